@@ -14,6 +14,7 @@ from dagbook.auth.audit_context import Action, local_actor, os_username, run_act
 from dagbook.clock import now
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit
+from dagbook.db.repositories.revisions import RunName
 from dagbook.maintenance.audit.audit_sealing import AuditSealer
 from dagbook.runs.secrets.encryption import Encrypter
 from tests.app.program import CommandLine, Said
@@ -47,7 +48,7 @@ def note(home: Path, *runs: str) -> None:
 
     def work(connection: WriteConnection) -> None:
         for run in runs:
-            audit_action = run_action(Action.RUN_START, {"dag_name": "etl", "run_id": run})
+            audit_action = run_action(Action.RUN_START, RunName(dag_name="etl", run_id=run))
             audit.add(connection, local_actor().entry(audit_action, now()))
 
     on_database(home, lambda database: database.write(work))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.runs import EventRow
 from dagbook.engine.history import Change, fold
 from dagbook.engine.plan import Plan, initial_state, retry_state
 from dagbook.engine.state import RunState
@@ -33,7 +32,7 @@ SPECS = {
 STOPPED = "steps: [{name: a, command: echo ready; sleep 30}, {command: 'true'}]\nhandlerOn: {exit: {command: 'true'}}\n"
 
 
-def _read(connection: ReadConnection, name: str, run_id: str) -> tuple[RunState, list[Any]]:
+def _read(connection: ReadConnection, name: str, run_id: str) -> tuple[RunState, list[EventRow]]:
     run = runs.get(connection, name, run_id)
     assert run is not None
     whole, attempt = runs.get_complete(connection, run.id), runs.get_attempt(connection, run.id, run.attempt)
@@ -43,22 +42,22 @@ def _read(connection: ReadConnection, name: str, run_id: str) -> tuple[RunState,
     return state, list(runs.get_events(connection, run.id))
 
 
-def _fold(plan: Plan, events: list[Any]) -> RunState:
+def _fold(plan: Plan, events: list[EventRow]) -> RunState:
     state = initial_state(plan)
     for event in events:
-        data = dict(event["data"])
+        data = dict(event.data)
         data.pop("edited_by", None)
         if data.pop("accepted", "") == "retry":
             state = retry_state(plan, state, plan.step_key(data["step"]) if "step" in data else None)
-        elif event["attempt"] > 1 or event["seq"] > 1:
-            state = fold(state, [Change(event["position"], data)])
+        elif event.attempt > 1 or event.seq > 1:
+            state = fold(state, [Change(event.position, data)])
     return state
 
 
 async def _compare(server: Server, name: str, run_id: str, spec: str) -> None:
     stored, events = await server.parts.database.read(lambda connection: _read(connection, name, run_id))
-    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-    assert "accepted" in events[0]["data"]
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert "accepted" in events[0].data
     folded = _fold(Plan.of(load(spec, name=name).definition.dag), events)
     assert msgspec.structs.replace(folded, ready=(), running=()) == msgspec.structs.replace(
         stored, ready=(), running=()

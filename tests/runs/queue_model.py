@@ -19,6 +19,7 @@ from dagbook.auth.audit_context import ANONYMOUS
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.models.run import Run
 from dagbook.db.repositories import queue
+from dagbook.db.repositories.queue import QueuedRunRow
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewRun
 from dagbook.engine.admission import QueueConfig, WaitCause
@@ -356,7 +357,7 @@ class QueueMachine(RuleBasedStateMachine):
         rows, standings = self._do(self.database.read(self._read_waiting))
         for name in {run.queue for run in self.model.runs.values()}:
             expected = self.model.waiting(name)
-            assert [row["run_id"] for row in rows if row["queue"] == name] == expected
+            assert [row.run_id for row in rows if row.queue == name] == expected
             found = [standings[self._real(key).key] for key in expected]
             assert [one.position for one in found] == list(range(1, len(expected) + 1))
             assert [one.priority for one in found] == [self.model.runs[key].priority for key in expected]
@@ -367,7 +368,7 @@ class QueueMachine(RuleBasedStateMachine):
         statement = select(Run.run_id, Run.status, Run.attempt).where(Run.dag_name.in_(self.dags))
         return {row.run_id: (STATUSES[row.status], row.attempt) for row in connection.execute(statement)}
 
-    def _read_waiting(self, connection: ReadConnection) -> tuple[list[Any], dict[int, QueuePosition]]:
+    def _read_waiting(self, connection: ReadConnection) -> tuple[list[QueuedRunRow], dict[int, QueuePosition]]:
         rows = [row for row in queue.find_queued(connection) if row.dag_name in self.dags]
         return rows, queue_positions(connection, self.settings, [row.id for row in rows])
 
@@ -395,7 +396,7 @@ class QueueMachine(RuleBasedStateMachine):
     def _item(self, key: str) -> int:
         run = self._real(key)
         rows = self._do(self.database.read(lambda connection: queue.find_positions(connection, [run.queue], [run.key])))
-        (item,) = [row["id"] for row in rows if row["run_id"] == run.key]
+        (item,) = [row.id for row in rows if row.run_id == run.key]
         return int(item)
 
     def _some(self, status: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dagbook.db.repositories.runs.runs import CompleteRun, NodeRow
 from dagbook.engine import event
 from dagbook.engine.state import NodeState
 from dagbook.runs.secrets.encryption import Encrypter, EncryptionError
@@ -18,6 +19,7 @@ from dagbook.runs.store.row_mapping import NodeRecord
 from dagbook.runs.store.secret_columns import input_row, read_inputs, read_record, redact_event, redact_node
 from dagbook.spec.model import Pair
 from dagbook.spec.reading.load import load
+from tests.runs.rows import row_of
 
 SEALER = Encrypter("k" * 32, Path("/nonexistent"))
 MASKER = Masker(["hunter2"])
@@ -64,7 +66,7 @@ def node_of(records: NodeRecord) -> row_mapping.Row:
 
 
 def test_inputs_are_read_as_they_were_written() -> None:
-    assert read_inputs(stored_inputs(INPUTS), SEALER) == INPUTS
+    assert read_inputs(row_of(CompleteRun, stored_inputs(INPUTS)), SEALER) == INPUTS
 
 
 def test_inputs_show_no_secret() -> None:
@@ -76,18 +78,18 @@ def test_inputs_show_no_secret() -> None:
 def test_inputs_without_secrets_are_stored_as_they_are() -> None:
     inputs = RunInputs(params=(Pair("P", "1"),), work_dir="/srv")
     row = stored_inputs(inputs)
-    assert (row["sealed"], row["params"], read_inputs(row, SEALER)) == (None, [["P", "1"]], inputs)
+    assert (row["sealed"], row["params"], read_inputs(row_of(CompleteRun, row), SEALER)) == (None, [["P", "1"]], inputs)
 
 
 @pytest.mark.parametrize("value", ["", "\n"])
 def test_a_secret_that_nothing_has_to_hide_is_kept_all_the_same(value: str) -> None:
     inputs = RunInputs(work_dir="/", secrets=(Pair("S", value),))
-    assert read_inputs(stored_inputs(inputs), SEALER) == inputs
+    assert read_inputs(row_of(CompleteRun, stored_inputs(inputs)), SEALER) == inputs
 
 
 def test_inputs_of_another_run_cannot_be_put_in_their_place() -> None:
     with pytest.raises(EncryptionError, match="does not belong"):
-        read_inputs(stored_inputs(INPUTS) | {"id": 8}, SEALER)
+        read_inputs(row_of(CompleteRun, stored_inputs(INPUTS) | {"id": 8}), SEALER)
 
 
 CALLS: dict[str, Any] = {
@@ -99,7 +101,7 @@ CALLS: dict[str, Any] = {
 
 def test_a_node_is_read_as_it_was_written() -> None:
     records = NodeRecord(output_name="O", output_value="is hunter2", sub_runs=CALLS, hidden=("learnt",))
-    assert read_record(node_of(records), SEALER) == records
+    assert read_record(row_of(NodeRow, node_of(records)), SEALER) == records
 
 
 def test_a_node_shows_no_secret() -> None:
@@ -113,7 +115,7 @@ def test_a_node_shows_no_secret() -> None:
 def test_a_node_without_a_secret_in_it_is_not_sealed() -> None:
     records = NodeRecord(output_name="O", output_value="fine", shown={"command": "echo", "args": []})
     row = node_of(records)
-    assert (row["output_sealed"], read_record(row, SEALER)) == (None, records)
+    assert (row["output_sealed"], read_record(row_of(NodeRow, row), SEALER)) == (None, records)
 
 
 @pytest.mark.parametrize(

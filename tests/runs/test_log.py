@@ -11,19 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dagbook.db.repositories.revisions import RunName
+from dagbook.db.repositories.runs.runs import EventRow
 from dagbook.runs.store.run_log import render_log, uses_run_log
 from dagbook.spec.reading.load import load
 
-RUN = {"dag_name": "etl", "run_id": "r1"}
+RUN = RunName(dag_name="etl", run_id="r1")
 DAG = load("steps: [{name: 'the step', command: 'true'}]\n", name="etl").definition.dag
 AT = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC)
 
 
-def _event(position: int | None = None, **data: Any) -> dict[str, Any]:
-    return {"at": AT, "position": position, "data": data}
+def _event(position: int | None = None, **data: Any) -> EventRow:
+    return EventRow(seq=1, attempt=1, at=AT, position=position, data=data)
 
 
-def _render(*events: dict[str, Any], zone: Any = UTC) -> list[str]:
+def _render(*events: EventRow, zone: Any = UTC) -> list[str]:
     return render_log(events, RUN, DAG, zone)
 
 

@@ -9,12 +9,14 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, EventRow, NodeRow
 from dagbook.engine.history import Change
 from dagbook.engine.plan import running_keys
 from dagbook.engine.state import Kill, NodeState, Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.runs.store import row_mapping
 from dagbook.runs.store.row_mapping import NodeRecord
+from tests.runs.rows import row_of
 
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 SOME_TIME = st.none() | MOMENTS
@@ -70,23 +72,24 @@ def _through_json(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value))
 
 
+def _stored_node(key: int, state: NodeState, records: NodeRecord | None = None) -> NodeRow:
+    """Return a node as the database returns it."""
+    row = row_mapping.node_row(1, 1, key, state, records or NodeRecord())
+    return row_of(NodeRow, row | {"detail": _through_json(row["detail"])})
+
+
 @given(NODES)
 def test_a_node_comes_back_from_its_row_as_it_was(state: NodeState) -> None:
-    row = row_mapping.node_row(1, 1, 0, state, NodeRecord())
-    row["detail"] = _through_json(row["detail"])
-    assert row_mapping.node_state(row) == state
+    assert row_mapping.node_state(_stored_node(0, state)) == state
 
 
 @given(RUNS)
 def test_a_run_comes_back_from_its_rows_as_it_was(state: RunState) -> None:
     attempt = row_mapping.attempt_row(state, None)
     attempt["state"] = _through_json(attempt["state"])
-    nodes = []
-    for key, node in [*state.handlers.items(), *enumerate(state.steps)]:
-        row = row_mapping.node_row(1, 1, key, node, NodeRecord())
-        row["detail"] = _through_json(row["detail"])
-        nodes.append(row)
-    back = row_mapping.run_state(row_mapping.run_row(state), attempt, nodes)
+    nodes = [_stored_node(key, node) for key, node in [*state.handlers.items(), *enumerate(state.steps)]]
+    run = row_of(CompleteRun, row_mapping.run_row(state))
+    back = row_mapping.run_state(run, row_of(AttemptRow, attempt), nodes)
     assert msgspec.structs.replace(back, running=()) == msgspec.structs.replace(state, running=())
     assert running_keys(back) == running_keys(state)
 
@@ -98,7 +101,7 @@ def test_a_state_that_says_nothing_takes_no_room() -> None:
 
 def test_facts_come_back_from_the_row() -> None:
     records = NodeRecord(output_name="X", output_value="v", pid=1, pid_started=2, spool="/s", shown={"command": "c"})
-    assert row_mapping.node_record(row_mapping.node_row(1, 1, 0, NodeState(), records)) == records
+    assert row_mapping.node_record(_stored_node(0, NodeState(), records)) == records
 
 
 def test_events_are_numbered_on_from_the_last_one() -> None:
@@ -108,6 +111,12 @@ def test_events_are_numbered_on_from_the_last_one() -> None:
         (7, 2, 6, None, {"a": 1}),
         (7, 2, 7, 3, {"b": 2}),
     ]
+
+
+def test_stored_events_are_rows_as_they_are_read() -> None:
+    now = datetime.now(UTC)
+    made = row_mapping.event_rows(7, 2, 5, [Change(3, {"b": 2})], now)
+    assert row_mapping.stored_events(made) == [EventRow(seq=6, attempt=2, at=now, position=3, data={"b": 2})]
 
 
 def test_every_field_of_the_engine_s_state_is_stored_or_derived() -> None:

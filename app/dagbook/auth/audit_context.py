@@ -7,7 +7,7 @@ import pwd
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -98,6 +98,15 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
 ANONYMOUS = Actor(via="none", request_id="")
 
 
+class NamedRun(Protocol):
+    """Anything with the names of a run."""
+
+    @property
+    def dag_name(self) -> str: ...
+    @property
+    def run_id(self) -> str: ...
+
+
 def os_username(uid: int) -> str:
     """Return the name of a user of the operating system, or its number if it has none."""
     try:
@@ -115,8 +124,8 @@ def dag_action(action: Action, file_name: str, before: Any = None, after: Any = 
     return AuditAction(action=action, kind="dag", name=file_name, before=before, after=after)
 
 
-def run_action(action: Action, run: Mapping[str, Any], before: Any = None, after: Any = None) -> AuditAction:
-    return AuditAction(action=action, kind="run", name=f"{run['dag_name']}/{run['run_id']}", before=before, after=after)
+def run_action(action: Action, run: NamedRun, before: Any = None, after: Any = None) -> AuditAction:
+    return AuditAction(action=action, kind="run", name=f"{run.dag_name}/{run.run_id}", before=before, after=after)
 
 
 def user_action(action: Action, username: str, before: Any = None, after: Any = None) -> AuditAction:

@@ -10,8 +10,9 @@ from dagbook.auth.audit_context import Action, Actor, run_action
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, changes, queue
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.queue import QueuedRunName
 from dagbook.db.repositories.runs import run_writes, runs
+from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.engine.admission import QueueConfig
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
@@ -32,20 +33,20 @@ class DequeueService:
         self._queues = queues
         self._now = now
 
-    async def dequeue(self, run: Row, actor: Actor) -> None:
+    async def dequeue(self, run: RunRow, actor: Actor) -> None:
         """Dequeue a run: one that never ran is deleted, a retried one gets back the state before the retry.
 
         Raises BadRequestError when the run is not queued.
         """
         self._require_queues()
-        named = f"run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}"
-        status = RunStatus(run["status"])
+        named = f"run {shorten(run.run_id)} of DAG {shorten(run.dag_name)}"
+        status = RunStatus(run.status)
         if status is not RunStatus.QUEUED:
             raise BadRequestError(f"{named} is not queued, it is {status.label}")
         now = self._now()
         if not await self._database.write(lambda connection: _dequeue(connection, [run], actor, now)):
             raise BadRequestError(f"{named} is no longer queued: it has just started")
-        self._signal.notify(run["queue"])
+        self._signal.notify(run.queue)
 
     async def clear(self, name: str, typed: str, actor: Actor) -> int:
         """Dequeue all runs that are in a queue now, and return their number.
@@ -74,30 +75,28 @@ class DequeueService:
             raise BadRequestError("queues are switched off here; set queues_enabled to serve them")
 
 
-def _dequeue(connection: WriteConnection, found: Sequence[Row], actor: Actor, at: datetime) -> int:
+def _dequeue(connection: WriteConnection, found: Sequence[RunRow | QueuedRunName], actor: Actor, at: datetime) -> int:
     """Dequeue those of the runs that are still queued, and return their number."""
-    keys = run_writes.lock_queued(connection, [run["id"] for run in found])
+    keys = run_writes.lock_queued(connection, [run.id for run in found])
     taken = queue.remove_entries(connection, keys)
-    dequeued = [run for run in found if run["id"] in taken]
+    dequeued = [run for run in found if run.id in taken]
     audit.add(
         connection,
         *(
-            actor.entry(run_action(Action.RUN_DEQUEUE, run, {"queue": run["queue"], "attempt": run["attempt"]}), at)
+            actor.entry(run_action(Action.RUN_DEQUEUE, run, {"queue": run.queue, "attempt": run.attempt}), at)
             for run in dequeued
         ),
     )
-    changes.add_queue_changes(connection, {run["queue"] for run in dequeued})
-    queue.remove_runs(connection, [run["id"] for run in dequeued if run["attempt"] == 1])
-    retried = [run for run in dequeued if run["attempt"] > 1]
+    changes.add_queue_changes(connection, {run.queue for run in dequeued})
+    queue.remove_runs(connection, [run.id for run in dequeued if run.attempt == 1])
+    retried = [run for run in dequeued if run.attempt > 1]
     for run in retried:
         _revert_attempt(connection, run, actor.label, at)
-    changes.add_run_changes(connection, [run["id"] for run in retried])
+    changes.add_run_changes(connection, [run.id for run in retried])
     return len(dequeued)
 
 
-def _revert_attempt(connection: WriteConnection, run: Row, actor: str | None, at: datetime) -> None:
-    queue.revert_attempt(connection, run["id"], run["attempt"], run["queued_at"])
-    last = runs.last_seq(connection, run["id"])
-    queue.add_event(
-        connection, row_mapping.dequeued_event(run["id"], at, seq=last + 1, attempt=run["attempt"], actor=actor)
-    )
+def _revert_attempt(connection: WriteConnection, run: RunRow | QueuedRunName, actor: str | None, at: datetime) -> None:
+    queue.revert_attempt(connection, run.id, run.attempt, run.queued_at)
+    last = runs.last_seq(connection, run.id)
+    queue.add_event(connection, row_mapping.dequeued_event(run.id, at, seq=last + 1, attempt=run.attempt, actor=actor))

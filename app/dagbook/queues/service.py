@@ -12,7 +12,7 @@ from dagbook.auth.audit_context import Action, Actor, AuditAction
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, changes, queue
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.queue import ItemRow
 from dagbook.db.repositories.runs import run_writes
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import check_queue, shorten
@@ -107,36 +107,36 @@ def _check(request: MoveRequest) -> None:
 def _move(connection: WriteConnection, name: str, item: int, request: MoveRequest) -> None:
     _lock_queue(connection, name)
     entry = _require(connection, name, item)
-    priority = entry["priority"] if request.priority is None else request.priority
+    priority = entry.priority if request.priority is None else request.priority
     if request.after is not None:
         _move_behind(connection, name, entry, _require(connection, name, request.after))
     elif request.to_front:
         _move_to_front(connection, name, entry, priority)
-    elif priority != entry["priority"]:
+    elif priority != entry.priority:
         queue.move(connection, item, priority=priority, place=0)
 
 
-def _require(connection: WriteConnection, name: str, item: int) -> Row:
+def _require(connection: WriteConnection, name: str, item: int) -> ItemRow:
     entry = queue.get_item(connection, name, item)
     if entry is None:
         raise NotFoundError(f"there is no entry {item} in queue {shorten(name)}; its run may have just started")
     return entry
 
 
-def _move_behind(connection: WriteConnection, name: str, entry: Row, other: Row) -> None:
+def _move_behind(connection: WriteConnection, name: str, entry: ItemRow, other: ItemRow) -> None:
     """Shift entries to free a place behind another one: places are integers, and new entries get the highest, 0."""
-    if entry["id"] == other["id"]:
+    if entry.id == other.id:
         raise BadRequestError("after: names the entry itself")
     queue.shift_up_to(connection, name, other, by=-2)
-    queue.move(connection, entry["id"], priority=other["priority"], place=other["place"] - 1)
+    queue.move(connection, entry.id, priority=other.priority, place=other.place - 1)
 
 
-def _move_to_front(connection: WriteConnection, name: str, entry: Row, priority: int) -> None:
+def _move_to_front(connection: WriteConnection, name: str, entry: ItemRow, priority: int) -> None:
     first = queue.find_next(connection, name, 1)
     highest = max([priority, *(row.priority for row in first)])
     front = queue.find_front(connection, name, highest)
-    if not first or first[0].id != entry["id"] or highest != entry["priority"]:
-        queue.move(connection, entry["id"], priority=highest, place=min(front or 0, 0) - 1)
+    if not first or first[0].id != entry.id or highest != entry.priority:
+        queue.move(connection, entry.id, priority=highest, place=min(front or 0, 0) - 1)
 
 
 def _publish(

@@ -11,7 +11,7 @@ import msgspec
 
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import queue
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.queue import PauseRow
 from dagbook.engine.admission import (
     ActiveRun,
     Labels,
@@ -23,7 +23,7 @@ from dagbook.engine.admission import (
     ready,
     wait_reason,
 )
-from dagbook.runs.store.queue_head import holder_of, pause_of, workers_for
+from dagbook.runs.store.queue_head import HolderRow, WaitingRow, holder_of, pause_of, workers_for
 
 
 class QueuePosition(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,31 +56,36 @@ def queue_position(item: int, priority: int, position: int, head: WaitReason) ->
 
 
 def head_reasons(
-    queues: QueueConfig, rows: Iterable[Row], states: Mapping[str, QueueSnapshot]
+    queues: QueueConfig, rows: Iterable[WaitingRow], states: Mapping[str, QueueSnapshot]
 ) -> dict[str, WaitReason]:
     """Return the wait reason of the first entry of each queue; ``rows`` has these entries."""
-    return {row["queue"]: _head_reason(queues, row, states.get(row["queue"], QueueSnapshot())) for row in rows}
+    return {row.queue: _head_reason(queues, row, states.get(row.queue, QueueSnapshot())) for row in rows}
 
 
-def _head_reason(queues: QueueConfig, row: Row, state: QueueSnapshot) -> WaitReason:
+def _head_reason(queues: QueueConfig, row: WaitingRow, state: QueueSnapshot) -> WaitReason:
     # The run key does not matter here.
-    entry = QueuedRun(0, row["queue"], row["max_active_runs"], row["selector"] or {})
+    entry = QueuedRun(0, row.queue, row.max_active_runs, row.selector or {})
     return wait_reason(entry, state, queues) or ready(entry.queue)
 
 
-def read_states(connection: ReadConnection, names: Collection[str], rows: Iterable[Row]) -> dict[str, QueueSnapshot]:
+def read_states(
+    connection: ReadConnection, names: Collection[str], rows: Iterable[WaitingRow]
+) -> dict[str, QueueSnapshot]:
     """Read the state of queues; ``rows`` has their first entries."""
     active, pauses = queue.find_active_runs(connection, names), queue.find_pauses(connection)
     return make_states(names, active, pauses, workers_for(connection, rows))
 
 
 def make_states(
-    names: Iterable[str], active: Sequence[Row], pauses: Mapping[str, Row], workers: Sequence[Labels] | None
+    names: Iterable[str],
+    active: Sequence[HolderRow],
+    pauses: Mapping[str, PauseRow],
+    workers: Sequence[Labels] | None,
 ) -> dict[str, QueueSnapshot]:
     """Make the state of each queue from active runs, pauses and the labels of workers."""
     holders: dict[str, list[ActiveRun]] = {}
     for run in active:
-        holders.setdefault(run["queue"], []).append(holder_of(run))
+        holders.setdefault(run.queue, []).append(holder_of(run))
     return {
         name: QueueSnapshot(
             active=len(holders.get(name, ())),

@@ -21,7 +21,7 @@ from dagbook.clock import Clock
 from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import services
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.services import ServiceRow
 from dagbook.executors.process import proc
 from dagbook.executors.process.proc import ProcessId
 from dagbook.runs.server_context import ServerIdentity
@@ -182,8 +182,8 @@ class Scheduler:
                 await event.wait()
 
 
-def _may_be_alive(peer: Row, me: ServerIdentity) -> bool:
+def _may_be_alive(peer: ServiceRow, me: ServerIdentity) -> bool:
     """Whether a scheduler may be alive: one on this machine is known by its process, long before its lease ends."""
-    if (peer["host"], peer["boot_id"], peer["pid_namespace"]) != (me.host, me.boot_id, me.pid_namespace):
+    if (peer.host, peer.boot_id, peer.pid_namespace) != (me.host, me.boot_id, me.pid_namespace):
         return True
-    return proc.is_alive(ProcessId(peer["pid"], peer["pid_started"]))
+    return proc.is_alive(ProcessId(peer.pid, peer.pid_started))

@@ -14,9 +14,18 @@ from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import dags, schedules
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
-from dagbook.db.repositories.schedules import FAILED, MISSED, SKIPPED, SUSPENDED, Slot, SlotKey, SlotOutcome
+from dagbook.db.repositories.schedules import (
+    FAILED,
+    MISSED,
+    SKIPPED,
+    SUSPENDED,
+    ScheduledDagRow,
+    Slot,
+    SlotKey,
+    SlotOutcome,
+)
 from dagbook.definitions.timetable import ScheduledDag, Timetable
 from dagbook.engine.status import RunStatus
 from dagbook.errors import AppError, MaxRunReachedError
@@ -41,7 +50,7 @@ class _DueDag(msgspec.Struct, frozen=True):
 class _DagState(msgspec.Struct, frozen=True):
     """A DAG at the time of the firing, and its newest run if the firing depends on it."""
 
-    dag: Row
+    dag: DagRow
     latest: Latest | None
 
 
@@ -139,8 +148,8 @@ class Ticker:
         )
         if state is None:
             return None  # the DAG was deleted meanwhile, or another server was faster
-        dag_name = state.dag["dag_name"]
-        slot = msgspec.structs.replace(_slot(timed, firing), file_name=state.dag["file_name"])
+        dag_name = state.dag.dag_name
+        slot = msgspec.structs.replace(_slot(timed, firing), file_name=state.dag.file_name)
         match firing.kind:
             case schedules.STOP:
                 await self._timely.stop(slot, dag_name)
@@ -169,11 +178,11 @@ def _without(due_dag: _DueDag, handled: set[SlotKey]) -> _DueDag:
     return _DueDag(due_dag.timed, firings)
 
 
-def _catchup(dag: Row) -> Catchup:
+def _catchup(dag: ScheduledDagRow) -> Catchup:
     """Return the setting of a DAG; a suspended one misses nothing."""
-    policy = "none" if dag["suspended"] else dag["catchup"] or "none"
-    window = timedelta(seconds=dag["catchup_window_seconds"] or 0)
-    return Catchup(policy=policy, window=window, since=dag["updated_at"])
+    policy = "none" if dag.suspended else dag.catchup or "none"
+    window = timedelta(seconds=dag.catchup_window_seconds or 0)
+    return Catchup(policy=policy, window=window, since=dag.updated_at)
 
 
 def _read_state(connection: ReadConnection, key: SlotKey, *, recheck: bool) -> _DagState | None:

@@ -10,8 +10,8 @@ import msgspec
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.rows import Row
 from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.runs import NodeRow
 from dagbook.executors.mail.email_message import Attachment
 from dagbook.runs.notifications.notification_rules import share_budget
 from dagbook.runs.output.output_follower import STDOUT
@@ -38,10 +38,10 @@ def _command(shown: Mapping[str, Any]) -> str:
     return " ".join((shown.get("command", ""), *shown.get("args", ())))
 
 
-def _read_logs(connection: ReadConnection, nodes: Sequence[Row]) -> tuple[Attachment, ...]:
+def _read_logs(connection: ReadConnection, nodes: Sequence[NodeRow]) -> tuple[Attachment, ...]:
     """Read the stdout of steps, without handlers; that of a step retained by a retry is in an earlier attempt."""
-    keys = {row["position"]: _key(row) for row in nodes if row["position"] >= 0}
-    names = {row["position"]: row["name"].replace("/", "_") for row in nodes}
+    keys = {row.position: _key(row) for row in nodes if row.position >= 0}
+    names = {row.position: row.name.replace("/", "_") for row in nodes}
     sizes = _log_sizes(connection, keys)
     parts = share_budget(sizes, LOGS_BYTES)
     found = []
@@ -52,8 +52,8 @@ def _read_logs(connection: ReadConnection, nodes: Sequence[Row]) -> tuple[Attach
     return tuple(found)
 
 
-def _key(row: Row) -> StreamKey:
-    return StreamKey(row["run_id"], row["log_attempt"] or row["attempt"], row["position"], STDOUT)
+def _key(row: NodeRow) -> StreamKey:
+    return StreamKey(row.run_id, row.log_attempt or row.attempt, row.position, STDOUT)
 
 
 def _log_sizes(connection: ReadConnection, keys: Mapping[int, StreamKey]) -> dict[int, int]:

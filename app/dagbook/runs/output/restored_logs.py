@@ -12,7 +12,6 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -20,6 +19,7 @@ from dagbook.db.database import Database
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.runs import NodeRow
 from dagbook.engine.plan import Plan
 from dagbook.executors import registry
 from dagbook.runs.output.decoding import UTF_8
@@ -54,8 +54,8 @@ class RestoredLogs:
                 if source and (continues or (node.position, stream) in self._referenced):
                     await self._restore(node, StreamKey(run, source, node.position, stream), continues=continues)
 
-    async def _restore(self, node: Any, key: StreamKey, *, continues: bool) -> None:
-        path = Path(self._files.node_base(key.position, node["name"]) + _SUFFIXES[key.stream][1])
+    async def _restore(self, node: NodeRow, key: StreamKey, *, continues: bool) -> None:
+        path = Path(self._files.node_base(key.position, node.name) + _SUFFIXES[key.stream][1])
         part = await asyncio.to_thread(_create_file, path)
         if part is None:
             return

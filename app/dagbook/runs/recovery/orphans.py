@@ -12,10 +12,9 @@ from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.rows import Row
 from dagbook.db.repositories.runs import force_finish, runs
 from dagbook.db.repositories.runs.run_writes import Fence
-from dagbook.db.repositories.runs.runs import OpenAttempt
+from dagbook.db.repositories.runs.runs import NodeRow, OpenAttempt
 from dagbook.engine.plan import Plan, rebuild_ready
 from dagbook.engine.state import RunState
 from dagbook.executors.process import process
@@ -132,15 +131,15 @@ class OrphanSweeper:
         run, definition, nodes = found.run, found.loaded.definition, found.nodes
         owned = ClaimedRun(
             key=attempt.run,
-            dag_name=run["dag_name"],
-            run_id=run["run_id"],
+            dag_name=run.dag_name,
+            run_id=run.run_id,
             attempt=attempt.number,
             token=attempt.token + 1,
             definition=definition,
             inputs=self._localize(found.inputs, attempt),
             masker=Masker(found.inputs.to_hide),
             last_seq=found.last_seq,
-            queue=run["queue"],
+            queue=run.queue,
             origin=origin_of(attempt, self._identity),
             lineage=found.lineage,
         )
@@ -148,11 +147,11 @@ class OrphanSweeper:
             run=owned,
             dag=definition.dag,
             state=rebuild_ready(Plan.of(definition.dag), found.state),
-            records={row["position"]: read_record(row, self._encrypter) for row in nodes},
+            records={row.position: read_record(row, self._encrypter) for row in nodes},
             logs={
-                row["position"]: _log_end(connection, attempt, row, with_origin=self._with_origin)
+                row.position: _log_end(connection, attempt, row, with_origin=self._with_origin)
                 for row in nodes
-                if row["execution"]
+                if row.execution
             },
         )
 
@@ -164,12 +163,12 @@ class OrphanSweeper:
         return msgspec.structs.replace(inputs, work_dir=str(own))
 
 
-def _log_end(connection: ReadConnection, attempt: OpenAttempt, node: Row, *, with_origin: bool) -> NodeResume:
-    positions, position = {}, node["position"]
+def _log_end(connection: ReadConnection, attempt: OpenAttempt, node: NodeRow, *, with_origin: bool) -> NodeResume:
+    positions, position = {}, node.position
     for stream in (STDOUT, STDERR):
         key = StreamKey(attempt.run, attempt.number, position, stream)
         end = logs.get_end(connection, key)
-        origin = logs.find_origin(connection, key, node["execution"]) if with_origin else None
+        origin = logs.find_origin(connection, key, node.execution) if with_origin else None
         positions[stream] = StreamOffset(
             seq=end.next_seq,
             first_line=end.next_line,

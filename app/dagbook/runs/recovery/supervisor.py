@@ -40,7 +40,7 @@ from dagbook.runs.service.retry import RetryService
 from dagbook.runs.store.claimed_run import ClaimedRun, SpoolMatch
 from dagbook.runs.store.new_run import as_queued, new_run, with_queue_limit
 from dagbook.runs.store.recorder import FenceLostError, Recorder
-from dagbook.runs.store.row_mapping import NodeRecord
+from dagbook.runs.store.row_mapping import NodeRecord, stored_events
 from dagbook.runs.store.run_log import RunLogFile, uses_run_log
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
@@ -207,7 +207,7 @@ class Supervisor:
         dag = run.definition.dag
         runner = self._runner(run, dag, initial_state(Plan.of(dag)), {})
         new = with_queue_limit(new_run(request, run, self._context), self._context.queues)
-        new = msgspec.structs.replace(new, first_steps=runner.start(new.events, problem))
+        new = msgspec.structs.replace(new, first_steps=runner.start(stored_events(new.events), problem))
         queued = await self._recorder.accept(new)
         if queued:
             self.changed.notify(run.queue)
@@ -305,7 +305,6 @@ class Supervisor:
     def _runner_deps(self, run: ClaimedRun, dag: Dag) -> RunnerDeps:
         context = self._context
         files = RunSpool(context.spool, run.key, run.attempt)
-        about = {"dag_name": run.dag_name, "run_id": run.run_id}
         plan = Plan.of(dag)
         environment = RunEnvironment(
             run, dag, context.machine.with_environ(run.inputs.base_environment), str(files.log)
@@ -315,7 +314,7 @@ class Supervisor:
             environment=environment,
             files=files,
             log_limit=context.log_limit,
-            log_file=RunLogFile(files.log, about, dag, context.zone) if uses_run_log(dag) else None,
+            log_file=RunLogFile(files.log, run, dag, context.zone) if uses_run_log(dag) else None,
             notify=self._notifier.for_run(run, plan, environment, run.masker.mask),
             restored_logs=RestoredLogs(
                 self._database, files, plan, environment.encoding, lost=run.origin.spool is not SpoolMatch.OWN

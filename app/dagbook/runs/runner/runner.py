@@ -16,7 +16,7 @@ import msgspec
 
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories.runs.run_writes import Fence, Transition
-from dagbook.db.repositories.runs.runs import StopRequest
+from dagbook.db.repositories.runs.runs import EventRow, StopRequest
 from dagbook.engine import action, event, history
 from dagbook.engine.advance import advance, due, resume
 from dagbook.engine.state import Phase, RunState
@@ -71,7 +71,7 @@ class Runner:
         self._stop_requests: set[int] = set()  # ids of those received
         self._failure: BaseException | None = None
         self._first_actions: tuple[action.Action, ...] = ()  # of the transition that is stored with the acceptance
-        self._unlogged: list[Mapping[str, Any]] = []  # events stored with the acceptance, not yet in the log file
+        self._unlogged: list[EventRow] = []  # events stored with the acceptance, not yet in the log file
 
     # -- inbox -----------------------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class Runner:
 
     # -- life cycle ------------------------------------------------------------------------------------------
 
-    def start(self, accepted: Iterable[Mapping[str, Any]], problem: str = "") -> Transition | None:
+    def start(self, accepted: Iterable[EventRow], problem: str = "") -> Transition | None:
         """Start the attempt; returns its first transition, to be stored in the commit that accepts the attempt.
 
         A ``problem`` fails the run in that commit, and so does a working directory that cannot be created.
@@ -150,7 +150,7 @@ class Runner:
             return None
         self._assign_spools(self._first_actions)
         transition = self._transition([])
-        self._unlogged += transition.events if transition else ()
+        self._unlogged += row_mapping.stored_events(transition.events) if transition else ()
         return transition
 
     async def execute(self) -> None:
@@ -265,11 +265,11 @@ class Runner:
         transition = self._transition(messages)
         if transition is not None:
             await self._recorder.record(transition)
-            self._append_log(transition.events)
+            self._append_log(row_mapping.stored_events(transition.events))
             if self._deps.notify is not None:
                 self._deps.notify(self._state, transition.events)
 
-    def _append_log(self, events: Sequence[Mapping[str, Any]]) -> None:
+    def _append_log(self, events: Sequence[EventRow]) -> None:
         if events and self._deps.log_file is not None:
             self._deps.log_file.append(events)
 

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from dagbook.db.database import Database
-from dagbook.db.repositories.rows import Row
 from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.runs import EventRow, NodeRow
 from dagbook.engine.state import RunState
 from dagbook.errors import InvalidSpecError
 from dagbook.runs.evaluation.inputs import RunLocation, reevaluate_inputs
@@ -74,37 +74,37 @@ class RunnerFactory:
         """
         run, definition = found.run, found.loaded.definition
         owned = ClaimedRun(
-            key=run["id"],
-            dag_name=run["dag_name"],
-            run_id=run["run_id"],
+            key=run.id,
+            dag_name=run.dag_name,
+            run_id=run.run_id,
             attempt=attempt,
             token=token,
             definition=definition,
             inputs=await reevaluate_inputs(definition.dag, found.inputs, self._run_location(found, attempt, directory)),
             last_seq=last_seq,
-            queue=run["queue"],
+            queue=run.queue,
             lineage=found.lineage,
         )
         return await resolve_secrets(owned, self.context.machine)
 
     def _run_location(self, found: StoredRun, attempt: int, directory: str) -> RunLocation:
         context, run = self.context, found.run
-        is_inline = run["file_name"] is None and run["root_id"] is None
+        is_inline = run.file_name is None and run.root_id is None
         return RunLocation(
             source_directory=found.inputs.source_directory,
             default_directory=directory,
-            private_directory=RunSpool(context.spool, run["id"], attempt).work if is_inline else None,
+            private_directory=RunSpool(context.spool, run.id, attempt).work if is_inline else None,
             work_dir=context.work_dir,
             machine=context.machine.with_environ(found.inputs.base_environment),
             limit_seconds=context.evaluation_limit_seconds,
         )
 
-    def runner(self, owned: ClaimedRun, state: RunState, nodes: Sequence[Row]) -> Runner:
-        """Make the runner; ``nodes`` are the first node rows of the attempt."""
-        records = {row["position"]: read_record(row, self.context.encrypter) for row in nodes}
+    def runner(self, owned: ClaimedRun, state: RunState, nodes: Sequence[NodeRow]) -> Runner:
+        """Make the runner; ``nodes`` are the first nodes of the attempt."""
+        records = {row.position: read_record(row, self.context.encrypter) for row in nodes}
         return self._make_runner(owned, owned.definition.dag, state, records)
 
-    async def history(self, run: ClaimedRun) -> Sequence[Row]:
+    async def history(self, run: ClaimedRun) -> Sequence[EventRow]:
         """Return the events so far for the run's log file, which this server has to write; empty if no step uses it."""
         if not uses_run_log(run.definition.dag):
             return ()

@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 
 from dagbook.db.database import Database
 from dagbook.db.repositories import dags
-from dagbook.db.repositories.rows import Row
 from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.runs import SubRunRow
 from dagbook.engine.status import RunStatus
 from dagbook.errors import AppError
 from dagbook.executors.calls import Result, SubRun
@@ -161,10 +161,10 @@ class SubRunExecutor:
         row = await self._find(request)
         if row is None:
             key = await self._start(request)
-        elif row["attempt"] < request.attempt:
-            key = await self._retry(request, row["id"])
+        elif row.attempt < request.attempt:
+            key = await self._retry(request, row.id)
         else:
-            key = row["id"]
+            key = row.id
         self._keys[request.id] = key
         if request.id in self._stopped:
             self.stop(request, at_once=self._stopped[request.id])
@@ -180,7 +180,7 @@ class SubRunExecutor:
             raise StepError(f"the called run {request.id} could not be retried: {error}") from error
         return key
 
-    async def _find(self, request: SubRun) -> Row | None:
+    async def _find(self, request: SubRun) -> SubRunRow | None:
         root = self._caller.run.lineage_of_children.root
         return await self._sub_run_service.database.read_inline(
             lambda connection: runs.get_sub_run(connection, root, request.id)
@@ -202,7 +202,7 @@ class SubRunExecutor:
             row = await self._find(request)  # a server that was considered dead has just started it
             if row is None:
                 raise
-            return int(row["id"])
+            return row.id
         return owned.key
 
     async def _find_callee(self) -> CalledDag:
@@ -244,16 +244,16 @@ class SubRunExecutor:
         if row is None:
             raise StepError(f"the called run {request.id} of DAG {request.name!r} was deleted")
         try:
-            outputs = await self._read_outputs(row["id"], row["attempt"])
+            outputs = await self._read_outputs(row.id, row.attempt)
         except EncryptionError as error:
             raise StepError(f"the outputs of the called run {request.id} cannot be read: {error}") from error
         return Result(
-            name=row["dag_name"],
+            name=row.dag_name,
             run_id=request.id,
-            params=row["params_text"],
+            params=row.params_text,
             outputs=outputs,
-            status=RunStatus(row["status"]).label,
-            error=row["error"] or "",
+            status=RunStatus(row.status).label,
+            error=row.error or "",
         )
 
     async def _read_outputs(self, key: int, attempt: int) -> dict[str, str]:

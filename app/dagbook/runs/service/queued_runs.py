@@ -60,7 +60,7 @@ class QueuedRunStarter:
         found = await self._factory.load(key)
         attempt = found.attempt
         owned, problem = await self._factory.claimed_run(
-            found, attempt=attempt["number"], token=attempt["token"] + 1, last_seq=found.last_seq
+            found, attempt=attempt.number, token=attempt.token + 1, last_seq=found.last_seq
         )
         runner = self._factory.runner(owned, found.state, found.nodes)
         identity, masked = self._context.identity, mask_inputs(owned.inputs, owned.masker)
@@ -75,7 +75,7 @@ class QueuedRunStarter:
             first_steps=runner.start(await self._factory.history(owned), problem),
             by_worker=identity.kind == WORKER,
         )
-        return runner, claim, attempt["opened_at"]
+        return runner, claim, attempt.opened_at
 
     async def fail(self, key: int, reason: str) -> bool:
         """Finish a queued run that cannot be started as failed; returns False if it is not queued any more."""

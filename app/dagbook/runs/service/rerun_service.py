@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from dagbook.auth.audit_context import Action, Actor, run_action
+from dagbook.auth.audit_context import Action, Actor, NamedRun, run_action
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.rows import Row
 from dagbook.db.repositories.runs import manual_edits, runs
 from dagbook.db.repositories.runs.manual_edits import StepEdit
+from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.errors import BadRequestError, MaxRunReachedError, NotFoundError
 from dagbook.identifiers import shorten
@@ -31,38 +31,38 @@ class RerunService:
         self._run_control = run_control
         self._now = now
 
-    async def retry(self, run: Row, step: str | None, actor: Actor) -> None:
+    async def retry(self, run: RunRow, step: str | None, actor: Actor) -> None:
         """Retry a run or one of its steps; returns when the new attempt is stored. Raises AppError."""
         key = None
         if step is not None:
             key = await self._database.read_inline(lambda connection: _step_key(connection, run, step))
-        if not RunStatus(run["status"]).is_final:
+        if not RunStatus(run.status).is_final:
             raise MaxRunReachedError(f"{_label(run)} is {_status(run)}; it can be retried when it has finished")
         try:
-            await self._run_control.retry(run["id"], RetryOptions(step=key, actor=actor))
+            await self._run_control.retry(run.id, RetryOptions(step=key, actor=actor))
         except RunRefusedError as error:
             raise MaxRunReachedError(error.refusal.message) from error
         except DefinitionGoneError as error:
             raise definition_gone(run) from error
 
-    async def set_step_status(self, run: Row, step: str, status: NodeStatus, actor: Actor) -> None:
+    async def set_step_status(self, run: RunRow, step: str, status: NodeStatus, actor: Actor) -> None:
         """Set only the status of a step, which decides what a retry runs; raises AppError."""
         edit = StepEdit(step=step, status=int(status), actor=actor.label or _ANONYMOUS, at=self._now())
         await self._database.write(lambda connection: _edit(connection, run, edit, actor))
 
 
-def definition_gone(run: Row) -> BadRequestError:
+def definition_gone(run: NamedRun) -> BadRequestError:
     """Make the error for a run whose definition was redacted."""
     return BadRequestError(f"the definition of {_label(run)} was redacted; start its DAG as it is now instead")
 
 
-def _edit(connection: WriteConnection, run: Row, edit: StepEdit, actor: Actor) -> None:
-    current = manual_edits.lock_run(connection, run["id"])
+def _edit(connection: WriteConnection, run: RunRow, edit: StepEdit, actor: Actor) -> None:
+    current = manual_edits.lock_run(connection, run.id)
     if current is None:
-        raise NotFoundError(f"there is no run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}")
+        raise NotFoundError(f"there is no run {shorten(run.run_id)} of DAG {shorten(run.dag_name)}")
     if RunStatus(current.status) in _ACTIVE:
         raise BadRequestError(f"{_label(run)} is running; set the status of a step when it has finished")
-    before = None if "\0" in edit.step else manual_edits.edit_step(connection, run["id"], current.attempt, edit)
+    before = None if "\0" in edit.step else manual_edits.edit_step(connection, run.id, current.attempt, edit)
     if before is None:
         raise unknown_step(run, edit.step)
     if before != edit.status:
@@ -70,22 +70,22 @@ def _edit(connection: WriteConnection, run: Row, edit: StepEdit, actor: Actor) -
         audit.add(connection, actor.entry(run_action(Action.RUN_STEP_STATUS, run, was, now), edit.at))
 
 
-def _step_key(connection: ReadConnection, run: Row, step: str) -> int:
-    nodes = runs.get_nodes(connection, run["id"], run["attempt"])
+def _step_key(connection: ReadConnection, run: RunRow, step: str) -> int:
+    nodes = runs.get_nodes(connection, run.id, run.attempt)
     key = next((node.position for node in nodes if node.name == step and not node.handler), None)
     if key is None:
         raise unknown_step(run, step)
     return int(key)
 
 
-def unknown_step(run: Row, step: str) -> NotFoundError:
+def unknown_step(run: NamedRun, step: str) -> NotFoundError:
     """Make the error for a step that the run does not have."""
     return NotFoundError(f"{_label(run)} has no step {shorten(step)}")
 
 
-def _label(run: Row) -> str:
-    return f"run {shorten(run['run_id'])} of DAG {shorten(run['dag_name'])}"
+def _label(run: NamedRun) -> str:
+    return f"run {shorten(run.run_id)} of DAG {shorten(run.dag_name)}"
 
 
-def _status(run: Row) -> str:
-    return RunStatus(run["status"]).label.replace("_", " ")
+def _status(run: RunRow) -> str:
+    return RunStatus(run.status).label.replace("_", " ")

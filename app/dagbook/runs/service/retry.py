@@ -11,8 +11,8 @@ from datetime import datetime
 import msgspec
 
 from dagbook.auth.audit_context import Action, Actor, run_action
-from dagbook.db.repositories.rows import Row
 from dagbook.db.repositories.runs.run_writes import NewAttempt
+from dagbook.db.repositories.runs.runs import CompleteRun, NodeRow
 from dagbook.engine.plan import Plan, retry_state
 from dagbook.engine.state import NodeState, RunState
 from dagbook.engine.status import RunStatus
@@ -56,7 +56,7 @@ class RetryService:
         before = await self._factory.load(key)
         owned, problem = await self._factory.claimed_run(
             before,
-            attempt=retry.attempt or before.run["attempt"] + 1,
+            attempt=retry.attempt or before.run.attempt + 1,
             token=_PLACEHOLDER_TOKEN,
             last_seq=before.last_seq + 1,
             directory=retry.directory,
@@ -66,24 +66,25 @@ class RetryService:
         new = self._new_attempt(before, owned, state, nodes, retry)
         runner = self._factory.runner(owned, state, nodes)
         history = await self._factory.history(owned)
-        return msgspec.structs.replace(new, first_steps=runner.start([*history, *new.events], problem)), runner
+        events = [*history, *row_mapping.stored_events(new.events)]
+        return msgspec.structs.replace(new, first_steps=runner.start(events, problem)), runner
 
     def _new_attempt(
         self,
         before: StoredRun,
         owned: ClaimedRun,
         state: RunState,
-        nodes: Sequence[row_mapping.Row],
+        nodes: Sequence[NodeRow],
         retry: RetryOptions,
     ) -> NewAttempt:
         now = self._context.now()
         identity, queues = self._context.identity, self._context.queues
-        max_active_runs, selector = before.run["max_active_runs"], owned.definition.dag.worker_selector
+        max_active_runs, selector = before.run.max_active_runs, owned.definition.dag.worker_selector
         limit = queue_limit(queues, owned.queue, owned.dag_name, max_active_runs) if retry.counted else 0
         step = None if retry.step is None else owned.definition.dag.steps[retry.step].name
         masked = mask_inputs(owned.inputs, owned.masker)
         params = {"params": masked.params, "params_text": param_text.format_pairs(masked.params)}
-        blank = {"started_at": None, "finished_at": None, "error": None, "queued_at": before.run["queued_at"]}
+        blank = {"started_at": None, "finished_at": None, "error": None, "queued_at": before.run.queued_at}
         no_stop = {"stop_requested_at": None, "stop_requested_by": None}
         return NewAttempt(
             key=owned.key,
@@ -109,7 +110,7 @@ class RetryService:
                 **row_mapping.attempt_row(state, None),
             },
             inputs=input_row(owned, self._context.encrypter),
-            nodes=nodes,
+            nodes=[msgspec.structs.asdict(row) for row in nodes],
             events=[
                 row_mapping.retried_event(
                     owned.key, now, seq=owned.last_seq, attempt=owned.attempt, actor=retry.actor_label, step=step
@@ -120,30 +121,28 @@ class RetryService:
 
 
 def _audit_entry(
-    run: Row, attempt: int, step: str | None, actor: Actor | None, now: datetime
+    run: CompleteRun, attempt: int, step: str | None, actor: Actor | None, now: datetime
 ) -> row_mapping.Row | None:
     if actor is None:
         return None
-    was = {"attempt": run["attempt"], "status": RunStatus(run["status"]).label}
+    was = {"attempt": run.attempt, "status": RunStatus(run.status).label}
     after = {"attempt": attempt, **({"step": step} if step is not None else {})}
     return actor.entry(run_action(Action.RUN_RETRY, run, was, after), now)
 
 
-def node_rows(before: Sequence[Row], state: RunState, attempt: int) -> list[row_mapping.Row]:
+def node_rows(before: Sequence[NodeRow], state: RunState, attempt: int) -> list[NodeRow]:
     """Make the node rows of a new attempt: retained nodes keep all columns, the others are blank. Pure."""
-    return [_node_row(row, _state_of(state, row["position"]), attempt) for row in before]
+    return [_node_row(row, _state_of(state, row.position), attempt) for row in before]
 
 
 def _state_of(state: RunState, position: int) -> NodeState:
     return state.handlers[position] if position < 0 else state.steps[position]
 
 
-def _node_row(before: Row, state: NodeState, attempt: int) -> row_mapping.Row:
-    row: row_mapping.Row = dict(before)
+def _node_row(before: NodeRow, state: NodeState, attempt: int) -> NodeRow:
     if state.status.is_final:
         # Its process has exited and its files are removed; its output stays with the attempt that ran it.
-        log = before["log_attempt"] or before["attempt"]
-        return row | {"attempt": attempt, "log_attempt": log, "pid": None, "pid_started": None, "spool": None}
-    same = {name: before[name] for name in ("name", "handler")}
-    blank = row_mapping.node_row(before["run_id"], attempt, before["position"], state, row_mapping.NodeRecord())
-    return dict.fromkeys(row) | same | blank
+        log = before.log_attempt or before.attempt
+        return msgspec.structs.replace(before, attempt=attempt, log_attempt=log, pid=None, pid_started=None, spool=None)
+    blank = row_mapping.node_row(before.run_id, attempt, before.position, state, row_mapping.NodeRecord())
+    return NodeRow(**blank, name=before.name, handler=before.handler, log_attempt=None, edited_at=None, edited_by=None)

@@ -6,7 +6,7 @@ Behaviour: api-behaviour 3.4 and 3.6, runtime 21.6 and 21.7.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,9 +14,9 @@ from dagbook.auth.audit_context import Action, Actor, run_action
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit, dags
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
-from dagbook.db.repositories.runs.runs import StopRequest
+from dagbook.db.repositories.runs.runs import CompleteRun, RunRow, StopRequest
 from dagbook.engine.status import RunStatus
 from dagbook.errors import (
     AlreadyExistsError,
@@ -89,7 +89,7 @@ class RunService:
         """Enqueue a stored DAG and return the run's id; raises AppError."""
         return await self._enqueue(await self._source_of_dag(file_name, start))
 
-    async def start_scheduled(self, dag: Row, start: StartOptions) -> str:
+    async def start_scheduled(self, dag: DagRow, start: StartOptions) -> str:
         """Start the stored DAG of a row for its schedule, or enqueue it when its worker selector needs a worker.
 
         Raises SlotTakenError, and the errors of ``start_stored``.
@@ -117,17 +117,18 @@ class RunService:
             raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
         return self._source_of_row(row, start)
 
-    def _source_of_row(self, row: Row, start: StartOptions) -> _Source:
-        file_name, override, base = row["file_name"], start.dag_name.strip(), self._context.read_base_config()
-        loaded = self._library.read(row["spec"] or "", name=file_name, base=base)
+    def _source_of_row(self, row: DagRow, start: StartOptions) -> _Source:
+        file_name, override, base = row.file_name, start.dag_name.strip(), self._context.read_base_config()
+        spec = row.spec or ""
+        loaded = self._library.read(spec, name=file_name, base=base)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
         check_queue(start.queue)
         if override:
             check_dag_name(override, "dagName")
-            loaded = self._library.read(row["spec"], name=file_name, override=override, base=base)
-        start = msgspec.structs.replace(start, source_directory=row["source_directory"], revision=row["revision"])
-        return _Source(row["spec"], base, loaded, start, file_name)
+            loaded = self._library.read(spec, name=file_name, override=override, base=base)
+        start = msgspec.structs.replace(start, source_directory=row.source_directory, revision=row.revision)
+        return _Source(spec, base, loaded, start, file_name)
 
     async def _start(self, source: _Source) -> str:
         request, owned = await self._prepare(source)
@@ -176,7 +177,7 @@ class RunService:
                 raise SlotTakenError(error.refusal.message) from error
             raise _as_app_error(error.refusal) from error
 
-    async def reschedule(self, run: Row, start: StartOptions) -> tuple[str, bool]:
+    async def reschedule(self, run: RunRow, start: StartOptions) -> tuple[str, bool]:
         """Start a new run from an existing one; returns its id and whether it was queued. Raises AppError.
 
         Definition, params and environment are those of the existing run; dotenv files are read again.
@@ -184,30 +185,28 @@ class RunService:
         request = msgspec.structs.replace(start, singleton=True, may_queue=True, action=Action.RUN_RESCHEDULE)
         return await self.start_from_run(run, request)
 
-    async def restart(self, run: Row, start: StartOptions) -> tuple[str, bool]:
+    async def restart(self, run: RunRow, start: StartOptions) -> tuple[str, bool]:
         """Start a new run from a finished one, ignoring the limit of its DAG; raises AppError."""
-        status = RunStatus(run["status"])
+        status = RunStatus(run.status)
         if not status.is_final:
-            raise MaxRunReachedError(
-                f"run {run['run_id']!r} of DAG {run['dag_name']!r} is {status.label}; stop it first"
-            )
+            raise MaxRunReachedError(f"run {run.run_id!r} of DAG {run.dag_name!r} is {status.label}; stop it first")
         return await self.start_from_run(
             run, msgspec.structs.replace(start, limited=False, action=Action.RUN_RESCHEDULE)
         )
 
-    async def start_from_run(self, run: Row, start: StartOptions) -> tuple[str, bool]:
+    async def start_from_run(self, run: RunRow | CompleteRun, start: StartOptions) -> tuple[str, bool]:
         """Start a new run from an existing one within the limits of ``start``; raises AppError and SlotTakenError."""
         name = start.dag_name.strip()
         if name:
             check_dag_name(name, "dagName")
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
         source = await self._source_of_run(run)
-        name = name or run["dag_name"]
+        name = name or run.dag_name
         loaded = self._library.read(source.spec, name=name, override=name, base=source.base)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
         key, dag = new_key(), loaded.definition.dag
-        location = self._run_location(key, source.inputs.source_directory, source.run["file_name"])
+        location = self._run_location(key, source.inputs.source_directory, source.run.file_name)
         inputs = await reevaluate_inputs(dag, source.inputs, location)
         owned = ClaimedRun(
             key=key,
@@ -220,8 +219,8 @@ class RunService:
             last_seq=1,
             queue=dag.queue or name,
         )
-        start = msgspec.structs.replace(start, revision=source.run["dag_revision"])
-        request = RunRequest(spec=source.spec, base=source.base, file_name=source.run["file_name"], start=start)
+        start = msgspec.structs.replace(start, revision=source.run.dag_revision)
+        request = RunRequest(spec=source.spec, base=source.base, file_name=source.run.file_name, start=start)
         return run_id, await self._accept(self._run_control.accept(request, owned))
 
     async def check_params(self, definition: Definition) -> list[Problem]:
@@ -233,14 +232,14 @@ class RunService:
         )
         return await check_params(definition, location)
 
-    async def definition_of(self, run: Row) -> Definition:
+    async def definition_of(self, run: RunRow | CompleteRun) -> Definition:
         """Return the definition of a run; raises AppError when its text was redacted."""
         return (await self._source_of_run(run)).loaded.definition
 
-    async def _source_of_run(self, run: Row) -> StoredRun:
+    async def _source_of_run(self, run: RunRow | CompleteRun) -> StoredRun:
         try:
             return await self._database.read(
-                lambda connection: run_loading.load(connection, self._library, self._context.encrypter, run["id"])
+                lambda connection: run_loading.load(connection, self._library, self._context.encrypter, run.id)
             )
         except DefinitionGoneError as error:
             raise definition_gone(run) from error
@@ -284,8 +283,10 @@ class RunService:
         return errors
 
 
-def _add_stop_request(connection: WriteConnection, run: Row, actor: str | None, entry: Row) -> StopRequest:
-    request = runs.add_stop_request(connection, run["id"], actor, entry["at"])
+def _add_stop_request(
+    connection: WriteConnection, run: RunRow, actor: str | None, entry: dict[str, Any]
+) -> StopRequest:
+    request = runs.add_stop_request(connection, run.id, actor, entry["at"])
     audit.add(connection, entry)
     return request
 

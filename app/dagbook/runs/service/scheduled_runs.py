@@ -14,10 +14,10 @@ from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import schedules
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
-from dagbook.db.repositories.runs.runs import StopRequest
-from dagbook.db.repositories.schedules import Slot, SlotKey, SlotOutcome
+from dagbook.db.repositories.runs.runs import CompleteRun, RunRow, StopRequest
+from dagbook.db.repositories.schedules import RestartingRow, Slot, SlotKey, SlotOutcome
 from dagbook.engine.status import RunStatus
 from dagbook.errors import AppError
 from dagbook.runs.options import StartOptions
@@ -45,7 +45,7 @@ class ScheduledRuns:
         self._run_control = run_control
         self._now = now
 
-    async def start(self, slot: Slot, dag: Row) -> None:
+    async def start(self, slot: Slot, dag: DagRow) -> None:
         """Start a stored DAG, or queue the run at a limit; raises AppError and SlotTakenError."""
         await self._run_service.start_scheduled(dag, StartOptions(trigger=TRIGGER, patient=True, slot=slot))
 
@@ -73,11 +73,11 @@ class ScheduledRuns:
     def _start_restart(self, connection: WriteConnection, slot: Slot, dag_name: str) -> _StopRequests:
         newest = _newest_running(connection, dag_name)
         restarting = {row.restarts for row in schedules.find_restarting(connection)}
-        if newest is None or newest["id"] in restarting:
+        if newest is None or newest.id in restarting:
             reason = _NOT_RUNNING if newest is None else "it is being restarted already"
             return self._add_stop_requests(connection, SlotOutcome(slot, schedules.SKIPPED, self._now(), reason), [])
-        outcome = SlotOutcome(slot, schedules.RESTARTING, self._now(), restarts=newest["id"])
-        return self._add_stop_requests(connection, outcome, [newest["id"]])
+        outcome = SlotOutcome(slot, schedules.RESTARTING, self._now(), restarts=newest.id)
+        return self._add_stop_requests(connection, outcome, [newest.id])
 
     def _add_stop_requests(self, connection: WriteConnection, outcome: SlotOutcome, keys: list[int]) -> _StopRequests:
         if not schedules.claim(connection, outcome):
@@ -93,11 +93,11 @@ class ScheduledRuns:
         pending = await self._database.read_inline(schedules.find_restarting)
         return any([await self._finish_restart(row) for row in pending])
 
-    async def _finish_restart(self, row: Row) -> bool:
-        key = SlotKey(row["dag_id"], row["kind"], row["minute"])
-        slot = Slot(key=key, file_name=row["file_name"], awaiting_restart=True)
+    async def _finish_restart(self, row: RestartingRow) -> bool:
+        key = SlotKey(row.dag_id, row.kind, row.minute)
+        slot = Slot(key=key, file_name=row.file_name, awaiting_restart=True)
         try:
-            return await self._start_successor(slot, row["restarts"])
+            return await self._start_successor(slot, row.restarts)
         except SlotTakenError:
             return False
         except DatabaseUnavailable:
@@ -126,18 +126,17 @@ class ScheduledRuns:
         await self._run_service.start_from_run(run, StartOptions(trigger=TRIGGER, limited=False, slot=slot))
         return False
 
-    async def _pause(self, run: Row) -> timedelta:
+    async def _pause(self, run: CompleteRun) -> timedelta:
         definition = await self._run_service.definition_of(run)
         return timedelta(seconds=max(definition.dag.restart_wait_seconds, 0))
 
 
-def _newest_running(connection: ReadConnection, dag_name: str) -> Row | None:
+def _newest_running(connection: ReadConnection, dag_name: str) -> RunRow | None:
     newest = runs.get_latest(connection, dag_name)
     return newest if newest is not None and newest.status == RunStatus.RUNNING else None
 
 
-def started_at(run: Row) -> datetime:
+def started_at(run: RunRow) -> datetime:
     """Return the start of a run, or its queue time if that was earlier."""
-    known = [at for at in (run["started_at"], run["queued_at"]) if at is not None]
-    started: datetime = min(known, default=run["created_at"])
-    return started
+    known = [at for at in (run.started_at, run.queued_at) if at is not None]
+    return min(known, default=run.created_at)

@@ -141,9 +141,8 @@ def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, n
     if start.actor is None:
         return None
     after = {"trigger": start.trigger, "dag": request.file_name, "revision": start.revision, "hash": definition_hash}
-    run = {"dag_name": owned.dag_name, "run_id": owned.run_id}
     known = {name: value for name, value in after.items() if value is not None}
-    return start.actor.entry(run_action(start.action, run, after=known), now)
+    return start.actor.entry(run_action(start.action, owned, after=known), now)
 
 
 def _queue_of(owned: ClaimedRun) -> str:

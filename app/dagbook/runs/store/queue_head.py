@@ -8,7 +8,7 @@ import msgspec
 
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import queue, services
-from dagbook.db.repositories.rows import Row
+from dagbook.db.repositories.queue import ActiveRunName, ActiveRunRow, EntryRow, PauseRow, QueuedRunRow
 from dagbook.engine.admission import (
     ActiveRun,
     AdmissionResult,
@@ -21,6 +21,8 @@ from dagbook.engine.admission import (
     wait_reason,
 )
 
+WaitingRow = EntryRow | QueuedRunRow
+HolderRow = ActiveRunName | ActiveRunRow
 MAX_RELEASED = 64  # runs of one queue that are started at once
 _NONE_ADMITTED = AdmissionResult((), {})
 
@@ -31,7 +33,7 @@ class QueueHead(msgspec.Struct, frozen=True):
     ``for_workers`` are the released ones for workers, with the required labels.
     """
 
-    rows: Sequence[Row] = ()
+    rows: Sequence[EntryRow] = ()
     admission: AdmissionResult = _NONE_ADMITTED
     for_workers: Mapping[int, Labels] = {}
 
@@ -53,26 +55,26 @@ def read_queue_head(connection: ReadConnection, name: str, queues: QueueConfig, 
     return QueueHead(head, admission, {} if queues.ignore_selectors else _for_workers(head, admission))
 
 
-def workers_for(connection: ReadConnection, rows: Iterable[Row]) -> Sequence[Labels] | None:
+def workers_for(connection: ReadConnection, rows: Iterable[WaitingRow]) -> Sequence[Labels] | None:
     """Return the labels of the live workers; None if no entry has a worker selector."""
-    return services.find_worker_labels(connection) if any(row["selector"] for row in rows) else None
+    return services.find_worker_labels(connection) if any(row.selector for row in rows) else None
 
 
-def _for_workers(rows: Sequence[Row], admission: AdmissionResult) -> dict[int, Labels]:
-    selectors = {row["run_id"]: row["selector"] for row in rows if row["selector"]}
+def _for_workers(rows: Sequence[EntryRow], admission: AdmissionResult) -> dict[int, Labels]:
+    selectors = {row.run_id: row.selector for row in rows if row.selector}
     return {run: selectors[run] for run in admission.released if run in selectors}
 
 
-def entry_of(row: Row) -> QueuedRun:
+def entry_of(row: EntryRow) -> QueuedRun:
     """Convert the row of a queue entry for the engine."""
-    return QueuedRun(row["run_id"], row["queue"], row["max_active_runs"], row["selector"] or {})
+    return QueuedRun(row.run_id, row.queue, row.max_active_runs, row.selector or {})
 
 
-def pause_of(row: Row | None) -> Pause | None:
+def pause_of(row: EntryRow | PauseRow | None) -> Pause | None:
     """Return the pause of the queue of a row; None if it is not paused."""
-    return None if row is None or row["paused_at"] is None else Pause(row["paused_at"], row["paused_by"])
+    return None if row is None or row.paused_at is None else Pause(row.paused_at, row.paused_by)
 
 
-def holder_of(run: Row) -> ActiveRun:
+def holder_of(run: HolderRow) -> ActiveRun:
     """Convert the row of an active run for the engine."""
-    return ActiveRun(run["dag_name"], run["run_id"], run["started_at"])
+    return ActiveRun(run.dag_name, run.run_id, run.started_at)

@@ -1,13 +1,14 @@
-"""Mapping of engine state to rows and back. Pure: rows are dicts, as the repositories take and return them."""
+"""Mapping of engine state to rows and back. Pure: rows are dicts to write, and structs that were read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, EventRow, NodeRow
 from dagbook.db.search_keys import error_text
 from dagbook.engine.history import Change
 from dagbook.engine.state import NodeState, RunState
@@ -114,30 +115,35 @@ def event_rows(run: int, attempt: int, last_seq: int, changes: Sequence[Change],
     ]
 
 
-def node_state(row: Mapping[str, Any]) -> NodeState:
+def stored_events(rows: Iterable[Row]) -> list[EventRow]:
+    """Return event rows as they are read after they were stored."""
+    return [EventRow(**{name: row[name] for name in EventRow.__struct_fields__}) for row in rows]
+
+
+def node_state(row: NodeRow) -> NodeState:
     """Read the engine state of a node from its row."""
-    fields: Row = {name: row[name] for name in _NODE_COLUMNS}
+    fields: Row = {name: getattr(row, name) for name in _NODE_COLUMNS}
     fields["error"] = fields["error"] or ""
-    detail = msgspec.convert(row["detail"] or {}, type=NodeState)
+    detail = msgspec.convert(row.detail or {}, type=NodeState)
     fields.update({name: getattr(detail, name) for name in _NODE_DETAIL})
-    return NodeState(status=NodeStatus(row["status"]), **fields)
+    return NodeState(status=NodeStatus(row.status), **fields)
 
 
-def node_record(row: Mapping[str, Any]) -> NodeRecord:
+def node_record(row: NodeRow) -> NodeRecord:
     """Read the record of a node from its row, without decryption."""
-    return NodeRecord(**{name: row[name] for name in _RECORD_COLUMNS})
+    return NodeRecord(**{name: getattr(row, name) for name in _RECORD_COLUMNS})
 
 
-def run_state(run: Mapping[str, Any], attempt: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> RunState:
+def run_state(run: CompleteRun, attempt: AttemptRow, nodes: Sequence[NodeRow]) -> RunState:
     """Read the engine state of an attempt from its rows."""
-    detail = msgspec.convert(attempt["state"] or {}, type=RunState)
-    states = {row["position"]: node_state(row) for row in nodes}
+    detail = msgspec.convert(attempt.state or {}, type=RunState)
+    states = {row.position: node_state(row) for row in nodes}
     return msgspec.structs.replace(
         detail,
-        status=RunStatus(run["status"]),
-        started_at=run["started_at"],
-        finished_at=run["finished_at"],
-        error=run["error"] or "",
+        status=RunStatus(run.status),
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        error=run.error or "",
         steps=tuple(states[key] for key in sorted(states) if key >= 0),
         handlers={key: state for key, state in states.items() if key < 0},
     )

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from dagbook.db.database import ReadConnection
-from dagbook.db.repositories.rows import Row
 from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, NodeRow, RunRow
 from dagbook.engine.state import RunState
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.store import row_mapping, secret_columns
@@ -24,11 +24,11 @@ class DefinitionGoneError(Exception):
 class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of a run with its nodes, definition and inputs."""
 
-    run: Row
+    run: CompleteRun
     spec: str
     base: str
-    attempt: Row
-    nodes: Sequence[Row]
+    attempt: AttemptRow
+    nodes: Sequence[NodeRow]
     loaded: Loaded
     inputs: RunInputs
     last_seq: int
@@ -62,14 +62,14 @@ def load(
     )
 
 
-def read_definition(library: DefinitionCache, run: Row, spec: str, base: str) -> Loaded:
+def read_definition(library: DefinitionCache, run: RunRow | CompleteRun, spec: str, base: str) -> Loaded:
     """Parse the definition of a run; for a sub-run, the called document of the text."""
-    if run["root_id"] is not None:
-        return library.get_called(spec, run["dag_name"], base=base)
-    return library.read(spec, override=run["dag_name"], base=base)
+    if run.root_id is not None:
+        return library.get_called(spec, run.dag_name, base=base)
+    return library.read(spec, override=run.dag_name, base=base)
 
 
-def _lineage(connection: ReadConnection, run: Row) -> RunLineage | None:
-    if run["root_id"] is None:
+def _lineage(connection: ReadConnection, run: CompleteRun) -> RunLineage | None:
+    if run.root_id is None:
         return None
-    return RunLineage(root=run["root_id"], parent=run["parent_id"], level=runs.get_level(connection, run["id"]))
+    return RunLineage(root=run.root_id, parent=run.parent_id, level=runs.get_level(connection, run.id))

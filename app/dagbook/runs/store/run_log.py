@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from dagbook.auth.audit_context import NamedRun
+from dagbook.db.repositories.runs.runs import EventRow
 from dagbook.engine.history import Change
 from dagbook.engine.runlog import Line, describe, step_name
 from dagbook.engine.status import NodeStatus
@@ -19,15 +21,15 @@ from dagbook.spec.model import Dag
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+-]+")
 
 
-def render_log(events: Iterable[Mapping[str, Any]], run: Mapping[str, Any], dag: Dag, zone: tzinfo) -> list[str]:
+def render_log(events: Iterable[EventRow], run: NamedRun, dag: Dag, zone: tzinfo) -> list[str]:
     """Render the log of a run over all its attempts as lines of ``key=value`` text (runtime 11.4)."""
     rendered: list[str] = []
     error = ""
-    own = {"dag": run["dag_name"], "run-id": run["run_id"]}
+    own = {"dag": run.dag_name, "run-id": run.run_id}
     for event in events:
-        time = event["at"].astimezone(zone).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        if event["position"] is None:
-            error = event["data"].get("error", error)
+        time = event.at.astimezone(zone).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        if event.position is None:
+            error = event.data.get("error", error)
         for line in _lines(event, dag, error):
             fields = {"time": time, "level": line.level, "msg": line.message, **own, **line.attributes}
             rendered.append(" ".join(f"{key}={_value(value)}" for key, value in fields.items()))
@@ -37,13 +39,13 @@ def render_log(events: Iterable[Mapping[str, Any]], run: Mapping[str, Any], dag:
 class RunLogFile:
     """Log of a run as a file, for steps that read ``DAG_RUN_LOG_FILE``; removed with the other files of the run."""
 
-    def __init__(self, path: Path, run: Mapping[str, Any], dag: Dag, zone: tzinfo) -> None:
+    def __init__(self, path: Path, run: NamedRun, dag: Dag, zone: tzinfo) -> None:
         self.path = path
         self._run = run
         self._dag = dag
         self._zone = zone
 
-    def append(self, events: Iterable[Mapping[str, Any]]) -> None:
+    def append(self, events: Iterable[EventRow]) -> None:
         """Append the lines of events that have just been stored."""
         lines = render_log(events, self._run, self._dag, self._zone)
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -56,8 +58,8 @@ def uses_run_log(dag: Dag) -> bool:
     return b"DAG_RUN_LOG_FILE" in msgspec.json.encode(dag)
 
 
-def _lines(event: Mapping[str, Any], dag: Dag, error: str) -> tuple[Line, ...]:
-    data = event["data"]
+def _lines(event: EventRow, dag: Dag, error: str) -> tuple[Line, ...]:
+    data = event.data
     if "accepted" in data:
         about = {
             "trigger": data["accepted"],
@@ -69,11 +71,11 @@ def _lines(event: Mapping[str, Any], dag: Dag, error: str) -> tuple[Line, ...]:
     if "dequeued" in data:
         about = {"attempt": data["dequeued"], **_fields(data, "actor")}
         return (Line("INFO", "attempt taken out of its queue", about),)
-    if "edited_by" in data:
+    if "edited_by" in data and event.position is not None:
         status = NodeStatus(data["status"]).label
-        about = {"step": step_name(dag, event["position"]), "status": status, "actor": data["edited_by"]}
+        about = {"step": step_name(dag, event.position), "status": status, "actor": data["edited_by"]}
         return (Line("INFO", "status of the step was set by hand", about),)
-    return describe(dag, Change(event["position"], data), error)
+    return describe(dag, Change(event.position, data), error)
 
 
 def _fields(data: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from dagbook.db.repositories.runs.runs import CompleteRun, NodeRow
 from dagbook.engine import event
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.secrets.masking import Masker
@@ -55,11 +56,11 @@ def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:
     )
 
 
-def read_inputs(row: Mapping[str, Any], encrypter: Encrypter) -> RunInputs:
+def read_inputs(row: CompleteRun, encrypter: Encrypter) -> RunInputs:
     """Read the inputs of a run from its row; raises EncryptionError."""
-    if row["sealed"] is not None:
-        return msgspec.json.decode(encrypter.decrypt(row["sealed"], _inputs_context(row["id"])), type=RunInputs)
-    return msgspec.convert({name: row[name] for name in _INPUT_COLUMNS}, type=RunInputs)
+    if row.sealed is not None:
+        return msgspec.json.decode(encrypter.decrypt(row.sealed, _inputs_context(row.id)), type=RunInputs)
+    return msgspec.convert({name: getattr(row, name) for name in _INPUT_COLUMNS}, type=RunInputs)
 
 
 def _columns(masked: RunInputs, encrypted: bytes | None) -> Row:
@@ -97,13 +98,13 @@ def redact_node(row: Row, hidden: tuple[str, ...], masker: Masker, encrypter: En
     return masked
 
 
-def read_record(row: Mapping[str, Any], encrypter: Encrypter) -> NodeRecord:
+def read_record(row: NodeRow, encrypter: Encrypter) -> NodeRecord:
     """Read the record of a node from its row, decrypted; raises EncryptionError."""
     records = row_mapping.node_record(row)
-    if row["output_sealed"] is None:
+    if row.output_sealed is None:
         return records
     originals = msgspec.json.decode(
-        encrypter.decrypt(row["output_sealed"], _node_context(row["run_id"], row["position"])), type=_NodeSecrets
+        encrypter.decrypt(row.output_sealed, _node_context(row.run_id, row.position)), type=_NodeSecrets
     )
     return msgspec.structs.replace(
         records,
