@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import httpx
 import pytest
 
 from dagbook.main import Server
+from dagbook.spec.reading.definition_cache import hash_of
+from dagbook.spec.reading.load import Loaded, load
 from tests.app.dagbook import Dagbook, client_of, serving
 
 SPEC = "# kept\nsteps:\n  - {name: a, command: echo $X}\nparams: X=1\n"
@@ -412,3 +415,26 @@ async def test_a_save_can_be_answered_without_a_body(database_url: str, tmp_path
     assert saved.headers["Content-Length"] == "0"
     assert (refused.status_code, len(refused.json()["errors"])) == (200, 1)
     assert shown["spec"] == "steps: [echo saved]"
+
+
+@pytest.mark.parametrize("query", ["", "?sort=nextRun"])
+async def test_a_list_parses_definitions_that_are_not_cached_beside_the_event_loop(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    in_loop: list[bool] = []
+
+    def note(spec: str, **options: Any) -> Loaded:
+        in_loop.append(threading.current_thread() is threading.main_thread())
+        return load(spec, **options)
+
+    async with serving(database_url, tmp_path) as server, client_of(server) as client:
+        for number in range(5):
+            spec = f"schedule: '0 {number} * * *'\nsteps: []\n"
+            await client.post("/dags", json={"name": f"d{number}", "spec": spec})
+            server.parts.library.evict([hash_of(spec)])
+        monkeypatch.setattr("dagbook.spec.reading.definition_cache.load", note)
+        monkeypatch.setattr("dagbook.definitions.next_starts.load", note)
+        listed = (await client.get(f"/dags{query}")).json()["dags"]
+    assert len(listed) == 5
+    assert in_loop
+    assert not any(in_loop)

@@ -82,3 +82,11 @@ async def test_a_request_costs_few_statements_however_many_runs_there_are(
         answer = await client.get(path.format(name=dagbook.name))
     assert answer.status_code == 200
     assert 1 <= len(statements) <= most, statements
+
+
+async def test_a_start_reads_its_dag_once(dagbook: Dagbook, client: httpx.AsyncClient) -> None:
+    await client.post("/dags", json={"name": dagbook.name, "spec": "steps: [{name: a, command: 'true'}]\n"})
+    with recorded() as statements:
+        answer = await client.post(f"/dags/{dagbook.name}/start", json={})
+    assert answer.status_code == 200
+    assert len([statement for statement in statements if "FROM dags" in statement]) == 1, statements

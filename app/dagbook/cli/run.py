@@ -101,7 +101,6 @@ async def _run(settings: Settings, source: Source) -> int:
 async def _start_here(server: Server, source: Source) -> str:
     """Start the run in this process and return its API path, before the web framework is imported."""
     # Loaded by now; a command that sends its request to another process does not need them.
-    from dagbook.db.repositories import dags  # noqa: PLC0415
     from dagbook.runs.options import StartOptions  # noqa: PLC0415
 
     start = StartOptions(
@@ -117,14 +116,13 @@ async def _start_here(server: Server, source: Source) -> str:
     try:
         if source.name:
             return run_path(source.name, await service.start_text(source.body["spec"], source.body["name"], start))
-        file_name = source.path.rpartition("/")[2]
-        run_id = await service.start_stored(file_name, start)
+        dag = await service.get_dag(source.path.rpartition("/")[2])
+        run_id = await service.start_stored(dag, start)
     except NotFoundError as error:
         raise _not_found(source) from error
     except AppError as error:
         raise click.ClickException(error.message) from error
-    row = await server.parts.database.read_inline(lambda connection: dags.get(connection, file_name))
-    return run_path(start.dag_name.strip() or (row and row.dag_name) or file_name, run_id)
+    return run_path(start.dag_name.strip() or dag.dag_name, run_id)
 
 
 async def require_stored(api: Api, source: Source) -> str:

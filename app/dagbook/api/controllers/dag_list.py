@@ -11,7 +11,7 @@ import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
-from dagbook.api.controllers.dags import load
+from dagbook.api.controllers.dags import load, parse_all
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.present import dag_in_list, millis, pagination, placeholder_summary, run_summary
@@ -77,6 +77,7 @@ async def list_dags(
         total, rows, latest = await _page_by_next_run(parts, request)
     else:
         total, rows, latest = await parts.database.read(lambda connection: _read_page(connection, request))
+    await parse_all(parts, rows)
     files = [_dag_file(row, latest, parts) for row in rows]
     if recent:
         await _add_recent(parts, rows, files, recent)
@@ -133,7 +134,7 @@ async def _load_next_starts(parts: AppServices, rows: Sequence[DagHash]) -> None
     for begin in range(0, len(unknown), _YIELD_EVERY):
         hashes = unknown[begin : begin + _YIELD_EVERY]
         specs = await parts.database.read(partial(run_history.find_specs, hashes=hashes))
-        parts.next_runs.load({content_hash: text or "" for content_hash, (text, _) in specs.items()})
+        await asyncio.to_thread(parts.next_runs.load, {key: text or "" for key, (text, _) in specs.items()})
 
 
 def _by_next_run(

@@ -56,8 +56,8 @@ async def enqueue_dag(
         priority=check_priority(data.priority or 0),
         actor=caller.actor,
     )
-    row = await require_dag(parts, file_name)
-    return StartedRun(dag_run_id=await parts.run_service.enqueue_stored(row.file_name, start))
+    dag = await require_dag(parts, file_name)
+    return StartedRun(dag_run_id=await parts.run_service.enqueue_stored(dag, start))
 
 
 @post(

@@ -77,17 +77,24 @@ class RunService:
         """Start a definition that is not stored and return the run's id; raises AppError."""
         return await self._start(self._source_of_text(spec, name, start))
 
-    async def start_stored(self, file_name: str, start: StartOptions) -> str:
-        """Start a stored DAG and return the run's id; raises AppError."""
-        return await self._start(await self._source_of_dag(file_name, start))
+    async def get_dag(self, file_name: str) -> DagRow:
+        """Return a stored DAG to start; raises NotFoundError."""
+        row = await self._database.read_inline(lambda connection: dags.get(connection, file_name))
+        if row is None:
+            raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
+        return row
+
+    async def start_stored(self, dag: DagRow, start: StartOptions) -> str:
+        """Start a stored DAG, as it was read, and return the run's id; raises AppError."""
+        return await self._start(self._source_of_row(dag, start))
 
     async def enqueue_text(self, spec: str, name: str, start: StartOptions) -> str:
         """Enqueue a definition that is not stored and return the run's id; raises AppError."""
         return await self._enqueue(self._source_of_text(spec, name, start))
 
-    async def enqueue_stored(self, file_name: str, start: StartOptions) -> str:
-        """Enqueue a stored DAG and return the run's id; raises AppError."""
-        return await self._enqueue(await self._source_of_dag(file_name, start))
+    async def enqueue_stored(self, dag: DagRow, start: StartOptions) -> str:
+        """Enqueue a stored DAG, as it was read, and return the run's id; raises AppError."""
+        return await self._enqueue(self._source_of_row(dag, start))
 
     async def start_scheduled(self, dag: DagRow, start: StartOptions) -> str:
         """Start the stored DAG of a row for its schedule, or enqueue it when its worker selector needs a worker.
@@ -110,12 +117,6 @@ class RunService:
         if not loaded.definition.dag.name and not loaded.problems:
             raise BadRequestError("name: is missing; give it in the request or as 'name:' in the definition")
         return _Source(spec, base, loaded, start)
-
-    async def _source_of_dag(self, file_name: str, start: StartOptions) -> _Source:
-        row = await self._database.read_inline(lambda connection: dags.get(connection, file_name))
-        if row is None:
-            raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
-        return self._source_of_row(row, start)
 
     def _source_of_row(self, row: DagRow, start: StartOptions) -> _Source:
         file_name, override, base = row.file_name, start.dag_name.strip(), self._context.read_base_config()

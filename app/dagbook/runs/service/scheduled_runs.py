@@ -51,7 +51,8 @@ class ScheduledRuns:
 
     async def catch_up(self, slot: Slot) -> None:
         """Enqueue a missed start behind the queued runs; raises AppError and SlotTakenError."""
-        await self._run_service.enqueue_stored(slot.file_name, StartOptions(trigger=TRIGGER, limited=False, slot=slot))
+        dag = await self._run_service.get_dag(slot.file_name)
+        await self._run_service.enqueue_stored(dag, StartOptions(trigger=TRIGGER, limited=False, slot=slot))
 
     async def stop(self, slot: Slot, dag_name: str) -> None:
         """Request all running runs of a DAG to stop if its newest run is running; does nothing for a claimed slot."""

@@ -44,6 +44,10 @@ class DefinitionCache:
             self._store(key, loaded)
         return loaded
 
+    def is_cached(self, spec: str, *, name: str = "") -> bool:
+        with self._lock:
+            return (hash_of(spec), name, "", True) in self._loaded
+
     def get_called(self, spec: str, dag_name: str, *, base: str = "") -> Loaded:
         """Return the definition of a sub-run: the local DAG of this name, or the main one under it."""
         loaded = self.read(spec, override=dag_name, base=base, base_handlers=False)
