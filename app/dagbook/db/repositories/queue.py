@@ -16,9 +16,9 @@ from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.rows import all_rows, first_row
 from dagbook.db.repositories.runs.runs import SUMMARY, RunRow
+from dagbook.engine.status import RunStatus
 
-_QUEUED = 5
-_ACTIVE = (0, 1)
+_ACTIVE = (RunStatus.NOT_STARTED, RunStatus.RUNNING)
 _ORDER = (QueueEntry.priority.desc(), QueueEntry.place, QueueEntry.id)
 _OF_QUEUE = QueueEntry.queue == bindparam("queue")
 _ENTRY = (
@@ -44,7 +44,7 @@ _find_next = (
     select(*_ENTRY, *_PAUSE)
     .join(Run, Run.id == QueueEntry.run_id)
     .outerjoin(QueuePause, QueuePause.queue == QueueEntry.queue)
-    .where(_OF_QUEUE, Run.status == _QUEUED)
+    .where(_OF_QUEUE, Run.status == RunStatus.QUEUED)
     .order_by(*_ORDER)
     .limit(bindparam("most", type_=Integer))
 )
@@ -57,13 +57,13 @@ _is_blocked = select(or_(exists().where(_OF_QUEUE), exists().where(QueuePause.qu
 _find_queued = (
     select(*SUMMARY, *_ITEM)
     .join(QueueEntry, QueueEntry.run_id == Run.id)
-    .where(Run.status == _QUEUED, IS_ACTIVE)
+    .where(Run.status == RunStatus.QUEUED, IS_ACTIVE)
     .order_by(QueueEntry.queue, *_ORDER)
 )
 _find_items = (
     select(*SUMMARY, *_ITEM)
     .join(QueueEntry, QueueEntry.run_id == Run.id)
-    .where(_OF_QUEUE, Run.status == _QUEUED)
+    .where(_OF_QUEUE, Run.status == RunStatus.QUEUED)
     .order_by(*_ORDER)
     .offset(bindparam("offset"))
     .limit(bindparam("most"))
@@ -99,7 +99,7 @@ _remove_entries = (
 _find_batch = (
     select(Run.id, Run.dag_name, Run.run_id, Run.queue, Run.attempt, Run.queued_at)
     .join(QueueEntry, QueueEntry.run_id == Run.id)
-    .where(_OF_QUEUE, Run.status == _QUEUED, QueueEntry.id <= bindparam("last"))
+    .where(_OF_QUEUE, Run.status == RunStatus.QUEUED, QueueEntry.id <= bindparam("last"))
     .order_by(*_ORDER)
     .limit(bindparam("most"))
 )

@@ -23,8 +23,10 @@ from dagbook.db.models.retention import DagRetention
 from dagbook.db.models.run import Run
 from dagbook.db.repositories.rows import all_rows, first_row
 from dagbook.db.types import UtcDateTime
+from dagbook.engine.status import RunStatus
 
-_OVER, _ACTIVE = (2, 3, 4, 6), (0, 1, 5)
+_FINISHED = (RunStatus.FAILED, RunStatus.ABORTED, RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
+_ACTIVE = (RunStatus.NOT_STARTED, RunStatus.RUNNING, RunStatus.QUEUED)
 _AnySelect = Select[*tuple[Any, ...]]
 
 
@@ -83,7 +85,7 @@ class Edge(msgspec.Struct, frozen=True):
 _called, _newer, _root = aliased(Run), aliased(Run), aliased(Run)
 _until = bindparam("until", type_=UtcDateTime)
 _most: BindParameter[int] = bindparam("most")
-_is_finished = and_(Run.root_id.is_(None), Run.status.in_(_OVER))
+_is_finished = and_(Run.root_id.is_(None), Run.status.in_(_FINISHED))
 MAY_DELETE = and_(
     _is_finished,
     Run.finished_at <= _until,

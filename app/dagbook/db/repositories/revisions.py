@@ -12,8 +12,9 @@ from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.models.run import Run
 from dagbook.db.repositories.rows import all_rows, first_row
+from dagbook.engine.status import RunStatus
 
-_ACTIVE = (0, 1, 5)
+_ACTIVE = (RunStatus.NOT_STARTED, RunStatus.RUNNING, RunStatus.QUEUED)
 _columns = (
     DagRevision.number,
     DagRevision.definition_hash,

@@ -16,12 +16,12 @@ from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.prepared import Prepared
 from dagbook.db.repositories.rows import all_rows, first_row
+from dagbook.engine.status import RunStatus
 
 START, STOP, RESTART = "start", "stop", "restart"
 STARTED, QUEUED, STOPPED = "started", "queued", "stopped"
 RESTARTING, RESTARTED = "restarting", "restarted"
 SKIPPED, SUSPENDED, MISSED, FAILED = "skipped", "suspended", "missed", "failed"
-_RUNNING = 1
 _AT_A_TIME = 500  # values per statement
 _MARK = 1
 
@@ -144,7 +144,7 @@ _find_restarting = (
 )
 _find_active = (
     select(Run.id)
-    .where(Run.dag_name == bindparam("name"), Run.status == _RUNNING, Run.root_id.is_(None), IS_ACTIVE)
+    .where(Run.dag_name == bindparam("name"), Run.status == RunStatus.RUNNING, Run.root_id.is_(None), IS_ACTIVE)
     .order_by(Run.id)
 )
 _skip = Prepared(

@@ -14,6 +14,7 @@ from dagbook.db.models.log import LogChunk
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import Run
 from dagbook.db.repositories.rows import all_rows
+from dagbook.engine.status import NodeStatus, RunStatus
 
 MAX_CHUNKS = 64  # read at a time when a complete log is sent: 16 MiB
 PAGE_BYTES = 16 * 1024 * 1024  # limit of a page with very long lines
@@ -203,12 +204,11 @@ def _end_of(stream: int, *columns: InstrumentedAttribute[int]) -> ScalarSelect[i
     )
 
 
-_RUNNING = 1
 _MAX_GROWING = 200
 _followed = union_all(
     select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(Run.id == bindparam("run")),
     select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(
-        Run.root_id == bindparam("run"), Run.status == _RUNNING
+        Run.root_id == bindparam("run"), Run.status == RunStatus.RUNNING
     ),
 ).subquery()
 _growing = [
@@ -223,7 +223,7 @@ _growing = [
         _end_of(stream, LogChunk.byte_offset, LogChunk.byte_count).label("bytes"),
     )
     .join_from(_followed, Node, (Node.run_id == _followed.c.id) & (Node.attempt == _followed.c.attempt))
-    .where(Node.status == _RUNNING)
+    .where(Node.status == NodeStatus.RUNNING)
     for stream in (1, 2)
 ]
 _find_growing = union_all(*_growing).limit(_MAX_GROWING)

@@ -16,8 +16,7 @@ from dagbook.db.models.run import Run, RunAttempt, RunEvent, RunRequest
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.runs import run_search_index
 from dagbook.db.repositories.runs.run_writes import Fence
-
-_RUNNING = 1
+from dagbook.engine.status import NodeStatus
 
 
 class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +40,7 @@ def read_open(connection: ReadConnection, fence: Fence) -> OpenRun:
         RunAttempt.run_id == fence.run, RunAttempt.number == fence.attempt
     )
     return OpenRun(
-        running=[node.position for node in nodes if node.status == _RUNNING],
+        running=[node.position for node in nodes if node.status == NodeStatus.RUNNING],
         state=connection.execute(state).scalar_one(),
         times=[time for time in times if time is not None],
     )
@@ -50,7 +49,10 @@ def read_open(connection: ReadConnection, fence: Fence) -> OpenRun:
 def find_spools(connection: ReadConnection, fence: Fence) -> list[str]:
     """Return the spool directories of an attempt's running nodes."""
     spools = select(Node.spool).where(
-        Node.run_id == fence.run, Node.attempt == fence.attempt, Node.status == _RUNNING, Node.spool.is_not(None)
+        Node.run_id == fence.run,
+        Node.attempt == fence.attempt,
+        Node.status == NodeStatus.RUNNING,
+        Node.spool.is_not(None),
     )
     return [spool for spool in connection.execute(spools.order_by(Node.position)).scalars() if spool]
 
@@ -58,7 +60,7 @@ def find_spools(connection: ReadConnection, fence: Fence) -> list[str]:
 def clear_spools(connection: WriteConnection, run: int, attempt: int, *, kept: Path | None = None) -> None:
     """Clear the spool paths of running nodes, which are in another server's spool, except paths below ``kept``."""
     elsewhere = update(Node).where(
-        Node.run_id == run, Node.attempt == attempt, Node.status == _RUNNING, Node.spool.is_not(None)
+        Node.run_id == run, Node.attempt == attempt, Node.status == NodeStatus.RUNNING, Node.spool.is_not(None)
     )
     if kept is not None:
         prefix = f"{kept}/"
@@ -78,7 +80,7 @@ def finish(
     """Finish the running nodes, the run and its attempt with these values, and mark its stop requests as handled."""
     connection.execute(
         update(Node)
-        .where(Node.run_id == fence.run, Node.attempt == fence.attempt, Node.status == _RUNNING)
+        .where(Node.run_id == fence.run, Node.attempt == fence.attempt, Node.status == NodeStatus.RUNNING)
         .values(**nodes, due_at=None, detail=None)
     )
     connection.execute(insert(RunEvent), list(events))

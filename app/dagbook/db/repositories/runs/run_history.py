@@ -16,8 +16,8 @@ from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
 from dagbook.db.repositories.rows import all_rows, seconds
 from dagbook.db.repositories.runs.runs import SUMMARY, EventRow, RunRow
+from dagbook.engine.status import RunStatus
 
-_RUNNING = 1
 _IN_RUN = and_(Run.id == Node.run_id, Run.attempt == Node.attempt)
 _node_columns = (
     Node.run_id,
@@ -62,7 +62,7 @@ _find_specs = select(Definition.hash, Definition.spec, Definition.base).where(
 
 _of_dag = (Run.dag_name == Dag.dag_name, Run.root_id.is_(None))
 # Keys grow with time. Sorting by time would make the database scan an index by time, through the runs of other DAGs.
-_running = select(func.max(Run.id)).where(*_of_dag, Run.status == _RUNNING, IS_ACTIVE).correlate(Dag)
+_running = select(func.max(Run.id)).where(*_of_dag, Run.status == RunStatus.RUNNING, IS_ACTIVE).correlate(Dag)
 _newest = select(Run.id).where(*_of_dag).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1).correlate(Dag)
 _latest = func.coalesce(_running.scalar_subquery(), _newest.scalar_subquery())
 _find_latest = select(*SUMMARY).where(

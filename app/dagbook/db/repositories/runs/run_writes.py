@@ -23,6 +23,7 @@ from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput
 from dagbook.db.prepared import Prepared
 from dagbook.db.repositories.runs import run_search_index
 from dagbook.db.repositories.schedules import Slot
+from dagbook.engine.status import RunStatus
 
 Row = dict[str, Any]
 
@@ -173,8 +174,7 @@ _NODE_COLUMNS = (
     "output_sealed",
 )
 
-_RUNNING, _QUEUED, _NOT_STARTED = 1, 5, 0
-_FINISHED = (2, 3, 4, 6)
+_FINISHED = (RunStatus.FAILED, RunStatus.ABORTED, RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
 _RETRIED_RUN = (
     "status",
     "attempt",
@@ -224,7 +224,7 @@ _lock_finished = (
 )
 _lock_queued = (
     select(Run.id)
-    .where(Run.id.in_(bindparam("runs", expanding=True)), Run.status == _QUEUED)
+    .where(Run.id.in_(bindparam("runs", expanding=True)), Run.status == RunStatus.QUEUED)
     .order_by(Run.id)
     .with_for_update(key_share=True)
 )
@@ -303,7 +303,7 @@ def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[t
     found: dict[tuple[str, str], Activity] = {}
     for name, queue, status, count in connection.execute(_count_active, {"names": list(dag_names)}):
         before = found.get((name, queue), Activity())
-        queued = count if status == _QUEUED else 0
+        queued = count if status == RunStatus.QUEUED else 0
         found[name, queue] = Activity(
             dag_active=before.dag_active + count - queued, dag_queued=before.dag_queued + queued
         )

@@ -16,8 +16,8 @@ from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.models.service import Service
 from dagbook.db.repositories.rows import all_rows, first_row
+from dagbook.engine.status import RunStatus
 
-_RUNNING, _QUEUED = 1, 5
 _KILL = "kill"
 _INPUTS = frozenset({"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed"})
 
@@ -72,7 +72,7 @@ _get_below = (
 _find_called = select(*SUMMARY).where(Run.parent_id == bindparam("parent"))
 # Two steps, the first of which only needs the index of active runs: otherwise SQLite would scan all runs of the name,
 # of which there may be thousands.
-_active_keys = select(Run.id).where(*_OF_NAME, Run.status != _QUEUED, IS_ACTIVE)
+_active_keys = select(Run.id).where(*_OF_NAME, Run.status != RunStatus.QUEUED, IS_ACTIVE)
 _find_active = select(Run.run_id).where(Run.id.in_(_active_keys.scalar_subquery()))
 _get_nodes = (
     select(*Node.__table__.columns)
@@ -414,7 +414,9 @@ def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
             Service.spool_dir,
         )
         .outerjoin(Service, Service.id == RunAttempt.owner)
-        .where(RunAttempt.closed_at.is_(None), or_(RunAttempt.status != _QUEUED, RunAttempt.owner.is_not(None)))
+        .where(
+            RunAttempt.closed_at.is_(None), or_(RunAttempt.status != RunStatus.QUEUED, RunAttempt.owner.is_not(None))
+        )
         .order_by(RunAttempt.run_id)
     )
     names = OpenAttempt.__struct_fields__
