@@ -270,7 +270,8 @@ def test_a_right_on_a_table_that_was_taken_away_is_told(
 ) -> None:
     command("db", "upgrade", "--database-url", rights.owner)
     rights.admin(f"REVOKE SELECT ON TABLE {rights.schema}.runs FROM dagbook_service")  # noqa: S608  # its own schema
-    assert refusal(rights.service, "doctor").endswith("a privilege that Dagbook needs: permission denied for table runs")
+    denied = "a privilege that Dagbook needs: permission denied for table runs"
+    assert refusal(rights.service, "doctor").endswith(denied)
 
 
 def test_the_search_path_of_the_role_does_not_count(rights: Rights, command: Command) -> None:
