@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from litestar import HttpMethod, Response, route
+from litestar import Controller, HttpMethod, Response, Router, route
 from litestar.handlers import HTTPRouteHandler
 
 from dagbook.api.requests import ApiRequest
 
 
-def make_options(handlers: Sequence[HTTPRouteHandler]) -> HTTPRouteHandler:
-    """Make a handler that lists the methods of these handlers' paths; it must be registered before them."""
+def make_options(controllers: Sequence[type[Controller]]) -> HTTPRouteHandler:
+    """Make a handler that lists the methods of these controllers' paths; it must be registered before them."""
 
     @route(
-        sorted({path for handler in handlers for path in handler.paths}),
+        sorted({each.path for each in Router("/", route_handlers=controllers).routes}),
         http_method=[HttpMethod.OPTIONS],
         status_code=204,
         include_in_schema=False,

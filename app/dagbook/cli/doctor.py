@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from dagbook.api.controllers.doctor import doctor_report
+from dagbook.api.presenters.doctor import doctor_report
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options
 from dagbook.clock import now

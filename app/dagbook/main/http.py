@@ -62,33 +62,33 @@ from dagbook.web import pages
 
 # Not forwarded to remote nodes: accounts are local, and a stream's authorization is checked again while it is open,
 # which a remote node cannot do for a client of this server.
-_OWN_HANDLERS = [*auth.HANDLERS, *users.HANDLERS, *tokens.HANDLERS, *events.HANDLERS]
+_OWN_HANDLERS = [auth.AuthController, users.UsersController, tokens.TokensController, events.EventsController]
 _DAG_HANDLERS = [
-    *dags.HANDLERS,
-    *dag_list.HANDLERS,
-    *dag_history.HANDLERS,
-    *dag_statistics.HANDLERS,
-    *revisions.HANDLERS,
-    schemas.get_schema,
+    dags.DagsController,
+    dag_list.DagListController,
+    dag_history.DagHistoryController,
+    dag_statistics.DagStatisticsController,
+    revisions.RevisionsController,
+    schemas.SchemasController,
 ]
-_SCHEDULE_HANDLERS = schedules.HANDLERS
+_SCHEDULE_HANDLERS = [schedules.SchedulesController]
 _SYSTEM_HANDLERS = [
-    health.get_health,
-    *monitoring.HANDLERS,
-    *services.HANDLERS,
-    *audit.HANDLERS,
-    *doctor.HANDLERS,
-    *retention.HANDLERS,
+    health.HealthController,
+    monitoring.MonitoringController,
+    services.ServicesController,
+    audit.AuditController,
+    doctor.DoctorController,
+    retention.RetentionController,
 ]
 _RUN_HANDLERS = [
-    *runs.HANDLERS,
-    *queues.HANDLERS,
-    *queue_items.HANDLERS,
-    *retries.HANDLERS,
-    *run_events.HANDLERS,
-    *run_output.HANDLERS,
-    *log_search.HANDLERS,
-    *sub_runs.HANDLERS,
+    runs.RunsController,
+    queues.QueuesController,
+    queue_items.QueueItemsController,
+    retries.RetriesController,
+    run_events.RunEventsController,
+    run_output.RunOutputController,
+    log_search.LogSearchController,
+    sub_runs.SubRunsController,
 ]
 
 
@@ -122,7 +122,7 @@ def _litestar(settings: Settings, parts: AppServices, nodes: RemoteNodes, path: 
             Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
             Router(
                 settings.base_path or "/",
-                route_handlers=[*oidc.HANDLERS, *pages.make_handlers(settings.base_path, _ui_config(settings))],
+                route_handlers=[oidc.OidcController, *pages.make_handlers(settings.base_path, _ui_config(settings))],
                 include_in_schema=False,
             ),
         ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from litestar import get, post
+from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec.structs import replace
@@ -25,29 +25,6 @@ from dagbook.db.repositories.audit import AuditFilter, AuditRow, LastSeal
 from dagbook.errors import BadRequestError
 
 _MAX_LIMIT, _LAST_ID = 1000, 2**63 - 1
-
-
-@get("/audit", operation_id="listAuditEntries", requires=Requires.AUDIT, responses=errors())
-async def list_entries(
-    parts: NamedDependency[AppServices],
-    audit_filter: NamedDependency[AuditFilter],
-    limit: parameters.AuditLimit = 100,
-    before: parameters.BeforeEntry = None,
-) -> AuditEntries:
-    """List audited actions and refusals, newest first; with ``before`` those older than that entry."""
-    if not 1 <= limit <= _MAX_LIMIT:
-        raise BadRequestError(f"limit: must be from 1 to {_MAX_LIMIT}, and is {limit}")
-    if before is not None and not 1 <= before <= _LAST_ID:
-        raise BadRequestError(f"before: {before} is not the id of an entry")
-    filter_ = replace(audit_filter, before=before)
-    rows, seal = await parts.database.read(lambda connection: _read(connection, filter_, limit + 1))
-    entries = [_entry(row) for row in rows[:limit]]
-    page = AuditEntries(entries=entries, sealed_up_to=seal.last_id if seal else 0)
-    if len(rows) > limit:
-        page.next_before = entries[-1].id
-    if seal:
-        page.seal = AuditSeal(number=seal.number, hash=seal.hash, sealed_at=instant_text(seal.sealed_at))
-    return page
 
 
 def _read(connection: ReadConnection, filter_: AuditFilter, limit: int) -> tuple[Sequence[AuditRow], LastSeal | None]:
@@ -74,25 +51,48 @@ def _entry(row: AuditRow) -> AuditEntry:
     )
 
 
-@post(
-    "/audit/prune",
-    operation_id="pruneAudit",
-    requires=Requires.AUDIT,
-    audits=Action.AUDIT_PRUNE,
-    status_code=200,
-    responses=errors(),
-)
-async def prune(
-    data: JSONBody[PruneAudit], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
-) -> PrunedAudit:
-    """Delete old entries permanently, or with ``dryRun`` count them.
+class AuditController(Controller):
+    path = "/audit"
 
-    The seals over deleted entries are kept, so that the rest can still be verified.
-    """
-    before = read_instant("before", data.before)
-    pruning = parts.audit_pruning
-    done = await (pruning.preview(before) if data.dry_run else pruning.prune(before, caller.actor))
-    return PrunedAudit(entries=done.entries, up_to=done.up_to, dry_run=data.dry_run)
+    @get(operation_id="listAuditEntries", requires=Requires.AUDIT, responses=errors())
+    async def list_entries(
+        self,
+        parts: NamedDependency[AppServices],
+        audit_filter: NamedDependency[AuditFilter],
+        limit: parameters.AuditLimit = 100,
+        before: parameters.BeforeEntry = None,
+    ) -> AuditEntries:
+        """List audited actions and refusals, newest first; with ``before`` those older than that entry."""
+        if not 1 <= limit <= _MAX_LIMIT:
+            raise BadRequestError(f"limit: must be from 1 to {_MAX_LIMIT}, and is {limit}")
+        if before is not None and not 1 <= before <= _LAST_ID:
+            raise BadRequestError(f"before: {before} is not the id of an entry")
+        filter_ = replace(audit_filter, before=before)
+        rows, seal = await parts.database.read(lambda connection: _read(connection, filter_, limit + 1))
+        entries = [_entry(row) for row in rows[:limit]]
+        page = AuditEntries(entries=entries, sealed_up_to=seal.last_id if seal else 0)
+        if len(rows) > limit:
+            page.next_before = entries[-1].id
+        if seal:
+            page.seal = AuditSeal(number=seal.number, hash=seal.hash, sealed_at=instant_text(seal.sealed_at))
+        return page
 
+    @post(
+        "/prune",
+        operation_id="pruneAudit",
+        requires=Requires.AUDIT,
+        audits=Action.AUDIT_PRUNE,
+        status_code=200,
+        responses=errors(),
+    )
+    async def prune(
+        self, data: JSONBody[PruneAudit], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> PrunedAudit:
+        """Delete old entries permanently, or with ``dryRun`` count them.
 
-HANDLERS = [list_entries, prune]
+        The seals over deleted entries are kept, so that the rest can still be verified.
+        """
+        before = read_instant("before", data.before)
+        pruning = parts.audit_pruning
+        done = await (pruning.preview(before) if data.dry_run else pruning.prune(before, caller.actor))
+        return PrunedAudit(entries=done.entries, up_to=done.up_to, dry_run=data.dry_run)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from litestar import get
+from litestar import Controller, get
 from litestar.di import NamedDependency
 
-from dagbook.api.controllers.dags import latest_details, load, require_dag
-from dagbook.api.controllers.runs import dags_of, read_details
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.history_grid import grid
 from dagbook.api.presenters.present import StepCache, run_details
+from dagbook.api.run_reads import latest_details, read_details
 from dagbook.api.schemas.dags import DAGHistory, DAGRunOfDAG
 from dagbook.api.services import AppServices
 from dagbook.auth.roles import Requires
@@ -18,21 +17,11 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import dags
 from dagbook.db.repositories.runs import run_history
 from dagbook.db.repositories.runs.run_history import HistoryNode, RunWithState
+from dagbook.definitions.queries import load_stored, require_dag
 from dagbook.identifiers import LATEST, strip_suffix
+from dagbook.runs.queries import dags_of
 
 _MAX_RUNS = 30
-
-
-@get("/dags/{fileName:str}/dag-runs", operation_id="getDAGDAGRunHistory", requires=Requires.READ, responses=errors(404))
-async def get_history(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGHistory:
-    """Return the newest runs of a DAG, also of a deleted one, and the status of each step in each of them."""
-    name = strip_suffix(file_name)
-    if "\0" in name:
-        return DAGHistory(dag_runs=[], grid_data=[])
-    found, nodes = await parts.database.read_inline(lambda connection: _read_history(connection, name))
-    steps = {content_hash: StepCache(dag) for content_hash, dag in (await dags_of(parts, found)).items()}
-    shown = [run_details(run, run, nodes[run.id], steps[run.definition_hash], parts.zone) for run in found]
-    return DAGHistory(dag_runs=shown, grid_data=grid([nodes[run.id] for run in found]))
 
 
 def _read_history(connection: ReadConnection, name: str) -> tuple[list[RunWithState], dict[int, list[HistoryNode]]]:
@@ -41,20 +30,38 @@ def _read_history(connection: ReadConnection, name: str) -> tuple[list[RunWithSt
     return found, run_history.find_nodes(connection, [run.id for run in found])
 
 
-@get(
-    "/dags/{fileName:str}/dag-runs/{dagRunId:str}",
-    operation_id="getDAGDAGRunDetails",
-    requires=Requires.READ,
-    responses=errors(404),
-)
-async def get_run_of_dag(
-    file_name: parameters.FileName, dag_run_id: parameters.DagRunId, parts: NamedDependency[AppServices]
-) -> DAGRunOfDAG:
-    """Return a run of a stored DAG; ``latest`` is a placeholder when there is none."""
-    row = await require_dag(parts, file_name)
-    if dag_run_id == LATEST:
-        return DAGRunOfDAG(dag_run=await latest_details(parts, row, load(parts, row).definition.dag))
-    return DAGRunOfDAG(dag_run=await read_details(parts, row.dag_name, dag_run_id))
+class DagHistoryController(Controller):
+    path = "/dags/{fileName:str}/dag-runs"
 
+    @get(
+        operation_id="getDAGDAGRunHistory",
+        requires=Requires.READ,
+        responses=errors(404),
+    )
+    async def get_history(self, file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGHistory:
+        """Return the newest runs of a DAG, also of a deleted one, and the status of each step in each of them."""
+        name = strip_suffix(file_name)
+        if "\0" in name:
+            return DAGHistory(dag_runs=[], grid_data=[])
+        found, nodes = await parts.database.read_inline(lambda connection: _read_history(connection, name))
+        steps = {
+            content_hash: StepCache(dag)
+            for content_hash, dag in (await dags_of(parts.database, parts.library, found)).items()
+        }
+        shown = [run_details(run, run, nodes[run.id], steps[run.definition_hash], parts.zone) for run in found]
+        return DAGHistory(dag_runs=shown, grid_data=grid([nodes[run.id] for run in found]))
 
-HANDLERS = [get_history, get_run_of_dag]
+    @get(
+        "/{dagRunId:str}",
+        operation_id="getDAGDAGRunDetails",
+        requires=Requires.READ,
+        responses=errors(404),
+    )
+    async def get_run_of_dag(
+        self, file_name: parameters.FileName, dag_run_id: parameters.DagRunId, parts: NamedDependency[AppServices]
+    ) -> DAGRunOfDAG:
+        """Return a run of a stored DAG; ``latest`` is a placeholder when there is none."""
+        row = await require_dag(parts.database, file_name)
+        if dag_run_id == LATEST:
+            return DAGRunOfDAG(dag_run=await latest_details(parts, row, load_stored(parts.library, row).definition.dag))
+        return DAGRunOfDAG(dag_run=await read_details(parts, row.dag_name, dag_run_id))

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
-from litestar import get
+from litestar import Controller, get
 from litestar.di import NamedDependency
 
-from dagbook.api.controllers.dags import load, parse_all
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.present import dag_in_list, millis, pagination, placeholder_summary, run_summary
@@ -31,6 +30,7 @@ from dagbook.db.repositories import dags
 from dagbook.db.repositories.dags import DagFilter, DagHash, DagRow
 from dagbook.db.repositories.runs import run_history
 from dagbook.db.repositories.runs.runs import RunRow
+from dagbook.definitions.queries import load_stored, parse_missing
 from dagbook.definitions.search import SearchHit
 from dagbook.engine.status import RunStatus
 
@@ -52,36 +52,6 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def offset(self) -> int:
         return min((self.number - 1) * self.size, _MAX_OFFSET)
-
-
-@get("/dags", operation_id="listDAGs", requires=Requires.READ, responses=errors())
-async def list_dags(
-    parts: NamedDependency[AppServices],
-    page_number: NamedDependency[PageNumber],
-    dag_order: NamedDependency[DagOrder],
-    dag_filter: NamedDependency[DagFilter],
-    recent: parameters.Recent = 0,
-) -> DAGFiles:
-    """List stored DAGs, also invalid ones, with the latest run of each, and its ``recent`` newest runs."""
-    number, size = page_number.number, page_number.size
-    request = _Page(
-        filter=dag_filter,
-        by_next_run=dag_order.by == "nextRun",
-        descending=dag_order.direction == "desc",
-        number=number,
-        size=size,
-    )
-    if "\0" in request.filter.name_part + request.filter.tag:  # no text in the database holds one
-        return DAGFiles(dags=[], errors=[], pagination=pagination(0, number, size))
-    if request.by_next_run:
-        total, rows, latest = await _page_by_next_run(parts, request)
-    else:
-        total, rows, latest = await parts.database.read(lambda connection: _read_page(connection, request))
-    await parse_all(parts, rows)
-    files = [_dag_file(row, latest, parts) for row in rows]
-    if recent:
-        await _add_recent(parts, rows, files, recent)
-    return DAGFiles(dags=files, errors=[], pagination=pagination(total, number, size))
 
 
 async def _add_recent(parts: AppServices, rows: Sequence[DagRow], files: Sequence[DAGFile], most: int) -> None:
@@ -148,7 +118,7 @@ def _by_next_run(
 
 
 def _dag_file(row: DagRow, latest: Mapping[str, RunRow], parts: AppServices) -> DAGFile:
-    loaded = load(parts, row)
+    loaded = load_stored(parts.library, row)
     dag = loaded.definition.dag
     run = latest.get(row.dag_name)
     summary = run_summary(run, parts.zone) if run is not None else placeholder_summary(dag, parts.zone)
@@ -161,20 +131,8 @@ def _dag_file(row: DagRow, latest: Mapping[str, RunRow], parts: AppServices) -> 
     )
 
 
-@get("/dags/search", operation_id="searchDAGs", requires=Requires.READ, responses=errors())
-async def search_dags(parts: NamedDependency[AppServices], q: parameters.Query) -> SearchResults:
-    """Search the lines of all stored DAGs for a regular expression, ignoring case; each match has two context lines."""
-    found = await parts.search.find(q)
-    results = SearchResults(results=[], errors=[found.problem] if found.problem else [])
-    for number, hit in enumerate(found.hits, 1):
-        _add_result(results, hit, parts)
-        if number % _YIELD_EVERY == 0:
-            await asyncio.sleep(0)
-    return results
-
-
 def _add_result(results: SearchResults, hit: SearchHit, parts: AppServices) -> None:
-    loaded = load(parts, hit.row)
+    loaded = load_stored(parts.library, hit.row)
     if loaded.problems:
         results.errors += [f"{hit.row.file_name}: {problem}" for problem in loaded.problems]
         return
@@ -186,10 +144,51 @@ def _add_result(results: SearchResults, hit: SearchHit, parts: AppServices) -> N
     )
 
 
-@get("/dags/tags", operation_id="getAllDAGTags", requires=Requires.READ, responses=errors())
-async def list_tags(parts: NamedDependency[AppServices]) -> Tags:
-    """List the tags of all stored DAGs."""
-    return Tags(tags=sorted(await parts.database.read(dags.find_tags)), errors=[])
+class DagListController(Controller):
+    path = "/dags"
 
+    @get(operation_id="listDAGs", requires=Requires.READ, responses=errors())
+    async def list_dags(
+        self,
+        parts: NamedDependency[AppServices],
+        page_number: NamedDependency[PageNumber],
+        dag_order: NamedDependency[DagOrder],
+        dag_filter: NamedDependency[DagFilter],
+        recent: parameters.Recent = 0,
+    ) -> DAGFiles:
+        """List stored DAGs, also invalid ones, with the latest run of each, and its ``recent`` newest runs."""
+        number, size = page_number.number, page_number.size
+        request = _Page(
+            filter=dag_filter,
+            by_next_run=dag_order.by == "nextRun",
+            descending=dag_order.direction == "desc",
+            number=number,
+            size=size,
+        )
+        if "\0" in request.filter.name_part + request.filter.tag:  # no text in the database holds one
+            return DAGFiles(dags=[], errors=[], pagination=pagination(0, number, size))
+        if request.by_next_run:
+            total, rows, latest = await _page_by_next_run(parts, request)
+        else:
+            total, rows, latest = await parts.database.read(lambda connection: _read_page(connection, request))
+        await parse_missing(parts.library, rows)
+        files = [_dag_file(row, latest, parts) for row in rows]
+        if recent:
+            await _add_recent(parts, rows, files, recent)
+        return DAGFiles(dags=files, errors=[], pagination=pagination(total, number, size))
 
-HANDLERS = [list_dags, search_dags, list_tags]
+    @get("/search", operation_id="searchDAGs", requires=Requires.READ, responses=errors())
+    async def search_dags(self, parts: NamedDependency[AppServices], q: parameters.Query) -> SearchResults:
+        """Search the lines of all stored DAGs for a regular expression, ignoring case, with two context lines each."""
+        found = await parts.search.find(q)
+        results = SearchResults(results=[], errors=[found.problem] if found.problem else [])
+        for number, hit in enumerate(found.hits, 1):
+            _add_result(results, hit, parts)
+            if number % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        return results
+
+    @get("/tags", operation_id="getAllDAGTags", requires=Requires.READ, responses=errors())
+    async def list_tags(self, parts: NamedDependency[AppServices]) -> Tags:
+        """List the tags of all stored DAGs."""
+        return Tags(tags=sorted(await parts.database.read(dags.find_tags)), errors=[])

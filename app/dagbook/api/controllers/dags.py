@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from datetime import datetime
 
-from litestar import Response, delete, get, post, put
+from litestar import Controller, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from dagbook.api.controllers.runs import RunSnapshot, dag_of, no_content, read_newest
 from dagbook.api.openapi_responses import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.params.etags import etag, expected_revisions
-from dagbook.api.presenters.present import dag_details, next_start, placeholder_run, run_details
+from dagbook.api.presenters.present import dag_details, next_start
 from dagbook.api.requests import ApiRequest
+from dagbook.api.run_reads import latest_details, no_content
 from dagbook.api.schemas.dags import (
     CreatedDAG,
     DAGFileDetails,
@@ -33,22 +31,16 @@ from dagbook.api.schemas.dags import (
     Suspension,
     Validation,
 )
-from dagbook.api.schemas.runs import DAGRunDetails, StartedRun
+from dagbook.api.schemas.runs import StartedRun
 from dagbook.api.services import AppServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
-from dagbook.db.database import ReadConnection
-from dagbook.db.repositories import dags
-from dagbook.db.repositories.dags import DagRow
-from dagbook.db.repositories.runs import run_history
 from dagbook.definitions.next_starts import next_starts
+from dagbook.definitions.queries import load_stored, require_dag
 from dagbook.definitions.service import SaveContext
-from dagbook.errors import NotFoundError
-from dagbook.identifiers import is_name, shorten, strip_suffix
 from dagbook.runs.options import StartOptions
-from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag
-from dagbook.spec.reading.load import Loaded
+from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS
 
 _STARTS = 5  # next starts in a validation
 _SAVED = ResponseSpec(
@@ -56,59 +48,9 @@ _SAVED = ResponseSpec(
 )
 
 
-@post(
-    "/dags",
-    operation_id="createNewDAG",
-    requires=Requires.WRITE,
-    audits=Action.DAG_CREATE,
-    status_code=201,
-    responses=errors(409),
-)
-async def create_dag(
-    data: JSONBody[NewDAG], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
-) -> CreatedDAG:
-    """Store a new DAG; without a text it gets a first step as an example."""
-    await parts.definitions.create(data.name, data.spec or None, SaveContext(actor=caller.actor, note=data.note or ""))
-    return CreatedDAG(name=data.name)
-
-
-@post("/dags/validate", operation_id="validateDAGSpec", requires=Requires.READ, status_code=200, responses=errors())
-async def validate(data: JSONBody[SpecToValidate], parts: NamedDependency[AppServices]) -> Validation:
-    """Return all problems of a definition, and the DAG as far as it could be read; nothing is stored."""
-    loaded = parts.library.read(data.spec, name=data.name or "validated-dag")
-    problems = [*loaded.problems, *await parts.run_service.check_params(loaded.definition)]
-    errors = [str(problem) for problem in problems]
-    dag = loaded.definition.dag
-    starts = await asyncio.to_thread(next_starts, dag.schedule.start, parts.now(), parts.zone, _STARTS)
-    return Validation(
-        valid=not errors,
-        errors=errors,
-        dag=dag_details(dag),
-        next_starts=[next_start(start) for start in starts] if starts else UNSET,
-    )
-
-
-def load(parts: AppServices, row: DagRow) -> Loaded:
-    """Parse the definition of a stored DAG, valid or not."""
-    return parts.library.read(row.spec or "", name=row.file_name)
-
-
-async def parse_all(parts: AppServices, rows: Sequence[DagRow]) -> None:
-    """Parse the definitions of stored DAGs that are not cached, in a thread: a thousand of them take seconds."""
-    missing = [row for row in rows if not parts.library.is_cached(row.spec or "", name=row.file_name)]
-    if missing:
-        await asyncio.to_thread(lambda: [load(parts, row) for row in missing])
-
-
-@get("/dags/{fileName:str}", operation_id="getDAGDetails", requires=Requires.READ, responses=errors(404))
-async def get_dag(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGFileDetails:
-    """Return a stored DAG with its local DAGs and its latest run."""
-    return await _details(file_name, parts)
-
-
 async def _details(file_name: str, parts: AppServices) -> DAGFileDetails:
-    row = await require_dag(parts, file_name)
-    loaded = load(parts, row)
+    row = await require_dag(parts.database, file_name)
+    loaded = load_stored(parts.library, row)
     dag = loaded.definition.dag
     local = sorted(loaded.definition.local_dags, key=lambda item: item.name)
     return DAGFileDetails(
@@ -120,206 +62,200 @@ async def _details(file_name: str, parts: AppServices) -> DAGFileDetails:
     )
 
 
-async def require_dag(parts: AppServices, file_name: str) -> DagRow:
-    """Return a stored DAG; raises NotFoundError."""
-    name = strip_suffix(file_name)
-    row = None
-    if is_name(name):
-        row = await parts.database.read_inline(lambda connection: dags.get(connection, name))
-    if row is None:
-        raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
-    return row
-
-
-async def latest_details(parts: AppServices, row: DagRow, dag: Dag) -> DAGRunDetails:
-    """Return the latest run of a stored DAG, or the placeholder for a DAG without runs."""
-    now = parts.now()
-    newest = await parts.database.read_inline(lambda connection: _read_latest(parts, connection, row.file_name, now))
-    if newest is None:
-        return placeholder_run(dag, parts.zone)
-    return run_details(newest.run, newest.attempt, newest.nodes, await dag_of(parts, newest.run), parts.zone)
-
-
-def _read_latest(parts: AppServices, connection: ReadConnection, file_name: str, now: datetime) -> RunSnapshot | None:
-    run = next(iter(run_history.find_latest(connection, [file_name]).values()), None)
-    return None if run is None else read_newest(parts, connection, run, now)
-
-
-@delete(
-    "/dags/{fileName:str}",
-    operation_id="deleteDAG",
-    requires=Requires.WRITE,
-    audits=Action.DAG_DELETE,
-    status_code=204,
-    responses=errors(404),
-)
-async def delete_dag(
-    file_name: parameters.FileName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
-) -> None:
-    """Delete a stored DAG; its runs are kept."""
-    row = await require_dag(parts, file_name)
-    await parts.definitions.delete(row.file_name, caller.actor)
-
-
-@get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", requires=Requires.READ, responses=errors(404))
-async def get_spec(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> Response[Spec]:
-    """Return the text of a stored DAG as it was saved, with its problems and deprecation warnings.
-
-    The ETag is the number of its revision, for If-Match of a save.
-    """
-    row = await require_dag(parts, file_name)
-    loaded = load(parts, row)
-    messages = [str(problem) for problem in loaded.problems]
-    body = Spec(
-        spec=row.spec or "",
-        errors=[*messages, *loaded.definition.warnings],
-        dag=dag_details(loaded.definition.dag),
-    )
-    return Response(body, headers=etag(row.revision))
-
-
-@put(
-    "/dags/{fileName:str}/spec",
-    operation_id="updateDAGSpec",
-    requires=Requires.WRITE,
-    audits=Action.DAG_UPDATE,
-    responses={200: _SAVED, **errors(404, 412)},
-)
-async def put_spec(
-    file_name: parameters.FileName,
-    data: JSONBody[SpecUpdate],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-    if_match: parameters.IfMatch = None,
-) -> Response[SpecErrors] | Response[None]:
-    """Save a text as the DAG's next revision; a text with problems is not saved, and they are returned.
-
-    With If-Match it is saved only if that is the current revision. The response's ETag is the new revision's number.
-    """
-    row = await require_dag(parts, file_name)
-    context = SaveContext(actor=caller.actor, note=data.note or "", expected=expected_revisions(if_match))
-    saved = await parts.definitions.save(row.file_name, data.spec, context)
-    if parts.saves_without_if_match and not saved.problems:
-        return no_content(headers=etag(saved.revision))
-    return Response(SpecErrors(errors=saved.problems), headers=etag(saved.revision))
-
-
-@post(
-    "/dags/{fileName:str}/start",
-    operation_id="executeDAG",
-    requires=Requires.RUN,
-    audits=Action.RUN_START,
-    status_code=200,
-    responses=errors(404, 409),
-)
-async def start_dag(
-    file_name: parameters.FileName,
-    data: JSONBody[StartDAG],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> StartedRun:
-    """Start a run of a stored DAG."""
-    start = StartOptions(
-        params=data.params or "",
-        run_id=data.dag_run_id or "",
-        dag_name=data.dag_name or "",
-        singleton=bool(data.singleton),
-        actor=caller.actor,
-    )
-    dag = await require_dag(parts, file_name)
-    return StartedRun(dag_run_id=await parts.run_service.start_stored(dag, start))
-
-
-@post(
-    "/dags/{fileName:str}/stop-all",
-    operation_id="stopAllDAGRuns",
-    requires=Requires.RUN,
-    audits=Action.RUN_STOP,
-    status_code=200,
-    responses=errors(404),
-)
-async def stop_all(
-    file_name: parameters.FileName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
-) -> StoppedAll:
-    """Request a stop of all running runs of a stored DAG."""
-    row = await require_dag(parts, file_name)
-    return StoppedAll(errors=await parts.run_service.stop_all(row.file_name, caller.actor))
-
-
-@post(
-    "/dags/{fileName:str}/rename",
-    operation_id="renameDAG",
-    requires=Requires.WRITE,
-    audits=Action.DAG_RENAME,
-    status_code=200,
-    responses=empty_or_errors(404, 409),
-)
-async def rename(
-    file_name: parameters.FileName,
-    data: JSONBody[NewFileName],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> Response[None]:
-    """Change the file name of a DAG; its runs keep the DAG name that they were started with."""
-    row = await require_dag(parts, file_name)
-    await parts.definitions.rename(row.file_name, data.new_file_name, caller.actor)
-    return no_content()
-
-
-@post(
-    "/dags/{fileName:str}/suspend",
-    operation_id="updateDAGSuspensionState",
-    requires=Requires.RUN,
-    audits=Action.DAG_SUSPEND,
-    status_code=200,
-    responses=empty_or_errors(404),
-)
-async def suspend(
-    file_name: parameters.FileName,
-    data: JSONBody[Suspension],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> Response[None]:
-    """Suspend or resume the schedules of a DAG; manual starts are not affected."""
-    row = await require_dag(parts, file_name)
-    await parts.definitions.suspend(row.file_name, caller.actor, suspended=data.suspend)
-    return no_content()
-
-
 # A DAG may have the name of a fixed path, which hides those operations on it whose path ends with the name.
 
 
-@get("/dags/validate", requires=Requires.READ, include_in_schema=False)
-async def get_dag_of_fixed_name(parts: NamedDependency[AppServices]) -> DAGFileDetails:
-    """Return the DAG named ``validate``."""
-    return await _details("validate", parts)
+class DagsController(Controller):
+    @post(
+        "/dags",
+        operation_id="createNewDAG",
+        requires=Requires.WRITE,
+        audits=Action.DAG_CREATE,
+        status_code=201,
+        responses=errors(409),
+    )
+    async def create_dag(
+        self, data: JSONBody[NewDAG], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> CreatedDAG:
+        """Store a new DAG; without a text it gets a first step as an example."""
+        await parts.definitions.create(
+            data.name, data.spec or None, SaveContext(actor=caller.actor, note=data.note or "")
+        )
+        return CreatedDAG(name=data.name)
 
+    @post("/dags/validate", operation_id="validateDAGSpec", requires=Requires.READ, status_code=200, responses=errors())
+    async def validate(self, data: JSONBody[SpecToValidate], parts: NamedDependency[AppServices]) -> Validation:
+        """Return all problems of a definition, and the DAG as far as it could be read; nothing is stored."""
+        loaded = parts.library.read(data.spec, name=data.name or "validated-dag")
+        problems = [*loaded.problems, *await parts.run_service.check_params(loaded.definition)]
+        errors = [str(problem) for problem in problems]
+        dag = loaded.definition.dag
+        starts = await asyncio.to_thread(next_starts, dag.schedule.start, parts.now(), parts.zone, _STARTS)
+        return Validation(
+            valid=not errors,
+            errors=errors,
+            dag=dag_details(dag),
+            next_starts=[next_start(start) for start in starts] if starts else UNSET,
+        )
 
-@delete(
-    ["/dags/validate", "/dags/search", "/dags/tags"],
-    requires=Requires.WRITE,
-    audits=Action.DAG_DELETE,
-    include_in_schema=False,
-    status_code=204,
-)
-async def delete_dag_of_fixed_name(
-    request: ApiRequest, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
-) -> None:
-    """Delete the DAG with the name of the path."""
-    await parts.definitions.delete(request.url.path.rpartition("/")[2], caller.actor)
+    @get("/dags/{fileName:str}", operation_id="getDAGDetails", requires=Requires.READ, responses=errors(404))
+    async def get_dag(self, file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGFileDetails:
+        """Return a stored DAG with its local DAGs and its latest run."""
+        return await _details(file_name, parts)
 
+    @delete(
+        "/dags/{fileName:str}",
+        operation_id="deleteDAG",
+        requires=Requires.WRITE,
+        audits=Action.DAG_DELETE,
+        status_code=204,
+        responses=errors(404),
+    )
+    async def delete_dag(
+        self, file_name: parameters.FileName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> None:
+        """Delete a stored DAG; its runs are kept."""
+        row = await require_dag(parts.database, file_name)
+        await parts.definitions.delete(row.file_name, caller.actor)
 
-HANDLERS = [
-    create_dag,
-    validate,
-    get_dag,
-    delete_dag,
-    get_spec,
-    put_spec,
-    start_dag,
-    stop_all,
-    rename,
-    suspend,
-    get_dag_of_fixed_name,
-    delete_dag_of_fixed_name,
-]
+    @get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", requires=Requires.READ, responses=errors(404))
+    async def get_spec(self, file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> Response[Spec]:
+        """Return the text of a stored DAG as it was saved, with its problems and deprecation warnings.
+
+        The ETag is the number of its revision, for If-Match of a save.
+        """
+        row = await require_dag(parts.database, file_name)
+        loaded = load_stored(parts.library, row)
+        messages = [str(problem) for problem in loaded.problems]
+        body = Spec(
+            spec=row.spec or "",
+            errors=[*messages, *loaded.definition.warnings],
+            dag=dag_details(loaded.definition.dag),
+        )
+        return Response(body, headers=etag(row.revision))
+
+    @put(
+        "/dags/{fileName:str}/spec",
+        operation_id="updateDAGSpec",
+        requires=Requires.WRITE,
+        audits=Action.DAG_UPDATE,
+        responses={200: _SAVED, **errors(404, 412)},
+    )
+    async def put_spec(
+        self,
+        file_name: parameters.FileName,
+        data: JSONBody[SpecUpdate],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+        if_match: parameters.IfMatch = None,
+    ) -> Response[SpecErrors] | Response[None]:
+        """Save a text as the DAG's next revision; a text with problems is not saved, and they are returned.
+
+        With If-Match it is saved only if that is the current revision. The response's ETag is the new revision's
+        number.
+        """
+        row = await require_dag(parts.database, file_name)
+        context = SaveContext(actor=caller.actor, note=data.note or "", expected=expected_revisions(if_match))
+        saved = await parts.definitions.save(row.file_name, data.spec, context)
+        if parts.saves_without_if_match and not saved.problems:
+            return no_content(headers=etag(saved.revision))
+        return Response(SpecErrors(errors=saved.problems), headers=etag(saved.revision))
+
+    @post(
+        "/dags/{fileName:str}/start",
+        operation_id="executeDAG",
+        requires=Requires.RUN,
+        audits=Action.RUN_START,
+        status_code=200,
+        responses=errors(404, 409),
+    )
+    async def start_dag(
+        self,
+        file_name: parameters.FileName,
+        data: JSONBody[StartDAG],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> StartedRun:
+        """Start a run of a stored DAG."""
+        start = StartOptions(
+            params=data.params or "",
+            run_id=data.dag_run_id or "",
+            dag_name=data.dag_name or "",
+            singleton=bool(data.singleton),
+            actor=caller.actor,
+        )
+        dag = await require_dag(parts.database, file_name)
+        return StartedRun(dag_run_id=await parts.run_service.start_stored(dag, start))
+
+    @post(
+        "/dags/{fileName:str}/stop-all",
+        operation_id="stopAllDAGRuns",
+        requires=Requires.RUN,
+        audits=Action.RUN_STOP,
+        status_code=200,
+        responses=errors(404),
+    )
+    async def stop_all(
+        self, file_name: parameters.FileName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> StoppedAll:
+        """Request a stop of all running runs of a stored DAG."""
+        row = await require_dag(parts.database, file_name)
+        return StoppedAll(errors=await parts.run_service.stop_all(row.file_name, caller.actor))
+
+    @post(
+        "/dags/{fileName:str}/rename",
+        operation_id="renameDAG",
+        requires=Requires.WRITE,
+        audits=Action.DAG_RENAME,
+        status_code=200,
+        responses=empty_or_errors(404, 409),
+    )
+    async def rename(
+        self,
+        file_name: parameters.FileName,
+        data: JSONBody[NewFileName],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> Response[None]:
+        """Change the file name of a DAG; its runs keep the DAG name that they were started with."""
+        row = await require_dag(parts.database, file_name)
+        await parts.definitions.rename(row.file_name, data.new_file_name, caller.actor)
+        return no_content()
+
+    @post(
+        "/dags/{fileName:str}/suspend",
+        operation_id="updateDAGSuspensionState",
+        requires=Requires.RUN,
+        audits=Action.DAG_SUSPEND,
+        status_code=200,
+        responses=empty_or_errors(404),
+    )
+    async def suspend(
+        self,
+        file_name: parameters.FileName,
+        data: JSONBody[Suspension],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> Response[None]:
+        """Suspend or resume the schedules of a DAG; manual starts are not affected."""
+        row = await require_dag(parts.database, file_name)
+        await parts.definitions.suspend(row.file_name, caller.actor, suspended=data.suspend)
+        return no_content()
+
+    @get("/dags/validate", requires=Requires.READ, include_in_schema=False)
+    async def get_dag_of_fixed_name(self, parts: NamedDependency[AppServices]) -> DAGFileDetails:
+        """Return the DAG named ``validate``."""
+        return await _details("validate", parts)
+
+    @delete(
+        ["/dags/validate", "/dags/search", "/dags/tags"],
+        requires=Requires.WRITE,
+        audits=Action.DAG_DELETE,
+        include_in_schema=False,
+        status_code=204,
+    )
+    async def delete_dag_of_fixed_name(
+        self, request: ApiRequest, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> None:
+        """Delete the DAG with the name of the path."""
+        await parts.definitions.delete(request.url.path.rpartition("/")[2], caller.actor)

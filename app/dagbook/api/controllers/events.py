@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litestar import get
+from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
@@ -26,35 +26,6 @@ _TEXT = ResponseSpec(
 )
 
 
-@get(
-    "/events",
-    operation_id="streamEvents",
-    requires=Requires.READ,
-    media_type=EVENT_STREAM,
-    responses={200: _TEXT, **errors()},
-)
-async def stream_events(
-    request: ApiRequest,
-    parts: NamedDependency[AppServices],
-    after: parameters.After = None,
-    last_event_id: parameters.LastEventId = None,
-    dag: parameters.ByDag = None,
-    run: parameters.ByRun = None,
-) -> EventStream:
-    """Stream changes as they happen: all, or those of one DAG or one run.
-
-    ``Last-Event-ID``, else ``after``, resumes after an event; an event ``reset`` says that some later events have been
-    deleted, so the client must read its data again.
-    """
-    filter_ = FeedFilter(dag=dag or None, run=_read_run(run) if run else None)
-    field, number = ("Last-Event-ID", last_event_id) if last_event_id else ("after", after)
-    cursor = read_cursor(number, field) if number else None
-    subscription = await parts.feed.subscribe(filter_, cursor)
-    credentials = credentials_of(request)
-    events = stream(parts.feed, subscription, lambda: is_still_authorized(parts.auth, credentials, Requires.READ))
-    return EventStream(events, lambda: parts.feed.unsubscribe(subscription))
-
-
 def _read_run(text: str) -> tuple[str, str]:
     name, slash, run_id = text.partition("/")
     if not name or not slash or not run_id or "\0" in text:
@@ -66,4 +37,33 @@ def _read_run(text: str) -> tuple[str, str]:
     return name, run_id
 
 
-HANDLERS = [stream_events]
+class EventsController(Controller):
+    path = "/events"
+
+    @get(
+        operation_id="streamEvents",
+        requires=Requires.READ,
+        media_type=EVENT_STREAM,
+        responses={200: _TEXT, **errors()},
+    )
+    async def stream_events(
+        self,
+        request: ApiRequest,
+        parts: NamedDependency[AppServices],
+        after: parameters.After = None,
+        last_event_id: parameters.LastEventId = None,
+        dag: parameters.ByDag = None,
+        run: parameters.ByRun = None,
+    ) -> EventStream:
+        """Stream changes as they happen: all, or those of one DAG or one run.
+
+        ``Last-Event-ID``, else ``after``, resumes after an event; an event ``reset`` says that some later events have
+        been deleted, so the client must read its data again.
+        """
+        filter_ = FeedFilter(dag=dag or None, run=_read_run(run) if run else None)
+        field, number = ("Last-Event-ID", last_event_id) if last_event_id else ("after", after)
+        cursor = read_cursor(number, field) if number else None
+        subscription = await parts.feed.subscribe(filter_, cursor)
+        credentials = credentials_of(request)
+        events = stream(parts.feed, subscription, lambda: is_still_authorized(parts.auth, credentials, Requires.READ))
+        return EventStream(events, lambda: parts.feed.unsubscribe(subscription))

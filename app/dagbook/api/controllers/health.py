@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litestar import Response, get
+from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
@@ -16,14 +16,17 @@ _LIMIT_SECONDS = 2.0
 _UNHEALTHY = {503: ResponseSpec(Health, generate_examples=False, description="The database is unavailable")}
 
 
-@get("/health", operation_id="getHealthStatus", requires=Requires.PUBLIC, responses={**errors(), **_UNHEALTHY})
-async def get_health(parts: NamedDependency[AppServices]) -> Response[Health]:
-    """Check whether the server can reach its database: 503 and ``unhealthy`` when it cannot."""
-    healthy = await parts.database.answers_within(_LIMIT_SECONDS)
-    body = Health(
-        status="healthy" if healthy else "unhealthy",
-        version=parts.version,
-        uptime=int(parts.uptime_seconds()),
-        timestamp=time_text(parts.now(), parts.zone),
-    )
-    return Response(body, status_code=200 if healthy else 503)
+class HealthController(Controller):
+    path = "/health"
+
+    @get(operation_id="getHealthStatus", requires=Requires.PUBLIC, responses={**errors(), **_UNHEALTHY})
+    async def get_health(self, parts: NamedDependency[AppServices]) -> Response[Health]:
+        """Check whether the server can reach its database: 503 and ``unhealthy`` when it cannot."""
+        healthy = await parts.database.answers_within(_LIMIT_SECONDS)
+        body = Health(
+            status="healthy" if healthy else "unhealthy",
+            version=parts.version,
+            uptime=int(parts.uptime_seconds()),
+            timestamp=time_text(parts.now(), parts.zone),
+        )
+        return Response(body, status_code=200 if healthy else 503)

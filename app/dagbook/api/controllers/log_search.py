@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from litestar import get
+from litestar import Controller, get
 from litestar.di import NamedDependency
 
-from dagbook.api.controllers.runs import find_run
-from dagbook.api.controllers.sub_runs import find_sub_run
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.schemas.log_search import LogHit, LogHits
@@ -24,9 +22,9 @@ from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
 from dagbook.logs.search import SearchQuery, check_query, log_streams, read_position
 from dagbook.runs.output.output_follower import STDERR, STDOUT
+from dagbook.runs.queries import find_run, find_sub_run
 from dagbook.runs.service.rerun_service import unknown_step
 
-_RUN = "/dag-runs/{name:str}/{dagRunId:str}"
 _STREAMS = {"stdout": (STDOUT,), "stderr": (STDERR,), None: (STDOUT, STDERR)}
 
 
@@ -53,35 +51,6 @@ def provide_log_query(
     return LogQuery(query=query, step=step or None, streams=_STREAMS[stream])
 
 
-@get(_RUN + "/log/search", operation_id="searchDAGRunLogs", requires=Requires.READ, responses=errors(404))
-async def search_logs(
-    name: parameters.DagName,
-    dag_run_id: parameters.DagRunId,
-    parts: NamedDependency[AppServices],
-    log_query: NamedDependency[LogQuery],
-) -> LogHits:
-    """Find the log lines of a run that contain a text, ignoring case, or with ``regex`` match a regular expression."""
-    run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
-    return await _search(parts, run, log_query)
-
-
-@get(
-    _RUN + "/sub-dag-runs/{subDAGRunId:str}/log/search",
-    operation_id="searchSubDAGRunLogs",
-    requires=Requires.READ,
-    responses=errors(404),
-)
-async def search_sub_run_logs(
-    sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[AppServices], log_query: NamedDependency[LogQuery]
-) -> LogHits:
-    """Find the log lines of a sub-run, as searchDAGRunLogs does."""
-
-    def read(connection: ReadConnection) -> RunRow:
-        return find_sub_run(connection, sub_run_key)
-
-    return await _search(parts, await parts.database.read_inline(read), log_query)
-
-
 async def _search(parts: AppServices, run: RunRow, log_query: LogQuery) -> LogHits:
     def read(connection: ReadConnection) -> tuple[Sequence[NodeRow], dict[StreamKey, int]]:
         nodes = runs.get_nodes(connection, run.id, run.attempt)
@@ -105,4 +74,36 @@ def _check_step(run: RunRow, nodes: Sequence[NodeRow], step: str) -> None:
         raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
 
 
-HANDLERS = [search_logs, search_sub_run_logs]
+class LogSearchController(Controller):
+    path = "/dag-runs/{name:str}/{dagRunId:str}"
+
+    @get("/log/search", operation_id="searchDAGRunLogs", requires=Requires.READ, responses=errors(404))
+    async def search_logs(
+        self,
+        name: parameters.DagName,
+        dag_run_id: parameters.DagRunId,
+        parts: NamedDependency[AppServices],
+        log_query: NamedDependency[LogQuery],
+    ) -> LogHits:
+        """Find the log lines of a run that contain a text, ignoring case, or with ``regex`` match an expression."""
+        run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
+        return await _search(parts, run, log_query)
+
+    @get(
+        "/sub-dag-runs/{subDAGRunId:str}/log/search",
+        operation_id="searchSubDAGRunLogs",
+        requires=Requires.READ,
+        responses=errors(404),
+    )
+    async def search_sub_run_logs(
+        self,
+        sub_run_key: NamedDependency[SubRunKey],
+        parts: NamedDependency[AppServices],
+        log_query: NamedDependency[LogQuery],
+    ) -> LogHits:
+        """Find the log lines of a sub-run, as searchDAGRunLogs does."""
+
+        def read(connection: ReadConnection) -> RunRow:
+            return find_sub_run(connection, sub_run_key.name, sub_run_key.root, sub_run_key.sub_run)
+
+        return await _search(parts, await parts.database.read_inline(read), log_query)

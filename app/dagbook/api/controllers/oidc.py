@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litestar import Response, get
+from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 
 from dagbook.accounts.auth_setup import CALLBACK
@@ -18,32 +18,30 @@ from dagbook.errors import NotFoundError
 _LOGIN = "/oidc-login"
 
 
-@get(_LOGIN, requires=Requires.PUBLIC)
-async def log_in(
-    request: ApiRequest, parts: NamedDependency[AppServices], original_url: parameters.OriginalUrl = ""
-) -> Response[None]:
-    """Redirect the browser to the provider; after the login it returns to ``originalURL``, or to the front page."""
-    front_page = request.url.path.removesuffix(_LOGIN) or "/"
-    return start(request, _require_oidc(parts), original_url or front_page)
-
-
-@get(CALLBACK, requires=Requires.PUBLIC, audits=Action.LOGIN_SUCCESS)
-async def callback(
-    request: ApiRequest,
-    parts: NamedDependency[AppServices],
-    code: parameters.Code = "",
-    login_state: parameters.LoginState = "",
-) -> Response[None]:
-    """Complete the login of a browser that returns from the provider, and redirect it to the requested page."""
-    response, caller = await finish(request, _require_oidc(parts), code, login_state)
-    await parts.auth.logins.record_provider_login(caller)
-    return response
-
-
 def _require_oidc(parts: AppServices) -> Oidc:
     if parts.auth.oidc is None:
         raise NotFoundError("there is no login at a provider here; auth_mode is not oidc")
     return parts.auth.oidc
 
 
-HANDLERS = [log_in, callback]
+class OidcController(Controller):
+    @get(_LOGIN, requires=Requires.PUBLIC)
+    async def log_in(
+        self, request: ApiRequest, parts: NamedDependency[AppServices], original_url: parameters.OriginalUrl = ""
+    ) -> Response[None]:
+        """Redirect the browser to the provider; after the login it returns to ``originalURL``, or to the front page."""
+        front_page = request.url.path.removesuffix(_LOGIN) or "/"
+        return start(request, _require_oidc(parts), original_url or front_page)
+
+    @get(CALLBACK, requires=Requires.PUBLIC, audits=Action.LOGIN_SUCCESS)
+    async def callback(
+        self,
+        request: ApiRequest,
+        parts: NamedDependency[AppServices],
+        code: parameters.Code = "",
+        login_state: parameters.LoginState = "",
+    ) -> Response[None]:
+        """Complete the login of a browser that returns from the provider, and redirect it to the requested page."""
+        response, caller = await finish(request, _require_oidc(parts), code, login_state)
+        await parts.auth.logins.record_provider_login(caller)
+        return response

@@ -6,16 +6,16 @@ import re
 from collections.abc import Sequence
 
 import msgspec
-from litestar import Response, get, patch, post
+from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from dagbook.api.controllers.runs import no_content
 from dagbook.api.openapi_responses import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.present import pagination, run_summary
 from dagbook.api.presenters.queues import group_by_queue, to_pause, to_queued_runs
+from dagbook.api.run_reads import no_content
 from dagbook.api.schemas.queues import ClearedQueue, ClearQueue, QueueItems, QueueMove, QueueState
 from dagbook.api.services import AppServices, PageNumber
 from dagbook.auth.audit_context import Action
@@ -44,30 +44,6 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: QueueSnapshot
 
 
-@get("/queues/{name:str}/items", operation_id="listQueueItems", requires=Requires.READ, responses=errors(404))
-async def list_items(
-    name: parameters.QueueName, parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber]
-) -> QueueItems:
-    """List the queued runs of a queue in order, each with its wait reason."""
-    _require_name(name)
-    before = (page_number.number - 1) * page_number.size
-    page = await parts.database.read(lambda connection: _read_page(connection, name, before, page_number.size))
-    paused = [name] if page.snapshot.pause else []
-    views = group_by_queue(parts.queues, page.active, page.first, paused)
-    view = next((each for each in views if each.name == name), None)
-    if view is None:
-        raise NotFoundError(f"queue {shorten(name)} has no runs and is not configured")
-    return QueueItems(
-        name=name,
-        type="global" if view.configured else "dag-based",
-        max_concurrency=view.limit if view.limit > 0 else UNSET,
-        paused=to_pause(page.snapshot.pause, parts.zone),
-        running=[run_summary(run, parts.zone) for run in page.active],
-        items=to_queued_runs(page.items, page.first, page.snapshot, parts.queues, parts.zone, before),
-        pagination=pagination(page.total, page_number.number, page_number.size),
-    )
-
-
 def _read_page(connection: ReadConnection, name: str, before: int, size: int) -> _Page:
     active = [run for run in queue.find_active(connection) if run.queue == name]
     items = queue.find_items(connection, name, before, size)
@@ -82,86 +58,9 @@ def _read_page(connection: ReadConnection, name: str, before: int, size: int) ->
     )
 
 
-@patch(
-    "/queues/{name:str}/items/{itemId:str}",
-    operation_id="moveQueueItem",
-    requires=Requires.RUN,
-    audits=Action.QUEUE_MOVE,
-    responses=empty_or_errors(404),
-)
-async def move_item(
-    name: parameters.QueueName,
-    item_id: parameters.QueueItem,
-    data: JSONBody[QueueMove],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> Response[None]:
-    """Change the priority of a queued run, or move it to the front of its queue, or directly after another entry."""
-    _require_name(name)
-    if not _ITEM.fullmatch(item_id):
-        raise NotFoundError(f"there is no entry {shorten(item_id)} in queue {shorten(name)}")
-    priority = None if data.priority is UNSET or data.priority is None else check_priority(data.priority)
-    request = MoveRequest(priority=priority, to_front=bool(data.to_front), after=data.after or None)
-    await parts.queue_service.move(name, int(item_id), request, caller.actor)
-    return no_content()
-
-
-@post(
-    "/queues/{name:str}/pause",
-    operation_id="pauseQueue",
-    requires=Requires.RUN,
-    audits=Action.QUEUE_PAUSE,
-    status_code=200,
-    responses=errors(404),
-)
-async def pause_queue(
-    name: parameters.QueueName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
-) -> QueueState:
-    """Start no queued run of a queue until it is resumed; active runs go on."""
-    _require_name(name)
-    await parts.queue_service.pause(name, caller.actor)
-    return await _state(parts, name)
-
-
-@post(
-    "/queues/{name:str}/resume",
-    operation_id="resumeQueue",
-    requires=Requires.RUN,
-    audits=Action.QUEUE_RESUME,
-    status_code=200,
-    responses=errors(404),
-)
-async def resume_queue(
-    name: parameters.QueueName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
-) -> QueueState:
-    """Start queued runs of a paused queue again."""
-    _require_name(name)
-    await parts.queue_service.resume(name, caller.actor)
-    return await _state(parts, name)
-
-
 async def _state(parts: AppServices, name: str) -> QueueState:
     pauses = await parts.database.read_inline(queue.find_pauses)
     return QueueState(name=name, paused=to_pause(pause_of(pauses.get(name)), parts.zone))
-
-
-@post(
-    "/queues/{name:str}/clear",
-    operation_id="clearQueue",
-    requires=Requires.RUN,
-    audits=Action.RUN_DEQUEUE,
-    status_code=200,
-    responses=errors(404),
-)
-async def clear_queue(
-    name: parameters.QueueName,
-    data: JSONBody[ClearQueue],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> ClearedQueue:
-    """Remove all queued runs from a queue, as if each were dequeued."""
-    _require_name(name)
-    return ClearedQueue(removed=await parts.dequeue_service.clear(name, data.name, caller.actor))
 
 
 def _require_name(name: str) -> None:
@@ -169,4 +68,103 @@ def _require_name(name: str) -> None:
         raise NotFoundError(f"there is no queue named {shorten(name)}")
 
 
-HANDLERS = [list_items, move_item, pause_queue, resume_queue, clear_queue]
+class QueueItemsController(Controller):
+    path = "/queues/{name:str}"
+
+    @get("/items", operation_id="listQueueItems", requires=Requires.READ, responses=errors(404))
+    async def list_items(
+        self, name: parameters.QueueName, parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber]
+    ) -> QueueItems:
+        """List the queued runs of a queue in order, each with its wait reason."""
+        _require_name(name)
+        before = (page_number.number - 1) * page_number.size
+        page = await parts.database.read(lambda connection: _read_page(connection, name, before, page_number.size))
+        paused = [name] if page.snapshot.pause else []
+        views = group_by_queue(parts.queues, page.active, page.first, paused)
+        view = next((each for each in views if each.name == name), None)
+        if view is None:
+            raise NotFoundError(f"queue {shorten(name)} has no runs and is not configured")
+        return QueueItems(
+            name=name,
+            type="global" if view.configured else "dag-based",
+            max_concurrency=view.limit if view.limit > 0 else UNSET,
+            paused=to_pause(page.snapshot.pause, parts.zone),
+            running=[run_summary(run, parts.zone) for run in page.active],
+            items=to_queued_runs(page.items, page.first, page.snapshot, parts.queues, parts.zone, before),
+            pagination=pagination(page.total, page_number.number, page_number.size),
+        )
+
+    @patch(
+        "/items/{itemId:str}",
+        operation_id="moveQueueItem",
+        requires=Requires.RUN,
+        audits=Action.QUEUE_MOVE,
+        responses=empty_or_errors(404),
+    )
+    async def move_item(
+        self,
+        name: parameters.QueueName,
+        item_id: parameters.QueueItem,
+        data: JSONBody[QueueMove],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> Response[None]:
+        """Change the priority of a queued run, or move it to the front of its queue or directly after another."""
+        _require_name(name)
+        if not _ITEM.fullmatch(item_id):
+            raise NotFoundError(f"there is no entry {shorten(item_id)} in queue {shorten(name)}")
+        priority = None if data.priority is UNSET or data.priority is None else check_priority(data.priority)
+        request = MoveRequest(priority=priority, to_front=bool(data.to_front), after=data.after or None)
+        await parts.queue_service.move(name, int(item_id), request, caller.actor)
+        return no_content()
+
+    @post(
+        "/pause",
+        operation_id="pauseQueue",
+        requires=Requires.RUN,
+        audits=Action.QUEUE_PAUSE,
+        status_code=200,
+        responses=errors(404),
+    )
+    async def pause_queue(
+        self, name: parameters.QueueName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> QueueState:
+        """Start no queued run of a queue until it is resumed; active runs go on."""
+        _require_name(name)
+        await parts.queue_service.pause(name, caller.actor)
+        return await _state(parts, name)
+
+    @post(
+        "/resume",
+        operation_id="resumeQueue",
+        requires=Requires.RUN,
+        audits=Action.QUEUE_RESUME,
+        status_code=200,
+        responses=errors(404),
+    )
+    async def resume_queue(
+        self, name: parameters.QueueName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> QueueState:
+        """Start queued runs of a paused queue again."""
+        _require_name(name)
+        await parts.queue_service.resume(name, caller.actor)
+        return await _state(parts, name)
+
+    @post(
+        "/clear",
+        operation_id="clearQueue",
+        requires=Requires.RUN,
+        audits=Action.RUN_DEQUEUE,
+        status_code=200,
+        responses=errors(404),
+    )
+    async def clear_queue(
+        self,
+        name: parameters.QueueName,
+        data: JSONBody[ClearQueue],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> ClearedQueue:
+        """Remove all queued runs from a queue, as if each were dequeued."""
+        _require_name(name)
+        return ClearedQueue(removed=await parts.dequeue_service.clear(name, data.name, caller.actor))

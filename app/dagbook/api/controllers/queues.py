@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from litestar import Response, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from dagbook.api.controllers.dags import require_dag
-from dagbook.api.controllers.runs import list_named, no_content, require_run
 from dagbook.api.openapi_responses import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.params.run_filters import REPEATED, RunSearch
 from dagbook.api.presenters.queues import group_by_queue, summarize, to_queue
+from dagbook.api.run_reads import list_named, no_content
 from dagbook.api.schemas.queues import EnqueueDAG, EnqueueInline, QueuesResponse
 from dagbook.api.schemas.runs import DAGRuns, StartedRun
 from dagbook.api.services import AppServices
@@ -24,105 +23,15 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import queue
 from dagbook.db.repositories.queue import ActiveRunRow, PauseRow, QueuedRunRow
 from dagbook.db.repositories.runs import counts
+from dagbook.definitions.queries import require_dag
 from dagbook.engine.admission import Labels
 from dagbook.queues.service import check_priority
 from dagbook.queues.wait_reasons import make_states
 from dagbook.runs.options import StartOptions
+from dagbook.runs.queries import require_run
 from dagbook.runs.store.queue_head import workers_for
 
 _MAX_NAMED = 50
-
-
-@post(
-    "/dags/{fileName:str}/enqueue",
-    operation_id="enqueueDAGDAGRun",
-    requires=Requires.RUN,
-    audits=Action.RUN_ENQUEUE,
-    status_code=200,
-    responses=errors(404, 409),
-)
-async def enqueue_dag(
-    file_name: parameters.FileName,
-    data: JSONBody[EnqueueDAG],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> StartedRun:
-    """Enqueue a run of a stored DAG in its queue, or in another one."""
-    start = StartOptions(
-        params=data.params or "",
-        run_id=data.dag_run_id or "",
-        dag_name=data.dag_name or "",
-        queue=(data.queue or "").strip(),
-        priority=check_priority(data.priority or 0),
-        actor=caller.actor,
-    )
-    dag = await require_dag(parts, file_name)
-    return StartedRun(dag_run_id=await parts.run_service.enqueue_stored(dag, start))
-
-
-@post(
-    "/dag-runs/enqueue",
-    operation_id="enqueueDAGRunFromSpec",
-    requires=Requires.RUN_TEXT,
-    audits=Action.RUN_ENQUEUE,
-    status_code=200,
-    responses=errors(409),
-)
-async def enqueue_text(
-    data: JSONBody[EnqueueInline], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
-) -> StartedRun:
-    """Enqueue a run of a definition that is not stored as a DAG in its queue, or in another one."""
-    start = StartOptions(
-        params=data.params or "",
-        run_id=data.dag_run_id or "",
-        queue=(data.queue or "").strip(),
-        priority=check_priority(data.priority or 0),
-        source_directory=data.source_directory or None,
-        actor=caller.actor,
-    )
-    run_id = await parts.run_service.enqueue_text(data.spec, (data.name or "").strip(), start)
-    return StartedRun(dag_run_id=run_id)
-
-
-@get("/dag-runs/enqueue", requires=Requires.READ, repeated=REPEATED, include_in_schema=False)
-async def list_runs_of_dag_called_enqueue(
-    parts: NamedDependency[AppServices], run_search: NamedDependency[RunSearch]
-) -> DAGRuns:
-    """List the runs of the DAG named ``enqueue``, which this path would hide."""
-    return await list_named(parts, "enqueue", run_search)
-
-
-@get(
-    "/dag-runs/{name:str}/{dagRunId:str}/dequeue",
-    operation_id="dequeueDAGRun",
-    requires=Requires.RUN,
-    audits=Action.RUN_DEQUEUE,
-    responses=empty_or_errors(404),
-)
-async def dequeue_run(
-    name: parameters.DagName,
-    dag_run_id: parameters.DagRunId,
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> Response[None]:
-    """Remove a run from its queue. In the contract this is a GET, although it changes data."""
-    run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
-    await parts.dequeue_service.dequeue(run, caller.actor)
-    response = no_content()
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-@get("/queues", operation_id="listQueues", requires=Requires.READ, responses=errors())
-async def list_queues(parts: NamedDependency[AppServices]) -> QueuesResponse:
-    """List the configured queues, and all others with active or queued runs or a pause."""
-    totals = await parts.database.read_inline(counts.count_active)
-    read = parts.database.read_inline if sum(totals.values()) <= _MAX_NAMED else parts.database.read
-    active, queued, pauses, workers = await read(_read_queues)
-    views = group_by_queue(parts.queues, active, queued, list(pauses))
-    snapshots = make_states([view.name for view in views], active, pauses, workers)
-    queues = [to_queue(view, snapshots[view.name], parts.queues, parts.zone) for view in views]
-    return QueuesResponse(queues=queues, summary=summarize(queues))
 
 
 def _read_queues(
@@ -132,4 +41,92 @@ def _read_queues(
     return active, queued, queue.find_pauses(connection), workers_for(connection, queued)
 
 
-HANDLERS = [enqueue_dag, enqueue_text, list_runs_of_dag_called_enqueue, dequeue_run, list_queues]
+class QueuesController(Controller):
+    @post(
+        "/dags/{fileName:str}/enqueue",
+        operation_id="enqueueDAGDAGRun",
+        requires=Requires.RUN,
+        audits=Action.RUN_ENQUEUE,
+        status_code=200,
+        responses=errors(404, 409),
+    )
+    async def enqueue_dag(
+        self,
+        file_name: parameters.FileName,
+        data: JSONBody[EnqueueDAG],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> StartedRun:
+        """Enqueue a run of a stored DAG in its queue, or in another one."""
+        start = StartOptions(
+            params=data.params or "",
+            run_id=data.dag_run_id or "",
+            dag_name=data.dag_name or "",
+            queue=(data.queue or "").strip(),
+            priority=check_priority(data.priority or 0),
+            actor=caller.actor,
+        )
+        dag = await require_dag(parts.database, file_name)
+        return StartedRun(dag_run_id=await parts.run_service.enqueue_stored(dag, start))
+
+    @post(
+        "/dag-runs/enqueue",
+        operation_id="enqueueDAGRunFromSpec",
+        requires=Requires.RUN_TEXT,
+        audits=Action.RUN_ENQUEUE,
+        status_code=200,
+        responses=errors(409),
+    )
+    async def enqueue_text(
+        self, data: JSONBody[EnqueueInline], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> StartedRun:
+        """Enqueue a run of a definition that is not stored as a DAG in its queue, or in another one."""
+        start = StartOptions(
+            params=data.params or "",
+            run_id=data.dag_run_id or "",
+            queue=(data.queue or "").strip(),
+            priority=check_priority(data.priority or 0),
+            source_directory=data.source_directory or None,
+            actor=caller.actor,
+        )
+        run_id = await parts.run_service.enqueue_text(data.spec, (data.name or "").strip(), start)
+        return StartedRun(dag_run_id=run_id)
+
+    @get("/dag-runs/enqueue", requires=Requires.READ, repeated=REPEATED, include_in_schema=False)
+    async def list_runs_of_dag_called_enqueue(
+        self, parts: NamedDependency[AppServices], run_search: NamedDependency[RunSearch]
+    ) -> DAGRuns:
+        """List the runs of the DAG named ``enqueue``, which this path would hide."""
+        return await list_named(parts, "enqueue", run_search)
+
+    @get(
+        "/dag-runs/{name:str}/{dagRunId:str}/dequeue",
+        operation_id="dequeueDAGRun",
+        requires=Requires.RUN,
+        audits=Action.RUN_DEQUEUE,
+        responses=empty_or_errors(404),
+    )
+    async def dequeue_run(
+        self,
+        name: parameters.DagName,
+        dag_run_id: parameters.DagRunId,
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> Response[None]:
+        """Remove a run from its queue. In the contract this is a GET, although it changes data."""
+        run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
+        await parts.dequeue_service.dequeue(run, caller.actor)
+        response = no_content()
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @get("/queues", operation_id="listQueues", requires=Requires.READ, responses=errors())
+    async def list_queues(self, parts: NamedDependency[AppServices]) -> QueuesResponse:
+        """List the configured queues, and all others with active or queued runs or a pause."""
+        totals = await parts.database.read_inline(counts.count_active)
+        read = parts.database.read_inline if sum(totals.values()) <= _MAX_NAMED else parts.database.read
+        active, queued, pauses, workers = await read(_read_queues)
+        views = group_by_queue(parts.queues, active, queued, list(pauses))
+        snapshots = make_states([view.name for view in views], active, pauses, workers)
+        queues = [to_queue(view, snapshots[view.name], parts.queues, parts.zone) for view in views]
+        return QueuesResponse(queues=queues, summary=summarize(queues))

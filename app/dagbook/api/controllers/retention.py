@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from litestar import get, post, put
+from litestar import Controller, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from dagbook.api.controllers.dags import require_dag
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.present import time_text
@@ -28,73 +27,13 @@ from dagbook.auth.roles import Requires
 from dagbook.db.repositories import retention
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.retention import LimitsRow
+from dagbook.definitions.queries import require_dag
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import check_dag_name
 from dagbook.maintenance.retention.limits import DAY_SECONDS, NO_LIMIT, Limits, RetentionSettings
 from dagbook.maintenance.retention.retention import CleanupRequest, PlannedDeletion, Preview
 
 _PATH = "/dags/{fileName:str}/retention"
-
-
-@get(_PATH, operation_id="getDAGRetention", requires=Requires.READ, responses=errors(404))
-async def get_retention(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGRetention:
-    """Return the retention of a DAG's runs."""
-    dag = await require_dag(parts, file_name)
-    found = await parts.database.read_inline(lambda connection: retention.get_limits(connection, dag.id))
-    return _retention(parts, dag, found)
-
-
-@put(
-    _PATH,
-    operation_id="setDAGRetention",
-    requires=Requires.WRITE,
-    audits=Action.DAG_RETENTION,
-    status_code=200,
-    responses=errors(404),
-)
-async def put_retention(
-    file_name: parameters.FileName,
-    data: JSONBody[SetRetention],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> DAGRetention:
-    """Set the retention of a DAG's runs, which takes precedence over its definition and the server's settings."""
-    dag = await require_dag(parts, file_name)
-    settings = RetentionSettings(days=data.days, runs=data.runs, log_bytes=data.log_bytes)
-    return _retention(parts, dag, await parts.dag_retention.put(dag.file_name, settings, caller.actor))
-
-
-@get("/retention/preview", operation_id="previewRetention", requires=Requires.READ, responses=errors())
-async def preview(parts: NamedDependency[AppServices], dag_name: parameters.ByDagName = None) -> RetentionPreview:
-    """Return which runs would be deleted now, of one DAG or of all."""
-    if dag_name:
-        check_dag_name(dag_name, "dagName")
-    found = await parts.retention.preview(CleanupRequest(name=dag_name or None))
-    runs, log_bytes = _sum(found)
-    return RetentionPreview(runs=runs, log_bytes=log_bytes, more=found.more, dags=_planned(found))
-
-
-@post(
-    "/retention/cleanup",
-    operation_id="cleanUp",
-    requires=Requires.UPKEEP,
-    audits=Action.RUN_CLEANUP,
-    status_code=200,
-    responses=errors(),
-)
-async def clean_up(
-    data: JSONBody[CleanUp],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> CleanedUp:
-    """Delete runs for some seconds and return how many; repeat the request while ``more`` is true."""
-    request = _cleanup_request(data)
-    if data.dry_run:
-        found = await parts.retention.preview(request)
-        runs, log_bytes = _sum(found)
-        return CleanedUp(runs=runs, log_bytes=log_bytes, more=found.more, dags=_planned(found))
-    cleaned = await parts.retention.clean(request, caller.actor)
-    return CleanedUp(runs=cleaned.deleted.runs, log_bytes=cleaned.deleted.log_bytes, more=cleaned.more)
 
 
 def _cleanup_request(data: CleanUp) -> CleanupRequest:
@@ -148,4 +87,64 @@ def _planned_runs(deletion: PlannedDeletion) -> GoingRuns:
     )
 
 
-HANDLERS = [get_retention, put_retention, preview, clean_up]
+class RetentionController(Controller):
+    @get(_PATH, operation_id="getDAGRetention", requires=Requires.READ, responses=errors(404))
+    async def get_retention(self, file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGRetention:
+        """Return the retention of a DAG's runs."""
+        dag = await require_dag(parts.database, file_name)
+        found = await parts.database.read_inline(lambda connection: retention.get_limits(connection, dag.id))
+        return _retention(parts, dag, found)
+
+    @put(
+        _PATH,
+        operation_id="setDAGRetention",
+        requires=Requires.WRITE,
+        audits=Action.DAG_RETENTION,
+        status_code=200,
+        responses=errors(404),
+    )
+    async def put_retention(
+        self,
+        file_name: parameters.FileName,
+        data: JSONBody[SetRetention],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> DAGRetention:
+        """Set the retention of a DAG's runs, which takes precedence over its definition and the server's settings."""
+        dag = await require_dag(parts.database, file_name)
+        settings = RetentionSettings(days=data.days, runs=data.runs, log_bytes=data.log_bytes)
+        return _retention(parts, dag, await parts.dag_retention.put(dag.file_name, settings, caller.actor))
+
+    @get("/retention/preview", operation_id="previewRetention", requires=Requires.READ, responses=errors())
+    async def preview(
+        self, parts: NamedDependency[AppServices], dag_name: parameters.ByDagName = None
+    ) -> RetentionPreview:
+        """Return which runs would be deleted now, of one DAG or of all."""
+        if dag_name:
+            check_dag_name(dag_name, "dagName")
+        found = await parts.retention.preview(CleanupRequest(name=dag_name or None))
+        runs, log_bytes = _sum(found)
+        return RetentionPreview(runs=runs, log_bytes=log_bytes, more=found.more, dags=_planned(found))
+
+    @post(
+        "/retention/cleanup",
+        operation_id="cleanUp",
+        requires=Requires.UPKEEP,
+        audits=Action.RUN_CLEANUP,
+        status_code=200,
+        responses=errors(),
+    )
+    async def clean_up(
+        self,
+        data: JSONBody[CleanUp],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> CleanedUp:
+        """Delete runs for some seconds and return how many; repeat the request while ``more`` is true."""
+        request = _cleanup_request(data)
+        if data.dry_run:
+            found = await parts.retention.preview(request)
+            runs, log_bytes = _sum(found)
+            return CleanedUp(runs=runs, log_bytes=log_bytes, more=found.more, dags=_planned(found))
+        cleaned = await parts.retention.clean(request, caller.actor)
+        return CleanedUp(runs=cleaned.deleted.runs, log_bytes=cleaned.deleted.log_bytes, more=cleaned.more)

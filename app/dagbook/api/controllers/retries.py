@@ -2,103 +2,100 @@
 
 from __future__ import annotations
 
-from litestar import Response, patch, post
+from litestar import Controller, Response, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from dagbook.api.controllers.runs import no_content, require_run
 from dagbook.api.openapi_responses import empty_or_errors, errors
 from dagbook.api.params import parameters
+from dagbook.api.run_reads import check_settable, no_content
 from dagbook.api.schemas.runs import Reschedule, RescheduledRun, Retry, StepStatus
 from dagbook.api.services import AppServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
-from dagbook.engine.status import NodeStatus
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
 from dagbook.runs.options import StartOptions
-
-_SETTABLE = ", ".join(f"{int(status)} ({status.label})" for status in NodeStatus if status is not NodeStatus.RUNNING)
-
-
-@post(
-    "/dag-runs/{name:str}/{dagRunId:str}/retry",
-    operation_id="retryDAGRun",
-    requires=Requires.RUN,
-    audits=Action.RUN_RETRY,
-    status_code=200,
-    responses=empty_or_errors(404, 409),
-)
-async def retry_run(
-    name: parameters.DagName,
-    dag_run_id: parameters.DagRunId,
-    data: JSONBody[Retry],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> Response[None]:
-    """Retry a finished run: its failed steps and all that depend on them, or one step only."""
-    run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
-    if data.dag_run_id != dag_run_id:
-        raise BadRequestError(f"dagRunId: {shorten(data.dag_run_id)} is not the run of the path, {shorten(dag_run_id)}")
-    await parts.reruns.retry(run, data.step_name or None, caller.actor)
-    return no_content()
+from dagbook.runs.queries import require_run
 
 
-@post(
-    "/dag-runs/{name:str}/{dagRunId:str}/reschedule",
-    operation_id="rescheduleDAGRun",
-    requires=Requires.RUN,
-    audits=Action.RUN_RESCHEDULE,
-    status_code=200,
-    responses=errors(404, 409),
-)
-async def reschedule_run(
-    name: parameters.DagName,
-    dag_run_id: parameters.DagRunId,
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-    data: JSONBody[Reschedule | None] = None,
-) -> RescheduledRun:
-    """Start a new run with the definition, params and environment of another run."""
-    run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
-    options = data or Reschedule()
-    start = StartOptions(
-        run_id=options.dag_run_id or "",
-        dag_name=options.dag_name or "",
-        trigger="reschedule",
-        actor=caller.actor,
+class RetriesController(Controller):
+    path = "/dag-runs/{name:str}/{dagRunId:str}"
+
+    @post(
+        "/retry",
+        operation_id="retryDAGRun",
+        requires=Requires.RUN,
+        audits=Action.RUN_RETRY,
+        status_code=200,
+        responses=empty_or_errors(404, 409),
     )
-    run_id, queued = await (parts.run_service.restart if options.restart else parts.run_service.reschedule)(run, start)
-    return RescheduledRun(dag_run_id=run_id, queued=queued)
+    async def retry_run(
+        self,
+        name: parameters.DagName,
+        dag_run_id: parameters.DagRunId,
+        data: JSONBody[Retry],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> Response[None]:
+        """Retry a finished run: its failed steps and all that depend on them, or one step only."""
+        run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
+        if data.dag_run_id != dag_run_id:
+            raise BadRequestError(
+                f"dagRunId: {shorten(data.dag_run_id)} is not the run of the path, {shorten(dag_run_id)}"
+            )
+        await parts.reruns.retry(run, data.step_name or None, caller.actor)
+        return no_content()
 
+    @post(
+        "/reschedule",
+        operation_id="rescheduleDAGRun",
+        requires=Requires.RUN,
+        audits=Action.RUN_RESCHEDULE,
+        status_code=200,
+        responses=errors(404, 409),
+    )
+    async def reschedule_run(
+        self,
+        name: parameters.DagName,
+        dag_run_id: parameters.DagRunId,
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+        data: JSONBody[Reschedule | None] = None,
+    ) -> RescheduledRun:
+        """Start a new run with the definition, params and environment of another run."""
+        run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
+        options = data or Reschedule()
+        start = StartOptions(
+            run_id=options.dag_run_id or "",
+            dag_name=options.dag_name or "",
+            trigger="reschedule",
+            actor=caller.actor,
+        )
+        run_id, queued = await (parts.run_service.restart if options.restart else parts.run_service.reschedule)(
+            run, start
+        )
+        return RescheduledRun(dag_run_id=run_id, queued=queued)
 
-@patch(
-    "/dag-runs/{name:str}/{dagRunId:str}/steps/{stepName:str}/status",
-    operation_id="updateDAGRunStepStatus",
-    requires=Requires.RUN,
-    audits=Action.RUN_STEP_STATUS,
-    responses=empty_or_errors(404),
-)
-async def set_step_status(
-    name: parameters.DagName,
-    dag_run_id: parameters.DagRunId,
-    step_name: NamedDependency[str],
-    data: JSONBody[StepStatus],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> Response[None]:
-    """Set the status of a step manually; a retry respects it."""
-    check_settable(data.status)
-    run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
-    await parts.reruns.set_step_status(run, step_name, data.status, caller.actor)
-    return no_content()
-
-
-def check_settable(status: NodeStatus) -> None:
-    """Raise BadRequestError for RUNNING, which only a runner can set."""
-    if status is NodeStatus.RUNNING:
-        raise BadRequestError(f"status: a step cannot be set to running; use one of {_SETTABLE}")
-
-
-HANDLERS = [retry_run, reschedule_run, set_step_status]
+    @patch(
+        "/steps/{stepName:str}/status",
+        operation_id="updateDAGRunStepStatus",
+        requires=Requires.RUN,
+        audits=Action.RUN_STEP_STATUS,
+        responses=empty_or_errors(404),
+    )
+    async def set_step_status(
+        self,
+        name: parameters.DagName,
+        dag_run_id: parameters.DagRunId,
+        step_name: NamedDependency[str],
+        data: JSONBody[StepStatus],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> Response[None]:
+        """Set the status of a step manually; a retry respects it."""
+        check_settable(data.status)
+        run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
+        await parts.reruns.set_step_status(run, step_name, data.status, caller.actor)
+        return no_content()

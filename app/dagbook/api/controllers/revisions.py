@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import Any
 
-from litestar import Response, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from dagbook.api.controllers.dags import require_dag
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.params.etags import etag, expected_revisions
@@ -23,98 +22,12 @@ from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.repositories import revisions
 from dagbook.db.repositories.revisions import RevisionRow
+from dagbook.definitions.queries import require_dag
 from dagbook.definitions.service import SaveContext
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
 
-_PATH = "/dags/{fileName:str}/revisions"
 _MAX_DIGITS = 9
-
-
-@get(_PATH, operation_id="listDAGRevisions", requires=Requires.READ, responses=errors(404))
-async def list_revisions(
-    file_name: parameters.FileName, parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber]
-) -> Revisions:
-    """List the revisions of a DAG, newest first."""
-    dag = await require_dag(parts, file_name)
-    total, size = dag.revision, page_number.size  # they are numbered from 1 without gaps
-    newest = max(total - (page_number.number - 1) * size, 0)
-    found = await parts.database.read_inline(
-        lambda connection: revisions.find_page(connection, dag.id, newest=newest, limit=size)
-    )
-    return Revisions(
-        revisions=[Revision(**_fields(row, parts.zone)) for row in found],
-        pagination=pagination(total, page_number.number, size),
-    )
-
-
-@get(f"{_PATH}/{{number:str}}", operation_id="getDAGRevision", requires=Requires.READ, responses=errors(404))
-async def get_revision(
-    file_name: parameters.FileName, number: parameters.RevisionNumber, parts: NamedDependency[AppServices]
-) -> RevisionText:
-    """Return one revision of a DAG with its text."""
-    dag = await require_dag(parts, file_name)
-    return _with_text(await parts.revisions.get(dag, _read_number(number)), parts.zone)
-
-
-@get(f"{_PATH}/diff", operation_id="compareDAGRevisions", requires=Requires.READ, responses=errors(404))
-async def compare(
-    file_name: parameters.FileName,
-    from_: parameters.FromRevision,
-    to: parameters.ToRevision,
-    parts: NamedDependency[AppServices],
-) -> RevisionDiff:
-    """Return the difference between two revisions."""
-    dag = await require_dag(parts, file_name)
-    return RevisionDiff(from_=from_, to=to, diff=await parts.revisions.compare(dag, from_, to))
-
-
-@post(
-    f"{_PATH}/{{number:str}}/restore",
-    operation_id="restoreDAGRevision",
-    requires=Requires.WRITE,
-    audits=Action.DAG_RESTORE,
-    status_code=200,
-    responses=errors(404, 412),
-)
-async def restore(
-    file_name: parameters.FileName,
-    number: parameters.RevisionNumber,
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-    data: JSONBody[Restore | None] = None,
-    if_match: parameters.IfMatch = None,
-) -> Response[Restored]:
-    """Save the text of a revision as the newest one; a text that is not valid now is not saved, see ``errors``."""
-    dag = await require_dag(parts, file_name)
-    context = SaveContext(
-        actor=caller.actor, note=(data.note if data else None) or "", expected=expected_revisions(if_match)
-    )
-    saved = await parts.revisions.restore(dag, _read_number(number), context)
-    body = Restored(errors=saved.problems, revision=or_unset(saved.revision))
-    return Response(body, status_code=200, headers=etag(saved.revision))
-
-
-@post(
-    f"{_PATH}/{{number:str}}/redact",
-    operation_id="redactDAGRevision",
-    requires=Requires.REDACT,
-    audits=Action.DAG_REDACT,
-    status_code=200,
-    responses=errors(404),
-)
-async def redact(
-    file_name: parameters.FileName,
-    number: parameters.RevisionNumber,
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> RevisionText:
-    """Delete the text of a revision permanently, with all copies that runs use, because it contained a secret.
-
-    Such runs are kept but cannot be retried. Their output is not changed.
-    """
-    dag = await require_dag(parts, file_name)
-    return _with_text(await parts.revisions.redact(dag, _read_number(number), caller.actor), parts.zone)
 
 
 def _read_number(text: str) -> int:
@@ -139,4 +52,92 @@ def _with_text(row: RevisionRow, zone: tzinfo) -> RevisionText:
     return RevisionText(**_fields(row, zone), spec=UNSET if row.spec is None else row.spec)
 
 
-HANDLERS = [list_revisions, get_revision, compare, restore, redact]
+class RevisionsController(Controller):
+    path = "/dags/{fileName:str}/revisions"
+
+    @get(operation_id="listDAGRevisions", requires=Requires.READ, responses=errors(404))
+    async def list_revisions(
+        self,
+        file_name: parameters.FileName,
+        parts: NamedDependency[AppServices],
+        page_number: NamedDependency[PageNumber],
+    ) -> Revisions:
+        """List the revisions of a DAG, newest first."""
+        dag = await require_dag(parts.database, file_name)
+        total, size = dag.revision, page_number.size  # they are numbered from 1 without gaps
+        newest = max(total - (page_number.number - 1) * size, 0)
+        found = await parts.database.read_inline(
+            lambda connection: revisions.find_page(connection, dag.id, newest=newest, limit=size)
+        )
+        return Revisions(
+            revisions=[Revision(**_fields(row, parts.zone)) for row in found],
+            pagination=pagination(total, page_number.number, size),
+        )
+
+    @get("/{number:str}", operation_id="getDAGRevision", requires=Requires.READ, responses=errors(404))
+    async def get_revision(
+        self, file_name: parameters.FileName, number: parameters.RevisionNumber, parts: NamedDependency[AppServices]
+    ) -> RevisionText:
+        """Return one revision of a DAG with its text."""
+        dag = await require_dag(parts.database, file_name)
+        return _with_text(await parts.revisions.get(dag, _read_number(number)), parts.zone)
+
+    @get("/diff", operation_id="compareDAGRevisions", requires=Requires.READ, responses=errors(404))
+    async def compare(
+        self,
+        file_name: parameters.FileName,
+        from_: parameters.FromRevision,
+        to: parameters.ToRevision,
+        parts: NamedDependency[AppServices],
+    ) -> RevisionDiff:
+        """Return the difference between two revisions."""
+        dag = await require_dag(parts.database, file_name)
+        return RevisionDiff(from_=from_, to=to, diff=await parts.revisions.compare(dag, from_, to))
+
+    @post(
+        "/{number:str}/restore",
+        operation_id="restoreDAGRevision",
+        requires=Requires.WRITE,
+        audits=Action.DAG_RESTORE,
+        status_code=200,
+        responses=errors(404, 412),
+    )
+    async def restore(
+        self,
+        file_name: parameters.FileName,
+        number: parameters.RevisionNumber,
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+        data: JSONBody[Restore | None] = None,
+        if_match: parameters.IfMatch = None,
+    ) -> Response[Restored]:
+        """Save the text of a revision as the newest one; a text that is not valid now is not saved, see ``errors``."""
+        dag = await require_dag(parts.database, file_name)
+        context = SaveContext(
+            actor=caller.actor, note=(data.note if data else None) or "", expected=expected_revisions(if_match)
+        )
+        saved = await parts.revisions.restore(dag, _read_number(number), context)
+        body = Restored(errors=saved.problems, revision=or_unset(saved.revision))
+        return Response(body, status_code=200, headers=etag(saved.revision))
+
+    @post(
+        "/{number:str}/redact",
+        operation_id="redactDAGRevision",
+        requires=Requires.REDACT,
+        audits=Action.DAG_REDACT,
+        status_code=200,
+        responses=errors(404),
+    )
+    async def redact(
+        self,
+        file_name: parameters.FileName,
+        number: parameters.RevisionNumber,
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> RevisionText:
+        """Delete the text of a revision permanently, with all copies that runs use, because it contained a secret.
+
+        Such runs are kept but cannot be retried. Their output is not changed.
+        """
+        dag = await require_dag(parts.database, file_name)
+        return _with_text(await parts.revisions.redact(dag, _read_number(number), caller.actor), parts.zone)

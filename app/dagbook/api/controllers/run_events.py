@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from litestar import get
+from litestar import Controller, get
 from litestar.di import NamedDependency
 
-from dagbook.api.controllers.runs import find_run
-from dagbook.api.controllers.sub_runs import find_sub_run
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.events import run_event
@@ -16,42 +14,7 @@ from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.runs import run_history
 from dagbook.db.repositories.runs.runs import RunRow
-
-_RUN = "/dag-runs/{name:str}/{dagRunId:str}"
-
-
-@get(_RUN + "/events", operation_id="listDAGRunEvents", requires=Requires.READ, responses=errors(404))
-async def list_run_events(
-    name: parameters.DagName,
-    dag_run_id: parameters.DagRunId,
-    parts: NamedDependency[AppServices],
-    after: parameters.AfterNumber = 0,
-    limit: parameters.PageLimit = 100,
-) -> RunEvents:
-    """List the events of a run and its steps over all attempts, in order, after the event ``after``."""
-    return await parts.database.read(
-        lambda connection: _read(connection, parts, find_run(connection, name, dag_run_id), after, limit)
-    )
-
-
-@get(
-    _RUN + "/sub-dag-runs/{subDAGRunId:str}/events",
-    operation_id="listSubDAGRunEvents",
-    requires=Requires.READ,
-    responses=errors(404),
-)
-async def list_sub_run_events(
-    sub_run_key: NamedDependency[SubRunKey],
-    parts: NamedDependency[AppServices],
-    after: parameters.AfterNumber = 0,
-    limit: parameters.PageLimit = 100,
-) -> RunEvents:
-    """List the events of a sub-run, as listDAGRunEvents does."""
-
-    def read(connection: ReadConnection) -> RunEvents:
-        return _read(connection, parts, find_sub_run(connection, sub_run_key), after, limit)
-
-    return await parts.database.read(read)
+from dagbook.runs.queries import find_run, find_sub_run
 
 
 def _read(connection: ReadConnection, parts: AppServices, run: RunRow, after: int, limit: int) -> RunEvents:
@@ -64,4 +27,45 @@ def _read(connection: ReadConnection, parts: AppServices, run: RunRow, after: in
     return found
 
 
-HANDLERS = [list_run_events, list_sub_run_events]
+class RunEventsController(Controller):
+    path = "/dag-runs/{name:str}/{dagRunId:str}"
+
+    @get("/events", operation_id="listDAGRunEvents", requires=Requires.READ, responses=errors(404))
+    async def list_run_events(
+        self,
+        name: parameters.DagName,
+        dag_run_id: parameters.DagRunId,
+        parts: NamedDependency[AppServices],
+        after: parameters.AfterNumber = 0,
+        limit: parameters.PageLimit = 100,
+    ) -> RunEvents:
+        """List the events of a run and its steps over all attempts, in order, after the event ``after``."""
+        return await parts.database.read(
+            lambda connection: _read(connection, parts, find_run(connection, name, dag_run_id), after, limit)
+        )
+
+    @get(
+        "/sub-dag-runs/{subDAGRunId:str}/events",
+        operation_id="listSubDAGRunEvents",
+        requires=Requires.READ,
+        responses=errors(404),
+    )
+    async def list_sub_run_events(
+        self,
+        sub_run_key: NamedDependency[SubRunKey],
+        parts: NamedDependency[AppServices],
+        after: parameters.AfterNumber = 0,
+        limit: parameters.PageLimit = 100,
+    ) -> RunEvents:
+        """List the events of a sub-run, as listDAGRunEvents does."""
+
+        def read(connection: ReadConnection) -> RunEvents:
+            return _read(
+                connection,
+                parts,
+                find_sub_run(connection, sub_run_key.name, sub_run_key.root, sub_run_key.sub_run),
+                after,
+                limit,
+            )
+
+        return await parts.database.read(read)

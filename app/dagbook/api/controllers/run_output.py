@@ -7,11 +7,9 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 
 import msgspec
-from litestar import get
+from litestar import Controller, get
 from litestar.di import NamedDependency
 
-from dagbook.api.controllers.runs import find_run
-from dagbook.api.controllers.sub_runs import find_sub_run
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.events import precise_time
@@ -24,8 +22,8 @@ from dagbook.db.repositories.logs.interleaved_logs import OutputCursor, OutputRo
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
+from dagbook.runs.queries import find_run, find_sub_run
 
-_RUN = "/dag-runs/{name:str}/{dagRunId:str}"
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _CURSOR = re.compile(r"([0-9]{1,16})\.(-?[0-9]{1,9})\.([0-9]{1,9})")  # microseconds, position, ordinal
 _END = "end"
@@ -51,40 +49,6 @@ def provide_output_range(
     return OutputRange(
         limit=limit, after=read_cursor("after", after) if after else None, before=cursor, from_end=bool(before)
     )
-
-
-@get(_RUN + "/log/pieces", operation_id="listDAGRunLogPieces", requires=Requires.READ, responses=errors(404))
-async def list_output(
-    name: parameters.DagName,
-    dag_run_id: parameters.DagRunId,
-    parts: NamedDependency[AppServices],
-    output_range: NamedDependency[OutputRange],
-) -> LogPieces:
-    """Return the output of all steps and handlers of a run, both streams, in the order of arrival."""
-
-    def read(connection: ReadConnection) -> LogPieces:
-        return _read(connection, find_run(connection, name, dag_run_id), output_range, parts.zone)
-
-    return await parts.database.read(read)
-
-
-@get(
-    _RUN + "/sub-dag-runs/{subDAGRunId:str}/log/pieces",
-    operation_id="listSubDAGRunLogPieces",
-    requires=Requires.READ,
-    responses=errors(404),
-)
-async def list_sub_run_output(
-    sub_run_key: NamedDependency[SubRunKey],
-    parts: NamedDependency[AppServices],
-    output_range: NamedDependency[OutputRange],
-) -> LogPieces:
-    """Return the output of all steps of a sub-run, as listDAGRunLogPieces does."""
-
-    def read(connection: ReadConnection) -> LogPieces:
-        return _read(connection, find_sub_run(connection, sub_run_key), output_range, parts.zone)
-
-    return await parts.database.read(read)
 
 
 def _read(connection: ReadConnection, run: RunRow, output_range: OutputRange, zone: tzinfo) -> LogPieces:
@@ -121,4 +85,44 @@ def read_cursor(field: str, text: str | None) -> OutputCursor:
     raise BadRequestError(f"{field}: {shorten(text or '')} is not a position in a log; send the place of a piece")
 
 
-HANDLERS = [list_output, list_sub_run_output]
+class RunOutputController(Controller):
+    path = "/dag-runs/{name:str}/{dagRunId:str}"
+
+    @get("/log/pieces", operation_id="listDAGRunLogPieces", requires=Requires.READ, responses=errors(404))
+    async def list_output(
+        self,
+        name: parameters.DagName,
+        dag_run_id: parameters.DagRunId,
+        parts: NamedDependency[AppServices],
+        output_range: NamedDependency[OutputRange],
+    ) -> LogPieces:
+        """Return the output of all steps and handlers of a run, both streams, in the order of arrival."""
+
+        def read(connection: ReadConnection) -> LogPieces:
+            return _read(connection, find_run(connection, name, dag_run_id), output_range, parts.zone)
+
+        return await parts.database.read(read)
+
+    @get(
+        "/sub-dag-runs/{subDAGRunId:str}/log/pieces",
+        operation_id="listSubDAGRunLogPieces",
+        requires=Requires.READ,
+        responses=errors(404),
+    )
+    async def list_sub_run_output(
+        self,
+        sub_run_key: NamedDependency[SubRunKey],
+        parts: NamedDependency[AppServices],
+        output_range: NamedDependency[OutputRange],
+    ) -> LogPieces:
+        """Return the output of all steps of a sub-run, as listDAGRunLogPieces does."""
+
+        def read(connection: ReadConnection) -> LogPieces:
+            return _read(
+                connection,
+                find_sub_run(connection, sub_run_key.name, sub_run_key.root, sub_run_key.sub_run),
+                output_range,
+                parts.zone,
+            )
+
+        return await parts.database.read(read)

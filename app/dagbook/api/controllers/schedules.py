@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, tzinfo
 
-from litestar import get, put
+from litestar import Controller, get, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from dagbook.api.controllers.dags import require_dag
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.params.run_filters import read_instant
@@ -25,32 +24,13 @@ from dagbook.db.repositories import dags, schedules
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.schedules import SlotRow
 from dagbook.definitions import settings
+from dagbook.definitions.queries import require_dag
 from dagbook.definitions.timetable import UpcomingFiring, UpcomingQuery
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import check_dag_name, shorten, strip_suffix
 
 _SETTINGS = "/dags/{fileName:str}/settings"
 _DEFAULT_UPCOMING, _MAX_UPCOMING = 50, 1000
-
-
-@get("/schedules/upcoming", operation_id="listUpcomingSchedules", requires=Requires.READ, responses=errors())
-async def list_upcoming(
-    parts: NamedDependency[AppServices],
-    limit: parameters.UpcomingLimit = _DEFAULT_UPCOMING,
-    per_dag: parameters.PerDagLimit = None,
-    until: parameters.Until = None,
-) -> UpcomingList:
-    """List the next scheduled starts, stops and restarts of all DAGs, in order of time.
-
-    ``perDag`` is the maximum number of starts, of stops and of restarts of one DAG, so that a DAG that is due every
-    minute does not hide the others.
-    """
-    for name, most in (("limit", limit), ("perDag", _MAX_UPCOMING if per_dag is None else per_dag)):
-        if not 1 <= most <= _MAX_UPCOMING:
-            raise BadRequestError(f"{name}: must be from 1 to {_MAX_UPCOMING}")
-    query = UpcomingQuery(until=read_instant("until", until), limit=limit, per_dag=per_dag)
-    found = await parts.timetable.upcoming(parts.now().astimezone(UTC), query)
-    return UpcomingList(upcoming=[_upcoming(firing, parts.zone) for firing in found])
 
 
 def _upcoming(firing: UpcomingFiring, zone: tzinfo) -> Upcoming:
@@ -63,21 +43,6 @@ def _upcoming(firing: UpcomingFiring, zone: tzinfo) -> Upcoming:
         zone=firing.zone,
         suspended=firing.dag.suspended,
     )
-
-
-@get("/schedules/slots", operation_id="listScheduleSlots", requires=Requires.READ, responses=errors(404))
-async def list_slots(
-    parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber], dag: parameters.ByDag = None
-) -> Slots:
-    """List past schedule slots with their outcomes, newest first; with ``dag`` those of one DAG, also a deleted one."""
-    number, size = page_number.number, page_number.size
-    if dag is not None:
-        check_dag_name(strip_suffix(dag), "dag")
-    name = None if dag is None else strip_suffix(dag)
-    total, rows = await parts.database.read(
-        lambda connection: _read_slots(connection, name, offset=(number - 1) * size, limit=size)
-    )
-    return Slots(slots=[_slot(row, parts.zone) for row in rows], pagination=pagination(total, number, size))
 
 
 def _read_slots(connection: ReadConnection, name: str | None, *, offset: int, limit: int) -> tuple[int, list[SlotRow]]:
@@ -103,33 +68,6 @@ def _slot(row: SlotRow, zone: tzinfo) -> Slot:
     )
 
 
-@get(_SETTINGS, operation_id="getDAGSettings", requires=Requires.READ, responses=errors(404))
-async def get_settings(file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> ShownDagSettings:
-    """Return the settings of a DAG, which are not part of its definition."""
-    return await _settings(parts, await require_dag(parts, file_name))
-
-
-@put(
-    _SETTINGS,
-    operation_id="putDAGSettings",
-    requires=Requires.WRITE,
-    audits=Action.DAG_SETTINGS,
-    responses=errors(404),
-)
-async def put_settings(
-    file_name: parameters.FileName,
-    data: JSONBody[DagSettings],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> ShownDagSettings:
-    """Set the catch-up of a DAG: which missed starts are made up."""
-    row = await require_dag(parts, file_name)
-    seconds = settings.DEFAULT_WINDOW_SECONDS if data.catchup_window_sec is UNSET else data.catchup_window_sec
-    new = settings.DagSettings(catchup=data.catchup, catchup_window_seconds=seconds)
-    await parts.dag_settings.put(row, new, caller.actor)
-    return await _settings(parts, row)
-
-
 async def _settings(parts: AppServices, row: DagRow) -> ShownDagSettings:
     found = await parts.dag_settings.get(row)
     return ShownDagSettings(
@@ -139,4 +77,68 @@ async def _settings(parts: AppServices, row: DagRow) -> ShownDagSettings:
     )
 
 
-HANDLERS = [list_upcoming, list_slots, get_settings, put_settings]
+class SchedulesController(Controller):
+    @get("/schedules/upcoming", operation_id="listUpcomingSchedules", requires=Requires.READ, responses=errors())
+    async def list_upcoming(
+        self,
+        parts: NamedDependency[AppServices],
+        limit: parameters.UpcomingLimit = _DEFAULT_UPCOMING,
+        per_dag: parameters.PerDagLimit = None,
+        until: parameters.Until = None,
+    ) -> UpcomingList:
+        """List the next scheduled starts, stops and restarts of all DAGs, in order of time.
+
+        ``perDag`` is the maximum number of starts, of stops and of restarts of one DAG, so that a DAG that is due every
+        minute does not hide the others.
+        """
+        for name, most in (("limit", limit), ("perDag", _MAX_UPCOMING if per_dag is None else per_dag)):
+            if not 1 <= most <= _MAX_UPCOMING:
+                raise BadRequestError(f"{name}: must be from 1 to {_MAX_UPCOMING}")
+        query = UpcomingQuery(until=read_instant("until", until), limit=limit, per_dag=per_dag)
+        found = await parts.timetable.upcoming(parts.now().astimezone(UTC), query)
+        return UpcomingList(upcoming=[_upcoming(firing, parts.zone) for firing in found])
+
+    @get("/schedules/slots", operation_id="listScheduleSlots", requires=Requires.READ, responses=errors(404))
+    async def list_slots(
+        self,
+        parts: NamedDependency[AppServices],
+        page_number: NamedDependency[PageNumber],
+        dag: parameters.ByDag = None,
+    ) -> Slots:
+        """List past schedule slots with their outcomes, newest first; with ``dag`` of one DAG, also a deleted one."""
+        number, size = page_number.number, page_number.size
+        if dag is not None:
+            check_dag_name(strip_suffix(dag), "dag")
+        name = None if dag is None else strip_suffix(dag)
+        total, rows = await parts.database.read(
+            lambda connection: _read_slots(connection, name, offset=(number - 1) * size, limit=size)
+        )
+        return Slots(slots=[_slot(row, parts.zone) for row in rows], pagination=pagination(total, number, size))
+
+    @get(_SETTINGS, operation_id="getDAGSettings", requires=Requires.READ, responses=errors(404))
+    async def get_settings(
+        self, file_name: parameters.FileName, parts: NamedDependency[AppServices]
+    ) -> ShownDagSettings:
+        """Return the settings of a DAG, which are not part of its definition."""
+        return await _settings(parts, await require_dag(parts.database, file_name))
+
+    @put(
+        _SETTINGS,
+        operation_id="putDAGSettings",
+        requires=Requires.WRITE,
+        audits=Action.DAG_SETTINGS,
+        responses=errors(404),
+    )
+    async def put_settings(
+        self,
+        file_name: parameters.FileName,
+        data: JSONBody[DagSettings],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> ShownDagSettings:
+        """Set the catch-up of a DAG: which missed starts are made up."""
+        row = await require_dag(parts.database, file_name)
+        seconds = settings.DEFAULT_WINDOW_SECONDS if data.catchup_window_sec is UNSET else data.catchup_window_sec
+        new = settings.DagSettings(catchup=data.catchup, catchup_window_seconds=seconds)
+        await parts.dag_settings.put(row, new, caller.actor)
+        return await _settings(parts, row)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from litestar import get
+from litestar import Controller, get
 from litestar.di import NamedDependency
 
 from dagbook.api.openapi_responses import errors
@@ -29,42 +29,6 @@ from dagbook.db.repositories import services
 from dagbook.db.repositories.services import OwnedRunRow, ServiceRow
 
 _HEALTHY, _WARNING = timedelta(seconds=5), timedelta(seconds=15)
-
-
-@get("/services/scheduler", operation_id="getSchedulerStatus", requires=Requires.READ, responses=errors())
-async def list_schedulers(parts: NamedDependency[AppServices]) -> SchedulerStatusResponse:
-    """List the scheduler processes; one with a valid lease is active."""
-    now = parts.now()
-    rows = await parts.database.read_inline(lambda connection: services.find(connection, services.SCHEDULER, now))
-    return SchedulerStatusResponse(
-        schedulers=[SchedulerInstance(instance_id=_scheduler_id(row), **_instance(row, parts, now)) for row in rows]
-    )
-
-
-@get("/services/coordinator", operation_id="getCoordinatorStatus", requires=Requires.READ, responses=errors())
-async def list_coordinators(parts: NamedDependency[AppServices]) -> CoordinatorStatusResponse:
-    """List the processes that dispatch runs to workers: all servers of a PostgreSQL database."""
-    now = parts.now()
-    shared = parts.database.dialect == "postgresql"
-    rows = (
-        await parts.database.read_inline(lambda connection: services.find(connection, services.SERVER, now))
-        if shared
-        else ()
-    )
-    # A restarted server replaces the entry of its dead predecessor.
-    by_id = {found.instance_id: found for found in (_coordinator(row, parts, now) for row in _by_start(rows))}
-    return CoordinatorStatusResponse(coordinators=[by_id[name] for name in sorted(by_id)])
-
-
-@get("/workers", operation_id="getWorkers", requires=Requires.READ, responses=errors())
-async def list_workers(parts: NamedDependency[AppServices]) -> WorkersListResponse:
-    """List the workers with their active runs."""
-    now = parts.now()
-    found, tasks = await parts.database.read_inline(lambda connection: _read_workers(connection, now))
-    # A worker restarted under its name replaces the entry of its dead predecessor.
-    rows = {row.name or row.id: row for row in _by_start(found)}
-    workers = [_worker(row, [task for task in tasks if task.owner == row.id], parts, now) for row in rows.values()]
-    return WorkersListResponse(workers=workers, errors=[])
 
 
 def _read_workers(connection: ReadConnection, now: datetime) -> tuple[Sequence[ServiceRow], Sequence[OwnedRunRow]]:
@@ -126,4 +90,36 @@ def _task(row: OwnedRunRow, parts: AppServices) -> RunningTask:
     )
 
 
-HANDLERS = [list_schedulers, list_coordinators, list_workers]
+class ServicesController(Controller):
+    @get("/services/scheduler", operation_id="getSchedulerStatus", requires=Requires.READ, responses=errors())
+    async def list_schedulers(self, parts: NamedDependency[AppServices]) -> SchedulerStatusResponse:
+        """List the scheduler processes; one with a valid lease is active."""
+        now = parts.now()
+        rows = await parts.database.read_inline(lambda connection: services.find(connection, services.SCHEDULER, now))
+        return SchedulerStatusResponse(
+            schedulers=[SchedulerInstance(instance_id=_scheduler_id(row), **_instance(row, parts, now)) for row in rows]
+        )
+
+    @get("/services/coordinator", operation_id="getCoordinatorStatus", requires=Requires.READ, responses=errors())
+    async def list_coordinators(self, parts: NamedDependency[AppServices]) -> CoordinatorStatusResponse:
+        """List the processes that dispatch runs to workers: all servers of a PostgreSQL database."""
+        now = parts.now()
+        shared = parts.database.dialect == "postgresql"
+        rows = (
+            await parts.database.read_inline(lambda connection: services.find(connection, services.SERVER, now))
+            if shared
+            else ()
+        )
+        # A restarted server replaces the entry of its dead predecessor.
+        by_id = {found.instance_id: found for found in (_coordinator(row, parts, now) for row in _by_start(rows))}
+        return CoordinatorStatusResponse(coordinators=[by_id[name] for name in sorted(by_id)])
+
+    @get("/workers", operation_id="getWorkers", requires=Requires.READ, responses=errors())
+    async def list_workers(self, parts: NamedDependency[AppServices]) -> WorkersListResponse:
+        """List the workers with their active runs."""
+        now = parts.now()
+        found, tasks = await parts.database.read_inline(lambda connection: _read_workers(connection, now))
+        # A worker restarted under its name replaces the entry of its dead predecessor.
+        rows = {row.name or row.id: row for row in _by_start(found)}
+        workers = [_worker(row, [task for task in tasks if task.owner == row.id], parts, now) for row in rows.values()]
+        return WorkersListResponse(workers=workers, errors=[])

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from litestar import Response, get, patch
+from litestar import Controller, Response, get, patch
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from litestar.response import Stream
 
-from dagbook.api.controllers.retries import check_settable
-from dagbook.api.controllers.runs import (
-    find_run,
-    find_step_log,
-    no_content,
-    present_details,
-    read_newest,
-    read_run_log,
-    read_step_log,
-    require_run,
-)
 from dagbook.api.download import TEXT_FILE, file_name, send_log
 from dagbook.api.openapi_responses import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.params.log_paging import PageRequest
 from dagbook.api.presenters.present import sub_runs
+from dagbook.api.run_reads import check_settable, no_content, present_details, read_run_log, read_step_log
 from dagbook.api.schemas.runs import DAGRunAnswer, Log, StepStatus, SubDAGRuns
 from dagbook.api.services import AppServices, SubRunKey
 from dagbook.auth.audit_context import Action
@@ -32,133 +20,111 @@ from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.runs import runs
-from dagbook.db.repositories.runs.runs import NamedSubRunRow, RunRow
-from dagbook.errors import NotFoundError
-from dagbook.identifiers import shorten
-
-_PATH = "/dag-runs/{name:str}/{dagRunId:str}/sub-dag-runs"
-_Find = Callable[[ReadConnection, str, str], RunRow]
+from dagbook.db.repositories.runs.runs import NamedSubRunRow
+from dagbook.runs.queries import FindRun, find_below, find_run, find_step_log, find_sub_run, read_newest, require_run
 
 
-@get(_PATH, operation_id="getSubDAGRuns", requires=Requires.READ, responses=errors(404))
-async def list_sub_runs(
-    name: parameters.DagName,
-    dag_run_id: parameters.DagRunId,
-    parts: NamedDependency[AppServices],
-    parent_sub_run_id: parameters.ParentSubRunId = None,
-) -> SubDAGRuns:
-    """List the sub-runs that the steps of a run called; with ``parentSubDAGRunId`` those that this sub-run called."""
-
-    def read(connection: ReadConnection) -> SubDAGRuns:
-        run = find_run(connection, name, dag_run_id)
-        if parent_sub_run_id:
-            run = _find_below(connection, run, parent_sub_run_id)
-        nodes = runs.get_nodes(connection, run.id, run.attempt)
-        return SubDAGRuns(sub_runs=sub_runs(nodes, runs.find_called(connection, run.id), parts.zone))
-
-    return await parts.database.read(read)
+async def _sub_run(parts: AppServices, key: SubRunKey, find: FindRun = find_run) -> NamedSubRunRow:
+    return await parts.database.read_inline(
+        lambda connection: find_sub_run(connection, key.name, key.root, key.sub_run, find)
+    )
 
 
-@get(_PATH + "/{subDAGRunId:str}", operation_id="getSubDAGRunDetails", requires=Requires.READ, responses=errors(404))
-async def get_sub_run(sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[AppServices]) -> DAGRunAnswer:
-    """Return a sub-run with its nodes."""
-    found = await _sub_run(parts, sub_run_key)
-    now = parts.now()
-    newest = await parts.database.read_inline(lambda connection: read_newest(parts, connection, found, now))
-    return DAGRunAnswer(dag_run_details=await present_details(parts, newest))
+class SubRunsController(Controller):
+    path = "/dag-runs/{name:str}/{dagRunId:str}/sub-dag-runs"
 
+    @get(operation_id="getSubDAGRuns", requires=Requires.READ, responses=errors(404))
+    async def list_sub_runs(
+        self,
+        name: parameters.DagName,
+        dag_run_id: parameters.DagRunId,
+        parts: NamedDependency[AppServices],
+        parent_sub_run_id: parameters.ParentSubRunId = None,
+    ) -> SubDAGRuns:
+        """List the sub-runs that the steps of a run called, or with ``parentSubDAGRunId`` those of a sub-run."""
 
-@get(_PATH + "/{subDAGRunId:str}/log", operation_id="getSubDAGRunLog", requires=Requires.READ, responses=errors(404))
-async def get_sub_run_log(
-    sub_run_key: NamedDependency[SubRunKey],
-    parts: NamedDependency[AppServices],
-    page_request: NamedDependency[PageRequest],
-) -> Log:
-    """Return a page of a sub-run's own log."""
-    run = await _sub_run(parts, sub_run_key)
-    return await read_run_log(parts, run, page_request)
+        def read(connection: ReadConnection) -> SubDAGRuns:
+            run = find_run(connection, name, dag_run_id)
+            if parent_sub_run_id:
+                run = find_below(connection, run, parent_sub_run_id)
+            nodes = runs.get_nodes(connection, run.id, run.attempt)
+            return SubDAGRuns(sub_runs=sub_runs(nodes, runs.find_called(connection, run.id), parts.zone))
 
+        return await parts.database.read(read)
 
-@get(
-    _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/log",
-    operation_id="getSubDAGRunStepLog",
-    requires=Requires.READ,
-    responses=errors(404),
-)
-async def get_sub_run_step_log(
-    sub_run_key: NamedDependency[SubRunKey],
-    step_name: NamedDependency[str],
-    parts: NamedDependency[AppServices],
-    page_request: NamedDependency[PageRequest],
-    stream: parameters.Stream = "stdout",
-) -> Log:
-    """Return a page of the output of a step or handler of a sub-run."""
-    run = await _sub_run(parts, sub_run_key)
-    return await read_step_log(parts, run, step_name, stream, page_request)
+    @get("/{subDAGRunId:str}", operation_id="getSubDAGRunDetails", requires=Requires.READ, responses=errors(404))
+    async def get_sub_run(
+        self, sub_run_key: NamedDependency[SubRunKey], parts: NamedDependency[AppServices]
+    ) -> DAGRunAnswer:
+        """Return a sub-run with its nodes."""
+        found = await _sub_run(parts, sub_run_key)
+        now = parts.now()
+        newest = await parts.database.read_inline(lambda connection: read_newest(parts.library, connection, found, now))
+        return DAGRunAnswer(dag_run_details=await present_details(parts, newest))
 
+    @get("/{subDAGRunId:str}/log", operation_id="getSubDAGRunLog", requires=Requires.READ, responses=errors(404))
+    async def get_sub_run_log(
+        self,
+        sub_run_key: NamedDependency[SubRunKey],
+        parts: NamedDependency[AppServices],
+        page_request: NamedDependency[PageRequest],
+    ) -> Log:
+        """Return a page of a sub-run's own log."""
+        run = await _sub_run(parts, sub_run_key)
+        return await read_run_log(parts, run, page_request)
 
-@get(
-    _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/log/download",
-    operation_id="downloadSubDAGRunStepLog",
-    requires=Requires.READ,
-    responses={200: TEXT_FILE, **errors(404)},
-)
-async def download_sub_run_step_log(
-    sub_run_key: NamedDependency[SubRunKey],
-    step_name: NamedDependency[str],
-    parts: NamedDependency[AppServices],
-    stream: parameters.Stream = "stdout",
-) -> Stream:
-    """Download the output of a step or handler of a sub-run so far as a text file."""
-    key = await find_step_log(parts, await _sub_run(parts, sub_run_key), step_name, stream)
-    return send_log(parts.database, key, file_name(step_name, stream))
+    @get(
+        "/{subDAGRunId:str}/steps/{stepName:str}/log",
+        operation_id="getSubDAGRunStepLog",
+        requires=Requires.READ,
+        responses=errors(404),
+    )
+    async def get_sub_run_step_log(
+        self,
+        sub_run_key: NamedDependency[SubRunKey],
+        step_name: NamedDependency[str],
+        parts: NamedDependency[AppServices],
+        page_request: NamedDependency[PageRequest],
+        stream: parameters.Stream = "stdout",
+    ) -> Log:
+        """Return a page of the output of a step or handler of a sub-run."""
+        run = await _sub_run(parts, sub_run_key)
+        return await read_step_log(parts, run, step_name, stream, page_request)
 
+    @get(
+        "/{subDAGRunId:str}/steps/{stepName:str}/log/download",
+        operation_id="downloadSubDAGRunStepLog",
+        requires=Requires.READ,
+        responses={200: TEXT_FILE, **errors(404)},
+    )
+    async def download_sub_run_step_log(
+        self,
+        sub_run_key: NamedDependency[SubRunKey],
+        step_name: NamedDependency[str],
+        parts: NamedDependency[AppServices],
+        stream: parameters.Stream = "stdout",
+    ) -> Stream:
+        """Download the output of a step or handler of a sub-run so far as a text file."""
+        key = await find_step_log(parts.database, await _sub_run(parts, sub_run_key), step_name, stream)
+        return send_log(parts.database, key, file_name(step_name, stream))
 
-@patch(
-    _PATH + "/{subDAGRunId:str}/steps/{stepName:str}/status",
-    operation_id="updateSubDAGRunStepStatus",
-    requires=Requires.RUN,
-    audits=Action.RUN_STEP_STATUS,
-    responses=empty_or_errors(404),
-)
-async def set_sub_run_step_status(
-    sub_run_key: NamedDependency[SubRunKey],
-    step_name: NamedDependency[str],
-    data: JSONBody[StepStatus],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> Response[None]:
-    """Set the status of a sub-run's step by hand; its root and its caller stay as they are."""
-    check_settable(data.status)
-    run = await _sub_run(parts, sub_run_key, require_run)
-    await parts.reruns.set_step_status(run, step_name, data.status, caller.actor)
-    return no_content()
-
-
-async def _sub_run(parts: AppServices, key: SubRunKey, find: _Find = find_run) -> NamedSubRunRow:
-    return await parts.database.read_inline(lambda connection: find_sub_run(connection, key, find))
-
-
-def find_sub_run(connection: ReadConnection, key: SubRunKey, find: _Find = find_run) -> NamedSubRunRow:
-    """Return the summary of a sub-run; raises NotFoundError."""
-    return _find_below(connection, find(connection, key.name, key.root), key.sub_run)
-
-
-def _find_below(connection: ReadConnection, root: RunRow, run_id: str) -> NamedSubRunRow:
-    """Return the summary of a run below a root; raises NotFoundError."""
-    run = None if "\0" in run_id else runs.get_below(connection, root.id, run_id)
-    if run is None:
-        raise NotFoundError(
-            f"run {shorten(root.run_id)} of DAG {shorten(root.dag_name)} has no sub-run {shorten(run_id)}"
-        )
-    return run
-
-
-HANDLERS = [
-    list_sub_runs,
-    get_sub_run,
-    get_sub_run_log,
-    get_sub_run_step_log,
-    download_sub_run_step_log,
-    set_sub_run_step_status,
-]
+    @patch(
+        "/{subDAGRunId:str}/steps/{stepName:str}/status",
+        operation_id="updateSubDAGRunStepStatus",
+        requires=Requires.RUN,
+        audits=Action.RUN_STEP_STATUS,
+        responses=empty_or_errors(404),
+    )
+    async def set_sub_run_step_status(
+        self,
+        sub_run_key: NamedDependency[SubRunKey],
+        step_name: NamedDependency[str],
+        data: JSONBody[StepStatus],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> Response[None]:
+        """Set the status of a sub-run's step by hand; its root and its caller stay as they are."""
+        check_settable(data.status)
+        run = await _sub_run(parts, sub_run_key, require_run)
+        await parts.reruns.set_step_status(run, step_name, data.status, caller.actor)
+        return no_content()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litestar import delete, get, post
+from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
@@ -18,47 +18,47 @@ from dagbook.auth.roles import Requires
 from dagbook.errors import BadRequestError
 
 
-@get("/tokens", operation_id="listTokens", requires=Requires.OWN, responses=errors())
-async def list_tokens(
-    parts: NamedDependency[AppServices], caller: NamedDependency[Caller], all_users: parameters.AllUsers = False
-) -> Tokens:
-    """List the caller's personal tokens, also revoked ones; with ``all``, for admins, those of all users."""
-    rows = await parts.auth.tokens.find(caller, all_users=all_users)
-    return Tokens(tokens=[token_body(row) for row in rows])
+class TokensController(Controller):
+    path = "/tokens"
 
+    @get(operation_id="listTokens", requires=Requires.OWN, responses=errors())
+    async def list_tokens(
+        self,
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+        all_users: parameters.AllUsers = False,
+    ) -> Tokens:
+        """List the caller's personal tokens, also revoked ones; with ``all``, for admins, those of all users."""
+        rows = await parts.auth.tokens.find(caller, all_users=all_users)
+        return Tokens(tokens=[token_body(row) for row in rows])
 
-@post(
-    "/tokens",
-    operation_id="createToken",
-    status_code=201,
-    requires=Requires.OWN,
-    audits=Action.TOKEN_CREATE,
-    responses=errors(404, 409),
-)
-async def create_token(
-    data: JSONBody[CreateTokenRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
-) -> CreatedToken:
-    """Create a personal token; admins may create one for another user."""
-    if data.expires_at is not None and data.expires_at.tzinfo is None:
-        raise BadRequestError("expiresAt: has no time zone; write one such as 2030-01-31T12:00:00Z")
-    request = TokenRequest(name=data.name, role=data.role, expires_at=data.expires_at, username=data.username)
-    token, row = await parts.auth.tokens.create(request, caller)
-    return CreatedToken(token=token, details=token_body(row))
+    @post(
+        operation_id="createToken",
+        status_code=201,
+        requires=Requires.OWN,
+        audits=Action.TOKEN_CREATE,
+        responses=errors(404, 409),
+    )
+    async def create_token(
+        self, data: JSONBody[CreateTokenRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> CreatedToken:
+        """Create a personal token; admins may create one for another user."""
+        if data.expires_at is not None and data.expires_at.tzinfo is None:
+            raise BadRequestError("expiresAt: has no time zone; write one such as 2030-01-31T12:00:00Z")
+        request = TokenRequest(name=data.name, role=data.role, expires_at=data.expires_at, username=data.username)
+        token, row = await parts.auth.tokens.create(request, caller)
+        return CreatedToken(token=token, details=token_body(row))
 
-
-@delete(
-    "/tokens/{tokenId:str}",
-    operation_id="revokeToken",
-    status_code=204,
-    requires=Requires.OWN,
-    audits=Action.TOKEN_DELETE,
-    responses=errors(404),
-)
-async def revoke_token(
-    token_id: parameters.TokenId, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
-) -> None:
-    """Revoke a personal token; admins may revoke those of all users."""
-    await parts.auth.tokens.revoke(token_id, caller)
-
-
-HANDLERS = [list_tokens, create_token, revoke_token]
+    @delete(
+        "/{tokenId:str}",
+        operation_id="revokeToken",
+        status_code=204,
+        requires=Requires.OWN,
+        audits=Action.TOKEN_DELETE,
+        responses=errors(404),
+    )
+    async def revoke_token(
+        self, token_id: parameters.TokenId, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> None:
+        """Revoke a personal token; admins may revoke those of all users."""
+        await parts.auth.tokens.revoke(token_id, caller)

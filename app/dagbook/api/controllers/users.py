@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litestar import delete, get, patch, post, put
+from litestar import Controller, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
@@ -26,91 +26,9 @@ from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
 
 
-@get("/users", operation_id="listUsers", requires=Requires.ADMIN, responses=errors())
-async def list_users(parts: NamedDependency[AppServices]) -> UsersListResponse:
-    """List all users, oldest first."""
-    rows = await parts.database.read(users.find)
-    return UsersListResponse(users=[user_body(row) for row in rows])
-
-
-@post(
-    "/users",
-    operation_id="createUser",
-    status_code=201,
-    requires=Requires.ADMIN,
-    audits=Action.USER_CREATE,
-    responses=errors(409),
-)
-async def create_user(
-    data: JSONBody[CreateUserRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
-) -> UserResponse:
-    """Create a user."""
-    row = await parts.auth.users.create(data.username, data.password, data.role, caller)
-    return UserResponse(user=user_body(row))
-
-
-@get("/users/{userId:str}", operation_id="getUser", requires=Requires.ADMIN, responses=errors(404))
-async def get_user(user_id: parameters.UserId, parts: NamedDependency[AppServices]) -> UserResponse:
-    """Return a user."""
-    row = await parts.database.read_inline(lambda connection: users.get(connection, user_id))
-    if row is None:
-        raise NotFoundError(f"there is no user with the id {shorten(user_id)}")
-    return UserResponse(user=user_body(row))
-
-
-@patch(
-    "/users/{userId:str}",
-    operation_id="updateUser",
-    requires=Requires.ADMIN,
-    audits=Action.USER_UPDATE,
-    responses=errors(404, 409),
-)
-async def update_user(
-    user_id: parameters.UserId,
-    data: JSONBody[UpdateUserRequest],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> UserResponse:
-    """Change the name or role of a user."""
-    return await _update(user_id, data, parts, caller)
-
-
 async def _update(user_id: str, data: UpdateUserRequest, parts: AppServices, caller: Caller) -> UserResponse:
     row = await parts.auth.users.update(user_id, data.username, data.role, caller)
     return UserResponse(user=user_body(row))
-
-
-@delete(
-    "/users/{userId:str}",
-    operation_id="deleteUser",
-    status_code=204,
-    requires=Requires.ADMIN,
-    audits=Action.USER_DELETE,
-    responses=errors(404),
-)
-async def delete_user(
-    user_id: parameters.UserId, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
-) -> None:
-    """Delete a user with all its tokens."""
-    await parts.auth.users.remove(user_id, caller)
-
-
-@post(
-    "/users/{userId:str}/reset-password",
-    operation_id="resetUserPassword",
-    status_code=200,
-    requires=Requires.ADMIN,
-    audits=Action.USER_PASSWORD_RESET,
-    responses=errors(404),
-)
-async def reset_password(
-    user_id: parameters.UserId,
-    data: JSONBody[ResetPasswordRequest],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> SuccessResponse:
-    """Set a user's password; all its tokens become invalid."""
-    return await _reset(user_id, data, parts, caller)
 
 
 async def _reset(user_id: str, data: ResetPasswordRequest, parts: AppServices, caller: Caller) -> SuccessResponse:
@@ -119,37 +37,111 @@ async def _reset(user_id: str, data: ResetPasswordRequest, parts: AppServices, c
 
 
 # Routes that the reference implementation's web UI calls, although no API document has them (api-behaviour 3.1, op 10).
-@put("/users/{userId:str}", requires=Requires.ADMIN, audits=Action.USER_UPDATE, include_in_schema=False)
-async def put_user(
-    user_id: parameters.UserId,
-    data: JSONBody[UpdateUserRequest],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> UserResponse:
-    """Update a user, as PATCH does."""
-    return await _update(user_id, data, parts, caller)
 
 
-@put(
-    "/users/{userId:str}/password", requires=Requires.ADMIN, audits=Action.USER_PASSWORD_RESET, include_in_schema=False
-)
-async def put_password(
-    user_id: parameters.UserId,
-    data: JSONBody[ResetPasswordRequest],
-    parts: NamedDependency[AppServices],
-    caller: NamedDependency[Caller],
-) -> SuccessResponse:
-    """Set a user's password, as reset-password does."""
-    return await _reset(user_id, data, parts, caller)
+class UsersController(Controller):
+    path = "/users"
 
+    @get(operation_id="listUsers", requires=Requires.ADMIN, responses=errors())
+    async def list_users(self, parts: NamedDependency[AppServices]) -> UsersListResponse:
+        """List all users, oldest first."""
+        rows = await parts.database.read(users.find)
+        return UsersListResponse(users=[user_body(row) for row in rows])
 
-HANDLERS = [
-    list_users,
-    create_user,
-    get_user,
-    update_user,
-    delete_user,
-    reset_password,
-    put_user,
-    put_password,
-]
+    @post(
+        operation_id="createUser",
+        status_code=201,
+        requires=Requires.ADMIN,
+        audits=Action.USER_CREATE,
+        responses=errors(409),
+    )
+    async def create_user(
+        self, data: JSONBody[CreateUserRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> UserResponse:
+        """Create a user."""
+        row = await parts.auth.users.create(data.username, data.password, data.role, caller)
+        return UserResponse(user=user_body(row))
+
+    @get("/{userId:str}", operation_id="getUser", requires=Requires.ADMIN, responses=errors(404))
+    async def get_user(self, user_id: parameters.UserId, parts: NamedDependency[AppServices]) -> UserResponse:
+        """Return a user."""
+        row = await parts.database.read_inline(lambda connection: users.get(connection, user_id))
+        if row is None:
+            raise NotFoundError(f"there is no user with the id {shorten(user_id)}")
+        return UserResponse(user=user_body(row))
+
+    @patch(
+        "/{userId:str}",
+        operation_id="updateUser",
+        requires=Requires.ADMIN,
+        audits=Action.USER_UPDATE,
+        responses=errors(404, 409),
+    )
+    async def update_user(
+        self,
+        user_id: parameters.UserId,
+        data: JSONBody[UpdateUserRequest],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> UserResponse:
+        """Change the name or role of a user."""
+        return await _update(user_id, data, parts, caller)
+
+    @delete(
+        "/{userId:str}",
+        operation_id="deleteUser",
+        status_code=204,
+        requires=Requires.ADMIN,
+        audits=Action.USER_DELETE,
+        responses=errors(404),
+    )
+    async def delete_user(
+        self, user_id: parameters.UserId, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> None:
+        """Delete a user with all its tokens."""
+        await parts.auth.users.remove(user_id, caller)
+
+    @post(
+        "/{userId:str}/reset-password",
+        operation_id="resetUserPassword",
+        status_code=200,
+        requires=Requires.ADMIN,
+        audits=Action.USER_PASSWORD_RESET,
+        responses=errors(404),
+    )
+    async def reset_password(
+        self,
+        user_id: parameters.UserId,
+        data: JSONBody[ResetPasswordRequest],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> SuccessResponse:
+        """Set a user's password; all its tokens become invalid."""
+        return await _reset(user_id, data, parts, caller)
+
+    @put("/{userId:str}", requires=Requires.ADMIN, audits=Action.USER_UPDATE, include_in_schema=False)
+    async def put_user(
+        self,
+        user_id: parameters.UserId,
+        data: JSONBody[UpdateUserRequest],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> UserResponse:
+        """Update a user, as PATCH does."""
+        return await _update(user_id, data, parts, caller)
+
+    @put(
+        "/{userId:str}/password",
+        requires=Requires.ADMIN,
+        audits=Action.USER_PASSWORD_RESET,
+        include_in_schema=False,
+    )
+    async def put_password(
+        self,
+        user_id: parameters.UserId,
+        data: JSONBody[ResetPasswordRequest],
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+    ) -> SuccessResponse:
+        """Set a user's password, as reset-password does."""
+        return await _reset(user_id, data, parts, caller)

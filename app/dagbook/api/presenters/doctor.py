@@ -1,0 +1,35 @@
+"""Response structs of the doctor's report. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, tzinfo
+
+from msgspec import UNSET
+
+from dagbook.api.presenters.present import time_text
+from dagbook.api.schemas.maintenance import DatabaseStorage, DoctorFinding, DoctorReport, TableStorage
+from dagbook.db.storage import Storage
+from dagbook.maintenance.doctor.doctor import Report
+
+
+def doctor_report(report: Report, zone: tzinfo = UTC) -> DoctorReport:
+    """Convert the doctor's report."""
+    found = [
+        DoctorFinding(name=finding.name, holds=finding.holds, count=finding.count, rows=list(finding.rows))
+        for finding in report.findings
+    ]
+    return DoctorReport(
+        healthy=report.is_healthy,
+        at=time_text(report.at, zone),
+        findings=found,
+        damage=UNSET if report.damage is None else list(report.damage),
+        storage=_storage(report.storage),
+    )
+
+
+def _storage(storage: Storage) -> DatabaseStorage:
+    return DatabaseStorage(
+        bytes=storage.size,
+        free_bytes=UNSET if storage.free is None else storage.free,
+        tables=[TableStorage(name=use.name, rows=use.rows, bytes=use.size) for use in storage.tables],
+    )

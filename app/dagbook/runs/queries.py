@@ -1,0 +1,124 @@
+"""Reads of runs that several entry points share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from dagbook.db.database import Database, ReadConnection
+from dagbook.db.repositories import services
+from dagbook.db.repositories.logs.logs import StreamKey
+from dagbook.db.repositories.runs import run_history, runs
+from dagbook.db.repositories.runs.runs import AttemptRow, NamedSubRunRow, NodeRow, RunRow
+from dagbook.db.repositories.services import ExpiredLease
+from dagbook.engine.status import RunStatus
+from dagbook.errors import NotFoundError
+from dagbook.identifiers import LATEST, shorten
+from dagbook.runs.output.output_follower import STDERR, STDOUT
+from dagbook.runs.service.rerun_service import unknown_step
+from dagbook.runs.store.run_loading import read_definition
+from dagbook.spec.model import Dag
+from dagbook.spec.reading.definition_cache import DefinitionCache
+
+_STREAMS = {"stdout": STDOUT, "stderr": STDERR}
+FindRun = Callable[[ReadConnection, str, str], RunRow]
+
+
+class RunSnapshot(NamedTuple):
+    """A run with its newest attempt and nodes, and the expired lease of its owner, if it has expired.
+
+    The attempt is None when the response needs nothing of it.
+    """
+
+    run: RunRow
+    attempt: AttemptRow | None
+    nodes: Sequence[NodeRow]
+    expired_lease: ExpiredLease | None
+
+
+def read_newest(library: DefinitionCache, connection: ReadConnection, run: RunRow, now: datetime) -> RunSnapshot:
+    """Read the snapshot of a run; with an expired lease the orphan sweep of another server will adopt or fail it."""
+    attempt = runs.get_attempt(connection, run.id, run.attempt) if _needs_attempt(library, run) else None
+    nodes = runs.get_nodes(connection, run.id, run.attempt)
+    owner = attempt.owner if attempt and run.status == RunStatus.RUNNING else None
+    return RunSnapshot(run, attempt, nodes, services.expired_since(connection, owner, now) if owner else None)
+
+
+def _needs_attempt(library: DefinitionCache, run: RunRow) -> bool:
+    """Whether the response needs the attempt: for the run's owner, or the results of its DAG's preconditions."""
+    if run.finished_at is None:
+        return True
+    dag = _cached_dag(library, run)
+    return dag is None or bool(dag.preconditions)
+
+
+def find_run(connection: ReadConnection, name: str, run_id: str) -> RunRow:
+    """Return the summary of a run; ``latest`` is the newest one. Raises NotFoundError naming DAG and run."""
+    run = None
+    if "\0" not in name + run_id and run_id == LATEST:
+        run = runs.get_latest(connection, name)
+    return require_run(connection, name, run_id) if run is None else run
+
+
+def require_run(connection: ReadConnection, name: str, run_id: str) -> RunRow:
+    """Return the summary of a run by its exact id, for changes; raises NotFoundError naming DAG and run."""
+    run = None if "\0" in name + run_id else runs.get(connection, name, run_id)
+    if run is None:
+        raise NotFoundError(f"there is no run {shorten(run_id)} of DAG {shorten(name)}")
+    return run
+
+
+async def dag_of(database: Database, library: DefinitionCache, run: RunRow) -> Dag:
+    """Return the definition of a run."""
+    return (await dags_of(database, library, [run]))[run.definition_hash]
+
+
+async def dags_of(database: Database, library: DefinitionCache, found: Sequence[RunRow]) -> dict[str, Dag]:
+    """Return the definitions of runs of one DAG name by hash; those not cached are read in one query."""
+    by_hash = {run.definition_hash: run for run in found}
+    known = {content_hash: dag for content_hash, run in by_hash.items() if (dag := _cached_dag(library, run))}
+    if missing := by_hash.keys() - known:
+        specs = await database.read_inline(lambda connection: run_history.find_specs(connection, missing))
+        for content_hash in missing:
+            text, base = specs.get(content_hash, ("", ""))
+            loaded = read_definition(library, by_hash[content_hash], text or "", base or "")
+            known[content_hash] = loaded.definition.dag
+    return known
+
+
+def _cached_dag(library: DefinitionCache, run: RunRow) -> Dag | None:
+    """Return the definition of a root run, if it is cached."""
+    if run.root_id is not None:
+        return None
+    loaded = library.get_cached(run.definition_hash, run.dag_name)
+    return None if loaded is None else loaded.definition.dag
+
+
+async def find_step_log(database: Database, run: RunRow, step: str, stream: str) -> StreamKey:
+    """Return the key of a step's or handler's output; raises NotFoundError."""
+    nodes = await database.read_inline(lambda connection: runs.get_nodes(connection, run.id, run.attempt))
+    node = next((node for node in nodes if node.name == step), None)
+    if node is None:
+        raise unknown_step(run, step)
+    if node.started_at is None:
+        raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
+    # The output of a node that a retry kept belongs to an earlier attempt.
+    return StreamKey(run.id, node.log_attempt or node.attempt, node.position, _STREAMS[stream])
+
+
+def find_sub_run(
+    connection: ReadConnection, name: str, root: str, sub_run: str, find: FindRun = find_run
+) -> NamedSubRunRow:
+    """Return the summary of a sub-run below a root run; raises NotFoundError."""
+    return find_below(connection, find(connection, name, root), sub_run)
+
+
+def find_below(connection: ReadConnection, root: RunRow, run_id: str) -> NamedSubRunRow:
+    """Return the summary of a run below a root; raises NotFoundError."""
+    run = None if "\0" in run_id else runs.get_below(connection, root.id, run_id)
+    if run is None:
+        raise NotFoundError(
+            f"run {shorten(root.run_id)} of DAG {shorten(root.dag_name)} has no sub-run {shorten(run_id)}"
+        )
+    return run
