@@ -15,13 +15,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from dagbook import __version__
-from dagbook.api.run_totals import RunTotals
+from dagbook.api.metrics_collector import RunTotals
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import services
-from dagbook.db.repositories.runs import counts
+from dagbook.db.repositories.runs import run_history
 from dagbook.engine.status import RunStatus
 from dagbook.main import Server
-from dagbook.telemetry.run_metrics import MAX_NAMES, OTHERS, RunMetrics
+from dagbook.telemetry.metrics import MAX_NAMES, OTHERS, RunMetrics
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.test_statements import recorded
 from tests.db.rows import NOW, add_attempt, add_definition, add_run, bring_run_to, run_sql
@@ -158,7 +158,7 @@ async def test_a_count_that_fails_leaves_the_others_on_the_page(
     def fail(_connection: object) -> int:
         raise TimeoutError
 
-    monkeypatch.setattr(counts, "count_dags", fail)
+    monkeypatch.setattr(run_history, "count_dags", fail)
     found = await _metrics(client)
     assert "dagu_dags_total" not in found
     assert "dagu_scheduler_running" in found

@@ -12,12 +12,11 @@ import pytest
 from litestar.types import Receive, Scope, Send
 from prometheus_client import CollectorRegistry
 
-from dagbook.api.middleware.request_context import RequestContextMiddleware
-from dagbook.api.middleware.security_headers import API_POLICY
+from dagbook.api.middleware.request_context import API_POLICY, RequestContextMiddleware
 from dagbook.main import API_PATH, Server
 from dagbook.telemetry.logging import configure
+from dagbook.telemetry.metrics import UNKNOWN, RequestMetrics
 from dagbook.telemetry.request_id import request_id
-from dagbook.telemetry.request_metrics import UNKNOWN, RequestMetrics
 from dagbook.web import pages
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People

@@ -13,7 +13,7 @@ from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.repositories import audit, dags, queue, revisions, services
 from dagbook.db.repositories.audit import AuditFilter
 from dagbook.db.repositories.dags import DagFilter
-from dagbook.db.repositories.runs import counts, run_history, run_list, run_writes, runs
+from dagbook.db.repositories.runs import run_history, run_list, run_writes, runs
 from dagbook.db.repositories.runs.run_filter import Page, RunCursor, RunFilter
 from dagbook.db.types import Base
 from dagbook.engine.status import RunStatus
@@ -98,8 +98,8 @@ def searched(wanted: RunFilter) -> _Work:
         lambda connection: revisions.find(connection, 1, [1, 2]),
         lambda connection: revisions.find_user(connection, ["a" * 64]),
         lambda connection: revisions.find_active_run(connection, ["a" * 64]),
-        counts.count_active,
-        counts.count_dags,
+        run_history.count_active,
+        run_history.count_dags,
         lambda connection: services.find_active_runs(connection, ["one"]),
         lambda connection: run_list.find(connection, RunFilter(status=2)),
         lambda connection: run_list.find(connection, RunFilter(name_part="t")),
@@ -146,9 +146,9 @@ async def test_a_list_goes_by_an_index(shared_database: Database, work: _Work) -
         (lambda connection: run_writes.count_active(connection, ["etl"]), "ix_runs_active_name"),
         (lambda connection: run_history.find_latest(connection, ["etl"]), "ix_runs_active_name"),
         (lambda connection: queue.count_active(connection, ["etl"]), "ix_runs_active_queue"),
-        (counts.count_active, "ix_runs_status"),
+        (run_history.count_active, "ix_runs_status"),
         (queue.find_active, "ix_runs_status"),
-        (counts.count_runs, "ix_runs_status"),
+        (run_history.count_runs, "ix_runs_status"),
         (lambda connection: run_list.find(connection, RunFilter(status=2)), "ix_runs_status"),
         (lambda connection: queue.find_next(connection, "etl", 9), "ix_queue_entries_queue"),
         (lambda connection: run_list.find(connection, RunFilter(since=NOW)), "ix_runs_root"),

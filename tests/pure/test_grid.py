@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dagbook.api.presenters.history_grid import grid
+from dagbook.api.presenters.history import grid
 from dagbook.db.repositories.runs.run_history import HistoryNode
 from dagbook.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCCESS
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from dagbook.api.presenters.statistics import percentile, statistics
+from dagbook.api.presenters.history import percentile, statistics
 from dagbook.db.repositories.runs.run_history import FinishedRunRow
 
 UTC = ZoneInfo("UTC")

@@ -22,7 +22,7 @@ from dagbook.runs.store import new_run as new_run_module
 from dagbook.runs.store import row_mapping
 from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
 from dagbook.spec.reading.load import load
-from dagbook.telemetry.run_metrics import RunMetrics
+from dagbook.telemetry.metrics import RunMetrics
 
 IDENTITY = ServerIdentity(
     id="me",

@@ -1,17 +1,18 @@
-"""Collection of the metric values; its cost does not grow with the number of runs."""
+"""Collection of the metric values, and run counts; their cost does not grow with the number of runs."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable
 from typing import TypeVar
 
 from dagbook.api.services import AppServices
-from dagbook.db.database import ReadConnection
+from dagbook.db.database import Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import services
-from dagbook.db.repositories.runs import counts as counting
+from dagbook.db.repositories.runs import run_history
 from dagbook.engine.status import RunStatus
 from dagbook.telemetry.metrics import MetricValues
 
@@ -23,7 +24,7 @@ _LIMIT_SECONDS = 5.0
 async def collect(parts: AppServices) -> MetricValues:
     """Read all metric values; one that fails or is not read within 5 s in all is None, and the others are kept."""
     deadline = asyncio.get_running_loop().time() + _LIMIT_SECONDS
-    active = await _try(parts.database.read_inline(counting.count_active), deadline)
+    active = await _try(parts.database.read_inline(run_history.count_active), deadline)
     finished = await _try(parts.run_totals.read(), deadline)
     return MetricValues(
         version=parts.version,
@@ -31,7 +32,7 @@ async def collect(parts: AppServices) -> MetricValues:
         running=None if active is None else active.get(RunStatus.RUNNING, 0),
         queued=None if active is None else active.get(RunStatus.QUEUED, 0),
         runs=None if active is None or finished is None else _by_label(finished, active),
-        dags=await _try(parts.database.read_inline(counting.count_dags), deadline),
+        dags=await _try(parts.database.read_inline(run_history.count_dags), deadline),
         removed_runs=parts.retention.total.runs,
         removed_log_bytes=parts.retention.total.log_bytes,
         schedulers=await _try(parts.database.read_inline(lambda connection: _schedulers(connection, parts)), deadline),
@@ -55,3 +56,27 @@ async def _try(count: Awaitable[T], deadline: float) -> T | None:
     except (DatabaseUnavailable, TimeoutError) as error:
         _log.warning("a metric is left out: %s", error or "reading it took too long")
         return None
+
+
+_MIN_AGE_SECONDS = 1.0
+_REST = 100  # counting takes at most 1 % of the time
+
+
+class RunTotals:
+    """Counts of runs by status, cached for a time that grows with the cost of counting: there may be millions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = asyncio.Lock()
+        self._counted: dict[int, int] = {}
+        self._fresh_until = 0.0
+
+    async def read(self) -> dict[int, int]:
+        """Return the counts by status, possibly from the cache."""
+        async with self._lock:
+            started = time.monotonic()
+            if started >= self._fresh_until:
+                self._counted = await self._database.read(run_history.count_runs)
+                finished = time.monotonic()
+                self._fresh_until = finished + max(_MIN_AGE_SECONDS, (finished - started) * _REST)
+            return self._counted

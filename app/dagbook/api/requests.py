@@ -1,13 +1,15 @@
-"""Request class with strict body parsing."""
+"""Request class with strict body parsing, and the OPTIONS handler of all paths."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from litestar import Request
+from litestar import Controller, HttpMethod, Request, Response, Router, route
 from litestar.connection.base import empty_receive, empty_send
 from litestar.exceptions import NotFoundException, ValidationException
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from dagbook.api.middleware.encoded_slashes import decode_scope
@@ -53,3 +55,20 @@ def hide_extra_docs(request: Request[Any, Any, Any]) -> None:
     """Raise NotFoundException for the framework's documentation pages; only the OpenAPI document is served."""
     if not request.url.path.endswith(DOCUMENT):
         raise NotFoundException
+
+
+def make_options(controllers: Sequence[type[Controller]]) -> HTTPRouteHandler:
+    """Make a handler that lists the methods of these controllers' paths; it must be registered before them."""
+
+    @route(
+        sorted({each.path for each in Router("/", route_handlers=controllers).routes}),
+        http_method=[HttpMethod.OPTIONS],
+        status_code=204,
+        include_in_schema=False,
+    )
+    async def list_methods(request: ApiRequest) -> Response[None]:
+        template = request.scope["path_template"]
+        methods = {method for each in request.app.routes if each.path_format == template for method in each.methods}
+        return Response(None, headers={"Allow": ", ".join(sorted(methods))}, media_type="text/plain")
+
+    return list_methods

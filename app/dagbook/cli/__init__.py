@@ -36,7 +36,7 @@ COMMANDS = {
     "tokens": Entry("dagbook.cli.tokens:tokens", "Create and revoke personal API tokens."),
     "dag": Entry("dagbook.cli.dag:dag", "Show or restore revisions of a stored DAG, or change its settings."),
     "audit": Entry("dagbook.cli.audit:audit", "List, verify or prune the audit log."),
-    "schema": Entry("dagbook.cli.schema:schema", "Print the JSON Schema of definitions, for editors."),
+    "schema": Entry("dagbook.cli.usage:schema", "Print the JSON Schema of definitions, for editors."),
     "cleanup": Entry("dagbook.cli.cleanup:cleanup", "Delete runs beyond their retention limits, or list them."),
     "doctor": Entry("dagbook.cli.doctor:doctor", "Check the consistency of the database."),
     "db": Entry("dagbook.cli.db:db", "Upgrade or check the database schema."),
@@ -45,7 +45,7 @@ COMMANDS = {
     "config": Entry("dagbook.cli.config:config", "Print every setting, its value and its origin."),
     "completion": Entry("dagbook.cli.usage:completion", "Print the completion script of a shell."),
     "help": Entry("dagbook.cli.usage:show_help", "Show the help of a command."),
-    "version": Entry("dagbook.cli.version:version", "Print the version."),
+    "version": Entry("dagbook.cli.usage:version", "Print the version."),
 }
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 

@@ -1,11 +1,15 @@
-"""Commands about the command line: ``help``, ``completion``, and commands of Dagu that Dagbook does not need."""
+"""Commands about the program: help, version, schema, completion, and commands of Dagu that Dagbook does not need."""
 
 from __future__ import annotations
+
+import json
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from dagbook import __version__
 from dagbook.cli.options import GlobalOptions
+from dagbook.spec.grammar import document
 
 _EVERYTHING = {"ignore_unknown_options": True}
 _SHELLS = {
@@ -67,3 +71,18 @@ def coordinator(**_words: object) -> None:
         "there is no command for a coordinator; every server is one: run 'dagbook serve', and 'dagbook worker' with "
         "the same PostgreSQL database"
     )
+
+
+@click.command(cls=GlobalOptions)
+def version() -> None:
+    """Print the version."""
+    click.echo(__version__)
+
+
+@click.command(cls=GlobalOptions)
+def schema() -> None:
+    """Print the JSON Schema (2020-12) of a definition.
+
+    With it an editor completes fields, explains them and marks errors.
+    """
+    click.echo(json.dumps(document.schema(), indent=2, ensure_ascii=False))

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-from dagbook.executors.output import read_text
 from dagbook.executors.process.process import wait_for_exit
 
 
@@ -63,3 +62,11 @@ def _reap(popen: subprocess.Popen[bytes]) -> None:
     if popen.poll() is None:
         os.killpg(popen.pid, signal.SIGKILL)
         popen.wait()
+
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def read_text(data: bytes, encoding: str = "utf-8") -> str:
+    """Decode output; replaces invalid bytes, and NUL, which neither PostgreSQL nor process arguments allow."""
+    return data.decode(encoding, "replace").replace("\0", REPLACEMENT)

@@ -21,13 +21,9 @@ from dagbook.api.controllers import (
     auth,
     dag_history,
     dag_list,
-    dag_statistics,
     dags,
-    doctor,
     events,
-    health,
     log_search,
-    monitoring,
     oidc,
     queue_items,
     queues,
@@ -38,10 +34,9 @@ from dagbook.api.controllers import (
     run_output,
     runs,
     schedules,
-    schemas,
     services,
     sub_runs,
-    tokens,
+    system,
     users,
 )
 from dagbook.api.middleware.encoded_slashes import EncodedSlashesMiddleware
@@ -50,34 +45,33 @@ from dagbook.api.middleware.node_proxy import make_proxy
 from dagbook.api.middleware.remote_nodes import RemoteNodes
 from dagbook.api.middleware.request_context import RequestContextMiddleware
 from dagbook.api.middleware.trusted_proxies import TrustedProxiesMiddleware
-from dagbook.api.options_handler import make_options
 from dagbook.api.providers import make_providers
-from dagbook.api.requests import DOCUMENT, ApiRequest, hide_extra_docs
+from dagbook.api.requests import DOCUMENT, ApiRequest, hide_extra_docs, make_options
 from dagbook.api.services import AppServices
 from dagbook.auth.roles import Requires
 from dagbook.identifiers import API_PATH
 from dagbook.settings import Settings
-from dagbook.telemetry.request_metrics import RequestMetrics
+from dagbook.telemetry.metrics import RequestMetrics
 from dagbook.web import pages
 
 # Not forwarded to remote nodes: accounts are local, and a stream's authorization is checked again while it is open,
 # which a remote node cannot do for a client of this server.
-_OWN_HANDLERS = [auth.AuthController, users.UsersController, tokens.TokensController, events.EventsController]
+_OWN_HANDLERS = [auth.AuthController, users.UsersController, auth.TokensController, events.EventsController]
 _DAG_HANDLERS = [
     dags.DagsController,
     dag_list.DagListController,
     dag_history.DagHistoryController,
-    dag_statistics.DagStatisticsController,
+    dag_history.DagStatisticsController,
     revisions.RevisionsController,
-    schemas.SchemasController,
+    system.SchemasController,
 ]
 _SCHEDULE_HANDLERS = [schedules.SchedulesController]
 _SYSTEM_HANDLERS = [
-    health.HealthController,
-    monitoring.MonitoringController,
+    system.HealthController,
+    system.MonitoringController,
     services.ServicesController,
     audit.AuditController,
-    doctor.DoctorController,
+    system.DoctorController,
     retention.RetentionController,
 ]
 _RUN_HANDLERS = [

@@ -13,9 +13,9 @@ from dagbook import __version__
 from dagbook.accounts.auth_setup import AuthServices, make_auth_services
 from dagbook.accounts.oidc import Oidc
 from dagbook.api.live.feed import Feed
+from dagbook.api.metrics_collector import RunTotals
 from dagbook.api.middleware.local_user import LocalUserMiddleware
 from dagbook.api.middleware.remote_nodes import RemoteNodes
-from dagbook.api.run_totals import RunTotals
 from dagbook.api.services import AppServices
 from dagbook.clock import now
 from dagbook.db.database import Database
@@ -57,10 +57,8 @@ from dagbook.scheduling.scheduler import Scheduler
 from dagbook.scheduling.ticker import Ticker
 from dagbook.settings import Settings
 from dagbook.spec.reading.definition_cache import DefinitionCache
-from dagbook.telemetry.metrics import MetricsPage
-from dagbook.telemetry.request_metrics import RequestMetrics
+from dagbook.telemetry.metrics import MetricsPage, RequestMetrics, RunMetrics
 from dagbook.telemetry.resources import ResourceSampler, machine_now
-from dagbook.telemetry.run_metrics import RunMetrics
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp

@@ -13,7 +13,7 @@ from dagbook.engine.admission import Labels, QueueConfig
 from dagbook.runs.evaluate import CommandSubstituter
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.spec.expansion.scope import without_server_settings
-from dagbook.telemetry.run_metrics import RunMetrics
+from dagbook.telemetry.metrics import RunMetrics
 
 
 class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,12 +10,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from dagbook.settings.definitions import FILE_NAME, HOME, LOCALE_ENCODING, SYSTEM_ZONE, TABLE, Setting
-from dagbook.settings.encoding import locale_encoding
 from dagbook.settings.errors import SettingsError
+from dagbook.settings.locale import locale_encoding, system_zone
 from dagbook.settings.nodes import RemoteNode
 from dagbook.settings.sources import Given, from_environment, from_file, from_flags
 from dagbook.settings.types import Network
-from dagbook.settings.zone import system_zone
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

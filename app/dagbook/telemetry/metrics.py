@@ -1,4 +1,4 @@
-"""Metrics in the Prometheus text format (api-behaviour op 49): those of the API and those of the process."""
+"""Metrics in the Prometheus text format (api-behaviour op 49): of the API, of requests, of runs, and of the process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import platform
 from collections.abc import Iterator, Mapping
 
 import msgspec
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -84,3 +92,87 @@ def _by_status(runs: Mapping[str, int]) -> Metric:
     for status, count in runs.items():
         family.add_metric([status], count)
     return family
+
+
+# DAG names are unbounded, and each label costs a dozen series for the life of the process.
+MAX_NAMES = 100
+OTHERS = "(others)"
+_DURATION = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
+_WAIT = (1, 5, 10, 30, 60, 120, 300, 600)
+
+
+class RunMetrics:
+    """Histograms of root runs by DAG name: one for each of the first hundred names, and one for all others."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._durations = _histogram(
+            registry, "dagu_dag_run_duration_seconds", "Durations of runs in seconds.", _DURATION
+        )
+        self._waits = _histogram(registry, "dagu_queue_wait_seconds", "Waiting times in queues in seconds.", _WAIT)
+        self._names: set[str] = set()
+
+    def observe_duration(self, dag_name: str, seconds: float) -> None:
+        """Record the duration of a finished run."""
+        self._durations.labels(self._label(dag_name)).observe(seconds)
+
+    def observe_wait(self, dag_name: str, seconds: float) -> None:
+        """Record the waiting time of a run that leaves its queue."""
+        self._waits.labels(self._label(dag_name)).observe(seconds)
+
+    def _label(self, dag_name: str) -> str:
+        if dag_name not in self._names:
+            if len(self._names) >= MAX_NAMES:
+                return OTHERS
+            self._names.add(dag_name)
+        return dag_name
+
+
+def _histogram(registry: CollectorRegistry, name: str, meaning: str, bounds: tuple[float, ...]) -> Histogram:
+    return Histogram(name, meaning, ("dag",), buckets=bounds, registry=registry)
+
+
+# Label for methods and routes that the server does not have, so that clients cannot create any number of labels.
+UNKNOWN = "(none)"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_MAX_UNCOUNTED = 100  # a fifth of a millisecond
+
+
+class RequestMetrics(Collector):
+    """Counters of the requests since the process started."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ("method", "route", "status")
+        self._requests = Counter("dagbook_http_requests", "HTTP requests.", labels, registry=None)
+        self._seconds = Histogram(
+            "dagbook_http_request_duration_seconds",
+            "Seconds from a request to the start of its response.",
+            labels[:2],
+            buckets=_SECONDS,
+            registry=None,
+        )
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._uncounted: list[tuple[str, str, int, float]] = []  # counting many at once costs a fraction
+        registry.register(self)
+
+    def record(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Record a request; ``route`` is the path template, or ``UNKNOWN``."""
+        self._uncounted.append((method, route, status, seconds))
+        if len(self._uncounted) >= _MAX_UNCOUNTED:
+            self._count()
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metrics, including requests that are not counted yet."""
+        self._count()
+        yield from self._requests.collect()
+        yield from self._seconds.collect()
+
+    def _count(self) -> None:
+        pending, self._uncounted = self._uncounted, []
+        for method, route, status, seconds in pending:
+            key = (method if method in _METHODS else UNKNOWN, route, status)
+            found = self._known.get(key)
+            if found is None:
+                found = self._known[key] = self._requests.labels(*key), self._seconds.labels(*key[:2])
+            found[0].inc()
+            found[1].observe(seconds)

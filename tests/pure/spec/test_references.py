@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dagbook.spec.expansion.references import visible_outputs
+from dagbook.spec.expansion.scope import visible_outputs
 from dagbook.spec.model import Step
 
 

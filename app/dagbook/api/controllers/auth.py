@@ -1,21 +1,32 @@
-"""Login and the caller's own account (tag auth)."""
+"""Login, the caller's own account, and personal tokens (tag auth; tokens are an extension)."""
 
 from __future__ import annotations
 
 import msgspec
-from litestar import Controller, get, post
+from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from dagbook.accounts.tokens import TokenRequest
 from dagbook.api.auth.guards import NO_USERS
 from dagbook.api.openapi_responses import errors
-from dagbook.api.presenters.people import instant_text, user_body
-from dagbook.api.schemas.people import ChangePasswordRequest, LoginRequest, LoginResponse, SuccessResponse, UserResponse
+from dagbook.api.params import parameters
+from dagbook.api.presenters.people import instant_text, token_body, user_body
+from dagbook.api.schemas.people import (
+    ChangePasswordRequest,
+    CreatedToken,
+    CreateTokenRequest,
+    LoginRequest,
+    LoginResponse,
+    SuccessResponse,
+    Tokens,
+    UserResponse,
+)
 from dagbook.api.services import AppServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
-from dagbook.errors import UnauthorizedError
+from dagbook.errors import BadRequestError, UnauthorizedError
 
 
 class AuthController(Controller):
@@ -61,3 +72,49 @@ class AuthController(Controller):
         """Set the caller's password; all other tokens of the user become invalid."""
         await parts.auth.logins.change_password(caller, data.current_password, data.new_password)
         return SuccessResponse(message="the password is changed, and all other tokens are void")
+
+
+class TokensController(Controller):
+    path = "/tokens"
+
+    @get(operation_id="listTokens", requires=Requires.OWN, responses=errors())
+    async def list_tokens(
+        self,
+        parts: NamedDependency[AppServices],
+        caller: NamedDependency[Caller],
+        all_users: parameters.AllUsers = False,
+    ) -> Tokens:
+        """List the caller's personal tokens, also revoked ones; with ``all``, for admins, those of all users."""
+        rows = await parts.auth.tokens.find(caller, all_users=all_users)
+        return Tokens(tokens=[token_body(row) for row in rows])
+
+    @post(
+        operation_id="createToken",
+        status_code=201,
+        requires=Requires.OWN,
+        audits=Action.TOKEN_CREATE,
+        responses=errors(404, 409),
+    )
+    async def create_token(
+        self, data: JSONBody[CreateTokenRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> CreatedToken:
+        """Create a personal token; admins may create one for another user."""
+        if data.expires_at is not None and data.expires_at.tzinfo is None:
+            raise BadRequestError("expiresAt: has no time zone; write one such as 2030-01-31T12:00:00Z")
+        request = TokenRequest(name=data.name, role=data.role, expires_at=data.expires_at, username=data.username)
+        token, row = await parts.auth.tokens.create(request, caller)
+        return CreatedToken(token=token, details=token_body(row))
+
+    @delete(
+        "/{tokenId:str}",
+        operation_id="revokeToken",
+        status_code=204,
+        requires=Requires.OWN,
+        audits=Action.TOKEN_DELETE,
+        responses=errors(404),
+    )
+    async def revoke_token(
+        self, token_id: parameters.TokenId, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+    ) -> None:
+        """Revoke a personal token; admins may revoke those of all users."""
+        await parts.auth.tokens.revoke(token_id, caller)

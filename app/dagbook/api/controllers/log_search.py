@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
-from dagbook.api.schemas.log_search import LogHit, LogHits
+from dagbook.api.schemas.run_logs import LogHit, LogHits
 from dagbook.api.services import AppServices, SubRunKey
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection

@@ -22,7 +22,7 @@ from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import queue
 from dagbook.db.repositories.queue import ActiveRunRow, PauseRow, QueuedRunRow
-from dagbook.db.repositories.runs import counts
+from dagbook.db.repositories.runs import run_history
 from dagbook.definitions.queries import require_dag
 from dagbook.engine.admission import Labels
 from dagbook.queues.service import check_priority
@@ -123,7 +123,7 @@ class QueuesController(Controller):
     @get("/queues", operation_id="listQueues", requires=Requires.READ, responses=errors())
     async def list_queues(self, parts: NamedDependency[AppServices]) -> QueuesResponse:
         """List the configured queues, and all others with active or queued runs or a pause."""
-        totals = await parts.database.read_inline(counts.count_active)
+        totals = await parts.database.read_inline(run_history.count_active)
         read = parts.database.read_inline if sum(totals.values()) <= _MAX_NAMED else parts.database.read
         active, queued, pauses, workers = await read(_read_queues)
         views = group_by_queue(parts.queues, active, queued, list(pauses))

@@ -15,7 +15,7 @@ from dagbook.api.params import parameters
 from dagbook.api.params.etags import etag, expected_revisions
 from dagbook.api.presenters.present import pagination, time_text
 from dagbook.api.schemas.common import or_unset
-from dagbook.api.schemas.revisions import Restore, Restored, Revision, RevisionDiff, Revisions, RevisionText
+from dagbook.api.schemas.dags import Restore, Restored, Revision, RevisionDiff, Revisions, RevisionText
 from dagbook.api.services import AppServices, PageNumber
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.events import run_event
-from dagbook.api.schemas.run_events import RunEvents
+from dagbook.api.schemas.run_logs import RunEvents
 from dagbook.api.services import AppServices, SubRunKey
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection

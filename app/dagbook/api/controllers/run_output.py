@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.events import precise_time
-from dagbook.api.schemas.run_output import LogPiece, LogPieces
+from dagbook.api.schemas.run_logs import LogPiece, LogPieces
 from dagbook.api.services import AppServices, SubRunKey
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection

@@ -16,11 +16,10 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from dagbook.api.middleware.host_check import is_loopback, name_of_host
-from dagbook.api.middleware.security_headers import SECURITY, STRICT_TRANSPORT, VARY_ORIGIN, Headers
 from dagbook.api.schemas.common import Error
 from dagbook.auth.caller import Caller
+from dagbook.telemetry.metrics import UNKNOWN, RequestMetrics
 from dagbook.telemetry.request_id import request_id
-from dagbook.telemetry.request_metrics import UNKNOWN, RequestMetrics
 
 _log = logging.getLogger("dagbook.request")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -135,3 +134,23 @@ async def _fail(response: _Response) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await response.send({"type": "http.response.start", "status": _FAILED, "headers": headers})
     await response.send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+# Responses of the API are data: a browser that is made to show one as a page runs no script and shows no frame.
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+CONTENT_POLICY = "Content-Security-Policy"
+
+# A response that has one of them already keeps its own value.
+SECURITY: Headers = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", API_POLICY.encode()),
+    # With no-referrer a browser would send "Origin: null" with forms of our own pages.
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+# Sent over TLS only, because browsers ignore it elsewhere; half a year.
+STRICT_TRANSPORT: Headers = ((b"strict-transport-security", b"max-age=15552000"),)
+VARY_ORIGIN: Headers = ((b"vary", b"Origin"),)

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from dagbook.api.schemas.run_events import RunEvent
+from dagbook.api.schemas.run_logs import RunEvent
 from dagbook.db.repositories.runs.runs import EventRow
 from dagbook.engine.status import NodeStatus, RunStatus
 

@@ -20,7 +20,7 @@ from dagbook.executors.contract import SetupError, SharedConfig, StepError, writ
 from dagbook.executors.docker import container_config, engine, image
 from dagbook.executors.docker.engine import CONFLICT
 from dagbook.executors.docker.recovery_note import RunNote, daemon_env, encode
-from dagbook.spec.expansion.pattern import compile_expression
+from dagbook.spec.expansion.patterns import compile_expression
 from dagbook.spec.model import Container
 
 LABEL = engine.RUN_LABEL

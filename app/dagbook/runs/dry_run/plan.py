@@ -12,9 +12,8 @@ from dagbook.engine.state import RunState
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.executors.contract import SetupError
 from dagbook.runs.dry_run import policies
-from dagbook.runs.dry_run.model import DryRun, Fact, StepPreview
+from dagbook.runs.dry_run.model import DryRun, Fact, StepPreview, simulate
 from dagbook.runs.dry_run.placeholders import Placeholders
-from dagbook.runs.dry_run.simulate import simulate
 from dagbook.runs.dry_run.step import Called, StepReader, describe_container, name_of, pairs_text
 from dagbook.runs.evaluation.environment import RunEnvironment
 from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs

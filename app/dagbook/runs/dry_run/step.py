@@ -15,13 +15,13 @@ from dagbook.executors import registry, shell
 from dagbook.executors.contract import SetupError, SharedConfig
 from dagbook.executors.shell import ShellTexts
 from dagbook.runs.dry_run import policies
-from dagbook.runs.dry_run.conditions import preview_condition
 from dagbook.runs.dry_run.model import Fact
 from dagbook.runs.dry_run.placeholders import Placeholders
+from dagbook.runs.dry_run.policies import preview_condition
 from dagbook.runs.evaluate import evaluate
 from dagbook.runs.evaluation import sub_run_plan
 from dagbook.runs.evaluation.environment import RunEnvironment, StepContext
-from dagbook.spec.expansion import references, shell_words
+from dagbook.spec.expansion import scope, shell_words
 from dagbook.spec.expansion.expand import ExpansionError, Mode, StepFacts
 from dagbook.spec.expansion.scope import StepScope
 from dagbook.spec.model import Container, Pair, Step
@@ -91,7 +91,7 @@ class StepReader:
         steps = self._plan.dag.steps
         if not self._outputs & names:
             return []
-        sources = range(len(steps)) if key < 0 else references.visible_outputs(steps, key)
+        sources = range(len(steps)) if key < 0 else scope.visible_outputs(steps, key)
         return list(dict.fromkeys(steps[source].output for source in sources if steps[source].output in names))
 
     def _context(self, key: int, outputs: Sequence[str], names: frozenset[str]) -> StepContext:

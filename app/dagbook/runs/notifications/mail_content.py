@@ -1,8 +1,8 @@
-"""Content of a run mail from the rows of the run: commands of its steps, and their logs up to a size limit."""
+"""Which mails a change of a run requires, and their content from its rows (DAG format 6.7, runtime 27)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,10 +12,13 @@ from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import NodeRow
+from dagbook.engine.plan import Plan
+from dagbook.engine.state import Phase, RunState
+from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.executors.mail.email_message import Attachment
-from dagbook.runs.notifications.notification_rules import share_budget
 from dagbook.runs.output.output_follower import STDOUT
 from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.spec.model import Dag, Mail, MailOn
 
 LOGS_BYTES = 5 * 1024 * 1024  # encoded they are a third larger, and many mail servers accept at most 10 MB
 
@@ -72,3 +75,60 @@ def trim_to_line(data: bytes, start: int) -> bytes:
     if not newline:  # one line longer than the limit
         return b"[the first %d bytes are left out]\n" % start + data
     return b"[the first %d bytes are left out]\n" % (start + len(skipped) + 1) + rest
+
+
+_SUCCESSFUL = (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """Mail to send: its settings and the state of the run."""
+
+    mail: Mail
+    state: RunState
+
+    @property
+    def status(self) -> RunStatus:
+        """The status of the run; while handlers run, the one it will finish with."""
+        return self.state.outcome or self.state.status
+
+
+def may_notify(dag: Dag) -> bool:
+    """Whether a run of this DAG can cause a mail."""
+    return dag.smtp is not None and (dag.error_mail is not None or dag.info_mail is not None)
+
+
+def notifications_for(plan: Plan, state: RunState, events: Sequence[Mapping[str, Any]]) -> Iterator[Notification]:
+    """Yield the mails for stored events; ``state`` is the state after them."""
+    dag = plan.dag
+    for event in events:
+        key, changed = event["position"], event["data"]
+        if key is None and changed.get("phase") == Phase.CLOSED:
+            mail = _about_end(dag, state)
+        elif key is not None and changed.get("status") == NodeStatus.FAILED and plan.step(key).mail_on_error:
+            mail = dag.error_mail
+        else:
+            continue
+        if mail is not None:
+            yield Notification(mail=mail, state=state)
+
+
+def _about_end(dag: Dag, state: RunState) -> Mail | None:
+    on = dag.mail_on or MailOn()
+    if state.status is RunStatus.FAILED or _had_error(state):
+        return dag.error_mail if on.failure else None
+    return dag.info_mail if on.success and state.status in _SUCCESSFUL else None
+
+
+def _had_error(state: RunState) -> bool:
+    """Whether a run had an error: tolerated errors count, and so do steps that were aborted with one."""
+    nodes = (*state.steps, *state.handlers.values())
+    return bool(state.error) or any(node.status is NodeStatus.ABORTED and node.error for node in nodes)
+
+
+def share_budget(sizes: Mapping[int, int], budget: int) -> dict[int, int]:
+    """Share bytes equally among logs; what a small log leaves over goes to the others."""
+    parts: dict[int, int] = {}
+    for number, (key, size) in enumerate(sorted(sizes.items(), key=lambda item: item[1])):
+        parts[key] = min(size, budget // (len(sizes) - number))
+        budget -= parts[key]
+    return parts

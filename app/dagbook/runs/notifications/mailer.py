@@ -18,9 +18,9 @@ from dagbook.executors.mail import smtp
 from dagbook.executors.mail.email_message import Email
 from dagbook.executors.mail.smtp import MailError
 from dagbook.runs.evaluation.environment import RunEnvironment
-from dagbook.runs.notifications import mail_content, mail_template, notification_rules
+from dagbook.runs.notifications import mail_content, mail_template
+from dagbook.runs.notifications.mail_content import Notification
 from dagbook.runs.notifications.mail_template import Mask, unmasked
-from dagbook.runs.notifications.notification_rules import Notification
 from dagbook.runs.store.claimed_run import ClaimedRun
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.model import Smtp
@@ -55,12 +55,12 @@ class RunMailer:
         self, owned: ClaimedRun, plan: Plan, environment: RunEnvironment, mask: Mask = unmasked
     ) -> Notify | None:
         """Return a callback for the stored events of a run; None for a run that cannot cause a mail."""
-        if not notification_rules.may_notify(plan.dag):
+        if not mail_content.may_notify(plan.dag):
             return None
         run = _Run(owned=owned, plan=plan, environment=environment, mask=mask)
 
         def notify(state: RunState, events: Sequence[Mapping[str, Any]]) -> None:
-            for notification in notification_rules.notifications_for(plan, state, events):
+            for notification in mail_content.notifications_for(plan, state, events):
                 self._start(run, notification)
 
         return notify

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from dagbook.db.compression import compress
-from dagbook.executors.output import read_text
+from dagbook.executors.capture import read_text
 from dagbook.runs.output.decoding import UTF_8, DecoderState, rebuild_state
 from dagbook.runs.output.output_chunks import EncodedOutput, Utf8Output, wrap
 from dagbook.runs.secrets.masking import Masker

@@ -10,8 +10,8 @@ import msgspec
 
 from dagbook.engine.event import StepExited
 from dagbook.executors import in_process, registry, shell
+from dagbook.executors.capture import read_text
 from dagbook.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
-from dagbook.executors.output import read_text
 from dagbook.executors.process import process
 from dagbook.executors.process.process import LOST, AdoptedProcess
 from dagbook.runs.output.output_follower import CHUNK_BYTES, Chunk, OutputFollower

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dagbook.executors import registry
+from dagbook.executors.capture import read_text
 from dagbook.executors.contract import ExecutionFiles
-from dagbook.executors.output import read_text
 from dagbook.executors.process.process import execution_files
 from dagbook.executors.shell import ShellTexts
 from dagbook.runs.output.decoding import UTF_8

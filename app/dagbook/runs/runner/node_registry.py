@@ -11,7 +11,7 @@ from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.runner_deps import RunnerDeps, RunnerPort
 from dagbook.runs.store.claimed_run import ClaimedRun
 from dagbook.runs.store.row_mapping import NodeRecord
-from dagbook.spec.expansion import references
+from dagbook.spec.expansion import scope
 from dagbook.spec.expansion.expand import StepFacts
 from dagbook.spec.model import Pair
 
@@ -86,7 +86,7 @@ class NodeRegistry:
         steps = self._plan.dag.steps
         if not self._has_outputs:
             return {}
-        sources = range(len(steps)) if key < 0 else references.visible_outputs(steps, key)
+        sources = range(len(steps)) if key < 0 else scope.visible_outputs(steps, key)
         found: dict[str, str] = {}
         for source in sources:
             records = self._known_records(source)

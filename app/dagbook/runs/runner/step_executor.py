@@ -22,8 +22,7 @@ from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.node_registry import NodeRegistry
 from dagbook.runs.runner.runner_deps import RunnerDeps, RunnerPort
 from dagbook.runs.runner.shared_resources import SharedResources
-from dagbook.runs.runner.sub_run_calls import SubRunCalls
-from dagbook.runs.runner.sub_runs import SubRunExecutor
+from dagbook.runs.runner.sub_runs import SubRunCalls, SubRunExecutor
 from dagbook.runs.store.claimed_run import ClaimedRun, SpoolMatch
 from dagbook.runs.store.recorder import FenceLostError
 from dagbook.runs.store.row_mapping import NodeRecord

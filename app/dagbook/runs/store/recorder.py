@@ -21,10 +21,9 @@ from dagbook.db.repositories import audit, changes, queue, schedules
 from dagbook.db.repositories.runs import run_writes
 from dagbook.db.repositories.runs.run_writes import Activity, Claim, NewAttempt, NewRun, Transition
 from dagbook.engine.admission import QueueConfig
-from dagbook.runs.store.active_counts import ActiveRunCounts
 from dagbook.runs.store.admission_checks import NOT_NEXT, Refusal, check_claim, check_retry, check_slot, is_queue_full
 from dagbook.runs.store.new_run import as_queued, attempt_as_queued
-from dagbook.runs.store.queue_head import MAX_RELEASED, read_queue_head
+from dagbook.runs.store.queue_head import MAX_RELEASED, ActiveRunCounts, read_queue_head
 
 _log = logging.getLogger(__name__)
 _GROUP_LOG_BYTES = 1024 * 1024

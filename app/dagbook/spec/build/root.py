@@ -6,10 +6,10 @@ from typing import Any
 
 from dagbook.spec.build.commands import shell
 from dagbook.spec.build.conditions import preconditions
+from dagbook.spec.build.dag_fields import mail, otel, schedule, secrets, smtp
 from dagbook.spec.build.env_params import env, params_with_schema
 from dagbook.spec.build.field import Field, Report, describe, unwrap
 from dagbook.spec.build.hosts import container, registry_auths, ssh
-from dagbook.spec.build.mail import mail, smtp
 from dagbook.spec.build.object_schema import (
     ObjectSchema,
     ParsedObject,
@@ -20,11 +20,8 @@ from dagbook.spec.build.object_schema import (
     object_of,
 )
 from dagbook.spec.build.scalars import boolean, integer, non_zero, text, text_map, text_or_texts, trimmed
-from dagbook.spec.build.schedules import schedule
-from dagbook.spec.build.secrets import secrets
 from dagbook.spec.build.step import STEP, build_step, read_step
 from dagbook.spec.build.steps import read_steps
-from dagbook.spec.build.tracing import otel
 from dagbook.spec.check import name_error
 from dagbook.spec.model import Executor, Handlers, MailOn, RunConfig, Step
 from dagbook.spec.reading.rendering import render

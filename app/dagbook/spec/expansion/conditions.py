@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dagbook.spec.expansion.pattern import compile_expression, is_expression
+from dagbook.spec.expansion.patterns import compile_expression, is_expression
 from dagbook.spec.model import Condition
 
 ANOTHER_UNMET = "another condition was not met"

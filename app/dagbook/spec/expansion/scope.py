@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from dagbook.spec.expansion.expand import Mode
+from dagbook.spec.model import Step
 
 _ALLOWED = frozenset(
     (
@@ -77,3 +79,21 @@ def _may_pass(name: str) -> bool:
     if name in _ALLOWED:
         return True
     return name.startswith(_ALLOWED_PREFIXES) and not any(word in name.upper() for word in _CREDENTIAL_WORDS)
+
+
+def visible_outputs(steps: Sequence[Step], index: int) -> tuple[int, ...]:
+    """List the steps with an output that a step depends on, directly or not, nearest first."""
+    positions = {step.name: position for position, step in enumerate(steps)}
+    seen = {index}
+    found = []
+    waiting = deque([index])
+    while waiting:
+        for name in steps[waiting.popleft()].depends:
+            position = positions.get(name)
+            if position is None or position in seen:
+                continue
+            seen.add(position)
+            waiting.append(position)
+            if steps[position].output:
+                found.append(position)
+    return tuple(found)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from dagbook.spec.expansion import arithmetic
+from dagbook.spec.expansion.patterns import Pattern
 from dagbook.spec.expansion.substitution import MAX_CHARACTERS, replace_each
-from dagbook.spec.expansion.wildcard import Pattern
 from dagbook.spec.problem import ExpansionError
 
 Lookup = Callable[[str], str | None]

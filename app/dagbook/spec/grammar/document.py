@@ -6,13 +6,12 @@ from collections.abc import Collection, Mapping
 from functools import cache
 
 from dagbook.spec.build.conditions import CONDITION
+from dagbook.spec.build.dag_fields import MAIL, SECRET, SMTP
 from dagbook.spec.build.hosts import CONTAINER, ONLY_WITH_IMAGE, SSH
-from dagbook.spec.build.mail import MAIL, SMTP
 from dagbook.spec.build.object_schema import Reader
 from dagbook.spec.build.policies import REPEAT, RETRY
 from dagbook.spec.build.root import HANDLERS, MAIL_ON, ROOT, RUN_CONFIG
 from dagbook.spec.build.scalars import FALSE_WORDS
-from dagbook.spec.build.secrets import SECRET
 from dagbook.spec.build.step import STEP
 from dagbook.spec.grammar import texts
 from dagbook.spec.grammar.values import (

@@ -5,28 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dagbook.spec.build import (
-    calls,
-    commands,
-    conditions,
-    env_params,
-    hosts,
-    mail,
-    policies,
-    scalars,
-    schedules,
-    secrets,
-    types,
-)
+from dagbook.spec.build import calls, commands, conditions, dag_fields, env_params, hosts, policies, scalars, types
 from dagbook.spec.build import tracing as tracing_reader
 from dagbook.spec.build.calls import EXECUTOR_KEYS
+from dagbook.spec.build.dag_fields import ACTIONS, KINDS
 from dagbook.spec.build.object_schema import Reader
 from dagbook.spec.build.policies import CONTINUE_ON
 from dagbook.spec.build.root import DAG_TYPES
 from dagbook.spec.build.scalars import FALSE_WORDS, TRUE_WORDS
-from dagbook.spec.build.schedules import ACTIONS
 from dagbook.spec.build.step import SIGNALS
-from dagbook.spec.build.tracing import KINDS
 from dagbook.spec.grammar.texts import CONTINUE_ON_KEYS, EXECUTOR, OTEL, SCHEDULE
 
 Json = dict[str, Any]
@@ -175,14 +162,14 @@ OF_READER: dict[Reader, Json] = {
     policies.continue_on: _continue_on,
     policies.retry: reference("retryPolicy"),
     policies.repeat: reference("repeatPolicy"),
-    schedules.schedule: _schedule,
-    mail.smtp: reference("smtp"),
-    mail.mail: reference("mail"),
+    dag_fields.schedule: _schedule,
+    dag_fields.smtp: reference("smtp"),
+    dag_fields.mail: reference("mail"),
     hosts.container: _container,
     hosts.step_container: _container,
     hosts.registry_auths: any_of(TEXT, MAP),
     hosts.ssh: reference("ssh"),
-    secrets.secrets: {"type": "array", "items": reference("secret")},
+    dag_fields.secrets: {"type": "array", "items": reference("secret")},
     tracing_reader.otel: _otel,
 }
 

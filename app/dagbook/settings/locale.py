@@ -1,10 +1,11 @@
-"""The encoding of step output: known names, and the default from the locale."""
+"""The locale of the server: the encoding of step output and the time zone."""
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dagbook.settings.types import Raw, SettingType
 
@@ -44,3 +45,23 @@ def _read(raw: Raw, _folder: Path) -> str:
 
 
 ENCODING = SettingType(name="encoding", read=_read)
+
+
+def system_zone(environ: Mapping[str, str]) -> str:
+    """Return the machine's zone: from the TZ variable, else from /etc, else UTC."""
+    return next((name for name in _candidates(environ) if _is_known(name)), "UTC")
+
+
+def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
+    yield environ.get("TZ", "").removeprefix(":")
+    yield str(Path("/etc/localtime").resolve()).partition("zoneinfo/")[2]
+    timezone = Path("/etc/timezone")
+    if timezone.is_file():
+        yield timezone.read_text(encoding="utf-8", errors="replace").strip()
+
+
+def _is_known(name: str) -> bool:
+    try:
+        return bool(ZoneInfo(name))
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return False

@@ -1,4 +1,4 @@
-"""Schemas of a run's events (extension of the contract)."""
+"""Schemas of a run's events, its output in one stream, and searches in its logs (extensions of the contract)."""
 
 from __future__ import annotations
 
@@ -44,3 +44,53 @@ class RunEvents(Schema, kw_only=True):
 
     events: list[RunEvent]
     next: int | UnsetType = UNSET
+
+
+class LogHit(Schema, kw_only=True):
+    """A matching line; ``text`` is an excerpt that starts at character ``column`` of the line.
+
+    ``start`` and ``end`` are the offsets of the first match in ``text``. Lines and columns count from 1.
+    """
+
+    step: str
+    stream: Literal["stdout", "stderr"]
+    line: int
+    column: int
+    text: str
+    start: int
+    end: int
+
+
+class LogHits(Schema, kw_only=True):
+    """Hits in the order of steps, streams and lines.
+
+    ``total`` is the number of all hits, on the first page only; ``isEstimate`` says that there may be more. With
+    ``next`` as ``after`` the search continues.
+    """
+
+    hits: list[LogHit]
+    total: int | UnsetType = UNSET
+    is_estimate: bool | UnsetType = UNSET
+    next: str | UnsetType = UNSET
+
+
+class LogPiece(Schema, kw_only=True):
+    """Output of a step between two reads of the server; the unmodified ``text`` starts in or at the start of ``line``.
+
+    A piece may end inside a line; the next one of that step and stream continues there. ``place`` is its cursor.
+    """
+
+    at: str
+    step: str
+    stream: Literal["stdout", "stderr"]
+    line: int
+    text: str
+    place: str
+
+
+class LogPieces(Schema, kw_only=True):
+    """Pieces in the order of arrival, and whether there are earlier and later ones."""
+
+    pieces: list[LogPiece]
+    has_earlier: bool
+    has_more: bool

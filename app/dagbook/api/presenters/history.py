@@ -1,18 +1,19 @@
-"""Statistics of the durations and outcomes of a DAG's runs. Pure."""
+"""Statistics of a DAG's runs, and the status of each step in several runs (api-behaviour op 19). Pure."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 
 from msgspec import UNSET, UnsetType
 
 from dagbook.api.presenters.present import time_text
-from dagbook.api.schemas.dags import DAGStatistics, EndedRun
-from dagbook.db.repositories.runs.run_history import FinishedRunRow
-from dagbook.engine.status import RunStatus
+from dagbook.api.schemas.dags import DAGGridItem, DAGStatistics, EndedRun
+from dagbook.db.repositories.runs.run_history import FinishedRunRow, HistoryNode
+from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS
+from dagbook.engine.status import NodeStatus, RunStatus
 
 _SUCCESSFUL = frozenset({RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED})
 _SHOWN = 20
@@ -53,3 +54,25 @@ def _finished_run(run: FinishedRunRow, zone: tzinfo) -> EndedRun:
         started_at=time_text(run.started_at, zone),
         duration_seconds=UNSET if run.seconds is None else round(run.seconds, 3),
     )
+
+
+_HANDLERS = (SUCCESS, FAILURE, ABORT, EXIT)
+_Key = tuple[int, str]  # sort key of a line: steps before handlers in their own order, then the name
+
+
+def grid(runs: Sequence[Iterable[HistoryNode]]) -> list[DAGGridItem]:
+    """Make a line for each step and handler that any of the runs has, its statuses in the order of the runs."""
+    lines: dict[_Key, list[NodeStatus]] = {}
+    for number, nodes in enumerate(runs):
+        for node in nodes:
+            if (key := _key(node)) is not None:
+                line = lines.setdefault(key, [NodeStatus.NOT_STARTED] * len(runs))
+                line[number] = NodeStatus(node.status)
+    return [DAGGridItem(name=name, history=lines[rank, name]) for rank, name in sorted(lines)]
+
+
+def _key(node: HistoryNode) -> _Key | None:
+    position = node.position
+    if position >= 0:
+        return (0, node.name)
+    return (1 + _HANDLERS.index(position), node.name) if position in _HANDLERS else None
