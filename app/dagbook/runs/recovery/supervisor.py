@@ -7,11 +7,11 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 
 import msgspec
 
+from dagbook.background import BackgroundLoop
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import services
@@ -69,7 +69,13 @@ class Supervisor:
         self._now = context.now
         self._runners: dict[int, Runner] = {}
         self._runner_tasks: set[asyncio.Task[None]] = set()
-        self._heartbeat: asyncio.Task[None] | None = None
+        self._heartbeat = BackgroundLoop(
+            "supervisor",
+            self.run_once,
+            every_seconds=_HEARTBEAT_SECONDS,
+            failure="no heartbeat",
+            expected=(DatabaseUnavailable,),
+        )
         self._notifier = RunMailer(database, context.zone)
         self._sub_run_service = SubRunService(database, library, context, self)
         factory = RunnerFactory(database, recorder, library, context, self._runner)
@@ -77,8 +83,6 @@ class Supervisor:
         self._queued_runs = QueuedRunStarter(factory)
         self._failures = FailureTracker(database, context)
         self._abandoned: list[RunnerFailure] = []
-        self._stopping = asyncio.Event()
-        self._woken = asyncio.Event()
         self._draining = False
         self.changed = QueueSignal()  # of runs that are queued, dequeued or have finished
 
@@ -86,7 +90,7 @@ class Supervisor:
 
     async def start(self) -> None:
         """Register this server, adopt orphaned runs and start the heartbeat; does nothing if started already."""
-        if self._heartbeat is not None:
+        if self._heartbeat.is_started:
             return
         now = self._now()
         row = {**msgspec.structs.asdict(self._identity), "started_at": now, "heartbeat_at": now}
@@ -95,16 +99,12 @@ class Supervisor:
         self._recorder.start()
         await self.run_once()
         await clean_up_finished_runs(self._database, self._context.spool)
-        self._heartbeat = asyncio.create_task(self._heartbeat_loop(), name="supervisor")
+        self._heartbeat.start()
 
     async def stop(self) -> None:
         """Drain, then detach all runs: their steps continue, and the next server adopts the runs."""
         await self._drain()
-        self._stopping.set()
-        self._woken.set()
-        if self._heartbeat is not None:
-            await self._heartbeat
-            self._heartbeat = None
+        await self._heartbeat.stop()
         for runner in self._runners.values():
             runner.detach()
         await asyncio.gather(*self._runner_tasks, return_exceptions=True)
@@ -130,26 +130,9 @@ class Supervisor:
         for wait in late:
             wait.cancel()
 
-    async def _heartbeat_loop(self) -> None:
-        while not self._stopping.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_HEARTBEAT_SECONDS):
-                    await self._woken.wait()
-            self._woken.clear()
-            if not self._stopping.is_set():
-                await self._heartbeat_once()
-
     def wake(self) -> None:
         """Run a round now instead of at the next heartbeat, because a server is known to have died."""
-        self._woken.set()
-
-    async def _heartbeat_once(self) -> None:
-        try:
-            await self.run_once()
-        except DatabaseUnavailable as error:
-            _log.warning("no heartbeat: %s", error)
-        except Exception:  # noqa: BLE001 - the heartbeat has to continue after any error of one round
-            _log.exception("a round of the supervisor failed")
+        self._heartbeat.wake()
 
     async def run_once(self) -> None:
         """Renew the lease, adopt orphaned runs, and deliver stop requests."""
