@@ -37,7 +37,7 @@ SAMPLES = {
     "tests/process/": Sample(1, "module"),
     # Modules whose tests start commands and servers in processes of their own.
     **{
-        f"tests/app/test_{name}.py": Sample(4, "module")
+        f"tests/app/test_{name}.py": Sample(3, "module")
         for name in (
             *("cli_audit", "cli_dag", "cli_people", "cli_postgres", "cli_queue", "cli_restart", "cli_retry", "cli_run"),
             *("cli_runs", "cli_serve", "cli_status", "cli_stop", "cli_together", "cli_validate", "cli_worker"),
@@ -45,7 +45,8 @@ SAMPLES = {
         )
     },
     "tests/app/test_cli_": Sample(2),
-    "tests/web/": Sample(4, "module"),
+    "tests/app/": Sample(5),
+    "tests/web/": Sample(3, "module"),
 }
 # Seconds of both workers together, of two idle cores, for each directory in a quick run.
 BUDGETS = {

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from dagbook import __version__
-from dagbook.api.metrics_collector import RunTotals
+from dagbook.api.run_totals import RunTotals
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import services
 from dagbook.db.repositories.runs import run_history

@@ -1,15 +1,14 @@
-"""Collection of the metric values, and run counts; their cost does not grow with the number of runs."""
+"""Collection of the metric values; its cost does not grow with the number of runs."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable
 from typing import TypeVar
 
 from dagbook.api.services import AppServices
-from dagbook.db.database import Database, ReadConnection
+from dagbook.db.database import ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import services
 from dagbook.db.repositories.runs import run_history
@@ -56,27 +55,3 @@ async def _try(count: Awaitable[T], deadline: float) -> T | None:
     except (DatabaseUnavailable, TimeoutError) as error:
         _log.warning("a metric is left out: %s", error or "reading it took too long")
         return None
-
-
-_MIN_AGE_SECONDS = 1.0
-_REST = 100  # counting takes at most 1 % of the time
-
-
-class RunTotals:
-    """Counts of runs by status, cached for a time that grows with the cost of counting: there may be millions."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lock = asyncio.Lock()
-        self._counted: dict[int, int] = {}
-        self._fresh_until = 0.0
-
-    async def read(self) -> dict[int, int]:
-        """Return the counts by status, possibly from the cache."""
-        async with self._lock:
-            started = time.monotonic()
-            if started >= self._fresh_until:
-                self._counted = await self._database.read(run_history.count_runs)
-                finished = time.monotonic()
-                self._fresh_until = finished + max(_MIN_AGE_SECONDS, (finished - started) * _REST)
-            return self._counted

@@ -10,7 +10,7 @@ import msgspec
 
 from dagbook.accounts.auth_setup import AuthServices
 from dagbook.api.live.feed import Feed
-from dagbook.api.metrics_collector import RunTotals
+from dagbook.api.run_totals import RunTotals
 from dagbook.db.database import Database
 from dagbook.definitions.next_starts import NextStartCache
 from dagbook.definitions.revisions import Revisions

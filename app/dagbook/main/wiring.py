@@ -13,9 +13,9 @@ from dagbook import __version__
 from dagbook.accounts.auth_setup import AuthServices, make_auth_services
 from dagbook.accounts.oidc import Oidc
 from dagbook.api.live.feed import Feed
-from dagbook.api.metrics_collector import RunTotals
 from dagbook.api.middleware.local_user import LocalUserMiddleware
 from dagbook.api.middleware.remote_nodes import RemoteNodes
+from dagbook.api.run_totals import RunTotals
 from dagbook.api.services import AppServices
 from dagbook.clock import now
 from dagbook.db.database import Database

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from dagbook.spec.build import calls, commands, conditions, dag_fields, env_params, hosts, policies, scalars, types
-from dagbook.spec.build import tracing as tracing_reader
 from dagbook.spec.build.calls import EXECUTOR_KEYS
 from dagbook.spec.build.dag_fields import ACTIONS, KINDS
 from dagbook.spec.build.object_schema import Reader
@@ -170,7 +169,7 @@ OF_READER: dict[Reader, Json] = {
     hosts.registry_auths: any_of(TEXT, MAP),
     hosts.ssh: reference("ssh"),
     dag_fields.secrets: {"type": "array", "items": reference("secret")},
-    tracing_reader.otel: _otel,
+    dag_fields.otel: _otel,
 }
 
 # Readers of a single field are listed by object and key.
