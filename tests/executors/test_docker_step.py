@@ -144,7 +144,7 @@ async def test_a_stop_ends_the_container_and_removes_it(docker: Scene) -> None:
 
 
 async def test_the_next_server_goes_on_with_it(docker: Scene) -> None:
-    running = docker.begin({}, *SH, "echo on; trap 'exit 4' TERM; while :; do sleep 0.01; done", container=BUSYBOX)
+    running = docker.begin({}, *SH, "trap 'exit 4' TERM; echo on; while :; do sleep 0.01; done", container=BUSYBOX)
     await until_written(docker.files.stdout)
     running.detach()
     await running.wait()
