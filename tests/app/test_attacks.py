@@ -23,7 +23,8 @@ from tests.conftest import ROOT, Copies
 from tests.selection import Share
 
 HIDDEN = b"nobody may read this"
-PROGRAMS = {"spec", "params"}  # they are no names: what they say is run
+# No names: what they say is run, and a run makes the directory that it works in.
+PROGRAMS = {"spec", "params", "sourceDirectory"}
 EVERYWHERE = "remoteNode"  # on every operation and read in one place: the payloads are dealt out to the routes
 FEW = 20
 
