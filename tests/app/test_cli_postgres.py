@@ -144,7 +144,9 @@ def test_a_certificate_of_another_host_is_told(postgres: Guarded, refusal: Calla
     assert "is not trusted: Hostname mismatch" in refusal(url)
 
 
-@pytest.mark.parametrize(("content", "told"), [(None, "No such file or directory"), ("a letter", "in PEM")])
+@pytest.mark.parametrize(
+    ("content", "told"), [(None, "No such file or directory"), ("a letter", "is not a PEM certificate")]
+)
 def test_a_root_certificate_that_cannot_be_read_is_named(
     postgres: Guarded, refusal: Callable[..., str], tmp_path: Path, content: str | None, told: str
 ) -> None:
