@@ -27,6 +27,7 @@ from tests.chaos.multi_server import MultiServerKillExperiment, ProcessCounts
 from tests.chaos.pause import PauseExperiment
 from tests.chaos.sandbox import Sandbox, make_sandbox
 from tests.chaos.schedules import ScheduleExperiment
+from tests.chaos.upgrade import UpgradeExperiment, UpgradePlan
 from tests.process.postgres import Cluster
 from tests.process.server import ServerError
 from tests.process.waiting import NotInTimeError
@@ -180,6 +181,30 @@ def host_changes(database: str | None, rounds: int, **common: Any) -> None:
     _run_with_servers(
         lambda sandbox: HostChangeExperiment(sandbox, rounds=rounds, seed=options.seed, show=_show),
         f"host changes, {database}, {rounds} changes",
+        database,
+        options,
+    )
+
+
+@chaos.command()
+@_DATABASE
+@click.option("--rounds", type=_COUNT, default=1, show_default=True, help="Number of rounds.")
+@click.option(
+    "--seconds", type=click.FloatRange(1), default=60, show_default=True, help="How long old and new run side by side."
+)
+@_server_options
+def upgrade(database: str | None, rounds: int, seconds: float, **common: Any) -> None:
+    """Exchange servers one by one for those of the next version.
+
+    Runs are started, queued and due meanwhile. Until there is a next version, it is this one with a revision more. On
+    SQLite one server ends before the next one starts.
+    """
+    options = Options(**common)
+    database = _choose_database(database, options)
+    plan = UpgradePlan(rounds, 2 if database == "postgresql" else 1, seconds, options.seed)
+    _run_with_servers(
+        lambda sandbox: UpgradeExperiment(sandbox, plan, _show),
+        f"upgrade, {database}, {rounds} rounds",
         database,
         options,
     )

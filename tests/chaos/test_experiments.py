@@ -18,6 +18,7 @@ from tests.chaos.kill import KillExperiment, Size
 from tests.chaos.multi_server import MultiServerKillExperiment, ProcessCounts
 from tests.chaos.pause import PauseExperiment
 from tests.chaos.sandbox import Sandbox
+from tests.chaos.upgrade import UpgradeExperiment, UpgradePlan
 from tests.process import processes, store
 from tests.process.namespaces import may_have_namespaces
 from tests.process.postgres import Cluster
@@ -74,6 +75,19 @@ def test_no_execution_begins_twice_whatever_becomes_of_spools_homes_and_containe
     experiment = HostChangeExperiment(Sandbox(tmp_path, store.make_database(cluster.url)), rounds=4, seed=15)
     assert experiment.run() == []
     assert sum(experiment.hit.values()) > 0, "no change met a running step: the test has shown nothing"
+
+
+@pytest.mark.sample(1)
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("servers", [1, 2], ids=["sqlite", "postgresql"])
+def test_servers_exchanged_for_the_next_version_lose_nothing(
+    tmp_path: Path, request: pytest.FixtureRequest, servers: int
+) -> None:
+    url = store.make_database(request.getfixturevalue("cluster").url) if servers > 1 else ""
+    plan = UpgradePlan(rounds=1, servers=servers, seconds=4, seed=16)
+    experiment = UpgradeExperiment(Sandbox(tmp_path, url), plan)
+    assert experiment.run() == []
+    assert (experiment.answered > 0, len(experiment.exchanges)) == (True, servers)
 
 
 @pytest.fixture

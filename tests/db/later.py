@@ -34,11 +34,17 @@ def downgrade() -> None:
 '''
 
 
-def install_later(monkeypatch: pytest.MonkeyPatch, folder: Path, *, breaking: bool = False) -> None:
-    """Let ``upgrade`` in this process, and in no other one, be that of the later version."""
+def write_later_migrations(folder: Path, *, breaking: bool = False) -> Path:
+    """Write the migrations of the later version below a folder; returns their own."""
     migrations = folder / "migrations"
     text = _MIGRATION.format(later=LATER, head=head(), breaking=breaking)
     shutil.copytree(ROOT / "migrations", migrations, ignore=shutil.ignore_patterns("__pycache__"))
     (migrations / "versions" / f"{LATER}_later.py").write_text(text)
+    return migrations
+
+
+def install_later(monkeypatch: pytest.MonkeyPatch, folder: Path, *, breaking: bool = False) -> None:
+    """Let ``upgrade`` in this process, and in no other one, be that of the later version."""
+    migrations = write_later_migrations(folder, breaking=breaking)
     for module in (migration_support, upgrade):
         monkeypatch.setattr(module, "migrations_directory", lambda: migrations)

@@ -120,6 +120,10 @@ class Server:
         """The id of its process."""
         return self._running().pid
 
+    def is_alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.poll() is None
+
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             raise ServerError("the server was not started")
