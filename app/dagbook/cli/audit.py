@@ -79,12 +79,11 @@ def list_entries(*, as_json: bool, name: str | None, request_id: str | None, **g
 
     async def work(client: httpx.AsyncClient) -> None:
         entries = body_of(await client.get("/audit", params=query))["entries"]
-        for entry in entries if as_json else ():
-            click.echo(msgspec.json.encode(entry).decode())
         if not as_json:
-            print_table(
-                ("ENTRY", "TIME", "ACTOR", "VIA", "ACTION", "OBJECT", "OUTCOME"), [_row(one) for one in entries]
-            )
+            print_table(_HEAD, [_row(entry) for entry in entries])
+            return
+        for entry in entries:
+            click.echo(msgspec.json.encode(entry).decode())
 
     _use_api(settings, work)
 
@@ -145,13 +144,12 @@ def prune(*, before: datetime, yes: bool) -> None:
 
 
 def _use_api(settings: Settings, work: Work) -> None:
+    async def call() -> None:
+        async with open_api(settings, "audit", Mode.READ) as api:
+            await work(api.client)
+
     configure(settings.log_format, "warning")
-    asyncio.run(_call(settings, work))
-
-
-async def _call(settings: Settings, work: Work) -> None:
-    async with open_api(settings, "audit", Mode.READ) as api:
-        await work(api.client)
+    asyncio.run(call())
 
 
 def _text(instant: datetime | None, zone: tzinfo) -> str | None:

@@ -71,8 +71,10 @@ async def _cleanup(settings: Settings, options: dict[str, Any]) -> None:
         _print_plan(plan)
         if options["dry_run"] or not (plan["runs"] or plan["more"]):
             return
+        if not options["yes"] and not sys.stdin.isatty():
+            raise click.ClickException("no terminal to ask for confirmation; add --yes to delete them, or --dry-run")
         if not options["yes"]:
-            _confirm(plan["runs"])
+            click.confirm(f"Delete {plan['runs']} runs?", abort=True, err=True)
         await _delete(api, request)
 
 
@@ -95,12 +97,6 @@ def _print_plan(plan: dict[str, Any]) -> None:
         print_table(("DAG", "RUNS", "LOGS", "BEYOND"), rows)
     more = " or more" if plan["more"] else ""
     click.echo(f"{plan['runs']}{more} runs with {format_bytes(plan['logBytes'])} of logs are beyond their limits")
-
-
-def _confirm(count: int) -> None:
-    if not sys.stdin.isatty():
-        raise click.ClickException("no terminal to ask for confirmation; add --yes to delete them, or --dry-run")
-    click.confirm(f"Delete {count} runs?", abort=True, err=True)
 
 
 async def _delete(api: Api, request: dict[str, Any]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 
 import click
 
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options
-from dagbook.settings import TABLE, Settings
+from dagbook.settings import TABLE
 from dagbook.settings.types import Displayed
 
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/_.:@*+%?=&-]*")
@@ -28,24 +29,20 @@ def config(*, as_json: bool) -> None:
     The options are those of other commands; here they only show their effect.
     """
     settings = current_settings()
-    click.echo(_as_json(settings) if as_json else _as_yaml(settings))
+    displayed = {setting.name: setting.kind.display(getattr(settings, setting.name)) for setting in TABLE}
+    if as_json:
+        rows = {name: {"value": value, "origin": settings.origins[name]} for name, value in displayed.items()}
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        _print_yaml(displayed, settings.origins)
 
 
-def _displayed(settings: Settings) -> dict[str, Displayed]:
-    return {setting.name: setting.kind.display(getattr(settings, setting.name)) for setting in TABLE}
-
-
-def _as_json(settings: Settings) -> str:
-    rows = {name: {"value": value, "origin": settings.origins[name]} for name, value in _displayed(settings).items()}
-    return json.dumps(rows, indent=2, ensure_ascii=False)
-
-
-def _as_yaml(settings: Settings) -> str:
-    lines = {f"{name}: {_scalar(value)}": settings.origins[name] for name, value in _displayed(settings).items()}
+def _print_yaml(displayed: Mapping[str, Displayed], origins: Mapping[str, str]) -> None:
+    lines: dict[str, str] = {}
+    for name, value in displayed.items():
+        text = json.dumps(value) if isinstance(value, bool) else str(value)
+        scalar = text if _NEEDS_NO_QUOTES.fullmatch(text) else json.dumps(value, ensure_ascii=False)
+        lines[f"{name}: {scalar}"] = origins[name]
     width = max(map(len, lines))
-    return "\n".join(f"{line:{width}}  # {origin}" for line, origin in lines.items())
-
-
-def _scalar(value: Displayed) -> str:
-    text = json.dumps(value) if isinstance(value, bool) else str(value)
-    return text if _NEEDS_NO_QUOTES.fullmatch(text) else json.dumps(value, ensure_ascii=False)
+    for line, origin in lines.items():
+        click.echo(f"{line:{width}}  # {origin}")

@@ -18,7 +18,6 @@ from dagbook.cli.people import print_table
 from dagbook.cli.server_transport import Mode
 from dagbook.definitions.settings import CATCHUPS
 from dagbook.identifiers import is_name, shorten, strip_suffix
-from dagbook.settings import Settings
 from dagbook.spec.time.duration import duration_seconds
 from dagbook.telemetry.logging import configure
 
@@ -46,7 +45,13 @@ def history(*, name: str, limit: int) -> int:
 
     async def work(client: httpx.AsyncClient) -> int:
         found = body_of(await client.get(_path(name), params={"perPage": limit}))["revisions"]
-        print_table(("NUMBER", "SAVED", "AUTHOR", "NOTE"), [_row(revision) for revision in found])
+        rows: list[tuple[str, ...]] = []
+        for revision in found:
+            note = " ".join(revision.get("note", "").split())
+            redacted = f"redacted by {revision['redactedBy']}" if "redactedBy" in revision else ""
+            remarks = "; ".join(part for part in (note, redacted) if part)
+            rows.append((str(revision["number"]), revision["savedAt"], revision.get("author", ""), remarks))
+        print_table(("NUMBER", "SAVED", "AUTHOR", "NOTE"), rows)
         return 0
 
     return _use_dags_api(work)
@@ -127,7 +132,10 @@ def restore(*, name: str, number: int, note: str) -> int:
 def settings(*, name: str, catchup: str | None, window: str | None) -> int:
     """Change the given settings of the DAG NAME, and print all of them."""
     path = f"{_dag_path(name)}/settings"
-    changed = {"catchup": catchup, "catchupWindowSec": None if window is None else _seconds(window)}
+    seconds = None if window is None else duration_seconds(window)
+    if window is not None and (seconds is None or seconds != int(seconds)):
+        raise click.ClickException(f"--catchup-window: {shorten(window)} is not a duration such as 30m, 6h or 48h")
+    changed = {"catchup": catchup, "catchupWindowSec": None if seconds is None else int(seconds)}
 
     async def work(client: httpx.AsyncClient) -> int:
         found = body_of(await client.get(path))
@@ -141,13 +149,6 @@ def settings(*, name: str, catchup: str | None, window: str | None) -> int:
     return _use_dags_api(work)
 
 
-def _seconds(text: str) -> int:
-    seconds = duration_seconds(text)
-    if seconds is None or seconds != int(seconds):
-        raise click.ClickException(f"--catchup-window: {shorten(text)} is not a duration such as 30m, 6h or 48h")
-    return int(seconds)
-
-
 def _saved_text(found: dict[str, Any]) -> str:
     if found["catchup"] == "none":
         return "catchup: none (missed starts are skipped)"
@@ -159,12 +160,12 @@ def _saved_text(found: dict[str, Any]) -> str:
 def _use_dags_api(work: Work) -> int:
     settings = current_settings()
     configure(settings.log_format, "warning")
-    return asyncio.run(_call(settings, work))
 
+    async def call() -> int:
+        async with open_api(settings, "dag", Mode.READ) as api:
+            return await work(api.client)
 
-async def _call(settings: Settings, work: Work) -> int:
-    async with open_api(settings, "dag", Mode.READ) as api:
-        return await work(api.client)
+    return asyncio.run(call())
 
 
 async def _newest(client: httpx.AsyncClient, name: str) -> int:
@@ -181,10 +182,3 @@ def _dag_path(name: str) -> str:
     if not is_name(file_name):
         raise click.ClickException(f"{shorten(name)} is not a DAG name; give the name that the DAG is stored under")
     return f"/dags/{file_name}"
-
-
-def _row(revision: dict[str, Any]) -> tuple[str, ...]:
-    note = " ".join(revision.get("note", "").split())
-    redacted = f"redacted by {revision['redactedBy']}" if "redactedBy" in revision else ""
-    remarks = "; ".join(part for part in (note, redacted) if part)
-    return str(revision["number"]), revision["savedAt"], revision.get("author", ""), remarks

@@ -14,7 +14,6 @@ from dagbook.cli.options import GlobalOptions, current_settings, settings_option
 from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.db.migrations.upgrade import require_head
-from dagbook.db.storage import Storage
 from dagbook.maintenance.doctor.doctor import Doctor, Examination, Finding, Report
 from dagbook.settings import Settings
 
@@ -54,7 +53,11 @@ def _lines(report: Report) -> Iterator[str]:
     for finding in report.findings:
         yield from _of_finding(finding)
     yield ""
-    yield from _of_storage(report.storage)
+    storage = report.storage
+    for use in storage.tables:
+        yield f"{use.name:16} {use.rows:>12,} rows {format_bytes(use.size):>12}"
+    free = "" if storage.free is None else f", of which {format_bytes(storage.free)} are free"
+    yield f"{format_bytes(storage.size)} in all{free}"
     yield ""
     for complaint in report.damage or ():
         yield f"the database reports: {complaint}"
@@ -71,13 +74,6 @@ def _of_finding(finding: Finding) -> Iterator[str]:
     yield f"BROKEN  {finding.name}: {finding.holds} Rows where it does not: {finding.count}"
     for row in finding.rows:
         yield "        " + " ".join(f"{name}={value}" for name, value in row.items())
-
-
-def _of_storage(storage: Storage) -> Iterator[str]:
-    for use in storage.tables:
-        yield f"{use.name:16} {use.rows:>12,} rows {format_bytes(use.size):>12}"
-    free = "" if storage.free is None else f", of which {format_bytes(storage.free)} are free"
-    yield f"{format_bytes(storage.size)} in all{free}"
 
 
 def format_bytes(size: float) -> str:

@@ -57,20 +57,22 @@ def dequeue(*, queue: str, dag_run: str) -> None:
     """Remove the next run from QUEUE, or the one given with --dag-run."""
 
     async def work(api: Api) -> None:
-        name, run_id = _named(dag_run) if dag_run else await _next(api, queue)
-        path = run_path(name, run_id)
-        if dag_run:
-            await _require_in(api, queue, path, dag_run)
-        body_of(await api.client.get(f"{path}/dequeue"))
+        name, run_id = await (_find_named(api, queue, dag_run) if dag_run else _next(api, queue))
+        body_of(await api.client.get(f"{run_path(name, run_id)}/dequeue"))
         click.echo(f"run {run_id} of DAG {name} is removed from its queue")
 
     use_queues_api("dequeue", work)
 
 
-def _named(dag_run: str) -> tuple[str, str]:
+async def _find_named(api: Api, queue: str, dag_run: str) -> tuple[str, str]:
+    """Return DAG name and id of the run NAME:RUN_ID; raises ClickException when it is in another queue."""
     name, colon, run_id = dag_run.partition(":")
     if not (colon and name and run_id):
         raise click.ClickException(f"{shorten(dag_run)} is not a run; write NAME:RUN_ID")
+    run: dict[str, Any] = body_of(await api.client.get(run_path(name, run_id)))["dagRunDetails"]
+    actual = run.get("waitingFor", {}).get("queue", queue)
+    if actual != queue:
+        raise click.ClickException(f"run {dag_run} is in queue {shorten(actual)}, not in {shorten(queue)}")
     return name, run_id
 
 
@@ -80,10 +82,3 @@ async def _next(api: Api, queue: str) -> tuple[str, str]:
     if not found:
         raise click.ClickException(f"queue {shorten(queue)} is empty")
     return found[0]["name"], found[0]["dagRunId"]
-
-
-async def _require_in(api: Api, queue: str, path: str, named: str) -> None:
-    run: dict[str, Any] = body_of(await api.client.get(path))["dagRunDetails"]
-    actual = run.get("waitingFor", {}).get("queue", queue)
-    if actual != queue:
-        raise click.ClickException(f"run {named} is in queue {shorten(actual)}, not in {shorten(queue)}")

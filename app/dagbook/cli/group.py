@@ -36,12 +36,12 @@ class CommandGroup(GlobalOptions, click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows: list[tuple[str, str]] = []
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            rows.append((name, "" if command is None else command.get_short_help_str(_MAX_SUMMARY)))
         with formatter.section("Commands"):
-            formatter.write_dl([(name, self._summary(ctx, name)) for name in self.list_commands(ctx)])
-
-    def _summary(self, ctx: click.Context, name: str) -> str:
-        command = self.get_command(ctx, name)
-        return "" if command is None else command.get_short_help_str(_MAX_SUMMARY)
+            formatter.write_dl(rows)
 
 
 class LazyGroup(CommandGroup):
@@ -71,9 +71,11 @@ class LazyGroup(CommandGroup):
         found = [CompletionItem(name, help=entry.summary) for name, entry in named]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
-    def _summary(self, ctx: click.Context, name: str) -> str:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the summaries of the table, without imports."""
         del ctx
-        return self.entries[name].summary
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in self.entries.items()])
 
 
 @contextmanager

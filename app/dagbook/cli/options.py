@@ -53,7 +53,8 @@ def separate(words: Sequence[str], options: Mapping[str, click.Option], *, mixed
             yield from _boolean(name, value)
         elif option is not None and not option.is_flag and equals and not name.startswith("--"):
             yield from (name, value)
-        elif option is not None and not option.is_flag and not equals and not _is_value_optional(option):
+        # click's mark of an option whose value may be left out is the flag value True.
+        elif option is not None and not option.is_flag and not equals and option.flag_value is not True:
             yield from (word, *(value for value in (next(rest, None),) if value is not None))
         else:
             yield word
@@ -73,10 +74,6 @@ def _boolean(name: str, value: str) -> Iterator[str]:
             yield name
         case None:
             raise click.UsageError(f"Option {name!r}: {value!r} is neither true nor false.")
-
-
-def _is_value_optional(option: click.Option) -> bool:
-    return option.flag_value is True
 
 
 def settings_options(*names: str) -> Callable[[_Decorated], _Decorated]:

@@ -13,7 +13,6 @@ import httpx
 from dagbook.cli.client import body_of, open_api
 from dagbook.cli.options import current_settings
 from dagbook.cli.server_transport import Mode
-from dagbook.settings import Settings
 from dagbook.telemetry.logging import configure
 
 Work = Callable[[httpx.AsyncClient], Awaitable[None]]
@@ -23,12 +22,12 @@ def use_people_api(work: Work) -> None:
     """Run work with a client of the running server, or of this process when there is none."""
     settings = current_settings()
     configure(settings.log_format, "warning")
-    asyncio.run(_call(settings, work))
 
+    async def call() -> None:
+        async with open_api(settings, "users", Mode.READ) as api:
+            await work(api.client)
 
-async def _call(settings: Settings, work: Work) -> None:
-    async with open_api(settings, "users", Mode.READ) as api:
-        await work(api.client)
+    asyncio.run(call())
 
 
 async def find_user(client: httpx.AsyncClient, name: str) -> dict[str, Any]:

@@ -77,14 +77,10 @@ class Progress:
             if answer.status_code != httpx.codes.OK:
                 return
             page = answer.json()
-            self._print(page, stream)
+            for line in page["content"].split("\n") if page["lineCount"] else ():
+                click.echo(f"  {line}", err=stream == "stderr")
             more = page["hasMore"] and page["lineCount"] > 0
             self._lines[name, stream] = offset - 1 + page["lineCount"]
-
-    @staticmethod
-    def _print(page: dict[str, Any], stream: str) -> None:
-        for line in page["content"].split("\n") if page["lineCount"] else ():
-            click.echo(f"  {line}", err=stream == "stderr")
 
     async def finish(self) -> None:
         """Print the final status; if the run failed before any step, also the last line of its log."""
@@ -121,12 +117,10 @@ async def watch(client: httpx.AsyncClient, path: str, hidden: Collection[str] = 
 
 async def wait_finished(client: httpx.AsyncClient, path: str) -> RunStatus:
     """Wait until a run is finished, and return its final status."""
-    while not (status := await _status_of(client, path)).is_final:  # noqa: ASYNC110 - HTTP has to be polled
+    while True:
+        answer = await client.get(path)
+        answer.raise_for_status()
+        status = RunStatus(answer.json()["dagRunDetails"]["status"])
+        if status.is_final:
+            return status
         await asyncio.sleep(_POLL_SECONDS)
-    return status
-
-
-async def _status_of(client: httpx.AsyncClient, path: str) -> RunStatus:
-    answer = await client.get(path)
-    answer.raise_for_status()
-    return RunStatus(answer.json()["dagRunDetails"]["status"])

@@ -15,7 +15,6 @@ from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options
 from dagbook.cli.people import print_table
 from dagbook.cli.server_transport import Mode
-from dagbook.settings import Settings
 from dagbook.telemetry.logging import configure
 
 Work = Callable[[Api], Awaitable[None]]
@@ -25,12 +24,12 @@ def use_queues_api(command: str, work: Work) -> None:
     """Run work with the API of the running server, or of this process when there is none."""
     settings = current_settings()
     configure(settings.log_format, "warning")
-    asyncio.run(_call(settings, command, work))
 
+    async def call() -> None:
+        async with open_api(settings, command, Mode.QUEUE) as api:
+            await work(api)
 
-async def _call(settings: Settings, command: str, work: Work) -> None:
-    async with open_api(settings, command, Mode.QUEUE) as api:
-        await work(api)
+    asyncio.run(call())
 
 
 def items_path(queue: str) -> str:
@@ -54,16 +53,14 @@ def list_queues() -> None:
     """Print all queues that are configured, paused or in use, and what the next run of each waits for."""
 
     async def work(api: Api) -> None:
-        found = body_of(await api.client.get("/queues"))["queues"]
-        print_table(("QUEUE", "LIMIT", "RUNNING", "QUEUED", "PAUSED", "NEXT RUN WAITS FOR"), list(map(_row, found)))
+        rows: list[tuple[str, ...]] = []
+        for found in body_of(await api.client.get("/queues"))["queues"]:
+            counts = (str(found.get("maxConcurrency", "none")), str(len(found["running"])), str(len(found["queued"])))
+            reason = found["queued"][0]["waitingFor"]["message"] if found["queued"] else ""
+            rows.append((found["name"], *counts, _pause(found), reason))
+        print_table(("QUEUE", "LIMIT", "RUNNING", "QUEUED", "PAUSED", "NEXT RUN WAITS FOR"), rows)
 
     use_queues_api("queue", work)
-
-
-def _row(found: dict[str, Any]) -> tuple[str, ...]:
-    counts = (str(found.get("maxConcurrency", "none")), str(len(found["running"])), str(len(found["queued"])))
-    reason = found["queued"][0]["waitingFor"]["message"] if found["queued"] else ""
-    return (found["name"], *counts, _pause(found), reason)
 
 
 def _pause(found: dict[str, Any]) -> str:

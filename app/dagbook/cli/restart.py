@@ -39,7 +39,11 @@ def restart(*, what: str, run_id: str, given: str) -> int:
 async def _restart(settings: Settings, name: str, run_id: str) -> int:
     async with open_api(settings, "restart") as api:
         name = await find_name(api, name)
-        run_id = run_id or await _newest_running(api, name)
+        if not run_id:
+            running = await find_running(api, name)
+            if not running:
+                raise click.ClickException(f"DAG {name} has no running run")
+            run_id = running[0]
         path = run_path(name, run_id)
         pause = await _stop(api, name, run_id, path)
         if pause:
@@ -47,13 +51,6 @@ async def _restart(settings: Settings, name: str, run_id: str) -> int:
             await asyncio.sleep(pause)
         new = body_of(await api.client.post(f"{path}/reschedule", json={"restart": True}))["dagRunId"]
         return await watch(api.client, run_path(name, new))
-
-
-async def _newest_running(api: Api, name: str) -> str:
-    running = await find_running(api, name)
-    if not running:
-        raise click.ClickException(f"DAG {name} has no running run")
-    return running[0]
 
 
 async def _stop(api: Api, name: str, run_id: str, path: str) -> int:

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import click
-import httpx
 
 from dagbook.cli.client import body_of, open_api, runs_path
 from dagbook.cli.failures import friendly_errors
@@ -44,43 +43,38 @@ _LABELS = {status.label.replace("_", "-"): status for status in RunStatus}
 @click.option("--json", "as_json", is_flag=True, help="Print the API's response as JSON.")
 @settings_options("database_url")
 @friendly_errors
-def runs(*, name: str, limit: int, as_json: bool, **filters: Any) -> None:
+def runs(*, name: str, limit: int, as_json: bool, days: int | None, status: str | None, **filters: Any) -> None:
     """List the newest runs of the DAG NAME, or of all DAGs, through the server if one is running."""
     settings = current_settings()
     configure(settings.log_format, "warning")
-    found = asyncio.run(_find(settings, runs_path(name) if name else "/dag-runs", _query(**filters), limit))
-    if as_json:
-        click.echo(json.dumps({"dagRuns": found}, indent=2, ensure_ascii=False))
-    else:
-        print_table(("STARTED", "DAG", "RUN", "STATUS", "DURATION"), [_row(run) for run in found])
-
-
-def _query(*, days: int | None, status: str | None, **filters: Any) -> dict[str, Any]:
     names = {"min_duration": "minDuration", "max_duration": "maxDuration", "sub_runs": "subRuns"}
     query = {names.get(key, key): value for key, value in filters.items() if value}
     query["fromDate"] = 0 if days is None else int(time.time()) - days * _DAY_SECONDS
-    return query if status is None else query | {"status": int(_LABELS[status])}
+    if status is not None:
+        query["status"] = int(_LABELS[status])
+    found = asyncio.run(_find(settings, runs_path(name) if name else "/dag-runs", query, limit))
+    if as_json:
+        click.echo(json.dumps({"dagRuns": found}, indent=2, ensure_ascii=False))
+        return
+    rows: list[tuple[str, ...]] = []
+    for run in found:
+        label = run["statusLabel"].replace("_", " ")
+        rows.append((run["startedAt"] or "-", run["name"], run["dagRunId"], label, duration(run)))
+    print_table(("STARTED", "DAG", "RUN", "STATUS", "DURATION"), rows)
 
 
 async def _find(settings: Settings, path: str, query: dict[str, Any], limit: int) -> list[dict[str, Any]]:
-    async with open_api(settings, "runs", Mode.READ) as api:
-        return await _gather(api.client, path, query, limit)
-
-
-async def _gather(client: httpx.AsyncClient, path: str, query: dict[str, Any], limit: int) -> list[dict[str, Any]]:
     """Read page by page; an empty page may be followed by others."""
     found: list[dict[str, Any]] = []
-    while len(found) < limit:
-        page = body_of(await client.get(path, params=query | {"limit": min(limit - len(found), _MOST_PER_PAGE)}))
-        found += page["dagRuns"]
-        if "nextCursor" not in page:
-            break
-        query = query | {"cursor": page["nextCursor"]}
+    async with open_api(settings, "runs", Mode.READ) as api:
+        while len(found) < limit:
+            size = min(limit - len(found), _MOST_PER_PAGE)
+            page = body_of(await api.client.get(path, params=query | {"limit": size}))
+            found += page["dagRuns"]
+            if "nextCursor" not in page:
+                break
+            query = query | {"cursor": page["nextCursor"]}
     return found
-
-
-def _row(run: dict[str, Any]) -> tuple[str, ...]:
-    return run["startedAt"] or "-", run["name"], run["dagRunId"], run["statusLabel"].replace("_", " "), duration(run)
 
 
 def duration(run: dict[str, Any]) -> str:

@@ -61,7 +61,10 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None) -> None:
             async with open_server(settings, "server", address) as server:
                 await _make_first_admin(settings, server)
                 server.make_app()  # now, so that its modules are excluded from garbage collection, too
-                _tune_garbage_collection()
+                # Loaded modules stay, and scanning them repeatedly costs time.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(20_000, 20, 50)
                 listener.listen(_BACKLOG)  # a reader of the next line may connect at once, before the loop accepts
                 host, database = socket.gethostname(), hide_password(settings.database_url)
                 async with serving_commands(server, lock):
@@ -119,13 +122,6 @@ class _QuietServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def _tune_garbage_collection() -> None:
-    """Exclude loaded modules from garbage collection: they stay, and repeated scans cost time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
 
 
 async def _serve_http(server: Server, listener: socket.socket, tls: ssl.SSLContext | None) -> None:

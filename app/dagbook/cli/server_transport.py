@@ -211,7 +211,8 @@ class ServerTransport(httpx.AsyncBaseTransport):
         except httpx.ConnectError:
             pass  # nothing was sent: the owner has exited or does not listen yet, so the caller tries again
         except _BROKEN as error:
-            if not _may_be_repeated(request):
+            is_idempotent = request.method in _SAFE_METHODS or request.url.path.endswith("/stop")
+            if not is_idempotent:
                 self._owner = None
                 raise ServerLost(owner) from error
         patience.check(DatabaseOwned(sqlite_path(self._settings.database_url) or Path(), owner))
@@ -271,10 +272,6 @@ async def _close_local_server(starting: asyncio.Task[LocalServer]) -> None:
         await result.close()
     elif not isinstance(result, asyncio.CancelledError):
         _log.error("other commands could not be served", exc_info=result)
-
-
-def _may_be_repeated(request: httpx.Request) -> bool:
-    return request.method in _SAFE_METHODS or request.url.path.endswith("/stop")
 
 
 @asynccontextmanager

@@ -39,7 +39,11 @@ def status(*, what: str, run_id: str, given: str) -> None:
     for label, value in _facts(run):
         click.echo(f"  {label:<10}{value}")
     click.echo()
-    print_table(("STEP", "STATUS", "STARTED", "DURATION", "ERROR"), [_row(node) for node in _nodes(run)])
+    rows: list[tuple[str, ...]] = []
+    for node in [*run["nodes"], *(run[name] for name in HANDLERS if name in run)]:
+        error = node.get("error", "").partition("\n")[0]
+        rows.append((node["step"]["name"], _label(node), node["startedAt"] or "-", duration(node), error))
+    print_table(("STEP", "STATUS", "STARTED", "DURATION", "ERROR"), rows)
 
 
 async def _read(settings: Settings, name: str, run_id: str) -> dict[str, Any]:
@@ -63,15 +67,6 @@ def _facts(run: dict[str, Any]) -> list[tuple[str, str]]:
         "reason": run.get("reason", ""),
     }
     return [(label, value) for label, value in facts.items() if value not in ("", "-")]
-
-
-def _nodes(run: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*run["nodes"], *(run[name] for name in HANDLERS if name in run)]
-
-
-def _row(node: dict[str, Any]) -> tuple[str, ...]:
-    error = node.get("error", "").partition("\n")[0]
-    return node["step"]["name"], _label(node), node["startedAt"] or "-", duration(node), error
 
 
 def _label(item: dict[str, Any]) -> str:

@@ -16,7 +16,6 @@ from dagbook.cli.foreign import PEER, ignored_options
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options, warn_about_unused
 from dagbook.db.database import Database
 from dagbook.db.repositories import services
-from dagbook.db.repositories.services import LocalWorkerRow
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.executors.process import proc
 from dagbook.queues.worker.pgqueuer_transport import is_installed
@@ -70,7 +69,10 @@ def worker(*, labels: tuple[str, ...], capacity: int, name: str, asks_health: bo
     A worker serves no HTTP and has no scheduler: servers on the same PostgreSQL database hand out queued runs.
     """
     settings = current_settings()
-    options = {"name": _read_name(name), "labels": _read_labels(labels), "capacity": capacity}
+    own_name = name.strip() or f"{socket.gethostname()}@{os.getpid()}"
+    if len(own_name) > _MAX_NAME or not own_name.isprintable():
+        raise click.ClickException(f"--id: give at most {_MAX_NAME} printable characters")
+    options = {"name": own_name, "labels": _read_labels(labels), "capacity": capacity}
     if not asks_health:
         warn_about_unused(settings)
     _check_database(settings)
@@ -92,13 +94,6 @@ def _read_labels(labels: tuple[str, ...]) -> dict[str, str]:
         if read.setdefault(name, value) != value:
             raise click.ClickException(f"--label: {name} is given as {read[name]!r} and as {value!r}; choose one")
     return read
-
-
-def _read_name(name: str) -> str:
-    name = name.strip() or f"{socket.gethostname()}@{os.getpid()}"
-    if len(name) > _MAX_NAME or not name.isprintable():
-        raise click.ClickException(f"--id: give at most {_MAX_NAME} printable characters")
-    return name
 
 
 def _check_database(settings: Settings) -> None:
@@ -124,7 +119,8 @@ async def _check_health(settings: Settings, name: str) -> None:
         )
     finally:
         await database.close()
-    found = [row for row in rows if name in ("", row.name) and _is_alive(row)]
+    wanted = [row for row in rows if name in ("", row.name)]
+    found = [row for row in wanted if proc.is_alive(proc.ProcessId(row.pid, row.pid_started))]
     if not found:
         raise click.ClickException(f"no worker {name}".rstrip() + " runs on this machine, or it was started just now")
     for row in found:
@@ -132,10 +128,6 @@ async def _check_health(settings: Settings, name: str) -> None:
             last = f"{row.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC"
             raise click.ClickException(f"worker {row.name} has not renewed its lease since {last}")
         click.echo(f"worker {row.name} is healthy")
-
-
-def _is_alive(row: LocalWorkerRow) -> bool:
-    return proc.is_alive(proc.ProcessId(row.pid, row.pid_started))
 
 
 async def _work(settings: Settings, options: dict[str, Any]) -> None:
