@@ -72,17 +72,13 @@ def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None
 
 def check_authentication(settings: Settings) -> None:
     """Refuse to start with authentication that cannot work or is not secure; raises SettingsError."""
-    if settings.auth_mode == _OIDC:
-        _require_client(settings)
+    required = (*_PROVIDER, "auth_oidc_client_url") if settings.auth_mode == _OIDC else ()
+    for name in required:
+        if not getattr(settings, name):
+            raise SettingsError(name, settings.origins[name], "is missing; auth_mode oidc requires it")
     wrong = validation_error(settings.auth_token_secret)
     if settings.auth_mode == _BUILTIN and wrong:
         raise SettingsError("auth_token_secret", settings.origins["auth_token_secret"], wrong)
-
-
-def _require_client(settings: Settings) -> None:
-    for name in (*_PROVIDER, "auth_oidc_client_url"):
-        if not getattr(settings, name):
-            raise SettingsError(name, settings.origins[name], "is missing; auth_mode oidc requires it")
 
 
 def choose_mode(settings: Settings) -> Settings:

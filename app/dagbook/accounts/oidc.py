@@ -120,13 +120,19 @@ class Oidc:
             raise ProviderError("the provider's ID token was made for another login; try again")
         if len(token) > _MAX_COOKIE_LENGTH:
             raise ProviderError("the provider's ID token is too long for a cookie; ask for less with auth_oidc_scopes")
-        self._store_admitted(token, claims["exp"])
-        return token, max(int(claims["exp"] - time.time()), 0)
+        now = time.time()
+        self._admitted = {hashed: end for hashed, end in self._admitted.items() if end > now}
+        self._admitted[hash_of(token)] = claims["exp"]
+        return token, max(int(claims["exp"] - now), 0)
 
     async def identify(self, token: str, address: str) -> Caller | None:
         """Return the caller of an ID token, or None if it is invalid or expired."""
         claims = await self._read(token)
-        if claims is None or not self._is_still_allowed(token, claims):
+        if claims is None:
+            return None
+        # Another client may have requested this ID token; without an e-mail address only our own are allowed.
+        is_own = "email" not in claims and hash_of(token) in self._admitted
+        if not is_own and not self._is_allowed(claims):
             return None
         name = next(str(claims[key]) for key in ("email", "preferred_username", "sub") if claims.get(key))
         return Caller(via="oidc", name=name, address=address)
@@ -134,15 +140,6 @@ class Oidc:
     def _is_allowed(self, claims: Claims) -> bool:
         allowed = self._client.whitelist
         return not allowed or (claims.get("email") in allowed and claims.get("email_verified") is not False)
-
-    def _is_still_allowed(self, token: str, claims: Claims) -> bool:
-        """Whether an ID token that another client may have requested is allowed; without e-mail only our own are."""
-        return self._is_allowed(claims) or ("email" not in claims and hash_of(token) in self._admitted)
-
-    def _store_admitted(self, token: str, until: float) -> None:
-        now = time.time()
-        self._admitted = {hashed: end for hashed, end in self._admitted.items() if end > now}
-        self._admitted[hash_of(token)] = until
 
     async def _request_tokens(self, code: str) -> dict[str, Any]:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._client.redirect_uri}

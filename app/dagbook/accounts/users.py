@@ -42,7 +42,16 @@ class Users:
         chosen = check_password(password, "auth_admin_password") if password else generate()
         row = await self._new(username, chosen, Role.ADMIN)
         entry = _created_entry(row, local_actor())
-        created = await self._database.write(lambda connection: _add_first(connection, row, entry))
+
+        def work(connection: WriteConnection) -> bool:
+            users.lock(connection)
+            if users.count(connection):
+                return False  # another server was first
+            users.add(connection, row)
+            audit.add(connection, entry)
+            return True
+
+        created = await self._database.write(work)
         return chosen if created and not password else None
 
     async def create(self, username: str, password: str, role: Role, caller: Caller) -> UserRow:
@@ -51,7 +60,14 @@ class Users:
         check_name(username)
         row = await self._new(username, password, role)
         entry = _created_entry(row, caller.actor)
-        await self._database.write(lambda connection: _add(connection, row, entry))
+
+        def work(connection: WriteConnection) -> None:
+            users.lock(connection)
+            _refuse_taken(connection, username)
+            users.add(connection, row)
+            audit.add(connection, entry)
+
+        await self._database.write(work)
         _log.info("user %r, %s, was created by %r", username, role, caller.actor_label)
         return row
 
@@ -174,19 +190,3 @@ def _refuse_taken(connection: WriteConnection, username: str) -> None:
 def _created_entry(row: UserRow, actor: Actor) -> dict[str, Any]:
     audit_action = user_action(Action.USER_CREATE, row.username, after={"id": row.id, "role": row.role})
     return actor.entry(audit_action, row.created_at)
-
-
-def _add(connection: WriteConnection, row: UserRow, entry: dict[str, Any]) -> None:
-    users.lock(connection)
-    _refuse_taken(connection, row.username)
-    users.add(connection, row)
-    audit.add(connection, entry)
-
-
-def _add_first(connection: WriteConnection, row: UserRow, entry: dict[str, Any]) -> bool:
-    users.lock(connection)
-    if users.count(connection):
-        return False  # another server was first
-    users.add(connection, row)
-    audit.add(connection, entry)
-    return True

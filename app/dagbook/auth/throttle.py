@@ -49,11 +49,16 @@ class Throttle:
         """Admit an attempt; raises TooManyAttemptsError if it is too early."""
         now = self._clock()
         key = (name, network_of(address))
-        delay = max(self._delay(key, now), self._server_delay(now))
+        while self._attempts and self._attempts[0] <= now - _MINUTE:
+            self._attempts.popleft()
+        is_busy = len(self._attempts) >= self._limits.per_minute
+        delay = max(self._delay(key, now), self._attempts[0] + _MINUTE - now if is_busy else 0)
         if delay > 0:
             raise TooManyAttemptsError(math.ceil(delay))
         self._attempts.append(now)
-        self._evict_expired(now)
+        if len(self._failures) >= _MAX_ENTRIES:
+            oldest = now - self._limits.window_seconds
+            self._failures = {other: failed for other, failed in self._failures.items() if failed.last > oldest}
         known = self._failures.get(key)
         self._failures[key] = _Failures(known.count + 1 if known else 1, now)
 
@@ -73,17 +78,6 @@ class Throttle:
             return 0
         delay = min(_FIRST_DELAY_SECONDS * 2.0 ** min(excess, 32), self._limits.window_seconds)
         return failures.last + delay - now
-
-    def _server_delay(self, now: float) -> float:
-        while self._attempts and self._attempts[0] <= now - _MINUTE:
-            self._attempts.popleft()
-        return self._attempts[0] + _MINUTE - now if len(self._attempts) >= self._limits.per_minute else 0
-
-    def _evict_expired(self, now: float) -> None:
-        if len(self._failures) < _MAX_ENTRIES:
-            return
-        oldest = now - self._limits.window_seconds
-        self._failures = {key: failures for key, failures in self._failures.items() if failures.last > oldest}
 
 
 def network_of(address: str) -> str:

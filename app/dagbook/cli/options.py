@@ -53,7 +53,7 @@ def separate(words: Sequence[str], options: Mapping[str, click.Option], *, mixed
             yield from _boolean(name, value)
         elif option is not None and not option.is_flag and equals and not name.startswith("--"):
             yield from (name, value)
-        # click's mark of an option whose value may be left out is the flag value True.
+        # With the flag value True an option needs no value, so the next word is not its value.
         elif option is not None and not option.is_flag and not equals and option.flag_value is not True:
             yield from (word, *(value for value in (next(rest, None),) if value is not None))
         else:

@@ -171,11 +171,12 @@ class _Search:
 
     async def run(self, streams: Sequence[LogStream]) -> HitPage:
         """Search the streams until there are enough hits or the time limit is reached."""
-        done = True
+        done, after = True, self._query.after
         for stream in streams:
-            if done and not self._is_before(stream):
+            is_before = after is not None and (stream.order, stream.key.stream) < (after.step, after.stream)
+            if done and not is_before:
                 done = await self._search_stream(stream)
-        is_first = self._query.after is None
+        is_first = after is None
         has_more = self._last is not None and (not done or self._count > len(self._hits))
         return HitPage(
             hits=self._hits,
@@ -184,13 +185,12 @@ class _Search:
             next=str(self._last) if has_more else None,
         )
 
-    def _is_before(self, stream: LogStream) -> bool:
-        after = self._query.after
-        return after is not None and (stream.order, stream.key.stream) < (after.step, after.stream)
-
     async def _search_stream(self, stream: LogStream) -> bool:
         """Search one stream; returns whether its end was reached."""
-        start = last_hit = self._last_searched_line(stream)
+        start, after = 0, self._query.after
+        if after is not None and (stream.order, stream.key.stream) == (after.step, after.stream):
+            start = after.line
+        last_hit = start
         async for block in blocks(self._database, stream, last_hit + 1):
             rest = block.after(last_hit)
             for span in await self._spans(rest):
@@ -199,15 +199,10 @@ class _Search:
             if self._count >= self._most:
                 return False
             if block.last > start and monotonic() > self._until:
-                self._stop_at(stream, block)
+                if len(self._hits) < self._query.limit:  # otherwise the next page continues after the last hit
+                    self._last = SearchPosition(stream.order, stream.key.stream, block.last)
                 return False
         return True
-
-    def _last_searched_line(self, stream: LogStream) -> int:
-        after = self._query.after
-        if after is None or (stream.order, stream.key.stream) != (after.step, after.stream):
-            return 0
-        return after.line
 
     async def _spans(self, block: TextBlock) -> list[Span]:
         query = self._query
@@ -222,11 +217,6 @@ class _Search:
             line = block.line + span[0] - 1
             self._hits.append(to_hit(stream, line, block, span))
             self._last = SearchPosition(stream.order, stream.key.stream, line)
-
-    def _stop_at(self, stream: LogStream, block: TextBlock) -> None:
-        """Record the last searched line, unless the page is full and the next one continues after its last hit."""
-        if len(self._hits) < self._query.limit:
-            self._last = SearchPosition(stream.order, stream.key.stream, block.last)
 
 
 async def blocks(database: Database, stream: LogStream, line: int) -> AsyncIterator[TextBlock]:

@@ -37,13 +37,10 @@ def split_lines(text: str) -> list[str]:
 def compile_expression(text: str) -> re.Pattern[str]:
     """Compile a case-insensitive expression; raises ValueError with the reason."""
     try:
-        return re.compile(_CLASS.sub(_class_members, text), re.IGNORECASE)
+        expanded = _CLASS.sub(lambda found: _CLASSES.get(found[1], found[0]), text)
+        return re.compile(expanded, re.IGNORECASE)
     except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(str(error)) from error
-
-
-def _class_members(found: re.Match[str]) -> str:
-    return _CLASSES.get(found[1], found[0])
 
 
 def matching_lines(expression: re.Pattern[str], text: str) -> list[int]:

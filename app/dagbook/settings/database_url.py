@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from dagbook.settings.types import Displayed, Raw, SettingType, absolute, text_of
 
@@ -25,7 +25,10 @@ def read(raw: Raw, folder: Path) -> str:
     if not isinstance(raw, str):
         raise ValueError(f"a list is given where one address belongs; {_FORMS}")  # noqa: TRY004 - one error for all
     if raw.startswith(_SQLITE):
-        return _sqlite(raw.removeprefix(_SQLITE), folder)
+        path = raw.removeprefix(_SQLITE)
+        if not path or path.startswith(":memory:") or path.endswith("/") or re.search(r"[?\0]", path):
+            raise ValueError(f"is not a file that keeps anything; write {_SQLITE}PATH, without options")
+        return f"{_SQLITE}{absolute(folder, path)}"
     if raw.startswith(_POSTGRESQL):
         return _postgresql(raw, folder)
     if re.match(r"(sqlite|postgres(ql)?)\+\w+:", raw):
@@ -33,16 +36,14 @@ def read(raw: Raw, folder: Path) -> str:
     raise ValueError(f"is not the address of a database that Dagbook knows; {_FORMS}")
 
 
-def _sqlite(path: str, folder: Path) -> str:
-    if not path or path.startswith(":memory:") or path.endswith("/") or re.search(r"[?\0]", path):
-        raise ValueError(f"is not a file that keeps anything; write {_SQLITE}PATH, without options")
-    return f"{_SQLITE}{absolute(folder, path)}"
-
-
 def _postgresql(url: str, folder: Path) -> str:
     parts = urlsplit(url)
+    try:
+        is_port_valid = parts.port != 0
+    except ValueError:
+        is_port_valid = False
     # After a raw # / ? or @ the rest of a password would not be parsed as password, and not hidden.
-    if parts.fragment or "@" in parts.path or "@" in parts.query or not _has_port_or_none(parts):
+    if parts.fragment or "@" in parts.path or "@" in parts.query or not is_port_valid:
         raise ValueError(f"cannot be taken apart; a special character of a password is written as %XX; {_FORMS}")
     options = parse_qsl(parts.query, keep_blank_values=True)
     check_options(dict(options))
@@ -64,13 +65,6 @@ def check_options(options: Mapping[str, object]) -> None:
         raise ValueError(f"has the sslmode {mode!r}, which is not known; write one of {', '.join(SSL_MODES)}")
     if options.get("sslrootcert") == "":
         raise ValueError("has an empty sslrootcert; write the path of a file in PEM, or leave it out")
-
-
-def _has_port_or_none(parts: SplitResult) -> bool:
-    try:
-        return parts.port != 0
-    except ValueError:
-        return False
 
 
 def hide(url: object) -> Displayed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -49,7 +50,10 @@ ENCODING = SettingType(name="encoding", read=_read)
 
 def system_zone(environ: Mapping[str, str]) -> str:
     """Return the machine's zone: from the TZ variable, else from /etc, else UTC."""
-    return next((name for name in _candidates(environ) if _is_known(name)), "UTC")
+    for name in _candidates(environ):
+        with contextlib.suppress(ValueError, OSError, ZoneInfoNotFoundError):  # unknown on this machine
+            return ZoneInfo(name).key
+    return "UTC"
 
 
 def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
@@ -58,10 +62,3 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
     timezone = Path("/etc/timezone")
     if timezone.is_file():
         yield timezone.read_text(encoding="utf-8", errors="replace").strip()
-
-
-def _is_known(name: str) -> bool:
-    try:
-        return bool(ZoneInfo(name))
-    except (ValueError, OSError, ZoneInfoNotFoundError):
-        return False

@@ -100,20 +100,15 @@ def read(argv_flags: Mapping[str, str], environ: Mapping[str, str], home_default
     flags = {name: text for name, text in argv_flags.items() if name != "config"}
     direct = from_environment(environ, here) | from_flags(flags, here)
     config = argv_flags.get("config") or environ.get("DAGBOOK_CONFIG")
-    given = _from_settings_file(config, _home(direct, home_default), environ) | direct
+    usual_file = _home(direct, home_default) / FILE_NAME
+    file = Path(config).expanduser() if config else usual_file
+    given = (from_file(file, environ) if config or file.exists() else {}) | direct
     home = _home(given, home_default)
     values: dict[str, Any] = {
         setting.name: _parse(setting, given.get(setting.name) or _default(setting, home, environ)) for setting in TABLE
     }
     origins = {setting.name: given[setting.name].origin if setting.name in given else "default" for setting in TABLE}
     return Settings(**values, origins=origins)
-
-
-def _from_settings_file(config: str | None, home: Path, environ: Mapping[str, str]) -> dict[str, Given]:
-    if config:
-        return from_file(Path(config).expanduser(), environ)
-    usual = home / FILE_NAME
-    return from_file(usual, environ) if usual.exists() else {}
 
 
 def _home(given: Mapping[str, Given], home_default: Path) -> Path:

@@ -41,7 +41,7 @@ def from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, Give
         if not variable.startswith(PREFIX) or variable.startswith(TEST_PREFIX) or variable in OTHER_VARIABLES:
             continue
         if variable not in _BY_VARIABLE:
-            raise SettingsError(variable, "environment", _unknown_variable(variable))
+            raise SettingsError(variable, "environment", _unknown(variable, [*_BY_VARIABLE, *OTHER_VARIABLES], PREFIX))
         if raw:
             given[_BY_VARIABLE[variable].name] = Given(raw, variable, folder)
     return given
@@ -54,26 +54,19 @@ def from_file(path: Path, environ: Mapping[str, str]) -> dict[str, Given]:
         origin = f"{path}:{key.start_mark.line + 1}"
         name = str(key.value)
         if name not in _BY_NAME:
-            raise SettingsError(name, origin, _unknown(_closest(name, _BY_NAME)))
+            raise SettingsError(name, origin, _unknown(name, _BY_NAME))
         if name in given:
             raise SettingsError(name, origin, f"is there already, at {given[name].origin}; keep one")
         given[name] = Given(_read_node(value, name, origin, environ), origin, path.absolute().parent)
     return given
 
 
-def _unknown_variable(variable: str) -> str:
+def _unknown(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Describe the problem of an unknown name; ``prefix`` is common to all names."""
     # Compared without the common prefix, which would make any two similar.
-    others = (name.removeprefix(PREFIX) for name in [*_BY_VARIABLE, *OTHER_VARIABLES])
-    close = _closest(variable.removeprefix(PREFIX), others)
-    return _unknown(close and PREFIX + close)
-
-
-def _closest(name: str, known: Iterable[str]) -> str:
-    return next(iter(difflib.get_close_matches(name, known, n=1)), "")
-
-
-def _unknown(close: str) -> str:
-    hint = f"did you mean {close}?" if close else "`dagbook config --help` lists them all"
+    others = [other.removeprefix(prefix) for other in known]
+    close = difflib.get_close_matches(name.removeprefix(prefix), others, n=1)
+    hint = f"did you mean {prefix}{close[0]}?" if close else "`dagbook config --help` lists them all"
     return f"is not a setting; {hint}"
 
 
@@ -129,10 +122,7 @@ def _read_scalar(node: yaml.Node, name: str, origin: str, environ: Mapping[str, 
         raise SettingsError(name, origin, "is nested; write one value or a list of values")
     if node.tag == "tag:yaml.org,2002:null":
         raise SettingsError(name, origin, "has no value; write one, or take the line out")
-    return _expand(node.value, name, origin, environ)
-
-
-def _expand(text: str, name: str, origin: str, environ: Mapping[str, str]) -> str:
+    text: str = node.value
     for variable in _REFERENCE.findall(text):
         if variable not in environ:
             raise SettingsError(name, origin, f"uses ${{{variable}}}, which is not set; set it in the environment")

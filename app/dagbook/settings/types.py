@@ -47,24 +47,12 @@ def text_of(raw: Raw) -> str:
     raise ValueError("a list is given where one value belongs")
 
 
-def _text(raw: Raw, _folder: Path) -> str:
-    return text_of(raw)
-
-
 def absolute(folder: Path, text: str) -> Path:
     """Make a path absolute: ``~`` is the user's home, a relative path starts from the folder."""
     try:
         return (folder / Path(text).expanduser()).absolute()
     except RuntimeError:
         raise ValueError(f"the home directory in {text!r} is not known here; write an absolute path") from None
-
-
-def _file(raw: Raw, folder: Path) -> Path | None:
-    return _path(raw, folder) if text_of(raw) else None
-
-
-def _display_file(path: Path | None) -> Displayed:
-    return str(path or "")
 
 
 def _path(raw: Raw, folder: Path) -> Path:
@@ -101,11 +89,16 @@ def _items(raw: Raw) -> list[str]:
     return [stripped for item in items if (stripped := item.strip())]
 
 
-def _host_names(raw: Raw, _folder: Path) -> tuple[str, ...]:
-    for item in _items(raw):
-        if not _HOST_NAME.fullmatch(item):
-            raise ValueError(f"{item!r} is not a host name; write names without scheme, port or wildcard")
-    return tuple(item.lower() for item in _items(raw))
+def _names(pattern: re.Pattern[str], problem: str) -> Callable[[Raw, Path], tuple[str, ...]]:
+    """Make a reader of lists of names, for which upper and lower case are the same."""
+
+    def read(raw: Raw, _folder: Path) -> tuple[str, ...]:
+        for item in _items(raw):
+            if not pattern.fullmatch(item):
+                raise ValueError(f"{item!r} {problem}")
+        return tuple(item.lower() for item in _items(raw))
+
+    return read
 
 
 def _networks(raw: Raw, _folder: Path) -> tuple[Network, ...]:
@@ -122,13 +115,6 @@ def _display_networks(networks: tuple[Network, ...]) -> list[str]:
     return [str(one.network_address) if one.num_addresses == 1 else str(one) for one in networks]
 
 
-def _origins(raw: Raw, _folder: Path) -> tuple[str, ...]:
-    for item in _items(raw):
-        if not _ORIGIN.fullmatch(item):
-            raise ValueError(f"{item!r} is not an origin; write https://host or https://host:port, each by name")
-    return tuple(item.lower() for item in _items(raw))
-
-
 def _limits(raw: Raw, _folder: Path) -> dict[str, int]:
     found: dict[str, int] = {}
     for item in _items(raw):
@@ -139,14 +125,6 @@ def _limits(raw: Raw, _folder: Path) -> dict[str, int]:
             raise ValueError(f"{name!r} is there twice; keep one")
         found[name] = int(number)
     return found
-
-
-def _display_limits(limits: dict[str, int]) -> list[str]:
-    return [f"{name}={number}" for name, number in limits.items()]
-
-
-def _words(raw: Raw, _folder: Path) -> tuple[str, ...]:
-    return tuple(_items(raw))
 
 
 def _url(raw: Raw, _folder: Path) -> str:
@@ -230,19 +208,36 @@ def _key(raw: Raw, folder: Path) -> Hidden:
     return Hidden(text)
 
 
-TEXT = SettingType(name="text", read=_text)
+TEXT = SettingType(name="text", read=lambda raw, _folder: text_of(raw))
 PATH = SettingType(name="path", read=_path)
-FILE = SettingType(name="file", read=_file, display=_display_file)
+FILE = SettingType(
+    name="file",
+    read=lambda raw, folder: _path(raw, folder) if text_of(raw) else None,
+    display=lambda path: str(path or ""),
+)
 HOST = SettingType(name="host name or address", read=_host)
 BASE_PATH = SettingType(name="path prefix", read=_base_path)
 ZONE = SettingType(name="IANA time zone", read=_zone)
-HOST_NAMES = SettingType(name="list of host names", read=_host_names, display=list)
+HOST_NAMES = SettingType(
+    name="list of host names",
+    read=_names(_HOST_NAME, "is not a host name; write names without scheme, port or wildcard"),
+    display=list,
+)
 NETWORKS = SettingType(name="list of addresses and networks", read=_networks, display=_display_networks)
-ORIGINS = SettingType(name="list of origins", read=_origins, display=list)
-WORDS = SettingType(name="list", read=_words, display=list)
+ORIGINS = SettingType(
+    name="list of origins",
+    read=_names(_ORIGIN, "is not an origin; write https://host or https://host:port, each by name"),
+    display=list,
+)
+WORDS = SettingType(name="list", read=lambda raw, _folder: tuple(_items(raw)), display=list)
 URL = SettingType(name="URL", read=_url)
 SECRET = SettingType(name="secret", read=_secret, display=_hide, is_secret=True)
 TRUTH = SettingType(name="true or false", read=_truth, display=bool, is_switch=True)
 KEY = SettingType(name=f"key, {_MIN_KEY_LENGTH} characters or more", read=_key, display=_hide, is_secret=True)
-QUEUES = SettingType(name="list of queues and their limits", read=_limits, map=True, display=_display_limits)
+QUEUES = SettingType(
+    name="list of queues and their limits",
+    read=_limits,
+    map=True,
+    display=lambda limits: [f"{name}={number}" for name, number in limits.items()],
+)
 SECONDS = SettingType(name="seconds", read=_seconds, display=_without_fraction)

@@ -48,23 +48,23 @@ class TextFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        return _masked(" ".join(f"{key}={_value(value)}" for key, value in _fields(self, record).items()))
+        parts: list[str] = []
+        for key, value in _fields(self, record).items():
+            text = str(value)
+            parts.append(f"{key}={text if _TEXT_ONLY.fullmatch(text) else json.dumps(text, ensure_ascii=False)}")
+        return _masked(" ".join(parts))
 
 
 def configure(log_format: str, level: str, stream: TextIO | None = None) -> None:
     """Write log records from ``level`` up to stderr or another stream, as ``text`` or ``json``."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
-    _reduce_record()
+    # Do not collect attributes that no line shows: they are half the cost of a record (Python's logging HOWTO).
+    logging._srcfile = None  # noqa: SLF001 - the switch that the HOWTO names
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-
-
-def _reduce_record() -> None:
-    """Do not collect attributes that no line shows: they are half the cost of a record (Python's logging HOWTO)."""
-    logging._srcfile = None  # noqa: SLF001 - the switch that the HOWTO names
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def _masked(line: str) -> str:
@@ -87,8 +87,3 @@ def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str
     if record.stack_info:
         fields["stack"] = formatter.formatStack(record.stack_info)
     return fields
-
-
-def _value(value: object) -> str:
-    text = str(value)
-    return text if _TEXT_ONLY.fullmatch(text) else json.dumps(text, ensure_ascii=False)
