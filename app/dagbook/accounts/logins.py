@@ -50,9 +50,8 @@ class Logins:
         if not await self._verify(username, password, user, address) or user is None:
             _log.warning("a login as %r from %s has failed", username, address)
             audit_action = user_action(Action.LOGIN_FAILURE, username)
-            await self._refusals.record(
-                _actor("login", address), msgspec.structs.replace(audit_action, outcome="failed")
-            )
+            actor = Actor(via="login", address=address)
+            await self._refusals.record(actor, msgspec.structs.replace(audit_action, outcome="failed"))
             raise UnauthorizedError("user name or password is wrong")
         await self._record_login(user, password, address)
         return self._issue_token(user)
@@ -67,7 +66,7 @@ class Logins:
     async def _record_login(self, user: UserRow, password: str, address: str) -> None:
         before = user.password_hash
         after = await self._hasher.hash(password) if self._hasher.is_outdated(before) else before
-        actor = _actor("login", address, user.username, user.id)
+        actor = Actor(via="login", actor=user.username, user_id=user.id, address=address)
         entry = actor.entry(user_action(Action.LOGIN_SUCCESS, user.username), self._now())
 
         def work(connection: WriteConnection) -> None:
@@ -134,7 +133,3 @@ class Logins:
         if user is None:
             raise UnauthorizedError("this user was removed")
         return user
-
-
-def _actor(via: str, address: str, actor: str | None = None, user_id: str | None = None) -> Actor:
-    return Actor(via=via, actor=actor, user_id=user_id, address=address)

@@ -144,11 +144,12 @@ class Oidc:
     async def _request_tokens(self, code: str) -> dict[str, Any]:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._client.redirect_uri}
         methods = self._provider.token_endpoint_auth_methods_supported
+        auth = None
         if "client_secret_basic" in methods or "client_secret_post" not in methods:
-            return await _post(self._provider.token_endpoint, form, (self._client.id, self._client.secret))
-        return await _post(
-            self._provider.token_endpoint, {**form, "client_id": self._client.id, "client_secret": self._client.secret}
-        )
+            auth = (self._client.id, self._client.secret)
+        else:
+            form |= {"client_id": self._client.id, "client_secret": self._client.secret}
+        return await _ask("POST", self._provider.token_endpoint, data=form, auth=auth)
 
     async def _userinfo(self, tokens: dict[str, Any], claims: Claims) -> Claims:
         if self._provider.userinfo_endpoint is None:
@@ -221,10 +222,6 @@ class OidcAuthenticator:
 async def _get(url: str, bearer: str = "") -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
     return await _ask("GET", url, headers=headers)
-
-
-async def _post(url: str, form: dict[str, str], auth: tuple[str, str] | None = None) -> dict[str, Any]:
-    return await _ask("POST", url, data=form, auth=auth)
 
 
 async def _ask(method: str, url: str, **values: Any) -> dict[str, Any]:

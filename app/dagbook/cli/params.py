@@ -20,12 +20,10 @@ _PARTS = re.compile(r'(?:\s*(?:(?:[^\s="]+=)?"(?:\\"|[^"\\]|\\(?!"))*"|[^\s"]+)(
 
 def params_text(params: str, words: Sequence[str]) -> str:
     """Return the parameter text of the words after ``--``; without any, that of ``--params``."""
-    if words and params:
+    if not words:
+        return params
+    if params:
         notice("--params is ignored: parameters are also given after --")
-    return _join(words) if words else params
-
-
-def _join(words: Sequence[str]) -> str:
     pairs: list[Pair] = []
     for word in words:
         pairs += _read_word(word, len(pairs) + 1)

@@ -37,13 +37,17 @@ def stop(*, what: str, run_id: str, given: str) -> None:
 async def _stop(settings: Settings, name: str, run_id: str) -> None:
     async with open_api(settings, "stop") as api:
         name = await find_name(api, name)
-        stopping = await _stop_one(api, name, run_id) if run_id else await _stop_all(api, name)
+        requested = [run_id] if run_id else await find_running(api, name)
+        if not requested:
+            click.echo(f"DAG {name} has no running run")
+        stopping = [one for one in requested if await _stop_one(api, name, one)]
         for one in stopping if not api.transport.is_server else ():
             status = await wait_finished(api.client, run_path(name, one))
             click.echo(f"run {one} of DAG {name} is finished: {status.label.replace('_', ' ')}")
 
 
-async def _stop_one(api: Api, name: str, run_id: str) -> list[str]:
+async def _stop_one(api: Api, name: str, run_id: str) -> bool:
+    """Request the stop of a run and print what happens; returns whether it is going to stop."""
     if not await ask_to_stop(api, name, run_id):
         status = RunStatus(body_of(await api.client.get(run_path(name, run_id)))["dagRunDetails"]["status"])
         if not status.is_final:
@@ -51,9 +55,9 @@ async def _stop_one(api: Api, name: str, run_id: str) -> list[str]:
                 f"run {run_id} of DAG {name} is {status.label}, not running; 'dagbook dequeue' dequeues it"
             )
         click.echo(f"run {run_id} of DAG {name} is already finished: {status.label.replace('_', ' ')}")
-        return []
+        return False
     click.echo(f"run {run_id} of DAG {name} was asked to stop")
-    return [run_id]
+    return True
 
 
 async def ask_to_stop(api: Api, name: str, run_id: str) -> bool:
@@ -63,14 +67,6 @@ async def ask_to_stop(api: Api, name: str, run_id: str) -> bool:
         return False
     body_of(answer)
     return True
-
-
-async def _stop_all(api: Api, name: str) -> list[str]:
-    running = await find_running(api, name)
-    stopping = [run_id for one in running for run_id in await _stop_one(api, name, one)]
-    if not running:
-        click.echo(f"DAG {name} has no running run")
-    return stopping
 
 
 async def find_running(api: Api, name: str) -> list[str]:

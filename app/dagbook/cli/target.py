@@ -20,19 +20,15 @@ def read_name(what: str) -> str:
     """
     file = Path(what)
     if ("/" in what or strip_suffix(what) != what) and file.is_file():
-        return _name_in(file)
+        loaded = load(read_text(file), name=file.stem, metadata_only=True)
+        if loaded.problems:
+            hint = "give the name of the DAG instead of its file, or correct the file"
+            raise click.ClickException("\n".join([*(f"{file}: {problem}" for problem in loaded.problems), hint]))
+        return loaded.definition.dag.name
     if "/" in what:
         raise click.ClickException(f"there is no file {what!r}, and no DAG can have that name")
     runs_path(what)
     return what
-
-
-def _name_in(file: Path) -> str:
-    loaded = load(read_text(file), name=file.stem, metadata_only=True)
-    if loaded.problems:
-        hint = "give the name of the DAG instead of its file, or correct the file"
-        raise click.ClickException("\n".join([*(f"{file}: {problem}" for problem in loaded.problems), hint]))
-    return loaded.definition.dag.name
 
 
 async def find_name(api: Api, name: str) -> str:

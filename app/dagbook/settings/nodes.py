@@ -52,17 +52,18 @@ def _read(raw: Raw, folder: Path) -> tuple[RemoteNode, ...]:
 def _entries(raw: Raw) -> list[dict[str, str]]:
     """Return the raw maps; a file gives each one as a JSON text, a variable all of them as one."""
     try:
-        if isinstance(raw, str):
-            return [_texts(item) for item in msgspec.json.decode(raw or "[]", type=list[dict[str, Any]])]
-        return [msgspec.json.decode(item, type=dict[str, str]) for item in raw]
+        if not isinstance(raw, str):
+            return [msgspec.json.decode(item, type=dict[str, str]) for item in raw]
+        items = msgspec.json.decode(raw or "[]", type=list[dict[str, Any]])
     except msgspec.DecodeError:
         # The raw text may be a secret, so it is not repeated.
         hidden = f"{HIDDEN} stands for what is not shown; write the secret itself, in " if raw == HIDDEN else "write "
         raise ValueError(f'{hidden}a list of maps such as [{{"name": "east", "url": "https://…/api/v2"}}]') from None
-
-
-def _texts(item: Mapping[str, Any]) -> dict[str, str]:
-    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in item.items()}
+    entries: list[dict[str, str]] = []
+    for item in items:
+        texts = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in item.items()}
+        entries.append(texts)
+    return entries
 
 
 def _node(entry: Mapping[str, str], folder: Path) -> RemoteNode:
@@ -70,21 +71,19 @@ def _node(entry: Mapping[str, str], folder: Path) -> RemoteNode:
         if key not in _KEYS:
             close = next(iter(difflib.get_close_matches(key, _KEYS, n=1)), "")
             raise ValueError(f"{key}: is no key of a node; " + (f"did you mean {close}?" if close else _one_of(_KEYS)))
-    values = {key: _value(key, text, folder) for key, text in entry.items()}
+    values: dict[str, Any] = {}
+    for key, text in entry.items():
+        reader = _READERS[key]
+        try:
+            values[key] = reader.read(text, folder) if isinstance(reader, SettingType) else reader(text)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
     for key in ("name", "url"):
         if key not in values:
             raise ValueError(f"{key}: is missing")
     node = RemoteNode(**values)
     _check_credentials(node)
     return node
-
-
-def _value(key: str, text: str, folder: Path) -> Any:
-    reader = _READERS[key]
-    try:
-        return reader(text) if not isinstance(reader, SettingType) else reader.read(text, folder)
-    except ValueError as error:
-        raise ValueError(f"{key}: {error}") from None
 
 
 def _name(text: str) -> str:

@@ -104,22 +104,20 @@ def read(argv_flags: Mapping[str, str], environ: Mapping[str, str], home_default
     file = Path(config).expanduser() if config else usual_file
     given = (from_file(file, environ) if config or file.exists() else {}) | direct
     home = _home(given, home_default)
-    values: dict[str, Any] = {
-        setting.name: _parse(setting, given.get(setting.name) or _default(setting, home, environ)) for setting in TABLE
-    }
-    origins = {setting.name: given[setting.name].origin if setting.name in given else "default" for setting in TABLE}
+    values: dict[str, Any] = {}
+    for setting in TABLE:
+        if setting.name not in given:
+            text = str(home) if setting.name == "home" else setting.default.replace(HOME, str(home))
+            detect = {SYSTEM_ZONE: system_zone, LOCALE_ENCODING: locale_encoding}.get(text)
+            given[setting.name] = Given(detect(environ) if detect else text, "default", home)
+        values[setting.name] = _parse(setting, given[setting.name])
+    origins = {setting.name: given[setting.name].origin for setting in TABLE}
     return Settings(**values, origins=origins)
 
 
 def _home(given: Mapping[str, Given], home_default: Path) -> Path:
     home = _parse(TABLE[0], given.get("home") or Given(str(home_default), "default", Path.cwd()))
     return Path(str(home))
-
-
-def _default(setting: Setting, home: Path, environ: Mapping[str, str]) -> Given:
-    text = str(home) if setting.name == "home" else setting.default.replace(HOME, str(home))
-    detect = {SYSTEM_ZONE: system_zone, LOCALE_ENCODING: locale_encoding}.get(text)
-    return Given(detect(environ) if detect else text, "default", home)
 
 
 def _parse(setting: Setting, given: Given) -> object:

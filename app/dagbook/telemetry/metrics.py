@@ -61,29 +61,21 @@ class _Collector(Collector):
         info = GaugeMetricFamily("dagu_info", "The server's version.", labels=["version", "go_version"])
         info.add_metric([values.version, platform.python_version()], 1)
         yield info
-        yield _gauge("dagu_uptime_seconds", "Seconds since the server started.", values.uptime_seconds)
-        yield _counter("dagbook_retention_removed_runs", "Runs deleted by this server.", values.removed_runs)
+        yield GaugeMetricFamily("dagu_uptime_seconds", "Seconds since the server started.", values.uptime_seconds)
+        yield CounterMetricFamily("dagbook_retention_removed_runs", "Runs deleted by this server.", values.removed_runs)
         meaning = "Bytes of logs deleted by this server."
-        yield _counter("dagbook_retention_removed_log_bytes", meaning, values.removed_log_bytes)
+        yield CounterMetricFamily("dagbook_retention_removed_log_bytes", meaning, values.removed_log_bytes)
         if values.running is not None:
-            yield _gauge("dagu_dag_runs_currently_running", "Active root runs.", values.running)
+            yield GaugeMetricFamily("dagu_dag_runs_currently_running", "Active root runs.", values.running)
         if values.queued is not None:
-            yield _gauge("dagu_dag_runs_queued_total", "Queued root runs.", values.queued)
+            yield GaugeMetricFamily("dagu_dag_runs_queued_total", "Queued root runs.", values.queued)
         if values.runs is not None:
             yield _by_status(values.runs)
         if values.dags is not None:
-            yield _gauge("dagu_dags_total", "Stored DAGs.", values.dags)
+            yield GaugeMetricFamily("dagu_dags_total", "Stored DAGs.", values.dags)
         if values.schedulers is not None:
             running = int(values.schedulers > 0)
-            yield _gauge("dagu_scheduler_running", "Whether a scheduler is active.", running)
-
-
-def _counter(name: str, meaning: str, value: float) -> Metric:
-    return CounterMetricFamily(name, meaning, value)
-
-
-def _gauge(name: str, meaning: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, meaning, value)
+            yield GaugeMetricFamily("dagu_scheduler_running", "Whether a scheduler is active.", running)
 
 
 def _by_status(runs: Mapping[str, int]) -> Metric:

@@ -52,11 +52,7 @@ def read(name: str) -> File:
     """Return a known file; raises KeyError for other names."""
     if name not in known():
         raise KeyError(name)
-    return compress(_TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream", name)
-
-
-def compress(media_type: str, name: str) -> File:
-    """Read a file and compress it."""
+    media_type = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     content = (STATIC / name).read_bytes()
     compressed = gzip.compress(content, mtime=0)
     return File(media_type, content, compressed if len(compressed) < len(content) else None)
