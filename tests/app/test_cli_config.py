@@ -188,3 +188,20 @@ def test_config_does_not_load_the_web_framework_or_the_database() -> None:
     program = "import sys; from dagbook.cli import execute; execute(['-q', 'config']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert {"litestar", "sqlalchemy", "uvicorn", "asyncio"} & set(done.stdout.split()) == set()
+
+
+@pytest.mark.parametrize(
+    ("flags", "insecure"),
+    [
+        (["--insecure", "-p=8081"], True),
+        (["-p=8081", "--insecure"], True),
+        (["--insecure", "false", "-p", "8081"], False),
+        (["--insecure=false", "-p=8081"], False),
+    ],
+    ids=["switch-first", "switch-last", "value", "equals"],
+)
+def test_a_switch_leaves_the_option_after_it_alone(
+    capsys: pytest.CaptureFixture[str], flags: list[str], insecure: bool
+) -> None:
+    rows = read_json(capsys, *flags)
+    assert (rows["insecure"]["value"], rows["port"]["value"]) == (insecure, 8081)

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime, tzinfo
 from typing import Any
 
 import click
-import httpx
 import msgspec
 
-from dagbook.cli.client import body_of, open_api
+from dagbook.cli.client import Api, body_of, print_table, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options
-from dagbook.cli.people import print_table
-from dagbook.cli.server_transport import Mode
 from dagbook.db.database import Database
 from dagbook.db.migrations.upgrade import require_head
 from dagbook.maintenance.audit.audit_verification import KnownSeal, Verified, verify
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.settings import Settings
-from dagbook.telemetry.logging import configure
 
-Work = Callable[[httpx.AsyncClient], Awaitable[None]]
 _HASH_DIGITS = 64
 _HEAD = ("ENTRY", "TIME", "ACTOR", "VIA", "ACTION", "OBJECT", "OUTCOME")
 
@@ -77,15 +71,15 @@ def list_entries(*, as_json: bool, name: str | None, request_id: str | None, **g
     filters = {**given, **times, "object": name, "requestId": request_id}
     query = {key: value for key, value in filters.items() if value is not None}
 
-    async def work(client: httpx.AsyncClient) -> None:
-        entries = body_of(await client.get("/audit", params=query))["entries"]
+    async def work(api: Api) -> None:
+        entries = body_of(await api.client.get("/audit", params=query))["entries"]
         if not as_json:
             print_table(_HEAD, [_row(entry) for entry in entries])
             return
         for entry in entries:
             click.echo(msgspec.json.encode(entry).decode())
 
-    _use_api(settings, work)
+    use_api("audit", work)
 
 
 @audit.command("verify", cls=GlobalOptions)
@@ -130,8 +124,8 @@ def prune(*, before: datetime, yes: bool) -> None:
     settings = current_settings()
     body = {"before": _text(before, settings.tz), "dryRun": not yes}
 
-    async def work(client: httpx.AsyncClient) -> None:
-        answer = body_of(await client.post("/audit/prune", json=body))
+    async def work(api: Api) -> None:
+        answer = body_of(await api.client.post("/audit/prune", json=body))
         count, last = answer["entries"], answer["upTo"]
         if not count:
             click.echo("no entries are that old")
@@ -140,16 +134,7 @@ def prune(*, before: datetime, yes: bool) -> None:
         else:
             click.echo(f"{count} entries would be deleted, up to entry {last}; --yes deletes them permanently")
 
-    _use_api(settings, work)
-
-
-def _use_api(settings: Settings, work: Work) -> None:
-    async def call() -> None:
-        async with open_api(settings, "audit", Mode.READ) as api:
-            await work(api.client)
-
-    configure(settings.log_format, "warning")
-    asyncio.run(call())
+    use_api("audit", work)
 
 
 def _text(instant: datetime | None, zone: tzinfo) -> str | None:

@@ -9,11 +9,10 @@ from typing import Any
 import click
 import uvloop
 
-from dagbook.cli.client import Api, body_of, open_api
-from dagbook.cli.doctor import format_bytes
+from dagbook.cli.client import Api, body_of, open_api, print_table
+from dagbook.cli.db import format_bytes
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options
-from dagbook.cli.people import print_table
 from dagbook.cli.server_transport import Mode
 from dagbook.settings import Settings
 from dagbook.telemetry.logging import configure

@@ -1,18 +1,25 @@
-"""API client of commands; requests go to the process that has the database open, which may be this one."""
+"""API client of commands, and tables of its answers.
+
+Requests go to the process that has the database open, which may be this one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import click
 import httpx
 
+from dagbook.cli.options import current_settings
 from dagbook.cli.server_transport import BASE, Mode, ServerLost, ServerTransport
 from dagbook.identifiers import API_PATH, is_name, shorten
 from dagbook.settings import Settings
+from dagbook.telemetry.logging import configure
 
 _LIMIT_SECONDS = 30
 
@@ -67,3 +74,41 @@ def body_of(answer: httpx.Response) -> Any:
     if not answer.is_success:
         raise click.ClickException(answer.json()["message"])
     return answer.json() if answer.content else None
+
+
+T = TypeVar("T")
+
+
+def use_api(command: str, work: Callable[[Api], Awaitable[T]], mode: Mode = Mode.READ) -> T:
+    """Run work with the API of the running server, or of this process when there is none; returns what it returns."""
+    settings = current_settings()
+    configure(settings.log_format, "warning")
+
+    async def call() -> T:
+        async with open_api(settings, command, mode) as api:
+            return await work(api)
+
+    return asyncio.run(call())
+
+
+async def find_user(client: httpx.AsyncClient, name: str) -> dict[str, Any]:
+    """Return a user by name; raises ClickException when there is none."""
+    for user in body_of(await client.get("/users"))["users"]:
+        if user["username"] == name:
+            found: dict[str, Any] = user
+            return found
+    raise click.ClickException(f"there is no user named {name!r}; `dagbook users list` shows them")
+
+
+def ask_password() -> str:
+    """Prompt twice in a terminal; otherwise read one line of standard input."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import click
 import httpx
 
-from dagbook.cli.client import body_of, open_api
+from dagbook.cli.client import Api, body_of, print_table, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
-from dagbook.cli.options import GlobalOptions, current_settings, settings_options
-from dagbook.cli.people import print_table
-from dagbook.cli.server_transport import Mode
+from dagbook.cli.options import GlobalOptions, settings_options
 from dagbook.definitions.settings import CATCHUPS
 from dagbook.identifiers import is_name, shorten, strip_suffix
 from dagbook.spec.time.duration import duration_seconds
-from dagbook.telemetry.logging import configure
 
-Work = Callable[[httpx.AsyncClient], Awaitable[int]]
 _number = click.IntRange(min=1)
 
 
@@ -43,8 +37,8 @@ def dag() -> None:
 def history(*, name: str, limit: int) -> int:
     """Print the revisions of the DAG NAME, newest first: number, time, author and note."""
 
-    async def work(client: httpx.AsyncClient) -> int:
-        found = body_of(await client.get(_path(name), params={"perPage": limit}))["revisions"]
+    async def work(api: Api) -> int:
+        found = body_of(await api.client.get(_path(name), params={"perPage": limit}))["revisions"]
         rows: list[tuple[str, ...]] = []
         for revision in found:
             note = " ".join(revision.get("note", "").split())
@@ -54,7 +48,7 @@ def history(*, name: str, limit: int) -> int:
         print_table(("NUMBER", "SAVED", "AUTHOR", "NOTE"), rows)
         return 0
 
-    return _use_dags_api(work)
+    return use_api("dag", work)
 
 
 @dag.command(cls=GlobalOptions)
@@ -65,16 +59,16 @@ def history(*, name: str, limit: int) -> int:
 def show(*, name: str, number: int | None) -> int:
     """Print the text of revision NUMBER of the DAG NAME as it was saved, by default the newest."""
 
-    async def work(client: httpx.AsyncClient) -> int:
-        chosen = number or await _newest(client, name)
-        revision = body_of(await client.get(f"{_path(name)}/{chosen}"))
+    async def work(api: Api) -> int:
+        chosen = number or await _newest(api.client, name)
+        revision = body_of(await api.client.get(f"{_path(name)}/{chosen}"))
         if "spec" not in revision:
             redacted = f"was redacted at {revision['redactedAt']} by {revision['redactedBy']}"
             raise click.ClickException(f"revision {chosen} {redacted}: its text is deleted")
         click.echo(revision["spec"], nl=False)
         return 0
 
-    return _use_dags_api(work)
+    return use_api("dag", work)
 
 
 @dag.command(cls=GlobalOptions)
@@ -89,17 +83,17 @@ def diff(*, name: str, old: int | None, new: int | None) -> int:
     TO is by default the newest revision, FROM the one before TO.
     """
 
-    async def work(client: httpx.AsyncClient) -> int:
-        last = new or await _newest(client, name)
+    async def work(api: Api) -> int:
+        last = new or await _newest(api.client, name)
         first = old or last - 1
         if not first:
             raise click.ClickException(f"the DAG {shorten(name)} has one revision, so there is nothing to compare")
         click.echo(
-            body_of(await client.get(f"{_path(name)}/diff", params={"from": first, "to": last}))["diff"], nl=False
+            body_of(await api.client.get(f"{_path(name)}/diff", params={"from": first, "to": last}))["diff"], nl=False
         )
         return 0
 
-    return _use_dags_api(work)
+    return use_api("dag", work)
 
 
 @dag.command(cls=GlobalOptions)
@@ -111,8 +105,8 @@ def diff(*, name: str, old: int | None, new: int | None) -> int:
 def restore(*, name: str, number: int, note: str) -> int:
     """Save the text of revision NUMBER of the DAG NAME again, as the newest revision."""
 
-    async def work(client: httpx.AsyncClient) -> int:
-        answer = body_of(await client.post(f"{_path(name)}/{number}/restore", json={"note": note}))
+    async def work(api: Api) -> int:
+        answer = body_of(await api.client.post(f"{_path(name)}/{number}/restore", json={"note": note}))
         for problem in answer["errors"]:
             click.echo(problem, err=True)
         if answer["errors"]:
@@ -120,7 +114,7 @@ def restore(*, name: str, number: int, note: str) -> int:
         click.echo(f"the DAG {name} has the text of revision {number} again, as revision {answer['revision']}")
         return 0
 
-    return _use_dags_api(work)
+    return use_api("dag", work)
 
 
 @dag.command(cls=GlobalOptions)
@@ -137,16 +131,16 @@ def settings(*, name: str, catchup: str | None, window: str | None) -> int:
         raise click.ClickException(f"--catchup-window: {shorten(window)} is not a duration such as 30m, 6h or 48h")
     changed = {"catchup": catchup, "catchupWindowSec": None if seconds is None else int(seconds)}
 
-    async def work(client: httpx.AsyncClient) -> int:
-        found = body_of(await client.get(path))
+    async def work(api: Api) -> int:
+        found = body_of(await api.client.get(path))
         given = {key: value for key, value in changed.items() if value is not None}
         if given:
             current = {key: found[key] for key in changed}
-            found = body_of(await client.put(path, json=current | given))
+            found = body_of(await api.client.put(path, json=current | given))
         click.echo(_saved_text(found))
         return 0
 
-    return _use_dags_api(work)
+    return use_api("dag", work)
 
 
 def _saved_text(found: dict[str, Any]) -> str:
@@ -155,17 +149,6 @@ def _saved_text(found: dict[str, Any]) -> str:
     ago = timedelta(seconds=found["catchupWindowSec"])
     most = 1 if found["catchup"] == "latest" else found["catchupMostStarts"]
     return f"catchup: {found['catchup']} (at most {most:,}, missed at most {ago} ago)"
-
-
-def _use_dags_api(work: Work) -> int:
-    settings = current_settings()
-    configure(settings.log_format, "warning")
-
-    async def call() -> int:
-        async with open_api(settings, "dag", Mode.READ) as api:
-            return await work(api.client)
-
-    return asyncio.run(call())
 
 
 async def _newest(client: httpx.AsyncClient, name: str) -> int:

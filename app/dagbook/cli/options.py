@@ -1,21 +1,25 @@
-"""Options shared by several commands, and the settings that they give."""
+"""Options and parameters of several commands, the settings that they give, and options of Dagu without effect."""
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
+import msgspec
 from click.shell_completion import CompletionItem
 
-from dagbook.cli.foreign import global_ignored_options, notice
 from dagbook.settings import TABLE, Settings, read
 from dagbook.settings.dagu import find_ignored
 from dagbook.settings.definitions import FILE_NAME, Setting
+from dagbook.spec.model import Pair
+from dagbook.spec.params.param_text import tokenise
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _SHORT_FLAGS = {"host": "-s", "port": "-p"}
@@ -42,8 +46,9 @@ def separate(words: Sequence[str], options: Mapping[str, click.Option], *, mixed
 
     Without ``mixed``, options end at the first word that is not one.
     """
-    rest = iter(words)
-    for word in rest:
+    rest = deque(words)
+    while rest:
+        word = rest.popleft()
         if word == "--" or not (mixed or word.startswith("-")):
             yield from (word, *rest)
             return
@@ -53,11 +58,17 @@ def separate(words: Sequence[str], options: Mapping[str, click.Option], *, mixed
             yield from _boolean(name, value)
         elif option is not None and not option.is_flag and equals and not name.startswith("--"):
             yield from (name, value)
-        # With the flag value True an option needs no value, so the next word is not its value.
-        elif option is not None and not option.is_flag and not equals and option.flag_value is not True:
-            yield from (word, *(value for value in (next(rest, None),) if value is not None))
         else:
             yield word
+            if option is not None and not equals and rest and _takes_next(option, rest[0]):
+                yield rest.popleft()
+
+
+def _takes_next(option: click.Option, word: str) -> bool:
+    """Whether click reads the next word as the option's value: a switch needs none, but takes one as `--tls false`."""
+    if option.is_flag or option.flag_value is True:
+        return False
+    return not (option.flag_value == "true" and word.startswith("-"))
 
 
 def _find_option(name: str, options: Mapping[str, click.Option]) -> click.Option | None:
@@ -161,3 +172,101 @@ class _NullStream(io.TextIOBase):
 def _quiet(context: click.Context, _parameter: click.Parameter, quiet: bool) -> None:
     if quiet and not context.resilient_parsing:  # a shell that completes the line reads the output
         sys.stdout = sys.stderr = _NullStream()
+
+
+# A name contains no quote: in JSON an equals sign may stand inside a string.
+_NAMED = re.compile(r'\s*([^\s="]+)=')
+# Parts separated by blanks; a part that contains blanks is quoted.
+_PARTS = re.compile(r'(?:\s*(?:(?:[^\s="]+=)?"(?:\\"|[^"\\]|\\(?!"))*"|[^\s"]+)(?=\s|$))+\s*')
+
+
+def params_text(params: str, words: Sequence[str]) -> str:
+    """Return the parameter text of the words after ``--``; without any, that of ``--params``."""
+    if not words:
+        return params
+    if params:
+        notice("--params is ignored: parameters are also given after --")
+    pairs: list[Pair] = []
+    for word in words:
+        pairs += _read_word(word, len(pairs) + 1)
+    # As JSON, because NAME="value" cannot express a backslash before a quote.
+    members = [pair.value if pair.name == str(at) else {pair.name: pair.value} for at, pair in enumerate(pairs, 1)]
+    try:
+        return msgspec.json.encode(members).decode()
+    except UnicodeEncodeError as error:
+        raise click.UsageError("A parameter is not UTF-8 text.") from error
+
+
+def _read_word(word: str, number: int) -> Iterable[Pair]:
+    """Parse a word as a parameter text, except ``NAME=a value``, whose quotes the shell has removed."""
+    pairs = tokenise(word, start=number)
+    named = _NAMED.match(word)
+    if named is None:
+        return pairs
+    names = sum(pair.name != str(at) for at, pair in enumerate(pairs, number))
+    is_text = names > 1 or word.startswith('"', named.end())
+    return pairs if is_text and _PARTS.fullmatch(word) else [Pair(named[1], word[named.end() :])]
+
+
+_NO_COORDINATOR = "servers and workers meet in the database, and there is no coordinator"
+_NO_PEERS = "servers and workers meet in the database; TLS is configured in database_url"
+
+
+class IgnoredOption(NamedTuple):
+    """An option of Dagu, the explanation for its notice, and whether it takes a value."""
+
+    names: tuple[str, ...]
+    instead: str
+    is_flag: bool = False
+
+    @property
+    def declarations(self) -> list[str]:
+        """Parameter declarations for click: the option names, and a unique name for the value."""
+        return [*self.names, "ignored_" + self.names[-1].strip("-").replace(".", "_").replace("-", "_")]
+
+
+EVERYWHERE = (
+    IgnoredOption(("--dagu-home",), "Dagbook's folder is set with --home"),
+    IgnoredOption(("--cpu-profile",), "there is no profile to write", is_flag=True),
+)
+PEER = (
+    *(IgnoredOption((f"--peer.{name}",), _NO_PEERS) for name in ("cert-file", "key-file", "client-ca-file")),
+    *(IgnoredOption((f"--peer.{name}",), _NO_PEERS, is_flag=True) for name in ("insecure", "skip-tls-verify")),
+)
+COORDINATOR = (
+    IgnoredOption(("-H", "--coordinator.host"), _NO_COORDINATOR),
+    IgnoredOption(("-P", "--coordinator.port"), _NO_COORDINATOR),
+    IgnoredOption(("-A", "--coordinator.advertise"), _NO_COORDINATOR),
+)
+DAGS = (IgnoredOption(("-d", "--dags"), "DAGs are stored in the database, and no folder is read"),)
+WORKER_ID = (IgnoredOption(("--worker-id",), "Dagbook knows which server or worker executes a run"),)
+PARAMS = (IgnoredOption(("-p", "--params"), "a queued run has its parameters already"),)
+
+
+def ignored_options(*ignored: IgnoredOption) -> Callable[[_Decorated], _Decorated]:
+    """Let a command accept options of Dagu that have no effect."""
+
+    def decorate(function: _Decorated) -> _Decorated:
+        for one in ignored:
+            function = click.option(*one.declarations, **_attributes(one))(function)
+        return function
+
+    return decorate
+
+
+def global_ignored_options() -> list[click.Parameter]:
+    """Return the ignored options that every command of Dagu takes."""
+    return [click.Option(one.declarations, **_attributes(one)) for one in EVERYWHERE]
+
+
+def notice(text: str) -> None:
+    """Print a notice on stderr; ``--quiet`` silences it."""
+    click.echo(f"Notice: {text}", err=True)
+
+
+def _attributes(ignored: IgnoredOption) -> dict[str, Any]:
+    def callback(context: click.Context, parameter: click.Parameter, value: object) -> None:
+        if value not in (None, False) and not context.resilient_parsing:
+            notice(f"{parameter.opts[-1]} is ignored: {ignored.instead}")
+
+    return {"is_flag": ignored.is_flag, "hidden": True, "expose_value": False, "callback": callback}

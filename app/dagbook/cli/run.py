@@ -17,9 +17,16 @@ from dagbook.auth.roles import Requires, refusal
 from dagbook.cli.client import Api, body_of, open_api, run_path
 from dagbook.cli.definitions import read_text
 from dagbook.cli.failures import friendly_errors
-from dagbook.cli.foreign import WORKER_ID, ignored_options
-from dagbook.cli.options import GlobalOptions, complete_files, current_settings, settings_options, warn_about_unused
-from dagbook.cli.params import params_text
+from dagbook.cli.options import (
+    WORKER_ID,
+    GlobalOptions,
+    complete_files,
+    current_settings,
+    ignored_options,
+    params_text,
+    settings_options,
+    warn_about_unused,
+)
 from dagbook.cli.progress import watch
 from dagbook.errors import AppError, NotFoundError
 from dagbook.identifiers import is_name, new_run_id, strip_suffix

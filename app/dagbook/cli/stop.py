@@ -1,17 +1,28 @@
-"""``dagbook stop``: stop requests for one run, or for all runs of a DAG."""
+"""``dagbook stop``, ``restart`` and ``retry``: runs that exist stopped, started anew or retried."""
 
 from __future__ import annotations
+
+import asyncio
+from typing import Any
 
 import click
 import httpx
 import uvloop
 
 from dagbook.cli.client import Api, body_of, open_api, run_path, runs_path
+from dagbook.cli.definitions import find_name, read_name
 from dagbook.cli.failures import friendly_errors
-from dagbook.cli.options import GlobalOptions, complete_files, current_settings, settings_options
-from dagbook.cli.progress import wait_finished
-from dagbook.cli.target import find_name, read_name
-from dagbook.engine.status import RunStatus
+from dagbook.cli.options import (
+    WORKER_ID,
+    GlobalOptions,
+    complete_files,
+    current_settings,
+    ignored_options,
+    settings_options,
+)
+from dagbook.cli.progress import wait_finished, watch
+from dagbook.cli.server_transport import ServerLost
+from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.errors import NotRunningError
 from dagbook.settings import Settings
 from dagbook.telemetry.logging import configure
@@ -80,3 +91,105 @@ async def find_running(api: Api, name: str) -> list[str]:
     if not others and (await api.client.get(f"/dags/{name}")).status_code != httpx.codes.OK:
         raise click.ClickException(f"there is no DAG named {name!r}, and no run of it")
     return []
+
+
+_KEPT = frozenset({NodeStatus.SUCCEEDED, NodeStatus.PARTIALLY_SUCCEEDED, NodeStatus.SKIPPED})
+
+
+@click.command(cls=GlobalOptions)
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
+@click.argument("run_id", required=False, default="", metavar="RUN_ID")
+@click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
+@click.option("--step", default="", metavar="STEP", help="Run only this step, not those that depend on it.")
+@settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
+@ignored_options(*WORKER_ID)
+@friendly_errors
+def retry(*, what: str, run_id: str, given: str, step: str) -> int:
+    """Retry the failed steps of run RUN_ID of a DAG, and all steps that depend on them.
+
+    Exit status 0 when the run succeeds or is stopped, 1 otherwise.
+    """
+    if not (run_id or given):
+        raise click.UsageError("Missing argument 'RUN_ID'.")
+    settings = current_settings()
+    configure(settings.log_format, "warning")
+    return uvloop.run(_retry(settings, read_name(what), run_id or given, step))
+
+
+async def _retry(settings: Settings, name: str, run_id: str, step: str) -> int:
+    async with open_api(settings, "retry") as api:
+        path = run_path(await find_name(api, name), run_id)
+        before = body_of(await api.client.get(path))["dagRunDetails"]
+        request = {"dagRunId": run_id, **({"stepName": step} if step else {})}
+        await _start(api, path, request, before["attempt"])
+        return await watch(api.client, path, hidden=_retained(before["nodes"], step))
+
+
+async def _start(api: Api, path: str, request: dict[str, Any], last_attempt: int) -> None:
+    """Start the next attempt; when the database's owner exits first, its successor knows whether it was started."""
+    while True:
+        try:
+            body_of(await api.client.post(f"{path}/retry", json=request))
+        except ServerLost:
+            if body_of(await api.client.get(path))["dagRunDetails"]["attempt"] == last_attempt:
+                continue
+        return
+
+
+def _retained(nodes: list[dict[str, Any]], only: str) -> set[str]:
+    """Return the names of the steps that are not run again, so that they are not printed again."""
+    names = {node["step"]["name"] for node in nodes}
+    if only:
+        return names - {only}
+    again = {node["step"]["name"] for node in nodes if node["status"] not in _KEPT}
+    while (
+        below := {node["step"]["name"] for node in nodes if again.intersection(node["step"].get("depends", ()))} - again
+    ):
+        again |= below
+    return names - again
+
+
+@click.command(cls=GlobalOptions)
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
+@click.argument("run_id", required=False, default="", metavar="[RUN_ID]")
+@click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
+@settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
+@friendly_errors
+def restart(*, what: str, run_id: str, given: str) -> int:
+    """Stop run RUN_ID of a DAG, or its newest running run, and start a new one with its definition and parameters.
+
+    The new run starts when the old one is finished and restartWaitSec has passed, regardless of the DAG's limits.
+    Progress and exit status are those of `run`. Exit status 1 when no run is running.
+    """
+    settings = current_settings()
+    configure(settings.log_format, "warning")
+    return uvloop.run(_restart(settings, read_name(what), run_id or given))
+
+
+async def _restart(settings: Settings, name: str, run_id: str) -> int:
+    async with open_api(settings, "restart") as api:
+        name = await find_name(api, name)
+        if not run_id:
+            running = await find_running(api, name)
+            if not running:
+                raise click.ClickException(f"DAG {name} has no running run")
+            run_id = running[0]
+        path = run_path(name, run_id)
+        pause = await _stop_and_wait(api, name, run_id, path)
+        if pause:
+            click.echo(f"run {run_id} of DAG {name} is finished; the new one starts in {pause} s", err=True)
+            await asyncio.sleep(pause)
+        new = body_of(await api.client.post(f"{path}/reschedule", json={"restart": True}))["dagRunId"]
+        return await watch(api.client, run_path(name, new))
+
+
+async def _stop_and_wait(api: Api, name: str, run_id: str, path: str) -> int:
+    """Stop a run and wait until it is finished; returns its DAG's pause before the next one, in seconds."""
+    run: dict[str, Any] = body_of(await api.client.get(path))["dagRunDetails"]
+    if RunStatus(run["status"]) is not RunStatus.RUNNING:
+        label = run["statusLabel"].replace("_", " ")
+        raise click.ClickException(f"run {run_id} of DAG {name} is not running, it is {label}; start another instead")
+    if await ask_to_stop(api, name, run_id):
+        click.echo(f"run {run_id} of DAG {name} was asked to stop", err=True)
+    await wait_finished(api.client, path)
+    return int(run.get("restartWaitSec", 0))

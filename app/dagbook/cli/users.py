@@ -1,16 +1,16 @@
-"""``dagbook users``: the users of the builtin authentication."""
+"""``dagbook users`` and ``dagbook tokens``: the users of the builtin authentication, and personal API tokens."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import click
-import httpx
 
 from dagbook.auth.roles import Role
-from dagbook.cli.client import body_of
+from dagbook.cli.client import Api, ask_password, body_of, find_user, print_table, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, settings_options
-from dagbook.cli.people import ask_password, find_user, print_table, use_people_api
 
 _ROLE = click.Choice([role.value for role in Role])
 
@@ -26,12 +26,12 @@ def users() -> None:
 def list_users() -> None:
     """Print all users with role and id."""
 
-    async def work(client: httpx.AsyncClient) -> None:
-        found = body_of(await client.get("/users"))["users"]
+    async def work(api: Api) -> None:
+        found = body_of(await api.client.get("/users"))["users"]
         rows = [(user["username"], user["role"], user["createdAt"][:19] + "Z", user["id"]) for user in found]
         print_table(("NAME", "ROLE", "SINCE", "ID"), rows)
 
-    use_people_api(work)
+    use_api("users", work)
 
 
 @users.command(cls=GlobalOptions)
@@ -43,11 +43,11 @@ def add(name: str, role: str) -> None:
     """Create a user. The password is asked for, or read from standard input."""
     body = {"username": name, "role": role, "password": ask_password()}
 
-    async def work(client: httpx.AsyncClient) -> None:
-        body_of(await client.post("/users", json=body))
+    async def work(api: Api) -> None:
+        body_of(await api.client.post("/users", json=body))
         click.echo(f"created user {name} with role {role}")
 
-    use_people_api(work)
+    use_api("users", work)
 
 
 @users.command(cls=GlobalOptions)
@@ -58,12 +58,12 @@ def passwd(name: str) -> None:
     """Set a user's password, asked for or read from standard input; all tokens of the user are revoked."""
     body = {"newPassword": ask_password()}
 
-    async def work(client: httpx.AsyncClient) -> None:
-        user = await find_user(client, name)
-        body_of(await client.post(f"/users/{user['id']}/reset-password", json=body))
+    async def work(api: Api) -> None:
+        user = await find_user(api.client, name)
+        body_of(await api.client.post(f"/users/{user['id']}/reset-password", json=body))
         click.echo(f"{name} has a new password; all tokens of {name} are revoked")
 
-    use_people_api(work)
+    use_api("users", work)
 
 
 @users.command(cls=GlobalOptions)
@@ -74,12 +74,12 @@ def passwd(name: str) -> None:
 def role(name: str, new_role: str) -> None:
     """Change a user's role to viewer, operator, manager or admin."""
 
-    async def work(client: httpx.AsyncClient) -> None:
-        user = await find_user(client, name)
-        body_of(await client.patch(f"/users/{user['id']}", json={"role": new_role}))
+    async def work(api: Api) -> None:
+        user = await find_user(api.client, name)
+        body_of(await api.client.patch(f"/users/{user['id']}", json={"role": new_role}))
         click.echo(f"{name} now has the role {new_role}")
 
-    use_people_api(work)
+    use_api("users", work)
 
 
 @users.command(cls=GlobalOptions)
@@ -89,9 +89,84 @@ def role(name: str, new_role: str) -> None:
 def remove(name: str) -> None:
     """Delete a user and all tokens of that user."""
 
-    async def work(client: httpx.AsyncClient) -> None:
-        user = await find_user(client, name)
-        body_of(await client.delete(f"/users/{user['id']}"))
+    async def work(api: Api) -> None:
+        user = await find_user(api.client, name)
+        body_of(await api.client.delete(f"/users/{user['id']}"))
         click.echo(f"deleted user {name}")
 
-    use_people_api(work)
+    use_api("users", work)
+
+
+@click.group(cls=CommandGroup)
+def tokens() -> None:
+    """Create and revoke personal API tokens, through the server if one is running; auth_mode must be builtin."""
+
+
+@tokens.command("list", cls=GlobalOptions)
+@settings_options("database_url")
+@friendly_errors
+def list_tokens() -> None:
+    """Print the tokens of all users, revoked ones too."""
+
+    async def work(api: Api) -> None:
+        found = body_of(await api.client.get("/tokens", params={"all": "true"}))["tokens"]
+        rows = [
+            (one["username"], one["name"], one["role"], _state(one), one.get("lastUsedAt", "never")[:19], one["id"])
+            for one in found
+        ]
+        print_table(("USER", "NAME", "ROLE", "STATE", "LAST USE", "ID"), rows)
+
+    use_api("users", work)
+
+
+def _state(token: dict[str, str]) -> str:
+    if "revokedAt" in token:
+        return "revoked"
+    if "expiresAt" not in token:
+        return "valid"
+    expired = datetime.fromisoformat(token["expiresAt"]) <= datetime.now(UTC)
+    return "expired" if expired else f"until {token['expiresAt'][:10]}"
+
+
+@tokens.command("add", cls=GlobalOptions)
+@click.argument("user")
+@click.argument("name")
+@click.option(
+    "--role",
+    type=_ROLE,
+    default=None,
+    help="What the token may do; the user's by default.",
+)
+@click.option(
+    "--days", type=click.IntRange(1, 36500), default=None, help="Days until the token expires; never by default."
+)
+@settings_options("database_url")
+@friendly_errors
+def add_token(user: str, name: str, role: str | None, days: int | None) -> None:
+    """Create a token NAME for USER and print it; it cannot be shown again."""
+    expires = (datetime.now(UTC) + timedelta(days=days)).isoformat() if days else None
+    body = {"username": user, "name": name, "role": role, "expiresAt": expires}
+
+    async def work(api: Api) -> None:
+        click.echo(body_of(await api.client.post("/tokens", json=body))["token"])
+
+    use_api("users", work)
+
+
+@tokens.command(cls=GlobalOptions)
+@click.argument("user")
+@click.argument("name")
+@settings_options("database_url")
+@friendly_errors
+def revoke(user: str, name: str) -> None:
+    """Revoke the token NAME of USER."""
+
+    async def work(api: Api) -> None:
+        found = body_of(await api.client.get("/tokens", params={"all": "true"}))["tokens"]
+        ids = [one["id"] for one in found if (one["username"], one["name"]) == (user, name) and "revokedAt" not in one]
+        if not ids:
+            raise click.ClickException(f"{user!r} has no token named {name!r}; `dagbook tokens list` shows them")
+        body_of(await api.client.delete(f"/tokens/{ids[0]}"))
+        click.echo(f"the token {name} of {user} is revoked")
+
+    use_api("users", work)

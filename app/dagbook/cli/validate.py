@@ -1,18 +1,24 @@
-"""``dagbook validate``: problems of definitions, found without a server."""
+"""``dagbook validate`` and ``dagbook dry``: the problems of definitions, and what a run would do, without a server."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
-from dagbook.cli.definitions import is_stored, read_definition
-from dagbook.cli.options import GlobalOptions, current_settings, settings_options
+from dagbook.cli.definitions import is_stored, read_definition, read_text
+from dagbook.cli.options import GlobalOptions, current_settings, params_text, settings_options
+from dagbook.errors import AppError
+from dagbook.runs.dry_run.model import DryRun, Fact, StepPreview
 from dagbook.runs.dry_run.param_check import check_params
+from dagbook.runs.dry_run.placeholders import Placeholders
+from dagbook.runs.dry_run.plan import plan_runs
 from dagbook.runs.evaluation.inputs import RunLocation
 from dagbook.runs.server_context import HostEnvironment
+from dagbook.settings import Settings
 from dagbook.spec.model import Definition
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.load import NO_DOCUMENT, load
@@ -64,3 +70,105 @@ def complain(file: Path, problems: Iterable[Problem]) -> None:
         location = f"{file}:{problem.line}:{problem.column}" if problem.line else str(file)
         parts = (problem.dag, problem.path, problem.message)
         click.echo(f"{location}: {': '.join(part for part in parts if part)}", err=True)
+
+
+_WIDTH = 80
+_LABEL = 16
+
+
+@click.command(cls=GlobalOptions)
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE|NAME")
+@click.argument("words", nargs=-1, metavar="[-- PARAMS]")
+@click.option("-p", "--params", default="", help="Parameters, as NAME=value words or JSON.")
+@click.option("-N", "--name", default="", help="Name of the DAG, when the file does not give one.")
+@settings_options("database_url", "work_dir", "default_shell", "base_config")
+def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
+    """Show what a run of FILE, or of the stored DAG NAME, would do. Nothing is run, not even commands in backticks.
+
+    Exit status 1 when the definition is invalid or a run of it could not start.
+    """
+    settings = current_settings()
+    text, own_name = read_definition(file, "dry")
+    base = read_text(settings.base_config, missing="")
+    loaded = load(text, name=name or own_name, base=base)
+    if loaded.problems:
+        complain(file, loaded.problems)
+        return 1
+    if loaded.empty:
+        raise click.ClickException(f"{file}: {NO_DOCUMENT}")
+    placeholders = Placeholders()
+    try:
+        runs = asyncio.run(
+            plan_runs(loaded.definition, params_text(params, words), _location(file, settings), placeholders)
+        )
+    except AppError as error:
+        raise click.ClickException(placeholders.show(error.message)) from error
+    preview = "\n\n".join("\n".join(_print_run(run)) for run in runs)
+    click.echo("\n".join((preview, "", *_legend(preview, placeholders))))
+    return 0
+
+
+def _location(file: Path, settings: Settings) -> RunLocation:
+    return RunLocation(
+        source_directory=None if is_stored(file) else str(file.resolve().parent),
+        work_dir=settings.work_dir,
+        machine=HostEnvironment.current(settings.default_shell, settings.log_encoding),
+        limit_seconds=settings.evaluation_timeout_seconds,
+    )
+
+
+def _print_run(run: DryRun) -> Iterator[str]:
+    yield click.style(_safe(run.title), bold=True)
+    yield from _print_facts(run.facts)
+    for part in (*run.steps, *run.handlers):
+        yield from _print_step(part)
+    yield ""
+    yield from textwrap.wrap(run.ending, _WIDTH)
+
+
+def _print_step(part: StepPreview) -> Iterator[str]:
+    yield ""
+    yield click.style(_safe(part.title), bold=True)
+    if part.note:
+        yield f"  {click.style(part.note, fg='yellow')}"
+    yield from _print_facts(part.facts)
+
+
+def _print_facts(facts: Iterable[Fact]) -> Iterator[str]:
+    for fact in facts:
+        label = f"  {fact.label}"
+        for line in _fold(fact.text):
+            yield f"{label:{_LABEL}} {line}".rstrip()
+            label = ""
+
+
+def _fold(text: str) -> Iterator[str]:
+    """Wrap a text to the width beside its label, keeping indentation."""
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        yield from textwrap.wrap(
+            _safe(line),
+            _WIDTH - _LABEL - 1,
+            subsequent_indent=f"{indent}  ",
+            break_on_hyphens=False,
+            expand_tabs=False,
+            replace_whitespace=False,
+        ) or [""]
+
+
+def _safe(text: str) -> str:
+    """Escape control characters, so that a text cannot send sequences to the terminal."""
+    return "".join(
+        character if character.isprintable() or character == "\t" else f"\\x{ord(character):02x}" for character in text
+    )
+
+
+def _legend(preview: str, placeholders: Placeholders) -> Iterator[str]:
+    """Explain the placeholders that remain in the preview."""
+    if any(text[0] == "`" and placeholders.show(text) in preview for text in placeholders.texts):
+        yield "`…` stands for the output of the command in it, which was not run."
+    if any(text[0] == "$" and text in preview for text in placeholders.texts):
+        yield "Remaining ${…} are known only while the run is running."
+    if "$" in preview:
+        yield "Remaining $NAME in commands and scripts are expanded by the shell, which sees all variables."
+    yield "Nothing was run."

@@ -12,8 +12,14 @@ import click
 import uvloop
 
 from dagbook.cli.failures import friendly_errors
-from dagbook.cli.foreign import PEER, ignored_options
-from dagbook.cli.options import GlobalOptions, current_settings, settings_options, warn_about_unused
+from dagbook.cli.options import (
+    PEER,
+    GlobalOptions,
+    current_settings,
+    ignored_options,
+    settings_options,
+    warn_about_unused,
+)
 from dagbook.db.database import Database
 from dagbook.db.repositories import services
 from dagbook.db.url import hide_password, sqlite_path
