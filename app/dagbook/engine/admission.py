@@ -119,7 +119,11 @@ class WaitReason(msgspec.Struct, frozen=True, kw_only=True):
             case WaitCause.OFF:
                 return "queues are switched off (queues_enabled)"
             case WaitCause.PAUSED:
-                return f"queue {self.queue!r} is paused{_pause_details(self.pause)}"
+                details = ""
+                if self.pause is not None:
+                    actor = f" by {self.pause.actor}" if self.pause.actor else ""
+                    details = f" since {_format_time(self.pause.since)}{actor}"
+                return f"queue {self.queue!r} is paused{details}"
             case WaitCause.LIMIT:
                 source = "limit of the queue" if self.is_limit_of_queue else "maxActiveRuns of the DAG"
                 full = f"queue {self.queue!r} is at its limit: {self.active} of {self.limit} runs active ({source})"
@@ -216,12 +220,6 @@ def _no_worker_text(selector: Labels, access: WorkerAccess) -> str:
                 "the servers cannot hand it to a worker, because they lack the extra distributed; "
                 "pip install 'dagbook[distributed]' where dagbook serve runs"
             )
-
-
-def _pause_details(pause: Pause | None) -> str:
-    if pause is None:
-        return ""
-    return f" since {_format_time(pause.since)}" + (f" by {pause.actor}" if pause.actor else "")
 
 
 def _format_runs(holders: Sequence[ActiveRun], live: int) -> str:

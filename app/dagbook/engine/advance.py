@@ -81,7 +81,7 @@ def _apply(transition: Transition, event: Event) -> None:
         case StepExited():
             _exit(transition, event)
         case RepeatChecked():
-            _check_repeat(transition, event)
+            steps.check_repeat(transition, event)
         case _ as never:
             assert_never(never)
 
@@ -122,13 +122,6 @@ def _exit(transition: Transition, event: StepExited) -> None:
         handlers.exit_handler(transition, node, event)
     else:
         steps.exit_step(transition, node, event)
-
-
-def _check_repeat(transition: Transition, event: RepeatChecked) -> None:
-    node = transition.running_node(event.key)
-    policy = transition.plan.step(event.key).repeat if node is not None else None
-    if node is not None and policy is not None and node.checking and 0 < node.execution == event.execution:
-        steps.check_repeat(transition, policy, event)
 
 
 def _execution(transition: Transition, event: ExecutionStarted | StepExited) -> NodeState | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dagbook.engine import rules, steps, stopping
 from dagbook.engine.action import CheckConditions, CloseRun
 from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS, ConditionsChecked
-from dagbook.engine.state import NodeState, Phase
+from dagbook.engine.state import Phase
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.engine.transition import Transition
 
@@ -48,7 +48,10 @@ def proceed(transition: Transition) -> None:
 def _next_phase(transition: Transition) -> bool:
     match transition.run.phase:
         case Phase.PRECONDITIONS:
-            return _finish_preconditions(transition)
+            is_over = transition.run.cancelled or transition.run.timed_out
+            if is_over:
+                conclude(transition)
+            return is_over
         case Phase.INIT:
             return _finish_init(transition)
         case Phase.STEPS:
@@ -57,13 +60,6 @@ def _next_phase(transition: Transition) -> bool:
             return _finish_outcome(transition)
         case Phase.EXIT:
             return _finish_exit(transition)
-    return False
-
-
-def _finish_preconditions(transition: Transition) -> bool:
-    if transition.run.cancelled or transition.run.timed_out:
-        conclude(transition)
-        return True
     return False
 
 
@@ -83,16 +79,11 @@ def _finish_steps(transition: Transition) -> bool:
     steps.start_ready(transition)  # nothing is ready in a cancelled run
     if transition.running or transition.ready:
         return False
-    if _is_deadlocked(transition):
+    is_whole_run = not transition.run.cancelled and transition.run.only is None
+    if is_whole_run and any(node.status is NodeStatus.NOT_STARTED for node in transition.steps):
         transition.set_error(None, DEADLOCK)
     conclude(transition)
     return True
-
-
-def _is_deadlocked(transition: Transition) -> bool:
-    if transition.run.cancelled or transition.run.only is not None:
-        return False
-    return any(node.status is NodeStatus.NOT_STARTED for node in transition.steps)
 
 
 def conclude(transition: Transition) -> None:
@@ -105,8 +96,9 @@ def conclude(transition: Transition) -> None:
 
 def _finish_outcome(transition: Transition) -> bool:
     # The first handler may have downgraded the outcome; that does not call for a second one.
-    started = next((key for key in (SUCCESS, FAILURE, ABORT) if _has_started(transition.node(key))), None)
-    key = started if started is not None else rules.outcome_handler(transition.run.outcome)
+    handlers = {key: transition.node(key) for key in (SUCCESS, FAILURE, ABORT)}
+    started = [key for key, node in handlers.items() if node and node.status is not NodeStatus.NOT_STARTED]
+    key = started[0] if started else rules.outcome_handler(transition.run.outcome)
     if not _is_handled(transition, key):
         return False
     transition.set_run(phase=Phase.EXIT)
@@ -132,7 +124,3 @@ def _is_handled(transition: Transition, key: int) -> bool:
         steps.start(transition, key)
         return False
     return node.status.is_final
-
-
-def _has_started(node: NodeState | None) -> bool:
-    return node is not None and node.status is not NodeStatus.NOT_STARTED

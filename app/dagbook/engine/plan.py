@@ -62,8 +62,15 @@ def retry_state(plan: Plan, previous: RunState, step: int | None = None) -> RunS
 
 def rebuild_ready(plan: Plan, state: RunState) -> RunState:
     """Restore ``ready`` and ``running``, which are not stored, from the nodes of a loaded state."""
-    ready = _ready(plan, state) if state.phase is Phase.STEPS and not state.cancelled else ()
-    return msgspec.structs.replace(state, ready=ready, running=running_keys(state))
+    ready: list[int] = []
+    if state.phase is Phase.STEPS and not state.cancelled:
+        waiting = [key for key, node in enumerate(state.steps) if node.status is NodeStatus.NOT_STARTED]
+        if state.only is not None:
+            ready = [key for key in waiting if key == state.only]
+        else:
+            steps = plan.dag.steps
+            ready = [key for key in waiting if rules.all_satisfied(steps, plan.depends[key], state.steps)]
+    return msgspec.structs.replace(state, ready=tuple(ready), running=running_keys(state))
 
 
 def running_keys(state: RunState) -> tuple[int, ...]:
@@ -71,13 +78,6 @@ def running_keys(state: RunState) -> tuple[int, ...]:
     handlers = sorted(key for key, node in state.handlers.items() if node.status is NodeStatus.RUNNING)
     steps = (key for key, node in enumerate(state.steps) if node.status is NodeStatus.RUNNING)
     return (*handlers, *steps)
-
-
-def _ready(plan: Plan, state: RunState) -> tuple[int, ...]:
-    waiting = (key for key, node in enumerate(state.steps) if node.status is NodeStatus.NOT_STARTED)
-    if state.only is not None:
-        return tuple(key for key in waiting if key == state.only)
-    return tuple(key for key in waiting if rules.all_satisfied(plan.dag.steps, plan.depends[key], state.steps))
 
 
 def _handlers(dag: Dag) -> dict[int, Step]:

@@ -76,16 +76,6 @@ def failure_text(exited: StepExited) -> str:
     return exited.error or f"exit status {exited.exit_code}"
 
 
-def is_tolerated(step: Step, exit_code: int, *, output_matched: bool) -> bool:
-    rule = step.continue_on
-    return rule.failure or exit_code in rule.exit_codes or output_matched
-
-
-def failure_status(step: Step, *, tolerated: bool) -> NodeStatus:
-    """Return the status of a final failure: ``markSuccess`` turns a tolerated one into a success."""
-    return NodeStatus.SUCCEEDED if tolerated and step.continue_on.mark_success else NodeStatus.FAILED
-
-
 def retry_wait(step: Step, node: NodeState, code: int) -> timedelta | None:
     """Return the pause before the next retry, or None if the failure is final."""
     policy = step.retry
@@ -124,16 +114,13 @@ def repeat_wait(policy: Repeat, done_count: int) -> timedelta:
 def _wait(interval: int, backoff: float, exponent: int, cap: int) -> timedelta:
     seconds = min(max(interval, 0), _LONGEST_WAIT_SECONDS)
     if backoff > 0:
-        seconds *= _power(backoff, exponent)
+        try:
+            factor = backoff**exponent
+        except OverflowError:
+            factor = _LONGEST_WAIT_SECONDS
+        seconds *= factor
         seconds = min(seconds, cap) if cap > 0 else seconds
     return timedelta(seconds=min(seconds, _LONGEST_WAIT_SECONDS))
-
-
-def _power(backoff: float, exponent: int) -> float:
-    try:
-        return backoff**exponent
-    except OverflowError:
-        return _LONGEST_WAIT_SECONDS
 
 
 def final_status(run: RunState, nodes: Sequence[NodeState]) -> RunStatus:

@@ -61,14 +61,10 @@ def _run_lines(fields: dict[str, Any], error: str) -> Iterator[Line]:
     if fields.get("killed_at"):
         yield Line("INFO", "maxCleanUpTimeSec has passed")
     if fields.get("finished_at"):
-        yield from _run_end_lines(fields, error)
-
-
-def _run_end_lines(fields: dict[str, Any], error: str) -> Iterator[Line]:
-    status = RunStatus(fields["status"])
-    yield Line("INFO", "run finished", {"status": status.label})
-    if status is RunStatus.FAILED:
-        yield Line("ERROR", "run failed", {"err": error} if error else {})
+        status = RunStatus(fields["status"])
+        yield Line("INFO", "run finished", {"status": status.label})
+        if status is RunStatus.FAILED:
+            yield Line("ERROR", "run failed", {"err": error} if error else {})
 
 
 def _node_lines(fields: dict[str, Any], kind: str, name: str) -> Iterator[Line]:

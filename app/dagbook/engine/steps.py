@@ -29,7 +29,11 @@ def init_ready(transition: Transition) -> None:
 def start_ready(transition: Transition) -> None:
     """Start ready steps in order, within the run's limits."""
     dag, taken = transition.plan.dag, 0
-    while taken < len(transition.ready) and _may_start(transition):
+    while taken < len(transition.ready):
+        pause = transition.run.next_pick_at
+        is_full = 0 < dag.max_active_steps <= len(transition.running)
+        if is_full or (pause is not None and pause > transition.now):
+            break
         start(transition, transition.ready[taken])
         taken += 1
         if dag.delay_seconds > 0:
@@ -44,11 +48,6 @@ def abort_ready(transition: Transition) -> None:
         transition.set_node(key, transition.steps[key], status=NodeStatus.ABORTED, error=rules.RUN_LIMIT_REACHED)
         if transition.run.only is None:
             _propagate(transition, key)
-
-
-def _may_start(transition: Transition) -> bool:
-    limit, pause = transition.plan.dag.max_active_steps, transition.run.next_pick_at
-    return (limit <= 0 or len(transition.running) < limit) and (pause is None or pause <= transition.now)
 
 
 def start(transition: Transition, key: int) -> None:
@@ -101,7 +100,10 @@ def exit_step(transition: Transition, node: NodeState, event: StepExited) -> Non
         _fail(transition, node, late)
         _repeat_or_finish(transition, event.key, succeeded=False)
     elif rules.is_success(event):
-        _succeed(transition, node, event)
+        verdict = NodeStatus.PARTIALLY_SUCCEEDED if event.partial else NodeStatus.SUCCEEDED
+        done = {"done_count": node.done_count + 1, "exit_code": event.exit_code, "error": "", "verdict": verdict}
+        transition.set_node(event.key, node, **done)
+        _repeat_or_finish(transition, event.key, succeeded=True)
     elif not _wait_for_retry(transition, node, event):
         _fail(transition, node, event)
         _repeat_or_finish(transition, event.key, succeeded=False)
@@ -131,14 +133,6 @@ def is_late(transition: Transition, node: NodeState, event: StepExited) -> bool:
     return transition.now >= node.executed_at + timedelta(seconds=limit)
 
 
-def _succeed(transition: Transition, node: NodeState, event: StepExited) -> None:
-    verdict = NodeStatus.PARTIALLY_SUCCEEDED if event.partial else NodeStatus.SUCCEEDED
-    transition.set_node(
-        event.key, node, done_count=node.done_count + 1, exit_code=event.exit_code, error="", verdict=verdict
-    )
-    _repeat_or_finish(transition, event.key, succeeded=True)
-
-
 def _wait_for_retry(transition: Transition, node: NodeState, event: StepExited) -> bool:
     code = event.exit_code if event.retry_code is None else event.retry_code
     wait = None if transition.run.cancelled else rules.retry_wait(transition.plan.step(event.key), node, code)
@@ -157,8 +151,8 @@ def _wait_for_retry(transition: Transition, node: NodeState, event: StepExited) 
 
 def _fail(transition: Transition, node: NodeState, event: StepExited) -> NodeState:
     """Record a final failure; an execution that never reached its command is not counted."""
-    step = transition.plan.step(event.key)
-    tolerated = rules.is_tolerated(step, event.exit_code, output_matched=event.output_matched)
+    rule = transition.plan.step(event.key).continue_on
+    tolerated = rule.failure or event.exit_code in rule.exit_codes or event.output_matched
     return transition.set_node(
         event.key,
         node,
@@ -167,7 +161,7 @@ def _fail(transition: Transition, node: NodeState, event: StepExited) -> NodeSta
         error=rules.failure_text(event),
         tolerated=tolerated,
         kill=None,
-        verdict=rules.failure_status(step, tolerated=tolerated),
+        verdict=NodeStatus.SUCCEEDED if tolerated and rule.mark_success else NodeStatus.FAILED,
     )
 
 
@@ -190,8 +184,12 @@ def _repeat_or_finish(transition: Transition, key: int, *, succeeded: bool) -> N
         _finish_or_wait(transition, key, policy, again=again)
 
 
-def check_repeat(transition: Transition, policy: Repeat, event: RepeatChecked) -> None:
-    _finish_or_wait(transition, event.key, policy, again=rules.repeats_when(policy, met=event.met))
+def check_repeat(transition: Transition, event: RepeatChecked) -> None:
+    """Repeat or finish a step whose repeat condition was evaluated, if it still waits for that."""
+    node = transition.running_node(event.key)
+    policy = transition.plan.step(event.key).repeat if node is not None else None
+    if node is not None and policy is not None and node.checking and 0 < node.execution == event.execution:
+        _finish_or_wait(transition, event.key, policy, again=rules.repeats_when(policy, met=event.met))
 
 
 def _finish_or_wait(transition: Transition, key: int, policy: Repeat, *, again: bool) -> None:

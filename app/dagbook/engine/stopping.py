@@ -15,23 +15,22 @@ def request_stop(transition: Transition, *, at_once: bool = False) -> None:
     """Handle a stop request; its effect depends on the phase."""
     match transition.run.phase:
         case Phase.NEW:
-            _close_unstarted(transition)
+            aborted = RunStatus.ABORTED
+            transition.set_run(cancelled=True, stop_asked_at=transition.now, finished_at=transition.now)
+            transition.set_run(outcome=aborted, status=aborted, phase=Phase.CLOSED)
+            transition.emit(CloseRun(status=aborted))
         case Phase.PRECONDITIONS | Phase.INIT | Phase.STEPS:
             if not transition.run.cancelled:
                 _cancel(transition)
             if at_once:
                 _kill_all(transition)
         case Phase.OUTCOME | Phase.EXIT:
-            _stop_handler(transition, at_once=at_once)
-
-
-def _close_unstarted(transition: Transition) -> None:
-    aborted = RunStatus.ABORTED
-    transition.set_run(
-        cancelled=True, stop_asked_at=transition.now, outcome=aborted, status=aborted, phase=Phase.CLOSED
-    )
-    transition.set_run(finished_at=transition.now)
-    transition.emit(CloseRun(status=aborted))
+            # Only a second request stops a handler: the first one started it.
+            is_first = transition.run.stop_asked_at is None
+            if is_first:
+                transition.set_run(stop_asked_at=transition.now)
+            if at_once or not is_first:
+                _kill_all(transition)
 
 
 def _cancel(transition: Transition) -> None:
@@ -42,15 +41,6 @@ def _cancel(transition: Transition) -> None:
             _finish_wait(transition, key, node)
         elif node.kill is None and not timers.is_repeating(transition.plan, key):
             send_stop_signal(transition, key)
-
-
-def _stop_handler(transition: Transition, *, at_once: bool) -> None:
-    """Only a second request stops a handler: the first one started it."""
-    if transition.run.stop_asked_at is None:
-        transition.set_run(stop_asked_at=transition.now)
-        if not at_once:
-            return
-    _kill_all(transition)
 
 
 def _kill_all(transition: Transition) -> None:
@@ -66,7 +56,11 @@ def on_timer(transition: Transition) -> None:
     """Handle everything that is due by now."""
     limit_run(transition)
     for key, node in _running(transition):
-        _limit_step(transition, key, node)
+        limit = timers.step_limit(transition.plan, key, node)
+        if limit is not None and limit <= transition.now:
+            # A step with a pending stop is ended by the stop, whatever its own time limit is.
+            stopped = timers.is_stopping(transition.run) and not timers.is_repeating(transition.plan, key)
+            kill(transition, key, node, Kill.STOP if stopped else Kill.STEP_TIMEOUT)
         if node.due_at is not None and node.due_at <= transition.now:
             steps.execute_again(transition, key, node)
     if timers.is_stopping(transition.run):
@@ -89,14 +83,6 @@ def limit_run(transition: Transition) -> None:
     steps.abort_ready(transition)
     for key, node in _running(transition):
         _kill_or_finish(transition, key, node, Kill.RUN_TIMEOUT)
-
-
-def _limit_step(transition: Transition, key: int, node: NodeState) -> None:
-    limit = timers.step_limit(transition.plan, key, node)
-    if limit is not None and limit <= transition.now:
-        # A step with a pending stop is ended by the stop, whatever its own time limit is.
-        stopped = timers.is_stopping(transition.run) and not timers.is_repeating(transition.plan, key)
-        kill(transition, key, node, Kill.STOP if stopped else Kill.STEP_TIMEOUT)
 
 
 def _escalate(transition: Transition) -> None:

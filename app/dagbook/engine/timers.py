@@ -64,7 +64,9 @@ def kill_time(plan: Plan, run: RunState) -> datetime | None:
 
 
 def _instants(plan: Plan, state: RunState) -> Iterator[datetime]:
-    candidates = [_next_start_time(plan, state), _close_time(state), run_limit(plan, state)]
+    # A run that had nothing to do when it started only has to be closed: at a past time, so at once.
+    close_time = state.started_at if state.phase is Phase.EXIT and not state.running else None
+    candidates = [_next_start_time(plan, state), close_time, run_limit(plan, state)]
     nodes = [(key, state.handlers[key] if key < 0 else state.steps[key]) for key in state.running]
     for key, node in nodes:
         candidates += [node.due_at, step_limit(plan, key, node)]
@@ -74,11 +76,6 @@ def _instants(plan: Plan, state: RunState) -> Iterator[datetime]:
         soft = any(not is_repeating(plan, key) for key in left) and state.killed_at is None
         candidates.append(next_signal(state) if soft else None)
     return (instant for instant in candidates if instant is not None)
-
-
-def _close_time(state: RunState) -> datetime | None:
-    """Return a past time for a run that had nothing to do when it started, and only has to be closed."""
-    return state.started_at if state.phase is Phase.EXIT and not state.running else None
 
 
 def _next_start_time(plan: Plan, state: RunState) -> datetime | None:

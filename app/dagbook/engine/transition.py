@@ -54,7 +54,11 @@ class Transition:
             self.handlers[key] = changed
         else:
             self.steps[key] = changed
-        self._track_running(key, node.status, changed.status)
+        if changed.status is not node.status:
+            if changed.status is NodeStatus.RUNNING:
+                insort(self.running, key)
+            elif node.status is NodeStatus.RUNNING:
+                del self.running[bisect_left(self.running, key)]
         return changed
 
     def emit(self, action: Action) -> None:
@@ -77,14 +81,6 @@ class Transition:
             ready=tuple(self.ready),
             running=tuple(self.running),
         )
-
-    def _track_running(self, key: int, before: NodeStatus, after: NodeStatus) -> None:
-        if before is after:
-            return
-        if after is NodeStatus.RUNNING:
-            insort(self.running, key)
-        elif before is NodeStatus.RUNNING:
-            del self.running[bisect_left(self.running, key)]
 
 
 def _latest(now: datetime, *stored: datetime | None) -> datetime:
