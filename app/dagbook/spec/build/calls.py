@@ -50,7 +50,9 @@ def parallel(field: Field) -> Parallel | None:
                 return None
             fields |= found
         elif key == "maxConcurrent":
-            fields |= _max_concurrent(entry)
+            number = any_integer(entry)
+            if number is not None:
+                fields["max_concurrent"] = number
     return Parallel(**fields)
 
 
@@ -94,11 +96,6 @@ def config(field: Field) -> dict[str, Any] | None:
         return found
     field.expect("a map")
     return None
-
-
-def _max_concurrent(field: Field) -> dict[str, int]:
-    number = any_integer(field)
-    return {} if number is None else {"max_concurrent": number}
 
 
 def _items(field: Field, wanted: str) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dagbook.spec.build.field import Field, unwrap
-from dagbook.spec.build.object_schema import ObjectSchema, ParsedObject, refuse_unknown_key, warn_unknown_keys
+from dagbook.spec.build.object_schema import ObjectSchema, refuse_unknown_key, warn_unknown_keys
 from dagbook.spec.build.scalars import boolean, exact_text_map, loose_port, text, trimmed
 from dagbook.spec.model import Mail, Otel, Schedule, Secret, Smtp
 from dagbook.spec.problem import quoted
@@ -119,7 +119,13 @@ def secrets(field: Field) -> tuple[Secret, ...] | None:
     found: dict[str, Secret] = {}
     for item in field.items():
         parsed = SECRET.read(item)
-        if parsed is None or not _complete(parsed, item):
+        if parsed is None:
+            continue
+        missing = [name for name in _REQUIRED if not parsed.values.get(name)]
+        for name in missing:
+            if not parsed.refused(name):
+                item.refuse(f"this secret has no {name}; add one")
+        if missing:
             continue
         secret = Secret(**parsed.values)
         if secret.name in found:
@@ -127,13 +133,6 @@ def secrets(field: Field) -> tuple[Secret, ...] | None:
         else:
             found[secret.name] = secret
     return tuple(found.values())
-
-
-def _complete(parsed: ParsedObject, item: Field) -> bool:
-    for name in _REQUIRED:
-        if not parsed.values.get(name) and not parsed.refused(name):
-            item.refuse(f"this secret has no {name}; add one")
-    return all(parsed.values.get(name) for name in _REQUIRED)
 
 
 def otel(field: Field) -> Otel | None:

@@ -92,11 +92,6 @@ def join_words(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)
 
 
-def for_text(value: object) -> str:
-    """Suggest how a number or a boolean becomes a text."""
-    return "; put it in quotes" if isinstance(value, int | float) else ""
-
-
 def for_flag(value: object) -> str:
     """Suggest the boolean that a word stands for."""
     flag = _FLAGS.get(str(value).strip().lower()) if isinstance(value, str | int) else None

@@ -84,7 +84,9 @@ class ObjectSchema:
             if lower not in self._keys and self.is_open:
                 warn_unknown_key(field.at(key, node), key, self.keys)
             elif lower not in self._keys:
-                self._refuse(parsed, field, key)
+                meant = refuse_unknown_key(field, key, self.keys, self._misplaced.get(lower, ""))
+                if meant:  # it counts as given, so that it is not reported missing
+                    parsed.unread.add(self._keys[meant.lower()][1])
             elif lower in seen:
                 field.refuse_key(key, f"is already given as {quoted(seen[lower])}")
             else:
@@ -102,12 +104,6 @@ class ObjectSchema:
             parsed.unread.add(name)
         else:
             parsed.values[name] = value
-
-    def _refuse(self, parsed: ParsedObject, field: Field, key: str) -> None:
-        """Refuse an unknown key; the suggested key counts as given, so that it is not reported missing."""
-        meant = refuse_unknown_key(field, key, self.keys, self._misplaced.get(key.lower(), ""))
-        if meant:
-            parsed.unread.add(self._keys[meant.lower()][1])
 
 
 def refuse_unknown_key(field: Field, key: str, known: Sequence[str], owner: str = "") -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dagbook.spec.build.field import Field, describe
 from dagbook.spec.build.hints import join_words
-from dagbook.spec.build.object_schema import ObjectSchema, ParsedObject, Reader, ignored, warn_unknown_keys
+from dagbook.spec.build.object_schema import ObjectSchema, Reader, ignored, warn_unknown_keys
 from dagbook.spec.build.scalars import boolean, integer, integers, is_number, natural, text, text_or_texts
 from dagbook.spec.model import Condition, ContinueOn, Repeat, Retry
 
@@ -63,7 +63,8 @@ def repeat(field: Field) -> Repeat | None:
     if mode is None:
         return None
     fields["condition"] = Condition(condition=condition, expected=expected) if condition else None
-    fields["backoff"] = _backoff_of(parsed)
+    backoff = parsed.fields.get("backoff")
+    fields["backoff"] = (backoff and _backoff(backoff)) or 0.0
     return Repeat(mode=mode, **fields)
 
 
@@ -73,11 +74,6 @@ def _mode(asked: bool | str, condition: str, expected: str, exit_codes: object) 
     if condition and expected and not asked:
         return "until"
     return "while" if asked or condition or exit_codes else None
-
-
-def _backoff_of(parsed: ParsedObject) -> float:
-    field = parsed.fields.get("backoff")
-    return (field and _backoff(field)) or 0.0
 
 
 def _backoff(field: Field) -> float | None:

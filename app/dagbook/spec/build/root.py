@@ -45,7 +45,8 @@ def read_document(node: YamlNode, report: Report) -> dict[str, Any]:
     if parsed is None:
         return {}
     fields = parsed.values
-    inherited = _inherited(parsed)
+    # The executor of steps that name none (3.6).
+    inherited = Executor(type=next((kind for kind in ("container", "ssh") if kind in parsed.fields), ""))
     conditions = fields.pop("more_preconditions", ())
     if conditions:
         fields["preconditions"] = fields.get("preconditions", ()) + conditions
@@ -76,11 +77,6 @@ def _read_root(field: Field, shape: ObjectSchema) -> ParsedObject | None:
     return parsed
 
 
-def _inherited(parsed: ParsedObject) -> Executor:
-    """Return the executor of steps that name none, according to the DAG (3.6)."""
-    return Executor(type=next((kind for kind in ("container", "ssh") if kind in parsed.fields), ""))
-
-
 def _read_handlers(field: Field, inherited: Executor) -> Handlers:
     parsed = HANDLERS.read(field)
     given = parsed.fields if parsed else {}
@@ -88,15 +84,12 @@ def _read_handlers(field: Field, inherited: Executor) -> Handlers:
         given["cancel"].refuse("abort and cancel are the same handler; give only abort")
     if "cancel" in given:
         given.setdefault("abort", given["cancel"])
-    read = {
-        event: _read_handler(given[event], name, inherited) for event, name in _HANDLER_NAMES.items() if event in given
-    }
+    read: dict[str, Step] = {}
+    for event, name in _HANDLER_NAMES.items():
+        draft = read_step(given[event], inherited) if event in given else None
+        if draft:
+            read[event] = build_step(draft, name=name)
     return Handlers(**read)
-
-
-def _read_handler(field: Field, name: str, inherited: Executor) -> Step | None:
-    draft = read_step(field, inherited)
-    return build_step(draft, name=name) if draft else None
 
 
 def _name(field: Field) -> str | None:

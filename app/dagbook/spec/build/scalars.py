@@ -17,7 +17,7 @@ def text(field: Field) -> str | None:
     """Read a text unchanged."""
     if isinstance(field.value, str):
         return field.value
-    field.expect("text", hints.for_text(field.value))
+    field.expect("text", "; put it in quotes" if isinstance(field.value, int | float) else "")
     return None
 
 

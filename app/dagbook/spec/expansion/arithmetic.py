@@ -76,7 +76,8 @@ class _Expression:
         while _PRECEDENCE.get(self._peek(), -1) >= lowest:
             sign = self._next()
             level = _PRECEDENCE[sign]
-            left = _apply(sign, left, self._binary(level if sign == _RIGHT_TO_LEFT else level + 1))
+            right = self._binary(level if sign == _RIGHT_TO_LEFT else level + 1)
+            left = _wrap(int(_BINARY[sign](left, right)))
         return left
 
     def _operand(self) -> int:
@@ -107,10 +108,6 @@ def _number(text: str) -> int:
 def _wrap(value: int) -> int:
     half = 1 << (_BITS - 1)
     return (value + half) % (1 << _BITS) - half
-
-
-def _apply(sign: str, left: int, right: int) -> int:
-    return _wrap(int(_BINARY[sign](left, right)))
 
 
 def _divide(left: int, right: int) -> int:

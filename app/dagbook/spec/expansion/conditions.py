@@ -13,7 +13,9 @@ _LONGEST_SHOWN = 1024
 
 def matches(value: str, expected: str) -> bool:
     """Whether any line of a value equals the expected text, or matches the expression after ``re:``."""
-    lines = _lines(value)
+    lines = [line.removesuffix("\r") for line in value.split("\n")]
+    if len(lines) > 1 and not lines[-1]:  # an empty text has one empty line
+        lines.pop()
     if not is_expression(expected):
         return expected in lines
     expression = compile_expression(expected)
@@ -40,7 +42,8 @@ def check_exit(condition: Condition, exit_code: int) -> str:
 def unmet_message(condition: Condition, *, value: str = "", exit_code: int = 0) -> str:
     if condition.expected:
         wanted = "anything but" if condition.negate else "expected"
-        return f'condition not met: {wanted} "{condition.expected}", but the value is "{_shortened(value)}"'
+        shown = value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}…"
+        return f'condition not met: {wanted} "{condition.expected}", but the value is "{shown}"'
     if condition.negate:
         return "condition not met: the command succeeded, and negate asks that it fails"
     return f"condition not met: the command ended with exit status {exit_code}"
@@ -61,13 +64,3 @@ def output_matches(lines: Iterable[str], patterns: Sequence[str]) -> bool:
         any(text in line for text in texts) or any(expression.search(line) for expression in expressions)
         for line in lines
     )
-
-
-def _lines(value: str) -> list[str]:
-    """Split a text into lines; an empty text has one empty line."""
-    lines = [line.removesuffix("\r") for line in value.split("\n")]
-    return lines[:-1] if len(lines) > 1 and not lines[-1] else lines
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"

@@ -18,13 +18,10 @@ class Pattern:
         self._segments: list[list[str]] = [[]]
         for text, literal in pieces:
             for element in map(re.escape, text) if literal else _elements(text):
-                self._add(element)
-
-    def _add(self, element: str) -> None:
-        if element != "*":
-            self._segments[-1].append(element)
-        elif len(self._segments) == 1 or self._segments[-1]:
-            self._segments.append([])
+                if element != "*":
+                    self._segments[-1].append(element)
+                elif len(self._segments) == 1 or self._segments[-1]:
+                    self._segments.append([])
 
     def longest(self) -> re.Pattern[str]:
         """Compile to a greedy expression."""

@@ -67,18 +67,17 @@ class StepScope(msgspec.Struct, frozen=True, kw_only=True):
 
 def filter_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what the process of a step inherits from the server; credentials of the server never pass."""
-    return {name: value for name, value in environ.items() if _may_pass(name)}
+    passed: dict[str, str] = {}
+    for name, value in environ.items():
+        is_credential = any(word in name.upper() for word in _CREDENTIAL_WORDS)
+        if name in _ALLOWED or (name.startswith(_ALLOWED_PREFIXES) and not is_credential):
+            passed[name] = value
+    return passed
 
 
 def without_server_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Leave out the settings of the server, among them its keys and the address of its database."""
     return {name: value for name, value in environ.items() if not name.startswith(_OWN_PREFIX)}
-
-
-def _may_pass(name: str) -> bool:
-    if name in _ALLOWED:
-        return True
-    return name.startswith(_ALLOWED_PREFIXES) and not any(word in name.upper() for word in _CREDENTIAL_WORDS)
 
 
 def visible_outputs(steps: Sequence[Step], index: int) -> tuple[int, ...]:

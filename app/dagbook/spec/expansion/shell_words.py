@@ -42,7 +42,14 @@ def split(text: str) -> list[str]:
 
 def join_list(items: Iterable[str]) -> str:
     """Build the shell line of a command list; only items with a space are quoted, so that all else is evaluated."""
-    return " ".join(_shielded(item) for item in items)
+    words: list[str] = []
+    for item in items:
+        is_quoted = len(item) >= len("''") and item[0] in _QUOTES and item[0] == item[-1]
+        if " " not in item or is_quoted or _QUOTED_PAIR.fullmatch(item):
+            words.append(item)
+        else:
+            words.append('"' + item.replace('"', '\\"') + '"')
+    return " ".join(words)
 
 
 def _words(text: str) -> Iterable[tuple[str, str]]:
@@ -78,10 +85,3 @@ def _unescape(escape: re.Match[str]) -> str:
     code = int(body[1:], 16) if body[0] in "xuU" else int(body, 8)
     is_character = code <= sys.maxunicode and not _FIRST_SURROGATE <= code <= _LAST_SURROGATE
     return chr(code) if is_character else escape[0]
-
-
-def _shielded(item: str) -> str:
-    quoted = len(item) >= len("''") and item[0] in _QUOTES and item[0] == item[-1]
-    if " " not in item or quoted or _QUOTED_PAIR.fullmatch(item):
-        return item
-    return '"' + item.replace('"', '\\"') + '"'

@@ -89,24 +89,20 @@ def _substitute_once(text: str, variables: _Variables) -> str:
     if "$" not in text:
         return text
     text = replace_each(_PATH, text, lambda match: variables.follow(match[1] or match[3], match[2] or match[4]))
-    return replace_each(_SIMPLE, text, lambda match: _unprotected(match, variables.values))
+    # A reference next to a single quote stays.
+    simple = variables.values.get
+    return replace_each(_SIMPLE, text, lambda match: None if match[1] or match[4] else simple(match[2] or match[3]))
 
 
 def _substitute_quoted_once(text: str, variables: _Variables) -> str:
-    return replace_each(_QUOTED, text, lambda match: _quoted(match, variables))
+    def resolve(match: re.Match[str]) -> str | None:
+        path = _PATH_TEXT.fullmatch(match[1])
+        value = variables.follow(path[1], path[2]) if path else None
+        if value is None:
+            value = variables.values.get(match[1])
+        return None if value is None else quote_text(value)
 
-
-def _unprotected(match: re.Match[str], values: Mapping[str, str]) -> str | None:
-    """Look a reference up, unless it is next to a single quote."""
-    return None if match[1] or match[4] else values.get(match[2] or match[3])
-
-
-def _quoted(match: re.Match[str], variables: _Variables) -> str | None:
-    path = _PATH_TEXT.fullmatch(match[1])
-    value = variables.follow(path[1], path[2]) if path else None
-    if value is None:
-        value = variables.values.get(match[1])
-    return None if value is None else quote_text(value)
+    return replace_each(_QUOTED, text, resolve)
 
 
 def _step_property(facts: StepFacts, path: str) -> str | None:

@@ -59,7 +59,10 @@ def schema() -> Json:
     """Return the JSON Schema (2020-12) of one document of a definition; cached, not to be modified."""
     parts = {name: _object(name, *part) for name, part in PARTS.items()}
     parts["handlerOn"]["not"] = _all_said("abort", "cancel")
-    parts["repeatPolicy"] |= _repeat_needs()
+    parts["repeatPolicy"] |= {
+        "if": {"required": ["repeat"], "properties": {"repeat": {"enum": ["while", "until"]}}},
+        "then": any_of(_said("condition"), _said("exitCode")),
+    }
     parts["step"]["not"] = any_of(*(_all_said("container", key) for key in ("script", "shell", "call", "run")))
     parts["container"] |= _container_needs()
     parts["condition"]["anyOf"] = [_said("condition"), _said("command")]
@@ -76,7 +79,10 @@ def _object(name: str, readers: Mapping[str, Reader], meanings: Mapping[str, str
     """Describe an object. Keys are case-insensitive; editors complete them in the format's spelling."""
     properties = {}
     for key, reader in readers.items():
-        value = OF_FIELD[name, key] if (name, key) in OF_FIELD else _value(name, reader)
+        if (name, key) in OF_FIELD:
+            value = OF_FIELD[name, key]
+        else:
+            value = reference("step") if name == "handlerOn" else OF_READER[reader]
         is_said = key in required or name in _NOT_NULLABLE or not value
         properties[key] = {"description": meanings[key]} | (value if is_said else nullable(value))
     spellings = {f"^{any_case(key)}$": {"$ref": f"#/$defs/{name}/properties/{key}"} for key in readers}
@@ -87,10 +93,6 @@ def _object(name: str, readers: Mapping[str, Reader], meanings: Mapping[str, str
         "additionalProperties": False,
     }
     return made | ({"allOf": [_named(key) for key in required]} if required else {})
-
-
-def _value(name: str, reader: Reader) -> Json:
-    return reference("step") if name == "handlerOn" else OF_READER[reader]
 
 
 def _named(key: str) -> Json:
@@ -106,13 +108,6 @@ def _said(key: str) -> Json:
 
 def _all_said(*keys: str) -> Json:
     return {"required": list(keys), "properties": {key: {"not": NOTHING} for key in keys}}
-
-
-def _repeat_needs() -> Json:
-    return {
-        "if": {"required": ["repeat"], "properties": {"repeat": {"enum": ["while", "until"]}}},
-        "then": any_of(_said("condition"), _said("exitCode")),
-    }
 
 
 def _container_needs() -> Json:

@@ -27,7 +27,13 @@ def split(text: str) -> list[str]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) > 1:
         return lines
-    return _split_line(text.strip())
+    line = text.strip()
+    if line.count('"') > 1 and _WORD_START.search(line):
+        return [bare or re.sub(r"\\(.)", r"\1", quoted) for quoted, bare in _QUOTED_OR_BARE.findall(line)]
+    best = max(_SEPARATORS, key=line.count)
+    if not line.count(best):
+        return line.split()
+    return [part.strip() for part in line.split(best) if part.strip()]
 
 
 def _from_json(text: str) -> list[str] | None:
@@ -37,25 +43,10 @@ def _from_json(text: str) -> list[str] | None:
         value = json.loads(text)
     except ValueError:
         return None
-    return [_element_text(element) for element in value] if isinstance(value, list) else [text]
-
-
-def _element_text(element: object) -> str:
-    return element if isinstance(element, str) else _compact(element)
+    if not isinstance(value, list):
+        return [text]
+    return [element if isinstance(element, str) else _compact(element) for element in value]
 
 
 def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _split_line(line: str) -> list[str]:
-    if line.count('"') > 1 and _WORD_START.search(line):
-        return [_unquote(*match.groups()) for match in _QUOTED_OR_BARE.finditer(line)]
-    best = max(_SEPARATORS, key=line.count)
-    if not line.count(best):
-        return line.split()
-    return [part.strip() for part in line.split(best) if part.strip()]
-
-
-def _unquote(quoted: str | None, bare: str) -> str:
-    return bare if quoted is None else re.sub(r"\\(.)", r"\1", quoted)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import SchemaError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
@@ -24,10 +24,13 @@ def validate(pairs: Iterable[Pair], schema: dict[str, Any]) -> tuple[Pair, ...]:
     """
     validator = _validator(schema)
     texts = {pair.name: pair.value for pair in pairs}
+    problems: list[Problem] = []
     try:
         values = {name: _typed(validator, name, text) for name, text in texts.items()}
         filled = _with_defaults(values, schema)
-        problems = [_problem(error) for error in validator.iter_errors(filled)]
+        for error in validator.iter_errors(filled):
+            path = ".".join((_PATH, *map(str, error.absolute_path)))
+            problems.append(Problem(path, f"does not match the schema: {error.message}"))
     except Unresolvable as error:
         raise SpecError([Problem(_PATH, f"the schema refers to {error.ref!r}, which it does not hold")]) from error
     except RecursionError as error:
@@ -77,8 +80,3 @@ def _with_defaults(values: dict[str, Any], schema: dict[str, Any]) -> dict[str, 
         if isinstance(filled.get(name), dict):
             filled[name] = _with_defaults(filled[name], member)
     return filled
-
-
-def _problem(error: ValidationError) -> Problem:
-    path = ".".join((_PATH, *map(str, error.absolute_path)))
-    return Problem(path, f"does not match the schema: {error.message}")

@@ -98,13 +98,13 @@ def _json_entries(text: str) -> list[tuple[str, str]] | None:
         value = parse_json(text)
     except ValueError:
         return None
-    return [entry for element in ([value] if isinstance(value, dict) else value) for entry in _json_element(element)]
-
-
-def _json_element(element: object) -> list[tuple[str, str]]:
-    if isinstance(element, dict):
-        return [(name, render_json(member)) for name, member in sorted(element.items())]
-    return [("", render_json(element))]
+    entries: list[tuple[str, str]] = []
+    for element in [value] if isinstance(value, dict) else value:
+        if isinstance(element, dict):
+            entries += [(name, render_json(member)) for name, member in sorted(element.items())]
+        else:
+            entries.append(("", render_json(element)))
+    return entries
 
 
 def _scan(text: str) -> Iterator[tuple[str, str]]:

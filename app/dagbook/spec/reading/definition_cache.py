@@ -41,7 +41,10 @@ class DefinitionCache:
         loaded = self._find(key)
         if loaded is None:
             loaded = load(spec, name=name, override=override, base=base, base_handlers=base_handlers)
-            self._store(key, loaded)
+            with self._lock:
+                self._loaded[key] = loaded
+                while len(self._loaded) > self._size:
+                    del self._loaded[next(iter(self._loaded))]  # the least recently used
         return loaded
 
     def is_cached(self, spec: str, *, name: str = "") -> bool:
@@ -69,9 +72,3 @@ class DefinitionCache:
             if loaded is not None:
                 self._loaded[key] = loaded  # moved to the end: most recently used
             return loaded
-
-    def _store(self, key: _Key, loaded: Loaded) -> None:
-        with self._lock:
-            self._loaded[key] = loaded
-            while len(self._loaded) > self._size:
-                del self._loaded[next(iter(self._loaded))]

@@ -107,7 +107,11 @@ class _Loading:
 
     def later(self, number: int, node: YamlNode) -> None:
         """Read a local sub-DAG, which needs a unique name; one without a name is dropped."""
-        report = Report(_label(node) or f"document {number}", self._report)
+        # Messages have the name of the document before it is read.
+        entries = node.value.items() if isinstance(node.value, dict) else ()
+        names = [entry.value for key, entry in entries if key.lower() == "name"]
+        label = next((shorten(text.strip()) for text in names if isinstance(text, str)), "")
+        report = Report(label or f"document {number}", self._report)
         fields = self._read(node, report)
         name = fields.get("name") or self._base.get("name", "")
         refused = any(problem.path in ("", "name") for problem in report.problems)
@@ -130,10 +134,3 @@ class _Loading:
 
 def _refuse_unnamed(node: YamlNode, number: int, report: Report) -> None:
     report.add("name", f"document {number} needs a name, by which it can be called", (node.line, node.column))
-
-
-def _label(node: YamlNode) -> str:
-    """Return the name of a document for messages, before it is read."""
-    entries = node.value.items() if isinstance(node.value, dict) else ()
-    names = (entry.value for key, entry in entries if key.lower() == "name")
-    return next((shorten(name.strip()) for name in names if isinstance(name, str)), "")

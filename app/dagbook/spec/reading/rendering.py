@@ -124,15 +124,11 @@ def _render_float(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
-    sign, digits, exponent = _shortest(value)
+    number = Decimal(repr(value)).normalize()  # the fewest digits that give the same float again
+    sign = "-" if number.is_signed() else ""
+    exponent = number.adjusted()  # of the first digit
     if _SMALLEST_PLAIN_EXPONENT <= exponent <= _LARGEST_PLAIN_EXPONENT:
-        return f"{Decimal(repr(value)).normalize():f}" if value else f"{sign}0"
+        return f"{number:f}" if value else f"{sign}0"
+    digits = "".join(map(str, number.as_tuple().digits))
     fraction = f".{digits[1:]}" if len(digits) > 1 else ""
     return f"{sign}{digits[0]}{fraction}e{exponent:+03d}"
-
-
-def _shortest(value: float) -> tuple[str, str, int]:
-    """Return the sign, the fewest digits that give the same float again, and the exponent of the first of them."""
-    number = Decimal(repr(value)).normalize()
-    parts = number.as_tuple()
-    return "-" if parts.sign else "", "".join(map(str, parts.digits)), number.adjusted()

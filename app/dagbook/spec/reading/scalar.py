@@ -39,10 +39,11 @@ def resolve_plain(text: str) -> Scalar:
         return _WORDS[text]
     if text[0] not in _NUMBER_STARTS:
         return text
-    number: int | float | None = _read_integer(text)
-    if number is None:
-        number = _read_float(text)
-    return text if number is None else number
+    whole = _read_integer(text)
+    if whole is not None:
+        return whole
+    number = float(text.replace("_", "")) if _FLOAT.fullmatch(text) else math.inf
+    return number if math.isfinite(number) else text
 
 
 def resolve_tagged(tag: str, text: str) -> Scalar:
@@ -71,10 +72,3 @@ def _read_integer(text: str) -> int | None:
             number = int(digits, base)
             return number if SMALLEST_INTEGER <= number <= LARGEST_INTEGER else None
     return None
-
-
-def _read_float(text: str) -> float | None:
-    if not _FLOAT.fullmatch(text):
-        return None
-    number = float(text.replace("_", ""))
-    return number if math.isfinite(number) else None

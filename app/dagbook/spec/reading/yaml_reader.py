@@ -6,7 +6,6 @@ that a full traversal meets (DAG format 1.2 and 1.5).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -78,7 +77,8 @@ def read_text(text: str) -> YamlText:
     reader = _Reader()
     try:
         _refuse_unreadable(text)
-        for event in _events(text.removeprefix("\ufeff")):
+        parser = yaml.CSafeLoader(text.removeprefix("\ufeff"))
+        while (event := parser.get_event()) is not None:
             reader.take(event)
     except yaml.MarkedYAMLError as error:
         reader.problems.append(_explain(error))
@@ -296,12 +296,6 @@ def _refuse_unreadable(text: str) -> None:
         raise _TooMuchError(f"the text is larger than 1 MiB ({size:,} bytes)")
 
 
-def _events(text: str) -> Iterator[yaml.Event]:
-    parser = yaml.CSafeLoader(text)
-    while (event := parser.get_event()) is not None:
-        yield event
-
-
 def _mark(event: Any) -> Mark:
     return event.start_mark.line + 1, event.start_mark.column + 1
 
@@ -311,15 +305,12 @@ def _key_text(value: object) -> str:
 
 
 def _explain(error: yaml.MarkedYAMLError) -> Problem:
-    reason = f"{error.problem} ({error.context}{_start_line(error)})" if error.context else error.problem
+    # Where the unreadable part starts, if that is another line.
+    start, end, began = error.context_mark, error.problem_mark, ""
+    if start and end and start.line != end.line:
+        began = f" that began on line {start.line + 1}"
+    reason = f"{error.problem} ({error.context}{began})" if error.context else error.problem
     if error.problem in _HINTS:
         reason = f"{reason}; {_HINTS[error.problem]}"
-    mark = error.problem_mark or error.context_mark
+    mark = end or start
     return Problem("", f"this is not valid YAML: {reason}", *((mark.line + 1, mark.column + 1) if mark else (0, 0)))
-
-
-def _start_line(error: yaml.MarkedYAMLError) -> str:
-    """Return where the unreadable part starts, if that is another line."""
-    if not error.context_mark or not error.problem_mark or error.context_mark.line == error.problem_mark.line:
-        return ""
-    return f" that began on line {error.context_mark.line + 1}"

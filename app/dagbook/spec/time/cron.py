@@ -148,12 +148,8 @@ def _split_zone(text: str) -> tuple[ZoneInfo | None, str]:
     try:
         return ZoneInfo(prefix[1]), text[prefix.end() :]
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"time zone {prefix[1]!r} is not known; write {_near_zone(prefix[1])}") from error
-
-
-def _near_zone(name: str) -> str:
-    """Return a zone whose city has this name, or an example of a zone."""
-    return _zones_by_city().get(name.lower(), "a name such as Asia/Tokyo")
+        near = _zones_by_city().get(prefix[1].lower(), "a name such as Asia/Tokyo")
+        raise ValueError(f"time zone {prefix[1]!r} is not known; write {near}") from error
 
 
 @cache
@@ -170,7 +166,9 @@ def _parse_field(text: str, field: _Field) -> frozenset[int]:
 
 def _parse_range(text: str, field: _Field) -> range:
     span, slash, step_text = text.partition("/")
-    step = _parse_step(step_text, field) if slash else 1
+    if slash and (not _is_number(step_text) or int(step_text) == 0):
+        raise ValueError(f"{field.title} step {step_text!r} must be a number above 0")
+    step = int(step_text) if slash else 1
     if span in {"*", "?"}:
         return range(field.lowest, field.highest + 1, step)
     first_text, dash, last_text = span.partition("-")
@@ -179,12 +177,6 @@ def _parse_range(text: str, field: _Field) -> range:
     if first > last:
         raise ValueError(f"{field.title} range {span!r} runs backwards")
     return range(first, (field.highest if slash and not dash else last) + 1, step)
-
-
-def _parse_step(text: str, field: _Field) -> int:
-    if not _is_number(text) or int(text) == 0:
-        raise ValueError(f"{field.title} step {text!r} must be a number above 0")
-    return int(text)
 
 
 def _parse_value(text: str, field: _Field) -> int:
@@ -233,16 +225,13 @@ def _next_day(cron: Cron, day: date) -> date | None:
     day += _DAY
     while day.year <= last_year:
         if day.month not in cron.months:
-            day = _first_of_next_month(day)
+            # The first of the next month.
+            day = date(day.year + day.month // _DECEMBER, day.month % _DECEMBER + 1, 1)
         elif cron.allows_day(day):
             return day
         else:
             day += _DAY
     return None
-
-
-def _first_of_next_month(day: date) -> date:
-    return date(day.year + day.month // _DECEMBER, day.month % _DECEMBER + 1, 1)
 
 
 def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
