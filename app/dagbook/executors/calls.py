@@ -127,10 +127,18 @@ class SubRunExecution:
         """Do nothing: sub-runs are ordinary runs and continue without this server."""
 
     def _result_text(self) -> str:
+        """Format stdout: the result of a single call (runtime 20.6), or those of all items (20.8)."""
         found = [self._results.get(sub_run.id) for sub_run in self._call.sub_runs]
+        document: dict[str, Any] | None
         if not self._call.each:
-            return format_result(found[0])
-        return format_results(len(found), [result for result in found if result is not None])
+            document = None if found[0] is None else _to_dict(found[0])
+        else:
+            results = [result for result in found if result is not None]
+            good = [result for result in results if result.is_good]
+            summary = {"total": len(found), "succeeded": len(good), "failed": len(results) - len(good)}
+            outputs = [dict(sorted(result.outputs.items())) for result in good]
+            document = {"summary": summary, "results": [_to_dict(result) for result in results], "outputs": outputs}
+        return json.dumps(document, indent=2, ensure_ascii=False)
 
     def _outcome(self) -> Outcome:
         missing = [sub_run for sub_run in self._call.sub_runs if sub_run.id not in self._results]
@@ -141,8 +149,13 @@ class SubRunExecution:
         return Outcome(exit_code=0, partial=partial or bool(missing))
 
     def _failure(self, bad: Sequence[Result]) -> Outcome:
-        texts = [_describe(result) for result in bad]
-        texts += [str(error) for error in dict.fromkeys(map(str, self._errors.values()))]
+        texts: list[str] = []
+        for result in bad:
+            text = f"run {result.run_id} of DAG {result.name!r} ended {result.status}"
+            # The end of its error: there a chain of calls names the cause.
+            error = result.error if len(result.error) <= _ERROR_LENGTH else "…" + result.error[-_ERROR_LENGTH:]
+            texts.append(f"{text}: {error}" if error else text)
+        texts += dict.fromkeys(map(str, self._errors.values()))
         if not self._call.each:
             return Outcome(exit_code=1, error=f"the called {texts[0]}" if bad else texts[0])
         count = len(bad) + len(self._errors)
@@ -151,31 +164,7 @@ class SubRunExecution:
         return Outcome(exit_code=1, error=head + "; ".join(texts[:_MAX_FAILURES]) + more)
 
 
-def _describe(result: Result) -> str:
-    """Describe a failed sub-run, with the end of its error: there a chain of calls names the cause."""
-    error = result.error if len(result.error) <= _ERROR_LENGTH else "…" + result.error[-_ERROR_LENGTH:]
-    text = f"run {result.run_id} of DAG {result.name!r} ended {result.status}"
-    return f"{text}: {error}" if error else text
-
-
-def format_result(result: Result | None) -> str:
-    """Format the stdout of a step with a single call (runtime 20.6)."""
-    return _dump(None if result is None else _to_dict(result))
-
-
-def format_results(total: int, results: Sequence[Result]) -> str:
-    """Format the stdout of a step with a parallel call (runtime 20.8)."""
-    good = [result for result in results if result.is_good]
-    summary = {"total": total, "succeeded": len(good), "failed": len(results) - len(good)}
-    outputs = [dict(sorted(result.outputs.items())) for result in good]
-    return _dump({"summary": summary, "results": [_to_dict(result) for result in results], "outputs": outputs})
-
-
 def _to_dict(result: Result) -> dict[str, Any]:
     params = {"params": result.params} if result.params else {}
     outputs = dict(sorted(result.outputs.items()))
     return {"name": result.name, "dagRunId": result.run_id, **params, "outputs": outputs, "status": result.status}
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)

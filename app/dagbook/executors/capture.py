@@ -52,16 +52,11 @@ async def capture(
         except TimeoutError:
             raise CaptureError(f"took longer than {limit_seconds:g} seconds") from None
         finally:
-            _reap(popen)
+            if popen.poll() is None:
+                os.killpg(popen.pid, signal.SIGKILL)
+                popen.wait()
         output.seek(0)
         return Captured(popen.returncode, read_text(output.read(), encoding))
-
-
-def _reap(popen: subprocess.Popen[bytes]) -> None:
-    """Reap the command; if it still runs, kill its process group first."""
-    if popen.poll() is None:
-        os.killpg(popen.pid, signal.SIGKILL)
-        popen.wait()
 
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"

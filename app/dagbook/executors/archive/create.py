@@ -204,9 +204,8 @@ class MemberWalker:
             )
         if self._options.preserve_paths:
             return Member(found.path, found.name, status)
-        return None if stat.S_ISDIR(status.st_mode) else self._without_folders(found, status)
-
-    def _without_folders(self, found: _Found, status: os.stat_result) -> Member:
+        if stat.S_ISDIR(status.st_mode):
+            return None
         name = found.path.name
         if name in self._names:
             raise ArchiveError(Code.CREATE, f"two files would be named {name!r}; leave out preservePaths: false")

@@ -99,7 +99,10 @@ class Extractor:
                 if self._tree is not None and self._options.preserve_paths:
                     self._tree.make_folder(parts, entry.mode)
             case Kind.FILE:
-                return self._make_file(parts, entry)
+                sink: Sink = NullSink()
+                if self._tree is not None:
+                    sink = self._tree.make_file(parts, entry, overwrite=self._options.overwrite)
+                return _CountingSink(self, entry, sink)
             case Kind.SYMLINK | Kind.HARDLINK:
                 self._make_link(parts, entry)
                 self.count(entry, 0)
@@ -113,11 +116,6 @@ class Extractor:
         """Return the path of an entry below the destination; empty when all its parts are stripped."""
         kept = parts[self._options.strip :]
         return kept if self._options.preserve_paths else kept[-1:]
-
-    def _make_file(self, parts: tuple[str, ...], entry: Entry) -> Sink:
-        if self._tree is None:
-            return _CountingSink(self, entry, NullSink())
-        return _CountingSink(self, entry, self._tree.make_file(parts, entry, overwrite=self._options.overwrite))
 
     def _make_link(self, parts: tuple[str, ...], entry: Entry) -> None:
         overwrite = self._options.overwrite

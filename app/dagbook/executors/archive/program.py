@@ -21,8 +21,10 @@ _FALLBACKS = {CREATE: Code.CREATE, EXTRACT: Code.EXTRACT, LIST: Code.OTHER}
 
 
 def main(job: Job) -> int:
-    """Carry out a job. Raises ArchiveError."""
-    _limit_memory()
+    """Carry out a job, in limited memory and until a signal stops it. Raises ArchiveError."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = MOST_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MOST_MEMORY_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _cancel)
     return carry_out(job)
@@ -41,12 +43,6 @@ def carry_out(job: Job) -> int:
     except Exception as error:
         raise explain(error, _FALLBACKS[options.operation]) from error
     return 0
-
-
-def _limit_memory() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    most = MOST_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MOST_MEMORY_BYTES, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
 def _cancel(number: int, _: FrameType | None) -> None:

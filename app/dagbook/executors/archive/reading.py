@@ -9,6 +9,7 @@ import tarfile
 import time
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -125,21 +126,16 @@ def _walk_zip(file: BinaryIO, visitor: Visitor, password: str) -> None:
 def _zip_entry(info: zipfile.ZipInfo) -> Entry:
     mode = info.external_attr >> 16
     kind = Kind.DIRECTORY if info.is_dir() else _ZIP_KINDS.get(stat.S_IFMT(mode), Kind.OTHER)
+    modified: float | None = None
+    with suppress(OverflowError, ValueError):
+        modified = time.mktime((*info.date_time, 0, 0, -1))  # it is in the time zone of the machine
     return Entry(
         name=info.filename,
         kind=kind,
         size=info.file_size if kind is Kind.FILE else 0,
         mode=stat.S_IMODE(mode),
-        modified=_seconds(info),
+        modified=modified,
     )
-
-
-def _seconds(info: zipfile.ZipInfo) -> float | None:
-    """Return the time of an entry, which is in the time zone of the machine."""
-    try:
-        return time.mktime((*info.date_time, 0, 0, -1))
-    except (OverflowError, ValueError):
-        return None
 
 
 def _read_link(archive: zipfile.ZipFile, info: zipfile.ZipInfo, password: str) -> str:

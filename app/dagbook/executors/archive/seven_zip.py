@@ -87,8 +87,11 @@ class _WriterFactory:
     def create(self, name: str) -> _Writer:
         """Make the writer of a member."""
         member = self._members[name]
-        kind = _LinkWriter if _entry(member).kind is Kind.SYMLINK else _Writer
-        self._last = kind(member, self._visitor)
+        entry = _entry(member)
+        if entry.kind is Kind.SYMLINK:
+            self._last = _Writer(_TargetSink(member, self._visitor))
+        else:
+            self._last = _Writer(self._visitor.visit(entry) or NullSink())
         return self._last
 
     def discard(self) -> None:
@@ -100,11 +103,8 @@ class _WriterFactory:
 class _Writer:
     """Receives the data of one member (has the shape of ``py7zr.Py7zIO``)."""
 
-    def __init__(self, member: Any, visitor: Visitor) -> None:
-        self._sink: Sink | None = self._open(member, visitor)
-
-    def _open(self, member: Any, visitor: Visitor) -> Sink:
-        return visitor.visit(_entry(member)) or NullSink()
+    def __init__(self, sink: Sink) -> None:
+        self._sink: Sink | None = sink
 
     def write(self, data: bytes) -> int:
         """Write a block of data."""
@@ -132,14 +132,9 @@ class _Writer:
         """Do nothing: nothing is buffered."""
 
 
-class _LinkWriter(_Writer):
-    """The data of a symbolic link are its target."""
-
-    def _open(self, member: Any, visitor: Visitor) -> Sink:
-        return _TargetSink(member, visitor)
-
-
 class _TargetSink:
+    """Receives the data of a symbolic link, which are its target."""
+
     def __init__(self, member: Any, visitor: Visitor) -> None:
         self._member = member
         self._visitor = visitor

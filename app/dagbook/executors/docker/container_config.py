@@ -38,18 +38,15 @@ def for_config(config: Config, command: Sequence[str], labels: Mapping[str, str]
     host = normalize_keys(config, "host")
     host.pop("AutoRemove", None)  # a container that removes itself loses its exit code: it is removed later
     body["Image"] = config.required("image", "name the image to make the container from")
-    body["Labels"] = {**_labels(body.get("Labels")), **labels}
+    given = body.get("Labels")
+    own = Config({"labels": given}, "docker: container").mapping("labels") if given else {}
+    body["Labels"] = {**own, **labels}
     body["HostConfig"] = host
     if network := normalize_keys(config, "network"):
         body["NetworkingConfig"] = network
     if command:
         body["Cmd"] = list(command)
     return body
-
-
-def auto_removes(config: Config) -> bool:
-    """Whether the container of a step is removed after its end. Raises SetupError."""
-    return config.flag("autoRemove") or bool(normalize_keys(config, "host").get("AutoRemove"))
 
 
 def normalize_keys(config: Config, key: str) -> dict[str, Any]:
@@ -93,10 +90,6 @@ def environment(config: Config, key: str) -> list[str]:
 
 def container_env(container: Container) -> list[str]:
     return [f"{pair.name}={pair.value}" for pair in container.env]
-
-
-def _labels(value: object) -> dict[str, str]:
-    return Config({"labels": value}, "docker: container").mapping("labels") if value else {}
 
 
 def for_run(container: Container, shared: SharedConfig, labels: Mapping[str, str]) -> dict[str, Any]:

@@ -52,16 +52,12 @@ def _find_in_json(text: str, host: str, source: str) -> dict[str, str] | None:
     entries = document.get("auths", document)
     if not isinstance(entries, dict):
         raise SetupError(f"{source}: auths: expected a map of hosts")
-    by_host = {_host(str(key)): entry for key, entry in entries.items()}
+    # Docker writes the host of Docker Hub as a URL.
+    by_host = {str(key).split("://", 1)[-1].partition("/")[0]: entry for key, entry in entries.items()}
     for name in _names(host):
         if entry := by_host.get(name):
             return _read_entry(entry, f"{source}: {name}")
     return None
-
-
-def _host(key: str) -> str:
-    """Return the host of an entry: Docker writes that of Docker Hub as a URL."""
-    return key.partition("://")[2].partition("/")[0] if "://" in key else key.partition("/")[0]
 
 
 def _read_entry(entry: object, source: str) -> dict[str, str] | None:

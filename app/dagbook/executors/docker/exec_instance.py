@@ -99,7 +99,10 @@ async def _carry_out(docker: Docker, note: ExecNote, streams: Streams, *, start:
 
 async def _follow(docker: Docker, note: ExecNote, streams: Streams, *, start: bool) -> int:
     instance = docker.containers.exec(note.instance)
-    if start or await _may_be_new(instance):
+    state = None if start else await _inspect(instance)
+    # Podman shows a command that has not started yet like one that succeeded.
+    may_be_new = state is not None and not state["Running"] and not state["Pid"]
+    if start or may_be_new:
         refusal = await _start(instance, streams, may_have_run=not start)
     else:
         refusal = ""
@@ -110,12 +113,6 @@ async def _follow(docker: Docker, note: ExecNote, streams: Streams, *, start: bo
     return code
 
 
-async def _may_be_new(instance: Exec) -> bool:
-    """Whether the command may not have started yet: Podman shows such a command like one that succeeded."""
-    state = await _inspect(instance)
-    return state is not None and not state["Running"] and not state["Pid"]
-
-
 async def _start(instance: Exec, streams: Streams, *, may_have_run: bool) -> str:
     """Start the command and copy its output; returns the daemon's error if it could not. No daemon starts it twice."""
     try:
@@ -123,15 +120,12 @@ async def _start(instance: Exec, streams: Streams, *, may_have_run: bool) -> str
             async with instance.start(detach=False) as stream:
                 return await _copy(stream, streams)
     except StepError as error:
-        if not (may_have_run and _has_run(error.__cause__)):
+        cause = error.__cause__
+        has_run = isinstance(cause, DockerError) and (cause.status == CONFLICT or _PODMANS_CONFLICT in str(cause))
+        if not (may_have_run and has_run):
             raise
     streams.err(_LOST)
     return ""
-
-
-def _has_run(refusal: BaseException | None) -> bool:
-    """Whether the daemon refused to start the command because it has started it before."""
-    return isinstance(refusal, DockerError) and (refusal.status == CONFLICT or _PODMANS_CONFLICT in str(refusal))
 
 
 async def _copy(stream: Stream, streams: Streams) -> str:

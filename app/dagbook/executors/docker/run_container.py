@@ -112,7 +112,11 @@ async def _await_ready(docker: Docker, container: str, config: Container, patter
         if not shown["State"]["Running"]:
             raise StepError(await _exit_message(docker, shown))
         await asyncio.sleep(_POLL_SECONDS)
-    if pattern is not None and not _ready_time_passed(shown["State"]["StartedAt"]):
+    if pattern is None:
+        return
+    # Once the time for getting ready has passed, the log may have been rotated and lack the pattern.
+    ready_until = datetime.fromisoformat(shown["State"]["StartedAt"]) + timedelta(seconds=_READY_SECONDS)
+    if ready_until >= datetime.now(UTC):
         await _await_pattern(docker, shown, pattern)
 
 
@@ -134,11 +138,6 @@ async def _exit_message(docker: Docker, shown: Mapping[str, Any]) -> str:
     output = " ".join(b"".join(blocks)[-_LOG_TAIL_BYTES:].decode(errors="replace").split())
     code = shown["State"]["ExitCode"]
     return f"the container of the run has ended (exit code {code}): {output or 'it wrote nothing'}"
-
-
-def _ready_time_passed(started_at: str) -> bool:
-    """Whether the time limit for getting ready has passed: a log that was rotated since may lack the pattern."""
-    return datetime.fromisoformat(started_at) + timedelta(seconds=_READY_SECONDS) < datetime.now(UTC)
 
 
 async def _await_pattern(docker: Docker, shown: Mapping[str, Any], pattern: re.Pattern[str]) -> None:

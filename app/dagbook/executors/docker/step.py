@@ -150,7 +150,7 @@ def _read_container(job: Job, config: Config, name: str) -> step_container.Conta
         body=container_config.for_config(config, command, {step_container.LABEL: job.id}),
         name=name,
         platform=config.text("platform").strip(),
-        remove=container_config.auto_removes(config),
+        remove=config.flag("autoRemove") or bool(container_config.normalize_keys(config, "host").get("AutoRemove")),
     )
 
 

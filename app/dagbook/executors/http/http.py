@@ -12,7 +12,7 @@ import logging
 import ssl
 import time
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 import certifi
@@ -124,17 +124,17 @@ class _Response:
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers sorted by name, each spelled Like-This; values of one name keep their order."""
         hidden = _HIDDEN_DECODED if self._decodes else _HIDDEN
-        found = [(_spell(name), value) for name, value in self._response.headers.raw]
-        return sorted(((name, value) for name, value in found if name not in hidden), key=lambda pair: pair[0])
+        found: list[tuple[bytes, bytes]] = []
+        for name, value in self._response.headers.raw:
+            spelled = b"-".join(part.capitalize() for part in name.split(b"-"))
+            if spelled not in hidden:
+                found.append((spelled, value))
+        return sorted(found, key=lambda pair: pair[0])
 
     def body(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives. Raises StepError when it is damaged."""
         raw = self._response.aiter_raw()
         return _decode(raw, self.host) if self._decodes else raw
-
-
-def _spell(name: bytes) -> bytes:
-    return b"-".join(part.capitalize() for part in name.split(b"-"))
 
 
 async def _print_text(response: _Response, streams: Streams) -> None:
@@ -194,20 +194,16 @@ async def _decode(packed: AsyncIterator[bytes], host: str) -> AsyncIterator[byte
     try:
         async for data in packed:
             empty = False
-            for block in _inflate(gunzip, data):
-                yield block
+            left = data
+            while left and not gunzip.eof:
+                yield gunzip.decompress(left, _BLOCK_BYTES)
+                left = gunzip.unconsumed_tail
                 await asyncio.sleep(0)
         yield gunzip.flush()
     except zlib.error:
         raise StepError(f"http: {host}: the body is declared as gzip but is not") from None
     if not gunzip.eof and not empty:
         raise StepError(f"http: {host}: the body ended before it was complete")
-
-
-def _inflate(gunzip: zlib._Decompress, data: bytes) -> Iterator[bytes]:
-    while data and not gunzip.eof:
-        yield gunzip.decompress(data, _BLOCK_BYTES)
-        data = gunzip.unconsumed_tail
 
 
 class _Debug:

@@ -30,7 +30,14 @@ def main(job: Job) -> int:
     _check_json(job.script)
     results = _compile(job.line.strip() or _WHOLE_INPUT).input_text(_sort(job.script))
     for text in _results(results, job.script):
-        write_stdout((_render_raw if raw else _render)(_parse(text)) + "\n")
+        value = _parse(text)
+        if not raw:
+            line = json.dumps(value, ensure_ascii=False, indent=4, sort_keys=True)
+        elif isinstance(value, list | dict):
+            line = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        else:
+            line = render(value)
+        write_stdout(line + "\n")
     return 0
 
 
@@ -90,16 +97,6 @@ def _number(text: str) -> int | float:
     if math.isinf(value):  # the value that jq calculates with
         return math.copysign(sys.float_info.max, value)
     return int(value) if value.is_integer() and abs(value) < _PLAIN_LIMIT else value
-
-
-def _render(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=4, sort_keys=True)
-
-
-def _render_raw(value: object) -> str:
-    if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return render(value)
 
 
 if __name__ == "__main__":

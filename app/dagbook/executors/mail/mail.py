@@ -70,15 +70,12 @@ def _attachment(config: Config, text: str, path: Path, left: int) -> Attachment:
             raise config.error("attachments", f"{quoted(text)} is not a file")
         if status.st_size > left:
             raise config.error("attachments", f"hold more than {MOST_ATTACHED_BYTES} bytes; send a link instead")
-        return Attachment(path.name, path.read_bytes(), _type_of(path))
+        kind, encoding = mimetypes.guess_type(path.name)
+        media_type = kind if kind and not encoding else "application/octet-stream"
+        return Attachment(path.name, path.read_bytes(), media_type)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise config.error("attachments", f"{quoted(text)}: {reason} (in {path.parent})") from error
-
-
-def _type_of(path: Path) -> str:
-    kind, encoding = mimetypes.guess_type(path.name)
-    return kind if kind and not encoding else "application/octet-stream"
 
 
 def _summary(email: Email, message: str) -> str:

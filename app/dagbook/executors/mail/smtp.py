@@ -10,7 +10,6 @@ import contextlib
 import os
 import socket
 import ssl
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import make_msgid
 
@@ -127,7 +126,8 @@ def _explain_reply(error: aiosmtplib.SMTPException, server: str) -> str:
         case aiosmtplib.SMTPAuthenticationError():  # its answer is left out: it may repeat the password
             return f"{server} refused smtp.username and smtp.password (code {error.code})"
         case aiosmtplib.SMTPRecipientsRefused():
-            return f"{server} refused {_recipient_errors(error.recipients)}"
+            refusals = [_recipient_error(one.recipient, one.code, one.message) for one in error.recipients]
+            return f"{server} refused {', '.join(refusals)}"
         case aiosmtplib.SMTPSenderRefused():
             return f"{server} refused the sender {_recipient_error(error.sender, error.code, error.message)}"
         case aiosmtplib.SMTPResponseException():
@@ -146,18 +146,12 @@ def _explain_connection(error: Exception, server: str, limit_seconds: float) -> 
         case aiosmtplib.SMTPServerDisconnected() | ConnectionResetError() | BrokenPipeError():
             return f"{server} closed the connection"
         case OSError() if not isinstance(error, aiosmtplib.SMTPException):
-            return f"{server} cannot be reached: {_reason(error)}"
+            if isinstance(error, socket.gaierror):
+                reason = f"the host is unknown ({error.strerror})"
+            else:
+                reason = os.strerror(error.errno).lower() if error.errno else str(error)
+            return f"{server} cannot be reached: {reason}"
     return f"{server}: {_one_line(str(error))}"
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
-        return f"the host is unknown ({error.strerror})"
-    return os.strerror(error.errno).lower() if error.errno else str(error)
-
-
-def _recipient_errors(refused: Iterable[aiosmtplib.SMTPRecipientRefused]) -> str:
-    return ", ".join(_recipient_error(error.recipient, error.code, error.message) for error in refused)
 
 
 def _recipient_error(address: str, code: int, text: str) -> str:

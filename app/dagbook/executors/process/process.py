@@ -45,13 +45,6 @@ class WorkingContext(msgspec.Struct, frozen=True):
     env: Mapping[str, str]
 
 
-def _split_environment(env: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Separate the variables that a shell would drop: those whose names are no identifiers, such as ``1``."""
-    exported = {name: value for name, value in env.items() if _IDENTIFIER.match(name)}
-    others = [f"{name}={value}" for name, value in env.items() if name and "=" not in name and name not in exported]
-    return exported, others
-
-
 class GatedProcess:
     """A shim in its own session that waits to run its command; it exits without running it when this server ends."""
 
@@ -70,18 +63,13 @@ class GatedProcess:
             os.close(reading)
         self._started = before if proc.boot_ticks() == before else None
 
-    def _identity(self) -> bytes:
-        """Return the stat line of the shim, without reading /proc if its start time is certain.
-
-        Reading /proc would wait until the child has finished its exec.
-        """
-        pid = self._popen.pid
-        return proc.read_stat(pid) if self._started is None else proc.write_stat(ProcessId(pid, self._started))
-
     def release(self) -> OwnProcess:
         """Make the shim the owner of the execution and let it run the command, or kill it. Raises SetupError."""
+        pid, started = self._popen.pid, self._started
         try:
-            _create_complete(self._files.started, _CODE_PLACEHOLDER + self._identity())
+            # Reading /proc would wait until the child has finished its exec; so only if its start time is uncertain.
+            identity = proc.read_stat(pid) if started is None else proc.write_stat(ProcessId(pid, started))
+            _create_complete(self._files.started, _CODE_PLACEHOLDER + identity)
         except OSError as error:
             self.discard()
             if isinstance(error, FileExistsError):
@@ -135,7 +123,9 @@ def _open_to_append(path: Path) -> int:
 
 def _start_shim(command: Command, files: ExecutionFiles, stdin: int) -> subprocess.Popen[bytes]:
     _require_program(command)
-    env, others = _split_environment(command.env)
+    # A shell would drop the variables whose names are no identifiers, such as ``1``.
+    env = {name: value for name, value in command.env.items() if _IDENTIFIER.match(name)}
+    others = [f"{name}={value}" for name, value in command.env.items() if name and "=" not in name and name not in env]
     prefix = ["env", "--", *others] if others else []
     argv = ["/bin/sh", str(_SHIM), files.started, *prefix, *command.argv]
     out, err = _open_to_append(files.stdout), _open_to_append(files.stderr)
@@ -301,15 +291,10 @@ class _SessionProcess:
         pause = _FIRST_POLL_SECONDS
         while self._has_writers():
             if self._stopping:
-                self._kill_writers()
+                # Also those that have left the session: the step would not finish before they do.
+                _signal_writers(self._files, signal.SIGKILL)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_POLL_SECONDS)
-
-    def _kill_writers(self) -> None:
-        """Kill processes that have left the session and still write: the step would not finish before they do."""
-        for path in (self._files.stdout, self._files.stderr):
-            for pid in proc.find_writers(path):
-                _kill_quietly(pid, signal.SIGKILL)
 
     def _has_writers(self) -> bool:
         answers = [proc.has_writers(path) for path in (self._files.stdout, self._files.stderr)]
@@ -323,6 +308,12 @@ def _kill_quietly(pid: int, number: int) -> None:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         return  # it has ended, or runs as another user and cannot be signalled
+
+
+def _signal_writers(files: ExecutionFiles, number: int) -> None:
+    for path in (files.stdout, files.stderr):
+        for pid in proc.find_writers(path):
+            _kill_quietly(pid, number)
 
 
 class OwnProcess(_SessionProcess):
@@ -375,9 +366,7 @@ class OtherNamespaceProcess(_SessionProcess):
         return read_outcome(self._files) or LOST_NAMESPACE
 
     def _send(self, number: int, *, spare: int) -> None:  # noqa: ARG002 - its shim has no pid here
-        for path in (self._files.stdout, self._files.stderr):
-            for pid in proc.find_writers(path):
-                _kill_quietly(pid, number)
+        _signal_writers(self._files, number)
 
     def _has_writers(self) -> bool:
         return any(proc.has_writers(path) for path in (self._files.stdout, self._files.stderr))
@@ -400,24 +389,16 @@ def outcome_of(code: int) -> Outcome:
 
 def _shim_outcome(code: int, files: ExecutionFiles) -> Outcome:
     """Make the outcome of the shim's exit code: a message of its shell in ``started`` means a signal (runtime 12)."""
-    if code > _SIGNALLED and _has_shell_message(files):
-        return _signal_outcome(code - _SIGNALLED)
+    if code > _SIGNALLED:
+        with suppress(FileNotFoundError):
+            if Path(files.started).read_bytes().count(b"\n") > _LINES_WITHOUT_MESSAGE:
+                return _signal_outcome(code - _SIGNALLED)
     return outcome_of(code)
 
 
-def _has_shell_message(files: ExecutionFiles) -> bool:
-    try:
-        return Path(files.started).read_bytes().count(b"\n") > _LINES_WITHOUT_MESSAGE
-    except FileNotFoundError:
-        return False
-
-
 def _signal_outcome(number: int) -> Outcome:
-    return Outcome(exit_code=-1, error=f"signal: {_name_of(number)}")
-
-
-def _name_of(number: int) -> str:
     try:
-        return signal.Signals(number).name
+        name = signal.Signals(number).name
     except ValueError:  # a real-time signal
-        return str(number)
+        name = str(number)
+    return Outcome(exit_code=-1, error=f"signal: {name}")

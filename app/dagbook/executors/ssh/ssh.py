@@ -26,17 +26,14 @@ async def run(job: Job, streams: Streams) -> int:
         raise SetupError("ssh: the step has no command; a script does not run on another machine")
     target = login.read_login(job)
     async with login.connect(target) as connection:
-        process = await _start(connection, " ".join((job.program, *job.args)), target.address)
+        line = " ".join((job.program, *job.args))
+        try:
+            process = await connection.create_process(line, encoding=None, stdin=asyncssh.DEVNULL)
+        except (asyncssh.Error, OSError) as error:
+            raise StepError(f"{target.address} did not start the command: {error}") from error
         return await cancellation.run_cancellable(
             _follow(process, streams, target.address), lambda name: _send(process, name)
         )
-
-
-async def _start(connection: asyncssh.SSHClientConnection, line: str, address: str) -> _Process:
-    try:
-        return await connection.create_process(line, encoding=None, stdin=asyncssh.DEVNULL)
-    except (asyncssh.Error, OSError) as error:
-        raise StepError(f"{address} did not start the command: {error}") from error
 
 
 async def _follow(process: _Process, streams: Streams, address: str) -> int:
