@@ -30,7 +30,15 @@ def changes(before: RunState, after: RunState) -> tuple[Change, ...]:
 
     Untouched nodes are the same objects in both states, so only the others are compared.
     """
-    return tuple(sorted(_iterate_changes(before, after), key=_sort_key))
+    found: list[Change] = []
+    fields = _difference(before, after, _RUN_TYPES)
+    if fields:
+        found.append(Change(None, fields))
+    for key, node in after.handlers.items():
+        found += _node_changes(key, before.handlers[key], node)
+    for key in compress(count(), map(is_not, before.steps, after.steps)):
+        found += _node_changes(key, before.steps[key], after.steps[key])
+    return tuple(sorted(found, key=_sort_key))
 
 
 def fold(state: RunState, recorded: Iterable[Change]) -> RunState:
@@ -46,16 +54,6 @@ def fold(state: RunState, recorded: Iterable[Change]) -> RunState:
             steps[change.key] = _with_values(steps[change.key], change.fields)
     folded = msgspec.structs.replace(state, steps=tuple(steps), handlers=handlers, ready=(), **run)
     return msgspec.structs.replace(folded, running=running_keys(folded))
-
-
-def _iterate_changes(before: RunState, after: RunState) -> Iterator[Change]:
-    fields = _difference(before, after, _RUN_TYPES)
-    if fields:
-        yield Change(None, fields)
-    for key, node in after.handlers.items():
-        yield from _node_changes(key, before.handlers[key], node)
-    for key in compress(count(), map(is_not, before.steps, after.steps)):
-        yield from _node_changes(key, before.steps[key], after.steps[key])
 
 
 def _sort_key(change: Change) -> int:

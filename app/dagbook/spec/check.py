@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -149,7 +149,11 @@ def _check_cycles(steps: Sequence[Step], fields: Mapping[str, Field]) -> None:
     edges = {step.name: [name for name in step.depends if name in fields and name != step.name] for step in steps}
     cycle = find_cycle(edges)
     if cycle:
-        fields[cycle[0]].refuse(f"the steps {_show_cycle(cycle)} wait for each other; remove one of the dependencies")
+        shown = [quoted(name) for name in cycle[:_LONGEST_CYCLE_SHOWN]]
+        if len(cycle) > _LONGEST_CYCLE_SHOWN:
+            shown.append(f"{len(cycle) - _LONGEST_CYCLE_SHOWN} more")
+        path = " -> ".join([*shown, quoted(cycle[0])])
+        fields[cycle[0]].refuse(f"the steps {path} wait for each other; remove one of the dependencies")
 
 
 def find_cycle(edges: dict[str, list[str]]) -> list[str]:
@@ -179,11 +183,3 @@ def _prune(edges: dict[str, list[str]]) -> dict[str, int]:
             if not waiting[dependent]:
                 free.append(dependent)
     return waiting
-
-
-def _show_cycle(cycle: Iterable[str]) -> str:
-    names = list(cycle)
-    shown = [quoted(name) for name in names[:_LONGEST_CYCLE_SHOWN]]
-    if len(names) > _LONGEST_CYCLE_SHOWN:
-        shown.append(f"{len(names) - _LONGEST_CYCLE_SHOWN} more")
-    return " -> ".join([*shown, quoted(names[0])])

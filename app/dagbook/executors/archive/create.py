@@ -65,7 +65,13 @@ def _write(options: Options, form: Format, creator: Creator) -> None:
 
 
 def _fill(options: Options, form: Format, creator: Creator, file: BinaryIO, own: frozenset[Inode]) -> None:
-    archive = _writer(form, file, options.level, follow_links=options.follow_links)
+    archive: Writer
+    if form.container == formats.ZIP:
+        archive = _ZipWriter(file)
+    else:
+        stream = compressing(form.codec, file, options.level)
+        is_tar = form.container == formats.TAR
+        archive = _TarWriter(stream, follow_links=options.follow_links) if is_tar else _SingleWriter(stream)
     try:
         creator.add_all(archive, own)
         archive.close()
@@ -225,14 +231,6 @@ class Writer(Protocol):
 
     def close(self) -> None:
         """Write the end of the archive."""
-
-
-def _writer(form: Format, file: BinaryIO, level: int, *, follow_links: bool) -> Writer:
-    """Make the writer of a format. Raises ArchiveError."""
-    if form.container == formats.ZIP:
-        return _ZipWriter(file)
-    stream = compressing(form.codec, file, level)
-    return _TarWriter(stream, follow_links=follow_links) if form.container == formats.TAR else _SingleWriter(stream)
 
 
 class _TarWriter:

@@ -67,20 +67,18 @@ async def connect(variables: Mapping[str, str]) -> AsyncIterator[Docker]:
 def _redact(address: str) -> str:
     """Check an address and return it without credentials. Raises SetupError."""
     shown = _CREDENTIALS.sub("", address)
-    if address.startswith(_SCHEMES) and _is_complete(address):
+    try:
+        parts = urlsplit(address)
+        place = parts.path.strip("/") if parts.scheme == "unix" else parts.hostname
+        is_complete = bool(place) and parts.port != 0
+    except ValueError:  # a port that is none
+        is_complete = False
+    if address.startswith(_SCHEMES) and is_complete:
         return shown
     raise SetupError(
         f"DOCKER_HOST: {shown!r} is not the address of a Docker daemon; start it with {', '.join(_SCHEMES)}, "
         "and go on with a path or with host:port"
     )
-
-
-def _is_complete(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        return bool(parts.path.strip("/") if parts.scheme == "unix" else parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none
-        return False
 
 
 def _open(address: str, variables: Mapping[str, str]) -> Docker:

@@ -107,17 +107,15 @@ def _url(job: Job, query: Mapping[str, str]) -> httpx.URL:
 
 
 def _headers(config: Config, body: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    given = [_header(config, name.strip(), value.strip()) for name, value in config.mapping("headers").items()]
-    names = {name.lower() for name, _ in given}
-    kept = [(name, value) for name, value in given if name.lower().decode() not in _COMPUTED]
-    if body and b"content-type" not in names:
+    given: list[tuple[bytes, bytes]] = []
+    for key, text in config.mapping("headers").items():
+        name, value = key.strip(), text.strip()
+        if not _TOKEN.match(name):
+            raise config.error("headers", "a name of a header may hold only letters, digits and !#$%&'*+-.^_`|~")
+        if _CONTROL.search(value):
+            raise config.error(f"headers.{name}", "a header must not hold line ends or other control characters")
+        given.append((name.encode(), value.encode("utf-8", "replace")))
+    kept = [header for header in given if header[0].lower().decode() not in _COMPUTED]
+    if body and all(header[0].lower() != b"content-type" for header in given):
         kept.append((b"Content-Type", b"text/plain; charset=utf-8"))
     return (*_DEFAULT_HEADERS, *kept)
-
-
-def _header(config: Config, name: str, value: str) -> tuple[bytes, bytes]:
-    if not _TOKEN.match(name):
-        raise config.error("headers", "a name of a header may hold only letters, digits and !#$%&'*+-.^_`|~")
-    if _CONTROL.search(value):
-        raise config.error(f"headers.{name}", "a header must not hold line ends or other control characters")
-    return name.encode(), value.encode("utf-8", "replace")

@@ -30,7 +30,10 @@ def main(job: Job) -> int:
     _check_json(job.script)
     results = _compile(job.line.strip() or _WHOLE_INPUT).input_text(_sort(job.script))
     for text in _results(results, job.script):
-        value = _parse(text)
+        try:
+            value = json.loads(text, parse_float=_number)
+        except RecursionError:
+            raise ProgramError("jq: a result is nested too deeply to be printed") from None
         if not raw:
             line = json.dumps(value, ensure_ascii=False, indent=4, sort_keys=True)
         elif isinstance(value, list | dict):
@@ -73,23 +76,12 @@ def _results(results: Iterable[str], script: str) -> Iterator[str]:
     try:
         yield from results
     except ValueError as error:
-        _check_input(script)
+        try:  # jq may refuse the input itself, such as half of a surrogate pair
+            jq.compile("empty").input_text(script).all()
+        except ValueError as refusal:
+            reason = str(refusal).removeprefix("parse error: ")
+            raise ProgramError(f"jq: the script is not JSON: {reason}") from None
         sys.stderr.write(f"jq: error: {error}\n")
-
-
-def _check_input(text: str) -> None:
-    """Raise ProgramError when jq refuses the input, such as half of a surrogate pair."""
-    try:
-        jq.compile("empty").input_text(text).all()
-    except ValueError as error:
-        raise ProgramError(f"jq: the script is not JSON: {str(error).removeprefix('parse error: ')}") from None
-
-
-def _parse(text: str) -> object:
-    try:
-        return json.loads(text, parse_float=_number)
-    except RecursionError:
-        raise ProgramError("jq: a result is nested too deeply to be printed") from None
 
 
 def _number(text: str) -> int | float:

@@ -116,16 +116,17 @@ def find_writers(path: Path) -> list[int]:
         file = path.stat()
     except FileNotFoundError:
         return []
-    pids = (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
-    return [pid for pid in pids if pid != os.getpid() and _writes_to(pid, file)]
-
-
-def _writes_to(pid: int, file: os.stat_result) -> bool:
-    try:
-        descriptors = [entry.name for entry in (_PROC / str(pid) / "fd").iterdir()]
-    except OSError:
-        return False
-    return any(_is_writer(pid, descriptor, file) for descriptor in descriptors)
+    writers: list[int] = []
+    for pid in [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()]:
+        if pid == os.getpid():
+            continue
+        try:
+            descriptors = [entry.name for entry in (_PROC / str(pid) / "fd").iterdir()]
+        except OSError:
+            continue
+        if any(_is_writer(pid, descriptor, file) for descriptor in descriptors):
+            writers.append(pid)
+    return writers
 
 
 def _is_writer(pid: int, descriptor: str, file: os.stat_result) -> bool:

@@ -32,23 +32,19 @@ def read_steps(field: Field, inherited: Executor, *, chain: bool) -> tuple[Step,
     """
     if not _is_countable(field):
         return ()
-    items = _read_items(field, inherited)
+    match field.value:
+        case list():
+            items = list(_read_list(field, inherited))
+        case dict():
+            items = list(_read_map(field, inherited))
+        case _:
+            field.expect("a list or a map of steps", for_list(field.value))
+            items = []
     if chain and not _is_linkable(field, items):
         return ()
     _generate_names(items)
     steps = [build_step(item.draft, depends=_depends(item, chain=chain)) for item in items]
     return check_steps(steps, [item.draft for item in items])
-
-
-def _read_items(field: Field, inherited: Executor) -> list[Item]:
-    match field.value:
-        case list():
-            return list(_read_list(field, inherited))
-        case dict():
-            return list(_read_map(field, inherited))
-        case _:
-            field.expect("a list or a map of steps", for_list(field.value))
-            return []
 
 
 def _is_countable(field: Field) -> bool:
@@ -107,23 +103,20 @@ def _read_map(field: Field, inherited: Executor) -> Iterator[Item]:
 
 def _generate_names(items: Iterable[Item]) -> None:
     """Name the unnamed steps: prefix and item number, counted on while another generated name is the same."""
-    following: dict[str, dict[int, int]] = {}
+    following: dict[str, dict[int, int]] = {}  # by prefix: from a taken number to where to look next
     for item in items:
         fields = item.draft.fields
-        if not fields.get("name"):
-            prefix = name_prefix(fields)
-            number = _claim(following.setdefault(prefix, {}), item.number)
-            fields["name"] = f"{prefix}_{number}"
-
-
-def _claim(following: dict[int, int], number: int) -> int:
-    """Take the first free number from one on; ``following`` maps taken numbers to where to look next."""
-    passed = []
-    while number in following:
-        passed.append(number)
-        number = following[number]
-    following |= dict.fromkeys([*passed, number], number + 1)
-    return number
+        if fields.get("name"):
+            continue
+        prefix = name_prefix(fields)
+        taken = following.setdefault(prefix, {})
+        number = item.number
+        passed: list[int] = []
+        while number in taken:
+            passed.append(number)
+            number = taken[number]
+        taken.update(dict.fromkeys([*passed, number], number + 1))
+        fields["name"] = f"{prefix}_{number}"
 
 
 def _depends(item: Item, *, chain: bool) -> tuple[str, ...]:

@@ -23,7 +23,9 @@ def read(text: str, expression: str) -> str | None:
         value = parse_json(text)
         if _PLAIN.fullmatch(expression):
             return render_json(_follow(value, expression))
-        return render_json(_query(text, expression))
+        program = _compile(expression)
+        results = program(text) if program else []
+        return render_json(results[0]) if results else None
     except ValueError:
         return None
 
@@ -41,16 +43,6 @@ def _follow(value: Any, path: str) -> Any:
         else:
             raise ValueError(f"{path} does not fit the value")
     return value
-
-
-def _query(text: str, expression: str) -> Any:
-    program = _compile(expression)
-    if program is None:
-        raise ValueError(f"{expression} is no jq expression")
-    results: list[Any] = program(text)
-    if not results:
-        raise ValueError(f"{expression} yields nothing")
-    return results[0]
 
 
 @lru_cache(maxsize=512)
