@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import compress, count
 from operator import is_not
 from typing import Any
@@ -34,10 +34,13 @@ def changes(before: RunState, after: RunState) -> tuple[Change, ...]:
     fields = _difference(before, after, _RUN_TYPES)
     if fields:
         found.append(Change(None, fields))
-    for key, node in after.handlers.items():
-        found += _node_changes(key, before.handlers[key], node)
-    for key in compress(count(), map(is_not, before.steps, after.steps)):
-        found += _node_changes(key, before.steps[key], after.steps[key])
+    nodes = [(key, before.handlers[key], node) for key, node in after.handlers.items()]
+    changed = compress(count(), map(is_not, before.steps, after.steps))
+    nodes += [(key, before.steps[key], after.steps[key]) for key in changed]
+    for key, old, new in nodes:
+        fields = {} if old is new else _difference(old, new, _NODE_TYPES)
+        if fields:
+            found.append(Change(key, fields))
     return tuple(sorted(found, key=_sort_key))
 
 
@@ -46,12 +49,14 @@ def fold(state: RunState, recorded: Iterable[Change]) -> RunState:
     run: dict[str, Any] = {}
     steps, handlers = list(state.steps), dict(state.handlers)
     for change in recorded:
+        types = _RUN_TYPES if change.key is None else _NODE_TYPES
+        values = {name: msgspec.convert(value, types[name]) for name, value in change.fields.items()}
         if change.key is None:
-            run.update(_values(change.fields, _RUN_TYPES))
+            run.update(values)
         elif change.key < 0:
-            handlers[change.key] = _with_values(handlers[change.key], change.fields)
+            handlers[change.key] = msgspec.structs.replace(handlers[change.key], **values)
         else:
-            steps[change.key] = _with_values(steps[change.key], change.fields)
+            steps[change.key] = msgspec.structs.replace(steps[change.key], **values)
     folded = msgspec.structs.replace(state, steps=tuple(steps), handlers=handlers, ready=(), **run)
     return msgspec.structs.replace(folded, running=running_keys(folded))
 
@@ -64,20 +69,6 @@ def _sort_key(change: Change) -> int:
     return 1 if ended else 2
 
 
-def _node_changes(key: int, before: NodeState, after: NodeState) -> Iterator[Change]:
-    fields = {} if before is after else _difference(before, after, _NODE_TYPES)
-    if fields:
-        yield Change(key, fields)
-
-
 def _difference(before: Any, after: Any, names: Iterable[str]) -> dict[str, Any]:
     pairs = ((name, getattr(before, name), getattr(after, name)) for name in names)
     return {name: msgspec.to_builtins(new) for name, old, new in pairs if old is not new and old != new}
-
-
-def _values(fields: dict[str, Any], types: dict[str, Any]) -> dict[str, Any]:
-    return {name: msgspec.convert(value, types[name]) for name, value in fields.items()}
-
-
-def _with_values(node: NodeState, fields: dict[str, Any]) -> NodeState:
-    return msgspec.structs.replace(node, **_values(fields, _NODE_TYPES))

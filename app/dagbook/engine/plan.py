@@ -43,7 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def initial_state(plan: Plan) -> RunState:
-    return RunState(steps=(NodeState(),) * len(plan.dag.steps), handlers=_new_handlers(plan))
+    return RunState(steps=(NodeState(),) * len(plan.dag.steps), handlers=dict.fromkeys(plan.handlers, NodeState()))
 
 
 def retry_state(plan: Plan, previous: RunState, step: int | None = None) -> RunState:
@@ -57,7 +57,7 @@ def retry_state(plan: Plan, previous: RunState, step: int | None = None) -> RunS
         node if key not in again and node.status.is_final else NodeState() for key, node in enumerate(previous.steps)
     )
     before = previous.status if step is not None else None
-    return RunState(steps=kept, handlers=_new_handlers(plan), only=step, status_before=before)
+    return RunState(steps=kept, handlers=dict.fromkeys(plan.handlers, NodeState()), only=step, status_before=before)
 
 
 def rebuild_ready(plan: Plan, state: RunState) -> RunState:
@@ -90,10 +90,6 @@ def _handlers(dag: Dag) -> dict[int, Step]:
         EXIT: defined.exit,
     }
     return {key: step for key, step in all_five.items() if step is not None}
-
-
-def _new_handlers(plan: Plan) -> dict[int, NodeState]:
-    return {key: NodeState() for key in plan.handlers}
 
 
 def _steps_to_rerun(plan: Plan, previous: RunState) -> set[int]:

@@ -224,15 +224,12 @@ def _propagate(transition: Transition, key: int) -> None:
 
     Level by level: a step that depends on the failed one gets that error, even if a step between them is finished too.
     """
-    pending = deque(_dependents(transition, key))
-    while pending:
-        above, dependent = pending.popleft()
-        if _examine(transition, dependent, above):
-            pending.extend(_dependents(transition, dependent))
-
-
-def _dependents(transition: Transition, key: int) -> list[tuple[int, int]]:
-    return [(key, dependent) for dependent in transition.plan.dependents[key]]
+    finished = deque([key])
+    while finished:
+        above = finished.popleft()
+        for dependent in transition.plan.dependents[above]:
+            if _examine(transition, dependent, above):
+                finished.append(dependent)
 
 
 def _examine(transition: Transition, key: int, finished: int | None = None) -> bool:

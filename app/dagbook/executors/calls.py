@@ -90,7 +90,11 @@ class SubRunExecution:
             self._streams.close()
             if self._kill_timer is not None:
                 self._kill_timer.cancel()
-        return self._outcome()
+        bad = [result for result in self._results.values() if not result.is_good]
+        if bad or self._errors:
+            return self._failure(bad)
+        missing = any(sub_run.id not in self._results for sub_run in self._call.sub_runs)
+        return Outcome(exit_code=0, partial=missing or any(one.status != _GOOD[0] for one in self._results.values()))
 
     async def _run_queued(self) -> None:
         while self._queued:
@@ -139,14 +143,6 @@ class SubRunExecution:
             outputs = [dict(sorted(result.outputs.items())) for result in good]
             document = {"summary": summary, "results": [_to_dict(result) for result in results], "outputs": outputs}
         return json.dumps(document, indent=2, ensure_ascii=False)
-
-    def _outcome(self) -> Outcome:
-        missing = [sub_run for sub_run in self._call.sub_runs if sub_run.id not in self._results]
-        bad = [result for result in self._results.values() if not result.is_good]
-        if bad or self._errors:
-            return self._failure(bad)
-        partial = any(result.status != _GOOD[0] for result in self._results.values())
-        return Outcome(exit_code=0, partial=partial or bool(missing))
 
     def _failure(self, bad: Sequence[Result]) -> Outcome:
         texts: list[str] = []

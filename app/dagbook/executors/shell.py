@@ -36,10 +36,10 @@ class ShellTexts(msgspec.Struct, frozen=True, kw_only=True):
 def program_of(texts: ShellTexts, script_file: str | None) -> tuple[str, ...]:
     """Choose program and arguments. Raises SetupError when there is nothing to run."""
     name = _shell_name(texts)
-    if name == DIRECT or (texts.program and script_file):
-        return _direct(texts, script_file)
-    if not texts.shell:
-        return _direct(texts, script_file)
+    if name == DIRECT or not texts.shell or (texts.program and script_file):
+        if not texts.program:
+            raise SetupError("without a shell the step needs a program to run")
+        return (texts.program, *texts.args, *([script_file] if script_file else []))
     if script_file:
         return _for_script(texts, name, script_file)
     if not texts.line:
@@ -51,12 +51,6 @@ def _shell_name(texts: ShellTexts) -> str:
     if not texts.shell:
         return ""
     return texts.shell[0].rpartition("/")[2].lower().removesuffix(".exe")
-
-
-def _direct(texts: ShellTexts, script_file: str | None) -> tuple[str, ...]:
-    if not texts.program:
-        raise SetupError("without a shell the step needs a program to run")
-    return (texts.program, *texts.args, *([script_file] if script_file else []))
 
 
 def _for_line(texts: ShellTexts, name: str) -> tuple[str, ...]:

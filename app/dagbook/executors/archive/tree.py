@@ -126,7 +126,7 @@ class Tree:
                     Code.CORRUPT,
                     f"an entry leads through {'/'.join(parts)}, which is a symbolic link; it might lead out",
                 ) from None
-            raise self._in_the_way(parts) from None
+            raise _occupied(self._path.joinpath(*parts)) from None
 
     @contextmanager
     def _at(self, parts: Parts) -> Iterator[None]:
@@ -135,7 +135,7 @@ class Tree:
             with self._named(parts):
                 yield
         except (FileExistsError, IsADirectoryError, NotADirectoryError):
-            raise self._in_the_way(parts) from None
+            raise _occupied(self._path.joinpath(*parts)) from None
 
     @contextmanager
     def _named(self, parts: Parts) -> Iterator[None]:
@@ -144,9 +144,6 @@ class Tree:
         except OSError as error:
             error.filename, error.filename2 = str(self._path.joinpath(*parts)), None
             raise
-
-    def _in_the_way(self, parts: Parts) -> ArchiveError:
-        return _occupied(self._path.joinpath(*parts))
 
 
 class NewFile:

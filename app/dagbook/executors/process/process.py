@@ -117,10 +117,6 @@ def _create(path: str, content: bytes) -> None:
         os.close(descriptor)
 
 
-def _open_to_append(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
 def _start_shim(command: Command, files: ExecutionFiles, stdin: int) -> subprocess.Popen[bytes]:
     _require_program(command)
     # A shell would drop the variables whose names are no identifiers, such as ``1``.
@@ -128,7 +124,8 @@ def _start_shim(command: Command, files: ExecutionFiles, stdin: int) -> subproce
     others = [f"{name}={value}" for name, value in command.env.items() if name and "=" not in name and name not in env]
     prefix = ["env", "--", *others] if others else []
     argv = ["/bin/sh", str(_SHIM), files.started, *prefix, *command.argv]
-    out, err = _open_to_append(files.stdout), _open_to_append(files.stderr)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    out, err = os.open(files.stdout, flags, 0o600), os.open(files.stderr, flags, 0o600)
     try:
         return subprocess.Popen(  # noqa: S603 - running what the definition says is the product
             argv,

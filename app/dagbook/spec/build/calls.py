@@ -113,16 +113,14 @@ def _items(field: Field, wanted: str) -> dict[str, Any] | None:
 def _read_items(field: Field) -> Iterator[str | tuple[Pair, ...]]:
     for item in field.items():
         if isinstance(item.value, dict):
-            yield tuple(_item_pairs(item))
+            pairs: list[Pair] = []
+            for key, entry in item.entries():
+                if entry.value is None or isinstance(entry.value, list | dict):
+                    entry.expect("a text, a number, true or false")
+                else:
+                    pairs.append(Pair(key, render(entry.value)))
+            yield tuple(pairs)
         elif isinstance(item.value, str) or is_number(item.value):
             yield render(item.value)
         else:
             item.expect("a text, a number or a map")
-
-
-def _item_pairs(item: Field) -> Iterator[Pair]:
-    for key, entry in item.entries():
-        if entry.value is None or isinstance(entry.value, list | dict):
-            entry.expect("a text, a number, true or false")
-        else:
-            yield Pair(key, render(entry.value))

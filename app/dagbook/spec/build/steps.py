@@ -40,7 +40,10 @@ def read_steps(field: Field, inherited: Executor, *, chain: bool) -> tuple[Step,
         case _:
             field.expect("a list or a map of steps", for_list(field.value))
             items = []
-    if chain and not _is_linkable(field, items):
+    # Two large groups in a chain have as many links as the product of their sizes.
+    links = sum(len(item.before) for item in items)
+    if chain and links > MAX_LINKS:
+        field.refuse(f"groups in a chain may have {MAX_LINKS:,} links, these have {links:,}; write type: graph")
         return ()
     _generate_names(items)
     steps = [build_step(item.draft, depends=_depends(item, chain=chain)) for item in items]
@@ -54,15 +57,6 @@ def _is_countable(field: Field) -> bool:
     if field.report.steps <= MAX_STEPS:
         return True
     field.refuse(f"a definition may hold {MAX_STEPS:,} steps, this one has {field.report.steps:,}")
-    return False
-
-
-def _is_linkable(field: Field, items: list[Item]) -> bool:
-    """Limit the links of a chain: two large groups have as many as the product of their sizes."""
-    links = sum(len(item.before) for item in items)
-    if links <= MAX_LINKS:
-        return True
-    field.refuse(f"groups in a chain may have {MAX_LINKS:,} links, these have {links:,}; write type: graph")
     return False
 
 
