@@ -115,7 +115,7 @@ async def listening(server: Server) -> AsyncIterator[Door]:
             try:
                 yield Door(client)
             finally:
-                server.parts.feed.close()
+                server.services.feed.close()
                 web.should_exit = True
                 await serving
 

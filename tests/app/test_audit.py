@@ -318,7 +318,7 @@ async def mute(database_url: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncCl
     """A server whose database takes no entry of the audit."""
     async with serving(database_url, tmp_path) as server, client_of(server) as client:
         await store(client, "etl")
-        await server.parts.database.write(_refuse_entries)
+        await server.services.database.write(_refuse_entries)
         yield client
 
 
@@ -368,7 +368,7 @@ async def test_no_secret_gets_into_the_audit(
     login = {"username": name, "password": "guess-of-a-password"}
     await client.post("/auth/login", json=login)
     logged_in = await people.login(name, "password-of-a-user")
-    stored = await people.server.parts.database.read(
+    stored = await people.server.services.database.read(
         lambda connection: [tuple(row) for row in connection.execute(select(AuditEntry.__table__)).all()]
     )
     whole = msgspec.json.encode(stored).decode()

@@ -43,7 +43,7 @@ class Scene:
 
     async def do(self, method: str, path: str, **body: Any) -> Any:
         """Send the request that counts."""
-        self.before = await self.people.server.parts.database.read(audit.last_id)
+        self.before = await self.people.server.services.database.read(audit.last_id)
         return await self.ok(method, path, **body)
 
     async def store(self, name: str = "", spec: str = QUICK) -> str:
@@ -64,7 +64,7 @@ class Scene:
         await self.dagbook.running("r1", "a", "ready")
 
     async def entries(self) -> list[AuditRow]:
-        found = await self.people.server.parts.database.read(
+        found = await self.people.server.services.database.read(
             lambda connection: audit.find(connection, AuditFilter(), 100)
         )
         return [row for row in found if row.id > self.before]
@@ -344,7 +344,7 @@ async def revoke_token(scene: Scene) -> str:
 @case(("POST", "/audit/prune"))
 async def prune(scene: Scene) -> str:
     await scene.store()
-    last = await scene.people.server.parts.database.read(audit.last_id)
+    last = await scene.people.server.services.database.read(audit.last_id)
     await scene.people.server.audit_sealer.run_once()
     await scene.do("POST", "/audit/prune", before="2999-01-01T00:00:00Z", dryRun=False)
     return str(last)

@@ -191,7 +191,7 @@ def refusal_of(answer: httpx.Response) -> int | None:
 @pytest.fixture(scope="session")
 async def tokens(people: People) -> dict[str, str]:
     """The credential of everybody who may come along."""
-    parts = people.server.parts
+    services = people.server.services
     made = {str(role): (await people.add(role)).token for role in Role}
     admin, lowered, gone = [await people.add(Role.ADMIN) for _ in range(3)]
     made |= {
@@ -205,33 +205,33 @@ async def tokens(people: People) -> dict[str, str]:
         "expired login": await expired(people, admin.id),
         "login before a reset": (reset := await people.add(Role.ADMIN)).token,
     }
-    await parts.auth.users.update(lowered.id, None, Role.VIEWER, ROOT)
-    await parts.auth.users.remove(gone.id, ROOT)
-    await parts.auth.users.reset_password(reset.id, "another horse", ROOT)
+    await services.auth.users.update(lowered.id, None, Role.VIEWER, ROOT)
+    await services.auth.users.remove(gone.id, ROOT)
+    await services.auth.users.reset_password(reset.id, "another horse", ROOT)
     return made
 
 
 async def personal(people: People, username: str, role: Role, end: str = "") -> str:
-    parts = people.server.parts
+    services = people.server.services
     wish = TokenRequest(
         name=secrets.token_hex(4),
         role=role,
         username=username,
-        expires_at=parts.now() + timedelta(hours=1) if end == "ended" else None,
+        expires_at=services.now() + timedelta(hours=1) if end == "ended" else None,
     )
-    token, row = await parts.auth.tokens.create(wish, ROOT)
+    token, row = await services.auth.tokens.create(wish, ROOT)
     if end == "revoked":
-        await parts.auth.tokens.revoke(row.id, ROOT)
+        await services.auth.tokens.revoke(row.id, ROOT)
     if end == "ended":
         times = {name: getattr(row, name) - timedelta(hours=2) for name in ("created_at", "expires_at")}
         change = update(Token).where(Token.id == row.id).values(**times)
-        await parts.database.write(lambda connection: connection.execute(change))
+        await services.database.write(lambda connection: connection.execute(change))
     return token
 
 
 async def expired(people: People, user_id: str) -> str:
-    logins = people.server.parts.auth.logins
-    made = int(people.server.parts.now().timestamp()) - 100
+    logins = people.server.services.auth.logins
+    made = int(people.server.services.now().timestamp()) - 100
     claims = Claims(sub=user_id, uid=user_id, username="x", role="admin", iat=made, exp=made + 99, gen=1, jti="x")
     return logins._signer.sign(claims)
 
@@ -311,8 +311,8 @@ async def test_without_users_who_is_let_in_may_do_everything_but_manage_them(
 
 async def test_the_role_of_a_login_s_token_does_not_count(people: People) -> None:
     viewer = await people.add(Role.VIEWER)
-    signer = people.server.parts.auth.logins._signer
-    read = signer.read(viewer.token, people.server.parts.now())
+    signer = people.server.services.auth.logins._signer
+    read = signer.read(viewer.token, people.server.services.now())
     assert read is not None
     raised = signer.sign(msgspec.structs.replace(read, role="admin"))
     async with people.client(raised) as client:

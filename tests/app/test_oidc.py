@@ -247,7 +247,7 @@ async def test_a_new_key_of_the_provider_is_fetched_but_not_at_every_request(url
         client.cookies.set(COOKIE, provider.id_token())
         assert [(await client.get("/dags")).status_code for _ in range(3)] == [401] * 3
         assert provider.seen == ["keys"]
-        oidc = server.parts.auth.oidc
+        oidc = server.services.auth.oidc
         assert oidc is not None
         oidc._keys_read_at -= 60
         client.cookies.set(COOKIE, provider.id_token())
@@ -405,7 +405,7 @@ async def paged(server: Server) -> AsyncIterator[httpx.AsyncClient]:
     """A page behind the guard of a server."""
     app = Litestar(
         [page],
-        guards=[make_guard(server.parts.auth)],
+        guards=[make_guard(server.services.auth)],
         exception_handlers=errors.HANDLERS,
         openapi_config=None,
         logging_config=None,

@@ -61,7 +61,7 @@ async def test_a_token_is_shown_once_and_only_its_hash_is_stored(people: People,
     listed = await client.get("/tokens")
     assert token not in listed.text
     assert hash_of(token) not in listed.text
-    rows = await people.server.parts.database.read(
+    rows = await people.server.services.database.read(
         lambda connection: [*map(str, connection.exec_driver_sql("SELECT * FROM tokens"))]
     )
     assert not [row for row in rows if token in row]
@@ -188,5 +188,7 @@ async def test_a_history_names_the_token_beside_its_user(
     async with people.client((await make(client))["token"]) as program:
         await program.post("/dag-runs", json={"name": name, "spec": "steps: [{command: 'true'}]"})
     statement = f"SELECT actor FROM runs WHERE dag_name = '{name}'"  # noqa: S608 - a name of ours
-    actor = await people.server.parts.database.read(lambda connection: connection.exec_driver_sql(statement).scalar())
+    actor = await people.server.services.database.read(
+        lambda connection: connection.exec_driver_sql(statement).scalar()
+    )
     assert actor == f"{ann.name} (token ci)"

@@ -86,9 +86,9 @@ class Clockwork:
 
     def another(self) -> Scheduler:
         """Another server's scheduler, which knows nothing of what this one has done."""
-        scheduler, parts = self.server.scheduler, self.server.parts
-        ticker = Ticker(parts.database, parts.timetable, scheduler._timely, parts.now)
-        return Scheduler(parts.database, ticker, scheduler._timely, scheduler._identity, parts.now, lambda: None)
+        scheduler, services = self.server.scheduler, self.server.services
+        ticker = Ticker(services.database, services.timetable, scheduler._timely, services.now)
+        return Scheduler(services.database, ticker, scheduler._timely, scheduler._identity, services.now, lambda: None)
 
 
 @pytest.fixture
@@ -121,10 +121,10 @@ async def test_a_scheduled_run_has_no_actor_and_default_params(clockwork: Clockw
     await clockwork.store(f"{EVERY_MINUTE}params: A=1\n{QUICK}")
     await clockwork.tick(0)
     (shown,) = await clockwork.runs()
-    parts = clockwork.server.parts
-    key = await parts.database.read(lambda connection: runs.get(connection, clockwork.name, shown["dagRunId"]))
+    services = clockwork.server.services
+    key = await services.database.read(lambda connection: runs.get(connection, clockwork.name, shown["dagRunId"]))
     assert key is not None
-    row = await parts.database.read(lambda connection: runs.get_complete(connection, key.id))
+    row = await services.database.read(lambda connection: runs.get_complete(connection, key.id))
     assert row is not None
     assert (row.trigger, row.actor, row.params_text, row.dag_revision) == ("schedule", None, "A=1", 1)
 
@@ -139,7 +139,7 @@ async def test_a_minute_is_handled_once_by_any_number_of_servers(clockwork: Cloc
 
 
 async def test_a_firing_that_another_server_has_handled_is_not_evaluated(clockwork: Clockwork, tmp_path: Path) -> None:
-    if clockwork.server.parts.database.dialect == "sqlite":
+    if clockwork.server.services.database.dialect == "sqlite":
         pytest.skip("a SQLite file has one server")
     noted = f"params: 'A=`echo x >>{tmp_path}/evaluated`'\n"
     for number in range(3):
@@ -173,7 +173,7 @@ async def test_a_scheduler_waits_for_earlier_peers_while_they_are_alive(
     identity = proc.identify(other.pid)
     assert identity is not None
     row = {"id": "", "kind": "scheduler", "pid": other.pid, "pid_started": identity.started}
-    await register(clockwork.server.parts.database, scheduler._identity, **row)
+    await register(clockwork.server.services.database, scheduler._identity, **row)
     try:
         waiting = asyncio.create_task(scheduler._yield_to_peers())
         done, _ = await asyncio.wait([waiting], timeout=0.3)
@@ -183,7 +183,7 @@ async def test_a_scheduler_waits_for_earlier_peers_while_they_are_alive(
         await other.wait()
         await asyncio.wait_for(told.wait(), PATIENCE_SECONDS)
         await waiting
-        await clockwork.server.parts.database.write(
+        await clockwork.server.services.database.write(
             lambda connection: run_sql(connection, "DELETE FROM services WHERE id = ''")
         )
 
@@ -213,11 +213,11 @@ async def test_the_runs_of_a_dead_peer_are_adopted_at_once(
 async def test_the_slot_row_refuses_a_second_start_of_a_minute(clockwork: Clockwork) -> None:
     """Both servers have read that the slot is free: the row decides, in the commit that accepts the run."""
     await clockwork.store(f"{EVERY_MINUTE}maxActiveRuns: 100\n{QUICK}")
-    timed = (await clockwork.server.parts.timetable.read())[0]
+    timed = (await clockwork.server.services.timetable.read())[0]
     key = schedules.SlotKey(timed.dag.id, "start", clockwork.minute(0))
     slot = schedules.Slot(key=key, file_name=clockwork.name)
     timely = clockwork.server.scheduler._timely
-    dag = await clockwork.server.parts.database.read(lambda connection: dags.get(connection, clockwork.name))
+    dag = await clockwork.server.services.database.read(lambda connection: dags.get(connection, clockwork.name))
     assert dag is not None
     done = await asyncio.gather(*(timely.start(slot, dag) for _ in range(8)), return_exceptions=True)
     assert sorted(type(one).__name__ for one in done) == ["NoneType", *["SlotTakenError"] * 7]
@@ -270,7 +270,7 @@ async def _outdate_newest(clockwork: Clockwork) -> None:
     """Let a run that is over be the newest one of the DAG, while others run."""
     quick = await clockwork.client.post("/dag-runs", json={"name": f"{clockwork.name}-b", "spec": QUICK})
     await clockwork.dagbook.finished(quick.json()["dagRunId"], f"{clockwork.name}-b")
-    await clockwork.server.parts.database.write(
+    await clockwork.server.services.database.write(
         lambda connection: run_sql(
             connection, "UPDATE runs SET dag_name = :name WHERE dag_name = :other",
             name=clockwork.name, other=f"{clockwork.name}-b",
@@ -424,7 +424,7 @@ async def test_a_restart_whose_run_was_removed_is_cancelled(clockwork: Clockwork
     await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})
     await clockwork.tick(0)
     await clockwork.settled()
-    await clockwork.server.parts.database.write(lambda connection: run_sql(connection, "DELETE FROM runs"))
+    await clockwork.server.services.database.write(lambda connection: run_sql(connection, "DELETE FROM runs"))
     await clockwork.server.scheduler.finish_restarts()
     (slot,) = await clockwork.slots()
     assert (slot["outcome"], slot["reason"]) == ("failed", "the run to restart was deleted")
@@ -477,7 +477,7 @@ async def test_an_invalid_definition_keeps_the_last_valid_schedule(
     clockwork: Clockwork,
 ) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
-    await clockwork.server.parts.database.write(lambda connection: _break(connection, clockwork.name))
+    await clockwork.server.services.database.write(lambda connection: _break(connection, clockwork.name))
     await clockwork.tick(0)
     (slot,) = await clockwork.slots()
     assert (slot["outcome"], "steps" in slot["reason"]) == ("failed", True)
@@ -666,7 +666,7 @@ async def test_the_history_outlives_the_runs(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     await clockwork.tick(0)
     await clockwork.settled()
-    await clockwork.server.parts.database.write(lambda connection: run_sql(connection, "DELETE FROM runs"))
+    await clockwork.server.services.database.write(lambda connection: run_sql(connection, "DELETE FROM runs"))
     (slot,) = await clockwork.slots()
     assert (slot["outcome"], "dagRunId" in slot) == ("started", False)
 
@@ -757,13 +757,13 @@ async def test_the_current_minute_is_handled_at_once(clockwork: Clockwork) -> No
 async def test_a_tick_over_a_thousand_dags_costs_less_than_a_second_and_reads_no_text_again(
     clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await clockwork.server.parts.database.write(lambda connection: _add_dags(connection, 1000))
+    await clockwork.server.services.database.write(lambda connection: _add_dags(connection, 1000))
     await clockwork.tick(0)
     monkeypatch.delattr("dagbook.definitions.timetable.read_schedule")
     begin = time.process_time()
     await clockwork.tick(1)
     assert time.process_time() - begin < 1
-    assert len(await clockwork.server.parts.timetable.read()) == 1000
+    assert len(await clockwork.server.services.timetable.read()) == 1000
 
 
 def _add_dags(connection: WriteConnection, count: int) -> None:
@@ -788,7 +788,7 @@ async def test_a_tick_that_failed_in_an_outage_is_repeated(
 ) -> None:
     """A database that is away for one statement only cannot be had, so the write of a slot is made to fail."""
     await clockwork.store(EVERY_MINUTE + LONG)
-    scheduler, database = clockwork.server.scheduler, clockwork.server.parts.database
+    scheduler, database = clockwork.server.scheduler, clockwork.server.services.database
     write, faults = database.write, ["the cable is out"]
 
     async def fail_once(work: Any, *, durable: bool = True) -> Any:
@@ -818,7 +818,7 @@ async def test_of_several_servers_the_first_has_a_head_start(
     async def rest(_event: asyncio.Event, seconds: float) -> None:
         seen.append(seconds)
 
-    await register(clockwork.server.parts.database, IDENTITY, id=other, kind="scheduler")
+    await register(clockwork.server.services.database, IDENTITY, id=other, kind="scheduler")
     monkeypatch.setattr(scheduler, "_sleep", rest)
     await scheduler._tick_until_done()
     assert seen == rests

@@ -53,7 +53,7 @@ def stored_text(connection: ReadConnection) -> str:
 
 
 async def is_stored(server: Server, text: str) -> bool:
-    return text in await server.parts.database.read(stored_text)
+    return text in await server.services.database.read(stored_text)
 
 
 async def everything(ended: Ended) -> str:

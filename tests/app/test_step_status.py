@@ -99,7 +99,7 @@ async def test_the_row_tells_when_and_by_whom(dagbook: Dagbook, server: Server) 
         "SELECT n.name, n.edited_by FROM nodes n JOIN runs r ON r.id = n.run_id "
         "WHERE r.dag_name = :name AND n.edited_at IS NOT NULL"
     )
-    rows = await server.parts.database.read(
+    rows = await server.services.database.read(
         lambda connection: connection.execute(statement, {"name": dagbook.name}).all()
     )
     assert [tuple(row) for row in rows] == [("b", "anonymous")]
@@ -107,7 +107,7 @@ async def test_the_row_tells_when_and_by_whom(dagbook: Dagbook, server: Server) 
 
 async def test_steps_of_a_queued_run_may_be_set_before_it_begins(dagbook: Dagbook, server: Server) -> None:
     """The rows are made by hand: nothing can be queued yet."""
-    await server.parts.database.write(lambda connection: _queue(connection, dagbook.name))
+    await server.services.database.write(lambda connection: _queue(connection, dagbook.name))
     for status in (4, 0, 2):
         assert (await _set(dagbook, "first", {"status": status})).status_code == 200
         details = await dagbook.get("r1")

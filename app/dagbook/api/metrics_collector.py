@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TypeVar
 
-from dagbook.api.services import AppServices
-from dagbook.db.database import ReadConnection
+import msgspec
+
+from dagbook.api.run_totals import RunTotals
+from dagbook.db.database import Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import services
+from dagbook.db.repositories import services as service_rows
 from dagbook.db.repositories.runs import run_history
 from dagbook.engine.status import RunStatus
+from dagbook.maintenance.retention.retention import Retention
 from dagbook.telemetry.metrics import MetricValues
 
 _log = logging.getLogger(__name__)
@@ -20,21 +25,34 @@ T = TypeVar("T")
 _LIMIT_SECONDS = 5.0
 
 
-async def collect(parts: AppServices) -> MetricValues:
+class MetricsServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services that the metric values are read from."""
+
+    database: Database
+    run_totals: RunTotals
+    retention: Retention
+    now: Callable[[], datetime]
+    version: str
+    started: float
+
+
+async def collect(services: MetricsServices) -> MetricValues:
     """Read all metric values; one that fails or is not read within 5 s in all is None, and the others are kept."""
     deadline = asyncio.get_running_loop().time() + _LIMIT_SECONDS
-    active = await _try(parts.database.read_inline(run_history.count_active), deadline)
-    finished = await _try(parts.run_totals.read(), deadline)
+    active = await _try(services.database.read_inline(run_history.count_active), deadline)
+    finished = await _try(services.run_totals.read(), deadline)
     return MetricValues(
-        version=parts.version,
-        uptime_seconds=parts.uptime_seconds(),
+        version=services.version,
+        uptime_seconds=time.monotonic() - services.started,
         running=None if active is None else active.get(RunStatus.RUNNING, 0),
         queued=None if active is None else active.get(RunStatus.QUEUED, 0),
         runs=None if active is None or finished is None else _by_label(finished, active),
-        dags=await _try(parts.database.read_inline(run_history.count_dags), deadline),
-        removed_runs=parts.retention.total.runs,
-        removed_log_bytes=parts.retention.total.log_bytes,
-        schedulers=await _try(parts.database.read_inline(lambda connection: _schedulers(connection, parts)), deadline),
+        dags=await _try(services.database.read_inline(run_history.count_dags), deadline),
+        removed_runs=services.retention.total.runs,
+        removed_log_bytes=services.retention.total.log_bytes,
+        schedulers=await _try(
+            services.database.read_inline(lambda connection: _schedulers(connection, services)), deadline
+        ),
     )
 
 
@@ -43,9 +61,9 @@ def _by_label(finished: dict[int, int], active: dict[int, int]) -> dict[str, int
     return {RunStatus(status).label: counted[status] for status in sorted(counted)}
 
 
-def _schedulers(connection: ReadConnection, parts: AppServices) -> int:
-    now = parts.now()
-    return sum(row.lease_until >= now for row in services.find(connection, services.SCHEDULER, now))
+def _schedulers(connection: ReadConnection, services: MetricsServices) -> int:
+    now = services.now()
+    return sum(row.lease_until >= now for row in service_rows.find(connection, service_rows.SCHEDULER, now))
 
 
 async def _try(count: Awaitable[T], deadline: float) -> T | None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import msgspec
+from litestar import Litestar
 from litestar.di import NamedDependency, Provide
+from litestar.params import SkipValidation
+from litestar.routes import HTTPRoute
 
-from dagbook.api.controllers.log_search import provide_log_query
-from dagbook.api.controllers.run_output import provide_output_range
 from dagbook.api.params import parameters, run_filters
 from dagbook.api.params.audit_filter import provide_audit_filter
 from dagbook.api.params.log_paging import PageRequest
 from dagbook.api.requests import ApiRequest
-from dagbook.api.services import AppServices, DagOrder, PageNumber, SubRunKey
+from dagbook.api.services import AppServices, DagOrder, NoServices, PageNumber, SubRunKey
 from dagbook.auth.caller import Caller
 from dagbook.db.repositories.dags import DagFilter
 from dagbook.errors import BadRequestError
@@ -22,36 +25,60 @@ _PER_PAGE, _MAX_PER_PAGE = 50, 1000
 _LAST_PAGE = 10**12  # the offset of this page still fits into the databases' integers
 
 
-def make_providers(parts: AppServices) -> dict[str, Provide]:
-    """Return the dependencies of all handlers by parameter name."""
-    return {
-        "parts": Provide(_parts_provider(parts), sync_to_thread=False),
-        "caller": Provide(provide_caller, sync_to_thread=False),
-        "page_request": Provide(provide_page_request, sync_to_thread=False),
-        "dag_filter": Provide(provide_dag_filter, sync_to_thread=False),
-        "dag_order": Provide(provide_dag_order, sync_to_thread=False),
-        "page_number": Provide(provide_page_number, sync_to_thread=False),
-        "step_name": Provide(provide_step_name, sync_to_thread=False),
-        "sub_run_key": Provide(provide_sub_run_key, sync_to_thread=False),
-        "run_filter": Provide(run_filters.provide_run_filter, sync_to_thread=False),
-        "start_filters": Provide(run_filters.provide_start_filters, sync_to_thread=False),
-        "outcome_filters": Provide(run_filters.provide_outcome_filters, sync_to_thread=False),
-        "run_page": Provide(run_filters.provide_run_page, sync_to_thread=False),
-        "run_search": Provide(run_filters.provide_run_search, sync_to_thread=False),
-        "audit_filter": Provide(provide_audit_filter, sync_to_thread=False),
-        "output_range": Provide(provide_output_range, sync_to_thread=False),
-        "log_query": Provide(provide_log_query, sync_to_thread=False),
+class ServicesProvider(Provide):
+    """Provider of the services that a controller declares, as an instance of ``struct``."""
+
+    __slots__ = ("struct",)
+
+    def __init__(self, struct: type[msgspec.Struct]) -> None:
+        def provide(request: ApiRequest, remote_node: parameters.RemoteNode = "local") -> object:
+            _refuse_repeated(request)
+            if remote_node not in ("", "local"):
+                raise BadRequestError(f"remoteNode: this is not forwarded; call {shorten(remote_node)} directly")
+            return request.app.state.services[struct]
+
+        super().__init__(provide, sync_to_thread=False)
+        self.struct = struct
+
+
+def provide_services(struct: type[msgspec.Struct], **more: Callable[..., Any]) -> dict[str, Provide]:
+    """Return the dependencies of a controller: ``services``, which is this struct, and what these functions provide.
+
+    All services of a handler come in one dependency: litestar resolves several independent dependencies in a task
+    each, at ten times the cost.
+    """
+    others = {name: Provide(function, sync_to_thread=False) for name, function in more.items()}
+    return {"services": ServicesProvider(struct), **others}
+
+
+def bind_services(app: Litestar, services: AppServices) -> None:
+    """Make what the handlers declare of the services, once; raises AttributeError for a service that there is not."""
+    handlers = [handler for route in app.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers]
+    providers = [handler.resolve_dependencies()["services"] for handler in handlers]
+    structs = {provider.struct for provider in providers if isinstance(provider, ServicesProvider)}
+    app.state.services = {
+        struct: struct(**{name: getattr(services, name) for name in struct.__struct_fields__}) for struct in structs
     }
 
 
-def _parts_provider(parts: AppServices) -> Callable[..., AppServices]:
-    def provide_parts(request: ApiRequest, remote_node: parameters.RemoteNode = "local") -> AppServices:
-        _refuse_repeated(request)
-        if remote_node not in ("", "local"):
-            raise BadRequestError(f"remoteNode: this is not forwarded; call {shorten(remote_node)} directly")
-        return parts
-
-    return provide_parts
+def make_providers() -> dict[str, Provide]:
+    """Return the dependencies of all handlers by parameter name; controllers replace ``services`` by their own."""
+    return provide_services(
+        NoServices,
+        caller=provide_caller,
+        page_request=provide_page_request,
+        dag_filter=provide_dag_filter,
+        dag_order=provide_dag_order,
+        page_number=provide_page_number,
+        step_name=provide_step_name,
+        sub_run_key=provide_sub_run_key,
+        run_filter=run_filters.provide_run_filter,
+        start_filters=run_filters.provide_start_filters,
+        outcome_filters=run_filters.provide_outcome_filters,
+        run_page=run_filters.provide_run_page,
+        run_search=run_filters.provide_run_search,
+        audit_filter=provide_audit_filter,
+    )
 
 
 def _refuse_repeated(request: ApiRequest) -> None:
@@ -64,11 +91,13 @@ def _refuse_repeated(request: ApiRequest) -> None:
         raise BadRequestError(f"{repeated[0]}: is given more than once")
 
 
-def provide_caller(request: ApiRequest, parts: NamedDependency[AppServices]) -> Caller:  # noqa: ARG001 - see below
+def provide_caller(
+    request: ApiRequest,
+    services: NamedDependency[SkipValidation[object]],  # noqa: ARG001 - see below
+) -> Caller:
     """Return the caller that the guard identified.
 
-    It depends on ``parts`` only for the order: litestar resolves independent dependencies in a task each, at ten
-    times the cost.
+    It depends on ``services`` only for the order, so that the two are not resolved in a task each.
     """
     caller: Caller = request.user
     return caller

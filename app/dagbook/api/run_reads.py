@@ -14,7 +14,7 @@ from dagbook.api.params.run_filters import RunSearch, can_match, is_index_only
 from dagbook.api.presenters.present import listed_run, placeholder_run, run_details, time_text
 from dagbook.api.presenters.queues import waiting_for
 from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary, Log
-from dagbook.api.services import AppServices
+from dagbook.api.services import RunReadServices
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.logs import logs
@@ -39,49 +39,51 @@ def check_settable(status: NodeStatus) -> None:
         raise BadRequestError(f"status: a step cannot be set to running; use one of {_SETTABLE}")
 
 
-async def list_named(parts: AppServices, name: str, search: RunSearch) -> DAGRuns:
+async def list_named(services: RunReadServices, name: str, search: RunSearch) -> DAGRuns:
     """List the runs of one DAG name."""
-    return await list_runs_matching(parts, search, replace(search.filter, name=name))
+    return await list_runs_matching(services, search, replace(search.filter, name=name))
 
 
-async def list_runs_matching(parts: AppServices, search: RunSearch, filter_: RunFilter) -> DAGRuns:
+async def list_runs_matching(services: RunReadServices, search: RunSearch, filter_: RunFilter) -> DAGRuns:
     if not can_match(filter_):
         return DAGRuns(dag_runs=[])
-    read = parts.database.read_inline if is_index_only(filter_) else parts.database.read
+    read = services.database.read_inline if is_index_only(filter_) else services.database.read
     found = await read(lambda connection: run_list.find_page(connection, filter_, search.page))
-    summaries = [listed_run(run, parts.zone) for run in found.runs]
-    await explain_waiting(parts, summaries, [run[0] for run in found.runs])
+    summaries = [listed_run(run, services.zone) for run in found.runs]
+    await explain_waiting(services, summaries, [run[0] for run in found.runs])
     return DAGRuns(dag_runs=summaries, next_cursor=search.cursor(found.next))
 
 
-async def explain_waiting(parts: AppServices, summaries: Sequence[DAGRunSummary], keys: Sequence[int]) -> None:
+async def explain_waiting(services: RunReadServices, summaries: Sequence[DAGRunSummary], keys: Sequence[int]) -> None:
     """Set ``waiting_for`` of the queued runs among these; ``keys`` are the runs' database ids."""
     queued = {key: run for key, run in zip(keys, summaries, strict=True) if run.status is RunStatus.QUEUED}
     if queued:
-        positions = await parts.database.read(lambda connection: queue_positions(connection, parts.queues, queued))
+        positions = await services.database.read(
+            lambda connection: queue_positions(connection, services.queues, queued)
+        )
         for key, position in positions.items():
-            queued[key].waiting_for = waiting_for(position, parts.zone)
+            queued[key].waiting_for = waiting_for(position, services.zone)
 
 
-async def read_details(parts: AppServices, name: str, run_id: str) -> DAGRunDetails:
+async def read_details(services: RunReadServices, name: str, run_id: str) -> DAGRunDetails:
     """Return a run with its nodes; raises NotFoundError."""
-    now = parts.now()
-    newest = await parts.database.read_inline(
-        lambda connection: read_newest(parts.library, connection, find_run(connection, name, run_id), now)
+    now = services.now()
+    newest = await services.database.read_inline(
+        lambda connection: read_newest(services.library, connection, find_run(connection, name, run_id), now)
     )
-    return await present_details(parts, newest)
+    return await present_details(services, newest)
 
 
-async def present_details(parts: AppServices, newest: RunSnapshot) -> DAGRunDetails:
+async def present_details(services: RunReadServices, newest: RunSnapshot) -> DAGRunDetails:
     """Convert a run with its nodes, its wait reason if it is queued, and the loss of its owner."""
     run = newest.run
     details = run_details(
-        run, newest.attempt, newest.nodes, await dag_of(parts.database, parts.library, run), parts.zone
+        run, newest.attempt, newest.nodes, await dag_of(services.database, services.library, run), services.zone
     )
     if details.status is RunStatus.QUEUED:
-        await explain_waiting(parts, [details], [run.id])
+        await explain_waiting(services, [details], [run.id])
     if newest.attempt is not None and newest.expired_lease is not None:
-        since = time_text(newest.expired_lease.since, parts.zone)
+        since = time_text(newest.expired_lease.since, services.zone)
         owner = f"{newest.attempt.owner}, stopped" if newest.expired_lease.stopped else newest.attempt.owner
         details.reason = (
             f"owner lost since {since} ({owner}); another server of its machine takes the run over, or else it fails"
@@ -95,23 +97,23 @@ def no_content(headers: Mapping[str, str] | None = None) -> Response[None]:
     return Response(None, status_code=200, media_type=MediaType.TEXT, headers=headers)
 
 
-async def read_run_log(parts: AppServices, run: RunRow, page_request: PageRequest) -> Log:
+async def read_run_log(services: RunReadServices, run: RunRow, page_request: PageRequest) -> Log:
     """Read a page of a run's own log; raises NotFoundError while its first attempt is queued."""
     if run.status == RunStatus.QUEUED and run.attempt == 1:
         raise NotFoundError(f"run {shorten(run.run_id)} is queued, so it has no log yet")
-    events = await parts.database.read(lambda connection: runs.get_events(connection, run.id))
-    lines = render_log(events, run, await dag_of(parts.database, parts.library, run), parts.zone)
+    events = await services.database.read(lambda connection: runs.get_events(connection, run.id))
+    lines = render_log(events, run, await dag_of(services.database, services.library, run), services.zone)
     requested = resolve_range(page_request, len(lines))
     selected = lines[requested.first - 1 : requested.first - 1 + requested.count]
     return page(selected, requested, len(lines), part=is_part(page_request))
 
 
 async def read_step_log(
-    parts: AppServices, run: RunRow, step: str, stream: parameters.Stream, page_request: PageRequest
+    services: RunReadServices, run: RunRow, step: str, stream: parameters.Stream, page_request: PageRequest
 ) -> Log:
     """Read a page of the output of a step or handler; raises NotFoundError."""
-    key = await find_step_log(parts.database, run, step, stream)
-    return await parts.database.read(lambda connection: _read_page(connection, key, page_request))
+    key = await find_step_log(services.database, run, step, stream)
+    return await services.database.read(lambda connection: _read_page(connection, key, page_request))
 
 
 def _read_page(connection: ReadConnection, key: StreamKey, request: PageRequest) -> Log:
@@ -123,17 +125,25 @@ def _read_page(connection: ReadConnection, key: StreamKey, request: PageRequest)
     return page(lines, served, total, part=is_part(request))
 
 
-async def latest_details(parts: AppServices, row: DagRow, dag: Dag) -> DAGRunDetails:
+async def latest_details(services: RunReadServices, row: DagRow, dag: Dag) -> DAGRunDetails:
     """Return the latest run of a stored DAG, or the placeholder for a DAG without runs."""
-    now = parts.now()
-    newest = await parts.database.read_inline(lambda connection: _read_latest(parts, connection, row.file_name, now))
+    now = services.now()
+    newest = await services.database.read_inline(
+        lambda connection: _read_latest(services, connection, row.file_name, now)
+    )
     if newest is None:
-        return placeholder_run(dag, parts.zone)
+        return placeholder_run(dag, services.zone)
     return run_details(
-        newest.run, newest.attempt, newest.nodes, await dag_of(parts.database, parts.library, newest.run), parts.zone
+        newest.run,
+        newest.attempt,
+        newest.nodes,
+        await dag_of(services.database, services.library, newest.run),
+        services.zone,
     )
 
 
-def _read_latest(parts: AppServices, connection: ReadConnection, file_name: str, now: datetime) -> RunSnapshot | None:
+def _read_latest(
+    services: RunReadServices, connection: ReadConnection, file_name: str, now: datetime
+) -> RunSnapshot | None:
     run = next(iter(run_history.find_latest(connection, [file_name]).values()), None)
-    return None if run is None else read_newest(parts.library, connection, run, now)
+    return None if run is None else read_newest(services.library, connection, run, now)

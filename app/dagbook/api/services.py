@@ -1,4 +1,4 @@
-"""Dependencies of the handlers."""
+"""Types of the handlers' dependencies."""
 
 from __future__ import annotations
 
@@ -55,8 +55,22 @@ class SubRunKey(msgspec.Struct, frozen=True):
     sub_run: str
 
 
+class NoServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of handlers that need none."""
+
+
+class RunReadServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services that reads of runs need; those of controllers with such reads inherit from them."""
+
+    database: Database
+    library: DefinitionCache
+    queues: QueueConfig
+    zone: tzinfo
+    now: Callable[[], datetime]
+
+
 class AppServices(msgspec.Struct, frozen=True, kw_only=True):
-    """Services that the handlers use."""
+    """All services; a controller declares a struct of those that it uses, see ``providers.provide_services``."""
 
     database: Database
     library: DefinitionCache
@@ -86,6 +100,3 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     now: Callable[[], datetime]
     version: str
     started: float = msgspec.field(default_factory=time.monotonic)
-
-    def uptime_seconds(self) -> float:
-        return time.monotonic() - self.started

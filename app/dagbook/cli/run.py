@@ -117,7 +117,7 @@ async def _start_here(server: Server, source: Source) -> str:
         source_directory=source.body.get("sourceDirectory"),
         actor=local_actor(),
     )
-    service, switches = server.parts.run_service, server.parts.auth.switches
+    service, switches = server.services.run_service, server.services.auth.switches
     if reason := refusal(Requires.RUN_TEXT if source.name else Requires.RUN, None, switches):
         raise click.ClickException(reason)
     try:

@@ -90,11 +90,11 @@ def _warn(settings: Settings) -> None:
 
 async def _make_first_admin(settings: Settings, server: Server) -> None:
     """Create the first user if there is none; a generated password is printed here and nowhere else."""
-    if not server.parts.auth.has_users:
+    if not server.services.auth.has_users:
         return
     name = settings.auth_admin_username
     try:
-        password = await server.parts.auth.users.create_first_admin(name, settings.auth_admin_password)
+        password = await server.services.auth.users.create_first_admin(name, settings.auth_admin_password)
     except BadRequestError as error:
         raise click.ClickException(f"the first admin cannot be created: {error.message}") from error
     if password is not None:
@@ -151,7 +151,7 @@ async def _serve_http(server: Server, listener: socket.socket, tls: ssl.SSLConte
 
     def stop() -> None:
         web.should_exit = True
-        server.parts.feed.close()  # its responses would never end
+        server.services.feed.close()  # its responses would never end
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)

@@ -69,13 +69,13 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
             await warn_of_other_keys(database, server.encrypter)
         await server.change_pruner.initialise()
         await server.supervisor.start()
-        server.parts.resources.start()
+        server.services.resources.start()
         server.dispatcher.start()
         server.queue_notifier.start()
         if kind == SERVER:
             server.audit_sealer.start()
-            server.parts.retention.start()
-        server.parts.feed.start()
+            server.services.retention.start()
+        server.services.feed.start()
         server.change_pruner.start()
         if settings.scheduler_enabled and kind == SERVER:
             await server.scheduler.start()
@@ -83,15 +83,15 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
             yield server
         finally:
             await server.scheduler.stop()
-            await server.parts.retention.stop()
+            await server.services.retention.stop()
             await server.queue_notifier.stop()
             await server.dispatcher.stop()
-            await server.parts.resources.stop()
+            await server.services.resources.stop()
             try:
                 await server.supervisor.stop()
                 await server.queue_notifier.notify()
             finally:
-                await server.parts.feed.stop()
+                await server.services.feed.stop()
                 await server.change_pruner.stop()
                 await server.audit_sealer.stop()
                 await server.nodes.close()

@@ -34,18 +34,18 @@ from dagbook.api.controllers import (
     run_output,
     runs,
     schedules,
-    services,
     sub_runs,
     system,
     users,
 )
+from dagbook.api.controllers.services import ServicesController
 from dagbook.api.middleware.encoded_slashes import EncodedSlashesMiddleware
 from dagbook.api.middleware.host_check import HostCheckMiddleware, is_unspecified
 from dagbook.api.middleware.node_proxy import make_proxy
 from dagbook.api.middleware.remote_nodes import RemoteNodes
 from dagbook.api.middleware.request_context import RequestContextMiddleware
 from dagbook.api.middleware.trusted_proxies import TrustedProxiesMiddleware
-from dagbook.api.providers import make_providers
+from dagbook.api.providers import bind_services, make_providers
 from dagbook.api.requests import DOCUMENT, ApiRequest, hide_extra_docs, make_options
 from dagbook.api.services import AppServices
 from dagbook.auth.roles import Requires
@@ -69,7 +69,7 @@ _SCHEDULE_HANDLERS = [schedules.SchedulesController]
 _SYSTEM_HANDLERS = [
     system.HealthController,
     system.MonitoringController,
-    services.ServicesController,
+    ServicesController,
     audit.AuditController,
     system.DoctorController,
     retention.RetentionController,
@@ -86,10 +86,11 @@ _RUN_HANDLERS = [
 ]
 
 
-def make_application(settings: Settings, parts: AppServices, nodes: RemoteNodes, traffic: RequestMetrics) -> ASGIApp:
+def make_application(settings: Settings, services: AppServices, nodes: RemoteNodes, traffic: RequestMetrics) -> ASGIApp:
     """Assemble routes and middleware; raises UnguardedRouteError."""
     path = settings.base_path + API_PATH
-    app = _litestar(settings, parts, nodes, path)
+    app = _litestar(settings, services, nodes, path)
+    bind_services(app, services)
     find_required_permissions(app)
     find_actions(app)
     own_hosts = () if is_unspecified(settings.host) else (settings.host,)
@@ -104,14 +105,14 @@ def make_application(settings: Settings, parts: AppServices, nodes: RemoteNodes,
     return TrustedProxiesMiddleware(outermost, settings.trusted_proxies) if settings.trusted_proxies else outermost
 
 
-def _litestar(settings: Settings, parts: AppServices, nodes: RemoteNodes, path: str) -> Litestar:
+def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, path: str) -> Litestar:
     proxied = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS, *_SCHEDULE_HANDLERS]
     return Litestar(
         [
             Router(
                 path,
                 route_handlers=[make_options(proxied), *proxied],
-                before_request=make_proxy(nodes, path, make_proxy_audit(parts.auth.refusals)),
+                before_request=make_proxy(nodes, path, make_proxy_audit(services.auth.refusals)),
             ),
             Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
             Router(
@@ -120,9 +121,9 @@ def _litestar(settings: Settings, parts: AppServices, nodes: RemoteNodes, path: 
                 include_in_schema=False,
             ),
         ],
-        guards=[make_guard(parts.auth)],
-        after_exception=[make_refusal_hook(parts.auth.refusals)],
-        dependencies=make_providers(parts),
+        guards=[make_guard(services.auth)],
+        after_exception=[make_refusal_hook(services.auth.refusals)],
+        dependencies=make_providers(),
         exception_handlers={**errors.HANDLERS, NotFoundException: _missing_page(settings, path)},
         openapi_config=_openapi(path),
         cors_config=_cors(settings),

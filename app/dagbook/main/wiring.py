@@ -71,7 +71,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     make_app: Callable[[], ASGIApp]
     base_path: str
-    parts: AppServices
+    services: AppServices
     supervisor: Supervisor
     dispatcher: Dispatcher
     nodes: RemoteNodes
@@ -122,15 +122,15 @@ def build(settings: Settings, database: Database, identity: ServerIdentity, prov
     run_parts = make_run_parts(settings, database, identity, registry)
     supervisor, context = run_parts.supervisor, run_parts.context
     access = make_auth_services(settings, database, provider)
-    parts = _parts(settings, database, run_parts, access, MetricsPage(registry))
-    scheduled = ScheduledRuns(database, parts.run_service, supervisor, now)
-    ticker = Ticker(database, parts.timetable, scheduled, now)
+    services = _services(settings, database, run_parts, access, MetricsPage(registry))
+    scheduled = ScheduledRuns(database, services.run_service, supervisor, now)
+    ticker = Ticker(database, services.timetable, scheduled, now)
     nodes = RemoteNodes(settings.remote_nodes)
     transport = make_transport(settings.database_url, settings.database_schema)
     return Server(
-        make_app=cache(partial(_make_app, settings, parts, nodes, RequestMetrics(registry))),
+        make_app=cache(partial(_make_app, settings, services, nodes, RequestMetrics(registry))),
         base_path=settings.base_path,
-        parts=parts,
+        services=services,
         supervisor=supervisor,
         dispatcher=Dispatcher(database, supervisor, supervisor.changed, context.queues, transport),
         queue_notifier=run_parts.queue_notifier,
@@ -144,14 +144,14 @@ def build(settings: Settings, database: Database, identity: ServerIdentity, prov
     )
 
 
-def _make_app(settings: Settings, parts: AppServices, nodes: RemoteNodes, traffic: RequestMetrics) -> ASGIApp:
+def _make_app(settings: Settings, services: AppServices, nodes: RemoteNodes, traffic: RequestMetrics) -> ASGIApp:
     # The web framework is a third of all imports: without it the first step of `dagbook run` starts earlier.
     from dagbook.main.http import make_application  # noqa: PLC0415
 
-    return make_application(settings, parts, nodes, traffic)
+    return make_application(settings, services, nodes, traffic)
 
 
-def _parts(
+def _services(
     settings: Settings, database: Database, run_parts: RunParts, access: AuthServices, metrics_page: MetricsPage
 ) -> AppServices:
     library, context, supervisor = run_parts.library, run_parts.context, run_parts.supervisor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -13,18 +14,26 @@ from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.params.audit_filter import read_instant
 from dagbook.api.presenters.people import instant_text
+from dagbook.api.providers import provide_services
 from dagbook.api.schemas.audit import AuditEntries, AuditEntry, AuditSeal, PruneAudit, PrunedAudit
 from dagbook.api.schemas.common import or_unset
-from dagbook.api.services import AppServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
-from dagbook.db.database import ReadConnection
+from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.audit import AuditFilter, AuditRow, LastSeal
 from dagbook.errors import BadRequestError
+from dagbook.maintenance.audit.audit_pruning import AuditPruning
 
 _MAX_LIMIT, _LAST_ID = 1000, 2**63 - 1
+
+
+class AuditServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of the audit."""
+
+    database: Database
+    audit_pruning: AuditPruning
 
 
 def _read(connection: ReadConnection, filter_: AuditFilter, limit: int) -> tuple[Sequence[AuditRow], LastSeal | None]:
@@ -53,11 +62,12 @@ def _entry(row: AuditRow) -> AuditEntry:
 
 class AuditController(Controller):
     path = "/audit"
+    dependencies = provide_services(AuditServices)
 
     @get(operation_id="listAuditEntries", requires=Requires.AUDIT, responses=errors())
     async def list_entries(
         self,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[AuditServices],
         audit_filter: NamedDependency[AuditFilter],
         limit: parameters.AuditLimit = 100,
         before: parameters.BeforeEntry = None,
@@ -68,7 +78,7 @@ class AuditController(Controller):
         if before is not None and not 1 <= before <= _LAST_ID:
             raise BadRequestError(f"before: {before} is not the id of an entry")
         filter_ = replace(audit_filter, before=before)
-        rows, seal = await parts.database.read(lambda connection: _read(connection, filter_, limit + 1))
+        rows, seal = await services.database.read(lambda connection: _read(connection, filter_, limit + 1))
         entries = [_entry(row) for row in rows[:limit]]
         page = AuditEntries(entries=entries, sealed_up_to=seal.last_id if seal else 0)
         if len(rows) > limit:
@@ -86,13 +96,13 @@ class AuditController(Controller):
         responses=errors(),
     )
     async def prune(
-        self, data: JSONBody[PruneAudit], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self, data: JSONBody[PruneAudit], services: NamedDependency[AuditServices], caller: NamedDependency[Caller]
     ) -> PrunedAudit:
         """Delete old entries permanently, or with ``dryRun`` count them.
 
         The seals over deleted entries are kept, so that the rest can still be verified.
         """
         before = read_instant("before", data.before)
-        pruning = parts.audit_pruning
+        pruning = services.audit_pruning
         done = await (pruning.preview(before) if data.dry_run else pruning.prune(before, caller.actor))
         return PrunedAudit(entries=done.entries, up_to=done.up_to, dry_run=data.dry_run)

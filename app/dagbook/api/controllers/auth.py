@@ -7,11 +7,13 @@ from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from dagbook.accounts.auth_setup import AuthServices
 from dagbook.accounts.tokens import TokenRequest
 from dagbook.api.auth.guards import NO_USERS
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.people import instant_text, token_body, user_body
+from dagbook.api.providers import provide_services
 from dagbook.api.schemas.people import (
     ChangePasswordRequest,
     CreatedToken,
@@ -22,15 +24,21 @@ from dagbook.api.schemas.people import (
     Tokens,
     UserResponse,
 )
-from dagbook.api.services import AppServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
 from dagbook.errors import BadRequestError, UnauthorizedError
 
 
+class AccountServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of logins and personal tokens."""
+
+    auth: AuthServices
+
+
 class AuthController(Controller):
     path = "/auth"
+    dependencies = provide_services(AccountServices)
 
     @post(
         "/login",
@@ -41,18 +49,18 @@ class AuthController(Controller):
         responses=errors(429),
     )
     async def login(
-        self, data: JSONBody[LoginRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self, data: JSONBody[LoginRequest], services: NamedDependency[AccountServices], caller: NamedDependency[Caller]
     ) -> LoginResponse:
         """Exchange username and password for a token."""
-        if not parts.auth.has_users:
+        if not services.auth.has_users:
             raise UnauthorizedError(NO_USERS)
-        found = await parts.auth.logins.login(data.username, data.password, caller.address)
+        found = await services.auth.logins.login(data.username, data.password, caller.address)
         return LoginResponse(token=found.token, expires_at=instant_text(found.expires_at), user=user_body(found.user))
 
     @get("/me", operation_id="getCurrentUser", requires=Requires.OWN, responses=errors())
-    async def get_me(self, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]) -> UserResponse:
+    async def get_me(self, services: NamedDependency[AccountServices], caller: NamedDependency[Caller]) -> UserResponse:
         """Return the calling user, with the effective role of this credential."""
-        row = await parts.auth.logins.require_user(caller)
+        row = await services.auth.logins.require_user(caller)
         return UserResponse(user=user_body(msgspec.structs.replace(row, role=caller.role)))
 
     @post(
@@ -66,26 +74,27 @@ class AuthController(Controller):
     async def change_password(
         self,
         data: JSONBody[ChangePasswordRequest],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[AccountServices],
         caller: NamedDependency[Caller],
     ) -> SuccessResponse:
         """Set the caller's password; all other tokens of the user become invalid."""
-        await parts.auth.logins.change_password(caller, data.current_password, data.new_password)
+        await services.auth.logins.change_password(caller, data.current_password, data.new_password)
         return SuccessResponse(message="the password is changed, and all other tokens are void")
 
 
 class TokensController(Controller):
     path = "/tokens"
+    dependencies = provide_services(AccountServices)
 
     @get(operation_id="listTokens", requires=Requires.OWN, responses=errors())
     async def list_tokens(
         self,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[AccountServices],
         caller: NamedDependency[Caller],
         all_users: parameters.AllUsers = False,
     ) -> Tokens:
         """List the caller's personal tokens, also revoked ones; with ``all``, for admins, those of all users."""
-        rows = await parts.auth.tokens.find(caller, all_users=all_users)
+        rows = await services.auth.tokens.find(caller, all_users=all_users)
         return Tokens(tokens=[token_body(row) for row in rows])
 
     @post(
@@ -96,13 +105,16 @@ class TokensController(Controller):
         responses=errors(404, 409),
     )
     async def create_token(
-        self, data: JSONBody[CreateTokenRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self,
+        data: JSONBody[CreateTokenRequest],
+        services: NamedDependency[AccountServices],
+        caller: NamedDependency[Caller],
     ) -> CreatedToken:
         """Create a personal token; admins may create one for another user."""
         if data.expires_at is not None and data.expires_at.tzinfo is None:
             raise BadRequestError("expiresAt: has no time zone; write one such as 2030-01-31T12:00:00Z")
         request = TokenRequest(name=data.name, role=data.role, expires_at=data.expires_at, username=data.username)
-        token, row = await parts.auth.tokens.create(request, caller)
+        token, row = await services.auth.tokens.create(request, caller)
         return CreatedToken(token=token, details=token_body(row))
 
     @delete(
@@ -114,7 +126,7 @@ class TokensController(Controller):
         responses=errors(404),
     )
     async def revoke_token(
-        self, token_id: parameters.TokenId, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self, token_id: parameters.TokenId, services: NamedDependency[AccountServices], caller: NamedDependency[Caller]
     ) -> None:
         """Revoke a personal token; admins may revoke those of all users."""
-        await parts.auth.tokens.revoke(token_id, caller)
+        await services.auth.tokens.revoke(token_id, caller)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
 
+import msgspec
 from litestar import Controller, get
 from litestar.di import NamedDependency
 
@@ -12,11 +14,12 @@ from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.history import grid, statistics
 from dagbook.api.presenters.present import StepCache, next_start, run_details
+from dagbook.api.providers import provide_services
 from dagbook.api.run_reads import latest_details, read_details
 from dagbook.api.schemas.dags import DAGHistory, DAGRunOfDAG, DAGStatistics, NextStarts
-from dagbook.api.services import AppServices
+from dagbook.api.services import RunReadServices
 from dagbook.auth.roles import Requires
-from dagbook.db.database import ReadConnection
+from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import dags
 from dagbook.db.repositories.runs import run_history
 from dagbook.db.repositories.runs.run_history import HistoryNode, RunWithState
@@ -25,6 +28,7 @@ from dagbook.definitions.queries import load_stored, require_dag
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import LATEST, strip_suffix
 from dagbook.runs.queries import dags_of
+from dagbook.spec.reading.definition_cache import DefinitionCache
 
 _MAX_RUNS = 30
 
@@ -37,23 +41,26 @@ def _read_history(connection: ReadConnection, name: str) -> tuple[list[RunWithSt
 
 class DagHistoryController(Controller):
     path = "/dags/{fileName:str}/dag-runs"
+    dependencies = provide_services(RunReadServices)
 
     @get(
         operation_id="getDAGDAGRunHistory",
         requires=Requires.READ,
         responses=errors(404),
     )
-    async def get_history(self, file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGHistory:
+    async def get_history(
+        self, file_name: parameters.FileName, services: NamedDependency[RunReadServices]
+    ) -> DAGHistory:
         """Return the newest runs of a DAG, also of a deleted one, and the status of each step in each of them."""
         name = strip_suffix(file_name)
         if "\0" in name:
             return DAGHistory(dag_runs=[], grid_data=[])
-        found, nodes = await parts.database.read_inline(lambda connection: _read_history(connection, name))
+        found, nodes = await services.database.read_inline(lambda connection: _read_history(connection, name))
         steps = {
             content_hash: StepCache(dag)
-            for content_hash, dag in (await dags_of(parts.database, parts.library, found)).items()
+            for content_hash, dag in (await dags_of(services.database, services.library, found)).items()
         }
-        shown = [run_details(run, run, nodes[run.id], steps[run.definition_hash], parts.zone) for run in found]
+        shown = [run_details(run, run, nodes[run.id], steps[run.definition_hash], services.zone) for run in found]
         return DAGHistory(dag_runs=shown, grid_data=grid([nodes[run.id] for run in found]))
 
     @get(
@@ -63,13 +70,18 @@ class DagHistoryController(Controller):
         responses=errors(404),
     )
     async def get_run_of_dag(
-        self, file_name: parameters.FileName, dag_run_id: parameters.DagRunId, parts: NamedDependency[AppServices]
+        self,
+        file_name: parameters.FileName,
+        dag_run_id: parameters.DagRunId,
+        services: NamedDependency[RunReadServices],
     ) -> DAGRunOfDAG:
         """Return a run of a stored DAG; ``latest`` is a placeholder when there is none."""
-        row = await require_dag(parts.database, file_name)
+        row = await require_dag(services.database, file_name)
         if dag_run_id == LATEST:
-            return DAGRunOfDAG(dag_run=await latest_details(parts, row, load_stored(parts.library, row).definition.dag))
-        return DAGRunOfDAG(dag_run=await read_details(parts, row.dag_name, dag_run_id))
+            return DAGRunOfDAG(
+                dag_run=await latest_details(services, row, load_stored(services.library, row).definition.dag)
+            )
+        return DAGRunOfDAG(dag_run=await read_details(services, row.dag_name, dag_run_id))
 
 
 _MAX_LAST, _MAX_IN_DAYS, _MAX_DAYS = 1000, 10_000, 3650
@@ -81,8 +93,18 @@ def _check(field: str, number: int | None, most: int) -> None:
         raise BadRequestError(f"{field}: {number} is outside 1 to {most}")
 
 
+class DagStatisticsServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of statistics and next starts of a DAG."""
+
+    database: Database
+    library: DefinitionCache
+    zone: tzinfo
+    now: Callable[[], datetime]
+
+
 class DagStatisticsController(Controller):
     path = "/dags/{fileName:str}"
+    dependencies = provide_services(DagStatisticsServices)
 
     @get(
         "/statistics",
@@ -93,20 +115,20 @@ class DagStatisticsController(Controller):
     async def get_statistics(
         self,
         file_name: parameters.FileName,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[DagStatisticsServices],
         last: parameters.Last = None,
         days: parameters.Days = None,
     ) -> DAGStatistics:
         """Return outcomes and durations of the last finished runs of a DAG: 100, ``last``, or of ``days`` days."""
         _check("last", last, _MAX_LAST)
         _check("days", days, _MAX_DAYS)
-        row = await require_dag(parts.database, file_name)
+        row = await require_dag(services.database, file_name)
         most = last or (100 if days is None else _MAX_IN_DAYS)
-        since = None if days is None else parts.now() - timedelta(days=days)
-        finished = await parts.database.read(
+        since = None if days is None else services.now() - timedelta(days=days)
+        finished = await services.database.read(
             lambda connection: run_history.find_finished(connection, row.dag_name, most + 1, since)
         )
-        return statistics(row.dag_name, finished[:most], parts.zone, more=len(finished) > most)
+        return statistics(row.dag_name, finished[:most], services.zone, more=len(finished) > most)
 
     @get(
         "/schedule/next",
@@ -115,11 +137,14 @@ class DagStatisticsController(Controller):
         responses=errors(404),
     )
     async def get_next_starts(
-        self, file_name: parameters.FileName, parts: NamedDependency[AppServices], count: parameters.Count = 5
+        self,
+        file_name: parameters.FileName,
+        services: NamedDependency[DagStatisticsServices],
+        count: parameters.Count = 5,
     ) -> NextStarts:
         """Return the next scheduled starts of a DAG, also of a suspended one; each in the time zone of its schedule."""
         _check("count", count, _MAX_STARTS)
-        row = await require_dag(parts.database, file_name)
-        expressions = load_stored(parts.library, row).definition.dag.schedule.start
-        starts = await asyncio.to_thread(next_starts, expressions, parts.now(), parts.zone, count)
+        row = await require_dag(services.database, file_name)
+        expressions = load_stored(services.library, row).definition.dag.schedule.start
+        starts = await asyncio.to_thread(next_starts, expressions, services.now(), services.zone, count)
         return NextStarts(suspended=row.suspended, starts=[next_start(start) for start in starts])

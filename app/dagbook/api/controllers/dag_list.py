@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 
 import msgspec
@@ -14,6 +14,7 @@ from litestar.di import NamedDependency
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.present import dag_in_list, millis, pagination, placeholder_summary, run_summary
+from dagbook.api.providers import provide_services
 from dagbook.api.schemas.dags import (
     DAGFile,
     DAGFiles,
@@ -23,21 +24,34 @@ from dagbook.api.schemas.dags import (
     SearchResults,
     Tags,
 )
-from dagbook.api.services import AppServices, DagOrder, PageNumber
+from dagbook.api.services import DagOrder, PageNumber
 from dagbook.auth.roles import Requires
-from dagbook.db.database import ReadConnection
+from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import dags
 from dagbook.db.repositories.dags import DagFilter, DagHash, DagRow
 from dagbook.db.repositories.runs import run_history
 from dagbook.db.repositories.runs.runs import RunRow
+from dagbook.definitions.next_starts import NextStartCache
 from dagbook.definitions.queries import load_stored, parse_missing
-from dagbook.definitions.search import SearchHit
+from dagbook.definitions.search import Search, SearchHit
 from dagbook.engine.status import RunStatus
+from dagbook.spec.reading.definition_cache import DefinitionCache
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _MAX_OFFSET = 2**62
 _Read = tuple[int, Sequence[DagRow], dict[str, RunRow]]  # total, rows of the page, and their latest runs by DAG name
 _YIELD_EVERY = 50  # results between two yields to other tasks
+
+
+class DagListServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of the list of DAGs."""
+
+    database: Database
+    library: DefinitionCache
+    search: Search
+    next_runs: NextStartCache
+    zone: tzinfo
+    now: Callable[[], datetime]
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,9 +68,9 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
         return min((self.number - 1) * self.size, _MAX_OFFSET)
 
 
-async def _add_recent(parts: AppServices, rows: Sequence[DagRow], files: Sequence[DAGFile], most: int) -> None:
+async def _add_recent(services: DagListServices, rows: Sequence[DagRow], files: Sequence[DAGFile], most: int) -> None:
     names = [row.dag_name for row in rows]
-    found = await parts.database.read(lambda connection: run_history.find_recent(connection, names, most))
+    found = await services.database.read(lambda connection: run_history.find_recent(connection, names, most))
     for row, file in zip(rows, files, strict=True):
         file.recent_runs = [_recent(run) for run in found.get(row.dag_name, ())]
 
@@ -82,14 +96,14 @@ def _read_latest(connection: ReadConnection, rows: Sequence[DagRow]) -> dict[str
     return run_history.find_latest(connection, [row.file_name for row in rows])
 
 
-async def _page_by_next_run(parts: AppServices, request: _Page) -> _Read:
-    found = await parts.database.read(lambda connection: dags.find_hashes(connection, request.filter))
-    await _load_next_starts(parts, found)
-    now = parts.now()
-    times = {row.file_name: parts.next_runs.get(row.definition_hash, now) for row in found}
+async def _page_by_next_run(services: DagListServices, request: _Page) -> _Read:
+    found = await services.database.read(lambda connection: dags.find_hashes(connection, request.filter))
+    await _load_next_starts(services, found)
+    now = services.now()
+    times = {row.file_name: services.next_runs.get(row.definition_hash, now) for row in found}
     chosen = _by_next_run(found, times, descending=request.descending)[request.offset : request.offset + request.size]
     names = [row.file_name for row in chosen]
-    rows, latest = await parts.database.read(lambda connection: _read_files(connection, names))
+    rows, latest = await services.database.read(lambda connection: _read_files(connection, names))
     return len(found), rows, latest
 
 
@@ -99,12 +113,12 @@ def _read_files(connection: ReadConnection, names: Sequence[str]) -> tuple[Seque
     return existing, _read_latest(connection, existing)
 
 
-async def _load_next_starts(parts: AppServices, rows: Sequence[DagHash]) -> None:
-    unknown = parts.next_runs.missing(row.definition_hash for row in rows)
+async def _load_next_starts(services: DagListServices, rows: Sequence[DagHash]) -> None:
+    unknown = services.next_runs.missing(row.definition_hash for row in rows)
     for begin in range(0, len(unknown), _YIELD_EVERY):
         hashes = unknown[begin : begin + _YIELD_EVERY]
-        specs = await parts.database.read(partial(run_history.find_specs, hashes=hashes))
-        await asyncio.to_thread(parts.next_runs.load, {key: text or "" for key, (text, _) in specs.items()})
+        specs = await services.database.read(partial(run_history.find_specs, hashes=hashes))
+        await asyncio.to_thread(services.next_runs.load, {key: text or "" for key, (text, _) in specs.items()})
 
 
 def _by_next_run(
@@ -117,11 +131,11 @@ def _by_next_run(
     return scheduled + [row for row in named if times[row.file_name] is None]
 
 
-def _dag_file(row: DagRow, latest: Mapping[str, RunRow], parts: AppServices) -> DAGFile:
-    loaded = load_stored(parts.library, row)
+def _dag_file(row: DagRow, latest: Mapping[str, RunRow], services: DagListServices) -> DAGFile:
+    loaded = load_stored(services.library, row)
     dag = loaded.definition.dag
     run = latest.get(row.dag_name)
-    summary = run_summary(run, parts.zone) if run is not None else placeholder_summary(dag, parts.zone)
+    summary = run_summary(run, services.zone) if run is not None else placeholder_summary(dag, services.zone)
     return DAGFile(
         file_name=row.file_name,
         dag=dag_in_list(dag),
@@ -131,8 +145,8 @@ def _dag_file(row: DagRow, latest: Mapping[str, RunRow], parts: AppServices) -> 
     )
 
 
-def _add_result(results: SearchResults, hit: SearchHit, parts: AppServices) -> None:
-    loaded = load_stored(parts.library, hit.row)
+def _add_result(results: SearchResults, hit: SearchHit, services: DagListServices) -> None:
+    loaded = load_stored(services.library, hit.row)
     if loaded.problems:
         results.errors += [f"{hit.row.file_name}: {problem}" for problem in loaded.problems]
         return
@@ -146,11 +160,12 @@ def _add_result(results: SearchResults, hit: SearchHit, parts: AppServices) -> N
 
 class DagListController(Controller):
     path = "/dags"
+    dependencies = provide_services(DagListServices)
 
     @get(operation_id="listDAGs", requires=Requires.READ, responses=errors())
     async def list_dags(
         self,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[DagListServices],
         page_number: NamedDependency[PageNumber],
         dag_order: NamedDependency[DagOrder],
         dag_filter: NamedDependency[DagFilter],
@@ -168,27 +183,27 @@ class DagListController(Controller):
         if "\0" in request.filter.name_part + request.filter.tag:  # no text in the database holds one
             return DAGFiles(dags=[], errors=[], pagination=pagination(0, number, size))
         if request.by_next_run:
-            total, rows, latest = await _page_by_next_run(parts, request)
+            total, rows, latest = await _page_by_next_run(services, request)
         else:
-            total, rows, latest = await parts.database.read(lambda connection: _read_page(connection, request))
-        await parse_missing(parts.library, rows)
-        files = [_dag_file(row, latest, parts) for row in rows]
+            total, rows, latest = await services.database.read(lambda connection: _read_page(connection, request))
+        await parse_missing(services.library, rows)
+        files = [_dag_file(row, latest, services) for row in rows]
         if recent:
-            await _add_recent(parts, rows, files, recent)
+            await _add_recent(services, rows, files, recent)
         return DAGFiles(dags=files, errors=[], pagination=pagination(total, number, size))
 
     @get("/search", operation_id="searchDAGs", requires=Requires.READ, responses=errors())
-    async def search_dags(self, parts: NamedDependency[AppServices], q: parameters.Query) -> SearchResults:
+    async def search_dags(self, services: NamedDependency[DagListServices], q: parameters.Query) -> SearchResults:
         """Search the lines of all stored DAGs for a regular expression, ignoring case, with two context lines each."""
-        found = await parts.search.find(q)
+        found = await services.search.find(q)
         results = SearchResults(results=[], errors=[found.problem] if found.problem else [])
         for number, hit in enumerate(found.hits, 1):
-            _add_result(results, hit, parts)
+            _add_result(results, hit, services)
             if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
         return results
 
     @get("/tags", operation_id="getAllDAGTags", requires=Requires.READ, responses=errors())
-    async def list_tags(self, parts: NamedDependency[AppServices]) -> Tags:
+    async def list_tags(self, services: NamedDependency[DagListServices]) -> Tags:
         """List the tags of all stored DAGs."""
-        return Tags(tags=sorted(await parts.database.read(dags.find_tags)), errors=[])
+        return Tags(tags=sorted(await services.database.read(dags.find_tags)), errors=[])

@@ -14,6 +14,7 @@ from dagbook.api.openapi_responses import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.params.etags import etag, expected_revisions
 from dagbook.api.presenters.present import dag_details, next_start
+from dagbook.api.providers import provide_services
 from dagbook.api.requests import ApiRequest
 from dagbook.api.run_reads import latest_details, no_content
 from dagbook.api.schemas.dags import (
@@ -32,14 +33,15 @@ from dagbook.api.schemas.dags import (
     Validation,
 )
 from dagbook.api.schemas.runs import StartedRun
-from dagbook.api.services import AppServices
+from dagbook.api.services import RunReadServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
 from dagbook.definitions.next_starts import next_starts
 from dagbook.definitions.queries import load_stored, require_dag
-from dagbook.definitions.service import SaveContext
+from dagbook.definitions.service import Definitions, SaveContext
 from dagbook.runs.options import StartOptions
+from dagbook.runs.service.run_service import RunService
 from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS
 
 _STARTS = 5  # next starts in a validation
@@ -48,15 +50,23 @@ _SAVED = ResponseSpec(
 )
 
 
-async def _details(file_name: str, parts: AppServices) -> DAGFileDetails:
-    row = await require_dag(parts.database, file_name)
-    loaded = load_stored(parts.library, row)
+class DagServices(RunReadServices, frozen=True, kw_only=True):
+    """Services of stored DAGs."""
+
+    run_service: RunService
+    definitions: Definitions
+    saves_without_if_match: bool
+
+
+async def _details(file_name: str, services: DagServices) -> DAGFileDetails:
+    row = await require_dag(services.database, file_name)
+    loaded = load_stored(services.library, row)
     dag = loaded.definition.dag
     local = sorted(loaded.definition.local_dags, key=lambda item: item.name)
     return DAGFileDetails(
         dag=dag_details(dag, default_retention_days=DEFAULT_HISTORY_RETENTION_DAYS),
         local_dags=[LocalDag(name=item.name, errors=[], dag=dag_details(item)) for item in local],
-        latest_dag_run=await latest_details(parts, row, dag),
+        latest_dag_run=await latest_details(services, row, dag),
         suspended=row.suspended,
         errors=[str(problem) for problem in loaded.problems],
     )
@@ -66,6 +76,8 @@ async def _details(file_name: str, parts: AppServices) -> DAGFileDetails:
 
 
 class DagsController(Controller):
+    dependencies = provide_services(DagServices)
+
     @post(
         "/dags",
         operation_id="createNewDAG",
@@ -75,22 +87,22 @@ class DagsController(Controller):
         responses=errors(409),
     )
     async def create_dag(
-        self, data: JSONBody[NewDAG], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self, data: JSONBody[NewDAG], services: NamedDependency[DagServices], caller: NamedDependency[Caller]
     ) -> CreatedDAG:
         """Store a new DAG; without a text it gets a first step as an example."""
-        await parts.definitions.create(
+        await services.definitions.create(
             data.name, data.spec or None, SaveContext(actor=caller.actor, note=data.note or "")
         )
         return CreatedDAG(name=data.name)
 
     @post("/dags/validate", operation_id="validateDAGSpec", requires=Requires.READ, status_code=200, responses=errors())
-    async def validate(self, data: JSONBody[SpecToValidate], parts: NamedDependency[AppServices]) -> Validation:
+    async def validate(self, data: JSONBody[SpecToValidate], services: NamedDependency[DagServices]) -> Validation:
         """Return all problems of a definition, and the DAG as far as it could be read; nothing is stored."""
-        loaded = parts.library.read(data.spec, name=data.name or "validated-dag")
-        problems = [*loaded.problems, *await parts.run_service.check_params(loaded.definition)]
+        loaded = services.library.read(data.spec, name=data.name or "validated-dag")
+        problems = [*loaded.problems, *await services.run_service.check_params(loaded.definition)]
         errors = [str(problem) for problem in problems]
         dag = loaded.definition.dag
-        starts = await asyncio.to_thread(next_starts, dag.schedule.start, parts.now(), parts.zone, _STARTS)
+        starts = await asyncio.to_thread(next_starts, dag.schedule.start, services.now(), services.zone, _STARTS)
         return Validation(
             valid=not errors,
             errors=errors,
@@ -99,9 +111,9 @@ class DagsController(Controller):
         )
 
     @get("/dags/{fileName:str}", operation_id="getDAGDetails", requires=Requires.READ, responses=errors(404))
-    async def get_dag(self, file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGFileDetails:
+    async def get_dag(self, file_name: parameters.FileName, services: NamedDependency[DagServices]) -> DAGFileDetails:
         """Return a stored DAG with its local DAGs and its latest run."""
-        return await _details(file_name, parts)
+        return await _details(file_name, services)
 
     @delete(
         "/dags/{fileName:str}",
@@ -112,20 +124,20 @@ class DagsController(Controller):
         responses=errors(404),
     )
     async def delete_dag(
-        self, file_name: parameters.FileName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self, file_name: parameters.FileName, services: NamedDependency[DagServices], caller: NamedDependency[Caller]
     ) -> None:
         """Delete a stored DAG; its runs are kept."""
-        row = await require_dag(parts.database, file_name)
-        await parts.definitions.delete(row.file_name, caller.actor)
+        row = await require_dag(services.database, file_name)
+        await services.definitions.delete(row.file_name, caller.actor)
 
     @get("/dags/{fileName:str}/spec", operation_id="getDAGSpec", requires=Requires.READ, responses=errors(404))
-    async def get_spec(self, file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> Response[Spec]:
+    async def get_spec(self, file_name: parameters.FileName, services: NamedDependency[DagServices]) -> Response[Spec]:
         """Return the text of a stored DAG as it was saved, with its problems and deprecation warnings.
 
         The ETag is the number of its revision, for If-Match of a save.
         """
-        row = await require_dag(parts.database, file_name)
-        loaded = load_stored(parts.library, row)
+        row = await require_dag(services.database, file_name)
+        loaded = load_stored(services.library, row)
         messages = [str(problem) for problem in loaded.problems]
         body = Spec(
             spec=row.spec or "",
@@ -145,7 +157,7 @@ class DagsController(Controller):
         self,
         file_name: parameters.FileName,
         data: JSONBody[SpecUpdate],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[DagServices],
         caller: NamedDependency[Caller],
         if_match: parameters.IfMatch = None,
     ) -> Response[SpecErrors] | Response[None]:
@@ -154,10 +166,10 @@ class DagsController(Controller):
         With If-Match it is saved only if that is the current revision. The response's ETag is the new revision's
         number.
         """
-        row = await require_dag(parts.database, file_name)
+        row = await require_dag(services.database, file_name)
         context = SaveContext(actor=caller.actor, note=data.note or "", expected=expected_revisions(if_match))
-        saved = await parts.definitions.save(row.file_name, data.spec, context)
-        if parts.saves_without_if_match and not saved.problems:
+        saved = await services.definitions.save(row.file_name, data.spec, context)
+        if services.saves_without_if_match and not saved.problems:
             return no_content(headers=etag(saved.revision))
         return Response(SpecErrors(errors=saved.problems), headers=etag(saved.revision))
 
@@ -173,7 +185,7 @@ class DagsController(Controller):
         self,
         file_name: parameters.FileName,
         data: JSONBody[StartDAG],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[DagServices],
         caller: NamedDependency[Caller],
     ) -> StartedRun:
         """Start a run of a stored DAG."""
@@ -184,8 +196,8 @@ class DagsController(Controller):
             singleton=bool(data.singleton),
             actor=caller.actor,
         )
-        dag = await require_dag(parts.database, file_name)
-        return StartedRun(dag_run_id=await parts.run_service.start_stored(dag, start))
+        dag = await require_dag(services.database, file_name)
+        return StartedRun(dag_run_id=await services.run_service.start_stored(dag, start))
 
     @post(
         "/dags/{fileName:str}/stop-all",
@@ -196,11 +208,11 @@ class DagsController(Controller):
         responses=errors(404),
     )
     async def stop_all(
-        self, file_name: parameters.FileName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self, file_name: parameters.FileName, services: NamedDependency[DagServices], caller: NamedDependency[Caller]
     ) -> StoppedAll:
         """Request a stop of all running runs of a stored DAG."""
-        row = await require_dag(parts.database, file_name)
-        return StoppedAll(errors=await parts.run_service.stop_all(row.file_name, caller.actor))
+        row = await require_dag(services.database, file_name)
+        return StoppedAll(errors=await services.run_service.stop_all(row.file_name, caller.actor))
 
     @post(
         "/dags/{fileName:str}/rename",
@@ -214,12 +226,12 @@ class DagsController(Controller):
         self,
         file_name: parameters.FileName,
         data: JSONBody[NewFileName],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[DagServices],
         caller: NamedDependency[Caller],
     ) -> Response[None]:
         """Change the file name of a DAG; its runs keep the DAG name that they were started with."""
-        row = await require_dag(parts.database, file_name)
-        await parts.definitions.rename(row.file_name, data.new_file_name, caller.actor)
+        row = await require_dag(services.database, file_name)
+        await services.definitions.rename(row.file_name, data.new_file_name, caller.actor)
         return no_content()
 
     @post(
@@ -234,18 +246,18 @@ class DagsController(Controller):
         self,
         file_name: parameters.FileName,
         data: JSONBody[Suspension],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[DagServices],
         caller: NamedDependency[Caller],
     ) -> Response[None]:
         """Suspend or resume the schedules of a DAG; manual starts are not affected."""
-        row = await require_dag(parts.database, file_name)
-        await parts.definitions.suspend(row.file_name, caller.actor, suspended=data.suspend)
+        row = await require_dag(services.database, file_name)
+        await services.definitions.suspend(row.file_name, caller.actor, suspended=data.suspend)
         return no_content()
 
     @get("/dags/validate", requires=Requires.READ, include_in_schema=False)
-    async def get_dag_of_fixed_name(self, parts: NamedDependency[AppServices]) -> DAGFileDetails:
+    async def get_dag_of_fixed_name(self, services: NamedDependency[DagServices]) -> DAGFileDetails:
         """Return the DAG named ``validate``."""
-        return await _details("validate", parts)
+        return await _details("validate", services)
 
     @delete(
         ["/dags/validate", "/dags/search", "/dags/tags"],
@@ -255,7 +267,7 @@ class DagsController(Controller):
         status_code=204,
     )
     async def delete_dag_of_fixed_name(
-        self, request: ApiRequest, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self, request: ApiRequest, services: NamedDependency[DagServices], caller: NamedDependency[Caller]
     ) -> None:
         """Delete the DAG with the name of the path."""
-        await parts.definitions.delete(request.url.path.rpartition("/")[2], caller.actor)
+        await services.definitions.delete(request.url.path.rpartition("/")[2], caller.actor)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import msgspec
 from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
+from dagbook.accounts.auth_setup import AuthServices
 from dagbook.api.auth.guards import credentials_of, is_still_authorized
 from dagbook.api.live.event_stream import EVENT_STREAM, EventStream, stream
+from dagbook.api.live.feed import Feed
 from dagbook.api.live.sse import read_cursor
 from dagbook.api.live.subscription import FeedFilter
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
+from dagbook.api.providers import provide_services
 from dagbook.api.requests import ApiRequest
-from dagbook.api.services import AppServices
 from dagbook.auth.roles import Requires
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import LATEST, shorten
@@ -24,6 +27,13 @@ _TEXT = ResponseSpec(
     media_type=EVENT_STREAM,
     description="Events: ready or reset first, then run, dag, queue and log; see docs/api-extensions.md",
 )
+
+
+class EventServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of the live feed."""
+
+    auth: AuthServices
+    feed: Feed
 
 
 def _read_run(text: str) -> tuple[str, str]:
@@ -39,6 +49,7 @@ def _read_run(text: str) -> tuple[str, str]:
 
 class EventsController(Controller):
     path = "/events"
+    dependencies = provide_services(EventServices)
 
     @get(
         operation_id="streamEvents",
@@ -49,7 +60,7 @@ class EventsController(Controller):
     async def stream_events(
         self,
         request: ApiRequest,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[EventServices],
         after: parameters.After = None,
         last_event_id: parameters.LastEventId = None,
         dag: parameters.ByDag = None,
@@ -63,7 +74,9 @@ class EventsController(Controller):
         filter_ = FeedFilter(dag=dag or None, run=_read_run(run) if run else None)
         field, number = ("Last-Event-ID", last_event_id) if last_event_id else ("after", after)
         cursor = read_cursor(number, field) if number else None
-        subscription = await parts.feed.subscribe(filter_, cursor)
+        subscription = await services.feed.subscribe(filter_, cursor)
         credentials = credentials_of(request)
-        events = stream(parts.feed, subscription, lambda: is_still_authorized(parts.auth, credentials, Requires.READ))
-        return EventStream(events, lambda: parts.feed.unsubscribe(subscription))
+        events = stream(
+            services.feed, subscription, lambda: is_still_authorized(services.auth, credentials, Requires.READ)
+        )
+        return EventStream(events, lambda: services.feed.unsubscribe(subscription))

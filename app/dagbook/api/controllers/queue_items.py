@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import tzinfo
 
 import msgspec
 from litestar import Controller, Response, get, patch, post
@@ -15,23 +16,35 @@ from dagbook.api.openapi_responses import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.present import pagination, run_summary
 from dagbook.api.presenters.queues import group_by_queue, to_pause, to_queued_runs
+from dagbook.api.providers import provide_services
 from dagbook.api.run_reads import no_content
 from dagbook.api.schemas.queues import ClearedQueue, ClearQueue, QueueItems, QueueMove, QueueState
-from dagbook.api.services import AppServices, PageNumber
+from dagbook.api.services import PageNumber
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
-from dagbook.db.database import ReadConnection
+from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import queue
 from dagbook.db.repositories.queue import ActiveRunRow, QueuedRunRow
-from dagbook.engine.admission import QueueSnapshot
+from dagbook.engine.admission import QueueConfig, QueueSnapshot
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
-from dagbook.queues.service import MoveRequest, check_priority
+from dagbook.queues.dequeue import DequeueService
+from dagbook.queues.service import MoveRequest, QueueService, check_priority
 from dagbook.queues.wait_reasons import make_states
 from dagbook.runs.store.queue_head import pause_of, workers_for
 
 _ITEM = re.compile(r"[1-9][0-9]{0,17}")  # no row has a longer number
+
+
+class QueueItemServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of one queue."""
+
+    database: Database
+    dequeue_service: DequeueService
+    queue_service: QueueService
+    queues: QueueConfig
+    zone: tzinfo
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +71,9 @@ def _read_page(connection: ReadConnection, name: str, before: int, size: int) ->
     )
 
 
-async def _state(parts: AppServices, name: str) -> QueueState:
-    pauses = await parts.database.read_inline(queue.find_pauses)
-    return QueueState(name=name, paused=to_pause(pause_of(pauses.get(name)), parts.zone))
+async def _state(services: QueueItemServices, name: str) -> QueueState:
+    pauses = await services.database.read_inline(queue.find_pauses)
+    return QueueState(name=name, paused=to_pause(pause_of(pauses.get(name)), services.zone))
 
 
 def _require_name(name: str) -> None:
@@ -70,17 +83,21 @@ def _require_name(name: str) -> None:
 
 class QueueItemsController(Controller):
     path = "/queues/{name:str}"
+    dependencies = provide_services(QueueItemServices)
 
     @get("/items", operation_id="listQueueItems", requires=Requires.READ, responses=errors(404))
     async def list_items(
-        self, name: parameters.QueueName, parts: NamedDependency[AppServices], page_number: NamedDependency[PageNumber]
+        self,
+        name: parameters.QueueName,
+        services: NamedDependency[QueueItemServices],
+        page_number: NamedDependency[PageNumber],
     ) -> QueueItems:
         """List the queued runs of a queue in order, each with its wait reason."""
         _require_name(name)
         before = (page_number.number - 1) * page_number.size
-        page = await parts.database.read(lambda connection: _read_page(connection, name, before, page_number.size))
+        page = await services.database.read(lambda connection: _read_page(connection, name, before, page_number.size))
         paused = [name] if page.snapshot.pause else []
-        views = group_by_queue(parts.queues, page.active, page.first, paused)
+        views = group_by_queue(services.queues, page.active, page.first, paused)
         view = next((each for each in views if each.name == name), None)
         if view is None:
             raise NotFoundError(f"queue {shorten(name)} has no runs and is not configured")
@@ -88,9 +105,9 @@ class QueueItemsController(Controller):
             name=name,
             type="global" if view.configured else "dag-based",
             max_concurrency=view.limit if view.limit > 0 else UNSET,
-            paused=to_pause(page.snapshot.pause, parts.zone),
-            running=[run_summary(run, parts.zone) for run in page.active],
-            items=to_queued_runs(page.items, page.first, page.snapshot, parts.queues, parts.zone, before),
+            paused=to_pause(page.snapshot.pause, services.zone),
+            running=[run_summary(run, services.zone) for run in page.active],
+            items=to_queued_runs(page.items, page.first, page.snapshot, services.queues, services.zone, before),
             pagination=pagination(page.total, page_number.number, page_number.size),
         )
 
@@ -106,7 +123,7 @@ class QueueItemsController(Controller):
         name: parameters.QueueName,
         item_id: parameters.QueueItem,
         data: JSONBody[QueueMove],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[QueueItemServices],
         caller: NamedDependency[Caller],
     ) -> Response[None]:
         """Change the priority of a queued run, or move it to the front of its queue or directly after another."""
@@ -115,7 +132,7 @@ class QueueItemsController(Controller):
             raise NotFoundError(f"there is no entry {shorten(item_id)} in queue {shorten(name)}")
         priority = None if data.priority is UNSET or data.priority is None else check_priority(data.priority)
         request = MoveRequest(priority=priority, to_front=bool(data.to_front), after=data.after or None)
-        await parts.queue_service.move(name, int(item_id), request, caller.actor)
+        await services.queue_service.move(name, int(item_id), request, caller.actor)
         return no_content()
 
     @post(
@@ -127,12 +144,12 @@ class QueueItemsController(Controller):
         responses=errors(404),
     )
     async def pause_queue(
-        self, name: parameters.QueueName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self, name: parameters.QueueName, services: NamedDependency[QueueItemServices], caller: NamedDependency[Caller]
     ) -> QueueState:
         """Start no queued run of a queue until it is resumed; active runs go on."""
         _require_name(name)
-        await parts.queue_service.pause(name, caller.actor)
-        return await _state(parts, name)
+        await services.queue_service.pause(name, caller.actor)
+        return await _state(services, name)
 
     @post(
         "/resume",
@@ -143,12 +160,12 @@ class QueueItemsController(Controller):
         responses=errors(404),
     )
     async def resume_queue(
-        self, name: parameters.QueueName, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self, name: parameters.QueueName, services: NamedDependency[QueueItemServices], caller: NamedDependency[Caller]
     ) -> QueueState:
         """Start queued runs of a paused queue again."""
         _require_name(name)
-        await parts.queue_service.resume(name, caller.actor)
-        return await _state(parts, name)
+        await services.queue_service.resume(name, caller.actor)
+        return await _state(services, name)
 
     @post(
         "/clear",
@@ -162,9 +179,9 @@ class QueueItemsController(Controller):
         self,
         name: parameters.QueueName,
         data: JSONBody[ClearQueue],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[QueueItemServices],
         caller: NamedDependency[Caller],
     ) -> ClearedQueue:
         """Remove all queued runs from a queue, as if each were dequeued."""
         _require_name(name)
-        return ClearedQueue(removed=await parts.dequeue_service.clear(name, data.name, caller.actor))
+        return ClearedQueue(removed=await services.dequeue_service.clear(name, data.name, caller.actor))

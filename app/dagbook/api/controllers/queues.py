@@ -12,10 +12,11 @@ from dagbook.api.openapi_responses import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.params.run_filters import REPEATED, RunSearch
 from dagbook.api.presenters.queues import group_by_queue, summarize, to_queue
+from dagbook.api.providers import provide_services
 from dagbook.api.run_reads import list_named, no_content
 from dagbook.api.schemas.queues import EnqueueDAG, EnqueueInline, QueuesResponse
 from dagbook.api.schemas.runs import DAGRuns, StartedRun
-from dagbook.api.services import AppServices
+from dagbook.api.services import RunReadServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
@@ -25,13 +26,22 @@ from dagbook.db.repositories.queue import ActiveRunRow, PauseRow, QueuedRunRow
 from dagbook.db.repositories.runs import run_history
 from dagbook.definitions.queries import require_dag
 from dagbook.engine.admission import Labels
+from dagbook.queues.dequeue import DequeueService
 from dagbook.queues.service import check_priority
 from dagbook.queues.wait_reasons import make_states
 from dagbook.runs.options import StartOptions
 from dagbook.runs.queries import require_run
+from dagbook.runs.service.run_service import RunService
 from dagbook.runs.store.queue_head import workers_for
 
 _MAX_NAMED = 50
+
+
+class QueueServices(RunReadServices, frozen=True, kw_only=True):
+    """Services of enqueueing, dequeueing and the list of queues."""
+
+    run_service: RunService
+    dequeue_service: DequeueService
 
 
 def _read_queues(
@@ -42,6 +52,8 @@ def _read_queues(
 
 
 class QueuesController(Controller):
+    dependencies = provide_services(QueueServices)
+
     @post(
         "/dags/{fileName:str}/enqueue",
         operation_id="enqueueDAGDAGRun",
@@ -54,7 +66,7 @@ class QueuesController(Controller):
         self,
         file_name: parameters.FileName,
         data: JSONBody[EnqueueDAG],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[QueueServices],
         caller: NamedDependency[Caller],
     ) -> StartedRun:
         """Enqueue a run of a stored DAG in its queue, or in another one."""
@@ -66,8 +78,8 @@ class QueuesController(Controller):
             priority=check_priority(data.priority or 0),
             actor=caller.actor,
         )
-        dag = await require_dag(parts.database, file_name)
-        return StartedRun(dag_run_id=await parts.run_service.enqueue_stored(dag, start))
+        dag = await require_dag(services.database, file_name)
+        return StartedRun(dag_run_id=await services.run_service.enqueue_stored(dag, start))
 
     @post(
         "/dag-runs/enqueue",
@@ -78,7 +90,7 @@ class QueuesController(Controller):
         responses=errors(409),
     )
     async def enqueue_text(
-        self, data: JSONBody[EnqueueInline], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self, data: JSONBody[EnqueueInline], services: NamedDependency[QueueServices], caller: NamedDependency[Caller]
     ) -> StartedRun:
         """Enqueue a run of a definition that is not stored as a DAG in its queue, or in another one."""
         start = StartOptions(
@@ -89,15 +101,15 @@ class QueuesController(Controller):
             source_directory=data.source_directory or None,
             actor=caller.actor,
         )
-        run_id = await parts.run_service.enqueue_text(data.spec, (data.name or "").strip(), start)
+        run_id = await services.run_service.enqueue_text(data.spec, (data.name or "").strip(), start)
         return StartedRun(dag_run_id=run_id)
 
     @get("/dag-runs/enqueue", requires=Requires.READ, repeated=REPEATED, include_in_schema=False)
     async def list_runs_of_dag_called_enqueue(
-        self, parts: NamedDependency[AppServices], run_search: NamedDependency[RunSearch]
+        self, services: NamedDependency[QueueServices], run_search: NamedDependency[RunSearch]
     ) -> DAGRuns:
         """List the runs of the DAG named ``enqueue``, which this path would hide."""
-        return await list_named(parts, "enqueue", run_search)
+        return await list_named(services, "enqueue", run_search)
 
     @get(
         "/dag-runs/{name:str}/{dagRunId:str}/dequeue",
@@ -110,23 +122,23 @@ class QueuesController(Controller):
         self,
         name: parameters.DagName,
         dag_run_id: parameters.DagRunId,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[QueueServices],
         caller: NamedDependency[Caller],
     ) -> Response[None]:
         """Remove a run from its queue. In the contract this is a GET, although it changes data."""
-        run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
-        await parts.dequeue_service.dequeue(run, caller.actor)
+        run = await services.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
+        await services.dequeue_service.dequeue(run, caller.actor)
         response = no_content()
         response.headers["Cache-Control"] = "no-store"
         return response
 
     @get("/queues", operation_id="listQueues", requires=Requires.READ, responses=errors())
-    async def list_queues(self, parts: NamedDependency[AppServices]) -> QueuesResponse:
+    async def list_queues(self, services: NamedDependency[QueueServices]) -> QueuesResponse:
         """List the configured queues, and all others with active or queued runs or a pause."""
-        totals = await parts.database.read_inline(run_history.count_active)
-        read = parts.database.read_inline if sum(totals.values()) <= _MAX_NAMED else parts.database.read
+        totals = await services.database.read_inline(run_history.count_active)
+        read = services.database.read_inline if sum(totals.values()) <= _MAX_NAMED else services.database.read
         active, queued, pauses, workers = await read(_read_queues)
-        views = group_by_queue(parts.queues, active, queued, list(pauses))
+        views = group_by_queue(services.queues, active, queued, list(pauses))
         snapshots = make_states([view.name for view in views], active, pauses, workers)
-        queues = [to_queue(view, snapshots[view.name], parts.queues, parts.zone) for view in views]
+        queues = [to_queue(view, snapshots[view.name], services.queues, services.zone) for view in views]
         return QueuesResponse(queues=queues, summary=summarize(queues))

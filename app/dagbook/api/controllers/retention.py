@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
+
+import msgspec
 from litestar import Controller, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -10,6 +13,7 @@ from msgspec import UNSET
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.present import time_text
+from dagbook.api.providers import provide_services
 from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.maintenance import (
     CleanedUp,
@@ -20,10 +24,10 @@ from dagbook.api.schemas.maintenance import (
     RetentionPreview,
     SetRetention,
 )
-from dagbook.api.services import AppServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
+from dagbook.db.database import Database
 from dagbook.db.repositories import retention
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.retention import LimitsRow
@@ -31,9 +35,19 @@ from dagbook.definitions.queries import require_dag
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import check_dag_name
 from dagbook.maintenance.retention.limits import DAY_SECONDS, NO_LIMIT, Limits, RetentionSettings
-from dagbook.maintenance.retention.retention import CleanupRequest, PlannedDeletion, Preview
+from dagbook.maintenance.retention.retention import CleanupRequest, PlannedDeletion, Preview, Retention
+from dagbook.maintenance.retention.retention_service import DagRetentionService
 
 _PATH = "/dags/{fileName:str}/retention"
+
+
+class RetentionServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of retention."""
+
+    database: Database
+    retention: Retention
+    dag_retention: DagRetentionService
+    zone: tzinfo
 
 
 def _cleanup_request(data: CleanUp) -> CleanupRequest:
@@ -49,12 +63,12 @@ def _cleanup_request(data: CleanUp) -> CleanupRequest:
     return CleanupRequest(name=data.dag_name, limits=limits)
 
 
-def _retention(parts: AppServices, dag: DagRow, row: LimitsRow | None) -> DAGRetention:
+def _retention(services: RetentionServices, dag: DagRow, row: LimitsRow | None) -> DAGRetention:
     settings = RetentionSettings() if row is None else RetentionSettings.of(row)
-    written, effective = parts.retention.policies.effective(dag.spec, settings)
+    written, effective = services.retention.policies.effective(dag.spec, settings)
     return DAGRetention(
         set=SetRetention(days=settings.days, runs=settings.runs, log_bytes=settings.log_bytes),
-        set_at=UNSET if row is None else time_text(row.set_at, parts.zone),
+        set_at=UNSET if row is None else time_text(row.set_at, services.zone),
         set_by=UNSET if row is None else or_unset(row.set_by),
         hist_retention_days=UNSET if written is None else written,
         effective=_limits(effective.limits),
@@ -88,12 +102,16 @@ def _planned_runs(deletion: PlannedDeletion) -> GoingRuns:
 
 
 class RetentionController(Controller):
+    dependencies = provide_services(RetentionServices)
+
     @get(_PATH, operation_id="getDAGRetention", requires=Requires.READ, responses=errors(404))
-    async def get_retention(self, file_name: parameters.FileName, parts: NamedDependency[AppServices]) -> DAGRetention:
+    async def get_retention(
+        self, file_name: parameters.FileName, services: NamedDependency[RetentionServices]
+    ) -> DAGRetention:
         """Return the retention of a DAG's runs."""
-        dag = await require_dag(parts.database, file_name)
-        found = await parts.database.read_inline(lambda connection: retention.get_limits(connection, dag.id))
-        return _retention(parts, dag, found)
+        dag = await require_dag(services.database, file_name)
+        found = await services.database.read_inline(lambda connection: retention.get_limits(connection, dag.id))
+        return _retention(services, dag, found)
 
     @put(
         _PATH,
@@ -107,22 +125,22 @@ class RetentionController(Controller):
         self,
         file_name: parameters.FileName,
         data: JSONBody[SetRetention],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RetentionServices],
         caller: NamedDependency[Caller],
     ) -> DAGRetention:
         """Set the retention of a DAG's runs, which takes precedence over its definition and the server's settings."""
-        dag = await require_dag(parts.database, file_name)
+        dag = await require_dag(services.database, file_name)
         settings = RetentionSettings(days=data.days, runs=data.runs, log_bytes=data.log_bytes)
-        return _retention(parts, dag, await parts.dag_retention.put(dag.file_name, settings, caller.actor))
+        return _retention(services, dag, await services.dag_retention.put(dag.file_name, settings, caller.actor))
 
     @get("/retention/preview", operation_id="previewRetention", requires=Requires.READ, responses=errors())
     async def preview(
-        self, parts: NamedDependency[AppServices], dag_name: parameters.ByDagName = None
+        self, services: NamedDependency[RetentionServices], dag_name: parameters.ByDagName = None
     ) -> RetentionPreview:
         """Return which runs would be deleted now, of one DAG or of all."""
         if dag_name:
             check_dag_name(dag_name, "dagName")
-        found = await parts.retention.preview(CleanupRequest(name=dag_name or None))
+        found = await services.retention.preview(CleanupRequest(name=dag_name or None))
         runs, log_bytes = _sum(found)
         return RetentionPreview(runs=runs, log_bytes=log_bytes, more=found.more, dags=_planned(found))
 
@@ -137,14 +155,14 @@ class RetentionController(Controller):
     async def clean_up(
         self,
         data: JSONBody[CleanUp],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RetentionServices],
         caller: NamedDependency[Caller],
     ) -> CleanedUp:
         """Delete runs for some seconds and return how many; repeat the request while ``more`` is true."""
         request = _cleanup_request(data)
         if data.dry_run:
-            found = await parts.retention.preview(request)
+            found = await services.retention.preview(request)
             runs, log_bytes = _sum(found)
             return CleanedUp(runs=runs, log_bytes=log_bytes, more=found.more, dags=_planned(found))
-        cleaned = await parts.retention.clean(request, caller.actor)
+        cleaned = await services.retention.clean(request, caller.actor)
         return CleanedUp(runs=cleaned.deleted.runs, log_bytes=cleaned.deleted.log_bytes, more=cleaned.more)

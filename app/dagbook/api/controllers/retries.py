@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import msgspec
 from litestar import Controller, Response, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from dagbook.api.openapi_responses import empty_or_errors, errors
 from dagbook.api.params import parameters
+from dagbook.api.providers import provide_services
 from dagbook.api.run_reads import check_settable, no_content
 from dagbook.api.schemas.runs import Reschedule, RescheduledRun, Retry, StepStatus
-from dagbook.api.services import AppServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
+from dagbook.db.database import Database
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
 from dagbook.runs.options import StartOptions
 from dagbook.runs.queries import require_run
+from dagbook.runs.service.rerun_service import RerunService
+from dagbook.runs.service.run_service import RunService
+
+
+class RetryServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of retries and reschedules."""
+
+    database: Database
+    run_service: RunService
+    reruns: RerunService
 
 
 class RetriesController(Controller):
     path = "/dag-runs/{name:str}/{dagRunId:str}"
+    dependencies = provide_services(RetryServices)
 
     @post(
         "/retry",
@@ -36,16 +49,16 @@ class RetriesController(Controller):
         name: parameters.DagName,
         dag_run_id: parameters.DagRunId,
         data: JSONBody[Retry],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RetryServices],
         caller: NamedDependency[Caller],
     ) -> Response[None]:
         """Retry a finished run: its failed steps and all that depend on them, or one step only."""
-        run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
+        run = await services.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
         if data.dag_run_id != dag_run_id:
             raise BadRequestError(
                 f"dagRunId: {shorten(data.dag_run_id)} is not the run of the path, {shorten(dag_run_id)}"
             )
-        await parts.reruns.retry(run, data.step_name or None, caller.actor)
+        await services.reruns.retry(run, data.step_name or None, caller.actor)
         return no_content()
 
     @post(
@@ -60,12 +73,12 @@ class RetriesController(Controller):
         self,
         name: parameters.DagName,
         dag_run_id: parameters.DagRunId,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RetryServices],
         caller: NamedDependency[Caller],
         data: JSONBody[Reschedule | None] = None,
     ) -> RescheduledRun:
         """Start a new run with the definition, params and environment of another run."""
-        run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
+        run = await services.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
         options = data or Reschedule()
         start = StartOptions(
             run_id=options.dag_run_id or "",
@@ -73,7 +86,7 @@ class RetriesController(Controller):
             trigger="reschedule",
             actor=caller.actor,
         )
-        run_id, queued = await (parts.run_service.restart if options.restart else parts.run_service.reschedule)(
+        run_id, queued = await (services.run_service.restart if options.restart else services.run_service.reschedule)(
             run, start
         )
         return RescheduledRun(dag_run_id=run_id, queued=queued)
@@ -91,11 +104,11 @@ class RetriesController(Controller):
         dag_run_id: parameters.DagRunId,
         step_name: NamedDependency[str],
         data: JSONBody[StepStatus],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RetryServices],
         caller: NamedDependency[Caller],
     ) -> Response[None]:
         """Set the status of a step manually; a retry respects it."""
         check_settable(data.status)
-        run = await parts.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
-        await parts.reruns.set_step_status(run, step_name, data.status, caller.actor)
+        run = await services.database.read_inline(lambda connection: require_run(connection, name, dag_run_id))
+        await services.reruns.set_step_status(run, step_name, data.status, caller.actor)
         return no_content()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import Any
 
+import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -14,20 +15,31 @@ from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.params.etags import etag, expected_revisions
 from dagbook.api.presenters.present import pagination, time_text
+from dagbook.api.providers import provide_services
 from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.dags import Restore, Restored, Revision, RevisionDiff, Revisions, RevisionText
-from dagbook.api.services import AppServices, PageNumber
+from dagbook.api.services import PageNumber
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
+from dagbook.db.database import Database
 from dagbook.db.repositories import revisions
 from dagbook.db.repositories.revisions import RevisionRow
 from dagbook.definitions.queries import require_dag
+from dagbook.definitions.revisions import Revisions as StoredRevisions
 from dagbook.definitions.service import SaveContext
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
 
 _MAX_DIGITS = 9
+
+
+class RevisionServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of revisions."""
+
+    database: Database
+    revisions: StoredRevisions
+    zone: tzinfo
 
 
 def _read_number(text: str) -> int:
@@ -54,33 +66,37 @@ def _with_text(row: RevisionRow, zone: tzinfo) -> RevisionText:
 
 class RevisionsController(Controller):
     path = "/dags/{fileName:str}/revisions"
+    dependencies = provide_services(RevisionServices)
 
     @get(operation_id="listDAGRevisions", requires=Requires.READ, responses=errors(404))
     async def list_revisions(
         self,
         file_name: parameters.FileName,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RevisionServices],
         page_number: NamedDependency[PageNumber],
     ) -> Revisions:
         """List the revisions of a DAG, newest first."""
-        dag = await require_dag(parts.database, file_name)
+        dag = await require_dag(services.database, file_name)
         total, size = dag.revision, page_number.size  # they are numbered from 1 without gaps
         newest = max(total - (page_number.number - 1) * size, 0)
-        found = await parts.database.read_inline(
+        found = await services.database.read_inline(
             lambda connection: revisions.find_page(connection, dag.id, newest=newest, limit=size)
         )
         return Revisions(
-            revisions=[Revision(**_fields(row, parts.zone)) for row in found],
+            revisions=[Revision(**_fields(row, services.zone)) for row in found],
             pagination=pagination(total, page_number.number, size),
         )
 
     @get("/{number:str}", operation_id="getDAGRevision", requires=Requires.READ, responses=errors(404))
     async def get_revision(
-        self, file_name: parameters.FileName, number: parameters.RevisionNumber, parts: NamedDependency[AppServices]
+        self,
+        file_name: parameters.FileName,
+        number: parameters.RevisionNumber,
+        services: NamedDependency[RevisionServices],
     ) -> RevisionText:
         """Return one revision of a DAG with its text."""
-        dag = await require_dag(parts.database, file_name)
-        return _with_text(await parts.revisions.get(dag, _read_number(number)), parts.zone)
+        dag = await require_dag(services.database, file_name)
+        return _with_text(await services.revisions.get(dag, _read_number(number)), services.zone)
 
     @get("/diff", operation_id="compareDAGRevisions", requires=Requires.READ, responses=errors(404))
     async def compare(
@@ -88,11 +104,11 @@ class RevisionsController(Controller):
         file_name: parameters.FileName,
         from_: parameters.FromRevision,
         to: parameters.ToRevision,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RevisionServices],
     ) -> RevisionDiff:
         """Return the difference between two revisions."""
-        dag = await require_dag(parts.database, file_name)
-        return RevisionDiff(from_=from_, to=to, diff=await parts.revisions.compare(dag, from_, to))
+        dag = await require_dag(services.database, file_name)
+        return RevisionDiff(from_=from_, to=to, diff=await services.revisions.compare(dag, from_, to))
 
     @post(
         "/{number:str}/restore",
@@ -106,17 +122,17 @@ class RevisionsController(Controller):
         self,
         file_name: parameters.FileName,
         number: parameters.RevisionNumber,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RevisionServices],
         caller: NamedDependency[Caller],
         data: JSONBody[Restore | None] = None,
         if_match: parameters.IfMatch = None,
     ) -> Response[Restored]:
         """Save the text of a revision as the newest one; a text that is not valid now is not saved, see ``errors``."""
-        dag = await require_dag(parts.database, file_name)
+        dag = await require_dag(services.database, file_name)
         context = SaveContext(
             actor=caller.actor, note=(data.note if data else None) or "", expected=expected_revisions(if_match)
         )
-        saved = await parts.revisions.restore(dag, _read_number(number), context)
+        saved = await services.revisions.restore(dag, _read_number(number), context)
         body = Restored(errors=saved.problems, revision=or_unset(saved.revision))
         return Response(body, status_code=200, headers=etag(saved.revision))
 
@@ -132,12 +148,12 @@ class RevisionsController(Controller):
         self,
         file_name: parameters.FileName,
         number: parameters.RevisionNumber,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RevisionServices],
         caller: NamedDependency[Caller],
     ) -> RevisionText:
         """Delete the text of a revision permanently, with all copies that runs use, because it contained a secret.
 
         Such runs are kept but cannot be retried. Their output is not changed.
         """
-        dag = await require_dag(parts.database, file_name)
-        return _with_text(await parts.revisions.redact(dag, _read_number(number), caller.actor), parts.zone)
+        dag = await require_dag(services.database, file_name)
+        return _with_text(await services.revisions.redact(dag, _read_number(number), caller.actor), services.zone)

@@ -13,10 +13,11 @@ from litestar.di import NamedDependency
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.events import precise_time
+from dagbook.api.providers import provide_services
 from dagbook.api.schemas.run_logs import LogPiece, LogPieces
-from dagbook.api.services import AppServices, SubRunKey
+from dagbook.api.services import SubRunKey
 from dagbook.auth.roles import Requires
-from dagbook.db.database import ReadConnection
+from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories.logs import interleaved_logs
 from dagbook.db.repositories.logs.interleaved_logs import OutputCursor, OutputRow
 from dagbook.db.repositories.runs.runs import RunRow
@@ -28,6 +29,13 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 _CURSOR = re.compile(r"([0-9]{1,16})\.(-?[0-9]{1,9})\.([0-9]{1,9})")  # microseconds, position, ordinal
 _END = "end"
 _NAMES: dict[int, Literal["stdout", "stderr"]] = {1: "stdout", 2: "stderr"}
+
+
+class RunOutputServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of the output of runs."""
+
+    database: Database
+    zone: tzinfo
 
 
 class OutputRange(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,21 +95,22 @@ def read_cursor(field: str, text: str | None) -> OutputCursor:
 
 class RunOutputController(Controller):
     path = "/dag-runs/{name:str}/{dagRunId:str}"
+    dependencies = provide_services(RunOutputServices, output_range=provide_output_range)
 
     @get("/log/pieces", operation_id="listDAGRunLogPieces", requires=Requires.READ, responses=errors(404))
     async def list_output(
         self,
         name: parameters.DagName,
         dag_run_id: parameters.DagRunId,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RunOutputServices],
         output_range: NamedDependency[OutputRange],
     ) -> LogPieces:
         """Return the output of all steps and handlers of a run, both streams, in the order of arrival."""
 
         def read(connection: ReadConnection) -> LogPieces:
-            return _read(connection, find_run(connection, name, dag_run_id), output_range, parts.zone)
+            return _read(connection, find_run(connection, name, dag_run_id), output_range, services.zone)
 
-        return await parts.database.read(read)
+        return await services.database.read(read)
 
     @get(
         "/sub-dag-runs/{subDAGRunId:str}/log/pieces",
@@ -112,7 +121,7 @@ class RunOutputController(Controller):
     async def list_sub_run_output(
         self,
         sub_run_key: NamedDependency[SubRunKey],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RunOutputServices],
         output_range: NamedDependency[OutputRange],
     ) -> LogPieces:
         """Return the output of all steps of a sub-run, as listDAGRunLogPieces does."""
@@ -122,7 +131,7 @@ class RunOutputController(Controller):
                 connection,
                 find_sub_run(connection, sub_run_key.name, sub_run_key.root, sub_run_key.sub_run),
                 output_range,
-                parts.zone,
+                services.zone,
             )
 
-        return await parts.database.read(read)
+        return await services.database.read(read)

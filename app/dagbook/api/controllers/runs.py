@@ -13,9 +13,10 @@ from dagbook.api.openapi_responses import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.params.log_paging import PageRequest
 from dagbook.api.params.run_filters import REPEATED, RunSearch
+from dagbook.api.providers import provide_services
 from dagbook.api.run_reads import list_named, list_runs_matching, no_content, read_details, read_run_log, read_step_log
 from dagbook.api.schemas.runs import DAGRunAnswer, DAGRuns, Log, StartedRun, StartInline
-from dagbook.api.services import AppServices
+from dagbook.api.services import RunReadServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
@@ -24,11 +25,18 @@ from dagbook.identifiers import shorten
 from dagbook.runs.options import StartOptions
 from dagbook.runs.output.output_follower import STDERR, STDOUT
 from dagbook.runs.queries import find_run, find_step_log
+from dagbook.runs.service.run_service import RunService
 
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 
 
-async def start_from(parts: AppServices, data: StartInline, caller: Caller) -> StartedRun:
+class RunServices(RunReadServices, frozen=True, kw_only=True):
+    """Services of runs."""
+
+    run_service: RunService
+
+
+async def start_from(services: RunServices, data: StartInline, caller: Caller) -> StartedRun:
     """Start a run of a definition for a caller; raises AppError."""
     start = StartOptions(
         params=data.params or "",
@@ -37,12 +45,13 @@ async def start_from(parts: AppServices, data: StartInline, caller: Caller) -> S
         source_directory=data.source_directory or None,
         actor=caller.actor,
     )
-    run_id = await parts.run_service.start_text(data.spec, (data.name or "").strip(), start)
+    run_id = await services.run_service.start_text(data.spec, (data.name or "").strip(), start)
     return StartedRun(dag_run_id=run_id)
 
 
 class RunsController(Controller):
     path = "/dag-runs"
+    dependencies = provide_services(RunServices)
 
     @post(
         operation_id="executeDAGRunFromSpec",
@@ -52,15 +61,15 @@ class RunsController(Controller):
         responses=errors(409),
     )
     async def start_text(
-        self, data: JSONBody[StartInline], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self, data: JSONBody[StartInline], services: NamedDependency[RunServices], caller: NamedDependency[Caller]
     ) -> StartedRun:
         """Start a run of a definition that is not stored as a DAG."""
-        return await start_from(parts, data, caller)
+        return await start_from(services, data, caller)
 
     @get(operation_id="listDAGRuns", requires=Requires.READ, repeated=REPEATED, responses=errors())
     async def list_runs(
         self,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RunServices],
         run_search: NamedDependency[RunSearch],
         name: parameters.Text = None,
     ) -> DAGRuns:
@@ -70,7 +79,7 @@ class RunsController(Controller):
         list. A page with ``nextCursor`` may have fewer runs than ``limit``, or none, when finding more would take too
         long.
         """
-        return await list_runs_matching(parts, run_search, replace(run_search.filter, name_part=name or None))
+        return await list_runs_matching(services, run_search, replace(run_search.filter, name_part=name or None))
 
     @get(
         "/{name:str}",
@@ -82,11 +91,11 @@ class RunsController(Controller):
     async def list_runs_of_name(
         self,
         name: parameters.AnyDagName,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RunServices],
         run_search: NamedDependency[RunSearch],
     ) -> DAGRuns:
         """List the runs of one DAG name, also of a deleted DAG, as listDAGRuns does."""
-        return await list_named(parts, name, run_search)
+        return await list_named(services, name, run_search)
 
     @get(
         "/{name:str}/{dagRunId:str}",
@@ -95,10 +104,10 @@ class RunsController(Controller):
         responses=errors(404),
     )
     async def get_run(
-        self, name: parameters.DagName, dag_run_id: parameters.DagRunId, parts: NamedDependency[AppServices]
+        self, name: parameters.DagName, dag_run_id: parameters.DagRunId, services: NamedDependency[RunServices]
     ) -> DAGRunAnswer:
         """Return a run with its nodes; ``latest`` is the newest one."""
-        return DAGRunAnswer(dag_run_details=await read_details(parts, name, dag_run_id))
+        return DAGRunAnswer(dag_run_details=await read_details(services, name, dag_run_id))
 
     @post(
         "/{name:str}/{dagRunId:str}/stop",
@@ -112,13 +121,13 @@ class RunsController(Controller):
         self,
         name: parameters.DagName,
         dag_run_id: parameters.DagRunId,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RunServices],
         caller: NamedDependency[Caller],
     ) -> Response[None]:
         """Request a run to stop; it finishes later."""
         if "\0" in name + dag_run_id:
             raise NotFoundError(f"there is no run {shorten(dag_run_id)} of DAG {shorten(name)}")
-        await parts.run_service.stop(name, dag_run_id, caller.actor)
+        await services.run_service.stop(name, dag_run_id, caller.actor)
         return no_content()
 
     @get(
@@ -131,12 +140,12 @@ class RunsController(Controller):
         self,
         name: parameters.DagName,
         dag_run_id: parameters.DagRunId,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RunServices],
         page_request: NamedDependency[PageRequest],
     ) -> Log:
         """Return a page of the run's own log, which lists its events over all attempts."""
-        run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
-        return await read_run_log(parts, run, page_request)
+        run = await services.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
+        return await read_run_log(services, run, page_request)
 
     @get(
         "/{name:str}/{dagRunId:str}/steps/{stepName:str}/log",
@@ -149,13 +158,13 @@ class RunsController(Controller):
         name: parameters.DagName,
         dag_run_id: parameters.DagRunId,
         step_name: NamedDependency[str],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RunServices],
         page_request: NamedDependency[PageRequest],
         stream: parameters.Stream = "stdout",
     ) -> Log:
         """Return a page of the output of a step or handler, also while it is running."""
-        run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
-        return await read_step_log(parts, run, step_name, stream, page_request)
+        run = await services.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
+        return await read_step_log(services, run, step_name, stream, page_request)
 
     @get(
         "/{name:str}/{dagRunId:str}/steps/{stepName:str}/log/download",
@@ -168,10 +177,10 @@ class RunsController(Controller):
         name: parameters.DagName,
         dag_run_id: parameters.DagRunId,
         step_name: NamedDependency[str],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[RunServices],
         stream: parameters.Stream = "stdout",
     ) -> Stream:
         """Download the output of a step or handler so far as a text file."""
-        run = await parts.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
-        key = await find_step_log(parts.database, run, step_name, stream)
-        return send_log(parts.database, key, file_name(step_name, stream))
+        run = await services.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
+        key = await find_step_log(services.database, run, step_name, stream)
+        return send_log(services.database, key, file_name(step_name, stream))

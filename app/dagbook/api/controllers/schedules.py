@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, tzinfo
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
 
+import msgspec
 from litestar import Controller, get, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -13,24 +15,36 @@ from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.params.run_filters import read_instant
 from dagbook.api.presenters.present import pagination, time_text
+from dagbook.api.providers import provide_services
 from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.schedules import DagSettings, ShownDagSettings, Slot, Slots, Upcoming, UpcomingList
-from dagbook.api.services import AppServices, PageNumber
+from dagbook.api.services import PageNumber
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
-from dagbook.db.database import ReadConnection
+from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import dags, schedules
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.schedules import SlotRow
 from dagbook.definitions import settings
 from dagbook.definitions.queries import require_dag
-from dagbook.definitions.timetable import UpcomingFiring, UpcomingQuery
+from dagbook.definitions.settings import DagSettingsService
+from dagbook.definitions.timetable import Timetable, UpcomingFiring, UpcomingQuery
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import check_dag_name, shorten, strip_suffix
 
 _SETTINGS = "/dags/{fileName:str}/settings"
 _DEFAULT_UPCOMING, _MAX_UPCOMING = 50, 1000
+
+
+class ScheduleServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of schedules and settings of DAGs."""
+
+    database: Database
+    timetable: Timetable
+    dag_settings: DagSettingsService
+    zone: tzinfo
+    now: Callable[[], datetime]
 
 
 def _upcoming(firing: UpcomingFiring, zone: tzinfo) -> Upcoming:
@@ -68,8 +82,8 @@ def _slot(row: SlotRow, zone: tzinfo) -> Slot:
     )
 
 
-async def _settings(parts: AppServices, row: DagRow) -> ShownDagSettings:
-    found = await parts.dag_settings.get(row)
+async def _settings(services: ScheduleServices, row: DagRow) -> ShownDagSettings:
+    found = await services.dag_settings.get(row)
     return ShownDagSettings(
         catchup=found.catchup,  # type: ignore[arg-type]  # the database has no other value
         catchup_window_sec=found.catchup_window_seconds,
@@ -78,10 +92,12 @@ async def _settings(parts: AppServices, row: DagRow) -> ShownDagSettings:
 
 
 class SchedulesController(Controller):
+    dependencies = provide_services(ScheduleServices)
+
     @get("/schedules/upcoming", operation_id="listUpcomingSchedules", requires=Requires.READ, responses=errors())
     async def list_upcoming(
         self,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[ScheduleServices],
         limit: parameters.UpcomingLimit = _DEFAULT_UPCOMING,
         per_dag: parameters.PerDagLimit = None,
         until: parameters.Until = None,
@@ -95,13 +111,13 @@ class SchedulesController(Controller):
             if not 1 <= most <= _MAX_UPCOMING:
                 raise BadRequestError(f"{name}: must be from 1 to {_MAX_UPCOMING}")
         query = UpcomingQuery(until=read_instant("until", until), limit=limit, per_dag=per_dag)
-        found = await parts.timetable.upcoming(parts.now().astimezone(UTC), query)
-        return UpcomingList(upcoming=[_upcoming(firing, parts.zone) for firing in found])
+        found = await services.timetable.upcoming(services.now().astimezone(UTC), query)
+        return UpcomingList(upcoming=[_upcoming(firing, services.zone) for firing in found])
 
     @get("/schedules/slots", operation_id="listScheduleSlots", requires=Requires.READ, responses=errors(404))
     async def list_slots(
         self,
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[ScheduleServices],
         page_number: NamedDependency[PageNumber],
         dag: parameters.ByDag = None,
     ) -> Slots:
@@ -110,17 +126,17 @@ class SchedulesController(Controller):
         if dag is not None:
             check_dag_name(strip_suffix(dag), "dag")
         name = None if dag is None else strip_suffix(dag)
-        total, rows = await parts.database.read(
+        total, rows = await services.database.read(
             lambda connection: _read_slots(connection, name, offset=(number - 1) * size, limit=size)
         )
-        return Slots(slots=[_slot(row, parts.zone) for row in rows], pagination=pagination(total, number, size))
+        return Slots(slots=[_slot(row, services.zone) for row in rows], pagination=pagination(total, number, size))
 
     @get(_SETTINGS, operation_id="getDAGSettings", requires=Requires.READ, responses=errors(404))
     async def get_settings(
-        self, file_name: parameters.FileName, parts: NamedDependency[AppServices]
+        self, file_name: parameters.FileName, services: NamedDependency[ScheduleServices]
     ) -> ShownDagSettings:
         """Return the settings of a DAG, which are not part of its definition."""
-        return await _settings(parts, await require_dag(parts.database, file_name))
+        return await _settings(services, await require_dag(services.database, file_name))
 
     @put(
         _SETTINGS,
@@ -133,12 +149,12 @@ class SchedulesController(Controller):
         self,
         file_name: parameters.FileName,
         data: JSONBody[DagSettings],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[ScheduleServices],
         caller: NamedDependency[Caller],
     ) -> ShownDagSettings:
         """Set the catch-up of a DAG: which missed starts are made up."""
-        row = await require_dag(parts.database, file_name)
+        row = await require_dag(services.database, file_name)
         seconds = settings.DEFAULT_WINDOW_SECONDS if data.catchup_window_sec is UNSET else data.catchup_window_sec
         new = settings.DagSettings(catchup=data.catchup, catchup_window_seconds=seconds)
-        await parts.dag_settings.put(row, new, caller.actor)
-        return await _settings(parts, row)
+        await services.dag_settings.put(row, new, caller.actor)
+        return await _settings(services, row)

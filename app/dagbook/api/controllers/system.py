@@ -3,46 +3,62 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, tzinfo
 from typing import Any
 
+import msgspec
 from litestar import Controller, MediaType, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
-from dagbook.api.metrics_collector import collect
+from dagbook.api.metrics_collector import MetricsServices, collect
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.doctor import doctor_report
 from dagbook.api.presenters.present import time_text
+from dagbook.api.providers import provide_services
 from dagbook.api.schemas.common import Health
 from dagbook.api.schemas.maintenance import DoctorReport
 from dagbook.api.schemas.services import MetricPoint, ResourceHistory
-from dagbook.api.services import AppServices
+from dagbook.api.services import NoServices
 from dagbook.auth.roles import Requires
+from dagbook.db.database import Database
 from dagbook.identifiers import shorten
-from dagbook.maintenance.doctor.doctor import Examination
+from dagbook.maintenance.doctor.doctor import Doctor, Examination
 from dagbook.spec.grammar.document import schema
 from dagbook.spec.time.duration import duration_seconds
-from dagbook.telemetry.metrics import CONTENT_TYPE
-from dagbook.telemetry.resources import Sample
+from dagbook.telemetry.metrics import CONTENT_TYPE, MetricsPage
+from dagbook.telemetry.resources import ResourceSampler, Sample
 
 _LIMIT_SECONDS = 2.0
 _UNHEALTHY = {503: ResponseSpec(Health, generate_examples=False, description="The database is unavailable")}
 
 
+class HealthServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of the health of the server."""
+
+    database: Database
+    zone: tzinfo
+    now: Callable[[], datetime]
+    version: str
+    started: float
+
+
 class HealthController(Controller):
     path = "/health"
+    dependencies = provide_services(HealthServices)
 
     @get(operation_id="getHealthStatus", requires=Requires.PUBLIC, responses={**errors(), **_UNHEALTHY})
-    async def get_health(self, parts: NamedDependency[AppServices]) -> Response[Health]:
+    async def get_health(self, services: NamedDependency[HealthServices]) -> Response[Health]:
         """Check whether the server can reach its database: 503 and ``unhealthy`` when it cannot."""
-        healthy = await parts.database.answers_within(_LIMIT_SECONDS)
+        healthy = await services.database.answers_within(_LIMIT_SECONDS)
         body = Health(
             status="healthy" if healthy else "unhealthy",
-            version=parts.version,
-            uptime=int(parts.uptime_seconds()),
-            timestamp=time_text(parts.now(), parts.zone),
+            version=services.version,
+            uptime=int(time.monotonic() - services.started),
+            timestamp=time_text(services.now(), services.zone),
         )
         return Response(body, status_code=200 if healthy else 503)
 
@@ -56,21 +72,29 @@ class SchemasController(Controller):
     @get(operation_id="getDAGSchema", requires=Requires.READ, media_type=_MEDIA_TYPE, responses=errors())
     async def get_schema(
         self,
-        parts: NamedDependency[AppServices],  # noqa: ARG002 - its provider declares remoteNode
+        services: NamedDependency[NoServices],  # noqa: ARG002 - its provider declares remoteNode
     ) -> Response[dict[str, Any]]:
         """Return the JSON Schema (2020-12) of a definition, for editors."""
         return Response(schema(), media_type=_MEDIA_TYPE)
 
 
+class DoctorServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of the consistency check."""
+
+    doctor: Doctor
+    zone: tzinfo
+
+
 class DoctorController(Controller):
     path = "/doctor"
+    dependencies = provide_services(DoctorServices)
 
     @get(operation_id="examineDatabase", requires=Requires.UPKEEP, responses=errors())
     async def examine(
-        self, parts: NamedDependency[AppServices], integrity: parameters.Integrity = False
+        self, services: NamedDependency[DoctorServices], integrity: parameters.Integrity = False
     ) -> DoctorReport:
         """Check all invariants of the stored data; with ``integrity`` the database also checks its own files."""
-        return doctor_report(await parts.doctor.examine(Examination(damage=integrity)), parts.zone)
+        return doctor_report(await services.doctor.examine(Examination(damage=integrity)), services.zone)
 
 
 _log = logging.getLogger(__name__)
@@ -89,20 +113,29 @@ def _series(samples: Sequence[Sample], name: str) -> list[MetricPoint]:
     return [MetricPoint(timestamp=sample.at, value=getattr(sample, name)) for sample in samples]
 
 
+class MonitoringServices(MetricsServices, frozen=True, kw_only=True):
+    """Services of metrics and load."""
+
+    metrics_page: MetricsPage
+    resources: ResourceSampler
+
+
 class MonitoringController(Controller):
+    dependencies = provide_services(MonitoringServices)
+
     @get(
         "/metrics", operation_id="getMetrics", requires=Requires.METRICS, media_type=MediaType.TEXT, responses=errors()
     )
-    async def get_metrics(self, parts: NamedDependency[AppServices]) -> Response[str]:
+    async def get_metrics(self, services: NamedDependency[MonitoringServices]) -> Response[str]:
         """Return the server's metrics in the Prometheus text format."""
-        page = parts.metrics_page.write(await collect(parts))
+        page = services.metrics_page.write(await collect(services))
         return Response(page.decode(), media_type=CONTENT_TYPE)
 
     @get("/services/resources/history", operation_id="getResourceHistory", requires=Requires.READ, responses=errors())
     async def get_resource_history(
-        self, parts: NamedDependency[AppServices], duration: parameters.Duration = "1h"
+        self, services: NamedDependency[MonitoringServices], duration: parameters.Duration = "1h"
     ) -> ResourceHistory:
         """Return samples of the machine's load up to now; by default of the last hour."""
-        seconds = min(_seconds(duration), parts.resources.retention_seconds)
-        samples = parts.resources.since(parts.now().timestamp() - seconds)
+        seconds = min(_seconds(duration), services.resources.retention_seconds)
+        samples = services.resources.since(services.now().timestamp() - seconds)
         return ResourceHistory(**{name: _series(samples, name) for name in ("cpu", "memory", "disk", "load")})

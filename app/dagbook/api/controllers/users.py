@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 from litestar import Controller, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from dagbook.accounts.auth_setup import AuthServices
 from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.people import user_body
+from dagbook.api.providers import provide_services
 from dagbook.api.schemas.people import (
     CreateUserRequest,
     ResetPasswordRequest,
@@ -17,22 +20,29 @@ from dagbook.api.schemas.people import (
     UserResponse,
     UsersListResponse,
 )
-from dagbook.api.services import AppServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
+from dagbook.db.database import Database
 from dagbook.db.repositories import users
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
 
 
-async def _update(user_id: str, data: UpdateUserRequest, parts: AppServices, caller: Caller) -> UserResponse:
-    row = await parts.auth.users.update(user_id, data.username, data.role, caller)
+class UserServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of user management."""
+
+    database: Database
+    auth: AuthServices
+
+
+async def _update(user_id: str, data: UpdateUserRequest, services: UserServices, caller: Caller) -> UserResponse:
+    row = await services.auth.users.update(user_id, data.username, data.role, caller)
     return UserResponse(user=user_body(row))
 
 
-async def _reset(user_id: str, data: ResetPasswordRequest, parts: AppServices, caller: Caller) -> SuccessResponse:
-    await parts.auth.users.reset_password(user_id, data.new_password, caller)
+async def _reset(user_id: str, data: ResetPasswordRequest, services: UserServices, caller: Caller) -> SuccessResponse:
+    await services.auth.users.reset_password(user_id, data.new_password, caller)
     return SuccessResponse(message="the password is reset, and all tokens of the user are void")
 
 
@@ -41,11 +51,12 @@ async def _reset(user_id: str, data: ResetPasswordRequest, parts: AppServices, c
 
 class UsersController(Controller):
     path = "/users"
+    dependencies = provide_services(UserServices)
 
     @get(operation_id="listUsers", requires=Requires.ADMIN, responses=errors())
-    async def list_users(self, parts: NamedDependency[AppServices]) -> UsersListResponse:
+    async def list_users(self, services: NamedDependency[UserServices]) -> UsersListResponse:
         """List all users, oldest first."""
-        rows = await parts.database.read(users.find)
+        rows = await services.database.read(users.find)
         return UsersListResponse(users=[user_body(row) for row in rows])
 
     @post(
@@ -56,16 +67,19 @@ class UsersController(Controller):
         responses=errors(409),
     )
     async def create_user(
-        self, data: JSONBody[CreateUserRequest], parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self,
+        data: JSONBody[CreateUserRequest],
+        services: NamedDependency[UserServices],
+        caller: NamedDependency[Caller],
     ) -> UserResponse:
         """Create a user."""
-        row = await parts.auth.users.create(data.username, data.password, data.role, caller)
+        row = await services.auth.users.create(data.username, data.password, data.role, caller)
         return UserResponse(user=user_body(row))
 
     @get("/{userId:str}", operation_id="getUser", requires=Requires.ADMIN, responses=errors(404))
-    async def get_user(self, user_id: parameters.UserId, parts: NamedDependency[AppServices]) -> UserResponse:
+    async def get_user(self, user_id: parameters.UserId, services: NamedDependency[UserServices]) -> UserResponse:
         """Return a user."""
-        row = await parts.database.read_inline(lambda connection: users.get(connection, user_id))
+        row = await services.database.read_inline(lambda connection: users.get(connection, user_id))
         if row is None:
             raise NotFoundError(f"there is no user with the id {shorten(user_id)}")
         return UserResponse(user=user_body(row))
@@ -81,11 +95,11 @@ class UsersController(Controller):
         self,
         user_id: parameters.UserId,
         data: JSONBody[UpdateUserRequest],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[UserServices],
         caller: NamedDependency[Caller],
     ) -> UserResponse:
         """Change the name or role of a user."""
-        return await _update(user_id, data, parts, caller)
+        return await _update(user_id, data, services, caller)
 
     @delete(
         "/{userId:str}",
@@ -96,10 +110,10 @@ class UsersController(Controller):
         responses=errors(404),
     )
     async def delete_user(
-        self, user_id: parameters.UserId, parts: NamedDependency[AppServices], caller: NamedDependency[Caller]
+        self, user_id: parameters.UserId, services: NamedDependency[UserServices], caller: NamedDependency[Caller]
     ) -> None:
         """Delete a user with all its tokens."""
-        await parts.auth.users.remove(user_id, caller)
+        await services.auth.users.remove(user_id, caller)
 
     @post(
         "/{userId:str}/reset-password",
@@ -113,22 +127,22 @@ class UsersController(Controller):
         self,
         user_id: parameters.UserId,
         data: JSONBody[ResetPasswordRequest],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[UserServices],
         caller: NamedDependency[Caller],
     ) -> SuccessResponse:
         """Set a user's password; all its tokens become invalid."""
-        return await _reset(user_id, data, parts, caller)
+        return await _reset(user_id, data, services, caller)
 
     @put("/{userId:str}", requires=Requires.ADMIN, audits=Action.USER_UPDATE, include_in_schema=False)
     async def put_user(
         self,
         user_id: parameters.UserId,
         data: JSONBody[UpdateUserRequest],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[UserServices],
         caller: NamedDependency[Caller],
     ) -> UserResponse:
         """Update a user, as PATCH does."""
-        return await _update(user_id, data, parts, caller)
+        return await _update(user_id, data, services, caller)
 
     @put(
         "/{userId:str}/password",
@@ -140,8 +154,8 @@ class UsersController(Controller):
         self,
         user_id: parameters.UserId,
         data: JSONBody[ResetPasswordRequest],
-        parts: NamedDependency[AppServices],
+        services: NamedDependency[UserServices],
         caller: NamedDependency[Caller],
     ) -> SuccessResponse:
         """Set a user's password, as reset-password does."""
-        return await _reset(user_id, data, parts, caller)
+        return await _reset(user_id, data, services, caller)

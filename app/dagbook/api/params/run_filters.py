@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import msgspec
 from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from dagbook.api.params import parameters
 from dagbook.api.params.cursors import read_cursor, write_cursor
-from dagbook.api.services import AppServices
+from dagbook.api.services import RunReadServices
 from dagbook.db.repositories.runs.run_filter import MAX_RUNS, Page, RunCursor, RunFilter, SubRuns
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
@@ -135,7 +136,7 @@ def provide_run_page(limit: parameters.RunLimit = None, cursor: parameters.Curso
 
 
 def provide_run_filter(
-    parts: NamedDependency[AppServices],
+    services: NamedDependency[SkipValidation[RunReadServices]],
     run_page: NamedDependency[PageOptions],
     status: parameters.Status = None,
     from_date: parameters.FromDate = None,
@@ -145,13 +146,9 @@ def provide_run_filter(
     """Return the contract's filters; without dates, runs created since 00:00 UTC today."""
     since = read_instant("fromDate", from_date)
     if from_date is None and to_date is None:
-        since = run_page.since or _midnight(parts.now())
+        since = run_page.since or services.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     before = read_instant("toDate", to_date)
     return RunFilter(status=status, since=since, before=before, run_id_part=dag_run_id or None)
-
-
-def _midnight(now: datetime) -> datetime:
-    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def provide_run_search(
