@@ -70,12 +70,9 @@ def _problem(item: dict[str, Any]) -> dict[str, str]:
     key, message = str(item.get("key", "data")), str(item["message"])
     if message == _NO_BODY:
         return {"field": "body", "message": "is missing; send a JSON object"}
-    field, text = humanize("body" if key == "data" else _camelize(key), message)
+    camel_case = _AFTER_UNDERSCORE.sub(lambda match: match[1].upper(), key.rstrip("_"))
+    field, text = humanize("body" if key == "data" else camel_case, message)
     return {"field": field, "message": text}
-
-
-def _camelize(name: str) -> str:
-    return _AFTER_UNDERSCORE.sub(lambda match: match[1].upper(), name.rstrip("_"))
 
 
 def http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:

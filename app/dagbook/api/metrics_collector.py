@@ -41,29 +41,26 @@ async def collect(services: MetricsServices) -> MetricValues:
     deadline = asyncio.get_running_loop().time() + _LIMIT_SECONDS
     active = await _try(services.database.read_inline(run_history.count_active), deadline)
     finished = await _try(services.run_totals.read(), deadline)
+    runs = None
+    if active is not None and finished is not None:
+        counted = {status: count for status, count in finished.items() if RunStatus(status).is_final} | active
+        runs = {RunStatus(status).label: counted[status] for status in sorted(counted)}
+
+    def count_schedulers(connection: ReadConnection) -> int:
+        now = services.now()
+        return sum(row.lease_until >= now for row in service_rows.find(connection, service_rows.SCHEDULER, now))
+
     return MetricValues(
         version=services.version,
         uptime_seconds=time.monotonic() - services.started,
         running=None if active is None else active.get(RunStatus.RUNNING, 0),
         queued=None if active is None else active.get(RunStatus.QUEUED, 0),
-        runs=None if active is None or finished is None else _by_label(finished, active),
+        runs=runs,
         dags=await _try(services.database.read_inline(run_history.count_dags), deadline),
         removed_runs=services.retention.total.runs,
         removed_log_bytes=services.retention.total.log_bytes,
-        schedulers=await _try(
-            services.database.read_inline(lambda connection: _schedulers(connection, services)), deadline
-        ),
+        schedulers=await _try(services.database.read_inline(count_schedulers), deadline),
     )
-
-
-def _by_label(finished: dict[int, int], active: dict[int, int]) -> dict[str, int]:
-    counted = {status: count for status, count in finished.items() if RunStatus(status).is_final} | active
-    return {RunStatus(status).label: counted[status] for status in sorted(counted)}
-
-
-def _schedulers(connection: ReadConnection, services: MetricsServices) -> int:
-    now = services.now()
-    return sum(row.lease_until >= now for row in service_rows.find(connection, service_rows.SCHEDULER, now))
 
 
 async def _try(count: Awaitable[T], deadline: float) -> T | None:

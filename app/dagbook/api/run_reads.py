@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from litestar import MediaType, Response
 from msgspec.structs import replace
@@ -128,22 +127,13 @@ def _read_page(connection: ReadConnection, key: StreamKey, request: PageRequest)
 async def latest_details(services: RunReadServices, row: DagRow, dag: Dag) -> DAGRunDetails:
     """Return the latest run of a stored DAG, or the placeholder for a DAG without runs."""
     now = services.now()
-    newest = await services.database.read_inline(
-        lambda connection: _read_latest(services, connection, row.file_name, now)
-    )
+
+    def read(connection: ReadConnection) -> RunSnapshot | None:
+        run = next(iter(run_history.find_latest(connection, [row.file_name]).values()), None)
+        return None if run is None else read_newest(services.library, connection, run, now)
+
+    newest = await services.database.read_inline(read)
     if newest is None:
         return placeholder_run(dag, services.zone)
-    return run_details(
-        newest.run,
-        newest.attempt,
-        newest.nodes,
-        await dag_of(services.database, services.library, newest.run),
-        services.zone,
-    )
-
-
-def _read_latest(
-    services: RunReadServices, connection: ReadConnection, file_name: str, now: datetime
-) -> RunSnapshot | None:
-    run = next(iter(run_history.find_latest(connection, [file_name]).values()), None)
-    return None if run is None else read_newest(services.library, connection, run, now)
+    stored = await dag_of(services.database, services.library, newest.run)
+    return run_details(newest.run, newest.attempt, newest.nodes, stored, services.zone)

@@ -142,13 +142,11 @@ def find_actions(app: Litestar) -> dict[tuple[str, str], Action]:
             for method in methods - {_OPTIONS}:
                 if action := action_of(handler):
                     found[method, route.path] = action
-                elif _changes(method, required_permission(handler)):
+                    continue
+                requires = required_permission(handler)
+                if requires in _CHANGING or (method not in _READING and requires is not Requires.READ):
                     raise UnguardedRouteError(f"{method} {route.path} has no audits=Action.…, so it is not audited")
     return found
-
-
-def _changes(method: str, requires: Requires) -> bool:
-    return requires in _CHANGING or (method not in _READING and requires is not Requires.READ)
 
 
 def _handlers(route: Any) -> Iterator[tuple[BaseRouteHandler, set[str]]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
@@ -20,9 +18,9 @@ from dagbook.api.schemas.common import or_unset
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
-from dagbook.db.database import Database, ReadConnection
+from dagbook.db.database import Database
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.audit import AuditFilter, AuditRow, LastSeal
+from dagbook.db.repositories.audit import AuditFilter, AuditRow
 from dagbook.errors import BadRequestError
 from dagbook.maintenance.audit.audit_pruning import AuditPruning
 
@@ -34,10 +32,6 @@ class AuditServices(msgspec.Struct, frozen=True, kw_only=True):
 
     database: Database
     audit_pruning: AuditPruning
-
-
-def _read(connection: ReadConnection, filter_: AuditFilter, limit: int) -> tuple[Sequence[AuditRow], LastSeal | None]:
-    return audit.find(connection, filter_, limit), audit.get_last_seal(connection)
 
 
 def _entry(row: AuditRow) -> AuditEntry:
@@ -78,7 +72,9 @@ class AuditController(Controller):
         if before is not None and not 1 <= before <= _LAST_ID:
             raise BadRequestError(f"before: {before} is not the id of an entry")
         filter_ = replace(audit_filter, before=before)
-        rows, seal = await services.database.read(lambda connection: _read(connection, filter_, limit + 1))
+        rows, seal = await services.database.read(
+            lambda connection: (audit.find(connection, filter_, limit + 1), audit.get_last_seal(connection))
+        )
         entries = [_entry(row) for row in rows[:limit]]
         page = AuditEntries(entries=entries, sealed_up_to=seal.last_id if seal else 0)
         if len(rows) > limit:

@@ -33,12 +33,6 @@ from dagbook.spec.reading.definition_cache import DefinitionCache
 _MAX_RUNS = 30
 
 
-def _read_history(connection: ReadConnection, name: str) -> tuple[list[RunWithState], dict[int, list[HistoryNode]]]:
-    dag_name = dags.get_dag_name(connection, name) or name
-    found = list(run_history.find_newest(connection, dag_name, _MAX_RUNS))
-    return found, run_history.find_nodes(connection, [run.id for run in found])
-
-
 class DagHistoryController(Controller):
     path = "/dags/{fileName:str}/dag-runs"
     dependencies = provide_services(RunReadServices)
@@ -55,7 +49,13 @@ class DagHistoryController(Controller):
         name = strip_suffix(file_name)
         if "\0" in name:
             return DAGHistory(dag_runs=[], grid_data=[])
-        found, nodes = await services.database.read_inline(lambda connection: _read_history(connection, name))
+
+        def read(connection: ReadConnection) -> tuple[list[RunWithState], dict[int, list[HistoryNode]]]:
+            dag_name = dags.get_dag_name(connection, name) or name
+            newest = list(run_history.find_newest(connection, dag_name, _MAX_RUNS))
+            return newest, run_history.find_nodes(connection, [run.id for run in newest])
+
+        found, nodes = await services.database.read_inline(read)
         steps = {
             content_hash: StepCache(dag)
             for content_hash, dag in (await dags_of(services.database, services.library, found)).items()

@@ -72,24 +72,26 @@ async def _add_recent(services: DagListServices, rows: Sequence[DagRow], files: 
     names = [row.dag_name for row in rows]
     found = await services.database.read(lambda connection: run_history.find_recent(connection, names, most))
     for row, file in zip(rows, files, strict=True):
-        file.recent_runs = [_recent(run) for run in found.get(row.dag_name, ())]
+        file.recent_runs = [
+            RecentRun(
+                name=run.dag_name,
+                dag_run_id=run.run_id,
+                status=RunStatus(run.status),
+                started_at_millis=millis(run.started_at),
+                finished_at_millis=millis(run.finished_at),
+            )
+            for run in found.get(row.dag_name, ())
+        ]
 
 
-def _recent(run: run_history.RecentRun) -> RecentRun:
-    return RecentRun(
-        name=run.dag_name,
-        dag_run_id=run.run_id,
-        status=RunStatus(run.status),
-        started_at_millis=millis(run.started_at),
-        finished_at_millis=millis(run.finished_at),
-    )
+async def _page_by_name(services: DagListServices, request: _Page) -> _Read:
+    def read(connection: ReadConnection) -> _Read:
+        rows = dags.find_page(
+            connection, request.filter, descending=request.descending, offset=request.offset, limit=request.size
+        )
+        return dags.count(connection, request.filter), rows, _read_latest(connection, rows)
 
-
-def _read_page(connection: ReadConnection, request: _Page) -> _Read:
-    rows = dags.find_page(
-        connection, request.filter, descending=request.descending, offset=request.offset, limit=request.size
-    )
-    return dags.count(connection, request.filter), rows, _read_latest(connection, rows)
+    return await services.database.read(read)
 
 
 def _read_latest(connection: ReadConnection, rows: Sequence[DagRow]) -> dict[str, RunRow]:
@@ -103,14 +105,13 @@ async def _page_by_next_run(services: DagListServices, request: _Page) -> _Read:
     times = {row.file_name: services.next_runs.get(row.definition_hash, now) for row in found}
     chosen = _by_next_run(found, times, descending=request.descending)[request.offset : request.offset + request.size]
     names = [row.file_name for row in chosen]
-    rows, latest = await services.database.read(lambda connection: _read_files(connection, names))
-    return len(found), rows, latest
 
+    def read(connection: ReadConnection) -> _Read:
+        rows = {row.file_name: row for row in dags.find_files(connection, names)}
+        existing = [rows[name] for name in names if name in rows]
+        return len(found), existing, _read_latest(connection, existing)
 
-def _read_files(connection: ReadConnection, names: Sequence[str]) -> tuple[Sequence[DagRow], dict[str, RunRow]]:
-    rows = {row.file_name: row for row in dags.find_files(connection, names)}
-    existing = [rows[name] for name in names if name in rows]
-    return existing, _read_latest(connection, existing)
+    return await services.database.read(read)
 
 
 async def _load_next_starts(services: DagListServices, rows: Sequence[DagHash]) -> None:
@@ -182,10 +183,8 @@ class DagListController(Controller):
         )
         if "\0" in request.filter.name_part + request.filter.tag:  # no text in the database holds one
             return DAGFiles(dags=[], errors=[], pagination=pagination(0, number, size))
-        if request.by_next_run:
-            total, rows, latest = await _page_by_next_run(services, request)
-        else:
-            total, rows, latest = await services.database.read(lambda connection: _read_page(connection, request))
+        read_page = _page_by_next_run if request.by_next_run else _page_by_name
+        total, rows, latest = await read_page(services, request)
         await parse_missing(services.library, rows)
         files = [_dag_file(row, latest, services) for row in rows]
         if recent:

@@ -35,6 +35,7 @@ from dagbook.runs.service.run_service import RunService
 from dagbook.runs.store.queue_head import workers_for
 
 _MAX_NAMED = 50
+_Queues = tuple[Sequence[ActiveRunRow], Sequence[QueuedRunRow], Mapping[str, PauseRow], Sequence[Labels] | None]
 
 
 class QueueServices(RunReadServices, frozen=True, kw_only=True):
@@ -42,13 +43,6 @@ class QueueServices(RunReadServices, frozen=True, kw_only=True):
 
     run_service: RunService
     dequeue_service: DequeueService
-
-
-def _read_queues(
-    connection: ReadConnection,
-) -> tuple[Sequence[ActiveRunRow], Sequence[QueuedRunRow], Mapping[str, PauseRow], Sequence[Labels] | None]:
-    active, queued = queue.find_active(connection), queue.find_queued(connection)
-    return active, queued, queue.find_pauses(connection), workers_for(connection, queued)
 
 
 class QueuesController(Controller):
@@ -135,9 +129,14 @@ class QueuesController(Controller):
     @get("/queues", operation_id="listQueues", requires=Requires.READ, responses=errors())
     async def list_queues(self, services: NamedDependency[QueueServices]) -> QueuesResponse:
         """List the configured queues, and all others with active or queued runs or a pause."""
+
+        def read_queues(connection: ReadConnection) -> _Queues:
+            active, queued = queue.find_active(connection), queue.find_queued(connection)
+            return active, queued, queue.find_pauses(connection), workers_for(connection, queued)
+
         totals = await services.database.read_inline(run_history.count_active)
         read = services.database.read_inline if sum(totals.values()) <= _MAX_NAMED else services.database.read
-        active, queued, pauses, workers = await read(_read_queues)
+        active, queued, pauses, workers = await read(read_queues)
         views = group_by_queue(services.queues, active, queued, list(pauses))
         snapshots = make_states([view.name for view in views], active, pauses, workers)
         queues = [to_queue(view, snapshots[view.name], services.queues, services.zone) for view in views]

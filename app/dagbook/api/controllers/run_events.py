@@ -28,11 +28,11 @@ class RunEventServices(msgspec.Struct, frozen=True, kw_only=True):
     zone: tzinfo
 
 
-def _read(connection: ReadConnection, services: RunEventServices, run: RunRow, after: int, limit: int) -> RunEvents:
+def _read(connection: ReadConnection, zone: tzinfo, run: RunRow, after: int, limit: int) -> RunEvents:
     rows = run_history.find_events(connection, run.id, after, limit + 1)
     page = rows[:limit]
     names = run_history.find_node_names(connection, run.id, {row.attempt for row in page}) if page else {}
-    found = RunEvents(events=[run_event(row, names, services.zone) for row in page])
+    found = RunEvents(events=[run_event(row, names, zone) for row in page])
     if len(rows) > limit:
         found.next = page[-1].seq
     return found
@@ -53,7 +53,7 @@ class RunEventsController(Controller):
     ) -> RunEvents:
         """List the events of a run and its steps over all attempts, in order, after the event ``after``."""
         return await services.database.read(
-            lambda connection: _read(connection, services, find_run(connection, name, dag_run_id), after, limit)
+            lambda connection: _read(connection, services.zone, find_run(connection, name, dag_run_id), after, limit)
         )
 
     @get(
@@ -74,7 +74,7 @@ class RunEventsController(Controller):
         def read(connection: ReadConnection) -> RunEvents:
             return _read(
                 connection,
-                services,
+                services.zone,
                 find_sub_run(connection, sub_run_key.name, sub_run_key.root, sub_run_key.sub_run),
                 after,
                 limit,

@@ -70,19 +70,15 @@ def _read(connection: ReadConnection, run: RunRow, output_range: OutputRange, zo
 
 
 def _output_chunk(row: OutputRow, zone: tzinfo) -> LogPiece:
+    microseconds = (row.received_at - _EPOCH) // timedelta(microseconds=1)
     return LogPiece(
         at=precise_time(row.received_at, zone),
         step=row.name,
         stream=_NAMES[row.stream],
         line=row.first_line,
         text=row.text,
-        place=_write_cursor(row),
+        place=f"{microseconds}.{row.position}.{row.ordinal}",  # see read_cursor
     )
-
-
-def _write_cursor(row: OutputRow) -> str:
-    microseconds = (row.received_at - _EPOCH) // timedelta(microseconds=1)
-    return f"{microseconds}.{row.position}.{row.ordinal}"
 
 
 def read_cursor(field: str, text: str | None) -> OutputCursor:

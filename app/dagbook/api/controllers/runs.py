@@ -36,19 +36,6 @@ class RunServices(RunReadServices, frozen=True, kw_only=True):
     run_service: RunService
 
 
-async def start_from(services: RunServices, data: StartInline, caller: Caller) -> StartedRun:
-    """Start a run of a definition for a caller; raises AppError."""
-    start = StartOptions(
-        params=data.params or "",
-        run_id=data.dag_run_id or "",
-        singleton=bool(data.singleton),
-        source_directory=data.source_directory or None,
-        actor=caller.actor,
-    )
-    run_id = await services.run_service.start_text(data.spec, (data.name or "").strip(), start)
-    return StartedRun(dag_run_id=run_id)
-
-
 class RunsController(Controller):
     path = "/dag-runs"
     dependencies = provide_services(RunServices)
@@ -64,7 +51,15 @@ class RunsController(Controller):
         self, data: JSONBody[StartInline], services: NamedDependency[RunServices], caller: NamedDependency[Caller]
     ) -> StartedRun:
         """Start a run of a definition that is not stored as a DAG."""
-        return await start_from(services, data, caller)
+        start = StartOptions(
+            params=data.params or "",
+            run_id=data.dag_run_id or "",
+            singleton=bool(data.singleton),
+            source_directory=data.source_directory or None,
+            actor=caller.actor,
+        )
+        run_id = await services.run_service.start_text(data.spec, (data.name or "").strip(), start)
+        return StartedRun(dag_run_id=run_id)
 
     @get(operation_id="listDAGRuns", requires=Requires.READ, repeated=REPEATED, responses=errors())
     async def list_runs(

@@ -40,42 +40,27 @@ class ProcessServices(msgspec.Struct, frozen=True, kw_only=True):
     now: Callable[[], datetime]
 
 
-def _read_workers(connection: ReadConnection, now: datetime) -> tuple[Sequence[ServiceRow], Sequence[OwnedRunRow]]:
-    rows = service_rows.find(connection, service_rows.WORKER, now)
-    return rows, service_rows.find_active_runs(connection, [row.id for row in rows]) if rows else ()
-
-
 def _by_start(rows: Sequence[ServiceRow]) -> list[ServiceRow]:
     return sorted(rows, key=lambda row: row.started_at)
 
 
-def _instance(row: ServiceRow, services: ProcessServices, now: datetime) -> dict[str, Any]:
+def _instance(row: ServiceRow, zone: tzinfo, now: datetime) -> dict[str, Any]:
     return {
         "host": row.host,
         "status": "active" if row.lease_until >= now else "inactive",
-        "started_at": time_text(row.started_at, services.zone),
+        "started_at": time_text(row.started_at, zone),
     }
 
 
-def _scheduler_id(row: ServiceRow) -> str:
-    return f"{row.host}-{row.pid}-{int(row.started_at.timestamp())}"
-
-
-def _coordinator(row: ServiceRow, services: ProcessServices, now: datetime) -> CoordinatorInstance:
-    # The id has the host name, because in containers every server listens on the same address.
-    port = urlsplit(row.address).port or 0
-    return CoordinatorInstance(instance_id=f"{row.host}@{port}", port=port, **_instance(row, services, now))
-
-
-def _worker(row: ServiceRow, tasks: Sequence[OwnedRunRow], services: ProcessServices, now: datetime) -> Worker:
+def _worker(row: ServiceRow, tasks: Sequence[OwnedRunRow], zone: tzinfo, now: datetime) -> Worker:
     capacity = row.capacity or 0  # every worker has one
     return Worker(
         id=row.name or row.id,
         labels=row.labels or {},
         total_pollers=capacity,
         busy_pollers=min(len(tasks), capacity),
-        running_tasks=[_task(task, services) for task in tasks],
-        last_heartbeat_at=time_text(row.heartbeat_at, services.zone),
+        running_tasks=[_task(task, zone) for task in tasks],
+        last_heartbeat_at=time_text(row.heartbeat_at, zone),
         health_status=health(now - row.heartbeat_at),
     )
 
@@ -87,11 +72,11 @@ def health(silence: timedelta) -> WorkerHealth:
     return "warning" if silence < _WARNING else "unhealthy"
 
 
-def _task(row: OwnedRunRow, services: ProcessServices) -> RunningTask:
+def _task(row: OwnedRunRow, zone: tzinfo) -> RunningTask:
     return RunningTask(
         dag_run_id=row.run_id,
         dag_name=row.dag_name,
-        started_at=time_text(row.opened_at, services.zone),
+        started_at=time_text(row.opened_at, zone),
         root_dag_run_name=row.root_name or "",
         root_dag_run_id=row.root_run_id or "",
         parent_dag_run_name=row.parent_name or "",
@@ -109,36 +94,43 @@ class ServicesController(Controller):
         rows = await services.database.read_inline(
             lambda connection: service_rows.find(connection, service_rows.SCHEDULER, now)
         )
-        return SchedulerStatusResponse(
-            schedulers=[
-                SchedulerInstance(instance_id=_scheduler_id(row), **_instance(row, services, now)) for row in rows
-            ]
-        )
+        schedulers = []
+        for row in rows:
+            instance_id = f"{row.host}-{row.pid}-{int(row.started_at.timestamp())}"
+            schedulers.append(SchedulerInstance(instance_id=instance_id, **_instance(row, services.zone, now)))
+        return SchedulerStatusResponse(schedulers=schedulers)
 
     @get("/services/coordinator", operation_id="getCoordinatorStatus", requires=Requires.READ, responses=errors())
     async def list_coordinators(self, services: NamedDependency[ProcessServices]) -> CoordinatorStatusResponse:
         """List the processes that dispatch runs to workers: all servers of a PostgreSQL database."""
         now = services.now()
-        shared = services.database.dialect == "postgresql"
-        rows = (
-            await services.database.read_inline(
-                lambda connection: service_rows.find(connection, service_rows.SERVER, now)
-            )
-            if shared
-            else ()
+        if services.database.dialect != "postgresql":
+            return CoordinatorStatusResponse(coordinators=[])
+        rows = await services.database.read_inline(
+            lambda connection: service_rows.find(connection, service_rows.SERVER, now)
         )
-        # A restarted server replaces the entry of its dead predecessor.
-        by_id = {found.instance_id: found for found in (_coordinator(row, services, now) for row in _by_start(rows))}
+        by_id = {}
+        for row in _by_start(rows):
+            # The id has the host name, because in containers every server listens on the same address.
+            port = urlsplit(row.address).port or 0
+            name = f"{row.host}@{port}"
+            # A restarted server replaces the entry of its dead predecessor.
+            by_id[name] = CoordinatorInstance(instance_id=name, port=port, **_instance(row, services.zone, now))
         return CoordinatorStatusResponse(coordinators=[by_id[name] for name in sorted(by_id)])
 
     @get("/workers", operation_id="getWorkers", requires=Requires.READ, responses=errors())
     async def list_workers(self, services: NamedDependency[ProcessServices]) -> WorkersListResponse:
         """List the workers with their active runs."""
         now = services.now()
-        found, tasks = await services.database.read_inline(lambda connection: _read_workers(connection, now))
+
+        def read(connection: ReadConnection) -> tuple[Sequence[ServiceRow], Sequence[OwnedRunRow]]:
+            found = service_rows.find(connection, service_rows.WORKER, now)
+            return found, service_rows.find_active_runs(connection, [row.id for row in found]) if found else ()
+
+        found, tasks = await services.database.read_inline(read)
         # A worker restarted under its name replaces the entry of its dead predecessor.
         rows = {row.name or row.id: row for row in _by_start(found)}
         workers = [
-            _worker(row, [task for task in tasks if task.owner == row.id], services, now) for row in rows.values()
+            _worker(row, [task for task in tasks if task.owner == row.id], services.zone, now) for row in rows.values()
         ]
         return WorkersListResponse(workers=workers, errors=[])

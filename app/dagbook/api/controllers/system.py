@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -30,7 +30,7 @@ from dagbook.maintenance.doctor.doctor import Doctor, Examination
 from dagbook.spec.grammar.document import schema
 from dagbook.spec.time.duration import duration_seconds
 from dagbook.telemetry.metrics import CONTENT_TYPE, MetricsPage
-from dagbook.telemetry.resources import ResourceSampler, Sample
+from dagbook.telemetry.resources import ResourceSampler
 
 _LIMIT_SECONDS = 2.0
 _UNHEALTHY = {503: ResponseSpec(Health, generate_examples=False, description="The database is unavailable")}
@@ -109,10 +109,6 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _series(samples: Sequence[Sample], name: str) -> list[MetricPoint]:
-    return [MetricPoint(timestamp=sample.at, value=getattr(sample, name)) for sample in samples]
-
-
 class MonitoringServices(MetricsServices, frozen=True, kw_only=True):
     """Services of metrics and load."""
 
@@ -138,4 +134,8 @@ class MonitoringController(Controller):
         """Return samples of the machine's load up to now; by default of the last hour."""
         seconds = min(_seconds(duration), services.resources.retention_seconds)
         samples = services.resources.since(services.now().timestamp() - seconds)
-        return ResourceHistory(**{name: _series(samples, name) for name in ("cpu", "memory", "disk", "load")})
+
+        def series(name: str) -> list[MetricPoint]:
+            return [MetricPoint(timestamp=sample.at, value=getattr(sample, name)) for sample in samples]
+
+        return ResourceHistory(cpu=series("cpu"), memory=series("memory"), disk=series("disk"), load=series("load"))

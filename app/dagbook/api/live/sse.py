@@ -43,40 +43,38 @@ def heartbeat_frame(cursor: FeedCursor) -> bytes:
 
 def change_frame(change: ChangeRow) -> bytes:
     """Make the frame of a change; empty for a kind that is not published."""
-    data = _event_data(change)
-    return b"" if data is None else _frame(change.kind, data, change.cursor)
-
-
-def _event_data(change: ChangeRow) -> Schema | None:
     at, data = change.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), change.data or {}
+    event: Schema
     match change.kind:
         case kind if kind == RUN:
-            return _run(change, at)
+            event = _run(change, at)
         case kind if kind == DAG:
             known = {name: data[name] for name in ("new_file_name", "revision") if name in data}
-            return DAGChange(at=at, name=change.dag_name or "", file_name=data["file_name"], what=data["what"], **known)
+            name = change.dag_name or ""
+            event = DAGChange(at=at, name=name, file_name=data["file_name"], what=data["what"], **known)
         case kind if kind == QUEUE:
-            return QueueChange(at=at, queue=data["queue"])
-    return None
+            event = QueueChange(at=at, queue=data["queue"])
+        case _:
+            return b""
+    return _frame(change.kind, event, change.cursor)
 
 
 def _run(change: ChangeRow, at: str) -> RunChange:
     status = RunStatus(change.status or 0)
+    root: RunName | msgspec.UnsetType = UNSET
+    if change.root_name is not None and change.root_run_id is not None:
+        root = RunName(name=change.root_name, dag_run_id=change.root_run_id)
     return RunChange(
         at=at,
         name=change.dag_name or "",
         dag_run_id=change.run_id or "",
-        root=_root(change.root_name, change.root_run_id),
+        root=root,
         attempt=change.attempt or 0,
         status=status,
         status_label=status.label,  # type: ignore[arg-type]  # the contract lists all labels
         event=change.event or 0,
         removed=True if change.data else UNSET,
     )
-
-
-def _root(name: str | None, run_id: str | None) -> RunName | msgspec.UnsetType:
-    return UNSET if name is None or run_id is None else RunName(name=name, dag_run_id=run_id)
 
 
 def output_frame(row: GrowingStream, root: tuple[str, str]) -> bytes:

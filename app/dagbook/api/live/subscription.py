@@ -27,12 +27,10 @@ class FeedFilter(msgspec.Struct, frozen=True, kw_only=True):
             root = (change.root_name or change.dag_name, change.root_run_id or change.run_id)
             if self.run not in (root, (change.dag_name, change.run_id)):
                 return False
-        return self.dag is None or self.dag in _names(change)
-
-
-def _names(change: ChangeRow) -> set[str | None]:
-    data = change.data or {}
-    return {change.dag_name, change.root_name, data.get("file_name"), data.get("new_file_name")}
+        if self.dag is None:
+            return True
+        data = change.data or {}
+        return self.dag in (change.dag_name, change.root_name, data.get("file_name"), data.get("new_file_name"))
 
 
 class Subscription:

@@ -84,28 +84,23 @@ class HostCheckMiddleware:
 
     def _refusal(self, method: str, path: str, headers: dict[bytes, str]) -> str:
         host = headers.get(b"host", "")
-        if not self._is_allowed_host(host):
+        host_name = name_of_host(host)
+        if not is_loopback(host_name) and host_name not in self._hosts and host.lower() not in self._hosts:
             return f"Host {host!r} is not one of this server's names; add it to allowed_hosts"
         if method in _SAFE_METHODS and not path.endswith(_DEQUEUE):
             return ""
         origin = headers.get(b"origin")
-        if origin is not None and not self._is_allowed_origin(origin, host):
+        if origin is None:
+            cross_site = headers.get(b"sec-fetch-site", "") == "cross-site"
+            return "a page of another site may not change anything here" if cross_site else ""
+        is_own = origin.partition("://")[2].lower() == host.lower() != ""
+        if not is_own and origin.rstrip("/").lower() not in self._origins:
             return (
                 f"a page of {origin!r} may not change anything at {host!r}: if that is this server behind a proxy, let "
                 "the proxy pass on Host with its port, or send X-Forwarded-Host and be in trusted_proxies; "
                 "if it is another site that may use the API, add it to cors_origins"
             )
-        if origin is None and headers.get(b"sec-fetch-site", "") == "cross-site":
-            return "a page of another site may not change anything here"
         return ""
-
-    def _is_allowed_host(self, host: str) -> bool:
-        name = name_of_host(host)
-        return is_loopback(name) or name in self._hosts or host.lower() in self._hosts
-
-    def _is_allowed_origin(self, origin: str, host: str) -> bool:
-        own = origin.partition("://")[2].lower() == host.lower() != ""
-        return own or origin.rstrip("/").lower() in self._origins
 
 
 async def _refuse(send: Send, status: int, code: ErrorCode, reason: str) -> None:

@@ -68,10 +68,12 @@ async def _node_request(request: Request[Any, Any, Any], prefix: str) -> NodeReq
         raise BadRequestError(f"{PARAMETER}: this request was already forwarded once; call the node directly")
     headers = {name: value for name in _FORWARDED_HEADERS if (value := request.headers.get(name)) is not None}
     body = await _body(request)
+    query = request.scope["query_string"].decode("latin-1").split("&")
+    others = [part for part in query if part and unquote_plus(part.partition("=")[0]) != PARAMETER]
     return NodeRequest(
         method=request.method,
         path=_path(request.scope, prefix),
-        query=_query(request.scope["query_string"]),
+        query="&".join(others),
         headers={
             **headers,
             **({"content-type": "application/json"} if body else {}),
@@ -99,11 +101,6 @@ def _path(scope: Scope, prefix: str) -> str:
         raise BadRequestError(f"{PARAMETER}: a path with . or .. is not forwarded")
     template = scope["path_template"].removeprefix(prefix)
     return template.format_map({key: quote(name, safe="") for key, name in names.items()})
-
-
-def _query(query: bytes) -> str:
-    parts = query.decode("latin-1").split("&")
-    return "&".join(part for part in parts if part and unquote_plus(part.partition("=")[0]) != PARAMETER)
 
 
 def _response(answer: NodeResponse) -> Response[Any] | Stream:

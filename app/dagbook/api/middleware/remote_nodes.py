@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 
 import httpx
 import msgspec
@@ -120,20 +121,17 @@ class RemoteNodes:
 
     def _client(self, node: RemoteNode) -> httpx.AsyncClient:
         if node.name not in self._clients:
+            bearer = {"Authorization": f"Bearer {node.token}"} if node.auth == "token" else {}
             # trust_env=False: no proxy of the environment gets the credentials. SSL_CERT_FILE is still respected.
             self._clients[node.name] = httpx.AsyncClient(
                 auth=(node.username, node.password) if node.auth == "basic" else None,
-                headers={"Accept-Encoding": "identity", **_bearer(node)},
+                headers={"Accept-Encoding": "identity", **bearer},
                 verify=httpx.create_ssl_context(verify=not node.skip_tls_verify),
                 timeout=node.timeout_seconds,
                 limits=_CONNECTIONS,
                 trust_env=False,
             )
         return self._clients[node.name]
-
-
-def _bearer(node: RemoteNode) -> dict[str, str]:
-    return {"Authorization": f"Bearer {node.token}"} if node.auth == "token" else {}
 
 
 def _select_headers(headers: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
@@ -198,18 +196,14 @@ def _kind(response: httpx.Response) -> str:
 
 def _failure(node: RemoteNode, response: httpx.Response, buffered: bytes) -> NodeFailedError:
     status = response.status_code
-    message = _message(buffered) or f"node {node.name!r} answered with status {status}"
+    message = ""
+    with suppress(msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        message = msgspec.json.decode(buffered, type=_Message).message[:_MAX_MESSAGE]
+    message = message or f"node {node.name!r} answered with status {status}"
     if status in _OWN_LOGIN:
         return NodeFailedError(f"node {node.name!r} refuses this server's credentials ({status}): {message}")
     forwarded = status if status >= httpx.codes.BAD_REQUEST else httpx.codes.BAD_GATEWAY
     return NodeFailedError(message, forwarded, _select_headers(response.headers, ("retry-after",)))
-
-
-def _message(buffered: bytes) -> str:
-    try:
-        return msgspec.json.decode(buffered, type=_Message).message[:_MAX_MESSAGE]
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return ""
 
 
 def _is_json(buffered: bytes) -> bool:

@@ -43,7 +43,8 @@ class RequestContextMiddleware:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        id_value = _id_of(scope)
+        given = _header(scope, _ID_NAME)
+        id_value = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex().encode()
         context = request_id.set(id_value.decode())
         response = _Response(send, (*self._headers(scope), (_ID_NAME, id_value)))
         path = scope["path"]
@@ -66,13 +67,9 @@ class RequestContextMiddleware:
     def _log_request(self, scope: Any, path: str, response: _Response) -> None:
         route = scope.get("path_template") or UNKNOWN
         self._traffic.record(scope["method"], route, response.status, response.seconds_to_start())
-        if self._is_logged(route, response.status):
+        is_error = response.status >= 400  # noqa: PLR2004 - the lowest error status
+        if self._log == "all" or (self._log == "on" and (is_error or not route.endswith(_CHECKS))):
             _log.info("request", extra=_line(scope, path, route, response))
-
-    def _is_logged(self, route: str, status: int) -> bool:
-        if self._log == "on":
-            return status >= 400 or not route.endswith(_CHECKS)  # noqa: PLR2004 - the lowest error status
-        return self._log == "all"
 
 
 class _Response:
@@ -115,12 +112,6 @@ def _line(scope: Any, path: str, route: str, response: _Response) -> dict[str, o
         "address": client[0] if client else "-",
     }
     return line | {"remote_node": node} if (node := scope.get("remote_node")) else line
-
-
-def _id_of(scope: Scope) -> bytes:
-    """Return the request id that the client sent, if it is valid, else a new one."""
-    given = _header(scope, _ID_NAME)
-    return given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex().encode()
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from dagbook.db.repositories.runs.runs import AttemptRow, NamedSubRunRow, NodeRo
 from dagbook.definitions.next_starts import NextStart
 from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS
 from dagbook.engine.status import NodeStatus, RunStatus
-from dagbook.spec.model import Condition, Dag, Handlers, Pair, Parallel, Repeat, Step
+from dagbook.spec.model import Condition, Dag, Handlers, Parallel, Repeat, Step
 from dagbook.spec.params import param_text
 from dagbook.spec.params.items import map_text
 
@@ -86,9 +86,10 @@ def dag_in_list(dag: Dag) -> dag_schemas.DAG:
 def dag_details(dag: Dag, *, default_retention_days: int | None = None) -> dag_schemas.DAGDetails:
     """Convert a DAG with its steps, texts unevaluated; the retention default applies to the details of a file only."""
     retention = dag.history_retention_days
+    env = {pair.name: pair.value for pair in dag.env}  # the last value of each name is the effective one
     return dag_schemas.DAGDetails(
         **_dag_fields(dag),
-        env=or_unset([f"{name}={value}" for name, value in _last_of_each(dag.env).items()]),
+        env=or_unset([f"{name}={value}" for name, value in env.items()]),
         log_dir=or_unset(dag.log_dir),
         handler_on=_handlers(dag.handlers),
         steps=or_unset([step(item) for item in dag.steps]),
@@ -97,11 +98,6 @@ def dag_details(dag: Dag, *, default_retention_days: int | None = None) -> dag_s
         preconditions=or_unset(conditions(dag.preconditions)),
         max_active_steps=or_unset(dag.max_active_steps),
     )
-
-
-def _last_of_each(pairs: Iterable[Pair]) -> dict[str, str]:
-    """Return the effective value of each name, the last one."""
-    return {pair.name: pair.value for pair in pairs}
 
 
 def _handlers(handlers: Handlers) -> dag_schemas.HandlerOn | UnsetType:
@@ -187,66 +183,51 @@ def conditions(items: Sequence[Condition], errors: Sequence[str] = ()) -> list[r
 # -- runs --------------------------------------------------------------------------------------------------------
 
 
-def _run_fields(run: RunRow, zone: tzinfo) -> dict[str, Any]:
-    status, label = _LABELS[run.status]
-    sub_run = run if isinstance(run, NamedSubRunRow) else None
-    times = formatter_for(zone)
-    return {
-        "root_dag_run_name": sub_run.root_name if sub_run else run.dag_name,
-        "root_dag_run_id": sub_run.root_run_id if sub_run else run.run_id,
-        "parent_dag_run_name": sub_run.parent_name if sub_run else UNSET,
-        "parent_dag_run_id": sub_run.parent_run_id if sub_run else UNSET,
-        "dag_run_id": run.run_id,
-        "name": run.dag_name,
-        "status": status,
-        "status_label": label,
-        "queued_at": or_unset(times.text(run.queued_at)),
-        "started_at": times.text(run.started_at),
-        "finished_at": times.text(run.finished_at),
-        "log": f"{_log_base(run)}.log",
-        "params": or_unset(run.params_text),
-        "revision": or_unset(run.dag_revision),
-    }
-
-
 _LABELS = {int(status): (status, status.label) for status in RunStatus}
 
 
-def _log_base(run: RunRow) -> str:
-    """Return the common prefix of the pseudo paths of a run's logs; a sub-run's are below its root's."""
-    own = f"{run.dag_name}/{run.run_id}"
-    return f"db:/{run.root_name}/{run.root_run_id}/{own}" if isinstance(run, NamedSubRunRow) else f"db:/{own}"
+def listed_run(values: Sequence[Any], zone: tzinfo) -> run_schemas.DAGRunSummary:
+    """Convert a run for a list from the values of a ``RunListRow``."""
+    return run_schemas.DAGRunSummary(**_run_fields(values, zone))
 
 
 def run_summary(run: RunRow, zone: tzinfo) -> run_schemas.DAGRunSummary:
     """Convert a run for a list."""
-    return run_schemas.DAGRunSummary(**_run_fields(run, zone))
+    return run_schemas.DAGRunSummary(**_run_fields(_list_values(run), zone))
 
 
-def listed_run(run: Sequence[Any], zone: tzinfo) -> run_schemas.DAGRunSummary:
-    """Convert a run for a list from the values of a ``RunListRow``."""
-    _, _, name, run_id, number, params_text, queued_at, started_at, finished_at, revision, *lineage = run
+def _list_values(run: RunRow) -> tuple[Any, ...]:
+    """Return the values that a ``RunListRow`` of the run has."""
+    times = (run.queued_at, run.started_at, run.finished_at)
+    own = (run.id, run.created_at, run.dag_name, run.run_id, run.status, run.params_text, *times, run.dag_revision)
+    if not isinstance(run, NamedSubRunRow):
+        return own
+    return (*own, run.root_name, run.root_run_id, run.parent_name, run.parent_run_id)
+
+
+def _run_fields(values: Sequence[Any], zone: tzinfo) -> dict[str, Any]:
+    _, _, name, run_id, number, params_text, queued_at, started_at, finished_at, revision, *lineage = values
     status, label = _LABELS[number]
     times = formatter_for(zone)
-    root_name, root_id = lineage[:2] if lineage and lineage[0] else (name, run_id)
-    log = f"db:/{root_name}/{root_id}/{name}/{run_id}.log" if lineage and lineage[0] else f"db:/{name}/{run_id}.log"
-    summary = run_schemas.DAGRunSummary(
-        root_dag_run_name=root_name,
-        root_dag_run_id=root_id,
-        dag_run_id=run_id,
-        name=name,
-        status=status,
-        status_label=label,  # type: ignore[arg-type]  # the contract lists all labels
-        started_at=times.text(started_at),
-        finished_at=times.text(finished_at),
-        log=log,
-        queued_at=times.text(queued_at) or UNSET,
-        params=params_text or UNSET,
-        revision=revision or UNSET,
-    )
-    if lineage and lineage[2]:
-        summary.parent_dag_run_name, summary.parent_dag_run_id = lineage[2:]
-    return summary
+    root_name, root_id, parent_name, parent_id = lineage or (None, None, None, None)
+    # A pseudo path; a sub-run's is below its root's.
+    log = f"db:/{root_name}/{root_id}/{name}/{run_id}.log" if root_name else f"db:/{name}/{run_id}.log"
+    return {
+        "root_dag_run_name": root_name or name,
+        "root_dag_run_id": root_id or run_id,
+        "parent_dag_run_name": parent_name or UNSET,
+        "parent_dag_run_id": parent_id or UNSET,
+        "dag_run_id": run_id,
+        "name": name,
+        "status": status,
+        "status_label": label,
+        "queued_at": times.text(queued_at) or UNSET,
+        "started_at": times.text(started_at),
+        "finished_at": times.text(finished_at),
+        "log": log,
+        "params": params_text or UNSET,
+        "revision": revision or UNSET,
+    }
 
 
 class StepCache:
@@ -274,11 +255,13 @@ def run_details(
 ) -> run_schemas.DAGRunDetails:
     """Convert a run with its nodes and the handlers that its DAG defines."""
     steps = of if isinstance(of, StepCache) else StepCache(of)
-    options = _NodeOptions(_log_base(run), formatter_for(zone), _NEVER if run.started_at is None else "")
+    fields = _run_fields(_list_values(run), zone)
+    log_base = fields["log"].removesuffix(".log")
+    options = _NodeOptions(log_base, formatter_for(zone), _NEVER if run.started_at is None else "")
     errors = ((attempt.state if attempt else None) or {}).get("conditions", ())
     converted = {row.position: _node(row, steps, options) for row in nodes}
     return run_schemas.DAGRunDetails(
-        **_run_fields(run, zone),
+        **fields,
         preconditions=conditions(steps.dag.preconditions, errors),
         nodes=[converted[key] for key in sorted(converted) if key >= 0],
         on_success=converted.get(SUCCESS, UNSET),

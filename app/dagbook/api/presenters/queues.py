@@ -13,7 +13,7 @@ from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.queues import Paused, Queue, QueuesSummary
 from dagbook.api.schemas.runs import DAGRunSummary, PlaceHolder, WaitingFor
 from dagbook.db.repositories.queue import ActiveRunRow, QueuedRunRow
-from dagbook.engine.admission import Pause, QueueConfig, QueueSnapshot, WaitReason
+from dagbook.engine.admission import Pause, QueueConfig, QueueSnapshot
 from dagbook.queues.wait_reasons import QueuePosition, head_reasons, queue_position
 
 _MAX_ACTIVE_SHOWN = 20
@@ -90,6 +90,10 @@ def waiting_for(found: QueuePosition, zone: tzinfo) -> WaitingFor:
     """Convert a run's queue position and wait reason."""
     wait = found.wait
     limited = wait.limit is not None
+    held_by = [
+        PlaceHolder(name=run.dag_name, dag_run_id=run.run_id, started_at=time_text(run.since, zone))
+        for run in wait.active_runs[:_MAX_ACTIVE_SHOWN]
+    ]
     return WaitingFor(
         queue=wait.queue,
         item=found.item,
@@ -99,18 +103,11 @@ def waiting_for(found: QueuePosition, zone: tzinfo) -> WaitingFor:
         message=wait.text,
         limit=wait.limit if wait.limit is not None else UNSET,
         running=wait.active if limited else UNSET,
-        held_by=_active_runs(wait, zone) if limited else UNSET,
+        held_by=held_by if limited else UNSET,
         since=time_text(wait.pause.since, zone) if wait.pause else UNSET,
         by=or_unset(wait.pause.actor or "") if wait.pause else UNSET,
         selector=dict(wait.selector) if wait.selector else UNSET,
     )
-
-
-def _active_runs(wait: WaitReason, zone: tzinfo) -> list[PlaceHolder]:
-    return [
-        PlaceHolder(name=run.dag_name, dag_run_id=run.run_id, started_at=time_text(run.since, zone))
-        for run in wait.active_runs[:_MAX_ACTIVE_SHOWN]
-    ]
 
 
 def to_pause(pause: Pause | None, zone: tzinfo) -> Paused | UnsetType:
