@@ -205,10 +205,18 @@ def _resources(settings: Settings) -> ResourceSampler:
     )
 
 
-def _worker_access(settings: Settings) -> WorkerAccess:
+def _queue_config(settings: Settings, kind: str) -> QueueConfig:
     if sqlite_path(settings.database_url) is not None:
-        return WorkerAccess.SQLITE
-    return WorkerAccess.REACHABLE if is_installed() else WorkerAccess.NO_EXTRA
+        workers = WorkerAccess.SQLITE
+    else:
+        workers = WorkerAccess.REACHABLE if is_installed() else WorkerAccess.NO_EXTRA
+    return QueueConfig(
+        # A process that runs one file serves no queue, so its runs must not be queued.
+        enabled=settings.queues_enabled and kind in (SERVER, ENQUEUE_ONLY, WORKER),
+        limits=settings.queues,
+        ignore_selectors=settings.ignore_worker_selector,
+        workers=workers,
+    )
 
 
 def _server_context(settings: Settings, identity: ServerIdentity, metrics: RunMetrics) -> ServerContext:
@@ -226,13 +234,7 @@ def _server_context(settings: Settings, identity: ServerIdentity, metrics: RunMe
         lease_seconds=settings.lease_seconds,
         detached_lease_seconds=settings.detach_lease_seconds,
         orphan_grace_seconds=settings.orphan_grace_seconds,
-        # A process that runs one file serves no queue, so its runs must not be queued.
-        queues=QueueConfig(
-            enabled=settings.queues_enabled and identity.kind in (SERVER, ENQUEUE_ONLY, WORKER),
-            limits=settings.queues,
-            ignore_selectors=settings.ignore_worker_selector,
-            workers=_worker_access(settings),
-        ),
+        queues=_queue_config(settings, identity.kind),
         zone=settings.tz,
         now=now,
         encrypter=Encrypter(settings.secret_key, settings.home),
