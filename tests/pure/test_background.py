@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -79,3 +80,24 @@ async def test_an_error_is_logged_and_ends_its_round_only(
 
 async def test_a_stop_without_a_start_is_harmless() -> None:
     assert not await loop_of(Work()).stop()
+
+
+async def test_a_failed_round_is_not_repeated_at_once_when_the_loop_is_woken() -> None:
+    work = Work(ValueError("no"))
+    loop = BackgroundLoop("test", work, every_seconds=LONG, failure="it failed", back_off_seconds=0.2)
+    loop.start(0.0)
+    await rounds_of(work, 1)
+    loop.wake()
+    failed_at = time.monotonic()
+    await rounds_of(work, 2)
+    assert time.monotonic() - failed_at > 0.1
+    await loop.stop()
+
+
+async def test_the_pause_may_depend_on_the_last_round() -> None:
+    work = Work()
+    loop = BackgroundLoop("test", work, every_seconds=lambda: 0.0 if work.rounds < 3 else LONG, failure="it failed")
+    loop.start(0.0)
+    await rounds_of(work, 3)
+    await loop.stop()
+    assert work.rounds == 3

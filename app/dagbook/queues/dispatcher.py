@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 
 from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import queue
 from dagbook.engine.admission import QueueConfig
+from dagbook.queues.queue_loop import QueueLoop
 from dagbook.queues.wait_reasons import store_reasons
 from dagbook.queues.worker.transport import WorkerTransport
 from dagbook.runs.ports import RunControl
 from dagbook.runs.queue_signal import ALL_QUEUES, QueueSignal
 from dagbook.runs.store.queue_head import MAX_RELEASED, QueueHead, read_queue_head
-from dagbook.runs.store.recorder import RunRefusedError
 
 _log = logging.getLogger(__name__)
 _FALLBACK_SECONDS = 30.0  # a signal may be lost with its sender, and the configuration may have changed
@@ -42,12 +42,17 @@ class Dispatcher:
         transport: WorkerTransport,
     ) -> None:
         self._database = database
-        self._run_control = run_control
         self._transport = transport
         self._signal = signal
         self._queues = queues
-        self._stopping = False
-        self._task: asyncio.Task[None] | None = None
+        self._loop = QueueLoop(
+            "dispatcher",
+            self._start_lanes,
+            run_control,
+            signal,
+            fallback_seconds=_FALLBACK_SECONDS,
+            back_off_seconds=_OUTAGE_SECONDS,
+        )
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._repeat: set[str] = set()
         self._reads = asyncio.Semaphore(_MAX_READS)
@@ -55,18 +60,13 @@ class Dispatcher:
 
     def start(self) -> None:
         """Start serving, unless queues are switched off; starting twice is harmless."""
-        if self._task is None and self._queues.enabled:
-            self._stopping = False
-            self._signal.notify()
-            self._task = asyncio.create_task(self._run(), name="dispatcher")
+        if self._queues.enabled:
+            self._loop.start()
 
     async def stop(self) -> None:
         """Start no more runs; stopping without a start is harmless."""
-        self._stopping = True
-        self._signal.notify()
-        if self._task is not None:
-            await self._task
-            self._task = None
+        await self._loop.stop()
+        await asyncio.gather(*self._lanes.values())
 
     async def run_once(self, names: set[str]) -> None:
         """Start all runs that may start in these queues, in every queue with EVERY; store the reasons of the others."""
@@ -75,12 +75,6 @@ class Dispatcher:
         for name in sorted(names):
             await self._serve_queue(name)
         await store_reasons(self._database, self._queues, names)
-
-    async def _run(self) -> None:
-        while not self._stopping:
-            for name in await self._with_entries(await self._signal.wait(_FALLBACK_SECONDS) or {ALL_QUEUES}):
-                self._start_lane(name)
-        await asyncio.gather(*self._lanes.values())
 
     async def _with_entries(self, names: set[str]) -> set[str]:
         """Leave out empty queues when many are to be served: one statement instead of one for each."""
@@ -94,9 +88,13 @@ class Dispatcher:
 
     # -- lanes -----------------------------------------------------------------------------------------------
 
+    async def _start_lanes(self, changed: set[str]) -> None:
+        for name in await self._with_entries(changed or {ALL_QUEUES}):
+            self._start_lane(name)
+
     def _start_lane(self, name: str) -> None:
         """Serve a queue in a new task; if one is active, again after it, since it may have missed the change."""
-        if self._stopping:
+        if self._loop.is_stopping:
             return
         if name in self._lanes:
             self._repeat.add(name)
@@ -127,7 +125,7 @@ class Dispatcher:
 
     async def _serve_queue(self, name: str) -> None:
         refusals = 0
-        while not self._stopping:
+        while not self._loop.is_stopping:
             head = await self._read_head(name)
             await self._transport.offer(head.for_workers)
             released = [run for run in head.admission.released if run not in head.for_workers]
@@ -135,7 +133,7 @@ class Dispatcher:
                 self._schedule_reasons(name, head)
                 return
             # Another server or a dequeue may be faster.
-            refusals = 0 if await self._release(released) else refusals + 1
+            refusals = refusals + 1 if await self._loop.start_runs(released) == len(released) else 0
             if refusals == _MAX_REFUSALS:
                 self._retry_later(name)
                 return
@@ -145,19 +143,6 @@ class Dispatcher:
             return await self._database.read_inline(
                 lambda connection: read_queue_head(connection, name, self._queues, MAX_RELEASED)
             )
-
-    async def _release(self, keys: Sequence[int]) -> bool:
-        """Start runs; False when all of them were refused."""
-        refused = 0
-        for key, error in zip(keys, await self._run_control.start_queued(keys), strict=True):
-            if isinstance(error, RunRefusedError):
-                refused += 1
-            elif isinstance(error, DatabaseUnavailable):
-                raise error
-            elif error is not None:  # a run that cannot be started must not block its queue
-                _log.error("queued run %s cannot be started", key, exc_info=error)
-                await self._run_control.fail_queued(key, f"the run could not be started: {error}")
-        return refused < len(keys)
 
     # -- reasons ---------------------------------------------------------------------------------------------
 

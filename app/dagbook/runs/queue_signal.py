@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 
 ALL_QUEUES = ""
 
@@ -12,20 +12,19 @@ class QueueSignal:
 
     def __init__(self) -> None:
         self._names: set[str] = set()
-        self._changed = asyncio.Event()
+        self._wake: Callable[[], None] | None = None
+
+    def connect(self, wake: Callable[[], None]) -> None:
+        """Set what wakes the loop that takes the names."""
+        self._wake = wake
 
     def notify(self, queue: str = ALL_QUEUES) -> None:
         """Report a change of a queue, by default of all."""
         self._names.add(queue)
-        self._changed.set()
+        if self._wake is not None:
+            self._wake()
 
-    async def wait(self, seconds: float) -> set[str]:
-        """Return the queues reported since the last call; an empty set after ``seconds`` without a report."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            return set()
-        self._changed.clear()
+    def take(self) -> set[str]:
+        """Return the queues reported since the last call."""
         names, self._names = self._names, set()
         return names

@@ -17,6 +17,7 @@ import msgspec
 from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
 from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]
 
+from dagbook.background import BackgroundLoop
 from dagbook.clock import Clock
 from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
@@ -59,16 +60,24 @@ class Scheduler:
         self._job: Any = None
         self._lock = asyncio.Lock()
         self._stopping = asyncio.Event()
-        self._wake = asyncio.Event()
         self._renewed_at = monotonic()
-        self._watch: asyncio.Task[None] | None = None
+        self._loop = BackgroundLoop(
+            "scheduler",
+            self._watch_once,
+            every_seconds=lambda: _RESTART_POLL_SECONDS if ticker.restarting else _HEARTBEAT_SECONDS,
+            failure="a round of the scheduler failed",
+            expected=(DatabaseUnavailable,),
+        )
 
     async def start(self) -> None:
         """Register as a scheduler, handle the current minute, and tick from then on; starting twice is harmless."""
-        if self._watch is not None:
+        if self._loop.is_started:
             return
         self._stopping.clear()
-        await self._database.write(lambda connection: services.add(connection, self._service()))
+        now = self._now()
+        row = msgspec.structs.asdict(self._identity) | {"id": self._id, "kind": services.SCHEDULER}
+        row |= {"started_at": now, "heartbeat_at": now, "lease_until": now + timedelta(seconds=_LEASE_SECONDS)}
+        await self._database.write(lambda connection: services.add(connection, row))
         self._job = self._clock.add_job(
             self._tick_until_done,
             CronTrigger(second=0, timezone=UTC),
@@ -78,19 +87,17 @@ class Scheduler:
             max_instances=1,
         )
         self._clock.start()
-        self._watch = asyncio.create_task(self._watch_loop(), name="scheduler")
+        self._loop.start(0.0)
 
     async def stop(self) -> None:
         """Finish the active tick and stop; stopping without a start is harmless."""
-        if self._watch is None:
+        if not self._loop.is_started:
             return
         self._stopping.set()
-        self._wake.set()
         self._clock.pause()
+        await self._loop.stop()
         async with self._lock:
             self._clock.shutdown(wait=False)
-        await self._watch
-        self._watch = None
         now = self._now()
         with suppress(DatabaseUnavailable):
             await self._database.write(lambda connection: services.stop(connection, self._id, now, now))
@@ -100,7 +107,7 @@ class Scheduler:
         async with self._lock:
             await self._ticker.tick(at, from_end=from_end)
         if self._ticker.restarting:
-            self._wake.set()
+            self._loop.wake()
 
     async def finish_restarts(self) -> None:
         """Start the replacements of runs that were stopped for a restart and are finished."""
@@ -110,11 +117,6 @@ class Scheduler:
     def _id(self) -> str:
         return f"{self._identity.id}-scheduler"
 
-    def _service(self) -> dict[str, Any]:
-        now = self._now()
-        row = msgspec.structs.asdict(self._identity) | {"id": self._id, "kind": services.SCHEDULER}
-        return row | {"started_at": now, "heartbeat_at": now, "lease_until": now + timedelta(seconds=_LEASE_SECONDS)}
-
     async def _tick_until_done(self) -> None:
         while not self._stopping.is_set():
             try:
@@ -122,7 +124,7 @@ class Scheduler:
                 await self.tick(from_end=is_second)
             except DatabaseUnavailable as error:
                 _log.warning("schedules wait for the database: %s", error)
-                await self._sleep(self._stopping, _OUTAGE_SECONDS)
+                await self._wait_for_stop(_OUTAGE_SECONDS)
             except Exception:  # noqa: BLE001 - an error must not stop the ticks
                 _log.exception("a tick of the schedules failed")
                 return
@@ -144,42 +146,27 @@ class Scheduler:
             if not any(_may_be_alive(row, self._identity) for row in ahead):
                 self._on_peer_death()
                 break
-            await self._sleep(self._stopping, _PEER_POLL_SECONDS)
+            await self._wait_for_stop(_PEER_POLL_SECONDS)
         return bool(ahead)
+
+    async def _wait_for_stop(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     # -- between the ticks -----------------------------------------------------------------------------------
 
-    async def _watch_loop(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                await self._watch_once()
-            except DatabaseUnavailable as error:
-                _log.warning("the scheduler's heartbeat waits for the database: %s", error)
-            except Exception:  # noqa: BLE001 - an error must not stop the heartbeat
-                _log.exception("a round of the scheduler failed")
-            await self._sleep(self._wake, _RESTART_POLL_SECONDS if self._ticker.restarting else _HEARTBEAT_SECONDS)
-
     async def _watch_once(self) -> None:
-        self._wake.clear()
-        self._reschedule()
+        due = self._job.next_run_time if self._job is not None else None
+        if self._job is not None and due is not None and due > datetime.now(UTC) + _MAX_WAIT:
+            # The clock was set back. The library would sleep until the old time; tick at the next minute instead.
+            self._job.reschedule(CronTrigger(second=0, timezone=UTC))
         if monotonic() - self._renewed_at >= _HEARTBEAT_SECONDS:
             now = self._now()
             until = now + timedelta(seconds=_LEASE_SECONDS)
             await self._database.write(lambda connection: services.renew(connection, self._id, now, until))
             self._renewed_at = monotonic()
         await self.finish_restarts()
-
-    def _reschedule(self) -> None:
-        """Tick at the next minute after the clock was set back: the library would sleep until the old time."""
-        now = datetime.now(UTC)
-        due = self._job.next_run_time if self._job is not None else None
-        if self._job is not None and due is not None and due > now + _MAX_WAIT:
-            self._job.reschedule(CronTrigger(second=0, timezone=UTC))
-
-    async def _sleep(self, event: asyncio.Event, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await event.wait()
 
 
 def _may_be_alive(peer: ServiceRow, me: ServerIdentity) -> bool:

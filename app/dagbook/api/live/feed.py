@@ -35,7 +35,11 @@ _RETRY_AFTER = {"Retry-After": "10"}
 
 
 class Feed:
-    """Distributor of changes to at most ``limit`` clients."""
+    """Distributor of changes to at most ``limit`` clients.
+
+    Its reader is no ``BackgroundLoop``: without clients it sleeps without a limit, a pause that has passed means
+    something else than a wake-up (read output of other servers), and a stop cancels it rather than wait for a read.
+    """
 
     def __init__(self, database: Database, limit: int) -> None:
         self._database = database

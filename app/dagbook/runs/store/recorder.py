@@ -63,7 +63,11 @@ class _Item(msgspec.Struct):
 
 
 class Recorder:
-    """The only writer of run states in this process."""
+    """The only writer of run states in this process.
+
+    Its loop is no ``BackgroundLoop``: it has no pauses, writes groups until nothing is pending, repeats each until it
+    is stored, and a stop lets it write the rest.
+    """
 
     def __init__(self, database: Database, owner: str, guard: Guard, queues: QueueConfig | None = None) -> None:
         self._database = database
