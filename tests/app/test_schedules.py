@@ -815,11 +815,11 @@ async def test_of_several_servers_the_first_has_a_head_start(
 ) -> None:
     scheduler, seen = clockwork.server.scheduler, []
 
-    async def rest(_event: asyncio.Event, seconds: float) -> None:
+    async def rest(seconds: float) -> None:
         seen.append(seconds)
 
     await register(clockwork.server.services.database, IDENTITY, id=other, kind="scheduler")
-    monkeypatch.setattr(scheduler, "_sleep", rest)
+    monkeypatch.setattr(scheduler, "_wait_for_stop", rest)
     await scheduler._tick_until_done()
     assert seen == rests
 

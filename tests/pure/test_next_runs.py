@@ -58,3 +58,14 @@ def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None
     known = _learned(a="steps: []", b="steps: []", c="steps: []")
     known.load({"d": "steps: []"})
     assert known.missing(["a", "d"]) == ["a"]
+
+
+def test_a_time_that_occurs_twice_is_two_starts() -> None:
+    """As the scheduler starts it; Python compares times of one zone without the offset."""
+    berlin = ZoneInfo("Europe/Berlin")
+    found = next_starts.next_starts(["30 2 * * *", "30 2 * * *"], datetime(2026, 10, 24, 12, tzinfo=UTC), berlin, 3)
+    assert [start.at.isoformat() for start in found] == [
+        "2026-10-25T02:30:00+02:00",
+        "2026-10-25T02:30:00+01:00",
+        "2026-10-26T02:30:00+01:00",
+    ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -95,7 +96,7 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     doctor: Doctor
     retention: Retention
     dag_retention: DagRetentionService
-    zone: tzinfo
+    zone: ZoneInfo
     saves_without_if_match: bool
     now: Callable[[], datetime]
     version: str

@@ -1,18 +1,26 @@
-"""Next scheduled starts of stored DAGs, computed once per schedule until they have passed."""
+"""When schedules of stored DAGs fire next: the one place that answers it, for the scheduler, the API and its clients.
+
+An answer takes the zone of each expression into account, else that of the server. It does not depend on the state of
+the DAG: of a suspended one the answer is when it would start, and a caller shows both.
+"""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from dagbook.spec.reading.load import load
 from dagbook.spec.time import cron
-from dagbook.spec.time.schedule import may_schedule
+from dagbook.spec.time.schedule import CronEntry, may_schedule
 
+Owner = TypeVar("Owner")
 _MAX_CACHED = 50_000  # schedules and texts; beyond it the cache is cleared
 
 
@@ -23,39 +31,56 @@ class NextStart(msgspec.Struct, frozen=True):
     expression: str
 
 
-def next_starts(expressions: Sequence[str], now: datetime, zone: tzinfo, count: int) -> list[NextStart]:
-    """Return the next starts of all schedules after now, in order; several at the same time are one."""
-    starts = [start for text in dict.fromkeys(expressions) if (start := _start_after(text, now, zone)) is not None]
-    heap = [(start.at.astimezone(UTC), number, start) for number, start in enumerate(starts)]
+def firings(
+    entries: Iterable[tuple[CronEntry, Owner]], after: datetime, zone: ZoneInfo, per_owner: int | None = None
+) -> Iterator[tuple[datetime, CronEntry, Owner]]:
+    """Yield the firings of schedules after an instant, in order and in UTC, at most ``per_owner`` of each owner.
+
+    Firings at the same time are in the order of the schedules.
+    """
+    counts: Counter[Owner] = Counter()
+    # The number is unique, so that the elements after it are never compared.
+    heap: list[tuple[datetime, int, CronEntry, Owner]] = []
+    for number, (entry, owner) in enumerate(entries):
+        first = entry.next(after, zone)
+        if first is not None:
+            heap.append((first, number, entry, owner))
     heapq.heapify(heap)
-    found: list[NextStart] = []
-    while heap and len(found) < count:
-        instant, number, start = heap[0]
-        if not found or found[-1].at != start.at:
-            found.append(start)
-        after = _start_after(start.expression, instant, zone)
-        if after is None:
-            heapq.heappop(heap)
-        else:
-            heapq.heapreplace(heap, (after.at.astimezone(UTC), number, after))
-    return found
+    while heap:
+        at, number, entry, owner = heapq.heappop(heap)
+        if per_owner is not None:
+            if counts[owner] == per_owner:
+                continue  # without its next firing: the list ends when all owners have theirs
+            counts[owner] += 1
+        yield at, entry, owner
+        following = entry.next(at, zone)
+        if following is not None:
+            heapq.heappush(heap, (following, number, entry, owner))
 
 
-def _start_after(expression: str, instant: datetime, zone: tzinfo) -> NextStart | None:
-    known = _zone(zone)
-    fired = _next_after(expression, instant, known)
-    return None if fired is None else NextStart(fired.astimezone(cron.parse(expression).zone or known), expression)
+def next_starts(expressions: Sequence[str], now: datetime, zone: ZoneInfo, count: int) -> list[NextStart]:
+    """Return the next starts of all schedules after now, in order; several at the same time are one."""
+    found: dict[datetime, NextStart] = {}
+    for at, entry, _ in firings(_read_entries(expressions), now, zone):
+        if at not in found:
+            if len(found) == count:
+                break
+            found[at] = NextStart(at.astimezone(entry.cron.zone or zone), entry.expression)
+    return list(found.values())
 
 
-def _zone(zone: tzinfo) -> ZoneInfo:
-    return zone if isinstance(zone, ZoneInfo) else ZoneInfo("UTC")
+def _read_entries(expressions: Iterable[str]) -> Iterator[tuple[CronEntry, None]]:
+    """Parse expressions; a broken one is left out, since it is among the DAG's errors."""
+    for expression in dict.fromkeys(expressions):
+        with suppress(ValueError):
+            yield CronEntry(expression, cron.parse(expression)), None
 
 
 class NextStartCache:
     """Cache of the schedules of definitions, and of the next start of each schedule."""
 
-    def __init__(self, zone: tzinfo) -> None:
-        self._zone = _zone(zone)
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
         self._schedules: dict[str, tuple[str, ...]] = {}  # by hash
         self._instants: dict[str, datetime | None] = {}  # by expression
 
@@ -81,12 +106,6 @@ class NextStartCache:
         """Return the next start of a schedule, cached until it has passed."""
         known = self._instants.get(expression)
         if expression not in self._instants or (known is not None and known <= now):
-            self._instants[expression] = known = _next_after(expression, now, self._zone)
+            first = next(firings(_read_entries([expression]), now, self._zone), None)
+            self._instants[expression] = known = first[0] if first is not None else None
         return known
-
-
-def _next_after(expression: str, now: datetime, zone: ZoneInfo) -> datetime | None:
-    try:
-        return cron.next_after(cron.parse(expression), now, zone)
-    except ValueError:
-        return None  # a broken schedule is among the DAG's errors

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -14,7 +12,8 @@ import msgspec
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import schedules
 from dagbook.db.repositories.schedules import ScheduledDagRow
-from dagbook.spec.time.schedule import KINDS, NO_SCHEDULE, CronEntry, ParsedSchedule, read_schedule
+from dagbook.definitions.next_starts import firings
+from dagbook.spec.time.schedule import KINDS, NO_SCHEDULE, ParsedSchedule, read_schedule
 
 _EARLIER_REVISIONS = 20  # that are searched for a valid one
 
@@ -71,7 +70,10 @@ class Timetable:
         if not missing:
             return
         texts = await self._database.read(lambda connection: schedules.find_texts(connection, missing))
-        found = await asyncio.to_thread(_read_all, texts)
+        # A redacted text has unknown schedules, which is not the same as no schedule.
+        found = await asyncio.to_thread(
+            lambda: {key: read_schedule(text) if text else None for key, text in texts.items()}
+        )
         for key in missing:
             timing = found.get(key)
             self._schedules[key] = timing if timing is not None else await self._last_valid(used[key])
@@ -84,54 +86,21 @@ class Timetable:
         return next((timing for timing in read if timing is not None), NO_SCHEDULE)
 
     async def upcoming(self, now: datetime, query: UpcomingQuery) -> list[UpcomingFiring]:
-        """Return the upcoming firings after an instant, in order."""
-        firings = upcoming(await self.read(), now, self.zone, query.per_dag)
-        return await asyncio.to_thread(_first, firings, query)
+        """Return the upcoming firings after an instant, in order; ties by file name. Suspended DAGs are included."""
+        dags = sorted(await self.read(), key=lambda scheduled: scheduled.dag.file_name)
+        return await asyncio.to_thread(_find_upcoming, dags, now, self.zone, query)
 
 
-def _read_all(texts: Mapping[str, str]) -> dict[str, ParsedSchedule | None]:
-    # A redacted text has unknown schedules, which is not the same as no schedule.
-    return {key: read_schedule(text) if text else None for key, text in texts.items()}
-
-
-def _first(firings: Iterator[UpcomingFiring], query: UpcomingQuery) -> list[UpcomingFiring]:
+def _find_upcoming(
+    dags: Sequence[ScheduledDag], now: datetime, zone: ZoneInfo, query: UpcomingQuery
+) -> list[UpcomingFiring]:
+    entries = (
+        (entry, (one.dag, kind)) for one in dags for kind in reversed(KINDS) for entry in one.timing.entries(kind)
+    )
     found: list[UpcomingFiring] = []
-    for one in firings:
-        if len(found) == query.limit or (query.until is not None and one.at > query.until):
+    for at, entry, (dag, kind) in firings(entries, now, zone, per_owner=query.per_dag):
+        if len(found) == query.limit or (query.until is not None and at > query.until):
             break
-        found.append(one)
+        zone_name = (entry.cron.zone or zone).key
+        found.append(UpcomingFiring(at=at, kind=kind, expression=entry.expression, zone=zone_name, dag=dag))
     return found
-
-
-def upcoming(
-    dags: Iterable[ScheduledDag], now: datetime, zone: ZoneInfo, per_dag: int | None = None
-) -> Iterator[UpcomingFiring]:
-    """Yield firings after an instant in order, at most ``per_dag`` per kind and DAG; ties by file name. Pure."""
-    counts: Counter[tuple[str, str]] = Counter()
-    # The number is unique per DAG, so that the elements after it are never compared.
-    heap: list[tuple[datetime, str, int, CronEntry, str, ScheduledDagRow]] = []
-    for scheduled in dags:
-        for number, (kind, entry) in enumerate(_entries(scheduled.timing)):
-            _push(heap, (now, scheduled.dag.file_name, number, entry, kind, scheduled.dag), zone)
-    while heap:
-        first = heapq.heappop(heap)
-        at, name, _, entry, kind, dag = first
-        if counts[name, kind] == per_dag:
-            continue
-        counts[name, kind] += 1
-        yield UpcomingFiring(at=at, kind=kind, expression=entry.expression, zone=(entry.cron.zone or zone).key, dag=dag)
-        _push(heap, first, zone)
-
-
-def _entries(timing: ParsedSchedule) -> list[tuple[str, CronEntry]]:
-    return [(kind, entry) for kind in reversed(KINDS) for entry in timing.entries(kind)]
-
-
-def _push(
-    heap: list[tuple[datetime, str, int, CronEntry, str, ScheduledDagRow]],
-    before: tuple[datetime, str, int, CronEntry, str, ScheduledDagRow],
-    zone: ZoneInfo,
-) -> None:
-    following = before[3].next(before[0], zone)
-    if following is not None:
-        heapq.heappush(heap, (following, *before[1:]))

@@ -5,12 +5,14 @@ Time is in whole minutes, UTC. A window excludes ``after`` and includes ``until`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from dagbook.definitions.next_starts import firings
 from dagbook.definitions.settings import MAX_CATCH_UP
 from dagbook.spec.time.schedule import KINDS, CronEntry, ParsedSchedule
 
@@ -90,14 +92,8 @@ def _order(firing: Firing) -> tuple[datetime, int]:
 def _minutes(entries: Sequence[CronEntry], after: datetime, until: datetime, zone: ZoneInfo) -> list[datetime]:
     if until - after == MINUTE:
         return [until] if any(entry.is_at(until, zone) for entry in entries) else []
-    return sorted({minute for entry in entries for minute in _firings_of(entry, after, until, zone)})
-
-
-def _firings_of(entry: CronEntry, after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-    minute = entry.next(after, zone)
-    while minute is not None and minute <= until:
-        yield minute
-        minute = entry.next(minute, zone)
+    found = firings([(entry, None) for entry in entries], after, zone)
+    return list(dict.fromkeys(minute for minute, _, _ in takewhile(lambda firing: firing[0] <= until, found)))
 
 
 def newest(
