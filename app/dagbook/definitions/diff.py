@@ -25,7 +25,10 @@ def unified(old: str, new: str, old_name: str, new_name: str) -> str:
     skipped = max(first - _CONTEXT, 0)
     cut = max(last - _CONTEXT, 0)
     before, after = before[skipped : len(before) - cut], after[skipped : len(after) - cut]
-    compare = unified_diff if _work(before, after) <= _MAX_WORK else _one_change
+    # An upper bound of difflib's steps: it visits all pairs of equal lines, once for each block it finds.
+    counts = Counter(after)
+    work = (len(before) + sum(counts[line] for line in before)) * min(len(before), len(after))
+    compare = unified_diff if work <= _MAX_WORK else _one_change
     lines = compare(before, after, old_name, new_name)
     return "".join(_adjusted(line, skipped) for line in lines)
 
@@ -43,12 +46,6 @@ def _same_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
     most -= first
     last = next((index for index in range(most) if before[-1 - index] != after[-1 - index]), most)
     return first, last
-
-
-def _work(before: Sequence[str], after: Sequence[str]) -> int:
-    """Return an upper bound of difflib's steps: it visits all pairs of equal lines, once for each block it finds."""
-    counts = Counter(after)
-    return (len(before) + sum(counts[line] for line in before)) * min(len(before), len(after))
 
 
 def _one_change(before: Sequence[str], after: Sequence[str], old_name: str, new_name: str) -> Iterator[str]:

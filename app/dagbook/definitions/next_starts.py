@@ -99,13 +99,12 @@ class NextStartCache:
 
     def get(self, content_hash: str, now: datetime) -> datetime | None:
         """Return the next start of a loaded definition: the earliest of all its schedules."""
-        instants = (self._next(expression, now) for expression in self._schedules.get(content_hash, ()))
-        return min((instant for instant in instants if instant is not None), default=None)
-
-    def _next(self, expression: str, now: datetime) -> datetime | None:
-        """Return the next start of a schedule, cached until it has passed."""
-        known = self._instants.get(expression)
-        if expression not in self._instants or (known is not None and known <= now):
-            first = next(firings(_read_entries([expression]), now, self._zone), None)
-            self._instants[expression] = known = first[0] if first is not None else None
-        return known
+        instants = []
+        for expression in self._schedules.get(content_hash, ()):
+            known = self._instants.get(expression)
+            if expression not in self._instants or (known is not None and known <= now):
+                first = next(firings(_read_entries([expression]), now, self._zone), None)
+                self._instants[expression] = known = first[0] if first is not None else None
+            if known is not None:
+                instants.append(known)
+        return min(instants, default=None)

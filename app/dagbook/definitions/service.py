@@ -74,7 +74,8 @@ class Definitions:
         BadRequestError for an invalid note and for a redacted text.
         """
         row = await self._require(file_name)
-        _check_expected(file_name, row.revision, context.expected)
+        if context.expected is not None and row.revision not in context.expected:
+            raise _outdated(file_name, row.revision)
         _check_note(context.note)
         loaded = self._library.read(spec, name=file_name)
         if loaded.problems:
@@ -114,7 +115,14 @@ class Definitions:
         """Suspend or resume the schedules of a DAG; idempotent. Raises NotFoundError."""
         audit_action = dag_action(Action.DAG_SUSPEND, file_name, {"suspended": not suspended}, {"suspended": suspended})
         entry = actor.entry(audit_action, self._now())
-        if not await self._database.write(lambda connection: _suspend(connection, file_name, suspended, entry)):
+
+        def work(connection: WriteConnection) -> bool:
+            before = dags.suspend(connection, file_name, suspended=suspended)
+            if before is not None and before != suspended:
+                audit.add(connection, entry)
+            return before is not None
+
+        if not await self._database.write(work):
             raise _unknown(file_name)
 
     async def _require(self, file_name: str) -> DagRow:
@@ -183,18 +191,6 @@ def _remove(connection: WriteConnection, file_name: str, actor: Actor, at: datet
     before = {"dagName": row.dag_name, **_revision(row.revision, row.definition_hash)}
     audit.add(connection, actor.entry(dag_action(Action.DAG_DELETE, file_name, before), at))
     return True
-
-
-def _suspend(connection: WriteConnection, file_name: str, suspended: bool, entry: dict[str, Any]) -> bool:
-    before = dags.suspend(connection, file_name, suspended=suspended)
-    if before is not None and before != suspended:
-        audit.add(connection, entry)
-    return before is not None
-
-
-def _check_expected(file_name: str, revision: int, expected: Collection[int] | None) -> None:
-    if expected is not None and revision not in expected:
-        raise _outdated(file_name, revision)
 
 
 def _check_note(note: str) -> None:

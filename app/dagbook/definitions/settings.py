@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from dagbook.auth.audit_context import Action, Actor, dag_action
@@ -39,7 +37,11 @@ class DagSettingsService:
 
     async def put(self, dag: DagRow, new: DagSettings, actor: Actor) -> None:
         """Replace the settings; raises BadRequestError."""
-        _check(new)
+        if new.catchup not in CATCHUPS:
+            raise BadRequestError(f"catchup: must be one of {', '.join(CATCHUPS)}")
+        if not _MIN_SECONDS <= new.catchup_window_seconds <= _MAX_SECONDS:
+            limits = f"must be from {_MIN_SECONDS} seconds to {_MAX_SECONDS:,} (31 days)"
+            raise BadRequestError(f"catchupWindowSec: {limits}")
         found = await self.get(dag)
         if found == new:
             return
@@ -47,17 +49,10 @@ class DagSettingsService:
         now = self._now()
         row = after | {"dag_id": dag.id, "updated_at": now, "updated_by": actor.label}
         entry = actor.entry(dag_action(Action.DAG_SETTINGS, dag.file_name, before, after), now)
-        await self._database.write(lambda connection: _put(connection, dag, row, entry))
 
+        def work(connection: WriteConnection) -> None:
+            schedules.put_setting(connection, row)
+            changes.add_dag_change(connection, dag.dag_name, "configured", file_name=dag.file_name)
+            audit.add(connection, entry)
 
-def _put(connection: WriteConnection, dag: DagRow, row: dict[str, Any], entry: dict[str, Any]) -> None:
-    schedules.put_setting(connection, row)
-    changes.add_dag_change(connection, dag.dag_name, "configured", file_name=dag.file_name)
-    audit.add(connection, entry)
-
-
-def _check(new: DagSettings) -> None:
-    if new.catchup not in CATCHUPS:
-        raise BadRequestError(f"catchup: must be one of {', '.join(CATCHUPS)}")
-    if not _MIN_SECONDS <= new.catchup_window_seconds <= _MAX_SECONDS:
-        raise BadRequestError(f"catchupWindowSec: must be from {_MIN_SECONDS} seconds to {_MAX_SECONDS:,} (31 days)")
+        await self._database.write(work)

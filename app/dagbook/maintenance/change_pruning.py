@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from functools import partial
 
 from dagbook.background import BackgroundLoop
 from dagbook.clock import Clock
 from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import changes
-from dagbook.db.repositories.changes import FeedCursor
 
 _log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 60.0
@@ -52,8 +52,5 @@ class ChangePruner:
             end = await self._database.read_inline(lambda connection: changes.find_expired(connection, before, _BATCH))
             if end is None:
                 break
-            deleted += await self._delete(end)
+            deleted += await self._database.write(partial(changes.delete_before, before=end), durable=False)
         return deleted
-
-    async def _delete(self, cursor: FeedCursor) -> int:
-        return await self._database.write(lambda connection: changes.delete_before(connection, cursor), durable=False)

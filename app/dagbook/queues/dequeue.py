@@ -91,12 +91,9 @@ def _dequeue(connection: WriteConnection, found: Sequence[RunRow | QueuedRunName
     queue.remove_runs(connection, [run.id for run in dequeued if run.attempt == 1])
     retried = [run for run in dequeued if run.attempt > 1]
     for run in retried:
-        _revert_attempt(connection, run, actor.label, at)
+        queue.revert_attempt(connection, run.id, run.attempt, run.queued_at)
+        seq = runs.last_seq(connection, run.id) + 1
+        event = row_mapping.dequeued_event(run.id, at, seq=seq, attempt=run.attempt, actor=actor.label)
+        queue.add_event(connection, event)
     changes.add_run_changes(connection, [run.id for run in retried])
     return len(dequeued)
-
-
-def _revert_attempt(connection: WriteConnection, run: RunRow | QueuedRunName, actor: str | None, at: datetime) -> None:
-    queue.revert_attempt(connection, run.id, run.attempt, run.queued_at)
-    last = runs.last_seq(connection, run.id)
-    queue.add_event(connection, row_mapping.dequeued_event(run.id, at, seq=last + 1, attempt=run.attempt, actor=actor))

@@ -101,13 +101,14 @@ class Dispatcher:
             return
         work = {ALL_QUEUES: self._serve_every, _REASONS: self._store_reasons}.get(name, lambda: self._serve_queue(name))
         self._lanes[name] = lane = asyncio.create_task(self._retry_on_outage(work()), name=f"queue {name}")
-        lane.add_done_callback(lambda _: self._end_lane(name))
 
-    def _end_lane(self, name: str) -> None:
-        del self._lanes[name]
-        if name in self._repeat:
-            self._repeat.discard(name)
-            self._start_lane(name)
+        def end(_lane: asyncio.Task[None]) -> None:
+            del self._lanes[name]
+            if name in self._repeat:
+                self._repeat.discard(name)
+                self._start_lane(name)
+
+        lane.add_done_callback(end)
 
     async def _retry_on_outage(self, work: Awaitable[None]) -> None:
         try:
@@ -126,7 +127,10 @@ class Dispatcher:
     async def _serve_queue(self, name: str) -> None:
         refusals = 0
         while not self._loop.is_stopping:
-            head = await self._read_head(name)
+            async with self._reads:
+                head = await self._database.read_inline(
+                    lambda connection: read_queue_head(connection, name, self._queues, MAX_RELEASED)
+                )
             await self._transport.offer(head.for_workers)
             released = [run for run in head.admission.released if run not in head.for_workers]
             if not released:
@@ -137,12 +141,6 @@ class Dispatcher:
             if refusals == _MAX_REFUSALS:
                 self._retry_later(name)
                 return
-
-    async def _read_head(self, name: str) -> QueueHead:
-        async with self._reads:
-            return await self._database.read_inline(
-                lambda connection: read_queue_head(connection, name, self._queues, MAX_RELEASED)
-            )
 
     # -- reasons ---------------------------------------------------------------------------------------------
 

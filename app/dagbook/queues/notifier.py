@@ -39,13 +39,13 @@ class QueueNotifier:
 
     async def notify(self) -> None:
         """Wake the dispatchers of all other servers on this database."""
+
+        def work(connection: WriteConnection) -> None:
+            # In a transaction: the caller may end, without a listening connection. SQLite has one server only.
+            if connection.dialect.name == "postgresql":
+                connection.execute(select(func.pg_notify(_CHANNEL, "")))
+
         try:
-            await self._database.write(_notify)
+            await self._database.write(work)
         except DatabaseUnavailable as error:
             _log.warning("other servers were not notified of free queue slots: %s", error)
-
-
-def _notify(connection: WriteConnection) -> None:
-    """Notify in a transaction: the caller may end, without a listening connection. SQLite has one server only."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_notify(_CHANNEL, "")))

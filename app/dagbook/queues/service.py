@@ -109,7 +109,12 @@ def _move(connection: WriteConnection, name: str, item: int, request: MoveReques
     entry = _require(connection, name, item)
     priority = entry.priority if request.priority is None else request.priority
     if request.after is not None:
-        _move_behind(connection, name, entry, _require(connection, name, request.after))
+        other = _require(connection, name, request.after)
+        if entry.id == other.id:
+            raise BadRequestError("after: names the entry itself")
+        # Entries are shifted to free a place behind it: places are integers, and new entries get the highest, 0.
+        queue.shift_up_to(connection, name, other, by=-2)
+        queue.move(connection, entry.id, priority=other.priority, place=other.place - 1)
     elif request.to_front:
         _move_to_front(connection, name, entry, priority)
     elif priority != entry.priority:
@@ -121,14 +126,6 @@ def _require(connection: WriteConnection, name: str, item: int) -> ItemRow:
     if entry is None:
         raise NotFoundError(f"there is no entry {item} in queue {shorten(name)}; its run may have just started")
     return entry
-
-
-def _move_behind(connection: WriteConnection, name: str, entry: ItemRow, other: ItemRow) -> None:
-    """Shift entries to free a place behind another one: places are integers, and new entries get the highest, 0."""
-    if entry.id == other.id:
-        raise BadRequestError("after: names the entry itself")
-    queue.shift_up_to(connection, name, other, by=-2)
-    queue.move(connection, entry.id, priority=other.priority, place=other.place - 1)
 
 
 def _move_to_front(connection: WriteConnection, name: str, entry: ItemRow, priority: int) -> None:

@@ -59,13 +59,12 @@ def head_reasons(
     queues: QueueConfig, rows: Iterable[WaitingRow], states: Mapping[str, QueueSnapshot]
 ) -> dict[str, WaitReason]:
     """Return the wait reason of the first entry of each queue; ``rows`` has these entries."""
-    return {row.queue: _head_reason(queues, row, states.get(row.queue, QueueSnapshot())) for row in rows}
-
-
-def _head_reason(queues: QueueConfig, row: WaitingRow, state: QueueSnapshot) -> WaitReason:
-    # The run key does not matter here.
-    entry = QueuedRun(0, row.queue, row.max_active_runs, row.selector or {})
-    return wait_reason(entry, state, queues) or ready(entry.queue)
+    reasons = {}
+    for row in rows:
+        entry = QueuedRun(0, row.queue, row.max_active_runs, row.selector or {})  # the run key does not matter here
+        reason = wait_reason(entry, states.get(row.queue, QueueSnapshot()), queues)
+        reasons[row.queue] = reason or ready(entry.queue)
+    return reasons
 
 
 def read_states(

@@ -122,34 +122,26 @@ def plan(timing: ParsedSchedule, catchup: Catchup, window: TimeWindow, zone: Zon
     if window.is_one_minute:
         return due(timing, window.until - MINUTE, window.until, zone)
     others = [firing for kind in KINDS if kind != _START for firing in _late(timing, kind, window, zone)]
+    # A schedule was not due before it existed.
+    since = window.after if catchup.since is None else max(window.after, floor_minute(catchup.since))
+    since = min(since, window.until - MINUTE)
     if catchup.policy == "none" or not timing.start:
-        starts = _late(timing, _START, window, zone) + ([] if window.alive else _missed(timing, catchup, window, zone))
+        starts = _late(timing, _START, window, zone)
+        if not window.alive:
+            minutes = newest(timing.start, since, window.until - MINUTE, zone)
+            starts += [Firing(minute=minute, kind=_START, missed=True) for minute in minutes]
     else:
-        starts = _catch_up(timing, catchup, window, zone)
+        earliest = max(since, window.until - catchup.window - MINUTE)
+        limit = 1 if catchup.policy == "latest" else MAX_CATCH_UP
+        minutes = newest(timing.start, earliest, window.until, zone, limit)
+        made_up = minutes != [window.until]
+        starts = [Firing(minute=minute, kind=_START, made_up=made_up) for minute in minutes]
     return sorted([*others, *starts], key=_order)
 
 
 def _late(timing: ParsedSchedule, kind: str, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
     start = window.after if window.alive else window.until - MINUTE
     return [Firing(minute=minute, kind=kind) for minute in newest(timing.entries(kind), start, window.until, zone)]
-
-
-def _missed(timing: ParsedSchedule, catchup: Catchup, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
-    minutes = newest(timing.start, _window_start(catchup.since, window), window.until - MINUTE, zone)
-    return [Firing(minute=minute, kind=_START, missed=True) for minute in minutes]
-
-
-def _catch_up(timing: ParsedSchedule, catchup: Catchup, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
-    start = max(_window_start(catchup.since, window), window.until - catchup.window - MINUTE)
-    limit = 1 if catchup.policy == "latest" else MAX_CATCH_UP
-    minutes = newest(timing.start, start, window.until, zone, limit)
-    return [Firing(minute=minute, kind=_START, made_up=minutes != [window.until]) for minute in minutes]
-
-
-def _window_start(since: datetime | None, window: TimeWindow) -> datetime:
-    """Return the start of a window for a schedule, which was not due before it existed."""
-    start = window.after if since is None else max(window.after, floor_minute(since))
-    return min(start, window.until - MINUTE)
 
 
 class Latest(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,11 +168,11 @@ def skip_reason(timing: ParsedSchedule, minute: datetime, latest: Latest | None,
 
 def _started_since_previous(entries: Iterable[CronEntry], minute: datetime, latest: Latest, zone: ZoneInfo) -> bool:
     """Whether the newest run started after the previous scheduled time, and is not the run of that time itself."""
-    previous = [_previous(entry, minute, zone) for entry in entries if entry.is_at(minute, zone)]
-    return all(before <= latest.started_at < minute and latest.scheduled_for != before for before in previous)
-
-
-def _previous(entry: CronEntry, minute: datetime, zone: ZoneInfo) -> datetime:
-    """Return the previous scheduled time, assuming the interval to the next one; ``minute`` when there is no next."""
-    following = entry.next(minute, zone)
-    return minute if following is None else minute - (following - minute)
+    for entry in entries:
+        if entry.is_at(minute, zone):
+            # The interval to the next time is assumed to be that to the previous one.
+            following = entry.next(minute, zone)
+            previous = minute if following is None else minute - (following - minute)
+            if not previous <= latest.started_at < minute or latest.scheduled_for == previous:
+                return False
+    return True

@@ -21,7 +21,6 @@ from dagbook.db.repositories.schedules import (
     MISSED,
     SKIPPED,
     SUSPENDED,
-    ScheduledDagRow,
     Slot,
     SlotKey,
     SlotOutcome,
@@ -31,7 +30,7 @@ from dagbook.engine.status import RunStatus
 from dagbook.errors import AppError, MaxRunReachedError
 from dagbook.runs.service.run_service import SlotTakenError
 from dagbook.runs.service.scheduled_runs import ScheduledRuns, started_at
-from dagbook.scheduling.due import Catchup, Firing, Latest, TimeWindow, floor_minute, plan, skip_reason, time_window
+from dagbook.scheduling.due import Catchup, Firing, Latest, TimeWindow, plan, skip_reason, time_window
 
 _log = logging.getLogger(__name__)
 HEAD_START_SECONDS = 2.0  # before other servers handle the same minute
@@ -75,23 +74,34 @@ class Ticker:
         """
         self._head_start_until = 0.0 if from_end else monotonic() + HEAD_START_SECONDS
         now = at or self._now()
-        window = time_window(self._last, await self._mark(), now)
+        mark = None if self._last is not None else await self._database.read(schedules.get_mark)
+        window = time_window(self._last, mark, now)
         if window is None:
             return
         found = await self._find_due(window)
         outcomes = await self._handle(found[::-1] if from_end else found, now)
-        await self._database.write(lambda connection: _store(connection, outcomes, window.until))
-        self._last = window.until
 
-    async def _mark(self) -> datetime | None:
-        return None if self._last is not None else await self._database.read(schedules.get_mark)
+        def store(connection: WriteConnection) -> None:
+            schedules.skip(connection, outcomes)
+            schedules.set_mark(connection, window.until)
+            if window.until.minute == 0:
+                schedules.remove_before(connection, window.until - _RETENTION)
+
+        await self._database.write(store)
+        self._last = window.until
 
     async def _find_due(self, window: TimeWindow) -> list[_DueDag]:
         timed = await self._timetable.read()
         zone = self._timetable.zone
 
         def plan_all() -> list[_DueDag]:
-            return [_DueDag(one, plan(one.timing, _catchup(one.dag), window, zone)) for one in timed]
+            found = []
+            for one in timed:
+                policy = "none" if one.dag.suspended else one.dag.catchup or "none"  # a suspended DAG misses nothing
+                seconds = one.dag.catchup_window_seconds or 0
+                catchup = Catchup(policy=policy, window=timedelta(seconds=seconds), since=one.dag.updated_at)
+                found.append(_DueDag(one, plan(one.timing, catchup, window, zone)))
+            return found
 
         found = plan_all() if window.is_one_minute else await asyncio.to_thread(plan_all)
         return await self._without_handled([one for one in found if one.firings])
@@ -103,7 +113,10 @@ class Ticker:
             return []
         after, until = min(minutes) - timedelta(minutes=1), max(minutes)
         handled = await self._database.read(lambda connection: schedules.find_handled(connection, after, until))
-        return [_without(due_dag, handled) for due_dag in found]
+        return [
+            _DueDag(one.timed, [firing for firing in one.firings if _slot(one.timed, firing).key not in handled])
+            for one in found
+        ]
 
     async def _handle(self, found: Iterable[_DueDag], now: datetime) -> list[SlotOutcome]:
         done = await asyncio.gather(*(self._handle_dag(due_dag, now) for due_dag in found), return_exceptions=True)
@@ -173,42 +186,20 @@ def _slot(timed: ScheduledDag, firing: Firing) -> Slot:
     return Slot(key=key, file_name=timed.dag.file_name, catch_up=firing.made_up)
 
 
-def _without(due_dag: _DueDag, handled: set[SlotKey]) -> _DueDag:
-    firings = [firing for firing in due_dag.firings if _slot(due_dag.timed, firing).key not in handled]
-    return _DueDag(due_dag.timed, firings)
-
-
-def _catchup(dag: ScheduledDagRow) -> Catchup:
-    """Return the setting of a DAG; a suspended one misses nothing."""
-    policy = "none" if dag.suspended else dag.catchup or "none"
-    window = timedelta(seconds=dag.catchup_window_seconds or 0)
-    return Catchup(policy=policy, window=window, since=dag.updated_at)
-
-
 def _read_state(connection: ReadConnection, key: SlotKey, *, recheck: bool) -> _DagState | None:
     """Read the state of a DAG in one transaction: with 500 DAGs due at once, each transaction counts."""
     dag = dags.get_by_key(connection, key.dag)
     if dag is None or (recheck and schedules.is_handled(connection, key)):
         return None
-    return _DagState(dag, _read_latest(connection, dag.dag_name, key) if key.kind == schedules.START else None)
-
-
-def _read_latest(connection: ReadConnection, dag_name: str, key: SlotKey) -> Latest | None:
-    run = runs.get_latest(connection, dag_name)
+    run = runs.get_latest(connection, dag.dag_name) if key.kind == schedules.START else None
     if run is None:
-        return None
+        return _DagState(dag, None)
     starter = schedules.get_starter(connection, run.id)
     own = starter is not None and (starter.dag, starter.kind) == (key.dag, key.kind)
-    return Latest(
+    latest = Latest(
         running=run.status == RunStatus.RUNNING,
         succeeded=run.status == RunStatus.SUCCEEDED,
         started_at=started_at(run),
         scheduled_for=starter.minute if starter is not None and own else None,
     )
-
-
-def _store(connection: WriteConnection, outcomes: Sequence[SlotOutcome], minute: datetime) -> None:
-    schedules.skip(connection, outcomes)
-    schedules.set_mark(connection, minute)
-    if minute == floor_minute(minute).replace(minute=0):
-        schedules.remove_before(connection, minute - _RETENTION)
+    return _DagState(dag, latest)

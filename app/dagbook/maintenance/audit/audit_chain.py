@@ -73,7 +73,9 @@ def make_seal(number: int, entries: Sequence[AuditRow], previous: str, at: datet
         signature=b"",
         sealed_at=at,
         pruned_at=None,
-        marks=b"".join(_encode_digest(entry.id, hashed) for entry, hashed in zip(entries, hashes, strict=True)),
+        marks=b"".join(
+            entry.id.to_bytes(_ID_BYTES) + hashed[:_DIGEST_BYTES] for entry, hashed in zip(entries, hashes, strict=True)
+        ),
     )
     return msgspec.structs.replace(seal, hash=seal_hash(seal, previous))
 
@@ -93,10 +95,6 @@ def entry_digest(entry: AuditRow) -> EntryDigest:
 def seal_context(number: int) -> str:
     """Return the context that the signature of a seal is bound to."""
     return f"audit seal {number}"
-
-
-def _encode_digest(key: int, hashed: bytes) -> bytes:
-    return key.to_bytes(_ID_BYTES) + hashed[:_DIGEST_BYTES]
 
 
 def _canonical(value: Any) -> Any:

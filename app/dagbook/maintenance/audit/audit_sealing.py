@@ -91,7 +91,12 @@ class AuditSealer:
 
     async def _seal_next(self, last: int) -> int:
         """Seal the next entries up to ``last``; returns 0 when there are none, or another server was faster."""
-        previous, entries = await self._database.read(lambda connection: _read_next(connection, last))
+
+        def read(connection: ReadConnection) -> tuple[LastSeal | None, Sequence[AuditRow]]:
+            seal = audit.get_last_seal(connection)
+            return seal, audit.read_range(connection, seal.last_id if seal else 0, last, _MOST_ENTRIES)
+
+        previous, entries = await self._database.read(read)
         if not entries:
             return 0
         number, chained = (previous.number, previous.hash) if previous else (0, "")
@@ -113,9 +118,3 @@ class AuditSealer:
                 raise
             return False  # another server was faster
         return True
-
-
-def _read_next(connection: ReadConnection, last: int) -> tuple[LastSeal | None, Sequence[AuditRow]]:
-    seal = audit.get_last_seal(connection)
-    done = seal.last_id if seal else 0
-    return seal, audit.read_range(connection, done, last, _MOST_ENTRIES)

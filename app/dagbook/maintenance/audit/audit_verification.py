@@ -68,13 +68,17 @@ class _Verifier:
         self._pruned = 0
 
     def run(self) -> None:
-        for seal in self._seals():
-            self._check_chain(seal)
-            self._check_known(seal)
-            self._check_entries(seal)
-            self._last = seal
-        if self._known is not None and (self._last is None or self._last.number < self._known.number):
-            raise _BrokenError(f"seal {self._known.number} is missing, which was noted elsewhere")
+        known, after = self._known, 0
+        while seals := audit.find_seals(self._connection, after, _SEALS):
+            for seal in seals:
+                self._check_chain(seal)
+                if known is not None and known.number == seal.number and known.hash != seal.hash:
+                    raise _BrokenError(f"seal {known.number} is not the one that was noted elsewhere")
+                self._check_entries(seal)
+                self._last = seal
+            after = seals[-1].number
+        if known is not None and (self._last is None or self._last.number < known.number):
+            raise _BrokenError(f"seal {known.number} is missing, which was noted elsewhere")
         self._check_signature()
 
     def report(self, broken: str) -> Verified:
@@ -90,12 +94,6 @@ class _Verifier:
             broken=broken,
         )
 
-    def _seals(self) -> Iterator[SealRow]:
-        after = 0
-        while seals := audit.find_seals(self._connection, after, _SEALS):
-            yield from seals
-            after = seals[-1].number
-
     def _check_chain(self, seal: SealRow) -> None:
         number = self._last.number + 1 if self._last else 1
         if seal.number != number:
@@ -107,40 +105,30 @@ class _Verifier:
         if seal.pruned_at is not None and self._last is not None and self._last.pruned_at is None:
             raise _BrokenError(f"seal {number} is marked as pruned, but the one before it is not")
 
-    def _check_known(self, seal: SealRow) -> None:
-        known = self._known
-        if known is not None and known.number == seal.number and known.hash != seal.hash:
-            raise _BrokenError(f"seal {known.number} is not the one that was noted elsewhere")
-
     @property
     def _done(self) -> int:
         return self._last.last_id if self._last else 0
 
     def _check_entries(self, seal: SealRow) -> None:
         if seal.pruned_at is not None:
-            self._check_pruned(seal)
+            left = next(self._range(seal), None)
+            if left is not None:
+                raise _BrokenError(f"entry {left.id} exists, but seal {seal.number} over it is marked as pruned")
+            self._pruned = seal.last_id
             return
         hashes = [entry_hash(entry) for entry in self._range(seal)]
         if digest_of(hashes) != seal.digest or len(hashes) != seal.entries:
-            raise _BrokenError(self._describe_damage(seal))
+            found = [entry_digest(entry) for entry in self._range(seal)]
+            first = _first_difference(read_digests(seal.marks or b""), found)
+            damage = f"the entries {seal.first_id} to {seal.last_id} are not what seal {seal.number} covers"
+            raise _BrokenError(first or damage)
         self._entries += len(hashes)
-
-    def _check_pruned(self, seal: SealRow) -> None:
-        left = next(self._range(seal), None)
-        if left is not None:
-            raise _BrokenError(f"entry {left.id} exists, but seal {seal.number} over it is marked as pruned")
-        self._pruned = seal.last_id
 
     def _range(self, seal: SealRow) -> Iterator[AuditRow]:
         after = self._done
         while entries := audit.read_range(self._connection, after, seal.last_id, _ENTRIES):
             yield from entries
             after = entries[-1].id
-
-    def _describe_damage(self, seal: SealRow) -> str:
-        found = [entry_digest(entry) for entry in self._range(seal)]
-        first = _first_difference(read_digests(seal.marks or b""), found)
-        return first or f"the entries {seal.first_id} to {seal.last_id} are not what seal {seal.number} covers"
 
     def _check_signature(self) -> None:
         """Check the newest signature: through the chain it covers everything before."""

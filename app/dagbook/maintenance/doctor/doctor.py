@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 from sqlalchemy import RowMapping
@@ -13,7 +12,7 @@ from sqlalchemy import RowMapping
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.storage import Storage, find_damage, measure
-from dagbook.maintenance.doctor import CHECKS, Check
+from dagbook.maintenance.doctor import CHECKS
 
 ShownRow = dict[str, str | int | float | bool]  # without nulls
 
@@ -85,18 +84,17 @@ def find_broken(connection: ReadConnection, now: datetime, grace: timedelta) -> 
         "minute_ago": now - timedelta(minutes=1),
         "hour_ago": now - timedelta(hours=1),
     }
-    return [_run_check(connection, check, moments) for check in CHECKS]
-
-
-def _run_check(connection: ReadConnection, check: Check, moments: Mapping[str, datetime]) -> Finding:
-    rows = connection.execute(check.first_rows(), dict(moments)).mappings().all()
-    count = int(rows[0]["number_of_rows"]) if rows else 0
-    return Finding(check.name, check.holds, count, [_to_shown(row) for row in rows])
+    findings = []
+    for check in CHECKS:
+        rows = connection.execute(check.first_rows(), dict(moments)).mappings().all()
+        count = int(rows[0]["number_of_rows"]) if rows else 0
+        findings.append(Finding(check.name, check.holds, count, [_to_shown(row) for row in rows]))
+    return findings
 
 
 def _to_shown(row: RowMapping) -> ShownRow:
-    return {name: _plain(value) for name, value in row.items() if name != "number_of_rows" and value is not None}
-
-
-def _plain(value: Any) -> str | int | float | bool:
-    return value if isinstance(value, str | int | float) else str(value)
+    shown: ShownRow = {}
+    for name, value in row.items():
+        if name != "number_of_rows" and value is not None:
+            shown[name] = value if isinstance(value, str | int | float) else str(value)
+    return shown

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from sqlalchemy import ForeignKeyConstraint, Text, and_, cast, exists, literal, select, union_all
 
 from dagbook.db.types import Base
@@ -23,13 +21,12 @@ def _dangling(constraint: ForeignKeyConstraint) -> AnySelect:
     )
 
 
-def _all_dangling() -> Iterator[AnySelect]:
-    for table in Base.metadata.sorted_tables:
-        for constraint in sorted(table.foreign_key_constraints, key=lambda one: str(one.name)):
-            yield _dangling(constraint)
-
-
-_found = union_all(*_all_dangling()).subquery("dangling")
+_constraints = [
+    constraint
+    for table in Base.metadata.sorted_tables
+    for constraint in sorted(table.foreign_key_constraints, key=lambda one: str(one.name))
+]
+_found = union_all(*map(_dangling, _constraints)).subquery("dangling")
 
 CHECKS = (
     Check(

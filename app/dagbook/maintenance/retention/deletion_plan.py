@@ -78,24 +78,17 @@ class DeletionPlanner:
 
     def _of_group(self, connection: ReadConnection, policies: Sequence[Policy]) -> None:
         for policy in policies:
-            self._of_age(connection, policy)
-            self._of_runs(connection, policy)
-            self._of_log_bytes(connection, policy)
+            self._of_dag(connection, policy)
 
-    def _of_age(self, connection: ReadConnection, policy: Policy) -> None:
+    def _of_dag(self, connection: ReadConnection, policy: Policy) -> None:
         limits = policy.limits
         if limits.seconds is not None and self._capacity:
             age = Age(until=self._deadline.before(limits.seconds), newest=limits.may_delete_newest)
             self._add(policy.name, Reason.AGE, retention.find_old(connection, policy.name, age, self._capacity))
-
-    def _of_runs(self, connection: ReadConnection, policy: Policy) -> None:
-        if policy.limits.runs is not None and self._capacity:
-            keep = policy.limits.runs if policy.limits.newest else max(policy.limits.runs, 1)
+        if limits.runs is not None and self._capacity:
+            keep = limits.runs if limits.newest else max(limits.runs, 1)
             found = retention.find_beyond(connection, policy.name, keep, self._deadline.until, self._capacity)
             self._add(policy.name, Reason.RUNS, found)
-
-    def _of_log_bytes(self, connection: ReadConnection, policy: Policy) -> None:
-        limits = policy.limits
         if limits.log_bytes is not None and self._capacity:
             age = Age(until=self._deadline.until, newest=limits.newest)
             found = retention.find_over_bytes(connection, policy.name, limits.log_bytes, age, self._capacity)

@@ -62,7 +62,12 @@ class Policies:
             await asyncio.sleep(0)
             rows = [row for row in stored if row.dag_name == name]
             each = [self.effective(row.spec, RetentionSettings.of(row), base)[1] for row in rows]
-            settings = merge_lenient(each) if each else self._of_deleted_dag(last.get(name))
+            if each:
+                settings = merge_lenient(each)
+            else:  # of a deleted DAG: those of its newest run's definition
+                text = last.get(name)
+                days = None if text is None else self.spec_days(text.spec, text.base or "")
+                settings = RetentionSettings(days=days).with_fallback(self.defaults.settings)
             found.append(Policy(name=name, limits=settings.limits))
         return found
 
@@ -80,11 +85,6 @@ class Policies:
         loaded = self._library.read(spec, base=base)
         days = loaded.definition.dag.history_retention_days
         return NO_LIMIT if days is None and loaded.problems else days
-
-    def _of_deleted_dag(self, row: LastText | None) -> RetentionSettings:
-        """Return the settings of a deleted DAG: those of its newest run's definition."""
-        days = None if row is None else self.spec_days(row.spec, row.base or "")
-        return RetentionSettings(days=days).with_fallback(self.defaults.settings)
 
 
 def _read(

@@ -121,9 +121,13 @@ class Retention:
         for one in planner.to_delete.values():
             to_delete.setdefault(one.name, []).append(one)
         shown = [policy for policy in policies if to_delete[policy.name] or policy.name == request.name]
-        return Preview(
-            planned=[await _plan(planner, policy, to_delete[policy.name]) for policy in shown], more=planner.is_full
-        )
+        planned = []
+        for policy in shown:
+            chosen = to_delete[policy.name]
+            log_bytes = await planner.count_log_bytes([one.key for one in chosen])
+            reasons = Counter(one.reason for one in chosen)
+            planned.append(PlannedDeletion(policy=policy, runs=len(chosen), log_bytes=log_bytes, reasons=reasons))
+        return Preview(planned=planned, more=planner.is_full)
 
     async def clean(self, request: CleanupRequest, actor: Actor) -> CleanupResult:
         """Delete what is requested, for a few seconds. Raises UnavailableError while another server deletes.
@@ -181,10 +185,3 @@ class Retention:
         return CleanupResult(
             deleter.deleted, more=(planner.is_full or deleter.was_interrupted) and deleter.deleted != DeletionResult()
         )
-
-
-async def _plan(planner: DeletionPlanner, policy: Policy, to_delete: Sequence[RunToDelete]) -> PlannedDeletion:
-    log_bytes = await planner.count_log_bytes([one.key for one in to_delete])
-    return PlannedDeletion(
-        policy=policy, runs=len(to_delete), log_bytes=log_bytes, reasons=Counter(one.reason for one in to_delete)
-    )

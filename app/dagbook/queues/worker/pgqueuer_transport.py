@@ -63,7 +63,7 @@ class PgQueuerTransport:
         count = len(runs)
         await self._execute(
             lambda queries: queries.enqueue(
-                [_entrypoint(selector) for selector in runs.values()],
+                [msgspec.json.encode(dict(sorted(selector.items()))).decode() for selector in runs.values()],
                 [str(run).encode() for run in runs],
                 [0] * count,
                 dedupe_key=[f"run {run}" for run in runs],
@@ -80,7 +80,8 @@ class PgQueuerTransport:
         from pgqueuer.types import QueueManagerId  # noqa: PLC0415 - an extra
 
         offered = {one.entrypoint for one in await queries.queue_size()}
-        fitting = sorted(one for one in offered if fits(_selector(one), labels))
+        # An entrypoint is the JSON of the worker selector.
+        fitting = sorted(one for one in offered if fits(msgspec.json.decode(one, type=dict[str, str]), labels))
         if not fitting:
             return ()
         wanted = dict.fromkeys(fitting, EntrypointExecutionParameter(concurrency_limit=0))
@@ -89,7 +90,13 @@ class PgQueuerTransport:
 
     async def remove(self, offers: Sequence[Offer]) -> None:
         """See ``WorkerTransport``."""
-        await self._execute(lambda queries: _remove(queries, offers))
+
+        async def work(queries: Queries) -> None:
+            await queries.log_jobs([(offer.record, "successful", None) for offer in offers])
+            # The history of runs is in Dagbook's tables; PgQueuer's log is not used.
+            await queries.clear_queue_log(sorted({offer.record.entrypoint for offer in offers}))
+
+        await self._execute(work)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -132,17 +139,3 @@ def _make_queries(connection: Any) -> Queries:
     # The migrations fix the names of the tables: PGQUEUER_PREFIX must not change them.
     builder = QueryQueueBuilder(settings=DBSettings(prefix="", db_schema=None))
     return Queries(AsyncpgDriver(connection), qbq=builder)
-
-
-async def _remove(queries: Queries, offers: Sequence[Offer]) -> None:
-    await queries.log_jobs([(offer.record, "successful", None) for offer in offers])
-    # The history of runs is in Dagbook's tables; PgQueuer's log is not used.
-    await queries.clear_queue_log(sorted({offer.record.entrypoint for offer in offers}))
-
-
-def _entrypoint(selector: Labels) -> str:
-    return msgspec.json.encode(dict(sorted(selector.items()))).decode()
-
-
-def _selector(entrypoint: str) -> Labels:
-    return msgspec.json.decode(entrypoint, type=dict[str, str])
