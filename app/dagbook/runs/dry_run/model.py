@@ -45,7 +45,9 @@ _START = datetime(2000, 1, 1, tzinfo=UTC)
 
 def simulate(dag: Dag, unmet: Mapping[int | None, tuple[str, ...]]) -> RunState:
     """Return the final state of a run; ``unmet`` has the errors of the preconditions of the DAG (None) and of nodes."""
-    plan = Plan.of(_without_time(dag))
+    # Without delays, time limits, retries and repetitions.
+    steps = tuple(msgspec.structs.replace(step, retry=None, repeat=None, timeout_seconds=0) for step in dag.steps)
+    plan = Plan.of(msgspec.structs.replace(dag, steps=steps, timeout_seconds=0, delay_seconds=0))
     now = _START
     state, actions = advance(plan, initial_state(plan), event.RunStarted(), now)
     pending = deque(actions)
@@ -56,12 +58,6 @@ def simulate(dag: Dag, unmet: Mapping[int | None, tuple[str, ...]]) -> RunState:
             state, actions = advance(plan, state, result, now)
             pending += actions
     return state
-
-
-def _without_time(dag: Dag) -> Dag:
-    """Remove delays, time limits, retries and repetitions from a DAG."""
-    steps = tuple(msgspec.structs.replace(step, retry=None, repeat=None, timeout_seconds=0) for step in dag.steps)
-    return msgspec.structs.replace(dag, steps=steps, timeout_seconds=0, delay_seconds=0)
 
 
 def _events_of(requested: action.Action, unmet: Mapping[int | None, tuple[str, ...]]) -> Iterator[event.Event]:

@@ -11,7 +11,6 @@ from dagbook.errors import BadRequestError
 from dagbook.runs.dry_run.placeholders import Placeholders
 from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs
 from dagbook.runs.evaluation.params_schema import is_url, read_schema
-from dagbook.runs.store.claimed_run import RunInputs
 from dagbook.spec.expansion import expand
 from dagbook.spec.expansion.expand import Mode
 from dagbook.spec.model import Dag, Definition, Pair
@@ -44,7 +43,8 @@ async def _check(dag: Dag, location: RunLocation) -> Iterable[Problem]:
         inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema="", dotenv=()), "", location)
     except BadRequestError:  # a start reports it; here the placeholder may be the cause
         return ()
-    reference = _expand(dag.params_schema, inputs, environ)
+    seen = {**environ, **{pair.name: pair.value for pair in inputs.env}}
+    reference = expand.run_without_commands(expand.expand(dag.params_schema, mode=Mode.PLAIN, maps=(), environ=seen))
     if is_url(reference) or placeholders.is_in(reference) or placeholders.is_in(inputs.work_dir):
         return ()
     unknown = {pair.name for pair in inputs.params if placeholders.is_in(pair.value)}
@@ -65,15 +65,6 @@ async def _find_problems(
     except ValueError as error:
         return (Problem(_PARAMS, f"the values do not match the schema: {error}"),)
     return ()
-
-
-def _expand(text: str, inputs: RunInputs, environ: dict[str, str]) -> str:
-    seen = {**environ, **_as_dict(inputs.env)}
-    return expand.run_without_commands(expand.expand(text, mode=Mode.PLAIN, maps=(), environ=seen))
-
-
-def _as_dict(pairs: Iterable[Pair]) -> dict[str, str]:
-    return {pair.name: pair.value for pair in pairs}
 
 
 def _is_known(problem: Problem, unknown: set[str]) -> bool:

@@ -84,12 +84,12 @@ class Placeholders:
     def show(self, text: str) -> str:
         """Replace the placeholders in a text by their texts."""
         while self.is_in(text):  # the text of a command may contain earlier placeholders
-            text = "".join(map(self._show_one, text))
+            shown = []
+            for character in text:
+                index = ord(character) - _FIRST
+                shown.append(self._texts[index] if 0 <= index < len(self._texts) else character)
+            text = "".join(shown)
         return text
-
-    def _show_one(self, character: str) -> str:
-        index = ord(character) - _FIRST
-        return self._texts[index] if 0 <= index < len(self._texts) else character
 
     def show_config(self, value: Any) -> Any:
         """Replace the placeholders in all texts of a config, and hide values whose keys indicate a secret."""

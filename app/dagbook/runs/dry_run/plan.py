@@ -19,7 +19,7 @@ from dagbook.runs.evaluation.environment import RunEnvironment
 from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs
 from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
 from dagbook.spec.expansion.expand import ExpansionError
-from dagbook.spec.model import Dag, Definition, Mail, MailOn, Pair
+from dagbook.spec.model import Dag, Definition, MailOn, Pair
 from dagbook.spec.params import param_text
 
 _WHEN = {
@@ -46,7 +46,9 @@ async def plan_runs(
         seen.add(call.name)
         machine = msgspec.structs.replace(location.machine, environ=call.environ)
         below = msgspec.structs.replace(location, default_directory=call.directory, machine=machine)
-        run, more = await _plan_run(local, call.params, below, placeholders, suffix=_describe_call(call))
+        first_of = f", the first of {call.count} runs" if call.count > 1 else ""
+        suffix = f", called by step {call.step}{first_of}"
+        run, more = await _plan_run(local, call.params, below, placeholders, suffix=suffix)
         runs.append(run)
         waiting += more
     return runs
@@ -76,11 +78,6 @@ async def _plan_run(
         ending=_describe_outcome(state),
     )
     return run, reader.called
-
-
-def _describe_call(call: Called) -> str:
-    first = f", the first of {call.count} runs" if call.count > 1 else ""
-    return f", called by step {call.step}{first}"
 
 
 def _hide(override: str, placeholders: Placeholders) -> str:
@@ -145,16 +142,14 @@ async def _read_mails(dag: Dag, environment: RunEnvironment, placeholders: Place
     mails = (("if it fails", on.failure, dag.error_mail), ("if it succeeds", on.success, dag.info_mail))
     facts = []
     for when, is_enabled, mail in mails:
-        if is_enabled and mail is not None and dag.smtp is not None:
-            facts.append(Fact("mail", f"{when}: {placeholders.show(await _recipients(mail, environment))}"))
+        if not is_enabled or mail is None or dag.smtp is None:
+            continue
+        try:
+            recipients = ", ".join((await environment.evaluate_struct(mail)).to)
+        except (ExpansionError, SetupError) as error:
+            recipients = f"would fail: {error}"
+        facts.append(Fact("mail", f"{when}: {placeholders.show(recipients)}"))
     return facts
-
-
-async def _recipients(mail: Mail, environment: RunEnvironment) -> str:
-    try:
-        return ", ".join((await environment.evaluate_struct(mail)).to)
-    except (ExpansionError, SetupError) as error:
-        return f"would fail: {error}"
 
 
 def _step_preview(plan: Plan, key: int, facts: tuple[Fact, ...], state: RunState) -> StepPreview:

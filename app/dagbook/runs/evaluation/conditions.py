@@ -63,7 +63,11 @@ async def _unmet(condition: Condition, context: ConditionContext, mask: Callable
     if condition.expected:
         value = await evaluate(context.expand(condition.condition, Mode.FULL), shell_context)
         return conditions.check_value(condition, value, mask(value))
-    argv = _argv(context.shell, await evaluate(context.expand(condition.condition, Mode.VARS), shell_context))
+    command = await evaluate(context.expand(condition.condition, Mode.VARS), shell_context)
+    if context.shell[0] != DIRECT:
+        argv = [*context.shell, "-c", command]
+    else:  # without a shell the command is split into words (DAG format 3.4)
+        argv = shell_words.split(command) if command.strip() else []
     if not argv:  # an empty command succeeds
         return conditions.check_exit(condition, 0)
     try:
@@ -71,10 +75,3 @@ async def _unmet(condition: Condition, context: ConditionContext, mask: Callable
     except CaptureError:  # a missing program fails the condition, as in a shell
         return conditions.check_exit(condition, EXIT_NOT_FOUND)
     return conditions.check_exit(condition, captured.exit_code)
-
-
-def _argv(shell: Sequence[str], command: str) -> tuple[str, ...]:
-    """Return the argv of a command: run by the shell, or split into words without one (DAG format 3.4)."""
-    if shell[0] != DIRECT:
-        return (*shell, "-c", command)
-    return tuple(shell_words.split(command)) if command.strip() else ()

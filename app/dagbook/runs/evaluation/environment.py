@@ -54,15 +54,9 @@ class RunEnvironment:
         self.work_dir = run.inputs.work_dir
         # Conditions and backticks see the server's environment without credentials, overridden by the DAG's variables.
         self._process = {**machine.environ, **self._env, **self._dotenv}
-        self.shell = self._expand_shell(dag.shell) or machine.default_shell
         self._default_shell = machine.default_shell
-
-    def _expand_shell(self, shell: tuple[str, ...]) -> tuple[str, ...]:
-        texts = (self._expand_unescaped(word) for word in shell)
-        return tuple(text for text in texts if text)
-
-    def _expand_unescaped(self, text: str) -> str:
-        return expand.run_without_commands(expand.expand(text, mode=Mode.PLAIN, maps=(), environ=self._process))
+        shell = [_expand_plain(word, self._process) for word in dag.shell]
+        self.shell = tuple(word for word in shell if word) or machine.default_shell
 
     def inherited_env(self) -> dict[str, str]:
         """Return the environment of sub-runs, in place of the server's (runtime 20.5)."""
@@ -122,8 +116,7 @@ class RunEnvironment:
         if not step.working_dir:
             return self.work_dir
         seen = {**self._environ, **self._params, **self._dotenv, **self._env}
-        text = expand.run_without_commands(expand.expand(step.working_dir, mode=Mode.PLAIN, maps=(), environ=seen))
-        return paths.resolve(text, base=self.work_dir, home=self._home)
+        return paths.resolve(_expand_plain(step.working_dir, seen), base=self.work_dir, home=self._home)
 
     async def evaluate_redirect(self, text: str) -> Path | None:
         """Evaluate the path that a stream is copied to, None without one; raises ExpansionError."""
@@ -190,7 +183,10 @@ class RunEnvironment:
             return ShellTexts(line=step.command_line, program=step.command, args=step.args, script=script)
         args = tuple([await evaluate(expander(word, mode), shell_context) for word in step.args])
         program = await evaluate(expander(step.command, mode), shell_context) if step.command else ""
-        line = await self._evaluate_line(step, program, args, expander, mode, shell_context)
+        if step.command_list:
+            line = shell_words.join_list((program, *args))
+        else:
+            line = await evaluate(expander(step.command_line, mode), shell_context)
         script = await evaluate(expander(step.script, Mode.FULL if direct else Mode.VARS), shell_context)
         return ShellTexts(
             line=line,
@@ -282,13 +278,10 @@ class RunEnvironment:
         return msgspec.structs.replace(config, **texts)
 
     def _evaluate_auth(self, auth: str | dict[str, str]) -> str | dict[str, str]:
-        if isinstance(auth, str):
-            return self._credential(auth)
-        return {name: self._credential(text) for name, text in auth.items()}
-
-    def _credential(self, text: str) -> str:
         seen = {**self._process, **self._secrets}
-        return expand.run_without_commands(expand.expand(text, mode=Mode.PLAIN, maps=(), environ=seen))
+        if isinstance(auth, str):
+            return _expand_plain(auth, seen)
+        return {name: _expand_plain(text, seen) for name, text in auth.items()}
 
     async def _struct(self, text: str) -> str:
         maps = (self._params, self._secrets)
@@ -298,12 +291,10 @@ class RunEnvironment:
             shell_context = msgspec.structs.replace(shell_context, cwd=Path(self._home or "/"))
         return await evaluate(evaluation, shell_context)
 
-    async def _evaluate_line(
-        self, step: Step, program: str, args: tuple[str, ...], expander: Expand, mode: Mode, shell_context: ShellContext
-    ) -> str:
-        if step.command_list:
-            return shell_words.join_list((program, *args))
-        return await evaluate(expander(step.command_line, mode), shell_context)
+
+def _expand_plain(text: str, seen: Mapping[str, str]) -> str:
+    """Replace references to variables; unknown ones are empty, and no command is run."""
+    return expand.run_without_commands(expand.expand(text, mode=Mode.PLAIN, maps=(), environ=seen))
 
 
 def _as_dict(pairs: Iterable[Pair]) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -119,10 +118,7 @@ async def _evaluate_params(
     if not dag.params_schema:
         return pairs
     reference = expand.run_without_commands(expand.expand(dag.params_schema, mode=Mode.PLAIN, maps=(), environ=seen))
-    return _validate(pairs, await read_schema(reference, location.schema_directories(work_dir), location.limit_seconds))
-
-
-def _validate(pairs: tuple[Pair, ...], schema: dict[str, Any]) -> tuple[Pair, ...]:
+    schema = await read_schema(reference, location.schema_directories(work_dir), location.limit_seconds)
     try:
         return json_schema.validate(pairs, schema)
     except (SpecError, ValueError) as error:

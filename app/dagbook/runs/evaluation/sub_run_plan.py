@@ -59,13 +59,13 @@ async def evaluate_calls(step: Step, evaluate: Evaluate) -> tuple[str, tuple[str
 async def _evaluate_items(parallel: Parallel, evaluate: Evaluate) -> list[str]:
     if parallel.variable:
         return items.split(await evaluate(parallel.variable, {}))
-    return [await _evaluate_item(item, evaluate) for item in parallel.items]
-
-
-async def _evaluate_item(item: str | tuple[Pair, ...], evaluate: Evaluate) -> str:
-    if isinstance(item, str):
-        return await evaluate(item, {})
-    return items.map_text([Pair(pair.name, await evaluate(pair.value, {})) for pair in item])
+    found = []
+    for item in parallel.items:
+        if isinstance(item, str):
+            found.append(await evaluate(item, {}))
+        else:
+            found.append(items.map_text([Pair(pair.name, await evaluate(pair.value, {})) for pair in item]))
+    return found
 
 
 class SubRunCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,18 +85,18 @@ def plan_calls(before: SubRunRecord | None, node: NodeState, calls: SubRunCall) 
         salt, earlier = secrets.token_hex(_SALT_BYTES), (*before.earlier, *before.current)
     elif before is not None:
         salt, earlier = before.salt, tuple(before.earlier)
+    current = []
+    for params in calls.params:
+        run_id = sub_run_id(calls.parent, calls.step, params, salt)
+        current.append(SubRun(id=run_id, name=calls.dag_name, params=params))
     return SubRunRecord(
         execution=node.execution,
         called=calls.called,
         retries=node.retry_count,
         salt=salt,
-        current=[_sub_run(calls, params, salt) for params in calls.params],
+        current=current,
         earlier=earlier,
     )
-
-
-def _sub_run(calls: SubRunCall, params: str, salt: str) -> SubRun:
-    return SubRun(id=sub_run_id(calls.parent, calls.step, params, salt), name=calls.dag_name, params=params)
 
 
 def with_retries(record: SubRunRecord, attempts: Mapping[str, int]) -> SubRunRecord:

@@ -33,19 +33,24 @@ class MailContent(msgspec.Struct, frozen=True, kw_only=True):
 def read(connection: ReadConnection, run: ClaimedRun, *, with_logs: bool) -> MailContent:
     """Read the commands and logs of a run."""
     nodes = runs.get_nodes(connection, run.key, run.attempt)
-    commands = {row.position: _command(row.shown) for row in nodes if row.shown}
+    commands = {
+        row.position: " ".join((row.shown.get("command", ""), *row.shown.get("args", ()))) for row in nodes if row.shown
+    }
     return MailContent(commands=commands, logs=_read_logs(connection, nodes) if with_logs else ())
-
-
-def _command(shown: Mapping[str, Any]) -> str:
-    return " ".join((shown.get("command", ""), *shown.get("args", ())))
 
 
 def _read_logs(connection: ReadConnection, nodes: Sequence[NodeRow]) -> tuple[Attachment, ...]:
     """Read the stdout of steps, without handlers; that of a step retained by a retry is in an earlier attempt."""
-    keys = {row.position: _key(row) for row in nodes if row.position >= 0}
+    keys = {
+        row.position: StreamKey(row.run_id, row.log_attempt or row.attempt, row.position, STDOUT)
+        for row in nodes
+        if row.position >= 0
+    }
     names = {row.position: row.name.replace("/", "_") for row in nodes}
-    sizes = _log_sizes(connection, keys)
+    attempts = {(key.run, key.attempt) for key in keys.values()}
+    counted = {(run, number): logs.count_bytes(connection, run, number, STDOUT) for run, number in attempts}
+    sizes = {position: counted[key.run, key.attempt].get(position, 0) for position, key in keys.items()}
+    sizes = {position: size for position, size in sizes.items() if size}
     parts = share_budget(sizes, LOGS_BYTES)
     found = []
     for position in sorted(parts):
@@ -53,18 +58,6 @@ def _read_logs(connection: ReadConnection, nodes: Sequence[NodeRow]) -> tuple[At
         data = logs.read_from(connection, keys[position], start)
         found.append(Attachment(f"{names[position]}.out", trim_to_line(data, start), "text/plain"))
     return tuple(found)
-
-
-def _key(row: NodeRow) -> StreamKey:
-    return StreamKey(row.run_id, row.log_attempt or row.attempt, row.position, STDOUT)
-
-
-def _log_sizes(connection: ReadConnection, keys: Mapping[int, StreamKey]) -> dict[int, int]:
-    """Return the size in bytes of each log that is not empty, by position."""
-    attempts = {(key.run, key.attempt) for key in keys.values()}
-    counted = {(run, number): logs.count_bytes(connection, run, number, STDOUT) for run, number in attempts}
-    sizes = {position: counted[key.run, key.attempt].get(position, 0) for position, key in keys.items()}
-    return {position: size for position, size in sizes.items() if size}
 
 
 def trim_to_line(data: bytes, start: int) -> bytes:
@@ -114,15 +107,12 @@ def notifications_for(plan: Plan, state: RunState, events: Sequence[Mapping[str,
 
 def _about_end(dag: Dag, state: RunState) -> Mail | None:
     on = dag.mail_on or MailOn()
-    if state.status is RunStatus.FAILED or _had_error(state):
+    # Tolerated errors count, and so do steps that were aborted with one.
+    nodes = (*state.steps, *state.handlers.values())
+    had_error = bool(state.error) or any(node.status is NodeStatus.ABORTED and node.error for node in nodes)
+    if state.status is RunStatus.FAILED or had_error:
         return dag.error_mail if on.failure else None
     return dag.info_mail if on.success and state.status in _SUCCESSFUL else None
-
-
-def _had_error(state: RunState) -> bool:
-    """Whether a run had an error: tolerated errors count, and so do steps that were aborted with one."""
-    nodes = (*state.steps, *state.handlers.values())
-    return bool(state.error) or any(node.status is NodeStatus.ABORTED and node.error for node in nodes)
 
 
 def share_budget(sizes: Mapping[int, int], budget: int) -> dict[int, int]:

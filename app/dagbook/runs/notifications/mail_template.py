@@ -8,9 +8,9 @@ from html import escape
 
 import msgspec
 
-from dagbook.engine.state import NodeState, RunState
+from dagbook.engine.state import RunState
 from dagbook.engine.status import NodeStatus, RunStatus
-from dagbook.spec.model import Dag, Pair, Step
+from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params.param_text import format_pairs
 
 Mask = Callable[[str], str]
@@ -60,21 +60,13 @@ def render(subject: MailContext, zone: tzinfo, mask: Mask = unmasked) -> str:
         "Finished": _time(state.finished_at, zone),
         **({"Error": state.error} if state.error else {}),
     }
-    steps = zip(subject.dag.steps, state.steps, strict=True)
-    rows = [_row(key, step, node, subject.commands.get(key), zone) for key, (step, node) in enumerate(steps)]
+    rows: list[tuple[str | NodeStatus, ...]] = []
+    for key, (step, node) in enumerate(zip(subject.dag.steps, state.steps, strict=True)):
+        summary = f"call {step.call.name}" if step.call else step.command_line or step.script or step.executor.type
+        command = subject.commands.get(key) or summary
+        times = (_time(node.started_at, zone), _time(node.finished_at, zone))
+        rows.append((str(key + 1), step.name, *times, node.status, command, node.error))
     return _page(subject, facts, rows, mask)
-
-
-def _row(key: int, step: Step, node: NodeState, command: str | None, zone: tzinfo) -> tuple[str | NodeStatus, ...]:
-    times = (_time(node.started_at, zone), _time(node.finished_at, zone))
-    return (str(key + 1), step.name, *times, node.status, command or _step_summary(step), node.error)
-
-
-def _step_summary(step: Step) -> str:
-    """Summarize a step that has no evaluated command."""
-    if step.call is not None:
-        return f"call {step.call.name}"
-    return step.command_line or step.script or step.executor.type
 
 
 def _time(instant: datetime | None, zone: tzinfo) -> str:

@@ -61,7 +61,10 @@ class RunMailer:
 
         def notify(state: RunState, events: Sequence[Mapping[str, Any]]) -> None:
             for notification in mail_content.notifications_for(plan, state, events):
-                self._start(run, notification)
+                name = f"mail about {owned.run_id}"
+                task = asyncio.create_task(self._send_or_log(run, notification), name=name)
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
         return notify
 
@@ -73,11 +76,6 @@ class RunMailer:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-
-    def _start(self, run: _Run, notification: Notification) -> None:
-        task = asyncio.create_task(self._send_or_log(run, notification), name=f"mail about {run.owned.run_id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _send_or_log(self, run: _Run, notification: Notification) -> None:
         about = f"{run.owned.dag_name}/{run.owned.run_id}"

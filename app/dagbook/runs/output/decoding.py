@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
@@ -135,15 +134,11 @@ def rebuild_state(file: BinaryIO, state: DecoderState, begin: int, end: int) -> 
         return state
     rest = b""
     file.seek(begin)
-    for block in _blocks(file, end - begin):
+    left = end - begin
+    while left > 0 and (block := file.read(min(left, _BLOCK_BYTES))):
+        left -= len(block)
         decoded = read(rest + block, state)
         rest, state = (rest + block)[decoded.length :], decoded.state
         if not state.remembers:
             break
     return state
-
-
-def _blocks(file: BinaryIO, left: int) -> Iterator[bytes]:
-    while left > 0 and (block := file.read(min(left, _BLOCK_BYTES))):
-        yield block
-        left -= len(block)

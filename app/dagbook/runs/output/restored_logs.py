@@ -61,9 +61,14 @@ class RestoredLogs:
             return
         step = self._plan.step(key.position)
         encoding = self._encoding if registry.uses_program_encoding(step.executor.type) else UTF_8
+
+        def append(texts: list[str]) -> None:
+            with part.open("a", encoding=encoding, errors="replace", newline="") as file:
+                file.writelines(texts)
+
         seq = 0
         while texts := await self._database.read(partial(logs.find_texts, key=key, seq=seq)):
-            await asyncio.to_thread(_append, part, texts, encoding)
+            await asyncio.to_thread(append, texts)
             seq += len(texts)
         if continues:  # offsets are those of the original bytes, and masking has changed the length
             end = await self._database.read(lambda connection: logs.get_end(connection, key))
@@ -80,11 +85,6 @@ def _create_file(path: Path) -> Path | None:
     part.unlink(missing_ok=True)
     part.touch(mode=0o600)
     return part
-
-
-def _append(path: Path, texts: list[str], encoding: str) -> None:
-    with path.open("a", encoding=encoding, errors="replace", newline="") as file:
-        file.writelines(texts)
 
 
 def _find_referenced(dag: Dag) -> Iterator[tuple[int, int]]:

@@ -53,11 +53,19 @@ class RunSpool(msgspec.Struct, frozen=True):
 
     def find(self, pattern: str = "*") -> Iterator[Path]:
         """Find the files of this attempt and earlier ones, by a scan of the spool."""
-        return (path for path in self.spool.glob(f"{self.key}_{pattern}") if _attempt_of(path) <= self.attempt)
+        for path in self.spool.glob(f"{self.key}_{pattern}"):
+            attempt = _ATTEMPT.match(path.name)
+            if attempt is None or int(attempt[1]) <= self.attempt:
+                yield path
 
     def pending_notes(self) -> list[Path]:
         """List the recovery notes of executions outside of this server that have not ended."""
-        return [note for note in self.find("*.note") if not _has_ended(note)]
+        notes = []
+        for note in self.find("*.note"):
+            files = ExecutionFiles(str(note).removesuffix(".note"), note, note)
+            if process.read_exit(files) is None:
+                notes.append(note)
+        return notes
 
     def remove_all(self) -> None:
         """Remove the files of this attempt and earlier ones, except for claims and run notes of the last 24 hours.
@@ -67,26 +75,13 @@ class RunSpool(msgspec.Struct, frozen=True):
         step would run a second time.
         """
         for path in self.find():
-            if _is_retained(path) and time.time() - path.lstat().st_mtime < _RETAINED_SECONDS:
+            is_retained = process.is_claim(path) or path.name.endswith(_RUN_NOTE)
+            if is_retained and time.time() - path.lstat().st_mtime < _RETAINED_SECONDS:
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-
-
-def _has_ended(note: Path) -> bool:
-    files = ExecutionFiles(str(note).removesuffix(".note"), note, note)
-    return process.read_exit(files) is not None
-
-
-def _is_retained(path: Path) -> bool:
-    return process.is_claim(path) or path.name.endswith(_RUN_NOTE)
-
-
-def _attempt_of(path: Path) -> int:
-    found = _ATTEMPT.match(path.name)
-    return int(found[1]) if found else 0
 
 
 def spooled_runs(spool: Path) -> list[int]:

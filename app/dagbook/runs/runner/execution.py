@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -17,7 +17,6 @@ from dagbook.executors.process.process import LOST, AdoptedProcess
 from dagbook.runs.output.output_follower import CHUNK_BYTES, Chunk, OutputFollower
 from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.spec.expansion import conditions
-from dagbook.spec.model import Step
 
 # Seconds until the next poll of the output: at first, and while it comes in bulk; from there it doubles.
 _FIRST_PAUSE, _BULK_PAUSE = 0.01, 0.002
@@ -100,15 +99,9 @@ async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
     except OSError as error:
         raise SetupError(f"the spool could not be written: {error}") from error
     owner = process.read_started(files)
-    if owner is None:
-        return await _recheck(files)
-    return AdoptedProcess(owner, files)
-
-
-async def _recheck(files: ExecutionFiles) -> Execution | Outcome:
-    """Read the file ``started`` again after 0.5 s: a process has created it and may be about to write to it."""
-    await asyncio.sleep(_LOST_WAIT_SECONDS)
-    owner = process.read_started(files)
+    if owner is None:  # a process has created the file and may be about to write to it
+        await asyncio.sleep(_LOST_WAIT_SECONDS)
+        owner = process.read_started(files)
     return LOST if owner is None else AdoptedProcess(owner, files)
 
 
@@ -175,7 +168,7 @@ def exit_event(node: NodeExecution, execution: int, outcome: Outcome, files: Exe
         retry_code=1 if uncaught else None,
         error=error,
         partial=outcome.partial,
-        output_matched=bool(error) and _matches_output(node.step, node),
+        output_matched=bool(error) and _matches_output(node),
     )
 
 
@@ -190,13 +183,11 @@ def _capture(node: NodeExecution, files: ExecutionFiles, limit: int) -> str:
     return ""
 
 
-def _matches_output(step: Step, node: NodeExecution) -> bool:
-    if not step.continue_on.output or not node.stdout.exists():
+def _matches_output(node: NodeExecution) -> bool:
+    wanted = node.step.continue_on.output
+    if not wanted or not node.stdout.exists():
         return False
-    return conditions.output_matches(_lines(node), step.continue_on.output)
-
-
-def _lines(node: NodeExecution) -> Iterator[str]:
     with node.stdout.open(encoding=node.encoding, errors="replace") as file:
-        while line := file.readline(CHUNK_BYTES):  # a line may be as long as the output
-            yield line.rstrip("\n")
+        # In parts of a limited size: a line may be as long as the output.
+        lines = iter(lambda: file.readline(CHUNK_BYTES), "")
+        return conditions.output_matches((line.rstrip("\n") for line in lines), wanted)

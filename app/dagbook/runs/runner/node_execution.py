@@ -63,15 +63,14 @@ class NodeExecution:
     def open(self, redirects: dict[int, Path | None], log_limit: int) -> OutputFollower:
         """Open the output files and follow them from the end of the stored part; raises OSError."""
         if self.follower is None:
-            streams = [self._stream(number, redirects.get(number), log_limit) for number in (STDOUT, STDERR)]
+            options = StreamOptions(limit=log_limit, masker=self._masker, encoding=self.encoding)
+            streams = []
+            for number, path in ((STDOUT, self.stdout), (STDERR, self.stderr)):
+                redirect = redirects.get(number)
+                copy = Redirect(redirect, Path(f"{path}.copied")) if redirect else None
+                streams.append(StreamFollower(number, path, self.positions[number], copy, options))
             self.follower = OutputFollower((streams[0], streams[1]))
         return self.follower
-
-    def _stream(self, number: int, redirect: Path | None, log_limit: int) -> StreamFollower:
-        path = self.stdout if number == STDOUT else self.stderr
-        copy = Redirect(redirect, Path(f"{path}.copied")) if redirect else None
-        options = StreamOptions(limit=log_limit, masker=self._masker, encoding=self.encoding)
-        return StreamFollower(number, path, self.positions[number], copy, options)
 
     def close(self) -> None:
         """Close the files."""

@@ -89,13 +89,10 @@ class NodeRegistry:
         sources = range(len(steps)) if key < 0 else scope.visible_outputs(steps, key)
         found: dict[str, str] = {}
         for source in sources:
-            records = self._known_records(source)
+            records = self._nodes[source].records if source in self._nodes else self._records.get(source)
             if records is not None and records.output_name and records.output_value is not None:
                 found.setdefault(records.output_name, records.output_value)
         return found
-
-    def _known_records(self, key: int) -> NodeRecord | None:
-        return self._nodes[key].records if key in self._nodes else self._records.get(key)
 
     def _step_records(self) -> dict[str, StepFacts]:
         records = {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, assert_never
 
 import msgspec
@@ -165,7 +164,9 @@ class Runner:
             if self._detached and self._failure is None and self._inbox:
                 await self._flush()
         finally:
-            self._end_tasks()
+            self._executor.detach()
+            for task in self._tasks:
+                task.cancel()
         if self._failure is not None:
             raise self._failure
         if self._state.phase is Phase.CLOSED:
@@ -191,9 +192,8 @@ class Runner:
         if self._inbox:
             return
         self._wake.clear()
-        limit = self._seconds_to_next()
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(self._seconds_to_next()):
                 await self._wake.wait()
         except TimeoutError:
             self.post(event.TimerFired())
@@ -201,12 +201,9 @@ class Runner:
     def _seconds_to_next(self) -> float | None:
         instant = due(self._deps.plan, self._state)
         until_due = None if instant is None else max((instant - self._deps.now()).total_seconds(), 0.0)
-        if not self._has_unstored():
+        if self._state is self._stored and not self._dirty:
             return until_due
         return _IDLE_SECONDS if until_due is None else min(until_due, _IDLE_SECONDS)
-
-    def _has_unstored(self) -> bool:
-        return self._state is not self._stored or bool(self._dirty)
 
     async def _process_inbox(self) -> None:
         messages, self._inbox = self._inbox, []
@@ -214,7 +211,8 @@ class Runner:
         for message in messages:
             self._state, more = advance(self._deps.plan, self._state, message.event, self._deps.now())
             actions += more
-        if actions or not _may_wait(messages):
+        # Events of started executions alone can be stored with the next commit.
+        if actions or not all(isinstance(message.event, event.ExecutionStarted) for message in messages):
             self._assign_spools(actions)
             committed = asyncio.Event()
             actions = self._prepare(actions, committed)
@@ -284,23 +282,22 @@ class Runner:
             return None
         events = row_mapping.event_rows(self.run.key, self.run.attempt, self._last_seq, changes, now)
         run_changed = any(change.key is None for change in changes)
+        is_closed = self._state.phase is Phase.CLOSED
+        closed_at = self._state.finished_at if is_closed else None
         transition = Transition(
             fence=self.fence,
             nodes=[self._node_row(key) for key in sorted(keys)],
             events=events,
             chunks=chunks,
             run=row_mapping.run_row(self._state) if run_changed else None,
-            attempt=row_mapping.attempt_row(self._state, self._closed_at()) if run_changed else None,
+            attempt=row_mapping.attempt_row(self._state, closed_at) if run_changed else None,
             requests=requests,
             requests_handled_at=now,
-            errors=row_mapping.errors_of(self._state) if run_changed and self._state.phase is Phase.CLOSED else None,
+            errors=row_mapping.errors_of(self._state) if run_changed and is_closed else None,
         )
         self._stored, self._last_seq = self._state, self._last_seq + len(events)
         self._dirty = set()
         return transition
-
-    def _closed_at(self) -> datetime | None:
-        return self._state.finished_at if self._state.phase is Phase.CLOSED else None
 
     def _node_row(self, key: int) -> row_mapping.Row:
         state = self._state.handlers[key] if key < 0 else self._state.steps[key]
@@ -346,16 +343,6 @@ class Runner:
             self.detach()
         elif error is not None:
             self.abandon(error)
-
-    def _end_tasks(self) -> None:
-        self._executor.detach()
-        for task in self._tasks:
-            task.cancel()
-
-
-def _may_wait(messages: list[_Message]) -> bool:
-    """Whether all events are ExecutionStarted: they can be stored with the next commit."""
-    return all(isinstance(message.event, event.ExecutionStarted) for message in messages)
 
 
 def _execution(posted: event.Event) -> int:

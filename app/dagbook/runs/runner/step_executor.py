@@ -28,7 +28,6 @@ from dagbook.runs.store.recorder import FenceLostError
 from dagbook.runs.store.row_mapping import NodeRecord
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expansion.scope import StepScope
-from dagbook.spec.model import Retry
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +136,9 @@ class StepExecutor:
             running = await self._start_command(node, files, self._working_context(node, scope), committed)
         else:
             job = await self._job(node, number, scope, context)
-            await self._wait_if_paused(node)
+            if self._in_process_paused and self._runs_in_process(node):
+                # It would die with this process and is left to the next server.
+                await asyncio.Event().wait()  # until the run is detached and this task cancelled
             running = self._start(node, lambda: execution.start_job(node, job, files))
             if isinstance(running, in_process.InProcessExecution) and not running.outlives:
                 self._in_process[node.key] = asyncio.Event()
@@ -349,8 +350,8 @@ class StepExecutor:
 
     async def _plan_retry(self, node: NodeExecution, committed: asyncio.Event | None) -> None:
         retry = node.step.retry
-        if retry is None or _is_known(retry):
-            return
+        if retry is None or (isinstance(retry.limit, int) and isinstance(retry.interval_seconds, int)):
+            return  # nothing to evaluate
         evaluate = self._deps.environment.evaluate_number
         try:
             limit = await evaluate(retry.limit, "retryPolicy.limit", committed)
@@ -383,11 +384,6 @@ class StepExecutor:
         else:
             running.signal(name)
 
-    async def _wait_if_paused(self, node: NodeExecution) -> None:
-        """Leave an execution that would die with this process to the next server."""
-        if self._in_process_paused and self._runs_in_process(node):
-            await asyncio.Event().wait()  # until the run is detached and this task cancelled
-
     def pause_in_process(self) -> None:
         """Start no further executions that would die with this process."""
         self._in_process_paused = True
@@ -418,7 +414,3 @@ class StepExecutor:
 
 def _texts_of(node: NodeExecution) -> shell.ShellTexts:
     return node.texts or shell.ShellTexts()
-
-
-def _is_known(retry: Retry) -> bool:
-    return isinstance(retry.limit, int) and isinstance(retry.interval_seconds, int)

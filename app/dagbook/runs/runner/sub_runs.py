@@ -168,7 +168,10 @@ class SubRunExecutor:
         """Start a sub-run, or resume the existing one, and return its result when it has finished; raises StepError."""
         row = await self._find(request)
         if row is None:
-            key = await self._start(request)
+            try:
+                key = await self._accept(request, await self._claimed_run(request))
+            except (AppError, SetupError) as error:
+                raise StepError(f"the called DAG {request.name!r} could not be started: {error}") from error
         elif row.attempt < request.attempt:
             key = await self._retry(request, row.id)
         else:
@@ -193,12 +196,6 @@ class SubRunExecutor:
         return await self._sub_run_service.database.read_inline(
             lambda connection: runs.get_sub_run(connection, root, request.id)
         )
-
-    async def _start(self, request: SubRun) -> int:
-        try:
-            return await self._accept(request, await self._claimed_run(request))
-        except (AppError, SetupError) as error:
-            raise StepError(f"the called DAG {request.name!r} could not be started: {error}") from error
 
     async def _accept(self, request: SubRun, owned: ClaimedRun) -> int:
         callee = await self._find_callee()

@@ -100,7 +100,13 @@ class Encrypter:
 
 async def warn_of_other_keys(database: Database, encrypter: Encrypter) -> None:
     """Log a warning if the newest 1000 runs or the audit were encrypted with another key than this server's."""
-    heads = await database.read(_read_heads)
+
+    def read_heads(connection: ReadConnection) -> list[bytes]:
+        signature = audit.get_last_signature(connection)
+        heads = runs.find_seal_heads(connection, _RUNS_CHECKED, len(_VERSION) + _NAME_BYTES)
+        return heads if signature is None else [*heads, signature]
+
+    heads = await database.read(read_heads)
     try:
         others, own = encrypter.find_other_keys(heads), encrypter.describe()
     except EncryptionError as error:
@@ -115,12 +121,6 @@ async def warn_of_other_keys(database: Database, encrypter: Encrypter) -> None:
             own,
             VARIABLE,
         )
-
-
-def _read_heads(connection: ReadConnection) -> list[bytes]:
-    signature = audit.get_last_signature(connection)
-    heads = runs.find_seal_heads(connection, _RUNS_CHECKED, len(_VERSION) + _NAME_BYTES)
-    return heads if signature is None else [*heads, signature]
 
 
 def _read_or_create(path: Path) -> str:

@@ -54,7 +54,8 @@ class EncodedForm:
         first = self.units[0]
         if len(first) == 1 and len(first[0]) >= _MAX_SEARCHED:
             return re.compile(re.escape(first[0][:_MAX_SEARCHED]))
-        return re.compile(b"".join(map(_pattern, self.units[:2])))
+        alternatives = (b"|".join(map(re.escape, unit)) for unit in self.units[:2])
+        return re.compile(b"".join(b"(?:%b)" % spellings for spellings in alternatives))
 
     def find_end(self, data: bytes, at: int) -> int | None:
         """Return the end of the form that starts at ``at``; an offset after the data if its rest may follow.
@@ -63,7 +64,9 @@ class EncodedForm:
         """
         torn = False
         for unit in self.units:
-            torn = torn or (self.wraps and data[at : at + 1] in _LINE_ENDS and not _is_wrapped(data, at))
+            if not torn and self.wraps and data[at : at + 1] in _LINE_ENDS:
+                # After a line that does not look like wrapped base64, output need not wait for the next.
+                torn = _WRAPPED.fullmatch(data, max(at - _WRAPPED_BYTES, 0), at) is None
             left = len(data) - at
             fitting = next((spelling for spelling in unit if data.startswith(spelling[:left], at)), None)
             if fitting is None:
@@ -83,38 +86,20 @@ def encoded_forms(value: str) -> list[EncodedForm]:
     if len(data) < _MIN_BYTES:
         return [_text_form(value, _raw)]
     forms = [_text_form(value, spell) for spell in (_raw, _percent, _json, _shell)]
-    forms += [_text_form(text, _raw) for text in (*_unquoted(value), *_lines(value))]
-    return [*dict.fromkeys(forms), *(_base64_form(data, offset) for offset in range(3))]
-
-
-def _unquoted(value: str) -> Iterator[str]:
-    """Yield the value as a shell reads it in the text of a command, where a param loses its quotes."""
+    # As a shell reads it in the text of a command, where a param loses its quotes.
     bare = value.translate(_SHELL_QUOTES).strip()
     if bare != value and len(bare.encode()) >= _MIN_BYTES:
-        yield bare
-
-
-def _lines(value: str) -> list[str]:
-    """Return the long lines of a value with several, for programs that read or print it line by line."""
+        forms.append(_text_form(bare, _raw))
+    # For programs that read or print a value with several lines line by line.
     lines = {line.strip() for line in value.splitlines()} - {value}
     long = sorted((line for line in lines if len(line.encode()) >= _MIN_LINE_BYTES), key=len, reverse=True)
-    return long[:_MAX_LINES]
+    forms += [_text_form(line, _raw) for line in long[:_MAX_LINES]]
+    return [*dict.fromkeys(forms), *(_base64_form(data, offset) for offset in range(3))]
 
 
 def _form(size: int, units: tuple[Unit, ...], anchors: Unit, *, wraps: bool) -> EncodedForm:
     longest = sum(max(map(len, unit)) for unit in units)
     return EncodedForm(size=size, longest=longest, units=units, anchors=anchors, wraps=wraps)
-
-
-def _pattern(unit: Unit) -> bytes:
-    if len(unit) == 1:
-        return re.escape(unit[0])
-    return b"(?:" + b"|".join(map(re.escape, unit)) + b")"
-
-
-def _is_wrapped(data: bytes, end: int) -> bool:
-    """Whether the line that ends here looks like wrapped base64; after any other, output need not wait for the next."""
-    return _WRAPPED.fullmatch(data, max(end - _WRAPPED_BYTES, 0), end) is not None
 
 
 # -- as text ---------------------------------------------------------------------------------------------------------
@@ -186,8 +171,11 @@ def _base64_form(data: bytes, offset: int) -> EncodedForm:
     # In the first and the last character some bits belong to the bytes before and after the value.
     characters[0] = _base64_unit(encoded[0], unknown=begin - 6 * first, below=6 - (begin - 6 * first))
     characters[-1] = _base64_unit(encoded[-1], unknown=6 * (last + 1) - end)
-    units = [_breakable(unit) if position % 4 == 0 else unit for position, unit in enumerate(characters, first)]
-    units[0] = characters[0]
+    units = list(characters)
+    for number in range(1, len(units)):
+        if (first + number) % 4 == 0:  # lines are only wrapped between groups
+            breaks = (b"", b"\n", b"\r\n")
+            units[number] = tuple(line_break + spelling for line_break in breaks for spelling in units[number])
     return _form(len(data), tuple(_joined(units)), _base64_anchors(characters, first), wraps=True)
 
 
@@ -196,10 +184,6 @@ def _base64_unit(code: int, *, unknown: int = 0, below: int = 0) -> Unit:
     known = _ALPHABET.index(code)
     letters = (chr(_ALPHABET[known | bits << below]) for bits in range(2**unknown))
     return tuple(bytes([spelling]) for letter in letters for spelling in _URL_SAFE.get(letter, letter.encode()))
-
-
-def _breakable(unit: Unit) -> Unit:
-    return tuple(line_break + spelling for line_break in (b"", b"\n", b"\r\n") for spelling in unit)
 
 
 def _base64_anchors(characters: list[Unit], first: int) -> Unit:
