@@ -18,23 +18,19 @@ _of_thread = threading.local()  # a zstd context must not be used by two threads
 
 def compress(text: str) -> bytes | None:
     """Compress a text; None when it is short enough to be stored uncompressed."""
-    return _compressor().compress(text.encode()) if len(text) >= COMPRESS_FROM else None
+    if len(text) < COMPRESS_FROM:
+        return None
+    if not hasattr(_of_thread, "compressor"):
+        _of_thread.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    compressor: zstandard.ZstdCompressor = _of_thread.compressor
+    return compressor.compress(text.encode())
 
 
 def decompress(text: str, packed: bytes | None) -> str:
     """Return the text of a row from its ``text`` and ``packed`` columns."""
-    return text if packed is None else _decompressor().decompress(packed).decode()
-
-
-def _compressor() -> zstandard.ZstdCompressor:
-    if not hasattr(_of_thread, "compressor"):
-        _of_thread.compressor = zstandard.ZstdCompressor(level=_LEVEL)
-    compressor: zstandard.ZstdCompressor = _of_thread.compressor
-    return compressor
-
-
-def _decompressor() -> zstandard.ZstdDecompressor:
+    if packed is None:
+        return text
     if not hasattr(_of_thread, "decompressor"):
         _of_thread.decompressor = zstandard.ZstdDecompressor()
     decompressor: zstandard.ZstdDecompressor = _of_thread.decompressor
-    return decompressor
+    return decompressor.decompress(packed).decode()

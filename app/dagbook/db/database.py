@@ -121,13 +121,13 @@ class Database:
             connection.info[_CHANGED] = changed
             return work(connection)
 
-        with translate_errors(self.dialect):
-            return await self._backend.write(tracked, lambda: self._notify_listeners(changed), durable=durable)
+        def notify_listeners() -> None:
+            if changed:
+                for listener in self._listeners:
+                    listener(changed)
 
-    def _notify_listeners(self, changed: set[str]) -> None:
-        if changed:
-            for listener in self._listeners:
-                listener(changed)
+        with translate_errors(self.dialect):
+            return await self._backend.write(tracked, notify_listeners, durable=durable)
 
     @asynccontextmanager
     async def try_lock(self, purpose: str) -> AsyncIterator[bool]:

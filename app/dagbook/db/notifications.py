@@ -75,18 +75,15 @@ class Notifications:
     async def _process(self, driver: Any, listening: set[str]) -> None:
         while not driver.is_closed():
             for channel in self._listeners.keys() - listening:
-                await self._listen(driver, channel)
+                await driver.add_listener(channel, self._on_notification)
+                if callback := self._listeners.get(channel):
+                    callback()  # for notifications sent before the connection listened
                 listening.add(channel)
             if self._pending:
                 await self._notify(driver)
                 await asyncio.sleep(_PACE_SECONDS)
             await self._woken.wait()
             self._woken.clear()
-
-    async def _listen(self, driver: Any, channel: str) -> None:
-        await driver.add_listener(channel, self._on_notification)
-        if callback := self._listeners.get(channel):
-            callback()  # for notifications sent before the connection listened
 
     async def _notify(self, driver: Any) -> None:
         channels, self._pending = sorted(self._pending), set()

@@ -25,16 +25,11 @@ def tag_rows(run: int, tags: Iterable[str]) -> list[Row]:
 
 def param_rows(run: int, params: Sequence[Any]) -> list[Row]:
     """Return the rows of ``run_params`` for a run; ``params`` are pairs, or lists as they are stored."""
-    return [
-        {"run": run, "position": position, "name": index_key(name), "value": index_key(value)}
-        for position, (name, value) in enumerate(map(_pair, params))
-    ]
-
-
-def _pair(param: Any) -> tuple[str, str]:
-    if isinstance(param, list | tuple):
-        return param[0], param[1]
-    return param.name, param.value
+    rows = []
+    for position, param in enumerate(params):
+        name, value = param[:2] if isinstance(param, list | tuple) else (param.name, param.value)
+        rows.append({"run": run, "position": position, "name": index_key(name), "value": index_key(value)})
+    return rows
 
 
 def error_text(run_error: str | None, node_errors: Iterable[str]) -> str:

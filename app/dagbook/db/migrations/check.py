@@ -84,12 +84,11 @@ def _differences(expected: Shape, found: Shape) -> Iterator[str]:
             yield f"{name} is missing"
         elif name in expected and expected[name] != found[name]:
             yield f"{name} differs from the migrations"
-        elif name not in expected and _is_ours(name, tables):
-            yield f"{name} does not belong to Dagbook"
-
-
-def _is_ours(name: str, tables: set[str]) -> bool:
-    return f"table {name.rpartition(' of ')[2]}" in tables or name.startswith(f"function {GUARD}")
+        elif name not in expected:
+            # Tables and functions of others may be there, but nothing of theirs on the tables of Dagbook.
+            of_table = f"table {name.rpartition(' of ')[2]}"
+            if of_table in tables or name.startswith(f"function {GUARD}"):
+                yield f"{name} does not belong to Dagbook"
 
 
 def _describe_sqlite(connection: Connection) -> Shape:

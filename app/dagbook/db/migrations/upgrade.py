@@ -235,16 +235,12 @@ class _MigrationRun:
 
     def _prepare(self, connection: Connection, here: str | None, target: str) -> None:
         if self._path is None:
-            breaking = self._move is command.upgrade and _is_breaking(self._scripts, target)
+            script = self._scripts.get_revision(target) if self._move is command.upgrade else None
+            breaking = script is not None and bool(getattr(script.module, "breaking", False))
             prepare_revision(connection, self._schema, here, breaking=breaking)
         elif not self._copied and _has_rows(connection):
             _copy(self._path, here or "base")
             self._copied = True
-
-
-def _is_breaking(scripts: ScriptDirectory, revision: str) -> bool:
-    script = scripts.get_revision(revision)
-    return script is not None and bool(getattr(script.module, "breaking", False))
 
 
 def _has_rows(connection: Connection) -> bool:

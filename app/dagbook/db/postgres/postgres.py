@@ -71,11 +71,12 @@ class Postgres:
 
     async def read(self, work: Read[T]) -> T:
         """Run work in a read-only transaction, repeated after serialization failures."""
-        return await _retry_conflicts(lambda: self._read(work))
 
-    async def _read(self, work: Read[T]) -> T:
-        async with self._readers.connect() as connection:
-            return await connection.run_sync(lambda raw: work(ReadConnection(raw)))
+        async def attempt() -> T:
+            async with self._readers.connect() as connection:
+                return await connection.run_sync(lambda raw: work(ReadConnection(raw)))
+
+        return await _retry_conflicts(attempt)
 
     async def read_inline(self, work: Read[T]) -> T:
         """Run work as ``read`` does."""
@@ -100,16 +101,17 @@ class Postgres:
 
     async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool) -> T:  # noqa: ARG002 - see Database.write
         """Run work in a transaction, repeated after serialization failures; every commit is durable."""
-        task = asyncio.create_task(_retry_conflicts(lambda: self._write(work, committed)))
+
+        async def attempt() -> T:
+            async with self._engine.begin() as connection:
+                result = await connection.run_sync(lambda raw: work(WriteConnection(ReadConnection(raw))))
+            committed()
+            return result
+
+        task = asyncio.create_task(_retry_conflicts(attempt))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
-
-    async def _write(self, work: Write[T], committed: Callable[[], None]) -> T:
-        async with self._engine.begin() as connection:
-            result = await connection.run_sync(lambda raw: work(WriteConnection(ReadConnection(raw))))
-        committed()
-        return result
 
     @cached_property
     def notifications(self) -> Notifications:
@@ -179,7 +181,10 @@ def _notice_lost_connections(engine: Engine) -> None:
         if driver.driver_connection.is_closed():
             raise DisconnectionError
         if monotonic() - record.info.get("idle_since", monotonic()) > _IDLE_SECONDS:
-            _ping(driver)
+            try:
+                driver.run_async(lambda connection: connection.execute("SELECT 1", timeout=_PING_SECONDS))
+            except Exception as error:
+                raise DisconnectionError from error
 
     event.listen(engine, "checkin", checkin)
     event.listen(engine, "checkout", checkout)
@@ -197,10 +202,3 @@ def _notice_lost_machines(engine: Engine) -> None:
                 connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
     event.listen(engine, "connect", connect)
-
-
-def _ping(driver: Any) -> None:
-    try:
-        driver.run_async(lambda connection: connection.execute("SELECT 1", timeout=_PING_SECONDS))
-    except Exception as error:
-        raise DisconnectionError from error

@@ -192,14 +192,12 @@ def find_after(connection: ReadConnection, cursor: FeedCursor, most: int) -> Bat
     """Return at most ``most`` changes after a cursor."""
     values = {"xact": cursor.xact, "number": cursor.number, "most": most}
     rows = connection.execute(_find_after[connection.dialect.name], values).mappings().all()
-    final = [_change_row(row) for row in rows if row["is_final"]]
+    final = []
+    for row in rows:
+        if row["is_final"]:
+            columns = {column.name: row[column.name] for column in _columns}
+            final.append(ChangeRow(cursor=FeedCursor(row["xact"], row["number"]), **columns))
     return Batch(final, waiting=len(final) < len(rows))
-
-
-def _change_row(row: Any) -> ChangeRow:
-    return ChangeRow(
-        cursor=FeedCursor(row["xact"], row["number"]), **{column.name: row[column.name] for column in _columns}
-    )
 
 
 def get_range(connection: ReadConnection) -> FeedRange:

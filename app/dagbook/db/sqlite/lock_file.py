@@ -96,20 +96,16 @@ def acquire(path: str | Path, address: str) -> ServerLock:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, msgspec.json.encode(owner), 0)
     except BlockingIOError:
-        holder = _read(descriptor)
+        try:
+            holder = msgspec.json.decode(os.pread(descriptor, _MAX_ADDRESS_BYTES, 0), type=Owner)
+        except msgspec.DecodeError:
+            holder = Owner(address="a process that has not written its name yet", pid=0)
         os.close(descriptor)
         raise DatabaseOwned(file, holder) from None
     except BaseException:
         os.close(descriptor)
         raise
     return ServerLock(descriptor, listener, bound)
-
-
-def _read(descriptor: int) -> Owner:
-    try:
-        return msgspec.json.decode(os.pread(descriptor, _MAX_ADDRESS_BYTES, 0), type=Owner)
-    except msgspec.DecodeError:
-        return Owner(address="a process that has not written its name yet", pid=0)
 
 
 # -- the socket ----------------------------------------------------------------------------------------------------
