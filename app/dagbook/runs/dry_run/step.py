@@ -214,7 +214,8 @@ def _executor_facts(step: Step, texts: ShellTexts, config: Mapping[str, Any], sh
     yield Fact("command", texts.line)
     yield Fact("script", texts.script)
     if config:
-        yield Fact("config", config_text(config))
+        text = yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_CONFIG_WIDTH)
+        yield Fact("config", text.rstrip())
     if kind == "mail" and shared.smtp is not None:
         user = f", as {shared.smtp.username}" if shared.smtp.username else ", without login"
         yield Fact("smtp", f"{shared.smtp.host}:{shared.smtp.port or '25'}{user}")
@@ -247,11 +248,6 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_representer(str, _Dumper.represent_lines)
-
-
-def config_text(config: Mapping[str, Any]) -> str:
-    """Format a config as YAML."""
-    return yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_CONFIG_WIDTH).rstrip()
 
 
 def pairs_text(pairs: tuple[Pair, ...]) -> str:

@@ -122,7 +122,12 @@ class EncodedOutput:
     def take_chunk(self, *, is_full: bool) -> MaskedPrefix:
         """Return the masked part that can be stored without the next bytes; ``is_full``: no longer read is possible."""
         boundary = len(self._data) if self._final else self._find_boundary(is_full=is_full)
-        return self._take_masked(boundary)
+        if not self._spans and boundary == self._segments[-1].end:
+            text, at, state = self._segments[-1].decoded.text, boundary, self._segments[-1].decoded.state
+        else:
+            text, at, state = self._text(0, boundary, self.state)
+        self.state = state
+        return MaskedPrefix(at, text.encode())
 
     def _find_boundary(self, *, is_full: bool) -> int:
         whole = self._segments[-1].end
@@ -157,14 +162,6 @@ class EncodedOutput:
             if start is None:
                 return boundary
             boundary = start
-
-    def _take_masked(self, boundary: int) -> MaskedPrefix:
-        if not self._spans and boundary == self._segments[-1].end:
-            text, at, state = self._segments[-1].decoded.text, boundary, self._segments[-1].decoded.state
-        else:
-            text, at, state = self._text(0, boundary, self.state)
-        self.state = state
-        return MaskedPrefix(at, text.encode())
 
     def _text(self, begin: int, end: int, state: DecoderState) -> tuple[str, int, DecoderState]:
         """Return the masked text of the bytes between two offsets, the offset of its end, and the state there."""

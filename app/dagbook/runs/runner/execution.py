@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -136,7 +137,10 @@ def _save_start_offset(node: NodeExecution, files: ExecutionFiles) -> None:
 def save_offset(files: ExecutionFiles, node: NodeExecution) -> None:
     """Save the byte offset in stdout at which the output of this execution starts; raises SetupError."""
     try:
-        files.path("offset").write_text(str(node.stdout_size()))
+        size = 0
+        with suppress(FileNotFoundError):
+            size = node.stdout.stat().st_size
+        files.path("offset").write_text(str(size))
     except OSError as error:
         raise SetupError(f"the spool could not be written: {error}") from error
 

@@ -9,7 +9,6 @@ from typing import Any
 from dagbook.executors import registry
 from dagbook.executors.capture import read_text
 from dagbook.executors.contract import ExecutionFiles
-from dagbook.executors.process.process import execution_files
 from dagbook.executors.shell import ShellTexts
 from dagbook.runs.output.decoding import UTF_8
 from dagbook.runs.output.output_chunks import read_tail
@@ -55,10 +54,6 @@ class NodeExecution:
         """Return the files of an execution; ``again`` makes the names of a further set unique."""
         name = f"{execution}-{again}" if again else f"{execution}"
         return ExecutionFiles(f"{self._base}.{name}", self.stdout, self.stderr)
-
-    def stored_files(self) -> ExecutionFiles | None:
-        """Return the files that the node row names, in the spool of this server; None if it names none."""
-        return None if self.records.spool is None else execution_files(self.stdout.parent, self.records.spool)
 
     def open(self, redirects: dict[int, Path | None], log_limit: int) -> OutputFollower:
         """Open the output files and follow them from the end of the stored part; raises OSError."""
@@ -110,13 +105,6 @@ class NodeExecution:
             self.ordinal += 1
             rows.append(row)
         return rows
-
-    def stdout_size(self) -> int:
-        """Return the current size of the stdout file in bytes, 0 without a file."""
-        try:
-            return self.stdout.stat().st_size
-        except FileNotFoundError:
-            return 0
 
     def read_stdout(self, offset: int, limit: int) -> bytes:
         """Read at most ``limit`` bytes of stdout from a byte offset."""

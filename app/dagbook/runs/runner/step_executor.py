@@ -228,7 +228,8 @@ class StepExecutor:
         self._runner.post(execution.exit_event(node, number, ended.outcome, files, limit), node, ended.tail)
 
     async def _adopt(self, node: NodeExecution, number: int) -> None:
-        stored = node.stored_files()
+        spool = node.records.spool  # in the spool of this server
+        stored = None if spool is None else process.execution_files(node.stdout.parent, spool)
         files = stored or node.files(number)
         await self._open(node)
         if node.step.executor.type in registry.CALL_TYPES:
@@ -331,7 +332,7 @@ class StepExecutor:
     def _adopt_process(self, node: NodeExecution, number: int, found: Execution) -> None:
         self._active[node.key] = found
         if name := self._pending_signals.pop(node.key, ""):
-            self._send_signal(found, name)
+            self.signal(node.key, name)
         if self.nodes.state(node.key).executed_at is None:
             self._runner.post(event.ExecutionStarted(key=node.key, execution=number), node)
 
@@ -364,25 +365,17 @@ class StepExecutor:
 
     def signal(self, key: int, name: str) -> None:
         """Send a signal to an execution; one that has not started yet fails instead."""
-        self._send(key, name)
-
-    def kill(self, key: int) -> None:
-        """Kill an execution; one that has not started yet fails instead."""
-        self._send(key, "SIGKILL")
-
-    def _send(self, key: int, name: str) -> None:
         running = self._active.get(key)
         if running is None:
             self._pending_signals[key] = name
-            return
-        self._send_signal(running, name)
-
-    @staticmethod
-    def _send_signal(running: Execution, name: str) -> None:
-        if name == "SIGKILL":
+        elif name == "SIGKILL":
             running.kill()
         else:
             running.signal(name)
+
+    def kill(self, key: int) -> None:
+        """Kill an execution; one that has not started yet fails instead."""
+        self.signal(key, "SIGKILL")
 
     def pause_in_process(self) -> None:
         """Start no further executions that would die with this process."""
