@@ -66,7 +66,7 @@ class RunReadServices(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     library: DefinitionCache
     queues: QueueConfig
-    zone: tzinfo
+    zone: ZoneInfo
     now: Callable[[], datetime]
 
 
