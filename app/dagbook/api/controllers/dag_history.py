@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Controller, get
@@ -98,7 +99,7 @@ class DagStatisticsServices(msgspec.Struct, frozen=True, kw_only=True):
 
     database: Database
     library: DefinitionCache
-    zone: tzinfo
+    zone: ZoneInfo
     now: Callable[[], datetime]
 
 
