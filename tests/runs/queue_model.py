@@ -22,7 +22,7 @@ from dagbook.db.repositories import queue
 from dagbook.db.repositories.queue import QueuedRunRow
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewRun
-from dagbook.engine.admission import QueueConfig, WaitCause
+from dagbook.engine.admission import Admission, QueueConfig, WaitCause
 from dagbook.errors import BadRequestError
 from dagbook.queues.dequeue import DequeueService
 from dagbook.queues.dispatcher import Dispatcher
@@ -31,7 +31,7 @@ from dagbook.queues.wait_reasons import QueuePosition, queue_positions
 from dagbook.queues.worker.transport import NullTransport
 from dagbook.runs.queue_signal import QueueSignal
 from dagbook.runs.store.admission_checks import check_start
-from dagbook.runs.store.new_run import as_queued, queue_limit, with_queue_limit
+from dagbook.runs.store.new_run import as_queued, with_queue_limit
 from dagbook.runs.store.recorder import Recorder, RunRefusedError
 from tests.runs.scene import IDENTITY, again, ended, new_run, now, told
 
@@ -248,7 +248,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(dag=st.integers(0, 2), name=st.integers(0, 2), singleton=st.booleans())
     def start(self, dag: int, name: int, singleton: bool) -> None:
-        run, known = self._new(dag, name, singleton=singleton)
+        run, known = self._new(dag, name, admission=Admission.SINGLETON if singleton else Admission.START)
         accepted = self._accepted(with_queue_limit(run, self.settings))
         assert accepted == self.model.start(run.run_id, known, singleton=singleton)
 
@@ -275,12 +275,7 @@ class QueueMachine(RuleBasedStateMachine):
         key = self._choose(data, OVER)
         run, known = self._real(key), self.model.runs[key]
         last = self._do(self.database.read(lambda connection: runs.last_seq(connection, run.key)))
-        attempt = msgspec.structs.replace(
-            again(run, last, previous=known.attempt),
-            queue_limit=queue_limit(self.settings, run.queue, run.dag_name, run.max_active_runs),
-            in_turn=True,
-            may_wait=True,
-        )
+        attempt = with_queue_limit(again(run, last, previous=known.attempt), self.settings)
         assert self._told(self.recorder.accept_attempt(attempt)) == self.model.retry(key)
 
     @rule()

@@ -14,6 +14,7 @@ from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import services
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.run_writes import Fence, NewAttempt, NewRun, Transition
+from dagbook.engine.admission import Admission
 from dagbook.identifiers import new_key
 from dagbook.runs.options import RunRequest, StartOptions
 from dagbook.runs.secrets.encryption import Encrypter
@@ -104,7 +105,7 @@ def ended(run: NewRun, seq: int, *, attempt: int = 1) -> Transition:
     )
 
 
-def again(run: NewRun, last_seq: int, *, previous: int = 1, counted: bool = True) -> NewAttempt:
+def again(run: NewRun, last_seq: int, *, previous: int = 1, admission: Admission = Admission.START) -> NewAttempt:
     """Make the next attempt of a run that was read when it had ``last_seq`` events."""
     context, number = now(), previous + 1
     blank = {"started_at": None, "finished_at": None, "error": None, "queued_at": None}
@@ -118,7 +119,7 @@ def again(run: NewRun, last_seq: int, *, previous: int = 1, counted: bool = True
         last_seq=last_seq,
         queue=run.queue,
         max_active_runs=run.max_active_runs,
-        counted=counted,
+        admission=admission,
         run={"status": 0, "attempt": number, "stop_requested_at": None, "stop_requested_by": None, **blank, **kept},
         attempt={
             "run_id": run.key,

@@ -6,15 +6,16 @@ import msgspec
 import pytest
 
 from dagbook.db.repositories.runs.run_writes import Activity, FinishedRun, NewAttempt, NewRun
+from dagbook.engine.admission import Admission
 from dagbook.runs.store.admission_checks import CHANGED, check_retry, check_start, is_queue_full
 
 
-def _run(*, most: int, singleton: bool = False) -> NewRun:
+def _run(*, most: int, admission: Admission = Admission.START) -> NewRun:
     return NewRun(
         key=1,
         dag_name="etl",
         run_id="r1",
-        singleton=singleton,
+        admission=admission,
         max_active_runs=most,
         definition={},
         run={},
@@ -48,13 +49,14 @@ def _run(*, most: int, singleton: bool = False) -> NewRun:
 def test_a_run_is_refused_for_its_id_for_a_live_one_or_for_the_limit(
     most: int, singleton: bool, used: bool, live: int, queued: int, code: str | None
 ) -> None:
-    refusal = check_start(_run(most=most, singleton=singleton), used, Activity(dag_active=live, dag_queued=queued))
+    run = _run(most=most, admission=Admission.SINGLETON if singleton else Admission.START)
+    refusal = check_start(run, used, Activity(dag_active=live, dag_queued=queued))
     assert (refusal.code if refusal else None) == code
     assert refusal is None or "etl" in refusal.message
 
 
 @pytest.mark.parametrize(
-    ("most", "limited", "used", "live", "queued", "code"),
+    ("most", "shared", "used", "live", "queued", "code"),
     [
         (1, False, False, 9, 9, None),
         (2, False, False, 9, 9, None),
@@ -66,9 +68,9 @@ def test_a_run_is_refused_for_its_id_for_a_live_one_or_for_the_limit(
     ],
 )
 def test_waiting_is_refused_for_its_id_or_where_the_limit_counts_for_waiting_too(
-    most: int, limited: bool, used: bool, live: int, queued: int, code: str | None
+    most: int, shared: bool, used: bool, live: int, queued: int, code: str | None
 ) -> None:
-    run = msgspec.structs.replace(_run(most=most), entry={}, limited=limited)
+    run = msgspec.structs.replace(_run(most=most), entry={}, queue="shared" if shared else "etl")
     refusal = check_start(run, used, Activity(dag_active=live, dag_queued=queued))
     assert (refusal.code if refusal else None) == code
 
@@ -86,7 +88,8 @@ def test_waiting_is_refused_for_its_id_or_where_the_limit_counts_for_waiting_too
 def test_a_start_that_finds_its_queue_full_waits_there_or_is_refused(
     room: int, crowd: int, may_wait: bool, crowded: bool, refused: bool
 ) -> None:
-    run = msgspec.structs.replace(_run(most=5), queue="shared", queue_limit=room, may_wait=may_wait)
+    run = _run(most=5, admission=Admission.START if may_wait else Admission.SINGLETON)
+    run = msgspec.structs.replace(run, queue="shared", queue_limit=room)
     activity = Activity(queue_active=crowd)
     assert is_queue_full(run, activity) is crowded
     refusal = check_start(run, used=False, activity=activity)
@@ -94,7 +97,7 @@ def test_a_start_that_finds_its_queue_full_waits_there_or_is_refused(
     assert refusal is None or (refusal.code == "max_run_reached" and "'shared'" in refusal.message)
 
 
-def _again(*, most: int, counted: bool = True) -> NewAttempt:
+def _again(*, most: int, admission: Admission = Admission.START) -> NewAttempt:
     return NewAttempt(
         key=1,
         dag_name="etl",
@@ -103,7 +106,7 @@ def _again(*, most: int, counted: bool = True) -> NewAttempt:
         last_seq=7,
         queue="etl",
         max_active_runs=most,
-        counted=counted,
+        admission=admission,
         run={},
         attempt={},
         inputs={},
@@ -123,8 +126,8 @@ def _again(*, most: int, counted: bool = True) -> NewAttempt:
     ],
 )
 def test_a_run_is_tried_again_as_it_was_read_or_not_at_all(standing: FinishedRun | None, code: str | None) -> None:
-    for counted in (True, False):
-        refusal = check_retry(_again(most=1, counted=counted), standing, Activity())
+    for admission in (Admission.START, Admission.UNLIMITED):
+        refusal = check_retry(_again(most=1, admission=admission), standing, Activity())
         assert (refusal.code if refusal else None) == code
 
 
@@ -145,5 +148,6 @@ def test_other_active_runs_count_unless_the_run_is_a_sub_run(
     most: int, counted: bool, live: int, queued: int, refused: bool
 ) -> None:
     activity = Activity(dag_active=live, dag_queued=queued)
-    refusal = check_retry(_again(most=most, counted=counted), FinishedRun(2, 7), activity)
+    attempt = _again(most=most, admission=Admission.START if counted else Admission.UNLIMITED)
+    refusal = check_retry(attempt, FinishedRun(2, 7), activity)
     assert (refusal is not None) == refused

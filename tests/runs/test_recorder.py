@@ -20,6 +20,7 @@ from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.db.repositories.runs import manual_edits, runs
 from dagbook.db.repositories.runs.manual_edits import StepEdit
 from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewRun
+from dagbook.engine.admission import Admission
 from dagbook.runs.store import recorder as recorder_module
 from dagbook.runs.store.admission_checks import check_start
 from dagbook.runs.store.new_run import as_queued
@@ -336,7 +337,7 @@ async def test_a_start_and_a_retry_in_one_group_count_against_the_same_limit(rec
 async def test_a_sub_run_is_tried_again_whatever_the_limit_of_its_dag(recorder: Recorder) -> None:
     run = await _ended(recorder, "same", "r1")
     await recorder.accept(new_run("same", "r2"))
-    await recorder.accept_attempt(again(run, 2, counted=False))
+    await recorder.accept_attempt(again(run, 2, admission=Admission.UNLIMITED))
 
 
 async def test_a_retry_is_refused_at_once_while_the_database_is_away(

@@ -1,4 +1,4 @@
-"""Queue admission: which queued runs may start now, and why the others may not (runtime 22). Pure."""
+"""Admission of runs: the policies of starts, and which queued runs may start now (runtime 22). Pure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,27 @@ import msgspec
 
 Labels = Mapping[str, str]
 _MAX_NAMED_RUNS = 3
+
+
+class Admission(Enum):
+    """Policy of a start: what happens at the limit of active runs of its DAG, and when its queue is full."""
+
+    # Start or enqueue without other wishes, and retry: refused at the limit of its DAG, queued when its queue is full.
+    START = auto()
+    # Start with ``singleton``: refused at that limit, while any run of its DAG is active, and when its queue is full.
+    SINGLETON = auto()
+    # New run from an existing one: refused as a singleton, but queued when its queue is full.
+    RESCHEDULE = auto()
+    # Start of a schedule, which no caller would repeat: queued also at the limit of its DAG. It is refused there only
+    # if the DAG allows one run at a time, or if its queue is shared, where the limit counts queued runs as well.
+    SCHEDULE = auto()
+    # Restart, catch-up of a missed start, and next attempt of a sub-run: not limited.
+    UNLIMITED = auto()
+
+    @property
+    def is_singleton(self) -> bool:
+        """Whether it is refused while any run of its DAG is active."""
+        return self in (Admission.SINGLETON, Admission.RESCHEDULE)
 
 
 class QueuedRun(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ import msgspec
 
 from dagbook.auth.audit_context import Action, Actor
 from dagbook.db.repositories.schedules import Slot
+from dagbook.engine.admission import Admission
 
 
 class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,8 +16,7 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = ""
     dag_name: str = ""
     queue: str = ""
-    singleton: bool = False
-    may_queue: bool = False  # a singleton, too, is queued when its queue is full
+    admission: Admission = Admission.START
     priority: int = 0  # within its queue, highest first
     trigger: str = "api"
     actor: Actor | None = None  # None for starts without a person, such as scheduled ones
@@ -24,8 +24,6 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     source_directory: str | None = None
     revision: int | None = None
     slot: Slot | None = None  # the minute of a schedule that it is started for
-    patient: bool = False  # whether it is queued at the limit of its DAG, instead of being refused
-    limited: bool = True  # whether the limit of its DAG applies
 
     @property
     def actor_label(self) -> str | None:
@@ -46,7 +44,7 @@ class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of one retry request."""
 
     step: int | None = None  # key of the only step to run; None: the failed steps and their dependents
-    counted: bool = True  # whether the limit of active runs applies
+    admission: Admission = Admission.START
     attempt: int | None = None  # required number of the new attempt; the retry is refused if it has another
     directory: str = ""  # of a sub-run: the working directory of the calling step
     actor: Actor | None = None  # None for retries without a person

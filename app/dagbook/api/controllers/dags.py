@@ -40,6 +40,7 @@ from dagbook.auth.roles import Requires
 from dagbook.definitions.next_starts import next_starts
 from dagbook.definitions.queries import load_stored, require_dag
 from dagbook.definitions.service import Definitions, SaveContext
+from dagbook.engine.admission import Admission
 from dagbook.runs.options import StartOptions
 from dagbook.runs.service.run_service import RunService
 from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS
@@ -193,7 +194,7 @@ class DagsController(Controller):
             params=data.params or "",
             run_id=data.dag_run_id or "",
             dag_name=data.dag_name or "",
-            singleton=bool(data.singleton),
+            admission=Admission.SINGLETON if data.singleton else Admission.START,
             actor=caller.actor,
         )
         dag = await require_dag(services.database, file_name)

@@ -20,6 +20,7 @@ from dagbook.api.services import RunReadServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.caller import Caller
 from dagbook.auth.roles import Requires
+from dagbook.engine.admission import Admission
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
 from dagbook.runs.options import StartOptions
@@ -54,7 +55,7 @@ class RunsController(Controller):
         start = StartOptions(
             params=data.params or "",
             run_id=data.dag_run_id or "",
-            singleton=bool(data.singleton),
+            admission=Admission.SINGLETON if data.singleton else Admission.START,
             source_directory=data.source_directory or None,
             actor=caller.actor,
         )

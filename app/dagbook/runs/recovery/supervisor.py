@@ -17,6 +17,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import services
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import StopRequest
+from dagbook.engine.admission import Admission
 from dagbook.engine.plan import Plan, initial_state
 from dagbook.engine.state import RunState
 from dagbook.executors.process import proc
@@ -237,7 +238,7 @@ class Supervisor:
 
     async def start_attempt(self, key: int, *, attempt: int, directory: str) -> None:
         """Store and run attempt ``attempt`` of a finished sub-run, without regard to the limits of its DAG."""
-        await self.retry(key, RetryOptions(counted=False, attempt=attempt, directory=directory))
+        await self.retry(key, RetryOptions(admission=Admission.UNLIMITED, attempt=attempt, directory=directory))
 
     def _start_runner(self, runner: Runner) -> None:
         """Start the task of a runner, which ends when the run is closed or detached."""

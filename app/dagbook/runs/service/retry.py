@@ -21,7 +21,7 @@ from dagbook.runs.runner.runner import Runner
 from dagbook.runs.runner.runner_factory import RunnerFactory, retry_on_conflict
 from dagbook.runs.store import row_mapping
 from dagbook.runs.store.claimed_run import ClaimedRun
-from dagbook.runs.store.new_run import attempt_as_queued, queue_limit
+from dagbook.runs.store.new_run import attempt_as_queued, with_queue_limit
 from dagbook.runs.store.run_loading import StoredRun
 from dagbook.runs.store.secret_columns import input_row, mask_inputs
 from dagbook.spec.params import param_text
@@ -79,25 +79,21 @@ class RetryService:
     ) -> NewAttempt:
         now = self._context.now()
         identity, queues = self._context.identity, self._context.queues
-        max_active_runs, selector = before.run.max_active_runs, owned.definition.dag.worker_selector
-        limit = queue_limit(queues, owned.queue, owned.dag_name, max_active_runs) if retry.counted else 0
+        selector = owned.definition.dag.worker_selector
         step = None if retry.step is None else owned.definition.dag.steps[retry.step].name
         masked = mask_inputs(owned.inputs, owned.masker)
         params = {"params": masked.params, "params_text": param_text.format_pairs(masked.params)}
         blank = {"started_at": None, "finished_at": None, "error": None, "queued_at": before.run.queued_at}
         no_stop = {"stop_requested_at": None, "stop_requested_by": None}
-        return NewAttempt(
+        new = NewAttempt(
             key=owned.key,
             dag_name=owned.dag_name,
             run_id=owned.run_id,
             previous=owned.attempt - 1,
             last_seq=before.last_seq,
             queue=owned.queue,
-            max_active_runs=max_active_runs,
-            counted=retry.counted,
-            queue_limit=limit,
-            in_turn=queues.enabled,
-            may_wait=queues.enabled,
+            max_active_runs=before.run.max_active_runs,
+            admission=retry.admission,
             selector=selector if queues.sends_to_worker(selector) else None,
             run={"status": int(RunStatus.NOT_STARTED), "attempt": owned.attempt, **params, **blank, **no_stop},
             attempt={
@@ -118,6 +114,7 @@ class RetryService:
             ],
             audit=_audit_entry(before.run, owned.attempt, step, retry.actor, now),
         )
+        return with_queue_limit(new, queues)
 
 
 def _audit_entry(

@@ -17,6 +17,7 @@ from dagbook.db.repositories import audit, dags
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import CompleteRun, RunRow, StopRequest
+from dagbook.engine.admission import Admission
 from dagbook.engine.status import RunStatus
 from dagbook.errors import (
     AlreadyExistsError,
@@ -183,7 +184,7 @@ class RunService:
 
         Definition, params and environment are those of the existing run; dotenv files are read again.
         """
-        request = msgspec.structs.replace(start, singleton=True, may_queue=True, action=Action.RUN_RESCHEDULE)
+        request = msgspec.structs.replace(start, admission=Admission.RESCHEDULE, action=Action.RUN_RESCHEDULE)
         return await self.start_from_run(run, request)
 
     async def restart(self, run: RunRow, start: StartOptions) -> tuple[str, bool]:
@@ -191,9 +192,8 @@ class RunService:
         status = RunStatus(run.status)
         if not status.is_final:
             raise MaxRunReachedError(f"run {run.run_id!r} of DAG {run.dag_name!r} is {status.label}; stop it first")
-        return await self.start_from_run(
-            run, msgspec.structs.replace(start, limited=False, action=Action.RUN_RESCHEDULE)
-        )
+        request = msgspec.structs.replace(start, admission=Admission.UNLIMITED, action=Action.RUN_RESCHEDULE)
+        return await self.start_from_run(run, request)
 
     async def start_from_run(self, run: RunRow | CompleteRun, start: StartOptions) -> tuple[str, bool]:
         """Start a new run from an existing one within the limits of ``start``; raises AppError and SlotTakenError."""

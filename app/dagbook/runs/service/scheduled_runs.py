@@ -18,6 +18,7 @@ from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import CompleteRun, RunRow, StopRequest
 from dagbook.db.repositories.schedules import RestartingRow, Slot, SlotKey, SlotOutcome
+from dagbook.engine.admission import Admission
 from dagbook.engine.status import RunStatus
 from dagbook.errors import AppError
 from dagbook.runs.options import StartOptions
@@ -47,12 +48,14 @@ class ScheduledRuns:
 
     async def start(self, slot: Slot, dag: DagRow) -> None:
         """Start a stored DAG, or queue the run at a limit; raises AppError and SlotTakenError."""
-        await self._run_service.start_scheduled(dag, StartOptions(trigger=TRIGGER, patient=True, slot=slot))
+        start = StartOptions(trigger=TRIGGER, admission=Admission.SCHEDULE, slot=slot)
+        await self._run_service.start_scheduled(dag, start)
 
     async def catch_up(self, slot: Slot) -> None:
         """Enqueue a missed start behind the queued runs; raises AppError and SlotTakenError."""
         dag = await self._run_service.get_dag(slot.file_name)
-        await self._run_service.enqueue_stored(dag, StartOptions(trigger=TRIGGER, limited=False, slot=slot))
+        start = StartOptions(trigger=TRIGGER, admission=Admission.UNLIMITED, slot=slot)
+        await self._run_service.enqueue_stored(dag, start)
 
     async def stop(self, slot: Slot, dag_name: str) -> None:
         """Request all running runs of a DAG to stop if its newest run is running; does nothing for a claimed slot."""
@@ -124,7 +127,8 @@ class ScheduledRuns:
             return True
         if self._now() < run.finished_at + await self._pause(run):
             return True
-        await self._run_service.start_from_run(run, StartOptions(trigger=TRIGGER, limited=False, slot=slot))
+        start = StartOptions(trigger=TRIGGER, admission=Admission.UNLIMITED, slot=slot)
+        await self._run_service.start_from_run(run, start)
         return False
 
     async def _pause(self, run: CompleteRun) -> timedelta:

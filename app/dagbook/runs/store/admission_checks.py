@@ -6,8 +6,9 @@ from collections.abc import Collection
 
 import msgspec
 
-from dagbook.db.repositories.runs.run_writes import Activity, Claim, FinishedRun, NewAttempt, NewRun
+from dagbook.db.repositories.runs.run_writes import Activity, Claim, FinishedRun, NewAttempt, NewRun, StartingRun
 from dagbook.db.repositories.schedules import RESTARTING, Slot
+from dagbook.engine.admission import Admission
 
 # Internal codes, never sent to a client.
 CHANGED = "changed"  # the run was changed after it was read: read it again
@@ -27,12 +28,12 @@ def check_start(run: NewRun, used: bool, activity: Activity) -> Refusal | None:
     """Check a start, in the order that clients rely on (api-behaviour 3.4); ``used``: the run id exists already."""
     if used:
         return Refusal("already_exists", f"run {run.run_id!r} of DAG {run.dag_name!r} exists already")
-    if activity.dag_active and (run.singleton or (run.max_active_runs == 1 and run.entry is None)):
+    if activity.dag_active and (run.admission.is_singleton or (run.dag_limit == 1 and run.entry is None)):
         return Refusal(_LIMIT, f"DAG {run.dag_name!r} is running already and allows one run at a time")
     if run.entry is not None:
-        return _dag_full(run.dag_name, run.max_active_runs, activity) if run.limited else None
-    queued_at_limit = run.patient and run.may_wait and not run.limited
-    refusal = None if queued_at_limit else _dag_full(run.dag_name, run.max_active_runs, activity)
+        return _dag_full(run, activity) if run.is_limited_when_queued else None
+    is_queued_at_limit = run.admission is Admission.SCHEDULE and run.may_wait and not run.is_limited_when_queued
+    refusal = None if is_queued_at_limit else _dag_full(run, activity)
     return refusal or _queue_full(run, activity)
 
 
@@ -45,14 +46,14 @@ def check_slot(slot: Slot, outcome: str | None) -> Refusal | None:
     )
 
 
-def is_queue_full(run: NewRun | NewAttempt, activity: Activity) -> bool:
+def is_queue_full(run: StartingRun, activity: Activity) -> bool:
     """Whether the queue of a run is at its limit, paused, or has entries before the run."""
     return run.queue_limit > 0 and (
-        run.queue_limit <= activity.queue_active or (run.in_turn and activity.queue_blocked)
+        run.queue_limit <= activity.queue_active or (run.queues_enabled and activity.queue_blocked)
     )
 
 
-def _queue_full(run: NewRun | NewAttempt, activity: Activity) -> Refusal | None:
+def _queue_full(run: StartingRun, activity: Activity) -> Refusal | None:
     if run.may_wait or not is_queue_full(run, activity):
         return None
     if run.queue_limit <= activity.queue_active:
@@ -72,9 +73,7 @@ def check_retry(attempt: NewAttempt, finished: FinishedRun | None, activity: Act
         )
     if finished.last_seq != attempt.last_seq:
         return Refusal(CHANGED, f"run {attempt.run_id!r} of DAG {attempt.dag_name!r} was changed just now; try again")
-    if not attempt.counted:
-        return None
-    return _dag_full(attempt.dag_name, attempt.max_active_runs, activity) or _queue_full(attempt, activity)
+    return _dag_full(attempt, activity) or _queue_full(attempt, activity)
 
 
 def check_claim(claim: Claim, released: Collection[int], last_seq: int | None) -> Refusal | None:
@@ -86,7 +85,7 @@ def check_claim(claim: Claim, released: Collection[int], last_seq: int | None) -
     return None
 
 
-def _dag_full(dag_name: str, most: int, activity: Activity) -> Refusal | None:
-    if 0 < most <= activity.dag_active + activity.dag_queued:
-        return Refusal(_LIMIT, f"DAG {dag_name!r} has reached its limit of {most} active runs")
+def _dag_full(run: StartingRun, activity: Activity) -> Refusal | None:
+    if 0 < run.dag_limit <= activity.dag_active + activity.dag_queued:
+        return Refusal(_LIMIT, f"DAG {run.dag_name!r} has reached its limit of {run.dag_limit} active runs")
     return None

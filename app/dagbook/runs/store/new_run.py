@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
 from dagbook.auth.audit_context import run_action
-from dagbook.db.repositories.runs.run_writes import NewAttempt, NewRun
-from dagbook.engine.admission import QueueConfig, QueuedRun
+from dagbook.db.repositories.runs.run_writes import NewAttempt, NewRun, StartingRun
+from dagbook.engine.admission import Admission, QueueConfig, QueuedRun
 from dagbook.engine.event import HANDLER_NAMES
 from dagbook.engine.plan import Plan
 from dagbook.engine.status import NodeStatus, RunStatus
@@ -21,15 +22,14 @@ from dagbook.spec.model import Dag
 from dagbook.spec.params import param_text
 from dagbook.spec.reading.definition_cache import hash_of
 
+T = TypeVar("T", bound=StartingRun)
 _FIRST = 1
-_UNLIMITED = -1
 
 
 def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> NewRun:
     """Make the rows of the first attempt of a run, owned by this server from the start; raises EncryptionError."""
     now = context.now()
     dag, start = owned.definition.dag, request.start
-    queue = _queue_of(owned)
     definition: row_mapping.Row = {
         "hash": hash_of(request.spec, request.base),
         "spec": request.spec,
@@ -49,16 +49,13 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
         key=owned.key,
         dag_name=owned.dag_name,
         run_id=owned.run_id,
-        singleton=start.singleton,
-        max_active_runs=dag.max_active_runs if start.limited else _UNLIMITED,
+        admission=start.admission,
+        max_active_runs=dag.max_active_runs,
         definition=definition,
         run=_run_row(request, owned, definition["hash"], now),
         attempt=attempt,
-        queue=queue,
-        limited=start.limited and queue != owned.dag_name and dag.max_active_runs > 1,
-        patient=start.patient,
+        queue=_queue_of(owned),
         slot=start.slot,
-        may_wait=start.may_queue or not start.singleton,
         priority=start.priority,
         selector=dag.worker_selector if context.queues.sends_to_worker(dag.worker_selector) else None,
         is_child=owned.lineage is not None,
@@ -69,26 +66,17 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
     )
 
 
-def queue_limit(queues: QueueConfig, queue: str, dag_name: str, max_active_runs: int, *, patient: bool = False) -> int:
-    """Return the limit of active runs in a queue that applies to a start; 0 for none.
+def with_queue_limit(new: T, queues: QueueConfig) -> T:
+    """Add the limit of its queue to a run that is to start at once: the queue may be full of runs of other DAGs.
 
-    In the implicit queue of its own DAG the limit of the DAG is enough. Only a ``patient`` run, which is queued and not
+    In the implicit queue of its own DAG the limit of the DAG is enough. Only a scheduled run, which is queued and not
     refused at that limit, gets the limit of that queue.
     """
-    has_private_queue = queue == dag_name and queue not in queues.limits
-    if max_active_runs < 0 or (has_private_queue and not patient):
-        return 0
-    return queues.limit(QueuedRun(0, queue, max_active_runs)) or 0
-
-
-def with_queue_limit(new: NewRun, queues: QueueConfig) -> NewRun:
-    """Add the queue limit to a run that is to start at once: its queue may be full of runs of other DAGs."""
-    limit = queue_limit(queues, new.queue, new.dag_name, new.max_active_runs, patient=new.patient)
-    if not limit:
+    has_private_queue = new.queue == new.dag_name and new.queue not in queues.limits
+    if new.dag_limit < 0 or (has_private_queue and new.admission is not Admission.SCHEDULE):
         return new
-    return msgspec.structs.replace(
-        new, queue_limit=limit, may_wait=queues.enabled and new.may_wait, in_turn=queues.enabled
-    )
+    limit = queues.limit(QueuedRun(0, new.queue, new.dag_limit)) or 0
+    return msgspec.structs.replace(new, queue_limit=limit, queues_enabled=queues.enabled)
 
 
 def as_queued(new: NewRun) -> NewRun:
@@ -124,7 +112,7 @@ def attempt_as_queued(attempt: NewAttempt) -> NewAttempt:
     )
 
 
-def queue_entry_row(new: NewRun | NewAttempt, at: datetime) -> row_mapping.Row:
+def queue_entry_row(new: StartingRun, at: datetime) -> row_mapping.Row:
     """Make the row of the queue entry of a run."""
     return {
         "run_id": new.key,

@@ -10,9 +10,10 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import queue, services
 from dagbook.db.repositories.queue import ActiveRunName, ActiveRunRow, EntryRow, PauseRow, QueuedRunRow
 from dagbook.db.repositories.runs import run_writes
-from dagbook.db.repositories.runs.run_writes import Activity, NewAttempt, NewRun
+from dagbook.db.repositories.runs.run_writes import Activity, NewAttempt, StartingRun
 from dagbook.engine.admission import (
     ActiveRun,
+    Admission,
     AdmissionResult,
     Labels,
     Pause,
@@ -82,9 +83,6 @@ def holder_of(run: HolderRow) -> ActiveRun:
     return ActiveRun(run.dag_name, run.run_id, run.started_at)
 
 
-StartingRun = NewRun | NewAttempt
-
-
 class ActiveRunCounts:
     """Active and queued runs per DAG and queue, including those admitted earlier in the same commit."""
 
@@ -118,5 +116,5 @@ class ActiveRunCounts:
 
 def _is_limited(run: StartingRun) -> bool:
     if isinstance(run, NewAttempt):
-        return run.counted
-    return run.entry is None or run.limited or run.singleton
+        return run.admission is not Admission.UNLIMITED
+    return run.entry is None or run.is_limited_when_queued or run.admission.is_singleton

@@ -20,7 +20,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit, changes, queue, schedules
 from dagbook.db.repositories.runs import run_writes
 from dagbook.db.repositories.runs.run_writes import Activity, Claim, NewAttempt, NewRun, Transition
-from dagbook.engine.admission import QueueConfig
+from dagbook.engine.admission import Admission, QueueConfig
 from dagbook.runs.store.admission_checks import NOT_NEXT, Refusal, check_claim, check_retry, check_slot, is_queue_full
 from dagbook.runs.store.new_run import as_queued, attempt_as_queued
 from dagbook.runs.store.queue_head import MAX_RELEASED, ActiveRunCounts, read_queue_head
@@ -365,7 +365,9 @@ def _slot_outcome(run: NewRun, slot: schedules.Slot) -> schedules.SlotOutcome:
 def _lock_names(work: _Work) -> tuple[str, ...]:
     """Return the names to lock for the counts that decide: of the runs of a DAG, and of the runs in a queue."""
     match work:
-        case NewRun() | NewAttempt(counted=True):
+        case NewAttempt(admission=Admission.UNLIMITED):
+            return ()
+        case NewRun() | NewAttempt():
             # Under the lock, entries get their ids in commit order: no reader sees a later entry before an earlier one.
             in_queue = work.queue_limit or work.entry is not None
             return (work.dag_name, f"queue {work.queue}") if in_queue else (work.dag_name,)

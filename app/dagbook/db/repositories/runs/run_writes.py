@@ -23,6 +23,7 @@ from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput
 from dagbook.db.prepared import Prepared
 from dagbook.db.repositories.runs import run_search_index
 from dagbook.db.repositories.schedules import Slot
+from dagbook.engine.admission import Admission
 from dagbook.engine.status import RunStatus
 
 Row = dict[str, Any]
@@ -50,35 +51,58 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     errors: str | None = None  # errors of a finished attempt, empty if it has none
 
 
-class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run to accept: complete rows, and the values for its admission checks."""
+class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run or attempt to accept: complete rows, and the values for its admission checks."""
 
     key: int
     dag_name: str
     run_id: str
-    singleton: bool
-    max_active_runs: int
-    definition: Row
+    admission: Admission
+    max_active_runs: int  # of its DAG
+    queue: str = ""
+    queue_limit: int = 0  # limit of active runs in its queue, of any DAG; 0: no limit
+    # With queues a run is queued when its queue is full, and cannot start while that is paused or has entries.
+    queues_enabled: bool = True
+    priority: int = 0
+    selector: Any = None
+    entry: Row | None = None  # its queue entry, if it is to be queued
     run: Row
     attempt: Row
     inputs: Row
     nodes: Sequence[Row]
     events: Sequence[Row]
-    queue: str = ""
-    queue_limit: int = 0  # limit of active runs in its queue, of any DAG; 0: no limit
-    in_turn: bool = False  # whether it also cannot start while its queue is paused or has entries
-    may_wait: bool = False  # whether it is queued instead of refused when it cannot start
-    priority: int = 0
-    selector: Any = None
-    entry: Row | None = None  # its queue entry, if it is to be queued
-    limited: bool = True  # whether the limit of active runs also applies to queued runs
-    patient: bool = (
-        False  # whether it is queued when the limit of active runs is reached, if that does not apply to queued runs
-    )
-    slot: Slot | None = None  # the schedule slot that it is started for, completed in the same transaction
-    is_child: bool = False  # whether it is a sub-run, to which limits of its DAG do not apply
     audit: Row | None = None  # the audit entry, if a user started it
     first_steps: Transition | None = None  # the first transition of its runner, stored in the same transaction
+
+    @property
+    def dag_limit(self) -> int:
+        """The limit of active runs of its DAG that applies to it; less than 1 for none."""
+        return _UNLIMITED if self.admission is Admission.UNLIMITED else self.max_active_runs
+
+    @property
+    def is_limited_when_queued(self) -> bool:
+        """Whether the limit of its DAG also applies to queued runs: in its own queue they wait for that limit."""
+        return self.queue != self.dag_name and self.dag_limit > 1
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether it is queued instead of refused when its queue is full."""
+        return self.queues_enabled and self.admission is not Admission.SINGLETON
+
+
+class NewRun(StartingRun, frozen=True, kw_only=True):
+    """A run to accept, with its first attempt."""
+
+    definition: Row
+    slot: Slot | None = None  # the schedule slot that it is started for, completed in the same transaction
+    is_child: bool = False  # whether it is a sub-run, to which limits of its DAG do not apply
+
+
+class NewAttempt(StartingRun, frozen=True, kw_only=True):
+    """The next attempt of a finished run; ``previous`` and ``last_seq`` are what its rows were made from."""
+
+    previous: int
+    last_seq: int
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,35 +121,6 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Row
     first_steps: Transition | None
     by_worker: bool = False  # whether it was offered to workers, several of which may claim runs at the same time
-
-
-class NewAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """The next attempt of a finished run: complete rows, and the values for its admission checks.
-
-    ``previous`` and ``last_seq`` are the attempt and the last event that the rows were made from.
-    """
-
-    key: int
-    dag_name: str
-    run_id: str
-    previous: int
-    last_seq: int
-    queue: str
-    max_active_runs: int
-    counted: bool  # whether the limit of active runs applies
-    queue_limit: int = 0  # this and the following as in ``NewRun``
-    in_turn: bool = False
-    may_wait: bool = False
-    priority: int = 0
-    selector: Any = None
-    entry: Row | None = None
-    run: Row
-    attempt: Row
-    inputs: Row
-    nodes: Sequence[Row]
-    events: Sequence[Row]
-    audit: Row | None = None  # these as in ``NewRun``
-    first_steps: Transition | None = None
 
 
 class FinishedRun(msgspec.Struct, frozen=True):
@@ -147,6 +142,7 @@ class Activity(msgspec.Struct, frozen=True):
     queue_blocked: bool = False
 
 
+_UNLIMITED = -1
 _NODE_KEYS = ("run_id", "attempt", "position")
 _RUN_COLUMNS = ("status", "started_at", "finished_at", "error")
 _ATTEMPT_COLUMNS = ("status", "state", "closed_at")
