@@ -12,7 +12,7 @@ from dagbook.db.database import OUTPUT, VISIBLE, Database
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.changes import ChangeRow, FeedCursor
 from dagbook.runs.store.admission_checks import check_start
-from dagbook.runs.store.new_run import as_queued, attempt_as_queued
+from dagbook.runs.store.new_run import as_queued
 from dagbook.runs.store.recorder import Recorder
 from tests.runs.scene import IDENTITY, again, ended, new_run, register, told, written
 from tests.statements import heard
@@ -101,7 +101,7 @@ async def test_a_retry_that_waits_changes_its_queue(recorder: Recorder, database
     await recorder.accept(run)
     await recorder.record(ended(run, 2))
     before = len(await read(database))
-    await recorder.accept_attempt(attempt_as_queued(again(run, 2)))
+    await recorder.accept_attempt(as_queued(again(run, 2)))
     found = (await read(database))[before:]
     assert [(told.kind, told.attempt, told.status) for told in found] == [("run", 2, 5), ("queue", None, None)]
 

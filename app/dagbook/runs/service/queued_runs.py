@@ -15,8 +15,7 @@ from dagbook.engine.status import RunStatus
 from dagbook.runs.runner.runner import Runner
 from dagbook.runs.runner.runner_factory import RunnerFactory, retry_on_conflict
 from dagbook.runs.store.finishing import force_finish
-from dagbook.runs.store.secret_columns import input_row, mask_inputs
-from dagbook.spec.params import param_text
+from dagbook.runs.store.secret_columns import input_row, params_row
 
 PreparedRun = tuple[Runner, Claim, datetime]
 
@@ -63,14 +62,14 @@ class QueuedRunStarter:
             found, attempt=attempt.number, token=attempt.token + 1, last_seq=found.last_seq
         )
         runner = self._factory.runner(owned, found.state, found.nodes)
-        identity, masked = self._context.identity, mask_inputs(owned.inputs, owned.masker)
+        identity = self._context.identity
         claim = Claim(
             fence=runner.fence,
             last_seq=owned.last_seq,
             queue=owned.queue,
             owner=identity.id,
             host=identity.host_key,
-            run={"params": masked.params, "params_text": param_text.format_pairs(masked.params)},
+            run=params_row(owned),
             inputs=input_row(owned, self._context.encrypter),
             first_steps=runner.start(await self._factory.history(owned), problem),
             by_worker=identity.kind == WORKER,

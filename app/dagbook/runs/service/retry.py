@@ -21,10 +21,9 @@ from dagbook.runs.runner.runner import Runner
 from dagbook.runs.runner.runner_factory import RunnerFactory, retry_on_conflict
 from dagbook.runs.store import row_mapping
 from dagbook.runs.store.claimed_run import ClaimedRun
-from dagbook.runs.store.new_run import attempt_as_queued, with_queue_limit
+from dagbook.runs.store.new_run import as_queued, owned_attempt_row, with_queue_limit
 from dagbook.runs.store.run_loading import StoredRun
-from dagbook.runs.store.secret_columns import input_row, mask_inputs
-from dagbook.spec.params import param_text
+from dagbook.runs.store.secret_columns import input_row, params_row
 
 _PLACEHOLDER_TOKEN = 1
 
@@ -48,7 +47,7 @@ class RetryService:
     async def _start_attempt(self, key: int, retry: RetryOptions) -> Runner | None:
         new, runner = await self._prepare_attempt(key, retry)
         if new.selector and new.queue:  # a sub-run that was started without a worker has no queue
-            new = attempt_as_queued(new)
+            new = as_queued(new)
         queued = await self._factory.recorder.accept_attempt(new)
         return None if queued else runner
 
@@ -78,11 +77,8 @@ class RetryService:
         retry: RetryOptions,
     ) -> NewAttempt:
         now = self._context.now()
-        identity, queues = self._context.identity, self._context.queues
-        selector = owned.definition.dag.worker_selector
+        queues, selector = self._context.queues, owned.definition.dag.worker_selector
         step = None if retry.step is None else owned.definition.dag.steps[retry.step].name
-        masked = mask_inputs(owned.inputs, owned.masker)
-        params = {"params": masked.params, "params_text": param_text.format_pairs(masked.params)}
         blank = {"started_at": None, "finished_at": None, "error": None, "queued_at": before.run.queued_at}
         no_stop = {"stop_requested_at": None, "stop_requested_by": None}
         new = NewAttempt(
@@ -95,16 +91,14 @@ class RetryService:
             max_active_runs=before.run.max_active_runs,
             admission=retry.admission,
             selector=selector if queues.sends_to_worker(selector) else None,
-            run={"status": int(RunStatus.NOT_STARTED), "attempt": owned.attempt, **params, **blank, **no_stop},
-            attempt={
-                "run_id": owned.key,
-                "number": owned.attempt,
-                "owner": identity.id,
-                "token": owned.token,
-                "host": identity.host_key,
-                "opened_at": now,
-                **row_mapping.attempt_row(state, None),
+            run={
+                "status": int(RunStatus.NOT_STARTED),
+                "attempt": owned.attempt,
+                **params_row(owned),
+                **blank,
+                **no_stop,
             },
+            attempt=owned_attempt_row(owned, self._context.identity, now) | row_mapping.attempt_row(state, None),
             inputs=input_row(owned, self._context.encrypter),
             nodes=[msgspec.structs.asdict(row) for row in nodes],
             events=[

@@ -8,18 +8,17 @@ from typing import TypeVar
 import msgspec
 
 from dagbook.auth.audit_context import run_action
-from dagbook.db.repositories.runs.run_writes import NewAttempt, NewRun, StartingRun
+from dagbook.db.repositories.runs.run_writes import NewRun, StartingRun
 from dagbook.engine.admission import Admission, QueueConfig, QueuedRun
 from dagbook.engine.event import HANDLER_NAMES
 from dagbook.engine.plan import Plan
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.runs.options import RunRequest
-from dagbook.runs.server_context import ServerContext
+from dagbook.runs.server_context import ServerContext, ServerIdentity
 from dagbook.runs.store import row_mapping
 from dagbook.runs.store.claimed_run import ClaimedRun
-from dagbook.runs.store.secret_columns import input_row, mask_inputs
+from dagbook.runs.store.secret_columns import input_row, params_row
 from dagbook.spec.model import Dag
-from dagbook.spec.params import param_text
 from dagbook.spec.reading.definition_cache import hash_of
 
 T = TypeVar("T", bound=StartingRun)
@@ -36,15 +35,6 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
         "base": request.base or None,
         "created_at": now,
     }
-    attempt = {
-        "run_id": owned.key,
-        "number": _FIRST,
-        "status": int(RunStatus.NOT_STARTED),
-        "owner": context.identity.id,
-        "token": owned.token,
-        "host": context.identity.host_key,
-        "opened_at": now,
-    }
     return NewRun(
         key=owned.key,
         dag_name=owned.dag_name,
@@ -53,7 +43,7 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
         max_active_runs=dag.max_active_runs,
         definition=definition,
         run=_run_row(request, owned, definition["hash"], now),
-        attempt=attempt,
+        attempt={**owned_attempt_row(owned, context.identity, now), "status": int(RunStatus.NOT_STARTED)},
         queue=_queue_of(owned),
         slot=start.slot,
         priority=start.priority,
@@ -64,6 +54,18 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
         events=[row_mapping.accepted_event(owned.key, now, start.trigger, start.actor_label)],
         audit=_audit_entry(request, owned, definition["hash"], now),
     )
+
+
+def owned_attempt_row(owned: ClaimedRun, identity: ServerIdentity, opened_at: datetime) -> row_mapping.Row:
+    """Make the columns of an attempt that do not depend on its state."""
+    return {
+        "run_id": owned.key,
+        "number": owned.attempt,
+        "owner": identity.id,
+        "token": owned.token,
+        "host": identity.host_key,
+        "opened_at": opened_at,
+    }
 
 
 def with_queue_limit(new: T, queues: QueueConfig) -> T:
@@ -79,35 +81,18 @@ def with_queue_limit(new: T, queues: QueueConfig) -> T:
     return msgspec.structs.replace(new, queue_limit=limit, queues_enabled=queues.enabled)
 
 
-def as_queued(new: NewRun) -> NewRun:
-    """Turn a run that would start into a queued one without an owner."""
-    at = new.run["created_at"]
+def as_queued(new: T) -> T:
+    """Turn a run or attempt that would start into a queued one without an owner."""
+    at = new.attempt["opened_at"]
     status = int(RunStatus.QUEUED)
-    accepted = new.events[0]
-    entry = new.audit
+    first, entry = new.events[0], new.audit
     return msgspec.structs.replace(
         new,
         audit=entry and entry | {"after": entry["after"] | {"queue": new.queue}},
-        run=new.run | {"status": status, "queued_at": at},
+        run=new.run | {"status": status, "queued_at": new.run["queued_at"] or at},
         attempt=new.attempt | {"status": status, "owner": None, "token": 0, "host": None},
-        events=[accepted | {"data": accepted["data"] | {"queue": new.queue}}],
+        events=[first | {"data": first["data"] | {"queue": new.queue}}],
         entry=queue_entry_row(new, at),
-        first_steps=None,
-    )
-
-
-def attempt_as_queued(attempt: NewAttempt) -> NewAttempt:
-    """Turn an attempt that would start into a queued one without an owner."""
-    at = attempt.attempt["opened_at"]
-    status = int(RunStatus.QUEUED)
-    opened, entry = attempt.events[0], attempt.audit
-    return msgspec.structs.replace(
-        attempt,
-        audit=entry and entry | {"after": entry["after"] | {"queue": attempt.queue}},
-        run=attempt.run | {"status": status, "queued_at": attempt.run["queued_at"] or at},
-        attempt=attempt.attempt | {"status": status, "owner": None, "token": 0, "host": None},
-        events=[opened | {"data": opened["data"] | {"queue": attempt.queue}}],
-        entry=queue_entry_row(attempt, at),
         first_steps=None,
     )
 
@@ -138,7 +123,7 @@ def _queue_of(owned: ClaimedRun) -> str:
 
 
 def _run_row(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> row_mapping.Row:
-    dag, masked = owned.definition.dag, mask_inputs(owned.inputs, owned.masker)
+    dag = owned.definition.dag
     return {
         "id": owned.key,
         "dag_name": owned.dag_name,
@@ -151,8 +136,7 @@ def _run_row(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: 
         "parent_id": owned.lineage.parent if owned.lineage else None,
         "trigger": request.start.trigger,
         "actor": request.start.actor_label,
-        "params": masked.params,
-        "params_text": param_text.format_pairs(masked.params),
+        **params_row(owned),
         "tags": dag.tags,
         "status": int(RunStatus.NOT_STARTED),
         "attempt": _FIRST,

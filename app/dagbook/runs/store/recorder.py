@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
@@ -19,10 +20,10 @@ from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit, changes, queue, schedules
 from dagbook.db.repositories.runs import run_writes
-from dagbook.db.repositories.runs.run_writes import Activity, Claim, NewAttempt, NewRun, Transition
+from dagbook.db.repositories.runs.run_writes import Activity, Claim, NewAttempt, NewRun, StartingRun, Transition
 from dagbook.engine.admission import Admission, QueueConfig
 from dagbook.runs.store.admission_checks import NOT_NEXT, Refusal, check_claim, check_retry, check_slot, is_queue_full
-from dagbook.runs.store.new_run import as_queued, attempt_as_queued
+from dagbook.runs.store.new_run import as_queued
 from dagbook.runs.store.queue_head import MAX_RELEASED, ActiveRunCounts, read_queue_head
 
 _log = logging.getLogger(__name__)
@@ -44,7 +45,8 @@ class RunRefusedError(Exception):
 
 
 Guard = Callable[[NewRun, bool, Activity], Refusal | None]
-_Work = NewRun | NewAttempt | Claim | Transition
+_Work = StartingRun | Claim | Transition
+T = TypeVar("T", bound=StartingRun)
 
 
 class _Item(msgspec.Struct):
@@ -110,7 +112,7 @@ class Recorder:
         """Dequeue a run and store its first transition; raises as ``accept``."""
         await self._put_new(claim)
 
-    async def _put_new(self, work: NewRun | NewAttempt | Claim) -> bool:
+    async def _put_new(self, work: StartingRun | Claim) -> bool:
         if self._outage is not None:
             raise DatabaseUnavailable(self._outage.reason)
         return await self._put(self._pending, work)
@@ -203,7 +205,7 @@ class Recorder:
     def _apply(self, connection: WriteConnection, group: Sequence[_Item]) -> dict[int, Exception]:
         failed: dict[int, Exception] = {}
         run_writes.lock_names(connection, {name for item in group for name in _lock_names(item.work)})
-        accepted: list[NewRun | NewAttempt] = [
+        accepted: list[StartingRun] = [
             *self._apply_new(connection, group, failed),
             *self._apply_attempts(connection, group, failed),
         ]
@@ -222,7 +224,6 @@ class Recorder:
         if accepted:
             run_writes.add_runs(connection, accepted)
             schedules.complete(connection, [_slot_outcome(run, run.slot) for run in accepted if run.slot is not None])
-            run_writes.apply(connection, [run.first_steps for run in accepted if run.first_steps is not None])
         return accepted
 
     def _admit(
@@ -236,17 +237,14 @@ class Recorder:
         slots = _SlotOutcomes(connection, [run for _, run in new])
         accepted = []
         for item, run in new:
-            activity = counts.for_run(run)
-            refusal = slots.refuse(run) or self._guard(run, (run.dag_name, run.run_id) in used, activity)
+            is_used = (run.dag_name, run.run_id) in used
+            refusal = slots.refuse(run) or self._guard(run, is_used, counts.for_run(run))
             if refusal is not None:
                 failed[id(item)] = RunRefusedError(refusal)
                 continue
             used.add((run.dag_name, run.run_id))
-            admitted = as_queued(run) if run.entry is None and is_queue_full(run, activity) else run
-            item.queued = admitted.entry is not None
-            counts.add(admitted)
-            slots.add(admitted)
-            accepted.append(admitted)
+            slots.add(run)
+            accepted.append(_queue_if_full(item, run, counts))
         return accepted
 
     def _apply_attempts(
@@ -259,21 +257,14 @@ class Recorder:
         counts = ActiveRunCounts(connection, [attempt for _, attempt in attempts])
         accepted = []
         for item, attempt in attempts:
-            activity = counts.for_run(attempt)
-            refusal = check_retry(attempt, finished.get(attempt.key), activity)
+            refusal = check_retry(attempt, finished.get(attempt.key), counts.for_run(attempt))
             if refusal is not None:
                 failed[id(item)] = RunRefusedError(refusal)
                 continue
             del finished[attempt.key]  # a second retry in this group has to be refused
-            admitted = attempt_as_queued(attempt) if is_queue_full(attempt, activity) else attempt
-            item.queued = admitted.entry is not None
-            counts.add(admitted)
-            accepted.append(admitted)
+            accepted.append(_queue_if_full(item, attempt, counts))
         if accepted:
             run_writes.add_attempts(connection, accepted)
-            run_writes.apply(
-                connection, [attempt.first_steps for attempt in accepted if attempt.first_steps is not None]
-            )
         return accepted
 
     def _apply_claims(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
@@ -315,6 +306,14 @@ class Recorder:
             if work.fence not in held:
                 failed[id(item)] = FenceLostError(f"run {work.fence.run} has another owner")
         run_writes.apply(connection, [work for _, work in transitions if work.fence in held])
+
+
+def _queue_if_full(item: _Item, run: T, counts: ActiveRunCounts) -> T:
+    """Turn an admitted run into a queued one if its queue is full, and count it."""
+    admitted = as_queued(run) if run.entry is None and is_queue_full(run, counts.for_run(run)) else run
+    item.queued = admitted.entry is not None
+    counts.add(admitted)
+    return admitted
 
 
 def _without_duplicates(
@@ -367,7 +366,7 @@ def _lock_names(work: _Work) -> tuple[str, ...]:
     match work:
         case NewAttempt(admission=Admission.UNLIMITED):
             return ()
-        case NewRun() | NewAttempt():
+        case StartingRun():
             # Under the lock, entries get their ids in commit order: no reader sees a later entry before an earlier one.
             in_queue = work.queue_limit or work.entry is not None
             return (work.dag_name, f"queue {work.queue}") if in_queue else (work.dag_name,)
@@ -389,13 +388,13 @@ def _changed_queue(item: _Item) -> str:
     match item.work:
         case Claim(queue=queue):
             return queue
-        case NewRun(queue=queue) | NewAttempt(queue=queue) if item.queued:
+        case StartingRun(queue=queue) if item.queued:
             return queue
     return ""
 
 
 def _key(work: _Work) -> int:
-    return work.key if isinstance(work, NewRun | NewAttempt) else work.fence.run
+    return work.key if isinstance(work, StartingRun) else work.fence.run
 
 
 def _log_bytes(work: _Work) -> int:

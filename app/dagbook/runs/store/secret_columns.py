@@ -15,6 +15,7 @@ from dagbook.runs.store import row_mapping
 from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
 from dagbook.runs.store.row_mapping import NodeRecord, Row
 from dagbook.spec.model import Pair
+from dagbook.spec.params import param_text
 
 _INPUT_COLUMNS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment")
 _CALLS = ("current", "earlier")
@@ -38,6 +39,12 @@ def input_row(run: ClaimedRun, encrypter: Encrypter) -> Row:
         return _columns(inputs, None)
     encrypted = encrypter.encrypt(msgspec.json.encode(inputs), _inputs_context(run.key))
     return _columns(mask_inputs(inputs, run.masker), encrypted)
+
+
+def params_row(run: ClaimedRun) -> Row:
+    """Make the columns of the masked params of a run."""
+    masked = mask_inputs(run.inputs, run.masker)
+    return {"params": masked.params, "params_text": param_text.format_pairs(masked.params)}
 
 
 def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:

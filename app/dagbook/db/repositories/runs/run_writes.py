@@ -307,16 +307,13 @@ def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[t
 
 
 def add_runs(connection: WriteConnection, runs: Sequence[NewRun]) -> None:
-    """Insert accepted runs with all their rows."""
+    """Insert accepted runs with all their rows, and store the first transitions of their runners."""
     by_hash = {run.definition["hash"]: run.definition for run in runs}
     _add_definitions.execute_many(connection, [by_hash[content_hash] for content_hash in sorted(by_hash)])
     _add_runs.execute_many(connection, [run.run for run in runs])
     run_search_index.add(connection, [run.run for run in runs])
-    _add_attempts.execute_many(connection, [run.attempt for run in runs])
-    _add_nodes.execute_many(connection, [node for run in runs for node in run.nodes])
     _add_inputs.execute_many(connection, [run.inputs for run in runs])
-    _add_events.execute_many(connection, [event for run in runs for event in run.events])
-    _add_entries.execute_many(connection, [run.entry for run in runs if run.entry is not None])
+    _add_attempt_rows(connection, runs)
 
 
 def lock_queued(connection: WriteConnection, runs: Iterable[int]) -> dict[int, int]:
@@ -359,16 +356,21 @@ def lock_finished(connection: WriteConnection, runs: Iterable[int]) -> dict[int,
 
 
 def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) -> None:
-    """Add the next attempts of locked runs, and mark stop requests of earlier attempts as handled."""
+    """Add the next attempts of locked runs as ``add_runs``, and mark stop requests of earlier attempts as handled."""
     _reopen_runs.execute_many(connection, [{"b_id": attempt.key, **attempt.run} for attempt in attempts])
     run_search_index.update_params(connection, {attempt.key: attempt.run["params"] for attempt in attempts})
-    _add_attempts.execute_many(connection, [attempt.attempt for attempt in attempts])
-    _add_nodes.execute_many(connection, [node for attempt in attempts for node in attempt.nodes])
     _reopen_inputs.execute_many(connection, [{"b_run_id": attempt.key, **attempt.inputs} for attempt in attempts])
-    _add_events.execute_many(connection, [event for attempt in attempts for event in attempt.events])
-    _add_entries.execute_many(connection, [attempt.entry for attempt in attempts if attempt.entry is not None])
     opened = [{"b_run_id": attempt.key, "b_handled_at": attempt.attempt["opened_at"]} for attempt in attempts]
     _drop_requests.execute_many(connection, opened)
+    _add_attempt_rows(connection, attempts)
+
+
+def _add_attempt_rows(connection: WriteConnection, new: Sequence[StartingRun]) -> None:
+    _add_attempts.execute_many(connection, [each.attempt for each in new])
+    _add_nodes.execute_many(connection, [node for each in new for node in each.nodes])
+    _add_events.execute_many(connection, [event for each in new for event in each.events])
+    _add_entries.execute_many(connection, [each.entry for each in new if each.entry is not None])
+    apply(connection, [each.first_steps for each in new if each.first_steps is not None])
 
 
 def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]) -> set[Fence]:
