@@ -16,7 +16,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit, dags
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
-from dagbook.db.repositories.runs.runs import CompleteRun, RunRow, StopRequest
+from dagbook.db.repositories.runs.runs import RunRow, StopRequest
 from dagbook.engine.admission import Admission
 from dagbook.engine.status import RunStatus
 from dagbook.errors import (
@@ -195,7 +195,7 @@ class RunService:
         request = msgspec.structs.replace(start, admission=Admission.UNLIMITED, action=Action.RUN_RESCHEDULE)
         return await self.start_from_run(run, request)
 
-    async def start_from_run(self, run: RunRow | CompleteRun, start: StartOptions) -> tuple[str, bool]:
+    async def start_from_run(self, run: RunRow, start: StartOptions) -> tuple[str, bool]:
         """Start a new run from an existing one within the limits of ``start``; raises AppError and SlotTakenError."""
         name = start.dag_name.strip()
         if name:
@@ -233,11 +233,11 @@ class RunService:
         )
         return await check_params(definition, location)
 
-    async def definition_of(self, run: RunRow | CompleteRun) -> Definition:
+    async def definition_of(self, run: RunRow) -> Definition:
         """Return the definition of a run; raises AppError when its text was redacted."""
         return (await self._source_of_run(run)).loaded.definition
 
-    async def _source_of_run(self, run: RunRow | CompleteRun) -> StoredRun:
+    async def _source_of_run(self, run: RunRow) -> StoredRun:
         try:
             return await self._database.read(
                 lambda connection: run_loading.load(connection, self._library, self._context.encrypter, run.id)

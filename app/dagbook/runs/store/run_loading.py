@@ -62,7 +62,7 @@ def load(
     )
 
 
-def read_definition(library: DefinitionCache, run: RunRow | CompleteRun, spec: str, base: str) -> Loaded:
+def read_definition(library: DefinitionCache, run: RunRow, spec: str, base: str) -> Loaded:
     """Parse the definition of a run; for a sub-run, the called document of the text."""
     if run.root_id is not None:
         return library.get_called(spec, run.dag_name, base=base)

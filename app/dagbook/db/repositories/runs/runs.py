@@ -140,29 +140,12 @@ class NamedSubRunRow(RunRow, frozen=True, kw_only=True):
     parent_run_id: str
 
 
-class CompleteRun(msgspec.Struct, frozen=True, kw_only=True):
+class CompleteRun(RunRow, frozen=True, kw_only=True):
     """A run with its inputs."""
 
-    id: int
-    dag_name: str
-    run_id: str
-    definition_hash: str
-    file_name: str | None
-    dag_revision: int | None
-    queue: str
-    root_id: int | None
     parent_id: int | None
-    trigger: str
-    actor: str | None
     params: list[list[str]]
-    params_text: str
     tags: list[str]
-    status: int
-    attempt: int
-    created_at: datetime
-    queued_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
     stop_requested_at: datetime | None
     stop_requested_by: str | None
     error: str | None
