@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from dagbook.api.presenters.history import percentile, statistics
 from dagbook.db.repositories.runs.run_history import FinishedRunRow
+from dagbook.engine.status import RunStatus
 
 UTC = ZoneInfo("UTC")
 
@@ -32,10 +33,10 @@ def test_no_fewer_values_than_the_part_are_below_a_percentile(values: list[int],
 
 def test_failures_count_and_do_not_shorten_what_is_usual() -> None:
     ended = [
-        FinishedRunRow("a", 4, 100, 10.0),
-        FinishedRunRow("b", 2, 90, 0.1),
-        FinishedRunRow("c", 6, 80, 20.0),
-        FinishedRunRow("d", 3, None, None),
+        FinishedRunRow("a", RunStatus.SUCCEEDED, 100, 10.0),
+        FinishedRunRow("b", RunStatus.FAILED, 90, 0.1),
+        FinishedRunRow("c", RunStatus.PARTIALLY_SUCCEEDED, 80, 20.0),
+        FinishedRunRow("d", RunStatus.ABORTED, None, None),
     ]
     found = statistics("etl", ended, UTC, more=True)
     assert (found.runs, found.succeeded, found.failed, found.aborted, found.partially_succeeded) == (4, 1, 1, 1, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
@@ -11,5 +11,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def row_of(kind: type[T], columns: Mapping[str, Any]) -> T:
-    """Make a row; fields without a column are None."""
-    return kind(**{name: columns.get(name) for name in kind.__struct_fields__})
+    """Make a row; fields without a column are None, and a status is read as its column type does."""
+    values = {name: columns.get(name) for name in kind.__struct_fields__}
+    if values["status"] is not None:
+        values["status"] = get_type_hints(kind)["status"](values["status"])
+    return kind(**values)

@@ -21,6 +21,7 @@ from dagbook.db.repositories.runs import manual_edits, runs
 from dagbook.db.repositories.runs.manual_edits import StepEdit
 from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewRun
 from dagbook.engine.admission import Admission
+from dagbook.engine.status import NodeStatus
 from dagbook.runs.store import recorder as recorder_module
 from dagbook.runs.store.admission_checks import check_start
 from dagbook.runs.store.new_run import as_queued
@@ -439,7 +440,7 @@ async def test_a_run_that_was_changed_since_it_was_read_is_to_be_read_again(
     recorder: Recorder, faulty: FaultyDatabase
 ) -> None:
     run = await _waiting(recorder, "q5", "r1")
-    edit = StepEdit(step="a", status=4, actor="me", at=now())
+    edit = StepEdit(step="a", status=NodeStatus.SUCCEEDED, actor="me", at=now())
     await faulty.write(lambda connection: manual_edits.edit_step(connection, run.key, 1, edit))
     assert await _refusal(recorder, _claim(run)) == "changed"
     claim = _claim(run, last_seq=2)

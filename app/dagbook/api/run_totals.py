@@ -7,6 +7,7 @@ import time
 
 from dagbook.db.database import Database
 from dagbook.db.repositories.runs import run_history
+from dagbook.engine.status import RunStatus
 
 _MIN_AGE_SECONDS = 1.0
 _REST = 100  # counting takes at most 1 % of the time
@@ -18,10 +19,10 @@ class RunTotals:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = asyncio.Lock()
-        self._counted: dict[int, int] = {}
+        self._counted: dict[RunStatus, int] = {}
         self._fresh_until = 0.0
 
-    async def read(self) -> dict[int, int]:
+    async def read(self) -> dict[RunStatus, int]:
         """Return the counts by status, possibly from the cache."""
         async with self._lock:
             started = time.monotonic()

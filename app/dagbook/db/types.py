@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from typing import Any
 
 import msgspec
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from dagbook.engine.status import NodeStatus, RunStatus
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -23,12 +27,6 @@ BigKey = BigInteger().with_variant(Integer(), "sqlite")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-
-class Base(DeclarativeBase):
-    """Base of every model. Models are used in Core statements; there are no relationships."""
-
-    metadata = MetaData(naming_convention=NAMING)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -75,3 +73,29 @@ class OrderedJson(TypeDecorator[Any]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # SQLAlchemy's signature
         return None if value is None else msgspec.json.decode(value)
+
+
+class EnumNumber(TypeDecorator[Any]):
+    """A member of an IntEnum, stored as its number."""
+
+    impl = Integer
+    cache_ok = True
+
+    def __init__(self, kind: type[IntEnum]) -> None:
+        self.kind = kind
+        super().__init__()
+
+    @property
+    def python_type(self) -> type[Any]:
+        return self.kind
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002  # SQLAlchemy's signature
+        """Return a lookup, which takes a tenth of the time of calling the enum."""
+        return {int(member): member for member in self.kind}.__getitem__
+
+
+class Base(DeclarativeBase):
+    """Base of every model. Models are used in Core statements; there are no relationships."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {RunStatus: EnumNumber(RunStatus), NodeStatus: EnumNumber(NodeStatus)}  # noqa: RUF012

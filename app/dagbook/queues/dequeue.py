@@ -40,9 +40,8 @@ class DequeueService:
         """
         self._require_queues()
         named = f"run {shorten(run.run_id)} of DAG {shorten(run.dag_name)}"
-        status = RunStatus(run.status)
-        if status is not RunStatus.QUEUED:
-            raise BadRequestError(f"{named} is not queued, it is {status.label}")
+        if run.status is not RunStatus.QUEUED:
+            raise BadRequestError(f"{named} is not queued, it is {run.status.label}")
         now = self._now()
         if not await self._database.write(lambda connection: _dequeue(connection, [run], actor, now)):
             raise BadRequestError(f"{named} is no longer queued: it has just started")

@@ -34,7 +34,6 @@ from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.definitions.next_starts import NextStartCache
 from dagbook.definitions.queries import load_stored, parse_missing
 from dagbook.definitions.search import Search, SearchHit
-from dagbook.engine.status import RunStatus
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -76,7 +75,7 @@ async def _add_recent(services: DagListServices, rows: Sequence[DagRow], files: 
             RecentRun(
                 name=run.dag_name,
                 dag_run_id=run.run_id,
-                status=RunStatus(run.status),
+                status=run.status,
                 started_at_millis=millis(run.started_at),
                 finished_at_millis=millis(run.finished_at),
             )

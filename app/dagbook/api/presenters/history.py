@@ -24,7 +24,7 @@ def statistics(dag_name: str, finished: Sequence[FinishedRunRow], zone: tzinfo, 
 
     ``more`` says that there are more runs than these.
     """
-    counts = Counter(RunStatus(run.status) for run in finished)
+    counts = Counter(run.status for run in finished)
     durations = sorted(run.seconds for run in finished if run.status in _SUCCESSFUL and run.seconds is not None)
     return DAGStatistics(
         dag_name=dag_name,
@@ -46,11 +46,10 @@ def percentile(ascending: Sequence[float], part: float) -> float | UnsetType:
 
 
 def _finished_run(run: FinishedRunRow, zone: tzinfo) -> EndedRun:
-    status = RunStatus(run.status)
     return EndedRun(
         dag_run_id=run.run_id,
-        status=status,
-        status_label=status.label,  # type: ignore[arg-type]  # the contract lists all labels
+        status=run.status,
+        status_label=run.status.label,  # type: ignore[arg-type]  # the contract lists all labels
         started_at=time_text(run.started_at, zone),
         duration_seconds=UNSET if run.seconds is None else round(run.seconds, 3),
     )
@@ -67,7 +66,7 @@ def grid(runs: Sequence[Iterable[HistoryNode]]) -> list[DAGGridItem]:
         for node in nodes:
             if (key := _key(node)) is not None:
                 line = lines.setdefault(key, [NodeStatus.NOT_STARTED] * len(runs))
-                line[number] = NodeStatus(node.status)
+                line[number] = node.status
     return [DAGGridItem(name=name, history=lines[rank, name]) for rank, name in sorted(lines)]
 
 

@@ -335,11 +335,10 @@ def sub_runs(nodes: Sequence[NodeRow], known: Mapping[str, RunRow], zone: tzinfo
 
 
 def _sub_run(call: _Call, run: RunRow, zone: tzinfo) -> run_schemas.SubDAGRunDetail:
-    status = RunStatus(run.status)
     return run_schemas.SubDAGRunDetail(
         dag_run_id=run.run_id,
-        status=status,
-        status_label=status.label,  # type: ignore[arg-type]  # the contract lists all labels
+        status=run.status,
+        status_label=run.status.label,  # type: ignore[arg-type]  # the contract lists all labels
         started_at=time_text(run.started_at, zone),
         finished_at=time_text(run.finished_at, zone),
         params=or_unset(call.get("params", "")),

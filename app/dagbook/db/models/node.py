@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
+from dagbook.engine.status import NodeStatus
 
 
 class Node(Base):
@@ -48,7 +49,7 @@ class Node(Base):
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     name: Mapped[str] = mapped_column(Text)
     handler: Mapped[bool]
-    status: Mapped[int]
+    status: Mapped[NodeStatus]
     execution: Mapped[int] = mapped_column(server_default=text("0"))
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, te
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
+from dagbook.engine.status import RunStatus
 
 _IS_ROOT = text("root_id IS NULL")
 _IS_CHILD = text("root_id IS NOT NULL")
@@ -98,7 +99,7 @@ class Run(Base):
     params: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
     params_text: Mapped[str] = mapped_column(Text)
     tags: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
-    status: Mapped[int]
+    status: Mapped[RunStatus]
     attempt: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     queued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -129,7 +130,7 @@ class RunAttempt(Base):
 
     run_id: Mapped[int] = mapped_column(BigKey, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    status: Mapped[int]
+    status: Mapped[RunStatus]
     owner: Mapped[str | None] = mapped_column(Text, ForeignKey("services.id"))
     token: Mapped[int]
     host: Mapped[str | None] = mapped_column(Text)

@@ -14,7 +14,6 @@ from dagbook.db.repositories import dags
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import SubRunRow
 from dagbook.engine.state import NodeState
-from dagbook.engine.status import RunStatus
 from dagbook.errors import AppError
 from dagbook.executors.calls import Result, SubRun, SubRunBatch, SubRunExecution
 from dagbook.executors.contract import ExecutionFiles, SetupError, StepError, Streams
@@ -257,7 +256,7 @@ class SubRunExecutor:
             run_id=request.id,
             params=row.params_text,
             outputs=outputs,
-            status=RunStatus(row.status).label,
+            status=row.status.label,
             error=row.error or "",
         )
 

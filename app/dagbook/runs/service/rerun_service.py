@@ -36,7 +36,7 @@ class RerunService:
         key = None
         if step is not None:
             key = await self._database.read_inline(lambda connection: _step_key(connection, run, step))
-        if not RunStatus(run.status).is_final:
+        if not run.status.is_final:
             raise MaxRunReachedError(f"{_label(run)} is {_status(run)}; it can be retried when it has finished")
         try:
             await self._run_control.retry(run.id, RetryOptions(step=key, actor=actor))
@@ -47,7 +47,7 @@ class RerunService:
 
     async def set_step_status(self, run: RunRow, step: str, status: NodeStatus, actor: Actor) -> None:
         """Set only the status of a step, which decides what a retry runs; raises AppError."""
-        edit = StepEdit(step=step, status=int(status), actor=actor.label or _ANONYMOUS, at=self._now())
+        edit = StepEdit(step=step, status=status, actor=actor.label or _ANONYMOUS, at=self._now())
         await self._database.write(lambda connection: _edit(connection, run, edit, actor))
 
 
@@ -60,13 +60,13 @@ def _edit(connection: WriteConnection, run: RunRow, edit: StepEdit, actor: Actor
     current = manual_edits.lock_run(connection, run.id)
     if current is None:
         raise NotFoundError(f"there is no run {shorten(run.run_id)} of DAG {shorten(run.dag_name)}")
-    if RunStatus(current.status) in _ACTIVE:
+    if current.status in _ACTIVE:
         raise BadRequestError(f"{_label(run)} is running; set the status of a step when it has finished")
     before = None if "\0" in edit.step else manual_edits.edit_step(connection, run.id, current.attempt, edit)
     if before is None:
         raise unknown_step(run, edit.step)
     if before != edit.status:
-        was, now = ({"step": edit.step, "status": NodeStatus(one).label} for one in (before, edit.status))
+        was, now = ({"step": edit.step, "status": one.label} for one in (before, edit.status))
         audit.add(connection, actor.entry(run_action(Action.RUN_STEP_STATUS, run, was, now), edit.at))
 
 
@@ -88,4 +88,4 @@ def _label(run: NamedRun) -> str:
 
 
 def _status(run: RunRow) -> str:
-    return RunStatus(run.status).label.replace("_", " ")
+    return run.status.label.replace("_", " ")

@@ -116,7 +116,7 @@ def _audit_entry(
 ) -> row_mapping.Row | None:
     if actor is None:
         return None
-    was = {"attempt": run.attempt, "status": RunStatus(run.status).label}
+    was = {"attempt": run.attempt, "status": run.status.label}
     after = {"attempt": attempt, **({"step": step} if step is not None else {})}
     return actor.entry(run_action(Action.RUN_RETRY, run, was, after), now)
 
@@ -136,4 +136,5 @@ def _node_row(before: NodeRow, state: NodeState, attempt: int) -> NodeRow:
         log = before.log_attempt or before.attempt
         return msgspec.structs.replace(before, attempt=attempt, log_attempt=log, pid=None, pid_started=None, spool=None)
     blank = row_mapping.node_row(before.run_id, attempt, before.position, state, row_mapping.NodeRecord())
+    blank["status"] = state.status
     return NodeRow(**blank, name=before.name, handler=before.handler, log_attempt=None, edited_at=None, edited_by=None)

@@ -189,9 +189,8 @@ class RunService:
 
     async def restart(self, run: RunRow, start: StartOptions) -> tuple[str, bool]:
         """Start a new run from a finished one, ignoring the limit of its DAG; raises AppError."""
-        status = RunStatus(run.status)
-        if not status.is_final:
-            raise MaxRunReachedError(f"run {run.run_id!r} of DAG {run.dag_name!r} is {status.label}; stop it first")
+        if not run.status.is_final:
+            raise MaxRunReachedError(f"run {run.run_id!r} of DAG {run.dag_name!r} is {run.status.label}; stop it first")
         request = msgspec.structs.replace(start, admission=Admission.UNLIMITED, action=Action.RUN_RESCHEDULE)
         return await self.start_from_run(run, request)
 
@@ -260,10 +259,9 @@ class RunService:
         run = await self._database.read_inline(lambda connection: runs.get(connection, dag_name, run_id))
         if run is None:
             raise NotFoundError(f"there is no run {shorten(run_id)} of DAG {shorten(dag_name)}")
-        status = RunStatus(run.status)
-        if status not in (RunStatus.RUNNING, RunStatus.NOT_STARTED):
-            raise NotRunningError(f"run {run_id!r} of DAG {dag_name!r} is not running, it is {status.label}")
-        audit_action = run_action(Action.RUN_STOP, run, before={"status": status.label})
+        if run.status not in (RunStatus.RUNNING, RunStatus.NOT_STARTED):
+            raise NotRunningError(f"run {run_id!r} of DAG {dag_name!r} is not running, it is {run.status.label}")
+        audit_action = run_action(Action.RUN_STOP, run, before={"status": run.status.label})
         entry = actor.entry(audit_action, self._context.now())
         request = await self._database.write(lambda connection: _add_stop_request(connection, run, actor.label, entry))
         self._run_control.notify_stop(request)

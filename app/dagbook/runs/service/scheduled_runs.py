@@ -123,7 +123,7 @@ class ScheduledRuns:
         if run is None:
             await self._fail_slot(slot, "the run to restart was deleted")
             return False
-        if not RunStatus(run.status).is_final or run.finished_at is None:
+        if not run.status.is_final or run.finished_at is None:
             return True
         if self._now() < run.finished_at + await self._pause(run):
             return True

@@ -12,7 +12,6 @@ from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, EventRow,
 from dagbook.db.search_keys import error_text
 from dagbook.engine.history import Change
 from dagbook.engine.state import NodeState, RunState
-from dagbook.engine.status import NodeStatus, RunStatus
 
 Row = dict[str, Any]
 _NODE_COLUMNS = (
@@ -126,7 +125,7 @@ def node_state(row: NodeRow) -> NodeState:
     fields["error"] = fields["error"] or ""
     detail = msgspec.convert(row.detail or {}, type=NodeState)
     fields.update({name: getattr(detail, name) for name in _NODE_DETAIL})
-    return NodeState(status=NodeStatus(row.status), **fields)
+    return NodeState(status=row.status, **fields)
 
 
 def node_record(row: NodeRow) -> NodeRecord:
@@ -140,7 +139,7 @@ def run_state(run: CompleteRun, attempt: AttemptRow, nodes: Sequence[NodeRow]) -
     states = {row.position: node_state(row) for row in nodes}
     return msgspec.structs.replace(
         detail,
-        status=RunStatus(run.status),
+        status=run.status,
         started_at=run.started_at,
         finished_at=run.finished_at,
         error=run.error or "",

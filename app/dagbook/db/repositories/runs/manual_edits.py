@@ -13,6 +13,7 @@ from dagbook.db.models.node import Node
 from dagbook.db.models.run import Run, RunEvent
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.rows import first_row
+from dagbook.engine.status import NodeStatus, RunStatus
 
 _MIN_STEP = timedelta(microseconds=1)
 
@@ -21,7 +22,7 @@ class StepEdit(msgspec.Struct, frozen=True, kw_only=True):
     """A new status of a step, set by a user."""
 
     step: str
-    status: int
+    status: NodeStatus
     actor: str
     at: datetime
 
@@ -29,7 +30,7 @@ class StepEdit(msgspec.Struct, frozen=True, kw_only=True):
 class LockedRun(msgspec.Struct, frozen=True, kw_only=True):
     """Status and attempt of a locked run."""
 
-    status: int
+    status: RunStatus
     attempt: int
 
 
@@ -39,7 +40,7 @@ def lock_run(connection: WriteConnection, run: int) -> LockedRun | None:
     return first_row(connection, LockedRun, statement)
 
 
-def edit_step(connection: WriteConnection, run: int, attempt: int, edit: StepEdit) -> int | None:
+def edit_step(connection: WriteConnection, run: int, attempt: int, edit: StepEdit) -> NodeStatus | None:
     """Change the status of a step in a locked run, and add an event to the run's history.
 
     Returns the previous status, None when there is no such step.
@@ -48,7 +49,7 @@ def edit_step(connection: WriteConnection, run: int, attempt: int, edit: StepEdi
     node = connection.execute(select(Node.position, Node.status, Node.edited_at).where(*of_step)).first()
     if node is None:
         return None
-    before = int(node.status)
+    before: NodeStatus = node.status
     if before == edit.status:
         return before
     # Each edit needs a new time, even if the clock was set back: the trigger treats an unchanged time as no edit.

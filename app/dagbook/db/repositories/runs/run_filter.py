@@ -159,7 +159,7 @@ def _root_equality(column: InstrumentedAttribute[Any], value: object, run_filter
 
 def _unindexed(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
     """Return an expression of a column that no index matches: the index to use is chosen by counting."""
-    if column.type.python_type is int:
+    if issubclass(column.type.python_type, int):
         return column + literal_column("0")
     return column.op("||")(literal_column("''"))
 

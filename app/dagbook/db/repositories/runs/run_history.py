@@ -16,7 +16,7 @@ from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
 from dagbook.db.repositories.rows import all_rows, seconds
 from dagbook.db.repositories.runs.runs import SUMMARY, EventRow, RunRow
-from dagbook.engine.status import RunStatus
+from dagbook.engine.status import NodeStatus, RunStatus
 
 _IN_RUN = and_(Run.id == Node.run_id, Run.attempt == Node.attempt)
 _node_columns = (
@@ -74,7 +74,7 @@ class FinishedRunRow(NamedTuple):
     """A finished root run: start in whole seconds since 1970 and duration in seconds, None if it never started."""
 
     run_id: str
-    status: int
+    status: RunStatus
     started_at: int | None
     seconds: float | None
 
@@ -91,7 +91,7 @@ class HistoryNode(msgspec.Struct, frozen=True, kw_only=True):
     run_id: int
     position: int
     name: str
-    status: int
+    status: NodeStatus
     retry_count: int
     done_count: int
     error: str
@@ -107,7 +107,7 @@ class RecentRun(msgspec.Struct, frozen=True, kw_only=True):
 
     dag_name: str
     run_id: str
-    status: int
+    status: RunStatus
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -203,12 +203,12 @@ _active = select(Run.status, func.count()).where(IS_ACTIVE).group_by(Run.status)
 _dags = select(func.count()).select_from(Dag)
 
 
-def count_runs(connection: ReadConnection) -> dict[int, int]:
+def count_runs(connection: ReadConnection) -> dict[RunStatus, int]:
     """Count all root runs by status."""
     return {row[0]: row[1] for row in connection.execute(_by_status)}
 
 
-def count_active(connection: ReadConnection) -> dict[int, int]:
+def count_active(connection: ReadConnection) -> dict[RunStatus, int]:
     """Count the active and queued root runs by status."""
     return {row[0]: row[1] for row in connection.execute(_active)}
 

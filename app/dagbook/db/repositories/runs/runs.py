@@ -16,7 +16,7 @@ from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.models.service import Service
 from dagbook.db.repositories.rows import all_rows, first_row
-from dagbook.engine.status import RunStatus
+from dagbook.engine.status import NodeStatus, RunStatus
 
 _KILL = "kill"
 _INPUTS = frozenset({"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed"})
@@ -110,7 +110,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     root_id: int | None
     dag_name: str
     run_id: str
-    status: int
+    status: RunStatus
     attempt: int
     params_text: str
     created_at: datetime
@@ -164,7 +164,7 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
 
     run_id: int
     number: int
-    status: int
+    status: RunStatus
     owner: str | None
     token: int
     host: str | None
@@ -181,7 +181,7 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     name: str
     handler: bool
-    status: int
+    status: NodeStatus
     execution: int
     started_at: datetime | None
     finished_at: datetime | None
