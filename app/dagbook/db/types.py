@@ -90,7 +90,7 @@ class EnumNumber(TypeDecorator[Any]):
         return self.kind
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002  # SQLAlchemy's signature
-        """Return a lookup, which takes a tenth of the time of calling the enum."""
+        """Return a lookup, which takes a fraction of the time of calling the enum."""
         return {int(member): member for member in self.kind}.__getitem__
 
 

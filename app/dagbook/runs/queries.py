@@ -39,18 +39,13 @@ class RunSnapshot(NamedTuple):
 
 def read_newest(library: DefinitionCache, connection: ReadConnection, run: RunRow, now: datetime) -> RunSnapshot:
     """Read the snapshot of a run; with an expired lease the orphan sweep of another server will adopt or fail it."""
-    attempt = runs.get_attempt(connection, run.id, run.attempt) if _needs_attempt(library, run) else None
+    # The response needs the attempt for the run's owner, or for the results of its DAG's preconditions.
+    dag = None if run.finished_at is None else _cached_dag(library, run)
+    needs_attempt = dag is None or bool(dag.preconditions)
+    attempt = runs.get_attempt(connection, run.id, run.attempt) if needs_attempt else None
     nodes = runs.get_nodes(connection, run.id, run.attempt)
     owner = attempt.owner if attempt and run.status == RunStatus.RUNNING else None
     return RunSnapshot(run, attempt, nodes, services.expired_since(connection, owner, now) if owner else None)
-
-
-def _needs_attempt(library: DefinitionCache, run: RunRow) -> bool:
-    """Whether the response needs the attempt: for the run's owner, or the results of its DAG's preconditions."""
-    if run.finished_at is None:
-        return True
-    dag = _cached_dag(library, run)
-    return dag is None or bool(dag.preconditions)
 
 
 def find_run(connection: ReadConnection, name: str, run_id: str) -> RunRow:

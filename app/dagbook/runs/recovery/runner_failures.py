@@ -12,12 +12,13 @@ import msgspec
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories.runs import force_finish, run_writes
 from dagbook.db.repositories.runs.run_writes import Fence
+from dagbook.engine.status import RunStatus
 from dagbook.executors.process import process
 from dagbook.runs.recovery.spool_cleanup import clean_up_finished_runs
 from dagbook.runs.secrets.encryption import EncryptionError
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import ServerContext
-from dagbook.runs.store.finishing import force_fail
+from dagbook.runs.store import finishing
 from dagbook.telemetry.logging import masked_log
 
 _log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class FailureTracker:
         if fence not in run_writes.lock_fences(connection, self._owner, {fence}):
             return False
         spools = force_finish.find_spools(connection, fence)
-        force_fail(connection, fence, reason, self._now())
+        finishing.force_finish(connection, fence, RunStatus.FAILED, reason, self._now())
         for spool in spools:
             # An execution that has not started must never start: a suspended server may be about to start it.
             with suppress(OSError):

@@ -28,7 +28,7 @@ from dagbook.runs.options import RetryOptions, RunRequest
 from dagbook.runs.output.restored_logs import RestoredLogs
 from dagbook.runs.output.spool_paths import RunSpool
 from dagbook.runs.queue_signal import QueueSignal
-from dagbook.runs.recovery.orphans import AdoptedRun, OrphanSweeper
+from dagbook.runs.recovery.orphans import OrphanSweeper
 from dagbook.runs.recovery.runner_failures import FailureTracker, RunnerFailure
 from dagbook.runs.recovery.spool_cleanup import clean_up_finished_runs
 from dagbook.runs.runner.runner import Runner
@@ -147,7 +147,10 @@ class Supervisor:
             if runner is not None and runner.fence == fence:  # else it runs the next attempt by now
                 runner.abandon(FenceLostError("it was adopted or finished by another server"))
         # Adopted runs get their stop requests before they continue, so that they start no further step.
-        resumed = {adopted.run.key: self._resume(adopted) for adopted in found.adopted}
+        resumed = {}
+        for adopted in found.adopted:
+            resumed[adopted.run.key] = self._runner(adopted.run, adopted.dag, adopted.state, adopted.records)
+            adopted.resume_logs(resumed[adopted.run.key])
         requests = await self._database.read(lambda connection: runs.find_stop_requests(connection, self._identity.id))
         for request in requests:
             if runner := resumed.get(request.run) or self._runners.get(request.run):
@@ -185,7 +188,10 @@ class Supervisor:
         encrypted.
         """
         if self._context.queues.sends_to_worker(run.definition.dag.worker_selector):
-            await self.enqueue(request, _in_private_queue(run))
+            # A sub-run gets a queue of its own: no queue and no limit counts it (runtime 25.4).
+            if run.lineage is not None:
+                run = msgspec.structs.replace(run, queue=f"called run {run.run_id}")
+            await self.enqueue(request, run)
             return True
         run, problem = await resolve_secrets(run, self._context.machine)
         dag = run.definition.dag
@@ -250,11 +256,6 @@ class Supervisor:
         self._runner_tasks.add(task)
         task.add_done_callback(lambda done: self._discard(runner, done))
 
-    def _resume(self, adopted: AdoptedRun) -> Runner:
-        runner = self._runner(adopted.run, adopted.dag, adopted.state, adopted.records)
-        adopted.resume_logs(runner)
-        return runner
-
     def notify_stop(self, request: StopRequest) -> None:
         """Deliver a stop request to the run, if it runs in this process."""
         if runner := self._runners.get(request.run):
@@ -274,17 +275,13 @@ class Supervisor:
             self._sub_run_service.completion.notify(run.key)
             if run.lineage is None:
                 self.changed.notify(run.queue)
-                self._observe_duration(runner)
+                started, finished = runner.state.started_at, runner.state.finished_at
+                if started is not None and finished is not None:
+                    self._context.metrics.observe_duration(run.dag_name, (finished - started).total_seconds())
         if isinstance(error, FenceLostError):
             _log.warning("run %s/%s has another owner now", run.dag_name, run.run_id)
         if error is not None and not isinstance(error, DatabaseUnavailable):
             self._abandoned.append(RunnerFailure(runner.fence, error, runner.run.masker))
-
-    def _observe_duration(self, runner: Runner) -> None:
-        state = runner.state
-        if state.started_at is not None and state.finished_at is not None:
-            seconds = (state.finished_at - state.started_at).total_seconds()
-            self._context.metrics.observe_duration(runner.run.dag_name, seconds)
 
     def _runner_deps(self, run: ClaimedRun, dag: Dag) -> RunnerDeps:
         context = self._context
@@ -307,11 +304,6 @@ class Supervisor:
             sub_runs=self._sub_run_service,
             encrypter=context.encrypter,
         )
-
-
-def _in_private_queue(run: ClaimedRun) -> ClaimedRun:
-    """Give a sub-run for a worker a queue of its own: no queue and no limit counts it (runtime 25.4)."""
-    return run if run.lineage is None else msgspec.structs.replace(run, queue=f"called run {run.run_id}")
 
 
 def identify(kind: str, address: str, version: str) -> ServerIdentity:

@@ -64,7 +64,8 @@ def _loss_of_another(attempt: OpenAttempt, identity: ServerIdentity, now: dateti
     stopped = attempt.stopped_at is not None
     match _host_relation(attempt, identity):
         case _HostRelation.HERE:
-            lost, loss = stopped or not _is_alive(attempt), Loss("owner process gone")
+            process = ProcessId(attempt.owner_pid or 0, attempt.owner_pid_started or 0)
+            lost, loss = stopped or not proc.is_alive(process), Loss("owner process gone")
         case _HostRelation.OTHER_NAMESPACE:
             # After the lease has expired, this server follows the processes that still write to the steps' files.
             lost, loss = stopped or expired, Loss("owner in another PID namespace is gone", if_silent=not expired)
@@ -77,10 +78,6 @@ def _loss_of_another(attempt: OpenAttempt, identity: ServerIdentity, now: dateti
     return loss if lost else None
 
 
-def _is_alive(attempt: OpenAttempt) -> bool:
-    return proc.is_alive(ProcessId(attempt.owner_pid or 0, attempt.owner_pid_started or 0))
-
-
 def _host_relation(attempt: OpenAttempt, identity: ServerIdentity) -> _HostRelation:
     same_host = attempt.owner_host == identity.host
     if attempt.owner_boot_id != identity.boot_id:
@@ -90,13 +87,10 @@ def _host_relation(attempt: OpenAttempt, identity: ServerIdentity) -> _HostRelat
         if spool is SpoolMatch.OWN:
             return _HostRelation.OTHER_NAMESPACE
         return _HostRelation.REPLACED if same_host else _HostRelation.AWAY
-    if spool is SpoolMatch.OTHER and _is_spool(attempt):
+    folder = attempt.owner_spool_dir
+    if spool is SpoolMatch.OTHER and folder and read_id(Path(folder)) == attempt.owner_spool_id:
         return _HostRelation.AWAY  # a server with another home; after a restart it finds the files of its steps
     return _HostRelation.HERE if same_host or spool is SpoolMatch.OWN else _HostRelation.AWAY
-
-
-def _is_spool(attempt: OpenAttempt) -> bool:
-    return bool(attempt.owner_spool_dir) and read_id(Path(attempt.owner_spool_dir or "")) == attempt.owner_spool_id
 
 
 def spool_match(attempt: OpenAttempt, identity: ServerIdentity) -> SpoolMatch:

@@ -37,7 +37,8 @@ class RerunService:
         if step is not None:
             key = await self._database.read_inline(lambda connection: _step_key(connection, run, step))
         if not run.status.is_final:
-            raise MaxRunReachedError(f"{_label(run)} is {_status(run)}; it can be retried when it has finished")
+            status = run.status.label.replace("_", " ")
+            raise MaxRunReachedError(f"{_label(run)} is {status}; it can be retried when it has finished")
         try:
             await self._run_control.retry(run.id, RetryOptions(step=key, actor=actor))
         except RunRefusedError as error:
@@ -85,7 +86,3 @@ def unknown_step(run: NamedRun, step: str) -> NotFoundError:
 
 def _label(run: NamedRun) -> str:
     return f"run {shorten(run.run_id)} of DAG {shorten(run.dag_name)}"
-
-
-def _status(run: RunRow) -> str:
-    return run.status.label.replace("_", " ")

@@ -14,7 +14,7 @@ from dagbook.auth.audit_context import Action, Actor, run_action
 from dagbook.db.repositories.runs.run_writes import NewAttempt
 from dagbook.db.repositories.runs.runs import CompleteRun, NodeRow
 from dagbook.engine.plan import Plan, retry_state
-from dagbook.engine.state import NodeState, RunState
+from dagbook.engine.state import RunState
 from dagbook.engine.status import RunStatus
 from dagbook.runs.options import RetryOptions
 from dagbook.runs.runner.runner import Runner
@@ -123,18 +123,15 @@ def _audit_entry(
 
 def node_rows(before: Sequence[NodeRow], state: RunState, attempt: int) -> list[NodeRow]:
     """Make the node rows of a new attempt: retained nodes keep all columns, the others are blank. Pure."""
-    return [_node_row(row, _state_of(state, row.position), attempt) for row in before]
-
-
-def _state_of(state: RunState, position: int) -> NodeState:
-    return state.handlers[position] if position < 0 else state.steps[position]
-
-
-def _node_row(before: NodeRow, state: NodeState, attempt: int) -> NodeRow:
-    if state.status.is_final:
-        # Its process has exited and its files are removed; its output stays with the attempt that ran it.
-        log = before.log_attempt or before.attempt
-        return msgspec.structs.replace(before, attempt=attempt, log_attempt=log, pid=None, pid_started=None, spool=None)
-    blank = row_mapping.node_row(before.run_id, attempt, before.position, state, row_mapping.NodeRecord())
-    blank["status"] = state.status
-    return NodeRow(**blank, name=before.name, handler=before.handler, log_attempt=None, edited_at=None, edited_by=None)
+    rows = []
+    for row in before:
+        node = state.handlers[row.position] if row.position < 0 else state.steps[row.position]
+        if node.status.is_final:
+            # Its process has exited and its files are removed; its output stays with the attempt that ran it.
+            log, no_process = row.log_attempt or row.attempt, {"pid": None, "pid_started": None, "spool": None}
+            rows.append(msgspec.structs.replace(row, attempt=attempt, log_attempt=log, **no_process))
+            continue
+        blank = row_mapping.node_row(row.run_id, attempt, row.position, node, row_mapping.NodeRecord())
+        blank |= {"status": node.status, "name": row.name, "handler": row.handler}
+        rows.append(NodeRow(**blank, log_attempt=None, edited_at=None, edited_by=None))
+    return rows

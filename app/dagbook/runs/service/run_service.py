@@ -36,7 +36,7 @@ from dagbook.runs.ports import RunControl
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.service.rerun_service import definition_gone
 from dagbook.runs.store import run_loading
-from dagbook.runs.store.admission_checks import SLOT_TAKEN, Refusal
+from dagbook.runs.store.admission_checks import SLOT_TAKEN
 from dagbook.runs.store.claimed_run import ClaimedRun
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError, StoredRun
@@ -154,7 +154,10 @@ class RunService:
         start, definition = source.start, source.definition.definition
         request = RunRequest(spec=source.spec, base=source.base, file_name=source.file_name, start=start)
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
-        _reject_nul(start)
+        for field, text in (("params", start.params), ("sourceDirectory", start.source_directory or "")):
+            if "\0" in text:
+                reason = "contains a NUL character, which cannot be passed to a process; remove it"
+                raise BadRequestError(f"{field}: {reason}")
         key, dag = new_key(), definition.dag
         owned = ClaimedRun(
             key=key,
@@ -177,7 +180,8 @@ class RunService:
         except RunRefusedError as error:
             if error.refusal.code == SLOT_TAKEN:
                 raise SlotTakenError(error.refusal.message) from error
-            raise _as_app_error(error.refusal) from error
+            kind = AlreadyExistsError if error.refusal.code == AlreadyExistsError.code else MaxRunReachedError
+            raise kind(error.refusal.message) from error
 
     async def reschedule(self, run: RunRow, start: StartOptions) -> tuple[str, bool]:
         """Start a new run from an existing one; returns its id and whether it was queued. Raises AppError.
@@ -288,14 +292,3 @@ def _add_stop_request(
     request = runs.add_stop_request(connection, run.id, actor, entry["at"])
     audit.add(connection, entry)
     return request
-
-
-def _reject_nul(start: StartOptions) -> None:
-    for field, text in (("params", start.params), ("sourceDirectory", start.source_directory or "")):
-        if "\0" in text:
-            raise BadRequestError(f"{field}: contains a NUL character, which cannot be passed to a process; remove it")
-
-
-def _as_app_error(refusal: Refusal) -> AlreadyExistsError | MaxRunReachedError:
-    kind = AlreadyExistsError if refusal.code == AlreadyExistsError.code else MaxRunReachedError
-    return kind(refusal.message)

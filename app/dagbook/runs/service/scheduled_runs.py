@@ -16,7 +16,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import schedules
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
-from dagbook.db.repositories.runs.runs import CompleteRun, RunRow, StopRequest
+from dagbook.db.repositories.runs.runs import RunRow, StopRequest
 from dagbook.db.repositories.schedules import RestartingRow, Slot, SlotKey, SlotOutcome
 from dagbook.engine.admission import Admission
 from dagbook.engine.status import RunStatus
@@ -125,15 +125,13 @@ class ScheduledRuns:
             return False
         if not run.status.is_final or run.finished_at is None:
             return True
-        if self._now() < run.finished_at + await self._pause(run):
+        definition = await self._run_service.definition_of(run)
+        pause = timedelta(seconds=max(definition.dag.restart_wait_seconds, 0))
+        if self._now() < run.finished_at + pause:
             return True
         start = StartOptions(trigger=TRIGGER, admission=Admission.UNLIMITED, slot=slot)
         await self._run_service.start_from_run(run, start)
         return False
-
-    async def _pause(self, run: CompleteRun) -> timedelta:
-        definition = await self._run_service.definition_of(run)
-        return timedelta(seconds=max(definition.dag.restart_wait_seconds, 0))
 
 
 def _newest_running(connection: ReadConnection, dag_name: str) -> RunRow | None:

@@ -17,11 +17,6 @@ from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.runs.store import row_mapping
 
 
-def force_fail(connection: WriteConnection, fence: Fence, reason: str, now: datetime) -> None:
-    """Finish a run and its running nodes as failed; as ``force_finish``."""
-    force_finish(connection, fence, RunStatus.FAILED, reason, now)
-
-
 def force_finish(connection: WriteConnection, fence: Fence, status: RunStatus, reason: str, now: datetime) -> None:
     """Finish a run without a runner in ``status``, and its running nodes as failed.
 

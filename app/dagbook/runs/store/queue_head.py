@@ -55,17 +55,13 @@ def read_queue_head(connection: ReadConnection, name: str, queues: QueueConfig, 
         head = queue.find_next(connection, name, free)
         snapshot = msgspec.structs.replace(snapshot, workers=workers_for(connection, head))
     admission = admit([entry_of(row) for row in head], {name: snapshot}, queues)
-    return QueueHead(head, admission, {} if queues.ignore_selectors else _for_workers(head, admission))
+    selectors = {} if queues.ignore_selectors else {row.run_id: row.selector for row in head if row.selector}
+    return QueueHead(head, admission, {run: selectors[run] for run in admission.released if run in selectors})
 
 
 def workers_for(connection: ReadConnection, rows: Iterable[WaitingRow]) -> Sequence[Labels] | None:
     """Return the labels of the live workers; None if no entry has a worker selector."""
     return services.find_worker_labels(connection) if any(row.selector for row in rows) else None
-
-
-def _for_workers(rows: Sequence[EntryRow], admission: AdmissionResult) -> dict[int, Labels]:
-    selectors = {row.run_id: row.selector for row in rows if row.selector}
-    return {run: selectors[run] for run in admission.released if run in selectors}
 
 
 def entry_of(row: EntryRow) -> QueuedRun:

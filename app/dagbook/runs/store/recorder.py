@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -145,8 +145,9 @@ class Recorder:
         bytes_left = _GROUP_LOG_BYTES
         while self._logs and bytes_left > 0:
             item = self._logs.popleft()
-            bytes_left -= _log_bytes(item.work)
             group.append(item)
+            if isinstance(item.work, Transition):
+                bytes_left -= sum(chunk["byte_count"] for chunk in item.work.chunks)
         return group
 
     async def _write_until_stored(self, group: list[_Item]) -> None:
@@ -158,7 +159,8 @@ class Recorder:
                 self._outage = error
                 group = self._requeue_after_outage(group, error)
                 if self._stopping and pause >= _LONGEST_PAUSE_SECONDS:
-                    _fail_all(group, error)
+                    for item in group:
+                        item.fail(error)
                     return
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
@@ -178,7 +180,7 @@ class Recorder:
 
     async def _write(self, group: Sequence[_Item]) -> None:
         try:
-            lost = await self._database.write(
+            failed = await self._database.write(
                 lambda connection: self._apply(connection, group),
                 durable=not all(_is_output(item.work) for item in group),
             )
@@ -191,7 +193,11 @@ class Recorder:
             for item in group:
                 await self._write([item])
             return
-        _complete(group, lost)
+        for item in group:
+            if id(item) in failed:
+                item.fail(failed[id(item)])
+            else:
+                item.succeed()
 
     async def _fail_or_retry(self, item: _Item, error: Exception) -> None:
         """Fail a write, except that a new run is checked once more if another server has just stored the same id."""
@@ -223,7 +229,7 @@ class Recorder:
         accepted += self._admit(connection, [(item, run) for item, run in new if not run.is_child], failed)
         if accepted:
             run_writes.add_runs(connection, accepted)
-            schedules.complete(connection, [_slot_outcome(run, run.slot) for run in accepted if run.slot is not None])
+            _complete_slots(connection, accepted)
         return accepted
 
     def _admit(
@@ -272,7 +278,10 @@ class Recorder:
         claims = [(item, item.work) for item in group if isinstance(item.work, Claim)]
         if not claims:
             return
-        released = self._released(connection, [claim for _, claim in claims])
+        most = MAX_RELEASED if any(claim.by_worker for _, claim in claims) else len(claims)
+        queues = sorted({claim.queue for _, claim in claims})
+        heads = [read_queue_head(connection, name, self._queues, most) for name in queues]
+        released = {run for head in heads for run in head.admission.released}
         sequences = run_writes.lock_queued(connection, released & {claim.fence.run for _, claim in claims})
         admitted = []
         for item, claim in claims:
@@ -287,12 +296,6 @@ class Recorder:
                 failed[id(item)] = RunRefusedError(Refusal(NOT_NEXT, "the run was dequeued just now"))
         if dequeued:
             run_writes.claim(connection, [claim for _, claim in admitted if claim.fence.run in dequeued])
-
-    def _released(self, connection: WriteConnection, claims: Sequence[Claim]) -> set[int]:
-        names = sorted({claim.queue for claim in claims})
-        most = MAX_RELEASED if any(claim.by_worker for claim in claims) else len(claims)
-        heads = [read_queue_head(connection, name, self._queues, most) for name in names]
-        return {run for head in heads for run in head.admission.released}
 
     def _apply_transitions(
         self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
@@ -354,11 +357,16 @@ class _SlotOutcomes:
             self._outcomes[run.slot.key] = schedules.STARTED
 
 
-def _slot_outcome(run: NewRun, slot: schedules.Slot) -> schedules.SlotOutcome:
-    outcome = schedules.QUEUED if run.entry is not None else schedules.STARTED
-    return schedules.SlotOutcome(
-        slot, schedules.RESTARTED if slot.awaiting_restart else outcome, run.run["created_at"], run=run.key
-    )
+def _complete_slots(connection: WriteConnection, accepted: Sequence[NewRun]) -> None:
+    """Store the outcomes of the schedule slots that accepted runs are started for."""
+    outcomes = []
+    for run in accepted:
+        if run.slot is not None:
+            outcome = schedules.QUEUED if run.entry is not None else schedules.STARTED
+            if run.slot.awaiting_restart:
+                outcome = schedules.RESTARTED
+            outcomes.append(schedules.SlotOutcome(run.slot, outcome, run.run["created_at"], run=run.key))
+    schedules.complete(connection, outcomes)
 
 
 def _lock_names(work: _Work) -> tuple[str, ...]:
@@ -377,43 +385,21 @@ def _lock_names(work: _Work) -> tuple[str, ...]:
 
 def _publish_changes(connection: WriteConnection, stored: Sequence[_Item]) -> None:
     """Publish the stored changes to the live feed: each run once; growing output only within this process."""
-    changes.add_run_changes(connection, {_key(item.work) for item in stored if not _is_output(item.work)})
-    changes.add_queue_changes(connection, {name for item in stored if (name := _changed_queue(item))})
-    if any(isinstance(item.work, Transition) and item.work.chunks for item in stored):
+    changed_runs, changed_queues, has_output = set(), set(), False
+    for item in stored:
+        work = item.work
+        if not _is_output(work):
+            changed_runs.add(work.key if isinstance(work, StartingRun) else work.fence.run)
+        if isinstance(work, Transition):
+            has_output = has_output or bool(work.chunks)
+        elif work.queue and (item.queued or isinstance(work, Claim)):
+            changed_queues.add(work.queue)
+    changes.add_run_changes(connection, changed_runs)
+    changes.add_queue_changes(connection, changed_queues)
+    if has_output:
         changes.add_output_change(connection)
-
-
-def _changed_queue(item: _Item) -> str:
-    """Return the queue whose entries the write has changed, or ""."""
-    match item.work:
-        case Claim(queue=queue):
-            return queue
-        case StartingRun(queue=queue) if item.queued:
-            return queue
-    return ""
-
-
-def _key(work: _Work) -> int:
-    return work.key if isinstance(work, StartingRun) else work.fence.run
-
-
-def _log_bytes(work: _Work) -> int:
-    return sum(chunk["byte_count"] for chunk in work.chunks) if isinstance(work, Transition) else 0
 
 
 def _is_output(work: _Work) -> bool:
     """Whether it is only output of a running step, which needs no durable commit: its files keep it until the end."""
     return isinstance(work, Transition) and work == Transition(fence=work.fence, chunks=work.chunks)
-
-
-def _complete(group: Iterable[_Item], failed: dict[int, Exception]) -> None:
-    for item in group:
-        if error := failed.get(id(item)):
-            item.fail(error)
-        else:
-            item.succeed()
-
-
-def _fail_all(group: Iterable[_Item], error: Exception) -> None:
-    for item in group:
-        item.fail(error)

@@ -64,17 +64,14 @@ _RECORD_COLUMNS = tuple(name for name in NodeRecord.__struct_fields__ if name !=
 def node_row(run: int, attempt: int, key: int, state: NodeState, records: NodeRecord) -> Row:
     """Make the changeable columns of a node."""
     row: Row = {name: getattr(state, name) for name in _NODE_COLUMNS}
-    row.update(run_id=run, attempt=attempt, position=key, status=int(state.status), detail=_detail(state))
+    detail = msgspec.to_builtins(_changed(state, _BLANK_NODE, _NODE_DETAIL)) or None
+    row.update(run_id=run, attempt=attempt, position=key, status=int(state.status), detail=detail)
     row.update({name: getattr(records, name) for name in _RECORD_COLUMNS}, output_sealed=None)
     return row
 
 
 def _changed(state: msgspec.Struct, blank: msgspec.Struct, names: Sequence[str]) -> Row:
     return {name: value for name in names if (value := getattr(state, name)) != getattr(blank, name)}
-
-
-def _detail(state: NodeState) -> Any:
-    return msgspec.to_builtins(_changed(state, _BLANK_NODE, _NODE_DETAIL)) or None
 
 
 def attempt_row(state: RunState, closed_at: datetime | None) -> Row:

@@ -49,6 +49,9 @@ def load(
     spec = runs.get_spec(connection, run.definition_hash) if run is not None else None
     if run is None or attempt is None or spec is None or spec[0] is None:
         raise DefinitionGoneError("its definition was redacted or deleted")
+    lineage = None
+    if run.root_id is not None:
+        lineage = RunLineage(root=run.root_id, parent=run.parent_id, level=runs.get_level(connection, run.id))
     return StoredRun(
         run=run,
         spec=spec[0],
@@ -58,7 +61,7 @@ def load(
         loaded=read_definition(library, run, spec[0], spec[1] or ""),
         inputs=secret_columns.read_inputs(run, encrypter),
         last_seq=runs.last_seq(connection, key),
-        lineage=_lineage(connection, run),
+        lineage=lineage,
     )
 
 
@@ -67,9 +70,3 @@ def read_definition(library: DefinitionCache, run: RunRow, spec: str, base: str)
     if run.root_id is not None:
         return library.get_called(spec, run.dag_name, base=base)
     return library.read(spec, override=run.dag_name, base=base)
-
-
-def _lineage(connection: ReadConnection, run: CompleteRun) -> RunLineage | None:
-    if run.root_id is None:
-        return None
-    return RunLineage(root=run.root_id, parent=run.parent_id, level=runs.get_level(connection, run.id))

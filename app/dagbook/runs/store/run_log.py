@@ -32,7 +32,11 @@ def render_log(events: Iterable[EventRow], run: NamedRun, dag: Dag, zone: tzinfo
             error = event.data.get("error", error)
         for line in _lines(event, dag, error):
             fields = {"time": time, "level": line.level, "msg": line.message, **own, **line.attributes}
-            rendered.append(" ".join(f"{key}={_value(value)}" for key, value in fields.items()))
+            texts = []
+            for key, value in fields.items():
+                text = str(value)
+                texts.append(f"{key}={text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)}")
+            rendered.append(" ".join(texts))
     return rendered
 
 
@@ -80,8 +84,3 @@ def _lines(event: EventRow, dag: Dag, error: str) -> tuple[Line, ...]:
 
 def _fields(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: data[name] for name in names if data.get(name)}
-
-
-def _value(value: object) -> str:
-    text = str(value)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)

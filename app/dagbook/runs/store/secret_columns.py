@@ -140,12 +140,13 @@ def _mask_calls(record: dict[str, Any] | None, masker: Masker) -> dict[str, Any]
     """Mask secret values in the params of sub-runs; their ids and names have to stay unchanged."""
     if record is None:
         return None
-    calls = {group: [_mask_call(call, masker) for call in record[group]] for group in _CALLS if group in record}
-    return record | calls
-
-
-def _mask_call(call: dict[str, Any], masker: Masker) -> dict[str, Any]:
-    return call | {"params": masker.mask(call["params"])} if call.get("params") else call
+    masked = dict(record)
+    for group in _CALLS:
+        if group in record:
+            masked[group] = [
+                call | {"params": masker.mask(call["params"])} if call.get("params") else call for call in record[group]
+            ]
+    return masked
 
 
 # -- events ----------------------------------------------------------------------------------------------------------

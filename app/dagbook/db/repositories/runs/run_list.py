@@ -6,7 +6,7 @@ ends after ``MAX_SCANNED`` runs, even if few of them match.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -123,7 +123,10 @@ def find(connection: ReadConnection, run_filter: RunFilter, limit: int = MAX_RUN
 def find_page(connection: ReadConnection, run_filter: RunFilter, page: Page) -> RunPage:
     """Return a page of runs, newest first, ties by run id."""
     if run_filter.sub_runs == "include":
-        return _merge(connection, [find_page(connection, one, page) for one in _split(run_filter)], page)
+        # Root runs and sub-runs have separate indexes.
+        roots = find_page(connection, msgspec.structs.replace(run_filter, sub_runs="exclude"), page)
+        children = find_page(connection, msgspec.structs.replace(run_filter, sub_runs="only"), page)
+        return _merge(connection, [roots, children], page)
     if not run_filter.name_part or run_filter.sub_runs == "only":
         return _find(connection, run_filter, page)
     names = find_names(connection, run_filter.name_part)
@@ -136,12 +139,6 @@ def find_page(connection: ReadConnection, run_filter: RunFilter, page: Page) -> 
     if page.bounded or len(names) > _MAX_NAMES:
         return _find(connection, by_names, page, names)
     return _page(connection, _rows_of(connection, names, by_names, page), page)
-
-
-def _split(run_filter: RunFilter) -> Iterator[RunFilter]:
-    """Split a filter into one of root runs and one of sub-runs, which have separate indexes."""
-    yield msgspec.structs.replace(run_filter, sub_runs="exclude")
-    yield msgspec.structs.replace(run_filter, sub_runs="only")
 
 
 def _merge(connection: ReadConnection, pages: Sequence[RunPage], page: Page) -> RunPage:
@@ -167,11 +164,8 @@ def _cursor_of(connection: ReadConnection, run: Sequence[Any]) -> RunCursor:
     return RunCursor(created_at, listed.run_id, listed.key)
 
 
-def _named(dialect: str) -> _Select:
-    return select(NAMES.c.name).where(position(dialect, NAMES.c.name, bindparam("part", type_=String)) > 0)
-
-
-_names = {dialect: _named(dialect) for dialect in _LIST_COLUMNS}
+_part = bindparam("part", type_=String)
+_names = {dialect: select(NAMES.c.name).where(position(dialect, NAMES.c.name, _part) > 0) for dialect in _LIST_COLUMNS}
 
 
 def find_names(connection: ReadConnection, part: str) -> list[str]:
@@ -182,7 +176,8 @@ def find_names(connection: ReadConnection, part: str) -> list[str]:
 def _find(connection: ReadConnection, run_filter: RunFilter, page: Page, names: Sequence[str] = ()) -> RunPage:
     common = {name: value for name in _COMMON if (value := getattr(run_filter, name)) is not None}
     if not page.bounded and not names and run_filter == RunFilter(**common):
-        return _page(connection, _rows_of_common(connection, common, page.limit + 1), page)
+        statement = _common(connection.dialect.name, tuple(common))
+        return _page(connection, connection.execute(statement, {**common, "most": page.limit + 1}).all(), page)
     found = predicates(connection.dialect.name, run_filter, names)
     selective = find_selective_ids(connection, run_filter, bounded=page.bounded)
     if selective is not None:
@@ -196,15 +191,12 @@ def _find(connection: ReadConnection, run_filter: RunFilter, page: Page, names: 
     conditions = [part.condition for part in found if part.path is not path]
     scan_end = None
     if capped and (conditions or not path.complete):
-        scan_end = _find_scan_end(connection, path, run_filter, page)
+        # The creation time of the last run that this page may scan; None when the list ends before it.
+        scanned = select(path.at).where(*path.bounded(run_filter, page)).order_by(path.at.desc())
+        scan_end = connection.execute(scanned.offset(MAX_SCANNED).limit(1)).scalar()
     if scan_end is not None:
         run_filter = msgspec.structs.replace(run_filter, since=scan_end)
     return _page(connection, _rows(connection, run_filter, page, path, conditions), page, scan_end)
-
-
-def _rows_of_common(connection: ReadConnection, common: dict[str, Any], most: int) -> _Runs:
-    statement = _common(connection.dialect.name, tuple(common))
-    return connection.execute(statement, {**common, "most": most}).all()
 
 
 def _find_among(
@@ -256,8 +248,10 @@ def _rows(
     if path.key is not Run.id:
         statement = statement.join(path.key.class_, path.key == Run.id)
     statement = statement.where(*path.bounded(run_filter, page), *conditions)
-    if page.after is not None and page.after.run_id is not None:
-        statement = statement.where(_after(page.after, path))
+    after = page.after
+    if after is not None and after.run_id is not None:
+        after_run = and_(Run.run_id == after.run_id, Run.id > after.key)
+        statement = statement.where(or_(path.at < after.created_at, Run.run_id > after.run_id, after_run))
     return connection.execute(_ordered(statement, path.at).limit(page.limit + 1)).all()
 
 
@@ -272,11 +266,6 @@ def _select(dialect: str, sub_runs: SubRuns) -> _Select:
     return statement.join(_root, _root.id == Run.root_id).join(_parent, _parent.id == Run.parent_id)
 
 
-def _after(cursor: RunCursor, path: AccessPath) -> ColumnElement[bool]:
-    after_run = and_(Run.run_id == cursor.run_id, Run.id > cursor.key)
-    return or_(path.at < cursor.created_at, Run.run_id > cursor.run_id, after_run)
-
-
 def _choose(
     connection: ReadConnection, paths: Sequence[AccessPath], run_filter: RunFilter, page: Page
 ) -> tuple[AccessPath, bool]:
@@ -284,17 +273,8 @@ def _choose(
     possible = [*paths, _ERRORS] if run_filter.error else paths
     if len(possible) < 2:  # noqa: PLR2004 - nothing to compare
         return next(iter(possible), base_path(run_filter)), True
-    counts = list(connection.execute(select(*[_count(path, run_filter, page) for path in possible])).one())
+    scans = [select(path.at).where(*path.bounded(run_filter, page)).limit(MAX_SCANNED + 1) for path in possible]
+    columns: list[Any] = [select(func.count()).select_from(scan.subquery()).scalar_subquery() for scan in scans]
+    counts = list(connection.execute(select(*columns)).one())
     fewest = min(counts)
     return possible[counts.index(fewest)], fewest > MAX_SCANNED
-
-
-def _count(path: AccessPath, run_filter: RunFilter, page: Page) -> Any:
-    some = select(path.at).where(*path.bounded(run_filter, page)).limit(MAX_SCANNED + 1).subquery()
-    return select(func.count()).select_from(some).scalar_subquery()
-
-
-def _find_scan_end(connection: ReadConnection, path: AccessPath, run_filter: RunFilter, page: Page) -> datetime | None:
-    """Return the creation time of the last run that this page may scan; None when the list ends before it."""
-    statement = select(path.at).where(*path.bounded(run_filter, page))
-    return connection.execute(statement.order_by(path.at.desc()).offset(MAX_SCANNED).limit(1)).scalar()

@@ -404,21 +404,19 @@ def last_chunk(connection: ReadConnection, fence: Fence, position: int, stream: 
 def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
     """Store transitions whose fences are locked; transitions of one run are in order."""
     _add_chunks.execute_many(connection, [chunk for transition in transitions for chunk in transition.chunks])
-    _update_nodes.execute_many(connection, [_node_parameters(node) for t in transitions for node in t.nodes])
+    nodes = [node for transition in transitions for node in transition.nodes]
+    _update_nodes.execute_many(
+        connection,
+        [{(f"b_{name}" if name in _NODE_KEYS else name): value for name, value in node.items()} for node in nodes],
+    )
     _add_events.execute_many(connection, [event for transition in transitions for event in transition.events])
     _update_runs.execute_many(connection, [{"b_id": t.fence.run, **t.run} for t in transitions if t.run is not None])
-    attempts = [_attempt_parameters(t.fence, t.attempt) for t in transitions if t.attempt is not None]
-    _update_attempts.execute_many(connection, attempts)
+    closed = [(t.fence, t.attempt) for t in transitions if t.attempt is not None]
+    _update_attempts.execute_many(
+        connection, [{"b_run_id": fence.run, "b_number": fence.attempt, **values} for fence, values in closed]
+    )
     handled = [{"b_id": key, "b_handled_at": t.requests_handled_at} for t in transitions for key in t.requests]
     _handle_requests.execute_many(connection, handled)
     finished = {t.fence: t.errors for t in transitions if t.errors is not None}
     run_search_index.delete_errors(connection, [fence.run for fence in finished if fence.attempt > 1])
     run_search_index.add_errors(connection, {fence.run: text for fence, text in finished.items()})
-
-
-def _node_parameters(node: Row) -> Row:
-    return {(f"b_{name}" if name in _NODE_KEYS else name): value for name, value in node.items()}
-
-
-def _attempt_parameters(fence: Fence, values: Row) -> Row:
-    return {"b_run_id": fence.run, "b_number": fence.attempt, **values}
