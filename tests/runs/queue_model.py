@@ -276,7 +276,7 @@ class QueueMachine(RuleBasedStateMachine):
         run, known = self._real(key), self.model.runs[key]
         last = self._do(self.database.read(lambda connection: runs.last_seq(connection, run.key)))
         attempt = with_queue_limit(again(run, last, previous=known.attempt), self.settings)
-        assert self._told(self.recorder.accept_attempt(attempt)) == self.model.retry(key)
+        assert self._told(self.recorder.accept(attempt)) == self.model.retry(key)
 
     @rule()
     def serve(self) -> None:

@@ -286,7 +286,7 @@ async def _ended(recorder: Recorder, name: str = "", run_id: str = "r1") -> NewR
 
 async def test_a_later_attempt_is_stored_whole(recorder: Recorder, faulty: FaultyDatabase) -> None:
     run = await _ended(recorder)
-    await recorder.accept_attempt(again(run, 2))
+    await recorder.accept(again(run, 2))
     row = await faulty.read(lambda connection: runs.get_complete(connection, run.key))
     assert row is not None
     assert (row.attempt, row.status, row.finished_at, row.error) == (2, 0, None, None)
@@ -297,13 +297,13 @@ async def test_a_later_attempt_is_stored_whole(recorder: Recorder, faulty: Fault
 async def test_a_run_that_is_not_over_is_not_tried_again(recorder: Recorder, faulty: FaultyDatabase) -> None:
     run = await _accepted(recorder)
     with pytest.raises(RunRefusedError, match="has not finished"):
-        await recorder.accept_attempt(again(run, 1))
+        await recorder.accept(again(run, 1))
     assert await _sequences(faulty, run) == [1]
 
 
 async def test_of_two_retries_in_one_group_the_second_is_refused(recorder: Recorder, faulty: FaultyDatabase) -> None:
     run = await _ended(recorder)
-    results = await asyncio.gather(*(recorder.accept_attempt(again(run, 2)) for _ in range(2)), return_exceptions=True)
+    results = await asyncio.gather(*(recorder.accept(again(run, 2)) for _ in range(2)), return_exceptions=True)
     assert results[0] is False  # it does not wait
     assert isinstance(results[1], RunRefusedError)
     assert await _sequences(faulty, run) == [1, 2, 3]
@@ -312,24 +312,24 @@ async def test_of_two_retries_in_one_group_the_second_is_refused(recorder: Recor
 async def test_a_retry_that_comes_after_a_whole_other_one_is_refused(recorder: Recorder) -> None:
     run = await _ended(recorder)
     late = again(run, 2)
-    await recorder.accept_attempt(again(run, 2))
+    await recorder.accept(again(run, 2))
     await recorder.record(ended(run, 4, attempt=2))
     with pytest.raises(RunRefusedError, match="was retried just now"):
-        await recorder.accept_attempt(late)
-    await recorder.accept_attempt(again(run, 4, previous=2))
+        await recorder.accept(late)
+    await recorder.accept(again(run, 4, previous=2))
 
 
 async def test_a_retry_made_from_what_has_changed_since_is_to_be_made_anew(recorder: Recorder) -> None:
     run = await _ended(recorder)
     with pytest.raises(RunRefusedError) as refused:
-        await recorder.accept_attempt(again(run, 1))
+        await recorder.accept(again(run, 1))
     assert refused.value.refusal.code == "changed"
 
 
 async def test_a_start_and_a_retry_in_one_group_count_against_the_same_limit(recorder: Recorder) -> None:
     run = await _ended(recorder, "same", "r1")
     results = await asyncio.gather(
-        recorder.accept(new_run("same", "r2")), recorder.accept_attempt(again(run, 2)), return_exceptions=True
+        recorder.accept(new_run("same", "r2")), recorder.accept(again(run, 2)), return_exceptions=True
     )
     assert results[0] is False  # it does not wait
     assert isinstance(results[1], RunRefusedError)
@@ -338,7 +338,7 @@ async def test_a_start_and_a_retry_in_one_group_count_against_the_same_limit(rec
 async def test_a_sub_run_is_tried_again_whatever_the_limit_of_its_dag(recorder: Recorder) -> None:
     run = await _ended(recorder, "same", "r1")
     await recorder.accept(new_run("same", "r2"))
-    await recorder.accept_attempt(again(run, 2, admission=Admission.UNLIMITED))
+    await recorder.accept(again(run, 2, admission=Admission.UNLIMITED))
 
 
 async def test_a_retry_is_refused_at_once_while_the_database_is_away(
@@ -347,7 +347,7 @@ async def test_a_retry_is_refused_at_once_while_the_database_is_away(
     run = await _ended(recorder)
     faulty.faults = ["before"]
     with pytest.raises(DatabaseUnavailable):
-        await recorder.accept_attempt(again(run, 2))
+        await recorder.accept(again(run, 2))
     assert await _sequences(faulty, run) == [1, 2]
 
 
@@ -358,9 +358,7 @@ async def test_two_servers_that_retry_one_run_at_once_open_one_attempt(
     other_database = await Database.open(database_url)
     other = Recorder(other_database, IDENTITY.id, check_start)
     other.start()
-    results = await asyncio.gather(
-        *(one.accept_attempt(again(run, 2)) for one in (recorder, other)), return_exceptions=True
-    )
+    results = await asyncio.gather(*(one.accept(again(run, 2)) for one in (recorder, other)), return_exceptions=True)
     await other.stop()
     await other_database.close()
     assert sorted(type(result).__name__ for result in results) == ["RunRefusedError", "bool"]

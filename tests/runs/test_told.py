@@ -101,7 +101,7 @@ async def test_a_retry_that_waits_changes_its_queue(recorder: Recorder, database
     await recorder.accept(run)
     await recorder.record(ended(run, 2))
     before = len(await read(database))
-    await recorder.accept_attempt(as_queued(again(run, 2)))
+    await recorder.accept(as_queued(again(run, 2)))
     found = (await read(database))[before:]
     assert [(told.kind, told.attempt, told.status) for told in found] == [("run", 2, 5), ("queue", None, None)]
 

@@ -89,7 +89,7 @@ class EnumNumber(TypeDecorator[Any]):
     def python_type(self) -> type[Any]:
         return self.kind
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002  # SQLAlchemy's signature
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
         """Return a lookup, which takes a fraction of the time of calling the enum."""
         return {int(member): member for member in self.kind}.__getitem__
 

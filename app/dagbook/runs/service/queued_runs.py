@@ -85,14 +85,12 @@ class QueuedRunStarter:
         return await self._finish(key, RunStatus.ABORTED, "")
 
     async def _finish(self, key: int, status: RunStatus, reason: str) -> bool:
-        return await self._factory.database.write(
-            lambda connection: self._finish_queued(connection, key, status, reason)
-        )
+        def finish(connection: WriteConnection) -> bool:
+            run = runs.get_complete(connection, key) if run_writes.lock_queued(connection, {key}) else None
+            if run is None or not queue.remove_entries(connection, {key}):
+                return False
+            changes.add_queue_changes(connection, [run.queue])
+            force_finish(connection, Fence(key, run.attempt, 0), status, reason, self._context.now())
+            return True
 
-    def _finish_queued(self, connection: WriteConnection, key: int, status: RunStatus, reason: str) -> bool:
-        run = runs.get_complete(connection, key) if run_writes.lock_queued(connection, {key}) else None
-        if run is None or not queue.remove_entries(connection, {key}):
-            return False
-        changes.add_queue_changes(connection, [run.queue])
-        force_finish(connection, Fence(key, run.attempt, 0), status, reason, self._context.now())
-        return True
+        return await self._factory.database.write(finish)

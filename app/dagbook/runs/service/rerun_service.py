@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from dagbook.auth.audit_context import Action, Actor, NamedRun, run_action
-from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.runs import manual_edits, runs
 from dagbook.db.repositories.runs.manual_edits import StepEdit
@@ -35,7 +35,10 @@ class RerunService:
         """Retry a run or one of its steps; returns when the new attempt is stored. Raises AppError."""
         key = None
         if step is not None:
-            key = await self._database.read_inline(lambda connection: _step_key(connection, run, step))
+            nodes = await self._database.read_inline(lambda connection: runs.get_nodes(connection, run.id, run.attempt))
+            key = next((node.position for node in nodes if node.name == step and not node.handler), None)
+            if key is None:
+                raise unknown_step(run, step)
         if not run.status.is_final:
             status = run.status.label.replace("_", " ")
             raise MaxRunReachedError(f"{_label(run)} is {status}; it can be retried when it has finished")
@@ -69,14 +72,6 @@ def _edit(connection: WriteConnection, run: RunRow, edit: StepEdit, actor: Actor
     if before != edit.status:
         was, now = ({"step": edit.step, "status": one.label} for one in (before, edit.status))
         audit.add(connection, actor.entry(run_action(Action.RUN_STEP_STATUS, run, was, now), edit.at))
-
-
-def _step_key(connection: ReadConnection, run: RunRow, step: str) -> int:
-    nodes = runs.get_nodes(connection, run.id, run.attempt)
-    key = next((node.position for node in nodes if node.name == step and not node.handler), None)
-    if key is None:
-        raise unknown_step(run, step)
-    return int(key)
 
 
 def unknown_step(run: NamedRun, step: str) -> NotFoundError:

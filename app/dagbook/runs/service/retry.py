@@ -45,13 +45,6 @@ class RetryService:
         return await retry_on_conflict(lambda: self._start_attempt(key, retry))
 
     async def _start_attempt(self, key: int, retry: RetryOptions) -> Runner | None:
-        new, runner = await self._prepare_attempt(key, retry)
-        if new.selector and new.queue:  # a sub-run that was started without a worker has no queue
-            new = as_queued(new)
-        queued = await self._factory.recorder.accept_attempt(new)
-        return None if queued else runner
-
-    async def _prepare_attempt(self, key: int, retry: RetryOptions) -> tuple[NewAttempt, Runner]:
         before = await self._factory.load(key)
         owned, problem = await self._factory.claimed_run(
             before,
@@ -66,7 +59,11 @@ class RetryService:
         runner = self._factory.runner(owned, state, nodes)
         history = await self._factory.history(owned)
         events = [*history, *row_mapping.stored_events(new.events)]
-        return msgspec.structs.replace(new, first_steps=runner.start(events, problem)), runner
+        new = msgspec.structs.replace(new, first_steps=runner.start(events, problem))
+        if new.selector and new.queue:  # a sub-run that was started without a worker has no queue
+            new = as_queued(new)
+        queued = await self._factory.recorder.accept(new)
+        return None if queued else runner
 
     def _new_attempt(
         self,

@@ -59,29 +59,31 @@ class ScheduledRuns:
 
     async def stop(self, slot: Slot, dag_name: str) -> None:
         """Request all running runs of a DAG to stop if its newest run is running; does nothing for a claimed slot."""
-        stops = await self._database.write(lambda connection: self._stop(connection, slot, dag_name))
-        self._notify_stops(stops)
 
-    def _stop(self, connection: WriteConnection, slot: Slot, dag_name: str) -> _StopRequests:
-        keys = schedules.find_running(connection, dag_name) if _newest_running(connection, dag_name) else []
-        reason = f"{len(keys)} running" if keys else _NOT_RUNNING
-        outcome = schedules.STOPPED if keys else schedules.SKIPPED
-        return self._add_stop_requests(connection, SlotOutcome(slot, outcome, self._now(), reason), keys)
+        def stop(connection: WriteConnection) -> _StopRequests:
+            keys = schedules.find_running(connection, dag_name) if _newest_running(connection, dag_name) else []
+            reason = f"{len(keys)} running" if keys else _NOT_RUNNING
+            outcome = schedules.STOPPED if keys else schedules.SKIPPED
+            return self._add_stop_requests(connection, SlotOutcome(slot, outcome, self._now(), reason), keys)
+
+        self._notify_stops(await self._database.write(stop))
 
     async def start_restart(self, slot: Slot, dag_name: str) -> bool:
         """Request the newest run of a DAG to stop so that a new one can follow; returns False if none is to follow."""
-        stops = await self._database.write(lambda connection: self._start_restart(connection, slot, dag_name))
+
+        def stop_newest(connection: WriteConnection) -> _StopRequests:
+            newest = _newest_running(connection, dag_name)
+            restarting = {row.restarts for row in schedules.find_restarting(connection)}
+            if newest is None or newest.id in restarting:
+                reason = _NOT_RUNNING if newest is None else "it is being restarted already"
+                skipped = SlotOutcome(slot, schedules.SKIPPED, self._now(), reason)
+                return self._add_stop_requests(connection, skipped, [])
+            outcome = SlotOutcome(slot, schedules.RESTARTING, self._now(), restarts=newest.id)
+            return self._add_stop_requests(connection, outcome, [newest.id])
+
+        stops = await self._database.write(stop_newest)
         self._notify_stops(stops)
         return bool(stops.requests)
-
-    def _start_restart(self, connection: WriteConnection, slot: Slot, dag_name: str) -> _StopRequests:
-        newest = _newest_running(connection, dag_name)
-        restarting = {row.restarts for row in schedules.find_restarting(connection)}
-        if newest is None or newest.id in restarting:
-            reason = _NOT_RUNNING if newest is None else "it is being restarted already"
-            return self._add_stop_requests(connection, SlotOutcome(slot, schedules.SKIPPED, self._now(), reason), [])
-        outcome = SlotOutcome(slot, schedules.RESTARTING, self._now(), restarts=newest.id)
-        return self._add_stop_requests(connection, outcome, [newest.id])
 
     def _add_stop_requests(self, connection: WriteConnection, outcome: SlotOutcome, keys: list[int]) -> _StopRequests:
         if not schedules.claim(connection, outcome):

@@ -97,16 +97,12 @@ class Recorder:
             await self._task
             self._task = None
 
-    async def accept(self, run: NewRun) -> bool:
-        """Store a new run; returns whether it was queued.
+    async def accept(self, run: StartingRun) -> bool:
+        """Store a new run, or the next attempt of one; returns whether it was queued.
 
         Raises RunRefusedError, and DatabaseUnavailable without a retry.
         """
         return await self._put_new(run)
-
-    async def accept_attempt(self, attempt: NewAttempt) -> bool:
-        """Store the next attempt of a run; returns whether it was queued. Raises as ``accept``."""
-        return await self._put_new(attempt)
 
     async def claim(self, claim: Claim) -> None:
         """Dequeue a run and store its first transition; raises as ``accept``."""
@@ -187,26 +183,24 @@ class Recorder:
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - a bad member must not fail the others
-            if len(group) == 1:
-                await self._fail_or_retry(group[0], error)
+            if len(group) > 1:
+                for item in group:
+                    await self._write([item])
                 return
-            for item in group:
+            item = group[0]
+            if isinstance(error, IntegrityError) and isinstance(item.work, NewRun) and not item.retried:
+                # Another server has just stored the same id: the guard refuses the run now.
+                item.retried = True
                 await self._write([item])
+            else:
+                _log.error("a write of run states failed", exc_info=error)
+                item.fail(error)
             return
         for item in group:
             if id(item) in failed:
                 item.fail(failed[id(item)])
             else:
                 item.succeed()
-
-    async def _fail_or_retry(self, item: _Item, error: Exception) -> None:
-        """Fail a write, except that a new run is checked once more if another server has just stored the same id."""
-        if isinstance(error, IntegrityError) and isinstance(item.work, NewRun) and not item.retried:
-            item.retried = True
-            await self._write([item])
-            return
-        _log.error("a write of run states failed", exc_info=error)
-        item.fail(error)
 
     def _apply(self, connection: WriteConnection, group: Sequence[_Item]) -> dict[int, Exception]:
         failed: dict[int, Exception] = {}
@@ -327,19 +321,18 @@ def _without_duplicates(
     if not retried:
         return transitions
     sequences = run_writes.last_sequences(connection, retried)
-    return [
-        (item, work) for item, work in transitions if not (item.retried and _is_stored(connection, work, sequences))
-    ]
-
-
-def _is_stored(connection: ReadConnection, work: Transition, sequences: dict[int, int]) -> bool:
-    if work.events:
-        return sequences.get(work.fence.run, 0) >= int(work.events[-1]["seq"])
-    if work.chunks:
-        chunk = work.chunks[-1]
-        last = run_writes.last_chunk(connection, work.fence, chunk["position"], chunk["stream"])
-        return last >= int(chunk["seq"])
-    return False
+    missing = []
+    for item, work in transitions:
+        is_stored = False
+        if item.retried and work.events:
+            is_stored = sequences.get(work.fence.run, 0) >= int(work.events[-1]["seq"])
+        elif item.retried and work.chunks:
+            chunk = work.chunks[-1]
+            last = run_writes.last_chunk(connection, work.fence, chunk["position"], chunk["stream"])
+            is_stored = last >= int(chunk["seq"])
+        if not is_stored:
+            missing.append((item, work))
+    return missing
 
 
 class _SlotOutcomes:

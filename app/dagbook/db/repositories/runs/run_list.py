@@ -65,7 +65,7 @@ class RunListRow(NamedTuple):
     created_at: Any  # the stored value, for the cursor
     dag_name: str
     run_id: str
-    status: int
+    status: int  # the stored number, which needs no conversion
     params_text: str
     queued_at: int | None
     started_at: int | None
