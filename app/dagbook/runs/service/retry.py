@@ -26,6 +26,7 @@ from dagbook.runs.store.run_loading import StoredRun
 from dagbook.runs.store.secret_columns import input_row, params_row
 
 _PLACEHOLDER_TOKEN = 1
+_CLEARED = ("started_at", "finished_at", "error", "stop_requested_at", "stop_requested_by")
 
 
 class RetryService:
@@ -76,8 +77,10 @@ class RetryService:
         now = self._context.now()
         queues, selector = self._context.queues, owned.definition.dag.worker_selector
         step = None if retry.step is None else owned.definition.dag.steps[retry.step].name
-        blank = {"started_at": None, "finished_at": None, "error": None, "queued_at": before.run.queued_at}
-        no_stop = {"stop_requested_at": None, "stop_requested_by": None}
+        opened = {"status": int(RunStatus.NOT_STARTED), "attempt": owned.attempt, "queued_at": before.run.queued_at}
+        event = row_mapping.retried_event(
+            owned.key, now, seq=owned.last_seq, attempt=owned.attempt, actor=retry.actor_label, step=step
+        )
         new = NewAttempt(
             key=owned.key,
             dag_name=owned.dag_name,
@@ -88,21 +91,11 @@ class RetryService:
             max_active_runs=before.run.max_active_runs,
             admission=retry.admission,
             selector=selector if queues.sends_to_worker(selector) else None,
-            run={
-                "status": int(RunStatus.NOT_STARTED),
-                "attempt": owned.attempt,
-                **params_row(owned),
-                **blank,
-                **no_stop,
-            },
+            run={**opened, **dict.fromkeys(_CLEARED), **params_row(owned)},
             attempt=owned_attempt_row(owned, self._context.identity, now) | row_mapping.attempt_row(state, None),
             inputs=input_row(owned, self._context.encrypter),
             nodes=[msgspec.structs.asdict(row) for row in nodes],
-            events=[
-                row_mapping.retried_event(
-                    owned.key, now, seq=owned.last_seq, attempt=owned.attempt, actor=retry.actor_label, step=step
-                )
-            ],
+            events=[event],
             audit=_audit_entry(before.run, owned.attempt, step, retry.actor, now),
         )
         return with_queue_limit(new, queues)

@@ -92,20 +92,15 @@ def as_queued(new: T) -> T:
         run=new.run | {"status": status, "queued_at": new.run["queued_at"] or at},
         attempt=new.attempt | {"status": status, "owner": None, "token": 0, "host": None},
         events=[first | {"data": first["data"] | {"queue": new.queue}}],
-        entry=queue_entry_row(new, at),
+        entry={
+            "run_id": new.key,
+            "queue": new.queue,
+            "priority": new.priority,
+            "queued_at": at,
+            "selector": new.selector,
+        },
         first_steps=None,
     )
-
-
-def queue_entry_row(new: StartingRun, at: datetime) -> row_mapping.Row:
-    """Make the row of the queue entry of a run."""
-    return {
-        "run_id": new.key,
-        "queue": new.queue,
-        "priority": new.priority,
-        "queued_at": at,
-        "selector": new.selector,
-    }
 
 
 def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> row_mapping.Row | None:
