@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from functools import partial
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Controller, get
@@ -49,7 +50,7 @@ class DagListServices(msgspec.Struct, frozen=True, kw_only=True):
     library: DefinitionCache
     search: Search
     next_runs: NextStartCache
-    zone: tzinfo
+    zone: ZoneInfo
     now: Callable[[], datetime]
 
 

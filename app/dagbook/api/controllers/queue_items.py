@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import tzinfo
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Controller, Response, get, patch, post
@@ -44,7 +44,7 @@ class QueueItemServices(msgspec.Struct, frozen=True, kw_only=True):
     dequeue_service: DequeueService
     queue_service: QueueService
     queues: QueueConfig
-    zone: tzinfo
+    zone: ZoneInfo
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Controller, get, post, put
@@ -47,7 +47,7 @@ class RetentionServices(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     retention: Retention
     dag_retention: DagRetentionService
-    zone: tzinfo
+    zone: ZoneInfo
 
 
 def _cleanup_request(data: CleanUp) -> CleanupRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Controller, Response, get, post
@@ -39,7 +40,7 @@ class RevisionServices(msgspec.Struct, frozen=True, kw_only=True):
 
     database: Database
     revisions: StoredRevisions
-    zone: tzinfo
+    zone: ZoneInfo
 
 
 def _read_number(text: str) -> int:

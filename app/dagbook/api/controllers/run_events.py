@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import tzinfo
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Controller, get
@@ -25,7 +26,7 @@ class RunEventServices(msgspec.Struct, frozen=True, kw_only=True):
     """Services of the events of runs."""
 
     database: Database
-    zone: tzinfo
+    zone: ZoneInfo
 
 
 def _read(connection: ReadConnection, zone: tzinfo, run: RunRow, after: int, limit: int) -> RunEvents:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Controller, get
@@ -35,7 +36,7 @@ class RunOutputServices(msgspec.Struct, frozen=True, kw_only=True):
     """Services of the output of runs."""
 
     database: Database
-    zone: tzinfo
+    zone: ZoneInfo
 
 
 class OutputRange(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Controller, get, put
@@ -43,7 +44,7 @@ class ScheduleServices(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     timetable: Timetable
     dag_settings: DagSettingsService
-    zone: tzinfo
+    zone: ZoneInfo
     now: Callable[[], datetime]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Controller, get
@@ -36,7 +37,7 @@ class ProcessServices(msgspec.Struct, frozen=True, kw_only=True):
     """Services of the lists of processes."""
 
     database: Database
-    zone: tzinfo
+    zone: ZoneInfo
     now: Callable[[], datetime]
 
 

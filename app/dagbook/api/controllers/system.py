@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Controller, MediaType, Response, get
@@ -40,7 +41,7 @@ class HealthServices(msgspec.Struct, frozen=True, kw_only=True):
     """Services of the health of the server."""
 
     database: Database
-    zone: tzinfo
+    zone: ZoneInfo
     now: Callable[[], datetime]
     version: str
     started: float
@@ -82,7 +83,7 @@ class DoctorServices(msgspec.Struct, frozen=True, kw_only=True):
     """Services of the consistency check."""
 
     doctor: Doctor
-    zone: tzinfo
+    zone: ZoneInfo
 
 
 class DoctorController(Controller):
