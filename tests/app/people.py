@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Role
 from dagbook.main import Server
 from tests.app.dagbook import client_of, serving

@@ -15,12 +15,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from dagbook import __version__
-from dagbook.api.run_totals import RunTotals
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import services
 from dagbook.db.repositories.runs import run_history
 from dagbook.engine.status import RunStatus
 from dagbook.main import Server
+from dagbook.runs.queries import RunTotals
 from dagbook.telemetry.metrics import MAX_NAMES, OTHERS, RunMetrics
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.test_statements import recorded

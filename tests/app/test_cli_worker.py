@@ -48,7 +48,7 @@ def test_without_the_extra_its_name_is_said(
     # Uninstalling the library would take it from everybody else's tests.
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        "dagbook.queues.worker.pgqueuer_transport.find_spec", lambda name: None if name == "pgqueuer" else find(name)
+        "dagbook.queues.worker.transport.find_spec", lambda name: None if name == "pgqueuer" else find(name)
     )
     assert _said(capsys) == "Error: a worker needs PgQueuer; pip install 'dagbook[distributed]'\n"
 

@@ -14,9 +14,8 @@ from prometheus_client import CollectorRegistry
 
 from dagbook.api.middleware.request_context import API_POLICY, RequestContextMiddleware
 from dagbook.main import API_PATH, Server
-from dagbook.telemetry.logging import configure
+from dagbook.telemetry.logging import configure, request_id
 from dagbook.telemetry.metrics import UNKNOWN, RequestMetrics
-from dagbook.telemetry.request_id import request_id
 from dagbook.web import pages
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People
@@ -198,7 +197,7 @@ async def test_a_run_does_not_go_on_under_the_number_of_the_request_that_began_i
         seen.append(request_id.get())
 
     # The first thing a driver does; nothing that it logs by itself happens in every run.
-    monkeypatch.setattr("dagbook.runs.output.restored_logs.RestoredLogs.restore", note)
+    monkeypatch.setattr("dagbook.runs.output.output_follower.RestoredLogs.restore", note)
     dagbook.client.headers["X-Request-Id"] = "line-4"
     await dagbook.run("steps: []\n")
     del dagbook.client.headers["X-Request-Id"]

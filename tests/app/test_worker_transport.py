@@ -16,8 +16,7 @@ from sqlalchemy import text
 from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import services
-from dagbook.queues.worker.pgqueuer_transport import PgQueuerTransport, make_transport
-from dagbook.queues.worker.transport import NullTransport
+from dagbook.queues.worker.transport import NullTransport, PgQueuerTransport, make_transport
 from tests.app.dagbook import client_of, serving
 from tests.conftest import ROOT, PostgresCopies
 
@@ -123,7 +122,7 @@ async def test_the_wait_reason_of_a_run_for_workers_names_the_missing_extra(
     # Uninstalling the library would take it from everybody else's tests.
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        "dagbook.queues.worker.pgqueuer_transport.find_spec", lambda name: None if name == "pgqueuer" else find(name)
+        "dagbook.queues.worker.transport.find_spec", lambda name: None if name == "pgqueuer" else find(name)
     )
     async with serving(url, tmp_path) as server, client_of(server) as client:
         later = datetime.now(UTC) + timedelta(minutes=5)

@@ -17,7 +17,7 @@ from dagbook import __version__
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.executors.process.signals import give_children_default_signals
-from dagbook.queues.worker.pgqueuer_transport import is_installed
+from dagbook.queues.worker.transport import is_installed
 from tests.chaos.detection import DetectionExperiment
 from tests.chaos.experiment import Experiment, ExperimentError
 from tests.chaos.failover import FailoverExperiment, Plan

@@ -47,7 +47,7 @@ def test_workers_need_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     # Uninstalling the library would take it from everybody else's tests.
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        "dagbook.queues.worker.pgqueuer_transport.find_spec", lambda name: None if name == "pgqueuer" else find(name)
+        "dagbook.queues.worker.transport.find_spec", lambda name: None if name == "pgqueuer" else find(name)
     )
     assert "pip install 'dagbook[distributed]'" in error_of("kill", "--workers", "1", "--database-url", UNREACHABLE)
 

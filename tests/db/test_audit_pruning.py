@@ -13,8 +13,8 @@ from dagbook.auth.audit_context import ANONYMOUS
 from dagbook.db.database import Database
 from dagbook.db.models import AuditEntry
 from dagbook.db.repositories import audit
-from dagbook.maintenance.audit import audit_pruning
-from dagbook.maintenance.audit.audit_pruning import AuditPruning, Pruned
+from dagbook.maintenance.audit import audit_sealing
+from dagbook.maintenance.audit.audit_sealing import AuditPruning, Pruned
 from tests.db.audit_scene import Audit
 from tests.db.rows import NOW
 
@@ -73,7 +73,7 @@ async def test_without_old_entries_nothing_happens(scene: Audit) -> None:
 
 
 async def test_many_entries_are_deleted_in_several_commits(scene: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit_pruning, "_MOST_ENTRIES", 1)
+    monkeypatch.setattr(audit_sealing, "_MOST_PRUNED", 1)
     assert await prune(scene, LATER + timedelta(days=1)) == Pruned(9, 9)
     assert await ids(scene) == [10, 11, 12]
     assert (await scene.verify()).broken == ""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories.runs import run_list, run_search_index, selective_filters
+from dagbook.db.repositories.runs import run_filter, run_list, run_search_index
 from dagbook.db.repositories.runs.run_filter import Page, RunCursor, RunFilter
 from dagbook.db.search_keys import index_key
 from dagbook.engine.status import RunStatus
@@ -163,7 +163,7 @@ async def test_pages_that_may_look_at_one_run_come_to_the_same_end(
 async def test_where_no_index_says_that_runs_are_few_the_same_ones_are_found(
     shared_database: Database, monkeypatch: pytest.MonkeyPatch, bounded: bool
 ) -> None:
-    monkeypatch.setattr(selective_filters, "MAX_SELECTIVE", 0)
+    monkeypatch.setattr(run_filter, "MAX_SELECTIVE", 0)
 
     def look(connection: WriteConnection) -> None:
         fill(connection)
@@ -192,7 +192,7 @@ WHOLE = "0190a5b0-7c3e-7d4f-8a1b-2c3d4e5f6071"
 async def test_a_whole_id_finds_the_runs_that_have_it_and_those_whose_longer_ids_hold_it(
     shared_database: Database, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], found: list[str], few: int
 ) -> None:
-    monkeypatch.setattr(selective_filters, "MAX_SELECTIVE", few)
+    monkeypatch.setattr(run_filter, "MAX_SELECTIVE", few)
 
     def look(connection: WriteConnection) -> None:
         add_definition(connection)

@@ -18,8 +18,7 @@ from threading import Event, current_thread
 import pytest
 
 from dagbook.db.database import VISIBLE, Database, WriteConnection, mark_changed
-from dagbook.telemetry.logging import JsonFormatter, masked_log
-from dagbook.telemetry.request_id import request_id
+from dagbook.telemetry.logging import JsonFormatter, masked_log, request_id
 
 BOUND_SECONDS = 10
 

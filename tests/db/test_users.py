@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from dagbook.accounts.users import Users
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Caller
 from dagbook.auth.passwords import Hasher
 from dagbook.auth.roles import Role
 from dagbook.clock import now

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.executors.archive import archive
+from dagbook.executors.archive import options
 from dagbook.executors.archive.program import carry_out
 from dagbook.executors.archive.report import ArchiveError
 from dagbook.executors.contract import ExecutionFiles
@@ -132,7 +132,7 @@ def test_a_little_that_stands_for_much_is_read_in_bounded_memory(
     packed = tmp_path / f"large.{ending}"
     write_zeros(packed, _LARGE_BYTES)
     job = job_of("list", {"source": str(packed), "verifyIntegrity": True})
-    command = archive.command(job, files)
+    command = options.command(job, files)
     done = subprocess.run(
         ["prlimit", f"--data={_DATA_BYTES}", *command.argv], capture_output=True, text=True, check=False
     )
@@ -144,6 +144,6 @@ def test_a_dictionary_beyond_all_memory_is_refused(tmp_path: Path, files: Execut
     packed = tmp_path / "large.xz"
     filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 26}]
     packed.write_bytes(lzma.compress(bytes(1_000_000), filters=filters))
-    command = archive.command(job_of("list", {"source": str(packed)}), files)
+    command = options.command(job_of("list", {"source": str(packed)}), files)
     done = subprocess.run(["prlimit", "--data=70000000", *command.argv], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (9, 1)

@@ -230,7 +230,7 @@ async def test_an_unknown_host_is_reported(files: ExecutionFiles, server: SshSer
 async def test_a_host_that_does_not_answer_is_given_up(
     files: ExecutionFiles, server: SshServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dagbook.executors.ssh.login._CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr("dagbook.executors.ssh.ssh._CONNECT_SECONDS", 0.05)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagbook.definitions.settings import MAX_CATCH_UP
+from dagbook.definitions.service import MAX_CATCH_UP
 from dagbook.scheduling.due import (
     MINUTE,
     Catchup,

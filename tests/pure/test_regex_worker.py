@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dagbook.definitions.search import blocks
+from dagbook.definitions.queries import blocks
 from dagbook.regex.worker import compile_expression, matching_lines, split_lines
 
 TEXT = "1\n2\n3\n4\n5\n6"

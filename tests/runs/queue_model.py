@@ -24,14 +24,12 @@ from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewRun
 from dagbook.engine.admission import Admission, QueueConfig, WaitCause
 from dagbook.errors import BadRequestError
-from dagbook.queues.dequeue import DequeueService
 from dagbook.queues.dispatcher import Dispatcher
-from dagbook.queues.service import MoveRequest, QueueService
+from dagbook.queues.service import DequeueService, MoveRequest, QueueService
 from dagbook.queues.wait_reasons import QueuePosition, queue_positions
 from dagbook.queues.worker.transport import NullTransport
 from dagbook.runs.queue_signal import QueueSignal
-from dagbook.runs.store.admission_checks import check_start
-from dagbook.runs.store.new_run import as_queued, with_queue_limit
+from dagbook.runs.store.new_run import as_queued, check_start, with_queue_limit
 from dagbook.runs.store.recorder import Recorder, RunRefusedError
 from tests.runs.scene import IDENTITY, again, ended, new_run, now, told
 

@@ -21,7 +21,7 @@ from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.server_context import HostEnvironment, ServerContext, ServerIdentity
 from dagbook.runs.store import new_run as new_run_module
 from dagbook.runs.store import row_mapping
-from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
+from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
 from dagbook.spec.reading.load import load
 from dagbook.telemetry.metrics import RunMetrics
 

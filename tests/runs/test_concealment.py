@@ -14,9 +14,8 @@ from dagbook.engine.state import NodeState
 from dagbook.runs.secrets.encryption import Encrypter, EncryptionError
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.store import row_mapping
-from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
-from dagbook.runs.store.row_mapping import NodeRecord
-from dagbook.runs.store.secret_columns import input_row, read_inputs, read_record, redact_event, redact_node
+from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
+from dagbook.runs.store.row_mapping import NodeRecord, input_row, read_inputs, read_record, redact_event, redact_node
 from dagbook.spec.model import Pair
 from dagbook.spec.reading.load import load
 from tests.runs.rows import row_of

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from dagbook.engine.event import ABORT, EXIT, SUCCESS
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.runs.dry_run import policies
-from dagbook.runs.dry_run.model import simulate
 from dagbook.runs.dry_run.placeholders import Placeholders, is_credential
+from dagbook.runs.dry_run.policies import simulate
 from dagbook.runs.evaluate import ShellContext
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.spec.expansion.expand import Mode, expand, run_without_commands

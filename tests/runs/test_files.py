@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.runs.output.spool_paths import RunSpool, spooled_runs
+from dagbook.runs.output.spool import RunSpool, spooled_runs
 
 
 def _fill(spool: Path, key: int, attempt: int) -> list[str]:

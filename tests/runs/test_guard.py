@@ -7,7 +7,7 @@ import pytest
 
 from dagbook.db.repositories.runs.run_writes import Activity, FinishedRun, NewAttempt, NewRun
 from dagbook.engine.admission import Admission
-from dagbook.runs.store.admission_checks import CHANGED, check_retry, check_start, is_queue_full
+from dagbook.runs.store.new_run import CHANGED, check_retry, check_start, is_queue_full
 
 
 def _run(*, most: int, admission: Admission = Admission.START) -> NewRun:

@@ -8,7 +8,7 @@ import pytest
 
 from dagbook.runs.evaluation.inputs import RunLocation, reevaluate_inputs
 from dagbook.runs.server_context import HostEnvironment
-from dagbook.runs.store.claimed_run import RunInputs
+from dagbook.runs.store.queue_head import RunInputs
 from dagbook.spec.model import Dag
 
 SETTING = "/ours/work"

@@ -17,14 +17,13 @@ from dagbook.db.repositories import audit, queue
 from dagbook.db.repositories.audit import AuditFilter
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.runs import manual_edits, runs
-from dagbook.db.repositories.runs.manual_edits import StepEdit
+from dagbook.db.repositories.runs import runs, status_overrides
 from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewRun
+from dagbook.db.repositories.runs.status_overrides import StepEdit
 from dagbook.engine.admission import Admission
 from dagbook.engine.status import NodeStatus
 from dagbook.runs.store import recorder as recorder_module
-from dagbook.runs.store.admission_checks import check_start
-from dagbook.runs.store.new_run import as_queued
+from dagbook.runs.store.new_run import as_queued, check_start
 from dagbook.runs.store.recorder import FenceLostError, Recorder, RunRefusedError
 from tests.runs.scene import IDENTITY, SPEC, again, ended, new_run, now, register, sequences, told, written
 from tests.statements import heard
@@ -439,7 +438,7 @@ async def test_a_run_that_was_changed_since_it_was_read_is_to_be_read_again(
 ) -> None:
     run = await _waiting(recorder, "q5", "r1")
     edit = StepEdit(step="a", status=NodeStatus.SUCCEEDED, actor="me", at=now())
-    await faulty.write(lambda connection: manual_edits.edit_step(connection, run.key, 1, edit))
+    await faulty.write(lambda connection: status_overrides.edit_step(connection, run.key, 1, edit))
     assert await _refusal(recorder, _claim(run)) == "changed"
     claim = _claim(run, last_seq=2)
     assert await _refusal(recorder, msgspec.structs.replace(claim, first_steps=None)) == ""

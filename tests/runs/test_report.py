@@ -8,7 +8,7 @@ from typing import Any
 
 from dagbook.engine.state import NodeState, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
-from dagbook.runs.notifications import mail_template
+from dagbook.runs.notifications import mail_content
 from dagbook.spec.model import Pair
 from dagbook.spec.reading.load import load
 
@@ -43,7 +43,7 @@ class Cells(HTMLParser):
         self.texts.append(data)
 
 
-def _subject(**fields: Any) -> mail_template.MailContext:
+def _subject(**fields: Any) -> mail_content.MailContext:
     nodes = (
         NodeState(
             status=NodeStatus.FAILED, started_at=AT, finished_at=AT + timedelta(seconds=5), error="exit status 1"
@@ -62,16 +62,16 @@ def _subject(**fields: Any) -> mail_template.MailContext:
         ),
         "status": RunStatus.FAILED,
     }
-    return mail_template.MailContext(**(made | fields))
+    return mail_content.MailContext(**(made | fields))
 
 
-def _texts(subject: mail_template.MailContext, **options: Any) -> list[str]:
-    return Cells(mail_template.render(subject, options.pop("zone", UTC), **options)).texts
+def _texts(subject: mail_content.MailContext, **options: Any) -> list[str]:
+    return Cells(mail_content.render(subject, options.pop("zone", UTC), **options)).texts
 
 
 def test_the_title_is_prefix_name_and_status() -> None:
-    assert mail_template.title("[ERR]", _subject()) == "[ERR] nightly (failed)"
-    assert mail_template.title("", _subject()) == "nightly (failed)"
+    assert mail_content.title("[ERR]", _subject()) == "[ERR] nightly (failed)"
+    assert mail_content.title("", _subject()) == "nightly (failed)"
 
 
 def test_a_report_tells_the_run_and_each_of_its_steps() -> None:
@@ -110,7 +110,7 @@ def test_nothing_that_users_write_becomes_html() -> None:
         state=state,
         commands=dict.fromkeys(range(4), HOSTILE),
     )
-    cells = Cells(mail_template.render(subject, UTC))
+    cells = Cells(mail_content.render(subject, UTC))
     assert "script" not in cells.tags
     assert cells.texts.count(HOSTILE) == 2 + 2 * 4  # run id, the run's error, and two per step
 
@@ -120,14 +120,14 @@ def test_secrets_are_masked_before_they_are_escaped() -> None:
         return text.replace("<&>", "*******")
 
     subject = _subject(params=(Pair("P", "a<&>b"),), dag_name="x<&>", commands={0: "echo <&>"})
-    html = mail_template.render(subject, UTC, mask)
+    html = mail_content.render(subject, UTC, mask)
     assert "P=a*******b" in html
     assert "echo *******" in html
     assert "&lt;&amp;&gt;" not in html
-    assert mail_template.title("<&>", subject, mask) == "******* x******* (failed)"
+    assert mail_content.title("<&>", subject, mask) == "******* x******* (failed)"
 
 
 def test_a_text_without_end_is_cut() -> None:
-    html = mail_template.render(_subject(commands={0: "x" * 100_000}), UTC)
+    html = mail_content.render(_subject(commands={0: "x" * 100_000}), UTC)
     assert "x…" in html
     assert len(html) < 20_000

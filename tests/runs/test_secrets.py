@@ -11,7 +11,7 @@ import pytest
 from dagbook.identifiers import new_key
 from dagbook.runs.evaluation.secret_values import MAX_BYTES, resolve_secrets
 from dagbook.runs.server_context import HostEnvironment
-from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
+from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
 from dagbook.spec.model import Pair
 from dagbook.spec.reading.load import load
 

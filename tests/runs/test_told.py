@@ -11,8 +11,7 @@ import pytest
 from dagbook.db.database import OUTPUT, VISIBLE, Database
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.changes import ChangeRow, FeedCursor
-from dagbook.runs.store.admission_checks import check_start
-from dagbook.runs.store.new_run import as_queued
+from dagbook.runs.store.new_run import as_queued, check_start
 from dagbook.runs.store.recorder import Recorder
 from tests.runs.scene import IDENTITY, again, ended, new_run, register, told, written
 from tests.statements import heard

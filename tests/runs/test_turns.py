@@ -10,8 +10,7 @@ import pytest
 from dagbook.db.database import Database, ReadConnection, Write, WriteConnection
 from dagbook.db.repositories import queue
 from dagbook.engine.admission import QueueConfig, WaitCause
-from dagbook.runs.store.admission_checks import check_start
-from dagbook.runs.store.new_run import as_queued
+from dagbook.runs.store.new_run import as_queued, check_start
 from dagbook.runs.store.queue_head import read_queue_head
 from dagbook.runs.store.recorder import Recorder
 from tests.runs.scene import IDENTITY, new_run, now, register

@@ -21,7 +21,7 @@ from dagbook.accounts.oidc import Client, Oidc, OidcAuthenticator, ProviderError
 from dagbook.accounts.refusal_log import RefusalLog
 from dagbook.accounts.tokens import PersonalTokens
 from dagbook.accounts.users import Users
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Caller
 from dagbook.auth.passwords import Hasher
 from dagbook.auth.roles import Role, Switches
 from dagbook.auth.throttle import Throttle, ThrottleLimits

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from dagbook.accounts.tokens import PersonalTokens
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Role
 from dagbook.auth.tokens import Signer, hash_of, is_personal
 from dagbook.clock import Clock

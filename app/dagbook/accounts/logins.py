@@ -9,8 +9,7 @@ import msgspec
 
 from dagbook.accounts.refusal_log import RefusalLog
 from dagbook.accounts.users import check_password
-from dagbook.auth.audit_context import Action, Actor, user_action
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, Actor, Caller, user_action
 from dagbook.auth.passwords import Hasher
 from dagbook.auth.throttle import Throttle
 from dagbook.auth.tokens import Claims, Signer

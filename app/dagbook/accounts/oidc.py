@@ -14,7 +14,7 @@ import jwt
 import msgspec
 
 from dagbook.accounts.authentication import Credentials
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Caller
 from dagbook.auth.tokens import hash_of
 from dagbook.errors import AppError, ForbiddenError
 

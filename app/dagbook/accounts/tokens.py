@@ -9,8 +9,7 @@ from uuid import uuid4
 
 import msgspec
 
-from dagbook.auth.audit_context import Action, AuditAction
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import Role, lower_role
 from dagbook.auth.tokens import hash_of, make_personal
 from dagbook.clock import Clock

@@ -8,8 +8,7 @@ from uuid import uuid4
 
 import msgspec
 
-from dagbook.auth.audit_context import Action, Actor, local_actor, user_action
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, Actor, Caller, local_actor, user_action
 from dagbook.auth.passwords import Hasher, generate, validation_error
 from dagbook.auth.roles import Role
 from dagbook.clock import Clock

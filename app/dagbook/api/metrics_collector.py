@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import msgspec
 
-from dagbook.api.run_totals import RunTotals
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import services as service_rows
 from dagbook.db.repositories.runs import run_history
 from dagbook.engine.status import RunStatus
 from dagbook.maintenance.retention.retention import Retention
+from dagbook.runs.queries import RunTotals
 from dagbook.telemetry.metrics import MetricValues
 
 _log = logging.getLogger(__name__)

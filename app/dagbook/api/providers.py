@@ -16,7 +16,7 @@ from dagbook.api.params.audit_filter import provide_audit_filter
 from dagbook.api.params.log_paging import PageRequest
 from dagbook.api.requests import ApiRequest
 from dagbook.api.services import AppServices, DagOrder, NoServices, PageNumber, SubRunKey
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Caller
 from dagbook.db.repositories.dags import DagFilter
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten

@@ -1,19 +1,26 @@
-"""Request class with strict body parsing, and the OPTIONS handler of all paths."""
+"""Request class with strict body parsing, the OPTIONS handler of all paths, and downloads of outputs in blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
-from litestar import Controller, HttpMethod, Request, Response, Router, route
+from litestar import Controller, HttpMethod, MediaType, Request, Response, Router, route
 from litestar.connection.base import empty_receive, empty_send
 from litestar.exceptions import NotFoundException, ValidationException
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.response import Stream
 from litestar.types import Receive, Scope, Send
 
-from dagbook.api.middleware.encoded_slashes import decode_scope
-from dagbook.api.validation_messages import add_choices, choices_of
+from dagbook.api.errors import add_choices, choices_of
+from dagbook.api.middleware.request_context import decode_scope
+from dagbook.db.database import Database
+from dagbook.db.repositories.logs import logs
+from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.errors import BadRequestError
 
 DOCUMENT = "/openapi.json"
@@ -72,3 +79,24 @@ def make_options(controllers: Sequence[type[Controller]]) -> HTTPRouteHandler:
         return Response(None, headers={"Allow": ", ".join(sorted(methods))}, media_type="text/plain")
 
     return list_methods
+
+
+TEXT_FILE = ResponseSpec(str, generate_examples=False, media_type="text/plain", description="The whole output")
+
+
+def file_name(step: str, stream: str) -> str:
+    return f"{step}.{'out' if stream == 'stdout' else 'err'}"
+
+
+def send_log(database: Database, key: StreamKey, name: str) -> Stream:
+    """Stream the output stored so far as an attachment with this file name."""
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
+    return Stream(_blocks(database, key), media_type=MediaType.TEXT, headers=headers)
+
+
+async def _blocks(database: Database, key: StreamKey) -> AsyncIterator[bytes]:
+    seq = 0
+    while texts := await database.read(partial(logs.find_texts, key=key, seq=seq)):
+        for text in texts:
+            yield text.encode()
+        seq += len(texts)

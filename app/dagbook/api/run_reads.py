@@ -26,7 +26,7 @@ from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import shorten
 from dagbook.queues.wait_reasons import queue_positions
 from dagbook.runs.queries import RunSnapshot, dag_of, find_run, find_step_log, read_newest
-from dagbook.runs.store.run_log import render_log
+from dagbook.runs.store.run_loading import render_log
 from dagbook.spec.model import Dag
 
 _SETTABLE = ", ".join(f"{int(status)} ({status.label})" for status in NodeStatus if status is not NodeStatus.RUNNING)

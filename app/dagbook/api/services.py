@@ -11,23 +11,21 @@ import msgspec
 
 from dagbook.accounts.auth_setup import AuthServices
 from dagbook.api.live.feed import Feed
-from dagbook.api.run_totals import RunTotals
 from dagbook.db.database import Database
 from dagbook.definitions.next_starts import NextStartCache
+from dagbook.definitions.queries import Search
 from dagbook.definitions.revisions import Revisions
-from dagbook.definitions.search import Search
-from dagbook.definitions.service import Definitions
-from dagbook.definitions.settings import DagSettingsService
+from dagbook.definitions.service import DagSettingsService, Definitions
 from dagbook.definitions.timetable import Timetable
 from dagbook.engine.admission import QueueConfig
 from dagbook.logs.search import LogSearch
-from dagbook.maintenance.audit.audit_pruning import AuditPruning
+from dagbook.maintenance.audit.audit_sealing import AuditPruning
 from dagbook.maintenance.doctor.doctor import Doctor
+from dagbook.maintenance.retention.policies import DagRetentionService
 from dagbook.maintenance.retention.retention import Retention
-from dagbook.maintenance.retention.retention_service import DagRetentionService
-from dagbook.queues.dequeue import DequeueService
-from dagbook.queues.service import QueueService
-from dagbook.runs.service.rerun_service import RerunService
+from dagbook.queues.service import DequeueService, QueueService
+from dagbook.runs.queries import RunTotals
+from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import RunService
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.telemetry.metrics import MetricsPage

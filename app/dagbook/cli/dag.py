@@ -12,7 +12,7 @@ from dagbook.cli.client import Api, body_of, print_table, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, settings_options
-from dagbook.definitions.settings import CATCHUPS
+from dagbook.definitions.service import CATCHUPS
 from dagbook.identifiers import is_name, shorten, strip_suffix
 from dagbook.spec.time.duration import duration_seconds
 

@@ -12,10 +12,9 @@ import click
 from dagbook.cli.definitions import is_stored, read_definition, read_text
 from dagbook.cli.options import GlobalOptions, current_settings, params_text, settings_options
 from dagbook.errors import AppError
-from dagbook.runs.dry_run.model import DryRun, Fact, StepPreview
-from dagbook.runs.dry_run.param_check import check_params
 from dagbook.runs.dry_run.placeholders import Placeholders
-from dagbook.runs.dry_run.plan import plan_runs
+from dagbook.runs.dry_run.plan import check_params, plan_runs
+from dagbook.runs.dry_run.policies import DryRun, Fact, StepPreview
 from dagbook.runs.evaluation.inputs import RunLocation
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.settings import Settings

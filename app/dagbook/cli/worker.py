@@ -24,7 +24,7 @@ from dagbook.db.database import Database
 from dagbook.db.repositories import services
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.executors.process import proc
-from dagbook.queues.worker.pgqueuer_transport import is_installed
+from dagbook.queues.worker.transport import is_installed
 from dagbook.settings import Settings
 from dagbook.telemetry.logging import configure
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import BigInteger, Executable, Integer, func, literal_column, select, text, type_coerce
+from sqlalchemy import cast as sql_cast
 
 from dagbook.db.backend import Backend, Read, ReadConnection, T, Write, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable, translate_errors
@@ -153,3 +155,21 @@ def _read_one_row(connection: ReadConnection) -> None:
 def mark_changed(connection: WriteConnection, what: str) -> None:
     """Record what this transaction changes, ``VISIBLE`` or ``OUTPUT``, for ``Database.on_commit``."""
     connection.info.setdefault(_CHANGED, set()).add(what)
+
+
+def all_rows(connection: ReadConnection, kind: type[T], statement: Executable, /, **values: object) -> list[T]:
+    """Return every row of a statement."""
+    return [kind(**row) for row in connection.execute(statement, values).mappings()]
+
+
+def first_row(connection: ReadConnection, kind: type[T], statement: Executable, /, **values: object) -> T | None:
+    """Return the first row of a statement, or None."""
+    row = connection.execute(statement, values).mappings().first()
+    return None if row is None else kind(**row)
+
+
+def seconds(dialect: str, column: Any) -> Any:
+    """Select a time in whole seconds since 1970: converting rows to datetimes takes as long as reading them."""
+    if dialect == "postgresql":
+        return sql_cast(func.floor(func.extract("epoch", column)), BigInteger)
+    return type_coerce(type_coerce(column, BigInteger).op("/")(literal_column("1000000")), Integer)

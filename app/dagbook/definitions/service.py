@@ -1,4 +1,4 @@
-"""Use cases of stored definitions: create, save, suspend, delete (api-behaviour 3.3)."""
+"""Use cases of stored definitions: create, save, suspend, delete (api-behaviour 3.3), and settings beside them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
+from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit, dags
+from dagbook.db.repositories import audit, changes, dags, schedules
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
 from dagbook.errors import (
@@ -228,3 +229,50 @@ def _redacted() -> BadRequestError:
 
 def _unknown(file_name: str) -> NotFoundError:
     return NotFoundError(f"there is no DAG named {shorten(file_name)}")
+
+
+CATCHUPS = ("none", "latest", "all")
+MAX_CATCH_UP = 1_000  # missed starts of one DAG that are caught up at a time
+DEFAULT_WINDOW_SECONDS = 24 * 60 * 60
+_MIN_SECONDS, _MAX_SECONDS = 60, 31 * 24 * 60 * 60
+
+
+class DagSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which missed starts are caught up, and their maximum age in seconds."""
+
+    catchup: str = "none"
+    catchup_window_seconds: int = DEFAULT_WINDOW_SECONDS
+
+
+class DagSettingsService:
+    def __init__(self, database: Database, now: Clock) -> None:
+        self._database = database
+        self._now = now
+
+    async def get(self, dag: DagRow) -> DagSettings:
+        row = await self._database.read_inline(lambda connection: schedules.get_setting(connection, dag.id))
+        if row is None:
+            return DagSettings()
+        return DagSettings(catchup=row.catchup, catchup_window_seconds=row.catchup_window_seconds)
+
+    async def put(self, dag: DagRow, new: DagSettings, actor: Actor) -> None:
+        """Replace the settings; raises BadRequestError."""
+        if new.catchup not in CATCHUPS:
+            raise BadRequestError(f"catchup: must be one of {', '.join(CATCHUPS)}")
+        if not _MIN_SECONDS <= new.catchup_window_seconds <= _MAX_SECONDS:
+            limits = f"must be from {_MIN_SECONDS} seconds to {_MAX_SECONDS:,} (31 days)"
+            raise BadRequestError(f"catchupWindowSec: {limits}")
+        found = await self.get(dag)
+        if found == new:
+            return
+        before, after = msgspec.structs.asdict(found), msgspec.structs.asdict(new)
+        now = self._now()
+        row = after | {"dag_id": dag.id, "updated_at": now, "updated_by": actor.label}
+        entry = actor.entry(dag_action(Action.DAG_SETTINGS, dag.file_name, before, after), now)
+
+        def work(connection: WriteConnection) -> None:
+            schedules.put_setting(connection, row)
+            changes.add_dag_change(connection, dag.dag_name, "configured", file_name=dag.file_name)
+            audit.add(connection, entry)
+
+        await self._database.write(work)

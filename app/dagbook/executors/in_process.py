@@ -1,15 +1,22 @@
-"""Executions that run as a task in the server's process."""
+"""Executions that run as a task in the server's process, and short commands whose output is captured."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dagbook.executors import cancellation
+import msgspec
+
+from dagbook.executors import contract
 from dagbook.executors.contract import ExecutionFiles, Job, Outcome, SetupError, StepError, Streams
 from dagbook.executors.process import process
+from dagbook.executors.process.process import wait_for_exit
 from dagbook.executors.registry import Run
 
 _log = logging.getLogger(__name__)
@@ -56,11 +63,11 @@ class InProcessExecution:
 
     def kill(self) -> None:
         """Cancel the job with SIGKILL as the message."""
-        self._cancel(cancellation.KILL)
+        self._cancel(contract.KILL)
 
     def detach(self) -> None:
         """Let another server adopt what outlives this one; other jobs end with this process."""
-        self._cancel(cancellation.DETACH if self.outlives else cancellation.KILL)
+        self._cancel(contract.DETACH if self.outlives else contract.KILL)
 
     def _cancel(self, message: str) -> None:
         """Cancel after the task's first step: a task cancelled before it never runs its handlers."""
@@ -109,3 +116,55 @@ def _write_exit_code(files: ExecutionFiles, outcome: Outcome) -> None:
         Path(files.started).write_text(f"{outcome.exit_code:03d}\ninside\n")
     except OSError as error:  # a full disk: the outcome is known as long as this server runs
         _log.warning("an exit code could not be written to the spool: %s", error)
+
+
+class Captured(msgspec.Struct, frozen=True):
+    """Exit code and output of a command; a negative exit code is the signal that killed it."""
+
+    exit_code: int
+    stdout: str
+
+
+class CaptureError(Exception):
+    """The command could not be started, or took too long."""
+
+
+async def capture(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, limit_seconds: float | None, encoding: str = "utf-8"
+) -> Captured:
+    """Run a command in a new session and return its stdout. Raises CaptureError.
+
+    The whole session is killed when the time limit has passed or the caller is cancelled.
+    """
+    with tempfile.TemporaryFile() as output:
+        try:
+            popen = subprocess.Popen(  # noqa: S603, ASYNC220 - 0.7 ms; running what the definition says is the product
+                argv,
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise CaptureError(f"could not be started: {error}") from error
+        try:
+            async with asyncio.timeout(limit_seconds):
+                await wait_for_exit(popen.pid)
+        except TimeoutError:
+            raise CaptureError(f"took longer than {limit_seconds:g} seconds") from None
+        finally:
+            if popen.poll() is None:
+                os.killpg(popen.pid, signal.SIGKILL)
+                popen.wait()
+        output.seek(0)
+        return Captured(popen.returncode, read_text(output.read(), encoding))
+
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def read_text(data: bytes, encoding: str = "utf-8") -> str:
+    """Decode output; replaces invalid bytes, and NUL, which neither PostgreSQL nor process arguments allow."""
+    return data.decode(encoding, "replace").replace("\0", REPLACEMENT)

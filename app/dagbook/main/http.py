@@ -14,8 +14,13 @@ from litestar.types import ASGIApp
 
 from dagbook import __version__
 from dagbook.api import errors
-from dagbook.api.auth.guards import find_actions, find_required_permissions, make_guard
-from dagbook.api.auth.refusal_audit import make_proxy_audit, make_refusal_hook
+from dagbook.api.auth.guards import (
+    find_actions,
+    find_required_permissions,
+    make_guard,
+    make_proxy_audit,
+    make_refusal_hook,
+)
 from dagbook.api.controllers import (
     audit,
     auth,
@@ -23,15 +28,12 @@ from dagbook.api.controllers import (
     dag_list,
     dags,
     events,
-    log_search,
-    oidc,
     queue_items,
     queues,
     retention,
     retries,
     revisions,
-    run_events,
-    run_output,
+    run_logs,
     runs,
     schedules,
     sub_runs,
@@ -39,11 +41,10 @@ from dagbook.api.controllers import (
     users,
 )
 from dagbook.api.controllers.services import ServicesController
-from dagbook.api.middleware.encoded_slashes import EncodedSlashesMiddleware
 from dagbook.api.middleware.host_check import HostCheckMiddleware, is_unspecified
 from dagbook.api.middleware.node_proxy import make_proxy
 from dagbook.api.middleware.remote_nodes import RemoteNodes
-from dagbook.api.middleware.request_context import RequestContextMiddleware
+from dagbook.api.middleware.request_context import EncodedSlashesMiddleware, RequestContextMiddleware
 from dagbook.api.middleware.trusted_proxies import TrustedProxiesMiddleware
 from dagbook.api.providers import bind_services, make_providers
 from dagbook.api.requests import DOCUMENT, ApiRequest, hide_extra_docs, make_options
@@ -79,9 +80,9 @@ _RUN_HANDLERS = [
     queues.QueuesController,
     queue_items.QueueItemsController,
     retries.RetriesController,
-    run_events.RunEventsController,
-    run_output.RunOutputController,
-    log_search.LogSearchController,
+    events.RunEventsController,
+    run_logs.RunOutputController,
+    run_logs.LogSearchController,
     sub_runs.SubRunsController,
 ]
 
@@ -117,7 +118,7 @@ def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, pat
             Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
             Router(
                 settings.base_path or "/",
-                route_handlers=[oidc.OidcController, *pages.make_handlers(settings.base_path, _ui_config(settings))],
+                route_handlers=[auth.OidcController, *pages.make_handlers(settings.base_path, _ui_config(settings))],
                 include_in_schema=False,
             ),
         ],

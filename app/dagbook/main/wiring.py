@@ -13,45 +13,45 @@ from dagbook import __version__
 from dagbook.accounts.auth_setup import AuthServices, make_auth_services
 from dagbook.accounts.oidc import Oidc
 from dagbook.api.live.feed import Feed
-from dagbook.api.middleware.local_user import LocalUserMiddleware
 from dagbook.api.middleware.remote_nodes import RemoteNodes
-from dagbook.api.run_totals import RunTotals
+from dagbook.api.middleware.trusted_proxies import LocalUserMiddleware
 from dagbook.api.services import AppServices
 from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.db.repositories.services import SERVER, WORKER
 from dagbook.db.url import sqlite_path
 from dagbook.definitions.next_starts import NextStartCache
+from dagbook.definitions.queries import Search
 from dagbook.definitions.revisions import Revisions
-from dagbook.definitions.search import Search
-from dagbook.definitions.service import Definitions
-from dagbook.definitions.settings import DagSettingsService
+from dagbook.definitions.service import DagSettingsService, Definitions
 from dagbook.definitions.timetable import Timetable
 from dagbook.engine.admission import QueueConfig, WorkerAccess
 from dagbook.logs.search import LogSearch
-from dagbook.maintenance.audit.audit_pruning import AuditPruning
-from dagbook.maintenance.audit.audit_sealing import AuditSealer
+from dagbook.maintenance.audit.audit_sealing import AuditPruning, AuditSealer
 from dagbook.maintenance.change_pruning import ChangePruner
 from dagbook.maintenance.doctor.doctor import Doctor
-from dagbook.maintenance.retention.limits import RetentionSettings, TotalLimits
-from dagbook.maintenance.retention.policies import Defaults, Policies
+from dagbook.maintenance.retention.policies import (
+    DagRetentionService,
+    Defaults,
+    Policies,
+    RetentionSettings,
+    TotalLimits,
+)
 from dagbook.maintenance.retention.retention import Retention
-from dagbook.maintenance.retention.retention_service import DagRetentionService
-from dagbook.queues.dequeue import DequeueService
 from dagbook.queues.dispatcher import Dispatcher
-from dagbook.queues.notifier import QueueNotifier
-from dagbook.queues.service import QueueService
-from dagbook.queues.worker.pgqueuer_transport import is_installed, make_transport
-from dagbook.queues.worker.transport import WorkerTransport
-from dagbook.runs.output.spool_identity import open_spool
+from dagbook.queues.queue_loop import QueueNotifier
+from dagbook.queues.service import DequeueService, QueueService
+from dagbook.queues.worker.transport import WorkerTransport, is_installed, make_transport
+from dagbook.runs.output.spool import open_spool
+from dagbook.runs.queries import RunTotals
 from dagbook.runs.recovery.orphans import OrphanSweeper
 from dagbook.runs.recovery.supervisor import Supervisor
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.server_context import HostEnvironment, ServerContext, ServerIdentity
-from dagbook.runs.service.rerun_service import RerunService
+from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import RunService
 from dagbook.runs.service.scheduled_runs import ScheduledRuns
-from dagbook.runs.store.admission_checks import check_start
+from dagbook.runs.store.new_run import check_start
 from dagbook.runs.store.recorder import Recorder
 from dagbook.scheduling.scheduler import Scheduler
 from dagbook.scheduling.ticker import Ticker

@@ -1,12 +1,16 @@
-"""What the dispatcher and a worker have in common: rounds after each queue signal, and starts of queued runs."""
+"""Rounds after each queue signal, for the dispatcher and a worker, and signals to the servers of other processes."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from sqlalchemy import func, select
+
 from dagbook.background import BackgroundLoop
+from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
+from dagbook.engine.admission import QueueConfig
 from dagbook.runs.ports import RunControl
 from dagbook.runs.queue_signal import QueueSignal
 from dagbook.runs.store.recorder import RunRefusedError
@@ -68,3 +72,38 @@ class QueueLoop:
                 _log.error("queued run %s cannot be started", key, exc_info=error)
                 await self._run_control.fail_queued(key, f"the run could not be started{starter}: {error}")
         return refused
+
+
+_CHANNEL = "dagbook_queues"
+
+
+class QueueNotifier:
+    """Passes the queue signal between processes; a lost notification costs at most 30 s (fallback poll)."""
+
+    def __init__(self, database: Database, signal: QueueSignal, queues: QueueConfig) -> None:
+        self._database = database
+        self._signal = signal
+        self._wakeups = database.notifications if queues.enabled else None
+
+    def start(self) -> None:
+        """Start listening, where queues are served; starting twice is harmless."""
+        if self._wakeups is not None:
+            self._wakeups.listen(_CHANNEL, self._signal.notify)
+
+    async def stop(self) -> None:
+        """Stop listening; stopping without a start is harmless."""
+        if self._wakeups is not None:
+            await self._wakeups.unlisten(_CHANNEL)
+
+    async def notify(self) -> None:
+        """Wake the dispatchers of all other servers on this database."""
+
+        def work(connection: WriteConnection) -> None:
+            # In a transaction: the caller may end, without a listening connection. SQLite has one server only.
+            if connection.dialect.name == "postgresql":
+                connection.execute(select(func.pg_notify(_CHANNEL, "")))
+
+        try:
+            await self._database.write(work)
+        except DatabaseUnavailable as error:
+            _log.warning("other servers were not notified of free queue slots: %s", error)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from dagbook.executors.capture import CaptureError, capture
+from dagbook.executors.in_process import CaptureError, capture
 from dagbook.spec.expansion.expand import ExpansionError
 
 T = TypeVar("T")

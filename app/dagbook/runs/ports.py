@@ -7,7 +7,7 @@ from typing import Protocol
 
 from dagbook.db.repositories.runs.runs import StopRequest
 from dagbook.runs.options import RetryOptions, RunRequest
-from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.runs.store.queue_head import ClaimedRun
 
 
 class RunControl(Protocol):

@@ -1,7 +1,9 @@
-"""Reads of runs that several entry points share."""
+"""Reads of runs that several entry points share, and cached counts by status."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -16,7 +18,7 @@ from dagbook.engine.status import RunStatus
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import LATEST, shorten
 from dagbook.runs.output.output_follower import STDERR, STDOUT
-from dagbook.runs.service.rerun_service import unknown_step
+from dagbook.runs.service.retry import unknown_step
 from dagbook.runs.store.run_loading import read_definition
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
@@ -117,3 +119,27 @@ def find_below(connection: ReadConnection, root: RunRow, run_id: str) -> NamedSu
             f"run {shorten(root.run_id)} of DAG {shorten(root.dag_name)} has no sub-run {shorten(run_id)}"
         )
     return run
+
+
+_MIN_AGE_SECONDS = 1.0
+_REST = 100  # counting takes at most 1 % of the time
+
+
+class RunTotals:
+    """Counts of runs by status, cached for a time that grows with the cost of counting: there may be millions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = asyncio.Lock()
+        self._counted: dict[RunStatus, int] = {}
+        self._fresh_until = 0.0
+
+    async def read(self) -> dict[RunStatus, int]:
+        """Return the counts by status, possibly from the cache."""
+        async with self._lock:
+            started = time.monotonic()
+            if started >= self._fresh_until:
+                self._counted = await self._database.read(run_history.count_runs)
+                finished = time.monotonic()
+                self._fresh_until = finished + max(_MIN_AGE_SECONDS, (finished - started) * _REST)
+            return self._counted

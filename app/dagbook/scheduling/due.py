@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from dagbook.definitions.next_starts import firings
-from dagbook.definitions.settings import MAX_CATCH_UP
+from dagbook.definitions.service import MAX_CATCH_UP
 from dagbook.spec.time.schedule import KINDS, CronEntry, ParsedSchedule
 
 MINUTE = timedelta(minutes=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dagbook.settings.definitions import TABLE, Setting
-from dagbook.settings.errors import SettingsError
 from dagbook.settings.read import Settings, read
+from dagbook.settings.types import SettingsError
 
 __all__ = ["TABLE", "Setting", "Settings", "SettingsError", "read"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dagbook.settings.database_url import DATABASE_URL, PUBLIC, SCHEMA
-from dagbook.settings.locale import ENCODING
 from dagbook.settings.nodes import REMOTE_NODES
 from dagbook.settings.types import (
     BASE_PATH,
+    ENCODING,
     FILE,
     HOST,
     HOST_NAMES,

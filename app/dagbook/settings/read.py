@@ -10,11 +10,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from dagbook.settings.definitions import FILE_NAME, HOME, LOCALE_ENCODING, SYSTEM_ZONE, TABLE, Setting
-from dagbook.settings.errors import SettingsError
-from dagbook.settings.locale import locale_encoding, system_zone
 from dagbook.settings.nodes import RemoteNode
 from dagbook.settings.sources import Given, from_environment, from_file, from_flags
-from dagbook.settings.types import Network
+from dagbook.settings.types import Network, SettingsError, locale_encoding, system_zone
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,7 @@ import msgspec
 import yaml
 
 from dagbook.settings.definitions import OTHER_VARIABLES, PREFIX, TABLE, TEST_PREFIX
-from dagbook.settings.errors import SettingsError
-from dagbook.settings.types import Raw
+from dagbook.settings.types import Raw, SettingsError
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _DUPLICATE = "{}: is there twice in one item; keep one"

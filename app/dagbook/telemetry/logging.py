@@ -1,4 +1,4 @@
-"""Log output of the process: one line per record, as key=value text or as JSON."""
+"""Log output of the process: one line per record, as key=value text or as JSON, with the id of the request."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TextIO
-
-from dagbook.telemetry.request_id import request_id
 
 # Masks the secrets of the run that the current task works for; a record is formatted in the task that logs it.
 log_masking: ContextVar[Callable[[str], str] | None] = ContextVar("log_masking", default=None)
@@ -87,3 +85,7 @@ def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str
     if record.stack_info:
         fields["stack"] = formatter.formatStack(record.stack_info)
     return fields
+
+
+# Value of the response's X-Request-Id header; empty outside of requests.
+request_id: ContextVar[str] = ContextVar("request_id", default="")

@@ -6,8 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from dagbook.engine.history import Change, changes
-from dagbook.engine.runlog import Line, describe
+from dagbook.engine.history import Change, Line, changes, describe
 from dagbook.spec.model import Condition, Dag, Handlers, Repeat, Retry, Step
 from tests.pure.engine.world import Outcome, World, dag, fails, lasts, step
 

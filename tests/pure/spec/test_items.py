@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagbook.spec.model import Pair
-from dagbook.spec.params.items import map_text, split
+from dagbook.spec.params.param_text import map_text, split
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 

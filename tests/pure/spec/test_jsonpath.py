@@ -7,34 +7,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagbook.spec.expansion import jsonpath
+from dagbook.spec.expansion import substitution
 
 
 @pytest.mark.parametrize("expression", [".x | env", ". | $ENV", ".|[env,$ENV]|tojson|.[0:0]|[., env][1]"])
 def test_the_environment_of_the_server_cannot_be_read(expression: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAGBOOK_SECRET_KEY", "hidden")
-    assert jsonpath.read('{"x":1}', expression) == "{}"
+    assert substitution.read('{"x":1}', expression) == "{}"
 
 
 def test_other_files_cannot_be_read() -> None:
-    assert jsonpath.read("1", 'import "a" as $x; .') is None
+    assert substitution.read("1", 'import "a" as $x; .') is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "1 2", "nan", "text"])
 def test_what_is_no_json_has_no_paths(text: str) -> None:
-    assert jsonpath.read(text, ".") is None
+    assert substitution.read(text, ".") is None
 
 
 def test_a_long_integer_keeps_all_its_digits() -> None:
-    assert jsonpath.read('{"id":12345678901234567890}', ".id") == "12345678901234567890"
+    assert substitution.read('{"id":12345678901234567890}', ".id") == "12345678901234567890"
 
 
 def test_the_first_of_several_results_counts() -> None:
-    assert jsonpath.read("[1,2]", ".[]") == "1"
+    assert substitution.read("[1,2]", ".[]") == "1"
 
 
 def test_a_comment_does_not_swallow_what_follows() -> None:
-    assert jsonpath.read('{"a":1}', ".a # .b") == "1"
+    assert substitution.read('{"a":1}', ".a # .b") == "1"
 
 
 LEAVES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text("ab", max_size=3)
@@ -50,4 +50,4 @@ PATHS = st.lists(st.sampled_from([".a", ".b", ".[0]", ".[1]", ".[-1]", ".a[0]"])
 @given(VALUES, PATHS)
 def test_a_plain_path_gives_what_jq_gives(value: Any, path: str) -> None:
     text = json.dumps(value)
-    assert jsonpath.read(text, path) == jsonpath.read(text, f"{path}|.")
+    assert substitution.read(text, path) == substitution.read(text, f"{path}|.")

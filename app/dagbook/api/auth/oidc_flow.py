@@ -13,7 +13,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 
 from dagbook.accounts.oidc import Oidc
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Caller
 from dagbook.errors import BadRequestError
 
 Connection = ASGIConnection[Any, Any, Any, Any]

@@ -8,21 +8,20 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec.structs import replace
 
-from dagbook.api.openapi_responses import errors
+from dagbook.api.errors import errors
 from dagbook.api.params import parameters
 from dagbook.api.params.audit_filter import read_instant
 from dagbook.api.presenters.people import instant_text
 from dagbook.api.providers import provide_services
-from dagbook.api.schemas.audit import AuditEntries, AuditEntry, AuditSeal, PruneAudit, PrunedAudit
 from dagbook.api.schemas.common import or_unset
-from dagbook.auth.audit_context import Action
-from dagbook.auth.caller import Caller
+from dagbook.api.schemas.maintenance import AuditEntries, AuditEntry, AuditSeal, PruneAudit, PrunedAudit
+from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.audit import AuditFilter, AuditRow
 from dagbook.errors import BadRequestError
-from dagbook.maintenance.audit.audit_pruning import AuditPruning
+from dagbook.maintenance.audit.audit_sealing import AuditPruning
 
 _MAX_LIMIT, _LAST_ID = 1000, 2**63 - 1
 

@@ -1,19 +1,22 @@
-"""Login, the caller's own account, and personal tokens (tag auth; tokens are an extension)."""
+"""Login, also at an OpenID Connect provider, the own account, and personal tokens (tag auth; api-behaviour 2.2)."""
 
 from __future__ import annotations
 
 import msgspec
-from litestar import Controller, delete, get, post
+from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from dagbook.accounts.auth_setup import AuthServices
+from dagbook.accounts.auth_setup import CALLBACK, AuthServices
+from dagbook.accounts.oidc import Oidc
 from dagbook.accounts.tokens import TokenRequest
 from dagbook.api.auth.guards import NO_USERS
-from dagbook.api.openapi_responses import errors
+from dagbook.api.auth.oidc_flow import finish, start
+from dagbook.api.errors import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.people import instant_text, token_body, user_body
 from dagbook.api.providers import provide_services
+from dagbook.api.requests import ApiRequest
 from dagbook.api.schemas.people import (
     ChangePasswordRequest,
     CreatedToken,
@@ -24,10 +27,9 @@ from dagbook.api.schemas.people import (
     Tokens,
     UserResponse,
 )
-from dagbook.auth.audit_context import Action
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
-from dagbook.errors import BadRequestError, UnauthorizedError
+from dagbook.errors import BadRequestError, NotFoundError, UnauthorizedError
 
 
 class AccountServices(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,3 +132,43 @@ class TokensController(Controller):
     ) -> None:
         """Revoke a personal token; admins may revoke those of all users."""
         await services.auth.tokens.revoke(token_id, caller)
+
+
+_LOGIN = "/oidc-login"
+
+
+class OidcServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of logins at a provider."""
+
+    auth: AuthServices
+
+
+def _require_oidc(services: OidcServices) -> Oidc:
+    if services.auth.oidc is None:
+        raise NotFoundError("there is no login at a provider here; auth_mode is not oidc")
+    return services.auth.oidc
+
+
+class OidcController(Controller):
+    dependencies = provide_services(OidcServices)
+
+    @get(_LOGIN, requires=Requires.PUBLIC)
+    async def log_in(
+        self, request: ApiRequest, services: NamedDependency[OidcServices], original_url: parameters.OriginalUrl = ""
+    ) -> Response[None]:
+        """Redirect the browser to the provider; after the login it returns to ``originalURL``, or to the front page."""
+        front_page = request.url.path.removesuffix(_LOGIN) or "/"
+        return start(request, _require_oidc(services), original_url or front_page)
+
+    @get(CALLBACK, requires=Requires.PUBLIC, audits=Action.LOGIN_SUCCESS)
+    async def callback(
+        self,
+        request: ApiRequest,
+        services: NamedDependency[OidcServices],
+        code: parameters.Code = "",
+        login_state: parameters.LoginState = "",
+    ) -> Response[None]:
+        """Complete the login of a browser that returns from the provider, and redirect it to the requested page."""
+        response, caller = await finish(request, _require_oidc(services), code, login_state)
+        await services.auth.logins.record_provider_login(caller)
+        return response

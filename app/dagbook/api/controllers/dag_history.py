@@ -11,7 +11,7 @@ import msgspec
 from litestar import Controller, get
 from litestar.di import NamedDependency
 
-from dagbook.api.openapi_responses import errors
+from dagbook.api.errors import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.history import grid, statistics
 from dagbook.api.presenters.present import StepCache, next_start, run_details

@@ -12,7 +12,7 @@ import msgspec
 from litestar import Controller, get
 from litestar.di import NamedDependency
 
-from dagbook.api.openapi_responses import errors
+from dagbook.api.errors import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.present import dag_in_list, millis, pagination, placeholder_summary, run_summary
 from dagbook.api.providers import provide_services
@@ -33,8 +33,7 @@ from dagbook.db.repositories.dags import DagFilter, DagHash, DagRow
 from dagbook.db.repositories.runs import run_history
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.definitions.next_starts import NextStartCache
-from dagbook.definitions.queries import load_stored, parse_missing
-from dagbook.definitions.search import Search, SearchHit
+from dagbook.definitions.queries import Search, SearchHit, load_stored, parse_missing
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
 _NEVER = datetime.max.replace(tzinfo=UTC)

@@ -10,9 +10,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from dagbook.api.openapi_responses import empty_or_errors, errors
+from dagbook.api.errors import empty_or_errors, errors
 from dagbook.api.params import parameters
-from dagbook.api.params.etags import etag, expected_revisions
+from dagbook.api.params.parameters import etag, expected_revisions
 from dagbook.api.presenters.present import dag_details, next_start
 from dagbook.api.providers import provide_services
 from dagbook.api.requests import ApiRequest
@@ -34,8 +34,7 @@ from dagbook.api.schemas.dags import (
 )
 from dagbook.api.schemas.runs import StartedRun
 from dagbook.api.services import RunReadServices
-from dagbook.auth.audit_context import Action
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.definitions.next_starts import next_starts
 from dagbook.definitions.queries import load_stored, require_dag

@@ -1,6 +1,9 @@
-"""The live feed (extension of the contract): changes as server-sent events."""
+"""Events (extension of the contract): the live feed of changes, and the events of a run."""
 
 from __future__ import annotations
+
+from datetime import tzinfo
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Controller, get
@@ -9,17 +12,24 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from dagbook.accounts.auth_setup import AuthServices
 from dagbook.api.auth.guards import credentials_of, is_still_authorized
+from dagbook.api.errors import errors
 from dagbook.api.live.event_stream import EVENT_STREAM, EventStream, stream
 from dagbook.api.live.feed import Feed
 from dagbook.api.live.sse import read_cursor
 from dagbook.api.live.subscription import FeedFilter
-from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
+from dagbook.api.presenters.history import run_event
 from dagbook.api.providers import provide_services
 from dagbook.api.requests import ApiRequest
+from dagbook.api.schemas.run_logs import RunEvents
+from dagbook.api.services import SubRunKey
 from dagbook.auth.roles import Requires
+from dagbook.db.database import Database, ReadConnection
+from dagbook.db.repositories.runs import run_history
+from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import LATEST, shorten
+from dagbook.runs.queries import find_run, find_sub_run
 
 _TEXT = ResponseSpec(
     str,
@@ -80,3 +90,65 @@ class EventsController(Controller):
             services.feed, subscription, lambda: is_still_authorized(services.auth, credentials, Requires.READ)
         )
         return EventStream(events, lambda: services.feed.unsubscribe(subscription))
+
+
+class RunEventServices(msgspec.Struct, frozen=True, kw_only=True):
+    """Services of the events of runs."""
+
+    database: Database
+    zone: ZoneInfo
+
+
+def _read(connection: ReadConnection, zone: tzinfo, run: RunRow, after: int, limit: int) -> RunEvents:
+    rows = run_history.find_events(connection, run.id, after, limit + 1)
+    page = rows[:limit]
+    names = run_history.find_node_names(connection, run.id, {row.attempt for row in page}) if page else {}
+    found = RunEvents(events=[run_event(row, names, zone) for row in page])
+    if len(rows) > limit:
+        found.next = page[-1].seq
+    return found
+
+
+class RunEventsController(Controller):
+    path = "/dag-runs/{name:str}/{dagRunId:str}"
+    dependencies = provide_services(RunEventServices)
+
+    @get("/events", operation_id="listDAGRunEvents", requires=Requires.READ, responses=errors(404))
+    async def list_run_events(
+        self,
+        name: parameters.DagName,
+        dag_run_id: parameters.DagRunId,
+        services: NamedDependency[RunEventServices],
+        after: parameters.AfterNumber = 0,
+        limit: parameters.PageLimit = 100,
+    ) -> RunEvents:
+        """List the events of a run and its steps over all attempts, in order, after the event ``after``."""
+        return await services.database.read(
+            lambda connection: _read(connection, services.zone, find_run(connection, name, dag_run_id), after, limit)
+        )
+
+    @get(
+        "/sub-dag-runs/{subDAGRunId:str}/events",
+        operation_id="listSubDAGRunEvents",
+        requires=Requires.READ,
+        responses=errors(404),
+    )
+    async def list_sub_run_events(
+        self,
+        sub_run_key: NamedDependency[SubRunKey],
+        services: NamedDependency[RunEventServices],
+        after: parameters.AfterNumber = 0,
+        limit: parameters.PageLimit = 100,
+    ) -> RunEvents:
+        """List the events of a sub-run, as listDAGRunEvents does."""
+
+        def read(connection: ReadConnection) -> RunEvents:
+            return _read(
+                connection,
+                services.zone,
+                find_sub_run(connection, sub_run_key.name, sub_run_key.root, sub_run_key.sub_run),
+                after,
+                limit,
+            )
+
+        return await services.database.read(read)

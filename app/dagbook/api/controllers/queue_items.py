@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from dagbook.api.openapi_responses import empty_or_errors, errors
+from dagbook.api.errors import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.present import pagination, run_summary
 from dagbook.api.presenters.queues import group_by_queue, to_pause, to_queued_runs
@@ -20,8 +20,7 @@ from dagbook.api.providers import provide_services
 from dagbook.api.run_reads import no_content
 from dagbook.api.schemas.queues import ClearedQueue, ClearQueue, QueueItems, QueueMove, QueueState
 from dagbook.api.services import PageNumber
-from dagbook.auth.audit_context import Action
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import queue
@@ -29,8 +28,7 @@ from dagbook.db.repositories.queue import ActiveRunRow, QueuedRunRow
 from dagbook.engine.admission import QueueConfig, QueueSnapshot
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
-from dagbook.queues.dequeue import DequeueService
-from dagbook.queues.service import MoveRequest, QueueService, check_priority
+from dagbook.queues.service import DequeueService, MoveRequest, QueueService, check_priority
 from dagbook.queues.wait_reasons import make_states
 from dagbook.runs.store.queue_head import pause_of, workers_for
 

@@ -8,7 +8,7 @@ from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from dagbook.api.openapi_responses import empty_or_errors, errors
+from dagbook.api.errors import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.params.run_filters import REPEATED, RunSearch
 from dagbook.api.presenters.queues import group_by_queue, summarize, to_queue
@@ -17,8 +17,7 @@ from dagbook.api.run_reads import list_named, no_content
 from dagbook.api.schemas.queues import EnqueueDAG, EnqueueInline, QueuesResponse
 from dagbook.api.schemas.runs import DAGRuns, StartedRun
 from dagbook.api.services import RunReadServices
-from dagbook.auth.audit_context import Action
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import queue
@@ -26,8 +25,7 @@ from dagbook.db.repositories.queue import ActiveRunRow, PauseRow, QueuedRunRow
 from dagbook.db.repositories.runs import run_history
 from dagbook.definitions.queries import require_dag
 from dagbook.engine.admission import Labels
-from dagbook.queues.dequeue import DequeueService
-from dagbook.queues.service import check_priority
+from dagbook.queues.service import DequeueService, check_priority
 from dagbook.queues.wait_reasons import make_states
 from dagbook.runs.options import StartOptions
 from dagbook.runs.queries import require_run

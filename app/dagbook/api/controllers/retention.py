@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from dagbook.api.openapi_responses import errors
+from dagbook.api.errors import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.present import time_text
 from dagbook.api.providers import provide_services
@@ -24,8 +24,7 @@ from dagbook.api.schemas.maintenance import (
     RetentionPreview,
     SetRetention,
 )
-from dagbook.auth.audit_context import Action
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database
 from dagbook.db.repositories import retention
@@ -34,9 +33,8 @@ from dagbook.db.repositories.retention import LimitsRow
 from dagbook.definitions.queries import require_dag
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import check_dag_name
-from dagbook.maintenance.retention.limits import DAY_SECONDS, NO_LIMIT, Limits, RetentionSettings
+from dagbook.maintenance.retention.policies import DAY_SECONDS, NO_LIMIT, DagRetentionService, Limits, RetentionSettings
 from dagbook.maintenance.retention.retention import CleanupRequest, PlannedDeletion, Preview, Retention
-from dagbook.maintenance.retention.retention_service import DagRetentionService
 
 _PATH = "/dags/{fileName:str}/retention"
 

@@ -7,20 +7,19 @@ from litestar import Controller, Response, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from dagbook.api.openapi_responses import empty_or_errors, errors
+from dagbook.api.errors import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.providers import provide_services
 from dagbook.api.run_reads import check_settable, no_content
 from dagbook.api.schemas.runs import Reschedule, RescheduledRun, Retry, StepStatus
-from dagbook.auth.audit_context import Action
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
 from dagbook.runs.options import StartOptions
 from dagbook.runs.queries import require_run
-from dagbook.runs.service.rerun_service import RerunService
+from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import RunService
 
 

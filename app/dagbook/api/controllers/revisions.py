@@ -12,16 +12,15 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from dagbook.api.openapi_responses import errors
+from dagbook.api.errors import errors
 from dagbook.api.params import parameters
-from dagbook.api.params.etags import etag, expected_revisions
+from dagbook.api.params.parameters import etag, expected_revisions
 from dagbook.api.presenters.present import pagination, time_text
 from dagbook.api.providers import provide_services
 from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.dags import Restore, Restored, Revision, RevisionDiff, Revisions, RevisionText
 from dagbook.api.services import PageNumber
-from dagbook.auth.audit_context import Action
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database
 from dagbook.db.repositories import revisions

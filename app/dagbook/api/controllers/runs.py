@@ -8,17 +8,16 @@ from litestar.params import JSONBody
 from litestar.response import Stream
 from msgspec.structs import replace
 
-from dagbook.api.download import TEXT_FILE, file_name, send_log
-from dagbook.api.openapi_responses import empty_or_errors, errors
+from dagbook.api.errors import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.params.log_paging import PageRequest
 from dagbook.api.params.run_filters import REPEATED, RunSearch
 from dagbook.api.providers import provide_services
+from dagbook.api.requests import TEXT_FILE, file_name, send_log
 from dagbook.api.run_reads import list_named, list_runs_matching, no_content, read_details, read_run_log, read_step_log
 from dagbook.api.schemas.runs import DAGRunAnswer, DAGRuns, Log, StartedRun, StartInline
 from dagbook.api.services import RunReadServices
-from dagbook.auth.audit_context import Action
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.engine.admission import Admission
 from dagbook.errors import NotFoundError

@@ -12,24 +12,23 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from dagbook.api.openapi_responses import errors
+from dagbook.api.errors import errors
 from dagbook.api.params import parameters
 from dagbook.api.params.run_filters import read_instant
 from dagbook.api.presenters.present import pagination, time_text
 from dagbook.api.providers import provide_services
 from dagbook.api.schemas.common import or_unset
-from dagbook.api.schemas.schedules import DagSettings, ShownDagSettings, Slot, Slots, Upcoming, UpcomingList
+from dagbook.api.schemas.dags import DagSettings, ShownDagSettings, Slot, Slots, Upcoming, UpcomingList
 from dagbook.api.services import PageNumber
-from dagbook.auth.audit_context import Action
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import dags, schedules
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.schedules import SlotRow
-from dagbook.definitions import settings
+from dagbook.definitions import service
 from dagbook.definitions.queries import require_dag
-from dagbook.definitions.settings import DagSettingsService
+from dagbook.definitions.service import DagSettingsService
 from dagbook.definitions.timetable import Timetable, UpcomingFiring, UpcomingQuery
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import check_dag_name, shorten, strip_suffix
@@ -88,7 +87,7 @@ async def _settings(services: ScheduleServices, row: DagRow) -> ShownDagSettings
     return ShownDagSettings(
         catchup=found.catchup,  # type: ignore[arg-type]  # the database has no other value
         catchup_window_sec=found.catchup_window_seconds,
-        catchup_most_starts=settings.MAX_CATCH_UP,
+        catchup_most_starts=service.MAX_CATCH_UP,
     )
 
 
@@ -155,7 +154,7 @@ class SchedulesController(Controller):
     ) -> ShownDagSettings:
         """Set the catch-up of a DAG: which missed starts are made up."""
         row = await require_dag(services.database, file_name)
-        seconds = settings.DEFAULT_WINDOW_SECONDS if data.catchup_window_sec is UNSET else data.catchup_window_sec
-        new = settings.DagSettings(catchup=data.catchup, catchup_window_seconds=seconds)
+        seconds = service.DEFAULT_WINDOW_SECONDS if data.catchup_window_sec is UNSET else data.catchup_window_sec
+        new = service.DagSettings(catchup=data.catchup, catchup_window_seconds=seconds)
         await services.dag_settings.put(row, new, caller.actor)
         return await _settings(services, row)

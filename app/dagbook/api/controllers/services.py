@@ -12,10 +12,10 @@ import msgspec
 from litestar import Controller, get
 from litestar.di import NamedDependency
 
-from dagbook.api.openapi_responses import errors
+from dagbook.api.errors import errors
 from dagbook.api.presenters.present import time_text
 from dagbook.api.providers import provide_services
-from dagbook.api.schemas.services import (
+from dagbook.api.schemas.maintenance import (
     CoordinatorInstance,
     CoordinatorStatusResponse,
     RunningTask,

@@ -7,23 +7,22 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from litestar.response import Stream
 
-from dagbook.api.download import TEXT_FILE, file_name, send_log
-from dagbook.api.openapi_responses import empty_or_errors, errors
+from dagbook.api.errors import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.params.log_paging import PageRequest
 from dagbook.api.presenters.present import sub_runs
 from dagbook.api.providers import provide_services
+from dagbook.api.requests import TEXT_FILE, file_name, send_log
 from dagbook.api.run_reads import check_settable, no_content, present_details, read_run_log, read_step_log
 from dagbook.api.schemas.runs import DAGRunAnswer, Log, StepStatus, SubDAGRuns
 from dagbook.api.services import RunReadServices, SubRunKey
-from dagbook.auth.audit_context import Action
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import NamedSubRunRow
 from dagbook.runs.queries import FindRun, find_below, find_run, find_step_log, find_sub_run, read_newest, require_run
-from dagbook.runs.service.rerun_service import RerunService
+from dagbook.runs.service.retry import RerunService
 
 
 class SubRunServices(RunReadServices, frozen=True, kw_only=True):

@@ -14,15 +14,14 @@ from litestar import Controller, MediaType, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
+from dagbook.api.errors import errors
 from dagbook.api.metrics_collector import MetricsServices, collect
-from dagbook.api.openapi_responses import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.doctor import doctor_report
 from dagbook.api.presenters.present import time_text
 from dagbook.api.providers import provide_services
 from dagbook.api.schemas.common import Health
-from dagbook.api.schemas.maintenance import DoctorReport
-from dagbook.api.schemas.services import MetricPoint, ResourceHistory
+from dagbook.api.schemas.maintenance import DoctorReport, MetricPoint, ResourceHistory
 from dagbook.api.services import NoServices
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database

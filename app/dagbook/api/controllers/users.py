@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from dagbook.accounts.auth_setup import AuthServices
-from dagbook.api.openapi_responses import errors
+from dagbook.api.errors import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.people import user_body
 from dagbook.api.providers import provide_services
@@ -20,8 +20,7 @@ from dagbook.api.schemas.people import (
     UserResponse,
     UsersListResponse,
 )
-from dagbook.auth.audit_context import Action
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database
 from dagbook.db.repositories import users

@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET
 
-from dagbook.api.schemas.changes import DAGChange, LogChange, Position, QueueChange, RunChange, RunName
 from dagbook.api.schemas.common import Schema
+from dagbook.api.schemas.runs import DAGChange, LogChange, Position, QueueChange, RunChange, RunName
 from dagbook.db.repositories.changes import DAG, QUEUE, RUN, ChangeRow, FeedCursor
 from dagbook.db.repositories.logs.logs import GrowingStream
 from dagbook.engine.status import RunStatus

@@ -18,7 +18,7 @@ from litestar.types import Scope
 from dagbook.api.middleware.remote_nodes import NodeRequest, NodeResponse, RemoteNodes
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
-from dagbook.telemetry.request_id import request_id
+from dagbook.telemetry.logging import request_id
 
 PARAMETER = "remoteNode"
 _HERE = ("", "local")

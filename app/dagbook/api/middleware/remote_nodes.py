@@ -15,7 +15,7 @@ import httpx
 import msgspec
 
 from dagbook.errors import AppError
-from dagbook.executors.http.failure import explain_cause
+from dagbook.executors.http.request import explain_cause
 from dagbook.settings.nodes import RemoteNode
 
 _log = logging.getLogger(__name__)

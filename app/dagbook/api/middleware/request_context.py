@@ -1,4 +1,4 @@
-"""Request id, security headers, metrics and access log of every request.
+"""Request id, security headers, metrics and access log of every request; encoded slashes in its path.
 
 This is the outermost middleware, so that refusals and failures have all of them too.
 """
@@ -10,6 +10,7 @@ import os
 import re
 import time
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from litestar.enums import ScopeType
@@ -17,9 +18,9 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from dagbook.api.middleware.host_check import is_loopback, name_of_host
 from dagbook.api.schemas.common import Error
-from dagbook.auth.caller import Caller
+from dagbook.auth.audit_context import Caller
+from dagbook.telemetry.logging import request_id
 from dagbook.telemetry.metrics import UNKNOWN, RequestMetrics
-from dagbook.telemetry.request_id import request_id
 
 _log = logging.getLogger("dagbook.request")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -145,3 +146,38 @@ SECURITY: Headers = (
 # Sent over TLS only, because browsers ignore it elsewhere; half a year.
 STRICT_TRANSPORT: Headers = ((b"strict-transport-security", b"max-age=15552000"),)
 VARY_ORIGIN: Headers = ((b"vary", b"Origin"),)
+
+
+# A lone surrogate: no input of a client is ever decoded to it.
+_STAND_IN = "\udc2f"
+_SEGMENT = "(?:(?!%2[fF])[^/])+"
+
+
+class EncodedSlashesMiddleware:
+    """Hides the encoded slashes of step and queue names from routing; ``decode_scope`` restores them."""
+
+    def __init__(self, app: ASGIApp, api_path: str) -> None:
+        run = f"dag-runs/{_SEGMENT}/{_SEGMENT}(?:/sub-dag-runs/{_SEGMENT})?"
+        pattern = f"({re.escape(api_path)}/(?:{run}/steps|queues)/)([^/]+)((?:/{_SEGMENT})*)"
+        self._app = app
+        self._pattern = re.compile(pattern)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP:
+            raw = (scope.get("raw_path") or b"").decode("latin-1")
+            if "%2f" in raw.lower() and (match := self._pattern.fullmatch(raw)):
+                before, name, after = map(unquote, match.groups())
+                scope["path"] = before + name.replace("/", _STAND_IN) + after
+        await self._app(scope, receive, send)
+
+
+def decode_scope(scope: Scope) -> None:
+    """Restore the slashes in the path of a routed request and in its path parameters."""
+    if _STAND_IN in scope["path"]:
+        scope["path"] = display_path(scope["path"])
+        scope["path_params"] = {name: display_path(value) for name, value in scope["path_params"].items()}
+
+
+def display_path(path: str) -> str:
+    """Return the path of any request, routed or not, with its slashes restored."""
+    return path.replace(_STAND_IN, "/")

@@ -1,4 +1,4 @@
-"""Path, query and header parameters, declared once.
+"""Path, query and header parameters, declared once; revisions in ETag and If-Match.
 
 Their bounds are documented as in the contract but not enforced by the framework: values out of range are read
 leniently as the behaviour reference says (1.7, 3.9), and a path value that cannot exist is a 404 (1.5).
@@ -6,9 +6,13 @@ leniently as the behaviour reference says (1.7, 3.9), and a path value that cann
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
+
+from dagbook.errors import BadRequestError
+from dagbook.identifiers import shorten
 
 _NAME = {"pattern": "^[a-zA-Z0-9_.-]+$", "format": "regex"}
 _RUN_ID = {"pattern": "^[a-zA-Z0-9_-]+$"}
@@ -89,3 +93,27 @@ ByRun = Annotated[str | None, QueryParameter(name="run")]
 ByDagName = Annotated[str | None, QueryParameter(name="dagName")]
 Integrity = Annotated[bool, QueryParameter(name="integrity")]
 Stream = Annotated[Literal["stdout", "stderr"], QueryParameter(name="stream")]
+
+
+# A compressing proxy makes tags weak. These tags identify a text and not the bytes sent, so weak ones are as good.
+_TAG = r'(?:W/)?"([^"\x00-\x1f]*)"'
+_TAGS = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
+_NUMBER = re.compile("[1-9][0-9]{0,8}")
+
+
+def etag(revision: int) -> dict[str, str]:
+    """Return the ETag header of a revision; empty for number 0."""
+    return {"ETag": f'"{revision}"'} if revision else {}
+
+
+def expected_revisions(if_match: str | None) -> frozenset[int] | None:
+    """Return the revisions that If-Match allows, None for any; raises BadRequestError for an invalid header."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    if not _TAGS.fullmatch(if_match):
+        sent = shorten(if_match)
+        raise BadRequestError(
+            f'If-Match: {sent} is not an ETag; send the one that came with the text, such as "3" in quotes'
+        )
+    tags: list[str] = re.findall(_TAG, if_match)
+    return frozenset(int(tag) for tag in tags if _NUMBER.fullmatch(tag))

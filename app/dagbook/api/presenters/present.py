@@ -20,7 +20,7 @@ from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.spec.model import Condition, Dag, Handlers, Parallel, Repeat, Step
 from dagbook.spec.params import param_text
-from dagbook.spec.params.items import map_text
+from dagbook.spec.params.param_text import map_text
 
 _NEVER = "-"
 _EPOCH = datetime.fromtimestamp(0, UTC)

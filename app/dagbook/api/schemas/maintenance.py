@@ -1,10 +1,13 @@
-"""Schemas of the doctor and of retention, extensions of the contract."""
+"""Schemas of services and the load (tags system and monitoring), of doctor, retention and audit (extensions)."""
 
 from __future__ import annotations
+
+from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
 from dagbook.api.schemas.common import Schema
+from dagbook.api.schemas.people import Instant
 
 
 class DoctorFinding(Schema, kw_only=True):
@@ -104,3 +107,133 @@ class CleanedUp(Schema, kw_only=True):
     log_bytes: int
     more: bool
     dags: list[GoingRuns] | UnsetType = UNSET
+
+
+class AuditEntry(Schema, kw_only=True):
+    """One audited action, carried out or refused; ``kind`` and ``object`` name its object."""
+
+    id: int
+    at: Instant
+    via: str
+    action: str
+    kind: str
+    object: str
+    outcome: str
+    actor: str | UnsetType = UNSET
+    user_id: str | UnsetType = UNSET
+    token_id: str | UnsetType = UNSET
+    token_name: str | UnsetType = UNSET
+    address: str | UnsetType = UNSET
+    request_id: str | UnsetType = UNSET
+    before: dict[str, Any] | UnsetType = UNSET
+    after: dict[str, Any] | UnsetType = UNSET
+
+
+class AuditSeal(Schema, kw_only=True):
+    """The last seal; a copy of its number and hash kept elsewhere proves later that no earlier entry was changed."""
+
+    number: int
+    hash: str
+    sealed_at: Instant
+
+
+class AuditEntries(Schema, kw_only=True):
+    """A page of entries, newest first; ``nextBefore`` is ``before`` of the next page, and absent on the last page."""
+
+    entries: list[AuditEntry]
+    sealed_up_to: int
+    next_before: int | UnsetType = UNSET
+    seal: AuditSeal | UnsetType = UNSET
+
+
+class PruneAudit(Schema, kw_only=True):
+    """A request to delete the entries that were sealed before a time; a dry run deletes nothing."""
+
+    before: str
+    dry_run: bool = True
+
+
+class PrunedAudit(Schema, kw_only=True):
+    """The number of entries that were deleted, or would be, and the id of the last one; 0 when there are none."""
+
+    entries: int
+    up_to: int
+    dry_run: bool
+
+
+InstanceStatus = Literal["active", "inactive", "unknown"]
+WorkerHealth = Literal["healthy", "warning", "unhealthy"]
+
+
+class SchedulerInstance(Schema, kw_only=True):
+    """A scheduler process."""
+
+    instance_id: str
+    host: str
+    status: InstanceStatus
+    started_at: str
+
+
+class SchedulerStatusResponse(Schema, kw_only=True):
+    """All schedulers."""
+
+    schedulers: list[SchedulerInstance]
+
+
+class CoordinatorInstance(SchedulerInstance, kw_only=True):
+    """A process that dispatches runs to workers."""
+
+    port: int
+
+
+class CoordinatorStatusResponse(Schema, kw_only=True):
+    """All coordinators."""
+
+    coordinators: list[CoordinatorInstance]
+
+
+class RunningTask(Schema, kw_only=True):
+    """An active run of a worker."""
+
+    dag_run_id: str
+    dag_name: str
+    started_at: str
+    root_dag_run_name: str | UnsetType = UNSET
+    root_dag_run_id: str | UnsetType = UNSET
+    parent_dag_run_name: str | UnsetType = UNSET
+    parent_dag_run_id: str | UnsetType = UNSET
+
+
+class Worker(Schema, kw_only=True):
+    """A worker process, which executes runs for the servers."""
+
+    id: str
+    labels: dict[str, str]
+    total_pollers: int
+    busy_pollers: int
+    running_tasks: list[RunningTask]
+    last_heartbeat_at: str
+    health_status: WorkerHealth
+
+
+class WorkersListResponse(Schema, kw_only=True):
+    """All workers."""
+
+    workers: list[Worker]
+    errors: list[str]
+
+
+class MetricPoint(Schema, kw_only=True):
+    """A value at an instant, in Unix seconds."""
+
+    timestamp: int
+    value: float
+
+
+class ResourceHistory(Schema, kw_only=True):
+    """The machine's load over time: percentages, and the load of the last minute."""
+
+    cpu: list[MetricPoint] | UnsetType = UNSET
+    memory: list[MetricPoint] | UnsetType = UNSET
+    disk: list[MetricPoint] | UnsetType = UNSET
+    load: list[MetricPoint] | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""Schemas of runs, nodes and logs (tag dag-runs)."""
+"""Schemas of runs, nodes and logs (tag dag-runs), and event data of the live feed."""
 
 from __future__ import annotations
 
@@ -253,3 +253,61 @@ class Log(Schema, kw_only=True):
     total_lines: int | UnsetType = UNSET
     has_more: bool | UnsetType = UNSET
     is_estimate: bool | UnsetType = UNSET
+
+
+class RunName(Schema, kw_only=True):
+    """DAG name and id of a run."""
+
+    name: str
+    dag_run_id: str
+
+
+class Position(Schema, kw_only=True):
+    """The event id to resume from; all later changes follow."""
+
+    after: str
+
+
+class RunChange(Schema, kw_only=True):
+    """A change of a run or of one of its steps; ``event`` is the number of the run's newest event."""
+
+    at: str
+    name: str
+    dag_run_id: str
+    root: RunName | UnsetType = UNSET
+    attempt: int
+    status: RunStatus
+    status_label: RunLabel
+    event: int
+    removed: bool | UnsetType = UNSET
+
+
+class DAGChange(Schema, kw_only=True):
+    """A change of a stored DAG."""
+
+    at: str
+    name: str
+    file_name: str
+    what: Literal["created", "saved", "renamed", "deleted", "suspended", "resumed", "redacted", "configured"]
+    new_file_name: str | UnsetType = UNSET
+    revision: int | UnsetType = UNSET
+
+
+class QueueChange(Schema, kw_only=True):
+    """A change of a queue's entries or of their wait reasons."""
+
+    at: str
+    queue: str
+
+
+class LogChange(Schema, kw_only=True):
+    """The stored length of a running step's output: complete lines, and bytes."""
+
+    name: str
+    dag_run_id: str
+    root: RunName | UnsetType = UNSET
+    attempt: int
+    step: str
+    stream: Literal["stdout", "stderr"]
+    lines: int
+    bytes: int

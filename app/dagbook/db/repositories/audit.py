@@ -24,10 +24,9 @@ from sqlalchemy import (
     update,
 )
 
-from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.audit import AuditEntry, AuditSeal
 from dagbook.db.prepared import Prepared
-from dagbook.db.repositories.rows import all_rows, first_row
 
 _add = Prepared(insert(AuditEntry).inline())  # the generated ids are not needed
 _entries = AuditEntry.__table__

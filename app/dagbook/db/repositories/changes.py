@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased
 
 from dagbook.clock import now
 from dagbook.db.database import OUTPUT, VISIBLE, ReadConnection, WriteConnection, mark_changed
-from dagbook.db.models.change import Change
+from dagbook.db.models.audit import Change
 from dagbook.db.models.run import Run, RunEvent
 from dagbook.db.prepared import Prepared
 from dagbook.db.types import OrderedJson, UtcDateTime

@@ -24,10 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute
 
-from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.repositories import changes
-from dagbook.db.repositories.rows import all_rows, first_row
 
 _columns = (
     Dag.id,

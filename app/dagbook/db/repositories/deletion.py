@@ -10,12 +10,9 @@ from sqlalchemy import BindParameter, and_, bindparam, delete, exists, func, sel
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dagbook.db.database import ReadConnection, WriteConnection
-from dagbook.db.models.definition import Dag, DagRevision, Definition
-from dagbook.db.models.log import LogChunk
-from dagbook.db.models.node import Node
-from dagbook.db.models.retention import Removal
-from dagbook.db.models.run import Run, RunAttempt, RunEvent
-from dagbook.db.models.search import RunError, RunParam, RunTag
+from dagbook.db.models.definition import Dag, DagRevision, Definition, Removal
+from dagbook.db.models.node import LogChunk, Node
+from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunParam, RunTag
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.retention import MAY_DELETE
 

@@ -10,11 +10,10 @@ import msgspec
 from sqlalchemy import Integer, bindparam, delete, exists, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
 from dagbook.db.repositories import changes
-from dagbook.db.repositories.rows import all_rows, first_row
 from dagbook.db.repositories.runs.runs import SUMMARY, RunRow
 from dagbook.engine.status import RunStatus
 

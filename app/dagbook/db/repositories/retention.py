@@ -14,14 +14,11 @@ from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, de
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
-from dagbook.db.database import ReadConnection, WriteConnection
-from dagbook.db.models.definition import Dag, Definition
-from dagbook.db.models.log import LogChunk
-from dagbook.db.models.node import Node
+from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.models.definition import Dag, DagRetention, Definition
+from dagbook.db.models.node import LogChunk, Node
 from dagbook.db.models.queue import QueueEntry
-from dagbook.db.models.retention import DagRetention
 from dagbook.db.models.run import Run
-from dagbook.db.repositories.rows import all_rows, first_row
 from dagbook.db.types import UtcDateTime
 from dagbook.engine.status import RunStatus
 

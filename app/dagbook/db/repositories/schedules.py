@@ -10,12 +10,11 @@ import msgspec
 from sqlalchemy import Select, bindparam, delete, func, insert, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.prepared import Prepared
-from dagbook.db.repositories.rows import all_rows, first_row
 from dagbook.engine.status import RunStatus
 
 START, STOP, RESTART = "start", "stop", "restart"

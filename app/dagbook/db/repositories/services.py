@@ -10,10 +10,9 @@ import msgspec
 from sqlalchemy import bindparam, func, insert, or_, select, text, update
 from sqlalchemy.orm import aliased
 
-from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.models.service import Service
-from dagbook.db.repositories.rows import all_rows, first_row
 from dagbook.db.types import UtcDateTime
 
 SERVER, SCHEDULER, WORKER = "server", "scheduler", "worker"

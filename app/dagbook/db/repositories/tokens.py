@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import insert, select, update
 
-from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.user import Token, User
-from dagbook.db.repositories.rows import all_rows, first_row
 
 _columns = (
     Token.id,

@@ -8,9 +8,8 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import delete, func, insert, select, text, update
 
-from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.user import User
-from dagbook.db.repositories.rows import all_rows, first_row
 
 _table = User.__table__
 

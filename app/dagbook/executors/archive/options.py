@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import msgspec
 
 from dagbook.executors.config import Config
-from dagbook.executors.contract import Job, SetupError
+from dagbook.executors.contract import Command, ExecutionFiles, Job, SetupError
+from dagbook.executors.subprocess_executor import python_command
 
 CREATE, EXTRACT, LIST = "create", "extract", "list"
 _OPERATIONS = (EXTRACT, CREATE, LIST)
@@ -145,3 +146,9 @@ def _translate(found: re.Match[str], *, in_braces: bool) -> str:
             return expression
     braces = {"{": "(?:", "}": ")", **({",": "|"} if in_braces else {})}
     return braces.get(found[0]) or _PLAIN.get(found[0]) or re.escape(found[0])
+
+
+def command(job: Job, files: ExecutionFiles) -> Command:
+    """Make the command for an operation on an archive. Raises SetupError."""
+    read(job)
+    return python_command("dagbook.executors.archive.program", job, files)

@@ -19,11 +19,11 @@ from aiodocker import Docker, DockerError
 from aiodocker.execs import Exec
 from aiodocker.stream import Stream
 
-from dagbook.executors import cancellation
+from dagbook.executors import contract
 from dagbook.executors.contract import EXIT_NOT_FOUND, Job, SetupError, StepError, Streams
 from dagbook.executors.docker import engine
 from dagbook.executors.docker.engine import CONFLICT, NOT_FOUND, STDOUT
-from dagbook.executors.docker.recovery_note import ExecNote, daemon_env, encode
+from dagbook.executors.docker.step_container import ExecNote, daemon_env, encode
 
 _MARK = "DAGBOOK_EXECUTION"
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.01, 0.5
@@ -90,9 +90,9 @@ async def adopt(docker: Docker, note: ExecNote, streams: Streams) -> int:
 async def _carry_out(docker: Docker, note: ExecNote, streams: Streams, *, start: bool) -> int:
     follow = _follow(docker, note, streams, start=start)
     try:
-        return await cancellation.run_cancellable(follow, lambda name: send(docker, note, name))
+        return await contract.run_cancellable(follow, lambda name: send(docker, note, name))
     except asyncio.CancelledError as error:
-        if cancellation.is_detach(error) or not await _is_running(docker, note):
+        if contract.is_detach(error) or not await _is_running(docker, note):
             raise
         raise StepError(NOT_SIGNALLED) from error
 

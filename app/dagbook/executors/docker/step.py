@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from aiodocker import Docker, DockerError
 
-from dagbook.executors import cancellation
+from dagbook.executors import contract
 from dagbook.executors.config import Config
 from dagbook.executors.contract import Job, SetupError, StepError, Streams
-from dagbook.executors.docker import container_config, engine, exec_instance, image, run_container, step_container
+from dagbook.executors.docker import container_config, engine, exec_instance, registry, run_container, step_container
 from dagbook.executors.docker.engine import NOT_FOUND
-from dagbook.executors.docker.recovery_note import ContainerNote, ExecNote, RunNote, decode
+from dagbook.executors.docker.step_container import ContainerNote, ExecNote, RunNote, decode
 from dagbook.spec.model import Container
 
 _PULLS = {
@@ -47,7 +47,7 @@ async def _run(job: Job, streams: Streams) -> int:
         if running:
             return await exec_instance.run(docker, running, job, options, streams)
         assert spec is not None  # noqa: S101 - else _find_running has raised
-        await image.ensure(docker, _read_image(config), job.shared)
+        await registry.ensure(docker, _read_image(config), job.shared)
         return await step_container.run(docker, job, spec, streams)
 
 
@@ -70,9 +70,9 @@ async def abandon(data: bytes) -> None:
     async with engine.connect(note.docker) as docker:
         match note:
             case ExecNote():
-                await exec_instance.send(docker, note, cancellation.KILL)
+                await exec_instance.send(docker, note, contract.KILL)
             case ContainerNote():
-                await step_container.send(docker, note.container, cancellation.KILL)
+                await step_container.send(docker, note.container, contract.KILL)
                 if note.remove:
                     await engine.remove(docker, note.container)
             case RunNote():
@@ -91,8 +91,8 @@ async def _run_in_step_container(job: Job, container: Container, streams: Stream
             platform=container.platform,
             remove=not container.keep_container,
         )
-        needed = image.Image(name=container.image, pull=container.pull_policy, platform=container.platform)
-        await image.ensure(docker, needed, job.shared)
+        needed = registry.Image(name=container.image, pull=container.pull_policy, platform=container.platform)
+        await registry.ensure(docker, needed, job.shared)
         return await step_container.run(docker, job, spec, streams)
 
 
@@ -137,11 +137,13 @@ def _read_options(config: Config) -> exec_instance.Options:
     )
 
 
-def _read_image(config: Config) -> image.Image:
+def _read_image(config: Config) -> registry.Image:
     pull = config.text("pull", "missing")
     if pull not in _PULLS or not isinstance(config.value("pull"), str | bool | None):
         raise config.error("pull", f"expected always, missing, never, true or false, found {pull!r}")
-    return image.Image(name=config.text("image").strip(), pull=_PULLS[pull], platform=config.text("platform").strip())
+    return registry.Image(
+        name=config.text("image").strip(), pull=_PULLS[pull], platform=config.text("platform").strip()
+    )
 
 
 def _read_container(job: Job, config: Config, name: str) -> step_container.ContainerSpec:

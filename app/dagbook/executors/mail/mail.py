@@ -14,7 +14,7 @@ from stat import S_ISREG
 from dagbook.executors.config import Config
 from dagbook.executors.contract import Job, SetupError, StepError, Streams
 from dagbook.executors.mail import smtp
-from dagbook.executors.mail.email_message import Attachment, Email
+from dagbook.executors.mail.smtp import Attachment, Email
 from dagbook.spec.problem import quoted
 
 MOST_ATTACHED_BYTES = 10 * 1024 * 1024

@@ -1,16 +1,22 @@
-"""The ssh executor: runs a command on another host (DAG format 4.5)."""
+"""The ssh executor: connection, host keys, and a command on another host (DAG format 2.14, 4.5)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import asyncssh
+import msgspec
 
-from dagbook.executors import cancellation
+from dagbook.executors import contract
+from dagbook.executors.config import Config
 from dagbook.executors.contract import Job, SetupError, StepError, Streams
-from dagbook.executors.ssh import login
+from dagbook.spec import paths
+from dagbook.spec.model import Ssh
 
 _BLOCK_BYTES = 64 * 1024
 _Process = asyncssh.SSHClientProcess[bytes]
@@ -24,14 +30,14 @@ async def run(job: Job, streams: Streams) -> int:
     """
     if not job.program:
         raise SetupError("ssh: the step has no command; a script does not run on another machine")
-    target = login.read_login(job)
-    async with login.connect(target) as connection:
+    target = read_login(job)
+    async with connect(target) as connection:
         line = " ".join((job.program, *job.args))
         try:
             process = await connection.create_process(line, encoding=None, stdin=asyncssh.DEVNULL)
         except (asyncssh.Error, OSError) as error:
             raise StepError(f"{target.address} did not start the command: {error}") from error
-        return await cancellation.run_cancellable(
+        return await contract.run_cancellable(
             _follow(process, streams, target.address), lambda name: _send(process, name)
         )
 
@@ -55,5 +61,165 @@ async def _copy(source: asyncssh.SSHReader[bytes], write: Callable[[bytes], None
 async def _send(process: _Process, name: str) -> None:
     with contextlib.suppress(OSError, asyncssh.Error):
         process.send_signal(name.removeprefix("SIG"))
-        if name == cancellation.KILL:
+        if name == contract.KILL:
             process.channel.get_connection().abort()
+
+
+_CONNECT_SECONDS = 30.0
+_KEEPALIVE_SECONDS, _KEEPALIVE_MISSED = 15, 4  # a dead peer is detected within a minute
+_DEFAULT_KEYS = ("id_rsa", "id_ecdsa", "id_ed25519", "id_dsa")
+_KNOWN_HOSTS = "~/.ssh/known_hosts"
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """Host, user and credentials: the key if there is one, else the password."""
+
+    host: str
+    port: int
+    user: str
+    key: Path | None
+    password: str
+    known_hosts: Path | None  # None accepts any host key
+
+    @property
+    def address(self) -> str:
+        """The host, with its port unless that is the default."""
+        return self.host if self.port == asyncssh.DEFAULT_PORT else f"{self.host}:{self.port}"
+
+
+def read_login(job: Job) -> Login:
+    """Read the login from the step's config, else from the DAG's ``ssh``. Raises SetupError."""
+    home = job.env.get("HOME") or str(Path.home())
+    ssh = job.shared.ssh
+    if job.config:
+        config = Config(job.config, "ssh")
+    elif ssh is not None:
+        config = Config(_as_config(ssh), "ssh")
+    else:
+        raise SetupError(
+            "ssh: neither the step nor its DAG names a host; give host and user in executor.config or in ssh"
+        )
+    return Login(
+        host=config.text("ip").strip() or config.required("host", "name the machine to log in to"),
+        port=config.integer("port", asyncssh.DEFAULT_PORT, least=1, most=65535),
+        user=config.required("user", "name the user to log in as"),
+        key=_find_key(config, job, home),
+        password=config.text("password"),
+        known_hosts=_find_known_hosts(config, job, home),
+    )
+
+
+def _as_config(ssh: Ssh) -> dict[str, object]:
+    return {
+        "host": ssh.host,
+        "port": ssh.port,
+        "user": ssh.user,
+        "key": ssh.key,
+        "password": ssh.password,
+        "strictHostKey": ssh.strict_host_key,
+        "knownHostFile": ssh.known_host_file,
+    }
+
+
+def _find_key(config: Config, job: Job, home: str) -> Path | None:
+    if named := config.text("key").strip():
+        return Path(paths.resolve(named, base=str(job.cwd), home=home))
+    if config.text("password"):
+        return None
+    found = (path for name in _DEFAULT_KEYS if (path := Path(home) / ".ssh" / name).exists())
+    if key := next(found, None):
+        return key
+    raise SetupError(
+        f"ssh: there is neither a key nor a password, and no default key in {home}/.ssh; give key or password"
+    )
+
+
+def _find_known_hosts(config: Config, job: Job, home: str) -> Path | None:
+    if not config.flag("strictHostKey"):
+        return None
+    named = config.text("knownHostFile").strip() or _KNOWN_HOSTS
+    return Path(paths.resolve(named, base=str(job.cwd), home=home))
+
+
+@asynccontextmanager
+async def connect(login: Login) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """Connect and log in for the duration of the block. Raises SetupError and StepError."""
+    options = asyncssh.SSHClientConnectionOptions(
+        username=login.user,
+        client_keys=[_read_key(login.key)] if login.key else None,
+        password=None if login.key else login.password,
+        known_hosts=None if login.known_hosts is None else _read_known_hosts(login.known_hosts),
+        config=None,  # not the SSH config and agent of the server's user
+        agent_path=None,
+        keepalive_interval=_KEEPALIVE_SECONDS,
+        keepalive_count_max=_KEEPALIVE_MISSED,
+    )
+    with _translate_errors(login):
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            connection = await asyncssh.connect(login.host, login.port, options=options)
+    try:
+        yield connection
+    finally:
+        connection.abort()
+
+
+def _read_key(path: Path) -> asyncssh.SSHKey:
+    try:
+        return asyncssh.read_private_key(path)
+    except asyncssh.KeyEncryptionError as error:
+        raise SetupError(f"ssh: the key {path} needs a passphrase; use a key without one") from error
+    except asyncssh.KeyImportError as error:
+        if "passphrase" in str(error).lower():
+            raise SetupError(f"ssh: the key {path} needs a passphrase; use a key without one") from error
+        raise SetupError(f"ssh: {path} is not a readable private key: {error}") from error
+    except OSError as error:
+        raise SetupError(f"ssh: the key {path} could not be read: {error.strerror}") from error
+
+
+def _read_known_hosts(path: Path) -> asyncssh.SSHKnownHosts:
+    try:
+        return asyncssh.read_known_hosts(str(path))
+    except OSError as error:
+        raise SetupError(
+            f"ssh: the file of known host keys {path} could not be read: {error.strerror}; "
+            "write the host's key there (ssh-keyscan shows it), or set strictHostKey: false"
+        ) from error
+    except ValueError as error:
+        raise SetupError(f"ssh: the file of known host keys {path} is not valid: {error}") from error
+
+
+@contextmanager
+def _translate_errors(login: Login) -> Iterator[None]:
+    """Turn an error of the connection or login into a StepError."""
+    try:
+        yield
+    except asyncssh.PermissionDenied as error:
+        how = "key" if login.key else "password"
+        raise StepError(f"{login.address} did not let {login.user!r} in: the {how} is not accepted there") from error
+    except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
+        raise StepError(_host_key_problem(login, error)) from error
+    except asyncssh.Error as error:
+        raise StepError(f"{login.address} could not be logged in to: {error.reason}") from error
+    except TimeoutError as error:
+        raise StepError(f"{login.address} did not answer within {_CONNECT_SECONDS:g} seconds") from error
+    except socket.gaierror as error:
+        raise StepError(f"there is no host {login.host!r}: {error.strerror}") from error
+    except ConnectionRefusedError as error:
+        raise StepError(f"{login.address} refused the connection: no SSH server listens there") from error
+    except OSError as error:
+        raise StepError(f"{login.address} could not be reached: {error.strerror or error}") from error
+
+
+def _host_key_problem(login: Login, error: asyncssh.DisconnectError) -> str:
+    if login.known_hosts is None or (isinstance(error, asyncssh.KeyExchangeFailed) and "host key" not in error.reason):
+        return f"{login.address} and this machine have no common way to talk: {error.reason}"
+    known = _read_known_hosts(login.known_hosts).match(login.host, "", login.port)
+    if any(known[:2]):
+        return (
+            f"the host key of {login.address} is not the one in {login.known_hosts}: the machine was replaced, or "
+            "the connection is intercepted; correct the file if you know why"
+        )
+    return (
+        f"the host key of {login.address} is not in {login.known_hosts}; "
+        "write it there (ssh-keyscan shows it), or set strictHostKey: false"
+    )

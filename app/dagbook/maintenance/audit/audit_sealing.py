@@ -1,4 +1,4 @@
-"""Seals the audit: ranges of entries, chained by hash (house design section 6).
+"""Seals the audit: ranges of entries, chained by hash (house design section 6); old sealed entries are pruned.
 
 A chain inside each commit would make all writers wait for each other, so the seals are made a little later.
 """
@@ -8,17 +8,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Protocol
+from datetime import datetime
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
+from dagbook.auth.audit_context import Action, Actor, AuditAction
 from dagbook.background import BackgroundLoop
 from dagbook.clock import Clock
-from dagbook.db.database import Database, ReadConnection
+from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.audit import AuditRow, LastSeal, SealRow
+from dagbook.db.repositories.audit import AuditRow, LastSeal, PrunableSeal, SealRow
 from dagbook.errors import AppError
 from dagbook.maintenance.audit.audit_chain import make_seal, seal_context
 
@@ -118,3 +120,52 @@ class AuditSealer:
                 raise
             return False  # another server was faster
         return True
+
+
+_MOST_SEALS, _MOST_PRUNED = 500, 5_000  # of one commit, which other writers wait for
+
+
+class Pruned(msgspec.Struct, frozen=True):
+    """The number of deleted entries, or of those to delete, and the id of the last one."""
+
+    entries: int
+    up_to: int
+
+
+class AuditPruning:
+    def __init__(self, database: Database, now: Clock) -> None:
+        self._database = database
+        self._now = now
+
+    async def preview(self, before: datetime) -> Pruned:
+        """Return what would be deleted: the entries under seals that were made before a time."""
+        return Pruned(*await self._database.read(lambda connection: audit.sum_prunable(connection, before)))
+
+    async def prune(self, before: datetime, actor: Actor) -> Pruned:
+        """Delete these entries. The deletion is audited in the commit of the first batch."""
+        planned = await self.preview(before)
+        if not planned.entries:
+            return planned
+        after = {"before": before.isoformat(), "entries": planned.entries, "upTo": planned.up_to}
+        audit_action = AuditAction(action=Action.AUDIT_PRUNE, kind="audit", name=str(planned.up_to), after=after)
+        notes = [actor.entry(audit_action, self._now())]
+        while seals := await self._next(before, planned.up_to):
+            await self._remove(seals, notes)
+            notes = []
+        return planned
+
+    async def _next(self, before: datetime, up_to: int) -> list[PrunableSeal]:
+        found = await self._database.read(lambda connection: audit.find_prunable(connection, before, _MOST_SEALS))
+        chosen: list[PrunableSeal] = []
+        for seal in found:
+            if seal.last_id > up_to or (chosen and sum(one.entries for one in chosen) > _MOST_PRUNED):
+                break
+            chosen.append(seal)
+        return chosen
+
+    async def _remove(self, seals: Sequence[PrunableSeal], notes: Sequence[dict[str, Any]]) -> None:
+        def work(connection: WriteConnection) -> None:
+            audit.prune(connection, [seal.number for seal in seals], seals[-1].last_id, self._now())
+            audit.add(connection, *notes)
+
+        await self._database.write(work)

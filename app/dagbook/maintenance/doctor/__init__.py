@@ -5,18 +5,18 @@ Each counts on one state of the database, seen in one transaction: what a commit
 
 from __future__ import annotations
 
-from dagbook.maintenance.doctor import definitions, history, logs, nodes, queues, references, runs, schedules
+from dagbook.maintenance.doctor import definitions, nodes, runs
 from dagbook.maintenance.doctor.check import Check
 
 CHECKS: tuple[Check, ...] = (
     *runs.CHECKS,
     *nodes.CHECKS,
-    *history.CHECKS,
-    *logs.CHECKS,
-    *queues.CHECKS,
-    *schedules.CHECKS,
+    *runs.HISTORY_CHECKS,
+    *nodes.LOG_CHECKS,
+    *runs.QUEUE_CHECKS,
+    *definitions.SCHEDULE_CHECKS,
     *definitions.CHECKS,
-    *references.CHECKS,
+    *definitions.REFERENCE_CHECKS,
 )
 
 __all__ = ["CHECKS", "Check"]

@@ -1,11 +1,22 @@
-"""Checks of runs, their attempts and owners."""
+"""Checks of runs, their attempts, owners, history and queue entries."""
 
 from __future__ import annotations
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import Text, cast, exists, func, literal, or_, select, type_coerce
 from sqlalchemy.orm import aliased
 
-from dagbook.db.models import Definition, Removal, Run, RunAttempt, RunInput, RunRequest, Service
+from dagbook.db.models import (
+    Definition,
+    Node,
+    QueueEntry,
+    Removal,
+    Run,
+    RunAttempt,
+    RunEvent,
+    RunInput,
+    RunRequest,
+    Service,
+)
 from dagbook.maintenance.doctor.check import (
     ATTEMPT,
     IS_FINISHED,
@@ -171,5 +182,103 @@ CHECKS = (
         .join(Service, Service.id == RunAttempt.owner)
         .where(RunRequest.handled_at.is_(None), RunAttempt.closed_at.is_(None), *_is_alive)
         .where(RunRequest.asked_at < ago("minute_ago"), Service.started_at < ago("minute_ago")),
+    ),
+)
+
+
+_entries = select(*RUN, QueueEntry.queue).join(QueueEntry, QueueEntry.run_id == Run.id)
+
+QUEUE_CHECKS = (
+    Check(
+        name="queued-run-has-a-place",
+        holds="A queued run has an entry in a queue.",
+        broken=select(*RUN, Run.queue)
+        .outerjoin(QueueEntry, QueueEntry.run_id == Run.id)
+        .where(Run.status == QUEUED, QueueEntry.id.is_(None)),
+    ),
+    Check(
+        name="place-of-a-queued-run",
+        holds="Only queued runs have an entry in a queue.",
+        broken=_entries.add_columns(Run.status).where(Run.status != QUEUED),
+    ),
+    Check(
+        name="place-in-the-runs-queue",
+        holds="A run waits in the queue that it names.",
+        broken=_entries.add_columns(Run.queue.label("run_queue")).where(QueueEntry.queue != Run.queue),
+    ),
+    Check(
+        name="no-sub-run-waits",
+        holds="No sub-run waits in a queue: its root run counts.",
+        broken=_entries.where(Run.root_id.is_not(None)),
+    ),
+)
+
+
+_EDIT = '%"edited_by":%'
+_CLOSED = '%"phase":"closed"%'
+
+_end = aliased(RunEvent)
+_text = type_coerce(RunEvent.data, Text)
+_told_status = literal('%"status":').concat(cast(Run.status, Text)).concat("%")
+_closing = (
+    RunEvent.run_id == Run.id,
+    RunEvent.attempt == Run.attempt,
+    RunEvent.position.is_(None),
+    _text.like(_CLOSED),
+)
+_events = select(*RUN, RunEvent.seq).join(RunEvent, RunEvent.run_id == Run.id)
+
+HISTORY_CHECKS = (
+    Check(
+        name="history-without-gaps",
+        holds="The events of a run are numbered from 1 without gaps, and there is one at least.",
+        broken=select(*RUN, func.count(RunEvent.seq).label("events"), func.max(RunEvent.seq).label("last"))
+        .outerjoin(RunEvent, RunEvent.run_id == Run.id)
+        .group_by(Run.id, *RUN)
+        .having(
+            or_(
+                func.count(RunEvent.seq) == 0,
+                func.min(RunEvent.seq) != 1,
+                func.max(RunEvent.seq) != func.count(RunEvent.seq),
+            )
+        ),
+    ),
+    Check(
+        name="history-begins-with-the-run",
+        holds="The first event of a run records how it was created.",
+        broken=_events.where(RunEvent.seq == 1, or_(RunEvent.position.is_not(None), _text.not_like('%"accepted":%'))),
+    ),
+    Check(
+        name="history-tells-the-end",
+        holds="The history of a finished run records that its last attempt ended with the status of the run.",
+        broken=select(*RUN, Run.status).where(IS_FINISHED, ~exists().where(*_closing, _text.like(_told_status))),
+    ),
+    Check(
+        name="history-ends-with-the-run",
+        holds="Nothing happens to the nodes of a run after its end, except by hand.",
+        broken=_events.where(
+            IS_FINISHED,
+            RunEvent.attempt == Run.attempt,
+            RunEvent.position.is_not(None),
+            _text.not_like(_EDIT),
+            exists().where(
+                _end.run_id == RunEvent.run_id,
+                _end.attempt == RunEvent.attempt,
+                _end.seq < RunEvent.seq,
+                _end.position.is_(None),
+                type_coerce(_end.data, Text).like(_CLOSED),
+            ),
+        ),
+    ),
+    Check(
+        name="history-knows-its-nodes",
+        holds="Each event about a node is about one that its attempt has.",
+        broken=_events.add_columns(RunEvent.position).where(
+            RunEvent.position.is_not(None),
+            RunEvent.attempt <= Run.attempt,  # a dequeued attempt left nothing else
+            ~exists().where(
+                Node.run_id == RunEvent.run_id, Node.attempt == RunEvent.attempt, Node.position == RunEvent.position
+            ),
+        ),
     ),
 )

@@ -21,10 +21,15 @@ from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit
 from dagbook.errors import UnavailableError
-from dagbook.maintenance.retention.deletion import DeletionResult, RunDeleter
-from dagbook.maintenance.retention.deletion_plan import Deadline, DeletionPlanner, Reason, RunToDelete
-from dagbook.maintenance.retention.limits import Limits, TotalLimits
-from dagbook.maintenance.retention.policies import Policies, Policy
+from dagbook.maintenance.retention.deletion import (
+    Deadline,
+    DeletionPlanner,
+    DeletionResult,
+    Reason,
+    RunDeleter,
+    RunToDelete,
+)
+from dagbook.maintenance.retention.policies import Limits, Policies, Policy, TotalLimits
 
 _log = logging.getLogger(__name__)
 _PURPOSE = "dagbook retention"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dagbook.engine.admission import Labels
-from dagbook.queues.notifier import QueueNotifier
-from dagbook.queues.queue_loop import QueueLoop
+from dagbook.queues.queue_loop import QueueLoop, QueueNotifier
 from dagbook.queues.worker.transport import WorkerTransport
 from dagbook.runs.ports import RunControl
 from dagbook.runs.queue_signal import QueueSignal

@@ -15,9 +15,8 @@ from dagbook.executors import registry, shell
 from dagbook.executors.contract import SetupError, SharedConfig
 from dagbook.executors.shell import ShellTexts
 from dagbook.runs.dry_run import policies
-from dagbook.runs.dry_run.model import Fact
 from dagbook.runs.dry_run.placeholders import Placeholders
-from dagbook.runs.dry_run.policies import preview_condition
+from dagbook.runs.dry_run.policies import Fact, preview_condition
 from dagbook.runs.evaluate import evaluate
 from dagbook.runs.evaluation import sub_run_plan
 from dagbook.runs.evaluation.environment import RunEnvironment, StepContext

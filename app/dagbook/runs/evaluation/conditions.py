@@ -6,11 +6,11 @@ from collections.abc import Callable, Generator, Sequence
 
 import msgspec
 
-from dagbook.executors.capture import CaptureError, capture
 from dagbook.executors.contract import EXIT_NOT_FOUND
+from dagbook.executors.in_process import CaptureError, capture
 from dagbook.executors.shell import DIRECT
 from dagbook.runs.evaluate import ShellContext, evaluate
-from dagbook.spec.expansion import conditions, shell_words
+from dagbook.spec.expansion import patterns, shell_words
 from dagbook.spec.expansion.expand import ExpansionError, Mode
 from dagbook.spec.model import Condition
 
@@ -54,7 +54,7 @@ async def check(
         except (ExpansionError, ValueError) as error:
             problem = problem or f"the condition could not be evaluated: {error}"
             errors.append(str(error))
-    return ConditionResult(conditions.all_messages(errors), problem)
+    return ConditionResult(patterns.all_messages(errors), problem)
 
 
 async def _unmet(condition: Condition, context: ConditionContext, mask: Callable[[str], str]) -> str:
@@ -62,16 +62,16 @@ async def _unmet(condition: Condition, context: ConditionContext, mask: Callable
     shell_context = context.shell_context
     if condition.expected:
         value = await evaluate(context.expand(condition.condition, Mode.FULL), shell_context)
-        return conditions.check_value(condition, value, mask(value))
+        return patterns.check_value(condition, value, mask(value))
     command = await evaluate(context.expand(condition.condition, Mode.VARS), shell_context)
     if context.shell[0] != DIRECT:
         argv = [*context.shell, "-c", command]
     else:  # without a shell the command is split into words (DAG format 3.4)
         argv = shell_words.split(command) if command.strip() else []
     if not argv:  # an empty command succeeds
-        return conditions.check_exit(condition, 0)
+        return patterns.check_exit(condition, 0)
     try:
         captured = await capture(argv, env=shell_context.env, cwd=shell_context.cwd, limit_seconds=None)
     except CaptureError:  # a missing program fails the condition, as in a shell
-        return conditions.check_exit(condition, EXIT_NOT_FOUND)
-    return conditions.check_exit(condition, captured.exit_code)
+        return patterns.check_exit(condition, EXIT_NOT_FOUND)
+    return patterns.check_exit(condition, captured.exit_code)

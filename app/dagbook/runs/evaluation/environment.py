@@ -16,7 +16,7 @@ from dagbook.executors.shell import DIRECT, ShellTexts
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation.conditions import ConditionContext, Expand
 from dagbook.runs.server_context import HostEnvironment
-from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.spec import paths
 from dagbook.spec.expansion import expand, shell_words
 from dagbook.spec.expansion.expand import ExpansionError, Mode, StepFacts

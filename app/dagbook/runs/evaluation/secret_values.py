@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from dagbook.runs.evaluation.params_schema import read_regular_file
+from dagbook.runs.evaluation.inputs import read_regular_file
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import HostEnvironment
-from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs
+from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
 from dagbook.spec.model import Pair, Secret
 
 MAX_BYTES = 64 * 1024

@@ -12,7 +12,7 @@ from dagbook.executors.calls import SubRun
 from dagbook.executors.contract import SetupError
 from dagbook.identifiers import sub_run_id
 from dagbook.spec.model import Pair, Parallel, Step
-from dagbook.spec.params import items
+from dagbook.spec.params import param_text
 
 _SALT_BYTES = 8
 
@@ -50,21 +50,21 @@ async def evaluate_calls(step: Step, evaluate: Evaluate) -> tuple[str, tuple[str
     found = [item for item in await _evaluate_items(step.parallel, evaluate) if item]
     if not found:
         raise SetupError("parallel: there is no item; at least one is needed")
-    if len(found) > items.MOST_ITEMS:
-        raise SetupError(f"parallel: {len(found)} items are too many; the most is {items.MOST_ITEMS}")
+    if len(found) > param_text.MOST_ITEMS:
+        raise SetupError(f"parallel: {len(found)} items are too many; the most is {param_text.MOST_ITEMS}")
     params = [await evaluate(step.call.params, {"ITEM": item}) if step.call.params else item for item in found]
     return name, tuple(dict.fromkeys(params))
 
 
 async def _evaluate_items(parallel: Parallel, evaluate: Evaluate) -> list[str]:
     if parallel.variable:
-        return items.split(await evaluate(parallel.variable, {}))
+        return param_text.split(await evaluate(parallel.variable, {}))
     found = []
     for item in parallel.items:
         if isinstance(item, str):
             found.append(await evaluate(item, {}))
         else:
-            found.append(items.map_text([Pair(pair.name, await evaluate(pair.value, {})) for pair in item]))
+            found.append(param_text.map_text([Pair(pair.name, await evaluate(pair.value, {})) for pair in item]))
     return found
 
 

@@ -15,13 +15,11 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.engine.plan import Plan
 from dagbook.engine.state import RunState
 from dagbook.executors.mail import smtp
-from dagbook.executors.mail.email_message import Email
-from dagbook.executors.mail.smtp import MailError
+from dagbook.executors.mail.smtp import Email, MailError
 from dagbook.runs.evaluation.environment import RunEnvironment
-from dagbook.runs.notifications import mail_content, mail_template
-from dagbook.runs.notifications.mail_content import Notification
-from dagbook.runs.notifications.mail_template import Mask, unmasked
-from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.runs.notifications import mail_content
+from dagbook.runs.notifications.mail_content import Mask, Notification, unmasked
+from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.model import Smtp
 
@@ -96,7 +94,7 @@ class RunMailer:
         found = await self._database.read(
             lambda connection: mail_content.read(connection, run.owned, with_logs=mail.attach_logs)
         )
-        subject = mail_template.MailContext(
+        subject = mail_content.MailContext(
             dag=run.plan.dag,
             dag_name=run.owned.dag_name,
             run_id=run.owned.run_id,
@@ -108,8 +106,8 @@ class RunMailer:
         email = Email(
             sender=mail.sender,
             to=mail.to,
-            subject=mail_template.title(mail.prefix, subject, run.mask),
-            html=await asyncio.to_thread(mail_template.render, subject, self._zone, run.mask),
+            subject=mail_content.title(mail.prefix, subject, run.mask),
+            html=await asyncio.to_thread(mail_content.render, subject, self._zone, run.mask),
             attachments=found.logs,
         )
         await smtp.send(server, email)

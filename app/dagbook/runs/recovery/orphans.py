@@ -1,10 +1,13 @@
-"""Adoption of orphaned runs, whose owner is lost (house design section 7, recovery)."""
+"""Adoption of runs whose owner is lost, or whose runner failed (house design section 7, recovery)."""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 
@@ -12,25 +15,27 @@ from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.runs import force_finish, runs
+from dagbook.db.repositories.runs import run_writes, runs, status_overrides
 from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.db.repositories.runs.runs import NodeRow, OpenAttempt
 from dagbook.engine.plan import Plan, rebuild_ready
 from dagbook.engine.state import RunState
+from dagbook.engine.status import RunStatus
 from dagbook.executors.process import process
 from dagbook.runs.output.decoding import DecoderState
 from dagbook.runs.output.output_follower import STDERR, STDOUT, StreamOffset
-from dagbook.runs.output.spool_paths import RunSpool
-from dagbook.runs.recovery.runner_failures import RunnerFailure
-from dagbook.runs.recovery.takeover import Loss, loss_of, origin_of, spool_match
+from dagbook.runs.output.spool import RunSpool
+from dagbook.runs.recovery.takeover import Loss, clean_up_finished_runs, loss_of, origin_of, spool_match
 from dagbook.runs.runner.runner import Runner
+from dagbook.runs.secrets.encryption import EncryptionError
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import ServerContext
-from dagbook.runs.store import row_mapping, run_loading
-from dagbook.runs.store.claimed_run import ClaimedRun, RunInputs, SpoolMatch
-from dagbook.runs.store.secret_columns import read_record
+from dagbook.runs.store import finishing, row_mapping, run_loading
+from dagbook.runs.store.queue_head import ClaimedRun, RunInputs, SpoolMatch
+from dagbook.runs.store.row_mapping import read_record
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
+from dagbook.telemetry.logging import masked_log
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +106,7 @@ class OrphanSweeper:
     async def _is_silent(self, attempt: OpenAttempt) -> bool:
         """Whether certainly no process writes to the files of the attempt's running steps."""
         fence = Fence(attempt.run, attempt.number, attempt.token)
-        spools = await self._database.read(lambda connection: force_finish.find_spools(connection, fence))
+        spools = await self._database.read(lambda connection: status_overrides.find_spools(connection, fence))
         found = (process.execution_files(self._spool, spool) for spool in spools)
         return not any(process.may_have_writers(files) for files in found)
 
@@ -123,7 +128,7 @@ class OrphanSweeper:
         spool = spool_match(attempt, self._identity)
         if spool is not SpoolMatch.OWN:
             kept = self._spool if spool is SpoolMatch.UNKNOWN else None
-            force_finish.clear_spools(connection, attempt.run, attempt.number, kept=kept)
+            status_overrides.clear_spools(connection, attempt.run, attempt.number, kept=kept)
         return True
 
     def _load(self, connection: ReadConnection, attempt: OpenAttempt) -> AdoptedRun:
@@ -176,3 +181,63 @@ def _log_end(connection: ReadConnection, attempt: OpenAttempt, node: NodeRow, *,
             origin=end.next_byte if origin is None else origin,
         )
     return NodeResume(positions, logs.next_ordinal(connection, attempt.run, attempt.number, position))
+
+
+_MAX_FAILURES = 3
+
+
+class RunnerFailure(msgspec.Struct, frozen=True):
+    """Error that ended a runner, with its fence."""
+
+    fence: Fence
+    error: BaseException
+    masker: Masker = msgspec.field(default_factory=Masker)
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether another try cannot succeed: without the key it would run steps without secrets, unmasked."""
+        return isinstance(self.error, EncryptionError)
+
+    @property
+    def reason(self) -> str:
+        """The masked error text for the run."""
+        kind = "" if self.is_permanent else f" ({type(self.error).__name__})"
+        return self.masker.mask(f"the server could not continue the run: {self.error}{kind}")
+
+
+class FailureTracker:
+    """Counts the failures of the runners of this process, per run."""
+
+    def __init__(self, database: Database, context: ServerContext) -> None:
+        self._database = database
+        self._owner = context.identity.id
+        self._spool: Path = context.spool
+        self._now = context.now
+        self._failures: Counter[int] = Counter()
+
+    async def record(self, failure: RunnerFailure) -> None:
+        """Log a failure; finish the run as failed at the third one, or at once if it is permanent."""
+        fence, reason = failure.fence, failure.reason
+        self._failures[fence.run] += 1
+        count = self._failures[fence.run]
+        with masked_log(failure.masker.mask):
+            message = "the runner of run %s failed (%d of %d)"
+            _log.error(message, fence.run, count, _MAX_FAILURES, exc_info=failure.error)
+        if count < _MAX_FAILURES and not failure.is_permanent:
+            return
+        if await self._database.write(lambda connection: self._fail_run(connection, fence, reason)):
+            _log.error("run %s was finished as failed: %s", fence.run, reason)
+        del self._failures[fence.run]
+        await clean_up_finished_runs(self._database, self._spool, [fence.run])
+
+    def _fail_run(self, connection: WriteConnection, fence: Fence, reason: str) -> bool:
+        """Finish all rows of the run as failed; returns False if another server owns it by now."""
+        if fence not in run_writes.lock_fences(connection, self._owner, {fence}):
+            return False
+        spools = status_overrides.find_spools(connection, fence)
+        finishing.force_finish(connection, fence, RunStatus.FAILED, reason, self._now())
+        for spool in spools:
+            # An execution that has not started must never start: a suspended server may be about to start it.
+            with suppress(OSError):
+                process.claim_execution(process.execution_files(self._spool, spool))
+        return True

@@ -25,24 +25,23 @@ from dagbook.runs.evaluation.environment import RunEnvironment
 from dagbook.runs.evaluation.secret_values import resolve_secrets
 from dagbook.runs.notifications.mailer import RunMailer
 from dagbook.runs.options import RetryOptions, RunRequest
-from dagbook.runs.output.restored_logs import RestoredLogs
-from dagbook.runs.output.spool_paths import RunSpool
+from dagbook.runs.output.output_follower import RestoredLogs
+from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.queue_signal import QueueSignal
-from dagbook.runs.recovery.orphans import OrphanSweeper
-from dagbook.runs.recovery.runner_failures import FailureTracker, RunnerFailure
-from dagbook.runs.recovery.spool_cleanup import clean_up_finished_runs
+from dagbook.runs.recovery.orphans import FailureTracker, OrphanSweeper, RunnerFailure
+from dagbook.runs.recovery.takeover import clean_up_finished_runs
 from dagbook.runs.runner.runner import Runner
 from dagbook.runs.runner.runner_deps import RunnerDeps
 from dagbook.runs.runner.runner_factory import RunnerFactory
 from dagbook.runs.runner.sub_runs import SubRunService
 from dagbook.runs.server_context import ServerContext, ServerIdentity
-from dagbook.runs.service.queued_runs import QueuedRunStarter
 from dagbook.runs.service.retry import RetryService
-from dagbook.runs.store.claimed_run import ClaimedRun, SpoolMatch
+from dagbook.runs.service.scheduled_runs import QueuedRunStarter
 from dagbook.runs.store.new_run import as_queued, new_run, with_queue_limit
+from dagbook.runs.store.queue_head import ClaimedRun, SpoolMatch
 from dagbook.runs.store.recorder import FenceLostError, Recorder
 from dagbook.runs.store.row_mapping import NodeRecord, stored_events
-from dagbook.runs.store.run_log import RunLogFile, uses_run_log
+from dagbook.runs.store.run_loading import RunLogFile, uses_run_log
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
 

@@ -1,23 +1,32 @@
-"""Life cycle of one execution of a step: preparing, starting or adopting, following its output, draining."""
+"""Life cycle of one execution: conditions, preparing, starting or adopting, following its output, draining."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
+from dagbook.engine import event
 from dagbook.engine.event import StepExited
 from dagbook.executors import in_process, registry, shell
-from dagbook.executors.capture import read_text
 from dagbook.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
+from dagbook.executors.in_process import read_text
 from dagbook.executors.process import process
 from dagbook.executors.process.process import LOST, AdoptedProcess
+from dagbook.runs.evaluation.conditions import ConditionResult, check
+from dagbook.runs.evaluation.environment import StepContext
 from dagbook.runs.output.output_follower import CHUNK_BYTES, Chunk, OutputFollower
 from dagbook.runs.runner.node_execution import NodeExecution
-from dagbook.spec.expansion import conditions
+from dagbook.runs.runner.node_registry import NodeRegistry
+from dagbook.runs.runner.runner_deps import RunnerDeps, RunnerPort
+from dagbook.runs.store.queue_head import ClaimedRun
+from dagbook.spec.expansion import patterns
+from dagbook.spec.expansion.expand import ExpansionError
+from dagbook.spec.model import Condition
 
 # Seconds until the next poll of the output: at first, and while it comes in bulk; from there it doubles.
 _FIRST_PAUSE, _BULK_PAUSE = 0.01, 0.002
@@ -194,4 +203,62 @@ def _matches_output(node: NodeExecution) -> bool:
     with node.stdout.open(encoding=node.encoding, errors="replace") as file:
         # In parts of a limited size: a line may be as long as the output.
         lines = iter(lambda: file.readline(CHUNK_BYTES), "")
-        return conditions.output_matches((line.rstrip("\n") for line in lines), wanted)
+        return patterns.output_matches((line.rstrip("\n") for line in lines), wanted)
+
+
+class ConditionChecker:
+    """Evaluates the conditions of one run and posts the results to its runner."""
+
+    def __init__(self, run: ClaimedRun, runner: RunnerPort, deps: RunnerDeps, nodes: NodeRegistry) -> None:
+        self._run = run
+        self._runner = runner
+        self._plan = deps.plan
+        self._environment = deps.environment
+        self._nodes = nodes
+
+    async def conditions(self, key: int | None) -> None:
+        """Evaluate the preconditions of the DAG (``key`` is None) or of a node and post the result."""
+        if key is None:
+            result = await self._check(None, self._plan.dag.preconditions, StepContext())
+        else:
+            node = self._nodes.get(key)
+            # The variables of its output files are set only when the step starts (DAG format 5.9).
+            context = msgspec.structs.replace(self._nodes.context_for(key), log_files={})
+            result = await self._check(node, node.step.preconditions, context)
+        self._runner.post(event.ConditionsChecked(key=key, errors=result.errors, problem=result.problem))
+
+    async def repeat(self, key: int, number: int) -> None:
+        """Evaluate the repeat condition of a node and post the result."""
+        node = self._nodes.get(key)
+        condition = node.step.repeat.condition if node.step.repeat else None
+        met: bool | None = None
+        if condition is not None:
+            context, records = self._nodes.context_for(key), node.records
+            if records.output_name and records.output_value is not None:
+                outputs = {**context.outputs, records.output_name: records.output_value}
+                context = msgspec.structs.replace(context, outputs=outputs)
+            result = await self._check(node, (condition,), context)
+            met = None if result.problem else result.met
+        self._runner.post(event.RepeatChecked(key=key, execution=number, met=met))
+
+    async def _check(
+        self, node: NodeExecution | None, conditions: Sequence[Condition], context: StepContext
+    ) -> ConditionResult:
+        """Evaluate conditions of a step, or of the DAG if ``node`` is None."""
+        environment = self._environment
+        try:
+            shell.make_directory(Path(environment.work_dir))  # working directory of commands and substitutions
+            if node is None:
+                evaluation = environment.condition_context_of_dag()
+            else:
+                env = await self._nodes.evaluate_env(node, self._nodes.context_for(node.key))
+                evaluation = await environment.condition_context_of_step(node.step, context, env)
+        except SetupError as error:
+            return _undecided(conditions, f"the conditions could not be evaluated: {error}")
+        except ExpansionError as error:
+            return _undecided(conditions, f"the shell of the step could not be evaluated: {error}")
+        return await check(conditions, evaluation, self._run.masker.mask)
+
+
+def _undecided(conditions: Sequence[Condition], problem: str) -> ConditionResult:
+    return ConditionResult((problem,) * len(conditions), problem)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dagbook.executors import registry
-from dagbook.executors.capture import read_text
 from dagbook.executors.contract import ExecutionFiles
+from dagbook.executors.in_process import read_text
 from dagbook.executors.shell import ShellTexts
 from dagbook.runs.output.decoding import UTF_8
 from dagbook.runs.output.output_chunks import read_tail
@@ -22,7 +22,7 @@ from dagbook.runs.output.output_follower import (
     StreamOffset,
     StreamOptions,
 )
-from dagbook.runs.output.spool_paths import RunSpool
+from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.store.row_mapping import NodeRecord
 from dagbook.spec.model import Pair, Step

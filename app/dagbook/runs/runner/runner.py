@@ -26,11 +26,10 @@ from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.runner_deps import RunnerDeps
 from dagbook.runs.runner.step_executor import StepExecutor
 from dagbook.runs.store import row_mapping
-from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import Recorder
-from dagbook.runs.store.secret_columns import redact_event, redact_node
-from dagbook.telemetry.logging import log_masking
-from dagbook.telemetry.request_id import request_id
+from dagbook.runs.store.row_mapping import redact_event, redact_node
+from dagbook.telemetry.logging import log_masking, request_id
 
 _log = logging.getLogger(__name__)
 _IDLE_SECONDS = 0.25  # how long an ExecutionStarted may wait to share another commit

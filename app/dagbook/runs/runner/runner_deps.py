@@ -13,13 +13,12 @@ from dagbook.engine.plan import Plan
 from dagbook.engine.state import RunState
 from dagbook.runs.evaluation.environment import RunEnvironment
 from dagbook.runs.notifications.mailer import Notify
-from dagbook.runs.output.output_follower import Chunk
-from dagbook.runs.output.restored_logs import RestoredLogs
-from dagbook.runs.output.spool_paths import RunSpool
+from dagbook.runs.output.output_follower import Chunk, RestoredLogs
+from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.sub_runs import SubRunService
 from dagbook.runs.secrets.encryption import Encrypter
-from dagbook.runs.store.run_log import RunLogFile
+from dagbook.runs.store.run_loading import RunLogFile
 
 
 class RunnerDeps(msgspec.Struct, frozen=True, kw_only=True):

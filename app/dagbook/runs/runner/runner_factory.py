@@ -12,16 +12,15 @@ from dagbook.engine.state import RunState
 from dagbook.errors import InvalidSpecError
 from dagbook.runs.evaluation.inputs import RunLocation, reevaluate_inputs
 from dagbook.runs.evaluation.secret_values import resolve_secrets
-from dagbook.runs.output.spool_paths import RunSpool
+from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.runner.runner import Runner
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store import row_mapping, run_loading
-from dagbook.runs.store.admission_checks import CHANGED
-from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.runs.store.new_run import CHANGED
+from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import Recorder, RunRefusedError
-from dagbook.runs.store.run_loading import StoredRun
-from dagbook.runs.store.run_log import uses_run_log
-from dagbook.runs.store.secret_columns import read_record
+from dagbook.runs.store.row_mapping import read_record
+from dagbook.runs.store.run_loading import StoredRun, uses_run_log
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
 

@@ -17,13 +17,13 @@ from dagbook.executors.process import process
 from dagbook.runs.evaluation.environment import StepContext
 from dagbook.runs.output.output_follower import STDERR, STDOUT
 from dagbook.runs.runner import execution
-from dagbook.runs.runner.condition_checker import ConditionChecker
+from dagbook.runs.runner.execution import ConditionChecker
 from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.node_registry import NodeRegistry
 from dagbook.runs.runner.runner_deps import RunnerDeps, RunnerPort
 from dagbook.runs.runner.shared_resources import SharedResources
 from dagbook.runs.runner.sub_runs import SubRunCalls, SubRunExecutor
-from dagbook.runs.store.claimed_run import ClaimedRun, SpoolMatch
+from dagbook.runs.store.queue_head import ClaimedRun, SpoolMatch
 from dagbook.runs.store.recorder import FenceLostError
 from dagbook.runs.store.row_mapping import NodeRecord
 from dagbook.spec.expansion.expand import ExpansionError

@@ -29,8 +29,8 @@ from dagbook.runs.runner.completion import RunCompletion
 from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.secrets.encryption import EncryptionError
 from dagbook.runs.server_context import ServerContext
-from dagbook.runs.store import secret_columns
-from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.runs.store import row_mapping
+from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError
 from dagbook.spec import paths
@@ -266,11 +266,11 @@ class SubRunExecutor:
         found = await sub_run_service.database.read_inline(
             lambda connection: runs.get_outputs(connection, key, attempt)
         )
-        records = [secret_columns.read_record(node, sub_run_service.context.encrypter) for node in found]
+        records = [row_mapping.read_record(node, sub_run_service.context.encrypter) for node in found]
         if any(node.output_sealed for node in found):
             row = await sub_run_service.database.read_inline(lambda connection: runs.get_complete(connection, key))
             assert row is not None  # noqa: S101 - its outputs were there
-            inputs = secret_columns.read_inputs(row, sub_run_service.context.encrypter)
+            inputs = row_mapping.read_inputs(row, sub_run_service.context.encrypter)
             self._caller.add_secrets((*inputs.to_hide, *(value for known in records for value in known.hidden)))
         return {str(known.output_name): known.output_value or "" for known in records}
 

@@ -28,16 +28,16 @@ from dagbook.errors import (
     NotRunningError,
 )
 from dagbook.identifiers import check_dag_name, check_directory, check_queue, check_run_id, new_key, new_run_id, shorten
-from dagbook.runs.dry_run.param_check import check_params
+from dagbook.runs.dry_run.plan import check_params
 from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs, reevaluate_inputs
 from dagbook.runs.options import RunRequest, StartOptions
-from dagbook.runs.output.spool_paths import RunSpool
+from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.ports import RunControl
 from dagbook.runs.server_context import ServerContext
-from dagbook.runs.service.rerun_service import definition_gone
+from dagbook.runs.service.retry import definition_gone
 from dagbook.runs.store import run_loading
-from dagbook.runs.store.admission_checks import SLOT_TAKEN
-from dagbook.runs.store.claimed_run import ClaimedRun
+from dagbook.runs.store.new_run import SLOT_TAKEN
+from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError, StoredRun
 from dagbook.spec.model import Definition

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from dagbook.db.database import WriteConnection
-from dagbook.db.repositories.runs import force_finish as rows_of_run
 from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs import status_overrides as rows_of_run
 from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.engine.history import Change
 from dagbook.engine.status import NodeStatus, RunStatus

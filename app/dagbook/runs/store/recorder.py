@@ -22,8 +22,7 @@ from dagbook.db.repositories import audit, changes, queue, schedules
 from dagbook.db.repositories.runs import run_writes
 from dagbook.db.repositories.runs.run_writes import Activity, Claim, NewAttempt, NewRun, StartingRun, Transition
 from dagbook.engine.admission import Admission, QueueConfig
-from dagbook.runs.store.admission_checks import NOT_NEXT, Refusal, check_claim, check_retry, check_slot, is_queue_full
-from dagbook.runs.store.new_run import as_queued
+from dagbook.runs.store.new_run import NOT_NEXT, Refusal, as_queued, check_claim, check_retry, check_slot, is_queue_full
 from dagbook.runs.store.queue_head import MAX_RELEASED, ActiveRunCounts, read_queue_head
 
 _log = logging.getLogger(__name__)

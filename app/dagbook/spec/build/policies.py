@@ -1,14 +1,15 @@
-"""Tolerance, retries and repetition of a step (DAG format 3.8 to 3.10)."""
+"""Tolerance, retries, repetition and conditions of a step (DAG format 3.8 to 3.11)."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from dagbook.spec.build.field import Field, describe
 from dagbook.spec.build.hints import join_words
-from dagbook.spec.build.object_schema import ObjectSchema, Reader, ignored, warn_unknown_keys
+from dagbook.spec.build.object_schema import ObjectSchema, Reader, ignored, refuse_unknown_key, warn_unknown_keys
 from dagbook.spec.build.scalars import boolean, integer, integers, is_number, natural, text, text_or_texts
 from dagbook.spec.model import Condition, ContinueOn, Repeat, Retry
 
@@ -147,3 +148,47 @@ REPEAT = ObjectSchema(
         "maxIntervalSec": ("max_interval_seconds", natural),
     },
 )
+
+
+CONDITION: dict[str, Reader] = {"condition": text, "command": text, "expected": text, "negate": boolean}
+
+
+def preconditions(field: Field) -> tuple[Condition, ...]:
+    """Read one condition, or a list of them in which lists may be nested."""
+    return tuple(_flatten(field))
+
+
+def _flatten(field: Field) -> Iterator[Condition]:
+    match field.value:
+        case None:
+            return
+        case str():
+            yield Condition(condition=field.value)
+        case list():
+            for item in field.items():
+                yield from _flatten(item)
+        case dict():
+            yield from _map_condition(field)
+        case _:
+            field.expect("a text, a map or a list of these")
+
+
+def _map_condition(field: Field) -> Iterator[Condition]:
+    found: dict[str, Any] = {}
+    sound = True
+    for key, entry in field.entries():
+        reader = CONDITION.get(key.lower())
+        if reader is None:
+            sound = refuse_unknown_key(field, key, list(CONDITION)) not in ("condition", "command") and sound
+        else:
+            found[key.lower()] = value = reader(entry)
+            sound = sound and value is not None
+    asked = found.get("condition") or found.get("command")
+    if not asked and sound:
+        field.refuse("this precondition has no condition; add one")
+    if asked and sound:
+        yield Condition(
+            condition=asked,
+            expected=found.get("expected", ""),
+            negate=found.get("negate", False),
+        )

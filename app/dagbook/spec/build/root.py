@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from dagbook.spec.build.commands import shell
-from dagbook.spec.build.conditions import preconditions
 from dagbook.spec.build.dag_fields import mail, otel, schedule, secrets, smtp
 from dagbook.spec.build.env_params import env, params_with_schema
 from dagbook.spec.build.field import Field, Report, describe, unwrap
@@ -19,8 +17,9 @@ from dagbook.spec.build.object_schema import (
     ignored,
     object_of,
 )
+from dagbook.spec.build.policies import preconditions
 from dagbook.spec.build.scalars import boolean, integer, non_zero, text, text_map, text_or_texts, trimmed
-from dagbook.spec.build.step import STEP, build_step, read_step
+from dagbook.spec.build.step import STEP, build_step, read_step, shell
 from dagbook.spec.build.steps import read_steps
 from dagbook.spec.check import name_error
 from dagbook.spec.model import Executor, Handlers, MailOn, RunConfig, Step

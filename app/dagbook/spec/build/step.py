@@ -1,4 +1,4 @@
-"""One step, read on its own (DAG format 3)."""
+"""One step, read on its own: command, script and shell (DAG format 3.4), and all other fields (3)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 import msgspec
 
 from dagbook.spec.build.calls import call, config, deprecated_call, executor, parallel
-from dagbook.spec.build.commands import command, shell
-from dagbook.spec.build.conditions import preconditions
 from dagbook.spec.build.env_params import env, params
-from dagbook.spec.build.field import Field, describe
+from dagbook.spec.build.field import Field, describe, unwrap
 from dagbook.spec.build.hints import closest
 from dagbook.spec.build.hosts import step_container
 from dagbook.spec.build.object_schema import ObjectSchema, ParsedObject
-from dagbook.spec.build.policies import continue_on, repeat, retry
+from dagbook.spec.build.policies import continue_on, preconditions, repeat, retry
 from dagbook.spec.build.scalars import boolean, non_negative, text, text_map, text_or_texts, texts, trimmed
 from dagbook.spec.build.types import apply_type, step_type
+from dagbook.spec.expansion.shell_words import join_list, split
 from dagbook.spec.model import Call, Executor, Step
 from dagbook.spec.params.param_text import quote
+from dagbook.spec.reading.rendering import render
 
 # fmt: off
 SIGNALS = frozenset({
@@ -28,6 +28,61 @@ SIGNALS = frozenset({
 })
 # fmt: on
 _NAME_PREFIXES = (("parallel", "parallel"), ("script", "script"), ("command", "cmd"))
+
+
+def command(field: Field) -> dict[str, Any] | None:
+    """Read a command as the step fields that it sets; several lines are a script."""
+    match field.value:
+        case str():
+            return _line(field, field.value.strip())
+        case list():
+            return _words(field)
+        case _:
+            field.expect("a text or a list")
+            return None
+
+
+def shell(field: Field) -> tuple[str, ...] | None:
+    """Read a shell as program and arguments; an empty value is the default shell."""
+    match field.value:
+        case str():
+            return tuple(_split(field, field.value.strip())) if field.value.strip() else ()
+        case list():
+            return _rendered(field)
+        case _:
+            field.expect("a text or a list")
+            return None
+
+
+def _line(field: Field, line: str) -> dict[str, Any] | None:
+    if not line:
+        field.refuse("is empty; write what to run")
+        return None
+    if "\n" in line:
+        return {"script": line}
+    words = _split(field, line)
+    return {"command_line": line, "command": words[0], "args": tuple(words[1:])} if words else None
+
+
+def _words(field: Field) -> dict[str, Any]:
+    items = _rendered(field)
+    while items and not items[0]:
+        items = items[1:]
+    if not items:
+        return {}
+    return {"command_line": join_list(items), "command": items[0], "args": items[1:], "command_list": True}
+
+
+def _split(field: Field, line: str) -> list[str]:
+    try:
+        return split(line)
+    except ValueError as error:
+        field.refuse(f"cannot be read as a command: {error}")
+        return []
+
+
+def _rendered(field: Field) -> tuple[str, ...]:
+    return tuple(render(unwrap(node)).strip() for node in field.value)
 
 
 class StepDraft(msgspec.Struct):

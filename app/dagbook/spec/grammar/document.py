@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from functools import cache
 
-from dagbook.spec.build.conditions import CONDITION
 from dagbook.spec.build.dag_fields import MAIL, SECRET, SMTP
 from dagbook.spec.build.hosts import CONTAINER, ONLY_WITH_IMAGE, SSH
 from dagbook.spec.build.object_schema import Reader
-from dagbook.spec.build.policies import REPEAT, RETRY
+from dagbook.spec.build.policies import CONDITION, REPEAT, RETRY
 from dagbook.spec.build.root import HANDLERS, MAIL_ON, ROOT, RUN_CONFIG
 from dagbook.spec.build.scalars import FALSE_WORDS
 from dagbook.spec.build.step import STEP

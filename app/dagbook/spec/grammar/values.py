@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dagbook.spec.build import calls, commands, conditions, dag_fields, env_params, hosts, policies, scalars, types
+from dagbook.spec.build import calls, dag_fields, env_params, hosts, policies, scalars, step, types
 from dagbook.spec.build.calls import EXECUTOR_KEYS
 from dagbook.spec.build.dag_fields import ACTIONS, KINDS
 from dagbook.spec.build.object_schema import Reader
@@ -146,9 +146,9 @@ OF_READER: dict[Reader, Json] = {
     scalars.text_map: TEXT_MAP,
     scalars.exact_text_map: TEXT_MAP,
     scalars.loose_port: _scalar,
-    commands.command: any_of(NOT_BLANK, LIST),
-    commands.shell: _words_of_a_shell,
-    conditions.preconditions: reference("preconditions"),
+    step.command: any_of(NOT_BLANK, LIST),
+    step.shell: _words_of_a_shell,
+    policies.preconditions: reference("preconditions"),
     env_params.env: _env,
     env_params.params: _params,
     env_params.params_with_schema: any_of(*_params["anyOf"][:-1], MAP | _with_schema),

@@ -31,22 +31,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from dagbook.db.database import ReadConnection
-from dagbook.db.models.run import Run
-from dagbook.db.models.search import RunError
-from dagbook.db.repositories.rows import seconds
+from dagbook.db.database import ReadConnection, seconds
+from dagbook.db.models.run import Run, RunError
 from dagbook.db.repositories.runs.run_filter import (
     MAX_RUNS,
+    NAMES,
     AccessPath,
     Page,
     RunCursor,
     RunFilter,
     SubRuns,
     base_path,
+    find_selective_ids,
     position,
     predicates,
 )
-from dagbook.db.repositories.runs.selective_filters import NAMES, find_selective_ids
 from dagbook.db.types import UtcDateTime
 
 MAX_SCANNED = 5_000

@@ -10,8 +10,7 @@ from sqlalchemy import BigInteger, Integer, Text, bindparam, delete, insert, sel
 from dagbook.db import search_keys
 from dagbook.db.database import WriteConnection
 from dagbook.db.models.node import Node
-from dagbook.db.models.run import Run
-from dagbook.db.models.search import RunError, RunParam, RunTag
+from dagbook.db.models.run import Run, RunError, RunParam, RunTag
 from dagbook.db.prepared import Prepared
 
 _run = bindparam("run", type_=BigInteger)

@@ -14,11 +14,9 @@ from sqlalchemy import bindparam, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dagbook.db.database import ReadConnection, WriteConnection
-from dagbook.db.models.definition import Definition
-from dagbook.db.models.log import LogChunk
-from dagbook.db.models.node import Node
+from dagbook.db.models.definition import Definition, Removal
+from dagbook.db.models.node import LogChunk, Node
 from dagbook.db.models.queue import QueueEntry
-from dagbook.db.models.retention import Removal
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.prepared import Prepared
 from dagbook.db.repositories.runs import run_search_index

@@ -10,12 +10,11 @@ import msgspec
 from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
-from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.definition import Definition
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.models.service import Service
-from dagbook.db.repositories.rows import all_rows, first_row
 from dagbook.engine.status import NodeStatus, RunStatus
 
 _KILL = "kill"
