@@ -1,1 +1,15 @@
 """Database access: models, repositories, the two backends and the migrations."""
+
+__all__ = [
+    "database",
+    "errors",
+    "migrations",
+    "models",
+    "postgres",
+    "repositories",
+    "search_keys",
+    "sqlite",
+    "storage",
+    "types",
+    "url",
+]

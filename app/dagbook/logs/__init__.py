@@ -1,1 +1,3 @@
 """Search and paging of step output."""
+
+__all__ = ["search"]

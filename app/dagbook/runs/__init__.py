@@ -1,1 +1,16 @@
 """Life cycle of runs: connects the engine, the executors and the database (the only package that uses all three)."""
+
+__all__ = [
+    "dry_run",
+    "evaluation",
+    "options",
+    "output",
+    "ports",
+    "queries",
+    "queue_signal",
+    "recovery",
+    "secrets",
+    "server_context",
+    "service",
+    "store",
+]

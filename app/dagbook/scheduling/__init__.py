@@ -1,1 +1,3 @@
 """Starts, stops and restarts runs on schedule."""
+
+__all__ = ["scheduler", "ticker"]

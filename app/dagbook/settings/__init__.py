@@ -6,4 +6,15 @@ from dagbook.settings.definitions import TABLE, Setting
 from dagbook.settings.read import Settings, read
 from dagbook.settings.types import SettingsError
 
-__all__ = ["TABLE", "Setting", "Settings", "SettingsError", "read"]
+__all__ = [
+    "TABLE",
+    "Setting",
+    "Settings",
+    "SettingsError",
+    "dagu",
+    "database_url",
+    "definitions",
+    "nodes",
+    "read",
+    "types",
+]

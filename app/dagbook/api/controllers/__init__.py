@@ -1,1 +1,22 @@
 """Handlers: a repository for reading, a use case for changing."""
+
+__all__ = [
+    "audit",
+    "auth",
+    "dag_history",
+    "dag_list",
+    "dags",
+    "events",
+    "queue_items",
+    "queues",
+    "retention",
+    "retries",
+    "revisions",
+    "run_logs",
+    "runs",
+    "schedules",
+    "services",
+    "sub_runs",
+    "system",
+    "users",
+]

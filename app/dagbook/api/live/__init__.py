@@ -1,1 +1,3 @@
 """The live feed: changes as server-sent events."""
+
+__all__ = ["event_stream", "feed", "sse", "subscription"]

@@ -38,4 +38,12 @@ __all__ = [
     "Service",
     "Token",
     "User",
+    "audit",
+    "definition",
+    "node",
+    "queue",
+    "run",
+    "schedule",
+    "service",
+    "user",
 ]

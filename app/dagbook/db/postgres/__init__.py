@@ -1,1 +1,3 @@
 """The PostgreSQL backend."""
+
+__all__ = ["postgres"]

@@ -1,1 +1,17 @@
 """Repositories: all queries, as functions of a connection and domain arguments, without business rules."""
+
+__all__ = [
+    "audit",
+    "changes",
+    "dags",
+    "deletion",
+    "logs",
+    "queue",
+    "retention",
+    "revisions",
+    "runs",
+    "schedules",
+    "services",
+    "tokens",
+    "users",
+]

@@ -1,1 +1,3 @@
 """The SQLite backend."""
+
+__all__ = ["lock_file", "sqlite"]

@@ -1,1 +1,3 @@
 """The http executor."""
+
+__all__ = ["request"]

@@ -1,1 +1,3 @@
 """The mail executor."""
+
+__all__ = ["smtp"]

@@ -19,4 +19,4 @@ CHECKS: tuple[Check, ...] = (
     *definitions.REFERENCE_CHECKS,
 )
 
-__all__ = ["CHECKS", "Check"]
+__all__ = ["CHECKS", "Check", "doctor"]

@@ -1,1 +1,3 @@
 """Mails about runs."""
+
+__all__ = ["mailer"]

@@ -1,1 +1,3 @@
 """Output files of steps: spool paths, decoding, cutting into chunks."""
+
+__all__ = ["decoding", "output_chunks", "output_follower", "spool"]

@@ -1,1 +1,3 @@
 """Cron expressions, schedules and durations."""
+
+__all__ = ["cron", "duration", "schedule"]

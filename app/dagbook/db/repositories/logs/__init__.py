@@ -1,1 +1,3 @@
 """Output of steps."""
+
+__all__ = ["interleaved_logs", "logs"]

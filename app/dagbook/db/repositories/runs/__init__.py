@@ -1,1 +1,3 @@
 """Queries of runs, their attempts, nodes, events and search tables."""
+
+__all__ = ["run_filter", "run_history", "run_list", "run_writes", "runs", "status_overrides"]
