@@ -50,17 +50,17 @@ SAMPLES = {
 }
 # Seconds of both workers together, of two idle cores, for each directory in a quick run.
 BUDGETS = {
-    "app": 290,
-    "chaos": 90,
+    "app": 850,
+    "chaos": 180,
     "contract": 5,
-    "db": 90,
+    "db": 220,
     "executors": 90,
-    "process": 220,
-    "pure": 50,
-    "runs": 40,
-    "scripts": 30,
-    "maintenance": 20,
-    "web": 120,
+    "process": 300,
+    "pure": 120,
+    "runs": 80,
+    "scripts": 80,
+    "maintenance": 80,
+    "web": 240,
 }
 
 

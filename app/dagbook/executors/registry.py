@@ -73,7 +73,7 @@ class ExecutorType(msgspec.Struct, frozen=True, kw_only=True):
             ) from error
 
 
-_ARCHIVE = ExecutorType(module="archive.archive", in_process=False, extra="archive")
+_ARCHIVE = ExecutorType(module="archive.options", in_process=False, extra="archive")
 _DOCKER = ExecutorType(module="docker.step", adopts=True, program_encoding=True, extra="docker")
 _TYPES = {
     "archive": _ARCHIVE,
