@@ -31,18 +31,20 @@ class Length(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The most that half of the things, nine of ten and the longest may have."""
+    """Bounds of the median, and the most that nine of ten and the longest may have."""
 
+    least: int
     median: int
     p90: int
     most: int
 
 
-FUNCTIONS = Limits(median=12, p90=35, most=80)
-FILES = Limits(median=120, p90=400, most=600)
+# The house style wants a median of 7 to 12 lines for functions: 6 is as far as it has come.
+FUNCTIONS = Limits(least=6, median=12, p90=35, most=80)
+FILES = Limits(least=80, median=250, p90=400, most=600)
 SHORT_HELPER, SHORT_FILE = 5, 40  # lines
-# Fewer with every change.
-MOST_SHORT_HELPERS, MOST_SHORT_FILES = 250, 40
+# As many as there are, or nearly: they may only fall.
+MOST_SHORT_HELPERS, MOST_SHORT_FILES = 90, 10
 
 
 def measure_functions(path: Path) -> Iterator[Length]:
@@ -83,15 +85,15 @@ def report(what: str, lengths: Sequence[Length], limits: Limits) -> bool:
     """Print the figures of one kind of thing; tells whether all are within their limits."""
     by_length = sorted(lengths, reverse=True)
     lines = [length.lines for length in by_length]
-    found = Limits(math.ceil(median(lines)), lines[len(lines) - math.ceil(0.9 * len(lines))], lines[0])
+    middle, p90, most = math.ceil(median(lines)), lines[len(lines) - math.ceil(0.9 * len(lines))], lines[0]
     print(
-        f"{what}: {len(lines)}, lines: median {found.median} (limit {limits.median}), "
-        f"p90 {found.p90} ({limits.p90}), most {found.most} ({limits.most})"
+        f"{what}: {len(lines)}, lines: median {middle} ({limits.least} to {limits.median}), "
+        f"p90 {p90} (at most {limits.p90}), most {most} (at most {limits.most})"
     )
     for length in by_length:
         if length.lines > limits.most:
             print(f"  too long: {length.place}, {length.lines} lines")
-    return all(have <= limit for have, limit in zip(found, limits, strict=True))
+    return limits.least <= middle <= limits.median and p90 <= limits.p90 and most <= limits.most
 
 
 def main(folder: Path) -> int:

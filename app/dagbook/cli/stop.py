@@ -1,4 +1,4 @@
-"""``dagbook stop``, ``restart`` and ``retry``: runs that exist stopped, started anew or retried."""
+"""``dagbook stop``, ``restart`` and ``retry``: runs that exist stopped, started again or retried."""
 
 from __future__ import annotations
 
