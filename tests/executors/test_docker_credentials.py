@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from dagbook.executors.contract import SetupError
-from dagbook.executors.docker import registry
+from dagbook.executors.docker import credentials
 
 ANN = {"username": "ann", "password": "a:b"}
 ENCODED = base64.b64encode(b"ann:a:b").decode()
-IMAGE = "registry.example:5000/team/tool:2"
-HOST = "registry.example:5000"
+IMAGE = "credentials.example:5000/team/tool:2"
+HOST = "credentials.example:5000"
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ HOST = "registry.example:5000"
     ],
 )
 def test_the_host_of_an_image_is_split_from_its_name(image: str, host: str) -> None:
-    assert registry.split_host(image)[0] == host
+    assert credentials.split_host(image)[0] == host
 
 
 @pytest.mark.parametrize(
@@ -36,42 +36,42 @@ def test_the_host_of_an_image_is_split_from_its_name(image: str, host: str) -> N
     [ANN, {"auth": ENCODED}, ENCODED, json.dumps(ANN), json.dumps({"auth": ENCODED}), {**ANN, "auth": "ignored"}],
 )
 def test_every_form_of_an_entry_gives_user_and_password(entry: Any) -> None:
-    assert registry.find(IMAGE, {HOST: entry}, "") == ANN
+    assert credentials.find(IMAGE, {HOST: entry}, "") == ANN
 
 
 def test_only_the_exact_host_counts() -> None:
-    assert registry.find(IMAGE, {"registry.example": ANN}, "") is None
+    assert credentials.find(IMAGE, {"credentials.example": ANN}, "") is None
 
 
 def test_an_identity_token_goes_along() -> None:
-    assert registry.find(IMAGE, {HOST: {"identitytoken": "t"}}, "") == {"identitytoken": "t"}
+    assert credentials.find(IMAGE, {HOST: {"identitytoken": "t"}}, "") == {"identitytoken": "t"}
 
 
 @pytest.mark.parametrize("key", [HOST, f"https://{HOST}", f"https://{HOST}/v2/"])
 def test_one_text_holds_the_credentials_of_all_hosts(key: str) -> None:
     whole = json.dumps({"auths": {"other.example": {"auth": "x"}, key: {"auth": ENCODED}}})
-    assert registry.find(IMAGE, {"_json": whole}, "") == ANN
+    assert credentials.find(IMAGE, {"_json": whole}, "") == ANN
 
 
 def test_the_hub_is_found_under_the_address_that_docker_writes() -> None:
     whole = json.dumps({"auths": {"https://index.docker.io/v1/": {"auth": ENCODED}}})
-    assert registry.find("team/tool", {"_json": whole}, "") == ANN
+    assert credentials.find("team/tool", {"_json": whole}, "") == ANN
 
 
 def test_the_environment_answers_where_the_dag_does_not() -> None:
     whole = json.dumps({"auths": {HOST: {"auth": ENCODED}}})
     bob = {"username": "bob", "password": "x"}
-    other: registry.Auths = {"other.example": bob, "_json": json.dumps({"auths": {}})}
-    assert registry.find(IMAGE, other, whole) == ANN
+    other: credentials.Auths = {"other.example": bob, "_json": json.dumps({"auths": {}})}
+    assert credentials.find(IMAGE, other, whole) == ANN
 
 
 def test_the_dag_answers_before_the_environment() -> None:
     whole = json.dumps({"auths": {HOST: {"username": "bob", "password": "x"}}})
-    assert registry.find(IMAGE, {HOST: ANN}, whole) == ANN
+    assert credentials.find(IMAGE, {HOST: ANN}, whole) == ANN
 
 
 def test_without_credentials_there_are_none() -> None:
-    assert registry.find(IMAGE, {HOST: {}, "_json": " "}, "") is None
+    assert credentials.find(IMAGE, {HOST: {}, "_json": " "}, "") is None
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,6 @@ def test_unreadable_credentials_are_reported_without_their_content(
     auths: dict[str, Any], environment: str, sentence: str
 ) -> None:
     with pytest.raises(SetupError) as raised:
-        registry.find(IMAGE, auths, environment)
+        credentials.find(IMAGE, auths, environment)
     assert sentence in str(raised.value)
     assert "secret" not in str(raised.value)

@@ -10,7 +10,7 @@ import pytest
 
 from dagbook.executors.contract import ExecutionFiles, Outcome, SetupError
 from dagbook.executors.docker import run_container
-from dagbook.executors.docker.step_container import decode
+from dagbook.executors.docker.recovery_note import decode
 from dagbook.spec.model import Container, Pair
 from tests.executors.docker_scene import SH, Scene, body_of
 from tests.executors.docker_stand_in import Image

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from dagbook.executors import registry
 from dagbook.spec.build.calls import EXECUTOR_TYPES
 
@@ -10,3 +13,10 @@ def test_the_format_knows_the_types_that_something_carries_out_or_names() -> Non
     known = registry.COMMAND_TYPES | registry.CALL_TYPES | registry._UNSUPPORTED | set(registry._TYPES)
 
     assert known == EXECUTOR_TYPES
+
+
+def test_a_server_loads_no_library_of_an_extra_before_a_step_needs_it() -> None:
+    program = "import sys, dagbook.main.http, dagbook.main.wiring; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert {"aiodocker", "asyncssh", "lz4", "pgqueuer", "py7zr"} & set(loaded) == set()
+    assert "litestar" in loaded

@@ -1,3 +1,3 @@
 """Steps in containers (DAG format 2.13, 4.4)."""
 
-__all__ = ["step_container"]
+__all__ = ["recovery_note"]

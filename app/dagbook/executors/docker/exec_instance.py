@@ -23,7 +23,7 @@ from dagbook.executors import contract
 from dagbook.executors.contract import EXIT_NOT_FOUND, Job, SetupError, StepError, Streams
 from dagbook.executors.docker import engine
 from dagbook.executors.docker.engine import CONFLICT, NOT_FOUND, STDOUT
-from dagbook.executors.docker.step_container import ExecNote, daemon_env, encode
+from dagbook.executors.docker.recovery_note import ExecNote, daemon_env, encode
 
 _MARK = "DAGBOOK_EXECUTION"
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.01, 0.5

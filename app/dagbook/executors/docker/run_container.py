@@ -17,9 +17,9 @@ from typing import Any
 from aiodocker import Docker, DockerError
 
 from dagbook.executors.contract import SetupError, SharedConfig, StepError, write_private
-from dagbook.executors.docker import container_config, engine, registry
+from dagbook.executors.docker import container_config, engine, image
 from dagbook.executors.docker.engine import CONFLICT
-from dagbook.executors.docker.step_container import RunNote, daemon_env, encode
+from dagbook.executors.docker.recovery_note import RunNote, daemon_env, encode
 from dagbook.spec.expansion.patterns import compile_expression
 from dagbook.spec.model import Container
 
@@ -87,8 +87,8 @@ async def _inspect(docker: Docker, name: str, run: str) -> dict[str, Any] | None
 
 async def _create(docker: Docker, name: str, config: Container, shared: SharedConfig) -> dict[str, Any]:
     body = container_config.for_run(config, shared, {LABEL: shared.run})
-    needed = registry.Image(name=config.image, pull=config.pull_policy, platform=config.platform)
-    await registry.ensure(docker, needed, shared)
+    needed = image.Image(name=config.image, pull=config.pull_policy, platform=config.platform)
+    await image.ensure(docker, needed, shared)
     if not config.keep_container:
         # Before the container exists: otherwise a server that dies here would leave it behind for good.
         note = RunNote(docker=daemon_env(shared.docker), run=shared.run)

@@ -7,9 +7,9 @@ from aiodocker import Docker, DockerError
 from dagbook.executors import contract
 from dagbook.executors.config import Config
 from dagbook.executors.contract import Job, SetupError, StepError, Streams
-from dagbook.executors.docker import container_config, engine, exec_instance, registry, run_container, step_container
+from dagbook.executors.docker import container_config, engine, exec_instance, image, run_container, step_container
 from dagbook.executors.docker.engine import NOT_FOUND
-from dagbook.executors.docker.step_container import ContainerNote, ExecNote, RunNote, decode
+from dagbook.executors.docker.recovery_note import ContainerNote, ExecNote, RunNote, decode
 from dagbook.spec.model import Container
 
 _PULLS = {
@@ -47,7 +47,7 @@ async def _run(job: Job, streams: Streams) -> int:
         if running:
             return await exec_instance.run(docker, running, job, options, streams)
         assert spec is not None  # noqa: S101 - else _find_running has raised
-        await registry.ensure(docker, _read_image(config), job.shared)
+        await image.ensure(docker, _read_image(config), job.shared)
         return await step_container.run(docker, job, spec, streams)
 
 
@@ -91,8 +91,8 @@ async def _run_in_step_container(job: Job, container: Container, streams: Stream
             platform=container.platform,
             remove=not container.keep_container,
         )
-        needed = registry.Image(name=container.image, pull=container.pull_policy, platform=container.platform)
-        await registry.ensure(docker, needed, job.shared)
+        needed = image.Image(name=container.image, pull=container.pull_policy, platform=container.platform)
+        await image.ensure(docker, needed, job.shared)
         return await step_container.run(docker, job, spec, streams)
 
 
@@ -137,13 +137,11 @@ def _read_options(config: Config) -> exec_instance.Options:
     )
 
 
-def _read_image(config: Config) -> registry.Image:
+def _read_image(config: Config) -> image.Image:
     pull = config.text("pull", "missing")
     if pull not in _PULLS or not isinstance(config.value("pull"), str | bool | None):
         raise config.error("pull", f"expected always, missing, never, true or false, found {pull!r}")
-    return registry.Image(
-        name=config.text("image").strip(), pull=_PULLS[pull], platform=config.text("platform").strip()
-    )
+    return image.Image(name=config.text("image").strip(), pull=_PULLS[pull], platform=config.text("platform").strip())
 
 
 def _read_container(job: Job, config: Config, name: str) -> step_container.ContainerSpec:

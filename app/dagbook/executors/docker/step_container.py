@@ -1,4 +1,4 @@
-"""The container of one step: create, follow, signal, adopt, remove (DAG format 4.4; 1.30, 3.3), and notes for adoption.
+"""The container of one step: create, follow, signal, adopt, remove (DAG format 4.4; 1.30, 3.3).
 
 It has the execution id as a label and outlives the server. Its log is read from the first byte on, without the part
 that the step's files hold already; so nothing is lost or repeated when another server adopts it.
@@ -19,6 +19,7 @@ from dagbook.executors import contract
 from dagbook.executors.contract import Job, StepError, Streams
 from dagbook.executors.docker import engine
 from dagbook.executors.docker.engine import NOT_FOUND, STDOUT, UNREACHABLE, reason
+from dagbook.executors.docker.recovery_note import ContainerNote, daemon_env, encode
 
 LABEL = engine.EXECUTION_LABEL
 _RESTART_SECONDS = 30.0  # how long a restart of the daemon may take
@@ -159,56 +160,3 @@ async def _remove_in_time(removal: Coroutine[Any, Any, None]) -> None:
     with contextlib.suppress(DockerError, aiohttp.ClientError, TimeoutError):
         async with asyncio.timeout(_LAST_SECONDS):
             await removal
-
-
-_CONNECTION = ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
-
-
-class _Note(msgspec.Struct, frozen=True, kw_only=True):
-    """``docker`` has the environment variables of the connection to the daemon."""
-
-    docker: Mapping[str, str]
-
-
-class ContainerNote(_Note, frozen=True, kw_only=True, tag="container"):
-    """The container of a step; ``out`` and ``err`` are the offsets of its output in the step's files."""
-
-    container: str
-    out: int
-    err: int
-    remove: bool
-    exit_code: int | None = None
-
-
-class ExecNote(_Note, frozen=True, kw_only=True, tag="exec"):
-    """A command in a running container."""
-
-    job: str
-    container: str
-    instance: str
-    user: str
-    privileged: bool
-
-
-class RunNote(_Note, frozen=True, kw_only=True, tag="run"):
-    """The container that the steps of a run share."""
-
-    run: str
-
-
-Note = ContainerNote | ExecNote | RunNote
-
-
-def daemon_env(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of the connection to the daemon, without credentials of registries."""
-    return {name: variables[name] for name in _CONNECTION if name in variables}
-
-
-def encode(note: Note) -> bytes:
-    return msgspec.json.encode(note)
-
-
-def decode(data: bytes) -> Note:
-    """Decode a note. Raises msgspec.DecodeError."""
-    note: Note = msgspec.json.decode(data, type=Note)
-    return note

@@ -11,7 +11,7 @@ import msgspec
 
 from dagbook.executors import registry
 from dagbook.executors.contract import SetupError, SharedConfig, StepError, write_private
-from dagbook.executors.docker.step_container import RunNote, daemon_env, encode
+from dagbook.executors.docker.recovery_note import RunNote, daemon_env, encode
 from dagbook.runs.evaluation.environment import RunEnvironment
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.store.queue_head import ClaimedRun

@@ -1,4 +1,4 @@
-"""Image of a container: pulled by its policy (DAG format 2.13, 4.4) with the credentials of its registry (2.15)."""
+"""The credentials with which an image is pulled (DAG format 2.15). Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from aiodocker import Docker, DockerError
 
-from dagbook.executors.contract import SetupError, SharedConfig, StepError
-from dagbook.executors.docker.engine import NOT_FOUND, UNREACHABLE, reason
+from dagbook.executors.contract import SetupError
 
 _HUB = "docker.io"
 _NAMES_OF_HUB = (_HUB, "index.docker.io", "registry-1.docker.io")  # the first is the conventional one
@@ -96,44 +94,3 @@ def _decode(text: str, source: str) -> dict[str, str]:
     if not colon:
         raise SetupError(f"{source}: is neither JSON nor the base64 form of user:password")
     return {"username": user, "password": password}
-
-
-class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """An image and its pull policy: always, missing or never."""
-
-    name: str
-    pull: str = "missing"
-    platform: str = ""
-
-
-async def ensure(docker: Docker, image: Image, shared: SharedConfig) -> None:
-    """Pull the image if its policy asks for it. Raises SetupError and StepError."""
-    if image.pull != "always" and await _is_present(docker, image):
-        return
-    if image.pull == "never":
-        where = f"here for {image.platform}" if image.platform else "here"
-        raise StepError(f"image {image.name!r} is not {where}, and may not be pulled (pull policy: never)")
-    await _pull(docker, image, shared)
-
-
-async def _is_present(docker: Docker, image: Image) -> bool:
-    try:
-        found = await docker.images.inspect(image.name)
-    except DockerError as error:
-        if error.status == NOT_FOUND:
-            return False
-        raise
-    system, _, architecture = image.platform.partition("/")
-    return not image.platform or (system, architecture.partition("/")[0]) == (found["Os"], found["Architecture"])
-
-
-async def _pull(docker: Docker, image: Image, shared: SharedConfig) -> None:
-    auth = find(image.name, shared.registry_auths, shared.docker.get("DOCKER_AUTH_CONFIG", ""))
-    # With credentials the library requires the registry in the name.
-    name = "/".join(split_host(image.name)) if auth else image.name
-    try:
-        await docker.images.pull(name, auth=auth, platform=image.platform or None)
-    except DockerError as error:
-        if error.status == UNREACHABLE:
-            raise
-        raise StepError(f"image {image.name!r} could not be pulled: {reason(error)}") from error
