@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from dagbook.accounts.auth_setup import check_authentication, find_warnings
-from dagbook.api.middleware.trusted_proxies import LOCAL_USER
+from dagbook.api.middleware.local_user import LOCAL_USER
 from dagbook.auth.roles import Role
 from dagbook.main import check_exposure, is_open_to_all
 from dagbook.settings import SettingsError, read

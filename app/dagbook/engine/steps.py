@@ -224,12 +224,14 @@ def _propagate(transition: Transition, key: int) -> None:
 
     Level by level: a step that depends on the failed one gets that error, even if a step between them is finished too.
     """
-    finished = deque([key])
+    finished, already_ready = deque([key]), len(transition.ready)
     while finished:
         above = finished.popleft()
         for dependent in transition.plan.dependents[above]:
             if _examine(transition, dependent, above):
                 finished.append(dependent)
+    # A step below two that are skipped at once is made ready by each of them; it must not start twice.
+    transition.ready[already_ready:] = dict.fromkeys(transition.ready[already_ready:])
 
 
 def _examine(transition: Transition, key: int, finished: int | None = None) -> bool:

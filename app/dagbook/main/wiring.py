@@ -13,8 +13,8 @@ from dagbook import __version__
 from dagbook.accounts.auth_setup import AuthServices, make_auth_services
 from dagbook.accounts.oidc import Oidc
 from dagbook.api.live.feed import Feed
+from dagbook.api.middleware.local_user import LocalUserMiddleware
 from dagbook.api.middleware.remote_nodes import RemoteNodes
-from dagbook.api.middleware.trusted_proxies import LocalUserMiddleware
 from dagbook.api.services import AppServices
 from dagbook.clock import now
 from dagbook.db.database import Database

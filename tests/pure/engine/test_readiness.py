@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from dagbook.engine import plan as plans
 from dagbook.engine import rules
+from dagbook.engine.action import StartStep
+from dagbook.engine.advance import advance
+from dagbook.engine.event import ConditionsChecked, RunStarted
+from dagbook.engine.plan import Plan
 from dagbook.engine.rules import UPSTREAM_FAILED, UPSTREAM_SKIPPED
 from dagbook.engine.state import NodeState
 from dagbook.engine.status import NodeStatus
 from dagbook.spec.model import Condition, ContinueOn
-from tests.pure.engine.world import LETTERS, Outcome, World, dag, fails, lasts, step
+from tests.pure.engine.world import LETTERS, START, Outcome, World, dag, fails, lasts, step
 
 STATUSES = {letter: status for status, letter in LETTERS.items()}
 
@@ -101,3 +106,14 @@ def test_a_skipped_step_whose_skipping_is_tolerated_lets_its_dependents_run() ->
     middle = step("b", "a", continue_on=ContinueOn(skipped=True))
     world = World(dag(skipped, middle, step("c", "b")), conditions={"a": ("no",)}).run()
     assert (world.letters, world.node("b").tolerated) == ("KKS", True)
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_a_step_below_two_that_are_skipped_at_once_starts_once(limit: int) -> None:
+    tolerant = ContinueOn(skipped=True)
+    skipped = step("a", preconditions=(Condition(condition="false"),))
+    middle = (step("b", "a"), step("c", "b", continue_on=tolerant), step("d", "b", continue_on=tolerant))
+    plan = Plan.of(dag(skipped, *middle, step("e", "c", "d"), max_active_steps=limit))
+    state, _ = advance(plan, plans.initial_state(plan), RunStarted(), START)
+    state, actions = advance(plan, state, ConditionsChecked(key=0, errors=("no",)), START)
+    assert (actions, state.ready) == ((StartStep(key=4, execution=1),), ())

@@ -17,8 +17,8 @@ from dagbook.accounts.auth_setup import AuthServices
 from dagbook.accounts.authentication import Credentials
 from dagbook.accounts.refusal_log import RefusalLog
 from dagbook.api.auth.oidc_flow import CLEARED, COOKIE, Connection, LoginNeededError
+from dagbook.api.middleware.local_user import LOCAL_USER
 from dagbook.api.middleware.node_proxy import requested_node
-from dagbook.api.middleware.trusted_proxies import LOCAL_USER
 from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import Requires, is_public, refusal
 from dagbook.db.errors import DatabaseUnavailable

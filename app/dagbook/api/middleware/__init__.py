@@ -1,3 +1,11 @@
 """ASGI middleware, run for every request before routing."""
 
-__all__ = ["host_check", "node_proxy", "remote_nodes", "request_context", "single_write", "trusted_proxies"]
+__all__ = [
+    "host_check",
+    "local_user",
+    "node_proxy",
+    "remote_nodes",
+    "request_context",
+    "single_write",
+    "trusted_proxies",
+]

@@ -1,10 +1,10 @@
-"""Who a request comes from: forwarded headers of trusted proxies, and the local user of a command."""
+"""Client address, scheme and Host from the X-Forwarded headers of trusted proxies."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -75,26 +75,3 @@ def _address(text: str) -> Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
-
-
-if TYPE_CHECKING:
-    from litestar.types import ASGIApp, Receive, Send
-
-LOCAL_USER = "dagbook.local_user"  # a key of the ASGI scope, which no client can set
-
-
-class LocalUserMiddleware:
-    """Marks requests as those of one user of this machine.
-
-    Their paths come without ``base_path``, which is a setting of the server and unknown to the command.
-    """
-
-    def __init__(self, app: ASGIApp, base_path: str, name: str) -> None:
-        self._app = app
-        self._base = base_path
-        self._name = name
-
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        path, raw = self._base + scope["path"], self._base.encode() + scope["raw_path"]
-        local_scope: Any = {**scope, "path": path, "raw_path": raw, LOCAL_USER: self._name}
-        await self._app(local_scope, receive, send)
