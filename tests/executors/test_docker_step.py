@@ -179,11 +179,11 @@ async def test_the_step_waits_until_it_runs(docker: Scene) -> None:
 async def test_one_that_does_not_run_in_time_fails_the_step_while_it_is_set_up(
     docker: Scene, monkeypatch: pytest.MonkeyPatch, *, ended: bool
 ) -> None:
-    monkeypatch.setattr(run_container, "_READY_SECONDS", 0.1)
+    monkeypatch.setattr(run_container, "_READY_SECONDS", 1)
     if ended:
         await (await docker.daemon.run("inner", "sleep", "600")).end()
     state = r"does not run \(exited\)" if ended else "is not there"
-    with pytest.raises(SetupError, match=rf"container 'inner' {state}, after 0.1 seconds; start it"):
+    with pytest.raises(SetupError, match=rf"container 'inner' {state}, after 1 seconds; start it"):
         await end(docker, INNER)
 
 

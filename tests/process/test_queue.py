@@ -82,4 +82,4 @@ def test_two_servers_start_no_more_runs_than_the_queue_allows(pair: tuple[Progra
         assert pair[(number + 1) % 2].api.ended(run_id, seconds=45)["statusLabel"] == "succeeded"
     steps = [1 if line == "+" else -1 for line in _witness(tmp_path)]
     under_way = [sum(steps[: number + 1]) for number in range(len(steps))]
-    assert (steps.count(1), max(under_way), under_way[-1]) == (16, 2, 0)
+    assert (steps.count(1), max(under_way) <= 2, under_way[-1]) == (16, True, 0)
