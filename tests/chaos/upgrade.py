@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+from sqlalchemy import select
 
 from dagbook.db.migrations.upgrade import head
+from dagbook.db.models.schedule import ScheduleSlot
 from dagbook.engine.status import RunStatus
 from tests.chaos.experiment import READ_UPTIME, Progress, Witness, spread
 from tests.chaos.sandbox import Sandbox
@@ -45,7 +47,7 @@ _OWNERS = """
 SELECT r.run_id, s.pid FROM runs r JOIN run_attempts a ON a.run_id = r.id AND a.number = r.attempt
 LEFT JOIN services s ON s.id = a.owner WHERE r.status = 1
 """
-_SLOTS = "SELECT minute FROM schedule_slots WHERE outcome = 'started'"
+_SLOTS = select(ScheduleSlot.minute).where(ScheduleSlot.outcome == "started")
 
 
 class UpgradePlan(NamedTuple):
@@ -250,9 +252,11 @@ class UpgradeExperiment:
         for run, seconds in watch.longest.items():
             if seconds > _MOST_WITHOUT_OWNER:
                 yield f"{run} had no owner for {seconds:.1f} s"
-        slots = {row.minute for row in store.query(self.url, _SLOTS)}
+        slots = store.with_retries(
+            self.url, lambda database: database.read(lambda connection: set(connection.scalars(_SLOTS)))
+        )
         for minute in _minutes(begin, datetime.now(UTC)):
-            if not any(slot.startswith(f"{minute:%Y-%m-%d %H:%M}") for slot in map(str, slots)):
+            if minute not in slots:
                 yield f"the schedule did not start a run at {minute:%H:%M}"
         yield from invariants.find_violations(self.url)
 
