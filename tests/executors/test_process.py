@@ -251,7 +251,7 @@ async def test_an_execution_lasts_as_long_as_somebody_writes(files: ExecutionFil
     fifo = files.directory / "go"
     os.mkfifo(fifo)
     running = asyncio.create_task(_sh(files, f"(read line < {fifo}; echo late) & echo early").wait())
-    await until_written(files.started, "000")
+    await until_written(files.started, "000\n")  # its exit code, which stands before its identity
     assert not running.done()
     fifo.write_text("go\n")
     assert await running == Outcome(exit_code=0)
