@@ -17,7 +17,7 @@ import pytest
 T = TypeVar("T")
 # Fixtures that are made once for each engine.
 _ENGINE_FIXTURES = ("copies", "make_url")
-# Files go to the workers in this order: what takes long first, so that both workers end at about the same time.
+# Files go to the workers in this order: what takes long first, so that all workers end at about the same time.
 _ORDER = ("chaos", "process", "web", "app", "executors", "db", "maintenance", "scripts", "contract", "runs", "pure")
 # Directories whose subject is SQL.
 _BOTH_ENGINES = ("tests/db/", "tests/runs/", "tests/maintenance/")
@@ -48,7 +48,7 @@ SAMPLES = {
     "tests/app/": Sample(5),
     "tests/web/": Sample(3, "module"),
 }
-# Seconds of both workers together, of two idle cores, for each directory in a quick run.
+# Seconds of all workers together, five on two idle cores, for each directory in a quick run.
 BUDGETS = {
     "app": 850,
     "chaos": 180,
