@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,7 @@ def printed(capfd: pytest.CaptureFixture[str]) -> Any:
     """Run a program in this process and give what it prints on both streams."""
 
     def run(line: str, script: str, **config: Any) -> tuple[str, str]:
-        assert jq_program.main(job_of(line, script, **config)) == 0
+        assert jq_program.print_results(job_of(line, script, **config)) == 0
         found = capfd.readouterr()
         return found.out, found.err
 
@@ -131,21 +134,21 @@ def test_an_error_of_the_program_is_reported_and_the_step_succeeds(
 @pytest.mark.parametrize("program", [".[", "1) | (2", "nosuch(1)", 'import "a" as a; 1', "# nothing"])
 def test_a_program_that_cannot_be_read_fails_the_step(program: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ProgramError, match=r"jq: the program cannot be read: [^\n]+\Z"):
-        jq_program.main(job_of(program, "1"))
+        jq_program.print_results(job_of(program, "1"))
     assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize("script", ["", "no", "1 2", "{'a': 1}", "[NaN]", "[1,]", '"\\ud800"'])
 def test_input_that_is_no_json_fails_the_step(script: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ProgramError, match="jq: the script is not JSON: "):
-        jq_program.main(job_of("1, .", script))
+        jq_program.print_results(job_of("1, .", script))
     assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize(("program", "script"), [(".", "[" * 100_000), ("reduce range(5000) as $i (0; [.])", "0")])
 def test_nesting_beyond_measure_fails_the_step(program: str, script: str) -> None:
     with pytest.raises(ProgramError, match="nested too deeply"):
-        jq_program.main(job_of(program, script))
+        jq_program.print_results(job_of(program, script))
 
 
 def test_a_wrong_config_names_the_key(files: ExecutionFiles) -> None:
@@ -184,3 +187,51 @@ async def test_a_program_without_end_shows_its_results_and_hears_signals(files: 
     assert await until_written(files.stdout) == "1\n"
     running.signal(name)
     assert (await running.wait()).exit_code != 0
+
+
+# -- limits ----------------------------------------------------------------------------------------------------------
+
+
+def run_limited(work: str, **limits: int) -> subprocess.CompletedProcess[str]:
+    code = f"""
+import os, signal, sys, time, jq
+from dagbook.executors.jq.limits import Limits, run_limited
+
+def run(program):
+    jq.compile(program).input_text("1").all()
+    return 0
+
+sys.exit(run_limited(lambda: {work}, Limits(**{limits or {}})))
+"""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("work", "reason"),
+    [
+        ("run('def f: f; f')", "took more than 1 seconds of processor time"),
+        ("run('reduce range(60) as $i (\"a\"; .+.)|length')", "needs more than 256 MiB of memory"),
+        ("time.sleep(60)", "took longer than 2 seconds"),
+    ],
+)
+def test_a_program_beyond_its_limits_is_ended_with_a_reason(work: str, reason: str) -> None:
+    ended = run_limited(work, cpu_seconds=1, seconds=2 if "sleep" in work else 50, memory=256 * 1024 * 1024)
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (1, f"jq: the program {reason}")
+
+
+@pytest.mark.parametrize(("work", "code"), [("7", 7), ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM)])
+def test_the_end_of_a_limited_process_is_passed_on(work: str, code: int) -> None:
+    ended = run_limited(work, cpu_seconds=1, seconds=50, memory=2**30)
+    assert (ended.returncode, ended.stderr) == (code, "")
+
+
+async def test_the_process_of_a_step_has_limits(files: ExecutionFiles) -> None:
+    ended = await start(files, 'reduce range(60) as $i ("a"; . + .) | length', "1").wait()
+    assert ended.exit_code == 1
+    assert files.stderr.read_text().splitlines()[-1] == "jq: the program needs more than 1024 MiB of memory"
+
+
+@pytest.mark.full  # the limit is twenty seconds of a core
+async def test_a_step_without_end_fails_with_a_reason(files: ExecutionFiles) -> None:
+    assert (await start(files, "def f: f; f", "1").wait()).exit_code == 1
+    assert files.stderr.read_text().startswith("jq: the program took ")

@@ -42,10 +42,15 @@ def python_command(module: str, job: Job, files: ExecutionFiles) -> Command:
 
 
 def run_program(main: Callable[[Job], int]) -> int:
-    """Run the job of this process and return the exit code; an error is one sentence on stderr."""
+    """Run the job of this process and return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own handler waits for C code to return
+    return report_errors(lambda: main(read_job(sys.argv)))
+
+
+def report_errors(work: Callable[[], int]) -> int:
+    """Return the exit code of work; an error is one sentence on stderr."""
     try:
-        return main(read_job(sys.argv))
+        return work()
     except ProgramError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -1,1 +1,3 @@
-"""The jq executor."""
+"""The jq executor, and jq programs in texts."""
+
+__all__ = ["query"]

@@ -17,7 +17,8 @@ import msgspec
 
 from dagbook.executors.config import Config
 from dagbook.executors.contract import Job
-from dagbook.executors.subprocess_executor import ProgramError, run_program, write_stdout
+from dagbook.executors.jq.limits import STEP, run_limited
+from dagbook.executors.subprocess_executor import ProgramError, report_errors, run_program, write_stdout
 from dagbook.spec.reading.rendering import render, sort_members
 
 _WHOLE_INPUT = "."  # the program of a step that has none
@@ -25,6 +26,11 @@ _PLAIN_LIMIT = 1e21  # larger numbers are written with an exponent
 
 
 def main(job: Job) -> int:
+    """Run a job's program within the limits of a step."""
+    return run_limited(lambda: report_errors(lambda: print_results(job)), STEP)
+
+
+def print_results(job: Job) -> int:
     """Write the results of a job's program. Raises ProgramError."""
     raw = Config(job.config, "jq").flag("raw")
     _check_json(job.script)
