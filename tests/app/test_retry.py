@@ -14,9 +14,12 @@ from dagbook.db.database import WriteConnection
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.main import Server
+from dagbook.runs.evaluation.inputs import RunLocation, prepare_again
 from dagbook.runs.recovery.orphans import SweepResult
+from dagbook.runs.runner import runner_factory
+from dagbook.runs.store.queue_head import RunInputs
+from dagbook.spec.model import Dag
 from tests.app.dagbook import Dagbook, Ended
-from tests.waiting import until_written
 
 # The second step fails until a file is there; every step notes that it ran.
 FLAKY = """
@@ -231,7 +234,7 @@ async def test_the_late_end_of_one_attempt_s_driver_does_not_hide_that_of_the_ne
     run = await server.services.database.read(lambda connection: runs.get(connection, dagbook.name, "r1"))
     assert run is not None
     driver = server.supervisor._runners[run.id]
-    earlier = server.supervisor._runner(driver.run, driver.run.definition.dag, driver.state, {})
+    earlier = server.supervisor._runner(driver.run, driver.state, {})
     ended = asyncio.create_task(asyncio.sleep(0))
     await ended
     server.supervisor._discard(earlier, ended)
@@ -298,19 +301,24 @@ async def test_a_retry_goes_by_what_was_set_by_hand(
     assert after.details["status"] in (4, 6)
 
 
-async def test_a_status_set_while_a_retry_is_prepared_counts(dagbook: Dagbook, tmp_path: Path) -> None:
-    """The retry has read the run and evaluates the name of its dotenv file when the status is set."""
-    wait = f"echo on > {tmp_path}/asking; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; echo none"
-    spec = f"""
-dotenv: '`test -e {tmp_path}/asked || exit 0; {wait}`'
-steps: [{{name: a, command: echo a >> {tmp_path}/ran; exit 1}}]
-"""
+async def test_a_status_set_while_a_retry_is_prepared_counts(
+    dagbook: Dagbook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The retry has read the run and evaluates its inputs when the status is set."""
+    spec = f"steps: [{{name: a, command: echo a >> {tmp_path}/ran; exit 1}}]"
     await dagbook.run(spec, dagRunId="r1")
-    (tmp_path / "asked").touch()
+    has_read, is_set = asyncio.Event(), asyncio.Event()
+
+    async def prepare(dag: Dag, stored: RunInputs, location: RunLocation) -> RunInputs:
+        has_read.set()
+        await is_set.wait()
+        return await prepare_again(dag, stored, location)
+
+    monkeypatch.setattr(runner_factory, "prepare_again", prepare)
     retry = asyncio.create_task(_retry(dagbook, "r1"))
-    await until_written(tmp_path / "asking")
+    await has_read.wait()
     await _set(dagbook, "r1", "a", 4)
-    (tmp_path / "go").touch()
+    is_set.set()
     assert (await retry).status_code == 200
     assert (await dagbook.finished("r1")).status == "succeeded"
     assert _ran(tmp_path) == ["a"]

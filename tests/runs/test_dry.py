@@ -15,9 +15,10 @@ from dagbook.runs.dry_run.placeholders import Placeholders, is_credential
 from dagbook.runs.dry_run.policies import simulate
 from dagbook.runs.evaluate import ShellContext
 from dagbook.runs.server_context import HostEnvironment
-from dagbook.spec.expansion.expand import Mode, expand, run_without_commands
+from dagbook.spec.expansion.expand import Mode, Variables, expand
 from dagbook.spec.model import Condition, ContinueOn, Dag, Pair, Repeat, Retry, Step
 from dagbook.spec.reading.load import load
+from tests.pure.spec.evaluation import evaluated
 
 AROUND = ShellContext(shell=("/bin/sh",), env={}, cwd=Path("/"))  # noqa: S604 - no process is begun
 
@@ -42,10 +43,10 @@ def test_what_is_held_is_shown_again(texts: list[str]) -> None:
 def test_a_stand_in_goes_through_every_way_of_evaluation(mode: Mode, text: str) -> None:
     held = Placeholders()
     values = {"X": held.replace("`cmd`")}
-    evaluated = run_without_commands(expand(text, mode=mode, maps=(values,), environ=values))
-    assert held.show(evaluated).replace("${X}", "`cmd`").replace("$X", "`cmd`") == text.replace(
-        "${X}", "`cmd`"
-    ).replace("$X", "`cmd`")
+    shown = evaluated(expand(text, mode=mode, variables=Variables((values,), environ=values)))
+    assert held.show(shown).replace("${X}", "`cmd`").replace("$X", "`cmd`") == text.replace("${X}", "`cmd`").replace(
+        "$X", "`cmd`"
+    )
 
 
 async def test_commands_may_hold_commands_that_came_before() -> None:

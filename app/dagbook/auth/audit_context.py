@@ -159,6 +159,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     token_name: str | None = None
     credential: str | None = None
     address: str = ""
+    may_write: bool = False  # definitions
 
     @property
     def actor(self) -> Actor:

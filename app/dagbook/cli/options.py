@@ -270,3 +270,10 @@ def _attributes(ignored: IgnoredOption) -> dict[str, Any]:
             notice(f"{parameter.opts[-1]} is ignored: {ignored.instead}")
 
     return {"is_flag": ignored.is_flag, "hidden": True, "expose_value": False, "callback": callback}
+
+
+def warn_of_evaluation(settings: Settings) -> None:
+    """Warn of a setting that makes commands of what callers send; a worker does so as well."""
+    if settings.evaluate_caller_values:
+        risk = "EVERYONE who may start a run can run commands as this user: evaluate_caller_values is true"
+        click.secho(f"Warning: {risk}", fg="red", bold=True, err=True)

@@ -30,6 +30,7 @@ from dagbook.cli.options import (
     ignored_options,
     settings_options,
     warn_about_unused,
+    warn_of_evaluation,
 )
 from dagbook.cli.server_transport import lock_for_server
 from dagbook.db.migrations.upgrade import upgrade
@@ -84,6 +85,7 @@ def _warn(settings: Settings) -> None:
     if is_open_to_all(settings):
         risk = f"EVERYONE who can reach {settings.host} can run commands on this machine as this user"
         click.secho(f"Warning: {risk}: there is no authentication", fg="red", bold=True, err=True)
+    warn_of_evaluation(settings)
     for warning in find_warnings(settings):
         click.secho(f"Warning: {warning}", fg="red", bold=True, err=True)
 

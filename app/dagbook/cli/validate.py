@@ -21,6 +21,7 @@ from dagbook.settings import Settings
 from dagbook.spec.model import Definition
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.load import NO_DOCUMENT, load
+from dagbook.spec.shell_references import find_warnings
 
 _NO_COMMAND_SECONDS = 10.0  # required limit of commands and requests; validation starts none
 
@@ -45,7 +46,7 @@ def _validate(file: Path) -> int:
     if loaded.empty:
         click.echo(f"{file}: {NO_DOCUMENT}", err=True)
         return 1
-    for warning in loaded.definition.warnings:
+    for warning in (*loaded.definition.warnings, *find_warnings(loaded.definition)):
         click.echo(f"{file}: warning: {warning}", err=True)
     if not problems:
         click.echo(f"{file}: valid")

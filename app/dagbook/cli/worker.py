@@ -19,6 +19,7 @@ from dagbook.cli.options import (
     ignored_options,
     settings_options,
     warn_about_unused,
+    warn_of_evaluation,
 )
 from dagbook.db.database import Database
 from dagbook.db.repositories import services
@@ -142,6 +143,7 @@ async def _work(settings: Settings, options: dict[str, Any]) -> None:
     from dagbook.main import WorkerOptions, open_worker  # noqa: PLC0415
 
     configure(settings.log_format, settings.log_level)
+    warn_of_evaluation(settings)
     await require_head(settings.database_url, schema=settings.database_schema)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -12,9 +12,9 @@ import msgspec
 
 from dagbook.executors.contract import Command, ExecutionFiles, SetupError
 from dagbook.spec.expansion import shell_words
+from dagbook.spec.expansion.shell_quotes import POSIX_SHELLS, program_name
 
 DIRECT = "direct"  # as the shell of a step: no shell runs the program
-_POSIX_SHELLS = frozenset({"sh", "bash", "zsh", "ksh", "ash", "dash"})
 _POWER_SHELLS = frozenset({"pwsh", "powershell"})
 _SUFFIXES = {"pwsh": ".ps1", "powershell": ".ps1", "cmd": ".bat"}
 _SHEBANG_LIMIT = 4096
@@ -48,9 +48,7 @@ def program_of(texts: ShellTexts, script_file: str | None) -> tuple[str, ...]:
 
 
 def _shell_name(texts: ShellTexts) -> str:
-    if not texts.shell:
-        return ""
-    return texts.shell[0].rpartition("/")[2].lower().removesuffix(".exe")
+    return program_name(texts.shell[0]) if texts.shell else ""
 
 
 def _for_line(texts: ShellTexts, name: str) -> tuple[str, ...]:
@@ -86,7 +84,7 @@ def _nix(texts: ShellTexts, line: str) -> tuple[str, ...]:
 
 
 def _stop_at_errors(texts: ShellTexts, name: str) -> tuple[str, ...]:
-    wanted = name in _POSIX_SHELLS and not texts.own_shell and "-e" not in texts.shell[1:]
+    wanted = name in POSIX_SHELLS and not texts.own_shell and "-e" not in texts.shell[1:]
     return ("-e",) if wanted else ()
 
 

@@ -1,18 +1,22 @@
-"""Driver of evaluations: runs the commands that an expansion yields, and sends their output back."""
+"""Driver of evaluations: runs the commands and jq programs that they ask for, and keeps the event loop free."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar, assert_never
 
 import msgspec
 
 from dagbook.executors.in_process import CaptureError, capture
+from dagbook.executors.jq.query import query
 from dagbook.spec.expansion.expand import ExpansionError
+from dagbook.spec.expansion.requests import Command, Evaluation, JqQuery, LongWork, Request
 
 T = TypeVar("T")
+_LONGEST_TURN_SECONDS = 0.02  # of evaluations without a request, which come one after the other
 
 
 class ShellContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,21 +34,58 @@ class ShellContext(msgspec.Struct, frozen=True, kw_only=True):
 CommandSubstituter = Callable[[str, ShellContext], Awaitable[str]]  # returns the replacement of a command
 
 
-async def evaluate(evaluation: Generator[str, str, T], shell_context: ShellContext) -> T:
+class _Result(msgspec.Struct, Generic[T]):
+    value: T
+
+
+async def evaluate(evaluation: Evaluation[T], shell_context: ShellContext) -> T:
     """Run an evaluation to its result; raises ExpansionError if a command in it fails."""
-    substitute = shell_context.substitute or _run_command
+    await _give_way()
+    answer: str | ExpansionError | None = None
+    in_thread = False
+    while True:
+        if in_thread:
+            step = await asyncio.to_thread(_advance, evaluation, answer)
+        else:
+            step = _advance(evaluation, answer)
+        if isinstance(step, _Result):
+            return step.value
+        in_thread = in_thread or isinstance(step, LongWork)
+        answer = await _answer(step, shell_context)
+
+
+_turn_started = 0.0
+
+
+async def _give_way() -> None:
+    """Let other tasks run now and then: thousands of short evaluations would stop the loop."""
+    global _turn_started  # noqa: PLW0603 - the turn of the event loop, of which a process has one
+    now = time.monotonic()
+    if now - _turn_started > _LONGEST_TURN_SECONDS:
+        await asyncio.sleep(0)
+        _turn_started = time.monotonic()
+
+
+def _advance(evaluation: Evaluation[T], answer: str | ExpansionError | None) -> Request | _Result[T]:
     try:
-        command = next(evaluation)
-        while True:
-            try:
-                output = await substitute(command, shell_context)
-            except ExpansionError as error:
-                command = evaluation.throw(error)
-            else:
-                command = evaluation.send(output)
+        return evaluation.throw(answer) if isinstance(answer, ExpansionError) else evaluation.send(answer)
     except StopIteration as end:
-        result: T = end.value
-        return result
+        return _Result(end.value)
+
+
+async def _answer(request: Request, shell_context: ShellContext) -> str | ExpansionError | None:
+    try:
+        match request:
+            case Command(text):
+                return await (shell_context.substitute or _run_command)(text, shell_context)
+            case JqQuery(text, program):
+                return await query(text, program)
+            case LongWork():
+                return None
+            case _:
+                assert_never(request)
+    except ExpansionError as error:
+        return error
 
 
 async def _run_command(command: str, shell_context: ShellContext) -> str:

@@ -24,6 +24,7 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     source_directory: str | None = None
     revision: int | None = None
     slot: Slot | None = None  # the minute of a schedule that it is started for
+    edits: bool = True  # False: the definition may forbid other params and a run id (DAG format 2.18)
 
     @property
     def actor_label(self) -> str | None:
@@ -38,6 +39,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     base: str
     file_name: str | None
     start: StartOptions
+    evaluates: bool = True  # its params, which a run that is started from another one takes from it
 
 
 class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,7 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     base_config: Path
     log_limit: int
     evaluation_limit_seconds: float
+    evaluate_caller_values: bool = False
     lease_seconds: float
     detached_lease_seconds: float
     orphan_grace_seconds: float

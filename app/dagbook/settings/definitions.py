@@ -126,6 +126,12 @@ TABLE = (
     Setting("retention_total_bytes", integer(-1, 2**50), "-1", "Bytes of logs to keep of all DAGs; -1: all."),
     Setting("retention_interval_seconds", SECONDS, "3600", "How often expired runs are deleted."),
     Setting("evaluation_timeout_seconds", SECONDS, "10", "Time limit of the commands in parameters and environment."),
+    Setting(
+        "evaluate_caller_values",
+        TRUTH,
+        "false",
+        "Whether params of callers are evaluated: commands in backticks in them run, with the rights of the server.",
+    ),
     Setting("auth_mode", choice("none", "builtin", "oidc"), "none", "How users are authenticated; see Authentication."),
     Setting("auth_token_secret", SECRET, "", "Key that signs login tokens, 32 random characters or more."),
     Setting("auth_token_ttl_seconds", SECONDS, "86400", "How long a login lasts."),

@@ -61,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_total_bytes: int
     retention_interval_seconds: float
     evaluation_timeout_seconds: float
+    evaluate_caller_values: bool
     auth_mode: str
     auth_token_secret: str
     auth_token_ttl_seconds: float

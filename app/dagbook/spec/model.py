@@ -211,7 +211,7 @@ class Otel(_Frozen, frozen=True, kw_only=True):
 
 
 class RunConfig(_Frozen, frozen=True, kw_only=True):
-    """Advice for clients about what may be edited when a run is started."""
+    """What callers who may not write definitions cannot choose when they start a run."""
 
     disable_param_edit: bool = False
     disable_run_id_edit: bool = False

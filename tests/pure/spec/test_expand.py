@@ -10,11 +10,11 @@ from dagbook.spec.expansion.expand import (
     ExpansionError,
     Mode,
     StepFacts,
+    Variables,
     evaluate_env,
     evaluate_step_env,
     expand,
-    expand_value,
-    run_without_commands,
+    expand_item,
 )
 from dagbook.spec.model import Pair
 from tests.pure.spec.evaluation import driven, evaluated
@@ -25,11 +25,12 @@ STEPS = {"st": StepFacts("/log/st.out", "/log/st.err", 123), "new": StepFacts(""
 
 
 def full(text: str, *maps: dict[str, str]) -> str:
-    return evaluated(expand(text, mode=Mode.FULL, maps=maps or (VARIABLES,), environ=ENVIRON, home="/home/me"))
+    variables = Variables(maps or (VARIABLES,), environ=ENVIRON)
+    return evaluated(expand(text, mode=Mode.FULL, variables=variables, home="/home/me"))
 
 
 def vars_only(text: str, *maps: dict[str, str]) -> str:
-    return evaluated(expand(text, mode=Mode.VARS, maps=maps or (VARIABLES,), steps=STEPS, environ=ENVIRON))
+    return evaluated(expand(text, mode=Mode.VARS, variables=Variables(maps or (VARIABLES,), STEPS, ENVIRON)))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,8 @@ def vars_only(text: str, *maps: dict[str, str]) -> str:
 )
 def test_in_a_command_only_known_variables_are_replaced(text: str, expected: str) -> None:
     answers = {"echo a b": "a b\n"}
-    assert evaluated(expand(text, mode=Mode.COMMAND, maps=[VARIABLES], environ=ENVIRON), answers) == expected
+    variables = Variables([VARIABLES], environ=ENVIRON)
+    assert evaluated(expand(text, mode=Mode.COMMAND, variables=variables), answers) == expected
 
 
 @pytest.mark.parametrize(
@@ -75,12 +77,11 @@ def test_in_full_mode_the_environment_and_shell_operators_count(text: str, expec
         (Mode.COMMAND, '"l\\"1\\"" ran x ${ZED}'),
         (Mode.VARS, '"l\\"1\\"" `cmd` x ${ZED}'),
         (Mode.STRUCT, '"l"1"" ran x zed'),
-        (Mode.PLAIN, '"" `cmd`  zed'),
     ],
 )
 def test_a_mode_applies_only_its_steps(mode: Mode, expected: str) -> None:
     maps = [{"L": 'l"1"', "X": "x"}]
-    found = expand('"${L}" `cmd` $X ${ZED}', mode=mode, maps=maps, environ=ENVIRON)
+    found = expand('"${L}" `cmd` $X ${ZED}', mode=mode, variables=Variables(maps, environ=ENVIRON))
     assert evaluated(found, {"cmd": "ran"}) == expected
 
 
@@ -162,12 +163,9 @@ def test_a_step_answers_for_its_logs_and_exit_code(text: str, expected: str) -> 
     assert vars_only(text) == expected
 
 
-def test_a_later_map_sees_what_an_earlier_one_put_in() -> None:
-    assert vars_only("$A", {"A": "<$B>"}, {"B": "2"}) == "<2>"
-
-
-def test_an_earlier_map_does_not_see_what_a_later_one_puts_in() -> None:
-    assert vars_only("$B", {"A": "1"}, {"B": "<$A>"}) == "<$A>"
+@pytest.mark.parametrize("maps", [({"A": "<$B>"}, {"B": "2"}), ({"B": "2"}, {"A": "<$B>"})])
+def test_a_reference_in_a_value_stays_whatever_the_order_of_the_maps(maps: tuple[dict[str, str], ...]) -> None:
+    assert (vars_only("$A", *maps), full("$A", *maps)) == ("<$B>", "<$B>")
 
 
 def test_a_value_is_not_replaced_again_by_its_own_map() -> None:
@@ -193,67 +191,119 @@ def test_commands_between_backticks_are_asked_for_from_left_to_right(
         commands.append(command)
         return f" <{command}>\n"
 
-    assert (driven(expand(text, mode=Mode.COMMAND), answer), commands) == (expected, asked)
+    assert (driven(expand(text, mode=Mode.COMMAND, variables=Variables()), answer), commands) == (expected, asked)
 
 
-def test_what_a_command_prints_is_not_searched_for_commands() -> None:
-    assert evaluated(expand("`a`", mode=Mode.COMMAND), {"a": "`b`"}) == "`b`"
+def test_what_a_command_prints_is_not_evaluated() -> None:
+    assert evaluated(expand("`a`", mode=Mode.FULL, variables=Variables([VARIABLES])), {"a": "`b` $V"}) == "`b` $V"
 
 
 def test_a_failing_command_fails_the_evaluation() -> None:
     with pytest.raises(ExpansionError, match="oops failed"):
-        evaluated(expand("`oops`", mode=Mode.FULL))
+        evaluated(expand("`oops`", mode=Mode.FULL, variables=Variables()))
 
 
-def test_where_no_command_may_run_asking_for_one_is_an_error() -> None:
-    with pytest.raises(ExpansionError, match="`date`"):
-        run_without_commands(expand("`date`", mode=Mode.FULL))
+HOSTILE = [
+    "`id`",
+    "$(id)",
+    "$V",
+    "${V}",
+    "${J.s}",
+    "'; id; '",
+    '"; id; "',
+    "$((1+1))",
+    "~",
+    "\\",
+    "\\`id\\`",
+    "a\nb",
+    "\udc80",
+]
 
 
-def test_where_no_command_is_needed_the_value_is_there_at_once() -> None:
-    assert run_without_commands(expand("$A", mode=Mode.FULL, maps=[VARIABLES])) == "1"
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("mode", [mode for mode in Mode if mode is not Mode.STRUCT])
+def test_a_value_is_text_in_every_mode(mode: Mode, value: str) -> None:
+    variables = Variables([{"X": value}, VARIABLES], environ=ENVIRON)
+    for text in ("$X", "${X}", "a ${X} b", "x=$X;", "${X}${X}"):
+        found = evaluated(expand(text, mode=mode, variables=variables, home="/home/me"))
+        assert found == text.replace("${X}", value).replace("$X", value)
 
 
-def test_every_text_inside_a_configuration_is_evaluated() -> None:
-    config = {"$A": ["$V", 5, {"url": "`host`/${ZED}", "on": True}], "none": None}
-    found = evaluated(expand_value(config, maps=[VARIABLES], environ=ENVIRON), {"host": "h"})
-    assert found == {"$A": ["a b", 5, {"url": "h/zed", "on": True}], "none": None}
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize("text", ["${NOPE:-$X}", "${NOPE:-${X}}", "${X:-no}", "${A:+${X}}", "${X:0}"])
+def test_a_value_is_text_in_the_operators_of_the_shell(text: str, value: str) -> None:
+    assert full(text, {"X": value}, VARIABLES) == value
+
+
+def test_a_value_is_a_pattern_in_the_operators_of_the_shell() -> None:
+    assert full("${FILE%$END} ${FILE/${END}/x}", {"FILE": "a.tar.gz", "END": ".*"}) == "a.tar ax"
+
+
+@pytest.mark.parametrize("value", ["`id`", "$(id)"])
+def test_a_command_gets_values_as_they_are(value: str) -> None:
+    commands: list[str] = []
+
+    def run(command: str) -> str:
+        commands.append(command)
+        return "out"
+
+    variables = Variables([{"X": value}])
+    assert driven(expand("`cat $X` $X", mode=Mode.FULL, variables=variables), run) == f"out {value}"
+    assert commands == [f"cat {value}"]
+
+
+@pytest.mark.parametrize(
+    ("item", "line"),
+    [
+        ("$X", "`id` $V"),
+        ("a $X", '"a \\`id\\` \\$V"'),
+        ("$A", "1"),
+        ("a $ZED", '"a $ZED"'),
+        ('"$A b"', '"1 b"'),
+    ],
+)
+def test_an_item_of_a_command_list_becomes_one_word_in_which_values_are_text(item: str, line: str) -> None:
+    variables = Variables([{"X": "`id` $V"}, VARIABLES], environ=ENVIRON)
+    expected = f'"{line}"'.replace("`", "\\`").replace("$V", "\\$V") if item == "$X" else line
+    assert evaluated(expand_item(item, variables))[1] == expected
 
 
 def test_an_entry_of_a_dag_sees_earlier_entries() -> None:
     pairs = [Pair("BASE", "/data"), Pair("IN", "${BASE}/in"), Pair("OUT", "${LATER}${OLD}"), Pair("LATER", "x")]
-    found = evaluated(evaluate_env(pairs, environ=ENVIRON, home="/home/me", earlier={"OLD": "o"}))
+    found = evaluated(evaluate_env(pairs, variables=Variables(environ=ENVIRON), home="/home/me", earlier={"OLD": "o"}))
     assert [pair.value for pair in found] == ["/data", "/data/in", "o", "x"]
 
 
 def test_an_entry_of_a_step_sees_no_other_entry() -> None:
     pairs = [Pair("P", "$A"), Pair("Q", "<$P>")]
-    found = evaluated(evaluate_step_env(pairs, maps=[VARIABLES], environ=ENVIRON))
+    found = evaluated(evaluate_step_env(pairs, variables=Variables([VARIABLES], environ=ENVIRON), home=""))
     assert found == (Pair("P", "1"), Pair("Q", "<>"))
 
 
 def test_an_entry_of_a_step_that_fails_is_left_out() -> None:
     pairs = [Pair("P", "`bad`"), Pair("Q", "`good`")]
-    assert evaluated(evaluate_step_env(pairs, maps=[]), {"good": "g"}) == (Pair("Q", "g"),)
+    assert evaluated(evaluate_step_env(pairs, variables=Variables(), home=""), {"good": "g"}) == (Pair("Q", "g"),)
 
 
 def test_an_entry_of_a_dag_that_fails_fails_the_whole() -> None:
     with pytest.raises(ExpansionError, match="bad failed"):
-        evaluated(evaluate_env([Pair("P", "`bad`")], environ={}, home=""))
+        evaluated(evaluate_env([Pair("P", "`bad`")], variables=Variables(), home=""))
 
 
 def test_values_that_multiply_each_other_are_stopped() -> None:
     pairs = [Pair("V0", "x" * 100), *(Pair(f"V{n}", f"$V{n - 1}" * 100) for n in range(1, 9))]
     with pytest.raises(ExpansionError, match="grows beyond"):
-        evaluated(evaluate_env(pairs, environ={}, home=""))
+        evaluated(evaluate_env(pairs, variables=Variables(), home=""))
 
 
 @given(st.text(string.printable), st.sampled_from([mode for mode in Mode if mode is not Mode.VARS]))
 def test_no_text_breaks_the_evaluation(text: str, mode: Mode) -> None:
-    evaluation = expand(text, mode=mode, maps=[VARIABLES], environ=ENVIRON, home="/home/me")
+    evaluation = expand(text, mode=mode, variables=Variables([VARIABLES], environ=ENVIRON), home="/home/me")
     assert isinstance(driven(evaluation, lambda command: command), str)
 
 
 @given(st.text(st.characters(exclude_characters="$`\\~", exclude_categories=["Cs"])), st.sampled_from(list(Mode)))
 def test_a_text_without_anything_special_stays(text: str, mode: Mode) -> None:
-    assert evaluated(expand(text, mode=mode, maps=[VARIABLES], environ=ENVIRON, home="/home/me")) == text
+    assert (
+        evaluated(expand(text, mode=mode, variables=Variables([VARIABLES], environ=ENVIRON), home="/home/me")) == text
+    )

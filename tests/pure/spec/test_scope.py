@@ -4,8 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from dagbook.spec.expansion.expand import Mode, expand, run_without_commands
+from dagbook.spec.expansion.expand import Mode, Variables, expand
 from dagbook.spec.expansion.scope import StepScope, filter_environment, without_server_settings
+from tests.pure.spec.evaluation import evaluated
 
 SOURCES = ["step_env", "params", "outputs", "run_vars", "secrets", "dotenv", "dag_env", "run", "os_environ"]
 
@@ -34,21 +35,20 @@ def test_in_commands_only_the_step_and_its_run_are_replaced(mode: Mode) -> None:
     names = ["extra", "run_vars", "params", "secrets", "dag_env", "dotenv", "run"]
     scope = StepScope(**{name: {name: "1"} for name in names})
     text = " ".join(f"${name}" for name in names)
-    found = run_without_commands(expand(text, mode=mode, maps=scope.maps(mode)))
+    found = evaluated(expand(text, mode=mode, variables=Variables(scope.maps(mode))))
     assert found == "1 1 1 $secrets $dag_env $dotenv $run"
 
 
 def test_in_full_mode_everything_is_replaced() -> None:
     scope = StepScope(**{name: {name: "1"} for name in SOURCES[:-1]})
     text = " ".join(f"${name}" for name in SOURCES[:-1])
-    found = run_without_commands(expand(text, mode=Mode.FULL, maps=scope.maps(Mode.FULL)))
+    found = evaluated(expand(text, mode=Mode.FULL, variables=Variables(scope.maps(Mode.FULL))))
     assert found == " ".join("1" * len(SOURCES[:-1]))
 
 
-@pytest.mark.parametrize(("mode", "count"), [(Mode.STRUCT, 1), (Mode.PLAIN, 0)])
-def test_settings_of_connections_see_the_parameters_at_most(mode: Mode, count: int) -> None:
+def test_settings_of_connections_see_the_parameters() -> None:
     scope = StepScope(params={"A": "1"}, step_env={"B": "2"})
-    assert scope.maps(mode) == ({"A": "1"},)[:count]
+    assert scope.maps(Mode.STRUCT) == ({"A": "1"},)
 
 
 def test_the_run_itself_sees_the_whole_environment_but_no_setting_of_the_server() -> None:

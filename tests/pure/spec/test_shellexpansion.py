@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagbook.spec.expansion.shellexpansion import expand_plain, expand_shell
+from dagbook.spec.expansion.requests import InsertedValues
+from dagbook.spec.expansion.shell_expansion import expand_plain, expand_shell
+from dagbook.spec.expansion.substitution import Variables
 from dagbook.spec.problem import ExpansionError
 
 MAPS = ({"ZED": "zed", "EMPTY": "", "FILE": "/a/b/c.tar.gz", "1": "one"}, {"ZED": "hidden", "LOW": "low"})
@@ -16,7 +18,7 @@ ENVIRON = {"HOME": "/home/me", "N": "5"}
 
 
 def shell(text: str) -> str:
-    return expand_shell(text, MAPS, ENVIRON, "/home/me")
+    return expand_shell(text, Variables(MAPS, environ=ENVIRON), InsertedValues(), "/home/me")
 
 
 @pytest.mark.parametrize(
@@ -134,12 +136,12 @@ def test_only_a_leading_tilde_is_the_home_directory(text: str, expected: str) ->
 
 def test_a_replacement_that_multiplies_is_stopped() -> None:
     with pytest.raises(ExpansionError, match="grows beyond"):
-        expand_shell("${A//x/$A}", [{"A": "x" * 10_000}], {}, "")
+        expand_shell("${A//x/$A}", Variables([{"A": "x" * 10_000}]), InsertedValues(), "")
 
 
 def test_a_pattern_of_many_stars_is_no_trap() -> None:
     text = "a" * 5000
-    assert expand_shell("${A%%" + "*a" * 30 + "*b}", [{"A": text}], {}, "") == text
+    assert expand_shell("${A%%" + "*a" * 30 + "*b}", Variables([{"A": text}]), InsertedValues(), "") == text
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="compares with bash")
@@ -154,7 +156,7 @@ def test_patterns_take_what_bash_takes(value: str, sign: str, pattern: str) -> N
     bash = subprocess.run(
         ["bash", "-c", f'printf %s "{text}"'], env={"V": value}, capture_output=True, text=True, check=True
     )
-    assert expand_shell(text, [{"V": value}], {}, "") == bash.stdout
+    assert expand_shell(text, Variables([{"V": value}]), InsertedValues(), "") == bash.stdout
 
 
 ATOMS = st.sampled_from(["0", "1", "2", "7", "13", "V"])
@@ -181,7 +183,7 @@ def test_arithmetic_gives_what_bash_gives(expression: str) -> None:
         ["bash", "-c", f"echo $(({expression}))"], env={"V": "5"}, capture_output=True, text=True, check=False
     )
     expected = bash.stdout.strip() if bash.returncode == 0 else f"$(({expression}))"
-    assert expand_shell(f"$(({expression}))", [{"V": "5"}], {}, "") == expected
+    assert expand_shell(f"$(({expression}))", Variables([{"V": "5"}]), InsertedValues(), "") == expected
 
 
 @given(st.text("${}()#%/:-+'\"\\`~abA *?[]^" + string.digits, max_size=40))

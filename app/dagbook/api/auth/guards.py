@@ -22,7 +22,7 @@ from dagbook.api.middleware.node_proxy import requested_node
 from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import Requires, is_public, refusal
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.errors import ForbiddenError, UnauthorizedError
+from dagbook.errors import AppError, ForbiddenError, UnauthorizedError
 
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
@@ -30,6 +30,7 @@ NO_USERS = "users are not managed here; set auth_mode to builtin for that"
 _CREDENTIALS = frozenset({b"authorization", b"cookie"})
 _OPTIONS = "OPTIONS"
 _READING = frozenset({"GET", "HEAD", _OPTIONS})
+_STARTS = frozenset({Action.RUN_START, Action.RUN_ENQUEUE, Action.RUN_RETRY, Action.RUN_RESCHEDULE})
 _CHANGING = frozenset({Requires.RUN, Requires.RUN_TEXT, Requires.WRITE, Requires.REDACT})
 
 
@@ -53,7 +54,8 @@ def make_guard(access: AuthServices) -> Guard:
         caller = await _identify(access, connection, requires)
         if requires in (Requires.OWN, Requires.ADMIN) and caller.role is None:
             raise UnauthorizedError(NO_USERS)
-        connection.scope["user"] = caller
+        may_write = not refusal(Requires.WRITE, caller.role, switches)
+        connection.scope["user"] = replace(caller, may_write=may_write)
         if reason := refusal(requires, caller.role, switches):
             raise ForbiddenError(reason)
 
@@ -161,11 +163,18 @@ ProxyAudit = Callable[[Scope, str], Awaitable[None]]
 
 
 def make_refusal_hook(refusals: RefusalLog) -> Hook:
-    """Make the hook that records refused requests; it is called with every error before the response."""
+    """Make the hook that records refused requests; it is called with every error before the response.
+
+    A refused start is recorded whatever the reason, without the message, which may quote a param.
+    """
 
     async def record(error: Exception, scope: Scope) -> None:
+        audit_action = _audit_action(scope)
         if isinstance(error, ForbiddenError):
-            await refusals.record(_caller(scope).actor, _audit_action(scope))
+            await refusals.record(_caller(scope).actor, audit_action)
+        elif isinstance(error, AppError) and audit_action.action in _STARTS:
+            refused = replace(audit_action, after={"code": error.code, "status": error.status})
+            await refusals.record(_caller(scope).actor, refused)
 
     return record
 

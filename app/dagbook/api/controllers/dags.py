@@ -43,6 +43,7 @@ from dagbook.engine.admission import Admission
 from dagbook.runs.options import StartOptions
 from dagbook.runs.service.run_service import RunService
 from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS
+from dagbook.spec.shell_references import find_warnings
 
 _STARTS = 5  # next starts in a validation
 _SAVED = ResponseSpec(
@@ -103,9 +104,11 @@ class DagsController(Controller):
         errors = [str(problem) for problem in problems]
         dag = loaded.definition.dag
         starts = await asyncio.to_thread(next_starts, dag.schedule.start, services.now(), services.zone, _STARTS)
+        warnings = await asyncio.to_thread(find_warnings, loaded.definition)
         return Validation(
             valid=not errors,
             errors=errors,
+            warnings=list(warnings) or UNSET,
             dag=dag_details(dag),
             next_starts=[next_start(start) for start in starts] if starts else UNSET,
         )
@@ -195,6 +198,7 @@ class DagsController(Controller):
             dag_name=data.dag_name or "",
             admission=Admission.SINGLETON if data.singleton else Admission.START,
             actor=caller.actor,
+            edits=caller.may_write,
         )
         dag = await require_dag(services.database, file_name)
         return StartedRun(dag_run_id=await services.run_service.start_stored(dag, start))

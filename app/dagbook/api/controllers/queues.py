@@ -69,6 +69,7 @@ class QueuesController(Controller):
             queue=(data.queue or "").strip(),
             priority=check_priority(data.priority or 0),
             actor=caller.actor,
+            edits=caller.may_write,
         )
         dag = await require_dag(services.database, file_name)
         return StartedRun(dag_run_id=await services.run_service.enqueue_stored(dag, start))

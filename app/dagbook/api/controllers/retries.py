@@ -84,6 +84,7 @@ class RetriesController(Controller):
             dag_name=options.dag_name or "",
             trigger="reschedule",
             actor=caller.actor,
+            edits=caller.may_write,
         )
         run_id, queued = await (services.run_service.restart if options.restart else services.run_service.reschedule)(
             run, start

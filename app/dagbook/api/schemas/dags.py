@@ -134,10 +134,14 @@ class SpecToValidate(Schema, kw_only=True):
 
 
 class Validation(Schema, kw_only=True):
-    """The problems of a definition; ``nextStarts`` are the starts that its schedules would cause."""
+    """The problems of a definition; ``nextStarts`` are the starts that its schedules would cause.
+
+    ``warnings`` are values that stand in shell text without protection.
+    """
 
     valid: bool
     errors: list[str]
+    warnings: list[str] | UnsetType = UNSET  # extension
     dag: DAGDetails | UnsetType = UNSET
     next_starts: list[NextStart] | UnsetType = UNSET  # extension
 

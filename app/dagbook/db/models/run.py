@@ -143,7 +143,8 @@ class RunInput(Base):
     """Inputs of a run, which a server needs to adopt it.
 
     ``base_environment`` replaces the server's environment while a sub-run is loaded. In a run with secrets all columns
-    are masked; ``sealed`` has the unmasked values and the secrets, encrypted.
+    are masked; ``sealed`` has the unmasked values and the secrets, encrypted. ``pending`` is what has to be evaluated
+    when the run begins, NULL once that was done.
     """
 
     __tablename__ = "run_inputs"
@@ -159,6 +160,7 @@ class RunInput(Base):
     keep_dir: Mapped[bool]
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     source_directory: Mapped[str | None] = mapped_column(Text)
+    pending: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
 
 
 class RunEvent(Base):

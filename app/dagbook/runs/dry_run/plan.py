@@ -20,8 +20,8 @@ from dagbook.runs.dry_run.step import Called, StepReader, describe_container, na
 from dagbook.runs.evaluation.environment import RunEnvironment
 from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs, is_url, read_schema
 from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
-from dagbook.spec.expansion import expand
-from dagbook.spec.expansion.expand import ExpansionError, Mode
+from dagbook.spec.expansion.expand import ExpansionError
+from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Dag, Definition, MailOn, Pair
 from dagbook.spec.params import json_schema, param_text
 from dagbook.spec.problem import Problem, SpecError
@@ -189,19 +189,21 @@ def _describe_outcome(state: RunState) -> str:
 _PARAMS, _SCHEMA = "params", "params.schema"
 
 
-async def check_params(definition: Definition, location: RunLocation) -> list[Problem]:
+async def check_params(definition: Definition, location: RunLocation, override: str = "") -> list[Problem]:
     """Return the problems of the params of a definition's DAGs that can be known before a run.
+
+    ``override`` are params for the first of them.
 
     Users with read permission may request this: no command is run, no URL is fetched, and no value of the server's
     environment gets into a message. Values that depend on one of these are not checked.
     """
-    problems = list(await _check(definition.dag, location))
+    problems = list(await _check(definition.dag, location, override))
     for dag in definition.local_dags:
         problems += [msgspec.structs.replace(problem, dag=dag.name) for problem in await _check(dag, location)]
     return problems
 
 
-async def _check(dag: Dag, location: RunLocation) -> Iterable[Problem]:
+async def _check(dag: Dag, location: RunLocation, override: str = "") -> Iterable[Problem]:
     if not dag.params_schema or is_url(dag.params_schema):
         return ()
     placeholders = Placeholders()
@@ -209,11 +211,11 @@ async def _check(dag: Dag, location: RunLocation) -> Iterable[Problem]:
     machine = msgspec.structs.replace(location.machine, environ=environ, substitute=placeholders.replace_command)
     location = msgspec.structs.replace(location, machine=machine)
     try:
-        inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema="", dotenv=()), "", location)
+        inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema="", dotenv=()), override, location)
     except BadRequestError:  # a start reports it; here the placeholder may be the cause
         return ()
     seen = {**environ, **{pair.name: pair.value for pair in inputs.env}}
-    reference = expand.run_without_commands(expand.expand(dag.params_schema, mode=Mode.PLAIN, maps=(), environ=seen))
+    reference = expand_plain(dag.params_schema, seen)
     if is_url(reference) or placeholders.is_in(reference) or placeholders.is_in(inputs.work_dir):
         return ()
     unknown = {pair.name for pair in inputs.params if placeholders.is_in(pair.value)}

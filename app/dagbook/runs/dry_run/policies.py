@@ -17,6 +17,7 @@ from dagbook.runs.evaluate import evaluate
 from dagbook.runs.evaluation.conditions import ConditionContext
 from dagbook.spec.expansion import patterns
 from dagbook.spec.expansion.expand import ExpansionError, Mode
+from dagbook.spec.expansion.shell_quotes import reads_posix
 from dagbook.spec.model import Condition, ContinueOn, Dag, Repeat, Step
 
 _MAX_WAITS = 6
@@ -120,7 +121,11 @@ async def preview_condition(
 async def _preview_command(
     condition: Condition, context: ConditionContext, placeholders: Placeholders
 ) -> ConditionPreview:
-    command = placeholders.show(await evaluate(context.expand(condition.condition, Mode.VARS), context.shell_context))
+    command = placeholders.show(
+        await evaluate(
+            context.expand(condition.condition, Mode.VARS, for_shell=reads_posix(context.shell)), context.shell_context
+        )
+    )
     expected = "has to fail" if condition.negate else "has to succeed"
     return ConditionPreview(f"would be checked by running `{command}`, which {expected}")
 

@@ -119,7 +119,7 @@ class StepReader:
         env = placeholders.hide_credentials(env)
         scope = environment.scope(step.name, context, cwd=cwd, step_env=env)
         kind = step.executor.type
-        texts = await environment.evaluate_texts(step, environment.expander(scope, context))
+        texts = await environment.evaluate_texts(step, scope, context)
         if kind in registry.CALL_TYPES:
             await self._read_call(step, scope, context, facts)
         elif kind in registry.COMMAND_TYPES:

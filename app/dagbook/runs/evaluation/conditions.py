@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -12,9 +13,15 @@ from dagbook.executors.shell import DIRECT
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.spec.expansion import patterns, shell_words
 from dagbook.spec.expansion.expand import ExpansionError, Mode
+from dagbook.spec.expansion.requests import Evaluation
+from dagbook.spec.expansion.shell_quotes import reads_posix
 from dagbook.spec.model import Condition
 
-Expand = Callable[[str, Mode], Generator[str, str, str]]
+
+class Expand(Protocol):
+    """Expands a text in a mode; with ``for_shell`` it is read by a POSIX shell."""
+
+    def __call__(self, text: str, mode: Mode, *, for_shell: bool = False) -> Evaluation[str]: ...
 
 
 class ConditionResult(msgspec.Struct, frozen=True):
@@ -63,7 +70,8 @@ async def _unmet(condition: Condition, context: ConditionContext, mask: Callable
     if condition.expected:
         value = await evaluate(context.expand(condition.condition, Mode.FULL), shell_context)
         return patterns.check_value(condition, value, mask(value))
-    command = await evaluate(context.expand(condition.condition, Mode.VARS), shell_context)
+    evaluation = context.expand(condition.condition, Mode.VARS, for_shell=reads_posix(context.shell))
+    command = await evaluate(evaluation, shell_context)
     if context.shell[0] != DIRECT:
         argv = [*context.shell, "-c", command]
     else:  # without a shell the command is split into words (DAG format 3.4)

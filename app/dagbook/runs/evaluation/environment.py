@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,15 +12,18 @@ import msgspec
 
 from dagbook.executors.contract import SetupError, SharedConfig
 from dagbook.executors.registry import COMMAND_TYPES
-from dagbook.executors.shell import DIRECT, ShellTexts
+from dagbook.executors.shell import DIRECT, ShellTexts, shebang
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation.conditions import ConditionContext, Expand
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.spec import paths
 from dagbook.spec.expansion import expand, shell_words
-from dagbook.spec.expansion.expand import ExpansionError, Mode, StepFacts
+from dagbook.spec.expansion.expand import ExpansionError, Mode, StepFacts, Variables
+from dagbook.spec.expansion.requests import Evaluation
 from dagbook.spec.expansion.scope import StepScope, filter_environment
+from dagbook.spec.expansion.shell_expansion import expand_plain
+from dagbook.spec.expansion.shell_quotes import reads_posix
 from dagbook.spec.model import Container, Dag, Mail, Pair, Smtp, Ssh, Step
 
 EvaluatedConfig = TypeVar("EvaluatedConfig", Smtp, Ssh, Mail)
@@ -55,7 +58,7 @@ class RunEnvironment:
         # Conditions and backticks see the server's environment without credentials, overridden by the DAG's variables.
         self._process = {**machine.environ, **self._env, **self._dotenv}
         self._default_shell = machine.default_shell
-        shell = [_expand_plain(word, self._process) for word in dag.shell]
+        shell = [expand_plain(word, self._process) for word in dag.shell]
         self.shell = tuple(word for word in shell if word) or machine.default_shell
 
     def inherited_env(self) -> dict[str, str]:
@@ -99,12 +102,14 @@ class RunEnvironment:
     def expander(self, scope: StepScope, context: StepContext) -> Expand:
         """Return a function that expands a text in a scope."""
 
-        def expand_text(text: str, mode: Mode) -> Generator[str, str, str]:
-            return expand.expand(
-                text, mode=mode, maps=scope.maps(mode), steps=context.steps, environ=self._process, home=self._home
-            )
+        def expand_text(text: str, mode: Mode, *, for_shell: bool = False) -> Evaluation[str]:
+            variables = self._variables(scope, context, mode)
+            return expand.expand(text, mode=mode, variables=variables, home=self._home, for_shell=for_shell)
 
         return expand_text
+
+    def _variables(self, scope: StepScope, context: StepContext, mode: Mode = Mode.FULL) -> Variables:
+        return Variables(scope.maps(mode), context.steps, self._process)
 
     def dag_expander(self) -> Expand:
         """Return a function that expands texts of the DAG itself."""
@@ -116,7 +121,7 @@ class RunEnvironment:
         if not step.working_dir:
             return self.work_dir
         seen = {**self._environ, **self._params, **self._dotenv, **self._env}
-        return paths.resolve(_expand_plain(step.working_dir, seen), base=self.work_dir, home=self._home)
+        return paths.resolve(expand_plain(step.working_dir, seen), base=self.work_dir, home=self._home)
 
     async def evaluate_redirect(self, text: str) -> Path | None:
         """Evaluate the path that a stream is copied to, None without one; raises ExpansionError."""
@@ -135,9 +140,7 @@ class RunEnvironment:
         if not step.env:
             return ()
         scope = self.scope(step.name, context, cwd=cwd)
-        evaluation = expand.evaluate_step_env(
-            step.env, maps=scope.maps(Mode.FULL), steps=context.steps, environ=self._process, home=self._home
-        )
+        evaluation = expand.evaluate_step_env(step.env, variables=self._variables(scope, context), home=self._home)
         return await evaluate(evaluation, self._shell_context(committed))
 
     def condition_context_of_dag(self) -> ConditionContext:
@@ -165,33 +168,48 @@ class RunEnvironment:
         """Evaluate a number of a retry policy, which sees only the DAG's env and the environment; raises SetupError."""
         if isinstance(text, int):
             return text
-        evaluation = expand.expand(text, mode=Mode.FULL, maps=(), environ=self._process, home=self._home)
+        variables = Variables(environ=self._process)
+        evaluation = expand.expand(text, mode=Mode.FULL, variables=variables, home=self._home)
         try:
             return int((await evaluate(evaluation, self._shell_context(committed))).strip())
         except (ExpansionError, ValueError) as error:
             raise SetupError(f"{field}: {text!r} is not a whole number: {error}") from error
 
-    async def evaluate_texts(self, step: Step, expander: Expand, committed: asyncio.Event | None = None) -> ShellTexts:
+    async def evaluate_texts(
+        self, step: Step, scope: StepScope, context: StepContext, committed: asyncio.Event | None = None
+    ) -> ShellTexts:
         """Evaluate command, script and shell of a step; raises ExpansionError."""
+        expander = self.expander(scope, context)
         shell_context = self._shell_context(committed)
         own = await self._evaluate_shell(step, expander, shell_context)
         shell = own or self.shell
         direct = not shell or shell[0] == DIRECT or step.executor.type not in COMMAND_TYPES
-        mode = Mode.FULL if direct else Mode.COMMAND
         if step.executor.type == "jq":  # a jq program has many dollar signs that are no references
             script = await evaluate(expander(step.script, Mode.FULL), shell_context)
             return ShellTexts(line=step.command_line, program=step.command, args=step.args, script=script)
-        args = tuple([await evaluate(expander(word, mode), shell_context) for word in step.args])
-        program = await evaluate(expander(step.command, mode), shell_context) if step.command else ""
-        if step.command_list:
-            line = shell_words.join_list((program, *args))
+        mode = Mode.FULL if direct else Mode.COMMAND
+        in_shell = not direct and reads_posix(shell) and not step.script
+        items = (step.command, *step.args) if step.command else ()
+        if in_shell and step.command_list:
+            variables = self._variables(scope, context, mode)
+            both = [await evaluate(expand.expand_item(item, variables), shell_context) for item in items]
+            items, line = tuple(item for item, _ in both), " ".join(word for _, word in both)
         else:
-            line = await evaluate(expander(step.command_line, mode), shell_context)
-        script = await evaluate(expander(step.script, Mode.FULL if direct else Mode.VARS), shell_context)
+            items = tuple([await evaluate(expander(item, mode), shell_context) for item in items])
+            line = shell_words.join_list(items) if step.command_list else ""
+        if not step.command_list:
+            line = await evaluate(expander(step.command_line, mode, for_shell=in_shell), shell_context)
+        interpreter = own or shebang(step.script) or shell
+        script = await evaluate(
+            expander(step.script, Mode.FULL)
+            if direct
+            else expander(step.script, Mode.VARS, for_shell=not step.command and reads_posix(interpreter)),
+            shell_context,
+        )
         return ShellTexts(
             line=line,
-            program=program,
-            args=args,
+            program=items[0] if items else "",
+            args=items[1:],
             script=script,
             shell=shell,
             own_shell=bool(own),
@@ -202,22 +220,13 @@ class RunEnvironment:
         self, config: Mapping[str, Any], scope: StepScope, context: StepContext
     ) -> dict[str, Any]:
         """Evaluate every text of an executor's config, at any depth (DAG format 5.7); raises ExpansionError."""
-        maps = (scope.process_environment(),)
+        variables = Variables((scope.process_environment(),), context.steps, self._process)
 
         async def evaluated(value: Any) -> Any:
             match value:
                 case str():
-                    return await evaluate(
-                        expand.expand(
-                            value,
-                            mode=Mode.FULL,
-                            maps=maps,
-                            steps=context.steps,
-                            environ=self._process,
-                            home=self._home,
-                        ),
-                        self.shell_context,
-                    )
+                    evaluation = expand.expand(value, mode=Mode.FULL, variables=variables, home=self._home)
+                    return await evaluate(evaluation, self.shell_context)
                 case dict():
                     return {key: await evaluated(below) for key, below in value.items()}
                 case list() | tuple():
@@ -242,10 +251,8 @@ class RunEnvironment:
         for name in _CONTAINER_LISTS:
             texts: tuple[str, ...] = getattr(container, name)
             changed[name] = tuple([await evaluate(expander(text, Mode.FULL), shell_context) for text in texts])
-        variables = expand.evaluate_env(
-            container.env, maps=scope.maps(Mode.FULL), steps=context.steps, environ=self._process, home=self._home
-        )
-        env = {**_as_dict(step_env), **_as_dict(await evaluate(variables, shell_context))}
+        evaluation = expand.evaluate_env(container.env, variables=self._variables(scope, context), home=self._home)
+        env = {**_as_dict(step_env), **_as_dict(await evaluate(evaluation, shell_context))}
         return msgspec.structs.replace(container, **changed, env=tuple(Pair(*pair) for pair in env.items()))
 
     async def evaluate_shared(self) -> SharedConfig:
@@ -280,21 +287,16 @@ class RunEnvironment:
     def _evaluate_auth(self, auth: str | dict[str, str]) -> str | dict[str, str]:
         seen = {**self._process, **self._secrets}
         if isinstance(auth, str):
-            return _expand_plain(auth, seen)
-        return {name: _expand_plain(text, seen) for name, text in auth.items()}
+            return expand_plain(auth, seen)
+        return {name: expand_plain(text, seen) for name, text in auth.items()}
 
     async def _struct(self, text: str) -> str:
-        maps = (self._params, self._secrets)
-        evaluation = expand.expand(text, mode=Mode.STRUCT, maps=maps, environ=self._process, home=self._home)
+        variables = Variables((self._params, self._secrets), environ=self._process)
+        evaluation = expand.expand(text, mode=Mode.STRUCT, variables=variables, home=self._home)
         shell_context = self.shell_context
         if not shell_context.cwd.is_dir():  # for a mail about a finished run, whose private directory is removed
             shell_context = msgspec.structs.replace(shell_context, cwd=Path(self._home or "/"))
         return await evaluate(evaluation, shell_context)
-
-
-def _expand_plain(text: str, seen: Mapping[str, str]) -> str:
-    """Replace references to variables; unknown ones are empty, and no command is run."""
-    return expand.run_without_commands(expand.expand(text, mode=Mode.PLAIN, maps=(), environ=seen))
 
 
 def _as_dict(pairs: Iterable[Pair]) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""Inputs of a run before it is stored: env, params and their JSON Schema (DAG format 2.9), dotenv, directory."""
+"""Inputs of a run: env, params and their JSON Schema (DAG format 2.9), dotenv files, directory.
+
+Nothing is run before the run is stored: what needs a command or a request is pending until then.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,12 @@ import msgspec
 from dagbook.errors import BadRequestError
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.server_context import HostEnvironment
-from dagbook.runs.store.queue_head import RunInputs
+from dagbook.runs.store.new_run import given_params
+from dagbook.runs.store.queue_head import PendingInputs, RunInputs
 from dagbook.spec import paths
 from dagbook.spec.expansion import expand
-from dagbook.spec.expansion.expand import ExpansionError, Mode
+from dagbook.spec.expansion.expand import ExpansionError, Mode, Variables
+from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params import dotenv, json_schema, param_text
 from dagbook.spec.problem import SpecError
@@ -33,10 +38,63 @@ class RunLocation(msgspec.Struct, frozen=True, kw_only=True):
     work_dir: Path  # the setting: default for other runs, and base of relative directories
     machine: HostEnvironment
     limit_seconds: float
+    fetches: bool = True  # schemas from URLs
+    evaluate_caller_values: bool = False  # the setting
 
     def schema_directories(self, directory: str) -> tuple[str, str]:
         """Return the directories in which a params schema is searched, in order."""
         return (directory, str(_base_environment(self)))
+
+
+class _NotNowError(Exception):
+    """An evaluation needs a command or a request, which only runs after the run was stored."""
+
+
+async def prepare_inputs(dag: Dag, override: str, location: RunLocation) -> RunInputs:
+    """Evaluate the inputs of a new run without running anything; else they are pending. Raises BadRequestError."""
+    try:
+        return await evaluate_inputs(dag, override, _running_nothing(location))
+    except _NotNowError:
+        work_dir, keep_dir = _given_directory(location)
+        return RunInputs(
+            params=given_params(dag, override),
+            work_dir=work_dir,
+            keep_dir=keep_dir,
+            source_directory=location.source_directory,
+            pending=PendingInputs(params=override),
+        )
+
+
+async def prepare_again(dag: Dag, stored: RunInputs, location: RunLocation) -> RunInputs:
+    """Evaluate the stored inputs of a run that is about to begin, as ``prepare_inputs``; raises BadRequestError."""
+    try:
+        return await finish_inputs(dag, stored, _running_nothing(location))
+    except _NotNowError:
+        work_dir, keep_dir = _given_directory(location) if stored.pending else (stored.work_dir, stored.keep_dir)
+        pending = stored.pending or PendingInputs(dotenv_alone=True)
+        return msgspec.structs.replace(stored, work_dir=work_dir, keep_dir=keep_dir, pending=pending)
+
+
+async def finish_inputs(dag: Dag, stored: RunInputs, location: RunLocation) -> RunInputs:
+    """Evaluate what is pending of stored inputs, or what a later attempt evaluates again; raises BadRequestError."""
+    if stored.pending is None or stored.pending.dotenv_alone:
+        inputs = await reevaluate_inputs(dag, stored, location)
+    else:
+        evaluated = await evaluate_inputs(dag, stored.pending.params, location)
+        retained = {name: getattr(stored, name) for name in ("base_environment", "secrets", "hidden")}
+        inputs = msgspec.structs.replace(evaluated, **retained)
+    return msgspec.structs.replace(inputs, pending=None)
+
+
+def _running_nothing(location: RunLocation) -> RunLocation:
+    machine = location.machine
+    if machine.substitute is None:
+        machine = msgspec.structs.replace(machine, substitute=_refuse_command)
+    return msgspec.structs.replace(location, machine=machine, fetches=False)
+
+
+async def _refuse_command(_command: str, _shell_context: ShellContext) -> str:
+    raise _NotNowError
 
 
 async def evaluate_inputs(dag: Dag, override: str, location: RunLocation) -> RunInputs:
@@ -104,7 +162,10 @@ async def _evaluate_env(dag: Dag, location: RunLocation, shell_context: ShellCon
         return ()
     try:
         return await evaluate(
-            expand.evaluate_env(dag.env, environ=location.machine.environ, home=location.machine.home), shell_context
+            expand.evaluate_env(
+                dag.env, variables=Variables(environ=location.machine.environ), home=location.machine.home
+            ),
+            shell_context,
         )
     except ExpansionError as error:
         raise BadRequestError(f"env: a value could not be evaluated: {error}") from error
@@ -115,13 +176,22 @@ async def _evaluate_params(
 ) -> tuple[Pair, ...]:
     try:
         pairs = await evaluate(
-            param_text.evaluate(dag.params, override, environ=seen, home=location.machine.home), shell_context
+            param_text.evaluate(
+                dag.params,
+                override,
+                environ=seen,
+                home=location.machine.home,
+                evaluate_override=location.evaluate_caller_values,
+            ),
+            shell_context,
         )
     except ExpansionError as error:
         raise BadRequestError(f"params: a value could not be evaluated: {error}") from error
     if not dag.params_schema:
         return pairs
-    reference = expand.run_without_commands(expand.expand(dag.params_schema, mode=Mode.PLAIN, maps=(), environ=seen))
+    reference = expand_plain(dag.params_schema, seen)
+    if is_url(reference) and not location.fetches:
+        raise _NotNowError
     schema = await read_schema(reference, location.schema_directories(work_dir), location.limit_seconds)
     try:
         return json_schema.validate(pairs, schema)
@@ -135,6 +205,11 @@ def _find_directory(dag: Dag, seen: Mapping[str, str], location: RunLocation) ->
         return paths.resolve(
             _expand_directory(dag, seen), base=str(_base_environment(location)), home=location.machine.home
         ), True
+    return _given_directory(location)
+
+
+def _given_directory(location: RunLocation) -> tuple[str, bool]:
+    """Return the directory of a run whose definition names none, and whether it stays after the run."""
     if given := location.default_directory or location.source_directory:
         return given, True
     return str(location.private_directory or location.work_dir), location.private_directory is None
@@ -155,7 +230,7 @@ def _restore_directory(dag: Dag, stored: RunInputs, seen: Mapping[str, str], loc
 
 
 def _expand_directory(dag: Dag, seen: Mapping[str, str]) -> str:
-    return expand.run_without_commands(expand.expand(dag.working_dir, mode=Mode.PLAIN, maps=(), environ=seen))
+    return expand_plain(dag.working_dir, seen)
 
 
 async def _read_dotenv(
@@ -163,13 +238,14 @@ async def _read_dotenv(
 ) -> tuple[Pair, ...]:
     """Read the first dotenv file that exists and can be parsed; a missing one is no error."""
     for name in dict.fromkeys((".env", *dag.dotenv)) if dag.dotenv else ():
-        evaluation = expand.expand(name, mode=Mode.FULL, maps=(), environ=seen, home=location.machine.home)
+        evaluation = expand.expand(name, mode=Mode.FULL, variables=Variables(environ=seen), home=location.machine.home)
         try:
             text = await evaluate(evaluation, shell_context)
         except ExpansionError as error:
             raise BadRequestError(f"dotenv: {name!r} could not be evaluated: {error}") from error
         for directory in filter(None, (work_dir, location.source_directory)):
-            pairs = _parse_file(Path(paths.resolve(text, base=directory, home=location.machine.home)))
+            path = Path(paths.resolve(text, base=directory, home=location.machine.home))
+            pairs = _parse_file(path)
             if pairs is not None:
                 return pairs
     return ()
@@ -177,7 +253,8 @@ async def _read_dotenv(
 
 def _parse_file(path: Path) -> tuple[Pair, ...] | None:
     try:
-        return dotenv.parse(path.read_text(encoding="utf-8"))
+        data = read_regular_file(path, _MAX_BYTES)
+        return None if data is None else dotenv.parse(data.decode())
     except (OSError, ValueError):
         return None
 

@@ -13,9 +13,8 @@ from pathlib import Path
 import msgspec
 
 from dagbook.runs.evaluation.inputs import read_regular_file
-from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import HostEnvironment
-from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
+from dagbook.runs.store.queue_head import ClaimedRun, RunInputs, with_inputs
 from dagbook.spec.model import Pair, Secret
 
 MAX_BYTES = 64 * 1024
@@ -34,7 +33,7 @@ async def resolve_secrets(run: ClaimedRun, machine: HostEnvironment) -> tuple[Cl
     """
     dag, inputs = run.definition.dag, run.inputs
     if not dag.secrets:
-        return (_with_inputs(run, inputs) if inputs.hidden else run), ""
+        return (with_inputs(run, inputs) if inputs.hidden else run), ""
     return await asyncio.to_thread(_resolve, run, machine.with_environ(inputs.base_environment))
 
 
@@ -48,11 +47,7 @@ def _resolve(run: ClaimedRun, machine: HostEnvironment) -> tuple[ClaimedRun, str
     values = {pair.value for pair in found}
     hidden = tuple(value for value in dict.fromkeys(run.inputs.to_hide) if value not in values)
     inputs = msgspec.structs.replace(run.inputs, secrets=tuple(found), hidden=hidden)
-    return _with_inputs(run, inputs), "; ".join(problems)
-
-
-def _with_inputs(run: ClaimedRun, inputs: RunInputs) -> ClaimedRun:
-    return msgspec.structs.replace(run, inputs=inputs, masker=Masker(inputs.to_hide))
+    return with_inputs(run, inputs), "; ".join(problems)
 
 
 def _read(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> str:

@@ -21,28 +21,23 @@ from dagbook.engine.admission import Admission
 from dagbook.engine.plan import Plan, initial_state
 from dagbook.engine.state import RunState
 from dagbook.executors.process import proc
-from dagbook.runs.evaluation.environment import RunEnvironment
 from dagbook.runs.evaluation.secret_values import resolve_secrets
 from dagbook.runs.notifications.mailer import RunMailer
 from dagbook.runs.options import RetryOptions, RunRequest
-from dagbook.runs.output.output_follower import RestoredLogs
-from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.queue_signal import QueueSignal
 from dagbook.runs.recovery.orphans import FailureTracker, OrphanSweeper, RunnerFailure
 from dagbook.runs.recovery.takeover import clean_up_finished_runs
+from dagbook.runs.runner.preparation import RunPreparation
 from dagbook.runs.runner.runner import Runner
-from dagbook.runs.runner.runner_deps import RunnerDeps
 from dagbook.runs.runner.runner_factory import RunnerFactory
 from dagbook.runs.runner.sub_runs import SubRunService
 from dagbook.runs.server_context import ServerContext, ServerIdentity
 from dagbook.runs.service.retry import RetryService
 from dagbook.runs.service.scheduled_runs import QueuedRunStarter
 from dagbook.runs.store.new_run import as_queued, new_run, with_queue_limit
-from dagbook.runs.store.queue_head import ClaimedRun, SpoolMatch
+from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import FenceLostError, Recorder
 from dagbook.runs.store.row_mapping import NodeRecord, stored_events
-from dagbook.runs.store.run_loading import RunLogFile, uses_run_log
-from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
 _log = logging.getLogger(__name__)
@@ -78,6 +73,7 @@ class Supervisor:
         )
         self._notifier = RunMailer(database, context.zone)
         self._sub_run_service = SubRunService(database, library, context, self)
+        self._preparation = RunPreparation(database, context, self._notifier, self._sub_run_service)
         factory = RunnerFactory(database, recorder, library, context, self._runner)
         self._retries = RetryService(factory)
         self._queued_runs = QueuedRunStarter(factory)
@@ -148,7 +144,7 @@ class Supervisor:
         # Adopted runs get their stop requests before they continue, so that they start no further step.
         resumed = {}
         for adopted in found.adopted:
-            resumed[adopted.run.key] = self._runner(adopted.run, adopted.dag, adopted.state, adopted.records)
+            resumed[adopted.run.key] = self._runner(adopted.run, adopted.state, adopted.records)
             adopted.resume_logs(resumed[adopted.run.key])
         requests = await self._database.read(lambda connection: runs.find_stop_requests(connection, self._identity.id))
         for request in requests:
@@ -193,8 +189,7 @@ class Supervisor:
             await self.enqueue(request, run)
             return True
         run, problem = await resolve_secrets(run, self._context.machine)
-        dag = run.definition.dag
-        runner = self._runner(run, dag, initial_state(Plan.of(dag)), {})
+        runner = self._runner(run, initial_state(Plan.of(run.definition.dag)), {})
         new = with_queue_limit(new_run(request, run, self._context), self._context.queues)
         new = msgspec.structs.replace(new, first_steps=runner.start(stored_events(new.events), problem))
         queued = await self._recorder.accept(new)
@@ -260,9 +255,9 @@ class Supervisor:
         if runner := self._runners.get(request.run):
             runner.request_stop(request)
 
-    def _runner(self, run: ClaimedRun, dag: Dag, state: RunState, records: dict[int, NodeRecord]) -> Runner:
+    def _runner(self, run: ClaimedRun, state: RunState, records: dict[int, NodeRecord]) -> Runner:
         run.masker.add_secrets(value for known in records.values() for value in known.hidden)
-        return Runner(run, state, self._recorder, self._runner_deps(run, dag), records)
+        return Runner(run, state, self._recorder, self._preparation, records)
 
     def _discard(self, runner: Runner, task: asyncio.Task[None]) -> None:
         run = runner.run
@@ -281,28 +276,6 @@ class Supervisor:
             _log.warning("run %s/%s has another owner now", run.dag_name, run.run_id)
         if error is not None and not isinstance(error, DatabaseUnavailable):
             self._abandoned.append(RunnerFailure(runner.fence, error, runner.run.masker))
-
-    def _runner_deps(self, run: ClaimedRun, dag: Dag) -> RunnerDeps:
-        context = self._context
-        files = RunSpool(context.spool, run.key, run.attempt)
-        plan = Plan.of(dag)
-        environment = RunEnvironment(
-            run, dag, context.machine.with_environ(run.inputs.base_environment), str(files.log)
-        )
-        return RunnerDeps(
-            plan=plan,
-            environment=environment,
-            files=files,
-            log_limit=context.log_limit,
-            log_file=RunLogFile(files.log, run, dag, context.zone) if uses_run_log(dag) else None,
-            notify=self._notifier.for_run(run, plan, environment, run.masker.mask),
-            restored_logs=RestoredLogs(
-                self._database, files, plan, environment.encoding, lost=run.origin.spool is not SpoolMatch.OWN
-            ),
-            now=self._now,
-            sub_runs=self._sub_run_service,
-            encrypter=context.encrypter,
-        )
 
 
 def identify(kind: str, address: str, version: str) -> ServerIdentity:

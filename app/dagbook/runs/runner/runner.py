@@ -14,7 +14,7 @@ from typing import Any, assert_never
 import msgspec
 
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories.runs.run_writes import Fence, Transition
+from dagbook.db.repositories.runs.run_writes import EvaluatedInputs, Fence, Transition
 from dagbook.db.repositories.runs.runs import EventRow, StopRequest
 from dagbook.engine import action, event, history
 from dagbook.engine.advance import advance, due, resume
@@ -23,7 +23,7 @@ from dagbook.engine.status import RunStatus
 from dagbook.runs.evaluation.inputs import create_workdir
 from dagbook.runs.output.output_follower import Chunk, StreamOffset
 from dagbook.runs.runner.node_execution import NodeExecution
-from dagbook.runs.runner.runner_deps import RunnerDeps
+from dagbook.runs.runner.runner_deps import PreparationPort
 from dagbook.runs.runner.step_executor import StepExecutor
 from dagbook.runs.store import row_mapping
 from dagbook.runs.store.queue_head import ClaimedRun
@@ -50,17 +50,17 @@ class Runner:
         run: ClaimedRun,
         state: RunState,
         recorder: Recorder,
-        deps: RunnerDeps,
+        preparation: PreparationPort,
         records: Mapping[int, row_mapping.NodeRecord],
     ) -> None:
-        self.run = run
         self.fence = Fence(run.key, run.attempt, run.token)
         self._state = state
         self._stored = state
         self._last_seq = run.last_seq
         self._recorder = recorder
-        self._deps = deps
-        self._executor = StepExecutor(run, self, deps, records)
+        self._preparation = preparation
+        self._records = records
+        self._set_run(run)
         self._inbox: list[_Message] = []
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -70,6 +70,12 @@ class Runner:
         self._failure: BaseException | None = None
         self._first_actions: tuple[action.Action, ...] = ()  # of the transition that is stored with the acceptance
         self._unlogged: list[EventRow] = []  # events stored with the acceptance, not yet in the log file
+        self._evaluated: EvaluatedInputs | None = None  # inputs that are stored with the start of the attempt
+
+    def _set_run(self, run: ClaimedRun) -> None:
+        self.run = run
+        self._deps = self._preparation.deps(run)
+        self._executor = StepExecutor(run, self, self._deps, self._records)
 
     # -- inbox -----------------------------------------------------------------------------------------------
 
@@ -138,9 +144,12 @@ class Runner:
     def start(self, accepted: Iterable[EventRow], problem: str = "") -> Transition | None:
         """Start the attempt; returns its first transition, to be stored in the commit that accepts the attempt.
 
-        A ``problem`` fails the run in that commit, and so does a working directory that cannot be created.
+        A ``problem`` fails the run in that commit, and so does a working directory that cannot be created. Without a
+        transition, because inputs are pending, the attempt starts when ``execute`` has evaluated them.
         """
         self._unlogged = list(accepted)
+        if self.run.inputs.pending:
+            return None
         problem = problem or self.run.masker.mask(create_workdir(self.run.inputs))
         started = event.RunStarted(problem=problem)
         self._state, self._first_actions = advance(self._deps.plan, self._state, started, self._deps.now())
@@ -180,12 +189,38 @@ class Runner:
             _log.warning("stored output of run %s/%s could not be restored: %s", run.dag_name, run.run_id, error)
         self._append_log(self._unlogged)
         if self._state.phase is Phase.NEW:
-            self.post(event.RunStarted())
+            await self._begin()
             return
         if self._state is not self._stored:
             await self._commit([])
         for requested in self._first_actions or resume(self._deps.plan, self._state):
             self._perform(requested)
+
+    async def _begin(self) -> None:
+        """Evaluate pending inputs and start the attempt; a stop request ends the evaluation."""
+        problem = ""
+        if self.run.inputs.pending:
+            evaluation = asyncio.create_task(self._preparation.evaluate(self.run))
+            await self._until_stopped(evaluation)
+            if evaluation.cancelled():
+                self.post(event.RunStarted())
+                return
+            run, problem = evaluation.result()
+            self._set_run(run)
+            self._evaluated = row_mapping.evaluated_inputs(run, self._deps.encrypter)
+        problem = self.run.masker.mask(problem or create_workdir(self.run.inputs))
+        self.post(event.RunStarted(problem=problem))
+
+    async def _until_stopped(self, evaluation: asyncio.Task[tuple[ClaimedRun, str]]) -> None:
+        """Wait for an evaluation; cancel it when the run is requested to stop or detached."""
+        while not (evaluation.done() or self._inbox or self._detached):
+            self._wake.clear()
+            woken = asyncio.create_task(self._wake.wait())
+            await asyncio.wait({evaluation, woken}, return_when=asyncio.FIRST_COMPLETED)
+            woken.cancel()
+        if not evaluation.done():
+            evaluation.cancel()
+            await asyncio.wait({evaluation})
 
     async def _wait(self) -> None:
         if self._inbox:
@@ -276,7 +311,7 @@ class Runner:
         chunks = [row for m in messages if m.node for row in self._chunk_rows(m.node, m.chunks, _execution(m.event))]
         keys = {change.key for change in changes if change.key is not None} | self._dirty
         requests = [message.request for message in messages if message.request]
-        if not (keys or changes or chunks or requests):
+        if not (keys or changes or chunks or requests or self._evaluated):
             self._stored = self._state
             return None
         events = row_mapping.event_rows(self.run.key, self.run.attempt, self._last_seq, changes, now)
@@ -293,7 +328,9 @@ class Runner:
             requests=requests,
             requests_handled_at=now,
             errors=row_mapping.errors_of(self._state) if run_changed and is_closed else None,
+            evaluated=self._evaluated,
         )
+        self._evaluated = None
         self._stored, self._last_seq = self._state, self._last_seq + len(events)
         self._dirty = set()
         return transition

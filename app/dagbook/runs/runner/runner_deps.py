@@ -18,6 +18,7 @@ from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.sub_runs import SubRunService
 from dagbook.runs.secrets.encryption import Encrypter
+from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.run_loading import RunLogFile
 
 
@@ -34,6 +35,16 @@ class RunnerDeps(msgspec.Struct, frozen=True, kw_only=True):
     now: Callable[[], datetime]
     sub_runs: SubRunService
     encrypter: Encrypter
+
+
+class PreparationPort(Protocol):
+    """Port to what makes a run ready for its first step."""
+
+    async def evaluate(self, run: ClaimedRun) -> tuple[ClaimedRun, str]:
+        """Evaluate the pending inputs of a run; returns the run and a problem that fails it, or ""."""
+
+    def deps(self, run: ClaimedRun) -> RunnerDeps:
+        """Return the dependencies of the runner of a run."""
 
 
 class RunnerPort(Protocol):

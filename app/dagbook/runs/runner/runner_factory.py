@@ -10,7 +10,7 @@ from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import EventRow, NodeRow
 from dagbook.engine.state import RunState
 from dagbook.errors import InvalidSpecError
-from dagbook.runs.evaluation.inputs import RunLocation, reevaluate_inputs
+from dagbook.runs.evaluation.inputs import RunLocation, prepare_again
 from dagbook.runs.evaluation.secret_values import resolve_secrets
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.runner.runner import Runner
@@ -21,7 +21,6 @@ from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import Recorder, RunRefusedError
 from dagbook.runs.store.row_mapping import read_record
 from dagbook.runs.store.run_loading import StoredRun, uses_run_log
-from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
 T = TypeVar("T")
@@ -31,9 +30,7 @@ _MAX_TRIES = 5
 class RunnerConstructor(Protocol):
     """Constructor of a runner with all its dependencies."""
 
-    def __call__(
-        self, run: ClaimedRun, dag: Dag, state: RunState, records: dict[int, row_mapping.NodeRecord]
-    ) -> Runner:
+    def __call__(self, run: ClaimedRun, state: RunState, records: dict[int, row_mapping.NodeRecord]) -> Runner:
         """Return a runner that has not been started."""
 
 
@@ -66,7 +63,9 @@ class RunnerFactory:
     async def claimed_run(
         self, found: StoredRun, *, attempt: int, token: int, last_seq: int, directory: str = ""
     ) -> tuple[ClaimedRun, str]:
-        """Return the run as claimed by this server, with dotenv files read again, and a problem that fails it, or "".
+        """Return the run as claimed by this server, and a problem that fails it, or "".
+
+        Its inputs, or its dotenv files alone, are evaluated if that runs nothing; else they are pending.
 
         ``directory`` is the working directory of the calling step of a sub-run, if known. Raises BadRequestError if
         the dotenv files cannot be evaluated.
@@ -79,7 +78,7 @@ class RunnerFactory:
             attempt=attempt,
             token=token,
             definition=definition,
-            inputs=await reevaluate_inputs(definition.dag, found.inputs, self._run_location(found, attempt, directory)),
+            inputs=await prepare_again(definition.dag, found.inputs, self._run_location(found, attempt, directory)),
             last_seq=last_seq,
             queue=run.queue,
             lineage=found.lineage,
@@ -96,12 +95,13 @@ class RunnerFactory:
             work_dir=context.work_dir,
             machine=context.machine.with_environ(found.inputs.base_environment),
             limit_seconds=context.evaluation_limit_seconds,
+            evaluate_caller_values=context.evaluate_caller_values,
         )
 
     def runner(self, owned: ClaimedRun, state: RunState, nodes: Sequence[NodeRow]) -> Runner:
         """Make the runner; ``nodes`` are the first nodes of the attempt."""
         records = {row.position: read_record(row, self.context.encrypter) for row in nodes}
-        return self._make_runner(owned, owned.definition.dag, state, records)
+        return self._make_runner(owned, state, records)
 
     async def history(self, run: ClaimedRun) -> Sequence[EventRow]:
         """Return the events so far for the run's log file, which this server has to write; empty if no step uses it."""

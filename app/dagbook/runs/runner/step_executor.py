@@ -151,7 +151,7 @@ class StepExecutor:
         env = await self.nodes.evaluate_env(node, context, committed)
         scope = environment.scope(step.name, context, cwd=environment.directory_of(step), step_env=env)
         if node.texts is None or step.script:
-            node.texts = await environment.evaluate_texts(step, environment.expander(scope, context), committed)
+            node.texts = await environment.evaluate_texts(step, scope, context, committed)
         return scope
 
     def _working_context(self, node: NodeExecution, scope: StepScope) -> process.WorkingContext:

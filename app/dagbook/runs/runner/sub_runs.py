@@ -21,7 +21,7 @@ from dagbook.identifiers import new_key, shorten, strip_suffix
 from dagbook.runs.evaluate import evaluate
 from dagbook.runs.evaluation import sub_run_plan
 from dagbook.runs.evaluation.environment import RunEnvironment, StepContext
-from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs
+from dagbook.runs.evaluation.inputs import RunLocation, prepare_inputs
 from dagbook.runs.evaluation.sub_run_plan import SubRunCall, SubRunRecord
 from dagbook.runs.options import RunRequest, StartOptions
 from dagbook.runs.ports import RunControl
@@ -218,7 +218,7 @@ class SubRunExecutor:
     async def _claimed_run(self, request: SubRun) -> ClaimedRun:
         parent, key, callee = self._caller.run, new_key(), await self._find_callee()
         dag = callee.definition.dag
-        inputs = await evaluate_inputs(dag, request.params, self._run_location(callee))
+        inputs = await prepare_inputs(dag, request.params, self._run_location(callee))
         return ClaimedRun(
             key=key,
             dag_name=dag.name,
@@ -241,6 +241,7 @@ class SubRunExecutor:
             work_dir=context.work_dir,
             machine=msgspec.structs.replace(context.machine, environ=self._caller.environ),
             limit_seconds=context.evaluation_limit_seconds,
+            evaluate_caller_values=context.evaluate_caller_values,
         )
 
     async def _result(self, request: SubRun) -> Result:

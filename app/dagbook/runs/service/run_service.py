@@ -22,6 +22,7 @@ from dagbook.engine.status import RunStatus
 from dagbook.errors import (
     AlreadyExistsError,
     BadRequestError,
+    ForbiddenError,
     InvalidSpecError,
     MaxRunReachedError,
     NotFoundError,
@@ -29,7 +30,7 @@ from dagbook.errors import (
 )
 from dagbook.identifiers import check_dag_name, check_directory, check_queue, check_run_id, new_key, new_run_id, shorten
 from dagbook.runs.dry_run.plan import check_params
-from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs, reevaluate_inputs
+from dagbook.runs.evaluation.inputs import RunLocation, prepare_again, prepare_inputs
 from dagbook.runs.options import RunRequest, StartOptions
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.ports import RunControl
@@ -40,7 +41,8 @@ from dagbook.runs.store.new_run import SLOT_TAKEN
 from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError, StoredRun
-from dagbook.spec.model import Definition
+from dagbook.spec.model import Dag, Definition, RunConfig
+from dagbook.spec.params import param_text
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import NO_DOCUMENT, Loaded
@@ -129,6 +131,8 @@ class RunService:
         if override:
             check_dag_name(override, "dagName")
             loaded = self._library.read(spec, name=file_name, override=override, base=base)
+        if not start.edits:
+            _check_edits(loaded.definition.dag, start)
         start = msgspec.structs.replace(start, source_directory=row.source_directory, revision=row.revision)
         return _Source(spec, base, loaded, start, file_name)
 
@@ -159,6 +163,10 @@ class RunService:
                 reason = "contains a NUL character, which cannot be passed to a process; remove it"
                 raise BadRequestError(f"{field}: {reason}")
         key, dag = new_key(), definition.dag
+        location = self._run_location(key, start.source_directory, source.file_name)
+        inputs = await prepare_inputs(dag, start.params, location)
+        if inputs.pending and (problems := await check_params(definition, location, start.params)):
+            raise BadRequestError(str(problems[0]))
         owned = ClaimedRun(
             key=key,
             dag_name=dag.name,
@@ -166,9 +174,7 @@ class RunService:
             attempt=1,
             token=1,
             definition=definition,
-            inputs=await evaluate_inputs(
-                dag, start.params, self._run_location(key, start.source_directory, source.file_name)
-            ),
+            inputs=inputs,
             last_seq=1,
             queue=start.queue or dag.queue or dag.name,
         )
@@ -209,9 +215,11 @@ class RunService:
         loaded = self._library.read(source.spec, name=name, override=name, base=source.base)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
+        if not start.edits:
+            _check_edits(loaded.definition.dag, start)
         key, dag = new_key(), loaded.definition.dag
         location = self._run_location(key, source.inputs.source_directory, source.run.file_name)
-        inputs = await reevaluate_inputs(dag, source.inputs, location)
+        inputs = await prepare_again(dag, source.inputs, location)
         owned = ClaimedRun(
             key=key,
             dag_name=name,
@@ -224,7 +232,9 @@ class RunService:
             queue=dag.queue or name,
         )
         start = msgspec.structs.replace(start, revision=source.run.dag_revision)
-        request = RunRequest(spec=source.spec, base=source.base, file_name=source.run.file_name, start=start)
+        request = RunRequest(
+            spec=source.spec, base=source.base, file_name=source.run.file_name, start=start, evaluates=False
+        )
         return run_id, await self._accept(self._run_control.accept(request, owned))
 
     async def check_params(self, definition: Definition) -> list[Problem]:
@@ -256,6 +266,7 @@ class RunService:
             work_dir=context.work_dir,
             machine=context.machine,
             limit_seconds=context.evaluation_limit_seconds,
+            evaluate_caller_values=context.evaluate_caller_values,
         )
 
     async def stop(self, dag_name: str, run_id: str, actor: Actor) -> None:
@@ -284,6 +295,16 @@ class RunService:
             except DatabaseUnavailable as error:
                 errors.append(f"run {run_id!r} could not be stopped: {error}")
         return errors
+
+
+def _check_edits(dag: Dag, start: StartOptions) -> None:
+    """Raise ForbiddenError for a run id, or params other than the default ones, that the definition forbids."""
+    forbids = dag.run_config or RunConfig()
+    if forbids.disable_run_id_edit and start.run_id:
+        raise ForbiddenError(f"dagRunId: {dag.name!r} gives its runs their ids itself (runConfig); leave it out")
+    overrides = param_text.tokenise(start.params) if forbids.disable_param_edit else ()
+    if overrides and param_text.merge(dag.params, overrides) != dag.params:
+        raise ForbiddenError(f"params: {dag.name!r} runs with its own params alone (runConfig); leave them out")
 
 
 def _add_stop_request(

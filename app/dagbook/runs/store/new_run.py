@@ -9,7 +9,15 @@ from typing import TypeVar
 import msgspec
 
 from dagbook.auth.audit_context import run_action
-from dagbook.db.repositories.runs.run_writes import Activity, Claim, FinishedRun, NewAttempt, NewRun, StartingRun
+from dagbook.db.repositories.runs.run_writes import (
+    Activity,
+    Claim,
+    EvaluatedInputs,
+    FinishedRun,
+    NewAttempt,
+    NewRun,
+    StartingRun,
+)
 from dagbook.db.repositories.schedules import RESTARTING, Slot
 from dagbook.engine.admission import Admission, QueueConfig, QueuedRun
 from dagbook.engine.event import HANDLER_NAMES
@@ -18,9 +26,10 @@ from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.runs.options import RunRequest
 from dagbook.runs.server_context import ServerContext, ServerIdentity
 from dagbook.runs.store import row_mapping
-from dagbook.runs.store.queue_head import ClaimedRun
-from dagbook.runs.store.row_mapping import input_row, params_row
-from dagbook.spec.model import Dag
+from dagbook.runs.store.queue_head import ClaimedRun, PendingInputs
+from dagbook.runs.store.row_mapping import evaluated_inputs, input_row, params_row
+from dagbook.spec.model import Dag, Pair
+from dagbook.spec.params import param_text
 from dagbook.spec.reading.definition_cache import hash_of
 
 T = TypeVar("T", bound=StartingRun)
@@ -52,10 +61,23 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
         selector=dag.worker_selector if context.queues.sends_to_worker(dag.worker_selector) else None,
         is_child=owned.lineage is not None,
         inputs={"run_id": owned.key, **input_row(owned, context.encrypter)},
+        given=_as_given(request, owned, context) if request.evaluates else None,
         nodes=_node_rows(owned.key, dag),
         events=[row_mapping.accepted_event(owned.key, now, start.trigger, start.actor_label)],
         audit=_audit_entry(request, owned, definition["hash"], now),
     )
+
+
+def _as_given(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> EvaluatedInputs:
+    """Make the columns of the inputs of a run that waits: it is evaluated when it begins."""
+    params = given_params(owned.definition.dag, request.start.params)
+    inputs = msgspec.structs.replace(owned.inputs, params=params, pending=PendingInputs(params=request.start.params))
+    return evaluated_inputs(msgspec.structs.replace(owned, inputs=inputs), context.encrypter)
+
+
+def given_params(dag: Dag, override: str) -> tuple[Pair, ...]:
+    """Return the params of a run as its definition and its caller wrote them."""
+    return param_text.merge(dag.params, param_text.tokenise(override))
 
 
 def owned_attempt_row(owned: ClaimedRun, identity: ServerIdentity, opened_at: datetime) -> row_mapping.Row:
@@ -84,14 +106,16 @@ def with_queue_limit(new: T, queues: QueueConfig) -> T:
 
 
 def as_queued(new: T) -> T:
-    """Turn a run or attempt that would start into a queued one without an owner."""
+    """Turn a run or attempt that would start into a queued one without an owner, with its params as they were given."""
     at = new.attempt["opened_at"]
     status = int(RunStatus.QUEUED)
     first, entry = new.events[0], new.audit
+    given = new.given or EvaluatedInputs({}, {})
     return msgspec.structs.replace(
         new,
         audit=entry and entry | {"after": entry["after"] | {"queue": new.queue}},
-        run=new.run | {"status": status, "queued_at": new.run["queued_at"] or at},
+        run=new.run | given.run | {"status": status, "queued_at": new.run["queued_at"] or at},
+        inputs=new.inputs | given.inputs,
         attempt=new.attempt | {"status": status, "owner": None, "token": 0, "host": None},
         events=[first | {"data": first["data"] | {"queue": new.queue}}],
         entry={

@@ -119,8 +119,18 @@ def _is_limited(run: StartingRun) -> bool:
     return run.entry is None or run.is_limited_when_queued or run.admission.is_singleton
 
 
+class PendingInputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is evaluated when the run begins: all inputs, with the params text of the caller, or dotenv files alone."""
+
+    params: str = ""
+    dotenv_alone: bool = False
+
+
 class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
-    """Values evaluated before the run was stored: the same for every step, and after an adoption."""
+    """Values evaluated before the first step starts: the same for every step, and after an adoption.
+
+    While they are ``pending``, params are as they were given.
+    """
 
     params: tuple[Pair, ...] = ()
     env: tuple[Pair, ...] = ()
@@ -131,6 +141,7 @@ class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
     base_environment: dict[str, str] | None = None  # of a sub-run, in place of the server's environment
     secrets: tuple[Pair, ...] = ()
     hidden: tuple[str, ...] = ()  # other secret values to mask: of the caller, or of earlier attempts
+    pending: PendingInputs | None = None
 
     @property
     def to_hide(self) -> tuple[str, ...]:
@@ -187,3 +198,8 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     def lineage_of_children(self) -> RunLineage:
         """The lineage from which those of its sub-runs are derived."""
         return self.lineage or RunLineage(root=self.key)
+
+
+def with_inputs(run: ClaimedRun, inputs: RunInputs) -> ClaimedRun:
+    """Return a run with other inputs, whose secrets it masks."""
+    return msgspec.structs.replace(run, inputs=inputs, masker=Masker(inputs.to_hide))

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from dagbook.db.repositories.runs.run_writes import EvaluatedInputs
 from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, EventRow, NodeRow
 from dagbook.db.search_keys import error_text
 from dagbook.engine import event
@@ -170,7 +171,7 @@ def accepted_event(run: int, at: datetime, trigger: str, actor: str | None) -> R
     return {"run_id": run, "seq": 1, "attempt": 1, "at": at, "position": None, "data": data}
 
 
-_INPUT_COLUMNS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment")
+_INPUT_COLUMNS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "pending")
 _CALLS = ("current", "earlier")
 
 
@@ -200,11 +201,16 @@ def params_row(run: ClaimedRun) -> Row:
     return {"params": masked.params, "params_text": param_text.format_pairs(masked.params)}
 
 
+def evaluated_inputs(run: ClaimedRun, encrypter: Encrypter) -> EvaluatedInputs:
+    """Make the columns of inputs that were evaluated; raises EncryptionError."""
+    return EvaluatedInputs(params_row(run), input_row(run, encrypter))
+
+
 def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:
     """Mask secret values in the inputs of a run."""
     if not masker:
         return inputs
-    base = inputs.base_environment
+    base, pending = inputs.base_environment, inputs.pending
     return msgspec.structs.replace(
         inputs,
         params=_mask_pairs(inputs.params, masker),
@@ -213,6 +219,7 @@ def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:
         work_dir=masker.mask(inputs.work_dir),
         source_directory=masker.mask(inputs.source_directory) if inputs.source_directory else None,
         base_environment={name: masker.mask(value) for name, value in base.items()} if base is not None else None,
+        pending=pending and msgspec.structs.replace(pending, params=masker.mask(pending.params)),
     )
 
 

@@ -1,18 +1,22 @@
 """Evaluation of texts: references, commands in backticks, shell expansion (DAG format 5.3, 5.5, 5.7, 5.8).
 
-Nothing is run here. An evaluation is a generator that yields the text of each command it needs and is sent the
-command's output; its caller throws ``ExpansionError`` into it if the command fails.
+What the author of a text wrote is evaluated, and nothing else: a text is split at its backticks before values are put
+in, and a value that was put in stays as it is. Nothing is run here: see ``requests``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
-from typing import Any, TypeVar
 
-from dagbook.spec.expansion.shellexpansion import expand_plain, expand_shell
-from dagbook.spec.expansion.substitution import MAX_CHARACTERS, StepFacts, substitute, substitute_quoted
+import msgspec
+
+from dagbook.spec.expansion import shell_words
+from dagbook.spec.expansion.requests import MAX_CHARACTERS, Command, Evaluation, InsertedValues, LongWork, Work
+from dagbook.spec.expansion.shell_expansion import expand_plain, expand_shell
+from dagbook.spec.expansion.shell_quotes import escape_again
+from dagbook.spec.expansion.substitution import StepFacts, Variables, substitute
 from dagbook.spec.model import Pair
 from dagbook.spec.problem import ExpansionError
 
@@ -20,16 +24,15 @@ __all__ = [
     "ExpansionError",
     "Mode",
     "StepFacts",
+    "Variables",
     "evaluate_env",
     "evaluate_step_env",
     "expand",
-    "expand_value",
-    "run_without_commands",
+    "expand_item",
 ]
 
-T = TypeVar("T")
 _BACKTICK = re.compile(r"(?<!\\)`")
-_NOTHING: Mapping[str, Any] = {}
+_LONG_VALUES = 64 * 1024
 
 
 class Mode(Enum):
@@ -39,118 +42,91 @@ class Mode(Enum):
     COMMAND = "command"
     VARS = "vars"
     STRUCT = "struct"
-    PLAIN = "plain"
 
 
-def expand(
-    text: str,
-    *,
-    mode: Mode,
-    maps: Sequence[Mapping[str, str]] = (),
-    steps: Mapping[str, StepFacts] = _NOTHING,
-    environ: Mapping[str, str] = _NOTHING,
-    home: str = "",
-) -> Generator[str, str, str]:
-    """Evaluate a text; later maps see the values of earlier ones. ``environ`` is the environment of the run."""
-    if mode is Mode.PLAIN:
-        return expand_plain(text, environ)
-    if mode is not Mode.STRUCT:
-        text = substitute_quoted(text, maps, steps, environ)
-    text = substitute(text, maps, steps, environ)
-    if mode is not Mode.VARS:
-        text = yield from _run_commands(text)
+def expand(text: str, *, mode: Mode, variables: Variables, home: str = "", for_shell: bool = False) -> Evaluation[str]:
+    """Evaluate a text, with ``for_shell`` one that a POSIX shell reads; raises ExpansionError if it grows too long."""
+    values = InsertedValues()
+    text = yield from _put_in(text, mode, variables, values, for_shell=for_shell)
     if mode is Mode.FULL:
-        return expand_shell(text, maps, environ, home)
-    return expand_plain(text, environ) if mode is Mode.STRUCT else text
+        if "$" in text and _length(variables) > _LONG_VALUES:
+            yield LongWork()
+        return expand_shell(text, variables, values, home)
+    return values.fill(expand_plain(text, variables.environ) if mode is Mode.STRUCT else text)
 
 
-def expand_value(
-    value: Any,
-    *,
-    maps: Sequence[Mapping[str, str]] = (),
-    steps: Mapping[str, StepFacts] = _NOTHING,
-    environ: Mapping[str, str] = _NOTHING,
-    home: str = "",
-) -> Generator[str, str, Any]:
-    """Evaluate every text inside a configuration in full mode; keys and other values stay."""
-    if isinstance(value, str):
-        return (yield from expand(value, mode=Mode.FULL, maps=maps, steps=steps, environ=environ, home=home))
-    if isinstance(value, dict):
-        members = {}
-        for key, member in value.items():
-            members[key] = yield from expand_value(member, maps=maps, steps=steps, environ=environ, home=home)
-        return members
-    if isinstance(value, list):
-        items = []
-        for raw in value:
-            item = yield from expand_value(raw, maps=maps, steps=steps, environ=environ, home=home)
-            items.append(item)
-        return items
-    return value
+def expand_item(text: str, variables: Variables) -> Evaluation[tuple[str, str]]:
+    """Evaluate an item of a command list for a POSIX shell: as it is, and as it stands in the line.
+
+    An item with a space becomes one word of the line, in which the shell evaluates what its author wrote alone.
+    """
+    values = InsertedValues()
+    text = yield from _put_in(text, Mode.COMMAND, variables, values, for_shell=True)
+    item = values.fill(text)
+    return item, shell_words.quote(values.fill(text, escape_again)) if shell_words.needs_quotes(item) else item
+
+
+def _put_in(text: str, mode: Mode, variables: Variables, values: InsertedValues, *, for_shell: bool) -> Evaluation[str]:
+    """Replace references and commands in backticks by marks of their values."""
+    if "$" not in text and "`" not in text:
+        return text
+    work, quoted, pieces = Work(), mode is not Mode.STRUCT, []
+    yield from work.add(len(text))
+    for piece, is_command in _split_at_backticks(text) if mode is not Mode.VARS else ((text, False),):
+        put_in = yield from substitute(piece, variables, values, work, quoted=quoted, for_shell=for_shell or is_command)
+        if is_command:
+            put_in = values.mark(((yield Command(values.fill(put_in))) or "").strip())
+        pieces.append(put_in)
+    return "".join(pieces)
+
+
+def _length(variables: Variables) -> int:
+    return sum(len(value) for known in variables.maps for value in known.values())
+
+
+def _split_at_backticks(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the parts of a text with whether they are commands; empty backticks are no command."""
+    position = 0
+    while (opening := _BACKTICK.search(text, position)) and (closing := _BACKTICK.search(text, opening.end())):
+        command = text[opening.end() : closing.start()]
+        yield text[position : opening.start() if command else closing.end()], False
+        if command:
+            yield command, True
+        position = closing.end()
+    yield text[position:], False
 
 
 def evaluate_env(
-    pairs: Iterable[Pair],
-    *,
-    environ: Mapping[str, str],
-    home: str,
-    earlier: Mapping[str, str] = _NOTHING,
-    maps: Sequence[Mapping[str, str]] = (),
-    steps: Mapping[str, StepFacts] = _NOTHING,
-) -> Generator[str, str, tuple[Pair, ...]]:
+    pairs: Iterable[Pair], *, variables: Variables, home: str, earlier: Mapping[str, str] | None = None
+) -> Evaluation[tuple[Pair, ...]]:
     """Evaluate the ``env`` of a DAG or container; each entry sees those before it and those in ``earlier``."""
-    known = dict(earlier)
+    known = dict(earlier or {})
+    seen = msgspec.structs.replace(variables, maps=[known, *variables.maps])
     evaluated = []
     size = 0
     for pair in pairs:
-        value = yield from expand(
-            pair.value, mode=Mode.FULL, maps=[known, *maps], steps=steps, environ=environ, home=home
-        )
-        size += len(value)
-        if size > MAX_CHARACTERS:
-            raise ExpansionError(f"the environment grows beyond {MAX_CHARACTERS} characters")
+        value = yield from expand(pair.value, mode=Mode.FULL, variables=seen, home=home)
+        size = _grown(size, value)
         known[pair.name] = value
         evaluated.append(Pair(pair.name, value))
     return tuple(evaluated)
 
 
-def evaluate_step_env(
-    pairs: Iterable[Pair],
-    *,
-    maps: Sequence[Mapping[str, str]],
-    steps: Mapping[str, StepFacts] = _NOTHING,
-    environ: Mapping[str, str] = _NOTHING,
-    home: str = "",
-) -> Generator[str, str, tuple[Pair, ...]]:
+def evaluate_step_env(pairs: Iterable[Pair], *, variables: Variables, home: str) -> Evaluation[tuple[Pair, ...]]:
     """Evaluate the ``env`` of a step; entries do not see each other, and a failing one is left out."""
     evaluated = []
+    size = 0
     for pair in pairs:
         try:
-            value = yield from expand(pair.value, mode=Mode.FULL, maps=maps, steps=steps, environ=environ, home=home)
+            value = yield from expand(pair.value, mode=Mode.FULL, variables=variables, home=home)
         except ExpansionError:
             continue
+        size = _grown(size, value)
         evaluated.append(Pair(pair.name, value))
     return tuple(evaluated)
 
 
-def run_without_commands(evaluation: Generator[str, str, T]) -> T:
-    """Complete an evaluation that must not run commands; raises ExpansionError if it needs one."""
-    try:
-        command = next(evaluation)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    evaluation.close()
-    raise ExpansionError(f"no command may run here, but `{command}` would have to")
-
-
-def _run_commands(text: str) -> Generator[str, str, str]:
-    """Substitute the output of each command; output is not evaluated again."""
-    pieces: list[str] = []
-    position = 0
-    while (opening := _BACKTICK.search(text, position)) and (closing := _BACKTICK.search(text, opening.end())):
-        command = text[opening.end() : closing.start()]
-        output = (yield command).strip() if command else "``"
-        pieces += (text[position : opening.start()], output)
-        position = closing.end()
-    return "".join((*pieces, text[position:])) if pieces else text
+def _grown(size: int, value: str) -> int:
+    if size + len(value) > MAX_CHARACTERS:
+        raise ExpansionError(f"the environment grows beyond {MAX_CHARACTERS} characters")
+    return size + len(value)

@@ -38,8 +38,6 @@ class StepScope(msgspec.Struct, frozen=True, kw_only=True):
 
     def maps(self, mode: Mode) -> tuple[Mapping[str, str], ...]:
         """Return the maps for text replacement, in order."""
-        if mode is Mode.PLAIN:
-            return ()
         if mode is Mode.STRUCT:
             return (self.params,)
         own = (self.extra, self.run_vars, self._step_variables())

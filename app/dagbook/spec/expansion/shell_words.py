@@ -42,14 +42,18 @@ def split(text: str) -> list[str]:
 
 def join_list(items: Iterable[str]) -> str:
     """Build the shell line of a command list; only items with a space are quoted, so that all else is evaluated."""
-    words: list[str] = []
-    for item in items:
-        is_quoted = len(item) >= len("''") and item[0] in _QUOTES and item[0] == item[-1]
-        if " " not in item or is_quoted or _QUOTED_PAIR.fullmatch(item):
-            words.append(item)
-        else:
-            words.append('"' + item.replace('"', '\\"') + '"')
-    return " ".join(words)
+    return " ".join(quote(item) if needs_quotes(item) else item for item in items)
+
+
+def needs_quotes(item: str) -> bool:
+    """Whether an item of a command list has a space outside of quotes of its own."""
+    is_quoted = len(item) >= len("''") and item[0] in _QUOTES and item[0] == item[-1]
+    return " " in item and not is_quoted and not _QUOTED_PAIR.fullmatch(item)
+
+
+def quote(item: str) -> str:
+    """Put an item of a command list into double quotes."""
+    return '"' + item.replace('"', '\\"') + '"'
 
 
 def _words(text: str) -> Iterable[tuple[str, str]]:

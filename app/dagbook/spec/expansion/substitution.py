@@ -1,26 +1,27 @@
-"""Substitution of references by variables (DAG format 5.5 steps 1 and 2, 5.6), JSON paths in them included (5.7)."""
+"""Substitution of references by variables (DAG format 5.5 steps 1 and 2, 5.6), JSON paths in them included (5.7).
+
+Each reference is replaced once, by the first map that has it. The value is inserted as it is: references, backticks
+and quotes in it have no meaning.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
-import jq  # type: ignore[import-not-found, unused-ignore]  # a compiled module without type information
 import msgspec
 
-from dagbook.spec.problem import ExpansionError
+from dagbook.spec.expansion.requests import Evaluation, InsertedValues, JqQuery, Work
+from dagbook.spec.expansion.shell_quotes import ShellQuotes
 from dagbook.spec.reading.rendering import parse_json, quote_text, render_json
 
-# Without a limit a few parameters that reference each other could fill the server's memory.
-MAX_CHARACTERS = 16 * 1024 * 1024
-_QUOTED = re.compile(r'"\$\{([^}]+)\}"')
-_PATH = re.compile(r"\$\{([A-Za-z0-9_]+)(\.[^}]+)\}|\$([A-Za-z0-9_]+)(\.\S+)")
-_PATH_TEXT = re.compile(r"([A-Za-z0-9_]+)(\..+)", re.DOTALL)
-# A quote protects one reference only: in '${A}'${B} the second one is replaced.
-_SIMPLE = re.compile(r"('?)\$(?:\{([^}]+)\}|([A-Za-z0-9_]+))('?)")
+_BRACED = re.compile(r"\$\{([^}]+)\}")
+_BARE = re.compile(r"\$([A-Za-z0-9_]+)(?:(\.\S{1,1024})(?!\S))?")
+_PATH = re.compile(r"([A-Za-z0-9_]+)(\..+)", re.DOTALL)
 _PROPERTY = re.compile(r"\.(stdout|stderr|exitCode|exit_code)(?::([0-9]{1,9})(?::([0-9]{1,9}))?)?")
+_REFERENCE_WORK = 64  # of a reference, besides its text and value
 
 
 class StepFacts(msgspec.Struct, frozen=True):
@@ -31,80 +32,138 @@ class StepFacts(msgspec.Struct, frozen=True):
     exit_code: int | None = None
 
 
-class _Variables(msgspec.Struct, frozen=True):
-    """One map of variables, and the steps and values that path references may use."""
+class Variables(msgspec.Struct, frozen=True):
+    """The variables of a text: maps in their order, the steps of the run, and the environment of the run."""
 
-    values: Mapping[str, str]
-    steps: Mapping[str, StepFacts]
-    environ: Mapping[str, str]
+    maps: Sequence[Mapping[str, str]] = ()
+    steps: Mapping[str, StepFacts] = {}
+    environ: Mapping[str, str] = {}
 
-    def follow(self, name: str, path: str) -> str | None:
-        """Resolve ``${name.path}``: a property of a step, else a path into JSON."""
-        found = _step_property(self.steps[name], path) if name in self.steps else None
-        if found is not None:
-            return found
-        text = self.values.get(name, self.environ.get(name))
-        return None if text is None else read(text, path)
+
+class _Found(msgspec.Struct, frozen=True):
+    value: str
+    by_path: bool
 
 
 def substitute(
-    text: str,
-    maps: Sequence[Mapping[str, str]],
-    steps: Mapping[str, StepFacts],
-    environ: Mapping[str, str],
-) -> str:
-    """Replace every reference that a map, a step or a JSON value resolves; all others stay."""
-    for values in maps:
-        text = _substitute_once(text, _Variables(values, steps, environ))
-    return text
+    text: str, variables: Variables, values: InsertedValues, work: Work, *, quoted: bool = True, for_shell: bool = False
+) -> Evaluation[str]:
+    """Replace the references of a text by marks of their values; references that nothing resolves stay.
+
+    With ``quoted``, ``"${NAME}"`` is replaced with its quotes by the value as a quoted literal, with ``for_shell`` by
+    one that a POSIX shell reads as the value.
+    """
+    return _Substitution(text, variables, values, work, quoted=quoted, for_shell=for_shell).run()
 
 
-def substitute_quoted(
-    text: str,
-    maps: Sequence[Mapping[str, str]],
-    steps: Mapping[str, StepFacts],
-    environ: Mapping[str, str],
-) -> str:
-    """Replace ``"${NAME}"``, quotes included, by the value as a quoted literal."""
-    for values in maps:
-        text = _substitute_quoted_once(text, _Variables(values, steps, environ))
-    return text
+class _Substitution:
+    """One pass over a text."""
+
+    def __init__(
+        self, text: str, variables: Variables, values: InsertedValues, work: Work, *, quoted: bool, for_shell: bool
+    ) -> None:
+        self._text = text
+        self._variables = variables
+        self._values = values
+        self._work = work
+        self._quoted = quoted
+        self._for_shell = for_shell
+        self._last_brace = text.rfind("}")
+        # A quote protects one reference only: in '${A}'${B} the second one is replaced.
+        self._used_quote = -1
+        self._parsed: dict[str, Any] = {}
+
+    def run(self) -> Evaluation[str]:
+        pieces: list[str] = []
+        done, position = 0, self._text.find("$")
+        while position >= 0:
+            match = self._match(position)
+            end = position + 1
+            if match is not None:
+                start, end, value = yield from self._replace(match)
+                if value is not None:
+                    pieces += (self._text[done:start], self._values.mark(value))
+                    done = end
+            position = self._text.find("$", end)
+        return "".join((*pieces, self._text[done:])) if pieces else self._text
+
+    def _match(self, position: int) -> re.Match[str] | None:
+        if not self._text.startswith("${", position):
+            return _BARE.match(self._text, position)
+        return _BRACED.match(self._text, position) if position < self._last_brace else None
+
+    def _replace(self, match: re.Match[str]) -> Evaluation[tuple[int, int, str | None]]:
+        """Return start and end of a reference, and the text in its place, or None if it stays."""
+        start, end = match.span()
+        yield from self._work.add(end - start + _REFERENCE_WORK)
+        is_braced = match.re is _BRACED
+        if self._quoted and is_braced and self._is_within(start, end, '"'):
+            self._used_quote = end
+            found = yield from self._look_up(match[1], _path_of(match[1]))
+            if found is not None:
+                return self._insert_quoted(start, end, found.value)
+        path = _path_of(match[1]) if is_braced else (match[1], match[2]) if match[2] else None
+        protected = self._touches_single_quote(start, match.end() if is_braced else match.end(1))
+        found = yield from self._look_up(None if protected else match[1], path)
+        if not is_braced and (found is None or not found.by_path):
+            end = match.end(1)
+        return start, end, None if found is None else found.value
+
+    def _is_within(self, start: int, end: int, quote: str) -> bool:
+        before = self._text[start - 1 : start] == quote and self._used_quote != start - 1
+        return before and self._text[end : end + 1] == quote
+
+    def _touches_single_quote(self, start: int, end: int) -> bool:
+        before = self._text[start - 1 : start] == "'" and self._used_quote != start - 1
+        after = self._text[end : end + 1] == "'"
+        if after:
+            self._used_quote = end
+        return before or after
+
+    def _insert_quoted(self, start: int, end: int, value: str) -> tuple[int, int, str | None]:
+        if not self._for_shell:
+            return start - 1, end + 1, quote_text(value)
+        quoting = self._shell_quotes.at(start - 1)
+        if quoting is None:  # the shell itself expands it, to a value that it does not evaluate again
+            return start, end, None
+        return start - 1, end + 1, quoting.insert(value)
+
+    @cached_property
+    def _shell_quotes(self) -> ShellQuotes:
+        return ShellQuotes(self._text)
+
+    def _look_up(self, key: str | None, path: tuple[str, str] | None) -> Evaluation[_Found | None]:
+        """Find a reference in the first map that has it: as a path, else as a whole."""
+        tried: set[str] = set()
+        for variables in self._variables.maps:
+            if path is not None:
+                value = yield from self._follow(variables, *path, tried)
+                if value is not None:
+                    return _Found(value, by_path=True)
+            if key is not None and key in variables:
+                yield from self._work.add(len(variables[key]))
+                return _Found(variables[key], by_path=False)
+        return None
+
+    def _follow(self, values: Mapping[str, str], name: str, path: str, tried: set[str]) -> Evaluation[str | None]:
+        """Resolve ``${name.path}``: a property of a step, else a path into the JSON text of a variable."""
+        steps = self._variables.steps
+        found = _step_property(steps[name], path) if name in steps else None
+        if found is not None:
+            return found
+        text = values.get(name, self._variables.environ.get(name))
+        if text is None or text in tried:
+            return None
+        tried.add(text)
+        if text not in self._parsed:
+            yield from self._work.add(len(text))
+            self._parsed[text] = _parse(text)
+        return (yield from _read(text, self._parsed[text], path))
 
 
-def replace_each(pattern: re.Pattern[str], text: str, resolve: Callable[[re.Match[str]], str | None]) -> str:
-    """Replace each match by the result of ``resolve``, None leaving it; refuse a result beyond the size limit."""
-    pieces: list[str] = []
-    position = size = 0
-    for match in pattern.finditer(text):
-        value = resolve(match)
-        if value is None:
-            continue
-        pieces += (text[position : match.start()], value)
-        position = match.end()
-        size += len(value)
-        if size > MAX_CHARACTERS:
-            raise ExpansionError(f"the text grows beyond {MAX_CHARACTERS} characters")
-    return "".join((*pieces, text[position:])) if pieces else text
-
-
-def _substitute_once(text: str, variables: _Variables) -> str:
-    if "$" not in text:
-        return text
-    text = replace_each(_PATH, text, lambda match: variables.follow(match[1] or match[3], match[2] or match[4]))
-    # A reference next to a single quote stays.
-    simple = variables.values.get
-    return replace_each(_SIMPLE, text, lambda match: None if match[1] or match[4] else simple(match[2] or match[3]))
-
-
-def _substitute_quoted_once(text: str, variables: _Variables) -> str:
-    def resolve(match: re.Match[str]) -> str | None:
-        path = _PATH_TEXT.fullmatch(match[1])
-        value = variables.follow(path[1], path[2]) if path else None
-        if value is None:
-            value = variables.values.get(match[1])
-        return None if value is None else quote_text(value)
-
-    return replace_each(_QUOTED, text, resolve)
+def _path_of(content: str) -> tuple[str, str] | None:
+    found = _PATH.fullmatch(content)
+    return (found[1], found[2]) if found else None
 
 
 def _step_property(facts: StepFacts, path: str) -> str | None:
@@ -119,26 +178,31 @@ def _step_property(facts: StepFacts, path: str) -> str | None:
     return whole[start : start + int(found[3])] if found[3] else whole[start:]
 
 
-# jq would expose the environment of the server, credentials included, and write to its error stream.
-_SAFE = "def env: {}; def modulemeta: empty; def debug: .; def debug(f): .; def stderr: .; {} as $ENV | first("
+_NO_JSON = object()
 _PLAIN = re.compile(r"(?:\.[A-Za-z_][A-Za-z0-9_]*(?:\[-?[0-9]{1,9}\])*|\.(?:\[-?[0-9]{1,9}\])+)+")
 _PLAIN_PART = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)|(-?[0-9]+)")
 
 
-def read(text: str, expression: str) -> str | None:
-    """Return the first result as text; None if the text is no JSON, or the expression fails or yields nothing."""
+def _parse(text: str) -> Any:
     try:
-        value = parse_json(text)
-        if _PLAIN.fullmatch(expression):
-            return render_json(_follow(value, expression))
-        program = _compile(expression)
-        results = program(text) if program else []
-        return render_json(results[0]) if results else None
+        return parse_json(text)
+    except ValueError:
+        return _NO_JSON
+
+
+def _read(text: str, value: Any, path: str) -> Evaluation[str | None]:
+    """Return what a path selects as text; None if there is no JSON, or the path fails or yields nothing."""
+    if value is _NO_JSON:
+        return None
+    if not _PLAIN.fullmatch(path):
+        return (yield JqQuery(text, path))
+    try:
+        return render_json(_select(value, path))
     except ValueError:
         return None
 
 
-def _follow(value: Any, path: str) -> Any:
+def _select(value: Any, path: str) -> Any:
     """Follow a path of names and numbers, which needs no jq and keeps long integers exact."""
     for name, number in _PLAIN_PART.findall(path):
         if value is None:
@@ -151,13 +215,3 @@ def _follow(value: Any, path: str) -> Any:
         else:
             raise ValueError(f"{path} does not fit the value")
     return value
-
-
-@lru_cache(maxsize=512)
-def _compile(expression: str) -> Callable[[str], list[Any]] | None:
-    """Compile an expression, None if it is invalid; compiling takes a thousand times longer than running."""
-    try:
-        program = jq.compile(f"{_SAFE}{expression}\n)")
-    except ValueError:
-        return None
-    return lambda text: list(program.input_text(text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from dagbook.spec.expansion.substitution import replace_each
+from dagbook.spec.expansion.shell_expansion import replace_each
 from dagbook.spec.model import Pair
 from dagbook.spec.problem import ExpansionError
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from dagbook.spec.expansion.expand import Mode, expand
-from dagbook.spec.expansion.substitution import MAX_CHARACTERS
+from dagbook.spec.expansion.expand import Mode, Variables, expand
+from dagbook.spec.expansion.requests import MAX_CHARACTERS, Evaluation
 from dagbook.spec.model import Pair
 from dagbook.spec.params.json_schema import validate
 from dagbook.spec.problem import ExpansionError
@@ -62,26 +62,27 @@ def merge(defaults: Sequence[Pair], overrides: Iterable[Pair]) -> tuple[Pair, ..
 
 
 def evaluate(
-    defaults: Sequence[Pair],
-    override: str,
-    environ: Mapping[str, str],
-    home: str,
-) -> Generator[str, str, tuple[Pair, ...]]:
-    """Evaluate the defaults in order, then the caller's text on its own, and merge them."""
+    defaults: Sequence[Pair], override: str, environ: Mapping[str, str], home: str, *, evaluate_override: bool = False
+) -> Evaluation[tuple[Pair, ...]]:
+    """Evaluate the defaults in order, and merge the caller's pairs into them, as they are.
+
+    With ``evaluate_override`` the caller's pairs are evaluated on their own, like the defaults.
+    """
     evaluated = yield from _evaluate_in_order(defaults, environ, home)
-    overrides = yield from _evaluate_in_order(tokenise(override), environ, home)
+    overrides = tokenise(override)
+    if evaluate_override:
+        overrides = yield from _evaluate_in_order(overrides, environ, home)
     return merge(evaluated, overrides)
 
 
-def _evaluate_in_order(
-    pairs: Iterable[Pair], environ: Mapping[str, str], home: str
-) -> Generator[str, str, tuple[Pair, ...]]:
+def _evaluate_in_order(pairs: Iterable[Pair], environ: Mapping[str, str], home: str) -> Evaluation[tuple[Pair, ...]]:
     """Evaluate each value in full mode; ``$2`` yields the second value if that has no name, else ``NAME=value``."""
     known: dict[str, str] = {}
+    variables = Variables(maps=[known], environ=environ)
     evaluated = []
     size = 0
     for number, pair in enumerate(pairs, 1):
-        value = yield from expand(pair.value, mode=Mode.FULL, maps=[known], environ=environ, home=home)
+        value = yield from expand(pair.value, mode=Mode.FULL, variables=variables, home=home)
         size += len(value)
         if size > MAX_CHARACTERS:
             raise ExpansionError(f"the parameters grow beyond {MAX_CHARACTERS} characters")

@@ -6,7 +6,7 @@ locked first and in one order, so that two servers cannot deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -35,6 +35,13 @@ class Fence(msgspec.Struct, frozen=True):
     token: int
 
 
+class EvaluatedInputs(msgspec.Struct, frozen=True):
+    """The evaluated inputs of a run: columns of the run, and those of its inputs."""
+
+    run: Row
+    inputs: Row
+
+
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """Changes of one run since its last commit; every part may be empty."""
 
@@ -47,6 +54,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     requests: Sequence[int] = ()  # ids of the handled requests; newer ones may have been added since
     requests_handled_at: Any = None
     errors: str | None = None  # errors of a finished attempt, empty if it has none
+    evaluated: EvaluatedInputs | None = None  # once, when the attempt begins
 
 
 class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +79,7 @@ class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
     events: Sequence[Row]
     audit: Row | None = None  # the audit entry, if a user started it
     first_steps: Transition | None = None  # the first transition of its runner, stored in the same transaction
+    given: EvaluatedInputs | None = None  # its inputs as they were given, stored instead if it is queued
 
     @property
     def dag_limit(self) -> int:
@@ -181,7 +190,9 @@ _RETRIED_RUN = (
     "stop_requested_by",
     "error",
 )
-_RETRIED_INPUTS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed")
+_RETRIED_INPUTS = (
+    *("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed", "pending"),
+)
 
 # Statements are built once, because building one costs several times its execution.
 _find_used = select(Run.dag_name, Run.run_id).where(
@@ -337,10 +348,15 @@ def claim(connection: WriteConnection, claims: Sequence[Claim]) -> None:
         for claim in claims
     ]
     _own_attempts.execute_many(connection, owned)
-    _add_run_changes.execute_many(connection, [{"b_id": claim.fence.run, **claim.run} for claim in claims])
-    run_search_index.update_params(connection, {claim.fence.run: claim.run["params"] for claim in claims})
-    _reopen_inputs.execute_many(connection, [{"b_run_id": claim.fence.run, **claim.inputs} for claim in claims])
+    _set_inputs(connection, {claim.fence.run: EvaluatedInputs(claim.run, claim.inputs) for claim in claims})
     apply(connection, [claim.first_steps for claim in claims if claim.first_steps is not None])
+
+
+def _set_inputs(connection: WriteConnection, evaluated: Mapping[int, EvaluatedInputs]) -> None:
+    """Replace the params and inputs of runs by evaluated ones."""
+    _add_run_changes.execute_many(connection, [{"b_id": run, **found.run} for run, found in evaluated.items()])
+    run_search_index.update_params(connection, {run: found.run["params"] for run, found in evaluated.items()})
+    _reopen_inputs.execute_many(connection, [{"b_run_id": run, **found.inputs} for run, found in evaluated.items()])
 
 
 def lock_finished(connection: WriteConnection, runs: Iterable[int]) -> dict[int, FinishedRun]:
@@ -401,6 +417,7 @@ def last_chunk(connection: ReadConnection, fence: Fence, position: int, stream: 
 
 def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
     """Store transitions whose fences are locked; transitions of one run are in order."""
+    _set_inputs(connection, {t.fence.run: t.evaluated for t in transitions if t.evaluated is not None})
     _add_chunks.execute_many(connection, [chunk for transition in transitions for chunk in transition.chunks])
     nodes = [node for transition in transitions for node in transition.nodes]
     _update_nodes.execute_many(

@@ -18,7 +18,9 @@ from dagbook.db.models.service import Service
 from dagbook.engine.status import NodeStatus, RunStatus
 
 _KILL = "kill"
-_INPUTS = frozenset({"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed"})
+_INPUTS = frozenset(
+    {"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed", "pending"}
+)
 
 SUMMARY = (
     Run.id,
@@ -156,6 +158,7 @@ class CompleteRun(RunRow, frozen=True, kw_only=True):
     keep_dir: bool
     sealed: bytes | None
     source_directory: str | None
+    pending: dict[str, Any] | None
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):

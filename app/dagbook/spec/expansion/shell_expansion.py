@@ -9,8 +9,8 @@ import msgspec
 
 from dagbook.spec.expansion import arithmetic
 from dagbook.spec.expansion.patterns import Pattern
-from dagbook.spec.expansion.substitution import MAX_CHARACTERS, replace_each
-from dagbook.spec.problem import ExpansionError
+from dagbook.spec.expansion.requests import InsertedValues, refuse_beyond_measure
+from dagbook.spec.expansion.substitution import Variables
 
 Lookup = Callable[[str], str | None]
 _PLAIN = re.compile(r"\$(?:\{([^}]*)\}|(\{)|([*#$@!?0-9-])|([A-Za-z_][A-Za-z0-9_]*))")
@@ -18,38 +18,54 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[#?@*!$-]")
 _SHORT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9#?@*!$-]")
 _OPERATOR = re.compile(r":[-+?=]|[-+?=]|%%?|##?|//?|\^\^?|,,?|:")
 _ORDINARY = re.compile(r"[^\\$`]+")
-_ORDINARY_IN_OPERAND = re.compile(r"[^\\$`'\"}/:]+")
+_ORDINARY_IN_OPERAND = re.compile("[^\\\\$`'\"}/:\ud800]+")
+_VALUE = re.compile("\ud800[0-9]+\ud801")
 _ORDINARY_IN_QUOTES = re.compile(r'[^\\$`"]+')
 _ESCAPED_IN_QUOTES = frozenset('$`"\\')
 
 
 class _Piece(msgspec.Struct, frozen=True):
-    """Part of an operand; a literal one has no special meaning in a pattern."""
+    """Part of an operand; a literal one has no special meaning in a pattern, a value none as the home directory."""
 
     text: str
     literal: bool = False
+    value: bool = False
 
 
-def expand_shell(text: str, maps: Sequence[Mapping[str, str]], environ: Mapping[str, str], home: str) -> str:
+def expand_shell(text: str, variables: Variables, values: InsertedValues, home: str) -> str:
     """Expand ``$NAME``, ``${NAME:-default}``, ``$((1 + 2))`` and a leading ``~``; unset names are empty.
 
-    A text with ``$(...)``, or with invalid shell syntax, is expanded by ``expand_plain`` instead.
+    ``values`` are those that stand in the text as marks. A text with ``$(...)``, or with invalid shell syntax, is
+    expanded by ``expand_plain`` instead.
     """
     if "$" not in text and "`" not in text and "\\\n" not in text:
-        return _at_home(text, home)
+        return values.fill(_at_home(text, home))
 
     def look_up(name: str) -> str | None:
-        return next((values[name] for values in (*maps, environ) if name in values), None)
+        return next((known[name] for known in (*variables.maps, variables.environ) if name in known), None)
 
     try:
-        return _Reader(_at_home(text, home), look_up, home).document()
+        return _Reader(_at_home(text, home), look_up, values.fill, home).document()
     except (ValueError, RecursionError):
-        return expand_plain(text, environ)
+        return values.fill(expand_plain(text, variables.environ))
 
 
 def expand_plain(text: str, environ: Mapping[str, str]) -> str:
     """Replace ``$NAME`` and ``${NAME}`` from the environment alone; unknown names are empty."""
     return replace_each(_PLAIN, text, lambda match: environ.get(match[1] or match[3] or match[4] or "", ""))
+
+
+def replace_each(pattern: re.Pattern[str], text: str, resolve: Callable[[re.Match[str]], str]) -> str:
+    """Replace each match by the result of ``resolve``; raises ExpansionError for a result that is too long."""
+    pieces: list[str] = []
+    position = size = 0
+    for match in pattern.finditer(text):
+        value = resolve(match)
+        pieces += (text[position : match.start()], value)
+        position = match.end()
+        size += len(value)
+        refuse_beyond_measure(size)
+    return "".join((*pieces, text[position:])) if pieces else text
 
 
 def _at_home(text: str, home: str) -> str:
@@ -59,10 +75,11 @@ def _at_home(text: str, home: str) -> str:
 class _Reader:
     """Expands a text in one pass. Raises ValueError for invalid syntax and for commands."""
 
-    def __init__(self, text: str, look_up: Lookup, home: str) -> None:
+    def __init__(self, text: str, look_up: Lookup, fill: Callable[[str], str], home: str) -> None:
         self._text = text
         self._place = 0
         self._look_up = look_up
+        self._fill = fill
         self._home = home
 
     def document(self) -> str:
@@ -72,7 +89,7 @@ class _Reader:
         while self._place < len(self._text):
             pieces.append(self._piece(_ORDINARY))
             size += len(pieces[-1])
-            _refuse_beyond_measure(size)
+            refuse_beyond_measure(size)
         return "".join(pieces)
 
     def _piece(self, ordinary: re.Pattern[str]) -> str:
@@ -85,7 +102,7 @@ class _Reader:
             escape = self._take(2)
             return "" if escape == "\\\n" else escape
         found = ordinary.match(self._text, self._place)
-        return self._take(found.end() - self._place if found else 1)
+        return self._fill(self._take(found.end() - self._place if found else 1))
 
     def _take(self, count: int) -> str:
         taken = self._text[self._place : self._place + count]
@@ -125,7 +142,7 @@ class _Reader:
         return str(self._number(inside))
 
     def _number(self, text: str) -> int:
-        return arithmetic.evaluate(_Reader(text, self._look_up, self._home).document(), self._look_up)
+        return arithmetic.evaluate(_Reader(text, self._look_up, self._fill, self._home).document(), self._look_up)
 
     def _braces(self) -> str:
         self._skip("{")
@@ -176,7 +193,7 @@ class _Reader:
 
     def _word(self, operand: Sequence[_Piece]) -> str:
         text = "".join(piece.text for piece in operand)
-        return _at_home(text, self._home) if operand and not operand[0].literal else text
+        return text if not operand or operand[0].literal or operand[0].value else _at_home(text, self._home)
 
     def _cut(self, value: str) -> str:
         """Expand ``${NAME:start:length}``; negative numbers count from the end."""
@@ -210,7 +227,7 @@ class _Reader:
         self._skip("}")
         found = [match.span() for match in pattern.finditer(value) if match[0]]
         found = found if everywhere else found[:1]
-        _refuse_beyond_measure(len(value) + len(found) * len(new))
+        refuse_beyond_measure(len(value) + len(found) * len(new))
         pieces: list[str] = []
         position = 0
         for start, end in found:
@@ -225,13 +242,15 @@ class _Reader:
         while self._place < len(self._text) and self._text[self._place] not in stops:
             pieces.append(self._operand_piece())
             size += len(pieces[-1].text)
-            _refuse_beyond_measure(size)
+            refuse_beyond_measure(size)
         return pieces
 
     def _operand_piece(self) -> _Piece:
         character = self._text[self._place]
         if character == "$":
-            return _Piece(self._reference())
+            return _Piece(self._reference(), value=True)
+        if found := _VALUE.match(self._text, self._place):
+            return _Piece(self._fill(self._take(len(found[0]))), value=True)
         if character == "'":
             end = self._text.find("'", self._place + 1)
             if end < 0:
@@ -252,11 +271,6 @@ class _Reader:
             pieces.append(piece[1:] if escaped else piece)
         self._skip('"')
         return "".join(pieces)
-
-
-def _refuse_beyond_measure(size: int) -> None:
-    if size > MAX_CHARACTERS:
-        raise ExpansionError(f"the text grows beyond {MAX_CHARACTERS} characters")
 
 
 def _with_case(sign: str, value: str, pattern: Pattern) -> str:
