@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import secrets
 import socket
 import time
@@ -71,6 +72,7 @@ class Provider:
             query is None
             or form["redirect_uri"] != query["redirect_uri"]
             or not (posted or authorization == f"Basic {pair}")
+            or not _is_verifier(form.get("code_verifier", ""), query)
         ):
             return None
         self.seen.append("post" if posted else "basic")
@@ -90,6 +92,12 @@ class Provider:
         }
         payload = {name: value for name, value in said.items() if value is not None}
         return jwt.encode(payload, self.signing_key or self.key, algorithm=self.algorithm, headers={"kid": self.key_id})
+
+
+def _is_verifier(verifier: str, query: dict[str, str]) -> bool:
+    """Whether a verifier belongs to the challenge that the browser brought (RFC 7636, 4.6)."""
+    digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    return query["code_challenge_method"] == "S256" and query["code_challenge"] == digest
 
 
 def make_key() -> RSAPrivateKey:

@@ -50,6 +50,7 @@ def settings_for(provider: Provider, **more: str) -> dict[str, str]:
         "auth_oidc_client_id": CLIENT_ID,
         "auth_oidc_client_secret": CLIENT_SECRET,
         "auth_oidc_client_url": "http://localhost",
+        **({} if "auth_oidc_whitelist" in more else {"auth_oidc_allow_everybody": "true"}),
         **more,
     }
 
@@ -118,7 +119,7 @@ def cookies_of(answer: httpx.Response) -> dict[str, Morsel[str]]:
     return dict(jar)
 
 
-async def test_a_browser_is_sent_to_the_provider_with_state_and_nonce(
+async def test_a_browser_is_sent_to_the_provider_with_state_nonce_and_challenge(
     client: httpx.AsyncClient, provider: Provider
 ) -> None:
     answer = await begin(client)
@@ -134,8 +135,11 @@ async def test_a_browser_is_sent_to_the_provider_with_state_and_nonce(
         "scope": "openid profile email",
         "state": cookies["state"].value,
         "nonce": cookies["nonce"].value,
+        "code_challenge": query["code_challenge"],
+        "code_challenge_method": "S256",
     }
-    assert set(cookies) == {"state", "nonce", "originalURL"}
+    assert set(cookies) == {"state", "nonce", "originalURL", "codeVerifier"}
+    assert cookies["codeVerifier"].value not in answer.headers["location"]
     for cookie in cookies.values():
         attributes = (cookie["path"], cookie["httponly"], cookie["samesite"].lower(), cookie["max-age"])
         assert attributes == ("/", True, "lax", "120")
@@ -166,7 +170,12 @@ async def test_who_comes_back_is_let_in_and_sent_where_they_wanted_to_go(client:
     assert (answer.status_code, answer.headers["location"]) == (302, "/dags?page=2")
     cookies = cookies_of(answer)
     assert 0 < int(cookies[COOKIE]["max-age"]) <= 600
-    assert {name for name, cookie in cookies.items() if cookie["max-age"] == "0"} == {"state", "nonce", "originalURL"}
+    assert {name for name, cookie in cookies.items() if cookie["max-age"] == "0"} == {
+        "state",
+        "nonce",
+        "originalURL",
+        "codeVerifier",
+    }
     assert (await client.get("/dags")).status_code == 200
     assert set(client.cookies) == {COOKIE}
 
@@ -255,11 +264,20 @@ async def test_a_new_key_of_the_provider_is_fetched_but_not_at_every_request(url
         assert provider.seen == ["keys", "keys"]
 
 
-@pytest.mark.parametrize("missing", ["state", "nonce", "originalURL"])
+@pytest.mark.parametrize("missing", ["state", "nonce", "originalURL", "codeVerifier"])
 async def test_who_did_not_begin_here_is_not_let_in(client: httpx.AsyncClient, missing: str) -> None:
     away = await begin(client)
     client.cookies.delete(missing)
     assert code_of(await come_back(client, away)) == (400, "bad_request")
+    assert COOKIE not in client.cookies
+
+
+async def test_a_code_of_another_login_is_of_no_use(client: httpx.AsyncClient) -> None:
+    """A stolen code: state and nonce are known to the thief, the verifier is in the other browser's cookie."""
+    away = await begin(client)
+    client.cookies.delete("codeVerifier")
+    client.cookies.set("codeVerifier", "of another login".ljust(43, "x"))
+    assert code_of(await come_back(client, away)) == (500, "internal_error")
     assert COOKIE not in client.cookies
 
 
@@ -333,7 +351,10 @@ async def choosy(served: dict[str, Server], provider: Provider) -> AsyncIterator
     ("account", "status"),
     [
         ({"email": "ann@example.org"}, 302),
-        ({"email": "bob@example.org", "email_verified": None}, 302),
+        ({"email": "bob@example.org", "email_verified": "true"}, 302),
+        ({"email": "bob@example.org", "email_verified": None}, 403),
+        ({"email": "ann@example.org", "email_verified": "false"}, 403),
+        ({"email": ["ann@example.org"]}, 403),
         ({"email": "Ann@example.org"}, 403),
         ({"email": "ann@example.org", "email_verified": False}, 403),
         ({"email": "eve@example.org"}, 403),
@@ -354,6 +375,45 @@ async def test_the_address_may_be_known_to_the_userinfo_only(choosy: httpx.Async
     provider.claims = {"email": None, "email_verified": None}
     assert (await log_in(choosy)).status_code == 302
     assert (await choosy.get("/dags")).status_code == 200
+
+
+async def test_the_verification_may_be_known_to_the_userinfo_only(
+    choosy: httpx.AsyncClient, provider: Provider
+) -> None:
+    provider.claims = {"email_verified": None}
+    assert (await log_in(choosy)).status_code == 302
+    assert (await choosy.get("/dags")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "code"), [({"email_verified": False}, 403), ({"email": "bob@example.org"}, 500)], ids=str
+)
+async def test_a_userinfo_that_contradicts_the_id_token_lets_nobody_in(
+    choosy: httpx.AsyncClient, provider: Provider, userinfo: dict[str, Any], code: int
+) -> None:
+    provider.userinfo = userinfo
+    assert (await log_in(choosy)).status_code == code
+    assert COOKIE not in choosy.cookies
+
+
+@pytest.mark.parametrize("verified", [None, False], ids=str)
+async def test_where_everybody_may_log_in_an_unverified_address_is_no_name(
+    client: httpx.AsyncClient, provider: Provider, verified: bool | None
+) -> None:
+    provider.account["email_verified"] = verified
+    assert code_of(await log_in(client)) == (403, "forbidden")
+    client.cookies.set(COOKIE, provider.id_token())
+    assert (await client.get("/dags")).status_code == 401
+
+
+async def test_a_provider_that_never_says_verified_can_be_trusted(url: str, tmp_path: Path, provider: Provider) -> None:
+    trusting = {"auth_oidc_whitelist": "ann@example.org", "auth_oidc_trust_unverified": "true"}
+    async with opened(url, tmp_path, provider, **trusting) as client:
+        provider.account["email_verified"] = False
+        assert code_of(await log_in(client)) == (403, "forbidden")
+        provider.account["email_verified"] = None
+        assert (await log_in(client)).status_code == 302
+        assert (await client.get("/dags")).status_code == 200
 
 
 async def test_an_id_token_from_elsewhere_lets_in_who_is_on_the_list_only(
@@ -439,7 +499,10 @@ async def test_without_a_provider_pages_are_open(server: Server) -> None:
         ({"issuer": "https://id.example"}, "calls itself"),
         ({"token_endpoint": None}, "token_endpoint"),
         ({"jwks_uri": "http://127.0.0.1:1/keys"}, "cannot be asked"),
-        ({"jwks_uri": "file:///etc/passwd"}, "cannot be asked"),
+        ({"jwks_uri": "file:///etc/passwd"}, "jwks_uri file:///etc/passwd is not https"),
+        ({"authorization_endpoint": "http://id.example/a"}, "authorization_endpoint http://id.example/a is not https"),
+        ({"token_endpoint": "http://127.0.0.1.example/t"}, "token_endpoint .* is not https"),
+        ({"userinfo_endpoint": "http://[::1/u"}, "userinfo_endpoint .* is not https"),
         ({"id_token_signing_alg_values_supported": ["HS256", "none"]}, "signs by none of"),
     ],
     ids=str,
@@ -472,6 +535,31 @@ async def test_a_login_at_a_provider_needs_all_that_it_takes(tmp_path: Path, pro
     settings = read({**settings_for(provider), f"auth_oidc_{name}": ""}, {}, tmp_path)
     with pytest.raises(SettingsError, match=rf"auth_oidc_{name} .*is missing"):
         check_authentication(settings)
+
+
+@pytest.mark.parametrize("issuer", ["http://id.example", "http://127.0.0.1.example", "http://localhost.example:8080"])
+async def test_a_provider_without_tls_on_another_machine_is_refused(
+    tmp_path: Path, provider: Provider, issuer: str
+) -> None:
+    settings = read({**settings_for(provider), "auth_oidc_issuer": issuer}, {}, tmp_path)
+    with pytest.raises(SettingsError, match=r"auth_oidc_issuer .*is not https"):
+        check_authentication(settings)
+
+
+async def test_without_a_list_of_addresses_only_a_setting_lets_everybody_in(tmp_path: Path, provider: Provider) -> None:
+    given = settings_for(provider)
+    del given["auth_oidc_allow_everybody"]
+    with pytest.raises(SettingsError, match=r"auth_oidc_whitelist .*or set auth_oidc_allow_everybody"):
+        check_authentication(read(given, {}, tmp_path))
+    check_authentication(read({**given, "auth_oidc_allow_everybody": "true"}, {}, tmp_path))
+    check_authentication(read({**given, "auth_oidc_whitelist": "ann@example.org"}, {}, tmp_path))
+
+
+async def test_settings_of_a_provider_that_contradict_or_leak_are_warned_of(tmp_path: Path, provider: Provider) -> None:
+    given = settings_for(provider, auth_oidc_whitelist="ann@example.org", auth_oidc_allow_everybody="true")
+    assert "auth_oidc_allow_everybody is ignored" in "".join(find_warnings(read(given, {}, tmp_path)))
+    given |= {"auth_oidc_client_url": "http://dags.example.org"}
+    assert "auth_oidc_client_url is not https" in "".join(find_warnings(read(given, {}, tmp_path)))
 
 
 async def test_a_provider_without_a_mode_is_taken_for_one(tmp_path: Path, provider: Provider) -> None:

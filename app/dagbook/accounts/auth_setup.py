@@ -17,7 +17,7 @@ from dagbook.accounts.authentication import (
     StaticTokenAuthenticator,
 )
 from dagbook.accounts.logins import Logins
-from dagbook.accounts.oidc import Client, Oidc, OidcAuthenticator, ProviderError
+from dagbook.accounts.oidc import Client, Oidc, OidcAuthenticator, ProviderError, is_protected
 from dagbook.accounts.refusal_log import RefusalLog
 from dagbook.accounts.tokens import PersonalTokens
 from dagbook.accounts.users import Users
@@ -76,9 +76,23 @@ def check_authentication(settings: Settings) -> None:
     for name in required:
         if not getattr(settings, name):
             raise SettingsError(name, settings.origins[name], "is missing; auth_mode oidc requires it")
+    if settings.auth_mode == _OIDC:
+        _check_provider_settings(settings)
     wrong = validation_error(settings.auth_token_secret)
     if settings.auth_mode == _BUILTIN and wrong:
         raise SettingsError("auth_token_secret", settings.origins["auth_token_secret"], wrong)
+
+
+def _check_provider_settings(settings: Settings) -> None:
+    if not is_protected(settings.auth_oidc_issuer):
+        problem = "is not https; plain http is accepted for a provider on this machine only"
+        raise SettingsError("auth_oidc_issuer", settings.origins["auth_oidc_issuer"], problem)
+    if not settings.auth_oidc_whitelist and not settings.auth_oidc_allow_everybody:
+        problem = (
+            "is empty; list the e-mail addresses that may log in, "
+            "or set auth_oidc_allow_everybody to let in every account of the provider"
+        )
+        raise SettingsError("auth_oidc_whitelist", settings.origins["auth_oidc_whitelist"], problem)
 
 
 def choose_mode(settings: Settings) -> Settings:
@@ -100,6 +114,7 @@ async def find_provider(settings: Settings) -> Oidc | None:
         redirect_uri=f"{settings.auth_oidc_client_url}{CALLBACK}",
         scopes=settings.auth_oidc_scopes,
         whitelist=frozenset(settings.auth_oidc_whitelist),
+        trust_unverified=settings.auth_oidc_trust_unverified,
     )
     try:
         return await Oidc.discover(client)
@@ -111,6 +126,10 @@ def find_warnings(settings: Settings) -> Iterator[str]:
     """Warn of settings that are ignored, and of a mode that is chosen implicitly."""
     if settings.auth_mode == _OIDC and settings.origins["auth_mode"] == "default":
         yield "auth_mode is oidc because a provider is given; set auth_mode explicitly"
+    if settings.auth_mode == _OIDC and settings.auth_oidc_whitelist and settings.auth_oidc_allow_everybody:
+        yield "auth_oidc_allow_everybody is ignored: only the addresses in auth_oidc_whitelist may log in"
+    if settings.auth_mode == _OIDC and not is_protected(settings.auth_oidc_client_url):
+        yield "auth_oidc_client_url is not https: cookies of logins can be read on the way to this server"
     if settings.auth_mode == _OIDC and _has_basic(settings):
         yield "logins at the provider are disabled while auth_basic_username and auth_basic_password are set"
     if settings.auth_mode == _BUILTIN and (settings.auth_token or _has_basic(settings)):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import hmac
+import ipaddress
 import logging
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 import jwt
@@ -36,7 +39,10 @@ class ProviderError(AppError):
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """Client data of this server at the provider, and the allowed e-mail addresses; empty allows all."""
+    """Client data of this server at the provider, and the allowed e-mail addresses; empty allows all.
+
+    With ``trust_unverified`` an address counts also when the provider says nothing about its verification.
+    """
 
     issuer: str
     id: str
@@ -44,6 +50,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     redirect_uri: str
     scopes: tuple[str, ...]
     whitelist: frozenset[str]
+    trust_unverified: bool = False
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +63,13 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     userinfo_endpoint: str | None = None
     id_token_signing_alg_values_supported: tuple[str, ...] = ("RS256",)
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+
+    def check_endpoints(self) -> None:
+        """Raise ProviderError for an endpoint to which codes, tokens or browsers would be sent without TLS."""
+        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"):
+            url = getattr(self, name)
+            if url is not None and not is_protected(url):
+                raise ProviderError(f"the provider's {name} {url} is not https")
 
 
 class Oidc:
@@ -79,6 +93,7 @@ class Oidc:
             raise ProviderError(f"the provider's metadata cannot be used: {error}") from error
         if provider.issuer.rstrip("/") != client.issuer:
             raise ProviderError(f"the provider calls itself {provider.issuer!r}, not {client.issuer!r}")
+        provider.check_endpoints()
         oidc = cls(client, provider)
         if not oidc._algorithms:
             raise ProviderError("the provider signs by none of " + ", ".join(sorted(_ALGORITHMS)))
@@ -90,8 +105,8 @@ class Oidc:
         """Whether browsers reach this server by https, according to the settings."""
         return self._client.redirect_uri.startswith("https:")
 
-    def login_url(self, state: str, nonce: str) -> str:
-        """Return the URL to which a browser is sent to log in."""
+    def login_url(self, state: str, nonce: str, verifier: str) -> str:
+        """Return the URL to which a browser is sent to log in; the code it brings back is bound to the verifier."""
         query = {
             "client_id": self._client.id,
             "redirect_uri": self._client.redirect_uri,
@@ -99,23 +114,23 @@ class Oidc:
             "scope": " ".join(self._client.scopes),
             "state": state,
             "nonce": nonce,
+            "code_challenge": _challenge(verifier),
+            "code_challenge_method": "S256",
         }
         joint = "&" if "?" in self._provider.authorization_endpoint else "?"
         return f"{self._provider.authorization_endpoint}{joint}{urlencode(query)}"
 
-    async def exchange_code(self, code: str, nonce: str) -> tuple[str, int]:
+    async def exchange_code(self, code: str, nonce: str, verifier: str) -> tuple[str, int]:
         """Exchange a code for an ID token; return it with its remaining seconds.
 
         Raises ForbiddenError for an account that is not allowed, ProviderError for everything else.
         """
-        tokens = await self._request_tokens(code)
+        tokens = await self._request_tokens(code, verifier)
         token = tokens.get("id_token")
         claims = await self._read(token) if isinstance(token, str) else None
         if not isinstance(token, str) or claims is None:
             raise ProviderError("the provider's ID token is invalid: signature, times, issuer or audience do not match")
-        info = await self._userinfo(tokens, claims)
-        if not self._is_allowed(info) or ("email" in claims and not self._is_allowed(claims)):
-            raise ForbiddenError(f"{info.get('email', 'an account without e-mail')} is not allowed to log in here")
+        self._check_account(await self._userinfo(tokens, claims))
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
             raise ProviderError("the provider's ID token was made for another login; try again")
         if len(token) > _MAX_COOKIE_LENGTH:
@@ -130,19 +145,32 @@ class Oidc:
         claims = await self._read(token)
         if claims is None:
             return None
-        # Another client may have requested this ID token; without an e-mail address only our own are allowed.
-        is_own = "email" not in claims and hash_of(token) in self._admitted
-        if not is_own and not self._is_allowed(claims):
+        # Another program may have requested this ID token for us: then it must itself say that the account is allowed.
+        if hash_of(token) not in self._admitted and self._refusal(claims):
             return None
         name = next(str(claims[key]) for key in ("email", "preferred_username", "sub") if claims.get(key))
         return Caller(via="oidc", name=name, address=address)
 
-    def _is_allowed(self, claims: Claims) -> bool:
-        allowed = self._client.whitelist
-        return not allowed or (claims.get("email") in allowed and claims.get("email_verified") is not False)
+    def _check_account(self, account: Claims) -> None:
+        if problem := self._refusal(account):
+            raise ForbiddenError(f"{account.get('email') or 'an account without e-mail'} is not allowed in: {problem}")
 
-    async def _request_tokens(self, code: str) -> dict[str, Any]:
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._client.redirect_uri}
+    def _refusal(self, account: Claims) -> str:
+        """Return why an account may not log in; empty if it may."""
+        email, verified = account.get("email"), _truth(account.get("email_verified"))
+        if self._client.whitelist and not (isinstance(email, str) and email in self._client.whitelist):
+            return "it is not in auth_oidc_whitelist"
+        if email is None or verified or (verified is None and self._client.trust_unverified):
+            return ""
+        return "the provider does not say that its e-mail address is verified (email_verified)"
+
+    async def _request_tokens(self, code: str, verifier: str) -> dict[str, Any]:
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self._client.redirect_uri,
+            "code_verifier": verifier,
+        }
         methods = self._provider.token_endpoint_auth_methods_supported
         auth = None
         if "client_secret_basic" in methods or "client_secret_post" not in methods:
@@ -152,12 +180,20 @@ class Oidc:
         return await _ask("POST", self._provider.token_endpoint, data=form, auth=auth)
 
     async def _userinfo(self, tokens: dict[str, Any], claims: Claims) -> Claims:
+        """Return what ID token and userinfo say about the account. Raises ProviderError if they contradict."""
         if self._provider.userinfo_endpoint is None:
             return claims
         info = await _get(self._provider.userinfo_endpoint, str(tokens.get("access_token", "")))
         if info.get("sub") != claims["sub"]:
             raise ProviderError("the provider's userinfo is about another subject than its ID token")
-        return {**{key: claims[key] for key in ("email", "email_verified") if key in claims}, **info}
+        emails = {repr(said["email"]): said["email"] for said in (claims, info) if said.get("email") is not None}
+        if len(emails) > 1:
+            raise ProviderError("the provider's userinfo has another e-mail address than its ID token")
+        verified = {_truth(said.get("email_verified")) for said in (claims, info)}
+        return {
+            "email": next(iter(emails.values()), None),
+            "email_verified": None if verified == {None} else False not in verified,
+        }
 
     async def _read(self, token: str) -> Claims | None:
         key = await self._key_of(token)
@@ -217,6 +253,32 @@ class OidcAuthenticator:
         if not credentials.cookie:
             return None
         return await self._oidc.identify(credentials.cookie, credentials.address)
+
+
+def is_protected(url: str) -> bool:
+    """Whether requests to a URL cannot be read on the way: https, or a server on this machine."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _truth(claim: object) -> bool | None:
+    """Read a boolean claim; some providers write it as text."""
+    return None if claim is None else claim is True or claim == "true"
+
+
+def _challenge(verifier: str) -> str:
+    """Return the S256 challenge of a verifier (RFC 7636, 4.2)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 async def _get(url: str, bearer: str = "") -> dict[str, Any]:

@@ -19,7 +19,7 @@ from dagbook.errors import BadRequestError
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 COOKIE = "oidcToken"
-_STATE, _NONCE, _ORIGIN = "state", "nonce", "originalURL"
+_STATE, _NONCE, _ORIGIN, _VERIFIER = "state", "nonce", "originalURL", "codeVerifier"
 _LOGIN_SECONDS = 120
 _MIN_SESSION_SECONDS = 60
 # A path on this server: a second slash, or a backslash, which browsers read as one, would name another host.
@@ -45,16 +45,16 @@ def redirect_to_login(connection: Connection, error: LoginNeededError) -> Respon
 
 
 def start(connection: Connection, oidc: Oidc, back_to: str) -> Response[None]:
-    """Redirect a browser to the provider, with cookies for state, nonce and the page to return to.
+    """Redirect a browser to the provider, with cookies for state, nonce, PKCE verifier and the page to return to.
 
     Raises BadRequestError when that page is on another site.
     """
     _check_local(back_to)
-    state, nonce = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    values = {_STATE: state, _NONCE: nonce, _ORIGIN: quote(back_to, safe="")}
+    state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+    values = {_STATE: state, _NONCE: nonce, _VERIFIER: verifier, _ORIGIN: quote(back_to, safe="")}
     secure = _is_secure(connection, oidc)
     cookies = [_cookie(name, value, _LOGIN_SECONDS, secure=secure) for name, value in values.items()]
-    return _redirect(oidc.login_url(state, nonce), cookies)
+    return _redirect(oidc.login_url(state, nonce, verifier), cookies)
 
 
 async def finish(connection: Connection, oidc: Oidc, code: str, state: str) -> tuple[Response[None], Caller]:
@@ -62,14 +62,14 @@ async def finish(connection: Connection, oidc: Oidc, code: str, state: str) -> t
 
     Raises BadRequestError, ForbiddenError and ProviderError.
     """
-    expected, nonce = _require(connection, _STATE), _require(connection, _NONCE)
+    expected, nonce, verifier = (_require(connection, name) for name in (_STATE, _NONCE, _VERIFIER))
     back_to = unquote(_require(connection, _ORIGIN))
     if not hmac.compare_digest(expected.encode(), state.encode()) or not code:
         raise BadRequestError("this login was not started here or has expired; start again")
     _check_local(back_to)
-    token, seconds = await oidc.exchange_code(code, nonce)
+    token, seconds = await oidc.exchange_code(code, nonce, verifier)
     secure = _is_secure(connection, oidc)
-    cleared = [_cookie(name, "", 0, secure=secure) for name in (_STATE, _NONCE, _ORIGIN)]
+    cleared = [_cookie(name, "", 0, secure=secure) for name in (_STATE, _NONCE, _ORIGIN, _VERIFIER)]
     response = _redirect(back_to, [_cookie(COOKIE, token, seconds or _MIN_SESSION_SECONDS, secure=secure), *cleared])
     caller = await oidc.identify(token, connection.client.host if connection.client else "")
     return response, caller or Caller(via="oidc")
