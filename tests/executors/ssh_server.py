@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal as signals
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ class SshServer(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     key: Path
     known_hosts: Path
+    fingerprints: dict[str, str]  # of its host keys, by algorithm
+    passwords: list[str]  # those that clients have sent
     _connections: list[asyncssh.SSHServerConnection]
 
     def lose_connections(self) -> None:
@@ -49,8 +51,9 @@ class _Session(asyncssh.SSHServerProcess[bytes]):
 
 
 class _Door(asyncssh.SSHServer):
-    def __init__(self, connections: list[asyncssh.SSHServerConnection]) -> None:
+    def __init__(self, connections: list[asyncssh.SSHServerConnection], passwords: list[str]) -> None:
         self._connections = connections
+        self._passwords = passwords
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connections.append(conn)
@@ -62,6 +65,7 @@ class _Door(asyncssh.SSHServer):
         return True
 
     def validate_password(self, username: str, password: str) -> bool:
+        self._passwords.append(password)
         return (username, password) == (USER, PASSWORD)
 
     def session_requested(self) -> _Session:
@@ -90,26 +94,37 @@ async def _copy(source: asyncio.StreamReader | None, target: asyncssh.SSHWriter[
 
 
 @asynccontextmanager
-async def serving(directory: Path, port: int = 0) -> AsyncIterator[SshServer]:
-    """Serve until the block is left."""
-    host_key, user_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+async def serving(
+    directory: Path, port: int = 0, host_keys: Sequence[asyncssh.SSHKey] | None = None
+) -> AsyncIterator[SshServer]:
+    """Serve until the block is left, with new host keys or the given ones."""
+    host_keys = host_keys or [asyncssh.generate_private_key("ssh-ed25519")]
+    user_key = asyncssh.generate_private_key("ssh-ed25519")
     key = directory / "key"
     user_key.write_private_key(key)
     connections: list[asyncssh.SSHServerConnection] = []
+    passwords: list[str] = []
     allowed = asyncssh.import_authorized_keys(user_key.export_public_key().decode())
     listener = await asyncssh.listen(
         "127.0.0.1",
         port,
-        server_factory=lambda: _Door(connections),
-        server_host_keys=[host_key],
+        server_factory=lambda: _Door(connections, passwords),
+        server_host_keys=list(host_keys),
         authorized_client_keys=allowed,
         encoding=None,
     )
     port = listener.sockets[0].getsockname()[1]
     known_hosts = directory / "known_hosts"
-    known_hosts.write_text(f"[127.0.0.1]:{port} {host_key.export_public_key().decode()}")
+    known_hosts.write_text("".join(f"[127.0.0.1]:{port} {key.export_public_key().decode()}" for key in host_keys))
     try:
-        yield SshServer(port=port, key=key, known_hosts=known_hosts, _connections=connections)
+        yield SshServer(
+            port=port,
+            key=key,
+            known_hosts=known_hosts,
+            fingerprints={key.get_algorithm(): key.get_fingerprint() for key in host_keys},
+            passwords=passwords,
+            _connections=connections,
+        )
     finally:
         listener.close()
         await listener.wait_closed()

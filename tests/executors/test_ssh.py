@@ -15,7 +15,7 @@ import asyncssh
 import pytest
 
 from dagbook.executors import in_process, registry
-from dagbook.executors.contract import ExecutionFiles, Job, Outcome, SetupError, SharedConfig
+from dagbook.executors.contract import ExecutionFiles, HostKey, Job, Outcome, SetupError, SharedConfig, SshPolicy
 from dagbook.executors.in_process import InProcessExecution
 from dagbook.spec.model import Ssh
 from tests.executors.ssh_server import PASSWORD, USER, SshServer, serving
@@ -212,6 +212,137 @@ async def test_a_changed_host_key_is_no_unknown_one(
 async def test_the_host_key_is_checked_only_with_strict_host_key(files: ExecutionFiles, server: SshServer) -> None:
     config = {name: value for name, value in server.config.items() if name not in ("strictHostKey", "knownHostFile")}
     assert (await end(files, config)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "given", "checked"),
+    [
+        (None, None, False),
+        (True, None, True),
+        (True, False, False),
+        (False, True, True),
+    ],
+)
+async def test_the_server_has_a_default_for_what_the_definition_does_not_say(
+    files: ExecutionFiles, server: SshServer, tmp_path: Path, policy: bool | None, given: bool | None, checked: bool
+) -> None:
+    (tmp_path / "hosts").touch()
+    config = {**server.config, "knownHostFile": "hosts", "strictHostKey": given}
+    outcome = await end(files, config, shared=SharedConfig(ssh_policy=SshPolicy(strict=policy)))
+    assert ("is not in" in outcome.error) is checked
+
+
+async def test_the_default_of_the_server_counts_for_the_ssh_of_a_dag_too(
+    files: ExecutionFiles, server: SshServer
+) -> None:
+    ssh = Ssh(host="127.0.0.1", port=str(server.port), user=USER, key=str(server.key))
+    shared = SharedConfig(ssh=ssh, ssh_policy=SshPolicy(strict=False))
+    assert (await end(files, {}, shared=shared)).exit_code == 0
+
+
+# -- trust on first use ----------------------------------------------------------------------------------------------
+
+
+class Stored:
+    """The stored keys of hosts, as those in the database behave."""
+
+    def __init__(self) -> None:
+        self.keys: dict[tuple[str, int], HostKey] = {}
+
+    async def get(self, host: str, port: int) -> HostKey | None:
+        return self.keys.get((host, port))
+
+    async def add(self, host: str, port: int, key: HostKey) -> HostKey:
+        return self.keys.setdefault((host, port), key)
+
+    @property
+    def shared(self) -> SharedConfig:
+        return SharedConfig(ssh_policy=SshPolicy(host_keys=self))
+
+
+def by_password(server: SshServer, **more: Any) -> dict[str, Any]:
+    return {"host": "127.0.0.1", "port": server.port, "user": USER, "password": PASSWORD, **more}
+
+
+async def test_the_first_key_of_a_host_is_stored_and_accepted_from_then_on(
+    files: ExecutionFiles, server: SshServer
+) -> None:
+    stored = Stored()
+    assert (await end(files, by_password(server), shared=stored.shared)).exit_code == 0
+    key = HostKey("ssh-ed25519", server.fingerprints["ssh-ed25519"])
+    assert stored.keys == {("127.0.0.1", server.port): key}
+    again = ExecutionFiles(files.base + ".again", files.stdout, files.stderr)
+    assert (await end(again, by_password(server), shared=stored.shared)).exit_code == 0
+
+
+async def test_a_host_with_another_key_gets_no_password_and_the_error_names_both_keys(
+    files: ExecutionFiles, tmp_path: Path
+) -> None:
+    stored = Stored()
+    async with serving(tmp_path) as server:
+        known = stored.keys["127.0.0.1", server.port] = HostKey("ssh-ed25519", "SHA256:" + "x" * 43)
+        outcome = await end(files, by_password(server), shared=stored.shared)
+        offered = HostKey("ssh-ed25519", server.fingerprints["ssh-ed25519"])
+        assert server.passwords == []
+    assert outcome.exit_code == 1
+    assert outcome.error == (
+        f"the host key of 127.0.0.1, port {server.port}, has changed: stored is {known}, offered is {offered}. "
+        "The machine was replaced, or the connection is intercepted. Only if the new key is known to be right: "
+        f"dagbook ssh-host-keys accept 127.0.0.1 --port {server.port} {offered}"
+    )
+    assert stored.keys["127.0.0.1", server.port] == known
+
+
+async def test_a_key_of_another_type_in_place_of_the_stored_one_is_a_changed_key(
+    files: ExecutionFiles, server: SshServer
+) -> None:
+    stored = Stored()
+    stored.keys["127.0.0.1", server.port] = HostKey("ecdsa-sha2-nistp256", "SHA256:" + "x" * 43)
+    outcome = await end(files, by_password(server), shared=stored.shared)
+    assert "has changed: stored is ecdsa-sha2-nistp256 SHA256:xxx" in outcome.error
+    assert f"offered is ssh-ed25519 {server.fingerprints['ssh-ed25519']}" in outcome.error
+
+
+@pytest.mark.parametrize("algorithm", ["ssh-rsa", "ecdsa-sha2-nistp256"])
+async def test_a_host_that_gets_one_more_key_is_still_the_same(
+    files: ExecutionFiles, tmp_path: Path, algorithm: str
+) -> None:
+    keys = [asyncssh.generate_private_key(name) for name in ("ssh-ed25519", algorithm)]
+    stored = Stored()
+    async with serving(tmp_path, host_keys=keys) as server:
+        stored.keys["127.0.0.1", server.port] = HostKey(algorithm, server.fingerprints[algorithm])
+        assert (await end(files, by_password(server), shared=stored.shared)).exit_code == 0
+
+
+async def test_a_file_that_knows_the_host_counts_before_the_stored_keys(
+    files: ExecutionFiles, server: SshServer, tmp_path: Path
+) -> None:
+    stored = Stored()
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    (tmp_path / "hosts").write_text(f"[127.0.0.1]:{server.port} {other}")
+    outcome = await end(files, by_password(server, knownHostFile="hosts"), shared=stored.shared)
+    assert f"is not the one in {tmp_path}/hosts" in outcome.error
+    assert stored.keys == {}
+
+
+@pytest.mark.parametrize("strict", [True, False])
+async def test_a_definition_that_says_strict_or_not_is_taken_at_its_word(
+    files: ExecutionFiles, server: SshServer, tmp_path: Path, strict: bool
+) -> None:
+    stored = Stored()
+    (tmp_path / "hosts").touch()
+    config = by_password(server, knownHostFile="hosts", strictHostKey=strict)
+    assert (await end(files, config, shared=stored.shared)).exit_code == int(strict)
+    assert stored.keys == {}
+
+
+async def test_a_host_name_that_is_a_text_is_refused_before_it_is_looked_up(files: ExecutionFiles) -> None:
+    config = {"host": "x" * 300, "user": USER, "password": PASSWORD}
+    with pytest.raises(SetupError, match="is not the name or address of a machine"):
+        await end(files, config, shared=Stored().shared)
+
+
+# -- what cannot be reached ------------------------------------------------------------------------------------------
 
 
 async def test_a_refused_connection_is_reported(files: ExecutionFiles, server: SshServer) -> None:

@@ -27,6 +27,7 @@ from dagbook.queues.service import DequeueService, QueueService
 from dagbook.runs.queries import RunTotals
 from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import RunService
+from dagbook.runs.service.ssh_host_keys import SshHostKeys
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.telemetry.metrics import MetricsPage
 from dagbook.telemetry.resources import ResourceSampler
@@ -94,6 +95,7 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     doctor: Doctor
     retention: Retention
     dag_retention: DagRetentionService
+    ssh_host_keys: SshHostKeys
     zone: ZoneInfo
     saves_without_if_match: bool
     now: Callable[[], datetime]

@@ -49,6 +49,8 @@ class Action(StrEnum):
     USER_PASSWORD_RESET = "user.password_reset"  # noqa: S105 - a name of an action
     TOKEN_CREATE = "token.create"  # noqa: S105 - a name of an action
     TOKEN_DELETE = "token.delete"  # noqa: S105 - a name of an action
+    SSH_HOST_KEY_ACCEPT = "ssh_host_key.accept"
+    SSH_HOST_KEY_DELETE = "ssh_host_key.delete"
     LOGIN_SUCCESS = "login.success"
     LOGIN_FAILURE = "login.failure"
     AUDIT_PRUNE = "audit.prune"

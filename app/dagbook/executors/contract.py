@@ -80,6 +80,46 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     env: Mapping[str, str]
 
 
+HOST_KEY_ALGORITHMS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+)
+
+
+class HostKey(msgspec.Struct, frozen=True):
+    """The key of an SSH host: one of ``HOST_KEY_ALGORITHMS``, and its fingerprint as ``ssh-keygen -l`` prints it."""
+
+    algorithm: str
+    fingerprint: str
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} {self.fingerprint}"
+
+
+class HostKeys(Protocol):
+    """The stored keys of SSH hosts."""
+
+    async def get(self, host: str, port: int) -> HostKey | None:
+        """Return the stored key of a host."""
+
+    async def add(self, host: str, port: int, key: HostKey) -> HostKey:
+        """Store the key of a host unless it has one; return the stored one."""
+
+
+class SshPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How the key of a host is checked where the definition does not say it.
+
+    With ``host_keys`` the first key of a host is stored there and later ones are compared with it; otherwise
+    ``strict`` replaces the default of the format.
+    """
+
+    strict: bool | None = None
+    host_keys: HostKeys | None = None
+
+
 class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The evaluated config that all steps of a run share: mail server, SSH host, container.
 
@@ -90,6 +130,7 @@ class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
     smtp: Smtp | None = None
     ssh: Ssh | None = None
     container: Container | None = None
+    ssh_policy: SshPolicy = SshPolicy()
     registry_auths: Mapping[str, str | Mapping[str, str]] = {}
     docker: Mapping[str, str] = {}
     run: str = ""

@@ -36,6 +36,7 @@ from dagbook.api.controllers import (
     run_logs,
     runs,
     schedules,
+    ssh_host_keys,
     sub_runs,
     system,
     users,
@@ -74,6 +75,7 @@ _SYSTEM_HANDLERS = [
     audit.AuditController,
     system.DoctorController,
     retention.RetentionController,
+    ssh_host_keys.SshHostKeysController,
 ]
 _RUN_HANDLERS = [
     runs.RunsController,

@@ -51,6 +51,7 @@ from dagbook.runs.server_context import HostEnvironment, ServerContext, ServerId
 from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import RunService
 from dagbook.runs.service.scheduled_runs import ScheduledRuns
+from dagbook.runs.service.ssh_host_keys import SshHostKeys
 from dagbook.runs.store.new_run import check_start
 from dagbook.runs.store.recorder import Recorder
 from dagbook.scheduling.scheduler import Scheduler
@@ -107,7 +108,7 @@ def make_run_parts(
     settings: Settings, database: Database, identity: ServerIdentity, registry: CollectorRegistry
 ) -> RunParts:
     library = DefinitionCache()
-    context = _server_context(settings, identity, RunMetrics(registry))
+    context = _server_context(settings, database, identity, RunMetrics(registry))
     recorder = Recorder(database, identity.id, check_start, context.queues)
     supervisor = Supervisor(database, recorder, OrphanSweeper(database, library, context), library, context)
     queue_notifier = QueueNotifier(database, supervisor.changed, context.queues)
@@ -182,6 +183,7 @@ def _services(
         doctor=Doctor(database, settings.orphan_grace_seconds, now),
         retention=_retention(settings, database, library, context),
         dag_retention=DagRetentionService(database, now),
+        ssh_host_keys=SshHostKeys(database, now),
         zone=settings.tz,
         saves_without_if_match=settings.bare_saves,
         now=now,
@@ -219,7 +221,9 @@ def _queue_config(settings: Settings, kind: str) -> QueueConfig:
     )
 
 
-def _server_context(settings: Settings, identity: ServerIdentity, metrics: RunMetrics) -> ServerContext:
+def _server_context(
+    settings: Settings, database: Database, identity: ServerIdentity, metrics: RunMetrics
+) -> ServerContext:
     for directory in (settings.spool_dir, settings.work_dir):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     spool = settings.spool_dir
@@ -239,5 +243,6 @@ def _server_context(settings: Settings, identity: ServerIdentity, metrics: RunMe
         zone=settings.tz,
         now=now,
         encrypter=Encrypter(settings.secret_key, settings.home),
+        ssh_policy=SshHostKeys(database, now).policy(settings.ssh_strict_host_key),
         metrics=metrics,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from dagbook.engine.admission import Labels, QueueConfig
+from dagbook.executors.contract import SshPolicy
 from dagbook.runs.evaluate import CommandSubstituter
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.spec.expansion.scope import without_server_settings
@@ -82,6 +83,7 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     zone: tzinfo
     now: Callable[[], datetime]
     encrypter: Encrypter
+    ssh_policy: SshPolicy = SshPolicy()
     metrics: RunMetrics
 
     def read_base_config(self) -> str:

@@ -62,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_interval_seconds: float
     evaluation_timeout_seconds: float
     evaluate_caller_values: bool
+    ssh_strict_host_key: str
     auth_mode: str
     auth_token_secret: str
     auth_token_ttl_seconds: float

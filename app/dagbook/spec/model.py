@@ -186,7 +186,7 @@ class Ssh(_Frozen, frozen=True, kw_only=True):
     port: str = "22"
     key: str = ""
     password: str = ""
-    strict_host_key: bool = True
+    strict_host_key: bool | None = None  # None is the server's default, which is true
     known_host_file: str = ""
 
 

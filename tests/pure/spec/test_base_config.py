@@ -59,8 +59,9 @@ def test_each_kind_of_value_has_its_rule(base: str, own: str, field: str, value:
         ),
         ("runConfig: {disableParamEdit: true}", "runConfig: {}", {"run_config.disable_param_edit": True}),
         ("ssh: {user: u, port: 9}", "ssh: {host: h}", {"ssh.user": "u", "ssh.host": "h", "ssh.port": "22"}),
-        ("ssh: {strictHostKey: false}", "ssh: {}", {"ssh.strict_host_key": True}),
-        ("ssh: {}", "ssh: {strictHostKey: false}", {"ssh.strict_host_key": True}),
+        ("ssh: {strictHostKey: false}", "ssh: {}", {"ssh.strict_host_key": None}),
+        ("ssh: {}", "ssh: {strictHostKey: false}", {"ssh.strict_host_key": None}),
+        ("ssh: {strictHostKey: true}", "ssh: {strictHostKey: false}", {"ssh.strict_host_key": True}),
         ("ssh: {strictHostKey: false}", "ssh: {strictHostKey: false}", {"ssh.strict_host_key": False}),
         (
             "otel: {headers: {a: x}, timeout: 5s}",

@@ -16,6 +16,7 @@ __all__ = [
     "runs",
     "schedules",
     "services",
+    "ssh_host_keys",
     "sub_runs",
     "system",
     "users",

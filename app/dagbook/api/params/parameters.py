@@ -91,6 +91,8 @@ LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID")]
 ByDag = Annotated[str | None, QueryParameter(name="dag")]
 ByRun = Annotated[str | None, QueryParameter(name="run")]
 ByDagName = Annotated[str | None, QueryParameter(name="dagName")]
+SshHost = Annotated[str, QueryParameter(name="host")]
+SshPort = Annotated[int, QueryParameter(name="port", schema_extra={"minimum": 1, "maximum": 65535})]
 Integrity = Annotated[bool, QueryParameter(name="integrity")]
 Stream = Annotated[Literal["stdout", "stderr"], QueryParameter(name="stream")]
 

@@ -8,7 +8,7 @@ from dagbook.db.models.node import LogChunk, Node
 from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunInput, RunParam, RunRequest, RunTag
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
-from dagbook.db.models.service import Service
+from dagbook.db.models.service import Service, SshHostKey
 from dagbook.db.models.user import Token, User
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "ScheduleMark",
     "ScheduleSlot",
     "Service",
+    "SshHostKey",
     "Token",
     "User",
     "audit",

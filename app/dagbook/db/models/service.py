@@ -1,11 +1,11 @@
-"""Processes on the database and their leases."""
+"""Processes on the database and their leases, and the SSH hosts that their steps log in to."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Text
+from sqlalchemy import BigInteger, CheckConstraint, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dagbook.db.types import Base, OrderedJson, UtcDateTime
@@ -38,3 +38,22 @@ class Service(Base):
     capacity: Mapped[int | None]
     spool_id: Mapped[str | None] = mapped_column(Text)
     spool_dir: Mapped[str | None] = mapped_column(Text)
+
+
+class SshHostKey(Base):
+    """The key of an SSH host: of its first connection, or accepted by a user (``accepted_by``) in place of that one."""
+
+    __tablename__ = "ssh_host_keys"
+    __table_args__ = (
+        CheckConstraint("length(host) BETWEEN 1 AND 253", name="host_length"),
+        CheckConstraint("port BETWEEN 1 AND 65535", name="port_known"),
+        CheckConstraint("length(algorithm) BETWEEN 1 AND 64", name="algorithm_length"),
+        CheckConstraint("length(fingerprint) BETWEEN 1 AND 64", name="fingerprint_length"),
+    )
+
+    host: Mapped[str] = mapped_column(Text, primary_key=True)
+    port: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    algorithm: Mapped[str] = mapped_column(Text)
+    fingerprint: Mapped[str] = mapped_column(Text)
+    stored_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    accepted_by: Mapped[str | None] = mapped_column(Text)

@@ -12,6 +12,7 @@ __all__ = [
     "runs",
     "schedules",
     "services",
+    "ssh_host_keys",
     "tokens",
     "users",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import msgspec
 
 from dagbook.executors import contract
 from dagbook.executors.config import Config
-from dagbook.executors.contract import Job, SetupError, StepError, Streams
+from dagbook.executors.contract import HostKeys, Job, SetupError, StepError, Streams
+from dagbook.executors.ssh import host_keys
 from dagbook.spec import paths
 from dagbook.spec.model import Ssh
 
@@ -72,14 +73,18 @@ _KNOWN_HOSTS = "~/.ssh/known_hosts"
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
-    """Host, user and credentials: the key if there is one, else the password."""
+    """Host, user and credentials: the key if there is one, else the password.
+
+    The key of the host is one of ``known_hosts``, or the one that ``host_keys`` stores; without both any is accepted.
+    """
 
     host: str
     port: int
     user: str
     key: Path | None
     password: str
-    known_hosts: Path | None  # None accepts any host key
+    known_hosts: Path | None = None
+    host_keys: HostKeys | None = None
 
     @property
     def address(self) -> str:
@@ -99,14 +104,14 @@ def read_login(job: Job) -> Login:
         raise SetupError(
             "ssh: neither the step nor its DAG names a host; give host and user in executor.config or in ssh"
         )
-    return Login(
+    login = Login(
         host=config.text("ip").strip() or config.required("host", "name the machine to log in to"),
         port=config.integer("port", asyncssh.DEFAULT_PORT, least=1, most=65535),
         user=config.required("user", "name the user to log in as"),
         key=_find_key(config, job, home),
         password=config.text("password"),
-        known_hosts=_find_known_hosts(config, job, home),
     )
+    return _with_host_check(login, config, job, home)
 
 
 def _as_config(ssh: Ssh) -> dict[str, object]:
@@ -134,11 +139,15 @@ def _find_key(config: Config, job: Job, home: str) -> Path | None:
     )
 
 
-def _find_known_hosts(config: Config, job: Job, home: str) -> Path | None:
-    if not config.flag("strictHostKey"):
-        return None
-    named = config.text("knownHostFile").strip() or _KNOWN_HOSTS
-    return Path(paths.resolve(named, base=str(job.cwd), home=home))
+def _with_host_check(login: Login, config: Config, job: Job, home: str) -> Login:
+    policy, is_of_dag = job.shared.ssh_policy, not job.config
+    file = Path(paths.resolve(config.text("knownHostFile").strip() or _KNOWN_HOSTS, base=str(job.cwd), home=home))
+    if policy.host_keys is not None and not config.has("strictHostKey"):
+        if file.exists() and any(_find_known(file, login)):  # also a key that is revoked there
+            return msgspec.structs.replace(login, known_hosts=file)
+        return msgspec.structs.replace(login, host_keys=policy.host_keys)
+    strict = config.flag("strictHostKey", is_of_dag if policy.strict is None else policy.strict)
+    return msgspec.structs.replace(login, known_hosts=file) if strict else login
 
 
 @asynccontextmanager
@@ -156,11 +165,28 @@ async def connect(login: Login) -> AsyncIterator[asyncssh.SSHClientConnection]:
     )
     with _translate_errors(login):
         async with asyncio.timeout(_CONNECT_SECONDS):
-            connection = await asyncssh.connect(login.host, login.port, options=options)
+            connection = await _open(login, options)
     try:
         yield connection
     finally:
         connection.abort()
+
+
+async def _open(login: Login, options: asyncssh.SSHClientConnectionOptions) -> asyncssh.SSHClientConnection:
+    if login.host_keys is None:
+        return await asyncssh.connect(login.host, login.port, options=options)
+    known = await host_keys.find_or_add(login.host_keys, login.host, login.port)
+    pinned = asyncssh.SSHClientConnectionOptions(
+        options,
+        known_hosts=asyncssh.import_known_hosts(""),
+        client_factory=lambda: host_keys.PinnedClient(known),
+        server_host_key_algs=host_keys.signatures(known.algorithm),
+    )
+    try:
+        return await asyncssh.connect(login.host, login.port, options=pinned)
+    except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed):
+        await host_keys.check_unchanged(known, login.host, login.port)
+        raise
 
 
 def _read_key(path: Path) -> asyncssh.SSHKey:
@@ -188,6 +214,12 @@ def _read_known_hosts(path: Path) -> asyncssh.SSHKnownHosts:
         raise SetupError(f"ssh: the file of known host keys {path} is not valid: {error}") from error
 
 
+def _find_known(file: Path, login: Login) -> Sequence[Sequence[object]]:
+    """Return the host keys, the keys of authorities and the revoked keys that a file has for a host."""
+    port = None if login.port == asyncssh.DEFAULT_PORT else login.port
+    return _read_known_hosts(file).match(login.host, "", port)[:3]
+
+
 @contextmanager
 def _translate_errors(login: Login) -> Iterator[None]:
     """Turn an error of the connection or login into a StepError."""
@@ -213,8 +245,7 @@ def _translate_errors(login: Login) -> Iterator[None]:
 def _host_key_problem(login: Login, error: asyncssh.DisconnectError) -> str:
     if login.known_hosts is None or (isinstance(error, asyncssh.KeyExchangeFailed) and "host key" not in error.reason):
         return f"{login.address} and this machine have no common way to talk: {error.reason}"
-    known = _read_known_hosts(login.known_hosts).match(login.host, "", login.port)
-    if any(known[:2]):
+    if any(_find_known(login.known_hosts, login)[:2]):
         return (
             f"the host key of {login.address} is not the one in {login.known_hosts}: the machine was replaced, or "
             "the connection is intercepted; correct the file if you know why"

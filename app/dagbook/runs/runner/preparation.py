@@ -73,4 +73,5 @@ class RunPreparation:
             now=context.now,
             sub_runs=self._sub_run_service,
             encrypter=context.encrypter,
+            ssh_policy=context.ssh_policy,
         )

@@ -11,6 +11,7 @@ import msgspec
 from dagbook.engine import event
 from dagbook.engine.plan import Plan
 from dagbook.engine.state import RunState
+from dagbook.executors.contract import SshPolicy
 from dagbook.runs.evaluation.environment import RunEnvironment
 from dagbook.runs.notifications.mailer import Notify
 from dagbook.runs.output.output_follower import Chunk, RestoredLogs
@@ -35,6 +36,7 @@ class RunnerDeps(msgspec.Struct, frozen=True, kw_only=True):
     now: Callable[[], datetime]
     sub_runs: SubRunService
     encrypter: Encrypter
+    ssh_policy: SshPolicy = SshPolicy()
 
 
 class PreparationPort(Protocol):

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from dagbook.executors import registry
-from dagbook.executors.contract import SetupError, SharedConfig, StepError, write_private
+from dagbook.executors.contract import SetupError, SharedConfig, SshPolicy, StepError, write_private
 from dagbook.executors.docker.recovery_note import RunNote, daemon_env, encode
 from dagbook.runs.evaluation.environment import RunEnvironment
 from dagbook.runs.output.spool import RunSpool
@@ -24,19 +24,24 @@ _LIMIT_SECONDS = 30.0
 class SharedResources:
     """Shared configuration of the steps of one attempt, and its release."""
 
-    def __init__(self, run: ClaimedRun, dag: Dag, environment: RunEnvironment, files: RunSpool) -> None:
+    def __init__(
+        self, run: ClaimedRun, dag: Dag, environment: RunEnvironment, files: RunSpool, ssh_policy: SshPolicy
+    ) -> None:
         self._name = f"{run.key}-{run.attempt}"
         self._adopted = run.token > 1
         self._container = dag.container
         self._environment = environment
         self._note = files.run_note
+        self._ssh_policy = ssh_policy
         self._config: SharedConfig | None = None
 
     async def resolve(self) -> SharedConfig:
         """Return the shared configuration, evaluated once; raises ExpansionError."""
         if self._config is None:
             config = await self._environment.evaluate_shared()
-            self._config = msgspec.structs.replace(config, run=self._name, run_note=str(self._note))
+            self._config = msgspec.structs.replace(
+                config, run=self._name, run_note=str(self._note), ssh_policy=self._ssh_policy
+            )
         return self._config
 
     async def release(self) -> None:

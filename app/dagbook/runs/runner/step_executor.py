@@ -50,7 +50,7 @@ class StepExecutor:
         self.checks = ConditionChecker(run, runner, deps, self.nodes)
         self._active: dict[int, Execution] = {}
         self._pending_signals: dict[int, str] = {}  # for executions that have no process yet
-        self.resources = SharedResources(run, deps.plan.dag, deps.environment, deps.files)
+        self.resources = SharedResources(run, deps.plan.dag, deps.environment, deps.files, deps.ssh_policy)
         self._calls = SubRunCalls(run, deps.environment, deps.sub_runs)
         # Executions that would die with this process; each event is set once the exit has been posted to the runner.
         self._in_process: dict[int, asyncio.Event] = {}

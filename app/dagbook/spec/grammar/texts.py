@@ -126,7 +126,7 @@ SSH = {
     "port": "Port of the host, 22 when it is not parsed.",
     "key": "File of the private key.",
     "password": "Password to log in with.",
-    "strictHostKey": "Refuse hosts whose key is not known; true when it is not parsed.",
+    "strictHostKey": "Refuse hosts whose key is not known; true unless the server has another default.",
     "knownHostFile": "File of the known hosts.",
 }
 SECRET = {

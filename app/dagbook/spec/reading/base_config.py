@@ -50,6 +50,13 @@ def _overlay(base: Any, own: Any) -> Any:
     return type(own)(**merged)
 
 
+def _strictest(base: bool | None, own: bool | None) -> bool | None:
+    """Merge ``strictHostKey``, which is true where it is not given: false only if both sides say so."""
+    if base or own:
+        return True
+    return False if base is False and own is False else None
+
+
 def _overlay_container(base: Container, own: Container) -> Any:
     """Merge containers; ``always`` is the zero value of the pull policy and loses to ``never``.
 
@@ -85,4 +92,5 @@ _RULES: dict[str, Callable[[Any, Any], Any]] = {
 _MEMBER_RULES: dict[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(("env", "volumes", "ports", "to"), _append),
     **dict.fromkeys(("headers", "resource"), _update),
+    "strict_host_key": _strictest,
 }

@@ -1,0 +1,79 @@
+"""``dagbook ssh-host-keys``: the stored keys of the hosts of SSH steps."""
+
+from __future__ import annotations
+
+import click
+
+from dagbook.cli.client import Api, body_of, print_table, use_api
+from dagbook.cli.failures import friendly_errors
+from dagbook.cli.group import CommandGroup
+from dagbook.cli.options import GlobalOptions, settings_options
+from dagbook.executors.contract import HOST_KEY_ALGORITHMS
+
+_PATH = "/ssh-host-keys"
+_port = click.option("--port", type=click.IntRange(1, 65535), default=22, show_default=True, help="Port of its server.")
+
+
+@click.group("ssh-host-keys", cls=CommandGroup)
+def ssh_host_keys() -> None:
+    """List, accept or remove the keys that SSH steps accept with ssh_strict_host_key: accept-new."""
+
+
+@ssh_host_keys.command("list", cls=GlobalOptions)
+@settings_options("database_url")
+@friendly_errors
+def list_keys() -> None:
+    """Print the stored keys: those of first connections, and those that a user has accepted."""
+
+    async def work(api: Api) -> None:
+        found = body_of(await api.client.get(_PATH))["hosts"]
+        rows = [
+            (
+                host["host"],
+                str(host["port"]),
+                host["algorithm"],
+                host["fingerprint"],
+                host["storedAt"],
+                host.get("acceptedBy", "first connection"),
+            )
+            for host in found
+        ]
+        print_table(("HOST", "PORT", "ALGORITHM", "FINGERPRINT", "SINCE", "BY"), rows)
+
+    use_api("ssh-host-keys", work)
+
+
+@ssh_host_keys.command(cls=GlobalOptions)
+@click.argument("host")
+@_port
+@click.argument("algorithm", type=click.Choice(HOST_KEY_ALGORITHMS))
+@click.argument("fingerprint", metavar="SHA256:…")
+@settings_options("database_url")
+@friendly_errors
+def accept(host: str, port: int, algorithm: str, fingerprint: str) -> None:
+    """Accept a key as that of a host, in place of the stored one, or before the first connection.
+
+    On the host itself, ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub prints its fingerprint.
+    """
+    body = {"host": host, "port": port, "algorithm": algorithm, "fingerprint": fingerprint}
+
+    async def work(api: Api) -> None:
+        body_of(await api.client.put(_PATH, json=body))
+        click.echo(f"{host}, port {port}, is accepted with {algorithm} {fingerprint}")
+
+    use_api("ssh-host-keys", work)
+
+
+@ssh_host_keys.command(cls=GlobalOptions)
+@click.argument("host")
+@_port
+@settings_options("database_url")
+@friendly_errors
+def remove(host: str, port: int) -> None:
+    """Delete the key of a host: the next connection stores the key that it gets."""
+
+    async def work(api: Api) -> None:
+        body_of(await api.client.delete(_PATH, params={"host": host, "port": port}))
+        click.echo(f"the key of {host}, port {port}, is deleted")
+
+    use_api("ssh-host-keys", work)
