@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare the locks with pyproject.toml, without a registry: what it asks for is locked, in a version that fits."""
+"""Compare the locks with what they are made from, without a registry: what is asked for is locked, and fits."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ def find_problems(folder: Path) -> Iterator[str]:
             yield f"requirements-dev.txt: {name} is not locked to {version} as in requirements.txt"
     build_pins = _read_pins(folder / "requirements-build.txt")
     yield from _unmet("requirements-build.txt", project["build-system"]["requires"], build_pins)
+    release_pins = _read_pins(folder / "requirements-release.txt")
+    tools = (folder / "requirements-release.in").read_text(encoding="utf-8").splitlines()
+    wanted = [line for line in tools if line and not line.startswith("#")]
+    yield from _unmet("requirements-release.txt", wanted, release_pins)
 
 
 def _read_pins(path: Path) -> dict[str, str]:

@@ -8,12 +8,14 @@ from packaging.requirements import Requirement
 
 CHECKOUT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+RELEASE = CHECKOUT / "requirements-release.in"
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 SECTIONS = {
     "Runtime": PROJECT["project"]["dependencies"],
     "Optional": [text for extra, texts in sorted(EXTRAS.items()) if extra not in ("all", "dev") for text in texts],
     "Development": EXTRAS["dev"],
     "Build": PROJECT["build-system"]["requires"],
+    "Release": [line for line in RELEASE.read_text().splitlines() if line and not line.startswith("#")],
 }
 
 

@@ -8,12 +8,19 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-FILES = ["pyproject.toml", "requirements.txt", "requirements-dev.txt", "requirements-build.txt"]
+FILES = [
+    "pyproject.toml",
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements-build.txt",
+    "requirements-release.txt",
+]
+SOURCES = ["requirements-release.in"]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in FILES:
+    for name in [*FILES, *SOURCES]:
         shutil.copy(CHECKOUT / name, tmp_path)
     return tmp_path
 
