@@ -74,7 +74,7 @@ class Audit:
             last = seals[number - 1]
             after, previous = (seals[number - 2].last_id, seals[number - 2].hash) if number > 1 else (0, "")
             entries = audit.read_range(connection, after, last.last_id, 10_000)
-            made = make_seal(number, entries, previous, last.sealed_at)
+            made = make_seal(number, entries, previous, last.sealed_at, last.pruned_up_to)
             names = ("first_id", "last_id", "entries", "digest", "hash", "marks")
             values = {name: getattr(made, name) for name in names}
             connection.execute(update(AuditSeal).where(AuditSeal.number == number).values(**values))

@@ -23,6 +23,7 @@ from tests.process.server import Server
 from tests.process.waiting import wait_for
 
 FOLDER = Path(__file__).parent / "dumps"
+SECRET_KEY = "another secret of more than thirty-two characters"  # noqa: S105 - of tests
 _HOME = Path("/srv/dagbook-release")
 _HOST = "dagbook"
 _FLOW = """
@@ -122,7 +123,7 @@ def _fill_database(url: str) -> None:
         "auth_mode": "builtin",
         "auth_admin_password": "a long password",
         "auth_token_secret": "a secret of more than thirty-two characters",
-        "secret_key": "another secret of more than thirty-two characters",
+        "secret_key": SECRET_KEY,
     }
     server = _ReleasedServer(_HOME, url, log=_HOME.with_name("dagbook-release.log"), settings=settings)
     try:

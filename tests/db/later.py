@@ -20,7 +20,7 @@ from dagbook.db.migrations.migration_support import migration
 
 revision, down_revision, branch_labels, depends_on = "{later}", "{head}", None, None
 breaking = {breaking}
-TRIGGERS = "0100"
+TRIGGERS = ("0100", "0103")
 
 
 def upgrade() -> None:

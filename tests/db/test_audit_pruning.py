@@ -9,17 +9,23 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from dagbook.auth.audit_context import ANONYMOUS
+from dagbook.auth.audit_context import ANONYMOUS, Action, AuditAction
 from dagbook.db.database import Database
 from dagbook.db.models import AuditEntry
 from dagbook.db.repositories import audit
-from dagbook.maintenance.audit import audit_sealing
-from dagbook.maintenance.audit.audit_sealing import AuditPruning, Pruned
-from tests.db.audit_scene import Audit
+from dagbook.errors import BadRequestError
+from dagbook.maintenance.audit import audit_pruning
+from dagbook.maintenance.audit.audit_chain import seal_context
+from dagbook.maintenance.audit.audit_pruning import AuditPruning, Pruned
+from dagbook.maintenance.audit.audit_sealing import make_signed_seal
+from dagbook.maintenance.audit.audit_verification import Limit
+from dagbook.runs.secrets.encryption import Encrypter, EncryptionError
+from tests.db.audit_scene import ANN, Audit
 from tests.db.rows import NOW
 
 LATER = NOW + timedelta(days=30)
 BETWEEN = NOW + timedelta(days=15)
+DELETE = "DELETE FROM audit WHERE id <= 5"
 
 
 @pytest.fixture
@@ -34,7 +40,7 @@ async def scene(database: Database, tmp_path: Path) -> Audit:
 
 
 async def prune(scene: Audit, before: datetime) -> Pruned:
-    return await AuditPruning(scene.database, scene.now).prune(before, ANONYMOUS)
+    return await AuditPruning(scene.database, scene.signer, scene.now).prune(before, ANONYMOUS)
 
 
 async def ids(scene: Audit) -> list[int]:
@@ -43,7 +49,7 @@ async def ids(scene: Audit) -> list[int]:
 
 
 async def test_a_preview_deletes_nothing(scene: Audit) -> None:
-    assert await AuditPruning(scene.database, scene.now).preview(BETWEEN) == Pruned(5, 5)
+    assert await AuditPruning(scene.database, scene.signer, scene.now).preview(BETWEEN) == Pruned(5, 5)
     assert len(await ids(scene)) == 11
 
 
@@ -51,7 +57,7 @@ async def test_entries_sealed_before_a_time_are_deleted_and_the_rest_is_verified
     assert await prune(scene, BETWEEN) == Pruned(5, 5)
     assert await ids(scene) == [6, 7, 8, 9, 10, 11, 12]  # the last one tells of this
     found = await scene.verify()
-    assert (found.broken, found.pruned_up_to, found.entries, found.unsealed) == ("", 5, 7, 3)
+    assert (found.broken, found.pruned_up_to, found.entries, found.unsealed) == ("", 5, 7, 0)
 
 
 async def test_unsealed_entries_are_never_deleted(scene: Audit) -> None:
@@ -73,7 +79,7 @@ async def test_without_old_entries_nothing_happens(scene: Audit) -> None:
 
 
 async def test_many_entries_are_deleted_in_several_commits(scene: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit_sealing, "_MOST_PRUNED", 1)
+    monkeypatch.setattr(audit_pruning, "_MOST_PRUNED", 1)
     assert await prune(scene, LATER + timedelta(days=1)) == Pruned(9, 9)
     assert await ids(scene) == [10, 11, 12]
     assert (await scene.verify()).broken == ""
@@ -83,6 +89,89 @@ async def test_concurrent_prunings_do_not_conflict(scene: Audit) -> None:
     await asyncio.gather(*(prune(scene, BETWEEN) for _ in range(3)))
     assert (await ids(scene))[:6] == [6, 7, 8, 9, 10, 11]
     assert (await scene.verify()).broken == ""
+
+
+async def test_a_deletion_that_only_looks_like_pruning_is_named(scene: Audit) -> None:
+    await scene.tamper("UPDATE audit_seals SET pruned_at = sealed_at, marks = NULL WHERE number <= 2", DELETE)
+    assert await scene.broken() == (
+        "the entries 1 to 5 were deleted, and seal 1 over the first of them is marked as pruned, "
+        "but no sealed audit.prune entry covers that"
+    )
+
+
+async def test_more_deleted_than_was_pruned_is_named(scene: Audit) -> None:
+    await prune(scene, BETWEEN)
+    await scene.tamper(
+        "UPDATE audit_seals SET pruned_at = sealed_at, marks = NULL WHERE number = 3", "DELETE FROM audit WHERE id <= 9"
+    )
+    assert (await scene.broken()).startswith("the entries 6 to 9 were deleted, and seal 3")
+
+
+async def test_a_forged_entry_of_a_pruning_covers_nothing(scene: Audit) -> None:
+    entry = ANN.entry(AuditAction(action=Action.AUDIT_PRUNE, kind="audit", name="5", after={"upTo": 5}), NOW)
+    await scene.database.write(lambda connection: audit.add(connection, entry))
+    await scene.encrypter.run_once()
+    await scene.tamper("UPDATE audit_seals SET pruned_at = sealed_at, marks = NULL WHERE number <= 2", DELETE)
+    assert (await scene.broken()).startswith("the entries 1 to 5 were deleted")
+
+
+async def test_a_forged_head_breaks_the_chain(scene: Audit) -> None:
+    await scene.tamper(
+        "UPDATE audit_seals SET pruned_at = sealed_at, marks = NULL WHERE number <= 2",
+        DELETE,
+        "UPDATE audit_seals SET pruned_up_to = 5 WHERE number = 3",
+    )
+    assert (await scene.broken()).startswith("seal 3 was changed")
+
+
+async def test_a_head_without_its_entry_is_named(scene: Audit) -> None:
+    """A seal that only a program with the key can make."""
+    rows = await scene.database.read(lambda connection: audit.read_range(connection, 9, 11))
+    last = await scene.database.read(audit.get_last_seal)
+    seal = make_signed_seal(last, rows, scene.signer, scene.now(), 5)
+    await scene.database.write(lambda connection: audit.add_seal(connection, seal))
+    assert await scene.broken() == "seal 4 has no audit.prune entry of the pruning in its head"
+
+
+async def test_what_version_0_1_0_has_pruned_stays_pruned(scene: Audit) -> None:
+    """It wrote the entry and not the head; its last entry is in the first seal of the next version."""
+    await as_the_first_release(scene)
+    entry = ANN.entry(AuditAction(action=Action.AUDIT_PRUNE, kind="audit", name="5", after={"upTo": 5}), NOW)
+    await scene.database.write(lambda connection: audit.add(connection, entry))
+    await scene.tamper("UPDATE audit_seals SET pruned_at = sealed_at, marks = NULL WHERE number <= 2", DELETE)
+    assert (await scene.broken()).startswith("the entries 1 to 5 were deleted")  # until its entry is sealed
+    await scene.encrypter.run_once()
+    found = await scene.verify()
+    assert (found.broken, found.pruned_up_to, Limit.OLD_PRUNING in found.limits) == ("", 5, True)
+    await prune(scene, LATER + timedelta(days=1))
+    found = await scene.verify()
+    assert (found.broken, found.pruned_up_to, Limit.OLD_PRUNING in found.limits) == ("", 12, False)
+
+
+async def as_the_first_release(scene: Audit) -> None:
+    await scene.tamper("UPDATE audit_seals SET pruned_up_to = NULL")
+    for number in (1, 2, 3):
+        await scene.seal_again(number)
+        seal = (await scene.database.read(lambda connection: audit.find_seals(connection, 0, 9)))[number - 1]
+        signature = scene.signer.encrypt(bytes.fromhex(seal.hash), seal_context(number))
+        await scene.tamper("UPDATE audit_seals SET signature = :sign WHERE number = :key", sign=signature, key=number)
+    assert await scene.broken() == ""
+
+
+async def test_nothing_is_pruned_that_is_younger_than_its_least_age(scene: Audit) -> None:
+    pruning = AuditPruning(scene.database, scene.signer, scene.now, keep_days=20)
+    for work in (pruning.preview(BETWEEN), pruning.prune(BETWEEN, ANONYMOUS)):
+        with pytest.raises(BadRequestError, match="before: audit_keep_days keeps the entries of the last 20 days"):
+            await work
+    assert len(await ids(scene)) == 11
+    assert await pruning.prune(LATER - timedelta(days=20), ANONYMOUS) == Pruned(5, 5)
+
+
+async def test_without_the_key_nothing_is_pruned(scene: Audit, tmp_path: Path) -> None:
+    (tmp_path / "secret.key").mkdir()
+    with pytest.raises(EncryptionError):
+        await AuditPruning(scene.database, Encrypter("", tmp_path), scene.now).prune(BETWEEN, ANONYMOUS)
+    assert len(await ids(scene)) == 11
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,11 @@ from dagbook.db.database import Database
 from dagbook.db.models import AuditEntry
 from dagbook.db.repositories import audit
 from dagbook.maintenance.audit import audit_sealing
+from dagbook.maintenance.audit.audit_chain import seal_head
 from dagbook.maintenance.audit.audit_sealing import AuditSealer
 from dagbook.maintenance.audit.audit_verification import KnownSeal
 from dagbook.runs.secrets.encryption import Encrypter
+from dagbook.telemetry.logging import JsonFormatter
 from tests.db.audit_scene import ANN, Audit, numbers
 from tests.db.rows import NOW, add_entry
 from tests.waiting import come_true
@@ -223,3 +228,19 @@ async def test_nothing_is_sealed_while_the_key_cannot_be_read(scene: Audit, tmp_
     await scene.note(1)
     await encrypter.stop()
     assert (await scene.verify()).sealed_up_to == 0
+
+
+async def test_the_head_of_a_seal_is_a_line_of_the_log_at_every_level(
+    scene: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = StringIO()
+    handler = logging.StreamHandler(lines)
+    handler.setFormatter(JsonFormatter())
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [handler])
+    monkeypatch.setattr(root, "level", logging.ERROR)
+    await scene.seal(3)
+    [seal] = await scene.database.read(lambda connection: audit.find_seals(connection, 0, 9))
+    line = json.loads(lines.getvalue())
+    assert line["message"] == f"the audit is sealed up to entry 3: seal 1:{seal.hash}"
+    assert {name: line[name] for name in seal_head(seal)} == seal_head(seal)

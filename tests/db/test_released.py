@@ -8,13 +8,17 @@ import pytest
 from sqlalchemy import func, inspect, select
 
 from dagbook import __version__
+from dagbook.auth.audit_context import ANONYMOUS
 from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.db.migrations.check import check
 from dagbook.db.migrations.upgrade import current, head, open_for_migration, upgrade
 from dagbook.db.types import Base
+from dagbook.maintenance.audit.audit_pruning import AuditPruning
 from dagbook.maintenance.doctor.doctor import Doctor, Examination
+from dagbook.runs.secrets.encryption import Encrypter
 from tests.db import dumps
+from tests.db.audit_scene import Audit
 from tests.db.later import LATER, install_later
 
 # What every version must have left in its dump, besides the tables of users, queues and schedules.
@@ -66,3 +70,20 @@ async def test_and_by_a_revision_to_come(
     install_later(monkeypatch, tmp_path)
     await upgrade(empty_url)
     assert (await current(empty_url), await check(empty_url), await count_rows(empty_url)) == (LATER, [], before)
+
+
+@pytest.mark.parametrize("version", dumps.versions())
+async def test_its_audit_is_verified_and_goes_on(empty_url: str, version: str, tmp_path: Path) -> None:
+    await dumps.restore(version, empty_url)
+    await upgrade(empty_url)
+    database = await Database.open(empty_url)
+    scene = Audit(database, tmp_path)
+    scene.signer = Encrypter(dumps.SECRET_KEY, tmp_path)
+    try:
+        before = await scene.verify()
+        assert (before.broken, before.sealed_up_to > 0, before.pruned_up_to) == ("", True, 0)
+        done = await AuditPruning(database, scene.signer, now).prune(now(), ANONYMOUS)
+        after = await scene.verify(before.seal)
+        assert (after.broken, after.pruned_up_to) == ("", done.up_to)
+    finally:
+        await database.close()

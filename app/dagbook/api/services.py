@@ -19,7 +19,7 @@ from dagbook.definitions.service import DagSettingsService, Definitions
 from dagbook.definitions.timetable import Timetable
 from dagbook.engine.admission import QueueConfig
 from dagbook.logs.search import LogSearch
-from dagbook.maintenance.audit.audit_sealing import AuditPruning
+from dagbook.maintenance.audit.audit_pruning import AuditPruning
 from dagbook.maintenance.doctor.doctor import Doctor
 from dagbook.maintenance.retention.policies import DagRetentionService
 from dagbook.maintenance.retention.retention import Retention

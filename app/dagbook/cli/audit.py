@@ -101,6 +101,9 @@ def verify_entries(*, seal: KnownSeal | None) -> int:
         click.echo(f"from entry {found.pruned_up_to + 1} on; earlier entries are pruned")
     if found.seal:
         click.echo(f"last seal {found.seal.number}:{found.seal.hash}")
+    click.echo("this does not show:")
+    for limit in found.limits:
+        click.echo(f"- {limit}")
     return 0
 
 

@@ -27,7 +27,8 @@ from dagbook.definitions.service import DagSettingsService, Definitions
 from dagbook.definitions.timetable import Timetable
 from dagbook.engine.admission import QueueConfig, WorkerAccess
 from dagbook.logs.search import LogSearch
-from dagbook.maintenance.audit.audit_sealing import AuditPruning, AuditSealer
+from dagbook.maintenance.audit.audit_pruning import AuditPruning
+from dagbook.maintenance.audit.audit_sealing import AuditSealer
 from dagbook.maintenance.change_pruning import ChangePruner
 from dagbook.maintenance.doctor.doctor import Doctor
 from dagbook.maintenance.retention.policies import (
@@ -168,7 +169,7 @@ def _services(
         revisions=Revisions(database, library, definitions, now),
         search=Search(database),
         dequeue_service=DequeueService(database, supervisor.changed, queues, now),
-        audit_pruning=AuditPruning(database, now),
+        audit_pruning=AuditPruning(database, context.encrypter, now, settings.audit_keep_days),
         queue_service=QueueService(database, supervisor.changed, now),
         queues=queues,
         run_totals=RunTotals(database),

@@ -21,7 +21,7 @@ from dagbook.db.database import Database
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.audit import AuditFilter, AuditRow
 from dagbook.errors import BadRequestError
-from dagbook.maintenance.audit.audit_sealing import AuditPruning
+from dagbook.maintenance.audit.audit_pruning import AuditPruning
 
 _MAX_LIMIT, _LAST_ID = 1000, 2**63 - 1
 

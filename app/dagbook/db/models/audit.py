@@ -51,7 +51,8 @@ class AuditSeal(Base):
 
     ``digest`` covers the entries, ``hash`` the fields of the seal and the previous hash, and ``signature`` signs the
     hash with the installation's key. ``marks`` has 16 bytes per entry, its id and the start of its hash, to identify a
-    changed entry; they are deleted when the entries are pruned.
+    changed entry; they are deleted when the entries are pruned. ``pruned_up_to`` is the last entry that the pruning
+    deletes whose entry this seal covers, else 0; it is NULL in seals of version 0.1.0, whose hash does not cover it.
     """
 
     __tablename__ = "audit_seals"
@@ -73,6 +74,7 @@ class AuditSeal(Base):
     sealed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     pruned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     marks: Mapped[bytes | None] = mapped_column(LargeBinary)
+    pruned_up_to: Mapped[int | None] = mapped_column(BigKey)
 
 
 class Change(Base):

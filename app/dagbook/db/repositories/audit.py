@@ -101,6 +101,7 @@ class SealRow(msgspec.Struct, frozen=True, kw_only=True):
     sealed_at: datetime
     pruned_at: datetime | None
     marks: bytes | None
+    pruned_up_to: int | None
 
 
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,7 +183,14 @@ def find_writers(connection: ReadConnection) -> set[str]:
     return set(connection.execute(_writers).scalars())
 
 
-def read_range(connection: ReadConnection, after: int, last: int, limit: int) -> Sequence[AuditRow]:
+def lock(connection: WriteConnection) -> None:
+    """Wait for transactions that write entries or seals, and let no other one write until this one ends."""
+    # On SQLite there is one write transaction at a time.
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE audit, audit_seals IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def read_range(connection: ReadConnection, after: int, last: int, limit: int | None = None) -> Sequence[AuditRow]:
     """Return the sealed columns of entries with ids above ``after`` and up to ``last``, in order."""
     statement = select(*_unsealed).where(AuditEntry.id > after, AuditEntry.id <= last).order_by(AuditEntry.id)
     return all_rows(connection, AuditRow, statement.limit(limit))
@@ -214,11 +222,11 @@ def add_seal(connection: WriteConnection, seal: SealRow) -> None:
     connection.execute(insert(AuditSeal).values(**msgspec.structs.asdict(seal)))
 
 
-def find_prunable(connection: ReadConnection, before: datetime, limit: int) -> Sequence[PrunableSeal]:
-    """Return number, entry range and count of the first unpruned seals, if they were made before a time."""
+def find_prunable(connection: ReadConnection, up_to: int, limit: int) -> Sequence[PrunableSeal]:
+    """Return number, entry range and count of the first unpruned seals over entries up to ``up_to``."""
     statement = (
         select(AuditSeal.number, AuditSeal.first_id, AuditSeal.last_id, AuditSeal.entries)
-        .where(AuditSeal.pruned_at.is_(None), AuditSeal.sealed_at < before)
+        .where(AuditSeal.pruned_at.is_(None), AuditSeal.last_id <= up_to)
         .order_by(AuditSeal.number)
         .limit(limit)
     )
@@ -226,9 +234,18 @@ def find_prunable(connection: ReadConnection, before: datetime, limit: int) -> S
 
 
 def sum_prunable(connection: ReadConnection, before: datetime) -> tuple[int, int]:
-    """Return the number of entries that can be pruned, and the id of the last one."""
+    """Return the number of unpruned entries under seals that were made before a time, and the id of the last one."""
+    return _sum_unpruned(connection, AuditSeal.sealed_at < before)
+
+
+def sum_unpruned(connection: ReadConnection, up_to: int) -> tuple[int, int]:
+    """Return the number of unpruned entries under seals over entries up to ``up_to``, and the id of the last one."""
+    return _sum_unpruned(connection, AuditSeal.last_id <= up_to)
+
+
+def _sum_unpruned(connection: ReadConnection, condition: ColumnElement[bool]) -> tuple[int, int]:
     statement = select(func.coalesce(func.sum(AuditSeal.entries), 0), func.max(AuditSeal.last_id))
-    row = connection.execute(statement.where(AuditSeal.pruned_at.is_(None), AuditSeal.sealed_at < before)).one()
+    row = connection.execute(statement.where(AuditSeal.pruned_at.is_(None), condition)).one()
     return int(row[0]), int(row[1] or 0)
 
 

@@ -1,3 +1,3 @@
-"""Seals, verification and pruning of the audit."""
+"""Seals, verification, pruning and copies of the audit."""
 
-__all__ = ["audit_sealing", "audit_verification"]
+__all__ = ["audit_pruning", "audit_sealing", "audit_verification"]

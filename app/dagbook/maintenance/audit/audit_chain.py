@@ -57,11 +57,20 @@ def digest_of(hashes: Sequence[bytes]) -> str:
 
 def seal_hash(seal: SealRow, previous: str) -> str:
     """Return the hash of a seal, given the hash of the one before it, which for the first is empty."""
-    return sha256(msgspec.json.encode([previous, *(_canonical(getattr(seal, name)) for name in _HEAD)])).hexdigest()
+    return sha256(msgspec.json.encode([previous, *seal_head(seal).values()])).hexdigest()
 
 
-def make_seal(number: int, entries: Sequence[AuditRow], previous: str, at: datetime) -> SealRow:
-    """Make an unsigned seal over entries."""
+def seal_head(seal: SealRow) -> dict[str, Any]:
+    """Return the fields that the hash of a seal covers."""
+    # In a seal of version 0.1.0 there is no pruned_up_to.
+    names = _HEAD if seal.pruned_up_to is None else (*_HEAD, "pruned_up_to")
+    return {name: _canonical(getattr(seal, name)) for name in names}
+
+
+def make_seal(
+    number: int, entries: Sequence[AuditRow], previous: str, at: datetime, pruned_up_to: int | None = 0
+) -> SealRow:
+    """Make an unsigned seal over entries; ``pruned_up_to`` if they tell of a pruning up to that entry."""
     hashes = [entry_hash(entry) for entry in entries]
     seal = SealRow(
         number=number,
@@ -76,6 +85,7 @@ def make_seal(number: int, entries: Sequence[AuditRow], previous: str, at: datet
         marks=b"".join(
             entry.id.to_bytes(_ID_BYTES) + hashed[:_DIGEST_BYTES] for entry, hashed in zip(entries, hashes, strict=True)
         ),
+        pruned_up_to=pruned_up_to,
     )
     return msgspec.structs.replace(seal, hash=seal_hash(seal, previous))
 
@@ -95,6 +105,31 @@ def entry_digest(entry: AuditRow) -> EntryDigest:
 def seal_context(number: int) -> str:
     """Return the context that the signature of a seal is bound to."""
     return f"audit seal {number}"
+
+
+def pruned_by(entry: AuditRow) -> int:
+    """Return the last entry that an ``audit.prune`` entry tells of as deleted; 0 if it tells of none."""
+    try:
+        return msgspec.json.decode(entry.after or "", type=_Pruning).up_to
+    except msgspec.MsgspecError:
+        return 0
+
+
+def pruning_covered(seal: SealRow, previous: SealRow | None, prunings: Sequence[AuditRow]) -> int:
+    """Return the last entry whose deletion a seal covers, given its ``audit.prune`` entries; 0 for none.
+
+    Only the server that prunes puts that entry into the head of a seal. A server of version 0.1.0 did not, and the last
+    entries that it wrote may be in the first seal of a later one: there the entries count.
+    """
+    if seal.pruned_up_to:
+        return seal.pruned_up_to
+    if seal.pruned_up_to is None or (previous is not None and previous.pruned_up_to is None):
+        return min(max(map(pruned_by, prunings), default=0), seal.first_id - 1)
+    return 0
+
+
+class _Pruning(msgspec.Struct, rename="camel"):
+    up_to: int
 
 
 def _canonical(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Seals the audit: ranges of entries, chained by hash (house design section 6); old sealed entries are pruned.
+"""Seals the audit: ranges of entries, chained by hash (house design section 6).
 
 A chain inside each commit would make all writers wait for each other, so the seals are made a little later.
 """
@@ -9,22 +9,23 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
-from dagbook.auth.audit_context import Action, Actor, AuditAction
 from dagbook.background import BackgroundLoop
 from dagbook.clock import Clock
-from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.database import Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.audit import AuditRow, LastSeal, PrunableSeal, SealRow
+from dagbook.db.repositories.audit import AuditRow, LastSeal, SealRow
 from dagbook.errors import AppError
-from dagbook.maintenance.audit.audit_chain import make_seal, seal_context
+from dagbook.maintenance.audit.audit_chain import make_seal, seal_context, seal_head
 
 _log = logging.getLogger(__name__)
+_seals = logging.getLogger("dagbook.audit.seals")
+_seals.setLevel(logging.INFO)  # whatever log_level is: these lines are evidence
 _EVERY_SECONDS = 60.0
 _MOST_ENTRIES = 5_000  # of one seal: what is read and hashed at once
 _WRITERS_SECONDS, _POLL_SECONDS = 5.0, 0.02
@@ -101,14 +102,10 @@ class AuditSealer:
         previous, entries = await self._database.read(read)
         if not entries:
             return 0
-        number, chained = (previous.number, previous.hash) if previous else (0, "")
-        at = max(self._now(), previous.sealed_at) if previous else self._now()
-        seal = await asyncio.to_thread(make_seal, number + 1, entries, chained, at)
-        signature = self._signer.encrypt(bytes.fromhex(seal.hash), seal_context(seal.number))
-        seal = msgspec.structs.replace(seal, signature=signature)
+        seal = await asyncio.to_thread(make_signed_seal, previous, entries, self._signer, self._now())
         if not await self._store(seal):
             return 0
-        _log.info("the audit is sealed up to entry %d: seal %d:%s", seal.last_id, seal.number, seal.hash)
+        log_seal(seal)
         return len(entries)
 
     async def _store(self, seal: SealRow) -> bool:
@@ -122,50 +119,19 @@ class AuditSealer:
         return True
 
 
-_MOST_SEALS, _MOST_PRUNED = 500, 5_000  # of one commit, which other writers wait for
+def make_signed_seal(
+    previous: LastSeal | None, entries: Sequence[AuditRow], signer: EncryptsSeals, now: datetime, pruned_up_to: int = 0
+) -> SealRow:
+    """Make the seal that follows the last one; raises AppError if the key cannot be used."""
+    number, chained = (previous.number, previous.hash) if previous else (0, "")
+    at = max(now, previous.sealed_at) if previous else now
+    seal = make_seal(number + 1, entries, chained, at, pruned_up_to)
+    signature = signer.encrypt(bytes.fromhex(seal.hash), seal_context(seal.number))
+    return msgspec.structs.replace(seal, signature=signature)
 
 
-class Pruned(msgspec.Struct, frozen=True):
-    """The number of deleted entries, or of those to delete, and the id of the last one."""
-
-    entries: int
-    up_to: int
-
-
-class AuditPruning:
-    def __init__(self, database: Database, now: Clock) -> None:
-        self._database = database
-        self._now = now
-
-    async def preview(self, before: datetime) -> Pruned:
-        """Return what would be deleted: the entries under seals that were made before a time."""
-        return Pruned(*await self._database.read(lambda connection: audit.sum_prunable(connection, before)))
-
-    async def prune(self, before: datetime, actor: Actor) -> Pruned:
-        """Delete these entries. The deletion is audited in the commit of the first batch."""
-        planned = await self.preview(before)
-        if not planned.entries:
-            return planned
-        after = {"before": before.isoformat(), "entries": planned.entries, "upTo": planned.up_to}
-        audit_action = AuditAction(action=Action.AUDIT_PRUNE, kind="audit", name=str(planned.up_to), after=after)
-        notes = [actor.entry(audit_action, self._now())]
-        while seals := await self._next(before, planned.up_to):
-            await self._remove(seals, notes)
-            notes = []
-        return planned
-
-    async def _next(self, before: datetime, up_to: int) -> list[PrunableSeal]:
-        found = await self._database.read(lambda connection: audit.find_prunable(connection, before, _MOST_SEALS))
-        chosen: list[PrunableSeal] = []
-        for seal in found:
-            if seal.last_id > up_to or (chosen and sum(one.entries for one in chosen) > _MOST_PRUNED):
-                break
-            chosen.append(seal)
-        return chosen
-
-    async def _remove(self, seals: Sequence[PrunableSeal], notes: Sequence[dict[str, Any]]) -> None:
-        def work(connection: WriteConnection) -> None:
-            audit.prune(connection, [seal.number for seal in seals], seals[-1].last_id, self._now())
-            audit.add(connection, *notes)
-
-        await self._database.write(work)
+def log_seal(seal: SealRow) -> None:
+    """Write the head of a seal to the log, where it cannot be changed from the database."""
+    _seals.info(
+        "the audit is sealed up to entry %d: seal %d:%s", seal.last_id, seal.number, seal.hash, extra=seal_head(seal)
+    )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from itertools import zip_longest
 
 import msgspec
 
+from dagbook.auth.audit_context import Action
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.audit import AuditRow, SealRow
@@ -16,6 +18,8 @@ from dagbook.maintenance.audit.audit_chain import (
     digest_of,
     entry_digest,
     entry_hash,
+    pruned_by,
+    pruning_covered,
     read_digests,
     seal_context,
     seal_hash,
@@ -32,6 +36,21 @@ class KnownSeal(msgspec.Struct, frozen=True):
     hash: str
 
 
+class Limit(StrEnum):
+    """What a verification without errors does not show, as the end of a sentence."""
+
+    UNSEALED = "that entries which are not sealed yet were changed or deleted"
+    FORGED = "that an entry was inserted into the database by hand before it was sealed"
+    NEWEST = "that the newest seals were removed together with their entries; --seal and --copy show it"
+    KEY = "any change by a person with the database and the key, who can make all seals anew; --seal and --copy show it"
+    AFTER_SEAL = (
+        "that seals after the given one were removed together with their entries, or made anew with the key; "
+        "--copy shows it"
+    )
+    PRUNED = "what the pruned entries were"
+    OLD_PRUNING = "that entries which version 0.1.0 pruned were deleted in another way; --copy shows what they were"
+
+
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the audit; ``broken`` describes the first error, or is empty."""
 
@@ -41,6 +60,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     pruned_up_to: int = 0
     seal: KnownSeal | None = None
     broken: str = ""
+    limits: Sequence[Limit] = ()
 
 
 class _BrokenError(Exception):
@@ -66,6 +86,8 @@ class _Verifier:
         self._last: SealRow | None = None
         self._entries = 0
         self._pruned = 0
+        self._covered = 0  # the last entry whose deletion a sealed audit.prune entry covers
+        self._signed = 0  # the same, where it is in the head of a seal
 
     def run(self) -> None:
         known, after = self._known, 0
@@ -80,6 +102,7 @@ class _Verifier:
         if known is not None and (self._last is None or self._last.number < known.number):
             raise _BrokenError(f"seal {known.number} is missing, which was noted elsewhere")
         self._check_signature()
+        self._check_pruning()
 
     def report(self, broken: str) -> Verified:
         last = self._last
@@ -92,7 +115,21 @@ class _Verifier:
             pruned_up_to=self._pruned,
             seal=KnownSeal(last.number, last.hash) if last else None,
             broken=broken,
+            limits=() if broken else tuple(self._limits()),
         )
+
+    def _limits(self) -> Iterator[Limit]:
+        yield Limit.UNSEALED
+        yield Limit.FORGED
+        if self._known is None:
+            yield Limit.NEWEST
+            yield Limit.KEY
+        else:
+            yield Limit.AFTER_SEAL
+        if self._pruned:
+            yield Limit.PRUNED
+        if self._pruned > self._signed:
+            yield Limit.OLD_PRUNING
 
     def _check_chain(self, seal: SealRow) -> None:
         number = self._last.number + 1 if self._last else 1
@@ -110,19 +147,33 @@ class _Verifier:
         return self._last.last_id if self._last else 0
 
     def _check_entries(self, seal: SealRow) -> None:
-        if seal.pruned_at is not None:
+        prunings: list[AuditRow] = []
+        if seal.pruned_at is None:
+            prunings = self._check_digest(seal)
+        else:
             left = next(self._range(seal), None)
             if left is not None:
                 raise _BrokenError(f"entry {left.id} exists, but seal {seal.number} over it is marked as pruned")
             self._pruned = seal.last_id
-            return
-        hashes = [entry_hash(entry) for entry in self._range(seal)]
+        self._signed = max(self._signed, seal.pruned_up_to or 0)
+        self._covered = max(self._covered, pruning_covered(seal, self._last, prunings))
+
+    def _check_digest(self, seal: SealRow) -> list[AuditRow]:
+        """Check the entries of a seal; returns those that tell of a pruning."""
+        hashes, prunings = [], []
+        for entry in self._range(seal):
+            hashes.append(entry_hash(entry))
+            if entry.action == Action.AUDIT_PRUNE:
+                prunings.append(entry)
         if digest_of(hashes) != seal.digest or len(hashes) != seal.entries:
             found = [entry_digest(entry) for entry in self._range(seal)]
             first = _first_difference(read_digests(seal.marks or b""), found)
             damage = f"the entries {seal.first_id} to {seal.last_id} are not what seal {seal.number} covers"
             raise _BrokenError(first or damage)
+        if seal.pruned_up_to and seal.pruned_up_to not in map(pruned_by, prunings):
+            raise _BrokenError(f"seal {seal.number} has no audit.prune entry of the pruning in its head")
         self._entries += len(hashes)
+        return prunings
 
     def _range(self, seal: SealRow) -> Iterator[AuditRow]:
         after = self._done
@@ -143,6 +194,20 @@ class _Verifier:
             ) from error
         if signed.hex() != row.hash:
             raise _BrokenError(f"seal {row.number} is not the one that was signed")
+
+    def _check_pruning(self) -> None:
+        if self._pruned <= self._covered:
+            return
+        first, after = self._covered + 1, 0
+        while seals := audit.find_seals(self._connection, after, _SEALS):
+            for seal in seals:
+                if seal.pruned_at is not None and seal.last_id > self._covered:
+                    raise _BrokenError(
+                        f"the entries {max(first, seal.first_id)} to {self._pruned} were deleted, and seal "
+                        f"{seal.number} over the first of them is marked as pruned, but no sealed audit.prune entry "
+                        "covers that"
+                    )
+            after = seals[-1].number
 
 
 def _first_difference(sealed: Sequence[EntryDigest], found: Sequence[EntryDigest]) -> str:
