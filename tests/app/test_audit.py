@@ -21,6 +21,7 @@ from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import PASSWORD, People, Person, code_of
 from tests.db.rows import NOW
+from tests.waiting import come_true
 
 SPEC = "steps: [{name: a, command: 'true'}]\n"
 
@@ -282,6 +283,31 @@ async def test_without_users_whoever_is_let_in_reads_it(server: Server, name: st
         await store(anybody, name)
         (entry,) = await entries(anybody, object=name)
     assert (entry["via"], "actor" in entry) == ("none", False)
+
+
+# -- the copy ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_server_copies_its_audit(database_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "audit.copy"
+    async with serving(database_url, tmp_path, audit_copy=str(path)) as server, client_of(server) as client:
+        await store(client, "etl")
+        health = (await client.get("/health")).json()
+        assert "dagbook_audit_copy_up 1.0" in (await client.get("/metrics")).text
+    assert "auditCopy" not in health
+    assert [line.partition(":")[0] for line in path.read_text().splitlines()] == ['{"entry"', '{"seal"']
+
+
+async def test_a_copy_that_fails_stops_nothing_and_is_told(database_url: str, tmp_path: Path) -> None:
+    async with serving(database_url, tmp_path, audit_copy="/dev/full") as server, client_of(server) as client:
+        await store(client, "etl")
+
+        async def is_told() -> bool:
+            answer = await client.get("/health")
+            return answer.status_code == 200 and answer.json().get("auditCopy") == "failing"
+
+        await come_true(is_told)
+        assert "dagbook_audit_copy_up 0.0" in (await client.get("/metrics")).text
 
 
 # -- one commit --------------------------------------------------------------------------------------------------------

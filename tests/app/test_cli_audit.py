@@ -15,6 +15,7 @@ from dagbook.clock import now
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.revisions import RunName
+from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.audit.audit_sealing import AuditSealer
 from dagbook.runs.secrets.encryption import Encrypter
 from tests.app.program import CommandLine, Said
@@ -64,6 +65,15 @@ def noted(command: Command, tmp_path: Path) -> Path:
 
 def seal(home: Path) -> None:
     on_database(home, lambda database: AuditSealer(database, Encrypter("", home), now).run_once())
+
+
+def copy(home: Path, file: Path) -> None:
+    async def work(database: Database) -> None:
+        copied = AuditCopy(database, file)
+        await copied.run_once()
+        copied.close()
+
+    on_database(home, work)
 
 
 def tamper(home: Path) -> None:
@@ -136,6 +146,28 @@ def test_pruning_says_what_would_go_and_then_does_it(command: Command, noted: Pa
         "1 entries, sealed up to 3, 0 not yet sealed",
         "from entry 3 on; earlier entries are pruned",
     ]
+
+
+def test_the_audit_is_compared_with_a_copy(command: Command, noted: Path) -> None:
+    seal(noted)
+    file = noted / "audit.copy"
+    copy(noted, file)
+    note(noted, "r3")
+    said = command("audit", "verify", "--copy", file)
+    assert said.status == 0
+    assert said.out.splitlines()[2:4] == [
+        "the copy has the same up to entry 2 and seal 1",
+        "0 of its entries are pruned, 1 newer ones are not in it",
+    ]
+    tamper(noted)
+    said = command("audit", "verify", "--copy", file)
+    changed = "entry 1 was changed: its actor differ from the copy"
+    assert (said.status, said.out.splitlines()) == (1, ["entry 1 was changed", changed])
+
+
+def test_a_copy_that_cannot_be_read_is_named(command: Command, noted: Path) -> None:
+    said = command("audit", "verify", "--copy", noted / "other")
+    assert (said.status, said.err) == (1, f"Error: the copy {noted}/other cannot be read: No such file or directory\n")
 
 
 def test_a_database_that_is_not_there_is_not_verified(command: Command, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class Audit:
         self.database = database
         self.signer = Encrypter("a key of the tests that is long enough", home)
         self.time = NOW
+        self._noted = 0
         self.encrypter = AuditSealer(database, self.signer, self.now)
 
     def now(self) -> datetime:
@@ -39,8 +40,9 @@ class Audit:
         """Add entries."""
         entries = [
             ANN.entry(dag_action(Action.DAG_UPDATE, f"dag{number}", {"revision": number}), NOW)
-            for number in range(count)
+            for number in range(self._noted, self._noted + count)
         ]
+        self._noted += count
         await self.database.write(lambda connection: audit.add(connection, *entries))
 
     async def seal(self, *counts: int) -> None:
@@ -59,7 +61,7 @@ class Audit:
         """Change rows as somebody would who owns the database."""
 
         def work(connection: WriteConnection) -> None:
-            _switch_off(connection)
+            switch_off(connection)
             for statement in statements:
                 named = {name: value for name, value in values.items() if f":{name}" in statement}
                 run_sql(connection, statement, **named)
@@ -82,7 +84,7 @@ class Audit:
         await self.database.write(work)
 
 
-def _switch_off(connection: WriteConnection) -> None:
+def switch_off(connection: WriteConnection) -> None:
     if connection.dialect.name == "postgresql":
         for table in ("audit", "audit_seals"):
             connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")

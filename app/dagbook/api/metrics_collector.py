@@ -16,6 +16,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import services as service_rows
 from dagbook.db.repositories.runs import run_history
 from dagbook.engine.status import RunStatus
+from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.retention.retention import Retention
 from dagbook.runs.queries import RunTotals
 from dagbook.telemetry.metrics import MetricValues
@@ -31,6 +32,7 @@ class MetricsServices(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     run_totals: RunTotals
     retention: Retention
+    audit_copy: AuditCopy | None
     now: Callable[[], datetime]
     version: str
     started: float
@@ -59,6 +61,7 @@ async def collect(services: MetricsServices) -> MetricValues:
         dags=await _try(services.database.read_inline(run_history.count_dags), deadline),
         removed_runs=services.retention.total.runs,
         removed_log_bytes=services.retention.total.log_bytes,
+        audit_copy_works=None if services.audit_copy is None else not services.audit_copy.problem,
         schedulers=await _try(services.database.read_inline(count_schedulers), deadline),
     )
 

@@ -19,6 +19,7 @@ from dagbook.definitions.service import DagSettingsService, Definitions
 from dagbook.definitions.timetable import Timetable
 from dagbook.engine.admission import QueueConfig
 from dagbook.logs.search import LogSearch
+from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.audit.audit_pruning import AuditPruning
 from dagbook.maintenance.doctor.doctor import Doctor
 from dagbook.maintenance.retention.policies import DagRetentionService
@@ -80,6 +81,7 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     revisions: Revisions
     search: Search
     dequeue_service: DequeueService
+    audit_copy: AuditCopy | None
     audit_pruning: AuditPruning
     queue_service: QueueService
     queues: QueueConfig

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, tzinfo
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,9 +14,11 @@ from dagbook.cli.client import Api, body_of, print_table, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options
-from dagbook.db.database import Database
+from dagbook.db.database import Database, ReadConnection
 from dagbook.db.migrations.upgrade import require_head
+from dagbook.db.repositories.audit import begin_repeatable_read
 from dagbook.maintenance.audit.audit_verification import KnownSeal, Verified, verify
+from dagbook.maintenance.audit.copy_verification import Compared, Copy, compare
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.settings import Settings
 
@@ -84,35 +87,59 @@ def list_entries(*, as_json: bool, name: str | None, request_id: str | None, **g
 
 @audit.command("verify", cls=GlobalOptions)
 @click.option("--seal", type=_Seal(), metavar="NUMBER:HASH", help="A seal printed earlier that must still exist.")
+@click.option("--copy", type=click.Path(path_type=Path), metavar="FILE", help="A copy of the audit to compare with.")
 @settings_options("database_url")
 @friendly_errors
-def verify_entries(*, seal: KnownSeal | None) -> int:
+def verify_entries(*, seal: KnownSeal | None, copy: Path | None) -> int:
     """Verify that no entry was changed; otherwise print the first changed one and exit with status 1.
 
-    Reads the database directly, with the key of the servers: DAGBOOK_SECRET_KEY, or the key file in the home.
+    Reads the database directly, with the key of the servers: DAGBOOK_SECRET_KEY, or the key file in the home. With a
+    copy (audit_copy) it prints every difference.
     """
     settings = current_settings()
-    found = asyncio.run(_verify(settings, seal))
+    try:
+        found, compared = asyncio.run(_verify(settings, seal, copy))
+    except OSError as error:
+        raise click.ClickException(f"the copy {copy} cannot be read: {error.strerror or error}") from error
     if found.broken:
         click.echo(found.broken)
+    for difference in compared.differences if compared else ():
+        click.echo(difference)
+    if compared and compared.left_out:
+        click.echo(f"and {compared.left_out} more differences")
+    if found.broken or (compared and compared.differences):
         return 1
+    _print_verified(found, compared)
+    return 0
+
+
+def _print_verified(found: Verified, compared: Compared | None) -> None:
     click.echo(f"{found.entries} entries, sealed up to {found.sealed_up_to}, {found.unsealed} not yet sealed")
     if found.pruned_up_to:
         click.echo(f"from entry {found.pruned_up_to + 1} on; earlier entries are pruned")
     if found.seal:
         click.echo(f"last seal {found.seal.number}:{found.seal.hash}")
+    if compared:
+        click.echo(f"the copy has the same up to entry {compared.last_entry} and seal {compared.last_seal}")
+        click.echo(f"{compared.pruned} of its entries are pruned, {compared.later_entries} newer ones are not in it")
     click.echo("this does not show:")
-    for limit in found.limits:
+    for limit in compared.limits if compared else found.limits:
         click.echo(f"- {limit}")
-    return 0
 
 
-async def _verify(settings: Settings, seal: KnownSeal | None) -> Verified:
+async def _verify(settings: Settings, seal: KnownSeal | None, path: Path | None) -> tuple[Verified, Compared | None]:
     await require_head(settings.database_url, schema=settings.database_schema)
     signer = Encrypter(settings.secret_key, settings.home)
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
-        return await database.read(lambda connection: verify(connection, signer, seal))
+        copy = Copy.of(path) if path else None
+
+        def work(connection: ReadConnection) -> tuple[Verified, Compared | None]:
+            begin_repeatable_read(connection)
+            found = verify(connection, signer, seal)
+            return found, compare(connection, copy, found) if copy else None
+
+        return await database.read(work)
     finally:
         await database.close()
 

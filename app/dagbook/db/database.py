@@ -19,10 +19,10 @@ from dagbook.db.sqlite.sqlite import Sqlite
 from dagbook.db.url import parse_url
 from dagbook.settings.database_url import PUBLIC
 
-__all__ = ["OUTPUT", "VISIBLE", "Database", "ReadConnection", "Write", "WriteConnection", "mark_changed"]
+__all__ = ["AUDIT", "OUTPUT", "VISIBLE", "Database", "ReadConnection", "Write", "WriteConnection", "mark_changed"]
 
-# What a transaction changed, for listeners in this process: rows of the live feed, or output of steps.
-VISIBLE, OUTPUT = "visible", "output"
+# What a transaction changed, for listeners in this process: rows of the live feed, output of steps, or the audit.
+VISIBLE, OUTPUT, AUDIT = "visible", "output", "audit"
 _CHANGED = "changed"  # key in ``Connection.info``
 
 _POOL_SIZE = 16
@@ -153,7 +153,7 @@ def _read_one_row(connection: ReadConnection) -> None:
 
 
 def mark_changed(connection: WriteConnection, what: str) -> None:
-    """Record what this transaction changes, ``VISIBLE`` or ``OUTPUT``, for ``Database.on_commit``."""
+    """Record what this transaction changes, ``VISIBLE``, ``OUTPUT`` or ``AUDIT``, for ``Database.on_commit``."""
     connection.info.setdefault(_CHANGED, set()).add(what)
 
 

@@ -74,6 +74,8 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
         server.queue_notifier.start()
         if kind == SERVER:
             server.audit_sealer.start()
+            if server.services.audit_copy is not None:
+                server.services.audit_copy.start()
             server.services.retention.start()
         server.services.feed.start()
         server.change_pruner.start()
@@ -94,6 +96,8 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
                 await server.services.feed.stop()
                 await server.change_pruner.stop()
                 await server.audit_sealer.stop()
+                if server.services.audit_copy is not None:
+                    await server.services.audit_copy.stop()
                 await server.nodes.close()
                 await server.transport.close()
     finally:

@@ -27,6 +27,7 @@ from dagbook.definitions.service import DagSettingsService, Definitions
 from dagbook.definitions.timetable import Timetable
 from dagbook.engine.admission import QueueConfig, WorkerAccess
 from dagbook.logs.search import LogSearch
+from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.audit.audit_pruning import AuditPruning
 from dagbook.maintenance.audit.audit_sealing import AuditSealer
 from dagbook.maintenance.change_pruning import ChangePruner
@@ -169,6 +170,7 @@ def _services(
         revisions=Revisions(database, library, definitions, now),
         search=Search(database),
         dequeue_service=DequeueService(database, supervisor.changed, queues, now),
+        audit_copy=AuditCopy(database, settings.audit_copy) if settings.audit_copy else None,
         audit_pruning=AuditPruning(database, context.encrypter, now, settings.audit_keep_days),
         queue_service=QueueService(database, supervisor.changed, now),
         queues=queues,

@@ -126,6 +126,7 @@ TABLE = (
     Setting("retention_total_bytes", integer(-1, 2**50), "-1", "Bytes of logs to keep of all DAGs; -1: all."),
     Setting("retention_interval_seconds", SECONDS, "3600", "How often expired runs are deleted."),
     Setting("audit_keep_days", integer(0, 36_500), "0", "Age in days below which no audit entry is pruned; 0: none."),
+    Setting("audit_copy", FILE, "", "File on another disk that audit entries and seals are appended to; see Audit."),
     Setting("evaluation_timeout_seconds", SECONDS, "10", "Time limit of the commands in parameters and environment."),
     Setting(
         "evaluate_caller_values",

@@ -61,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_total_bytes: int
     retention_interval_seconds: float
     audit_keep_days: int
+    audit_copy: Path | None
     evaluation_timeout_seconds: float
     evaluate_caller_values: bool
     ssh_strict_host_key: str

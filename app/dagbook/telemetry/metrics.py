@@ -33,6 +33,7 @@ class MetricValues(msgspec.Struct, frozen=True, kw_only=True):
     schedulers: int | None = None
     removed_runs: int = 0
     removed_log_bytes: int = 0
+    audit_copy_works: bool | None = None
 
 
 class MetricsPage:
@@ -65,6 +66,9 @@ class _Collector(Collector):
         yield CounterMetricFamily("dagbook_retention_removed_runs", "Runs deleted by this server.", values.removed_runs)
         meaning = "Bytes of logs deleted by this server."
         yield CounterMetricFamily("dagbook_retention_removed_log_bytes", meaning, values.removed_log_bytes)
+        if values.audit_copy_works is not None:
+            meaning = "Whether the last entries of the audit are in its copy."
+            yield GaugeMetricFamily("dagbook_audit_copy_up", meaning, int(values.audit_copy_works))
         if values.running is not None:
             yield GaugeMetricFamily("dagu_dag_runs_currently_running", "Active root runs.", values.running)
         if values.queued is not None:

@@ -13,6 +13,7 @@ import msgspec
 from litestar import Controller, MediaType, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
+from msgspec import UNSET
 
 from dagbook.api.errors import errors
 from dagbook.api.metrics_collector import MetricsServices, collect
@@ -26,6 +27,7 @@ from dagbook.api.services import NoServices
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database
 from dagbook.identifiers import shorten
+from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.doctor.doctor import Doctor, Examination
 from dagbook.spec.grammar.document import schema
 from dagbook.spec.time.duration import duration_seconds
@@ -44,6 +46,7 @@ class HealthServices(msgspec.Struct, frozen=True, kw_only=True):
     now: Callable[[], datetime]
     version: str
     started: float
+    audit_copy: AuditCopy | None
 
 
 class HealthController(Controller):
@@ -52,13 +55,17 @@ class HealthController(Controller):
 
     @get(operation_id="getHealthStatus", requires=Requires.PUBLIC, responses={**errors(), **_UNHEALTHY})
     async def get_health(self, services: NamedDependency[HealthServices]) -> Response[Health]:
-        """Check whether the server can reach its database: 503 and ``unhealthy`` when it cannot."""
+        """Check whether the server can reach its database: 503 and ``unhealthy`` when it cannot.
+
+        ``auditCopy`` is ``failing`` while the audit cannot be copied (extension).
+        """
         healthy = await services.database.answers_within(_LIMIT_SECONDS)
         body = Health(
             status="healthy" if healthy else "unhealthy",
             version=services.version,
             uptime=int(time.monotonic() - services.started),
             timestamp=time_text(services.now(), services.zone),
+            audit_copy="failing" if services.audit_copy and services.audit_copy.problem else UNSET,
         )
         return Response(body, status_code=200 if healthy else 503)
 

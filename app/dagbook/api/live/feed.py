@@ -88,7 +88,8 @@ class Feed:
             self._wakeups.notify(_CHANNEL)
         if OUTPUT in kinds:
             self._output = True
-        self._woken.set()
+        if VISIBLE in kinds or OUTPUT in kinds:
+            self._woken.set()
 
     # -- clients -----------------------------------------------------------------------------------------------------
 

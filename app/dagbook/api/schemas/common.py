@@ -52,6 +52,7 @@ class Health(Schema, kw_only=True):
     version: str
     uptime: int
     timestamp: str
+    audit_copy: Literal["failing"] | UnsetType = UNSET
 
 
 def or_unset(value: T | None) -> T | UnsetType:

@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import AUDIT, ReadConnection, WriteConnection, all_rows, first_row, mark_changed
 from dagbook.db.models.audit import AuditEntry, AuditSeal
 from dagbook.db.prepared import Prepared
 
@@ -119,6 +119,8 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
 def add(connection: WriteConnection, *entries: dict[str, Any]) -> None:
     """Store entries, in the transaction of the change that they describe."""
     _add.execute_many(connection, entries)
+    if entries:
+        mark_changed(connection, AUDIT)
 
 
 def find(connection: ReadConnection, entry_filter: AuditFilter, limit: int) -> Sequence[AuditRow]:
@@ -220,6 +222,7 @@ def find_seals(connection: ReadConnection, after: int, limit: int) -> Sequence[S
 def add_seal(connection: WriteConnection, seal: SealRow) -> None:
     """Store a seal; raises IntegrityError when its number exists or it does not follow the last one."""
     connection.execute(insert(AuditSeal).values(**msgspec.structs.asdict(seal)))
+    mark_changed(connection, AUDIT)
 
 
 def find_prunable(connection: ReadConnection, up_to: int, limit: int) -> Sequence[PrunableSeal]:

@@ -72,25 +72,12 @@ class AuditSealer:
         last = await self._database.read_inline(audit.last_id)
         seal = await self._database.read_inline(audit.get_last_seal)
         done = seal.last_id if seal else 0
-        if last <= done or not await self._are_committed():
+        if last <= done or not await wait_for_writers(self._database):
             return 0
         sealed = 0
         while batch := await self._seal_next(last):
             sealed += batch
         return sealed
-
-    async def _are_committed(self) -> bool:
-        """Wait for transactions that write entries now: their ids may be lower than those of committed entries."""
-        writers = await self._database.read_inline(audit.find_writers)
-        try:
-            async with asyncio.timeout(_WRITERS_SECONDS):
-                while writers:
-                    await asyncio.sleep(_POLL_SECONDS)
-                    writers &= await self._database.read_inline(audit.find_writers)
-        except TimeoutError:
-            _log.info("the audit is sealed later: an entry has waited for its commit for %g s", _WRITERS_SECONDS)
-            return False
-        return True
 
     async def _seal_next(self, last: int) -> int:
         """Seal the next entries up to ``last``; returns 0 when there are none, or another server was faster."""
@@ -135,3 +122,20 @@ def log_seal(seal: SealRow) -> None:
     _seals.info(
         "the audit is sealed up to entry %d: seal %d:%s", seal.last_id, seal.number, seal.hash, extra=seal_head(seal)
     )
+
+
+async def wait_for_writers(database: Database) -> bool:
+    """Wait for transactions that write entries now: their ids may be lower than those of committed entries.
+
+    Returns False if they take too long.
+    """
+    writers = await database.read_inline(audit.find_writers)
+    try:
+        async with asyncio.timeout(_WRITERS_SECONDS):
+            while writers:
+                await asyncio.sleep(_POLL_SECONDS)
+                writers &= await database.read_inline(audit.find_writers)
+    except TimeoutError:
+        _log.info("the audit is sealed and copied later: an entry has waited for its commit for %g s", _WRITERS_SECONDS)
+        return False
+    return True

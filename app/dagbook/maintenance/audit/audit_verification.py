@@ -44,9 +44,13 @@ class Limit(StrEnum):
     NEWEST = "that the newest seals were removed together with their entries; --seal and --copy show it"
     KEY = "any change by a person with the database and the key, who can make all seals anew; --seal and --copy show it"
     AFTER_SEAL = (
-        "that seals after the given one were removed together with their entries, or made anew with the key; "
-        "--copy shows it"
+        "that seals after the given one were removed together with their entries, or that a person with the key made "
+        "them anew, or pruned; --copy shows it"
     )
+    COPY_LATE = "a change between the commit of an entry and its line in the copy, a second at most while that works"
+    COPY_END = "any change of what came after the last line of the copy by a person with the database and the key"
+    COPY_CHANGED = "a change of the copy itself together with the database and the key"
+    COPY_PRUNED = "that a person with the database and the key pruned, instead of a server; the copy has the entries"
     PRUNED = "what the pruned entries were"
     OLD_PRUNING = "that entries which version 0.1.0 pruned were deleted in another way; --copy shows what they were"
 
@@ -58,6 +62,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     sealed_up_to: int = 0
     unsealed: int = 0
     pruned_up_to: int = 0
+    covered_up_to: int = 0  # the last entry whose deletion a sealed audit.prune entry covers
     seal: KnownSeal | None = None
     broken: str = ""
     limits: Sequence[Limit] = ()
@@ -68,8 +73,7 @@ class _BrokenError(Exception):
 
 
 def verify(connection: ReadConnection, signer: EncryptsSeals, known: KnownSeal | None = None) -> Verified:
-    """Verify everything in one snapshot of the database; ``known`` has to be among the seals."""
-    audit.begin_repeatable_read(connection)
+    """Verify everything that a transaction sees, which must not change; ``known`` has to be among the seals."""
     verifier = _Verifier(connection, signer, known)
     try:
         verifier.run()
@@ -86,7 +90,7 @@ class _Verifier:
         self._last: SealRow | None = None
         self._entries = 0
         self._pruned = 0
-        self._covered = 0  # the last entry whose deletion a sealed audit.prune entry covers
+        self._covered = 0
         self._signed = 0  # the same, where it is in the head of a seal
 
     def run(self) -> None:
@@ -113,6 +117,7 @@ class _Verifier:
             sealed_up_to=done,
             unsealed=unsealed,
             pruned_up_to=self._pruned,
+            covered_up_to=self._covered,
             seal=KnownSeal(last.number, last.hash) if last else None,
             broken=broken,
             limits=() if broken else tuple(self._limits()),

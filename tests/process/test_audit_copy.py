@@ -1,0 +1,47 @@
+"""The copy of the audit, and servers that are killed while they write it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dagbook.maintenance.audit.copy_lines import decode
+from tests.process import conftest, invariants
+from tests.process.program import Program
+from tests.process.waiting import wait_for
+
+_KILLS, _SAVES = 3, 12
+_SPEC = "steps: [{name: a, command: 'true'}]\n"
+
+
+@pytest.fixture
+def copied(tmp_path: Path, make_url: Callable[[Path], str]) -> Iterator[tuple[Program, Path]]:
+    home, path = tmp_path / "home", tmp_path / "audit.copy"
+    server = Program(home, make_url(home), settings={"audit_copy": str(path)})
+    try:
+        yield server, path
+    finally:
+        conftest.end(server)
+    assert invariants.find_violations(server.database_url) == []
+
+
+def test_what_was_committed_before_a_kill_is_in_the_copy_after_the_next_start(copied: tuple[Program, Path]) -> None:
+    server, path = copied
+    for kill in range(_KILLS):
+        server.start()
+        for number in range(_SAVES):
+            server.api.store(f"dag{kill}-{number}", _SPEC)
+        server.kill()
+    server.start()
+    entries = server.api.client.get("/audit", params={"limit": 1000}).raise_for_status().json()["entries"]
+    assert len(entries) >= _KILLS * _SAVES
+    wanted = [(entry["id"], entry["action"], entry["object"]) for entry in reversed(entries)]
+    wait_for("the copy", lambda: copied_entries(path) == wanted)
+
+
+def copied_entries(path: Path) -> list[tuple[int, str, str]]:
+    found = [decode(line) for line in path.read_bytes().splitlines()]
+    entries = [line.entry for line in found if line is not None and line.entry is not None]
+    return [(entry.id, entry.action, entry.name) for entry in entries]
