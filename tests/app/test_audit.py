@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from dagbook.accounts.ended_tokens import EndedTokenLog, TokenEnd
 from dagbook.accounts.refusal_log import RefusalLog
-from dagbook.auth.audit_context import ANONYMOUS, Action, dag_action
+from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
 from dagbook.auth.roles import Role
+from dagbook.auth.tokens import Claims, Signer
+from dagbook.clock import now
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.models import AuditEntry
+from dagbook.db.models import AuditEntry, Token
+from dagbook.db.repositories import audit
 from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
-from tests.app.people import PASSWORD, People, Person, code_of
+from tests.app.people import PASSWORD, SECRET, People, Person, code_of
 from tests.db.rows import NOW
 from tests.waiting import come_true
 
+Ended = Callable[[People, Person], Awaitable[str]]
 SPEC = "steps: [{name: a, command: 'true'}]\n"
 
 
@@ -200,6 +205,102 @@ async def test_whoever_is_refused_again_and_again_does_not_fill_the_disk(databas
     await refusals.record(ANONYMOUS, audit_action)
     rows = await database.read(lambda connection: connection.execute(select(AuditEntry.after)).scalars().all())
     assert rows == [None, None, None, {"leftOutBefore": 7}]
+
+
+# -- tokens that were valid once ---------------------------------------------------------------------------------------
+
+
+async def expired_login(people: People, ann: Person) -> str:
+    claims = msgspec.structs.replace(claims_of(people, ann), iat=1_700_000_000, exp=1_700_000_001)
+    return Signer(SECRET, 1).sign(claims)
+
+
+async def login_before_a_change_of_password(people: People, ann: Person) -> str:
+    async with people.client(ann.token) as client:
+        second = await people.login(ann.name)
+        body = {"currentPassword": PASSWORD, "newPassword": "another horse"}
+        assert (await client.post("/auth/change-password", json=body)).status_code == 200
+    return second
+
+
+async def login_of_a_removed_user(people: People, ann: Person) -> str:
+    async with people.client((await people.add(Role.ADMIN)).token) as client:
+        assert (await client.delete(f"/users/{ann.id}")).status_code == 204
+    return ann.token
+
+
+async def revoked_token(people: People, ann: Person) -> str:
+    async with people.client(ann.token) as client:
+        made = (await client.post("/tokens", json={"name": "ci"})).json()
+        assert (await client.delete(f"/tokens/{made['details']['id']}")).status_code == 204
+    return str(made["token"])
+
+
+async def expired_token(people: People, ann: Person) -> str:
+    async with people.client(ann.token) as client:
+        made = (await client.post("/tokens", json={"name": "ci", "expiresAt": "2999-01-01T00:00:00Z"})).json()
+    ended = update(Token).where(Token.id == made["details"]["id"]).values(expires_at=now())
+    await people.server.services.database.write(lambda connection: connection.execute(ended))
+    return str(made["token"])
+
+
+def claims_of(people: People, person: Person) -> Claims:
+    claims = Signer(SECRET, 1).read(person.token, people.server.services.now())
+    assert claims is not None
+    return claims
+
+
+@pytest.mark.parametrize(
+    ("end", "via", "reason"),
+    [
+        (expired_login, "login", "expired"),
+        (login_before_a_change_of_password, "login", "password changed"),
+        (login_of_a_removed_user, "login", "user removed"),
+        (revoked_token, "personal", "revoked"),
+        (expired_token, "personal", "expired"),
+    ],
+)
+async def test_a_token_that_was_valid_once_is_an_entry(
+    people: People, client: httpx.AsyncClient, end: Ended, via: str, reason: str
+) -> None:
+    ann = await people.add(Role.OPERATOR)
+    token = await end(people, ann)
+    async with people.client(token) as refused:
+        for _ in range(10):
+            assert (await refused.get("/dags")).status_code == 401
+    found = await entries(client, action="token.refuse", object=ann.name)
+    assert len(found) == 3  # it cannot fill the audit
+    assert {key: found[0][key] for key in ("via", "userId", "kind", "outcome", "address")} == {
+        "via": via,
+        "userId": ann.id,
+        "kind": "user",
+        "outcome": "refused",
+        "address": "127.0.0.1",
+    }
+    assert (found[0]["after"], "actor" in found[0]) == ({"reason": reason}, False)
+    assert found[0].get("tokenName") == ("ci" if via == "personal" else None)
+
+
+@pytest.mark.parametrize("token", ["dbk_unknown", "a.b.c", "x"])
+async def test_a_token_of_nobody_is_no_entry(people: People, client: httpx.AsyncClient, token: str) -> None:
+    before = await entries(client, action="token.refuse")
+    async with people.client(token) as stranger:
+        assert (await stranger.get("/dags")).status_code == 401
+    assert await entries(client, action="token.refuse") == before
+
+
+async def test_ended_tokens_have_a_budget_of_their_own(database: Database) -> None:
+    seconds = 0.0
+    log = EndedTokenLog(database, lambda: NOW, lambda: seconds)
+    for user in range(30):
+        for _ in range(5):
+            await log.record(Actor(via="login", user_id=str(user)), f"user{user}", TokenEnd.EXPIRED)
+    rows = await database.read(lambda connection: audit.find(connection, audit.AuditFilter(), 1000))
+    assert len(rows) == 20  # of all users in a minute
+    seconds = 901.0
+    await log.record(Actor(via="login", user_id="0"), "user0", TokenEnd.EXPIRED)
+    rows = await database.read(lambda connection: audit.find(connection, audit.AuditFilter(), 1))
+    assert rows[0].after == {"reason": "expired", "leftOutOfUser": 2, "leftOutBefore": 70}
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from tests.process import conftest, invariants
 from tests.process.program import Program
 from tests.process.waiting import wait_for
 
-_KILLS, _SAVES = 3, 12
+_KILLS, _SAVES = 2, 12
 _SPEC = "steps: [{name: a, command: 'true'}]\n"
 
 

@@ -16,6 +16,7 @@ from dagbook.accounts.authentication import (
     LoginAuthenticator,
     StaticTokenAuthenticator,
 )
+from dagbook.accounts.ended_tokens import EndedTokenLog
 from dagbook.accounts.logins import Logins
 from dagbook.accounts.oidc import Client, Oidc, OidcAuthenticator, ProviderError, is_protected
 from dagbook.accounts.refusal_log import RefusalLog
@@ -52,11 +53,14 @@ def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None
     """Build the services. ``oidc`` is the result of ``find_provider``."""
     hasher = Hasher(settings.auth_bcrypt_cost)
     signer = Signer(settings.auth_token_secret, settings.auth_token_ttl_seconds)
-    personal, refusals = PersonalTokens(database, now), RefusalLog(database, now)
+    ended, refusals = EndedTokenLog(database, now), RefusalLog(database, now)
+    personal = PersonalTokens(database, ended, now)
     has_users = settings.auth_mode == _BUILTIN
     local = LocalAuthenticator(Role.ADMIN if has_users else None)
     authenticators: list[Authenticator] = (
-        [LoginAuthenticator(database, signer, personal, now)] if has_users else _static_authenticators(settings, oidc)
+        [LoginAuthenticator(database, signer, personal, ended, now)]
+        if has_users
+        else _static_authenticators(settings, oidc)
     )
     return AuthServices(
         users=Users(database, hasher, now),

@@ -10,10 +10,11 @@ from typing import Protocol
 
 import msgspec
 
+from dagbook.accounts.ended_tokens import EndedTokenLog, TokenEnd
 from dagbook.accounts.tokens import PersonalTokens
-from dagbook.auth.audit_context import Caller
+from dagbook.auth.audit_context import Actor, Caller
 from dagbook.auth.roles import Role
-from dagbook.auth.tokens import Signer, hash_of, is_personal
+from dagbook.auth.tokens import Signer, hash_of, is_expired, is_personal
 from dagbook.clock import Clock
 from dagbook.db.database import Database
 from dagbook.db.repositories import users
@@ -116,7 +117,10 @@ class BasicAuthenticator:
 class LoginAuthenticator:
     """Login tokens and personal tokens; the role is the user's current one."""
 
-    def __init__(self, database: Database, signer: Signer, personal: PersonalTokens, now: Clock) -> None:
+    def __init__(
+        self, database: Database, signer: Signer, personal: PersonalTokens, ended: EndedTokenLog, now: Clock
+    ) -> None:
+        self._ended = ended
         self._database = database
         self._signer = signer
         self._personal = personal
@@ -131,12 +135,20 @@ class LoginAuthenticator:
         return await self._by_login(bearer, credentials.address)
 
     async def _by_login(self, token: str, address: str) -> Caller | None:
-        claims = self._signer.read(token, self._now())
+        now = self._now()
+        claims = self._signer.read_signed(token, now)
         if claims is None:
             return None
         user = await self._database.read_inline(lambda connection: users.get(connection, claims.uid))
         credential = hash_of(token)
-        if user is None or (claims.gen != user.generation and user.kept_token != credential):
+        end = None
+        if is_expired(claims, now):
+            end = TokenEnd.EXPIRED
+        elif user is not None and claims.gen != user.generation and user.kept_token != credential:
+            end = TokenEnd.PASSWORD_CHANGED
+        if user is None or end is not None:
+            actor = Actor(via="login", user_id=claims.uid, address=address)
+            await self._ended.record(actor, claims.username, end or TokenEnd.USER_REMOVED)
             return None
         return Caller(
             via="login",

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import msgspec
 
-from dagbook.auth.audit_context import Action, AuditAction, Caller
+from dagbook.accounts.ended_tokens import EndedTokenLog, TokenEnd
+from dagbook.auth.audit_context import Action, Actor, AuditAction, Caller
 from dagbook.auth.roles import Role, lower_role
 from dagbook.auth.tokens import hash_of, make_personal
 from dagbook.clock import Clock
@@ -38,16 +39,21 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
 class PersonalTokens:
     """Use cases of personal tokens."""
 
-    def __init__(self, database: Database, now: Clock) -> None:
+    def __init__(self, database: Database, ended: EndedTokenLog, now: Clock) -> None:
         self._database = database
+        self._ended = ended
         self._now = now
 
     async def identify(self, token: str, address: str) -> Caller | None:
-        """Return the caller of a token, or None if it is unknown, revoked or expired."""
+        """Return the caller of a token, or None if it is unknown, revoked or expired; the last two are recorded."""
         hashed = hash_of(token)
         row = await self._database.read_inline(lambda connection: tokens.get_by_hash(connection, hashed))
         now = self._now()
-        if row is None or row.revoked_at is not None or (row.expires_at is not None and now >= row.expires_at):
+        if row is None:
+            return None
+        if end := _end_of(row, now):
+            origin = {"token_id": row.id, "token_name": row.name, "address": address}
+            await self._ended.record(Actor(via="personal", user_id=row.user_id, **origin), row.username, end)
             return None
         if row.last_used_at is None or now - row.last_used_at > _USE_RECORDED_EVERY:
             with contextlib.suppress(DatabaseUnavailable):  # reading must not fail because the use cannot be recorded
@@ -126,6 +132,12 @@ class PersonalTokens:
                 audit.add(connection, caller.actor.entry(_audit_action(Action.TOKEN_DELETE, row.username, row), at))
 
         await self._database.write(work)
+
+
+def _end_of(row: TokenRow, now: datetime) -> TokenEnd | None:
+    if row.revoked_at is not None:
+        return TokenEnd.REVOKED
+    return TokenEnd.EXPIRED if row.expires_at is not None and now >= row.expires_at else None
 
 
 def _audit_action(action: Action, username: str, row: TokenRow) -> AuditAction:

@@ -70,6 +70,11 @@ class Signer:
 
     def read(self, token: str, now: datetime) -> Claims | None:
         """Return the claims of a token, or None if it is invalid or expired."""
+        claims = self.read_signed(token, now)
+        return None if claims is None or is_expired(claims, now) else claims
+
+    def read_signed(self, token: str, now: datetime) -> Claims | None:
+        """Return the claims of a token that was signed here, also of an expired one."""
         if len(token) > _MAX_LENGTH:
             return None
         try:
@@ -81,8 +86,12 @@ class Signer:
             claims = msgspec.convert(payload, Claims)
         except (jwt.PyJWTError, msgspec.ValidationError, RecursionError):
             return None
-        current = claims.iat <= (now + _SKEW).timestamp() and now.timestamp() < claims.exp
-        return claims if current and claims.sub == claims.uid else None
+        return claims if claims.iat <= (now + _SKEW).timestamp() and claims.sub == claims.uid else None
+
+
+def is_expired(claims: Claims, now: datetime) -> bool:
+    """Whether a token has expired."""
+    return now.timestamp() >= claims.exp
 
 
 def make_personal() -> str:
