@@ -473,3 +473,47 @@ async def test_a_run_without_secrets_is_not_masked(dagbook: Dagbook, client: htt
     assert client is dagbook.client
     ended = await dagbook.run("params: P=1\nsteps: [{name: a, command: echo ******* $P}]\n".replace("*******", "'*'"))
     assert await ended.log("a") == "* 1"
+
+
+# -- the audit of what is read -----------------------------------------------------------------------------------------
+
+
+async def reads(client: httpx.AsyncClient, run: str) -> list[dict[str, Any]]:
+    """Return the entries of what a run has read, oldest first."""
+    found = (await client.get("/audit", params={"action": "secret.read", "object": run})).json()["entries"]
+    return [entry["after"] for entry in reversed(found)]
+
+
+async def test_every_attempt_that_reads_secrets_is_an_entry_without_values(dagbook: Dagbook, file: Path) -> None:
+    ended = await dagbook.run(spec_of(file, "  - {name: a, command: 'false'}"), dagRunId="r1")
+    client, run = ended.client, f"{dagbook.name}/r1"
+    assert (await client.post(f"/dag-runs/{run}/retry", json={"dagRunId": "r1"})).status_code == 200
+    secrets = [
+        {"name": "FILE_SEC", "provider": "file", "key": str(file)},
+        {"name": "SEC", "provider": "env", "key": "SOURCE"},
+    ]
+    assert await reads(client, run) == [
+        {"attempt": 1, "secrets": secrets, "count": 2, "sealed": False},
+        {"attempt": 2, "secrets": secrets, "count": 2, "sealed": True},
+    ]
+
+
+async def test_a_run_that_no_person_started_has_its_entry_too(dagbook: Dagbook, file: Path) -> None:
+    called = f"---\nname: {dagbook.name}-low\n" + spec_of(file, "    - {name: a, command: 'true'}")
+    ended = await dagbook.run(f"steps: [{{name: go, call: {dagbook.name}-low}}]\n{called}", dagRunId="r1")
+    assert (ended.status, await reads(dagbook.client, f"{dagbook.name}/r1")) == ("succeeded", [])
+    found = (await dagbook.client.get("/audit", params={"action": "secret.read", "limit": 1000})).json()["entries"]
+    [entry] = [one for one in found if one["object"].startswith(f"{dagbook.name}-low/")]
+    assert (entry["via"], "actor" in entry, entry["after"]["count"]) == ("none", False, 2)
+
+
+async def test_taking_over_encrypted_values_is_an_entry(dagbook: Dagbook, file: Path) -> None:
+    await dagbook.run(spec_of(file, "  - {name: a, command: 'true'}"), dagRunId="r1")
+    answer = await dagbook.client.post(f"/dag-runs/{dagbook.name}/r1/reschedule", json={})
+    [entry] = await reads(dagbook.client, f"{dagbook.name}/{answer.json()['dagRunId']}")
+    assert (entry["attempt"], entry["sealed"]) == (1, True)
+
+
+async def test_a_run_without_secrets_has_no_such_entry(dagbook: Dagbook) -> None:
+    await dagbook.run("steps: [{name: a, command: 'true'}]", dagRunId="r1")
+    assert await reads(dagbook.client, f"{dagbook.name}/r1") == []

@@ -51,6 +51,7 @@ class Action(StrEnum):
     TOKEN_DELETE = "token.delete"  # noqa: S105 - a name of an action
     SSH_HOST_KEY_ACCEPT = "ssh_host_key.accept"
     SSH_HOST_KEY_DELETE = "ssh_host_key.delete"
+    SECRET_READ = "secret.read"  # noqa: S105 - a name of an action
     TOKEN_REFUSE = "token.refuse"  # noqa: S105 - a name of an action
     LOGIN_SUCCESS = "login.success"
     LOGIN_FAILURE = "login.failure"

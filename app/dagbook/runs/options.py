@@ -25,6 +25,7 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     revision: int | None = None
     slot: Slot | None = None  # the minute of a schedule that it is started for
     edits: bool = True  # False: the definition may forbid other params and a run id (DAG format 2.18)
+    reads_sealed: bool = False  # whether it takes encrypted values over from another run
 
     @property
     def actor_label(self) -> str | None:

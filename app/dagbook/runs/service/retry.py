@@ -27,7 +27,7 @@ from dagbook.runs.ports import RunControl
 from dagbook.runs.runner.runner import Runner
 from dagbook.runs.runner.runner_factory import RunnerFactory, retry_on_conflict
 from dagbook.runs.store import row_mapping
-from dagbook.runs.store.new_run import as_queued, owned_attempt_row, with_queue_limit
+from dagbook.runs.store.new_run import as_queued, owned_attempt_row, secret_entry, with_queue_limit
 from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.row_mapping import input_row, params_row
@@ -105,6 +105,7 @@ class RetryService:
             nodes=[msgspec.structs.asdict(row) for row in nodes],
             events=[event],
             audit=_audit_entry(before.run, owned.attempt, step, retry.actor, now),
+            secret_audit=secret_entry(owned, retry.actor, now, reads_sealed=before.run.sealed is not None),
         )
         return with_queue_limit(new, queues)
 

@@ -231,7 +231,8 @@ class RunService:
             last_seq=1,
             queue=dag.queue or name,
         )
-        start = msgspec.structs.replace(start, revision=source.run.dag_revision)
+        sealed = source.run.sealed is not None
+        start = msgspec.structs.replace(start, revision=source.run.dag_revision, reads_sealed=sealed)
         request = RunRequest(
             spec=source.spec, base=source.base, file_name=source.run.file_name, start=start, evaluates=False
         )

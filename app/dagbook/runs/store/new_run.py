@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from dagbook.auth.audit_context import run_action
+from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, run_action
 from dagbook.db.repositories.runs.run_writes import (
     Activity,
     Claim,
@@ -34,6 +34,7 @@ from dagbook.spec.reading.definition_cache import hash_of
 
 T = TypeVar("T", bound=StartingRun)
 _FIRST = 1
+_MOST_SECRETS, _LONGEST = 50, 200  # of one audit entry
 
 
 def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> NewRun:
@@ -65,6 +66,7 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
         nodes=_node_rows(owned.key, dag),
         events=[row_mapping.accepted_event(owned.key, now, start.trigger, start.actor_label)],
         audit=_audit_entry(request, owned, definition["hash"], now),
+        secret_audit=secret_entry(owned, start.actor, now, reads_sealed=start.reads_sealed),
     )
 
 
@@ -137,6 +139,20 @@ def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, n
     after = {"trigger": start.trigger, "dag": request.file_name, "revision": start.revision, "hash": definition_hash}
     known = {name: value for name, value in after.items() if value is not None}
     return start.actor.entry(run_action(start.action, owned, after=known), now)
+
+
+def secret_entry(
+    owned: ClaimedRun, actor: Actor | None, now: datetime, *, reads_sealed: bool
+) -> row_mapping.Row | None:
+    """Make the audit entry of the secrets that an attempt reads, with or without a person; never their values."""
+    secrets = owned.definition.dag.secrets
+    if not secrets and not reads_sealed:
+        return None
+    named = [
+        {name: getattr(one, name)[:_LONGEST] for name in ("name", "provider", "key")} for one in secrets[:_MOST_SECRETS]
+    ]
+    after = {"attempt": owned.attempt, "secrets": named, "count": len(secrets), "sealed": reads_sealed}
+    return (actor or ANONYMOUS).entry(run_action(Action.SECRET_READ, owned, after=after), now)
 
 
 def _queue_of(owned: ClaimedRun) -> str:

@@ -208,7 +208,8 @@ class Recorder:
             *self._apply_new(connection, group, failed),
             *self._apply_attempts(connection, group, failed),
         ]
-        audit.add(connection, *(work.audit for work in accepted if work.audit is not None))
+        entries = [entry for work in accepted for entry in (work.audit, work.secret_audit)]
+        audit.add(connection, *(entry for entry in entries if entry is not None))
         self._apply_claims(connection, group, failed)
         self._apply_transitions(connection, group, failed)
         _publish_changes(connection, [item for item in group if id(item) not in failed])

@@ -78,6 +78,7 @@ class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
     nodes: Sequence[Row]
     events: Sequence[Row]
     audit: Row | None = None  # the audit entry, if a user started it
+    secret_audit: Row | None = None  # the audit entry of the secrets that it reads, if any
     first_steps: Transition | None = None  # the first transition of its runner, stored in the same transaction
     given: EvaluatedInputs | None = None  # its inputs as they were given, stored instead if it is queued
 
