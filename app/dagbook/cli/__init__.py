@@ -10,6 +10,7 @@ import click
 
 from dagbook import __version__
 from dagbook.cli.group import Entry, LazyGroup
+from dagbook.executors.process.privacy import forbid_inspection
 from dagbook.executors.process.signals import give_children_default_signals
 from dagbook.settings import SettingsError
 
@@ -62,6 +63,7 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """Run the command line of this process, and exit."""
+    forbid_inspection()  # of any command: most of them can become the process that executes runs
     give_children_default_signals()
     sys.exit(execute(sys.argv[1:]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -15,6 +16,7 @@ import msgspec
 from dagbook.errors import UnavailableError
 from dagbook.regex import worker as regex_worker
 from dagbook.regex.worker import Span
+from dagbook.spec.expansion.scope import filter_environment
 
 _CPU_LIMIT_SECONDS = 0.7  # CPU time of each request
 _TIMEOUT_SECONDS = 10.0  # wall clock, for a busy machine
@@ -83,6 +85,7 @@ async def open_regex_worker() -> AsyncIterator[RegexWorker]:
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
+        env=filter_environment(os.environ),  # without the secrets of the server
         limit=_MAX_RESPONSE_BYTES,
     )
     try:
