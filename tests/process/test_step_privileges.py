@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.process import processes
 from tests.process.conftest import end
 from tests.process.program import ROOT, Prefixed, Program
 
@@ -70,3 +71,16 @@ def test_a_step_finds_no_secret_of_its_server_in_proc(ordinary: Program) -> None
     ordinary.api.ended(run_id)
     uid = ORDINARY_USER if os.geteuid() == 0 else os.geteuid()
     assert ordinary.api.log(run_id, "look").split("\n") == ["can read its shim", f"done as {uid}"]
+
+
+def test_a_secret_of_a_server_s_environment_is_wiped_after_reading(ordinary: Program) -> None:
+    shown = processes.read(ordinary.pid, "environ")  # root's eyes are not kept out
+    assert TOKEN.encode() not in shown
+    assert b"DAGBOOK_PORT=" in shown or os.geteuid() != 0
+
+
+def test_no_file_of_the_home_has_the_token_in_it(ordinary: Program) -> None:
+    ordinary.api.ended(ordinary.api.start(SEARCH))
+    files = [path for path in ordinary.home.rglob("*") if path.is_file()]
+    assert files
+    assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []

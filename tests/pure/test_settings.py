@@ -25,7 +25,7 @@ def read_file(home: Path, text: str, **environ: str) -> Settings:
 
 def test_every_setting_of_the_table_is_a_field_of_the_settings() -> None:
     fields = [field.name for field in msgspec.structs.fields(Settings)]
-    assert fields == [*(setting.name for setting in TABLE), "origins"]
+    assert fields == [*(setting.name for setting in TABLE), "origins", "credential_variables", "credential_files"]
 
 
 def test_defaults_lie_in_the_home(tmp_path: Path) -> None:
@@ -390,3 +390,92 @@ def test_an_encoding_has_many_names(tmp_path: Path, name: str, encoding: str) ->
 def test_an_encoding_that_is_none_is_refused_with_names_that_are(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingsError, match=r"log_encoding \(--log-encoding\).* write a name such as utf-8, shift_jis"):
         read({"log_encoding": name}, {}, tmp_path)
+
+
+SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of these tests
+GIVEN_BY_FILE = ("auth_token", "auth_basic_password", "auth_token_secret", "auth_admin_password", "secret_key")
+
+
+def secret_file(folder: Path, text: str | bytes = f"{SECRET}\n") -> Path:
+    path = folder / "the-secret"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", [*GIVEN_BY_FILE, "auth_oidc_client_secret", "tls_key_password"])
+def test_a_secret_is_read_from_a_file(tmp_path: Path, name: str) -> None:
+    path = secret_file(tmp_path)
+    by_variable = read({}, {f"DAGBOOK_{name.upper()}_FILE": str(path)}, tmp_path)
+    assert (getattr(by_variable, name), by_variable.origins[name]) == (SECRET, f"DAGBOOK_{name.upper()}_FILE={path}")
+    by_key = read_file(tmp_path, f"{name}_file: the-secret")
+    assert getattr(by_key, name) == SECRET
+    assert path in by_variable.credential_files
+    assert path in by_key.credential_files
+
+
+def test_the_database_s_address_is_read_from_a_file(tmp_path: Path) -> None:
+    path = secret_file(tmp_path, "postgresql://dagbook:hunter22@db/dagbook\r\n")
+    settings = read({}, {"DAGBOOK_DATABASE_URL_FILE": str(path)}, tmp_path)
+    assert settings.database_url == "postgresql://dagbook:hunter22@db/dagbook"
+
+
+def test_a_secret_is_read_from_a_credential_of_systemd(tmp_path: Path) -> None:
+    (tmp_path / "dagbook.auth_token").write_text(SECRET)
+    (tmp_path / "other").write_text("of another program")
+    settings = read({}, {"CREDENTIALS_DIRECTORY": str(tmp_path)}, tmp_path)
+    assert settings.auth_token == SECRET
+    assert settings.credential_files[-4] == tmp_path / "dagbook.auth_token"
+
+
+def test_a_misspelled_credential_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dagbook.auth_tokn").write_text(SECRET)
+    with pytest.raises(SettingsError, match=r"did you mean dagbook\.auth_token\?"):
+        read({}, {"CREDENTIALS_DIRECTORY": str(tmp_path)}, tmp_path)
+
+
+def test_a_secret_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    path, variable = secret_file(tmp_path), "DAGBOOK_AUTH_TOKEN"
+    with pytest.raises(SettingsError, match=r"auth_token .*is given already, by DAGBOOK_AUTH_TOKEN; give one of them"):
+        read({}, {variable: SECRET, f"{variable}_FILE": str(path)}, tmp_path)
+    path.rename(tmp_path / "dagbook.auth_token")
+    with pytest.raises(SettingsError, match="is given already, by DAGBOOK_AUTH_TOKEN; give one of them"):
+        read({}, {variable: SECRET, "CREDENTIALS_DIRECTORY": str(tmp_path)}, tmp_path)
+    with pytest.raises(SettingsError, match=r"is there already, at .*:1; keep one"):
+        read_file(tmp_path, f"auth_token: {SECRET}\nauth_token_file: dagbook.auth_token")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "the file cannot be read: No such file or directory"),
+        ("", "the file has to contain the value and nothing else"),
+        ("\n", "the file has to contain the value and nothing else"),
+        ("a\0b", "the file has to contain the value and nothing else"),
+        ("x" * 65_537, "at most 64 KiB"),
+        (b"\xff\xfe", "is not a text in UTF-8"),
+    ],
+)
+def test_an_unusable_secret_file_is_refused(tmp_path: Path, content: str | bytes | None, problem: str) -> None:
+    path = tmp_path / "none" if content is None else secret_file(tmp_path, content)
+    with pytest.raises(SettingsError, match=problem):
+        read({}, {"DAGBOOK_AUTH_TOKEN_FILE": str(path)}, tmp_path)
+
+
+def test_only_secrets_have_a_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is not a setting"):
+        read({}, {"DAGBOOK_PORT_FILE": str(secret_file(tmp_path))}, tmp_path)
+
+
+def test_the_variables_that_credentials_came_from_are_known(tmp_path: Path) -> None:
+    text = "database_url: postgresql://dagbook:${DB_WORD}@${DB_HOST}/dagbook\nauth_token: ${MY_TOKEN}\nhost: ${ADDRESS}"
+    settings = read_file(
+        tmp_path,
+        text,
+        DB_WORD="hunter22",
+        DB_HOST="db.example.org",
+        MY_TOKEN=SECRET,
+        ADDRESS="127.0.0.1",
+        DAGBOOK_SECRET_KEY=SECRET,
+        DAGBOOK_PORT="9",
+    )
+    assert settings.credential_variables == {"DB_WORD", "MY_TOKEN", "DAGBOOK_SECRET_KEY"}

@@ -9,7 +9,8 @@ from threading import Barrier
 
 import pytest
 
-from dagbook.runs.secrets.encryption import KEY_FILE, Encrypter, EncryptionError
+from dagbook.runs.secrets.encryption import Encrypter, EncryptionError
+from dagbook.settings.definitions import KEY_FILE
 
 KEY, OTHER_KEY = "k" * 32, "o" * 32
 NOWHERE = Path("/nonexistent")

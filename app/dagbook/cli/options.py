@@ -15,6 +15,7 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
+from dagbook.executors.process.privacy import is_inspectable, wipe_variables
 from dagbook.settings import TABLE, Settings, read
 from dagbook.settings.dagu import find_ignored
 from dagbook.settings.definitions import FILE_NAME, Setting
@@ -22,6 +23,7 @@ from dagbook.spec.model import Pair
 from dagbook.spec.params.param_text import tokenise
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+_SETTINGS = "dagbook.settings"
 _SHORT_FLAGS = {"host": "-s", "port": "-p"}
 _TRUTH = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 
@@ -104,8 +106,17 @@ def settings_options(*names: str) -> Callable[[_Decorated], _Decorated]:
 
 
 def current_settings() -> Settings:
-    """Read the settings of the command that is running. Raises ``SettingsError``."""
-    return read(_flags(click.get_current_context()), os.environ, Path("~/.dagbook"))
+    """Read the settings of the command that is running, once. Raises ``SettingsError``.
+
+    In a process of a command of its own, the variables with credentials are then gone.
+    """
+    meta = click.get_current_context().meta  # shared by all nested commands
+    if _SETTINGS not in meta:
+        meta[_SETTINGS] = read(_flags(click.get_current_context()), os.environ, Path("~/.dagbook"))
+        if not is_inspectable():
+            wipe_variables(meta[_SETTINGS].credential_variables)
+    settings: Settings = meta[_SETTINGS]
+    return settings
 
 
 def warn_about_unused(settings: Settings) -> None:

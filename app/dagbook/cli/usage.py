@@ -99,7 +99,9 @@ _SECRETS = ", ".join(setting.variable for setting in TABLE if setting.kind.is_se
 
 
 @click.command(
-    cls=GlobalOptions, epilog=f"Secrets have no option, because other users can read command lines: {_SECRETS}."
+    cls=GlobalOptions,
+    epilog=f"Secrets have no option, because other users can read command lines: {_SECRETS}. "
+    "With _FILE at its end, each of these variables names a file with the secret.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @settings_options(*(setting.name for setting in TABLE if setting.name != "home"))

@@ -67,6 +67,14 @@ def check_options(options: Mapping[str, object]) -> None:
         raise ValueError("has an empty sslrootcert; write the path of a file in PEM, or leave it out")
 
 
+def files(url: str) -> tuple[Path, ...]:
+    """Return the files of a SQLite database, whether they exist or not; none of PostgreSQL."""
+    if not url.startswith(_SQLITE):
+        return ()
+    path = url.removeprefix(_SQLITE)
+    return tuple(Path(path + suffix) for suffix in ("", "-wal", "-shm"))
+
+
 def hide(url: object) -> Displayed:
     """Replace every password by ``***``."""
     parts = urlsplit(str(url))
@@ -77,7 +85,7 @@ def hide(url: object) -> Displayed:
     return f"{parts.scheme}://{hidden}{parts.path}" + (f"?{query}" if query else "")
 
 
-DATABASE_URL = SettingType(name="database address", read=read, display=hide)
+DATABASE_URL = SettingType(name="database address", read=read, display=hide, may_contain_secret=True)
 
 
 def _schema(raw: Raw, _folder: Path) -> str:

@@ -31,6 +31,10 @@ from dagbook.settings.types import (
 
 PREFIX = "DAGBOOK_"
 FILE_NAME = "dagbook.yaml"
+KEY_FILE = "secret.key"  # in the home
+FILE_SUFFIX = "_file"
+CREDENTIAL_PREFIX = "dagbook."
+CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"  # set by systemd
 SYSTEM_ZONE = "<system>"
 LOCALE_ENCODING = "<locale>"
 HOME = "<home>"
@@ -48,6 +52,16 @@ class Setting(NamedTuple):
     def variable(self) -> str:
         """The environment variable."""
         return PREFIX + self.name.upper()
+
+    @property
+    def file_name(self) -> str:
+        """The name, in the settings file and in capitals as a variable, under which a file with the value is given."""
+        return self.name + FILE_SUFFIX
+
+    @property
+    def credential(self) -> str:
+        """The name of a systemd credential with the value."""
+        return CREDENTIAL_PREFIX + self.name
 
     @property
     def flag(self) -> str:

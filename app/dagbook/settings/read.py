@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from dagbook.settings.definitions import FILE_NAME, HOME, LOCALE_ENCODING, SYSTEM_ZONE, TABLE, Setting
+from dagbook.settings import database_url
+from dagbook.settings.definitions import FILE_NAME, HOME, KEY_FILE, LOCALE_ENCODING, SYSTEM_ZONE, TABLE, Setting
 from dagbook.settings.nodes import RemoteNode
 from dagbook.settings.sources import Given, from_environment, from_file, from_flags
 from dagbook.settings.types import Network, SettingsError, locale_encoding, system_zone
@@ -92,6 +93,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics: str
     insecure: bool
     origins: Mapping[str, str]
+    credential_variables: frozenset[str] = frozenset()  # that the server's credentials came from
+    credential_files: tuple[Path, ...] = ()  # that contain them, whether they exist or not
 
 
 def read(argv_flags: Mapping[str, str], environ: Mapping[str, str], home_default: Path) -> Settings:
@@ -116,7 +119,26 @@ def read(argv_flags: Mapping[str, str], environ: Mapping[str, str], home_default
             given[setting.name] = Given(detect(environ) if detect else text, "default", home)
         values[setting.name] = _parse(setting, given[setting.name])
     origins = {setting.name: given[setting.name].origin for setting in TABLE}
-    return Settings(**values, origins=origins)
+    own_files = (file, home / KEY_FILE, values["tls_key_file"], *(value.file for value in given.values()))
+    return Settings(
+        **values,
+        origins=origins,
+        credential_variables=frozenset(_credential_variables(given, values, environ)),
+        credential_files=(*filter(None, own_files), *database_url.files(values["database_url"])),
+    )
+
+
+def _credential_variables(
+    given: Mapping[str, Given], values: Mapping[str, Any], environ: Mapping[str, str]
+) -> Iterator[str]:
+    """Return the variables that a credential came from: of an address those of its password, not that of its host."""
+    for setting in TABLE:
+        if not setting.kind.is_credential:
+            continue
+        if setting.variable in environ:
+            yield setting.variable
+        displayed = str(setting.kind.display(values[setting.name]))
+        yield from (name for name in given[setting.name].references if environ[name] not in displayed)
 
 
 def _home(given: Mapping[str, Given], home_default: Path) -> Path:

@@ -11,21 +11,37 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from dagbook.settings.definitions import OTHER_VARIABLES, PREFIX, TABLE, TEST_PREFIX
-from dagbook.settings.types import Raw, SettingsError
+from dagbook.settings.definitions import (
+    CREDENTIAL_PREFIX,
+    CREDENTIALS_DIRECTORY,
+    OTHER_VARIABLES,
+    PREFIX,
+    TABLE,
+    TEST_PREFIX,
+)
+from dagbook.settings.types import Raw, SettingsError, absolute, text_of
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _DUPLICATE = "{}: is there twice in one item; keep one"
 _BY_NAME = {setting.name: setting for setting in TABLE}
 _BY_VARIABLE = {setting.variable: setting for setting in TABLE}
+_CREDENTIALS = tuple(setting for setting in TABLE if setting.kind.is_credential)
+_BY_FILE_NAME = {setting.file_name: setting for setting in _CREDENTIALS}
+_BY_CREDENTIAL = {setting.credential: setting for setting in _CREDENTIALS}
+_MAX_SECRET_BYTES = 64 * 1024
 
 
 class Given(msgspec.Struct, frozen=True):
-    """A raw value, its origin, and the folder of relative paths in it."""
+    """A raw value, its origin, and the folder of relative paths in it.
+
+    ``references`` are the variables that are used in it, and ``file`` is the file with nothing but the value.
+    """
 
     raw: Raw
     origin: str
     folder: Path
+    references: tuple[str, ...] = ()
+    file: Path | None = None
 
 
 def from_flags(flags: Mapping[str, str], folder: Path) -> dict[str, Given]:
@@ -35,15 +51,57 @@ def from_flags(flags: Mapping[str, str], folder: Path) -> dict[str, Given]:
 
 def from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, Given]:
     """Return the variables with Dagbook's prefix; an empty one counts as not set, an unknown one is refused."""
-    given = {}
+    given: dict[str, Given] = {}
+    known = [*_BY_VARIABLE, *(PREFIX + name.upper() for name in _BY_FILE_NAME), *OTHER_VARIABLES]
     for variable, raw in environ.items():
         if not variable.startswith(PREFIX) or variable.startswith(TEST_PREFIX) or variable in OTHER_VARIABLES:
             continue
-        if variable not in _BY_VARIABLE:
-            raise SettingsError(variable, "environment", _unknown(variable, [*_BY_VARIABLE, *OTHER_VARIABLES], PREFIX))
-        if raw:
-            given[_BY_VARIABLE[variable].name] = Given(raw, variable, folder)
+        setting = _BY_VARIABLE.get(variable)
+        by_file = None if setting else _BY_FILE_NAME.get(variable.removeprefix(PREFIX).lower())
+        if setting is not None and raw:
+            _add(given, setting.name, Given(raw, variable, folder))
+        elif by_file is not None and raw:
+            _add(given, by_file.name, _read_secret(by_file.name, f"{variable}={raw}", raw, folder))
+        elif setting is None and by_file is None:
+            raise SettingsError(variable, "environment", _unknown(variable, known, PREFIX))
+    for name, credential in _from_credentials(environ.get(CREDENTIALS_DIRECTORY, "")).items():
+        _add(given, name, credential)
     return given
+
+
+def _from_credentials(directory: str) -> dict[str, Given]:
+    """Return the credentials of systemd with Dagbook's prefix by the names of their settings."""
+    given: dict[str, Given] = {}
+    for path in sorted(Path(directory).glob(f"{CREDENTIAL_PREFIX}*")) if directory else ():
+        if path.name not in _BY_CREDENTIAL:
+            raise SettingsError(path.name, directory, _unknown(path.name, _BY_CREDENTIAL, CREDENTIAL_PREFIX))
+        name = _BY_CREDENTIAL[path.name].name
+        given[name] = _read_secret(name, f"credential {path}", str(path), path.parent)
+    return given
+
+
+def _add(given: dict[str, Given], name: str, value: Given) -> None:
+    if name in given:
+        raise SettingsError(name, value.origin, f"is given already, by {given[name].origin}; give one of them")
+    given[name] = value
+
+
+def _read_secret(name: str, origin: str, text: str, folder: Path) -> Given:
+    """Read a file with one value; the line end that editors leave at its end is no part of it."""
+    try:
+        path = absolute(folder, text)
+        with path.open("rb") as file:
+            data = file.read(_MAX_SECRET_BYTES + 1)
+        value = data.decode().removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise SettingsError(name, origin, f"the file cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise SettingsError(name, origin, "the file is not a text in UTF-8, or its path is not valid") from None
+    if not value or len(data) > _MAX_SECRET_BYTES or "\0" in value:
+        raise SettingsError(
+            name, origin, f"the file has to contain the value and nothing else, at most {_MAX_SECRET_BYTES // 1024} KiB"
+        )
+    return Given(value, origin, folder, file=path)
 
 
 def from_file(path: Path, environ: Mapping[str, str]) -> dict[str, Given]:
@@ -51,13 +109,27 @@ def from_file(path: Path, environ: Mapping[str, str]) -> dict[str, Given]:
     given: dict[str, Given] = {}
     for key, value in _entries(path):
         origin = f"{path}:{key.start_mark.line + 1}"
-        name = str(key.value)
+        key_name, folder = str(key.value), path.absolute().parent
+        name = _BY_FILE_NAME[key_name].name if key_name in _BY_FILE_NAME else key_name
         if name not in _BY_NAME:
             raise SettingsError(name, origin, _unknown(name, _BY_NAME))
         if name in given:
-            raise SettingsError(name, origin, f"is there already, at {given[name].origin}; keep one")
-        given[name] = Given(_read_node(value, name, origin, environ), origin, path.absolute().parent)
+            raise SettingsError(key_name, origin, f"is there already, at {given[name].origin}; keep one")
+        raw = _read_node(value, name, origin, environ)
+        if key_name in _BY_FILE_NAME:
+            given[name] = _read_secret(name, origin, text_of(raw), folder)
+        else:
+            given[name] = Given(raw, origin, folder, references=tuple(_find_references(value)))
     return given
+
+
+def _find_references(node: yaml.Node) -> Iterator[str]:
+    if isinstance(node, yaml.ScalarNode):
+        yield from _REFERENCE.findall(node.value)
+        return
+    for child in node.value:
+        for below in child if isinstance(child, tuple) else (child,):
+            yield from _find_references(below)
 
 
 def _unknown(name: str, known: Iterable[str], prefix: str = "") -> str:

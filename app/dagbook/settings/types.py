@@ -39,7 +39,13 @@ class SettingType(msgspec.Struct, frozen=True, kw_only=True):
     records: bool = False  # a file gives a list of maps, each of which is read as a JSON text
     display: Callable[[Any], Displayed] = str
     is_secret: bool = False
+    may_contain_secret: bool = False  # an address that can have a password in it
     is_switch: bool = False
+
+    @property
+    def is_credential(self) -> bool:
+        """Whether a value can be in a file of its own, and is removed from the environment."""
+        return self.is_secret or self.may_contain_secret
 
 
 def text_of(raw: Raw) -> str:

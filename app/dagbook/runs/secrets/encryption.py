@@ -24,9 +24,9 @@ from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.runs import runs
 from dagbook.errors import UnavailableError
+from dagbook.settings.definitions import KEY_FILE
 
 _log = logging.getLogger(__name__)
-KEY_FILE = "secret.key"
 VARIABLE = "DAGBOOK_SECRET_KEY"
 _MIN_CHARACTERS = 32
 _VERSION = b"\x01"
