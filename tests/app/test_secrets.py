@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from dagbook.db.database import ReadConnection
+from dagbook.db.models.run import RunInput
 from dagbook.db.types import Base
 from dagbook.main import Server
-from tests.app.dagbook import Dagbook, Ended
+from tests.app.dagbook import Dagbook, Ended, client_of, serving
 from tests.mailserver import HOST, mail_server
 
 VALUE = "s3cr3t/battery+staple horse"
@@ -139,6 +142,21 @@ steps:
 """
     ended = await dagbook.run(spec, sourceDirectory=str(tmp_path))
     assert await ended.log("a") == "in_the_directory beside_the_file"
+
+
+async def test_a_secret_that_no_variable_can_be_named_after_is_in_texts_but_in_nobody_s_arguments(
+    dagbook: Dagbook, file: Path
+) -> None:
+    spec = f"""
+secrets: [{{name: my.secret, provider: file, key: {file}}}]
+steps:
+  - name: a
+    command: |
+      cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c "$(head -c 6 {file})[/]battery" || true
+      test "$(echo "$GIVEN")" = "$(cat {file})" && echo given
+    env: [{{GIVEN: "${{my.secret}}"}}]
+"""
+    assert await (await dagbook.run(spec)).log("a") == "0\ngiven"
 
 
 async def test_conditions_that_are_commands_do_not_see_secrets(dagbook: Dagbook, file: Path) -> None:
@@ -464,6 +482,53 @@ steps:
     again = await retried(dagbook, ended.details["dagRunId"], stepName="use")
     assert await again.log("use") == MASK
     assert not await is_stored(server, VALUE)
+
+
+# -- dotenv and the server's own variables --------------------------------------------------------------------------
+
+
+async def test_values_of_dotenv_files_are_stored_sealed(dagbook: Dagbook, server: Server, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DOTTED=of-the-dotenv-file\n")
+    spec = f"""
+workingDir: {tmp_path}
+dotenv: .env
+steps:
+  - {{name: own, command: 'test "$DOTTED" = "$(cut -d= -f2 .env)" && echo whole'}}
+  - {{name: go, depends: own, call: kid, output: R}}
+---
+name: kid
+env: [{{E: "${{DOTTED}}"}}]
+steps:
+  - {{name: tell, command: 'test "$E" = "$(cut -d= -f2 {tmp_path}/.env)"'}}
+"""
+    ended = await dagbook.run(spec)
+    assert (ended.status, await ended.log("own")) == ("succeeded", "whole")
+    rows = [(row.dotenv, row.base_environment) for row in await _inputs(server)]
+    assert ([["DOTTED", MASK]], None) in rows
+    assert MASK in [base["DOTTED"] for _, base in rows if base and "DOTTED" in base]
+    again = await retried(dagbook, ended.details["dagRunId"], stepName="own")
+    assert await again.log("own") == "whole"
+
+
+async def _inputs(server: Server) -> Sequence[Any]:
+    return await server.services.database.read(lambda connection: connection.execute(select(RunInput)).all())
+
+
+async def test_a_credential_of_the_server_s_environment_is_masked(
+    database_url: str, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOY_TOKEN", VALUE)
+    spec = """
+env: [{T: "${DEPLOY_TOKEN}"}]
+steps:
+  - {name: a, command: 'echo "is $T"', output: OUT}
+  - {name: b, depends: a, command: 'test "$OUT" = "is $T" && echo same'}
+"""
+    async with serving(database_url, tmp_path) as server, client_of(server) as client:
+        ended = await Dagbook(client, name).run(spec)
+        assert [await ended.log(step) for step in ("a", "b")] == [f"is {MASK}", "same"]
+        assert VALUE not in await everything(ended)
+        assert not await is_stored(server, VALUE)
 
 
 # -- no secret, no change ------------------------------------------------------------------------------------------

@@ -74,6 +74,27 @@ def test_inputs_show_no_secret() -> None:
     assert row["env"] == [["E", f"x {MASK}"]]
 
 
+def test_values_of_dotenv_files_are_only_stored_sealed() -> None:
+    inputs = RunInputs(
+        dotenv=(Pair("D", "dotted"),),
+        work_dir="/srv",
+        base_environment={"B": "base", "C": "called"},
+        base_sealed=("C",),
+    )
+    row = stored_inputs(inputs)
+    assert (row["dotenv"], row["base_environment"]) == ([["D", MASK]], {"B": "base", "C": MASK})
+    assert not any(value in repr(row) for value in ("dotted", "called"))
+    assert read_inputs(row_of(CompleteRun, row), SEALER) == inputs
+
+
+def test_what_a_server_masks_in_every_run_is_sealed_where_it_is_in_the_inputs() -> None:
+    run = run_of(RunInputs(env=(Pair("E", "hunter22"),), work_dir="/srv"))
+    run = msgspec.structs.replace(run, masker=Masker((), ["hunter22"]))
+    row = {"id": 7, **as_stored(input_row(run, SEALER))}
+    assert row["env"] == [["E", MASK]]
+    assert read_inputs(row_of(CompleteRun, row), SEALER) == run.inputs
+
+
 def test_inputs_without_secrets_are_stored_as_they_are() -> None:
     inputs = RunInputs(params=(Pair("P", "1"),), work_dir="/srv")
     row = stored_inputs(inputs)

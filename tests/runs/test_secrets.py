@@ -10,8 +10,9 @@ import pytest
 
 from dagbook.identifiers import new_key
 from dagbook.runs.evaluation.secret_values import MAX_BYTES, resolve_secrets
-from dagbook.runs.server_context import HostEnvironment
+from dagbook.runs.server_context import HostEnvironment, SecretSources
 from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
+from dagbook.spec.expansion.scope import credential_values
 from dagbook.spec.model import Pair
 from dagbook.spec.reading.load import load
 
@@ -112,8 +113,79 @@ async def test_a_named_pipe_or_a_directory_is_no_file(tmp_path: Path) -> None:
     assert "is no file" in await problem_of(run_of(tmp_path, "{name: S, provider: file, key: '.'}"))
 
 
-async def test_a_name_that_no_variable_can_have_is_told(tmp_path: Path) -> None:
-    assert "contains a '='" in await problem_of(run_of(tmp_path, "{name: 'A=B', provider: env, key: K}"), K="v")
+@pytest.mark.parametrize("name", ["A=B", "my.secret", "my-secret", "1st"])
+async def test_a_name_that_no_variable_can_have_is_warned_of_and_has_a_value(tmp_path: Path, name: str) -> None:
+    run = run_of(tmp_path, f"{{name: '{name}', provider: env, key: K}}")
+    (warning,) = run.definition.warnings
+    assert warning.startswith("secrets[0].name: ")
+    assert "is no name of a variable" in warning
+    opened, problem = await unlocked(run, K="value")
+    assert (opened.inputs.secrets, problem) == ((Pair(name, "value"),), "")
+
+
+# -- what providers may read ---------------------------------------------------------------------------------------
+
+
+async def limited(run: ClaimedRun, sources: SecretSources, **environ: str) -> tuple[ClaimedRun, str]:
+    machine = HostEnvironment(environ=environ, home="/", default_shell=("/bin/sh",), secret_sources=sources)
+    return await resolve_secrets(run, machine)
+
+
+async def test_a_variable_that_no_pattern_allows_is_not_read(tmp_path: Path) -> None:
+    sources = SecretSources(variables=("DAGS_*",))
+    opened, problem = await limited(run_of(tmp_path, ENV), sources, SOURCE="value")
+    assert problem == "secret S: the setting secret_env_allow does not let secrets read the variable 'SOURCE'"
+    assert opened.inputs.secrets == ()
+    run = run_of(tmp_path, ENV.replace("SOURCE", "DAGS_KEY"))
+    assert (await limited(run, sources, DAGS_KEY="value"))[0].inputs.secrets == (Pair("S", "value"),)
+
+
+async def test_the_patterns_are_about_the_server_s_variables_alone(tmp_path: Path) -> None:
+    sources = SecretSources(variables=())
+    in_env = run_of(tmp_path, ENV, env=(Pair("SOURCE", "own"),))
+    of_caller = run_of(tmp_path, ENV, base_environment={"SOURCE": "own"})
+    for run in (in_env, of_caller):
+        opened, _ = await limited(run, sources, SOURCE="server's")
+        assert opened.inputs.secrets == (Pair("S", "own"),)
+
+
+async def test_a_file_outside_of_the_directories_is_not_read_through_a_link_either(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    for directory in (inside, outside):
+        directory.mkdir()
+        (directory / "secret.txt").write_text("value")
+    (inside / "link").symlink_to(outside / "secret.txt")
+    sources = SecretSources(directories=(inside,))
+    assert (await limited(run_of(inside, FILE), sources))[0].inputs.secrets == (Pair("S", "value"),)
+    for key in ("link", "../outside/secret.txt", str(outside / "secret.txt")):
+        _, problem = await limited(run_of(inside, f"{{name: S, provider: file, key: {key}}}"), sources)
+        assert problem.endswith("is outside of the directories in the setting secret_file_dirs")
+
+
+async def test_a_file_with_credentials_of_the_server_is_not_read_by_any_name(tmp_path: Path) -> None:
+    key = tmp_path / "secret.key"
+    key.write_text("k" * 32)
+    (tmp_path / "link").symlink_to(key)
+    (tmp_path / "other-name").hardlink_to(key)
+    sources = SecretSources(own_files=(tmp_path / "missing", key))
+    for name in ("secret.key", "link", "other-name"):
+        opened, problem = await limited(run_of(tmp_path, f"{{name: S, provider: file, key: {name}}}"), sources)
+        assert "contains credentials of the server" in problem
+        assert opened.inputs.secrets == ()
+
+
+async def test_the_server_s_entry_in_proc_is_no_file(tmp_path: Path) -> None:
+    assert "is no file" in await problem_of(run_of(tmp_path, "{name: S, provider: file, key: /proc/self/environ}"))
+
+
+async def test_credentials_of_the_server_s_environment_are_masked_in_every_run(tmp_path: Path) -> None:
+    environ = {"DEPLOY_TOKEN": "hunter22", "CACHE_KEY_FILE": "/etc/key", "EDITOR": "editor"}
+    machine = HostEnvironment(
+        environ=environ, home="/", default_shell=("/bin/sh",), credentials=credential_values(environ)
+    )
+    opened, _ = await resolve_secrets(run_of(tmp_path, ""), machine)
+    assert opened.masker.mask("hunter22 /etc/key editor") == "******* /etc/key editor"
+    assert opened.inputs.to_hide == ()  # so nothing of it is stored
 
 
 async def test_values_that_were_found_are_hidden_even_if_another_one_is_missing(tmp_path: Path) -> None:

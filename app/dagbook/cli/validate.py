@@ -55,10 +55,11 @@ def _validate(file: Path) -> int:
 
 def _check_params(definition: Definition, file: Path) -> list[Problem]:
     """Check params against the schemas that they refer to."""
+    settings = current_settings()
     location = RunLocation(
         source_directory=None if is_stored(file) else str(file.resolve().parent),
-        work_dir=current_settings().work_dir,
-        machine=HostEnvironment.current("", "utf-8"),
+        work_dir=settings.work_dir,
+        machine=HostEnvironment.current(settings),
         limit_seconds=_NO_COMMAND_SECONDS,
     )
     return asyncio.run(check_params(definition, location))
@@ -112,7 +113,7 @@ def _location(file: Path, settings: Settings) -> RunLocation:
     return RunLocation(
         source_directory=None if is_stored(file) else str(file.resolve().parent),
         work_dir=settings.work_dir,
-        machine=HostEnvironment.current(settings.default_shell, settings.log_encoding),
+        machine=HostEnvironment.current(settings),
         limit_seconds=settings.evaluation_timeout_seconds,
     )
 

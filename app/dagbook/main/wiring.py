@@ -232,7 +232,7 @@ def _server_context(
     spool = settings.spool_dir
     return ServerContext(
         identity=msgspec.structs.replace(identity, spool_id=open_spool(spool), spool_dir=str(spool)),
-        machine=HostEnvironment.current(settings.default_shell, settings.log_encoding),
+        machine=HostEnvironment.current(settings),
         spool=spool,
         work_dir=settings.work_dir,
         base_config=settings.base_config,

@@ -13,7 +13,8 @@ from dagbook.engine.admission import Labels, QueueConfig
 from dagbook.executors.contract import SshPolicy
 from dagbook.runs.evaluate import CommandSubstituter
 from dagbook.runs.secrets.encryption import Encrypter
-from dagbook.spec.expansion.scope import without_server_settings
+from dagbook.settings import Settings
+from dagbook.spec.expansion.scope import credential_values, without_server_settings
 from dagbook.telemetry.metrics import RunMetrics
 
 
@@ -41,6 +42,18 @@ class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.boot_id}:{self.pid_namespace}"
 
 
+class SecretSources(msgspec.Struct, frozen=True, kw_only=True):
+    """What the providers of secrets may read of this machine.
+
+    ``variables`` are patterns of the server's variables; ``directories`` contain the files, None stands for all;
+    ``own_files`` contain credentials of the server, and no provider reads them.
+    """
+
+    variables: tuple[str, ...] = ("*",)
+    directories: tuple[Path, ...] | None = None
+    own_files: tuple[Path, ...] = ()
+
+
 class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     """Host environment of runs."""
 
@@ -49,15 +62,28 @@ class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     default_shell: tuple[str, ...]
     encoding: str = "utf-8"  # of the output of programs
     substitute: CommandSubstituter | None = None  # replaces the execution of command substitutions
+    secret_sources: SecretSources = SecretSources()
+    credentials: tuple[str, ...] = ()  # values of the server that every run masks
 
     @classmethod
-    def current(cls, default_shell: str, encoding: str) -> HostEnvironment:
+    def current(cls, settings: Settings) -> HostEnvironment:
         """Read the environment of this process; ``default_shell`` of the settings goes before its ``SHELL``."""
+        environ = {
+            name: value
+            for name, value in without_server_settings(os.environ).items()
+            if name not in settings.credential_variables
+        }
         return cls(
-            environ=without_server_settings(os.environ),
+            environ=environ,
             home=str(Path.home()),
-            default_shell=(default_shell or os.environ.get("SHELL") or "/bin/sh",),
-            encoding=encoding,
+            default_shell=(settings.default_shell or os.environ.get("SHELL") or "/bin/sh",),
+            encoding=settings.log_encoding,
+            secret_sources=SecretSources(
+                variables=settings.secret_env_allow,
+                directories=settings.secret_file_dirs or None,
+                own_files=settings.credential_files,
+            ),
+            credentials=credential_values(environ),
         )
 
     def with_environ(self, base: Mapping[str, str] | None) -> HostEnvironment:

@@ -16,6 +16,7 @@ from dagbook.settings.types import (
     NETWORKS,
     ORIGINS,
     PATH,
+    PATHS,
     QUEUES,
     SECONDS,
     SECRET,
@@ -99,6 +100,10 @@ TABLE = (
     Setting("base_config", PATH, f"{HOME}/base.yaml", "YAML file whose fields every DAG inherits."),
     Setting("spool_dir", PATH, f"{HOME}/spool", "Folder of step output until it is stored."),
     Setting("secret_key", KEY, "", "Key that encrypts stored secrets; empty uses the file secret.key in the home."),
+    Setting(
+        "secret_env_allow", WORDS, "*", "Variables of the server that secrets may read; * stands for any characters."
+    ),
+    Setting("secret_file_dirs", PATHS, "", "Directories below which secrets may read files; empty allows all."),
     Setting("max_body_bytes", integer(1024, 2**40), "4194304", "Maximum size of a request body."),
     Setting(
         "log_limit_bytes",

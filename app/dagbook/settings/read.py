@@ -41,6 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     base_config: Path
     spool_dir: Path
     secret_key: str
+    secret_env_allow: tuple[str, ...]
+    secret_file_dirs: tuple[Path, ...]
     max_body_bytes: int
     log_limit_bytes: int
     log_encoding: str

@@ -218,6 +218,11 @@ def _key(raw: Raw, folder: Path) -> Hidden:
 
 TEXT = SettingType(name="text", read=lambda raw, _folder: text_of(raw))
 PATH = SettingType(name="path", read=_path)
+PATHS = SettingType(
+    name="list of paths",
+    read=lambda raw, folder: tuple(_path(item, folder) for item in _items(raw)),
+    display=lambda paths: [str(path) for path in paths],
+)
 FILE = SettingType(
     name="file",
     read=lambda raw, folder: _path(raw, folder) if text_of(raw) else None,

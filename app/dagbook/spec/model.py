@@ -5,6 +5,7 @@ Field meanings follow sections 2 and 3 of the DAG format; durations are whole se
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -188,6 +189,14 @@ class Ssh(_Frozen, frozen=True, kw_only=True):
     password: str = ""
     strict_host_key: bool | None = None  # None is the server's default, which is true
     known_host_file: str = ""
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def is_variable_name(name: str) -> bool:
+    """Whether shells take a name as that of a variable."""
+    return _VARIABLE.match(name) is not None
 
 
 class Secret(_Frozen, frozen=True, kw_only=True):

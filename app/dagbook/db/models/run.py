@@ -143,8 +143,8 @@ class RunInput(Base):
     """Inputs of a run, which a server needs to adopt it.
 
     ``base_environment`` replaces the server's environment while a sub-run is loaded. In a run with secrets all columns
-    are masked; ``sealed`` has the unmasked values and the secrets, encrypted. ``pending`` is what has to be evaluated
-    when the run begins, NULL once that was done.
+    are masked, and so are the values of dotenv files in any run; ``sealed`` has the unmasked values and the secrets,
+    encrypted. ``pending`` is what has to be evaluated when the run begins, NULL once that was done.
     """
 
     __tablename__ = "run_inputs"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -23,6 +22,7 @@ import msgspec
 from dagbook.executors.contract import Command, ExecutionFiles, Outcome, SetupError, StartError
 from dagbook.executors.process import proc
 from dagbook.executors.process.proc import ProcessId
+from dagbook.spec.model import is_variable_name
 
 _SHIM = Path(__file__).with_name("shim.sh")
 _CODE_LENGTH = 4  # three digits and a line end, before the shim's line of /proc
@@ -31,7 +31,6 @@ _LINES_WITHOUT_MESSAGE = 2
 _SIGNALLED = 128  # a shell adds it to the number of the signal that ended a command
 _NEVER_RAN = b"---\n"  # in place of the exit code
 _CLAIMED = "claimed"
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # Errors of pidfd_open for a pid that belongs to no process, or by now to a thread (EINVAL on kernels before 6.9).
 _NO_PROCESS = frozenset({errno.ESRCH, errno.ENOENT, errno.EINVAL})
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})  # returned by file systems without hard links
@@ -120,7 +119,7 @@ def _create(path: str, content: bytes) -> None:
 def _start_shim(command: Command, files: ExecutionFiles, stdin: int) -> subprocess.Popen[bytes]:
     _require_program(command)
     # A shell would drop the variables whose names are no identifiers, such as ``1``.
-    env = {name: value for name, value in command.env.items() if _IDENTIFIER.match(name)}
+    env = {name: value for name, value in command.env.items() if is_variable_name(name)}
     others = [f"{name}={value}" for name, value in command.env.items() if name and "=" not in name and name not in env]
     prefix = ["env", "--", *others] if others else []
     argv = ["/bin/sh", str(_SHIM), files.started, *prefix, *command.argv]

@@ -11,12 +11,12 @@ import msgspec
 from dagbook.runs.evaluate import ShellContext
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.spec.expansion.expand import ExpansionError
+from dagbook.spec.expansion.scope import is_credential
 from dagbook.spec.model import Pair
 
 # Rare ideographs: printable, and without a meaning for any shell.
 _FIRST, _MOST = 0x20000, 0xA6D7
 _SECRET = "*******"  # noqa: S105 - shown in place of a secret
-_CREDENTIAL = re.compile(r"SECRET|TOKEN|PASSW|PASSPHRASE|PASS$|CREDENTIAL|(API|PRIVATE|ACCESS)_?KEY|AUTHORI[SZ]ATION")
 _PATH = re.compile(r"\$\{([A-Za-z0-9_]+)\.[^}]+\}|\$([A-Za-z0-9_]+)\.\S+")
 
 
@@ -104,8 +104,3 @@ class Placeholders:
             case list() | tuple():
                 return [self.show_config(below) for below in value]
         return value
-
-
-def is_credential(name: str) -> bool:
-    """Whether a name indicates a secret value."""
-    return _CREDENTIAL.search(name.upper()) is not None

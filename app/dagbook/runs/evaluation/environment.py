@@ -220,7 +220,7 @@ class RunEnvironment:
         self, config: Mapping[str, Any], scope: StepScope, context: StepContext
     ) -> dict[str, Any]:
         """Evaluate every text of an executor's config, at any depth (DAG format 5.7); raises ExpansionError."""
-        variables = Variables((scope.process_environment(),), context.steps, self._process)
+        variables = Variables((scope.config_variables(),), context.steps, self._process)
 
         async def evaluated(value: Any) -> Any:
             match value:

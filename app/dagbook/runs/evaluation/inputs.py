@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -303,13 +303,19 @@ def _read_file(reference: str, directories: tuple[str, ...]) -> bytes:
     raise BadRequestError(f"params.schema: {reference!r} was not found; looked for {looked}")
 
 
-def read_regular_file(path: Path, most_bytes: int) -> bytes | None:
-    """Read at most ``most_bytes`` of a file; None for a device, a directory or a pipe. Raises OSError."""
+def read_regular_file(
+    path: Path, most_bytes: int, check: Callable[[int], None] = lambda _descriptor: None
+) -> bytes | None:
+    """Read at most ``most_bytes`` of a file; None for a device, a directory or a pipe. Raises OSError.
+
+    ``check`` gets the descriptor before anything is read, and may raise.
+    """
     # Without O_NONBLOCK the open of a named pipe would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
+        check(descriptor)
         with open(descriptor, "rb", closefd=False) as file:
             return file.read(most_bytes)
     finally:

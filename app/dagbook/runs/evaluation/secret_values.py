@@ -1,6 +1,7 @@
 """Resolving of secret values at the start of every attempt (runtime 29, DAG format 2.16).
 
 The provider ``env`` reads a variable of the server, of the DAG's ``env`` or of dotenv; ``file`` reads a complete file.
+``SecretSources`` limits both.
 """
 
 from __future__ import annotations
@@ -8,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from dagbook.runs.evaluation.inputs import read_regular_file
-from dagbook.runs.server_context import HostEnvironment
-from dagbook.runs.store.queue_head import ClaimedRun, RunInputs, with_inputs
+from dagbook.runs.secrets.masking import Masker
+from dagbook.runs.server_context import HostEnvironment, SecretSources
+from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
 from dagbook.spec.model import Pair, Secret
 
 MAX_BYTES = 64 * 1024
@@ -33,7 +38,7 @@ async def resolve_secrets(run: ClaimedRun, machine: HostEnvironment) -> tuple[Cl
     """
     dag, inputs = run.definition.dag, run.inputs
     if not dag.secrets:
-        return (with_inputs(run, inputs) if inputs.hidden else run), ""
+        return (_with_inputs(run, inputs, machine) if inputs.hidden or machine.credentials else run), ""
     return await asyncio.to_thread(_resolve, run, machine.with_environ(inputs.base_environment))
 
 
@@ -47,12 +52,14 @@ def _resolve(run: ClaimedRun, machine: HostEnvironment) -> tuple[ClaimedRun, str
     values = {pair.value for pair in found}
     hidden = tuple(value for value in dict.fromkeys(run.inputs.to_hide) if value not in values)
     inputs = msgspec.structs.replace(run.inputs, secrets=tuple(found), hidden=hidden)
-    return with_inputs(run, inputs), "; ".join(problems)
+    return _with_inputs(run, inputs, machine), "; ".join(problems)
+
+
+def _with_inputs(run: ClaimedRun, inputs: RunInputs, machine: HostEnvironment) -> ClaimedRun:
+    return msgspec.structs.replace(run, inputs=inputs, masker=Masker(inputs.to_hide, machine.credentials))
 
 
 def _read(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> str:
-    if "=" in secret.name:
-        raise SecretError("its name contains a '=', which a variable cannot have; give it another name")
     if secret.provider not in _PROVIDERS:
         raise SecretError(f"there is no provider {secret.provider!r}; write env or file")
     value = _PROVIDERS[secret.provider](secret, inputs, machine)
@@ -62,22 +69,23 @@ def _read(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> str:
 
 
 def _read_env(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> str:
-    seen: Mapping[str, str] = {
-        **machine.environ,
-        **{pair.name: pair.value for pair in (*inputs.env, *inputs.dotenv)},
-    }
+    own = {pair.name: pair.value for pair in (*inputs.env, *inputs.dotenv)}
+    seen: Mapping[str, str] = {**machine.environ, **own}
+    is_server_s = secret.key not in own and inputs.base_environment is None
+    if is_server_s and not any(fnmatchcase(secret.key, pattern) for pattern in machine.secret_sources.variables):
+        raise SecretError(f"the setting secret_env_allow does not let secrets read the variable {secret.key!r}")
     if secret.key not in seen:
         raise SecretError(f"the environment variable {secret.key!r} is not set; set it where the server is started")
     return _decode(os.fsencode(seen[secret.key]), f"the environment variable {secret.key!r}")
 
 
-def _read_file(secret: Secret, inputs: RunInputs, _machine: HostEnvironment) -> str:
+def _read_file(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> str:
     tried = []
     for directory in filter(None, (inputs.work_dir, inputs.source_directory)):
         path = Path(directory, secret.key)
         tried.append(str(path))
         try:
-            data = read_regular_file(path, MAX_BYTES + 1)
+            data = read_regular_file(path, MAX_BYTES + 1, partial(_check_file, path, machine.secret_sources))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
@@ -86,6 +94,21 @@ def _read_file(secret: Secret, inputs: RunInputs, _machine: HostEnvironment) -> 
             raise SecretError(f"{path} is no file")
         return _decode(data, f"the file {path}")
     raise SecretError(f"there is no file {secret.key!r}; looked for {', '.join(dict.fromkeys(tried))}")
+
+
+def _check_file(path: Path, sources: SecretSources, descriptor: int) -> None:
+    """Raise SecretError for an open file that no secret may read, by whatever name or link it was opened."""
+    status = os.fstat(descriptor)
+    for own in sources.own_files:
+        with suppress(OSError):
+            if os.path.samestat(own.stat(), status):
+                raise SecretError(f"the file {path} contains credentials of the server, which no secret may read")
+    real = Path(f"/proc/self/fd/{descriptor}").readlink()
+    if real.is_relative_to("/proc"):
+        raise SecretError(f"{path} is no file")
+    directories = sources.directories
+    if directories is not None and not any(real.is_relative_to(directory.resolve()) for directory in directories):
+        raise SecretError(f"the file {path} is outside of the directories in the setting secret_file_dirs")
 
 
 def _decode(data: bytes, what: str) -> str:

@@ -82,6 +82,7 @@ class OrphanSweeper:
         self._grace = timedelta(seconds=context.orphan_grace_seconds)
         self._now = context.now
         self._encrypter = context.encrypter
+        self._credentials = context.machine.credentials
         self._with_origin = DecoderState(context.machine.encoding).remembers
 
     async def run_once(self, known: Iterable[Fence]) -> SweepResult:
@@ -142,7 +143,7 @@ class OrphanSweeper:
             token=attempt.token + 1,
             definition=definition,
             inputs=self._localize(found.inputs, attempt),
-            masker=Masker(found.inputs.to_hide),
+            masker=Masker(found.inputs.to_hide, self._credentials),
             last_seq=found.last_seq,
             queue=run.queue,
             origin=origin_of(attempt, self._identity),

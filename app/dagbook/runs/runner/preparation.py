@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from dagbook.db.database import Database
 from dagbook.engine.plan import Plan
 from dagbook.errors import BadRequestError
@@ -16,7 +18,7 @@ from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.runner.runner_deps import RunnerDeps
 from dagbook.runs.runner.sub_runs import SubRunService
 from dagbook.runs.server_context import ServerContext
-from dagbook.runs.store.queue_head import ClaimedRun, SpoolMatch, with_inputs
+from dagbook.runs.store.queue_head import ClaimedRun, SpoolMatch
 from dagbook.runs.store.run_loading import RunLogFile, uses_run_log
 
 
@@ -37,7 +39,7 @@ class RunPreparation:
             inputs = await finish_inputs(run.definition.dag, run.inputs, self._location(run))
         except BadRequestError as error:
             return run, error.message
-        return await resolve_secrets(with_inputs(run, inputs), self._context.machine)
+        return await resolve_secrets(msgspec.structs.replace(run, inputs=inputs), self._context.machine)
 
     def _location(self, run: ClaimedRun) -> RunLocation:
         """Return the location of a run whose inputs have the directory that it has without a ``workingDir``."""

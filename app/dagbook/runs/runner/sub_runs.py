@@ -227,7 +227,10 @@ class SubRunExecutor:
             token=1,
             definition=callee.definition,
             inputs=msgspec.structs.replace(
-                inputs, base_environment=dict(self._caller.environ), hidden=parent.masker.values
+                inputs,
+                base_environment=dict(self._caller.environ),
+                base_sealed=parent.inputs.names_from_dotenv,
+                hidden=parent.masker.values,
             ),
             last_seq=1,
             lineage=parent.lineage_of_children.child(parent.key),

@@ -8,6 +8,7 @@ forms match in half of all texts. The search works on UTF-8 bytes, because not a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from heapq import heapify, heappop, heappush
 
 import msgspec
@@ -34,12 +35,16 @@ class Matches(msgspec.Struct, frozen=True):
 
 
 class Masker:
-    """Masker of the values of one run, free of cost without values. Safe for threads."""
+    """Masker of the values of one run, free of cost without values. Safe for threads.
 
-    def __init__(self, values: Iterable[str] = ()) -> None:
+    ``of_server`` are values that the server masks in every run; they are not among the ``values`` of the run.
+    """
+
+    def __init__(self, values: Iterable[str] = (), of_server: Iterable[str] = ()) -> None:
         self.values: tuple[str, ...] = ()
         self.longest = 0  # most bytes of a value in any of its forms
         self._forms: list[EncodedForm] = []
+        self._add_forms(form for value in of_server for form in _forms_of_server(value))
         self.add_secrets(values)
 
     def add_secrets(self, values: Iterable[str]) -> None:
@@ -47,10 +52,12 @@ class Masker:
         new = [value for value in dict.fromkeys(values) if value not in self.values]
         if not new:
             return
-        forms = {*self._forms, *(form for value in new for form in encoded_forms(value))}
         self.values += tuple(new)
+        self._add_forms(form for value in new for form in encoded_forms(value))
+
+    def _add_forms(self, new: Iterable[EncodedForm]) -> None:
         # Replaced as a whole, because other threads may be masking.
-        self._forms = sorted(forms, key=lambda form: (form.size, form.longest, form.units), reverse=True)
+        self._forms = sorted({*self._forms, *new}, key=lambda form: (form.size, form.longest, form.units), reverse=True)
         self.longest = max((form.longest for form in self._forms), default=0)
 
     def __bool__(self) -> bool:
@@ -117,6 +124,11 @@ class Masker:
                     found = at
                     break
         return found
+
+
+@lru_cache(maxsize=256)
+def _forms_of_server(value: str) -> tuple[EncodedForm, ...]:
+    return tuple(encoded_forms(value))
 
 
 def _find_disjoint(data: bytes, forms: dict[int, EncodedForm]) -> Iterator[Span]:

@@ -139,6 +139,7 @@ class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
     keep_dir: bool = True  # False: the directory was made for this inline run and is removed at its end
     source_directory: str | None = None  # of the file that the definition came from
     base_environment: dict[str, str] | None = None  # of a sub-run, in place of the server's environment
+    base_sealed: tuple[str, ...] = ()  # its variables from dotenv files of the callers, only stored encrypted
     secrets: tuple[Pair, ...] = ()
     hidden: tuple[str, ...] = ()  # other secret values to mask: of the caller, or of earlier attempts
     pending: PendingInputs | None = None
@@ -147,6 +148,11 @@ class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
     def to_hide(self) -> tuple[str, ...]:
         """All values to mask."""
         return (*(pair.value for pair in self.secrets), *self.hidden)
+
+    @property
+    def names_from_dotenv(self) -> tuple[str, ...]:
+        """The variables whose values are from dotenv files of this run or of its callers."""
+        return tuple(dict.fromkeys((*self.base_sealed, *(pair.name for pair in self.dotenv))))
 
 
 class RunLineage(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,8 +204,3 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     def lineage_of_children(self) -> RunLineage:
         """The lineage from which those of its sub-runs are derived."""
         return self.lineage or RunLineage(root=self.key)
-
-
-def with_inputs(run: ClaimedRun, inputs: RunInputs) -> ClaimedRun:
-    """Return a run with other inputs, whose secrets it masks."""
-    return msgspec.structs.replace(run, inputs=inputs, masker=Masker(inputs.to_hide))

@@ -15,7 +15,7 @@ from dagbook.engine import event
 from dagbook.engine.history import Change
 from dagbook.engine.state import NodeState, RunState
 from dagbook.runs.secrets.encryption import Encrypter
-from dagbook.runs.secrets.masking import Masker
+from dagbook.runs.secrets.masking import MASK, Masker
 from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
 from dagbook.spec.model import Pair
 from dagbook.spec.params import param_text
@@ -173,6 +173,7 @@ def accepted_event(run: int, at: datetime, trigger: str, actor: str | None) -> R
 
 _INPUT_COLUMNS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "pending")
 _CALLS = ("current", "earlier")
+_HIDDEN = MASK.decode()
 
 
 class _NodeSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -189,10 +190,19 @@ class _NodeSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 def input_row(run: ClaimedRun, encrypter: Encrypter) -> Row:
     """Make the columns of the inputs of a run; raises EncryptionError."""
     inputs = run.inputs
-    if not inputs.to_hide:
+    masked = _hide_dotenv(mask_inputs(inputs, run.masker))
+    if masked == inputs and not inputs.to_hide:
         return _columns(inputs, None)
-    encrypted = encrypter.encrypt(msgspec.json.encode(inputs), _inputs_context(run.key))
-    return _columns(mask_inputs(inputs, run.masker), encrypted)
+    return _columns(masked, encrypter.encrypt(msgspec.json.encode(inputs), _inputs_context(run.key)))
+
+
+def _hide_dotenv(inputs: RunInputs) -> RunInputs:
+    """Leave only the names of what dotenv files of the run and of its callers say."""
+    base = inputs.base_environment
+    if base is not None and inputs.base_sealed:
+        base = {name: _HIDDEN if name in inputs.base_sealed else value for name, value in base.items()}
+    dotenv = tuple(Pair(pair.name, _HIDDEN) for pair in inputs.dotenv)
+    return msgspec.structs.replace(inputs, dotenv=dotenv, base_environment=base)
 
 
 def params_row(run: ClaimedRun) -> Row:

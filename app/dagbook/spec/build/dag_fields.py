@@ -5,7 +5,7 @@ from __future__ import annotations
 from dagbook.spec.build.field import Field, unwrap
 from dagbook.spec.build.object_schema import ObjectSchema, refuse_unknown_key, warn_unknown_keys
 from dagbook.spec.build.scalars import boolean, exact_text_map, loose_port, text, trimmed
-from dagbook.spec.model import Mail, Otel, Schedule, Secret, Smtp
+from dagbook.spec.model import Mail, Otel, Schedule, Secret, Smtp, is_variable_name
 from dagbook.spec.problem import quoted
 from dagbook.spec.time.cron import parse
 from dagbook.spec.time.duration import duration_seconds
@@ -128,6 +128,13 @@ def secrets(field: Field) -> tuple[Secret, ...] | None:
         if missing:
             continue
         secret = Secret(**parsed.values)
+        if not is_variable_name(secret.name):
+            named = parsed.fields["name"]
+            named.report.warn(
+                named.path,
+                f"{quoted(secret.name)} is no name of a variable: programs of steps do not get it, only texts that "
+                "Dagbook evaluates; a name has letters, digits and _, and does not begin with a digit",
+            )
         if secret.name in found:
             parsed.fields["name"].refuse(f"the secret {quoted(secret.name)} is already defined; give it another name")
         else:

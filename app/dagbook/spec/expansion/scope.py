@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from dagbook.spec.expansion.expand import Mode
-from dagbook.spec.model import Step
+from dagbook.spec.model import Step, is_variable_name
 
 _ALLOWED = frozenset(
     (
@@ -19,6 +20,11 @@ _ALLOWED = frozenset(
 _ALLOWED_PREFIXES = ("DAGU_", "DAG_", "LC_")
 _CREDENTIAL_WORDS = ("SECRET", "TOKEN", "PASSWORD")
 _OWN_PREFIX = "DAGBOOK_"
+_CREDENTIAL = re.compile(
+    r"SECRET|TOKEN|PASSW|PASSPHRASE|PASS$|CREDENTIAL|AUTHORI[SZ]ATION|(API|PRIVATE|ACCESS)_?KEY|(^|_)KEYS?(_|$)"
+)
+_PLACE = re.compile(r"_(FILE|PATH|DIR)$")
+_MIN_CREDENTIAL = 6  # characters; the shorter ones are words such as `true` rather than secrets
 
 
 class StepScope(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,10 +50,22 @@ class StepScope(msgspec.Struct, frozen=True, kw_only=True):
         return own if mode is not Mode.FULL else (*own, self.secrets, self._dag_variables())
 
     def process_environment(self) -> dict[str, str]:
+        """Return the variables of the step's process.
+
+        A secret whose name no shell takes is not one of them: such a variable can only be passed in arguments, which
+        every user of the machine can read.
+        """
+        return self._all_variables({name: value for name, value in self.secrets.items() if is_variable_name(name)})
+
+    def config_variables(self) -> dict[str, str]:
+        """Return the variables of texts in an executor's config."""
+        return self._all_variables(self.secrets)
+
+    def _all_variables(self, secrets: Mapping[str, str]) -> dict[str, str]:
         return {
             **filter_environment(self.os_environ),
             **self._dag_variables(),
-            **self.secrets,
+            **secrets,
             **self.run_vars,
             **self._step_variables(),
         }
@@ -68,9 +86,23 @@ def filter_environment(environ: Mapping[str, str]) -> dict[str, str]:
     passed: dict[str, str] = {}
     for name, value in environ.items():
         is_credential = any(word in name.upper() for word in _CREDENTIAL_WORDS)
-        if name in _ALLOWED or (name.startswith(_ALLOWED_PREFIXES) and not is_credential):
+        if name in _ALLOWED or (name.startswith(_ALLOWED_PREFIXES) and is_variable_name(name) and not is_credential):
             passed[name] = value
     return passed
+
+
+def is_credential(name: str) -> bool:
+    """Whether the name of a variable or a key indicates a secret value."""
+    return _CREDENTIAL.search(name.upper()) is not None
+
+
+def credential_values(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the values of the server's variables whose names indicate a secret, not those of where one is."""
+    return tuple(
+        value
+        for name, value in environ.items()
+        if len(value) >= _MIN_CREDENTIAL and is_credential(name) and not _PLACE.search(name.upper())
+    )
 
 
 def without_server_settings(environ: Mapping[str, str]) -> dict[str, str]:
