@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from tests.process import processes
 from tests.process.conftest import end
 from tests.process.program import ROOT, Prefixed, Program
+from tests.process.waiting import wait_for
 
 ORDINARY_USER = 65534
 TOKEN = "bXktc2VjcmV0LXRva2VuLW9mLXRoaXMtc2VydmVy"  # noqa: S105 - of a server that lasts as long as its test
@@ -29,6 +31,15 @@ steps:
       done
       grep -qs . /proc/$PPID/environ && echo "can read its shim"
       echo "done as $(id -u)"
+"""
+
+# Asks at the socket in its working directory, and prints the head of the answer.
+CLIENT = """
+import socket
+client = socket.socket(socket.AF_UNIX)
+client.connect("dagbook.sqlite3.sock")
+client.sendall(b"GET /api/v2/dags HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+print(client.recv(1000).decode().split("\\r\\n")[0], flush=True)
 """
 
 
@@ -47,7 +58,7 @@ def _account() -> list[str]:
     return prefix
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ordinary(migrated_file: Path) -> Iterator[Program]:
     """A server of an account without privileges, with a token in its environment."""
     prefix = _account()
@@ -81,6 +92,44 @@ def test_a_secret_of_a_server_s_environment_is_wiped_after_reading(ordinary: Pro
 
 def test_no_file_of_the_home_has_the_token_in_it(ordinary: Program) -> None:
     ordinary.api.ended(ordinary.api.start(SEARCH))
+    wait_for("the removal of the run's files", lambda: not ordinary.spooled())
     files = [path for path in ordinary.home.rglob("*") if path.is_file()]
     assert files
     assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "setsid --wait", "setsid --fork", "env -i", "sh -c '\"$@\"; true' sh"],
+    ids=lambda prefix: prefix[:12],
+)
+def test_a_step_is_refused_at_the_socket_of_its_server(ordinary: Program, prefix: str) -> None:
+    client, answer = ordinary.home / "client.py", ordinary.home / "answer"
+    client.write_text(CLIENT)
+    client.chmod(0o644)
+    command = f"cd {ordinary.home} && {prefix} python3 -I client.py >{answer} 2>&1"
+    ordinary.api.ended(ordinary.api.start(f"steps:\n  - {{name: ask, command: {json.dumps(command)}}}\n"))
+    assert wait_for("the answer", answer.read_text) == "HTTP/1.1 403 Forbidden\n"
+
+
+def test_a_process_that_no_step_has_started_is_answered_at_the_socket(ordinary: Program) -> None:
+    command = [*_account(), sys.executable, "-I", "-c", CLIENT]
+    asked = subprocess.run(command, cwd=ordinary.home, capture_output=True, check=True)
+    assert asked.stdout == b"HTTP/1.1 200 OK\n"
+
+
+def test_a_command_of_a_step_says_what_to_do_instead(tmp_path: Path, migrated_file: Path) -> None:
+    (tmp_path / "home").mkdir()
+    shutil.copy(migrated_file, tmp_path / "home")
+    server = Program(tmp_path / "home", "")
+    program = f"env DAGBOOK_HOME={server.home} PYTHONPATH={ROOT / 'app'} {sys.executable} -P -m dagbook"
+    try:
+        api = server.start().api
+        run_id = api.start(f"steps:\n  - {{name: ask, command: {json.dumps(f'{program} runs flow')}}}\n")
+        api.ended(run_id)
+        told = api.log(run_id, "ask", stream="stderr")
+    finally:
+        end(server)
+    assert told == (
+        "Error: a step cannot use the socket of the server that runs it; give it a token, and use the API by HTTP"
+    )

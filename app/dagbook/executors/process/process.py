@@ -24,7 +24,7 @@ from dagbook.executors.process import proc
 from dagbook.executors.process.proc import ProcessId
 from dagbook.spec.model import is_variable_name
 
-_SHIM = Path(__file__).with_name("shim.sh")
+SHIM = Path(__file__).with_name("shim.sh")
 _CODE_LENGTH = 4  # three digits and a line end, before the shim's line of /proc
 _CODE_PLACEHOLDER = b"   \n"
 _LINES_WITHOUT_MESSAGE = 2
@@ -122,7 +122,7 @@ def _start_shim(command: Command, files: ExecutionFiles, stdin: int) -> subproce
     env = {name: value for name, value in command.env.items() if is_variable_name(name)}
     others = [f"{name}={value}" for name, value in command.env.items() if name and "=" not in name and name not in env]
     prefix = ["env", "--", *others] if others else []
-    argv = ["/bin/sh", str(_SHIM), files.started, *prefix, *command.argv]
+    argv = ["/bin/sh", str(SHIM), files.started, *prefix, *command.argv]
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     out, err = os.open(files.stdout, flags, 0o600), os.open(files.stderr, flags, 0o600)
     try:
