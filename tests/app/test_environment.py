@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.dagbook import Dagbook
+from tests.app.dagbook import Dagbook, client_of, serving
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,28 @@ async def test_the_server_s_own_environment_reaches_a_step_only_where_it_is_mean
     assert {"PATH", "HOME"} & names
     assert not {name for name in names if name.startswith("DAGBOOK_")}
     assert "PYTEST_CURRENT_TEST" not in names
+
+
+async def test_commands_of_the_definition_get_of_the_server_s_environment_what_steps_get(
+    database_url: str, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("OF_THE_SERVER", "DAGBOOK_TEST_SETTING"):
+        monkeypatch.setenv(variable, "known")
+    spec = """
+env:
+  - TEXT: "${OF_THE_SERVER}/${DAGBOOK_TEST_SETTING}"
+  - COMMAND: "`env | grep -c -e OF_THE_SERVER -e DAGBOOK || true`"
+params: P="`env | grep -c OF_THE_SERVER || true`"
+preconditions: ['test -z "$OF_THE_SERVER"']
+steps:
+  - name: a
+    preconditions: ['test -z "$OF_THE_SERVER"', {condition: "`env | grep -c OF_THE_SERVER || true`", expected: "0"}]
+    env: [{OWN: "`env | grep -c OF_THE_SERVER || true`"}]
+    command: echo "$TEXT $COMMAND $P $OWN"
+"""
+    async with serving(database_url, tmp_path) as server, client_of(server) as client:
+        ended = await Dagbook(client, name).run(spec)
+        assert (ended.statuses, await ended.log("a")) == (["succeeded"], "known/ 0 0 0")
 
 
 async def test_a_step_knows_its_run(dagbook: Dagbook) -> None:

@@ -152,6 +152,8 @@ TABLE = (
         TRUTH,
         "false",
         "Whether params of callers are evaluated: commands in backticks in them run, with the rights of the server.",
+    ),
+    Setting(
         "ssh_strict_host_key",
         choice("format", "true", "false", "accept-new"),
         "format",

@@ -5,7 +5,12 @@ from itertools import pairwise
 import pytest
 
 from dagbook.spec.expansion.expand import Mode, Variables, expand
-from dagbook.spec.expansion.scope import StepScope, filter_environment, without_server_settings
+from dagbook.spec.expansion.scope import (
+    StepScope,
+    credential_values,
+    filter_environment,
+    without_server_settings,
+)
 from tests.pure.spec.evaluation import evaluated
 
 SOURCES = ["step_env", "params", "outputs", "run_vars", "secrets", "dotenv", "dag_env", "run", "os_environ"]
@@ -51,15 +56,34 @@ def test_settings_of_connections_see_the_parameters() -> None:
     assert scope.maps(Mode.STRUCT) == ({"A": "1"},)
 
 
-def test_the_run_itself_sees_the_whole_environment_but_no_setting_of_the_server() -> None:
-    scope = StepScope(
-        os_environ={"AWS_KEY": "k", "DAGBOOK_SECRET_KEY": "s", "X": "os"},
-        dag_env={"X": "env"},
-        dotenv={"Y": "file"},
-        params={"P": "p"},
-        secrets={"S": "s"},
-    )
-    assert scope.run_environment() == {"AWS_KEY": "k", "X": "env", "Y": "file"}
+def test_no_setting_of_the_server_is_seen_by_its_runs() -> None:
+    environ = {"AWS_KEY": "k", "DAGBOOK_SECRET_KEY": "s", "X": "os"}
+    assert without_server_settings(environ) == {"AWS_KEY": "k", "X": "os"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_masked"),
+    [
+        ("DEPLOY_TOKEN", "hunter2", True),
+        ("db_password", "hunter2", True),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2", True),
+        ("CACHE_KEY", "hunter2", True),
+        ("SSH_KEY_PATH", "/etc/ssh/key", False),
+        ("PGPASSFILE", "/etc/pgpass", False),
+        ("KEYBOARD", "english", False),
+        ("MONKEYS", "several", False),
+        ("USE_TOKEN", "true", False),
+        ("EDITOR", "emacs-nox", False),
+    ],
+)
+def test_a_credential_of_the_server_is_known_by_its_name(name: str, value: str, *, is_masked: bool) -> None:
+    assert credential_values({name: value}) == ((value,) if is_masked else ())
+
+
+def test_a_secret_that_no_variable_can_be_named_after_reaches_texts_but_no_process() -> None:
+    scope = StepScope(secrets={"my.secret": "s", "OTHER": "o"})
+    assert scope.process_environment() == {"OTHER": "o"}
+    assert scope.config_variables() == {"my.secret": "s", "OTHER": "o"}
 
 
 @pytest.mark.parametrize(

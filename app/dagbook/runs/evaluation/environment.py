@@ -55,8 +55,9 @@ class RunEnvironment:
         self._secrets = _as_dict(run.inputs.secrets)
         self._run_vars = {"DAG_NAME": run.dag_name, "DAG_RUN_ID": run.run_id, "DAG_RUN_LOG_FILE": log_file}
         self.work_dir = run.inputs.work_dir
-        # Conditions and backticks see the server's environment without credentials, overridden by the DAG's variables.
+        # Texts see the server's environment without its settings, commands in them only what steps get of it.
         self._process = {**machine.environ, **self._env, **self._dotenv}
+        self._commands = {**filter_environment(machine.environ), **self._env, **self._dotenv}
         self._default_shell = machine.default_shell
         shell = [expand_plain(word, self._process) for word in dag.shell]
         self.shell = tuple(word for word in shell if word) or machine.default_shell
@@ -71,7 +72,7 @@ class RunEnvironment:
         """Shell context of the conditions and backticks of this run."""
         return ShellContext(
             shell=self._default_shell,
-            env=self._process,
+            env=self._commands,
             cwd=Path(self.work_dir),
             encoding=self.encoding,
             substitute=self._substitute,

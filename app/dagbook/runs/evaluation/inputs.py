@@ -23,6 +23,7 @@ from dagbook.runs.store.queue_head import PendingInputs, RunInputs
 from dagbook.spec import paths
 from dagbook.spec.expansion import expand
 from dagbook.spec.expansion.expand import ExpansionError, Mode, Variables
+from dagbook.spec.expansion.scope import filter_environment
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params import dotenv, json_schema, param_text
@@ -99,10 +100,9 @@ async def _refuse_command(_command: str, _shell_context: ShellContext) -> str:
 
 async def evaluate_inputs(dag: Dag, override: str, location: RunLocation) -> RunInputs:
     """Evaluate the inputs of a new run; raises BadRequestError naming the field."""
-    shell_context = _shell_context(location, location.machine.environ)
-    env = await _evaluate_env(dag, location, shell_context)
+    env = await _evaluate_env(dag, location, _shell_context(location, ()))
     seen = {**location.machine.environ, **{pair.name: pair.value for pair in env}}
-    shell_context = msgspec.structs.replace(shell_context, env=seen)
+    shell_context = _shell_context(location, env)
     work_dir, keep_dir = _find_directory(dag, seen, location)
     pairs = await _evaluate_params(dag, override, seen, work_dir, location, shell_context)
     return RunInputs(
@@ -122,7 +122,7 @@ async def reevaluate_inputs(dag: Dag, stored: RunInputs, location: RunLocation) 
     """
     seen = {**location.machine.environ, **{pair.name: pair.value for pair in stored.env}}
     work_dir, keep_dir = _restore_directory(dag, stored, seen, location)
-    variables = await _read_dotenv(dag, seen, work_dir, location, _shell_context(location, seen))
+    variables = await _read_dotenv(dag, seen, work_dir, location, _shell_context(location, stored.env))
     return msgspec.structs.replace(stored, dotenv=variables, work_dir=work_dir, keep_dir=keep_dir)
 
 
@@ -144,12 +144,13 @@ def _base_environment(location: RunLocation) -> Path:
     return Path(location.source_directory) if location.source_directory else location.work_dir
 
 
-def _shell_context(location: RunLocation, env: Mapping[str, str]) -> ShellContext:
+def _shell_context(location: RunLocation, env: Iterable[Pair]) -> ShellContext:
+    """Return the context of commands in texts, which get of the server's environment what steps get."""
     base = _base_environment(location)
     cwd = base if base.is_dir() else Path(location.machine.home or "/")
     return ShellContext(
         shell=location.machine.default_shell,
-        env=env,
+        env={**filter_environment(location.machine.environ), **{pair.name: pair.value for pair in env}},
         cwd=cwd,
         limit_seconds=location.limit_seconds,
         encoding=location.machine.encoding,

@@ -70,10 +70,6 @@ class StepScope(msgspec.Struct, frozen=True, kw_only=True):
             **self._step_variables(),
         }
 
-    def run_environment(self) -> dict[str, str]:
-        """Return the environment of the run itself: that of conditions and backticks, and the last source of texts."""
-        return {**without_server_settings(self.os_environ), **self.dag_env, **self.dotenv}
-
     def _step_variables(self) -> dict[str, str]:
         return {**self.outputs, **self.params, **self.log_files, **self.step_env}
 
