@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+import yaml
 from playwright.async_api import Browser, Dialog, expect
 
 from tests.web.browser import Visitor, visiting
@@ -15,6 +16,24 @@ from tests.web.site import HOSTILE, Site
 LONGEST = "l" * 40  # what the format allows
 DAGS = ("end", "graph", "constructor", "__proto__", LONGEST)
 MARKUP = "<img src=x onerror=alert(1)>"
+# Ways out of the places where a page could put a text, and what would then run: a hundred payloads (promises S11).
+_WAYS_OUT = ("", "'>", '">', "</title>", "</textarea>", "</script>", "-->", "]]>", "</style>", "&lt;/b&gt;")
+_SCRIPTS = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)>",
+    "<iframe srcdoc='<script>parent.alert(1)</script>'></iframe>",
+    "<details open ontoggle=alert(1)>x</details>",
+    "<input autofocus onfocus=alert(1)>",
+    "<a href=javascript:alert(1)>x</a>",
+    "<math><mtext><style><img src=x onerror=alert(1)></style></mtext></math>",
+    "<object data=javascript:alert(1)></object>",
+    "onmouseover=alert(1) x=",
+)
+SCRIPTS = [f"{way}{script}" for way in _WAYS_OUT for script in _SCRIPTS]
+LIVE = (
+    "img, script:not([src]), iframe, object, svg[onload], details[ontoggle], [onerror], [onfocus], [href^=javascript]"
+)
 FAILING = 'echo \\"$0\\"; echo \\"$0\\" >&2; exit 1'
 
 
@@ -105,3 +124,39 @@ async def test_the_output_of_a_step_is_downloaded_and_its_status_set(
 async def test_a_search_for_markup_marks_it_as_text(visitor: Visitor) -> None:
     page = await visitor.open("/search?q=%3Cimg+src")
     await expect(page.get_by_role("main").locator("mark").first).to_have_text("<img src")
+
+
+@pytest.fixture(scope="module")
+def scripted(hostile_dags: Site) -> Site:
+    """A DAG with a hundred payloads in descriptions, params, logs and errors, and those that fit in names and tags."""
+    steps = [
+        {"name": f"{number} {script}"[:40], "description": script, "script": f"cat <<'END'\n{script}\nEND\nexit 1\n"}
+        | {"continueOn": {"failure": True}}
+        for number, script in enumerate(SCRIPTS)
+    ]
+    tags = [script for script in SCRIPTS if len(script) <= 40 and "," not in script]
+    params = [{f"P{number}": script} for number, script in enumerate(SCRIPTS)]
+    definition = {"description": "\n".join(SCRIPTS), "tags": tags, "params": params, "type": "graph", "steps": steps}
+    hostile_dags.save("scripted", yaml.safe_dump(definition))
+    hostile_dags.run("scripted")
+    return hostile_dags
+
+
+@pytest.mark.usefixtures("scripted")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/dags/scripted",
+        "/dags/scripted/graph",
+        "/dags/scripted/spec",
+        "/dag-runs?name=scripted",
+        *(f"/dag-runs/scripted/latest?view={view}" for view in ("steps", "graph", "gantt", "events", "spec", "output")),
+        "/search?q=alert",
+    ],
+)
+async def test_a_hundred_scripts_are_texts_on_every_page(visitor: Visitor, path: str) -> None:
+    assert len(set(SCRIPTS)) == 100
+    page = await visitor.open(path)
+    await expect(page.get_by_role("main").get_by_text("alert(1)").first).to_be_visible()
+    await visitor.settle()
+    assert await page.locator(f"main :is({LIVE})").count() == 0

@@ -81,7 +81,7 @@ def check(loaded: Loaded, text: str) -> None:
 
 
 @given(st.text(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_any_text_loads_or_is_refused(text: str) -> None:
     check(load(text), text)
 
