@@ -13,7 +13,7 @@ from dagbook.db.database import Database
 from dagbook.db.migrations.check import check
 from dagbook.db.migrations.upgrade import downgrade, head, open_for_migration, upgrade
 from dagbook.db.models import SshHostKey
-from dagbook.executors.contract import HostKey
+from dagbook.executors.contract import HostKey, StepError
 from dagbook.runs.service.ssh_host_keys import SshHostKeys
 from tests.db.rows import NOW, fill, rehearse
 
@@ -28,6 +28,18 @@ async def test_of_several_first_connections_one_key_is_stored_and_all_get_it(dat
     assert await keys.get("a.example", 22) == stored[0]
     assert await keys.get("a.example", 2222) is None
     assert await keys.add("a.example", 22, HostKey("ssh-rsa", "SHA256:later")) == stored[0]
+
+
+async def test_first_connections_do_not_store_keys_without_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dagbook.runs.service.ssh_host_keys._MAX_HOSTS", 2)
+    keys = SshHostKeys(database, now)
+    for host in ("a.example", "b.example"):
+        await keys.add(host, 22, KEYS[0])
+    with pytest.raises(StepError, match="remove some: dagbook ssh-host-keys list"):
+        await keys.add("c.example", 22, KEYS[0])
+    assert await keys.get("c.example", 22) is None
 
 
 @pytest.mark.parametrize("wrong", [{"host": ""}, {"host": "x" * 254}, {"port": 0}, {"algorithm": ""}], ids=str)

@@ -106,7 +106,7 @@ class HostKeys(Protocol):
         """Return the stored key of a host."""
 
     async def add(self, host: str, port: int, key: HostKey) -> HostKey:
-        """Store the key of a host unless it has one; return the stored one."""
+        """Store the key of a host unless it has one; return the stored one. Raises StepError."""
 
 
 class SshPolicy(msgspec.Struct, frozen=True, kw_only=True):

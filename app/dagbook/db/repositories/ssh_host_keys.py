@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
@@ -35,6 +35,11 @@ def find(connection: ReadConnection) -> Sequence[SshHostKeyRow]:
 def get(connection: ReadConnection, host: str, port: int) -> SshHostKeyRow | None:
     """Return the key of a host."""
     return first_row(connection, SshHostKeyRow, _statement.where(SshHostKey.host == host, SshHostKey.port == port))
+
+
+def count(connection: ReadConnection) -> int:
+    """Count the hosts that have a key."""
+    return connection.scalar(select(func.count()).select_from(SshHostKey)) or 0
 
 
 def add(connection: WriteConnection, row: SshHostKeyRow) -> None:

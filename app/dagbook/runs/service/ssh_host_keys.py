@@ -12,13 +12,14 @@ from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.repositories import audit, ssh_host_keys
 from dagbook.db.repositories.ssh_host_keys import SshHostKeyRow
 from dagbook.errors import BadRequestError, NotFoundError
-from dagbook.executors.contract import HOST_KEY_ALGORITHMS, HostKey, SshPolicy
+from dagbook.executors.contract import HOST_KEY_ALGORITHMS, HostKey, SshPolicy, StepError
 from dagbook.identifiers import shorten
 
 FORMAT, ACCEPT_NEW = "format", "accept-new"
 _HOST = re.compile(r"[^\s\x00-\x20\x7f/@\[\]]{1,253}")
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _PORTS = range(1, 65_536)
+_MAX_HOSTS = 10_000  # names of hosts may come from callers
 
 
 class SshHostKeys:
@@ -34,10 +35,12 @@ class SshHostKeys:
         return None if row is None else HostKey(row.algorithm, row.fingerprint)
 
     async def add(self, host: str, port: int, key: HostKey) -> HostKey:
-        """Store the key of a host unless it has one; return the stored one."""
+        """Store the key of a host unless it has one; return the stored one. Raises StepError if there are too many."""
         new = self._row(host, port, key)
 
         def work(connection: WriteConnection) -> HostKey:
+            if ssh_host_keys.count(connection) >= _MAX_HOSTS:
+                raise StepError(f"keys of {_MAX_HOSTS} SSH hosts are stored; remove some: dagbook ssh-host-keys list")
             ssh_host_keys.add(connection, new)
             row = ssh_host_keys.get(connection, host, port) or new
             return HostKey(row.algorithm, row.fingerprint)
