@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from http.cookies import Morsel, SimpleCookie
 from pathlib import Path
@@ -25,6 +25,7 @@ from dagbook.main import Server
 from dagbook.settings import SettingsError, read
 from tests.app.dagbook import client_of, serving
 from tests.app.people import code_of
+from tests.app.program import Said
 from tests.app.provider import CLIENT_ID, CLIENT_SECRET, Provider, make_key, providing
 
 COOKIE = "oidcToken"
@@ -553,6 +554,19 @@ async def test_without_a_list_of_addresses_only_a_setting_lets_everybody_in(tmp_
         check_authentication(read(given, {}, tmp_path))
     check_authentication(read({**given, "auth_oidc_allow_everybody": "true"}, {}, tmp_path))
     check_authentication(read({**given, "auth_oidc_whitelist": "ann@example.org"}, {}, tmp_path))
+
+
+def test_a_server_without_a_list_ends_before_it_asks_the_provider(
+    command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody_there = {"issuer": "http://127.0.0.1:1", "client_id": "x", "client_secret": "x", "client_url": "http://x"}
+    for name, value in nobody_there.items():
+        monkeypatch.setenv(f"DAGBOOK_AUTH_OIDC_{name.upper()}", value)
+    refused = command("serve", "--port", "0")
+    assert (refused.status, "auth_oidc_whitelist" in refused.err, "cannot be asked" in refused.err) == (1, True, False)
+    monkeypatch.setenv("DAGBOOK_AUTH_OIDC_ALLOW_EVERYBODY", "true")
+    asked = command("serve", "--port", "0")
+    assert (asked.status, "cannot be asked at http://127.0.0.1:1" in asked.err) == (1, True)
 
 
 async def test_settings_of_a_provider_that_contradict_or_leak_are_warned_of(tmp_path: Path, provider: Provider) -> None:
