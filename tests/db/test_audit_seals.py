@@ -18,7 +18,7 @@ from dagbook.db.repositories import audit
 from dagbook.maintenance.audit import audit_sealing
 from dagbook.maintenance.audit.audit_chain import seal_head
 from dagbook.maintenance.audit.audit_sealing import AuditSealer
-from dagbook.maintenance.audit.audit_verification import KnownSeal
+from dagbook.maintenance.audit.audit_verification import KnownSeal, Limit
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.telemetry.logging import JsonFormatter
 from tests.db.audit_scene import ANN, Audit, numbers
@@ -112,11 +112,11 @@ async def test_an_entry_added_after_its_seal_is_named(scene: Audit) -> None:
     assert await scene.broken() == "entry 5 was not there when it was sealed"
 
 
-async def test_a_forged_seal_breaks_the_next_seal(scene: Audit) -> None:
+async def test_a_forged_seal_has_no_valid_signature(scene: Audit) -> None:
     await scene.seal(3, 3, 3)
     await scene.tamper("UPDATE audit SET actor = 'bob' WHERE id = 5")
     await scene.seal_again(2)
-    assert (await scene.broken()).startswith("seal 3 was changed, or the one before it")
+    assert await scene.broken() == "seal 2 is not the one that was signed"
 
 
 async def test_an_old_change_with_only_the_last_seals_forged_is_found(scene: Audit) -> None:
@@ -131,7 +131,34 @@ async def test_a_forged_chain_has_no_valid_signature(scene: Audit) -> None:
     await scene.tamper("UPDATE audit SET actor = 'bob' WHERE id = 2")
     await scene.seal_again(1)
     await scene.seal_again(2)
-    assert await scene.broken() == "seal 2 is not the one that was signed"
+    assert await scene.broken() == "seal 1 is not the one that was signed"
+
+
+async def test_a_forged_chain_is_found_although_a_server_has_sealed_on_top_of_it(
+    scene: Audit, caplog: pytest.LogCaptureFixture
+) -> None:
+    await scene.seal(3, 3)
+    await scene.tamper("UPDATE audit SET actor = 'bob' WHERE id = 2")
+    await scene.seal_again(1)
+    await scene.seal_again(2)
+    await scene.seal(3)
+    assert await scene.broken() == "seal 1 is not the one that was signed"
+    assert "sealed on top of seal 2, which was not signed with the key of this server" in caplog.text
+
+
+async def test_after_a_change_of_the_key_earlier_seals_are_told(scene: Audit, tmp_path: Path) -> None:
+    await scene.seal(3, 3)
+    scene.signer = scene.encrypter._signer = Encrypter("another key that is long enough, too", tmp_path)
+    await scene.seal(3)
+    found = await scene.verify()
+    assert (found.broken, found.other_key_up_to, Limit.OTHER_KEY in found.limits) == ("", 2, True)
+
+
+async def test_a_seal_that_names_another_key_is_found_among_others(scene: Audit) -> None:
+    await scene.seal(3, 3, 3)
+    forged = b"\x01another!" + b"x" * 60
+    await scene.tamper("UPDATE audit_seals SET signature = :sign WHERE number = 2", sign=forged)
+    assert (await scene.broken()).startswith("seal 2 was not signed with the key of this installation")
 
 
 async def test_without_digests_the_range_is_named(scene: Audit) -> None:

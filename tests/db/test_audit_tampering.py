@@ -161,6 +161,19 @@ class Tampering:
             self._make_anew(first)
         if self.has_key:
             self._excuse(Limit.KEY)
+        elif self.random.random() < 0.3:
+            self._pretend_other_key(first)
+        elif self.random.random() < 0.5:
+            self._seal_rest(0)  # the server signs what follows the forged seals
+
+    def _pretend_other_key(self, first: int) -> None:
+        """Make all seals look like those from before a change of the key, and wait for the server's next one."""
+        self._make_anew(first)
+        forged = b"\x01another!" + self.random.randbytes(60)
+        self.connection.execute(update(AuditSeal).values(signature=forged))
+        self.seals |= set(range(1, SEALS + 1))
+        self._seal_rest(0)
+        self.excuses[ALONE].add(Limit.OTHER_KEY)
 
     def _excuse(self, alone: Limit, with_seal: Limit | None = None, with_copy: Limit | None = None) -> None:
         for evidence, limit in ((ALONE, alone), (SEAL, with_seal), (COPY, with_copy)):

@@ -119,6 +119,8 @@ def _print_verified(found: Verified, compared: Compared | None) -> None:
         click.echo(f"from entry {found.pruned_up_to + 1} on; earlier entries are pruned")
     if found.seal:
         click.echo(f"last seal {found.seal.number}:{found.seal.hash}")
+    if found.other_key_up_to:
+        click.echo(f"the seals 1 to {found.other_key_up_to} were signed with another key")
     if compared:
         click.echo(f"the copy has the same up to entry {compared.last_entry} and seal {compared.last_seal}")
         click.echo(f"{compared.pruned} of its entries are pruned, {compared.later_entries} newer ones are not in it")

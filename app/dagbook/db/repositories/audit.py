@@ -37,7 +37,9 @@ _unsealed = [
     for column in _entries.columns
 ]
 _IS_LAST_SEAL = AuditSeal.number == select(func.max(AuditSeal.number)).scalar_subquery()
-_last_seal = select(AuditSeal.number, AuditSeal.last_id, AuditSeal.hash, AuditSeal.sealed_at).where(_IS_LAST_SEAL)
+_last_seal = select(
+    AuditSeal.number, AuditSeal.last_id, AuditSeal.hash, AuditSeal.signature, AuditSeal.sealed_at
+).where(_IS_LAST_SEAL)
 _last_signature = select(AuditSeal.signature).where(_IS_LAST_SEAL)
 _writers = text(
     "SELECT virtualtransaction FROM pg_locks WHERE relation = 'audit'::regclass AND mode = 'RowExclusiveLock' "
@@ -76,6 +78,7 @@ class LastSeal(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     last_id: int
     hash: str
+    signature: bytes
     sealed_at: datetime
 
 
@@ -209,7 +212,7 @@ def get_last_signature(connection: ReadConnection) -> bytes | None:
 
 
 def get_last_seal(connection: ReadConnection) -> LastSeal | None:
-    """Return number, last entry, hash and time of the last seal."""
+    """Return the last seal."""
     return first_row(connection, LastSeal, _last_seal)
 
 

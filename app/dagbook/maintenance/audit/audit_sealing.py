@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -39,6 +39,9 @@ class EncryptsSeals(Protocol):
 
     def decrypt(self, sealed: bytes, about: str) -> bytes:
         """Decrypt data. Raises AppError when it was encrypted with another key or for another context."""
+
+    def find_other_keys(self, encrypted: Iterable[bytes]) -> list[str]:
+        """Return the names of other keys that encrypted data names. Raises AppError."""
 
 
 class AuditSealer:
@@ -110,11 +113,25 @@ def make_signed_seal(
     previous: LastSeal | None, entries: Sequence[AuditRow], signer: EncryptsSeals, now: datetime, pruned_up_to: int = 0
 ) -> SealRow:
     """Make the seal that follows the last one; raises AppError if the key cannot be used."""
+    if previous is not None and not is_signed(previous, signer):
+        _log.error(
+            "the audit is sealed on top of seal %d, which was not signed with the key of this server: the key or the "
+            "audit was changed; see what dagbook audit verify says",
+            previous.number,
+        )
     number, chained = (previous.number, previous.hash) if previous else (0, "")
     at = max(now, previous.sealed_at) if previous else now
     seal = make_seal(number + 1, entries, chained, at, pruned_up_to)
     signature = signer.encrypt(bytes.fromhex(seal.hash), seal_context(seal.number))
     return msgspec.structs.replace(seal, signature=signature)
+
+
+def is_signed(seal: LastSeal | SealRow, signer: EncryptsSeals) -> bool:
+    """Whether a seal was signed with the key."""
+    try:
+        return signer.decrypt(seal.signature, seal_context(seal.number)).hex() == seal.hash
+    except AppError:
+        return False
 
 
 def log_seal(seal: SealRow) -> None:

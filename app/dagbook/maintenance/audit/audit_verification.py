@@ -47,6 +47,7 @@ class Limit(StrEnum):
         "that seals after the given one were removed together with their entries, or that a person with the key made "
         "them anew, or pruned; --copy shows it"
     )
+    OTHER_KEY = "a change of the first seals, which were signed with another key, that was made before the next one"
     COPY_LATE = "a change between the commit of an entry and its line in the copy, a second at most while that works"
     COPY_END = "any change of what came after the last line of the copy by a person with the database and the key"
     COPY_CHANGED = "a change of the copy itself together with the database and the key"
@@ -62,6 +63,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     sealed_up_to: int = 0
     unsealed: int = 0
     pruned_up_to: int = 0
+    other_key_up_to: int = 0  # the last of the first seals that were signed with another key
     covered_up_to: int = 0  # the last entry whose deletion a sealed audit.prune entry covers
     seal: KnownSeal | None = None
     broken: str = ""
@@ -90,6 +92,7 @@ class _Verifier:
         self._last: SealRow | None = None
         self._entries = 0
         self._pruned = 0
+        self._other_key, self._wrong_key = 0, ""  # the last seal that was signed with it, and the error
         self._covered = 0
         self._signed = 0  # the same, where it is in the head of a seal
 
@@ -101,11 +104,13 @@ class _Verifier:
                 if known is not None and known.number == seal.number and known.hash != seal.hash:
                     raise _BrokenError(f"seal {known.number} is not the one that was noted elsewhere")
                 self._check_entries(seal)
+                self._check_signature(seal)
                 self._last = seal
             after = seals[-1].number
         if known is not None and (self._last is None or self._last.number < known.number):
             raise _BrokenError(f"seal {known.number} is missing, which was noted elsewhere")
-        self._check_signature()
+        if self._last is not None and self._other_key == self._last.number:
+            raise _BrokenError(self._wrong_key)
         self._check_pruning()
 
     def report(self, broken: str) -> Verified:
@@ -117,6 +122,7 @@ class _Verifier:
             sealed_up_to=done,
             unsealed=unsealed,
             pruned_up_to=self._pruned,
+            other_key_up_to=self._other_key,
             covered_up_to=self._covered,
             seal=KnownSeal(last.number, last.hash) if last else None,
             broken=broken,
@@ -131,6 +137,8 @@ class _Verifier:
             yield Limit.KEY
         else:
             yield Limit.AFTER_SEAL
+        if self._other_key:
+            yield Limit.OTHER_KEY
         if self._pruned:
             yield Limit.PRUNED
         if self._pruned > self._signed:
@@ -186,19 +194,21 @@ class _Verifier:
             yield from entries
             after = entries[-1].id
 
-    def _check_signature(self) -> None:
-        """Check the newest signature: through the chain it covers everything before."""
-        if self._last is None:
-            return
-        row = audit.find_seals(self._connection, self._last.number - 1, 1)[0]
+    def _check_signature(self, seal: SealRow) -> None:
+        """Check a signature. Seals from before a change of the key come first, and the later ones cover them.
+
+        Checking only the newest one would not do: a server signs what follows a forged seal.
+        """
         try:
-            signed = self._signer.decrypt(row.signature, seal_context(row.number))
+            signed = self._signer.decrypt(seal.signature, seal_context(seal.number))
         except AppError as error:
-            raise _BrokenError(
-                f"seal {row.number} was not signed with the key of this installation: {error}"
-            ) from error
-        if signed.hex() != row.hash:
-            raise _BrokenError(f"seal {row.number} is not the one that was signed")
+            self._wrong_key = f"seal {seal.number} was not signed with the key of this installation: {error}"
+            if not self._signer.find_other_keys([seal.signature]) or self._other_key != seal.number - 1:
+                raise _BrokenError(self._wrong_key) from error
+            self._other_key = seal.number
+            return
+        if signed.hex() != seal.hash:
+            raise _BrokenError(f"seal {seal.number} is not the one that was signed")
 
     def _check_pruning(self) -> None:
         if self._pruned <= self._covered:
