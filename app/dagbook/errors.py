@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from dagbook.spec.problem import Problem
@@ -69,14 +70,20 @@ class MaxRunReachedError(AppError):
     code, status = "max_run_reached", 409
 
 
-class TooManyAttemptsError(AppError):
-    """Too many logins failed, or were attempted at the same time."""
+class TooManyRequestsError(AppError):
+    """The caller has used up its share; ``seconds`` is when to try again."""
 
     code, status = "forbidden", 429
 
-    def __init__(self, seconds: int) -> None:
-        message = f"too many attempts to log in; try again in {seconds} seconds"
-        super().__init__(message, {"Retry-After": str(seconds)})
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message, {"Retry-After": str(max(math.ceil(seconds), 1))})
+
+
+class TooManyAttemptsError(TooManyRequestsError):
+    """Too many logins failed, or were attempted at the same time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"too many attempts to log in; try again in {max(math.ceil(seconds), 1)} seconds", seconds)
 
 
 class OutdatedError(AppError):

@@ -18,8 +18,8 @@ from tests.app.dagbook import client_of, command_of, serving
 from tests.app.people import SECRET, code_of, serving_people
 from tests.conftest import Copies
 
-BASIC = {"auth_basic_username": "ann", "auth_basic_password": "pässword:1"}
-TOKEN = {"auth_token": "static töken"}
+BASIC = {"auth_basic_username": "ann", "auth_basic_password": "a long pässword:1"}
+TOKEN = {"auth_token": "a static töken of the tests"}
 
 
 def basic(text: str) -> str:
@@ -45,28 +45,40 @@ async def ask(url: str, home: Path, settings: dict[str, str], *given: str) -> li
     [
         (
             TOKEN,
-            ["Bearer static töken"],
-            ["", "Bearer ", "Bearer static", "bearer static töken", "static töken", basic("static töken:")],
+            ["Bearer a static töken of the tests"],
+            [
+                "",
+                "Bearer ",
+                "Bearer a static",
+                "bearer a static töken of the tests",
+                "a static töken of the tests",
+                basic("a static töken of the tests:"),
+            ],
             "Bearer",
         ),
         (
             BASIC,
-            [basic("ann:pässword:1")],
+            [basic("ann:a long pässword:1")],
             [
                 "",
                 basic("ann:"),
                 basic("ann"),
                 basic(":"),
-                basic("ANN:pässword:1"),
+                basic("ANN:a long pässword:1"),
                 "Basic",
                 "Basic ?",
                 "Basic w6",
-                "basic " + basic("ann:pässword:1")[6:],
-                "Bearer pässword:1",
+                "basic " + basic("ann:a long pässword:1")[6:],
+                "Bearer a long pässword:1",
             ],
             "Basic",
         ),
-        ({**TOKEN, **BASIC}, ["Bearer static töken", basic("ann:pässword:1")], ["", "Bearer x", basic("x:y")], "Basic"),
+        (
+            {**TOKEN, **BASIC},
+            ["Bearer a static töken of the tests", basic("ann:a long pässword:1")],
+            ["", "Bearer x", basic("x:y")],
+            "Basic",
+        ),
     ],
     ids=["token", "basic", "both"],
 )
@@ -88,7 +100,7 @@ async def test_half_a_pair_asks_nobody(url: str, tmp_path: Path, half: str) -> N
 
 async def test_with_users_neither_token_nor_pair_counts(url: str, tmp_path: Path) -> None:
     async with serving_people(url, tmp_path, **TOKEN, **BASIC) as people, people.client() as client:
-        for given in ("Bearer static töken", basic("ann:pässword:1")):
+        for given in ("Bearer a static töken of the tests", basic("ann:a long pässword:1")):
             answer = await client.get("/dags", headers=[(b"Authorization", given.encode())])
             assert answer.status_code == 401
             assert answer.headers["www-authenticate"] == 'Bearer realm="restricted"'
@@ -181,6 +193,31 @@ def test_other_machines_are_served_with_authentication_or_by_insisting(
         return
     with pytest.raises(SettingsError, match=r"set auth_mode to builtin.*--insecure"):
         check_exposure(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"auth_token": "x" * 23}, "auth_token"),
+        ({"auth_token": "x" * 23, "insecure": "true"}, "auth_token"),
+        ({"auth_token": "x" * 23, **BASIC}, "auth_token"),
+        ({"auth_basic_username": "ann", "auth_basic_password": "x" * 11}, "auth_basic_password"),
+        ({"auth_token": "x" * 24, "auth_basic_username": "ann", "auth_basic_password": "x" * 12}, ""),
+        ({"auth_token": "x", "auth_mode": "builtin"}, ""),  # it is ignored there
+    ],
+    ids=str,
+)
+def test_credentials_that_can_be_guessed_are_refused_where_other_machines_can_try(
+    tmp_path: Path, settings: dict[str, str], named: str
+) -> None:
+    check_exposure(read({"host": "127.0.0.1", **settings}, {}, tmp_path))
+    exposed = read({"host": "192.0.2.1", **settings}, {}, tmp_path)
+    if not named:
+        check_exposure(exposed)
+        return
+    with pytest.raises(SettingsError, match=rf"^{named} \(.*shorter than [12][24] characters") as caught:
+        check_exposure(exposed)
+    assert "xxx" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator
 
 import msgspec
@@ -17,6 +16,7 @@ from dagbook.accounts.authentication import (
     StaticTokenAuthenticator,
 )
 from dagbook.accounts.ended_tokens import EndedTokenLog
+from dagbook.accounts.login_throttle import CredentialThrottle, LoginThrottle
 from dagbook.accounts.logins import Logins
 from dagbook.accounts.oidc import Client, Oidc, OidcAuthenticator, ProviderError, is_protected
 from dagbook.accounts.refusal_log import RefusalLog
@@ -25,7 +25,7 @@ from dagbook.accounts.users import Users
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.passwords import Hasher
 from dagbook.auth.roles import Role, Switches
-from dagbook.auth.throttle import Throttle, ThrottleLimits
+from dagbook.auth.throttle import ThrottleLimits
 from dagbook.auth.tokens import Signer, validation_error
 from dagbook.clock import now
 from dagbook.db.database import Database
@@ -33,6 +33,7 @@ from dagbook.settings import Settings, SettingsError
 
 _NONE, _BUILTIN, _OIDC = "none", "builtin", "oidc"
 _PROVIDER = ("auth_oidc_issuer", "auth_oidc_client_id", "auth_oidc_client_secret")
+_MIN_TOKEN, _MIN_PASSWORD = 24, 12  # characters
 CALLBACK = "/oidc-callback"
 
 
@@ -44,6 +45,7 @@ class AuthServices(msgspec.Struct, frozen=True, kw_only=True):
     tokens: PersonalTokens
     callers: AuthenticatorChain
     refusals: RefusalLog
+    credential_throttle: CredentialThrottle
     oidc: Oidc | None
     switches: Switches
     has_users: bool
@@ -55,6 +57,7 @@ def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None
     signer = Signer(settings.auth_token_secret, settings.auth_token_ttl_seconds)
     ended, refusals = EndedTokenLog(database, now), RefusalLog(database, now)
     personal = PersonalTokens(database, ended, now)
+    limits = _throttle_limits(settings)
     has_users = settings.auth_mode == _BUILTIN
     local = LocalAuthenticator(Role.ADMIN if has_users else None)
     authenticators: list[Authenticator] = (
@@ -64,10 +67,11 @@ def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None
     )
     return AuthServices(
         users=Users(database, hasher, now),
-        logins=Logins(database, hasher, signer, _throttle(settings), refusals, now),
+        logins=Logins(database, hasher, signer, LoginThrottle(database, limits, now), refusals, now),
         tokens=personal,
         callers=_chain(settings, [local, *authenticators]),
         refusals=refusals,
+        credential_throttle=CredentialThrottle(database, limits, now),
         oidc=oidc,
         switches=_switches(settings),
         has_users=has_users,
@@ -97,6 +101,21 @@ def _check_provider_settings(settings: Settings) -> None:
             "or set auth_oidc_allow_everybody to let in every account of the provider"
         )
         raise SettingsError("auth_oidc_whitelist", settings.origins["auth_oidc_whitelist"], problem)
+
+
+def check_strength(settings: Settings) -> None:
+    """Refuse credentials that can be guessed, on an address that other machines can reach; raises SettingsError."""
+    shortest = {} if settings.auth_mode == _BUILTIN else {"auth_token": _MIN_TOKEN}
+    if shortest and _has_basic(settings):
+        shortest["auth_basic_password"] = _MIN_PASSWORD
+    for name, least in shortest.items():
+        if 0 < len(getattr(settings, name)) < least:
+            raise SettingsError(
+                name,
+                settings.origins[name],
+                f"is shorter than {least} characters, which is not enough where {settings.host} can be reached from "
+                f"other machines; write {least} random characters or more, such as those of `openssl rand -hex 16`",
+            )
 
 
 def choose_mode(settings: Settings) -> Settings:
@@ -156,13 +175,13 @@ def _has_basic(settings: Settings) -> bool:
     return bool(settings.auth_basic_username and settings.auth_basic_password)
 
 
-def _throttle(settings: Settings) -> Throttle:
-    limits = ThrottleLimits(
+def _throttle_limits(settings: Settings) -> ThrottleLimits:
+    return ThrottleLimits(
         failures=settings.auth_login_failures,
+        per_address=settings.auth_login_failures_per_address,
         window_seconds=settings.auth_login_window_seconds,
         per_minute=settings.auth_logins_per_minute,
     )
-    return Throttle(limits, time.monotonic)
 
 
 def _switches(settings: Settings) -> Switches:

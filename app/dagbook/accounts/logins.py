@@ -7,11 +7,12 @@ from datetime import datetime
 
 import msgspec
 
+from dagbook.accounts.login_throttle import LoginThrottle
 from dagbook.accounts.refusal_log import RefusalLog
 from dagbook.accounts.users import check_password
 from dagbook.auth.audit_context import Action, Actor, Caller, user_action
 from dagbook.auth.passwords import Hasher
-from dagbook.auth.throttle import Throttle
+from dagbook.auth.throttle import Attempt
 from dagbook.auth.tokens import Claims, Signer
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
@@ -34,7 +35,13 @@ class Logins:
     """Logins with name and password, throttled: TooManyAttemptsError."""
 
     def __init__(
-        self, database: Database, hasher: Hasher, signer: Signer, throttle: Throttle, refusals: RefusalLog, now: Clock
+        self,
+        database: Database,
+        hasher: Hasher,
+        signer: Signer,
+        throttle: LoginThrottle,
+        refusals: RefusalLog,
+        now: Clock,
     ) -> None:
         self._database = database
         self._refusals = refusals
@@ -46,23 +53,18 @@ class Logins:
     async def login(self, username: str, password: str, address: str) -> Login:
         """Exchange name and password for a token; raises UnauthorizedError, the same for any mistake."""
         user = await self._database.read_inline(lambda connection: users.get_by_name(connection, username))
-        if not await self._verify(username, password, user, address) or user is None:
+        attempt = await self._throttle.admit(username, address, user.id if user else None)
+        is_valid = await self._hasher.verify(password, user.password_hash if user else None)
+        if not is_valid or user is None:
             _log.warning("a login as %r from %s has failed", username, address)
             audit_action = user_action(Action.LOGIN_FAILURE, username)
             actor = Actor(via="login", address=address)
             await self._refusals.record(actor, msgspec.structs.replace(audit_action, outcome="failed"))
             raise UnauthorizedError("user name or password is wrong")
-        await self._record_login(user, password, address)
+        await self._record_login(user, password, address, attempt)
         return self._issue_token(user)
 
-    async def _verify(self, username: str, password: str, user: UserRow | None, address: str) -> bool:
-        self._throttle.acquire(username, address)
-        is_valid = await self._hasher.verify(password, user.password_hash if user else None)
-        if is_valid:
-            self._throttle.succeed(username, address)
-        return is_valid
-
-    async def _record_login(self, user: UserRow, password: str, address: str) -> None:
+    async def _record_login(self, user: UserRow, password: str, address: str, attempt: Attempt) -> None:
         before = user.password_hash
         after = await self._hasher.hash(password) if self._hasher.is_outdated(before) else before
         actor = Actor(via="login", actor=user.username, user_id=user.id, address=address)
@@ -72,6 +74,7 @@ class Logins:
             if after != before:
                 users.rehash(connection, user.id, before, after)
             audit.add(connection, entry)
+            self._throttle.succeed(connection, attempt, user.id)
 
         await self._database.write(work)
 
@@ -101,10 +104,12 @@ class Logins:
         Raises UnauthorizedError if the current one is wrong, which counts as a failed login, then BadRequestError.
         """
         user = await self.require_user(caller)
-        if not await self._verify(user.username, current, user, caller.address):
+        attempt = await self._throttle.admit(user.username, caller.address, user.id)
+        if not await self._hasher.verify(current, user.password_hash):
             audit_action = user_action(Action.USER_PASSWORD_CHANGE, user.username)
             await self._refusals.record(caller.actor, msgspec.structs.replace(audit_action, outcome="failed"))
             raise UnauthorizedError("the current password is wrong")
+        await self._database.write(lambda connection: self._throttle.succeed(connection, attempt, user.id))
         check_password(new, "newPassword")
         hashed = await self._hasher.hash(new)
 

@@ -117,10 +117,10 @@ _DESCRIPTIONS = {
     409: "The name or id is taken, or the limit of active runs is reached",
     412: "The DAG's current revision is not the one in If-Match",
     413: "The request body is too large",
-    429: "Too many failed logins; Retry-After says when to try again",
+    429: "Too many failed logins or invalid credentials, or the caller's share is used up; see Retry-After",
     503: "The database is unavailable",
 }
-_ALWAYS = (400, 401, 403, 503)
+_ALWAYS = (400, 401, 403, 429, 503)
 
 
 def errors(*statuses: int) -> dict[int, ResponseSpec]:

@@ -10,7 +10,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from dagbook import __version__
-from dagbook.accounts.auth_setup import find_provider, requires_authentication
+from dagbook.accounts.auth_setup import check_strength, find_provider, requires_authentication
 from dagbook.api.middleware.host_check import is_loopback
 from dagbook.db.database import Database
 from dagbook.db.repositories.services import SERVER, WORKER
@@ -41,8 +41,11 @@ _opened = count()
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raise SettingsError if other machines can connect without authentication: runs execute commands."""
-    if is_loopback(settings.host) or requires_authentication(settings) or settings.insecure:
+    """Raise SettingsError if other machines can connect without authentication, or by guessing a credential."""
+    if is_loopback(settings.host):
+        return
+    check_strength(settings)
+    if requires_authentication(settings) or settings.insecure:
         return
     raise SettingsError(
         "host",
@@ -78,6 +81,7 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
                 server.services.audit_copy.start()
             server.services.retention.start()
         server.services.feed.start()
+        server.services.auth.credential_throttle.start()
         server.change_pruner.start()
         if settings.scheduler_enabled and kind == SERVER:
             await server.scheduler.start()
@@ -94,6 +98,7 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
                 await server.queue_notifier.notify()
             finally:
                 await server.services.feed.stop()
+                await server.services.auth.credential_throttle.stop()
                 await server.change_pruner.stop()
                 await server.audit_sealer.stop()
                 if server.services.audit_copy is not None:

@@ -166,6 +166,12 @@ TABLE = (
     Setting("auth_admin_password", SECRET, "", "Password of that user; empty generates one and prints it once."),
     Setting("auth_bcrypt_cost", integer(4, 20), "12", "Cost of hashing a password, each step doubles it; 12 or more."),
     Setting("auth_login_failures", integer(1, 1000), "5", "Failed logins by one name and address before a delay."),
+    Setting(
+        "auth_login_failures_per_address",
+        integer(1, 1_000_000),
+        "100",
+        "Failed logins and credentials of one address in a window, then it is refused.",
+    ),
     Setting("auth_login_window_seconds", SECONDS, "900", "How long failed logins count, and the longest delay."),
     Setting("auth_logins_per_minute", integer(1, 100_000), "100", "Maximum login attempts per minute of a server."),
     Setting("auth_basic_username", TEXT, "", "User name for HTTP Basic; needs auth_basic_password."),

@@ -75,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     auth_admin_password: str
     auth_bcrypt_cost: int
     auth_login_failures: int
+    auth_login_failures_per_address: int
     auth_login_window_seconds: float
     auth_logins_per_minute: int
     auth_basic_username: str

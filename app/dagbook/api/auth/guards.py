@@ -64,14 +64,18 @@ def make_guard(access: AuthServices) -> Guard:
 
 async def _identify(access: AuthServices, connection: Connection, requires: Requires) -> Caller:
     credentials = credentials_of(connection)
+    access.credential_throttle.check(credentials)
     try:
-        return await access.callers.identify(credentials)
+        caller = await access.callers.identify(credentials)
     except UnauthorizedError as error:
+        access.credential_throttle.fail(credentials)
         if access.oidc is not None and requires is Requires.PAGE:
             raise LoginNeededError(access.oidc) from error
         if access.oidc is not None and credentials.cookie:
             error.headers = {**(error.headers or {}), "Set-Cookie": CLEARED}
         raise
+    access.credential_throttle.succeed(credentials)
+    return caller
 
 
 async def is_still_authorized(access: AuthServices, credentials: Credentials, requires: Requires) -> bool:

@@ -9,7 +9,7 @@ from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunInput, RunParam, RunRequest, RunTag
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.models.service import Service, SshHostKey
-from dagbook.db.models.user import Token, User
+from dagbook.db.models.user import LoginAddress, LoginFailure, Token, User
 
 __all__ = [
     "AuditEntry",
@@ -21,6 +21,8 @@ __all__ = [
     "DagSetting",
     "Definition",
     "LogChunk",
+    "LoginAddress",
+    "LoginFailure",
     "Node",
     "QueueEntry",
     "QueuePause",

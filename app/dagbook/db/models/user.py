@@ -1,4 +1,4 @@
-"""Users and personal API tokens."""
+"""Users, their API tokens and addresses, and counts of failed logins."""
 
 from __future__ import annotations
 
@@ -58,3 +58,32 @@ class Token(Base):
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class LoginAddress(Base):
+    """A network that a user has logged in from."""
+
+    __tablename__ = "login_addresses"
+    __table_args__ = (CheckConstraint("length(network) BETWEEN 1 AND 64", name="network_length"),)
+
+    user_id: Mapped[str] = mapped_column(Text, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    network: Mapped[str] = mapped_column(Text, primary_key=True, index=True)
+    last_login_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class LoginFailure(Base):
+    """Failed logins of one key: a name, an address, or both; ``key`` is a hash, since a name may be a password.
+
+    The count is void from ``expires_at``.
+    """
+
+    __tablename__ = "login_failures"
+    __table_args__ = (
+        CheckConstraint("length(key) = 64", name="key_length"),
+        CheckConstraint("count >= 0", name="count_positive"),
+    )
+
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int]
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -5,6 +5,7 @@ __all__ = [
     "changes",
     "dags",
     "deletion",
+    "login_failures",
     "logs",
     "queue",
     "retention",
