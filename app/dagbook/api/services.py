@@ -11,6 +11,7 @@ import msgspec
 
 from dagbook.accounts.auth_setup import AuthServices
 from dagbook.api.live.feed import Feed
+from dagbook.api.shares import Shares
 from dagbook.db.database import Database
 from dagbook.definitions.next_starts import NextStartCache
 from dagbook.definitions.queries import Search
@@ -93,7 +94,9 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     resources: ResourceSampler
     auth: AuthServices
     feed: Feed
+    feed_shares: Shares
     log_search: LogSearch
+    search_shares: Shares
     doctor: Doctor
     retention: Retention
     dag_retention: DagRetentionService

@@ -18,7 +18,7 @@ from dagbook.identifiers import shorten
 from dagbook.regex.client import ExpressionError, RegexWorker, open_regex_worker
 from dagbook.regex.worker import Span
 
-_CONCURRENT = 2  # searches of one server, each of which uses a core
+_CONCURRENT = 8  # searches of one server; the API admits no more, and two of one caller
 _MAX_COUNTED = 10_000
 _TIMEOUT_SECONDS = 20.0  # then the response has the hits so far and the position to continue from
 _MAX_QUERY = 1000
@@ -138,7 +138,7 @@ def log_streams(nodes: Sequence[NodeRow], known: Mapping[StreamKey, int], stream
 
 
 class LogSearch:
-    """Log search of this server, at most 2 at a time."""
+    """Log search of this server, a few at a time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -16,6 +16,7 @@ from dagbook.api.live.feed import Feed
 from dagbook.api.middleware.local_user import LocalUserMiddleware
 from dagbook.api.middleware.remote_nodes import RemoteNodes
 from dagbook.api.services import AppServices
+from dagbook.api.shares import SEARCHES, SEARCHES_OF_CALLER, Shares
 from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.db.repositories.services import SERVER, WORKER
@@ -182,7 +183,9 @@ def _services(
         resources=_resources(settings),
         auth=access,
         feed=Feed(database, settings.event_streams),
+        feed_shares=Shares("live feeds", settings.event_streams_per_caller, retry_seconds=10),
         log_search=LogSearch(database),
+        search_shares=Shares("searches", SEARCHES_OF_CALLER, SEARCHES, retry_seconds=5),
         doctor=Doctor(database, settings.orphan_grace_seconds, now),
         retention=_retention(settings, database, library, context),
         dag_retention=DagRetentionService(database, now),

@@ -132,6 +132,12 @@ TABLE = (
     Setting("monitoring_interval_seconds", SECONDS, "5", "How often the machine's load is measured."),
     Setting("monitoring_retention_seconds", SECONDS, "86400", "How long measurements are stored."),
     Setting("event_streams", integer(0, 100_000), "256", "Maximum number of concurrent live feeds."),
+    Setting(
+        "event_streams_per_caller",
+        integer(1, 100_000),
+        "32",
+        "Maximum number of concurrent live feeds of one user, or of one address without users.",
+    ),
     Setting("changes_retention_seconds", SECONDS, "86400", "How long an interrupted live feed can be resumed."),
     Setting(
         "retention_days",

@@ -56,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     monitoring_interval_seconds: float
     monitoring_retention_seconds: float
     event_streams: int
+    event_streams_per_caller: int
     changes_retention_seconds: float
     retention_days: int
     retention_runs: int

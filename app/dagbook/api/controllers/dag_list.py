@@ -26,6 +26,8 @@ from dagbook.api.schemas.dags import (
     Tags,
 )
 from dagbook.api.services import DagOrder, PageNumber
+from dagbook.api.shares import Shares
+from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import dags
@@ -48,6 +50,7 @@ class DagListServices(msgspec.Struct, frozen=True, kw_only=True):
     database: Database
     library: DefinitionCache
     search: Search
+    search_shares: Shares
     next_runs: NextStartCache
     zone: ZoneInfo
     now: Callable[[], datetime]
@@ -191,9 +194,12 @@ class DagListController(Controller):
         return DAGFiles(dags=files, errors=[], pagination=pagination(total, number, size))
 
     @get("/search", operation_id="searchDAGs", requires=Requires.READ, responses=errors())
-    async def search_dags(self, services: NamedDependency[DagListServices], q: parameters.Query) -> SearchResults:
+    async def search_dags(
+        self, services: NamedDependency[DagListServices], caller: NamedDependency[Caller], q: parameters.Query
+    ) -> SearchResults:
         """Search the lines of all stored DAGs for a regular expression, ignoring case, with two context lines each."""
-        found = await services.search.find(q)
+        with services.search_shares.hold(caller):
+            found = await services.search.find(q)
         results = SearchResults(results=[], errors=[found.problem] if found.problem else [])
         for number, hit in enumerate(found.hits, 1):
             _add_result(results, hit, services)

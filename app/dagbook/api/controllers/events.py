@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import tzinfo
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ from dagbook.api.providers import provide_services
 from dagbook.api.requests import ApiRequest
 from dagbook.api.schemas.run_logs import RunEvents
 from dagbook.api.services import SubRunKey
+from dagbook.api.shares import Shares
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories.runs import run_history
@@ -44,6 +46,7 @@ class EventServices(msgspec.Struct, frozen=True, kw_only=True):
 
     auth: AuthServices
     feed: Feed
+    feed_shares: Shares
 
 
 def _read_run(text: str) -> tuple[str, str]:
@@ -84,12 +87,15 @@ class EventsController(Controller):
         filter_ = FeedFilter(dag=dag or None, run=_read_run(run) if run else None)
         field, number = ("Last-Event-ID", last_event_id) if last_event_id else ("after", after)
         cursor = read_cursor(number, field) if number else None
-        subscription = await services.feed.subscribe(filter_, cursor)
-        credentials = credentials_of(request)
-        events = stream(
-            services.feed, subscription, lambda: is_still_authorized(services.auth, credentials, Requires.READ)
-        )
-        return EventStream(events, lambda: services.feed.unsubscribe(subscription))
+        with ExitStack() as stack:
+            stack.enter_context(services.feed_shares.hold(request.user))
+            subscription = await services.feed.subscribe(filter_, cursor)
+            stack.callback(services.feed.unsubscribe, subscription)
+            credentials = credentials_of(request)
+            events = stream(
+                services.feed, subscription, lambda: is_still_authorized(services.auth, credentials, Requires.READ)
+            )
+            return EventStream(events, stack.pop_all().close)
 
 
 class RunEventServices(msgspec.Struct, frozen=True, kw_only=True):

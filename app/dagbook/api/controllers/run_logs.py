@@ -18,6 +18,8 @@ from dagbook.api.presenters.history import precise_time
 from dagbook.api.providers import provide_services
 from dagbook.api.schemas.run_logs import LogHit, LogHits, LogPiece, LogPieces
 from dagbook.api.services import SubRunKey
+from dagbook.api.shares import Shares
+from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories.logs import interleaved_logs, logs
@@ -148,6 +150,7 @@ class LogSearchServices(msgspec.Struct, frozen=True, kw_only=True):
 
     database: Database
     log_search: LogSearch
+    search_shares: Shares
 
 
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +176,7 @@ def provide_log_query(
     return LogQuery(query=query, step=step or None, streams=_STREAMS[stream])
 
 
-async def _search(services: LogSearchServices, run: RunRow, log_query: LogQuery) -> LogHits:
+async def _search(services: LogSearchServices, run: RunRow, log_query: LogQuery, caller: Caller) -> LogHits:
     def read(connection: ReadConnection) -> tuple[Sequence[NodeRow], dict[StreamKey, int]]:
         nodes = runs.get_nodes(connection, run.id, run.attempt)
         return nodes, logs.find_streams(connection, run.id)
@@ -183,7 +186,8 @@ async def _search(services: LogSearchServices, run: RunRow, log_query: LogQuery)
     if log_query.step is not None:
         _check_step(run, nodes, log_query.step)
         streams = [stream for stream in streams if stream.step == log_query.step]
-    page = await services.log_search.find(streams, log_query.query)
+    with services.search_shares.hold(caller):
+        page = await services.log_search.find(streams, log_query.query)
     given = {name: value for name, value in msgspec.structs.asdict(page).items() if value is not None}
     return LogHits(**given | {"hits": [LogHit(**msgspec.structs.asdict(hit)) for hit in page.hits]})
 
@@ -207,10 +211,11 @@ class LogSearchController(Controller):
         dag_run_id: parameters.DagRunId,
         services: NamedDependency[LogSearchServices],
         log_query: NamedDependency[LogQuery],
+        caller: NamedDependency[Caller],
     ) -> LogHits:
         """Find the log lines of a run that contain a text, ignoring case, or with ``regex`` match an expression."""
         run = await services.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
-        return await _search(services, run, log_query)
+        return await _search(services, run, log_query, caller)
 
     @get(
         "/sub-dag-runs/{subDAGRunId:str}/log/search",
@@ -223,10 +228,12 @@ class LogSearchController(Controller):
         sub_run_key: NamedDependency[SubRunKey],
         services: NamedDependency[LogSearchServices],
         log_query: NamedDependency[LogQuery],
+        caller: NamedDependency[Caller],
     ) -> LogHits:
         """Find the log lines of a sub-run, as searchDAGRunLogs does."""
 
         def read(connection: ReadConnection) -> RunRow:
             return find_sub_run(connection, sub_run_key.name, sub_run_key.root, sub_run_key.sub_run)
 
-        return await _search(services, await services.database.read_inline(read), log_query)
+        run = await services.database.read_inline(read)
+        return await _search(services, run, log_query, caller)
