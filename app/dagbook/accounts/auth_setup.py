@@ -29,6 +29,7 @@ from dagbook.auth.throttle import ThrottleLimits
 from dagbook.auth.tokens import Signer, validation_error
 from dagbook.clock import now
 from dagbook.db.database import Database
+from dagbook.executors.http.egress import Egress
 from dagbook.settings import Settings, SettingsError
 
 _NONE, _BUILTIN, _OIDC = "none", "builtin", "oidc"
@@ -138,6 +139,7 @@ async def find_provider(settings: Settings) -> Oidc | None:
         scopes=settings.auth_oidc_scopes,
         whitelist=frozenset(settings.auth_oidc_whitelist),
         trust_unverified=settings.auth_oidc_trust_unverified,
+        egress=Egress(settings.egress_deny),
     )
     try:
         return await Oidc.discover(client)

@@ -20,6 +20,7 @@ from dagbook.accounts.authentication import Credentials
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.tokens import hash_of
 from dagbook.errors import AppError, ForbiddenError
+from dagbook.executors.http.egress import Egress
 
 _log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 10.0
@@ -51,6 +52,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     whitelist: frozenset[str]
     trust_unverified: bool = False
+    egress: Egress = Egress()
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +88,7 @@ class Oidc:
     @classmethod
     async def discover(cls, client: Client) -> Oidc:
         """Read the provider's metadata and keys; raises ProviderError."""
-        found = await _get(f"{client.issuer}/.well-known/openid-configuration")
+        found = await _get(client.egress, f"{client.issuer}/.well-known/openid-configuration")
         try:
             provider = msgspec.convert(found, Provider)
         except msgspec.ValidationError as error:
@@ -177,13 +179,13 @@ class Oidc:
             auth = (self._client.id, self._client.secret)
         else:
             form |= {"client_id": self._client.id, "client_secret": self._client.secret}
-        return await _ask("POST", self._provider.token_endpoint, data=form, auth=auth)
+        return await _ask(self._client.egress, "POST", self._provider.token_endpoint, data=form, auth=auth)
 
     async def _userinfo(self, tokens: dict[str, Any], claims: Claims) -> Claims:
         """Return what ID token and userinfo say about the account. Raises ProviderError if they contradict."""
         if self._provider.userinfo_endpoint is None:
             return claims
-        info = await _get(self._provider.userinfo_endpoint, str(tokens.get("access_token", "")))
+        info = await _get(self._client.egress, self._provider.userinfo_endpoint, str(tokens.get("access_token", "")))
         if info.get("sub") != claims["sub"]:
             raise ProviderError("the provider's userinfo is about another subject than its ID token")
         emails = {repr(said["email"]): said["email"] for said in (claims, info) if said.get("email") is not None}
@@ -235,7 +237,7 @@ class Oidc:
 
     async def _read_keys(self) -> None:
         self._keys_read_at = time.monotonic()
-        found = await _get(self._provider.jwks_uri)
+        found = await _get(self._client.egress, self._provider.jwks_uri)
         try:
             self._keys = jwt.PyJWKSet.from_dict(found).keys
         except (jwt.PyJWTError, TypeError, ValueError) as error:
@@ -281,14 +283,14 @@ def _challenge(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-async def _get(url: str, bearer: str = "") -> dict[str, Any]:
+async def _get(egress: Egress, url: str, bearer: str = "") -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
-    return await _ask("GET", url, headers=headers)
+    return await _ask(egress, "GET", url, headers=headers)
 
 
-async def _ask(method: str, url: str, **values: Any) -> dict[str, Any]:
+async def _ask(egress: Egress, method: str, url: str, **values: Any) -> dict[str, Any]:
     try:
-        async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:
+        async with egress.client(timeout=_TIMEOUT_SECONDS) as client:
             answer = await client.request(method, url, **values)
         answer.raise_for_status()
         found = answer.json()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from dagbook.executors.http.egress import Egress
 from dagbook.spec.model import Container, Smtp, Ssh
 
 EXIT_TIMEOUT = 124
@@ -159,6 +160,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     run_dir: Path | None = None
     env: Mapping[str, str] = {}
     shared: SharedConfig = SharedConfig()
+    egress: Egress = Egress()
 
 
 class Streams:

@@ -27,6 +27,7 @@ from dagbook.definitions.revisions import Revisions
 from dagbook.definitions.service import DagSettingsService, Definitions
 from dagbook.definitions.timetable import Timetable
 from dagbook.engine.admission import QueueConfig, WorkerAccess
+from dagbook.executors.http.egress import Egress
 from dagbook.logs.search import LogSearch
 from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.audit.audit_pruning import AuditPruning
@@ -129,7 +130,7 @@ def build(settings: Settings, database: Database, identity: ServerIdentity, prov
     services = _services(settings, database, run_parts, access, MetricsPage(registry))
     scheduled = ScheduledRuns(database, services.run_service, supervisor, now)
     ticker = Ticker(database, services.timetable, scheduled, now)
-    nodes = RemoteNodes(settings.remote_nodes)
+    nodes = RemoteNodes(settings.remote_nodes, Egress(settings.egress_deny))
     transport = make_transport(settings.database_url, settings.database_schema)
     return Server(
         make_app=cache(partial(_make_app, settings, services, nodes, RequestMetrics(registry))),

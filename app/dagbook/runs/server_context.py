@@ -11,6 +11,7 @@ import msgspec
 
 from dagbook.engine.admission import Labels, QueueConfig
 from dagbook.executors.contract import SshPolicy
+from dagbook.executors.http.egress import Egress
 from dagbook.runs.evaluate import CommandSubstituter
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.settings import Settings
@@ -64,6 +65,7 @@ class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     substitute: CommandSubstituter | None = None  # replaces the execution of command substitutions
     secret_sources: SecretSources = SecretSources()
     credentials: tuple[str, ...] = ()  # values of the server that every run masks
+    egress: Egress = Egress()  # of HTTP requests
 
     @classmethod
     def current(cls, settings: Settings) -> HostEnvironment:
@@ -84,6 +86,7 @@ class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
                 own_files=settings.credential_files,
             ),
             credentials=credential_values(environ),
+            egress=Egress(settings.egress_deny),
         )
 
     def with_environ(self, base: Mapping[str, str] | None) -> HostEnvironment:

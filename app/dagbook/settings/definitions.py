@@ -8,11 +8,13 @@ from dagbook.settings.database_url import DATABASE_URL, PUBLIC, SCHEMA
 from dagbook.settings.nodes import REMOTE_NODES
 from dagbook.settings.types import (
     BASE_PATH,
+    DESTINATIONS,
     ENCODING,
     FILE,
     HOST,
     HOST_NAMES,
     KEY,
+    METADATA,
     NETWORKS,
     ORIGINS,
     PATH,
@@ -97,6 +99,12 @@ TABLE = (
     Setting("tls_key_password", SECRET, "", "Password of that key, if it is encrypted."),
     Setting("trusted_proxies", NETWORKS, "", "Proxies whose X-Forwarded-For, -Proto and -Host are trusted."),
     Setting("remote_nodes", REMOTE_NODES, "", "Other servers that requests are forwarded to; see Operations."),
+    Setting(
+        "egress_deny",
+        DESTINATIONS,
+        METADATA,
+        "Hosts, addresses and networks that the server's own HTTP requests may not reach; see Operations.",
+    ),
     Setting("base_config", PATH, f"{HOME}/base.yaml", "YAML file whose fields every DAG inherits."),
     Setting("spool_dir", PATH, f"{HOME}/spool", "Folder of step output until it is stored."),
     Setting("secret_key", KEY, "", "Key that encrypts stored secrets; empty uses the file secret.key in the home."),

@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls_key_password: str
     trusted_proxies: tuple[Network, ...]
     remote_nodes: tuple[RemoteNode, ...]
+    egress_deny: tuple[str, ...]
     base_config: Path
     spool_dir: Path
     secret_key: str

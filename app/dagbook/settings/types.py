@@ -6,7 +6,7 @@ import codecs
 import contextlib
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -119,7 +119,29 @@ def _networks(raw: Raw, _folder: Path) -> tuple[Network, ...]:
     return tuple(found)
 
 
-def _display_networks(networks: tuple[Network, ...]) -> list[str]:
+METADATA = "metadata"
+# Where machines of clouds are given credentials: AWS, Azure, Google and others; AWS for containers; Alibaba; Oracle.
+_METADATA_HOSTS = (
+    *("169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "192.0.0.192"),
+    *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "metadata.google.internal"),
+)
+
+
+def _destinations(raw: Raw, folder: Path) -> tuple[str, ...]:
+    found: list[str] = []
+    for item in _items(raw):
+        if item == METADATA:
+            found += _METADATA_HOSTS
+        elif re.search(r"[:/]|(^|\.)[0-9]+$", item):
+            found += _display_networks(_networks([item], folder))
+        elif _HOST_NAME.fullmatch(item):
+            found.append(item.lower())
+        else:
+            raise ValueError(f"{item!r} is no host; write a name, an address, a network or {METADATA}")
+    return tuple(found)
+
+
+def _display_networks(networks: Iterable[Network]) -> list[str]:
     return [str(one.network_address) if one.num_addresses == 1 else str(one) for one in networks]
 
 
@@ -242,6 +264,7 @@ ORIGINS = SettingType(
     read=_names(_ORIGIN, "is not an origin; write https://host or https://host:port, each by name"),
     display=list,
 )
+DESTINATIONS = SettingType(name="list of hosts, addresses and networks", read=_destinations, display=list)
 WORDS = SettingType(name="list", read=lambda raw, _folder: tuple(_items(raw)), display=list)
 URL = SettingType(name="URL", read=_url)
 SECRET = SettingType(name="secret", read=_secret, display=_hide, is_secret=True)

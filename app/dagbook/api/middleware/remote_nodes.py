@@ -15,6 +15,7 @@ import httpx
 import msgspec
 
 from dagbook.errors import AppError
+from dagbook.executors.http.egress import Egress
 from dagbook.executors.http.request import explain_cause
 from dagbook.settings.nodes import RemoteNode
 
@@ -72,7 +73,8 @@ class _Message(msgspec.Struct):
 class RemoteNodes:
     """HTTP clients of the configured nodes, by name."""
 
-    def __init__(self, nodes: Iterable[RemoteNode]) -> None:
+    def __init__(self, nodes: Iterable[RemoteNode], egress: Egress) -> None:
+        self._egress = egress
         self._nodes = {node.name: node for node in nodes}
         self._clients: dict[str, httpx.AsyncClient] = {}
 
@@ -123,7 +125,7 @@ class RemoteNodes:
         if node.name not in self._clients:
             bearer = {"Authorization": f"Bearer {node.token}"} if node.auth == "token" else {}
             # trust_env=False: no proxy of the environment gets the credentials. SSL_CERT_FILE is still respected.
-            self._clients[node.name] = httpx.AsyncClient(
+            self._clients[node.name] = self._egress.client(
                 auth=(node.username, node.password) if node.auth == "basic" else None,
                 headers={"Accept-Encoding": "identity", **bearer},
                 verify=httpx.create_ssl_context(verify=not node.skip_tls_verify),

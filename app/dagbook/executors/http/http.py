@@ -43,7 +43,7 @@ async def run(job: Job, streams: Streams) -> int:
     """Send the request and write the response. Raises SetupError and StepError."""
     request = read(job)
     try:
-        async with asyncio.timeout(request.timeout or None), _client(request, streams) as client:
+        async with asyncio.timeout(request.timeout or None), _client(job, request, streams) as client:
             await _exchange(client, request, streams)
     except TimeoutError:
         raise StepError(
@@ -54,14 +54,14 @@ async def run(job: Job, streams: Streams) -> int:
     return 0
 
 
-def _client(request: Request, streams: Streams) -> httpx.AsyncClient:
+def _client(job: Job, request: Request, streams: Streams) -> httpx.AsyncClient:
     debug = _Debug(streams)
     try:
-        return httpx.AsyncClient(
+        return job.egress.client(
             event_hooks={"request": [debug.request], "response": [debug.response]} if request.debug else None,
             follow_redirects=True,
             max_redirects=_MAX_REDIRECTS,
-            timeout=None,  # noqa: S113 - the whole request has one limit
+            timeout=None,
             trust_env=not _is_loopback(request.url.host),
             verify=_tls(request.verify),
         )

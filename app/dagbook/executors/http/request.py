@@ -139,6 +139,10 @@ _PLAIN = {
 }
 
 
+class EgressDeniedError(httpx.TransportError):
+    """The setting ``egress_deny`` forbids requests to this destination; the message names it."""
+
+
 def explain(error: Exception, host: str) -> str:
     if isinstance(error, httpx.TooManyRedirects):
         return f"http: {host}: more than 10 redirects followed one another"
@@ -147,6 +151,8 @@ def explain(error: Exception, host: str) -> str:
 
 def explain_cause(error: Exception, unverified: str) -> str:
     """Explain why there is no response; ``unverified`` is the field that switches certificate checks off."""
+    if denied := _find(error, EgressDeniedError):
+        return str(denied)
     plain = next((text for kind, text in _PLAIN.items() if isinstance(error, kind)), "")
     return _network_reason(error, unverified) or plain or f"the request failed ({type(error).__name__})"
 

@@ -18,7 +18,8 @@ from dagbook.runs.dry_run.placeholders import Placeholders
 from dagbook.runs.dry_run.policies import DryRun, Fact, StepPreview, simulate
 from dagbook.runs.dry_run.step import Called, StepReader, describe_container, name_of, pairs_text
 from dagbook.runs.evaluation.environment import RunEnvironment
-from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs, is_url, read_schema
+from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs
+from dagbook.runs.evaluation.schema_source import is_url, read_schema
 from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expansion.shell_expansion import expand_plain
@@ -227,7 +228,7 @@ async def _find_problems(
     pairs: tuple[Pair, ...], reference: str, location: RunLocation, directory: str
 ) -> Iterable[Problem]:
     try:
-        schema = await read_schema(reference, location.schema_directories(directory), location.limit_seconds)
+        schema = await read_schema(reference, location.schema_directories(directory), location.machine.egress)
         await asyncio.to_thread(json_schema.validate, pairs, schema)
     except BadRequestError as error:
         return (Problem(_SCHEMA, error.message.removeprefix(f"{_SCHEMA}: ")),)

@@ -1,3 +1,3 @@
 """Evaluation of params, environment, texts and conditions of a run."""
 
-__all__ = ["conditions", "environment", "inputs", "secret_values", "sub_run_plan"]
+__all__ = ["conditions", "environment", "inputs", "schema_source", "secret_values", "sub_run_plan"]

@@ -49,6 +49,7 @@ class RunEnvironment:
         self._home = machine.home
         self._substitute = machine.substitute
         self.encoding = machine.encoding
+        self.egress = machine.egress
         self._params = _as_dict(run.inputs.params)
         self._env = _as_dict(run.inputs.env)
         self._dotenv = _as_dict(run.inputs.dotenv)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from dagbook.runs.evaluation.inputs import read_regular_file
+from dagbook.runs.evaluation.schema_source import read_regular_file
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import HostEnvironment, SecretSources
 from dagbook.runs.store.queue_head import ClaimedRun, RunInputs

@@ -198,6 +198,7 @@ class StepExecutor:
             run_dir=Path(environment.work_dir),
             env=working.env,
             shared=await self.resources.resolve(),
+            egress=environment.egress,
         )
 
     def _job_id(self, node: NodeExecution, number: int) -> str:
