@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dagbook.executors.process import proc
 from tests.app.program import CommandLine, Said, end
 from tests.waiting import come_true, until_written
 
@@ -46,15 +47,23 @@ async def test_one_run_or_all_runs_of_a_dag_are_stopped(
         await line.run("stop", "flow")
 
 
-async def test_without_a_server_the_command_sees_to_the_end_of_the_run(tmp_path: Path) -> None:
-    line, ready = CommandLine(tmp_path), tmp_path / "ready"
-    (tmp_path / "flow.yaml").write_text(f"steps: [{{name: a, command: echo on > {ready}; sleep 30}}]\n")
+async def test_without_a_server_the_command_ends_the_run_and_executes_nothing_of_it(tmp_path: Path) -> None:
+    line, ready, evaluated = CommandLine(tmp_path), tmp_path / "ready", tmp_path / "evaluated"
+    (tmp_path / "flow.yaml").write_text(
+        f"handlerOn: {{cancel: {{command: touch {evaluated}}}}}\n"
+        f"steps: [{{name: a, command: echo $$ > {ready}; exec sleep 30}}, "
+        f"{{name: b, command: 'true', env: [{{B: '`touch {evaluated}`'}}]}}]\n"
+    )
     process = await line.begin("run", tmp_path / "flow.yaml", "--run-id", "r1")
     await until_written(ready)
     process.send_signal(signal.SIGKILL)
     await end(process)
     said = await line.run("stop", "flow", "r1")
-    assert (said.status, "aborted" in said.out) == (0, True), said
+    assert (said.status, "is finished: aborted" in said.out) == (0, True), said
+    assert proc.identify(int(ready.read_text())) is None
+    assert not evaluated.exists()
+    said = await line.run("status", "flow", "r1")
+    assert "while no process ran it" in said.out
 
 
 async def test_where_nothing_runs_nothing_is_stopped(tmp_path: Path) -> None:

@@ -25,12 +25,14 @@ from dagbook.db.migrations.upgrade import (
     require_head,
     upgrade,
 )
+from dagbook.db.models.run import RunAttempt
 from dagbook.db.types import Base
 from dagbook.db.url import sqlite_path
 from tests.conftest import ROOT
 from tests.db.later import LATER, install_later
 from tests.db.rows import FILLED, fill, run_sql
 
+FIRST = "0100"
 UPGRADE = "import asyncio, sys; from dagbook.db.migrations.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"
 
 
@@ -121,6 +123,15 @@ async def test_rows_outlive_the_way_to_a_later_revision_and_back(
             if await connection.scalar(select(func.count()).select_from(table)) == 1
         ]
     assert set(filled) == FILLED
+
+
+async def test_an_attempt_of_the_version_before_has_killed_no_owner(database_url: str) -> None:
+    await run_in(database_url, fill)
+    await run_in(database_url, lambda connection: run_sql(connection, "UPDATE run_attempts SET takeovers = 2"))
+    await downgrade(database_url, FIRST)
+    await upgrade(database_url)
+    async with open_for_migration(database_url, writes=False) as connection:
+        assert list(await connection.scalars(select(RunAttempt.takeovers))) == [0]
 
 
 async def test_upgrading_what_is_up_to_date_changes_nothing(database_url: str) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
-import signal
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -33,10 +32,11 @@ from dagbook.cli.options import (
     warn_of_evaluation,
 )
 from dagbook.cli.server_transport import lock_for_server
+from dagbook.cli.shutdown import StopSignals
 from dagbook.db.migrations.upgrade import upgrade
 from dagbook.db.url import hide_password
 from dagbook.errors import BadRequestError
-from dagbook.main import Server, check_exposure, is_open_to_all, open_server
+from dagbook.main import Driving, Server, check_exposure, drive, is_open_to_all, open_server
 from dagbook.settings import TABLE, Settings, SettingsError
 from dagbook.telemetry.logging import configure
 
@@ -46,10 +46,15 @@ LOOPBACK = "127.0.0.1"
 
 
 @click.command(cls=GlobalOptions)
+@click.option(
+    "--leave-runs",
+    is_flag=True,
+    help="Serve the API, but take over, start, queue and schedule no run: for runs that end the server.",
+)
 @settings_options(*(setting.name for setting in TABLE if setting.name != "home"))
 @ignored_options(*COORDINATOR, *PEER, *DAGS)
 @friendly_errors
-def serve() -> None:
+def serve(*, leave_runs: bool) -> None:
     """Serve the API until SIGINT or SIGTERM; running steps continue, and the next server adopts them."""
     settings = choose_mode(current_settings())
     check_exposure(settings)
@@ -59,15 +64,15 @@ def serve() -> None:
     configure(settings.log_format, settings.log_level)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start and stop are logged here
     _warn(settings)
-    uvloop.run(_serve(settings, tls))
+    uvloop.run(_serve(settings, tls, Driving.NEVER if leave_runs else Driving.LATER))
 
 
-async def _serve(settings: Settings, tls: ssl.SSLContext | None) -> None:
+async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Driving) -> None:
     with _listen(settings) as listener:
         address = _address(settings, listener)
         async with lock_for_server(settings, address) as lock:
             await upgrade(settings.database_url, schema=settings.database_schema)
-            async with open_server(settings, "server", address) as server:
+            async with open_server(settings, "server", address, driving) as server:
                 await _make_first_admin(settings, server)
                 server.make_app()  # now, so that its modules are excluded from garbage collection, too
                 # Loaded modules stay, and scanning them repeatedly costs time.
@@ -78,7 +83,11 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None) -> None:
                 host, database = socket.gethostname(), hide_password(settings.database_url)
                 async with serving_commands(server, lock):
                     click.echo(f"Dagbook serves {address} on host {host} with {database}", err=True)
-                    await _serve_http(server, listener, tls)
+                    if driving is Driving.NEVER:
+                        click.echo("It leaves runs alone: it takes over, starts and schedules none", err=True)
+                    begin = partial(drive, settings, server) if driving is Driving.LATER else None
+                    web = _QuietServer(_http_config(server, tls), begin)
+                    await _serve_http(server, web, listener)
 
 
 def _warn(settings: Settings) -> None:
@@ -129,13 +138,22 @@ def _address(settings: Settings, listener: socket.socket) -> str:
 class _QuietServer(uvicorn.Server):
     """A server without signal handlers: after its last response, runs have to be detached."""
 
+    def __init__(self, config: uvicorn.Config, when_started: Callable[[], Awaitable[None]] | None) -> None:
+        super().__init__(config)
+        self._when_started = when_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._when_started is not None and not self.should_exit:
+            await self._when_started()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-async def _serve_http(server: Server, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-    config = uvicorn.Config(
+def _http_config(server: Server, tls: ssl.SSLContext | None) -> uvicorn.Config:
+    return uvicorn.Config(
         server.app,
         access_log=False,
         log_config=None,
@@ -148,15 +166,17 @@ async def _serve_http(server: Server, listener: socket.socket, tls: ssl.SSLConte
         timeout_keep_alive=120,
         ssl_context_factory=(lambda _config, _default: tls) if tls else None,
     )
-    web = _QuietServer(config)
-    loop = asyncio.get_running_loop()
+
+
+async def _serve_http(server: Server, web: _QuietServer, listener: socket.socket) -> None:
 
     def stop() -> None:
         web.should_exit = True
         server.services.feed.close()  # its responses would never end
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+    signals = StopSignals(stop)
+    signals.is_patient = lambda: server.supervisor.is_patient
+    signals.install()
     await web.serve(sockets=[listener])
 
 

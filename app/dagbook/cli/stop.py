@@ -21,7 +21,7 @@ from dagbook.cli.options import (
     settings_options,
 )
 from dagbook.cli.progress import wait_finished, watch
-from dagbook.cli.server_transport import ServerLost
+from dagbook.cli.server_transport import Mode, ServerLost
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.errors import NotRunningError
 from dagbook.settings import Settings
@@ -37,8 +37,9 @@ from dagbook.telemetry.logging import configure
 def stop(*, what: str, run_id: str, given: str) -> None:
     """Stop run RUN_ID of a DAG; without RUN_ID, all its running runs.
 
-    Returns at once, and the run stops a little later. A run that is already finished is not an error. When no server is
-    running, the command stops the runs itself and waits until they are finished.
+    Returns at once, and the run stops a little later. A run that is already finished is not an error. A run that no
+    process drives is ended at once: what is left of its steps is killed, and nothing of it is executed any more, its
+    handlers included.
     """
     settings = current_settings()
     configure(settings.log_format, "warning")
@@ -46,7 +47,7 @@ def stop(*, what: str, run_id: str, given: str) -> None:
 
 
 async def _stop(settings: Settings, name: str, run_id: str) -> None:
-    async with open_api(settings, "stop") as api:
+    async with open_api(settings, "stop", Mode.READ) as api:
         name = await find_name(api, name)
         requested = [run_id] if run_id else await find_running(api, name)
         if not requested:

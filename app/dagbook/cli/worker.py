@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 from typing import Any
 
@@ -21,6 +20,7 @@ from dagbook.cli.options import (
     warn_about_unused,
     warn_of_evaluation,
 )
+from dagbook.cli.shutdown import StopSignals
 from dagbook.db.database import Database
 from dagbook.db.repositories import services
 from dagbook.db.url import hide_password, sqlite_path
@@ -146,11 +146,11 @@ async def _work(settings: Settings, options: dict[str, Any]) -> None:
     warn_of_evaluation(settings)
     await require_head(settings.database_url, schema=settings.database_schema)
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    signals = StopSignals(stop.set)
+    signals.install()
     worker = WorkerOptions(**options)
-    async with open_worker(settings, worker):
+    async with open_worker(settings, worker) as supervisor:
+        signals.is_patient = lambda: supervisor.is_patient
         text = ", ".join(f"{name}={value}" for name, value in sorted(worker.labels.items())) or "no labels"
         click.echo(f"Worker {worker.name} ({text}) works on {hide_password(settings.database_url)}", err=True)
         await stop.wait()

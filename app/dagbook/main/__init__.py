@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from enum import Enum, auto
 from itertools import count
 
 import msgspec
@@ -19,16 +20,18 @@ from dagbook.identifiers import API_PATH
 from dagbook.main.wiring import ENQUEUE_ONLY, Server, build, make_run_parts
 from dagbook.queues.worker.loop import OFFERS, WorkerLoop
 from dagbook.queues.worker.transport import CHANNEL, make_transport
-from dagbook.runs.recovery.supervisor import identify
+from dagbook.runs.recovery.supervisor import Supervisor
 from dagbook.runs.secrets.encryption import warn_of_other_keys
-from dagbook.runs.server_context import ServerIdentity
+from dagbook.runs.server_context import ServerIdentity, identify
 from dagbook.settings import Settings, SettingsError
 
 __all__ = [
     "API_PATH",
+    "Driving",
     "Server",
     "WorkerOptions",
     "check_exposure",
+    "drive",
     "is_open_to_all",
     "open_enqueue_only",
     "open_offline",
@@ -61,8 +64,18 @@ def is_open_to_all(settings: Settings) -> bool:
     return settings.insecure and not is_loopback(settings.host) and not requires_authentication(settings)
 
 
+class Driving(Enum):
+    """When a server takes over, starts and schedules runs."""
+
+    AT_ONCE = auto()  # when it is open, all orphaned runs are taken over
+    LATER = auto()  # from ``drive`` on: the server answers before that
+    NEVER = auto()
+
+
 @asynccontextmanager
-async def open_server(settings: Settings, kind: str, address: str) -> AsyncIterator[Server]:
+async def open_server(
+    settings: Settings, kind: str, address: str, driving: Driving = Driving.AT_ONCE
+) -> AsyncIterator[Server]:
     """Open the database and start the background services; on exit, stop them in order and detach runs."""
     provider = await find_provider(settings)
     database = await Database.open(settings.database_url, schema=settings.database_schema)
@@ -71,21 +84,20 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
         if kind == SERVER:
             await warn_of_other_keys(database, server.encrypter)
         await server.change_pruner.initialise()
-        await server.supervisor.start()
+        await server.supervisor.start(leave_runs=driving is Driving.NEVER)
         server.services.resources.start()
-        server.dispatcher.start()
-        server.queue_notifier.start()
         if kind == SERVER:
             server.audit_sealer.start()
             if server.services.audit_copy is not None:
                 server.services.audit_copy.start()
-            server.services.retention.start()
         server.services.feed.start()
         server.services.auth.credential_throttle.start()
         server.change_pruner.start()
-        if settings.scheduler_enabled and kind == SERVER:
-            await server.scheduler.start()
         try:
+            if driving is Driving.AT_ONCE:
+                server.supervisor.drive()
+                await server.supervisor.run_once()
+                await _start_driving(settings, server, kind)
             yield server
         finally:
             await server.scheduler.stop()
@@ -109,6 +121,22 @@ async def open_server(settings: Settings, kind: str, address: str) -> AsyncItera
         await database.close()
 
 
+async def drive(settings: Settings, server: Server) -> None:
+    """Let a server that was opened for ``LATER`` take over, start and schedule runs; returns before it has any."""
+    server.supervisor.drive()
+    server.supervisor.wake()
+    await _start_driving(settings, server, SERVER)
+
+
+async def _start_driving(settings: Settings, server: Server, kind: str) -> None:
+    server.dispatcher.start()
+    server.queue_notifier.start()
+    if kind == SERVER:
+        server.services.retention.start()
+        if settings.scheduler_enabled:
+            await server.scheduler.start()
+
+
 def _identify(kind: str, address: str) -> ServerIdentity:
     """Return the identity of this process; one that reopens the database later gets another id as an owner."""
     identity, number = identify(kind, address, __version__), next(_opened)
@@ -124,7 +152,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def open_worker(settings: Settings, options: WorkerOptions) -> AsyncIterator[None]:
+async def open_worker(settings: Settings, options: WorkerOptions) -> AsyncIterator[Supervisor]:
     """Open the database and start a worker, which adopts runs that servers offer; on exit, stop it and detach runs."""
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     transport = make_transport(settings.database_url, settings.database_schema)
@@ -137,11 +165,13 @@ async def open_worker(settings: Settings, options: WorkerOptions) -> AsyncIterat
         )
         await warn_of_other_keys(database, run_parts.context.encrypter)
         await supervisor.start()
+        supervisor.drive()
+        await supervisor.run_once()
         worker_loop.start()
         if database.notifications is not None:
             database.notifications.listen(CHANNEL, lambda: supervisor.changed.notify(OFFERS))
         try:
-            yield
+            yield supervisor
         finally:
             if database.notifications is not None:
                 await database.notifications.unlisten(CHANNEL)

@@ -48,7 +48,6 @@ from dagbook.queues.service import DequeueService, QueueService
 from dagbook.queues.worker.transport import WorkerTransport, is_installed, make_transport
 from dagbook.runs.output.spool import open_spool
 from dagbook.runs.queries import RunTotals
-from dagbook.runs.recovery.orphans import OrphanSweeper
 from dagbook.runs.recovery.supervisor import Supervisor
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.server_context import HostEnvironment, ServerContext, ServerIdentity
@@ -114,7 +113,7 @@ def make_run_parts(
     library = DefinitionCache()
     context = _server_context(settings, database, identity, RunMetrics(registry))
     recorder = Recorder(database, identity.id, check_start, context.queues)
-    supervisor = Supervisor(database, recorder, OrphanSweeper(database, library, context), library, context)
+    supervisor = Supervisor(database, recorder, library, context)
     queue_notifier = QueueNotifier(database, supervisor.changed, context.queues)
     return RunParts(
         library=library, context=context, recorder=recorder, supervisor=supervisor, queue_notifier=queue_notifier

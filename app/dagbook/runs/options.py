@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from dagbook.auth.audit_context import Action, Actor
@@ -41,6 +43,13 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     file_name: str | None
     start: StartOptions
     evaluates: bool = True  # its params, which a run that is started from another one takes from it
+
+
+class StopOrder(msgspec.Struct, frozen=True):
+    """The actor of a stop, as histories name it, and its audit entry."""
+
+    actor: str | None
+    entry: dict[str, Any]
 
 
 class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):

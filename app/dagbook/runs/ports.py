@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dagbook.db.repositories.runs.runs import StopRequest
-from dagbook.runs.options import RetryOptions, RunRequest
+from dagbook.runs.options import RetryOptions, RunRequest, StopOrder
 from dagbook.runs.store.queue_head import ClaimedRun
 
 
@@ -40,6 +40,9 @@ class RunControl(Protocol):
 
     async def start_attempt(self, key: int, *, attempt: int, directory: str) -> None:
         """Start an attempt of a finished sub-run in the directory of its caller."""
+
+    async def stop_left(self, key: int, stop: StopOrder) -> bool:
+        """End a run that has no owner and gets none from this process; returns False for other runs."""
 
     def notify_stop(self, request: StopRequest) -> None:
         """Notify a run of this process of a stop request."""

@@ -116,7 +116,7 @@ class RunAttempt(Base):
 
     The lease of an attempt is that of its owner's row in ``services``, so that a server renews one row instead of one
     for each run. ``host`` is boot id and pid namespace, joined by a colon; ``state`` is the engine's state without its
-    nodes.
+    nodes. ``takeovers`` counts the owners in a row that took the attempt over and were not seen to survive that.
     """
 
     __tablename__ = "run_attempts"
@@ -137,6 +137,7 @@ class RunAttempt(Base):
     state: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    takeovers: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class RunInput(Base):

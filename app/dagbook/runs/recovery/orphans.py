@@ -5,9 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
-from datetime import timedelta
-from pathlib import Path
 
 import msgspec
 
@@ -17,20 +14,21 @@ from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.db.repositories.runs import run_writes, runs, status_overrides
 from dagbook.db.repositories.runs.run_writes import Fence
-from dagbook.db.repositories.runs.runs import NodeRow, OpenAttempt
+from dagbook.db.repositories.runs.runs import NodeRow, OpenAttempt, StopRequest
 from dagbook.engine.plan import Plan, rebuild_ready
 from dagbook.engine.state import RunState
 from dagbook.engine.status import RunStatus
-from dagbook.executors.process import process
 from dagbook.runs.output.decoding import DecoderState
 from dagbook.runs.output.output_follower import STDERR, STDOUT, StreamOffset
 from dagbook.runs.output.spool import RunSpool
-from dagbook.runs.recovery.takeover import Loss, clean_up_finished_runs, loss_of, origin_of, spool_match
+from dagbook.runs.recovery.left_runs import LeftRuns, finish_rows
+from dagbook.runs.recovery.takeover import clean_up_finished_runs, origin_of, spool_match
+from dagbook.runs.recovery.trials import Orphan
 from dagbook.runs.runner.runner import Runner
 from dagbook.runs.secrets.encryption import EncryptionError
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import ServerContext
-from dagbook.runs.store import finishing, row_mapping, run_loading
+from dagbook.runs.store import row_mapping, run_loading
 from dagbook.runs.store.queue_head import ClaimedRun, RunInputs, SpoolMatch
 from dagbook.runs.store.row_mapping import read_record
 from dagbook.spec.model import Dag
@@ -55,6 +53,7 @@ class AdoptedRun(msgspec.Struct, frozen=True, kw_only=True):
     state: RunState
     records: dict[int, row_mapping.NodeRecord]
     logs: dict[int, NodeResume]
+    requests: list[StopRequest]
 
     def resume_logs(self, runner: Runner) -> None:
         """Let the runner continue each log at the end of its stored part."""
@@ -63,58 +62,51 @@ class AdoptedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Result of one sweep: adopted runs, ``lost`` fences of this process, and adopted runs that cannot be loaded."""
+    """Result of one sweep: ``lost`` fences of this process, and attempts whose owner is lost."""
 
     lost: list[Fence]
-    adopted: list[AdoptedRun] = []
-    broken: list[RunnerFailure] = []
+    orphans: list[Orphan] = []
 
 
 class OrphanSweeper:
     """Finds and adopts runs whose owner is lost."""
 
-    def __init__(self, database: Database, library: DefinitionCache, context: ServerContext) -> None:
+    def __init__(self, database: Database, library: DefinitionCache, context: ServerContext, left: LeftRuns) -> None:
         self._database = database
         self._library = library
+        self._left = left
+        self._without_runner: set[Fence] = set()  # attempts of this process, in the last round
         self._identity = context.identity
         self._spool = context.spool
-        self._sole = database.dialect == "sqlite"  # the lock file excludes other servers
-        self._grace = timedelta(seconds=context.orphan_grace_seconds)
-        self._now = context.now
         self._encrypter = context.encrypter
         self._credentials = context.machine.credentials
         self._with_origin = DecoderState(context.machine.encoding).remembers
 
     async def run_once(self, known: Iterable[Fence]) -> SweepResult:
-        """Adopt every orphaned run; ``known`` are the fences of the runners of this process."""
+        """Find orphaned runs; ``known`` are the fences of the runners of this process."""
         attempts = await self._database.read(runs.find_open_attempts)
         held = {Fence(a.run, a.number, a.token) for a in attempts if a.owner == self._identity.id}
         found = SweepResult(lost=[fence for fence in known if fence not in held])
         active = {fence.run for fence in known}
+        # One whose runner is being made was claimed after ``known`` was asked for: it has its runner in the next round.
+        new = {fence for fence in held if fence.run not in active} - self._without_runner
+        self._without_runner = {fence for fence in held if fence.run not in active}
         for attempt in attempts:
-            if attempt.run in active:
+            if attempt.run in active or Fence(attempt.run, attempt.number, attempt.token) in new:
                 continue
-            loss = loss_of(attempt, self._identity, self._now(), self._grace, sole=self._sole)
-            if loss is None or (loss.if_silent and not await self._is_silent(attempt)):
-                continue
-            match await self._adopt(attempt, loss):
-                case AdoptedRun() as run:
-                    found.adopted.append(run)
-                case RunnerFailure() as failure:
-                    found.broken.append(failure)
+            orphan = self._left.find_orphan(attempt)
+            if orphan is not None and (not orphan.loss.if_silent or await self._left.is_silent(attempt)):
+                found.orphans.append(orphan)
         return found
 
-    async def _is_silent(self, attempt: OpenAttempt) -> bool:
-        """Whether certainly no process writes to the files of the attempt's running steps."""
-        fence = Fence(attempt.run, attempt.number, attempt.token)
-        spools = await self._database.read(lambda connection: status_overrides.find_spools(connection, fence))
-        found = (process.execution_files(self._spool, spool) for spool in spools)
-        return not any(process.may_have_writers(files) for files in found)
-
-    async def _adopt(self, attempt: OpenAttempt, loss: Loss) -> AdoptedRun | RunnerFailure | None:
-        if not await self._database.write(lambda connection: self._claim(connection, attempt)):
+    async def adopt(self, orphan: Orphan) -> AdoptedRun | RunnerFailure | None:
+        """Take over a run; returns None if another process was faster, and the error if the run cannot be loaded."""
+        attempt = orphan.attempt
+        if not await self._database.write(lambda connection: self._claim(connection, orphan)):
             return None
-        _log.info("adopting run %s: %s", attempt.run, loss.reason)
+        if orphan.deaths:
+            _log.warning("the last %d owners of run %s died when they continued it", orphan.deaths, attempt.run)
+        _log.info("adopting run %s: %s", attempt.run, orphan.loss.reason)
         try:
             return await self._database.read(lambda connection: self._load(connection, attempt))
         except DatabaseUnavailable:
@@ -122,8 +114,9 @@ class OrphanSweeper:
         except Exception as error:  # noqa: BLE001 - one broken run must not block the adoption of the others
             return RunnerFailure(Fence(attempt.run, attempt.number, attempt.token + 1), error)
 
-    def _claim(self, connection: WriteConnection, attempt: OpenAttempt) -> bool:
-        if not runs.adopt(connection, attempt, self._identity.id, self._identity.host_key):
+    def _claim(self, connection: WriteConnection, orphan: Orphan) -> bool:
+        attempt, identity = orphan.attempt, self._identity
+        if not runs.adopt(connection, attempt, identity.id, identity.host_key, takeovers=orphan.deaths + 1):
             return False
         # In the same commit: after it the rows name this server, whose spool never had files of these executions.
         spool = spool_match(attempt, self._identity)
@@ -159,6 +152,8 @@ class OrphanSweeper:
                 for row in nodes
                 if row.execution
             },
+            # Before it continues, so that it starts no further step.
+            requests=runs.find_stop_requests(connection, self._identity.id, attempt.run),
         )
 
     def _localize(self, inputs: RunInputs, attempt: OpenAttempt) -> RunInputs:
@@ -211,9 +206,7 @@ class FailureTracker:
 
     def __init__(self, database: Database, context: ServerContext) -> None:
         self._database = database
-        self._owner = context.identity.id
-        self._spool: Path = context.spool
-        self._now = context.now
+        self._context = context
         self._failures: Counter[int] = Counter()
 
     async def record(self, failure: RunnerFailure) -> None:
@@ -229,16 +222,11 @@ class FailureTracker:
         if await self._database.write(lambda connection: self._fail_run(connection, fence, reason)):
             _log.error("run %s was finished as failed: %s", fence.run, reason)
         del self._failures[fence.run]
-        await clean_up_finished_runs(self._database, self._spool, [fence.run])
+        await clean_up_finished_runs(self._database, self._context.spool, [fence.run])
 
     def _fail_run(self, connection: WriteConnection, fence: Fence, reason: str) -> bool:
         """Finish all rows of the run as failed; returns False if another server owns it by now."""
-        if fence not in run_writes.lock_fences(connection, self._owner, {fence}):
+        if fence not in run_writes.lock_fences(connection, self._context.identity.id, {fence}):
             return False
-        spools = status_overrides.find_spools(connection, fence)
-        finishing.force_finish(connection, fence, RunStatus.FAILED, reason, self._now())
-        for spool in spools:
-            # An execution that has not started must never start: a suspended server may be about to start it.
-            with suppress(OSError):
-                process.claim_execution(process.execution_files(self._spool, spool))
+        finish_rows(connection, fence, RunStatus.FAILED, reason, self._context)
         return True

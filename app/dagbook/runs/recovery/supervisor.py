@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -20,18 +19,21 @@ from dagbook.db.repositories.runs.runs import StopRequest
 from dagbook.engine.admission import Admission
 from dagbook.engine.plan import Plan, initial_state
 from dagbook.engine.state import RunState
+from dagbook.errors import UnavailableError
 from dagbook.executors.process import proc
 from dagbook.runs.evaluation.secret_values import resolve_secrets
 from dagbook.runs.notifications.mailer import RunMailer
-from dagbook.runs.options import RetryOptions, RunRequest
+from dagbook.runs.options import RetryOptions, RunRequest, StopOrder
 from dagbook.runs.queue_signal import QueueSignal
-from dagbook.runs.recovery.orphans import FailureTracker, OrphanSweeper, RunnerFailure
+from dagbook.runs.recovery.left_runs import LeftRuns
+from dagbook.runs.recovery.orphans import AdoptedRun, FailureTracker, OrphanSweeper, RunnerFailure
 from dagbook.runs.recovery.takeover import clean_up_finished_runs
+from dagbook.runs.recovery.trials import Orphan, Trials, choose
 from dagbook.runs.runner.preparation import RunPreparation
 from dagbook.runs.runner.runner import Runner
 from dagbook.runs.runner.runner_factory import RunnerFactory
 from dagbook.runs.runner.sub_runs import SubRunService
-from dagbook.runs.server_context import ServerContext, ServerIdentity
+from dagbook.runs.server_context import ServerContext
 from dagbook.runs.service.retry import RetryService
 from dagbook.runs.service.scheduled_runs import QueuedRunStarter
 from dagbook.runs.store.new_run import as_queued, new_run, with_queue_limit
@@ -43,22 +45,20 @@ from dagbook.spec.reading.definition_cache import DefinitionCache
 _log = logging.getLogger(__name__)
 _HEARTBEAT_SECONDS = 3.0
 _IN_PROCESS_GRACE_SECONDS = 30.0
+_DETACH_SECONDS, _CANCEL_SECONDS = 5.0, 1.0
 
 
 class Supervisor:
     """Owner of all runners of this process, and its heartbeat."""
 
     def __init__(
-        self,
-        database: Database,
-        recorder: Recorder,
-        sweep: OrphanSweeper,
-        library: DefinitionCache,
-        context: ServerContext,
+        self, database: Database, recorder: Recorder, library: DefinitionCache, context: ServerContext
     ) -> None:
         self._database = database
         self._recorder = recorder
-        self._sweep = sweep
+        self._left = LeftRuns(database, context)
+        self._sweep = OrphanSweeper(database, library, context, self._left)
+        self._trials = Trials(database, self._is_active, when_over=self._wake_for_suspects)
         self._context = context
         self._identity = context.identity
         self._now = context.now
@@ -80,30 +80,49 @@ class Supervisor:
         self._failures = FailureTracker(database, context)
         self._abandoned: list[RunnerFailure] = []
         self._draining = False
+        self._leaves_runs = False
+        self._drives_since: float | None = None  # monotonic; None until ``drive``
+        self._has_cleaned_up = False
+        self._has_suspects = False  # runs that wait until the trial of another one is over
+        self._round = asyncio.Lock()
+        self.is_patient = False  # waits for steps or mails that would die with this process
         self.changed = QueueSignal()  # of runs that are queued, dequeued or have finished
 
     # -- life cycle ------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Register this server, adopt orphaned runs and start the heartbeat; does nothing if started already."""
+    async def start(self, *, leave_runs: bool = False) -> None:
+        """Register this server and start the heartbeat; does nothing if started already.
+
+        Runs are taken over from ``drive`` on. With ``leave_runs`` none is taken over, started or retried at all, and
+        those without an owner are ended when they are stopped.
+        """
         if self._heartbeat.is_started:
             return
+        self._leaves_runs = leave_runs
         now = self._now()
         row = {**msgspec.structs.asdict(self._identity), "started_at": now, "heartbeat_at": now}
         row["lease_until"] = now + timedelta(seconds=self._context.lease_seconds)
         await self._database.write(lambda connection: services.add(connection, row))
         self._recorder.start()
-        await self.run_once()
-        await clean_up_finished_runs(self._database, self._context.spool)
         self._heartbeat.start()
+
+    def drive(self) -> None:
+        """Take over orphaned runs from the next round on."""
+        self._drives_since = time.monotonic()
+
+    @property
+    def _drives_runs(self) -> bool:
+        """Whether this process takes runs over, or is about to."""
+        return self._heartbeat.is_started and not self._leaves_runs
 
     async def stop(self) -> None:
         """Drain, then detach all runs: their steps continue, and the next server adopts the runs."""
         await self._drain()
         await self._heartbeat.stop()
+        await self._trials.stop()
         for runner in self._runners.values():
             runner.detach()
-        await asyncio.gather(*self._runner_tasks, return_exceptions=True)
+        await self._wait_for_runners()
         self._sub_run_service.completion.stop()
         await self._recorder.stop()
         now = self._now()
@@ -111,7 +130,20 @@ class Supervisor:
         in_container = self._identity.pid_namespace != proc.INITIAL_PID_NAMESPACE
         until = now + timedelta(seconds=0 if in_container else self._context.detached_lease_seconds)
         await self._database.write(lambda connection: services.stop(connection, self._identity.id, now, until))
+        self.is_patient = True
         await self._notifier.stop()
+        self.is_patient = False
+
+    async def _wait_for_runners(self) -> None:
+        """Wait until all runners have detached; one that does not is left behind as by a crash."""
+        if not self._runner_tasks:
+            return
+        _, late = await asyncio.wait(self._runner_tasks, timeout=_DETACH_SECONDS)
+        for task in late:
+            _log.error("%s does not detach: it is left to the next server", task.get_name())
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=_CANCEL_SECONDS)
 
     async def _drain(self) -> None:
         """Wait at most 30 s for the steps that would die with this process."""
@@ -122,36 +154,80 @@ class Supervisor:
         _, late = await asyncio.wait(waits, timeout=0)
         if late:
             _log.info("waiting at most %g s for steps that would die with this server", _IN_PROCESS_GRACE_SECONDS)
+            self.is_patient = True
             _, late = await asyncio.wait(late, timeout=_IN_PROCESS_GRACE_SECONDS)
+            self.is_patient = False
         for wait in late:
             wait.cancel()
+
+    def _wake_for_suspects(self) -> None:
+        if self._has_suspects:
+            self._heartbeat.wake()
 
     def wake(self) -> None:
         """Run a round now instead of at the next heartbeat, because a server is known to have died."""
         self._heartbeat.wake()
 
     async def run_once(self) -> None:
-        """Renew the lease, adopt orphaned runs, and deliver stop requests."""
-        await self._database.write(self._renew)
+        """Renew the lease; if this process drives runs, adopt orphaned ones and deliver stop requests."""
+        async with self._round:
+            await self._database.write(self._renew)
+            if self._drives_since is not None:
+                await self._drive_runs(self._drives_since)
+
+    async def _drive_runs(self, since: float) -> None:
         await self._handle_failures()
         found = await self._sweep.run_once([runner.fence for runner in self._runners.values()])
-        self._abandoned += found.broken
-        await self._handle_failures()
         for fence in found.lost:
             runner = self._runners.get(fence.run)
             if runner is not None and runner.fence == fence:  # else it runs the next attempt by now
                 runner.abandon(FenceLostError("it was adopted or finished by another server"))
-        # Adopted runs get their stop requests before they continue, so that they start no further step.
-        resumed = {}
-        for adopted in found.adopted:
-            resumed[adopted.run.key] = self._runner(adopted.run, adopted.state, adopted.records)
-            adopted.resume_logs(resumed[adopted.run.key])
+        stopping = await self._left.find_stopping(orphan for orphan in found.orphans if orphan.deaths)
+        seconds = time.monotonic() - since
+        choice = choose(found.orphans, on_trial=self._trials.count, seconds=seconds, stopping=stopping)
+        self._has_suspects = bool(choice.waiting)
+        self._notify_ended(await self._left.end(choice.ended))
+        await self._take_over(choice.next)
+        await self._handle_failures()
         requests = await self._database.read(lambda connection: runs.find_stop_requests(connection, self._identity.id))
         for request in requests:
-            if runner := resumed.get(request.run) or self._runners.get(request.run):
-                runner.request_stop(request)
-        for runner in resumed.values():
-            self._start_runner(runner)
+            self.notify_stop(request)
+        if not self._has_cleaned_up:
+            await clean_up_finished_runs(self._database, self._context.spool)
+            self._has_cleaned_up = True
+
+    async def _take_over(self, orphans: Sequence[Orphan]) -> None:
+        """Adopt and continue runs, one by one; the rest stays for the next server when this one is stopped."""
+        renewed_at = time.monotonic()
+        for orphan in orphans:
+            if self._draining:
+                return
+            if time.monotonic() > renewed_at + _HEARTBEAT_SECONDS:
+                await self._database.write(self._renew)
+                renewed_at = time.monotonic()
+            match await self._sweep.adopt(orphan):
+                case AdoptedRun() as adopted:
+                    self._continue(adopted)
+                case RunnerFailure() as failure:
+                    self._abandoned.append(failure)
+
+    def _continue(self, adopted: AdoptedRun) -> None:
+        runner = self._runner(adopted.run, adopted.state, adopted.records)
+        adopted.resume_logs(runner)
+        for request in adopted.requests:
+            runner.request_stop(request)
+        self._start_runner(runner)
+        self._trials.add(runner)
+
+    def _is_active(self, runner: Runner) -> bool:
+        return self._runners.get(runner.run.key) is runner
+
+    def _notify_ended(self, keys: Sequence[int]) -> None:
+        """Wake what waits for runs that were ended by their rows."""
+        for key in keys:
+            self._sub_run_service.completion.notify(key)
+        if keys:
+            self.changed.notify()
 
     def _renew(self, connection: WriteConnection) -> None:
         services.terminate_stuck_sessions(connection)  # first: the next statements may have to wait for their locks
@@ -180,8 +256,9 @@ class Supervisor:
         """Store a new run with the first transition of its runner, and run it; returns True if it was queued instead.
 
         It is queued if its queue is full. Raises RunRefusedError, and EncryptionError if its secrets cannot be
-        encrypted.
+        encrypted, and UnavailableError in a server that leaves runs alone.
         """
+        self._require_driving()
         if self._context.queues.sends_to_worker(run.definition.dag.worker_selector):
             # A sub-run gets a queue of its own: no queue and no limit counts it (runtime 25.4).
             if run.lineage is not None:
@@ -228,8 +305,9 @@ class Supervisor:
     async def retry(self, key: int, retry: RetryOptions) -> None:
         """Store and run the next attempt of a finished run; raises as ``RetryService.start_attempt``.
 
-        It is queued instead if the queue of the run is full.
+        It is queued instead if the queue of the run is full. Raises UnavailableError as ``accept``.
         """
+        self._require_driving()
         runner = await self._retries.start_attempt(key, retry)
         if runner is None:
             self.changed.notify()
@@ -249,6 +327,21 @@ class Supervisor:
         task = asyncio.create_task(runner.execute(), name=f"run {run.dag_name}/{run.run_id}")
         self._runner_tasks.add(task)
         task.add_done_callback(lambda done: self._discard(runner, done))
+
+    def _require_driving(self) -> None:
+        if self._leaves_runs:
+            raise UnavailableError(
+                "this server was started with --leave-runs and starts nothing; start it again without the option"
+            )
+
+    async def stop_left(self, key: int, stop: StopOrder) -> bool:
+        """End a run as aborted by its rows, if its owner is lost and it is not about to be taken over here."""
+        if key in self._runners or not (ended := await self._left.stop(key, stop, only_suspected=self._drives_runs)):
+            return False
+        for run in await self._database.read(lambda connection: runs.find_unfinished_family(connection, key)):
+            await self.cancel_queued(run)  # a sub-run that waits for a worker
+        self._notify_ended(ended)
+        return True
 
     def notify_stop(self, request: StopRequest) -> None:
         """Deliver a stop request to the run, if it runs in this process."""
@@ -276,21 +369,3 @@ class Supervisor:
             _log.warning("run %s/%s has another owner now", run.dag_name, run.run_id)
         if error is not None and not isinstance(error, DatabaseUnavailable):
             self._abandoned.append(RunnerFailure(runner.fence, error, runner.run.masker))
-
-
-def identify(kind: str, address: str, version: str) -> ServerIdentity:
-    """Make the identity of this process, from which other servers can tell whether it is alive."""
-    own = proc.identify(os.getpid())
-    assert own is not None  # noqa: S101 - this process is alive
-    host = socket.gethostname()
-    return ServerIdentity(
-        id=f"{host}-{own.pid}-{own.started}-{proc.boot_id()[:8]}",
-        kind=kind,
-        host=host,
-        boot_id=proc.boot_id(),
-        pid_namespace=proc.pid_namespace(),
-        pid=own.pid,
-        pid_started=own.started,
-        address=address,
-        version=version,
-    )

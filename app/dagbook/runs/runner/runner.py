@@ -71,6 +71,8 @@ class Runner:
         self._first_actions: tuple[action.Action, ...] = ()  # of the transition that is stored with the acceptance
         self._unlogged: list[EventRow] = []  # events stored with the acceptance, not yet in the log file
         self._evaluated: EvaluatedInputs | None = None  # inputs that are stored with the start of the attempt
+        self._has_resumed = False
+        self._has_progressed = False
 
     def _set_run(self, run: ClaimedRun) -> None:
         self.run = run
@@ -139,6 +141,12 @@ class Runner:
         """Whether the end of the run is stored."""
         return self._stored.phase is Phase.CLOSED
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has recorded progress, or waits for executions and timers alone: nothing of it is evaluated."""
+        is_idle = self._has_resumed and not self._inbox and len(self._tasks) <= self._executor.active_count
+        return self._has_progressed or is_idle
+
     # -- life cycle ------------------------------------------------------------------------------------------
 
     def start(self, accepted: Iterable[EventRow], problem: str = "") -> Transition | None:
@@ -166,6 +174,7 @@ class Runner:
         request_id.set("")  # this task outlives the request that started the run
         try:
             await self._resume()
+            self._has_resumed = True
             while self._state.phase is not Phase.CLOSED and not self._detached:
                 await self._wait()
                 await self._process_inbox()
@@ -203,7 +212,6 @@ class Runner:
             evaluation = asyncio.create_task(self._preparation.evaluate(self.run))
             await self._until_stopped(evaluation)
             if evaluation.cancelled():
-                self.post(event.RunStarted())
                 return
             run, problem = evaluation.result()
             self._set_run(run)
@@ -297,6 +305,7 @@ class Runner:
         transition = self._transition(messages)
         if transition is not None:
             await self._recorder.record(transition)
+            self._has_progressed = self._has_progressed or bool(transition.events)
             self._append_log(row_mapping.stored_events(transition.events))
             if self._deps.notify is not None:
                 self._deps.notify(self._state, transition.events)

@@ -56,6 +56,11 @@ class StepExecutor:
         self._in_process: dict[int, asyncio.Event] = {}
         self._in_process_paused = False  # this process is about to end
 
+    @property
+    def active_count(self) -> int:
+        """The number of executions that are waited for; those whose texts are evaluated are not among them."""
+        return len(self._active)
+
     def assign_spool(self, key: int, number: int) -> None:
         """Set the spool path of an execution in the node's record."""
         node = self.nodes.get(key)

@@ -31,7 +31,7 @@ from dagbook.errors import (
 from dagbook.identifiers import check_dag_name, check_directory, check_queue, check_run_id, new_key, new_run_id, shorten
 from dagbook.runs.dry_run.plan import check_params
 from dagbook.runs.evaluation.inputs import RunLocation, prepare_again, prepare_inputs
-from dagbook.runs.options import RunRequest, StartOptions
+from dagbook.runs.options import RunRequest, StartOptions, StopOrder
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.ports import RunControl
 from dagbook.runs.server_context import ServerContext
@@ -271,7 +271,10 @@ class RunService:
         )
 
     async def stop(self, dag_name: str, run_id: str, actor: Actor) -> None:
-        """Request a run to stop; returns before it has finished. Raises NotFoundError or NotRunningError."""
+        """Request a run to stop; returns before it has finished. Raises NotFoundError or NotRunningError.
+
+        A run that no process drives, or will drive, is ended at once.
+        """
         run = await self._database.read_inline(lambda connection: runs.get(connection, dag_name, run_id))
         if run is None:
             raise NotFoundError(f"there is no run {shorten(run_id)} of DAG {shorten(dag_name)}")
@@ -279,6 +282,8 @@ class RunService:
             raise NotRunningError(f"run {run_id!r} of DAG {dag_name!r} is not running, it is {run.status.label}")
         audit_action = run_action(Action.RUN_STOP, run, before={"status": run.status.label})
         entry = actor.entry(audit_action, self._context.now())
+        if await self._run_control.stop_left(run.id, StopOrder(actor.label, entry)):
+            return
         request = await self._database.write(lambda connection: _add_stop_request(connection, run, actor.label, entry))
         self._run_control.notify_stop(request)
 

@@ -18,13 +18,14 @@ from dagbook.runs.store import row_mapping
 
 
 def force_finish(connection: WriteConnection, fence: Fence, status: RunStatus, reason: str, now: datetime) -> None:
-    """Finish a run without a runner in ``status``, and its running nodes as failed.
+    """Finish a run without a runner in ``status``, and its running nodes as failed, or aborted like the run.
 
     The caller holds the row lock of the run, so that no runner writes to it.
     """
     open_run = rows_of_run.read_open(connection, fence)
     end = max([now, *open_run.times])
-    nodes = {"status": int(NodeStatus.FAILED), "finished_at": end, "error": reason}
+    node_status = NodeStatus.ABORTED if status is RunStatus.ABORTED else NodeStatus.FAILED
+    nodes = {"status": int(node_status), "finished_at": end, "error": reason}
     run = {"status": int(status), "finished_at": end, **({"error": reason} if reason else {})}
     closed = {"phase": "closed", "outcome": int(status)}
     changes = [Change(position, _event_row(nodes)) for position in open_run.running]

@@ -173,6 +173,7 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     state: dict[str, Any] | None
     opened_at: datetime
     closed_at: datetime | None
+    takeovers: int
 
 
 class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -347,15 +348,22 @@ def add_stop_request(
     return StopRequest(added.inserted_primary_key[0], run, at_once)
 
 
-def find_stop_requests(connection: ReadConnection, owner: str) -> list[StopRequest]:
-    """Return the unhandled stop requests for runs of an owner, oldest first."""
-    rows = connection.execute(
+def find_stop_requests(connection: ReadConnection, owner: str, run: int | None = None) -> list[StopRequest]:
+    """Return the unhandled stop requests for runs of an owner, or for one of them, oldest first."""
+    statement = (
         select(RunRequest.id, RunRequest.run_id, RunRequest.kind)
         .join(RunAttempt, and_(RunAttempt.run_id == RunRequest.run_id, RunAttempt.closed_at.is_(None)))
         .where(RunRequest.handled_at.is_(None), RunAttempt.owner == owner)
         .order_by(RunRequest.id)
     )
+    rows = connection.execute(statement if run is None else statement.where(RunRequest.run_id == run))
     return [StopRequest(key, run, kind == _KILL) for key, run, kind in rows]
+
+
+def find_stopping(connection: ReadConnection, keys: Sequence[int]) -> set[int]:
+    """Return those of the runs that have an unhandled stop request."""
+    statement = select(RunRequest.run_id).where(RunRequest.run_id.in_(keys), RunRequest.handled_at.is_(None))
+    return set(connection.scalars(statement))
 
 
 class OpenAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -376,6 +384,7 @@ class OpenAttempt(msgspec.Struct, frozen=True, kw_only=True):
     owner_labels: dict[str, str] | None = None  # None unless the owner is a worker
     owner_spool_id: str | None = None
     owner_spool_dir: str | None = None
+    takeovers: int = 0
 
 
 def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
@@ -397,6 +406,7 @@ def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
             Service.labels,
             Service.spool_id,
             Service.spool_dir,
+            RunAttempt.takeovers,
         )
         .outerjoin(Service, Service.id == RunAttempt.owner)
         .where(
@@ -408,8 +418,27 @@ def find_open_attempts(connection: ReadConnection) -> list[OpenAttempt]:
     return [OpenAttempt(**dict(zip(names, row, strict=True))) for row in rows]
 
 
-def adopt(connection: WriteConnection, attempt: OpenAttempt, owner: str, host: str) -> bool:
+def find_unfinished_family(connection: ReadConnection, root: int) -> list[int]:
+    """Return the keys of a root run and its sub-runs at any depth, as far as they are not finished."""
+    statement = select(Run.id).where(or_(Run.id == root, Run.root_id == root), Run.finished_at.is_(None))
+    return list(connection.scalars(statement.order_by(Run.id)))
+
+
+def adopt(connection: WriteConnection, attempt: OpenAttempt, owner: str, host: str, *, takeovers: int) -> bool:
     """Take ownership of an open attempt with the next token; False when another process was faster or has it locked.
+
+    ``takeovers`` is stored with it: the new count of owners that were not seen to survive this.
+    """
+    return _change_owned(connection, attempt, {"owner": owner, "host": host, "takeovers": takeovers})
+
+
+def fence_off(connection: WriteConnection, attempt: OpenAttempt) -> bool:
+    """Give an open attempt the next token, so that its lost owner can write no more; False as ``adopt``."""
+    return _change_owned(connection, attempt, {})
+
+
+def _change_owned(connection: WriteConnection, attempt: OpenAttempt, values: dict[str, Any]) -> bool:
+    """Change an attempt and its token, if it is unchanged since it was read.
 
     A server that was suspended inside a transaction still holds its locks: the adoption of its other runs must not wait
     for a locked one, which is adopted in a later round, after the session was terminated.
@@ -423,5 +452,12 @@ def adopt(connection: WriteConnection, attempt: OpenAttempt, owner: str, host: s
     )
     if connection.execute(select(RunAttempt.run_id).where(unchanged).with_for_update(skip_locked=True)).first() is None:
         return False
-    connection.execute(update(RunAttempt).where(unchanged).values(owner=owner, token=attempt.token + 1, host=host))
+    connection.execute(update(RunAttempt).where(unchanged).values({"token": attempt.token + 1, **values}))
     return True
+
+
+def reset_takeovers(connection: WriteConnection, owned: Iterable[tuple[int, int]]) -> None:
+    """Reset the count of attempts, given as run and token: their owner has survived the take-over."""
+    for run, token in owned:
+        is_owned = (RunAttempt.run_id == run, RunAttempt.token == token, RunAttempt.closed_at.is_(None))
+        connection.execute(update(RunAttempt).where(*is_owned).values(takeovers=0))
