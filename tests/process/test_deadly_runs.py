@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from dagbook.db.models.run import RunAttempt
 from tests.process import conftest, invariants, processes, store
 from tests.process.program import Program, node
 from tests.process.server import ServerError
@@ -121,17 +123,34 @@ def test_a_run_that_has_stopped_killing_is_not_suspected_any_more(server: Progra
     assert (tmp_path / "handled").exists()
 
 
+def _leave_suspected(server: Program, directory: Path, deaths: int) -> None:
+    """Start a run that waits for its first step, and kill the server; its row tells of as many deaths."""
+    (directory / "mild").touch()
+    server.api.start(f"type: chain\n{DEADLY.format(directory=directory)}", name="deadly", run_id="deadly")
+    wait_for("the first step", lambda: (directory / "first").exists() and (directory / "first").read_text())
+    server.kill()
+    store.write(server.database_url, lambda connection: connection.execute(update(RunAttempt).values(takeovers=deaths)))
+
+
 def test_a_suspected_run_can_be_stopped_before_its_last_take_over(server: Program, tmp_path: Path) -> None:
-    _start_deadly(server, tmp_path)
-    for _ in range(2):
-        _live(server)
-        server.kill()
+    _leave_suspected(server, tmp_path, 2)
     server.start()
     server.api.stop("deadly", name="deadly")
     run = server.api.run("deadly", name="deadly")
-    assert (run["statusLabel"], node(run, "deadly")["statusLabel"]) == ("aborted", "aborted")
-    assert server.is_alive()
-    assert "while no process ran it" in _row(server).error
+    assert (run["statusLabel"], node(run, "first")["statusLabel"]) == ("aborted", "aborted")
+    assert "while no process ran it" in node(run, "first")["error"]
+    assert not (tmp_path / "handled").exists()
+
+
+def test_a_suspected_run_that_was_asked_to_stop_is_not_taken_over(server: Program, tmp_path: Path) -> None:
+    _leave_suspected(server, tmp_path, 1)
+    asked = "INSERT INTO run_requests (run_id, kind, asked_at) SELECT id, 'stop', created_at FROM runs"
+    store.write(server.database_url, lambda connection: connection.exec_driver_sql(asked))
+    server.start()
+    run = server.api.ended("deadly", name="deadly")
+    assert (run["statusLabel"], node(run, "first")["statusLabel"]) == ("aborted", "aborted")
+    assert "while no process ran it" in node(run, "first")["error"]
+    assert not (tmp_path / "handled").exists()
 
 
 def test_a_server_that_leaves_runs_alone_ends_a_deadly_one_without_executing_anything_of_it(

@@ -12,6 +12,7 @@ from types import FrameType
 # event loop from running: then the process ends by force, which is a crash like any other to the next one.
 LIMIT_SECONDS = 18.0
 _EXTEND_SECONDS = 1.0
+_STDERR = 2
 
 
 class StopSignals:
@@ -60,4 +61,4 @@ class StopSignals:
 
 def _limit() -> None:
     # A thread of C, which needs no lock of the interpreter, writes where each thread is and ends the process.
-    faulthandler.dump_traceback_later(LIMIT_SECONDS, exit=True)
+    faulthandler.dump_traceback_later(LIMIT_SECONDS, exit=True, file=_STDERR)
