@@ -29,7 +29,12 @@ class CommandLine:
     def __init__(self, home: Path, database_url: str = "", **settings: str) -> None:
         self.home = home
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DAGBOOK_")}
-        self._env = {**kept, "DAGBOOK_HOME": str(home), "DAGBOOK_DEFAULT_SHELL": "/bin/sh", "PYTHONPATH": str(ROOT)}
+        self._env = {
+            **kept,
+            "DAGBOOK_HOME": str(home),
+            "DAGBOOK_DEFAULT_SHELL": "/bin/sh",
+            "PYTHONPATH": f"{ROOT}/app:{ROOT}",
+        }
         self._env["DAGBOOK_REQUEST_LOG"] = "off"  # nobody reads the pipe of a server, and it would fill up
         self._env.update({f"DAGBOOK_{name.upper()}": text for name, text in settings.items()})
         if database_url:

@@ -21,6 +21,7 @@ from dagbook.db.repositories.users import UserRow
 from dagbook.errors import UnauthorizedError
 
 _log = logging.getLogger(__name__)
+WRONG_LOGIN, WRONG_PASSWORD = "user name or password is wrong", "the current password is wrong"
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -60,7 +61,7 @@ class Logins:
             audit_action = user_action(Action.LOGIN_FAILURE, username)
             actor = Actor(via="login", address=address)
             await self._refusals.record(actor, msgspec.structs.replace(audit_action, outcome="failed"))
-            raise UnauthorizedError("user name or password is wrong")
+            raise UnauthorizedError(WRONG_LOGIN)
         await self._record_login(user, password, address, attempt)
         return self._issue_token(user)
 
@@ -108,7 +109,7 @@ class Logins:
         if not await self._hasher.verify(current, user.password_hash):
             audit_action = user_action(Action.USER_PASSWORD_CHANGE, user.username)
             await self._refusals.record(caller.actor, msgspec.structs.replace(audit_action, outcome="failed"))
-            raise UnauthorizedError("the current password is wrong")
+            raise UnauthorizedError(WRONG_PASSWORD)
         await self._database.write(lambda connection: self._throttle.succeed(connection, attempt, user.id))
         check_password(new, "newPassword")
         hashed = await self._hasher.hash(new)

@@ -88,7 +88,10 @@ def http_error(request: AnyRequest, error: HTTPException) -> Response[Error]:
     if isinstance(error.__cause__, SerializationException):
         return _error_response(400, "bad_request", f"the request body is not valid JSON: {error.detail}")
     if error.status_code == 413:  # noqa: PLR2004 - litestar has no exception class for it
-        return _error_response(413, "bad_request", "the request body is larger than this server reads (max_body_bytes)")
+        limit = request.route_handler.resolve_request_max_body_size()
+        return _error_response(
+            413, "bad_request", f"the request body is larger than the {limit} bytes that are read here"
+        )
     code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")  # noqa: PLR2004
     return _error_response(error.status_code, code, error.detail or "the request could not be handled")
 

@@ -6,19 +6,16 @@ import gc
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import click
-import uvicorn
 import uvloop
 
 from dagbook.accounts.auth_setup import check_authentication, choose_mode, find_warnings
 from dagbook.api.middleware.host_check import is_unspecified
-from dagbook.api.middleware.single_write import SingleWriteProtocol
 from dagbook.cli.failures import friendly_errors
+from dagbook.cli.http_server import serve_http
 from dagbook.cli.local_server import serving_commands
 from dagbook.cli.options import (
     COORDINATOR,
@@ -32,15 +29,14 @@ from dagbook.cli.options import (
     warn_of_evaluation,
 )
 from dagbook.cli.server_transport import lock_for_server
-from dagbook.cli.shutdown import StopSignals
 from dagbook.db.migrations.upgrade import upgrade
 from dagbook.db.url import hide_password
 from dagbook.errors import BadRequestError
+from dagbook.executors.process.descriptors import raise_limit
 from dagbook.main import Driving, Server, check_exposure, drive, is_open_to_all, open_server
 from dagbook.settings import TABLE, Settings, SettingsError
 from dagbook.telemetry.logging import configure
 
-_GRACE_SECONDS = 5
 _BACKLOG = 2048
 LOOPBACK = "127.0.0.1"
 
@@ -62,8 +58,10 @@ def serve(*, leave_runs: bool) -> None:
     tls = load_tls(settings)
     warn_about_unused(settings)
     configure(settings.log_format, settings.log_level)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start and stop are logged here
+    # Its start and stop are logged here; its warnings would be a line for each request of a stranger that is not HTTP.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     _warn(settings)
+    raise_limit()
     uvloop.run(_serve(settings, tls, Driving.NEVER if leave_runs else Driving.LATER))
 
 
@@ -86,8 +84,7 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Drivin
                     if driving is Driving.NEVER:
                         click.echo("It leaves runs alone: it takes over, starts and schedules none", err=True)
                     begin = partial(drive, settings, server) if driving is Driving.LATER else None
-                    web = _QuietServer(_http_config(server, tls), begin)
-                    await _serve_http(server, web, listener)
+                    await serve_http(server, settings, listener, tls, begin)
 
 
 def _warn(settings: Settings) -> None:
@@ -133,51 +130,6 @@ def _address(settings: Settings, listener: socket.socket) -> str:
     host = f"[{host}]" if ":" in host else host
     scheme = "http" if settings.tls_cert_file is None else "https"
     return f"{scheme}://{host}:{listener.getsockname()[1]}{settings.base_path}"
-
-
-class _QuietServer(uvicorn.Server):
-    """A server without signal handlers: after its last response, runs have to be detached."""
-
-    def __init__(self, config: uvicorn.Config, when_started: Callable[[], Awaitable[None]] | None) -> None:
-        super().__init__(config)
-        self._when_started = when_started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self._when_started is not None and not self.should_exit:
-            await self._when_started()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _http_config(server: Server, tls: ssl.SSLContext | None) -> uvicorn.Config:
-    return uvicorn.Config(
-        server.app,
-        access_log=False,
-        log_config=None,
-        lifespan="off",
-        ws="none",
-        http=SingleWriteProtocol,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-        timeout_keep_alive=120,
-        ssl_context_factory=(lambda _config, _default: tls) if tls else None,
-    )
-
-
-async def _serve_http(server: Server, web: _QuietServer, listener: socket.socket) -> None:
-
-    def stop() -> None:
-        web.should_exit = True
-        server.services.feed.close()  # its responses would never end
-
-    signals = StopSignals(stop)
-    signals.is_patient = lambda: server.supervisor.is_patient
-    signals.install()
-    await web.serve(sockets=[listener])
 
 
 _CERT, _KEY = "tls_cert_file", "tls_key_file"

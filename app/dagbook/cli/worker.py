@@ -25,6 +25,7 @@ from dagbook.db.database import Database
 from dagbook.db.repositories import services
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.executors.process import proc
+from dagbook.executors.process.descriptors import raise_limit
 from dagbook.queues.worker.transport import is_installed
 from dagbook.settings import Settings
 from dagbook.telemetry.logging import configure
@@ -144,6 +145,7 @@ async def _work(settings: Settings, options: dict[str, Any]) -> None:
 
     configure(settings.log_format, settings.log_level)
     warn_of_evaluation(settings)
+    raise_limit()
     await require_head(settings.database_url, schema=settings.database_schema)
     stop = asyncio.Event()
     signals = StopSignals(stop.set)

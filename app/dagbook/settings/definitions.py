@@ -98,6 +98,13 @@ TABLE = (
     Setting("tls_key_file", FILE, "", "Private key of that certificate, in PEM."),
     Setting("tls_key_password", SECRET, "", "Password of that key, if it is encrypted."),
     Setting("trusted_proxies", NETWORKS, "", "Proxies whose X-Forwarded-For, -Proto and -Host are trusted."),
+    Setting("max_connections", integer(8, 100_000), "1024", "Maximum number of concurrent connections."),
+    Setting(
+        "max_connections_per_address",
+        integer(1, 100_000),
+        "128",
+        "The same for one address (IPv6: one /64); loopback and trusted_proxies have no such limit.",
+    ),
     Setting("remote_nodes", REMOTE_NODES, "", "Other servers that requests are forwarded to; see Operations."),
     Setting(
         "egress_deny",

@@ -37,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls_key_file: Path | None
     tls_key_password: str
     trusted_proxies: tuple[Network, ...]
+    max_connections: int
+    max_connections_per_address: int
     remote_nodes: tuple[RemoteNode, ...]
     egress_deny: tuple[str, ...]
     base_config: Path

@@ -8,8 +8,10 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from dagbook.accounts.auth_setup import CALLBACK, AuthServices
+from dagbook.accounts.logins import WRONG_LOGIN, WRONG_PASSWORD
 from dagbook.accounts.oidc import Oidc
 from dagbook.accounts.tokens import TokenRequest
+from dagbook.accounts.users import MAX_NAME_LENGTH
 from dagbook.api.auth.guards import NO_USERS
 from dagbook.api.auth.oidc_flow import finish, start
 from dagbook.api.errors import errors
@@ -28,6 +30,7 @@ from dagbook.api.schemas.people import (
     UserResponse,
 )
 from dagbook.auth.audit_context import Action, Caller
+from dagbook.auth.passwords import MAX_BYTES
 from dagbook.auth.roles import Requires
 from dagbook.errors import BadRequestError, NotFoundError, UnauthorizedError
 
@@ -40,6 +43,7 @@ class AccountServices(msgspec.Struct, frozen=True, kw_only=True):
 
 class AuthController(Controller):
     path = "/auth"
+    request_max_body_size = 8192  # bytes; strangers reach it, and name and passwords need a few hundred
     dependencies = provide_services(AccountServices)
 
     @post(
@@ -56,6 +60,9 @@ class AuthController(Controller):
         """Exchange username and password for a token."""
         if not services.auth.has_users:
             raise UnauthorizedError(NO_USERS)
+        if len(data.username) > MAX_NAME_LENGTH or len(data.password.encode()) > MAX_BYTES:
+            # No user has them. Refused here, they are neither counted nor logged nor audited.
+            raise UnauthorizedError(WRONG_LOGIN)
         found = await services.auth.logins.login(data.username, data.password, caller.address)
         return LoginResponse(token=found.token, expires_at=instant_text(found.expires_at), user=user_body(found.user))
 
@@ -80,6 +87,8 @@ class AuthController(Controller):
         caller: NamedDependency[Caller],
     ) -> SuccessResponse:
         """Set the caller's password; all other tokens of the user become invalid."""
+        if len(data.current_password.encode()) > MAX_BYTES:
+            raise UnauthorizedError(WRONG_PASSWORD)
         await services.auth.logins.change_password(caller, data.current_password, data.new_password)
         return SuccessResponse(message="the password is changed, and all other tokens are void")
 

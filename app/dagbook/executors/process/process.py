@@ -21,6 +21,7 @@ import msgspec
 
 from dagbook.executors.contract import Command, ExecutionFiles, Outcome, SetupError, StartError
 from dagbook.executors.process import proc
+from dagbook.executors.process.descriptors import restore_limit
 from dagbook.executors.process.proc import ProcessId
 from dagbook.spec.model import is_variable_name
 
@@ -55,6 +56,7 @@ class GatedProcess:
         before = proc.boot_ticks()
         try:
             self._popen = _start_shim(command, files, reading)
+            restore_limit(self._popen.pid)
         except BaseException:
             self._gate.close()
             raise

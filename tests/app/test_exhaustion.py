@@ -1,0 +1,415 @@
+"""Strangers who open connections, send slowly or send much: each limit of the HTTP server, and what is left for others.
+
+The figures of promises S15 are measured against a real server; the single limits with short times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import ssl
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+import uvicorn
+
+from dagbook.api.middleware.connections import ConnectionTable, HttpLimits
+from dagbook.cli.http_server import HttpServer
+from tests.app.people import PASSWORD, People, code_of
+from tests.app.program import CommandLine
+from tests.executors.web import make_certificate
+from tests.waiting import PATIENCE_SECONDS, come_true
+
+Reader: TypeAlias = asyncio.StreamReader
+Writer: TypeAlias = asyncio.StreamWriter
+HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HALF = HEAD + b"Content-Length: 9\r\n\r\n1"
+EARLY = b"POST /early HTTP/1.1\r\nContent-Length: 9\r\n\r\n1"
+LARGE = 1 << 25  # more than the kernel takes from a server whose client reads nothing
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Respond with the size of the body; to ``/early`` without reading it, to ``/never`` not at all."""
+    size, more = 0, scope["path"] != "/early"
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        size, more = size + len(message["body"]), message["more_body"]
+    if scope["path"] == "/never":
+        await receive()  # until the client has left
+        return
+    body = b"x" * LARGE if scope["path"] == "/large" else str(size).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class Port:
+    """A server with limits, and connections to it."""
+
+    def __init__(self, number: int, table: ConnectionTable, stack: AsyncExitStack) -> None:
+        self.number = number
+        self.table = table
+        self._stack = stack
+
+    async def connect(self, *sent: bytes) -> tuple[Reader, Writer]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.number)
+        self._stack.callback(writer.close)
+        for data in sent:
+            writer.write(data)
+        return reader, writer
+
+    async def ask(self, *sent: bytes) -> bytes:
+        """Return all that comes until the server closes the connection."""
+        reader, _ = await self.connect(*sent)
+        return await until_closed(reader)
+
+
+async def until_closed(reader: Reader) -> bytes:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+
+async def read_some(reader: Reader) -> None:
+    """Take what has come, so that an end can be seen."""
+    try:
+        async with asyncio.timeout(0.001):
+            await reader.read(1000)
+    except (TimeoutError, ConnectionError):
+        if reader.exception() is not None:
+            reader.feed_eof()
+
+
+async def is_opened(port: Port, many: int = 1, *, exactly: bool = False) -> bool:
+    return len(port.table) == many if exactly else len(port.table) >= many
+
+
+@asynccontextmanager
+async def limited(tls: ssl.SSLContext | None = None, **changed: Any) -> AsyncIterator[Port]:
+    usual = {"connections": 100, "per_address": 100, "sweep_seconds": 0.02, "linger_seconds": 0.05}
+    table = ConnectionTable(HttpLimits(**{**usual, **changed}))
+    config = uvicorn.Config(echo, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        web = HttpServer(config, table, tls)
+        serving = asyncio.create_task(web.serve(sockets=[listener]))
+        number = listener.getsockname()[1]
+        async with AsyncExitStack() as stack:
+            yield Port(number, table, stack)
+        web.should_exit = True
+        await serving
+
+
+async def test_headers_over_64_kibibytes_are_refused_with_431_and_just_below_they_are_read() -> None:
+    line = b"X: " + b"a" * 1000 + b"\r\n"
+    async with limited() as port:
+        for many, end_of_head in ((66, b"\r\n"), (66, b""), (400, b"")):
+            answer = await port.ask(HEAD + line * many + end_of_head)
+            assert answer.startswith(b"HTTP/1.1 431 "), answer[:100]
+        assert (await port.ask(b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 431 ")
+        below = HEAD + b"Connection: close\r\nContent-Length: 100000\r\n" + line * 60 + b"\r\n" + b"b" * 100_000
+        assert (await port.ask(below)).endswith(b"\r\n100000")
+
+
+@pytest.mark.parametrize(
+    ("limit", "sent", "status"),
+    [
+        pytest.param("head_seconds", b"", b"", id="silent"),
+        pytest.param("head_seconds", HEAD, b"408", id="half a head"),
+        pytest.param("head_seconds", GET + HEAD, b"200", id="half a second head"),
+        pytest.param("head_seconds", EARLY, b"200", id="a body that has its response"),
+        pytest.param("idle_seconds", GET, b"200", id="idle"),
+        pytest.param("body_silence_seconds", HALF, b"408", id="half a body"),
+        pytest.param("body_seconds", HALF, b"408", id="a slow body"),
+    ],
+)
+async def test_a_client_that_takes_too_long_is_told_and_its_connection_closed(
+    limit: str, sent: bytes, status: bytes
+) -> None:
+    changed: dict[str, Any] = {limit: 0.05}
+    async with limited(**changed) as port:
+        assert (await port.ask(sent))[9:12] == status
+        assert len(port.table) == 0
+
+
+async def test_a_client_that_does_not_read_its_response_loses_its_connection() -> None:
+    async with limited(unread_seconds=0.1) as port:
+        reader, writer = await port.connect(b"GET /large HTTP/1.1\r\n\r\n")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+        async def is_closed() -> bool:
+            return len(port.table) == 0
+
+        await come_true(lambda: is_opened(port))
+        await come_true(is_closed)
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert len(await until_closed(reader)) < LARGE
+
+
+async def test_line_ends_between_requests_and_steady_bytes_of_a_head_keep_no_connection_open() -> None:
+    async with limited(idle_seconds=0.1, head_seconds=0.1) as port:
+        for first, drop in ((GET, b"\r\n"), (HEAD + b"X: ", b"a")):
+            reader, writer = await port.connect(first)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not reader.at_eof():
+                    writer.write(drop)
+                    await asyncio.sleep(0.01)
+                    await read_some(reader)
+
+
+async def test_a_body_that_makes_progress_is_read_and_one_that_drips_is_not() -> None:
+    total = 400_000
+    async with limited(body_silence_seconds=0.2, body_seconds=0.2, body_bytes=10_000) as port:
+        head = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % total
+        reader, writer = await port.connect(head)
+        for _ in range(40):  # in all longer than 0.2 seconds
+            writer.write(b"b" * (total // 40))
+            await asyncio.sleep(0.01)
+        assert (await until_closed(reader)).endswith(b"\r\n400000")
+        reader, writer = await port.connect(head)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not reader.at_eof():
+                writer.write(b"b")
+                await asyncio.sleep(0.01)
+                await read_some(reader)
+
+
+async def test_a_request_that_the_server_works_on_has_all_the_time_and_is_never_closed_for_another() -> None:
+    times: dict[str, Any] = dict.fromkeys(
+        ("head_seconds", "idle_seconds", "body_silence_seconds", "body_seconds"), 0.05
+    )
+    async with limited(connections=2, **times) as port:
+        busy = [await port.connect(b"GET /never HTTP/1.1\r\n\r\n") for _ in range(2)]
+        await come_true(lambda: is_opened(port, 2))
+        await asyncio.sleep(0.2)  # several times each limit
+        assert (await port.ask(GET)).startswith(b"HTTP/1.1 503 ")
+        assert not any(reader.at_eof() for reader, _ in busy)
+
+
+async def test_a_new_connection_takes_the_place_of_the_one_that_does_least() -> None:
+    async with limited(connections=4) as port:
+        silent, _ = await port.connect()
+        await come_true(lambda: is_opened(port, 1))
+        served, writer = await port.connect(GET)
+        await served.readuntil(b"\r\n\r\n0")
+        sending, _ = await port.connect(HALF)
+        never, _ = await port.connect(b"GET /never HTTP/1.1\r\n\r\n")
+        await come_true(lambda: is_opened(port, 4))
+        for leaving in (silent, served, sending):
+            reader, writer = await port.connect(b"GET /never HTTP/1.1\r\n\r\n")
+            assert b"200" not in await until_closed(leaving)
+        assert not never.at_eof()
+        assert not reader.at_eof()
+        assert not writer.is_closing()
+
+
+async def test_connections_without_a_tls_handshake_make_room_and_are_closed(tmp_path: Path) -> None:
+    context, certificate = make_certificate(tmp_path)
+    trust = ssl.create_default_context(cafile=str(certificate))
+    async with limited(context, connections=2) as port:
+        silent = [await port.connect() for _ in range(4)]
+        async with httpx.AsyncClient(verify=trust) as client:
+            assert (await client.get(f"https://127.0.0.1:{port.number}/")).text == "0"
+        for reader, _ in silent[:3]:
+            assert await until_closed(reader) == b""
+    async with limited(context, head_seconds=0.05) as port:
+        assert await port.ask() == b""
+
+
+async def test_requests_in_a_row_without_reading_are_bounded() -> None:
+    async with limited(pipelined=4) as port:
+        answer = await port.ask(b"GET /never HTTP/1.1\r\n\r\n" * 20)
+        assert answer == b""
+
+
+async def test_many_unfinished_heads_are_bounded_together() -> None:
+    async with limited(unfinished_bytes=100_000) as port:
+        readers = [(await port.connect(HEAD + b"X: " + b"a" * 40_000))[0] for _ in range(5)]
+        await come_true(lambda: is_opened(port, 2, exactly=True))
+        assert (await port.ask(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))).endswith(b"\r\n0")
+        assert sum(reader.at_eof() or reader.exception() is not None for reader in readers) >= 3
+
+
+def test_connections_are_counted_by_address_but_for_loopback_and_proxies() -> None:
+    table = ConnectionTable(HttpLimits(connections=9, per_address=1), [ip_network("10.0.0.0/8")])
+    groups = {
+        "127.0.0.1": "",
+        "::1": "",
+        "::ffff:127.0.0.1": "",
+        "10.1.2.3": "",
+        "": "",
+        "192.0.2.1": "192.0.2.1",
+        "::ffff:192.0.2.1": "192.0.2.1",
+        "2001:db8::1": "2001:db8::/64",
+        "2001:db8::ffff:1": "2001:db8::/64",
+        "fe80::1%eth0": "fe80::/64",
+    }
+    assert {address: table.group(address) for address in groups} == groups
+
+
+class Descriptors(CommandLine):
+    """Processes with limits of open files, given as commands of the shell."""
+
+    def __init__(self, home: Path, limits: str) -> None:
+        super().__init__(home)
+        self._limits = limits
+
+    async def begin(self, *arguments: str | Path) -> Process:
+        command = ("sh", "-c", f'{self._limits}; exec "$@"', "sh", sys.executable, "-m", "dagbook")
+        return await asyncio.create_subprocess_exec(
+            *command, *map(str, arguments), env=self._env, cwd=self.home, stdin=PIPE, stdout=PIPE, stderr=PIPE
+        )
+
+
+async def test_400_silent_connections_leave_256_descriptors_enough_for_starts_and_new_connections(
+    tmp_path: Path,
+) -> None:
+    async with Descriptors(tmp_path, "ulimit -n 256").server() as address, AsyncExitStack() as stack:
+        url = httpx.URL(address)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        stack.callback(writer.close)
+        # It has served a request: those that did nothing are closed before it.
+        writer.write(b"GET /api/v2/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        for _ in range(400):
+            await stranger(stack, url, b"")
+        run = {"name": "quick", "spec": "steps:\n  - command: 'true'\n", "dagRunId": "one"}
+        body = json.dumps(run).encode()
+        head = b"POST /api/v2/dag-runs HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+        writer.write(head + body)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert b"HTTP/1.1 200 OK" in await reader.readuntil(b'"dagRunId":"one"}')
+        async with httpx.AsyncClient(base_url=f"{address}/api/v2", timeout=5) as late:
+            assert (await ended(late, "/dag-runs/quick/one"))["statusLabel"] == "succeeded"
+
+
+async def test_the_server_takes_all_descriptors_that_it_may_and_its_steps_have_those_of_its_start(
+    tmp_path: Path,
+) -> None:
+    line = Descriptors(tmp_path, "ulimit -S -n 300; ulimit -H -n 700")
+    async with line.server() as address, httpx.AsyncClient(base_url=f"{address}/api/v2") as client:
+        spec = "steps:\n  - name: s\n    command: sh -c 'ulimit -S -n; ulimit -H -n'\n"
+        run = {"name": "limits", "spec": spec, "dagRunId": "one"}
+        assert (await client.post("/dag-runs", json=run)).status_code == 200
+        assert (await ended(client, "/dag-runs/limits/one"))["statusLabel"] == "succeeded"
+        seen = (await client.get("/dag-runs/limits/one/steps/s/log")).json()["content"]
+        limits = Path(f"/proc/{server_pid(tmp_path)}/limits").read_text(encoding="utf-8")
+    assert seen.split() == ["300", "700"]
+    assert re.search(r"Max open files +700 +700 ", limits)
+
+
+def server_pid(home: Path) -> int:
+    return int(json.loads((home / "dagbook.sqlite3.lock").read_text(encoding="utf-8"))["pid"])
+
+
+async def ended(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
+    async def look() -> dict[str, Any] | None:
+        details: dict[str, Any] = (await client.get(path)).json()["dagRunDetails"]
+        return details if details["statusLabel"] not in ("running", "queued", "not_started") else None
+
+    return await come_true(look)
+
+
+def resident_bytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]  # each process has it
+
+
+ATTACKS = {
+    "silent connections": [b""] * 1000,
+    "endless heads": [HEAD + b"X: " + b"a" * 60_000] * 600,
+    "heads that are too large": [HEAD + b"X: " + b"a" * 400_000] * 200,
+    "slow bodies": [b"POST /api/v2/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000\r\n\r\n{"] * 600,
+    "bodies of a quarter of a mebibyte": [
+        b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 250000\r\n\r\n" % path + b"a" * 250_000
+        for path in (b"/api/v2/dag-runs", b"/api/v2/auth/login")
+    ]
+    * 150,
+    "names of a mebibyte": [
+        b"POST /api/v2/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b'Content-Length: 1048612\r\n\r\n{"username": "' + b"a" * (1 << 20) + b'", "password": "x"}   '
+    ]
+    * 50,
+    "many requests in a row": [b"GET /api/v2/dags HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000] * 20,
+}
+
+
+@pytest.mark.full
+async def test_strangers_take_less_than_64_mebibytes_and_starts_of_others_succeed(tmp_path: Path) -> None:
+    """The figure of S15; the attacks stay open while the next ones begin."""
+    secrets = {"auth_token_secret": "s" * 40, "auth_admin_password": "correct horse", "auth_bcrypt_cost": "4"}
+    async with (
+        CommandLine(tmp_path, auth_mode="builtin", **secrets).server() as address,
+        httpx.AsyncClient(base_url=f"{address}/api/v2", timeout=PATIENCE_SECONDS) as client,
+        AsyncExitStack() as stack,
+    ):
+        login = await client.post("/auth/login", json={"username": "admin", "password": "correct horse"})
+        client.headers["Authorization"] = f"Bearer {login.json()['token']}"
+        run = {"name": "first", "spec": "steps:\n  - command: 'true'\n"}
+        assert (await client.post("/dag-runs", json=run)).status_code == 200
+        pid, url = server_pid(tmp_path), httpx.URL(address)
+        before = resident_bytes(pid)
+        for attack, connections in ATTACKS.items():
+            await asyncio.gather(*(stranger(stack, url, sent) for sent in connections))
+            started = await client.post("/dag-runs", json={**run, "name": "other"})
+            assert started.status_code == 200, attack
+            path = f"/dag-runs/other/{started.json()['dagRunId']}"
+            assert (await ended(client, path))["statusLabel"] == "succeeded", attack
+            assert resident_bytes(pid) - before < 64 << 20, attack
+
+
+async def stranger(stack: AsyncExitStack, url: httpx.URL, sent: bytes) -> None:
+    """Connect and send, and stay as long as the server allows."""
+    with suppress(OSError):
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        stack.callback(writer.close)
+        writer.write(sent)
+        async with asyncio.timeout(0.2):
+            await writer.drain()
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        {"username": "n" * 65, "password": "correct horse"},
+        {"username": "ann", "password": "ä" * 37},
+        {"username": "n" * 5000, "password": "p" * 2000},
+    ],
+)
+async def test_a_login_that_no_user_can_have_is_refused_before_anything_keeps_it(
+    people: People, caplog: pytest.LogCaptureFixture, login: dict[str, str]
+) -> None:
+    async with people.client() as client:
+        for _ in range(10):  # twice as many as a throttled name has
+            answer = await client.post("/auth/login", json=login)
+            assert code_of(answer) == (401, "unauthorized")
+    assert not [record for record in caplog.records if record.name == "dagbook.accounts.logins"]
+
+
+async def test_a_current_password_that_no_user_can_have_is_no_guess(people: People) -> None:
+    ann = await people.add("viewer")
+    async with people.client(ann.token) as client:
+        for _ in range(10):
+            body = {"currentPassword": "p" * 73, "newPassword": "something else"}
+            assert code_of(await client.post("/auth/change-password", json=body)) == (401, "unauthorized")
+        body = {"currentPassword": PASSWORD, "newPassword": "something else"}
+        assert (await client.post("/auth/change-password", json=body)).status_code == 200
+
+
+async def test_the_bodies_that_strangers_may_send_are_small(people: People) -> None:
+    async with people.client() as client:
+        answer = await client.post("/auth/login", json={"username": "n", "password": "p" * 9000})
+    assert code_of(answer) == (413, "bad_request")
+    assert "8192 bytes" in answer.json()["message"]
