@@ -106,12 +106,31 @@ async def test_with_users_neither_token_nor_pair_counts(url: str, tmp_path: Path
             assert answer.headers["www-authenticate"] == 'Bearer realm="restricted"'
 
 
-async def test_metrics_can_be_closed(url: str, tmp_path: Path) -> None:
-    async with serving_people(url, tmp_path, metrics="private") as people:
-        async with people.client() as client:
-            assert code_of(await client.get("/metrics")) == (401, "unauthorized")
-        async with people.client((await people.add(Role.VIEWER)).token) as client:
-            assert (await client.get("/metrics")).status_code == 200
+async def test_metrics_can_be_opened_to_all(url: str, tmp_path: Path) -> None:
+    async with serving_people(url, tmp_path, metrics="public") as people, people.client() as client:
+        assert (await client.get("/metrics")).status_code == 200
+
+
+async def test_metrics_need_a_login_or_the_token_for_them_which_opens_nothing_else(url: str, tmp_path: Path) -> None:
+    async with serving_people(url, tmp_path, metrics_token="for Prometheus alone") as people:  # noqa: S106
+        viewer = await people.add(Role.VIEWER)
+        for token, metrics, dags in (
+            (None, 401, 401),
+            ("another", 401, 401),
+            (viewer.token, 200, 200),
+            ("for Prometheus alone", 200, 401),
+        ):
+            async with people.client(token) as client:
+                assert (await client.get("/metrics")).status_code == metrics
+                assert (await client.get("/dags")).status_code == dags
+        async with people.client("for Prometheus alone") as client:
+            assert (await client.get("/metrics", params={"remoteNode": "x"})).status_code == 401
+            assert (await client.post("/dag-runs", json={})).status_code == 401
+
+
+async def test_without_authentication_metrics_can_be_read(url: str, tmp_path: Path) -> None:
+    async with serving(url, tmp_path) as server, client_of(server) as client:
+        assert (await client.get("/metrics")).status_code == 200
 
 
 async def test_inline_runs_can_be_raised_to_the_right_to_write(url: str, tmp_path: Path) -> None:
@@ -224,8 +243,9 @@ def test_credentials_that_can_be_guessed_are_refused_where_other_machines_can_tr
     ("settings", "to_all"),
     [
         ({"host": "0.0.0.0"}, True),  # noqa: S104 - warned of
-        ({}, False),
+        ({}, True),  # to what a proxy passes on
         ({"host": "192.0.2.1", **TOKEN}, False),
+        (TOKEN, False),
     ],
     ids=str,
 )

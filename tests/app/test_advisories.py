@@ -107,3 +107,140 @@ async def test_cve_2026_31882_no_route_forgets_to_ask_who_calls(guarded: Server)
         ]
     assert opened == {route for route, (least, _) in MATRIX.items() if least == EVERYBODY}
     assert {answer.status_code for answer in live} <= {401, 404}
+
+
+# -- a server without authentication, which is for this machine alone -------------------------------------------------
+
+PROXIES = [
+    {"X-Forwarded-For": "203.0.113.9"},
+    {"X-Forwarded-Proto": "https"},
+    {"X-FORWARDED-SERVER": "front"},
+    {"Forwarded": "for=203.0.113.9"},
+    {"Via": "1.1 front"},
+    {"Via": "1.1 front, 1.1 dagbook"},
+    {"Via": "1.1 dagbook", "X-Forwarded-For": "203.0.113.9"},
+]
+
+
+@pytest.mark.parametrize("headers", PROXIES)
+@pytest.mark.parametrize("path", ["/dags", "/health", "/metrics"])
+async def test_without_authentication_nothing_that_came_through_a_proxy_is_served(
+    client: httpx.AsyncClient, headers: dict[str, str], path: str
+) -> None:
+    answer = await client.get(path, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert "proxy" in answer.json()["message"]
+    assert "insecure" in answer.json()["message"]
+
+
+async def test_without_authentication_the_page_is_not_served_through_a_proxy_either(server: Server) -> None:
+    async with client_of(server) as client:
+        assert (await client.get("http://localhost/", headers=PROXIES[0])).status_code == 403
+
+
+async def test_a_node_is_served_to_the_server_that_forwards_to_it(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/dags", headers={"Via": "1.1 dagbook"})).status_code == 200
+
+
+async def test_with_authentication_proxies_are_served(people: People) -> None:
+    admin = await people.add(Role.ADMIN)
+    async with people.client(admin.token) as client:
+        for headers in PROXIES:
+            assert (await client.get("/dags", headers=headers)).status_code == 200
+
+
+FORMS = [
+    ("application/x-www-form-urlencoded", b"action=stop"),
+    ("text/plain", b"a={}"),
+    ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'),
+    ("application/json", b"action=stop"),
+]
+
+
+@pytest.mark.parametrize(("kind", "body"), FORMS)
+@pytest.mark.parametrize("path", ["/dags/none/start", "/dags/none/stop-all", "/queues/none/pause", "/dag-runs"])
+async def test_without_authentication_a_form_changes_nothing(
+    client: httpx.AsyncClient, path: str, kind: str, body: bytes
+) -> None:
+    answer = await client.post(path, content=body, headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert "JSON" in answer.json()["message"]
+
+
+async def test_a_text_form_that_imitates_json_changes_nothing_either(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/dags/none/stop-all", content=b'{"a=": }', headers={"Content-Type": "text/plain"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+async def test_json_is_told_by_its_content_because_curl_calls_it_a_form(client: httpx.AsyncClient) -> None:
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await client.post("/dag-runs", content=b'{"name": "x", "spec": "steps: []"}', headers=kind)
+    assert answer.status_code in (200, 400)
+    assert (await client.post("/dags/none/stop-all", headers=kind)).status_code == 404
+
+
+async def test_insecure_serves_proxies_and_forms(database_url: str, tmp_path: Path) -> None:
+    async with serving(database_url, tmp_path, insecure="true") as server, client_of(server) as client:
+        assert (await client.get("/dags", headers=PROXIES[0])).status_code == 200
+        assert (await client.post("/dags/none/stop-all", content=b"a=b")).status_code == 404
+
+
+# -- dequeue, a GET that changes something ----------------------------------------------------------------------------
+
+CHROME = {"User-Agent": "Mozilla/5.0", "Accept-Language": "en"}
+OWN = "http://localhost"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        CHROME,
+        {"User-Agent": "mozilla/4.0"},
+        {"Accept-Language": "de"},
+        {"Origin": "https://other.example"},
+        {"Origin": "null"},
+        {"Referer": "https://other.example/localhost/"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Site": "cross-site", "Referer": f"{OWN}/"},
+        {"Authorization": "Basic eDp5", **CHROME},
+    ],
+)
+async def test_a_page_of_another_site_dequeues_nothing(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    answer = await client.get("/dag-runs/none/none/dequeue", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"User-Agent": "curl/8.0", "Accept": "*/*"},
+        {"Authorization": "Bearer x", **CHROME},
+        {"Origin": OWN, **CHROME},
+        {"Referer": f"{OWN}/queues?x", **CHROME},
+        {"Sec-Fetch-Site": "same-origin", **CHROME},
+    ],
+)
+async def test_programs_and_the_own_page_dequeue(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    answer = await client.get("/dag-runs/none/none/dequeue", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_the_page_of_a_dag_called_dequeue_can_be_opened(server: Server) -> None:
+    async with client_of(server) as client:
+        assert (await client.get("http://localhost/dags/dequeue", headers=CHROME)).status_code == 200
+
+
+# -- what browsers keep ------------------------------------------------------------------------------------------------
+
+
+async def test_no_response_of_the_api_is_kept_by_a_cache_and_etags_stay(client: httpx.AsyncClient, name: str) -> None:
+    created = await client.post("/dags", json={"name": name, "spec": "steps:\n  - command: 'true'\n"})
+    read = await client.get(f"/dags/{name}")
+    missing = await client.get("/dags/none")
+    for answer in (created, read, missing, await client.get("/health")):
+        assert answer.headers["cache-control"] == "no-store"
+    assert (await client.get(f"/dags/{name}/spec")).headers["etag"]

@@ -77,7 +77,7 @@ def test_config_hides_every_secret(
     assert run(["config", *form]) == 0
     output = capsys.readouterr().out
     assert "topsecret" not in output
-    assert output.count("***") == len(secrets) == 8
+    assert output.count("***") == len(secrets) >= 9
 
 
 def test_secrets_are_not_given_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

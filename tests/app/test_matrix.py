@@ -32,7 +32,7 @@ EVERYBODY, USERS, OPERATORS, MANAGERS, ADMINS = "everybody", "users", "operators
 # Method and path: who may, and which switch has to be on (W: permissions_write_dags, R: permissions_run_dags).
 MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("GET", "/health"): (EVERYBODY, ""),
-    ("GET", "/metrics"): (EVERYBODY, ""),
+    ("GET", "/metrics"): (USERS, ""),
     ("GET", "/workers"): (USERS, ""),
     ("GET", "/services/resources/history"): (USERS, ""),
     ("GET", "/services/scheduler"): (USERS, ""),

@@ -94,7 +94,7 @@ async def fronted(
     request: pytest.FixtureRequest, database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[bool, Server]]:
     home = tmp_path_factory.mktemp("home")
-    settings = {"trusted_proxies": request.param, "allowed_hosts": "dags.example"}
+    settings = {"trusted_proxies": request.param, "allowed_hosts": "dags.example", "insecure": "true"}
     async with serving(database_url, home, **settings) as server:
         yield request.param == "127.0.0.1", server
 

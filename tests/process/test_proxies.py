@@ -20,7 +20,7 @@ from tests.process.program import ROOT, Program
 from tests.process.waiting import wait_for
 
 NAME = "dags.example.org"
-_SETTINGS = {"base_path": "/dagbook", "trusted_proxies": "127.0.0.1", "allowed_hosts": NAME}
+_SETTINGS = {"base_path": "/dagbook", "trusted_proxies": "127.0.0.1", "allowed_hosts": NAME, "insecure": "true"}
 _NGINX = """
 daemon off;
 master_process off;

@@ -57,10 +57,11 @@ def test_a_setting_raises_inline_runs_to_the_right_to_write() -> None:
     assert not refusal(Requires.RUN, Role.OPERATOR, raised)
 
 
-def test_metrics_are_public_until_a_setting_closes_them() -> None:
-    assert [requires for requires in Requires if is_public(requires, ON)] == [Requires.PUBLIC, Requires.METRICS]
-    assert [requires for requires in Requires if is_public(requires, Switches(metrics_public=False))] == [
-        Requires.PUBLIC
+def test_metrics_are_private_until_a_setting_opens_them() -> None:
+    assert [requires for requires in Requires if is_public(requires, ON)] == [Requires.PUBLIC]
+    assert [requires for requires in Requires if is_public(requires, Switches(metrics_public=True))] == [
+        Requires.PUBLIC,
+        Requires.METRICS,
     ]
 
 

@@ -50,6 +50,7 @@ class AuthServices(msgspec.Struct, frozen=True, kw_only=True):
     oidc: Oidc | None
     switches: Switches
     has_users: bool
+    metrics_token: StaticTokenAuthenticator | None
 
 
 def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None) -> AuthServices:
@@ -76,6 +77,11 @@ def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None
         oidc=oidc,
         switches=_switches(settings),
         has_users=has_users,
+        metrics_token=(
+            StaticTokenAuthenticator(settings.metrics_token, Caller(via="token", name="metrics-token"))
+            if settings.metrics_token
+            else None
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +21,7 @@ from dagbook.api.middleware.request_context import decode_scope
 from dagbook.db.database import Database
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.errors import BadRequestError
+from dagbook.errors import BadRequestError, ForbiddenError
 
 DOCUMENT = "/openapi.json"
 
@@ -56,6 +56,30 @@ class ApiRequest(Request[Any, Any, Any]):
             key = path.strip(".`") or "data"
             text = add_choices(message, choices_of(annotation, key))
             raise ValidationException(extra=[{"key": key, "message": text}]) from error
+
+
+Hook = Callable[[Request[Any, Any, Any]], Awaitable[Any]]
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_FORM_REASON = "without authentication, this server changes nothing for a form: send JSON, or set insecure: true"
+
+
+def requiring_json(then: Hook) -> Hook:
+    """Make a hook that refuses changes whose body is not JSON, whatever its Content-Type says, and then calls another.
+
+    A page of another site can post a form to a server without authentication, where handlers without a body ignore it.
+    """
+
+    async def check(request: Request[Any, Any, Any]) -> Any:
+        if request.method not in _SAFE_METHODS and (body := await request.body()):
+            try:
+                msgspec.json.decode(body)
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+                if body.lstrip().startswith((b"{", b"[")):
+                    raise BadRequestError(f"the request body is not valid JSON: {error}") from error
+                raise ForbiddenError(_FORM_REASON) from error
+        return await then(request)
+
+    return check
 
 
 def hide_extra_docs(request: Request[Any, Any, Any]) -> None:

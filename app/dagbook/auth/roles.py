@@ -28,7 +28,7 @@ class Requires(Enum):
     """The required permission of a route. Every route has one; a server with a route without one refuses to start."""
 
     PUBLIC = "nothing, not even credentials"
-    METRICS = "nothing, unless metrics are private"
+    METRICS = "a login, unless metrics are public"
     PAGE = "nothing, but where people log in at a provider they do so first"
     READ = "a login"
     RUN = "the right to run"
@@ -47,7 +47,7 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True):
     write_dags: bool = True
     run_dags: bool = True
     inline_runs_need_write: bool = False
-    metrics_public: bool = True
+    metrics_public: bool = False
 
 
 class Permission(msgspec.Struct, frozen=True):

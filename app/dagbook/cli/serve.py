@@ -13,7 +13,7 @@ import click
 import uvloop
 
 from dagbook.accounts.auth_setup import check_authentication, choose_mode, find_warnings
-from dagbook.api.middleware.host_check import is_unspecified
+from dagbook.api.middleware.host_check import is_loopback, is_unspecified
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.http_server import serve_http
 from dagbook.cli.local_server import serving_commands
@@ -89,7 +89,8 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Drivin
 
 def _warn(settings: Settings) -> None:
     if is_open_to_all(settings):
-        risk = f"EVERYONE who can reach {settings.host} can run commands on this machine as this user"
+        way = "a proxy of this machine" if is_loopback(settings.host) else settings.host
+        risk = f"EVERYONE who can reach {way} can run commands on this machine as this user"
         click.secho(f"Warning: {risk}: there is no authentication", fg="red", bold=True, err=True)
     warn_of_evaluation(settings)
     for warning in find_warnings(settings):

@@ -55,13 +55,14 @@ def check_exposure(settings: Settings) -> None:
         settings.origins["host"],
         f"{settings.host} can be reached from other machines, and without authentication anyone there could run "
         "commands here; set auth_mode to builtin (users with passwords) or give auth_token a value, "
-        "or listen on 127.0.0.1 behind a proxy that authenticates; --insecure turns this check off",
+        "or listen on 127.0.0.1 or a socket behind a proxy that authenticates, with insecure: true; "
+        "--insecure turns this check off",
     )
 
 
 def is_open_to_all(settings: Settings) -> bool:
-    """Whether other machines can run commands here without authentication, because of ``--insecure``."""
-    return settings.insecure and not is_loopback(settings.host) and not requires_authentication(settings)
+    """Whether other machines, at least through a proxy, can run commands here because of ``--insecure``."""
+    return settings.insecure and not requires_authentication(settings)
 
 
 class Driving(Enum):

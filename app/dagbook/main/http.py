@@ -13,6 +13,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
 
 from dagbook import __version__
+from dagbook.accounts.auth_setup import requires_authentication
 from dagbook.api import errors
 from dagbook.api.auth.guards import (
     find_actions,
@@ -48,7 +49,7 @@ from dagbook.api.middleware.remote_nodes import RemoteNodes
 from dagbook.api.middleware.request_context import EncodedSlashesMiddleware, RequestContextMiddleware
 from dagbook.api.middleware.trusted_proxies import TrustedProxiesMiddleware
 from dagbook.api.providers import bind_services, make_providers
-from dagbook.api.requests import DOCUMENT, ApiRequest, hide_extra_docs, make_options
+from dagbook.api.requests import DOCUMENT, ApiRequest, hide_extra_docs, make_options, requiring_json
 from dagbook.api.services import AppServices
 from dagbook.auth.roles import Requires
 from dagbook.identifiers import API_PATH
@@ -103,19 +104,21 @@ def make_application(settings: Settings, services: AppServices, nodes: RemoteNod
         base_path=settings.base_path,
         allowed_hosts=(*settings.allowed_hosts, *own_hosts),
         allowed_origins=settings.cors_origins,
+        refuses_proxied=_is_for_this_machine(settings),
     )
     outermost = RequestContextMiddleware(checked, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
     return TrustedProxiesMiddleware(outermost, settings.trusted_proxies) if settings.trusted_proxies else outermost
 
 
 def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, path: str) -> Litestar:
+    proxy = make_proxy(nodes, path, make_proxy_audit(services.auth.refusals))
     proxied = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS, *_SCHEDULE_HANDLERS]
     return Litestar(
         [
             Router(
                 path,
                 route_handlers=[make_options(proxied), *proxied],
-                before_request=make_proxy(nodes, path, make_proxy_audit(services.auth.refusals)),
+                before_request=requiring_json(proxy) if _is_for_this_machine(settings) else proxy,
             ),
             Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
             Router(
@@ -134,6 +137,11 @@ def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, pat
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,
     )
+
+
+def _is_for_this_machine(settings: Settings) -> bool:
+    """Whether only programs of this machine are served, because there is no authentication."""
+    return not requires_authentication(settings) and not settings.insecure
 
 
 def _ui_config(settings: Settings) -> dict[str, Any]:

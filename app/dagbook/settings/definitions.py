@@ -220,8 +220,14 @@ TABLE = (
         "Whether running an inline definition needs the permission to store it.",
     ),
     Setting("bare_saves", TRUTH, "false", "Whether a successful save has an empty response body."),
-    Setting("metrics", choice("public", "private"), "public", "Whether /metrics can be read without credentials."),
-    Setting("insecure", TRUTH, "false", "Whether to listen on other addresses than loopback without authentication."),
+    Setting("metrics", choice("private", "public"), "private", "Whether /metrics needs the credentials of the API."),
+    Setting("metrics_token", SECRET, "", "Token that may read /metrics and nothing else, for Prometheus."),
+    Setting(
+        "insecure",
+        TRUTH,
+        "false",
+        "Whether other machines, proxies and form posts are served without authentication; see Authentication.",
+    ),
 )
 
 # Variables with Dagbook's prefix that are no settings; any other one is refused as a mistake.

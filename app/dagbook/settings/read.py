@@ -98,6 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     inline_runs_need_write: bool
     bare_saves: bool
     metrics: str
+    metrics_token: str
     insecure: bool
     origins: Mapping[str, str]
     credential_variables: frozenset[str] = frozenset()  # that the server's credentials came from

@@ -51,6 +51,10 @@ def make_guard(access: AuthServices) -> Guard:
             return
         if requires is Requires.PAGE and access.oidc is None:
             return
+        caller = await _read_metrics_token(access, connection, requires)
+        if caller is not None:
+            connection.scope["user"] = caller
+            return
         caller = await _identify(access, connection, requires)
         if requires in (Requires.OWN, Requires.ADMIN) and caller.role is None:
             raise UnauthorizedError(NO_USERS)
@@ -60,6 +64,13 @@ def make_guard(access: AuthServices) -> Guard:
             raise ForbiddenError(reason)
 
     return guard
+
+
+async def _read_metrics_token(access: AuthServices, connection: Connection, requires: Requires) -> Caller | None:
+    """Return the caller with the token that may read this server's metrics and nothing else."""
+    if requires is not Requires.METRICS or access.metrics_token is None or requested_node(connection.scope):
+        return None
+    return await access.metrics_token(credentials_of(connection))
 
 
 async def _identify(access: AuthServices, connection: Connection, requires: Requires) -> Caller:

@@ -8,7 +8,7 @@ Authentication and authorization come after routing (``dagbook.api.auth.guards``
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -16,12 +16,16 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from dagbook.api.schemas.common import Error, ErrorCode
+from dagbook.identifiers import API_PATH
 
 if TYPE_CHECKING:  # commands import this module too, and must not load the framework
     from litestar.types import ASGIApp, Receive, Scope, Send
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEQUEUE = "/dequeue"  # the only GET that changes anything
+_PROXIED, _VIA = frozenset({b"forwarded", b"via"}), b"via"
+OWN_VIA = "1.1 dagbook"  # of a server that forwards a request to this one, its remote node
+_BROWSER = frozenset({b"origin", b"referer", b"accept-language"})
 
 
 # The same few hosts come with every request.
@@ -55,15 +59,26 @@ def name_of_host(host: str) -> str:
 
 
 class HostCheckMiddleware:
-    """Refuses unknown hosts, changes from other sites' pages and compressed bodies; redirects trailing slashes."""
+    """Refuses unknown hosts, changes from other sites' pages and compressed bodies; redirects trailing slashes.
+
+    With ``refuses_proxied`` also all that came through a proxy.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, base_path: str, allowed_hosts: Iterable[str], allowed_origins: Iterable[str]
+        self,
+        app: ASGIApp,
+        *,
+        base_path: str,
+        allowed_hosts: Iterable[str],
+        allowed_origins: Iterable[str],
+        refuses_proxied: bool,
     ) -> None:
         self._app = app
         self._base = base_path + "/"
+        self._runs = f"{base_path}{API_PATH}/dag-runs/"
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+        self._refuses_proxied = refuses_proxied
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,6 +86,8 @@ class HostCheckMiddleware:
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         reason = self._refusal(scope["method"], scope["path"], headers)
+        if self._refuses_proxied and came_through_proxy(scope["headers"]):
+            reason = _PROXY_REASON
         if reason:
             await _refuse(send, 403, "forbidden", reason)
         elif (coding := headers.get(b"content-encoding", "identity").strip().lower()) != "identity":
@@ -87,20 +104,60 @@ class HostCheckMiddleware:
         host_name = name_of_host(host)
         if not is_loopback(host_name) and host_name not in self._hosts and host.lower() not in self._hosts:
             return f"Host {host!r} is not one of this server's names; add it to allowed_hosts"
-        if method in _SAFE_METHODS and not path.endswith(_DEQUEUE):
-            return ""
+        if method in _SAFE_METHODS:
+            changes = path.endswith(_DEQUEUE) and path.startswith(self._runs)
+            return _DEQUEUE_REASON if changes and not self._may_dequeue(headers, host) else ""
         origin = headers.get(b"origin")
         if origin is None:
             cross_site = headers.get(b"sec-fetch-site", "") == "cross-site"
             return "a page of another site may not change anything here" if cross_site else ""
-        is_own = origin.partition("://")[2].lower() == host.lower() != ""
-        if not is_own and origin.rstrip("/").lower() not in self._origins:
+        if not self._is_own(origin, host):
             return (
                 f"a page of {origin!r} may not change anything at {host!r}: if that is this server behind a proxy, let "
                 "the proxy pass on Host with its port, or send X-Forwarded-Host and be in trusted_proxies; "
                 "if it is another site that may use the API, add it to cors_origins"
             )
         return ""
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        """Whether an origin is that of this server, or listed."""
+        return origin.partition("://")[2].lower() == host.lower() != "" or origin.rstrip("/").lower() in self._origins
+
+    def _may_dequeue(self, headers: dict[bytes, str], host: str) -> bool:
+        """Whether a GET that changes something is not that of another site's page: an image or a link sends one, too.
+
+        Browsers do not say reliably where such a request comes from, so a request of a browser has to prove it.
+        """
+        if headers.get(b"authorization", "").startswith("Bearer "):  # no page can add it without being asked before
+            return True
+        if (origin := headers.get(b"origin")) is not None:
+            return self._is_own(origin, host)
+        if (site := headers.get(b"sec-fetch-site")) is not None:
+            return site == "same-origin"
+        scheme, _, rest = headers.get(b"referer", "").partition("://")
+        if rest:
+            return self._is_own(f"{scheme}://{rest.partition('/')[0]}", host)
+        return not is_browser(headers)
+
+
+_PROXY_REASON = (
+    "this request came through a proxy (X-Forwarded-*, Forwarded or Via), and this server has no authentication, so it "
+    "serves this machine alone; set auth_mode or auth_token, or insecure: true if the proxy authenticates"
+)
+_DEQUEUE_REASON = "a page of another site may not dequeue anything; send a bearer token, or use the web UI or a program"
+
+
+def came_through_proxy(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a proxy has left its headers; the ``Via`` of a Dagbook server alone, whose node this is, is none."""
+    found = [(name, value) for name, value in headers if name in _PROXIED or name.startswith(b"x-forwarded-")]
+    return bool(found) and found != [(_VIA, OWN_VIA.encode())]
+
+
+def is_browser(headers: Mapping[bytes, str]) -> bool:
+    """Whether a request has headers that only browsers send."""
+    if not _BROWSER.isdisjoint(headers) or any(name.startswith(b"sec-fetch-") for name in headers):
+        return True
+    return "mozilla" in headers.get(b"user-agent", "").lower()
 
 
 async def _refuse(send: Send, status: int, code: ErrorCode, reason: str) -> None:

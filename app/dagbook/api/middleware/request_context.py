@@ -137,6 +137,7 @@ CONTENT_POLICY = "Content-Security-Policy"
 # A response that has one of them already keeps its own value.
 SECURITY: Headers = (
     (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),  # responses depend on credentials; an ETag is for If-Match
     (b"content-security-policy", API_POLICY.encode()),
     # With no-referrer a browser would send "Origin: null" with forms of our own pages.
     (b"referrer-policy", b"same-origin"),
