@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from dagbook.cli import execute as run
-from dagbook.cli.serve import _address
+from dagbook.cli.listener import server_address
 from dagbook.settings import read
 from tests.app.program import CommandLine, Said, end
 from tests.waiting import PATIENCE_SECONDS
@@ -64,7 +65,7 @@ async def test_a_second_server_on_one_file_is_refused_with_the_address_of_the_fi
 def test_the_address_of_an_ipv6_host_can_be_called(tmp_path: Path) -> None:
     settings = read({"host": "::1", "base_path": "/flows"}, {}, tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = httpx.URL(_address(settings, listener))
+        url = httpx.URL(server_address(settings, listener))
         assert (url.host, url.port, url.path) == ("::1", listener.getsockname()[1], "/flows")
 
 
@@ -99,3 +100,53 @@ def test_a_server_tells_what_was_to_configure_dagu_before_it_starts_open(
         f"Notice: DAGU_AUTH_MODE is set: Dagbook's is DAGBOOK_AUTH_MODE; "
         f"{tmp_path}/dagu/config.yaml is not read: Dagbook's is {tmp_path}/dagbook.yaml"
     )
+
+
+def over(path: Path) -> httpx.AsyncClient:
+    transport = httpx.AsyncHTTPTransport(uds=str(path))
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost/api/v2", timeout=PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize("mode", ["0600", "0660"])
+async def test_a_unix_socket_is_listened_on_instead_of_a_port(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "web.sock"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))  # as a server leaves it that was killed
+    line = CommandLine(tmp_path, socket=str(path), socket_mode=mode, auth_token="t" * 32)
+    async with line.server() as address, over(path) as client:
+        assert address == f"unix:{path}"
+        assert stat.S_IMODE(path.stat().st_mode) == int(mode, 8)
+        forwarded = {"X-Forwarded-For": "203.0.113.9", "Authorization": f"Bearer {'t' * 32}"}
+        body = {"name": "made", "spec": "steps: []"}
+        assert (await client.post("/dags", json=body, headers=forwarded)).status_code == 201
+        entries = (await client.get("/audit", headers=forwarded)).json()["entries"]
+        assert entries[0]["address"] == "203.0.113.9"  # what may connect is trusted like a proxy
+        (tmp_path / "other").mkdir()
+        other = await CommandLine(tmp_path / "other", socket=str(path)).run("serve")
+        assert (other.status, other.err) == (
+            1,
+            f"Error: socket {path} is in use by another process; stop it, or choose another path\n",
+        )
+        assert (await client.get("/health")).status_code == 200
+    assert not path.exists()
+
+
+async def test_a_unix_socket_without_authentication_serves_no_proxy(tmp_path: Path) -> None:
+    path = tmp_path / "web.sock"
+    async with CommandLine(tmp_path, socket=str(path)).server(), over(path) as client:
+        assert (await client.get("/dags")).status_code == 200
+        assert (await client.get("/dags", headers={"X-Forwarded-For": "203.0.113.9"})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("file", "Address already in use"), ("none/sock", "No such file"), ("x" * 120, "107 bytes")]
+)
+def test_a_path_that_is_no_place_for_a_socket_is_told(
+    command: Callable[..., Said], tmp_path: Path, name: str, problem: str
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    said = command("serve", "--socket", tmp_path / name)
+    assert said.status == 1
+    assert said.err.startswith("Error: socket ")
+    assert problem in said.err
+    assert (tmp_path / "file").read_text() == "kept"

@@ -103,7 +103,7 @@ async def limited(tls: ssl.SSLContext | None = None, **changed: Any) -> AsyncIte
     table = ConnectionTable(HttpLimits(**{**usual, **changed}))
     config = uvicorn.Config(echo, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        web = HttpServer(config, table, tls)
+        web = HttpServer(config, table, tls, None)
         serving = asyncio.create_task(web.serve(sockets=[listener]))
         number = listener.getsockname()[1]
         async with AsyncExitStack() as stack:

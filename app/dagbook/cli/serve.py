@@ -13,9 +13,9 @@ import click
 import uvloop
 
 from dagbook.accounts.auth_setup import check_authentication, choose_mode, find_warnings
-from dagbook.api.middleware.host_check import is_loopback, is_unspecified
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.http_server import serve_http
+from dagbook.cli.listener import open_listener, server_address
 from dagbook.cli.local_server import serving_commands
 from dagbook.cli.options import (
     COORDINATOR,
@@ -33,12 +33,19 @@ from dagbook.db.migrations.upgrade import upgrade
 from dagbook.db.url import hide_password
 from dagbook.errors import BadRequestError
 from dagbook.executors.process.descriptors import raise_limit
-from dagbook.main import Driving, Server, check_exposure, drive, is_open_to_all, open_server
+from dagbook.main import (
+    Driving,
+    Server,
+    check_exposure,
+    drive,
+    is_for_this_machine,
+    is_open_to_all,
+    open_server,
+)
 from dagbook.settings import TABLE, Settings, SettingsError
 from dagbook.telemetry.logging import configure
 
 _BACKLOG = 2048
-LOOPBACK = "127.0.0.1"
 
 
 @click.command(cls=GlobalOptions)
@@ -66,8 +73,8 @@ def serve(*, leave_runs: bool) -> None:
 
 
 async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Driving) -> None:
-    with _listen(settings) as listener:
-        address = _address(settings, listener)
+    with open_listener(settings) as listener:
+        address = server_address(settings, listener)
         async with lock_for_server(settings, address) as lock:
             await upgrade(settings.database_url, schema=settings.database_schema)
             async with open_server(settings, "server", address, driving) as server:
@@ -89,7 +96,7 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Drivin
 
 def _warn(settings: Settings) -> None:
     if is_open_to_all(settings):
-        way = "a proxy of this machine" if is_loopback(settings.host) else settings.host
+        way = "a proxy of this machine" if is_for_this_machine(settings) else settings.host
         risk = f"EVERYONE who can reach {way} can run commands on this machine as this user"
         click.secho(f"Warning: {risk}: there is no authentication", fg="red", bold=True, err=True)
     warn_of_evaluation(settings)
@@ -112,27 +119,6 @@ async def _make_first_admin(settings: Settings, server: Server) -> None:
         click.echo(f"This is shown once. Log in and change it.\n{line}")
 
 
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        listener.close()
-        raise click.ClickException(
-            f"port {settings.port} of {settings.host} cannot be used: {error.strerror}; choose another with --port"
-        ) from error
-    return listener
-
-
-def _address(settings: Settings, listener: socket.socket) -> str:
-    host = LOOPBACK if is_unspecified(settings.host) else settings.host
-    host = f"[{host}]" if ":" in host else host
-    scheme = "http" if settings.tls_cert_file is None else "https"
-    return f"{scheme}://{host}:{listener.getsockname()[1]}{settings.base_path}"
-
-
 _CERT, _KEY = "tls_cert_file", "tls_key_file"
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 _MAX_PASSWORD = 1024
@@ -143,6 +129,8 @@ def load_tls(settings: Settings) -> ssl.SSLContext | None:
     certificate, key = settings.tls_cert_file, settings.tls_key_file
     if certificate is None and key is None:
         return None
+    if settings.socket is not None:
+        raise _error(settings, "socket", "has no TLS; leave out tls_cert_file and tls_key_file, or socket")
     if certificate is None or key is None:
         missing, given = (_CERT, _KEY) if certificate is None else (_KEY, _CERT)
         raise _error(settings, missing, f"is missing, while {given} is given; give both or none")

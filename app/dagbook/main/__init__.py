@@ -32,6 +32,7 @@ __all__ = [
     "WorkerOptions",
     "check_exposure",
     "drive",
+    "is_for_this_machine",
     "is_open_to_all",
     "open_enqueue_only",
     "open_offline",
@@ -45,7 +46,7 @@ _opened = count()
 
 def check_exposure(settings: Settings) -> None:
     """Raise SettingsError if other machines can connect without authentication, or by guessing a credential."""
-    if is_loopback(settings.host):
+    if is_for_this_machine(settings):
         return
     check_strength(settings)
     if requires_authentication(settings) or settings.insecure:
@@ -58,6 +59,11 @@ def check_exposure(settings: Settings) -> None:
         "or listen on 127.0.0.1 or a socket behind a proxy that authenticates, with insecure: true; "
         "--insecure turns this check off",
     )
+
+
+def is_for_this_machine(settings: Settings) -> bool:
+    """Whether only processes of this machine can connect."""
+    return settings.socket is not None or is_loopback(settings.host)
 
 
 def is_open_to_all(settings: Settings) -> bool:

@@ -104,10 +104,11 @@ def make_application(settings: Settings, services: AppServices, nodes: RemoteNod
         base_path=settings.base_path,
         allowed_hosts=(*settings.allowed_hosts, *own_hosts),
         allowed_origins=settings.cors_origins,
-        refuses_proxied=_is_for_this_machine(settings),
+        refuses_proxied=_is_closed_to_proxies(settings),
     )
     outermost = RequestContextMiddleware(checked, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
-    return TrustedProxiesMiddleware(outermost, settings.trusted_proxies) if settings.trusted_proxies else outermost
+    trusts = settings.trusted_proxies or settings.socket
+    return TrustedProxiesMiddleware(outermost, settings.trusted_proxies) if trusts else outermost
 
 
 def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, path: str) -> Litestar:
@@ -118,7 +119,7 @@ def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, pat
             Router(
                 path,
                 route_handlers=[make_options(proxied), *proxied],
-                before_request=requiring_json(proxy) if _is_for_this_machine(settings) else proxy,
+                before_request=requiring_json(proxy) if _is_closed_to_proxies(settings) else proxy,
             ),
             Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
             Router(
@@ -139,8 +140,8 @@ def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, pat
     )
 
 
-def _is_for_this_machine(settings: Settings) -> bool:
-    """Whether only programs of this machine are served, because there is no authentication."""
+def _is_closed_to_proxies(settings: Settings) -> bool:
+    """Whether requests of proxies are refused, because there is no authentication."""
     return not requires_authentication(settings) and not settings.insecure
 
 

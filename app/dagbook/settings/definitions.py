@@ -78,6 +78,8 @@ TABLE = (
     Setting("database_schema", SCHEMA, PUBLIC, "Schema of a PostgreSQL database that holds Dagbook's tables."),
     Setting("host", HOST, "127.0.0.1", "Address to listen on."),
     Setting("port", integer(0, 65535), "8080", "TCP port to listen on; 0 chooses a free one."),
+    Setting("socket", FILE, "", "Unix socket to listen on instead of host and port, for a proxy of this machine."),
+    Setting("socket_mode", choice("0600", "0660", "0666"), "0600", "Mode of that socket's file: who may connect."),
     Setting("base_path", BASE_PATH, "", "Prefix of every URL, for a server behind a proxy."),
     Setting("tz", ZONE, SYSTEM_ZONE, "Time zone of schedules and displayed times."),
     Setting(

@@ -24,6 +24,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_schema: str
     host: str
     port: int
+    socket: Path | None
+    socket_mode: str
     base_path: str
     tz: ZoneInfo
     work_dir: Path

@@ -9,6 +9,8 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from dagbook.api.middleware.local_user import LOCAL_USER
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -19,6 +21,7 @@ _SCHEMES = ("http", "https")
 class TrustedProxiesMiddleware:
     """Replaces a trusted proxy's address, scheme and Host by those of the client.
 
+    What connects to a Unix socket has no address and is trusted: the mode of the socket's file says who may connect.
     Of several values the last ones count: those were written by the trusted proxies themselves.
     """
 
@@ -28,8 +31,10 @@ class TrustedProxiesMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         client = scope.get("client")
-        if scope["type"] == ScopeType.HTTP and client and self._trusts(_address(client[0])):
-            _apply_forwarded(scope, self._client(_values(scope, _FOR)) or client[0], client[0])
+        proxy = client[0] if client else ""
+        is_trusted = self._trusts(_address(proxy)) if client else LOCAL_USER not in scope
+        if scope["type"] == ScopeType.HTTP and is_trusted:
+            _apply_forwarded(scope, self._client(_values(scope, _FOR)) or proxy, proxy)
         await self._app(scope, receive, send)
 
     def _trusts(self, address: Address | None) -> bool:

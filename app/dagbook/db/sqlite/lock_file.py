@@ -22,6 +22,7 @@ _MAX_ADDRESS_BYTES = 65_536
 _MAX_SOCKET_PATH = 107  # bytes in sun_path, without the NUL
 _OWN_FILE, _OWN_FOLDER = 0o600, 0o700
 _FOLDER_PREFIX = "dagbook-"
+UNIX = "unix:"  # before the path in the address of a server that listens on a Unix socket
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +38,7 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_server(self) -> bool:
         """Whether it is a server and not a command."""
-        return self.address.startswith(("http://", "https://"))
+        return self.address.startswith(("http://", "https://", UNIX))
 
     def __str__(self) -> str:
         """Describe the owner for a message."""
