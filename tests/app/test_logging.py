@@ -83,3 +83,11 @@ def test_what_others_log_is_not_masked() -> None:
         pass
     logging.getLogger("dagbook").info("hunter2")
     assert "hunter2" in stream.getvalue()
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_no_character_that_controls_a_terminal_is_logged(log_format: str) -> None:
+    stream = logged(log_format)
+    hostile = "\x1b[2J\x7f\x9b31m\u202e\u2066\u2028"
+    logging.getLogger("dagbook").warning("name %s", hostile, extra={"other": hostile})
+    assert stream.getvalue().rstrip("\n").isprintable()

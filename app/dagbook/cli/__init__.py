@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -10,9 +12,11 @@ import click
 
 from dagbook import __version__
 from dagbook.cli.group import Entry, LazyGroup
+from dagbook.cli.terminal import echo
 from dagbook.executors.process.privacy import forbid_inspection
 from dagbook.executors.process.signals import give_children_default_signals
 from dagbook.settings import SettingsError
+from dagbook.telemetry.logging import PrintableFormatter
 
 # A new command is one line here. Its module is imported when the command is used, so that no command pays for the
 # imports of another one.
@@ -58,7 +62,7 @@ _SETTINGS = {"help_option_names": ["-h", "--help"]}
 def cli(context: click.Context) -> None:
     """Dagbook, a workflow server that stores everything in a SQL database."""
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        echo(context.get_help())
 
 
 def main() -> None:
@@ -70,18 +74,22 @@ def main() -> None:
 
 def execute(arguments: Sequence[str]) -> int:
     """Run a command and return its exit status; an error is printed on stderr and gives 1."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(PrintableFormatter())
     # --quiet replaces both streams; leaving these blocks restores them.
     with redirect_stdout(sys.stdout), redirect_stderr(sys.stderr):
         try:
             status = cli.main(list(arguments), prog_name="dagbook", standalone_mode=False)
         except click.ClickException as error:
-            error.show(sys.stderr)
+            said = io.StringIO()
+            error.show(said)
+            echo(said.getvalue(), nl=False, err=True)
         except SettingsError as error:
-            click.echo(f"Error: {error}", err=True)
+            echo(f"Error: {error}", err=True)
         except click.Abort as error:
             no_input = isinstance(error.__context__, EOFError)
             reason = "no input to read the answer from; --help lists the option for it" if no_input else "interrupted"
-            click.echo(f"\nError: {reason}", err=True)
+            echo(f"\nError: {reason}", err=True)
         else:
             return status if isinstance(status, int) else 0
         return 1

@@ -14,6 +14,7 @@ from dagbook.cli.client import Api, body_of, print_table, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options
+from dagbook.cli.terminal import echo
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.migrations.upgrade import require_head
 from dagbook.db.repositories.audit import begin_repeatable_read
@@ -80,7 +81,7 @@ def list_entries(*, as_json: bool, name: str | None, request_id: str | None, **g
             print_table(_HEAD, [_row(entry) for entry in entries])
             return
         for entry in entries:
-            click.echo(msgspec.json.encode(entry).decode())
+            echo(msgspec.json.encode(entry).decode())
 
     use_api("audit", work)
 
@@ -102,11 +103,11 @@ def verify_entries(*, seal: KnownSeal | None, copy: Path | None) -> int:
     except OSError as error:
         raise click.ClickException(f"the copy {copy} cannot be read: {error.strerror or error}") from error
     if found.broken:
-        click.echo(found.broken)
+        echo(found.broken)
     for difference in compared.differences if compared else ():
-        click.echo(difference)
+        echo(difference)
     if compared and compared.left_out:
-        click.echo(f"and {compared.left_out} more differences")
+        echo(f"and {compared.left_out} more differences")
     if found.broken or (compared and compared.differences):
         return 1
     _print_verified(found, compared)
@@ -114,19 +115,19 @@ def verify_entries(*, seal: KnownSeal | None, copy: Path | None) -> int:
 
 
 def _print_verified(found: Verified, compared: Compared | None) -> None:
-    click.echo(f"{found.entries} entries, sealed up to {found.sealed_up_to}, {found.unsealed} not yet sealed")
+    echo(f"{found.entries} entries, sealed up to {found.sealed_up_to}, {found.unsealed} not yet sealed")
     if found.pruned_up_to:
-        click.echo(f"from entry {found.pruned_up_to + 1} on; earlier entries are pruned")
+        echo(f"from entry {found.pruned_up_to + 1} on; earlier entries are pruned")
     if found.seal:
-        click.echo(f"last seal {found.seal.number}:{found.seal.hash}")
+        echo(f"last seal {found.seal.number}:{found.seal.hash}")
     if found.other_key_up_to:
-        click.echo(f"the seals 1 to {found.other_key_up_to} were signed with another key")
+        echo(f"the seals 1 to {found.other_key_up_to} were signed with another key")
     if compared:
-        click.echo(f"the copy has the same up to entry {compared.last_entry} and seal {compared.last_seal}")
-        click.echo(f"{compared.pruned} of its entries are pruned, {compared.later_entries} newer ones are not in it")
-    click.echo("this does not show:")
+        echo(f"the copy has the same up to entry {compared.last_entry} and seal {compared.last_seal}")
+        echo(f"{compared.pruned} of its entries are pruned, {compared.later_entries} newer ones are not in it")
+    echo("this does not show:")
     for limit in compared.limits if compared else found.limits:
-        click.echo(f"- {limit}")
+        echo(f"- {limit}")
 
 
 async def _verify(settings: Settings, seal: KnownSeal | None, path: Path | None) -> tuple[Verified, Compared | None]:
@@ -160,11 +161,11 @@ def prune(*, before: datetime, yes: bool) -> None:
         answer = body_of(await api.client.post("/audit/prune", json=body))
         count, last = answer["entries"], answer["upTo"]
         if not count:
-            click.echo("no entries are that old")
+            echo("no entries are that old")
         elif yes:
-            click.echo(f"{count} entries are deleted, up to entry {last}")
+            echo(f"{count} entries are deleted, up to entry {last}")
         else:
-            click.echo(f"{count} entries would be deleted, up to entry {last}; --yes deletes them permanently")
+            echo(f"{count} entries would be deleted, up to entry {last}; --yes deletes them permanently")
 
     use_api("audit", work)
 

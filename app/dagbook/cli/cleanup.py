@@ -14,6 +14,7 @@ from dagbook.cli.db import format_bytes
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options
 from dagbook.cli.server_transport import Mode
+from dagbook.cli.terminal import echo
 from dagbook.settings import Settings
 from dagbook.telemetry.logging import configure
 
@@ -95,7 +96,7 @@ def _print_plan(plan: dict[str, Any]) -> None:
     if rows:
         print_table(("DAG", "RUNS", "LOGS", "BEYOND"), rows)
     more = " or more" if plan["more"] else ""
-    click.echo(f"{plan['runs']}{more} runs with {format_bytes(plan['logBytes'])} of logs are beyond their limits")
+    echo(f"{plan['runs']}{more} runs with {format_bytes(plan['logBytes'])} of logs are beyond their limits")
 
 
 async def _delete(api: Api, request: dict[str, Any]) -> None:
@@ -103,4 +104,4 @@ async def _delete(api: Api, request: dict[str, Any]) -> None:
     while more:
         deleted = body_of(await api.client.post(_PATH, json=request))
         runs, log_bytes, more = runs + deleted["runs"], log_bytes + deleted["logBytes"], deleted["more"]
-    click.echo(f"deleted {runs} runs, sub-runs included, with {format_bytes(log_bytes)} of logs")
+    echo(f"deleted {runs} runs, sub-runs included, with {format_bytes(log_bytes)} of logs")

@@ -17,9 +17,11 @@ import httpx
 
 from dagbook.cli.options import current_settings
 from dagbook.cli.server_transport import BASE, Mode, ServerLost, ServerTransport
+from dagbook.cli.terminal import echo
 from dagbook.identifiers import API_PATH, is_name, shorten
 from dagbook.settings import Settings
 from dagbook.telemetry.logging import configure
+from dagbook.telemetry.printable import printable
 
 _LIMIT_SECONDS = 30
 
@@ -109,6 +111,7 @@ def ask_password() -> str:
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows in columns."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    lines = [head, *([printable(cell).replace("\n", "\\n") for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for row in lines:
+        echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -12,6 +12,7 @@ from dagbook.cli.client import Api, body_of, print_table, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, settings_options
+from dagbook.cli.terminal import echo, echo_output
 from dagbook.definitions.service import CATCHUPS
 from dagbook.identifiers import is_name, shorten, strip_suffix
 from dagbook.spec.time.duration import duration_seconds
@@ -65,7 +66,7 @@ def show(*, name: str, number: int | None) -> int:
         if "spec" not in revision:
             redacted = f"was redacted at {revision['redactedAt']} by {revision['redactedBy']}"
             raise click.ClickException(f"revision {chosen} {redacted}: its text is deleted")
-        click.echo(revision["spec"], nl=False)
+        echo_output(revision["spec"], nl=False)
         return 0
 
     return use_api("dag", work)
@@ -88,7 +89,7 @@ def diff(*, name: str, old: int | None, new: int | None) -> int:
         first = old or last - 1
         if not first:
             raise click.ClickException(f"the DAG {shorten(name)} has one revision, so there is nothing to compare")
-        click.echo(
+        echo_output(
             body_of(await api.client.get(f"{_path(name)}/diff", params={"from": first, "to": last}))["diff"], nl=False
         )
         return 0
@@ -108,10 +109,10 @@ def restore(*, name: str, number: int, note: str) -> int:
     async def work(api: Api) -> int:
         answer = body_of(await api.client.post(f"{_path(name)}/{number}/restore", json={"note": note}))
         for problem in answer["errors"]:
-            click.echo(problem, err=True)
+            echo(problem, err=True)
         if answer["errors"]:
             return 1
-        click.echo(f"the DAG {name} has the text of revision {number} again, as revision {answer['revision']}")
+        echo(f"the DAG {name} has the text of revision {number} again, as revision {answer['revision']}")
         return 0
 
     return use_api("dag", work)
@@ -137,7 +138,7 @@ def settings(*, name: str, catchup: str | None, window: str | None) -> int:
         if given:
             current = {key: found[key] for key in changed}
             found = body_of(await api.client.put(path, json=current | given))
-        click.echo(_saved_text(found))
+        echo(_saved_text(found))
         return 0
 
     return use_api("dag", work)

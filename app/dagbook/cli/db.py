@@ -13,6 +13,7 @@ from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options
 from dagbook.cli.server_transport import lock_database
+from dagbook.cli.terminal import echo
 from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.db.migrations.check import check as check_schema
@@ -37,7 +38,7 @@ def upgrade() -> None:
     settings = current_settings()
     with lock_database(settings, "dagbook db upgrade"):
         asyncio.run(upgrade_schema(settings.database_url, schema=settings.database_schema))
-    click.echo(f"{hide_password(settings.database_url)} is at revision {head()}")
+    echo(f"{hide_password(settings.database_url)} is at revision {head()}")
 
 
 @db.command(cls=GlobalOptions)
@@ -48,10 +49,10 @@ def current() -> int:
     settings = current_settings()
     revision = asyncio.run(read_current(settings.database_url, schema=settings.database_schema))
     if revision == head():
-        click.echo(revision)
+        echo(revision)
         return 0
     require_known(settings.database_url, revision)
-    click.echo(f"{revision or 'empty'} (newest is {head()})")
+    echo(f"{revision or 'empty'} (newest is {head()})")
     return 1
 
 
@@ -63,8 +64,8 @@ def check() -> int:
     settings = current_settings()
     differences = asyncio.run(check_schema(settings.database_url, schema=settings.database_schema))
     for difference in differences:
-        click.echo(difference)
-    click.echo("the schema is correct" if not differences else f"{len(differences)} differences")
+        echo(difference)
+    echo("the schema is correct" if not differences else f"{len(differences)} differences")
     return 1 if differences else 0
 
 
@@ -85,7 +86,7 @@ def doctor(*, as_json: bool, quick: bool) -> int:
     """
     report = asyncio.run(_examine(current_settings(), Examination(quick=quick)))
     for line in [msgspec.json.encode(doctor_report(report)).decode()] if as_json else _lines(report):
-        click.echo(line)
+        echo(line)
     return 0 if report.is_healthy else 1
 
 

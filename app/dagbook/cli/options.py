@@ -15,6 +15,7 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
+from dagbook.cli.terminal import echo
 from dagbook.executors.process.privacy import is_inspectable, wipe_variables
 from dagbook.settings import TABLE, Settings, read
 from dagbook.settings.dagu import find_ignored
@@ -272,7 +273,7 @@ def global_ignored_options() -> list[click.Parameter]:
 
 def notice(text: str) -> None:
     """Print a notice on stderr; ``--quiet`` silences it."""
-    click.echo(f"Notice: {text}", err=True)
+    echo(f"Notice: {text}", err=True)
 
 
 def _attributes(ignored: IgnoredOption) -> dict[str, Any]:
@@ -287,4 +288,4 @@ def warn_of_evaluation(settings: Settings) -> None:
     """Warn of a setting that makes commands of what callers send; a worker does so as well."""
     if settings.evaluate_caller_values:
         risk = "EVERYONE who may start a run can run commands as this user: evaluate_caller_values is true"
-        click.secho(f"Warning: {risk}", fg="red", bold=True, err=True)
+        echo(f"Warning: {risk}", fg="red", bold=True, err=True)

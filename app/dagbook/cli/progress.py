@@ -9,9 +9,9 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import quote
 
-import click
 import httpx
 
+from dagbook.cli.terminal import echo, echo_output, echo_styled, style
 from dagbook.engine.status import NodeStatus, RunStatus
 
 _MARKS = {
@@ -43,7 +43,7 @@ class Progress:
         answer.raise_for_status()
         run = answer.json()["dagRunDetails"]
         if not self._run:
-            click.secho(f"{run['name']}  {run['dagRunId']}", bold=True)
+            echo(f"{run['name']}  {run['dagRunId']}", bold=True)
         self._run = run
         steps = (node for node in run["nodes"] if node["step"]["name"] not in self._hidden)
         for node in [*steps, *(run[name] for name in HANDLERS if name in run)]:
@@ -66,7 +66,7 @@ class Progress:
     def _mark(name: str, status: NodeStatus, error: str = "") -> None:
         mark, colour = _MARKS[status]
         first = error.partition("\n")[0]
-        click.echo(f"{click.style(mark, fg=colour)} {name}{f'  {first}' if first else ''}")
+        echo_styled(style(mark, fg=colour), style(f" {name}{f'  {first}' if first else ''}"))
 
     async def _print_new_lines(self, name: str, stream: str) -> None:
         more = True
@@ -78,7 +78,7 @@ class Progress:
                 return
             page = answer.json()
             for line in page["content"].split("\n") if page["lineCount"] else ():
-                click.echo(f"  {line}", err=stream == "stderr")
+                echo_output(f"  {line}", err=stream == "stderr")
             more = page["hasMore"] and page["lineCount"] > 0
             self._lines[name, stream] = offset - 1 + page["lineCount"]
 
@@ -87,9 +87,9 @@ class Progress:
         status = RunStatus(self._run["status"])
         if status is RunStatus.FAILED and not any(node.is_final for node in self._seen.values()):
             answer = await self._client.get(f"{self._path}/log", params={"tail": 1})
-            click.echo(answer.json().get("content", ""), err=True)
+            echo_output(answer.json().get("content", ""), err=True)
         good = status in (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
-        click.secho(status.label.replace("_", " "), fg="green" if good else "red", bold=True)
+        echo(status.label.replace("_", " "), fg="green" if good else "red", bold=True)
 
 
 async def watch(client: httpx.AsyncClient, path: str, hidden: Collection[str] = ()) -> int:
@@ -106,7 +106,7 @@ async def watch(client: httpx.AsyncClient, path: str, hidden: Collection[str] = 
     while not (status := await progress.poll()).is_final:
         if stop.is_set() and not requested:
             requested = True
-            click.echo("stopping", err=True)
+            echo("stopping", err=True)
             await client.post(f"{path}/stop")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_POLL_SECONDS):

@@ -14,6 +14,7 @@ from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import PARAMS, GlobalOptions, complete_files, ignored_options, params_text, settings_options
 from dagbook.cli.run import find_source, require_stored
 from dagbook.cli.server_transport import Mode
+from dagbook.cli.terminal import echo, style
 from dagbook.identifiers import new_run_id, shorten
 
 
@@ -65,14 +66,14 @@ def show(*, name: str, limit: int) -> None:
 
     async def work(api: Api) -> None:
         found = body_of(await api.client.get(items_path(name), params={"perPage": limit}))
-        click.echo(f"queue {name}: limit {found.get('maxConcurrency', 'none')}, paused: {_pause(found)}")
+        echo(f"queue {name}: limit {found.get('maxConcurrency', 'none')}, paused: {_pause(found)}")
         for run in found["running"]:
-            click.echo(f"running: {run['name']} {run['dagRunId']} since {run['startedAt'] or 'now'}")
+            echo(f"running: {run['name']} {run['dagRunId']} since {run['startedAt'] or 'now'}")
         rows = [_item(run) for run in found["items"]]
         if rows:
             print_table(("POSITION", "PRIORITY", "DAG", "RUN", "SINCE", "WAITS FOR"), rows)
         if (more := found["pagination"]["totalRecords"] - len(rows)) > 0:
-            click.echo(f"and {more} more; --limit shows up to 1000")
+            echo(f"and {more} more; --limit shows up to 1000")
 
     use_api("queue", work, Mode.QUEUE)
 
@@ -97,7 +98,7 @@ def pause(*, name: str) -> None:
     """Start no more runs of the queue NAME until it is resumed; running runs continue."""
 
     async def work(api: Api) -> None:
-        click.echo(f"queue {name} is paused {_pause(body_of(await api.client.post(f'{_path(name)}/pause')))}")
+        echo(f"queue {name} is paused {_pause(body_of(await api.client.post(f'{_path(name)}/pause')))}")
 
     use_api("queue", work, Mode.QUEUE)
 
@@ -111,7 +112,7 @@ def resume(*, name: str) -> None:
 
     async def work(api: Api) -> None:
         body_of(await api.client.post(f"{_path(name)}/resume"))
-        click.echo(f"queue {name} is resumed")
+        echo(f"queue {name} is resumed")
 
     use_api("queue", work, Mode.QUEUE)
 
@@ -123,11 +124,13 @@ def resume(*, name: str) -> None:
 @friendly_errors
 def clear(*, name: str, confirm: str | None) -> None:
     """Remove all queued runs from the queue NAME, after its name is typed once more."""
-    typed = click.prompt(f"Type {name} to remove all runs from this queue", err=True) if confirm is None else confirm
+    typed = (
+        click.prompt(f"Type {style(name)} to remove all runs from this queue", err=True) if confirm is None else confirm
+    )
 
     async def work(api: Api) -> None:
         removed = body_of(await api.client.post(f"{_path(name)}/clear", json={"name": typed}))["removed"]
-        click.echo(f"removed from queue {name}: {removed}")
+        echo(f"removed from queue {name}: {removed}")
 
     use_api("queue", work, Mode.QUEUE)
 
@@ -150,7 +153,7 @@ def priority(*, name: str, run_id: str, value: int | None, front: bool) -> None:
             raise click.ClickException(f"run {run_id} of DAG {name} is not queued, it is {run['statusLabel']}")
         body = {"priority": value, "toFront": front}
         body_of(await api.client.patch(f"{items_path(wait['queue'])}/{wait['item']}", json=body))
-        click.echo(f"run {run_id} of DAG {name} is moved in queue {wait['queue']}")
+        echo(f"run {run_id} of DAG {name} is moved in queue {wait['queue']}")
 
     use_api("queue", work, Mode.QUEUE)
 
@@ -180,7 +183,7 @@ def enqueue(  # noqa: PLR0913 - one for each option
         name = source.name or await require_stored(api, source)
         await api.start(f"{source.path}/enqueue", source.body | request, name)
         until = "" if api.transport.is_server else " until a server starts it"
-        click.echo(f"run {run_id} is queued{until}")
+        echo(f"run {run_id} is queued{until}")
 
     use_api("enqueue", work, Mode.QUEUE)
 
@@ -197,7 +200,7 @@ def dequeue(*, queue: str, dag_run: str) -> None:
     async def work(api: Api) -> None:
         name, run_id = await (_find_named(api, queue, dag_run) if dag_run else _next(api, queue))
         body_of(await api.client.get(f"{run_path(name, run_id)}/dequeue"))
-        click.echo(f"run {run_id} of DAG {name} is removed from its queue")
+        echo(f"run {run_id} of DAG {name} is removed from its queue")
 
     use_api("dequeue", work, Mode.QUEUE)
 

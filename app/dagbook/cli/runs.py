@@ -17,6 +17,7 @@ from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import GlobalOptions, complete_files, current_settings, settings_options
 from dagbook.cli.progress import HANDLERS
 from dagbook.cli.server_transport import Mode
+from dagbook.cli.terminal import echo
 from dagbook.engine.status import RunStatus
 from dagbook.identifiers import LATEST
 from dagbook.settings import Settings
@@ -57,7 +58,7 @@ def runs(*, name: str, limit: int, as_json: bool, days: int | None, status: str 
         query["status"] = int(_LABELS[status])
     found = asyncio.run(_find(settings, runs_path(name) if name else "/dag-runs", query, limit))
     if as_json:
-        click.echo(json.dumps({"dagRuns": found}, indent=2, ensure_ascii=False))
+        echo(json.dumps({"dagRuns": found}, indent=2, ensure_ascii=False))
         return
     rows: list[tuple[str, ...]] = []
     for run in found:
@@ -105,10 +106,10 @@ def status(*, what: str, run_id: str, given: str) -> None:
     settings = current_settings()
     configure(settings.log_format, "warning")
     run = asyncio.run(_read(settings, read_name(what), run_id or given))
-    click.secho(f"{run['name']}  {run['dagRunId']}", bold=True)
+    echo(f"{run['name']}  {run['dagRunId']}", bold=True)
     for label, value in _facts(run):
-        click.echo(f"  {label:<10}{value}")
-    click.echo()
+        echo(f"  {label:<10}{value}")
+    echo()
     rows: list[tuple[str, ...]] = []
     for node in [*run["nodes"], *(run[name] for name in HANDLERS if name in run)]:
         error = node.get("error", "").partition("\n")[0]

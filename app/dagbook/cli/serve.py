@@ -29,6 +29,7 @@ from dagbook.cli.options import (
     warn_of_evaluation,
 )
 from dagbook.cli.server_transport import lock_for_server
+from dagbook.cli.terminal import echo
 from dagbook.db.migrations.upgrade import upgrade
 from dagbook.db.url import hide_password
 from dagbook.errors import BadRequestError
@@ -87,9 +88,9 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Drivin
                 listener.listen(_BACKLOG)  # a reader of the next line may connect at once, before the loop accepts
                 host, database = socket.gethostname(), hide_password(settings.database_url)
                 async with serving_commands(server, lock):
-                    click.echo(f"Dagbook serves {address} on host {host} with {database}", err=True)
+                    echo(f"Dagbook serves {address} on host {host} with {database}", err=True)
                     if driving is Driving.NEVER:
-                        click.echo("It leaves runs alone: it takes over, starts and schedules none", err=True)
+                        echo("It leaves runs alone: it takes over, starts and schedules none", err=True)
                     begin = partial(drive, settings, server) if driving is Driving.LATER else None
                     await serve_http(server, settings, listener, tls, begin)
 
@@ -98,10 +99,10 @@ def _warn(settings: Settings) -> None:
     if is_open_to_all(settings):
         way = "a proxy of this machine" if is_for_this_machine(settings) else settings.host
         risk = f"EVERYONE who can reach {way} can run commands on this machine as this user"
-        click.secho(f"Warning: {risk}: there is no authentication", fg="red", bold=True, err=True)
+        echo(f"Warning: {risk}: there is no authentication", fg="red", bold=True, err=True)
     warn_of_evaluation(settings)
     for warning in find_warnings(settings):
-        click.secho(f"Warning: {warning}", fg="red", bold=True, err=True)
+        echo(f"Warning: {warning}", fg="red", bold=True, err=True)
 
 
 async def _make_first_admin(settings: Settings, server: Server) -> None:
@@ -115,8 +116,8 @@ async def _make_first_admin(settings: Settings, server: Server) -> None:
         raise click.ClickException(f"the first admin cannot be created: {error.message}") from error
     if password is not None:
         line = "=" * 72
-        click.echo(f"{line}\nThe first user is {name!r}, an admin, with the password\n\n    {password}\n")
-        click.echo(f"This is shown once. Log in and change it.\n{line}")
+        echo(f"{line}\nThe first user is {name!r}, an admin, with the password\n\n    {password}\n")
+        echo(f"This is shown once. Log in and change it.\n{line}")
 
 
 _CERT, _KEY = "tls_cert_file", "tls_key_file"

@@ -23,6 +23,7 @@ import httpx
 
 from dagbook.auth.audit_context import os_username
 from dagbook.cli.group import uncollected
+from dagbook.cli.terminal import echo
 from dagbook.db.sqlite.lock_file import DatabaseOwned, Owner, ServerLock, acquire
 from dagbook.db.url import sqlite_path
 from dagbook.settings import Settings
@@ -130,7 +131,7 @@ class _Wait:
                 raise click.ClickException(
                     f"{error.owner} is an older version, which does not accept commands of this one; restart it"
                 )
-            click.echo(f"waiting for {error.owner}, which has the database open", err=True)
+            echo(f"waiting for {error.owner}, which has the database open", err=True)
             self._notified = True
 
 

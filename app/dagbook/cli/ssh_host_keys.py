@@ -8,6 +8,7 @@ from dagbook.cli.client import Api, body_of, print_table, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, settings_options
+from dagbook.cli.terminal import echo
 from dagbook.executors.contract import HOST_KEY_ALGORITHMS
 
 _PATH = "/ssh-host-keys"
@@ -59,7 +60,7 @@ def accept(host: str, port: int, algorithm: str, fingerprint: str) -> None:
 
     async def work(api: Api) -> None:
         body_of(await api.client.put(_PATH, json=body))
-        click.echo(f"{host}, port {port}, is accepted with {algorithm} {fingerprint}")
+        echo(f"{host}, port {port}, is accepted with {algorithm} {fingerprint}")
 
     use_api("ssh-host-keys", work)
 
@@ -74,6 +75,6 @@ def remove(host: str, port: int) -> None:
 
     async def work(api: Api) -> None:
         body_of(await api.client.delete(_PATH, params={"host": host, "port": port}))
-        click.echo(f"the key of {host}, port {port}, is deleted")
+        echo(f"the key of {host}, port {port}, is deleted")
 
     use_api("ssh-host-keys", work)

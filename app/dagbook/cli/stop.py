@@ -22,6 +22,7 @@ from dagbook.cli.options import (
 )
 from dagbook.cli.progress import wait_finished, watch
 from dagbook.cli.server_transport import Mode, ServerLost
+from dagbook.cli.terminal import echo
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.errors import NotRunningError
 from dagbook.settings import Settings
@@ -51,11 +52,11 @@ async def _stop(settings: Settings, name: str, run_id: str) -> None:
         name = await find_name(api, name)
         requested = [run_id] if run_id else await find_running(api, name)
         if not requested:
-            click.echo(f"DAG {name} has no running run")
+            echo(f"DAG {name} has no running run")
         stopping = [one for one in requested if await _stop_one(api, name, one)]
         for one in stopping if not api.transport.is_server else ():
             status = await wait_finished(api.client, run_path(name, one))
-            click.echo(f"run {one} of DAG {name} is finished: {status.label.replace('_', ' ')}")
+            echo(f"run {one} of DAG {name} is finished: {status.label.replace('_', ' ')}")
 
 
 async def _stop_one(api: Api, name: str, run_id: str) -> bool:
@@ -66,9 +67,9 @@ async def _stop_one(api: Api, name: str, run_id: str) -> bool:
             raise click.ClickException(
                 f"run {run_id} of DAG {name} is {status.label}, not running; 'dagbook dequeue' dequeues it"
             )
-        click.echo(f"run {run_id} of DAG {name} is already finished: {status.label.replace('_', ' ')}")
+        echo(f"run {run_id} of DAG {name} is already finished: {status.label.replace('_', ' ')}")
         return False
-    click.echo(f"run {run_id} of DAG {name} was asked to stop")
+    echo(f"run {run_id} of DAG {name} was asked to stop")
     return True
 
 
@@ -178,7 +179,7 @@ async def _restart(settings: Settings, name: str, run_id: str) -> int:
         path = run_path(name, run_id)
         pause = await _stop_and_wait(api, name, run_id, path)
         if pause:
-            click.echo(f"run {run_id} of DAG {name} is finished; the new one starts in {pause} s", err=True)
+            echo(f"run {run_id} of DAG {name} is finished; the new one starts in {pause} s", err=True)
             await asyncio.sleep(pause)
         new = body_of(await api.client.post(f"{path}/reschedule", json={"restart": True}))["dagRunId"]
         return await watch(api.client, run_path(name, new))
@@ -191,6 +192,6 @@ async def _stop_and_wait(api: Api, name: str, run_id: str, path: str) -> int:
         label = run["statusLabel"].replace("_", " ")
         raise click.ClickException(f"run {run_id} of DAG {name} is not running, it is {label}; start another instead")
     if await ask_to_stop(api, name, run_id):
-        click.echo(f"run {run_id} of DAG {name} was asked to stop", err=True)
+        echo(f"run {run_id} of DAG {name} was asked to stop", err=True)
     await wait_finished(api.client, path)
     return int(run.get("restartWaitSec", 0))

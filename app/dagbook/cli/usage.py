@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from dagbook import __version__
 from dagbook.cli.options import GlobalOptions, current_settings, settings_options
+from dagbook.cli.terminal import echo
 from dagbook.settings import TABLE
 from dagbook.settings.types import Displayed
 from dagbook.spec.grammar import document
@@ -41,7 +42,7 @@ def show_help(context: click.Context, /, *, words: tuple[str, ...]) -> None:
         _, command, _ = current.command.resolve_command(current, [word])
         assert command is not None  # noqa: S101 - resolve_command raises when there is none
         current = click.Context(command, info_name=word, parent=current)
-    click.echo(current.get_help())
+    echo(current.get_help())
 
 
 @click.command(
@@ -54,7 +55,7 @@ def completion(context: click.Context, /, *, shell: str) -> None:
     """Print a script that lets a shell complete commands, options and file names."""
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 - click has one for each of these shells
-    click.echo(kind(context.find_root().command, {}, "dagbook", "_DAGBOOK_COMPLETE").source())
+    echo(kind(context.find_root().command, {}, "dagbook", "_DAGBOOK_COMPLETE").source())
 
 
 @click.command(cls=GlobalOptions, context_settings=_EVERYTHING)
@@ -80,7 +81,7 @@ def coordinator(**_words: object) -> None:
 @click.command(cls=GlobalOptions)
 def version() -> None:
     """Print the version."""
-    click.echo(__version__)
+    echo(__version__)
 
 
 @click.command(cls=GlobalOptions)
@@ -89,7 +90,7 @@ def schema() -> None:
 
     With it an editor completes fields, explains them and marks errors.
     """
-    click.echo(json.dumps(document.schema(), indent=2, ensure_ascii=False))
+    echo(json.dumps(document.schema(), indent=2, ensure_ascii=False))
 
 
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/_.:@*+%?=&-]*")
@@ -114,7 +115,7 @@ def config(*, as_json: bool) -> None:
     displayed = {setting.name: setting.kind.display(getattr(settings, setting.name)) for setting in TABLE}
     if as_json:
         rows = {name: {"value": value, "origin": settings.origins[name]} for name, value in displayed.items()}
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
         _print_yaml(displayed, settings.origins)
 
@@ -127,4 +128,4 @@ def _print_yaml(displayed: Mapping[str, Displayed], origins: Mapping[str, str]) 
         lines[f"{name}: {scalar}"] = origins[name]
     width = max(map(len, lines))
     for line, origin in lines.items():
-        click.echo(f"{line:{width}}  # {origin}")
+        echo(f"{line:{width}}  # {origin}")

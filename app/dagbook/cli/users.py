@@ -11,6 +11,7 @@ from dagbook.cli.client import Api, ask_password, body_of, find_user, print_tabl
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, settings_options
+from dagbook.cli.terminal import echo
 
 _ROLE = click.Choice([role.value for role in Role])
 
@@ -45,7 +46,7 @@ def add(name: str, role: str) -> None:
 
     async def work(api: Api) -> None:
         body_of(await api.client.post("/users", json=body))
-        click.echo(f"created user {name} with role {role}")
+        echo(f"created user {name} with role {role}")
 
     use_api("users", work)
 
@@ -61,7 +62,7 @@ def passwd(name: str) -> None:
     async def work(api: Api) -> None:
         user = await find_user(api.client, name)
         body_of(await api.client.post(f"/users/{user['id']}/reset-password", json=body))
-        click.echo(f"{name} has a new password; all tokens of {name} are revoked")
+        echo(f"{name} has a new password; all tokens of {name} are revoked")
 
     use_api("users", work)
 
@@ -77,7 +78,7 @@ def role(name: str, new_role: str) -> None:
     async def work(api: Api) -> None:
         user = await find_user(api.client, name)
         body_of(await api.client.patch(f"/users/{user['id']}", json={"role": new_role}))
-        click.echo(f"{name} now has the role {new_role}")
+        echo(f"{name} now has the role {new_role}")
 
     use_api("users", work)
 
@@ -92,7 +93,7 @@ def remove(name: str) -> None:
     async def work(api: Api) -> None:
         user = await find_user(api.client, name)
         body_of(await api.client.delete(f"/users/{user['id']}"))
-        click.echo(f"deleted user {name}")
+        echo(f"deleted user {name}")
 
     use_api("users", work)
 
@@ -148,7 +149,7 @@ def add_token(user: str, name: str, role: str | None, days: int | None) -> None:
     body = {"username": user, "name": name, "role": role, "expiresAt": expires}
 
     async def work(api: Api) -> None:
-        click.echo(body_of(await api.client.post("/tokens", json=body))["token"])
+        echo(body_of(await api.client.post("/tokens", json=body))["token"])
 
     use_api("users", work)
 
@@ -167,6 +168,6 @@ def revoke(user: str, name: str) -> None:
         if not ids:
             raise click.ClickException(f"{user!r} has no token named {name!r}; `dagbook tokens list` shows them")
         body_of(await api.client.delete(f"/tokens/{ids[0]}"))
-        click.echo(f"the token {name} of {user} is revoked")
+        echo(f"the token {name} of {user} is revoked")
 
     use_api("users", work)

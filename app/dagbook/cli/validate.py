@@ -11,6 +11,7 @@ import click
 
 from dagbook.cli.definitions import is_stored, read_definition, read_text
 from dagbook.cli.options import GlobalOptions, current_settings, params_text, settings_options
+from dagbook.cli.terminal import echo, echo_styled, style
 from dagbook.errors import AppError
 from dagbook.runs.dry_run.placeholders import Placeholders
 from dagbook.runs.dry_run.plan import check_params, plan_runs
@@ -22,6 +23,7 @@ from dagbook.spec.model import Definition
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.load import NO_DOCUMENT, load
 from dagbook.spec.shell_references import find_warnings
+from dagbook.telemetry.printable import printable
 
 _NO_COMMAND_SECONDS = 10.0  # required limit of commands and requests; validation starts none
 
@@ -38,18 +40,18 @@ def _validate(file: Path) -> int:
     try:
         text, name = read_definition(file, "validate")
     except click.ClickException as error:
-        click.echo(error.message, err=True)  # and continue with the others
+        echo(error.message, err=True)  # and continue with the others
         return 1
     loaded = load(text, name=name)
     problems = [*loaded.problems, *_check_params(loaded.definition, file)]
     complain(file, problems)
     if loaded.empty:
-        click.echo(f"{file}: {NO_DOCUMENT}", err=True)
+        echo(f"{file}: {NO_DOCUMENT}", err=True)
         return 1
     for warning in (*loaded.definition.warnings, *find_warnings(loaded.definition)):
-        click.echo(f"{file}: warning: {warning}", err=True)
+        echo(f"{file}: warning: {warning}", err=True)
     if not problems:
-        click.echo(f"{file}: valid")
+        echo(f"{file}: valid")
     return 1 if problems else 0
 
 
@@ -70,7 +72,7 @@ def complain(file: Path, problems: Iterable[Problem]) -> None:
     for problem in problems:
         location = f"{file}:{problem.line}:{problem.column}" if problem.line else str(file)
         parts = (problem.dag, problem.path, problem.message)
-        click.echo(f"{location}: {': '.join(part for part in parts if part)}", err=True)
+        echo(f"{location}: {': '.join(part for part in parts if part)}", err=True)
 
 
 _WIDTH = 80
@@ -105,7 +107,7 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
     except AppError as error:
         raise click.ClickException(placeholders.show(error.message)) from error
     preview = "\n\n".join("\n".join(_print_run(run)) for run in runs)
-    click.echo("\n".join((preview, "", *_legend(preview, placeholders))))
+    echo_styled("\n".join((preview, "", *_legend(preview, placeholders))))
     return 0
 
 
@@ -119,7 +121,7 @@ def _location(file: Path, settings: Settings) -> RunLocation:
 
 
 def _print_run(run: DryRun) -> Iterator[str]:
-    yield click.style(_safe(run.title), bold=True)
+    yield style(run.title, bold=True)
     yield from _print_facts(run.facts)
     for part in (*run.steps, *run.handlers):
         yield from _print_step(part)
@@ -129,9 +131,9 @@ def _print_run(run: DryRun) -> Iterator[str]:
 
 def _print_step(part: StepPreview) -> Iterator[str]:
     yield ""
-    yield click.style(_safe(part.title), bold=True)
+    yield style(part.title, bold=True)
     if part.note:
-        yield f"  {click.style(part.note, fg='yellow')}"
+        yield f"  {style(part.note, fg='yellow')}"
     yield from _print_facts(part.facts)
 
 
@@ -148,20 +150,13 @@ def _fold(text: str) -> Iterator[str]:
     for line in text.split("\n"):
         indent = line[: len(line) - len(line.lstrip())]
         yield from textwrap.wrap(
-            _safe(line),
+            printable(line),
             _WIDTH - _LABEL - 1,
             subsequent_indent=f"{indent}  ",
             break_on_hyphens=False,
             expand_tabs=False,
             replace_whitespace=False,
         ) or [""]
-
-
-def _safe(text: str) -> str:
-    """Escape control characters, so that a text cannot send sequences to the terminal."""
-    return "".join(
-        character if character.isprintable() or character == "\t" else f"\\x{ord(character):02x}" for character in text
-    )
 
 
 def _legend(preview: str, placeholders: Placeholders) -> Iterator[str]:

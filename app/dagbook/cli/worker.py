@@ -21,6 +21,7 @@ from dagbook.cli.options import (
     warn_of_evaluation,
 )
 from dagbook.cli.shutdown import StopSignals
+from dagbook.cli.terminal import echo
 from dagbook.db.database import Database
 from dagbook.db.repositories import services
 from dagbook.db.url import hide_password, sqlite_path
@@ -135,7 +136,7 @@ async def _check_health(settings: Settings, name: str) -> None:
         if not row.is_leased:
             last = f"{row.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC"
             raise click.ClickException(f"worker {row.name} has not renewed its lease since {last}")
-        click.echo(f"worker {row.name} is healthy")
+        echo(f"worker {row.name} is healthy")
 
 
 async def _work(settings: Settings, options: dict[str, Any]) -> None:
@@ -154,5 +155,5 @@ async def _work(settings: Settings, options: dict[str, Any]) -> None:
     async with open_worker(settings, worker) as supervisor:
         signals.is_patient = lambda: supervisor.is_patient
         text = ", ".join(f"{name}={value}" for name, value in sorted(worker.labels.items())) or "no labels"
-        click.echo(f"Worker {worker.name} ({text}) works on {hide_password(settings.database_url)}", err=True)
+        echo(f"Worker {worker.name} ({text}) works on {hide_password(settings.database_url)}", err=True)
         await stop.wait()

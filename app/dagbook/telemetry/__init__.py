@@ -1,3 +1,3 @@
 """Telemetry of the process: logs, metrics and samples of the machine's load."""
 
-__all__ = ["logging", "metrics", "resources"]
+__all__ = ["logging", "metrics", "printable", "resources"]

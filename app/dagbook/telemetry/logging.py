@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TextIO
 
+from dagbook.telemetry.printable import printable
+
 # Masks the secrets of the run that the current task works for; a record is formatted in the task that logs it.
 log_masking: ContextVar[Callable[[str], str] | None] = ContextVar("log_masking", default=None)
 
@@ -36,7 +38,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record; values that are not JSON types are converted with ``str``."""
-        return _masked(json.dumps(_fields(self, record), ensure_ascii=False, default=str))
+        return _finished(json.dumps(_fields(self, record), ensure_ascii=False, default=str))
 
 
 class TextFormatter(logging.Formatter):
@@ -50,7 +52,14 @@ class TextFormatter(logging.Formatter):
         for key, value in _fields(self, record).items():
             text = str(value)
             parts.append(f"{key}={text if _TEXT_ONLY.fullmatch(text) else json.dumps(text, ensure_ascii=False)}")
-        return _masked(" ".join(parts))
+        return _finished(" ".join(parts))
+
+
+class PrintableFormatter(logging.Formatter):
+    """The bare message, for commands that configure no log and print warnings alone."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def configure(log_format: str, level: str, stream: TextIO | None = None) -> None:
@@ -65,9 +74,10 @@ def configure(log_format: str, level: str, stream: TextIO | None = None) -> None
     root.setLevel(level.upper())
 
 
-def _masked(line: str) -> str:
+def _finished(line: str) -> str:
+    """Mask secrets, and escape what JSON leaves of characters that control a terminal."""
     mask = log_masking.get()
-    return line if mask is None else mask(line)
+    return printable(line if mask is None else mask(line))
 
 
 def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, object]:

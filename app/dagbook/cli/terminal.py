@@ -1,0 +1,31 @@
+"""The one place where commands print: no name, message or error of others can control the terminal."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from dagbook.telemetry.printable import printable, printable_output
+
+
+def echo(text: object = "", *, err: bool = False, nl: bool = True, fg: str | None = None, bold: bool = False) -> None:
+    """Print a text with its control characters escaped."""
+    click.echo(style(str(text), fg=fg, bold=bold), err=err, nl=nl)
+
+
+def style(text: str, *, fg: str | None = None, bold: bool = False) -> str:
+    """Escape a text and add colours to it, for ``echo_styled``."""
+    safe = printable(text)
+    return click.style(safe, fg=fg, bold=bold or None) if fg or bold else safe
+
+
+def echo_styled(*parts: str) -> None:
+    """Print parts that ``style`` has made."""
+    click.echo("".join(parts))
+
+
+def echo_output(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print the output of a step or the text of a definition: unchanged, except in a terminal."""
+    stream = sys.stderr if err else sys.stdout
+    click.echo(printable_output(text) if stream.isatty() else text, err=err, nl=nl, color=True)  # click keeps colours
