@@ -84,12 +84,11 @@ async def test_what_is_no_expression_is_told_once(library: httpx.AsyncClient, ex
     assert message.startswith("q: is no regular expression")
 
 
-async def test_an_expression_that_would_take_for_ever_is_given_up(library: httpx.AsyncClient) -> None:
+async def test_an_expression_that_backtracking_would_never_finish_is_answered(library: httpx.AsyncClient) -> None:
     begun = time.monotonic()
     found = await _search(library, "(a+)+$")
-    assert found["results"] == []
-    assert "takes too long" in found["errors"][0]
-    assert time.monotonic() - begun < 10  # the limit is 0.7 s of computing; the machine may have other work
+    assert (found["results"], found["errors"]) == ([], [])
+    assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize("query", ["", "?q="])

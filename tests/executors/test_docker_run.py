@@ -119,7 +119,7 @@ async def test_startup_command_runs_the_command_instead_of_the_images_own(docker
         ({"startup": "command"}, "container: command: is missing; startup: command runs it"),
         ({"startup": "forever"}, "container: startup: expected keepalive, entrypoint, command, found 'forever'"),
         ({"wait_for": "ready"}, "container: waitFor: expected running or healthy, found 'ready'"),
-        ({"log_pattern": "("}, "container: logPattern: '(' is not a regular expression"),
+        ({"log_pattern": "("}, "container: logPattern: '(' is no regular expression: missing )"),
         ({"restart_policy": "on-failure"}, "container: restartPolicy: expected no, always or unless-stopped"),
         ({"volumes": ("/data",)}, "container: volumes: '/data' is not of the form source:target"),
         ({"volumes": ("/a:/b:z",)}, "container: volumes: '/a:/b:z' is not of the form source:target"),

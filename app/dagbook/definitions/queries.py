@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
+from time import monotonic
 
 import msgspec
 
@@ -13,8 +13,7 @@ from dagbook.db.repositories import dags
 from dagbook.db.repositories.dags import DagRow
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import is_name, shorten, strip_suffix
-from dagbook.regex.client import ExpressionError, open_regex_worker
-from dagbook.regex.worker import matching_lines, split_lines
+from dagbook.spec.expressions import Expression, ExpressionError, find_lines, line_expression, unix_lines
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import Loaded
 
@@ -44,7 +43,8 @@ async def require_dag(database: Database, file_name: str) -> DagRow:
 
 _SPECIAL = frozenset(r".^$*+?{}[]\|()")
 _CONTEXT_LINES = 2
-_YIELD_EVERY = 100  # texts that are searched before the event loop gets a turn
+_CONCURRENT = 2  # searches of one server, each of which uses a core
+_TIMEOUT_SECONDS = 10.0
 
 
 class MatchBlock(msgspec.Struct, frozen=True):
@@ -72,6 +72,7 @@ class SearchResult(msgspec.Struct, frozen=True):
 class Search:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._slots = asyncio.Semaphore(_CONCURRENT)
 
     async def find(self, expression: str) -> SearchResult:
         """Find the lines that match a regular expression, ignoring case, by file name.
@@ -82,40 +83,32 @@ class Search:
             raise BadRequestError("q: is empty; give a word or a regular expression to search for")
         if "\0" in expression:
             return SearchResult()
-        if _SPECIAL.isdisjoint(expression):
-            return await self._find_words(expression)
-        return await self._find_expression(expression)
-
-    async def _find_words(self, words: str) -> SearchResult:
-        # The database's result is filtered again: it is case-sensitive beyond ASCII.
-        part = words if words.isascii() else ""
-        rows = await self._database.read(lambda connection: dags.find_holding(connection, part))
-        pattern = re.compile(re.escape(words), re.IGNORECASE)
-        found = []
-        for number, row in enumerate(rows, 1):
-            text = row.spec or ""
-            if pattern.search(text) and (lines := matching_lines(pattern, text)):
-                found.append(SearchHit(row, blocks(text, lines)))
-            if number % _YIELD_EVERY == 0:
-                await asyncio.sleep(0)
-        return SearchResult(found)
-
-    async def _find_expression(self, expression: str) -> SearchResult:
-        rows = await self._database.read(lambda connection: dags.find_holding(connection, ""))
-        texts = [row.spec or "" for row in rows]
+        is_literal = _SPECIAL.isdisjoint(expression)
         try:
-            async with open_regex_worker() as matcher:
-                found = await matcher.find(texts, expression=expression)
+            compiled = line_expression(expression, literal=is_literal, ignore_case=True)
+            # The database narrows the search down to texts with the word, but is case-sensitive beyond ASCII.
+            part = expression if is_literal and expression.isascii() else ""
+            rows = await self._database.read(lambda connection: dags.find_holding(connection, part))
+            async with self._slots:
+                return SearchResult(await asyncio.to_thread(_search, compiled, rows))
         except ExpressionError as error:
             return SearchResult(problem=f"q: {error}")
-        lines = [[number for number, *_ in spans] for spans in found]
-        hits = zip(rows, texts, lines, strict=True)
-        return SearchResult([SearchHit(row, blocks(text, numbers)) for row, text, numbers in hits if numbers])
+
+
+def _search(expression: Expression, rows: Sequence[DagRow]) -> list[SearchHit]:
+    """Search in all texts; raises ExpressionError."""
+    until = monotonic() + _TIMEOUT_SECONDS
+    found = []
+    for row in rows:
+        text = row.spec or ""
+        if spans := find_lines(expression, text, proceed=lambda: monotonic() < until):
+            found.append(SearchHit(row, blocks(text, [span.line for span in spans])))
+    return found
 
 
 def blocks(text: str, numbers: Sequence[int]) -> list[MatchBlock]:
     """Return each of these lines with up to two lines before and after it. Pure."""
-    lines = split_lines(text)
+    lines = unix_lines(text).removesuffix("\n").split("\n")
     firsts = [max(number - _CONTEXT_LINES, 1) for number in numbers]
     return [
         MatchBlock(line=number, first=first, text="\n".join(lines[first - 1 : number + _CONTEXT_LINES]))

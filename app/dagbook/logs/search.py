@@ -15,12 +15,12 @@ from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.db.repositories.runs.runs import NodeRow
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
-from dagbook.regex.client import ExpressionError, RegexWorker, open_regex_worker
-from dagbook.regex.worker import Span
+from dagbook.spec.expressions import Expression, ExpressionError, Span, find_lines, line_expression, unix_lines
 
 _CONCURRENT = 8  # searches of one server; the API admits no more, and two of one caller
 _MAX_COUNTED = 10_000
 _TIMEOUT_SECONDS = 20.0  # then the response has the hits so far and the position to continue from
+_BLOCK_SECONDS = 10.0  # for one block: an expression that takes longer is refused
 _MAX_QUERY = 1000
 _MAX_LINE = 1024 * 1024  # characters; a longer line is searched in several blocks
 _OVERLAP = 4096  # of such blocks: the longest match across a border of two
@@ -146,22 +146,20 @@ class LogSearch:
 
     async def find(self, streams: Sequence[LogStream], query: SearchQuery) -> HitPage:
         """Find a page of hits; raises BadRequestError for an expression that is invalid or takes too long."""
-        async with self._slots, open_regex_worker() as matcher:
-            search = _Search(self._database, matcher, query)
-            try:
-                if query.is_expression:
-                    await matcher.find([], expression=query.text)  # report an invalid one even without a log
-                return await search.run(streams)
-            except ExpressionError as error:
-                raise BadRequestError(f"q: {error}") from error
+        try:
+            expression = line_expression(query.text, literal=not query.is_expression, ignore_case=True)
+            async with self._slots:
+                return await _Search(self._database, expression, query).run(streams)
+        except ExpressionError as error:
+            raise BadRequestError(f"q: {error}") from error
 
 
 class _Search:
     """State of one active search."""
 
-    def __init__(self, database: Database, matcher: RegexWorker, query: SearchQuery) -> None:
+    def __init__(self, database: Database, expression: Expression, query: SearchQuery) -> None:
         self._database = database
-        self._matcher = matcher
+        self._expression = expression
         self._query = query
         self._until = monotonic() + _TIMEOUT_SECONDS
         self._most = query.limit + 1 if query.after else max(_MAX_COUNTED, query.limit + 1)
@@ -194,7 +192,7 @@ class _Search:
         async for block in blocks(self._database, stream, last_hit + 1):
             rest = block.after(last_hit)
             for span in await self._spans(rest):
-                last_hit = rest.line + span[0] - 1
+                last_hit = rest.line + span.line - 1
                 self._add_hit(stream, rest, span)
             if self._count >= self._most:
                 return False
@@ -205,16 +203,16 @@ class _Search:
         return True
 
     async def _spans(self, block: TextBlock) -> list[Span]:
-        query = self._query
-        most = self._most - self._count
-        words, expression = ("", query.text) if query.is_expression else (query.text, "")
-        (found,) = await self._matcher.find([block.text], words=words, expression=expression, most=most)
-        return found
+        """Search in a thread: RE2 releases the GIL."""
+        until = monotonic() + _BLOCK_SECONDS
+        return await asyncio.to_thread(
+            find_lines, self._expression, block.text, most=self._most - self._count, proceed=lambda: monotonic() < until
+        )
 
     def _add_hit(self, stream: LogStream, block: TextBlock, span: Span) -> None:
         self._count += 1
         if len(self._hits) < self._query.limit:
-            line = block.line + span[0] - 1
+            line = block.line + span.line - 1
             self._hits.append(to_hit(stream, line, block, span))
             self._last = SearchPosition(stream.order, stream.key.stream, line)
 
@@ -236,26 +234,26 @@ async def blocks(database: Database, stream: LogStream, line: int) -> AsyncItera
         if not end and len(text) < _MAX_LINE:
             rest = text
             continue
-        yield TextBlock(number, text[:end] or text, skipped)
+        yield TextBlock(number, unix_lines(text[:end] or text), skipped)
         rest = text[end:] if end else text[-_OVERLAP:]
         skipped = 0 if end else skipped + len(text) - len(rest)
         number += text.count("\n")
     if rest:
-        yield TextBlock(number, rest, skipped)
+        yield TextBlock(number, unix_lines(rest), skipped)
 
 
 def to_hit(stream: LogStream, line: int, block: TextBlock, span: Span) -> Hit:
     """Make a hit with the line, or with an excerpt of a long line around the match. Pure."""
-    number, begin, start, end = span
-    line_end = block.text.find("\n", begin)
-    text = block.text[begin : line_end if line_end >= 0 else len(block.text)].removesuffix("\r")
+    start, end = span.match_start, span.match_end
+    line_end = block.text.find("\n", span.start)
+    text = block.text[span.start : line_end if line_end >= 0 else len(block.text)]
     first = max(start - _BEFORE, 0) if len(text) > _SHOWN else 0
     excerpt = text[first : first + _SHOWN]
     return Hit(
         step=stream.step,
         stream=_NAMES[stream.key.stream],
         line=line,
-        column=first + 1 + (block.skipped if number == 1 else 0),
+        column=first + 1 + (block.skipped if span.line == 1 else 0),
         text=excerpt,
         start=start - first,
         end=min(end - first, len(excerpt)),

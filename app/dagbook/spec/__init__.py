@@ -1,3 +1,14 @@
 """The DAG format: YAML text in, frozen structs out. No input or output."""
 
-__all__ = ["expansion", "grammar", "model", "params", "paths", "problem", "reading", "shell_references", "time"]
+__all__ = [
+    "expansion",
+    "expressions",
+    "grammar",
+    "model",
+    "params",
+    "paths",
+    "problem",
+    "reading",
+    "shell_references",
+    "time",
+]

@@ -52,6 +52,16 @@ def test_the_regular_expressions_of_the_format_are_understood(value: str, expres
     assert matches(value, f"re:{expression}") is holds
 
 
+@pytest.mark.parametrize("value", ["a" * 30_000 + "!", "aa\n" * 30_000 + "!"])
+def test_an_expression_that_backtracking_would_never_finish_is_decided(value: str) -> None:
+    assert matches(value, "re:^(a+)+b$") is False
+
+
+def test_an_expression_too_large_for_a_value_is_an_error_and_not_an_unmet_condition() -> None:
+    with pytest.raises(ValueError, match=r'the expression "re:\.\{900\}b" is too large for a text of 1000000 bytes'):
+        matches("a" * 1_000_000, "re:.{900}b")
+
+
 @pytest.mark.parametrize("negate", [False, True])
 @pytest.mark.parametrize("value", ["on", "off"])
 def test_negate_inverts_the_result_of_a_value(value: str, negate: bool) -> None:
@@ -100,4 +110,4 @@ def test_met_conditions_have_no_message() -> None:
     ],
 )
 def test_output_is_searched_line_by_line_for_any_pattern(patterns: list[str], found: bool) -> None:
-    assert output_matches(iter(["info", "warning"]), patterns) is found
+    assert output_matches(iter(["info\n", "x\nwarning\n"]), patterns) is found

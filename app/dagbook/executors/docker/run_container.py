@@ -20,14 +20,16 @@ from dagbook.executors.contract import SetupError, SharedConfig, StepError, writ
 from dagbook.executors.docker import container_config, engine, image
 from dagbook.executors.docker.engine import CONFLICT
 from dagbook.executors.docker.recovery_note import RunNote, daemon_env, encode
-from dagbook.spec.expansion.patterns import compile_expression
+from dagbook.spec.expressions import Expression, ExpressionError, find_lines, line_expression
 from dagbook.spec.model import Container
+from dagbook.spec.problem import shorten
 
 LABEL = engine.RUN_LABEL
 _READY_SECONDS = 120.0
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 2
 _LOG_TAIL_BYTES = 1024
+_LONGEST_LINE = 64 * 1024  # bytes of an incomplete line that are searched again with what follows
 _WAITS = ("running", "healthy")
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
 
@@ -53,14 +55,16 @@ async def ensure(docker: Docker, config: Container, shared: SharedConfig) -> str
     return container
 
 
-def _check(config: Container) -> re.Pattern[str] | None:
+def _check(config: Container) -> Expression | None:
     if config.wait_for not in ("", *_WAITS):
         raise SetupError(f"container: waitFor: expected running or healthy, found {config.wait_for!r}")
     if not config.log_pattern:
         return None
-    if pattern := compile_expression(config.log_pattern):
-        return pattern
-    raise SetupError(f"container: logPattern: {config.log_pattern!r} is not a regular expression")
+    try:
+        return line_expression(config.log_pattern.removeprefix("re:"))
+    except ExpressionError as error:
+        shown = shorten(config.log_pattern)
+        raise SetupError(f"container: logPattern: {shown!r} {error}") from None
 
 
 async def wait_until_running(docker: Docker, name: str) -> str:
@@ -107,7 +111,7 @@ async def _create(docker: Docker, name: str, config: Container, shared: SharedCo
         return await docker.containers.container(name).show()
 
 
-async def _await_ready(docker: Docker, container: str, config: Container, pattern: re.Pattern[str] | None) -> None:
+async def _await_ready(docker: Docker, container: str, config: Container, pattern: Expression | None) -> None:
     while not _is_ready(shown := await docker.containers.container(container).show(), config):
         if not shown["State"]["Running"]:
             raise StepError(await _exit_message(docker, shown))
@@ -140,12 +144,16 @@ async def _exit_message(docker: Docker, shown: Mapping[str, Any]) -> str:
     return f"the container of the run has ended (exit code {code}): {output or 'it wrote nothing'}"
 
 
-async def _await_pattern(docker: Docker, shown: Mapping[str, Any], pattern: re.Pattern[str]) -> None:
+async def _await_pattern(docker: Docker, shown: Mapping[str, Any], pattern: Expression) -> None:
     lines: dict[int, bytes] = {}
     async for stream, data in engine.read_log(docker, shown["Id"], tty=shown["Config"]["Tty"]):
-        *complete, lines[stream] = (lines.get(stream, b"") + data).split(b"\n")
-        if any(pattern.search(line.decode(errors="replace")) for line in (*complete, lines[stream])):
-            return
+        text = lines.get(stream, b"") + data
+        lines[stream] = text[text.rfind(b"\n") + 1 :][-_LONGEST_LINE:]
+        try:
+            if await asyncio.to_thread(find_lines, pattern, text.decode(errors="replace"), most=1):
+                return
+        except ExpressionError as error:
+            raise StepError(f"container: logPattern: the expression {error}") from None
     raise StepError(await _exit_message(docker, await docker.containers.container(shown["Id"]).show()))
 
 

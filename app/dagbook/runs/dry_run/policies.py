@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from dagbook.runs.evaluation.conditions import ConditionContext
 from dagbook.spec.expansion import patterns
 from dagbook.spec.expansion.expand import ExpansionError, Mode
 from dagbook.spec.expansion.shell_quotes import reads_posix
+from dagbook.spec.expressions import ExpressionError
 from dagbook.spec.model import Condition, ContinueOn, Dag, Repeat, Step
 
 _MAX_WAITS = 6
@@ -108,12 +110,12 @@ async def preview_condition(
         if not condition.expected:
             return await _preview_command(condition, context, placeholders)
         value = await evaluate(context.expand(condition.condition, Mode.FULL), context.shell_context)
-    except ExpansionError as error:
+        if placeholders.is_in(value):
+            description = describe_condition(msgspec.structs.replace(condition, condition=placeholders.show(value)))
+            return ConditionPreview(f"would be compared when it runs: {description}")
+        unmet = await asyncio.to_thread(patterns.check_value, condition, value)
+    except (ExpansionError, ExpressionError) as error:
         return ConditionPreview(f"cannot be evaluated: {placeholders.show(str(error))}", placeholders.show(str(error)))
-    if placeholders.is_in(value):
-        description = describe_condition(msgspec.structs.replace(condition, condition=placeholders.show(value)))
-        return ConditionPreview(f"would be compared when it runs: {description}")
-    unmet = patterns.check_value(condition, value)
     description = describe_condition(msgspec.structs.replace(condition, condition=f'"{value}"'))
     return ConditionPreview(unmet or f"holds: {description}", unmet)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
+from typing import TextIO
 
 import msgspec
 
@@ -26,12 +28,14 @@ from dagbook.runs.runner.runner_deps import RunnerDeps, RunnerPort
 from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.spec.expansion import patterns
 from dagbook.spec.expansion.expand import ExpansionError
+from dagbook.spec.expressions import ExpressionError
 from dagbook.spec.model import Condition
 
 # Seconds until the next poll of the output: at first, and while it comes in bulk; from there it doubles.
 _FIRST_PAUSE, _BULK_PAUSE = 0.01, 0.002
 _LONGEST_PAUSE, _LONGEST_SILENT_PAUSE = 0.1, 0.25
 _LOST_WAIT_SECONDS = 0.5
+_SEARCH_SECONDS = 10  # for the patterns of continueOn.output
 _BATCH = 4  # chunks of a stream that are stored together: 1 MiB
 
 StoreLog = Callable[[list[Chunk]], Awaitable[None]]
@@ -165,7 +169,9 @@ def _saved_offset(files: ExecutionFiles) -> int:
     return int(note.read_text() or 0) if note.exists() else 0
 
 
-def exit_event(node: NodeExecution, execution: int, outcome: Outcome, files: ExecutionFiles, limit: int) -> StepExited:
+async def exit_event(
+    node: NodeExecution, execution: int, outcome: Outcome, files: ExecutionFiles, limit: int
+) -> StepExited:
     """Turn an outcome into the engine's event, and store the output variable in the node's record."""
     error, uncaught = outcome.error, ""
     if node.step.output:
@@ -173,6 +179,12 @@ def exit_event(node: NodeExecution, execution: int, outcome: Outcome, files: Exe
         error = uncaught or error
     if error and (tail := node.stderr_tail()):
         error = f"{error}\nlast of stderr:\n{tail}"
+    matched = False
+    if error and node.step.continue_on.output:
+        try:
+            matched = await asyncio.to_thread(_matches_output, node)
+        except (ExpressionError, TimeoutError) as problem:
+            error = f"{error}\ncontinueOn.output was not found: {problem}"
     code = -1 if outcome.exit_code is None else outcome.exit_code
     return StepExited(
         key=node.key,
@@ -181,7 +193,7 @@ def exit_event(node: NodeExecution, execution: int, outcome: Outcome, files: Exe
         retry_code=1 if uncaught else None,
         error=error,
         partial=outcome.partial,
-        output_matched=bool(error) and _matches_output(node),
+        output_matched=matched,
     )
 
 
@@ -197,13 +209,20 @@ def _capture(node: NodeExecution, files: ExecutionFiles, limit: int) -> str:
 
 
 def _matches_output(node: NodeExecution) -> bool:
-    wanted = node.step.continue_on.output
-    if not wanted or not node.stdout.exists():
+    """Search in the output; raises ExpressionError and TimeoutError."""
+    if not node.stdout.exists():
         return False
     with node.stdout.open(encoding=node.encoding, errors="replace") as file:
-        # In parts of a limited size: a line may be as long as the output.
-        lines = iter(lambda: file.readline(CHUNK_BYTES), "")
-        return patterns.output_matches((line.rstrip("\n") for line in lines), wanted)
+        return patterns.output_matches(_complete_lines(file), node.step.continue_on.output)
+
+
+def _complete_lines(file: TextIO) -> Iterator[str]:
+    """Read texts of complete lines, of a limited size: a line may be as long as the output."""
+    until = monotonic() + _SEARCH_SECONDS
+    while text := file.read(CHUNK_BYTES):
+        yield text + file.readline(CHUNK_BYTES)
+        if monotonic() > until:
+            raise TimeoutError(f"the search was given up after {_SEARCH_SECONDS} seconds")
 
 
 class ConditionChecker:

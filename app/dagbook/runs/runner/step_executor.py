@@ -217,7 +217,7 @@ class StepExecutor:
         return running
 
     async def _finish(self, node: NodeExecution, number: int, files: ExecutionFiles, running: Execution) -> None:
-        self._collect_output(node, number, files, await self._follow(node, number, running))
+        await self._collect_output(node, number, files, await self._follow(node, number, running))
 
     async def _follow(self, node: NodeExecution, number: int, running: Execution) -> execution.ExecutionResult:
         assert node.follower is not None  # noqa: S101 - opened before any execution starts
@@ -225,13 +225,13 @@ class StepExecutor:
             running, node.follower, lambda chunks: self._runner.store_log(node, chunks, number)
         )
 
-    def _collect_output(
+    async def _collect_output(
         self, node: NodeExecution, number: int, files: ExecutionFiles, ended: execution.ExecutionResult
     ) -> None:
         if node.step.script:
             shell.remove_script(files)
         limit = self._plan.dag.max_output_size
-        self._runner.post(execution.exit_event(node, number, ended.outcome, files, limit), node, ended.tail)
+        self._runner.post(await execution.exit_event(node, number, ended.outcome, files, limit), node, ended.tail)
 
     async def _adopt(self, node: NodeExecution, number: int) -> None:
         spool = node.records.spool  # in the spool of this server
@@ -252,7 +252,7 @@ class StepExecutor:
         elif isinstance(found, Outcome):
             assert node.follower is not None  # noqa: S101 - opened above
             tail = await execution.drain(node.follower, lambda chunks: self._runner.store_log(node, chunks, number))
-            self._collect_output(node, number, files, execution.ExecutionResult(found, tail))
+            await self._collect_output(node, number, files, execution.ExecutionResult(found, tail))
         else:
             self._adopt_process(node, number, found)
             await self._finish_adopted(node, number, files, found)
@@ -314,7 +314,7 @@ class StepExecutor:
     async def _finish_adopted(self, node: NodeExecution, number: int, files: ExecutionFiles, found: Execution) -> None:
         ended = await self._follow(node, number, found)
         if ended.outcome is not process.NEVER_RAN:
-            self._collect_output(node, number, files, ended)
+            await self._collect_output(node, number, files, ended)
             return
         if ended.tail:  # output of an earlier execution
             await self._runner.store_log(node, ended.tail, number)

@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
 
+from dagbook.spec import expressions
+from dagbook.spec.expressions import Expression, ExpressionError, find_lines, line_expression
 from dagbook.spec.model import Condition
+from dagbook.spec.problem import ExpansionError, quoted
 
 _ELEMENT = re.compile(r"(?P<set>\[(?P<not>[!^])?(?P<members>\]?[^\]]*)\])|\\(?P<escaped>.)|.", re.DOTALL)
 _SPECIAL_IN_SET = re.compile(r"([\\\[&~|])")
+_ESCAPES = {character: f"\\{character}" for character in r"\.+*?()|[]{}^$"}
+_MAX_LITERAL = 1_000_000
+_MAX_FOUND = 1_000_000
 
 
 class Pattern:
-    """A pattern, split at its stars; each element matches exactly one character."""
+    """A pattern of a shell, split at its stars; each element matches exactly one character."""
 
     def __init__(self, pieces: Iterable[tuple[str, bool]]) -> None:
         """Parse pieces of text, each with whether it is literal."""
         self._segments: list[list[str]] = [[]]
         for text, literal in pieces:
-            for element in map(re.escape, text) if literal else _elements(text):
+            for element in map(_escape, text) if literal else _elements(text):
                 if element != "*":
                     self._segments[-1].append(element)
                 elif len(self._segments) == 1 or self._segments[-1]:
                     self._segments.append([])
 
-    def longest(self) -> re.Pattern[str]:
-        """Compile to a greedy expression."""
+    def longest(self) -> Matcher:
+        """Compile to a matcher of as much as possible."""
         return self._compile(".*")
 
-    def shortest(self) -> re.Pattern[str]:
-        """Compile to a lazy expression."""
+    def shortest(self) -> Matcher:
+        """Compile to a matcher of as little as possible."""
         return self._compile(".*?")
 
     def reversed(self) -> Pattern:
@@ -39,15 +44,60 @@ class Pattern:
         turned._segments = [segment[::-1] for segment in self._segments[::-1]]
         return turned
 
-    def _compile(self, last_star: str) -> re.Pattern[str]:
-        """Only the last star decides about the length; those before it match lazily and without backtracking."""
+    def _compile(self, last_star: str) -> Matcher:
+        """Only the last star decides about the length; those before it match as little as possible."""
         first, *others = ("".join(segment) for segment in self._segments)
-        middle = "".join(f"(?>.*?{segment})" for segment in others[:-1])
+        middle = "".join(f".*?{segment}" for segment in others[:-1])
         end = f"{last_star}{others[-1]}" if others else ""
+        is_literal = not others and not any(element == "." or element[0] == "[" for element in self._segments[0])
+        return Matcher(first + middle + end, is_literal=is_literal)
+
+
+class Matcher:
+    """A compiled pattern. Raises ExpansionError for one that is too large, also for a value, ValueError if invalid."""
+
+    def __init__(self, expression: str, *, is_literal: bool) -> None:
+        self._single: dict[str, bool] = {}
+        self._size = 0
+        if is_literal:
+            _refuse_if(len(expression) > _MAX_LITERAL)
+            self._compiled = re.compile(expression)  # takes linear time, and may be long
+            return
         try:
-            return re.compile(first + middle + end, re.DOTALL)
-        except re.error as error:
-            raise ValueError("the pattern holds an impossible range") from error
+            compiled = expressions.Expression(expression, dot_nl=True)
+        except expressions.TooLargeError as error:
+            raise ExpansionError(f"the pattern {error}") from error
+        self._compiled, self._size = compiled.compiled, compiled.size
+
+    def match(self, value: str) -> re.Match[str] | None:
+        """Match at the start of a value."""
+        return self._compiled.match(self._searched(value))
+
+    def fullmatch(self, character: str) -> bool:
+        """Whether it matches a character; asked for every one of a value."""
+        known = self._single.get(character)
+        if known is None:
+            known = self._single[character] = self._compiled.fullmatch(_without_surrogates(character)) is not None
+        return known
+
+    def finditer(self, value: str) -> Iterator[re.Match[str]]:
+        """Find all matches in a value, from left to right."""
+        for number, match in enumerate(self._compiled.finditer(self._searched(value))):
+            _refuse_if(number >= _MAX_FOUND)
+            yield match
+
+    def _searched(self, value: str) -> str:
+        _refuse_if(len(value) * self._size > expressions.MAX_WORK)
+        return _without_surrogates(value)
+
+
+def _refuse_if(is_too_large: bool) -> None:
+    if is_too_large:
+        raise ExpansionError("the pattern is too large for its value")
+
+
+def _without_surrogates(text: str) -> str:
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _elements(text: str) -> Iterable[str]:
@@ -56,59 +106,28 @@ def _elements(text: str) -> Iterable[str]:
             members = _SPECIAL_IN_SET.sub(r"\\\1", found["members"])
             yield f"[^{members}]" if found["not"] else f"[{members}]"
         elif found["escaped"]:
-            yield re.escape(found["escaped"])
+            yield _escape(found["escaped"])
         else:
-            yield {"*": "*", "?": "."}.get(found[0], re.escape(found[0]))
+            yield {"*": "*", "?": "."}.get(found[0]) or _escape(found[0])
+
+
+def _escape(character: str) -> str:
+    return _ESCAPES.get(character, character)
 
 
 PREFIX = "re:"
-_PIECE = re.compile(r"\\.|\[\^?\]?(?:\[:\^?[a-z]+:\]|\\.|[^\]\\])*\]", re.DOTALL)
-_NAMED_SET = re.compile(r"\[:([a-z]+):\]|\\.|[\[&~|]", re.DOTALL)
-_SETS = {
-    "alnum": "0-9A-Za-z",
-    "alpha": "A-Za-z",
-    "ascii": r"\x00-\x7F",
-    "blank": r"\t ",
-    "cntrl": r"\x00-\x1F\x7F",
-    "digit": "0-9",
-    "graph": "!-~",
-    "lower": "a-z",
-    "print": " -~",
-    "punct": r"!-/:-@\[-`{-~",
-    "space": r"\t\n\v\f\r ",
-    "upper": "A-Z",
-    "word": "0-9A-Za-z_",
-    "xdigit": "0-9A-Fa-f",
-}
 
 
 def is_expression(text: str) -> bool:
     return text.startswith(PREFIX)
 
 
-@lru_cache(maxsize=256)
-def compile_expression(text: str) -> re.Pattern[str] | None:
+def compile_expression(text: str) -> Expression | None:
     """Compile the expression after ``re:``; None if it is invalid."""
     try:
-        return re.compile(_PIECE.sub(_as_python, text.removeprefix(PREFIX)), re.ASCII)
-    except (re.error, OverflowError, RecursionError):
+        return line_expression(text.removeprefix(PREFIX))
+    except ExpressionError:
         return None
-
-
-def _as_python(piece: re.Match[str]) -> str:
-    """Translate RE2 syntax to Python: the end of the text, and named character classes."""
-    if piece[0] == r"\z":
-        return r"\Z"
-    if piece[0].startswith("["):
-        return "[" + _NAMED_SET.sub(_as_set, piece[0][1:])
-    return piece[0]
-
-
-def _as_set(piece: re.Match[str]) -> str:
-    if piece[1]:
-        return _SETS.get(piece[1], piece[0])
-    # Python warns that these may get a meaning inside a set.
-    return piece[0] if piece[0].startswith("\\") else f"\\{piece[0]}"
 
 
 ANOTHER_UNMET = "another condition was not met"
@@ -116,14 +135,22 @@ _LONGEST_SHOWN = 1024
 
 
 def matches(value: str, expected: str) -> bool:
-    """Whether any line of a value equals the expected text, or matches the expression after ``re:``."""
-    lines = [line.removesuffix("\r") for line in value.split("\n")]
-    if len(lines) > 1 and not lines[-1]:  # an empty text has one empty line
-        lines.pop()
+    """Whether any line of a value equals the expected text, or matches the expression after ``re:``.
+
+    Raises ExpressionError, with a complete sentence, for an expression that is too large for the value. This takes up
+    to seconds for a large value and a complicated expression; the GIL is not held meanwhile.
+    """
+    value = value or "\n"  # an empty text has one empty line
     if not is_expression(expected):
-        return expected in lines
+        return expected in (line.removesuffix("\r") for line in value.removesuffix("\n").split("\n"))
     expression = compile_expression(expected)
-    return expression is not None and any(expression.search(line) for line in lines)
+    if expression is None:
+        return False
+    try:
+        expression.check_work(len(value))
+        return bool(find_lines(expression, value, most=1))
+    except ExpressionError as error:
+        raise ExpressionError(f"the expression {quoted(expected)} {error}") from None
 
 
 def check_value(condition: Condition, value: str, shown: str | None = None) -> str:
@@ -159,12 +186,15 @@ def all_messages(messages: Sequence[str]) -> tuple[str, ...]:
     return tuple(message or other for message in messages)
 
 
-def output_matches(lines: Iterable[str], patterns: Sequence[str]) -> bool:
-    """Whether a line of output contains any of the patterns; an invalid expression matches nothing."""
-    texts = [pattern for pattern in patterns if not is_expression(pattern)]
-    compiled = (compile_expression(pattern) for pattern in patterns if is_expression(pattern))
-    expressions = [expression for expression in compiled if expression is not None]
+def output_matches(texts: Iterable[str], wanted: Sequence[str]) -> bool:
+    """Whether a line in texts of complete lines contains any of these patterns; an invalid expression matches nothing.
+
+    Raises ExpressionError for an expression that is too large for a line.
+    """
+    literals = [pattern for pattern in wanted if not is_expression(pattern) and "\n" not in pattern]
+    compiled = [compile_expression(pattern) for pattern in wanted if is_expression(pattern)]
+    valid = [expression for expression in compiled if expression is not None]
     return any(
-        any(text in line for text in texts) or any(expression.search(line) for expression in expressions)
-        for line in lines
+        any(literal in text for literal in literals) or any(find_lines(each, text, most=1) for each in valid)
+        for text in texts
     )

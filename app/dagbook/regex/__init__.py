@@ -1,3 +1,0 @@
-"""Regular expressions of users, matched in a subprocess with a time limit."""
-
-__all__ = ["client", "worker"]
