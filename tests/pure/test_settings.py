@@ -433,6 +433,11 @@ def test_a_misspelled_credential_is_refused(tmp_path: Path) -> None:
         read({}, {"CREDENTIALS_DIRECTORY": str(tmp_path)}, tmp_path)
 
 
+def test_credentials_that_cannot_be_read_are_not_overlooked(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"CREDENTIALS_DIRECTORY \(.*/none\): cannot be read: No such file"):
+        read({}, {"CREDENTIALS_DIRECTORY": str(tmp_path / "none")}, tmp_path)
+
+
 def test_a_secret_that_is_given_twice_is_refused(tmp_path: Path) -> None:
     path, variable = secret_file(tmp_path), "DAGBOOK_AUTH_TOKEN"
     with pytest.raises(SettingsError, match=r"auth_token .*is given already, by DAGBOOK_AUTH_TOKEN; give one of them"):

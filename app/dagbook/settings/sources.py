@@ -72,7 +72,13 @@ def from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, Give
 def _from_credentials(directory: str) -> dict[str, Given]:
     """Return the credentials of systemd with Dagbook's prefix by the names of their settings."""
     given: dict[str, Given] = {}
-    for path in sorted(Path(directory).glob(f"{CREDENTIAL_PREFIX}*")) if directory else ():
+    try:
+        paths = sorted(Path(directory).iterdir()) if directory else []
+    except OSError as error:
+        raise SettingsError(CREDENTIALS_DIRECTORY, directory, f"cannot be read: {error.strerror}") from None
+    for path in paths:
+        if not path.name.startswith(CREDENTIAL_PREFIX):
+            continue
         if path.name not in _BY_CREDENTIAL:
             raise SettingsError(path.name, directory, _unknown(path.name, _BY_CREDENTIAL, CREDENTIAL_PREFIX))
         name = _BY_CREDENTIAL[path.name].name
