@@ -23,6 +23,7 @@ from dagbook.db.migrations.upgrade import upgrade as upgrade_schema
 from dagbook.db.url import hide_password
 from dagbook.maintenance.doctor.doctor import Doctor, Examination, Finding, Report
 from dagbook.settings import Settings
+from dagbook.settings.permissions import find_open_files
 
 
 @click.group(cls=CommandGroup)
@@ -84,7 +85,10 @@ def doctor(*, as_json: bool, quick: bool) -> int:
     Nothing is changed, and servers may keep running. `dagbook db check` compares tables and triggers with those of
     this version.
     """
-    report = asyncio.run(_examine(current_settings(), Examination(quick=quick)))
+    settings = current_settings()
+    for warning in find_open_files(settings):
+        echo(f"Warning: {warning}", err=True)
+    report = asyncio.run(_examine(settings, Examination(quick=quick)))
     for line in [msgspec.json.encode(doctor_report(report)).decode()] if as_json else _lines(report):
         echo(line)
     return 0 if report.is_healthy else 1

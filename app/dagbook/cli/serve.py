@@ -44,6 +44,7 @@ from dagbook.main import (
     open_server,
 )
 from dagbook.settings import TABLE, Settings, SettingsError
+from dagbook.settings.permissions import find_open_files
 from dagbook.telemetry.logging import configure
 
 _BACKLOG = 2048
@@ -101,7 +102,7 @@ def _warn(settings: Settings) -> None:
         risk = f"EVERYONE who can reach {way} can run commands on this machine as this user"
         echo(f"Warning: {risk}: there is no authentication", fg="red", bold=True, err=True)
     warn_of_evaluation(settings)
-    for warning in find_warnings(settings):
+    for warning in (*find_warnings(settings), *find_open_files(settings)):
         echo(f"Warning: {warning}", fg="red", bold=True, err=True)
 
 

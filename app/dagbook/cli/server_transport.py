@@ -27,6 +27,7 @@ from dagbook.cli.terminal import echo
 from dagbook.db.sqlite.lock_file import DatabaseOwned, Owner, ServerLock, acquire
 from dagbook.db.url import sqlite_path
 from dagbook.settings import Settings
+from dagbook.settings.permissions import make_private_folder
 
 if TYPE_CHECKING:
     from dagbook.cli.local_server import LocalServer
@@ -77,7 +78,7 @@ def _claim(settings: Settings, address: str) -> ServerLock | None:
     path = sqlite_path(settings.database_url)
     if path is None:
         return None
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(path.parent)
     return acquire(path, address)
 
 

@@ -29,6 +29,7 @@ from dagbook.executors.process import proc
 from dagbook.executors.process.descriptors import raise_limit
 from dagbook.queues.worker.transport import is_installed
 from dagbook.settings import Settings
+from dagbook.settings.permissions import find_open_files
 from dagbook.telemetry.logging import configure
 
 _MAX_RUNS = 100  # runtime 25.3
@@ -147,6 +148,8 @@ async def _work(settings: Settings, options: dict[str, Any]) -> None:
     configure(settings.log_format, settings.log_level)
     warn_of_evaluation(settings)
     raise_limit()
+    for warning in find_open_files(settings):
+        echo(f"Warning: {warning}", err=True)
     await require_head(settings.database_url, schema=settings.database_schema)
     stop = asyncio.Event()
     signals = StopSignals(stop.set)

@@ -60,6 +60,7 @@ from dagbook.runs.store.recorder import Recorder
 from dagbook.scheduling.scheduler import Scheduler
 from dagbook.scheduling.ticker import Ticker
 from dagbook.settings import Settings
+from dagbook.settings.permissions import make_private, make_private_folder
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.telemetry.metrics import MetricsPage, RequestMetrics, RunMetrics
 from dagbook.telemetry.resources import ResourceSampler, machine_now
@@ -231,8 +232,9 @@ def _server_context(
     settings: Settings, database: Database, identity: ServerIdentity, metrics: RunMetrics
 ) -> ServerContext:
     for directory in (settings.spool_dir, settings.work_dir):
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(directory)
     spool = settings.spool_dir
+    make_private(spool)
     return ServerContext(
         identity=msgspec.structs.replace(identity, spool_id=open_spool(spool), spool_dir=str(spool)),
         machine=HostEnvironment.current(settings),

@@ -15,6 +15,7 @@ __all__ = [
     "database_url",
     "definitions",
     "nodes",
+    "permissions",
     "read",
     "types",
 ]

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import msgspec
 
+from dagbook.settings.permissions import make_private
+
 _MAX_ADDRESS_BYTES = 65_536
 _MAX_SOCKET_PATH = 107  # bytes in sun_path, without the NUL
 _OWN_FILE, _OWN_FOLDER = 0o600, 0o700
@@ -92,6 +94,8 @@ def acquire(path: str | Path, address: str) -> ServerLock:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.fchmod(descriptor, _OWN_FILE)
+        for suffix in ("", "-wal", "-shm"):
+            make_private(file.with_name(file.name + suffix))
         listener, bound = _bind(file, descriptor)
         owner = Owner(address=address, pid=os.getpid(), socket=str(bound))
         os.ftruncate(descriptor, 0)

@@ -26,6 +26,7 @@ from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.node_registry import NodeRegistry
 from dagbook.runs.runner.runner_deps import RunnerDeps, RunnerPort
 from dagbook.runs.store.queue_head import ClaimedRun
+from dagbook.settings.permissions import open_privately
 from dagbook.spec.expansion import patterns
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expressions import ExpressionError
@@ -153,7 +154,8 @@ def save_offset(files: ExecutionFiles, node: NodeExecution) -> None:
         size = 0
         with suppress(FileNotFoundError):
             size = node.stdout.stat().st_size
-        files.path("offset").write_text(str(size))
+        with open(files.path("offset"), "w", encoding="ascii", opener=open_privately) as file:
+            file.write(str(size))
     except OSError as error:
         raise SetupError(f"the spool could not be written: {error}") from error
 

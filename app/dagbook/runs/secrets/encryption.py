@@ -25,6 +25,7 @@ from dagbook.db.repositories import audit
 from dagbook.db.repositories.runs import runs
 from dagbook.errors import UnavailableError
 from dagbook.settings.definitions import KEY_FILE
+from dagbook.settings.permissions import make_private_folder
 
 _log = logging.getLogger(__name__)
 VARIABLE = "DAGBOOK_SECRET_KEY"
@@ -141,7 +142,7 @@ def _read_or_create(path: Path) -> str:
 
 def _create(path: Path) -> None:
     """Create the key file; of two processes that do so at once one wins, and both use its key."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(path.parent)
     descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

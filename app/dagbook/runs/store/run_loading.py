@@ -21,6 +21,7 @@ from dagbook.engine.status import NodeStatus
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.store import row_mapping
 from dagbook.runs.store.queue_head import RunInputs, RunLineage
+from dagbook.settings.permissions import make_private_folder, open_privately
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import Loaded
@@ -115,8 +116,8 @@ class RunLogFile:
     def append(self, events: Iterable[EventRow]) -> None:
         """Append the lines of events that have just been stored."""
         lines = render_log(events, self._run, self._dag, self._zone)
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self.path.open("a", encoding="utf-8") as file:
+        make_private_folder(self.path.parent)
+        with open(self.path, "a", encoding="utf-8", opener=open_privately) as file:
             file.writelines(f"{line}\n" for line in lines)
 
 
