@@ -132,3 +132,8 @@ def test_a_home_that_cannot_be_made_is_told_in_a_sentence(command: Command, tmp_
     (tmp_path / "file").touch()
     said = command("runs", "--home", tmp_path / "file" / "home")
     assert (said.status, said.out, said.err) == (1, "", f"Error: {tmp_path / 'file' / 'home'}: Not a directory\n")
+
+
+def test_a_role_for_workers_takes_postgresql(command: Command, tmp_path: Path) -> None:
+    said = command("db", "worker-role", "dagbook_worker", "--database-url", f"sqlite:///{tmp_path}/d.sqlite3")
+    assert (said.status, said.err) == (1, "Error: workers and roles need a PostgreSQL database; set database_url\n")

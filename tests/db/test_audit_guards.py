@@ -79,6 +79,7 @@ def mark_twice(connection: WriteConnection) -> None:
         (add_seal_over_the_same, FOLLOWS),
         (after_sealing("DELETE FROM audit_seals WHERE number = 2"), KEPT),
         (after_sealing("UPDATE audit_seals SET hash = digest WHERE number = 2"), MARKED),
+        (after_sealing("UPDATE audit_seals SET pruned_up_to = 1 WHERE number = 2"), MARKED),
         (mark_the_second_first, MARKED),
         (mark_twice, MARKED),
     ],

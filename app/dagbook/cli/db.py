@@ -20,7 +20,8 @@ from dagbook.db.migrations.check import check as check_schema
 from dagbook.db.migrations.upgrade import current as read_current
 from dagbook.db.migrations.upgrade import head, require_head, require_known
 from dagbook.db.migrations.upgrade import upgrade as upgrade_schema
-from dagbook.db.url import hide_password
+from dagbook.db.postgres.worker_role import RoleError, grant
+from dagbook.db.url import hide_password, sqlite_path
 from dagbook.maintenance.doctor.doctor import Doctor, Examination, Finding, Report
 from dagbook.settings import Settings
 from dagbook.settings.permissions import find_open_files
@@ -40,6 +41,31 @@ def upgrade() -> None:
     with lock_database(settings, "dagbook db upgrade"):
         asyncio.run(upgrade_schema(settings.database_url, schema=settings.database_schema))
     echo(f"{hide_password(settings.database_url)} is at revision {head()}")
+
+
+@db.command("worker-role", cls=GlobalOptions)
+@click.argument("role", metavar="ROLE")
+@settings_options("database_url")
+@friendly_errors
+def worker_role(*, role: str) -> None:
+    """Let an existing PostgreSQL role execute runs as a worker, and nothing else.
+
+    It gets no access to users, tokens and the audit. Run this as the owner of the tables, also after each upgrade;
+    other rights that the role has in the schema are revoked.
+    """
+    settings = current_settings()
+    if sqlite_path(settings.database_url) is not None:
+        raise click.ClickException("workers and roles need a PostgreSQL database; set database_url")
+    asyncio.run(_grant(settings, role))
+    click.echo(f"the role {role} may execute runs as a worker of {hide_password(settings.database_url)}")
+
+
+async def _grant(settings: Settings, role: str) -> None:
+    await require_head(settings.database_url, schema=settings.database_schema)
+    try:
+        await grant(settings.database_url, settings.database_schema, role)
+    except RoleError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @db.command(cls=GlobalOptions)

@@ -170,7 +170,7 @@ async def open_worker(settings: Settings, options: WorkerOptions) -> AsyncIterat
         worker_loop = WorkerLoop(
             transport, supervisor, supervisor.changed, queue_notifier, options.labels, options.capacity
         )
-        await warn_of_other_keys(database, run_parts.context.encrypter)
+        await warn_of_other_keys(database, run_parts.context.encrypter, seals=False)
         await supervisor.start()
         supervisor.drive()
         await supervisor.run_once()

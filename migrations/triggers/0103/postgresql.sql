@@ -1,4 +1,5 @@
--- Changes of the triggers of revision 0100: the new column of seals is guarded like the others.
+-- Changes of the triggers of revision 0100: the new column of seals is guarded like the others, and a role that cannot
+-- read users (dagbook db worker-role) adds only one kind of entry.
 
 CREATE OR REPLACE FUNCTION guard_audit_seals_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -14,3 +15,18 @@ BEGIN
   RAISE EXCEPTION 'a seal is never changed; it may be marked as pruned once, after those before it'
     USING ERRCODE = 'check_violation';
 END $$;
+
+CREATE FUNCTION guard_audit_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF has_table_privilege('users', 'SELECT') OR (
+    NEW.action = 'secret.read' AND NEW.kind = 'run' AND NEW.outcome = 'done' AND NEW.via = 'none'
+    AND NEW.address = '' AND COALESCE(NEW.actor, NEW.user_id, NEW.token_id, NEW.token_name, NEW.before) IS NULL
+  ) THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION 'the role of a worker adds nothing to the audit but the secrets that runs read'
+    USING ERRCODE = 'insufficient_privilege';
+END $$;
+
+CREATE TRIGGER guard_audit_insert BEFORE INSERT ON audit FOR EACH ROW
+EXECUTE FUNCTION guard_audit_insert();

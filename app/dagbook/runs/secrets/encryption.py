@@ -99,11 +99,14 @@ class Encrypter:
         return AESGCM(derived[:_KEY_BYTES]), derived[_KEY_BYTES:]
 
 
-async def warn_of_other_keys(database: Database, encrypter: Encrypter) -> None:
-    """Log a warning if the newest 1000 runs or the audit were encrypted with another key than this server's."""
+async def warn_of_other_keys(database: Database, encrypter: Encrypter, *, seals: bool = True) -> None:
+    """Log a warning if the newest 1000 runs or the audit were encrypted with another key than this server's.
+
+    Without ``seals`` only runs are looked at: the role of a worker may not read the audit.
+    """
 
     def read_heads(connection: ReadConnection) -> list[bytes]:
-        signature = audit.get_last_signature(connection)
+        signature = audit.get_last_signature(connection) if seals else None
         heads = runs.find_seal_heads(connection, _RUNS_CHECKED, len(_VERSION) + _NAME_BYTES)
         return heads if signature is None else [*heads, signature]
 

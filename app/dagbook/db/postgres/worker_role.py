@@ -1,0 +1,106 @@
+"""Privileges of a PostgreSQL role for workers: what executing runs needs, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import NullPool, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from dagbook.db.errors import translate_errors
+from dagbook.db.postgres.postgres import postgres_arguments
+from dagbook.db.url import parse_url
+
+# Tables and privileges. Not in it: users, tokens, seals, settings and retention of DAGs, marks of schedules.
+GRANTS: Mapping[str, str] = {
+    "alembic_version": "SELECT",
+    "audit": "INSERT",  # a trigger refuses all but secret.read, see migrations/triggers/0103
+    "changes": "SELECT, INSERT",
+    "dag_revisions": "SELECT",
+    "dags": "SELECT",
+    "definitions": "SELECT, INSERT",
+    "log_chunks": "SELECT, INSERT",
+    "nodes": "SELECT, INSERT, UPDATE",
+    "pgqueuer": "SELECT, INSERT, UPDATE, DELETE",
+    "pgqueuer_log": "SELECT, INSERT, UPDATE, DELETE",
+    "queue_entries": "SELECT, INSERT, DELETE",
+    "queue_pauses": "SELECT",
+    "removals": "SELECT",
+    "run_attempts": "SELECT, INSERT, UPDATE",
+    "run_errors": "SELECT, INSERT, DELETE",
+    "run_events": "SELECT, INSERT",
+    "run_inputs": "SELECT, INSERT, UPDATE",
+    "run_params": "SELECT, INSERT, DELETE",
+    "run_requests": "SELECT, INSERT, UPDATE",
+    "run_tags": "SELECT, INSERT",
+    "runs": "SELECT, INSERT, UPDATE",
+    "services": "SELECT, INSERT, UPDATE",
+}
+_SEQUENCES = text(
+    "SELECT s.relname, t.relname AS owner FROM pg_class s JOIN pg_class t ON t.oid = "
+    "  (SELECT refobjid FROM pg_depend WHERE objid = s.oid AND deptype IN ('a', 'i') LIMIT 1) "
+    "WHERE s.relkind = 'S' AND s.relnamespace = current_schema()::regnamespace"
+)
+_ROLE = text("SELECT rolsuper OR rolname = current_user AS is_owner FROM pg_roles WHERE rolname = :role")
+_EXCESS = text(
+    "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND ("
+    "  relname = 'audit' AND has_table_privilege(:role, oid, 'SELECT, UPDATE, DELETE, TRUNCATE') "
+    "  OR relname <> ALL (:granted) AND has_table_privilege(:role, oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE'))"
+)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+
+class RoleError(Exception):
+    """The role cannot be one for workers; the message says why and what to do."""
+
+
+def statements(role: str, schema: str, sequences: Sequence[str]) -> list[str]:
+    """Return what takes all rights in the schema from a role and grants it those of a worker."""
+    quoted, place = f'"{role}"', f'"{schema}"'
+    return [
+        f"REVOKE ALL ON ALL TABLES IN SCHEMA {place} FROM {quoted}",
+        f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {place} FROM {quoted}",
+        f"REVOKE CREATE ON SCHEMA {place} FROM {quoted}",
+        f"GRANT USAGE ON SCHEMA {place} TO {quoted}",
+        *(f"GRANT {privileges} ON {place}.{table} TO {quoted}" for table, privileges in GRANTS.items()),
+        *(f"GRANT USAGE ON SEQUENCE {place}.{sequence} TO {quoted}" for sequence in sequences),
+    ]
+
+
+async def grant(url: str, schema: str, role: str) -> list[str]:
+    """Make an existing role one for workers, in one transaction; returns the statements.
+
+    The caller owns the tables. Raises RoleError and DatabaseUnavailable.
+    """
+    if not _NAME.fullmatch(role):
+        raise RoleError(f"{role!r} is not the name of a role; write letters, digits and _, at most 63")
+    parsed = parse_url(url)
+    arguments = postgres_arguments(parsed, "dagbook db", schema)
+    engine = create_async_engine(parsed, poolclass=NullPool, connect_args=arguments)
+    try:
+        with translate_errors("postgresql"):
+            async with engine.begin() as connection:
+                return await _grant(connection, schema, role)
+    finally:
+        await engine.dispose()
+
+
+async def _grant(connection: AsyncConnection, schema: str, role: str) -> list[str]:
+    found: Any = (await connection.execute(_ROLE, {"role": role})).one_or_none()
+    if found is None:
+        raise RoleError(f"there is no role {role}; make it first: CREATE ROLE {role} LOGIN PASSWORD '…'")
+    if found.is_owner:
+        raise RoleError(f"the role {role} is a superuser or owns the tables: nothing can be kept from it")
+    sequences = [row.relname for row in await connection.execute(_SEQUENCES) if "INSERT" in GRANTS.get(row.owner, "")]
+    done = statements(role, schema, sorted(sequences))
+    for statement in done:
+        await connection.exec_driver_sql(statement)
+    excess = [row.relname for row in await connection.execute(_EXCESS, {"role": role, "granted": list(GRANTS)})]
+    if excess:
+        raise RoleError(
+            f"the role {role} has rights on {', '.join(sorted(excess))} by PUBLIC or as a member of another role; "
+            "take these first"
+        )
+    return done

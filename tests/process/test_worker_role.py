@@ -1,0 +1,211 @@
+"""A worker whose PostgreSQL role may execute runs, and nothing else (``dagbook db worker-role``)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import NullPool, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from dagbook.db.url import parse_url
+from tests.process import conftest, invariants, store
+from tests.process.postgres import Cluster
+from tests.process.program import Program
+from tests.process.waiting import wait_for
+from tests.process.workers import WorkerProgram
+
+ROLE, PASSWORD = "dagbook_worker", "secret"
+SELECTOR = "workerSelector: {gpu: 'true'}\n"
+# What a worker does: output, outputs, retries, conditions, repetitions, handlers, secrets, sub-runs with and without
+# a text of their own, in parallel and on workers again.
+LIFE = f"""
+{SELECTOR}
+tags: [a, b]
+params: P=1
+secrets: [{{name: SEC, provider: file, key: {{secret}}}}]
+handlerOn: {{exit: {{command: echo over}}}}
+steps:
+  - {{name: print, command: 'echo "$P $SEC"', output: OUT}}
+  - name: again
+    command: test -e {{folder}}/again || {{ touch {{folder}}/again; false; }}
+    retryPolicy: {{limit: 2, intervalSec: 0}}
+  - {{name: fails, command: 'false', continueOn: {{failure: true}}}}
+  - {{name: skipped, command: 'true', preconditions: [{{condition: "false"}}], continueOn: {{skipped: true}}}}
+  - {{name: called, call: low, params: 'P="${{OUT}}"'}}
+  - {{name: stored, call: stored}}
+  - {{name: elsewhere, call: selected}}
+  - {{name: many, call: low, parallel: {{items: [1, 2, 3]}}}}
+---
+name: low
+params: P=1
+secrets: [{{name: LOW, provider: file, key: {{secret}}}}]
+steps: [{{name: a, command: 'echo "$LOW"', output: O}}]
+---
+name: selected
+{SELECTOR}
+steps: [{{name: a, command: 'true'}}]
+"""
+FAILING = f"{SELECTOR}steps: [{{name: a, command: 'false'}}]\n"
+LONG = f"{SELECTOR}steps: [{{name: a, command: 'while [ ! -e {{folder}}/go ]; do sleep 0.05; done'}}]\n"
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Cluster]:
+    cluster = Cluster()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture
+def server(postgres: Cluster, tmp_path: Path) -> Iterator[Program]:
+    program = Program(tmp_path / "home", postgres.make_database(), log=tmp_path / "server.log")
+    execute(program.database_url, f"DROP ROLE IF EXISTS {ROLE}", f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
+    try:
+        yield program.start()
+    finally:
+        conftest.end(program)
+        execute(program.database_url, f"DROP OWNED BY {ROLE}")
+    assert invariants.find_violations(program.database_url) == []
+
+
+@pytest.fixture
+def worker_url(server: Program) -> str:
+    done = run_command(server.database_url, "worker-role", ROLE)
+    assert (done.returncode, done.stderr) == (0, "")
+    return make_url(server.database_url).set(username=ROLE, password=PASSWORD).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def workers(server: Program, worker_url: str, tmp_path: Path) -> Iterator[list[WorkerProgram]]:
+    made = [
+        WorkerProgram(server.home, worker_url, ["--label=gpu=true"], log=tmp_path / f"worker-{number}.log")
+        for number in range(2)
+    ]
+    yield [worker.start() for worker in made]
+    for worker in made:
+        conftest.end(worker)
+
+
+def run_command(url: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "dagbook", "db", *words, "--database-url", url]
+    return subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=False)
+
+
+def execute(url: str, *statements: str) -> None:
+    for statement in statements:
+        store.execute(url, statement)
+
+
+def refusal(url: str, statement: str) -> str:
+    """Return what PostgreSQL says to a statement; "" if it does it, and then it is rolled back."""
+
+    async def asked() -> str:
+        engine = create_async_engine(parse_url(url), poolclass=NullPool)
+        try:
+            async with engine.connect() as connection:
+                await connection.exec_driver_sql(statement)
+        except DBAPIError as error:
+            return str(error.orig)
+        finally:
+            await engine.dispose()
+        return ""
+
+    return asyncio.run(asked())
+
+
+def test_a_worker_lives_its_whole_life_with_that_role(
+    server: Program, workers: Sequence[WorkerProgram], tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("kept-to-itself")
+    life = LIFE.replace("{secret}", str(secret)).replace("{folder}", str(tmp_path))
+    server.api.store("stored", "steps: [{name: a, command: 'true'}]\n")
+    server.api.start(life, run_id="whole", name="life")
+    labels = {node["step"]["name"]: node["statusLabel"] for node in server.api.ended("whole", name="life")["nodes"]}
+    assert labels == dict.fromkeys(labels, "succeeded") | {"fails": "failed", "skipped": "skipped"}
+    server.api.start(FAILING, run_id="again", name="failing")
+    server.api.ended("again", name="failing")
+    server.api.client.post("/dag-runs/failing/again/retry", json={"dagRunId": "again"}).raise_for_status()
+    assert server.api.ended("again", name="failing")["statusLabel"] == "failed"
+    for run_id in ("stopped", "adopted"):
+        server.api.start(LONG.replace("{folder}", str(tmp_path)), run_id=run_id, name=run_id)
+        wait_until_running(server, run_id)
+    server.api.stop("stopped", name="stopped")
+    assert server.api.ended("stopped", name="stopped")["statusLabel"] == "aborted"
+    for worker in workers:  # steps outlive their workers, and the next one adopts their runs
+        worker.kill()
+        worker.start()
+    (tmp_path / "go").touch()
+    assert server.api.ended("adopted", name="adopted")["statusLabel"] == "succeeded"
+    assert workers[0].ask_health()[0] == 0
+    for worker in workers:
+        worker.terminate()
+        said = worker.output.read_text()
+        assert [line for line in said.splitlines() if "level=error" in line or "privilege" in line] == []
+    actions = [entry["object"] for entry in secret_reads(server)]
+    assert len(actions) == 1 + 4  # the run, and the called ones with secrets, which the worker has started
+
+
+def wait_until_running(server: Program, name: str) -> None:
+    wait_for("a running step", lambda: server.api.run(name, name=name)["statusLabel"] == "running")
+
+
+def secret_reads(server: Program) -> list[dict[str, str]]:
+    answer = server.api.client.get("/audit", params={"action": "secret.read", "limit": 1000}).raise_for_status()
+    found: list[dict[str, str]] = answer.json()["entries"]
+    return found
+
+
+_ENTRY = "INSERT INTO audit (at, via, address, request_id, action, kind, name, outcome{more}) VALUES (now(), {values})"
+_REFUSED = (
+    "SELECT 1 FROM users",
+    "SELECT 1 FROM tokens",
+    "SELECT 1 FROM audit",
+    "SELECT 1 FROM audit_seals",
+    "UPDATE users SET role = 'admin'",
+    "DELETE FROM tokens",
+    "DELETE FROM audit",
+    "UPDATE audit SET actor = 'x'",
+    "TRUNCATE audit",
+    "DELETE FROM audit_seals",
+    "UPDATE dags SET file_name = 'x'",
+    "DELETE FROM dags",
+    "DELETE FROM runs",
+    "DELETE FROM run_events",
+    "UPDATE definitions SET spec = 'x'",
+    "CREATE TABLE mine (a int)",
+    "ALTER TABLE audit DISABLE TRIGGER ALL",
+    "SELECT setval('audit_id_seq', 1)",
+    _ENTRY.format(more="", values="'none', '', '', 'run.start', 'run', 'a/b', 'done'"),
+    _ENTRY.format(more="", values="'login', '', '', 'secret.read', 'run', 'a/b', 'done'"),
+    _ENTRY.format(more=", actor", values="'none', '', '', 'secret.read', 'run', 'a/b', 'done', 'ann'"),
+)
+
+
+def test_that_role_cannot_touch_users_tokens_audit_and_what_it_does_not_execute(worker_url: str) -> None:
+    done = [statement for statement in _REFUSED if not refusal(worker_url, statement)]
+    assert done == []
+    entry = _ENTRY.format(more="", values="'none', '', '', 'secret.read', 'run', 'a/b', 'done'")
+    assert refusal(worker_url, entry) == ""
+
+
+def test_a_role_that_would_have_more_is_refused(server: Program) -> None:
+    owner = make_url(server.database_url).username
+    cases = {
+        "other": "there is no role other; make it first: CREATE ROLE other LOGIN PASSWORD '…'",
+        str(owner): f"the role {owner} is a superuser or owns the tables: nothing can be kept from it",
+        "a-b": "'a-b' is not the name of a role; write letters, digits and _, at most 63",
+    }
+    for role, says in cases.items():
+        done = run_command(server.database_url, "worker-role", role)
+        assert (done.returncode, done.stderr) == (1, f"Error: {says}\n")
+    execute(server.database_url, "GRANT SELECT ON users TO PUBLIC")
+    done = run_command(server.database_url, "worker-role", ROLE)
+    assert (done.returncode, "has rights on users by PUBLIC" in done.stderr) == (1, True)
