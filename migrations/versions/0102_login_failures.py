@@ -11,7 +11,7 @@ from alembic import op
 from dagbook.db.migrations.migration_support import migration
 
 revision = "0102"
-down_revision: str | None = "0100"
+down_revision: str | None = "0101"
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0105"
-down_revision: str | None = "0100"
+down_revision: str | None = "0103"
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -11,11 +11,11 @@ from alembic import op
 from dagbook.db.migrations.migration_support import migration
 
 revision = "0106"
-down_revision: str | None = "0100"
+down_revision: str | None = "0105"
 branch_labels: str | None = None
 depends_on: str | None = None
 
-TRIGGERS = "0100"
+TRIGGERS = ("0100", "0103")
 # The column type of this revision, copied from the models, so that later changes of the models do not change it.
 INSTANT = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
 

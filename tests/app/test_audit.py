@@ -414,7 +414,9 @@ async def test_a_copy_that_fails_stops_nothing_and_is_told(database_url: str, tm
 # -- one commit --------------------------------------------------------------------------------------------------------
 
 
-async def test_what_fails_leaves_no_entry(client: httpx.AsyncClient, admin: Person, name: str) -> None:
+async def test_what_fails_leaves_no_entry_but_of_refused_starts(
+    client: httpx.AsyncClient, admin: Person, name: str
+) -> None:
     await store(client, name, f"{name}-b")
     before = await entries(client, actor=admin.name)
     run = {"spec": SPEC, "name": name, "dagRunId": "r1"}
@@ -437,7 +439,10 @@ async def test_what_fails_leaves_no_entry(client: httpx.AsyncClient, admin: Pers
     ):
         await client.request(method, path, json=body)
     after = await entries(client, actor=admin.name)
-    assert actions(after) == ["run.start", *actions(before)]
+    done = [entry for entry in after if entry["outcome"] == "done"]
+    refused = [entry for entry in after if entry["outcome"] == "refused"]
+    assert actions(done) == ["run.start", *actions(before)]
+    assert actions(refused) == ["run.retry", "run.start", "run.start"]
 
 
 @pytest.fixture

@@ -499,7 +499,7 @@ def _break(connection: WriteConnection, name: str) -> None:
 
 
 async def test_a_dag_that_cannot_be_started_does_not_stop_the_others(clockwork: Clockwork) -> None:
-    await clockwork.store(f"{EVERY_MINUTE}params: 'A=`exit 3`'\n{QUICK}")
+    await clockwork.store(f"{EVERY_MINUTE}params: {{schema: ./none.json}}\n{QUICK}")
     other = f"{clockwork.name}-b"
     await clockwork.store(EVERY_MINUTE + QUICK, other)
     await clockwork.tick(0)
