@@ -9,13 +9,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import psutil  # type: ignore[import-untyped]  # psutil brings no types
 import pytest
+from sqlalchemy import func, select
 
 from dagbook.auth.roles import Role
+from dagbook.db.models import LoginFailure
+from dagbook.errors import AppError
 from dagbook.main import Server
 from tests.app.dagbook import client_of, serving
 from tests.app.loopback import listening
 from tests.app.people import PASSWORD, People, serving_people
+from tests.conftest import SqliteCopies
 
 ATTACKER, OTHER = "127.0.0.66", "127.0.0.2"
 TOKEN = "a static token of the tests"  # noqa: S105 - of tests
@@ -81,6 +86,33 @@ async def test_a_user_at_a_known_address_logs_in_while_many_addresses_use_up_the
         async with client_at("127.0.2.1", api) as unknown:
             assert (await log_in(unknown, ann.name, PASSWORD)).status_code == 429
         assert (await log_in(known, ann.name, PASSWORD)).status_code == 200
+
+
+async def test_ten_thousand_logins_take_little_memory_and_few_rows(sqlite_copies: SqliteCopies, tmp_path: Path) -> None:
+    sqlite_copies.copy_to(tmp_path / "logins.sqlite3")
+    async with serving_people(f"sqlite:///{tmp_path}/logins.sqlite3", tmp_path, auth_logins_per_minute="100") as people:
+        ann = await people.add(Role.VIEWER)
+        logins = people.server.services.auth.logins
+
+        async def guess(number: int) -> int:
+            with pytest.raises(AppError) as caught:
+                await logins.login(f"user {number}", "guess", f"198.51.{number // 250}.{number % 250}")
+            return caught.value.status
+
+        before = psutil.Process().memory_info().rss
+        statuses: Counter[int] = Counter()
+        for first in range(0, 10_000, 100):
+            statuses.update(await asyncio.gather(*(guess(number) for number in range(first, first + 100))))
+        grown = psutil.Process().memory_info().rss - before
+        rows = await people.server.services.database.read(
+            lambda connection: connection.scalar(select(func.count()).select_from(LoginFailure)) or 0
+        )
+        async with people.client(ann.token) as client:
+            assert (await client.get("/auth/me")).status_code == 200
+    assert grown < 64 * 1024 * 1024
+    assert statuses[401] + statuses[429] == 10_000
+    assert statuses[401] <= 2 * 75  # the attempts of a minute, and of a second one on a slow machine
+    assert rows <= 3 * (statuses[401] + 1)
 
 
 # -- tokens and HTTP Basic -------------------------------------------------------------------------------------------

@@ -71,7 +71,9 @@ class LoginThrottle:
         # The budget comes last: an address that has failed too often does not use it up.
         if wait > 0 or (wait := self._budget.take(attempt.site, is_known=origin.is_known)) > 0:
             raise TooManyAttemptsError(wait)
-        after = await self._database.write(lambda connection: self._count(connection, attempt, found, now))
+        after = await self._database.write(
+            lambda connection: self._count(connection, attempt, found, now), durable=False
+        )
         if after[attempt.site].count == self._limits.per_address:
             _log.warning("logins from %s are refused after %d failed ones", address, self._limits.per_address)
         return attempt

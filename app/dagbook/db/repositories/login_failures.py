@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import case, delete, exists, literal, select, update
+from sqlalchemy import bindparam, case, delete, exists, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows
@@ -33,12 +33,20 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _columns = tuple(LoginFailure.__table__.columns)
+# Made once: an attempt that is refused costs little more than these two.
+_find = select(*_columns).where(
+    LoginFailure.key.in_(bindparam("keys", expanding=True)), LoginFailure.expires_at > bindparam("at")
+)
+_is_recent = (LoginAddress.network == bindparam("network")) & (LoginAddress.last_login_at >= bindparam("since"))
+_find_origin = select(
+    exists().where(LoginAddress.user_id == bindparam("user_id"), _is_recent).label("is_users"),
+    exists().where(_is_recent).label("is_known"),
+)
 
 
 def find(connection: ReadConnection, keys: Collection[str], at: datetime) -> dict[str, FailureCount]:
     """Return the counts that hold at a time, by key."""
-    statement = select(*_columns).where(LoginFailure.key.in_(list(keys)), LoginFailure.expires_at > at)
-    return {row.key: row for row in all_rows(connection, FailureCount, statement)}
+    return {row.key: row for row in all_rows(connection, FailureCount, _find, keys=list(keys), at=at)}
 
 
 def add(
@@ -93,9 +101,7 @@ def prune(connection: WriteConnection, at: datetime, most: int) -> int:
 
 def find_origin(connection: ReadConnection, user_id: str, network: str, since: datetime) -> Origin:
     """Return what is known of a network by logins since a time."""
-    is_recent = (LoginAddress.network == network) & (LoginAddress.last_login_at >= since)
-    own = exists().where(LoginAddress.user_id == user_id, is_recent)
-    row = connection.execute(select(own.label("is_users"), exists().where(is_recent).label("is_known"))).one()
+    row = connection.execute(_find_origin, {"user_id": user_id, "network": network, "since": since}).one()
     return Origin(is_users=bool(row.is_users), is_known=bool(row.is_known))
 
 
