@@ -16,6 +16,7 @@ from dagbook.auth.roles import Role
 from dagbook.db.database import WriteConnection
 from dagbook.db.models import LogChunk
 from dagbook.main import Server
+from dagbook.spec.reading.definition_cache import QUICK
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.listening import Door
 from tests.app.loopback import listening
@@ -110,6 +111,27 @@ async def test_eight_searches_of_all_callers_are_the_most(server: Server) -> Non
             refused = await client.get("/dags/search?q=a")
         assert refused.status_code == 429
         assert "this server has 8 searches" in refused.json()["message"]
+
+
+async def test_two_long_texts_of_a_caller_are_read_at_a_time(server: Server) -> None:
+    caller, other = Caller(via="none", address="127.0.0.1"), Caller(via="none", address="192.0.2.1")
+    long, short = f"# {'x' * QUICK}\nsteps: [a]\n", "steps: [a]\n"
+    requests = [
+        ("POST", "/dags/validate", {}),
+        ("POST", "/dags", {"name": "shared"}),
+        ("PUT", "/dags/stored/spec", {}),
+        ("POST", "/dag-runs", {"name": "shared"}),
+        ("POST", "/dag-runs/enqueue", {"name": "shared"}),
+    ]
+    shares = server.services.text_shares
+    async with client_of(server) as client:
+        assert (await client.post("/dags", json={"name": "stored", "spec": short})).status_code == 201
+        with shares.hold(caller), shares.hold(caller), shares.hold(other):
+            for method, path, body in requests:
+                refused = await client.request(method, path, json={**body, "spec": long})
+                assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+            assert (await client.post("/dags/validate", json={"spec": short})).status_code == 200
+        assert (await client.post("/dags/validate", json={"spec": long})).status_code == 200
 
 
 def _fill(connection: WriteConnection, run_id: str) -> None:

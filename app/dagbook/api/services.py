@@ -97,6 +97,7 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     feed_shares: Shares
     log_search: LogSearch
     search_shares: Shares
+    text_shares: Shares
     doctor: Doctor
     retention: Retention
     dag_retention: DagRetentionService

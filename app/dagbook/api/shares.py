@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.throttle import network_of
 from dagbook.errors import TooManyRequestsError
+from dagbook.spec.reading.definition_cache import QUICK
 
 _NAMED = ("oidc", "local")  # credentials of one person, without a user in the database
+TEXTS_OF_CALLER, TEXTS = 2, 16  # long definitions at a time, each of which may take seconds
 SEARCHES_OF_CALLER, SEARCHES = 2, 8  # at a time; each may use a core for seconds
 
 
@@ -49,6 +51,11 @@ class Shares:
             self._held[key] -= 1
             if not self._held[key]:
                 del self._held[key]
+
+
+def hold_for_text(shares: Shares, caller: Caller, text: str) -> AbstractContextManager[None]:
+    """Count a text while it is read; a short one does not count. Raises TooManyRequestsError."""
+    return shares.hold(caller) if len(text) > QUICK else nullcontext()
 
 
 def key_of(caller: Caller) -> str:

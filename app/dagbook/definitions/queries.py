@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import monotonic
 
 import msgspec
@@ -19,8 +21,13 @@ from dagbook.spec.reading.load import Loaded
 
 
 def load_stored(library: DefinitionCache, row: DagRow) -> Loaded:
-    """Parse the definition of a stored DAG, valid or not."""
+    """Return the definition of a stored DAG, valid or not, which is cached."""
     return library.read(row.spec or "", name=row.file_name)
+
+
+async def read_stored(library: DefinitionCache, row: DagRow) -> Loaded:
+    """Parse the definition of a stored DAG, valid or not; a long one in a thread."""
+    return await library.read_aside(row.spec or "", name=row.file_name)
 
 
 async def parse_missing(library: DefinitionCache, rows: Sequence[DagRow]) -> None:
@@ -43,7 +50,7 @@ async def require_dag(database: Database, file_name: str) -> DagRow:
 
 _SPECIAL = frozenset(r".^$*+?{}[]\|()")
 _CONTEXT_LINES = 2
-_CONCURRENT = 2  # searches of one server, each of which uses a core
+_CONCURRENT = 8  # searches of one server; the API admits no more, and two of one caller
 _TIMEOUT_SECONDS = 10.0
 
 
@@ -72,7 +79,8 @@ class SearchResult(msgspec.Struct, frozen=True):
 class Search:
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._slots = asyncio.Semaphore(_CONCURRENT)
+        # Threads of their own: others must not wait for searches.
+        self._threads = ThreadPoolExecutor(_CONCURRENT, thread_name_prefix="search")
 
     async def find(self, expression: str) -> SearchResult:
         """Find the lines that match a regular expression, ignoring case, by file name.
@@ -89,8 +97,8 @@ class Search:
             # The database narrows the search down to texts with the word, but is case-sensitive beyond ASCII.
             part = expression if is_literal and expression.isascii() else ""
             rows = await self._database.read(lambda connection: dags.find_holding(connection, part))
-            async with self._slots:
-                return SearchResult(await asyncio.to_thread(_search, compiled, rows))
+            work = partial(_search, compiled, rows)
+            return SearchResult(await asyncio.get_running_loop().run_in_executor(self._threads, work))
         except ExpressionError as error:
             return SearchResult(problem=f"q: {error}")
 

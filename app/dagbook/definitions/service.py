@@ -61,7 +61,7 @@ class Definitions:
         check_file_name(file_name)
         _check_note(context.note)
         text = spec if spec and spec.strip() else _DEFAULT_SPEC
-        loaded = self._library.read(text, name=file_name)
+        loaded = await self._library.read_aside(text, name=file_name)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
         save = self._save(file_name, text, loaded, context)
@@ -78,7 +78,7 @@ class Definitions:
         if context.expected is not None and row.revision not in context.expected:
             raise _outdated(file_name, row.revision)
         _check_note(context.note)
-        loaded = self._library.read(spec, name=file_name)
+        loaded = await self._library.read_aside(spec, name=file_name)
         if loaded.problems:
             return SaveResult(problems=[str(problem) for problem in loaded.problems])
         save = self._save(file_name, spec, loaded, context)
@@ -100,7 +100,8 @@ class Definitions:
         while not renamed:  # a text saved meanwhile may have another DAG name
             row = await self._require(file_name)
             check_file_name(new_name, "newFileName")
-            dag_name = self._library.read(row.spec or "", name=new_name).definition.dag.name or new_name
+            loaded = await self._library.read_aside(row.spec or "", name=new_name)
+            dag_name = loaded.definition.dag.name or new_name
             renamed = await self._rename(row, new_name, dag_name, actor)
 
     async def _rename(self, row: DagRow, new_name: str, dag_name: str, actor: Actor) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import monotonic
 from typing import Literal
 
@@ -142,14 +144,14 @@ class LogSearch:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._slots = asyncio.Semaphore(_CONCURRENT)
+        # Threads of their own: others must not wait for searches.
+        self._threads = ThreadPoolExecutor(_CONCURRENT, thread_name_prefix="log-search")
 
     async def find(self, streams: Sequence[LogStream], query: SearchQuery) -> HitPage:
         """Find a page of hits; raises BadRequestError for an expression that is invalid or takes too long."""
         try:
             expression = line_expression(query.text, literal=not query.is_expression, ignore_case=True)
-            async with self._slots:
-                return await _Search(self._database, expression, query).run(streams)
+            return await _Search(self._database, self._threads, expression, query).run(streams)
         except ExpressionError as error:
             raise BadRequestError(f"q: {error}") from error
 
@@ -157,8 +159,11 @@ class LogSearch:
 class _Search:
     """State of one active search."""
 
-    def __init__(self, database: Database, expression: Expression, query: SearchQuery) -> None:
+    def __init__(
+        self, database: Database, threads: ThreadPoolExecutor, expression: Expression, query: SearchQuery
+    ) -> None:
         self._database = database
+        self._threads = threads
         self._expression = expression
         self._query = query
         self._until = monotonic() + _TIMEOUT_SECONDS
@@ -205,9 +210,10 @@ class _Search:
     async def _spans(self, block: TextBlock) -> list[Span]:
         """Search in a thread: RE2 releases the GIL."""
         until = monotonic() + _BLOCK_SECONDS
-        return await asyncio.to_thread(
+        work = partial(
             find_lines, self._expression, block.text, most=self._most - self._count, proceed=lambda: monotonic() < until
         )
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _add_hit(self, stream: LogStream, block: TextBlock, span: Span) -> None:
         self._count += 1

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +19,7 @@ from dagbook.api.live.feed import Feed
 from dagbook.api.middleware.local_user import LocalUserMiddleware
 from dagbook.api.middleware.remote_nodes import RemoteNodes
 from dagbook.api.services import AppServices
-from dagbook.api.shares import SEARCHES, SEARCHES_OF_CALLER, Shares
+from dagbook.api.shares import SEARCHES, SEARCHES_OF_CALLER, TEXTS, TEXTS_OF_CALLER, Shares
 from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.db.repositories.services import SERVER, WORKER
@@ -61,7 +64,8 @@ from dagbook.scheduling.scheduler import Scheduler
 from dagbook.scheduling.ticker import Ticker
 from dagbook.settings import Settings
 from dagbook.settings.permissions import make_private, make_private_folder
-from dagbook.spec.reading.definition_cache import DefinitionCache
+from dagbook.spec.reading.definition_cache import DefinitionCache, InThread
+from dagbook.spec.reading.load import Loaded
 from dagbook.telemetry.metrics import MetricsPage, RequestMetrics, RunMetrics
 from dagbook.telemetry.resources import ResourceSampler, machine_now
 
@@ -108,10 +112,33 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
     queue_notifier: QueueNotifier
 
 
+def _in_a_thread() -> InThread:
+    """Run one parsing at a time, since the GIL admits no two, without collections of garbage.
+
+    While a mebibyte of text is parsed there are a million objects, and a collection would hold the GIL for a quarter
+    of a second. Nearly all of them are gone when it ends.
+    """
+    thread = ThreadPoolExecutor(1, thread_name_prefix="parse")
+
+    def work(parse: Callable[[], Loaded]) -> Loaded:
+        was_on = gc.isenabled()
+        gc.disable()
+        try:
+            return parse()
+        finally:
+            if was_on:
+                gc.enable()
+
+    async def run(parse: Callable[[], Loaded]) -> Loaded:
+        return await asyncio.get_running_loop().run_in_executor(thread, work, parse)
+
+    return run
+
+
 def make_run_parts(
     settings: Settings, database: Database, identity: ServerIdentity, registry: CollectorRegistry
 ) -> RunParts:
-    library = DefinitionCache()
+    library = DefinitionCache(_in_a_thread())
     context = _server_context(settings, database, identity, RunMetrics(registry))
     recorder = Recorder(database, identity.id, check_start, context.queues)
     supervisor = Supervisor(database, recorder, library, context)
@@ -186,6 +213,7 @@ def _services(
         feed=Feed(database, settings.event_streams),
         feed_shares=Shares("live feeds", settings.event_streams_per_caller, retry_seconds=10),
         log_search=LogSearch(database),
+        text_shares=Shares("long texts to be read", TEXTS_OF_CALLER, TEXTS, retry_seconds=5),
         search_shares=Shares("searches", SEARCHES_OF_CALLER, SEARCHES, retry_seconds=5),
         doctor=Doctor(database, settings.orphan_grace_seconds, now),
         retention=_retention(settings, database, library, context),

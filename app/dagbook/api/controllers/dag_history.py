@@ -25,7 +25,7 @@ from dagbook.db.repositories import dags
 from dagbook.db.repositories.runs import run_history
 from dagbook.db.repositories.runs.run_history import HistoryNode, RunWithState
 from dagbook.definitions.next_starts import next_starts
-from dagbook.definitions.queries import load_stored, require_dag
+from dagbook.definitions.queries import read_stored, require_dag
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import LATEST, strip_suffix
 from dagbook.runs.queries import dags_of
@@ -80,7 +80,7 @@ class DagHistoryController(Controller):
         row = await require_dag(services.database, file_name)
         if dag_run_id == LATEST:
             return DAGRunOfDAG(
-                dag_run=await latest_details(services, row, load_stored(services.library, row).definition.dag)
+                dag_run=await latest_details(services, row, (await read_stored(services.library, row)).definition.dag)
             )
         return DAGRunOfDAG(dag_run=await read_details(services, row.dag_name, dag_run_id))
 
@@ -146,6 +146,6 @@ class DagStatisticsController(Controller):
         """Return the next scheduled starts of a DAG, also of a suspended one; each in the time zone of its schedule."""
         _check("count", count, _MAX_STARTS)
         row = await require_dag(services.database, file_name)
-        expressions = load_stored(services.library, row).definition.dag.schedule.start
+        expressions = (await read_stored(services.library, row)).definition.dag.schedule.start
         starts = await asyncio.to_thread(next_starts, expressions, services.now(), services.zone, count)
         return NextStarts(suspended=row.suspended, starts=[next_start(start) for start in starts])

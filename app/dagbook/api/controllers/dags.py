@@ -34,10 +34,11 @@ from dagbook.api.schemas.dags import (
 )
 from dagbook.api.schemas.runs import StartedRun
 from dagbook.api.services import RunReadServices
+from dagbook.api.shares import Shares, hold_for_text
 from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.definitions.next_starts import next_starts
-from dagbook.definitions.queries import load_stored, require_dag
+from dagbook.definitions.queries import read_stored, require_dag
 from dagbook.definitions.service import Definitions, SaveContext
 from dagbook.engine.admission import Admission
 from dagbook.runs.options import StartOptions
@@ -57,11 +58,12 @@ class DagServices(RunReadServices, frozen=True, kw_only=True):
     run_service: RunService
     definitions: Definitions
     saves_without_if_match: bool
+    text_shares: Shares
 
 
 async def _details(file_name: str, services: DagServices) -> DAGFileDetails:
     row = await require_dag(services.database, file_name)
-    loaded = load_stored(services.library, row)
+    loaded = await read_stored(services.library, row)
     dag = loaded.definition.dag
     local = sorted(loaded.definition.local_dags, key=lambda item: item.name)
     return DAGFileDetails(
@@ -91,15 +93,18 @@ class DagsController(Controller):
         self, data: JSONBody[NewDAG], services: NamedDependency[DagServices], caller: NamedDependency[Caller]
     ) -> CreatedDAG:
         """Store a new DAG; without a text it gets a first step as an example."""
-        await services.definitions.create(
-            data.name, data.spec or None, SaveContext(actor=caller.actor, note=data.note or "")
-        )
+        context = SaveContext(actor=caller.actor, note=data.note or "")
+        with hold_for_text(services.text_shares, caller, data.spec or ""):
+            await services.definitions.create(data.name, data.spec or None, context)
         return CreatedDAG(name=data.name)
 
     @post("/dags/validate", operation_id="validateDAGSpec", requires=Requires.READ, status_code=200, responses=errors())
-    async def validate(self, data: JSONBody[SpecToValidate], services: NamedDependency[DagServices]) -> Validation:
+    async def validate(
+        self, data: JSONBody[SpecToValidate], services: NamedDependency[DagServices], caller: NamedDependency[Caller]
+    ) -> Validation:
         """Return all problems of a definition, and the DAG as far as it could be read; nothing is stored."""
-        loaded = services.library.read(data.spec, name=data.name or "validated-dag")
+        with hold_for_text(services.text_shares, caller, data.spec):
+            loaded = await services.library.read_aside(data.spec, name=data.name or "validated-dag")
         problems = [*loaded.problems, *await services.run_service.check_params(loaded.definition)]
         errors = [str(problem) for problem in problems]
         dag = loaded.definition.dag
@@ -140,7 +145,7 @@ class DagsController(Controller):
         The ETag is the number of its revision, for If-Match of a save.
         """
         row = await require_dag(services.database, file_name)
-        loaded = load_stored(services.library, row)
+        loaded = await read_stored(services.library, row)
         messages = [str(problem) for problem in loaded.problems]
         body = Spec(
             spec=row.spec or "",
@@ -171,7 +176,8 @@ class DagsController(Controller):
         """
         row = await require_dag(services.database, file_name)
         context = SaveContext(actor=caller.actor, note=data.note or "", expected=expected_revisions(if_match))
-        saved = await services.definitions.save(row.file_name, data.spec, context)
+        with hold_for_text(services.text_shares, caller, data.spec):
+            saved = await services.definitions.save(row.file_name, data.spec, context)
         if services.saves_without_if_match and not saved.problems:
             return no_content(headers=etag(saved.revision))
         return Response(SpecErrors(errors=saved.problems), headers=etag(saved.revision))

@@ -17,6 +17,7 @@ from dagbook.api.run_reads import list_named, no_content
 from dagbook.api.schemas.queues import EnqueueDAG, EnqueueInline, QueuesResponse
 from dagbook.api.schemas.runs import DAGRuns, StartedRun
 from dagbook.api.services import RunReadServices
+from dagbook.api.shares import Shares, hold_for_text
 from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
@@ -40,6 +41,7 @@ class QueueServices(RunReadServices, frozen=True, kw_only=True):
     """Services of enqueueing, dequeueing and the list of queues."""
 
     run_service: RunService
+    text_shares: Shares
     dequeue_service: DequeueService
 
 
@@ -94,7 +96,8 @@ class QueuesController(Controller):
             source_directory=data.source_directory or None,
             actor=caller.actor,
         )
-        run_id = await services.run_service.enqueue_text(data.spec, (data.name or "").strip(), start)
+        with hold_for_text(services.text_shares, caller, data.spec):
+            run_id = await services.run_service.enqueue_text(data.spec, (data.name or "").strip(), start)
         return StartedRun(dag_run_id=run_id)
 
     @get("/dag-runs/enqueue", requires=Requires.READ, repeated=REPEATED, include_in_schema=False)

@@ -17,6 +17,7 @@ from dagbook.api.requests import TEXT_FILE, file_name, send_log
 from dagbook.api.run_reads import list_named, list_runs_matching, no_content, read_details, read_run_log, read_step_log
 from dagbook.api.schemas.runs import DAGRunAnswer, DAGRuns, Log, StartedRun, StartInline
 from dagbook.api.services import RunReadServices
+from dagbook.api.shares import Shares, hold_for_text
 from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.engine.admission import Admission
@@ -34,6 +35,7 @@ class RunServices(RunReadServices, frozen=True, kw_only=True):
     """Services of runs."""
 
     run_service: RunService
+    text_shares: Shares
 
 
 class RunsController(Controller):
@@ -58,7 +60,8 @@ class RunsController(Controller):
             source_directory=data.source_directory or None,
             actor=caller.actor,
         )
-        run_id = await services.run_service.start_text(data.spec, (data.name or "").strip(), start)
+        with hold_for_text(services.text_shares, caller, data.spec):
+            run_id = await services.run_service.start_text(data.spec, (data.name or "").strip(), start)
         return StartedRun(dag_run_id=run_id)
 
     @get(operation_id="listDAGRuns", requires=Requires.READ, repeated=REPEATED, responses=errors())

@@ -83,10 +83,10 @@ class SubRunService:
         if local is not None:
             return await self._local(local, caller)
         if "/" in name:
-            return self._from_files(name, caller.directory)
+            return await self._from_files(name, caller.directory)
         beside = caller.run.inputs.source_directory
         if beside and any(path.is_file() for path in _candidates(name, beside)):
-            return self._from_files(name, beside)
+            return await self._from_files(name, beside)
         return await self._stored(strip_suffix(name), name)
 
     async def find_attempts(self, caller: CallContext, ids: Sequence[str]) -> dict[str, int]:
@@ -102,7 +102,7 @@ class SubRunService:
         source = caller.run.inputs.source_directory
         return CalledDag(definition=definition, spec=texts[0], base=texts[1] or "", source_directory=source)
 
-    def _from_files(self, name: str, directory: str) -> CalledDag:
+    async def _from_files(self, name: str, directory: str) -> CalledDag:
         for path in _candidates(name, directory):
             try:
                 spec = path.read_text(encoding="utf-8")
@@ -111,7 +111,7 @@ class SubRunService:
             except (OSError, ValueError) as error:
                 raise SetupError(f"the called DAG {shorten(name)} could not be read: {error}") from error
             base = self.context.read_base_config()
-            loaded = self.library.read(spec, name=path.stem, base=base, base_handlers=False)
+            loaded = await self.library.read_aside(spec, name=path.stem, base=base, base_handlers=False)
             return CalledDag(
                 definition=_require_valid(loaded, name), spec=spec, base=base, source_directory=str(path.parent)
             )
@@ -125,7 +125,7 @@ class SubRunService:
                 "nor a stored DAG has this name"
             )
         spec, base = row.spec or "", self.context.read_base_config()
-        loaded = self.library.read(spec, name=file_name, base=base, base_handlers=False)
+        loaded = await self.library.read_aside(spec, name=file_name, base=base, base_handlers=False)
         return CalledDag(
             definition=_require_valid(loaded, name),
             spec=spec,

@@ -78,7 +78,7 @@ class RunService:
 
     async def start_text(self, spec: str, name: str, start: StartOptions) -> str:
         """Start a definition that is not stored and return the run's id; raises AppError."""
-        return await self._start(self._source_of_text(spec, name, start))
+        return await self._start(await self._source_of_text(spec, name, start))
 
     async def get_dag(self, file_name: str) -> DagRow:
         """Return a stored DAG to start; raises NotFoundError."""
@@ -89,26 +89,26 @@ class RunService:
 
     async def start_stored(self, dag: DagRow, start: StartOptions) -> str:
         """Start a stored DAG, as it was read, and return the run's id; raises AppError."""
-        return await self._start(self._source_of_row(dag, start))
+        return await self._start(await self._source_of_row(dag, start))
 
     async def enqueue_text(self, spec: str, name: str, start: StartOptions) -> str:
         """Enqueue a definition that is not stored and return the run's id; raises AppError."""
-        return await self._enqueue(self._source_of_text(spec, name, start))
+        return await self._enqueue(await self._source_of_text(spec, name, start))
 
     async def enqueue_stored(self, dag: DagRow, start: StartOptions) -> str:
         """Enqueue a stored DAG, as it was read, and return the run's id; raises AppError."""
-        return await self._enqueue(self._source_of_row(dag, start))
+        return await self._enqueue(await self._source_of_row(dag, start))
 
     async def start_scheduled(self, dag: DagRow, start: StartOptions) -> str:
         """Start the stored DAG of a row for its schedule, or enqueue it when its worker selector needs a worker.
 
         Raises SlotTakenError, and the errors of ``start_stored``.
         """
-        source = self._source_of_row(dag, start)
+        source = await self._source_of_row(dag, start)
         to_worker = self._context.queues.sends_to_worker(source.definition.definition.dag.worker_selector)
         return await (self._enqueue(source) if to_worker else self._start(source))
 
-    def _source_of_text(self, spec: str, name: str, start: StartOptions) -> _Source:
+    async def _source_of_text(self, spec: str, name: str, start: StartOptions) -> _Source:
         if not spec.strip():
             raise BadRequestError("spec: is empty; give the definition to run as YAML text")
         if name:
@@ -116,21 +116,21 @@ class RunService:
         if start.source_directory:
             check_directory(start.source_directory, "sourceDirectory")
         base = self._context.read_base_config()
-        loaded = self._library.read(spec, name=name, base=base)
+        loaded = await self._library.read_aside(spec, name=name, base=base)
         if not loaded.definition.dag.name and not loaded.problems:
             raise BadRequestError("name: is missing; give it in the request or as 'name:' in the definition")
         return _Source(spec, base, loaded, start)
 
-    def _source_of_row(self, row: DagRow, start: StartOptions) -> _Source:
+    async def _source_of_row(self, row: DagRow, start: StartOptions) -> _Source:
         file_name, override, base = row.file_name, start.dag_name.strip(), self._context.read_base_config()
         spec = row.spec or ""
-        loaded = self._library.read(spec, name=file_name, base=base)
+        loaded = await self._library.read_aside(spec, name=file_name, base=base)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
         check_queue(start.queue)
         if override:
             check_dag_name(override, "dagName")
-            loaded = self._library.read(spec, name=file_name, override=override, base=base)
+            loaded = await self._library.read_aside(spec, name=file_name, override=override, base=base)
         if not start.edits:
             _check_edits(loaded.definition.dag, start)
         start = msgspec.structs.replace(start, source_directory=row.source_directory, revision=row.revision)
@@ -212,7 +212,7 @@ class RunService:
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
         source = await self._source_of_run(run)
         name = name or run.dag_name
-        loaded = self._library.read(source.spec, name=name, override=name, base=source.base)
+        loaded = await self._library.read_aside(source.spec, name=name, override=name, base=source.base)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
         if not start.edits:

@@ -11,6 +11,7 @@ from dagbook.spec.time.cron import parse
 from dagbook.spec.time.duration import duration_seconds
 
 ACTIONS = ("start", "stop", "restart")
+MAX_EXPRESSIONS = 1_000  # each is asked for its next firing, by the scheduler and by lists
 
 
 def schedule(field: Field) -> Schedule | None:
@@ -36,6 +37,9 @@ def _by_action(field: Field) -> dict[str, tuple[str, ...]]:
 
 
 def _expressions(field: Field) -> tuple[str, ...]:
+    if isinstance(field.value, list) and len(field.value) > MAX_EXPRESSIONS:
+        field.refuse(f"may have {MAX_EXPRESSIONS:,} expressions, these are {len(field.value):,}")
+        return ()
     items = [field] if isinstance(field.value, str) else list(field.items())
     return tuple(item.value for item in items if _is_expression(item))
 

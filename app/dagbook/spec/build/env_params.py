@@ -8,14 +8,16 @@ from dagbook.spec.model import Pair
 from dagbook.spec.params.param_text import tokenise
 from dagbook.spec.reading.rendering import render
 
+MAX_PAIRS = 1_000  # each is evaluated with all before it
+
 
 def env(field: Field) -> tuple[Pair, ...]:
     """Read variables in document order; a bare scalar is ignored (2.8)."""
     match field.value:
         case dict():
-            return tuple(_map_pairs(field))
+            return _limited(field, tuple(_map_pairs(field)))
         case list():
-            return tuple(pair for item in field.items() for pair in _env_item(item))
+            return _limited(field, tuple(pair for item in field.items() for pair in _env_item(item)))
         case _:
             field.warn(f"is ignored: it must be a map or a list of KEY=value items, not {describe(field.value)}")
             return ()
@@ -25,11 +27,11 @@ def params(field: Field) -> tuple[Pair, ...] | None:
     """Read parameters; entries without a name get their position in the whole list (2.9)."""
     match field.value:
         case str():
-            return tokenise(field.value)
+            return _limited(field, tokenise(field.value))
         case list():
-            return _params_list(field)
+            return _limited(field, _params_list(field))
         case dict():
-            return tuple(_sorted_pairs(field))
+            return _limited(field, tuple(_sorted_pairs(field)))
         case _:
             field.expect("a text, a list or a map")
             return None
@@ -47,6 +49,13 @@ def params_with_schema(field: Field) -> dict[str, Any] | None:
     if values is not None and values.value is not None:
         found["params"] = params(field.at("values", values)) or ()
     return found
+
+
+def _limited(field: Field, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+    if len(pairs) <= MAX_PAIRS:
+        return pairs
+    field.refuse(f"may have {MAX_PAIRS:,} values, these are {len(pairs):,}")
+    return ()
 
 
 def _env_item(item: Field) -> Iterator[Pair]:

@@ -29,6 +29,8 @@ SIGNALS = frozenset({
 # fmt: on
 _NAME_PREFIXES = (("parallel", "parallel"), ("script", "script"), ("command", "cmd"))
 
+MAX_WORDS = 10_000  # of a command; each is evaluated for itself
+
 
 def command(field: Field) -> dict[str, Any] | None:
     """Read a command as the step fields that it sets; several lines are a script."""
@@ -64,7 +66,9 @@ def _line(field: Field, line: str) -> dict[str, Any] | None:
     return {"command_line": line, "command": words[0], "args": tuple(words[1:])} if words else None
 
 
-def _words(field: Field) -> dict[str, Any]:
+def _words(field: Field) -> dict[str, Any] | None:
+    if not _are_countable(field, len(field.value)):
+        return None
     items = _rendered(field)
     while items and not items[0]:
         items = items[1:]
@@ -75,10 +79,17 @@ def _words(field: Field) -> dict[str, Any]:
 
 def _split(field: Field, line: str) -> list[str]:
     try:
-        return split(line)
+        words = split(line)
     except ValueError as error:
         field.refuse(f"cannot be read as a command: {error}")
         return []
+    return words if _are_countable(field, len(words)) else []
+
+
+def _are_countable(field: Field, count: int) -> bool:
+    if count > MAX_WORDS:
+        field.refuse(f"may have {MAX_WORDS:,} words, these are {count:,}; put them into a script or a file")
+    return count <= MAX_WORDS
 
 
 def _rendered(field: Field) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,13 +26,25 @@ def definition_row(spec: str, base: str, at: datetime) -> dict[str, Any]:
     return {"hash": hash_of(spec, base), "spec": spec, "base": base or None, "created_at": at}
 
 
-class DefinitionCache:
-    """An LRU cache of parsed definitions. Thread-safe."""
+_MAX_CHARACTERS = 8 * 1024 * 1024  # of all cached texts; parsed, they take up to thirty times as much memory
+QUICK = 8 * 1024  # characters that are parsed in a few milliseconds
 
-    def __init__(self, size: int = 2048) -> None:
+InThread = Callable[[Callable[[], Loaded]], Awaitable[Loaded]]
+
+
+class DefinitionCache:
+    """An LRU cache of parsed definitions. Thread-safe.
+
+    ``in_thread`` runs what takes long, up to seconds for a text of a mebibyte, beside an event loop.
+    """
+
+    def __init__(self, in_thread: InThread | None = None, size: int = 2048) -> None:
+        self._in_thread = in_thread
         self._size = size
         self._lock = threading.Lock()
         self._loaded: dict[_Key, Loaded] = {}
+        self._sizes: dict[_Key, int] = {}
+        self._characters = 0
 
     def read(
         self, spec: str, *, name: str = "", override: str = "", base: str = "", base_handlers: bool = True
@@ -41,11 +54,32 @@ class DefinitionCache:
         loaded = self._find(key)
         if loaded is None:
             loaded = load(spec, name=name, override=override, base=base, base_handlers=base_handlers)
-            with self._lock:
-                self._loaded[key] = loaded
-                while len(self._loaded) > self._size:
-                    del self._loaded[next(iter(self._loaded))]  # the least recently used
+            if len(spec) <= QUICK or not loaded.problems:
+                self._keep(key, loaded, len(spec))
         return loaded
+
+    def _keep(self, key: _Key, loaded: Loaded, characters: int) -> None:
+        with self._lock:
+            self._characters += characters - self._sizes.get(key, 0)
+            self._loaded[key], self._sizes[key] = loaded, characters
+            while len(self._loaded) > self._size or self._characters > _MAX_CHARACTERS:
+                self._discard(next(iter(self._loaded)))  # the least recently used
+
+    def _discard(self, key: _Key) -> None:
+        del self._loaded[key]
+        self._characters -= self._sizes.pop(key)
+
+    async def read_aside(
+        self, spec: str, *, name: str = "", override: str = "", base: str = "", base_handlers: bool = True
+    ) -> Loaded:
+        """Return the parsed definition like ``read``, without keeping the event loop from other work."""
+        loaded = self._find((hash_of(spec, base), name, override, base_handlers))
+        if loaded is not None:
+            return loaded
+        work = partial(self.read, spec, name=name, override=override, base=base, base_handlers=base_handlers)
+        if self._in_thread is None or len(spec) + len(base) <= QUICK:
+            return work()
+        return await self._in_thread(work)
 
     def is_cached(self, spec: str, *, name: str = "") -> bool:
         with self._lock:
@@ -64,7 +98,7 @@ class DefinitionCache:
     def evict(self, hashes: Collection[str]) -> None:
         with self._lock:
             for key in [key for key in self._loaded if key[0] in hashes]:
-                del self._loaded[key]
+                self._discard(key)
 
     def _find(self, key: _Key) -> Loaded | None:
         with self._lock:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import msgspec
 import yaml
@@ -143,20 +144,11 @@ class _Reader:
         self._characters = 0
         self._aliases = 0
         self._ended = False
-        self._steps = {
-            yaml.ScalarEvent: self._scalar,
-            yaml.SequenceStartEvent: self._open,
-            yaml.MappingStartEvent: self._open,
-            yaml.SequenceEndEvent: self._close,
-            yaml.MappingEndEvent: self._close,
-            yaml.AliasEvent: self._alias,
-            yaml.DocumentStartEvent: self._begin,
-        }
 
     def take(self, event: yaml.Event) -> None:
         step = self._steps.get(type(event))
         if step:
-            step(event)
+            step(self, event)
 
     def _begin(self, _: Any) -> None:
         self._anchors = {}
@@ -285,6 +277,17 @@ class _Reader:
     def _refuse(self, message: str, mark: Mark) -> None:
         if not self._ended and len(self.problems) < MAX_PROBLEMS:
             self.problems.append(Problem("", message, *mark))
+
+    # Of the class: bound methods would be a cycle that keeps all nodes until garbage is collected.
+    _steps: ClassVar[dict[type[yaml.Event], Callable[[_Reader, Any], None]]] = {
+        yaml.ScalarEvent: _scalar,
+        yaml.SequenceStartEvent: _open,
+        yaml.MappingStartEvent: _open,
+        yaml.SequenceEndEvent: _close,
+        yaml.MappingEndEvent: _close,
+        yaml.AliasEvent: _alias,
+        yaml.DocumentStartEvent: _begin,
+    }
 
 
 def _refuse_unreadable(text: str) -> None:
