@@ -32,7 +32,6 @@ from tests.conftest import ROOT
 from tests.db.later import LATER, install_later
 from tests.db.rows import FILLED, fill, run_sql
 
-FIRST = "0100"
 UPGRADE = "import asyncio, sys; from dagbook.db.migrations.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"
 
 
@@ -74,7 +73,7 @@ async def test_an_upgrade_that_is_to_end_does_so_between_two_revisions(
     upgrading = asyncio.create_task(upgrade(empty_url))
     with watching("dagbook.db.migrations.upgrade", upgrading.cancel), pytest.raises(asyncio.CancelledError):
         await upgrading
-    assert await current(empty_url) == FIRST
+    assert await current(empty_url) == "0100"
     await upgrade(empty_url)
     assert await current(empty_url) == LATER
     assert await check(empty_url) == []
@@ -128,7 +127,7 @@ async def test_rows_outlive_the_way_to_a_later_revision_and_back(
 async def test_an_attempt_of_the_version_before_has_killed_no_owner(database_url: str) -> None:
     await run_in(database_url, fill)
     await run_in(database_url, lambda connection: run_sql(connection, "UPDATE run_attempts SET takeovers = 2"))
-    await downgrade(database_url, FIRST)
+    await downgrade(database_url, "0100")
     await upgrade(database_url)
     async with open_for_migration(database_url, writes=False) as connection:
         assert list(await connection.scalars(select(RunAttempt.takeovers))) == [0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -13,7 +12,6 @@ import msgspec
 from dagbook.engine.admission import Labels, QueueConfig
 from dagbook.executors.contract import SshPolicy
 from dagbook.executors.http.egress import Egress
-from dagbook.executors.process import proc
 from dagbook.runs.evaluate import CommandSubstituter
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.settings import Settings
@@ -55,24 +53,6 @@ class SecretSources(msgspec.Struct, frozen=True, kw_only=True):
     variables: tuple[str, ...] = ("*",)
     directories: tuple[Path, ...] | None = None
     own_files: tuple[Path, ...] = ()
-
-
-def identify(kind: str, address: str, version: str) -> ServerIdentity:
-    """Make the identity of this process, from which other servers can tell whether it is alive."""
-    own = proc.identify(os.getpid())
-    assert own is not None  # noqa: S101 - this process is alive
-    host = socket.gethostname()
-    return ServerIdentity(
-        id=f"{host}-{own.pid}-{own.started}-{proc.boot_id()[:8]}",
-        kind=kind,
-        host=host,
-        boot_id=proc.boot_id(),
-        pid_namespace=proc.pid_namespace(),
-        pid=own.pid,
-        pid_started=own.started,
-        address=address,
-        version=version,
-    )
 
 
 class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
