@@ -37,6 +37,7 @@ GRANTS: Mapping[str, str] = {
     "run_tags": "SELECT, INSERT",
     "runs": "SELECT, INSERT, UPDATE",
     "services": "SELECT, INSERT, UPDATE",
+    "ssh_host_keys": "SELECT, INSERT",  # a first connection stores a key; no worker changes one
 }
 _SEQUENCES = text(
     "SELECT s.relname, t.relname AS owner FROM pg_class s JOIN pg_class t ON t.oid = "
