@@ -12,6 +12,7 @@ from dagbook.db.migrations.upgrade import head
 from tests.conftest import ROOT
 
 LATER = "9999"
+TRIGGERS = ("0100", "0103")  # those of the newest revision
 _MIGRATION = '''"""Make the guards anew, as a revision does that changes one of them."""
 
 from alembic import op
@@ -20,7 +21,7 @@ from dagbook.db.migrations.migration_support import migration
 
 revision, down_revision, branch_labels, depends_on = "{later}", "{head}", None, None
 breaking = {breaking}
-TRIGGERS = ("0100", "0103")
+TRIGGERS = {triggers}
 
 
 def upgrade() -> None:
@@ -37,7 +38,7 @@ def downgrade() -> None:
 def write_later_migrations(folder: Path, *, breaking: bool = False) -> Path:
     """Write the migrations of the later version below a folder; returns their own."""
     migrations = folder / "migrations"
-    text = _MIGRATION.format(later=LATER, head=head(), breaking=breaking)
+    text = _MIGRATION.format(later=LATER, head=head(), breaking=breaking, triggers=TRIGGERS)
     shutil.copytree(ROOT / "migrations", migrations, ignore=shutil.ignore_patterns("__pycache__"))
     (migrations / "versions" / f"{LATER}_later.py").write_text(text)
     return migrations

@@ -15,6 +15,7 @@ from dagbook.db.migrations.check import check
 from dagbook.db.migrations.migration_support import MigrationFailed, migration
 from dagbook.db.migrations.upgrade import open_for_migration, upgrade
 from dagbook.db.types import Base
+from tests.db.later import TRIGGERS
 from tests.db.rows import FILLED, fill
 
 Change = Callable[[Connection], None]
@@ -62,7 +63,7 @@ def lose_definitions(connection: Connection) -> None:
 
 async def migrate(url: str, change: Change, loses_rows: Collection[str] = ()) -> None:
     def work(connection: Connection) -> None:
-        with migration(connection, triggers="0100", loses_rows=loses_rows):
+        with migration(connection, triggers=TRIGGERS, loses_rows=loses_rows):
             change(connection)
 
     async with open_for_migration(url) as connection, connection.begin():
