@@ -12,8 +12,9 @@ import socket
 import ssl
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,7 +23,7 @@ import httpx
 import pytest
 import uvicorn
 
-from dagbook.api.middleware.connections import ConnectionTable, HttpLimits
+from dagbook.api.middleware.connections import ConnectionTable, HttpLimits, LimitedProtocol
 from dagbook.cli.http_server import HttpServer
 from tests.app.people import PASSWORD, People, code_of
 from tests.app.program import CommandLine
@@ -93,8 +94,13 @@ async def read_some(reader: Reader) -> None:
             reader.feed_eof()
 
 
-async def is_opened(port: Port, many: int = 1, *, exactly: bool = False) -> bool:
-    return len(port.table) == many if exactly else len(port.table) >= many
+async def is_opened(port: Port, state: Callable[[LimitedProtocol], bool], many: int = 1) -> bool:
+    """Whether so many connections are open, and in a state."""
+    return len(port.table) == many and all(state(one) for one in port.table)
+
+
+async def count_of(port: Port, state: Callable[[LimitedProtocol], bool], many: int) -> bool:
+    return sum(state(one) for one in port.table) == many
 
 
 @asynccontextmanager
@@ -106,10 +112,12 @@ async def limited(tls: ssl.SSLContext | None = None, **changed: Any) -> AsyncIte
         web = HttpServer(config, table, tls, None)
         serving = asyncio.create_task(web.serve(sockets=[listener]))
         number = listener.getsockname()[1]
-        async with AsyncExitStack() as stack:
-            yield Port(number, table, stack)
-        web.should_exit = True
-        await serving
+        try:
+            async with AsyncExitStack() as stack:
+                yield Port(number, table, stack)
+        finally:
+            web.should_exit = True
+            await serving
 
 
 async def test_headers_over_64_kibibytes_are_refused_with_431_and_just_below_they_are_read() -> None:
@@ -123,37 +131,90 @@ async def test_headers_over_64_kibibytes_are_refused_with_431_and_just_below_the
         assert (await port.ask(below)).endswith(b"\r\n100000")
 
 
+@pytest.mark.parametrize("start", [b"0\r\nX: ", b"5;"], ids=["trailer", "extension"])
+async def test_what_is_around_the_chunks_of_a_body_is_bounded_too(start: bytes) -> None:
+    chunked = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    async with limited() as port:
+        assert not (await port.ask(chunked + start + b"a" * 1_000_000)).startswith(b"HTTP/1.1 200 ")
+        reader, _ = await port.connect(chunked + b"0\r\nX: " + b"a" * 1000 + b"\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n5")).startswith(b"HTTP/1.1 200 ")
+
+
+def has_nothing(one: LimitedProtocol) -> bool:
+    return one.transport is not None and one.usefulness()[0] == 0 and not one.unfinished_bytes
+
+
+def has_part_of_a_head(one: LimitedProtocol) -> bool:
+    return one.unfinished_bytes > 0
+
+
+def has_served(one: LimitedProtocol) -> bool:
+    return one.usefulness()[0] == 1
+
+
+def is_sending(one: LimitedProtocol) -> bool:
+    return one.transport is not None and one.transport.get_write_buffer_size() > 0
+
+
+def has_part_of_a_body(one: LimitedProtocol) -> bool:
+    return one.usefulness()[0] == 2 and not one.is_working()
+
+
 @pytest.mark.parametrize(
-    ("limit", "sent", "status"),
+    ("sent", "state", "early", "late", "status"),
     [
-        pytest.param("head_seconds", b"", b"", id="silent"),
-        pytest.param("head_seconds", HEAD, b"408", id="half a head"),
-        pytest.param("head_seconds", GET + HEAD, b"200", id="half a second head"),
-        pytest.param("head_seconds", EARLY, b"200", id="a body that has its response"),
-        pytest.param("idle_seconds", GET, b"200", id="idle"),
-        pytest.param("body_silence_seconds", HALF, b"408", id="half a body"),
-        pytest.param("body_seconds", HALF, b"408", id="a slow body"),
+        pytest.param(b"", has_nothing, 9, 11, b"", id="silent"),
+        pytest.param(HEAD, has_part_of_a_head, 9, 11, b"408", id="half a head"),
+        pytest.param(GET + HEAD, has_served, 9, 11, b"200", id="half a second head"),
+        pytest.param(EARLY, has_served, 9, 11, b"200", id="half a body that has its response"),
+        pytest.param(GET, has_served, 73, 75, b"200", id="idle"),
+        pytest.param(HALF, has_part_of_a_body, 59, 61, b"408", id="half a body"),
     ],
 )
 async def test_a_client_that_takes_too_long_is_told_and_its_connection_closed(
-    limit: str, sent: bytes, status: bytes
+    sent: bytes, state: Callable[[LimitedProtocol], bool], early: float, late: float, status: bytes
 ) -> None:
-    changed: dict[str, Any] = {limit: 0.05}
-    async with limited(**changed) as port:
-        assert (await port.ask(sent))[9:12] == status
-        assert len(port.table) == 0
+    """The sweep is told of a time to come, so that no test waits for it."""
+    async with limited(sweep_seconds=1000) as port:
+        before = asyncio.get_running_loop().time()
+        reader, _ = await port.connect(sent)
+        await come_true(lambda: is_opened(port, state))
+        port.table.sweep(before + early, 1)
+        assert len(port.table) == 1
+        for later in (late, late + 5):  # a client that is told has a moment to read it
+            port.table.sweep(asyncio.get_running_loop().time() + later, 1)
+            for _ in range(3):  # rounds of the loop, in which the response is sent
+                await asyncio.sleep(0)
+        assert (await until_closed(reader))[9:12] == status
+
+
+async def test_a_body_has_90_seconds_for_each_64_kibibytes_but_the_time_that_it_waits_for_the_server() -> None:
+    head = HEAD + b"Connection: close\r\nContent-Length: 200000\r\n\r\n"
+    async with limited(sweep_seconds=1000, body_silence_seconds=1000) as port:
+        before = asyncio.get_running_loop().time()
+        slow, _ = await port.connect(head + b"b" * 1000)
+        await come_true(lambda: is_opened(port, has_part_of_a_body))
+        steady, writer = await port.connect(head + b"b" * 140_000)
+        await come_true(lambda: is_opened(port, has_part_of_a_body, 2))
+        port.table.sweep(before + 89, 0)
+        assert len(port.table) == 2
+        port.table.sweep(asyncio.get_running_loop().time() + 91, 0)
+        assert (await until_closed(slow)).startswith(b"HTTP/1.1 408 ")
+        port.table.sweep(before + 250, 0)  # it has three periods
+        writer.write(b"b" * 60_000)
+        assert (await until_closed(steady)).endswith(b"\r\n200000")
 
 
 async def test_a_client_that_does_not_read_its_response_loses_its_connection() -> None:
-    async with limited(unread_seconds=0.1) as port:
+    async with limited(sweep_seconds=1000) as port:
         reader, writer = await port.connect(b"GET /large HTTP/1.1\r\n\r\n")
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-
-        async def is_closed() -> bool:
-            return len(port.table) == 0
-
-        await come_true(lambda: is_opened(port))
-        await come_true(is_closed)
+        await come_true(lambda: is_opened(port, is_sending))
+        now = asyncio.get_running_loop().time()
+        port.table.sweep(now, 1)
+        port.table.sweep(now + 59, 1)
+        assert len(port.table) == 1
+        port.table.sweep(now + 61, 1)
         writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert len(await until_closed(reader)) < LARGE
 
@@ -169,46 +230,30 @@ async def test_line_ends_between_requests_and_steady_bytes_of_a_head_keep_no_con
                     await read_some(reader)
 
 
-async def test_a_body_that_makes_progress_is_read_and_one_that_drips_is_not() -> None:
-    total = 400_000
-    async with limited(body_silence_seconds=0.2, body_seconds=0.2, body_bytes=10_000) as port:
-        head = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % total
-        reader, writer = await port.connect(head)
-        for _ in range(40):  # in all longer than 0.2 seconds
-            writer.write(b"b" * (total // 40))
-            await asyncio.sleep(0.01)
-        assert (await until_closed(reader)).endswith(b"\r\n400000")
-        reader, writer = await port.connect(head)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not reader.at_eof():
-                writer.write(b"b")
-                await asyncio.sleep(0.01)
-                await read_some(reader)
-
-
 async def test_a_request_that_the_server_works_on_has_all_the_time_and_is_never_closed_for_another() -> None:
-    times: dict[str, Any] = dict.fromkeys(
-        ("head_seconds", "idle_seconds", "body_silence_seconds", "body_seconds"), 0.05
-    )
-    async with limited(connections=2, **times) as port:
+    async with limited(connections=2, sweep_seconds=1000) as port:
         busy = [await port.connect(b"GET /never HTTP/1.1\r\n\r\n") for _ in range(2)]
-        await come_true(lambda: is_opened(port, 2))
-        await asyncio.sleep(0.2)  # several times each limit
+        await come_true(lambda: is_opened(port, LimitedProtocol.is_working, 2))
+        port.table.sweep(asyncio.get_running_loop().time() + 10_000, 1)
         assert (await port.ask(GET)).startswith(b"HTTP/1.1 503 ")
+        assert len(port.table) == 2
         assert not any(reader.at_eof() for reader, _ in busy)
 
 
 async def test_a_new_connection_takes_the_place_of_the_one_that_does_least() -> None:
     async with limited(connections=4) as port:
         silent, _ = await port.connect()
-        await come_true(lambda: is_opened(port, 1))
+        await come_true(lambda: is_opened(port, has_nothing))
         served, writer = await port.connect(GET)
         await served.readuntil(b"\r\n\r\n0")
         sending, _ = await port.connect(HALF)
         never, _ = await port.connect(b"GET /never HTTP/1.1\r\n\r\n")
-        await come_true(lambda: is_opened(port, 4))
-        for leaving in (silent, served, sending):
+        await come_true(lambda: is_opened(port, bool, 4))
+        await come_true(lambda: count_of(port, LimitedProtocol.is_working, 1))
+        await come_true(lambda: count_of(port, has_part_of_a_body, 1))
+        for number, leaving in enumerate((silent, served, sending), 2):
             reader, writer = await port.connect(b"GET /never HTTP/1.1\r\n\r\n")
+            await come_true(partial(count_of, port, LimitedProtocol.is_working, number))
             assert b"200" not in await until_closed(leaving)
         assert not never.at_eof()
         assert not reader.at_eof()
@@ -237,7 +282,7 @@ async def test_requests_in_a_row_without_reading_are_bounded() -> None:
 async def test_many_unfinished_heads_are_bounded_together() -> None:
     async with limited(unfinished_bytes=100_000) as port:
         readers = [(await port.connect(HEAD + b"X: " + b"a" * 40_000))[0] for _ in range(5)]
-        await come_true(lambda: is_opened(port, 2, exactly=True))
+        await come_true(lambda: is_opened(port, has_part_of_a_head, 2))
         assert (await port.ask(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))).endswith(b"\r\n0")
         assert sum(reader.at_eof() or reader.exception() is not None for reader in readers) >= 3
 

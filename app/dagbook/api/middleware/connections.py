@@ -74,7 +74,8 @@ class LimitedProtocol(SingleWriteProtocol):
         self.peer = peer
         self._table = table
         self._phase = _Phase.HEAD
-        self._head_bytes = self._body_bytes = self.unfinished_bytes = self._unread_bytes = 0
+        self._head_bytes = 0  # since the last head or piece of a body; the parser keeps trailers too
+        self._body_bytes = self.unfinished_bytes = self._unread_bytes = 0
         self._since = self._heard = self._answered = self._drained = self.loop.time()
         self._refusal = HTTPStatus.BAD_REQUEST
 
@@ -85,10 +86,9 @@ class LimitedProtocol(SingleWriteProtocol):
     def data_received(self, data: bytes) -> None:
         if self._phase is _Phase.REFUSED:
             return
-        if self._phase is not _Phase.BODY:
-            self._head_bytes += len(data)
+        self._head_bytes += len(data)
         super().data_received(data)
-        if self._phase is _Phase.HEAD:
+        if self._phase in (_Phase.HEAD, _Phase.BODY) and self._head_bytes:
             if self._head_bytes > self._table.limits.head_bytes:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             else:
@@ -106,10 +106,9 @@ class LimitedProtocol(SingleWriteProtocol):
             raise _RequestRefused
         if len(self.pipeline) >= limits.pipelined:
             raise _RequestRefused
-        if self.unfinished_bytes:
-            self._table.hold(self, 0)
         self._phase = _Phase.BODY
-        self._head_bytes = self._body_bytes = 0
+        self._body_bytes = 0
+        self._finish_head()
         self._since = self._heard = self.loop.time()
         super().on_headers_complete()
 
@@ -117,13 +116,20 @@ class LimitedProtocol(SingleWriteProtocol):
         """Return the size of a head that came together with other bytes."""
         return len(self.url) + sum(len(name) + len(value) + _SEPARATORS for name, value in self.headers)
 
+    def _finish_head(self) -> None:
+        self._head_bytes = 0
+        if self.unfinished_bytes:
+            self._table.hold(self, 0)
+
     def on_body(self, body: bytes) -> None:
         self._heard = self.loop.time()
+        self._finish_head()
         self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        self._finish_head()
         self._phase, self._since = _Phase.IDLE, self.loop.time()
 
     def on_response_complete(self) -> None:
@@ -257,6 +263,9 @@ class ConnectionTable:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def __iter__(self) -> Iterator[LimitedProtocol]:
+        return iter(tuple(self._open))
 
     def _group(self, address: str) -> str:
         """Return the name under which the connections of an address are counted; empty for those that are not."""
