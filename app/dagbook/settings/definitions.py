@@ -205,7 +205,7 @@ TABLE = (
     Setting("auth_oidc_client_url", URL, "", "URL of this server for browsers, base_path included."),
     Setting("auth_oidc_issuer", URL, "", "URL of the OpenID Connect provider."),
     Setting("auth_oidc_scopes", WORDS, "openid,profile,email", "Scopes requested from the provider."),
-    Setting("auth_oidc_whitelist", WORDS, "", "E-mail addresses that may log in; needed unless everybody may."),
+    Setting("auth_oidc_whitelist", WORDS, "", "E-mail addresses that may log in; needed unless all accounts may."),
     Setting("auth_oidc_allow_everybody", TRUTH, "false", "Whether every account of the provider may log in."),
     Setting(
         "auth_oidc_trust_unverified",

@@ -54,7 +54,7 @@ def add(
 ) -> dict[str, FailureCount]:
     """Add failures and return the counts after it, in one statement, which other servers' wait for.
 
-    A count that has expired starts anew; another one expires later than before only if the addition ``extends`` it.
+    A count that has expired starts again; another one expires later than before only if the addition ``extends`` it.
     """
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     # In the order of keys, so that two transactions do not wait for each other's rows.

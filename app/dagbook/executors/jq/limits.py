@@ -42,7 +42,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return f"took longer than {self.seconds} seconds"
 
 
-# A run that a program would keep for ever is over within 45 seconds.
+# A run whose program never ends is finished within 45 seconds.
 STEP = Limits(cpu_seconds=20, seconds=40, memory=1024 * _MEBIBYTE)
 QUERY = Limits(cpu_seconds=3, seconds=20, memory=512 * _MEBIBYTE)
 

@@ -42,10 +42,12 @@ class Limit(StrEnum):
     UNSEALED = "that entries which are not sealed yet were changed or deleted"
     FORGED = "that an entry was inserted into the database by hand before it was sealed"
     NEWEST = "that the newest seals were removed together with their entries; --seal and --copy show it"
-    KEY = "any change by a person with the database and the key, who can make all seals anew; --seal and --copy show it"
+    KEY = (
+        "any change by a person with the database and the key, who can make all seals again; --seal and --copy show it"
+    )
     AFTER_SEAL = (
         "that seals after the given one were removed together with their entries, or that a person with the key made "
-        "them anew, or pruned; --copy shows it"
+        "them again, or pruned; --copy shows it"
     )
     OTHER_KEY = "a change of the first seals, which were signed with another key, that was made before the next one"
     COPY_LATE = "a change between the commit of an entry and its line in the copy, a second at most while that works"

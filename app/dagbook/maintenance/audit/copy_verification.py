@@ -175,7 +175,7 @@ class _Comparison:
         if stored is None:
             self._differ(f"seal {seal.number} over the entries {seal.first_id} to {seal.last_id} is missing")
         elif _fixed_part(stored) != _fixed_part(seal):
-            self._differ(f"seal {seal.number} is another one in the copy: it was made anew or changed")
+            self._differ(f"seal {seal.number} is another one in the copy: it was made again or changed")
 
     def _report_missing(self, covered: int) -> int:
         """Report missing entries that were not pruned; returns the number of those that were."""

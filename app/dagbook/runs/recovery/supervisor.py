@@ -83,7 +83,7 @@ class Supervisor:
         self._leaves_runs = False
         self._drives_since: float | None = None  # monotonic; None until ``drive``
         self._has_cleaned_up = False
-        self._has_suspects = False  # runs that wait until the trial of another one is over
+        self._has_suspects = False  # runs that wait until the trial of another one has ended
         self._round = asyncio.Lock()
         self.is_patient = False  # waits for steps or mails that would die with this process
         self.changed = QueueSignal()  # of runs that are queued, dequeued or have finished

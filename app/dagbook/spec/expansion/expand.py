@@ -49,7 +49,7 @@ def expand(text: str, *, mode: Mode, variables: Variables, home: str = "", for_s
     values = InsertedValues()
     text = yield from _put_in(text, mode, variables, values, for_shell=for_shell)
     if mode is Mode.FULL:
-        if "$" in text and _length(variables) > _LONG_VALUES:
+        if "$" in text and sum(len(value) for known in variables.maps for value in known.values()) > _LONG_VALUES:
             yield LongWork()
         return expand_shell(text, variables, values, home)
     return values.fill(expand_plain(text, variables.environ) if mode is Mode.STRUCT else text)
@@ -78,10 +78,6 @@ def _put_in(text: str, mode: Mode, variables: Variables, values: InsertedValues,
             put_in = values.mark(((yield Command(values.fill(put_in))) or "").strip())
         pieces.append(put_in)
     return "".join(pieces)
-
-
-def _length(variables: Variables) -> int:
-    return sum(len(value) for known in variables.maps for value in known.values())
 
 
 def _split_at_backticks(text: str) -> Iterator[tuple[str, bool]]:

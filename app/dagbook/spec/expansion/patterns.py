@@ -137,8 +137,8 @@ _LONGEST_SHOWN = 1024
 def matches(value: str, expected: str) -> bool:
     """Whether any line of a value equals the expected text, or matches the expression after ``re:``.
 
-    Raises ExpressionError, with a complete sentence, for an expression that is too large for the value. This takes up
-    to seconds for a large value and a complicated expression; the GIL is not held meanwhile.
+    Raises ExpressionError, with a complete sentence, for an expression that is too large for the value. This may take
+    seconds for a large value and a complicated expression; the GIL is not held meanwhile.
     """
     value = value or "\n"  # an empty text has one empty line
     if not is_expression(expected):

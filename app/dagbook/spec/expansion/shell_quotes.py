@@ -78,7 +78,7 @@ _PIECE = re.compile(
     re.VERBOSE | re.DOTALL,
 )  # fmt: skip
 _CASE = re.compile(r"\bcase\b")
-_WORD_ENDS = " \t\n;&|()`"
+_BEFORE_COMMENT = ("", *" \t\n;&|()`")
 
 
 class _HereDocument(msgspec.Struct, frozen=True):
@@ -144,7 +144,11 @@ class ShellQuotes:
 
     def _in_command(self, found: re.Match[str]) -> int:
         piece, context = found[0], self._contexts[-1]
-        if piece == "#" and context is not _Context.BRACES and self._starts_word(found.start()):
+        if (
+            piece == "#"
+            and context is not _Context.BRACES
+            and self._text[max(found.start() - 1, 0) : found.start()] in _BEFORE_COMMENT
+        ):
             end = self._text.find("\n", found.end())
             return len(self._text) if end < 0 else end
         if piece.startswith("<<"):
@@ -154,9 +158,6 @@ class ShellQuotes:
         elif piece in {")", "}"}:
             return self._close(found)
         return found.end()
-
-    def _starts_word(self, position: int) -> bool:
-        return position == 0 or self._text[position - 1] in _WORD_ENDS
 
     def _open(self, piece: str) -> None:
         if piece == "`" and _Context.BACKTICKS in self._contexts:

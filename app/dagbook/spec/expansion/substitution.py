@@ -97,7 +97,8 @@ class _Substitution:
         start, end = match.span()
         yield from self._work.add(end - start + _REFERENCE_WORK)
         is_braced = match.re is _BRACED
-        if self._quoted and is_braced and self._is_within(start, end, '"'):
+        around = self._text[start - 1 : start] + self._text[end : end + 1]
+        if self._quoted and is_braced and around == '""' and self._used_quote != start - 1:
             self._used_quote = end
             found = yield from self._look_up(match[1], _path_of(match[1]))
             if found is not None:
@@ -108,10 +109,6 @@ class _Substitution:
         if not is_braced and (found is None or not found.by_path):
             end = match.end(1)
         return start, end, None if found is None else found.value
-
-    def _is_within(self, start: int, end: int, quote: str) -> bool:
-        before = self._text[start - 1 : start] == quote and self._used_quote != start - 1
-        return before and self._text[end : end + 1] == quote
 
     def _touches_single_quote(self, start: int, end: int) -> bool:
         before = self._text[start - 1 : start] == "'" and self._used_quote != start - 1

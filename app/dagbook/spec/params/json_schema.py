@@ -71,7 +71,7 @@ class _Re2:
     @staticmethod
     def search(pattern: str, text: str) -> object:
         budget = _budget.get()
-        if budget is None:  # somebody else's use of the library
+        if budget is None:  # another use of the library
             return re.search(pattern, text)
         try:
             expression = Expression(pattern)
@@ -140,7 +140,7 @@ _Validator: type[Draft202012Validator] = validators.extend(  # type: ignore[no-u
 def validate(pairs: Iterable[Pair], schema: dict[str, Any]) -> tuple[Pair, ...]:
     """Validate parameters against a schema of draft 2020-12 and append its defaults.
 
-    Takes up to some seconds for a hostile schema. Raises SpecError with the invalid parameters, at most a hundred of
+    May take some seconds for a hostile schema. Raises SpecError with the invalid parameters, at most a hundred of
     them. References to other documents are not followed, and other dialects (``$schema``) are read as this one.
     """
     texts = {pair.name: pair.value for pair in pairs}

@@ -26,7 +26,7 @@ def definition_row(spec: str, base: str, at: datetime) -> dict[str, Any]:
     return {"hash": hash_of(spec, base), "spec": spec, "base": base or None, "created_at": at}
 
 
-_MAX_CHARACTERS = 8 * 1024 * 1024  # of all cached texts; parsed, they take up to thirty times as much memory
+_MAX_CHARACTERS = 8 * 1024 * 1024  # of all cached texts; parsed, they need at most thirty times as much memory
 QUICK = 8 * 1024  # characters that are parsed in a few milliseconds
 
 InThread = Callable[[Callable[[], Loaded]], Awaitable[Loaded]]

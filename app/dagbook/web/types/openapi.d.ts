@@ -1183,6 +1183,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/ssh-host-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListKeys */
+        get: operations["listSshHostKeys"];
+        /** Accept */
+        put: operations["acceptSshHostKey"];
+        post?: never;
+        /** Remove */
+        delete: operations["deleteSshHostKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/tokens": {
         parameters: {
             query?: never;
@@ -1638,6 +1657,7 @@ export interface components {
         };
         /** Health */
         Health: {
+            auditCopy?: "failing";
             /** @enum {string} */
             status: "healthy" | "unhealthy";
             timestamp: string;
@@ -2076,6 +2096,18 @@ export interface components {
             note?: string | null;
             spec: string;
         };
+        /** SshHost */
+        SshHost: {
+            algorithm: string;
+            fingerprint: string;
+            host: string;
+            /** @default 22 */
+            port?: number;
+        };
+        /** SshHosts */
+        SshHosts: {
+            hosts: components["schemas"]["StoredSshHost"][];
+        };
         /** StartDAG */
         StartDAG: {
             dagName?: string | null;
@@ -2133,6 +2165,16 @@ export interface components {
         /** StoppedAll */
         StoppedAll: {
             errors: string[];
+        };
+        /** StoredSshHost */
+        StoredSshHost: {
+            acceptedBy?: string;
+            algorithm: string;
+            fingerprint: string;
+            host: string;
+            /** @default 22 */
+            port?: number;
+            storedAt: string;
         };
         /** SubDAGRun */
         SubDAGRun: {
@@ -2236,6 +2278,7 @@ export interface components {
             errors: string[];
             nextStarts?: components["schemas"]["NextStart"][];
             valid: boolean;
+            warnings?: string[];
         };
         /** WaitingFor */
         WaitingFor: {
@@ -2382,6 +2425,8 @@ export type Spec = components['schemas']['Spec'];
 export type SpecErrors = components['schemas']['SpecErrors'];
 export type SpecToValidate = components['schemas']['SpecToValidate'];
 export type SpecUpdate = components['schemas']['SpecUpdate'];
+export type SshHost = components['schemas']['SshHost'];
+export type SshHosts = components['schemas']['SshHosts'];
 export type StartDAG = components['schemas']['StartDAG'];
 export type StartedRun = components['schemas']['StartedRun'];
 export type StartInline = components['schemas']['StartInline'];
@@ -2389,6 +2434,7 @@ export type Step = components['schemas']['Step'];
 export type StepCommand = components['schemas']['StepCommand'];
 export type StepStatus = components['schemas']['StepStatus'];
 export type StoppedAll = components['schemas']['StoppedAll'];
+export type StoredSshHost = components['schemas']['StoredSshHost'];
 export type SubDAGRun = components['schemas']['SubDAGRun'];
 export type SubDAGRunDetail = components['schemas']['SubDAGRunDetail'];
 export type SubDAGRuns = components['schemas']['SubDAGRuns'];
@@ -4190,6 +4236,74 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SchedulerStatusResponse"];
                 };
+            };
+        };
+    };
+    listSshHostKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SshHosts"];
+                };
+            };
+        };
+    };
+    acceptSshHostKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SshHost"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredSshHost"];
+                };
+            };
+        };
+    };
+    deleteSshHostKey: {
+        parameters: {
+            query: {
+                host: string;
+                port?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
