@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -69,7 +70,10 @@ async def _unmet(condition: Condition, context: ConditionContext, mask: Callable
     shell_context = context.shell_context
     if condition.expected:
         value = await evaluate(context.expand(condition.condition, Mode.FULL), shell_context)
-        return patterns.check_value(condition, value, mask(value))
+        masked = mask(value)
+        if not patterns.is_expression(condition.expected):
+            return patterns.check_value(condition, value, masked)
+        return await asyncio.to_thread(patterns.check_value, condition, value, masked)  # it may take seconds
     evaluation = context.expand(condition.condition, Mode.VARS, for_shell=reads_posix(context.shell))
     command = await evaluate(evaluation, shell_context)
     if context.shell[0] != DIRECT:

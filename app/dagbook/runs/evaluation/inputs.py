@@ -5,6 +5,7 @@ Nothing is run before the run is stored: what needs a command or a request is pe
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -43,12 +44,16 @@ class RunLocation(msgspec.Struct, frozen=True, kw_only=True):
         return (directory, str(_base_environment(self)))
 
 
+_LONGEST_PARAMS, _MOST_PARAMS = 1024 * 1024, 1000
+
+
 class _NotNowError(Exception):
     """An evaluation needs a command or a request, which only runs after the run was stored."""
 
 
 async def prepare_inputs(dag: Dag, override: str, location: RunLocation) -> RunInputs:
     """Evaluate the inputs of a new run without running anything; else they are pending. Raises BadRequestError."""
+    await _check_params(override)
     try:
         return await evaluate_inputs(dag, override, _running_nothing(location))
     except _NotNowError:
@@ -81,6 +86,16 @@ async def finish_inputs(dag: Dag, stored: RunInputs, location: RunLocation) -> R
         retained = {name: getattr(stored, name) for name in ("base_environment", "secrets", "hidden")}
         inputs = msgspec.structs.replace(evaluated, **retained)
     return msgspec.structs.replace(inputs, pending=None)
+
+
+async def _check_params(override: str) -> None:
+    """Refuse a params text that is too long, or has too many values for the environment of a process."""
+    if len(override) > _LONGEST_PARAMS:
+        raise BadRequestError(
+            f"params: the text is longer than {_LONGEST_PARAMS} characters; pass large data in a file"
+        )
+    if len(override) > _MOST_PARAMS and len(await asyncio.to_thread(param_text.tokenise, override)) > _MOST_PARAMS:
+        raise BadRequestError(f"params: there are more than {_MOST_PARAMS} values; pass large data in a file")
 
 
 def _running_nothing(location: RunLocation) -> RunLocation:
@@ -191,7 +206,7 @@ async def _evaluate_params(
         raise _NotNowError
     schema = await read_schema(reference, location.schema_directories(work_dir), location.machine.egress)
     try:
-        return json_schema.validate(pairs, schema)
+        return await asyncio.to_thread(json_schema.validate, pairs, schema)
     except (SpecError, ValueError) as error:
         raise BadRequestError(f"params: the values do not match the schema: {error}") from error
 
