@@ -252,6 +252,13 @@ def test_a_command_gets_values_as_they_are(value: str) -> None:
     assert commands == [f"cat {value}"]
 
 
+def test_the_quotes_around_a_reference_are_those_of_the_whole_text() -> None:
+    """Backticks are run by Dagbook within single quotes as well, and do not divide the text for the shell."""
+    text = """echo 'a `x` b' "${X}" 'c `y` d'"""
+    found = expand(text, mode=Mode.COMMAND, variables=Variables([{"X": "$(id)"}]), for_shell=True)
+    assert evaluated(found, {"x": "1", "y": "2"}) == """echo 'a 1 b' "\\$(id)" 'c 2 d'"""
+
+
 @pytest.mark.parametrize(
     ("item", "line"),
     [

@@ -141,9 +141,9 @@ def test_the_names_of_many_steps_are_not_compared() -> None:
 
 
 def test_of_many_invalid_schedules_the_first_thousand_are_reported() -> None:
-    schedules = ", ".join(f"'TZ=Nowhere{number} * * * * *'" for number in range(MAX_PROBLEMS + 5))
+    schedules = ", ".join(f"'TZ=Nowhere{number} * * * * *'" for number in range(MAX_PROBLEMS - 5))
 
-    assert len(problems_of(f"schedule: [{schedules}]")) == MAX_PROBLEMS
+    assert len(problems_of(f"schedule: {{start: [{schedules}], stop: [{schedules}]}}")) == MAX_PROBLEMS
 
 
 @pytest.mark.parametrize(

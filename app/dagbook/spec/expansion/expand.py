@@ -70,14 +70,17 @@ def _put_in(text: str, mode: Mode, variables: Variables, values: InsertedValues,
     """Replace references and commands in backticks by marks of their values."""
     if "$" not in text and "`" not in text:
         return text
-    work, quoted, pieces = Work(), mode is not Mode.STRUCT, []
+    work, pieces = Work(), []
     yield from work.add(len(text))
     for piece, is_command in _split_at_backticks(text) if mode is not Mode.VARS else ((text, False),):
-        put_in = yield from substitute(piece, variables, values, work, quoted=quoted, for_shell=for_shell or is_command)
-        if is_command:
-            put_in = values.mark(((yield Command(values.fill(put_in))) or "").strip())
-        pieces.append(put_in)
-    return "".join(pieces)
+        if not is_command:
+            pieces.append(piece)
+            continue
+        command = yield from substitute(piece, variables, values, work, for_shell=True)
+        pieces.append(values.mark(((yield Command(values.fill(command))) or "").strip()))
+    # All of it at once: whether a reference is quoted depends on what precedes it.
+    text = "".join(pieces)
+    return (yield from substitute(text, variables, values, work, quoted=mode is not Mode.STRUCT, for_shell=for_shell))
 
 
 def _split_at_backticks(text: str) -> Iterator[tuple[str, bool]]:
