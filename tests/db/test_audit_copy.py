@@ -223,7 +223,7 @@ _UNCOVERED = "and no sealed audit.prune entry covers"
         (["DELETE FROM audit_seals WHERE number = 2"], ["seal 2 over the entries 4 to 6 is missing"]),
         (
             ["UPDATE audit_seals SET signature = marks WHERE number = 1"],
-            ["seal 1 is another one in the copy: it was made anew or changed"],
+            ["seal 1 is another one in the copy: it was made again or changed"],
         ),
         (
             [

@@ -57,7 +57,7 @@ def worker_role(*, role: str) -> None:
     if sqlite_path(settings.database_url) is not None:
         raise click.ClickException("workers and roles need a PostgreSQL database; set database_url")
     asyncio.run(_grant(settings, role))
-    click.echo(f"the role {role} may execute runs as a worker of {hide_password(settings.database_url)}")
+    echo(f"the role {role} may execute runs as a worker of {hide_password(settings.database_url)}")
 
 
 async def _grant(settings: Settings, role: str) -> None:
