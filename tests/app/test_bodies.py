@@ -65,7 +65,7 @@ async def _send(door: Door, head: str, *, chunked: bool) -> tuple[int, int]:
     [
         ("POST /api/v2/dags HTTP/1.1", 413),
         ("PUT /api/v2/dags/x/spec HTTP/1.1", 413),
-        ("POST /api/v2/dags?remoteNode=nobody HTTP/1.1", 400),
+        ("POST /api/v2/dags?remoteNode=nobody HTTP/1.1", 413),  # read first: without authentication only JSON may pass
         ("GET /api/v2/health HTTP/1.1", 200),
         ("POST /nothing HTTP/1.1", 404),
     ],
