@@ -172,7 +172,7 @@ def test_a_search_through_a_large_log_delays_no_other_answer(program: Program, e
 
 
 def test_a_server_with_poison_can_be_ended_and_started_again(program: Program) -> None:
-    spec = LONG_POISON["jq without end"][0]
+    spec = LONG_POISON["jq-without-end"][0]
     run_id = program.api.start(spec)
 
     def is_running() -> bool:
