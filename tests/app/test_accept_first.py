@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from dagbook.main import Server
+from dagbook.maintenance.doctor.doctor import Examination
 from tests.app.dagbook import Dagbook
 from tests.waiting import until_written
 
@@ -70,6 +72,25 @@ async def test_a_queued_run_shows_its_params_as_given_and_evaluates_them_when_it
     assert (await client.post(f"{queue}/resume")).status_code == 200
     ended = await dagbook.finished("r1")
     assert (ended.details["params"], await ended.log("a")) == ("A=late B=$HOME", "late")
+
+
+async def test_a_queued_run_is_running_while_its_inputs_are_evaluated(
+    dagbook: Dagbook, server: Server, tmp_path: Path
+) -> None:
+    """It has left its queue: its limit counts it, a stop ends it, and the rows are whole."""
+    wait = f"echo on > {tmp_path}/on; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; echo none"
+    spec = f"params: 'A=`{wait}`'\nmaxActiveRuns: 1\nsteps: [{{command: echo done}}]"
+    body = {"spec": spec, "name": dagbook.name}
+    for run_id in ("r1", "r2"):
+        answer = await dagbook.client.post("/dag-runs/enqueue", json={**body, "dagRunId": run_id})
+        assert answer.status_code == 200, answer.text
+    await until_written(tmp_path / "on")
+    assert [(await dagbook.get(run_id))["statusLabel"] for run_id in ("r1", "r2")] == ["running", "queued"]
+    report = await server.services.doctor.examine(Examination(damage=False))
+    assert [finding for finding in report.findings if finding.count] == []
+    assert (await dagbook.stop("r1")).status == "aborted"
+    (tmp_path / "go").touch()
+    assert (await dagbook.finished("r2")).status == "succeeded"
 
 
 REFUSED: list[tuple[str, dict[str, Any]]] = [

@@ -11,29 +11,12 @@ from typing import Generic, TypeVar, assert_never
 import msgspec
 
 from dagbook.executors.in_process import CaptureError, capture
-from dagbook.executors.jq.query import query
+from dagbook.executors.jq.query import Budget, query
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expansion.requests import Command, Evaluation, JqQuery, LongWork, Request
 
 T = TypeVar("T")
-_QUICK_SECONDS = 0.5  # of a jq program
 _LONGEST_TURN_SECONDS = 0.02  # of evaluations without a request, which come one after the other
-
-
-class JqBudget(msgspec.Struct):
-    """Seconds that the slow jq programs of one run may still take together; quick ones are not counted."""
-
-    seconds: float = 20.0
-
-    async def query(self, text: str, program: str) -> str | None:
-        """Return the result of a program; raises ExpansionError when the budget is used up."""
-        if self.seconds <= 0:
-            raise ExpansionError("the jq programs in the texts of this run have taken too long")
-        started = time.monotonic()
-        try:
-            return await query(text, program)
-        finally:
-            self.seconds -= max(time.monotonic() - started - _QUICK_SECONDS, 0.0)
 
 
 class ShellContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +29,7 @@ class ShellContext(msgspec.Struct, frozen=True, kw_only=True):
     encoding: str = "utf-8"  # of their output
     substitute: CommandSubstituter | None = None  # called instead of running them
     committed: asyncio.Event | None = None  # set after the commit before which they must not run
-    jq: JqBudget = msgspec.field(default_factory=JqBudget)
+    jq: Budget = msgspec.field(default_factory=Budget)
 
 
 CommandSubstituter = Callable[[str, ShellContext], Awaitable[str]]  # returns the replacement of a command
@@ -97,7 +80,7 @@ async def _answer(request: Request, shell_context: ShellContext) -> str | Expans
             case Command(text):
                 return await (shell_context.substitute or _run_command)(text, shell_context)
             case JqQuery(text, program):
-                return await shell_context.jq.query(text, program)
+                return await query(text, program, shell_context.jq)
             case LongWork():
                 return None
             case _:

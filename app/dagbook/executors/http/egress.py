@@ -67,7 +67,7 @@ def _parse_address(name: str) -> Address | None:
     try:
         return ipaddress.ip_address(name)
     except ValueError:
-        pass
+        pass  # it may still be a spelling that only the resolver accepts
     try:
         return ipaddress.IPv4Address(socket.inet_aton(name))
     except (OSError, UnicodeError):

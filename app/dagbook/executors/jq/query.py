@@ -5,27 +5,44 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from asyncio.subprocess import DEVNULL, PIPE
 from weakref import WeakKeyDictionary
+
+import msgspec
 
 from dagbook.executors.jq import query_program
 from dagbook.executors.jq.limits import QUERY
 from dagbook.spec.problem import ExpansionError, quoted
 
 _MODULE = "dagbook.executors.jq.query_program"
+_QUICK_SECONDS = 0.5
 _CONCURRENT = 4  # processes of one server, each of which may use a core and QUERY.memory
 _slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
-async def query(text: str, program: str) -> str | None:
+class Budget(msgspec.Struct):
+    """Seconds that the slow jq programs of one run may still take together; quick ones are not counted."""
+
+    seconds: float = 20.0
+
+
+async def query(text: str, program: str, budget: Budget | None = None) -> str | None:
     """Return the first result of a jq program over a JSON text, as text.
 
     None if the text is no JSON, or the program is invalid, fails or yields nothing. Raises ExpansionError for a program
-    that reaches a limit of ``QUERY``.
+    that reaches a limit of ``QUERY``, and when the budget is used up.
     """
+    budget = budget or Budget()
+    if budget.seconds <= 0:
+        raise ExpansionError("the jq programs in the texts of this run have taken too long")
     try:
         async with _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_CONCURRENT)):
-            code, result = await _run(query_program.pack(text, program))
+            started = time.monotonic()
+            try:
+                code, result = await _run(query_program.pack(text, program))
+            finally:
+                budget.seconds -= max(time.monotonic() - started - _QUICK_SECONDS, 0.0)
     except TimeoutError:
         reason = QUERY.too_slow
     except OSError as error:

@@ -70,7 +70,7 @@ def seal_head(seal: SealRow) -> dict[str, Any]:
 def make_seal(
     number: int, entries: Sequence[AuditRow], previous: str, at: datetime, pruned_up_to: int | None = 0
 ) -> SealRow:
-    """Make an unsigned seal over entries; ``pruned_up_to`` if they tell of a pruning up to that entry."""
+    """Make an unsigned seal over entries; ``pruned_up_to`` if one of them is a pruning up to that entry."""
     hashes = [entry_hash(entry) for entry in entries]
     seal = SealRow(
         number=number,
@@ -108,7 +108,7 @@ def seal_context(number: int) -> str:
 
 
 def pruned_by(entry: AuditRow) -> int:
-    """Return the last entry that an ``audit.prune`` entry tells of as deleted; 0 if it tells of none."""
+    """Return the last entry that an ``audit.prune`` entry records as deleted; 0 if it records none."""
     try:
         return msgspec.json.decode(entry.after or "", type=_Pruning).up_to
     except msgspec.MsgspecError:

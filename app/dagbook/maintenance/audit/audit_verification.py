@@ -174,7 +174,7 @@ class _Verifier:
         self._covered = max(self._covered, pruning_covered(seal, self._last, prunings))
 
     def _check_digest(self, seal: SealRow) -> list[AuditRow]:
-        """Check the entries of a seal; returns those that tell of a pruning."""
+        """Check the entries of a seal; returns the entries of prunings."""
         hashes, prunings = [], []
         for entry in self._range(seal):
             hashes.append(entry_hash(entry))

@@ -60,6 +60,7 @@ class Runner:
         self._recorder = recorder
         self._preparation = preparation
         self._records = records
+        self._pauses_starts = False  # a run whose inputs are evaluated meanwhile gets another executor
         self._set_run(run)
         self._inbox: list[_Message] = []
         self._wake = asyncio.Event()
@@ -78,6 +79,8 @@ class Runner:
         self.run = run
         self._deps = self._preparation.deps(run)
         self._executor = StepExecutor(run, self, self._deps, self._records)
+        if self._pauses_starts:
+            self._executor.pause_in_process()
 
     # -- inbox -----------------------------------------------------------------------------------------------
 
@@ -104,6 +107,7 @@ class Runner:
 
     def pause_starts(self) -> None:
         """Start no further steps that would die with this process; the next server starts them."""
+        self._pauses_starts = True
         self._executor.pause_in_process()
 
     async def drain(self) -> None:
@@ -152,18 +156,28 @@ class Runner:
     def start(self, accepted: Iterable[EventRow], problem: str = "") -> Transition | None:
         """Start the attempt; returns its first transition, to be stored in the commit that accepts the attempt.
 
-        A ``problem`` fails the run in that commit, and so does a working directory that cannot be created. Without a
-        transition, because inputs are pending, the attempt starts when ``execute`` has evaluated them.
+        A ``problem`` fails the run in that commit, and so does a working directory that cannot be created. While inputs
+        are pending, the attempt only leaves its queue; it starts when ``execute`` has evaluated them.
         """
         self._unlogged = list(accepted)
         if self.run.inputs.pending:
-            return None
+            return self._leave_queue()
         problem = problem or self.run.masker.mask(create_workdir(self.run.inputs))
         started = event.RunStarted(problem=problem)
         self._state, self._first_actions = advance(self._deps.plan, self._state, started, self._deps.now())
         if self._state.phase is Phase.CLOSED and not problem:
             return None
         self._assign_spools(self._first_actions)
+        transition = self._transition([])
+        self._unlogged += row_mapping.stored_events(transition.events) if transition else ()
+        return transition
+
+    def _leave_queue(self) -> Transition | None:
+        """Let a queued run be running while its inputs are evaluated: it has an owner, and limits count it."""
+        if self._state.status is not RunStatus.QUEUED:
+            return None
+        running = {"status": RunStatus.RUNNING, "started_at": self._deps.now()}
+        self._state = msgspec.structs.replace(self._state, **running)
         transition = self._transition([])
         self._unlogged += row_mapping.stored_events(transition.events) if transition else ()
         return transition
@@ -221,14 +235,14 @@ class Runner:
 
     async def _until_stopped(self, evaluation: asyncio.Task[tuple[ClaimedRun, str]]) -> None:
         """Wait for an evaluation; cancel it when the run is requested to stop or detached."""
-        while not (evaluation.done() or self._inbox or self._detached):
-            self._wake.clear()
-            woken = asyncio.create_task(self._wake.wait())
-            await asyncio.wait({evaluation, woken}, return_when=asyncio.FIRST_COMPLETED)
-            woken.cancel()
-        if not evaluation.done():
+        evaluation.add_done_callback(lambda _: self._wake.set())
+        try:
+            while not (evaluation.done() or self._inbox or self._detached):
+                self._wake.clear()
+                await self._wake.wait()
+        finally:
             evaluation.cancel()
-            await asyncio.wait({evaluation})
+        await asyncio.wait({evaluation})
 
     async def _wait(self) -> None:
         if self._inbox:
