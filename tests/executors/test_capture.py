@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.executors.in_process import Captured, CaptureError, capture
+from dagbook.executors.in_process import MOST_OUTPUT, Captured, CaptureError, capture
 from tests.waiting import until_gone, until_written
 
 ENV = {"PATH": os.environ["PATH"], "WORD": "said"}
@@ -55,3 +55,8 @@ async def test_a_cancelled_caller_leaves_no_process(tmp_path: Path) -> None:
 async def test_what_cannot_be_started_is_said(program: str, folder: str) -> None:
     with pytest.raises(CaptureError, match="could not be started"):
         await capture([program, "-c", "true"], env=ENV, cwd=Path(folder), limit_seconds=1)
+
+
+async def test_of_what_a_command_prints_a_bounded_part_is_kept(tmp_path: Path) -> None:
+    captured = await _sh(f"head -c {MOST_OUTPUT + 1} /dev/zero | tr '\\0' a", tmp_path)
+    assert (captured.exit_code, len(captured.stdout), captured.is_cut) == (0, MOST_OUTPUT, True)

@@ -118,11 +118,15 @@ def _write_exit_code(files: ExecutionFiles, outcome: Outcome) -> None:
         _log.warning("an exit code could not be written to the spool: %s", error)
 
 
+MOST_OUTPUT = 16 * 1024 * 1024  # bytes that are kept of what a command prints
+
+
 class Captured(msgspec.Struct, frozen=True):
     """Exit code and output of a command; a negative exit code is the signal that killed it."""
 
     exit_code: int
     stdout: str
+    is_cut: bool = False  # it printed more than is kept
 
 
 class CaptureError(Exception):
@@ -159,7 +163,8 @@ async def capture(
                 os.killpg(popen.pid, signal.SIGKILL)
                 popen.wait()
         output.seek(0)
-        return Captured(popen.returncode, read_text(output.read(), encoding))
+        data = output.read(MOST_OUTPUT + 1)
+        return Captured(popen.returncode, read_text(data[:MOST_OUTPUT], encoding), len(data) > MOST_OUTPUT)
 
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar, assert_never
 
 import msgspec
 
-from dagbook.executors.in_process import CaptureError, capture
+from dagbook.executors.in_process import MOST_OUTPUT, CaptureError, capture
 from dagbook.executors.jq.query import Budget, query
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expansion.requests import Command, Evaluation, JqQuery, LongWork, Request
@@ -29,7 +29,7 @@ class ShellContext(msgspec.Struct, frozen=True, kw_only=True):
     encoding: str = "utf-8"  # of their output
     substitute: CommandSubstituter | None = None  # called instead of running them
     committed: asyncio.Event | None = None  # set after the commit before which they must not run
-    jq: Budget = msgspec.field(default_factory=Budget)
+    budget: Budget = msgspec.field(default_factory=Budget)
 
 
 CommandSubstituter = Callable[[str, ShellContext], Awaitable[str]]  # returns the replacement of a command
@@ -46,7 +46,8 @@ async def evaluate(evaluation: Evaluation[T], shell_context: ShellContext) -> T:
     in_thread = False
     while True:
         if in_thread:
-            step = await asyncio.to_thread(_advance, evaluation, answer)
+            shell_context.budget.require()
+            step = await asyncio.to_thread(_advance_slowly, evaluation, answer, shell_context.budget)
         else:
             step = _advance(evaluation, answer)
         if isinstance(step, _Result):
@@ -74,13 +75,23 @@ def _advance(evaluation: Evaluation[T], answer: str | ExpansionError | None) -> 
         return _Result(end.value)
 
 
+def _advance_slowly(
+    evaluation: Evaluation[T], answer: str | ExpansionError | None, budget: Budget
+) -> Request | _Result[T]:
+    started = time.monotonic()  # not while it waits for a thread
+    try:
+        return _advance(evaluation, answer)
+    finally:
+        budget.spend(started)
+
+
 async def _answer(request: Request, shell_context: ShellContext) -> str | ExpansionError | None:
     try:
         match request:
             case Command(text):
                 return await (shell_context.substitute or _run_command)(text, shell_context)
             case JqQuery(text, program):
-                return await query(text, program, shell_context.jq)
+                return await query(text, program, shell_context.budget)
             case LongWork():
                 return None
             case _:
@@ -103,6 +114,8 @@ async def _run_command(command: str, shell_context: ShellContext) -> str:
         )
     except CaptureError as error:
         raise ExpansionError(f"the command `{command}` {error}") from error
+    if captured.is_cut:
+        raise ExpansionError(f"the command `{command}` printed more than {MOST_OUTPUT} bytes")
     if captured.exit_code:
         raise ExpansionError(f"the command `{command}` ended with exit status {captured.exit_code}")
     return captured.stdout.strip()

@@ -22,9 +22,18 @@ _slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKe
 
 
 class Budget(msgspec.Struct):
-    """Seconds that the slow jq programs of one run may still take together; quick ones are not counted."""
+    """Seconds that slow texts of one run, and slow jq programs in them, may still take; quick ones do not count."""
 
     seconds: float = 20.0
+
+    def require(self) -> None:
+        """Raise ExpansionError when the budget is used up."""
+        if self.seconds <= 0:
+            raise ExpansionError("the texts of this run take too long to evaluate")
+
+    def spend(self, started: float) -> None:
+        """Count the time since ``started`` on the monotonic clock."""
+        self.seconds -= max(time.monotonic() - started - _QUICK_SECONDS, 0.0)
 
 
 async def query(text: str, program: str, budget: Budget | None = None) -> str | None:
@@ -34,15 +43,14 @@ async def query(text: str, program: str, budget: Budget | None = None) -> str | 
     that reaches a limit of ``QUERY``, and when the budget is used up.
     """
     budget = budget or Budget()
-    if budget.seconds <= 0:
-        raise ExpansionError("the jq programs in the texts of this run have taken too long")
+    budget.require()
     try:
         async with _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_CONCURRENT)):
             started = time.monotonic()
             try:
                 code, result = await _run(query_program.pack(text, program))
             finally:
-                budget.seconds -= max(time.monotonic() - started - _QUICK_SECONDS, 0.0)
+                budget.spend(started)
     except TimeoutError:
         reason = QUERY.too_slow
     except OSError as error:

@@ -18,7 +18,7 @@ T = TypeVar("T")
 # Without a limit a few parameters that reference each other could fill the server's memory.
 MAX_CHARACTERS = 16 * 1024 * 1024
 _LONG = 64 * 1024
-_MOST = 256 * 1024 * 1024
+_MOST = 64 * 1024 * 1024
 _MARK = re.compile("\ud800([0-9]+)\ud801")
 
 
