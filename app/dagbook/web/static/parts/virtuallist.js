@@ -4,6 +4,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/co
 import { firstAfterScroll, firstAround, geometryOf, isAtEnd, offsetOf } from "../lib/virtual-list.js";
 
 const VIEWPORT = 600; // pixels, until the box has been measured
+const PAUSE = 150; // milliseconds without a scroll event, after which the user is not scrolling any more
 
 /** @typedef {ReturnType<typeof useVirtualList>} List */
 
@@ -19,6 +20,7 @@ export function useVirtualList({ total, active, start }) {
   const [top, setTop] = useState(/** @type {number | null} */ (null));
   const [viewport, setViewport] = useState(VIEWPORT);
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
+  const scrolledAt = useRef(-PAUSE);
   const geometry = geometryOf(total, viewport);
   const { rows, lastFirst, height } = geometry;
   const first = Math.max(1, top === null ? (follow ? lastFirst : start(rows)) : Math.min(top, lastFirst));
@@ -34,13 +36,15 @@ export function useVirtualList({ total, active, start }) {
   }, []);
   useLayoutEffect(() => {
     const wanted = offsetOf(geometry, first);
-    // Within a row the user is scrolling right now, and setting the offset would interrupt that.
+    // Setting the offset would interrupt the user, also a smooth way to the top while rows are added at the end.
+    if (!follow && performance.now() - scrolledAt.current < PAUSE) return;
     if (box.current && Math.abs(box.current.scrollTop - wanted) > geometry.pitch + 1) box.current.scrollTop = wanted;
   }, [first, height, total]);
   const scrolled = () => {
     if (!box.current) return;
     const next = firstAfterScroll(geometry, box.current, first);
     if (next === null) return;
+    scrolledAt.current = performance.now();
     setTop(next);
     setFollow(active && isAtEnd(box.current));
   };
@@ -55,16 +59,21 @@ export function useVirtualList({ total, active, start }) {
     scrolled,
     /** Reset the list to its `start`. @param {boolean} following */
     restart: (following) => {
+      scrolledAt.current = -PAUSE;
       setTop(null);
       setFollow(following);
     },
     /** Scroll to a row of a list of `of` rows. @param {number} row @param {number} [of] */
     show: (row, of = total) => {
+      scrolledAt.current = -PAUSE;
       setFollow(false);
       setTop(firstAround(of, rows, row));
     },
     /** Adjust for rows added above the visible ones, or removed there if negative. @param {number} count */
-    shift: (count) => setTop((before) => before && Math.max(1, before + count)),
+    shift: (count) => {
+      scrolledAt.current = -PAUSE;
+      setTop((before) => before && Math.max(1, before + count));
+    },
   };
 }
 
