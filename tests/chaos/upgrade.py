@@ -25,6 +25,7 @@ from sqlalchemy import select
 
 from dagbook.db.migrations.upgrade import head
 from dagbook.db.models.schedule import ScheduleSlot
+from dagbook.db.repositories import schedules
 from dagbook.engine.status import RunStatus
 from tests.chaos.experiment import READ_UPTIME, Progress, Witness, spread
 from tests.chaos.sandbox import Sandbox
@@ -47,7 +48,7 @@ _OWNERS = """
 SELECT r.run_id, s.pid FROM runs r JOIN run_attempts a ON a.run_id = r.id AND a.number = r.attempt
 LEFT JOIN services s ON s.id = a.owner WHERE r.status = 1
 """
-_SLOTS = select(ScheduleSlot.minute).where(ScheduleSlot.outcome == "started")
+_SLOTS = select(ScheduleSlot.minute, ScheduleSlot.outcome, ScheduleSlot.reason)
 
 
 class UpgradePlan(NamedTuple):
@@ -252,13 +253,19 @@ class UpgradeExperiment:
         for run, seconds in watch.longest.items():
             if seconds > _MOST_WITHOUT_OWNER:
                 yield f"{run} had no owner for {seconds:.1f} s"
-        slots = store.with_retries(
-            self.url, lambda database: database.read(lambda connection: set(connection.scalars(_SLOTS)))
-        )
+        slots = self._slots()
         for minute in _minutes(begin, datetime.now(UTC)):
-            if minute not in slots:
-                yield f"the schedule did not start a run at {minute:%H:%M}"
+            outcome = slots.get(minute, "no slot")
+            if outcome != schedules.STARTED:
+                yield f"the schedule did not start a run at {minute:%H:%M}: {outcome}"
         yield from invariants.find_violations(self.url)
+
+    def _slots(self) -> dict[datetime, str]:
+        """Return the outcome of each minute, with the reason if there is one."""
+        rows = store.with_retries(
+            self.url, lambda database: database.read(lambda connection: connection.execute(_SLOTS).all())
+        )
+        return {row.minute: ": ".join(filter(None, (row.outcome, row.reason))) for row in rows}
 
     def _downgrade(self) -> None:
         subprocess.run(
