@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -134,6 +135,15 @@ async def suspend(scene: Scene) -> str:
 async def put_settings(scene: Scene) -> str:
     await scene.store()
     await scene.do("PUT", f"/dags/{scene.name}/settings", catchup="all")
+    return scene.name
+
+
+@case(("PUT", "/dags/{fileName}/run-as"))
+async def put_run_as(scene: Scene) -> str:
+    if os.geteuid() != 0:
+        pytest.skip("only root may switch users here")
+    await scene.store()
+    await scene.do("PUT", f"/dags/{scene.name}/run-as", account="nobody")
     return scene.name
 
 

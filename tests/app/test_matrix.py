@@ -89,6 +89,8 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("POST", "/dags/{fileName}/revisions/{number}/redact"): (ADMINS, "W"),
     ("GET", "/dags/{fileName}/settings"): (USERS, ""),
     ("PUT", "/dags/{fileName}/settings"): (MANAGERS, "W"),
+    ("GET", "/dags/{fileName}/run-as"): (USERS, ""),
+    ("PUT", "/dags/{fileName}/run-as"): (ADMINS, ""),
     ("GET", "/schedules/upcoming"): (USERS, ""),
     ("GET", "/schedules/slots"): (USERS, ""),
     ("GET", "/schemas/dag"): (USERS, ""),

@@ -462,9 +462,9 @@ def test_a_missing_permission_is_reported(place: Workplace) -> None:
         ({"source": ["x"]}, "archive: source: expected a text"),
     ],
 )
-def test_a_wrong_config_names_the_key(files: ExecutionFiles, config: dict[str, Any], fault: str) -> None:
+def test_a_wrong_config_names_the_key(config: dict[str, Any], fault: str) -> None:
     with pytest.raises(SetupError) as caught:
-        options.command(job_of("extract", config), files)
+        options.command(job_of("extract", config))
     assert str(caught.value).startswith(fault)
 
 
@@ -477,11 +477,9 @@ def test_a_wrong_config_names_the_key(files: ExecutionFiles, config: dict[str, A
         ("create", {"source": "x", "destination": "y", "password": "hunter2"}, "archive: password: archives cannot be"),
     ],
 )
-def test_a_wrong_operation_is_refused_at_once(
-    files: ExecutionFiles, operation: str, config: dict[str, Any], fault: str
-) -> None:
+def test_a_wrong_operation_is_refused_at_once(operation: str, config: dict[str, Any], fault: str) -> None:
     with pytest.raises(SetupError) as caught:
-        options.command(job_of(operation, config), files)
+        options.command(job_of(operation, config))
     assert fault in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
@@ -523,7 +521,7 @@ def test_packages_are_imported_only_for_their_formats() -> None:
 
 async def test_the_process_works_in_the_directory_of_the_run(place: Workplace, files: ExecutionFiles) -> None:
     job = job_of("create", {"source": "src", "destination": "out.tar"})
-    command = options.command(msgspec.structs.replace(job, run_dir=place.folder, env=dict(os.environ)), files)
+    command = options.command(msgspec.structs.replace(job, run_dir=place.folder, env=dict(os.environ)))
     assert await process.spawn(command, files).wait() == Outcome(exit_code=0)
     assert (place.folder / "out.tar").exists()
 
@@ -535,7 +533,7 @@ async def test_a_stopped_process_leaves_nothing_half_done(place: Workplace, file
     job = job_of(
         "create", {"source": str(place.folder / "src"), "destination": str(place.folder / "o.tar.gz"), "verbose": True}
     )
-    running = process.spawn(options.command(job, files), files)
+    running = process.spawn(options.command(job), files)
     await until_written(files.stderr, "added src/a.txt")
     running.signal(name)
     assert (await running.wait()).exit_code == 14

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
 import random
 import shutil
 import subprocess
@@ -14,7 +15,8 @@ import pytest
 from dagbook.executors.archive import options
 from dagbook.executors.archive.program import carry_out
 from dagbook.executors.archive.report import ArchiveError
-from dagbook.executors.contract import ExecutionFiles
+from dagbook.executors.contract import Command
+from dagbook.executors.process import process
 from tests.executors.archives import CONTENT, PACK, READ, Workplace, job_of, pack_honestly, write_zeros
 
 _LARGE_BYTES = 80 * 1024**2
@@ -125,25 +127,28 @@ def test_what_is_packed_carries_a_checksum(place: Workplace, codec: str) -> None
     assert place.fail("list", source=packed.name)[0] == 12
 
 
+def _run_limited(command: Command, data_bytes: int) -> subprocess.CompletedProcess[str]:
+    job = process.write_job(command.job)
+    argv = ["prlimit", f"--data={data_bytes}", *command.argv, str(job)]
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, check=False, pass_fds=[job])
+    finally:
+        os.close(job)
+
+
 @pytest.mark.parametrize("ending", [*PACK, "tar.zst", "zip", "7z"])
-def test_a_little_that_stands_for_much_is_read_in_bounded_memory(
-    tmp_path: Path, files: ExecutionFiles, ending: str
-) -> None:
+def test_a_little_that_stands_for_much_is_read_in_bounded_memory(tmp_path: Path, ending: str) -> None:
     packed = tmp_path / f"large.{ending}"
     write_zeros(packed, _LARGE_BYTES)
     job = job_of("list", {"source": str(packed), "verifyIntegrity": True})
-    command = options.command(job, files)
-    done = subprocess.run(
-        ["prlimit", f"--data={_DATA_BYTES}", *command.argv], capture_output=True, text=True, check=False
-    )
+    done = _run_limited(options.command(job), _DATA_BYTES)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["totalSize"] >= _LARGE_BYTES
 
 
-def test_a_dictionary_beyond_all_memory_is_refused(tmp_path: Path, files: ExecutionFiles) -> None:
+def test_a_dictionary_beyond_all_memory_is_refused(tmp_path: Path) -> None:
     packed = tmp_path / "large.xz"
     filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 26}]
     packed.write_bytes(lzma.compress(bytes(1_000_000), filters=filters))
-    command = options.command(job_of("list", {"source": str(packed)}), files)
-    done = subprocess.run(["prlimit", "--data=70000000", *command.argv], capture_output=True, text=True, check=False)
+    done = _run_limited(options.command(job_of("list", {"source": str(packed)})), 70_000_000)
     assert (done.returncode, done.stderr.count("\n")) == (9, 1)

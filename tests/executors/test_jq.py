@@ -39,7 +39,7 @@ def printed(capfd: pytest.CaptureFixture[str]) -> Any:
 
 
 def start(files: ExecutionFiles, line: str, script: str) -> OwnProcess:
-    return process.spawn(jq.command(job_of(line, script), files), files)
+    return process.spawn(jq.command(job_of(line, script)), files)
 
 
 # -- results ---------------------------------------------------------------------------------------------------------
@@ -151,9 +151,9 @@ def test_nesting_beyond_measure_fails_the_step(program: str, script: str) -> Non
         jq_program.print_results(job_of(program, script))
 
 
-def test_a_wrong_config_names_the_key(files: ExecutionFiles) -> None:
+def test_a_wrong_config_names_the_key() -> None:
     with pytest.raises(SetupError, match='jq: raw: expected true or false, found "maybe"'):
-        jq.command(job_of(".", "1", raw="maybe"), files)
+        jq.command(job_of(".", "1", raw="maybe"))
 
 
 @pytest.mark.parametrize("line", ["", " "])

@@ -91,17 +91,18 @@ for _ in range(20_000): proc.has_writers(Path(sys.argv[1]))
 
 def test_the_writers_of_a_file_are_found_and_its_readers_are_not(tmp_path: Path) -> None:
     path = tmp_path / "f"
-    assert proc.find_writers(path) == []
+    path.touch()
+    assert proc.find_writers(path.stat()) == []
     with path.open("a") as file:
         writer = subprocess.Popen(["sleep", "30"], stdout=file)
-        assert proc.find_writers(path) == [writer.pid]  # and not this process
+        assert proc.find_writers(path.stat()) == [writer.pid]  # and not this process
     with path.open() as file:
         reader = subprocess.Popen(["sleep", "30"], stdin=file)
-    assert proc.find_writers(path) == [writer.pid]
+    assert proc.find_writers(path.stat()) == [writer.pid]
     for child in (reader, writer):
         child.kill()
         child.wait()
-    assert proc.find_writers(path) == []
+    assert proc.find_writers(path.stat()) == []
 
 
 def test_a_boot_and_a_namespace_have_names() -> None:

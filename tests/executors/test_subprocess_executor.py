@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dagbook.executors.contract import ExecutionFiles, Job, SetupError, SharedConfig
+from dagbook.executors.contract import ExecutionFiles, Job, SharedConfig
+from dagbook.executors.process import process
 from dagbook.executors.subprocess_executor import ProgramError, python_command, read_job, run_program
 from dagbook.spec.model import Smtp
 
@@ -25,27 +26,26 @@ JOB = Job(
 )
 
 
-def test_a_job_arrives_unchanged_without_environment_and_shared_config(files: ExecutionFiles) -> None:
-    command = python_command("some.module", JOB, files)
-    assert "hunter2" not in files.path("job").read_text()
-    assert read_job(["", command.argv[-1]]) == msgspec.structs.replace(JOB, env={}, shared=SharedConfig())
+def _arguments(job: Job) -> list[str]:
+    """Return the arguments of a process that reads the job once."""
+    return ["", str(process.write_job(python_command("some.module", job).job))]
 
 
-def test_the_environment_goes_to_the_process(files: ExecutionFiles) -> None:
-    assert python_command("some.module", JOB, files).env == JOB.env
+def test_a_job_arrives_unchanged_without_environment_and_shared_config() -> None:
+    assert b"hunter2" not in python_command("some.module", JOB).job
+    assert read_job(_arguments(JOB)) == msgspec.structs.replace(JOB, env={}, shared=SharedConfig())
 
 
-def test_the_file_of_a_job_is_private_and_read_once(files: ExecutionFiles) -> None:
-    path = python_command("some.module", JOB, files).argv[-1]
-    assert Path(path).stat().st_mode & 0o077 == 0
-    read_job(["", path])
-    assert not Path(path).exists()
+def test_the_environment_goes_to_the_process() -> None:
+    assert python_command("some.module", JOB).env == JOB.env
 
 
-def test_a_spool_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
-    files = ExecutionFiles(f"{tmp_path}/no/a", tmp_path / "a.out", tmp_path / "a.err")
-    with pytest.raises(SetupError, match="the spool could not be written"):
-        python_command("some.module", JOB, files)
+async def test_a_job_reaches_the_process_through_the_shim(files: ExecutionFiles, tmp_path: Path) -> None:
+    job = msgspec.structs.replace(JOB, type="jq", program=".a", args=(), line=".a", config={}, cwd=tmp_path, env={})
+    job = msgspec.structs.replace(job, script='{"a": "%s"}' % ("x" * 200_000))
+    running = process.spawn(python_command("dagbook.executors.jq.program", job), files)
+    assert (await running.wait()).exit_code == 0
+    assert files.stdout.stat().st_size > 200_000
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,13 @@ def test_an_error_is_one_line_on_stderr_and_an_exit_code(
     error: Exception,
     code: int,
     stderr: str,
-    files: ExecutionFiles,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def main(job: Job) -> int:  # noqa: ARG001 - what every program takes
         raise error
 
-    monkeypatch.setattr("sys.argv", ["", python_command("some.module", JOB, files).argv[-1]])
+    monkeypatch.setattr("sys.argv", _arguments(JOB))
     monkeypatch.setattr("signal.signal", lambda *_: None)  # the tests keep their own way to be interrupted
     assert run_program(main) == code
     assert capsys.readouterr() == ("", stderr)

@@ -29,6 +29,7 @@ class Action(StrEnum):
     DAG_RENAME = "dag.rename"
     DAG_SUSPEND = "dag.suspend"
     DAG_SETTINGS = "dag.settings"
+    DAG_RUN_AS = "dag.run_as"
     DAG_RETENTION = "dag.retention"
     DAG_DELETE = "dag.delete"
     RUN_START = "run.start"

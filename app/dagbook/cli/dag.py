@@ -144,6 +144,32 @@ def settings(*, name: str, catchup: str | None, window: str | None) -> int:
     return use_api("dag", work)
 
 
+@dag.command("run-as", cls=GlobalOptions)
+@click.argument("name", metavar="NAME")
+@click.argument("account", required=False, metavar="[ACCOUNT]")
+@click.option("--default", "reset", is_flag=True, help="Take the account away: the setting run_as counts again.")
+@settings_options("database_url")
+@friendly_errors
+def run_as(*, name: str, account: str | None, reset: bool) -> int:
+    """Run the commands of the DAG NAME under ACCOUNT, or print its account.
+
+    Admins only. The server has to be allowed to switch users: see Security.
+    """
+    if reset and account:
+        raise click.ClickException("give ACCOUNT or --default, not both")
+    path = f"{_dag_path(name)}/run-as"
+
+    async def work(api: Api) -> int:
+        changed = {"account": account or ""}
+        answer = await (api.client.put(path, json=changed) if reset or account else api.client.get(path))
+        found = body_of(answer)
+        source = "set for this DAG" if found["account"] else "the setting run_as"
+        echo(f"{found['effective']} ({source})" if found["effective"] else "the account of the server")
+        return 0
+
+    return use_api("dag", work)
+
+
 def _saved_text(found: dict[str, Any]) -> str:
     if found["catchup"] == "none":
         return "catchup: none (missed starts are skipped)"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
+import msgspec
 
 from dagbook.cli.definitions import is_stored, read_definition, read_text
 from dagbook.cli.options import GlobalOptions, current_settings, params_text, settings_options
@@ -61,7 +62,7 @@ def _check_params(definition: Definition, file: Path) -> list[Problem]:
     location = RunLocation(
         source_directory=None if is_stored(file) else str(file.resolve().parent),
         work_dir=settings.work_dir,
-        machine=HostEnvironment.current(settings),
+        machine=msgspec.structs.replace(HostEnvironment.current(settings), account=""),  # the caller's own
         limit_seconds=_NO_COMMAND_SECONDS,
     )
     return asyncio.run(check_params(definition, location))
@@ -115,7 +116,7 @@ def _location(file: Path, settings: Settings) -> RunLocation:
     return RunLocation(
         source_directory=None if is_stored(file) else str(file.resolve().parent),
         work_dir=settings.work_dir,
-        machine=HostEnvironment.current(settings),
+        machine=msgspec.structs.replace(HostEnvironment.current(settings), account=""),  # the caller's own
         limit_seconds=settings.evaluation_timeout_seconds,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ from dagbook.errors import (
     NotRunningError,
     OutdatedError,
 )
+from dagbook.executors.process import accounts
+from dagbook.executors.process.accounts import AccountError
 from dagbook.identifiers import check_file_name, shorten
 from dagbook.spec.reading.definition_cache import DefinitionCache, definition_row
 from dagbook.spec.reading.load import Loaded
@@ -246,9 +249,11 @@ class DagSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DagSettingsService:
-    def __init__(self, database: Database, now: Clock) -> None:
+    def __init__(self, database: Database, now: Clock, home: Path, run_as: str) -> None:
         self._database = database
         self._now = now
+        self._home = home
+        self.run_as = run_as  # the account of DAGs without their own; empty for that of the server
 
     async def get(self, dag: DagRow) -> DagSettings:
         row = await self._database.read_inline(lambda connection: schedules.get_setting(connection, dag.id))
@@ -275,5 +280,22 @@ class DagSettingsService:
             schedules.put_setting(connection, row)
             changes.add_dag_change(connection, dag.dag_name, "configured", file_name=dag.file_name)
             audit.add(connection, entry)
+
+        await self._database.write(work)
+
+    async def put_run_as(self, dag: DagRow, account: str, actor: Actor) -> None:
+        """Give a DAG the account of its commands, "" for that of the settings; raises BadRequestError."""
+        if account:
+            try:
+                accounts.require_closed(account, self._home)
+            except AccountError as error:
+                raise BadRequestError(f"account: {error.reason}") from error
+        after, now = account or None, self._now()
+
+        def work(connection: WriteConnection) -> None:
+            before = dags.set_run_as(connection, dag.file_name, after)
+            if before is not None and before.run_as != after:
+                states = {"account": before.run_as}, {"account": after}
+                audit.add(connection, actor.entry(dag_action(Action.DAG_RUN_AS, dag.file_name, *states), now))
 
         await self._database.write(work)

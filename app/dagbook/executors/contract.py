@@ -74,11 +74,16 @@ class ExecutionFiles(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """The process of an evaluated step."""
+    """The process of an evaluated step; ``account`` is that of the commands of its run, "" for that of the server.
+
+    With a ``job`` it gets one more argument: the number of a descriptor from which it reads the job.
+    """
 
     argv: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str]
+    account: str = ""
+    job: bytes = b""
 
 
 HOST_KEY_ALGORITHMS = (
@@ -145,7 +150,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     ``program`` and ``args`` are the split words of the command, ``line`` is the command as one text; ``id`` is unique
     and stays the same when the execution is adopted. ``cwd`` is the directory of the step, ``run_dir`` that of its
-    run. ``container`` is the evaluated one of the step itself.
+    run. ``container`` is the evaluated one of the step itself. Files that the job names are opened as ``account``.
     """
 
     type: str
@@ -159,6 +164,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     cwd: Path
     run_dir: Path | None = None
     env: Mapping[str, str] = {}
+    account: str = ""
     shared: SharedConfig = SharedConfig()
     egress: Egress = Egress()
 

@@ -15,7 +15,7 @@ import msgspec
 
 from dagbook.executors import contract
 from dagbook.executors.contract import ExecutionFiles, Job, Outcome, SetupError, StepError, Streams
-from dagbook.executors.process import process
+from dagbook.executors.process import accounts, process
 from dagbook.executors.process.process import wait_for_exit
 from dagbook.executors.registry import Run
 
@@ -134,24 +134,30 @@ class CaptureError(Exception):
 
 
 async def capture(
-    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, limit_seconds: float | None, encoding: str = "utf-8"
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    limit_seconds: float | None,
+    encoding: str = "utf-8",
+    account: str = "",
 ) -> Captured:
-    """Run a command in a new session and return its stdout. Raises CaptureError.
+    """Run a command in a new session, as an account or as the server, and return its stdout. Raises CaptureError.
 
     The whole session is killed when the time limit has passed or the caller is cancelled.
     """
     with tempfile.TemporaryFile() as output:
         try:
             popen = subprocess.Popen(  # noqa: S603, ASYNC220 - 0.7 ms; running what the definition says is the product
-                argv,
+                accounts.switch(argv, str(cwd), account) if account else argv,
                 env=dict(env),
-                cwd=cwd,
+                cwd="/" if account else cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        except OSError as error:
+        except (OSError, SetupError) as error:
             raise CaptureError(f"could not be started: {error}") from error
         try:
             async with asyncio.timeout(limit_seconds):

@@ -7,7 +7,7 @@ cancelled a second time. What it starts on another host may outlive the server i
 (``Streams.save_note``), leaves it running when it is cancelled with the message ``cancellation.DETACH``, and has
 ``async def adopt(job, streams) -> int``, which gets a job with nothing but its id, and
 ``async def abandon(note) -> None``, which kills it after the run; without a note nothing was started, and the job may
-be started again. Any other executor has ``def command(job, files) -> Command``: its process is started through the
+be started again. Any other executor has ``def command(job) -> Command``: its process is started through the
 shim like a shell command, so that it can be killed and outlives the server.
 """
 
@@ -19,14 +19,14 @@ from typing import Any
 
 import msgspec
 
-from dagbook.executors.contract import Command, ExecutionFiles, Job, SetupError, Streams
+from dagbook.executors.contract import Command, Job, SetupError, Streams
 
 COMMAND_TYPES = frozenset({"", "command", "shell"})
 CALL_TYPES = frozenset({"dag", "subworkflow", "parallel"})
 
 Run = Callable[[Job, Streams], Awaitable[int]]
 Abandon = Callable[[bytes], Awaitable[None]]
-MakeCommand = Callable[[Job, ExecutionFiles], Command]
+MakeCommand = Callable[[Job], Command]
 
 
 class ExecutorType(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from dagbook.executors.contract import Command, ExecutionFiles, SetupError
+from dagbook.executors.process.accounts import files_as
 from dagbook.spec.expansion import shell_words
 from dagbook.spec.expansion.shell_quotes import POSIX_SHELLS, program_name
 
@@ -96,44 +97,47 @@ def shebang(script: str) -> Sequence[str]:
     return tuple(shell_words.split(first[2:].strip()))
 
 
-def build(texts: ShellTexts, *, cwd: Path, env: Mapping[str, str], files: ExecutionFiles) -> Command:
+def build(texts: ShellTexts, *, cwd: Path, env: Mapping[str, str], files: ExecutionFiles, account: str = "") -> Command:
     """Make the command of an execution and write its script file. Raises SetupError."""
-    make_directory(cwd)
+    make_directory(cwd, account)
     if _shell_name(texts) == "nix-shell" and shutil.which(texts.shell[0], path=env.get("PATH")) is None:
         raise SetupError("the step's shell is nix-shell, which this machine does not have; install Nix to run it")
-    script_file = _write_script(texts, cwd, files) if texts.script else None
-    return Command(argv=program_of(texts, script_file), cwd=cwd, env=env)
+    script_file = _write_script(texts, cwd, files, account) if texts.script else None
+    return Command(argv=program_of(texts, script_file), cwd=cwd, env=env, account=account)
 
 
-def make_directory(cwd: Path) -> None:
+def make_directory(cwd: Path, account: str = "") -> None:
     """Make the working directory of a command. Raises SetupError."""
-    if cwd.is_dir():
-        return
     try:
-        cwd.mkdir(mode=0o750, parents=True, exist_ok=True)
+        with files_as(account):
+            if not cwd.is_dir():
+                cwd.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
         raise SetupError(f"the working directory could not be made: {error}") from error
 
 
-def _write_script(texts: ShellTexts, cwd: Path, files: ExecutionFiles) -> str:
+def _write_script(texts: ShellTexts, cwd: Path, files: ExecutionFiles, account: str) -> str:
     name = _shell_name(texts)
     text = _POWER_SHELL_HEAD + texts.script if name in _POWER_SHELLS else texts.script
     path = cwd / f"dagbook_script-{secrets.token_hex(8)}{_SUFFIXES.get(name, '.sh')}"
     try:
         # By the link a server that adopts the execution finds the script to remove.
         files.path("script").symlink_to(path)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o700)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        path.chmod(0o750)
+        with files_as(account):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o700)
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            path.chmod(0o750)
     except OSError as error:
         raise SetupError(f"the script could not be written: {error}") from error
     return str(path)
 
 
-def remove_script(files: ExecutionFiles) -> None:
+def remove_script(files: ExecutionFiles, account: str = "") -> None:
     """Remove the script file that ``build`` wrote, if any."""
     link = files.path("script")
     if link.is_symlink():
-        link.readlink().unlink(missing_ok=True)
+        script = link.readlink()
+        with files_as(account):
+            script.unlink(missing_ok=True)
         link.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Executors that run as a Python subprocess, which gets its job in a private file."""
+"""Executors that run as a Python subprocess, which gets its job by a descriptor."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
-from dagbook.executors.contract import Command, ExecutionFiles, Job, SetupError, SharedConfig
+from dagbook.executors.contract import Command, Job, SharedConfig
 
 
 class ProgramError(Exception):
@@ -22,23 +21,21 @@ class ProgramError(Exception):
         super().__init__(message)
 
 
-def python_command(module: str, job: Job, files: ExecutionFiles) -> Command:
-    """Make the command that runs a module's ``main`` with a job. Raises SetupError.
+def python_command(module: str, job: Job) -> Command:
+    """Make the command that runs a module's ``main`` with a job.
 
     Its working directory is that of the run, not of the step (DAG format 4.9), which may not exist. The interpreter is
-    isolated: neither the step's directory nor its environment change what is imported. The file does not contain the
+    isolated: neither the step's directory nor its environment change what is imported. It does not get the
     environment, which the process has anyway, and the shared config, whose passwords no subprocess needs.
     """
-    path = files.path("job")
     fields = msgspec.to_builtins(msgspec.structs.replace(job, env={}, shared=SharedConfig()), enc_hook=str)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            json.dump(fields, file)  # msgspec refuses surrogates, infinity and large integers
-    except OSError as error:
-        raise SetupError(f"the spool could not be written: {error}") from error
-    argv = (sys.executable, "-I", "-X", "utf8", "-m", module, str(path))
-    return Command(argv=argv, cwd=job.run_dir or job.cwd, env=job.env)
+    return Command(
+        argv=(sys.executable, "-I", "-X", "utf8", "-m", module),
+        cwd=job.run_dir or job.cwd,
+        env=job.env,
+        account=job.account,
+        job=json.dumps(fields).encode("ascii"),  # msgspec refuses surrogates, infinity and large integers
+    )
 
 
 def run_program(main: Callable[[Job], int]) -> int:
@@ -69,8 +66,7 @@ def write_stdout(text: str) -> None:
 
 
 def read_job(argv: list[str]) -> Job:
-    """Read the job of this process and remove its file, which may contain secrets."""
-    path = Path(argv[1])
-    fields = json.loads(path.read_text(encoding="ascii"))
-    path.unlink()
+    """Read the job of this process."""
+    with os.fdopen(int(argv[1]), encoding="ascii") as file:
+        fields = json.load(file)
     return msgspec.convert(fields, Job, dec_hook=lambda kind, value: kind(value))

@@ -16,6 +16,8 @@ from dagbook.api.middleware.host_check import is_loopback
 from dagbook.db.database import Database
 from dagbook.db.repositories.services import SERVER, WORKER
 from dagbook.engine.admission import Labels
+from dagbook.executors.process import accounts
+from dagbook.executors.process.accounts import AccountError
 from dagbook.identifiers import API_PATH
 from dagbook.main.wiring import ENQUEUE_ONLY, Server, build, make_run_parts
 from dagbook.queues.worker.loop import OFFERS, WorkerLoop
@@ -80,11 +82,22 @@ class Driving(Enum):
     NEVER = auto()
 
 
+def check_account(settings: Settings) -> None:
+    """Raise SettingsError if commands cannot run under the account of ``run_as``, or it can enter the home."""
+    if settings.run_as:
+        try:
+            accounts.require_closed(settings.run_as, settings.home)
+        except AccountError as error:
+            raise SettingsError("run_as", settings.origins["run_as"], error.reason) from error
+
+
 @asynccontextmanager
 async def open_server(
     settings: Settings, kind: str, address: str, driving: Driving = Driving.AT_ONCE
 ) -> AsyncIterator[Server]:
     """Open the database and start the background services; on exit, stop them in order and detach runs."""
+    if driving is not Driving.NEVER:
+        check_account(settings)
     provider = await find_provider(settings)
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
@@ -162,6 +175,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 @asynccontextmanager
 async def open_worker(settings: Settings, options: WorkerOptions) -> AsyncIterator[Supervisor]:
     """Open the database and start a worker, which adopts runs that servers offer; on exit, stop it and detach runs."""
+    check_account(settings)
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     transport = make_transport(settings.database_url, settings.database_schema)
     try:

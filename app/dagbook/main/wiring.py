@@ -206,7 +206,7 @@ def _services(
         run_totals=RunTotals(database),
         next_runs=NextStartCache(settings.tz),
         timetable=Timetable(database, settings.tz),
-        dag_settings=DagSettingsService(database, now),
+        dag_settings=DagSettingsService(database, now, settings.home, settings.run_as),
         metrics_page=metrics_page,
         resources=_resources(settings),
         auth=access,

@@ -27,6 +27,7 @@ class ShellContext(msgspec.Struct, frozen=True, kw_only=True):
     cwd: Path
     limit_seconds: float | None = None
     encoding: str = "utf-8"  # of their output
+    account: str = ""  # under which they run
     substitute: CommandSubstituter | None = None  # called instead of running them
     committed: asyncio.Event | None = None  # set after the commit before which they must not run
     budget: Budget = msgspec.field(default_factory=Budget)
@@ -111,6 +112,7 @@ async def _run_command(command: str, shell_context: ShellContext) -> str:
             cwd=shell_context.cwd,
             limit_seconds=shell_context.limit_seconds,
             encoding=shell_context.encoding,
+            account=shell_context.account,
         )
     except CaptureError as error:
         raise ExpansionError(f"the command `{command}` {error}") from error

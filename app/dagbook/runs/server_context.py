@@ -12,6 +12,8 @@ import msgspec
 from dagbook.engine.admission import Labels, QueueConfig
 from dagbook.executors.contract import SshPolicy
 from dagbook.executors.http.egress import Egress
+from dagbook.executors.process import accounts
+from dagbook.executors.process.accounts import AccountError
 from dagbook.runs.evaluate import CommandSubstituter
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.settings import Settings
@@ -66,6 +68,7 @@ class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     secret_sources: SecretSources = SecretSources()
     credentials: tuple[str, ...] = ()  # values of the server that every run masks
     egress: Egress = Egress()  # of HTTP requests
+    account: str = ""  # under which commands run and files of definitions are opened; "": that of the server
 
     @classmethod
     def current(cls, settings: Settings) -> HostEnvironment:
@@ -87,11 +90,27 @@ class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
             ),
             credentials=credential_values(environ),
             egress=Egress(settings.egress_deny),
+            account=settings.run_as,
         )
 
-    def with_environ(self, base: Mapping[str, str] | None) -> HostEnvironment:
-        """Return a copy with the environment that a sub-run inherits from its caller, if any."""
-        return self if base is None else msgspec.structs.replace(self, environ=base)
+    def for_run(self, base: Mapping[str, str] | None, account: str | None) -> HostEnvironment:
+        """Return the environment of a run: a sub-run has one from its caller, and a DAG may have its own account."""
+        environ, name = self.environ if base is None else base, account or self.account
+        if not name:
+            return msgspec.structs.replace(self, environ=environ)
+        try:
+            found = accounts.find(name)
+        except AccountError:  # it is reported where something has to run under it
+            return msgspec.structs.replace(self, environ=environ, account=name)
+        environ = {**environ, **found.variables}
+        return msgspec.structs.replace(self, environ=environ, home=found.home, account=name)
+
+    def may_enter(self, directory: Path) -> bool:
+        """Whether the account, if there is one, may use files below a directory; True if the directory is missing."""
+        try:
+            return accounts.may_enter(directory, self.account)
+        except AccountError:  # it is reported where something has to run under it
+            return True
 
 
 class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +133,13 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     encrypter: Encrypter
     ssh_policy: SshPolicy = SshPolicy()
     metrics: RunMetrics
+
+    def work_dir_of(self, machine: HostEnvironment) -> Path:
+        """Return the default working directory: the setting, or the home of an account that may not enter that."""
+        if machine.may_enter(self.work_dir):
+            return self.work_dir
+        home = Path(machine.home or "/")
+        return home if home.is_dir() else Path("/")
 
     def read_base_config(self) -> str:
         """Read the current base configuration; empty if there is no such file."""

@@ -94,6 +94,12 @@ TABLE = (
         "request_log", choice("on", "off", "all"), "on", "Whether requests are logged; on leaves out health checks."
     ),
     Setting("default_shell", TEXT, "", "Shell of steps without one; empty chooses one of the machine."),
+    Setting(
+        "run_as",
+        TEXT,
+        "",
+        "Account under which commands of definitions run and their files are opened; empty is that of the server.",
+    ),
     Setting("allowed_hosts", HOST_NAMES, "", "Host names accepted in requests besides those of this machine."),
     Setting("cors_origins", ORIGINS, "", "Web pages of other origins that may use the API."),
     Setting("tls_cert_file", FILE, "", "Certificate chain of the server in PEM, for https."),

@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     request_log: str
     default_shell: str
+    run_as: str
     allowed_hosts: tuple[str, ...]
     cors_origins: tuple[str, ...]
     tls_cert_file: Path | None

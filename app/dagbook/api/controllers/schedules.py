@@ -18,7 +18,16 @@ from dagbook.api.params.run_filters import read_instant
 from dagbook.api.presenters.present import pagination, time_text
 from dagbook.api.providers import provide_services
 from dagbook.api.schemas.common import or_unset
-from dagbook.api.schemas.dags import DagSettings, ShownDagSettings, Slot, Slots, Upcoming, UpcomingList
+from dagbook.api.schemas.dags import (
+    DagAccount,
+    DagSettings,
+    ShownDagAccount,
+    ShownDagSettings,
+    Slot,
+    Slots,
+    Upcoming,
+    UpcomingList,
+)
 from dagbook.api.services import PageNumber
 from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
@@ -34,6 +43,7 @@ from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import check_dag_name, shorten, strip_suffix
 
 _SETTINGS = "/dags/{fileName:str}/settings"
+_RUN_AS = "/dags/{fileName:str}/run-as"
 _DEFAULT_UPCOMING, _MAX_UPCOMING = 50, 1000
 
 
@@ -158,3 +168,30 @@ class SchedulesController(Controller):
         new = service.DagSettings(catchup=data.catchup, catchup_window_seconds=seconds)
         await services.dag_settings.put(row, new, caller.actor)
         return await _settings(services, row)
+
+    @get(_RUN_AS, operation_id="getDAGRunAs", requires=Requires.READ, responses=errors(404))
+    async def get_run_as(
+        self, file_name: parameters.FileName, services: NamedDependency[ScheduleServices]
+    ) -> ShownDagAccount:
+        """Return the account under which the commands of a DAG run."""
+        row = await require_dag(services.database, file_name)
+        return ShownDagAccount(account=row.run_as or "", effective=row.run_as or services.dag_settings.run_as)
+
+    @put(
+        _RUN_AS,
+        operation_id="putDAGRunAs",
+        requires=Requires.UPKEEP,
+        audits=Action.DAG_RUN_AS,
+        responses=errors(404),
+    )
+    async def put_run_as(
+        self,
+        file_name: parameters.FileName,
+        data: JSONBody[DagAccount],
+        services: NamedDependency[ScheduleServices],
+        caller: NamedDependency[Caller],
+    ) -> ShownDagAccount:
+        """Set the account under which the commands of a DAG run; runs that have begun keep theirs."""
+        row = await require_dag(services.database, file_name)
+        await services.dag_settings.put_run_as(row, data.account, caller.actor)
+        return ShownDagAccount(account=data.account, effective=data.account or services.dag_settings.run_as)

@@ -386,6 +386,19 @@ class DagSettings(Schema, kw_only=True):
     catchup_window_sec: Annotated[int, Meta(ge=60, le=31 * 24 * 60 * 60)] | UnsetType = UNSET
 
 
+class DagAccount(Schema, kw_only=True):
+    """An account of the server's machine; empty for the one of the settings."""
+
+    account: Annotated[str, Meta(max_length=256, pattern=r"\A[^\0-\x1f\x7f/:]*\Z")]
+
+
+class ShownDagAccount(Schema, kw_only=True):
+    """The account that a DAG has, and the one that counts; both are empty for that of the server."""
+
+    account: str
+    effective: str
+
+
 class ShownDagSettings(Schema, kw_only=True):
     """The effective catch-up of a DAG, with the maximum number of starts that are made up at a time."""
 

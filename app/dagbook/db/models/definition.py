@@ -45,6 +45,7 @@ class Dag(Base):
     revision: Mapped[int]
     suspended: Mapped[bool]
     source_directory: Mapped[str | None] = mapped_column(Text)
+    run_as: Mapped[str | None] = mapped_column(Text)
     tags: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -162,6 +162,7 @@ class RunInput(Base):
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     source_directory: Mapped[str | None] = mapped_column(Text)
     pending: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    run_as: Mapped[str | None] = mapped_column(Text)
 
 
 class RunEvent(Base):

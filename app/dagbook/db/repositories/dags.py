@@ -34,6 +34,7 @@ _columns = (
     Dag.dag_name,
     Dag.suspended,
     Dag.source_directory,
+    Dag.run_as,
     Dag.revision,
     Dag.definition_hash,
     Definition.spec,
@@ -46,6 +47,7 @@ _get = _with_text.where(Dag.file_name == bindparam("file"))
 _get_by_key = _with_text.where(Dag.id == bindparam("key"))
 _names = select(Dag.file_name, Dag.dag_name, Dag.definition_hash)
 _find_files = _with_text.where(Dag.file_name.in_(bindparam("files", expanding=True)))
+_get_run_as = select(Dag.run_as).where(Dag.file_name == bindparam("file"))
 _get_dag_name = select(Dag.dag_name).where(Dag.file_name == bindparam("file"))
 
 
@@ -57,6 +59,7 @@ class DagRow(msgspec.Struct, frozen=True, kw_only=True):
     dag_name: str
     suspended: bool
     source_directory: str | None
+    run_as: str | None
     revision: int
     definition_hash: str
     spec: str | None
@@ -83,6 +86,13 @@ class _Suspended(msgspec.Struct, frozen=True, kw_only=True):
 
     dag_name: str
     suspended: bool
+
+
+class DagAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """The account under which a DAG's commands run; None for that of the server's settings."""
+
+    dag_name: str
+    run_as: str | None
 
 
 class DagFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -274,6 +284,21 @@ def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> 
         what = "suspended" if suspended else "resumed"
         changes.add_dag_change(connection, before.dag_name, what, file_name=file_name)
     return bool(before.suspended)
+
+
+def get_run_as(connection: ReadConnection, file_name: str) -> str | None:
+    """Return the account of a DAG; None when it has none, or does not exist."""
+    return connection.execute(_get_run_as, {"file": file_name}).scalar()
+
+
+def set_run_as(connection: WriteConnection, file_name: str, account: str | None) -> DagAccount | None:
+    """Give a DAG an account, and return the state before; None when the DAG does not exist."""
+    locked = select(Dag.dag_name, Dag.run_as).where(Dag.file_name == file_name).with_for_update()
+    before = first_row(connection, DagAccount, locked)
+    if before is not None and before.run_as != account:
+        connection.execute(update(Dag).where(Dag.file_name == file_name).values(run_as=account))
+        changes.add_dag_change(connection, before.dag_name, "configured", file_name=file_name)
+    return before
 
 
 def add_definition(connection: WriteConnection, definition: dict[str, Any]) -> None:

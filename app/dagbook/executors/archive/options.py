@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from dagbook.executors.config import Config
-from dagbook.executors.contract import Command, ExecutionFiles, Job, SetupError
+from dagbook.executors.contract import Command, Job, SetupError
 from dagbook.executors.subprocess_executor import python_command
 
 CREATE, EXTRACT, LIST = "create", "extract", "list"
@@ -148,7 +148,7 @@ def _translate(found: re.Match[str], *, in_braces: bool) -> str:
     return braces.get(found[0]) or _PLAIN.get(found[0]) or re.escape(found[0])
 
 
-def command(job: Job, files: ExecutionFiles) -> Command:
+def command(job: Job) -> Command:
     """Make the command for an operation on an archive. Raises SetupError."""
     read(job)
-    return python_command("dagbook.executors.archive.program", job, files)
+    return python_command("dagbook.executors.archive.program", job)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import socket
 import ssl
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -19,6 +20,7 @@ import msgspec
 from aiodocker import Docker, DockerError
 
 from dagbook.executors.contract import SetupError, StepError
+from dagbook.executors.process.accounts import files_as
 
 NOT_FOUND, CONFLICT, UNREACHABLE = 404, 409, 900  # the last is the library's own
 STDOUT = 1  # the number of the stream in the daemon's frames
@@ -49,14 +51,18 @@ class _Event(msgspec.Struct, rename="pascal"):
 
 
 @asynccontextmanager
-async def connect(variables: Mapping[str, str]) -> AsyncIterator[Docker]:
+async def connect(variables: Mapping[str, str], account: str = "") -> AsyncIterator[Docker]:
     """Connect to the daemon of ``DOCKER_HOST``, else of the machine. Raises SetupError and StepError.
 
-    Errors of the daemon inside the block become StepError.
+    The account has to have access: the daemon gives root to every client. Errors of the daemon inside the block become
+    StepError.
     """
     address = variables.get("DOCKER_HOST") or _DEFAULT
     shown = _redact(address)
-    docker = _open(address, variables)
+    with files_as(account):
+        if account:
+            _require_access(address, account)
+        docker = _open(address, variables)
     try:
         with translate_errors(f"the Docker daemon at {shown} refused", shown):
             yield docker
@@ -79,6 +85,24 @@ def _redact(address: str) -> str:
         f"DOCKER_HOST: {shown!r} is not the address of a Docker daemon; start it with {', '.join(_SCHEMES)}, "
         "and go on with a path or with host:port"
     )
+
+
+def _require_access(address: str, account: str) -> None:
+    """Raise SetupError unless the account may connect to the socket of a daemon."""
+    scheme, _, path = address.partition("://")
+    if scheme != "unix":
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as client:
+        try:
+            client.connect(path)
+        except PermissionError:
+            raise SetupError(
+                f"the account {account!r}, under which the steps of this DAG run, may not use the Docker daemon at "
+                f"{address}; a client of the daemon has the permissions of root: add the account to the group of the "
+                "socket, or give the DAG another account"
+            ) from None
+        except OSError:
+            return  # the library says what is wrong
 
 
 def _open(address: str, variables: Mapping[str, str]) -> Docker:

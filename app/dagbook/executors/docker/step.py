@@ -42,7 +42,7 @@ async def _run(job: Job, streams: Streams) -> int:
         raise config.error("exec", "can only be combined with containerName; for a new container use container instead")
     options = _read_options(config)
     spec = _read_container(job, config, name) if config.text("image").strip() else None
-    async with engine.connect(job.shared.docker) as docker:
+    async with engine.connect(job.shared.docker, job.account) as docker:
         running = await _find_running(docker, name, may_be_created=spec is not None)
         if running:
             return await exec_instance.run(docker, running, job, options, streams)
@@ -80,7 +80,7 @@ async def abandon(data: bytes) -> None:
 
 
 async def _run_in_step_container(job: Job, container: Container, streams: Streams) -> int:
-    async with engine.connect(job.shared.docker) as docker:
+    async with engine.connect(job.shared.docker, job.account) as docker:
         if container.exec:
             return await _run_in_running(docker, container, job, streams)
         if not container.image:
@@ -114,7 +114,7 @@ async def _run_in_run_container(job: Job, streams: Streams) -> int:
             "the DAG, or image or containerName in executor.config"
         )
     exec_instance.check_command(job)
-    async with engine.connect(job.shared.docker) as docker:
+    async with engine.connect(job.shared.docker, job.account) as docker:
         if container.exec:
             return await _run_in_running(docker, container, job, streams)
         running = await run_container.ensure(docker, container, job.shared)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dagbook.executors.config import Config
-from dagbook.executors.contract import Command, ExecutionFiles, Job
+from dagbook.executors.contract import Command, Job
 from dagbook.executors.subprocess_executor import python_command
 
 
-def command(job: Job, files: ExecutionFiles) -> Command:
+def command(job: Job) -> Command:
     """Make the command that runs a jq program. Raises SetupError."""
     Config(job.config, "jq").flag("raw")
-    return python_command("dagbook.executors.jq.program", job, files)
+    return python_command("dagbook.executors.jq.program", job)

@@ -15,6 +15,7 @@ from dagbook.executors.config import Config
 from dagbook.executors.contract import Job, SetupError, StepError, Streams
 from dagbook.executors.mail import smtp
 from dagbook.executors.mail.smtp import Attachment, Email
+from dagbook.executors.process.accounts import files_as
 from dagbook.spec.problem import quoted
 
 MOST_ATTACHED_BYTES = 10 * 1024 * 1024
@@ -51,15 +52,16 @@ def read_email(job: Job) -> Email:
         to=to,
         subject=config.text("subject"),
         html=config.text("message").strip("\n").replace("\n", "<br />\n"),
-        attachments=_attachments(config, job.cwd),
+        attachments=_attachments(config, job),
     )
 
 
-def _attachments(config: Config, directory: Path) -> tuple[Attachment, ...]:
+def _attachments(config: Config, job: Job) -> tuple[Attachment, ...]:
     found: list[Attachment] = []
     for text in filter(str.strip, config.texts("attachments")):
         left = MOST_ATTACHED_BYTES - sum(len(attachment.data) for attachment in found)
-        found.append(_attachment(config, text, directory / text, left))
+        with files_as(job.account):
+            found.append(_attachment(config, text, job.cwd / text, left))
     return tuple(found)
 
 

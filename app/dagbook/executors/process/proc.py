@@ -110,12 +110,8 @@ def has_writers(path: Path) -> bool | None:
     return False
 
 
-def find_writers(path: Path) -> list[int]:
+def find_writers(file: os.stat_result) -> list[int]:
     """Return the pids that have the file open for writing, without this one; those of other users are not visible."""
-    try:
-        file = path.stat()
-    except FileNotFoundError:
-        return []
     writers: list[int] = []
     for pid in [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()]:
         if pid == os.getpid():

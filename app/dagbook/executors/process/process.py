@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from io import FileIO
 from pathlib import Path
 
 import msgspec
 
 from dagbook.executors.contract import Command, ExecutionFiles, Outcome, SetupError, StartError
-from dagbook.executors.process import proc
+from dagbook.executors.process import accounts, proc
+from dagbook.executors.process.accounts import AccountError
 from dagbook.executors.process.descriptors import restore_limit
 from dagbook.executors.process.proc import ProcessId
 from dagbook.spec.model import is_variable_name
@@ -31,6 +34,9 @@ _CODE_PLACEHOLDER = b"   \n"
 _LINES_WITHOUT_MESSAGE = 2
 _SIGNALLED = 128  # a shell adds it to the number of the signal that ended a command
 _NEVER_RAN = b"---\n"  # in place of the exit code
+_FIRST_FREE = 10  # a descriptor that the shim does not use
+# Writable, so that a program of another account may open /dev/stdout; no other program can get there.
+_OUTPUT_MODE, _OUTPUT_MODE_OF_ACCOUNT = 0o600, 0o622
 _CLAIMED = "claimed"
 # Errors of pidfd_open for a pid that belongs to no process, or by now to a thread (EINVAL on kernels before 6.9).
 _NO_PROCESS = frozenset({errno.ESRCH, errno.ENOENT, errno.EINVAL})
@@ -39,10 +45,11 @@ _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.002, 0.25
 
 
 class WorkingContext(msgspec.Struct, frozen=True):
-    """Working directory and environment of a command."""
+    """Working directory, environment and account of a command."""
 
     cwd: Path
     env: Mapping[str, str]
+    account: str = ""
 
 
 class GatedProcess:
@@ -51,6 +58,7 @@ class GatedProcess:
     def __init__(self, command: Command, files: ExecutionFiles) -> None:
         """Start the shim. Raises SetupError."""
         self._files = files
+        self._account = command.account
         reading, writing = os.pipe()
         self._gate = FileIO(writing, "w")
         before = proc.boot_ticks()
@@ -79,7 +87,7 @@ class GatedProcess:
         with suppress(BrokenPipeError):  # it was killed from outside: ``wait`` reports that
             self._gate.write(b"go\n")
         self._gate.close()
-        return OwnProcess(self._popen, self._files)
+        return OwnProcess(self._popen, self._files, self._account)
 
     def discard(self) -> None:
         """Kill the shim unless it was released or discarded before."""
@@ -119,29 +127,48 @@ def _create(path: str, content: bytes) -> None:
 
 
 def _start_shim(command: Command, files: ExecutionFiles, stdin: int) -> subprocess.Popen[bytes]:
-    _require_program(command)
+    if not command.account:
+        _require_program(command)
     # A shell would drop the variables whose names are no identifiers, such as ``1``.
     env = {name: value for name, value in command.env.items() if is_variable_name(name)}
     others = [f"{name}={value}" for name, value in command.env.items() if name and "=" not in name and name not in env]
-    prefix = ["env", "--", *others] if others else []
-    argv = ["/bin/sh", str(SHIM), files.started, *prefix, *command.argv]
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-    out, err = os.open(files.stdout, flags, 0o600), os.open(files.stderr, flags, 0o600)
+    argv, cwd = [*(["env", "--", *others] if others else []), *command.argv], str(command.cwd)
+    out, err = _open_output(files.stdout, command.account), _open_output(files.stderr, command.account)
+    jobs = [write_job(command.job)] if command.job else []
+    argv += map(str, jobs)
     try:
+        if command.account:
+            argv, cwd = accounts.switch(argv, cwd, command.account), "/"
         return subprocess.Popen(  # noqa: S603 - running what the definition says is the product
-            argv,
-            cwd=command.cwd,
+            ["/bin/sh", str(SHIM), files.started, *argv],
+            cwd=cwd,
             env=env,
             stdin=stdin,
             stdout=out,
             stderr=err,
+            pass_fds=jobs,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
         raise StartError(f"the command could not be started: {error}") from error
     finally:
-        os.close(out)
-        os.close(err)
+        for descriptor in (out, err, *jobs):
+            os.close(descriptor)
+
+
+def _open_output(path: Path, account: str) -> int:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _OUTPUT_MODE)
+    if account:
+        os.fchmod(descriptor, _OUTPUT_MODE_OF_ACCOUNT)
+    return descriptor
+
+
+def write_job(job: bytes) -> int:
+    """Return a descriptor of a file without a name, which needs no clean-up and is read under every account."""
+    with open(os.memfd_create("job"), "w+b") as file:
+        file.write(job)
+        file.seek(0)
+        return fcntl.fcntl(file.fileno(), fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
 
 
 def _require_program(command: Command) -> None:
@@ -257,9 +284,10 @@ async def wait_for_exit(pid: int, known: ProcessId | None = None) -> None:
 class _SessionProcess:
     """A session that a shim leads."""
 
-    def __init__(self, pid: int, files: ExecutionFiles) -> None:
+    def __init__(self, pid: int, files: ExecutionFiles, account: str) -> None:
         self.pid = pid
         self._files = files
+        self._account = account
         self._stopping = False
 
     def signal(self, name: str) -> None:
@@ -281,7 +309,7 @@ class _SessionProcess:
             self._send(signal.SIGKILL, spare=0)
 
     def _send(self, number: int, *, spare: int) -> None:
-        for pid in proc.session_members(self.pid):
+        for pid in _seen(self._account, lambda: proc.session_members(self.pid)):
             if pid != spare:
                 _kill_quietly(pid, number)
 
@@ -290,7 +318,7 @@ class _SessionProcess:
         while self._has_writers():
             if self._stopping:
                 # Also those that have left the session: the step would not finish before they do.
-                _signal_writers(self._files, signal.SIGKILL)
+                _signal_writers(self._files, signal.SIGKILL, self._account)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_POLL_SECONDS)
 
@@ -308,17 +336,28 @@ def _kill_quietly(pid: int, number: int) -> None:
         return  # it has ended, or runs as another user and cannot be signalled
 
 
-def _signal_writers(files: ExecutionFiles, number: int) -> None:
+def _signal_writers(files: ExecutionFiles, number: int, account: str) -> None:
     for path in (files.stdout, files.stderr):
-        for pid in proc.find_writers(path):
-            _kill_quietly(pid, number)
+        with suppress(FileNotFoundError):
+            file = path.stat()
+            for pid in _seen(account, partial(proc.find_writers, file)):
+                _kill_quietly(pid, number)
+
+
+def _seen(account: str, find: Callable[[], Iterable[int]]) -> set[int]:
+    """Return what this process and an account find in /proc, where a server that is not root may see only its own."""
+    pids = set(find())
+    if account:
+        with suppress(AccountError), accounts.files_as(account):
+            pids |= set(find())
+    return pids
 
 
 class OwnProcess(_SessionProcess):
     """A shim that this server started."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], files: ExecutionFiles) -> None:
-        super().__init__(popen.pid, files)
+    def __init__(self, popen: subprocess.Popen[bytes], files: ExecutionFiles, account: str = "") -> None:
+        super().__init__(popen.pid, files, account)
         self._popen = popen
 
     async def wait(self) -> Outcome:
@@ -338,8 +377,8 @@ class OwnProcess(_SessionProcess):
 class AdoptedProcess(_SessionProcess):
     """A shim that another server started."""
 
-    def __init__(self, process: ProcessId, files: ExecutionFiles) -> None:
-        super().__init__(process.pid, files)
+    def __init__(self, process: ProcessId, files: ExecutionFiles, account: str = "") -> None:
+        super().__init__(process.pid, files, account)
         self._process = process
 
     async def wait(self) -> Outcome:
@@ -355,8 +394,8 @@ class AdoptedProcess(_SessionProcess):
 class OtherNamespaceProcess(_SessionProcess):
     """A shim in another PID namespace: known by its files, signalled only where /proc shows its processes."""
 
-    def __init__(self, files: ExecutionFiles) -> None:
-        super().__init__(0, files)
+    def __init__(self, files: ExecutionFiles, account: str = "") -> None:
+        super().__init__(0, files, account)
 
     async def wait(self) -> Outcome:
         """Wait for the writers, of which the shim is one, then read the exit code."""
@@ -364,7 +403,7 @@ class OtherNamespaceProcess(_SessionProcess):
         return read_outcome(self._files) or LOST_NAMESPACE
 
     def _send(self, number: int, *, spare: int) -> None:  # noqa: ARG002 - its shim has no pid here
-        _signal_writers(self._files, number)
+        _signal_writers(self._files, number, self._account)
 
     def _has_writers(self) -> bool:
         return any(proc.has_writers(path) for path in (self._files.stdout, self._files.stderr))

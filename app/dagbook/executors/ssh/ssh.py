@@ -15,6 +15,7 @@ import msgspec
 from dagbook.executors import contract
 from dagbook.executors.config import Config
 from dagbook.executors.contract import HostKeys, Job, SetupError, StepError, Streams
+from dagbook.executors.process.accounts import files_as
 from dagbook.executors.ssh import host_keys
 from dagbook.spec import paths
 from dagbook.spec.model import Ssh
@@ -31,8 +32,9 @@ async def run(job: Job, streams: Streams) -> int:
     """
     if not job.program:
         raise SetupError("ssh: the step has no command; a script does not run on another machine")
-    target = read_login(job)
-    async with connect(target) as connection:
+    with files_as(job.account):
+        target = read_login(job)
+    async with connect(target, job.account) as connection:
         line = " ".join((job.program, *job.args))
         try:
             process = await connection.create_process(line, encoding=None, stdin=asyncssh.DEVNULL)
@@ -151,13 +153,19 @@ def _with_host_check(login: Login, config: Config, job: Job, home: str) -> Login
 
 
 @asynccontextmanager
-async def connect(login: Login) -> AsyncIterator[asyncssh.SSHClientConnection]:
-    """Connect and log in for the duration of the block. Raises SetupError and StepError."""
+async def connect(login: Login, account: str = "") -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """Connect and log in for the duration of the block, with keys that the account may read.
+
+    Raises SetupError and StepError.
+    """
+    with files_as(account):
+        keys = [_read_key(login.key)] if login.key else None
+        known_hosts = None if login.known_hosts is None else _read_known_hosts(login.known_hosts)
     options = asyncssh.SSHClientConnectionOptions(
         username=login.user,
-        client_keys=[_read_key(login.key)] if login.key else None,
+        client_keys=keys,
         password=None if login.key else login.password,
-        known_hosts=None if login.known_hosts is None else _read_known_hosts(login.known_hosts),
+        known_hosts=known_hosts,
         config=None,  # not the SSH config and agent of the server's user
         agent_path=None,
         keepalive_interval=_KEEPALIVE_SECONDS,

@@ -228,7 +228,8 @@ async def _find_problems(
     pairs: tuple[Pair, ...], reference: str, location: RunLocation, directory: str
 ) -> Iterable[Problem]:
     try:
-        schema = await read_schema(reference, location.schema_directories(directory), location.machine.egress)
+        directories, machine = location.schema_directories(directory), location.machine
+        schema = await read_schema(reference, directories, machine.egress, machine.account)
         await asyncio.to_thread(json_schema.validate, pairs, schema)
     except BadRequestError as error:
         return (Problem(_SCHEMA, error.message.removeprefix(f"{_SCHEMA}: ")),)

@@ -83,7 +83,9 @@ async def _unmet(condition: Condition, context: ConditionContext, mask: Callable
     if not argv:  # an empty command succeeds
         return patterns.check_exit(condition, 0)
     try:
-        captured = await capture(argv, env=shell_context.env, cwd=shell_context.cwd, limit_seconds=None)
+        captured = await capture(
+            argv, env=shell_context.env, cwd=shell_context.cwd, limit_seconds=None, account=shell_context.account
+        )
     except CaptureError:  # a missing program fails the condition, as in a shell
         return patterns.check_exit(condition, EXIT_NOT_FOUND)
     return patterns.check_exit(condition, captured.exit_code)

@@ -50,6 +50,7 @@ class RunEnvironment:
         self._substitute = machine.substitute
         self.encoding = machine.encoding
         self.egress = machine.egress
+        self.account = machine.account
         self._params = _as_dict(run.inputs.params)
         self._env = _as_dict(run.inputs.env)
         self._dotenv = _as_dict(run.inputs.dotenv)
@@ -76,6 +77,7 @@ class RunEnvironment:
             env=self._commands,
             cwd=Path(self.work_dir),
             encoding=self.encoding,
+            account=self.account,
             substitute=self._substitute,
         )
 

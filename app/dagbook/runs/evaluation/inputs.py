@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 
 from dagbook.errors import BadRequestError
+from dagbook.executors.process import accounts
+from dagbook.executors.process.accounts import AccountError, files_as
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation.schema_source import is_url, read_regular_file, read_schema
 from dagbook.runs.server_context import HostEnvironment
@@ -35,6 +37,7 @@ class RunLocation(msgspec.Struct, frozen=True, kw_only=True):
     private_directory: Path | None = None  # of an inline run: made for it and removed at its end
     work_dir: Path  # the setting: default for other runs, and base of relative directories
     machine: HostEnvironment
+    run_as: str | None = None  # the account of the DAG, which ``machine`` has as well
     limit_seconds: float
     fetches: bool = True  # schemas from URLs
     evaluate_caller_values: bool = False  # the setting
@@ -63,6 +66,7 @@ async def prepare_inputs(dag: Dag, override: str, location: RunLocation) -> RunI
             work_dir=work_dir,
             keep_dir=keep_dir,
             source_directory=location.source_directory,
+            run_as=location.run_as,
             pending=PendingInputs(params=override),
         )
 
@@ -74,7 +78,9 @@ async def prepare_again(dag: Dag, stored: RunInputs, location: RunLocation) -> R
     except _NotNowError:
         work_dir, keep_dir = _given_directory(location) if stored.pending else (stored.work_dir, stored.keep_dir)
         pending = stored.pending or PendingInputs(dotenv_alone=True)
-        return msgspec.structs.replace(stored, work_dir=work_dir, keep_dir=keep_dir, pending=pending)
+        return msgspec.structs.replace(
+            stored, work_dir=work_dir, keep_dir=keep_dir, pending=pending, run_as=location.run_as
+        )
 
 
 async def finish_inputs(dag: Dag, stored: RunInputs, location: RunLocation) -> RunInputs:
@@ -111,6 +117,7 @@ async def _refuse_command(_command: str, _shell_context: ShellContext) -> str:
 
 async def evaluate_inputs(dag: Dag, override: str, location: RunLocation) -> RunInputs:
     """Evaluate the inputs of a new run; raises BadRequestError naming the field."""
+    _require_account(location)
     env = await _evaluate_env(dag, location, _shell_context(location, ()))
     seen = {**location.machine.environ, **{pair.name: pair.value for pair in env}}
     shell_context = _shell_context(location, env)
@@ -123,7 +130,16 @@ async def evaluate_inputs(dag: Dag, override: str, location: RunLocation) -> Run
         work_dir=work_dir,
         keep_dir=keep_dir,
         source_directory=location.source_directory,
+        run_as=location.run_as,
     )
+
+
+def _require_account(location: RunLocation) -> None:
+    if location.machine.account:
+        try:
+            accounts.require(location.machine.account)
+        except AccountError as error:
+            raise BadRequestError(str(error)) from error
 
 
 async def reevaluate_inputs(dag: Dag, stored: RunInputs, location: RunLocation) -> RunInputs:
@@ -131,23 +147,30 @@ async def reevaluate_inputs(dag: Dag, stored: RunInputs, location: RunLocation) 
 
     Params and env are retained; dotenv files are read again (runtime 21.3).
     """
+    _require_account(location)
     seen = {**location.machine.environ, **{pair.name: pair.value for pair in stored.env}}
     work_dir, keep_dir = _restore_directory(dag, stored, seen, location)
     variables = await _read_dotenv(dag, seen, work_dir, location, _shell_context(location, stored.env))
-    return msgspec.structs.replace(stored, dotenv=variables, work_dir=work_dir, keep_dir=keep_dir)
+    return msgspec.structs.replace(
+        stored, dotenv=variables, work_dir=work_dir, keep_dir=keep_dir, run_as=location.run_as
+    )
 
 
-def create_workdir(inputs: RunInputs) -> str:
+def create_workdir(inputs: RunInputs, account: str) -> str:
     """Create the ``workingDir`` of a run if it is missing (DAG format 2.4); returns an error text, or ""."""
     directory = Path(inputs.work_dir)
     # The directory of the definition file exists, or never did: it is not created.
     is_configured = inputs.keep_dir and inputs.work_dir != inputs.source_directory
-    if not is_configured or directory.is_dir():
+    if not is_configured:
         return ""
     try:
-        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with files_as(account):
+            if not directory.is_dir():
+                directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
         return f"workingDir: {directory} could not be created: {error.strerror}"
+    except AccountError as error:
+        return str(error)
     return ""
 
 
@@ -165,6 +188,7 @@ def _shell_context(location: RunLocation, env: Iterable[Pair]) -> ShellContext:
         cwd=cwd,
         limit_seconds=location.limit_seconds,
         encoding=location.machine.encoding,
+        account=location.machine.account,
         substitute=location.machine.substitute,
     )
 
@@ -204,7 +228,8 @@ async def _evaluate_params(
     reference = expand_plain(dag.params_schema, seen)
     if is_url(reference) and not location.fetches:
         raise _NotNowError
-    schema = await read_schema(reference, location.schema_directories(work_dir), location.machine.egress)
+    machine = location.machine
+    schema = await read_schema(reference, location.schema_directories(work_dir), machine.egress, machine.account)
     try:
         return await asyncio.to_thread(json_schema.validate, pairs, schema)
     except (SpecError, ValueError) as error:
@@ -257,15 +282,16 @@ async def _read_dotenv(
             raise BadRequestError(f"dotenv: {name!r} could not be evaluated: {error}") from error
         for directory in filter(None, (work_dir, location.source_directory)):
             path = Path(paths.resolve(text, base=directory, home=location.machine.home))
-            pairs = _parse_file(path)
+            pairs = _parse_file(path, location.machine.account)
             if pairs is not None:
                 return pairs
     return ()
 
 
-def _parse_file(path: Path) -> tuple[Pair, ...] | None:
+def _parse_file(path: Path, account: str) -> tuple[Pair, ...] | None:
     try:
-        data = read_regular_file(path, _MAX_BYTES)
+        with files_as(account):
+            data = read_regular_file(path, _MAX_BYTES)
         return None if data is None else dotenv.parse(data.decode())
     except (OSError, ValueError):
         return None

@@ -14,6 +14,7 @@ import msgspec
 
 from dagbook.errors import BadRequestError
 from dagbook.executors.http.egress import Egress
+from dagbook.executors.process.accounts import AccountError, files_as
 
 _MAX_BYTES = 1024 * 1024
 _FETCH_SECONDS = 30.0  # in all, however slowly the server answers
@@ -24,12 +25,12 @@ def is_url(reference: str) -> bool:
     return reference.startswith(("http://", "https://"))
 
 
-async def read_schema(reference: str, directories: Iterable[str], egress: Egress) -> dict[str, Any]:
-    """Read a schema from a URL or from the first directory that has it; raises BadRequestError."""
+async def read_schema(reference: str, directories: Iterable[str], egress: Egress, account: str = "") -> dict[str, Any]:
+    """Read a schema from a URL, or as an account from the first directory that has it; raises BadRequestError."""
     if is_url(reference):
         data = await _fetch(reference, egress)
     else:
-        data = await asyncio.to_thread(_read_file, reference, tuple(directories))
+        data = await asyncio.to_thread(_read_file, reference, tuple(directories), account)
     if len(data) > _MAX_BYTES:
         raise BadRequestError(f"params.schema: {reference!r} has more than {_MAX_BYTES // 1024} KiB, the limit here")
     try:
@@ -72,11 +73,14 @@ async def _read_body(response: httpx.Response) -> bytes:
     return bytes(data[: _MAX_BYTES + 1])
 
 
-def _read_file(reference: str, directories: tuple[str, ...]) -> bytes:
+def _read_file(reference: str, directories: tuple[str, ...], account: str) -> bytes:
     tried = [Path(directory, Path(reference).expanduser()) for directory in dict.fromkeys(directories)]
     for path in tried:
         try:
-            data = read_regular_file(path, _MAX_BYTES + 1)
+            with files_as(account):
+                data = read_regular_file(path, _MAX_BYTES + 1)
+        except AccountError as error:
+            raise BadRequestError(str(error)) from error
         except OSError:
             continue
         if data is not None:

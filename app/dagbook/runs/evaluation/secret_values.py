@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from dagbook.executors.process.accounts import AccountError, files_as
 from dagbook.runs.evaluation.schema_source import read_regular_file
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import HostEnvironment, SecretSources
@@ -39,7 +40,7 @@ async def resolve_secrets(run: ClaimedRun, machine: HostEnvironment) -> tuple[Cl
     dag, inputs = run.definition.dag, run.inputs
     if not dag.secrets:
         return (_with_inputs(run, inputs, machine) if inputs.hidden or machine.credentials else run), ""
-    return await asyncio.to_thread(_resolve, run, machine.with_environ(inputs.base_environment))
+    return await asyncio.to_thread(_resolve, run, machine.for_run(inputs.base_environment, inputs.run_as))
 
 
 def _resolve(run: ClaimedRun, machine: HostEnvironment) -> tuple[ClaimedRun, str]:
@@ -85,7 +86,10 @@ def _read_file(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> s
         path = Path(directory, secret.key)
         tried.append(str(path))
         try:
-            data = read_regular_file(path, MAX_BYTES + 1, partial(_check_file, path, machine.secret_sources))
+            with files_as(_reader(machine)):
+                data = read_regular_file(path, MAX_BYTES + 1, partial(_check_file, path, machine.secret_sources))
+        except AccountError as error:
+            raise SecretError(str(error)) from error
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
@@ -94,6 +98,11 @@ def _read_file(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> s
             raise SecretError(f"{path} is no file")
         return _decode(data, f"the file {path}")
     raise SecretError(f"there is no file {secret.key!r}; looked for {', '.join(dict.fromkeys(tried))}")
+
+
+def _reader(machine: HostEnvironment) -> str:
+    """Return the account that reads files: that of the steps, unless the settings say which files secrets may be."""
+    return machine.account if machine.secret_sources.directories is None else ""
 
 
 def _check_file(path: Path, sources: SecretSources, descriptor: int) -> None:

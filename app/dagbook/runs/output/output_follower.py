@@ -24,6 +24,7 @@ from dagbook.db.types import compress
 from dagbook.engine.plan import Plan
 from dagbook.executors import registry
 from dagbook.executors.in_process import read_text
+from dagbook.executors.process.accounts import files_as
 from dagbook.runs.output.decoding import UTF_8, DecoderState, rebuild_state
 from dagbook.runs.output.output_chunks import EncodedOutput, Utf8Output, wrap
 from dagbook.runs.output.spool import RunSpool
@@ -73,8 +74,9 @@ class Redirect:
     The number of copied bytes is saved beside the stream, so that an adopting server continues there.
     """
 
-    def __init__(self, target: Path, note: Path) -> None:
-        self._file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    def __init__(self, target: Path, note: Path, account: str = "") -> None:
+        with files_as(account):
+            self._file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._note = os.open(note, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._copied = int(os.pread(self._note, _NOTE_DIGITS, 0) or 0)
 

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -41,6 +42,10 @@ class RunSpool(msgspec.Struct, frozen=True):
     def work(self) -> Path:
         """The working directory of an inline run without one of its own."""
         return Path(f"{self.spool}/{self.key}_{self.attempt}_work")
+
+    def private_directory(self, account: str) -> Path:
+        """Return the working directory of an inline run: an account cannot enter the spool, and no one may guess it."""
+        return Path(tempfile.gettempdir(), f"dagbook-{secrets.token_hex(16)}") if account else self.work
 
     @property
     def log(self) -> Path:

@@ -80,6 +80,7 @@ class OrphanSweeper:
         self._spool = context.spool
         self._encrypter = context.encrypter
         self._credentials = context.machine.credentials
+        self._account = context.machine.account
         self._with_origin = DecoderState(context.machine.encoding).remembers
 
     async def run_once(self, known: Iterable[Fence]) -> SweepResult:
@@ -158,7 +159,7 @@ class OrphanSweeper:
 
     def _localize(self, inputs: RunInputs, attempt: OpenAttempt) -> RunInputs:
         """Move a private working directory to the spool of this server: the stored path may be in another spool."""
-        if inputs.keep_dir:
+        if inputs.keep_dir or inputs.run_as or self._account:
             return inputs
         own = RunSpool(self._spool, attempt.run, attempt.number).work
         return msgspec.structs.replace(inputs, work_dir=str(own))

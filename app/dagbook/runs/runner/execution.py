@@ -95,7 +95,7 @@ async def drain(follower: OutputFollower, store: StoreLog) -> list[Chunk]:
     return tail
 
 
-async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
+async def adopt(files: ExecutionFiles | None, account: str = "") -> Execution | Outcome | None:
     """Adopt an execution by its spool files (house design section 7, recovery).
 
     Returns its outcome, the active process, or None if it never started and never will: then it may be started again
@@ -117,7 +117,7 @@ async def adopt(files: ExecutionFiles | None) -> Execution | Outcome | None:
     if owner is None:  # a process has created the file and may be about to write to it
         await asyncio.sleep(_LOST_WAIT_SECONDS)
         owner = process.read_started(files)
-    return LOST if owner is None else AdoptedProcess(owner, files)
+    return LOST if owner is None else AdoptedProcess(owner, files, account)
 
 
 def read_outcome(files: ExecutionFiles, reason: str) -> Outcome:
@@ -130,7 +130,7 @@ def prepare(
 ) -> process.GatedProcess:
     """Start the process of a command, gated: the command runs after its release. Raises SetupError."""
     _save_start_offset(node, files)
-    command = shell.build(texts, cwd=working.cwd, env=working.env, files=files)
+    command = shell.build(texts, cwd=working.cwd, env=working.env, files=files, account=working.account)
     return process.GatedProcess(command, files)
 
 
@@ -140,7 +140,7 @@ def start_job(node: NodeExecution, job: Job, files: ExecutionFiles) -> Execution
     kind = registry.find(job.type)
     if kind.in_process:
         return in_process.start(kind.run(), job, files, outlives=kind.adopts)
-    return process.spawn(kind.command()(job, files), files)
+    return process.spawn(kind.command()(job), files)
 
 
 def _save_start_offset(node: NodeExecution, files: ExecutionFiles) -> None:
@@ -268,7 +268,8 @@ class ConditionChecker:
         """Evaluate conditions of a step, or of the DAG if ``node`` is None."""
         environment = self._environment
         try:
-            shell.make_directory(Path(environment.work_dir))  # working directory of commands and substitutions
+            # The working directory of commands and substitutions.
+            shell.make_directory(Path(environment.work_dir), environment.account)
             if node is None:
                 evaluation = environment.condition_context_of_dag()
             else:

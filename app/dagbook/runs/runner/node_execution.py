@@ -55,14 +55,17 @@ class NodeExecution:
         name = f"{execution}-{again}" if again else f"{execution}"
         return ExecutionFiles(f"{self._base}.{name}", self.stdout, self.stderr)
 
-    def open(self, redirects: dict[int, Path | None], log_limit: int) -> OutputFollower:
-        """Open the output files and follow them from the end of the stored part; raises OSError."""
+    def open(self, redirects: dict[int, Path | None], log_limit: int, account: str = "") -> OutputFollower:
+        """Open the output files and follow them from the end of the stored part; raises OSError and SetupError.
+
+        Files of ``stdout`` and ``stderr`` are opened as the account.
+        """
         if self.follower is None:
             options = StreamOptions(limit=log_limit, masker=self._masker, encoding=self.encoding)
             streams = []
             for number, path in ((STDOUT, self.stdout), (STDERR, self.stderr)):
                 redirect = redirects.get(number)
-                copy = Redirect(redirect, Path(f"{path}.copied")) if redirect else None
+                copy = Redirect(redirect, Path(f"{path}.copied"), account) if redirect else None
                 streams.append(StreamFollower(number, path, self.positions[number], copy, options))
             self.follower = OutputFollower((streams[0], streams[1]))
         return self.follower
@@ -90,7 +93,6 @@ class NodeExecution:
         if self.step.output or self.step.call is not None:
             yield files.path("offset")
         if self.step.executor.type not in registry.COMMAND_TYPES:
-            yield files.path("job")
             yield files.note
 
     def chunk_rows(

@@ -44,12 +44,14 @@ class RunPreparation:
     def _location(self, run: ClaimedRun) -> RunLocation:
         """Return the location of a run whose inputs have the directory that it has without a ``workingDir``."""
         context, inputs = self._context, run.inputs
+        machine = context.machine.for_run(inputs.base_environment, inputs.run_as)
         return RunLocation(
             source_directory=inputs.source_directory,
             default_directory=inputs.work_dir if inputs.keep_dir else "",
             private_directory=None if inputs.keep_dir else Path(inputs.work_dir),
-            work_dir=context.work_dir,
-            machine=context.machine.with_environ(inputs.base_environment),
+            work_dir=context.work_dir_of(machine),
+            machine=machine,
+            run_as=inputs.run_as,
             limit_seconds=context.evaluation_limit_seconds,
             evaluate_caller_values=context.evaluate_caller_values,
         )
@@ -59,9 +61,8 @@ class RunPreparation:
         context, dag = self._context, run.definition.dag
         files = RunSpool(context.spool, run.key, run.attempt)
         plan = Plan.of(dag)
-        environment = RunEnvironment(
-            run, dag, context.machine.with_environ(run.inputs.base_environment), str(files.log)
-        )
+        machine = context.machine.for_run(run.inputs.base_environment, run.inputs.run_as)
+        environment = RunEnvironment(run, dag, machine, str(files.log))
         return RunnerDeps(
             plan=plan,
             environment=environment,

@@ -162,7 +162,7 @@ class Runner:
         self._unlogged = list(accepted)
         if self.run.inputs.pending:
             return self._leave_queue()
-        problem = problem or self.run.masker.mask(create_workdir(self.run.inputs))
+        problem = problem or self.run.masker.mask(create_workdir(self.run.inputs, self._deps.environment.account))
         started = event.RunStarted(problem=problem)
         self._state, self._first_actions = advance(self._deps.plan, self._state, started, self._deps.now())
         if self._state.phase is Phase.CLOSED and not problem:
@@ -230,7 +230,7 @@ class Runner:
             run, problem = evaluation.result()
             self._set_run(run)
             self._evaluated = row_mapping.evaluated_inputs(run, self._deps.encrypter)
-        problem = self.run.masker.mask(problem or create_workdir(self.run.inputs))
+        problem = self.run.masker.mask(problem or create_workdir(self.run.inputs, self._deps.environment.account))
         self.post(event.RunStarted(problem=problem))
 
     async def _until_stopped(self, evaluation: asyncio.Task[tuple[ClaimedRun, str]]) -> None:

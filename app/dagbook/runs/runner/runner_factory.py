@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from dagbook.db.database import Database
@@ -88,12 +89,15 @@ class RunnerFactory:
     def _run_location(self, found: StoredRun, attempt: int, directory: str) -> RunLocation:
         context, run = self.context, found.run
         is_inline = run.file_name is None and run.root_id is None
+        machine = context.machine.for_run(found.inputs.base_environment, found.inputs.run_as)
+        spool = RunSpool(context.spool, run.id, attempt)
         return RunLocation(
             source_directory=found.inputs.source_directory,
-            default_directory=directory,
-            private_directory=RunSpool(context.spool, run.id, attempt).work if is_inline else None,
-            work_dir=context.work_dir,
-            machine=context.machine.with_environ(found.inputs.base_environment),
+            default_directory=directory if directory and machine.may_enter(Path(directory)) else "",
+            private_directory=spool.private_directory(machine.account) if is_inline else None,
+            work_dir=context.work_dir_of(machine),
+            machine=machine,
+            run_as=found.inputs.run_as,
             limit_seconds=context.evaluation_limit_seconds,
             evaluate_caller_values=context.evaluate_caller_values,
         )

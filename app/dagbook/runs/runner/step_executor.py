@@ -6,6 +6,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from dagbook.engine import event
 from dagbook.executors import in_process, registry, shell
 from dagbook.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from dagbook.executors.process import process
+from dagbook.executors.process.accounts import files_as
 from dagbook.runs.evaluation.environment import StepContext
 from dagbook.runs.output.output_follower import STDERR, STDOUT
 from dagbook.runs.runner import execution
@@ -127,7 +129,8 @@ class StepExecutor:
     ) -> None:
         step = node.step
         environment = self._deps.environment
-        shell.make_directory(Path(environment.work_dir))  # the working directory of command substitutions
+        # The working directory of command substitutions.
+        shell.make_directory(Path(environment.work_dir), environment.account)
         await self._open(node)
         await self._plan_retry(node, committed)
         context = self.nodes.context_for(node.key)
@@ -160,7 +163,9 @@ class StepExecutor:
         return scope
 
     def _working_context(self, node: NodeExecution, scope: StepScope) -> process.WorkingContext:
-        return process.WorkingContext(Path(self._deps.environment.directory_of(node.step)), scope.process_environment())
+        environment = self._deps.environment
+        directory = Path(environment.directory_of(node.step))
+        return process.WorkingContext(directory, scope.process_environment(), environment.account)
 
     async def _start_command(
         self,
@@ -202,6 +207,7 @@ class StepExecutor:
             cwd=working.cwd,
             run_dir=Path(environment.work_dir),
             env=working.env,
+            account=working.account,
             shared=await self.resources.resolve(),
             egress=environment.egress,
         )
@@ -229,7 +235,7 @@ class StepExecutor:
         self, node: NodeExecution, number: int, files: ExecutionFiles, ended: execution.ExecutionResult
     ) -> None:
         if node.step.script:
-            shell.remove_script(files)
+            shell.remove_script(files, self._deps.environment.account)
         limit = self._plan.dag.max_output_size
         self._runner.post(await execution.exit_event(node, number, ended.outcome, files, limit), node, ended.tail)
 
@@ -275,8 +281,8 @@ class StepExecutor:
         if self._runs_in_process(node):
             return self._find_in_process(node, number, files)
         if origin.other_namespace:
-            return process.OtherNamespaceProcess(files)
-        return await execution.adopt(files)
+            return process.OtherNamespaceProcess(files, self._deps.environment.account)
+        return await execution.adopt(files, self._deps.environment.account)
 
     # -- calls -----------------------------------------------------------------------------------------------
 
@@ -351,8 +357,8 @@ class StepExecutor:
                 STDOUT: await environment.evaluate_redirect(step.stdout),
                 STDERR: await environment.evaluate_redirect(step.stderr),
             }
-            node.open(redirects, self._deps.log_limit)
-        except (OSError, ExpansionError) as error:
+            node.open(redirects, self._deps.log_limit, environment.account)
+        except (OSError, ExpansionError, SetupError) as error:
             raise OutputFileError(f"an output file could not be opened: {error}") from error
 
     async def _plan_retry(self, node: NodeExecution, committed: asyncio.Event | None) -> None:
@@ -400,15 +406,16 @@ class StepExecutor:
 
     def remove_files(self) -> None:
         """Remove the spool files of the run; their contents are stored."""
-        files = self._deps.files
+        files, inputs = self._deps.files, self._run.inputs
+        if not inputs.keep_dir:
+            with suppress(SetupError), files_as(self._deps.environment.account):
+                shutil.rmtree(inputs.work_dir, ignore_errors=True)
         if self._run.token > 1 or self._run.attempt > 1:  # earlier attempts or owners have left files as well
             files.remove_all()
             return
         self.nodes.remove_files()
         if self._deps.log_file is not None:
             files.log.unlink(missing_ok=True)
-        if not self._run.inputs.keep_dir:
-            shutil.rmtree(files.work, ignore_errors=True)
 
 
 def _texts_of(node: NodeExecution) -> shell.ShellTexts:

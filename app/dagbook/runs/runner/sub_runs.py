@@ -17,6 +17,7 @@ from dagbook.engine.state import NodeState
 from dagbook.errors import AppError
 from dagbook.executors.calls import Result, SubRun, SubRunBatch, SubRunExecution
 from dagbook.executors.contract import ExecutionFiles, SetupError, StepError, Streams
+from dagbook.executors.process.accounts import files_as
 from dagbook.identifiers import new_key, shorten, strip_suffix
 from dagbook.runs.evaluate import evaluate
 from dagbook.runs.evaluation import sub_run_plan
@@ -54,6 +55,7 @@ class CalledDag(msgspec.Struct, frozen=True, kw_only=True):
     file_name: str | None = None
     revision: int | None = None
     source_directory: str | None = None
+    run_as: str | None = None
 
 
 class CallContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,10 +85,10 @@ class SubRunService:
         if local is not None:
             return await self._local(local, caller)
         if "/" in name:
-            return await self._from_files(name, caller.directory)
+            return await self._from_files(name, caller.directory, caller.run.inputs.run_as)
         beside = caller.run.inputs.source_directory
         if beside and any(path.is_file() for path in _candidates(name, beside)):
-            return await self._from_files(name, beside)
+            return await self._from_files(name, beside, caller.run.inputs.run_as)
         return await self._stored(strip_suffix(name), name)
 
     async def find_attempts(self, caller: CallContext, ids: Sequence[str]) -> dict[str, int]:
@@ -100,12 +102,19 @@ class SubRunService:
         if texts is None or texts[0] is None:
             raise SetupError("the definition of the calling run was redacted")
         source = caller.run.inputs.source_directory
-        return CalledDag(definition=definition, spec=texts[0], base=texts[1] or "", source_directory=source)
+        return CalledDag(
+            definition=definition,
+            spec=texts[0],
+            base=texts[1] or "",
+            source_directory=source,
+            run_as=caller.run.inputs.run_as,
+        )
 
-    async def _from_files(self, name: str, directory: str) -> CalledDag:
+    async def _from_files(self, name: str, directory: str, run_as: str | None) -> CalledDag:
         for path in _candidates(name, directory):
             try:
-                spec = path.read_text(encoding="utf-8")
+                with files_as(run_as or self.context.machine.account):
+                    spec = path.read_text(encoding="utf-8")
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 continue
             except (OSError, ValueError) as error:
@@ -113,7 +122,11 @@ class SubRunService:
             base = self.context.read_base_config()
             loaded = await self.library.read_aside(spec, name=path.stem, base=base, base_handlers=False)
             return CalledDag(
-                definition=_require_valid(loaded, name), spec=spec, base=base, source_directory=str(path.parent)
+                definition=_require_valid(loaded, name),
+                spec=spec,
+                base=base,
+                source_directory=str(path.parent),
+                run_as=run_as,
             )
         raise SetupError(f"there is no DAG {shorten(name)} to call")
 
@@ -133,6 +146,7 @@ class SubRunService:
             file_name=file_name,
             revision=row.revision,
             source_directory=row.source_directory,
+            run_as=row.run_as,
         )
 
 
@@ -238,11 +252,13 @@ class SubRunExecutor:
 
     def _run_location(self, callee: CalledDag) -> RunLocation:
         context = self._sub_run_service.context
+        machine = context.machine.for_run(self._caller.environ, callee.run_as)
         return RunLocation(
             source_directory=callee.source_directory,
-            default_directory=self._caller.directory,
-            work_dir=context.work_dir,
-            machine=msgspec.structs.replace(context.machine, environ=self._caller.environ),
+            default_directory=self._caller.directory if machine.may_enter(Path(self._caller.directory)) else "",
+            work_dir=context.work_dir_of(machine),
+            machine=machine,
+            run_as=callee.run_as,
             limit_seconds=context.evaluation_limit_seconds,
             evaluate_caller_values=context.evaluate_caller_values,
         )

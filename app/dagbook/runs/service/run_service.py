@@ -63,6 +63,7 @@ class _Source(msgspec.Struct, frozen=True):
     definition: Loaded
     start: StartOptions
     file_name: str | None = None
+    run_as: str | None = None
 
 
 class RunService:
@@ -134,7 +135,7 @@ class RunService:
         if not start.edits:
             _check_edits(loaded.definition.dag, start)
         start = msgspec.structs.replace(start, source_directory=row.source_directory, revision=row.revision)
-        return _Source(spec, base, loaded, start, file_name)
+        return _Source(spec, base, loaded, start, file_name, row.run_as)
 
     async def _start(self, source: _Source) -> str:
         request, owned = await self._prepare(source)
@@ -163,7 +164,7 @@ class RunService:
                 reason = "contains a NUL character, which cannot be passed to a process; remove it"
                 raise BadRequestError(f"{field}: {reason}")
         key, dag = new_key(), definition.dag
-        location = self._run_location(key, start.source_directory, source.file_name)
+        location = self._run_location(key, start.source_directory, source.file_name, source.run_as)
         inputs = await prepare_inputs(dag, start.params, location)
         if inputs.pending and (problems := await check_params(definition, location, start.params)):
             raise BadRequestError(str(problems[0]))
@@ -218,7 +219,8 @@ class RunService:
         if not start.edits:
             _check_edits(loaded.definition.dag, start)
         key, dag = new_key(), loaded.definition.dag
-        location = self._run_location(key, source.inputs.source_directory, source.run.file_name)
+        inputs, file_name = source.inputs, source.run.file_name
+        location = self._run_location(key, inputs.source_directory, file_name, inputs.run_as)
         inputs = await prepare_again(dag, source.inputs, location)
         owned = ClaimedRun(
             key=key,
@@ -259,13 +261,17 @@ class RunService:
         except DefinitionGoneError as error:
             raise definition_gone(run) from error
 
-    def _run_location(self, key: int, source_directory: str | None, file_name: str | None) -> RunLocation:
+    def _run_location(
+        self, key: int, source_directory: str | None, file_name: str | None, run_as: str | None
+    ) -> RunLocation:
         context = self._context
+        machine, spool = context.machine.for_run(None, run_as), RunSpool(context.spool, key)
         return RunLocation(
             source_directory=source_directory,
-            private_directory=None if file_name else RunSpool(context.spool, key).work,
-            work_dir=context.work_dir,
-            machine=context.machine,
+            private_directory=None if file_name else spool.private_directory(machine.account),
+            work_dir=context.work_dir_of(machine),
+            machine=machine,
+            run_as=run_as,
             limit_seconds=context.evaluation_limit_seconds,
             evaluate_caller_values=context.evaluate_caller_values,
         )

@@ -143,6 +143,7 @@ class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[Pair, ...] = ()
     hidden: tuple[str, ...] = ()  # other secret values to mask: of the caller, or of earlier attempts
     pending: PendingInputs | None = None
+    run_as: str | None = None  # the account that the DAG has; None for that of the server's settings
 
     @property
     def to_hide(self) -> tuple[str, ...]:

@@ -171,7 +171,9 @@ def accepted_event(run: int, at: datetime, trigger: str, actor: str | None) -> R
     return {"run_id": run, "seq": 1, "attempt": 1, "at": at, "position": None, "data": data}
 
 
-_INPUT_COLUMNS = ("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "pending")
+_INPUT_COLUMNS = (
+    *("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "pending", "run_as"),
+)
 _CALLS = ("current", "earlier")
 _HIDDEN = MASK.decode()
 

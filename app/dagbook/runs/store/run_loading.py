@@ -13,6 +13,7 @@ import msgspec
 
 from dagbook.auth.audit_context import NamedRun
 from dagbook.db.database import ReadConnection
+from dagbook.db.repositories import dags
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, EventRow, NodeRow, RunRow
 from dagbook.engine.history import Change, Line, describe, step_name
@@ -53,7 +54,10 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
 def load(
     connection: ReadConnection, library: DefinitionCache, encrypter: Encrypter, key: int, number: int | None = None
 ) -> StoredRun:
-    """Load an attempt of a run, by default the newest; raises DefinitionGoneError and EncryptionError."""
+    """Load an attempt of a run, by default the newest; raises DefinitionGoneError and EncryptionError.
+
+    The account is the one that its DAG has now.
+    """
     run = runs.get_complete(connection, key)
     attempt = runs.get_attempt(connection, key, number or run.attempt) if run is not None else None
     spec = runs.get_spec(connection, run.definition_hash) if run is not None else None
@@ -62,6 +66,9 @@ def load(
     lineage = None
     if run.root_id is not None:
         lineage = RunLineage(root=run.root_id, parent=run.parent_id, level=runs.get_level(connection, run.id))
+    inputs = row_mapping.read_inputs(run, encrypter)
+    if run.file_name is not None:
+        inputs = msgspec.structs.replace(inputs, run_as=dags.get_run_as(connection, run.file_name))
     return StoredRun(
         run=run,
         spec=spec[0],
@@ -69,7 +76,7 @@ def load(
         attempt=attempt,
         nodes=runs.get_nodes(connection, key, attempt.number),
         loaded=read_definition(library, run, spec[0], spec[1] or ""),
-        inputs=row_mapping.read_inputs(run, encrypter),
+        inputs=inputs,
         last_seq=runs.last_seq(connection, key),
         lineage=lineage,
     )

@@ -705,6 +705,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/dags/{fileName}/run-as": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetRunAs */
+        get: operations["getDAGRunAs"];
+        /** PutRunAs */
+        put: operations["putDAGRunAs"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/dags/{fileName}/schedule/next": {
         parameters: {
             query?: never;
@@ -1434,6 +1452,10 @@ export interface components {
             schedule?: components["schemas"]["Schedule"][];
             tags?: string[];
         };
+        /** DagAccount */
+        DagAccount: {
+            account: string;
+        };
         /** DAGDetails */
         DAGDetails: {
             defaultParams?: string;
@@ -2050,6 +2072,11 @@ export interface components {
             logBytes?: number | null;
             runs?: number | null;
         };
+        /** ShownDagAccount */
+        ShownDagAccount: {
+            account: string;
+            effective: string;
+        };
         /** ShownDagSettings */
         ShownDagSettings: {
             /** @enum {string} */
@@ -2339,6 +2366,7 @@ export type CreatedToken = components['schemas']['CreatedToken'];
 export type CreateTokenRequest = components['schemas']['CreateTokenRequest'];
 export type CreateUserRequest = components['schemas']['CreateUserRequest'];
 export type DAG = components['schemas']['DAG'];
+export type DagAccount = components['schemas']['DagAccount'];
 export type DAGDetails = components['schemas']['DAGDetails'];
 export type DAGFile = components['schemas']['DAGFile'];
 export type DAGFileDetails = components['schemas']['DAGFileDetails'];
@@ -2418,6 +2446,7 @@ export type SearchDAGsMatchItem = components['schemas']['SearchDAGsMatchItem'];
 export type SearchResultItem = components['schemas']['SearchResultItem'];
 export type SearchResults = components['schemas']['SearchResults'];
 export type SetRetention = components['schemas']['SetRetention'];
+export type ShownDagAccount = components['schemas']['ShownDagAccount'];
 export type ShownDagSettings = components['schemas']['ShownDagSettings'];
 export type Slot = components['schemas']['Slot'];
 export type Slots = components['schemas']['Slots'];
@@ -3574,6 +3603,52 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RevisionDiff"];
+                };
+            };
+        };
+    };
+    getDAGRunAs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fileName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShownDagAccount"];
+                };
+            };
+        };
+    };
+    putDAGRunAs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fileName: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DagAccount"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShownDagAccount"];
                 };
             };
         };

@@ -193,6 +193,7 @@ _RETRIED_RUN = (
 )
 _RETRIED_INPUTS = (
     *("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed", "pending"),
+    "run_as",
 )
 
 # Statements are built once, because building one costs several times its execution.

@@ -19,7 +19,7 @@ from dagbook.engine.status import NodeStatus, RunStatus
 
 _KILL = "kill"
 _INPUTS = frozenset(
-    {"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed", "pending"}
+    {"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed", "pending", "run_as"}
 )
 
 SUMMARY = (
@@ -159,6 +159,7 @@ class CompleteRun(RunRow, frozen=True, kw_only=True):
     sealed: bytes | None
     source_directory: str | None
     pending: dict[str, Any] | None
+    run_as: str | None
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
