@@ -109,6 +109,7 @@ class Oidc:
 
     def login_url(self, state: str, nonce: str, verifier: str) -> str:
         """Return the URL to which a browser is sent to log in; the code it brings back is bound to the verifier."""
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
         query = {
             "client_id": self._client.id,
             "redirect_uri": self._client.redirect_uri,
@@ -116,8 +117,8 @@ class Oidc:
             "scope": " ".join(self._client.scopes),
             "state": state,
             "nonce": nonce,
-            "code_challenge": _challenge(verifier),
-            "code_challenge_method": "S256",
+            "code_challenge": challenge.rstrip(b"=").decode(),
+            "code_challenge_method": "S256",  # RFC 7636, 4.2
         }
         joint = "&" if "?" in self._provider.authorization_endpoint else "?"
         return f"{self._provider.authorization_endpoint}{joint}{urlencode(query)}"
@@ -132,7 +133,9 @@ class Oidc:
         claims = await self._read(token) if isinstance(token, str) else None
         if not isinstance(token, str) or claims is None:
             raise ProviderError("the provider's ID token is invalid: signature, times, issuer or audience do not match")
-        self._check_account(await self._userinfo(tokens, claims))
+        account = await self._userinfo(tokens, claims)
+        if problem := self._refusal(account):
+            raise ForbiddenError(f"{account.get('email') or 'an account without e-mail'} is not allowed in: {problem}")
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
             raise ProviderError("the provider's ID token was made for another login; try again")
         if len(token) > _MAX_COOKIE_LENGTH:
@@ -152,10 +155,6 @@ class Oidc:
             return None
         name = next(str(claims[key]) for key in ("email", "preferred_username", "sub") if claims.get(key))
         return Caller(via="oidc", name=name, address=address)
-
-    def _check_account(self, account: Claims) -> None:
-        if problem := self._refusal(account):
-            raise ForbiddenError(f"{account.get('email') or 'an account without e-mail'} is not allowed in: {problem}")
 
     def _refusal(self, account: Claims) -> str:
         """Return why an account may not log in; empty if it may."""
@@ -261,14 +260,10 @@ def is_protected(url: str) -> bool:
     """Whether requests to a URL cannot be read on the way: https, or a server on this machine."""
     try:
         parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        if parts.scheme == "https":
+            return True
+        host = parts.hostname or ""
+        return parts.scheme == "http" and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
     except ValueError:
         return False
 
@@ -276,11 +271,6 @@ def _is_loopback(host: str) -> bool:
 def _truth(claim: object) -> bool | None:
     """Read a boolean claim; some providers write it as text."""
     return None if claim is None else claim is True or claim == "true"
-
-
-def _challenge(verifier: str) -> str:
-    """Return the S256 challenge of a verifier (RFC 7636, 4.2)."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 async def _get(egress: Egress, url: str, bearer: str = "") -> dict[str, Any]:

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -52,16 +53,14 @@ class HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self.lifespan.startup()
-        acceptors = [Acceptor(each, self._table, self._make_protocol, self._tls) for each in sockets or []]
+        make_protocol = partial(LimitedProtocol, self.config, self.server_state, self.lifespan.state, self._table)
+        acceptors = [Acceptor(each, self._table, make_protocol, self._tls) for each in sockets or []]
         for acceptor in acceptors:
             acceptor.start()
         self.servers: list[Any] = acceptors
         self.started = True
         if self._when_started is not None and not self.should_exit:
             await self._when_started()
-
-    def _make_protocol(self, peer: socket.socket) -> LimitedProtocol:
-        return LimitedProtocol(self.config, self.server_state, self.lifespan.state, self._table, peer)
 
 
 async def serve_http(

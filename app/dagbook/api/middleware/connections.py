@@ -101,9 +101,11 @@ class LimitedProtocol(SingleWriteProtocol):
 
     def on_headers_complete(self) -> None:
         limits = self._table.limits
-        if self._head_bytes > limits.head_bytes and self._size_of_head() > limits.head_bytes:
-            self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-            raise _RequestRefused
+        if self._head_bytes > limits.head_bytes:  # the head may have come together with other bytes
+            size = len(self.url) + sum(len(name) + len(value) + _SEPARATORS for name, value in self.headers)
+            if size > limits.head_bytes:
+                self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+                raise _RequestRefused
         if len(self.pipeline) >= limits.pipelined:
             raise _RequestRefused
         self._phase = _Phase.BODY
@@ -111,10 +113,6 @@ class LimitedProtocol(SingleWriteProtocol):
         self._finish_head()
         self._since = self._heard = self.loop.time()
         super().on_headers_complete()
-
-    def _size_of_head(self) -> int:
-        """Return the size of a head that came together with other bytes."""
-        return len(self.url) + sum(len(name) + len(value) + _SEPARATORS for name, value in self.headers)
 
     def _finish_head(self) -> None:
         self._head_bytes = 0
@@ -313,14 +311,12 @@ class ConnectionTable:
 
     def _close_one(self, group: str | None = None) -> bool:
         """Close the least useful connection, of one group or of all; False if all are working."""
-        found = min(self._closable(group), key=LimitedProtocol.usefulness, default=None)
+        closable = (each for each, own in self._open.items() if group in (None, own) and not each.is_working())
+        found = min(closable, key=LimitedProtocol.usefulness, default=None)
         if found is None:
             return False
         self._close(found)
         return True
-
-    def _closable(self, group: str | None) -> Iterator[LimitedProtocol]:
-        return (each for each, own in self._open.items() if group in (None, own) and not each.is_working())
 
     def _close(self, protocol: LimitedProtocol) -> None:
         self.discard(protocol)

@@ -58,26 +58,19 @@ def _finished_run(run: FinishedRunRow, zone: tzinfo) -> EndedRun:
     )
 
 
-_HANDLERS = (SUCCESS, FAILURE, ABORT, EXIT)
-_Key = tuple[int, str]  # sort key of a line: steps before handlers in their own order, then the name
+_HANDLER_RANKS = {position: rank for rank, position in enumerate((SUCCESS, FAILURE, ABORT, EXIT), 1)}
 
 
 def grid(runs: Sequence[Iterable[HistoryNode]]) -> list[DAGGridItem]:
     """Make a line for each step and handler that any of the runs has, its statuses in the order of the runs."""
-    lines: dict[_Key, list[NodeStatus]] = {}
+    lines: dict[tuple[int, str], list[NodeStatus]] = {}  # by rank and name: steps before handlers in their own order
     for number, nodes in enumerate(runs):
         for node in nodes:
-            if (key := _key(node)) is not None:
-                line = lines.setdefault(key, [NodeStatus.NOT_STARTED] * len(runs))
+            rank = 0 if node.position >= 0 else _HANDLER_RANKS.get(node.position)
+            if rank is not None:
+                line = lines.setdefault((rank, node.name), [NodeStatus.NOT_STARTED] * len(runs))
                 line[number] = node.status
     return [DAGGridItem(name=name, history=lines[rank, name]) for rank, name in sorted(lines)]
-
-
-def _key(node: HistoryNode) -> _Key | None:
-    position = node.position
-    if position >= 0:
-        return (0, node.name)
-    return (1 + _HANDLERS.index(position), node.name) if position in _HANDLERS else None
 
 
 _TIMES = {
