@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Generic
 
 from sqlalchemy import BigInteger, Executable, Integer, func, literal_column, select, text, type_coerce
 from sqlalchemy import cast as sql_cast
@@ -14,7 +14,6 @@ from dagbook.db.backend import Backend, Read, ReadConnection, T, Write, WriteCon
 from dagbook.db.errors import DatabaseUnavailable, translate_errors
 from dagbook.db.notifications import Notifications
 from dagbook.db.postgres.postgres import Postgres
-from dagbook.db.single_flight import SingleFlight
 from dagbook.db.sqlite.sqlite import Sqlite
 from dagbook.db.url import parse_url
 from dagbook.settings.database_url import PUBLIC
@@ -38,7 +37,9 @@ class Database:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._listeners: list[Callable[[set[str]], None]] = []
-        self._probe = SingleFlight(lambda: self.read(_read_one_row))
+        # A row of a table: SQLite answers SELECT 1 without its file.
+        probe = text("SELECT version_num FROM alembic_version")
+        self._probe = SingleFlight(lambda: self.read(lambda connection: connection.scalar(probe)))
 
     def on_commit(self, listener: Callable[[set[str]], None]) -> None:
         """Call ``listener`` after each commit of a transaction with ``mark_changed``, with the set of its changes."""
@@ -147,9 +148,24 @@ class Database:
         await self._backend.close()
 
 
-def _read_one_row(connection: ReadConnection) -> None:
-    # A row of a table: SQLite answers SELECT 1 without its file.
-    connection.scalar(text("SELECT version_num FROM alembic_version"))
+class SingleFlight(Generic[T]):
+    """Makes one call for all callers that wait for it to start; a later caller gets the result of the next call."""
+
+    def __init__(self, call: Callable[[], Awaitable[T]]) -> None:
+        self._call = call
+        self._lock = asyncio.Lock()
+        self._next: asyncio.Task[T] | None = None
+
+    async def get(self) -> T:
+        """Return the result of a call that starts after this one."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._start_call())
+        return await asyncio.shield(self._next)
+
+    async def _start_call(self) -> T:
+        async with self._lock:
+            self._next = None
+            return await self._call()
 
 
 def mark_changed(connection: WriteConnection, what: str) -> None:

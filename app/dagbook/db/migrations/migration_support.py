@@ -42,9 +42,15 @@ def migration(connection: Connection, *, triggers: Triggers, loses_rows: Collect
     for revision in (triggers,) if isinstance(triggers, str) else triggers or ():
         for statement in read_guards(revision, connection.dialect.name):
             connection.exec_driver_sql(statement)
-    _compare_rows(before, _count_rows(connection), loses_rows)
+    after = _count_rows(connection)
+    for name in before.keys() & after.keys() - set(loses_rows):
+        if before[name] != after[name]:
+            raise MigrationFailed(f"table {name} had {before[name]} rows and would have {after[name]}")
     _check_references(connection)
-    _compare_fragile(fragile, _read_fragile(connection))
+    copied = _read_fragile(connection)
+    for name in sorted(fragile.keys() & copied.keys()):
+        if fragile[name] != copied[name]:
+            raise MigrationFailed(f"{name} would be changed by the copy; see migration() for how to preserve it")
 
 
 def read_guards(revision: str, dialect: str) -> list[str]:
@@ -75,12 +81,6 @@ def _count_rows(connection: Connection) -> dict[str, int]:
     return {name: connection.scalar(select(func.count()).select_from(table(name))) or 0 for name in names}
 
 
-def _compare_rows(before: dict[str, int], after: dict[str, int], loses_rows: Collection[str]) -> None:
-    for name in before.keys() & after.keys() - set(loses_rows):
-        if before[name] != after[name]:
-            raise MigrationFailed(f"table {name} had {before[name]} rows and would have {after[name]}")
-
-
 def _check_references(connection: Connection) -> None:
     if connection.dialect.name != "sqlite":
         return
@@ -98,9 +98,3 @@ def _read_fragile(connection: Connection) -> dict[str, str]:
     return indexes | {
         f"numbering of table {name}": str("AUTOINCREMENT" in sql) for kind, name, sql in rows if kind == "table"
     }
-
-
-def _compare_fragile(before: dict[str, str], after: dict[str, str]) -> None:
-    for name in sorted(before.keys() & after.keys()):
-        if before[name] != after[name]:
-            raise MigrationFailed(f"{name} would be changed by the copy; see migration() for how to preserve it")
