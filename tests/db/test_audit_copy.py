@@ -15,7 +15,7 @@ from dagbook.db.repositories import audit
 from dagbook.db.repositories.audit import AuditRow, SealRow
 from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.audit.audit_pruning import AuditPruning
-from dagbook.maintenance.audit.copy_lines import decode
+from dagbook.maintenance.audit.copy_file import decode
 from dagbook.maintenance.audit.copy_verification import Compared, Copy, compare
 from tests.db.audit_scene import Audit
 from tests.db.rows import NOW

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.maintenance.audit.copy_lines import decode
+from dagbook.maintenance.audit.copy_file import decode
 from tests.process import conftest, invariants
 from tests.process.program import Program
 from tests.process.waiting import wait_for

@@ -20,8 +20,7 @@ from dagbook.db.repositories import audit
 from dagbook.db.repositories.audit import AuditRow, SealRow
 from dagbook.maintenance.audit.audit_chain import entry_hash
 from dagbook.maintenance.audit.audit_sealing import wait_for_writers
-from dagbook.maintenance.audit.copy_file import CopyFile
-from dagbook.maintenance.audit.copy_lines import encode_entry, encode_seal
+from dagbook.maintenance.audit.copy_file import CopyFile, encode_entry, encode_seal
 
 _log = logging.getLogger(__name__)
 _EVERY_SECONDS = 1.0  # also for the entries of other servers
@@ -107,14 +106,16 @@ class AuditCopy:
 
     async def _copy(self, file: CopyFile) -> None:
         await asyncio.to_thread(file.check)
-        last, seal = await self._database.read_inline(_read_ends)
+        newest, last = await self._database.read_inline(
+            lambda connection: (audit.get_last_seal(connection), audit.last_id(connection))
+        )
         if last > self._entry and await wait_for_writers(self._database):
             while entries := await self._database.read(
                 lambda connection: audit.read_range(connection, self._entry, last, _MOST_ENTRIES)
             ):
                 await asyncio.to_thread(file.append, b"".join(map(encode_entry, entries)))
                 self._entry = entries[-1].id
-        while seal > self._seal:
+        while newest is not None and newest.number > self._seal:
             seals = await self._database.read(lambda connection: audit.find_seals(connection, self._seal, _MOST_SEALS))
             seals = [one for one in seals if one.last_id <= self._entry]
             if not seals:
@@ -134,11 +135,6 @@ class AuditCopy:
             _log.error("the audit is not copied to %s: %s; the server goes on without a copy", self._path, problem)
             self._said_at = now
         self.problem = problem
-
-
-def _read_ends(connection: ReadConnection) -> tuple[int, int]:
-    seal = audit.get_last_seal(connection)
-    return audit.last_id(connection), seal.number if seal else 0
 
 
 def _describe(error: OSError) -> str:

@@ -16,8 +16,7 @@ from dagbook.db.repositories import audit
 from dagbook.db.repositories.audit import AuditRow, SealRow
 from dagbook.maintenance.audit.audit_chain import entry_hash, seal_head
 from dagbook.maintenance.audit.audit_verification import Limit, Verified
-from dagbook.maintenance.audit.copy_file import read_lines
-from dagbook.maintenance.audit.copy_lines import CopyLine, decode
+from dagbook.maintenance.audit.copy_file import CopyLine, decode, read_lines
 
 T = TypeVar("T")
 _BATCH = 1_000
@@ -149,19 +148,16 @@ class _Comparison:
         if stored is None:
             self._add_missing(entry.id)
         elif entry_hash(stored) != entry_hash(entry):
-            self._add_changed(entry, stored)
+            if len(self._changed) < _MOST_DIFFERENCES:
+                self._changed.append((entry, stored))
+            else:
+                self._left_out += 1
 
     def _add_missing(self, key: int) -> None:
         if self._missing and self._missing[-1].stop == key:
             self._missing[-1] = range(self._missing[-1].start, key + 1)
         else:
             self._missing.append(range(key, key + 1))
-
-    def _add_changed(self, copied: AuditRow, stored: AuditRow) -> None:
-        if len(self._changed) < _MOST_DIFFERENCES:
-            self._changed.append((copied, stored))
-        else:
-            self._left_out += 1
 
     def _add_seal(self, number: int, seal: SealRow) -> None:
         if seal.number <= self._last_seal:

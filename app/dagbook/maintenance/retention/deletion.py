@@ -236,21 +236,18 @@ class DeletionPlanner:
 
     def _of_group(self, connection: ReadConnection, policies: Sequence[Policy]) -> None:
         for policy in policies:
-            self._of_dag(connection, policy)
-
-    def _of_dag(self, connection: ReadConnection, policy: Policy) -> None:
-        limits = policy.limits
-        if limits.seconds is not None and self._capacity:
-            age = Age(until=self._deadline.before(limits.seconds), newest=limits.may_delete_newest)
-            self._add(policy.name, Reason.AGE, retention.find_old(connection, policy.name, age, self._capacity))
-        if limits.runs is not None and self._capacity:
-            keep = limits.runs if limits.newest else max(limits.runs, 1)
-            found = retention.find_beyond(connection, policy.name, keep, self._deadline.until, self._capacity)
-            self._add(policy.name, Reason.RUNS, found)
-        if limits.log_bytes is not None and self._capacity:
-            age = Age(until=self._deadline.until, newest=limits.newest)
-            found = retention.find_over_bytes(connection, policy.name, limits.log_bytes, age, self._capacity)
-            self._add(policy.name, Reason.LOG_BYTES, found)
+            limits = policy.limits
+            if limits.seconds is not None and self._capacity:
+                age = Age(until=self._deadline.before(limits.seconds), newest=limits.may_delete_newest)
+                self._add(policy.name, Reason.AGE, retention.find_old(connection, policy.name, age, self._capacity))
+            if limits.runs is not None and self._capacity:
+                keep = limits.runs if limits.newest else max(limits.runs, 1)
+                found = retention.find_beyond(connection, policy.name, keep, self._deadline.until, self._capacity)
+                self._add(policy.name, Reason.RUNS, found)
+            if limits.log_bytes is not None and self._capacity:
+                age = Age(until=self._deadline.until, newest=limits.newest)
+                found = retention.find_over_bytes(connection, policy.name, limits.log_bytes, age, self._capacity)
+                self._add(policy.name, Reason.LOG_BYTES, found)
 
     async def of_all(self, totals: TotalLimits) -> None:
         """Select the oldest runs beyond the total limits, assuming that those selected before are deleted."""
