@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dagbook.runs.recovery import identity, supervisor
+from dagbook.runs.recovery import supervisor, takeover
 from dagbook.runs.server_context import ServerIdentity
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.conftest import Copies
@@ -123,7 +123,7 @@ steps:
 
 
 def another(kind: str, address: str, version: str) -> ServerIdentity:
-    found = identity.identify(kind, address, version)
+    found = takeover.identify(kind, address, version)
     return msgspec.structs.replace(found, id=f"{found.id}-another")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import msgspec
 from hypothesis import strategies as st
@@ -28,13 +28,10 @@ from dagbook.queues.dispatcher import Dispatcher
 from dagbook.queues.service import DequeueService, MoveRequest, QueueService
 from dagbook.queues.wait_reasons import QueuePosition, queue_positions
 from dagbook.queues.worker.transport import NullTransport
-from dagbook.runs.queue_signal import QueueSignal
+from dagbook.runs.ports import QueueSignal, RunControl
 from dagbook.runs.store.new_run import as_queued, check_start, with_queue_limit
 from dagbook.runs.store.recorder import Recorder, RunRefusedError
 from tests.runs.scene import IDENTITY, again, ended, new_run, now, told
-
-if TYPE_CHECKING:
-    from dagbook.runs.ports import RunControl
 
 QUEUED, LIVE, OVER, GONE, REFUSED = "queued", "live", "over", "gone", "max_run_reached"
 LIMIT = 2

@@ -22,8 +22,8 @@ from dagbook.identifiers import API_PATH
 from dagbook.main.wiring import ENQUEUE_ONLY, Server, build, make_run_parts
 from dagbook.queues.worker.loop import OFFERS, WorkerLoop
 from dagbook.queues.worker.transport import CHANNEL, make_transport
-from dagbook.runs.recovery.identity import identify
 from dagbook.runs.recovery.supervisor import Supervisor
+from dagbook.runs.recovery.takeover import identify
 from dagbook.runs.secrets.encryption import warn_of_other_keys
 from dagbook.runs.server_context import ServerIdentity
 from dagbook.settings import Settings, SettingsError

@@ -16,8 +16,7 @@ from dagbook.engine.admission import QueueConfig
 from dagbook.queues.queue_loop import QueueLoop
 from dagbook.queues.wait_reasons import store_reasons
 from dagbook.queues.worker.transport import WorkerTransport
-from dagbook.runs.ports import RunControl
-from dagbook.runs.queue_signal import ALL_QUEUES, QueueSignal
+from dagbook.runs.ports import ALL_QUEUES, QueueSignal, RunControl
 from dagbook.runs.store.queue_head import MAX_RELEASED, QueueHead, read_queue_head
 
 _log = logging.getLogger(__name__)

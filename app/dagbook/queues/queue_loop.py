@@ -11,8 +11,7 @@ from dagbook.background import BackgroundLoop
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.engine.admission import QueueConfig
-from dagbook.runs.ports import RunControl
-from dagbook.runs.queue_signal import QueueSignal
+from dagbook.runs.ports import QueueSignal, RunControl
 from dagbook.runs.store.recorder import RunRefusedError
 
 _log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from dagbook.engine.admission import QueueConfig
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import check_queue, shorten
-from dagbook.runs.queue_signal import QueueSignal
+from dagbook.runs.ports import QueueSignal
 from dagbook.runs.store import row_mapping
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ __all__ = [
     "output",
     "ports",
     "queries",
-    "queue_signal",
     "recovery",
     "secrets",
     "server_context",

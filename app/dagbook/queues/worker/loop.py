@@ -5,8 +5,7 @@ from __future__ import annotations
 from dagbook.engine.admission import Labels
 from dagbook.queues.queue_loop import QueueLoop, QueueNotifier
 from dagbook.queues.worker.transport import WorkerTransport
-from dagbook.runs.ports import RunControl
-from dagbook.runs.queue_signal import QueueSignal
+from dagbook.runs.ports import QueueSignal, RunControl
 
 OFFERS = "\0offers"  # the name in the queue signal for a new offer; not a valid queue name
 _FALLBACK_SECONDS = 5.0  # PgQueuer sends no notification for the offers of a dead worker

@@ -90,7 +90,12 @@ class LeftRuns:
         ``only_suspected``: others are taken over, and are to be asked to stop. Returns the keys of the ended runs; none
         if the run has an owner. Sub-runs that have one are asked to stop.
         """
-        family = await self._database.read(lambda connection: self._read_family(connection, key))
+
+        def read_family(connection: ReadConnection) -> list[OpenAttempt]:
+            keys = set(runs.find_unfinished_family(connection, key))
+            return [attempt for attempt in runs.find_open_attempts(connection) if attempt.run in keys]
+
+        family = await self._database.read(read_family)
         orphans = {orphan.attempt.run: orphan for attempt in family if (orphan := self.find_orphan(attempt))}
         orphan = orphans.get(key)
         if orphan is None or (only_suspected and not orphan.deaths):
@@ -100,10 +105,6 @@ class LeftRuns:
         ended = await self._database.write(lambda connection: self._stop(connection, key, orphans, stop))
         await self._clean_up(ended)
         return ended
-
-    def _read_family(self, connection: ReadConnection, key: int) -> list[OpenAttempt]:
-        family = set(runs.find_unfinished_family(connection, key))
-        return [attempt for attempt in runs.find_open_attempts(connection) if attempt.run in family]
 
     def _stop(self, connection: WriteConnection, key: int, orphans: dict[int, Orphan], stop: StopOrder) -> list[int]:
         if not runs.fence_off(connection, orphans[key].attempt):

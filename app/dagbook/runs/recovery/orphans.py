@@ -220,14 +220,14 @@ class FailureTracker:
             _log.error(message, fence.run, count, _MAX_FAILURES, exc_info=failure.error)
         if count < _MAX_FAILURES and not failure.is_permanent:
             return
-        if await self._database.write(lambda connection: self._fail_run(connection, fence, reason)):
+
+        def fail(connection: WriteConnection) -> bool:
+            if fence not in run_writes.lock_fences(connection, self._context.identity.id, {fence}):
+                return False  # another server owns the run by now
+            finish_rows(connection, fence, RunStatus.FAILED, reason, self._context)
+            return True
+
+        if await self._database.write(fail):
             _log.error("run %s was finished as failed: %s", fence.run, reason)
         del self._failures[fence.run]
         await clean_up_finished_runs(self._database, self._context.spool, [fence.run])
-
-    def _fail_run(self, connection: WriteConnection, fence: Fence, reason: str) -> bool:
-        """Finish all rows of the run as failed; returns False if another server owns it by now."""
-        if fence not in run_writes.lock_fences(connection, self._context.identity.id, {fence}):
-            return False
-        finish_rows(connection, fence, RunStatus.FAILED, reason, self._context)
-        return True

@@ -24,7 +24,7 @@ from dagbook.executors.process import proc
 from dagbook.runs.evaluation.secret_values import resolve_secrets
 from dagbook.runs.notifications.mailer import RunMailer
 from dagbook.runs.options import RetryOptions, RunRequest, StopOrder
-from dagbook.runs.queue_signal import QueueSignal
+from dagbook.runs.ports import QueueSignal
 from dagbook.runs.recovery.left_runs import LeftRuns
 from dagbook.runs.recovery.orphans import AdoptedRun, FailureTracker, OrphanSweeper, RunnerFailure
 from dagbook.runs.recovery.takeover import clean_up_finished_runs
@@ -109,11 +109,6 @@ class Supervisor:
     def drive(self) -> None:
         """Take over orphaned runs from the next round on."""
         self._drives_since = time.monotonic()
-
-    @property
-    def _drives_runs(self) -> bool:
-        """Whether this process takes runs over, or is about to."""
-        return self._heartbeat.is_started and not self._leaves_runs
 
     async def stop(self) -> None:
         """Drain, then detach all runs: their steps continue, and the next server adopts the runs."""
@@ -336,7 +331,8 @@ class Supervisor:
 
     async def stop_left(self, key: int, stop: StopOrder) -> bool:
         """End a run as aborted by its rows, if its owner is lost and it is not about to be taken over here."""
-        if key in self._runners or not (ended := await self._left.stop(key, stop, only_suspected=self._drives_runs)):
+        takes_over = self._heartbeat.is_started and not self._leaves_runs  # now or soon
+        if key in self._runners or not (ended := await self._left.stop(key, stop, only_suspected=takes_over)):
             return False
         for run in await self._database.read(lambda connection: runs.find_unfinished_family(connection, key)):
             await self.cancel_queued(run)  # a sub-run that waits for a worker
@@ -355,7 +351,7 @@ class Supervisor:
     def _discard(self, runner: Runner, task: asyncio.Task[None]) -> None:
         run = runner.run
         self._runner_tasks.discard(task)
-        if self._runners.get(run.key) is runner:  # the next attempt of the run may be active already
+        if self._is_active(runner):  # else the next attempt of the run may be active already
             del self._runners[run.key]
         error = None if task.cancelled() else task.exception()
         if error is None and runner.is_finished:

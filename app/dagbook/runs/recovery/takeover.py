@@ -1,13 +1,16 @@
-"""Decision whether an open attempt may be adopted, and clean-up of the spool (house design section 7, recovery).
+"""Identity of this process, decision whether an open attempt may be adopted, and clean-up of the spool.
 
-It depends on whether the owner is known to have stopped (its process, its lease, its lock of a SQLite file), and on
-whether this server sees the same processes and the same spool.
+The decision (house design section 7, recovery) depends on whether the owner, as its identity names it, is known to have
+stopped (its process, its lease, its lock of a SQLite file), and on whether this server sees the same processes and the
+same spool.
 """
 
 from __future__ import annotations
 
 import asyncio
 import enum
+import os
+import socket
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,6 +34,24 @@ _RESTARTED = "the machine was restarted while the step ran"
 _LOST_MACHINE = "the machine that ran the step is lost"
 _HEAD_START = timedelta(seconds=15)
 _ACCEPTING = timedelta(seconds=10)  # the time between the acceptance of a run and the start of its runner
+
+
+def identify(kind: str, address: str, version: str) -> ServerIdentity:
+    """Make the identity of this process, from which other servers can tell whether it is alive."""
+    own = proc.identify(os.getpid())
+    assert own is not None  # noqa: S101 - this process is alive
+    host = socket.gethostname()
+    return ServerIdentity(
+        id=f"{host}-{own.pid}-{own.started}-{proc.boot_id()[:8]}",
+        kind=kind,
+        host=host,
+        boot_id=proc.boot_id(),
+        pid_namespace=proc.pid_namespace(),
+        pid=own.pid,
+        pid_started=own.started,
+        address=address,
+        version=version,
+    )
 
 
 class Loss(msgspec.Struct, frozen=True):
