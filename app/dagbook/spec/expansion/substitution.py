@@ -77,7 +77,8 @@ class _Substitution:
         pieces: list[str] = []
         done, position = 0, self._text.find("$")
         while position >= 0:
-            match = self._match(position)
+            pattern = _BRACED if self._text.startswith("${", position) else _BARE
+            match = pattern.match(self._text, position) if pattern is _BARE or position < self._last_brace else None
             end = position + 1
             if match is not None:
                 start, end, value = yield from self._replace(match)
@@ -86,11 +87,6 @@ class _Substitution:
                     done = end
             position = self._text.find("$", end)
         return "".join((*pieces, self._text[done:])) if pieces else self._text
-
-    def _match(self, position: int) -> re.Match[str] | None:
-        if not self._text.startswith("${", position):
-            return _BARE.match(self._text, position)
-        return _BRACED.match(self._text, position) if position < self._last_brace else None
 
     def _replace(self, match: re.Match[str]) -> Evaluation[tuple[int, int, str | None]]:
         """Return start and end of a reference, and the text in its place, or None if it stays."""
@@ -154,7 +150,10 @@ class _Substitution:
         tried.add(text)
         if text not in self._parsed:
             yield from self._work.add(len(text))
-            self._parsed[text] = _parse(text)
+            try:
+                self._parsed[text] = parse_json(text)
+            except ValueError:
+                self._parsed[text] = _NO_JSON
         return (yield from _read(text, self._parsed[text], path))
 
 
@@ -178,13 +177,6 @@ def _step_property(facts: StepFacts, path: str) -> str | None:
 _NO_JSON = object()
 _PLAIN = re.compile(r"(?:\.[A-Za-z_][A-Za-z0-9_]*(?:\[-?[0-9]{1,9}\])*|\.(?:\[-?[0-9]{1,9}\])+)+")
 _PLAIN_PART = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)|(-?[0-9]+)")
-
-
-def _parse(text: str) -> Any:
-    try:
-        return parse_json(text)
-    except ValueError:
-        return _NO_JSON
 
 
 def _read(text: str, value: Any, path: str) -> Evaluation[str | None]:

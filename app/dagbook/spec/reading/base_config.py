@@ -39,10 +39,6 @@ def _update(base: Any, own: Any) -> Any:
     return {**base, **own}
 
 
-def _replace(_: Any, own: Any) -> Any:
-    return own
-
-
 def _overlay(base: Any, own: Any) -> Any:
     """Merge two objects member by member."""
     below, above = _members(base), _members(own)
@@ -86,7 +82,7 @@ _RULES: dict[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(("worker_selector", "registry_auths"), _update),
     **dict.fromkeys(("smtp", "error_mail", "info_mail", "ssh", "otel", "run_config"), _overlay),
     "container": _overlay_container,
-    "mail_on": _replace,
+    "mail_on": lambda _base, own: own,
     **dict.fromkeys(("handlers", "schedule"), _each),
 }
 _MEMBER_RULES: dict[str, Callable[[Any, Any], Any]] = {
