@@ -82,11 +82,13 @@ def _read_env(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> st
 
 def _read_file(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> str:
     tried = []
+    # The account of the steps, unless the settings say which files secrets may be.
+    reader = machine.account if machine.secret_sources.directories is None else ""
     for directory in filter(None, (inputs.work_dir, inputs.source_directory)):
         path = Path(directory, secret.key)
         tried.append(str(path))
         try:
-            with files_as(_reader(machine)):
+            with files_as(reader):
                 data = read_regular_file(path, MAX_BYTES + 1, partial(_check_file, path, machine.secret_sources))
         except AccountError as error:
             raise SecretError(str(error)) from error
@@ -98,11 +100,6 @@ def _read_file(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> s
             raise SecretError(f"{path} is no file")
         return _decode(data, f"the file {path}")
     raise SecretError(f"there is no file {secret.key!r}; looked for {', '.join(dict.fromkeys(tried))}")
-
-
-def _reader(machine: HostEnvironment) -> str:
-    """Return the account that reads files: that of the steps, unless the settings say which files secrets may be."""
-    return machine.account if machine.secret_sources.directories is None else ""
 
 
 def _check_file(path: Path, sources: SecretSources, descriptor: int) -> None:
