@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pwd
 import socket
@@ -9,19 +10,20 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from dagbook.executors.contract import ExecutionFiles, Job, SetupError
+from dagbook.executors.contract import Command, ExecutionFiles, Job, SetupError
 from dagbook.executors.docker import engine
 from dagbook.executors.mail import mail
-from dagbook.executors.process import accounts
+from dagbook.executors.process import accounts, process
 from dagbook.executors.process.accounts import AccountError, files_as
 from dagbook.executors.shell import ShellTexts, build, make_directory, remove_script
 from dagbook.executors.ssh import ssh
+from dagbook.runs.output.output_follower import Redirect
 
 NAME = "nobody"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may switch users here")
@@ -92,21 +94,65 @@ def test_a_home_that_the_account_can_enter_is_refused(closed: Path) -> None:
 # -- commands --------------------------------------------------------------------------------------------------------
 
 
+def _run(*argv: str, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    with accounts.launch(argv, str(cwd), env or {}, NAME) as launch:
+        return subprocess.run(
+            launch.argv,
+            env=launch.env,
+            cwd=launch.cwd,
+            pass_fds=launch.descriptors,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
 @needs_root
 def test_a_command_has_the_ids_of_the_account_alone_and_no_capabilities(shared: Path) -> None:
     script = "id -u; id -G; pwd; grep -c 'Cap\\(Inh\\|Prm\\|Eff\\|Amb\\):.0*$' /proc/self/status"
-    done = subprocess.run(accounts.switch(["sh", "-c", script], str(shared), NAME), capture_output=True, check=True)
     entry = pwd.getpwnam(NAME)
     groups = " ".join(map(str, os.getgrouplist(NAME, entry.pw_gid)))
-    assert done.stdout.decode().splitlines() == [str(entry.pw_uid), groups, str(shared), "4"]
+    done = _run("sh", "-c", script, cwd=shared, env={"PATH": os.defpath})
+    assert done.stdout.splitlines() == [str(entry.pw_uid), groups, str(shared), "4"]
 
 
 @needs_root
 def test_a_command_does_not_begin_where_the_account_may_not_be(closed: Path) -> None:
-    command = accounts.switch(["cat", "key"], str(closed), NAME)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = _run("cat", "key", cwd=closed)
     assert (done.returncode, done.stdout) == (126, "")
     assert "ermission denied" in done.stderr or "can't cd" in done.stderr
+
+
+@needs_root
+def test_a_command_gets_its_variables_as_they_are(shared: Path) -> None:
+    env = {
+        "QUOTES": "a 'b' \"c\" `d` $e \\",
+        "LINES": "one\ntwo\n",
+        "LONG": "x" * 100_000,
+        "BYTES": "\udcff",
+        "UID": "5",
+        "1": "an odd name",
+        "PATH": os.defpath,
+    }
+    code = "import os, sys; sys.stdout.write(repr({k: v for k, v in os.environ.items() if k not in ('PWD', 'OLDPWD')}))"
+    done = _run("/usr/bin/python3", "-I", "-c", code, cwd=shared, env=env)
+    assert {**ast.literal_eval(done.stdout), "_": "", "SHLVL": "", "LC_CTYPE": ""} == {
+        **env,
+        "_": "",
+        "SHLVL": "",
+        "LC_CTYPE": "",
+    }
+
+
+@needs_root
+async def test_what_is_the_server_s_obeys_no_variable_of_the_definition(shared: Path, files: ExecutionFiles) -> None:
+    env = {"LD_PRELOAD": "/nonexistent/hostile.so", "PATH": os.defpath}
+    running = process.spawn(Command(argv=("sleep", "60"), cwd=shared, env=env, account=NAME), files)
+    shim = Path(f"/proc/{running.pid}/environ").read_bytes()
+    running.kill()
+    await running.wait()
+    assert b"LD_PRELOAD" not in shim
+    assert b"PATH" in shim
 
 
 # -- files -----------------------------------------------------------------------------------------------------------
@@ -132,6 +178,15 @@ def test_other_threads_stay_what_they_are(closed: Path) -> None:
         other.submit(lambda: None).result()  # a thread that is made below would begin with what its maker is
         with files_as(NAME):
             assert other.submit((closed / "key").read_text).result() == "KEY=hidden\n"
+
+
+@needs_root
+def test_output_of_a_step_is_no_redirect_of_another(tmp_path: Path) -> None:
+    output = tmp_path / "7_1_0-a.out"
+    output.touch()
+    output.chmod(0o622)
+    with output.open("a") as file, pytest.raises(PermissionError, match="the file is output of a step"):
+        Redirect(Path(f"/proc/self/fd/{file.fileno()}"), tmp_path / "note", NAME)
 
 
 @needs_root

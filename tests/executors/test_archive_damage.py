@@ -16,7 +16,7 @@ from dagbook.executors.archive import options
 from dagbook.executors.archive.program import carry_out
 from dagbook.executors.archive.report import ArchiveError
 from dagbook.executors.contract import Command
-from dagbook.executors.process import process
+from dagbook.executors.process.descriptors import memory_file
 from tests.executors.archives import CONTENT, PACK, READ, Workplace, job_of, pack_honestly, write_zeros
 
 _LARGE_BYTES = 80 * 1024**2
@@ -128,7 +128,7 @@ def test_what_is_packed_carries_a_checksum(place: Workplace, codec: str) -> None
 
 
 def _run_limited(command: Command, data_bytes: int) -> subprocess.CompletedProcess[str]:
-    job = process.write_job(command.job)
+    job = memory_file(command.job)
     argv = ["prlimit", f"--data={data_bytes}", *command.argv, str(job)]
     try:
         return subprocess.run(argv, capture_output=True, text=True, check=False, pass_fds=[job])

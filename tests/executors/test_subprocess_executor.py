@@ -9,6 +9,7 @@ import pytest
 
 from dagbook.executors.contract import ExecutionFiles, Job, SharedConfig
 from dagbook.executors.process import process
+from dagbook.executors.process.descriptors import memory_file
 from dagbook.executors.subprocess_executor import ProgramError, python_command, read_job, run_program
 from dagbook.spec.model import Smtp
 
@@ -28,7 +29,7 @@ JOB = Job(
 
 def _arguments(job: Job) -> list[str]:
     """Return the arguments of a process that reads the job once."""
-    return ["", str(process.write_job(python_command("some.module", job).job))]
+    return ["", str(memory_file(python_command("some.module", job).job))]
 
 
 def test_a_job_arrives_unchanged_without_environment_and_shared_config() -> None:

@@ -148,15 +148,18 @@ async def capture(
     """
     with tempfile.TemporaryFile() as output:
         try:
-            popen = subprocess.Popen(  # noqa: S603, ASYNC220 - 0.7 ms; running what the definition says is the product
-                accounts.switch(argv, str(cwd), account) if account else argv,
-                env=dict(env),
-                cwd="/" if account else cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            with accounts.launch(argv, str(cwd), env, account) as launch:
+                # 0.7 ms; running what the definition says is the product.
+                popen = subprocess.Popen(  # noqa: S603, ASYNC220
+                    launch.argv,
+                    env=launch.env,
+                    cwd=launch.cwd,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=launch.descriptors,
+                    start_new_session=True,
+                )
         except (OSError, SetupError) as error:
             raise CaptureError(f"could not be started: {error}") from error
         try:

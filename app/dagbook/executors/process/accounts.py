@@ -10,21 +10,28 @@ import ctypes
 import os
 import platform
 import pwd
+import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from dagbook.executors.contract import SetupError
+from dagbook.executors.process.descriptors import memory_file
+from dagbook.spec.model import is_variable_name
 
 _SETGROUPS = {"x86_64": 116, "aarch64": 159}  # the number of the system call, by machine
 _CAPABILITIES = {5: "CAP_KILL", 6: "CAP_SETGID", 7: "CAP_SETUID"}
 _SAME = ctypes.c_uint32(-1).value  # as an id: only ask for the current one
 _DROPPED = ("--inh-caps=-all", "--ambient-caps=-all")
-# The directory is entered under the account: the server may enter some that the account may not, or the reverse.
-_ENTER = 'cd -- "$1" || exit 126; shift; exec "$@"'
+# What the definition chooses counts under the account alone: the directory, and the variables, some of which (such as
+# LD_PRELOAD) the shim and setpriv would obey, which still are the server's. In arguments all accounts could read them.
+_ENTER = 'cd -- "$1" || exit 126; . "$2"; shift 2; exec "$@"'
+_NEUTRAL_ENV = {"PATH": os.defpath}
+_NOT_ASSIGNABLE = frozenset({"BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"})  # in some shells
 
 
 class AccountError(SetupError):
@@ -98,12 +105,41 @@ def may_enter(directory: Path, name: str) -> bool:
     return True
 
 
-def switch(argv: Sequence[str], cwd: str, name: str) -> list[str]:
-    """Return the command that runs another one under an account and in a directory. Raises AccountError."""
+class Launch(NamedTuple):
+    """What a process is started with; it inherits the descriptors."""
+
+    argv: Sequence[str]
+    cwd: str
+    env: Mapping[str, str]
+    descriptors: tuple[int, ...] = ()
+
+
+@contextmanager
+def launch(argv: Sequence[str], cwd: str, env: Mapping[str, str], name: str) -> Iterator[Launch]:
+    """Yield how to start a command in a directory under an account, "" for that of the server. Raises AccountError."""
+    if not name:
+        yield Launch(argv, cwd, env)
+        return
     account = require(name)
     ids = f"--reuid={account.uid}", f"--regid={account.gid}", f"--groups={','.join(map(str, account.groups))}"
     program = shutil.which("setpriv") or "setpriv"
-    return [program, *ids, *_DROPPED, "--", "/bin/sh", "-c", _ENTER, "sh", cwd, *argv]
+    exported = {each for each in env if is_variable_name(each) and each not in _NOT_ASSIGNABLE}
+    others = [f"{each}={value}" for each, value in env.items() if each not in exported and each and "=" not in each]
+    lines = [f"export {each}={shlex.quote(env[each])}\n" for each in exported]
+    descriptor = memory_file("".join(lines).encode("utf-8", "surrogateescape"))
+    try:
+        enter = [
+            "/bin/sh",
+            "-c",
+            _ENTER,
+            "sh",
+            cwd,
+            f"/dev/fd/{descriptor}",
+            *(["env", "--", *others] if others else []),
+        ]
+        yield Launch([program, *ids, *_DROPPED, "--", *enter, *argv], "/", _NEUTRAL_ENV, (descriptor,))
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import os
 import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 from io import FileIO
 from pathlib import Path
 
@@ -24,7 +22,7 @@ import msgspec
 from dagbook.executors.contract import Command, ExecutionFiles, Outcome, SetupError, StartError
 from dagbook.executors.process import accounts, proc
 from dagbook.executors.process.accounts import AccountError
-from dagbook.executors.process.descriptors import restore_limit
+from dagbook.executors.process.descriptors import memory_file, restore_limit
 from dagbook.executors.process.proc import ProcessId
 from dagbook.spec.model import is_variable_name
 
@@ -34,7 +32,6 @@ _CODE_PLACEHOLDER = b"   \n"
 _LINES_WITHOUT_MESSAGE = 2
 _SIGNALLED = 128  # a shell adds it to the number of the signal that ended a command
 _NEVER_RAN = b"---\n"  # in place of the exit code
-_FIRST_FREE = 10  # a descriptor that the shim does not use
 # Writable, so that a program of another account may open /dev/stdout; no other program can get there.
 _OUTPUT_MODE, _OUTPUT_MODE_OF_ACCOUNT = 0o600, 0o622
 _CLAIMED = "claimed"
@@ -132,23 +129,22 @@ def _start_shim(command: Command, files: ExecutionFiles, stdin: int) -> subproce
     # A shell would drop the variables whose names are no identifiers, such as ``1``.
     env = {name: value for name, value in command.env.items() if is_variable_name(name)}
     others = [f"{name}={value}" for name, value in command.env.items() if name and "=" not in name and name not in env]
-    argv, cwd = [*(["env", "--", *others] if others else []), *command.argv], str(command.cwd)
+    argv = [*(["env", "--", *others] if others else []), *command.argv]
     out, err = _open_output(files.stdout, command.account), _open_output(files.stderr, command.account)
-    jobs = [write_job(command.job)] if command.job else []
+    jobs = [memory_file(command.job)] if command.job else []
     argv += map(str, jobs)
     try:
-        if command.account:
-            argv, cwd = accounts.switch(argv, cwd, command.account), "/"
-        return subprocess.Popen(  # noqa: S603 - running what the definition says is the product
-            ["/bin/sh", str(SHIM), files.started, *argv],
-            cwd=cwd,
-            env=env,
-            stdin=stdin,
-            stdout=out,
-            stderr=err,
-            pass_fds=jobs,
-            start_new_session=True,
-        )
+        with accounts.launch(argv, str(command.cwd), env, command.account) as launch:
+            return subprocess.Popen(  # noqa: S603 - running what the definition says is the product
+                ["/bin/sh", str(SHIM), files.started, *launch.argv],
+                cwd=launch.cwd,
+                env=launch.env,
+                stdin=stdin,
+                stdout=out,
+                stderr=err,
+                pass_fds=(*jobs, *launch.descriptors),
+                start_new_session=True,
+            )
     except (OSError, ValueError) as error:
         raise StartError(f"the command could not be started: {error}") from error
     finally:
@@ -161,14 +157,6 @@ def _open_output(path: Path, account: str) -> int:
     if account:
         os.fchmod(descriptor, _OUTPUT_MODE_OF_ACCOUNT)
     return descriptor
-
-
-def write_job(job: bytes) -> int:
-    """Return a descriptor of a file without a name, which needs no clean-up and is read under every account."""
-    with open(os.memfd_create("job"), "w+b") as file:
-        file.write(job)
-        file.seek(0)
-        return fcntl.fcntl(file.fileno(), fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
 
 
 def _require_program(command: Command) -> None:
@@ -309,7 +297,11 @@ class _SessionProcess:
             self._send(signal.SIGKILL, spare=0)
 
     def _send(self, number: int, *, spare: int) -> None:
-        for pid in _seen(self._account, lambda: proc.session_members(self.pid)):
+        members = proc.session_members(self.pid)
+        if self._account:  # /proc may hide them from a server that is not root
+            with suppress(AccountError), accounts.files_as(self._account):
+                members += proc.session_members(self.pid)
+        for pid in dict.fromkeys(members):  # parents first: one that waits would end by itself with its child
             if pid != spare:
                 _kill_quietly(pid, number)
 
@@ -337,20 +329,14 @@ def _kill_quietly(pid: int, number: int) -> None:
 
 
 def _signal_writers(files: ExecutionFiles, number: int, account: str) -> None:
+    """Signal all that write to the output; of another account those that it owns: it can hand its files to others."""
     for path in (files.stdout, files.stderr):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, AccountError):
             file = path.stat()
-            for pid in _seen(account, partial(proc.find_writers, file)):
+            with accounts.files_as(account):
+                writers = proc.find_writers(file)
+            for pid in writers:
                 _kill_quietly(pid, number)
-
-
-def _seen(account: str, find: Callable[[], Iterable[int]]) -> set[int]:
-    """Return what this process and an account find in /proc, where a server that is not root may see only its own."""
-    pids = set(find())
-    if account:
-        with suppress(AccountError), accounts.files_as(account):
-            pids |= set(find())
-    return pids
 
 
 class OwnProcess(_SessionProcess):

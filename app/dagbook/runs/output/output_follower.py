@@ -8,6 +8,7 @@ everything that leaves this module is masked. Offsets and byte counts are those 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -77,6 +78,10 @@ class Redirect:
     def __init__(self, target: Path, note: Path, account: str = "") -> None:
         with files_as(account):
             self._file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        # Steps of an account may write to their output, and so to that of others through /proc/self/fd of the server.
+        if account and Path(f"/proc/self/fd/{self._file}").readlink().is_relative_to(note.parent):
+            os.close(self._file)
+            raise PermissionError(errno.EACCES, "the file is output of a step", str(target))
         self._note = os.open(note, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._copied = int(os.pread(self._note, _NOTE_DIGITS, 0) or 0)
 
