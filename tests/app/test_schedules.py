@@ -776,6 +776,25 @@ def _add_dags(connection: WriteConnection, count: int) -> None:
         add_dag(connection, file_name=f"d{number}", dag_name=f"d{number}", definition_hash=f"{number:064}")
 
 
+async def test_a_minute_that_begins_during_a_tick_is_handled_after_it(
+    clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await clockwork.store(EVERY_MINUTE + LONG)
+    clock = [clockwork.minute(0) + timedelta(seconds=59)]
+    services, timely = clockwork.server.services, clockwork.server.scheduler._timely
+    ticker = Ticker(services.database, services.timetable, timely, lambda: clock[0])
+    scheduler = Scheduler(services.database, ticker, timely, IDENTITY, lambda: clock[0], lambda: None)
+    tick = ticker.tick
+
+    async def tick_for_seconds(*args: Any, **rest: Any) -> None:
+        await tick(*args, **rest)
+        clock[0] = clockwork.minute(1)
+
+    monkeypatch.setattr(ticker, "tick", tick_for_seconds)
+    await scheduler._tick_until_done()
+    assert [slot["scheduledAt"] for slot in await clockwork.slots()] == [_text(clockwork.minute(n)) for n in (0, 1)]
+
+
 async def test_after_a_clock_was_set_back_the_next_minute_is_handled(clockwork: Clockwork) -> None:
     """The library has planned the next tick by the clock as it was, an hour ahead."""
     scheduler = clockwork.server.scheduler

@@ -118,7 +118,8 @@ class Scheduler:
         return f"{self._identity.id}-scheduler"
 
     async def _tick_until_done(self) -> None:
-        while not self._stopping.is_set():
+        """Tick until the current minute is handled: no second tick starts beside one that goes on into it."""
+        while self._ticker.is_behind and not self._stopping.is_set():
             try:
                 is_second = await self._yield_to_peers()
                 await self.tick(from_end=is_second)
@@ -127,8 +128,6 @@ class Scheduler:
                 await self._wait_for_stop(_OUTAGE_SECONDS)
             except Exception:  # noqa: BLE001 - an error must not stop the ticks
                 _log.exception("a tick of the schedules failed")
-                return
-            else:
                 return
 
     async def _yield_to_peers(self) -> bool:

@@ -30,7 +30,7 @@ from dagbook.engine.status import RunStatus
 from dagbook.errors import AppError, MaxRunReachedError
 from dagbook.runs.service.run_service import SlotTakenError
 from dagbook.runs.service.scheduled_runs import ScheduledRuns, started_at
-from dagbook.scheduling.due import Catchup, Firing, Latest, TimeWindow, plan, skip_reason, time_window
+from dagbook.scheduling.due import Catchup, Firing, Latest, TimeWindow, floor_minute, plan, skip_reason, time_window
 
 _log = logging.getLogger(__name__)
 HEAD_START_SECONDS = 2.0  # before other servers handle the same minute
@@ -65,6 +65,11 @@ class Ticker:
         self._head_start_until = 0.0  # monotonic time until which no other server handles the minute
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
         self.restarting = True  # whether there may be runs that are stopped for a restart
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the current minute is not handled."""
+        return self._last != floor_minute(self._now())
 
     async def tick(self, at: datetime | None = None, *, from_end: bool = False) -> None:
         """Handle all firings up to an instant, by default now. Raises DatabaseUnavailable.
