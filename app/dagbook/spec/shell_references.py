@@ -11,6 +11,7 @@ from dagbook.spec.model import Dag, Definition, Step
 from dagbook.spec.problem import MAX_PROBLEMS, quoted
 
 _REFERENCE = re.compile(r"\$(?:\{([A-Za-z0-9_]+)(?:\.[^}]*)?\}|([A-Za-z0-9_]+))")
+_BARE = re.compile(r"\$()([A-Za-z0-9_]+)")
 _COMMAND_TYPES = frozenset({"", "command", "shell"})
 
 
@@ -55,10 +56,17 @@ def _shell_texts(dag: Dag, step: Step) -> Iterator[tuple[str, str]]:
             yield "preconditions", condition.condition
 
 
+def _references(text: str) -> Iterator[re.Match[str]]:
+    # Behind the last closing brace each opening one would be followed to the end of the text.
+    end = text.rfind("}") + 1
+    yield from _REFERENCE.finditer(text, 0, end)
+    yield from _BARE.finditer(text, end)
+
+
 def _unprotected(text: str, names: set[str]) -> Iterator[str]:
     """Yield the names of the references that the shell does not read as one quoted word."""
     quotes: ShellQuotes | None = None
-    for found in _REFERENCE.finditer(text):
+    for found in _references(text):
         name, start, end = found[1] or found[2], found.start(), found.end()
         around = text[start - 1 : start] + text[end : end + 1]
         if name not in names or "'" in around:  # a single quote protects a reference (DAG format 5.5)

@@ -84,6 +84,12 @@ def test_what_is_no_json_is_refused(text: str) -> None:
         rendering.parse_json(text)
 
 
+def test_a_value_that_is_nested_too_deeply_is_no_internal_error() -> None:
+    value = rendering.parse_json("[" * 700 + "]" * 700)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        rendering.compact(value)
+
+
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
 def test_compact_json_reads_as_the_same_value(value: object) -> None:
     assert json.loads(rendering.compact(value)) == value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,20 @@ def test_the_shells_that_read_posix_text(shell: tuple[str, ...], expected: bool)
 def test_the_tests_have_both_shells() -> None:
     assert shutil.which("sh")
     assert shutil.which("bash")
+
+
+HUGE = {
+    "subshells": "(:)\n" * 50_000 + REFERENCE,
+    "quotes in quotes": REFERENCE + '"$( ' * 50_000,
+    "here-documents": "".join(f": <<A{number}\nA{number}\n" for number in range(10_000)) + REFERENCE,
+    "here-documents in each other": "".join(f"$(cat <<A{number}\n" for number in range(10_000))
+    + REFERENCE
+    + "".join(f"\nA{number}\n)" for number in reversed(range(10_000))),
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_a_long_text_is_read_in_time_in_proportion_to_its_length(name: str) -> None:
+    begun = time.process_time()
+    ShellQuotes(HUGE[name])
+    assert time.process_time() - begun < 2

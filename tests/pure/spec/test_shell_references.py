@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from dagbook.spec.reading.load import load
@@ -58,3 +60,11 @@ def test_a_warning_names_the_document_the_step_and_the_field() -> None:
     (warning,) = find_warnings(load(text, name="flow").definition)
     assert warning.startswith('below: step "a": command: ')
     assert '"${P}"' in warning
+
+
+@pytest.mark.parametrize("script", ["${P." * 100_000, "${P." * 100_000 + "}", '(:) "${P}" ' * 50_000])
+def test_a_long_text_is_looked_through_in_time_in_proportion_to_its_length(script: str) -> None:
+    definition = load(f"params: P=1\nsteps: [{{script: '{script}'}}]", name="flow").definition
+    begun = time.process_time()
+    find_warnings(definition)
+    assert time.process_time() - begun < 2

@@ -3,12 +3,13 @@ from __future__ import annotations
 import shutil
 import string
 import subprocess
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagbook.spec.expansion.requests import InsertedValues
+from dagbook.spec.expansion.requests import InsertedValues, Work
 from dagbook.spec.expansion.shell_expansion import expand_plain, expand_shell
 from dagbook.spec.expansion.substitution import Variables
 from dagbook.spec.problem import ExpansionError
@@ -18,7 +19,7 @@ ENVIRON = {"HOME": "/home/me", "N": "5"}
 
 
 def shell(text: str) -> str:
-    return expand_shell(text, Variables(MAPS, environ=ENVIRON), InsertedValues(), "/home/me")
+    return expand_shell(text, Variables(MAPS, environ=ENVIRON), InsertedValues(), "/home/me", Work())
 
 
 @pytest.mark.parametrize(
@@ -136,12 +137,12 @@ def test_only_a_leading_tilde_is_the_home_directory(text: str, expected: str) ->
 
 def test_a_replacement_that_multiplies_is_stopped() -> None:
     with pytest.raises(ExpansionError, match="grows beyond"):
-        expand_shell("${A//x/$A}", Variables([{"A": "x" * 10_000}]), InsertedValues(), "")
+        expand_shell("${A//x/$A}", Variables([{"A": "x" * 10_000}]), InsertedValues(), "", Work())
 
 
 def test_a_pattern_of_many_stars_is_no_trap() -> None:
     text = "a" * 5000
-    assert expand_shell("${A%%" + "*a" * 30 + "*b}", Variables([{"A": text}]), InsertedValues(), "") == text
+    assert expand_shell("${A%%" + "*a" * 30 + "*b}", Variables([{"A": text}]), InsertedValues(), "", Work()) == text
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="compares with bash")
@@ -156,7 +157,7 @@ def test_patterns_take_what_bash_takes(value: str, sign: str, pattern: str) -> N
     bash = subprocess.run(
         ["bash", "-c", f'printf %s "{text}"'], env={"V": value}, capture_output=True, text=True, check=True
     )
-    assert expand_shell(text, Variables([{"V": value}]), InsertedValues(), "") == bash.stdout
+    assert expand_shell(text, Variables([{"V": value}]), InsertedValues(), "", Work()) == bash.stdout
 
 
 ATOMS = st.sampled_from(["0", "1", "2", "7", "13", "V"])
@@ -183,9 +184,36 @@ def test_arithmetic_gives_what_bash_gives(expression: str) -> None:
         ["bash", "-c", f"echo $(({expression}))"], env={"V": "5"}, capture_output=True, text=True, check=False
     )
     expected = bash.stdout.strip() if bash.returncode == 0 else f"$(({expression}))"
-    assert expand_shell(f"$(({expression}))", Variables([{"V": "5"}]), InsertedValues(), "") == expected
+    assert expand_shell(f"$(({expression}))", Variables([{"V": "5"}]), InsertedValues(), "", Work()) == expected
 
 
 @given(st.text("${}()#%/:-+'\"\\`~abA *?[]^" + string.digits, max_size=40))
 def test_no_text_breaks_the_expansion(text: str) -> None:
     assert isinstance(shell(text), str)
+
+
+HUGE = {
+    "open braces": "$(" + "${" * 100_000,
+    "arithmetic in arithmetic": "$((" * 150 + "1" + " " * 200_000 + "))" * 150,
+    "open arithmetic": "$((" * 50_000,
+    "references in arithmetic": "$((" + "BLANK+" * 100_000 + "1))",
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_a_long_text_is_expanded_in_time_in_proportion_to_its_length(name: str) -> None:
+    variables = Variables([{"BLANK": " " * 100_000}])
+    begun = time.process_time()
+    expand_shell(HUGE[name], variables, InsertedValues(), "", Work())
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize("text", ["${A//[a]/}", "${A#$B}", "${A/$B/}", "${NO:-$A$A}", "${A^^[b]}", "$(($BLANK 1))"])
+def test_what_is_dropped_from_a_result_counts_as_work(text: str) -> None:
+    variables = Variables([{"A": "a" * 100_000, "B": "b" * 100_000, "BLANK": " " * 100_000}])
+    with pytest.raises(ExpansionError, match="takes too long to evaluate"):
+        expand_shell(f"${{NO:+{text}}}" * 1000, variables, InsertedValues(), "", Work())
+
+
+def test_arithmetic_in_arithmetic_is_calculated() -> None:
+    assert shell("$(( ($((N + 1)) * 2) + ${N} ))") == "17"

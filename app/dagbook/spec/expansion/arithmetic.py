@@ -11,6 +11,7 @@ _TOKEN = re.compile(
     r"\s*(?:(0[xX][0-9a-fA-F]+|[0-9]+)|([A-Za-z_][A-Za-z0-9_]*)|(\*\*|<<|>>|[<>=!]=|&&|\|\||[-+*/%<>&|^!~?:()]))"
 )
 _NUMBER = re.compile(r"\s*([-+]?)(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})\s*")
+_LONGEST_NUMBER = 1_000  # with the blanks around it; a variable may have megabytes of them
 _BITS = 64
 _RIGHT_TO_LEFT = "**"
 _LEVELS = (
@@ -97,7 +98,7 @@ class _Expression:
 
 def _number(text: str) -> int:
     """Parse a number, also hexadecimal or octal; any other text is 0."""
-    found = _NUMBER.fullmatch(text)
+    found = _NUMBER.fullmatch(text) if len(text) <= _LONGEST_NUMBER else None
     if found is None:
         return 0
     sign, digits = found[1], found[2]

@@ -13,7 +13,7 @@ from enum import Enum
 import msgspec
 
 from dagbook.spec.expansion import shell_words
-from dagbook.spec.expansion.requests import MAX_CHARACTERS, Command, Evaluation, InsertedValues, LongWork, Work
+from dagbook.spec.expansion.requests import MAX_CHARACTERS, Command, Evaluation, InsertedValues, Work
 from dagbook.spec.expansion.shell_expansion import expand_plain, expand_shell
 from dagbook.spec.expansion.shell_quotes import escape_again
 from dagbook.spec.expansion.substitution import StepFacts, Variables, substitute
@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 _BACKTICK = re.compile(r"(?<!\\)`")
-_LONG_VALUES = 64 * 1024
 
 
 class Mode(Enum):
@@ -44,14 +43,27 @@ class Mode(Enum):
     STRUCT = "struct"
 
 
-def expand(text: str, *, mode: Mode, variables: Variables, home: str = "", for_shell: bool = False) -> Evaluation[str]:
-    """Evaluate a text, with ``for_shell`` one that a POSIX shell reads; raises ExpansionError if it grows too long."""
-    values = InsertedValues()
-    text = yield from _put_in(text, mode, variables, values, for_shell=for_shell)
+def expand(
+    text: str,
+    *,
+    mode: Mode,
+    variables: Variables,
+    home: str = "",
+    for_shell: bool = False,
+    work: Work | None = None,
+) -> Evaluation[str]:
+    """Evaluate a text, with ``for_shell`` one that a POSIX shell reads; raises ExpansionError if it grows too long.
+
+    ``work`` is that of the texts before it in the same evaluation.
+    """
+    values, work = InsertedValues(), work or Work()
+    text = yield from _put_in(text, mode, variables, values, work, for_shell=for_shell)
     if mode is Mode.FULL:
-        if "$" in text and sum(len(value) for known in variables.maps for value in known.values()) > _LONG_VALUES:
-            yield LongWork()
-        return expand_shell(text, variables, values, home)
+        if "$" in text:  # each reference may search in all values
+            yield from work.expect(
+                text.count("$") * sum(len(value) for known in variables.maps for value in known.values())
+            )
+        return expand_shell(text, variables, values, home, work)
     return values.fill(expand_plain(text, variables.environ) if mode is Mode.STRUCT else text)
 
 
@@ -61,16 +73,18 @@ def expand_item(text: str, variables: Variables) -> Evaluation[tuple[str, str]]:
     An item with a space becomes one word of the line, in which the shell evaluates what its author wrote alone.
     """
     values = InsertedValues()
-    text = yield from _put_in(text, Mode.COMMAND, variables, values, for_shell=True)
+    text = yield from _put_in(text, Mode.COMMAND, variables, values, Work(), for_shell=True)
     item = values.fill(text)
     return item, shell_words.quote(values.fill(text, escape_again)) if shell_words.needs_quotes(item) else item
 
 
-def _put_in(text: str, mode: Mode, variables: Variables, values: InsertedValues, *, for_shell: bool) -> Evaluation[str]:
+def _put_in(
+    text: str, mode: Mode, variables: Variables, values: InsertedValues, work: Work, *, for_shell: bool
+) -> Evaluation[str]:
     """Replace references and commands in backticks by marks of their values."""
     if "$" not in text and "`" not in text:
         return text
-    work, pieces = Work(), []
+    pieces = []
     yield from work.add(len(text))
     for piece, is_command in _split_at_backticks(text) if mode is not Mode.VARS else ((text, False),):
         if not is_command:
@@ -101,10 +115,10 @@ def evaluate_env(
     """Evaluate the ``env`` of a DAG or container; each entry sees those before it and those in ``earlier``."""
     known = dict(earlier or {})
     seen = msgspec.structs.replace(variables, maps=[known, *variables.maps])
-    evaluated = []
+    evaluated, work = [], Work()
     size = 0
     for pair in pairs:
-        value = yield from expand(pair.value, mode=Mode.FULL, variables=seen, home=home)
+        value = yield from expand(pair.value, mode=Mode.FULL, variables=seen, home=home, work=work)
         size = _grown(size, value)
         known[pair.name] = value
         evaluated.append(Pair(pair.name, value))
@@ -113,11 +127,11 @@ def evaluate_env(
 
 def evaluate_step_env(pairs: Iterable[Pair], *, variables: Variables, home: str) -> Evaluation[tuple[Pair, ...]]:
     """Evaluate the ``env`` of a step; entries do not see each other, and a failing one is left out."""
-    evaluated = []
+    evaluated, work = [], Work()
     size = 0
     for pair in pairs:
         try:
-            value = yield from expand(pair.value, mode=Mode.FULL, variables=variables, home=home)
+            value = yield from expand(pair.value, mode=Mode.FULL, variables=variables, home=home, work=work)
         except ExpansionError:
             continue
         size = _grown(size, value)

@@ -44,20 +44,29 @@ Evaluation = Generator[Request, str | None, T]
 
 
 class Work:
-    """The work of one evaluation, counted in characters that it reads or writes."""
+    """The work of one evaluation, of one text or of several, counted in characters that it reads or writes."""
 
     def __init__(self) -> None:
-        self._done = 0
+        self._done = self._expected = 0
         self._reported = False
 
     def add(self, characters: int) -> Evaluation[None]:
         """Count work that is about to be done; raises ExpansionError beyond the limit."""
+        self.count(characters)
+        yield from self.expect(characters)
+
+    def expect(self, characters: int) -> Evaluation[None]:
+        """Report work that may follow, and that is counted if it is done."""
+        self._expected += characters
+        if self._expected > _LONG and not self._reported:
+            self._reported = True
+            yield LongWork()
+
+    def count(self, characters: int) -> None:
+        """Count work that was expected; raises ExpansionError beyond the limit."""
         self._done += characters
         if self._done > _MOST:
             raise ExpansionError("a text takes too long to evaluate: too many references into long values")
-        if self._done > _LONG and not self._reported:
-            self._reported = True
-            yield LongWork()
 
 
 class InsertedValues:

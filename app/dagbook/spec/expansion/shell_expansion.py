@@ -9,18 +9,23 @@ import msgspec
 
 from dagbook.spec.expansion import arithmetic
 from dagbook.spec.expansion.patterns import Pattern
-from dagbook.spec.expansion.requests import InsertedValues, refuse_beyond_measure
+from dagbook.spec.expansion.requests import InsertedValues, Work, refuse_beyond_measure
 from dagbook.spec.expansion.substitution import Variables
 
 Lookup = Callable[[str], str | None]
-_PLAIN = re.compile(r"\$(?:\{([^}]*)\}|(\{)|([*#$@!?0-9-])|([A-Za-z_][A-Za-z0-9_]*))")
+_PLAIN = re.compile(r"\$(?:\{([^}]*)\}|([*#$@!?0-9-]|[A-Za-z_][A-Za-z0-9_]*))")
+_PLAIN_AND_OPEN = re.compile(r"\$(?:\{()|([*#$@!?0-9-]|[A-Za-z_][A-Za-z0-9_]*))")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[#?@*!$-]")
 _SHORT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9#?@*!$-]")
 _OPERATOR = re.compile(r":[-+?=]|[-+?=]|%%?|##?|//?|\^\^?|,,?|:")
 _ORDINARY = re.compile(r"[^\\$`]+")
+_ORDINARY_IN_ARITHMETIC = re.compile(r"[^\\$`()]+")
 _ORDINARY_IN_OPERAND = re.compile("[^\\\\$`'\"}/:\ud800]+")
 _VALUE = re.compile("\ud800[0-9]+\ud801")
 _ORDINARY_IN_QUOTES = re.compile(r'[^\\$`"]+')
+_FOUND_WORK = 64  # of a match
+_ELEMENT_WORK = 16  # of an element of a pattern, or a character of an arithmetic expression
+_CASE_WORK = 3  # of a character whose case is changed, besides itself
 _ESCAPED_IN_QUOTES = frozenset('$`"\\')
 
 
@@ -32,7 +37,7 @@ class _Piece(msgspec.Struct, frozen=True):
     value: bool = False
 
 
-def expand_shell(text: str, variables: Variables, values: InsertedValues, home: str) -> str:
+def expand_shell(text: str, variables: Variables, values: InsertedValues, home: str, work: Work) -> str:
     """Expand ``$NAME``, ``${NAME:-default}``, ``$((1 + 2))`` and a leading ``~``; unset names are empty.
 
     ``values`` are those that stand in the text as marks. A text with ``$(...)``, or with invalid shell syntax, is
@@ -45,14 +50,20 @@ def expand_shell(text: str, variables: Variables, values: InsertedValues, home: 
         return next((known[name] for known in (*variables.maps, variables.environ) if name in known), None)
 
     try:
-        return _Reader(_at_home(text, home), look_up, values.fill, home).document()
+        return _Reader(_at_home(text, home), look_up, values.fill, home, work).document()
     except (ValueError, RecursionError):
         return values.fill(expand_plain(text, variables.environ))
 
 
 def expand_plain(text: str, environ: Mapping[str, str]) -> str:
     """Replace ``$NAME`` and ``${NAME}`` from the environment alone; unknown names are empty."""
-    return replace_each(_PLAIN, text, lambda match: environ.get(match[1] or match[3] or match[4] or "", ""))
+
+    def value_of(match: re.Match[str]) -> str:
+        return environ.get(match[1] or match[2] or "", "")
+
+    # Behind the last closing brace each opening one would be followed to the end of the text.
+    end = text.rfind("}") + 1
+    return replace_each(_PLAIN, text[:end], value_of) + replace_each(_PLAIN_AND_OPEN, text[end:], value_of)
 
 
 def replace_each(pattern: re.Pattern[str], text: str, resolve: Callable[[re.Match[str]], str]) -> str:
@@ -75,12 +86,13 @@ def _at_home(text: str, home: str) -> str:
 class _Reader:
     """Expands a text in one pass. Raises ValueError for invalid syntax and for commands."""
 
-    def __init__(self, text: str, look_up: Lookup, fill: Callable[[str], str], home: str) -> None:
+    def __init__(self, text: str, look_up: Lookup, fill: Callable[[str], str], home: str, work: Work) -> None:
         self._text = text
         self._place = 0
         self._look_up = look_up
         self._fill = fill
         self._home = home
+        self._work = work
 
     def document(self) -> str:
         """Expand the whole text; quotes are ordinary characters."""
@@ -131,18 +143,24 @@ class _Reader:
 
     def _arithmetic(self) -> str:
         self._skip("((")
-        start, depth = self._place, 0
+        pieces: list[str] = []
+        depth = size = 0
         while depth or not self._peek("))"):
-            character = self._take(1)
-            if not character:
+            if self._place >= len(self._text):
                 raise ValueError(")) is missing")
-            depth += {"(": 1, ")": -1}.get(character, 0)
-        inside = self._text[start : self._place]
+            depth += {"(": 1, ")": -1}.get(self._text[self._place], 0)
+            pieces.append(self._piece(_ORDINARY_IN_ARITHMETIC))
+            size += len(pieces[-1])
+            refuse_beyond_measure(size)
         self._skip("))")
-        return str(self._number(inside))
+        return str(self._calculate("".join(pieces)))
+
+    def _calculate(self, text: str) -> int:
+        self._work.count(_ELEMENT_WORK * len(text))
+        return arithmetic.evaluate(text, self._look_up)
 
     def _number(self, text: str) -> int:
-        return arithmetic.evaluate(_Reader(text, self._look_up, self._fill, self._home).document(), self._look_up)
+        return self._calculate(_Reader(text, self._look_up, self._fill, self._home, self._work).document())
 
     def _braces(self) -> str:
         self._skip("{")
@@ -176,10 +194,16 @@ class _Reader:
         self._skip("}")
         if sign[-1] in "-+?=":
             return self._alternative(sign, known, operand)
-        pattern = Pattern((piece.text, piece.literal) for piece in operand)
+        pattern = self._pattern(operand)
+        self._work.count(len(value))
         if sign[0] in "^,":
+            self._work.count(_CASE_WORK * len(value))
             return _with_case(sign, value, pattern if operand else Pattern([("?", False)]))
         return _without_end(sign, value, pattern)
+
+    def _pattern(self, operand: Sequence[_Piece]) -> Pattern:
+        self._work.count(_ELEMENT_WORK * sum(len(piece.text) for piece in operand))
+        return Pattern((piece.text, piece.literal) for piece in operand)
 
     def _alternative(self, sign: str, value: str | None, operand: Sequence[_Piece]) -> str:
         given = bool(value) or (value is not None and sign[0] != ":")
@@ -219,14 +243,20 @@ class _Reader:
         return "".join(piece.text for piece in self._operand(stops))
 
     def _replaced(self, value: str, *, everywhere: bool) -> str:
-        pattern = Pattern((piece.text, piece.literal) for piece in self._operand("/}")).longest()
+        pattern = self._pattern(self._operand("/}")).longest()
         new = ""
         if self._peek("/"):
             self._skip("/")
             new = self._text_until("}")
         self._skip("}")
-        found = [match.span() for match in pattern.finditer(value) if match[0]]
-        found = found if everywhere else found[:1]
+        self._work.count(len(value))
+        found = []
+        for match in pattern.finditer(value):
+            self._work.count(_FOUND_WORK)
+            if match[0]:
+                found.append(match.span())
+            if found and not everywhere:
+                break
         refuse_beyond_measure(len(value) + len(found) * len(new))
         pieces: list[str] = []
         position = 0
@@ -243,6 +273,7 @@ class _Reader:
             pieces.append(self._operand_piece())
             size += len(pieces[-1].text)
             refuse_beyond_measure(size)
+        self._work.count(size)
         return pieces
 
     def _operand_piece(self) -> _Piece:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import Enum
+from functools import cached_property
 
 import msgspec
 
@@ -79,6 +80,8 @@ _PIECE = re.compile(
 )  # fmt: skip
 _CASE = re.compile(r"\bcase\b")
 _BEFORE_COMMENT = ("", *" \t\n;&|()`")
+_MAX_DEPTH = 100  # of quotes and parentheses in each other
+_MAX_HERE_DOCUMENTS = 10  # in each other
 
 
 class _HereDocument(msgspec.Struct, frozen=True):
@@ -90,15 +93,17 @@ class _HereDocument(msgspec.Struct, frozen=True):
 class ShellQuotes:
     """Quoting of a text for a POSIX shell, at the positions of double quotes."""
 
-    def __init__(self, text: str, context: _Context = _Context.COMMAND) -> None:
+    def __init__(self, text: str, context: _Context = _Context.COMMAND, depth: int = 0) -> None:
         self._text = text
+        self._depth = depth
         self._contexts = [context]
         self._found: dict[int, Quoting] = {}
         self._heredocs: list[_HereDocument] = []  # those whose text starts on the next line
-        self._certain = True
+        self._certain = depth <= _MAX_HERE_DOCUMENTS
         position = 0
-        while (found := _PIECE.search(text, position)) is not None:
+        while self._certain and (found := _PIECE.search(text, position)) is not None:
             position = self._read(found)
+            self._certain = self._certain and len(self._contexts) <= _MAX_DEPTH
         self._certain = self._certain and self._contexts == [context] and not self._heredocs
 
     def at(self, position: int) -> Quoting | None:
@@ -190,10 +195,14 @@ class ShellQuotes:
             return found.end()
         if context is _Context.COMMAND and len(self._contexts) > 1:
             self._contexts.pop()
-            self._certain = self._certain and not _CASE.search(self._text)  # it may end a pattern instead
+            self._certain = self._certain and not self._has_case  # it may end a pattern instead
         elif context is not _Context.COMMAND:
             self._certain = False
         return found.end()
+
+    @cached_property
+    def _has_case(self) -> bool:
+        return _CASE.search(self._text) is not None
 
     def _announce(self, found: re.Match[str]) -> int:
         """Note a here-document, whose text starts on the next line."""
@@ -209,6 +218,8 @@ class ShellQuotes:
         """Read the here-documents that were announced; returns the end of the last delimiter."""
         for document in self._heredocs:
             end = self._end_of(document, position)
+            if not self._certain:
+                break
             self._here_document(position, end, document)
             line_end = self._text.find("\n", end)
             position = len(self._text) if line_end < 0 else line_end
@@ -228,7 +239,7 @@ class ShellQuotes:
         if document.quoted:
             self._found |= {start + quote.start(): Quoting(literal=True) for quote in re.finditer('"', text)}
             return
-        inside = ShellQuotes(text, _Context.HEREDOC)
+        inside = ShellQuotes(text, _Context.HEREDOC, self._depth + 1)
         self._certain = self._certain and inside._certain
         outside = self._contexts.count(_Context.BACKTICKS)
         for position, found in inside._found.items():

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dagbook.spec.expansion.expand import Mode, Variables, expand
-from dagbook.spec.expansion.requests import MAX_CHARACTERS, Evaluation
+from dagbook.spec.expansion.requests import MAX_CHARACTERS, Evaluation, Work
 from dagbook.spec.model import Pair
 from dagbook.spec.params.json_schema import validate
 from dagbook.spec.problem import ExpansionError
@@ -16,6 +16,7 @@ from dagbook.spec.reading.rendering import parse_json, quote_text, render_json
 __all__ = ["describe", "evaluate", "format_pairs", "merge", "quote", "tokenise", "validate"]
 
 _BLANK = " \t\n\f\r"
+_BLANKS = re.compile(rf"[{_BLANK}]+")
 _NAME_STOP = re.compile(rf"[{_BLANK}=]")
 _QUOTED = re.compile(r'"(?:\\"|[^"])*"')
 _BACKTICKED = re.compile(r'`[^"]*`')
@@ -79,10 +80,10 @@ def _evaluate_in_order(pairs: Iterable[Pair], environ: Mapping[str, str], home: 
     """Evaluate each value in full mode; ``$2`` yields the second value if that has no name, else ``NAME=value``."""
     known: dict[str, str] = {}
     variables = Variables(maps=[known], environ=environ)
-    evaluated = []
+    evaluated, work = [], Work()
     size = 0
     for number, pair in enumerate(pairs, 1):
-        value = yield from expand(pair.value, mode=Mode.FULL, variables=variables, home=home)
+        value = yield from expand(pair.value, mode=Mode.FULL, variables=variables, home=home, work=work)
         size += len(value)
         if size > MAX_CHARACTERS:
             raise ExpansionError(f"the parameters grow beyond {MAX_CHARACTERS} characters")
@@ -96,16 +97,16 @@ def _json_entries(text: str) -> list[tuple[str, str]] | None:
     """Parse an object's members, or an array's elements; None if the text is no such JSON."""
     if not text.startswith(("{", "[")):
         return None
+    entries: list[tuple[str, str]] = []
     try:
         value = parse_json(text)
+        for element in [value] if isinstance(value, dict) else value:
+            if isinstance(element, dict):
+                entries += [(name, render_json(member)) for name, member in sorted(element.items())]
+            else:
+                entries.append(("", render_json(element)))
     except ValueError:
         return None
-    entries: list[tuple[str, str]] = []
-    for element in [value] if isinstance(value, dict) else value:
-        if isinstance(element, dict):
-            entries += [(name, render_json(member)) for name, member in sorted(element.items())]
-        else:
-            entries.append(("", render_json(element)))
     return entries
 
 
@@ -122,7 +123,8 @@ def _scan(text: str) -> Iterator[tuple[str, str]]:
         if found is None:
             name, found = "", _value_at(text, position)
         if found is None:
-            position += 1
+            blank = _BLANKS.match(text, position)
+            position = blank.end() if blank else position + 1
             continue
         value, position = found
         yield name, value
@@ -169,7 +171,7 @@ def _from_json(text: str) -> list[str] | None:
         return None
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(value, list):
         return [text]

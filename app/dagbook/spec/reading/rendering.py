@@ -58,8 +58,11 @@ def render_json(value: object) -> str:
 
 
 def compact(value: object) -> str:
-    """Render a value as JSON without blanks."""
-    return msgspec.json.encode(_with_plain_numbers(value)).decode()
+    """Render a value as JSON without blanks. Raises ValueError if it is too deeply nested."""
+    try:
+        return msgspec.json.encode(_with_plain_numbers(value)).decode()
+    except RecursionError as error:
+        raise ValueError("the JSON value is nested too deeply") from error
 
 
 def quote_text(text: str) -> str:
