@@ -82,8 +82,12 @@ class Timetable:
         def work(connection: ReadConnection) -> list[str]:
             return schedules.find_earlier_texts(connection, dag, _EARLIER_REVISIONS)
 
-        read = (read_schedule(text) for text in await self._database.read(work))
-        return next((timing for timing in read if timing is not None), NO_SCHEDULE)
+        texts = await self._database.read(work)
+
+        def read() -> ParsedSchedule:
+            return next((timing for timing in map(read_schedule, texts) if timing is not None), NO_SCHEDULE)
+
+        return await asyncio.to_thread(read)
 
     async def upcoming(self, now: datetime, query: UpcomingQuery) -> list[UpcomingFiring]:
         """Return the upcoming firings after an instant, in order; ties by file name. Suspended DAGs are included."""

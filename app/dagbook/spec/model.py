@@ -13,6 +13,7 @@ import msgspec
 DagType = Literal["chain", "graph"]
 RepeatMode = Literal["while", "until"]
 DEFAULT_MAX_OUTPUT_SIZE = 1024 * 1024
+LARGEST_OUTPUT_SIZE = 16 * 1024 * 1024  # as of every text: a longer value could not be used anywhere
 DEFAULT_MAX_CLEAN_UP_SECONDS = 5
 DEFAULT_HISTORY_RETENTION_DAYS = 30
 DEFAULT_MAX_CONCURRENT = 10

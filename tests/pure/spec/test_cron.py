@@ -92,6 +92,7 @@ def test_either_day_field_is_enough_only_when_both_are_restricted(days: str, exp
         ("TZ=../etc/hosts 0 0 * * *", "not known"),
         ("CRON_TZ=America 0 0 * * *", "not known"),
         ("CRON_TZ=UTC", "must follow"),
+        (f"{'0-59,' * 200}0 * * * *", "1,000 are enough"),
     ],
 )
 def test_a_bad_expression_is_refused_with_the_reason(expression: str, reason: str) -> None:

@@ -37,6 +37,17 @@ def test_what_cannot_be_read_is_named_with_its_line(text: str, line: int) -> Non
         dotenv.parse(text)
 
 
+def test_more_variables_than_a_process_should_get_are_refused() -> None:
+    assert len(dotenv.parse("A=\n" * 1000)) == 1000
+    with pytest.raises(ValueError, match="line 1001: there are more than 1,000 variables"):
+        dotenv.parse("A=\n" * 1001)
+
+
+def test_copies_of_a_long_value_are_stopped() -> None:
+    with pytest.raises(ValueError, match="line 17: the text grows beyond"):
+        dotenv.parse("A=" + "x" * 1_000_000 + "\nB=$A" * 20)
+
+
 def test_values_that_multiply_each_other_are_stopped() -> None:
     text = "V0=" + "x" * 100 + "".join(f"\nV{n}=" + f"$V{n - 1}" * 100 for n in range(1, 9))
     with pytest.raises(ValueError, match="line 4"):

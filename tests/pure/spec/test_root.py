@@ -49,6 +49,8 @@ FIELDS: list[tuple[str, dict[str, Any]]] = [
     ("maxActiveRuns: 0\nmaxCleanUpTimeSec: 0\nmaxOutputSize: 0", {}),
     ("maxActiveRuns: -1\nmaxActiveSteps: 4", {"max_active_runs": -1, "max_active_steps": 4}),
     ("maxCleanUpTimeSec: 9\nmaxOutputSize: 10", {"max_clean_up_seconds": 9, "max_output_size": 10}),
+    ("maxOutputSize: 1099511627776", {"max_output_size": 16777216}),
+    ("timeoutSec: 1000000000000000000", {"timeout_seconds": 3_153_600_000}),
     ("tags: 'A, b ,,C d'", {"tags": ("a", "b", "c d")}),
     ("tags: [' A,B ', 5]", {"tags": ("a,b", "5")}),
     ("tags: 5", {}),

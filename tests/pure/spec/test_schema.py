@@ -161,3 +161,8 @@ def test_long_values_and_many_problems_are_shortened() -> None:
         validate([Pair("p", json.dumps(["x" * 5_000] * 500))], schema)
     assert len(refused.value.problems) == 100
     assert all(len(problem.message) < 1_100 for problem in refused.value.problems)
+
+
+def test_a_number_that_is_too_large_for_the_schema_is_refused() -> None:
+    with pytest.raises(SpecError, match="too large for the schema's multipleOf"):
+        checked({"properties": {"A": {"multipleOf": 1.5}}}, A="1" + "0" * 400)

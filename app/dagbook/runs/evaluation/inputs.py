@@ -282,19 +282,23 @@ async def _read_dotenv(
             raise BadRequestError(f"dotenv: {name!r} could not be evaluated: {error}") from error
         for directory in filter(None, (work_dir, location.source_directory)):
             path = Path(paths.resolve(text, base=directory, home=location.machine.home))
-            pairs = _parse_file(path, location.machine.account)
+            pairs = await _read_pairs(path, location.machine.account)
             if pairs is not None:
                 return pairs
     return ()
 
 
-def _parse_file(path: Path, account: str) -> tuple[Pair, ...] | None:
+async def _read_pairs(path: Path, account: str) -> tuple[Pair, ...] | None:
     try:
         with files_as(account):
-            data = read_regular_file(path, _MAX_BYTES)
-        return None if data is None else dotenv.parse(data.decode())
+            data = read_regular_file(path, _MAX_BYTES + 1)
+        if data is None or len(data) > _MAX_BYTES:
+            return None
+        text = data.decode()
+        return await asyncio.to_thread(dotenv.parse, text) if len(text) > _QUICK else dotenv.parse(text)
     except (OSError, ValueError):
         return None
 
 
 _MAX_BYTES = 1024 * 1024  # of a dotenv file
+_QUICK = 8 * 1024  # characters that are parsed in a few milliseconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -11,10 +12,13 @@ from dagbook.engine.state import NodeState
 from dagbook.executors.calls import SubRun
 from dagbook.executors.contract import SetupError
 from dagbook.identifiers import sub_run_id
+from dagbook.spec.expansion.requests import MAX_CHARACTERS
 from dagbook.spec.model import Pair, Parallel, Step
 from dagbook.spec.params import param_text
 
 _SALT_BYTES = 8
+_LONGEST_ITEMS = 1024 * 1024  # as of params
+_QUICK = 8 * 1024  # characters that are split in a few milliseconds
 
 Evaluate = Callable[[str, Mapping[str, str]], Awaitable[str]]  # a text, with extra variables
 
@@ -52,13 +56,26 @@ async def evaluate_calls(step: Step, evaluate: Evaluate) -> tuple[str, tuple[str
         raise SetupError("parallel: there is no item; at least one is needed")
     if len(found) > param_text.MOST_ITEMS:
         raise SetupError(f"parallel: {len(found)} items are too many; the most is {param_text.MOST_ITEMS}")
-    params = [await evaluate(step.call.params, {"ITEM": item}) if step.call.params else item for item in found]
+    params = await _evaluate_params(step.call.params, found, evaluate)
     return name, tuple(dict.fromkeys(params))
+
+
+async def _evaluate_params(text: str, items: Sequence[str], evaluate: Evaluate) -> list[str]:
+    params, size = [], 0
+    for item in items:
+        params.append(await evaluate(text, {"ITEM": item}) if text else item)
+        size += len(params[-1])
+        if size > MAX_CHARACTERS:
+            raise SetupError(f"parallel: the params of all items together have more than {MAX_CHARACTERS} characters")
+    return params
 
 
 async def _evaluate_items(parallel: Parallel, evaluate: Evaluate) -> list[str]:
     if parallel.variable:
-        return param_text.split(await evaluate(parallel.variable, {}))
+        text = await evaluate(parallel.variable, {})
+        if len(text) > _LONGEST_ITEMS:
+            raise SetupError(f"parallel: the text of the items has more than {_LONGEST_ITEMS} characters")
+        return await asyncio.to_thread(param_text.split, text) if len(text) > _QUICK else param_text.split(text)
     found = []
     for item in parallel.items:
         if isinstance(item, str):

@@ -1,11 +1,11 @@
-"""Schedules, mail, secrets and tracing of a DAG (DAG format 2.6, 2.11, 2.16 and 2.17)."""
+"""Schedules, mail, secrets, tracing and the limit of outputs of a DAG (DAG format 2, 2.6, 2.11, 2.16 and 2.17)."""
 
 from __future__ import annotations
 
 from dagbook.spec.build.field import Field, unwrap
 from dagbook.spec.build.object_schema import ObjectSchema, refuse_unknown_key, warn_unknown_keys
-from dagbook.spec.build.scalars import boolean, exact_text_map, loose_port, text, trimmed
-from dagbook.spec.model import Mail, Otel, Schedule, Secret, Smtp, is_variable_name
+from dagbook.spec.build.scalars import boolean, exact_text_map, loose_port, non_zero, text, trimmed
+from dagbook.spec.model import LARGEST_OUTPUT_SIZE, Mail, Otel, Schedule, Secret, Smtp, is_variable_name
 from dagbook.spec.problem import quoted
 from dagbook.spec.time.cron import parse
 from dagbook.spec.time.duration import duration_seconds
@@ -170,3 +170,12 @@ def _timeout(field: Field) -> float:
     if seconds is None:
         field.at("timeout", node).refuse(f"{quoted(node.value)} is not a duration such as 5s or 1m30s")
     return seconds or 0.0
+
+
+def output_size(field: Field) -> int | None:
+    """Read the limit of output variables; 0 is the default."""
+    size = non_zero(field)
+    if size is not None and size > LARGEST_OUTPUT_SIZE:
+        field.warn(f"is more than {LARGEST_OUTPUT_SIZE}, the largest possible limit, which applies instead")
+        return LARGEST_OUTPUT_SIZE
+    return size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dagbook.spec.build.dag_fields import mail, otel, schedule, secrets, smtp
+from dagbook.spec.build.dag_fields import mail, otel, output_size, schedule, secrets, smtp
 from dagbook.spec.build.env_params import env, params_with_schema
 from dagbook.spec.build.field import Field, Report, describe, unwrap
 from dagbook.spec.build.hosts import container, registry_auths, ssh
@@ -164,7 +164,7 @@ ROOT = ObjectSchema(
         "maxActiveRuns": ("max_active_runs", non_zero),
         "maxActiveSteps": ("max_active_steps", integer),
         "maxCleanUpTimeSec": ("max_clean_up_seconds", non_zero),
-        "maxOutputSize": ("max_output_size", non_zero),
+        "maxOutputSize": ("max_output_size", output_size),
         "tags": ("tags", _tags),
         "queue": ("queue", trimmed),
         "workerSelector": ("worker_selector", text_map),

@@ -11,6 +11,7 @@ from dagbook.spec.reading.rendering import render
 TRUE_WORDS = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 FALSE_WORDS = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 _FIRST_TOO_LARGE = 2**63
+_LONGEST_SECONDS = 100 * 365 * 24 * 60 * 60
 
 
 def text(field: Field) -> str | None:
@@ -35,11 +36,11 @@ def boolean(field: Field) -> bool | None:
 
 
 def integer(field: Field) -> int | None:
-    """Read a whole number; a fraction is cut off."""
+    """Read a whole number; a fraction is cut off, and so are more seconds than a date can be away."""
     value = field.value
-    if is_number(value) and math.isfinite(value) and -_FIRST_TOO_LARGE <= value < _FIRST_TOO_LARGE:
-        return int(value)
     seconds = field.path.endswith("Sec")
+    if is_number(value) and math.isfinite(value) and -_FIRST_TOO_LARGE <= value < _FIRST_TOO_LARGE:
+        return min(int(value), _LONGEST_SECONDS) if seconds else int(value)
     wanted = "a whole number" + (" within 64 bits" if is_number(value) else " of seconds" if seconds else "")
     field.expect(wanted, hints.for_number(value, seconds=seconds))
     return None

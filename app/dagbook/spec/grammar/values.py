@@ -161,6 +161,7 @@ OF_READER: dict[Reader, Json] = {
     policies.continue_on: _continue_on,
     policies.retry: reference("retryPolicy"),
     policies.repeat: reference("repeatPolicy"),
+    dag_fields.output_size: NUMBER,
     dag_fields.schedule: _schedule,
     dag_fields.smtp: reference("smtp"),
     dag_fields.mail: reference("mail"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from dagbook.spec.expansion.requests import refuse_beyond_measure
 from dagbook.spec.expansion.shell_expansion import replace_each
 from dagbook.spec.model import Pair
 from dagbook.spec.problem import ExpansionError
@@ -18,20 +19,25 @@ _COMMENT = re.compile(r"(?:^|[ \t])#.*")
 _REST = re.compile(r"[ \t\r]*(?:#[^\n]*)?(?:\n|\Z)")
 _REFERENCE = re.compile(r"\\(.)|\$(?:\{([A-Za-z0-9_.-]+)\}|([A-Za-z_][A-Za-z0-9_]*))", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+_MOST_PAIRS = 1_000  # as of ``env``
 
 
 def parse(text: str) -> tuple[Pair, ...]:
     """Parse ``KEY=value`` or ``KEY: value`` lines. Raises ValueError with the line that cannot be read."""
     known: dict[str, str] = {}
-    pairs = []
+    pairs: list[Pair] = []
     text = text.removeprefix("\ufeff")
-    position = _skipped(text, 0)
+    position, size = _skipped(text, 0), 0
     while position < len(text):
+        if len(pairs) == _MOST_PAIRS:
+            raise ValueError(f"line {_line(text, position)}: there are more than {_MOST_PAIRS:,} variables")
         key = _KEY.match(text, position)
         if key is None:
             raise ValueError(f"line {_line(text, position)}: KEY=value is expected")
         try:
             value, position = _value(text, key.end(), known)
+            size += len(value)
+            refuse_beyond_measure(size)
         except ExpansionError as error:
             raise ValueError(f"line {_line(text, position)}: {error}") from error
         known[key[1]] = value

@@ -151,6 +151,8 @@ def validate(pairs: Iterable[Pair], schema: dict[str, Any]) -> tuple[Pair, ...]:
         raise SpecError([Problem(_PATH, f"the schema refers to {error.ref!r}, which it does not hold")]) from error
     except RecursionError as error:
         raise SpecError([Problem(_PATH, "the schema refers to itself without end, or is nested too deeply")]) from error
+    except OverflowError as error:  # of the division by a fraction
+        raise SpecError([Problem(_PATH, "a number is too large for the schema's multipleOf")]) from error
     except _TooExpensiveError:
         reason = "checking the schema takes too long; give it fewer alternatives, references and patterns"
         raise SpecError([Problem(_PATH, reason)]) from None

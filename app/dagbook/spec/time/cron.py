@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgspec
 
 HORIZON_YEARS = 5
+_MAX_CHARACTERS = 1_000  # all values of all fields have fewer than 500
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 _SUNDAY_FIRST = 1
@@ -84,6 +85,8 @@ class Cron(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse(expression: str) -> Cron:
     """Parse an expression, with or without a zone prefix. Raises ValueError with the reason."""
+    if len(expression) > _MAX_CHARACTERS:
+        raise ValueError(f"it has {len(expression):,} characters; {_MAX_CHARACTERS:,} are enough for every time")
     zone, fields = _split_zone(expression.strip())
     if fields.startswith("@"):
         word = fields.split()[0]
