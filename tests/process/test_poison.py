@@ -8,13 +8,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Self
+from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.process.program import Program, node
+from tests.process.poison import DIRECTORY, LONG_RUNS, RUNS, SIZE, STUCK, Poison, fill
+from tests.process.program import Program
 from tests.process.waiting import wait_for
 
 # What becomes of texts has nothing to do with the database.
@@ -23,7 +25,6 @@ pytestmark = pytest.mark.parametrize("make_url", ["sqlite"], indirect=True)
 HEALTH_SECONDS, LONG_TEXT_SECONDS = 1.0, 0.3
 RUN_SECONDS, END_SECONDS = 45.0, 20.0
 ATTEMPTS = 3  # a busy machine delays answers as well; a server that does not answer is late each time
-SIZE = 2**20
 
 
 class Pulse:
@@ -57,11 +58,6 @@ class Pulse:
             self._asked.set()
 
 
-def fill(head: str, item: str, tail: str = "") -> str:
-    """Repeat an item up to the largest size of a text."""
-    return head + item * ((SIZE - 100 - len(head) - len(tail)) // len(item)) + tail
-
-
 LONG_TEXTS = {
     "schedules": fill("schedule:\n", '- "* * * * *"\n'),
     "documents": "".join(f"---\nname: a{number}\nsteps: [a]\n" for number in range(30_000)),
@@ -71,6 +67,28 @@ LONG_TEXTS = {
     "params": fill("params: '", "a=b ", "'"),
     "values": fill("steps:\n", "- a\n"),
     "brackets": fill("", "["),
+    "deep-maps": fill("", "{a: "),
+    "indented-maps": "".join(f"{' ' * depth}a:\n" for depth in range(1_400)),
+    "scalar": fill("description: ", "a"),
+    "lines": fill("description: |\n", "  a\n"),
+    "folded": fill("description: >\n", "  a\n\n"),
+    "escapes": fill('description: "', "\\u0041", '"'),
+    "open-quote": fill("description: '", "''"),
+    "digits": fill("maxActiveSteps: ", "9"),
+    "unknown-keys": "".join(f"{'a' * 90}{number}: 1\n" for number in range(10_000)),
+    "equal-keys": fill("", "name: a\n"),
+    "merges": "a: &a {" + ", ".join(f"k{n}: 1" for n in range(90)) + "}\nb:\n  <<: [" + "*a, " * 990 + "]\n",
+    "doubling-anchors": "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60)),
+    "anchors": fill("", "- &a a\n"),
+    "tags": fill("", "- !!int 1\n"),
+    "comments": fill("", "# \n"),
+    "schedule-lists": "schedule: '" + fill("", "0-59,").rstrip(",") + " * * * *'\nsteps: [a]",
+    "zones": fill("schedule:\n", '- "CRON_TZ=Europe/Nowhere 1 1 1 1 1"\n'),
+    "conditions": fill("preconditions:\n", "- re\n"),
+    "references": fill("params: A=b\nsteps: [{command: '", "${A.", "'}]"),
+    "quotes": fill("params: P=b\nsteps: [{script: '", '"${P}" $( ', "'}]"),
+    "subshells": fill("params: P=b\nsteps: [{script: '", '(:) "${P}" ', "'}]"),
+    "types": fill("steps:\n", "- {executor: jp}\n"),
     "aliases": fill("a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a]\nc:\n", "- *b\n"),
 }
 
@@ -100,66 +118,42 @@ def test_a_mebibyte_to_validate_save_or_start_delays_no_other_answer(program: Pr
     assert [found for found in (_late(client, request) for request in requests) if found] == []
 
 
-MANY_LETTERS = f"head -c {SIZE} /dev/zero | tr '\\0' a; exit 1"
+def _outcome(program: Program, poison: Poison, directory: Path) -> tuple[str, str]:
+    """Start a run and wait for its end; returns its status, or that of the refusal, and all that is said about it."""
+    api, spec = program.api, poison.spec.replace(DIRECTORY, str(directory))
+    answer = api.client.post("/dag-runs", json={"name": "flow", "spec": spec, "params": poison.params})
+    if not answer.is_success:
+        return str(answer.status_code), answer.json()["message"]
+    run_id = answer.json()["dagRunId"]
+    run = api.ended(run_id, seconds=RUN_SECONDS)
+    log = api.client.get(f"/dag-runs/flow/{run_id}/log").json()["content"]
+    return run["statusLabel"], f"{[node.get('error') for node in run['nodes']]}\n{run.get('preconditions')}\n{log}"
 
 
-def step(**fields: Any) -> str:
-    return json.dumps({"steps": [{"name": "a", **fields}]})
-
-
-# Each poison: a definition, and what the error of its step contains.
-POISON = {
-    "jq-without-memory": (
-        step(executor="jq", command='reduce range(60) as $i ("a"; . + .) | length', script="1"),
-        "the program needs more than 1024 MiB of memory",
-    ),
-    "repetition-in-continue-on": (
-        step(script=MANY_LETTERS, continueOn={"output": ["re:^(a+)+b$", "re:(a|a)*b"]}),
-        "exit",
-    ),
-    "too-large-for-the-output": (
-        step(script=MANY_LETTERS, continueOn={"output": r"re:(\pL{10}){5}\d"}),
-        "continueOn.output was not found: is too large for a text of",
-    ),
-}
-LONG_POISON = {
-    "jq-without-end": (
-        step(executor="jq", command="def f: f; f", script="1"),
-        "jq: the program took ",
-    ),
-    "jq-without-results": (
-        step(executor="jq", command="repeat(1) | empty", script="1"),
-        "jq: the program took ",
-    ),
-}
-
-
-def _end_with_reason(program: Program, poison: dict[str, tuple[str, str]]) -> None:
-    """Start all of them and wait for their ends."""
-    api = program.api
-    with Pulse(api.client) as pulse:
-        runs = {name: api.start(spec, name=name) for name, (spec, _) in poison.items()}
-        ended = {name: api.ended(run_id, name=name, seconds=RUN_SECONDS) for name, run_id in runs.items()}
-    assert {run["statusLabel"] for run in ended.values()} == {"failed"}
-    errors = {name: node(run, "a").get("error", "") for name, run in ended.items()}
-    assert {name: error for name, error in errors.items() if poison[name][1] not in error} == {}
-    assert pulse.worst < HEALTH_SECONDS
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.full) if name in LONG_RUNS else name for name in RUNS]
+)
+def test_a_poisonous_text_ends_with_its_reason_and_delays_no_other_answer(
+    program: Program, tmp_path: Path, name: str
+) -> None:
+    poison = RUNS[name]
+    for file, text in poison.files.items():
+        (tmp_path / file).write_text(text)
+    worst: list[float] = []
+    while len(worst) < ATTEMPTS and (not worst or worst[-1] > HEALTH_SECONDS):
+        with Pulse(program.api.client) as pulse:
+            end, said = _outcome(program, poison, tmp_path)
+        assert (end, poison.reason in said) == (poison.end, True), said[:2000]
+        worst.append(pulse.worst)
+    assert min(worst) < HEALTH_SECONDS
     assert program.end(15, END_SECONDS) == 0
-
-
-def test_runs_of_poisonous_texts_end_with_their_reason(program: Program) -> None:
-    _end_with_reason(program, POISON)
-
-
-@pytest.mark.full  # a minute of a core
-def test_runs_of_programs_without_end_end_with_their_reason(program: Program) -> None:
-    _end_with_reason(program, LONG_POISON)
 
 
 @pytest.mark.parametrize("expression", ["(a+)+$", "(.*a){12}b", ".{900}b"])
 def test_a_search_through_a_large_log_delays_no_other_answer(program: Program, expression: str) -> None:
     api = program.api
-    run_id = api.start(step(script=f"head -c {8 * SIZE} /dev/zero | tr '\\0' a | fold -w 999"))
+    command = f"head -c {8 * SIZE} /dev/zero | tr '\\0' a | fold -w 999"
+    run_id = api.start(json.dumps({"steps": [{"command": command}]}))
     assert api.ended(run_id)["statusLabel"] == "succeeded"
     path = f"/dag-runs/flow/{run_id}/log/search"
     worst: list[float] = []
@@ -171,15 +165,38 @@ def test_a_search_through_a_large_log_delays_no_other_answer(program: Program, e
     assert min(worst) < HEALTH_SECONDS
 
 
-def test_a_server_with_poison_can_be_ended_and_started_again(program: Program) -> None:
-    spec = LONG_POISON["jq-without-end"][0]
-    run_id = program.api.start(spec)
+MINUTES = ",".join(map(str, range(60)))
+SCHEDULED = {
+    "never": [
+        f"CRON_TZ=Europe/Berlin {number % 60} {number % 24} {day} 2 *" for number in range(490) for day in (30, 31)
+    ],
+    "lists": [f"{MINUTES} {number % 24} * * {number % 7}" for number in range(900)],
+}
 
-    def is_running() -> bool:
-        return bool(node(program.api.run(run_id), "a")["statusLabel"] == "running")
 
-    wait_for("the program", is_running)
+@pytest.mark.parametrize("name", SCHEDULED)
+@pytest.mark.parametrize(
+    "path",
+    ["/dags/{name}/schedule/next?count=100", "/schedules/upcoming?limit=1000", "/dags?sort=nextRun", "/dags/{name}"],
+)
+def test_a_list_of_what_is_due_delays_no_other_answer(program: Program, name: str, path: str) -> None:
+    program.api.store(name, json.dumps({"schedule": SCHEDULED[name], "steps": ["true"]}))
+    assert _late(program.api.client, lambda: program.api.client.get(path.format(name=name))) == ""
+
+
+@pytest.mark.parametrize("expression", ["(a+)+$", "(a|a)*b", "(.*a){12}b", ".{900}b", "((a{9}){9}){9}", "(?i)(é|É)*ß"])
+def test_a_search_in_long_definitions_delays_no_other_answer(program: Program, expression: str) -> None:
+    for number in range(4):
+        program.api.store(f"long{number}", f"steps: [a]\ndescription: {'a' * (SIZE - 100)}")
+    client = program.api.client
+    assert _late(client, lambda: client.get("/dags/search", params={"q": expression})) == ""
+
+
+@pytest.mark.parametrize("name", STUCK)
+def test_a_server_with_poison_can_be_ended_and_started_again(program: Program, tmp_path: Path, name: str) -> None:
+    run_id = program.api.start(STUCK[name].replace(DIRECTORY, str(tmp_path)))
+    wait_for("its start", lambda: program.api.run(run_id)["statusLabel"] == "running")
     assert program.end(15, END_SECONDS) == 0
     program.start()
     program.api.stop(run_id)
-    assert program.api.ended(run_id, seconds=RUN_SECONDS)["statusLabel"] == "aborted"
+    assert program.api.ended(run_id, seconds=RUN_SECONDS)
