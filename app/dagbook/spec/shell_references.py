@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from dagbook.spec.expansion.shell_quotes import ShellQuotes, reads_posix
 from dagbook.spec.model import Dag, Definition, Step
@@ -56,17 +56,12 @@ def _shell_texts(dag: Dag, step: Step) -> Iterator[tuple[str, str]]:
             yield "preconditions", condition.condition
 
 
-def _references(text: str) -> Iterator[re.Match[str]]:
-    # Behind the last closing brace each opening one would be followed to the end of the text.
-    end = text.rfind("}") + 1
-    yield from _REFERENCE.finditer(text, 0, end)
-    yield from _BARE.finditer(text, end)
-
-
 def _unprotected(text: str, names: set[str]) -> Iterator[str]:
     """Yield the names of the references that the shell does not read as one quoted word."""
     quotes: ShellQuotes | None = None
-    for found in _references(text):
+    # Behind the last closing brace each opening one would be followed to the end of the text.
+    last = text.rfind("}") + 1
+    for found in chain(_REFERENCE.finditer(text, 0, last), _BARE.finditer(text, last)):
         name, start, end = found[1] or found[2], found.start(), found.end()
         around = text[start - 1 : start] + text[end : end + 1]
         if name not in names or "'" in around:  # a single quote protects a reference (DAG format 5.5)

@@ -142,7 +142,10 @@ def matches(value: str, expected: str) -> bool:
     """
     value = value or "\n"  # an empty text has one empty line
     if not is_expression(expected):
-        return _has_line(value, expected)
+        # A search, because millions of lines would take a second.
+        lines = "\n" + value.removesuffix("\n") + "\n"
+        endings = ("\r\n",) if expected.endswith("\r") else ("\n", "\r\n")
+        return "\n" not in expected and any(f"\n{expected}{ending}" in lines for ending in endings)
     expression = compile_expression(expected)
     if expression is None:
         return False
@@ -151,13 +154,6 @@ def matches(value: str, expected: str) -> bool:
         return bool(find_lines(expression, value, most=1))
     except ExpressionError as error:
         raise ExpressionError(f"the expression {quoted(expected)} {error}") from None
-
-
-def _has_line(value: str, expected: str) -> bool:
-    """Whether a line equals a text; a search, because millions of lines would take a second."""
-    lines = "\n" + value.removesuffix("\n") + "\n"
-    endings = ("\r\n",) if expected.endswith("\r") else ("\n", "\r\n")
-    return "\n" not in expected and any(f"\n{expected}{ending}" in lines for ending in endings)
 
 
 def check_value(condition: Condition, value: str, shown: str | None = None) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import Enum
-from functools import cached_property
 
 import msgspec
 
@@ -96,6 +95,7 @@ class ShellQuotes:
     def __init__(self, text: str, context: _Context = _Context.COMMAND, depth: int = 0) -> None:
         self._text = text
         self._depth = depth
+        self._has_case = _CASE.search(text) is not None
         self._contexts = [context]
         self._found: dict[int, Quoting] = {}
         self._heredocs: list[_HereDocument] = []  # those whose text starts on the next line
@@ -199,10 +199,6 @@ class ShellQuotes:
         elif context is not _Context.COMMAND:
             self._certain = False
         return found.end()
-
-    @cached_property
-    def _has_case(self) -> bool:
-        return _CASE.search(self._text) is not None
 
     def _announce(self, found: re.Match[str]) -> int:
         """Note a here-document, whose text starts on the next line."""
