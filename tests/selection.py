@@ -1,6 +1,6 @@
 """Which tests a quick run takes, and how long each directory may take.
 
-`scripts/test` is quick: every test function runs, but of the two engines and of large tables of cases only a part,
+`scripts/test` is quick: of the engines, of large tables of cases, and of modules that start servers, only a part runs,
 chosen by a seed that changes with every commit. `scripts/test --full` runs everything.
 """
 
@@ -35,9 +35,10 @@ SAMPLES = {
     "tests/process/test_recovery.py": Sample(100, "module"),  # one scene for all cases
     "tests/process/test_wheel.py": Sample(100, "module"),
     "tests/process/": Sample(1, "module"),
+    "tests/chaos/test_experiments.py": Sample(2, "module"),
     # Modules whose tests start commands and servers in processes of their own.
     **{
-        f"tests/app/test_{name}.py": Sample(3, "module")
+        f"tests/app/test_{name}.py": Sample(2, "module")
         for name in (
             *("cli_audit", "cli_dag", "cli_people", "cli_postgres", "cli_queue", "cli_restart", "cli_retry", "cli_run"),
             *("cli_runs", "cli_serve", "cli_status", "cli_stop", "cli_together", "cli_validate", "cli_worker"),
@@ -51,8 +52,8 @@ SAMPLES = {
 }
 # Seconds of all workers together, five on two idle cores, for each directory in a quick run.
 BUDGETS = {
-    "app": 850,
-    "chaos": 180,
+    "app": 800,
+    "chaos": 120,
     "contract": 5,
     "db": 240,
     "executors": 90,
