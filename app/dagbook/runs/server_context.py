@@ -106,9 +106,9 @@ class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, environ=environ, home=found.home, account=name)
 
     def may_enter(self, directory: Path) -> bool:
-        """Whether the account, if there is one, may use files below a directory; True if the directory is missing."""
+        """Whether the account may use files below a directory; True without an account, or if that is missing."""
         try:
-            return accounts.may_enter(directory, self.account)
+            return not self.account or accounts.may_enter(directory, self.account)
         except AccountError:  # it is reported where something has to run under it
             return True
 

@@ -191,7 +191,7 @@ class SchedulesController(Controller):
         services: NamedDependency[ScheduleServices],
         caller: NamedDependency[Caller],
     ) -> ShownDagAccount:
-        """Set the account under which the commands of a DAG run; runs that have begun keep theirs."""
+        """Set the account under which the commands of a DAG run, from the next start, retry or take-over on."""
         row = await require_dag(services.database, file_name)
         await services.dag_settings.put_run_as(row, data.account, caller.actor)
         return ShownDagAccount(account=data.account, effective=data.account or services.dag_settings.run_as)
