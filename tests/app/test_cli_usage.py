@@ -12,6 +12,7 @@ import pytest
 
 from dagbook.cli import COMMANDS
 from dagbook.cli import execute as run
+from dagbook.executors.process.privacy import forbid_inspection
 from tests.app.program import Said
 from tests.conftest import ROOT
 from tests.waiting import PATIENCE_SECONDS
@@ -167,3 +168,14 @@ def test_a_worker_takes_the_options_of_dagu(
     assert error == "Error: the database is unavailable: PostgreSQL cannot be reached"
     assert run(["worker", "--worker.labels=a"]) == 1
     assert "'a' is not a label" in capsys.readouterr().err
+
+
+def test_only_a_command_that_owns_its_process_takes_credentials_out_of_the_environment(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGBOOK_AUTH_TOKEN", "long enough for every address")
+    forbid_inspection()  # a change of file system ids has the same effect
+    command("config")
+    assert "DAGBOOK_AUTH_TOKEN" in os.environ
+    run(["config"], owns_process=True)
+    assert "DAGBOOK_AUTH_TOKEN" not in os.environ

@@ -69,17 +69,20 @@ def main() -> None:
     """Run the command line of this process, and exit."""
     forbid_inspection()  # of any command: most of them can become the process that executes runs
     give_children_default_signals()
-    sys.exit(execute(sys.argv[1:]))
+    sys.exit(execute(sys.argv[1:], owns_process=True))
 
 
-def execute(arguments: Sequence[str]) -> int:
-    """Run a command and return its exit status; an error is printed on stderr and gives 1."""
+def execute(arguments: Sequence[str], *, owns_process: bool = False) -> int:
+    """Run a command and return its exit status; an error is printed on stderr and gives 1.
+
+    One that owns the process removes the variables with credentials from its environment.
+    """
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(PrintableFormatter())
     # --quiet replaces both streams; leaving these blocks restores them.
     with redirect_stdout(sys.stdout), redirect_stderr(sys.stderr):
         try:
-            status = cli.main(list(arguments), prog_name="dagbook", standalone_mode=False)
+            status = cli.main(list(arguments), prog_name="dagbook", standalone_mode=False, obj=owns_process)
         except click.ClickException as error:
             said = io.StringIO()
             error.show(said)

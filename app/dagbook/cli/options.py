@@ -16,7 +16,7 @@ import msgspec
 from click.shell_completion import CompletionItem
 
 from dagbook.cli.terminal import echo
-from dagbook.executors.process.privacy import is_inspectable, wipe_variables
+from dagbook.executors.process.privacy import wipe_variables
 from dagbook.settings import TABLE, Settings, read
 from dagbook.settings.dagu import find_ignored
 from dagbook.settings.definitions import FILE_NAME, Setting
@@ -109,12 +109,13 @@ def settings_options(*names: str) -> Callable[[_Decorated], _Decorated]:
 def current_settings() -> Settings:
     """Read the settings of the command that is running, once. Raises ``SettingsError``.
 
-    In a process of a command of its own, the variables with credentials are then gone.
+    When the command owns its process, the variables with credentials are then gone.
     """
-    meta = click.get_current_context().meta  # shared by all nested commands
+    context = click.get_current_context()
+    meta = context.meta  # shared by all nested commands
     if _SETTINGS not in meta:
-        meta[_SETTINGS] = read(_flags(click.get_current_context()), os.environ, Path("~/.dagbook"))
-        if not is_inspectable():
+        meta[_SETTINGS] = read(_flags(context), os.environ, Path("~/.dagbook"))
+        if context.obj:
             wipe_variables(meta[_SETTINGS].credential_variables)
     settings: Settings = meta[_SETTINGS]
     return settings

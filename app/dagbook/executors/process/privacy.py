@@ -11,7 +11,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-_PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
+_PR_SET_DUMPABLE = 4
 _ENV_START = 47  # in /proc/PID/stat, counted after the command's closing parenthesis; the end is the next field
 
 
@@ -22,11 +22,6 @@ def forbid_inspection() -> None:
     """
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
-
-
-def is_inspectable() -> bool:
-    """Whether nothing has called ``forbid_inspection``: the process is not one of Dagbook alone."""
-    return bool(ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0))
 
 
 def wipe_variables(names: Collection[str]) -> None:
