@@ -8,6 +8,7 @@ import stat
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -41,9 +42,13 @@ class Open(CommandLine):
 
 def others(home: Path) -> dict[str, str]:
     """Return what other users may use, but for the working directories of steps."""
-    paths = [path for path in home.rglob("*") if not path.is_symlink() and home / "work" not in path.parents]
-    modes = {str(path.relative_to(home)): stat.S_IMODE(path.stat().st_mode) for path in paths}
-    return {name: oct(mode) for name, mode in modes.items() if mode & 0o077}
+    found = {}
+    for path in home.rglob("*"):
+        with suppress(FileNotFoundError):  # the server deletes files of the spool meanwhile
+            mode = path.lstat().st_mode
+            if not stat.S_ISLNK(mode) and home / "work" not in path.parents and mode & 0o077:
+                found[str(path.relative_to(home))] = oct(stat.S_IMODE(mode))
+    return found
 
 
 @pytest.mark.parametrize("exists", [False, True], ids=["new home", "open home of others' making"])

@@ -62,14 +62,14 @@ function Workbench({ name, stored, etag, onSaved }) {
     setBegun({ text: from, count: begun.count + 1 });
   };
   useEffect(() => {
-    const timer = setTimeout(async () => {
-      try {
-        setChecked(await post("dags/validate", { spec: text, name }));
-      } catch (error) {
-        setChecked({ errors: [asError(error).message] });
-      }
-    }, CHECK_AFTER);
-    return () => clearTimeout(timer);
+    let current = true; // the answer about a text of before would disable the button under the pointer
+    const show = (/** @type {Checked} */ found) => current && setChecked(found);
+    const fail = (/** @type {unknown} */ error) => show({ errors: [asError(error).message] });
+    const timer = setTimeout(() => post("dags/validate", { spec: text, name }).then(show, fail), CHECK_AFTER);
+    return () => {
+      current = false;
+      clearTimeout(timer);
+    };
   }, [text]);
   useEffect(() => guard(() => changed), [changed]);
   const problems = useMemo(() => placesOf(checked.errors), [checked]);
