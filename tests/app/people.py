@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from dagbook.accounts.sessions import Origin
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Role
 from dagbook.main import Server
@@ -21,6 +22,9 @@ PASSWORD = "correct horse"  # noqa: S105 - of tests
 ROOT = Caller(via="local", name="root", role=Role.ADMIN)
 
 
+Credential = str | Mapping[str, str]  # a bearer token, or headers
+
+
 class People:
     """The users of a server, made when they are wanted."""
 
@@ -28,11 +32,21 @@ class People:
         self.server = server
 
     @asynccontextmanager
-    async def client(self, token: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    async def client(self, credential: Credential | None = None) -> AsyncIterator[httpx.AsyncClient]:
         async with client_of(self.server) as client:
-            if token is not None:
-                client.headers["Authorization"] = f"Bearer {token}"
+            if isinstance(credential, str):
+                client.headers["Authorization"] = f"Bearer {credential}"
+            elif credential is not None:
+                client.headers.update(credential)
             yield client
+
+    async def browse(self, name: str, password: str = PASSWORD) -> dict[str, str]:
+        """Log in as a browser does; returns what its requests send, also those of changes."""
+        async with self.client() as client:
+            answer = await client.post("/auth/session", json={"username": name, "password": password})
+        assert answer.status_code == 201, answer.text
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        return {"Cookie": cookie, "X-CSRF-Token": answer.json()["csrfToken"]}
 
     async def add(self, role: Role | str, name: str = "", password: str = PASSWORD) -> Person:
         name = name or f"{role}-{secrets.token_hex(4)}"
@@ -40,8 +54,8 @@ class People:
         return Person(row.id, name, await self.login(name, password))
 
     async def login(self, name: str, password: str = PASSWORD) -> str:
-        login = await self.server.services.auth.logins.login(name, password, f"192.0.2.{secrets.randbelow(255)}")
-        return login.token
+        origin = Origin(address=f"192.0.2.{secrets.randbelow(255)}")
+        return (await self.server.services.auth.logins.login(name, password, origin)).token
 
 
 class Person(msgspec.Struct, frozen=True):

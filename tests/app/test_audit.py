@@ -23,7 +23,7 @@ from dagbook.db.models import AuditEntry, Token
 from dagbook.db.repositories import audit
 from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
-from tests.app.people import PASSWORD, SECRET, People, Person, code_of
+from tests.app.people import PASSWORD, SECRET, People, Person, code_of, serving_people
 from tests.db.rows import NOW
 from tests.waiting import come_true
 
@@ -231,6 +231,23 @@ async def login_of_a_removed_user(people: People, ann: Person) -> str:
     return ann.token
 
 
+async def login_that_logged_out(people: People, ann: Person) -> str:
+    async with people.client(ann.token) as client:
+        assert (await client.post("/auth/logout")).status_code == 204
+    return ann.token
+
+
+async def login_that_an_admin_ended(people: People, ann: Person) -> str:
+    async with people.client((await people.add(Role.ADMIN)).token) as client:
+        assert (await client.delete("/sessions", params={"username": ann.name})).json() == {"ended": 1}
+    return ann.token
+
+
+async def token_for_another_address(people: People, ann: Person) -> str:
+    async with people.client(ann.token) as client:
+        return str((await client.post("/tokens", json={"name": "ci", "addresses": ["192.0.2.1"]})).json()["token"])
+
+
 async def revoked_token(people: People, ann: Person) -> str:
     async with people.client(ann.token) as client:
         made = (await client.post("/tokens", json={"name": "ci"})).json()
@@ -258,20 +275,25 @@ def claims_of(people: People, person: Person) -> Claims:
         (expired_login, "login", "expired"),
         (login_before_a_change_of_password, "login", "password changed"),
         (login_of_a_removed_user, "login", "user removed"),
+        (login_that_logged_out, "login", "logged out"),
+        (login_that_an_admin_ended, "login", "ended"),
+        (token_for_another_address, "personal", "other address"),
         (revoked_token, "personal", "revoked"),
         (expired_token, "personal", "expired"),
     ],
 )
 async def test_a_token_that_was_valid_once_is_an_entry(
-    people: People, client: httpx.AsyncClient, end: Ended, via: str, reason: str
+    database_url: str, tmp_path: Path, end: Ended, via: str, reason: str
 ) -> None:
-    ann = await people.add(Role.OPERATOR)
-    token = await end(people, ann)
-    async with people.client(token) as refused:
-        for _ in range(10):
-            assert (await refused.get("/dags")).status_code == 401
-    found = await entries(client, action="token.refuse", object=ann.name)
-    assert 1 <= len(found) <= 3  # it cannot fill the audit; the other tests here share the budget of the server
+    async with serving_people(database_url, tmp_path) as people:  # all users of a server share a budget
+        ann = await people.add(Role.OPERATOR)
+        token = await end(people, ann)
+        async with people.client(token) as refused:
+            for _ in range(10):
+                assert (await refused.get("/dags")).status_code == 401
+        async with people.client((await people.add(Role.ADMIN)).token) as client:
+            found = await entries(client, action="token.refuse", object=ann.name)
+    assert len(found) == 3  # it cannot fill the audit
     assert {key: found[0][key] for key in ("via", "userId", "kind", "outcome", "address")} == {
         "via": via,
         "userId": ann.id,

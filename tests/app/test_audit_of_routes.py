@@ -54,6 +54,11 @@ class Scene:
     async def user(self) -> str:
         return (await self.people.add(Role.VIEWER, self.name)).id
 
+    async def session(self) -> str:
+        """Return the name of the admin's own session in the audit."""
+        (found,) = [row for row in (await self.ok("GET", "/sessions"))["sessions"] if row["current"]]
+        return f"{self.admin.name}/{found['id']}"
+
     async def run(self, spec: str = QUICK) -> str:
         ended = await self.dagbook.run(spec, dagRunId="r1")
         return ended.path
@@ -330,6 +335,33 @@ async def put_password(scene: Scene) -> str:
 async def log_in(scene: Scene) -> str:
     await scene.do("POST", "/auth/login", username=scene.admin.name, password=PASSWORD)
     return scene.admin.name
+
+
+@case(("POST", "/auth/session"))
+async def log_in_a_browser(scene: Scene) -> str:
+    await scene.do("POST", "/auth/session", username=scene.admin.name, password=PASSWORD)
+    return scene.admin.name
+
+
+@case(("POST", "/auth/logout"))
+async def log_out(scene: Scene) -> str:
+    name = await scene.session()
+    await scene.do("POST", "/auth/logout")
+    return name
+
+
+@case(("DELETE", "/sessions/{sessionId}"))
+async def end_session(scene: Scene) -> str:
+    name = await scene.session()
+    await scene.do("DELETE", f"/sessions/{name.rpartition('/')[2]}")
+    return name
+
+
+@case(("DELETE", "/sessions"))
+async def end_other_sessions(scene: Scene) -> str:
+    await scene.people.login(scene.admin.name)
+    await scene.do("DELETE", "/sessions")
+    return f"{scene.admin.name}/*"
 
 
 @case(("POST", "/auth/change-password"))

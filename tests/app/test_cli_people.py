@@ -35,6 +35,35 @@ async def login(address: str, name: str, password: str) -> httpx.Response:
         return await client.post(f"{address}/api/v2/auth/login", json={"username": name, "password": password})
 
 
+async def test_sessions_are_listed_and_ended_beside_a_server_and_without_one(anywhere: CommandLine) -> None:
+    for name in ("ann", "bob"):
+        await anywhere.run("users", "add", name, "--role", "admin", given=f"{PASSWORD}\n")
+    async with anywhere.server() as address:
+        tokens = [(await login(address, name, PASSWORD)).json()["token"] for name in ("ann", "ann", "bob")]
+        listed = (await anywhere.run("sessions", "list")).out.splitlines()
+        assert sorted(row.split()[:3] for row in listed[1:]) == [
+            ["ann", "token", "127.0.0.1"],
+            ["ann", "token", "127.0.0.1"],
+            ["bob", "token", "127.0.0.1"],
+        ]
+        assert (await anywhere.run("sessions", "end", "--user", "ann")).out == "2 sessions of ann ended\n"
+        async with httpx.AsyncClient() as client:
+            statuses = [
+                (await client.get(f"{address}/api/v2/dags", headers={"Authorization": f"Bearer {token}"})).status_code
+                for token in tokens
+            ]
+        assert statuses == [401, 401, 200]
+    (left,) = (await anywhere.run("sessions", "list")).out.splitlines()[1:]
+    assert (await anywhere.run("sessions", "end", left.split()[-1])).out == f"session {left.split()[-1]} is ended\n"
+    assert (await anywhere.run("sessions", "list")).out.splitlines()[1:] == []
+
+
+@pytest.mark.parametrize("words", [[], ["x", "--user", "ann"]])
+def test_sessions_to_end_are_named_in_one_way(command: Callable[..., Said], words: list[str]) -> None:
+    said = command("sessions", "end", *words)
+    assert (said.status != 0, "give the ids of sessions" in said.err) == (True, True), said
+
+
 async def test_users_are_managed_without_a_server(anywhere: CommandLine) -> None:
     added = await anywhere.run("users", "add", "ann", "--role", "admin", given=f"{PASSWORD}\n")
     assert (added.status, "created user ann" in added.out) == (0, True), added
@@ -93,6 +122,8 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         (["users", "remove", "nobody"], "there is no user named 'nobody'"),
         (["tokens", "add", "nobody", "ci"], "there is no user named 'nobody'"),
         (["tokens", "revoke", "nobody", "ci"], "has no token named 'ci'"),
+        (["sessions", "end", "nothing"], "you have no session with the id 'nothing'"),
+        (["sessions", "end", "--user", "nobody"], "there is no user named 'nobody'"),
     ],
     ids=str,
 )

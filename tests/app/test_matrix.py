@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -18,16 +19,17 @@ from sqlalchemy import update
 
 from dagbook.accounts.tokens import TokenRequest
 from dagbook.api.auth.guards import find_required_permissions
-from dagbook.auth.roles import Role
+from dagbook.auth.roles import Role, Scope
 from dagbook.auth.tokens import Claims
 from dagbook.db.models import Token
 from dagbook.main import API_PATH, Server
 from dagbook.web import pages
 from tests.app.dagbook import client_of, routes_of, serving
-from tests.app.people import ROOT, SECRET, People, serving_people
+from tests.app.people import ROOT, SECRET, Credential, People, serving_people
 from tests.conftest import Copies
 
 EVERYBODY, USERS, OPERATORS, MANAGERS, ADMINS = "everybody", "users", "operators", "managers", "admins"
+OWNERS = "users, of what is their own"
 
 # Method and path: who may, and which switch has to be on (W: permissions_write_dags, R: permissions_run_dags).
 MATRIX: dict[tuple[str, str], tuple[str, str]] = {
@@ -46,8 +48,11 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("PUT", "/dags/{fileName}/retention"): (MANAGERS, "W"),
     ("GET", "/services/coordinator"): (USERS, ""),
     ("POST", "/auth/login"): (EVERYBODY, ""),
+    ("POST", "/auth/session"): (EVERYBODY, ""),
+    ("GET", "/auth/session"): (USERS, ""),
     ("GET", "/auth/me"): (USERS, ""),
-    ("POST", "/auth/change-password"): (USERS, ""),
+    ("POST", "/auth/logout"): (USERS, ""),
+    ("POST", "/auth/change-password"): (OWNERS, ""),
     ("GET", "/users"): (ADMINS, ""),
     ("POST", "/users"): (ADMINS, ""),
     ("GET", "/users/{userId}"): (ADMINS, ""),
@@ -56,9 +61,12 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("DELETE", "/users/{userId}"): (ADMINS, ""),
     ("POST", "/users/{userId}/reset-password"): (ADMINS, ""),
     ("PUT", "/users/{userId}/password"): (ADMINS, ""),
+    ("GET", "/sessions"): (USERS, ""),
+    ("DELETE", "/sessions"): (OWNERS, ""),
+    ("DELETE", "/sessions/{sessionId}"): (OWNERS, ""),
     ("GET", "/tokens"): (USERS, ""),
-    ("POST", "/tokens"): (USERS, ""),
-    ("DELETE", "/tokens/{tokenId}"): (USERS, ""),
+    ("POST", "/tokens"): (OWNERS, ""),
+    ("DELETE", "/tokens/{tokenId}"): (OWNERS, ""),
     ("GET", "/events"): (USERS, ""),
     ("GET", "/dags"): (USERS, ""),
     ("POST", "/dags"): (MANAGERS, "W"),
@@ -137,24 +145,41 @@ MATRIX |= {("GET", f"{OUTSIDE}{path}"): (EVERYBODY, "") for path in ("/oidc-logi
 # The web UI's document holds nothing: what its pages show, they ask the API for.
 MATRIX |= {("GET", f"{OUTSIDE}{path.replace(':str', '')}"): (EVERYBODY, "") for path in pages.PATHS}
 MATRIX |= {("GET", f"{OUTSIDE}/assets/{{version}}/{{path:path}}"): (EVERYBODY, "")}
-MANAGED = {path for path in MATRIX if path[1].startswith(("/auth/", "/users", "/tokens"))}
+MANAGED = {path for path in MATRIX if path[1].startswith(("/auth/", "/users", "/sessions", "/tokens"))} - {
+    ("GET", "/auth/session"),
+    ("POST", "/auth/logout"),
+}
 # Without users they say that there are none.
+LOGINS = {("POST", "/auth/login"), ("POST", "/auth/session")}
+ASKED = [route for route in MATRIX if route != ("POST", "/auth/logout")]  # which would end the callers' sessions
 
 MAY = {
     "anonymous": {EVERYBODY},
-    "viewer": {EVERYBODY, USERS},
-    "operator": {EVERYBODY, USERS, OPERATORS},
-    "manager": {EVERYBODY, USERS, OPERATORS, MANAGERS},
-    "admin": {EVERYBODY, USERS, OPERATORS, MANAGERS, ADMINS},
-    "viewer's token of an admin": {EVERYBODY, USERS},
-    "manager's token": {EVERYBODY, USERS, OPERATORS, MANAGERS},
-    "token of an admin made viewer": {EVERYBODY, USERS},
+    "viewer": {EVERYBODY, USERS, OWNERS},
+    "operator": {EVERYBODY, USERS, OWNERS, OPERATORS},
+    "manager": {EVERYBODY, USERS, OWNERS, OPERATORS, MANAGERS},
+    "admin": {EVERYBODY, USERS, OWNERS, OPERATORS, MANAGERS, ADMINS},
+    "browser of a viewer": {EVERYBODY, USERS, OWNERS},
+    "browser of an admin": {EVERYBODY, USERS, OWNERS, OPERATORS, MANAGERS, ADMINS},
+    "viewer's token of an admin": {EVERYBODY, USERS, OWNERS},
+    "manager's token": {EVERYBODY, USERS, OWNERS, OPERATORS, MANAGERS},
+    "token of an admin made viewer": {EVERYBODY, USERS, OWNERS},
+    "token of an admin for reading": {EVERYBODY, USERS},
+    "token of an admin for running": {EVERYBODY, OPERATORS},
+    "token of an admin for writing": {EVERYBODY, MANAGERS},
+    "token of an admin for administration": {EVERYBODY, ADMINS, OWNERS},
+    "token of an operator for all": {EVERYBODY, USERS, OWNERS, OPERATORS},
+    "token for another address": {EVERYBODY},
     "revoked token": {EVERYBODY},
     "ended token": {EVERYBODY},
     "token of a removed user": {EVERYBODY},
     "removed user": {EVERYBODY},
     "expired login": {EVERYBODY},
     "login before a reset": {EVERYBODY},
+    "browser before a reset": {EVERYBODY},
+    "login that was ended": {EVERYBODY},
+    "cookie of a browser as a token": {EVERYBODY},
+    "token of a login as a cookie": {EVERYBODY},
 }
 _PART = re.compile(r"\{[\w:]+\}")
 UNKNOWN = [who for who, may in MAY.items() if may == {EVERYBODY}]
@@ -194,15 +219,22 @@ def refusal_of(answer: httpx.Response) -> int | None:
 
 
 @pytest.fixture(scope="session")
-async def tokens(people: People) -> dict[str, str]:
+async def tokens(people: People) -> dict[str, Credential]:
     """The credential of everybody who may come along."""
     services = people.server.services
-    made = {str(role): (await people.add(role)).token for role in Role}
+    made: dict[str, Credential] = {str(role): (await people.add(role)).token for role in Role}
     admin, lowered, gone = [await people.add(Role.ADMIN) for _ in range(3)]
+    operator = await people.add(Role.OPERATOR)
     made |= {
         "viewer's token of an admin": await personal(people, admin.name, Role.VIEWER),
         "manager's token": await personal(people, (await people.add(Role.MANAGER)).name, Role.MANAGER),
         "token of an admin made viewer": await personal(people, lowered.name, Role.ADMIN),
+        "token of an admin for reading": await personal(people, admin.name, Role.ADMIN, scopes=[Scope.READ]),
+        "token of an admin for running": await personal(people, admin.name, Role.ADMIN, scopes=[Scope.RUN]),
+        "token of an admin for writing": await personal(people, admin.name, Role.ADMIN, scopes=[Scope.WRITE]),
+        "token of an admin for administration": await personal(people, admin.name, Role.ADMIN, scopes=[Scope.ADMIN]),
+        "token of an operator for all": await personal(people, operator.name, Role.OPERATOR, scopes=list(Scope)),
+        "token for another address": await personal(people, admin.name, Role.ADMIN, addresses=["192.0.2.0/24"]),
         "revoked token": await personal(people, admin.name, Role.ADMIN, end="revoked"),
         "ended token": await personal(people, admin.name, Role.ADMIN, end="ended"),
         "token of a removed user": await personal(people, gone.name, Role.ADMIN),
@@ -210,19 +242,32 @@ async def tokens(people: People) -> dict[str, str]:
         "expired login": await expired(people, admin.id),
         "login before a reset": (reset := await people.add(Role.ADMIN)).token,
     }
+    viewer, ended = await people.add(Role.VIEWER), await people.add(Role.ADMIN)
+    browser = await people.browse(admin.name)
+    name, _, text = browser["Cookie"].partition("=")
+    made |= {
+        "browser of a viewer": await people.browse(viewer.name),
+        "browser of an admin": browser,
+        "browser before a reset": await people.browse(reset.name),
+        "login that was ended": ended.token,
+        "cookie of a browser as a token": text,
+        "token of a login as a cookie": {**browser, "Cookie": f"{name}={admin.token}"},
+    }
+    await services.auth.sessions.end_all(ended.name, ROOT)
     await services.auth.users.update(lowered.id, None, Role.VIEWER, ROOT)
     await services.auth.users.remove(gone.id, ROOT)
     await services.auth.users.reset_password(reset.id, "another horse", ROOT)
     return made
 
 
-async def personal(people: People, username: str, role: Role, end: str = "") -> str:
+async def personal(people: People, username: str, role: Role, end: str = "", **limits: Any) -> str:
     services = people.server.services
     wish = TokenRequest(
         name=secrets.token_hex(4),
         role=role,
         username=username,
         expires_at=services.now() + timedelta(hours=1) if end == "ended" else None,
+        **limits,
     )
     token, row = await services.auth.tokens.create(wish, ROOT)
     if end == "revoked":
@@ -235,28 +280,30 @@ async def personal(people: People, username: str, role: Role, end: str = "") -> 
 
 
 async def expired(people: People, user_id: str) -> str:
-    logins = people.server.services.auth.logins
+    sessions = people.server.services.auth.sessions
     made = int(people.server.services.now().timestamp()) - 100
     claims = Claims(sub=user_id, uid=user_id, username="x", role="admin", iat=made, exp=made + 99, gen=1, jti="x")
-    return logins._signer.sign(claims)
+    return sessions._signer.sign(claims)
 
 
 @pytest.mark.sample(5)
 @pytest.mark.parametrize("who", MAY)
-async def test_everybody_may_do_what_the_matrix_says(people: People, tokens: dict[str, str], who: str) -> None:
+async def test_everybody_may_do_what_the_matrix_says(people: People, tokens: dict[str, Credential], who: str) -> None:
     async with people.client(tokens.get(who)) as client:
-        found = {route: refusal_of(await ask(client, route)) for route in MATRIX}
-    assert found == {route: expected(who, route) for route in MATRIX}
+        found = {route: refusal_of(await ask(client, route)) for route in ASKED}
+    assert found == {route: expected(who, route) for route in ASKED}
 
 
 @pytest.mark.parametrize("who", ["viewer", "operator", "manager"])
-async def test_who_may_not_learns_nothing_about_the_body(people: People, tokens: dict[str, str], who: str) -> None:
+async def test_who_may_not_learns_nothing_about_the_body(
+    people: People, tokens: dict[str, Credential], who: str
+) -> None:
     refused = [route for route in MATRIX if expected(who, route) == 403]
     async with people.client(tokens[who]) as client:
         assert {(await ask(client, route, b"{")).status_code for route in refused} == {403}
 
 
-async def test_who_is_not_known_is_told_how_to_log_in(people: People, tokens: dict[str, str]) -> None:
+async def test_who_is_not_known_is_told_how_to_log_in(people: People, tokens: dict[str, Credential]) -> None:
     for who in UNKNOWN:
         async with people.client(tokens.get(who)) as client:
             answer = await client.get("/dags")
@@ -284,7 +331,7 @@ async def switched_off(
 async def test_what_is_switched_off_is_refused_to_admins_too(switched_off: tuple[str, People]) -> None:
     off, people = switched_off
     async with people.client((await people.add(Role.ADMIN)).token) as client:
-        found = {route for route in MATRIX if refusal_of(await ask(client, route)) == 403}
+        found = {route for route in ASKED if refusal_of(await ask(client, route)) == 403}
     assert found == {route for route, (_, switch) in MATRIX.items() if switch == off}
 
 
@@ -307,16 +354,13 @@ async def test_without_users_who_is_let_in_may_do_everything_but_manage_them(
         if how == "basic":
             client.auth = httpx.BasicAuth("ann", "pass:word")
         login = b'{"username": "a", "password": "b"}'
-        found = {
-            route: refusal_of(await ask(client, route, login if route == ("POST", "/auth/login") else b"{}"))
-            for route in MATRIX
-        }
+        found = {route: refusal_of(await ask(client, route, login if route in LOGINS else b"{}")) for route in MATRIX}
     assert found == {route: 401 if route in MANAGED else None for route in MATRIX}
 
 
 async def test_the_role_of_a_login_s_token_does_not_count(people: People) -> None:
     viewer = await people.add(Role.VIEWER)
-    signer = people.server.services.auth.logins._signer
+    signer = people.server.services.auth.sessions._signer
     read = signer.read(viewer.token, people.server.services.now())
     assert read is not None
     raised = signer.sign(msgspec.structs.replace(read, role="admin"))

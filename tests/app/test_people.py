@@ -240,6 +240,8 @@ async def test_users_are_listed_from_the_oldest(admin: httpx.AsyncClient, people
         ({"role": "ADMIN"}, (400, "bad_request")),
         ({"role": None}, (400, "bad_request")),
         ({"password": "seven77"}, (400, "bad_request")),
+        ({"password": "PassWord123"}, (400, "bad_request")),
+        ({"password": "1qaz2wsx"}, (400, "bad_request")),
         ({"password": "ä" * 37}, (400, "bad_request")),
         ({"username": ""}, (400, "bad_request")),
         ({"username": "x" * 65}, (400, "bad_request")),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from dagbook.auth.roles import Role
 from dagbook.auth.tokens import hash_of
-from tests.app.people import PASSWORD, People, Person, code_of
+from dagbook.clock import now
+from dagbook.db.models import Token
+from tests.app.people import PASSWORD, People, Person, code_of, serving_people
 
 
 @pytest.fixture
@@ -192,3 +196,77 @@ async def test_a_history_names_the_token_beside_its_user(
         lambda connection: connection.exec_driver_sql(statement).scalar()
     )
     assert actor == f"{ann.name} (token ci)"
+
+
+# -- limits ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_token_for_runs_starts_one_and_reads_nothing(people: People, admin: httpx.AsyncClient) -> None:
+    made = await make(admin, scopes=["run", "run"])
+    assert made["details"]["scopes"] == ["run"]
+    async with people.client(made["token"]) as client:
+        assert code_of(await client.get("/dags")) == (403, "forbidden")
+        refused = await client.post("/dags", json={"name": "never"})
+        assert (code_of(refused), "the scope write" in refused.json()["message"]) == ((403, "forbidden"), True)
+        started = await client.post("/dag-runs", json={"name": "by-token", "spec": "steps: []"})
+        assert started.status_code == 200
+        assert code_of(await client.get(f"/dag-runs/by-token/{started.json()['dagRunId']}")) == (403, "forbidden")
+
+
+async def test_a_token_for_reading_has_no_higher_role_in_what_asks_for_one(
+    people: People, admin: httpx.AsyncClient
+) -> None:
+    token = (await make(admin, scopes=["read"]))["token"]
+    assert (await me(people, token)).json()["user"]["role"] == "viewer"
+    async with people.client(token) as client:
+        assert code_of(await client.get("/tokens", params={"all": "true"})) == (403, "forbidden")
+        assert code_of(await client.delete("/sessions")) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("addresses", "status"),
+    [(["127.0.0.1"], 200), (["192.0.2.0/24", "127.0.0.0/8"], 200), (["192.0.2.0/24"], 401), (["::/0"], 401)],
+)
+async def test_a_token_counts_from_its_addresses_only(
+    people: People, client: httpx.AsyncClient, addresses: list[str], status: int
+) -> None:
+    assert (await me(people, (await make(client, addresses=addresses))["token"])).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ({"scopes": []}, "scopes: is empty"),
+        ({"scopes": ["all"]}, "scopes"),
+        ({"addresses": []}, "addresses: give 1 to 50"),
+        ({"addresses": ["192.0.2.1/24"]}, "addresses: '192.0.2.1/24' is no address or network"),
+        ({"addresses": ["example.org"]}, "addresses: 'example.org' is no address or network"),
+        ({"addresses": ["192.0.2.1"] * 51}, "addresses: give 1 to 50"),
+    ],
+)
+async def test_a_limit_that_means_nothing_is_refused(
+    client: httpx.AsyncClient, limit: dict[str, list[str]], told: str
+) -> None:
+    answer = await client.post("/tokens", json={"name": "ci", **limit})
+    assert (code_of(answer), told in answer.json()["message"]) == ((400, "bad_request"), True), answer.text
+
+
+async def test_no_token_gets_older_than_the_setting_allows(database_url: str, tmp_path: Path) -> None:
+    async with (
+        serving_people(database_url, tmp_path) as people,
+        people.client((await people.add("admin")).token) as eve,
+    ):
+        made = await make(eve)
+        assert "expiresAt" not in made["details"]
+        assert (await me(people, made["token"])).status_code == 200
+        older = update(Token).where(Token.id == made["details"]["id"]).values(created_at=now() - timedelta(days=31))
+        await people.server.services.database.write(lambda connection: connection.execute(older))
+    limit = {"auth_personal_token_days": "30"}
+    async with serving_people(database_url, tmp_path, **limit) as people:
+        assert (await me(people, made["token"])).status_code == 401
+        async with people.client((await people.add("admin")).token) as eve:
+            ends = datetime.fromisoformat((await make(eve, name="new"))["details"]["expiresAt"])
+            assert timedelta(days=29) < ends - datetime.now(UTC) <= timedelta(days=30)
+            late = (datetime.now(UTC) + timedelta(days=31)).isoformat()
+            refused = await eve.post("/tokens", json={"name": "late", "expiresAt": late})
+            assert (code_of(refused)[0], "expiresAt: is later than" in refused.json()["message"]) == (400, True)

@@ -13,6 +13,7 @@ import psutil  # type: ignore[import-untyped]  # psutil brings no types
 import pytest
 from sqlalchemy import func, select
 
+from dagbook.accounts.sessions import Origin
 from dagbook.auth.roles import Role
 from dagbook.db.models import LoginFailure
 from dagbook.errors import AppError
@@ -96,7 +97,7 @@ async def test_ten_thousand_logins_take_little_memory_and_few_rows(sqlite_copies
 
         async def guess(number: int) -> int:
             with pytest.raises(AppError) as caught:
-                await logins.login(f"user {number}", "guess", f"198.51.{number // 250}.{number % 250}")
+                await logins.login(f"user {number}", "guess", Origin(address=f"198.51.{number // 250}.{number % 250}"))
             return caught.value.status
 
         before = psutil.Process().memory_info().rss

@@ -25,6 +25,7 @@ from dagbook.db.models import (
     RunRequest,
     ScheduleSlot,
     Service,
+    Session,
     Token,
     User,
 )
@@ -195,6 +196,13 @@ def add_user(connection: WriteConnection, **values: Any) -> str:
         "updated_at": NOW,
     }
     return str(add(connection, User, **(row | values)))
+
+
+def add_session(connection: WriteConnection, **values: Any) -> str:
+    """Insert a session; it needs the user of ``add_user``."""
+    row = {"id": "s1", "user_id": "u1", "is_browser": True, "address": "192.0.2.1", "agent": "curl/8"}
+    row |= {"created_at": NOW, "last_used_at": NOW, "expires_at": NOW}
+    return str(add(connection, Session, **(row | values)))
 
 
 def add_token(connection: WriteConnection, **values: Any) -> str:

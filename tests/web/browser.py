@@ -112,19 +112,24 @@ async def visiting(
     browser: Browser,
     address: str,
     *,
-    token: str | None = None,
+    cookie: str | None = None,
     width: int = 1440,
     theme: Literal["light", "dark"] = "light",
     zone: str | None = None,
 ) -> AsyncIterator[Visitor]:
-    """Sit down at a browser, logged in with a token."""
+    """Sit down at a browser, logged in with the cookie of a session."""
     size: Any = {"width": width, "height": WIDTHS.get(width, 900)}
     context = await browser.new_context(
         viewport=size, color_scheme=theme, reduced_motion="reduce", locale="en-GB", timezone_id=zone
     )
     context.set_default_timeout(PATIENCE_MILLISECONDS)
-    if token is not None:
-        await context.add_init_script(f"localStorage.setItem('dagbook.token', {msgspec.json.encode(token).decode()})")
+    if cookie is not None:
+        name, _, value = cookie.partition("=")
+        given: Any = {"name": name, "value": value, "url": f"{address}/", "httpOnly": True, "sameSite": "Strict"}
+        # The browser asks for an address of https; it sends the cookie to a loopback address all the same.
+        secure = {"url": f"{address.replace('http:', 'https:')}/", "secure": True} if name.startswith("__Host-") else {}
+        await context.add_cookies([given | secure])
+        await context.add_init_script("localStorage.setItem('dagbook.session', 'of the tests')")
     visitor = Visitor(address, context, await context.new_page())
     try:
         yield visitor

@@ -37,12 +37,13 @@ SETTINGS = {
 
 
 class Site:
-    """The server, and the tokens of somebody of each role."""
+    """The server, with the tokens of somebody of each role and the cookies of their browsers."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.address = str(program.api.client.base_url).removesuffix("/api/v2/").removesuffix("/api/v2")
         self.tokens: dict[str, str] = {}
+        self.cookies: dict[str, str] = {}
         self.client = httpx.Client(base_url=f"{self.address}/api/v2", timeout=45)
 
     def log_in(self, name: str, password: str = PASSWORD) -> str:
@@ -50,12 +51,19 @@ class Site:
         assert answer.status_code == httpx.codes.OK, answer.text
         return str(answer.json()["token"])
 
+    def browse(self, name: str, password: str = PASSWORD) -> str:
+        """Log in as a browser does; returns the cookie, its name and value."""
+        answer = self.client.post("/auth/session", json={"username": name, "password": password})
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        self.client.cookies.clear()
+        return str(answer.headers["set-cookie"].partition(";")[0])
+
     def add_people(self) -> None:
-        self.tokens["admin"] = self.log_in(ADMIN)
+        self.tokens["admin"], self.cookies["admin"] = self.log_in(ADMIN), self.browse(ADMIN)
         self.client.headers["Authorization"] = f"Bearer {self.tokens['admin']}"
         for role in ROLES[1:]:
             self.send("POST", "/users", {"username": role, "password": PASSWORD, "role": role})
-            self.tokens[role] = self.log_in(role)
+            self.tokens[role], self.cookies[role] = self.log_in(role), self.browse(role)
 
     def send(self, method: str, path: str, body: Any = None) -> Any:
         answer = self.client.request(method, path, json=body)

@@ -28,7 +28,7 @@ def path(site: Site) -> str:
 
 @pytest.fixture
 async def visitor(browser: Browser, site: Site) -> AsyncIterator[Visitor]:
-    async with visiting(browser, site.address, token=site.tokens["viewer"]) as opened:
+    async with visiting(browser, site.address, cookie=site.cookies["viewer"]) as opened:
         yield opened
         assert opened.complaints == []
 
@@ -88,7 +88,7 @@ async def test_lines_of_a_run_under_way_come_as_they_are_written(visitor: Visito
 
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_it_can_be_used_by_everybody(browser: Browser, site: Site, path: str, width: int) -> None:
-    async with visiting(browser, site.address, token=site.tokens["viewer"], width=width) as visitor:
+    async with visiting(browser, site.address, cookie=site.cookies["viewer"], width=width) as visitor:
         page = await visitor.open(path)
         await expect(lines(visitor).get_by_text("careful")).to_be_visible()
         assert len(visitor.asked()) == len(set(visitor.asked())), "a request is sent twice"

@@ -75,7 +75,7 @@ class Traffic:
 
 @pytest.fixture
 async def visitor(browser: Browser, site: Site) -> AsyncIterator[Visitor]:
-    async with visiting(browser, site.address, token=site.tokens["admin"]) as opened:
+    async with visiting(browser, site.address, cookie=site.cookies["admin"]) as opened:
         yield opened
         assert opened.complaints == []
 

@@ -41,7 +41,7 @@ def runs(site: Site) -> Runs:
 
 @pytest.fixture
 async def visitor(browser: Browser, runs: Runs) -> AsyncIterator[Visitor]:
-    async with visiting(browser, runs.site.address, token=runs.site.tokens["viewer"]) as opened:
+    async with visiting(browser, runs.site.address, cookie=runs.site.cookies["viewer"]) as opened:
         yield opened
         assert opened.complaints == []
 
@@ -119,7 +119,7 @@ async def test_two_runs_that_were_chosen_in_the_list_are_compared(visitor: Visit
 
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_it_can_be_used_by_everybody(browser: Browser, runs: Runs, width: int) -> None:
-    async with visiting(browser, runs.site.address, token=runs.site.tokens["viewer"], width=width) as visitor:
+    async with visiting(browser, runs.site.address, cookie=runs.site.cookies["viewer"], width=width) as visitor:
         page = await visitor.open(runs.path("&step=work/shop"))
         await expect(page.get_by_text("then line 2,501 differs")).to_be_visible()
         assert len(visitor.asked()) == len(set(visitor.asked())), "a request is sent twice"

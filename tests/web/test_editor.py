@@ -10,6 +10,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 from tests.web.browser import WIDTHS, Visitor, visiting
 from tests.web.site import Site
 
+DRAFT = "Object.entries(localStorage).find(([key]) => /^dagbook[.]draft[.].*[.]drafted$/.test(key))?.[1]"
 SPEC = "steps:\n  - {name: one, command: 'true'}\n"
 
 
@@ -22,7 +23,7 @@ def drafted(site: Site) -> Iterator[Site]:
 
 @pytest.fixture
 async def visitor(browser: Browser, drafted: Site) -> AsyncIterator[Visitor]:
-    async with visiting(browser, drafted.address, token=drafted.tokens["manager"]) as opened:
+    async with visiting(browser, drafted.address, cookie=drafted.cookies["manager"]) as opened:
         opened.page.on("dialog", lambda dialog: dialog.accept())  # a page with changes asks before it goes
         yield opened
         assert opened.complaints == []
@@ -42,9 +43,7 @@ async def leave_with(visitor: Visitor, text: str) -> Page:
     """Type something that is kept, and come back."""
     page = await visitor.open("/dags/drafted/spec")
     await type_more(page, text)
-    await page.wait_for_function(
-        "text => (localStorage.getItem('dagbook.draft.drafted') ?? '').includes(text)", arg=text
-    )
+    await page.wait_for_function(f"text => ({DRAFT} ?? '').includes(text)", arg=text)
     return await visitor.open("/dags/drafted/spec")
 
 
@@ -56,13 +55,13 @@ async def test_a_text_with_mistakes_is_offered_again(visitor: Visitor) -> None:
     await expect(page.get_by_role("button", name="Save", exact=True)).to_be_disabled()
     await page.get_by_role("button", name="Discard").click()
     await expect(editor(page)).not_to_contain_text("broken: [")
-    await page.wait_for_function("() => localStorage.getItem('dagbook.draft.drafted') === null")
+    await page.wait_for_function(f"() => {DRAFT} === undefined")
 
 
 async def test_a_draft_that_is_thrown_away_does_not_come_back(visitor: Visitor) -> None:
     page = await leave_with(visitor, "description: x")
     await page.get_by_role("button", name="Throw it away").click()
-    await page.wait_for_function("() => localStorage.getItem('dagbook.draft.drafted') === null")
+    await page.wait_for_function(f"() => {DRAFT} === undefined")
     await visitor.open("/dags/drafted/spec")
     await expect(editor(page)).to_be_visible()
     await expect(page.get_by_role("button", name="Throw it away")).to_have_count(0)
@@ -99,7 +98,7 @@ async def test_the_next_five_starts_show_while_one_types(visitor: Visitor) -> No
 
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_it_can_be_used_by_everybody(browser: Browser, drafted: Site, width: int) -> None:
-    async with visiting(browser, drafted.address, token=drafted.tokens["manager"], width=width) as visitor:
+    async with visiting(browser, drafted.address, cookie=drafted.cookies["manager"], width=width) as visitor:
         visitor.page.on("dialog", lambda dialog: dialog.accept())
         page = await leave_with(visitor, "schedule: '0 3 * * *'")
         await expect(page.get_by_role("button", name="Go on with it")).to_be_visible()

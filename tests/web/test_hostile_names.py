@@ -53,7 +53,7 @@ def hostile_dags(site: Site) -> Site:
 @pytest.fixture
 async def visitor(browser: Browser, hostile_dags: Site) -> AsyncIterator[Visitor]:
     """Somebody for whom nothing that was written may ever have run."""
-    async with visiting(browser, hostile_dags.address, token=hostile_dags.tokens["admin"]) as opened:
+    async with visiting(browser, hostile_dags.address, cookie=hostile_dags.cookies["admin"]) as opened:
         dialogs: list[str] = []
 
         async def note(dialog: Dialog) -> None:
@@ -110,7 +110,7 @@ async def test_a_step_of_any_name_is_a_box_that_leads_to_its_output(visitor: Vis
 async def test_the_output_of_a_step_is_downloaded_and_its_status_set(
     browser: Browser, hostile_dags: Site, name: str
 ) -> None:
-    async with visiting(browser, hostile_dags.address, token=hostile_dags.tokens["admin"]) as visitor:
+    async with visiting(browser, hostile_dags.address, cookie=hostile_dags.cookies["admin"]) as visitor:
         page = await visitor.open(f"/dag-runs/hostile/latest?{urlencode({'step': name})}")
         async with page.expect_download() as download:
             await page.get_by_role("button", name="Download this log").click()

@@ -23,7 +23,7 @@ from tests.web.walk import Walk
 @pytest.fixture
 async def walk(browser: Browser, site: Site) -> AsyncIterator[Walk]:
     """An admin who has just opened the dashboard; in the end nothing may have been complained of."""
-    async with visiting(browser, site.address, token=site.tokens["admin"]) as visitor:
+    async with visiting(browser, site.address, cookie=site.cookies["admin"]) as visitor:
         await visitor.open("/")
         yield Walk(visitor)
         assert visitor.complaints == []

@@ -39,7 +39,7 @@ def painted(site: Site) -> str:
 
 @pytest.fixture
 async def visitor(browser: Browser, site: Site) -> AsyncIterator[Visitor]:
-    async with visiting(browser, site.address, token=site.tokens["operator"]) as opened:
+    async with visiting(browser, site.address, cookie=site.cookies["operator"]) as opened:
         yield opened
         assert [text for text in opened.complaints if "status of 400" not in text] == []
 

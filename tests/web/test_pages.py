@@ -63,7 +63,7 @@ _SEEN += [(name, role) for name in _BY_RIGHT for role in ("manager", "operator")
 async def test_a_page_shows_without_a_complaint(browser: Browser, site: Site, name: str, role: str) -> None:
     """Some come with a phone and some to a desk; the page bears that they turn to the other."""
     widths = sorted(WIDTHS, reverse=role in ("admin", "operator"))
-    async with visiting(browser, site.address, token=site.tokens[role], width=widths[0]) as visitor:
+    async with visiting(browser, site.address, cookie=site.cookies[role], width=widths[0]) as visitor:
         page = await visitor.open(PAGES[name])
         assert len(visitor.asked()) == len(set(visitor.asked())), "a request is sent twice"
         for width in widths:
@@ -78,7 +78,7 @@ async def test_a_page_shows_without_a_complaint(browser: Browser, site: Site, na
 async def test_the_last_day_fits_a_phone_at_any_hour(browser: Browser, site: Site, hour: int) -> None:
     ahead = (hour - datetime.now(UTC).hour + 12) % 24 - 12
     zone = f"Etc/GMT{-ahead:+d}"  # their signs are the other way round
-    async with visiting(browser, site.address, token=site.tokens["viewer"], width=390, zone=zone) as visitor:
+    async with visiting(browser, site.address, cookie=site.cookies["viewer"], width=390, zone=zone) as visitor:
         page = await visitor.open(PAGES["dashboard"])
         ticks = await page.locator(".strip-axis > span > :visible").all_inner_texts()
         assert [re.fullmatch(r"[0-9]{2}:[0-9]{2}", tick) for tick in ticks].count(None) == 0 < len(ticks)
@@ -88,7 +88,7 @@ async def test_the_last_day_fits_a_phone_at_any_hour(browser: Browser, site: Sit
 @pytest.mark.sample(4)
 @pytest.mark.parametrize("name", PAGES)
 async def test_a_page_can_be_used_by_everybody(browser: Browser, site: Site, name: str) -> None:
-    async with visiting(browser, site.address, token=site.tokens["admin"]) as visitor:
+    async with visiting(browser, site.address, cookie=site.cookies["admin"]) as visitor:
         page = await visitor.open(PAGES[name])
         assert await visitor.find_barriers() == []
         await page.emulate_media(color_scheme="dark")
@@ -96,7 +96,7 @@ async def test_a_page_can_be_used_by_everybody(browser: Browser, site: Site, nam
 
 
 async def test_a_page_that_is_not_there_is_a_real_404(browser: Browser, site: Site) -> None:
-    async with visiting(browser, site.address, token=site.tokens["viewer"]) as visitor:
+    async with visiting(browser, site.address, cookie=site.cookies["viewer"]) as visitor:
         answer = await visitor.page.goto(f"{site.address}/nothing/here")
         assert answer is not None
         assert answer.status == 404

@@ -28,7 +28,7 @@ def waiting(site: Site) -> Iterator[Site]:
 
 @pytest.fixture
 async def visitor(browser: Browser, waiting: Site) -> AsyncIterator[Visitor]:
-    async with visiting(browser, waiting.address, token=waiting.tokens["operator"]) as opened:
+    async with visiting(browser, waiting.address, cookie=waiting.cookies["operator"]) as opened:
         await opened.open("/queues")
         yield opened
         assert opened.complaints == []
@@ -70,7 +70,7 @@ async def test_buttons_move_a_run_and_keep_the_focus(visitor: Visitor) -> None:
 
 
 async def test_who_may_only_look_moves_nothing(browser: Browser, waiting: Site) -> None:
-    async with visiting(browser, waiting.address, token=waiting.tokens["viewer"]) as visitor:
+    async with visiting(browser, waiting.address, cookie=waiting.cookies["viewer"]) as visitor:
         page = await visitor.open("/queues")
         await expect(rows(visitor)).to_have_count(len(NAMES))
         await expect(rows(visitor).and_(page.locator("[draggable=true]"))).to_have_count(0)
@@ -81,7 +81,7 @@ async def test_who_may_only_look_moves_nothing(browser: Browser, waiting: Site) 
 
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_it_can_be_used_by_everybody(browser: Browser, waiting: Site, width: int) -> None:
-    async with visiting(browser, waiting.address, token=waiting.tokens["operator"], width=width) as visitor:
+    async with visiting(browser, waiting.address, cookie=waiting.cookies["operator"], width=width) as visitor:
         page = await visitor.open("/queues")
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert await visitor.find_barriers() == []

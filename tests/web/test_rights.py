@@ -37,7 +37,7 @@ def _named(page: Locator, pattern: str) -> Locator:
 
 @pytest.mark.parametrize("role", FORBIDDEN)
 async def test_no_button_is_on_that_the_role_may_not_use(browser: Browser, site: Site, role: str) -> None:
-    async with visiting(browser, site.address, token=site.tokens[role]) as visitor:
+    async with visiting(browser, site.address, cookie=site.cookies[role]) as visitor:
         running = site.send("GET", "/dag-runs?name=sleeper&status=1")["dagRuns"][0]["dagRunId"]
         for path in (*PAGES, f"/dag-runs/sleeper/{running}"):
             page = await visitor.open(path)
@@ -62,7 +62,7 @@ async def test_the_pattern_of_buttons_finds_those_of_an_admin(browser: Browser, 
         "/queues": ["Pause", "Clear"],
         "/users": ["Add user"],
     }
-    async with visiting(browser, site.address, token=site.tokens["admin"]) as visitor:
+    async with visiting(browser, site.address, cookie=site.cookies["admin"]) as visitor:
         for path, names in wanted.items():
             page = await visitor.open(path)
             for name in names:
@@ -72,7 +72,7 @@ async def test_the_pattern_of_buttons_finds_those_of_an_admin(browser: Browser, 
 
 
 async def test_an_operator_starts_runs_but_writes_nothing(browser: Browser, site: Site) -> None:
-    async with visiting(browser, site.address, token=site.tokens["operator"]) as visitor:
+    async with visiting(browser, site.address, cookie=site.cookies["operator"]) as visitor:
         page = await visitor.open("/dags/etl")
         await expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
         await expect(page.get_by_role("button", name="Rename")).to_be_disabled()
@@ -80,7 +80,7 @@ async def test_an_operator_starts_runs_but_writes_nothing(browser: Browser, site
 
 @pytest.mark.parametrize("path", ["/users", "/audit"])
 async def test_a_page_for_admins_tells_others_so(browser: Browser, site: Site, path: str) -> None:
-    async with visiting(browser, site.address, token=site.tokens["manager"]) as visitor:
+    async with visiting(browser, site.address, cookie=site.cookies["manager"]) as visitor:
         page = await visitor.open(path)
         await expect(page.get_by_text(re.compile("Only admins see"))).to_be_visible()
         await expect(page.get_by_role("navigation", name="Pages").get_by_role("link", name="Users")).to_have_count(0)

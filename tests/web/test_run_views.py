@@ -21,7 +21,7 @@ def viewed(site: Site) -> Site:
 
 @pytest.fixture
 async def visitor(browser: Browser, viewed: Site) -> AsyncIterator[Visitor]:
-    async with visiting(browser, viewed.address, token=viewed.tokens["viewer"]) as opened:
+    async with visiting(browser, viewed.address, cookie=viewed.cookies["viewer"]) as opened:
         yield opened
         assert opened.complaints == []
 
@@ -82,7 +82,7 @@ async def test_what_the_browser_kept_of_another_program_does_no_harm(visitor: Vi
 
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_they_can_be_used_by_everybody(browser: Browser, viewed: Site, width: int) -> None:
-    async with visiting(browser, viewed.address, token=viewed.tokens["viewer"], width=width) as visitor:
+    async with visiting(browser, viewed.address, cookie=viewed.cookies["viewer"], width=width) as visitor:
         page = await visitor.open("/dag-runs?name=viewed&columns=queued,finished,revision,param:ENV")
         await _save(page, "with columns")
         await page.locator("details.columns summary").click()

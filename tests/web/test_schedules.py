@@ -33,7 +33,7 @@ def scheduled(site: Site) -> Iterator[Site]:
 async def test_a_dag_that_starts_every_minute_is_one_line_of_many(
     browser: Browser, scheduled: Site, width: int
 ) -> None:
-    async with visiting(browser, scheduled.address, token=scheduled.tokens["viewer"], width=width) as visitor:
+    async with visiting(browser, scheduled.address, cookie=scheduled.cookies["viewer"], width=width) as visitor:
         page = await visitor.open("/schedules")
         rows = page.get_by_role("row") if width > 1000 else page.locator("tbody tr")
         for name, (_, words) in SCHEDULES.items():

@@ -28,7 +28,7 @@ ONE = "steps:\n  - {name: one, command: 'true'}\n"
 
 @pytest.fixture
 async def visitor(browser: Browser, site: Site) -> AsyncIterator[Visitor]:
-    async with visiting(browser, site.address, token=site.tokens["admin"]) as opened:
+    async with visiting(browser, site.address, cookie=site.cookies["admin"]) as opened:
         yield opened
         refused = re.compile(r"error: Failed to load resource: the server responded with a status of 4\d\d")
         assert [text for text in opened.complaints if not refused.match(text)] == []

@@ -1,3 +1,3 @@
-"""Use cases of users, logins, personal tokens and authentication."""
+"""Use cases of users, logins, sessions, personal tokens and authentication."""
 
-__all__ = ["auth_setup", "authentication", "logins", "oidc", "refusal_log", "tokens", "users"]
+__all__ = ["auth_setup", "authentication", "logins", "oidc", "refusal_log", "sessions", "tokens", "users"]

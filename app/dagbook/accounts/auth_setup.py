@@ -20,6 +20,7 @@ from dagbook.accounts.login_throttle import CredentialThrottle, LoginThrottle
 from dagbook.accounts.logins import Logins
 from dagbook.accounts.oidc import Client, Oidc, OidcAuthenticator, ProviderError, is_protected
 from dagbook.accounts.refusal_log import RefusalLog
+from dagbook.accounts.sessions import SessionLimits, Sessions
 from dagbook.accounts.tokens import PersonalTokens
 from dagbook.accounts.users import Users
 from dagbook.auth.audit_context import Caller
@@ -43,6 +44,7 @@ class AuthServices(msgspec.Struct, frozen=True, kw_only=True):
 
     users: Users
     logins: Logins
+    sessions: Sessions
     tokens: PersonalTokens
     callers: AuthenticatorChain
     refusals: RefusalLog
@@ -50,6 +52,7 @@ class AuthServices(msgspec.Struct, frozen=True, kw_only=True):
     oidc: Oidc | None
     switches: Switches
     has_users: bool
+    static_token: StaticTokenAuthenticator | None
     metrics_token: StaticTokenAuthenticator | None
 
 
@@ -58,18 +61,20 @@ def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None
     hasher = Hasher(settings.auth_bcrypt_cost)
     signer = Signer(settings.auth_token_secret, settings.auth_token_ttl_seconds)
     ended, refusals = EndedTokenLog(database, now), RefusalLog(database, now)
-    personal = PersonalTokens(database, ended, now)
+    session_limits = SessionLimits(settings.auth_session_idle_seconds, settings.auth_fresh_login_seconds)
+    sessions = Sessions(database, signer, ended, session_limits, now)
+    personal = PersonalTokens(database, ended, settings.auth_personal_token_days, now)
     limits = _throttle_limits(settings)
     has_users = settings.auth_mode == _BUILTIN
+    static = None if has_users else _token_authenticator(settings.auth_token, "api-token")
     local = LocalAuthenticator(Role.ADMIN if has_users else None)
     authenticators: list[Authenticator] = (
-        [LoginAuthenticator(database, signer, personal, ended, now)]
-        if has_users
-        else _static_authenticators(settings, oidc)
+        [LoginAuthenticator(sessions, personal)] if has_users else _static_authenticators(settings, static, oidc)
     )
     return AuthServices(
         users=Users(database, hasher, now),
-        logins=Logins(database, hasher, signer, LoginThrottle(database, limits, now), refusals, now),
+        logins=Logins(database, hasher, sessions, LoginThrottle(database, limits, now), refusals, now),
+        sessions=sessions,
         tokens=personal,
         callers=_chain(settings, [local, *authenticators]),
         refusals=refusals,
@@ -77,11 +82,8 @@ def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None
         oidc=oidc,
         switches=_switches(settings),
         has_users=has_users,
-        metrics_token=(
-            StaticTokenAuthenticator(settings.metrics_token, Caller(via="token", name="metrics-token"))
-            if settings.metrics_token
-            else None
-        ),
+        static_token=static,
+        metrics_token=_token_authenticator(settings.metrics_token, "metrics-token"),
     )
 
 
@@ -201,11 +203,17 @@ def _switches(settings: Settings) -> Switches:
     )
 
 
-def _static_authenticators(settings: Settings, oidc: Oidc | None) -> list[Authenticator]:
+def _token_authenticator(token: str, name: str) -> StaticTokenAuthenticator | None:
+    return StaticTokenAuthenticator(token, Caller(via="token", name=name), now) if token else None
+
+
+def _static_authenticators(
+    settings: Settings, static: StaticTokenAuthenticator | None, oidc: Oidc | None
+) -> list[Authenticator]:
     """Build the authenticators without users: token, then Basic, and without Basic the provider (api-behaviour 2.1)."""
     authenticators: list[Authenticator] = []
-    if settings.auth_token:
-        authenticators.append(StaticTokenAuthenticator(settings.auth_token, Caller(via="token", name="api-token")))
+    if static is not None:
+        authenticators.append(static)
     if _has_basic(settings):
         authenticators.append(BasicAuthenticator(settings.auth_basic_username, settings.auth_basic_password))
     elif oidc is not None:

@@ -6,18 +6,17 @@ import base64
 import binascii
 import hmac
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
-from dagbook.accounts.ended_tokens import EndedTokenLog, TokenEnd
+from dagbook.accounts.sessions import Sessions
 from dagbook.accounts.tokens import PersonalTokens
-from dagbook.auth.audit_context import Actor, Caller
+from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Role
-from dagbook.auth.tokens import Signer, hash_of, is_expired, is_personal
+from dagbook.auth.tokens import is_personal
 from dagbook.clock import Clock
-from dagbook.db.database import Database
-from dagbook.db.repositories import users
 from dagbook.errors import UnauthorizedError
 
 _BEARER, _BASIC = "Bearer ", "Basic "
@@ -27,8 +26,10 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """The credentials of a request, and its address."""
 
     authorization: str | None = None
-    cookie: str | None = None
+    cookie: str | None = None  # of a login at a provider
+    session_cookie: str | None = None
     address: str = ""
+    is_use: bool = True  # of a session, which then is not idle
     local_user: str | None = None  # operating system user of the command that sent the request
 
     @property
@@ -79,18 +80,37 @@ class LocalAuthenticator:
 
 
 class StaticTokenAuthenticator:
-    """The token of the settings."""
+    """The token of the settings, or the cookie that a browser got for it."""
 
-    def __init__(self, token: str, caller: Caller) -> None:
+    def __init__(self, token: str, caller: Caller, now: Clock) -> None:
         self._token = token.encode()
         self._caller = caller
+        self._now = now
 
     async def __call__(self, credentials: Credentials) -> Caller | None:
-        """Compare in constant time."""
-        bearer = credentials.bearer
-        if bearer is None or not hmac.compare_digest(bearer.encode("latin-1"), self._token):
+        """Identify by the header alone where there is one."""
+        proof = None
+        if credentials.authorization is None:
+            until, _, signature = (credentials.session_cookie or "").partition(".")
+            is_signed = hmac.compare_digest(signature.encode(), self._sign("cookie", until).encode())
+            if not is_signed or self._now().timestamp() >= int(until):
+                return None
+            proof = self._sign("csrf", until)
+        elif not self.is_token((credentials.bearer or "").encode("latin-1")):
             return None
-        return msgspec.structs.replace(self._caller, address=credentials.address)
+        return msgspec.structs.replace(self._caller, address=credentials.address, proof=proof)
+
+    def is_token(self, token: bytes) -> bool:
+        """Compare in constant time."""
+        return hmac.compare_digest(token, self._token)
+
+    def make_cookie(self, expires_at: datetime) -> tuple[str, str]:
+        """Return the value of a cookie, which is not the token, and the proof that belongs to it."""
+        until = str(int(expires_at.timestamp()))
+        return f"{until}.{self._sign('cookie', until)}", self._sign("csrf", until)
+
+    def _sign(self, use: str, until: str) -> str:
+        return hmac.new(self._token, f"{use}:{until}".encode(), "sha256").hexdigest()
 
 
 class BasicAuthenticator:
@@ -115,46 +135,18 @@ class BasicAuthenticator:
 
 
 class LoginAuthenticator:
-    """Login tokens and personal tokens; the role is the user's current one."""
+    """Sessions, by token or cookie, and personal tokens; the role is the user's current one."""
 
-    def __init__(
-        self, database: Database, signer: Signer, personal: PersonalTokens, ended: EndedTokenLog, now: Clock
-    ) -> None:
-        self._ended = ended
-        self._database = database
-        self._signer = signer
+    def __init__(self, sessions: Sessions, personal: PersonalTokens) -> None:
+        self._sessions = sessions
         self._personal = personal
-        self._now = now
 
     async def __call__(self, credentials: Credentials) -> Caller | None:
-        bearer = credentials.bearer
-        if bearer is None:
-            return None
-        if is_personal(bearer):
+        """Identify by the header alone where there is one: a request with two identities would be ambiguous."""
+        bearer, is_use = credentials.bearer, credentials.is_use
+        if bearer is not None and is_personal(bearer):
             return await self._personal.identify(bearer, credentials.address)
-        return await self._by_login(bearer, credentials.address)
-
-    async def _by_login(self, token: str, address: str) -> Caller | None:
-        now = self._now()
-        claims = self._signer.read_signed(token, now)
-        if claims is None:
+        token = bearer or (credentials.session_cookie if credentials.authorization is None else None)
+        if not token:
             return None
-        user = await self._database.read_inline(lambda connection: users.get(connection, claims.uid))
-        credential = hash_of(token)
-        end = None
-        if is_expired(claims, now):
-            end = TokenEnd.EXPIRED
-        elif user is not None and claims.gen != user.generation and user.kept_token != credential:
-            end = TokenEnd.PASSWORD_CHANGED
-        if user is None or end is not None:
-            actor = Actor(via="login", user_id=claims.uid, address=address)
-            await self._ended.record(actor, claims.username, end or TokenEnd.USER_REMOVED)
-            return None
-        return Caller(
-            via="login",
-            name=user.username,
-            role=Role(user.role),
-            user_id=user.id,
-            credential=credential,
-            address=address,
-        )
+        return await self._sessions.identify(token, credentials.address, is_browser=bearer is None, is_use=is_use)

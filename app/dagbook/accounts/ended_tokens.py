@@ -24,7 +24,11 @@ class TokenEnd(StrEnum):
 
     EXPIRED = "expired"
     REVOKED = "revoked"
+    LOGGED_OUT = "logged out"
+    ENDED = "ended"
+    IDLE = "idle"
     PASSWORD_CHANGED = "password changed"  # noqa: S105 - a reason
+    OTHER_ADDRESS = "other address"
     USER_REMOVED = "user removed"
 
 

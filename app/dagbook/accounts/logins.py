@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
 
 import msgspec
 
 from dagbook.accounts.login_throttle import LoginThrottle
 from dagbook.accounts.refusal_log import RefusalLog
+from dagbook.accounts.sessions import Login, Origin, Sessions
 from dagbook.accounts.users import check_password
 from dagbook.auth.audit_context import Action, Actor, Caller, user_action
 from dagbook.auth.passwords import Hasher
 from dagbook.auth.throttle import Attempt
-from dagbook.auth.tokens import Claims, Signer
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit, tokens, users
+from dagbook.db.repositories import audit, sessions, tokens, users
+from dagbook.db.repositories.sessions import SessionEnd
 from dagbook.db.repositories.users import UserRow
 from dagbook.errors import UnauthorizedError
 
 _log = logging.getLogger(__name__)
 WRONG_LOGIN, WRONG_PASSWORD = "user name or password is wrong", "the current password is wrong"
-
-
-class Login(msgspec.Struct, frozen=True):
-    """A successful login."""
-
-    token: str
-    expires_at: datetime
-    user: UserRow
 
 
 class Logins:
@@ -39,7 +31,7 @@ class Logins:
         self,
         database: Database,
         hasher: Hasher,
-        signer: Signer,
+        sessions: Sessions,
         throttle: LoginThrottle,
         refusals: RefusalLog,
         now: Clock,
@@ -47,12 +39,13 @@ class Logins:
         self._database = database
         self._refusals = refusals
         self._hasher = hasher
-        self._signer = signer
+        self._sessions = sessions
         self._throttle = throttle
         self._now = now
 
-    async def login(self, username: str, password: str, address: str) -> Login:
-        """Exchange name and password for a token; raises UnauthorizedError, the same for any mistake."""
+    async def login(self, username: str, password: str, origin: Origin) -> Login:
+        """Exchange name and password for a session; raises UnauthorizedError, the same for any mistake."""
+        address = origin.address
         user = await self._database.read_inline(lambda connection: users.get_by_name(connection, username))
         attempt = await self._throttle.admit(username, address, user.id if user else None)
         is_valid = await self._hasher.verify(password, user.password_hash if user else None)
@@ -62,45 +55,37 @@ class Logins:
             actor = Actor(via="login", address=address)
             await self._refusals.record(actor, msgspec.structs.replace(audit_action, outcome="failed"))
             raise UnauthorizedError(WRONG_LOGIN)
-        await self._record_login(user, password, address, attempt)
-        return self._issue_token(user)
+        return await self._start_session(user, password, origin, attempt)
 
-    async def _record_login(self, user: UserRow, password: str, address: str, attempt: Attempt) -> None:
+    async def _start_session(self, user: UserRow, password: str, origin: Origin, attempt: Attempt) -> Login:
         before = user.password_hash
         after = await self._hasher.hash(password) if self._hasher.is_outdated(before) else before
-        actor = Actor(via="login", actor=user.username, user_id=user.id, address=address)
+        actor = Actor(via="login", actor=user.username, user_id=user.id, address=origin.address)
         entry = actor.entry(user_action(Action.LOGIN_SUCCESS, user.username), self._now())
 
-        def work(connection: WriteConnection) -> None:
+        def work(connection: WriteConnection) -> Login | None:
+            users.lock(connection)
+            present = users.get(connection, user.id)
+            if present is None or (present.password_hash != before and present.updated_at != user.updated_at):
+                return None
             if after != before:
                 users.rehash(connection, user.id, before, after)
             audit.add(connection, entry)
             self._throttle.succeed(connection, attempt, user.id)
+            return self._sessions.start(connection, present, origin)
 
-        await self._database.write(work)
+        login = await self._database.write(work)
+        if login is None:
+            raise UnauthorizedError("this user was changed meanwhile; log in again")
+        return login
 
-    async def record_provider_login(self, caller: Caller) -> None:
-        """Record a login at the provider in the audit."""
+    async def record_login(self, caller: Caller) -> None:
+        """Record a login without a user in the audit: at the provider, or of a browser with the static token."""
         entry = caller.actor.entry(user_action(Action.LOGIN_SUCCESS, caller.name or ""), self._now())
         await self._database.write(lambda connection: audit.add(connection, entry))
 
-    def _issue_token(self, user: UserRow) -> Login:
-        now = self._now()
-        expires_at = self._signer.expiry(now)
-        claims = Claims(
-            sub=user.id,
-            uid=user.id,
-            username=user.username,
-            role=user.role,
-            iat=int(now.timestamp()),
-            exp=int(expires_at.timestamp()),
-            gen=user.generation,
-            jti=self._signer.new_id(),
-        )
-        return Login(self._signer.sign(claims), expires_at, user)
-
     async def change_password(self, caller: Caller, current: str, new: str) -> None:
-        """Set the caller's own password and revoke all its tokens but the one in use.
+        """Set the caller's own password, end its other sessions and revoke its other tokens.
 
         Raises UnauthorizedError if the current one is wrong, which counts as a failed login, then BadRequestError.
         """
@@ -120,8 +105,9 @@ class Logins:
             if now is None or now.password_hash != user.password_hash:
                 return False
             at = max(self._now(), now.updated_at)
-            users.set_password(connection, user.id, hashed, caller.credential, at)
-            tokens.revoke_all(connection, user.id, at, spared=caller.credential)
+            users.set_password(connection, user.id, hashed, at)
+            sessions.end_of_user(connection, user.id, at, SessionEnd.PASSWORD_CHANGED, spared=caller.session_id)
+            tokens.revoke_all(connection, user.id, at, spared=caller.token_id)
             audit.add(connection, caller.actor.entry(user_action(Action.USER_PASSWORD_CHANGE, user.username), at))
             return True
 

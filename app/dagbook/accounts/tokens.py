@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -11,7 +12,7 @@ import msgspec
 
 from dagbook.accounts.ended_tokens import EndedTokenLog, TokenEnd
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Caller
-from dagbook.auth.roles import Role, lower_role
+from dagbook.auth.roles import Role, Scope, highest_role, lower_role
 from dagbook.auth.tokens import hash_of, make_personal
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
@@ -23,25 +24,32 @@ from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, 
 from dagbook.identifiers import shorten
 
 MAX_NAME_LENGTH = 64
+MAX_ADDRESSES = 50
 _USE_RECORDED_EVERY = timedelta(minutes=1)
 _OF_USER = ("username", "user_role")  # columns of a token's row that are those of its user
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of a new token: without a role the user's own, without a user the caller's."""
+    """Options of a new token: without a role the user's own, without a user the caller's, without a limit none.
+
+    ``addresses`` are IP addresses and networks.
+    """
 
     name: str
     role: Role | None = None
     expires_at: datetime | None = None
     username: str | None = None
+    scopes: Sequence[Scope] | None = None
+    addresses: Sequence[str] | None = None
 
 
 class PersonalTokens:
     """Use cases of personal tokens."""
 
-    def __init__(self, database: Database, ended: EndedTokenLog, now: Clock) -> None:
+    def __init__(self, database: Database, ended: EndedTokenLog, max_days: int, now: Clock) -> None:
         self._database = database
         self._ended = ended
+        self._max_age = timedelta(days=max_days) or None
         self._now = now
 
     async def identify(self, token: str, address: str) -> Caller | None:
@@ -51,21 +59,23 @@ class PersonalTokens:
         now = self._now()
         if row is None:
             return None
-        if end := _end_of(row, now):
+        if end := self._end_of(row, address, now):
             origin = {"token_id": row.id, "token_name": row.name, "address": address}
             await self._ended.record(Actor(via="personal", user_id=row.user_id, **origin), row.username, end)
             return None
         if row.last_used_at is None or now - row.last_used_at > _USE_RECORDED_EVERY:
             with contextlib.suppress(DatabaseUnavailable):  # reading must not fail because the use cannot be recorded
                 await self._database.write(lambda connection: tokens.record_use(connection, row.id, now))
+        role = lower_role(Role(row.role), Role(row.user_role))
+        scopes = None if row.scopes is None else frozenset(map(Scope, row.scopes.split()))
         return Caller(
             via="personal",
             name=row.username,
-            role=lower_role(Role(row.role), Role(row.user_role)),
+            role=role if scopes is None else lower_role(role, highest_role(scopes)),
+            scopes=scopes,
             user_id=row.user_id,
             token_id=row.id,
             token_name=row.name,
-            credential=hashed,
             address=address,
         )
 
@@ -82,7 +92,8 @@ class PersonalTokens:
 
         Raises BadRequestError, ForbiddenError, NotFoundError, AlreadyExistsError.
         """
-        _check(request, self._now())
+        addresses = _check(request)
+        expires_at = self._expiry(request)
         if caller.via == "personal":
             raise ForbiddenError("a token cannot create tokens; log in with name and password")
         token = make_personal()
@@ -94,7 +105,7 @@ class PersonalTokens:
                 raise AlreadyExistsError(
                     f"{user.username!r} has a token named {shorten(request.name)}; revoke it first"
                 )
-            row = self._new(request, user)
+            row = self._new(request, user, expires_at, addresses)
             columns = {name: value for name, value in msgspec.structs.asdict(row).items() if name not in _OF_USER}
             tokens.add(connection, {**columns, "hash": hash_of(token)})
             audit_action = _audit_action(Action.TOKEN_CREATE, user.username, row)
@@ -103,7 +114,29 @@ class PersonalTokens:
 
         return token, await self._database.write(work)
 
-    def _new(self, request: TokenRequest, user: UserRow) -> TokenRow:
+    def _end_of(self, row: TokenRow, address: str, now: datetime) -> TokenEnd | None:
+        if row.revoked_at is not None:
+            return TokenEnd.REVOKED
+        is_old = self._max_age is not None and now - row.created_at >= self._max_age
+        if is_old or (row.expires_at is not None and now >= row.expires_at):
+            return TokenEnd.EXPIRED
+        is_elsewhere = row.addresses is not None and not _is_in(address, row.addresses.split())
+        return TokenEnd.OTHER_ADDRESS if is_elsewhere else None
+
+    def _expiry(self, request: TokenRequest) -> datetime | None:
+        now = self._now()
+        last = None if self._max_age is None else now + self._max_age
+        if request.expires_at is None:
+            return last
+        if request.expires_at <= now:
+            raise BadRequestError("expiresAt: is in the past; give a future time, or leave it out")
+        if last is not None and request.expires_at > last:
+            raise BadRequestError(f"expiresAt: is later than {last.isoformat()}, which is the latest here")
+        return request.expires_at
+
+    def _new(
+        self, request: TokenRequest, user: UserRow, expires_at: datetime | None, addresses: str | None
+    ) -> TokenRow:
         role = request.role or Role(user.role)
         if lower_role(role, Role(user.role)) is not role:
             raise ForbiddenError(f"role: a token of {user.username!r}, {user.role}, cannot be {role}")
@@ -113,9 +146,11 @@ class PersonalTokens:
             name=request.name,
             role=str(role),
             created_at=self._now(),
-            expires_at=request.expires_at,
+            expires_at=expires_at,
             revoked_at=None,
             last_used_at=None,
+            scopes=None if request.scopes is None else " ".join(sorted(set(request.scopes))),
+            addresses=addresses,
             username=user.username,
             user_role=user.role,
         )
@@ -134,27 +169,46 @@ class PersonalTokens:
         await self._database.write(work)
 
 
-def _end_of(row: TokenRow, now: datetime) -> TokenEnd | None:
-    if row.revoked_at is not None:
-        return TokenEnd.REVOKED
-    return TokenEnd.EXPIRED if row.expires_at is not None and now >= row.expires_at else None
-
-
 def _audit_action(action: Action, username: str, row: TokenRow) -> AuditAction:
     """Build the audited action on a token; it contains the token's name and id only."""
     until = row.expires_at.isoformat() if row.expires_at else None
-    about = {"id": row.id, "role": row.role, "expiresAt": until}
+    about = {"id": row.id, "role": row.role, "expiresAt": until, "scopes": row.scopes, "addresses": row.addresses}
     was, now = (None, about) if action is Action.TOKEN_CREATE else (about, None)
     return AuditAction(action=action, kind="token", name=f"{username}/{row.name}", before=was, after=now)
 
 
-def _check(request: TokenRequest, now: datetime) -> None:
+def _check(request: TokenRequest) -> str | None:
+    """Return the addresses as they are stored; raises BadRequestError."""
     if not request.name.strip() or len(request.name) > MAX_NAME_LENGTH or "\0" in request.name:
         raise BadRequestError(
             f"name: {shorten(request.name)} is not a token name; use 1 to {MAX_NAME_LENGTH} characters, not only spaces"
         )
-    if request.expires_at is not None and request.expires_at <= now:
-        raise BadRequestError("expiresAt: is in the past; give a future time, or leave it out")
+    if request.scopes is not None and not request.scopes:
+        raise BadRequestError(f"scopes: is empty; give some of {', '.join(Scope)}, or leave it out")
+    return None if request.addresses is None else _read_networks(request.addresses)
+
+
+def _read_networks(addresses: Sequence[str]) -> str:
+    if not 0 < len(addresses) <= MAX_ADDRESSES:
+        raise BadRequestError(f"addresses: give 1 to {MAX_ADDRESSES} addresses or networks, or leave it out")
+    found = []
+    for text in addresses:
+        try:
+            found.append(str(ipaddress.ip_network(text.strip())))
+        except ValueError:
+            raise BadRequestError(
+                f"addresses: {shorten(text)} is no address or network; write one such as 192.0.2.7 or 2001:db8::/32"
+            ) from None
+    return " ".join(dict.fromkeys(found))
+
+
+def _is_in(address: str, networks: Sequence[str]) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False  # of a Unix socket
+    plain = getattr(found, "ipv4_mapped", None) or found
+    return any(plain in ipaddress.ip_network(network) for network in networks)
 
 
 def _user_for(connection: WriteConnection, request: TokenRequest, caller: Caller) -> UserRow:

@@ -13,7 +13,8 @@ from dagbook.auth.passwords import Hasher, generate, validation_error
 from dagbook.auth.roles import Role
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit, tokens, users
+from dagbook.db.repositories import audit, sessions, tokens, users
+from dagbook.db.repositories.sessions import SessionEnd
 from dagbook.db.repositories.users import UserRow
 from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
 from dagbook.identifiers import shorten
@@ -79,7 +80,6 @@ class Users:
             role=str(role),
             password_hash=hashed,
             generation=1,
-            kept_token=None,
             created_at=now,
             updated_at=now,
         )
@@ -128,7 +128,7 @@ class Users:
         _log.info("user %r was removed by %r", await self._database.write(work), caller.actor_label)
 
     async def reset_password(self, user_id: str, password: str, caller: Caller) -> None:
-        """Set a user's password and revoke all its tokens; raises NotFoundError or BadRequestError."""
+        """Set a user's password, ending all its sessions and tokens; raises NotFoundError or BadRequestError."""
         if await self._database.read_inline(lambda connection: users.get(connection, user_id)) is None:
             raise _unknown(user_id)
         check_password(password, "newPassword")
@@ -138,7 +138,8 @@ class Users:
             users.lock(connection)
             user = _require(connection, user_id)
             at = max(self._now(), user.updated_at)
-            users.set_password(connection, user_id, hashed, None, at)
+            users.set_password(connection, user_id, hashed, at)
+            sessions.end_of_user(connection, user_id, at, SessionEnd.PASSWORD_CHANGED)
             tokens.revoke_all(connection, user_id, at)
             audit.add(connection, caller.actor.entry(user_action(Action.USER_PASSWORD_RESET, user.username), at))
             return str(user.username)

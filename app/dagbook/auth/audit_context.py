@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from dagbook.auth.roles import Role
+from dagbook.auth.roles import Role, Scope
 from dagbook.telemetry.logging import request_id
 
 Outcome = Literal["done", "refused", "failed"]
@@ -48,6 +48,7 @@ class Action(StrEnum):
     USER_DELETE = "user.delete"
     USER_PASSWORD_CHANGE = "user.password_change"  # noqa: S105 - a name of an action
     USER_PASSWORD_RESET = "user.password_reset"  # noqa: S105 - a name of an action
+    SESSION_END = "session.end"
     TOKEN_CREATE = "token.create"  # noqa: S105 - a name of an action
     TOKEN_DELETE = "token.delete"  # noqa: S105 - a name of an action
     SSH_HOST_KEY_ACCEPT = "ssh_host_key.accept"
@@ -56,6 +57,7 @@ class Action(StrEnum):
     TOKEN_REFUSE = "token.refuse"  # noqa: S105 - a name of an action
     LOGIN_SUCCESS = "login.success"
     LOGIN_FAILURE = "login.failure"
+    LOGOUT = "logout"
     AUDIT_PRUNE = "audit.prune"
     REQUEST_REFUSE = "request.refuse"
 
@@ -152,8 +154,8 @@ Via = Literal["none", "local", "basic", "token", "oidc", "login", "personal"]
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The sender of a request: identity, role and credential.
 
-    ``name`` is None without authentication; ``role`` is None without users. ``credential`` is the hash of the token in
-    use: a user who changes the password keeps that token.
+    ``name`` is None without authentication; ``role`` is None without users. A user who changes the password keeps the
+    session or personal token in use. ``proof`` is what a page of this server sends beside the cookie of its session.
     """
 
     via: Via
@@ -162,7 +164,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     token_id: str | None = None
     token_name: str | None = None
-    credential: str | None = None
+    session_id: str | None = None
+    logged_in_at: datetime | None = None
+    proof: str | None = None
+    scopes: frozenset[Scope] | None = None  # of a token that is limited to some
     address: str = ""
     may_write: bool = False  # definitions
 

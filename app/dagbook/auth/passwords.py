@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
+from importlib.resources import files
 
 import bcrypt
 
@@ -18,7 +20,15 @@ def validation_error(password: str) -> str:
         return f"is too short; a password has at least {MIN_CHARACTERS} characters"
     if len(password.encode()) > MAX_BYTES:
         return f"is too long; a password has at most {MAX_BYTES} bytes in UTF-8"
+    if password.lower() in _common_passwords():
+        return "is one of the most common passwords, which are guessed first; choose another one"
     return ""
+
+
+@functools.cache
+def _common_passwords() -> frozenset[str]:
+    text = files("dagbook.auth").joinpath("common_passwords.txt").read_text("utf-8")
+    return frozenset(line for line in text.splitlines() if not line.startswith("#"))
 
 
 def generate() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum, StrEnum
 from typing import assert_never
 
@@ -41,6 +42,15 @@ class Requires(Enum):
     UPKEEP = "to be an admin, where there are users"
 
 
+class Scope(StrEnum):
+    """What a personal token may be limited to."""
+
+    READ = "read"
+    RUN = "run"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
 class Switches(msgspec.Struct, frozen=True, kw_only=True):
     """What a server allows at all, for any role."""
 
@@ -61,6 +71,31 @@ class Permission(msgspec.Struct, frozen=True):
 def is_public(requires: Requires, switches: Switches) -> bool:
     """Whether no credentials are required."""
     return requires is Requires.PUBLIC or (requires is Requires.METRICS and switches.metrics_public)
+
+
+_HIGHEST = {Scope.READ: Role.VIEWER, Scope.RUN: Role.OPERATOR, Scope.WRITE: Role.MANAGER, Scope.ADMIN: Role.ADMIN}
+
+
+def highest_role(scopes: Collection[Scope]) -> Role:
+    """Return the highest role that a token with these scopes may act in."""
+    return max((_HIGHEST[scope] for scope in scopes), key=_RANKS.__getitem__)
+
+
+def scope_of(requires: Requires, *, changes: bool) -> Scope:
+    """Return the scope that a token needs for a route; ``changes``: the route changes something."""
+    match requires:
+        case Requires.RUN | Requires.RUN_TEXT:
+            return Scope.RUN
+        case Requires.WRITE:
+            return Scope.WRITE
+        case Requires.PUBLIC | Requires.METRICS | Requires.PAGE | Requires.READ:
+            return Scope.READ
+        case Requires.OWN:
+            return Scope.ADMIN if changes else Scope.READ
+        case Requires.REDACT | Requires.ADMIN | Requires.AUDIT | Requires.UPKEEP:
+            return Scope.ADMIN
+        case _:
+            assert_never(requires)
 
 
 def refusal(requires: Requires, role: Role | None, switches: Switches) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 from datetime import datetime, timedelta
 
@@ -20,9 +21,9 @@ _PERSONAL_BYTES = 32
 
 
 class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The claims of a login token. Only ``uid`` and ``gen`` count; role and name are those at login, for clients.
+    """The claims of a login token. ``jti``, which is random, names its session; role and name are those at login.
 
-    ``jti`` is random: two logins in one second are two tokens, of which one can be revoked without the other.
+    ``gen`` is that of the user, for servers of before 0.2.0 beside this one.
     """
 
     sub: str
@@ -58,6 +59,10 @@ class Signer:
 
     def sign(self, claims: Claims) -> str:
         return jwt.encode(msgspec.to_builtins(claims), self._secret, algorithm=_ALGORITHM, headers=_HEADER)
+
+    def prove(self, jti: str) -> str:
+        """Return what a page of this server sends beside the cookie of a session, which another site cannot know."""
+        return hmac.new(self._secret.encode(), f"csrf:{jti}".encode(), hashlib.sha256).hexdigest()
 
     @staticmethod
     def new_id() -> str:

@@ -39,6 +39,7 @@ COMMANDS = {
     "validate": Entry("dagbook.cli.validate:validate", "Check definitions and print every problem."),
     "users": Entry("dagbook.cli.users:users", "Create, change and delete users."),
     "tokens": Entry("dagbook.cli.users:tokens", "Create and revoke personal API tokens."),
+    "sessions": Entry("dagbook.cli.sessions:sessions", "List and end the logins of users."),
     "ssh-host-keys": Entry("dagbook.cli.ssh_host_keys:ssh_host_keys", "List, accept and remove keys of SSH hosts."),
     "dag": Entry("dagbook.cli.dag:dag", "Show or restore revisions of a stored DAG, or change its settings."),
     "audit": Entry("dagbook.cli.audit:audit", "List, verify or prune the audit log."),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from dagbook.auth.roles import Role
+from dagbook.auth.roles import Role, Scope
 from dagbook.cli.client import Api, ask_password, body_of, find_user, print_table, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
@@ -141,12 +141,29 @@ def _state(token: dict[str, str]) -> str:
 @click.option(
     "--days", type=click.IntRange(1, 36500), default=None, help="Days until the token expires; never by default."
 )
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice([scope.value for scope in Scope]),
+    multiple=True,
+    help="What the token is limited to; may be repeated. All that its role may by default.",
+)
+@click.option(
+    "--address",
+    "addresses",
+    metavar="NETWORK",
+    multiple=True,
+    help="Address or network from which the token is accepted; may be repeated. Any by default.",
+)
 @settings_options("database_url")
 @friendly_errors
-def add_token(user: str, name: str, role: str | None, days: int | None) -> None:
+def add_token(
+    user: str, name: str, role: str | None, days: int | None, scopes: tuple[str, ...], addresses: tuple[str, ...]
+) -> None:
     """Create a token NAME for USER and print it; it cannot be shown again."""
     expires = (datetime.now(UTC) + timedelta(days=days)).isoformat() if days else None
-    body = {"username": user, "name": name, "role": role, "expiresAt": expires}
+    body: dict[str, object] = {"username": user, "name": name, "role": role, "expiresAt": expires}
+    body |= {"scopes": list(scopes) or None, "addresses": list(addresses) or None}
 
     async def work(api: Api) -> None:
         echo(body_of(await api.client.post("/tokens", json=body))["token"])

@@ -25,6 +25,7 @@ from dagbook.api.auth.guards import (
 from dagbook.api.controllers import (
     audit,
     auth,
+    credentials,
     dag_history,
     dag_list,
     dags,
@@ -59,7 +60,13 @@ from dagbook.web import pages
 
 # Not forwarded to remote nodes: accounts are local, and a stream's authorization is checked again while it is open,
 # which a remote node cannot do for a client of this server.
-_OWN_HANDLERS = [auth.AuthController, users.UsersController, auth.TokensController, events.EventsController]
+_OWN_HANDLERS = [
+    auth.AuthController,
+    users.UsersController,
+    credentials.SessionsController,
+    credentials.TokensController,
+    events.EventsController,
+]
 _DAG_HANDLERS = [
     dags.DagsController,
     dag_list.DagListController,

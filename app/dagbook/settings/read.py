@@ -78,6 +78,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     auth_mode: str
     auth_token_secret: str
     auth_token_ttl_seconds: float
+    auth_session_idle_seconds: int
+    auth_fresh_login_seconds: int
+    auth_personal_token_days: int
     auth_admin_username: str
     auth_admin_password: str
     auth_bcrypt_cost: int

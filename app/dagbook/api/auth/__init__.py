@@ -1,3 +1,3 @@
 """Authorization of requests, OpenID Connect redirects, and the audit of refusals."""
 
-__all__ = ["guards", "oidc_flow"]
+__all__ = ["guards", "oidc_flow", "session_cookie"]

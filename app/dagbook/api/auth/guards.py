@@ -16,11 +16,12 @@ from msgspec.structs import replace
 from dagbook.accounts.auth_setup import AuthServices
 from dagbook.accounts.authentication import Credentials
 from dagbook.accounts.refusal_log import RefusalLog
+from dagbook.api.auth import session_cookie
 from dagbook.api.auth.oidc_flow import CLEARED, COOKIE, Connection, LoginNeededError
 from dagbook.api.middleware.local_user import LOCAL_USER
 from dagbook.api.middleware.node_proxy import requested_node
 from dagbook.auth.audit_context import Action, AuditAction, Caller
-from dagbook.auth.roles import Requires, is_public, refusal
+from dagbook.auth.roles import Requires, Switches, is_public, refusal, scope_of
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.errors import AppError, ForbiddenError, UnauthorizedError
 
@@ -29,6 +30,7 @@ Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 NO_USERS = "users are not managed here; set auth_mode to builtin for that"
 _CREDENTIALS = frozenset({b"authorization", b"cookie"})
 _OPTIONS = "OPTIONS"
+_IDLE = "x-dagbook-idle"  # a page without input for a while keeps itself up to date with it
 _READING = frozenset({"GET", "HEAD", _OPTIONS})
 _STARTS = frozenset({Action.RUN_START, Action.RUN_ENQUEUE, Action.RUN_RETRY, Action.RUN_RESCHEDULE})
 _CHANGING = frozenset({Requires.RUN, Requires.RUN_TEXT, Requires.WRITE, Requires.REDACT})
@@ -58,12 +60,23 @@ def make_guard(access: AuthServices) -> Guard:
         caller = await _identify(access, connection, requires)
         if requires in (Requires.OWN, Requires.ADMIN) and caller.role is None:
             raise UnauthorizedError(NO_USERS)
-        may_write = not refusal(Requires.WRITE, caller.role, switches)
-        connection.scope["user"] = replace(caller, may_write=may_write)
-        if reason := refusal(requires, caller.role, switches):
+        connection.scope["user"] = replace(caller, may_write=not _refusal(switches, caller, Requires.WRITE))
+        changes = action_of(handler) is not None or connection.scope.get("method") not in _READING
+        if reason := _refusal(switches, caller, requires, changes=changes):
             raise ForbiddenError(reason)
+        if changes:
+            session_cookie.check_proof(connection, caller)
+        if handler.opt.get("fresh"):
+            access.sessions.check_fresh(caller)
 
     return guard
+
+
+def _refusal(switches: Switches, caller: Caller, requires: Requires, *, changes: bool = False) -> str:
+    """Return why a caller is not permitted, by the scopes of its token or its role, or an empty text."""
+    if caller.scopes is not None and (scope := scope_of(requires, changes=changes)) not in caller.scopes:
+        return f"this token may not do this; it requires the scope {scope}"
+    return refusal(requires, caller.role, switches)
 
 
 async def _read_metrics_token(access: AuthServices, connection: Connection, requires: Requires) -> Caller | None:
@@ -94,12 +107,12 @@ async def is_still_authorized(access: AuthServices, credentials: Credentials, re
     if is_public(requires, access.switches):
         return True
     try:
-        caller = await access.callers.identify(credentials)
+        caller = await access.callers.identify(replace(credentials, is_use=False))
     except UnauthorizedError:
         return False
     except DatabaseUnavailable:
         return True
-    return not refusal(requires, caller.role, access.switches)
+    return not _refusal(access.switches, caller, requires)
 
 
 def credentials_of(connection: Connection) -> Credentials:
@@ -111,10 +124,12 @@ def credentials_of(connection: Connection) -> Credentials:
         return Credentials(address=_address(connection))
     authorization = connection.headers.getall("authorization", [])
     return Credentials(
-        # With two Authorization headers it would be arbitrary which one counts.
-        authorization=authorization[0] if len(authorization) == 1 else None,
+        # With two Authorization headers it would be arbitrary which one counts: neither does, nor a cookie.
+        authorization=authorization[0] if len(authorization) == 1 else "" if authorization else None,
         cookie=connection.cookies.get(COOKIE),
+        session_cookie=connection.cookies.get(session_cookie.name_of(connection)) if b"cookie" in given else None,
         address=_address(connection),
+        is_use=_IDLE not in connection.headers,
     )
 
 
@@ -234,4 +249,6 @@ def _object(params: Mapping[str, Any], path: str) -> tuple[str, str]:
             return "user", str(user)
         case {"tokenId": token}:
             return "token", str(token)
+        case {"sessionId": session}:
+            return "session", str(session)
     return "path", path

@@ -3,6 +3,7 @@
 __all__ = [
     "audit",
     "auth",
+    "credentials",
     "dag_history",
     "dag_list",
     "dags",

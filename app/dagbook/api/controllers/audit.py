@@ -86,6 +86,7 @@ class AuditController(Controller):
         "/prune",
         operation_id="pruneAudit",
         requires=Requires.AUDIT,
+        fresh=True,
         audits=Action.AUDIT_PRUNE,
         status_code=200,
         responses=errors(),

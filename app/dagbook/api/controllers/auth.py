@@ -1,44 +1,75 @@
-"""Login, also at an OpenID Connect provider, the own account, and personal tokens (tag auth; api-behaviour 2.2)."""
+"""Login, also at an OpenID Connect provider, and the own account (tag auth; api-behaviour 2.2)."""
 
 from __future__ import annotations
 
 import msgspec
-from litestar import Controller, Response, delete, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from dagbook.accounts.auth_setup import CALLBACK, AuthServices
+from dagbook.accounts.authentication import Credentials
 from dagbook.accounts.logins import WRONG_LOGIN, WRONG_PASSWORD
 from dagbook.accounts.oidc import Oidc
-from dagbook.accounts.tokens import TokenRequest
+from dagbook.accounts.sessions import Login, Origin
 from dagbook.accounts.users import MAX_NAME_LENGTH
-from dagbook.api.auth.guards import NO_USERS
-from dagbook.api.auth.oidc_flow import finish, start
+from dagbook.api.auth import session_cookie
+from dagbook.api.auth.guards import NO_USERS, credentials_of
+from dagbook.api.auth.oidc_flow import CLEARED, finish, start
 from dagbook.api.errors import errors
 from dagbook.api.params import parameters
-from dagbook.api.presenters.people import instant_text, token_body, user_body
+from dagbook.api.presenters.people import instant_text, user_body
 from dagbook.api.providers import provide_services
 from dagbook.api.requests import ApiRequest
 from dagbook.api.schemas.people import (
+    BrowserSession,
     ChangePasswordRequest,
-    CreatedToken,
-    CreateTokenRequest,
     LoginRequest,
     LoginResponse,
+    StartSessionRequest,
     SuccessResponse,
-    Tokens,
     UserResponse,
 )
 from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.passwords import MAX_BYTES
 from dagbook.auth.roles import Requires
-from dagbook.errors import BadRequestError, NotFoundError, UnauthorizedError
+from dagbook.errors import NotFoundError, UnauthorizedError
 
 
 class AccountServices(msgspec.Struct, frozen=True, kw_only=True):
     """Services of logins and personal tokens."""
 
     auth: AuthServices
+
+
+async def _log_in(services: AccountServices, username: str, password: str, origin: Origin) -> Login:
+    if not services.auth.has_users:
+        raise UnauthorizedError(NO_USERS)
+    if len(username) > MAX_NAME_LENGTH or len(password.encode()) > MAX_BYTES:
+        # No user has them. Refused here, they are neither counted nor logged nor audited.
+        raise UnauthorizedError(WRONG_LOGIN)
+    return await services.auth.logins.login(username, password, origin)
+
+
+async def _exchange_token(
+    request: ApiRequest, token: str, services: AccountServices, caller: Caller
+) -> Response[BrowserSession]:
+    """Give a browser a cookie for the token of the settings; a wrong one counts like one in a header."""
+    given = Credentials(authorization=f"Bearer {token}", address=caller.address)
+    services.auth.credential_throttle.check(given)
+    static = services.auth.static_token
+    if static is None or not static.is_token(token.encode("utf-8", "surrogatepass")):
+        services.auth.credential_throttle.fail(given)
+        raise UnauthorizedError("the token is wrong; it is the one of the setting auth_token")
+    expires_at = services.auth.sessions.expiry()
+    cookie, proof = static.make_cookie(expires_at)
+    await services.auth.logins.record_login(Caller(via="token", name="api-token", address=caller.address))
+    body = BrowserSession(csrf_token=proof, expires_at=instant_text(expires_at))
+    return Response(body, cookies=[session_cookie.make(request, cookie, expires_at)])
+
+
+def _agent(request: ApiRequest) -> str:
+    return request.headers.get("user-agent", "")
 
 
 class AuthController(Controller):
@@ -55,16 +86,76 @@ class AuthController(Controller):
         responses=errors(429),
     )
     async def login(
-        self, data: JSONBody[LoginRequest], services: NamedDependency[AccountServices], caller: NamedDependency[Caller]
+        self,
+        request: ApiRequest,
+        data: JSONBody[LoginRequest],
+        services: NamedDependency[AccountServices],
+        caller: NamedDependency[Caller],
     ) -> LoginResponse:
         """Exchange username and password for a token."""
-        if not services.auth.has_users:
-            raise UnauthorizedError(NO_USERS)
-        if len(data.username) > MAX_NAME_LENGTH or len(data.password.encode()) > MAX_BYTES:
-            # No user has them. Refused here, they are neither counted nor logged nor audited.
-            raise UnauthorizedError(WRONG_LOGIN)
-        found = await services.auth.logins.login(data.username, data.password, caller.address)
+        origin = Origin(address=caller.address, agent=_agent(request))
+        found = await _log_in(services, data.username, data.password, origin)
         return LoginResponse(token=found.token, expires_at=instant_text(found.expires_at), user=user_body(found.user))
+
+    @post(
+        "/session",
+        operation_id="startSession",
+        status_code=201,
+        requires=Requires.PUBLIC,
+        audits=Action.LOGIN_SUCCESS,
+        responses=errors(429),
+    )
+    async def start_session(
+        self,
+        request: ApiRequest,
+        data: JSONBody[StartSessionRequest],
+        services: NamedDependency[AccountServices],
+        caller: NamedDependency[Caller],
+    ) -> Response[BrowserSession]:
+        """Log a browser in with username and password, or the token of the settings.
+
+        The session is in a cookie that no script can read. One that the browser had before ends.
+        """
+        static = services.auth.static_token
+        if static is not None:
+            return await _exchange_token(request, data.token, services, caller)
+        before = credentials_of(request).session_cookie
+        origin = Origin(address=caller.address, agent=_agent(request), is_browser=True, before=before)
+        found = await _log_in(services, data.username, data.password, origin)
+        body = BrowserSession(
+            csrf_token=found.proof or "", expires_at=instant_text(found.expires_at), user=user_body(found.user)
+        )
+        return Response(body, cookies=[session_cookie.make(request, found.token, found.expires_at)])
+
+    @get("/session", operation_id="getSession", requires=Requires.READ, responses=errors(404))
+    async def get_session(
+        self, services: NamedDependency[AccountServices], caller: NamedDependency[Caller]
+    ) -> BrowserSession:
+        """Return the session of the browser that asks, with the token that its changes need."""
+        if caller.proof is None:
+            raise NotFoundError("this request has no cookie of a session")
+        session = BrowserSession(csrf_token=caller.proof)
+        if caller.session_id is not None:
+            session.expires_at = instant_text((await services.auth.sessions.get(caller.session_id)).expires_at)
+            session.user = user_body(await services.auth.logins.require_user(caller))
+        return session
+
+    @post(
+        "/logout",
+        operation_id="logout",
+        status_code=204,
+        requires=Requires.READ,
+        audits=Action.LOGOUT,
+        responses=errors(),
+    )
+    async def log_out(
+        self, request: ApiRequest, services: NamedDependency[AccountServices], caller: NamedDependency[Caller]
+    ) -> Response[None]:
+        """End the session that asks: its token or cookie is invalid from then on, others stay."""
+        await services.auth.sessions.log_out(caller)
+        headers = {"Set-Cookie": CLEARED} if caller.via == "oidc" else {}
+        cookies = [session_cookie.make(request, "", None)] if caller.proof else []
+        return Response(None, status_code=204, headers=headers, cookies=cookies)
 
     @get("/me", operation_id="getCurrentUser", requires=Requires.OWN, responses=errors())
     async def get_me(self, services: NamedDependency[AccountServices], caller: NamedDependency[Caller]) -> UserResponse:
@@ -86,61 +177,11 @@ class AuthController(Controller):
         services: NamedDependency[AccountServices],
         caller: NamedDependency[Caller],
     ) -> SuccessResponse:
-        """Set the caller's password; all other tokens of the user become invalid."""
+        """Set the caller's password; its other sessions end, and its other tokens become invalid."""
         if len(data.current_password.encode()) > MAX_BYTES:
             raise UnauthorizedError(WRONG_PASSWORD)
         await services.auth.logins.change_password(caller, data.current_password, data.new_password)
         return SuccessResponse(message="the password is changed, and all other tokens are void")
-
-
-class TokensController(Controller):
-    path = "/tokens"
-    dependencies = provide_services(AccountServices)
-
-    @get(operation_id="listTokens", requires=Requires.OWN, responses=errors())
-    async def list_tokens(
-        self,
-        services: NamedDependency[AccountServices],
-        caller: NamedDependency[Caller],
-        all_users: parameters.AllUsers = False,
-    ) -> Tokens:
-        """List the caller's personal tokens, also revoked ones; with ``all``, for admins, those of all users."""
-        rows = await services.auth.tokens.find(caller, all_users=all_users)
-        return Tokens(tokens=[token_body(row) for row in rows])
-
-    @post(
-        operation_id="createToken",
-        status_code=201,
-        requires=Requires.OWN,
-        audits=Action.TOKEN_CREATE,
-        responses=errors(404, 409),
-    )
-    async def create_token(
-        self,
-        data: JSONBody[CreateTokenRequest],
-        services: NamedDependency[AccountServices],
-        caller: NamedDependency[Caller],
-    ) -> CreatedToken:
-        """Create a personal token; admins may create one for another user."""
-        if data.expires_at is not None and data.expires_at.tzinfo is None:
-            raise BadRequestError("expiresAt: has no time zone; write one such as 2030-01-31T12:00:00Z")
-        request = TokenRequest(name=data.name, role=data.role, expires_at=data.expires_at, username=data.username)
-        token, row = await services.auth.tokens.create(request, caller)
-        return CreatedToken(token=token, details=token_body(row))
-
-    @delete(
-        "/{tokenId:str}",
-        operation_id="revokeToken",
-        status_code=204,
-        requires=Requires.OWN,
-        audits=Action.TOKEN_DELETE,
-        responses=errors(404),
-    )
-    async def revoke_token(
-        self, token_id: parameters.TokenId, services: NamedDependency[AccountServices], caller: NamedDependency[Caller]
-    ) -> None:
-        """Revoke a personal token; admins may revoke those of all users."""
-        await services.auth.tokens.revoke(token_id, caller)
 
 
 _LOGIN = "/oidc-login"
@@ -179,5 +220,5 @@ class OidcController(Controller):
     ) -> Response[None]:
         """Complete the login of a browser that returns from the provider, and redirect it to the requested page."""
         response, caller = await finish(request, _require_oidc(services), code, login_state)
-        await services.auth.logins.record_provider_login(caller)
+        await services.auth.logins.record_login(caller)
         return response

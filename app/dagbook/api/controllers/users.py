@@ -62,6 +62,7 @@ class UsersController(Controller):
         operation_id="createUser",
         status_code=201,
         requires=Requires.ADMIN,
+        fresh=True,
         audits=Action.USER_CREATE,
         responses=errors(409),
     )
@@ -87,6 +88,7 @@ class UsersController(Controller):
         "/{userId:str}",
         operation_id="updateUser",
         requires=Requires.ADMIN,
+        fresh=True,
         audits=Action.USER_UPDATE,
         responses=errors(404, 409),
     )
@@ -105,6 +107,7 @@ class UsersController(Controller):
         operation_id="deleteUser",
         status_code=204,
         requires=Requires.ADMIN,
+        fresh=True,
         audits=Action.USER_DELETE,
         responses=errors(404),
     )
@@ -119,6 +122,7 @@ class UsersController(Controller):
         operation_id="resetUserPassword",
         status_code=200,
         requires=Requires.ADMIN,
+        fresh=True,
         audits=Action.USER_PASSWORD_RESET,
         responses=errors(404),
     )
@@ -132,7 +136,7 @@ class UsersController(Controller):
         """Set a user's password; all its tokens become invalid."""
         return await _reset(user_id, data, services, caller)
 
-    @put("/{userId:str}", requires=Requires.ADMIN, audits=Action.USER_UPDATE, include_in_schema=False)
+    @put("/{userId:str}", requires=Requires.ADMIN, fresh=True, audits=Action.USER_UPDATE, include_in_schema=False)
     async def put_user(
         self,
         user_id: parameters.UserId,
@@ -146,6 +150,7 @@ class UsersController(Controller):
     @put(
         "/{userId:str}/password",
         requires=Requires.ADMIN,
+        fresh=True,
         audits=Action.USER_PASSWORD_RESET,
         include_in_schema=False,
     )

@@ -28,6 +28,8 @@ StepName = Annotated[str, PathParameter(name="stepName")]
 UserId = Annotated[str, PathParameter(name="userId", schema_extra={"minLength": 1})]
 QueueName = Annotated[str, PathParameter(name="name")]
 QueueItem = Annotated[str, PathParameter(name="itemId", schema_extra={"pattern": "^[1-9][0-9]*$"})]
+SessionId = Annotated[str, PathParameter(name="sessionId")]
+SessionsOf = Annotated[str | None, QueryParameter(name="username")]
 TokenId = Annotated[str, PathParameter(name="tokenId")]
 
 RemoteNode = Annotated[str, QueryParameter(name="remoteNode")]

@@ -1,4 +1,4 @@
-"""Presenter of users and tokens. Pure."""
+"""Presenter of users, sessions and tokens. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from msgspec import UNSET, UnsetType
 
-from dagbook.api.schemas.people import Token, User
-from dagbook.auth.roles import Role
+from dagbook.api.schemas.people import Session, Token, User
+from dagbook.auth.roles import Role, Scope
+from dagbook.db.repositories.sessions import SessionRow
 from dagbook.db.repositories.tokens import TokenRow
 from dagbook.db.repositories.users import UserRow
 
@@ -28,6 +29,22 @@ def user_body(row: UserRow) -> User:
     )
 
 
+def session_body(row: SessionRow, current: str | None) -> Session:
+    """Convert a session; ``current`` is the id of the one that asks."""
+    return Session(
+        id=row.id,
+        user_id=row.user_id,
+        username=row.username,
+        browser=row.is_browser,
+        address=row.address,
+        agent=row.agent,
+        created_at=instant_text(row.created_at),
+        last_used_at=instant_text(row.last_used_at),
+        expires_at=instant_text(row.expires_at),
+        current=row.id == current,
+    )
+
+
 def token_body(row: TokenRow) -> Token:
     """Convert a personal token; its hash is never included."""
     return Token(
@@ -40,6 +57,8 @@ def token_body(row: TokenRow) -> Token:
         expires_at=_instant(row.expires_at),
         revoked_at=_instant(row.revoked_at),
         last_used_at=_instant(row.last_used_at),
+        scopes=UNSET if row.scopes is None else [Scope(scope) for scope in row.scopes.split()],
+        addresses=UNSET if row.addresses is None else row.addresses.split(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Schemas of users, logins and personal tokens (tags auth, users; tokens are an extension)."""
+"""Schemas of users, logins, sessions and personal tokens (tags auth, users; the last two are extensions)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from dagbook.api.schemas.common import Schema
-from dagbook.auth.roles import Role
+from dagbook.auth.roles import Role, Scope
 
 # Documented here but checked by the use cases, because in the contract other checks come first.
 _NOT_EMPTY = {"extra": {"minLength": 1}}
@@ -28,6 +28,14 @@ class LoginRequest(Schema, kw_only=True):
     password: NotEmpty
 
 
+class StartSessionRequest(Schema, kw_only=True):
+    """Username and password or, where there are no users, the token of the settings."""
+
+    username: str = ""
+    password: str = ""
+    token: str = ""
+
+
 class User(Schema, kw_only=True):
     """A user account."""
 
@@ -44,6 +52,41 @@ class LoginResponse(Schema, kw_only=True):
     token: str
     expires_at: Instant
     user: User
+
+
+class Session(Schema, kw_only=True):
+    """A login of a user; ``agent`` is what the program says of itself, ``current`` marks the session that asks."""
+
+    id: str
+    user_id: str
+    username: str
+    browser: bool
+    address: str
+    agent: str
+    created_at: Instant
+    last_used_at: Instant
+    expires_at: Instant
+    current: bool
+
+
+class Sessions(Schema, kw_only=True):
+    """Open sessions, the last used first."""
+
+    sessions: list[Session]
+
+
+class BrowserSession(Schema, kw_only=True):
+    """The session of a browser; ``csrf_token`` goes into the header ``X-CSRF-Token`` of every change."""
+
+    csrf_token: str
+    expires_at: Instant | UnsetType = UNSET
+    user: User | UnsetType = UNSET
+
+
+class EndedSessions(Schema, kw_only=True):
+    """How many sessions were ended."""
+
+    ended: int
 
 
 class UserResponse(Schema, kw_only=True):
@@ -93,12 +136,17 @@ class SuccessResponse(Schema, kw_only=True):
 
 
 class CreateTokenRequest(Schema, kw_only=True):
-    """A new personal token; by default for the caller, with the user's own role and without expiry."""
+    """A new personal token; by default for the caller, with the user's own role and without expiry or other limits.
+
+    ``addresses`` are the IP addresses and networks from which it is accepted.
+    """
 
     name: Name
     role: Role | None = None
     expires_at: datetime | None = None
     username: str | None = None
+    scopes: list[Scope] | None = None
+    addresses: list[str] | None = None
 
 
 class Token(Schema, kw_only=True):
@@ -113,6 +161,8 @@ class Token(Schema, kw_only=True):
     expires_at: Instant | UnsetType = UNSET
     revoked_at: Instant | UnsetType = UNSET
     last_used_at: Instant | UnsetType = UNSET
+    scopes: list[Scope] | UnsetType = UNSET
+    addresses: list[str] | UnsetType = UNSET
 
 
 class CreatedToken(Schema, kw_only=True):

@@ -9,7 +9,7 @@ from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunInput, RunParam, RunRequest, RunTag
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.models.service import Service, SshHostKey
-from dagbook.db.models.user import LoginAddress, LoginFailure, Token, User
+from dagbook.db.models.user import LoginAddress, LoginFailure, Session, Token, User
 
 __all__ = [
     "AuditEntry",
@@ -38,6 +38,7 @@ __all__ = [
     "ScheduleMark",
     "ScheduleSlot",
     "Service",
+    "Session",
     "SshHostKey",
     "Token",
     "User",

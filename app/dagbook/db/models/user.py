@@ -1,4 +1,4 @@
-"""Users, their API tokens and addresses, and counts of failed logins."""
+"""Users, their sessions, API tokens and addresses, and counts of failed logins."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _ROLES = "role IN ('viewer', 'operator', 'manager', 'admin')"
 class User(Base):
     """A user who can log in.
 
-    A login token contains the ``generation`` it was issued in and is valid only for that one, except the token with the
-    hash ``kept_token``, which made the change that started the current generation.
+    ``generation`` and ``kept_token`` ended the logins of servers before 0.2.0, which may run beside this one. They are
+    not read any more.
     """
 
     __tablename__ = "users"
@@ -37,8 +37,38 @@ class User(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Session(Base):
+    """A login, which the ``jti`` of its token names; the token itself is not stored.
+
+    That of a browser came with a cookie, and is valid as a cookie only. ``last_used_at`` is written once a minute.
+    """
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        CheckConstraint("length(id) BETWEEN 1 AND 64", name="id_length"),
+        CheckConstraint("length(agent) <= 200", name="agent_length"),
+        CheckConstraint("expires_at >= created_at", name="expires_later"),
+        CheckConstraint("(ended_at IS NULL) = (ended_as IS NULL)", name="end_complete"),
+        Index("ix_sessions_user_id_created_at", "user_id", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    user_id: Mapped[str] = mapped_column(Text, ForeignKey("users.id", ondelete="CASCADE"))
+    is_browser: Mapped[bool]
+    address: Mapped[str] = mapped_column(Text)
+    agent: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_as: Mapped[str | None] = mapped_column(Text)
+
+
 class Token(Base):
-    """A personal API token: its effective role is the lower of its own and its user's. Only its hash is stored."""
+    """A personal API token: its effective role is the lower of its own and its user's. Only its hash is stored.
+
+    ``scopes`` and ``addresses`` limit it further; they are words with a blank between two, NULL is no limit.
+    """
 
     __tablename__ = "tokens"
     __table_args__ = (
@@ -58,6 +88,8 @@ class Token(Base):
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    scopes: Mapped[str | None] = mapped_column(Text)
+    addresses: Mapped[str | None] = mapped_column(Text)
 
 
 class LoginAddress(Base):

@@ -13,6 +13,7 @@ __all__ = [
     "runs",
     "schedules",
     "services",
+    "sessions",
     "ssh_host_keys",
     "tokens",
     "users",

@@ -21,6 +21,8 @@ _columns = (
     Token.expires_at,
     Token.revoked_at,
     Token.last_used_at,
+    Token.scopes,
+    Token.addresses,
     User.username,
     User.role.label("user_role"),
 )
@@ -38,6 +40,8 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    scopes: str | None
+    addresses: str | None
     username: str
     user_role: str
 
@@ -76,10 +80,10 @@ def revoke(connection: WriteConnection, token_id: str, at: datetime) -> bool:
 
 
 def revoke_all(connection: WriteConnection, user_id: str, at: datetime, spared: str | None = None) -> None:
-    """Revoke all tokens of a user, except the one with the hash ``spared``."""
+    """Revoke all tokens of a user, except the one with the id ``spared``."""
     statement = update(Token).where(Token.user_id == user_id, Token.revoked_at.is_(None))
     if spared is not None:
-        statement = statement.where(Token.hash != spared)
+        statement = statement.where(Token.id != spared)
     connection.execute(statement.values(revoked_at=at))
 
 

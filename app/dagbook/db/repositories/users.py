@@ -11,8 +11,6 @@ from sqlalchemy import delete, func, insert, select, text, update
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.user import User
 
-_table = User.__table__
-
 
 class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     """A user."""
@@ -22,9 +20,11 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     password_hash: str
     generation: int
-    kept_token: str | None
     created_at: datetime
     updated_at: datetime
+
+
+_statement = select(*(User.__table__.c[name] for name in UserRow.__struct_fields__))
 
 
 def lock(connection: WriteConnection) -> None:
@@ -36,17 +36,17 @@ def lock(connection: WriteConnection) -> None:
 
 def get(connection: ReadConnection, user_id: str) -> UserRow | None:
     """Return a user by id."""
-    return None if "\0" in user_id else first_row(connection, UserRow, select(_table).where(User.id == user_id))
+    return None if "\0" in user_id else first_row(connection, UserRow, _statement.where(User.id == user_id))
 
 
 def get_by_name(connection: ReadConnection, username: str) -> UserRow | None:
     """Return a user by name, case-sensitive."""
-    return None if "\0" in username else first_row(connection, UserRow, select(_table).where(User.username == username))
+    return None if "\0" in username else first_row(connection, UserRow, _statement.where(User.username == username))
 
 
 def find(connection: ReadConnection) -> Sequence[UserRow]:
     """Return all users, oldest first."""
-    return all_rows(connection, UserRow, select(_table).order_by(User.created_at, User.id))
+    return all_rows(connection, UserRow, _statement.order_by(User.created_at, User.id))
 
 
 def count(connection: ReadConnection, role: str | None = None) -> int:
@@ -65,16 +65,9 @@ def change(connection: WriteConnection, user_id: str, **values: object) -> None:
     connection.execute(update(User).where(User.id == user_id).values(**values))
 
 
-def set_password(connection: WriteConnection, user_id: str, password_hash: str, kept: str | None, at: datetime) -> None:
-    """Store a new password and start the next generation of tokens; of the old ones only ``kept`` stays valid."""
-    change(
-        connection,
-        user_id,
-        password_hash=password_hash,
-        generation=User.generation + 1,
-        kept_token=kept,
-        updated_at=at,
-    )
+def set_password(connection: WriteConnection, user_id: str, password_hash: str, at: datetime) -> None:
+    """Store a new password."""
+    change(connection, user_id, password_hash=password_hash, updated_at=at)
 
 
 def rehash(connection: WriteConnection, user_id: str, before: str, after: str) -> None:
@@ -84,5 +77,5 @@ def rehash(connection: WriteConnection, user_id: str, before: str, after: str) -
 
 
 def remove(connection: WriteConnection, user_id: str) -> None:
-    """Delete a user and all tokens of that user."""
+    """Delete a user with all sessions and tokens of that user."""
     connection.execute(delete(User).where(User.id == user_id))

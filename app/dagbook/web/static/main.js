@@ -3,9 +3,9 @@
 import { html, render, useEffect, useRef, useState } from "./vendor/core.js";
 import { Failure } from "./parts/basic.js";
 import { Shell } from "./parts/shell.js";
-import { get } from "./lib/api.js";
-import { go, path, route, start } from "./lib/router.js";
-import { hasUsers, needsLogin, onOtherTab, token, user } from "./lib/session.js";
+import { get, requireLogin } from "./lib/api.js";
+import { path, route, start } from "./lib/router.js";
+import { mayHaveSession, needsLogin, onOtherTab, take } from "./lib/session.js";
 import { applyTheme } from "./lib/theme.js";
 
 /** @typedef {import("./lib/routes.js").Page} Page */
@@ -50,16 +50,14 @@ function useFocus(shown, key) {
 
 async function identify() {
   if (!needsLogin || path.peek() === "/login") return;
-  if (!token.peek()) {
-    const next = window.location.pathname + window.location.search + window.location.hash;
-    go("/login", { search: { next: path.peek() === "/" ? "" : next }, replace: true });
+  if (!mayHaveSession()) {
+    requireLogin();
     return;
   }
-  if (!hasUsers) return;
   try {
-    user.value = (await get("auth/me")).user;
+    take(await get("auth/session"));
   } catch {
-    // an invalid token leads to the login page by itself; without a response the page shows the error
+    // without a session the login page is shown by itself; without a response the page shows the error
   }
 }
 

@@ -72,6 +72,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/auth/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** LogOut */
+        post: operations["logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/auth/me": {
         parameters: {
             query?: never;
@@ -83,6 +100,24 @@ export interface paths {
         get: operations["getCurrentUser"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/auth/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetSession */
+        get: operations["getSession"];
+        put?: never;
+        /** StartSession */
+        post: operations["startSession"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1201,6 +1236,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListSessions */
+        get: operations["listSessions"];
+        put?: never;
+        post?: never;
+        /** EndSessions */
+        delete: operations["endSessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/sessions/{sessionId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** EndSession */
+        delete: operations["endSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/ssh-host-keys": {
         parameters: {
             query?: never;
@@ -1367,6 +1437,13 @@ export interface components {
             /** Format: date-time */
             sealedAt: string;
         };
+        /** BrowserSession */
+        BrowserSession: {
+            csrfToken: string;
+            /** Format: date-time */
+            expiresAt?: string;
+            user?: components["schemas"]["User"];
+        };
         /** ChangePasswordRequest */
         ChangePasswordRequest: {
             currentPassword: string;
@@ -1428,9 +1505,11 @@ export interface components {
         };
         /** CreateTokenRequest */
         CreateTokenRequest: {
+            addresses?: string[] | null;
             expiresAt?: string | null;
             name: string;
             role?: components["schemas"]["Role"] | null;
+            scopes?: components["schemas"]["Scope"][] | null;
             username?: string | null;
         };
         /** CreateUserRequest */
@@ -1632,6 +1711,10 @@ export interface components {
             status: components["schemas"]["RunStatus"];
             /** @enum {string} */
             statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
+        };
+        /** EndedSessions */
+        EndedSessions: {
+            ended: number;
         };
         /** EnqueueDAG */
         EnqueueDAG: {
@@ -2049,6 +2132,12 @@ export interface components {
         SchedulerStatusResponse: {
             schedulers: components["schemas"]["SchedulerInstance"][];
         };
+        /**
+         * Scope
+         * @description What a personal token may be limited to.
+         * @enum {string}
+         */
+        Scope: "read" | "run" | "write" | "admin";
         /** SearchDAGsMatchItem */
         SearchDAGsMatchItem: {
             line: string;
@@ -2065,6 +2154,26 @@ export interface components {
         SearchResults: {
             errors: string[];
             results: components["schemas"]["SearchResultItem"][];
+        };
+        /** Session */
+        Session: {
+            address: string;
+            agent: string;
+            browser: boolean;
+            /** Format: date-time */
+            createdAt: string;
+            current: boolean;
+            /** Format: date-time */
+            expiresAt: string;
+            id: string;
+            /** Format: date-time */
+            lastUsedAt: string;
+            userId: string;
+            username: string;
+        };
+        /** Sessions */
+        Sessions: {
+            sessions: components["schemas"]["Session"][];
         };
         /** SetRetention */
         SetRetention: {
@@ -2157,6 +2266,15 @@ export interface components {
             sourceDirectory?: string | null;
             spec: string;
         };
+        /** StartSessionRequest */
+        StartSessionRequest: {
+            /** @default  */
+            password?: string;
+            /** @default  */
+            token?: string;
+            /** @default  */
+            username?: string;
+        };
         /** Step */
         Step: {
             args?: string[];
@@ -2243,6 +2361,7 @@ export interface components {
         };
         /** Token */
         Token: {
+            addresses?: string[];
             /** Format: date-time */
             createdAt: string;
             /** Format: date-time */
@@ -2254,6 +2373,7 @@ export interface components {
             /** Format: date-time */
             revokedAt?: string;
             role: components["schemas"]["Role"];
+            scopes?: components["schemas"]["Scope"][];
             userId: string;
             username: string;
         };
@@ -2353,6 +2473,7 @@ export interface components {
 export type AuditEntries = components['schemas']['AuditEntries'];
 export type AuditEntry = components['schemas']['AuditEntry'];
 export type AuditSeal = components['schemas']['AuditSeal'];
+export type BrowserSession = components['schemas']['BrowserSession'];
 export type ChangePasswordRequest = components['schemas']['ChangePasswordRequest'];
 export type CleanedUp = components['schemas']['CleanedUp'];
 export type CleanUp = components['schemas']['CleanUp'];
@@ -2385,6 +2506,7 @@ export type DatabaseStorage = components['schemas']['DatabaseStorage'];
 export type DoctorFinding = components['schemas']['DoctorFinding'];
 export type DoctorReport = components['schemas']['DoctorReport'];
 export type EndedRun = components['schemas']['EndedRun'];
+export type EndedSessions = components['schemas']['EndedSessions'];
 export type EnqueueDAG = components['schemas']['EnqueueDAG'];
 export type EnqueueInline = components['schemas']['EnqueueInline'];
 export type Error = components['schemas']['Error'];
@@ -2442,9 +2564,12 @@ export type RunStatus = components['schemas']['RunStatus'];
 export type Schedule = components['schemas']['Schedule'];
 export type SchedulerInstance = components['schemas']['SchedulerInstance'];
 export type SchedulerStatusResponse = components['schemas']['SchedulerStatusResponse'];
+export type Scope = components['schemas']['Scope'];
 export type SearchDAGsMatchItem = components['schemas']['SearchDAGsMatchItem'];
 export type SearchResultItem = components['schemas']['SearchResultItem'];
 export type SearchResults = components['schemas']['SearchResults'];
+export type Session = components['schemas']['Session'];
+export type Sessions = components['schemas']['Sessions'];
 export type SetRetention = components['schemas']['SetRetention'];
 export type ShownDagAccount = components['schemas']['ShownDagAccount'];
 export type ShownDagSettings = components['schemas']['ShownDagSettings'];
@@ -2459,6 +2584,7 @@ export type SshHosts = components['schemas']['SshHosts'];
 export type StartDAG = components['schemas']['StartDAG'];
 export type StartedRun = components['schemas']['StartedRun'];
 export type StartInline = components['schemas']['StartInline'];
+export type StartSessionRequest = components['schemas']['StartSessionRequest'];
 export type Step = components['schemas']['Step'];
 export type StepCommand = components['schemas']['StepCommand'];
 export type StepStatus = components['schemas']['StepStatus'];
@@ -2582,6 +2708,25 @@ export interface operations {
             };
         };
     };
+    logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": null;
+                };
+            };
+        };
+    };
     getCurrentUser: {
         parameters: {
             query?: never;
@@ -2597,6 +2742,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserResponse"];
+                };
+            };
+        };
+    };
+    getSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrowserSession"];
+                };
+            };
+        };
+    };
+    startSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartSessionRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BrowserSession"];
                 };
             };
         };
@@ -4311,6 +4498,67 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SchedulerStatusResponse"];
                 };
+            };
+        };
+    };
+    listSessions: {
+        parameters: {
+            query?: {
+                all?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sessions"];
+                };
+            };
+        };
+    };
+    endSessions: {
+        parameters: {
+            query?: {
+                username?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedSessions"];
+                };
+            };
+        };
+    };
+    endSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sessionId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };

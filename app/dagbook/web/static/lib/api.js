@@ -2,7 +2,7 @@
 
 import { apiBase } from "./config.js";
 import { go, path as currentPath } from "./router.js";
-import { storeToken, needsLogin, token } from "./session.js";
+import { headers, isLoggedIn, logInAgain, lose, needsLogin } from "./session.js";
 
 /** Statuses that are handled, not only shown. */
 export const HTTP = Object.freeze({
@@ -54,11 +54,6 @@ function segment(part) {
   return encodeURIComponent(part === "." || part === ".." ? ` ${part}` : part);
 }
 
-/** @returns {Record<string, string>} */
-export function headers() {
-  return token.peek() ? { Authorization: `Bearer ${token.peek()}` } : {};
-}
-
 /**
  * @typedef {object} Options
  * @property {object} [query]
@@ -75,18 +70,22 @@ export function headers() {
  * @returns {Promise<{ answer: any, etag: string | null }>} only the caller knows the type of the answer
  */
 async function request(method, path, { query, body, signal, etag } = {}) {
-  const response = await send(url(path, query), {
-    method,
-    signal,
-    headers: {
-      ...headers(),
-      ...(body !== undefined && { "Content-Type": "application/json" }),
-      ...(etag && { "If-Match": etag }),
-    },
-    body: body === undefined ? undefined : JSON.stringify(body),
-  });
+  const ask = () =>
+    send(url(path, query), {
+      method,
+      signal,
+      headers: {
+        ...headers(),
+        ...(body !== undefined && { "Content-Type": "application/json" }),
+        ...(etag && { "If-Match": etag }),
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  let response = await ask();
+  if (needsFreshLogin(response) && (await logInAgain())) response = await ask();
   const answer = await decode(response);
-  if (!response.ok) throw toError(response, answer);
+  if (response.status === HTTP.UNAUTHORIZED && !isAboutPassword(method, path)) requireLogin();
+  if (!response.ok) throw new ApiError(response.status, answer);
   return { answer, etag: response.headers.get("etag") };
 }
 
@@ -152,6 +151,15 @@ async function send(target, options) {
   }
 }
 
+/**
+ * Whether the request was refused because the login is too old for it (RFC 9470).
+ * @param {Response} response
+ */
+const needsFreshLogin = ({ status, headers: given }) =>
+  status === HTTP.FORBIDDEN &&
+  isLoggedIn() &&
+  (given.get("www-authenticate") ?? "").includes("insufficient_user_authentication");
+
 /** @param {unknown} error */
 export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
 
@@ -174,18 +182,18 @@ async function decode(response) {
 }
 
 /**
- * @param {Response} response
- * @param {{ code?: string, message?: string } | null} answer
+ * Whether a refusal may mean a wrong password, of which the form tells.
+ * @param {string} method
+ * @param {Path} path
  */
-function toError(response, answer) {
-  if (response.status === HTTP.UNAUTHORIZED) requireLogin();
-  return new ApiError(response.status, answer);
-}
+const isAboutPassword = (method, path) =>
+  method === "POST" && (path === "auth/session" || path === "auth/change-password");
 
-/** Discard an invalid token and go to the login, which returns to this page. */
+/** Go to the login, which returns to this page. */
 export function requireLogin() {
-  if (!needsLogin || token.peek() === null || currentPath.peek() === "/login") return;
+  if (!needsLogin || currentPath.peek() === "/login") return;
   const next = window.location.pathname + window.location.search + window.location.hash;
-  storeToken(null);
-  go("/login", { search: { next }, replace: true });
+  const isFirst = !isLoggedIn() && currentPath.peek() === "/";
+  lose();
+  go("/login", { search: { next: isFirst ? "" : next }, replace: true });
 }

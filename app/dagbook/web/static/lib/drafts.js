@@ -1,12 +1,16 @@
 // Unsaved texts of definitions, valid or not, stored in this browser.
 
 import { useEffect, useState } from "../vendor/core.js";
+import { user } from "./session.js";
 
 const KEPT_AFTER = 500; // milliseconds without a key
 /** @typedef {{ text: string, etag: string | null, at: string }} Draft */
 
-/** @param {string} name */
-const keyOf = (name) => `dagbook.draft.${name}`;
+/**
+ * A draft is offered to the user who has written it, also after an idle session.
+ * @param {string} name
+ */
+const keyOf = (name) => `dagbook.draft.${[user.peek()?.id, name].filter(Boolean).join(".")}`;
 
 /**
  * @param {string} name

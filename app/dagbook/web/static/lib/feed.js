@@ -1,7 +1,8 @@
 // Client of the server's live feed: one stream per tab for all listeners.
 
 import { signal } from "../vendor/core.js";
-import { HTTP, headers, requireLogin, url } from "./api.js";
+import { HTTP, requireLogin, url } from "./api.js";
+import { headers } from "./session.js";
 
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 30000;
@@ -42,7 +43,7 @@ export function focusOn(id) {
   restart();
 }
 
-/** Reconnect, for example with another token. */
+/** Reconnect, for example after a login. */
 export function restart() {
   running?.abort();
   running = listeners.size ? run() : null;

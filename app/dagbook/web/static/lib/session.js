@@ -1,13 +1,15 @@
-// The user's token and permissions.
+// The user's session and permissions. The session itself is in a cookie that no script can read.
 
 import { computed, signal } from "../vendor/core.js";
 import { config } from "./config.js";
 
-const KEY = "dagbook.token";
+const OTHER_TABS = "dagbook.session"; // a value that is new with every login
+const OF_USER = /^dagbook\.(draft\.|seen$)/; // what a logout deletes from this browser
+const QUIET = 300000; // milliseconds without a key or a movement, after which the page counts as left
+
 /** @type {Api.Role[]} */
 const RANKS = ["viewer", "operator", "manager", "admin"];
 
-export const token = signal(load());
 /** @typedef {"run" | "write" | "admin"} Right */
 
 export const user = signal(/** @type {Api.User | null} */ (null));
@@ -18,35 +20,91 @@ export const hasUsers = config.login === "builtin";
 
 const role = computed(() => user.value?.role ?? null);
 
-function load() {
-  try {
-    return window.localStorage.getItem(KEY);
-  } catch {
-    return null; // storage is switched off: a login lasts as long as the tab
-  }
+/** What changes send beside the cookie; empty without a session. */
+let proof = "";
+let lastInput = Date.now();
+
+for (const kind of ["keydown", "pointerdown", "pointermove", "wheel"]) {
+  window.addEventListener(kind, () => (lastInput = Date.now()), { capture: true, passive: true });
 }
 
 /**
- * Store a token, or delete it with null.
- * @param {string | null} value
+ * Headers of a request. A page without input for a while does not prolong its session.
+ * @returns {Record<string, string>}
  */
-export function storeToken(value) {
-  token.value = value;
-  if (value === null) user.value = null;
+export const headers = () => ({
+  ...(proof && { "X-CSRF-Token": proof }),
+  ...(Date.now() - lastInput > QUIET && { "X-Dagbook-Idle": "true" }),
+});
+
+/**
+ * Take over the session that the server has started or found.
+ * @param {Api.BrowserSession} session
+ */
+export function take(session) {
+  proof = session.csrfToken;
+  user.value = session.user ?? null;
+}
+
+/** Whether the browser may have the cookie of a session: asking the server without one is an error in its console. */
+export function mayHaveSession() {
   try {
-    if (value === null) window.localStorage.removeItem(KEY);
-    else window.localStorage.setItem(KEY, value);
+    return window.localStorage.getItem(OTHER_TABS) !== null;
   } catch {
-    // see load
+    return true;
+  }
+}
+
+/** Whether there is a session. */
+export const isLoggedIn = () => proof !== "";
+
+/** The session has ended; drafts stay for the next login of the same user. */
+export function lose() {
+  proof = "";
+  user.value = null;
+}
+
+/** Tell other tabs of a login. */
+export const tellOfLogin = () => store((storage) => storage.setItem(OTHER_TABS, `${Date.now()} ${Math.random()}`));
+
+/** Delete what this browser has of the user, which other tabs notice. */
+export const forget = () =>
+  store((storage) => {
+    for (const key of Object.keys(storage)) if (OF_USER.test(key) || key === OTHER_TABS) storage.removeItem(key);
+  });
+
+/** @param {(storage: Storage) => void} work */
+function store(work) {
+  try {
+    work(window.localStorage);
+  } catch {
+    // storage is switched off: other tabs notice with their next request
   }
 }
 
 /**
- * Call `react` after a login or logout in another tab.
+ * Call `react` after a login or logout in another tab, and when the browser shows a page of before a logout again.
  * @param {() => unknown} react
  */
 export function onOtherTab(react) {
-  window.addEventListener("storage", ({ key, newValue }) => key === KEY && newValue !== token.peek() && react());
+  window.addEventListener("storage", ({ key }) => key === OTHER_TABS && react());
+  window.addEventListener("pageshow", ({ persisted }) => persisted && needsLogin && react());
+}
+
+/** Set while the user is asked for the password again; call it with whether that succeeded. */
+export const question = signal(/** @type {((answer: boolean) => void) | null} */ (null));
+
+/**
+ * Ask the user to log in again.
+ * @returns {Promise<boolean>} whether that succeeded
+ */
+export function logInAgain() {
+  return new Promise((resolve) => {
+    question.value = (answer) => {
+      question.value = null;
+      resolve(answer);
+    };
+  });
 }
 
 /** @param {Api.Role} least */

@@ -1,4 +1,4 @@
-// Account page: the user's password and tokens.
+// Account page: the user's password, sessions and tokens.
 
 import { html, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";
@@ -7,6 +7,7 @@ import { useTitle } from "../lib/title.js";
 import { Empty } from "../parts/basic.js";
 import { FormDialog, NewPassword } from "../parts/form.js";
 import { notify } from "../parts/notice.js";
+import { SessionList } from "../parts/sessionlist.js";
 import { TokenList } from "../parts/tokenlist.js";
 
 export default function Account() {
@@ -16,11 +17,12 @@ export default function Account() {
     <p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
   const change = async (/** @type {Fields} */ { currentPassword, newPassword }) => {
     await post("auth/change-password", { currentPassword, newPassword });
-    notify("The password is changed. All other logins and tokens are void.");
+    notify("The password is changed. All other sessions and tokens are ended.");
   };
   return html`<div class="row"><h1>${user.value?.username ?? "Account"}</h1>
     ${user.value && html`<span class="tag">role ${user.value.role}</span>`}<span class="grow"></span>
       <button type="button" onClick=${() => setAsked(true)}>Change password</button></div>
+    <${SessionList} />
     <${TokenList} />
     ${asked && html`<${FormDialog} title="Change your password" action="Change" onClose=${() => setAsked(false)}
       onSave=${change}>

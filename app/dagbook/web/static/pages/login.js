@@ -1,8 +1,8 @@
 import { html, useState } from "../vendor/core.js";
-import { asError, get, post } from "../lib/api.js";
+import { asError, post } from "../lib/api.js";
 import { restart } from "../lib/feed.js";
 import { go, query } from "../lib/router.js";
-import { hasUsers, storeToken, user } from "../lib/session.js";
+import { hasUsers, lose, take, tellOfLogin } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Failure } from "../parts/basic.js";
 import { valuesOf } from "../parts/form.js";
@@ -10,14 +10,8 @@ import { Icon } from "../parts/icon.js";
 
 /** @param {Fields} fields */
 async function enter({ username, password, token }) {
-  if (hasUsers) {
-    const answer = await post("auth/login", { username, password });
-    storeToken(answer.token);
-    user.value = answer.user;
-  } else {
-    storeToken(token);
-    await get("dags/tags");
-  }
+  take(await post("auth/session", hasUsers ? { username, password } : { token }));
+  tellOfLogin();
 }
 
 /** Where one wanted to go before; never to another site. */
@@ -39,7 +33,7 @@ export default function Login() {
       restart();
       go(wanted(), { replace: true });
     } catch (error) {
-      storeToken(null);
+      lose();
       setFailure(asError(error));
       setBusy(false);
     }

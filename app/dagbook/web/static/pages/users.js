@@ -8,6 +8,7 @@ import { hasUsers, may, user as me } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { ActionButton, Confirm, Empty, whenLoaded, Time } from "../parts/basic.js";
 import { FormDialog, NewPassword } from "../parts/form.js";
+import { SessionList } from "../parts/sessionlist.js";
 
 /** @typedef {{ kind: "new" } | { kind: "edit" | "reset" | "remove", one: Api.User }} Asked */
 
@@ -49,6 +50,7 @@ export default function Users() {
             onClick=${() => setAsked({ kind: "remove", one })}>Remove<//>
         </td>
       </tr>`)}</tbody></table></div>`)}
+    <${SessionList} all />
     ${asked?.kind === "new" && html`<${FormDialog} title="Add a user" action="Add" onClose=${close}
       onSave=${async (/** @type {Fields} */ { username, role, newPassword }) => {
       await post("users", { username, role: /** @type {Api.Role} */ (role), password: newPassword });
@@ -65,7 +67,7 @@ export default function Users() {
       action="Reset" onClose=${close}
       onSave=${(/** @type {Fields} */ { newPassword }) =>
         post(["users", asked.one.id, "reset-password"], { newPassword })}>
-      <p>All their logins and tokens become void.</p><${NewPassword} /><//>`}
+      <p>All their sessions and tokens are ended.</p><${NewPassword} /><//>`}
     ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove ${asked.one.username}?`} action="Remove the user"
       onClose=${close} onConfirm=${async () => {
       await remove(["users", asked.one.id]);

@@ -1,11 +1,12 @@
 // Output of a step as a virtual list with exact line numbers.
 
 import { html, useEffect, useMemo, useState } from "../vendor/core.js";
-import { headers, url } from "../lib/api.js";
+import { url } from "../lib/api.js";
 import { pieces, settled } from "../lib/ansi.js";
 import { plural } from "../lib/format.js";
 import { BLOCK, LogLines } from "../lib/loglines.js";
 import { hash, setHash } from "../lib/router.js";
+import { headers } from "../lib/session.js";
 import { useChanges, useEndOf } from "../lib/use-api.js";
 import { firstAround } from "../lib/virtual-list.js";
 import { Empty, Failure } from "./basic.js";

@@ -2,12 +2,14 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { config } from "../lib/config.js";
-import { liveness, restart } from "../lib/feed.js";
+import { post } from "../lib/api.js";
+import { liveness } from "../lib/feed.js";
 import { go, href, path } from "../lib/router.js";
-import { hasUsers, storeToken, may, needsLogin, user } from "../lib/session.js";
+import { forget, hasUsers, may, needsLogin, user } from "../lib/session.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
+import { Again } from "./again.js";
 import { Icon } from "./icon.js";
-import { Notices } from "./notice.js";
+import { attempt, Notices } from "./notice.js";
 
 const PLACES = [
   ["/", "Dashboard", "dashboard"],
@@ -34,10 +36,10 @@ function Place({ to, name, icon }) {
 }
 
 function Person() {
-  const leave = () => {
-    storeToken(null);
-    restart();
-    go("/login");
+  const leave = async () => {
+    if (!(await attempt(() => post("auth/logout")))) return;
+    forget();
+    window.location.assign(href("/login")); // a new page, which has nothing in memory
   };
   if (!needsLogin) return null;
   return html`<div class="person">
@@ -128,7 +130,7 @@ export function Shell({ children }) {
       <span class="version faint">${config.version}</span>
     </nav>
     <main id="main" tabindex="-1"><${Stale} />${children}</main>
-    <${Notices} />
+    <${Notices} /><${Again} />
   `;
 }
 

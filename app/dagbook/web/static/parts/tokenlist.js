@@ -10,6 +10,13 @@ import { FormDialog } from "./form.js";
 
 /** @type {Api.Role[]} */
 const ROLES = ["viewer", "operator", "manager", "admin"];
+/** @type {[scope: Api.Scope, what: string][]} */
+const SCOPES = [
+  ["read", "read"],
+  ["run", "start and stop runs"],
+  ["write", "change definitions"],
+  ["admin", "manage users, tokens and the audit"],
+];
 
 /**
  * @typedef {{ kind: "new" }
@@ -21,12 +28,15 @@ export function TokenList() {
   const list = useApi("tokens");
   const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
   const close = () => setAsked(null);
-  const make = async (/** @type {Fields} */ { name, role, days }) => {
+  const make = async (/** @type {Fields} */ { name, role, days, addresses, ...others }) => {
+    const scopes = SCOPES.map(([scope]) => scope).filter((scope) => others[`scope ${scope}`]);
     const expiresAt = days ? new Date(Date.now() + Number(days) * 86400000).toISOString() : null;
     const { token } = await post("tokens", {
       name,
       role: /** @type {Api.Role} */ (role),
       ...(expiresAt && { expiresAt }),
+      ...(scopes.length < SCOPES.length && { scopes }),
+      ...(addresses.trim() && { addresses: addresses.trim().split(/[\s,]+/) }),
     });
     await list.reload();
     setTimeout(() => setAsked({ kind: "made", token, name }));
@@ -56,6 +66,10 @@ export function TokenList() {
       <label>
         Ends<select name="days" value="90"><option value="30">in 30 days</option><option value="90">in 90 days</option>
           <option value="365">in a year</option><option value="">never</option></select></label>
+      <fieldset><legend>It may</legend>
+        ${SCOPES.map(([scope, what]) => html`<label class="inline" key=${scope}>
+          <input type="checkbox" name=${`scope ${scope}`} checked />${what}</label>`)}</fieldset>
+      <label>Only from<input name="addresses" placeholder="any address, or 10.0.0.0/8, 192.0.2.7" /></label>
     <//>`}
     ${asked?.kind === "made" && html`<${Dialog} title=${`Token ${asked.name}`} onClose=${close}><div class="body">
       <p>This is the only time that it is shown. Send it as <code>Authorization: Bearer …</code></p>
@@ -80,8 +94,11 @@ function Copy({ text }) {
 /** @param {{ token: Api.Token, onRevoke: () => void }} props */
 function Row({ token, onRevoke }) {
   const over = token.revokedAt || (token.expiresAt && new Date(token.expiresAt) < new Date());
+  const limits = [token.scopes && `only ${token.scopes.join(" and ")}`, token.addresses?.join(", ")].filter(Boolean);
   return html`<tr>
-    <td class="wide-text">${token.name}</td><td>${token.username}</td><td>${token.role}</td>
+    <td class="wide-text">${token.name}
+      ${limits.length > 0 && html`<div class="faint">${limits.join(", ")}</div>`}</td>
+    <td>${token.username}</td><td>${token.role}</td>
     <td data-label="made"><${Time} at=${token.createdAt} /></td>
     <td data-label="ends">
       ${token.revokedAt ? html`revoked <${Time} at=${token.revokedAt} />` : token.expiresAt ? html`<${Time}
