@@ -15,6 +15,7 @@ from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People, serving_people
 from tests.app.program import Said
+from tests.app.provider import Provider, providing
 from tests.conftest import Copies, SqliteCopies
 
 
@@ -75,3 +76,15 @@ def command(
     yield run_command
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+async def running() -> AsyncIterator[Provider]:
+    async with providing() as started:
+        yield started
+
+
+@pytest.fixture
+def provider(running: Provider) -> Provider:
+    running.reset()
+    return running

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+import httpx
 import jwt
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
@@ -146,3 +147,19 @@ async def providing() -> AsyncIterator[Provider]:
         yield provider
         server.should_exit = True
         await serving
+
+
+async def begin(client: httpx.AsyncClient, back_to: str = "/dags?page=2") -> httpx.Response:
+    """Ask for a login; gives the answer that leads to the provider."""
+    return await client.get("http://localhost/oidc-login", params={"originalURL": back_to})
+
+
+async def come_back(client: httpx.AsyncClient, away: httpx.Response) -> httpx.Response:
+    """Let the provider log the browser in, and follow it back."""
+    async with httpx.AsyncClient() as browser:
+        back = await browser.get(away.headers["location"])
+    return await client.get(back.headers["location"])
+
+
+async def log_in(client: httpx.AsyncClient) -> httpx.Response:
+    return await come_back(client, await begin(client))

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import update
 
 from dagbook.accounts.tokens import TokenRequest
+from dagbook.accounts.users import UserChanges
 from dagbook.api.auth.guards import find_required_permissions
 from dagbook.auth.roles import Role, Scope
 from dagbook.auth.tokens import Claims
@@ -174,6 +175,8 @@ MAY = {
     "ended token": {EVERYBODY},
     "token of a removed user": {EVERYBODY},
     "removed user": {EVERYBODY},
+    "disabled user": {EVERYBODY},
+    "token of a disabled user": {EVERYBODY},
     "expired login": {EVERYBODY},
     "login before a reset": {EVERYBODY},
     "browser before a reset": {EVERYBODY},
@@ -223,7 +226,7 @@ async def tokens(people: People) -> dict[str, Credential]:
     """The credential of everybody who may come along."""
     services = people.server.services
     made: dict[str, Credential] = {str(role): (await people.add(role)).token for role in Role}
-    admin, lowered, gone = [await people.add(Role.ADMIN) for _ in range(3)]
+    admin, lowered, gone, disabled = [await people.add(Role.ADMIN) for _ in range(4)]
     operator = await people.add(Role.OPERATOR)
     made |= {
         "viewer's token of an admin": await personal(people, admin.name, Role.VIEWER),
@@ -239,6 +242,8 @@ async def tokens(people: People) -> dict[str, Credential]:
         "ended token": await personal(people, admin.name, Role.ADMIN, end="ended"),
         "token of a removed user": await personal(people, gone.name, Role.ADMIN),
         "removed user": gone.token,
+        "disabled user": disabled.token,
+        "token of a disabled user": await personal(people, disabled.name, Role.ADMIN),
         "expired login": await expired(people, admin.id),
         "login before a reset": (reset := await people.add(Role.ADMIN)).token,
     }
@@ -254,8 +259,9 @@ async def tokens(people: People) -> dict[str, Credential]:
         "token of a login as a cookie": {**browser, "Cookie": f"{name}={admin.token}"},
     }
     await services.auth.sessions.end_all(ended.name, ROOT)
-    await services.auth.users.update(lowered.id, None, Role.VIEWER, ROOT)
+    await services.auth.users.update(lowered.id, UserChanges(role=Role.VIEWER), ROOT)
     await services.auth.users.remove(gone.id, ROOT)
+    await services.auth.users.update(disabled.id, UserChanges(disabled=True), ROOT)
     await services.auth.users.reset_password(reset.id, "another horse", ROOT)
     return made
 

@@ -26,22 +26,10 @@ from dagbook.settings import SettingsError, read
 from tests.app.dagbook import client_of, serving
 from tests.app.people import code_of
 from tests.app.program import Said
-from tests.app.provider import CLIENT_ID, CLIENT_SECRET, Provider, make_key, providing
+from tests.app.provider import CLIENT_ID, CLIENT_SECRET, Provider, begin, come_back, log_in, make_key, providing
 
 COOKIE = "oidcToken"
 STATIC = {"auth_token": "static"}
-
-
-@pytest.fixture(scope="module")
-async def running() -> AsyncIterator[Provider]:
-    async with providing() as started:
-        yield started
-
-
-@pytest.fixture
-def provider(running: Provider) -> Provider:
-    running.reset()
-    return running
 
 
 def settings_for(provider: Provider, **more: str) -> dict[str, str]:
@@ -95,22 +83,6 @@ async def client(served: dict[str, Server], provider: Provider) -> AsyncIterator
     del provider  # it is to be honest again
     async with client_of(served["open"]) as made:
         yield made
-
-
-async def begin(client: httpx.AsyncClient, back_to: str = "/dags?page=2") -> httpx.Response:
-    """Ask for a login; gives the answer that leads to the provider."""
-    return await client.get("http://localhost/oidc-login", params={"originalURL": back_to})
-
-
-async def come_back(client: httpx.AsyncClient, away: httpx.Response) -> httpx.Response:
-    """Let the provider log the browser in, and follow it back."""
-    async with httpx.AsyncClient() as browser:
-        back = await browser.get(away.headers["location"])
-    return await client.get(back.headers["location"])
-
-
-async def log_in(client: httpx.AsyncClient) -> httpx.Response:
-    return await come_back(client, await begin(client))
 
 
 def cookies_of(answer: httpx.Response) -> dict[str, Morsel[str]]:
@@ -583,3 +555,45 @@ async def test_a_provider_without_a_mode_is_taken_for_one(tmp_path: Path, provid
     assert "auth_mode is oidc" in "".join(find_warnings(chosen))
     assert choose_mode(read({**given, "auth_mode": "none"}, {}, tmp_path)).auth_mode == "none"
     assert choose_mode(read({}, {}, tmp_path)).auth_mode == "none"
+
+
+# -- roles -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("groups", "statuses"),
+    [
+        (["bosses"], (200, 201, 200)),
+        (["ops"], (200, 403, 200)),
+        ([], (200, 403, 403)),
+        (["none of them"], (200, 403, 403)),
+    ],
+)
+async def test_with_rules_claims_decide_what_an_account_may(
+    url: str, tmp_path: Path, provider: Provider, groups: list[str], statuses: tuple[int, int, int]
+) -> None:
+    provider.account["groups"] = groups
+    async with opened(url, tmp_path, provider, auth_oidc_roles="groups=ops:operator,groups=bosses:manager") as client:
+        assert (await log_in(client)).status_code == 302
+        found = (
+            (await client.get("/dags")).status_code,
+            (await client.post("/dags", json={"name": "new"})).status_code,
+            (await client.post("/dag-runs", json={"name": "inline", "spec": "steps: []"})).status_code,
+        )
+        assert found == statuses
+        assert code_of(await client.get("/users")) == (401, "unauthorized")
+
+
+async def test_an_account_without_a_role_is_refused_at_its_login(url: str, tmp_path: Path, provider: Provider) -> None:
+    rules = {"auth_oidc_roles": "groups=ops:operator", "auth_oidc_default_role": "none"}
+    async with opened(url, tmp_path, provider, **rules) as client:
+        refused = await log_in(client)
+        assert (code_of(refused), "auth_oidc_roles" in refused.json()["message"]) == ((403, "forbidden"), True)
+        client.cookies.set("oidcToken", provider.id_token())  # requested by another program
+        assert code_of(await client.get("/dags")) == (401, "unauthorized")
+
+
+async def test_a_logout_takes_the_cookie_of_the_provider_s_token(client: httpx.AsyncClient) -> None:
+    await log_in(client)
+    left = await client.post("/auth/logout")
+    assert (left.status_code, cookies_of(left)["oidcToken"].value) == (204, "")

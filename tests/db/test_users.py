@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from dagbook.accounts.users import Users
+from dagbook.accounts.users import UserChanges, Users
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.passwords import Hasher
 from dagbook.auth.roles import Role
@@ -32,11 +32,12 @@ async def test_two_admins_who_demote_each_other_at_once_leave_one(people: Users,
     ann, bob = [await people.create(name, "correct horse", Role.ADMIN, ROOT) for name in ("ann", "bob")]
     for _ in range(10):
         demoted = await asyncio.gather(
-            *(people.update(user.id, None, Role.VIEWER, ROOT) for user in (ann, bob)), return_exceptions=True
+            *(people.update(user.id, UserChanges(role=Role.VIEWER), ROOT) for user in (ann, bob)),
+            return_exceptions=True,
         )
         assert [type(result) for result in demoted if isinstance(result, Exception)] == [ForbiddenError]
         assert len(await names(database, Role.ADMIN)) == 1
-        await asyncio.gather(*(people.update(user.id, None, Role.ADMIN, ROOT) for user in (ann, bob)))
+        await asyncio.gather(*(people.update(user.id, UserChanges(role=Role.ADMIN), ROOT) for user in (ann, bob)))
 
 
 async def test_two_admins_who_are_removed_at_once_leave_one(people: Users, database: Database) -> None:

@@ -19,11 +19,13 @@ from dagbook.accounts.ended_tokens import EndedTokenLog
 from dagbook.accounts.login_throttle import CredentialThrottle, LoginThrottle
 from dagbook.accounts.logins import Logins
 from dagbook.accounts.oidc import Client, Oidc, OidcAuthenticator, ProviderError, is_protected
+from dagbook.accounts.provider_accounts import ProviderAccounts
 from dagbook.accounts.refusal_log import RefusalLog
 from dagbook.accounts.sessions import SessionLimits, Sessions
 from dagbook.accounts.tokens import PersonalTokens
 from dagbook.accounts.users import Users
 from dagbook.auth.audit_context import Caller
+from dagbook.auth.claims import RoleRule, read_rule
 from dagbook.auth.passwords import Hasher
 from dagbook.auth.roles import Role, Switches
 from dagbook.auth.throttle import ThrottleLimits
@@ -50,10 +52,16 @@ class AuthServices(msgspec.Struct, frozen=True, kw_only=True):
     refusals: RefusalLog
     credential_throttle: CredentialThrottle
     oidc: Oidc | None
+    provider_accounts: ProviderAccounts
     switches: Switches
     has_users: bool
     static_token: StaticTokenAuthenticator | None
     metrics_token: StaticTokenAuthenticator | None
+
+    @property
+    def redirects_pages(self) -> bool:
+        """Whether a browser without a login is sent to the provider; with users there is a login page."""
+        return self.oidc is not None and not self.has_users
 
 
 def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None) -> AuthServices:
@@ -80,6 +88,7 @@ def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None
         refusals=refusals,
         credential_throttle=CredentialThrottle(database, limits, now),
         oidc=oidc,
+        provider_accounts=ProviderAccounts(database, sessions, now, has_rules=oidc is not None and oidc.has_rules),
         switches=_switches(settings),
         has_users=has_users,
         static_token=static,
@@ -87,13 +96,17 @@ def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None
     )
 
 
+def asks_provider(settings: Settings) -> bool:
+    """Whether people log in at a provider: they alone, or beside local users."""
+    return settings.auth_mode == _OIDC or (settings.auth_mode == _BUILTIN and bool(settings.auth_oidc_issuer))
+
+
 def check_authentication(settings: Settings) -> None:
     """Refuse to start with authentication that cannot work or is not secure; raises SettingsError."""
-    required = (*_PROVIDER, "auth_oidc_client_url") if settings.auth_mode == _OIDC else ()
-    for name in required:
-        if not getattr(settings, name):
-            raise SettingsError(name, settings.origins[name], "is missing; auth_mode oidc requires it")
-    if settings.auth_mode == _OIDC:
+    if asks_provider(settings):
+        for name in (*_PROVIDER, "auth_oidc_client_url"):
+            if not getattr(settings, name):
+                raise SettingsError(name, settings.origins[name], "is missing; logins at a provider require it")
         _check_provider_settings(settings)
     wrong = validation_error(settings.auth_token_secret)
     if settings.auth_mode == _BUILTIN and wrong:
@@ -104,6 +117,7 @@ def _check_provider_settings(settings: Settings) -> None:
     if not is_protected(settings.auth_oidc_issuer):
         problem = "is not https; plain http is accepted for a provider on this machine only"
         raise SettingsError("auth_oidc_issuer", settings.origins["auth_oidc_issuer"], problem)
+    _read_rules(settings)
     if not settings.auth_oidc_whitelist and not settings.auth_oidc_allow_everybody:
         problem = (
             "is empty; list the e-mail addresses that may log in, "
@@ -135,9 +149,16 @@ def choose_mode(settings: Settings) -> Settings:
     return settings
 
 
+def _read_rules(settings: Settings) -> tuple[RoleRule, ...]:
+    try:
+        return tuple(map(read_rule, settings.auth_oidc_roles))
+    except ValueError as error:
+        raise SettingsError("auth_oidc_roles", settings.origins["auth_oidc_roles"], str(error)) from error
+
+
 async def find_provider(settings: Settings) -> Oidc | None:
     """Discover the provider, if there is one; raises SettingsError if that fails."""
-    if settings.auth_mode != _OIDC:
+    if not asks_provider(settings):
         return None
     client = Client(
         issuer=settings.auth_oidc_issuer,
@@ -147,6 +168,8 @@ async def find_provider(settings: Settings) -> Oidc | None:
         scopes=settings.auth_oidc_scopes,
         whitelist=frozenset(settings.auth_oidc_whitelist),
         trust_unverified=settings.auth_oidc_trust_unverified,
+        rules=_read_rules(settings),
+        default_role=None if settings.auth_oidc_default_role == _NONE else Role(settings.auth_oidc_default_role),
         egress=Egress(settings.egress_deny),
     )
     try:
@@ -159,9 +182,9 @@ def find_warnings(settings: Settings) -> Iterator[str]:
     """Warn of settings that are ignored, and of a mode that is chosen implicitly."""
     if settings.auth_mode == _OIDC and settings.origins["auth_mode"] == "default":
         yield "auth_mode is oidc because a provider is given; set auth_mode explicitly"
-    if settings.auth_mode == _OIDC and settings.auth_oidc_whitelist and settings.auth_oidc_allow_everybody:
+    if asks_provider(settings) and settings.auth_oidc_whitelist and settings.auth_oidc_allow_everybody:
         yield "auth_oidc_allow_everybody is ignored: only the addresses in auth_oidc_whitelist may log in"
-    if settings.auth_mode == _OIDC and not is_protected(settings.auth_oidc_client_url):
+    if asks_provider(settings) and not is_protected(settings.auth_oidc_client_url):
         yield "auth_oidc_client_url is not https: cookies of logins can be read on the way to this server"
     if settings.auth_mode == _OIDC and _has_basic(settings):
         yield "logins at the provider are disabled while auth_basic_username and auth_basic_password are set"

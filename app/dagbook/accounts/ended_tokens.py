@@ -29,6 +29,7 @@ class TokenEnd(StrEnum):
     IDLE = "idle"
     PASSWORD_CHANGED = "password changed"  # noqa: S105 - a reason
     OTHER_ADDRESS = "other address"
+    USER_DISABLED = "user disabled"
     USER_REMOVED = "user removed"
 
 

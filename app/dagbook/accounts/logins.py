@@ -18,7 +18,7 @@ from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, sessions, tokens, users
 from dagbook.db.repositories.sessions import SessionEnd
 from dagbook.db.repositories.users import UserRow
-from dagbook.errors import UnauthorizedError
+from dagbook.errors import BadRequestError, UnauthorizedError
 
 _log = logging.getLogger(__name__)
 WRONG_LOGIN, WRONG_PASSWORD = "user name or password is wrong", "the current password is wrong"
@@ -48,7 +48,8 @@ class Logins:
         address = origin.address
         user = await self._database.read_inline(lambda connection: users.get_by_name(connection, username))
         attempt = await self._throttle.admit(username, address, user.id if user else None)
-        is_valid = await self._hasher.verify(password, user.password_hash if user else None)
+        is_enabled = user is not None and user.disabled_at is None
+        is_valid = await self._hasher.verify(password, user.password_hash if user and is_enabled else None)
         if not is_valid or user is None:
             _log.warning("a login as %r from %s has failed", username, address)
             audit_action = user_action(Action.LOGIN_FAILURE, username)
@@ -67,6 +68,8 @@ class Logins:
             users.lock(connection)
             present = users.get(connection, user.id)
             if present is None or (present.password_hash != before and present.updated_at != user.updated_at):
+                return None
+            if present.disabled_at is not None:
                 return None
             if after != before:
                 users.rehash(connection, user.id, before, after)
@@ -90,6 +93,8 @@ class Logins:
         Raises UnauthorizedError if the current one is wrong, which counts as a failed login, then BadRequestError.
         """
         user = await self.require_user(caller)
+        if not user.password_hash:
+            raise BadRequestError("currentPassword: this account has no password here; it logs in at the provider")
         attempt = await self._throttle.admit(user.username, caller.address, user.id)
         if not await self._hasher.verify(current, user.password_hash):
             audit_action = user_action(Action.USER_PASSWORD_CHANGE, user.username)

@@ -8,7 +8,6 @@ import hmac
 import ipaddress
 import logging
 import time
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -18,6 +17,8 @@ import msgspec
 
 from dagbook.accounts.authentication import Credentials
 from dagbook.auth.audit_context import Caller
+from dagbook.auth.claims import Claims, RoleRule, role_of
+from dagbook.auth.roles import Role
 from dagbook.auth.tokens import hash_of
 from dagbook.errors import AppError, ForbiddenError
 from dagbook.executors.http.egress import Egress
@@ -26,11 +27,9 @@ _log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 10.0
 _KEYS_TTL_SECONDS = 60.0
 _SKEW_SECONDS = 10
-_MAX_COOKIE_LENGTH = 4000
 # Asymmetric ones only: with the others our client secret would be the signing key.
 _ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
 _OPTIONS: Any = {"require": ["exp", "iat", "sub", "aud", "iss"]}
-Claims = Mapping[str, Any]
 
 
 class ProviderError(AppError):
@@ -42,7 +41,8 @@ class ProviderError(AppError):
 class Client(msgspec.Struct, frozen=True, kw_only=True):
     """Client data of this server at the provider, and the allowed e-mail addresses; empty allows all.
 
-    With ``trust_unverified`` an address counts also when the provider says nothing about its verification.
+    With ``trust_unverified`` an address counts also when the provider says nothing about its verification. An account
+    without a rule that fits has the ``default_role``; with None it may not log in.
     """
 
     issuer: str
@@ -52,7 +52,24 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     whitelist: frozenset[str]
     trust_unverified: bool = False
+    rules: tuple[RoleRule, ...] = ()
+    default_role: Role | None = Role.VIEWER
     egress: Egress = Egress()
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """An account that has logged in: what ID token and userinfo say of it, its role, and the token with its seconds."""
+
+    token: str
+    seconds: int
+    claims: Claims
+    role: Role
+
+    @property
+    def names(self) -> list[str]:
+        """Names for people, the best one first."""
+        found = [self.claims.get(key) for key in ("preferred_username", "email", "sub")]
+        return [name for name in found if isinstance(name, str) and name]
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +100,7 @@ class Oidc:
         self._algorithms = sorted(_ALGORITHMS.intersection(provider.id_token_signing_alg_values_supported))
         self._keys: list[jwt.PyJWK] = []
         self._keys_read_at = -_KEYS_TTL_SECONDS
-        self._admitted: dict[str, float] = {}
+        self._admitted: dict[str, tuple[float, Role]] = {}  # by hash of the ID token: its end, and the role
 
     @classmethod
     async def discover(cls, client: Client) -> Oidc:
@@ -123,8 +140,18 @@ class Oidc:
         joint = "&" if "?" in self._provider.authorization_endpoint else "?"
         return f"{self._provider.authorization_endpoint}{joint}{urlencode(query)}"
 
-    async def exchange_code(self, code: str, nonce: str, verifier: str) -> tuple[str, int]:
-        """Exchange a code for an ID token; return it with its remaining seconds.
+    @property
+    def issuer(self) -> str:
+        """The provider's own name of itself."""
+        return self._provider.issuer
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether claims decide about roles."""
+        return bool(self._client.rules)
+
+    async def exchange_code(self, code: str, nonce: str, verifier: str) -> Account:
+        """Exchange a code for an account.
 
         Raises ForbiddenError for an account that is not allowed, ProviderError for everything else.
         """
@@ -138,12 +165,16 @@ class Oidc:
             raise ForbiddenError(f"{account.get('email') or 'an account without e-mail'} is not allowed in: {problem}")
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
             raise ProviderError("the provider's ID token was made for another login; try again")
-        if len(token) > _MAX_COOKIE_LENGTH:
-            raise ProviderError("the provider's ID token is too long for a cookie; ask for less with auth_oidc_scopes")
         now = time.time()
-        self._admitted = {hashed: end for hashed, end in self._admitted.items() if end > now}
-        self._admitted[hash_of(token)] = claims["exp"]
-        return token, max(int(claims["exp"] - now), 0)
+        role = self._role_of(account)
+        if role is None:
+            raise ForbiddenError("this account is not allowed in: no rule of auth_oidc_roles gives it a role")
+        self._admitted = {hashed: (end, was) for hashed, (end, was) in self._admitted.items() if end > now}
+        self._admitted[hash_of(token)] = claims["exp"], role
+        return Account(token=token, seconds=max(int(claims["exp"] - now), 0), claims=account, role=role)
+
+    def _role_of(self, account: Claims) -> Role | None:
+        return role_of(account, self._client.rules) or self._client.default_role
 
     async def identify(self, token: str, address: str) -> Caller | None:
         """Return the caller of an ID token, or None if it is invalid or expired."""
@@ -151,10 +182,15 @@ class Oidc:
         if claims is None:
             return None
         # Another program may have requested this ID token for us: then it must itself say that the account is allowed.
-        if hash_of(token) not in self._admitted and self._refusal(claims):
+        _, role = self._admitted.get(hash_of(token), (0, None))
+        if role is None and self._refusal(claims):
+            return None
+        role = role or self._role_of(claims)
+        if role is None:
             return None
         name = next(str(claims[key]) for key in ("email", "preferred_username", "sub") if claims.get(key))
-        return Caller(via="oidc", name=name, address=address)
+        # Without rules all have what the settings allow, as in the reference implementation.
+        return Caller(via="oidc", name=name, role=role if self.has_rules else None, address=address)
 
     def _refusal(self, account: Claims) -> str:
         """Return why an account may not log in; empty if it may."""
@@ -192,6 +228,8 @@ class Oidc:
             raise ProviderError("the provider's userinfo has another e-mail address than its ID token")
         verified = {_truth(said.get("email_verified")) for said in (claims, info)}
         return {
+            **info,
+            **claims,
             "email": next(iter(emails.values()), None),
             "email_verified": None if verified == {None} else False not in verified,
         }

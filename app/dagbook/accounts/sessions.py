@@ -139,6 +139,8 @@ class Sessions:
     def _end_of(self, row: SessionRow, now: datetime) -> TokenEnd | None:
         if row.ended_as is not None:
             return TokenEnd(row.ended_as)
+        if row.disabled_at is not None:
+            return TokenEnd.USER_DISABLED
         idle = self._limits.idle(is_browser=row.is_browser)
         return TokenEnd.IDLE if idle is not None and now - row.last_used_at > idle else None
 
@@ -241,6 +243,7 @@ def _new(session_id: str, user: UserRow, origin: Origin, now: datetime, expires_
         username=user.username,
         user_role=user.role,
         generation=user.generation,
+        disabled_at=user.disabled_at,
     )
 
 

@@ -26,7 +26,7 @@ from dagbook.identifiers import shorten
 MAX_NAME_LENGTH = 64
 MAX_ADDRESSES = 50
 _USE_RECORDED_EVERY = timedelta(minutes=1)
-_OF_USER = ("username", "user_role")  # columns of a token's row that are those of its user
+_OF_USER = ("username", "user_role", "disabled_at")  # columns of a token's row that are those of its user
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +117,8 @@ class PersonalTokens:
     def _end_of(self, row: TokenRow, address: str, now: datetime) -> TokenEnd | None:
         if row.revoked_at is not None:
             return TokenEnd.REVOKED
+        if row.disabled_at is not None:
+            return TokenEnd.USER_DISABLED
         is_old = self._max_age is not None and now - row.created_at >= self._max_age
         if is_old or (row.expires_at is not None and now >= row.expires_at):
             return TokenEnd.EXPIRED
@@ -153,6 +155,7 @@ class PersonalTokens:
             addresses=addresses,
             username=user.username,
             user_role=user.role,
+            disabled_at=user.disabled_at,
         )
 
     async def revoke(self, token_id: str, caller: Caller) -> None:

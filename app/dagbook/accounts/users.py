@@ -23,6 +23,14 @@ MAX_NAME_LENGTH = 64
 _log = logging.getLogger(__name__)
 
 
+class UserChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """Changes of a user; None changes nothing."""
+
+    username: str | None = None
+    role: Role | None = None
+    disabled: bool | None = None
+
+
 class Users:
     """Use cases of admins. The caller has already been checked to be one."""
 
@@ -84,24 +92,35 @@ class Users:
             updated_at=now,
         )
 
-    async def update(self, user_id: str, username: str | None, role: Role | None, caller: Caller) -> UserRow:
-        """Change a user's name or role.
+    async def update(self, user_id: str, changes: UserChanges, caller: Caller) -> UserRow:
+        """Change a user's name or role, or disable it, which ends its sessions; its tokens are refused meanwhile.
 
-        Raises BadRequestError, NotFoundError, ForbiddenError for the last admin, AlreadyExistsError.
+        Raises BadRequestError, NotFoundError, ForbiddenError for the last admin or oneself, AlreadyExistsError.
         """
-        changes = {} if username is None else {"username": check_name(username)}
-        if role is not None:
-            changes["role"] = str(role)
+        username, role = changes.username, changes.role
+        if username is not None:
+            check_name(username)
+        if changes.disabled and user_id == caller.user_id:
+            raise ForbiddenError("you cannot disable yourself; another admin can")
 
         def work(connection: WriteConnection) -> UserRow:
             users.lock(connection)
             user = _require(connection, user_id)
-            _require_other_admin(connection, user, role)
+            _require_other_admin(connection, user, role, removed=changes.disabled is True)
             if username is not None and username != user.username:
                 _refuse_taken(connection, username)
-            changed = msgspec.structs.replace(user, **changes, updated_at=max(self._now(), user.updated_at))
-            users.change(connection, user_id, **changes, updated_at=changed.updated_at)
-            was, now = ({"username": one.username, "role": one.role} for one in (user, changed))
+            at = max(self._now(), user.updated_at)
+            values: dict[str, Any] = {"username": username or user.username, "role": str(role or user.role)}
+            if changes.disabled is not None:
+                values["disabled_at"] = (user.disabled_at or at) if changes.disabled else None
+            changed = msgspec.structs.replace(user, **values, updated_at=at)
+            users.change(connection, user_id, **values, updated_at=at)
+            if changes.disabled:
+                sessions.end_of_user(connection, user_id, at, SessionEnd.USER_DISABLED)
+            was, now = (
+                {"username": one.username, "role": one.role, **({"disabled": True} if one.disabled_at else {})}
+                for one in (user, changed)
+            )
             audit_action = user_action(Action.USER_UPDATE, user.username, was, now)
             if was != now:
                 audit.add(connection, caller.actor.entry(audit_action, changed.updated_at))
@@ -177,7 +196,8 @@ def _unknown(user_id: str) -> NotFoundError:
 def _require_other_admin(
     connection: WriteConnection, user: UserRow, role: Role | None, *, removed: bool = False
 ) -> None:
-    loses = user.role == Role.ADMIN and (removed or role not in (None, Role.ADMIN))
+    is_admin = user.role == Role.ADMIN and user.disabled_at is None
+    loses = is_admin and (removed or role not in (None, Role.ADMIN))
     if loses and users.count(connection, Role.ADMIN) == 1:
         raise ForbiddenError(f"{user.username!r} is the last admin; make another user an admin first")
 

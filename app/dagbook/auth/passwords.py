@@ -51,11 +51,11 @@ class Hasher:
         return hashed.decode()
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Verify a password against a hash, or None; takes the same time either way."""
+        """Verify a password against a hash, or none; takes the same time either way."""
         # Made at the first call of any kind, because the time that takes must not reveal a missing user either.
         self._dummy_hash = self._dummy_hash or await self.hash(generate())
         encoded = password.encode()
-        possible = hashed if len(encoded) <= MAX_BYTES else None
+        possible = hashed if hashed and len(encoded) <= MAX_BYTES else None
         compared = (possible or self._dummy_hash).encode()
         async with self._slots:
             same = await asyncio.to_thread(bcrypt.checkpw, encoded[:MAX_BYTES], compared)

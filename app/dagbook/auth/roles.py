@@ -25,6 +25,10 @@ def lower_role(one: Role, other: Role) -> Role:
     return min(one, other, key=_RANKS.__getitem__)
 
 
+def higher_role(one: Role, other: Role) -> Role:
+    return max(one, other, key=_RANKS.__getitem__)
+
+
 class Requires(Enum):
     """The required permission of a route. Every route has one; a server with a route without one refuses to start."""
 

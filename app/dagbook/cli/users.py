@@ -29,7 +29,15 @@ def list_users() -> None:
 
     async def work(api: Api) -> None:
         found = body_of(await api.client.get("/users"))["users"]
-        rows = [(user["username"], user["role"], user["createdAt"][:19] + "Z", user["id"]) for user in found]
+        rows = [
+            (
+                user["username"],
+                user["role"] + (" (disabled)" if user.get("disabled") else ""),
+                user["createdAt"][:19] + "Z",
+                user["id"],
+            )
+            for user in found
+        ]
         print_table(("NAME", "ROLE", "SINCE", "ID"), rows)
 
     use_api("users", work)
@@ -79,6 +87,33 @@ def role(name: str, new_role: str) -> None:
         user = await find_user(api.client, name)
         body_of(await api.client.patch(f"/users/{user['id']}", json={"role": new_role}))
         echo(f"{name} now has the role {new_role}")
+
+    use_api("users", work)
+
+
+@users.command(cls=GlobalOptions)
+@click.argument("name")
+@settings_options("database_url")
+@friendly_errors
+def disable(name: str) -> None:
+    """Keep a user out: its sessions end, and its password and tokens are refused until it is enabled again."""
+    _set_disabled(name, disabled=True)
+
+
+@users.command(cls=GlobalOptions)
+@click.argument("name")
+@settings_options("database_url")
+@friendly_errors
+def enable(name: str) -> None:
+    """Let a disabled user in again."""
+    _set_disabled(name, disabled=False)
+
+
+def _set_disabled(name: str, *, disabled: bool) -> None:
+    async def work(api: Api) -> None:
+        user = await find_user(api.client, name)
+        body_of(await api.client.patch(f"/users/{user['id']}", json={"disabled": disabled}))
+        echo(f"{name} is {'disabled' if disabled else 'enabled'}")
 
     use_api("users", work)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from litestar import Litestar, Response, Router
 from litestar.config.cors import CORSConfig
@@ -13,7 +14,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
 
 from dagbook import __version__
-from dagbook.accounts.auth_setup import requires_authentication
+from dagbook.accounts.auth_setup import asks_provider, requires_authentication
 from dagbook.api import errors
 from dagbook.api.auth.guards import (
     find_actions,
@@ -156,6 +157,7 @@ def _ui_config(settings: Settings) -> dict[str, Any]:
     """Return the configuration that the web UI's scripts need before their first request."""
     return {
         "version": __version__,
+        "provider": urlsplit(settings.auth_oidc_issuer).hostname if asks_provider(settings) else "",
         "login": "builtin" if settings.auth_mode == "builtin" else "token" if settings.auth_token else "",
         "runs": settings.permissions_run_dags,
         "writes": settings.permissions_write_dags,

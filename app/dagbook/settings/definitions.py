@@ -225,6 +225,13 @@ TABLE = (
     Setting("auth_oidc_issuer", URL, "", "URL of the OpenID Connect provider."),
     Setting("auth_oidc_scopes", WORDS, "openid,profile,email", "Scopes requested from the provider."),
     Setting("auth_oidc_whitelist", WORDS, "", "E-mail addresses that may log in; needed unless all accounts may."),
+    Setting("auth_oidc_roles", WORDS, "", "Roles of accounts by claims, each CLAIM=VALUE:ROLE; see Authentication."),
+    Setting(
+        "auth_oidc_default_role",
+        choice("none", "viewer", "operator", "manager", "admin"),
+        "viewer",
+        "Role of accounts without a rule that fits; none keeps them out.",
+    ),
     Setting("auth_oidc_allow_everybody", TRUTH, "false", "Whether every account of the provider may log in."),
     Setting(
         "auth_oidc_trust_unverified",

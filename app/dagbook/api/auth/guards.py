@@ -51,14 +51,14 @@ def make_guard(access: AuthServices) -> Guard:
         if is_public(requires, switches) and not requested_node(connection.scope):
             connection.scope["user"] = Caller(via="none", address=_address(connection))
             return
-        if requires is Requires.PAGE and access.oidc is None:
+        if requires is Requires.PAGE and not access.redirects_pages:
             return
         caller = await _read_metrics_token(access, connection, requires)
         if caller is not None:
             connection.scope["user"] = caller
             return
         caller = await _identify(access, connection, requires)
-        if requires in (Requires.OWN, Requires.ADMIN) and caller.role is None:
+        if requires in (Requires.OWN, Requires.ADMIN) and not access.has_users:
             raise UnauthorizedError(NO_USERS)
         connection.scope["user"] = replace(caller, may_write=not _refusal(switches, caller, Requires.WRITE))
         changes = action_of(handler) is not None or connection.scope.get("method") not in _READING
@@ -93,7 +93,7 @@ async def _identify(access: AuthServices, connection: Connection, requires: Requ
         caller = await access.callers.identify(credentials)
     except UnauthorizedError as error:
         access.credential_throttle.fail(credentials)
-        if access.oidc is not None and requires is Requires.PAGE:
+        if access.oidc is not None and access.redirects_pages and requires is Requires.PAGE:
             raise LoginNeededError(access.oidc) from error
         if access.oidc is not None and credentials.cookie:
             error.headers = {**(error.headers or {}), "Set-Cookie": CLEARED}

@@ -12,8 +12,7 @@ from litestar import Response
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 
-from dagbook.accounts.oidc import Oidc
-from dagbook.auth.audit_context import Caller
+from dagbook.accounts.oidc import Account, Oidc, ProviderError
 from dagbook.errors import BadRequestError
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -22,6 +21,7 @@ COOKIE = "oidcToken"
 _STATE, _NONCE, _ORIGIN, _VERIFIER = "state", "nonce", "originalURL", "codeVerifier"
 _LOGIN_SECONDS = 120
 _MIN_SESSION_SECONDS = 60
+_MAX_COOKIE_LENGTH = 4000
 # A path on this server: a second slash, or a backslash, which browsers read as one, would name another host.
 _LOCAL_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 
@@ -57,8 +57,8 @@ def start(connection: Connection, oidc: Oidc, back_to: str) -> Response[None]:
     return _redirect(oidc.login_url(state, nonce, verifier), cookies)
 
 
-async def finish(connection: Connection, oidc: Oidc, code: str, state: str) -> tuple[Response[None], Caller]:
-    """Handle the provider's callback; returns the redirect with the session cookie, and the caller.
+async def finish(connection: Connection, oidc: Oidc, code: str, state: str) -> tuple[Account, str]:
+    """Handle the provider's callback; returns the account and the page to return to.
 
     Raises BadRequestError, ForbiddenError and ProviderError.
     """
@@ -67,12 +67,22 @@ async def finish(connection: Connection, oidc: Oidc, code: str, state: str) -> t
     if not hmac.compare_digest(expected.encode(), state.encode()) or not code:
         raise BadRequestError("this login was not started here or has expired; start again")
     _check_local(back_to)
-    token, seconds = await oidc.exchange_code(code, nonce, verifier)
+    return await oidc.exchange_code(code, nonce, verifier), back_to
+
+
+def make_cookie(connection: Connection, oidc: Oidc, account: Account) -> Cookie:
+    """Make the cookie of a login without users: the ID token. Raises ProviderError if it is too long."""
+    if len(account.token) > _MAX_COOKIE_LENGTH:
+        raise ProviderError("the provider's ID token is too long for a cookie; ask for less with auth_oidc_scopes")
+    seconds = account.seconds or _MIN_SESSION_SECONDS
+    return _cookie(COOKIE, account.token, seconds, secure=_is_secure(connection, oidc))
+
+
+def redirect_back(connection: Connection, oidc: Oidc, page: str, cookie: Cookie) -> Response[None]:
+    """Redirect a browser that has logged in to a page, with the cookie of its login."""
     secure = _is_secure(connection, oidc)
     cleared = [_cookie(name, "", 0, secure=secure) for name in (_STATE, _NONCE, _ORIGIN, _VERIFIER)]
-    response = _redirect(back_to, [_cookie(COOKIE, token, seconds or _MIN_SESSION_SECONDS, secure=secure), *cleared])
-    caller = await oidc.identify(token, connection.client.host if connection.client else "")
-    return response, caller or Caller(via="oidc")
+    return _redirect(page, [cookie, *cleared])
 
 
 def _check_local(url: str) -> None:

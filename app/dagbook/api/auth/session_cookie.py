@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 
 from litestar.datastructures import Cookie
 
+from dagbook.accounts.auth_setup import CALLBACK
 from dagbook.api.auth.oidc_flow import Connection
 from dagbook.api.middleware.host_check import is_loopback
 from dagbook.auth.audit_context import Caller
@@ -29,7 +30,7 @@ def name_of(connection: Connection) -> str:
         port = urlsplit(f"//{connection.headers.get('host', '')}").port
     except ValueError:
         port = None
-    base_path = connection.scope["path"].partition(API_PATH)[0].strip("/")
+    base_path = connection.scope["path"].partition(API_PATH)[0].removesuffix(CALLBACK).strip("/")
     parts = ["dagbook", str(port or _PORTS.get(scheme, 0)), *quote(base_path, safe="/").split("/")]
     return f"{'__Host-' if _is_secure(connection) else ''}{'~'.join(filter(None, parts))}"
 

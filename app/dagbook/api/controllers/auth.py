@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
@@ -15,7 +17,7 @@ from dagbook.accounts.sessions import Login, Origin
 from dagbook.accounts.users import MAX_NAME_LENGTH
 from dagbook.api.auth import session_cookie
 from dagbook.api.auth.guards import NO_USERS, credentials_of
-from dagbook.api.auth.oidc_flow import CLEARED, finish, start
+from dagbook.api.auth.oidc_flow import CLEARED, finish, make_cookie, redirect_back, start
 from dagbook.api.errors import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.people import instant_text, user_body
@@ -195,7 +197,7 @@ class OidcServices(msgspec.Struct, frozen=True, kw_only=True):
 
 def _require_oidc(services: OidcServices) -> Oidc:
     if services.auth.oidc is None:
-        raise NotFoundError("there is no login at a provider here; auth_mode is not oidc")
+        raise NotFoundError("there is no login at a provider here; auth_oidc_issuer is not set")
     return services.auth.oidc
 
 
@@ -219,6 +221,15 @@ class OidcController(Controller):
         login_state: parameters.LoginState = "",
     ) -> Response[None]:
         """Complete the login of a browser that returns from the provider, and redirect it to the requested page."""
-        response, caller = await finish(request, _require_oidc(services), code, login_state)
-        await services.auth.logins.record_login(caller)
-        return response
+        oidc = _require_oidc(services)
+        account, page = await finish(request, oidc, code, login_state)
+        address = request.user.address
+        if not services.auth.has_users:
+            caller = await oidc.identify(account.token, address)
+            await services.auth.logins.record_login(caller or Caller(via="oidc", address=address))
+            return redirect_back(request, oidc, page, make_cookie(request, oidc, account))
+        origin = Origin(address=address, agent=_agent(request), is_browser=True)
+        login = await services.auth.provider_accounts.log_in(account, oidc.issuer, origin)
+        # The login page, which takes the session over, since the page itself may be one of before.
+        login_page = f"{request.url.path.removesuffix(CALLBACK)}/login?{urlencode({'session': 'new', 'next': page})}"
+        return redirect_back(request, oidc, login_page, session_cookie.make(request, login.token, login.expires_at))

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from dagbook.accounts.auth_setup import AuthServices
+from dagbook.accounts.users import UserChanges
 from dagbook.api.errors import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.people import user_body
@@ -36,7 +37,8 @@ class UserServices(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _update(user_id: str, data: UpdateUserRequest, services: UserServices, caller: Caller) -> UserResponse:
-    row = await services.auth.users.update(user_id, data.username, data.role, caller)
+    changes = UserChanges(username=data.username, role=data.role, disabled=data.disabled)
+    row = await services.auth.users.update(user_id, changes, caller)
     return UserResponse(user=user_body(row))
 
 
@@ -99,7 +101,7 @@ class UsersController(Controller):
         services: NamedDependency[UserServices],
         caller: NamedDependency[Caller],
     ) -> UserResponse:
-        """Change the name or role of a user."""
+        """Change the name or role of a user, or disable or enable it."""
         return await _update(user_id, data, services, caller)
 
     @delete(

@@ -26,6 +26,8 @@ def user_body(row: UserRow) -> User:
         role=Role(row.role),
         created_at=instant_text(row.created_at),
         updated_at=instant_text(row.updated_at),
+        disabled=UNSET if row.disabled_at is None else True,
+        issuer=UNSET if row.issuer is None else row.issuer,
     )
 
 

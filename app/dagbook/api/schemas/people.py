@@ -37,13 +37,15 @@ class StartSessionRequest(Schema, kw_only=True):
 
 
 class User(Schema, kw_only=True):
-    """A user account."""
+    """A user account; ``disabled`` and the ``issuer`` of an account at a provider are there only if they apply."""
 
     id: str
     username: str
     role: Role
     created_at: Instant
     updated_at: Instant
+    disabled: bool | UnsetType = UNSET
+    issuer: str | UnsetType = UNSET
 
 
 class LoginResponse(Schema, kw_only=True):
@@ -127,6 +129,7 @@ class UpdateUserRequest(Schema, kw_only=True):
 
     username: Name | None = None
     role: Role | None = None
+    disabled: bool | None = None
 
 
 class SuccessResponse(Schema, kw_only=True):

@@ -17,7 +17,7 @@ class User(Base):
     """A user who can log in.
 
     ``generation`` and ``kept_token`` ended the logins of servers before 0.2.0, which may run beside this one. They are
-    not read any more.
+    not read any more. ``issuer`` and ``subject`` name the account at a provider; such a user has no password hash.
     """
 
     __tablename__ = "users"
@@ -25,6 +25,7 @@ class User(Base):
         CheckConstraint("length(username) BETWEEN 1 AND 64", name="username_length"),
         CheckConstraint(_ROLES, name="role_known"),
         CheckConstraint("generation > 0", name="generation_counts"),
+        Index("uq_users_issuer_subject", "issuer", "subject", unique=True),
     )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -33,6 +34,9 @@ class User(Base):
     password_hash: Mapped[str] = mapped_column(Text)
     generation: Mapped[int]
     kept_token: Mapped[str | None] = mapped_column(Text)
+    issuer: Mapped[str | None] = mapped_column(Text)
+    subject: Mapped[str | None] = mapped_column(Text)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

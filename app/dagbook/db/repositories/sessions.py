@@ -18,6 +18,7 @@ _statement = select(
     User.username,
     User.role.label("user_role"),
     User.generation,
+    User.disabled_at,
 ).join(User, User.id == Session.user_id)
 
 
@@ -27,6 +28,7 @@ class SessionEnd(StrEnum):
     LOGGED_OUT = "logged out"
     ENDED = "ended"
     PASSWORD_CHANGED = "password changed"  # noqa: S105 - a reason
+    USER_DISABLED = "user disabled"
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     username: str
     user_role: str
     generation: int
+    disabled_at: datetime | None
 
 
 def get(connection: ReadConnection, session_id: str) -> SessionRow | None:
@@ -89,6 +92,6 @@ def record_use(connection: WriteConnection, session_id: str, at: datetime) -> No
 
 
 def remove_old(connection: WriteConnection, user_id: str, before: datetime) -> None:
-    """Delete the sessions of a user that were over before a time."""
-    over = func.coalesce(Session.ended_at, Session.expires_at)
-    connection.execute(delete(Session).where(Session.user_id == user_id, over < before))
+    """Delete the sessions of a user that ended before a time."""
+    ended = func.coalesce(Session.ended_at, Session.expires_at)
+    connection.execute(delete(Session).where(Session.user_id == user_id, ended < before))

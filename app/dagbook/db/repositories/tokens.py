@@ -25,6 +25,7 @@ _columns = (
     Token.addresses,
     User.username,
     User.role.label("user_role"),
+    User.disabled_at,
 )
 _statement = select(*_columns).join(User, User.id == Token.user_id)
 
@@ -44,6 +45,7 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
     addresses: str | None
     username: str
     user_role: str
+    disabled_at: datetime | None
 
 
 def get(connection: ReadConnection, token_id: str) -> TokenRow | None:

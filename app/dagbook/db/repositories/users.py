@@ -20,6 +20,9 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     password_hash: str
     generation: int
+    issuer: str | None = None
+    subject: str | None = None
+    disabled_at: datetime | None = None
     created_at: datetime
     updated_at: datetime
 
@@ -44,15 +47,22 @@ def get_by_name(connection: ReadConnection, username: str) -> UserRow | None:
     return None if "\0" in username else first_row(connection, UserRow, _statement.where(User.username == username))
 
 
+def get_by_subject(connection: ReadConnection, issuer: str, subject: str) -> UserRow | None:
+    """Return the user of an account at a provider."""
+    return first_row(connection, UserRow, _statement.where(User.issuer == issuer, User.subject == subject))
+
+
 def find(connection: ReadConnection) -> Sequence[UserRow]:
     """Return all users, oldest first."""
     return all_rows(connection, UserRow, _statement.order_by(User.created_at, User.id))
 
 
 def count(connection: ReadConnection, role: str | None = None) -> int:
-    """Count the users, or those of a role."""
+    """Count the users, or those of a role that are not disabled."""
     statement = select(func.count()).select_from(User)
-    return connection.scalar(statement if role is None else statement.where(User.role == role)) or 0
+    if role is not None:
+        statement = statement.where(User.role == role, User.disabled_at.is_(None))
+    return connection.scalar(statement) or 0
 
 
 def add(connection: WriteConnection, row: UserRow) -> None:

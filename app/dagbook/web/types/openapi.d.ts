@@ -2398,6 +2398,7 @@ export interface components {
         };
         /** UpdateUserRequest */
         UpdateUserRequest: {
+            disabled?: boolean | null;
             role?: components["schemas"]["Role"] | null;
             username?: string | null;
         };
@@ -2405,7 +2406,9 @@ export interface components {
         User: {
             /** Format: date-time */
             createdAt: string;
+            disabled?: boolean;
             id: string;
+            issuer?: string;
             role: components["schemas"]["Role"];
             /** Format: date-time */
             updatedAt: string;

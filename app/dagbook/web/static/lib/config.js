@@ -7,6 +7,7 @@ const element = document.querySelector('meta[name="dagbook"]');
  * @typedef {object} Config
  * @property {string} version
  * @property {"" | "token" | "builtin"} login kind of login; empty without authentication
+ * @property {string} provider host at which users may log in, too; empty without one
  * @property {boolean} runs whether permissions_run_dags is on
  * @property {boolean} writes whether permissions_write_dags is on
  * @property {string} zone

@@ -1,7 +1,8 @@
-import { html, useState } from "../vendor/core.js";
-import { asError, post } from "../lib/api.js";
+import { html, useEffect, useState } from "../vendor/core.js";
+import { asError, get, post } from "../lib/api.js";
+import { config } from "../lib/config.js";
 import { restart } from "../lib/feed.js";
-import { go, query } from "../lib/router.js";
+import { go, href, query } from "../lib/router.js";
 import { hasUsers, lose, take, tellOfLogin } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Failure } from "../parts/basic.js";
@@ -18,6 +19,14 @@ async function enter({ username, password, token }) {
 function wanted() {
   const next = query.peek().get("next") ?? "/";
   return /^\/(?![/\\])/.test(next) ? next : "/";
+}
+
+/** Take over the session that a login at the provider has started. */
+async function comeBack() {
+  take(await get("auth/session"));
+  tellOfLogin();
+  restart();
+  go(wanted(), { replace: true });
 }
 
 export default function Login() {
@@ -38,6 +47,9 @@ export default function Login() {
       setBusy(false);
     }
   };
+  useEffect(() => {
+    if (query.peek().get("session") === "new") comeBack().catch((error) => setFailure(asError(error)));
+  }, []);
   return html`<main class="login">
     <h1><${Icon} name="mark" />Dagbook</h1>
     <form onSubmit=${submit}>
@@ -49,5 +61,8 @@ export default function Login() {
       ${failure && html`<${Failure} error=${failure} />`}
       <button type="submit" class="primary" disabled=${busy}>${busy ? "Logging in…" : "Log in"}</button>
     </form>
+    ${hasUsers && config.provider && html`<p class="row"><a class="button" target="_self"
+      href=${href("/oidc-login", { originalURL: wanted() === "/" ? href("/") : wanted() })}>
+      Log in with ${config.provider}</a></p>`}
   </main>`;
 }

@@ -8,9 +8,10 @@ import { hasUsers, may, user as me } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { ActionButton, Confirm, Empty, whenLoaded, Time } from "../parts/basic.js";
 import { FormDialog, NewPassword } from "../parts/form.js";
+import { attempt } from "../parts/notice.js";
 import { SessionList } from "../parts/sessionlist.js";
 
-/** @typedef {{ kind: "new" } | { kind: "edit" | "reset" | "remove", one: Api.User }} Asked */
+/** @typedef {{ kind: "new" } | { kind: "edit" | "reset" | "disable" | "remove", one: Api.User }} Asked */
 
 /** @type {[name: Api.Role, what: string][]} */
 const ROLES = [
@@ -31,13 +32,20 @@ export default function Users() {
   if (!may("admin")) return html`<h1>Users</h1><${Empty} title="Only admins see the users">
     <p><a href=${href("/account")}>Your own account</a></p><//>`;
   const close = () => setAsked(null);
+  const enable = (/** @type {Api.User} */ { id, username }) =>
+    attempt(async () => {
+      await patch(["users", id], { disabled: false });
+      await list.reload();
+    }, `${username} is enabled.`);
   return html`<div class="row"><h1>Users</h1><span class="grow"></span>
     <${ActionButton} right="admin" class="primary" onClick=${() => setAsked({ kind: "new" })}>Add user<//></div>
     ${whenLoaded(list, "users", ({ users }) => html`<div class="scroll"><table class="stack">
       <thead><tr><th>Name</th><th>Role</th><th>Added</th><th><span class="visually-hidden">Actions</span></th></tr>
       </thead>
       <tbody>${users.map((one) => html`<tr key=${one.id}>
-        <td class="wide-text">${one.username}${one.id === me.value?.id && html` <span class="tag">you</span>`}</td>
+        <td class="wide-text">${one.username}${one.id === me.value?.id && html` <span class="tag">you</span>`}
+          ${one.disabled && html` <span class="tag">disabled</span>`}
+          ${one.issuer && html`<div class="faint">logs in at ${new URL(one.issuer).host}</div>`}</td>
         <td>${one.role}</td>
         <td data-label="added"><${Time} at=${one.createdAt} /></td>
         <td class="actions">
@@ -46,6 +54,10 @@ export default function Users() {
             Edit<//>
           <${ActionButton} right="admin" aria-label=${`Reset the password of ${one.username}`}
             onClick=${() => setAsked({ kind: "reset", one })}>Reset password<//>
+          ${one.id !== me.value?.id && html`<${ActionButton} right="admin"
+            aria-label=${`${one.disabled ? "Enable" : "Disable"} ${one.username}`}
+            onClick=${() => (one.disabled ? enable(one) : setAsked({ kind: "disable", one }))}>
+            ${one.disabled ? "Enable" : "Disable"}<//>`}
           <${ActionButton} right="admin" class="danger" aria-label=${`Remove ${one.username}`}
             onClick=${() => setAsked({ kind: "remove", one })}>Remove<//>
         </td>
@@ -68,6 +80,11 @@ export default function Users() {
       onSave=${(/** @type {Fields} */ { newPassword }) =>
         post(["users", asked.one.id, "reset-password"], { newPassword })}>
       <p>All their sessions and tokens are ended.</p><${NewPassword} /><//>`}
+    ${asked?.kind === "disable" && html`<${Confirm} title=${`Disable ${asked.one.username}?`} action="Disable"
+      onClose=${close} onConfirm=${async () => {
+      await patch(["users", asked.one.id], { disabled: true });
+      await list.reload();
+    }}><p>They are logged out at once, and their tokens are refused until they are enabled again.</p><//>`}
     ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove ${asked.one.username}?`} action="Remove the user"
       onClose=${close} onConfirm=${async () => {
       await remove(["users", asked.one.id]);

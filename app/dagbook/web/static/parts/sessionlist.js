@@ -48,7 +48,7 @@ export function SessionList({ all = false }) {
                 <th>Ends</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
             <tbody>${sessions.map((session) => html`<${Row} key=${session.id} session=${session} all=${all}
               onEnd=${() => setAsked(session)} />`)}</tbody></table></div>`
-        : html`<${Empty} title="Nobody is logged in"><p>A session starts with a login.</p><//>`)}
+        : html`<${Empty} title="No open sessions"><p>A session starts with a login.</p><//>`)}
     ${asked && html`<${Confirm} title=${asked === "others" ? "End all other sessions?" : "End this session?"}
       action="End" onClose=${() => setAsked(null)} onConfirm=${end}>
       <p>${asked === "others" ? "All your other browsers and programs have" : `${agentName(asked.agent)} has`}
