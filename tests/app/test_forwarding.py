@@ -180,7 +180,7 @@ async def test_a_revision_s_tag_goes_there_and_back(near: httpx.AsyncClient, nam
 HANDED_ON = sorted(
     (method, path)
     for method, path in MATRIX
-    if path.startswith("/") and not path.startswith(("/auth/", "/users", "/tokens", "/events", "/openapi"))
+    if path.startswith("/") and not path.startswith(("/auth/", "/users", "/sessions", "/tokens", "/events", "/openapi"))
 )
 
 
@@ -206,7 +206,7 @@ async def test_what_is_public_here_is_not_asked_of_a_node_by_just_anybody(
         assert own.status_code == (200 if path == "/health" else 401)
 
 
-@pytest.mark.parametrize("path", ["/users", "/tokens", "/auth/me"])
+@pytest.mark.parametrize("path", ["/users", "/sessions", "/tokens", "/auth/me"])
 async def test_people_are_not_managed_elsewhere(pair: Pair, path: str) -> None:
     admin = await pair.near.add(Role.ADMIN)
     async with pair.near.client(admin.token) as client:

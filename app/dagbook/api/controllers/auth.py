@@ -35,7 +35,7 @@ from dagbook.api.schemas.people import (
 from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.passwords import MAX_BYTES
 from dagbook.auth.roles import Requires
-from dagbook.errors import NotFoundError, UnauthorizedError
+from dagbook.errors import BadRequestError, NotFoundError, UnauthorizedError
 
 
 class AccountServices(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,8 +118,9 @@ class AuthController(Controller):
 
         The session is in a cookie that no script can read. One that the browser had before ends.
         """
-        static = services.auth.static_token
-        if static is not None:
+        if not data.username and not data.token:
+            raise BadRequestError("username: is missing; give username and password, or the token of the settings")
+        if services.auth.static_token is not None:
             return await _exchange_token(request, data.token, services, caller)
         before = credentials_of(request).session_cookie
         origin = Origin(address=caller.address, agent=_agent(request), is_browser=True, before=before)
@@ -145,19 +146,19 @@ class AuthController(Controller):
     @post(
         "/logout",
         operation_id="logout",
-        status_code=204,
+        status_code=200,
         requires=Requires.READ,
         audits=Action.LOGOUT,
         responses=errors(),
     )
     async def log_out(
         self, request: ApiRequest, services: NamedDependency[AccountServices], caller: NamedDependency[Caller]
-    ) -> Response[None]:
+    ) -> Response[SuccessResponse]:
         """End the session that asks: its token or cookie is invalid from then on, others stay."""
         await services.auth.sessions.log_out(caller)
         headers = {"Set-Cookie": CLEARED} if caller.via == "oidc" else {}
         cookies = [session_cookie.make(request, "", None)] if caller.proof else []
-        return Response(None, status_code=204, headers=headers, cookies=cookies)
+        return Response(SuccessResponse(message="the session has ended"), headers=headers, cookies=cookies)
 
     @get("/me", operation_id="getCurrentUser", requires=Requires.OWN, responses=errors())
     async def get_me(self, services: NamedDependency[AccountServices], caller: NamedDependency[Caller]) -> UserResponse:
