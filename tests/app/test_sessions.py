@@ -279,6 +279,12 @@ async def test_the_cookie_is_as_closed_as_the_address_allows(
     assert ("Secure" in attributes, "Domain" in answer.headers["set-cookie"]) == (secure, False)
 
 
+@pytest.mark.parametrize("host", ["[::1", "localhost:x", "localhost:99999999", "[", "", "a]b"])
+async def test_a_host_that_is_none_gives_no_cookie_its_name(people: People, ann: Person, host: str) -> None:
+    browser = await people.browse(ann.name)
+    assert await status_of(people, {**browser, "Host": host}) < 500
+
+
 async def test_a_change_with_a_cookie_needs_the_proof_that_no_other_site_has(people: People, ann: Person) -> None:
     browser = await people.browse(ann.name)
     alone = {"Cookie": browser["Cookie"]}

@@ -93,6 +93,15 @@ async def test_who_logs_out_is_asked_to_log_in_again(browser: Browser, site: Sit
         await page.wait_for_url(re.compile("/login"))
 
 
+async def test_a_token_that_an_older_version_left_in_the_browser_is_deleted(browser: Browser, site: Site) -> None:
+    async with visiting(browser, site.address) as visitor:
+        page = await visitor.open("/login")
+        await page.evaluate("localStorage.setItem('dagbook.token', 'of before')")
+        page = await visitor.open("/login")
+        await expect(page.get_by_label("Password")).to_be_visible()
+        assert await page.evaluate("localStorage.getItem('dagbook.token')") is None
+
+
 async def test_a_session_that_is_over_leads_to_the_login(browser: Browser, site: Site) -> None:
     name = site.cookies["viewer"].partition("=")[0]
     async with visiting(browser, site.address, cookie=f"{name}=void") as visitor:

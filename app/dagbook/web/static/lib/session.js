@@ -82,6 +82,9 @@ function store(work) {
   }
 }
 
+// Where versions before 0.2.0 kept the token.
+store((storage) => storage.removeItem("dagbook.token"));
+
 /**
  * Call `react` after a login or logout in another tab, and when the browser shows a page of before a logout again.
  * @param {() => unknown} react
