@@ -74,7 +74,7 @@ async def test_ghsa_ph8x_an_encoded_slash_leads_nowhere_on_any_route(server: Ser
             "quick%2f..%2fx",
         ):
             answer = await attacker.try_field(field, value, raw=True)
-            if answer.status not in (400, 404, 405) and b'"dagRuns":[]' not in answer.content:
+            if answer.status not in (400, 401, 404, 405) and b'"dagRuns":[]' not in answer.content:
                 found[f"{field} {value}"] = answer.status
     assert found == {}
 

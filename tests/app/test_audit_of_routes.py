@@ -383,6 +383,66 @@ async def revoke_token(scene: Scene) -> str:
     return f"{scene.admin.name}/ci"
 
 
+async def group_of(scene: Scene) -> str:
+    return str((await scene.ok("POST", "/groups", name=scene.name))["id"])
+
+
+async def grant_of(scene: Scene) -> str:
+    body = {"groupId": await group_of(scene), "role": "viewer", "pattern": "etl-*"}
+    return str((await scene.ok("POST", "/grants", **body))["id"])
+
+
+@case(("POST", "/groups"))
+async def add_group(scene: Scene) -> str:
+    await scene.do("POST", "/groups", name=scene.name)
+    return scene.name
+
+
+@case(("PUT", "/groups/{groupId}"))
+async def change_group(scene: Scene) -> str:
+    await scene.do("PUT", f"/groups/{await group_of(scene)}", name=scene.name, claim="groups=ops")
+    return scene.name
+
+
+@case(("DELETE", "/groups/{groupId}"))
+async def remove_group(scene: Scene) -> str:
+    await scene.do("DELETE", f"/groups/{await group_of(scene)}")
+    return scene.name
+
+
+@case(("PUT", "/groups/{groupId}/members/{userId}"))
+async def join_group(scene: Scene) -> str:
+    await scene.do("PUT", f"/groups/{await group_of(scene)}/members/{scene.admin.id}")
+    return scene.name
+
+
+@case(("DELETE", "/groups/{groupId}/members/{userId}"))
+async def leave_group(scene: Scene) -> str:
+    path = f"/groups/{await group_of(scene)}/members/{scene.admin.id}"
+    await scene.ok("PUT", path)
+    await scene.do("DELETE", path)
+    return scene.name
+
+
+@case(("POST", "/grants"))
+async def add_grant(scene: Scene) -> str:
+    body = {"groupId": await group_of(scene), "role": "viewer", "pattern": "etl-*"}
+    await scene.do("POST", "/grants", **body)
+    return f"group {scene.name}: DAGs named etl-*"
+
+
+@case(("PATCH", "/grants/{grantId}"))
+async def change_grant(scene: Scene) -> str:
+    await scene.do("PATCH", f"/grants/{await grant_of(scene)}", role="operator")
+    return f"group {scene.name}: DAGs named etl-*"
+
+
+@case(("DELETE", "/grants/{grantId}"))
+async def remove_grant(scene: Scene) -> str:
+    await scene.do("DELETE", f"/grants/{await grant_of(scene)}")
+    return f"group {scene.name}: DAGs named etl-*"
+
+
 def ssh_host(name: str) -> dict[str, str]:
     return {"host": f"{name}.example", "algorithm": "ssh-ed25519", "fingerprint": "SHA256:" + "x" * 43}
 

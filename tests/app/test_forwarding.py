@@ -20,7 +20,7 @@ from dagbook.main import API_PATH
 from tests.app.dagbook import client_of, serving
 from tests.app.loopback import listening
 from tests.app.people import People, Person, code_of, serving_people
-from tests.app.test_matrix import MATRIX
+from tests.app.test_matrix import MANAGEMENT, MATRIX
 from tests.conftest import Copies
 from tests.executors.web import Web, make_certificate, plain
 from tests.waiting import PATIENCE_SECONDS
@@ -180,7 +180,7 @@ async def test_a_revision_s_tag_goes_there_and_back(near: httpx.AsyncClient, nam
 HANDED_ON = sorted(
     (method, path)
     for method, path in MATRIX
-    if path.startswith("/") and not path.startswith(("/auth/", "/users", "/sessions", "/tokens", "/events", "/openapi"))
+    if path.startswith("/") and not path.startswith((*MANAGEMENT, "/events", "/openapi"))
 )
 
 
@@ -206,7 +206,7 @@ async def test_what_is_public_here_is_not_asked_of_a_node_by_just_anybody(
         assert own.status_code == (200 if path == "/health" else 401)
 
 
-@pytest.mark.parametrize("path", ["/users", "/sessions", "/tokens", "/auth/me"])
+@pytest.mark.parametrize("path", ["/users", "/sessions", "/tokens", "/groups", "/grants", "/dags/x/access", "/auth/me"])
 async def test_people_are_not_managed_elsewhere(pair: Pair, path: str) -> None:
     admin = await pair.near.add(Role.ADMIN)
     async with pair.near.client(admin.token) as client:

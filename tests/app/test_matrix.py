@@ -17,10 +17,11 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
+from dagbook.accounts.access import GrantRequest
 from dagbook.accounts.tokens import TokenRequest
 from dagbook.accounts.users import UserChanges
 from dagbook.api.auth.guards import find_required_permissions
-from dagbook.auth.roles import Role, Scope
+from dagbook.auth.roles import Role, Scope, UserScope
 from dagbook.auth.tokens import Claims
 from dagbook.db.models import Token
 from dagbook.main import API_PATH, Server
@@ -68,6 +69,19 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("GET", "/tokens"): (USERS, ""),
     ("POST", "/tokens"): (OWNERS, ""),
     ("DELETE", "/tokens/{tokenId}"): (OWNERS, ""),
+    ("GET", "/groups"): (ADMINS, ""),
+    ("POST", "/groups"): (ADMINS, ""),
+    ("GET", "/groups/{groupId}"): (ADMINS, ""),
+    ("PUT", "/groups/{groupId}"): (ADMINS, ""),
+    ("DELETE", "/groups/{groupId}"): (ADMINS, ""),
+    ("PUT", "/groups/{groupId}/members/{userId}"): (ADMINS, ""),
+    ("DELETE", "/groups/{groupId}/members/{userId}"): (ADMINS, ""),
+    ("GET", "/grants"): (ADMINS, ""),
+    ("POST", "/grants"): (ADMINS, ""),
+    ("PATCH", "/grants/{grantId}"): (ADMINS, ""),
+    ("DELETE", "/grants/{grantId}"): (ADMINS, ""),
+    ("GET", "/users/{userId}/access"): (ADMINS, ""),
+    ("GET", "/dags/{fileName}/access"): (ADMINS, ""),
     ("GET", "/events"): (USERS, ""),
     ("GET", "/dags"): (USERS, ""),
     ("POST", "/dags"): (MANAGERS, "W"),
@@ -146,7 +160,8 @@ MATRIX |= {("GET", f"{OUTSIDE}{path}"): (EVERYBODY, "") for path in ("/oidc-logi
 # The web UI's document holds nothing: what its pages show, they ask the API for.
 MATRIX |= {("GET", f"{OUTSIDE}{path.replace(':str', '')}"): (EVERYBODY, "") for path in pages.PATHS}
 MATRIX |= {("GET", f"{OUTSIDE}/assets/{{version}}/{{path:path}}"): (EVERYBODY, "")}
-MANAGED = {path for path in MATRIX if path[1].startswith(("/auth/", "/users", "/sessions", "/tokens"))} - {
+MANAGEMENT = ("/auth/", "/users", "/sessions", "/tokens", "/groups", "/grants", "/dags/{fileName}/access")
+MANAGED = {path for path in MATRIX if path[1].startswith(MANAGEMENT)} - {
     ("GET", "/auth/session"),
     ("POST", "/auth/logout"),
 }
@@ -275,7 +290,7 @@ async def personal(people: People, username: str, role: Role, end: str = "", **l
         expires_at=services.now() + timedelta(hours=1) if end == "ended" else None,
         **limits,
     )
-    token, row = await services.auth.tokens.create(wish, ROOT)
+    token, row, _ = await services.auth.tokens.create(wish, ROOT)
     if end == "revoked":
         await services.auth.tokens.revoke(row.id, ROOT)
     if end == "ended":
@@ -373,3 +388,110 @@ async def test_the_role_of_a_login_s_token_does_not_count(people: People) -> Non
     async with people.client(raised) as client:
         assert (await client.get("/users")).status_code == 403
     assert SECRET not in raised
+
+
+# -- callers with grants -----------------------------------------------------------------------------------------------
+
+# Routes without a DAG in their path: about the caller alone, or narrowed to what is granted; all others are closed.
+NARROWED = {
+    *((method, path) for method, path in MATRIX if path.startswith(("/auth/", "/sessions", "/tokens", "/services/"))),
+    *((method, path) for method, path in MATRIX if path.startswith(("/openapi.json", OUTSIDE))),
+    ("GET", "/health"),
+    ("GET", "/workers"),
+    ("GET", "/retention/preview"),
+    ("GET", "/events"),
+    ("GET", "/dags"),
+    ("POST", "/dags"),  # which checks the name in its body
+    ("POST", "/dags/validate"),
+    ("GET", "/dags/search"),
+    ("GET", "/dags/tags"),
+    ("GET", "/schedules/upcoming"),
+    ("GET", "/schedules/slots"),
+    ("GET", "/schemas/dag"),
+    ("GET", "/dag-runs"),
+    ("GET", "/queues"),
+    ("GET", "/queues/{name}/items"),
+}
+CLOSED = {
+    *((method, path) for method, path in MATRIX if path.startswith(("/users", "/groups", "/grants", "/audit"))),
+    *((method, path) for method, path in MATRIX if path.startswith(("/queues/", "/ssh-host-keys")) and method != "GET"),
+    ("GET", "/metrics"),
+    ("GET", "/ssh-host-keys"),
+    ("GET", "/doctor"),
+    ("POST", "/retention/cleanup"),
+    ("POST", "/dag-runs"),
+    ("POST", "/dag-runs/enqueue"),
+}
+FIXED_NAMES = {(method, path) for method, path in MATRIX if path in ("/dags/validate", "/dag-runs/enqueue")} | {
+    (method, path) for method, path in MATRIX if path in ("/dags/search", "/dags/tags")
+}
+OF_A_DAG = {
+    *((method, path) for method, path in MATRIX if path.startswith(("/dags/{fileName}", "/dag-runs/{name}"))),
+    *(FIXED_NAMES - NARROWED - CLOSED),
+}
+GRANTED = {
+    "nothing granted": None,
+    "granted viewer": {USERS},
+    "granted operator": {USERS, OPERATORS},
+    "granted manager": {USERS, OPERATORS, MANAGERS},
+    "viewer's token of a granted manager": {USERS},
+    "token of an admin for one DAG": {USERS, OPERATORS, MANAGERS},
+}
+
+
+def test_every_route_has_a_cell_for_callers_with_grants() -> None:
+    assert not NARROWED & CLOSED
+    assert set(MATRIX) == NARROWED | CLOSED | OF_A_DAG
+    assert not (NARROWED | CLOSED) & OF_A_DAG
+
+
+def granted_status(who: str, route: tuple[str, str]) -> int | None:
+    """The status that refuses, 404 for a DAG that is not seen, or None."""
+    may = GRANTED[who]
+    if route in CLOSED:
+        return 403
+    if route in NARROWED:
+        # Who may create some names is told which when the body has one; a token for viewers never may.
+        return 403 if route == ("POST", "/dags") and "viewer's token" in who else None
+    if may is None:
+        return 404
+    return None if MATRIX[route][0] in may else 403
+
+
+@pytest.fixture(scope="session")
+async def granted(people: People) -> dict[str, Credential]:
+    """The credentials of callers with grants for DAGs of fixed names, which have runs so that their names stay."""
+    services = people.server.services
+    async with people.client((admin := await people.add(Role.ADMIN)).token) as client:
+        for name in ("matrix", "validate", "search", "tags", "enqueue"):
+            assert (await client.post(f"/queues/{name}/pause")).is_success
+            body = {"name": name, "spec": "steps: [{name: a, command: 'true'}]"}
+            assert (await client.post("/dag-runs/enqueue", json=body)).is_success
+    made: dict[str, Credential] = {}
+    for role in (None, Role.VIEWER, Role.OPERATOR, Role.MANAGER):
+        person = await people.add(Role.ADMIN)
+        if role is not None:
+            wish = GrantRequest(user_id=person.id, role=role, pattern="*")
+            await services.auth.access.create_grant(wish, ROOT)
+        await services.auth.users.update(person.id, UserChanges(scope=UserScope.GRANTED), ROOT)
+        made[f"granted {role}" if role else "nothing granted"] = person.token
+    made["viewer's token of a granted manager"] = await personal(people, person.name, Role.VIEWER)
+    made["token of an admin for one DAG"] = await personal(
+        people, admin.name, Role.ADMIN, dags=["matrix", "validate", "search", "tags", "enqueue"]
+    )
+    return made
+
+
+@pytest.mark.sample(3)
+@pytest.mark.parametrize("who", GRANTED)
+async def test_callers_with_grants_may_do_what_the_grants_say(
+    people: People, granted: dict[str, Credential], who: str
+) -> None:
+    found = {}
+    async with people.client(granted[who]) as client:
+        for method, path in ASKED:
+            named = re.sub(r"(?<=^/dags/)\{fileName\}|(?<=^/dag-runs/)\{name\}", "matrix", path)
+            answer = await ask(client, (method, named))
+            is_missing = who == "nothing granted" and (method, path) in OF_A_DAG and answer.status_code == 404
+            found[method, path] = 404 if is_missing else refusal_of(answer)
+    assert found == {route: granted_status(who, route) for route in ASKED}

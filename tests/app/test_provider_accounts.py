@@ -114,6 +114,36 @@ async def test_rules_give_the_role_again_at_every_login(beside: Opening, provide
         assert (await me(people, await enter(people)))["role"] == "operator"
 
 
+async def test_groups_by_claim_are_joined_and_left_at_every_login(beside: Opening, provider: Provider) -> None:
+    async with beside(auth_oidc_default_scope="granted") as people, await admin_of(people) as admin:
+        assert (await admin.post("/dags", json={"name": "etl-load"})).status_code == 201
+        ids = {}
+        for name, claim in (("by claim", "groups=ops"), ("by hand", "groups=others")):
+            ids[name] = (await admin.post("/groups", json={"name": name, "claim": claim})).json()["id"]
+        body = {"groupId": ids["by claim"], "role": "operator", "pattern": "etl-*"}
+        assert (await admin.post("/grants", json=body)).status_code == 201
+        found = await me(people, await enter(people))
+        assert found["scope"] == "granted"
+        assert (await admin.put(f"/groups/{ids['by hand']}/members/{found['id']}")).status_code == 204
+        seen = []
+        for groups in (["ops"], ["others"], []):
+            provider.account["groups"] = groups
+            async with people.client(await enter(people)) as client:
+                names = [dag["fileName"] for dag in (await client.get("/dags")).json()["dags"]]
+            listed = (await admin.get("/groups")).json()["groups"]
+            seen.append((names, {group["name"]: group["members"] for group in listed}))
+        assert seen == [
+            (["etl-load"], {"by claim": 1, "by hand": 1}),
+            ([], {"by claim": 0, "by hand": 1}),
+            ([], {"by claim": 0, "by hand": 1}),
+        ], "who was added by hand stays"
+        entries = (await admin.get("/audit", params={"object": "by claim"})).json()["entries"]
+        assert [(entry["action"], entry["via"]) for entry in entries[:2]] == [
+            ("group.leave", "oidc"),
+            ("group.join", "oidc"),
+        ]
+
+
 async def test_the_last_admin_stays_one_whatever_claims_say(beside: Opening, provider: Provider) -> None:
     async with beside(auth_oidc_roles="groups=bosses:admin") as people:
         provider.account["groups"] = ["bosses"]

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.models import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.repositories import schedules
+from dagbook.db.repositories.dag_access import EVERYTHING
 from dagbook.db.repositories.schedules import Slot, SlotKey, SlotOutcome
 from tests.db.rows import NOW, add, add_dag, add_definition, add_run, add_slot, rehearse, run_sql
 
@@ -90,7 +91,7 @@ async def test_settings_go_with_their_dag_and_slots_stay(shared_database: Databa
         run_sql(connection, "DELETE FROM dags")
         run_sql(connection, "DELETE FROM runs")
         assert schedules.get_setting(connection, dag) is None
-        assert schedules.count(connection, None, "etl") == 1
+        assert schedules.count(connection, None, "etl", EVERYTHING) == 1
 
     await rehearse(shared_database, work)
 

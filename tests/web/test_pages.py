@@ -30,6 +30,8 @@ PAGES = {
     "search-empty": "/search",
     "system": "/system",
     "users": "/users",
+    "access": "/access",
+    "access of a DAG": "/dags/etl/access",
     "account": "/account",
     "tokens": "/tokens",
     "audit": "/audit",

@@ -1,6 +1,7 @@
-"""Use cases of users, logins, sessions, personal tokens and authentication."""
+"""Use cases of users, groups and grants, logins, sessions, personal tokens and authentication."""
 
 __all__ = [
+    "access",
     "auth_setup",
     "authentication",
     "logins",

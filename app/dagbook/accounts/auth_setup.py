@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from dagbook.accounts.access import Access
 from dagbook.accounts.authentication import (
     Authenticator,
     AuthenticatorChain,
@@ -27,7 +28,7 @@ from dagbook.accounts.users import Users
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.claims import RoleRule, read_rule
 from dagbook.auth.passwords import Hasher
-from dagbook.auth.roles import Role, Switches
+from dagbook.auth.roles import Role, Switches, UserScope
 from dagbook.auth.throttle import ThrottleLimits
 from dagbook.auth.tokens import Signer, validation_error
 from dagbook.clock import now
@@ -45,6 +46,7 @@ class AuthServices(msgspec.Struct, frozen=True, kw_only=True):
     """The authentication services."""
 
     users: Users
+    access: Access
     logins: Logins
     sessions: Sessions
     tokens: PersonalTokens
@@ -81,6 +83,7 @@ def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None
     )
     return AuthServices(
         users=Users(database, hasher, now),
+        access=Access(database, now),
         logins=Logins(database, hasher, sessions, LoginThrottle(database, limits, now), refusals, now),
         sessions=sessions,
         tokens=personal,
@@ -88,7 +91,13 @@ def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None
         refusals=refusals,
         credential_throttle=CredentialThrottle(database, limits, now),
         oidc=oidc,
-        provider_accounts=ProviderAccounts(database, sessions, now, has_rules=oidc is not None and oidc.has_rules),
+        provider_accounts=ProviderAccounts(
+            database,
+            sessions,
+            now,
+            has_rules=oidc is not None and oidc.has_rules,
+            scope=UserScope(settings.auth_oidc_default_scope),
+        ),
         switches=_switches(settings),
         has_users=has_users,
         static_token=static,

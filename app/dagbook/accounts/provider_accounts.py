@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from uuid import uuid4
 
 import msgspec
 
+from dagbook.accounts.access import matching_groups
 from dagbook.accounts.oidc import Account
 from dagbook.accounts.sessions import Login, Origin, Sessions
 from dagbook.accounts.users import MAX_NAME_LENGTH
-from dagbook.auth.audit_context import Action, Actor, user_action
-from dagbook.auth.roles import Role
+from dagbook.auth.audit_context import Action, Actor, AuditAction, user_action
+from dagbook.auth.claims import values_of
+from dagbook.auth.roles import Role, UserScope
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit, users
+from dagbook.db.repositories import audit, groups, users
 from dagbook.db.repositories.users import UserRow
 from dagbook.errors import ForbiddenError
 
@@ -29,7 +32,11 @@ class ProviderAccounts:
     and a name may be that of another user here.
     """
 
-    def __init__(self, database: Database, sessions: Sessions, now: Clock, *, has_rules: bool) -> None:
+    def __init__(
+        self, database: Database, sessions: Sessions, now: Clock, *, has_rules: bool, scope: UserScope
+    ) -> None:
+        """``scope`` is that of new users."""
+        self._scope = scope
         self._database = database
         self._sessions = sessions
         self._now = now
@@ -47,6 +54,7 @@ class ProviderAccounts:
             user = self._add(connection, account, issuer) if user is None else self._update(connection, user, account)
             if user.disabled_at is not None:
                 return None
+            self._sync_groups(connection, user, account)
             actor = Actor(via="oidc", actor=user.username, user_id=user.id, address=origin.address)
             audit.add(connection, actor.entry(user_action(Action.LOGIN_SUCCESS, user.username), self._now()))
             return self._sessions.start(connection, user, origin)
@@ -55,6 +63,19 @@ class ProviderAccounts:
         if login is None:
             raise ForbiddenError("this account is disabled; an admin can enable it again")
         return login
+
+    def _sync_groups(self, connection: WriteConnection, user: UserRow, account: Account) -> None:
+        """Make the user a member of the groups whose claim the account has, and of no others by claim."""
+        wanted = matching_groups(connection, partial(values_of, account.claims))
+        known = groups.find_groups_by_claim(connection, user.id)
+        joined = [one for one in sorted(wanted - known) if groups.add_member(connection, one, user.id, by_claim=True)]
+        left = sorted(known - wanted)
+        for one in left:
+            groups.remove_member(connection, one, user.id)
+        for action, changed in ((Action.GROUP_JOIN, joined), (Action.GROUP_LEAVE, left)):
+            for group in filter(None, (groups.get(connection, one) for one in changed)):
+                entry = AuditAction(action=action, kind="group", name=group.name, after={"user": user.username})
+                audit.add(connection, Actor(via="oidc").entry(entry, self._now()))
 
     def _add(self, connection: WriteConnection, account: Account, issuer: str) -> UserRow:
         now = self._now()
@@ -70,11 +91,14 @@ class ProviderAccounts:
             issuer=issuer,
             subject=str(account.claims["sub"]),
             disabled_at=None,
+            scope=str(self._scope),
             created_at=now,
             updated_at=now,
         )
         users.add(connection, row)
         after = {"id": row.id, "role": row.role, "issuer": issuer}
+        if row.scope != UserScope.ALL:
+            after["scope"] = row.scope
         audit.add(connection, Actor(via="oidc").entry(user_action(Action.USER_CREATE, row.username, after=after), now))
         _log.info("user %r, %s, was made at the first login at %s", row.username, row.role, issuer)
         return row

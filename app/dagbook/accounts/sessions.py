@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from dagbook.accounts.access import find_subjects
 from dagbook.accounts.ended_tokens import EndedTokenLog, TokenEnd
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Caller
-from dagbook.auth.roles import Role
+from dagbook.auth.roles import Role, UserScope
 from dagbook.auth.tokens import Claims, Signer, is_expired
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
@@ -116,10 +117,12 @@ class Sessions:
         if is_use and now - row.last_used_at > _USE_RECORDED_EVERY:
             with contextlib.suppress(DatabaseUnavailable):  # reading must not fail because the use cannot be recorded
                 await self._database.write(lambda connection: sessions.record_use(connection, row.id, now))
+        is_granted = row.scope == UserScope.GRANTED
         return Caller(
             via="login",
             name=row.username,
-            role=Role(row.user_role),
+            role=Role.VIEWER if is_granted else Role(row.user_role),
+            sight=(await find_subjects(self._database, row.user_id),) if is_granted else (),
             user_id=row.user_id,
             session_id=row.id,
             logged_in_at=row.created_at,
@@ -244,6 +247,7 @@ def _new(session_id: str, user: UserRow, origin: Origin, now: datetime, expires_
         user_role=user.role,
         generation=user.generation,
         disabled_at=user.disabled_at,
+        scope=user.scope,
     )
 
 

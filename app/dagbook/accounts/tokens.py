@@ -10,14 +10,17 @@ from uuid import uuid4
 
 import msgspec
 
+from dagbook.accounts.access import MAX_PATTERNS, check_pattern, find_subjects
 from dagbook.accounts.ended_tokens import EndedTokenLog, TokenEnd
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Caller
-from dagbook.auth.roles import Role, Scope, highest_role, lower_role
+from dagbook.auth.roles import Role, Scope, UserScope, highest_role, lower_role
 from dagbook.auth.tokens import hash_of, make_personal
 from dagbook.clock import Clock
-from dagbook.db.database import Database, WriteConnection
+from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import audit, tokens, users
+from dagbook.db.repositories import audit, dag_access, groups, tokens, users
+from dagbook.db.repositories.dag_access import Sight
+from dagbook.db.repositories.groups import GrantRow
 from dagbook.db.repositories.tokens import TokenRow
 from dagbook.db.repositories.users import UserRow
 from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError, UnauthorizedError
@@ -26,13 +29,13 @@ from dagbook.identifiers import shorten
 MAX_NAME_LENGTH = 64
 MAX_ADDRESSES = 50
 _USE_RECORDED_EVERY = timedelta(minutes=1)
-_OF_USER = ("username", "user_role", "disabled_at")  # columns of a token's row that are those of its user
+_NO_COLUMNS = ("username", "user_role", "disabled_at", "scope", "patterns")  # of a token's row
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Options of a new token: without a role the user's own, without a user the caller's, without a limit none.
 
-    ``addresses`` are IP addresses and networks.
+    ``addresses`` are IP addresses and networks, ``dags`` patterns of DAG names.
     """
 
     name: str
@@ -41,6 +44,7 @@ class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
     username: str | None = None
     scopes: Sequence[Scope] | None = None
     addresses: Sequence[str] | None = None
+    dags: Sequence[str] | None = None
 
 
 class PersonalTokens:
@@ -66,12 +70,19 @@ class PersonalTokens:
         if row.last_used_at is None or now - row.last_used_at > _USE_RECORDED_EVERY:
             with contextlib.suppress(DatabaseUnavailable):  # reading must not fail because the use cannot be recorded
                 await self._database.write(lambda connection: tokens.record_use(connection, row.id, now))
-        role = lower_role(Role(row.role), Role(row.user_role))
+        is_granted = row.scope == UserScope.GRANTED
+        role = Role(row.role) if is_granted else lower_role(Role(row.role), Role(row.user_role))
         scopes = None if row.scopes is None else frozenset(map(Scope, row.scopes.split()))
+        role = role if scopes is None else lower_role(role, highest_role(scopes))
+        sight: Sight = ((groups.token_subject(row.id),),) if row.patterns else ()
+        if is_granted:
+            sight = (await find_subjects(self._database, row.user_id), *sight)
         return Caller(
             via="personal",
             name=row.username,
-            role=role if scopes is None else lower_role(role, highest_role(scopes)),
+            role=Role.VIEWER if sight else role,
+            sight=sight,
+            ceiling=lower_role(role, Role.MANAGER),
             scopes=scopes,
             user_id=row.user_id,
             token_id=row.id,
@@ -79,20 +90,27 @@ class PersonalTokens:
             address=address,
         )
 
-    async def find(self, caller: Caller, *, all_users: bool) -> Sequence[TokenRow]:
-        """Return the caller's tokens, or as an admin those of all users; raises ForbiddenError."""
+    async def find(self, caller: Caller, *, all_users: bool) -> tuple[Sequence[TokenRow], dict[str, list[str]]]:
+        """Return the caller's tokens, or as an admin those of all users, and the patterns that limit them.
+
+        Raises ForbiddenError.
+        """
         if all_users and caller.role is not Role.ADMIN:
             raise ForbiddenError("only admins see the tokens of all users")
-        return await self._database.read_inline(
-            lambda connection: tokens.find(connection, None if all_users else caller.user_id or "")
-        )
 
-    async def create(self, request: TokenRequest, caller: Caller) -> tuple[str, TokenRow]:
-        """Create a token and return it, once only, with its row.
+        def read(connection: ReadConnection) -> tuple[Sequence[TokenRow], dict[str, list[str]]]:
+            rows = tokens.find(connection, None if all_users else caller.user_id or "")
+            limited = [row.id for row in rows if row.patterns]
+            return rows, groups.find_token_patterns(connection, limited) if limited else {}
+
+        return await self._database.read_inline(read)
+
+    async def create(self, request: TokenRequest, caller: Caller) -> tuple[str, TokenRow, list[str]]:
+        """Create a token and return it, once only, with its row and the patterns of DAG names that limit it.
 
         Raises BadRequestError, ForbiddenError, NotFoundError, AlreadyExistsError.
         """
-        addresses = _check(request)
+        addresses, patterns = _check(request)
         expires_at = self._expiry(request)
         if caller.via == "personal":
             raise ForbiddenError("a token cannot create tokens; log in with name and password")
@@ -106,13 +124,14 @@ class PersonalTokens:
                     f"{user.username!r} has a token named {shorten(request.name)}; revoke it first"
                 )
             row = self._new(request, user, expires_at, addresses)
-            columns = {name: value for name, value in msgspec.structs.asdict(row).items() if name not in _OF_USER}
+            columns = {name: value for name, value in msgspec.structs.asdict(row).items() if name not in _NO_COLUMNS}
             tokens.add(connection, {**columns, "hash": hash_of(token)})
-            audit_action = _audit_action(Action.TOKEN_CREATE, user.username, row)
+            _add_patterns(connection, row, patterns, caller)
+            audit_action = _audit_action(Action.TOKEN_CREATE, user.username, row, patterns)
             audit.add(connection, caller.actor.entry(audit_action, row.created_at))
             return row
 
-        return token, await self._database.write(work)
+        return token, await self._database.write(work), patterns
 
     def _end_of(self, row: TokenRow, address: str, now: datetime) -> TokenEnd | None:
         if row.revoked_at is not None:
@@ -139,9 +158,11 @@ class PersonalTokens:
     def _new(
         self, request: TokenRequest, user: UserRow, expires_at: datetime | None, addresses: str | None
     ) -> TokenRow:
-        role = request.role or Role(user.role)
-        if lower_role(role, Role(user.role)) is not role:
-            raise ForbiddenError(f"role: a token of {user.username!r}, {user.role}, cannot be {role}")
+        # The role of a user with grants is only shown; those of the grants limit the token.
+        highest = Role.MANAGER if user.scope == UserScope.GRANTED else Role(user.role)
+        role = request.role or highest
+        if lower_role(role, highest) is not role:
+            raise ForbiddenError(f"role: a token of {user.username!r}, {highest}, cannot be {role}")
         return TokenRow(
             id=str(uuid4()),
             user_id=user.id,
@@ -156,6 +177,7 @@ class PersonalTokens:
             username=user.username,
             user_role=user.role,
             disabled_at=user.disabled_at,
+            scope=user.scope,
         )
 
     async def revoke(self, token_id: str, caller: Caller) -> None:
@@ -167,28 +189,54 @@ class PersonalTokens:
                 raise NotFoundError(f"you have no token with the id {shorten(token_id)}")
             at = max(self._now(), row.created_at)
             if tokens.revoke(connection, token_id, at):
-                audit.add(connection, caller.actor.entry(_audit_action(Action.TOKEN_DELETE, row.username, row), at))
+                patterns = groups.find_token_patterns(connection, [token_id]).get(token_id, [])
+                audit_action = _audit_action(Action.TOKEN_DELETE, row.username, row, patterns)
+                audit.add(connection, caller.actor.entry(audit_action, at))
 
         await self._database.write(work)
 
 
-def _audit_action(action: Action, username: str, row: TokenRow) -> AuditAction:
+def _add_patterns(connection: WriteConnection, row: TokenRow, patterns: Sequence[str], caller: Caller) -> None:
+    if patterns:
+        dag_access.lock(connection)
+    for pattern in patterns:
+        grant = GrantRow(
+            id=str(uuid4()),
+            subject=groups.token_subject(row.id),
+            user_id=None,
+            group_id=None,
+            token_id=row.id,
+            role=str(Role.MANAGER),  # it limits which DAGs, the token's own role limits what for
+            pattern=pattern,
+            tag=None,
+            created_at=row.created_at,
+            created_by=caller.actor_label,
+        )
+        groups.add_grant(connection, grant)
+
+
+def _audit_action(action: Action, username: str, row: TokenRow, patterns: Sequence[str]) -> AuditAction:
     """Build the audited action on a token; it contains the token's name and id only."""
     until = row.expires_at.isoformat() if row.expires_at else None
     about = {"id": row.id, "role": row.role, "expiresAt": until, "scopes": row.scopes, "addresses": row.addresses}
+    if patterns:
+        about["dags"] = " ".join(patterns)
     was, now = (None, about) if action is Action.TOKEN_CREATE else (about, None)
     return AuditAction(action=action, kind="token", name=f"{username}/{row.name}", before=was, after=now)
 
 
-def _check(request: TokenRequest) -> str | None:
-    """Return the addresses as they are stored; raises BadRequestError."""
+def _check(request: TokenRequest) -> tuple[str | None, list[str]]:
+    """Return the addresses as they are stored, and the patterns of DAG names, each once; raises BadRequestError."""
     if not request.name.strip() or len(request.name) > MAX_NAME_LENGTH or "\0" in request.name:
         raise BadRequestError(
             f"name: {shorten(request.name)} is not a token name; use 1 to {MAX_NAME_LENGTH} characters, not only spaces"
         )
     if request.scopes is not None and not request.scopes:
         raise BadRequestError(f"scopes: is empty; give some of {', '.join(Scope)}, or leave it out")
-    return None if request.addresses is None else _read_networks(request.addresses)
+    if request.dags is not None and not 0 < len(request.dags) <= MAX_PATTERNS:
+        raise BadRequestError(f"dags: give 1 to {MAX_PATTERNS} patterns of DAG names, or leave it out")
+    addresses = None if request.addresses is None else _read_networks(request.addresses)
+    return addresses, list(dict.fromkeys(check_pattern(pattern, "dags") for pattern in request.dags or ()))
 
 
 def _read_networks(addresses: Sequence[str]) -> str:

@@ -10,10 +10,10 @@ import msgspec
 
 from dagbook.auth.audit_context import Action, Actor, Caller, local_actor, user_action
 from dagbook.auth.passwords import Hasher, generate, validation_error
-from dagbook.auth.roles import Role
+from dagbook.auth.roles import Role, UserScope
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit, sessions, tokens, users
+from dagbook.db.repositories import audit, dag_access, groups, sessions, tokens, users
 from dagbook.db.repositories.sessions import SessionEnd
 from dagbook.db.repositories.users import UserRow
 from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
@@ -29,6 +29,7 @@ class UserChanges(msgspec.Struct, frozen=True, kw_only=True):
     username: str | None = None
     role: Role | None = None
     disabled: bool | None = None
+    scope: UserScope | None = None
 
 
 class Users:
@@ -62,11 +63,13 @@ class Users:
         created = await self._database.write(work)
         return chosen if created and not password else None
 
-    async def create(self, username: str, password: str, role: Role, caller: Caller) -> UserRow:
+    async def create(
+        self, username: str, password: str, role: Role, caller: Caller, scope: UserScope = UserScope.ALL
+    ) -> UserRow:
         """Create a user; raises BadRequestError or AlreadyExistsError."""
         check_password(password)
         check_name(username)
-        row = await self._new(username, password, role)
+        row = msgspec.structs.replace(await self._new(username, password, role), scope=str(scope))
         entry = _created_entry(row, caller.actor)
 
         def work(connection: WriteConnection) -> None:
@@ -93,7 +96,7 @@ class Users:
         )
 
     async def update(self, user_id: str, changes: UserChanges, caller: Caller) -> UserRow:
-        """Change a user's name or role, or disable it, which ends its sessions; its tokens are refused meanwhile.
+        """Change a user's name, role or scope, or disable it, which ends its sessions and suspends its tokens.
 
         Raises BadRequestError, NotFoundError, ForbiddenError for the last admin or oneself, AlreadyExistsError.
         """
@@ -106,21 +109,23 @@ class Users:
         def work(connection: WriteConnection) -> UserRow:
             users.lock(connection)
             user = _require(connection, user_id)
-            _require_other_admin(connection, user, role, removed=changes.disabled is True)
+            loses_scope = changes.scope is UserScope.GRANTED
+            _require_other_admin(connection, user, role, removed=changes.disabled is True or loses_scope)
             if username is not None and username != user.username:
                 _refuse_taken(connection, username)
             at = max(self._now(), user.updated_at)
-            values: dict[str, Any] = {"username": username or user.username, "role": str(role or user.role)}
+            values: dict[str, Any] = {
+                "username": username or user.username,
+                "role": str(role or user.role),
+                "scope": str(changes.scope or user.scope),
+            }
             if changes.disabled is not None:
                 values["disabled_at"] = (user.disabled_at or at) if changes.disabled else None
             changed = msgspec.structs.replace(user, **values, updated_at=at)
             users.change(connection, user_id, **values, updated_at=at)
             if changes.disabled:
                 sessions.end_of_user(connection, user_id, at, SessionEnd.USER_DISABLED)
-            was, now = (
-                {"username": one.username, "role": one.role, **({"disabled": True} if one.disabled_at else {})}
-                for one in (user, changed)
-            )
+            was, now = (_described(one, "username", "role") for one in (user, changed))
             audit_action = user_action(Action.USER_UPDATE, user.username, was, now)
             if was != now:
                 audit.add(connection, caller.actor.entry(audit_action, changed.updated_at))
@@ -137,8 +142,10 @@ class Users:
 
         def work(connection: WriteConnection) -> str:
             users.lock(connection)
+            dag_access.lock(connection)
             user = _require(connection, user_id)
             _require_other_admin(connection, user, None, removed=True)
+            groups.remove_access_of_user(connection, user_id)
             users.remove(connection, user_id)
             audit_action = user_action(Action.USER_DELETE, user.username, {"id": user_id, "role": user.role})
             audit.add(connection, caller.actor.entry(audit_action, self._now()))
@@ -182,6 +189,13 @@ def check_password(password: str, field: str = "password") -> str:
     return password
 
 
+def _described(user: UserRow, *names: str) -> dict[str, Any]:
+    """Return values of a user for the audit, and those that are not what most users have."""
+    described: dict[str, Any] = {name: getattr(user, name) for name in names}
+    described |= {"disabled": True} if user.disabled_at else {}
+    return described if user.scope == UserScope.ALL else described | {"scope": user.scope}
+
+
 def _require(connection: WriteConnection, user_id: str) -> UserRow:
     user = users.get(connection, user_id)
     if user is None:
@@ -196,7 +210,7 @@ def _unknown(user_id: str) -> NotFoundError:
 def _require_other_admin(
     connection: WriteConnection, user: UserRow, role: Role | None, *, removed: bool = False
 ) -> None:
-    is_admin = user.role == Role.ADMIN and user.disabled_at is None
+    is_admin = user.role == Role.ADMIN and user.disabled_at is None and user.scope == UserScope.ALL
     loses = is_admin and (removed or role not in (None, Role.ADMIN))
     if loses and users.count(connection, Role.ADMIN) == 1:
         raise ForbiddenError(f"{user.username!r} is the last admin; make another user an admin first")
@@ -208,5 +222,5 @@ def _refuse_taken(connection: WriteConnection, username: str) -> None:
 
 
 def _created_entry(row: UserRow, actor: Actor) -> dict[str, Any]:
-    audit_action = user_action(Action.USER_CREATE, row.username, after={"id": row.id, "role": row.role})
+    audit_action = user_action(Action.USER_CREATE, row.username, after=_described(row, "id", "role"))
     return actor.entry(audit_action, row.created_at)

@@ -112,8 +112,10 @@ def provide_page_request(
     return PageRequest(tail=tail, head=head, offset=offset, limit=limit)
 
 
-def provide_dag_filter(name: parameters.Text = None, tag: parameters.Tag = None) -> DagFilter:
-    return DagFilter(name_part=(name or "").casefold(), tag=(tag or "").strip().casefold())
+def provide_dag_filter(
+    caller: NamedDependency[Caller], name: parameters.Text = None, tag: parameters.Tag = None
+) -> DagFilter:
+    return DagFilter(name_part=(name or "").casefold(), tag=(tag or "").strip().casefold(), sight=caller.sight)
 
 
 def provide_step_name(written: parameters.StepName) -> str:

@@ -15,6 +15,7 @@ from dagbook.api.presenters.queues import waiting_for
 from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary, Log
 from dagbook.api.services import RunReadServices
 from dagbook.db.database import ReadConnection
+from dagbook.db.repositories.dag_access import Sight
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
@@ -39,7 +40,7 @@ def check_settable(status: NodeStatus) -> None:
 
 
 async def list_named(services: RunReadServices, name: str, search: RunSearch) -> DAGRuns:
-    """List the runs of one DAG name."""
+    """List the runs of one DAG name, which the guard has found to be visible."""
     return await list_runs_matching(services, search, replace(search.filter, name=name))
 
 
@@ -49,38 +50,40 @@ async def list_runs_matching(services: RunReadServices, search: RunSearch, filte
     read = services.database.read_inline if is_index_only(filter_) else services.database.read
     found = await read(lambda connection: run_list.find_page(connection, filter_, search.page))
     summaries = [listed_run(run, services.zone) for run in found.runs]
-    await explain_waiting(services, summaries, [run[0] for run in found.runs])
+    await explain_waiting(services, summaries, [run[0] for run in found.runs], filter_.sight)
     return DAGRuns(dag_runs=summaries, next_cursor=search.cursor(found.next))
 
 
-async def explain_waiting(services: RunReadServices, summaries: Sequence[DAGRunSummary], keys: Sequence[int]) -> None:
+async def explain_waiting(
+    services: RunReadServices, summaries: Sequence[DAGRunSummary], keys: Sequence[int], sight: Sight
+) -> None:
     """Set ``waiting_for`` of the queued runs among these; ``keys`` are the runs' database ids."""
     queued = {key: run for key, run in zip(keys, summaries, strict=True) if run.status is RunStatus.QUEUED}
     if queued:
         positions = await services.database.read(
-            lambda connection: queue_positions(connection, services.queues, queued)
+            lambda connection: queue_positions(connection, services.queues, queued, sight)
         )
         for key, position in positions.items():
             queued[key].waiting_for = waiting_for(position, services.zone)
 
 
-async def read_details(services: RunReadServices, name: str, run_id: str) -> DAGRunDetails:
+async def read_details(services: RunReadServices, name: str, run_id: str, sight: Sight) -> DAGRunDetails:
     """Return a run with its nodes; raises NotFoundError."""
     now = services.now()
     newest = await services.database.read_inline(
         lambda connection: read_newest(services.library, connection, find_run(connection, name, run_id), now)
     )
-    return await present_details(services, newest)
+    return await present_details(services, newest, sight)
 
 
-async def present_details(services: RunReadServices, newest: RunSnapshot) -> DAGRunDetails:
+async def present_details(services: RunReadServices, newest: RunSnapshot, sight: Sight) -> DAGRunDetails:
     """Convert a run with its nodes, its wait reason if it is queued, and the loss of its owner."""
     run = newest.run
     details = run_details(
         run, newest.attempt, newest.nodes, await dag_of(services.database, services.library, run), services.zone
     )
     if details.status is RunStatus.QUEUED:
-        await explain_waiting(services, [details], [run.id])
+        await explain_waiting(services, [details], [run.id], sight)
     if newest.attempt is not None and newest.expired_lease is not None:
         since = time_text(newest.expired_lease.since, services.zone)
         owner = f"{newest.attempt.owner}, stopped" if newest.expired_lease.stopped else newest.attempt.owner

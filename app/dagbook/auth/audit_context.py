@@ -47,6 +47,14 @@ class Action(StrEnum):
     USER_UPDATE = "user.update"
     USER_DELETE = "user.delete"
     USER_PASSWORD_CHANGE = "user.password_change"  # noqa: S105 - a name of an action
+    GROUP_CREATE = "group.create"
+    GROUP_UPDATE = "group.update"
+    GROUP_DELETE = "group.delete"
+    GROUP_JOIN = "group.join"
+    GROUP_LEAVE = "group.leave"
+    GRANT_CREATE = "grant.create"
+    GRANT_UPDATE = "grant.update"
+    GRANT_DELETE = "grant.delete"
     USER_PASSWORD_RESET = "user.password_reset"  # noqa: S105 - a name of an action
     SESSION_END = "session.end"
     TOKEN_CREATE = "token.create"  # noqa: S105 - a name of an action
@@ -156,6 +164,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     ``name`` is None without authentication; ``role`` is None without users. A user who changes the password keeps the
     session or personal token in use. ``proof`` is what a page of this server sends beside the cookie of its session.
+
+    With ``sight`` only DAGs count that are granted to one of each set of subjects, in the lower role of the grant and
+    ``ceiling``; elsewhere the caller is a viewer.
     """
 
     via: Via
@@ -170,6 +181,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[Scope] | None = None  # of a token that is limited to some
     address: str = ""
     may_write: bool = False  # definitions
+    sight: tuple[tuple[str, ...], ...] = ()
+    ceiling: Role = Role.MANAGER
 
     @property
     def actor(self) -> Actor:

@@ -18,6 +18,7 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+GRANTABLE = (Role.VIEWER, Role.OPERATOR, Role.MANAGER)  # for single DAGs, by rank
 _RANKS = {role: rank for rank, role in enumerate(Role)}
 
 
@@ -44,6 +45,13 @@ class Requires(Enum):
     ADMIN = "to be an admin"
     AUDIT = "to be an admin where there are users"
     UPKEEP = "to be an admin, where there are users"
+
+
+class UserScope(StrEnum):
+    """Where the role of a user counts: for all DAGs, or nowhere, so that only grants count."""
+
+    ALL = "all"
+    GRANTED = "granted"
 
 
 class Scope(StrEnum):

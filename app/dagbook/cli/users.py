@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from dagbook.auth.roles import Role, Scope
+from dagbook.auth.roles import Role, Scope, UserScope
 from dagbook.cli.client import Api, ask_password, body_of, find_user, print_table, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
@@ -14,6 +14,8 @@ from dagbook.cli.options import GlobalOptions, settings_options
 from dagbook.cli.terminal import echo
 
 _ROLE = click.Choice([role.value for role in Role])
+_SCOPE = click.Choice([scope.value for scope in UserScope])
+_SCOPE_HELP = "Where the role counts: for all DAGs, or only grants count."
 
 
 @click.group(cls=CommandGroup)
@@ -32,7 +34,9 @@ def list_users() -> None:
         rows = [
             (
                 user["username"],
-                user["role"] + (" (disabled)" if user.get("disabled") else ""),
+                user["role"]
+                + (" (disabled)" if user.get("disabled") else "")
+                + (" (only grants count)" if user.get("scope") == UserScope.GRANTED else ""),
                 user["createdAt"][:19] + "Z",
                 user["id"],
             )
@@ -46,11 +50,14 @@ def list_users() -> None:
 @users.command(cls=GlobalOptions)
 @click.argument("name")
 @click.option("--role", type=_ROLE, default=Role.VIEWER.value, show_default=True, help="What the user may do.")
+@click.option("--scope", type=_SCOPE, default=UserScope.ALL.value, show_default=True, help=_SCOPE_HELP)
 @settings_options("database_url", "auth_bcrypt_cost")
 @friendly_errors
-def add(name: str, role: str) -> None:
+def add(name: str, role: str, scope: str) -> None:
     """Create a user. The password is asked for, or read from standard input."""
     body = {"username": name, "role": role, "password": ask_password()}
+    if scope != UserScope.ALL:
+        body["scope"] = scope
 
     async def work(api: Api) -> None:
         body_of(await api.client.post("/users", json=body))
@@ -87,6 +94,23 @@ def role(name: str, new_role: str) -> None:
         user = await find_user(api.client, name)
         body_of(await api.client.patch(f"/users/{user['id']}", json={"role": new_role}))
         echo(f"{name} now has the role {new_role}")
+
+    use_api("users", work)
+
+
+@users.command(cls=GlobalOptions)
+@click.argument("name")
+@click.argument("new_scope", metavar="SCOPE", type=_SCOPE)
+@settings_options("database_url")
+@friendly_errors
+def scope(name: str, new_scope: str) -> None:
+    """Change where a user's role counts: all for all DAGs, granted so that only grants count."""
+
+    async def work(api: Api) -> None:
+        user = await find_user(api.client, name)
+        body_of(await api.client.patch(f"/users/{user['id']}", json={"scope": new_scope}))
+        what = "sees all DAGs in its role" if new_scope == UserScope.ALL else "sees only what is granted"
+        echo(f"{name} {what}")
 
     use_api("users", work)
 
@@ -190,15 +214,25 @@ def _state(token: dict[str, str]) -> str:
     multiple=True,
     help="Address or network from which the token is accepted; may be repeated. Any by default.",
 )
+@click.option(
+    "--dags",
+    metavar="PATTERN",
+    multiple=True,
+    help="Pattern of the names of the DAGs that it may see, such as 'etl-*'; may be repeated. All by default.",
+)
 @settings_options("database_url")
 @friendly_errors
 def add_token(
-    user: str, name: str, role: str | None, days: int | None, scopes: tuple[str, ...], addresses: tuple[str, ...]
+    user: str,
+    name: str,
+    role: str | None,
+    days: int | None,
+    **limits: tuple[str, ...],
 ) -> None:
     """Create a token NAME for USER and print it; it cannot be shown again."""
     expires = (datetime.now(UTC) + timedelta(days=days)).isoformat() if days else None
     body: dict[str, object] = {"username": user, "name": name, "role": role, "expiresAt": expires}
-    body |= {"scopes": list(scopes) or None, "addresses": list(addresses) or None}
+    body |= {kind: list(values) or None for kind, values in limits.items()}
 
     async def work(api: Api) -> None:
         echo(body_of(await api.client.post("/tokens", json=body))["token"])

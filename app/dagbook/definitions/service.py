@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from sqlalchemy.exc import IntegrityError
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit, changes, dags, schedules
+from dagbook.db.repositories import audit, changes, dag_access, dags, schedules
+from dagbook.db.repositories.dag_access import EVERYTHING, Sight
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
 from dagbook.errors import (
     AlreadyExistsError,
     BadRequestError,
+    ForbiddenError,
     InvalidSpecError,
     NotFoundError,
     NotRunningError,
@@ -37,13 +40,15 @@ _MAX_NOTE_LENGTH = 1_000
 class SaveContext(msgspec.Struct, frozen=True, kw_only=True):
     """Who saves, with which note, and which revisions may be replaced; None for any.
 
-    ``restores`` is the number of the restored revision.
+    ``restores`` is the number of the restored revision. Who sees by grants only, with ``sight``, creates names that a
+    pattern covers, and saves nothing that changes which grants cover a DAG.
     """
 
     actor: Actor = ANONYMOUS
     note: str = ""
     expected: Collection[int] | None = None
     restores: int | None = None
+    sight: Sight = EVERYTHING
 
 
 class SaveResult(msgspec.Struct, frozen=True):
@@ -93,7 +98,7 @@ class Definitions:
         if not await self._database.write(lambda connection: _remove(connection, file_name, actor, now)):
             raise _unknown(file_name)
 
-    async def rename(self, file_name: str, new_name: str, actor: Actor) -> None:
+    async def rename(self, file_name: str, new_name: str, actor: Actor, sight: Sight = EVERYTHING) -> None:
         """Rename the file of a DAG, and the DAG itself if its text has no name.
 
         Raises, in this order, NotFoundError, BadRequestError, NotRunningError if it has an active run, and
@@ -105,14 +110,14 @@ class Definitions:
             check_file_name(new_name, "newFileName")
             loaded = await self._library.read_aside(row.spec or "", name=new_name)
             dag_name = loaded.definition.dag.name or new_name
-            renamed = await self._rename(row, new_name, dag_name, actor)
+            renamed = await self._rename(row, new_name, dag_name, actor, sight)
 
-    async def _rename(self, row: DagRow, new_name: str, dag_name: str, actor: Actor) -> bool:
+    async def _rename(self, row: DagRow, new_name: str, dag_name: str, actor: Actor, sight: Sight) -> bool:
         names = {"fileName": new_name, "dagName": dag_name}
         before = {"fileName": row.file_name, "dagName": row.dag_name}
         entry = actor.entry(dag_action(Action.DAG_RENAME, row.file_name, before, names), self._now())
         try:
-            return await self._database.write(lambda connection: _rename(connection, row, names, entry))
+            return await self._database.write(lambda connection: _rename(connection, row, names, entry, sight))
         except IntegrityError as error:  # another request has just taken the name
             raise _taken(new_name) from error
 
@@ -152,6 +157,7 @@ class Definitions:
 
 
 def _add(connection: WriteConnection, save: dags.Save, context: SaveContext) -> bool:
+    _check_names(connection, {"name": save.file_name, "spec": save.dag_name}, context.sight)
     try:
         added = dags.add(connection, save)
     except dags.TextRedactedError as error:
@@ -164,7 +170,8 @@ def _add(connection: WriteConnection, save: dags.Save, context: SaveContext) -> 
 
 def _replace(connection: WriteConnection, save: dags.Save, context: SaveContext) -> int:
     try:
-        number = dags.replace(connection, save)
+        with _same_grants(connection, save.file_name, save.file_name, context.sight):
+            number = dags.replace(connection, save)
     except dags.TextRedactedError as error:
         raise _redacted() from error
     if number is not None:
@@ -203,17 +210,48 @@ def _check_note(note: str) -> None:
         raise BadRequestError(f"note: must be a text of at most {_MAX_NOTE_LENGTH:,} characters, none of them NUL")
 
 
-def _rename(connection: WriteConnection, row: DagRow, names: Mapping[str, str], entry: dict[str, Any]) -> bool:
+def _rename(
+    connection: WriteConnection, row: DagRow, names: Mapping[str, str], entry: dict[str, Any], sight: Sight
+) -> bool:
+    _check_names(connection, {"newFileName": names["fileName"]}, sight)
     if runs.find_active(connection, row.dag_name):
         raise NotRunningError(
             f"DAG {shorten(row.file_name)} is running; rename it when its runs have finished, or stop them first"
         )
     if dags.get_dag_name(connection, names["fileName"]) is not None:
         raise _taken(names["fileName"])
-    renamed = dags.rename(connection, row, names["fileName"], names["dagName"])
+    with _same_grants(connection, row.file_name, names["fileName"], sight):
+        renamed = dags.rename(connection, row, names["fileName"], names["dagName"])
     if renamed:
         audit.add(connection, entry)
     return renamed
+
+
+def _check_names(connection: WriteConnection, names: Mapping[str, str], sight: Sight) -> None:
+    """Raise ForbiddenError for a name that no pattern lets the caller manage; ``names`` are by field."""
+    for field, name in names.items():
+        if sight and not dag_access.is_named_by(connection, name, sight):
+            raise ForbiddenError(f"{field}: your rights do not include managing DAGs named {shorten(name)}")
+
+
+@contextmanager
+def _same_grants(connection: WriteConnection, file_name: str, new_name: str, sight: Sight) -> Iterator[None]:
+    """Raise ForbiddenError, which names tag or name, if the block changes which grants cover a DAG."""
+    if not sight:
+        yield
+        return
+    before = _find_covering(connection, file_name)
+    yield
+    changed = before ^ _find_covering(connection, new_name)
+    if changed:
+        tags = ", ".join(dag_access.find_tags_of_grants(connection, changed))
+        what = f"tags: {tags}" if tags else "name"
+        raise ForbiddenError(f"{what}: a change of this changes whose grants cover the DAG; an admin can save it")
+
+
+def _find_covering(connection: WriteConnection, file_name: str) -> set[str]:
+    name = dags.get_dag_name(connection, file_name) or file_name
+    return dag_access.find_covering(connection, name, dags.get_tags(connection, name))
 
 
 def _taken(file_name: str) -> AlreadyExistsError:

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from dagbook.db.database import Database, ReadConnection
-from dagbook.db.repositories import schedules
+from dagbook.db.repositories import dag_access, schedules
+from dagbook.db.repositories.dag_access import EVERYTHING, Sight
 from dagbook.db.repositories.schedules import ScheduledDagRow
 from dagbook.definitions.next_starts import firings
 from dagbook.spec.time.schedule import KINDS, NO_SCHEDULE, ParsedSchedule, read_schedule
@@ -36,11 +37,12 @@ class UpcomingFiring(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UpcomingQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits of a list of firings: end, number, and number per kind and DAG."""
+    """The limits of a list of firings: end, number, number per kind and DAG, and what is visible."""
 
     until: datetime | None = None
     limit: int
     per_dag: int | None = None
+    sight: Sight = EVERYTHING
 
 
 class Timetable:
@@ -91,7 +93,14 @@ class Timetable:
 
     async def upcoming(self, now: datetime, query: UpcomingQuery) -> list[UpcomingFiring]:
         """Return the upcoming firings after an instant, in order; ties by file name. Suspended DAGs are included."""
-        dags = sorted(await self.read(), key=lambda scheduled: scheduled.dag.file_name)
+        found = await self.read()
+        if query.sight:
+            names = {scheduled.dag.dag_name for scheduled in found}
+            visible = await self._database.read(
+                lambda connection: dag_access.find_visible(connection, names, query.sight)
+            )
+            found = [scheduled for scheduled in found if scheduled.dag.dag_name in visible]
+        dags = sorted(found, key=lambda scheduled: scheduled.dag.file_name)
         return await asyncio.to_thread(_find_upcoming, dags, now, self.zone, query)
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 Labels = Mapping[str, str]
 _MAX_NAMED_RUNS = 3
+ANOTHER_RUN = "another run"  # instead of the names of one that the reader may not see
 
 
 class Admission(Enum):
@@ -83,6 +84,11 @@ class ActiveRun(msgspec.Struct, frozen=True):
     dag_name: str
     run_id: str
     since: datetime | None = None
+
+    @property
+    def label(self) -> str:
+        """DAG name and run id, unless the names are hidden."""
+        return f"{self.dag_name}/{self.run_id}" if self.run_id else self.dag_name
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -245,8 +251,7 @@ def _no_worker_text(selector: Labels, access: WorkerAccess) -> str:
 
 def _format_runs(holders: Sequence[ActiveRun], live: int) -> str:
     named = [
-        f"{one.dag_name}/{one.run_id}" + (f" since {_format_time(one.since)}" if one.since else "")
-        for one in holders[:_MAX_NAMED_RUNS]
+        one.label + (f" since {_format_time(one.since)}" if one.since else "") for one in holders[:_MAX_NAMED_RUNS]
     ]
     more = [f"{live - len(named)} more"] if named and live > len(named) else []
     return f": {', '.join([*named, *more])}" if named else ""

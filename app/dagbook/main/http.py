@@ -24,6 +24,7 @@ from dagbook.api.auth.guards import (
     make_refusal_hook,
 )
 from dagbook.api.controllers import (
+    access,
     audit,
     auth,
     credentials,
@@ -66,6 +67,9 @@ _OWN_HANDLERS = [
     users.UsersController,
     credentials.SessionsController,
     credentials.TokensController,
+    access.GroupsController,
+    access.GrantsController,
+    access.AccessController,
     events.EventsController,
 ]
 _DAG_HANDLERS = [
@@ -185,7 +189,7 @@ def _openapi(path: str) -> OpenAPIConfig:
             route_handlers=[],
             include_in_schema=False,
             before_request=hide_extra_docs,
-            opt={"requires": Requires.READ},
+            opt={"requires": Requires.READ, "narrowed": True},
         ),
         render_plugins=[JsonRenderPlugin(path="/")],
     )

@@ -210,7 +210,7 @@ def _services(
         metrics_page=metrics_page,
         resources=_resources(settings),
         auth=access,
-        feed=Feed(database, settings.event_streams),
+        feed=Feed(database, settings.event_streams, settings.queues),
         feed_shares=Shares("live feeds", settings.event_streams_per_caller, retry_seconds=10),
         log_search=LogSearch(database),
         text_shares=Shares("long texts to be read", TEXTS_OF_CALLER, TEXTS, retry_seconds=5),

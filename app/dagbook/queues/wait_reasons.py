@@ -10,9 +10,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from dagbook.db.database import Database, ReadConnection
-from dagbook.db.repositories import queue
+from dagbook.db.repositories import dag_access, queue
+from dagbook.db.repositories.dag_access import EVERYTHING, Sight
 from dagbook.db.repositories.queue import PauseRow
 from dagbook.engine.admission import (
+    ANOTHER_RUN,
     ActiveRun,
     Labels,
     QueueConfig,
@@ -35,14 +37,16 @@ class QueuePosition(msgspec.Struct, frozen=True, kw_only=True):
     wait: WaitReason
 
 
-def queue_positions(connection: ReadConnection, queues: QueueConfig, runs: Collection[int]) -> dict[int, QueuePosition]:
-    """Return the queue position and wait reason of each queued run, by run key."""
+def queue_positions(
+    connection: ReadConnection, queues: QueueConfig, runs: Collection[int], sight: Sight = EVERYTHING
+) -> dict[int, QueuePosition]:
+    """Return the queue position and wait reason of each queued run, by run key; of the others only what is visible."""
     names = queue.find_queues_of(connection, runs)
     if not names:
         return {}
     places = queue.find_positions(connection, names, runs)
     first = [row for row in places if row.position == 1]
-    heads = head_reasons(queues, first, read_states(connection, names, first))
+    heads = head_reasons(queues, first, read_states(connection, names, first, sight))
     return {
         row.run_id: queue_position(row.id, row.priority, row.position, heads[row.queue])
         for row in places
@@ -68,11 +72,17 @@ def head_reasons(
 
 
 def read_states(
-    connection: ReadConnection, names: Collection[str], rows: Iterable[WaitingRow]
+    connection: ReadConnection, names: Collection[str], rows: Iterable[WaitingRow], sight: Sight = EVERYTHING
 ) -> dict[str, QueueSnapshot]:
     """Read the state of queues; ``rows`` has their first entries."""
     active, pauses = queue.find_active_runs(connection, names), queue.find_pauses(connection)
-    return make_states(names, active, pauses, workers_for(connection, rows))
+    visible = find_visible_names(connection, active, sight)
+    return make_states(names, active, pauses, workers_for(connection, rows), visible)
+
+
+def find_visible_names(connection: ReadConnection, runs: Iterable[HolderRow], sight: Sight) -> Collection[str] | None:
+    """Return the DAG names of runs that are visible; None if all are."""
+    return dag_access.find_visible(connection, {run.dag_name for run in runs}, sight) if sight else None
 
 
 def make_states(
@@ -80,11 +90,16 @@ def make_states(
     active: Sequence[HolderRow],
     pauses: Mapping[str, PauseRow],
     workers: Sequence[Labels] | None,
+    visible: Collection[str] | None = None,
 ) -> dict[str, QueueSnapshot]:
-    """Make the state of each queue from active runs, pauses and the labels of workers."""
+    """Make the state of each queue from active runs, pauses and the labels of workers.
+
+    Runs whose DAG names are not ``visible`` count, but are not named.
+    """
     holders: dict[str, list[ActiveRun]] = {}
     for run in active:
-        holders.setdefault(run.queue, []).append(holder_of(run))
+        is_visible = visible is None or run.dag_name in visible
+        holders.setdefault(run.queue, []).append(holder_of(run) if is_visible else ActiveRun(ANOTHER_RUN, ""))
     return {
         name: QueueSnapshot(
             active=len(holders.get(name, ())),

@@ -232,6 +232,12 @@ TABLE = (
         "viewer",
         "Role of accounts without a rule that fits; none keeps them out.",
     ),
+    Setting(
+        "auth_oidc_default_scope",
+        choice("all", "granted"),
+        "all",
+        "Where the role of new accounts counts: for all DAGs, or only grants count.",
+    ),
     Setting("auth_oidc_allow_everybody", TRUTH, "false", "Whether every account of the provider may log in."),
     Setting(
         "auth_oidc_trust_unverified",

@@ -99,6 +99,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     auth_oidc_whitelist: tuple[str, ...]
     auth_oidc_roles: tuple[str, ...]
     auth_oidc_default_role: str
+    auth_oidc_default_scope: str
     auth_oidc_allow_everybody: bool
     auth_oidc_trust_unverified: bool
     permissions_write_dags: bool

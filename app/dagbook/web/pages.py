@@ -36,6 +36,7 @@ PATHS = (
     "/search",
     "/system",
     "/users",
+    "/access",
     "/tokens",
     "/audit",
 )

@@ -5,7 +5,7 @@ It runs before parameters and body are read, so a caller without the permission 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from litestar import Litestar
@@ -20,14 +20,25 @@ from dagbook.api.auth import session_cookie
 from dagbook.api.auth.oidc_flow import CLEARED, COOKIE, Connection, LoginNeededError
 from dagbook.api.middleware.local_user import LOCAL_USER
 from dagbook.api.middleware.node_proxy import requested_node
+from dagbook.api.middleware.request_context import GRANTED_ROLE
 from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import Requires, Switches, is_public, refusal, scope_of
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.errors import AppError, ForbiddenError, UnauthorizedError
+from dagbook.db.repositories.dag_access import Sight
+from dagbook.errors import AppError, ForbiddenError, NotFoundError, UnauthorizedError
+from dagbook.identifiers import is_name, shorten, strip_suffix
 
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
 NO_USERS = "users are not managed here; set auth_mode to builtin for that"
+_KINDS = {
+    "fileName": "dag",
+    "groupId": "group",
+    "grantId": "grant",
+    "userId": "user",
+    "tokenId": "token",
+    "sessionId": "session",
+}
 _CREDENTIALS = frozenset({b"authorization", b"cookie"})
 _OPTIONS = "OPTIONS"
 _IDLE = "x-dagbook-idle"  # a page without input for a while keeps itself up to date with it
@@ -58,6 +69,7 @@ def make_guard(access: AuthServices) -> Guard:
             connection.scope["user"] = caller
             return
         caller = await _identify(access, connection, requires)
+        caller = await _apply_grants(access, connection, handler, caller)
         if requires in (Requires.OWN, Requires.ADMIN) and not access.has_users:
             raise UnauthorizedError(NO_USERS)
         connection.scope["user"] = replace(caller, may_write=not _refusal(switches, caller, Requires.WRITE))
@@ -70,6 +82,52 @@ def make_guard(access: AuthServices) -> Guard:
             access.sessions.check_fresh(caller)
 
     return guard
+
+
+async def _apply_grants(
+    access: AuthServices, connection: Connection, handler: BaseRouteHandler, caller: Caller
+) -> Caller:
+    """Return the caller in the role that its grants give for the DAG in the path; raises NotFoundError without one.
+
+    A route without a DAG is closed to callers with grants, unless it says that it narrows its answer to what they see
+    (``narrowed=True``), checks the DAG that its body names (``checks_grants=True``), or is about the caller alone.
+    """
+    if not caller.sight:
+        return caller
+    if requested_node(connection.scope):
+        raise ForbiddenError("your rights are for single DAGs of this server; they do not include other nodes")
+    role = None
+    match dag_of(connection, handler):
+        case (_, name) if not is_name(strip_suffix(name)):
+            missing = f"there is no DAG named {shorten(name)}"
+        case ("file", name):
+            role = await access.access.role_for_file(strip_suffix(name), caller)
+            missing = f"there is no DAG named {shorten(name)}"
+        case ("name", name):
+            role = await access.access.role_for_name(name, caller)
+            missing = f"there is no DAG named {shorten(name)}, or it has no runs"
+        case _ if handler.opt.get("checks_grants"):
+            return replace(caller, role=caller.ceiling)
+        case _ if handler.opt.get("narrowed") or required_permission(handler) is Requires.OWN:
+            return caller
+        case _:
+            raise ForbiddenError("your rights are for single DAGs; they do not include this")
+    if role is None:
+        raise NotFoundError(missing)
+    connection.scope[GRANTED_ROLE] = str(role)  # type: ignore[literal-required]  # for a header of the response
+    return replace(caller, role=role)
+
+
+def dag_of(connection: Connection, handler: BaseRouteHandler) -> tuple[str, str] | None:
+    """Return the DAG in the path of a route, by its file or by the DAG name of runs."""
+    params, path = connection.scope.get("path_params", {}), connection.scope["path"]
+    if (kind := handler.opt.get("fixed_name")) is not None:  # of a DAG that has the name of a path
+        return str(kind), path.rpartition("/")[2]
+    if "fileName" in params:
+        return "file", str(params["fileName"])
+    if "name" in params and "/dag-runs/" in path:
+        return "name", str(params["name"])
+    return None
 
 
 def _refusal(switches: Switches, caller: Caller, requires: Requires, *, changes: bool = False) -> str:
@@ -102,8 +160,11 @@ async def _identify(access: AuthServices, connection: Connection, requires: Requ
     return caller
 
 
-async def is_still_authorized(access: AuthServices, credentials: Credentials, requires: Requires) -> bool:
-    """Whether these credentials still have the permission; True while the database is unavailable."""
+async def is_still_authorized(access: AuthServices, credentials: Credentials, requires: Requires, sight: Sight) -> bool:
+    """Whether these credentials still have the permission and see by the same groups.
+
+    True while the database is unavailable.
+    """
     if is_public(requires, access.switches):
         return True
     try:
@@ -112,7 +173,7 @@ async def is_still_authorized(access: AuthServices, credentials: Credentials, re
         return False
     except DatabaseUnavailable:
         return True
-    return not _refusal(access.switches, caller, requires)
+    return caller.sight == sight and not _refusal(access.switches, caller, requires)
 
 
 def credentials_of(connection: Connection) -> Credentials:
@@ -233,22 +294,12 @@ def _caller(scope: Scope) -> Caller:
 def _audit_action(scope: Scope) -> AuditAction:
     handler = scope.get("route_handler")
     action = (action_of(handler) if handler else None) or Action.REQUEST_REFUSE
-    kind, name = _object(scope.get("path_params", {}), scope["path"])
+    params = scope.get("path_params", {})
+    kind, name = next(
+        ((kind, str(params[name])) for name, kind in _KINDS.items() if name in params), ("path", scope["path"])
+    )
+    if "dagRunId" in params and "name" in params:
+        kind, name = "run", f"{params['name']}/{params['dagRunId']}"
     if action is Action.LOGIN_SUCCESS:  # the route declares the action of a successful login
         action = Action.LOGIN_FAILURE
     return AuditAction(action=action, kind=kind, name=name, outcome="refused")
-
-
-def _object(params: Mapping[str, Any], path: str) -> tuple[str, str]:
-    match params:
-        case {"fileName": name}:
-            return "dag", str(name)
-        case {"name": name, "dagRunId": run}:
-            return "run", f"{name}/{run}"
-        case {"userId": user}:
-            return "user", str(user)
-        case {"tokenId": token}:
-            return "token", str(token)
-        case {"sessionId": session}:
-            return "session", str(session)
-    return "path", path

@@ -1,6 +1,7 @@
 """Handlers: a repository for reading, a use case for changing."""
 
 __all__ = [
+    "access",
     "audit",
     "auth",
     "credentials",

@@ -130,7 +130,7 @@ class AuthController(Controller):
         )
         return Response(body, cookies=[session_cookie.make(request, found.token, found.expires_at)])
 
-    @get("/session", operation_id="getSession", requires=Requires.READ, responses=errors(404))
+    @get("/session", operation_id="getSession", requires=Requires.READ, narrowed=True, responses=errors(404))
     async def get_session(
         self, services: NamedDependency[AccountServices], caller: NamedDependency[Caller]
     ) -> BrowserSession:
@@ -148,6 +148,7 @@ class AuthController(Controller):
         operation_id="logout",
         status_code=200,
         requires=Requires.READ,
+        narrowed=True,
         audits=Action.LOGOUT,
         responses=errors(),
     )

@@ -86,8 +86,8 @@ class TokensController(Controller):
         all_users: parameters.AllUsers = False,
     ) -> Tokens:
         """List the caller's personal tokens, also revoked ones; with ``all``, for admins, those of all users."""
-        rows = await services.auth.tokens.find(caller, all_users=all_users)
-        return Tokens(tokens=[token_body(row) for row in rows])
+        rows, patterns = await services.auth.tokens.find(caller, all_users=all_users)
+        return Tokens(tokens=[token_body(row, patterns) for row in rows])
 
     @post(
         operation_id="createToken",
@@ -113,9 +113,10 @@ class TokensController(Controller):
             username=data.username,
             scopes=data.scopes,
             addresses=data.addresses,
+            dags=data.dags,
         )
-        token, row = await services.auth.tokens.create(request, caller)
-        return CreatedToken(token=token, details=token_body(row))
+        token, row, patterns = await services.auth.tokens.create(request, caller)
+        return CreatedToken(token=token, details=token_body(row, {row.id: patterns} if patterns else {}))
 
     @delete(
         "/{tokenId:str}",

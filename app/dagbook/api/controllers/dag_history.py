@@ -19,6 +19,7 @@ from dagbook.api.providers import provide_services
 from dagbook.api.run_reads import latest_details, read_details
 from dagbook.api.schemas.dags import DAGHistory, DAGRunOfDAG, DAGStatistics, NextStarts
 from dagbook.api.services import RunReadServices
+from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import dags
@@ -75,6 +76,7 @@ class DagHistoryController(Controller):
         file_name: parameters.FileName,
         dag_run_id: parameters.DagRunId,
         services: NamedDependency[RunReadServices],
+        caller: NamedDependency[Caller],
     ) -> DAGRunOfDAG:
         """Return a run of a stored DAG; ``latest`` is a placeholder when there is none."""
         row = await require_dag(services.database, file_name)
@@ -82,7 +84,7 @@ class DagHistoryController(Controller):
             return DAGRunOfDAG(
                 dag_run=await latest_details(services, row, (await read_stored(services.library, row)).definition.dag)
             )
-        return DAGRunOfDAG(dag_run=await read_details(services, row.dag_name, dag_run_id))
+        return DAGRunOfDAG(dag_run=await read_details(services, row.dag_name, dag_run_id, caller.sight))
 
 
 _MAX_LAST, _MAX_IN_DAYS, _MAX_DAYS = 1000, 10_000, 3650

@@ -165,7 +165,7 @@ class DagListController(Controller):
     path = "/dags"
     dependencies = provide_services(DagListServices)
 
-    @get(operation_id="listDAGs", requires=Requires.READ, responses=errors())
+    @get(operation_id="listDAGs", requires=Requires.READ, narrowed=True, responses=errors())
     async def list_dags(
         self,
         services: NamedDependency[DagListServices],
@@ -193,13 +193,13 @@ class DagListController(Controller):
             await _add_recent(services, rows, files, recent)
         return DAGFiles(dags=files, errors=[], pagination=pagination(total, number, size))
 
-    @get("/search", operation_id="searchDAGs", requires=Requires.READ, responses=errors())
+    @get("/search", operation_id="searchDAGs", requires=Requires.READ, narrowed=True, responses=errors())
     async def search_dags(
         self, services: NamedDependency[DagListServices], caller: NamedDependency[Caller], q: parameters.Query
     ) -> SearchResults:
         """Search the lines of all stored DAGs for a regular expression, ignoring case, with two context lines each."""
         with services.search_shares.hold(caller):
-            found = await services.search.find(q)
+            found = await services.search.find(q, caller.sight)
         results = SearchResults(results=[], errors=[found.problem] if found.problem else [])
         for number, hit in enumerate(found.hits, 1):
             _add_result(results, hit, services)
@@ -207,7 +207,8 @@ class DagListController(Controller):
                 await asyncio.sleep(0)
         return results
 
-    @get("/tags", operation_id="getAllDAGTags", requires=Requires.READ, responses=errors())
-    async def list_tags(self, services: NamedDependency[DagListServices]) -> Tags:
+    @get("/tags", operation_id="getAllDAGTags", requires=Requires.READ, narrowed=True, responses=errors())
+    async def list_tags(self, services: NamedDependency[DagListServices], caller: NamedDependency[Caller]) -> Tags:
         """List the tags of all stored DAGs."""
-        return Tags(tags=sorted(await services.database.read(dags.find_tags)), errors=[])
+        found = await services.database.read(lambda connection: dags.find_tags(connection, caller.sight))
+        return Tags(tags=sorted(found), errors=[])

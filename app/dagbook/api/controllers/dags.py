@@ -10,6 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from msgspec import UNSET
 
+from dagbook.accounts.auth_setup import AuthServices
 from dagbook.api.errors import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.params.parameters import etag, expected_revisions
@@ -55,6 +56,7 @@ _SAVED = ResponseSpec(
 class DagServices(RunReadServices, frozen=True, kw_only=True):
     """Services of stored DAGs."""
 
+    auth: AuthServices
     run_service: RunService
     definitions: Definitions
     saves_without_if_match: bool
@@ -85,6 +87,7 @@ class DagsController(Controller):
         "/dags",
         operation_id="createNewDAG",
         requires=Requires.WRITE,
+        checks_grants=True,
         audits=Action.DAG_CREATE,
         status_code=201,
         responses=errors(409),
@@ -93,12 +96,19 @@ class DagsController(Controller):
         self, data: JSONBody[NewDAG], services: NamedDependency[DagServices], caller: NamedDependency[Caller]
     ) -> CreatedDAG:
         """Store a new DAG; without a text it gets a first step as an example."""
-        context = SaveContext(actor=caller.actor, note=data.note or "")
+        context = SaveContext(actor=caller.actor, note=data.note or "", sight=caller.sight)
         with hold_for_text(services.text_shares, caller, data.spec or ""):
             await services.definitions.create(data.name, data.spec or None, context)
         return CreatedDAG(name=data.name)
 
-    @post("/dags/validate", operation_id="validateDAGSpec", requires=Requires.READ, status_code=200, responses=errors())
+    @post(
+        "/dags/validate",
+        operation_id="validateDAGSpec",
+        requires=Requires.READ,
+        narrowed=True,
+        status_code=200,
+        responses=errors(),
+    )
     async def validate(
         self, data: JSONBody[SpecToValidate], services: NamedDependency[DagServices], caller: NamedDependency[Caller]
     ) -> Validation:
@@ -175,7 +185,9 @@ class DagsController(Controller):
         number.
         """
         row = await require_dag(services.database, file_name)
-        context = SaveContext(actor=caller.actor, note=data.note or "", expected=expected_revisions(if_match))
+        context = SaveContext(
+            actor=caller.actor, note=data.note or "", expected=expected_revisions(if_match), sight=caller.sight
+        )
         with hold_for_text(services.text_shares, caller, data.spec):
             saved = await services.definitions.save(row.file_name, data.spec, context)
         if services.saves_without_if_match and not saved.problems:
@@ -206,6 +218,7 @@ class DagsController(Controller):
             actor=caller.actor,
             edits=caller.may_write,
         )
+        await services.auth.access.check_run_name(start.dag_name, caller)
         dag = await require_dag(services.database, file_name)
         return StartedRun(dag_run_id=await services.run_service.start_stored(dag, start))
 
@@ -241,7 +254,7 @@ class DagsController(Controller):
     ) -> Response[None]:
         """Change the file name of a DAG; its runs keep the DAG name that they were started with."""
         row = await require_dag(services.database, file_name)
-        await services.definitions.rename(row.file_name, data.new_file_name, caller.actor)
+        await services.definitions.rename(row.file_name, data.new_file_name, caller.actor, caller.sight)
         return no_content()
 
     @post(
@@ -264,7 +277,7 @@ class DagsController(Controller):
         await services.definitions.suspend(row.file_name, caller.actor, suspended=data.suspend)
         return no_content()
 
-    @get("/dags/validate", requires=Requires.READ, include_in_schema=False)
+    @get("/dags/validate", requires=Requires.READ, fixed_name="file", include_in_schema=False)
     async def get_dag_of_fixed_name(self, services: NamedDependency[DagServices]) -> DAGFileDetails:
         """Return the DAG named ``validate``."""
         return await _details("validate", services)
@@ -272,6 +285,7 @@ class DagsController(Controller):
     @delete(
         ["/dags/validate", "/dags/search", "/dags/tags"],
         requires=Requires.WRITE,
+        fixed_name="file",
         audits=Action.DAG_DELETE,
         include_in_schema=False,
         status_code=204,

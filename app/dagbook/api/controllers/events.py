@@ -67,6 +67,7 @@ class EventsController(Controller):
     @get(
         operation_id="streamEvents",
         requires=Requires.READ,
+        narrowed=True,
         media_type=EVENT_STREAM,
         responses={200: _TEXT, **errors()},
     )
@@ -84,7 +85,10 @@ class EventsController(Controller):
         ``Last-Event-ID``, else ``after``, resumes after an event; an event ``reset`` says that some later events have
         been deleted, so the client must read its data again.
         """
-        filter_ = FeedFilter(dag=dag or None, run=_read_run(run) if run else None)
+        sight = request.user.sight
+        filter_ = FeedFilter(dag=dag or None, run=_read_run(run) if run else None, sight=sight)
+        if sight and filter_.run is not None:
+            await services.auth.access.require_name(filter_.run[0], "run", request.user)
         field, number = ("Last-Event-ID", last_event_id) if last_event_id else ("after", after)
         cursor = read_cursor(number, field) if number else None
         with ExitStack() as stack:
@@ -93,7 +97,9 @@ class EventsController(Controller):
             stack.callback(services.feed.unsubscribe, subscription)
             credentials = credentials_of(request)
             events = stream(
-                services.feed, subscription, lambda: is_still_authorized(services.auth, credentials, Requires.READ)
+                services.feed,
+                subscription,
+                lambda: is_still_authorized(services.auth, credentials, Requires.READ, sight),
             )
             return EventStream(events, stack.pop_all().close)
 

@@ -24,12 +24,13 @@ from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import queue
+from dagbook.db.repositories.dag_access import Sight
 from dagbook.db.repositories.queue import ActiveRunRow, QueuedRunRow
 from dagbook.engine.admission import QueueConfig, QueueSnapshot
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
 from dagbook.queues.service import DequeueService, MoveRequest, QueueService, check_priority
-from dagbook.queues.wait_reasons import make_states
+from dagbook.queues.wait_reasons import find_visible_names, make_states
 from dagbook.runs.store.queue_head import pause_of, workers_for
 
 _ITEM = re.compile(r"[1-9][0-9]{0,17}")  # no row has a longer number
@@ -46,26 +47,34 @@ class QueueItemServices(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of a queue; ``first`` is the head of the queue, if there is one."""
+    """A page of the visible runs of a queue; ``first`` is the head of the queue, if there is one."""
 
     active: Sequence[ActiveRunRow]
     first: Sequence[QueuedRunRow]
     items: Sequence[QueuedRunRow]
+    positions: Sequence[int]  # of the items, from 1
     total: int
     snapshot: QueueSnapshot
 
 
-def _read_page(connection: ReadConnection, name: str, before: int, size: int) -> _Page:
+def _read_page(connection: ReadConnection, name: str, before: int, size: int, sight: Sight) -> _Page:
     active = [run for run in queue.find_active(connection) if run.queue == name]
-    items = queue.find_items(connection, name, before, size)
-    first = items[:1] if before == 0 else queue.find_items(connection, name, 0, 1)
+    items = queue.find_items(connection, name, before, size, sight)
+    first = items[:1] if before == 0 and not sight else queue.find_items(connection, name, 0, 1)
     workers = workers_for(connection, first)
+    visible = find_visible_names(connection, active, sight)
+    positions: Sequence[int] = range(before + 1, before + 1 + len(items))
+    if sight:
+        places = queue.find_positions(connection, [name], [run.id for run in items])
+        by_item = {row.id: row.position for row in places}
+        positions = [by_item[run.item] for run in items]
     return _Page(
-        active=active,
+        active=[run for run in active if visible is None or run.dag_name in visible],
         first=first,
         items=items,
-        total=queue.count_items(connection, name),
-        snapshot=make_states([name], active, queue.find_pauses(connection), workers)[name],
+        positions=positions,
+        total=queue.count_items(connection, name, sight),
+        snapshot=make_states([name], active, queue.find_pauses(connection), workers, visible)[name],
     )
 
 
@@ -83,21 +92,25 @@ class QueueItemsController(Controller):
     path = "/queues/{name:str}"
     dependencies = provide_services(QueueItemServices)
 
-    @get("/items", operation_id="listQueueItems", requires=Requires.READ, responses=errors(404))
+    @get("/items", operation_id="listQueueItems", requires=Requires.READ, narrowed=True, responses=errors(404))
     async def list_items(
         self,
         name: parameters.QueueName,
         services: NamedDependency[QueueItemServices],
+        caller: NamedDependency[Caller],
         page_number: NamedDependency[PageNumber],
     ) -> QueueItems:
         """List the queued runs of a queue in order, each with its wait reason."""
         _require_name(name)
         before = (page_number.number - 1) * page_number.size
-        page = await services.database.read(lambda connection: _read_page(connection, name, before, page_number.size))
-        paused = [name] if page.snapshot.pause else []
+        page = await services.database.read(
+            lambda connection: _read_page(connection, name, before, page_number.size, caller.sight)
+        )
+        paused = [name] if page.snapshot.pause and not caller.sight else []
         views = group_by_queue(services.queues, page.active, page.first, paused)
         view = next((each for each in views if each.name == name), None)
-        if view is None:
+        is_hidden = bool(caller.sight) and not page.active and not page.total
+        if view is None or (is_hidden and not view.configured):
             raise NotFoundError(f"queue {shorten(name)} has no runs and is not configured")
         return QueueItems(
             name=name,
@@ -105,7 +118,7 @@ class QueueItemsController(Controller):
             max_concurrency=view.limit if view.limit > 0 else UNSET,
             paused=to_pause(page.snapshot.pause, services.zone),
             running=[run_summary(run, services.zone) for run in page.active],
-            items=to_queued_runs(page.items, page.first, page.snapshot, services.queues, services.zone, before),
+            items=to_queued_runs(page.items, page.first, page.snapshot, services.queues, services.zone, page.positions),
             pagination=pagination(page.total, page_number.number, page_number.size),
         )
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from dagbook.accounts.auth_setup import AuthServices
 from dagbook.api.errors import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.params.run_filters import REPEATED, RunSearch
-from dagbook.api.presenters.queues import group_by_queue, summarize, to_queue
+from dagbook.api.presenters.queues import group_by_queue, is_visible, summarize, to_queue
 from dagbook.api.providers import provide_services
 from dagbook.api.run_reads import list_named, no_content
 from dagbook.api.schemas.queues import EnqueueDAG, EnqueueInline, QueuesResponse
@@ -27,19 +29,29 @@ from dagbook.db.repositories.runs import run_history
 from dagbook.definitions.queries import require_dag
 from dagbook.engine.admission import Labels
 from dagbook.queues.service import DequeueService, check_priority
-from dagbook.queues.wait_reasons import make_states
+from dagbook.queues.wait_reasons import find_visible_names, make_states
 from dagbook.runs.options import StartOptions
 from dagbook.runs.queries import require_run
 from dagbook.runs.service.run_service import RunService
 from dagbook.runs.store.queue_head import workers_for
 
 _MAX_NAMED = 50
-_Queues = tuple[Sequence[ActiveRunRow], Sequence[QueuedRunRow], Mapping[str, PauseRow], Sequence[Labels] | None]
+
+
+class _Queues(NamedTuple):
+    """What a list of queues is made from; ``visible`` has the DAG names that the caller sees, None for all."""
+
+    active: Sequence[ActiveRunRow]
+    queued: Sequence[QueuedRunRow]
+    pauses: Mapping[str, PauseRow]
+    workers: Sequence[Labels] | None
+    visible: Collection[str] | None
 
 
 class QueueServices(RunReadServices, frozen=True, kw_only=True):
     """Services of enqueueing, dequeueing and the list of queues."""
 
+    auth: AuthServices
     run_service: RunService
     text_shares: Shares
     dequeue_service: DequeueService
@@ -73,6 +85,7 @@ class QueuesController(Controller):
             actor=caller.actor,
             edits=caller.may_write,
         )
+        await services.auth.access.check_run_name(start.dag_name, caller)
         dag = await require_dag(services.database, file_name)
         return StartedRun(dag_run_id=await services.run_service.enqueue_stored(dag, start))
 
@@ -100,7 +113,7 @@ class QueuesController(Controller):
             run_id = await services.run_service.enqueue_text(data.spec, (data.name or "").strip(), start)
         return StartedRun(dag_run_id=run_id)
 
-    @get("/dag-runs/enqueue", requires=Requires.READ, repeated=REPEATED, include_in_schema=False)
+    @get("/dag-runs/enqueue", requires=Requires.READ, fixed_name="name", repeated=REPEATED, include_in_schema=False)
     async def list_runs_of_dag_called_enqueue(
         self, services: NamedDependency[QueueServices], run_search: NamedDependency[RunSearch]
     ) -> DAGRuns:
@@ -128,18 +141,29 @@ class QueuesController(Controller):
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    @get("/queues", operation_id="listQueues", requires=Requires.READ, responses=errors())
-    async def list_queues(self, services: NamedDependency[QueueServices]) -> QueuesResponse:
-        """List the configured queues, and all others with active or queued runs or a pause."""
+    @get("/queues", operation_id="listQueues", requires=Requires.READ, narrowed=True, responses=errors())
+    async def list_queues(
+        self, services: NamedDependency[QueueServices], caller: NamedDependency[Caller]
+    ) -> QueuesResponse:
+        """List the configured queues, and all others with active or queued runs or a pause.
+
+        A caller with grants sees its own runs in them, and of the others only those queues.
+        """
 
         def read_queues(connection: ReadConnection) -> _Queues:
             active, queued = queue.find_active(connection), queue.find_queued(connection)
-            return active, queued, queue.find_pauses(connection), workers_for(connection, queued)
+            visible = find_visible_names(connection, [*active, *queued], caller.sight)
+            return _Queues(active, queued, queue.find_pauses(connection), workers_for(connection, queued), visible)
 
         totals = await services.database.read_inline(run_history.count_active)
         read = services.database.read_inline if sum(totals.values()) <= _MAX_NAMED else services.database.read
-        active, queued, pauses, workers = await read(read_queues)
-        views = group_by_queue(services.queues, active, queued, list(pauses))
-        snapshots = make_states([view.name for view in views], active, pauses, workers)
-        queues = [to_queue(view, snapshots[view.name], services.queues, services.zone) for view in views]
+        found = await read(read_queues)
+        views = group_by_queue(services.queues, found.active, found.queued, list(found.pauses))
+        names = [view.name for view in views]
+        snapshots = make_states(names, found.active, found.pauses, found.workers, found.visible)
+        queues = [
+            to_queue(view, snapshots[view.name], services.queues, services.zone, found.visible)
+            for view in views
+            if is_visible(view, found.visible)
+        ]
         return QueuesResponse(queues=queues, summary=summarize(queues))

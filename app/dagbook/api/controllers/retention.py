@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
 
+from dagbook.accounts.auth_setup import AuthServices
 from dagbook.api.errors import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.present import time_text
@@ -43,6 +44,7 @@ class RetentionServices(msgspec.Struct, frozen=True, kw_only=True):
     """Services of retention."""
 
     database: Database
+    auth: AuthServices
     retention: Retention
     dag_retention: DagRetentionService
     zone: ZoneInfo
@@ -131,13 +133,24 @@ class RetentionController(Controller):
         settings = RetentionSettings(days=data.days, runs=data.runs, log_bytes=data.log_bytes)
         return _retention(services, dag, await services.dag_retention.put(dag.file_name, settings, caller.actor))
 
-    @get("/retention/preview", operation_id="previewRetention", requires=Requires.READ, responses=errors())
+    @get(
+        "/retention/preview",
+        operation_id="previewRetention",
+        requires=Requires.READ,
+        narrowed=True,
+        responses=errors(404),
+    )
     async def preview(
-        self, services: NamedDependency[RetentionServices], dag_name: parameters.ByDagName = None
+        self,
+        services: NamedDependency[RetentionServices],
+        caller: NamedDependency[Caller],
+        dag_name: parameters.ByDagName = None,
     ) -> RetentionPreview:
-        """Return which runs would be deleted now, of one DAG or of all."""
+        """Return which runs would be deleted now, of one DAG or of all; callers with grants name one."""
         if dag_name:
             check_dag_name(dag_name, "dagName")
+        if caller.sight:
+            await services.auth.access.require_name(dag_name or "", "dagName", caller)
         found = await services.retention.preview(CleanupRequest(name=dag_name or None))
         runs, log_bytes = _sum(found)
         return RetentionPreview(runs=runs, log_bytes=log_bytes, more=found.more, dags=_planned(found))

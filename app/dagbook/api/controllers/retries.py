@@ -7,6 +7,7 @@ from litestar import Controller, Response, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from dagbook.accounts.auth_setup import AuthServices
 from dagbook.api.errors import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.providers import provide_services
@@ -27,6 +28,7 @@ class RetryServices(msgspec.Struct, frozen=True, kw_only=True):
     """Services of retries and reschedules."""
 
     database: Database
+    auth: AuthServices
     run_service: RunService
     reruns: RerunService
 
@@ -86,6 +88,7 @@ class RetriesController(Controller):
             actor=caller.actor,
             edits=caller.may_write,
         )
+        await services.auth.access.check_run_name(start.dag_name, caller)
         run_id, queued = await (services.run_service.restart if options.restart else services.run_service.reschedule)(
             run, start
         )

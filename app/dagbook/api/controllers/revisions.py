@@ -130,7 +130,10 @@ class RevisionsController(Controller):
         """Save the text of a revision as the newest one; a text that is not valid now is not saved, see ``errors``."""
         dag = await require_dag(services.database, file_name)
         context = SaveContext(
-            actor=caller.actor, note=(data.note if data else None) or "", expected=expected_revisions(if_match)
+            actor=caller.actor,
+            note=(data.note if data else None) or "",
+            expected=expected_revisions(if_match),
+            sight=caller.sight,
         )
         saved = await services.revisions.restore(dag, _read_number(number), context)
         body = Restored(errors=saved.problems, revision=or_unset(saved.revision))

@@ -64,7 +64,7 @@ class RunsController(Controller):
             run_id = await services.run_service.start_text(data.spec, (data.name or "").strip(), start)
         return StartedRun(dag_run_id=run_id)
 
-    @get(operation_id="listDAGRuns", requires=Requires.READ, repeated=REPEATED, responses=errors())
+    @get(operation_id="listDAGRuns", requires=Requires.READ, narrowed=True, repeated=REPEATED, responses=errors())
     async def list_runs(
         self,
         services: NamedDependency[RunServices],
@@ -102,10 +102,14 @@ class RunsController(Controller):
         responses=errors(404),
     )
     async def get_run(
-        self, name: parameters.DagName, dag_run_id: parameters.DagRunId, services: NamedDependency[RunServices]
+        self,
+        name: parameters.DagName,
+        dag_run_id: parameters.DagRunId,
+        services: NamedDependency[RunServices],
+        caller: NamedDependency[Caller],
     ) -> DAGRunAnswer:
         """Return a run with its nodes; ``latest`` is the newest one."""
-        return DAGRunAnswer(dag_run_details=await read_details(services, name, dag_run_id))
+        return DAGRunAnswer(dag_run_details=await read_details(services, name, dag_run_id, caller.sight))
 
     @post(
         "/{name:str}/{dagRunId:str}/stop",

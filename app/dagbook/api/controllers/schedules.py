@@ -32,7 +32,8 @@ from dagbook.api.services import PageNumber
 from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database, ReadConnection
-from dagbook.db.repositories import dags, schedules
+from dagbook.db.repositories import dag_access, dags, schedules
+from dagbook.db.repositories.dag_access import Sight
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.schedules import SlotRow
 from dagbook.definitions import service
@@ -69,13 +70,16 @@ def _upcoming(firing: UpcomingFiring, zone: tzinfo) -> Upcoming:
     )
 
 
-def _read_slots(connection: ReadConnection, name: str | None, *, offset: int, limit: int) -> tuple[int, list[SlotRow]]:
+def _read_slots(
+    connection: ReadConnection, name: str | None, sight: Sight, *, offset: int, limit: int
+) -> tuple[int, list[SlotRow]]:
     stored = None if name is None else dags.get(connection, name)
     key = None if stored is None else stored.id
-    total = schedules.count(connection, key, name)
-    if name is not None and stored is None and not total:
+    total = schedules.count(connection, key, name, sight)
+    is_hidden = bool(name and sight) and dag_access.get_rank_of_file(connection, name or "", sight) is None
+    if name is not None and not total and (stored is None or is_hidden):
         raise NotFoundError(f"dag: there is no DAG named {shorten(name)}")
-    return total, list(schedules.find_page(connection, key, name, offset=offset, limit=limit))
+    return total, list(schedules.find_page(connection, key, name, sight, offset=offset, limit=limit))
 
 
 def _slot(row: SlotRow, zone: tzinfo) -> Slot:
@@ -104,10 +108,17 @@ async def _settings(services: ScheduleServices, row: DagRow) -> ShownDagSettings
 class SchedulesController(Controller):
     dependencies = provide_services(ScheduleServices)
 
-    @get("/schedules/upcoming", operation_id="listUpcomingSchedules", requires=Requires.READ, responses=errors())
+    @get(
+        "/schedules/upcoming",
+        operation_id="listUpcomingSchedules",
+        requires=Requires.READ,
+        narrowed=True,
+        responses=errors(),
+    )
     async def list_upcoming(
         self,
         services: NamedDependency[ScheduleServices],
+        caller: NamedDependency[Caller],
         limit: parameters.UpcomingLimit = _DEFAULT_UPCOMING,
         per_dag: parameters.PerDagLimit = None,
         until: parameters.Until = None,
@@ -120,14 +131,21 @@ class SchedulesController(Controller):
         for name, most in (("limit", limit), ("perDag", _MAX_UPCOMING if per_dag is None else per_dag)):
             if not 1 <= most <= _MAX_UPCOMING:
                 raise BadRequestError(f"{name}: must be from 1 to {_MAX_UPCOMING}")
-        query = UpcomingQuery(until=read_instant("until", until), limit=limit, per_dag=per_dag)
+        query = UpcomingQuery(until=read_instant("until", until), limit=limit, per_dag=per_dag, sight=caller.sight)
         found = await services.timetable.upcoming(services.now().astimezone(UTC), query)
         return UpcomingList(upcoming=[_upcoming(firing, services.zone) for firing in found])
 
-    @get("/schedules/slots", operation_id="listScheduleSlots", requires=Requires.READ, responses=errors(404))
+    @get(
+        "/schedules/slots",
+        operation_id="listScheduleSlots",
+        requires=Requires.READ,
+        narrowed=True,
+        responses=errors(404),
+    )
     async def list_slots(
         self,
         services: NamedDependency[ScheduleServices],
+        caller: NamedDependency[Caller],
         page_number: NamedDependency[PageNumber],
         dag: parameters.ByDag = None,
     ) -> Slots:
@@ -137,7 +155,7 @@ class SchedulesController(Controller):
             check_dag_name(strip_suffix(dag), "dag")
         name = None if dag is None else strip_suffix(dag)
         total, rows = await services.database.read(
-            lambda connection: _read_slots(connection, name, offset=(number - 1) * size, limit=size)
+            lambda connection: _read_slots(connection, name, caller.sight, offset=(number - 1) * size, limit=size)
         )
         return Slots(slots=[_slot(row, services.zone) for row in rows], pagination=pagination(total, number, size))
 

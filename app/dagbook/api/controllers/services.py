@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,8 +25,10 @@ from dagbook.api.schemas.maintenance import (
     WorkerHealth,
     WorkersListResponse,
 )
+from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database, ReadConnection
+from dagbook.db.repositories import dag_access
 from dagbook.db.repositories import services as service_rows
 from dagbook.db.repositories.services import OwnedRunRow, ServiceRow
 
@@ -53,14 +55,16 @@ def _instance(row: ServiceRow, zone: tzinfo, now: datetime) -> dict[str, Any]:
     }
 
 
-def _worker(row: ServiceRow, tasks: Sequence[OwnedRunRow], zone: tzinfo, now: datetime) -> Worker:
+def _worker(
+    row: ServiceRow, tasks: Sequence[OwnedRunRow], visible: Collection[str], zone: tzinfo, now: datetime
+) -> Worker:
     capacity = row.capacity or 0  # every worker has one
     return Worker(
         id=row.name or row.id,
         labels=row.labels or {},
         total_pollers=capacity,
         busy_pollers=min(len(tasks), capacity),
-        running_tasks=[_task(task, zone) for task in tasks],
+        running_tasks=[_task(task, zone) for task in tasks if (task.root_name or task.dag_name) in visible],
         last_heartbeat_at=time_text(row.heartbeat_at, zone),
         health_status=health(now - row.heartbeat_at),
     )
@@ -88,7 +92,13 @@ def _task(row: OwnedRunRow, zone: tzinfo) -> RunningTask:
 class ServicesController(Controller):
     dependencies = provide_services(ProcessServices)
 
-    @get("/services/scheduler", operation_id="getSchedulerStatus", requires=Requires.READ, responses=errors())
+    @get(
+        "/services/scheduler",
+        operation_id="getSchedulerStatus",
+        requires=Requires.READ,
+        narrowed=True,
+        responses=errors(),
+    )
     async def list_schedulers(self, services: NamedDependency[ProcessServices]) -> SchedulerStatusResponse:
         """List the scheduler processes; one with a valid lease is active."""
         now = services.now()
@@ -101,7 +111,13 @@ class ServicesController(Controller):
             schedulers.append(SchedulerInstance(instance_id=instance_id, **_instance(row, services.zone, now)))
         return SchedulerStatusResponse(schedulers=schedulers)
 
-    @get("/services/coordinator", operation_id="getCoordinatorStatus", requires=Requires.READ, responses=errors())
+    @get(
+        "/services/coordinator",
+        operation_id="getCoordinatorStatus",
+        requires=Requires.READ,
+        narrowed=True,
+        responses=errors(),
+    )
     async def list_coordinators(self, services: NamedDependency[ProcessServices]) -> CoordinatorStatusResponse:
         """List the processes that dispatch runs to workers: all servers of a PostgreSQL database."""
         now = services.now()
@@ -119,19 +135,24 @@ class ServicesController(Controller):
             by_id[name] = CoordinatorInstance(instance_id=name, port=port, **_instance(row, services.zone, now))
         return CoordinatorStatusResponse(coordinators=[by_id[name] for name in sorted(by_id)])
 
-    @get("/workers", operation_id="getWorkers", requires=Requires.READ, responses=errors())
-    async def list_workers(self, services: NamedDependency[ProcessServices]) -> WorkersListResponse:
-        """List the workers with their active runs."""
+    @get("/workers", operation_id="getWorkers", requires=Requires.READ, narrowed=True, responses=errors())
+    async def list_workers(
+        self, services: NamedDependency[ProcessServices], caller: NamedDependency[Caller]
+    ) -> WorkersListResponse:
+        """List the workers with their active runs; those that the caller does not see only count as busy."""
         now = services.now()
 
-        def read(connection: ReadConnection) -> tuple[Sequence[ServiceRow], Sequence[OwnedRunRow]]:
+        def read(connection: ReadConnection) -> tuple[Sequence[ServiceRow], Sequence[OwnedRunRow], set[str]]:
             found = service_rows.find(connection, service_rows.WORKER, now)
-            return found, service_rows.find_active_runs(connection, [row.id for row in found]) if found else ()
+            owned = service_rows.find_active_runs(connection, [row.id for row in found]) if found else ()
+            names = {row.root_name or row.dag_name for row in owned}
+            return found, owned, dag_access.find_visible(connection, names, caller.sight)
 
-        found, tasks = await services.database.read_inline(read)
+        found, tasks, visible = await services.database.read_inline(read)
         # A worker restarted under its name replaces the entry of its dead predecessor.
         rows = {row.name or row.id: row for row in _by_start(found)}
         workers = [
-            _worker(row, [task for task in tasks if task.owner == row.id], services.zone, now) for row in rows.values()
+            _worker(row, [task for task in tasks if task.owner == row.id], visible, services.zone, now)
+            for row in rows.values()
         ]
         return WorkersListResponse(workers=workers, errors=[])

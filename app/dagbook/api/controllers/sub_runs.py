@@ -62,7 +62,10 @@ class SubRunsController(Controller):
 
     @get("/{subDAGRunId:str}", operation_id="getSubDAGRunDetails", requires=Requires.READ, responses=errors(404))
     async def get_sub_run(
-        self, sub_run_key: NamedDependency[SubRunKey], services: NamedDependency[SubRunServices]
+        self,
+        sub_run_key: NamedDependency[SubRunKey],
+        services: NamedDependency[SubRunServices],
+        caller: NamedDependency[Caller],
     ) -> DAGRunAnswer:
         """Return a sub-run with its nodes."""
         found = await _sub_run(services, sub_run_key)
@@ -70,7 +73,7 @@ class SubRunsController(Controller):
         newest = await services.database.read_inline(
             lambda connection: read_newest(services.library, connection, found, now)
         )
-        return DAGRunAnswer(dag_run_details=await present_details(services, newest))
+        return DAGRunAnswer(dag_run_details=await present_details(services, newest, caller.sight))
 
     @get("/{subDAGRunId:str}/log", operation_id="getSubDAGRunLog", requires=Requires.READ, responses=errors(404))
     async def get_sub_run_log(

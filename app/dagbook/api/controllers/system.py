@@ -76,7 +76,13 @@ _MEDIA_TYPE = "application/schema+json"
 class SchemasController(Controller):
     path = "/schemas/dag"
 
-    @get(operation_id="getDAGSchema", requires=Requires.READ, media_type=_MEDIA_TYPE, responses=errors())
+    @get(
+        operation_id="getDAGSchema",
+        requires=Requires.READ,
+        narrowed=True,
+        media_type=_MEDIA_TYPE,
+        responses=errors(),
+    )
     async def get_schema(
         self,
         services: NamedDependency[NoServices],  # noqa: ARG002 - its provider declares remoteNode
@@ -134,7 +140,13 @@ class MonitoringController(Controller):
         page = services.metrics_page.write(await collect(services))
         return Response(page.decode(), media_type=CONTENT_TYPE)
 
-    @get("/services/resources/history", operation_id="getResourceHistory", requires=Requires.READ, responses=errors())
+    @get(
+        "/services/resources/history",
+        operation_id="getResourceHistory",
+        requires=Requires.READ,
+        narrowed=True,
+        responses=errors(),
+    )
     async def get_resource_history(
         self, services: NamedDependency[MonitoringServices], duration: parameters.Duration = "1h"
     ) -> ResourceHistory:

@@ -37,7 +37,7 @@ class UserServices(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _update(user_id: str, data: UpdateUserRequest, services: UserServices, caller: Caller) -> UserResponse:
-    changes = UserChanges(username=data.username, role=data.role, disabled=data.disabled)
+    changes = UserChanges(username=data.username, role=data.role, disabled=data.disabled, scope=data.scope)
     row = await services.auth.users.update(user_id, changes, caller)
     return UserResponse(user=user_body(row))
 
@@ -75,7 +75,7 @@ class UsersController(Controller):
         caller: NamedDependency[Caller],
     ) -> UserResponse:
         """Create a user."""
-        row = await services.auth.users.create(data.username, data.password, data.role, caller)
+        row = await services.auth.users.create(data.username, data.password, data.role, caller, data.scope)
         return UserResponse(user=user_body(row))
 
     @get("/{userId:str}", operation_id="getUser", requires=Requires.ADMIN, responses=errors(404))
@@ -101,7 +101,7 @@ class UsersController(Controller):
         services: NamedDependency[UserServices],
         caller: NamedDependency[Caller],
     ) -> UserResponse:
-        """Change the name or role of a user, or disable or enable it."""
+        """Change the name, role or scope of a user, or disable or enable it."""
         return await _update(user_id, data, services, caller)
 
     @delete(

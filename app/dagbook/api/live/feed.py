@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from time import monotonic
 
 from dagbook.api.live import sse
-from dagbook.api.live.subscription import FeedFilter, Subscription, backlog
+from dagbook.api.live.subscription import FeedFilter, Subscription, backlog, subject_of
 from dagbook.db.database import OUTPUT, VISIBLE, Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import changes
-from dagbook.db.repositories.changes import FeedCursor
+from dagbook.db.repositories import changes, dag_access
+from dagbook.db.repositories.changes import ChangeRow, FeedCursor
+from dagbook.db.repositories.dag_access import EVERYTHING, Sight
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import GrowingStream
 from dagbook.db.repositories.runs import runs
@@ -41,9 +42,11 @@ class Feed:
     something else than a wake-up (read output of other servers), and a stop cancels it rather than wait for a read.
     """
 
-    def __init__(self, database: Database, limit: int) -> None:
+    def __init__(self, database: Database, limit: int, shared_queues: Collection[str] = ()) -> None:
+        """``shared_queues`` are the configured ones, whose changes all clients see."""
         self._database = database
         self._limit = limit
+        self._shared_queues = frozenset(shared_queues)
         self._wakeups = database.notifications
         self._subscriptions: set[Subscription] = set()
         self._arriving = 0
@@ -137,7 +140,8 @@ class Feed:
             batch = await self._database.read(lambda connection, begin=begin: _read(connection, begin))  # type: ignore[misc]
             if not batch.changes:
                 return
-            yield backlog(subscription, batch.changes)
+            visible = await self._find_visible(batch.changes, {subscription.filter.sight})
+            yield backlog(subscription, batch.changes, visible[subscription.filter.sight])
             cursor = batch.changes[-1].cursor
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -185,15 +189,32 @@ class Feed:
         """Read and distribute one batch; returns whether there may be more."""
         begin = self._head
         batch = await self._database.read_inline(lambda connection: _read(connection, begin))
+        sights = {subscription.filter.sight for subscription in self._subscriptions}
+        visible = await self._find_visible(batch.changes, sights)
         for change in batch.changes:
             frame = sse.change_frame(change)
             for subscription in self._subscriptions:
-                subscription.push(change, frame)
+                # One that came meanwhile begins after these changes.
+                subscription.push(change, frame, visible.get(subscription.filter.sight, ()))
         if batch.changes:
             self._head = max(self._head, batch.changes[-1].cursor)
         retry_seconds = min((self._retry_seconds or _QUIET_SECONDS / 2) * 2, _POLL_SECONDS)
         self._retry_seconds = retry_seconds if batch.waiting else None
         return len(batch.changes) == _BATCH
+
+    async def _find_visible(
+        self, found: Sequence[ChangeRow], sights: Collection[Sight]
+    ) -> dict[Sight, Collection[str] | None]:
+        """Return, by what clients see, the visible ones of the names that changes have; None for all."""
+        names = set(map(subject_of, found))
+        visible: dict[Sight, Collection[str] | None] = {EVERYTHING: None}
+        for sight in sights if names else ():
+            if sight:
+                seen = await self._database.read_inline(
+                    lambda connection, sight=sight: dag_access.find_visible(connection, names, sight)  # type: ignore[misc]
+                )
+                visible[sight] = seen | (names & self._shared_queues)
+        return visible
 
     async def _read_output(self) -> None:
         for run in {subscription.filter.run for subscription in self._subscriptions if subscription.filter.run}:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from dagbook.api.live import sse
 from dagbook.db.repositories.changes import ChangeRow, FeedCursor
+from dagbook.db.repositories.dag_access import EVERYTHING, Sight
 from dagbook.db.repositories.logs.logs import GrowingStream
 
 MAX_BYTES = 256 * 1024  # buffered for one client; one that falls further behind is closed and resumes by event id
@@ -17,12 +18,16 @@ _Key = tuple[str, str, int, str, int]  # DAG, run, attempt, step and stream
 
 
 class FeedFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Filter of changes: all, those of a DAG, or those of a run and its sub-runs."""
+    """Filter of changes: all that are visible, those of a DAG, or those of a run and its sub-runs."""
 
     dag: str | None = None
     run: tuple[str, str] | None = None
+    sight: Sight = EVERYTHING
 
-    def matches(self, change: ChangeRow) -> bool:
+    def matches(self, change: ChangeRow, visible: Collection[str] | None) -> bool:
+        """Whether a change is sent; ``visible`` has the DAG names and queues that are visible, None for all."""
+        if visible is not None and subject_of(change) not in visible:
+            return False
         if self.run is not None:
             root = (change.root_name or change.dag_name, change.root_run_id or change.run_id)
             if self.run not in (root, (change.dag_name, change.run_id)):
@@ -31,6 +36,11 @@ class FeedFilter(msgspec.Struct, frozen=True, kw_only=True):
             return True
         data = change.data or {}
         return self.dag in (change.dag_name, change.root_name, data.get("file_name"), data.get("new_file_name"))
+
+
+def subject_of(change: ChangeRow) -> str:
+    """Return the DAG name by which a change is visible, for a change of a queue that of the queue."""
+    return change.root_name or change.dag_name or (change.data or {}).get("queue", "")
 
 
 class Subscription:
@@ -58,12 +68,12 @@ class Subscription:
         self._changed = asyncio.Event()
         self._output_sizes: dict[_Key, int | None] = {}
 
-    def push(self, change: ChangeRow, frame: bytes) -> None:
+    def push(self, change: ChangeRow, frame: bytes, visible: Collection[str] | None) -> None:
         """Buffer a change, in order; one that the client has seen is skipped."""
         if change.cursor <= self.seen:
             return
         self.seen = change.cursor
-        if self.filter.matches(change):
+        if self.filter.matches(change, visible):
             self._put(frame)
 
     def push_output(self, row: GrowingStream, frame: bytes) -> None:
@@ -120,7 +130,8 @@ def _key(row: GrowingStream) -> _Key:
     return (row.dag_name, row.run_id, row.attempt, row.name, row.stream)
 
 
-def backlog(subscription: Subscription, changes: Sequence[ChangeRow]) -> bytes:
+def backlog(subscription: Subscription, changes: Sequence[ChangeRow], visible: Collection[str] | None) -> bytes:
     """Make the frames of a resuming client: those of these changes that match and will not be pushed."""
-    missed = (row for row in changes if row.cursor <= subscription.until and subscription.filter.matches(row))
+    known = (row for row in changes if row.cursor <= subscription.until)
+    missed = (row for row in known if subscription.filter.matches(row, visible))
     return b"".join(map(sse.change_frame, missed))

@@ -26,6 +26,7 @@ _log = logging.getLogger("dagbook.request")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ID_NAME = b"x-request-id"
 _MAX_PATH = 200
+GRANTED_ROLE = "granted_role"  # in the scope: that of a caller with grants, for the DAG in the path
 _CHECKS = ("/health", "/metrics")  # polled by monitoring every few seconds
 _FAILED = 500
 
@@ -47,7 +48,7 @@ class RequestContextMiddleware:
         given = _header(scope, _ID_NAME)
         id_value = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex().encode()
         context = request_id.set(id_value.decode())
-        response = _Response(send, (*self._headers(scope), (_ID_NAME, id_value)))
+        response = _Response(send, scope, (*self._headers(scope), (_ID_NAME, id_value)))
         path = scope["path"]
         try:
             await self._app(scope, receive, response.send)
@@ -76,8 +77,9 @@ class RequestContextMiddleware:
 class _Response:
     """Wrapper of ``send`` that adds headers to the response and records its status and times."""
 
-    def __init__(self, send: Send, headers: Headers) -> None:
+    def __init__(self, send: Send, scope: Scope, headers: Headers) -> None:
         self._send = send
+        self._scope = scope
         self._headers = headers
         self._started = time.perf_counter()
         self._responded = 0.0
@@ -89,6 +91,8 @@ class _Response:
             self._responded = time.perf_counter()
             given = list(message.get("headers", ()))
             names = {name.lower() for name, _ in given}
+            if isinstance(role := self._scope.get(GRANTED_ROLE), str):
+                given.append((b"x-dagbook-role", role.encode()))
             message["headers"] = [*given, *(pair for pair in self._headers if pair[0] not in names)]
         await self._send(message)
 

@@ -30,6 +30,8 @@ QueueName = Annotated[str, PathParameter(name="name")]
 QueueItem = Annotated[str, PathParameter(name="itemId", schema_extra={"pattern": "^[1-9][0-9]*$"})]
 SessionId = Annotated[str, PathParameter(name="sessionId")]
 SessionsOf = Annotated[str | None, QueryParameter(name="username")]
+GroupId = Annotated[str, PathParameter(name="groupId")]
+GrantId = Annotated[str, PathParameter(name="grantId")]
 TokenId = Annotated[str, PathParameter(name="tokenId")]
 
 RemoteNode = Annotated[str, QueryParameter(name="remoteNode")]

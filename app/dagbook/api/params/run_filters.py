@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from dagbook.api.params import parameters
 from dagbook.api.params.cursors import read_cursor, write_cursor
 from dagbook.api.services import RunReadServices
+from dagbook.auth.audit_context import Caller
 from dagbook.db.repositories.runs.run_filter import MAX_RUNS, Page, RunCursor, RunFilter, SubRuns
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
@@ -156,8 +157,13 @@ def provide_run_search(
     run_page: NamedDependency[PageOptions],
     start_filters: NamedDependency[StartFilters],
     outcome_filters: NamedDependency[OutcomeFilters],
+    caller: NamedDependency[Caller],
 ) -> RunSearch:
-    """Combine all filters and the page; the page is bounded when any filter beyond the contract's is used."""
+    """Combine all filters, what the caller sees, and the page.
+
+    The page is bounded when any filter beyond the contract's is used.
+    """
+    run_filter = replace(run_filter, sight=caller.sight)
     if start_filters == _NO_START_FILTERS and outcome_filters == _NO_OUTCOME_FILTERS:
         return RunSearch(run_filter, run_page.page)
     more = {**msgspec.structs.asdict(start_filters), **msgspec.structs.asdict(outcome_filters)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from msgspec import UNSET, UnsetType
 
-from dagbook.api.schemas.people import Session, Token, User
-from dagbook.auth.roles import Role, Scope
+from dagbook.api.schemas.common import or_unset
+from dagbook.api.schemas.people import Grant, Group, Session, Token, User
+from dagbook.auth.roles import Role, Scope, UserScope
+from dagbook.db.repositories.groups import GrantRow, GroupRow
 from dagbook.db.repositories.sessions import SessionRow
 from dagbook.db.repositories.tokens import TokenRow
 from dagbook.db.repositories.users import UserRow
@@ -28,6 +31,7 @@ def user_body(row: UserRow) -> User:
         updated_at=instant_text(row.updated_at),
         disabled=UNSET if row.disabled_at is None else True,
         issuer=UNSET if row.issuer is None else row.issuer,
+        scope=UNSET if row.scope == UserScope.ALL else UserScope(row.scope),
     )
 
 
@@ -47,8 +51,8 @@ def session_body(row: SessionRow, current: str | None) -> Session:
     )
 
 
-def token_body(row: TokenRow) -> Token:
-    """Convert a personal token; its hash is never included."""
+def token_body(row: TokenRow, patterns: Mapping[str, list[str]]) -> Token:
+    """Convert a personal token, with the patterns of DAG names by token; its hash is never included."""
     return Token(
         id=row.id,
         name=row.name,
@@ -61,6 +65,34 @@ def token_body(row: TokenRow) -> Token:
         last_used_at=_instant(row.last_used_at),
         scopes=UNSET if row.scopes is None else [Scope(scope) for scope in row.scopes.split()],
         addresses=UNSET if row.addresses is None else row.addresses.split(),
+        dags=patterns.get(row.id, UNSET),
+    )
+
+
+def group_body(row: GroupRow) -> Group:
+    """Convert a group."""
+    return Group(
+        id=row.id,
+        name=row.name,
+        claim=row.claim or "",
+        members=row.members,
+        created_at=instant_text(row.created_at),
+    )
+
+
+def grant_body(row: GrantRow) -> Grant:
+    """Convert a grant of a user or group."""
+    return Grant(
+        id=row.id,
+        role=Role(row.role),
+        user_id=or_unset(row.user_id),
+        username=or_unset(row.username),
+        group_id=or_unset(row.group_id),
+        group_name=or_unset(row.group_name),
+        pattern=or_unset(row.pattern),
+        tag=or_unset(row.tag),
+        created_at=instant_text(row.created_at),
+        created_by=or_unset(row.created_by),
     )
 
 

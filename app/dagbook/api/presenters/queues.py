@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import tzinfo
 
 import msgspec
@@ -55,14 +55,27 @@ def _view_of(run: ActiveRunRow, found: dict[str, QueueView]) -> QueueView:
     return found[name]
 
 
-def to_queue(view: QueueView, snapshot: QueueSnapshot, queues: QueueConfig, zone: tzinfo) -> Queue:
-    """Convert a queue with all its runs."""
+def is_visible(view: QueueView, visible: Collection[str] | None) -> bool:
+    """Whether a queue is shown: all are to those who see everything, else those with a visible run, or configured."""
+    return visible is None or view.configured or any(run.dag_name in visible for run in (*view.active, *view.queued))
+
+
+def to_queue(
+    view: QueueView,
+    snapshot: QueueSnapshot,
+    queues: QueueConfig,
+    zone: tzinfo,
+    visible: Collection[str] | None = None,
+) -> Queue:
+    """Convert a queue with all its visible runs; None for all."""
+    active = [run for run in view.active if visible is None or run.dag_name in visible]
+    queued = to_queued_runs(view.queued, view.queued[:1], snapshot, queues, zone)
     return Queue(
         name=view.name,
         type="global" if view.configured else "dag-based",
         max_concurrency=view.limit if view.limit > 0 else UNSET,
-        running=[run_summary(run, zone) for run in view.active],
-        queued=to_queued_runs(view.queued, view.queued[:1], snapshot, queues, zone),
+        running=[run_summary(run, zone) for run in active],
+        queued=[run for run in queued if visible is None or run.name in visible],
         paused=to_pause(snapshot.pause, zone),
     )
 
@@ -73,12 +86,12 @@ def to_queued_runs(
     snapshot: QueueSnapshot,
     queues: QueueConfig,
     zone: tzinfo,
-    before: int = 0,
+    positions: Sequence[int] = (),
 ) -> list[DAGRunSummary]:
-    """Convert queued runs of one queue, whose head is ``first``; ``before`` is the number of runs ahead of these."""
+    """Convert queued runs of one queue, whose head is ``first``; by default their positions count from 1."""
     heads = head_reasons(queues, first, {row.queue: snapshot for row in first})
     summaries = []
-    for position, run in enumerate(runs, before + 1):
+    for position, run in zip(positions or range(1, len(runs) + 1), runs, strict=True):
         summary = run_summary(run, zone)
         if head := heads.get(run.queue):
             summary.waiting_for = waiting_for(queue_position(run.item, run.priority, position, head), zone)

@@ -1,4 +1,4 @@
-"""Schemas of users, logins, sessions and personal tokens (tags auth, users; the last two are extensions)."""
+"""Schemas of users and logins (tags auth, users), and of sessions, tokens, groups and grants (extensions)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from dagbook.api.schemas.common import Schema
-from dagbook.auth.roles import Role, Scope
+from dagbook.auth.roles import Role, Scope, UserScope
 
 # Documented here but checked by the use cases, because in the contract other checks come first.
 _NOT_EMPTY = {"extra": {"minLength": 1}}
@@ -37,7 +37,10 @@ class StartSessionRequest(Schema, kw_only=True):
 
 
 class User(Schema, kw_only=True):
-    """A user account; ``disabled`` and the ``issuer`` of an account at a provider are there only if they apply."""
+    """A user account; ``disabled`` and the ``issuer`` of an account at a provider are there only if they apply.
+
+    With the ``scope`` granted only grants count, and the role is only shown; it is not there for the scope all.
+    """
 
     id: str
     username: str
@@ -46,6 +49,7 @@ class User(Schema, kw_only=True):
     updated_at: Instant
     disabled: bool | UnsetType = UNSET
     issuer: str | UnsetType = UNSET
+    scope: UserScope | UnsetType = UNSET
 
 
 class LoginResponse(Schema, kw_only=True):
@@ -122,6 +126,7 @@ class CreateUserRequest(Schema, kw_only=True):
     username: Name
     password: NewPassword
     role: Role
+    scope: UserScope = UserScope.ALL
 
 
 class UpdateUserRequest(Schema, kw_only=True):
@@ -130,6 +135,7 @@ class UpdateUserRequest(Schema, kw_only=True):
     username: Name | None = None
     role: Role | None = None
     disabled: bool | None = None
+    scope: UserScope | None = None
 
 
 class SuccessResponse(Schema, kw_only=True):
@@ -141,7 +147,8 @@ class SuccessResponse(Schema, kw_only=True):
 class CreateTokenRequest(Schema, kw_only=True):
     """A new personal token; by default for the caller, with the user's own role and without expiry or other limits.
 
-    ``addresses`` are the IP addresses and networks from which it is accepted.
+    ``addresses`` are the IP addresses and networks from which it is accepted, ``dags`` patterns of the names of DAGs to
+    which it is limited.
     """
 
     name: Name
@@ -150,6 +157,7 @@ class CreateTokenRequest(Schema, kw_only=True):
     username: str | None = None
     scopes: list[Scope] | None = None
     addresses: list[str] | None = None
+    dags: list[str] | None = None
 
 
 class Token(Schema, kw_only=True):
@@ -166,6 +174,7 @@ class Token(Schema, kw_only=True):
     last_used_at: Instant | UnsetType = UNSET
     scopes: list[Scope] | UnsetType = UNSET
     addresses: list[str] | UnsetType = UNSET
+    dags: list[str] | UnsetType = UNSET
 
 
 class CreatedToken(Schema, kw_only=True):
@@ -179,3 +188,100 @@ class Tokens(Schema, kw_only=True):
     """Personal tokens, oldest first."""
 
     tokens: list[Token]
+
+
+class GroupRequest(Schema, kw_only=True):
+    """A group of users. With ``claim``, CLAIM=VALUE, it also has the accounts of the provider with this claim."""
+
+    name: Name
+    claim: str = ""
+
+
+class Group(Schema, kw_only=True):
+    """A group of users and the number of its members."""
+
+    id: str
+    name: str
+    claim: str
+    members: int
+    created_at: Instant
+
+
+class Groups(Schema, kw_only=True):
+    """All groups by name."""
+
+    groups: list[Group]
+
+
+class GroupMember(Schema, kw_only=True):
+    """A member of a group, by its claim or by hand."""
+
+    user_id: str
+    username: str
+    by_claim: bool
+
+
+class GroupMembers(Schema, kw_only=True):
+    """A group with its members by name."""
+
+    group: Group
+    members: list[GroupMember]
+
+
+class CreateGrantRequest(Schema, kw_only=True):
+    """A role for DAGs: for one of ``userId`` and ``groupId``, and one of ``pattern``, of DAG names, and ``tag``."""
+
+    role: Role
+    user_id: str = ""
+    group_id: str = ""
+    pattern: str = ""
+    tag: str = ""
+
+
+class UpdateGrantRequest(Schema, kw_only=True):
+    """The new role of a grant."""
+
+    role: Role
+
+
+class Grant(Schema, kw_only=True):
+    """A role of a user or group for DAGs by name pattern or tag."""
+
+    id: str
+    role: Role
+    user_id: str | UnsetType = UNSET
+    username: str | UnsetType = UNSET
+    group_id: str | UnsetType = UNSET
+    group_name: str | UnsetType = UNSET
+    pattern: str | UnsetType = UNSET
+    tag: str | UnsetType = UNSET
+    created_at: Instant
+    created_by: str | UnsetType = UNSET
+
+
+class Grants(Schema, kw_only=True):
+    """Grants by group and user, at most 10,000."""
+
+    grants: list[Grant]
+
+
+class GrantedDAG(Schema, kw_only=True):
+    """A DAG name that a user sees, and the role there."""
+
+    name: str
+    role: Role
+
+
+class UserAccess(Schema, kw_only=True):
+    """What a user sees: with the scope all every DAG in the user's role, else a page of the granted names."""
+
+    user: User
+    dags: list[GrantedDAG]
+    more: bool
+
+
+class DAGAccess(Schema, kw_only=True):
+    """Who may do what with a DAG: the users whose role counts everywhere, and the grants that cover it."""
+
+    everywhere: list[User]
+    grants: list[Grant]

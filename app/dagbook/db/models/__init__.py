@@ -9,17 +9,31 @@ from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunInput, RunParam, RunRequest, RunTag
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.models.service import Service, SshHostKey
-from dagbook.db.models.user import LoginAddress, LoginFailure, Session, Token, User
+from dagbook.db.models.user import (
+    DagAccess,
+    Grant,
+    Group,
+    GroupMember,
+    LoginAddress,
+    LoginFailure,
+    Session,
+    Token,
+    User,
+)
 
 __all__ = [
     "AuditEntry",
     "AuditSeal",
     "Change",
     "Dag",
+    "DagAccess",
     "DagRetention",
     "DagRevision",
     "DagSetting",
     "Definition",
+    "Grant",
+    "Group",
+    "GroupMember",
     "LogChunk",
     "LoginAddress",
     "LoginFailure",

@@ -3,8 +3,10 @@
 __all__ = [
     "audit",
     "changes",
+    "dag_access",
     "dags",
     "deletion",
+    "groups",
     "login_failures",
     "logs",
     "queue",

@@ -26,7 +26,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.definition import Dag, DagRevision, Definition
-from dagbook.db.repositories import changes
+from dagbook.db.repositories import changes, dag_access
+from dagbook.db.repositories.dag_access import EVERYTHING, Sight
 
 _columns = (
     Dag.id,
@@ -96,10 +97,11 @@ class DagAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DagFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Filter of a list of DAGs: a part of the file name, ignoring case, and a tag in lower case."""
+    """Filter of a list of DAGs: a part of the file name, ignoring case, a tag in lower case, and what is visible."""
 
     name_part: str = ""
     tag: str = ""
+    sight: Sight = EVERYTHING
 
 
 class Save(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,18 +160,25 @@ def count(connection: ReadConnection, dag_filter: DagFilter) -> int:
     return connection.execute(statement).scalar() or 0
 
 
-def find_holding(connection: ReadConnection, text: str) -> Sequence[DagRow]:
-    """Return stored DAGs whose definition contains an ASCII text, ignoring case, by file name; all for an empty one."""
+def find_holding(connection: ReadConnection, text: str, sight: Sight = EVERYTHING) -> Sequence[DagRow]:
+    """Return visible DAGs whose definition contains an ASCII text, ignoring case, by file name; all for none."""
     position = func.strpos if connection.dialect.name == "postgresql" else func.instr
-    statement = _with_text.order_by(_bytes(connection, Dag.file_name))
+    visible = dag_access.narrow(Dag.dag_name, sight)
+    statement = _with_text.where(*visible).order_by(_bytes(connection, Dag.file_name))
     if text:
         statement = statement.where(position(func.lower(Definition.spec), text.lower()) > 0)
     return all_rows(connection, DagRow, statement)
 
 
-def find_tags(connection: ReadConnection) -> set[str]:
-    """Return the tags that any stored DAG has."""
-    return {tag for (tags,) in connection.execute(select(Dag.tags).distinct()) for tag in tags}
+def find_tags(connection: ReadConnection, sight: Sight = EVERYTHING) -> set[str]:
+    """Return the tags that any visible DAG has."""
+    statement = select(Dag.tags).where(*dag_access.narrow(Dag.dag_name, sight)).distinct()
+    return {tag for (tags,) in connection.execute(statement) for tag in tags}
+
+
+def get_tags(connection: ReadConnection, dag_name: str) -> set[str]:
+    """Return the tags of the stored DAGs with a DAG name."""
+    return {tag for (tags,) in connection.execute(select(Dag.tags).where(Dag.dag_name == dag_name)) for tag in tags}
 
 
 def get_dag_name(connection: ReadConnection, file_name: str) -> str | None:
@@ -179,6 +188,7 @@ def get_dag_name(connection: ReadConnection, file_name: str) -> str | None:
 
 def _filtered(connection: ReadConnection, statement: _Select, dag_filter: DagFilter) -> _Select:
     postgres = connection.dialect.name == "postgresql"
+    statement = statement.where(*dag_access.narrow(Dag.dag_name, dag_filter.sight))
     if dag_filter.name_part:
         position = func.strpos if postgres else func.instr
         statement = statement.where(position(func.lower(Dag.file_name), dag_filter.name_part.lower()) > 0)
@@ -214,6 +224,7 @@ def add(connection: WriteConnection, save: Save) -> bool:
     if dag_id is None:
         return False
     _add_revision(connection, dag_id, 1, save)
+    dag_access.refresh_name(connection, save.dag_name)
     changes.add_dag_change(connection, save.dag_name, "created", file_name=save.file_name, revision=1)
     return True
 
@@ -225,6 +236,7 @@ def replace(connection: WriteConnection, save: Save) -> int | None:
     """
     add_definition(connection, save.definition)
     expected = [] if save.expected is None else [Dag.revision.in_(save.expected)]
+    old_name = get_dag_name(connection, save.file_name)
     row = connection.execute(
         update(Dag)
         .where(Dag.file_name == save.file_name, *expected)
@@ -240,6 +252,7 @@ def replace(connection: WriteConnection, save: Save) -> int | None:
     if row is None:
         return None
     _add_revision(connection, row.id, row.revision, save)
+    _refresh_access(connection, old_name, save.dag_name)
     changes.add_dag_change(connection, save.dag_name, "saved", file_name=save.file_name, revision=row.revision)
     return int(row.revision)
 
@@ -260,6 +273,7 @@ def remove(connection: WriteConnection, file_name: str) -> RemovedDag | None:
     columns = (Dag.dag_name, Dag.revision, Dag.definition_hash)
     removed = first_row(connection, RemovedDag, delete(Dag).where(Dag.file_name == file_name).returning(*columns))
     if removed is not None:
+        dag_access.refresh_name(connection, removed.dag_name)
         changes.add_dag_change(connection, removed.dag_name, "deleted", file_name=file_name)
     return removed
 
@@ -269,6 +283,7 @@ def rename(connection: WriteConnection, dag: DagRow, new_name: str, dag_name: st
     unchanged = (Dag.file_name == dag.file_name, Dag.definition_hash == dag.definition_hash)
     renamed = connection.execute(update(Dag).where(*unchanged).values(file_name=new_name, dag_name=dag_name))
     if renamed.rowcount:
+        _refresh_access(connection, dag.dag_name, dag_name)
         changes.add_dag_change(connection, dag_name, "renamed", file_name=dag.file_name, new_file_name=new_name)
     return bool(renamed.rowcount)
 
@@ -314,6 +329,11 @@ def add_definition(connection: WriteConnection, definition: dict[str, Any]) -> N
         row = connection.execute(stored).first()
     if row is not None and row.redacted_at is not None:
         raise TextRedactedError
+
+
+def _refresh_access(connection: WriteConnection, old_name: str | None, new_name: str) -> None:
+    for name in sorted({old_name or new_name, new_name}):
+        dag_access.refresh_name(connection, name)
 
 
 def _add_revision(connection: WriteConnection, dag_id: int, number: int, save: Save) -> None:

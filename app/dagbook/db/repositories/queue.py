@@ -13,7 +13,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
-from dagbook.db.repositories import changes
+from dagbook.db.repositories import changes, dag_access
+from dagbook.db.repositories.dag_access import EVERYTHING, Sight
 from dagbook.db.repositories.runs.runs import SUMMARY, RunRow
 from dagbook.engine.status import RunStatus
 
@@ -67,7 +68,7 @@ _find_items = (
     .offset(bindparam("offset"))
     .limit(bindparam("most"))
 )
-_count_items = select(func.count()).where(_OF_QUEUE)
+_count_items = select(func.count()).select_from(QueueEntry).where(_OF_QUEUE)
 _ranked = (
     select(
         QueueEntry.id,
@@ -213,14 +214,20 @@ def find_queued(connection: ReadConnection) -> Sequence[QueuedRunRow]:
     return all_rows(connection, QueuedRunRow, _find_queued)
 
 
-def find_items(connection: ReadConnection, queue: str, offset: int, most: int) -> Sequence[QueuedRunRow]:
-    """Return summaries of the queued runs of a queue in its order, from the offset on."""
-    return all_rows(connection, QueuedRunRow, _find_items, queue=queue, offset=offset, most=most)
+def find_items(
+    connection: ReadConnection, queue: str, offset: int, most: int, sight: Sight = EVERYTHING
+) -> Sequence[QueuedRunRow]:
+    """Return summaries of the visible queued runs of a queue in its order, from the offset on."""
+    statement = _find_items.where(*dag_access.narrow(Run.dag_name, sight))
+    return all_rows(connection, QueuedRunRow, statement, queue=queue, offset=offset, most=most)
 
 
-def count_items(connection: ReadConnection, queue: str) -> int:
-    """Count the entries of a queue."""
-    return connection.execute(_count_items, {"queue": queue}).scalar() or 0
+def count_items(connection: ReadConnection, queue: str, sight: Sight = EVERYTHING) -> int:
+    """Count the entries of the visible runs of a queue."""
+    statement = _count_items
+    if sight:
+        statement = statement.join(Run, Run.id == QueueEntry.run_id).where(*dag_access.narrow(Run.dag_name, sight))
+    return connection.execute(statement, {"queue": queue}).scalar() or 0
 
 
 def find_positions(connection: ReadConnection, queues: Iterable[str], runs: Iterable[int]) -> Sequence[EntryRow]:

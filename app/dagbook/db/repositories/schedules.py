@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, delete, func, insert, literal, or_, select, text, tuple_, update
+from sqlalchemy import Select, and_, bindparam, delete, func, insert, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
@@ -15,6 +15,8 @@ from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.prepared import Prepared
+from dagbook.db.repositories import dag_access
+from dagbook.db.repositories.dag_access import Sight
 from dagbook.engine.status import RunStatus
 
 START, STOP, RESTART = "start", "stop", "restart"
@@ -272,28 +274,33 @@ def find_running(connection: ReadConnection, dag_name: str) -> list[int]:
 
 
 def find_page(
-    connection: ReadConnection, dag: int | None, file_name: str | None, *, offset: int, limit: int
+    connection: ReadConnection, dag: int | None, file_name: str | None, sight: Sight, *, offset: int, limit: int
 ) -> Sequence[SlotRow]:
-    """Return slots, newest first, with their runs: of all DAGs, or of one DAG and earlier ones with its file name."""
+    """Return slots, newest first, with their runs: of all visible DAGs, or of one and earlier with its file name."""
     statement = (
         select(
             *(column for column in ScheduleSlot.__table__.columns if column.name != "run_id"),
             Run.run_id,
             Run.dag_name,
         )
-        .outerjoin(Run, Run.id == ScheduleSlot.run_id)
+        .outerjoin(Run, and_(Run.id == ScheduleSlot.run_id, *dag_access.narrow(Run.dag_name, sight)))
         .order_by(ScheduleSlot.minute.desc(), ScheduleSlot.dag_id, ScheduleSlot.kind)
     )
-    return all_rows(connection, SlotRow, _of_dag(statement, dag, file_name).offset(offset).limit(limit))
+    return all_rows(connection, SlotRow, _of_dag(statement, dag, file_name, sight).offset(offset).limit(limit))
 
 
-def count(connection: ReadConnection, dag: int | None, file_name: str | None) -> int:
+def count(connection: ReadConnection, dag: int | None, file_name: str | None, sight: Sight) -> int:
     """Count the slots that ``find_page`` returns."""
-    statement = _of_dag(select(func.count()).select_from(ScheduleSlot), dag, file_name)
+    statement = _of_dag(select(func.count()).select_from(ScheduleSlot), dag, file_name, sight)
     return connection.execute(statement).scalar() or 0
 
 
-def _of_dag(statement: Select[*tuple[Any, ...]], dag: int | None, file_name: str | None) -> Select[*tuple[Any, ...]]:
+def _of_dag(
+    statement: Select[*tuple[Any, ...]], dag: int | None, file_name: str | None, sight: Sight
+) -> Select[*tuple[Any, ...]]:
+    # That of a deleted DAG is visible by its file name.
+    name = select(Dag.dag_name).where(Dag.id == ScheduleSlot.dag_id).correlate(ScheduleSlot).scalar_subquery()
+    statement = statement.where(*dag_access.narrow(func.coalesce(name, ScheduleSlot.file_name), sight))
     if file_name is None:
         return statement
     return statement.where(or_(ScheduleSlot.dag_id == (dag or 0), ScheduleSlot.file_name == file_name))

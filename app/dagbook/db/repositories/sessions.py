@@ -19,6 +19,7 @@ _statement = select(
     User.role.label("user_role"),
     User.generation,
     User.disabled_at,
+    User.scope,
 ).join(User, User.id == Session.user_id)
 
 
@@ -32,7 +33,7 @@ class SessionEnd(StrEnum):
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A session with name, role and generation of its user."""
+    """A session with name, role, generation and scope of its user."""
 
     id: str
     user_id: str
@@ -48,6 +49,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     user_role: str
     generation: int
     disabled_at: datetime | None
+    scope: str
 
 
 def get(connection: ReadConnection, session_id: str) -> SessionRow | None:

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
-from dagbook.db.models.user import Token, User
+from dagbook.db.models.user import Grant, Token, User
 
 _columns = (
     Token.id,
@@ -26,6 +26,8 @@ _columns = (
     User.username,
     User.role.label("user_role"),
     User.disabled_at,
+    User.scope,
+    select(func.count()).where(Grant.token_id == Token.id).correlate(Token).scalar_subquery().label("patterns"),
 )
 _statement = select(*_columns).join(User, User.id == Token.user_id)
 
@@ -46,6 +48,8 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
     username: str
     user_role: str
     disabled_at: datetime | None
+    scope: str = "all"
+    patterns: int = 0  # how many patterns of DAG names limit it
 
 
 def get(connection: ReadConnection, token_id: str) -> TokenRow | None:

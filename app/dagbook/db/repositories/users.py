@@ -23,6 +23,7 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str | None = None
     subject: str | None = None
     disabled_at: datetime | None = None
+    scope: str = "all"
     created_at: datetime
     updated_at: datetime
 
@@ -58,10 +59,10 @@ def find(connection: ReadConnection) -> Sequence[UserRow]:
 
 
 def count(connection: ReadConnection, role: str | None = None) -> int:
-    """Count the users, or those of a role that are not disabled."""
+    """Count the users, or those of a role that have it everywhere and are not disabled."""
     statement = select(func.count()).select_from(User)
     if role is not None:
-        statement = statement.where(User.role == role, User.disabled_at.is_(None))
+        statement = statement.where(User.role == role, User.disabled_at.is_(None), User.scope == "all")
     return connection.scalar(statement) or 0
 
 

@@ -19,7 +19,7 @@ from dagbook.background import BackgroundLoop
 from dagbook.clock import Clock
 from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import audit
+from dagbook.db.repositories import audit, dag_access
 from dagbook.errors import UnavailableError
 from dagbook.maintenance.retention.deletion import (
     Deadline,
@@ -107,6 +107,8 @@ class Retention:
             if cleaned is None:
                 break
             deleted, more = deleted + cleaned.deleted, cleaned.more
+        if await self._database.read(dag_access.has_unused):
+            await self._database.write(dag_access.remove_unused)
         if deleted != DeletionResult():
             _log.info(
                 "deleted %d runs with %d bytes of logs and %d unused definitions, and freed %d pages",

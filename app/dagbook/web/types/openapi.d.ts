@@ -569,6 +569,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/dags/{fileName}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetDagAccess */
+        get: operations["getDAGAccess"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/dags/{fileName}/dag-runs": {
         parameters: {
             query?: never;
@@ -959,6 +976,97 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListGrants */
+        get: operations["listGrants"];
+        put?: never;
+        /** CreateGrant */
+        post: operations["createGrant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/grants/{grantId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** DeleteGrant */
+        delete: operations["deleteGrant"];
+        options?: never;
+        head?: never;
+        /** UpdateGrant */
+        patch: operations["updateGrant"];
+        trace?: never;
+    };
+    "/api/v2/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListGroups */
+        get: operations["listGroups"];
+        put?: never;
+        /** CreateGroup */
+        post: operations["createGroup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/groups/{groupId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetGroup */
+        get: operations["getGroup"];
+        /** UpdateGroup */
+        put: operations["updateGroup"];
+        post?: never;
+        /** DeleteGroup */
+        delete: operations["deleteGroup"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/groups/{groupId}/members/{userId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** AddMember */
+        put: operations["addGroupMember"];
+        post?: never;
+        /** RemoveMember */
+        delete: operations["removeGroupMember"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1362,6 +1470,23 @@ export interface paths {
         patch: operations["updateUser"];
         trace?: never;
     };
+    "/api/v2/users/{userId}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** TryAsUser */
+        get: operations["getUserAccess"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/users/{userId}/reset-password": {
         parameters: {
             query?: never;
@@ -1503,9 +1628,22 @@ export interface components {
             details: components["schemas"]["Token"];
             token: string;
         };
+        /** CreateGrantRequest */
+        CreateGrantRequest: {
+            /** @default  */
+            groupId?: string;
+            /** @default  */
+            pattern?: string;
+            role: components["schemas"]["Role"];
+            /** @default  */
+            tag?: string;
+            /** @default  */
+            userId?: string;
+        };
         /** CreateTokenRequest */
         CreateTokenRequest: {
             addresses?: string[] | null;
+            dags?: string[] | null;
             expiresAt?: string | null;
             name: string;
             role?: components["schemas"]["Role"] | null;
@@ -1516,6 +1654,7 @@ export interface components {
         CreateUserRequest: {
             password: string;
             role: components["schemas"]["Role"];
+            scope?: components["schemas"]["UserScope"];
             username: string;
         };
         /** DAG */
@@ -1530,6 +1669,11 @@ export interface components {
             runConfig?: components["schemas"]["RunConfig"];
             schedule?: components["schemas"]["Schedule"][];
             tags?: string[];
+        };
+        /** DAGAccess */
+        DAGAccess: {
+            everywhere: components["schemas"]["User"][];
+            grants: components["schemas"]["Grant"][];
         };
         /** DagAccount */
         DagAccount: {
@@ -1752,6 +1896,59 @@ export interface components {
                 [key: string]: number;
             };
             runs: number;
+        };
+        /** Grant */
+        Grant: {
+            /** Format: date-time */
+            createdAt: string;
+            createdBy?: string;
+            groupId?: string;
+            groupName?: string;
+            id: string;
+            pattern?: string;
+            role: components["schemas"]["Role"];
+            tag?: string;
+            userId?: string;
+            username?: string;
+        };
+        /** GrantedDAG */
+        GrantedDAG: {
+            name: string;
+            role: components["schemas"]["Role"];
+        };
+        /** Grants */
+        Grants: {
+            grants: components["schemas"]["Grant"][];
+        };
+        /** Group */
+        Group: {
+            claim: string;
+            /** Format: date-time */
+            createdAt: string;
+            id: string;
+            members: number;
+            name: string;
+        };
+        /** GroupMember */
+        GroupMember: {
+            byClaim: boolean;
+            userId: string;
+            username: string;
+        };
+        /** GroupMembers */
+        GroupMembers: {
+            group: components["schemas"]["Group"];
+            members: components["schemas"]["GroupMember"][];
+        };
+        /** GroupRequest */
+        GroupRequest: {
+            /** @default  */
+            claim?: string;
+            name: string;
+        };
+        /** Groups */
+        Groups: {
+            groups: components["schemas"]["Group"][];
         };
         /** HandlerOn */
         HandlerOn: {
@@ -2364,6 +2561,7 @@ export interface components {
             addresses?: string[];
             /** Format: date-time */
             createdAt: string;
+            dags?: string[];
             /** Format: date-time */
             expiresAt?: string;
             id: string;
@@ -2396,10 +2594,15 @@ export interface components {
         UpcomingList: {
             upcoming: components["schemas"]["Upcoming"][];
         };
+        /** UpdateGrantRequest */
+        UpdateGrantRequest: {
+            role: components["schemas"]["Role"];
+        };
         /** UpdateUserRequest */
         UpdateUserRequest: {
             disabled?: boolean | null;
             role?: components["schemas"]["Role"] | null;
+            scope?: components["schemas"]["UserScope"] | null;
             username?: string | null;
         };
         /** User */
@@ -2410,14 +2613,28 @@ export interface components {
             id: string;
             issuer?: string;
             role: components["schemas"]["Role"];
+            scope?: components["schemas"]["UserScope"];
             /** Format: date-time */
             updatedAt: string;
             username: string;
+        };
+        /** UserAccess */
+        UserAccess: {
+            dags: components["schemas"]["GrantedDAG"][];
+            more: boolean;
+            user: components["schemas"]["User"];
         };
         /** UserResponse */
         UserResponse: {
             user: components["schemas"]["User"];
         };
+        /**
+         * UserScope
+         * @description Where the role of a user counts: for all DAGs, or nowhere, so that only grants count.
+         * @default all
+         * @enum {string}
+         */
+        UserScope: "all" | "granted";
         /** UsersListResponse */
         UsersListResponse: {
             users: components["schemas"]["User"][];
@@ -2487,9 +2704,11 @@ export type CoordinatorInstance = components['schemas']['CoordinatorInstance'];
 export type CoordinatorStatusResponse = components['schemas']['CoordinatorStatusResponse'];
 export type CreatedDAG = components['schemas']['CreatedDAG'];
 export type CreatedToken = components['schemas']['CreatedToken'];
+export type CreateGrantRequest = components['schemas']['CreateGrantRequest'];
 export type CreateTokenRequest = components['schemas']['CreateTokenRequest'];
 export type CreateUserRequest = components['schemas']['CreateUserRequest'];
 export type DAG = components['schemas']['DAG'];
+export type DAGAccess = components['schemas']['DAGAccess'];
 export type DagAccount = components['schemas']['DagAccount'];
 export type DAGDetails = components['schemas']['DAGDetails'];
 export type DAGFile = components['schemas']['DAGFile'];
@@ -2514,6 +2733,14 @@ export type EnqueueDAG = components['schemas']['EnqueueDAG'];
 export type EnqueueInline = components['schemas']['EnqueueInline'];
 export type Error = components['schemas']['Error'];
 export type GoingRuns = components['schemas']['GoingRuns'];
+export type Grant = components['schemas']['Grant'];
+export type GrantedDAG = components['schemas']['GrantedDAG'];
+export type Grants = components['schemas']['Grants'];
+export type Group = components['schemas']['Group'];
+export type GroupMember = components['schemas']['GroupMember'];
+export type GroupMembers = components['schemas']['GroupMembers'];
+export type GroupRequest = components['schemas']['GroupRequest'];
+export type Groups = components['schemas']['Groups'];
 export type HandlerOn = components['schemas']['HandlerOn'];
 export type Health = components['schemas']['Health'];
 export type LocalDag = components['schemas']['LocalDag'];
@@ -2604,9 +2831,12 @@ export type Token = components['schemas']['Token'];
 export type Tokens = components['schemas']['Tokens'];
 export type Upcoming = components['schemas']['Upcoming'];
 export type UpcomingList = components['schemas']['UpcomingList'];
+export type UpdateGrantRequest = components['schemas']['UpdateGrantRequest'];
 export type UpdateUserRequest = components['schemas']['UpdateUserRequest'];
 export type User = components['schemas']['User'];
+export type UserAccess = components['schemas']['UserAccess'];
 export type UserResponse = components['schemas']['UserResponse'];
+export type UserScope = components['schemas']['UserScope'];
 export type UsersListResponse = components['schemas']['UsersListResponse'];
 export type Validation = components['schemas']['Validation'];
 export type WaitingFor = components['schemas']['WaitingFor'];
@@ -3540,6 +3770,27 @@ export interface operations {
             };
         };
     };
+    getDAGAccess: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fileName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DAGAccess"];
+                };
+            };
+        };
+    };
     getDAGDAGRunHistory: {
         parameters: {
             query?: never;
@@ -4159,6 +4410,239 @@ export interface operations {
                 content: {
                     "text/event-stream": string;
                 };
+            };
+        };
+    };
+    listGrants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Grants"];
+                };
+            };
+        };
+    };
+    createGrant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateGrantRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Grant"];
+                };
+            };
+        };
+    };
+    deleteGrant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                grantId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    updateGrant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                grantId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateGrantRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Grant"];
+                };
+            };
+        };
+    };
+    listGroups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Groups"];
+                };
+            };
+        };
+    };
+    createGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Group"];
+                };
+            };
+        };
+    };
+    getGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                groupId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupMembers"];
+                };
+            };
+        };
+    };
+    updateGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                groupId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Group"];
+                };
+            };
+        };
+    };
+    deleteGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                groupId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    addGroupMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                groupId: string;
+                userId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    removeGroupMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                groupId: string;
+                userId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -4799,6 +5283,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserResponse"];
+                };
+            };
+        };
+    };
+    getUserAccess: {
+        parameters: {
+            query?: {
+                name?: string | null;
+                page?: number;
+                perPage?: number;
+            };
+            header?: never;
+            path: {
+                userId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserAccess"];
                 };
             };
         };

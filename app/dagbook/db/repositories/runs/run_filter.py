@@ -19,22 +19,26 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.run import IS_LONG, IS_OVER, IS_ROOT, LONG_ID, Run, RunError, RunParam, RunTag
+from dagbook.db.repositories import dag_access
+from dagbook.db.repositories.dag_access import EVERYTHING, NAMES, Sight
 from dagbook.db.search_keys import index_key
 
 MAX_RUNS = 1000
 SubRuns = Literal["exclude", "include", "only"]
 _Condition = ColumnElement[bool]
+ROOT = aliased(Run)  # of a sub-run
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Filter of a list of runs; ``since`` is inclusive, ``before`` is exclusive.
 
     A run must have all ``tags`` and all ``params`` (name and value). ``error`` is a part of the errors of a finished
-    run, ignoring case; the durations are those of finished runs in seconds, both bounds inclusive.
+    run, ignoring case; the durations are those of finished runs in seconds, both bounds inclusive. ``sight`` has what
+    is visible by the name of the run, or of the root of a sub-run.
     """
 
     name: str | None = None
@@ -52,6 +56,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     longest_seconds: float | None = None
     error: str = ""
     sub_runs: SubRuns = "exclude"
+    sight: Sight = EVERYTHING
 
 
 class RunCursor(msgspec.Struct, frozen=True, array_like=True):
@@ -117,11 +122,13 @@ def base_path(run_filter: RunFilter) -> AccessPath:
 
 def predicates(dialect: str, run_filter: RunFilter, names: Sequence[str] = ()) -> list[Predicate]:
     """Split a filter into predicates; ``names`` are the DAG names that contain the filter's ``name_part``."""
+    name = Run.dag_name if run_filter.sub_runs == "exclude" else ROOT.dag_name
     return [
         *_of_dag(run_filter, names),
         *_equalities(run_filter),
         *_related(dialect, run_filter),
         *_unindexable(dialect, run_filter),
+        *map(Predicate, dag_access.narrow(name, run_filter.sight)),
     ]
 
 
@@ -217,10 +224,6 @@ def as_duration(dialect: str, seconds: float) -> Any:
 
 
 MAX_SELECTIVE = 1000
-_first_name = select(func.min(Run.dag_name).label("name")).where(Run.root_id.is_(None)).cte("names", recursive=True)
-_next_name = select(func.min(Run.dag_name)).where(Run.dag_name > _first_name.c.name, Run.root_id.is_(None))
-# Skips from each name to the next one: there may be thousands of runs between two.
-NAMES = _first_name.union_all(select(_next_name.scalar_subquery()).where(_first_name.c.name.is_not(None)))
 
 
 def find_selective_ids(connection: ReadConnection, run_filter: RunFilter, *, bounded: bool) -> Sequence[int] | None:

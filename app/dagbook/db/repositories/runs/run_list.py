@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,9 +33,11 @@ from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection, seconds
 from dagbook.db.models.run import Run, RunError
+from dagbook.db.repositories import dag_access
+from dagbook.db.repositories.dag_access import NAMES, Sight
 from dagbook.db.repositories.runs.run_filter import (
     MAX_RUNS,
-    NAMES,
+    ROOT,
     AccessPath,
     Page,
     RunCursor,
@@ -83,8 +85,8 @@ class RunPage(msgspec.Struct, frozen=True):
     next: RunCursor | None = None
 
 
-_root, _parent = aliased(Run), aliased(Run)
-_LINEAGE_COLUMNS = (_root.dag_name, _root.run_id, _parent.dag_name, _parent.run_id)
+_parent = aliased(Run)
+_LINEAGE_COLUMNS = (ROOT.dag_name, ROOT.run_id, _parent.dag_name, _parent.run_id)
 
 
 def _list_columns(dialect: str) -> tuple[Any, ...]:
@@ -107,10 +109,11 @@ _COMMON: dict[str, ColumnElement[bool]] = {
 _BY_NAME = {**_COMMON, "status": Run.status + literal_column("0") == bindparam("status")}
 
 
-@cache
-def _common(dialect: str, fields: tuple[str, ...]) -> _Select:
+@lru_cache(256)
+def _common(dialect: str, fields: tuple[str, ...], sight: Sight) -> _Select:
     conditions = _BY_NAME if dialect == "sqlite" and "name" in fields else _COMMON
-    statement = _select(dialect, "exclude").where(*[conditions[name] for name in fields])
+    visible = dag_access.narrow(Run.dag_name, sight)
+    statement = _select(dialect, "exclude").where(*[conditions[name] for name in fields], *visible)
     return _ordered(statement).limit(bindparam("most", type_=Integer))
 
 
@@ -126,9 +129,10 @@ def find_page(connection: ReadConnection, run_filter: RunFilter, page: Page) -> 
         roots = find_page(connection, msgspec.structs.replace(run_filter, sub_runs="exclude"), page)
         children = find_page(connection, msgspec.structs.replace(run_filter, sub_runs="only"), page)
         return _merge(connection, [roots, children], page)
-    if not run_filter.name_part or run_filter.sub_runs == "only":
+    visible = _find_visible(connection, run_filter, page)
+    if visible is None and (not run_filter.name_part or run_filter.sub_runs == "only"):
         return _find(connection, run_filter, page)
-    names = find_names(connection, run_filter.name_part)
+    names = find_names(connection, run_filter.name_part or "") if visible is None else visible
     by_names = msgspec.structs.replace(run_filter, name_part=None)
     match names:
         case []:
@@ -138,6 +142,15 @@ def find_page(connection: ReadConnection, run_filter: RunFilter, page: Page) -> 
     if page.bounded or len(names) > _MAX_NAMES:
         return _find(connection, by_names, page, names)
     return _page(connection, _rows_of(connection, names, by_names, page), page)
+
+
+def _find_visible(connection: ReadConnection, run_filter: RunFilter, page: Page) -> list[str] | None:
+    """Return the visible names if they are few, so that a long list does not read the runs of all others."""
+    if not run_filter.sight or run_filter.name is not None or run_filter.sub_runs == "only" or page.bounded:
+        return None
+    names = dag_access.find_names(connection, run_filter.sight, _MAX_NAMES + 1)
+    part = run_filter.name_part or ""
+    return None if len(names) > _MAX_NAMES else [name for name in names if part in name]
 
 
 def _merge(connection: ReadConnection, pages: Sequence[RunPage], page: Page) -> RunPage:
@@ -174,8 +187,8 @@ def find_names(connection: ReadConnection, part: str) -> list[str]:
 
 def _find(connection: ReadConnection, run_filter: RunFilter, page: Page, names: Sequence[str] = ()) -> RunPage:
     common = {name: value for name in _COMMON if (value := getattr(run_filter, name)) is not None}
-    if not page.bounded and not names and run_filter == RunFilter(**common):
-        statement = _common(connection.dialect.name, tuple(common))
+    if not page.bounded and not names and run_filter == RunFilter(**common, sight=run_filter.sight):
+        statement = _common(connection.dialect.name, tuple(common), run_filter.sight)
         return _page(connection, connection.execute(statement, {**common, "most": page.limit + 1}).all(), page)
     found = predicates(connection.dialect.name, run_filter, names)
     selective = find_selective_ids(connection, run_filter, bounded=page.bounded)
@@ -262,7 +275,7 @@ def _select(dialect: str, sub_runs: SubRuns) -> _Select:
     if sub_runs == "exclude":
         return select(*_LIST_COLUMNS[dialect]).where(Run.root_id.is_(None))
     statement = select(*_LIST_COLUMNS[dialect], *_LINEAGE_COLUMNS).select_from(Run).where(Run.root_id.is_not(None))
-    return statement.join(_root, _root.id == Run.root_id).join(_parent, _parent.id == Run.parent_id)
+    return statement.join(ROOT, ROOT.id == Run.root_id).join(_parent, _parent.id == Run.parent_id)
 
 
 def _choose(

@@ -19,6 +19,7 @@ from dagbook.db.models.node import LogChunk, Node
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.prepared import Prepared
+from dagbook.db.repositories import dag_access
 from dagbook.db.repositories.runs import run_search_index
 from dagbook.db.repositories.schedules import Slot
 from dagbook.engine.admission import Admission
@@ -319,6 +320,9 @@ def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[t
 
 def add_runs(connection: WriteConnection, runs: Sequence[NewRun]) -> None:
     """Insert accepted runs with all their rows, and store the first transitions of their runners."""
+    # The name of a stored DAG is known since it was saved; a text or a start may give another one.
+    given = {run.dag_name for run in runs if not run.is_child and run.run["file_name"] != run.dag_name}
+    dag_access.add_unknown(connection, given)
     by_hash = {run.definition["hash"]: run.definition for run in runs}
     _add_definitions.execute_many(connection, [by_hash[content_hash] for content_hash in sorted(by_hash)])
     _add_runs.execute_many(connection, [run.run for run in runs])

@@ -2,7 +2,7 @@
 
 import { apiBase } from "./config.js";
 import { go, path as currentPath } from "./router.js";
-import { headers, isLoggedIn, logInAgain, lose, needsLogin } from "./session.js";
+import { headers, isLoggedIn, logInAgain, lose, needsLogin, noteRole } from "./session.js";
 
 /** Statuses that are handled, not only shown. */
 export const HTTP = Object.freeze({
@@ -84,6 +84,7 @@ async function request(method, path, { query, body, signal, etag } = {}) {
   let response = await ask();
   if (needsFreshLogin(response) && (await logInAgain())) response = await ask();
   const answer = await decode(response);
+  noteRole(typeof path === "string" ? path : path.join("/"), response);
   if (response.status === HTTP.UNAUTHORIZED && !isAboutPassword(method, path)) requireLogin();
   if (!response.ok) throw new ApiError(response.status, answer);
   return { answer, etag: response.headers.get("etag") };

@@ -23,6 +23,7 @@ const ROUTES = [
   ["/search", () => import("../pages/search.js")],
   ["/system", () => import("../pages/system.js")],
   ["/users", () => import("../pages/users.js")],
+  ["/access", () => import("../pages/access.js")],
   ["/tokens", () => import("../pages/tokens.js")],
   ["/audit", () => import("../pages/audit.js")],
 ];

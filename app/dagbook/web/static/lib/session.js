@@ -2,6 +2,7 @@
 
 import { computed, signal } from "../vendor/core.js";
 import { config } from "./config.js";
+import { path } from "./router.js";
 
 const OTHER_TABS = "dagbook.session"; // a value that is new with every login
 const OF_USER = /^dagbook\.(draft\.|seen$)/; // what a logout deletes from this browser
@@ -10,7 +11,7 @@ const QUIET = 300000; // milliseconds without a key or a movement, after which t
 /** @type {Api.Role[]} */
 const RANKS = ["viewer", "operator", "manager", "admin"];
 
-/** @typedef {"run" | "write" | "admin"} Right */
+/** @typedef {"run" | "create" | "write" | "admin"} Right */
 
 export const user = signal(/** @type {Api.User | null} */ (null));
 
@@ -18,7 +19,31 @@ export const user = signal(/** @type {Api.User | null} */ (null));
 export const needsLogin = config.login !== "";
 export const hasUsers = config.login === "builtin";
 
-const role = computed(() => user.value?.role ?? null);
+/** Whether only grants count for the user: the role differs from DAG to DAG. */
+export const hasGrants = computed(() => user.value?.scope === "granted");
+
+/** The roles of a user with grants by DAG, as the responses about a DAG name them. */
+const granted = signal(/** @type {Record<string, Api.Role>} */ ({}));
+
+/** The DAG of an address of the UI, or of an operation of the API below /api/v2. */
+const dagIn = (/** @type {string} */ text) =>
+  decodeURIComponent(/^\/?(?:dags|dag-runs)\/([^/?]+)/.exec(text)?.[1] ?? "");
+
+const role = computed(() => {
+  if (!user.value) return null;
+  return hasGrants.value ? (granted.value[dagIn(path.value)] ?? "viewer") : user.value.role;
+});
+
+/**
+ * Note the role that a response about a DAG names.
+ * @param {string} operation its path below /api/v2
+ * @param {Response} response
+ */
+export function noteRole(operation, response) {
+  const named = /** @type {Api.Role | null} */ (response.headers.get("x-dagbook-role"));
+  const dag = dagIn(operation);
+  if (named && granted.value[dag] !== named) granted.value = { ...granted.value, [dag]: named };
+}
 
 /** What changes send beside the cookie; empty without a session. */
 let proof = "";
@@ -129,6 +154,13 @@ const RIGHTS = {
     off: "permissions_write_dags is false",
     on: () => config.writes,
   },
+  // A user with grants may create DAGs of the names that they cover; only the server knows which.
+  create: {
+    allowed: () => config.writes && (hasGrants.value || hasRank("manager")),
+    who: "managers",
+    off: "permissions_write_dags is false",
+    on: () => config.writes,
+  },
   admin: { allowed: () => hasRank("admin"), who: "admins", off: "", on: () => true },
 };
 
@@ -146,5 +178,6 @@ export function may(right) {
  */
 export function whyNot(right) {
   const { on, off, who } = RIGHTS[right];
+  if (on() && hasGrants.value && !dagIn(path.value)) return "Your rights differ from DAG to DAG: open one.";
   return on() ? `Only ${who} and above may do this.` : `This server does not allow it: ${off}.`;
 }

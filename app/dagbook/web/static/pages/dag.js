@@ -3,10 +3,12 @@
 import { html } from "../vendor/core.js";
 import { HTTP } from "../lib/api.js";
 import { go, href } from "../lib/router.js";
+import { hasUsers, may } from "../lib/session.js";
 import { runStatus } from "../lib/status.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
 import { useApi } from "../lib/use-api.js";
 import { Empty, whenLoaded, NotThere, Tabs } from "../parts/basic.js";
+import { AccessTab } from "./dag/access.js";
 import { DefinitionTab } from "./dag/definition.js";
 import { GraphTab } from "./dag/graph.js";
 import { Header } from "./dag/header.js";
@@ -21,6 +23,7 @@ const TABS = [
   { id: "revisions", title: "Revisions" },
   { id: "schedule", title: "Schedule" },
 ];
+const ACCESS = { id: "access", title: "Access" };
 
 /** @param {{ params: { name: string, tab?: string } }} props */
 export default function DagPage({ params }) {
@@ -32,7 +35,8 @@ export default function DagPage({ params }) {
     (change.kind === "dag" && (change.fileName === name || change.name === name)) ||
     (change.kind === "run" && change.name === name && !change.root);
   const loaded = useApi(path, {}, concerns);
-  const known = TABS.find(({ id }) => id === tab);
+  const tabs = hasUsers && may("admin") ? [...TABS, ACCESS] : TABS;
+  const known = tabs.find(({ id }) => id === tab);
   const latest = loaded.data?.latestDAGRun;
   useStateIcon(latest?.dagRunId ? runStatus(latest.status).tone : null);
   const missing = (/** @type {Failed} */ error) => html`<${NotThere} title="There is no such DAG" error=${error}>
@@ -45,13 +49,14 @@ export default function DagPage({ params }) {
   return whenLoaded(loaded, "DAG", (details) => html`
     <${Header} name=${name} details=${details} reload=${loaded.reload} />
     ${details.errors.map((error) => html`<p class="bad wide-text" key=${error}>${error}</p>`)}
-    <${Tabs} label="Views of the DAG" tabs=${TABS} chosen=${tab}
+    <${Tabs} label="Views of the DAG" tabs=${tabs} chosen=${tab}
       onChoose=${(/** @type {string} */ id) => go(href(id === "overview" ? path : [...path, id]))} />
     ${tab === "overview" && html`<${OverviewTab} name=${name} details=${details} concerns=${concerns} />`}
     ${tab === "graph" && html`<${GraphTab} details=${details} />`}
     ${tab === "spec" && html`<${DefinitionTab} name=${name} />`}
     ${tab === "revisions" && html`<${RevisionsTab} name=${name} concerns=${concerns} />`}
     ${tab === "schedule" && html`<${ScheduleTab} name=${name} details=${details} />`}
+    ${tab === "access" && known && html`<${AccessTab} name=${name} />`}
     ${!known && html`<${Empty} title="There is no such view"><p><a href=${href(path)}>Overview of ${name}</a></p>
     <//>`}`, missing);
 }

@@ -7,6 +7,7 @@ import { useApi } from "../lib/use-api.js";
 import { go, href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { secondsOf, durationText } from "../lib/durations.js";
+import { hasGrants } from "../lib/session.js";
 import { runStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { ActionButton, Truncated, Empty, whenLoaded, Status, Time } from "../parts/basic.js";
@@ -32,7 +33,7 @@ export default function Dags() {
   for (const one of upcoming.data?.upcoming ?? [])
     if (one.kind === "start" && !next.has(one.fileName)) next.set(one.fileName, one);
   return html`<div class="row"><h1>DAGs</h1><span class="grow"></span>
-    <${ActionButton} right="write" class="primary" onClick=${() => setAsked(true)}>New DAG<//></div>
+    <${ActionButton} right="create" class="primary" onClick=${() => setAsked(true)}>New DAG<//></div>
     <${Filters} />
     ${whenLoaded(list, "DAGs", ({ dags, errors, pagination }) => html`
       ${pagination && html`<p class="faint" role="status">${plural(pagination.totalRecords, "DAG")}
@@ -77,8 +78,10 @@ function Nothing({ narrowed, onNew }) {
   if (narrowed) return html`<${Empty} title="No DAG fits">
     <p><button type="button" onClick=${() => setQuery({ name: null, tag: null, page: null })}>Show all DAGs</button></p>
     <//>`;
+  if (hasGrants.value) return html`<${Empty} title="No DAG is granted to you">
+    <p>An admin can grant you DAGs by name or tag, or make you a member of a group that has some.</p><//>`;
   return html`<${Empty} title="No DAGs yet">
-    <p><${ActionButton} right="write" class="primary" onClick=${onNew}>Write the first one<//></p>
+    <p><${ActionButton} right="create" class="primary" onClick=${onNew}>Write the first one<//></p>
     <p>Or send files: <code>dagbook dag save FILE</code></p><//>`;
 }
 

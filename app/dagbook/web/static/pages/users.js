@@ -46,7 +46,8 @@ export default function Users() {
         <td class="wide-text">${one.username}${one.id === me.value?.id && html` <span class="tag">you</span>`}
           ${one.disabled && html` <span class="tag">disabled</span>`}
           ${one.issuer && html`<div class="faint">logs in at ${new URL(one.issuer).host}</div>`}</td>
-        <td>${one.role}</td>
+        <td>${one.role}${one.scope === "granted" && html` <a class="tag" href=${href("/access", { user: one.id })}>only
+          grants count</a>`}</td>
         <td data-label="added"><${Time} at=${one.createdAt} /></td>
         <td class="actions">
           <${ActionButton} right="admin" aria-label=${`Edit ${one.username}`}
@@ -64,17 +65,19 @@ export default function Users() {
       </tr>`)}</tbody></table></div>`)}
     <${SessionList} all />
     ${asked?.kind === "new" && html`<${FormDialog} title="Add a user" action="Add" onClose=${close}
-      onSave=${async (/** @type {Fields} */ { username, role, newPassword }) => {
-      await post("users", { username, role: /** @type {Api.Role} */ (role), password: newPassword });
+      onSave=${async (/** @type {Fields} */ { username, role, scope, newPassword }) => {
+      const of = { role: /** @type {Api.Role} */ (role), scope: /** @type {Api.UserScope} */ (scope) };
+      await post("users", { username, ...of, password: newPassword });
       await list.reload();
     }}><label>Name<input name="username" autocomplete="off" required maxlength="64" /></label><${RoleChoice} />
-    <${NewPassword} label="Password" /><//>`}
+    <${ScopeChoice} /><${NewPassword} label="Password" /><//>`}
     ${asked?.kind === "edit" && html`<${FormDialog} title=${`Edit ${asked.one.username}`} action="Save" onClose=${close}
-      onSave=${async (/** @type {Fields} */ { username, role }) => {
-      await patch(["users", asked.one.id], { username, role: /** @type {Api.Role} */ (role) });
+      onSave=${async (/** @type {Fields} */ { username, role, scope }) => {
+      const of = { role: /** @type {Api.Role} */ (role), scope: /** @type {Api.UserScope} */ (scope) };
+      await patch(["users", asked.one.id], { username, ...of });
       await list.reload();
     }}><label>Name<input name="username" value=${asked.one.username} required maxlength="64" /></label>
-    <${RoleChoice} chosen=${asked.one.role} /><//>`}
+    <${RoleChoice} chosen=${asked.one.role} /><${ScopeChoice} chosen=${asked.one.scope} /><//>`}
     ${asked?.kind === "reset" && html`<${FormDialog} title=${`Reset the password of ${asked.one.username}`}
       action="Reset" onClose=${close}
       onSave=${(/** @type {Fields} */ { newPassword }) =>
@@ -98,5 +101,15 @@ function RoleChoice({ chosen = "viewer" }) {
     ${ROLES.map(([name, what]) => html`<label class="inline" key=${name}>
       <input type="radio" name="role" value=${name} checked=${name === chosen} />${name}<span class="faint">${what}
       </span></label><br />`)}
+  </fieldset>`;
+}
+
+/** @param {{ chosen?: Api.UserScope }} props */
+function ScopeChoice({ chosen = "all" }) {
+  return html`<fieldset><legend>Where the role counts</legend>
+    <label class="inline"><input type="radio" name="scope" value="all" checked=${chosen === "all"} />all DAGs</label>
+    <br />
+    <label class="inline"><input type="radio" name="scope" value="granted" checked=${chosen === "granted"} />
+      nowhere: only grants count<span class="faint">those of the page Access</span></label>
   </fieldset>`;
 }

@@ -13,6 +13,7 @@ const PATHS = {
   search: "M7 2a5 5 0 1 1 0 10A5 5 0 0 1 7 2zM11 11l3 3",
   system: "M3 13V8M7 13V3M11 13V6M2 14h12",
   users: "M8 2a3 3 0 1 1 0 6 3 3 0 0 1 0-6zM2 14c0-3 3-4 6-4s6 1 6 4",
+  access: "M8 1l6 2v5c0 4-3 6-6 7-3-1-6-3-6-7V3z",
   audit: "M4 2h8v12H4zM6 5h4M6 8h4M6 11h2",
   tokens: "M10 2a4 4 0 1 1-3 6.7L2 13v1h3v-2h2l1-1",
   mark: "M3 3h4.5v4.5H3zM8.5 8.5H13V13H8.5z",

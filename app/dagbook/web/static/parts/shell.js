@@ -23,6 +23,7 @@ const PLACES = [
 ];
 const ADMIN_PLACES = [
   ["/users", "Users", "users"],
+  ["/access", "Access", "access"],
   ["/audit", "Audit", "audit"],
 ];
 const PATIENCE = 4000; // milliseconds

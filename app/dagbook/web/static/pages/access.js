@@ -1,0 +1,238 @@
+// Rights per DAG: groups, grants, and what a user would see.
+
+import { html, useState } from "../vendor/core.js";
+import { patch, post, put, remove } from "../lib/api.js";
+import { useApi } from "../lib/use-api.js";
+import { href, query, setQuery } from "../lib/router.js";
+import { hasUsers, may } from "../lib/session.js";
+import { useTitle } from "../lib/title.js";
+import { Confirm, Empty, whenLoaded, Time } from "../parts/basic.js";
+import { FormDialog } from "../parts/form.js";
+import { attempt } from "../parts/notice.js";
+
+/** @typedef {{ kind: "new" } | { kind: "edit" | "remove" | "members", group: Api.Group }} AskedOfGroup */
+/** @typedef {{ kind: "new" } | { kind: "role" | "remove", grant: Api.Grant }} AskedOfGrant */
+
+/** @type {[name: Api.Role, what: string][]} */
+const ROLES = [
+  ["viewer", "sees the DAG, its runs and their output"],
+  ["operator", "also starts, stops and retries its runs"],
+  ["manager", "also changes its definition"],
+];
+
+export default function Access() {
+  useTitle("Access");
+  const allowed = hasUsers && may("admin");
+  const users = useApi(allowed ? "users" : null);
+  const groups = useApi(allowed ? "groups" : null);
+  const grants = useApi(allowed ? "grants" : null);
+  if (!hasUsers) {
+    return html`<h1>Access</h1><${Empty} title="There are no users, so no rights">
+      <p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
+  }
+  if (!allowed) return html`<h1>Access</h1><${Empty} title="Only admins see who may do what" />`;
+  const reload = () => Promise.all([groups.reload(), grants.reload()]);
+  return html`<h1>Access</h1>
+    <p class="faint">A user for whom only grants count sees the DAGs that are granted here, to the user or to a group.
+      Grants do not isolate people who may run commands on this server, unless commands run under another account
+      (<code>run_as</code>).</p>
+    ${whenLoaded(users, "users", (known) => html`
+      ${whenLoaded(groups, "groups", (found) => html`
+        <${Grants} grants=${grants} users=${known.users} groups=${found.groups} />
+        <${Groups} groups=${found.groups} users=${known.users} reload=${reload} />`)}
+      <${TryAs} users=${known.users} />`)}`;
+}
+
+/** @param {Api.Grant} grant */
+const dagsOf = (grant) => (grant.pattern ? html`<code>${grant.pattern}</code>` : html`tag <code>${grant.tag}</code>`);
+
+/** @param {Api.Grant} grant */
+const nameOf = (grant) => grant.username ?? `group ${grant.groupName}`;
+
+/**
+ * @param {{ grants: import("../lib/use-api.js").Loading<Api.Grants>, users: Api.User[], groups: Api.Group[] }} props
+ */
+function Grants({ grants, users, groups }) {
+  const [asked, setAsked] = useState(/** @type {AskedOfGrant | null} */ (null));
+  const close = () => setAsked(null);
+  return html`<div class="row"><h2>Grants</h2><span class="grow"></span>
+    <button type="button" class="primary" onClick=${() => setAsked({ kind: "new" })}>Add grant</button></div>
+    ${whenLoaded(grants, "grants", (found) =>
+      found.grants.length
+        ? html`<div class="scroll"><table class="stack">
+          <thead><tr><th>Who</th><th>Role</th><th>DAGs</th><th>Since</th>
+            <th><span class="visually-hidden">Actions</span></th></tr></thead>
+          <tbody>${found.grants.map((grant) => html`<tr key=${grant.id}>
+            <td class="wide-text">${nameOf(grant)}</td><td data-label="role">${grant.role}</td>
+            <td class="wide-text" data-label="DAGs">${dagsOf(grant)}</td>
+            <td data-label="since"><${Time} at=${grant.createdAt} /></td>
+            <td class="actions">
+              <button type="button" aria-label=${`Change the role of ${nameOf(grant)}`}
+                onClick=${() => setAsked({ kind: "role", grant })}>Change role</button>
+              <button type="button" class="danger" aria-label=${`Remove the grant of ${nameOf(grant)}`}
+                onClick=${() => setAsked({ kind: "remove", grant })}>Remove</button></td>
+          </tr>`)}</tbody></table></div>`
+        : html`<${Empty} title="No grants yet">
+          <p>A grant gives a user or a group a role for DAGs by name or tag.</p><//>`)}
+    ${asked?.kind === "new" && html`<${NewGrant} users=${users} groups=${groups} onClose=${close}
+      onSave=${async (/** @type {Api.CreateGrantRequest} */ body) => {
+      await post("grants", body);
+      await grants.reload();
+    }} />`}
+    ${asked?.kind === "role" && html`<${FormDialog} title=${`Change the role of ${nameOf(asked.grant)}`} action="Save"
+      onClose=${close} onSave=${async (/** @type {Fields} */ { role }) => {
+      await patch(["grants", asked.grant.id], { role: /** @type {Api.Role} */ (role) });
+      await grants.reload();
+    }}><${RoleChoice} chosen=${asked.grant.role} /><//>`}
+    ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove the grant of ${nameOf(asked.grant)}?`}
+      action="Remove" onClose=${close} onConfirm=${async () => {
+      await remove(["grants", asked.grant.id]);
+      await grants.reload();
+    }}><p>${dagsOf(asked.grant)} is not granted any more, unless another grant covers it.</p><//>`}`;
+}
+
+/**
+ * @param {{ users: Api.User[], groups: Api.Group[], onClose: () => void,
+ *   onSave: (body: Api.CreateGrantRequest) => Promise<void> }} props
+ */
+function NewGrant({ users, groups, onClose, onSave }) {
+  const save = (/** @type {Fields} */ { subject, role, kind, dags }) => {
+    const [of, id] = subject.split(":");
+    return onSave({
+      role: /** @type {Api.Role} */ (role),
+      ...(of === "user" ? { userId: id } : { groupId: id }),
+      ...(kind === "tag" ? { tag: dags } : { pattern: dags }),
+    });
+  };
+  return html`<${FormDialog} title="Add a grant" action="Add" onClose=${onClose} onSave=${save}>
+    <label>Who<select name="subject" required>
+      ${groups.length > 0 && html`<optgroup label="Groups">${groups.map((group) => html`<option key=${group.id}
+        value=${`group:${group.id}`}>${group.name}</option>`)}</optgroup>`}
+      <optgroup label="Users">${users.map((one) => html`<option key=${one.id} value=${`user:${one.id}`}>
+        ${one.username}${one.scope === "granted" ? "" : " (sees all DAGs)"}</option>`)}</optgroup>
+    </select></label>
+    <${RoleChoice} />
+    <fieldset><legend>DAGs by</legend>
+      <label class="inline"><input type="radio" name="kind" value="pattern" checked />name<span class="faint">with * for
+        any text and ? for any sign</span></label><br />
+      <label class="inline"><input type="radio" name="kind" value="tag" />tag</label></fieldset>
+    <label>Name or tag<input name="dags" required maxlength="64" placeholder="etl-*" autocomplete="off" /></label><//>`;
+}
+
+/** @param {{ chosen?: Api.Role }} props */
+function RoleChoice({ chosen = "viewer" }) {
+  return html`<fieldset><legend>Role</legend>
+    ${ROLES.map(([name, what]) => html`<label class="inline" key=${name}>
+      <input type="radio" name="role" value=${name} checked=${name === chosen} />${name}<span class="faint">${what}
+      </span></label><br />`)}
+  </fieldset>`;
+}
+
+/** @param {{ groups: Api.Group[], users: Api.User[], reload: () => Promise<unknown> }} props */
+function Groups({ groups, users, reload }) {
+  const [asked, setAsked] = useState(/** @type {AskedOfGroup | null} */ (null));
+  const close = () => setAsked(null);
+  return html`<div class="row"><h2>Groups</h2><span class="grow"></span>
+    <button type="button" onClick=${() => setAsked({ kind: "new" })}>Add group</button></div>
+    ${groups.length
+      ? html`<div class="scroll"><table class="stack">
+        <thead><tr><th>Name</th><th>Claim</th><th>Members</th><th><span class="visually-hidden">Actions</span></th></tr>
+        </thead>
+        <tbody>${groups.map((group) => html`<tr key=${group.id}>
+          <td class="wide-text">${group.name}</td>
+          <td data-label="claim">${group.claim && html`<code>${group.claim}</code>`}</td>
+          <td data-label="members">${group.members}</td>
+          <td class="actions">
+            <button type="button" aria-label=${`Members of ${group.name}`}
+              onClick=${() => setAsked({ kind: "members", group })}>Members</button>
+            <button type="button" aria-label=${`Edit ${group.name}`} onClick=${() => setAsked({ kind: "edit", group })}>
+              Edit</button>
+            <button type="button" class="danger" aria-label=${`Remove ${group.name}`}
+              onClick=${() => setAsked({ kind: "remove", group })}>Remove</button></td>
+        </tr>`)}</tbody></table></div>`
+      : html`<${Empty} title="No groups yet"><p>A group gives its grants to all its members.</p><//>`}
+    ${asked?.kind === "new" && html`<${GroupForm} title="Add a group" action="Add" onClose=${close}
+      onSave=${async (/** @type {Api.GroupRequest} */ body) => {
+      await post("groups", body);
+      await reload();
+    }} />`}
+    ${asked?.kind === "edit" && html`<${GroupForm} title=${`Edit ${asked.group.name}`} action="Save" onClose=${close}
+      group=${asked.group} onSave=${async (/** @type {Api.GroupRequest} */ body) => {
+      await put(["groups", asked.group.id], body);
+      await reload();
+    }} />`}
+    ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove the group ${asked.group.name}?`} action="Remove"
+      onClose=${close} onConfirm=${async () => {
+      await remove(["groups", asked.group.id]);
+      await reload();
+    }}><p>Its grants go with it; its members stay users.</p><//>`}
+    ${asked?.kind === "members" && html`<${Members} group=${asked.group} users=${users} onClose=${close}
+      onChange=${reload} />`}`;
+}
+
+/**
+ * @param {{ title: string, action: string, group?: Api.Group, onClose: () => void,
+ *   onSave: (body: Api.GroupRequest) => Promise<void> }} props
+ */
+function GroupForm({ title, action, group, onClose, onSave }) {
+  return html`<${FormDialog} title=${title} action=${action} onClose=${onClose}
+    onSave=${(/** @type {Fields} */ { name, claim }) => onSave({ name, claim })}>
+    <label>Name<input name="name" value=${group?.name ?? ""} required maxlength="64" autocomplete="off" /></label>
+    <label>Claim of the provider<input name="claim" value=${group?.claim ?? ""} placeholder="groups=ops"
+      autocomplete="off" /></label>
+    <p class="faint">With a claim, users who log in at the provider with it are members, until a login without it.</p>
+  <//>`;
+}
+
+/**
+ * @param {{ group: Api.Group, users: Api.User[], onClose: () => void, onChange: () => Promise<unknown> }} props
+ */
+function Members({ group, users, onClose, onChange }) {
+  const loaded = useApi(["groups", group.id]);
+  const change = (/** @type {() => Promise<unknown>} */ work) =>
+    attempt(async () => {
+      await work();
+      await Promise.all([loaded.reload(), onChange()]);
+    });
+  const add = async (/** @type {Fields} */ { user }) => {
+    await change(() => put(["groups", group.id, "members", user], {}));
+    return false;
+  };
+  const others = users.filter(({ id }) => !loaded.data?.members.some((member) => member.userId === id));
+  return html`<${FormDialog} title=${`Members of ${group.name}`} action="Add" onClose=${onClose} onSave=${add}>
+    ${whenLoaded(loaded, "members", ({ members }) => html`<ul>${members.map((member) => html`<li key=${member.userId}>
+      ${member.username}${member.byClaim && html` <span class="tag">by claim</span>`}${" "}
+      <button type="button" class="danger" aria-label=${`Remove ${member.username} from ${group.name}`}
+        onClick=${() => change(() => remove(["groups", group.id, "members", member.userId]))}>Remove</button></li>`)}
+      ${members.length === 0 && html`<li class="faint">none</li>`}</ul>`)}
+    <label>User<select name="user" required>${others.map((one) => html`<option key=${one.id} value=${one.id}>
+      ${one.username}</option>`)}</select></label><//>`;
+}
+
+/** What a user sees, for the admin who has chosen it. @param {{ users: Api.User[] }} props */
+function TryAs({ users }) {
+  const chosen = query.value.get("user") ?? "";
+  return html`<h2>Try as a user</h2>
+    <label>What would they see? <select aria-label="User" value=${chosen}
+      onChange=${(/** @type {InputChange} */ event) => setQuery({ user: event.target.value })}>
+      <option value="">choose a user</option>
+      ${users.map((one) => html`<option key=${one.id} value=${one.id}>${one.username}</option>`)}</select></label>
+    ${chosen && html`<${View} key=${chosen} id=${chosen} />`}`;
+}
+
+/** @param {{ id: string }} props */
+function View({ id }) {
+  const [page, setPage] = useState(1);
+  const loaded = useApi(["users", id, "access"], { page, perPage: 100 });
+  return whenLoaded(loaded, "DAGs", ({ user, dags, more }) => {
+    if (user.scope !== "granted") return html`<p>${user.username} sees all DAGs, as ${user.role}.</p>`;
+    if (!dags.length && page === 1) return html`<p>${user.username} sees no DAG.</p>`;
+    return html`<div class="scroll"><table class="stack"><thead><tr><th>DAG</th><th>Role</th></tr></thead>
+      <tbody>${dags.map((dag) => html`<tr key=${dag.name}>
+        <td class="wide-text"><a href=${href(["dags", dag.name])}>${dag.name}</a></td>
+        <td data-label="role">${dag.role}</td></tr>`)}</tbody></table></div>
+      ${(more || page > 1) && html`<p><button type="button" disabled=${page === 1} onClick=${() => setPage(page - 1)}>
+        Previous</button> <button type="button" disabled=${!more} onClick=${() => setPage(page + 1)}>
+        Next</button></p>`}`;
+  });
+}
