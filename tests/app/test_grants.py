@@ -154,6 +154,8 @@ async def test_what_is_about_all_dags_is_closed(world: World) -> None:
     assert code_of(await world.user.get("/metrics")) == FORBIDDEN
     assert code_of(await world.user.get("/dags", params={"remoteNode": "other"})) == FORBIDDEN
     assert code_of(await world.user.get("/retention/preview")) == (400, "bad_request")
+    entries = (await world.admin.get("/audit", params={"actor": world.person.name})).json()["entries"]
+    assert ("run.start", "refused") in [(entry["action"], entry["outcome"]) for entry in entries]
 
 
 # -- what is done ------------------------------------------------------------------------------------------------------

@@ -581,6 +581,8 @@ async def test_with_rules_claims_decide_what_an_account_may(
             (await client.post("/dag-runs", json={"name": "inline", "spec": "steps: []"})).status_code,
         )
         assert found == statuses
+        role = "manager" if "bosses" in groups else "operator" if "ops" in groups else "viewer"
+        assert (await client.get("/dags")).headers["x-dagbook-role"] == role, "which the web UI has from nowhere else"
         assert code_of(await client.get("/users")) == (401, "unauthorized")
 
 

@@ -20,7 +20,7 @@ from dagbook.api.auth import session_cookie
 from dagbook.api.auth.oidc_flow import CLEARED, COOKIE, Connection, LoginNeededError
 from dagbook.api.middleware.local_user import LOCAL_USER
 from dagbook.api.middleware.node_proxy import requested_node
-from dagbook.api.middleware.request_context import GRANTED_ROLE
+from dagbook.api.middleware.request_context import ROLE
 from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import Requires, Switches, is_public, refusal, scope_of
 from dagbook.db.errors import DatabaseUnavailable
@@ -92,8 +92,11 @@ async def _apply_grants(
     A route without a DAG is closed to callers with grants, unless it says that it narrows its answer to what they see
     (``narrowed=True``), checks the DAG that its body names (``checks_grants=True``), or is about the caller alone.
     """
+    if caller.via == "oidc" and caller.role is not None:  # there are no users, so nothing else tells the web UI
+        connection.scope[ROLE] = str(caller.role)  # type: ignore[literal-required]
     if not caller.sight:
         return caller
+    connection.scope["user"] = caller  # whom the audit names if this is refused
     if requested_node(connection.scope):
         raise ForbiddenError("your rights are for single DAGs of this server; they do not include other nodes")
     role = None
@@ -114,7 +117,7 @@ async def _apply_grants(
             raise ForbiddenError("your rights are for single DAGs; they do not include this")
     if role is None:
         raise NotFoundError(missing)
-    connection.scope[GRANTED_ROLE] = str(role)  # type: ignore[literal-required]  # for a header of the response
+    connection.scope[ROLE] = str(role)  # type: ignore[literal-required]
     return replace(caller, role=role)
 
 

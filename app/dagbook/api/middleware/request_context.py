@@ -26,7 +26,7 @@ _log = logging.getLogger("dagbook.request")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ID_NAME = b"x-request-id"
 _MAX_PATH = 200
-GRANTED_ROLE = "granted_role"  # in the scope: that of a caller with grants, for the DAG in the path
+ROLE = "caller_role"  # in the scope, for a header: the role that no description of a user tells
 _CHECKS = ("/health", "/metrics")  # polled by monitoring every few seconds
 _FAILED = 500
 
@@ -91,7 +91,7 @@ class _Response:
             self._responded = time.perf_counter()
             given = list(message.get("headers", ()))
             names = {name.lower() for name, _ in given}
-            if isinstance(role := self._scope.get(GRANTED_ROLE), str):
+            if isinstance(role := self._scope.get(ROLE), str):
                 given.append((b"x-dagbook-role", role.encode()))
             message["headers"] = [*given, *(pair for pair in self._headers if pair[0] not in names)]
         await self._send(message)

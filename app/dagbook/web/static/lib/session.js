@@ -29,20 +29,24 @@ const granted = signal(/** @type {Record<string, Api.Role>} */ ({}));
 const dagIn = (/** @type {string} */ text) =>
   decodeURIComponent(/^\/?(?:dags|dag-runs)\/([^/?]+)/.exec(text)?.[1] ?? "");
 
+/** Without users: the role of the account at the provider, if accounts have roles. */
+const ofAccount = signal(/** @type {Api.Role | null} */ (null));
+
 const role = computed(() => {
-  if (!user.value) return null;
+  if (!user.value) return ofAccount.value;
   return hasGrants.value ? (granted.value[dagIn(path.value)] ?? "viewer") : user.value.role;
 });
 
 /**
- * Note the role that a response about a DAG names.
+ * Note the role that a response names, for the DAG that it is about, or for everything where there are no users.
  * @param {string} operation its path below /api/v2
  * @param {Response} response
  */
 export function noteRole(operation, response) {
   const named = /** @type {Api.Role | null} */ (response.headers.get("x-dagbook-role"));
   const dag = dagIn(operation);
-  if (named && granted.value[dag] !== named) granted.value = { ...granted.value, [dag]: named };
+  if (named && !hasUsers) ofAccount.value = named;
+  else if (named && granted.value[dag] !== named) granted.value = { ...granted.value, [dag]: named };
 }
 
 /** What changes send beside the cookie; empty without a session. */
@@ -137,7 +141,7 @@ export function logInAgain() {
 
 /** @param {Api.Role} least */
 function hasRank(least) {
-  return !hasUsers || (role.value !== null && RANKS.indexOf(role.value) >= RANKS.indexOf(least));
+  return role.value === null ? !hasUsers : RANKS.indexOf(role.value) >= RANKS.indexOf(least);
 }
 
 /** @type {Record<Right, { allowed: () => boolean, who: string, off: string, on: () => boolean }>} */

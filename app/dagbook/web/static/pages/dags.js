@@ -81,8 +81,7 @@ function Nothing({ narrowed, onNew }) {
   if (hasGrants.value) return html`<${Empty} title="No DAG is granted to you">
     <p>An admin can grant you DAGs by name or tag, or make you a member of a group that has some.</p><//>`;
   return html`<${Empty} title="No DAGs yet">
-    <p><${ActionButton} right="create" class="primary" onClick=${onNew}>Write the first one<//></p>
-    <p>Or send files: <code>dagbook dag save FILE</code></p><//>`;
+    <p><${ActionButton} right="create" class="primary" onClick=${onNew}>Write the first one<//></p><//>`;
 }
 
 /** @param {{ dags: Api.DAGFile[], next: Map<string, Api.Upcoming>, reload: Reload }} props */

@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/core.js";
 import { post, remove } from "../lib/api.js";
 import { copyText } from "../lib/clipboard.js";
 import { useApi } from "../lib/use-api.js";
-import { user } from "../lib/session.js";
+import { hasGrants, user } from "../lib/session.js";
 import { Confirm, Dialog, Empty, whenLoaded, Time } from "./basic.js";
 import { FormDialog } from "./form.js";
 
@@ -28,7 +28,8 @@ export function TokenList() {
   const list = useApi("tokens");
   const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
   const close = () => setAsked(null);
-  const make = async (/** @type {Fields} */ { name, role, days, addresses, ...others }) => {
+  const highest = hasGrants.value ? "manager" : (user.value?.role ?? "viewer"); // grants limit a token by themselves
+  const make = async (/** @type {Fields} */ { name, role, days, addresses, dags, ...others }) => {
     const scopes = SCOPES.map(([scope]) => scope).filter((scope) => others[`scope ${scope}`]);
     const expiresAt = days ? new Date(Date.now() + Number(days) * 86400000).toISOString() : null;
     const { token } = await post("tokens", {
@@ -37,6 +38,7 @@ export function TokenList() {
       ...(expiresAt && { expiresAt }),
       ...(scopes.length < SCOPES.length && { scopes }),
       ...(addresses.trim() && { addresses: addresses.trim().split(/[\s,]+/) }),
+      ...(dags.trim() && { dags: dags.trim().split(/[\s,]+/) }),
     });
     await list.reload();
     setTimeout(() => setAsked({ kind: "made", token, name }));
@@ -59,8 +61,8 @@ export function TokenList() {
     ${asked?.kind === "new" && html`<${FormDialog} title="Make a token" action="Make" onClose=${close} onSave=${make}>
       <label>Name<input name="name" required maxlength="64" placeholder="what uses it" /></label>
       <label>
-        Role at most<select name="role" value=${user.value?.role}>
-          ${ROLES.slice(0, ROLES.indexOf(user.value?.role ?? "viewer") + 1).map((role) => html`<option key=${role}
+        Role at most<select name="role" value=${highest}>
+          ${ROLES.slice(0, ROLES.indexOf(highest) + 1).map((role) => html`<option key=${role}
             value=${role}>
             ${role}</option>`)}</select></label>
       <label>
@@ -70,6 +72,7 @@ export function TokenList() {
         ${SCOPES.map(([scope, what]) => html`<label class="inline" key=${scope}>
           <input type="checkbox" name=${`scope ${scope}`} checked />${what}</label>`)}</fieldset>
       <label>Only from<input name="addresses" placeholder="any address, or 10.0.0.0/8, 192.0.2.7" /></label>
+      <label>Only for DAGs named<input name="dags" placeholder="any name, or etl-*, report" /></label>
     <//>`}
     ${asked?.kind === "made" && html`<${Dialog} title=${`Token ${asked.name}`} onClose=${close}><div class="body">
       <p>This is the only time that it is shown. Send it as <code>Authorization: Bearer …</code></p>
@@ -94,7 +97,12 @@ function Copy({ text }) {
 /** @param {{ token: Api.Token, onRevoke: () => void }} props */
 function Row({ token, onRevoke }) {
   const over = token.revokedAt || (token.expiresAt && new Date(token.expiresAt) < new Date());
-  const limits = [token.scopes && `only ${token.scopes.join(" and ")}`, token.addresses?.join(", ")].filter(Boolean);
+  const { scopes, addresses, dags } = token;
+  const limits = [
+    scopes && `only ${scopes.join(" and ")}`,
+    addresses && `from ${addresses.join(", ")}`,
+    dags && `for ${dags.join(", ")}`,
+  ].filter(Boolean);
   return html`<tr>
     <td class="wide-text">${token.name}
       ${limits.length > 0 && html`<div class="faint">${limits.join(", ")}</div>`}</td>
