@@ -1,0 +1,113 @@
+"""What follows from grants is kept: names that patterns match on both engines, unused names, and concurrent changes."""
+
+from __future__ import annotations
+
+import asyncio
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.models import DagAccess, Grant
+from dagbook.db.repositories import dag_access
+from tests.db.rows import NOW, add, add_dag, add_definition, add_run, add_token, add_user, rehearse, run_sql
+
+NAMES = ("etl-load", "etl_load", "etlxload", "ETL-load", "etl.load", "etl", "a", "load-etl", "x" * 40)
+PATTERNS = ("etl-load", "etl_load", "etl?load", "etl*", "*load", "*-*", "?", "*", "e*l*d", "etl.load", "E*", "*" * 40)
+SIGHT = (("user:u",),)
+
+
+def add_grant(connection: WriteConnection, grant: str = "g", subject: str = "user:u", **values: Any) -> None:
+    user = None if "user_id" in values or "token_id" in values else "u"
+    row = {"id": grant, "subject": subject, "user_id": user, "role": "viewer", "created_at": NOW, **values}
+    add(connection, Grant, **row)
+    dag_access.fill(connection, grant)
+
+
+def ranks(connection: ReadConnection) -> dict[str, int]:
+    return {row.dag_name: row.rank for row in connection.execute(select(DagAccess.dag_name, DagAccess.rank))}
+
+
+async def test_a_pattern_matches_the_same_names_on_both_engines(shared_database: Database) -> None:
+    def work(connection: WriteConnection) -> None:
+        add_user(connection, id="u")
+        add_definition(connection)
+        for name in NAMES:
+            add_dag(connection, file_name=name, dag_name=name)
+        for number, pattern in enumerate(PATTERNS):
+            add_grant(connection, f"g{number}", pattern=pattern)
+            found = set(dag_access.find_covered(connection, f"g{number}"))
+            assert found == {name for name in NAMES if fnmatchcase(name, pattern)}, pattern
+            assert all(
+                (f"g{number}" in dag_access.find_covering(connection, name, ())) is (name in found) for name in NAMES
+            )
+
+    await rehearse(shared_database, work)
+
+
+async def test_names_of_dags_and_of_root_runs_are_covered(shared_database: Database) -> None:
+    def work(connection: WriteConnection) -> None:
+        add_user(connection, id="u")
+        add_definition(connection)
+        add_dag(connection, file_name="stored", dag_name="etl-stored", tags=["nightly"])
+        add_run(connection, dag_name="etl-run", run_id="r1")
+        add_grant(connection, "g1", pattern="etl-*")
+        add_grant(connection, "g2", role="operator", tag="nightly")
+        assert ranks(connection) == {"etl-stored": 1, "etl-run": 0}
+        dag_access.add_unknown(connection, {"etl-new", "etl-run", "other"})
+        assert ranks(connection) == {"etl-stored": 1, "etl-run": 0, "etl-new": 0}
+        assert dag_access.has_unused(connection), "no run of the new name was stored"
+        dag_access.remove_unused(connection)
+        assert ranks(connection) == {"etl-stored": 1, "etl-run": 0}
+        run_sql(connection, "DELETE FROM runs")
+        dag_access.refresh_name(connection, "etl-run")
+        assert ranks(connection) == {"etl-stored": 1}
+
+    await rehearse(shared_database, work)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"pattern": None},
+        {"pattern": "a", "tag": "b"},
+        {"pattern": "a", "role": "admin"},
+        {"pattern": "a", "user_id": None},
+        {"pattern": "a", "user_id": "u", "token_id": "t"},
+    ],
+)
+async def test_a_grant_that_makes_no_sense_is_refused(shared_database: Database, values: dict[str, Any]) -> None:
+    def work(connection: WriteConnection) -> None:
+        add_user(connection, id="u")
+        add_token(connection, id="t", user_id="u")
+        with pytest.raises(IntegrityError):
+            add_grant(connection, **{"user_id": "u", **values})
+
+    await rehearse(shared_database, work)
+
+
+@pytest.mark.both_engines
+async def test_a_name_that_appears_beside_a_new_grant_is_covered(database: Database) -> None:
+    """Each commits while the other has not: one of the two sees the other's row, or waits for it."""
+
+    def prepare(connection: WriteConnection) -> None:
+        add_user(connection, id="u")
+        add_definition(connection)
+
+    def run(connection: WriteConnection, number: int) -> None:
+        dag_access.add_unknown(connection, {f"etl-{number}"})
+        add_run(connection, dag_name=f"etl-{number}", run_id="r1")
+
+    def grant(connection: WriteConnection, number: int) -> None:
+        dag_access.lock(connection)
+        add_grant(connection, f"g{number}", pattern=f"etl-{number}")
+
+    await database.write(prepare)
+    for number in range(20):
+        works = [run, grant] if number % 2 else [grant, run]
+        await asyncio.gather(*(database.write(partial(work, number=number)) for work in works))
+    assert await database.read(ranks) == {f"etl-{number}": 0 for number in range(20)}
