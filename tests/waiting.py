@@ -10,7 +10,7 @@ from typing import TypeVar
 from dagbook.executors.process import proc
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 45.0  # a condition comes true much sooner; the rest is for machines with other work to do
+PATIENCE_SECONDS = 90.0  # a condition comes true much sooner; the rest is for machines with other work to do
 
 
 async def come_true(look: Callable[[], Awaitable[T | None]], every_seconds: float = 0.01) -> T:

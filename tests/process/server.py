@@ -63,7 +63,7 @@ class Api:
         """Ask a run to stop."""
         _check(self.client.post(f"/dag-runs/{name}/{run_id}/stop"))
 
-    def ended(self, run_id: str, *, name: str = "flow", seconds: float = 45) -> dict[str, Any]:
+    def ended(self, run_id: str, *, name: str = "flow", seconds: float = 90) -> dict[str, Any]:
         """Wait for the end of a run and return it."""
 
         def look() -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ class NotInTimeError(Exception):
     """A condition did not become true within its bound."""
 
 
-def wait_for(what: str, poll: Callable[[], T | None], *, seconds: float = 45) -> T:
+def wait_for(what: str, poll: Callable[[], T | None], *, seconds: float = 90) -> T:
     """Return the first true result of ``poll``. Raises NotInTimeError."""
     end = time.monotonic() + seconds
     while not (found := poll()):
