@@ -26,7 +26,6 @@ class User(Base):
         CheckConstraint("length(username) BETWEEN 1 AND 64", name="username_length"),
         CheckConstraint(_ROLES, name="role_known"),
         CheckConstraint("generation > 0", name="generation_counts"),
-        CheckConstraint("scope IN ('all', 'granted')", name="scope_known"),
         Index("uq_users_issuer_subject", "issuer", "subject", unique=True),
     )
 
@@ -39,7 +38,9 @@ class User(Base):
     issuer: Mapped[str | None] = mapped_column(Text)
     subject: Mapped[str | None] = mapped_column(Text)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    scope: Mapped[str] = mapped_column(Text, server_default="all")
+    scope: Mapped[str] = mapped_column(
+        Text, CheckConstraint("scope IN ('all', 'granted')", name="scope_known"), server_default="all"
+    )
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
