@@ -12,6 +12,7 @@ from dagbook.spec.problem import MAX_PROBLEMS, quoted
 
 _REFERENCE = re.compile(r"\$(?:\{([A-Za-z0-9_]+)(?:\.[^}]*)?\}|([A-Za-z0-9_]+))")
 _BARE = re.compile(r"\$()([A-Za-z0-9_]+)")
+_WORDS = frozenset(map(str, range(1, 100)))
 _COMMAND_TYPES = frozenset({"", "command", "shell"})
 
 
@@ -23,6 +24,8 @@ def find_warnings(definition: Definition) -> tuple[str, ...]:
 def _of_definition(definition: Definition) -> Iterator[str]:
     for dag in (definition.dag, *definition.local_dags):
         names = {pair.name for pair in dag.params} | {step.output for step in dag.steps if step.output}
+        # A caller may give a DAG without params any words, which are then $1 and so on.
+        names |= set() if dag.params else _WORDS
         label = f"{dag.name}: " if dag is not definition.dag else ""
         handlers = (
             dag.handlers.init,

@@ -55,6 +55,15 @@ def test_only_text_that_a_posix_shell_reads_is_warned_of(step: str, names: list[
     assert warned(f"  - {step}") == names
 
 
+@pytest.mark.parametrize(
+    ("params", "names"), [("", ["1"]), ("params: first\n", ["1"]), ("params: P=1\n", [])], ids=["none", "word", "name"]
+)
+def test_words_that_a_caller_may_give_are_warned_of(params: str, names: list[str]) -> None:
+    loaded = load(f"{params}steps: [{{name: a, command: 'echo $1 \"${{2}}\" $0'}}]\n", name="flow")
+    warnings = [warning.split(" value of ")[1].split(" ")[0] for warning in find_warnings(loaded.definition)]
+    assert warnings == names
+
+
 def test_a_warning_names_the_document_the_step_and_the_field() -> None:
     text = "steps: [{call: below}]\n---\nname: below\nparams: P=1\nsteps: [{name: a, command: echo $P}]\n"
     (warning,) = find_warnings(load(text, name="flow").definition)
