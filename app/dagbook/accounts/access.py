@@ -29,11 +29,6 @@ _LONGEST_CLAIM = _LONGEST_TAG = 256
 _PATTERN = re.compile(r"[A-Za-z0-9_.*?-]+")
 
 
-async def find_subjects(database: Database, user_id: str) -> tuple[str, ...]:
-    """Return the subjects whose grants a user has."""
-    return await database.read_inline(lambda connection: groups.find_subjects(connection, user_id))
-
-
 def check_pattern(text: str, field: str) -> str:
     """Return a pattern of DAG names; raises BadRequestError."""
     if not _PATTERN.fullmatch(text) or len(text) > _LONGEST:

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from dagbook.accounts.access import find_subjects
 from dagbook.accounts.ended_tokens import EndedTokenLog, TokenEnd
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Caller
 from dagbook.auth.roles import Role, UserScope
@@ -16,7 +15,7 @@ from dagbook.auth.tokens import Claims, Signer, is_expired
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import audit, sessions, users
+from dagbook.db.repositories import audit, groups, sessions, users
 from dagbook.db.repositories.sessions import SessionEnd, SessionRow
 from dagbook.db.repositories.users import UserRow
 from dagbook.errors import BadRequestError, ForbiddenError, NotFoundError
@@ -122,7 +121,7 @@ class Sessions:
             via="login",
             name=row.username,
             role=Role.VIEWER if is_granted else Role(row.user_role),
-            sight=(await find_subjects(self._database, row.user_id),) if is_granted else (),
+            sight=(groups.subjects(row.user_id, row.group_ids),) if is_granted else (),
             user_id=row.user_id,
             session_id=row.id,
             logged_in_at=row.created_at,

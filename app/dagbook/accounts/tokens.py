@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import msgspec
 
-from dagbook.accounts.access import MAX_PATTERNS, check_pattern, find_subjects
+from dagbook.accounts.access import MAX_PATTERNS, check_pattern
 from dagbook.accounts.ended_tokens import EndedTokenLog, TokenEnd
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Caller
 from dagbook.auth.roles import Role, Scope, UserScope, highest_role, lower_role
@@ -29,7 +29,7 @@ from dagbook.identifiers import shorten
 MAX_NAME_LENGTH = 64
 MAX_ADDRESSES = 50
 _USE_RECORDED_EVERY = timedelta(minutes=1)
-_NO_COLUMNS = ("username", "user_role", "disabled_at", "scope", "patterns")  # of a token's row
+_NO_COLUMNS = ("username", "user_role", "disabled_at", "scope", "patterns", "group_ids")  # of a token's row
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +76,7 @@ class PersonalTokens:
         role = role if scopes is None else lower_role(role, highest_role(scopes))
         sight: Sight = ((groups.token_subject(row.id),),) if row.patterns else ()
         if is_granted:
-            sight = (await find_subjects(self._database, row.user_id), *sight)
+            sight = (groups.subjects(row.user_id, row.group_ids), *sight)
         return Caller(
             via="personal",
             name=row.username,

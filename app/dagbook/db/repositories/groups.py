@@ -69,10 +69,15 @@ def token_subject(token_id: str) -> str:
     return f"token:{token_id}"
 
 
+def subjects(user_id: str, group_ids: str | None) -> tuple[str, ...]:
+    """Return the subjects whose grants a user has: the user, and its groups, as a text with commas."""
+    return (user_subject(user_id), *map(group_subject, sorted(group_ids.split(",") if group_ids else ())))
+
+
 def find_subjects(connection: ReadConnection, user_id: str) -> tuple[str, ...]:
-    """Return the subjects whose grants a user has: the user and all groups of the user."""
-    groups = connection.scalars(select(GroupMember.group_id).where(GroupMember.user_id == user_id))
-    return (user_subject(user_id), *sorted(map(group_subject, groups)))
+    """Return the subjects whose grants a user has."""
+    found = select(func.aggregate_strings(GroupMember.group_id, ",")).where(GroupMember.user_id == user_id)
+    return subjects(user_id, connection.scalar(found))
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------

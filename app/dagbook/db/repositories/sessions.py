@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import delete, func, insert, select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
-from dagbook.db.models.user import Session, User
+from dagbook.db.models.user import GroupMember, Session, User
 
 _MOST_LISTED = 1000
 _statement = select(
@@ -20,6 +20,11 @@ _statement = select(
     User.generation,
     User.disabled_at,
     User.scope,
+    select(func.aggregate_strings(GroupMember.group_id, ","))
+    .where(GroupMember.user_id == Session.user_id)
+    .correlate(Session)
+    .scalar_subquery()
+    .label("group_ids"),
 ).join(User, User.id == Session.user_id)
 
 
@@ -33,7 +38,7 @@ class SessionEnd(StrEnum):
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A session with name, role, generation and scope of its user."""
+    """A session with name, role, generation, scope and groups of its user."""
 
     id: str
     user_id: str
@@ -50,6 +55,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     disabled_at: datetime | None
     scope: str
+    group_ids: str | None = None  # with commas
 
 
 def get(connection: ReadConnection, session_id: str) -> SessionRow | None:

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import func, insert, select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
-from dagbook.db.models.user import Grant, Token, User
+from dagbook.db.models.user import Grant, GroupMember, Token, User
 
 _columns = (
     Token.id,
@@ -28,6 +28,11 @@ _columns = (
     User.disabled_at,
     User.scope,
     select(func.count()).where(Grant.token_id == Token.id).correlate(Token).scalar_subquery().label("patterns"),
+    select(func.aggregate_strings(GroupMember.group_id, ","))
+    .where(GroupMember.user_id == Token.user_id)
+    .correlate(Token)
+    .scalar_subquery()
+    .label("group_ids"),
 )
 _statement = select(*_columns).join(User, User.id == Token.user_id)
 
@@ -50,6 +55,7 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
     disabled_at: datetime | None
     scope: str = "all"
     patterns: int = 0  # how many patterns of DAG names limit it
+    group_ids: str | None = None  # of its user, with commas
 
 
 def get(connection: ReadConnection, token_id: str) -> TokenRow | None:

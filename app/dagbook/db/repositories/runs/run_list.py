@@ -34,12 +34,13 @@ from sqlalchemy.orm import aliased
 from dagbook.db.database import ReadConnection, seconds
 from dagbook.db.models.run import Run, RunError
 from dagbook.db.repositories import dag_access
-from dagbook.db.repositories.dag_access import NAMES, Sight
+from dagbook.db.repositories.dag_access import EVERYTHING, NAMES, Sight
 from dagbook.db.repositories.runs.run_filter import (
     MAX_RUNS,
     ROOT,
     AccessPath,
     Page,
+    Predicate,
     RunCursor,
     RunFilter,
     SubRuns,
@@ -52,6 +53,7 @@ from dagbook.db.types import UtcDateTime
 
 MAX_SCANNED = 5_000
 _MAX_NAMES = 20
+_FEW, _NEAR = 101, 3  # runs of a short page, and how many times as many are looked at first
 _LAST = datetime.max.replace(tzinfo=UTC)
 _Select = Select[*tuple[Any, ...]]
 _Runs = Sequence[Sequence[Any]]
@@ -134,11 +136,13 @@ def find_page(connection: ReadConnection, run_filter: RunFilter, page: Page) -> 
         return _find(connection, run_filter, page)
     names = find_names(connection, run_filter.name_part or "") if visible is None else visible
     by_names = msgspec.structs.replace(run_filter, name_part=None)
+    if len(names) == 1:
+        names = list(dag_access.find_visible(connection, names, run_filter.sight))
     match names:
         case []:
             return RunPage([])
         case [name]:
-            return _find(connection, msgspec.structs.replace(by_names, name=name), page)
+            return _find(connection, msgspec.structs.replace(by_names, name=name, sight=EVERYTHING), page)
     if page.bounded or len(names) > _MAX_NAMES:
         return _find(connection, by_names, page, names)
     return _page(connection, _rows_of(connection, names, by_names, page), page)
@@ -199,7 +203,10 @@ def _find(connection: ReadConnection, run_filter: RunFilter, page: Page, names: 
             return _page(connection, _rows_of_ids(connection, run_filter, page, found[0].condition), page)
         conditions = [part.unindexed for part in found]
         return _page(connection, _rows(connection, run_filter, page, base_path(run_filter), conditions), page)
-    path, capped = _choose(connection, [part.path for part in found if part.path is not None], run_filter, page)
+    paths = [part.path for part in found if part.path is not None]
+    if run_filter.sight and not paths and (near := _find_near(connection, run_filter, page, found)):
+        return _page(connection, near, page)
+    path, capped = _choose(connection, paths, run_filter, page)
     conditions = [part.condition for part in found if part.path is not path]
     scan_end = None
     if capped and (conditions or not path.complete):
@@ -209,6 +216,20 @@ def _find(connection: ReadConnection, run_filter: RunFilter, page: Page, names: 
     if scan_end is not None:
         run_filter = msgspec.structs.replace(run_filter, since=scan_end)
     return _page(connection, _rows(connection, run_filter, page, path, conditions), page, scan_end)
+
+
+def _find_near(connection: ReadConnection, run_filter: RunFilter, page: Page, found: Sequence[Predicate]) -> _Runs:
+    """Return a short page if some of the newest runs fill it, as where most are visible; else nothing.
+
+    To look how far a page may scan takes longer than such a page.
+    """
+    if page.limit >= _FEW:
+        return ()
+    newest = select(Run.id).where(*base_path(run_filter).bounded(run_filter, page))
+    keys = connection.scalars(_ordered(newest).limit(_NEAR * _FEW)).all()
+    among = AccessPath((Run.id.in_(keys),))
+    runs = _rows(connection, run_filter, page, among, [part.condition for part in found])
+    return runs if len(runs) > page.limit else ()
 
 
 def _find_among(
