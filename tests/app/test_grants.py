@@ -118,6 +118,21 @@ async def test_runs_are_seen_by_the_name_of_their_root(world: World) -> None:
     assert code_of(await world.user.get(f"{hidden}/log")) == NOT_FOUND
 
 
+async def test_short_pages_have_the_runs_that_are_seen_in_order(world: World) -> None:
+    await world.grant("viewer", pattern="etl-*")
+    for name in ("etl-load", "pay-slips", "etl-clean", "pay-slips", "pay-slips", "etl-load"):
+        await world.run(name)
+    found: list[str] = []
+    query = {"limit": "1"}
+    while query:
+        answer = (await world.user.get("/dag-runs", params=query)).json()
+        found += [f"{world.bare(run['name'])} {run['dagRunId']}" for run in answer["dagRuns"]]
+        query = {"limit": "1", "cursor": answer["nextCursor"]} if "nextCursor" in answer else {}
+    listed = (await world.user.get("/dag-runs")).json()["dagRuns"]
+    assert found == [f"{world.bare(run['name'])} {run['dagRunId']}" for run in listed]
+    assert [one.partition(" ")[0] for one in found] == ["etl-load", "etl-clean", "etl-load"]
+
+
 async def test_runs_of_texts_that_are_not_stored_are_covered_by_their_names(world: World) -> None:
     await world.grant("viewer", pattern="inline-*")
     for name in ("inline-a", "other-a"):

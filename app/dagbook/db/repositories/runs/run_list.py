@@ -40,7 +40,6 @@ from dagbook.db.repositories.runs.run_filter import (
     ROOT,
     AccessPath,
     Page,
-    Predicate,
     RunCursor,
     RunFilter,
     SubRuns,
@@ -203,10 +202,7 @@ def _find(connection: ReadConnection, run_filter: RunFilter, page: Page, names: 
             return _page(connection, _rows_of_ids(connection, run_filter, page, found[0].condition), page)
         conditions = [part.unindexed for part in found]
         return _page(connection, _rows(connection, run_filter, page, base_path(run_filter), conditions), page)
-    paths = [part.path for part in found if part.path is not None]
-    if run_filter.sight and not paths and (near := _find_near(connection, run_filter, page, found)):
-        return _page(connection, near, page)
-    path, capped = _choose(connection, paths, run_filter, page)
+    path, capped = _choose(connection, [part.path for part in found if part.path is not None], run_filter, page)
     conditions = [part.condition for part in found if part.path is not path]
     scan_end = None
     if capped and (conditions or not path.complete):
@@ -218,18 +214,18 @@ def _find(connection: ReadConnection, run_filter: RunFilter, page: Page, names: 
     return _page(connection, _rows(connection, run_filter, page, path, conditions), page, scan_end)
 
 
-def _find_near(connection: ReadConnection, run_filter: RunFilter, page: Page, found: Sequence[Predicate]) -> _Runs:
-    """Return a short page if some of the newest runs fill it, as where most are visible; else nothing.
+def find_near(connection: ReadConnection, run_filter: RunFilter, page: Page) -> RunPage | None:
+    """Return a short page of visible root runs if it is among the newest ones, where most are visible; else None.
 
-    To look how far a page may scan takes longer than such a page.
+    It reads a few hundred rows at most, where other lists look first how far they may scan.
     """
-    if page.limit >= _FEW:
-        return ()
+    if not page.bounded or page.limit >= _FEW:
+        return None
     newest = select(Run.id).where(*base_path(run_filter).bounded(run_filter, page))
     keys = connection.scalars(_ordered(newest).limit(_NEAR * _FEW)).all()
     among = AccessPath((Run.id.in_(keys),))
-    runs = _rows(connection, run_filter, page, among, [part.condition for part in found])
-    return runs if len(runs) > page.limit else ()
+    runs = _rows(connection, run_filter, page, among, dag_access.narrow(Run.dag_name, run_filter.sight))
+    return _page(connection, runs, page) if len(runs) > page.limit else None
 
 
 def _find_among(
