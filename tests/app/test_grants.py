@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from dagbook.auth.roles import Role
+from tests.app.listening import listening
 from tests.app.people import People, Person, code_of, serving_people
 from tests.conftest import Copies
 
@@ -54,8 +55,8 @@ class World(msgspec.Struct, frozen=True):
         return f"/dag-runs/{self.key}-{name}/{answer.json()['dagRunId']}"
 
 
-@pytest.fixture
-async def world(people: People, name: str) -> AsyncIterator[World]:
+@asynccontextmanager
+async def making(people: People, name: str) -> AsyncIterator[World]:
     boss, person = await people.add(Role.ADMIN), await people.add(Role.MANAGER)
     async with AsyncExitStack() as stack:
         admin = await stack.enter_async_context(people.client(boss.token))
@@ -71,6 +72,12 @@ async def world(people: People, name: str) -> AsyncIterator[World]:
         answer = await admin.patch(f"/users/{person.id}", json={"scope": "granted"})
         assert answer.json()["user"]["scope"] == "granted"
         yield World(people, admin, user, person, name)
+
+
+@pytest.fixture
+async def world(people: People, name: str) -> AsyncIterator[World]:
+    async with making(people, name) as made:
+        yield made
 
 
 # -- what is seen ------------------------------------------------------------------------------------------------------
@@ -243,6 +250,26 @@ async def test_another_run_is_what_a_queue_waits_for(world: World) -> None:
     items = (await world.user.get(f"/queues/{world.key}-shared/items")).json()
     assert [(world.bare(run["name"]), run["waitingFor"]["position"]) for run in items["items"]] == [("etl-load", 2)]
     assert items["pagination"]["totalRecords"] == 1
+
+
+async def test_the_live_feed_tells_of_nothing_else(database_url: str, tmp_path: Path, name: str) -> None:
+    async with (
+        serving_people(database_url, tmp_path) as people,  # whose feed ends with the test
+        making(people, name) as world,
+        listening(people.server) as door,
+    ):
+        await world.grant("viewer", pattern="etl-*")
+        bearer = {"Authorization": f"Bearer {world.person.token}"}
+        async with door.listen(headers=bearer) as listener:
+            before = listener.id
+            await world.run("pay-slips")
+            await world.run("etl-load")
+            await listener.until(lambda event: event.data.get("name") == f"{world.key}-etl-load")
+        async with door.listen(headers=bearer, after=before) as again:
+            await again.until(lambda event: event.data.get("name") == f"{world.key}-etl-load")
+        assert "pay-slips" not in str([*listener.seen, *again.seen])
+        hidden = await world.user.get("/events", params={"run": f"{world.key}-pay-slips/r1"})
+        assert code_of(hidden) == NOT_FOUND
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------

@@ -189,13 +189,14 @@ class Feed:
         """Read and distribute one batch; returns whether there may be more."""
         begin = self._head
         batch = await self._database.read_inline(lambda connection: _read(connection, begin))
-        sights = {subscription.filter.sight for subscription in self._subscriptions}
-        visible = await self._find_visible(batch.changes, sights)
+        visible: dict[Sight, Collection[str] | None] = {EVERYTHING: None}
+        # Clients may come while this waits, and these changes are pushed to them, too.
+        while unknown := {subscription.filter.sight for subscription in self._subscriptions} - visible.keys():
+            visible |= await self._find_visible(batch.changes, unknown)
         for change in batch.changes:
             frame = sse.change_frame(change)
             for subscription in self._subscriptions:
-                # One that came meanwhile begins after these changes.
-                subscription.push(change, frame, visible.get(subscription.filter.sight, ()))
+                subscription.push(change, frame, visible[subscription.filter.sight])
         if batch.changes:
             self._head = max(self._head, batch.changes[-1].cursor)
         retry_seconds = min((self._retry_seconds or _QUIET_SECONDS / 2) * 2, _POLL_SECONDS)
@@ -207,8 +208,9 @@ class Feed:
     ) -> dict[Sight, Collection[str] | None]:
         """Return, by what clients see, the visible ones of the names that changes have; None for all."""
         names = set(map(subject_of, found))
-        visible: dict[Sight, Collection[str] | None] = {EVERYTHING: None}
-        for sight in sights if names else ():
+        visible: dict[Sight, Collection[str] | None] = {}
+        for sight in sights:
+            visible[sight] = None
             if sight:
                 seen = await self._database.read_inline(
                     lambda connection, sight=sight: dag_access.find_visible(connection, names, sight)  # type: ignore[misc]

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
+    TableValuedAlias,
     bindparam,
     case,
     cast,
@@ -43,7 +44,6 @@ _next_name = select(func.min(Run.dag_name)).where(Run.dag_name > _first_name.c.n
 # The DAG names of root runs. Skips from each to the next one: there may be thousands of runs between two.
 NAMES = _first_name.union_all(select(_next_name.scalar_subquery()).where(_first_name.c.name.is_not(None)))
 _Names = ColumnElement[str] | InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
-_lock_name = text("SELECT pg_advisory_xact_lock(hashtext('dag_access'), hashtext(:name))")
 _AT_A_TIME = 5_000  # names per statement
 _rank = case({"viewer": 0, "operator": 1}, value=Grant.role, else_=2)
 _find_visible = select(DagAccess.dag_name).where(
@@ -90,6 +90,13 @@ def narrow(names: _Names, sight: Sight) -> list[ColumnElement[bool]]:
     ]
 
 
+def each_tag(connection: ReadConnection) -> TableValuedAlias:
+    """Return the tags of a DAG as rows with a ``value``."""
+    is_postgres = connection.dialect.name == "postgresql"
+    tags = func.json_array_elements_text(cast(Dag.tags, JSON)) if is_postgres else func.json_each(Dag.tags)
+    return tags.table_valued("value")
+
+
 def get_rank(connection: ReadConnection, name: str, sight: Sight) -> int | None:
     """Return the rank of the role for a DAG name; None if it is not visible."""
     return _lowest([connection.scalar(_get_rank, {"name": name, "subjects": list(one)}) for one in sight])
@@ -127,10 +134,10 @@ def find_names(connection: ReadConnection, sight: Sight, most: int) -> list[str]
 
 
 def find_page(connection: ReadConnection, sight: Sight, *, part: str, offset: int, limit: int) -> Sequence[NameRank]:
-    """Return a page of the visible DAG names that contain a text, with ranks, by name; for one set of subjects."""
+    """Return a page of the used and visible DAG names with a text in them, by name; for one set of subjects."""
     position = func.strpos if connection.dialect.name == "postgresql" else func.instr
     statement = select(DagAccess.dag_name, func.max(DagAccess.rank).label("rank")).where(
-        DagAccess.subject.in_(sight[0]), position(DagAccess.dag_name, part) > 0
+        DagAccess.subject.in_(sight[0]), position(DagAccess.dag_name, part) > 0, ~_is_unused
     )
     ordered = statement.group_by(DagAccess.dag_name).order_by(DagAccess.dag_name).offset(offset).limit(limit)
     return all_rows(connection, NameRank, ordered)
@@ -173,8 +180,11 @@ def remove_subject(connection: WriteConnection, subject: str) -> None:
     connection.execute(delete(DagAccess).where(DagAccess.subject == subject))
 
 
-def refresh_name(connection: WriteConnection, name: str, *, is_new: bool = False) -> None:
-    """Derive the rows of a DAG name again, after a change of the DAGs with it, or, ``is_new``, before its first run."""
+def refresh_name(connection: WriteConnection, name: str) -> None:
+    """Derive the rows of a DAG name again, after a change of the DAGs with it or before its first run.
+
+    They stay when nothing has the name any more, since a run of it may be about to be stored; see ``remove_unused``.
+    """
     if connection.dialect.name == "postgresql":
         # Grants do not change meanwhile, and two changes of one name follow each other.
         connection.execute(text("LOCK TABLE grants IN SHARE MODE"))
@@ -182,16 +192,15 @@ def refresh_name(connection: WriteConnection, name: str, *, is_new: bool = False
             text("SELECT pg_advisory_xact_lock(hashtext('dag_access'), hashtext(:name))"), {"name": name}
         )
     connection.execute(delete(DagAccess).where(DagAccess.dag_name == name))
-    if is_new or connection.scalar(_is_known, {"name": name}):
-        this = select(literal(name).label("name")).subquery()
-        _insert(connection, _covered(connection, select(this.c.name)))
+    this = select(literal(name).label("name")).subquery()
+    _insert(connection, _covered(connection, select(this.c.name)))
 
 
 def add_unknown(connection: WriteConnection, names: Collection[str]) -> None:
     """Derive the rows of the names that no stored DAG and no root run has yet; such a run is about to be stored."""
     for name in sorted(names):
         if not connection.scalar(_is_known, {"name": name}):
-            refresh_name(connection, name, is_new=True)
+            refresh_name(connection, name)
 
 
 def has_unused(connection: ReadConnection) -> bool:
@@ -236,9 +245,7 @@ def _all_names() -> Select[tuple[str]]:
 def _covered(connection: ReadConnection, names: Select[Any], *grants: ColumnElement[bool]) -> Select[Any]:
     """Select name, subject and rank of the grants that cover names."""
     name = names.subquery().c.name
-    is_postgres = connection.dialect.name == "postgresql"
-    tags = func.json_array_elements_text(cast(Dag.tags, JSON)) if is_postgres else func.json_each(Dag.tags)
-    tag = tags.table_valued("value")
+    tag = each_tag(connection)
     by_pattern = select(name.label("dag_name"), Grant.subject, _rank.label("rank")).where(
         Grant.pattern.is_not(None), _matches(connection, name, Grant.pattern), *grants
     )

@@ -8,11 +8,9 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    JSON,
     ColumnElement,
     Select,
     bindparam,
-    cast,
     collate,
     delete,
     exists,
@@ -193,8 +191,7 @@ def _filtered(connection: ReadConnection, statement: _Select, dag_filter: DagFil
         position = func.strpos if postgres else func.instr
         statement = statement.where(position(func.lower(Dag.file_name), dag_filter.name_part.lower()) > 0)
     if dag_filter.tag:
-        tags = func.json_array_elements_text(cast(Dag.tags, JSON)) if postgres else func.json_each(Dag.tags)
-        tag = tags.table_valued("value")
+        tag = dag_access.each_tag(connection)
         statement = statement.where(exists().select_from(tag).where(tag.c.value == dag_filter.tag))
     return statement
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, delete, func, insert, literal, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.user import Grant, Group, GroupMember, Token, User
@@ -69,6 +70,12 @@ def token_subject(token_id: str) -> str:
     return f"token:{token_id}"
 
 
+def group_ids_of(user_id: ColumnElement[str] | InstrumentedAttribute[str]) -> ScalarSelect[str]:
+    """Select the ids of a user's groups as a text with commas, for ``subjects``."""
+    found = select(func.aggregate_strings(GroupMember.group_id, ",")).where(GroupMember.user_id == user_id)
+    return found.correlate_except(GroupMember).scalar_subquery()
+
+
 def subjects(user_id: str, group_ids: str | None) -> tuple[str, ...]:
     """Return the subjects whose grants a user has: the user, and its groups, as a text with commas."""
     return (user_subject(user_id), *map(group_subject, sorted(group_ids.split(",") if group_ids else ())))
@@ -76,8 +83,7 @@ def subjects(user_id: str, group_ids: str | None) -> tuple[str, ...]:
 
 def find_subjects(connection: ReadConnection, user_id: str) -> tuple[str, ...]:
     """Return the subjects whose grants a user has."""
-    found = select(func.aggregate_strings(GroupMember.group_id, ",")).where(GroupMember.user_id == user_id)
-    return subjects(user_id, connection.scalar(found))
+    return subjects(user_id, connection.scalar(select(group_ids_of(literal(user_id)))))
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------

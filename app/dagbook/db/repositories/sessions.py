@@ -10,7 +10,8 @@ import msgspec
 from sqlalchemy import delete, func, insert, select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
-from dagbook.db.models.user import GroupMember, Session, User
+from dagbook.db.models.user import Session, User
+from dagbook.db.repositories import groups
 
 _MOST_LISTED = 1000
 _statement = select(
@@ -20,11 +21,7 @@ _statement = select(
     User.generation,
     User.disabled_at,
     User.scope,
-    select(func.aggregate_strings(GroupMember.group_id, ","))
-    .where(GroupMember.user_id == Session.user_id)
-    .correlate(Session)
-    .scalar_subquery()
-    .label("group_ids"),
+    groups.group_ids_of(Session.user_id).label("group_ids"),
 ).join(User, User.id == Session.user_id)
 
 

@@ -10,7 +10,8 @@ import msgspec
 from sqlalchemy import func, insert, select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
-from dagbook.db.models.user import Grant, GroupMember, Token, User
+from dagbook.db.models.user import Grant, Token, User
+from dagbook.db.repositories import groups
 
 _columns = (
     Token.id,
@@ -28,11 +29,7 @@ _columns = (
     User.disabled_at,
     User.scope,
     select(func.count()).where(Grant.token_id == Token.id).correlate(Token).scalar_subquery().label("patterns"),
-    select(func.aggregate_strings(GroupMember.group_id, ","))
-    .where(GroupMember.user_id == Token.user_id)
-    .correlate(Token)
-    .scalar_subquery()
-    .label("group_ids"),
+    groups.group_ids_of(Token.user_id).label("group_ids"),
 )
 _statement = select(*_columns).join(User, User.id == Token.user_id)
 
