@@ -278,3 +278,48 @@ def test_a_long_text_keeps_its_beginning_and_what_tells_it_from_others() -> None
     assert index_key("short") == "short"
     assert index_key(LONG) != index_key(LONG + "y")
     assert len(index_key("\U0001f600" * 1000).encode()) < 1000
+
+
+SIGHT = (("user:ann",),)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "limit", "found"),
+    [
+        ({}, 2, ["four", "two"]),
+        ({"since": seconds(2)}, 1, ["four"]),
+        ({"before": seconds(4)}, 1, ["two"]),
+        ({"status": int(RunStatus.SUCCEEDED)}, 2, None),  # there are not more than a page
+        ({}, 3, None),
+    ],
+)
+async def test_a_first_page_of_visible_runs_is_found_among_the_newest(
+    shared_database: Database, wanted: dict[str, Any], limit: int, found: list[str] | None
+) -> None:
+    def work(connection: WriteConnection) -> None:
+        fill(connection)
+        access = "INSERT INTO dag_access (dag_name, subject, rank) VALUES ('etl', 'user:ann', 0)"
+        run_sql(connection, access)
+        near = run_list.find_near(connection, RunFilter(**wanted, sight=SIGHT), Page(limit=limit))
+        assert (near and ids(near.runs)) == found
+        whole = run_list.find_page(connection, RunFilter(**wanted, sight=SIGHT), Page(limit=limit))
+        assert near is None or (near.runs, near.next) == (whole.runs, whole.next)
+
+    await rehearse(shared_database, work)
+
+
+async def test_where_the_newest_runs_are_not_visible_no_page_is_found_among_them(
+    shared_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_list, "_FEW", 1)
+    monkeypatch.setattr(run_list, "_NEAR", 1)
+
+    def work(connection: WriteConnection) -> None:
+        fill(connection)
+        access = "INSERT INTO dag_access (dag_name, subject, rank) VALUES ('etl', 'user:ann', 0)"
+        run_sql(connection, access)
+        assert run_list.find_near(connection, RunFilter(sight=SIGHT), Page(limit=1)) is None, (
+            "only five and four are read"
+        )
+
+    await rehearse(shared_database, work)

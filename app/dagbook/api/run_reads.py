@@ -48,7 +48,8 @@ async def list_runs_matching(services: RunReadServices, search: RunSearch, filte
     if not can_match(filter_):
         return DAGRuns(dag_runs=[])
     found = None
-    if filter_ == RunFilter(since=filter_.since, before=filter_.before, sight=filter_.sight) and filter_.sight:
+    common = RunFilter(status=filter_.status, since=filter_.since, before=filter_.before, sight=filter_.sight)
+    if filter_ == common and filter_.sight:
         found = await services.database.read_inline(
             lambda connection: run_list.find_near(connection, filter_, search.page)
         )

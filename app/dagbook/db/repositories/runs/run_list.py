@@ -23,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     desc,
     func,
+    literal,
     literal_column,
     or_,
     select,
@@ -32,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection, seconds
-from dagbook.db.models.run import Run, RunError
+from dagbook.db.models.run import IS_ROOT, Run, RunError
 from dagbook.db.repositories import dag_access
 from dagbook.db.repositories.dag_access import EVERYTHING, NAMES, Sight
 from dagbook.db.repositories.runs.run_filter import (
@@ -52,8 +53,8 @@ from dagbook.db.types import UtcDateTime
 
 MAX_SCANNED = 5_000
 _MAX_NAMES = 20
-_FEW, _NEAR = 101, 3  # runs of a short page, and how many times as many are looked at first
-_LAST = datetime.max.replace(tzinfo=UTC)
+_FEW, _NEAR = 100, 3  # runs of a short page, and how many times as many are looked at first
+_FIRST, _LAST = datetime.fromtimestamp(0, UTC), datetime.max.replace(tzinfo=UTC)
 _Select = Select[*tuple[Any, ...]]
 _Runs = Sequence[Sequence[Any]]
 _Conditions = Sequence[ColumnElement[bool]]
@@ -215,17 +216,27 @@ def _find(connection: ReadConnection, run_filter: RunFilter, page: Page, names: 
 
 
 def find_near(connection: ReadConnection, run_filter: RunFilter, page: Page) -> RunPage | None:
-    """Return a short page of visible root runs if it is among the newest ones, where most are visible; else None.
+    """Return the first page of visible root runs if it is among the newest ones, where most are visible; else None.
 
-    It reads a few hundred rows at most, where other lists look first how far they may scan.
+    It reads a few times as many runs as the page has, where other lists look first how far they may scan, or merge the
+    runs of each visible name. Of the filter only status, times and sight may be set.
     """
-    if not page.bounded or page.limit >= _FEW:
+    if page.after is not None:
         return None
-    newest = select(Run.id).where(*base_path(run_filter).bounded(run_filter, page))
-    keys = connection.scalars(_ordered(newest).limit(_NEAR * _FEW)).all()
-    among = AccessPath((Run.id.in_(keys),))
-    runs = _rows(connection, run_filter, page, among, dag_access.narrow(Run.dag_name, run_filter.sight))
+    given = {name: value for name in ("status", "since", "before") if (value := getattr(run_filter, name)) is not None}
+    statement = _near(connection.dialect.name, tuple(given), run_filter.sight)
+    limits = {"most": page.limit + 1, "near": _NEAR * max(page.limit, _FEW)}
+    runs = connection.execute(statement, {**given, **limits}).all()
     return _page(connection, runs, page) if len(runs) > page.limit else None
+
+
+@lru_cache(256)
+def _near(dialect: str, fields: tuple[str, ...], sight: Sight) -> _Select:
+    newest = select(Run.created_at).where(IS_ROOT, *[_COMMON[name] for name in fields])
+    end = newest.order_by(Run.created_at.desc()).offset(bindparam("near", type_=Integer)).limit(1).scalar_subquery()
+    first = bindparam("since", type_=UtcDateTime()) if "since" in fields else literal(_FIRST, UtcDateTime())
+    others = tuple(name for name in fields if name != "since")
+    return _common(dialect, others, sight).where(Run.created_at >= func.coalesce(end, first))
 
 
 def _find_among(
