@@ -19,6 +19,7 @@ from dagbook.identifiers import sub_run_id
 from dagbook.main import API_PATH, Server
 from tests.app.dagbook import Dagbook, routes_of
 from tests.app.people import PASSWORD, People, Person
+from tests.waiting import come_true
 
 QUICK = "steps: [{name: a, command: 'true'}]\n"
 LONG = "steps: [{name: a, command: echo ready; sleep 60}]\n"
@@ -27,6 +28,10 @@ Route = tuple[str, str]
 FIXED = ("validate", "search", "tags")
 # The one that needs a provider is in test_oidc.
 ELSEWHERE = {("GET", "/oidc-callback")}
+
+
+ASKING = "steps: [{name: gate, type: hitl}]\n"
+ASKING_BELOW = "steps: [{{name: go, call: {0}-low}}]\n---\nname: {0}-low\nsteps: [{{name: gate, type: hitl}}]\n"
 
 
 class Scene:
@@ -278,6 +283,45 @@ async def reschedule(scene: Scene) -> str:
     path = await scene.run()
     await scene.do("POST", f"{path}/reschedule", dagRunId="r2")
     return f"{scene.name}/r2"
+
+
+async def asking(scene: Scene, spec: str) -> dict[str, Any]:
+    """Start a run that waits for an approval; returns what it waits for."""
+    await scene.dagbook.start(spec, dagRunId="r1")
+
+    async def look() -> dict[str, Any] | None:
+        found = (await scene.ok("GET", "/approvals"))["approvals"]
+        return next((one for one in found if one["dagName"].startswith(scene.name)), None)
+
+    return await come_true(look)
+
+
+@case(("POST", "/dag-runs/{name}/{dagRunId}/steps/{stepName}/approve"))
+async def approve(scene: Scene) -> str:
+    await asking(scene, ASKING)
+    await scene.do("POST", f"/dag-runs/{scene.name}/r1/steps/gate/approve")
+    return f"{scene.name}/r1"
+
+
+@case(("POST", "/dag-runs/{name}/{dagRunId}/steps/{stepName}/reject"))
+async def reject(scene: Scene) -> str:
+    await asking(scene, ASKING)
+    await scene.do("POST", f"/dag-runs/{scene.name}/r1/steps/gate/reject", reason="no")
+    return f"{scene.name}/r1"
+
+
+@case(("POST", "/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/steps/{stepName}/approve"))
+async def approve_below(scene: Scene) -> str:
+    below = (await asking(scene, ASKING_BELOW.format(scene.name)))["dagRunId"]
+    await scene.do("POST", f"/dag-runs/{scene.name}/r1/sub-dag-runs/{below}/steps/gate/approve")
+    return f"{scene.name}-low/{below}"
+
+
+@case(("POST", "/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/steps/{stepName}/reject"))
+async def reject_below(scene: Scene) -> str:
+    below = (await asking(scene, ASKING_BELOW.format(scene.name)))["dagRunId"]
+    await scene.do("POST", f"/dag-runs/{scene.name}/r1/sub-dag-runs/{below}/steps/gate/reject")
+    return f"{scene.name}-low/{below}"
 
 
 @case(("PATCH", "/dag-runs/{name}/{dagRunId}/steps/{stepName}/status"))

@@ -195,10 +195,41 @@ async def test_nothing_ends_before_it_started(shared_database: Database, stateme
         await rehearse(shared_database, work)
 
 
-@pytest.mark.parametrize(("position", "handler"), [(-1, False), (0, True), (-6, True)])
+@pytest.mark.parametrize(("position", "handler"), [(-1, False), (0, True), (-7, True)])
 async def test_handlers_and_only_they_stand_below_zero(shared_database: Database, position: int, handler: bool) -> None:
     def work(connection: WriteConnection) -> None:
         add_node(connection, add_whole_run(connection), position=position, handler=handler, name="other")
 
     with pytest.raises(IntegrityError, match="handlers_below_zero"):
         await rehearse(shared_database, work)
+
+
+@pytest.mark.parametrize(
+    ("position", "run", "accepted_again"),
+    [(-6, RunStatus.RUNNING, True), (-5, RunStatus.RUNNING, False), (-6, RunStatus.SUCCEEDED, False)],
+    ids=["wait handler", "another handler", "of a finished run"],
+)
+async def test_only_the_wait_handler_of_an_active_run_runs_again(
+    shared_database: Database, position: int, run: RunStatus, *, accepted_again: bool
+) -> None:
+    def work(connection: WriteConnection) -> None:
+        run_id = add_whole_run(connection)
+        add_node(connection, run_id, position=position, handler=True, name="other")
+        for status in (1, 4):
+            run_sql(
+                connection,
+                "UPDATE nodes SET status = :status WHERE run_id = :id AND position = :position",
+                status=status,
+                id=run_id,
+                position=position,
+            )
+        if run is not RunStatus.RUNNING:
+            run_sql(connection, "UPDATE runs SET status = :status WHERE id = :id", status=int(run), id=run_id)
+        again = "UPDATE nodes SET status = 1 WHERE run_id = :id AND position = :position"
+        run_sql(connection, again, id=run_id, position=position)
+
+    if accepted_again:
+        await rehearse(shared_database, work)
+    else:
+        with pytest.raises(IntegrityError, match=REFUSED):
+            await rehearse(shared_database, work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from dagbook.executors import in_process, registry
 from dagbook.executors.contract import ExecutionFiles, Job, Outcome, SharedConfig
 from dagbook.executors.in_process import InProcessExecution
-from dagbook.spec.model import Container
+from dagbook.spec.model import CommandLine, Container
 from tests.executors.docker_stand_in import StandIn
 
 SH = ("sh", "-c")
@@ -35,6 +35,7 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
         shared: SharedConfig | None = None,
         job_id: str = "7-1-0-1",
         container: Container | None = None,
+        following: Sequence[Sequence[str]] = (),
     ) -> InProcessExecution:
         kind = registry.find("docker")
         program, *args = command or ("",)
@@ -43,6 +44,7 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
             id=job_id,
             program=program,
             args=tuple(args),
+            following=tuple(CommandLine(" ".join(words), words[0], tuple(words[1:])) for words in following),
             config=config,
             container=container,
             cwd=self.files.directory,
@@ -55,8 +57,8 @@ class Steps(msgspec.Struct, frozen=True, kw_only=True):
         job = Job(type="docker", id="7-1-0-1", cwd=self.files.directory)
         return in_process.adopt(registry.find("docker").adopt(), job, self.files)
 
-    async def end(self, config: Mapping[str, Any], *command: str, shared: SharedConfig | None = None) -> Outcome:
-        return await self.begin(config, *command, shared=shared).wait()
+    async def end(self, config: Mapping[str, Any], *command: str, **more: Any) -> Outcome:
+        return await self.begin(config, *command, **more).wait()
 
     async def abandon(self) -> None:
         await registry.find("docker").abandon()(self.files.note.read_bytes())

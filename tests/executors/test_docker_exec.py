@@ -53,6 +53,32 @@ async def test_the_exec_map_configures_the_command(inner: Scene) -> None:
     }
 
 
+async def test_several_lines_run_one_after_another_until_one_fails(inner: Scene) -> None:
+    outcome = await inner.end(MINE, "echo", "a", following=[["echo", "b"], [*SH, "exit 5"], ["echo", "c"]])
+    assert (outcome.exit_code, outcome.error) == (5, "line 3: exit status 5")
+    assert (inner.out, len(inner.daemon.containers)) == ("a\nb\n", 1)
+
+
+async def test_a_server_that_adopts_a_line_runs_the_lines_after_it(inner: Scene, tmp_path: Path) -> None:
+    running = inner.begin(
+        MINE, *SH, f"echo early; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done", following=[["echo", "last"]]
+    )
+    assert await until_written(inner.files.stdout) == "early\n"
+    running.detach()
+    adopted = inner.adopt()
+    (tmp_path / "go").touch()
+    assert (await adopted.wait()).exit_code == 0
+    assert inner.out == "early\nlast\n"
+
+
+async def test_a_stop_begins_no_further_line(inner: Scene) -> None:
+    running = inner.begin(MINE, *SH, "trap 'exit 0' TERM; echo up; sleep 60 & wait", following=[["echo", "never"]])
+    assert await until_written(inner.files.stdout) == "up\n"
+    running.signal("SIGTERM")
+    assert (await running.wait()).exit_code == 0
+    assert inner.out == "up\n"
+
+
 async def test_variables_of_exec_can_be_a_map(inner: Scene) -> None:
     await inner.end({**MINE, "exec": {"env": {"A": 1}}}, *SH, "echo $A")
     assert inner.out == "1\n"

@@ -42,6 +42,17 @@ async def test_without_a_command_the_images_own_runs(docker: Scene) -> None:
     assert docker.out == "hello\n"
 
 
+async def test_several_lines_run_in_one_container_that_is_removed_afterwards(docker: Scene) -> None:
+    outcome = await end(docker, BUSYBOX, *SH, "echo a", following=[[*SH, "echo b; exit 4"], ["echo", "c"]])
+    assert (outcome.exit_code, outcome.error) == (4, "line 2: exit status 4")
+    assert (docker.out, docker.daemon.containers) == ("a\nb\n", {})
+
+
+async def test_a_config_with_an_image_runs_several_lines_in_one_container_too(docker: Scene) -> None:
+    outcome = await docker.end({"image": "busybox"}, *SH, "echo a", following=[["echo", "b"]])
+    assert (outcome, docker.out, docker.daemon.containers) == (Outcome(exit_code=0), "a\nb\n", {})
+
+
 async def test_the_definition_reaches_the_daemon(docker: Scene) -> None:
     docker.daemon.registry["busybox:latest"] = Image(platform="linux/arm64")
     container = Container(

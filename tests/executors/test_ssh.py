@@ -17,7 +17,7 @@ import pytest
 from dagbook.executors import in_process, registry
 from dagbook.executors.contract import ExecutionFiles, HostKey, Job, Outcome, SetupError, SharedConfig, SshPolicy
 from dagbook.executors.in_process import InProcessExecution
-from dagbook.spec.model import Ssh
+from dagbook.spec.model import CommandLine, Ssh
 from tests.executors.ssh_server import PASSWORD, USER, SshServer, serving
 from tests.waiting import until_gone, until_written
 
@@ -91,6 +91,41 @@ async def test_a_step_without_a_command_fails_before_anybody_is_asked(files: Exe
     job = Job(type="ssh", id="x", script="echo", config={"host": "127.0.0.1", "user": "x"}, cwd=files.directory)
     with pytest.raises(SetupError, match="no command; a script does not run on another machine"):
         await in_process.start(registry.find("ssh").run(), job, files).wait()
+
+
+async def test_several_lines_run_one_after_another_until_one_fails(files: ExecutionFiles, server: SshServer) -> None:
+    lines = "echo 'a  b' | tr a z; X=1", "echo [$X]; exit 7", "echo c"
+    following = tuple(CommandLine(line, "") for line in lines)
+    outcome = await end(files, server.config, "echo", "first", line="echo first", following=following)
+    assert (outcome.exit_code, outcome.error) == (7, "line 3: exit status 7")
+    assert files.stdout.read_text() == "first\nz  b\n[]\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "shared", "step", "expected"),
+    [
+        ({"shell": "/bin/bash -e"}, (), (), ["/bin/bash", "-e", "-c"]),
+        ({"shell": ["/bin/sh", "-c"]}, (), (), ["/bin/sh", "-c"]),
+        ({}, (), ("/bin/sh",), ["/bin/sh", "-c"]),
+        (None, ("/bin/bash",), ("/bin/sh",), ["/bin/bash", "-c"]),
+        (None, (), ("/bin/sh",), ["/bin/sh", "-c"]),
+    ],
+)
+async def test_a_shell_gets_the_line_as_written(
+    files: ExecutionFiles,
+    server: SshServer,
+    config: dict[str, Any] | None,
+    shared: tuple[str, ...],
+    step: tuple[str, ...],
+    expected: list[str],
+) -> None:
+    login = {name: str(value) for name, value in server.config.items()}
+    ssh = Ssh(user=USER, host="127.0.0.1", port=login["port"], key=login["key"], strict_host_key=False, shell=shared)
+    given = {} if config is None else {**server.config, **config}
+    line = "printf '%s,' x 'y  z'; tr '\\0' ' ' </proc/$$/cmdline"
+    outcome = await end(files, given, "printf", line=line, shell=step, shared=SharedConfig(ssh=ssh))
+    assert (outcome.exit_code, outcome.error) == (0, "")
+    assert files.stdout.read_text() == " ".join(["x,y  z," + expected[0], *expected[1:], line]) + " "
 
 
 # -- where and as whom -----------------------------------------------------------------------------------------------

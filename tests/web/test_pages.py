@@ -22,6 +22,7 @@ PAGES = {
     "dag-spec": "/dags/etl/spec",
     "dag-revisions": "/dags/good/revisions",
     "dag-schedule": "/dags/etl/schedule",
+    "approvals": "/approvals",
     "queues": "/queues",
     "schedules": "/schedules",
     "schedules-past": "/schedules?tab=past",

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from dagbook.api.params import parameters
 from dagbook.api.params.log_paging import PageRequest, is_part, page, resolve_range, slice_lines
 from dagbook.api.params.run_filters import RunSearch, can_match, is_index_only
+from dagbook.api.presenters.outputs import run_outputs
 from dagbook.api.presenters.present import listed_run, placeholder_run, run_details, time_text
 from dagbook.api.presenters.queues import waiting_for
-from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary, Log
+from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary, Log, RunOutputs
 from dagbook.api.services import RunReadServices
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.dag_access import Sight
@@ -21,14 +22,15 @@ from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.db.repositories.runs import run_history, run_list, runs
 from dagbook.db.repositories.runs.run_filter import RunFilter
-from dagbook.db.repositories.runs.runs import RunRow
+from dagbook.db.repositories.runs.runs import NodeRow, RunRow
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import shorten
 from dagbook.queues.wait_reasons import queue_positions
 from dagbook.runs.queries import RunSnapshot, dag_of, find_run, find_step_log, read_newest
 from dagbook.runs.store.run_loading import render_log
-from dagbook.spec.model import Dag
+from dagbook.spec.model import Dag, Pair
+from dagbook.spec.params import param_text
 
 _SETTABLE = ", ".join(f"{int(status)} ({status.label})" for status in NodeStatus if status is not NodeStatus.RUNNING)
 
@@ -121,8 +123,19 @@ async def read_step_log(
     services: RunReadServices, run: RunRow, step: str, stream: parameters.Stream, page_request: PageRequest
 ) -> Log:
     """Read a page of the output of a step or handler; raises NotFoundError."""
-    key = await find_step_log(services.database, run, step, stream)
+    key = await find_step_log(services.database, services.library, run, step, stream)
     return await services.database.read(lambda connection: _read_page(connection, key, page_request))
+
+
+async def read_outputs(services: RunReadServices, run: RunRow) -> RunOutputs:
+    """Return the collected outputs of a run, secrets masked."""
+
+    def read(connection: ReadConnection) -> tuple[Sequence[NodeRow], Sequence[Pair]]:
+        return runs.get_nodes(connection, run.id, run.attempt), runs.get_params(connection, run.id)
+
+    nodes, params = await services.database.read_inline(read)
+    dag = await dag_of(services.database, services.library, run)
+    return run_outputs(run, param_text.describe(params), nodes, dag, services.zone)
 
 
 def _read_page(connection: ReadConnection, key: StreamKey, request: PageRequest) -> Log:

@@ -27,6 +27,7 @@ from dagbook.maintenance.retention.policies import DagRetentionService
 from dagbook.maintenance.retention.retention import Retention
 from dagbook.queues.service import DequeueService, QueueService
 from dagbook.runs.queries import RunTotals
+from dagbook.runs.service.approvals import ApprovalService
 from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import RunService
 from dagbook.runs.service.ssh_host_keys import SshHostKeys
@@ -78,6 +79,7 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     library: DefinitionCache
     run_service: RunService
     reruns: RerunService
+    approvals: ApprovalService
     definitions: Definitions
     revisions: Revisions
     search: Search

@@ -39,6 +39,8 @@ class Action(StrEnum):
     RUN_RETRY = "run.retry"
     RUN_RESCHEDULE = "run.reschedule"
     RUN_STEP_STATUS = "run.step_status"
+    RUN_APPROVE = "run.approve"
+    RUN_REJECT = "run.reject"
     RUN_CLEANUP = "run.cleanup"
     QUEUE_PAUSE = "queue.pause"
     QUEUE_RESUME = "queue.resume"

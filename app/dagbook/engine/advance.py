@@ -8,6 +8,7 @@ from typing import assert_never
 from dagbook.engine import handlers, phases, steps, stopping
 from dagbook.engine.action import Action, AdoptStep, CheckConditions, CheckRepeat, KillStep, SignalStep
 from dagbook.engine.event import (
+    WAIT,
     ConditionsChecked,
     Event,
     ExecutionStarted,
@@ -50,7 +51,7 @@ def resume(plan: Plan, state: RunState) -> tuple[Action, ...]:
 
 def _outstanding(plan: Plan, state: RunState, key: int, node: NodeState) -> list[Action]:
     if node.checking:
-        first = node.execution == 0
+        first = node.execution == 0 or key == WAIT  # which runs once for each rest, and is not repeated
         return [CheckConditions(key=key) if first else CheckRepeat(key=key, execution=node.execution)]
     if not is_executing(node):
         return []
@@ -92,7 +93,7 @@ def _check_conditions(transition: Transition, event: ConditionsChecked) -> None:
             phases.check_conditions(transition, event)
         return
     node = transition.running_node(event.key)
-    if node is not None and node.checking and node.execution == 0:
+    if node is not None and node.checking and (node.execution == 0 or event.key == WAIT):
         (handlers if event.key < 0 else steps).check_conditions(transition, node, event, event.key)
 
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 import msgspec
 
 # A node's key: its index among the steps, or one of the handlers' keys below.
-INIT, SUCCESS, FAILURE, ABORT, EXIT = -1, -2, -3, -4, -5
-HANDLER_KEYS = (INIT, SUCCESS, FAILURE, ABORT, EXIT)
-HANDLER_NAMES = {INIT: "onInit", SUCCESS: "onSuccess", FAILURE: "onFailure", ABORT: "onCancel", EXIT: "onExit"}
+INIT, SUCCESS, FAILURE, ABORT, EXIT, WAIT = -1, -2, -3, -4, -5, -6
+HANDLER_NAMES = {
+    INIT: "onInit",
+    SUCCESS: "onSuccess",
+    FAILURE: "onFailure",
+    ABORT: "onCancel",
+    EXIT: "onExit",
+    WAIT: "onWait",
+}
+HANDLER_KEYS = tuple(HANDLER_NAMES)
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +51,8 @@ class StepExited(_Event, frozen=True, kw_only=True):
     ``exit_code`` is recorded; ``retry_code`` is what retry rules compare if they differ (a set-up failure records 0
     and counts as 1). ``prepared`` is False if log or redirect files could not be opened or a retry limit was not a
     number: the node fails without a finished execution. ``partial`` is a sub-run's partial success.
-    ``output_matched`` means that a ``continueOn.output`` pattern was found.
+    ``output_matched`` means that a ``continueOn.output`` pattern was found. A ``final`` failure is never tolerated. An
+    approval was decided by ``decided_by``.
     """
 
     key: int
@@ -55,6 +63,8 @@ class StepExited(_Event, frozen=True, kw_only=True):
     prepared: bool = True
     partial: bool = False
     output_matched: bool = False
+    final: bool = False
+    decided_by: str = ""
 
 
 class RetryPlanned(_Event, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dagbook.engine import rules, steps
-from dagbook.engine.event import INIT, ConditionsChecked, StepExited
+from dagbook.engine.event import INIT, WAIT, ConditionsChecked, StepExited
 from dagbook.engine.state import Kill, NodeState
 from dagbook.engine.status import NodeStatus
 from dagbook.engine.transition import Transition
@@ -17,7 +17,8 @@ def check_conditions(transition: Transition, node: NodeState, event: ConditionsC
 
 def exit_handler(transition: Transition, node: NodeState, event: StepExited) -> None:
     """Finish a handler; a failed command fails the run, files that could not be opened do not."""
-    stopped = node.kill is Kill.STOP or (event.key == INIT and transition.run.cancelled and node.kill is None)
+    is_before_outcome = event.key in (INIT, WAIT)
+    stopped = node.kill is Kill.STOP or (is_before_outcome and transition.run.cancelled and node.kill is None)
     if stopped:
         finish(transition, event.key, NodeStatus.ABORTED, exit_code=event.exit_code, error=event.error)
     elif node.kill is not None or steps.is_late(transition, node, event):
@@ -42,6 +43,8 @@ def finish(transition: Transition, key: int, status: NodeStatus, **fields: objec
 
 
 def _set_error(transition: Transition, key: int, error: str) -> None:
+    if key == WAIT:  # without effect on the run (1.30, 7.2)
+        return
     transition.set_error(key, error)
     if key == INIT:
         transition.set_run(cancelled=True)

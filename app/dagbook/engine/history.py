@@ -116,6 +116,8 @@ def _run_lines(fields: dict[str, Any], error: str) -> Iterator[Line]:
     unmet = [text for text in fields.get("conditions", ()) if text]
     if unmet:
         yield Line("INFO", "preconditions of the run are not met", {"err": "; ".join(unmet)})
+    if fields.get("rested_at"):
+        yield Line("INFO", "run waits for approval")
     if fields.get("stop_asked_at"):
         yield Line("INFO", "stop requested")
     elif fields.get("signalled_at"):
@@ -162,7 +164,7 @@ def _node_end_lines(fields: dict[str, Any], kind: str, status: NodeStatus, step:
     if unmet:
         yield Line("INFO", f"preconditions of the {kind} are not met", {**step, "err": "; ".join(unmet)})
     level: Level = "ERROR" if status is NodeStatus.FAILED else "INFO"
-    columns = _picked(fields, {"exit-code": "exit_code", "err": "error"})
+    columns = _picked(fields, {"exit-code": "exit_code", "by": "decided_by", "err": "error"})
     what = "finished" if "finished_at" in fields else "is not run"
     yield Line(level, f"{kind} {what}", {**step, "status": status.label, **columns})
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dagbook.engine import rules, steps, stopping
 from dagbook.engine.action import CheckConditions, CloseRun
-from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS, ConditionsChecked
-from dagbook.engine.state import Phase
+from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS, WAIT, ConditionsChecked
+from dagbook.engine.state import NodeState, Phase
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.engine.transition import Transition
 
@@ -77,6 +77,7 @@ def _finish_init(transition: Transition) -> bool:
 
 def _finish_steps(transition: Transition) -> bool:
     steps.start_ready(transition)  # nothing is ready in a cancelled run
+    _rest_or_go_on(transition)
     if transition.running or transition.ready:
         return False
     is_whole_run = not transition.run.cancelled and transition.run.only is None
@@ -84,6 +85,25 @@ def _finish_steps(transition: Transition) -> bool:
         transition.set_error(None, DEADLOCK)
     conclude(transition)
     return True
+
+
+def _rest_or_go_on(transition: Transition) -> None:
+    """Begin or end the time in which nothing but approvals is left to wait for (1.30, 7.3)."""
+    plan, run = transition.plan, transition.run
+    if not plan.gates:
+        return
+    left = [key for key in transition.running if key != WAIT]
+    rests = bool(left) and not transition.ready and not run.cancelled
+    rests = rests and all(plan.is_open_gate(key, transition.steps[key]) for key in left)
+    if rests and run.rested_at is None:
+        transition.set_run(rested_at=transition.now)
+        handler = transition.node(WAIT)
+        if handler is not None and handler.status is not NodeStatus.RUNNING:
+            transition.set_node(WAIT, NodeState(execution=handler.execution))
+            steps.start(transition, WAIT)
+    elif not rests and run.rested_at is not None:
+        rested = (transition.now - run.rested_at).total_seconds()
+        transition.set_run(rested_at=None, rested_seconds=run.rested_seconds + rested)
 
 
 def conclude(transition: Transition) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from dagbook.engine import rules
-from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS
+from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS, WAIT
 from dagbook.engine.state import NodeState, Phase, RunState
 from dagbook.engine.status import NodeStatus
-from dagbook.spec.model import Dag, Step
+from dagbook.spec.model import HITL, Dag, Step
 
 _RUN_AGAIN = frozenset({NodeStatus.FAILED, NodeStatus.ABORTED, NodeStatus.RUNNING})
 
@@ -20,6 +22,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     handlers: dict[int, Step]  # by handler key; only those that are defined
     depends: tuple[tuple[int, ...], ...]  # per step, in the order its definition lists them
     dependents: tuple[tuple[int, ...], ...]  # per step, in file order
+    gates: frozenset[int] = frozenset()  # the steps that wait for an approval
 
     @classmethod
     def of(cls, dag: Dag) -> Plan:
@@ -31,15 +34,35 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             for dependency in above:
                 dependents[dependency].append(key)
         return cls(
-            dag=dag, handlers=_handlers(dag), depends=depends, dependents=tuple(tuple(keys) for keys in dependents)
+            dag=dag,
+            handlers=_handlers(dag),
+            depends=depends,
+            dependents=tuple(tuple(keys) for keys in dependents),
+            gates=frozenset(key for key, step in enumerate(dag.steps) if step.executor.type == HITL),
         )
 
     def step(self, key: int) -> Step:
         """Return the definition of a step or handler."""
         return self.handlers[key] if key < 0 else self.dag.steps[key]
 
+    def is_open_gate(self, key: int, node: NodeState) -> bool:
+        """Whether a step waits for its approval, and for nothing else."""
+        is_running = node.status is NodeStatus.RUNNING and node.kill is None
+        return key in self.gates and is_running and node.executed_at is not None
+
+    def count_working(self, running: Sequence[int]) -> int:
+        """Count the running nodes that do something: approvals take no place in ``maxActiveSteps``."""
+        return len(running) if not self.gates else sum(key not in self.gates and key != WAIT for key in running)
+
     def step_key(self, name: str) -> int | None:
         return next((key for key, step in enumerate(self.dag.steps) if step.name == name), None)
+
+
+def find_step(dag: Dag, key: int) -> Step | None:
+    """Return the definition of a step or handler, None if the DAG has none of this key."""
+    if key < 0:
+        return _handlers(dag).get(key)
+    return dag.steps[key] if key < len(dag.steps) else None
 
 
 def initial_state(plan: Plan) -> RunState:
@@ -82,14 +105,15 @@ def running_keys(state: RunState) -> tuple[int, ...]:
 
 def _handlers(dag: Dag) -> dict[int, Step]:
     defined = dag.handlers
-    all_five = {
+    all_known = {
         INIT: defined.init,
+        WAIT: defined.wait,
         SUCCESS: defined.success,
         FAILURE: defined.failure,
         ABORT: defined.abort,
         EXIT: defined.exit,
     }
-    return {key: step for key, step in all_five.items() if step is not None}
+    return {key: step for key, step in all_known.items() if step is not None}
 
 
 def _steps_to_rerun(plan: Plan, previous: RunState) -> set[int]:

@@ -50,6 +50,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     retry_limit: int | None = None  # evaluated from text, else the step's own number counts
     retry_interval_seconds: int | None = None
     conditions: tuple[str, ...] = ()  # per precondition: why it did not hold, or ""
+    decided_by: str = ""  # who approved or rejected
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,4 +75,6 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     killed_at: datetime | None = None
     timed_out: bool = False
     next_pick_at: datetime | None = None  # delaySec: no step starts before
+    rested_at: datetime | None = None  # since then only approvals are waited for, and the run's time limit stands still
+    rested_seconds: float = 0.0  # in earlier such times
     conditions: tuple[str, ...] = ()

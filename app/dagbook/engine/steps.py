@@ -31,7 +31,7 @@ def start_ready(transition: Transition) -> None:
     dag, taken = transition.plan.dag, 0
     while taken < len(transition.ready):
         pause = transition.run.next_pick_at
-        is_full = 0 < dag.max_active_steps <= len(transition.running)
+        is_full = 0 < dag.max_active_steps <= transition.plan.count_working(transition.running)
         if is_full or (pause is not None and pause > transition.now):
             break
         start(transition, transition.ready[taken])
@@ -57,16 +57,18 @@ def start(transition: Transition, key: int) -> None:
         transition.set_node(key, node, status=NodeStatus.RUNNING, started_at=transition.now, checking=True)
         transition.emit(CheckConditions(key=key))
     else:
-        transition.set_node(key, node, status=NodeStatus.RUNNING, started_at=transition.now, execution=1)
-        transition.emit(StartStep(key=key, execution=1))
+        execution = node.execution + 1
+        transition.set_node(key, node, status=NodeStatus.RUNNING, started_at=transition.now, execution=execution)
+        transition.emit(StartStep(key=key, execution=execution))
 
 
 def execute_checked(transition: Transition, node: NodeState, event: ConditionsChecked, key: int) -> bool:
     """Execute a node whose preconditions are met; otherwise return False, and the caller finishes it."""
     if event.problem or any(event.errors):
         return False
-    transition.set_node(key, node, checking=False, execution=1, conditions=event.errors)
-    transition.emit(StartStep(key=key, execution=1))
+    execution = node.execution + 1
+    transition.set_node(key, node, checking=False, execution=execution, conditions=event.errors)
+    transition.emit(StartStep(key=key, execution=execution))
     return True
 
 
@@ -102,7 +104,7 @@ def exit_step(transition: Transition, node: NodeState, event: StepExited) -> Non
     elif rules.is_success(event):
         verdict = NodeStatus.PARTIALLY_SUCCEEDED if event.partial else NodeStatus.SUCCEEDED
         done = {"done_count": node.done_count + 1, "exit_code": event.exit_code, "error": "", "verdict": verdict}
-        transition.set_node(event.key, node, **done)
+        transition.set_node(event.key, node, **done, decided_by=event.decided_by)
         _repeat_or_finish(transition, event.key, succeeded=True)
     elif not _wait_for_retry(transition, node, event):
         _fail(transition, node, event)
@@ -153,6 +155,7 @@ def _fail(transition: Transition, node: NodeState, event: StepExited) -> NodeSta
     """Record a final failure; an execution that never reached its command is not counted."""
     rule = transition.plan.step(event.key).continue_on
     tolerated = rule.failure or event.exit_code in rule.exit_codes or event.output_matched
+    tolerated = tolerated and not event.final
     return transition.set_node(
         event.key,
         node,
@@ -160,6 +163,7 @@ def _fail(transition: Transition, node: NodeState, event: StepExited) -> NodeSta
         exit_code=event.exit_code,
         error=rules.failure_text(event),
         tolerated=tolerated,
+        decided_by=event.decided_by,
         kill=None,
         verdict=NodeStatus.SUCCEEDED if tolerated and rule.mark_success else NodeStatus.FAILED,
     )

@@ -44,11 +44,15 @@ def step_limit(plan: Plan, key: int, node: NodeState) -> datetime | None:
 
 
 def run_limit(plan: Plan, run: RunState) -> datetime | None:
-    """Return the time limit of the run; it does not apply to handlers, and a stop has a limit of its own."""
+    """Return the time limit of the run; it does not apply to handlers, and a stop has a limit of its own.
+
+    While only approvals are waited for, it stands still.
+    """
     seconds = plan.dag.timeout_seconds
-    if seconds <= 0 or run.started_at is None or run.timed_out or run.cancelled:
+    if seconds <= 0 or run.started_at is None or run.timed_out or run.cancelled or run.rested_at is not None:
         return None
-    return run.started_at + timedelta(seconds=seconds) if run.phase in (Phase.PRECONDITIONS, Phase.STEPS) else None
+    limited = run.phase in (Phase.PRECONDITIONS, Phase.STEPS)
+    return run.started_at + timedelta(seconds=seconds + run.rested_seconds) if limited else None
 
 
 def next_signal(run: RunState) -> datetime | None:
@@ -81,7 +85,7 @@ def _instants(plan: Plan, state: RunState) -> Iterator[datetime]:
 def _next_start_time(plan: Plan, state: RunState) -> datetime | None:
     """Return when the next ready step may start; at once, if only an adoption delayed it."""
     limit = plan.dag.max_active_steps
-    full = 0 < limit <= len(state.running)
+    full = 0 < limit <= plan.count_working(state.running)
     if state.phase is not Phase.STEPS or state.cancelled or full or not state.ready:
         return None
     return state.next_pick_at or state.started_at

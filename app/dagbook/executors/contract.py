@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from dagbook.executors.http.egress import Egress
-from dagbook.spec.model import Container, Smtp, Ssh
+from dagbook.spec.model import CommandLine, Container, Smtp, Ssh
 
 EXIT_TIMEOUT = 124
 EXIT_NOT_FOUND = 127
@@ -65,6 +65,11 @@ class ExecutionFiles(msgspec.Struct, frozen=True):
         return self.base + ".started"
 
     @property
+    def line(self) -> Path:
+        """Of several command lines: the number of the current one, and the bytes of stderr before it."""
+        return self.path("line")
+
+    @property
     def note(self) -> Path:
         """What the executor has started on another host, for the server that adopts the execution."""
         return self.path("note")
@@ -76,10 +81,12 @@ class ExecutionFiles(msgspec.Struct, frozen=True):
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """The process of an evaluated step; ``account`` is that of the commands of its run, "" for that of the server.
 
-    With a ``job`` it gets one more argument: the number of a descriptor from which it reads the job.
+    With a ``job`` it gets one more argument: the number of a descriptor from which it reads the job. ``following`` are
+    the commands of further lines, each of which runs when the one before has succeeded.
     """
 
     argv: tuple[str, ...]
+    following: tuple[tuple[str, ...], ...] = ()
     cwd: Path
     env: Mapping[str, str]
     account: str = ""
@@ -151,6 +158,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ``program`` and ``args`` are the split words of the command, ``line`` is the command as one text; ``id`` is unique
     and stays the same when the execution is adopted. ``cwd`` is the directory of the step, ``run_dir`` that of its
     run. ``container`` is the evaluated one of the step itself. Files that the job names are opened as ``account``.
+    ``following`` are the command lines after the first, ``shell`` is the step's own.
     """
 
     type: str
@@ -158,6 +166,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     program: str = ""
     args: tuple[str, ...] = ()
     line: str = ""
+    following: tuple[CommandLine, ...] = ()
+    shell: tuple[str, ...] = ()
     script: str = ""
     config: Mapping[str, Any] = {}
     container: Container | None = None
@@ -254,6 +264,19 @@ DETACH = "detach"  # the server ends, the remote command continues; also meant b
 _LAST_SECONDS = 5.0  # time for the remote command to end after SIGKILL
 
 Send = Callable[[str], Coroutine[Any, Any, None]]
+
+
+def is_stopped() -> bool:
+    """Whether this task was cancelled before: then it begins no further command line."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def line_result(number: int, of: int, code: int) -> int:
+    """Return the exit code of a command line, 0 if the next one may begin. Raises StepError with its number."""
+    if code and of > 1:
+        raise StepError(f"line {number}: exit status {code}", code)
+    return code
 
 
 def is_detach(cancellation: asyncio.CancelledError) -> bool:

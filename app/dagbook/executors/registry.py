@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from dagbook.executors.contract import Command, Job, SetupError, Streams
+from dagbook.executors.contract import Command, Job, SetupError, StartError, Streams
 
 COMMAND_TYPES = frozenset({"", "command", "shell"})
 CALL_TYPES = frozenset({"dag", "subworkflow", "parallel"})
@@ -85,10 +85,13 @@ _TYPES = {
     "ssh": ExecutorType(module="ssh.ssh", program_encoding=True, extra="ssh"),
 }
 _UNSUPPORTED = frozenset({"gha", "github_action", "github-action"})
+_CHAT = "chat"
 
 
 def find(kind: str) -> ExecutorType:
     """Return the executor of a step type. Raises SetupError."""
+    if kind == _CHAT:
+        raise StartError("steps of type chat are not supported: Dagbook calls no language models")
     if kind in _UNSUPPORTED:
         raise SetupError(f"steps of type {kind!r} are not supported: Dagbook cannot run GitHub Actions")
     if kind not in _TYPES:

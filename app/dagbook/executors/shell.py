@@ -32,6 +32,7 @@ class ShellTexts(msgspec.Struct, frozen=True, kw_only=True):
     shell: tuple[str, ...] = ()
     own_shell: bool = False  # the shell is the step's, not the DAG's: no -e, and no shebang
     packages: tuple[str, ...] = ()
+    following: tuple[ShellTexts, ...] = ()  # of several command lines: those after the first
 
 
 def program_of(texts: ShellTexts, script_file: str | None) -> tuple[str, ...]:
@@ -103,7 +104,8 @@ def build(texts: ShellTexts, *, cwd: Path, env: Mapping[str, str], files: Execut
     if _shell_name(texts) == "nix-shell" and shutil.which(texts.shell[0], path=env.get("PATH")) is None:
         raise SetupError("the step's shell is nix-shell, which this machine does not have; install Nix to run it")
     script_file = _write_script(texts, cwd, files, account) if texts.script else None
-    return Command(argv=program_of(texts, script_file), cwd=cwd, env=env, account=account)
+    following = tuple(program_of(each, None) for each in texts.following)
+    return Command(argv=program_of(texts, script_file), following=following, cwd=cwd, env=env, account=account)
 
 
 def make_directory(cwd: Path, account: str = "") -> None:

@@ -25,6 +25,7 @@ from dagbook.api.auth.guards import (
 )
 from dagbook.api.controllers import (
     access,
+    approvals,
     audit,
     auth,
     credentials,
@@ -99,6 +100,8 @@ _RUN_HANDLERS = [
     run_logs.RunOutputController,
     run_logs.LogSearchController,
     sub_runs.SubRunsController,
+    approvals.ApprovalsController,
+    approvals.InboxController,
 ]
 
 

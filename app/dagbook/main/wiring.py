@@ -54,6 +54,7 @@ from dagbook.runs.queries import RunTotals
 from dagbook.runs.recovery.supervisor import Supervisor
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.server_context import HostEnvironment, ServerContext, ServerIdentity
+from dagbook.runs.service.approvals import ApprovalService
 from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import RunService
 from dagbook.runs.service.scheduled_runs import ScheduledRuns
@@ -195,6 +196,7 @@ def _services(
         library=library,
         run_service=RunService(database, library, msgspec.structs.replace(context, queues=queues), supervisor),
         reruns=RerunService(database, supervisor, now),
+        approvals=ApprovalService(database, supervisor, now),
         definitions=definitions,
         revisions=Revisions(database, library, definitions, now),
         search=Search(database),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from dagbook.db.repositories.approvals import DecisionRow
 from dagbook.db.repositories.runs.runs import StopRequest
 from dagbook.runs.options import RetryOptions, RunRequest, StopOrder
 from dagbook.runs.store.queue_head import ClaimedRun
@@ -46,6 +47,9 @@ class RunControl(Protocol):
 
     def notify_stop(self, request: StopRequest) -> None:
         """Notify a run of this process of a stop request."""
+
+    def notify_decision(self, decision: DecisionRow) -> None:
+        """Notify a run of this process of the decision about an approval."""
 
 
 ALL_QUEUES = ""

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import services
-from dagbook.db.repositories.logs.logs import StreamKey
+from dagbook.db.repositories.logs.logs import BOTH, StreamKey
 from dagbook.db.repositories.runs import run_history, runs
 from dagbook.db.repositories.runs.runs import AttemptRow, NamedSubRunRow, NodeRow, RunRow
 from dagbook.db.repositories.services import ExpiredLease
+from dagbook.engine.plan import find_step
 from dagbook.engine.status import RunStatus
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import LATEST, shorten
@@ -92,16 +93,22 @@ def _cached_dag(library: DefinitionCache, run: RunRow) -> Dag | None:
     return None if loaded is None else loaded.definition.dag
 
 
-async def find_step_log(database: Database, run: RunRow, step: str, stream: str) -> StreamKey:
-    """Return the key of a step's or handler's output; raises NotFoundError."""
+async def find_step_log(database: Database, library: DefinitionCache, run: RunRow, step: str, stream: str) -> StreamKey:
+    """Return the key of a step's or handler's output; raises NotFoundError.
+
+    A step with ``logOutput: merged`` has one log for both streams (DAG format 1.30, 5).
+    """
     nodes = await database.read_inline(lambda connection: runs.get_nodes(connection, run.id, run.attempt))
     node = next((node for node in nodes if node.name == step), None)
     if node is None:
         raise unknown_step(run, step)
     if node.started_at is None:
         raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
+    dag = await dag_of(database, library, run)
+    is_merged = dag.merges_logs(find_step(dag, node.position))
     # The output of a node that a retry kept belongs to an earlier attempt.
-    return StreamKey(run.id, node.log_attempt or node.attempt, node.position, _STREAMS[stream])
+    attempt = node.log_attempt or node.attempt
+    return StreamKey(run.id, attempt, node.position, BOTH if is_merged else _STREAMS[stream])
 
 
 def find_sub_run(

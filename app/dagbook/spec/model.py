@@ -17,6 +17,7 @@ LARGEST_OUTPUT_SIZE = 16 * 1024 * 1024  # as of every text: a longer value could
 DEFAULT_MAX_CLEAN_UP_SECONDS = 5
 DEFAULT_HISTORY_RETENTION_DAYS = 30
 DEFAULT_MAX_CONCURRENT = 10
+HITL = "hitl"  # the type of a step that waits for an approval
 
 
 class _Frozen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -117,13 +118,26 @@ class Container(_Frozen, frozen=True, kw_only=True):
     restart_policy: str = ""
 
 
+class CommandLine(msgspec.Struct, frozen=True, array_like=True):
+    """One of several command lines of a step, and its split."""
+
+    line: str
+    command: str
+    args: tuple[str, ...] = ()
+
+
+LogOutput = Literal["separate", "merged"]
+
+
 class Step(_Frozen, frozen=True, kw_only=True):
     name: str
     id: str = ""
     description: str = ""
     # What to run (DAG format 3.4): the line as written, its split, and the script.
-    # command_list marks a list, whose items are evaluated one by one.
+    # command_list marks a list, whose items are evaluated one by one. Of several command lines (1.30, 2) command and
+    # args are those of the first.
     command_line: str = ""
+    lines: tuple[CommandLine, ...] = ()
     command: str = ""
     args: tuple[str, ...] = ()
     command_list: bool = False
@@ -140,6 +154,9 @@ class Step(_Frozen, frozen=True, kw_only=True):
     stdout: str = ""
     stderr: str = ""
     output: str = ""
+    output_key: str = ""  # among the collected outputs; empty: made of the name
+    output_omit: bool = False  # not among them
+    log_output: LogOutput | None = None  # None is that of the DAG
     depends: tuple[str, ...] = ()  # names; ids are translated, chain links included
     continue_on: ContinueOn = ContinueOn()
     retry: Retry | None = None
@@ -153,6 +170,7 @@ class Step(_Frozen, frozen=True, kw_only=True):
 
 class Handlers(_Frozen, frozen=True, kw_only=True):
     init: Step | None = None
+    wait: Step | None = None
     success: Step | None = None
     failure: Step | None = None
     abort: Step | None = None
@@ -178,6 +196,7 @@ class Mail(_Frozen, frozen=True, kw_only=True):
 class MailOn(_Frozen, frozen=True, kw_only=True):
     failure: bool = False
     success: bool = False
+    wait: bool = False
 
 
 class Ssh(_Frozen, frozen=True, kw_only=True):
@@ -190,6 +209,7 @@ class Ssh(_Frozen, frozen=True, kw_only=True):
     password: str = ""
     strict_host_key: bool | None = None  # None is the server's default, which is true
     known_host_file: str = ""
+    shell: tuple[str, ...] = ()  # that runs each command there; empty: the login shell gets the bare line
 
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -248,6 +268,7 @@ class Dag(_Frozen, frozen=True, kw_only=True):
     schedule: Schedule = Schedule()
     skip_if_successful: bool = False
     log_dir: str = ""
+    log_output: LogOutput = "separate"
     env: tuple[Pair, ...] = ()
     params: tuple[Pair, ...] = ()
     params_schema: str = ""  # path or URL of the JSON Schema that the params must satisfy
@@ -258,6 +279,7 @@ class Dag(_Frozen, frozen=True, kw_only=True):
     mail_on: MailOn | None = None
     error_mail: Mail | None = None
     info_mail: Mail | None = None
+    wait_mail: Mail | None = None
     timeout_seconds: int = 0
     delay_seconds: int = 0
     restart_wait_seconds: int = 0
@@ -275,6 +297,10 @@ class Dag(_Frozen, frozen=True, kw_only=True):
     secrets: tuple[Secret, ...] = ()
     otel: Otel | None = None
     run_config: RunConfig | None = None
+
+    def merges_logs(self, step: Step | None) -> bool:
+        """Whether stdout and stderr of a step have one log (DAG format 1.30, 5)."""
+        return ((step and step.log_output) or self.log_output) == "merged"
 
 
 class Definition(_Frozen, frozen=True, kw_only=True):

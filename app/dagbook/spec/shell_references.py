@@ -33,6 +33,7 @@ def _of_definition(definition: Definition) -> Iterator[str]:
             dag.handlers.failure,
             dag.handlers.abort,
             dag.handlers.exit,
+            dag.handlers.wait,
         )
         for step in (*dag.steps, *filter(None, handlers)):
             for field, text in _shell_texts(dag, step):
@@ -53,7 +54,7 @@ def _shell_texts(dag: Dag, step: Step) -> Iterator[tuple[str, str]]:
     elif step.command_list:
         yield from (("command", item) for item in (step.command, *step.args) if " " not in item)
     else:
-        yield "command", step.command_line
+        yield from (("command", line) for line in ([each.line for each in step.lines] or [step.command_line]))
     for condition in step.preconditions:
         if not condition.expected:
             yield "preconditions", condition.condition

@@ -30,6 +30,7 @@ PATHS = (
     "/dag-runs/{name:str}/{run_id:str}",
     "/dag-runs/{name:str}/{run_id:str}/{sub_run_id:str}",
     "/compare",
+    "/approvals",
     "/queues",
     "/schedules",
     "/workers",

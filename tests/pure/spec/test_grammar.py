@@ -57,6 +57,9 @@ PLACES = {
     "retryPolicy": '{"steps": [{"command": "x", "retryPolicy": %s}]}',
     "repeatPolicy": '{"steps": [{"command": "x", "repeatPolicy": %s}]}',
     "condition": '{"preconditions": [%s]}',
+    "llm": '{"llm": %s}',
+    "thinking": '{"llm": {"thinking": %s}}',
+    "message": '{"steps": [{"type": "chat", "messages": [%s]}]}',
 }
 COMPLETE: dict[str, dict[str, Any]] = {
     "step": {"command": "x", "call": "y"},
@@ -64,6 +67,7 @@ COMPLETE: dict[str, dict[str, Any]] = {
     "secret": {"name": "N", "provider": "env", "key": "K"},
     "retryPolicy": {"limit": 1, "intervalSec": 1},
     "condition": {"condition": "x"},
+    "message": {"role": "user", "content": "x"},
 }
 FIELDS = [(part, key) for part, (readers, _, _) in PARTS.items() for key in readers]
 

@@ -20,7 +20,7 @@ KEYS = [
     ("zzz: 1", "not known here"),
     ("handlerOn: {finally: {command: x}}", "did you mean exit?"),
     ("smtp: {server: x}", "did you mean host?"),
-    ("mailOn: {always: true}", "not known here; known are failure and success"),
+    ("mailOn: {always: true}", "not known here; known are failure, success and wait"),
     ("schedule: {at: '* * * * *'}", "known are start, stop and restart"),
     ("preconditions: {if: x}", "did you mean condition?"),
     (in_step("needs: b"), "did you mean depends?"),
@@ -53,7 +53,7 @@ VALUES = [
     ("steps: echo", '; write ["echo"]'),
     ("steps: {a: echo}", "a step such as {command: echo hello}"),
     (in_step("retryPolicy: 3"), "a map with limit, intervalSec, exitCode, backoff and maxIntervalSec"),
-    (in_step("continueOn: true"), "a map with failure, skipped, exitCode, output and markSuccess"),
+    (in_step("continueOn: true"), "a map with failure, failed, skipped, exitCode, output and markSuccess"),
     (in_step("signalOnStop: int"), "did you mean SIGINT?"),
     (in_step("signalOnStop: SIGTREM"), "did you mean SIGTERM?"),
     ("steps: [{name: build, command: x}, {name: b, command: x, depends: biuld}]", 'did you mean "build"?'),
@@ -151,7 +151,8 @@ def test_of_many_invalid_schedules_the_first_thousand_are_reported() -> None:
     [
         ("{command: x, executor: dockr}", "steps[0].executor: there is no executor"),
         ("{command: x, executor: {type: dockr}}", "steps[0].executor.type: there is no executor"),
-        ("{command: x, continueOn: {failed: true}}", "steps[0].continueOn.failed: is ignored"),
+        ("{command: x, continueOn: {error: true}}", "steps[0].continueOn.error: is ignored"),
+        ("{command: x, continueOn: {exitCode: 1.9}}", "steps[0].continueOn.exitCode: is read as 1"),
         ("{call: x, parallel: {items: [a], maxConcurency: 2}}", "did you mean maxConcurrent?"),
     ],
 )

@@ -36,10 +36,11 @@ FIELDS: list[tuple[str, dict[str, Any]]] = [
     (f"schedule: '{ONE}'", {"schedule": Schedule(start=(ONE,))}),
     (f"schedule: ['{ONE}', '{ONE}']", {"schedule": Schedule(start=(ONE, ONE))}),
     (
-        f"schedule: {{start: '{TWO}', stop: ['{ONE}'], restart: 5}}",
+        f"schedule: {{start: '{TWO}', stop: ['{ONE}']}}",
         {"schedule": Schedule(start=(TWO,), stop=(ONE,))},
     ),
     ("schedule: {}", {}),
+    ("schedule: ''", {}),
     ("skipIfSuccessful: true", {"skip_if_successful": True}),
     (
         "timeoutSec: 1.9\ndelaySec: -2\nrestartWaitSec: 3",

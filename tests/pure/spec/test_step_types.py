@@ -47,7 +47,7 @@ def test_generated_names_start_with_the_type() -> None:
         ("{type: jq, executor: jq, command: .}", "type", "cannot stand beside executor"),
         ("{config: {a: 1}, executor: jq, command: .}", "config", "cannot stand beside executor"),
         ("{type: JQ, command: .}", "type", 'there is no type "JQ"; did you mean jq?'),
-        ("{type: teleport, command: x}", "type", 'there is no type "teleport"; known are archive, command, '),
+        ("{type: teleport, command: x}", "type", 'there is no type "teleport"; known are archive, chat, '),
         ("{type: 5, command: x}", "type", "must be text, not the number 5"),
         ("{type: jq, config: 5, command: .}", "config", "must be a map"),
         ("{type: http, command: GET http://x, shell: bash}", "shell", "a step of type http takes no shell"),

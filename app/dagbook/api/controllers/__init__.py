@@ -2,6 +2,7 @@
 
 __all__ = [
     "access",
+    "approvals",
     "audit",
     "auth",
     "credentials",

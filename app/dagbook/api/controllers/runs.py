@@ -14,8 +14,16 @@ from dagbook.api.params.log_paging import PageRequest
 from dagbook.api.params.run_filters import REPEATED, RunSearch
 from dagbook.api.providers import provide_services
 from dagbook.api.requests import TEXT_FILE, file_name, send_log
-from dagbook.api.run_reads import list_named, list_runs_matching, no_content, read_details, read_run_log, read_step_log
-from dagbook.api.schemas.runs import DAGRunAnswer, DAGRuns, Log, StartedRun, StartInline
+from dagbook.api.run_reads import (
+    list_named,
+    list_runs_matching,
+    no_content,
+    read_details,
+    read_outputs,
+    read_run_log,
+    read_step_log,
+)
+from dagbook.api.schemas.runs import DAGRunAnswer, DAGRuns, Log, RunOutputs, StartedRun, StartInline
 from dagbook.api.services import RunReadServices
 from dagbook.api.shares import Shares, hold_for_text
 from dagbook.auth.audit_context import Action, Caller
@@ -150,6 +158,22 @@ class RunsController(Controller):
         return await read_run_log(services, run, page_request)
 
     @get(
+        "/{name:str}/{dagRunId:str}/outputs",
+        operation_id="getDAGRunOutputs",
+        requires=Requires.READ,
+        responses=errors(404),
+    )
+    async def get_outputs(
+        self,
+        name: parameters.DagName,
+        dag_run_id: parameters.DagRunId,
+        services: NamedDependency[RunServices],
+    ) -> RunOutputs:
+        """Return the collected outputs of a finished run."""
+        run = await services.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
+        return await read_outputs(services, run)
+
+    @get(
         "/{name:str}/{dagRunId:str}/steps/{stepName:str}/log",
         operation_id="getDAGRunStepLog",
         requires=Requires.READ,
@@ -184,5 +208,5 @@ class RunsController(Controller):
     ) -> Stream:
         """Download the output of a step or handler so far as a text file."""
         run = await services.database.read_inline(lambda connection: find_run(connection, name, dag_run_id))
-        key = await find_step_log(services.database, run, step_name, stream)
+        key = await find_step_log(services.database, services.library, run, step_name, stream)
         return send_log(services.database, key, file_name(step_name, stream))

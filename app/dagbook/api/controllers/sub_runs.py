@@ -13,8 +13,8 @@ from dagbook.api.params.log_paging import PageRequest
 from dagbook.api.presenters.present import sub_runs
 from dagbook.api.providers import provide_services
 from dagbook.api.requests import TEXT_FILE, file_name, send_log
-from dagbook.api.run_reads import check_settable, no_content, present_details, read_run_log, read_step_log
-from dagbook.api.schemas.runs import DAGRunAnswer, Log, StepStatus, SubDAGRuns
+from dagbook.api.run_reads import check_settable, no_content, present_details, read_outputs, read_run_log, read_step_log
+from dagbook.api.schemas.runs import DAGRunAnswer, Log, RunOutputs, StepStatus, SubDAGRuns
 from dagbook.api.services import RunReadServices, SubRunKey
 from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
@@ -87,6 +87,18 @@ class SubRunsController(Controller):
         return await read_run_log(services, run, page_request)
 
     @get(
+        "/{subDAGRunId:str}/outputs",
+        operation_id="getSubDAGRunOutputs",
+        requires=Requires.READ,
+        responses=errors(404),
+    )
+    async def get_outputs(
+        self, sub_run_key: NamedDependency[SubRunKey], services: NamedDependency[SubRunServices]
+    ) -> RunOutputs:
+        """Return the collected outputs of a finished sub-run."""
+        return await read_outputs(services, await _sub_run(services, sub_run_key))
+
+    @get(
         "/{subDAGRunId:str}/steps/{stepName:str}/log",
         operation_id="getSubDAGRunStepLog",
         requires=Requires.READ,
@@ -118,7 +130,9 @@ class SubRunsController(Controller):
         stream: parameters.Stream = "stdout",
     ) -> Stream:
         """Download the output of a step or handler of a sub-run so far as a text file."""
-        key = await find_step_log(services.database, await _sub_run(services, sub_run_key), step_name, stream)
+        key = await find_step_log(
+            services.database, services.library, await _sub_run(services, sub_run_key), step_name, stream
+        )
         return send_log(services.database, key, file_name(step_name, stream))
 
     @patch(

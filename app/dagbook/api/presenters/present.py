@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
 
 from msgspec import UNSET, UnsetType
 
+from dagbook.api.presenters.approvals import WAITS, add_approval
 from dagbook.api.presenters.time_format import TimeFormatter, formatter_for
 from dagbook.api.schemas import dags as dag_schemas
 from dagbook.api.schemas import runs as run_schemas
@@ -16,9 +17,10 @@ from dagbook.api.schemas.common import Pagination, or_unset
 from dagbook.db.repositories.runs.run_history import HistoryNode, RunWithState
 from dagbook.db.repositories.runs.runs import AttemptRow, NamedSubRunRow, NodeRow, RunRow
 from dagbook.definitions.next_starts import NextStart
-from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS
+from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS, WAIT
+from dagbook.engine.plan import find_step
 from dagbook.engine.status import NodeStatus, RunStatus
-from dagbook.spec.model import Condition, Dag, Handlers, Parallel, Repeat, Step
+from dagbook.spec.model import CommandLine, Condition, Dag, Handlers, Parallel, Repeat, Step
 from dagbook.spec.params import param_text
 from dagbook.spec.params.param_text import map_text
 
@@ -127,7 +129,8 @@ def step(item: Step) -> run_schemas.Step:
         stderr=or_unset(item.stderr),
         output=or_unset(item.output),
         args=args,
-        commands=_commands(item.command, args) if has_line else UNSET,
+        commands=_commands(item.lines or [CommandLine("", item.command, item.args)]) if has_line else UNSET,
+        executor_config=run_schemas.ExecutorConfig(type=item.executor.type) if item.executor.type else UNSET,
         call=or_unset(item.call.name) if item.call else UNSET,
         params=or_unset(item.call.params) if item.call else UNSET,
         parallel=_parallel(item.parallel),
@@ -139,8 +142,8 @@ def step(item: Step) -> run_schemas.Step:
     )
 
 
-def _commands(command: str, args: list[str] | UnsetType) -> list[run_schemas.StepCommand]:
-    return [run_schemas.StepCommand(command=command, args=args or UNSET)]
+def _commands(lines: Iterable[CommandLine]) -> list[run_schemas.StepCommand]:
+    return [run_schemas.StepCommand(command=each.command, args=or_unset(list(each.args))) for each in lines]
 
 
 def _parallel(parallel: Parallel | None) -> run_schemas.Parallel | UnsetType:
@@ -240,7 +243,7 @@ class StepCache:
     def get(self, position: int, name: str) -> tuple[Step | None, run_schemas.Step]:
         """Return a node's definition and its converted step, which must not be modified."""
         if position not in self._cache:
-            definition = _definition_of(position, self.dag)
+            definition = find_step(self.dag, position)
             converted = run_schemas.Step(name=name) if definition is None else step(definition)
             self._cache[position] = (definition, converted)
         return self._cache[position]
@@ -260,6 +263,7 @@ def run_details(
     options = _NodeOptions(log_base, formatter_for(zone), _NEVER if run.started_at is None else "")
     errors = ((attempt.state if attempt else None) or {}).get("conditions", ())
     converted = {row.position: _node(row, steps, options) for row in nodes}
+    waiting = ", ".join(converted[key].step.name for key in sorted(converted) if converted[key].waiting)
     return run_schemas.DAGRunDetails(
         **fields,
         preconditions=conditions(steps.dag.preconditions, errors),
@@ -268,6 +272,8 @@ def run_details(
         on_failure=converted.get(FAILURE, UNSET),
         on_cancel=converted.get(ABORT, UNSET),
         on_exit=converted.get(EXIT, UNSET),
+        on_wait=converted.get(WAIT, UNSET),
+        reason=f"{WAITS}: {waiting}" if waiting else UNSET,
         trigger=or_unset(run.trigger),
         actor=or_unset(run.actor),
         attempt=or_unset(run.attempt),
@@ -303,7 +309,7 @@ def _node(row: AnyNode, steps: StepCache, options: _NodeOptions) -> run_schemas.
     node = run_schemas.Node(
         step=_step_in_run(row, steps),
         stdout=log and f"{log}.out",
-        stderr=log and f"{log}.err",
+        stderr=log and f"{log}.{'out' if steps.dag.merges_logs(find_step(steps.dag, row.position)) else 'err'}",
         started_at=options.times.text(started_at, options.missing),
         finished_at=options.times.text(row.finished_at, options.missing),
         status=status,
@@ -317,6 +323,8 @@ def _node(row: AnyNode, steps: StepCache, options: _NodeOptions) -> run_schemas.
     if called := row.sub_runs:
         node.sub_runs = or_unset(_sub_run_calls(called.get("current", ())))
         node.sub_runs_repeated = or_unset(_sub_run_calls(called.get("earlier", ())))
+    if isinstance(row, NodeRow) and row.approval:
+        add_approval(node, row.approval, options.times)
     return node
 
 
@@ -354,24 +362,12 @@ def _step_in_run(row: AnyNode, steps: StepCache) -> run_schemas.Step:
     for name in ("command", "args"):
         if name in evaluated:
             setattr(converted, name, evaluated[name])
-    if converted.commands and converted.command:
-        converted.commands = _commands(converted.command, converted.args)
+    if converted.commands and converted.command and not definition.lines:
+        converted.commands = _commands([CommandLine("", converted.command, tuple(converted.args or ()))])
     errors = (row.detail or {}).get("conditions", ())
     if definition.preconditions:
         converted.preconditions = conditions(definition.preconditions, errors)
     return converted
-
-
-def _definition_of(position: int, dag: Dag) -> Step | None:
-    handlers = dag.handlers
-    if position >= 0:
-        return dag.steps[position] if position < len(dag.steps) else None
-    return {
-        SUCCESS: handlers.success,
-        FAILURE: handlers.failure,
-        ABORT: handlers.abort,
-        EXIT: handlers.exit,
-    }.get(position, handlers.init)
 
 
 def placeholder_run(dag: Dag, zone: tzinfo) -> run_schemas.DAGRunDetails:

@@ -65,6 +65,7 @@ class Step(Schema, kw_only=True):
     output: str | UnsetType = UNSET
     args: list[str] | UnsetType = UNSET
     commands: list[StepCommand] | UnsetType = UNSET  # extension, for web UIs that are newer than the contract
+    executor_config: ExecutorConfig | UnsetType = UNSET  # extension
     call: str | UnsetType = UNSET
     params: str | UnsetType = UNSET
     parallel: Parallel | UnsetType = UNSET
@@ -82,8 +83,24 @@ class SubDAGRun(Schema, kw_only=True):
     params: str | UnsetType = UNSET
 
 
+class ExecutorConfig(Schema, kw_only=True):
+    """What carries a step out; its config is not shown, because it may hold passwords."""
+
+    type: str
+
+
+class WaitingForApproval(Schema, kw_only=True):
+    """What a step asks: an extension of the contract. Without ``approvers`` those may decide who may stop the run."""
+
+    since: str
+    prompt: str
+    input: list[str]
+    required: list[str]
+    approvers: list[str] | UnsetType = UNSET
+
+
 class Node(Schema, kw_only=True):
-    """A step in a run."""
+    """A step in a run; the members from ``reason`` on are extensions of the contract, about approvals."""
 
     step: Step
     stdout: str
@@ -101,6 +118,14 @@ class Node(Schema, kw_only=True):
         UNSET  # extension, like the next: milliseconds since 1970; the texts have whole seconds
     )
     finished_at_millis: int | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    waiting: WaitingForApproval | UnsetType = UNSET
+    approved_at: str | UnsetType = UNSET
+    approved_by: str | UnsetType = UNSET
+    approval_inputs: dict[str, str] | UnsetType = UNSET
+    rejected_at: str | UnsetType = UNSET
+    rejected_by: str | UnsetType = UNSET
+    rejection_reason: str | UnsetType = UNSET
 
 
 class PlaceHolder(Schema, kw_only=True):
@@ -168,6 +193,7 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
     started_at_millis: int | UnsetType = UNSET
     finished_at_millis: int | UnsetType = UNSET
     restart_wait_sec: int | UnsetType = UNSET
+    on_wait: Node | UnsetType = UNSET
 
 
 class DAGRuns(Schema, kw_only=True):
@@ -253,6 +279,68 @@ class Log(Schema, kw_only=True):
     total_lines: int | UnsetType = UNSET
     has_more: bool | UnsetType = UNSET
     is_estimate: bool | UnsetType = UNSET
+
+
+class Approve(Schema, kw_only=True):
+    """The values that are given with an approval, by the names that the step asks for."""
+
+    inputs: Annotated[dict[str, str], Meta(max_length=100)] | UnsetType = UNSET
+
+
+class Reject(Schema, kw_only=True):
+    """Why an approval is refused."""
+
+    reason: str | UnsetType = UNSET
+
+
+class Approved(Schema, kw_only=True):
+    """The step that was approved; ``resumed`` says that the run waits for no other approval."""
+
+    dag_run_id: str
+    step_name: str
+    resumed: bool
+
+
+class Rejected(Schema, kw_only=True):
+    """The step that was rejected."""
+
+    dag_run_id: str
+    step_name: str
+
+
+class ApprovalItem(WaitingForApproval, kw_only=True):
+    """An approval that is waited for. That of a sub-run has the names of its root."""
+
+    dag_name: str
+    dag_run_id: str
+    step_name: str
+    root_dag_run_name: str | UnsetType = msgspec.field(name="rootDAGRunName", default=UNSET)
+    root_dag_run_id: str | UnsetType = msgspec.field(name="rootDAGRunId", default=UNSET)
+
+
+class Approvals(Schema, kw_only=True):
+    """The approvals that are waited for, the oldest first; at most 1,000, and whether there are more."""
+
+    approvals: list[ApprovalItem]
+    has_more: bool
+
+
+class OutputsMetadata(Schema, kw_only=True):
+    """The run that outputs belong to; ``params`` is a JSON list of ``NAME=value``, empty without params."""
+
+    dag_name: str
+    dag_run_id: str
+    attempt_id: str
+    status: RunLabel
+    completed_at: str
+    params: str
+
+
+class RunOutputs(Schema, kw_only=True):
+    """The collected outputs of a finished run by key; empty while it is running."""
+
+    metadata: OutputsMetadata
+    outputs: dict[str, str]
 
 
 class RunName(Schema, kw_only=True):

@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ForeignKey,
     ForeignKeyConstraint,
+    Index,
     LargeBinary,
     SmallInteger,
     Text,
@@ -23,7 +25,7 @@ from dagbook.engine.status import NodeStatus
 
 
 class Node(Base):
-    """A step (position 0 and up) or a handler (-1 to -5) in one attempt.
+    """A step (position 0 and up) or a handler (-1 to -6) in one attempt.
 
     ``detail`` has the engine's fields without a column, ``shown`` the evaluated command and arguments. ``sub_runs``
     lists the runs that the node called, in order: those of its ``current`` execution and of ``earlier`` ones. Output
@@ -36,7 +38,7 @@ class Node(Base):
         ForeignKeyConstraint(["run_id", "attempt"], ["run_attempts.run_id", "run_attempts.number"], ondelete="CASCADE"),
         UniqueConstraint("run_id", "attempt", "handler", "name"),
         CheckConstraint("status BETWEEN 0 AND 6", name="status_known"),
-        CheckConstraint("position >= -5 AND handler = (position < 0)", name="handlers_below_zero"),
+        CheckConstraint("position >= -6 AND handler = (position < 0)", name="handlers_below_zero"),
         CheckConstraint(
             "finished_at IS NULL OR status NOT IN (0, 1) OR (status = 0 AND edited_at IS NOT NULL)",
             name="finished_only_when_settled",
@@ -74,6 +76,38 @@ class Node(Base):
     log_attempt: Mapped[int | None]
     edited_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     edited_by: Mapped[str | None] = mapped_column(Text)
+    approval: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+
+
+class Approval(Base):
+    """What a step asked, and the decision: one row for each approval of an attempt.
+
+    ``request`` has ``prompt``, ``input``, ``required`` and ``approvers``; ``decision`` has ``approved``, ``inputs`` and
+    ``reason``. A row without a decision is open while its node is running. The owner of the run turns the decision into
+    an event; the node then has both in its column ``approval``.
+    """
+
+    __tablename__ = "approvals"
+    __table_args__ = (
+        CheckConstraint("(decided_at IS NULL) = (decision IS NULL)", name="decided_with_a_decision"),
+        Index(
+            "ix_approvals_open",
+            "asked_at",
+            sqlite_where=text("decided_at IS NULL"),
+            postgresql_where=text("decided_at IS NULL"),
+        ),
+    )
+
+    run_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    request: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    decided_by: Mapped[str | None] = mapped_column(Text)
+    decision: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
 
 
 class LogChunk(Base):

@@ -154,6 +154,7 @@ class RunInput(Base):
         BigKey, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     params: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    params_json: Mapped[str | None] = mapped_column(Text)  # the JSON text that the caller gave them as
     env: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
     dotenv: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
     work_dir: Mapped[str] = mapped_column(Text)

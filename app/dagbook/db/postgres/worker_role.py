@@ -16,6 +16,7 @@ from dagbook.db.url import parse_url
 # Tables and privileges. Not in it: users, tokens, seals, settings and retention of DAGs, marks of schedules.
 GRANTS: Mapping[str, str] = {
     "alembic_version": "SELECT",
+    "approvals": "SELECT, INSERT",
     "audit": "INSERT",  # a trigger refuses all but secret.read, see migrations/triggers/0103
     "changes": "SELECT, INSERT",
     "dag_revisions": "SELECT",

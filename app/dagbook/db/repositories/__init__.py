@@ -1,6 +1,7 @@
 """Repositories: all queries, as functions of a connection and domain arguments, without business rules."""
 
 __all__ = [
+    "approvals",
     "audit",
     "changes",
     "dag_access",

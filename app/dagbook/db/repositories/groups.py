@@ -86,6 +86,14 @@ def find_subjects(connection: ReadConnection, user_id: str) -> tuple[str, ...]:
     return subjects(user_id, connection.scalar(select(group_ids_of(literal(user_id)))))
 
 
+def find_names(connection: ReadConnection, user_id: str) -> Sequence[str]:
+    """Return the names of a user's groups."""
+    of_user = (
+        select(Group.name).join(GroupMember, GroupMember.group_id == Group.id).where(GroupMember.user_id == user_id)
+    )
+    return connection.scalars(of_user).all()
+
+
 # -- groups ------------------------------------------------------------------------------------------------------------
 
 

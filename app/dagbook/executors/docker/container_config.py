@@ -29,7 +29,11 @@ _SPELLINGS = {key.lower(): key for key in _KEYS}
 _PORT = re.compile(r"(?:(?:(?P<ip>\[[^\]]+\]|[^:]*):)?(?P<host>\d*):)?(?P<port>\d+)(?:/(?P<protocol>tcp|udp|sctp))?\Z")
 _MOST_PORT = 65535
 _STARTUPS, _RESTARTS = ("keepalive", "entrypoint", "command"), ("", "no", "always", "unless-stopped")
-_KEEPALIVE = ["/bin/sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done"]
+# What a container runs that only waits for commands.
+KEEPALIVE = {
+    "Entrypoint": ["/bin/sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done"],
+    "Cmd": [],
+}
 
 
 def for_config(config: Config, command: Sequence[str], labels: Mapping[str, str]) -> dict[str, Any]:
@@ -105,11 +109,13 @@ def for_run(container: Container, shared: SharedConfig, labels: Mapping[str, str
 
 
 def for_step(container: Container, job: Job, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Make the request for the container of a step, which runs the step's command.
+    """Make the request for the container of a step, which runs the step's command, or stays for its command lines.
 
     It is never restarted: the end of the command is the end of the step. Raises SetupError.
     """
     body = _of_container(container, labels, base=str(job.cwd), home=job.shared.home)
+    if job.following:  # each line is run in it, and none of them is its own command
+        return {**body, **_startup(container)}
     return {**body, "Cmd": [job.program, *job.args]} if job.program else body
 
 
@@ -135,7 +141,7 @@ def _of_container(container: Container, labels: Mapping[str, str], *, base: str,
 def _startup(container: Container) -> dict[str, Any]:
     match container.startup or "keepalive":
         case "keepalive":
-            return {"Entrypoint": _KEEPALIVE, "Cmd": []}
+            return dict(KEEPALIVE)
         case "entrypoint":
             return {}
         case "command" if container.command:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import aiohttp
@@ -58,33 +58,77 @@ def check_command(job: Job) -> None:
         raise SetupError("docker: the step has no command for the container that runs; a script is not run in one")
 
 
-async def run(docker: Docker, container: str, job: Job, options: Options, streams: Streams) -> int:
-    """Run the job's command in a container and return its exit code. Raises SetupError and StepError."""
+async def run(
+    docker: Docker, container: str, job: Job, options: Options, streams: Streams, *, remove: bool = False
+) -> int:
+    """Run the job's command lines in a container until one fails, and return the exit code of the last one.
+
+    With ``remove`` the container is then removed. Raises SetupError and StepError.
+    """
     check_command(job)
-    with engine.translate_errors("the command could not be started in the container"):
-        created = await docker.containers.container(container).exec(
-            [job.program, *job.args],
-            user=options.user,
-            workdir=options.working_dir or None,
-            environment=[*options.env, f"{_MARK}={job.id};"],
-            privileged=options.privileged,
-            tty=options.tty,
-        )
+    commands = ((job.program, *job.args), *((each.command, *each.args) for each in job.following))
     note = ExecNote(
         docker=daemon_env(job.shared.docker),
         job=job.id,
         container=container,
-        instance=created.id,
+        instance="",
         user=options.user,
         privileged=options.privileged,
+        working_dir=options.working_dir,
+        env=options.env,
+        tty=options.tty,
+        following=commands,
+        lines=len(commands),
+        remove=remove,
     )
-    streams.save_note(encode(note))
-    return await _carry_out(docker, note, streams, start=True)
+    return await _remove_after(docker, note, _run_lines(docker, note, streams))
 
 
 async def adopt(docker: Docker, note: ExecNote, streams: Streams) -> int:
-    """Adopt an exec instance of another server and return its exit code. Raises StepError."""
-    return await _carry_out(docker, note, streams, start=False)
+    """Adopt an exec instance of another server, run the lines after it, and return the exit code. Raises StepError."""
+    return await _remove_after(docker, note, _adopt_lines(docker, note, streams))
+
+
+async def _adopt_lines(docker: Docker, note: ExecNote, streams: Streams) -> int:
+    code = await _carry_out(docker, note, streams, start=False)
+    contract.line_result(note.lines - len(note.following), note.lines, code)
+    return code if code or contract.is_stopped() else await _run_lines(docker, note, streams)
+
+
+async def _run_lines(docker: Docker, note: ExecNote, streams: Streams) -> int:
+    """Run the following command lines of a note."""
+    for number in range(len(note.following)):
+        command, left = note.following[number], note.following[number + 1 :]
+        with engine.translate_errors("the command could not be started in the container"):
+            created = await docker.containers.container(note.container).exec(
+                list(command),
+                user=note.user,
+                workdir=note.working_dir or None,
+                environment=[*note.env, f"{_MARK}={note.job};"],
+                privileged=note.privileged,
+                tty=note.tty,
+            )
+        current = msgspec.structs.replace(note, instance=created.id, following=left)
+        streams.save_note(encode(current))
+        code = await _carry_out(docker, current, streams, start=True)
+        contract.line_result(note.lines - len(left), note.lines, code)
+        if code or contract.is_stopped():
+            return code
+    return 0
+
+
+async def _remove_after(docker: Docker, note: ExecNote, work: Coroutine[Any, Any, int]) -> int:
+    """Await work, then remove the container if it is the step's own, unless the server detaches from it."""
+    try:
+        code = await work
+    except BaseException as error:
+        if note.remove and not (isinstance(error, asyncio.CancelledError) and contract.is_detach(error)):
+            with contextlib.suppress(DockerError, aiohttp.ClientError):
+                await engine.remove(docker, note.container)
+        raise
+    if note.remove:
+        await engine.remove(docker, note.container)
+    return code
 
 
 async def _carry_out(docker: Docker, note: ExecNote, streams: Streams, *, start: bool) -> int:

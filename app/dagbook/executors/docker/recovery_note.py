@@ -26,13 +26,22 @@ class ContainerNote(_Note, frozen=True, kw_only=True, tag="container"):
 
 
 class ExecNote(_Note, frozen=True, kw_only=True, tag="exec"):
-    """A command in a running container."""
+    """A command in a running container, and the command lines to run there after it.
+
+    ``lines`` is the number of all command lines of the step; with ``remove`` the container is its own.
+    """
 
     job: str
     container: str
     instance: str
     user: str
     privileged: bool
+    working_dir: str = ""
+    env: tuple[str, ...] = ()
+    tty: bool = False
+    following: tuple[tuple[str, ...], ...] = ()
+    lines: int = 1
+    remove: bool = False
 
 
 class RunNote(_Note, frozen=True, kw_only=True, tag="run"):

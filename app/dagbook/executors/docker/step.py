@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from aiodocker import Docker, DockerError
 
 from dagbook.executors import contract
@@ -48,7 +49,12 @@ async def _run(job: Job, streams: Streams) -> int:
             return await exec_instance.run(docker, running, job, options, streams)
         assert spec is not None  # noqa: S101 - else _find_running has raised
         await image.ensure(docker, _read_image(config), job.shared)
-        return await step_container.run(docker, job, spec, streams)
+        if not job.following:
+            return await step_container.run(docker, job, spec, streams)
+        waiting = msgspec.structs.replace(spec, body={**spec.body, **container_config.KEEPALIVE})
+        created = await step_container.start(docker, job, waiting)
+        # Removed in any case: it only waits for command lines.
+        return await exec_instance.run(docker, created, job, options, streams, remove=True)
 
 
 async def adopt(_: Job, streams: Streams) -> int:
@@ -71,6 +77,8 @@ async def abandon(data: bytes) -> None:
         match note:
             case ExecNote():
                 await exec_instance.send(docker, note, contract.KILL)
+                if note.remove:
+                    await engine.remove(docker, note.container)
             case ContainerNote():
                 await step_container.send(docker, note.container, contract.KILL)
                 if note.remove:
@@ -93,7 +101,10 @@ async def _run_in_step_container(job: Job, container: Container, streams: Stream
         )
         needed = image.Image(name=container.image, pull=container.pull_policy, platform=container.platform)
         await image.ensure(docker, needed, job.shared)
-        return await step_container.run(docker, job, spec, streams)
+        if not job.following:
+            return await step_container.run(docker, job, spec, streams)
+        created = await step_container.start(docker, job, spec)
+        return await exec_instance.run(docker, created, job, exec_instance.Options(), streams, remove=spec.remove)
 
 
 async def _run_in_running(docker: Docker, container: Container, job: Job, streams: Streams) -> int:

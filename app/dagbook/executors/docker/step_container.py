@@ -38,19 +38,35 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run(docker: Docker, job: Job, spec: ContainerSpec, streams: Streams) -> int:
     """Create a container, follow it to its end and return its exit code. Raises StepError."""
-    await _remove_leftovers(docker, job.id, spec.name)
-    try:
-        with engine.translate_errors("the container could not be created"):
-            container = await engine.create(docker, spec.body, name=spec.name, platform=spec.platform)
-    except asyncio.CancelledError:  # it may exist all the same, not started
-        await _remove_in_time(_remove_leftovers(docker, job.id, ""))
-        raise
+    container = await _create(docker, job, spec)
     out, err = streams.sizes()
     note = ContainerNote(
         docker=daemon_env(job.shared.docker), container=container, out=out, err=err, remove=spec.remove
     )
     streams.save_note(encode(note))
     return await _carry_out(docker, note, streams)
+
+
+async def start(docker: Docker, job: Job, spec: ContainerSpec) -> str:
+    """Create and start a container that waits for the command lines of a step; returns its id. Raises StepError."""
+    container = await _create(docker, job, spec)
+    try:
+        with engine.translate_errors("the container could not be started"):
+            await docker.containers.container(container).start()
+    except BaseException:
+        await _remove_in_time(engine.remove(docker, container))
+        raise
+    return container
+
+
+async def _create(docker: Docker, job: Job, spec: ContainerSpec) -> str:
+    await _remove_leftovers(docker, job.id, spec.name)
+    try:
+        with engine.translate_errors("the container could not be created"):
+            return await engine.create(docker, spec.body, name=spec.name, platform=spec.platform)
+    except asyncio.CancelledError:  # it may exist all the same, not started
+        await _remove_in_time(_remove_leftovers(docker, job.id, ""))
+        raise
 
 
 async def adopt(docker: Docker, note: ContainerNote, streams: Streams) -> int:

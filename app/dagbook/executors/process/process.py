@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,7 @@ _CLAIMED = "claimed"
 # Errors of pidfd_open for a pid that belongs to no process, or by now to a thread (EINVAL on kernels before 6.9).
 _NO_PROCESS = frozenset({errno.ESRCH, errno.ENOENT, errno.EINVAL})
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})  # returned by file systems without hard links
+_UNCAUGHT = frozenset({"SIGKILL", "SIGSTOP"})
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.002, 0.25
 
 
@@ -135,8 +137,13 @@ def _start_shim(command: Command, files: ExecutionFiles, stdin: int) -> subproce
     argv += map(str, jobs)
     try:
         with accounts.launch(argv, str(command.cwd), env, command.account) as launch:
+            words = launch.argv
+            if command.following:  # an empty word, then the command lines as texts for a shell
+                launcher = words[: len(words) - len(command.argv)]
+                following = (shlex.join([*launcher, *each]) for each in command.following)
+                words = ("", shlex.join(words), *following)
             return subprocess.Popen(  # noqa: S603 - running what the definition says is the product
-                ["/bin/sh", str(SHIM), files.started, *launch.argv],
+                ["/bin/sh", str(SHIM), files.started, *words],
                 cwd=launch.cwd,
                 env=launch.env,
                 stdin=stdin,
@@ -279,9 +286,13 @@ class _SessionProcess:
         self._stopping = False
 
     def signal(self, name: str) -> None:
-        """Signal the session except the shim, which has to write the exit code."""
+        """Signal the session except the shim, which has to write the exit code.
+
+        A shim with several command lines gets the signals that it can catch, and begins no further line.
+        """
         self._stopping = True
-        self._send(signal.Signals[name], spare=self.pid)
+        has_lines = name not in _UNCAUGHT and self._files.line.exists()
+        self._send(signal.Signals[name], spare=0 if has_lines else self.pid)
 
     def kill(self) -> None:
         """Kill the whole session, shim included."""
@@ -412,11 +423,31 @@ def outcome_of(code: int) -> Outcome:
 
 def _shim_outcome(code: int, files: ExecutionFiles) -> Outcome:
     """Make the outcome of the shim's exit code: a message of its shell in ``started`` means a signal (runtime 12)."""
+    outcome = outcome_of(code)
     if code > _SIGNALLED:
         with suppress(FileNotFoundError):
             if Path(files.started).read_bytes().count(b"\n") > _LINES_WITHOUT_MESSAGE:
-                return _signal_outcome(code - _SIGNALLED)
-    return outcome_of(code)
+                outcome = _signal_outcome(code - _SIGNALLED)
+    current = read_line(files) if outcome.error else None
+    if current is None:
+        return outcome
+    return msgspec.structs.replace(outcome, error=f"line {current.number}: {outcome.error}")
+
+
+class CurrentLine(msgspec.Struct, frozen=True):
+    """The number of the current command line, from 1, and the size of stderr in bytes when it began."""
+
+    number: int
+    stderr_size: int
+
+
+def read_line(files: ExecutionFiles) -> CurrentLine | None:
+    """Read which of several command lines is the current one; None for a single one."""
+    try:
+        number, size = files.line.read_text().split()
+        return CurrentLine(int(number), int(size))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _signal_outcome(number: int) -> Outcome:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import shlex
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -18,31 +20,57 @@ from dagbook.executors.contract import HostKeys, Job, SetupError, StepError, Str
 from dagbook.executors.process.accounts import files_as
 from dagbook.executors.ssh import host_keys
 from dagbook.spec import paths
-from dagbook.spec.model import Ssh
+from dagbook.spec.expansion import shell_words
+from dagbook.spec.model import CommandLine, Ssh
 
 _BLOCK_BYTES = 64 * 1024
 _Process = asyncssh.SSHClientProcess[bytes]
 
 
 async def run(job: Job, streams: Streams) -> int:
-    """Run the step's command on the remote host and return its exit status. Raises SetupError and StepError.
+    """Run the step's command lines on the remote host, each in its own session, until one fails.
 
-    The words of the command are joined by single spaces, so the remote shell gets no quotes of the definition, and
-    no variables of the step. A stop sends the signal; a kill also closes the connection.
+    Returns the exit status of the last one; raises SetupError and StepError. A stop sends the signal; a kill also
+    closes the connection.
     """
     if not job.program:
         raise SetupError("ssh: the step has no command; a script does not run on another machine")
     with files_as(job.account):
         target = read_login(job)
+    first = CommandLine(job.line, job.program, job.args)
+    lines = [remote_line(each, _shell(job), is_one=not job.following) for each in (first, *job.following)]
     async with connect(target, job.account) as connection:
-        line = " ".join((job.program, *job.args))
-        try:
-            process = await connection.create_process(line, encoding=None, stdin=asyncssh.DEVNULL)
-        except (asyncssh.Error, OSError) as error:
-            raise StepError(f"{target.address} did not start the command: {error}") from error
-        return await contract.run_cancellable(
-            _follow(process, streams, target.address), lambda name: _send(process, name)
-        )
+        for number, line in enumerate(lines, 1):
+            try:
+                process = await connection.create_process(line, encoding=None, stdin=asyncssh.DEVNULL)
+            except (asyncssh.Error, OSError) as error:
+                raise StepError(f"{target.address} did not start the command: {error}") from error
+            follow, send = _follow(process, streams, target.address), functools.partial(_send, process)
+            code = contract.line_result(number, len(lines), await contract.run_cancellable(follow, send))
+            if code or contract.is_stopped():
+                return code
+    return 0
+
+
+def _shell(job: Job) -> tuple[str, ...]:
+    """Return the remote shell: of the config or of the DAG's ``ssh``, else of the step (1.30, 6). Raises SetupError."""
+    if not job.config:
+        return (job.shared.ssh and job.shared.ssh.shell) or job.shell
+    config = Config(job.config, "ssh")
+    value = config.value("shell")
+    words = shell_words.split(value) if isinstance(value, str) and value.strip() else config.texts("shell")
+    return tuple(words) or job.shell
+
+
+def remote_line(command: CommandLine, shell: Sequence[str], *, is_one: bool) -> str:
+    """Return what the remote login shell gets.
+
+    With a ``shell`` that is its call with the line as written. Without one, the words of a single command are joined by
+    single spaces, so that none of the definition's quotes get there; several command lines are sent as written.
+    """
+    if not shell:
+        return " ".join((command.command, *command.args)) if is_one else command.line
+    return shlex.join([*shell, *([] if "-c" in shell[1:] else ["-c"]), command.line])
 
 
 async def _follow(process: _Process, streams: Streams, address: str) -> int:

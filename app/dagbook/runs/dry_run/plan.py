@@ -144,7 +144,11 @@ def _environment(
 async def _read_mails(dag: Dag, environment: RunEnvironment, placeholders: Placeholders) -> list[Fact]:
     """Return the recipients of the mails about the run."""
     on = dag.mail_on or MailOn()
-    mails = (("if it fails", on.failure, dag.error_mail), ("if it succeeds", on.success, dag.info_mail))
+    mails = (
+        ("if it fails", on.failure, dag.error_mail),
+        ("if it succeeds", on.success, dag.info_mail),
+        ("if it waits for approval", on.wait, dag.wait_mail),
+    )
     facts = []
     for when, is_enabled, mail in mails:
         if not is_enabled or mail is None or dag.smtp is None:

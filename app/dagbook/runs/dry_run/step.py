@@ -198,6 +198,11 @@ def name_of(plan: Plan, key: int) -> str:
 
 
 def _command_facts(texts: ShellTexts) -> Iterator[Fact]:
+    if texts.following:
+        yield Fact("commands", "\n".join(each.line for each in (texts, *texts.following)))
+        if texts.shell:
+            yield Fact("shell", shell_words.join_list(texts.shell))
+        return
     argv = shell.program_of(texts, _SCRIPT if texts.script else None)
     if texts.line and argv[-1] == texts.line:
         yield Fact("command", texts.line)
@@ -210,7 +215,7 @@ def _command_facts(texts: ShellTexts) -> Iterator[Fact]:
 def _executor_facts(step: Step, texts: ShellTexts, config: Mapping[str, Any], shared: SharedConfig) -> Iterator[Fact]:
     kind = step.executor.type
     yield Fact("executor", kind)
-    yield Fact("command", texts.line)
+    yield Fact("commands" if texts.following else "command", "\n".join(each.line for each in (texts, *texts.following)))
     yield Fact("script", texts.script)
     if config:
         text = yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_CONFIG_WIDTH)

@@ -25,8 +25,10 @@ from dagbook.spec.expansion.scope import StepScope, filter_environment
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.expansion.shell_quotes import reads_posix
 from dagbook.spec.model import Container, Dag, Mail, Pair, Smtp, Ssh, Step
+from dagbook.spec.params import param_text
 
 EvaluatedConfig = TypeVar("EvaluatedConfig", Smtp, Ssh, Mail)
+_LONGEST_VARIABLE = 128 * 1024 - 64  # bytes: no program is started with a longer one
 _CONTAINER_TEXTS = ("exec", "image", "name", "user", "working_dir", "platform", "network")
 _CONTAINER_LISTS = ("volumes", "ports", "command")
 
@@ -37,6 +39,7 @@ class StepContext(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Mapping[str, str] = {}
     steps: Mapping[str, StepFacts] = {}
     handler_status: str = ""  # the run's status, for handlers only
+    waiting_steps: str = ""  # names of the steps that wait for an approval, for the wait handler
     log_files: Mapping[str, str] = {}
 
 
@@ -56,6 +59,9 @@ class RunEnvironment:
         self._dotenv = _as_dict(run.inputs.dotenv)
         self._secrets = _as_dict(run.inputs.secrets)
         self._run_vars = {"DAG_NAME": run.dag_name, "DAG_RUN_ID": run.run_id, "DAG_RUN_LOG_FILE": log_file}
+        params_json = run.inputs.params_json or (param_text.map_text(run.inputs.params) if run.inputs.params else "")
+        if params_json and len(params_json.encode(errors="surrogateescape")) <= _LONGEST_VARIABLE:
+            self._run_vars["DAGU_PARAMS_JSON"] = params_json  # 1.30, 9
         self.work_dir = run.inputs.work_dir
         # Texts see the server's environment without its settings, commands in them only what steps get of it.
         self._process = {**machine.environ, **self._env, **self._dotenv}
@@ -90,6 +96,8 @@ class RunEnvironment:
         step_vars = {"DAG_RUN_STEP_NAME": name, "PWD": cwd} if name else {}
         if context.handler_status:
             step_vars["DAG_RUN_STATUS"] = context.handler_status
+        if context.waiting_steps:
+            step_vars["DAG_WAITING_STEPS"] = context.waiting_steps
         return StepScope(
             run_vars=step_vars,
             step_env=_as_dict(step_env),
@@ -182,10 +190,22 @@ class RunEnvironment:
     async def evaluate_texts(
         self, step: Step, scope: StepScope, context: StepContext, committed: asyncio.Event | None = None
     ) -> ShellTexts:
-        """Evaluate command, script and shell of a step; raises ExpansionError."""
-        expander = self.expander(scope, context)
+        """Evaluate the command or command lines, the script and the shell of a step; raises ExpansionError."""
         shell_context = self._shell_context(committed)
-        own = await self._evaluate_shell(step, expander, shell_context)
+        own = await self._evaluate_shell(step, self.expander(scope, context), shell_context)
+        lines = [
+            msgspec.structs.replace(step, lines=(), command_line=each.line, command=each.command, args=each.args)
+            for each in step.lines
+        ]
+        first, *rest = [
+            await self._evaluate_command(each, own, scope, context, shell_context) for each in lines or [step]
+        ]
+        return msgspec.structs.replace(first, following=tuple(rest)) if rest else first
+
+    async def _evaluate_command(
+        self, step: Step, own: tuple[str, ...], scope: StepScope, context: StepContext, shell_context: ShellContext
+    ) -> ShellTexts:
+        expander = self.expander(scope, context)
         shell = own or self.shell
         direct = not shell or shell[0] == DIRECT or step.executor.type not in COMMAND_TYPES
         if step.executor.type == "jq":  # a jq program has many dollar signs that are no references

@@ -125,6 +125,7 @@ async def evaluate_inputs(dag: Dag, override: str, location: RunLocation) -> Run
     pairs = await _evaluate_params(dag, override, seen, work_dir, location, shell_context)
     return RunInputs(
         params=pairs,
+        params_json=override.strip() if param_text.is_json(override) else None,
         env=env,
         dotenv=await _read_dotenv(dag, seen, work_dir, location, shell_context),
         work_dir=work_dir,
@@ -273,7 +274,8 @@ def _expand_directory(dag: Dag, seen: Mapping[str, str]) -> str:
 async def _read_dotenv(
     dag: Dag, seen: Mapping[str, str], work_dir: str, location: RunLocation, shell_context: ShellContext
 ) -> tuple[Pair, ...]:
-    """Read the first dotenv file that exists and can be parsed; a missing one is no error."""
+    """Read the dotenv files in order, of which later ones win (1.30, 10); one that cannot be read is no error."""
+    found: dict[str, str] = {}
     for name in dict.fromkeys((".env", *dag.dotenv)) if dag.dotenv else ():
         evaluation = expand.expand(name, mode=Mode.FULL, variables=Variables(environ=seen), home=location.machine.home)
         try:
@@ -284,8 +286,9 @@ async def _read_dotenv(
             path = Path(paths.resolve(text, base=directory, home=location.machine.home))
             pairs = await _read_pairs(path, location.machine.account)
             if pairs is not None:
-                return pairs
-    return ()
+                found |= {pair.name: pair.value for pair in pairs}
+                break
+    return tuple(Pair(*item) for item in found.items())
 
 
 async def _read_pairs(path: Path, account: str) -> tuple[Pair, ...] | None:

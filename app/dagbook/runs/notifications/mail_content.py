@@ -90,7 +90,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 
 def may_notify(dag: Dag) -> bool:
     """Whether a run of this DAG can cause a mail."""
-    return dag.smtp is not None and (dag.error_mail is not None or dag.info_mail is not None)
+    return dag.smtp is not None and any((dag.error_mail, dag.info_mail, dag.wait_mail))
 
 
 def notifications_for(plan: Plan, state: RunState, events: Sequence[Mapping[str, Any]]) -> Iterator[Notification]:
@@ -102,6 +102,8 @@ def notifications_for(plan: Plan, state: RunState, events: Sequence[Mapping[str,
             mail = _about_end(dag, state)
         elif key is not None and changed.get("status") == NodeStatus.FAILED and plan.step(key).mail_on_error:
             mail = dag.error_mail
+        elif key is None and changed.get("rested_at") and dag.mail_on and dag.mail_on.wait:
+            mail = dag.wait_mail
         else:
             continue
         if mail is not None:
@@ -161,7 +163,8 @@ class MailContext(msgspec.Struct, frozen=True, kw_only=True):
 
 def title(prefix: str, subject: MailContext, mask: Mask = unmasked) -> str:
     """Return the subject of a mail: prefix, name of the DAG, status."""
-    return mask(f"{prefix} {subject.dag_name} ({subject.status.label})".strip())
+    status = "waiting" if subject.state.rested_at is not None else subject.status.label
+    return mask(f"{prefix} {subject.dag_name} ({status})".strip())
 
 
 def render(subject: MailContext, zone: tzinfo, mask: Mask = unmasked) -> str:

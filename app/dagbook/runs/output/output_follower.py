@@ -129,6 +129,13 @@ class StreamFollower:
         except FileNotFoundError:
             return 0
 
+    def written_at(self) -> int:
+        """Return when the file was last written to, in nanoseconds since 1970."""
+        try:
+            return self._path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def take(self, *, at_end: bool) -> Chunk | None:
         """Take the next chunk; None if there is no complete line yet, or beyond the log limit."""
         if not self.pending():
@@ -213,7 +220,8 @@ class OutputFollower:
             return await asyncio.to_thread(self._take, at_end=at_end, most=most)
 
     def _take(self, *, at_end: bool, most: int) -> list[Chunk]:
-        turns = (stream for stream in self._streams for _ in range(most))
+        """Take chunks, first of the stream that was written to first: a merged log has them in this order."""
+        turns = (stream for stream in sorted(self._streams, key=StreamFollower.written_at) for _ in range(most))
         return [chunk for stream in turns if (chunk := stream.take(at_end=at_end))]
 
     def reset(self) -> None:

@@ -13,7 +13,8 @@ import msgspec
 from dagbook.background import BackgroundLoop
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import services
+from dagbook.db.repositories import approvals, services
+from dagbook.db.repositories.approvals import DecisionRow
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import StopRequest
 from dagbook.engine.admission import Admission
@@ -29,6 +30,7 @@ from dagbook.runs.recovery.left_runs import LeftRuns
 from dagbook.runs.recovery.orphans import AdoptedRun, FailureTracker, OrphanSweeper, RunnerFailure
 from dagbook.runs.recovery.takeover import clean_up_finished_runs
 from dagbook.runs.recovery.trials import Orphan, Trials, choose
+from dagbook.runs.runner.gates import Decision
 from dagbook.runs.runner.preparation import RunPreparation
 from dagbook.runs.runner.runner import Runner
 from dagbook.runs.runner.runner_factory import RunnerFactory
@@ -187,6 +189,10 @@ class Supervisor:
         requests = await self._database.read(lambda connection: runs.find_stop_requests(connection, self._identity.id))
         for request in requests:
             self.notify_stop(request)
+        for decision in await self._database.read(
+            lambda connection: approvals.find_decided(connection, self._identity.id)
+        ):
+            self.notify_decision(decision)
         if not self._has_cleaned_up:
             await clean_up_finished_runs(self._database, self._context.spool)
             self._has_cleaned_up = True
@@ -343,6 +349,12 @@ class Supervisor:
         """Deliver a stop request to the run, if it runs in this process."""
         if runner := self._runners.get(request.run):
             runner.request_stop(request)
+
+    def notify_decision(self, decision: DecisionRow) -> None:
+        """Deliver the decision about an approval to the run, if it runs in this process."""
+        runner = self._runners.get(decision.run_id)
+        if runner is not None and runner.fence.attempt == decision.attempt:
+            runner.decide(decision.position, Decision.of(decision))
 
     def _runner(self, run: ClaimedRun, state: RunState, records: dict[int, NodeRecord]) -> Runner:
         run.masker.add_secrets(value for known in records.values() for value in known.hidden)

@@ -179,7 +179,8 @@ async def exit_event(
     if node.step.output:
         uncaught = _capture(node, files, limit)
         error = uncaught or error
-    if error and (tail := node.stderr_tail()):
+    current = process.read_line(files) if node.step.lines else None
+    if error and (tail := node.stderr_tail(current.stderr_size if current else 0)):
         error = f"{error}\nlast of stderr:\n{tail}"
     matched = False
     if error and node.step.continue_on.output:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ class NodeExecution:
         """Yield the other files an execution may have made; trying to unlink one that is missing costs as much."""
         if self.step.output or self.step.call is not None:
             yield files.path("offset")
+        if self.step.lines:
+            yield files.line
         if self.step.executor.type not in registry.COMMAND_TYPES:
             yield files.note
 
@@ -117,10 +120,11 @@ class NodeExecution:
         except FileNotFoundError:
             return b""
 
-    def stderr_tail(self) -> str:
-        """Read the end of stderr (1 KiB, masked) for error texts."""
+    def stderr_tail(self, start: int = 0) -> str:
+        """Read the end of stderr (1 KiB, masked) for error texts, but nothing before the byte ``start``."""
         try:
             with self.stderr.open("rb") as file:
-                return read_text(read_tail(file, self.encoding, self._masker, _STDERR_TAIL_BYTES)).strip()
+                most = min(_STDERR_TAIL_BYTES, os.fstat(file.fileno()).st_size - start)
+                return read_text(read_tail(file, self.encoding, self._masker, most)).strip() if most > 0 else ""
         except FileNotFoundError:
             return ""

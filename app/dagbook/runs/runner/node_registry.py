@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from dagbook.engine.event import WAIT
 from dagbook.engine.state import NodeState
 from dagbook.runs.evaluation.environment import StepContext
+from dagbook.runs.runner.gates import given_values
 from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.runner_deps import RunnerDeps, RunnerPort
 from dagbook.runs.store.queue_head import ClaimedRun
@@ -29,7 +31,7 @@ class NodeRegistry:
         self._files = deps.files
         self._records = records
         self._nodes: dict[int, NodeExecution] = {}
-        self._has_outputs = any(step.output for step in deps.plan.dag.steps)
+        self._has_outputs = bool(deps.plan.gates) or any(step.output for step in deps.plan.dag.steps)
         self._with_id = [(key, step) for key, step in enumerate(deps.plan.dag.steps) if step.id]
 
     def get(self, key: int) -> NodeExecution:
@@ -71,10 +73,12 @@ class NodeRegistry:
         node = self.get(key)
         state = self._runner.state
         outcome = state.outcome or state.status
+        waiting = [at for at, each in enumerate(state.steps) if key == WAIT and self._plan.is_open_gate(at, each)]
         return StepContext(
             outputs=self._outputs(key),
             steps=self._step_records(),
-            handler_status=outcome.label if key < 0 else "",
+            handler_status="waiting" if key == WAIT else outcome.label if key < 0 else "",
+            waiting_steps=",".join(self._plan.step(each).name for each in waiting),
             log_files={
                 "DAG_RUN_STEP_STDOUT_FILE": str(node.stdout),
                 "DAG_RUN_STEP_STDERR_FILE": str(node.stderr),
@@ -92,6 +96,8 @@ class NodeRegistry:
             records = self._nodes[source].records if source in self._nodes else self._records.get(source)
             if records is not None and records.output_name and records.output_value is not None:
                 found.setdefault(records.output_name, records.output_value)
+            for name, value in given_values(records.approval if records is not None else None).items():
+                found.setdefault(name, value)
         return found
 
     def _step_records(self) -> dict[str, StepFacts]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, assert_never
 
 import msgspec
@@ -22,6 +23,7 @@ from dagbook.engine.state import Phase, RunState
 from dagbook.engine.status import RunStatus
 from dagbook.runs.evaluation.inputs import create_workdir
 from dagbook.runs.output.output_follower import Chunk, StreamOffset
+from dagbook.runs.runner.gates import Decision
 from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.runner_deps import PreparationPort
 from dagbook.runs.runner.step_executor import StepExecutor
@@ -72,6 +74,7 @@ class Runner:
         self._first_actions: tuple[action.Action, ...] = ()  # of the transition that is stored with the acceptance
         self._unlogged: list[EventRow] = []  # events stored with the acceptance, not yet in the log file
         self._evaluated: EvaluatedInputs | None = None  # inputs that are stored with the start of the attempt
+        self._asked: list[row_mapping.Row] = []  # approvals that are stored with the next commit
         self._has_resumed = False
         self._has_progressed = False
 
@@ -134,6 +137,17 @@ class Runner:
         """Store the record of a node with the current state."""
         self._dirty.add(node.key)
         await self._record([])
+
+    async def ask(self, node: NodeExecution, asked_at: datetime, request: Mapping[str, Any]) -> None:
+        """Store what a step asks, with the record of its node."""
+        masked = row_mapping.mask_tree(dict(request), self.run.masker)
+        row = {"run_id": self.run.key, "attempt": self.run.attempt, "position": node.key}
+        self._asked.append({**row, "asked_at": asked_at, "request": masked})
+        await self.store_node(node)
+
+    def decide(self, position: int, decision: Decision) -> None:
+        """Deliver the decision about an approval; repeated deliveries are ignored."""
+        self._executor.decide(position, decision)
 
     @property
     def state(self) -> RunState:
@@ -334,7 +348,7 @@ class Runner:
         chunks = [row for m in messages if m.node for row in self._chunk_rows(m.node, m.chunks, _execution(m.event))]
         keys = {change.key for change in changes if change.key is not None} | self._dirty
         requests = [message.request for message in messages if message.request]
-        if not (keys or changes or chunks or requests or self._evaluated):
+        if not (keys or changes or chunks or requests or self._evaluated or self._asked):
             self._stored = self._state
             return None
         events = row_mapping.event_rows(self.run.key, self.run.attempt, self._last_seq, changes, now)
@@ -352,8 +366,9 @@ class Runner:
             requests_handled_at=now,
             errors=row_mapping.errors_of(self._state) if run_changed and is_closed else None,
             evaluated=self._evaluated,
+            approvals=self._asked,
         )
-        self._evaluated = None
+        self._evaluated, self._asked = None, []
         self._stored, self._last_seq = self._state, self._last_seq + len(events)
         self._dirty = set()
         return transition

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -64,3 +64,6 @@ class RunnerPort(Protocol):
 
     async def store_node(self, node: NodeExecution) -> None:
         """Store the record of a node with the current state; returns after the commit."""
+
+    async def ask(self, node: NodeExecution, asked_at: datetime, request: Mapping[str, Any]) -> None:
+        """Store what a step asks, with the record of its node; returns after the commit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import shutil
 from collections.abc import Callable, Coroutine, Mapping
@@ -10,15 +11,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.engine import event
 from dagbook.executors import in_process, registry, shell
-from dagbook.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
+from dagbook.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError, Streams
 from dagbook.executors.process import process
 from dagbook.executors.process.accounts import files_as
 from dagbook.runs.evaluation.environment import StepContext
 from dagbook.runs.output.output_follower import STDERR, STDOUT
-from dagbook.runs.runner import execution
+from dagbook.runs.runner import execution, gates
 from dagbook.runs.runner.execution import ConditionChecker
 from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.node_registry import NodeRegistry
@@ -30,6 +33,7 @@ from dagbook.runs.store.recorder import FenceLostError
 from dagbook.runs.store.row_mapping import NodeRecord
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expansion.scope import StepScope
+from dagbook.spec.model import HITL, CommandLine
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +61,7 @@ class StepExecutor:
         # Executions that would die with this process; each event is set once the exit has been posted to the runner.
         self._in_process: dict[int, asyncio.Event] = {}
         self._in_process_paused = False  # this process is about to end
+        self._gates: dict[int, gates.Gate] = {}
 
     @property
     def active_count(self) -> int:
@@ -81,6 +86,8 @@ class StepExecutor:
         ``committed`` is set after the commit that starts it; nothing of the step runs before. None: already committed.
         """
         node = self.nodes.get(key)
+        if key == event.WAIT:  # which sees other steps wait each time
+            node.texts = node.env = None
         await self._reporting_failures(node, number, self._execute(node, number, node.files(number), committed))
 
     async def adopt(self, key: int, number: int) -> None:
@@ -109,6 +116,7 @@ class StepExecutor:
             self._fail(node, number, f"internal error: {error}")
         finally:
             self._active.pop(node.key, None)
+            self._gates.pop(node.key, None)
             if posted := self._in_process.pop(node.key, None):
                 posted.set()
 
@@ -139,6 +147,10 @@ class StepExecutor:
         node.records.shown = {"command": texts.program, "args": list(texts.args)} if step.command else None
         if step.executor.type in registry.CALL_TYPES:
             await self._call(node, number, files, scope, context)
+            return
+        if step.executor.type == HITL:
+            config = await environment.evaluate_config(step.executor.config, scope, context)
+            await self._ask(node, number, files, gates.read_request(config))
             return
         if step.executor.type in registry.COMMAND_TYPES:
             running = await self._start_command(node, files, self._working_context(node, scope), committed)
@@ -199,6 +211,8 @@ class StepExecutor:
             program=texts.program,
             args=texts.args,
             line=texts.line,
+            following=tuple(CommandLine(each.line, each.program, each.args) for each in texts.following),
+            shell=texts.shell if texts.own_shell else (),
             script=texts.script,
             config=await environment.evaluate_config(step.executor.config, scope, context),
             container=await environment.evaluate_container(container, scope, context, node.env or ())
@@ -249,6 +263,10 @@ class StepExecutor:
                 execution.save_offset(files, node)
             await self._resume_calls(node, number, files)
             return
+        if node.step.executor.type == HITL:
+            # Without a record nothing was asked yet.
+            await (self._await_decision(node, number) if node.records.approval else self._execute(node, number, files))
+            return
         if stored is None:
             found: Execution | Outcome | None = process.lost_outcome(self._run.origin.processes_gone)
         else:
@@ -283,6 +301,42 @@ class StepExecutor:
         if origin.other_namespace:
             return process.OtherNamespaceProcess(files, self._deps.environment.account)
         return await execution.adopt(files, self._deps.environment.account)
+
+    # -- approvals -------------------------------------------------------------------------------------------
+
+    async def _ask(
+        self, node: NodeExecution, number: int, files: ExecutionFiles, request: gates.ApprovalRequest
+    ) -> None:
+        assert node.follower is not None  # noqa: S101 - opened before any execution starts
+        now = self._deps.now()
+        if not node.follower.pending():  # else a server that died has written it
+            streams = Streams(files)
+            streams.out(request.notice())
+            streams.close()
+        asked = msgspec.to_builtins(request)
+        node.records.approval = {"since": now.isoformat(), **asked}
+        await self._runner.ask(node, now, asked)
+        await self._await_decision(node, number)
+
+    async def _await_decision(self, node: NodeExecution, number: int) -> None:
+        gate = gates.Gate()
+        self._gates[node.key] = gate
+        self._start(node, lambda: gate)
+        assert node.follower is not None  # noqa: S101 - opened before any execution starts
+        tail = await execution.drain(node.follower, lambda chunks: self._runner.store_log(node, chunks, number))
+        self._runner.post(event.ExecutionStarted(key=node.key, execution=number), node, tail)
+        decision = await gate.decision()
+        if decision is not None:
+            node.records.approval = gates.decided(node.records.approval or {}, decision)
+            if node.step.output and decision.approved:
+                node.records.output_name = node.step.output
+                node.records.output_value = json.dumps(dict(decision.inputs), ensure_ascii=False)
+        self._runner.post(gates.exit_of(node.key, number, decision), node)
+
+    def decide(self, key: int, decision: gates.Decision) -> None:
+        """End the wait of a step for its approval, if it waits here."""
+        if gate := self._gates.get(key):
+            gate.decide(decision)
 
     # -- calls -----------------------------------------------------------------------------------------------
 

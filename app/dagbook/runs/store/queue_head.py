@@ -133,6 +133,7 @@ class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     params: tuple[Pair, ...] = ()
+    params_json: str | None = None  # the JSON text that the caller gave them as
     env: tuple[Pair, ...] = ()
     dotenv: tuple[Pair, ...] = ()
     work_dir: str

@@ -34,7 +34,10 @@ _NODE_COLUMNS = (
     "exit_code",
     "error",
 )
-_NODE_DETAIL = ("checking", "kill", "tolerated", "verdict", "retry_limit", "retry_interval_seconds", "conditions")
+_NODE_DETAIL = (
+    *("checking", "kill", "tolerated", "verdict", "retry_limit", "retry_interval_seconds", "conditions"),
+    "decided_by",
+)
 _RUN_DETAIL = (
     "phase",
     "only",
@@ -47,6 +50,8 @@ _RUN_DETAIL = (
     "killed_at",
     "timed_out",
     "next_pick_at",
+    "rested_at",
+    "rested_seconds",
     "conditions",
 )
 _BLANK_NODE, _BLANK_RUN = NodeState(), RunState()
@@ -62,6 +67,7 @@ class NodeRecord(msgspec.Struct, kw_only=True):
     spool: str | None = None
     shown: dict[str, Any] | None = None
     sub_runs: dict[str, Any] | None = None
+    approval: dict[str, Any] | None = None  # what a step asks, or asked, and what was decided
     hidden: tuple[str, ...] = ()  # secret values in the outputs of sub-runs; only stored encrypted
 
 
@@ -172,7 +178,8 @@ def accepted_event(run: int, at: datetime, trigger: str, actor: str | None) -> R
 
 
 _INPUT_COLUMNS = (
-    *("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "pending", "run_as"),
+    *("params", "params_json", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment"),
+    *("pending", "run_as"),
 )
 _CALLS = ("current", "earlier")
 _HIDDEN = MASK.decode()
@@ -226,6 +233,7 @@ def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:
     return msgspec.structs.replace(
         inputs,
         params=_mask_pairs(inputs.params, masker),
+        params_json=inputs.params_json and masker.mask(inputs.params_json),
         env=_mask_pairs(inputs.env, masker),
         dotenv=_mask_pairs(inputs.dotenv, masker),
         work_dir=masker.mask(inputs.work_dir),
@@ -261,8 +269,9 @@ def redact_node(row: Row, hidden: tuple[str, ...], masker: Masker, encrypter: En
     """Mask secret values in the row of a node, and encrypt the originals for its runner; raises EncryptionError."""
     masked = {
         **row,
-        "output_value": _mask_tree(row["output_value"], masker),
-        "shown": _mask_tree(row["shown"], masker),
+        "output_value": mask_tree(row["output_value"], masker),
+        "shown": mask_tree(row["shown"], masker),
+        "approval": mask_tree(row["approval"], masker),
         "sub_runs": _mask_calls(row["sub_runs"], masker),
     }
     originals = _NodeSecrets(
@@ -297,14 +306,15 @@ def _node_context(run: int, position: int) -> str:
     return f"node/{run}/{position}"
 
 
-def _mask_tree(value: Any, masker: Masker) -> Any:
+def mask_tree(value: Any, masker: Masker) -> Any:
+    """Mask secret values in texts at any depth."""
     match value:
         case str():
             return masker.mask(value)
         case dict():
-            return {key: _mask_tree(below, masker) for key, below in value.items()}
+            return {key: mask_tree(below, masker) for key, below in value.items()}
         case list():
-            return [_mask_tree(below, masker) for below in value]
+            return [mask_tree(below, masker) for below in value]
     return value
 
 

@@ -2,6 +2,8 @@
 
 __all__ = [
     "calls",
+    "chat",
+    "commands",
     "dag_fields",
     "env_params",
     "field",

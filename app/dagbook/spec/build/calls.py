@@ -19,7 +19,7 @@ PARALLEL_KEYS = ("items", "maxConcurrent")
 # fmt: off
 EXECUTOR_TYPES = frozenset({
     "", "command", "shell", "dag", "subworkflow", "parallel", "docker", "container", "ssh", "http", "jq", "mail",
-    "archive", "gha", "github_action", "github-action",
+    "archive", "gha", "github_action", "github-action", "chat", "hitl",
 })
 # fmt: on
 

@@ -17,6 +17,8 @@ MAX_EXPRESSIONS = 1_000  # each is asked for its next firing, by the scheduler a
 def schedule(field: Field) -> Schedule | None:
     """Read one expression, a list of them, or a map of those for each action."""
     match field.value:
+        case "":
+            return Schedule()
         case str() | list():
             return Schedule(start=_expressions(field))
         case dict():
@@ -33,6 +35,8 @@ def _by_action(field: Field) -> dict[str, tuple[str, ...]]:
             refuse_unknown_key(field, key, ACTIONS)
         elif isinstance(entry.value, str | list):
             found[key] = _expressions(entry)
+        else:
+            entry.expect("a cron expression or a list of them")
     return found
 
 
@@ -69,17 +73,15 @@ SMTP = ObjectSchema(
 
 
 def smtp(field: Field) -> Smtp | None:
-    """Read the server; None without host and port."""
+    """Read the server, or the part of it that is given: the base configuration may have the rest (1.30, 12)."""
     parsed = SMTP.read(field)
-    server = Smtp(**parsed.values) if parsed else None
-    return server if server and (server.host or server.port) else None
+    return Smtp(**parsed.values) if parsed else None
 
 
 def mail(field: Field) -> Mail | None:
-    """Read a notification; None without sender and recipients."""
+    """Read a notification, or the part of it that is given: the base configuration may have the rest (1.30, 12)."""
     parsed = MAIL.read(field)
-    found = Mail(**parsed.values) if parsed else None
-    return found if found and (found.sender or found.to) else None
+    return Mail(**parsed.values) if parsed else None
 
 
 def _recipients(field: Field) -> tuple[str, ...] | None:

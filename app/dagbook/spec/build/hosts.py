@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dagbook.spec.build.commands import shell
 from dagbook.spec.build.env_params import env
 from dagbook.spec.build.field import Field, describe
 from dagbook.spec.build.hints import join_words
@@ -173,6 +174,7 @@ SSH = ObjectSchema(
         "password": ("password", text),
         "strictHostKey": ("strict_host_key", boolean),
         "knownHostFile": ("known_host_file", text),
+        "shell": ("shell", shell),
     },
 )
 ssh = object_of(SSH, Ssh)

@@ -28,8 +28,10 @@ def continue_on(field: Field) -> ContinueOn | None:
             return found
         case dict():
             warn_unknown_keys(field, list(CONTINUE_ON))
-            read = {key: CONTINUE_ON[key][1](entry) for key, entry in field.entries() if key in CONTINUE_ON}
-            return ContinueOn(**{CONTINUE_ON[key][0]: value for key, value in read.items() if value is not None})
+            read = [(CONTINUE_ON[key], entry) for key, entry in field.entries() if key in CONTINUE_ON]
+            values = [(name, value) for (name, reader), entry in read if (value := reader(entry)) is not None]
+            either = any(value for name, value in values if name == "failure")  # it has two spellings
+            return ContinueOn(**{**dict(values), "failure": either})
         case _:
             field.expect(f"failed, skipped or a map with {join_words(list(CONTINUE_ON))}")
             return None
@@ -108,19 +110,30 @@ def _whole_or_text(field: Field) -> int | str | None:
 
 
 def _any_exit_codes(field: Field) -> tuple[int, ...] | None:
-    """Read a number, a number as text, or a list of numbers."""
-    value = field.value
-    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
-        return (int(value),)
-    items = list(field.items()) if isinstance(value, list) else [field]
-    wrong = [item for item in items if type(item.value) is not int]
-    for item in wrong:
-        item.expect("a whole number" if isinstance(value, list) else "a whole number or a list of them")
-    return None if wrong else tuple(item.value for item in items)
+    """Read a number, a number as text, or a list of these; a fraction is cut off."""
+    if isinstance(field.value, str):
+        code = _exit_code(field, field.value.strip())
+        return None if code is None else (code,)
+    items = list(field.items()) if isinstance(field.value, list) else [field]
+    codes = [_exit_code(item, item.value) for item in items]
+    return None if None in codes else tuple(code for code in codes if code is not None)
+
+
+def _exit_code(item: Field, value: object) -> int | None:
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        item.warn(f"is read as {int(value)}: an exit code is a whole number")
+        return int(value)
+    if isinstance(value, int) and is_number(value):
+        return int(value)
+    item.expect("a whole number, or a list of them")
+    return None
 
 
 CONTINUE_ON: dict[str, tuple[str, Reader]] = {
     "failure": ("failure", boolean),
+    "failed": ("failure", boolean),
     "skipped": ("skipped", boolean),
     "exitCode": ("exit_codes", _any_exit_codes),
     "output": ("output", text_or_texts),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
+from dagbook.spec.build.chat import llm
+from dagbook.spec.build.commands import shell
 from dagbook.spec.build.dag_fields import mail, otel, output_size, schedule, secrets, smtp
 from dagbook.spec.build.env_params import env, params_with_schema
 from dagbook.spec.build.field import Field, Report, describe, unwrap
@@ -18,9 +22,10 @@ from dagbook.spec.build.object_schema import (
     object_of,
 )
 from dagbook.spec.build.policies import preconditions
-from dagbook.spec.build.scalars import boolean, integer, non_zero, text, text_map, text_or_texts, trimmed
-from dagbook.spec.build.step import STEP, build_step, read_step, shell
+from dagbook.spec.build.scalars import boolean, integer, log_output, non_zero, text, text_map, text_or_texts, trimmed
+from dagbook.spec.build.step import STEP, build_step, read_step
 from dagbook.spec.build.steps import read_steps
+from dagbook.spec.build.types import Inherited
 from dagbook.spec.check import name_error
 from dagbook.spec.model import Executor, Handlers, MailOn, RunConfig, Step
 from dagbook.spec.reading.rendering import render
@@ -30,6 +35,7 @@ DAG_TYPES = ("chain", "graph")
 
 _HANDLER_NAMES = {
     "init": "onInit",
+    "wait": "onWait",
     "success": "onSuccess",
     "failure": "onFailure",
     "abort": "onCancel",
@@ -44,8 +50,12 @@ def read_document(node: YamlNode, report: Report) -> dict[str, Any]:
     if parsed is None:
         return {}
     fields = parsed.values
-    # The executor of steps that name none (3.6).
-    inherited = Executor(type=next((kind for kind in ("container", "ssh") if kind in parsed.fields), ""))
+    inherited = Inherited(
+        # The executor of steps that name none (3.6).
+        executor=Executor(type=next((kind for kind in ("container", "ssh") if kind in parsed.fields), "")),
+        model=fields.pop("llm", None),
+        for_workers=bool(fields.get("worker_selector")),
+    )
     conditions = fields.pop("more_preconditions", ())
     if conditions:
         fields["preconditions"] = fields.get("preconditions", ()) + conditions
@@ -76,7 +86,8 @@ def _read_root(field: Field, shape: ObjectSchema) -> ParsedObject | None:
     return parsed
 
 
-def _read_handlers(field: Field, inherited: Executor) -> Handlers:
+def _read_handlers(field: Field, inherited: Inherited) -> Handlers:
+    inherited = replace(inherited, is_handler=True)
     parsed = HANDLERS.read(field)
     given = parsed.fields if parsed else {}
     if "abort" in given and "cancel" in given:
@@ -127,7 +138,7 @@ def _tags(field: Field) -> tuple[str, ...]:
 
 
 HANDLERS = ObjectSchema({event: (event, ignored) for event in (*_HANDLER_NAMES, "cancel")})
-MAIL_ON = ObjectSchema({"failure": ("failure", boolean), "success": ("success", boolean)})
+MAIL_ON = ObjectSchema({name: (name, boolean) for name in ("failure", "success", "wait")})
 RUN_CONFIG = ObjectSchema(
     {
         "disableParamEdit": ("disable_param_edit", boolean),
@@ -146,6 +157,7 @@ ROOT = ObjectSchema(
         "schedule": ("schedule", schedule),
         "skipIfSuccessful": ("skip_if_successful", boolean),
         "logDir": ("log_dir", text),
+        "logOutput": ("log_output", log_output),
         "env": ("env", env),
         "params": ("params", params_with_schema),
         # Steps and handlers depend on the other fields, so they are read last.
@@ -157,6 +169,7 @@ ROOT = ObjectSchema(
         "mailOn": ("mail_on", object_of(MAIL_ON, MailOn)),
         "errorMail": ("error_mail", mail),
         "infoMail": ("info_mail", mail),
+        "waitMail": ("wait_mail", mail),
         "timeoutSec": ("timeout_seconds", integer),
         "delaySec": ("delay_seconds", integer),
         "restartWaitSec": ("restart_wait_seconds", integer),
@@ -174,11 +187,12 @@ ROOT = ObjectSchema(
         "secrets": ("secrets", secrets),
         "otel": ("otel", otel),
         "runConfig": ("run_config", object_of(RUN_CONFIG, RunConfig)),
+        "llm": ("llm", llm),
     },
     misplaced=dict.fromkeys(set(STEP.keys) - {"dir"}, "a step") | dict.fromkeys(_HANDLER_NAMES, "handlerOn"),
 )
 _METADATA = ROOT.replace(
-    dict.fromkeys(("handlerOn", "ssh", "smtp", "errorMail", "infoMail"), any_map)
+    dict.fromkeys(("handlerOn", "ssh", "smtp", "errorMail", "infoMail", "waitMail", "llm"), any_map)
     | dict.fromkeys(("steps", "preconditions", "precondition", "otel", "dotenv", "shell", "registryAuths"), ignored)
     | {"container": any_text_or_map}
     | {"secrets": any_list},

@@ -6,6 +6,7 @@ import math
 
 from dagbook.spec.build import hints
 from dagbook.spec.build.field import Field
+from dagbook.spec.problem import quoted
 from dagbook.spec.reading.rendering import render
 
 TRUE_WORDS = frozenset({"1", "t", "T", "true", "True", "TRUE"})
@@ -89,6 +90,23 @@ def text_or_texts(field: Field) -> tuple[str, ...] | None:
     if isinstance(field.value, list):
         return texts(field)
     field.expect("a text or a list of texts")
+    return None
+
+
+def texts_or_scalars(field: Field) -> tuple[str, ...] | None:
+    """Read one text, or a list of scalars as texts."""
+    if not isinstance(field.value, list):
+        return text_or_texts(field)
+    found = [render_scalar(item) if item.value is not None else text(item) for item in field.items()]
+    return tuple(entry for entry in found if entry is not None)
+
+
+def log_output(field: Field) -> str | None:
+    """Read whether a step has one log for both streams; an empty text is the default (1.30, 5)."""
+    word = trimmed(field)
+    if word is None or word.lower() in ("separate", "merged", ""):
+        return "separate" if word == "" else word and word.lower()
+    field.refuse(f"must be separate or merged, not {quoted(word)}")
     return None
 
 

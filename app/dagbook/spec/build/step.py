@@ -1,4 +1,4 @@
-"""One step, read on its own: command, script and shell (DAG format 3.4), and all other fields (3)."""
+"""One step, read on its own: all its fields (DAG format 3)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ from typing import Any
 import msgspec
 
 from dagbook.spec.build.calls import call, config, deprecated_call, executor, parallel
+from dagbook.spec.build.chat import messages, step_llm
+from dagbook.spec.build.commands import command, shell
 from dagbook.spec.build.env_params import env, params
-from dagbook.spec.build.field import Field, describe, unwrap
+from dagbook.spec.build.field import Field, describe
 from dagbook.spec.build.hints import closest
 from dagbook.spec.build.hosts import step_container
-from dagbook.spec.build.object_schema import ObjectSchema, ParsedObject
+from dagbook.spec.build.object_schema import ObjectSchema, ParsedObject, warn_unknown_keys
 from dagbook.spec.build.policies import continue_on, preconditions, repeat, retry
-from dagbook.spec.build.scalars import boolean, non_negative, text, text_map, text_or_texts, texts, trimmed
-from dagbook.spec.build.types import apply_type, step_type
-from dagbook.spec.expansion.shell_words import join_list, split
+from dagbook.spec.build.scalars import (
+    boolean,
+    log_output,
+    non_negative,
+    text,
+    text_map,
+    texts,
+    texts_or_scalars,
+    trimmed,
+)
+from dagbook.spec.build.types import Inherited, apply_type, step_type
 from dagbook.spec.model import Call, Executor, Step
 from dagbook.spec.params.param_text import quote
-from dagbook.spec.reading.rendering import render
 
 # fmt: off
 SIGNALS = frozenset({
@@ -28,72 +37,6 @@ SIGNALS = frozenset({
 })
 # fmt: on
 _NAME_PREFIXES = (("parallel", "parallel"), ("script", "script"), ("command", "cmd"))
-
-MAX_WORDS = 10_000  # of a command; each is evaluated for itself
-
-
-def command(field: Field) -> dict[str, Any] | None:
-    """Read a command as the step fields that it sets; several lines are a script."""
-    match field.value:
-        case str():
-            return _line(field, field.value.strip())
-        case list():
-            return _words(field)
-        case _:
-            field.expect("a text or a list")
-            return None
-
-
-def shell(field: Field) -> tuple[str, ...] | None:
-    """Read a shell as program and arguments; an empty value is the default shell."""
-    match field.value:
-        case str():
-            return tuple(_split(field, field.value.strip())) if field.value.strip() else ()
-        case list():
-            return _rendered(field)
-        case _:
-            field.expect("a text or a list")
-            return None
-
-
-def _line(field: Field, line: str) -> dict[str, Any] | None:
-    if not line:
-        field.refuse("is empty; write what to run")
-        return None
-    if "\n" in line:
-        return {"script": line}
-    words = _split(field, line)
-    return {"command_line": line, "command": words[0], "args": tuple(words[1:])} if words else None
-
-
-def _words(field: Field) -> dict[str, Any] | None:
-    if not _are_countable(field, len(field.value)):
-        return None
-    items = _rendered(field)
-    while items and not items[0]:
-        items = items[1:]
-    if not items:
-        return {}
-    return {"command_line": join_list(items), "command": items[0], "args": items[1:], "command_list": True}
-
-
-def _split(field: Field, line: str) -> list[str]:
-    try:
-        words = split(line)
-    except ValueError as error:
-        field.refuse(f"cannot be read as a command: {error}")
-        return []
-    return words if _are_countable(field, len(words)) else []
-
-
-def _are_countable(field: Field, count: int) -> bool:
-    if count > MAX_WORDS:
-        field.refuse(f"may have {MAX_WORDS:,} words, these are {count:,}; put them into a script or a file")
-    return count <= MAX_WORDS
-
-
-def _rendered(field: Field) -> tuple[str, ...]:
-    return tuple(render(unwrap(node)).strip() for node in field.value)
 
 
 class StepDraft(msgspec.Struct):
@@ -112,8 +55,8 @@ class StepDraft(msgspec.Struct):
         return self.parsed.values
 
 
-def read_step(field: Field, inherited: Executor) -> StepDraft | None:
-    """Read a step object; ``inherited`` is the executor of a step that names none."""
+def read_step(field: Field, inherited: Inherited) -> StepDraft | None:
+    """Read a step object."""
     parsed = STEP.read(field)
     if parsed is None:
         return None
@@ -121,9 +64,11 @@ def read_step(field: Field, inherited: Executor) -> StepDraft | None:
     fields["working_dir"] = fields.get("working_dir") or fields.pop("dir", "")
     fields.pop("dir", None)
     fields["preconditions"] = fields.get("preconditions", ()) + fields.pop("precondition", ())
-    apply_type(parsed)
-    fields.setdefault("executor", inherited)
+    apply_type(field, parsed, inherited)
     fields |= fields.pop("run_what", {})
+    fields |= fields.pop("output", {})
+    if fields.get("lines") and fields.pop("script", ""):
+        parsed.fields["script"].warn("is ignored beside several command lines; put it into a step of its own")
     _apply_call(fields)
     return StepDraft(field, parsed)
 
@@ -162,9 +107,33 @@ def _signal(field: Field) -> str | None:
     return None
 
 
-def _output(field: Field) -> str | None:
-    name = trimmed(field)
-    return None if name is None else name.removeprefix("$").strip()
+def output(field: Field) -> dict[str, Any] | None:
+    """Read the output of a step as the step fields that it sets: a name, or a map (1.30, 4)."""
+    if isinstance(field.value, str):
+        return {"output": field.value.strip().removeprefix("$").strip()}
+    if not isinstance(field.value, dict):
+        field.expect("the name of a variable, or a map with name, key and omit")
+        return None
+    warn_unknown_keys(field, list(OUTPUT))
+    found: dict[str, Any] = {}
+    for key, entry in field.entries():
+        name, kind = OUTPUT.get(key, ("", str))
+        if name and isinstance(entry.value, kind):
+            found[name] = entry.value.strip() if isinstance(entry.value, str) else entry.value
+        elif name and key != "name" and entry.value is not None:
+            entry.warn(f"is ignored: it must be {'a text' if kind is str else 'true or false'}")
+    found["output"] = found.get("output", "").removeprefix("$").strip()
+    if not found["output"]:
+        field.refuse("needs the name of the variable that gets the output; add name, a text")
+        return None
+    return found
+
+
+OUTPUT: dict[str, tuple[str, type]] = {
+    "name": ("output", str),
+    "key": ("output_key", str),
+    "omit": ("output_omit", bool),
+}
 
 
 STEP = ObjectSchema(
@@ -184,8 +153,9 @@ STEP = ObjectSchema(
         "shellPackages": ("shell_packages", texts),
         "stdout": ("stdout", trimmed),
         "stderr": ("stderr", trimmed),
-        "output": ("output", _output),
-        "depends": ("depends", text_or_texts),
+        "output": ("output", output),
+        "logOutput": ("log_output", log_output),
+        "depends": ("depends", texts_or_scalars),
         "continueOn": ("continue_on", continue_on),
         "retryPolicy": ("retry", retry),
         "repeatPolicy": ("repeat", repeat),
@@ -200,6 +170,8 @@ STEP = ObjectSchema(
         "workerSelector": ("worker_selector", text_map),
         "env": ("env", env),
         "timeoutSec": ("timeout_seconds", non_negative),
+        "llm": ("llm", step_llm),
+        "messages": ("messages", messages),
     },
     expected="a step such as {command: echo hello}",
 )

@@ -9,8 +9,9 @@ import msgspec
 from dagbook.spec.build.field import Field, describe
 from dagbook.spec.build.hints import for_list
 from dagbook.spec.build.step import StepDraft, build_step, name_prefix, read_step
+from dagbook.spec.build.types import Inherited
 from dagbook.spec.check import check_steps
-from dagbook.spec.model import Executor, Step
+from dagbook.spec.model import Step
 from dagbook.spec.reading.yaml_reader import YamlNode
 
 MAX_STEPS = 5_000
@@ -25,10 +26,10 @@ class Item(msgspec.Struct):
     before: tuple[StepDraft, ...] = ()
 
 
-def read_steps(field: Field, inherited: Executor, *, chain: bool) -> tuple[Step, ...]:
+def read_steps(field: Field, inherited: Inherited, *, chain: bool) -> tuple[Step, ...]:
     """Read a list of steps or a map of them by name; a chain links each to the item before it.
 
-    The steps get their names and are checked as a set; ``inherited`` is the executor of those that name none.
+    The steps get their names and are checked as a set.
     """
     if not _is_countable(field):
         return ()
@@ -60,7 +61,7 @@ def _is_countable(field: Field) -> bool:
     return False
 
 
-def _read_list(field: Field, inherited: Executor) -> Iterator[Item]:
+def _read_list(field: Field, inherited: Inherited) -> Iterator[Item]:
     before: tuple[StepDraft, ...] = ()
     for number, item in enumerate(field.items(), 1):
         members = list(item.items()) if isinstance(item.value, list) else [item]
@@ -71,7 +72,7 @@ def _read_list(field: Field, inherited: Executor) -> Iterator[Item]:
         before = drafts
 
 
-def _read_item(item: Field, inherited: Executor) -> StepDraft | None:
+def _read_item(item: Field, inherited: Inherited) -> StepDraft | None:
     match item.value:
         case str():
             node = YamlNode({"command": item.node}, *item.mark, {"command": item.mark})
@@ -85,7 +86,7 @@ def _read_item(item: Field, inherited: Executor) -> StepDraft | None:
     return None
 
 
-def _read_map(field: Field, inherited: Executor) -> Iterator[Item]:
+def _read_map(field: Field, inherited: Inherited) -> Iterator[Item]:
     for number, (name, entry) in enumerate(field.entries(), 1):
         if entry.value is None:
             entry.node = YamlNode({}, *entry.mark)

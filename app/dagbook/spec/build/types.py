@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
 from dagbook.spec.build.calls import EXECUTOR_TYPES
-from dagbook.spec.build.field import Field
+from dagbook.spec.build.field import Field, describe
 from dagbook.spec.build.hints import closest, join_words
 from dagbook.spec.build.object_schema import ParsedObject
 from dagbook.spec.build.scalars import trimmed
-from dagbook.spec.model import Executor
+from dagbook.spec.model import HITL, Executor
 from dagbook.spec.problem import quoted
+from dagbook.spec.reading.rendering import render
 
 # The values of a step that tell what it runs: the names in the model, and their spellings.
 _KEYS = {
@@ -18,11 +24,15 @@ _KEYS = {
     "shell_packages": "shellPackages",
     "call": "call",
     "run": "call",
+    "messages": "messages",
 }
-_DOCKER = "docker"
+_DOCKER, _CHAT = "docker", "chat"
+_MAX_INPUTS = 100
+_APPROVAL_KEYS = ("prompt", "input", "required", "approvers")
 _COMMAND = frozenset({"command"})
 _CALL = frozenset({"call"})
 _SHELL = frozenset({"command", "script", "shell", "shellPackages"})
+_ONE_LINE = frozenset({"http", "jq", "archive", "gha", "github_action", "github-action"})
 _ADMITTED = {
     "command": _SHELL,
     "shell": _SHELL,
@@ -30,7 +40,8 @@ _ADMITTED = {
     **dict.fromkeys(("http", "jq"), frozenset({"command", "script"})),
     **dict.fromkeys(("docker", "container", "archive", "gha", "github_action", "github-action"), _COMMAND),
     **dict.fromkeys(("dag", "subworkflow", "parallel"), _CALL),
-    "mail": frozenset[str](),
+    "chat": frozenset({"messages"}),
+    **dict.fromkeys(("mail", HITL), frozenset[str]()),
 }
 TYPES = tuple(sorted(_ADMITTED))
 
@@ -46,8 +57,17 @@ def step_type(field: Field) -> str | None:
     return None
 
 
-def apply_type(parsed: ParsedObject) -> None:
-    """Turn ``type``, ``config`` and ``container`` into an executor; refuse values that it does not admit."""
+class Inherited(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step has from its DAG: the executor of steps that name none, the model of chat steps, and its place."""
+
+    executor: Executor = Executor()
+    model: ParsedObject | None = None
+    for_workers: bool = False
+    is_handler: bool = False
+
+
+def apply_type(field: Field, parsed: ParsedObject, inherited: Inherited) -> None:
+    """Set the executor of a step from ``type``, ``config`` and ``container``; refuse values that it does not admit."""
     values, fields = parsed.values, parsed.fields
     kind, config = values.pop("type", ""), values.pop("config", {})
     if "executor" in fields:
@@ -60,6 +80,66 @@ def apply_type(parsed: ParsedObject) -> None:
         fields["config"].warn("has no effect without type")
     if "container" in fields and not parsed.refused("type", "executor"):
         _apply_container(parsed, is_checked=bool(kind) and "executor" not in fields)
+    executor: Executor = values.setdefault("executor", inherited.executor)
+    if values.get("run_what", {}).get("lines") and executor.type in _ONE_LINE:
+        fields["run_what"].refuse(f"a step of type {executor.type} takes one command line, these are several")
+    if executor.type == HITL:
+        _apply_approval(field, parsed, executor, inherited)
+    _check_chat(field, parsed, executor, inherited)
+
+
+def _apply_approval(field: Field, parsed: ParsedObject, executor: Executor, inherited: Inherited) -> None:
+    config = _approval(parsed.fields.get("config") or parsed.fields.get("executor") or field, executor.config)
+    parsed.values["executor"] = Executor(type=HITL, config=config)
+    for name, key in (("retry", "retryPolicy"), ("repeat", "repeatPolicy")):
+        if parsed.values.pop(name, None):
+            parsed.fields[name].warn(f"has no effect on an approval; leave {key} out")
+    if inherited.is_handler:
+        field.refuse("a handler cannot wait for an approval; make it a step")
+    if inherited.for_workers:
+        field.refuse("a DAG with workerSelector cannot wait for an approval: leave out one of both")
+
+
+def _approval(field: Field, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of an approval: ``prompt`` as text, the other keys as lists of names.
+
+    ``approvers`` is an extension: users, or groups as ``group:NAME``, who alone may decide.
+
+    Problems are reported at ``field``, the one that has the config.
+    """
+    found: dict[str, Any] = {"prompt": "", "input": [], "required": [], "approvers": []}
+    for key in [key for key in _APPROVAL_KEYS if config.get(key) is not None]:
+        value = config[key]
+        names = [value] if isinstance(value, str) else value
+        if key == "prompt" and not isinstance(value, list | dict):
+            found[key] = render(value)
+        elif key != "prompt" and isinstance(names, list) and all(isinstance(name, str) for name in names):
+            found[key] = [name.strip() for name in names if name.strip()]
+        else:
+            field.refuse_key(
+                key, f"must be {'a text' if key == 'prompt' else 'a list of names'}, not {describe(value)}"
+            )
+    for name in [name for name in found["required"] if name not in found["input"]]:
+        field.refuse_key("required", f"{quoted(name)} is none of the names in input; add it there")
+    if len(found["input"]) > _MAX_INPUTS:
+        field.refuse_key("input", f"may have {_MAX_INPUTS} names, these are {len(found['input'])}")
+    return found
+
+
+def _check_chat(field: Field, parsed: ParsedObject, executor: Executor, inherited: Inherited) -> None:
+    values, fields = parsed.values, parsed.fields
+    own, messages = values.pop("llm", None), values.pop("messages", 0)
+    if executor.type != _CHAT:
+        if messages and "executor" not in fields and "type" not in fields:
+            fields["messages"].refuse("are for a step of type chat; add type: chat, or leave them out")
+        return
+    if not messages and not parsed.refused("messages"):
+        field.refuse("a chat step needs messages; add a list of maps with role and content")
+    model = inherited.model
+    if own is None and model is not None and not parsed.refused("llm"):
+        missing = [name for name in ("provider", "model") if not model.values.get(name) and not model.refused(name)]
+        if missing:
+            field.refuse(f"llm of the DAG has no {join_words(missing)}; add it there, or give this step its own llm")
 
 
 def _apply_container(parsed: ParsedObject, *, is_checked: bool) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from dagbook.spec.expansion.expand import Mode
-from dagbook.spec.model import Step, is_variable_name
+from dagbook.spec.model import HITL, Step, is_variable_name
 
 _ALLOWED = frozenset(
     (
@@ -39,7 +39,7 @@ class StepScope(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Mapping[str, str] = {}
     dotenv: Mapping[str, str] = {}
     dag_env: Mapping[str, str] = {}
-    run: Mapping[str, str] = {}  # DAG_NAME, DAG_RUN_ID, DAG_RUN_LOG_FILE
+    run: Mapping[str, str] = {}  # DAG_NAME, DAG_RUN_ID, DAG_RUN_LOG_FILE, DAGU_PARAMS_JSON
     os_environ: Mapping[str, str] = {}
 
     def maps(self, mode: Mode) -> tuple[Mapping[str, str], ...]:
@@ -107,7 +107,7 @@ def without_server_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def visible_outputs(steps: Sequence[Step], index: int) -> tuple[int, ...]:
-    """List the steps with an output that a step depends on, directly or not, nearest first."""
+    """List the steps with an output, or given values, that a step depends on, directly or not, nearest first."""
     positions = {step.name: position for position, step in enumerate(steps)}
     seen = {index}
     found = []
@@ -119,6 +119,6 @@ def visible_outputs(steps: Sequence[Step], index: int) -> tuple[int, ...]:
                 continue
             seen.add(position)
             waiting.append(position)
-            if steps[position].output:
+            if steps[position].output or steps[position].executor.type == HITL:
                 found.append(position)
     return tuple(found)

@@ -56,6 +56,11 @@ def quote(item: str) -> str:
     return '"' + item.replace('"', '\\"') + '"'
 
 
+def has_blanks(text: str) -> bool:
+    """Whether a text has blanks outside of quotes and backticks, after its beginning and before its end."""
+    return any(token.lastgroup == "blank" for token in _TOKEN.finditer(text.strip()))
+
+
 def _words(text: str) -> Iterable[tuple[str, str]]:
     """Yield words, operators and pipes; adjoining pieces make one word."""
     pieces: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from functools import cache
 
+from dagbook.spec.build.chat import LLM, MESSAGE, THINKING
 from dagbook.spec.build.dag_fields import MAIL, SECRET, SMTP
 from dagbook.spec.build.hosts import CONTAINER, ONLY_WITH_IMAGE, SSH
 from dagbook.spec.build.object_schema import Reader
@@ -48,6 +49,9 @@ PARTS: dict[str, tuple[Mapping[str, Reader], Mapping[str, str], Collection[str]]
     "retryPolicy": (RETRY.readers, texts.RETRY, ("limit", "intervalSec")),
     "repeatPolicy": (REPEAT.readers, texts.REPEAT, ()),
     "condition": (CONDITION, texts.CONDITION, ()),
+    "llm": (LLM.readers, texts.LLM, ()),
+    "thinking": (THINKING.readers, texts.THINKING, ()),
+    "message": (MESSAGE.readers, texts.MESSAGE, ("role", "content")),
 }
 # Objects in which a null is not the same as nothing (DAG format 1.4).
 _NOT_NULLABLE = frozenset({"condition"})
@@ -71,6 +75,7 @@ def schema() -> Json:
         {"type": "array", "items": nullable(reference("preconditions"))},
     )
     parts["steps"] = _steps()
+    parts["modelOfStep"] = {"allOf": [reference("llm"), _said("provider"), _said("model")]}
     return {"$schema": DIALECT, "title": "DAG", "description": _ABOUT, "$ref": "#/$defs/dag", "$defs": parts}
 
 

@@ -9,10 +9,11 @@ DAG = {
     "type": "chain: every step waits for the one before it; graph: only for those that 'depends' names.",
     "shell": "The shell that runs commands, with its arguments, as one text or a list.",
     "workingDir": "Directory that the run works in; it is created when it is missing.",
-    "dotenv": "Files with KEY=value lines, looked up after .env; the first that exists counts. An empty list: none.",
+    "dotenv": "Files with KEY=value lines, read after .env; later ones win. An empty list: none.",
     "schedule": "When runs start: cron expressions of five fields, or a map with start, stop and restart.",
     "skipIfSuccessful": "Skip a scheduled start when a run has succeeded since the time before.",
     "logDir": "Directory of log files, accepted for definitions written for other servers.",
+    "logOutput": "separate: a log for stdout and one for stderr; merged: one log for both, in the order written.",
     "env": "Environment variables of all steps, in order: later ones may refer to earlier ones.",
     "params": "Parameters with their defaults: a text, a list, a map, or a map with the path or URL of a JSON schema.",
     "handlerOn": "Steps that run at the start or end of a run, depending on its status.",
@@ -23,6 +24,7 @@ DAG = {
     "mailOn": "After which runs a mail is sent.",
     "errorMail": "The mail about a run that failed.",
     "infoMail": "The mail about a run that succeeded.",
+    "waitMail": "The mail about a run that waits for an approval.",
     "timeoutSec": "Time limit of the whole run in seconds; 0 for none.",
     "delaySec": "Pause in seconds after each start of a step.",
     "restartWaitSec": "Pause in seconds between stop and start of a restart.",
@@ -40,6 +42,7 @@ DAG = {
     "secrets": "Secret values that become variables and are hidden in logs.",
     "otel": "Tracing of runs.",
     "runConfig": "What clients should let people edit when they start a run.",
+    "llm": "The model of chat steps, which are accepted and fail when they run.",
 }
 
 STEP = {
@@ -52,13 +55,14 @@ STEP = {
     "type": "The kind of step, instead of executor, such as shell, http, jq, docker or ssh.",
     "config": "The config of the type.",
     "container": "A container that only this step runs in: the name of one that runs already, or a map.",
-    "command": "What to run: a line for the shell, several lines as a script, or a list of program and arguments.",
+    "command": "What to run: a line, a script of several, a list of lines, or one of a program and its arguments.",
     "script": "A script, run by the shell, by its #! line, or by 'command'.",
     "shell": "The shell of this step, as one text or a list.",
     "shellPackages": "Packages that nix-shell provides.",
     "stdout": "A file that gets what the step writes to stdout, too.",
     "stderr": "A file that gets what the step writes to stderr, too.",
-    "output": "A variable that later steps find the step's stdout in.",
+    "output": "A variable that later steps find the step's stdout in, or a map of its name, key and omit.",
+    "logOutput": "Whether stdout and stderr have one log (merged) or two (separate), instead of the DAG's.",
     "depends": "Names or ids of the steps that have to end first. An empty list cuts the link of a chain.",
     "continueOn": "When dependents run although this step failed or was skipped.",
     "retryPolicy": "How often and when the step is tried again after a failure.",
@@ -74,10 +78,38 @@ STEP = {
     "workerSelector": "Labels that a worker must have.",
     "env": "Environment variables of this step.",
     "timeoutSec": "Time limit of the step in seconds; 0 for none.",
+    "llm": "The model of a chat step, instead of the DAG's.",
+    "messages": "What a chat step says to the model.",
 }
+
+OUTPUT = {
+    "name": "The variable.",
+    "key": "The key among the outputs of the run; without one, the name in camel case.",
+    "omit": "Leave it out of the outputs of the run.",
+}
+LLM = {
+    "provider": "openai, anthropic, gemini, openrouter or local.",
+    "model": "The model.",
+    "system": "What the model is told first.",
+    "temperature": "From 0 to 2.",
+    "maxTokens": "The longest answer.",
+    "topP": "From 0 to 1.",
+    "baseURL": "Address of the provider.",
+    "apiKeyName": "The variable that has the key.",
+    "stream": "Whether the answer comes in parts.",
+    "thinking": "Whether and how long the model thinks.",
+}
+THINKING = {
+    "enabled": "Whether the model thinks.",
+    "effort": "low, medium, high or xhigh.",
+    "budgetTokens": "How much it thinks at most.",
+    "includeInOutput": "Whether the output has its thoughts.",
+}
+MESSAGE = {"role": "system, user, assistant or tool.", "content": "The text."}
 
 HANDLER_ON = {
     "init": "Before the first step.",
+    "wait": "When nothing but approvals is left to wait for.",
     "success": "After a run that succeeded.",
     "failure": "After a run that failed.",
     "abort": "After a run that was stopped.",
@@ -93,6 +125,7 @@ SMTP = {
 MAIL_ON = {
     "failure": "Send errorMail after a run that failed.",
     "success": "Send infoMail after a run that succeeded.",
+    "wait": "Send waitMail when nothing but approvals is left to wait for.",
 }
 MAIL = {
     "from": "Address of the sender.",
@@ -128,6 +161,7 @@ SSH = {
     "password": "Password to log in with.",
     "strictHostKey": "Refuse hosts whose key is not known; true unless the server has another default.",
     "knownHostFile": "File of the known hosts.",
+    "shell": "The shell that runs each command there, as one text or a list; without one, the login shell.",
 }
 SECRET = {
     "name": "The variable that gets the value.",
@@ -168,6 +202,7 @@ EXECUTOR = {
 }
 CONTINUE_ON_KEYS = {
     "failure": "Go on when the step failed.",
+    "failed": "Another spelling of failure.",
     "skipped": "Go on when the step was skipped.",
     "exitCode": "Go on after these exit codes.",
     "output": "Go on when its stdout holds one of these texts, or matches one after re:.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dagbook.spec.build import calls, dag_fields, env_params, hosts, policies, scalars, step, types
+from dagbook.spec.build import calls, chat, commands, dag_fields, env_params, hosts, policies, scalars, step, types
 from dagbook.spec.build.calls import EXECUTOR_KEYS
 from dagbook.spec.build.dag_fields import ACTIONS, KINDS
 from dagbook.spec.build.object_schema import Reader
@@ -13,7 +13,7 @@ from dagbook.spec.build.policies import CONTINUE_ON
 from dagbook.spec.build.root import DAG_TYPES
 from dagbook.spec.build.scalars import FALSE_WORDS, TRUE_WORDS
 from dagbook.spec.build.step import SIGNALS
-from dagbook.spec.grammar.texts import CONTINUE_ON_KEYS, EXECUTOR, OTEL, SCHEDULE
+from dagbook.spec.grammar.texts import CONTINUE_ON_KEYS, EXECUTOR, OTEL, OUTPUT, SCHEDULE
 
 Json = dict[str, Any]
 
@@ -113,16 +113,25 @@ _executor_values = {"type": TEXT, "config": MAP}
 _executor = any_of(TEXT, _known(EXECUTOR, EXECUTOR_KEYS, _executor_values, others=False))
 _continue_on_values = {
     "failure": FLAG,
+    "failed": FLAG,
     "skipped": FLAG,
-    "exitCode": any_of(WHOLE, {"type": "string", "pattern": r"^\s*[-+]?[0-9]{1,18}\s*$"}, LIST | {"items": WHOLE}),
+    "exitCode": any_of(
+        {"type": "number"},
+        {"type": "string", "pattern": r"^\s*[-+]?[0-9]{1,18}\s*$"},
+        LIST | {"items": any_of({"type": "number"}, {"type": "string", "pattern": r"^[-+]?[0-9]{1,18}$"})},
+    ),
     "output": _text_or_texts,
     "markSuccess": FLAG,
 }
 _continue_on = any_of(
     _words(["failed", "skipped"], case=False), _known(CONTINUE_ON_KEYS, CONTINUE_ON, _continue_on_values, others=True)
 )
-_said_or_ignored = any_of(*_crons["anyOf"], _ignored("number", "boolean", "object", "null"))
-_schedule = any_of(*_crons["anyOf"], _known(SCHEDULE, ACTIONS, dict.fromkeys(ACTIONS, _said_or_ignored), others=False))
+_output_values = {"name": NOT_BLANK, "key": {}, "omit": {}}
+_output = _known(OUTPUT, _output_values, _output_values, others=True) | {"required": ["name"]}
+_positive = NUMBER | {"minimum": 1}
+_schedule = any_of(
+    {"const": ""}, *_crons["anyOf"], _known(SCHEDULE, ACTIONS, dict.fromkeys(ACTIONS, _crons), others=False)
+)
 _not_texts: list[str] = ["number", "boolean", "object", "array", "null"]
 _otel_values: dict[str, Json] = {key: {} for key in KINDS} | {
     "timeout": any_of({"type": "string", "pattern": _DURATION}, {"type": _not_texts})
@@ -146,8 +155,14 @@ OF_READER: dict[Reader, Json] = {
     scalars.text_map: TEXT_MAP,
     scalars.exact_text_map: TEXT_MAP,
     scalars.loose_port: _scalar,
-    step.command: any_of(NOT_BLANK, LIST),
-    step.shell: _words_of_a_shell,
+    commands.command: any_of(NOT_BLANK, {"type": "array", "items": any_of(*_scalar["anyOf"], NOTHING)}),
+    commands.shell: _words_of_a_shell,
+    scalars.log_output: _words(("separate", "merged"), case=False, blank=True),
+    scalars.texts_or_scalars: any_of(TEXT, {"type": "array", "items": _scalar}),
+    step.output: any_of(TEXT, _output),
+    chat.llm: reference("llm"),
+    chat.step_llm: reference("modelOfStep"),
+    chat.messages: {"type": "array", "items": reference("message"), "minItems": 1},
     policies.preconditions: reference("preconditions"),
     env_params.env: _env,
     env_params.params: _params,
@@ -182,7 +197,15 @@ OF_FIELD: dict[tuple[str, str], Json] = {
     ("dag", "steps"): reference("steps"),
     ("dag", "mailOn"): reference("mailOn"),
     ("dag", "runConfig"): reference("runConfig"),
-    ("step", "output"): TEXT,
+    ("llm", "provider"): {"enum": list(chat.PROVIDERS)},
+    ("llm", "temperature"): {"type": "number", "minimum": 0, "maximum": 2},
+    ("llm", "topP"): {"type": "number", "minimum": 0, "maximum": 1},
+    ("llm", "maxTokens"): _positive,
+    ("llm", "thinking"): reference("thinking"),
+    ("thinking", "effort"): {"enum": list(chat.EFFORTS)},
+    ("thinking", "budgetTokens"): _positive,
+    ("message", "role"): {"enum": list(chat.ROLES)},
+    ("message", "content"): NOT_BLANK,
     ("step", "signalOnStop"): {"enum": sorted(SIGNALS)},
     ("mail", "to"): any_of(TEXT, LIST),
     **{("container", key): _scalar for key in _CONTAINER_TEXTS},

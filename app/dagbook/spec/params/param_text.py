@@ -13,7 +13,7 @@ from dagbook.spec.params.json_schema import validate
 from dagbook.spec.problem import ExpansionError
 from dagbook.spec.reading.rendering import parse_json, quote_text, render_json
 
-__all__ = ["describe", "evaluate", "format_pairs", "merge", "quote", "tokenise", "validate"]
+__all__ = ["describe", "evaluate", "format_pairs", "is_json", "merge", "quote", "tokenise", "validate"]
 
 _BLANK = " \t\n\f\r"
 _BLANKS = re.compile(rf"[{_BLANK}]+")
@@ -28,6 +28,11 @@ def tokenise(text: str, *, start: int = 1) -> tuple[Pair, ...]:
     from_json = _json_entries(text.strip())
     entries = _scan(text) if from_json is None else from_json
     return tuple(Pair(name or str(number), value) for number, (name, value) in enumerate(entries, start))
+
+
+def is_json(text: str) -> bool:
+    """Whether a parameter text is a JSON object or array."""
+    return _json_entries(text.strip()) is not None
 
 
 def quote(pairs: Iterable[Pair], *, positions: bool) -> str:

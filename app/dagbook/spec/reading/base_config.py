@@ -13,17 +13,24 @@ from msgspec.structs import asdict
 from dagbook.spec.model import Container, Handlers, Schedule
 
 Fields = Mapping[str, Any]
+_MAILS = ("error_mail", "info_mail", "wait_mail")
 
 
 def merge(base: Fields, own: Fields, *, handlers: bool = True) -> dict[str, Any]:
-    """Merge the fields of a DAG over those of the base; without ``handlers`` the base's handlers are left out."""
+    """Merge the fields of a DAG over those of the base; without ``handlers`` the base's handlers are left out.
+
+    Mails without sender and recipients are left out, and so is a mail server without host and port.
+    """
     merged = {name: value for name, value in base.items() if name not in _OWN_ONLY}
     if not handlers:
         merged.pop("handlers", None)
     for name, value in own.items():
         rule = _RULES.get(name, _prefer_own)
         merged[name] = rule(merged[name], value) if name in merged else value
-    return merged
+    unused = [name for name in _MAILS if name in merged and not (merged[name].sender or merged[name].to)]
+    if "smtp" in merged and not (merged["smtp"].host or merged["smtp"].port):
+        unused.append("smtp")
+    return {name: value for name, value in merged.items() if name not in unused}
 
 
 def _prefer_own(base: Any, own: Any) -> Any:
@@ -80,9 +87,9 @@ _OWN_ONLY = frozenset({"name", "type", "max_active_runs", "working_dir"})
 _RULES: dict[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(("env", "params", "dotenv", "tags"), _append),
     **dict.fromkeys(("worker_selector", "registry_auths"), _update),
-    **dict.fromkeys(("smtp", "error_mail", "info_mail", "ssh", "otel", "run_config"), _overlay),
+    **dict.fromkeys(("smtp", *_MAILS, "ssh", "otel", "run_config"), _overlay),
     "container": _overlay_container,
-    "mail_on": lambda _base, own: own,
+    **dict.fromkeys(("mail_on", "log_output"), lambda _base, own: own),
     **dict.fromkeys(("handlers", "schedule"), _each),
 }
 _MEMBER_RULES: dict[str, Callable[[Any, Any], Any]] = {

@@ -24,9 +24,11 @@ MAX_ALIASES = 1_000
 # Aliases can expand a small text to a huge one: rendering a list of them would copy it each time.
 MAX_CHARACTERS = 4 * MAX_BYTES
 
+_NO_START = "found character that cannot start any token"
+_MAX_PERCENT_SIGNS = 100  # each is one more reading of the text
+_STAND_INS = [chr(code) for code in range(0xE000, 0xF900)]  # for private use: unlikely in a text, and allowed in YAML
 _HINTS = {
-    "found character that cannot start any token": "indent with spaces instead of tabs, and quote a text that begins "
-    "with a special character",
+    _NO_START: "indent with spaces instead of tabs, and quote a text that begins with a special character",
     "mapping values are not allowed in this context": "check the indentation, and quote a text that holds a colon",
     "did not find expected key": "check the indentation",
     "did not find expected '-' indicator": "check the indentation: the items of a list begin in one column, and so do "
@@ -76,20 +78,45 @@ def load_documents(text: str) -> list[YamlNode]:
 
 def read_text(text: str) -> YamlText:
     """Like ``load_documents``, but return what could be read together with the problems."""
-    reader = _Reader()
+    text = text.removeprefix("\ufeff")
+    reader = _read(text)
+    for _ in range(_MAX_PERCENT_SIGNS):
+        at = reader.percent_sign
+        if at is None:
+            break
+        stand_in = reader.stand_in or next(mark for mark in _STAND_INS if mark not in text)
+        text = text[:at] + stand_in + text[at + 1 :]
+        reader = _read(text, stand_in)
+    return YamlText(reader.documents, reader.problems)
+
+
+def _read(text: str, stand_in: str = "") -> _Reader:
+    reader = _Reader(stand_in)
     try:
         _refuse_unreadable(text)
-        parser = yaml.CSafeLoader(text.removeprefix("\ufeff"))
+        parser = yaml.CSafeLoader(text)
         while (event := parser.get_event()) is not None:
             reader.take(event)
     except yaml.MarkedYAMLError as error:
         reader.problems.append(_explain(error))
+        reader.percent_sign = _percent_sign_at(error, text)
     except yaml.reader.ReaderError as error:
         message = f"the text holds a character that YAML does not allow, at position {error.position}"
         reader.problems.append(Problem("", message))
     except _TooMuchError as error:
         reader.problems.append(error.problem)
-    return YamlText(reader.documents, reader.problems)
+    return reader
+
+
+def _percent_sign_at(error: yaml.MarkedYAMLError, text: str) -> int | None:
+    """Return the index of the percent sign that the parser stopped at, None for other errors.
+
+    Real files begin texts with one, such as ``%Y-%m``, which YAML does not allow (1.30, 10).
+    """
+    mark = error.problem_mark
+    if mark is None or mark.column == 0 or error.problem != _NO_START:
+        return None
+    return mark.index if text[mark.index : mark.index + 1] == "%" else None
 
 
 class _TooMuchError(Exception):
@@ -133,9 +160,11 @@ class _Anchored(msgspec.Struct):
 
 
 class _Reader:
-    """Builds nodes from events."""
+    """Builds nodes from events; ``stand_in`` takes the place of percent signs that the parser would stop at."""
 
-    def __init__(self) -> None:
+    def __init__(self, stand_in: str = "") -> None:
+        self.stand_in = stand_in
+        self.percent_sign: int | None = None
         self.documents: list[YamlNode] = []
         self.problems: list[Problem] = []
         self._stack: list[_Frame] = []
@@ -155,6 +184,8 @@ class _Reader:
 
     def _scalar(self, event: Any) -> None:
         mark = _mark(event)
+        if self.stand_in:
+            event.value = event.value.replace(self.stand_in, "%")
         self._count(1, 0, len(event.value), mark)
         if "\0" in event.value:  # neither process arguments nor PostgreSQL can hold it
             self._refuse("a text cannot hold a NUL character; take the \\0 out", mark)

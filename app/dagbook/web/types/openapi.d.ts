@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/v2/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListApprovals */
+        get: operations["listApprovals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/audit": {
         parameters: {
             query?: never;
@@ -261,6 +278,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/dag-runs/{name}/{dagRunId}/outputs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetOutputs */
+        get: operations["getDAGRunOutputs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/dag-runs/{name}/{dagRunId}/reschedule": {
         parameters: {
             query?: never;
@@ -295,6 +329,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/dag-runs/{name}/{dagRunId}/steps/{stepName}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approve */
+        post: operations["approveDAGRunStep"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/dag-runs/{name}/{dagRunId}/steps/{stepName}/log": {
         parameters: {
             query?: never;
@@ -323,6 +374,23 @@ export interface paths {
         get: operations["downloadDAGRunStepLog"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/dag-runs/{name}/{dagRunId}/steps/{stepName}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reject */
+        post: operations["rejectDAGRunStep"];
         delete?: never;
         options?: never;
         head?: never;
@@ -465,6 +533,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/outputs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetOutputs */
+        get: operations["getSubDAGRunOutputs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/steps/{stepName}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** ApproveInSubRun */
+        post: operations["approveSubDAGRunStep"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/steps/{stepName}/log": {
         parameters: {
             query?: never;
@@ -493,6 +595,23 @@ export interface paths {
         get: operations["downloadSubDAGRunStepLog"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/steps/{stepName}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** RejectInSubRun */
+        post: operations["rejectSubDAGRunStep"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1525,6 +1644,36 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** ApprovalItem */
+        ApprovalItem: {
+            approvers?: string[];
+            dagName: string;
+            dagRunId: string;
+            input: string[];
+            prompt: string;
+            required: string[];
+            rootDAGRunId?: string;
+            rootDAGRunName?: string;
+            since: string;
+            stepName: string;
+        };
+        /** Approvals */
+        Approvals: {
+            approvals: components["schemas"]["ApprovalItem"][];
+            hasMore: boolean;
+        };
+        /** Approve */
+        Approve: {
+            inputs?: {
+                [key: string]: string;
+            };
+        };
+        /** Approved */
+        Approved: {
+            dagRunId: string;
+            resumed: boolean;
+            stepName: string;
+        };
         /** AuditEntries */
         AuditEntries: {
             entries: components["schemas"]["AuditEntry"][];
@@ -1759,6 +1908,7 @@ export interface components {
             onExit?: components["schemas"]["Node"];
             onFailure?: components["schemas"]["Node"];
             onSuccess?: components["schemas"]["Node"];
+            onWait?: components["schemas"]["Node"];
             params?: string;
             parentDAGRunId?: string;
             parentDAGRunName?: string;
@@ -1886,6 +2036,10 @@ export interface components {
                 [key: string]: unknown;
             };
             message: string;
+        };
+        /** ExecutorConfig */
+        ExecutorConfig: {
+            type: string;
         };
         /** GoingRuns */
         GoingRuns: {
@@ -2053,10 +2207,19 @@ export interface components {
         };
         /** Node */
         Node: {
+            approvalInputs?: {
+                [key: string]: string;
+            };
+            approvedAt?: string;
+            approvedBy?: string;
             doneCount: number;
             error?: string;
             finishedAt: string;
             finishedAtMillis?: number;
+            reason?: string;
+            rejectedAt?: string;
+            rejectedBy?: string;
+            rejectionReason?: string;
             retryCount: number;
             startedAt: string;
             startedAtMillis?: number;
@@ -2068,6 +2231,7 @@ export interface components {
             step: components["schemas"]["Step"];
             subRuns?: components["schemas"]["SubDAGRun"][];
             subRunsRepeated?: components["schemas"]["SubDAGRun"][];
+            waiting?: components["schemas"]["WaitingForApproval"];
         };
         /**
          * NodeStatus
@@ -2075,6 +2239,16 @@ export interface components {
          * @enum {integer}
          */
         NodeStatus: 0 | 1 | 2 | 3 | 4 | 5 | 6;
+        /** OutputsMetadata */
+        OutputsMetadata: {
+            attemptId: string;
+            completedAt: string;
+            dagName: string;
+            dagRunId: string;
+            params: string;
+            /** @enum {string} */
+            status: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
+        };
         /** Pagination */
         Pagination: {
             currentPage: number;
@@ -2163,6 +2337,15 @@ export interface components {
             name: string;
             startedAtMillis?: number;
             status: components["schemas"]["RunStatus"];
+        };
+        /** Reject */
+        Reject: {
+            reason?: string;
+        };
+        /** Rejected */
+        Rejected: {
+            dagRunId: string;
+            stepName: string;
         };
         /** RepeatPolicy */
         RepeatPolicy: {
@@ -2306,6 +2489,13 @@ export interface components {
             rootDagRunId?: string;
             rootDagRunName?: string;
             startedAt: string;
+        };
+        /** RunOutputs */
+        RunOutputs: {
+            metadata: components["schemas"]["OutputsMetadata"];
+            outputs: {
+                [key: string]: string;
+            };
         };
         /**
          * RunStatus
@@ -2482,6 +2672,7 @@ export interface components {
             depends?: string[];
             description?: string;
             dir?: string;
+            executorConfig?: components["schemas"]["ExecutorConfig"];
             id?: string;
             mailOnError?: boolean;
             name: string;
@@ -2665,6 +2856,14 @@ export interface components {
             };
             since?: string;
         };
+        /** WaitingForApproval */
+        WaitingForApproval: {
+            approvers?: string[];
+            input: string[];
+            prompt: string;
+            required: string[];
+            since: string;
+        };
         /** Worker */
         Worker: {
             busyPollers: number;
@@ -2690,6 +2889,10 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type ApprovalItem = components['schemas']['ApprovalItem'];
+export type Approvals = components['schemas']['Approvals'];
+export type Approve = components['schemas']['Approve'];
+export type Approved = components['schemas']['Approved'];
 export type AuditEntries = components['schemas']['AuditEntries'];
 export type AuditEntry = components['schemas']['AuditEntry'];
 export type AuditSeal = components['schemas']['AuditSeal'];
@@ -2732,6 +2935,7 @@ export type EndedSessions = components['schemas']['EndedSessions'];
 export type EnqueueDAG = components['schemas']['EnqueueDAG'];
 export type EnqueueInline = components['schemas']['EnqueueInline'];
 export type Error = components['schemas']['Error'];
+export type ExecutorConfig = components['schemas']['ExecutorConfig'];
 export type GoingRuns = components['schemas']['GoingRuns'];
 export type Grant = components['schemas']['Grant'];
 export type GrantedDAG = components['schemas']['GrantedDAG'];
@@ -2758,6 +2962,7 @@ export type NextStart = components['schemas']['NextStart'];
 export type NextStarts = components['schemas']['NextStarts'];
 export type Node = components['schemas']['Node'];
 export type NodeStatus = components['schemas']['NodeStatus'];
+export type OutputsMetadata = components['schemas']['OutputsMetadata'];
 export type Pagination = components['schemas']['Pagination'];
 export type Parallel = components['schemas']['Parallel'];
 export type Paused = components['schemas']['Paused'];
@@ -2771,6 +2976,8 @@ export type QueuesResponse = components['schemas']['QueuesResponse'];
 export type QueuesSummary = components['schemas']['QueuesSummary'];
 export type QueueState = components['schemas']['QueueState'];
 export type RecentRun = components['schemas']['RecentRun'];
+export type Reject = components['schemas']['Reject'];
+export type Rejected = components['schemas']['Rejected'];
 export type RepeatPolicy = components['schemas']['RepeatPolicy'];
 export type Reschedule = components['schemas']['Reschedule'];
 export type RescheduledRun = components['schemas']['RescheduledRun'];
@@ -2790,6 +2997,7 @@ export type RunConfig = components['schemas']['RunConfig'];
 export type RunEvent = components['schemas']['RunEvent'];
 export type RunEvents = components['schemas']['RunEvents'];
 export type RunningTask = components['schemas']['RunningTask'];
+export type RunOutputs = components['schemas']['RunOutputs'];
 export type RunStatus = components['schemas']['RunStatus'];
 export type Schedule = components['schemas']['Schedule'];
 export type SchedulerInstance = components['schemas']['SchedulerInstance'];
@@ -2840,10 +3048,30 @@ export type UserScope = components['schemas']['UserScope'];
 export type UsersListResponse = components['schemas']['UsersListResponse'];
 export type Validation = components['schemas']['Validation'];
 export type WaitingFor = components['schemas']['WaitingFor'];
+export type WaitingForApproval = components['schemas']['WaitingForApproval'];
 export type Worker = components['schemas']['Worker'];
 export type WorkersListResponse = components['schemas']['WorkersListResponse'];
 export type $defs = Record<string, never>;
 export interface operations {
+    listApprovals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approvals"];
+                };
+            };
+        };
+    };
     listAuditEntries: {
         parameters: {
             query?: {
@@ -3268,6 +3496,28 @@ export interface operations {
             };
         };
     };
+    getDAGRunOutputs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunOutputs"];
+                };
+            };
+        };
+    };
     rescheduleDAGRun: {
         parameters: {
             query?: never;
@@ -3315,6 +3565,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    approveDAGRunStep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+                stepName: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Approve"] | null;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approved"];
+                };
             };
         };
     };
@@ -3368,6 +3645,33 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+        };
+    };
+    rejectDAGRunStep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+                stepName: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reject"] | null;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rejected"];
                 };
             };
         };
@@ -3575,6 +3879,57 @@ export interface operations {
             };
         };
     };
+    getSubDAGRunOutputs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+                subDAGRunId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunOutputs"];
+                };
+            };
+        };
+    };
+    approveSubDAGRunStep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+                stepName: string;
+                subDAGRunId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Approve"] | null;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approved"];
+                };
+            };
+        };
+    };
     getSubDAGRunStepLog: {
         parameters: {
             query?: {
@@ -3627,6 +3982,34 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+        };
+    };
+    rejectSubDAGRunStep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+                stepName: string;
+                subDAGRunId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reject"] | null;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rejected"];
                 };
             };
         };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, literal, select, union_all
@@ -62,6 +63,32 @@ class GrowingStream(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int | None
 
 
+BOTH = 0  # as the stream of a key: stdout and stderr as one, in the order of arrival
+
+
+def _chunks(key: StreamKey) -> Any:
+    """Return the chunks of a stream as a table; of both streams with numbers, lines and bytes of the whole."""
+    of_node = select(LogChunk).where(
+        LogChunk.run_id == key.run, LogChunk.attempt == key.attempt, LogChunk.position == key.position
+    )
+    if key.stream != BOTH:
+        return of_node.where(LogChunk.stream == key.stream).subquery()
+    chunk = of_node.subquery()
+
+    def before(column: ColumnElement[int]) -> ColumnElement[int]:
+        return func.sum(column).over(order_by=chunk.c.ordinal, rows=(None, 0)) - column
+
+    return select(
+        (func.row_number().over(order_by=chunk.c.ordinal) - 1).label("seq"),
+        (before(chunk.c.line_count) + 1).label("first_line"),
+        chunk.c.line_count,
+        before(chunk.c.byte_count).label("byte_offset"),
+        chunk.c.byte_count,
+        chunk.c.text,
+        chunk.c.packed,
+    ).subquery()
+
+
 def _of(key: StreamKey) -> tuple[ColumnElement[bool], ...]:
     return (
         LogChunk.run_id == key.run,
@@ -73,18 +100,18 @@ def _of(key: StreamKey) -> tuple[ColumnElement[bool], ...]:
 
 def get_end(connection: ReadConnection, key: StreamKey) -> StreamEnd:
     """Return the end of the stored part of a stream; ``StreamEnd()`` when nothing is stored."""
+    chunk = _chunks(key).c
     row = connection.execute(
         select(
-            LogChunk.seq,
-            LogChunk.first_line,
-            LogChunk.line_count,
-            LogChunk.byte_offset,
-            LogChunk.byte_count,
-            LogChunk.text,
-            LogChunk.packed,
+            chunk.seq,
+            chunk.first_line,
+            chunk.line_count,
+            chunk.byte_offset,
+            chunk.byte_count,
+            chunk.text,
+            chunk.packed,
         )
-        .where(*_of(key))
-        .order_by(LogChunk.seq.desc())
+        .order_by(chunk.seq.desc())
         .limit(1)
     ).first()
     if row is None:
@@ -116,20 +143,17 @@ def next_ordinal(connection: ReadConnection, run: int, attempt: int, position: i
 
 def find_texts(connection: ReadConnection, key: StreamKey, seq: int) -> list[str]:
     """Return the texts of a stream's chunks from number ``seq`` on, in order, at most ``MAX_CHUNKS``."""
-    statement = (
-        select(LogChunk.text, LogChunk.packed)
-        .where(*_of(key), LogChunk.seq >= seq)
-        .order_by(LogChunk.seq)
-        .limit(MAX_CHUNKS)
-    )
+    chunk = _chunks(key).c
+    statement = select(chunk.text, chunk.packed).where(chunk.seq >= seq).order_by(chunk.seq).limit(MAX_CHUNKS)
     return [decompress(*row) for row in connection.execute(statement)]
 
 
-def _start_seq(key: StreamKey, line: int) -> ScalarSelect[int]:
+def _start_seq(chunks: Any, line: int) -> ScalarSelect[int]:
     """Select the number of a chunk that starts before a line; NULL or -1 for the first lines."""
-    at_or_before = select(func.max(LogChunk.first_line)).where(*_of(key), LogChunk.first_line <= line).scalar_subquery()
+    chunk = chunks.c
+    at_or_before = select(func.max(chunk.first_line)).where(chunk.first_line <= line).scalar_subquery()
     # The previous chunk may end inside this line, and a long line may fill several chunks.
-    return select(func.min(LogChunk.seq) - 1).where(*_of(key), LogChunk.first_line == at_or_before).scalar_subquery()
+    return select(func.min(chunk.seq) - 1).where(chunk.first_line == at_or_before).scalar_subquery()
 
 
 def find_streams(connection: ReadConnection, run: int) -> dict[StreamKey, int]:
@@ -141,7 +165,7 @@ def find_streams(connection: ReadConnection, run: int) -> dict[StreamKey, int]:
 
 def find_first(connection: ReadConnection, key: StreamKey, line: int) -> int:
     """Return the number of the chunk to read from for the complete line (from 1) and all lines after it."""
-    return max(connection.execute(select(_start_seq(key, line))).scalar() or 0, 0)
+    return max(connection.execute(select(_start_seq(_chunks(key), line))).scalar() or 0, 0)
 
 
 def find_block(connection: ReadConnection, key: StreamKey, seq: int) -> Sequence[ChunkText]:
@@ -169,16 +193,18 @@ def find_lines(
     last ones. The limit is not a number of chunks, because a step that writes one line per second fills a chunk with
     each line.
     """
-    start = func.coalesce(_start_seq(key, first), 0)
-    edge = select(LogChunk.byte_offset).where(*_of(key), LogChunk.seq >= start).limit(1)
+    chunks = _chunks(key)
+    chunk = chunks.c
+    start = func.coalesce(_start_seq(chunks, first), 0)
+    edge = select(chunk.byte_offset).where(chunk.seq >= start).limit(1)
     if from_end:
-        within_page = LogChunk.byte_offset > edge.order_by(LogChunk.seq.desc()).scalar_subquery() - PAGE_BYTES
+        within_page = chunk.byte_offset > edge.order_by(chunk.seq.desc()).scalar_subquery() - PAGE_BYTES
     else:
-        within_page = LogChunk.byte_offset < edge.order_by(LogChunk.seq).scalar_subquery() + PAGE_BYTES
+        within_page = chunk.byte_offset < edge.order_by(chunk.seq).scalar_subquery() + PAGE_BYTES
     statement = (
-        select(LogChunk.first_line, LogChunk.line_count, LogChunk.text, LogChunk.packed)
-        .where(*_of(key), LogChunk.seq >= start, LogChunk.first_line < first + count, within_page)
-        .order_by(LogChunk.seq.desc() if from_end else LogChunk.seq)
+        select(chunk.first_line, chunk.line_count, chunk.text, chunk.packed)
+        .where(chunk.seq >= start, chunk.first_line < first + count, within_page)
+        .order_by(chunk.seq.desc() if from_end else chunk.seq)
         .limit(count + _MAX_OPEN)  # also stops the scan at the end of the page
     )
     rows = _decompressed(all_rows(connection, ChunkText, statement))

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Definition, Removal
-from dagbook.db.models.node import LogChunk, Node
+from dagbook.db.models.node import Approval, LogChunk, Node
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.prepared import Prepared
@@ -56,6 +56,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     requests_handled_at: Any = None
     errors: str | None = None  # errors of a finished attempt, empty if it has none
     evaluated: EvaluatedInputs | None = None  # once, when the attempt begins
+    approvals: Sequence[Row] = ()  # that steps ask for
 
 
 class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +178,7 @@ _NODE_COLUMNS = (
     "shown",
     "sub_runs",
     "output_sealed",
+    "approval",
 )
 
 _FINISHED = (RunStatus.FAILED, RunStatus.ABORTED, RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
@@ -193,7 +195,8 @@ _RETRIED_RUN = (
     "error",
 )
 _RETRIED_INPUTS = (
-    *("params", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed", "pending"),
+    *("params", "params_json", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment"),
+    *("sealed", "pending"),
     "run_as",
 )
 
@@ -244,7 +247,7 @@ _add_definitions = Prepared(
 )
 _add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(RunAttempt)), Prepared(insert(Node))
 _add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
-_add_chunks = Prepared(insert(LogChunk))
+_add_chunks, _add_approvals = Prepared(insert(LogChunk)), Prepared(insert(Approval))
 _add_entries = Prepared(insert(QueueEntry))
 _update_nodes = Prepared(
     update(Node)
@@ -431,6 +434,7 @@ def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> Non
         [{(f"b_{name}" if name in _NODE_KEYS else name): value for name, value in node.items()} for node in nodes],
     )
     _add_events.execute_many(connection, [event for transition in transitions for event in transition.events])
+    _add_approvals.execute_many(connection, [row for transition in transitions for row in transition.approvals])
     _update_runs.execute_many(connection, [{"b_id": t.fence.run, **t.run} for t in transitions if t.run is not None])
     closed = [(t.fence, t.attempt) for t in transitions if t.attempt is not None]
     _update_attempts.execute_many(

@@ -16,10 +16,22 @@ from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.models.service import Service
 from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.spec.model import Pair
 
 _KILL = "kill"
 _INPUTS = frozenset(
-    {"env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment", "sealed", "pending", "run_as"}
+    {
+        "params_json",
+        "env",
+        "dotenv",
+        "work_dir",
+        "keep_dir",
+        "source_directory",
+        "base_environment",
+        "sealed",
+        "pending",
+        "run_as",
+    }
 )
 
 SUMMARY = (
@@ -154,6 +166,7 @@ class CompleteRun(RunRow, frozen=True, kw_only=True):
     env: list[list[str]]
     dotenv: list[list[str]]
     work_dir: str
+    params_json: str | None
     base_environment: dict[str, str] | None
     keep_dir: bool
     sealed: bytes | None
@@ -209,6 +222,7 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     log_attempt: int | None
     edited_at: datetime | None
     edited_by: str | None
+    approval: dict[str, Any] | None
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,6 +275,11 @@ def find_called(connection: ReadConnection, parent: int) -> dict[str, RunRow]:
 def find_active(connection: ReadConnection, dag_name: str) -> list[str]:
     """Return the ids of all active root runs of a name, in any order."""
     return [row.run_id for row in connection.execute(_find_active, {"name": dag_name})]
+
+
+def get_params(connection: ReadConnection, run: int) -> list[Pair]:
+    """Return the params of a run, secrets masked."""
+    return msgspec.convert(connection.scalar(select(Run.params).where(Run.id == run)) or [], type=list[Pair])
 
 
 def get_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[NodeRow]:

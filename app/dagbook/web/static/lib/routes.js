@@ -17,6 +17,7 @@ const ROUTES = [
   ["/dag-runs/:name/:runId", run],
   ["/dag-runs/:name/:runId/:subRunId", run],
   ["/compare", () => import("../pages/compare.js")],
+  ["/approvals", () => import("../pages/approvals.js")],
   ["/queues", () => import("../pages/queues.js")],
   ["/schedules", () => import("../pages/schedules.js")],
   ["/workers", () => import("../pages/workers.js")],

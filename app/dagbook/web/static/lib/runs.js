@@ -7,8 +7,8 @@ import { waitText } from "./wait-text.js";
 
 /** @typedef {readonly ["dag-runs", string, string]} RunPath */
 
-/** @type {("onSuccess" | "onFailure" | "onCancel" | "onExit")[]} */
-const HANDLERS = ["onSuccess", "onFailure", "onCancel", "onExit"];
+/** @type {("onWait" | "onSuccess" | "onFailure" | "onCancel" | "onExit")[]} */
+const HANDLERS = ["onWait", "onSuccess", "onFailure", "onCancel", "onExit"];
 
 /**
  * The path of a run below /api/v2; a sub-run is addressed through its root.
@@ -56,6 +56,7 @@ export function keyStep(run) {
  */
 export function reasonOf(run) {
   if (run.waitingFor?.message) return { step: null, text: waitText(run.waitingFor) };
+  if (run.reason && nodesOf(run).some((node) => node.waiting)) return { step: null, text: run.reason };
   const failed = nodesOf(run).find((node) => node.status === NODE.FAILED);
   if (!failed) return null;
   const lines = (failed.error || "failed").trim().split("\n");
@@ -75,6 +76,20 @@ export function concernsRun({ name, runId }, change) {
 
 /** @param {RunAddress} address */
 export const stop = (address) => post([...pathOf(address), "stop"]);
+
+/**
+ * @param {RunAddress} address
+ * @param {string} step
+ * @param {Record<string, string>} inputs the values that the step asks for
+ */
+export const approve = (address, step, inputs) => post([...pathOf(address), "steps", step, "approve"], { inputs });
+
+/**
+ * @param {RunAddress} address
+ * @param {string} step
+ * @param {string} reason
+ */
+export const reject = (address, step, reason) => post([...pathOf(address), "steps", step, "reject"], { reason });
 
 /** GET in the contract, although it changes data. @param {RunAddress} address */
 export const dequeue = (address) => get([...pathOf(address), "dequeue"]);

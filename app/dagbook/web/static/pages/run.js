@@ -14,6 +14,7 @@ import { stepsOf, tally } from "../lib/graph.js";
 import { clock, instant } from "../lib/format.js";
 import { partsOf } from "../lib/params.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
+import { ApprovalCard } from "../parts/approval.js";
 import { Empty, Id, whenLoaded, Loading, NotThere, Status, Tabs, Time } from "../parts/basic.js";
 import { AllOutput } from "../parts/alloutput.js";
 import { Gantt } from "../parts/gantt.js";
@@ -215,6 +216,8 @@ function Output({ address, root, step, node, run, reload, steps }) {
       ${node && html`<${StepActions} address=${address} run=${run} node=${node} reload=${reload} steps=${steps} />`}
     </div>
     ${node?.step.description && html`<p class="faint step-about">${node.step.description}</p>`}
+    ${node?.waiting && html`<${ApprovalCard} address=${address} step=${step} waiting=${node.waiting}
+      reload=${reload} />`}
     ${node?.error && html`<${StepError} text=${node.error} tone=${node.status === NODE.FAILED ? "bad" : "off"} />`}
     ${node && !instant(node.startedAt) ? html`<${Waiting} node=${node} />` : html`<${LogView} path=${path}
       run=${pathOf(address)} step=${step} stream=${stream}

@@ -15,6 +15,7 @@ const PLACES = [
   ["/", "Dashboard", "dashboard"],
   ["/dag-runs", "Runs", "runs"],
   ["/dags", "DAGs", "dags"],
+  ["/approvals", "Approvals", "approvals"],
   ["/queues", "Queues", "queues"],
   ["/schedules", "Schedules", "schedules"],
   ["/workers", "Workers", "workers"],

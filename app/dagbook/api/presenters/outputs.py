@@ -1,0 +1,43 @@
+"""The collected outputs of a run (DAG format 1.30, 4). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+
+import msgspec
+
+from dagbook.api.presenters.present import time_text
+from dagbook.api.schemas.runs import OutputsMetadata, RunOutputs
+from dagbook.db.repositories.runs.runs import NodeRow, RunRow
+from dagbook.spec.model import Dag
+
+
+def run_outputs(run: RunRow, params: Sequence[str], nodes: Sequence[NodeRow], dag: Dag, zone: tzinfo) -> RunOutputs:
+    """Collect the outputs of the steps of a finished run; of two with the same key the later step's counts.
+
+    ``params`` are ``NAME=value`` each.
+    """
+    metadata = OutputsMetadata(
+        dag_name=run.dag_name,
+        dag_run_id=run.run_id,
+        attempt_id=str(run.attempt),
+        status=run.status.label,  # type: ignore[arg-type]  # the contract lists all labels
+        completed_at=time_text(run.finished_at, zone),
+        params=msgspec.json.encode(list(params)).decode() if params else "",
+    )
+    found = {
+        dag.steps[node.position].output_key or output_key(node.output_name): node.output_value
+        for node in sorted(nodes, key=lambda node: node.position)
+        if 0 <= node.position < len(dag.steps)
+        and not dag.steps[node.position].output_omit
+        and node.output_name
+        and node.output_value is not None
+    }
+    return RunOutputs(metadata=metadata, outputs=found if run.finished_at else {})
+
+
+def output_key(name: str) -> str:
+    """Return the key of an output that names none: its parts between ``_`` in lower camel case."""
+    first, *others = [part for part in name.split("_") if part] or [name]
+    return first.lower() + "".join(part.capitalize() for part in others)

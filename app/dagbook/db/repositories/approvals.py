@@ -1,0 +1,138 @@
+"""Approvals: what steps ask, what was decided, and which decisions the owner of a run has not applied yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy.orm import aliased
+
+from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.models.node import Approval, Node
+from dagbook.db.models.run import Run, RunAttempt
+from dagbook.db.repositories import dag_access
+from dagbook.db.repositories.dag_access import Sight
+from dagbook.engine.status import NodeStatus, RunStatus
+
+
+class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision that the owner of the run has not applied yet."""
+
+    run_id: int
+    attempt: int
+    position: int
+    decided_at: datetime
+    decided_by: str
+    decision: Mapping[str, Any]
+
+
+class OpenApproval(msgspec.Struct, frozen=True, kw_only=True):
+    """An approval that a running step waits for; the root's names are those of the run unless it is a sub-run."""
+
+    run: int
+    attempt: int
+    position: int
+    step: str
+    asked_at: datetime
+    request: Mapping[str, Any]
+    dag_name: str
+    run_id: str
+    root_name: str | None
+    root_run_id: str | None
+
+
+_root = aliased(Run)
+_is_open = (Approval.decided_at.is_(None), Node.status == NodeStatus.RUNNING, Run.status == RunStatus.RUNNING)
+_open = (
+    select(
+        Approval.run_id.label("run"),
+        Approval.attempt,
+        Approval.position,
+        Node.name.label("step"),
+        Approval.asked_at,
+        Approval.request,
+        Run.dag_name,
+        Run.run_id,
+        _root.dag_name.label("root_name"),
+        _root.run_id.label("root_run_id"),
+    )
+    .join(Run, and_(Run.id == Approval.run_id, Run.attempt == Approval.attempt))
+    .join(
+        Node,
+        and_(
+            Node.run_id == Approval.run_id,
+            Node.attempt == Approval.attempt,
+            Node.position == Approval.position,
+        ),
+    )
+    .outerjoin(_root, _root.id == Run.root_id)
+    .where(*_is_open)
+)
+_get_open = _open.where(Approval.run_id == bindparam("run"), Node.name == bindparam("step"))
+_find_decided = (
+    select(
+        Approval.run_id,
+        Approval.attempt,
+        Approval.position,
+        Approval.decided_at,
+        Approval.decided_by,
+        Approval.decision,
+    )
+    .join(RunAttempt, and_(RunAttempt.run_id == Approval.run_id, RunAttempt.number == Approval.attempt))
+    .join(
+        Node,
+        and_(
+            Node.run_id == Approval.run_id,
+            Node.attempt == Approval.attempt,
+            Node.position == Approval.position,
+        ),
+    )
+    .where(
+        RunAttempt.owner == bindparam("owner"),
+        RunAttempt.closed_at.is_(None),
+        Node.status == NodeStatus.RUNNING,
+        Approval.decided_at.is_not(None),
+    )
+)
+
+
+def find_decided(connection: ReadConnection, owner: str) -> Sequence[DecisionRow]:
+    """Return the decisions about running steps of an owner's runs."""
+    return all_rows(connection, DecisionRow, _find_decided, owner=owner)
+
+
+def get_open(connection: ReadConnection, run: int, step: str) -> OpenApproval | None:
+    """Return the approval that a step of a run waits for, None if it waits for none."""
+    return first_row(connection, OpenApproval, _get_open, run=run, step=step)
+
+
+def count_open(connection: ReadConnection, run: int) -> int:
+    """Count the approvals that a run waits for."""
+    return connection.scalar(select(func.count()).select_from(_open.where(Approval.run_id == run).subquery())) or 0
+
+
+def find_open(connection: ReadConnection, sight: Sight, most: int) -> Sequence[OpenApproval]:
+    """Return the visible approvals that are waited for, the oldest first; those of sub-runs by the name of the root."""
+    name = func.coalesce(_root.dag_name, Run.dag_name)
+    statement = _open.where(*dag_access.narrow(name, sight)).order_by(Approval.asked_at, Approval.run_id).limit(most)
+    return all_rows(connection, OpenApproval, statement)
+
+
+def decide(
+    connection: WriteConnection, waiting: OpenApproval, decision: Mapping[str, Any], by: str, at: datetime
+) -> bool:
+    """Store a decision; False when another one was first."""
+    done = connection.execute(
+        update(Approval)
+        .where(
+            Approval.run_id == waiting.run,
+            Approval.attempt == waiting.attempt,
+            Approval.position == waiting.position,
+            Approval.decided_at.is_(None),
+        )
+        .values(decided_at=at, decided_by=by, decision=decision)
+    )
+    return done.rowcount == 1

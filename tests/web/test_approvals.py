@@ -1,0 +1,61 @@
+"""Approvals in the browser: the inbox, and the step of a run that asks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.web.browser import Visitor, visiting
+from tests.web.site import Site
+
+SPEC = """
+steps:
+  - {name: gate, type: hitl, config: {prompt: "Ship to production?", input: [TICKET], required: [TICKET]}}
+  - {name: ship, command: 'echo "${TICKET}"'}
+"""
+
+
+@pytest.fixture
+def asking(site: Site) -> Iterator[str]:
+    """The id of a run that waits for an approval."""
+    site.save("asking", SPEC)
+    yield site.start("asking")
+    site.send("POST", "/dags/asking/stop-all")
+    site.send("DELETE", "/dags/asking")
+
+
+@pytest.fixture
+async def visitor(browser: Browser, site: Site, asking: str) -> AsyncIterator[Visitor]:  # noqa: ARG001 - it has begun
+    async with visiting(browser, site.address, cookie=site.browse("operator")) as opened:
+        yield opened
+
+
+async def test_an_operator_approves_in_the_inbox_with_what_is_asked_for(
+    visitor: Visitor, site: Site, asking: str
+) -> None:
+    page = await visitor.open("/approvals")
+    row = page.get_by_role("row").filter(has_text="Ship to production?")
+    await row.get_by_role("button", name="Approve").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("TICKET").fill("OPS-7")
+    await dialog.get_by_role("button", name="Approve").click()
+    await expect(row).to_have_count(0)
+    page = await visitor.open(f"/dag-runs/asking/{asking}")
+    await expect(page.get_by_role("main").get_by_text("succeeded").first).to_be_visible()
+    details = site.send("GET", f"/dag-runs/asking/{asking}")["dagRunDetails"]
+    assert details["nodes"][0]["approvedBy"] == "operator"
+
+
+async def test_the_run_says_what_it_waits_for_and_is_rejected_with_a_reason(visitor: Visitor, asking: str) -> None:
+    page = await visitor.open(f"/dag-runs/asking/{asking}?step=gate")
+    main = page.get_by_role("main")
+    await expect(main.get_by_text("waits for approval: gate")).to_be_visible()
+    card = page.get_by_role("region", name="Approval of gate")
+    await expect(card.get_by_text("Ship to production?")).to_be_visible()
+    await card.get_by_role("button", name="Reject").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Reason").fill("Friday")
+    await dialog.get_by_role("button", name="Reject").click()
+    await expect(main.get_by_text("rejected by operator: Friday").first).to_be_visible()
