@@ -11,7 +11,6 @@ from tests.pure.spec.test_problems import in_step
 
 KEYS = [
     ("stepz: [echo]", "did you mean steps?"),
-    ("working_dir: /x", "did you mean workingDir?"),
     ("max-active-runs: 2", "did you mean maxActiveRuns?"),
     ("environment: {A: 1}", "did you mean env?"),
     ("cron: '* * * * *'", "did you mean schedule?"),

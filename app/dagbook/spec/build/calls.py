@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from dagbook.spec.build.field import Field, unwrap
+from dagbook.spec.build.field import Field, LaterKey, unwrap
 from dagbook.spec.build.hints import closest, intended_key
 from dagbook.spec.build.object_schema import refuse_unknown_key, warn_unknown_keys
 from dagbook.spec.build.scalars import integer as any_integer
@@ -16,6 +17,8 @@ from dagbook.spec.reading.rendering import render
 
 EXECUTOR_KEYS = ("type", "config")
 PARALLEL_KEYS = ("items", "maxConcurrent")
+# A name, a text that evaluates to one, or the file of a DAG.
+CALLABLE = r"[A-Za-z0-9_.-]+|\S*[$`][\s\S]*|\S+\.ya?ml"
 # fmt: off
 EXECUTOR_TYPES = frozenset({
     "", "command", "shell", "dag", "subworkflow", "parallel", "docker", "container", "ssh", "http", "jq", "mail",
@@ -62,9 +65,13 @@ def call(field: Field) -> str | None:
 
 
 def deprecated_call(field: Field) -> str | None:
-    """Read the old spelling of ``call``."""
+    """Read the old spelling of ``call``; what cannot be the name of a DAG is a command of the 2.x dialect."""
+    name = trimmed(field)
+    if name and not re.fullmatch(CALLABLE, name):
+        field.report.later_keys.append(LaterKey(field.mark, field.path, "run"))
+        return name
     field.warn("run is the old spelling of call; write call")
-    return trimmed(field)
+    return name
 
 
 def _executor_map(field: Field) -> Executor | None:

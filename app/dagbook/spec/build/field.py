@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from dagbook.spec.problem import MAX_PROBLEMS, Problem, quoted, shorten
 from dagbook.spec.reading.yaml_reader import Mark, YamlNode
 
@@ -13,13 +15,23 @@ _MAX_HINTS = 200
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
+class LaterKey(msgspec.Struct, frozen=True):
+    """A key of the later, incompatible 2.x dialect; ``meant`` is the key of ours for it, empty if there is none."""
+
+    mark: Mark
+    path: str
+    key: str
+    meant: str = ""
+
+
 class Report:
-    """Collects the problems and warnings of one document."""
+    """Collects the problems and warnings of one document, and the keys of the 2.x dialect of the whole text."""
 
     def __init__(self, dag: str = "", before: Report | None = None) -> None:
         self.dag = dag
         self.steps: int = before.steps if before else 0  # of the text so far
         self.hints: Iterator[int] = before.hints if before else iter(range(_MAX_HINTS))  # one for each suggestion left
+        self.later_keys: list[LaterKey] = before.later_keys if before else []
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
 
@@ -82,6 +94,11 @@ class Field:
     def refuse_key(self, key: str, message: str) -> None:
         """Report that the key of an entry is invalid."""
         self.report.add(join(self.path, key), message, self.node.marks.get(key, self.mark))
+
+    def add_later_key(self, key: str, meant: str = "") -> None:
+        """Note that the key of an entry is one of the 2.x dialect."""
+        mark = self.node.marks.get(key, self.mark)
+        self.report.later_keys.append(LaterKey(mark, join(self.path, key), key, meant))
 
     def expect(self, expected: str, hint: str = "") -> None:
         """Report that the value has the wrong type; ``hint`` tells how to fix it."""

@@ -11,7 +11,6 @@ from dagbook.spec.time.duration import duration_seconds
 _MIN_SIMILARITY = 0.7
 # Words of other formats, without case, dashes and underscores; the first one that the object knows is suggested.
 _SYNONYMS = {
-    "action": ("executor",),
     "after": ("depends",),
     "always": ("exit",),
     "args": ("params", "command"),
@@ -86,6 +85,12 @@ def intended_key(key: str, known: Sequence[str]) -> str:
     same = next((name for name in known if _plain(name) == plain), "")
     also = next((name for name in _SYNONYMS.get(plain, ()) if name in known), "")
     return same or also or closest(key, known)
+
+
+def later_spelling_of(key: str, known: Iterable[str]) -> str:
+    """Return the known key that a key of the 2.x dialect in snake case stands for; an empty text if there is none."""
+    plain = key.replace("_", "") if key == key.lower() and "_" in key else ""
+    return next((name for name in known if plain and name.lower() == plain), "")
 
 
 def join_words(words: Sequence[str]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from dagbook.spec.build.field import Field
-from dagbook.spec.build.hints import intended_key, join_words
+from dagbook.spec.build.hints import intended_key, join_words, later_spelling_of
 from dagbook.spec.problem import quoted
 from dagbook.spec.reading.yaml_reader import YamlNode
 
@@ -33,8 +33,8 @@ class ParsedObject(msgspec.Struct):
 class ObjectSchema:
     """The known keys of an object, case-insensitive, each with the name of its model field and its reader.
 
-    ``expected`` describes the object in messages; ``misplaced`` maps keys of other objects to those objects. An
-    ``is_open`` schema warns of unknown keys and ignores them.
+    ``expected`` describes the object in messages; ``misplaced`` maps keys of other objects to those objects;
+    ``later`` are keys that only the 2.x dialect has. An ``is_open`` schema warns of unknown keys and ignores them.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class ObjectSchema:
         *,
         expected: str = "",
         misplaced: Mapping[str, str] = _NOTHING,
+        later: Collection[str] = (),
         is_open: bool = False,
     ) -> None:
         self._keys = {key.lower(): (key, name, reader) for key, (name, reader) in keys.items()}
@@ -50,6 +51,7 @@ class ObjectSchema:
             "a map with " + join_words(list(keys)) if len(keys) <= _MAX_KEYS_LISTED else "a map"
         )
         self._misplaced = {key.lower(): what for key, what in misplaced.items()}
+        self._later = later
         self.is_open = is_open
 
     @property
@@ -70,7 +72,9 @@ class ObjectSchema:
     def replace(self, keys: Mapping[str, Reader]) -> ObjectSchema:
         """Return a schema of the same keys with other readers for some."""
         changed = {key: (name, keys.get(key, reader)) for key, name, reader in self._keys.values()}
-        return ObjectSchema(changed, expected=self._expected, misplaced=self._misplaced, is_open=self.is_open)
+        return ObjectSchema(
+            changed, expected=self._expected, misplaced=self._misplaced, later=self._later, is_open=self.is_open
+        )
 
     def read(self, field: Field) -> ParsedObject | None:
         """Read an object; None if the value is not a map."""
@@ -81,8 +85,10 @@ class ObjectSchema:
         seen: dict[str, str] = {}
         for key, node in field.value.items():
             lower = key.lower()
-            if lower not in self._keys and self.is_open:
-                warn_unknown_key(field.at(key, node), key, self.keys)
+            if key in self._later:
+                field.add_later_key(key)
+            elif lower not in self._keys and self.is_open:
+                warn_unknown_key(field, key, self.keys)
             elif lower not in self._keys:
                 meant = refuse_unknown_key(field, key, self.keys, self._misplaced.get(lower, ""))
                 if meant:  # it counts as given, so that it is not reported missing
@@ -108,6 +114,9 @@ class ObjectSchema:
 
 def refuse_unknown_key(field: Field, key: str, known: Sequence[str], owner: str = "") -> str:
     """Refuse an unknown key and return the suggested one; ``owner`` is the object that has such a key."""
+    if later := later_spelling_of(key, known):
+        field.add_later_key(key, later)
+        return later
     message = f"the key {quoted(key)} is not known"
     if owner:
         field.refuse_key(key, f"{message} here; it belongs to {owner}, so check the indentation")
@@ -124,15 +133,20 @@ def refuse_unknown_key(field: Field, key: str, known: Sequence[str], owner: str 
 
 def warn_unknown_keys(field: Field, known: Sequence[str]) -> None:
     """Warn of ignored keys of a map, in parts of the format where they are no error."""
-    for key, entry in field.entries():
+    for key in field.value:
         if key not in known:
-            warn_unknown_key(entry, key, known)
+            warn_unknown_key(field, key, known)
 
 
-def warn_unknown_key(entry: Field, key: str, known: Sequence[str]) -> None:
-    """Warn of an ignored key, and suggest one."""
-    meant = intended_key(key, known) if entry.report.may_hint() else ""
-    entry.warn("is ignored: the key is not known" + (f"; did you mean {meant}?" if meant else ""))
+def warn_unknown_key(field: Field, key: str, known: Sequence[str]) -> None:
+    """Warn of an ignored key, and suggest one; a key of the 2.x dialect counts as such."""
+    if later := later_spelling_of(key, known):
+        field.add_later_key(key, later)
+        return
+    meant = intended_key(key, known) if field.report.may_hint() else ""
+    field.at(key, field.value[key]).warn(
+        "is ignored: the key is not known" + (f"; did you mean {meant}?" if meant else "")
+    )
 
 
 def object_of(shape: ObjectSchema, make: Callable[..., object]) -> Reader:

@@ -190,6 +190,7 @@ ROOT = ObjectSchema(
         "llm": ("llm", llm),
     },
     misplaced=dict.fromkeys(set(STEP.keys) - {"dir"}, "a step") | dict.fromkeys(_HANDLER_NAMES, "handlerOn"),
+    later=("actions", "step_types"),
 )
 _METADATA = ROOT.replace(
     dict.fromkeys(("handlerOn", "ssh", "smtp", "errorMail", "infoMail", "waitMail", "llm"), any_map)

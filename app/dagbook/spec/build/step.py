@@ -174,4 +174,5 @@ STEP = ObjectSchema(
         "messages": ("messages", messages),
     },
     expected="a step such as {command: echo hello}",
+    later=("action", "with"),
 )

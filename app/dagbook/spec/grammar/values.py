@@ -171,7 +171,7 @@ OF_READER: dict[Reader, Json] = {
     calls.config: MAP,
     types.step_type: {"type": "string", "pattern": rf"^\s*({'|'.join(types.TYPES)}|)\s*$"},
     calls.call: TEXT,
-    calls.deprecated_call: TEXT | {"deprecated": True},
+    calls.deprecated_call: TEXT | {"deprecated": True, "pattern": rf"^\s*({calls.CALLABLE})?\s*$"},
     calls.parallel: _parallel,
     policies.continue_on: _continue_on,
     policies.retry: reference("retryPolicy"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from dagbook.spec.build.field import Report
+from dagbook.spec.build.field import LaterKey, Report
 from dagbook.spec.build.root import read_document, read_metadata
 from dagbook.spec.check import name_error
 from dagbook.spec.model import Dag, Definition
@@ -16,6 +16,10 @@ from dagbook.spec.reading.base_config import merge
 from dagbook.spec.reading.yaml_reader import YamlNode, read_text
 
 BASE = "base configuration"
+LATER_DIALECT = (
+    "the key {key} is of the 2.x dialect of definitions, which Dagbook does not read; "
+    "rewrite the file with: dagbook convert FILE"
+)
 NO_DOCUMENT = "there is no definition in this text; write at least steps"
 
 _Read = Callable[[YamlNode, Report], dict[str, Any]]
@@ -27,6 +31,7 @@ class Loaded(msgspec.Struct, frozen=True):
     definition: Definition
     problems: tuple[Problem, ...] = ()
     empty: bool = False
+    later_keys: tuple[LaterKey, ...] = ()  # of the 2.x dialect, in file order
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -63,11 +68,15 @@ def load(
     loading.first(*(documents[0] if documents else (1, None)), name=name.strip(), override=override.strip())
     for number, node in documents[1:]:
         loading.later(number, node)
-    problems = sorted(found.problems + loading.problems, key=lambda problem: (problem.line, problem.column))
+    later_keys = sorted(loading.later_keys, key=lambda later: later.mark)
+    # In the other dialect most of what is missing or unknown only follows from the dialect.
+    own = [_explain_dialect(later_keys[0])] if later_keys else loading.problems
+    problems = sorted(found.problems + own, key=lambda problem: (problem.line, problem.column))
     return Loaded(
         Definition(dag=loading.dags[0], local_dags=tuple(loading.dags[1:]), warnings=tuple(loading.warnings)),
         (*base_problems, *problems)[:MAX_PROBLEMS],
         empty=not documents and not found.problems,
+        later_keys=tuple(later_keys),
     )
 
 
@@ -76,7 +85,14 @@ def _read_base(text: str, read: _Read) -> tuple[dict[str, Any], list[Problem]]:
     report = Report(BASE)
     fields = read(found.documents[0], report) if found.documents else {}
     problems = [msgspec.structs.replace(problem, dag=BASE) for problem in found.problems]
+    if report.later_keys:
+        first = min(report.later_keys, key=lambda later: later.mark)
+        return fields, [*problems, msgspec.structs.replace(_explain_dialect(first), dag=BASE)]
     return fields, problems + report.problems
+
+
+def _explain_dialect(later: LaterKey) -> Problem:
+    return Problem(later.path, LATER_DIALECT.format(key=quoted(later.key)), *later.mark)
 
 
 class _Loading:
@@ -89,6 +105,7 @@ class _Loading:
         self._report: Report | None = None  # of the previous document
         self._names: set[str] = set()
         self.dags: list[Dag] = []
+        self.later_keys: list[LaterKey] = []
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
 
@@ -128,6 +145,7 @@ class _Loading:
         if keep:
             self.dags.append(Dag(**(merge(self._base, fields, handlers=handlers) | {"name": name})))
         self._report = report
+        self.later_keys = report.later_keys  # of all documents so far
         self.problems += report.problems
         self.warnings += report.warnings
 
