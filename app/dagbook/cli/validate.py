@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from dagbook.cli.definitions import is_stored, read_definition, read_text
+from dagbook.cli.files import complain
 from dagbook.cli.options import GlobalOptions, current_settings, params_text, settings_options
 from dagbook.cli.terminal import echo, echo_styled, style
 from dagbook.errors import AppError
@@ -66,14 +67,6 @@ def _check_params(definition: Definition, file: Path) -> list[Problem]:
         limit_seconds=_NO_COMMAND_SECONDS,
     )
     return asyncio.run(check_params(definition, location))
-
-
-def complain(file: Path, problems: Iterable[Problem]) -> None:
-    """Print problems, one line each."""
-    for problem in problems:
-        location = f"{file}:{problem.line}:{problem.column}" if problem.line else str(file)
-        parts = (problem.dag, problem.path, problem.message)
-        echo(f"{location}: {': '.join(part for part in parts if part)}", err=True)
 
 
 _WIDTH = 80
