@@ -37,6 +37,7 @@ COMMANDS = {
     "restart": Entry("dagbook.cli.stop:restart", "Stop a run and start a new one in its place."),
     "dry": Entry("dagbook.cli.validate:dry", "Show what a run would do, without running anything."),
     "validate": Entry("dagbook.cli.validate:validate", "Check definitions and print every problem."),
+    "check": Entry("dagbook.cli.check:check", "Check a folder of definition files, for CI."),
     "convert": Entry("dagbook.cli.convert:convert", "Rewrite a definition of the 2.x dialect."),
     "users": Entry("dagbook.cli.users:users", "Create, change and delete users."),
     "tokens": Entry("dagbook.cli.users:tokens", "Create and revoke personal API tokens."),

@@ -45,7 +45,8 @@ def _validate(file: Path) -> int:
         echo(error.message, err=True)  # and continue with the others
         return 1
     loaded = load(text, name=name)
-    problems = [*loaded.problems, *_check_params(loaded.definition, file)]
+    source = None if is_stored(file) else file.resolve().parent
+    problems = [*loaded.problems, *check_schemas(loaded.definition, source)]
     complain(file, problems)
     if loaded.empty:
         echo(f"{file}: {NO_DOCUMENT}", err=True)
@@ -57,11 +58,11 @@ def _validate(file: Path) -> int:
     return 1 if problems else 0
 
 
-def _check_params(definition: Definition, file: Path) -> list[Problem]:
+def check_schemas(definition: Definition, source_directory: Path | None) -> list[Problem]:
     """Check params against the schemas that they refer to."""
     settings = current_settings()
     location = RunLocation(
-        source_directory=None if is_stored(file) else str(file.resolve().parent),
+        source_directory=None if source_directory is None else str(source_directory),
         work_dir=settings.work_dir,
         machine=msgspec.structs.replace(HostEnvironment.current(settings), account=""),  # the caller's own
         limit_seconds=_NO_COMMAND_SECONDS,

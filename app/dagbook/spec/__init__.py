@@ -4,6 +4,7 @@ __all__ = [
     "conversion",
     "expansion",
     "expressions",
+    "folder",
     "grammar",
     "model",
     "params",
