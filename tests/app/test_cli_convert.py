@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,48 @@ import pytest
 from dagbook.cli import execute as run
 from dagbook.spec.reading.yaml_reader import MAX_BYTES
 from tests.app.dagbook import Dagbook
+from tests.executors.docker_stand_in import standing_in
+from tests.executors.ssh_server import USER, serving
+from tests.executors.web import Web, plain
+from tests.mailserver import mail_server
 
 LATER = "max_active_runs: 2  # two\nsteps:\n  - run: echo hi\n"
 CONVERTED = "maxActiveRuns: 2  # two\nsteps:\n  - command: echo hi\n"
+ELSEWHERE = """\
+smtp: {{host: 127.0.0.1, port: {mail}}}
+env: [DOCKER_HOST: "{docker}"]
+steps:
+  - name: ask
+    action: http.request
+    with:
+      method: POST
+      url: {web}/path?a=b
+      headers: {{X-Kind: some}}
+      body: "the body"
+      silent: true
+  - name: far
+    action: ssh.run
+    with:
+      command: echo far
+      host: 127.0.0.1
+      port: {ssh}
+      user: {user}
+      key: {key}
+      known_host_file: {hosts}
+  - name: boxed
+    action: docker.run
+    with: {{image: busybox, auto_remove: true, command: echo boxed}}
+  - name: boxed too
+    action: container.run
+    with: {{image: busybox, auto_remove: true, command: echo, args: [boxed, too]}}
+  - name: tell
+    action: mail.send
+    with:
+      from: robot@example.test
+      to: [ops@example.test]
+      subject: Hi
+      message: All is well.
+"""
 RUNNABLE = """\
 env: [GIVEN: from env]
 steps:
@@ -197,3 +237,27 @@ async def test_what_comes_out_runs(dagbook: Dagbook, tmp_path: Path) -> None:
     assert (tmp_path / "again" / "in" / "file").read_text() == "content"
     assert '"GOT": "P is five"' in await ended.log("child")
     assert '"GOT": "P is x"' in await ended.log("items")
+
+
+async def test_what_comes_out_reaches_other_machines(dagbook: Dagbook, tmp_path: Path) -> None:
+    path, out, web = tmp_path / "later.yaml", tmp_path / "out.yaml", Web()
+    web.answers["/path"] = plain(200, "answered")
+    async with AsyncExitStack() as stack:
+        await web.start()
+        stack.push_async_callback(web.stop)
+        sink = await stack.enter_async_context(mail_server())
+        remote = await stack.enter_async_context(serving(tmp_path))
+        daemon = await stack.enter_async_context(standing_in(tmp_path))
+        places = {"web": web.url, "mail": sink.port, "docker": daemon.address, "ssh": remote.port, "user": USER}
+        path.write_text(ELSEWHERE.format(**places, key=remote.key, hosts=remote.known_hosts))
+        assert run(["convert", str(path), "-o", str(out)]) == 0
+
+        ended = await dagbook.run(out.read_text())
+
+        assert daemon.containers == {}
+    assert ended.status == "succeeded", {name: node.get("error") for name, node in ended.nodes.items()}
+    (asked,), (mail,) = web.asked, sink.mails
+    assert (asked.method, asked.target, asked.headers["x-kind"]) == ("POST", "/path?a=b", "some")
+    assert asked.body == b"the body"
+    assert [await ended.log(name) for name in ("far", "boxed", "boxed too")] == ["far", "boxed", "boxed too"]
+    assert (mail.to, mail.subject) == (["ops@example.test"], "Hi")

@@ -55,6 +55,15 @@ def test_what_cannot_be_read_is_told_in_a_sentence(
     assert capsys.readouterr().err.startswith(f"{path}:")
 
 
+def test_the_2x_dialect_is_told_once_with_the_way_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "later.yaml"
+    path.write_text("max_active_runs: 1\nsteps:\n  - {run: echo a, retry_policy: {limit: 1}}\n")
+    assert run(["validate", str(path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f'{path}:1:1: max_active_runs: the key "max_active_runs" is of the 2.x dialect')
+    assert line.endswith("dagbook convert FILE")
+
+
 @pytest.mark.parametrize("content", ["", "# nothing yet\n", "{}", "---\n---\nsteps: [echo]\n"])
 def test_a_file_without_a_definition_is_not_valid(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str

@@ -25,7 +25,7 @@ class StepLayout:
         if inline:
             text = separator.join(f"{part.key}: {part.text}" for part in inline)
             yield Edit(first.start, first.end, text)
-        elif given is None or rewritten.head is None:
+        else:
             is_script = "\n" in (first.value.scalar or "").strip()
             yield Edit(first.key.start, first.key.end, "script" if is_script else "command")
         if given is not None:
