@@ -107,7 +107,7 @@ class FolderCheck:
             elif called and call.path in edges:
                 edges[call.path].setdefault(called, call)
         self._check_cycles(edges)
-        return sorted(self.findings)
+        return sorted(set(self.findings))  # a step with an anchor may be found several times
 
     def report_problem(self, path: str, problem: Problem, rule: str = "definition") -> None:
         """Add a problem of a definition."""

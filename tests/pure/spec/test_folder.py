@@ -135,6 +135,12 @@ def test_calls_by_variables_cannot_be_checked(name: str) -> None:
     assert found({"a.yaml": f"steps: [{{call: '{name}'}}]\n"}) == []
 
 
+def test_a_step_that_is_used_again_is_one_problem() -> None:
+    text = "steps:\n  - &a\n    name: a\n    call: gone\n  - <<: *a\n    name: b\n"
+
+    assert found({"a.yaml": text}) == [("a.yaml", 4, "call")]
+
+
 def test_a_broken_file_can_be_called() -> None:
     assert found({"a.yaml": "steps: [{call: kid}]\n", "kid.yaml": None}) == [("kid.yaml", 1, "file")]
 
