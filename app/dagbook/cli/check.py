@@ -91,7 +91,8 @@ def _check_files(folder_check: FolderCheck, folder: Path, files: Iterable[Path])
     with click.progressbar(files, label="Checking", file=sys.stderr, hidden=is_hidden) as progress:
         for file in progress:
             path = file.relative_to(folder).as_posix()
-            text, fault = None, ""
+            text: str | None = None
+            fault = ""
             try:
                 text = read_file(file)
             except UnreadableFileError as error:

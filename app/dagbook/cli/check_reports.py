@@ -88,8 +88,8 @@ def report_junit(checked: Checked) -> str:
         cases.setdefault(finding.path, []).append(finding)
     failed = {finding.path for finding in checked.failures}
     counts = {"tests": str(len(cases)), "failures": str(len(failed)), "errors": "0"}
-    root = ET.Element("testsuites", name="dagbook check", **counts)
-    suite = ET.SubElement(root, "testsuite", name=printable(str(checked.folder)), **counts)
+    root = ET.Element("testsuites", {"name": "dagbook check", **counts})
+    suite = ET.SubElement(root, "testsuite", {"name": printable(str(checked.folder)), **counts})
     for path, findings in cases.items():
         case = ET.SubElement(suite, "testcase", classname="dagbook", name=printable(checked.shown(path)))
         problems = [finding for finding in findings if checked.is_strict or not finding.is_warning]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import pytest
 
@@ -12,7 +12,7 @@ GOOD = "steps: [echo]\n"
 
 
 def checked(
-    files: dict[str, str | None], *, base: str = "", others: Collection[str] = (), warnings: bool = False
+    files: Mapping[str, str | None], *, base: str = "", others: Collection[str] = (), warnings: bool = False
 ) -> list[Finding]:
     exists: Callable[[str], bool] = lambda path: path in others  # noqa: E731
     check = FolderCheck(base=base, exists=exists)
@@ -21,7 +21,7 @@ def checked(
     return [finding for finding in check.finish() if warnings or not finding.is_warning]
 
 
-def found(files: dict[str, str | None], base: str = "", others: Collection[str] = ()) -> list[tuple[str, int, str]]:
+def found(files: Mapping[str, str | None], base: str = "", others: Collection[str] = ()) -> list[tuple[str, int, str]]:
     findings = checked(files, base=base, others=others)
     assert all(finding.rule in RULES for finding in findings)
     return [(finding.path, finding.line, finding.rule) for finding in findings]
@@ -124,7 +124,7 @@ def test_a_call_finds_a_file_as_a_run_does(name: str, path: str) -> None:
     ("name", "path"), [("../../kid", "../kid.yaml"), ("/x/kid", "/x/kid.yaml"), ("kid", "etl/kid")]
 )
 def test_a_call_of_a_file_elsewhere_is_looked_up(name: str, path: str) -> None:
-    files: dict[str, str | None] = {"etl/a.yaml": f"steps: [{{call: {name}}}]\n"}
+    files: Mapping[str, str | None] = {"etl/a.yaml": f"steps: [{{call: {name}}}]\n"}
 
     assert found(files) == [("etl/a.yaml", 1, "call")]
     assert found(files, others=[path]) == []
@@ -146,7 +146,7 @@ def test_a_broken_file_can_be_called() -> None:
 
 
 def test_each_cycle_of_calls_is_one_problem() -> None:
-    files: dict[str, str | None] = {
+    files: Mapping[str, str | None] = {
         "a.yaml": "steps:\n  - call: b\n",
         "b.yaml": "steps:\n  - echo\n  - call: x.c\n",
         "x/c.yaml": "handlerOn:\n  exit: {call: a}\nsteps: [{call: d}]\n",
@@ -164,7 +164,7 @@ def test_each_cycle_of_calls_is_one_problem() -> None:
 
 
 def test_the_base_configuration_counts_for_all_and_is_reported_once() -> None:
-    files: dict[str, str | None] = {"a.yaml": GOOD, "b.yaml": GOOD}
+    files: Mapping[str, str | None] = {"a.yaml": GOOD, "b.yaml": GOOD}
 
     assert found(files, base="bad: 1\n") == [(BASE_PATH, 1, "definition")]
     assert found(files, base="log_dir: x\n") == [(BASE_PATH, 1, "dialect")]

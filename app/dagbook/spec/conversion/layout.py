@@ -71,7 +71,7 @@ class StepLayout:
         return Edit(begin, end, text)
 
     def _block(self, given: Entry, rewritten: Rewritten, indent: str, chunks: _Chunks | None) -> Iterator[str]:
-        made = [rewritten.head, *rewritten.parts] if rewritten.head else rewritten.parts
+        made: list[Made | Moved] = [*([rewritten.head] if rewritten.head else []), *rewritten.parts]
         sources = [entry for part in made if isinstance(part, Made) for entry in part.sources]
         groups = {"config": rewritten.config, "with": [Moved(entry.name, entry) for entry in rewritten.left]}
         groups = {key: entries for key, entries in groups.items() if entries}

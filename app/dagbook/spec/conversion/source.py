@@ -170,7 +170,7 @@ class _Reader:
             self._anchors[event.anchor] = value
         return value
 
-    def _place(self, event: Any) -> dict[str, int]:
+    def _place(self, event: Any) -> dict[str, Any]:
         mark, end = event.start_mark, event.end_mark.index
         # A block scalar ends in front of what follows it, behind blank lines.
         end = mark.index + len(self._text[mark.index : end].rstrip())
