@@ -149,7 +149,7 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._loader = yaml.CSafeLoader(text)
+        self._loader: Any = yaml.CSafeLoader(text)
         self._anchors: dict[str, Value] = {}
 
     def read_documents(self) -> Iterator[Value]:
