@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 import yaml
@@ -160,8 +160,8 @@ class _Reader:
 
     def _read(self, event: Any) -> Value:
         if isinstance(event, yaml.AliasEvent):
-            place, anchor = self._place(event), event.anchor or ""
-            return msgspec.structs.replace(self._anchors[anchor], is_alias=True, **place)
+            place = self._place(event)
+            return msgspec.structs.replace(self._anchors[str(event.anchor)], is_alias=True, **place)
         if isinstance(event, yaml.ScalarEvent):
             value = Value(content=event.value, is_plain=event.implicit[0], tag=event.tag, **self._place(event))
         else:
@@ -179,12 +179,11 @@ class _Reader:
     def _read_collection(self, event: Any) -> Value:
         is_map = isinstance(event, yaml.MappingStartEvent)
         read: list[Value] = []
-        following: Any = self._loader.get_event()
-        while not isinstance(following, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+        while not isinstance(following := self._loader.get_event(), yaml.MappingEndEvent | yaml.SequenceEndEvent):
             read.append(self._read(following))
-            following = self._loader.get_event()
-        place, end_mark = self._place(event), cast(Any, following.end_mark)
+        place = self._place(event)
         # The end of a block in the parser's eyes is the begin of what follows it.
-        place["end"] = end_mark.index if event.flow_style else max(place["end"], *(v.end for v in read), 0)
+        ends = [self._place(following)["end"]] if event.flow_style else [value.end for value in read]
+        place["end"] = max([place["end"], *ends])
         pairs = [Entry(key, value) for key, value in zip(read[::2], read[1::2], strict=True)] if is_map else []
         return Value(content=pairs if is_map else read, is_map=is_map, is_flow=bool(event.flow_style), **place)
