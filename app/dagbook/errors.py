@@ -13,6 +13,7 @@ class AppError(Exception):
 
     code = "bad_request"
     status = 400
+    details: Mapping[str, str] | None = None  # for programs, in the body of the response
 
     def __init__(self, message: str, headers: Mapping[str, str] | None = None) -> None:
         self.message = message
@@ -44,6 +45,14 @@ class ForbiddenError(AppError):
     """The caller lacks the permission."""
 
     code, status = "forbidden", 403
+
+
+class FromSourceError(ForbiddenError):
+    """The DAG comes from a source, where it is changed; the details name the source, the file and the page."""
+
+    def __init__(self, message: str, details: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.details = details
 
 
 class NotFoundError(AppError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -37,8 +38,8 @@ ASKING_BELOW = "steps: [{{name: go, call: {0}-low}}]\n---\nname: {0}-low\nsteps:
 class Scene:
     """A server with users, an admin's client, and what was in the audit before the request that counts."""
 
-    def __init__(self, people: People, admin: Person, client: httpx.AsyncClient, name: str) -> None:
-        self.people, self.admin, self.client, self.name = people, admin, client, name
+    def __init__(self, people: People, admin: Person, client: httpx.AsyncClient, name: str, folder: Path) -> None:
+        self.people, self.admin, self.client, self.name, self.folder = people, admin, client, name, folder
         self.dagbook = Dagbook(client, name)
         self.before = 0
 
@@ -504,6 +505,35 @@ async def remove_host_key(scene: Scene) -> str:
     return f"{scene.name}.example:22"
 
 
+async def source_of(scene: Scene) -> str:
+    await scene.ok("POST", "/sources", name=scene.name, place=str(scene.folder))
+    return f"/sources/{scene.name}"
+
+
+@case(("POST", "/sources"))
+async def add_source(scene: Scene) -> str:
+    await scene.do("POST", "/sources", name=scene.name, place=str(scene.folder))
+    return scene.name
+
+
+@case(("DELETE", "/sources/{sourceName}"))
+async def remove_source(scene: Scene) -> str:
+    await scene.do("DELETE", await source_of(scene))
+    return scene.name
+
+
+@case(("POST", "/sources/{sourceName}/sync"))
+async def sync_source(scene: Scene) -> str:
+    await scene.do("POST", f"{await source_of(scene)}/sync")
+    return scene.name
+
+
+@case(("POST", "/sources/{sourceName}/fetch"))
+async def fetch_source(scene: Scene) -> str:
+    await scene.do("POST", f"{await source_of(scene)}/fetch")
+    return scene.name
+
+
 @case(("POST", "/audit/prune"))
 async def prune(scene: Scene) -> str:
     await scene.store()
@@ -517,10 +547,10 @@ async def prune(scene: Scene) -> str:
 
 
 @pytest.fixture
-async def scene(people: People, name: str) -> AsyncIterator[Scene]:
+async def scene(people: People, name: str, tmp_path: Path) -> AsyncIterator[Scene]:
     admin = await people.add(Role.ADMIN, f"admin-{secrets.token_hex(4)}")
     async with people.client(admin.token) as client:
-        made = Scene(people, admin, client, name)
+        made = Scene(people, admin, client, name, tmp_path)
         yield made
         await client.post(f"/dag-runs/{name}/r1/stop")  # if it still runs, which only some do
 

@@ -48,7 +48,8 @@ def _error_response(
 
 def _app_error(_: AnyRequest, error: AppError) -> Response[Error]:
     code: ErrorCode = error.code  # type: ignore[assignment]  # the contract lists all codes
-    return _error_response(error.status, code, error.message, headers=error.headers)
+    details = dict(error.details) if error.details else None
+    return _error_response(error.status, code, error.message, details=details, headers=error.headers)
 
 
 def _spec_error(_: AnyRequest, error: SpecError) -> Response[Error]:

@@ -31,6 +31,7 @@ from dagbook.runs.service.approvals import ApprovalService
 from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import RunService
 from dagbook.runs.service.ssh_host_keys import SshHostKeys
+from dagbook.sources.service import Sources
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.telemetry.metrics import MetricsPage
 from dagbook.telemetry.resources import ResourceSampler
@@ -104,6 +105,7 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     retention: Retention
     dag_retention: DagRetentionService
     ssh_host_keys: SshHostKeys
+    sources: Sources
     zone: ZoneInfo
     saves_without_if_match: bool
     now: Callable[[], datetime]

@@ -32,6 +32,11 @@ class Action(StrEnum):
     DAG_RUN_AS = "dag.run_as"
     DAG_RETENTION = "dag.retention"
     DAG_DELETE = "dag.delete"
+    SOURCE_CREATE = "source.create"
+    SOURCE_UPDATE = "source.update"
+    SOURCE_DELETE = "source.delete"
+    SOURCE_SYNC = "source.sync"
+    SOURCE_FETCH = "source.fetch"
     RUN_START = "run.start"
     RUN_ENQUEUE = "run.enqueue"
     RUN_DEQUEUE = "run.dequeue"
@@ -158,7 +163,7 @@ def _plain(text: str | None) -> str | None:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-Via = Literal["none", "local", "basic", "token", "oidc", "login", "personal"]
+Via = Literal["none", "local", "basic", "token", "oidc", "login", "personal", "hook"]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

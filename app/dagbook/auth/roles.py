@@ -40,6 +40,8 @@ class Requires(Enum):
     RUN = "the right to run"
     RUN_TEXT = "the right to run a text that is not stored"
     WRITE = "the right to change definitions"
+    SYNC = "to be a manager"
+    HOOK = "to be a manager, or a signature of the body"
     REDACT = "to be an admin, and the right to change definitions"
     OWN = "to be a user"
     ADMIN = "to be an admin"
@@ -98,7 +100,7 @@ def scope_of(requires: Requires, *, changes: bool) -> Scope:
     match requires:
         case Requires.RUN | Requires.RUN_TEXT:
             return Scope.RUN
-        case Requires.WRITE:
+        case Requires.WRITE | Requires.SYNC | Requires.HOOK:
             return Scope.WRITE
         case Requires.PUBLIC | Requires.METRICS | Requires.PAGE | Requires.READ:
             return Scope.READ
@@ -133,8 +135,10 @@ def _permission(requires: Requires, switches: Switches) -> Permission:
             return Permission(Role.MANAGER, writes=True, runs=True)
         case Requires.RUN_TEXT:
             return Permission(Role.OPERATOR, runs=True)
-        case Requires.WRITE:
-            return Permission(Role.MANAGER, writes=True)
+        case (
+            Requires.WRITE | Requires.SYNC | Requires.HOOK
+        ):  # a sync is not switched off: its source changes definitions
+            return Permission(Role.MANAGER, writes=requires is Requires.WRITE)
         case Requires.REDACT | Requires.ADMIN | Requires.AUDIT | Requires.UPKEEP:
             return Permission(Role.ADMIN, writes=requires is Requires.REDACT)
         case _:

@@ -47,6 +47,7 @@ COMMANDS = {
     "sessions": Entry("dagbook.cli.sessions:sessions", "List and end the logins of users."),
     "ssh-host-keys": Entry("dagbook.cli.ssh_host_keys:ssh_host_keys", "List, accept and remove keys of SSH hosts."),
     "dag": Entry("dagbook.cli.dag:dag", "Show or restore revisions of a stored DAG, or change its settings."),
+    "source": Entry("dagbook.cli.source:source", "Add, sync and remove directories and Git repositories with DAGs."),
     "audit": Entry("dagbook.cli.audit:audit", "List, verify or prune the audit log."),
     "schema": Entry("dagbook.cli.usage:schema", "Print the JSON Schema of definitions, for editors."),
     "cleanup": Entry("dagbook.cli.cleanup:cleanup", "Delete runs beyond their retention limits, or list them."),

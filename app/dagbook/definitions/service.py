@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
@@ -14,14 +14,16 @@ from sqlalchemy.exc import IntegrityError
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit, changes, dag_access, dags, schedules
+from dagbook.db.repositories import audit, changes, dag_access, dags, schedules, sources
 from dagbook.db.repositories.dag_access import EVERYTHING, Sight
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.sources import DagOrigin
 from dagbook.errors import (
     AlreadyExistsError,
     BadRequestError,
     ForbiddenError,
+    FromSourceError,
     InvalidSpecError,
     NotFoundError,
     NotRunningError,
@@ -58,11 +60,22 @@ class SaveResult(msgspec.Struct, frozen=True):
     problems: list[str] = []
 
 
+class WriteFile(Protocol):
+    """Writes the text of a DAG into the file that it comes from; returns what identifies the content."""
+
+    async def __call__(self, origin: DagOrigin, text: str) -> str: ...
+
+
 class Definitions:
-    def __init__(self, database: Database, library: DefinitionCache, now: Callable[[], datetime]) -> None:
+    """Use cases of stored DAGs. One that comes from a source is changed there, or, if it is writable, in its file."""
+
+    def __init__(
+        self, database: Database, library: DefinitionCache, now: Callable[[], datetime], write_file: WriteFile
+    ) -> None:
         self._database = database
         self._library = library
         self._now = now
+        self._write_file = write_file
 
     async def create(self, file_name: str, spec: str | None, context: SaveContext) -> None:
         """Store a new DAG; raises BadRequestError, InvalidSpecError or AlreadyExistsError."""
@@ -79,10 +92,14 @@ class Definitions:
     async def save(self, file_name: str, spec: str, context: SaveContext) -> SaveResult:
         """Store the next revision of a DAG, or nothing if the text has problems.
 
-        Raises, in this order, NotFoundError, OutdatedError if the DAG's revision is not an expected one, and
-        BadRequestError for an invalid note and for a redacted text.
+        Raises, in this order, NotFoundError, ForbiddenError for a DAG from a source that is not writable, OutdatedError
+        if the DAG's revision is not an expected one, and BadRequestError for an invalid note and for a redacted text.
         """
         row = await self._require(file_name)
+        origin = await self._database.read_inline(lambda connection: sources.get_origin(connection, file_name))
+        # Who sees by grants only may not change which grants cover a DAG, and a file that was written would be read.
+        if origin is not None and (context.sight or not origin.accepts_writes):
+            raise _from_source(origin)
         if context.expected is not None and row.revision not in context.expected:
             raise _outdated(file_name, row.revision)
         _check_note(context.note)
@@ -90,10 +107,15 @@ class Definitions:
         if loaded.problems:
             return SaveResult(problems=[str(problem) for problem in loaded.problems])
         save = self._save(file_name, spec, loaded, context)
-        return SaveResult(await self._database.write(lambda connection: _replace(connection, save, context)))
+        # The file comes first: what a crash leaves there is a revision by the next sync.
+        content = "" if origin is None else await self._write_file(origin, spec)
+        return SaveResult(await self._database.write(lambda connection: _replace(connection, save, context, content)))
 
     async def delete(self, file_name: str, actor: Actor) -> None:
-        """Delete a DAG; its runs, also queued and running ones, are untouched. Raises NotFoundError."""
+        """Delete a DAG; its runs, also queued and running ones, are untouched.
+
+        Raises NotFoundError, and ForbiddenError for one whose file is in a source.
+        """
         now = self._now()
         if not await self._database.write(lambda connection: _remove(connection, file_name, actor, now)):
             raise _unknown(file_name)
@@ -101,8 +123,8 @@ class Definitions:
     async def rename(self, file_name: str, new_name: str, actor: Actor, sight: Sight = EVERYTHING) -> None:
         """Rename the file of a DAG, and the DAG itself if its text has no name.
 
-        Raises, in this order, NotFoundError, BadRequestError, NotRunningError if it has an active run, and
-        AlreadyExistsError. Its runs keep the DAG name they were started with.
+        Raises, in this order, NotFoundError, BadRequestError, ForbiddenError for one from a source, NotRunningError if
+        it has an active run, and AlreadyExistsError. Its runs keep the DAG name they were started with.
         """
         renamed = False
         while not renamed:  # a text saved meanwhile may have another DAG name
@@ -168,7 +190,12 @@ def _add(connection: WriteConnection, save: dags.Save, context: SaveContext) -> 
     return added
 
 
-def _replace(connection: WriteConnection, save: dags.Save, context: SaveContext) -> int:
+def _replace(connection: WriteConnection, save: dags.Save, context: SaveContext, content: str = "") -> int:
+    """Store the next revision; ``content`` identifies that of the file which has been written, if it has one."""
+    if content:
+        sources.set_content(connection, save.file_name, content, save.definition["hash"])
+    else:
+        _refuse_from_source(connection, save.file_name)  # it may have become one since it was read
     try:
         with _same_grants(connection, save.file_name, save.file_name, context.sight):
             number = dags.replace(connection, save)
@@ -197,6 +224,9 @@ def _revision(number: int, content_hash: str | None) -> dict[str, Any]:
 
 
 def _remove(connection: WriteConnection, file_name: str, actor: Actor, at: datetime) -> bool:
+    origin = sources.get_origin(connection, file_name)
+    if origin is not None and origin.removed_at is None:
+        raise _from_source(origin)
     row = dags.remove(connection, file_name)
     if row is None:
         return False
@@ -214,6 +244,7 @@ def _rename(
     connection: WriteConnection, row: DagRow, names: Mapping[str, str], entry: dict[str, Any], sight: Sight
 ) -> bool:
     _check_names(connection, {"newFileName": names["fileName"]}, sight)
+    _refuse_from_source(connection, row.file_name)
     if runs.find_active(connection, row.dag_name):
         raise NotRunningError(
             f"DAG {shorten(row.file_name)} is running; rename it when its runs have finished, or stop them first"
@@ -252,6 +283,21 @@ def _same_grants(connection: WriteConnection, file_name: str, new_name: str, sig
 def _find_covering(connection: WriteConnection, file_name: str) -> set[str]:
     name = dags.get_dag_name(connection, file_name) or file_name
     return dag_access.find_covering(connection, name, dags.get_tags(connection, name))
+
+
+def _refuse_from_source(connection: WriteConnection, file_name: str) -> None:
+    origin = sources.get_origin(connection, file_name)
+    if origin is not None:
+        raise _from_source(origin)
+
+
+def _from_source(origin: DagOrigin) -> FromSourceError:
+    gone = " (that file was removed; such a DAG can be deleted)" if origin.removed_at is not None else ""
+    return FromSourceError(
+        f"this DAG comes from the file {shorten(origin.path)} of the source {shorten(origin.source)}{gone}; "
+        f"change it there, see /sources/{origin.source}",
+        {"source": origin.source, "path": origin.path, "link": f"/sources/{origin.source}"},
+    )
 
 
 def _taken(file_name: str) -> AlreadyExistsError:

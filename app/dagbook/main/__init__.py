@@ -13,9 +13,12 @@ from prometheus_client import CollectorRegistry
 from dagbook import __version__
 from dagbook.accounts.auth_setup import check_strength, find_provider, requires_authentication
 from dagbook.api.middleware.host_check import is_loopback
+from dagbook.auth.audit_context import Actor
 from dagbook.db.database import Database
 from dagbook.db.repositories.services import SERVER, WORKER
+from dagbook.db.repositories.sources import NewSource
 from dagbook.engine.admission import Labels
+from dagbook.errors import BadRequestError
 from dagbook.executors.process import accounts
 from dagbook.executors.process.accounts import AccountError
 from dagbook.identifiers import API_PATH
@@ -27,6 +30,7 @@ from dagbook.runs.recovery.takeover import identify
 from dagbook.runs.secrets.encryption import warn_of_other_keys
 from dagbook.runs.server_context import ServerIdentity
 from dagbook.settings import Settings, SettingsError
+from dagbook.sources.places import check_source
 
 __all__ = [
     "API_PATH",
@@ -91,6 +95,23 @@ def check_account(settings: Settings) -> None:
             raise SettingsError("run_as", settings.origins["run_as"], error.reason) from error
 
 
+_SETTINGS = Actor(via="settings")
+
+
+def find_sources(settings: Settings) -> dict[str, tuple[NewSource, str]]:
+    """Return the sources of the setting by name, each with the secret of its hook; raises SettingsError."""
+    found = {}
+    for one in settings.sources:
+        values = {name: value for name, value in msgspec.structs.asdict(one).items() if name != "hook_secret"}
+        values |= {"branch": one.branch or None, "credentials": str(one.credentials) if one.credentials else None}
+        try:
+            source = check_source(NewSource(**values, kind="", configured=True), settings.source_protocols)
+        except BadRequestError as error:
+            raise SettingsError("sources", settings.origins["sources"], f"{one.name}: {error}") from error
+        found[one.name] = (source, str(one.hook_secret))
+    return found
+
+
 @asynccontextmanager
 async def open_server(
     settings: Settings, kind: str, address: str, driving: Driving = Driving.AT_ONCE
@@ -98,6 +119,7 @@ async def open_server(
     """Open the database and start the background services; on exit, stop them in order and detach runs."""
     if driving is not Driving.NEVER:
         check_account(settings)
+    find_sources(settings)  # before anything is opened
     provider = await find_provider(settings)
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
@@ -121,6 +143,7 @@ async def open_server(
                 await _start_driving(settings, server, kind)
             yield server
         finally:
+            await server.source_loops.stop()
             await server.scheduler.stop()
             await server.services.retention.stop()
             await server.queue_notifier.stop()
@@ -154,6 +177,9 @@ async def _start_driving(settings: Settings, server: Server, kind: str) -> None:
     server.queue_notifier.start()
     if kind == SERVER:
         server.services.retention.start()
+        if settings.origins["sources"] != "default":
+            await server.services.sources.configure(find_sources(settings), _SETTINGS)
+        server.source_loops.start()
         if settings.scheduler_enabled:
             await server.scheduler.start()
 
@@ -210,7 +236,11 @@ async def open_offline(settings: Settings, kind: str) -> AsyncIterator[Server]:
     """Open the database for work other than runs: no run is started or adopted."""
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
-        yield build(settings, database, identify(kind, "", __version__))
+        server = build(settings, database, identify(kind, "", __version__))
+        try:
+            yield server
+        finally:
+            await server.services.sources.close()
     finally:
         await database.close()
 

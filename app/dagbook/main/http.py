@@ -41,6 +41,7 @@ from dagbook.api.controllers import (
     run_logs,
     runs,
     schedules,
+    sources,
     ssh_host_keys,
     sub_runs,
     system,
@@ -90,6 +91,7 @@ _SYSTEM_HANDLERS = [
     system.DoctorController,
     retention.RetentionController,
     ssh_host_keys.SshHostKeysController,
+    sources.SourcesController,
 ]
 _RUN_HANDLERS = [
     runs.RunsController,

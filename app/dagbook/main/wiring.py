@@ -65,6 +65,9 @@ from dagbook.scheduling.scheduler import Scheduler
 from dagbook.scheduling.ticker import Ticker
 from dagbook.settings import Settings
 from dagbook.settings.permissions import make_private, make_private_folder
+from dagbook.sources.loop import SourceLoops
+from dagbook.sources.service import Sources
+from dagbook.sources.sync import SourceSettings
 from dagbook.spec.reading.definition_cache import DefinitionCache, InThread
 from dagbook.spec.reading.load import Loaded
 from dagbook.telemetry.metrics import MetricsPage, RequestMetrics, RunMetrics
@@ -88,6 +91,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     audit_sealer: AuditSealer
     change_pruner: ChangePruner
     scheduler: Scheduler
+    source_loops: SourceLoops
     queue_notifier: QueueNotifier
     recorder: Recorder
     transport: WorkerTransport
@@ -173,6 +177,7 @@ def build(settings: Settings, database: Database, identity: ServerIdentity, prov
         nodes=nodes,
         audit_sealer=AuditSealer(database, context.encrypter, now),
         change_pruner=ChangePruner(database, settings.changes_retention_seconds, now),
+        source_loops=SourceLoops(services.sources, settings.source_fetch_seconds),
         scheduler=Scheduler(database, ticker, scheduled, identity, now, supervisor.wake),
     )
 
@@ -188,7 +193,11 @@ def _services(
     settings: Settings, database: Database, run_parts: RunParts, access: AuthServices, metrics_page: MetricsPage
 ) -> AppServices:
     library, context, supervisor = run_parts.library, run_parts.context, run_parts.supervisor
-    definitions = Definitions(database, library, now)
+    of_sources = SourceSettings(
+        directory=settings.source_dir, protocols=settings.source_protocols, remove_days=settings.source_remove_days
+    )
+    sources = Sources(database, library, now, of_sources, context.encrypter)
+    definitions = Definitions(database, library, now, sources.write_file)
     # A command may enqueue runs although its own context has no queues: a server will start them.
     queues = msgspec.structs.replace(context.queues, enabled=settings.queues_enabled)
     return AppServices(
@@ -198,6 +207,7 @@ def _services(
         reruns=RerunService(database, supervisor, now),
         approvals=ApprovalService(database, supervisor, now),
         definitions=definitions,
+        sources=sources,
         revisions=Revisions(database, library, definitions, now),
         search=Search(database),
         dequeue_service=DequeueService(database, supervisor.changed, queues, now),

@@ -11,6 +11,7 @@ __all__ = [
     "Setting",
     "Settings",
     "SettingsError",
+    "dag_sources",
     "dagu",
     "database_url",
     "definitions",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from dagbook.settings.dag_sources import PROTOCOLS, SOURCES
 from dagbook.settings.database_url import DATABASE_URL, PUBLIC, SCHEMA
 from dagbook.settings.nodes import REMOTE_NODES
 from dagbook.settings.types import (
@@ -121,6 +122,18 @@ TABLE = (
         "Hosts, addresses and networks that the server's own HTTP requests may not reach; see Operations.",
     ),
     Setting("base_config", PATH, f"{HOME}/base.yaml", "YAML file whose fields every DAG inherits."),
+    Setting("sources", SOURCES, "", "Directories and Git repositories that definitions come from; see Sources."),
+    Setting(
+        "source_dir", PATH, f"{HOME}/sources", "Folder of the checkouts of Git repositories that definitions come from."
+    ),
+    Setting("source_fetch_seconds", SECONDS, "60", "How often sources are fetched, and directories read as a whole."),
+    Setting("source_protocols", PROTOCOLS, "https,ssh,file", "Protocols that Git repositories may have."),
+    Setting(
+        "source_remove_days",
+        integer(0, 36_500),
+        "0",
+        "Days after which a DAG is deleted whose file was removed from its source; 0: never, it stays suspended.",
+    ),
     Setting("spool_dir", PATH, f"{HOME}/spool", "Folder of step output until it is stored."),
     Setting("secret_key", KEY, "", "Key that encrypts stored secrets; empty uses the file secret.key in the home."),
     Setting(

@@ -32,12 +32,12 @@ class RemoteNode(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float = 30.0
 
 
-_KEYS = tuple(field.name for field in msgspec.structs.fields(RemoteNode))
+_EXAMPLE = '[{"name": "east", "url": "https://…/api/v2"}]'
 
 
 def _read(raw: Raw, folder: Path) -> tuple[RemoteNode, ...]:
     found: list[RemoteNode] = []
-    for number, entry in enumerate(_entries(raw), 1):
+    for number, entry in enumerate(read_records(raw, _EXAMPLE), 1):
         subject = f"node {number}" + (f" ({entry['name']})" if _NAME.fullmatch(entry.get("name", "")) else "")
         try:
             node = _node(entry, folder)
@@ -49,8 +49,8 @@ def _read(raw: Raw, folder: Path) -> tuple[RemoteNode, ...]:
     return tuple(found)
 
 
-def _entries(raw: Raw) -> list[dict[str, str]]:
-    """Return the raw maps; a file gives each one as a JSON text, a variable all of them as one."""
+def read_records(raw: Raw, example: str) -> list[dict[str, str]]:
+    """Return the raw maps; a file gives each one as a JSON text, a variable all of them as one. Raises ValueError."""
     try:
         if not isinstance(raw, str):
             return [msgspec.json.decode(item, type=dict[str, str]) for item in raw]
@@ -58,7 +58,7 @@ def _entries(raw: Raw) -> list[dict[str, str]]:
     except msgspec.DecodeError:
         # The raw text may be a secret, so it is not repeated.
         hidden = f"{HIDDEN} stands for what is not shown; write the secret itself, in " if raw == HIDDEN else "write "
-        raise ValueError(f'{hidden}a list of maps such as [{{"name": "east", "url": "https://…/api/v2"}}]') from None
+        raise ValueError(f"{hidden}a list of maps such as {example}") from None
     entries: list[dict[str, str]] = []
     for item in items:
         texts = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in item.items()}
@@ -67,23 +67,31 @@ def _entries(raw: Raw) -> list[dict[str, str]]:
 
 
 def _node(entry: Mapping[str, str], folder: Path) -> RemoteNode:
-    for key in entry:
-        if key not in _KEYS:
-            close = next(iter(difflib.get_close_matches(key, _KEYS, n=1)), "")
-            raise ValueError(f"{key}: is no key of a node; " + (f"did you mean {close}?" if close else _one_of(_KEYS)))
-    values: dict[str, Any] = {}
-    for key, text in entry.items():
-        reader = _READERS[key]
-        try:
-            values[key] = reader.read(text, folder) if isinstance(reader, SettingType) else reader(text)
-        except ValueError as error:
-            raise ValueError(f"{key}: {error}") from None
+    values = read_fields(entry, _READERS, folder, "a node")
     for key in ("name", "url"):
         if key not in values:
             raise ValueError(f"{key}: is missing")
     node = RemoteNode(**values)
     _check_credentials(node)
     return node
+
+
+def read_fields(
+    entry: Mapping[str, str], readers: Mapping[str, SettingType | Text], folder: Path, what: str
+) -> dict[str, Any]:
+    """Return the values of a raw map; raises ValueError for an unknown key or an invalid value, by its key."""
+    values: dict[str, Any] = {}
+    for key, text in entry.items():
+        if key not in readers:
+            close = next(iter(difflib.get_close_matches(key, readers, n=1)), "")
+            hint = f"did you mean {close}?" if close else _one_of(tuple(readers))
+            raise ValueError(f"{key}: is no key of {what}; {hint}")
+        reader = readers[key]
+        try:
+            values[key] = reader.read(text, folder) if isinstance(reader, SettingType) else reader(text)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+    return values
 
 
 def _name(text: str) -> str:
@@ -104,7 +112,8 @@ def _auth(text: str) -> str:
     return text
 
 
-def _secret(text: str) -> Hidden:
+def read_secret(text: str) -> Hidden:
+    """Read a secret; raises ValueError for what stands for one that is not shown."""
     if text == HIDDEN:
         raise ValueError(f"{HIDDEN} stands for what is not shown; write the secret itself")
     return Hidden(text)
@@ -113,7 +122,7 @@ def _secret(text: str) -> Hidden:
 def _token(text: str) -> Hidden:
     if not re.fullmatch(r"[!-~]*", text):
         raise ValueError("holds a character that no header can carry, perhaps a blank or a line end")
-    return _secret(text)
+    return read_secret(text)
 
 
 def _username(text: str) -> str:
@@ -141,7 +150,7 @@ _READERS: Mapping[str, SettingType | Text] = {
     "url": _url,
     "auth": _auth,
     "username": _username,
-    "password": _secret,
+    "password": read_secret,
     "token": _token,
     "skip_tls_verify": TRUTH,
     "timeout_seconds": SECONDS,

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from dagbook.settings import database_url
+from dagbook.settings.dag_sources import ConfiguredSource
 from dagbook.settings.definitions import FILE_NAME, HOME, KEY_FILE, LOCALE_ENCODING, SYSTEM_ZONE, TABLE, Setting
 from dagbook.settings.nodes import RemoteNode
 from dagbook.settings.sources import Given, from_environment, from_file, from_flags
@@ -45,6 +46,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     remote_nodes: tuple[RemoteNode, ...]
     egress_deny: tuple[str, ...]
     base_config: Path
+    sources: tuple[ConfiguredSource, ...]
+    source_dir: Path
+    source_fetch_seconds: float
+    source_protocols: tuple[str, ...]
+    source_remove_days: int
     spool_dir: Path
     secret_key: str
     secret_env_allow: tuple[str, ...]
@@ -136,7 +142,8 @@ def read(argv_flags: Mapping[str, str], environ: Mapping[str, str], home_default
             given[setting.name] = Given(detect(environ) if detect else text, "default", home)
         values[setting.name] = _parse(setting, given[setting.name])
     origins = {setting.name: given[setting.name].origin for setting in TABLE}
-    own_files = (file, home / KEY_FILE, values["tls_key_file"], *(value.file for value in given.values()))
+    of_sources = (source.credentials for source in values["sources"])
+    own_files = (file, home / KEY_FILE, values["tls_key_file"], *(value.file for value in given.values()), *of_sources)
     return Settings(
         **values,
         origins=origins,

@@ -31,8 +31,10 @@ from dagbook.identifiers import is_name, shorten, strip_suffix
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
 NO_USERS = "users are not managed here; set auth_mode to builtin for that"
+SIGNATURE = "x-hub-signature-256"
 _KINDS = {
     "fileName": "dag",
+    "sourceName": "source",
     "groupId": "group",
     "grantId": "grant",
     "userId": "user",
@@ -64,7 +66,7 @@ def make_guard(access: AuthServices) -> Guard:
             return
         if requires is Requires.PAGE and not access.redirects_pages:
             return
-        caller = await _read_metrics_token(access, connection, requires)
+        caller = await _read_narrow_credential(access, connection, requires)
         if caller is not None:
             connection.scope["user"] = caller
             return
@@ -140,11 +142,18 @@ def _refusal(switches: Switches, caller: Caller, requires: Requires, *, changes:
     return refusal(requires, caller.role, switches)
 
 
-async def _read_metrics_token(access: AuthServices, connection: Connection, requires: Requires) -> Caller | None:
-    """Return the caller with the token that may read this server's metrics and nothing else."""
-    if requires is not Requires.METRICS or access.metrics_token is None or requested_node(connection.scope):
+async def _read_narrow_credential(access: AuthServices, connection: Connection, requires: Requires) -> Caller | None:
+    """Return the caller with a credential for one thing: the token of the metrics, or the signature of a body.
+
+    A signature is checked by the handler, which reads the body.
+    """
+    if requested_node(connection.scope):
         return None
-    return await access.metrics_token(credentials_of(connection))
+    if requires is Requires.HOOK and SIGNATURE in connection.headers:
+        return Caller(via="hook", address=_address(connection))
+    if requires is Requires.METRICS and access.metrics_token is not None:
+        return await access.metrics_token(credentials_of(connection))
+    return None
 
 
 async def _identify(access: AuthServices, connection: Connection, requires: Requires) -> Caller:

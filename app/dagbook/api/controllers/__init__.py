@@ -19,6 +19,7 @@ __all__ = [
     "runs",
     "schedules",
     "services",
+    "sources",
     "ssh_host_keys",
     "sub_runs",
     "system",

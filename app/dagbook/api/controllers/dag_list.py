@@ -15,6 +15,7 @@ from litestar.di import NamedDependency
 from dagbook.api.errors import errors
 from dagbook.api.params import parameters
 from dagbook.api.presenters.present import dag_in_list, millis, pagination, placeholder_summary, run_summary
+from dagbook.api.presenters.sources import present_origin
 from dagbook.api.providers import provide_services
 from dagbook.api.schemas.dags import (
     DAGFile,
@@ -30,17 +31,28 @@ from dagbook.api.shares import Shares
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database, ReadConnection
-from dagbook.db.repositories import dags
+from dagbook.db.repositories import dags, sources
 from dagbook.db.repositories.dags import DagFilter, DagHash, DagRow
 from dagbook.db.repositories.runs import run_history
 from dagbook.db.repositories.runs.runs import RunRow
+from dagbook.db.repositories.sources import DagOrigin
 from dagbook.definitions.next_starts import NextStartCache
 from dagbook.definitions.queries import Search, SearchHit, load_stored, parse_missing
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _MAX_OFFSET = 2**62
-_Read = tuple[int, Sequence[DagRow], dict[str, RunRow]]  # total, rows of the page, and their latest runs by DAG name
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """The total, the rows of the page, their latest runs by DAG name, and where they come from by their keys."""
+
+    total: int
+    rows: Sequence[DagRow]
+    latest: Mapping[str, RunRow]
+    origins: Mapping[int, DagOrigin]
+
+
 _YIELD_EVERY = 50  # results between two yields to other tasks
 
 
@@ -91,13 +103,14 @@ async def _page_by_name(services: DagListServices, request: _Page) -> _Read:
         rows = dags.find_page(
             connection, request.filter, descending=request.descending, offset=request.offset, limit=request.size
         )
-        return dags.count(connection, request.filter), rows, _read_latest(connection, rows)
+        return _read_page(connection, dags.count(connection, request.filter), rows)
 
     return await services.database.read(read)
 
 
-def _read_latest(connection: ReadConnection, rows: Sequence[DagRow]) -> dict[str, RunRow]:
-    return run_history.find_latest(connection, [row.file_name for row in rows])
+def _read_page(connection: ReadConnection, total: int, rows: Sequence[DagRow]) -> _Read:
+    latest = run_history.find_latest(connection, [row.file_name for row in rows])
+    return _Read(total, rows, latest, sources.find_origins(connection, [row.id for row in rows]))
 
 
 async def _page_by_next_run(services: DagListServices, request: _Page) -> _Read:
@@ -111,7 +124,7 @@ async def _page_by_next_run(services: DagListServices, request: _Page) -> _Read:
     def read(connection: ReadConnection) -> _Read:
         rows = {row.file_name: row for row in dags.find_files(connection, names)}
         existing = [rows[name] for name in names if name in rows]
-        return len(found), existing, _read_latest(connection, existing)
+        return _read_page(connection, len(found), existing)
 
     return await services.database.read(read)
 
@@ -134,10 +147,10 @@ def _by_next_run(
     return scheduled + [row for row in named if times[row.file_name] is None]
 
 
-def _dag_file(row: DagRow, latest: Mapping[str, RunRow], services: DagListServices) -> DAGFile:
+def _dag_file(row: DagRow, page: _Read, services: DagListServices) -> DAGFile:
     loaded = load_stored(services.library, row)
     dag = loaded.definition.dag
-    run = latest.get(row.dag_name)
+    run = page.latest.get(row.dag_name)
     summary = run_summary(run, services.zone) if run is not None else placeholder_summary(dag, services.zone)
     return DAGFile(
         file_name=row.file_name,
@@ -145,6 +158,7 @@ def _dag_file(row: DagRow, latest: Mapping[str, RunRow], services: DagListServic
         latest_dag_run=summary,
         suspended=row.suspended,
         errors=[str(problem) for problem in loaded.problems],
+        source=present_origin(page.origins.get(row.id), services.zone),
     )
 
 
@@ -186,12 +200,12 @@ class DagListController(Controller):
         if "\0" in request.filter.name_part + request.filter.tag:  # no text in the database holds one
             return DAGFiles(dags=[], errors=[], pagination=pagination(0, number, size))
         read_page = _page_by_next_run if request.by_next_run else _page_by_name
-        total, rows, latest = await read_page(services, request)
-        await parse_missing(services.library, rows)
-        files = [_dag_file(row, latest, services) for row in rows]
+        found = await read_page(services, request)
+        await parse_missing(services.library, found.rows)
+        files = [_dag_file(row, found, services) for row in found.rows]
         if recent:
-            await _add_recent(services, rows, files, recent)
-        return DAGFiles(dags=files, errors=[], pagination=pagination(total, number, size))
+            await _add_recent(services, found.rows, files, recent)
+        return DAGFiles(dags=files, errors=[], pagination=pagination(found.total, number, size))
 
     @get("/search", operation_id="searchDAGs", requires=Requires.READ, narrowed=True, responses=errors())
     async def search_dags(

@@ -15,6 +15,7 @@ from dagbook.api.errors import empty_or_errors, errors
 from dagbook.api.params import parameters
 from dagbook.api.params.parameters import etag, expected_revisions
 from dagbook.api.presenters.present import dag_details, next_start
+from dagbook.api.presenters.sources import present_origin
 from dagbook.api.providers import provide_services
 from dagbook.api.requests import ApiRequest
 from dagbook.api.run_reads import latest_details, no_content
@@ -38,6 +39,7 @@ from dagbook.api.services import RunReadServices
 from dagbook.api.shares import Shares, hold_for_text
 from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
+from dagbook.db.repositories import sources
 from dagbook.definitions.next_starts import next_starts
 from dagbook.definitions.queries import read_stored, require_dag
 from dagbook.definitions.service import Definitions, SaveContext
@@ -67,6 +69,7 @@ async def _details(file_name: str, services: DagServices) -> DAGFileDetails:
     row = await require_dag(services.database, file_name)
     loaded = await read_stored(services.library, row)
     dag = loaded.definition.dag
+    origin = await services.database.read_inline(lambda connection: sources.get_origin(connection, row.file_name))
     local = sorted(loaded.definition.local_dags, key=lambda item: item.name)
     return DAGFileDetails(
         dag=dag_details(dag, default_retention_days=DEFAULT_HISTORY_RETENTION_DAYS),
@@ -74,6 +77,7 @@ async def _details(file_name: str, services: DagServices) -> DAGFileDetails:
         latest_dag_run=await latest_details(services, row, dag),
         suspended=row.suspended,
         errors=[str(problem) for problem in loaded.problems],
+        source=present_origin(origin, services.zone),
     )
 
 

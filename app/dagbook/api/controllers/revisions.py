@@ -55,6 +55,7 @@ def _fields(row: RevisionRow, zone: tzinfo) -> dict[str, Any]:
         "hash": row.definition_hash,
         "author": or_unset(row.author),
         "note": or_unset(row.note),
+        "commit": or_unset(row.source_commit),
         "redacted_at": or_unset(time_text(row.redacted_at, zone)),
         "redacted_by": or_unset(row.redacted_by),
     }

@@ -1,3 +1,3 @@
 """Converters from rows and definitions to response structs. Pure."""
 
-__all__ = ["approvals", "doctor", "history", "outputs", "people", "present", "queues"]
+__all__ = ["approvals", "doctor", "history", "outputs", "people", "present", "queues", "sources"]

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from dagbook.api.schemas.common import Pagination, Schema
 from dagbook.api.schemas.runs import Condition, DAGRunDetails, DAGRunSummary, RunLabel, Step
+from dagbook.api.schemas.sources import DagSource
 from dagbook.engine.status import NodeStatus, RunStatus
 
 
@@ -89,6 +90,7 @@ class DAGFile(Schema, kw_only=True):
     suspended: bool
     errors: list[str]
     recent_runs: list[RecentRun] | UnsetType = UNSET  # extension, with the parameter ``recent``
+    source: DagSource | UnsetType = UNSET  # extension
 
 
 class DAGFiles(Schema, kw_only=True):
@@ -107,6 +109,7 @@ class DAGFileDetails(Schema, kw_only=True):
     latest_dag_run: DAGRunDetails = msgspec.field(name="latestDAGRun")
     suspended: bool
     errors: list[str]
+    source: DagSource | UnsetType = UNSET  # extension
 
 
 DAGNameText = Annotated[str, Meta(pattern="^[a-zA-Z0-9_.-]+$")]
@@ -298,6 +301,7 @@ class Revision(Schema, kw_only=True):
     hash: str
     author: str | UnsetType = UNSET
     note: str | UnsetType = UNSET
+    commit: str | UnsetType = UNSET
     redacted_at: str | UnsetType = UNSET
     redacted_by: str | UnsetType = UNSET
 

@@ -9,6 +9,7 @@ from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunInput, RunParam, RunRequest, RunTag
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.models.service import Service, SshHostKey
+from dagbook.db.models.source import Source, SourceFile
 from dagbook.db.models.user import (
     DagAccess,
     Grant,
@@ -54,6 +55,8 @@ __all__ = [
     "ScheduleSlot",
     "Service",
     "Session",
+    "Source",
+    "SourceFile",
     "SshHostKey",
     "Token",
     "User",
@@ -64,5 +67,6 @@ __all__ = [
     "run",
     "schedule",
     "service",
+    "source",
     "user",
 ]

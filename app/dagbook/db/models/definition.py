@@ -62,6 +62,7 @@ class DagRevision(Base):
     definition_hash: Mapped[str] = mapped_column(Text, ForeignKey("definitions.hash"))
     author: Mapped[str | None] = mapped_column(Text)
     note: Mapped[str | None] = mapped_column(Text)
+    source_commit: Mapped[str | None] = mapped_column(Text)
     saved_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "schedules",
     "services",
     "sessions",
+    "sources",
     "ssh_host_keys",
     "tokens",
     "users",

@@ -112,6 +112,7 @@ class Save(msgspec.Struct, frozen=True, kw_only=True):
     author: str | None
     at: datetime
     note: str | None = None
+    source_commit: str | None = None
     expected: Collection[int] | None = None  # save only if the current revision is one of these
 
 
@@ -341,6 +342,7 @@ def _add_revision(connection: WriteConnection, dag_id: int, number: int, save: S
             definition_hash=save.definition["hash"],
             author=save.author,
             note=save.note,
+            source_commit=save.source_commit,
             saved_at=save.at,
         )
     )

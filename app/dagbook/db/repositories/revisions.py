@@ -19,6 +19,7 @@ _columns = (
     DagRevision.definition_hash,
     DagRevision.author,
     DagRevision.note,
+    DagRevision.source_commit,
     DagRevision.saved_at,
     Definition.redacted_at,
     Definition.redacted_by,
@@ -32,6 +33,7 @@ class RevisionRow(msgspec.Struct, frozen=True, kw_only=True):
     definition_hash: str
     author: str | None
     note: str | None
+    source_commit: str | None
     saved_at: datetime
     redacted_at: datetime | None
     redacted_by: str | None

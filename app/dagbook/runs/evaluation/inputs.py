@@ -160,14 +160,15 @@ async def reevaluate_inputs(dag: Dag, stored: RunInputs, location: RunLocation) 
 def create_workdir(inputs: RunInputs, account: str) -> str:
     """Create the ``workingDir`` of a run if it is missing (DAG format 2.4); returns an error text, or ""."""
     directory = Path(inputs.work_dir)
-    # The directory of the definition file exists, or never did: it is not created.
-    is_configured = inputs.keep_dir and inputs.work_dir != inputs.source_directory
-    if not is_configured:
+    if not inputs.keep_dir:
         return ""
     try:
         with files_as(account):
-            if not directory.is_dir():
-                directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if directory.is_dir():
+                return ""
+            if inputs.work_dir == inputs.source_directory:  # without its files, a new directory is of no use
+                return f"the directory of the DAG's file, {directory}, is not on this machine; put its files there too"
+            directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
         return f"workingDir: {directory} could not be created: {error.strerror}"
     except AccountError as error:
