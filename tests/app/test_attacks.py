@@ -23,8 +23,9 @@ from tests.conftest import ROOT, Copies
 from tests.selection import Share
 
 HIDDEN = b"nobody may read this"
-# No names: what they say is run, and a run makes the directory that it works in.
-PROGRAMS = {"spec", "params", "sourceDirectory"}
+# No names: what they say is run, and a run makes the directory that it works in. Nor the place of a source and its
+# credentials, which are paths of the server that an admin gives.
+PROGRAMS = {"spec", "params", "sourceDirectory", "place", "credentials"}
 EVERYWHERE = "remoteNode"  # on every operation and read in one place: the payloads are dealt out to the routes
 FEW = 20
 

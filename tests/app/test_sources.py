@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+import json
 import os
+import random
 import shutil
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
 from dagbook.auth.roles import Role
-from tests.app.dagbook import Dagbook
+from dagbook.db.repositories import dags
+from dagbook.db.repositories.dags import DagFilter
+from dagbook.main import Server
+from dagbook.settings import SettingsError
+from dagbook.sources.tree import MAX_FILES
+from tests.app.dagbook import Dagbook, client_of, serving
+from tests.app.git_host import GitHost
 from tests.app.people import People, code_of
 from tests.app.sources import BROKEN, Repository, Team, good
 from tests.waiting import come_true
@@ -226,6 +237,11 @@ async def test_a_directory_that_is_gone_suspends_nothing(team: Team) -> None:
     found = await team.sync()
     assert ("does not exist" in found["problem"], "problemAt" in found, found["files"]) == (True, True, 1)
     assert not (await team.get("a"))["suspended"]
+    answer = await team.client.post(f"/dags/{team.dag('a')}/start", json={})  # as on a worker without the files
+    ended = await Dagbook(team.client, team.dag("a")).finished(answer.json()["dagRunId"])
+    reason = f"the directory of the DAG's file, {team.folder / team.name}, is not on this machine"
+    log = (await team.client.get(f"{ended.path}/log")).json()["content"]
+    assert (ended.status, reason in log) == ("failed", True), log
     shutil.move(team.folder.with_name("away"), team.folder)
     assert "problem" not in await team.sync()
 
@@ -353,6 +369,35 @@ async def test_links_and_binaries_in_a_commit_are_problems(team: Team, repositor
     assert set(await team.texts()) == {team.dag("good"), team.dag("link")}
 
 
+async def test_credentials_are_read_from_a_file_and_nobody_is_asked_for_them(
+    database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    repository = Repository(tmp_path / "dags")
+    (repository.folder / "a.yaml").write_text(good())
+    repository.commit("Add a")
+    credentials = tmp_path / "credentials"
+    with GitHost(tmp_path, "ann", "a password for git").serving() as host:
+        async with (
+            serving(database_url, tmp_path / "home", source_protocols="http") as server,
+            client_of(server) as client,
+        ):
+            team = Team(client, "private", tmp_path / "unused")
+            place = f"{host.url}/dags/.git"
+            found = await team.add(place)
+            assert ("could not be fetched" in found["problem"], host.refused > 0) == (True, True)
+            assert (await client.delete("/sources/private")).status_code == 204
+            credentials.write_text("username=ann\npassword=wrong\n")
+            assert "could not be fetched" in (await team.add(place, credentials=str(credentials)))["problem"]
+            assert credentials.read_text() == "username=ann\npassword=wrong\n"  # git erases wrong ones elsewhere
+            credentials.write_text("username=ann\npassword=a password for git\n")
+            found = await team.sync()
+            assert ("problem" in found, found["files"]) == (False, 1)
+            answer = await client.post("/sources", json={"name": "x", "place": repository.place})
+            assert (answer.status_code, "not allowed" in answer.json()["message"]) == (400, True)
+            seen = str((await client.get("/audit")).json()) + str(await team.details()) + caplog.text
+    assert "a password for git" not in seen
+
+
 # -- requests --------------------------------------------------------------------------------------------------------
 
 
@@ -434,3 +479,152 @@ async def test_a_name_that_is_taken_or_unknown(team: Team) -> None:
     assert code_of(answer) == (409, "already_exists")
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/sync"), ("POST", "/fetch")):
         assert code_of(await team.client.request(method, f"/sources/unknown{path}")) == (404, "not_found")
+
+
+# -- the setting -----------------------------------------------------------------------------------------------------
+
+
+async def test_the_setting_makes_sources_and_takes_them_away(database_url: str, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.yaml").write_text(good())
+    of_setting = [{"name": name, "place": str(tmp_path / name), "hook_secret": "a secret"} for name in ("one", "two")]
+    added = {"name": "three", "place": str(tmp_path)}
+
+    async def names(**settings: str) -> dict[str, bool]:
+        async with serving(database_url, tmp_path / "home", **settings) as server, client_of(server) as client:
+            await client.post("/sources", json=added)
+            answer = await client.delete("/sources/one")
+            assert answer.status_code in (400, 404)
+            found = (await client.get("/sources")).json()["sources"]
+            for source in found:
+                await Team(client, source["name"], tmp_path / "unused").sync()
+            return {source["name"]: source["configured"] for source in found}
+
+    both = json.dumps(of_setting)
+    assert await names(sources=both) == {"one": True, "two": True, "three": False}
+    assert await names(sources=both) == {"one": True, "two": True, "three": False}
+    moved = json.dumps([{**of_setting[1], "place": str(tmp_path / "one")}])
+    assert await names(sources=moved) == {"two": True, "three": False}
+    async with serving(database_url, tmp_path / "home") as server, client_of(server) as client:
+        entries = (await client.get("/audit", params={"action": "source."})).json()["entries"]
+        done = [(entry["action"], entry["object"]) for entry in reversed(entries) if entry["via"] == "settings"]
+        assert done == [
+            ("source.create", "one"),
+            ("source.create", "two"),
+            ("source.delete", "one"),
+            ("source.update", "two"),
+        ]
+        assert "a secret" not in str(entries)
+
+
+async def test_a_source_in_the_setting_that_cannot_be_one_stops_the_server(database_url: str, tmp_path: Path) -> None:
+    bad = json.dumps([{"name": "x", "place": "https://ann:pass@host/x.git"}])
+    with pytest.raises(SettingsError, match=r"sources .*x: place: must contain no user"):
+        async with serving(database_url, tmp_path / "home", sources=bad):
+            pass
+
+
+# -- many files ------------------------------------------------------------------------------------------------------
+
+
+async def test_more_files_than_a_source_may_have_are_a_problem_and_change_nothing(team: Team) -> None:
+    team.write("a.yaml", good())
+    await team.add()
+    for number in range(MAX_FILES):
+        team.write(f"m{number}.yaml", "")
+    found = await team.sync()
+    assert ("more than 10,000" in found["problem"], found["files"]) == (True, 1)
+    assert not (await team.get("a"))["suspended"]
+
+
+@pytest.mark.full
+@pytest.mark.both_engines
+async def test_as_many_files_as_a_source_may_have_are_synced(team: Team) -> None:
+    for number in range(MAX_FILES):
+        team.write(f"{number}.yaml", good(str(number)))
+    await team.add()
+
+    async def look() -> bool:
+        found = await team.details(perPage=1)
+        return "syncing" not in found and found["files"] == MAX_FILES
+
+    await come_true(look)
+    assert (await team.details(perPage=1))["broken"] == 0
+    assert await team.text(team.dag("9999")) == good("9999")
+    assert (await team.client.delete(f"/sources/{team.name}")).status_code == 204
+
+
+@pytest.mark.full
+@pytest.mark.both_engines
+async def test_a_directory_under_git_pull_is_followed_while_runs_and_saves_go_on(
+    server: Server, team: Team, tmp_path: Path
+) -> None:
+    origin, changes = Repository(tmp_path / "origin"), random.Random(7)  # noqa: S311 - a choice of files
+    own, runs = f"{team.name}-own", f"{team.name}-runs"
+    for name in (own, runs):
+        assert (await team.client.post("/dags", json={"name": name, "spec": good()})).status_code == 201
+    wanted = {f"{team.name}.d{number}": good(str(number)) for number in range(500)}
+    _write_all(origin.folder, wanted)
+    origin.commit("Add 500")
+    shutil.rmtree(team.folder)
+    origin.git("clone", "--quiet", str(origin.folder), str(team.folder))
+    clone = Repository(team.folder)
+    await team.add()
+    stop, started, saved = asyncio.Event(), [0], [1]
+
+    async def start_runs() -> None:
+        while not stop.is_set():
+            assert (await team.client.post(f"/dags/{runs}/start", json={})).status_code == 200
+            started[0] += 1
+            await _pause(stop, 0.2)
+
+    async def save() -> None:
+        while not stop.is_set():
+            answer = await team.client.put(f"/dags/{own}/spec", json={"spec": good(str(saved[0]))})
+            assert (answer.status_code, answer.json()["errors"]) == (200, [])
+            saved[0] += 1
+            await _pause(stop, 0.1)
+
+    others = [asyncio.create_task(work()) for work in (start_runs, save)]
+    for commit in range(50):
+        removed = changes.sample(sorted(wanted), 3)
+        for name in removed:
+            del wanted[name]
+            (origin.folder / _path_of(name)).unlink()
+        changed = {name: good(f"{name} {commit}") for name in changes.sample(sorted(wanted), 10)}
+        changed |= {f"{team.name}.new{commit}-{number}": good(str(number)) for number in range(3)}
+        wanted |= changed
+        _write_all(origin.folder, changed)
+        origin.commit(f"Commit {commit}")
+        clone.git("pull", "--quiet", "--ff-only")
+        await team.sync()
+        rows = await server.services.database.read(
+            lambda connection: dags.find_page(
+                connection, DagFilter(name_part=f"{team.name}."), descending=False, offset=0, limit=2000
+            )
+        )
+        assert {row.file_name: row.spec for row in rows if not row.suspended} == wanted, commit
+        assert {row.file_name for row in rows if row.suspended}.isdisjoint(wanted), commit
+    stop.set()
+    await asyncio.gather(*others)
+    found = (await team.client.get(f"/dags/{own}/revisions")).json()["pagination"]
+    assert (found["totalRecords"], started[0] > 20) == (saved[0], True)
+
+
+def _path_of(name: str) -> str:
+    folder, _, rest = name.partition(".")
+    return f"{folder}/{rest}.yaml"
+
+
+def _write_all(folder: Path, texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        path = folder / _path_of(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()

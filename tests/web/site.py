@@ -106,6 +106,7 @@ def fill(site: Site) -> None:
         "---\nname: child\nsteps:\n  - {name: work, command: echo $1}\n",
     )
     site.save("sleeper", "queue: small\nsteps:\n  - {name: sleep, command: sleep 7200}\n")
+    _add_source(site)
     site.send("PUT", "/dags/good/spec", {"spec": "tags: [nightly]\nsteps:\n  - name: one\n    command: seq 3000\n"})
     for name in ("hostile", "etl", "good", "good", "caller"):
         site.run(name)
@@ -115,6 +116,20 @@ def fill(site: Site) -> None:
     )  # so that nothing changes later, nor after this:
     site.send("POST", "/dags/sleeper/enqueue", {})
     wait_for("the reason why a run waits, which pages hear of", lambda: _reasons(site))
+
+
+def _add_source(site: Site) -> None:
+    """Add a source with a DAG whose file is broken by now, one whose file is gone, and a file without a DAG."""
+    folder = site.program.home / "sourced"
+    folder.mkdir()
+    for name in ("sourced", "removed"):
+        (folder / f"{name}.yaml").write_text("steps:\n  - name: one\n    command: 'true'\n")
+    site.send("POST", "/sources", {"name": "team", "place": str(folder)})
+    site.send("POST", "/sources/team/sync", {})
+    (folder / "sourced.yaml").write_text("steps:\n  - name: one\n    comand: 'true'\n")
+    (folder / "removed.yaml").unlink()
+    (folder / "never.yaml").write_text("steps: [")
+    site.send("POST", "/sources/team/sync", {})
 
 
 def _reasons(site: Site) -> list[str]:

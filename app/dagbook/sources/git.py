@@ -28,6 +28,7 @@ from dagbook.spec.reading.yaml_reader import MAX_BYTES
 from dagbook.telemetry.printable import printable
 
 LIMIT_SECONDS = 300.0
+_ATTEMPTS, _PAUSE_SECONDS = 600, 0.1  # a minute, for the lock
 _DEPTH = 100  # commits that are fetched, to find the last change of each file
 _HEAD, _CHECKED_OUT = "refs/dagbook/head", "refs/dagbook/checked-out"
 _MAX_OUTPUT = 64 * 1024 * 1024
@@ -127,19 +128,20 @@ class Checkout:
         self._lock: int | None = None
 
     @asynccontextmanager
-    async def locked(self) -> AsyncIterator[bool]:
-        """Keep other processes out of the checkout inside the block; yields False when one is in it."""
+    async def locked(self) -> AsyncIterator[None]:
+        """Keep other processes out of the checkout inside the block; raises SourceError when one stays in it."""
         make_private_folder(self._directory.parent)
-        lock = os.open(self._directory.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path = self._directory.with_name(f".{self._directory.name}.lock")
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            yield False
-            return
-        self._lock = lock
-        try:
-            yield True
+            for _ in range(_ATTEMPTS):
+                if _try_lock(lock):
+                    break
+                await asyncio.sleep(_PAUSE_SECONDS)
+            else:
+                raise SourceError(f"another process on this machine works in {self._directory}")
+            self._lock = lock
+            yield
         finally:
             self._lock = None
             os.close(lock)
@@ -314,6 +316,14 @@ class GitTree:
 
     def _refuse(self, path: str, message: str) -> TreeFile:
         return TreeFile(path, self._entries[path].blob, FileProblem(0, message))
+
+
+def _try_lock(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _entries(listed: bytes, prefix: str) -> Iterator[tuple[str, _Entry]]:

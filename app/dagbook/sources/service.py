@@ -8,7 +8,9 @@ import hmac
 import logging
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -37,6 +39,7 @@ from dagbook.spec.reading.definition_cache import DefinitionCache
 
 _log = logging.getLogger(__name__)
 _WAIT_SECONDS = 20.0  # for a sync, in a request
+_PATIENCE_SECONDS, _PAUSE_SECONDS = 60.0, 0.5  # for a sync of another server
 _FETCHES, _SYNCS = 8, 4  # at a time, of one process
 _SIGNATURE = "sha256="
 _MAX_SOURCES = 500
@@ -265,25 +268,34 @@ class Sources:
 
     async def _sync(self, row: SourceRow) -> None:
         if row.kind != GIT:
-            async with self._syncing, self._database.try_lock(f"source {row.id}") as is_first:
-                if is_first:
+            async with self._syncing, self._alone(row) as is_alone:
+                if is_alone:
                     tree = DirectoryTree(root_of(row, self._settings))
                     listing = await asyncio.to_thread(tree.list_files)
                     await self._store(row, OpenDirectory(row, tree, listing))
             return
         checkout = checkout_of(row, self._settings)
-        async with self._fetching, checkout.locked() as is_free:
-            if not is_free:
-                return  # another server of this machine fetches into the same home
+        async with self._fetching, checkout.locked():
             commit = await checkout.update()
             tree_of_commit = await checkout.read_tree(commit)
             commits = await checkout.find_commits(commit)
             opened = await asyncio.to_thread(OpenCommit, row, tree_of_commit, commits)
-            async with self._syncing, self._database.try_lock(f"source {row.id}") as is_first:
+            async with self._syncing, self._alone(row) as is_alone:
                 now = await self._database.read_inline(lambda connection: sources.get(connection, row.name))
                 # Another server that was faster may have stored a newer commit than the one fetched here.
-                if is_first and now is not None and now.source_commit in (row.source_commit, commit):
+                if is_alone and now is not None and now.source_commit in (row.source_commit, commit):
                     await self._store(row, opened)
+
+    @asynccontextmanager
+    async def _alone(self, row: SourceRow) -> AsyncIterator[bool]:
+        """Wait until no other server stores what is in a source; yields False if one does so for long."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            async with self._database.try_lock(f"source {row.id}") as is_first:
+                if is_first or time.monotonic() > until:
+                    yield is_first
+                    return
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _store(self, row: SourceRow, opened: OpenDirectory | OpenCommit) -> None:
         counts = await self._syncer.sync(row, opened, self._progress.setdefault(row.name, Progress()))

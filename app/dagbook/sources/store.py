@@ -10,7 +10,7 @@ import msgspec
 
 from dagbook.auth.audit_context import Action, Actor, dag_action
 from dagbook.db.database import WriteConnection
-from dagbook.db.repositories import audit, dags, sources
+from dagbook.db.repositories import audit, changes, dags, sources
 from dagbook.db.repositories.sources import FileProblem, FileState, SourceFileRow, SourceRow
 from dagbook.sources.plan import Refusal, Removal, Storing
 from dagbook.spec.reading.definition_cache import definition_row, hash_of
@@ -129,6 +129,8 @@ class _Writer:
         row = refusal.row
         if row is not None and row.file_name is not None:
             self._resume(row, row.file_name)
+            name = dags.get_dag_name(self._connection, row.file_name)
+            changes.add_dag_change(self._connection, name or row.file_name, "configured", file_name=row.file_name)
         state = FileState(
             path=refusal.file.path,
             content=refusal.file.content,

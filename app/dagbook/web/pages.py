@@ -34,6 +34,8 @@ PATHS = (
     "/queues",
     "/schedules",
     "/workers",
+    "/sources",
+    "/sources/{name:str}",
     "/search",
     "/system",
     "/users",

@@ -8,6 +8,7 @@ import { runStatus } from "../lib/status.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
 import { useApi } from "../lib/use-api.js";
 import { Empty, whenLoaded, NotThere, Tabs } from "../parts/basic.js";
+import { Origin, whyReadOnly } from "../parts/origin.js";
 import { AccessTab } from "./dag/access.js";
 import { DefinitionTab } from "./dag/definition.js";
 import { GraphTab } from "./dag/graph.js";
@@ -49,12 +50,14 @@ export default function DagPage({ params }) {
   return whenLoaded(loaded, "DAG", (details) => html`
     <${Header} name=${name} details=${details} reload=${loaded.reload} />
     ${details.errors.map((error) => html`<p class="bad wide-text" key=${error}>${error}</p>`)}
+    ${details.source && html`<${Origin} source=${details.source} />`}
     <${Tabs} label="Views of the DAG" tabs=${tabs} chosen=${tab}
       onChoose=${(/** @type {string} */ id) => go(href(id === "overview" ? path : [...path, id]))} />
     ${tab === "overview" && html`<${OverviewTab} name=${name} details=${details} concerns=${concerns} />`}
     ${tab === "graph" && html`<${GraphTab} details=${details} />`}
-    ${tab === "spec" && html`<${DefinitionTab} name=${name} />`}
-    ${tab === "revisions" && html`<${RevisionsTab} name=${name} concerns=${concerns} />`}
+    ${tab === "spec" && html`<${DefinitionTab} name=${name} readOnly=${whyReadOnly(details.source)} />`}
+    ${tab === "revisions" && html`<${RevisionsTab} name=${name} concerns=${concerns}
+      readOnly=${whyReadOnly(details.source)} />`}
     ${tab === "schedule" && html`<${ScheduleTab} name=${name} details=${details} />`}
     ${tab === "access" && known && html`<${AccessTab} name=${name} />`}
     ${!known && html`<${Empty} title="There is no such view"><p><a href=${href(path)}>Overview of ${name}</a></p>

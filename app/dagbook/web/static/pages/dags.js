@@ -98,13 +98,15 @@ function Table({ dags, next, reload }) {
 
 /** @param {{ file: Api.DAGFile, next?: Api.Upcoming, reload: Reload }} props */
 function Row({ file, next, reload }) {
-  const { fileName, dag, latestDAGRun: run, suspended, errors } = file;
+  const { fileName, dag, latestDAGRun: run, suspended, errors, source } = file;
   const page = href(["dags", fileName]);
   const toggle = () => attempt(() => post(["dags", fileName, "suspend"], { suspend: !suspended }).then(reload));
   return html`<tr>
     <td class="whole">
       <div class="named"><a href=${page}>${dag.name}</a>
         ${errors.length > 0 && html`<span class="bad" title=${errors.join("\n")}>broken</span>`}
+        ${source?.problems && html`<span class="bad" title=${source.problems[0].message}>broken file</span>`}
+        ${source?.removedAt && html`<span class="wait" title=${`${source.path} of ${source.name}`}>file removed</span>`}
         ${dag.description && html`<${Truncated} class="faint what" text=${dag.description} />`}</div></td>
     <td>${run.dagRunId ? html`<a class="plain" href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>
         <${Status} of=${run.status} /></a>` : html`<span class="faint">never ran</span>`}</td>

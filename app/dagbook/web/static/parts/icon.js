@@ -12,6 +12,7 @@ const PATHS = {
   schedules: "M8 2a6 6 0 1 1 0 12A6 6 0 0 1 8 2zM8 5v3l2 2",
   workers: "M3 3h10v6H3zM6 13h4M8 9v4",
   search: "M7 2a5 5 0 1 1 0 10A5 5 0 0 1 7 2zM11 11l3 3",
+  sources: "M2 13V3h4l2 2h6v8zM2 7h12",
   system: "M3 13V8M7 13V3M11 13V6M2 14h12",
   users: "M8 2a3 3 0 1 1 0 6 3 3 0 0 1 0-6zM2 14c0-3 3-4 6-4s6 1 6 4",
   access: "M8 1l6 2v5c0 4-3 6-6 7-3-1-6-3-6-7V3z",

@@ -5,7 +5,7 @@ import { config } from "../lib/config.js";
 import { post } from "../lib/api.js";
 import { liveness } from "../lib/feed.js";
 import { go, href, path } from "../lib/router.js";
-import { forget, hasUsers, may, needsLogin, user } from "../lib/session.js";
+import { forget, hasGrants, hasUsers, may, needsLogin, user } from "../lib/session.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
 import { Again } from "./again.js";
 import { Icon } from "./icon.js";
@@ -19,6 +19,7 @@ const PLACES = [
   ["/queues", "Queues", "queues"],
   ["/schedules", "Schedules", "schedules"],
   ["/workers", "Workers", "workers"],
+  ["/sources", "Sources", "sources"],
   ["/search", "Search", "search"],
   ["/system", "System", "system"],
 ];
@@ -116,7 +117,8 @@ function useInSight(place) {
 /** @param {{ children?: Children }} props */
 export function Shell({ children }) {
   const strip = useInSight(path.value);
-  const places = [...PLACES, ...(hasUsers && may("admin") ? ADMIN_PLACES : [])];
+  const seen = PLACES.filter(([to]) => to !== "/sources" || !hasGrants.value); // who has grants sees no list of them
+  const places = [...seen, ...(hasUsers && may("admin") ? ADMIN_PLACES : [])];
   return html`
     <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
     <header class="bar">

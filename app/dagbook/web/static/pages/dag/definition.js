@@ -20,8 +20,8 @@ import { notify } from "../../parts/notice.js";
 
 const CHECK_AFTER = 400; // milliseconds without a key press
 
-/** @param {{ name: string }} props */
-export function DefinitionTab({ name }) {
+/** @param {{ name: string, readOnly: string }} props */
+export function DefinitionTab({ name, readOnly }) {
   const [state, setState] = useState(/** @type {Loaded} */ ({ text: null, etag: null, failure: null }));
   const load = async () => {
     try {
@@ -36,7 +36,8 @@ export function DefinitionTab({ name }) {
   }, [name]);
   if (state.failure) return html`<${Failure} error=${state.failure} retry=${load} />`;
   if (state.text === null) return html`<${Loading} what="definition" />`;
-  return html`<${Workbench} key=${state.etag} name=${name} stored=${state.text} etag=${state.etag} onSaved=${load} />`;
+  return html`<${Workbench} key=${state.etag} name=${name} stored=${state.text} etag=${state.etag} readOnly=${readOnly}
+    onSaved=${load} />`;
 }
 
 /**
@@ -48,8 +49,10 @@ function placeOfAddress() {
   return line > 0 ? { line } : null;
 }
 
-/** @param {{ name: string, stored: string, etag: string | null, onSaved: () => void }} props */
-function Workbench({ name, stored, etag, onSaved }) {
+/**
+ * @param {{ name: string, stored: string, etag: string | null, readOnly: string, onSaved: () => void }} props
+ */
+function Workbench({ name, stored, etag, readOnly, onSaved }) {
   const [text, setText] = useState(stored);
   const [checked, setChecked] = useState(/** @type {Checked} */ ({ errors: [] }));
   const [saving, setSaving] = useState(false);
@@ -79,11 +82,12 @@ function Workbench({ name, stored, etag, onSaved }) {
       <div class="row"><span class="faint">${changed ? "Not saved" : "Saved"}</span><span class="grow"></span>
         <button type="button" disabled=${!changed} onClick=${() => restart(stored)}>Discard</button>
         <${ActionButton} right="write" class="primary" disabled=${!changed || problems.length > 0}
-          title=${problems.length ? "The text has problems" : ""} onClick=${() => setSaving(true)}>Save<//></div>
-      ${draft.offered && may("write") && html`<${DraftOffer} draft=${draft.offered} etag=${etag}
+          title=${readOnly || (problems.length ? "The text has problems" : "")}
+          onClick=${() => setSaving(true)}>Save<//></div>
+      ${draft.offered && may("write") && !readOnly && html`<${DraftOffer} draft=${draft.offered} etag=${etag}
         onTake=${() => restart(draft.take()?.text ?? text)} onDrop=${draft.drop} />`}
       <${Editor} key=${begun.count} value=${begun.text} onChange=${setText} problems=${problems} place=${place}
-        readOnly=${!may("write")} label=${`Definition of ${name}`} />
+        readOnly=${!may("write") || readOnly !== ""} label=${`Definition of ${name}`} />
     </section>
     <section aria-label="What the text says">
       <h2>${problems.length ? plural(problems.length, "problem") : "No problems"}</h2>

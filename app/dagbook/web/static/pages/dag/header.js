@@ -6,6 +6,7 @@ import { go, href, query, setQuery } from "../../lib/router.js";
 import { ActionButton, Confirm } from "../../parts/basic.js";
 import { FormDialog } from "../../parts/form.js";
 import { attempt, notify } from "../../parts/notice.js";
+import { whyReadOnly } from "../../parts/origin.js";
 import { StartDialog } from "../../parts/startdialog.js";
 
 /** @param {{ name: string, details: Api.DAGFileDetails, reload: Reload }} props */
@@ -15,7 +16,7 @@ export function Header({ name, details, reload }) {
   useEffect(() => {
     if (query.peek().has("start")) setQuery({ start: null }); // not again on a reload or on the way back
   }, []);
-  const { dag, suspended } = details;
+  const { dag, suspended, source } = details;
   const path = /** @type {const} */ (["dags", name]);
   const toggle = () =>
     attempt(
@@ -30,8 +31,10 @@ export function Header({ name, details, reload }) {
       ${dag && html`<${ActionButton} right="run" class="primary" onClick=${() => setAsked("start")}>Start<//>`}
       <${ActionButton} right="run" onClick=${toggle}>${suspended ? "Resume schedule" : "Suspend schedule"}<//>
       <${ActionButton} right="run" onClick=${() => setAsked("stop")}>Stop all<//>
-      <${ActionButton} right="write" onClick=${() => setAsked("rename")}>Rename<//>
-      <${ActionButton} right="write" class="danger" onClick=${() => setAsked("delete")}>Delete<//>
+      <${ActionButton} right="write" disabled=${Boolean(source)} title=${whyReadOnly(source)}
+        onClick=${() => setAsked("rename")}>Rename<//>
+      <${ActionButton} right="write" class="danger" disabled=${Boolean(source && !source.removedAt)}
+        title=${source?.removedAt ? "" : whyReadOnly(source)} onClick=${() => setAsked("delete")}>Delete<//>
     </div>
     ${dag?.description && html`<p>${dag.description}</p>`}
     ${asked === "start" && html`<${StartDialog} fileName=${name} dag=${dag} latest=${details.latestDAGRun}

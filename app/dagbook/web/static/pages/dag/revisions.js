@@ -6,14 +6,15 @@ import { query, setQuery } from "../../lib/router.js";
 import { useApi } from "../../lib/use-api.js";
 import { ActionButton, Confirm, Dialog, whenLoaded, Time } from "../../parts/basic.js";
 import { Diff } from "../../parts/diff.js";
+import { Commit } from "../../parts/origin.js";
 
 /**
  * @typedef {{ kind: "show" | "restore", revision: Api.Revision }
  *   | { kind: "diff", from: number, to: number }} Asked
  */
 
-/** @param {{ name: string, concerns: Concerns }} props */
-export function RevisionsTab({ name, concerns }) {
+/** @param {{ name: string, concerns: Concerns, readOnly: string }} props */
+export function RevisionsTab({ name, concerns, readOnly }) {
   const page = Number(query.value.get("page") ?? 1);
   const loaded = useApi(["dags", name, "revisions"], { page, perPage: 50 }, concerns);
   const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
@@ -32,7 +33,8 @@ export function RevisionsTab({ name, concerns }) {
         </td>
         <td><${Time} at=${revision.savedAt} /></td>
         <td>${revision.author ?? html`<span class="faint">unknown</span>`}</td>
-        <td class="wide-text">${revision.redactedAt ? "redacted" : revision.note}</td>
+        <td class="wide-text">${revision.redactedAt ? "redacted" : revision.note}
+          ${revision.commit && html` <${Commit} id=${revision.commit} />`}</td>
         <td class="actions">
           <button type="button" aria-label=${`Show revision ${revision.number}`}
             onClick=${() => setAsked({ kind: "show", revision })}>Show</button>
@@ -43,7 +45,8 @@ export function RevisionsTab({ name, concerns }) {
             aria-label=${`Compare revision ${revision.number} with now`}
             onClick=${() => setAsked({ kind: "diff", from: revision.number, to: revisions[0].number })}>
             Compare with now</button>
-          <${ActionButton} right="write" aria-label=${`Restore revision ${revision.number}`}
+          <${ActionButton} right="write" disabled=${readOnly !== ""} title=${readOnly}
+            aria-label=${`Restore revision ${revision.number}`}
             onClick=${() => setAsked({ kind: "restore", revision })}>Restore<//>`}
         </td></tr>`)}</tbody></table></div>
     ${pagination.totalPages > 1 && html`<p class="row">

@@ -1,6 +1,6 @@
 """Sources of definitions: directories and Git repositories, their files, and the commits of revisions.
 
-Revision ID: 0112
+Revision ID: 0113
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from alembic import op
 
 from dagbook.db.migrations.migration_support import migration
 
-revision = "0112"
-down_revision: str | None = "0111"
+revision = "0113"
+down_revision: str | None = "0112"
 branch_labels: str | None = None
 depends_on: str | None = None
 
-TRIGGERS = ("0100", "0103")
+TRIGGERS = ("0100", "0103", "0112")
 # Column types of this revision, copied from the models, so that later changes of the models do not change them.
 INSTANT = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
 BIG_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
