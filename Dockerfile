@@ -1,6 +1,11 @@
 # Dagbook from this checkout, for compose.yaml and as the base of images with more programs (docs/scaling.md).
 FROM python:3.13-slim
 
+# For definitions from Git repositories (docs/sources.md).
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends git openssh-client \
+    && rm -rf /var/lib/apt/lists/*
+
 WORKDIR /opt/dagbook
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt

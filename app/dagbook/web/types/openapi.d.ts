@@ -1498,6 +1498,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListSources */
+        get: operations["listSources"];
+        put?: never;
+        /** Add */
+        post: operations["addSource"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/sources/{sourceName}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetSource */
+        get: operations["getSource"];
+        put?: never;
+        post?: never;
+        /** Remove */
+        delete: operations["deleteSource"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/sources/{sourceName}/fetch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Fetch */
+        post: operations["fetchSource"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/sources/{sourceName}/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sync */
+        post: operations["syncSource"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/ssh-host-keys": {
         parameters: {
             query?: never;
@@ -1856,6 +1926,7 @@ export interface components {
             fileName: string;
             latestDAGRun: components["schemas"]["DAGRunSummary"];
             recentRuns?: components["schemas"]["RecentRun"][];
+            source?: components["schemas"]["DagSource"];
             suspended: boolean;
         };
         /** DAGFileDetails */
@@ -1864,6 +1935,7 @@ export interface components {
             errors: string[];
             latestDAGRun: components["schemas"]["DAGRunDetails"];
             localDags: components["schemas"]["LocalDag"][];
+            source?: components["schemas"]["DagSource"];
             suspended: boolean;
         };
         /** DAGFiles */
@@ -1961,6 +2033,15 @@ export interface components {
             catchup: "none" | "latest" | "all";
             catchupWindowSec?: number;
         };
+        /** DagSource */
+        DagSource: {
+            commit?: string;
+            name: string;
+            path: string;
+            problems?: components["schemas"]["SourceProblem"][];
+            removedAt?: string;
+            writable?: boolean;
+        };
         /** DAGStatistics */
         DAGStatistics: {
             aborted: number;
@@ -2040,6 +2121,10 @@ export interface components {
         /** ExecutorConfig */
         ExecutorConfig: {
             type: string;
+        };
+        /** Fetching */
+        Fetching: {
+            name: string;
         };
         /** GoingRuns */
         GoingRuns: {
@@ -2194,6 +2279,17 @@ export interface components {
         /** NewFileName */
         NewFileName: {
             newFileName: string;
+        };
+        /** NewSource */
+        NewSource: {
+            adopt?: boolean;
+            branch?: string | null;
+            credentials?: string | null;
+            hookSecret?: string | null;
+            name: string;
+            path?: string | null;
+            place: string;
+            writable?: boolean;
         };
         /** NextStart */
         NextStart: {
@@ -2409,6 +2505,7 @@ export interface components {
         /** Revision */
         Revision: {
             author?: string;
+            commit?: string;
             hash: string;
             note?: string;
             number: number;
@@ -2430,6 +2527,7 @@ export interface components {
         /** RevisionText */
         RevisionText: {
             author?: string;
+            commit?: string;
             hash: string;
             note?: string;
             number: number;
@@ -2599,6 +2697,72 @@ export interface components {
             pagination: components["schemas"]["Pagination"];
             slots: components["schemas"]["Slot"][];
         };
+        /** Source */
+        Source: {
+            adopt: boolean;
+            branch?: string;
+            broken: number;
+            commit?: string;
+            configured: boolean;
+            createdAt: string;
+            createdBy?: string;
+            files: number;
+            hasHookSecret: boolean;
+            /** @enum {string} */
+            kind: "directory" | "git";
+            name: string;
+            path?: string;
+            place: string;
+            problem?: string;
+            problemAt?: string;
+            removed: number;
+            syncedAt?: string;
+            syncing?: components["schemas"]["SyncProgress"];
+            writable: boolean;
+        };
+        /** SourceDetails */
+        SourceDetails: {
+            adopt: boolean;
+            branch?: string;
+            broken: number;
+            commit?: string;
+            configured: boolean;
+            createdAt: string;
+            createdBy?: string;
+            files: number;
+            hasHookSecret: boolean;
+            /** @enum {string} */
+            kind: "directory" | "git";
+            name: string;
+            pagination: components["schemas"]["Pagination"];
+            path?: string;
+            place: string;
+            problem?: string;
+            problemAt?: string;
+            removed: number;
+            sourcedFiles: components["schemas"]["SourceFile"][];
+            syncedAt?: string;
+            syncing?: components["schemas"]["SyncProgress"];
+            writable: boolean;
+        };
+        /** SourceFile */
+        SourceFile: {
+            changedAt: string;
+            commit?: string;
+            fileName?: string;
+            path: string;
+            problems: components["schemas"]["SourceProblem"][];
+            removedAt?: string;
+        };
+        /** SourceProblem */
+        SourceProblem: {
+            line: number;
+            message: string;
+        };
+        /** SourcesList */
+        SourcesList: {
+            sources: components["schemas"]["Source"][];
+        };
         /** Spec */
         Spec: {
             dag?: components["schemas"]["DAGDetails"];
@@ -2735,6 +2899,11 @@ export interface components {
         /** Suspension */
         Suspension: {
             suspend: boolean;
+        };
+        /** SyncProgress */
+        SyncProgress: {
+            done: number;
+            total: number;
         };
         /** TableStorage */
         TableStorage: {
@@ -2926,6 +3095,7 @@ export type DAGRunOfDAG = components['schemas']['DAGRunOfDAG'];
 export type DAGRuns = components['schemas']['DAGRuns'];
 export type DAGRunSummary = components['schemas']['DAGRunSummary'];
 export type DagSettings = components['schemas']['DagSettings'];
+export type DagSource = components['schemas']['DagSource'];
 export type DAGStatistics = components['schemas']['DAGStatistics'];
 export type DatabaseStorage = components['schemas']['DatabaseStorage'];
 export type DoctorFinding = components['schemas']['DoctorFinding'];
@@ -2936,6 +3106,7 @@ export type EnqueueDAG = components['schemas']['EnqueueDAG'];
 export type EnqueueInline = components['schemas']['EnqueueInline'];
 export type Error = components['schemas']['Error'];
 export type ExecutorConfig = components['schemas']['ExecutorConfig'];
+export type Fetching = components['schemas']['Fetching'];
 export type GoingRuns = components['schemas']['GoingRuns'];
 export type Grant = components['schemas']['Grant'];
 export type GrantedDAG = components['schemas']['GrantedDAG'];
@@ -2958,6 +3129,7 @@ export type LogPieces = components['schemas']['LogPieces'];
 export type MetricPoint = components['schemas']['MetricPoint'];
 export type NewDAG = components['schemas']['NewDAG'];
 export type NewFileName = components['schemas']['NewFileName'];
+export type NewSource = components['schemas']['NewSource'];
 export type NextStart = components['schemas']['NextStart'];
 export type NextStarts = components['schemas']['NextStarts'];
 export type Node = components['schemas']['Node'];
@@ -3013,6 +3185,11 @@ export type ShownDagAccount = components['schemas']['ShownDagAccount'];
 export type ShownDagSettings = components['schemas']['ShownDagSettings'];
 export type Slot = components['schemas']['Slot'];
 export type Slots = components['schemas']['Slots'];
+export type Source = components['schemas']['Source'];
+export type SourceDetails = components['schemas']['SourceDetails'];
+export type SourceFile = components['schemas']['SourceFile'];
+export type SourceProblem = components['schemas']['SourceProblem'];
+export type SourcesList = components['schemas']['SourcesList'];
 export type Spec = components['schemas']['Spec'];
 export type SpecErrors = components['schemas']['SpecErrors'];
 export type SpecToValidate = components['schemas']['SpecToValidate'];
@@ -3033,6 +3210,7 @@ export type SubDAGRunDetail = components['schemas']['SubDAGRunDetail'];
 export type SubDAGRuns = components['schemas']['SubDAGRuns'];
 export type SuccessResponse = components['schemas']['SuccessResponse'];
 export type Suspension = components['schemas']['Suspension'];
+export type SyncProgress = components['schemas']['SyncProgress'];
 export type TableStorage = components['schemas']['TableStorage'];
 export type Tags = components['schemas']['Tags'];
 export type Token = components['schemas']['Token'];
@@ -5429,6 +5607,136 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    listSources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourcesList"];
+                };
+            };
+        };
+    };
+    addSource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSource"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+        };
+    };
+    getSource: {
+        parameters: {
+            query?: {
+                page?: number;
+                perPage?: number;
+                problems?: boolean;
+            };
+            header?: never;
+            path: {
+                sourceName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceDetails"];
+                };
+            };
+        };
+    };
+    deleteSource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sourceName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    fetchSource: {
+        parameters: {
+            query?: never;
+            header?: {
+                "X-Hub-Signature-256"?: string | null;
+            };
+            path: {
+                sourceName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Fetching"];
+                };
+            };
+        };
+    };
+    syncSource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sourceName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
             };
         };
     };
