@@ -65,6 +65,7 @@ def command(
         sqlite_copies.copy_to(database)
     monkeypatch.setenv("DAGBOOK_HOME", str(tmp_path))
     monkeypatch.setenv("DAGBOOK_DEFAULT_SHELL", "/bin/sh")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # of the profiles
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
 

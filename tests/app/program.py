@@ -32,6 +32,7 @@ class CommandLine:
         self._env = {
             **kept,
             "DAGBOOK_HOME": str(home),
+            "XDG_CONFIG_HOME": str(home / "config"),
             "DAGBOOK_DEFAULT_SHELL": "/bin/sh",
             "PYTHONPATH": f"{ROOT}/app:{ROOT}",
         }

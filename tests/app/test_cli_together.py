@@ -31,7 +31,8 @@ ORDINARY_USER = 65_534
 LOADED = """
 import asyncio, sys
 from pathlib import Path
-from dagbook.cli.server_transport import Mode, ServerTransport
+from dagbook.cli.client import Mode
+from dagbook.cli.server_transport import ServerTransport
 from dagbook.settings import read
 
 async def main():

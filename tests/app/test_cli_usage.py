@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
-from dagbook.cli import COMMANDS
+from dagbook import __version__
+from dagbook.cli import COMMANDS, cli
 from dagbook.cli import execute as run
+from dagbook.cli.options import GlobalOptions
 from dagbook.executors.process.privacy import forbid_inspection
 from tests.app.program import Said
 from tests.conftest import ROOT
@@ -54,6 +59,56 @@ def test_help_for_what_is_no_command_is_an_error(command: Command, words: list[s
 def test_every_command_has_a_short_option_for_its_help(command: Command, name: str) -> None:
     said = command(name, "-h")
     assert (said.status, said.out.startswith(f"Usage: dagbook {name} "), said.err) == (0, True, "")
+
+
+def _all_commands(
+    command: click.Command, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if words:
+        yield words, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from _all_commands(below, (*words, name))
+
+
+def test_every_command_has_an_example_in_its_help_that_can_be_parsed() -> None:
+    for words, command in _all_commands(cli):
+        assert isinstance(command, GlobalOptions)
+        assert f"\nExample:\n  {command.example}" in command.get_help(click.Context(command)), words
+        parts = shlex.split(command.example.removeprefix("EDITOR=nano "))
+        assert parts[0] == "dagbook", words
+        line = parts[1 : parts.index(">")] if ">" in parts else parts[1:]
+        with cli.make_context("dagbook", line) as context:
+            name, found, rest = cli.resolve_command(context, [*context._protected_args, *context.args])
+            assert found is not None
+            while isinstance(found, click.Group):
+                name, found, rest = found.resolve_command(context, rest)
+                assert found is not None
+            found.make_context(str(name), rest)
+
+
+@pytest.mark.parametrize(
+    ("words", "value"), [(["version"], {"version": __version__}), (["tokens", "list"], {"tokens": []})]
+)
+def test_json_is_printed_by_commands_of_both_kinds(command: Command, words: list[str], value: object) -> None:
+    said = command(*words, "--json")
+    assert (said.status, json.loads(said.out), said.out.count("\n")) == (0, value, 1)
+
+
+# Each brings libraries that take longer than the whole of a short command may.
+SHORT = ("dagbook.cli", "dagbook.cli.runs", "dagbook.cli.server_transport", "dagbook.cli.far")
+HEAVY = ("alembic", "asyncpg", "jsonschema", "litestar", "rich", "sqlalchemy", "uvicorn")
+
+
+@pytest.mark.parametrize("module", SHORT)
+def test_a_short_command_imports_no_library_that_it_does_not_need(module: str) -> None:
+    program = f"import sys, {module}; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+    env = os.environ | {"PYTHONPATH": f"{ROOT}/app"}
+    said = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    assert said.stdout == "\n"
 
 
 @pytest.mark.parametrize(("shell", "part"), [("bash", "complete "), ("zsh", "#compdef dagbook"), ("fish", "complete ")])

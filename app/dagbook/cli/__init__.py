@@ -27,7 +27,15 @@ COMMANDS = {
     "worker": Entry("dagbook.cli.worker:worker", "Execute queued runs that require this machine's labels."),
     "run": Entry("dagbook.cli.run:run", "Run a definition file or a stored DAG in this terminal."),
     "start": Entry("dagbook.cli.run:run", "The same as run."),
+    "exec": Entry("dagbook.cli.exec:run_command", "Run one command as a recorded run."),
+    "ps": Entry("dagbook.cli.overview:ps", "Show what is running and what waits."),
     "runs": Entry("dagbook.cli.runs:runs", "List and search runs."),
+    "history": Entry("dagbook.cli.overview:history", "Show how the newest runs of a DAG ended."),
+    "why": Entry("dagbook.cli.overview:why", "Explain why a run waits, failed or does not start."),
+    "logs": Entry("dagbook.cli.logs:logs", "Print the output of a run, and follow it."),
+    "events": Entry("dagbook.cli.events:events", "Print the events of a run, or all changes as they happen."),
+    "search": Entry("dagbook.cli.logs:search", "Search in definitions, or in the log of a run."),
+    "open": Entry("dagbook.cli.browser:open_page", "Open a page of the web UI in a browser."),
     "enqueue": Entry("dagbook.cli.queue:enqueue", "Add a run to its queue."),
     "dequeue": Entry("dagbook.cli.queue:dequeue", "Remove a run from its queue."),
     "queue": Entry("dagbook.cli.queue:queue", "Show, pause, resume, reorder or clear queues."),
@@ -46,7 +54,7 @@ COMMANDS = {
     "access": Entry("dagbook.cli.access:access", "Show what a user sees, and who may use a DAG."),
     "sessions": Entry("dagbook.cli.sessions:sessions", "List and end the logins of users."),
     "ssh-host-keys": Entry("dagbook.cli.ssh_host_keys:ssh_host_keys", "List, accept and remove keys of SSH hosts."),
-    "dag": Entry("dagbook.cli.dag:dag", "Show or restore revisions of a stored DAG, or change its settings."),
+    "dag": Entry("dagbook.cli.dag_files:dag", "List, save, edit and restore stored DAGs, and change their settings."),
     "source": Entry("dagbook.cli.source:source", "Add, sync and remove directories and Git repositories with DAGs."),
     "audit": Entry("dagbook.cli.audit:audit", "List, verify or prune the audit log."),
     "schema": Entry("dagbook.cli.usage:schema", "Print the JSON Schema of definitions, for editors."),
@@ -60,6 +68,9 @@ COMMANDS = {
     "help": Entry("dagbook.cli.usage:show_help", "Show the help of a command."),
     "version": Entry("dagbook.cli.usage:version", "Print the version."),
 }
+# The package httpx also imports its own command line, with a library for colours, where there is one: a fifth of the
+# time of a short command. With this it takes the way of a machine without that library.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None is how Python spells a blocked module
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 

@@ -8,22 +8,23 @@ import click
 import httpx
 
 from dagbook.auth.roles import GRANTABLE, UserScope
-from dagbook.cli.client import Api, body_of, find_user, print_table, use_api
+from dagbook.cli.client import Api, body_of, find_user, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
-from dagbook.cli.options import GlobalOptions, settings_options
+from dagbook.cli.options import GlobalOptions, settings_options, wants_json
+from dagbook.cli.output import print_table, report
 from dagbook.cli.terminal import echo
 
 _ROLE = click.Choice([role.value for role in GRANTABLE])
 _PAGE = 1000
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=CommandGroup, example="dagbook groups list")
 def groups() -> None:
     """Create and change groups of users, through the server if one is running; auth_mode must be builtin."""
 
 
-@groups.command("list", cls=GlobalOptions)
+@groups.command("list", cls=GlobalOptions, example="dagbook groups list")
 @settings_options("database_url")
 @friendly_errors
 def list_groups() -> None:
@@ -32,12 +33,12 @@ def list_groups() -> None:
     async def work(api: Api) -> None:
         found = body_of(await api.client.get("/groups"))["groups"]
         rows = [(group["name"], group["claim"] or "-", str(group["members"]), group["id"]) for group in found]
-        print_table(("NAME", "CLAIM", "MEMBERS", "ID"), rows)
+        print_table(("NAME", "CLAIM", "MEMBERS", "ID"), rows, {"groups": found})
 
     use_api("groups", work)
 
 
-@groups.command("show", cls=GlobalOptions)
+@groups.command("show", cls=GlobalOptions, example="dagbook groups show night-shift")
 @click.argument("name")
 @settings_options("database_url")
 @friendly_errors
@@ -48,12 +49,12 @@ def show_group(name: str) -> None:
         group = await _find_group(api.client, name)
         members = body_of(await api.client.get(f"/groups/{group['id']}"))["members"]
         rows = [(member["username"], "claim" if member["byClaim"] else "hand") for member in members]
-        print_table(("MEMBER", "BY"), rows)
+        print_table(("MEMBER", "BY"), rows, {"members": members})
 
     use_api("groups", work)
 
 
-@groups.command("add", cls=GlobalOptions)
+@groups.command("add", cls=GlobalOptions, example="dagbook groups add night-shift --claim groups=night")
 @click.argument("name")
 @click.option("--claim", default="", metavar="CLAIM=VALUE", help="Accounts of the provider that are its members.")
 @settings_options("database_url")
@@ -62,13 +63,13 @@ def add_group(name: str, claim: str) -> None:
     """Create a group."""
 
     async def work(api: Api) -> None:
-        body_of(await api.client.post("/groups", json={"name": name, "claim": claim}))
-        echo(f"created group {name}")
+        created = body_of(await api.client.post("/groups", json={"name": name, "claim": claim}))
+        report(f"created group {name}", created)
 
     use_api("groups", work)
 
 
-@groups.command("remove", cls=GlobalOptions)
+@groups.command("remove", cls=GlobalOptions, example="dagbook groups remove night-shift")
 @click.argument("name")
 @settings_options("database_url")
 @friendly_errors
@@ -78,12 +79,12 @@ def remove_group(name: str) -> None:
     async def work(api: Api) -> None:
         group = await _find_group(api.client, name)
         body_of(await api.client.delete(f"/groups/{group['id']}"))
-        echo(f"deleted group {name} and its grants")
+        report(f"deleted group {name} and its grants", {"deleted": name})
 
     use_api("groups", work)
 
 
-@groups.command("join", cls=GlobalOptions)
+@groups.command("join", cls=GlobalOptions, example="dagbook groups join night-shift ann bob")
 @click.argument("name")
 @click.argument("users", metavar="USER...", nargs=-1, required=True)
 @settings_options("database_url")
@@ -96,12 +97,12 @@ def join(name: str, users: tuple[str, ...]) -> None:
         for username in users:
             user = await find_user(api.client, username)
             body_of(await api.client.put(f"/groups/{group['id']}/members/{user['id']}"))
-            echo(f"{username} is a member of {name}")
+            report(f"{username} is a member of {name}", {"group": name, "joined": username})
 
     use_api("groups", work)
 
 
-@groups.command("leave", cls=GlobalOptions)
+@groups.command("leave", cls=GlobalOptions, example="dagbook groups leave night-shift bob")
 @click.argument("name")
 @click.argument("users", metavar="USER...", nargs=-1, required=True)
 @settings_options("database_url")
@@ -114,7 +115,7 @@ def leave(name: str, users: tuple[str, ...]) -> None:
         for username in users:
             user = await find_user(api.client, username)
             body_of(await api.client.delete(f"/groups/{group['id']}/members/{user['id']}"))
-            echo(f"{username} is not a member of {name}")
+            report(f"{username} is not a member of {name}", {"group": name, "left": username})
 
     use_api("groups", work)
 
@@ -127,12 +128,12 @@ async def _find_group(client: httpx.AsyncClient, name: str) -> dict[str, Any]:
     raise click.ClickException(f"there is no group named {name!r}; `dagbook groups list` shows them")
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=CommandGroup, example="dagbook grants list")
 def grants() -> None:
     """Grant users and groups roles for single DAGs, through the server if one is running; auth_mode must be builtin."""
 
 
-@grants.command("list", cls=GlobalOptions)
+@grants.command("list", cls=GlobalOptions, example="dagbook grants list --json")
 @settings_options("database_url")
 @friendly_errors
 def list_grants() -> None:
@@ -140,7 +141,8 @@ def list_grants() -> None:
 
     async def work(api: Api) -> None:
         found = body_of(await api.client.get("/grants"))["grants"]
-        print_table(("TO", "ROLE", "DAGS", "SINCE", "ID"), [(*_row(grant), grant["id"]) for grant in found])
+        rows = [(*_row(grant), grant["id"]) for grant in found]
+        print_table(("TO", "ROLE", "DAGS", "SINCE", "ID"), rows, {"grants": found})
 
     use_api("grants", work)
 
@@ -151,7 +153,7 @@ def _row(grant: dict[str, Any]) -> tuple[str, str, str, str]:
     return subject, grant["role"], dags, grant["createdAt"][:10]
 
 
-@grants.command("add", cls=GlobalOptions)
+@grants.command("add", cls=GlobalOptions, example="dagbook grants add operator --group night-shift --dags 'etl-*'")
 @click.argument("role", type=_ROLE)
 @click.option("--user", metavar="NAME", help="The user who gets the role.")
 @click.option("--group", "group_name", metavar="NAME", help="The group that gets the role.")
@@ -173,12 +175,12 @@ def add_grant(role: str, user: str | None, group_name: str | None, dags: str | N
         else:
             body["groupId"] = (await _find_group(api.client, group_name or ""))["id"]
         grant = body_of(await api.client.post("/grants", json=body))
-        echo("granted: " + ", ".join(_row(grant)[:3]))
+        report("granted: " + ", ".join(_row(grant)[:3]), grant)
 
     use_api("grants", work)
 
 
-@grants.command("remove", cls=GlobalOptions)
+@grants.command("remove", cls=GlobalOptions, example="dagbook grants remove 3f2b8c1e-2a7d-4d0a-9a51-0c8e4f6d7b21")
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @settings_options("database_url")
 @friendly_errors
@@ -188,17 +190,17 @@ def remove_grants(ids: tuple[str, ...]) -> None:
     async def work(api: Api) -> None:
         for grant_id in ids:
             body_of(await api.client.delete(f"/grants/{grant_id}"))
-            echo(f"grant {grant_id} is deleted")
+            report(f"grant {grant_id} is deleted", {"deleted": grant_id})
 
     use_api("grants", work)
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=CommandGroup, example="dagbook access user ann")
 def access() -> None:
     """Show what a user sees, and who may do what with a DAG; auth_mode must be builtin."""
 
 
-@access.command("user", cls=GlobalOptions)
+@access.command("user", cls=GlobalOptions, example="dagbook access user ann")
 @click.argument("name")
 @settings_options("database_url")
 @friendly_errors
@@ -208,24 +210,25 @@ def access_of_user(name: str) -> None:
     async def work(api: Api) -> None:
         user = await find_user(api.client, name)
         if user.get("scope", UserScope.ALL) == UserScope.ALL:
-            echo(f"{name} sees all DAGs, as {user['role']}")
+            report(f"{name} sees all DAGs, as {user['role']}", {"scope": "all", "role": user["role"]})
             return
-        rows: list[tuple[str, str]] = []
+        dags: list[dict[str, Any]] = []
         more, page = True, 1
         while more:
             params = {"page": page, "perPage": _PAGE}
             found = body_of(await api.client.get(f"/users/{user['id']}/access", params=params))
-            rows += [(dag["name"], dag["role"]) for dag in found["dags"]]
+            dags += found["dags"]
             more, page = found["more"], page + 1
-        if rows:
-            print_table(("DAG", "ROLE"), rows)
+        if dags or wants_json():
+            rows = [(dag["name"], dag["role"]) for dag in dags]
+            print_table(("DAG", "ROLE"), rows, {"scope": "granted", "dags": dags})
         else:
             echo(f"{name} sees no DAG; `dagbook grants add` grants some")
 
     use_api("access", work)
 
 
-@access.command("dag", cls=GlobalOptions)
+@access.command("dag", cls=GlobalOptions, example="dagbook access dag etl")
 @click.argument("name")
 @settings_options("database_url")
 @friendly_errors
@@ -235,6 +238,7 @@ def access_of_dag(name: str) -> None:
     async def work(api: Api) -> None:
         found = body_of(await api.client.get(f"/dags/{name}/access"))
         everywhere = [(f"user {user['username']}", user["role"], "all") for user in found["everywhere"]]
-        print_table(("WHO", "ROLE", "BY"), [*everywhere, *(_row(grant)[:3] for grant in found["grants"])])
+        rows = [*everywhere, *(_row(grant)[:3] for grant in found["grants"])]
+        print_table(("WHO", "ROLE", "BY"), rows, found)
 
     use_api("access", work)

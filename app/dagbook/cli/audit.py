@@ -10,10 +10,11 @@ from typing import Any
 import click
 import msgspec
 
-from dagbook.cli.client import Api, body_of, print_table, use_api
+from dagbook.cli.client import Api, body_of, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
-from dagbook.cli.options import GlobalOptions, current_settings, settings_options
+from dagbook.cli.options import GlobalOptions, LocalOptions, current_settings, json_option, settings_options, wants_json
+from dagbook.cli.output import print_json, print_table
 from dagbook.cli.terminal import echo
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.migrations.upgrade import require_head
@@ -51,12 +52,12 @@ class _Seal(click.ParamType[KnownSeal]):
         return KnownSeal(int(number), hashed.lower())
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=CommandGroup, example="dagbook audit list --limit 10")
 def audit() -> None:
     """List, verify or prune the audit log."""
 
 
-@audit.command("list", cls=GlobalOptions)
+@audit.command("list", cls=GlobalOptions, example="dagbook audit list --actor ann --action dag. --from 2030-01-31")
 @click.option("--actor", metavar="NAME", help="Only entries of this actor.")
 @click.option("--action", metavar="ACTION", help="Only this action, such as dag.update, or a prefix, such as 'dag.'.")
 @click.option("--object", "name", metavar="NAME", help="Only this object: a DAG's file name, NAME/RUN_ID or a user.")
@@ -65,10 +66,9 @@ def audit() -> None:
 @click.option("--request-id", metavar="ID", help="Only entries of this request.")
 @click.option("--before", type=click.IntRange(min=1), metavar="ENTRY", help="Only entries before this one.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Number of entries at most.")
-@click.option("--json", "as_json", is_flag=True, help="Print complete entries, one line of JSON each.")
 @settings_options("database_url")
 @friendly_errors
-def list_entries(*, as_json: bool, name: str | None, request_id: str | None, **given: Any) -> None:
+def list_entries(*, name: str | None, request_id: str | None, **given: Any) -> None:
     """Print the actions of users, refused ones too, newest first."""
     settings = current_settings()
     times = {"from": _text(given.pop("since"), settings.tz), "to": _text(given.pop("until"), settings.tz)}
@@ -77,16 +77,17 @@ def list_entries(*, as_json: bool, name: str | None, request_id: str | None, **g
 
     async def work(api: Api) -> None:
         entries = body_of(await api.client.get("/audit", params=query))["entries"]
-        if not as_json:
+        if not wants_json():
             print_table(_HEAD, [_row(entry) for entry in entries])
             return
         for entry in entries:
-            echo(msgspec.json.encode(entry).decode())
+            print_json(entry)
 
     use_api("audit", work)
 
 
-@audit.command("verify", cls=GlobalOptions)
+@audit.command("verify", cls=LocalOptions, example="dagbook audit verify --copy /backup/audit.jsonl")
+@json_option
 @click.option("--seal", type=_Seal(), metavar="NUMBER:HASH", help="A seal printed earlier that must still exist.")
 @click.option("--copy", type=click.Path(path_type=Path), metavar="FILE", help="A copy of the audit to compare with.")
 @settings_options("database_url")
@@ -102,6 +103,9 @@ def verify_entries(*, seal: KnownSeal | None, copy: Path | None) -> int:
         found, compared = asyncio.run(_verify(settings, seal, copy))
     except OSError as error:
         raise click.ClickException(f"the copy {copy} cannot be read: {error.strerror or error}") from error
+    if wants_json():
+        print_json(msgspec.to_builtins({"verified": found, "copy": compared}))
+        return 1 if found.broken or (compared and compared.differences) else 0
     if found.broken:
         echo(found.broken)
     for difference in compared.differences if compared else ():
@@ -147,7 +151,7 @@ async def _verify(settings: Settings, seal: KnownSeal | None, path: Path | None)
         await database.close()
 
 
-@audit.command(cls=GlobalOptions)
+@audit.command(cls=GlobalOptions, example="dagbook audit prune --before 2030-01-31 --yes")
 @click.option("--before", type=_Time(), required=True, help="Delete entries that were sealed before this.")
 @click.option("--yes", is_flag=True, help="Delete the entries; without this they are only counted.")
 @settings_options("database_url")
@@ -160,6 +164,9 @@ def prune(*, before: datetime, yes: bool) -> None:
     async def work(api: Api) -> None:
         answer = body_of(await api.client.post("/audit/prune", json=body))
         count, last = answer["entries"], answer["upTo"]
+        if wants_json():
+            print_json(answer | {"dryRun": not yes})
+            return
         if not count:
             echo("no entries are that old")
         elif yes:

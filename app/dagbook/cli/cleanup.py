@@ -9,11 +9,11 @@ from typing import Any
 import click
 import uvloop
 
-from dagbook.cli.client import Api, body_of, open_api, print_table
+from dagbook.cli.client import Api, Mode, body_of, open_api
 from dagbook.cli.db import format_bytes
 from dagbook.cli.failures import friendly_errors
-from dagbook.cli.options import GlobalOptions, current_settings, settings_options
-from dagbook.cli.server_transport import Mode
+from dagbook.cli.options import GlobalOptions, current_settings, settings_options, wants_json
+from dagbook.cli.output import print_json, print_table, report
 from dagbook.cli.terminal import echo
 from dagbook.settings import Settings
 from dagbook.telemetry.logging import configure
@@ -43,7 +43,7 @@ class _Bytes(click.ParamType[int]):
         return int(found[1]) * _UNITS[found[2]]
 
 
-@click.command(cls=GlobalOptions)
+@click.command(cls=GlobalOptions, example="dagbook cleanup etl --older-than 30d --dry-run")
 @click.argument("name", required=False, metavar="[DAG]")
 @click.option("--older-than", type=_Age(), help="Delete runs that finished longer ago, such as 30d or 12h; 0d: all.")
 @click.option("--retention-days", type=click.IntRange(0), metavar="N", help="The same in days.")
@@ -68,8 +68,12 @@ async def _cleanup(settings: Settings, options: dict[str, Any]) -> None:
     async with open_api(settings, "cleanup", Mode.READ) as api:
         request = _request(options)
         plan = body_of(await api.client.post(_PATH, json=request | {"dryRun": True}))
-        _print_plan(plan)
-        if options["dry_run"] or not (plan["runs"] or plan["more"]):
+        is_done = options["dry_run"] or not (plan["runs"] or plan["more"])
+        if wants_json():
+            print_json({"plan": plan})
+        else:
+            _print_plan(plan)
+        if is_done:
             return
         if not options["yes"] and not sys.stdin.isatty():
             raise click.ClickException("no terminal to ask for confirmation; add --yes to delete them, or --dry-run")
@@ -104,4 +108,7 @@ async def _delete(api: Api, request: dict[str, Any]) -> None:
     while more:
         deleted = body_of(await api.client.post(_PATH, json=request))
         runs, log_bytes, more = runs + deleted["runs"], log_bytes + deleted["logBytes"], deleted["more"]
-    echo(f"deleted {runs} runs, sub-runs included, with {format_bytes(log_bytes)} of logs")
+    report(
+        f"deleted {runs} runs, sub-runs included, with {format_bytes(log_bytes)} of logs",
+        {"deleted": {"runs": runs, "logBytes": log_bytes}},
+    )

@@ -1,36 +1,74 @@
-"""API client of commands, and tables of its answers.
+"""API client of commands.
 
-Requests go to the process that has the database open, which may be this one.
+Requests go to a far server, or to the process that has the database open, which may be this one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, TypeVar
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
 import click
 import httpx
 
 from dagbook.cli.options import current_settings
-from dagbook.cli.server_transport import BASE, Mode, ServerLost, ServerTransport
-from dagbook.cli.terminal import echo
+from dagbook.cli.servers import chosen_server
 from dagbook.identifiers import API_PATH, is_name, shorten
 from dagbook.settings import Settings
 from dagbook.telemetry.logging import configure
-from dagbook.telemetry.printable import printable
+
+if TYPE_CHECKING:
+    from dagbook.main import Server
 
 _LIMIT_SECONDS = 30
+
+
+class Mode(Enum):
+    """What a command does when it owns the database."""
+
+    RUN = auto()  # execute and adopt runs, and serve other commands
+    QUEUE = auto()  # enqueue runs and change queues
+    READ = auto()  # neither start nor adopt runs
+
+
+class ServerLost(click.ClickException):  # a state of the world, not a mistake
+    """The owner exited before it answered a request that is not idempotent."""
+
+    def __init__(self, owner: object) -> None:
+        super().__init__(f"{owner} exited before it answered; check whether the request was carried out")
+
+
+class Transport(Protocol):
+    """Where the requests of a command go; ``poll_seconds`` is the pause between two looks at a run."""
+
+    poll_seconds: float
+
+    @property
+    def address(self) -> str:
+        """Address of the server, empty if there is none."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether only this process can work with the database, and none executes runs."""
+
+    @property
+    def is_server(self) -> bool:
+        """Whether a server executes the runs, and not a command."""
+
+    async def enter(self) -> Server | None:
+        """Return the application of this process; None if another process executes the runs."""
 
 
 class Api(NamedTuple):
     """API client and the transport of its requests."""
 
     client: httpx.AsyncClient
-    transport: ServerTransport
+    transport: Transport
 
     async def start(self, path: str, body: dict[str, Any], name: str) -> None:
         """Start a run of the DAG ``name``, whose run id is in the body.
@@ -49,10 +87,18 @@ class Api(NamedTuple):
 
 @asynccontextmanager
 async def open_api(settings: Settings, command: str, mode: Mode = Mode.RUN) -> AsyncIterator[Api]:
-    """Yield the API, without authentication.
+    """Yield the API of the chosen server, or that of the database, without authentication.
 
     ``command`` names this process in the lock file, ``mode`` is what it does when it owns the database.
     """
+    if server := chosen_server():
+        from dagbook.cli.far import FarTransport, open_far  # noqa: PLC0415 - as below: only what is needed
+
+        async with open_far(server) as client:
+            yield Api(client, FarTransport(server.url))
+        return
+    from dagbook.cli.server_transport import BASE, ServerTransport  # noqa: PLC0415
+
     transport = ServerTransport(settings, command, mode)
     base = f"{BASE}{API_PATH}"
     async with httpx.AsyncClient(base_url=base, timeout=_LIMIT_SECONDS, transport=transport, trust_env=False) as client:
@@ -74,7 +120,11 @@ def run_path(name: str, run_id: str) -> str:
 def body_of(answer: httpx.Response) -> Any:
     """Return the decoded body, None for an empty one; raises ClickException with the server's error message."""
     if not answer.is_success:
-        raise click.ClickException(answer.json()["message"])
+        body = answer.json()
+        message = body.get("message") if isinstance(body, dict) else None
+        if not message:
+            raise click.ClickException(f"{answer.url} is not the API of Dagbook (status {answer.status_code})")
+        raise click.ClickException(message)
     return answer.json() if answer.content else None
 
 
@@ -107,11 +157,3 @@ def ask_password() -> str:
     if sys.stdin.isatty():
         return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
     return sys.stdin.readline().rstrip("\n")
-
-
-def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows in columns."""
-    lines = [head, *([printable(cell).replace("\n", "\\n") for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for row in lines:
-        echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

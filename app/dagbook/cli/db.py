@@ -10,8 +10,9 @@ import msgspec
 
 from dagbook.api.presenters.doctor import doctor_report
 from dagbook.cli.failures import friendly_errors
-from dagbook.cli.group import CommandGroup
-from dagbook.cli.options import GlobalOptions, current_settings, settings_options
+from dagbook.cli.group import LocalGroup
+from dagbook.cli.options import LocalOptions, current_settings, json_option, settings_options, wants_json
+from dagbook.cli.output import report
 from dagbook.cli.server_transport import lock_database
 from dagbook.cli.terminal import echo
 from dagbook.clock import now
@@ -27,12 +28,13 @@ from dagbook.settings import Settings
 from dagbook.settings.permissions import find_open_files
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=LocalGroup, example="dagbook db current")
 def db() -> None:
     """Upgrade or check the database schema."""
 
 
-@db.command(cls=GlobalOptions)
+@db.command(cls=LocalOptions, example="dagbook db upgrade")
+@json_option
 @settings_options("database_url")
 @friendly_errors
 def upgrade() -> None:
@@ -40,11 +42,12 @@ def upgrade() -> None:
     settings = current_settings()
     with lock_database(settings, "dagbook db upgrade"):
         asyncio.run(upgrade_schema(settings.database_url, schema=settings.database_schema))
-    echo(f"{hide_password(settings.database_url)} is at revision {head()}")
+    report(f"{hide_password(settings.database_url)} is at revision {head()}", {"revision": head()})
 
 
-@db.command("worker-role", cls=GlobalOptions)
+@db.command("worker-role", cls=LocalOptions, example="dagbook db worker-role dagbook_worker")
 @click.argument("role", metavar="ROLE")
+@json_option
 @settings_options("database_url")
 @friendly_errors
 def worker_role(*, role: str) -> None:
@@ -57,7 +60,8 @@ def worker_role(*, role: str) -> None:
     if sqlite_path(settings.database_url) is not None:
         raise click.ClickException("workers and roles need a PostgreSQL database; set database_url")
     asyncio.run(_grant(settings, role))
-    echo(f"the role {role} may execute runs as a worker of {hide_password(settings.database_url)}")
+    text = f"the role {role} may execute runs as a worker of {hide_password(settings.database_url)}"
+    report(text, {"workerRole": role})
 
 
 async def _grant(settings: Settings, role: str) -> None:
@@ -68,31 +72,31 @@ async def _grant(settings: Settings, role: str) -> None:
         raise click.ClickException(str(error)) from error
 
 
-@db.command(cls=GlobalOptions)
+@db.command(cls=LocalOptions, example="dagbook db current")
+@json_option
 @settings_options("database_url")
 @friendly_errors
 def current() -> int:
     """Print the schema revision of the database; exit status 1 when it is not the newest."""
     settings = current_settings()
     revision = asyncio.run(read_current(settings.database_url, schema=settings.database_schema))
-    if revision == head():
-        echo(revision)
-        return 0
-    require_known(settings.database_url, revision)
-    echo(f"{revision or 'empty'} (newest is {head()})")
-    return 1
+    if revision != head():
+        require_known(settings.database_url, revision)
+    text = revision if revision == head() else f"{revision or 'empty'} (newest is {head()})"
+    report(text, {"revision": revision, "newest": head()})
+    return 0 if revision == head() else 1
 
 
-@db.command(cls=GlobalOptions)
+@db.command(cls=LocalOptions, example="dagbook db check")
+@json_option
 @settings_options("database_url")
 @friendly_errors
 def check() -> int:
     """Compare the schema, triggers included, with that of a new database; exit status 1 when it differs."""
     settings = current_settings()
     differences = asyncio.run(check_schema(settings.database_url, schema=settings.database_schema))
-    for difference in differences:
-        echo(difference)
-    echo("the schema is correct" if not differences else f"{len(differences)} differences")
+    lines = [*differences, f"{len(differences)} differences" if differences else "the schema is correct"]
+    report("\n".join(lines), {"differences": [str(difference) for difference in differences]})
     return 1 if differences else 0
 
 
@@ -100,12 +104,12 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _UNIT = 1024
 
 
-@click.command(cls=GlobalOptions)
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.command(cls=LocalOptions, example="dagbook doctor --quick")
+@json_option
 @click.option("--quick", is_flag=True, help="On SQLite, check the file without its indexes: quick_check.")
 @settings_options("database_url", "orphan_grace_seconds")
 @friendly_errors
-def doctor(*, as_json: bool, quick: bool) -> int:
+def doctor(*, quick: bool) -> int:
     """Check the consistency of the rows and of the database itself; exit status 1 when a check fails.
 
     Nothing is changed, and servers may keep running. `dagbook db check` compares tables and triggers with those of
@@ -115,7 +119,7 @@ def doctor(*, as_json: bool, quick: bool) -> int:
     for warning in find_open_files(settings):
         echo(f"Warning: {warning}", err=True)
     report = asyncio.run(_examine(settings, Examination(quick=quick)))
-    for line in [msgspec.json.encode(doctor_report(report)).decode()] if as_json else _lines(report):
+    for line in [msgspec.json.encode(doctor_report(report)).decode()] if wants_json() else _lines(report):
         echo(line)
     return 0 if report.is_healthy else 1
 

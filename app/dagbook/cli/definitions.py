@@ -6,13 +6,14 @@ import asyncio
 import os
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import click
 
-from dagbook.cli.client import Api, body_of, runs_path
+from dagbook.cli.client import Api, body_of, run_path, runs_path
 from dagbook.cli.options import current_settings
-from dagbook.identifiers import is_name, strip_suffix
-from dagbook.spec.reading.load import load
+from dagbook.cli.servers import chosen_server
+from dagbook.identifiers import LATEST, is_name, strip_suffix
 
 
 def read_text(file: Path, missing: str | None = None) -> str:
@@ -43,15 +44,14 @@ def read_definition(file: Path, command: str) -> tuple[str, str]:
 
 def _read_stored(name: Path, command: str) -> str:
     # These imports take a second, which commands with a file are spared.
-    from dagbook.cli.client import body_of, open_api  # noqa: PLC0415
+    from dagbook.cli.client import Mode, body_of, open_api  # noqa: PLC0415
     from dagbook.cli.failures import friendly_errors  # noqa: PLC0415
-    from dagbook.cli.server_transport import Mode  # noqa: PLC0415
     from dagbook.db.url import sqlite_path  # noqa: PLC0415
 
     settings = current_settings()
     missing = click.ClickException(f"there is no file and no stored DAG named {str(name)!r}")
     database = sqlite_path(settings.database_url)
-    if database is not None and not database.exists():
+    if chosen_server() is None and database is not None and not database.exists():
         raise missing
 
     async def read() -> str:
@@ -72,6 +72,8 @@ def read_name(what: str) -> str:
     """
     file = Path(what)
     if ("/" in what or strip_suffix(what) != what) and file.is_file():
+        from dagbook.spec.reading.load import load  # noqa: PLC0415 - takes longer than most commands
+
         loaded = load(read_text(file), name=file.stem, metadata_only=True)
         if loaded.problems:
             hint = "give the name of the DAG instead of its file, or correct the file"
@@ -89,3 +91,13 @@ async def find_name(api: Api, name: str) -> str:
         return name
     answer = await api.client.get(f"/dags/{name}")
     return str(answer.json().get("dag", {}).get("name", name)) if answer.is_success else name
+
+
+async def find_run(api: Api, what: str, run_id: str) -> dict[str, Any]:
+    """Return the details of a run of a DAG, of its newest without an id; raises ClickException when there is none."""
+    name = await find_name(api, what)
+    answer = await api.client.get(run_path(name, run_id or LATEST))
+    if not run_id and answer.status_code == HTTPStatus.NOT_FOUND:
+        raise click.ClickException(f"DAG {name!r} has no run")
+    run: dict[str, Any] = body_of(answer)["dagRunDetails"]
+    return run

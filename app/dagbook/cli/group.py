@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from dagbook.cli.options import GlobalOptions
+from dagbook.cli.options import GlobalOptions, LocalOptions
 
 _MAX_SUMMARY = 1000  # characters; longer than any summary, so none is cut
 
@@ -42,6 +42,10 @@ class CommandGroup(GlobalOptions, click.Group):
             rows.append((name, "" if command is None else command.get_short_help_str(_MAX_SUMMARY)))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+class LocalGroup(LocalOptions, CommandGroup):
+    """A group whose commands work on this machine only."""
 
 
 class LazyGroup(CommandGroup):

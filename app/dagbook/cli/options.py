@@ -9,32 +9,50 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 import msgspec
 from click.shell_completion import CompletionItem
 
+from dagbook.cli.servers import TOKEN_VARIABLE, chosen_server, given_options, server_options
 from dagbook.cli.terminal import echo
 from dagbook.executors.process.privacy import wipe_variables
 from dagbook.settings import TABLE, Settings, read
 from dagbook.settings.dagu import find_ignored
 from dagbook.settings.definitions import FILE_NAME, Setting
-from dagbook.spec.model import Pair
-from dagbook.spec.params.param_text import tokenise
+
+if TYPE_CHECKING:
+    from dagbook.spec.model import Pair
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _SETTINGS = "dagbook.settings"
+_JSON = "dagbook.json"
 _SHORT_FLAGS = {"host": "-s", "port": "-p"}
 _TRUTH = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 
 
 class GlobalOptions(click.Command):
-    """A command that also takes the global options, so that they may stand before or after its name."""
+    """A command that also takes the global options, so that they may stand before or after its name.
+
+    It works with the API, so it takes the options of a far server, and prints JSON if that is wanted. ``example`` is a
+    command line for its help.
+    """
+
+    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.example = example
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example, and what else belongs at the end of the help."""
+        if self.example:
+            formatter.write(f"\nExample:\n  {self.example}\n")
+        super().format_epilog(ctx, formatter)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the command's own parameters and the global ones."""
-        return [*super().get_params(ctx), *_global_options(), *global_ignored_options()]
+        json_flag = click.Option(["--json"], is_flag=True, help=_JSON_HELP, expose_value=False, callback=_record_json)
+        return [*super().get_params(ctx), json_flag, *server_options(), *_home_options()]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; a short option may have its value after ``=``."""
@@ -42,6 +60,21 @@ class GlobalOptions(click.Command):
             name: option for option in self.get_params(ctx) if isinstance(option, click.Option) for name in option.opts
         }
         return super().parse_args(ctx, list(separate(args, options, mixed=ctx.allow_interspersed_args)))
+
+
+class LocalOptions(GlobalOptions):
+    """A command that works on this machine only, whatever server the environment names."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the command's own parameters and the global ones, without those of a far server."""
+        return [*click.Command.get_params(self, ctx), *_home_options()]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; raises UsageError when a server was chosen before its name."""
+        if given := sorted(given_options(ctx)):
+            option = f"--{given[0].replace('_', '-')}"
+            raise click.UsageError(f"{ctx.command_path} works on this machine only, so {option} does not apply.", ctx)
+        return super().invoke(ctx)
 
 
 def separate(words: Sequence[str], options: Mapping[str, click.Option], *, mixed: bool) -> Iterator[str]:
@@ -115,8 +148,10 @@ def current_settings() -> Settings:
     meta = context.meta  # shared by all nested commands
     if _SETTINGS not in meta:
         meta[_SETTINGS] = read(_flags(context), os.environ, Path("~/.dagbook"))
+        if not isinstance(context.command, LocalOptions):
+            chosen_server()  # reads its token, which is gone from the environment as well
         if context.obj:
-            wipe_variables(meta[_SETTINGS].credential_variables)
+            wipe_variables(meta[_SETTINGS].credential_variables | {TOKEN_VARIABLE})
     settings: Settings = meta[_SETTINGS]
     return settings
 
@@ -149,7 +184,25 @@ def _record_flag(context: click.Context, parameter: click.Parameter, value: str 
         _flags(context)[str(parameter.name)] = value
 
 
-def _global_options() -> list[click.Parameter]:
+def wants_json() -> bool:
+    """Whether the command that is running prints JSON instead of text."""
+    return bool(click.get_current_context().meta.get(_JSON))
+
+
+def json_option(function: _Decorated) -> _Decorated:
+    """Let a command of this machine print JSON."""
+    return click.option("--json", is_flag=True, help=_JSON_HELP, expose_value=False, callback=_record_json)(function)
+
+
+_JSON_HELP = "Print JSON."
+
+
+def _record_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.meta[_JSON] = True
+
+
+def _home_options() -> list[click.Parameter]:
     return [
         click.Option(
             ["-c", "--config"],
@@ -167,6 +220,7 @@ def _global_options() -> list[click.Parameter]:
             expose_value=False,
             callback=_quiet,
         ),
+        *(click.Option(one.declarations, **_attributes(one)) for one in EVERYWHERE),
     ]
 
 
@@ -212,6 +266,10 @@ def params_text(params: str, words: Sequence[str]) -> str:
 
 def _read_word(word: str, number: int) -> Iterable[Pair]:
     """Parse a word as a parameter text, except ``NAME=a value``, whose quotes the shell has removed."""
+    # Not above: it brings the library for JSON Schema, which most commands never need.
+    from dagbook.spec.model import Pair  # noqa: PLC0415
+    from dagbook.spec.params.param_text import tokenise  # noqa: PLC0415
+
     pairs = tokenise(word, start=number)
     named = _NAMED.match(word)
     if named is None:
@@ -265,11 +323,6 @@ def ignored_options(*ignored: IgnoredOption) -> Callable[[_Decorated], _Decorate
         return function
 
     return decorate
-
-
-def global_ignored_options() -> list[click.Parameter]:
-    """Return the ignored options that every command of Dagu takes."""
-    return [click.Option(one.declarations, **_attributes(one)) for one in EVERYWHERE]
 
 
 def notice(text: str) -> None:

@@ -11,6 +11,9 @@ from urllib.parse import quote
 
 import httpx
 
+from dagbook.cli.client import Api
+from dagbook.cli.options import wants_json
+from dagbook.cli.output import print_json
 from dagbook.cli.terminal import echo, echo_output, echo_styled, style
 from dagbook.engine.status import NodeStatus, RunStatus
 
@@ -22,7 +25,6 @@ _MARKS = {
     NodeStatus.SKIPPED: ("↷", "yellow"),
     NodeStatus.PARTIALLY_SUCCEEDED: ("✓", "yellow"),
 }
-_POLL_SECONDS = 0.1
 HANDLERS = ("onSuccess", "onFailure", "onCancel", "onExit")
 
 
@@ -37,18 +39,24 @@ class Progress:
         self._lines: dict[tuple[str, str], int] = {}
         self._run: dict[str, Any] = {}
 
-    async def poll(self) -> RunStatus:
-        """Print the changes since the last poll and return the run's status."""
+    async def read(self) -> RunStatus:
+        """Read the run and return its status."""
         answer = await self._client.get(self._path)
         answer.raise_for_status()
-        run = answer.json()["dagRunDetails"]
-        if not self._run:
+        self._run = answer.json()["dagRunDetails"]
+        return RunStatus(self._run["status"])
+
+    async def poll(self) -> RunStatus:
+        """Print the changes since the last poll and return the run's status."""
+        is_first = not self._run
+        status = await self.read()
+        run = self._run
+        if is_first:
             echo(f"{run['name']}  {run['dagRunId']}", bold=True)
-        self._run = run
         steps = (node for node in run["nodes"] if node["step"]["name"] not in self._hidden)
         for node in [*steps, *(run[name] for name in HANDLERS if name in run)]:
             await self._show(node)
-        return RunStatus(run["status"])
+        return status
 
     async def _show(self, node: dict[str, Any]) -> None:
         name, status = node["step"]["name"], NodeStatus(node["status"])
@@ -84,6 +92,9 @@ class Progress:
 
     async def finish(self) -> None:
         """Print the final status; if the run failed before any step, also the last line of its log."""
+        if wants_json():
+            print_json({"dagRunDetails": self._run})
+            return
         status = RunStatus(self._run["status"])
         if status is RunStatus.FAILED and not any(node.is_final for node in self._seen.values()):
             answer = await self._client.get(f"{self._path}/log", params={"tail": 1})
@@ -92,35 +103,36 @@ class Progress:
         echo(status.label.replace("_", " "), fg="green" if good else "red", bold=True)
 
 
-async def watch(client: httpx.AsyncClient, path: str, hidden: Collection[str] = ()) -> int:
+async def watch(api: Api, path: str, hidden: Collection[str] = ()) -> int:
     """Print the progress of a run until it is finished and return the exit status; an interrupt stops the run.
 
-    Nothing is printed of the steps named in ``hidden``.
+    Nothing is printed of the steps named in ``hidden``. JSON is printed at the end, of the finished run.
     """
-    progress = Progress(client, path, hidden)
+    progress = Progress(api.client, path, hidden)
+    poll = progress.read if wants_json() else progress.poll
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     requested = False
-    while not (status := await progress.poll()).is_final:
+    while not (status := await poll()).is_final:
         if stop.is_set() and not requested:
             requested = True
             echo("stopping", err=True)
-            await client.post(f"{path}/stop")
+            await api.client.post(f"{path}/stop")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_POLL_SECONDS):
+            async with asyncio.timeout(api.transport.poll_seconds):
                 await (asyncio.Event() if requested else stop).wait()
     await progress.finish()
     return 0 if status in (RunStatus.SUCCEEDED, RunStatus.ABORTED) else 1
 
 
-async def wait_finished(client: httpx.AsyncClient, path: str) -> RunStatus:
+async def wait_finished(api: Api, path: str) -> RunStatus:
     """Wait until a run is finished, and return its final status."""
     while True:
-        answer = await client.get(path)
+        answer = await api.client.get(path)
         answer.raise_for_status()
         status = RunStatus(answer.json()["dagRunDetails"]["status"])
         if status.is_final:
             return status
-        await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(api.transport.poll_seconds)

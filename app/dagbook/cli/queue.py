@@ -8,12 +8,20 @@ from urllib.parse import quote
 import click
 import httpx
 
-from dagbook.cli.client import Api, body_of, print_table, run_path, use_api
+from dagbook.cli.client import Api, Mode, body_of, run_path, use_api
+from dagbook.cli.complete import complete_dags, complete_runs, complete_what
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
-from dagbook.cli.options import PARAMS, GlobalOptions, complete_files, ignored_options, params_text, settings_options
+from dagbook.cli.options import (
+    PARAMS,
+    GlobalOptions,
+    ignored_options,
+    params_text,
+    settings_options,
+    wants_json,
+)
+from dagbook.cli.output import print_json, print_table, report
 from dagbook.cli.run import find_source, require_stored
-from dagbook.cli.server_transport import Mode
 from dagbook.cli.terminal import echo, style
 from dagbook.identifiers import new_run_id, shorten
 
@@ -27,12 +35,12 @@ def _path(queue: str) -> str:
     return f"/queues/{quote(queue, safe='')}"
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=CommandGroup, example="dagbook queue list")
 def queue() -> None:
     """Show, pause, resume, reorder or clear queues, through the server if one is running."""
 
 
-@queue.command("list", cls=GlobalOptions)
+@queue.command("list", cls=GlobalOptions, example="dagbook queue list")
 @settings_options("database_url")
 @friendly_errors
 def list_queues() -> None:
@@ -40,11 +48,12 @@ def list_queues() -> None:
 
     async def work(api: Api) -> None:
         rows: list[tuple[str, ...]] = []
-        for found in body_of(await api.client.get("/queues"))["queues"]:
+        queues = body_of(await api.client.get("/queues"))["queues"]
+        for found in queues:
             counts = (str(found.get("maxConcurrency", "none")), str(len(found["running"])), str(len(found["queued"])))
             reason = found["queued"][0]["waitingFor"]["message"] if found["queued"] else ""
             rows.append((found["name"], *counts, _pause(found), reason))
-        print_table(("QUEUE", "LIMIT", "RUNNING", "QUEUED", "PAUSED", "NEXT RUN WAITS FOR"), rows)
+        print_table(("QUEUE", "LIMIT", "RUNNING", "QUEUED", "PAUSED", "NEXT RUN WAITS FOR"), rows, {"queues": queues})
 
     use_api("queue", work, Mode.QUEUE)
 
@@ -56,7 +65,7 @@ def _pause(found: dict[str, Any]) -> str:
     return f"since {paused['since']}" + (f" by {paused['by']}" if "by" in paused else "")
 
 
-@queue.command(cls=GlobalOptions)
+@queue.command(cls=GlobalOptions, example="dagbook queue show nightly --limit 10")
 @click.argument("name", metavar="NAME")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Number of runs at most.")
 @settings_options("database_url")
@@ -66,6 +75,9 @@ def show(*, name: str, limit: int) -> None:
 
     async def work(api: Api) -> None:
         found = body_of(await api.client.get(items_path(name), params={"perPage": limit}))
+        if wants_json():
+            print_json(found)
+            return
         echo(f"queue {name}: limit {found.get('maxConcurrency', 'none')}, paused: {_pause(found)}")
         for run in found["running"]:
             echo(f"running: {run['name']} {run['dagRunId']} since {run['startedAt'] or 'now'}")
@@ -90,7 +102,7 @@ def _item(run: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-@queue.command(cls=GlobalOptions)
+@queue.command(cls=GlobalOptions, example="dagbook queue pause nightly")
 @click.argument("name", metavar="NAME")
 @settings_options("database_url")
 @friendly_errors
@@ -98,12 +110,13 @@ def pause(*, name: str) -> None:
     """Start no more runs of the queue NAME until it is resumed; running runs continue."""
 
     async def work(api: Api) -> None:
-        echo(f"queue {name} is paused {_pause(body_of(await api.client.post(f'{_path(name)}/pause')))}")
+        paused = body_of(await api.client.post(f"{_path(name)}/pause"))
+        report(f"queue {name} is paused {_pause(paused)}", paused)
 
     use_api("queue", work, Mode.QUEUE)
 
 
-@queue.command(cls=GlobalOptions)
+@queue.command(cls=GlobalOptions, example="dagbook queue resume nightly")
 @click.argument("name", metavar="NAME")
 @settings_options("database_url")
 @friendly_errors
@@ -111,13 +124,13 @@ def resume(*, name: str) -> None:
     """Start runs of the queue NAME again."""
 
     async def work(api: Api) -> None:
-        body_of(await api.client.post(f"{_path(name)}/resume"))
-        echo(f"queue {name} is resumed")
+        resumed = body_of(await api.client.post(f"{_path(name)}/resume"))
+        report(f"queue {name} is resumed", resumed)
 
     use_api("queue", work, Mode.QUEUE)
 
 
-@queue.command(cls=GlobalOptions)
+@queue.command(cls=GlobalOptions, example="dagbook queue clear nightly --confirm nightly")
 @click.argument("name", metavar="NAME")
 @click.option("--confirm", default=None, metavar="NAME", help="Confirm with the queue's name, instead of a prompt.")
 @settings_options("database_url")
@@ -130,14 +143,14 @@ def clear(*, name: str, confirm: str | None) -> None:
 
     async def work(api: Api) -> None:
         removed = body_of(await api.client.post(f"{_path(name)}/clear", json={"name": typed}))["removed"]
-        echo(f"removed from queue {name}: {removed}")
+        report(f"removed from queue {name}: {removed}", {"queue": name, "removed": removed})
 
     use_api("queue", work, Mode.QUEUE)
 
 
-@queue.command(cls=GlobalOptions)
-@click.argument("name", metavar="DAG")
-@click.argument("run_id", metavar="RUN_ID")
+@queue.command(cls=GlobalOptions, example="dagbook queue priority etl 20300131-1 --front")
+@click.argument("name", metavar="DAG", shell_complete=complete_dags)
+@click.argument("run_id", metavar="RUN_ID", shell_complete=complete_runs)
 @click.argument("value", metavar="[PRIORITY]", required=False, type=click.IntRange(-1000, 1000))
 @click.option("--front", is_flag=True, help="Move the run to the front of its queue.")
 @settings_options("database_url")
@@ -153,13 +166,14 @@ def priority(*, name: str, run_id: str, value: int | None, front: bool) -> None:
             raise click.ClickException(f"run {run_id} of DAG {name} is not queued, it is {run['statusLabel']}")
         body = {"priority": value, "toFront": front}
         body_of(await api.client.patch(f"{items_path(wait['queue'])}/{wait['item']}", json=body))
-        echo(f"run {run_id} of DAG {name} is moved in queue {wait['queue']}")
+        moved = {"name": name, "dagRunId": run_id, "queue": wait["queue"]}
+        report(f"run {run_id} of DAG {name} is moved in queue {wait['queue']}", moved)
 
     use_api("queue", work, Mode.QUEUE)
 
 
-@click.command(cls=GlobalOptions)
-@click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
+@click.command(cls=GlobalOptions, example="dagbook enqueue etl --queue nightly -- DATE=2030-01-31")
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_what)
 @click.argument("words", nargs=-1, metavar="[-- PARAMS]")
 @click.option("-p", "--params", default="", help="Parameters, as NAME=value words or JSON.")
 @click.option("-N", "--name", default="", help="DAG name; of a file, only used when the file gives none.")
@@ -183,12 +197,12 @@ def enqueue(  # noqa: PLR0913 - one for each option
         name = source.name or await require_stored(api, source)
         await api.start(f"{source.path}/enqueue", source.body | request, name)
         until = "" if api.transport.is_server else " until a server starts it"
-        echo(f"run {run_id} is queued{until}")
+        report(f"run {run_id} is queued{until}", {"name": name, "dagRunId": run_id})
 
     use_api("enqueue", work, Mode.QUEUE)
 
 
-@click.command(cls=GlobalOptions)
+@click.command(cls=GlobalOptions, example="dagbook dequeue nightly --dag-run etl:20300131-1")
 @click.argument("queue", metavar="QUEUE")
 @click.option("-d", "--dag-run", default="", metavar="NAME:RUN_ID", help="Run to remove, instead of the next one.")
 @settings_options("database_url")
@@ -200,7 +214,8 @@ def dequeue(*, queue: str, dag_run: str) -> None:
     async def work(api: Api) -> None:
         name, run_id = await (_find_named(api, queue, dag_run) if dag_run else _next(api, queue))
         body_of(await api.client.get(f"{run_path(name, run_id)}/dequeue"))
-        echo(f"run {run_id} of DAG {name} is removed from its queue")
+        removed = {"name": name, "dagRunId": run_id}
+        report(f"run {run_id} of DAG {name} is removed from its queue", removed)
 
     use_api("dequeue", work, Mode.QUEUE)
 

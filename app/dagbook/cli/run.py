@@ -15,12 +15,12 @@ from msgspec.structs import replace
 from dagbook.auth.audit_context import local_actor
 from dagbook.auth.roles import Requires, refusal
 from dagbook.cli.client import Api, body_of, open_api, run_path
+from dagbook.cli.complete import complete_what
 from dagbook.cli.definitions import read_text
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import (
     WORKER_ID,
     GlobalOptions,
-    complete_files,
     current_settings,
     ignored_options,
     params_text,
@@ -28,6 +28,7 @@ from dagbook.cli.options import (
     warn_about_unused,
 )
 from dagbook.cli.progress import watch
+from dagbook.cli.servers import chosen_server
 from dagbook.errors import AppError, NotFoundError
 from dagbook.identifiers import is_name, new_run_id, strip_suffix
 from dagbook.settings import Settings
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from dagbook.main import Server
 
 
-@click.command(cls=GlobalOptions)
-@click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
+@click.command(cls=GlobalOptions, example="dagbook run etl.yaml -- DATE=2030-01-31")
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_what)
 @click.argument("words", nargs=-1, metavar="[-- PARAMS]")
 @click.option("-p", "--params", default="", help="Parameters, as NAME=value words or JSON.")
 @click.option("-N", "--name", default="", help="DAG name; of a file, only used when the file gives none.")
@@ -58,7 +59,7 @@ def run(*, what: str, words: tuple[str, ...], params: str, name: str, run_id: st
     configure(settings.log_format, "warning")
     source = find_source(what, name)
     body = source.body | {"params": params_text(params, words), "dagRunId": run_id or new_run_id()}
-    return uvloop.run(_run(settings, replace(source, body=body)))
+    return uvloop.run(run_source(settings, replace(source, body=body), "run"))
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -77,7 +78,9 @@ def find_source(what: str, name: str) -> Source:
     file = Path(what)
     if file.is_file():
         spec, name = read_file(file), name or file.stem
-        body = {"spec": spec, "name": name, "sourceDirectory": str(file.resolve().parent)}
+        body = {"spec": spec, "name": name}
+        if chosen_server() is None:  # the folders of this machine mean nothing on another one
+            body["sourceDirectory"] = str(file.resolve().parent)
         return Source("/dag-runs", body, load(spec, name=name).definition.dag.name)
     if file.exists():
         raise click.ClickException(f"{file} is not a file")
@@ -96,18 +99,20 @@ def read_file(file: Path) -> str:
     return text
 
 
-async def _run(settings: Settings, source: Source) -> int:
-    async with open_api(settings, "run") as api:
+async def run_source(settings: Settings, source: Source, command: str) -> int:
+    """Start a run and print its progress until it is finished; returns the exit status of ``command``."""
+    async with open_api(settings, command) as api:
         if server := await api.transport.enter():
-            return await watch(api.client, await _start_here(server, source))
+            return await watch(api, await _start_here(server, source))
         name = source.name or await require_stored(api, source)
         await api.start(source.path if source.name else f"{source.path}/start", source.body, name)
-        return await watch(api.client, run_path(name, source.body["dagRunId"]))
+        return await watch(api, run_path(name, source.body["dagRunId"]))
 
 
 async def _start_here(server: Server, source: Source) -> str:
     """Start the run in this process and return its API path, before the web framework is imported."""
     # Loaded by now; a command that sends its request to another process does not need them.
+    from dagbook.engine.admission import Admission  # noqa: PLC0415
     from dagbook.runs.options import StartOptions  # noqa: PLC0415
 
     start = StartOptions(
@@ -116,6 +121,7 @@ async def _start_here(server: Server, source: Source) -> str:
         dag_name=source.body.get("dagName", ""),
         source_directory=source.body.get("sourceDirectory"),
         actor=local_actor(),
+        admission=Admission.SINGLETON if source.body.get("singleton") else Admission.START,
     )
     service, switches = server.services.run_service, server.services.auth.switches
     if reason := refusal(Requires.RUN_TEXT if source.name else Requires.RUN, None, switches):

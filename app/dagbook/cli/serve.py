@@ -21,7 +21,7 @@ from dagbook.cli.options import (
     COORDINATOR,
     DAGS,
     PEER,
-    GlobalOptions,
+    LocalOptions,
     current_settings,
     ignored_options,
     settings_options,
@@ -50,7 +50,7 @@ from dagbook.telemetry.logging import configure
 _BACKLOG = 2048
 
 
-@click.command(cls=GlobalOptions)
+@click.command(cls=LocalOptions, example="dagbook serve --port 8080")
 @click.option(
     "--leave-runs",
     is_flag=True,

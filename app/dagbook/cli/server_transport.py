@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from enum import Enum, auto
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ import click
 import httpx
 
 from dagbook.auth.audit_context import os_username
+from dagbook.cli.client import Mode, ServerLost
 from dagbook.cli.group import uncollected
 from dagbook.cli.terminal import echo
 from dagbook.db.sqlite.lock_file import DatabaseOwned, Owner, ServerLock, acquire
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 BASE = "http://localhost"
 HAND_OVER = "/hand-over"
+EVENT_STREAM = "text/event-stream"
 _LIMIT_SECONDS = 30
 # Steps inside the owner's process have half a minute to finish, in which the owner does not answer any more.
 _PATIENCE_SECONDS = 60
@@ -46,21 +47,6 @@ _COURTESY_SECONDS = 1.0  # in which the server that requested the file can lock 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # The connection broke after something was sent; httpx has no common base class of these without the timeouts.
 _BROKEN = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
-
-
-class Mode(Enum):
-    """What a command does when it owns the database."""
-
-    RUN = auto()  # execute and adopt runs, and serve other commands
-    QUEUE = auto()  # enqueue runs and change queues
-    READ = auto()  # neither start nor adopt runs
-
-
-class ServerLost(click.ClickException):  # a state of the world, not a mistake
-    """The owner exited before it answered a request that is not idempotent."""
-
-    def __init__(self, owner: Owner) -> None:
-        super().__init__(f"{owner} exited before it answered; check whether the request was carried out")
 
 
 @contextmanager
@@ -144,12 +130,42 @@ def _to(owner: Owner) -> httpx.AsyncHTTPTransport:
     return httpx.AsyncHTTPTransport(uds=owner.socket, limits=no_keep_alive, verify=False)
 
 
+class _FeedStream(httpx.AsyncByteStream):
+    """A body that never ends, with its connection, which is closed with it."""
+
+    def __init__(self, transport: httpx.AsyncHTTPTransport, body: httpx.AsyncByteStream) -> None:
+        self._transport = transport
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._body:
+            yield part
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+        await self._transport.aclose()
+
+
+async def _stream(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+    """Send a request whose response is read as it comes."""
+    try:
+        response = await transport.handle_async_request(request)
+    except BaseException:
+        await transport.aclose()
+        raise
+    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - of an asynchronous transport
+    response.stream = _FeedStream(transport, response.stream)
+    return response
+
+
 class ServerTransport(httpx.AsyncBaseTransport):
     """Sends requests to the owner of the database; when there is none, this process becomes the owner.
 
     When the owner exits, an idempotent request is sent to the next one. Any other request raises ``ServerLost``, unless
     it was certainly not carried out.
     """
+
+    poll_seconds = 0.1
 
     def __init__(self, settings: Settings, command: str, mode: Mode) -> None:
         self._settings = settings
@@ -162,6 +178,16 @@ class ServerTransport(httpx.AsyncBaseTransport):
         self._lock: ServerLock | None = None
         self._local_server: asyncio.Task[LocalServer] | None = None
         self._leaving: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> str:
+        """Address of the server that owns the file, empty if none does."""
+        return self._owner.address if self._owner is not None and self._owner.is_server else ""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this process has the file and executes no runs."""
+        return self._lock is not None and self._mode is not Mode.RUN
 
     @property
     def is_server(self) -> bool:
@@ -204,6 +230,8 @@ class ServerTransport(httpx.AsyncBaseTransport):
         assert self._owner is not None  # noqa: S101 - set by ``enter``
         owner = self._owner
         try:
+            if request.headers.get("Accept") == EVENT_STREAM:
+                return await _stream(_to(owner), request)
             async with _to(owner) as transport:
                 response = await transport.handle_async_request(request)
                 await response.aread()
@@ -221,6 +249,10 @@ class ServerTransport(httpx.AsyncBaseTransport):
         return None
 
     async def _ask_here(self, server: Server, request: httpx.Request) -> httpx.Response:
+        if request.headers.get("Accept") == EVENT_STREAM:
+            raise click.ClickException(
+                "the feed of changes needs a running server; start one with `dagbook serve`, or give --server URL"
+            )
         with uncollected():
             await asyncio.to_thread(server.make_app)  # imports the web framework while the loop executes runs
         app = server.app_for(os_username(os.getuid()))

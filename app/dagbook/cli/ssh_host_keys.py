@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import click
 
-from dagbook.cli.client import Api, body_of, print_table, use_api
+from dagbook.cli.client import Api, body_of, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, settings_options
-from dagbook.cli.terminal import echo
+from dagbook.cli.output import print_table, report
 from dagbook.executors.contract import HOST_KEY_ALGORITHMS
 
 _PATH = "/ssh-host-keys"
 _port = click.option("--port", type=click.IntRange(1, 65535), default=22, show_default=True, help="Port of its server.")
 
 
-@click.group("ssh-host-keys", cls=CommandGroup)
+@click.group("ssh-host-keys", cls=CommandGroup, example="dagbook ssh-host-keys list")
 def ssh_host_keys() -> None:
     """List, accept or remove the keys that SSH steps accept with ssh_strict_host_key: accept-new."""
 
 
-@ssh_host_keys.command("list", cls=GlobalOptions)
+@ssh_host_keys.command("list", cls=GlobalOptions, example="dagbook ssh-host-keys list")
 @settings_options("database_url")
 @friendly_errors
 def list_keys() -> None:
@@ -39,12 +39,15 @@ def list_keys() -> None:
             )
             for host in found
         ]
-        print_table(("HOST", "PORT", "ALGORITHM", "FINGERPRINT", "SINCE", "BY"), rows)
+        print_table(("HOST", "PORT", "ALGORITHM", "FINGERPRINT", "SINCE", "BY"), rows, {"hosts": found})
 
     use_api("ssh-host-keys", work)
 
 
-@ssh_host_keys.command(cls=GlobalOptions)
+@ssh_host_keys.command(
+    cls=GlobalOptions,
+    example="dagbook ssh-host-keys accept db.example.org ssh-ed25519 SHA256:jTnJ0cE6N1b6sE3mJv0",
+)
 @click.argument("host")
 @_port
 @click.argument("algorithm", type=click.Choice(HOST_KEY_ALGORITHMS))
@@ -60,12 +63,12 @@ def accept(host: str, port: int, algorithm: str, fingerprint: str) -> None:
 
     async def work(api: Api) -> None:
         body_of(await api.client.put(_PATH, json=body))
-        echo(f"{host}, port {port}, is accepted with {algorithm} {fingerprint}")
+        report(f"{host}, port {port}, is accepted with {algorithm} {fingerprint}", body)
 
     use_api("ssh-host-keys", work)
 
 
-@ssh_host_keys.command(cls=GlobalOptions)
+@ssh_host_keys.command(cls=GlobalOptions, example="dagbook ssh-host-keys remove db.example.org")
 @click.argument("host")
 @_port
 @settings_options("database_url")
@@ -75,6 +78,6 @@ def remove(host: str, port: int) -> None:
 
     async def work(api: Api) -> None:
         body_of(await api.client.delete(_PATH, params={"host": host, "port": port}))
-        echo(f"the key of {host}, port {port}, is deleted")
+        report(f"the key of {host}, port {port}, is deleted", {"deleted": {"host": host, "port": port}})
 
     use_api("ssh-host-keys", work)

@@ -9,19 +9,19 @@ import click
 import httpx
 import uvloop
 
-from dagbook.cli.client import Api, body_of, open_api, run_path, runs_path
+from dagbook.cli.client import Api, Mode, ServerLost, body_of, open_api, run_path, runs_path
+from dagbook.cli.complete import complete_runs, complete_what
 from dagbook.cli.definitions import find_name, read_name
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import (
     WORKER_ID,
     GlobalOptions,
-    complete_files,
     current_settings,
     ignored_options,
     settings_options,
 )
+from dagbook.cli.output import report
 from dagbook.cli.progress import wait_finished, watch
-from dagbook.cli.server_transport import Mode, ServerLost
 from dagbook.cli.terminal import echo
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.errors import NotRunningError
@@ -29,9 +29,9 @@ from dagbook.settings import Settings
 from dagbook.telemetry.logging import configure
 
 
-@click.command(cls=GlobalOptions)
-@click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
-@click.argument("run_id", required=False, default="", metavar="[RUN_ID]")
+@click.command(cls=GlobalOptions, example="dagbook stop etl 20300131-1")
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_what)
+@click.argument("run_id", required=False, default="", metavar="[RUN_ID]", shell_complete=complete_runs)
 @click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
 @friendly_errors
@@ -52,11 +52,17 @@ async def _stop(settings: Settings, name: str, run_id: str) -> None:
         name = await find_name(api, name)
         requested = [run_id] if run_id else await find_running(api, name)
         if not requested:
-            echo(f"DAG {name} has no running run")
+            report(f"DAG {name} has no running run", {"stopped": []})
         stopping = [one for one in requested if await _stop_one(api, name, one)]
         for one in stopping if not api.transport.is_server else ():
-            status = await wait_finished(api.client, run_path(name, one))
-            echo(f"run {one} of DAG {name} is finished: {status.label.replace('_', ' ')}")
+            status = await wait_finished(api, run_path(name, one))
+            _report(name, one, status, f"is finished: {status.label.replace('_', ' ')}")
+
+
+def _report(name: str, run_id: str, status: RunStatus, text: str) -> None:
+    """Print the state of a run after a request to stop it."""
+    found = {"name": name, "dagRunId": run_id, "status": int(status), "statusLabel": status.label}
+    report(f"run {run_id} of DAG {name} {text}", found)
 
 
 async def _stop_one(api: Api, name: str, run_id: str) -> bool:
@@ -67,9 +73,9 @@ async def _stop_one(api: Api, name: str, run_id: str) -> bool:
             raise click.ClickException(
                 f"run {run_id} of DAG {name} is {status.label}, not running; 'dagbook dequeue' dequeues it"
             )
-        echo(f"run {run_id} of DAG {name} is already finished: {status.label.replace('_', ' ')}")
+        _report(name, run_id, status, f"is already finished: {status.label.replace('_', ' ')}")
         return False
-    echo(f"run {run_id} of DAG {name} was asked to stop")
+    _report(name, run_id, RunStatus.RUNNING, "was asked to stop")
     return True
 
 
@@ -98,9 +104,9 @@ async def find_running(api: Api, name: str) -> list[str]:
 _KEPT = frozenset({NodeStatus.SUCCEEDED, NodeStatus.PARTIALLY_SUCCEEDED, NodeStatus.SKIPPED})
 
 
-@click.command(cls=GlobalOptions)
-@click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
-@click.argument("run_id", required=False, default="", metavar="RUN_ID")
+@click.command(cls=GlobalOptions, example="dagbook retry etl 20300131-1 --step load")
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_what)
+@click.argument("run_id", required=False, default="", metavar="RUN_ID", shell_complete=complete_runs)
 @click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
 @click.option("--step", default="", metavar="STEP", help="Run only this step, not those that depend on it.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
@@ -124,7 +130,7 @@ async def _retry(settings: Settings, name: str, run_id: str, step: str) -> int:
         before = body_of(await api.client.get(path))["dagRunDetails"]
         request = {"dagRunId": run_id, **({"stepName": step} if step else {})}
         await _start(api, path, request, before["attempt"])
-        return await watch(api.client, path, hidden=_retained(before["nodes"], step))
+        return await watch(api, path, hidden=_retained(before["nodes"], step))
 
 
 async def _start(api: Api, path: str, request: dict[str, Any], last_attempt: int) -> None:
@@ -151,9 +157,9 @@ def _retained(nodes: list[dict[str, Any]], only: str) -> set[str]:
     return names - again
 
 
-@click.command(cls=GlobalOptions)
-@click.argument("what", metavar="FILE|NAME", shell_complete=complete_files)
-@click.argument("run_id", required=False, default="", metavar="[RUN_ID]")
+@click.command(cls=GlobalOptions, example="dagbook restart etl")
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_what)
+@click.argument("run_id", required=False, default="", metavar="[RUN_ID]", shell_complete=complete_runs)
 @click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
 @friendly_errors
@@ -182,7 +188,7 @@ async def _restart(settings: Settings, name: str, run_id: str) -> int:
             echo(f"run {run_id} of DAG {name} is finished; the new one starts in {pause} s", err=True)
             await asyncio.sleep(pause)
         new = body_of(await api.client.post(f"{path}/reschedule", json={"restart": True}))["dagRunId"]
-        return await watch(api.client, run_path(name, new))
+        return await watch(api, run_path(name, new))
 
 
 async def _stop_and_wait(api: Api, name: str, run_id: str, path: str) -> int:
@@ -193,5 +199,5 @@ async def _stop_and_wait(api: Api, name: str, run_id: str, path: str) -> int:
         raise click.ClickException(f"run {run_id} of DAG {name} is not running, it is {label}; start another instead")
     if await ask_to_stop(api, name, run_id):
         echo(f"run {run_id} of DAG {name} was asked to stop", err=True)
-    await wait_finished(api.client, path)
+    await wait_finished(api, path)
     return int(run.get("restartWaitSec", 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -15,14 +16,15 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True, fg: str | Non
 
 
 def style(text: str, *, fg: str | None = None, bold: bool = False) -> str:
-    """Escape a text and add colours to it, for ``echo_styled``."""
+    """Escape a text and add colours to it, for ``echo_styled``, unless NO_COLOR is set or the terminal has none."""
     safe = printable(text)
-    return click.style(safe, fg=fg, bold=bold or None) if fg or bold else safe
+    has_colours = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return click.style(safe, fg=fg, bold=bold or None) if (fg or bold) and has_colours else safe
 
 
-def echo_styled(*parts: str) -> None:
+def echo_styled(*parts: str, err: bool = False, nl: bool = True) -> None:
     """Print parts that ``style`` has made."""
-    click.echo("".join(parts))
+    click.echo("".join(parts), err=err, nl=nl)
 
 
 def echo_output(text: str, *, err: bool = False, nl: bool = True) -> None:

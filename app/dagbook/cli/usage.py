@@ -10,7 +10,8 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from dagbook import __version__
-from dagbook.cli.options import GlobalOptions, current_settings, settings_options
+from dagbook.cli.options import LocalOptions, current_settings, json_option, settings_options, wants_json
+from dagbook.cli.output import print_json, report
 from dagbook.cli.terminal import echo
 from dagbook.settings import TABLE
 from dagbook.settings.types import Displayed
@@ -29,7 +30,7 @@ def _complete_command(context: click.Context, _parameter: click.Parameter, incom
     return root.command.shell_complete(root, incomplete)
 
 
-@click.command("help", cls=GlobalOptions)
+@click.command("help", cls=LocalOptions, example="dagbook help queue list")
 @click.argument("words", nargs=-1, metavar="[COMMAND]...", shell_complete=_complete_command)
 @click.pass_context
 def show_help(context: click.Context, /, *, words: tuple[str, ...]) -> None:
@@ -46,7 +47,8 @@ def show_help(context: click.Context, /, *, words: tuple[str, ...]) -> None:
 
 
 @click.command(
-    cls=GlobalOptions,
+    cls=LocalOptions,
+    example="dagbook completion fish > ~/.config/fish/completions/dagbook.fish",
     epilog="\b\n" + "\n".join(f"{name}:  {line}" for name, line in _SHELLS.items()),
 )
 @click.argument("shell", type=click.Choice(list(_SHELLS)), metavar="bash|zsh|fish")
@@ -58,7 +60,7 @@ def completion(context: click.Context, /, *, shell: str) -> None:
     echo(kind(context.find_root().command, {}, "dagbook", "_DAGBOOK_COMPLETE").source())
 
 
-@click.command(cls=GlobalOptions, context_settings=_EVERYTHING)
+@click.command(cls=LocalOptions, context_settings=_EVERYTHING, example="dagbook serve")
 @click.argument("_words", nargs=-1, type=click.UNPROCESSED, metavar="")
 def scheduler(**_words: object) -> None:
     """Not needed: every server has a scheduler, and serve starts it."""
@@ -68,7 +70,7 @@ def scheduler(**_words: object) -> None:
     )
 
 
-@click.command(cls=GlobalOptions, context_settings=_EVERYTHING)
+@click.command(cls=LocalOptions, context_settings=_EVERYTHING, example="dagbook serve")
 @click.argument("_words", nargs=-1, type=click.UNPROCESSED, metavar="")
 def coordinator(**_words: object) -> None:
     """Not needed: every server hands out runs to workers; start one with serve."""
@@ -78,13 +80,14 @@ def coordinator(**_words: object) -> None:
     )
 
 
-@click.command(cls=GlobalOptions)
+@click.command(cls=LocalOptions, example="dagbook version")
+@json_option
 def version() -> None:
     """Print the version."""
-    echo(__version__)
+    report(__version__, {"version": __version__})
 
 
-@click.command(cls=GlobalOptions)
+@click.command(cls=LocalOptions, example="dagbook schema > dag.schema.json")
 def schema() -> None:
     """Print the JSON Schema (2020-12) of a definition.
 
@@ -100,22 +103,22 @@ _SECRETS = ", ".join(setting.variable for setting in TABLE if setting.kind.is_se
 
 
 @click.command(
-    cls=GlobalOptions,
+    cls=LocalOptions,
     epilog=f"Secrets have no option, because other users can read command lines: {_SECRETS}. "
     "With _FILE at its end, each of these variables names a file with the secret.",
+    example="dagbook config --json",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @settings_options(*(setting.name for setting in TABLE if setting.name != "home"))
-def config(*, as_json: bool) -> None:
+def config() -> None:
     """Print every setting, its value and its origin; secrets are not shown.
 
     The options are those of other commands; here they only show their effect.
     """
     settings = current_settings()
     displayed = {setting.name: setting.kind.display(getattr(settings, setting.name)) for setting in TABLE}
-    if as_json:
-        rows = {name: {"value": value, "origin": settings.origins[name]} for name, value in displayed.items()}
-        echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    if wants_json():
+        print_json({name: {"value": value, "origin": settings.origins[name]} for name, value in displayed.items()})
     else:
         _print_yaml(displayed, settings.origins)
 

@@ -7,23 +7,23 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from dagbook.auth.roles import Role, Scope, UserScope
-from dagbook.cli.client import Api, ask_password, body_of, find_user, print_table, use_api
+from dagbook.cli.client import Api, ask_password, body_of, find_user, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, settings_options
-from dagbook.cli.terminal import echo
+from dagbook.cli.output import print_table, report
 
 _ROLE = click.Choice([role.value for role in Role])
 _SCOPE = click.Choice([scope.value for scope in UserScope])
 _SCOPE_HELP = "Where the role counts: for all DAGs, or only grants count."
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=CommandGroup, example="dagbook users list")
 def users() -> None:
     """Create, change and delete users, through the server if one is running; auth_mode must be builtin."""
 
 
-@users.command("list", cls=GlobalOptions)
+@users.command("list", cls=GlobalOptions, example="dagbook users list")
 @settings_options("database_url")
 @friendly_errors
 def list_users() -> None:
@@ -42,12 +42,12 @@ def list_users() -> None:
             )
             for user in found
         ]
-        print_table(("NAME", "ROLE", "SINCE", "ID"), rows)
+        print_table(("NAME", "ROLE", "SINCE", "ID"), rows, {"users": found})
 
     use_api("users", work)
 
 
-@users.command(cls=GlobalOptions)
+@users.command(cls=GlobalOptions, example="dagbook users add ann --role operator")
 @click.argument("name")
 @click.option("--role", type=_ROLE, default=Role.VIEWER.value, show_default=True, help="What the user may do.")
 @click.option("--scope", type=_SCOPE, default=UserScope.ALL.value, show_default=True, help=_SCOPE_HELP)
@@ -60,13 +60,13 @@ def add(name: str, role: str, scope: str) -> None:
         body["scope"] = scope
 
     async def work(api: Api) -> None:
-        body_of(await api.client.post("/users", json=body))
-        echo(f"created user {name} with role {role}")
+        created = body_of(await api.client.post("/users", json=body))
+        report(f"created user {name} with role {role}", created)
 
     use_api("users", work)
 
 
-@users.command(cls=GlobalOptions)
+@users.command(cls=GlobalOptions, example="dagbook users passwd ann")
 @click.argument("name")
 @settings_options("database_url", "auth_bcrypt_cost")
 @friendly_errors
@@ -77,12 +77,12 @@ def passwd(name: str) -> None:
     async def work(api: Api) -> None:
         user = await find_user(api.client, name)
         body_of(await api.client.post(f"/users/{user['id']}/reset-password", json=body))
-        echo(f"{name} has a new password; all tokens of {name} are revoked")
+        report(f"{name} has a new password; all tokens of {name} are revoked", {"username": name})
 
     use_api("users", work)
 
 
-@users.command(cls=GlobalOptions)
+@users.command(cls=GlobalOptions, example="dagbook users role ann manager")
 @click.argument("name")
 @click.argument("new_role", metavar="ROLE", type=_ROLE)
 @settings_options("database_url")
@@ -92,13 +92,13 @@ def role(name: str, new_role: str) -> None:
 
     async def work(api: Api) -> None:
         user = await find_user(api.client, name)
-        body_of(await api.client.patch(f"/users/{user['id']}", json={"role": new_role}))
-        echo(f"{name} now has the role {new_role}")
+        changed = body_of(await api.client.patch(f"/users/{user['id']}", json={"role": new_role}))
+        report(f"{name} now has the role {new_role}", changed)
 
     use_api("users", work)
 
 
-@users.command(cls=GlobalOptions)
+@users.command(cls=GlobalOptions, example="dagbook users scope ann granted")
 @click.argument("name")
 @click.argument("new_scope", metavar="SCOPE", type=_SCOPE)
 @settings_options("database_url")
@@ -108,14 +108,14 @@ def scope(name: str, new_scope: str) -> None:
 
     async def work(api: Api) -> None:
         user = await find_user(api.client, name)
-        body_of(await api.client.patch(f"/users/{user['id']}", json={"scope": new_scope}))
+        changed = body_of(await api.client.patch(f"/users/{user['id']}", json={"scope": new_scope}))
         what = "sees all DAGs in its role" if new_scope == UserScope.ALL else "sees only what is granted"
-        echo(f"{name} {what}")
+        report(f"{name} {what}", changed)
 
     use_api("users", work)
 
 
-@users.command(cls=GlobalOptions)
+@users.command(cls=GlobalOptions, example="dagbook users disable ann")
 @click.argument("name")
 @settings_options("database_url")
 @friendly_errors
@@ -124,7 +124,7 @@ def disable(name: str) -> None:
     _set_disabled(name, disabled=True)
 
 
-@users.command(cls=GlobalOptions)
+@users.command(cls=GlobalOptions, example="dagbook users enable ann")
 @click.argument("name")
 @settings_options("database_url")
 @friendly_errors
@@ -136,13 +136,13 @@ def enable(name: str) -> None:
 def _set_disabled(name: str, *, disabled: bool) -> None:
     async def work(api: Api) -> None:
         user = await find_user(api.client, name)
-        body_of(await api.client.patch(f"/users/{user['id']}", json={"disabled": disabled}))
-        echo(f"{name} is {'disabled' if disabled else 'enabled'}")
+        changed = body_of(await api.client.patch(f"/users/{user['id']}", json={"disabled": disabled}))
+        report(f"{name} is {'disabled' if disabled else 'enabled'}", changed)
 
     use_api("users", work)
 
 
-@users.command(cls=GlobalOptions)
+@users.command(cls=GlobalOptions, example="dagbook users remove ann")
 @click.argument("name")
 @settings_options("database_url")
 @friendly_errors
@@ -152,17 +152,17 @@ def remove(name: str) -> None:
     async def work(api: Api) -> None:
         user = await find_user(api.client, name)
         body_of(await api.client.delete(f"/users/{user['id']}"))
-        echo(f"deleted user {name}")
+        report(f"deleted user {name}", {"deleted": name})
 
     use_api("users", work)
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=CommandGroup, example="dagbook tokens list")
 def tokens() -> None:
     """Create and revoke personal API tokens, through the server if one is running; auth_mode must be builtin."""
 
 
-@tokens.command("list", cls=GlobalOptions)
+@tokens.command("list", cls=GlobalOptions, example="dagbook tokens list")
 @settings_options("database_url")
 @friendly_errors
 def list_tokens() -> None:
@@ -174,7 +174,7 @@ def list_tokens() -> None:
             (one["username"], one["name"], one["role"], _state(one), one.get("lastUsedAt", "never")[:19], one["id"])
             for one in found
         ]
-        print_table(("USER", "NAME", "ROLE", "STATE", "LAST USE", "ID"), rows)
+        print_table(("USER", "NAME", "ROLE", "STATE", "LAST USE", "ID"), rows, {"tokens": found})
 
     use_api("users", work)
 
@@ -188,7 +188,7 @@ def _state(token: dict[str, str]) -> str:
     return "expired" if expired else f"until {token['expiresAt'][:10]}"
 
 
-@tokens.command("add", cls=GlobalOptions)
+@tokens.command("add", cls=GlobalOptions, example="dagbook tokens add ann ci --role operator --days 90")
 @click.argument("user")
 @click.argument("name")
 @click.option(
@@ -235,12 +235,13 @@ def add_token(
     body |= {kind: list(values) or None for kind, values in limits.items()}
 
     async def work(api: Api) -> None:
-        echo(body_of(await api.client.post("/tokens", json=body))["token"])
+        created = body_of(await api.client.post("/tokens", json=body))
+        report(created["token"], created)
 
     use_api("users", work)
 
 
-@tokens.command(cls=GlobalOptions)
+@tokens.command(cls=GlobalOptions, example="dagbook tokens revoke ann ci")
 @click.argument("user")
 @click.argument("name")
 @settings_options("database_url")
@@ -254,6 +255,6 @@ def revoke(user: str, name: str) -> None:
         if not ids:
             raise click.ClickException(f"{user!r} has no token named {name!r}; `dagbook tokens list` shows them")
         body_of(await api.client.delete(f"/tokens/{ids[0]}"))
-        echo(f"the token {name} of {user} is revoked")
+        report(f"the token {name} of {user} is revoked", {"username": user, "revoked": name})
 
     use_api("users", work)

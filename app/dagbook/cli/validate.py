@@ -12,7 +12,8 @@ import msgspec
 
 from dagbook.cli.definitions import is_stored, read_definition, read_text
 from dagbook.cli.files import complain
-from dagbook.cli.options import GlobalOptions, current_settings, params_text, settings_options
+from dagbook.cli.options import GlobalOptions, current_settings, params_text, settings_options, wants_json
+from dagbook.cli.output import print_json
 from dagbook.cli.terminal import echo, echo_styled, style
 from dagbook.errors import AppError
 from dagbook.runs.dry_run.placeholders import Placeholders
@@ -30,7 +31,7 @@ from dagbook.telemetry.printable import printable
 _NO_COMMAND_SECONDS = 10.0  # required limit of commands and requests; validation starts none
 
 
-@click.command(cls=GlobalOptions)
+@click.command(cls=GlobalOptions, example="dagbook validate etl.yaml load.yaml")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE|NAME...")
 @settings_options("database_url", "work_dir")
 def validate(files: tuple[Path, ...]) -> int:
@@ -42,16 +43,22 @@ def _validate(file: Path) -> int:
     try:
         text, name = read_definition(file, "validate")
     except click.ClickException as error:
-        echo(error.message, err=True)  # and continue with the others
+        if wants_json():
+            print_json({"file": str(file), "valid": False, "problems": [{"message": error.message}], "warnings": []})
+        else:
+            echo(error.message, err=True)  # and continue with the others
         return 1
     loaded = load(text, name=name)
     source = None if is_stored(file) else file.resolve().parent
     problems = [*loaded.problems, *check_schemas(loaded.definition, source)]
+    problems += [Problem("", NO_DOCUMENT)] if loaded.empty else []
+    warnings = [*loaded.definition.warnings, *find_warnings(loaded.definition)]
+    if wants_json():
+        found = {"valid": not problems, "problems": msgspec.to_builtins(problems), "warnings": warnings}
+        print_json({"file": str(file), **found})
+        return 1 if problems else 0
     complain(file, problems)
-    if loaded.empty:
-        echo(f"{file}: {NO_DOCUMENT}", err=True)
-        return 1
-    for warning in (*loaded.definition.warnings, *find_warnings(loaded.definition)):
+    for warning in warnings:
         echo(f"{file}: warning: {warning}", err=True)
     if not problems:
         echo(f"{file}: valid")
@@ -74,7 +81,7 @@ _WIDTH = 80
 _LABEL = 16
 
 
-@click.command(cls=GlobalOptions)
+@click.command(cls=GlobalOptions, example="dagbook dry etl.yaml -- DATE=2030-01-31")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE|NAME")
 @click.argument("words", nargs=-1, metavar="[-- PARAMS]")
 @click.option("-p", "--params", default="", help="Parameters, as NAME=value words or JSON.")
@@ -101,6 +108,9 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
         )
     except AppError as error:
         raise click.ClickException(placeholders.show(error.message)) from error
+    if wants_json():
+        print_json({"runs": msgspec.to_builtins(runs)})
+        return 0
     preview = "\n\n".join("\n".join(_print_run(run)) for run in runs)
     echo_styled("\n".join((preview, "", *_legend(preview, placeholders))))
     return 0

@@ -13,7 +13,7 @@ import uvloop
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import (
     PEER,
-    GlobalOptions,
+    LocalOptions,
     current_settings,
     ignored_options,
     settings_options,
@@ -36,7 +36,7 @@ _MAX_RUNS = 100  # runtime 25.3
 _MAX_NAME = 100
 
 
-@click.command(cls=GlobalOptions)
+@click.command(cls=LocalOptions, example="dagbook worker --label gpu=true")
 @click.option(
     "-l",
     "--label",

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
-
 from dagbook.settings.database_url import check_options
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 _TLS = ("sslmode", "sslrootcert")
 _FIX = "write sqlite:///dagbook.db, sqlite:////absolute/path.db or postgresql://user:password@host/name"
 
 
+# Commands that send their requests to another process need the path of the file and nothing else of the database.
+# Without SQLAlchemy, whose import takes longer than the rest of such a command, they start in half the time.
+_FILE = re.compile(r"sqlite:///([^?]+)")
+
+
 def parse_url(text: str) -> URL:
     """Return the URL with an async driver; raises ``ValueError`` with the accepted forms."""
+    from sqlalchemy import make_url  # noqa: PLC0415 - see _FILE
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
     try:
         url = make_url(text)
     except ArgumentError:
@@ -56,7 +66,9 @@ def root_certificate(url: URL) -> str | None:
 
 
 def sqlite_path(url: str) -> Path | None:
-    """Return the absolute path of a SQLite URL; None for PostgreSQL."""
+    """Return the absolute path of a SQLite URL; None for PostgreSQL. Raises ``ValueError`` as ``parse_url`` does."""
+    if (found := _FILE.fullmatch(url)) and found[1] != ":memory:":
+        return Path(found[1]).resolve()
     parsed = parse_url(url)
     if parsed.get_backend_name() != "sqlite" or parsed.database is None:
         return None
@@ -65,6 +77,9 @@ def sqlite_path(url: str) -> Path | None:
 
 def hide_password(url: str) -> str:
     """Return the URL with its password masked, for logs and error messages."""
+    from sqlalchemy import make_url  # noqa: PLC0415 - see _FILE
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:

@@ -281,5 +281,9 @@ TABLE = (
 OTHER_VARIABLES = {
     "DAGBOOK_CONFIG": "settings file to read, like --config",
     "DAGBOOK_DIR": "a checkout, for scripts that start Dagbook from outside",
+    "DAGBOOK_PROFILE": "server and token that commands work with, like --profile",
+    "DAGBOOK_SERVER": "address of the server that commands work with, like --server",
+    "DAGBOOK_TOKEN": "token for that server, like --token",
+    "DAGBOOK_TOKEN_FILE": "file with that token, like --token-file",
 }
 TEST_PREFIX = "DAGBOOK_TEST_"

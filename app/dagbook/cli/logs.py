@@ -1,0 +1,218 @@
+"""``dagbook logs`` and ``dagbook search``: the output of a run, and searches in it and in definitions."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from dagbook.cli.client import Api, body_of, run_path, use_api
+from dagbook.cli.complete import complete_dags, complete_runs, complete_what
+from dagbook.cli.definitions import find_run, read_name
+from dagbook.cli.failures import friendly_errors
+from dagbook.cli.options import GlobalOptions, notice, settings_options, wants_json
+from dagbook.cli.output import print_json
+from dagbook.cli.terminal import echo, echo_output, echo_styled, style
+from dagbook.engine.status import RunStatus
+
+_PAGE = 1000
+_AGE = re.compile(r"([0-9]{1,9})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_COLOURS = ("cyan", "magenta", "blue", "yellow", "green")
+_Key = tuple[str, str]  # step and stream
+
+
+class Moment(click.ParamType[datetime]):
+    """A time, or how long ago it was: ``10m`` or ``2030-01-31T12:00:00Z``."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Parse a time; one without a zone is in this machine's."""
+        if age := _AGE.fullmatch(value):
+            try:
+                return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+            except OverflowError:
+                self.fail(f"{value!r} is too long ago", param, ctx)
+        try:
+            return datetime.fromisoformat(value).astimezone()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a time; write 10m, 2h, 1d, or one such as 2030-01-31T12:00:00Z", param, ctx)
+
+
+@click.command(cls=GlobalOptions, example="dagbook logs etl -f --step load")
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_what)
+@click.argument("run_id", required=False, default="", metavar="[RUN_ID]", shell_complete=complete_runs)
+@click.option("-f", "--follow", is_flag=True, help="Print what is added, until the run is finished.")
+@click.option("--step", default="", help="Only the output of this step.")
+@click.option("--stream", type=click.Choice(["stdout", "stderr"]), help="Only this stream.")
+@click.option("--since", type=Moment(), help="Only output since this time, such as 10m or 2030-01-31T12:00:00Z.")
+@settings_options("database_url")
+@friendly_errors
+def logs(*, what: str, run_id: str, follow: bool, step: str, stream: str | None, since: datetime | None) -> None:
+    """Print the output of run RUN_ID of a DAG, of its newest without an id, in the order in which it came.
+
+    Lines begin with the name of their step, unless one step is chosen. With --json each piece of output is one line.
+    """
+    name = read_name(what)
+
+    async def work(api: Api) -> None:
+        run = await find_run(api, name, run_id)
+        if step and step not in _steps(run):
+            raise click.ClickException(f"run {run['dagRunId']} has no step {step!r}; it has {', '.join(_steps(run))}")
+        printer = _Printer(is_named=not step)
+        async for piece in _pieces(api, run, since, is_followed=follow):
+            if step in ("", piece["step"]) and stream in (None, piece["stream"]):
+                printer.print(piece)
+        printer.finish()
+
+    use_api("logs", work)
+
+
+def _steps(run: dict[str, Any]) -> list[str]:
+    handlers = (run[name] for name in ("onSuccess", "onFailure", "onCancel", "onExit") if name in run)
+    return [node["step"]["name"] for node in (*run["nodes"], *handlers)]
+
+
+async def _pieces(
+    api: Api, run: dict[str, Any], since: datetime | None, *, is_followed: bool
+) -> AsyncIterator[dict[str, Any]]:
+    """Yield the pieces of output of a run, and those that are added until it is finished."""
+    path = run_path(run["name"], run["dagRunId"])
+    after = "" if since is None else await _place_before(api, path, since)
+    while True:
+        # Read before the output: what a finished run has written is stored.
+        is_finished = RunStatus(run["status"]).is_final
+        more = True
+        while more:
+            page = body_of(await api.client.get(f"{path}/log/pieces", params={"after": after, "limit": _PAGE}))
+            for piece in page["pieces"]:
+                after = piece["place"]
+                if since is None or datetime.fromisoformat(piece["at"]) >= since:
+                    yield piece
+            more = page["hasMore"]
+        if is_finished or not is_followed:
+            return
+        if api.transport.is_alone:
+            notice("no server is running, so nothing is added; `dagbook serve` continues the run")
+            return
+        await asyncio.sleep(api.transport.poll_seconds)
+        run = body_of(await api.client.get(path))["dagRunDetails"]
+
+
+async def _place_before(api: Api, path: str, since: datetime) -> str:
+    """Go back from the end to a piece that came before a time; returns its place, empty if there is none."""
+    before = "end"
+    while True:
+        page = body_of(await api.client.get(f"{path}/log/pieces", params={"before": before, "limit": _PAGE}))
+        if not page["pieces"]:
+            return ""
+        first = page["pieces"][0]
+        if datetime.fromisoformat(first["at"]) < since:
+            return str(first["place"])
+        if not page["hasEarlier"]:
+            return ""
+        before = first["place"]
+
+
+class _Printer:
+    """Prints pieces as whole lines: the end of one without a line end waits for the piece that continues it."""
+
+    def __init__(self, *, is_named: bool) -> None:
+        self._is_named = is_named
+        self._begun: dict[_Key, str] = {}
+        self._colours: dict[str, str] = {}
+
+    def print(self, piece: dict[str, Any]) -> None:
+        """Print the complete lines of a piece."""
+        if wants_json():
+            print_json(piece)
+            return
+        key = (piece["step"], piece["stream"])
+        *lines, rest = (self._begun.pop(key, "") + piece["text"]).split("\n")
+        if rest:
+            self._begun[key] = rest
+        for line in lines:
+            self._line(key, line)
+
+    def _line(self, key: _Key, line: str) -> None:
+        step, stream = key
+        if self._is_named:
+            colour = self._colours.setdefault(step, _COLOURS[len(self._colours) % len(_COLOURS)])
+            echo_styled(style(f"{step} | ", fg=colour), err=stream == "stderr", nl=False)
+        echo_output(line, err=stream == "stderr")
+
+    def finish(self) -> None:
+        """Print the lines that have no end."""
+        for key, line in self._begun.items():
+            self._line(key, line)
+
+
+@click.command(cls=GlobalOptions, example="dagbook search 'disk is full' etl")
+@click.argument("text", metavar="TEXT")
+@click.argument("name", required=False, default="", metavar="[DAG]", shell_complete=complete_dags)
+@click.argument("run_id", required=False, default="", metavar="[RUN_ID]", shell_complete=complete_runs)
+@click.option("--regex", is_flag=True, help="TEXT is a regular expression (RE2).")
+@click.option("--step", default="", help="Only the log of this step.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Lines of a log at most.")
+@settings_options("database_url")
+@friendly_errors
+def search(*, text: str, name: str, run_id: str, regex: bool, step: str, limit: int) -> int:
+    """Search for TEXT in the definitions of all DAGs; with DAG, in the log of its run RUN_ID, or of its newest.
+
+    Case is ignored. Exit status 1 when nothing is found.
+    """
+    if step and not name:
+        raise click.UsageError("--step is for the log of a run; give its DAG")
+
+    async def work(api: Api) -> int:
+        if not name:
+            query = text if regex else re.escape(text)
+            return _print_definitions(body_of(await api.client.get("/dags/search", params={"q": query})))
+        run = await find_run(api, name, run_id)
+        path = f"{run_path(run['name'], run['dagRunId'])}/log/search"
+        params: dict[str, Any] = {"q": text, "regex": regex, "limit": limit} | ({"step": step} if step else {})
+        return _print_hits(run, body_of(await api.client.get(path, params=params)))
+
+    return use_api("search", work)
+
+
+def _print_definitions(found: dict[str, Any]) -> int:
+    """Print the lines of definitions as grep does; returns the exit status."""
+    if wants_json():
+        print_json(found)
+        return 0 if found["results"] else 1
+    for problem in found["errors"]:
+        echo(problem, err=True)
+    for result in found["results"]:
+        for match in result["matches"]:
+            number = match["lineNumber"]
+            line = match["line"].split("\n")[number - match["startLine"]]
+            echo_styled(style(f"{result['name']}:{number}: ", fg="cyan"), style(line))
+    if not found["results"] and not found["errors"]:
+        echo("no definition has this text", err=True)
+    return 0 if found["results"] else 1
+
+
+def _print_hits(run: dict[str, Any], found: dict[str, Any]) -> int:
+    """Print the lines of a log; returns the exit status."""
+    if wants_json():
+        print_json(found)
+        return 0 if found["hits"] else 1
+    for hit in found["hits"]:
+        place = f"{hit['step']}:{hit['stream']}:{hit['line']}: "
+        before, match, after = (
+            hit["text"][: hit["start"]],
+            hit["text"][hit["start"] : hit["end"]],
+            hit["text"][hit["end"] :],
+        )
+        echo_styled(style(place, fg="cyan"), style(before), style(match, fg="red", bold=True), style(after))
+    if not found["hits"]:
+        echo(f"the log of run {run['dagRunId']} of DAG {run['name']} does not have this text", err=True)
+    elif "next" in found:
+        echo("there are more lines; --limit shows up to 1000", err=True)
+    return 0 if found["hits"] else 1

@@ -1,0 +1,129 @@
+"""Sentences about why a run waits, goes on, has failed or was stopped, and about the schedule of a DAG. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from dagbook.engine.status import NodeStatus, RunStatus
+
+_HANDLERS = ("onSuccess", "onFailure", "onCancel", "onExit")
+_NOT_STARTED = ("skipped", "suspended", "missed", "failed")
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """A run and its events, as the API has them, and the last lines of output by step."""
+
+    run: dict[str, Any]
+    events: list[dict[str, Any]]
+    tails: dict[str, list[str]]
+
+
+def nodes_of(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps and handlers of a run."""
+    return [*run["nodes"], *(run[name] for name in _HANDLERS if name in run)]
+
+
+def failed_steps(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps and handlers of a run that have failed."""
+    return [node for node in nodes_of(run) if NodeStatus(node["status"]) is NodeStatus.FAILED]
+
+
+def explain_run(facts: Facts) -> list[str]:
+    """Return the reasons for the status of a run, the most important first."""
+    run, status = facts.run, RunStatus(facts.run["status"])
+    events = [event for event in facts.events if event["attempt"] == run.get("attempt", 1)]
+    match status:
+        case RunStatus.QUEUED:
+            return _explain_waiting(run)
+        case RunStatus.RUNNING | RunStatus.NOT_STARTED:
+            return [*_explain_running(run, events)] or ["it is being started"]
+        case RunStatus.SUCCEEDED:
+            return [f"it succeeded at {run['finishedAt']}", *_explain_skipped(run)]
+        case RunStatus.ABORTED:
+            return [*_explain_stop(events), *_explain_failures(run)] or ["it was stopped before it finished"]
+        case _:
+            # The run's own errors, such as params that could not be evaluated, repeat those of its steps.
+            own = [_first_line(event["error"]) for event in events if "step" not in event and event.get("error")]
+            failures = [*_explain_failures(run)] or own
+            return [*failures, *_explain_skipped(run)] or ["no step failed; `dagbook logs` has the output"]
+
+
+def _explain_waiting(run: dict[str, Any]) -> list[str]:
+    wait = run.get("waitingFor")
+    if wait is None:
+        return ["it is queued, and is started next"]
+    held = [f"{other['name']} {other['dagRunId']} is running" for other in wait.get("heldBy", ())]
+    since = [f"it has been queued since {run['queuedAt']}"] if "queuedAt" in run else []
+    return [wait["message"], *held, *since]
+
+
+def _explain_running(run: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
+    if reason := run.get("reason"):
+        yield reason
+    newest = {event["step"]: event for event in events if "step" in event}  # of each step
+    for node in nodes_of(run):
+        name = node["step"]["name"]
+        if NodeStatus(node["status"]) is not NodeStatus.RUNNING:
+            continue
+        tries = f", after {node['retryCount']} retries" if node["retryCount"] else ""
+        error = f": {_first_line(node['error'])}" if node.get("error") else ""
+        if "dueAt" in newest.get(name, ()):
+            yield f"the step {name} is tried again at {newest[name]['dueAt']}{tries}{error}"
+        else:
+            yield f"the step {name} has been running since {node['startedAt']}{tries}"
+    yield from _explain_stop(events)
+
+
+def _explain_stop(events: list[dict[str, Any]]) -> Iterator[str]:
+    for event in events:
+        if event.get("timedOut") and "step" not in event:
+            yield f"the time limit of the run ended at {event['at']}"
+        elif "stopRequestedAt" in event:
+            by = f" by {event['actor']}" if event.get("actor") else ""
+            yield f"it was asked to stop{by} at {event['stopRequestedAt']}"
+        elif event.get("dequeued"):
+            by = f" by {event['actor']}" if event.get("actor") else ""
+            yield f"it was removed from its queue{by} at {event['at']}"
+
+
+def _explain_failures(run: dict[str, Any]) -> Iterator[str]:
+    for node in failed_steps(run):
+        retries = f" after {node['retryCount']} retries" if node["retryCount"] else ""
+        error = f": {_first_line(node['error'])}" if node.get("error") else ""
+        yield f"the step {node['step']['name']} failed{retries}{error}"
+
+
+def _explain_skipped(run: dict[str, Any]) -> Iterator[str]:
+    for condition in run.get("preconditions", ()):
+        if condition.get("error"):
+            yield f"a precondition of the run was not met: {_first_line(condition['error'])}"
+    for node in nodes_of(run):
+        if NodeStatus(node["status"]) is not NodeStatus.SKIPPED:
+            continue
+        unmet = [one["error"] for one in node["step"].get("preconditions", ()) if one.get("error")]
+        reason = f": {_first_line(unmet[0])}" if unmet else ""
+        yield f"the step {node['step']['name']} was skipped{reason}"
+
+
+def explain_schedule(found: dict[str, Any]) -> list[str]:
+    """Return when a DAG is started by its schedule, and why it was not, from its next starts and last slots."""
+    sentences = [f"its definition has a problem, so it cannot start: {problem}" for problem in found["errors"]]
+    if found["suspended"]:
+        sentences.append("its schedules are suspended, so they start nothing; `dagbook dag resume` resumes them")
+    elif found["starts"]:
+        start = found["starts"][0]
+        sentences.append(f"its schedule starts it next at {start['at']} ({start['expression']})")
+    else:
+        sentences.append("it has no schedule that starts it")
+    for slot in found["slots"][:1]:
+        if slot["kind"] == "start" and slot["outcome"] in _NOT_STARTED:
+            reason = f": {slot['reason']}" if "reason" in slot else ""
+            sentences.append(f"its start of {slot['scheduledAt']} was {slot['outcome']}{reason}")
+    return sentences
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]

@@ -1,0 +1,120 @@
+"""Completion of DAG names and run ids in bash, zsh and fish: from the database, or from a far server, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.app.dagbook import client_of, serving
+from tests.app.far_server import Far, serving_far
+from tests.app.program import Said
+from tests.conftest import ROOT, PostgresCopies
+from tests.waiting import PATIENCE_SECONDS
+
+Command = Callable[..., Said]
+SPEC = "steps: [{name: a, command: 'true'}]\n"
+
+
+def _complete(words: list[str], shell: str = "bash", **environ: str) -> list[str]:
+    """Return what a shell is told for a line that ends with an unfinished word; it prints no error."""
+    env: Mapping[str, str] = {name: text for name, text in os.environ.items() if not name.startswith("DAGBOOK_")}
+    position = words[-1] if shell == "fish" else str(len(words))
+    line = {
+        "COMP_WORDS": " ".join(["dagbook", *words]),
+        "COMP_CWORD": position,
+        "_DAGBOOK_COMPLETE": f"{shell}_complete",
+    }
+    said = subprocess.run(
+        [sys.executable, "-m", "dagbook"],
+        env={**env, **line, **environ, "PYTHONPATH": f"{ROOT}/app"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert said.stderr == ""
+    return said.stdout.split("\n")[:-1]
+
+
+@pytest.fixture
+def home(command: Command, tmp_path: Path) -> Path:
+    """A home with DAGs and runs, and no server."""
+    for name in ("etl", "etl-load", "other"):
+        (tmp_path / f"{name}.yaml").write_text(SPEC)
+        assert command("dag", "save", tmp_path / f"{name}.yaml").status == 0
+    for run_id in ("r1", "r2", "s1"):
+        assert command("run", "etl", "-r", run_id).status == 0
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("shell", "told"),
+    [
+        ("bash", ["plain,etl", "plain,etl-load"]),
+        ("zsh", ["plain", "etl", "_", "plain", "etl-load", "_"]),
+        ("fish", ["plain,etl", "plain,etl-load"]),
+    ],
+)
+def test_each_shell_completes_the_names_of_dags(home: Path, shell: str, told: list[str]) -> None:
+    assert _complete(["dag", "show", "et"], shell, DAGBOOK_HOME=str(home)) == told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["status", "etl", "r"], ["plain,r2", "plain,r1"]),  # the newest first
+        (["logs", "-f", "etl", ""], ["plain,s1", "plain,r2", "plain,r1"]),
+        (["why", "other", ""], []),
+        (["dag", "suspend", "etl", "o"], ["plain,other"]),
+        (["run", "oth"], ["plain,other", "file,oth"]),
+        (["dag", "show", "%"], []),
+        (["dag", "show", "'"], []),
+    ],
+    ids=str,
+)
+def test_names_and_runs_are_completed_where_they_stand(home: Path, words: list[str], told: list[str]) -> None:
+    assert _complete(words, DAGBOOK_HOME=str(home)) == told
+
+
+def test_nothing_is_made_by_a_completion_in_an_empty_home(tmp_path: Path) -> None:
+    assert _complete(["dag", "show", "e"], DAGBOOK_HOME=str(tmp_path / "none")) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
+    with serving_far(tmp_path_factory.mktemp("far")) as server:
+        yield server
+
+
+def test_names_come_from_the_server_of_the_line(far: Far, tmp_path: Path) -> None:
+    far.request("POST", "/dags", json={"name": "afar", "spec": SPEC})
+    far.request("POST", "/dags/afar/start", json={"dagRunId": "f1"})
+    token = {"DAGBOOK_TOKEN": far.token, "DAGBOOK_HOME": str(tmp_path)}
+    assert _complete(["--server", far.url, "dag", "show", "a"], **token) == ["plain,afar"]
+    assert _complete(["logs", "afar", ""], DAGBOOK_SERVER=far.url, **token) == ["plain,f1"]
+    assert _complete(["logs", "afar", ""], DAGBOOK_SERVER=far.url, DAGBOOK_HOME=str(tmp_path)) == []  # without a token
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        assert _complete(["dag", "show", "a"], DAGBOOK_SERVER=url, DAGBOOK_HOME=str(tmp_path)) == []
+
+
+async def test_names_come_from_postgresql(postgres_copies: PostgresCopies, tmp_path: Path) -> None:
+    async for url in postgres_copies.copy():
+        async with serving(url, tmp_path) as server, client_of(server) as client:
+            assert (await client.post("/dags", json={"name": "stored", "spec": SPEC})).status_code == 201
+            assert (await client.post("/dags/stored/start", json={"dagRunId": "p1"})).status_code == 200
+            environ = {"DAGBOOK_DATABASE_URL": url, "DAGBOOK_HOME": str(tmp_path)}
+            names = await asyncio.to_thread(_complete, ["dag", "show", "s"], **environ)
+            runs = await asyncio.to_thread(_complete, ["status", "stored", ""], **environ)
+        assert (names, runs) == (["plain,stored"], ["plain,p1"])

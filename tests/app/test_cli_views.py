@@ -1,0 +1,221 @@
+"""``dagbook ps``, ``history``, ``why``, ``logs``, ``search``, ``events`` and ``open``."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dagbook.cli.browser import open_in_browser
+from tests.app.far_server import Far, serving_far
+from tests.app.program import Said
+from tests.conftest import ROOT
+from tests.waiting import PATIENCE_SECONDS
+
+Command = Callable[..., Said]
+SPEC = """\
+steps:
+  - {name: first, command: "echo hello; echo problem >&2; printf unfinished"}
+  - {name: second, command: "echo 'disk is full'; exit 3", depends: [first]}
+"""
+
+
+@pytest.fixture
+def ran(command: Command, tmp_path: Path) -> Command:
+    """A stored DAG whose one run has failed."""
+    (tmp_path / "etl.yaml").write_text(SPEC)
+    assert command("dag", "save", tmp_path / "etl.yaml").status == 0
+    assert command("run", "etl", "-r", "r1").status == 1
+    return command
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
+    with serving_far(tmp_path_factory.mktemp("far")) as server:
+        yield server
+
+
+@pytest.fixture
+def at(command: Command, far: Far, monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.setenv("DAGBOOK_SERVER", far.url)
+    monkeypatch.setenv("DAGBOOK_TOKEN", far.token)
+    return command
+
+
+def test_logs_are_printed_with_the_names_of_their_steps(ran: Command) -> None:
+    said = ran("logs", "etl")
+    assert (said.status, said.err) == (0, "first | problem\n")
+    assert sorted(said.out.splitlines()) == ["first | hello", "first | unfinished", "second | disk is full"]
+    assert ran("logs", "etl", "r1", "--step", "second").out == "disk is full\n"
+    assert ran("logs", "etl", "--stream", "stderr") == Said(0, "", "first | problem\n")
+    pieces = [json.loads(line) for line in ran("logs", "etl", "--json").out.splitlines()]
+    assert {(piece["step"], piece["stream"]) for piece in pieces} >= {("first", "stderr"), ("second", "stdout")}
+
+
+def test_logs_begin_at_a_time(ran: Command) -> None:
+    assert ran("logs", "etl", "--since", "1h").out.count("\n") == 3
+    assert ran("logs", "etl", "--since", "2100-01-01").out == ""
+    said = ran("logs", "etl", "--since", "yesterday")
+    assert (said.status, "'yesterday' is not a time; write 10m" in said.err) == (1, True)
+
+
+def test_logs_of_what_is_not_there_are_errors(ran: Command) -> None:
+    assert ran("logs", "nosuch").err == "Error: DAG 'nosuch' has no run\n"
+    assert "r9" in ran("logs", "etl", "r9").err
+    assert ran("logs", "etl", "--step", "x").err == "Error: run r1 has no step 'x'; it has first, second\n"
+
+
+def test_logs_are_followed_until_the_run_is_finished(at: Command, far: Far, tmp_path: Path) -> None:
+    step = "{name: a, command: 'echo begun; until [ -e go ]; do sleep 0.05; done; echo done'}"
+    spec = f"workingDir: {tmp_path}\nsteps: [{step}]\n"
+    far.request("POST", "/dag-runs", json={"spec": spec, "name": "followed", "dagRunId": "f1"})
+    env = os.environ | {"PYTHONPATH": f"{ROOT}/app"}
+    command = [sys.executable, "-m", "dagbook", "logs", "-f", "followed", "f1"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as followed:
+        assert followed.stdout is not None
+        assert followed.stdout.readline() == "a | begun\n"
+        listed = at("ps").out.splitlines()
+        (tmp_path / "go").touch()
+        out, _ = followed.communicate(timeout=PATIENCE_SECONDS)
+    assert (out, followed.returncode) == ("a | done\n", 0)
+    assert listed[0].split()[:3] == ["DAG", "RUN", "STATUS"]
+    *run, _, step = listed[1].split()
+    assert (run, step) == (["followed", "f1", "running"], "a")
+
+
+def test_nothing_is_followed_where_no_server_is(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "q.yaml").write_text("steps: [{name: a, command: 'true'}]\n")
+    command("enqueue", tmp_path / "q.yaml", "-r", "q1")
+    said = command("logs", "-f", "q", "q1")
+    assert (said.status, said.out) == (0, "")
+    assert said.err.startswith("Notice: no server is running, so nothing is added")
+
+
+def test_the_reasons_of_a_failure_are_told_with_the_end_of_the_output(ran: Command) -> None:
+    failure = "the step second failed: exit status 3"
+    lines = ran("why", "etl").out.splitlines()
+    assert lines[:3] == ["etl  r1  failed", f"- {failure}", "- it has no schedule that starts it"]
+    assert lines[-2:] == ["the end of the output of second:", "  disk is full"]
+    found = json.loads(ran("why", "etl", "r1", "--json").out)
+    assert (found["reasons"], found["tails"]) == ([failure], {"second": ["disk is full"]})
+    assert found["run"]["dagRunId"] == "r1"
+
+
+def test_why_tells_of_a_dag_without_runs_and_of_none(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "new.yaml").write_text("schedule: '0 5 * * *'\nsteps: [{name: a, command: 'true'}]\n")
+    command("dag", "save", tmp_path / "new.yaml")
+    lines = command("why", "new").out.splitlines()
+    assert lines[0] == "the DAG new has no run"
+    assert lines[1].startswith("- its schedule starts it next at ")
+    said = command("why", "nosuch")
+    assert said.err == "Error: there is no DAG named 'nosuch', and no run of it; `dagbook dag list` shows them\n"
+
+
+def test_the_history_has_a_summary_runs_and_steps(ran: Command) -> None:
+    lines = ran("history", "etl").out.splitlines()
+    assert lines[0] == "1 finished runs: 1 failed"
+    assert lines[2].split()[1:3] == ["r1", "failed"]
+    assert [line.split() for line in lines[-2:]] == [["first", "✓"], ["second", "✗"]]
+    found = json.loads(ran("history", "etl", "--json").out)
+    assert (len(found["dagRuns"]), found["statistics"]["failed"], len(found["gridData"])) == (1, 1, 2)
+    assert ran("history", "nosuch").err == "Error: DAG 'nosuch' has no run; `dagbook run nosuch` starts one\n"
+
+
+def test_ps_tells_what_queued_runs_wait_for(command: Command, tmp_path: Path) -> None:
+    assert command("ps").out == "no run is running or queued\n"
+    assert json.loads(command("ps", "--json").out) == {"dagRuns": []}
+    (tmp_path / "q.yaml").write_text("queue: night\nsteps: [{name: a, command: 'true'}]\n")
+    command("queue", "pause", "night")
+    command("enqueue", tmp_path / "q.yaml", "-r", "q1")
+    row = command("ps").out.splitlines()[1]
+    assert row.split()[:3] == ["q", "q1", "queued"]
+    assert "queue 'night' is paused" in row
+
+
+def test_definitions_and_logs_are_searched(ran: Command) -> None:
+    assert ran("search", "DISK IS").out == f"etl:3: {SPEC.splitlines()[2]}\n"
+    assert ran("search", "disk is", "etl").out == "second:stdout:1: disk is full\n"
+    assert ran("search", "--regex", "h.l+o", "etl", "r1", "--step", "first").out == "first:stdout:1: hello\n"
+    assert json.loads(ran("search", "hello", "--json").out)["results"][0]["name"] == "etl"
+    assert ran("search", "a.c").status == 1  # a text, not an expression
+    assert ran("search", "--regex", "f.ll").status == 0
+    assert ran("search", "nothing like this", "etl").status == 1
+    assert "--step is for the log of a run" in ran("search", "a", "--step", "b").err
+
+
+def test_the_history_of_a_run_is_printed(ran: Command) -> None:
+    lines = ran("events", "etl", "r1").out.splitlines()
+    assert lines[0].split() == ["NUMBER", "AT", "ATTEMPT", "STEP", "STATUS", "WHAT", "ELSE"]
+    assert "trigger" in lines[1]
+    assert json.loads(ran("events", "etl", "--json").out)["events"][0]["number"] == 1
+    assert "give a DAG" in ran("events").err
+    assert "add -f" in ran("events", "etl", "--after", "1").err
+
+
+def test_the_feed_needs_a_server(command: Command) -> None:
+    said = command("events", "-f")
+    assert said.err.startswith("Error: the feed of changes needs a running server; start one with `dagbook serve`")
+
+
+def test_changes_are_followed_as_they_happen(at: Command, far: Far) -> None:
+    env = os.environ | {"PYTHONPATH": f"{ROOT}/app"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "dagbook", "events", "-f", "fed", "--json"], env=env, stdout=subprocess.PIPE, text=True
+    ) as feed:
+        assert feed.stdout is not None
+        try:
+            assert json.loads(feed.stdout.readline())["event"] == "ready"
+            far.request("POST", "/dags", json={"name": "fed", "spec": "steps: [{name: a, command: 'true'}]\n"})
+            event = json.loads(feed.stdout.readline())
+        finally:
+            feed.terminate()
+    assert (event["event"], event["data"]["what"], event["data"]["fileName"]) == ("dag", "created", "fed")
+    assert at("dag", "list").status == 0
+
+
+def test_the_feed_of_the_server_here_comes_over_its_socket(command: Command, far: Far) -> None:
+    env = os.environ | {"PYTHONPATH": f"{ROOT}/app", "DAGBOOK_HOME": str(far.home)}
+    words = [sys.executable, "-m", "dagbook", "events", "-f", "here", "--json"]
+    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) as feed:
+        assert feed.stdout is not None
+        try:
+            assert json.loads(feed.stdout.readline())["event"] == "ready"
+            far.request("POST", "/dags", json={"name": "here", "spec": "steps: [{name: a, command: 'true'}]\n"})
+            assert json.loads(feed.stdout.readline())["data"]["fileName"] == "here"
+        finally:
+            feed.terminate()
+    assert command("dag", "list").out.startswith("there are no DAGs")  # those of another home
+
+
+def test_pages_are_named_by_their_address(at: Command, far: Far) -> None:
+    far.request("POST", "/dags", json={"name": "paged", "spec": "steps: [{name: a, command: 'true'}]\n"})
+    far.request("POST", "/dags/paged/start", json={"dagRunId": "p1"})
+    assert at("open", "--print").out == f"{far.url}/\n"
+    assert at("open", "paged", "--print").out == f"{far.url}/dags/paged\n"
+    assert at("open", "paged", "p1", "--print").out == f"{far.url}/dag-runs/paged/p1\n"
+    assert json.loads(at("open", "--json").out) == {"url": f"{far.url}/"}
+    assert "has no run" in at("open", "nosuch", "--print").err
+
+
+def test_without_a_server_no_page_is_there(command: Command) -> None:
+    assert command("open").err.startswith(
+        "Error: no server is running on this database; start one with `dagbook serve`"
+    )
+
+
+def test_a_browser_is_opened_where_there_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    assert not open_in_browser("http://localhost/")
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+    browser.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(browser))
+    monkeypatch.setattr("webbrowser._tryorder", None)
+    assert open_in_browser("http://localhost/dags")
+    assert (tmp_path / "opened").read_text() == "http://localhost/dags\n"

@@ -1,0 +1,108 @@
+"""Why a run waits, fails or does not start, in sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dagbook.cli.reasons import Facts, explain_run, explain_schedule
+from dagbook.engine.status import NodeStatus, RunStatus
+
+
+def _node(name: str, status: NodeStatus, **fields: Any) -> dict[str, Any]:
+    times = {"startedAt": "2030-01-31T09:00:00Z", "finishedAt": ""}
+    return {"step": {"name": name}, "status": int(status), "retryCount": 0, **times, **fields}
+
+
+def _explain(status: RunStatus, nodes: list[dict[str, Any]], *events: dict[str, Any], **fields: Any) -> list[str]:
+    run = {"status": int(status), "nodes": nodes, "finishedAt": "2030-01-31T10:00:00Z", "attempt": 2, **fields}
+    return explain_run(Facts(run=run, events=[{"attempt": 2, "at": "10:00", **event} for event in events], tails={}))
+
+
+def test_a_queued_run_tells_what_it_waits_for_and_what_is_before_it() -> None:
+    wait = {"message": "queue 'q' is full", "heldBy": [{"name": "other", "dagRunId": "7"}]}
+    assert _explain(RunStatus.QUEUED, [], waitingFor=wait, queuedAt="09:00") == [
+        "queue 'q' is full",
+        "other 7 is running",
+        "it has been queued since 09:00",
+    ]
+
+
+def test_a_running_run_tells_which_steps_run_and_which_wait_for_their_next_try() -> None:
+    nodes = [
+        _node("a", NodeStatus.RUNNING, retryCount=2, error="exit status 1\nmore"),
+        _node("b", NodeStatus.RUNNING),
+        _node("c", NodeStatus.NOT_STARTED),
+    ]
+    due = {"step": "a", "dueAt": "10:05"}
+    assert _explain(RunStatus.RUNNING, nodes, due, reason="owner lost since 09:59") == [
+        "owner lost since 09:59",
+        "the step a is tried again at 10:05, after 2 retries: exit status 1",
+        "the step b has been running since 2030-01-31T09:00:00Z",
+    ]
+    again = _explain(RunStatus.RUNNING, nodes[:1], due, {"step": "a", "startedAt": "10:05"})
+    assert again == ["the step a has been running since 2030-01-31T09:00:00Z, after 2 retries"]
+
+
+@pytest.mark.parametrize(
+    ("status", "nodes", "events", "reasons"),
+    [
+        (RunStatus.NOT_STARTED, [], [], ["it is being started"]),
+        (RunStatus.SUCCEEDED, [], [], ["it succeeded at 2030-01-31T10:00:00Z"]),
+        (
+            RunStatus.FAILED,
+            [_node("a", NodeStatus.FAILED, error="exit status 3", retryCount=1)],
+            [{"error": "exit status 3"}],
+            ["the step a failed after 1 retries: exit status 3"],
+        ),
+        (RunStatus.FAILED, [], [{"error": "params: a is missing"}], ["params: a is missing"]),
+        (RunStatus.FAILED, [], [], ["no step failed; `dagbook logs` has the output"]),
+        (
+            RunStatus.ABORTED,
+            [_node("a", NodeStatus.ABORTED)],
+            [{"stopRequestedAt": "09:30", "actor": "ann"}],
+            ["it was asked to stop by ann at 09:30"],
+        ),
+        (RunStatus.ABORTED, [], [{"timedOut": True}], ["the time limit of the run ended at 10:00"]),
+        (
+            RunStatus.ABORTED,
+            [],
+            [{"dequeued": True, "actor": "bob"}],
+            ["it was removed from its queue by bob at 10:00"],
+        ),
+        (RunStatus.ABORTED, [], [], ["it was stopped before it finished"]),
+        (
+            RunStatus.PARTIALLY_SUCCEEDED,
+            [_node("a", NodeStatus.SKIPPED, step={"name": "a", "preconditions": [{"error": "not today"}]})],
+            [],
+            ["the step a was skipped: not today"],
+        ),
+    ],
+)
+def test_each_status_has_its_reasons(
+    status: RunStatus, nodes: list[dict[str, Any]], events: list[dict[str, Any]], reasons: list[str]
+) -> None:
+    assert _explain(status, nodes, *events) == reasons
+
+
+def test_events_of_earlier_attempts_do_not_count() -> None:
+    assert _explain(RunStatus.FAILED, [], {"attempt": 1, "error": "old"})[0].startswith("no step failed")
+
+
+def test_a_schedule_tells_the_next_start_or_why_there_is_none() -> None:
+    start = {"at": "2030-02-01T05:00:00Z", "expression": "0 5 * * *"}
+    slot = {"kind": "start", "outcome": "skipped", "scheduledAt": "05:00", "reason": "a run is active"}
+    found: dict[str, Any] = {"errors": [], "suspended": False, "starts": [start], "slots": [slot]}
+    assert explain_schedule(found) == [
+        "its schedule starts it next at 2030-02-01T05:00:00Z (0 5 * * *)",
+        "its start of 05:00 was skipped: a run is active",
+    ]
+    assert explain_schedule({**found, "suspended": True, "slots": []}) == [
+        "its schedules are suspended, so they start nothing; `dagbook dag resume` resumes them"
+    ]
+    nothing = {"errors": ["steps: is missing"], "suspended": False, "starts": [], "slots": []}
+    assert explain_schedule(nothing) == [
+        "its definition has a problem, so it cannot start: steps: is missing",
+        "it has no schedule that starts it",
+    ]
