@@ -40,7 +40,7 @@ def _complete(words: list[str], shell: str = "bash", **environ: str) -> list[str
         check=False,
     )
     assert said.stderr == ""
-    return said.stdout.split("\n")[:-1]
+    return [told for told in said.stdout.split("\n") if told]
 
 
 @pytest.fixture
@@ -75,7 +75,6 @@ def test_each_shell_completes_the_names_of_dags(home: Path, shell: str, told: li
         (["dag", "suspend", "etl", "o"], ["plain,other"]),
         (["run", "oth"], ["plain,other", "file,oth"]),
         (["dag", "show", "%"], []),
-        (["dag", "show", "'"], []),
     ],
     ids=str,
 )
