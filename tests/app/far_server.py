@@ -40,20 +40,10 @@ class Far(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def serving_far(home: Path, **settings: str) -> Iterator[Far]:
-    """Serve with users until the block is left."""
+def serving_open(home: Path, **settings: str) -> Iterator[str]:
+    """Serve, for requests of this machine only, until the block is left; gives the address."""
     env = {name: text for name, text in os.environ.items() if not name.startswith("DAGBOOK_")}
-    given = {
-        "home": str(home),
-        "default_shell": "/bin/sh",
-        "request_log": "off",
-        "auth_mode": "builtin",
-        "auth_token_secret": "a secret of the tests that is long enough",
-        "auth_admin_username": NAME,
-        "auth_admin_password": PASSWORD,
-        "auth_bcrypt_cost": "4",
-        "tz": "UTC",
-    } | settings
+    given = {"home": str(home), "default_shell": "/bin/sh", "request_log": "off", "tz": "UTC", **settings}
     env |= {f"DAGBOOK_{name.upper()}": text for name, text in given.items()} | {"PYTHONPATH": f"{ROOT}/app"}
     command = [sys.executable, "-m", "dagbook", "serve", "--port", "0"]
     with subprocess.Popen(
@@ -63,10 +53,18 @@ def serving_far(home: Path, **settings: str) -> Iterator[Far]:
         try:
             while "Dagbook serves " not in (line := it.stderr.readline()):
                 assert line, "the server ended"
-            url = line.partition("Dagbook serves ")[2].split()[0]
-            login = {"username": NAME, "password": PASSWORD}
-            answer = httpx.post(f"{url}{API_PATH}/auth/login", json=login, timeout=PATIENCE_SECONDS)
-            yield Far(home, url, answer.json()["token"])
+            yield line.partition("Dagbook serves ")[2].split()[0]
         finally:
             it.terminate()
             it.communicate(timeout=PATIENCE_SECONDS)
+
+
+@contextmanager
+def serving_far(home: Path) -> Iterator[Far]:
+    """Serve with users until the block is left."""
+    secret = "a secret of the tests that is long enough"  # noqa: S105 - of tests
+    users = {"auth_admin_username": NAME, "auth_admin_password": PASSWORD, "auth_bcrypt_cost": "4"}
+    with serving_open(home, auth_mode="builtin", auth_token_secret=secret, **users) as url:
+        login = {"username": NAME, "password": PASSWORD}
+        answer = httpx.post(f"{url}{API_PATH}/auth/login", json=login, timeout=PATIENCE_SECONDS)
+        yield Far(home, url, answer.json()["token"])

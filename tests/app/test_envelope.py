@@ -89,7 +89,7 @@ async def test_every_answer_has_a_number_and_the_headers_for_browsers(
 
 
 def test_no_policy_lets_what_stands_inside_a_page_run() -> None:
-    for policy in (API_POLICY, pages.POLICY):
+    for policy in (API_POLICY, pages.POLICY, pages.LOOPBACK_POLICY):
         assert "unsafe" not in policy
         assert policy.startswith("default-src 'none'; ")
         assert "frame-ancestors 'none'" in policy
@@ -126,6 +126,16 @@ async def test_a_failure_outside_of_the_framework_is_an_answer_all_the_same(log:
     assert "of its own making" in failure["exception"]
     assert line["status"] == 500
     assert "making" not in answer.text
+
+
+async def test_the_page_of_the_login_of_commands_alone_may_send_a_form_to_this_machine(server: Server) -> None:
+    transport = httpx.ASGITransport(server.app)  # type: ignore[arg-type]  # one ASGI, two spellings of its types
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        policies = {
+            path: (await client.get(path)).headers["content-security-policy"] for path in ("/dags", "/cli-login")
+        }
+    assert "form-action 'self'; " in policies["/dags"]
+    assert "form-action 'self' http://127.0.0.1:*; " in policies["/cli-login"]
 
 
 async def test_a_page_keeps_a_policy_of_its_own() -> None:

@@ -39,6 +39,7 @@ PAGES = {
     "account": "/account",
     "tokens": "/tokens",
     "audit": "/audit",
+    "cli-login": "/cli-login?port=40000&host=here",
     "run-failed": "/dag-runs/etl/latest",
     "run-graph": "/dag-runs/hostile/latest?view=graph",
     "run-gantt": "/dag-runs/hostile/latest?view=gantt",

@@ -47,6 +47,8 @@ COMMANDS = {
     "validate": Entry("dagbook.cli.validate:validate", "Check definitions and print every problem."),
     "check": Entry("dagbook.cli.check:check", "Check a folder of definition files, for CI."),
     "convert": Entry("dagbook.cli.convert:convert", "Rewrite a definition of the 2.x dialect."),
+    "login": Entry("dagbook.cli.login:login", "Log in at a far server, in the browser, and save its profile."),
+    "logout": Entry("dagbook.cli.login:logout", "Remove the profile of a far server, and revoke its token."),
     "users": Entry("dagbook.cli.users:users", "Create, change and delete users."),
     "tokens": Entry("dagbook.cli.users:tokens", "Create and revoke personal API tokens."),
     "groups": Entry("dagbook.cli.access:groups", "Create and change groups of users."),

@@ -37,6 +37,10 @@ class FarTransport:
         """Return no application: this process has none."""
 
 
+class LoginRequired(click.ClickException):
+    """The server requires credentials, or refuses those that were sent."""
+
+
 class FarClient(httpx.AsyncClient):
     """Raises ClickException for what is no answer of Dagbook; other errors are left to the caller."""
 
@@ -55,7 +59,7 @@ class FarClient(httpx.AsyncClient):
             raise click.ClickException(explain(self._server.url, request.method, error)) from error
         if reason := refusal(self._server, response):
             await response.aclose()
-            raise click.ClickException(reason)
+            raise (LoginRequired if asks_for_login(response) else click.ClickException)(reason)
         return response
 
 
@@ -84,6 +88,12 @@ def make_context(server: FarServer) -> ssl.SSLContext:
     return context
 
 
+def asks_for_login(response: httpx.Response) -> bool:
+    """Whether an answer asks for credentials, or leads to the login at a provider."""
+    location = urlsplit(response.headers["location"]).path if response.is_redirect else ""
+    return response.status_code == HTTPStatus.UNAUTHORIZED or location.endswith("-login")
+
+
 def refusal(server: FarServer, response: httpx.Response) -> str:
     """Explain an answer that no command can use, empty for all others."""
     url, status = server.url, response.status_code
@@ -91,7 +101,7 @@ def refusal(server: FarServer, response: httpx.Response) -> str:
     login = f"run `dagbook login {url}`, or give "
     if response.is_redirect:
         target = response.headers["location"]
-        if urlsplit(target).path.endswith("-login"):
+        if asks_for_login(response):
             return f"{url} requires a login; {login}--token"
         return f"{url} redirects to {shorten(target.partition(API_PATH)[0])}; use that address"
     if status == HTTPStatus.UNAUTHORIZED:

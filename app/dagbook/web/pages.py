@@ -42,11 +42,14 @@ PATHS = (
     "/access",
     "/tokens",
     "/audit",
+    "/cli-login",
 )
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "worker-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
+# The page that allows a token to `dagbook login` sends it to the port of this command, on the machine of the browser.
+LOOPBACK_POLICY = POLICY.replace("form-action 'self'", "form-action 'self' http://127.0.0.1:*")
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"
 AnyRequest = Request[Any, Any, Any]
@@ -56,16 +59,17 @@ def make_handlers(base_path: str, config: Mapping[str, Any]) -> list[HTTPRouteHa
     """Make the routes of the UI; ``config`` is the configuration for its scripts."""
 
     @get(list(PATHS), requires=Requires.PAGE, include_in_schema=False)
-    async def get_page() -> Response[bytes]:
+    async def get_page(request: AnyRequest) -> Response[bytes]:
         """Return the document of every page."""
-        return document(base_path, config)
+        policy = LOOPBACK_POLICY if request.url.path.endswith("/cli-login") else POLICY
+        return document(base_path, config, policy=policy)
 
     return [get_page, get_asset]
 
 
-def document(base_path: str, config: Mapping[str, Any], status: int = 200) -> Response[bytes]:
+def document(base_path: str, config: Mapping[str, Any], status: int = 200, policy: str = POLICY) -> Response[bytes]:
     """Return the HTML document, also with an error status."""
-    headers = {"Content-Security-Policy": POLICY, "Cache-Control": _REVALIDATE}
+    headers = {"Content-Security-Policy": policy, "Cache-Control": _REVALIDATE}
     return Response(render(base_path, config), status_code=status, media_type="text/html", headers=headers)
 
 

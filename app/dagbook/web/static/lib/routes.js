@@ -29,6 +29,7 @@ const ROUTES = [
   ["/access", () => import("../pages/access.js")],
   ["/tokens", () => import("../pages/tokens.js")],
   ["/audit", () => import("../pages/audit.js")],
+  ["/cli-login", () => import("../pages/cli-login.js")],
 ];
 
 const compiled = ROUTES.map(([pattern, load]) => ({ parts: pattern.split("/").slice(1), load }));

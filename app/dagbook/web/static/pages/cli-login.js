@@ -1,0 +1,90 @@
+// Page of `dagbook login`: a token for the command line, sent to the port on which that command waits, or shown.
+
+import { html, useEffect, useState } from "../vendor/core.js";
+import { asError, post } from "../lib/api.js";
+import { query } from "../lib/router.js";
+import { hasUsers, user } from "../lib/session.js";
+import { useTitle } from "../lib/title.js";
+import { Empty, Failure } from "../parts/basic.js";
+import { valuesOf } from "../parts/form.js";
+
+const DAY = 86400000; // milliseconds
+
+/** What the command gives; a port that is none counts as missing. */
+function asked() {
+  const given = query.peek();
+  const port = Number(given.get("port"));
+  return {
+    port: Number.isInteger(port) && port >= 1024 && port <= 65535 ? port : null,
+    state: given.get("state") ?? "",
+    host: (given.get("host") ?? "").slice(0, 60) || "this machine",
+  };
+}
+
+/**
+ * Send the answer to the command by a form, which leaves nothing in the history of the browser.
+ * @param {number} port
+ * @param {Record<string, string>} fields
+ */
+function send(port, fields) {
+  const form = document.createElement("form");
+  form.method = "post";
+  form.action = `http://127.0.0.1:${port}/`;
+  for (const [name, value] of Object.entries(fields)) {
+    const input = document.createElement("input");
+    Object.assign(input, { type: "hidden", name, value });
+    form.append(input);
+  }
+  document.body.append(form);
+  form.submit();
+}
+
+export default function CliLogin() {
+  useTitle("Allow the command line");
+  const { port, state, host } = asked();
+  const [token, setToken] = useState("");
+  const [failure, setFailure] = useState(/** @type {Failed | null} */ (null));
+  const [busy, setBusy] = useState(false);
+  useEffect(() => {
+    // Only the document of this path may send a form to the command; after a login elsewhere it is another one.
+    const [loaded] = performance.getEntriesByType("navigation");
+    if (port && loaded && new URL(loaded.name).pathname !== window.location.pathname) window.location.reload();
+  }, []);
+  if (!hasUsers) return html`<h1>Allow the command line</h1><${Empty} title="This server has no users">
+    <p>Give its token to <code>dagbook login --paste</code>.</p><//>`;
+  const allow = async (/** @type {FormSubmit} */ event) => {
+    event.preventDefault();
+    const { days } = valuesOf(event.target);
+    setBusy(true);
+    setFailure(null);
+    try {
+      const now = new Date().toISOString().slice(0, 19).replace("T", " "); // names of tokens differ
+      const made = await post("tokens", {
+        name: `${`command line on ${host}`.slice(0, 43)} ${now}`,
+        ...(days && { expiresAt: new Date(Date.now() + Number(days) * DAY).toISOString() }),
+      });
+      if (port) send(port, { state, token: made.token, tokenId: made.details.id });
+      else setToken(made.token);
+    } catch (error) {
+      setFailure(asError(error));
+      setBusy(false);
+    }
+  };
+  if (token) return html`<h1>Allow the command line</h1>
+    <p>Paste this token where <code>dagbook login</code> asks for it. It is shown only now.</p>
+    <pre class="events" tabindex="0">${token}</pre>`;
+  return html`<h1>Allow the command line on ${host}?</h1>
+    <form onSubmit=${allow}>
+      <p>A program that was started on ${host}, as <code>dagbook login</code>, asks for a token: with it, it does what
+        ${" "}<strong>${user.value?.username}</strong> may do. Allow it only if you have just started it.</p>
+      <label>
+        The token ends<select name="days" value="90"><option value="1">in a day</option>
+          <option value="30">in 30 days</option><option value="90">in 90 days</option>
+          <option value="365">in a year</option><option value="">when this server ends it</option></select></label>
+      ${failure && html`<${Failure} error=${failure} />`}
+      <p class="row">
+        <button type="submit" class="primary" disabled=${busy}>Allow</button>
+        ${port && html`<button type="button" disabled=${busy} onClick=${() => send(port, { state })}>
+          Refuse</button>`}</p>
+    </form>`;
+}
