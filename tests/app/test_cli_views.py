@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -172,8 +173,10 @@ def test_changes_are_followed_as_they_happen(at: Command, far: Far) -> None:
             assert json.loads(feed.stdout.readline())["event"] == "ready"
             far.request("POST", "/dags", json={"name": "fed", "spec": "steps: [{name: a, command: 'true'}]\n"})
             event = json.loads(feed.stdout.readline())
+            feed.send_signal(signal.SIGINT)
+            assert feed.wait(PATIENCE_SECONDS) == 0  # its usual end
         finally:
-            feed.terminate()
+            feed.kill()
     assert (event["event"], event["data"]["what"], event["data"]["fileName"]) == ("dag", "created", "fed")
     assert at("dag", "list").status == 0
 

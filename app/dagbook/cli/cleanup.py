@@ -108,6 +108,8 @@ async def _delete(api: Api, request: dict[str, Any]) -> None:
     while more:
         deleted = body_of(await api.client.post(_PATH, json=request))
         runs, log_bytes, more = runs + deleted["runs"], log_bytes + deleted["logBytes"], deleted["more"]
+        if more and sys.stderr.isatty():
+            echo(f"deleted {runs} runs so far", err=True)
     report(
         f"deleted {runs} runs, sub-runs included, with {format_bytes(log_bytes)} of logs",
         {"deleted": {"runs": runs, "logBytes": log_bytes}},

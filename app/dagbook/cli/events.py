@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -41,7 +42,11 @@ def events(*, name: str, run_id: str, follow: bool, after: str) -> None:
         raise click.UsageError("give a DAG for the history of its newest run, or -f for changes as they happen")
     if after and not follow:
         raise click.UsageError("--after is for changes as they happen; add -f")
-    use_api("events", lambda api: _follow(api, name, run_id, after) if follow else _print_history(api, name, run_id))
+    if not follow:
+        use_api("events", lambda api: _print_history(api, name, run_id))
+        return
+    with suppress(KeyboardInterrupt):  # the usual end
+        use_api("events", lambda api: _follow(api, name, run_id, after))
 
 
 async def _print_history(api: Api, name: str, run_id: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -70,7 +71,8 @@ def logs(*, what: str, run_id: str, follow: bool, step: str, stream: str | None,
                 printer.print(piece)
         printer.finish()
 
-    use_api("logs", work)
+    with suppress(KeyboardInterrupt) if follow else nullcontext():  # the usual end of what follows something
+        use_api("logs", work)
 
 
 def _steps(run: dict[str, Any]) -> list[str]:
