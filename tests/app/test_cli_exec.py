@@ -108,11 +108,6 @@ def test_what_cannot_run_is_an_error_and_leaves_no_run(command: Command, words: 
     assert json.loads(command("runs", "--json").out) == {"dagRuns": []}
 
 
-def test_a_singleton_does_not_start_beside_another(command: Command) -> None:
-    assert command("exec", "--singleton", "--", "true").status == 0
-    assert command("exec", "--singleton", "--", "true").status == 0  # the first has finished
-
-
 def test_a_directory_that_a_definition_would_evaluate_is_refused(command: Command, tmp_path: Path) -> None:
     odd = tmp_path / "a$b"
     odd.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import threading
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from dagbook.cli import execute
+from dagbook.executors.process.privacy import forbid_inspection
 from tests.app.far_server import Far, serving_far
 from tests.app.program import Said
 
@@ -52,6 +55,17 @@ def test_a_file_runs_on_the_far_server_and_is_seen_there(at: Command, far: Far, 
     assert (run["statusLabel"], run["actor"]) == ("succeeded", "root")
     assert at("status", "afar").out.splitlines()[0] == "afar  r1"
     assert at("--profile", "local", "status", "afar").err == "Error: DAG 'afar' has no run\n"
+
+
+def test_a_command_runs_there_beside_another_unless_it_is_a_singleton(at: Command, far: Far) -> None:
+    spec = "maxActiveRuns: -1\nsteps: [{name: a, command: sleep 600}]\n"
+    far.request("POST", "/dag-runs", json={"spec": spec, "name": "busy", "dagRunId": "first"})
+    said = at("exec", "--singleton", "-N", "busy", "-r", "second", "--", "true")
+    assert (said.status, said.out) == (1, "")
+    assert "busy" in said.err
+    assert at("exec", "-N", "busy", "-r", "third", "--", "echo", "$HOME").status == 0
+    assert at("logs", "busy", "third", "--step", "main").out == "$HOME\n"
+    assert at("stop", "busy", "first").out == "run first of DAG busy was asked to stop\n"
 
 
 def test_stored_dags_are_saved_enqueued_stopped_and_dequeued_there(at: Command, tmp_path: Path) -> None:
@@ -242,3 +256,11 @@ def test_a_certificate_that_is_not_trusted_is_told_and_can_be_trusted(command: C
 def test_a_token_without_tls_is_mentioned(command: Command) -> None:
     said = command("dag", "list", "--server", "http://192.0.2.1:1", "--token", "t", "--home", "/nonexistent")
     assert said.err.startswith("Notice: the token is sent to http://192.0.2.1:1 without TLS")
+
+
+def test_a_command_that_owns_its_process_takes_the_token_out_of_the_environment(at: Command) -> None:
+    forbid_inspection()  # a change of file system ids has the same effect
+    at("dag", "list")
+    assert "DAGBOOK_TOKEN" in os.environ
+    assert execute(["dag", "list"], owns_process=True) == 0
+    assert "DAGBOOK_TOKEN" not in os.environ
