@@ -539,31 +539,30 @@ async def test_more_files_than_a_source_may_have_are_a_problem_and_change_nothin
 
 
 @pytest.mark.full
-@pytest.mark.both_engines
-async def test_as_many_files_as_a_source_may_have_are_synced(team: Team) -> None:
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("copies", ["sqlite"], indirect=True)
+async def test_as_many_files_as_a_source_may_have_are_synced(server: Server, team: Team) -> None:
     for number in range(MAX_FILES):
         team.write(f"{number}.yaml", good(str(number)))
-    await team.add()
-
-    async def look() -> bool:
-        found = await team.details(perPage=1)
-        return "syncing" not in found and found["files"] == MAX_FILES
-
-    await come_true(look)
-    assert (await team.details(perPage=1))["broken"] == 0
+    answer = await team.client.post("/sources", json={"name": team.name, "place": str(team.folder)})
+    assert answer.status_code == 201
+    await server.services.sources.sync(team.name)
+    found = await team.details(perPage=1)
+    assert (found["files"], found["broken"], "problem" in found) == (MAX_FILES, 0, False)
     assert await team.text(team.dag("9999")) == good("9999")
     assert (await team.client.delete(f"/sources/{team.name}")).status_code == 204
 
 
 @pytest.mark.full
 @pytest.mark.both_engines
+@pytest.mark.timeout(600)
 async def test_a_directory_under_git_pull_is_followed_while_runs_and_saves_go_on(
     server: Server, team: Team, tmp_path: Path
 ) -> None:
     origin, changes = Repository(tmp_path / "origin"), random.Random(7)  # noqa: S311 - a choice of files
     own, runs = f"{team.name}-own", f"{team.name}-runs"
-    for name in (own, runs):
-        assert (await team.client.post("/dags", json={"name": name, "spec": good()})).status_code == 201
+    for name, text in ((own, good()), (runs, f"maxActiveRuns: 100\n{good()}")):
+        assert (await team.client.post("/dags", json={"name": name, "spec": text})).status_code == 201
     wanted = {f"{team.name}.d{number}": good(str(number)) for number in range(500)}
     _write_all(origin.folder, wanted)
     origin.commit("Add 500")

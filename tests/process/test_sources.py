@@ -34,7 +34,7 @@ def test_a_sync_that_is_killed_is_completed_by_the_next_server(program: Program,
     program.api.client.post("/sources", json={"name": "team", "place": str(folder)})
 
     def is_between() -> bool:
-        return 0 < _get(program, "/dags", perPage=1)["pagination"]["totalRecords"] < FILES
+        return 0 < int(_get(program, "/dags", perPage=1)["pagination"]["totalRecords"]) < FILES
 
     wait_for("some of the files", is_between)
     program.kill()

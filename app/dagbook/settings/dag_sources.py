@@ -11,7 +11,6 @@ from dagbook.settings.nodes import read_fields, read_records, read_secret
 from dagbook.settings.types import FILE, HIDDEN, TRUTH, WORDS, Displayed, Hidden, Raw, SettingType, Text, absolute
 
 _EXAMPLE = '[{"name": "team", "place": "https://git.example.org/team/dags.git"}]'
-_HIDDEN = ("hook_secret",)
 _PROTOCOLS = ("https", "ssh", "file", "http")
 
 
@@ -65,14 +64,13 @@ _READERS: Mapping[str, SettingType | Text] = {
 
 
 def _display(sources: tuple[ConfiguredSource, ...]) -> Displayed:
-    shown = [{key: value for key, value in msgspec.structs.asdict(one).items() if value} for one in sources]
-    return [
-        {
-            key: HIDDEN if key in _HIDDEN else value if isinstance(value, bool) else str(value)
-            for key, value in one.items()
-        }
-        for one in shown
-    ]
+    shown: list[dict[str, str | float]] = []
+    for one in sources:
+        given = {key: value for key, value in msgspec.structs.asdict(one).items() if value}
+        shown.append({key: value if isinstance(value, bool) else str(value) for key, value in given.items()})
+        if one.hook_secret:
+            shown[-1]["hook_secret"] = HIDDEN
+    return shown
 
 
 # Secret, hence without a flag: it contains secrets of hooks.

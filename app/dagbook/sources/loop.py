@@ -83,7 +83,7 @@ class _SourceLoop:
             found = Path(real).stat()
         except OSError:
             return  # the sync says so
-        key = (real, found.st_dev, found.st_ino)  # a directory that was made anew has another number
+        key = (real, found.st_dev, found.st_ino)  # one that was made again has another number
         if self._watching is not None and not self._watching.done() and key == self._watched:
             return
         self._stopping.set()

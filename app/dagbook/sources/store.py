@@ -134,8 +134,8 @@ class _Writer:
         state = FileState(
             path=refusal.file.path,
             content=refusal.file.content,
-            dag_id=row and row.dag_id,
-            definition_hash=row and row.definition_hash,
+            dag_id=None if row is None else row.dag_id,
+            definition_hash=None if row is None else row.definition_hash,
             source_commit=change.commit,
             problems=refusal.problems,
         )

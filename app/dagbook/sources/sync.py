@@ -1,6 +1,6 @@
 """One sync of a source: read its files, plan, and store what is new, in transactions of a bounded size.
 
-The rows are compared with the files anew by each sync, so one that was interrupted at any point is completed by the
+Each sync compares the rows with the files again, so one that was interrupted at any point is completed by the
 next one. Each transaction checks again that the DAGs which it changes are those of the plan.
 """
 
@@ -22,6 +22,7 @@ from dagbook.sources.plan import (
     Listing,
     Plan,
     Refusal,
+    Removal,
     Storing,
     Terms,
     Text,
@@ -36,7 +37,7 @@ from dagbook.sources.tree import DirectoryTree
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
 T = TypeVar("T")
-_BATCH = 50  # files of one transaction
+_BATCH = 20  # files of one transaction: other writes wait for it
 _MAX_BROKEN = 50_000  # remembered contents with problems
 
 
@@ -155,7 +156,8 @@ class Syncer:
             decided = await self._decide(reads, opened, broken)
             counts += await self._write(source, [Stored(one, opened.change_of(one.file.path)) for one in decided])
             progress.done += len(reads)
-        for others in _batches([*found.refusals, *found.removals]):
+        rest: list[Refusal | Removal] = [*found.refusals, *found.removals]
+        for others in _batches(rest):
             change = Change(author=source.name, note="", commit=opened.commit)
             counts += await self._write(source, [Stored(one, change) for one in others])
             progress.done += len(others)

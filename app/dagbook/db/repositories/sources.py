@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.definition import Dag
 from dagbook.db.models.source import Source, SourceFile
+from dagbook.db.prepared import Prepared
 
 DIRECTORY, GIT = "directory", "git"
 _IN_ONE = 500  # keys in one statement: the databases limit parameters
@@ -193,6 +194,22 @@ _taken = (
 )
 
 
+def _make_put(make: Any) -> Any:
+    table = SourceFile.__table__
+    names = [column.name for column in table.columns]
+    insertion = make(table).values({name: bindparam(name, type_=table.columns[name].type) for name in names})
+    changed = {name: insertion.excluded[name] for name in names if name not in ("source_id", "path")}
+    return insertion.on_conflict_do_update(index_elements=["source_id", "path"], set_=changed)
+
+
+# A first sync stores thousands of files.
+_put_file = Prepared({"sqlite": _make_put(sqlite.insert), "postgresql": _make_put(postgresql.insert)})
+_set_directory = Prepared(
+    update(Dag.__table__).where(Dag.id == bindparam("dag")).values(source_directory=bindparam("directory"))
+)
+_get_dag_id = select(Dag.id).where(Dag.file_name == bindparam("file"))
+
+
 # -- sources -------------------------------------------------------------------------------------------------------
 
 
@@ -291,11 +308,8 @@ def _problems(stored: Any) -> tuple[FileProblem, ...]:
 
 def put_file(connection: WriteConnection, source: int, file: FileState, at: datetime) -> None:
     """Store the state of a file."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {**msgspec.structs.asdict(file), "problems": file.problems or None, "changed_at": at}
-    key = {"source_id": source, "path": file.path}
-    statement = make(SourceFile).values({**values, **key})
-    connection.execute(statement.on_conflict_do_update(index_elements=["source_id", "path"], set_=values))
+    _put_file.execute_many(connection, [{**values, "source_id": source}])
 
 
 def set_content(connection: WriteConnection, file_name: str, content: str, definition_hash: str) -> None:
@@ -337,10 +351,9 @@ def find_taken(connection: ReadConnection, file_names: Sequence[str]) -> dict[st
 
 def set_directory(connection: WriteConnection, dag_id: int, directory: str) -> None:
     """Store the directory of a DAG's file."""
-    unlike = Dag.source_directory.is_distinct_from(directory)
-    connection.execute(update(Dag).where(Dag.id == dag_id, unlike).values(source_directory=directory))
+    _set_directory.execute_many(connection, [{"dag": dag_id, "directory": directory}])
 
 
 def get_dag_id(connection: ReadConnection, file_name: str) -> int | None:
     """Return the key of a stored DAG."""
-    return connection.execute(select(Dag.id).where(Dag.file_name == file_name)).scalar()
+    return connection.execute(_get_dag_id, {"file": file_name}).scalar()
