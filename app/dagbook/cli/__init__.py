@@ -39,6 +39,7 @@ COMMANDS = {
     "enqueue": Entry("dagbook.cli.queue:enqueue", "Add a run to its queue."),
     "dequeue": Entry("dagbook.cli.queue:dequeue", "Remove a run from its queue."),
     "queue": Entry("dagbook.cli.queue:queue", "Show, pause, resume, reorder or clear queues."),
+    "approvals": Entry("dagbook.cli.approvals:approvals", "List, approve and reject what runs wait for."),
     "status": Entry("dagbook.cli.runs:status", "Show the status of a run and its steps."),
     "retry": Entry("dagbook.cli.stop:retry", "Retry the failed steps of a run, or one step."),
     "stop": Entry("dagbook.cli.stop:stop", "Stop a run, or all runs of a DAG."),

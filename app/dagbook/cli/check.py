@@ -11,7 +11,7 @@ import click
 
 from dagbook.cli.check_reports import FORMATS, Checked
 from dagbook.cli.files import UnreadableFileError, read_file, write_file
-from dagbook.cli.options import GlobalOptions
+from dagbook.cli.options import LocalOptions
 from dagbook.cli.terminal import echo, echo_output
 from dagbook.spec.folder import SUFFIXES, FolderCheck
 from dagbook.spec.problem import Problem
@@ -20,8 +20,8 @@ _MANY_FILES = 200  # are checked in a second or two; more show their progress
 
 
 @click.command(
-    cls=GlobalOptions,
-    epilog="\b\nExamples:\n  dagbook check dags\n  dagbook check dags --base base.yaml --format sarif -o dagbook.sarif",
+    cls=LocalOptions,
+    example="dagbook check dags --base base.yaml --format sarif -o dagbook.sarif",
 )
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--base", type=click.Path(path_type=Path), metavar="FILE", help="Base configuration of the definitions.")

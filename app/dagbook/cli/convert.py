@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from dagbook.cli.files import STDIN, UnreadableFileError, complain, read_file, write_file
-from dagbook.cli.options import GlobalOptions
+from dagbook.cli.options import LocalOptions
 from dagbook.cli.terminal import echo, echo_output
 from dagbook.spec.conversion.convert import convert as convert_text
 
 
 @click.command(
-    cls=GlobalOptions,
-    epilog="\b\nExamples:\n  dagbook convert etl.yaml -o etl.yaml\n  git show main:etl.yaml | dagbook convert -",
+    cls=LocalOptions,
+    example="dagbook convert etl.yaml -o etl.yaml",
 )
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE|-")
 @click.option(

@@ -9,10 +9,11 @@ from urllib.parse import quote
 
 import click
 
-from dagbook.cli.client import Api, body_of, print_table, use_api
+from dagbook.cli.client import Api, body_of, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
-from dagbook.cli.options import GlobalOptions, notice, settings_options
+from dagbook.cli.options import GlobalOptions, notice, settings_options, wants_json
+from dagbook.cli.output import print_json, print_table, report
 from dagbook.cli.terminal import echo
 from dagbook.settings.dag_sources import is_path
 
@@ -21,15 +22,15 @@ _POLL_SECONDS = 1.0
 _settings = settings_options("database_url", "source_dir", "source_protocols", "source_remove_days")
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=CommandGroup, example="dagbook source add team https://git.example.org/team/dags.git")
 def source() -> None:
     """Add, list, sync or remove directories and Git repositories that definitions come from.
 
-    Goes through the server if one is running. Example: dagbook source add team https://git.example.org/team/dags.git
+    Goes through the server if one is running.
     """
 
 
-@source.command("list", cls=GlobalOptions)
+@source.command("list", cls=GlobalOptions, example="dagbook source list")
 @_settings
 @friendly_errors
 def list_sources() -> None:
@@ -37,7 +38,7 @@ def list_sources() -> None:
 
     async def work(api: Api) -> None:
         found = body_of(await api.client.get(_PATH))["sources"]
-        if not found:
+        if not found and not wants_json():
             echo("there are no sources; `dagbook source add NAME PLACE` adds one")
             return
         rows = [
@@ -51,12 +52,12 @@ def list_sources() -> None:
             )
             for each in found
         ]
-        print_table(("NAME", "PLACE", "FILES", "PROBLEMS", "COMMIT", "SYNCED"), rows)
+        print_table(("NAME", "PLACE", "FILES", "PROBLEMS", "COMMIT", "SYNCED"), rows, {"sources": found})
 
     use_api("source", work)
 
 
-@source.command(cls=GlobalOptions)
+@source.command(cls=GlobalOptions, example="dagbook source add team ~/dags --writable")
 @click.argument("name", metavar="NAME")
 @click.argument("place", metavar="PLACE")
 @click.option("--branch", metavar="B", help="Branch of a repository; by default its own.")
@@ -84,13 +85,14 @@ def add(*, name: str, place: str, hook_secret_file: Path | None, credentials: Pa
 
     async def work(api: Api) -> int:
         added = body_of(await api.client.post(_PATH, json=body))
-        echo(f"added the source {added['name']}: {_place_of(added)}")
+        if not wants_json():
+            echo(f"added the source {added['name']}: {_place_of(added)}")
         return await _sync(api, name)
 
     return use_api("source", work)
 
 
-@source.command(cls=GlobalOptions)
+@source.command(cls=GlobalOptions, example="dagbook source sync team")
 @click.argument("name", metavar="NAME")
 @_settings
 @friendly_errors
@@ -106,7 +108,7 @@ def sync(name: str) -> int:
     return use_api("source", work)
 
 
-@source.command(cls=GlobalOptions)
+@source.command(cls=GlobalOptions, example="dagbook source remove team")
 @click.argument("name", metavar="NAME")
 @_settings
 @friendly_errors
@@ -115,7 +117,7 @@ def remove(name: str) -> None:
 
     async def work(api: Api) -> None:
         body_of(await api.client.delete(_path_of(name)))
-        echo(f"removed the source {name}; its DAGs stay")
+        report(f"removed the source {name}; its DAGs stay", {"removed": name})
 
     use_api("source", work)
 
@@ -129,6 +131,9 @@ async def _sync(api: Api, name: str) -> int:
         found = body_of(await api.client.get(_path_of(name), params={"perPage": 1}))
     if problem := found.get("problem"):
         raise click.ClickException(problem)
+    if wants_json():
+        print_json(body_of(await api.client.get(_path_of(name), params={"problems": "true", "perPage": 1000})))
+        return 1 if found["broken"] else 0
     removed = f", {found['removed']} removed" if found["removed"] else ""
     commit = f" at commit {found['commit'][:12]}" if "commit" in found else ""
     echo(f"{name}{commit}: {found['files']} files, {found['broken']} with problems{removed}")
