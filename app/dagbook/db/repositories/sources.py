@@ -204,9 +204,7 @@ def _make_put(make: Any) -> Any:
 
 # A first sync stores thousands of files.
 _put_file = Prepared({"sqlite": _make_put(sqlite.insert), "postgresql": _make_put(postgresql.insert)})
-_set_directory = Prepared(
-    update(Dag.__table__).where(Dag.id == bindparam("dag")).values(source_directory=bindparam("directory"))
-)
+_set_directory = Prepared(update(Dag).where(Dag.id == bindparam("dag")).values(source_directory=bindparam("directory")))
 _get_dag_id = select(Dag.id).where(Dag.file_name == bindparam("file"))
 
 
