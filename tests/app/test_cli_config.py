@@ -15,6 +15,7 @@ from dagbook.cli import execute as run
 from dagbook.settings import TABLE
 
 NODES = '[{"name": "east", "url": "http://east.example/api/v2", "auth": "token", "token": "topsecret"}]'
+RECORDS = {"remote_nodes": NODES, "sources": '[{"name": "team", "place": "/srv/dags", "hook_secret": "topsecret"}]'}
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +74,7 @@ def test_config_hides_every_secret(
 ) -> None:
     secrets = [setting for setting in TABLE if setting.kind.is_secret]
     for setting in secrets:
-        monkeypatch.setenv(setting.variable, NODES if setting.kind.records else "topsecret" * 4)
+        monkeypatch.setenv(setting.variable, RECORDS.get(setting.name, "topsecret" * 4))
     assert run(["config", *form]) == 0
     output = capsys.readouterr().out
     assert "topsecret" not in output
