@@ -149,7 +149,7 @@ steps: [{{name: a, command: 'echo "$A $B $C"'}}]
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [("", '{"A":"x y","B":"two"}'), ('{"A": 1}', '{"A": 1}'), ("A=<&> three", '{"A":"<&>","B":"two","3":"three"}')],
+    [("", '{"A":"x y","B":"two"}'), ('{"A": 1}', '{"A": 1}'), ("A=<&> three", '{"A":"<&>","B":"two","2":"three"}')],
 )
 async def test_steps_see_the_params_as_json(dagbook: Dagbook, given: str, expected: str) -> None:
     spec = 'params: B=two A="x y"\nsteps: [{name: a, command: \'printf %s "$DAGU_PARAMS_JSON"\'}]'
@@ -290,9 +290,9 @@ handlerOn: {failure: {command: echo failed}}
         (
             "approve",
             {"inputs": {"WHO": "x", "NO": "y"}},
-            "inputs: NO: the step has no such input; it asks for WHO, WHY",
+            "inputs: 'NO': the step has no such input; it asks for WHO, WHY",
         ),
-        ("approve", {"inputs": {"WHO": "x" * 40_000}}, "inputs: WHO: a value may have 32,768 characters"),
+        ("approve", {"inputs": {"WHO": "x" * 40_000}}, "inputs: 'WHO': a value may have 32,768 characters"),
         ("reject", {"reason": "x" * 5_000}, "reason: has 5,000 characters"),
     ],
 )

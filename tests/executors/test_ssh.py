@@ -96,7 +96,7 @@ async def test_a_step_without_a_command_fails_before_anybody_is_asked(files: Exe
 async def test_several_lines_run_one_after_another_until_one_fails(files: ExecutionFiles, server: SshServer) -> None:
     lines = "echo 'a  b' | tr a z; X=1", "echo [$X]; exit 7", "echo c"
     following = tuple(CommandLine(line, "") for line in lines)
-    outcome = await end(files, server.config, "echo", "first", line="echo first", following=following)
+    outcome = await end(files, server.config, "echo", "first", line="echo first", as_written=True, following=following)
     assert (outcome.exit_code, outcome.error) == (7, "line 3: exit status 7")
     assert files.stdout.read_text() == "first\nz  b\n[]\n"
 

@@ -7,12 +7,12 @@ import sys
 
 from dagbook.executors import registry
 from dagbook.spec.build.calls import EXECUTOR_TYPES
+from dagbook.spec.model import HITL
 
 
 def test_the_format_knows_the_types_that_something_carries_out_or_names() -> None:
     known = registry.COMMAND_TYPES | registry.CALL_TYPES | registry._UNSUPPORTED | set(registry._TYPES)
-
-    assert known == EXECUTOR_TYPES
+    assert known | {registry._CHAT, HITL} == EXECUTOR_TYPES
 
 
 def test_a_server_loads_no_library_of_an_extra_before_a_step_needs_it() -> None:

@@ -158,7 +158,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ``program`` and ``args`` are the split words of the command, ``line`` is the command as one text; ``id`` is unique
     and stays the same when the execution is adopted. ``cwd`` is the directory of the step, ``run_dir`` that of its
     run. ``container`` is the evaluated one of the step itself. Files that the job names are opened as ``account``.
-    ``following`` are the command lines after the first, ``shell`` is the step's own.
+    ``following`` are the command lines after the first, ``shell`` is the step's own. A line that is not ``as_written``
+    is sent elsewhere as its words.
     """
 
     type: str
@@ -166,6 +167,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     program: str = ""
     args: tuple[str, ...] = ()
     line: str = ""
+    as_written: bool = False
     following: tuple[CommandLine, ...] = ()
     shell: tuple[str, ...] = ()
     script: str = ""

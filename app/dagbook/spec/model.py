@@ -134,7 +134,7 @@ class Step(_Frozen, frozen=True, kw_only=True):
     id: str = ""
     description: str = ""
     # What to run (DAG format 3.4): the line as written, its split, and the script.
-    # command_list marks a list, whose items are evaluated one by one. Of several command lines (1.30, 2) command and
+    # command_list marks a list, whose items are evaluated one by one. Of a list of command lines (1.30, 2) command and
     # args are those of the first.
     command_line: str = ""
     lines: tuple[CommandLine, ...] = ()

@@ -362,7 +362,7 @@ def _step_in_run(row: AnyNode, steps: StepCache) -> run_schemas.Step:
     for name in ("command", "args"):
         if name in evaluated:
             setattr(converted, name, evaluated[name])
-    if converted.commands and converted.command and not definition.lines:
+    if converted.commands and converted.command and len(definition.lines) < 2:  # noqa: PLR2004 - several
         converted.commands = _commands([CommandLine("", converted.command, tuple(converted.args or ()))])
     errors = (row.detail or {}).get("conditions", ())
     if definition.preconditions:

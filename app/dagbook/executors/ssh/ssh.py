@@ -38,7 +38,7 @@ async def run(job: Job, streams: Streams) -> int:
     with files_as(job.account):
         target = read_login(job)
     first = CommandLine(job.line, job.program, job.args)
-    lines = [remote_line(each, _shell(job), is_one=not job.following) for each in (first, *job.following)]
+    lines = [remote_line(each, _shell(job), as_written=job.as_written) for each in (first, *job.following)]
     async with connect(target, job.account) as connection:
         for number, line in enumerate(lines, 1):
             try:
@@ -62,14 +62,14 @@ def _shell(job: Job) -> tuple[str, ...]:
     return tuple(words) or job.shell
 
 
-def remote_line(command: CommandLine, shell: Sequence[str], *, is_one: bool) -> str:
+def remote_line(command: CommandLine, shell: Sequence[str], *, as_written: bool) -> str:
     """Return what the remote login shell gets.
 
-    With a ``shell`` that is its call with the line as written. Without one, the words of a single command are joined by
-    single spaces, so that none of the definition's quotes get there; several command lines are sent as written.
+    With a ``shell`` that is its call with the line as written. Without one, the words of a command are joined by single
+    spaces, so that none of the definition's quotes get there, unless it is from a list of command lines.
     """
     if not shell:
-        return " ".join((command.command, *command.args)) if is_one else command.line
+        return command.line if as_written else " ".join((command.command, *command.args))
     return shlex.join([*shell, *([] if "-c" in shell[1:] else ["-c"]), command.line])
 
 

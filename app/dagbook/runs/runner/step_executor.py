@@ -211,6 +211,7 @@ class StepExecutor:
             program=texts.program,
             args=texts.args,
             line=texts.line,
+            as_written=bool(step.lines),
             following=tuple(CommandLine(each.line, each.program, each.args) for each in texts.following),
             shell=texts.shell if texts.own_shell else (),
             script=texts.script,

@@ -83,7 +83,8 @@ def _program(items: Sequence[str]) -> dict[str, Any]:
 
 
 def _lines(field: Field, lines: Sequence[str]) -> dict[str, Any] | None:
-    if len(lines) == 1:
+    """Read command lines; a single one is like a text, but is sent as written over SSH."""
+    if len(lines) == 1 and "\n" in lines[0]:
         return _line(field, lines[0])
     found = [CommandLine(line, words[0], tuple(words[1:])) for line in lines if (words := _split(field, line))]
     if len(found) < len(lines):

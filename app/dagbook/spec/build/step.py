@@ -67,7 +67,7 @@ def read_step(field: Field, inherited: Inherited) -> StepDraft | None:
     apply_type(field, parsed, inherited)
     fields |= fields.pop("run_what", {})
     fields |= fields.pop("output", {})
-    if fields.get("lines") and fields.pop("script", ""):
+    if len(fields.get("lines", ())) > 1 and fields.pop("script", ""):
         parsed.fields["script"].warn("is ignored beside several command lines; put it into a step of its own")
     _apply_call(fields)
     return StepDraft(field, parsed)

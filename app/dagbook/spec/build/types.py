@@ -81,7 +81,7 @@ def apply_type(field: Field, parsed: ParsedObject, inherited: Inherited) -> None
     if "container" in fields and not parsed.refused("type", "executor"):
         _apply_container(parsed, is_checked=bool(kind) and "executor" not in fields)
     executor: Executor = values.setdefault("executor", inherited.executor)
-    if values.get("run_what", {}).get("lines") and executor.type in _ONE_LINE:
+    if len(values.get("run_what", {}).get("lines", ())) > 1 and executor.type in _ONE_LINE:
         fields["run_what"].refuse(f"a step of type {executor.type} takes one command line, these are several")
     if executor.type == HITL:
         _apply_approval(field, parsed, executor, inherited)
