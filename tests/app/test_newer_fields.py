@@ -164,6 +164,13 @@ async def test_without_params_there_is_no_json_of_them(dagbook: Dagbook) -> None
     assert await ended.log("a") == "[unset]"
 
 
+async def test_validation_has_warnings_and_is_valid(dagbook: Dagbook) -> None:
+    spec = "steps: [{command: [pwd, ls -l]}]"
+    answer = (await dagbook.client.post("/dags/validate", json={"spec": spec})).json()
+    assert answer["valid"] is True
+    assert "steps[0].command: is read as one program with arguments" in answer["warnings"][0]
+
+
 async def test_a_chat_step_fails_with_one_sentence(dagbook: Dagbook) -> None:
     ended = await dagbook.run("""
 steps:

@@ -96,6 +96,26 @@ def test_a_script_beside_several_lines_is_ignored_with_a_warning() -> None:
     assert "steps[0].script: is ignored beside several command lines" in loaded.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("steps: [{executor: mail, command: x}]", "steps[0].command: has no effect in a step of type mail"),
+        ("steps: [{executor: http, command: GET http://x, shell: sh}]", "steps[0].shell: has no effect"),
+        ("container: {image: i}\nsteps: [{command: x, script: echo}]", "steps[0].script: has no effect"),
+        ("steps: [{executor: docker, command: 'a\n\n      b'}]", "which takes no command of several lines"),
+    ],
+)
+def test_what_the_old_form_ignores_is_warned_of(text: str, where: str) -> None:
+    loaded = load(text)
+    assert loaded.problems == ()
+    assert any(where in warning for warning in loaded.warnings), loaded.warnings
+
+
+@pytest.mark.parametrize("fields", ["{call: kid, executor: mail}", "{executor: shell, script: echo}", "{command: x}"])
+def test_what_counts_is_not_warned_of(fields: str) -> None:
+    assert load(f"steps: [{fields}]").warnings == ()
+
+
 # -- outputs and logs (4, 5) --------------------------------------------------------------------------------------
 
 

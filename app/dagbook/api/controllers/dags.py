@@ -123,7 +123,7 @@ class DagsController(Controller):
         errors = [str(problem) for problem in problems]
         dag = loaded.definition.dag
         starts = await asyncio.to_thread(next_starts, dag.schedule.start, services.now(), services.zone, _STARTS)
-        warnings = await asyncio.to_thread(find_warnings, loaded.definition)
+        warnings = (*loaded.warnings, *await asyncio.to_thread(find_warnings, loaded.definition))
         return Validation(
             valid=not errors,
             errors=errors,

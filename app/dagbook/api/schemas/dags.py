@@ -139,7 +139,7 @@ class SpecToValidate(Schema, kw_only=True):
 class Validation(Schema, kw_only=True):
     """The problems of a definition; ``nextStarts`` are the starts that its schedules would cause.
 
-    ``warnings`` are values that stand in shell text without protection.
+    ``warnings`` are what is valid but likely to be a mistake, and values that stand in shell text without protection.
     """
 
     valid: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -81,6 +81,10 @@ def apply_type(field: Field, parsed: ParsedObject, inherited: Inherited) -> None
     if "container" in fields and not parsed.refused("type", "executor"):
         _apply_container(parsed, is_checked=bool(kind) and "executor" not in fields)
     executor: Executor = values.setdefault("executor", inherited.executor)
+    if not kind and "container" not in fields and not {"call", "run"} & fields.keys():
+        # The old form, and a step that works where its DAG does, are not refused: they used to be accepted.
+        for entry, what in _unadmitted(parsed, executor.type):
+            entry.warn(f"has no effect in a step of type {executor.type}, which takes no {what}")
     if len(values.get("run_what", {}).get("lines", ())) > 1 and executor.type in _ONE_LINE:
         fields["run_what"].refuse(f"a step of type {executor.type} takes one command line, these are several")
     if executor.type == HITL:
@@ -155,12 +159,17 @@ def _apply_container(parsed: ParsedObject, *, is_checked: bool) -> None:
         _refuse_more(parsed, _DOCKER, "in a container")
 
 
-def _refuse_more(parsed: ParsedObject, kind: str, what_step: str) -> None:
-    admitted, fields = _ADMITTED[kind], parsed.fields
-    for name, key in _KEYS.items():
+def _unadmitted(parsed: ParsedObject, kind: str) -> Iterator[tuple[Field, str]]:
+    """Yield the fields that a type does not admit, and their names."""
+    for name, key in _KEYS.items() if kind in _ADMITTED else ():
         is_script = name == "run_what" and "script" in parsed.values.get(name, ())
-        if name in fields and ("script" if is_script else key) not in admitted:
-            what = "command of several lines" if is_script else key
-            fields[name].refuse(f"a step {what_step} takes no {what}")
+        if name in parsed.fields and ("script" if is_script else key) not in _ADMITTED[kind]:
+            yield parsed.fields[name], "command of several lines" if is_script else key
+
+
+def _refuse_more(parsed: ParsedObject, kind: str, what_step: str) -> None:
+    fields = parsed.fields
+    for entry, what in _unadmitted(parsed, kind):
+        entry.refuse(f"a step {what_step} takes no {what}")
     if "worker_selector" in fields and not {"call", "run"} & fields.keys():
         fields["worker_selector"].refuse("is for a step that calls a DAG; add call, or leave it out")
