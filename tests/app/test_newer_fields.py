@@ -228,6 +228,12 @@ async def test_a_run_waits_for_an_approval_and_goes_on_with_its_values(dagbook: 
     assert "Ship prod?" in await ended.log("gate")
 
 
+async def test_what_a_step_asks_is_in_its_log_while_it_waits(dagbook: Dagbook) -> None:
+    run = await dagbook.start("steps: [{name: gate, type: hitl, config: {prompt: Ship it?, input: [WHO]}}]")
+    await dagbook.running(run, "gate", "Ship it?\ninput: WHO")
+    assert (await dagbook.stop(run)).status == "aborted"
+
+
 async def test_at_rest_the_wait_handler_knows_the_steps(dagbook: Dagbook) -> None:
     run = await dagbook.start(GATED)
     await _waiting(dagbook, run)

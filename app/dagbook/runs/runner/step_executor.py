@@ -324,8 +324,10 @@ class StepExecutor:
         self._gates[node.key] = gate
         self._start(node, lambda: gate)
         assert node.follower is not None  # noqa: S101 - opened before any execution starts
-        tail = await execution.drain(node.follower, lambda chunks: self._runner.store_log(node, chunks, number))
-        self._runner.post(event.ExecutionStarted(key=node.key, execution=number), node, tail)
+        # At once: the event alone would be stored with the next one, which may be days away.
+        if tail := await execution.drain(node.follower, lambda chunks: self._runner.store_log(node, chunks, number)):
+            await self._runner.store_log(node, tail, number)
+        self._runner.post(event.ExecutionStarted(key=node.key, execution=number), node)
         decision = await gate.decision()
         if decision is not None:
             node.records.approval = gates.decided(node.records.approval or {}, decision)
