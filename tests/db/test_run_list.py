@@ -289,21 +289,22 @@ SIGHT = (("user:ann",),)
         ({}, 2, ["four", "two"]),
         ({"since": seconds(2)}, 1, ["four"]),
         ({"before": seconds(4)}, 1, ["two"]),
-        ({"status": int(RunStatus.SUCCEEDED)}, 2, None),  # there are not more than a page
-        ({}, 3, None),
+        ({"status": int(RunStatus.SUCCEEDED)}, 2, ["one"]),
+        ({}, 4, ["four", "two", "one"]),
     ],
 )
 async def test_a_first_page_of_visible_runs_is_found_among_the_newest(
-    shared_database: Database, wanted: dict[str, Any], limit: int, found: list[str] | None
+    shared_database: Database, wanted: dict[str, Any], limit: int, found: list[str]
 ) -> None:
     def work(connection: WriteConnection) -> None:
         fill(connection)
         access = "INSERT INTO dag_access (dag_name, subject, rank) VALUES ('etl', 'user:ann', 0)"
         run_sql(connection, access)
         near = run_list.find_near(connection, RunFilter(**wanted, sight=SIGHT), Page(limit=limit))
-        assert (near and ids(near.runs)) == found
+        assert near is not None
+        assert ids(near.runs) == found
         whole = run_list.find_page(connection, RunFilter(**wanted, sight=SIGHT), Page(limit=limit))
-        assert near is None or (near.runs, near.next) == (whole.runs, whole.next)
+        assert (near.runs, near.next) == (whole.runs, whole.next)
 
     await rehearse(shared_database, work)
 

@@ -23,7 +23,6 @@ from sqlalchemy import (
     bindparam,
     desc,
     func,
-    literal,
     literal_column,
     or_,
     select,
@@ -54,7 +53,7 @@ from dagbook.db.types import UtcDateTime
 MAX_SCANNED = 5_000
 _MAX_NAMES = 20
 _FEW, _NEAR = 100, 3  # runs of a short page, and how many times as many are looked at first
-_FIRST, _LAST = datetime.fromtimestamp(0, UTC), datetime.max.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
 _Select = Select[*tuple[Any, ...]]
 _Runs = Sequence[Sequence[Any]]
 _Conditions = Sequence[ColumnElement[bool]]
@@ -218,25 +217,25 @@ def _find(connection: ReadConnection, run_filter: RunFilter, page: Page, names: 
 def find_near(connection: ReadConnection, run_filter: RunFilter, page: Page) -> RunPage | None:
     """Return the first page of visible root runs if it is among the newest ones, where most are visible; else None.
 
-    It reads a few times as many runs as the page has, where other lists look first how far they may scan, or merge the
-    runs of each visible name. Of the filter only status, times and sight may be set.
+    It looks up the names of a few times as many runs as the page has, where other lists look first how far they may
+    scan, or merge the runs of each visible name. Of the filter only status, times and sight may be set.
     """
     if page.after is not None:
         return None
     given = {name: value for name in ("status", "since", "before") if (value := getattr(run_filter, name)) is not None}
-    statement = _near(connection.dialect.name, tuple(given), run_filter.sight)
-    limits = {"most": page.limit + 1, "near": _NEAR * max(page.limit, _FEW)}
-    runs = connection.execute(statement, {**given, **limits}).all()
-    return _page(connection, runs, page) if len(runs) > page.limit else None
+    near = _NEAR * max(page.limit, _FEW)
+    end = connection.execute(_nth_newest(tuple(given)), {**given, "near": near}).scalar()
+    bounds = given if end is None else {**given, "since": end}
+    statement = _common(connection.dialect.name, tuple(bounds), run_filter.sight)
+    runs = connection.execute(statement, {**bounds, "most": page.limit + 1}).all()
+    return _page(connection, runs, page) if end is None or len(runs) > page.limit else None
 
 
-@lru_cache(256)
-def _near(dialect: str, fields: tuple[str, ...], sight: Sight) -> _Select:
+@lru_cache(16)
+def _nth_newest(fields: tuple[str, ...]) -> _Select:
+    """Select the creation time of the run behind the newest ones of a filter; nothing if there are fewer."""
     newest = select(Run.created_at).where(IS_ROOT, *[_COMMON[name] for name in fields])
-    end = newest.order_by(Run.created_at.desc()).offset(bindparam("near", type_=Integer)).limit(1).scalar_subquery()
-    first = bindparam("since", type_=UtcDateTime()) if "since" in fields else literal(_FIRST, UtcDateTime())
-    others = tuple(name for name in fields if name != "since")
-    return _common(dialect, others, sight).where(Run.created_at >= func.coalesce(end, first))
+    return newest.order_by(Run.created_at.desc()).offset(bindparam("near", type_=Integer)).limit(1)
 
 
 def _find_among(
