@@ -57,9 +57,9 @@ def recorded() -> Iterator[list[str]]:
         ("/dags/{name}/dag-runs", 3),
         ("/dags/{name}/dag-runs/r1", 4),
         ("/dags/{name}/dag-runs/latest", 4),
-        ("/dags?name={name}", 3),
-        ("/dags?name={name}&recent=10", 4),
-        ("/dags?name={name}&sort=nextRun", 4),
+        ("/dags?name={name}", 4),  # one of them for the sources of the DAGs
+        ("/dags?name={name}&recent=10", 5),
+        ("/dags?name={name}&sort=nextRun", 5),
         ("/dags/search?q={name}", 1),
         ("/dags/search?q={name}.", 1),
         ("/dags/tags", 1),
