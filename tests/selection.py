@@ -40,8 +40,9 @@ SAMPLES = {
     **{
         f"tests/app/test_{name}.py": Sample(2, "module")
         for name in (
-            *("cli_audit", "cli_dag", "cli_people", "cli_postgres", "cli_queue", "cli_restart", "cli_retry", "cli_run"),
-            *("cli_runs", "cli_serve", "cli_status", "cli_stop", "cli_together", "cli_validate", "cli_worker"),
+            *("cli_audit", "cli_complete", "cli_dag", "cli_exec", "cli_login", "cli_people", "cli_postgres", "cli_queue"),
+            *("cli_restart", "cli_retry", "cli_rights", "cli_run", "cli_runs", "cli_serve", "cli_source", "cli_status"),
+            *("cli_stop", "cli_stored", "cli_together", "cli_validate", "cli_views", "cli_worker"),
             *("queue_notifier", "tls", "throttled_logins", "file_modes", "ssh_host_keys", "terminal"),
         )
     },

@@ -26,13 +26,10 @@ GPU, BIG = {"gpu": "true"}, {"gpu": "true", "zone": "a"}
 
 
 @pytest.fixture
-async def url(postgres_url: str) -> AsyncIterator[str]:
+async def url(postgres_copies: PostgresCopies) -> AsyncIterator[str]:
     """Address of a database of PostgreSQL: no other carries anything."""
-    copies = PostgresCopies(postgres_url)
-    await copies.prepare()
-    async for address in copies.copy():
+    async for address in postgres_copies.copy():
         yield address
-    await copies.remove()
 
 
 @pytest.fixture
