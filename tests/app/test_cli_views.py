@@ -119,7 +119,7 @@ def test_why_tells_of_a_dag_without_runs_and_of_none(command: Command, tmp_path:
 
 def test_the_history_has_a_summary_runs_and_steps(ran: Command) -> None:
     lines = ran("history", "etl").out.splitlines()
-    assert lines[0] == "1 finished runs: 1 failed"
+    assert lines[0] == "1 finished run: 1 failed"
     assert lines[2].split()[1:3] == ["r1", "failed"]
     assert [line.split() for line in lines[-2:]] == [["first", "✓"], ["second", "✗"]]
     found = json.loads(ran("history", "etl", "--json").out)

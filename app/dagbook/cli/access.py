@@ -11,9 +11,8 @@ from dagbook.auth.roles import GRANTABLE, UserScope
 from dagbook.cli.client import Api, body_of, find_user, use_api
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
-from dagbook.cli.options import GlobalOptions, settings_options, wants_json
+from dagbook.cli.options import GlobalOptions, settings_options
 from dagbook.cli.output import print_table, report
-from dagbook.cli.terminal import echo
 
 _ROLE = click.Choice([role.value for role in GRANTABLE])
 _PAGE = 1000
@@ -33,7 +32,8 @@ def list_groups() -> None:
     async def work(api: Api) -> None:
         found = body_of(await api.client.get("/groups"))["groups"]
         rows = [(group["name"], group["claim"] or "-", str(group["members"]), group["id"]) for group in found]
-        print_table(("NAME", "CLAIM", "MEMBERS", "ID"), rows, {"groups": found})
+        none = "there are no groups; `dagbook groups add NAME` adds one"
+        print_table(("NAME", "CLAIM", "MEMBERS", "ID"), rows, {"groups": found}, none)
 
     use_api("groups", work)
 
@@ -49,7 +49,7 @@ def show_group(name: str) -> None:
         group = await _find_group(api.client, name)
         members = body_of(await api.client.get(f"/groups/{group['id']}"))["members"]
         rows = [(member["username"], "claim" if member["byClaim"] else "hand") for member in members]
-        print_table(("MEMBER", "BY"), rows, {"members": members})
+        print_table(("MEMBER", "BY"), rows, {"members": members}, f"the group {name} has no members")
 
     use_api("groups", work)
 
@@ -142,7 +142,8 @@ def list_grants() -> None:
     async def work(api: Api) -> None:
         found = body_of(await api.client.get("/grants"))["grants"]
         rows = [(*_row(grant), grant["id"]) for grant in found]
-        print_table(("TO", "ROLE", "DAGS", "SINCE", "ID"), rows, {"grants": found})
+        none = "there are no grants; `dagbook grants add` adds one"
+        print_table(("TO", "ROLE", "DAGS", "SINCE", "ID"), rows, {"grants": found}, none)
 
     use_api("grants", work)
 
@@ -219,11 +220,9 @@ def access_of_user(name: str) -> None:
             found = body_of(await api.client.get(f"/users/{user['id']}/access", params=params))
             dags += found["dags"]
             more, page = found["more"], page + 1
-        if dags or wants_json():
-            rows = [(dag["name"], dag["role"]) for dag in dags]
-            print_table(("DAG", "ROLE"), rows, {"scope": "granted", "dags": dags})
-        else:
-            echo(f"{name} sees no DAG; `dagbook grants add` grants some")
+        rows = [(dag["name"], dag["role"]) for dag in dags]
+        none = f"{name} sees no DAG; `dagbook grants add` grants some"
+        print_table(("DAG", "ROLE"), rows, {"scope": "granted", "dags": dags}, none)
 
     use_api("access", work)
 

@@ -41,7 +41,9 @@ def list_approvals() -> None:
             )
             for each in found["approvals"]
         ]
-        print_table(("DAG", "RUN", "SUB-RUN", "STEP", "SINCE", "PROMPT", "INPUT"), rows, found)
+        print_table(
+            ("DAG", "RUN", "SUB-RUN", "STEP", "SINCE", "PROMPT", "INPUT"), rows, found, "no run waits for an approval"
+        )
 
     use_api("approvals", work)
 

@@ -52,10 +52,8 @@ def list_dags(*, name: str, tag: str, limit: int) -> None:
             more, page = page < answer["pagination"]["totalPages"], page + 1
         found = found[:limit]
         rows = [_row(each) for each in found]
-        if rows or wants_json():
-            print_table(("NAME", "STATUS", "LAST RUN", "SCHEDULE", "TAGS"), rows, {"dags": found})
-        else:
-            echo("there are no such DAGs" if name or tag else "there are no DAGs; `dagbook dag save FILE` stores one")
+        none = "there are no such DAGs" if name or tag else "there are no DAGs; `dagbook dag save FILE` stores one"
+        print_table(("NAME", "STATUS", "LAST RUN", "SCHEDULE", "TAGS"), rows, {"dags": found}, none)
 
     use_api("dag", work)
 

@@ -69,7 +69,7 @@ async def _print_history(api: Api, name: str, run_id: str) -> None:
         )
         for event in found
     ]
-    print_table(("NUMBER", "AT", "ATTEMPT", "STEP", "STATUS", "WHAT ELSE"), rows, {"events": found})
+    print_table(("NUMBER", "AT", "ATTEMPT", "STEP", "STATUS", "DETAILS"), rows, {"events": found})
 
 
 def _rest(fields: dict[str, Any], without: tuple[str, ...]) -> str:

@@ -41,14 +41,18 @@ def report(text: str, value: object) -> None:
         echo(text)
 
 
-def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], value: object = None) -> None:
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], value: object = None, empty: str = "") -> None:
     """Print rows in columns, or the value as JSON; in a terminal, wide columns are shortened.
 
-    Without a value, JSON has one object for each row, with the heads as its keys.
+    Without a value, JSON has one object for each row, with the heads as its keys. Without rows, ``empty`` is printed
+    in place of the heads.
     """
     if wants_json():
         keys = [name.lower().replace(" ", "_") for name in head]
         print_json([dict(zip(keys, row, strict=True)) for row in rows] if value is None else value)
+        return
+    if empty and not rows:
+        echo(empty)
         return
     lines = [list(head), *([printable(cell).replace("\n", "\\n") for cell in row] for row in rows)]
     widths = [max(map(text_width, column)) for column in zip(*lines, strict=True)]

@@ -50,11 +50,8 @@ def ps(*, limit: int) -> None:
         answers = await asyncio.gather(*(api.client.get(run_path(run["name"], run["dagRunId"])) for run in found))
         # One that was deleted meanwhile is left out.
         runs: list[dict[str, Any]] = [answer.json()["dagRunDetails"] for answer in answers if answer.is_success]
-        if not runs and not wants_json():
-            echo("no run is running or queued")
-            return
-        rows = [_active_row(run) for run in runs]
-        print_table(("DAG", "RUN", "STATUS", "FOR", "STEPS, OR WAITS FOR"), rows, {"dagRuns": runs})
+        rows, none = [_active_row(run) for run in runs], "no run is running or queued"
+        print_table(("DAG", "RUN", "STATUS", "FOR", "STEPS, OR WAITS FOR"), rows, {"dagRuns": runs}, none)
 
     use_api("ps", work)
 
@@ -128,7 +125,8 @@ def _summary(found: dict[str, Any]) -> str:
     }
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     usual = f"; half of them took at most {found['p50Seconds']:g} s" if "p50Seconds" in found else ""
-    return f"{found['runs']} finished runs: {', '.join(parts)}{usual}"
+    noun = "run" if found["runs"] == 1 else "runs"
+    return f"{found['runs']} finished {noun}: {', '.join(parts)}{usual}"
 
 
 def _seconds(run: dict[str, Any]) -> float:

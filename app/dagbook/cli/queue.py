@@ -53,7 +53,12 @@ def list_queues() -> None:
             counts = (str(found.get("maxConcurrency", "none")), str(len(found["running"])), str(len(found["queued"])))
             reason = found["queued"][0]["waitingFor"]["message"] if found["queued"] else ""
             rows.append((found["name"], *counts, _pause(found), reason))
-        print_table(("QUEUE", "LIMIT", "RUNNING", "QUEUED", "PAUSED", "NEXT RUN WAITS FOR"), rows, {"queues": queues})
+        print_table(
+            ("QUEUE", "LIMIT", "RUNNING", "QUEUED", "PAUSED", "NEXT RUN WAITS FOR"),
+            rows,
+            {"queues": queues},
+            "there are no queues",
+        )
 
     use_api("queue", work, Mode.QUEUE)
 

@@ -51,7 +51,7 @@ def runs(*, name: str, limit: int, days: int | None, status: str | None, **filte
     path = runs_path(name) if name else "/dag-runs"
     found = use_api("runs", lambda api: find_runs(api, path, query, limit))
     rows = [(run["startedAt"] or "-", run["name"], run["dagRunId"], label(run), duration(run)) for run in found]
-    print_table(("STARTED", "DAG", "RUN", "STATUS", "DURATION"), rows, {"dagRuns": found})
+    print_table(("STARTED", "DAG", "RUN", "STATUS", "DURATION"), rows, {"dagRuns": found}, "no run was found")
 
 
 async def find_runs(api: Api, path: str, query: dict[str, Any], limit: int) -> list[dict[str, Any]]:

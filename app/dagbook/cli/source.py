@@ -38,9 +38,6 @@ def list_sources() -> None:
 
     async def work(api: Api) -> None:
         found = body_of(await api.client.get(_PATH))["sources"]
-        if not found and not wants_json():
-            echo("there are no sources; `dagbook source add NAME PLACE` adds one")
-            return
         rows = [
             (
                 each["name"],
@@ -52,7 +49,8 @@ def list_sources() -> None:
             )
             for each in found
         ]
-        print_table(("NAME", "PLACE", "FILES", "PROBLEMS", "COMMIT", "SYNCED"), rows, {"sources": found})
+        none = "there are no sources; `dagbook source add NAME PLACE` adds one"
+        print_table(("NAME", "PLACE", "FILES", "PROBLEMS", "COMMIT", "SYNCED"), rows, {"sources": found}, none)
 
     use_api("source", work)
 

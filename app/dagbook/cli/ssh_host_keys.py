@@ -39,7 +39,9 @@ def list_keys() -> None:
             )
             for host in found
         ]
-        print_table(("HOST", "PORT", "ALGORITHM", "FINGERPRINT", "SINCE", "BY"), rows, {"hosts": found})
+        print_table(
+            ("HOST", "PORT", "ALGORITHM", "FINGERPRINT", "SINCE", "BY"), rows, {"hosts": found}, "no host key is stored"
+        )
 
     use_api("ssh-host-keys", work)
 

@@ -174,7 +174,7 @@ def list_tokens() -> None:
             (one["username"], one["name"], one["role"], _state(one), one.get("lastUsedAt", "never")[:19], one["id"])
             for one in found
         ]
-        print_table(("USER", "NAME", "ROLE", "STATE", "LAST USE", "ID"), rows, {"tokens": found})
+        print_table(("USER", "NAME", "ROLE", "STATE", "LAST USE", "ID"), rows, {"tokens": found}, "there are no tokens")
 
     use_api("users", work)
 
