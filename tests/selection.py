@@ -40,18 +40,27 @@ SAMPLES = {
     **{
         f"tests/app/test_{name}.py": Sample(2, "module")
         for name in (
-            *("cli_audit", "cli_complete", "cli_dag", "cli_exec", "cli_login", "cli_people", "cli_postgres", "cli_queue"),
-            *("cli_restart", "cli_retry", "cli_rights", "cli_run", "cli_runs", "cli_serve", "cli_source", "cli_status"),
-            *("cli_stop", "cli_stored", "cli_together", "cli_validate", "cli_views", "cli_worker"),
+            *("cli_audit", "cli_complete", "cli_dag", "cli_exec", "cli_login", "cli_people", "cli_postgres"),
+            *("cli_queue", "cli_restart", "cli_retry", "cli_rights", "cli_run", "cli_runs", "cli_serve", "cli_source"),
+            *("cli_status", "cli_stop", "cli_stored", "cli_together", "cli_validate", "cli_views", "cli_worker"),
             *("queue_notifier", "tls", "throttled_logins", "file_modes", "ssh_host_keys", "terminal"),
         )
     },
     "tests/app/test_cli_": Sample(2),
     "tests/app/test_exhaustion.py": Sample(6, "module"),
     "tests/app/": Sample(1),
+    # Modules whose tests migrate databases of their own; what they ask of both engines has a mark.
+    **{f"tests/db/test_{name}.py": Sample(1) for name in ("migrations", "released", "revision", "ssh_host_keys")},
+    "tests/db/test_audit_": Sample(2),
+    "tests/db/test_check.py": Sample(2),
+    "tests/db/test_login_failures.py": Sample(1),
+    "tests/db/test_plans.py": Sample(8),
     "tests/executors/test_archive_damage.py": Sample(1),
+    "tests/maintenance/test_doctor.py": Sample(12),
+    "tests/maintenance/test_retention.py": Sample(1),
     "tests/runs/test_spool_masking.py": Sample(1),
-    "tests/scripts/test_seed_history.py": Sample(1),
+    "tests/scripts/test_environment.py": Sample(4, "module"),
+    "tests/scripts/test_seed_history.py": Sample(2, "module"),
     "tests/web/": Sample(2, "module"),
 }
 # Seconds of all workers together, five on two idle cores, for each directory in a quick run.

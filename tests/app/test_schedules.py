@@ -28,8 +28,6 @@ from tests.db.rows import add_dag, add_definition, run_sql
 from tests.runs.scene import IDENTITY, register
 from tests.waiting import PATIENCE_SECONDS, come_true
 
-pytestmark = pytest.mark.both_engines
-
 QUICK = "steps: [{name: a, command: 'true'}]\n"
 LONG = "steps: [{name: a, command: sleep 60}]\n"
 EVERY_MINUTE = "schedule: '* * * * *'\n"
@@ -129,6 +127,7 @@ async def test_a_scheduled_run_has_no_actor_and_default_params(clockwork: Clockw
     assert (row.trigger, row.actor, row.params_text, row.dag_revision) == ("schedule", None, "A=1", 1)
 
 
+@pytest.mark.both_engines
 async def test_a_minute_is_handled_once_by_any_number_of_servers(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     others = [clockwork.another() for _ in range(4)]
@@ -138,6 +137,7 @@ async def test_a_minute_is_handled_once_by_any_number_of_servers(clockwork: Cloc
     assert await clockwork.outcomes() == ["started"]
 
 
+@pytest.mark.both_engines
 async def test_a_firing_that_another_server_has_handled_is_not_evaluated(clockwork: Clockwork, tmp_path: Path) -> None:
     if clockwork.server.services.database.dialect == "sqlite":
         pytest.skip("a SQLite file has one server")
@@ -153,6 +153,7 @@ async def test_a_firing_that_another_server_has_handled_is_not_evaluated(clockwo
     assert (tmp_path / "evaluated").read_text() == "x\n" * 3
 
 
+@pytest.mark.both_engines
 async def test_two_servers_that_start_at_both_ends_handle_everything_once(clockwork: Clockwork) -> None:
     names = [f"{clockwork.name}{number}" for number in range(8)]
     for name in names:
@@ -210,6 +211,7 @@ async def test_the_runs_of_a_dead_peer_are_adopted_at_once(
         await come_true(seen)
 
 
+@pytest.mark.both_engines
 async def test_the_slot_row_refuses_a_second_start_of_a_minute(clockwork: Clockwork) -> None:
     """Both servers have read that the slot is free: the row decides, in the commit that accepts the run."""
     await clockwork.store(f"{EVERY_MINUTE}maxActiveRuns: 100\n{QUICK}")
@@ -383,6 +385,7 @@ async def _finish_restart(clockwork: Clockwork) -> None:
     await come_true(look)
 
 
+@pytest.mark.both_engines
 async def test_several_servers_start_one_run_for_a_restart(clockwork: Clockwork) -> None:
     await clockwork.store(f"schedule: {{restart: '* * * * *'}}\nmaxActiveRuns: 9\n{LONG}")
     await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})
@@ -538,6 +541,7 @@ async def test_the_latest_missed_start_is_caught_up_with_that_setting(clockwork:
     assert (slot["scheduledAt"], slot["outcome"], slot["madeUp"]) == (_text(due), "queued", True)
 
 
+@pytest.mark.both_engines
 async def test_all_missed_starts_are_caught_up_in_order(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     await _set(clockwork, "all")
@@ -571,6 +575,7 @@ async def test_a_suspended_dag_does_not_catch_up(clockwork: Clockwork) -> None:
     assert await clockwork.outcomes() == ["suspended", "suspended", "started"]
 
 
+@pytest.mark.both_engines
 async def test_several_servers_catch_up_each_missed_start_once(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     await _set(clockwork, "all")
@@ -602,6 +607,7 @@ async def test_a_server_that_was_suspended_starts_a_dag_once_for_the_last_minute
 # -- what is shown ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_engines
 async def test_upcoming_firings_are_listed_in_order_with_zone_and_kind(clockwork: Clockwork) -> None:
     await clockwork.store(f"schedule: {{start: 'TZ=Asia/Tokyo 0 12 * * *', stop: '30 3 * * *'}}\n{QUICK}")
     await clockwork.client.post(f"/dags/{clockwork.name}/suspend", json={"suspend": True})
@@ -655,6 +661,7 @@ async def test_the_history_of_an_unknown_dag_is_not_found(client: httpx.AsyncCli
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
+@pytest.mark.both_engines
 async def test_the_history_comes_in_pages_the_newest_first(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + LONG)
     for number in range(5):
@@ -674,6 +681,7 @@ async def test_the_history_outlives_the_runs(clockwork: Clockwork) -> None:
     assert (slot["outcome"], "dagRunId" in slot) == ("started", False)
 
 
+@pytest.mark.both_engines
 async def test_old_slots_are_deleted(clockwork: Clockwork) -> None:
     clockwork.start = clockwork.start.replace(minute=59)
     await clockwork.store(EVERY_MINUTE + LONG)
@@ -691,6 +699,7 @@ async def test_by_default_nothing_is_caught_up(dagbook: Dagbook) -> None:
     assert answer.json() == {"catchup": "none", "catchupWindowSec": 86400, "catchupMostStarts": 1000}
 
 
+@pytest.mark.both_engines
 async def test_settings_survive_a_rename(dagbook: Dagbook) -> None:
     await dagbook.client.post("/dags", json={"name": dagbook.name})
     wanted = {"catchup": "all", "catchupWindowSec": 21600}
@@ -757,6 +766,7 @@ async def test_the_current_minute_is_handled_at_once(clockwork: Clockwork) -> No
     )
 
 
+@pytest.mark.both_engines
 async def test_a_tick_over_a_thousand_dags_costs_less_than_a_second_and_reads_no_text_again(
     clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ class MultiServerKillExperiment(KillExperiment):
         with ThreadPoolExecutor(max(share, 1)) as threads:
             answers = [(flow, threads.submit(self._post, flow, self._random.uniform(0, span))) for flow in posted]
             time.sleep(max(end - time.monotonic(), 0))
+            self._wait_for_step(life)
             self._end(victim, gracefully=life % _SHUTDOWN_EVERY == _SHUTDOWN_EVERY - 1)
             self._waiting += [flow for flow, answer in answers if not self._record(flow, answer)]
         victim.kill()
