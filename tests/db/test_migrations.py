@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select
 
 from dagbook.db.database import Database, WriteConnection
@@ -18,11 +19,13 @@ from dagbook.db.migrations.check import _describe_postgresql, _describe_sqlite, 
 from dagbook.db.migrations.upgrade import (
     ObsoleteDatabase,
     UnknownRevision,
+    build_config,
     current,
     downgrade,
     head,
     open_for_migration,
     require_head,
+    revisions,
     upgrade,
 )
 from dagbook.db.models.run import RunAttempt
@@ -57,6 +60,11 @@ def backups(url: str) -> list[Path]:
 
 
 FIRST = "0100"  # the oldest revision
+
+
+def test_the_names_of_files_give_the_history_that_alembic_reads_in_them() -> None:
+    scripts = ScriptDirectory.from_config(build_config(None)).walk_revisions()
+    assert revisions() == [script.revision for script in scripts][::-1]
 
 
 async def test_a_database_without_tables_is_at_no_revision(empty_url: str) -> None:

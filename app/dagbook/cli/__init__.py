@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import sys
@@ -90,7 +91,9 @@ def main() -> None:
     """Run the command line of this process, and exit."""
     forbid_inspection()  # of any command: most of them can become the process that executes runs
     give_children_default_signals()
-    sys.exit(execute(sys.argv[1:], owns_process=True))
+    status = execute(sys.argv[1:], owns_process=True)
+    gc.freeze()  # an exit looks for garbage in all that was imported, for half a second
+    sys.exit(status)
 
 
 def execute(arguments: Sequence[str], *, owns_process: bool = False) -> int:

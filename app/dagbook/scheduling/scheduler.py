@@ -14,8 +14,6 @@ from time import monotonic
 from typing import Any
 
 import msgspec
-from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
-from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]
 
 from dagbook.background import BackgroundLoop
 from dagbook.clock import Clock
@@ -56,7 +54,8 @@ class Scheduler:
         self._identity = identity
         self._now = now
         self._on_peer_death = on_peer_death  # called when another scheduler of this machine is found dead
-        self._clock = AsyncIOScheduler(timezone=UTC)
+        self._clock: Any = None
+        self._each_minute: Any = None
         self._job: Any = None
         self._lock = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -73,6 +72,14 @@ class Scheduler:
         """Register as a scheduler, handle the current minute, and tick from then on; starting twice is harmless."""
         if self._loop.is_started:
             return
+        # Not before: neither commands nor a server's first answer need it.
+        from apscheduler.schedulers.asyncio import (  # type: ignore[import-untyped]  # noqa: PLC0415
+            AsyncIOScheduler,
+        )
+        from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]  # noqa: PLC0415
+
+        self._clock = AsyncIOScheduler(timezone=UTC)
+        self._each_minute = CronTrigger(second=0, timezone=UTC)
         self._stopping.clear()
         now = self._now()
         row = msgspec.structs.asdict(self._identity) | {"id": self._id, "kind": services.SCHEDULER}
@@ -80,7 +87,7 @@ class Scheduler:
         await self._database.write(lambda connection: services.add(connection, row))
         self._job = self._clock.add_job(
             self._tick_until_done,
-            CronTrigger(second=0, timezone=UTC),
+            self._each_minute,
             next_run_time=datetime.now(UTC),
             coalesce=True,
             misfire_grace_time=None,
@@ -159,7 +166,7 @@ class Scheduler:
         due = self._job.next_run_time if self._job is not None else None
         if self._job is not None and due is not None and due > datetime.now(UTC) + _MAX_WAIT:
             # The clock was set back. The library would sleep until the old time; tick at the next minute instead.
-            self._job.reschedule(CronTrigger(second=0, timezone=UTC))
+            self._job.reschedule(self._each_minute)
         if monotonic() - self._renewed_at >= _HEARTBEAT_SECONDS:
             now = self._now()
             until = now + timedelta(seconds=_LEASE_SECONDS)

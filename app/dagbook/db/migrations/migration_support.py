@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, func, inspect, select
-from sqlalchemy.sql.expression import table
+from sqlalchemy import Connection, inspect
 
 # Prefix of all triggers and functions created by migrations.
 GUARD = "guard_"
@@ -77,8 +76,11 @@ def _names(connection: Connection, query: str) -> list[str]:
 def _count_rows(connection: Connection) -> dict[str, int]:
     if connection.dialect.name != "sqlite":
         return {}
-    names = inspect(connection).get_table_names()
-    return {name: connection.scalar(select(func.count()).select_from(table(name))) or 0 for name in names}
+    names, quote = inspect(connection).get_table_names(), connection.dialect.identifier_preparer.quote_identifier
+    # One statement, as text: a new database counts its tables 26 times before the first answer of its server.
+    counts = [f"SELECT {number}, count(*) FROM {quote(name)}" for number, name in enumerate(names)]  # noqa: S608
+    rows = connection.exec_driver_sql(" UNION ALL ".join(counts)) if counts else ()
+    return {names[number]: count for number, count in rows}
 
 
 def _check_references(connection: Connection) -> None:

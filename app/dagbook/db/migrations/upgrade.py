@@ -1,7 +1,8 @@
 """Upgrade and downgrade of a database: one transaction per revision, one process at a time.
 
 Alembic keeps its context in module globals: two of these calls must not overlap inside one process. Between processes a
-lock serializes them.
+lock serializes them. It is imported when there is a revision to run: every command and every server looks whether there
+is one, and it takes a tenth of a second.
 """
 
 from __future__ import annotations
@@ -11,16 +12,13 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, NullPool, create_engine, inspect, select
+from sqlalchemy import Connection, NullPool, create_engine, inspect, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.expression import table
 
@@ -39,10 +37,14 @@ from dagbook.db.sqlite.sqlite import prepare_sqlite
 from dagbook.db.url import hide_password, parse_url, sqlite_path
 from dagbook.settings.database_url import PUBLIC
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 _log = logging.getLogger(__name__)
 # Alembic logs the kind of every connection; migrations are logged here.
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
+_VERSION = table("alembic_version")
 _BUSY_MILLISECONDS = 60_000
 # Released revisions start at 0100: lower numbers were used before 0.1.0, for tables that cannot be upgraded.
 _BEFORE_FIRST_RELEASE = re.compile(r"00\d\d")
@@ -71,7 +73,8 @@ class ObsoleteDatabase(UnusableDatabase):
         )
 
 
-Step = Callable[[ScriptDirectory, str | None], str | None]
+# Of all revisions and the present one: the one to go to next, None at the target.
+Step = Callable[[Sequence[str], str | None], str | None]
 
 
 async def upgrade(
@@ -83,21 +86,23 @@ async def upgrade(
     ``patience`` seconds for table locks. Raises ``UnusableDatabase``, ``DatabaseUnavailable`` and ``MigrationFailed``.
     """
 
-    def following(scripts: ScriptDirectory, here: str | None) -> str | None:
-        pending = [script.revision for script in scripts.iterate_revisions(revision, here or "base")]
-        return pending[-1] if pending else None
+    def following(known: Sequence[str], here: str | None) -> str | None:
+        pending = [each for each in known if (here or "") < each <= (known[-1] if revision == "head" else revision)]
+        return pending[0] if pending else None
 
-    await _run(url, schema, _MigrationRun(following, command.upgrade, url, schema), patience)
+    await _run(url, schema, _MigrationRun(following, "upgrade", url, schema), patience)
 
 
 async def downgrade(url: str, revision: str, *, schema: str = PUBLIC) -> None:
     """Downgrade the database to a revision, or to ``base``, which has no tables. Rows of dropped tables are lost."""
 
-    def preceding(scripts: ScriptDirectory, here: str | None) -> str | None:
-        pending = list(scripts.iterate_revisions(here, revision)) if here else []
-        return str(pending[0].down_revision or "base") if pending else None
+    def preceding(known: Sequence[str], here: str | None) -> str | None:
+        if here is None or (revision != "base" and here <= revision):
+            return None
+        before = [each for each in known if each < here]
+        return before[-1] if before else "base"
 
-    await _run(url, schema, _MigrationRun(preceding, command.downgrade, url, schema), PATIENCE_SECONDS)
+    await _run(url, schema, _MigrationRun(preceding, "downgrade", url, schema), PATIENCE_SECONDS)
 
 
 async def current(url: str, *, schema: str = PUBLIC) -> str | None:
@@ -123,24 +128,30 @@ async def require_head(url: str, *, schema: str = PUBLIC) -> None:
         )
 
 
-def require_known(url: str, here: str | None, scripts: ScriptDirectory | None = None) -> None:
+def require_known(url: str, here: str | None) -> None:
     """Raise ``UnusableDatabase`` for a revision that this version of Dagbook does not know."""
-    scripts = scripts or ScriptDirectory.from_config(build_config(None))
-    if here is None or here in {script.revision for script in scripts.walk_revisions()}:
+    if here is None or here in revisions():
         return
     raise ObsoleteDatabase(url, here) if _BEFORE_FIRST_RELEASE.fullmatch(here) else UnknownRevision(here)
 
 
 def head() -> str:
     """Return the revision that this version of Dagbook requires."""
-    revision = ScriptDirectory.from_config(build_config(None)).get_current_head()
-    if revision is None:
+    return revisions()[-1]
+
+
+def revisions() -> list[str]:
+    """Return all revisions, the oldest first: they are numbers, with which the names of their files begin."""
+    names = [path.name for path in (migrations_directory() / "versions").glob("[0-9]*_*.py")]
+    if not names:
         raise RuntimeError(f"there are no migrations in {migrations_directory()}")
-    return revision
+    return sorted(name.partition("_")[0] for name in names)
 
 
 def build_config(connection: Connection | None) -> Config:
     """Return Alembic's configuration, which passes the connection to ``env.py``."""
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -149,7 +160,10 @@ def build_config(connection: Connection | None) -> Config:
 
 def read_revision(connection: Connection) -> str | None:
     """Return the revision stored in the database."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table(_VERSION.name):
+        return None
+    revision: str | None = connection.scalar(select(literal_column("version_num")).select_from(_VERSION))
+    return revision
 
 
 @asynccontextmanager
@@ -209,14 +223,13 @@ def _open_file(url: str, path: Path) -> Iterator[Connection]:
 class _MigrationRun:
     """Upgrade or downgrade of one database, revision by revision."""
 
-    def __init__(self, step: Step, move: Callable[[Config, str], None], url: str, schema: str) -> None:
+    def __init__(self, step: Step, direction: Literal["upgrade", "downgrade"], url: str, schema: str) -> None:
         self._step = step
-        self._move = move
+        self._direction = direction
         self._url = url
         self._path = sqlite_path(url)
         self._schema = schema
-        self._scripts = ScriptDirectory.from_config(build_config(None))
-        self._copied = False
+        self._is_first = True
 
     def advance(self, connection: Connection) -> bool:
         """Migrate by one revision; False when the target is reached."""
@@ -224,23 +237,27 @@ class _MigrationRun:
             if self._path is None:  # SQLite is locked by BEGIN IMMEDIATE
                 lock_migrations(connection, self._schema)
             here = read_revision(connection)
-            require_known(self._url, here, self._scripts)
-            target = self._step(self._scripts, here)
+            require_known(self._url, here)
+            target = self._step(revisions(), here)
             if target is None:
                 return False
-            self._prepare(connection, here, target)
-            self._move(build_config(connection), target)
+            self._migrate(connection, here, target)
         _log.info("the database is now at revision %s", target)
         return True
 
-    def _prepare(self, connection: Connection, here: str | None, target: str) -> None:
+    def _migrate(self, connection: Connection, here: str | None, target: str) -> None:
+        from alembic import command  # noqa: PLC0415 - see above
+        from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+        config, is_upgrade = build_config(connection), self._direction == "upgrade"
         if self._path is None:
-            script = self._scripts.get_revision(target) if self._move is command.upgrade else None
+            script = ScriptDirectory.from_config(config).get_revision(target) if is_upgrade else None
             breaking = script is not None and bool(getattr(script.module, "breaking", False))
             prepare_revision(connection, self._schema, here, breaking=breaking)
-        elif not self._copied and _has_rows(connection):
+        elif self._is_first and _has_rows(connection):
             _copy(self._path, here or "base")
-            self._copied = True
+        self._is_first = False
+        (command.upgrade if is_upgrade else command.downgrade)(config, target)
 
 
 def _has_rows(connection: Connection) -> bool:

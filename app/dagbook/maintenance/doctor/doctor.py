@@ -12,7 +12,7 @@ from sqlalchemy import RowMapping
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.storage import Storage, find_damage, measure
-from dagbook.maintenance.doctor import CHECKS
+from dagbook.maintenance.doctor.check import Check
 
 ShownRow = dict[str, str | int | float | bool]  # without nulls
 
@@ -85,11 +85,27 @@ def find_broken(connection: ReadConnection, now: datetime, grace: timedelta) -> 
         "hour_ago": now - timedelta(hours=1),
     }
     findings = []
-    for check in CHECKS:
+    for check in all_checks():
         rows = connection.execute(check.first_rows(), dict(moments)).mappings().all()
         count = int(rows[0]["number_of_rows"]) if rows else 0
         findings.append(Finding(check.name, check.holds, count, [_to_shown(row) for row in rows]))
     return findings
+
+
+def all_checks() -> tuple[Check, ...]:
+    # Imported for the first examination: to build the queries takes 0.04 s of every start.
+    from dagbook.maintenance.doctor import definitions, nodes, runs  # noqa: PLC0415
+
+    return (
+        *runs.CHECKS,
+        *nodes.CHECKS,
+        *runs.HISTORY_CHECKS,
+        *nodes.LOG_CHECKS,
+        *runs.QUEUE_CHECKS,
+        *definitions.SCHEDULE_CHECKS,
+        *definitions.CHECKS,
+        *definitions.REFERENCE_CHECKS,
+    )
 
 
 def _to_shown(row: RowMapping) -> ShownRow:

@@ -24,7 +24,7 @@ from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Dag, Definition, MailOn, Pair
-from dagbook.spec.params import json_schema, param_text
+from dagbook.spec.params import param_text
 from dagbook.spec.problem import Problem, SpecError
 
 _WHEN = {
@@ -234,7 +234,7 @@ async def _find_problems(
     try:
         directories, machine = location.schema_directories(directory), location.machine
         schema = await read_schema(reference, directories, machine.egress, machine.account)
-        await asyncio.to_thread(json_schema.validate, pairs, schema)
+        await asyncio.to_thread(param_text.validate, pairs, schema)
     except BadRequestError as error:
         return (Problem(_SCHEMA, error.message.removeprefix(f"{_SCHEMA}: ")),)
     except SpecError as error:

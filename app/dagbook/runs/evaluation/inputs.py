@@ -25,7 +25,7 @@ from dagbook.spec.expansion.expand import ExpansionError, Mode, Variables
 from dagbook.spec.expansion.scope import filter_environment
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Dag, Pair
-from dagbook.spec.params import dotenv, json_schema, param_text
+from dagbook.spec.params import dotenv, param_text
 from dagbook.spec.problem import SpecError
 
 
@@ -233,7 +233,7 @@ async def _evaluate_params(
     machine = location.machine
     schema = await read_schema(reference, location.schema_directories(work_dir), machine.egress, machine.account)
     try:
-        return await asyncio.to_thread(json_schema.validate, pairs, schema)
+        return await asyncio.to_thread(param_text.validate, pairs, schema)
     except (SpecError, ValueError) as error:
         raise BadRequestError(f"params: the values do not match the schema: {error}") from error
 
