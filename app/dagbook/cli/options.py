@@ -139,15 +139,25 @@ def settings_options(*names: str) -> Callable[[_Decorated], _Decorated]:
     return decorate
 
 
-def current_settings() -> Settings:
+def uses_defaults(*names: str) -> bool:
+    """Whether the command that is running, its variables and the file given by ``--config`` leave these settings out.
+
+    The file in the usual home is not read. Raises ``SettingsError``.
+    """
+    settings = read(_flags(click.get_current_context()), os.environ, Path(os.devnull))
+    return all(settings.origins[name] == "default" for name in names)
+
+
+def current_settings(home: Path = Path("~/.dagbook")) -> Settings:
     """Read the settings of the command that is running, once. Raises ``SettingsError``.
 
-    When the command owns its process, the variables with credentials are then gone.
+    ``home`` is the one without another choice. When the command owns its process, the variables with credentials are
+    then gone.
     """
     context = click.get_current_context()
     meta = context.meta  # shared by all nested commands
     if _SETTINGS not in meta:
-        meta[_SETTINGS] = read(_flags(context), os.environ, Path("~/.dagbook"))
+        meta[_SETTINGS] = read(_flags(context), os.environ, home)
         if not isinstance(context.command, LocalOptions):
             chosen_server()  # reads its token, which is gone from the environment as well
         if context.obj:

@@ -8,6 +8,7 @@ import socket
 import ssl
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import uvloop
@@ -47,6 +48,9 @@ from dagbook.settings import TABLE, Settings, SettingsError
 from dagbook.settings.permissions import find_open_files
 from dagbook.telemetry.logging import configure
 
+if TYPE_CHECKING:
+    from dagbook.cli.demo import Demo
+
 _BACKLOG = 2048
 
 
@@ -56,12 +60,29 @@ _BACKLOG = 2048
     is_flag=True,
     help="Serve the API, but take over, start, queue and schedule no run: for runs that end the server.",
 )
+@click.option(
+    "--demo",
+    is_flag=True,
+    help="Serve eight example DAGs, in a temporary home that is deleted at the end. With --home, DAGBOOK_HOME or a "
+    "database address: in that home, whose database gets those that are missing, unless it has other DAGs.",
+)
 @settings_options(*(setting.name for setting in TABLE if setting.name != "home"))
 @ignored_options(*COORDINATOR, *PEER, *DAGS)
 @friendly_errors
-def serve(*, leave_runs: bool) -> None:
+def serve(*, leave_runs: bool, demo: bool) -> None:
     """Serve the API until SIGINT or SIGTERM; running steps continue, and the next server adopts them."""
-    settings = choose_mode(current_settings())
+    driving = Driving.NEVER if leave_runs else Driving.LATER
+    if not demo:
+        _serve_settings(current_settings(), driving)
+        return
+    from dagbook.cli.demo import open_demo  # noqa: PLC0415 - other servers do not need it
+
+    with open_demo() as opened:
+        _serve_settings(opened.settings, driving, opened)
+
+
+def _serve_settings(settings: Settings, driving: Driving, demo: Demo | None = None) -> None:
+    settings = choose_mode(settings)
     check_exposure(settings)
     check_authentication(settings)
     tls = load_tls(settings)
@@ -71,16 +92,18 @@ def serve(*, leave_runs: bool) -> None:
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     _warn(settings)
     raise_limit()
-    uvloop.run(_serve(settings, tls, Driving.NEVER if leave_runs else Driving.LATER))
+    uvloop.run(_serve(settings, tls, driving, demo))
 
 
-async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Driving) -> None:
+async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Driving, demo: Demo | None) -> None:
     with open_listener(settings) as listener:
         address = server_address(settings, listener)
         async with lock_for_server(settings, address) as lock:
             await upgrade(settings.database_url, schema=settings.database_schema)
             async with open_server(settings, "server", address, driving) as server:
                 await _make_first_admin(settings, server)
+                if demo is not None:
+                    await demo.add_examples(server)
                 server.make_app()  # now, so that its modules are excluded from garbage collection, too
                 # Loaded modules stay, and scanning them repeatedly costs time.
                 gc.collect()
@@ -92,6 +115,8 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Drivin
                     echo(f"Dagbook serves {address} on host {host} with {database}", err=True)
                     if driving is Driving.NEVER:
                         echo("It leaves runs alone: it takes over, starts and schedules none", err=True)
+                    if demo is not None:
+                        demo.describe(address)
                     begin = partial(drive, settings, server) if driving is Driving.LATER else None
                     await serve_http(server, settings, listener, tls, begin)
 

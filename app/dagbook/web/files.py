@@ -20,7 +20,15 @@ _PRELOADED = (
     "parts/notice.js",
     "parts/icon.js",
 )
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".md": "text/markdown"}
+# The web UI offers these DAGs, and `dagbook serve --demo` has them.
+_EXAMPLES, _FIRST_EXAMPLE = "examples/", "hello"
+_TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".md": "text/markdown",
+    ".yaml": "text/yaml",
+}
 
 
 class File(msgspec.Struct, frozen=True):
@@ -62,3 +70,15 @@ def read(name: str) -> File:
 def preloaded() -> tuple[str, ...]:
     """Return the scripts that every page needs, so that a browser requests them in parallel."""
     return tuple(sorted(name for name in known() if name.endswith(".js") and name.startswith(_PRELOADED)))
+
+
+@cache
+def example_names() -> tuple[str, ...]:
+    """Return the names of the example DAGs, that of the first one to run first."""
+    names = (Path(name).stem for name in known() if name.startswith(_EXAMPLES))
+    return tuple(sorted(names, key=lambda name: (name != _FIRST_EXAMPLE, name)))
+
+
+def read_example(name: str) -> str:
+    """Return the definition of an example DAG. Raises KeyError."""
+    return read(f"{_EXAMPLES}{name}.yaml").content.decode()
