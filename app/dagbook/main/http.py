@@ -62,7 +62,7 @@ from dagbook.auth.roles import Requires
 from dagbook.identifiers import API_PATH
 from dagbook.settings import Settings
 from dagbook.telemetry.metrics import RequestMetrics
-from dagbook.web import pages
+from dagbook.web import files, pages
 
 # Not forwarded to remote nodes: accounts are local, and a stream's authorization is checked again while it is open,
 # which a remote node cannot do for a client of this server.
@@ -188,6 +188,7 @@ def _ui_config(settings: Settings) -> dict[str, Any]:
         "runs": settings.permissions_run_dags,
         "writes": settings.permissions_write_dags,
         "zone": str(settings.tz),
+        "examples": files.example_names(),
     }
 
 

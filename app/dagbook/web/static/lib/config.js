@@ -11,6 +11,7 @@ const element = document.querySelector('meta[name="dagbook"]');
  * @property {boolean} runs whether permissions_run_dags is on
  * @property {boolean} writes whether permissions_write_dags is on
  * @property {string} zone
+ * @property {string[]} examples names of the example DAGs
  */
 
 /** @type {Config} */

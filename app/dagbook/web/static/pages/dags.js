@@ -11,13 +11,12 @@ import { hasGrants } from "../lib/session.js";
 import { runStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { ActionButton, Truncated, Empty, whenLoaded, Status, Time } from "../parts/basic.js";
-import { FormDialog } from "../parts/form.js";
+import { NewDag } from "../parts/newdag.js";
 import { attempt } from "../parts/notice.js";
 
 const PAGE = 50;
 const TAGS = 3; // shown of a DAG, the others on hover
 const TYPING = 250; // milliseconds without a key press before the search
-const EXAMPLE = "steps:\n  - name: hello\n    command: echo hello\n";
 
 export default function Dags() {
   const [name, tag] = [query.value.get("name") ?? "", query.value.get("tag") ?? ""];
@@ -81,7 +80,8 @@ function Nothing({ narrowed, onNew }) {
   if (hasGrants.value) return html`<${Empty} title="No DAG is granted to you">
     <p>An admin can grant you DAGs by name or tag, or make you a member of a group that has some.</p><//>`;
   return html`<${Empty} title="No DAGs yet">
-    <p><${ActionButton} right="create" class="primary" onClick=${onNew}>Write the first one<//></p><//>`;
+    <p><${ActionButton} right="create" class="primary" onClick=${onNew}>Write the first one<//></p>
+    <p>Examples and other ways to begin are on the <a href=${href("/")}>dashboard</a>.</p><//>`;
 }
 
 /** @param {{ dags: Api.DAGFile[], next: Map<string, Api.Upcoming>, reload: Reload }} props */
@@ -166,18 +166,4 @@ function Pages({ page, pagination }) {
     <span>Page ${page} of ${pagination.totalPages}</span>
     <button type="button" disabled=${page >= pagination.totalPages} onClick=${() => setQuery({ page: page + 1 })}>
       Next</button></p>`;
-}
-
-/** @param {{ onClose: () => void }} props */
-function NewDag({ onClose }) {
-  const save = async (/** @type {Fields} */ { name }) => {
-    const made = await post("dags", { name, spec: EXAMPLE });
-    go(["dags", made.name, "spec"]);
-  };
-  return html`<${FormDialog} title="New DAG" action="Create" onSave=${save} onClose=${onClose}>
-    <label>
-      Name<input name="name" required maxlength="40" pattern="[A-Za-z0-9_.\\-]+" placeholder="letters, digits, _ . -"
-        autocomplete="off" /></label>
-    <p class="faint">It begins with one step that says hello; the editor opens next.</p>
-  <//>`;
 }

@@ -8,9 +8,11 @@ import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { secondsOf, spanOf } from "../lib/durations.js";
 import { RUN, RUN_STATUSES, isActive, runStatus } from "../lib/status.js";
+import { hasGrants } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { waitText } from "../lib/wait-text.js";
 import { Empty, whenLoaded, Status, Time } from "../parts/basic.js";
+import { FirstSteps } from "../parts/firststeps.js";
 
 const DAY = 86400;
 const SEEN = "dagbook.seen";
@@ -23,6 +25,8 @@ const FAILURES = 12; // DAGs with failures
 
 /** @type {Concerns} */
 const onRun = (change) => change.kind === "run" && !change.root;
+/** @type {Concerns} */
+const onDag = (change) => change.kind === "dag";
 
 /**
  * The next start of each DAG, so that one that starts every minute does not hide the others.
@@ -48,11 +52,14 @@ export default function Dashboard() {
   const [since] = useState(Math.floor(Date.now() / 60000) * 60 - DAY);
   const runs = useApi("dag-runs", { fromDate: since, limit: MOST }, onRun);
   const queues = useApi("queues", {}, (change) => change.kind === "queue" || onRun(change));
-  const upcoming = useApi("schedules/upcoming", { limit: 300, perDag: 1 }, (change) => change.kind === "dag");
+  const upcoming = useApi("schedules/upcoming", { limit: 300, perDag: 1 }, onDag);
   const schedulers = useApi("services/scheduler");
+  const isQuiet = runs.data?.dagRuns.length === 0 && queues.data?.queues.every((queue) => !queue.queued.length);
+  const dags = useApi(isQuiet && !hasGrants.value ? "dags" : null, { perPage: 1 }, onDag);
   const [seen, setSeen] = useState(seenAt());
   const failed = (runs.data?.dagRuns ?? []).filter((run) => run.status === RUN.FAILED && (spanOf(run)?.to ?? 0) > seen);
   const mark = () => setSeen(markSeen());
+  if (isQuiet && dags.data?.pagination?.totalRecords === 0) return html`<${FirstSteps} />`;
   return html`<h1>Dashboard</h1>
     ${whenLoaded(runs, "runs", ({ dagRuns, nextCursor }) => html`
       <${Figures} runs=${dagRuns} failed=${failed} queues=${queues.data?.queues} upcoming=${upcoming.data?.upcoming}
