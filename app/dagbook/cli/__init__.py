@@ -64,6 +64,7 @@ COMMANDS = {
     "schema": Entry("dagbook.cli.usage:schema", "Print the JSON Schema of definitions, for editors."),
     "cleanup": Entry("dagbook.cli.cleanup:cleanup", "Delete runs beyond their retention limits, or list them."),
     "doctor": Entry("dagbook.cli.db:doctor", "Check the consistency of the database."),
+    "systemd": Entry("dagbook.cli.systemd:systemd", "Print a systemd unit for this machine."),
     "db": Entry("dagbook.cli.db:db", "Upgrade or check the database schema."),
     "scheduler": Entry("dagbook.cli.usage:scheduler", "Every server has one; use serve."),
     "coordinator": Entry("dagbook.cli.usage:coordinator", "Every server is one; use serve."),

@@ -166,10 +166,14 @@ def current_settings(home: Path = Path("~/.dagbook")) -> Settings:
     return settings
 
 
+def chosen_file() -> str:
+    """Return the settings file that is given to the command that is running, empty for the one in the home."""
+    return _flags(click.get_current_context()).get("config") or os.environ.get("DAGBOOK_CONFIG", "")
+
+
 def warn_about_unused(settings: Settings) -> None:
     """Print one notice about configuration of Dagu that has no effect."""
-    given = _flags(click.get_current_context()).get("config") or os.environ.get("DAGBOOK_CONFIG")
-    has_own_file = bool(given) or (settings.home / FILE_NAME).exists()
+    has_own_file = bool(chosen_file()) or (settings.home / FILE_NAME).exists()
     if unread := find_ignored(settings, os.environ, has_own_file=has_own_file):
         notice("; ".join(unread))
 
