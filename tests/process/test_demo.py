@@ -119,12 +119,12 @@ def test_a_home_that_is_not_chosen_is_temporary_and_kept_while_steps_run(tmp_pat
     server = Demo(tmp_path / "unused", chosen=False).start()
     (home,) = tmp_path.glob("dagbook-demo-*")
     try:
-        assert f"  dagbook run hello --home {home}\n" in server.log_text()
+        assert f" dagbook run hello --home {home}\n" in server.log_text()
         server.api.start("steps:\n  - command: sleep 600\n")
         wait_for("a step", lambda: processes.with_argument(f"{home}/spool"))
         assert server.terminate() == 0
         assert (home / "dagbook.sqlite3").exists()
-        assert server.log_text().endswith(f"  dagbook serve --home {home}\n")
+        assert server.log_text().endswith(f" dagbook serve --home {home}\n")
     finally:
         server.kill()
         processes.kill_sessions(str(home / "spool"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import sysconfig
 from pathlib import Path
 from zipfile import ZipFile
 
+import httpx
 import pytest
 
 from dagbook import __version__
+from tests.process.waiting import wait_for
 
 CHECKOUT = Path(__file__).parents[2]
 SOURCES = ["app", "migrations", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py"]
@@ -127,3 +130,37 @@ def test_the_installed_command_answers(installed: Installed) -> None:
 def test_the_installed_package_makes_its_database(installed: Installed) -> None:
     installed.run(installed.python, "-m", "dagbook", "db", "upgrade")
     assert (installed.folder / "home" / "dagbook.sqlite3").is_file()
+
+
+def test_the_installed_package_serves_the_demo_from_an_empty_directory(installed: Installed, tmp_path: Path) -> None:
+    """With its pages and examples, to the end of a first run; then nothing is left."""
+    command = installed.folder / "bin" / "dagbook"
+    (here := tmp_path / "here").mkdir()
+    (home := tmp_path / "home").mkdir()
+    environ = installed.environ | {"HOME": str(home), "TMPDIR": str(tmp_path)}
+    del environ["DAGBOOK_HOME"]
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        server = subprocess.Popen(
+            [command, "serve", "--demo", "--port", "0"], cwd=here, env=environ, stdout=file, stderr=file
+        )
+    try:
+        told = wait_for("the server", lambda: _told(output, f"  {command} run hello --home "))
+        address = told.partition("Dagbook serves ")[2].split()[0]
+        page = httpx.get(f"{address}/").text
+        assets = sorted(set(re.findall(r'"(assets/[^"]+)"', page)))
+        assert len(assets) > 10
+        assert [asset for asset in assets if not httpx.get(f"{address}/{asset}").is_success] == []
+        demo = told.rpartition(" --home ")[2].strip()
+        run: list[str | Path] = [command, "run", "hello", "--home", demo]
+        done = subprocess.run(run, cwd=here, env=environ, capture_output=True, text=True, check=True)
+        assert done.stdout.endswith("Hello, world, your name has 5 letters.\n✓ greet\nsucceeded\n")
+    finally:
+        server.terminate()
+        assert server.wait(60) == 0
+    assert (list(here.iterdir()), list(home.iterdir()), Path(demo).exists()) == ([], [], False)
+
+
+def _told(output: Path, text: str) -> str | None:
+    told = output.read_text()
+    return told if text in told and told.endswith("\n") else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import psutil  # type: ignore[import-untyped]
 
 from dagbook.auth.audit_context import local_actor
 from dagbook.cli.options import current_settings, uses_defaults
-from dagbook.cli.terminal import echo
+from dagbook.cli.terminal import echo, program
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import dags
 from dagbook.db.repositories.runs import run_history
@@ -59,7 +60,7 @@ class Demo:
         if self._is_temporary:
             echo(f"Demo: everything is in the temporary home {home}, which is deleted when this server stops", err=True)
         echo(f"Open {address} in a browser, or start the first run in another terminal:", err=True)
-        echo(f"  dagbook run {files.example_names()[0]} --home {home}", err=True)
+        echo(f"  {shlex.join([*program(), 'run', files.example_names()[0], '--home', str(home)])}", err=True)
 
     def close(self) -> None:
         """Delete a temporary home, unless steps are running in it, which outlive their server."""
@@ -70,7 +71,7 @@ class Demo:
         words = (word for process in psutil.process_iter(["cmdline"]) for word in process.info["cmdline"] or ())
         if any(str(self.settings.spool_dir) in word for word in words):
             echo(f"Demo: steps are running, so {home} is kept; continue with them by", err=True)
-            echo(f"  dagbook serve --home {home}", err=True)
+            echo(f"  {shlex.join([*program(), 'serve', '--home', str(home)])}", err=True)
         else:
             shutil.rmtree(home, ignore_errors=True)
             echo(f"Demo: {home} is deleted", err=True)

@@ -15,7 +15,7 @@ import msgspec
 from dagbook.auth.audit_context import os_username
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import LocalOptions, chosen_file, current_settings, notice, uses_defaults
-from dagbook.cli.terminal import echo
+from dagbook.cli.terminal import echo, program
 from dagbook.db.url import sqlite_path
 from dagbook.settings import TABLE, Setting, Settings
 
@@ -94,6 +94,11 @@ def systemd(*, account: str | None) -> None:
     The home is the chosen one, or ~/.dagbook if the account is yours, else /var/lib/dagbook. Settings in its
     dagbook.yaml count, and those of the variables DAGBOOK_... of this command are lines of the unit, but for secrets.
     """
+    if {"cache", ".cache"} & set(Path(sys.prefix).parts):
+        raise click.ClickException(
+            f"this Dagbook is in a cache, which is emptied at times: {sys.prefix}; install it first, for instance by "
+            "`pipx install WHEEL` or `uv tool install WHEEL`"
+        )
     own = os_username(os.getuid())
     if account is None:
         account = own if os.getuid() else _SERVICE_ACCOUNT
@@ -106,7 +111,7 @@ def systemd(*, account: str | None) -> None:
     unit = Unit(
         account=account,
         home=settings.home,
-        command=_command(),
+        command=program(),
         program=(Path(sys.prefix), Path(sys.base_prefix)),
         variables=dict(_variables(settings)),
         writable=sorted(place for place in places if not _is_below(place, (str(settings.home), *_WRITABLE))),
@@ -114,17 +119,6 @@ def systemd(*, account: str | None) -> None:
     echo(unit.render(), nl=False)
     for text in _needs(unit, settings, own):
         notice(text)
-
-
-def _command() -> list[str]:
-    """Return the words that start this program. Raises ClickException when it is in a cache."""
-    if {"cache", ".cache"} & set(Path(sys.prefix).parts):
-        raise click.ClickException(
-            f"this Dagbook is in a cache, which is emptied at times: {sys.prefix}; install it first, for instance by "
-            "`pipx install dagbook` or `uv tool install dagbook`"
-        )
-    script = Path(sys.argv[0]).absolute()
-    return [str(script)] if script.name == "dagbook" else [sys.executable, "-P", "-m", "dagbook"]
 
 
 def _variables(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -13,6 +14,12 @@ from dagbook.telemetry.printable import printable, printable_output
 def echo(text: object = "", *, err: bool = False, nl: bool = True, fg: str | None = None, bold: bool = False) -> None:
     """Print a text with its control characters escaped."""
     click.echo(style(str(text), fg=fg, bold=bold), err=err, nl=nl)
+
+
+def program() -> list[str]:
+    """Return the words that start this program from any directory, also where ``dagbook`` is not found by its name."""
+    script = Path(sys.argv[0]).absolute()
+    return [str(script)] if script.name == "dagbook" else [sys.executable, "-P", "-m", "dagbook"]
 
 
 def style(text: str, *, fg: str | None = None, bold: bool = False) -> str:
