@@ -27,7 +27,7 @@ async def test_a_fresh_database_is_as_it_should_be(database_url: str) -> None:
             "DROP TRIGGER guard_runs_status ON runs",
             "trigger guard_runs_status of runs is missing",
         ),
-        ("ALTER TABLE runs DROP COLUMN error",) * 2 + ("column error of runs is missing",),
+        ("ALTER TABLE runs DROP COLUMN max_active_runs",) * 2 + ("column max_active_runs of runs is missing",),
         ("DROP INDEX uq_run_attempts_open",) * 2 + ("index uq_run_attempts_open of run_attempts is missing",),
         ("DROP TABLE run_inputs",) * 2 + ("table run_inputs is missing",),
         ("ALTER TABLE runs ADD COLUMN colour TEXT",) * 2 + ("column colour of runs does not belong to Dagbook",),

@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.migrations.check import check
 from dagbook.db.migrations.migration_support import MigrationFailed, migration
+from dagbook.db.migrations.report_views import create_views
 from dagbook.db.migrations.upgrade import open_for_migration, upgrade
 from dagbook.db.types import Base
+from tests.conftest import PostgresCopies
 from tests.db.later import TRIGGERS
 from tests.db.rows import FILLED, fill
 
@@ -134,3 +137,34 @@ async def test_a_migration_that_fails_leaves_triggers_and_rows(filled: Database,
         await migrate(database_url, fail)
     assert (await counts(filled))["log_chunks"] == 1
     assert await check(database_url) == []
+
+
+async def test_views_outlive_a_copied_table_also_those_of_the_owner(filled: Database, database_url: str) -> None:
+    mine = "CREATE VIEW mine AS SELECT run_id FROM run_attempts"
+    await filled.write(lambda connection: connection.exec_driver_sql(mine))
+    await migrate(database_url, copy_tables)
+    counted = "SELECT (SELECT count(*) FROM mine) + (SELECT count(*) FROM report_v1_attempts)"
+    assert await filled.read(lambda connection: connection.exec_driver_sql(counted).scalar_one()) == 2
+    assert [difference for difference in await check(database_url) if difference.startswith("view ")] == []
+
+
+async def test_a_migration_that_takes_what_a_report_view_shows_changes_nothing(database_url: str) -> None:
+    def drop(connection: Connection) -> None:
+        Operations(MigrationContext.configure(connection)).drop_column("runs", "error")
+
+    with pytest.raises((MigrationFailed, DBAPIError), match=r"report_v1_runs|other objects depend on it"):
+        await migrate(database_url, drop)
+    assert await check(database_url) == []
+
+
+async def test_a_replaced_view_keeps_the_privileges_on_it(postgres_copies: PostgresCopies) -> None:
+    def replace(connection: Connection) -> None:
+        connection.exec_driver_sql("GRANT SELECT ON report_v1_runs TO PUBLIC")
+        create_views(connection, "0114")
+
+    async for url in postgres_copies.copy():
+        await migrate(url, replace)
+        async with open_for_migration(url) as connection:
+            granted = "SELECT relacl::text LIKE '%=r/%' FROM pg_class WHERE relname = 'report_v1_runs'"
+            assert await connection.scalar(text(granted))
+        assert await check(url) == []

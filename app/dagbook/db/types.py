@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 import zstandard
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, Text
+from sqlalchemy import BigInteger, DateTime, Dialect, Index, Integer, MetaData, Text
+from sqlalchemy import text as sql
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -94,6 +95,20 @@ class EnumNumber(TypeDecorator[Any]):
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
         """Return a lookup, which takes a fraction of the time of calling the enum."""
         return {int(member): member for member in self.kind}.__getitem__
+
+
+def sqlite_time(column: str) -> str:
+    """Return the SQL of a stored time as text in UTC with six decimals, whose order is that of the times.
+
+    The report views show times so; the indexes by which SQLite finds rows by such a text have the same expression.
+    """
+    text = f"replace(datetime({column} / 1000000, 'unixepoch'), ' ', 'T')"
+    return f"{text} || '.' || substr('00000' || ({column} % 1000000), -6) || 'Z'"
+
+
+def report_index(table: str, column: str) -> Index:
+    """Return the index of a table, on SQLite only, by a time as the report views show it."""
+    return Index(f"ix_{table}_report", sql(sqlite_time(column))).ddl_if(dialect="sqlite")
 
 
 class Base(DeclarativeBase):

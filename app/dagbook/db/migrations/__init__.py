@@ -1,3 +1,3 @@
 """Schema migrations: Alembic revisions applied and checked."""
 
-__all__ = ["check", "migration_support", "upgrade", "upgrade_postgres"]
+__all__ = ["check", "migration_support", "report_views", "upgrade", "upgrade_postgres"]

@@ -98,6 +98,8 @@ def _describe_sqlite(connection: Connection) -> Shape:
         if kind == "table":
             shape[f"table {name}"] = _put_constraints_in_order(str(sql))
             shape |= _describe_columns(connection, name)
+        elif kind == "view":
+            shape[f"view {name}"] = " ".join(str(sql).split())
         else:
             shape[f"{kind} {name} of {table}"] = " ".join(str(sql).split())
     return shape
@@ -153,6 +155,7 @@ _CATALOG = (
               pg_get_triggerdef(pg_trigger.oid, true) || ' ' || tgenabled::text
        FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
        WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal""",
+    "SELECT 'view ' || viewname, definition FROM pg_views WHERE schemaname = current_schema()",
     """SELECT 'function ' || proname, prosrc || ' ' || provolatile::text || ' ' || prosecdef FROM pg_proc
        WHERE pronamespace = current_schema()::regnamespace""",
 )

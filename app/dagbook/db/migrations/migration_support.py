@@ -1,15 +1,18 @@
-"""Context of every migration: recreates the triggers, and checks that no rows or indexes are lost."""
+"""Context of every migration: recreates triggers and views, and checks that no rows or indexes are lost."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import OperationalError
 
 # Prefix of all triggers and functions created by migrations.
 GUARD = "guard_"
+# Prefix of the views that migrations create, see dagbook.db.migrations.report_views.
+REPORT = "report_v"
 Triggers = str | tuple[str, ...] | None
 
 
@@ -25,8 +28,14 @@ def migrations_directory() -> Path:
 
 
 @contextmanager
-def migration(connection: Connection, *, triggers: Triggers, loses_rows: Collection[str] = ()) -> Iterator[None]:
+def migration(
+    connection: Connection, *, triggers: Triggers, loses_rows: Collection[str] = (), drops_views: Collection[str] = ()
+) -> Iterator[None]:
     """Drop all triggers, change tables in the block, then create the triggers of the revisions in ``triggers``.
+
+    SQLite refuses to rename a table while a view names one that is not there, as while Alembic copies a table. So all
+    views are dropped there before the block and created afterwards, except ``drops_views`` and those that the block has
+    created itself. PostgreSQL keeps them in place, with their privileges, and refuses to drop a column that one uses.
 
     On SQLite Alembic changes a table by copying it. The old table's triggers are lost and, if foreign keys were on, the
     rows that refer to it. The copy also loses AUTOINCREMENT (pass ``table_kwargs={"sqlite_autoincrement": True}``) and
@@ -36,11 +45,13 @@ def migration(connection: Connection, *, triggers: Triggers, loses_rows: Collect
     """
     before = _count_rows(connection)
     fragile = _read_fragile(connection)
+    views = _drop_views(connection, drops_views)
     _drop_guards(connection)
     yield
     for revision in (triggers,) if isinstance(triggers, str) else triggers or ():
         for statement in read_guards(revision, connection.dialect.name):
             connection.exec_driver_sql(statement)
+    _restore_views(connection, views)
     after = _count_rows(connection)
     for name in before.keys() & after.keys() - set(loses_rows):
         if before[name] != after[name]:
@@ -67,6 +78,36 @@ def _drop_guards(connection: Connection) -> None:
     functions = "SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
     for name in _names(connection, functions):
         connection.exec_driver_sql(f"DROP FUNCTION {name}() CASCADE")
+
+
+_FIND_VIEWS = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
+
+
+def _drop_views(connection: Connection, lost: Collection[str]) -> dict[str, str]:
+    """Drop the views that are lost, on SQLite all; return the statements that create the others."""
+    if connection.dialect.name != "sqlite":
+        for name in lost:
+            connection.exec_driver_sql(f"DROP VIEW {name}")
+        return {}
+    views = {str(row[0]): str(row[1]) for row in connection.exec_driver_sql(_FIND_VIEWS)}
+    for name in views:
+        connection.exec_driver_sql(f'DROP VIEW "{name}"')
+    return {name: sql for name, sql in views.items() if name not in lost}
+
+
+def _restore_views(connection: Connection, views: Mapping[str, str]) -> None:
+    """Create the views again that were dropped on SQLite, which does not check what they name."""
+    if connection.dialect.name != "sqlite":
+        return
+    created = {name for name, _ in connection.exec_driver_sql(_FIND_VIEWS).all()}
+    for name, sql in views.items():
+        if name not in created:
+            connection.exec_driver_sql(sql)
+    for name in {name for name in created | views.keys() if name.startswith(REPORT)}:
+        try:
+            connection.exec_driver_sql(f"SELECT * FROM {name} LIMIT 0")  # noqa: S608 - a name of ours
+        except OperationalError as error:
+            raise MigrationFailed(f"the view {name} would not work any more: {error.orig}") from error
 
 
 def _names(connection: Connection, query: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, SmallInteger, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
+from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime, report_index
 
 
 class AuditEntry(Base):
@@ -26,6 +26,7 @@ class AuditEntry(Base):
         Index("ix_audit_name", "name", "at"),
         Index("ix_audit_at", "at"),
         Index("ix_audit_request_id", "request_id", "at"),
+        report_index("audit", "at"),
         {"sqlite_autoincrement": True},
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
+from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime, report_index
 from dagbook.engine.status import RunStatus
 
 _IS_ROOT = text("root_id IS NULL")
@@ -81,6 +81,7 @@ class Run(Base):
             sqlite_where=_IS_ROOT_OVER,
             postgresql_where=_IS_ROOT_OVER,
         ),
+        report_index("runs", "created_at"),
         Index("ix_runs_long_id", "run_id", sqlite_where=_IS_LONG_ROOT, postgresql_where=_IS_LONG_ROOT),
         {"sqlite_autoincrement": True},
     )

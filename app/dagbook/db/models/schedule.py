@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dagbook.db.types import Base, BigKey, UtcDateTime
+from dagbook.db.types import Base, BigKey, UtcDateTime, report_index
 
 _IS_RESTARTING = text("outcome = 'restarting'")
 
@@ -31,6 +31,7 @@ class ScheduleSlot(Base):
         Index("ix_schedule_slots_minute", "minute"),
         Index("ix_schedule_slots_restarting", "minute", sqlite_where=_IS_RESTARTING, postgresql_where=_IS_RESTARTING),
         Index("ix_schedule_slots_file_name", "file_name", "minute"),
+        report_index("schedule_slots", "minute"),
     )
 
     dag_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)

@@ -1,0 +1,19 @@
+-- Median, 95th percentile (nearest rank) and maximum of the duration of each DAG's runs, the slowest DAG first.
+WITH ranked AS (
+    SELECT
+        dag_name,
+        duration_seconds,
+        row_number() OVER (PARTITION BY dag_name ORDER BY duration_seconds) AS place,
+        count(*) OVER (PARTITION BY dag_name) AS runs
+    FROM report_v1_runs
+    WHERE created_at >= :since AND is_root AND duration_seconds IS NOT NULL
+)
+SELECT
+    dag_name,
+    max(runs) AS runs,
+    min(duration_seconds) FILTER (WHERE place >= 0.5 * runs) AS median_seconds,
+    min(duration_seconds) FILTER (WHERE place >= 0.95 * runs) AS p95_seconds,
+    max(duration_seconds) AS longest_seconds
+FROM ranked
+GROUP BY dag_name
+ORDER BY p95_seconds DESC, dag_name;
