@@ -6,6 +6,6 @@ SELECT
     count(*) FILTER (WHERE outcome <> 'done') AS refused_or_failed,
     max(occurred_at) AS last_at
 FROM report_v1_audit
-WHERE occurred_at >= :since
+WHERE occurred_at >= :since AND occurred_at < :until
 GROUP BY coalesce(actor, '-'), action
 ORDER BY actor, entries DESC, action;

@@ -6,7 +6,8 @@ WITH ranked AS (
         row_number() OVER (PARTITION BY dag_name ORDER BY duration_seconds) AS place,
         count(*) OVER (PARTITION BY dag_name) AS runs
     FROM report_v1_runs
-    WHERE created_at >= :since AND is_root AND duration_seconds IS NOT NULL
+    WHERE created_at >= :since AND created_at < :until
+        AND is_root AND duration_seconds IS NOT NULL
 )
 SELECT
     dag_name,

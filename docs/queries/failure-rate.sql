@@ -4,8 +4,8 @@ SELECT
     dag_name,
     count(*) AS runs,
     count(*) FILTER (WHERE status = 'failed') AS failed,
-    100.0 * count(*) FILTER (WHERE status = 'failed') / count(*) AS failed_percent
+    CAST(100.0 * count(*) FILTER (WHERE status = 'failed') / count(*) AS double precision) AS failed_percent
 FROM report_v1_runs
-WHERE created_at >= :since AND is_root AND finished_at IS NOT NULL
+WHERE created_at >= :since AND created_at < :until AND is_root AND finished_at IS NOT NULL
 GROUP BY created_on, dag_name
 ORDER BY created_on DESC, failed_percent DESC, dag_name;

@@ -10,6 +10,7 @@ SELECT
 FROM report_v1_slots
 WHERE
     scheduled_at >= :since
+    AND scheduled_at < :until
     AND kind = 'start'
     AND (start_delay_seconds > 60 OR outcome IN ('skipped', 'missed', 'failed'))
 ORDER BY scheduled_at DESC, dag_file_name;

@@ -6,6 +6,6 @@ SELECT
     avg(queue_wait_seconds) AS average_seconds,
     max(queue_wait_seconds) AS longest_seconds
 FROM report_v1_runs
-WHERE created_at >= :since AND is_root AND queue_wait_seconds IS NOT NULL
+WHERE created_at >= :since AND created_at < :until AND is_root AND queue_wait_seconds IS NOT NULL
 GROUP BY created_on, queue
 ORDER BY created_on DESC, longest_seconds DESC, queue;

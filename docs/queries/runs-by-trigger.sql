@@ -6,6 +6,6 @@ SELECT
     count(*) FILTER (WHERE status = 'failed') AS failed,
     sum(duration_seconds) AS total_seconds
 FROM report_v1_runs
-WHERE created_at >= :since
+WHERE created_at >= :since AND created_at < :until
 GROUP BY trigger, coalesce(actor, '-')
 ORDER BY runs DESC, trigger, started_by;

@@ -61,8 +61,8 @@ SELECT
     n.log_attempt AS kept_from_attempt,
     {time n.edited_at} AS edited_at,
     n.edited_by AS edited_by
-FROM nodes n
-    JOIN runs r ON r.id = n.run_id
+FROM runs r
+    {join then nodes} n ON n.run_id = r.id
 WHERE {root or sub r.root_id};
 
 CREATE VIEW report_v1_attempts AS

@@ -137,3 +137,29 @@ def test_a_home_that_cannot_be_made_is_told_in_a_sentence(command: Command, tmp_
 def test_a_role_for_workers_takes_postgresql(command: Command, tmp_path: Path) -> None:
     said = command("db", "worker-role", "dagbook_worker", "--database-url", f"sqlite:///{tmp_path}/d.sqlite3")
     assert (said.status, said.err) == (1, "Error: workers and roles need a PostgreSQL database; set database_url\n")
+
+
+async def _execute(database_url: str, *statements: str) -> None:
+    database = await Database.open(database_url)
+    for statement in statements:
+        await database.write(lambda connection, statement=statement: connection.exec_driver_sql(statement))
+    await database.close()
+
+
+def test_a_role_for_readers_gets_the_views_or_all_but_the_audit(command: Command, database_url: str) -> None:
+    def ask(*words: str) -> Said:
+        return command("db", "reader-role", *words, "--database-url", database_url)
+
+    if database_url.startswith("sqlite"):
+        said = ask("cli_reader")
+        refused = "Error: roles need a PostgreSQL database; a SQLite file is opened with mode=ro\n"
+        assert (said.status, said.err) == (1, refused)
+        return
+    missing = ask("cli_missing")
+    assert (missing.status, "there is no role cli_missing; make it first" in missing.err) == (1, True)
+    asyncio.run(_execute(database_url, "DROP ROLE IF EXISTS cli_reader", "CREATE ROLE cli_reader"))
+    for number, words in ((7, ("cli_reader",)), (6, ("cli_reader", "--no-audit"))):
+        said = ask(*words)
+        shown = f"the role cli_reader may read {number} views of {hide_password(database_url)}\n"
+        assert (said.status, said.out, said.err) == (0, shown, "")
+    asyncio.run(_execute(database_url, "DROP OWNED BY cli_reader", "DROP ROLE cli_reader"))

@@ -72,11 +72,11 @@ def _add_dags(connection: WriteConnection) -> None:
 def _add_finished_runs(connection: WriteConnection) -> None:
     add_run(connection, id=DONE, run_id="done", status=5, file_name="etl", dag_revision=3, actor="ann", queued_at=NOW)
     add_attempt(connection, DONE, status=5, owner="server-1")
-    add_node(connection, DONE, retry_count=2, done_count=3)
+    add_node(connection, DONE, retry_count=2)
     add_node(connection, DONE, position=1, name="call")
     add_node(connection, DONE, position=-2, name="onSuccess", handler=True)
     end(connection, DONE, RunStatus.SUCCEEDED, at(0, 5), at(0, 65.5))
-    end_node(connection, (DONE, 0), NodeStatus.SUCCEEDED, at(0, 5), at(0, 15))
+    end_node(connection, (DONE, 0), NodeStatus.SUCCEEDED, at(0, 5), at(0, 15), done_count=3)
     end_node(connection, (DONE, 1), NodeStatus.SUCCEEDED, at(0, 15), at(0, 65.25))
     run_sql(connection, "UPDATE nodes SET status = 5 WHERE run_id = :key AND position = -2", key=DONE)
 
@@ -162,7 +162,7 @@ def end_node(
     known = {"key": node[0], "attempt": values.pop("attempt", 1), "position": node[1]}
     began = {"began": stored(connection, started)}
     run_sql(connection, f"UPDATE nodes SET status = 1, started_at = :began {of_node}", **known, **began)
-    after = {"status": int(status), "finished_at": stored(connection, finished), **values}
+    after = {"status": int(status), "finished_at": stored(connection, finished), "done_count": 1, **values}
     changes = ", ".join(f"{name} = :{name}" for name in after)
     run_sql(connection, f"UPDATE nodes SET {changes} {of_node}", **known, **after)
 
@@ -189,3 +189,39 @@ def text_of(instant: datetime) -> str:
 
 def columns(rows: Sequence[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for row in rows]
+
+
+def explain(connection: WriteConnection, statement: str) -> str:
+    """Return how the database goes about a statement; on PostgreSQL by an index wherever there is one."""
+    if connection.dialect.name == "sqlite":
+        return "\n".join(row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}"))
+    for table in ("runs", "nodes", "run_attempts", "schedule_slots", "audit", "dags"):
+        connection.exec_driver_sql(f"ANALYZE {table}")
+    connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # so few rows are cheapest to go through
+    return "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}"))
+
+
+def add_old_rows(connection: WriteConnection) -> None:
+    """Insert many rows from before the scene: PostgreSQL decides by how many of them a window has."""
+    days = ", ".join(f"({number})" for number in range(1, 500))
+    old = {"at": stored(connection, at(-30))}
+    of_run = "definition_hash, queue, {0}, {0}, trigger, params, params_text, tags, 0, 1, :at, 1"
+    for first, root in ((1000, "NULL"), (2000, str(DONE))):
+        run_sql(
+            connection,
+            "INSERT INTO runs (id, dag_name, run_id, definition_hash, queue, root_id, parent_id, trigger, params, "
+            "params_text, tags, status, attempt, created_at, max_active_runs) "
+            f"SELECT {first} + days.column1, 'old', 'old-' || days.column1, {of_run.format(root)} "
+            f"FROM (VALUES {days}) AS days CROSS JOIN runs WHERE id = {DONE}",
+            **old,
+        )
+    for table, values in (
+        ("run_attempts (run_id, number, status, token, opened_at)", "id, 1, 0, 1, created_at"),
+        ("nodes (run_id, attempt, position, name, handler, status)", "id, 1, 0, 'a', FALSE, 0"),
+        (
+            "schedule_slots (dag_id, kind, minute, file_name, outcome, made_up, settled_at)",
+            "id, 'start', created_at, 'old', 'missed', FALSE, created_at",
+        ),
+    ):
+        run_sql(connection, f"INSERT INTO {table} SELECT {values} FROM runs WHERE dag_name = 'old'")
+    run_sql(connection, "UPDATE runs SET status = 3 WHERE dag_name = 'old'")

@@ -21,7 +21,7 @@ from dagbook.db.migrations.check import check as check_schema
 from dagbook.db.migrations.upgrade import current as read_current
 from dagbook.db.migrations.upgrade import head, require_head, require_known
 from dagbook.db.migrations.upgrade import upgrade as upgrade_schema
-from dagbook.db.postgres.worker_role import RoleError, grant
+from dagbook.db.postgres.roles import AUDIT_VIEW, READER, WORKER, Grants, RoleError, grant
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.maintenance.doctor.doctor import Doctor, Examination, Finding, Report
 from dagbook.settings import Settings
@@ -56,20 +56,42 @@ def worker_role(*, role: str) -> None:
     It gets no access to users, tokens and the audit. Run this as the owner of the tables, also after each upgrade;
     other rights that the role has in the schema are revoked.
     """
+    database = _grant(role, WORKER, "workers and roles need a PostgreSQL database; set database_url")
+    report(f"the role {role} may execute runs as a worker of {database}", {"workerRole": role})
+
+
+@db.command("reader-role", cls=LocalOptions, example="dagbook db reader-role dagbook_reader")
+@click.argument("role", metavar="ROLE")
+@click.option("--no-audit", is_flag=True, help="Leave the audit log out, which has addresses of users.")
+@json_option
+@settings_options("database_url")
+@friendly_errors
+def reader_role(*, role: str, no_audit: bool) -> None:
+    """Let an existing PostgreSQL role read the views for reports, and nothing else.
+
+    The views show all DAGs, whatever rights users have on them. Run this as the owner of the tables; other rights that
+    the role has in the schema are revoked. docs/sql-views.md describes the views.
+    """
+    views = {view: privileges for view, privileges in READER.items() if not (no_audit and view == AUDIT_VIEW)}
+    database = _grant(role, views, "roles need a PostgreSQL database; a SQLite file is opened with mode=ro")
+    report(f"the role {role} may read {len(views)} views of {database}", {"readerRole": role, "views": list(views)})
+
+
+def _grant(role: str, grants: Grants, refusal: str) -> str:
+    """Give the role these privileges alone, and return the database as it is shown to users."""
     settings = current_settings()
     if sqlite_path(settings.database_url) is not None:
-        raise click.ClickException("workers and roles need a PostgreSQL database; set database_url")
-    asyncio.run(_grant(settings, role))
-    text = f"the role {role} may execute runs as a worker of {hide_password(settings.database_url)}"
-    report(text, {"workerRole": role})
+        raise click.ClickException(refusal)
 
+    async def work() -> None:
+        await require_head(settings.database_url, schema=settings.database_schema)
+        await grant(settings.database_url, settings.database_schema, role, grants)
 
-async def _grant(settings: Settings, role: str) -> None:
-    await require_head(settings.database_url, schema=settings.database_schema)
     try:
-        await grant(settings.database_url, settings.database_schema, role)
+        asyncio.run(work())
     except RoleError as error:
         raise click.ClickException(str(error)) from error
+    return hide_password(settings.database_url)
 
 
 @db.command(cls=LocalOptions, example="dagbook db current")

@@ -2,7 +2,8 @@
 
 In braces the text has what the databases write differently: ``{time r.created_at}`` is an instant, ``{day …}`` its date
 in UTC, ``{seconds a - b}`` a duration, ``{since …}`` the seconds until now, ``{status …}`` and ``{node status …}``
-words for the numbers, and ``{root or sub r.root_id}`` a condition that is always true.
+words for the numbers, ``{root or sub r.root_id}`` a condition that is always true, and ``{join then …}`` a join
+whose right side is read last.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dagbook.db.types import sqlite_time
 # The words of the API. They are written down here, because a view keeps its words whatever the enums become.
 _STATUSES = ("not_started", "running", "failed", "aborted", "succeeded", "queued", "partially_succeeded")
 _NODE_STATUSES = ("not_started", "running", "failed", "aborted", "succeeded", "skipped", "partially_succeeded")
-_MACRO = re.compile(r"\{(time|day|seconds|since|status|node status|root or sub) ([^{}]+)\}")
+_MACRO = re.compile(r"\{(time|day|seconds|since|status|node status|root or sub|join then) ([^{}]+)\}")
 
 
 def _words(words: tuple[str, ...]) -> Callable[[str], str]:
@@ -35,6 +36,8 @@ _MACROS: Mapping[str, Mapping[str, Callable[[str], str]]] = {
         # julianday: unixepoch('subsec') needs SQLite 3.42, and other programs that open the file may have an older one.
         "since": lambda column: f"((julianday('now') - 2440587.5) * 86400.0 - {column} / 1000000.0)",
         "root or sub": lambda _: "TRUE",
+        # Else a query that groups by steps goes through all nodes in the order of their names, whatever its window is.
+        "join then": lambda table: f"CROSS JOIN {table}",
         **_ON_BOTH,
     },
     "postgresql": {
@@ -42,6 +45,7 @@ _MACROS: Mapping[str, Mapping[str, Callable[[str], str]]] = {
         "day": lambda column: f"CAST({column} AT TIME ZONE 'UTC' AS date)",
         "seconds": lambda difference: f"CAST(extract(epoch FROM {difference}) AS double precision)",
         "since": lambda column: f"CAST(extract(epoch FROM now() - {column}) AS double precision)",
+        "join then": lambda table: f"JOIN {table}",
         # The indexes by time are partial: one has the root runs, one the sub-runs. Only so a query of both uses them.
         "root or sub": lambda column: f"({column} IS NULL OR {column} IS NOT NULL)",
         **_ON_BOTH,

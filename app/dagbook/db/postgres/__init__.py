@@ -1,3 +1,3 @@
 """The PostgreSQL backend."""
 
-__all__ = ["postgres", "worker_role"]
+__all__ = ["postgres", "roles"]

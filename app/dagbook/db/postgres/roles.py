@@ -1,4 +1,4 @@
-"""Privileges of a PostgreSQL role for workers: what executing runs needs, and nothing else."""
+"""Privileges of PostgreSQL roles: for workers what executing runs needs, for readers the report views; nothing else."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from dagbook.db.errors import translate_errors
 from dagbook.db.postgres.postgres import postgres_arguments
 from dagbook.db.url import parse_url
 
-# Tables and privileges. Not in it: users, tokens, seals, settings and retention of DAGs, marks of schedules.
-GRANTS: Mapping[str, str] = {
+Grants = Mapping[str, str]  # privileges by table or view
+# Not in it: users, tokens, seals, settings and retention of DAGs, marks of schedules.
+WORKER: Grants = {
     "alembic_version": "SELECT",
     "approvals": "SELECT, INSERT",
     "audit": "INSERT",  # a trigger refuses all but secret.read, see migrations/triggers/0103
@@ -40,39 +41,45 @@ GRANTS: Mapping[str, str] = {
     "services": "SELECT, INSERT, UPDATE",
     "ssh_host_keys": "SELECT, INSERT",  # a first connection stores a key; no worker changes one
 }
+AUDIT_VIEW = "report_v1_audit"
+READER: Grants = dict.fromkeys(
+    (*(f"report_v1_{name}" for name in ("runs", "steps", "attempts", "queue", "slots", "dags")), AUDIT_VIEW), "SELECT"
+)
 _SEQUENCES = text(
     "SELECT s.relname, t.relname AS owner FROM pg_class s JOIN pg_class t ON t.oid = "
     "  (SELECT refobjid FROM pg_depend WHERE objid = s.oid AND deptype IN ('a', 'i') LIMIT 1) "
     "WHERE s.relkind = 'S' AND s.relnamespace = current_schema()::regnamespace"
 )
 _ROLE = text("SELECT rolsuper OR rolname = current_user AS is_owner FROM pg_roles WHERE rolname = :role")
-_EXCESS = text(
-    "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND ("
-    "  relname = 'audit' AND has_table_privilege(:role, oid, 'SELECT, UPDATE, DELETE, TRUNCATE') "
-    "  OR relname <> ALL (:granted) AND has_table_privilege(:role, oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE'))"
+_HELD = text(
+    "SELECT relname, privilege FROM pg_class CROSS JOIN "
+    "  unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS privilege "
+    "WHERE relkind IN ('r', 'v', 'm', 'p', 'f') AND relnamespace = current_schema()::regnamespace "
+    "  AND (has_table_privilege(:role, oid, privilege) "
+    "    OR privilege IN ('SELECT', 'INSERT', 'UPDATE') AND has_any_column_privilege(:role, oid, privilege))"
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
 class RoleError(Exception):
-    """The role cannot be one for workers; the message says why and what to do."""
+    """The role cannot have these privileges alone; the message says why and what to do."""
 
 
-def statements(role: str, schema: str, sequences: Sequence[str]) -> list[str]:
-    """Return what takes all rights in the schema from a role and grants it those of a worker."""
+def statements(role: str, schema: str, grants: Grants, sequences: Sequence[str]) -> list[str]:
+    """Return what takes all rights in the schema from a role and grants it these."""
     quoted, place = f'"{role}"', f'"{schema}"'
     return [
         f"REVOKE ALL ON ALL TABLES IN SCHEMA {place} FROM {quoted}",
         f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {place} FROM {quoted}",
         f"REVOKE CREATE ON SCHEMA {place} FROM {quoted}",
         f"GRANT USAGE ON SCHEMA {place} TO {quoted}",
-        *(f"GRANT {privileges} ON {place}.{table} TO {quoted}" for table, privileges in GRANTS.items()),
+        *(f"GRANT {privileges} ON {place}.{table} TO {quoted}" for table, privileges in grants.items()),
         *(f"GRANT USAGE ON SEQUENCE {place}.{sequence} TO {quoted}" for sequence in sequences),
     ]
 
 
-async def grant(url: str, schema: str, role: str) -> list[str]:
-    """Make an existing role one for workers, in one transaction; returns the statements.
+async def grant(url: str, schema: str, role: str, grants: Grants) -> list[str]:
+    """Give an existing role these privileges in the schema and no others, in one transaction; returns the statements.
 
     The caller owns the tables. Raises RoleError and DatabaseUnavailable.
     """
@@ -84,22 +91,23 @@ async def grant(url: str, schema: str, role: str) -> list[str]:
     try:
         with translate_errors("postgresql"):
             async with engine.begin() as connection:
-                return await _grant(connection, schema, role)
+                return await _grant(connection, schema, role, grants)
     finally:
         await engine.dispose()
 
 
-async def _grant(connection: AsyncConnection, schema: str, role: str) -> list[str]:
+async def _grant(connection: AsyncConnection, schema: str, role: str, grants: Grants) -> list[str]:
     found: Any = (await connection.execute(_ROLE, {"role": role})).one_or_none()
     if found is None:
         raise RoleError(f"there is no role {role}; make it first: CREATE ROLE {role} LOGIN PASSWORD '…'")
     if found.is_owner:
         raise RoleError(f"the role {role} is a superuser or owns the tables: nothing can be kept from it")
-    sequences = [row.relname for row in await connection.execute(_SEQUENCES) if "INSERT" in GRANTS.get(row.owner, "")]
-    done = statements(role, schema, sorted(sequences))
+    sequences = [row.relname for row in await connection.execute(_SEQUENCES) if "INSERT" in grants.get(row.owner, "")]
+    done = statements(role, schema, grants, sorted(sequences))
     for statement in done:
         await connection.exec_driver_sql(statement)
-    excess = [row.relname for row in await connection.execute(_EXCESS, {"role": role, "granted": list(GRANTS)})]
+    held = await connection.execute(_HELD, {"role": role})
+    excess = {row.relname for row in held if row.privilege not in grants.get(row.relname, "").split(", ")}
     if excess:
         raise RoleError(
             f"the role {role} has rights on {', '.join(sorted(excess))} by PUBLIC or as a member of another role; "
