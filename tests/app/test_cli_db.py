@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.db.database import Database
+from dagbook.db.database import Database, WriteConnection
 from dagbook.db.migrations.upgrade import head
 from dagbook.db.url import hide_password
 from tests.app.program import Said
+from tests.db.rows import run_sql
 
 pytestmark = pytest.mark.both_engines
 
@@ -140,9 +141,12 @@ def test_a_role_for_workers_takes_postgresql(command: Command, tmp_path: Path) -
 
 
 async def _execute(database_url: str, *statements: str) -> None:
+    def work(connection: WriteConnection) -> None:
+        for statement in statements:
+            run_sql(connection, statement)
+
     database = await Database.open(database_url)
-    for statement in statements:
-        await database.write(lambda connection, statement=statement: connection.exec_driver_sql(statement))
+    await database.write(work)
     await database.close()
 
 
