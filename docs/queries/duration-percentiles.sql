@@ -3,17 +3,16 @@ WITH ranked AS (
     SELECT
         dag_name,
         duration_seconds,
-        row_number() OVER (PARTITION BY dag_name ORDER BY duration_seconds) AS place,
-        count(*) OVER (PARTITION BY dag_name) AS runs
+        cume_dist() OVER (PARTITION BY dag_name ORDER BY duration_seconds) AS place
     FROM report_v1_runs
     WHERE created_at >= :since AND created_at < :until
         AND is_root AND duration_seconds IS NOT NULL
 )
 SELECT
     dag_name,
-    max(runs) AS runs,
-    min(duration_seconds) FILTER (WHERE place >= 0.5 * runs) AS median_seconds,
-    min(duration_seconds) FILTER (WHERE place >= 0.95 * runs) AS p95_seconds,
+    count(*) AS runs,
+    min(duration_seconds) FILTER (WHERE place >= 0.5) AS median_seconds,
+    min(duration_seconds) FILTER (WHERE place >= 0.95) AS p95_seconds,
     max(duration_seconds) AS longest_seconds
 FROM ranked
 GROUP BY dag_name
