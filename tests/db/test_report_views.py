@@ -79,26 +79,30 @@ async def filled(database: Database) -> Database:
     return database
 
 
-@pytest.mark.parametrize("view", PROMISED)
-async def test_a_view_has_the_promised_columns_in_order_with_their_types(shared_database: Database, view: str) -> None:
+async def test_the_views_have_the_promised_columns_in_order_with_their_types(shared_database: Database) -> None:
     def compare(connection: WriteConnection) -> None:
-        if connection.dialect.name == "postgresql":
-            catalog = f"SELECT column_name, data_type FROM information_schema.columns WHERE table_name = '{view}'"
-            found = connection.exec_driver_sql(f"{catalog} ORDER BY ordinal_position").all()
-            assert [tuple(row) for row in found] == [
-                (name, POSTGRESQL.get(kind, kind)) for name, kind in promised(view)
-            ]
-            return
         fill_reports(connection)
-        rows = connection.exec_driver_sql(f"SELECT * FROM {view}")
-        assert list(rows.keys()) == [name for name, _ in promised(view)]
-        for name, kind in promised(view):
-            types = connection.exec_driver_sql(f"SELECT DISTINCT typeof({name}) FROM {view}").scalars()
-            assert set(types) <= {SQLITE.get(kind, kind), "null"}, name
-            values = connection.exec_driver_sql(f"SELECT {name} FROM {view} WHERE {name} IS NOT NULL").scalars()
-            assert all(re.fullmatch(WRITTEN.get(kind, ".*"), str(value), re.DOTALL) for value in values), name
+        for view in PROMISED:
+            assert read_columns(connection, view) == promised(view), view
 
     await rehearse(shared_database, compare)
+
+
+def read_columns(connection: WriteConnection, view: str) -> list[tuple[str, str]]:
+    """Return the columns of a view as they are promised; SQLite knows types of values alone."""
+    if connection.dialect.name == "postgresql":
+        catalog = f"SELECT column_name, data_type FROM information_schema.columns WHERE table_name = '{view}'"
+        found = connection.exec_driver_sql(f"{catalog} ORDER BY ordinal_position").all()
+        words = {written: kind for kind, written in POSTGRESQL.items()}
+        return [(name, words.get(written, written)) for name, written in found]
+    names = list(connection.exec_driver_sql(f"SELECT * FROM {view}").keys())
+    kinds = dict(promised(view))
+    for name in names:
+        values = connection.exec_driver_sql(f"SELECT {name}, typeof({name}) FROM {view} WHERE {name} IS NOT NULL").all()
+        expected = SQLITE.get(kinds[name], kinds[name])
+        assert {kind for _, kind in values} <= {expected}, name
+        assert all(re.fullmatch(WRITTEN.get(kinds[name], ".*"), str(value), re.DOTALL) for value, _ in values), name
+    return [(name, kinds[name]) for name in names]
 
 
 async def test_both_databases_show_the_same(filled: Database) -> None:
@@ -148,15 +152,15 @@ async def test_the_check_tells_a_missing_view_and_another_one_in_its_place(
     assert await check(database_url) == differences
 
 
-# The indexes that a condition uses, on SQLite and on PostgreSQL; in braces a column that is asked for a window.
+# Patterns of the indexes that a condition uses, on SQLite and on PostgreSQL; in braces a column with a window.
 WINDOWS = {
     "report_v1_runs WHERE {created_at}": ("ix_runs_report", "ix_runs_root ix_runs_child"),
     "report_v1_runs WHERE is_root AND {created_at}": ("ix_runs_report", "ix_runs_root"),
-    "report_v1_runs WHERE is_root AND is_unfinished": ("ix_runs_status", "ix_runs_status"),
-    "report_v1_runs WHERE is_root AND dag_name = 'etl'": ("dag_name=?", "dag_name = 'etl'"),
+    "report_v1_runs WHERE is_root AND is_unfinished": ("ix_runs_status", "ix_runs_(status|active_name)"),
+    "report_v1_runs WHERE is_root AND dag_name = 'etl'": (r"dag_name=\?", r"dag_name.=.'etl'"),
     "report_v1_steps WHERE {run_created_at}": ("ix_runs_report", "ix_runs_root ix_runs_child"),
     "report_v1_attempts WHERE {run_created_at}": ("ix_runs_report", "ix_runs_root ix_runs_child"),
-    "report_v1_attempts WHERE is_open": ("uq_run_attempts_open", "uq_run_attempts_open"),
+    "report_v1_attempts WHERE is_open": ("uq_run_attempts_open", "uq_run_attempts_open|ix_run_attempts_owner"),
     "report_v1_slots WHERE {scheduled_at}": ("ix_schedule_slots_report", "ix_schedule_slots_minute"),
     "report_v1_audit WHERE {occurred_at}": ("ix_audit_report", "ix_audit_at"),
     "report_v1_audit WHERE actor = 'ann'": ("ix_audit_actor", "ix_audit_actor"),
@@ -164,15 +168,16 @@ WINDOWS = {
 }
 
 
-@pytest.mark.parametrize("source", WINDOWS)
-async def test_a_window_is_read_by_an_index(shared_database: Database, source: str) -> None:
+async def test_a_window_is_read_by_an_index(shared_database: Database) -> None:
     def look_up(connection: WriteConnection) -> None:
         fill_reports(connection)
         add_old_rows(connection)
         window = rf"\1 >= '{text_of(at(1))}' AND \1 < '{text_of(at(9))}'"
-        plan = explain(connection, "SELECT * FROM " + re.sub(r"\{(\w+)\}", window, source))
-        for index in WINDOWS[source][connection.dialect.name == "postgresql"].split():
-            assert index in plan, plan
+        for source, indexes in WINDOWS.items():
+            plan = explain(connection, "SELECT * FROM " + re.sub(r"\{(\w+)\}", window, source))
+            wanted = indexes[connection.dialect.name == "postgresql"].split()
+            missing = [index for index in wanted if not re.search(index, plan)]
+            assert missing == [], f"{source}\n{plan}"
 
     await rehearse(shared_database, look_up)
 
