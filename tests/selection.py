@@ -43,7 +43,7 @@ SAMPLES = {
             *("cli_audit", "cli_complete", "cli_dag", "cli_exec", "cli_login", "cli_people", "cli_postgres"),
             *("cli_queue", "cli_restart", "cli_retry", "cli_rights", "cli_run", "cli_runs", "cli_serve", "cli_source"),
             *("cli_status", "cli_stop", "cli_stored", "cli_together", "cli_validate", "cli_views", "cli_worker"),
-            *("queue_notifier", "tls", "throttled_logins", "file_modes", "ssh_host_keys", "terminal"),
+            *("cli_backup", "queue_notifier", "tls", "throttled_logins", "file_modes", "ssh_host_keys", "terminal"),
         )
     },
     "tests/app/test_cli_": Sample(2),

@@ -14,8 +14,10 @@ import pytest
 from dagbook.api.auth.guards import find_actions
 from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Role
-from dagbook.db.repositories import audit
+from dagbook.clock import now
+from dagbook.db.repositories import audit, holds
 from dagbook.db.repositories.audit import AuditFilter, AuditRow
+from dagbook.db.repositories.holds import HoldRow
 from dagbook.identifiers import sub_run_id
 from dagbook.main import API_PATH, Server
 from tests.app.dagbook import Dagbook, routes_of
@@ -541,6 +543,14 @@ async def prune(scene: Scene) -> str:
     await scene.people.server.audit_sealer.run_once()
     await scene.do("POST", "/audit/prune", before="2999-01-01T00:00:00Z", dryRun=False)
     return str(last)
+
+
+@case(("POST", "/hold/resume"))
+async def resume(scene: Scene) -> str:
+    row = HoldRow(held_at=now(), held_by=None, origin=scene.name)
+    await scene.people.server.services.database.write(lambda connection: holds.add(connection, row))
+    await scene.do("POST", "/hold/resume")
+    return scene.name
 
 
 # -- the tests ---------------------------------------------------------------------------------------------------------

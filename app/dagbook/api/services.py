@@ -27,6 +27,7 @@ from dagbook.maintenance.retention.policies import DagRetentionService
 from dagbook.maintenance.retention.retention import Retention
 from dagbook.queues.service import DequeueService, QueueService
 from dagbook.runs.queries import RunTotals
+from dagbook.runs.recovery.hold import Holding
 from dagbook.runs.service.approvals import ApprovalService
 from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import RunService
@@ -101,6 +102,7 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     log_search: LogSearch
     search_shares: Shares
     text_shares: Shares
+    holding: Holding
     doctor: Doctor
     retention: Retention
     dag_retention: DagRetentionService

@@ -74,6 +74,8 @@ class Action(StrEnum):
     LOGIN_FAILURE = "login.failure"
     LOGOUT = "logout"
     AUDIT_PRUNE = "audit.prune"
+    DATABASE_RESTORE = "database.restore"
+    DATABASE_RESUME = "database.resume"
     REQUEST_REFUSE = "request.refuse"
 
 

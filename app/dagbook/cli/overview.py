@@ -16,7 +16,7 @@ from dagbook.cli.definitions import find_name, read_name
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import GlobalOptions, settings_options, wants_json
 from dagbook.cli.output import print_json, print_table
-from dagbook.cli.reasons import Facts, explain_run, explain_schedule, failed_steps
+from dagbook.cli.reasons import Facts, describe_hold, explain_run, explain_schedule, failed_steps
 from dagbook.cli.runs import duration, find_runs, label
 from dagbook.cli.terminal import echo, echo_output
 from dagbook.engine.status import NodeStatus, RunStatus
@@ -50,6 +50,9 @@ def ps(*, limit: int) -> None:
         answers = await asyncio.gather(*(api.client.get(run_path(run["name"], run["dagRunId"])) for run in found))
         # One that was deleted meanwhile is left out.
         runs: list[dict[str, Any]] = [answer.json()["dagRunDetails"] for answer in answers if answer.is_success]
+        state = await _read_if_there(api, "/hold")  # which earlier versions do not have
+        if state is not None and state["held"]:
+            echo(describe_hold(state), fg="red", err=True)
         rows, none = [_active_row(run) for run in runs], "no run is running or queued"
         print_table(("DAG", "RUN", "STATUS", "FOR", "STEPS, OR WAITS FOR"), rows, {"dagRuns": runs}, none)
 

@@ -127,3 +127,14 @@ def explain_schedule(found: dict[str, Any]) -> list[str]:
 
 def _first_line(text: str) -> str:
     return text.strip().partition("\n")[0]
+
+
+def describe_hold(state: dict[str, Any]) -> str:
+    """Describe the hold that the API has returned."""
+    text = f"This database was restored from {state.get('origin', 'a backup')} at {state['since']} and is held."
+    if "unfinishedRuns" in state:
+        text += (
+            f" Its end fails {state['unfinishedRuns']} runs that were not over then, and starts "
+            f"{state['queuedRuns']} from queues."
+        )
+    return text

@@ -44,6 +44,7 @@ from dagbook.main import (
     is_open_to_all,
     open_server,
 )
+from dagbook.runs.recovery.hold import HELD
 from dagbook.settings import TABLE, Settings, SettingsError
 from dagbook.settings.permissions import find_open_files
 from dagbook.telemetry.logging import configure
@@ -115,6 +116,8 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Drivin
                     echo(f"Dagbook serves {address} on host {host} with {database}", err=True)
                     if driving is Driving.NEVER:
                         echo("It leaves runs alone: it takes over, starts and schedules none", err=True)
+                    elif server.services.holding.row is not None:
+                        echo(f"HELD: {HELD}", fg="red", bold=True, err=True)
                     if demo is not None:
                         demo.describe(address)
                     begin = partial(drive, settings, server) if driving is Driving.LATER else None

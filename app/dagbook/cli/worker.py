@@ -143,7 +143,7 @@ async def _check_health(settings: Settings, name: str) -> None:
 async def _work(settings: Settings, options: dict[str, Any]) -> None:
     # These import the whole server, a second of CPU that a health check every few seconds must not cost.
     from dagbook.db.migrations.upgrade import require_head  # noqa: PLC0415
-    from dagbook.main import WorkerOptions, open_worker  # noqa: PLC0415
+    from dagbook.main import WorkerOptions, open_worker, wait_for_resume  # noqa: PLC0415
 
     configure(settings.log_format, settings.log_level)
     warn_of_evaluation(settings)
@@ -151,6 +151,7 @@ async def _work(settings: Settings, options: dict[str, Any]) -> None:
     for warning in find_open_files(settings):
         echo(f"Warning: {warning}", err=True)
     await require_head(settings.database_url, schema=settings.database_schema)
+    await wait_for_resume(settings)  # before the handlers of signals: SIGTERM ends the wait
     stop = asyncio.Event()
     signals = StopSignals(stop.set)
     signals.install()

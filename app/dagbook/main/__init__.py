@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum, auto
+from functools import partial
 from itertools import count
 
 import msgspec
@@ -14,6 +15,7 @@ from dagbook import __version__
 from dagbook.accounts.auth_setup import check_strength, find_provider, requires_authentication
 from dagbook.api.middleware.host_check import is_loopback
 from dagbook.auth.audit_context import Actor
+from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.db.repositories.services import SERVER, WORKER
 from dagbook.db.repositories.sources import NewSource
@@ -25,6 +27,7 @@ from dagbook.identifiers import API_PATH
 from dagbook.main.wiring import ENQUEUE_ONLY, Server, build, make_run_parts
 from dagbook.queues.worker.loop import OFFERS, WorkerLoop
 from dagbook.queues.worker.transport import CHANNEL, make_transport
+from dagbook.runs.recovery.hold import HELD, Holding
 from dagbook.runs.recovery.supervisor import Supervisor
 from dagbook.runs.recovery.takeover import identify
 from dagbook.runs.secrets.encryption import warn_of_other_keys
@@ -45,10 +48,12 @@ __all__ = [
     "open_offline",
     "open_server",
     "open_worker",
+    "wait_for_resume",
 ]
 
 
 _opened = count()
+_LEFT_ALONE = "this server was started with --leave-runs and starts nothing; start it again without the option"
 
 
 def check_exposure(settings: Settings) -> None:
@@ -79,7 +84,7 @@ def is_open_to_all(settings: Settings) -> bool:
 
 
 class Driving(Enum):
-    """When a server takes over, starts and schedules runs."""
+    """When a server takes over, starts and schedules runs; not before the end of a hold."""
 
     AT_ONCE = auto()  # when it is open, all orphaned runs are taken over
     LATER = auto()  # from ``drive`` on: the server answers before that
@@ -127,7 +132,8 @@ async def open_server(
         if kind == SERVER:
             await warn_of_other_keys(database, server.encrypter)
         await server.change_pruner.initialise()
-        await server.supervisor.start(leave_runs=driving is Driving.NEVER)
+        held = HELD if await server.services.holding.read() else ""
+        await server.supervisor.start(left_because=_LEFT_ALONE if driving is Driving.NEVER else held)
         server.services.resources.start()
         if kind == SERVER:
             server.audit_sealer.start()
@@ -138,11 +144,10 @@ async def open_server(
         server.change_pruner.start()
         try:
             if driving is Driving.AT_ONCE:
-                server.supervisor.drive()
-                await server.supervisor.run_once()
-                await _start_driving(settings, server, kind)
+                await drive(settings, server, kind, at_once=True)
             yield server
         finally:
+            await server.services.holding.stop()
             await server.source_loops.stop()
             await server.scheduler.stop()
             await server.services.retention.stop()
@@ -165,11 +170,20 @@ async def open_server(
         await database.close()
 
 
-async def drive(settings: Settings, server: Server) -> None:
-    """Let a server that was opened for ``LATER`` take over, start and schedule runs; returns before it has any."""
+async def drive(settings: Settings, server: Server, kind: str = SERVER, *, at_once: bool = False) -> None:
+    """Let a server take over, start and schedule runs; returns before it has any, unless ``at_once``.
+
+    While the database is held, it does so at the end of the hold.
+    """
+    if await server.services.holding.read() is not None:
+        server.services.holding.follow(partial(drive, settings, server, kind))
+        return
     server.supervisor.drive()
-    server.supervisor.wake()
-    await _start_driving(settings, server, SERVER)
+    if at_once:
+        await server.supervisor.run_once()
+    else:
+        server.supervisor.wake()
+    await _start_driving(settings, server, kind)
 
 
 async def _start_driving(settings: Settings, server: Server, kind: str) -> None:
@@ -228,6 +242,15 @@ async def open_worker(settings: Settings, options: WorkerOptions) -> AsyncIterat
             await queue_notifier.notify()
     finally:
         await transport.close()
+        await database.close()
+
+
+async def wait_for_resume(settings: Settings) -> None:
+    """Return when the database is not held."""
+    database = await Database.open(settings.database_url, schema=settings.database_schema, pool_size=1)
+    try:
+        await Holding(database, now).wait()
+    finally:
         await database.close()
 
 

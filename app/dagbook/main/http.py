@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +36,7 @@ from dagbook.api.controllers import (
     dag_list,
     dags,
     events,
+    hold,
     queue_items,
     queues,
     retention,
@@ -91,6 +93,7 @@ _SYSTEM_HANDLERS = [
     ServicesController,
     audit.AuditController,
     system.DoctorController,
+    hold.HoldController,
     retention.RetentionController,
     ssh_host_keys.SshHostKeysController,
     sources.SourcesController,
@@ -158,14 +161,17 @@ def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, pat
             _Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
             _Router(
                 settings.base_path or "/",
-                route_handlers=[auth.OidcController, *pages.make_handlers(settings.base_path, _ui_config(settings))],
+                route_handlers=[
+                    auth.OidcController,
+                    *pages.make_handlers(settings.base_path, partial(_ui_config, settings, services)),
+                ],
                 include_in_schema=False,
             ),
         ],
         guards=[make_guard(services.auth)],
         after_exception=[make_refusal_hook(services.auth.refusals)],
         dependencies=make_providers(),
-        exception_handlers={**errors.HANDLERS, NotFoundException: _missing_page(settings, path)},
+        exception_handlers={**errors.HANDLERS, NotFoundException: _missing_page(settings, services, path)},
         openapi_config=_openapi(path),
         cors_config=_cors(settings),
         request_class=ApiRequest,
@@ -179,7 +185,7 @@ def _is_closed_to_proxies(settings: Settings) -> bool:
     return not requires_authentication(settings) and not settings.insecure
 
 
-def _ui_config(settings: Settings) -> dict[str, Any]:
+def _ui_config(settings: Settings, services: AppServices) -> dict[str, Any]:
     """Return the configuration that the web UI's scripts need before their first request."""
     return {
         "version": __version__,
@@ -189,15 +195,18 @@ def _ui_config(settings: Settings) -> dict[str, Any]:
         "writes": settings.permissions_write_dags,
         "zone": str(settings.tz),
         "examples": files.example_names(),
+        "held": services.holding.row is not None,
     }
 
 
-def _missing_page(settings: Settings, api: str) -> Callable[[pages.AnyRequest, NotFoundException], Response[Any]]:
+def _missing_page(
+    settings: Settings, services: AppServices, api: str
+) -> Callable[[pages.AnyRequest, NotFoundException], Response[Any]]:
     """Make the 404 handler: an HTML page for browsers outside the API, an error body for all other clients."""
 
     def respond(request: pages.AnyRequest, error: NotFoundException) -> Response[Any]:
         if pages.wants_page(request) and not request.url.path.startswith(api):
-            return pages.document(settings.base_path, _ui_config(settings), status=404)
+            return pages.document(settings.base_path, _ui_config(settings, services), status=404)
         return errors.http_error(request, error)
 
     return respond

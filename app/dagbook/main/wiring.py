@@ -51,6 +51,7 @@ from dagbook.queues.service import DequeueService, QueueService
 from dagbook.queues.worker.transport import WorkerTransport, is_installed, make_transport
 from dagbook.runs.output.spool import open_spool
 from dagbook.runs.queries import RunTotals
+from dagbook.runs.recovery.hold import Holding
 from dagbook.runs.recovery.supervisor import Supervisor
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.server_context import HostEnvironment, ServerContext, ServerIdentity
@@ -227,6 +228,7 @@ def _services(
         log_search=LogSearch(database),
         text_shares=Shares("long texts to be read", TEXTS_OF_CALLER, TEXTS, retry_seconds=5),
         search_shares=Shares("searches", SEARCHES_OF_CALLER, SEARCHES, retry_seconds=5),
+        holding=Holding(database, now),
         doctor=Doctor(database, settings.orphan_grace_seconds, now),
         retention=_retention(settings, database, library, context),
         dag_retention=DagRetentionService(database, now),

@@ -7,7 +7,7 @@ that the content security policy can forbid them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Annotated, Any
 
@@ -55,14 +55,14 @@ _REVALIDATE = "no-cache"
 AnyRequest = Request[Any, Any, Any]
 
 
-def make_handlers(base_path: str, config: Mapping[str, Any]) -> list[HTTPRouteHandler]:
-    """Make the routes of the UI; ``config`` is the configuration for its scripts."""
+def make_handlers(base_path: str, config: Callable[[], Mapping[str, Any]]) -> list[HTTPRouteHandler]:
+    """Make the routes of the UI; ``config`` returns the configuration for its scripts."""
 
     @get(list(PATHS), requires=Requires.PAGE, include_in_schema=False)
     async def get_page(request: AnyRequest) -> Response[bytes]:
         """Return the document of every page."""
         policy = LOOPBACK_POLICY if request.url.path.endswith("/cli-login") else POLICY
-        return document(base_path, config, policy=policy)
+        return document(base_path, config(), policy=policy)
 
     return [get_page, get_asset]
 

@@ -10,6 +10,7 @@ __all__ = [
     "dag_list",
     "dags",
     "events",
+    "hold",
     "queue_items",
     "queues",
     "retention",

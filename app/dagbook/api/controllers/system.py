@@ -29,6 +29,7 @@ from dagbook.db.database import Database
 from dagbook.identifiers import shorten
 from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.doctor.doctor import Doctor, Examination
+from dagbook.runs.recovery.hold import Holding
 from dagbook.spec.grammar.document import schema
 from dagbook.spec.time.duration import duration_seconds
 from dagbook.telemetry.metrics import CONTENT_TYPE, MetricsPage
@@ -47,6 +48,7 @@ class HealthServices(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     started: float
     audit_copy: AuditCopy | None
+    holding: Holding
 
 
 class HealthController(Controller):
@@ -57,7 +59,8 @@ class HealthController(Controller):
     async def get_health(self, services: NamedDependency[HealthServices]) -> Response[Health]:
         """Check whether the server can reach its database: 503 and ``unhealthy`` when it cannot.
 
-        ``auditCopy`` is ``failing`` while the audit cannot be copied (extension).
+        ``auditCopy`` is ``failing`` while the audit cannot be copied, and ``runs`` is ``held`` while nothing starts,
+        because the database was restored from a backup (extensions).
         """
         healthy = await services.database.answers_within(_LIMIT_SECONDS)
         body = Health(
@@ -66,6 +69,7 @@ class HealthController(Controller):
             uptime=int(time.monotonic() - services.started),
             timestamp=time_text(services.now(), services.zone),
             audit_copy="failing" if services.audit_copy and services.audit_copy.problem else UNSET,
+            runs="held" if services.holding.row else UNSET,
         )
         return Response(body, status_code=200 if healthy else 503)
 

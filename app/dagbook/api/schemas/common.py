@@ -53,6 +53,7 @@ class Health(Schema, kw_only=True):
     uptime: int
     timestamp: str
     audit_copy: Literal["failing"] | UnsetType = UNSET
+    runs: Literal["held"] | UnsetType = UNSET
 
 
 def or_unset(value: T | None) -> T | UnsetType:

@@ -45,6 +45,27 @@ class DoctorReport(Schema, kw_only=True):
     storage: DatabaseStorage
 
 
+class HeldDatabase(Schema, kw_only=True):
+    """Whether the database is held, since when, by whose restore of which file, and what its end does.
+
+    ``unfinishedRuns`` were not over in the backup and fail then; ``queuedRuns`` start then.
+    """
+
+    held: bool
+    since: str | UnsetType = UNSET
+    by: str | UnsetType = UNSET
+    origin: str | UnsetType = UNSET
+    unfinished_runs: int | UnsetType = UNSET
+    queued_runs: int | UnsetType = UNSET
+
+
+class ResumedDatabase(Schema, kw_only=True):
+    """The runs that failed at the end of a hold, and those that start from their queues."""
+
+    failed_runs: int
+    queued_runs: int
+
+
 class SshHost(Schema, kw_only=True):
     """An SSH host with the key that its steps accept."""
 

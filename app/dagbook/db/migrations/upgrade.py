@@ -78,19 +78,25 @@ Step = Callable[[Sequence[str], str | None], str | None]
 
 
 async def upgrade(
-    url: str, revision: str = "head", *, schema: str = PUBLIC, patience: float = PATIENCE_SECONDS
+    url: str,
+    revision: str = "head",
+    *,
+    schema: str = PUBLIC,
+    patience: float = PATIENCE_SECONDS,
+    keeps_copy: bool = True,
 ) -> None:
     """Upgrade the database to a revision, creating a missing SQLite file.
 
-    A SQLite database with rows is first copied to a backup file beside it. On PostgreSQL each revision waits up to
-    ``patience`` seconds for table locks. Raises ``UnusableDatabase``, ``DatabaseUnavailable`` and ``MigrationFailed``.
+    A SQLite database with rows is first copied to a backup file beside it, if ``keeps_copy``. On PostgreSQL each
+    revision waits up to ``patience`` seconds for table locks. Raises ``UnusableDatabase``, ``DatabaseUnavailable`` and
+    ``MigrationFailed``.
     """
 
     def following(known: Sequence[str], here: str | None) -> str | None:
         pending = [each for each in known if (here or "") < each <= (known[-1] if revision == "head" else revision)]
         return pending[0] if pending else None
 
-    await _run(url, schema, _MigrationRun(following, "upgrade", url, schema), patience)
+    await _run(url, schema, _MigrationRun(following, "upgrade", url, schema, keeps_copy=keeps_copy), patience)
 
 
 async def downgrade(url: str, revision: str, *, schema: str = PUBLIC) -> None:
@@ -223,13 +229,15 @@ def _open_file(url: str, path: Path) -> Iterator[Connection]:
 class _MigrationRun:
     """Upgrade or downgrade of one database, revision by revision."""
 
-    def __init__(self, step: Step, direction: Literal["upgrade", "downgrade"], url: str, schema: str) -> None:
+    def __init__(
+        self, step: Step, direction: Literal["upgrade", "downgrade"], url: str, schema: str, *, keeps_copy: bool = True
+    ) -> None:
         self._step = step
         self._direction = direction
         self._url = url
         self._path = sqlite_path(url)
         self._schema = schema
-        self._is_first = True
+        self._must_copy = keeps_copy
 
     def advance(self, connection: Connection) -> bool:
         """Migrate by one revision; False when the target is reached."""
@@ -254,9 +262,9 @@ class _MigrationRun:
             script = ScriptDirectory.from_config(config).get_revision(target) if is_upgrade else None
             breaking = script is not None and bool(getattr(script.module, "breaking", False))
             prepare_revision(connection, self._schema, here, breaking=breaking)
-        elif self._is_first and _has_rows(connection):
+        elif self._must_copy and _has_rows(connection):
             _copy(self._path, here or "base")
-        self._is_first = False
+        self._must_copy = False  # once is enough
         (command.upgrade if is_upgrade else command.downgrade)(config, target)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dagbook.db.models.audit import AuditEntry, AuditSeal, Change
 from dagbook.db.models.definition import Dag, DagRetention, DagRevision, Definition, Removal
+from dagbook.db.models.hold import Hold
 from dagbook.db.models.node import Approval, LogChunk, Node
 from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunInput, RunParam, RunRequest, RunTag
@@ -36,6 +37,7 @@ __all__ = [
     "Grant",
     "Group",
     "GroupMember",
+    "Hold",
     "LogChunk",
     "LoginAddress",
     "LoginFailure",
@@ -62,6 +64,7 @@ __all__ = [
     "User",
     "audit",
     "definition",
+    "hold",
     "node",
     "queue",
     "run",

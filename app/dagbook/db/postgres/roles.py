@@ -23,6 +23,7 @@ WORKER: Grants = {
     "dag_revisions": "SELECT",
     "dags": "SELECT",
     "definitions": "SELECT, INSERT",
+    "holds": "SELECT",
     "log_chunks": "SELECT, INSERT",
     "nodes": "SELECT, INSERT, UPDATE",
     "pgqueuer": "SELECT, INSERT, UPDATE, DELETE",

@@ -8,6 +8,7 @@ __all__ = [
     "dags",
     "deletion",
     "groups",
+    "holds",
     "login_failures",
     "logs",
     "queue",

@@ -7,6 +7,7 @@ from sqlalchemy.orm import aliased
 
 from dagbook.db.models import (
     Definition,
+    Hold,
     Node,
     QueueEntry,
     Removal,
@@ -36,7 +37,10 @@ _attempts = select(*ATTEMPT).join(RunAttempt, RunAttempt.run_id == Run.id)
 _last_attempts = select(*ATTEMPT).join(RunAttempt, LAST_ATTEMPT)
 _is_alive = (Service.stopped_at.is_(None), Service.lease_until >= ago("now"))
 _somebody_could_take_over = exists().where(
-    _living.stopped_at.is_(None), _living.lease_until >= ago("now"), _living.started_at < ago("grace_ago")
+    _living.stopped_at.is_(None),
+    _living.lease_until >= ago("now"),
+    _living.started_at < ago("grace_ago"),
+    ~exists(select(Hold.id)),
 )
 
 CHECKS = (
@@ -140,7 +144,7 @@ CHECKS = (
     ),
     Check(
         name="owner-lives",
-        holds="While a server works, no run belongs to one whose lease ended longer than the orphan grace ago.",
+        holds="While a server takes runs over, none belongs to one whose lease ended longer than the orphan grace ago.",
         broken=_attempts.add_columns(RunAttempt.owner, Service.lease_until)
         .join(Service, Service.id == RunAttempt.owner)
         .where(RunAttempt.closed_at.is_(None), Service.lease_until < ago("grace_ago"), _somebody_could_take_over),

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from dagbook.db.database import Database, ReadConnection, WriteConnection
-from dagbook.db.repositories import audit
+from dagbook.db.repositories import audit, holds
 from dagbook.db.repositories.runs import runs, status_overrides
 from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.db.repositories.runs.runs import OpenAttempt
@@ -52,11 +52,14 @@ class LeftRuns:
         self._identity = context.identity
         self._sole = database.dialect == "sqlite"  # the lock file excludes other servers
 
-    def find_orphan(self, attempt: OpenAttempt) -> Orphan | None:
-        """Return the attempt as an orphan; None while its owner may be alive. Reads /proc."""
+    def find_orphan(self, attempt: OpenAttempt, *, sole: bool = False) -> Orphan | None:
+        """Return the attempt as an orphan; None while its owner may be alive. Reads /proc.
+
+        ``sole``: no other process works with this database.
+        """
         context = self._context
         grace = timedelta(seconds=context.orphan_grace_seconds)
-        loss = loss_of(attempt, self._identity, context.now(), grace, sole=self._sole)
+        loss = loss_of(attempt, self._identity, context.now(), grace, sole=sole or self._sole)
         return None if loss is None else Orphan(attempt, loss, deaths_of(attempt, self._identity.id))
 
     async def is_silent(self, attempt: OpenAttempt) -> bool:
@@ -91,12 +94,14 @@ class LeftRuns:
         if the run has an owner. Sub-runs that have one are asked to stop.
         """
 
-        def read_family(connection: ReadConnection) -> list[OpenAttempt]:
+        def find_orphans(connection: ReadConnection) -> dict[int, Orphan]:
             keys = set(runs.find_unfinished_family(connection, key))
-            return [attempt for attempt in runs.find_open_attempts(connection) if attempt.run in keys]
+            family = [attempt for attempt in runs.find_open_attempts(connection) if attempt.run in keys]
+            held = holds.get(connection) is not None  # then every owner is a process of the original
+            found = (self.find_orphan(attempt, sole=held) for attempt in family)
+            return {orphan.attempt.run: orphan for orphan in found if orphan is not None}
 
-        family = await self._database.read(read_family)
-        orphans = {orphan.attempt.run: orphan for attempt in family if (orphan := self.find_orphan(attempt))}
+        orphans = await self._database.read(find_orphans)
         orphan = orphans.get(key)
         if orphan is None or (only_suspected and not orphan.deaths):
             return []

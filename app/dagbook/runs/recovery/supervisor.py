@@ -82,7 +82,7 @@ class Supervisor:
         self._failures = FailureTracker(database, context)
         self._abandoned: list[RunnerFailure] = []
         self._draining = False
-        self._leaves_runs = False
+        self._left_because = ""
         self._drives_since: float | None = None  # monotonic; None until ``drive``
         self._has_cleaned_up = False
         self._has_suspects = False  # runs that wait until the trial of another one has ended
@@ -92,15 +92,15 @@ class Supervisor:
 
     # -- life cycle ------------------------------------------------------------------------------------------
 
-    async def start(self, *, leave_runs: bool = False) -> None:
+    async def start(self, *, left_because: str = "") -> None:
         """Register this server and start the heartbeat; does nothing if started already.
 
-        Runs are taken over from ``drive`` on. With ``leave_runs`` none is taken over, started or retried at all, and
-        those without an owner are ended when they are stopped.
+        Runs are taken over from ``drive`` on. With a reason in ``left_because`` none is started or retried before that,
+        and those without an owner are ended when they are stopped.
         """
         if self._heartbeat.is_started:
             return
-        self._leaves_runs = leave_runs
+        self._left_because = left_because
         now = self._now()
         row = {**msgspec.structs.asdict(self._identity), "started_at": now, "heartbeat_at": now}
         row["lease_until"] = now + timedelta(seconds=self._context.lease_seconds)
@@ -110,6 +110,7 @@ class Supervisor:
 
     def drive(self) -> None:
         """Take over orphaned runs from the next round on."""
+        self._left_because = ""
         self._drives_since = time.monotonic()
 
     async def stop(self) -> None:
@@ -257,7 +258,7 @@ class Supervisor:
         """Store a new run with the first transition of its runner, and run it; returns True if it was queued instead.
 
         It is queued if its queue is full. Raises RunRefusedError, and EncryptionError if its secrets cannot be
-        encrypted, and UnavailableError in a server that leaves runs alone.
+        encrypted, and UnavailableError in a server that leaves runs alone, also for a while.
         """
         self._require_driving()
         if self._context.queues.sends_to_worker(run.definition.dag.worker_selector):
@@ -330,14 +331,12 @@ class Supervisor:
         task.add_done_callback(lambda done: self._discard(runner, done))
 
     def _require_driving(self) -> None:
-        if self._leaves_runs:
-            raise UnavailableError(
-                "this server was started with --leave-runs and starts nothing; start it again without the option"
-            )
+        if self._left_because:
+            raise UnavailableError(self._left_because)
 
     async def stop_left(self, key: int, stop: StopOrder) -> bool:
         """End a run as aborted by its rows, if its owner is lost and it is not about to be taken over here."""
-        takes_over = self._heartbeat.is_started and not self._leaves_runs  # now or soon
+        takes_over = self._heartbeat.is_started and not self._left_because  # now or soon
         if key in self._runners or not (ended := await self._left.stop(key, stop, only_suspected=takes_over)):
             return False
         for run in await self._database.read(lambda connection: runs.find_unfinished_family(connection, key)):

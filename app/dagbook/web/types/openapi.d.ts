@@ -1208,6 +1208,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetHold */
+        get: operations["getHold"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/hold/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Resume */
+        post: operations["resumeDatabase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/metrics": {
         parameters: {
             query?: never;
@@ -2199,11 +2233,21 @@ export interface components {
         /** Health */
         Health: {
             auditCopy?: "failing";
+            runs?: "held";
             /** @enum {string} */
             status: "healthy" | "unhealthy";
             timestamp: string;
             uptime: number;
             version: string;
+        };
+        /** HeldDatabase */
+        HeldDatabase: {
+            by?: string;
+            held: boolean;
+            origin?: string;
+            queuedRuns?: number;
+            since?: string;
+            unfinishedRuns?: number;
         };
         /** LocalDag */
         LocalDag: {
@@ -2483,6 +2527,11 @@ export interface components {
         Restored: {
             errors: string[];
             revision?: number;
+        };
+        /** ResumedDatabase */
+        ResumedDatabase: {
+            failedRuns: number;
+            queuedRuns: number;
         };
         /** RetentionLimits */
         RetentionLimits: {
@@ -3118,6 +3167,7 @@ export type GroupRequest = components['schemas']['GroupRequest'];
 export type Groups = components['schemas']['Groups'];
 export type HandlerOn = components['schemas']['HandlerOn'];
 export type Health = components['schemas']['Health'];
+export type HeldDatabase = components['schemas']['HeldDatabase'];
 export type LocalDag = components['schemas']['LocalDag'];
 export type Log = components['schemas']['Log'];
 export type LogHit = components['schemas']['LogHit'];
@@ -3157,6 +3207,7 @@ export type ResetPasswordRequest = components['schemas']['ResetPasswordRequest']
 export type ResourceHistory = components['schemas']['ResourceHistory'];
 export type Restore = components['schemas']['Restore'];
 export type Restored = components['schemas']['Restored'];
+export type ResumedDatabase = components['schemas']['ResumedDatabase'];
 export type RetentionLimits = components['schemas']['RetentionLimits'];
 export type RetentionPreview = components['schemas']['RetentionPreview'];
 export type Retry = components['schemas']['Retry'];
@@ -5222,6 +5273,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
+    getHold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldDatabase"];
+                };
+            };
+        };
+    };
+    resumeDatabase: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResumedDatabase"];
                 };
             };
         };

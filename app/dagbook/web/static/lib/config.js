@@ -12,6 +12,7 @@ const element = document.querySelector('meta[name="dagbook"]');
  * @property {boolean} writes whether permissions_write_dags is on
  * @property {string} zone
  * @property {string[]} examples names of the example DAGs
+ * @property {boolean} held whether the database was restored and nothing starts
  */
 
 /** @type {Config} */

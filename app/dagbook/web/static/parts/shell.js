@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { config } from "../lib/config.js";
-import { post } from "../lib/api.js";
+import { get, post } from "../lib/api.js";
 import { liveness } from "../lib/feed.js";
 import { go, href, path } from "../lib/router.js";
 import { forget, hasGrants, hasUsers, may, needsLogin, user } from "../lib/session.js";
@@ -29,6 +29,7 @@ const ADMIN_PLACES = [
   ["/audit", "Audit", "audit"],
 ];
 const PATIENCE = 4000; // milliseconds
+const HELD_POLL = 5000;
 /** @type {Record<string, string>} */
 const LIVE = { live: "Live: changes show at once", connecting: "Connecting…", off: "Not live: reload to see changes" };
 
@@ -99,6 +100,20 @@ function Stale() {
       The server does not answer. What shows here may be old; it is tried again by itself.</p>`}</div>`;
 }
 
+/** Message that nothing starts, because the database was restored from a backup; gone when it is resumed. */
+function Held() {
+  const [held, setHeld] = useState(config.held);
+  useEffect(() => {
+    if (!held) return;
+    const look = () => get("hold").then((answer) => setHeld(answer.held), () => {}); // what fails is tried again
+    const timer = setInterval(look, HELD_POLL);
+    return () => clearInterval(timer);
+  }, [held]);
+  return held && html`<p class="stale" role="status"><${Icon} name="wait" />
+    This database was restored from a backup and is held: no run, queue or schedule starts until
+    <code>dagbook resume</code>.</p>`;
+}
+
 /**
  * On a phone the navigation is a scrollable strip: scroll the current page into view.
  * @param {string} place
@@ -133,7 +148,7 @@ export function Shell({ children }) {
       ${places.map(([to, name, icon]) => html`<${Place} key=${to} to=${to} name=${name} icon=${icon} />`)}
       <span class="version faint">${config.version}</span>
     </nav>
-    <main id="main" tabindex="-1"><${Stale} />${children}</main>
+    <main id="main" tabindex="-1"><${Stale} /><${Held} />${children}</main>
     <${Notices} /><${Again} />
   `;
 }

@@ -1,0 +1,166 @@
+"""``dagbook backup``, ``restore`` and ``resume``: the way of a database to another place."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from dagbook.auth.audit_context import local_actor
+from dagbook.cli.client import Api, body_of, use_api
+from dagbook.cli.db import format_bytes
+from dagbook.cli.failures import friendly_errors
+from dagbook.cli.options import GlobalOptions, LocalOptions, current_settings, json_option, settings_options, wants_json
+from dagbook.cli.output import print_json, report
+from dagbook.cli.reasons import describe_hold
+from dagbook.cli.server_transport import lock_database
+from dagbook.cli.terminal import echo
+from dagbook.db.url import hide_password, sqlite_path
+from dagbook.maintenance.backup import backup as backups
+from dagbook.maintenance.backup import restore as restores
+from dagbook.maintenance.backup.files import BackupError, check_target
+from dagbook.maintenance.backup.sqlite_copy import read_size
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_FILE = click.Path(dir_okay=True, path_type=Path)
+_NOT_IN_IT = (
+    "Not in it: the settings and base.yaml, the spool with the output of running steps that is not stored yet, "
+    "checkouts of sources"
+)
+
+
+def _backup_errors(command: Callable[P, T]) -> Callable[P, T]:
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except BackupError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped
+
+
+def _progress(total: int | None) -> Callable[[int], None]:
+    """Return what shows the bytes written so far on a terminal."""
+
+    def show(written: int) -> None:
+        share = f" of about {format_bytes(total)}" if total else ""
+        click.echo(f"\r{format_bytes(written)}{share} written  ", nl=False, err=True)
+
+    return show if sys.stderr.isatty() else lambda _written: None
+
+
+@click.command(cls=LocalOptions, example="dagbook backup /srv/backups/dagbook-$(date +%F).sqlite3")
+@click.argument("file", type=_FILE)
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@click.option("--with-keys", is_flag=True, help="Write the key of stored secrets to FILE.keys, too.")
+@json_option
+@settings_options("database_url")
+@friendly_errors
+@_backup_errors
+def backup(*, file: Path, force: bool, with_keys: bool) -> None:
+    """Write the database to FILE while servers work; all that was answered before is in it.
+
+    On SQLite FILE is one SQLite database, on PostgreSQL an archive of pg_dump. It has mode 0600, and is there only when
+    it is whole. `dagbook restore` takes it to another place.
+    """
+    settings, target = current_settings(), file.absolute()
+    for one in (target, backups.keys_of(target)) if with_keys else (target,):
+        check_target(one, replaces=force)  # before anything is read
+    path = sqlite_path(settings.database_url)
+    tick = _progress(read_size(path) if path is not None and path.exists() else None)
+    made = asyncio.run(
+        backups.back_up(settings.database_url, settings.database_schema, target, replaces=force, tick=tick)
+    )
+    keys = backups.write_keys(target, settings.secret_key, settings.home, replaces=force) if with_keys else None
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+    size = f"{format_bytes(made.size)} in {made.seconds:.1f} s"
+    report(
+        f"{target} has revision {made.revision} of {hide_password(settings.database_url)}: {size}",
+        {
+            "file": str(target),
+            "bytes": made.size,
+            "seconds": round(made.seconds, 3),
+            "revision": made.revision,
+            "keys": str(keys) if keys else None,
+        },
+    )
+    echo(_about_keys(keys, with_keys=with_keys), err=True)
+    echo(f"{_NOT_IN_IT}.", err=True)
+
+
+def _about_keys(keys: Path | None, *, with_keys: bool) -> str:
+    if keys is not None:
+        return f"The key of stored secrets is in {keys}: keep it apart from the backup."
+    if with_keys:
+        return "There is no key of stored secrets: no secret was stored yet."
+    return "The key of stored secrets is not in it; keep secret.key apart, or give --with-keys."
+
+
+@click.command(cls=LocalOptions, example="dagbook --home /srv/new restore dagbook-2026-03-01.sqlite3")
+@click.argument("file", type=_FILE)
+@json_option
+@settings_options("database_url")
+@friendly_errors
+@_backup_errors
+def restore(*, file: Path) -> None:
+    """Restore the backup FILE where no database is yet; nothing starts there until `dagbook resume`.
+
+    On SQLite the database file must not be there, on PostgreSQL the schema must be empty. FILE.keys, if it is there,
+    becomes secret.key of the home.
+    """
+    settings, source = current_settings(), file.absolute()
+    if not source.is_file():
+        raise click.ClickException(f"there is no file {source}")
+    with lock_database(settings, "dagbook restore"):
+        about_keys = restores.restore_keys(source, settings.secret_key, settings.home)
+        tick = _progress(source.stat().st_size)
+        work = restores.restore(settings.database_url, settings.database_schema, source, local_actor(), tick)
+        done = asyncio.run(work)
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+    report(
+        f"{hide_password(settings.database_url)} was restored from {source} (revision {done.revision}) in "
+        f"{done.seconds:.1f} s",
+        {"file": str(source), "revision": done.revision, "seconds": round(done.seconds, 3), "held": True},
+    )
+    echo(f"Keys: {about_keys}.", err=True)
+    echo(
+        "The database is held: no run, queue or schedule starts here until `dagbook resume`. Start a server to look at "
+        "it first.",
+        err=True,
+    )
+
+
+@click.command(cls=GlobalOptions, example="dagbook resume --yes")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
+@settings_options("database_url")
+@friendly_errors
+def resume(*, yes: bool) -> None:
+    """End the hold of a restored database: queues and schedules start from now on.
+
+    Runs that were not over in the backup fail, because what became of them is unknown here. Queued runs start: those
+    that the original has started since the backup would run a second time, so clear its queues first if it still works.
+    """
+
+    async def work(api: Api) -> None:
+        state = body_of(await api.client.get("/hold"))
+        if not state["held"]:
+            raise click.ClickException("this database is not held; nothing has to be resumed")
+        if not yes and sys.stdin.isatty():
+            echo(describe_hold(state), err=True)
+            click.confirm("Is the original stopped, and may everything start here?", abort=True, err=True)
+        done = body_of(await api.client.post("/hold/resume"))
+        if wants_json():
+            print_json(done)
+        else:
+            echo(f"resumed: {done['failedRuns']} runs failed, {done['queuedRuns']} start from their queues")
+
+    use_api("resume", work)

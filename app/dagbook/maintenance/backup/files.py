@@ -1,0 +1,74 @@
+"""Files of backups: written beside their name and renamed when they are whole, for this user alone."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+
+_SQLITE_MAGIC, _ARCHIVE_MAGIC = b"SQLite format 3\0", b"PGDMP"
+
+
+class BackupError(Exception):
+    """A backup or a restore cannot be done; the message says why and what to do."""
+
+
+class Kind(Enum):
+    """What a file of a backup is."""
+
+    SQLITE = "a SQLite database"
+    ARCHIVE = "an archive of pg_dump"
+
+
+def kind_of(file: Path) -> Kind:
+    """Tell the kind of a file by its first bytes; raises BackupError and OSError."""
+    with file.open("rb") as opened:
+        first = opened.read(len(_SQLITE_MAGIC))
+    if first == _SQLITE_MAGIC:
+        return Kind.SQLITE
+    if first.startswith(_ARCHIVE_MAGIC):
+        return Kind.ARCHIVE
+    raise BackupError(f"{file} is neither {Kind.SQLITE.value} nor {Kind.ARCHIVE.value}")
+
+
+@contextmanager
+def new_file(target: Path, *, replaces: bool) -> Iterator[Path]:
+    """Yield an empty file of mode 0600 beside the target, which takes its place when the block ends without an error.
+
+    It is on the disk before that. Raises BackupError if there is such a file already, unless it is to be replaced.
+    """
+    check_target(target, replaces=replaces)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    os.close(descriptor)
+    part = Path(name)
+    try:
+        yield part
+        sync(part)
+        check_target(target, replaces=replaces)
+        part.replace(target)
+        sync(target.parent)
+    finally:
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            part.with_name(part.name + suffix).unlink(missing_ok=True)
+
+
+def check_target(target: Path, *, replaces: bool) -> None:
+    """Raise BackupError if a file cannot be written there."""
+    if target.is_dir():
+        raise BackupError(f"{target} is a folder; give the name of a file in it")
+    if target.exists() and not replaces:
+        raise BackupError(f"{target} exists already; give another name, or --force to replace it")
+    if not target.parent.is_dir():
+        raise BackupError(f"there is no folder {target.parent}; make it first")
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,163 @@
+"""Restore of a backup into an empty place, which is held from its first moment on (docs/backup.md)."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from dagbook.auth.audit_context import Action, Actor, AuditAction
+from dagbook.clock import now
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.migrations.upgrade import head, open_for_migration, require_known, upgrade
+from dagbook.db.migrations.upgrade_postgres import require_schema
+from dagbook.db.repositories import audit, holds
+from dagbook.db.repositories.holds import HoldRow
+from dagbook.db.url import hide_password, sqlite_path
+from dagbook.maintenance.backup import sqlite_copy
+from dagbook.maintenance.backup.backup import keys_of, server_version
+from dagbook.maintenance.backup.files import BackupError, Kind, kind_of, new_file
+from dagbook.maintenance.backup.postgres_programs import Place, find_program, run_program
+from dagbook.settings.definitions import KEY_FILE
+
+_FIRST_WITH_HOLD = "0115"
+_TABLE = re.compile(r"TABLE (\S+) alembic_version ")
+# What is there already, or is stored last: without its revision no server takes the tables for a database of Dagbook.
+_LEFT_OUT = re.compile(r" (SCHEMA - \S+|COMMENT - SCHEMA \S+|TABLE DATA \S+ alembic_version) ")
+_ROW = re.compile(r"^COPY .* FROM stdin;\n(.*)$", re.MULTILINE)
+_RELATIONS = text("SELECT count(*) FROM pg_class WHERE relnamespace = CAST(:schema AS regnamespace)")
+_SET_REVISION = text("INSERT INTO alembic_version (version_num) VALUES (:revision)")
+Tick = Callable[[int], None]
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restore made: the revision of the database, and the seconds that it took."""
+
+    revision: str
+    seconds: float
+
+
+async def restore(url: str, schema: str, file: Path, actor: Actor, tick: Tick = lambda _bytes: None) -> Restored:
+    """Restore a backup into a database that is not there yet, or has no tables, and hold it.
+
+    It blocks the event loop. On SQLite the caller holds the lock of the file. Raises BackupError, UnusableDatabase for
+    a backup of a newer version, DatabaseUnavailable and OSError.
+    """
+    started = time.monotonic()
+    path, kind = sqlite_path(url), kind_of(file)
+    wanted = Kind.ARCHIVE if path is None else Kind.SQLITE
+    if kind is not wanted:
+        raise BackupError(
+            f"{file} is {kind.value}, but {hide_password(url)} needs {wanted.value}; set database_url to the other kind"
+        )
+    if path is not None:
+        revision = await _restore_sqlite(path, file, actor, tick)
+    else:
+        revision = await _restore_postgres(url, schema, file, actor)
+    return Restored(revision=revision, seconds=time.monotonic() - started)
+
+
+def _hold(connection: WriteConnection, file: Path, actor: Actor) -> None:
+    """Hold the database, and record that no process of the original works on it."""
+    at = now()
+    holds.remove(connection)  # the backup may be of a database that was held itself
+    holds.add(connection, HoldRow(held_at=at, held_by=actor.label, origin=file.name))
+    holds.stop_services(connection)
+    done = AuditAction(action=Action.DATABASE_RESTORE, kind="database", name=file.name)
+    audit.add(connection, actor.entry(done, at))
+
+
+async def _restore_sqlite(path: Path, file: Path, actor: Actor, tick: Tick) -> str:
+    for suffix in ("", "-wal", "-journal"):
+        if (found := path.with_name(path.name + suffix)).exists():
+            raise BackupError(f"{found} is there; a backup is restored where no database is: use another home")
+    require_known(f"sqlite:///{file}", sqlite_copy.read_revision(file))
+    with new_file(path, replaces=False) as part:
+        sqlite_copy.copy_plain(file, part, tick)
+        await upgrade(f"sqlite:///{part}", keeps_copy=False)
+        database = await Database.open(f"sqlite:///{part}")
+        try:
+            await database.write(lambda connection: _hold(connection, file, actor))
+        finally:
+            await database.close()
+        sqlite_copy.close_log(part)
+    return head()
+
+
+async def _restore_postgres(url: str, schema: str, file: Path, actor: Actor) -> str:
+    program, place = find_program("pg_restore", await server_version(url, schema)), Place(url, schema)
+    contents = run_program([program, "--list", str(file)], place).splitlines(keepends=True)
+    revision = _check_archive(program, place, file, contents)
+    async with open_for_migration(url, schema=schema, writes=False) as connection:
+        await connection.run_sync(_require_empty, url, schema)
+    with tempfile.NamedTemporaryFile("w", prefix="dagbook-restore-", encoding="utf-8") as chosen:
+        chosen.writelines(line for line in contents if not _LEFT_OUT.search(line))
+        chosen.flush()
+        how = ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error", "--no-password"]
+        run_program([program, *how, f"--use-list={chosen.name}", f"--dbname={place.database}", str(file)], place)
+    database = await Database.open(url, schema=schema, application="dagbook restore", pool_size=1)
+
+    def finish(connection: WriteConnection) -> None:
+        _hold(connection, file, actor)
+        connection.execute(_SET_REVISION, {"revision": revision})
+
+    try:
+        await database.write(finish)
+    finally:
+        await database.close()
+    async with open_for_migration(url, schema=schema) as connection:
+        await connection.exec_driver_sql("ANALYZE")  # else the first queries are planned for empty tables
+        await connection.commit()
+    return revision
+
+
+def _check_archive(program: str, place: Place, file: Path, contents: Sequence[str]) -> str:
+    """Return the revision of the database in an archive; raises BackupError and UnusableDatabase."""
+    schemas = [match[1] for line in contents if (match := _TABLE.search(line))]
+    if not schemas:
+        raise BackupError(f"{file} has no database of Dagbook: no table alembic_version")
+    if place.schema not in schemas:
+        raise BackupError(f"{file} is of the schema {schemas[0]}; set database_schema to {schemas[0]}")
+    rows = [program, "--data-only", "--table=alembic_version", f"--schema={place.schema}", "--file=-", str(file)]
+    found = _ROW.search(run_program(rows, place))
+    revision = found[1] if found else "unknown"
+    require_known("this backup", revision)
+    if revision < _FIRST_WITH_HOLD:
+        raise BackupError(
+            f"{file} is of revision {revision}, whose databases cannot be held; load it with pg_restore, and start its "
+            "schedules and queues with care"
+        )
+    return revision
+
+
+def _require_empty(connection: Connection, url: str, schema: str) -> None:
+    require_schema(connection, schema)
+    if count := connection.execute(_RELATIONS, {"schema": schema}).scalar_one():
+        raise BackupError(
+            f"{hide_password(url)} is not empty: its schema {schema} has {count} tables, indexes and sequences; "
+            "a backup is restored into an empty database"
+        )
+
+
+def restore_keys(file: Path, secret_key: str, home: Path) -> str:
+    """Put the key beside a backup into the home, if it has none, and return what became of it in a sentence.
+
+    Raises BackupError for a home with another key, and OSError.
+    """
+    keys, own = keys_of(file), home / KEY_FILE
+    if not keys.exists():
+        return f"no key is beside the backup: copy {KEY_FILE} of the original into {home}, or set secret_key"
+    key = keys.read_text(encoding="utf-8").strip()
+    present = secret_key or (own.read_text(encoding="utf-8").strip() if own.exists() else "")
+    if present and present != key:
+        raise BackupError(f"{keys} has another key than this place; move {own} away, or set secret_key to that key")
+    if present:
+        return f"the key in {keys} is that of this place"
+    with new_file(own, replaces=False) as part:
+        part.write_text(f"{key}\n", encoding="utf-8")
+    return f"the key was restored as {own}"

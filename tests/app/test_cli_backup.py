@@ -1,0 +1,71 @@
+"""``dagbook backup``, ``restore`` and ``resume`` as people use them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from tests.app.program import CommandLine, Said
+
+Command = Callable[..., Said]
+
+
+def test_a_backup_goes_to_another_home_and_is_held_there(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "secret.key").write_text("k" * 64)
+    (tmp_path / "other").mkdir()
+    file, other = tmp_path / "backup.sqlite3", tmp_path / "other"
+    said = command("backup", file, "--with-keys", "--json")
+    assert said.status == 0, said.err
+    made = json.loads(said.out)
+    assert (made["file"], made["bytes"], made["keys"]) == (str(file), file.stat().st_size, f"{file}.keys")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    again = command("backup", file)
+    assert (again.status, "exists already" in again.err) == (1, True)
+    assert command("backup", file, "--force").status == 0
+    restored = command("restore", file, "--home", other)
+    assert (restored.status, "nothing" in restored.out) == (0, False), restored.err
+    assert "is held" in restored.err
+    assert (other / "secret.key").read_text().strip() == "k" * 64
+    refused = command("exec", "--home", other, "--", "true")
+    assert (refused.status, "is held" in refused.err) == (1, True)
+    assert "is held" in command("ps", "--home", other).err
+    resumed = command("resume", "--home", other, "--json")
+    assert (resumed.status, json.loads(resumed.out)) == (0, {"failedRuns": 0, "queuedRuns": 0})
+    assert command("exec", "--home", other, "--", "true").status == 0
+    assert "not held" in command("resume", "--home", other).err
+
+
+def test_what_cannot_be_done_is_said_in_a_sentence(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("x")
+    for words, text in (
+        (("backup", tmp_path), "is a folder"),
+        (("backup", tmp_path / "none" / "file"), "there is no folder"),
+        (("restore", tmp_path / "none"), "there is no file"),
+        (("restore", tmp_path / "text", "--home", tmp_path / "new"), "is neither a SQLite database nor"),
+    ):
+        said = command(*words)
+        assert (said.status, text in said.err, "Traceback" in said.err) == (1, True, False), said.err
+
+
+async def test_a_running_server_is_backed_up_and_a_held_one_is_resumed_through_its_socket(tmp_path: Path) -> None:
+    (home := tmp_path / "home").mkdir()
+    (other := tmp_path / "other").mkdir()
+    here, there = CommandLine(home), CommandLine(other)
+    async with here.server():
+        assert (await here.run("exec", "--", "echo", "answered")).status == 0
+        assert (await here.run("backup", tmp_path / "file")).status == 0
+    with closing(sqlite3.connect(tmp_path / "file")) as file:
+        assert file.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+    assert (await there.run("restore", tmp_path / "file")).status == 0
+    async with there.server():
+        refused, resumed = await there.run("exec", "--", "true"), await there.run("resume")
+        assert (refused.status, "is held" in refused.err) == (1, True)
+        assert (resumed.status, resumed.out) == (0, "resumed: 0 runs failed, 0 start from their queues\n")
+        async with asyncio.timeout(30):
+            while (await there.run("exec", "--", "true")).status:
+                pass
