@@ -51,9 +51,9 @@ class CommandLine:
         return await end(await self.begin(*arguments), given)
 
     @asynccontextmanager
-    async def server(self) -> AsyncIterator[str]:
+    async def server(self, *options: str | Path) -> AsyncIterator[str]:
         """Serve until the block is left; gives the address."""
-        process = await self.begin("serve", "--port", "0")
+        process = await self.begin("serve", "--port", "0", *options)
         assert process.stderr is not None
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):

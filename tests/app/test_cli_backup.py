@@ -10,6 +10,9 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import httpx
+import pytest
+
 from tests.app.program import CommandLine, Said
 
 Command = Callable[..., Said]
@@ -47,9 +50,35 @@ def test_what_cannot_be_done_is_said_in_a_sentence(command: Command, tmp_path: P
         (("backup", tmp_path / "none" / "file"), "there is no folder"),
         (("restore", tmp_path / "none"), "there is no file"),
         (("restore", tmp_path / "text", "--home", tmp_path / "new"), "is neither a SQLite database nor"),
+        (("backup", tmp_path / "file", "--home", tmp_path / "new"), "there is no database"),
+        (("snapshot", tmp_path / "file", "--home", tmp_path / "new"), "there is no database"),
+        (("serve", "--snapshot", tmp_path / "text"), "is neither a SQLite database nor"),
     ):
         said = command(*words)
         assert (said.status, text in said.err, "Traceback" in said.err) == (1, True, False), said.err
+
+
+@pytest.mark.full
+async def test_a_snapshot_is_shown_without_a_change_of_its_file(tmp_path: Path) -> None:
+    home, file = tmp_path / "home", tmp_path / "incident"
+    home.mkdir()
+    here = CommandLine(home)
+    assert (await here.run("exec", "--name", "failed", "--", "false")).status == 1
+    made = await here.run("snapshot", file, "--json")
+    assert (made.status, json.loads(made.out)["file"]) == (0, str(file)), made.err
+    before = file.read_bytes()
+    (other := tmp_path / "other").mkdir()
+    async with CommandLine(other).server("--snapshot", file) as address, httpx.AsyncClient(base_url=address) as client:
+        (run,) = (await client.get("/api/v2/dag-runs")).json()["dagRuns"]
+        assert (run["name"], run["statusLabel"]) == ("failed", "failed")
+        page = (await client.get("/")).text
+        assert "incident" in page
+        for method, path in (("POST", "/dag-runs"), ("PUT", "/dags/x/spec"), ("GET", "/dag-runs/a/b/dequeue")):
+            refused = await client.request(method, f"/api/v2{path}")
+            assert (refused.status_code, "shows the snapshot incident" in refused.json()["message"]) == (403, True)
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("incident")] == ["incident"]
+    assert not list(other.glob("dagbook*"))
 
 
 async def test_a_running_server_is_backed_up_and_a_held_one_is_resumed_through_its_socket(tmp_path: Path) -> None:

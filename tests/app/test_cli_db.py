@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dagbook.clock import now
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.migrations.upgrade import head
-from dagbook.db.url import hide_password
+from dagbook.db.url import hide_password, sqlite_path
+from tests.app.dagbook import client_of, serving
 from tests.app.program import Said
 from tests.db.rows import run_sql
 
@@ -167,3 +170,30 @@ def test_a_role_for_readers_gets_the_views_or_all_but_the_audit(command: Command
         shown = f"the role cli_reader may read {number} views of {hide_password(database_url)}\n"
         assert (said.status, said.out, said.err) == (0, shown, "")
     asyncio.run(_execute(database_url, "DROP OWNED BY cli_reader", "DROP ROLE cli_reader"))
+
+
+@pytest.mark.full
+async def test_copies_from_before_upgrades_are_listed_and_removed_by_a_server_when_they_expire(
+    database_url: str, command: Command, tmp_path: Path
+) -> None:
+    path = sqlite_path(database_url)
+    if path is None:
+        said = command("db", "copies", "--database-url", database_url)
+        assert (said.status, said.out) == (0, "PostgreSQL: upgrades make no copies\n")
+        return
+    old = path.with_name(f"{path.name}.0112.20260101T120000.000000Z.backup")
+    new = path.with_name(f"{path.name}.0113.{now():%Y%m%dT%H%M%S.%fZ}.backup")
+    for file in (old, new):
+        file.write_bytes(b"x" * 2048)
+    shown = await asyncio.to_thread(command, "db", "copies", "--database-url", database_url)
+    (line,) = (line.split() for line in shown.out.splitlines() if str(old) in line)
+    assert line == [str(old), "0112", "2026-01-01", "12:00", "2.0", "KiB", "2026-01-31", "12:00"]
+    said = await asyncio.to_thread(command, "db", "copies", "--database-url", database_url, "--json")
+    assert [copy["file"] for copy in json.loads(said.out)["copies"]] == [str(old), str(new)]
+    said = await asyncio.to_thread(command, "doctor", "--database-url", database_url)
+    assert "2 copies from before upgrades have 4.0 KiB: see dagbook db copies" in said.out
+    async with serving(database_url, tmp_path) as server, client_of(server) as client:
+        storage = (await client.get("/doctor")).json()["storage"]
+        assert [copy["revision"] for copy in storage["upgradeCopies"]] == ["0112", "0113"]
+        await server.services.retention.run_once()
+    assert (old.exists(), new.exists()) == (False, True)

@@ -18,6 +18,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.executors.process.signals import give_children_default_signals
 from dagbook.queues.worker.transport import is_installed
+from tests.chaos.backups import BackupExperiment, BackupPlan
 from tests.chaos.detection import DetectionExperiment
 from tests.chaos.experiment import Experiment, ExperimentError
 from tests.chaos.failover import FailoverExperiment, Plan
@@ -205,6 +206,26 @@ def upgrade(database: str | None, rounds: int, seconds: float, **common: Any) ->
     _run_with_servers(
         lambda sandbox: UpgradeExperiment(sandbox, plan, _show),
         f"upgrade, {database}, {rounds} rounds",
+        database,
+        options,
+    )
+
+
+@chaos.command()
+@_DATABASE
+@_ROUNDS
+@_server_options
+def backup(database: str | None, rounds: int, **common: Any) -> None:
+    """Back up a database under load, and restore it into another place that is held.
+
+    Runs are started, queued and due meanwhile. Each round takes a minute, so that schedules are due while the restored
+    place is held. Then its queues are cleared, and it is resumed.
+    """
+    options = Options(**common)
+    database = _choose_database(database, options)
+    _run_with_servers(
+        lambda sandbox: BackupExperiment(sandbox, BackupPlan(rounds, options.seed), _show),
+        f"backup, {database}, {rounds} rounds",
         database,
         options,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.backups import BackupExperiment, BackupPlan
 from tests.chaos.detection import DetectionExperiment
 from tests.chaos.host_changes import HostChangeExperiment
 from tests.chaos.kill import KillExperiment, Size
@@ -88,6 +89,19 @@ def test_servers_exchanged_for_the_next_version_lose_nothing(
     experiment = UpgradeExperiment(Sandbox(tmp_path, url), plan)
     assert experiment.run() == []
     assert (experiment.answered > 0, len(experiment.exchanges)) == (True, servers)
+
+
+@pytest.mark.sample(1)
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_a_backup_under_load_loses_nothing_and_starts_nothing_where_it_is_restored(
+    tmp_path: Path, request: pytest.FixtureRequest, engine: str
+) -> None:
+    url = store.make_database(request.getfixturevalue("cluster").url) if engine == "postgresql" else ""
+    experiment = BackupExperiment(Sandbox(tmp_path, url), BackupPlan(rounds=1, seed=20, awaits_minute=False))
+    assert experiment.run() == []
+    assert experiment.in_backups["running"] > 0, "no run was under way in the backup: the test has shown nothing"
+    assert experiment.in_backups["queued"] > 0, "no run was queued in the backup: the test has shown nothing"
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from dagbook.engine.status import RunStatus
 from dagbook.errors import NotRunningError
 from dagbook.maintenance.backup import backup as backups
 from dagbook.maintenance.backup.files import BackupError, Kind, kind_of
-from dagbook.maintenance.backup.restore import restore, restore_keys
+from dagbook.maintenance.backup.restore import restore, restored_keys
 from dagbook.maintenance.doctor.doctor import find_broken
 from dagbook.runs.recovery.hold import end_hold
 from dagbook.settings.database_url import PUBLIC
@@ -265,17 +265,30 @@ def test_the_key_goes_with_a_backup_only_on_demand_and_to_a_home_without_one(tmp
     for home in (old, new):
         home.mkdir()
     file = tmp_path / "backup"
+
+    def told(file: Path, secret_key: str, home: Path) -> str:
+        with restored_keys(file, secret_key, home) as text:
+            return text
+
     assert backups.write_keys(file, "", old, replaces=False) is None
-    assert "no key is beside the backup" in restore_keys(file, "", new)
+    assert "no key is beside the backup" in told(file, "", new)
     (old / "secret.key").write_text("k" * 64)
     keys = backups.write_keys(file, "", old, replaces=False)
     assert keys is not None
     assert stat.S_IMODE(keys.stat().st_mode) == 0o600
-    assert "was restored" in restore_keys(file, "", new)
+    assert "was restored" in told(file, "", new)
     assert (new / "secret.key").read_text().strip() == "k" * 64
-    assert "is that of this place" in restore_keys(file, "", new)
+    assert "is that of this place" in told(file, "", new)
     with pytest.raises(BackupError, match="another key"):
-        restore_keys(file, "x" * 64, new)
+        told(file, "x" * 64, new)
+
+
+def test_a_restore_that_fails_leaves_no_key(tmp_path: Path) -> None:
+    (tmp_path / "backup.keys").write_text("k" * 64)
+    (home := tmp_path / "home").mkdir()
+    with pytest.raises(BackupError), restored_keys(tmp_path / "backup", "", home):
+        raise BackupError("as a test")
+    assert list(home.iterdir()) == []
 
 
 @pytest.mark.full

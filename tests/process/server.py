@@ -165,6 +165,15 @@ class Server:
         own |= {"SHELL": "/bin/sh", "DAGBOOK_SCHEDULER_ENABLED": str(self._schedules).lower()}
         return own | self._settings
 
+    def command(self, *words: str, seconds: float = 300) -> str:
+        """Run another command with this home and database, and return what it prints. Raises ServerError."""
+        done = subprocess.run(
+            self._program(*words), env=self._environment(), capture_output=True, text=True, timeout=seconds, check=False
+        )
+        if done.returncode:
+            raise ServerError(f"dagbook {' '.join(words)} failed: {done.stderr}")
+        return done.stdout
+
     def _lines_since(self, begin: int) -> list[str]:
         """Return the lines of the log from an offset. Raises ServerError when the server has ended."""
         text = self.output.read_bytes()[begin:].decode(errors="replace")

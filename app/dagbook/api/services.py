@@ -103,6 +103,7 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     search_shares: Shares
     text_shares: Shares
     holding: Holding
+    snapshot: str  # name of the file that this server shows, which nothing changes; empty for a database
     doctor: Doctor
     retention: Retention
     dag_retention: DagRetentionService

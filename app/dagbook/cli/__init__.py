@@ -64,6 +64,7 @@ COMMANDS = {
     "schema": Entry("dagbook.cli.usage:schema", "Print the JSON Schema of definitions, for editors."),
     "cleanup": Entry("dagbook.cli.cleanup:cleanup", "Delete runs beyond their retention limits, or list them."),
     "backup": Entry("dagbook.cli.backup:backup", "Write the database to a file while servers work."),
+    "snapshot": Entry("dagbook.cli.backup:snapshot", "Write a copy without secrets to a file, for a post-mortem."),
     "restore": Entry("dagbook.cli.backup:restore", "Restore a backup into an empty place, which is held then."),
     "resume": Entry("dagbook.cli.backup:resume", "End the hold of a restored database."),
     "doctor": Entry("dagbook.cli.db:doctor", "Check the consistency of the database."),

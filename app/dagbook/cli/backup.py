@@ -1,13 +1,13 @@
-"""``dagbook backup``, ``restore`` and ``resume``: the way of a database to another place."""
+"""``dagbook backup``, ``snapshot``, ``restore`` and ``resume``: the way of a database to another place."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import click
 
@@ -23,8 +23,10 @@ from dagbook.cli.terminal import echo
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.maintenance.backup import backup as backups
 from dagbook.maintenance.backup import restore as restores
+from dagbook.maintenance.backup import snapshot as snapshots
 from dagbook.maintenance.backup.files import BackupError, check_target
 from dagbook.maintenance.backup.sqlite_copy import read_size
+from dagbook.settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,29 +73,62 @@ def backup(*, file: Path, force: bool, with_keys: bool) -> None:
     it is whole. `dagbook restore` takes it to another place.
     """
     settings, target = current_settings(), file.absolute()
-    for one in (target, backups.keys_of(target)) if with_keys else (target,):
-        check_target(one, replaces=force)  # before anything is read
-    path = sqlite_path(settings.database_url)
-    tick = _progress(read_size(path) if path is not None and path.exists() else None)
-    made = asyncio.run(
-        backups.back_up(settings.database_url, settings.database_schema, target, replaces=force, tick=tick)
-    )
+    if with_keys:
+        check_target(backups.keys_of(target), replaces=force)  # before anything is read
+    made = _make(backups.back_up, settings, target, force=force)
     keys = backups.write_keys(target, settings.secret_key, settings.home, replaces=force) if with_keys else None
-    if sys.stderr.isatty():
-        click.echo("\r\033[K", nl=False, err=True)
-    size = f"{format_bytes(made.size)} in {made.seconds:.1f} s"
-    report(
-        f"{target} has revision {made.revision} of {hide_password(settings.database_url)}: {size}",
-        {
-            "file": str(target),
-            "bytes": made.size,
-            "seconds": round(made.seconds, 3),
-            "revision": made.revision,
-            "keys": str(keys) if keys else None,
-        },
-    )
+    _report_file(made, settings, {"keys": str(keys) if keys else None})
     echo(_about_keys(keys, with_keys=with_keys), err=True)
     echo(f"{_NOT_IN_IT}.", err=True)
+
+
+@click.command(
+    cls=LocalOptions, example="dagbook snapshot incident.snapshot && dagbook serve --snapshot incident.snapshot"
+)
+@click.argument("file", type=_FILE)
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+@json_option
+@settings_options("database_url")
+@friendly_errors
+@_backup_errors
+def snapshot(*, file: Path, force: bool) -> None:
+    """Write a copy of the database without accounts and secrets to FILE, for a post-mortem elsewhere.
+
+    FILE is a SQLite database of mode 0600, whatever the database is. `dagbook serve --snapshot FILE` shows it in the
+    web UI and the API, where nothing can be changed or started. Texts of definitions, params and logs are in it as
+    everyone who may read them sees them.
+    """
+    settings = current_settings()
+    made = _make(snapshots.make_snapshot, settings, file.absolute(), force=force)
+    _report_file(made, settings, {})
+    echo(f"Look at it with: dagbook serve --snapshot {made.file}", err=True)
+
+
+class _MakeFile(Protocol):
+    def __call__(
+        self, url: str, schema: str, target: Path, *, replaces: bool, tick: Callable[[int], None]
+    ) -> Coroutine[None, None, backups.Made]: ...
+
+
+def _make(make: _MakeFile, settings: Settings, target: Path, *, force: bool) -> backups.Made:
+    """Make a file of the database, with progress on a terminal; raises BackupError if there is no database."""
+    check_target(target, replaces=force)
+    path = sqlite_path(settings.database_url)
+    if path is not None and not path.exists():
+        raise BackupError(f"there is no database {path}; give its home with --home, or set database_url")
+    tick = _progress(None if path is None else read_size(path))
+    made = asyncio.run(make(settings.database_url, settings.database_schema, target, replaces=force, tick=tick))
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+    return made
+
+
+def _report_file(made: backups.Made, settings: Settings, more: dict[str, str | None]) -> None:
+    size = f"{format_bytes(made.size)} in {made.seconds:.1f} s"
+    facts = {"file": str(made.file), "bytes": made.size, "seconds": round(made.seconds, 3), "revision": made.revision}
+    report(
+        f"{made.file} has revision {made.revision} of {hide_password(settings.database_url)}: {size}", {**facts, **more}
+    )
 
 
 def _about_keys(keys: Path | None, *, with_keys: bool) -> str:
@@ -120,10 +155,11 @@ def restore(*, file: Path) -> None:
     if not source.is_file():
         raise click.ClickException(f"there is no file {source}")
     with lock_database(settings, "dagbook restore"):
-        about_keys = restores.restore_keys(source, settings.secret_key, settings.home)
         tick = _progress(source.stat().st_size)
         work = restores.restore(settings.database_url, settings.database_schema, source, local_actor(), tick)
-        done = asyncio.run(work)
+        # First, so that no server makes another key for the database; taken back if there is none in the end.
+        with restores.restored_keys(source, settings.secret_key, settings.home) as about_keys:
+            done = asyncio.run(work)
     if sys.stderr.isatty():
         click.echo("\r\033[K", nl=False, err=True)
     report(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, timedelta
 
 import click
 import msgspec
 
-from dagbook.api.presenters.doctor import doctor_report
+from dagbook.api.presenters.doctor import doctor_report, upgrade_copies
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import LocalGroup
 from dagbook.cli.options import LocalOptions, current_settings, json_option, settings_options, wants_json
-from dagbook.cli.output import report
+from dagbook.cli.output import print_table, report
 from dagbook.cli.server_transport import lock_database
 from dagbook.cli.terminal import echo
 from dagbook.clock import now
@@ -22,6 +23,7 @@ from dagbook.db.migrations.upgrade import current as read_current
 from dagbook.db.migrations.upgrade import head, require_head, require_known
 from dagbook.db.migrations.upgrade import upgrade as upgrade_schema
 from dagbook.db.postgres.roles import AUDIT_VIEW, READER, WORKER, Grants, RoleError, grant
+from dagbook.db.sqlite.upgrade_copies import find_copies
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.maintenance.doctor.doctor import Doctor, Examination, Finding, Report
 from dagbook.settings import Settings
@@ -109,6 +111,36 @@ def current() -> int:
     return 0 if revision == head() else 1
 
 
+@db.command(cls=LocalOptions, example="dagbook db copies")
+@json_option
+@settings_options("database_url", "upgrade_copy_days")
+@friendly_errors
+def copies() -> None:
+    """List the copies that upgrades have left beside the SQLite database, and when each is removed.
+
+    A server removes those that are older than the setting upgrade_copy_days. `dagbook restore` takes one to another
+    place.
+    """
+    settings = current_settings()
+    path, days = sqlite_path(settings.database_url), settings.upgrade_copy_days
+    found = [] if path is None else find_copies(path)
+    rows = [
+        (
+            str(copy.file),
+            copy.revision,
+            f"{copy.made_at:%Y-%m-%d %H:%M}",
+            format_bytes(copy.size),
+            "never" if days < 0 else f"{copy.made_at + timedelta(days=days):%Y-%m-%d %H:%M}",
+        )
+        for copy in found
+    ]
+    if not rows and not wants_json():
+        echo("there are no copies from before upgrades" if path is not None else "PostgreSQL: upgrades make no copies")
+        return
+    shown = [msgspec.to_builtins(copy) for copy in upgrade_copies(found, UTC)]
+    print_table(("FILE", "REVISION", "MADE (UTC)", "SIZE", "REMOVED (UTC)"), rows, {"copies": shown})
+
+
 @db.command(cls=LocalOptions, example="dagbook db check")
 @json_option
 @settings_options("database_url")
@@ -166,6 +198,9 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"{use.name:16} {use.rows:>12,} rows {format_bytes(use.size):>12}"
     free = "" if storage.free is None else f", of which {format_bytes(storage.free)} are free"
     yield f"{format_bytes(storage.size)} in all{free}"
+    if storage.copies:
+        size = format_bytes(sum(copy.size for copy in storage.copies))
+        yield f"{len(storage.copies)} copies from before upgrades have {size}: see dagbook db copies"
     yield ""
     for complaint in report.damage or ():
         yield f"the database reports: {complaint}"

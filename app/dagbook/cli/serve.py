@@ -6,11 +6,13 @@ import gc
 import logging
 import socket
 import ssl
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 import uvloop
 
 from dagbook.accounts.auth_setup import check_authentication, choose_mode, find_warnings
@@ -43,7 +45,10 @@ from dagbook.main import (
     is_for_this_machine,
     is_open_to_all,
     open_server,
+    open_snapshot,
 )
+from dagbook.maintenance.backup.files import BackupError
+from dagbook.maintenance.backup.snapshot import check_snapshot
 from dagbook.runs.recovery.hold import HELD
 from dagbook.settings import TABLE, Settings, SettingsError
 from dagbook.settings.permissions import find_open_files
@@ -67,14 +72,22 @@ _BACKLOG = 2048
     help="Serve eight example DAGs, in a temporary home that is deleted at the end. With --home, DAGBOOK_HOME or a "
     "database address: in that home, whose database gets those that are missing, unless it has other DAGs.",
 )
+@click.option(
+    "--snapshot",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Show a file of `dagbook snapshot` instead of the database; nothing can be changed or started.",
+)
 @settings_options(*(setting.name for setting in TABLE if setting.name != "home"))
 @ignored_options(*COORDINATOR, *PEER, *DAGS)
 @friendly_errors
-def serve(*, leave_runs: bool, demo: bool) -> None:
+def serve(*, leave_runs: bool, demo: bool, snapshot: Path | None) -> None:
     """Serve the API until SIGINT or SIGTERM; running steps continue, and the next server adopts them."""
+    if demo and snapshot is not None:
+        raise click.UsageError("--demo and --snapshot show different databases; give one of them")
     driving = Driving.NEVER if leave_runs else Driving.LATER
     if not demo:
-        _serve_settings(current_settings(), driving)
+        _serve_settings(current_settings(), driving, snapshot=snapshot)
         return
     from dagbook.cli.demo import open_demo  # noqa: PLC0415 - other servers do not need it
 
@@ -82,8 +95,14 @@ def serve(*, leave_runs: bool, demo: bool) -> None:
         _serve_settings(opened.settings, driving, opened)
 
 
-def _serve_settings(settings: Settings, driving: Driving, demo: Demo | None = None) -> None:
+def _serve_settings(
+    settings: Settings, driving: Driving, demo: Demo | None = None, snapshot: Path | None = None
+) -> None:
     settings = choose_mode(settings)
+    if snapshot is not None:
+        # There are no accounts in it; a token of the settings is asked for as usual.
+        switches = {"permissions_run_dags": False, "permissions_write_dags": False}
+        settings = msgspec.structs.replace(settings, auth_mode="none", **switches)
     check_exposure(settings)
     check_authentication(settings)
     tls = load_tls(settings)
@@ -93,6 +112,9 @@ def _serve_settings(settings: Settings, driving: Driving, demo: Demo | None = No
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     _warn(settings)
     raise_limit()
+    if snapshot is not None:
+        uvloop.run(_serve_snapshot(settings, tls, snapshot.absolute()))
+        return
     uvloop.run(_serve(settings, tls, driving, demo))
 
 
@@ -122,6 +144,24 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Drivin
                         demo.describe(address)
                     begin = partial(drive, settings, server) if driving is Driving.LATER else None
                     await serve_http(server, settings, listener, tls, begin)
+
+
+async def _serve_snapshot(settings: Settings, tls: ssl.SSLContext | None, file: Path) -> None:
+    try:
+        check_snapshot(file)
+    except BackupError as error:
+        raise click.ClickException(str(error)) from error
+    # A home of its own: nothing of this machine's is shown, or written to.
+    with open_listener(settings) as listener, tempfile.TemporaryDirectory(prefix="dagbook-snapshot-") as name:
+        home = Path(name)
+        places = {"spool_dir": home / "spool", "work_dir": home / "work", "base_config": home / "base.yaml"}
+        none = {"source_dir": home / "sources", "sources": (), "remote_nodes": (), "audit_copy": None}
+        own = msgspec.structs.replace(settings, home=home, database_url=f"sqlite:///{file}", **places, **none)
+        async with open_snapshot(own, file.name) as server:
+            server.make_app()
+            listener.listen(_BACKLOG)
+            echo(f"Dagbook serves {server_address(settings, listener)} with the snapshot {file}, read-only", err=True)
+            await serve_http(server, own, listener, tls, None)
 
 
 def _warn(settings: Settings) -> None:

@@ -47,16 +47,23 @@ class Database:
 
     @classmethod
     async def open(
-        cls, url: str, *, schema: str = PUBLIC, application: str = "dagbook", pool_size: int = _POOL_SIZE
+        cls,
+        url: str,
+        *,
+        schema: str = PUBLIC,
+        application: str = "dagbook",
+        pool_size: int = _POOL_SIZE,
+        read_only: bool = False,
     ) -> Database:
         """Connect to the database at ``url`` and check that it answers.
 
         On PostgreSQL the tables are in ``schema``, ``application`` is the connections' application name, and
-        ``pool_size`` their maximum number. Raises ``ValueError`` for an invalid URL.
+        ``pool_size`` their maximum number. A SQLite file that is ``read_only`` is never changed: every write raises
+        ``DatabaseUnavailable``. Raises ``ValueError`` for an invalid URL.
         """
         parsed = parse_url(url)
         if parsed.get_backend_name() == "sqlite":
-            database = cls(Sqlite(parsed))
+            database = cls(Sqlite(parsed, read_only=read_only))
         else:
             database = cls(Postgres(parsed, application, pool_size, schema))
         try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 from sqlalchemy import func, select, text
 
 from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.sqlite.upgrade_copies import UpgradeCopy, find_copies
 from dagbook.db.types import Base
 
 _MAX_COMPLAINTS = 20
@@ -21,6 +23,7 @@ _POSTGRES_BYTES = text(
 )
 _SQLITE_FREE = text("SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")
 _SQLITE_ALL = text("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+_SQLITE_FILE = text("SELECT file FROM pragma_database_list WHERE name = 'main'")
 _POSTGRES_ALL = text("SELECT pg_database_size(current_database())")
 # A PostgreSQL cluster with checksums verifies pages when it reads them, and counts damaged ones.
 _POSTGRES_COMPLAINTS = text(
@@ -43,11 +46,15 @@ class TableUse(msgspec.Struct, frozen=True):
 
 
 class Storage(msgspec.Struct, frozen=True):
-    """Bytes of the database, its free bytes for new rows (None when not known), and its tables."""
+    """Bytes of the database, its free bytes for new rows (None when not known), and its tables.
+
+    ``copies`` are those that upgrades have left beside a SQLite file.
+    """
 
     size: int
     free: int | None
     tables: Sequence[TableUse]
+    copies: Sequence[UpgradeCopy] = ()
 
 
 def measure(connection: ReadConnection) -> Storage:
@@ -60,10 +67,12 @@ def measure(connection: ReadConnection) -> Storage:
         )
         for table in Base.metadata.sorted_tables
     ]
+    path = connection.execute(_SQLITE_FILE).scalar_one() if sqlite else ""
     return Storage(
         size=int(connection.scalar(_SQLITE_ALL if sqlite else _POSTGRES_ALL) or 0),
         free=int(connection.scalar(_SQLITE_FREE) or 0) if sqlite else None,
         tables=sorted(tables, key=lambda use: (-use.size, use.name)),
+        copies=find_copies(Path(path)) if path else (),
     )
 
 

@@ -47,6 +47,7 @@ __all__ = [
     "open_enqueue_only",
     "open_offline",
     "open_server",
+    "open_snapshot",
     "open_worker",
     "wait_for_resume",
 ]
@@ -264,6 +265,16 @@ async def open_offline(settings: Settings, kind: str) -> AsyncIterator[Server]:
             yield server
         finally:
             await server.services.sources.close()
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def open_snapshot(settings: Settings, name: str) -> AsyncIterator[Server]:
+    """Open a snapshot file to read it: nothing is started, and every write to it fails."""
+    database = await Database.open(settings.database_url, read_only=True)
+    try:
+        yield build(settings, database, identify(SERVER, "", __version__), snapshot=name)
     finally:
         await database.close()
 

@@ -127,6 +127,7 @@ def make_application(settings: Settings, services: AppServices, nodes: RemoteNod
         allowed_hosts=(*settings.allowed_hosts, *own_hosts),
         allowed_origins=settings.cors_origins,
         refuses_proxied=_is_closed_to_proxies(settings),
+        unchangeable=services.snapshot,
     )
     outermost = RequestContextMiddleware(checked, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
     trusts = settings.trusted_proxies or settings.socket
@@ -196,6 +197,7 @@ def _ui_config(settings: Settings, services: AppServices) -> dict[str, Any]:
         "zone": str(settings.tz),
         "examples": files.example_names(),
         "held": services.holding.row is not None,
+        "snapshot": services.snapshot,
     }
 
 

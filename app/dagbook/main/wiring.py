@@ -23,6 +23,7 @@ from dagbook.api.shares import SEARCHES, SEARCHES_OF_CALLER, TEXTS, TEXTS_OF_CAL
 from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.db.repositories.services import SERVER, WORKER
+from dagbook.db.sqlite.upgrade_copies import UpgradeCopy, remove_copies
 from dagbook.db.url import sqlite_path
 from dagbook.definitions.next_starts import NextStartCache
 from dagbook.definitions.queries import Search
@@ -154,13 +155,20 @@ def make_run_parts(
     )
 
 
-def build(settings: Settings, database: Database, identity: ServerIdentity, provider: Oidc | None = None) -> Server:
-    """Assemble a server; nothing is started."""
+def build(
+    settings: Settings,
+    database: Database,
+    identity: ServerIdentity,
+    provider: Oidc | None = None,
+    *,
+    snapshot: str = "",
+) -> Server:
+    """Assemble a server; nothing is started. One for a ``snapshot`` of that name refuses to change anything."""
     registry = CollectorRegistry()
     run_parts = make_run_parts(settings, database, identity, registry)
     supervisor, context = run_parts.supervisor, run_parts.context
     access = make_auth_services(settings, database, provider)
-    services = _services(settings, database, run_parts, access, MetricsPage(registry))
+    services = _services(settings, database, run_parts, access, MetricsPage(registry), snapshot)
     scheduled = ScheduledRuns(database, services.run_service, supervisor, now)
     ticker = Ticker(database, services.timetable, scheduled, now)
     nodes = RemoteNodes(settings.remote_nodes, Egress(settings.egress_deny))
@@ -191,7 +199,12 @@ def _make_app(settings: Settings, services: AppServices, nodes: RemoteNodes, tra
 
 
 def _services(
-    settings: Settings, database: Database, run_parts: RunParts, access: AuthServices, metrics_page: MetricsPage
+    settings: Settings,
+    database: Database,
+    run_parts: RunParts,
+    access: AuthServices,
+    metrics_page: MetricsPage,
+    snapshot: str,
 ) -> AppServices:
     library, context, supervisor = run_parts.library, run_parts.context, run_parts.supervisor
     of_sources = SourceSettings(
@@ -229,6 +242,7 @@ def _services(
         text_shares=Shares("long texts to be read", TEXTS_OF_CALLER, TEXTS, retry_seconds=5),
         search_shares=Shares("searches", SEARCHES_OF_CALLER, SEARCHES, retry_seconds=5),
         holding=Holding(database, now),
+        snapshot=snapshot,
         doctor=Doctor(database, settings.orphan_grace_seconds, now),
         retention=_retention(settings, database, library, context),
         dag_retention=DagRetentionService(database, now),
@@ -247,7 +261,12 @@ def _retention(settings: Settings, database: Database, library: DefinitionCache,
     totals = RetentionSettings(runs=settings.retention_total_runs, log_bytes=settings.retention_total_bytes).limits
     defaults = Defaults(settings=per_dag, totals=TotalLimits(runs=totals.runs, log_bytes=totals.log_bytes))
     policies = Policies(database, library, context.read_base_config, defaults)
-    return Retention(database, policies, now, settings.retention_interval_seconds)
+    path, days = sqlite_path(settings.database_url), settings.upgrade_copy_days
+
+    def remove_expired() -> list[UpgradeCopy]:
+        return [] if path is None or days < 0 else remove_copies(path, days, now())
+
+    return Retention(database, policies, now, settings.retention_interval_seconds, remove_expired)
 
 
 def _resources(settings: Settings) -> ResourceSampler:

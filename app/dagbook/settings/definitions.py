@@ -186,6 +186,12 @@ TABLE = (
     Setting("retention_total_runs", integer(-1, 10**9), "-1", "Number of runs to keep of all DAGs together; -1: all."),
     Setting("retention_total_bytes", integer(-1, 2**50), "-1", "Bytes of logs to keep of all DAGs; -1: all."),
     Setting("retention_interval_seconds", SECONDS, "3600", "How often expired runs are deleted."),
+    Setting(
+        "upgrade_copy_days",
+        integer(-1, 36_500),
+        "30",
+        "Age in days at which copies of the SQLite database from before upgrades are removed; -1: never.",
+    ),
     Setting("audit_keep_days", integer(0, 36_500), "0", "Age in days below which no audit entry is pruned; 0: none."),
     Setting("audit_copy", FILE, "", "File on another disk that audit entries and seals are appended to; see Audit."),
     Setting("evaluation_timeout_seconds", SECONDS, "10", "Time limit of the commands in parameters and environment."),

@@ -76,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_total_runs: int
     retention_total_bytes: int
     retention_interval_seconds: float
+    upgrade_copy_days: int
     audit_keep_days: int
     audit_copy: Path | None
     evaluation_timeout_seconds: float

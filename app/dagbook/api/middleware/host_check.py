@@ -61,7 +61,8 @@ def name_of_host(host: str) -> str:
 class HostCheckMiddleware:
     """Refuses unknown hosts, changes from other sites' pages and compressed bodies; redirects trailing slashes.
 
-    With ``refuses_proxied`` also all that came through a proxy.
+    With ``refuses_proxied`` also all that came through a proxy; with the name of an ``unchangeable`` snapshot also
+    every change.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class HostCheckMiddleware:
         allowed_hosts: Iterable[str],
         allowed_origins: Iterable[str],
         refuses_proxied: bool,
+        unchangeable: str = "",
     ) -> None:
         self._app = app
         self._base = base_path + "/"
@@ -79,6 +81,7 @@ class HostCheckMiddleware:
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
         self._refuses_proxied = refuses_proxied
+        self._unchangeable = unchangeable
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -104,8 +107,10 @@ class HostCheckMiddleware:
         host_name = name_of_host(host)
         if not is_loopback(host_name) and host_name not in self._hosts and host.lower() not in self._hosts:
             return f"Host {host!r} is not one of this server's names; add it to allowed_hosts"
+        changes = method not in _SAFE_METHODS or (path.endswith(_DEQUEUE) and path.startswith(self._runs))
+        if changes and self._unchangeable:
+            return f"this server shows the snapshot {self._unchangeable}, in which nothing can be changed or started"
         if method in _SAFE_METHODS:
-            changes = path.endswith(_DEQUEUE) and path.startswith(self._runs)
             return _DEQUEUE_REASON if changes and not self._may_dequeue(headers, host) else ""
         origin = headers.get(b"origin")
         if origin is None:

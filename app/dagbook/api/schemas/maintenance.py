@@ -27,12 +27,22 @@ class TableStorage(Schema, kw_only=True):
     bytes: int
 
 
+class CopyOfUpgrade(Schema, kw_only=True):
+    """A copy of the database from before an upgrade: its file, its revision, when it was made, and its bytes."""
+
+    file: str
+    revision: str
+    made_at: str
+    bytes: int
+
+
 class DatabaseStorage(Schema, kw_only=True):
-    """The size of the database in bytes, the bytes free for new rows, and its tables."""
+    """The size of the database in bytes, the bytes free for new rows, its tables, and copies from before upgrades."""
 
     bytes: int
     free_bytes: int | UnsetType = UNSET
     tables: list[TableStorage]
+    upgrade_copies: list[CopyOfUpgrade] | UnsetType = UNSET
 
 
 class DoctorReport(Schema, kw_only=True):

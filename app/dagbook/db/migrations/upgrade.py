@@ -11,10 +11,8 @@ import asyncio
 import logging
 import os
 import re
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
-from datetime import UTC, datetime
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,6 +32,7 @@ from dagbook.db.migrations.upgrade_postgres import (
 )
 from dagbook.db.postgres.postgres import postgres_arguments
 from dagbook.db.sqlite.sqlite import prepare_sqlite
+from dagbook.db.sqlite.upgrade_copies import make_copy
 from dagbook.db.url import hide_password, parse_url, sqlite_path
 from dagbook.settings.database_url import PUBLIC
 
@@ -216,7 +215,8 @@ def _open_file(url: str, path: Path) -> Iterator[Connection]:
 
     This blocks the event loop, but nothing is served before the database is upgraded.
     """
-    _make_private_file(path)
+    # SQLite would create it world-readable; the write-ahead log and shared memory get the same mode.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     engine = create_engine(parse_url(url).set(drivername="sqlite"), poolclass=NullPool)
     prepare_sqlite(engine, writes=True, busy=_BUSY_MILLISECONDS)
     try:
@@ -263,7 +263,7 @@ class _MigrationRun:
             breaking = script is not None and bool(getattr(script.module, "breaking", False))
             prepare_revision(connection, self._schema, here, breaking=breaking)
         elif self._must_copy and _has_rows(connection):
-            _copy(self._path, here or "base")
+            make_copy(self._path, here or "base")
         self._must_copy = False  # once is enough
         (command.upgrade if is_upgrade else command.downgrade)(config, target)
 
@@ -271,16 +271,3 @@ class _MigrationRun:
 def _has_rows(connection: Connection) -> bool:
     names = set(inspect(connection).get_table_names()) - {"alembic_version"}
     return any(connection.execute(select(1).select_from(table(name)).limit(1)).first() for name in names)
-
-
-def _make_private_file(path: Path) -> None:
-    # SQLite would create it world-readable; the write-ahead log and shared memory get the same mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-
-
-def _copy(path: Path, revision: str) -> None:
-    instant = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    target = path.with_name(f"{path.name}.{revision}.{instant}.backup")
-    _make_private_file(target)
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
-        source.backup(copy)

@@ -1,3 +1,3 @@
 """The SQLite backend."""
 
-__all__ = ["lock_file", "sqlite"]
+__all__ = ["lock_file", "sqlite", "upgrade_copies"]

@@ -38,13 +38,13 @@ class Sqlite:
 
     dialect = "sqlite"
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, read_only: bool = False) -> None:
         sync_url = url.set(drivername="sqlite")
         self._readers = _Readers(sync_url)
         self._inline_reader = _PersistentConnection(
             create_engine(sync_url), writes=False, busy=_INLINE_BUSY_MILLISECONDS
         )
-        self._writer = _PersistentConnection(create_engine(sync_url), writes=True, busy=_BUSY_MILLISECONDS)
+        self._writer = _PersistentConnection(create_engine(sync_url), writes=not read_only, busy=_BUSY_MILLISECONDS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._checkpointer = Checkpointer(url.database or "")
         self._closed = False

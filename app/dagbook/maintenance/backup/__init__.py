@@ -1,3 +1,3 @@
 """Backups of the database, their restore into an empty place, and the copies that upgrades leave."""
 
-__all__ = ["backup", "files", "restore", "sqlite_copy"]
+__all__ = ["backup", "files", "restore", "snapshot", "sqlite_copy"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from dagbook.maintenance.backup import sqlite_copy
 from dagbook.maintenance.backup.backup import keys_of, server_version
 from dagbook.maintenance.backup.files import BackupError, Kind, kind_of, new_file
 from dagbook.maintenance.backup.postgres_programs import Place, find_program, run_program
+from dagbook.maintenance.backup.snapshot import is_snapshot
 from dagbook.settings.definitions import KEY_FILE
 
 _FIRST_WITH_HOLD = "0115"
@@ -77,6 +79,8 @@ async def _restore_sqlite(path: Path, file: Path, actor: Actor, tick: Tick) -> s
         if (found := path.with_name(path.name + suffix)).exists():
             raise BackupError(f"{found} is there; a backup is restored where no database is: use another home")
     require_known(f"sqlite:///{file}", sqlite_copy.read_revision(file))
+    if is_snapshot(file):
+        raise BackupError(f"{file} is a snapshot, without accounts and secrets; restore a file of `dagbook backup`")
     with new_file(path, replaces=False) as part:
         sqlite_copy.copy_plain(file, part, tick)
         await upgrade(f"sqlite:///{part}", keeps_copy=False)
@@ -144,20 +148,27 @@ def _require_empty(connection: Connection, url: str, schema: str) -> None:
         )
 
 
-def restore_keys(file: Path, secret_key: str, home: Path) -> str:
-    """Put the key beside a backup into the home, if it has none, and return what became of it in a sentence.
+@contextmanager
+def restored_keys(file: Path, secret_key: str, home: Path) -> Iterator[str]:
+    """Put the key beside a backup into the home, if it has none, and yield what became of it in a sentence.
 
-    Raises BackupError for a home with another key, and OSError.
+    It is removed again when the block fails. Raises BackupError for a home with another key, and OSError.
     """
     keys, own = keys_of(file), home / KEY_FILE
     if not keys.exists():
-        return f"no key is beside the backup: copy {KEY_FILE} of the original into {home}, or set secret_key"
+        yield f"no key is beside the backup: copy {KEY_FILE} of the original into {home}, or set secret_key"
+        return
     key = keys.read_text(encoding="utf-8").strip()
     present = secret_key or (own.read_text(encoding="utf-8").strip() if own.exists() else "")
     if present and present != key:
         raise BackupError(f"{keys} has another key than this place; move {own} away, or set secret_key to that key")
     if present:
-        return f"the key in {keys} is that of this place"
+        yield f"the key in {keys} is that of this place"
+        return
     with new_file(own, replaces=False) as part:
         part.write_text(f"{key}\n", encoding="utf-8")
-    return f"the key was restored as {own}"
+    try:
+        yield f"the key was restored as {own}"
+    except BaseException:
+        own.unlink()
+        raise

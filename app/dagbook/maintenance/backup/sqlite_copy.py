@@ -19,7 +19,7 @@ _MAX_COMPLAINTS = 3
 
 @contextmanager
 def open_file(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
-    """Connect to a file that is there, without implicit transactions; ``immutable``: nobody writes to it."""
+    """Connect to a file that is there, without implicit transactions; ``immutable``: no process writes to it."""
     options = "mode=ro&immutable=1" if mode == "immutable" else f"mode={mode}"
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?{options}",
@@ -66,7 +66,7 @@ def _run_apart(connection: sqlite3.Connection, statement: str, part: Path, tick:
 
 
 def check_copy(path: Path) -> None:
-    """Let SQLite check a file that nobody else uses; raises BackupError."""
+    """Let SQLite check a file that no other process uses; raises BackupError."""
     with open_file(path, "immutable") as connection:
         try:
             found = [row[0] for row in connection.execute(f"PRAGMA integrity_check({_MAX_COMPLAINTS})")]
@@ -79,7 +79,7 @@ def check_copy(path: Path) -> None:
 
 
 def read_revision(path: Path) -> str:
-    """Return the revision of the database in a file that nobody writes to; raises BackupError."""
+    """Return the revision of the database in a file that no process writes to; raises BackupError."""
     mode = "ro" if path.with_name(f"{path.name}-wal").exists() else "immutable"
     try:
         with open_file(path, mode) as connection:
@@ -105,6 +105,6 @@ def copy_plain(source: Path, part: Path, tick: Tick) -> None:
 
 
 def close_log(path: Path) -> None:
-    """Put the write-ahead log of a file that nobody uses into it, and leave none; raises sqlite3.Error."""
+    """Put the write-ahead log of a file that no process uses into it, and leave none; raises sqlite3.Error."""
     with open_file(path) as connection:
         connection.execute("PRAGMA journal_mode = DELETE").fetchall()

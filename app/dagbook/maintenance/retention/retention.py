@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -73,15 +73,23 @@ class CleanupResult(msgspec.Struct, frozen=True):
 class Retention:
     """Deletes runs; nothing else does."""
 
-    def __init__(self, database: Database, policies: Policies, now: Clock, interval_seconds: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        policies: Policies,
+        now: Clock,
+        interval_seconds: float,
+        remove_copies: Callable[[], Sequence[object]] = tuple,
+    ) -> None:
         self._database = database
+        self._remove_copies = remove_copies  # copies from before upgrades that have expired
         self._now = now
         self._loop = BackgroundLoop(
             "retention",
             lambda: self.run_once(),  # noqa: PLW0108 - looked up in each round, so that a test can replace it
             every_seconds=interval_seconds,
             failure="old runs are not deleted for now",
-            expected=(DatabaseUnavailable,),
+            expected=(DatabaseUnavailable, OSError),
         )
         self._first = min(interval_seconds, _FIRST_SECONDS)
         self._lock = asyncio.Lock()
@@ -114,6 +122,8 @@ class Retention:
                 "deleted %d runs with %d bytes of logs and %d unused definitions, and freed %d pages",
                 *(deleted.runs, deleted.log_bytes, deleted.definitions, deleted.pages),
             )
+        if copies := await asyncio.to_thread(self._remove_copies):
+            _log.info("removed %d copies of the database from before upgrades", len(copies))
         return deleted
 
     # -- on request ------------------------------------------------------------------------------------------

@@ -107,6 +107,7 @@ class Holding:
         """
         at = self._now()
         state = await self._database.write(lambda connection: end_hold(connection, actor, at))
+        self.row = None
         self._loop.wake()
         return state
 

@@ -1872,6 +1872,13 @@ export interface components {
         CoordinatorStatusResponse: {
             coordinators: components["schemas"]["CoordinatorInstance"][];
         };
+        /** CopyOfUpgrade */
+        CopyOfUpgrade: {
+            bytes: number;
+            file: string;
+            madeAt: string;
+            revision: string;
+        };
         /** CreatedDAG */
         CreatedDAG: {
             name: string;
@@ -2094,6 +2101,7 @@ export interface components {
             bytes: number;
             freeBytes?: number;
             tables: components["schemas"]["TableStorage"][];
+            upgradeCopies?: components["schemas"]["CopyOfUpgrade"][];
         };
         /** DoctorFinding */
         DoctorFinding: {
@@ -3123,6 +3131,7 @@ export type ClearQueue = components['schemas']['ClearQueue'];
 export type Condition = components['schemas']['Condition'];
 export type CoordinatorInstance = components['schemas']['CoordinatorInstance'];
 export type CoordinatorStatusResponse = components['schemas']['CoordinatorStatusResponse'];
+export type CopyOfUpgrade = components['schemas']['CopyOfUpgrade'];
 export type CreatedDAG = components['schemas']['CreatedDAG'];
 export type CreatedToken = components['schemas']['CreatedToken'];
 export type CreateGrantRequest = components['schemas']['CreateGrantRequest'];

@@ -114,6 +114,9 @@ function Held() {
     <code>dagbook resume</code>.</p>`;
 }
 
+const SNAPSHOT = config.snapshot && html`<p class="stale" role="status"><${Icon} name="wait" />
+  This is the snapshot <code>${config.snapshot}</code>: nothing can be changed or started.</p>`;
+
 /**
  * On a phone the navigation is a scrollable strip: scroll the current page into view.
  * @param {string} place
@@ -148,7 +151,7 @@ export function Shell({ children }) {
       ${places.map(([to, name, icon]) => html`<${Place} key=${to} to=${to} name=${name} icon=${icon} />`)}
       <span class="version faint">${config.version}</span>
     </nav>
-    <main id="main" tabindex="-1"><${Stale} /><${Held} />${children}</main>
+    <main id="main" tabindex="-1"><${Stale} /><${Held} />${SNAPSHOT}${children}</main>
     <${Notices} /><${Again} />
   `;
 }
