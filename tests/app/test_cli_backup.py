@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -56,6 +58,19 @@ def test_what_cannot_be_done_is_said_in_a_sentence(command: Command, tmp_path: P
     ):
         said = command(*words)
         assert (said.status, text in said.err, "Traceback" in said.err) == (1, True, False), said.err
+
+
+def test_a_disk_that_fails_is_said_in_a_sentence(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    assert command("db", "upgrade").status == 0
+    monkeypatch.setattr("dagbook.maintenance.backup.files.os.fsync", fail)
+    said = command("backup", tmp_path / "backup")
+    assert (said.status, said.err) == (1, "Error: the file could not be written: No space left on device\n")
+    assert list(tmp_path.glob("*backup*")) == []
 
 
 @pytest.mark.full

@@ -44,6 +44,10 @@ def _backup_errors(command: Callable[P, T]) -> Callable[P, T]:
             return command(*args, **kwargs)
         except BackupError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            raise click.ClickException(f"the file could not be written: {error.strerror}") from error
 
     return wrapped
 
