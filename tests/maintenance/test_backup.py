@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, inspect, select
 
 from dagbook.auth.audit_context import Actor
 from dagbook.clock import now
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.migrations.check import check
-from dagbook.db.migrations.upgrade import UnknownRevision, downgrade, open_for_migration, upgrade
+from dagbook.db.migrations.upgrade import UnknownRevision, build_config, downgrade, open_for_migration, upgrade
 from dagbook.db.models import Dag, Node, QueueEntry, Run, RunAttempt, ScheduleSlot, Service
 from dagbook.db.repositories import audit, holds, schedules
 from dagbook.db.repositories.audit import AuditFilter
@@ -300,12 +301,13 @@ async def test_the_revision_adds_the_table_and_takes_only_it_away(empty_url: str
         async with open_for_migration(empty_url, writes=False) as connection:
             return await connection.run_sync(names)
 
-    await upgrade(empty_url)
+    await upgrade(empty_url, "0115")
     database = await Database.open(empty_url)
     await database.write(furnish)
     await database.close()
     after = await tables()
-    await downgrade(empty_url, "0113")
+    before = ScriptDirectory.from_config(build_config(None)).get_revision("0115").down_revision
+    await downgrade(empty_url, str(before))
     assert after - await tables() == {"holds"}
     await upgrade(empty_url)
     assert await check(empty_url) == []
