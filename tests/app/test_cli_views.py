@@ -151,7 +151,7 @@ def test_definitions_and_logs_are_searched(ran: Command) -> None:
 
 def test_the_history_of_a_run_is_printed(ran: Command) -> None:
     lines = ran("events", "etl", "r1").out.splitlines()
-    assert lines[0].split() == ["NUMBER", "AT", "ATTEMPT", "STEP", "STATUS", "WHAT", "ELSE"]
+    assert lines[0].split() == ["NUMBER", "AT", "ATTEMPT", "STEP", "STATUS", "DETAILS"]
     assert "trigger" in lines[1]
     assert json.loads(ran("events", "etl", "--json").out)["events"][0]["number"] == 1
     assert "give a DAG" in ran("events").err

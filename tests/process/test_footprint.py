@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,13 +29,17 @@ def server(tmp_path: Path) -> Iterator[Program]:
     assert invariants.find_violations(program.database_url) == []
 
 
-def test_an_idle_server_and_fifty_steps_at_once_stay_small(server: Program) -> None:
+def test_an_idle_server_and_fifty_steps_at_once_stay_small(server: Program, tmp_path: Path) -> None:
     assert server.api.run(server.api.start("steps:\n  - echo warm\n"))
     idle = processes.resident_bytes(server.pid)
     assert idle < 138 * _MEBIBYTE  # 14 are libraries that httpx and litestar load where they are installed
-    run_ids = [server.api.start("maxActiveRuns: 100\nsteps:\n  - sleep 2\n") for _ in range(_STEPS)]
-    wait_for("all steps at once", lambda: len(server.shims()) == _STEPS)
-    weight = processes.proportional_bytes([server.pid, *server.shims()])
+    gate = tmp_path / "gate"
+    waiting = f"maxActiveRuns: 100\nsteps:\n  - flock --shared {gate} true\n"  # ends when the lock is given back
+    with gate.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run_ids = [server.api.start(waiting) for _ in range(_STEPS)]
+        wait_for("all steps at once", lambda: len(server.shims()) == _STEPS)
+        weight = processes.proportional_bytes([server.pid, *server.shims()])
     assert weight < 200 * _MEBIBYTE
     assert {server.api.ended(run_id)["statusLabel"] for run_id in run_ids} == {"succeeded"}
 
