@@ -17,6 +17,7 @@ from dagbook.spec.grammar.document import PARTS, schema
 from dagbook.spec.reading.load import load
 from dagbook.spec.reading.yaml_reader import read_text
 from tests.conftest import ROOT
+from tests.selection import Share
 
 CORPUS = ROOT.parent / "shared" / "conformance" / "workflows" / "cases"
 VALIDATOR = Draft202012Validator(schema(), registry=Registry())
@@ -126,11 +127,11 @@ def test_what_the_format_refuses_in_a_field_does_not_fit(part: str, key: str) ->
     assert bool(accepted) is ((part, key) in BEYOND), accepted
 
 
-def _own_texts() -> list[str]:
-    """All texts in our own tests that are valid definitions with steps."""
+def _own_texts(share: Share) -> list[str]:
+    """The texts in a share of our own tests that are valid definitions with steps."""
     found = {
         node.value
-        for file in sorted((ROOT / "tests").rglob("*.py"))
+        for file in share.of(sorted((ROOT / "tests").rglob("*.py")))
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "steps:" in node.value
     }
@@ -142,9 +143,9 @@ def _is_valid(text: str) -> bool:
     return not loaded.problems and not loaded.empty
 
 
-def test_every_valid_definition_in_our_own_tests_fits() -> None:
-    texts = _own_texts()
-    assert len(texts) > 200
+def test_every_valid_definition_in_our_own_tests_fits(share: Share) -> None:
+    texts = _own_texts(share)
+    assert len(texts) > 100 // share.size
     assert [(text, why) for text in texts for document in _documents(text) if (why := _explain(document))] == []
 
 
