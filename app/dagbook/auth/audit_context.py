@@ -76,6 +76,8 @@ class Action(StrEnum):
     AUDIT_PRUNE = "audit.prune"
     DATABASE_RESTORE = "database.restore"
     DATABASE_RESUME = "database.resume"
+    IMPORT_START = "import.start"
+    IMPORT_FINISH = "import.finish"
     REQUEST_REFUSE = "request.refuse"
 
 

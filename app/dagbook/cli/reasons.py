@@ -35,6 +35,8 @@ def explain_run(facts: Facts) -> list[str]:
     """Return the reasons for the status of a run, the most important first."""
     run, status = facts.run, RunStatus(facts.run["status"])
     events = [event for event in facts.events if event["attempt"] == run.get("attempt", 1)]
+    # The run's own errors, such as params that could not be evaluated, repeat those of its steps.
+    own = [_first_line(event["error"]) for event in events if "step" not in event and event.get("error")]
     match status:
         case RunStatus.QUEUED:
             return _explain_waiting(run)
@@ -43,10 +45,8 @@ def explain_run(facts: Facts) -> list[str]:
         case RunStatus.SUCCEEDED:
             return [f"it succeeded at {run['finishedAt']}", *_explain_skipped(run)]
         case RunStatus.ABORTED:
-            return [*_explain_stop(events), *_explain_failures(run)] or ["it was stopped before it finished"]
+            return [*_explain_stop(events), *_explain_failures(run)] or own or ["it was stopped before it finished"]
         case _:
-            # The run's own errors, such as params that could not be evaluated, repeat those of its steps.
-            own = [_first_line(event["error"]) for event in events if "step" not in event and event.get("error")]
             failures = [*_explain_failures(run)] or own
             return [*failures, *_explain_skipped(run)] or ["no step failed; `dagbook logs` has the output"]
 

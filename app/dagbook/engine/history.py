@@ -128,7 +128,8 @@ def _run_lines(fields: dict[str, Any], error: str) -> Iterator[Line]:
         yield Line("INFO", "maxCleanUpTimeSec has passed")
     if fields.get("finished_at"):
         status = RunStatus(fields["status"])
-        yield Line("INFO", "run finished", {"status": status.label})
+        reason = {"err": fields["error"]} if status is RunStatus.ABORTED and fields.get("error") else {}
+        yield Line("INFO", "run finished", {"status": status.label, **reason})
         if status is RunStatus.FAILED:
             yield Line("ERROR", "run failed", {"err": error} if error else {})
 

@@ -1,3 +1,3 @@
 """Queries of runs, their attempts, nodes, events and search tables."""
 
-__all__ = ["run_filter", "run_history", "run_list", "run_writes", "runs", "status_overrides"]
+__all__ = ["run_filter", "run_history", "run_import", "run_list", "run_writes", "runs", "status_overrides"]

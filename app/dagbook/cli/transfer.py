@@ -1,0 +1,199 @@
+"""``dagbook import`` and ``dagbook export``: the way in from Dagu 1.x, and the way back."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from dagbook.cli.db import format_bytes
+from dagbook.cli.failures import friendly_errors
+from dagbook.cli.options import LocalOptions, current_settings, json_option, settings_options, wants_json
+from dagbook.cli.output import print_json
+from dagbook.cli.server_transport import lock_database
+from dagbook.cli.terminal import echo
+from dagbook.db.database import Database
+from dagbook.db.migrations.upgrade import current, require_head, upgrade
+from dagbook.db.url import hide_password
+from dagbook.settings import Settings
+from dagbook.settings.permissions import open_privately
+from dagbook.telemetry.logging import configure
+from dagbook.transfer.home import Folders, HomeSource
+from dagbook.transfer.importing import ImportOptions, TransferError, import_from
+from dagbook.transfer.report import Counts, Report
+from dagbook.transfer.source import Source
+
+_FOLDER = click.Path(path_type=Path)
+_MOST_LINES = 40
+_OUTCOMES = {"left_out": "left out", "differing": "differs", "changed": "changed"}
+_TABLE = (
+    ("definitions", "definitions"),
+    ("suspended", "suspended DAGs"),
+    ("base", "base configuration"),
+    ("users", "users"),
+    ("runs", "runs"),
+)
+
+
+@click.command("import", cls=LocalOptions, example="dagbook import ~/.config/dagu --dry-run")
+@click.argument("source", type=_FOLDER, metavar="SOURCE")
+@click.option("--dags-dir", type=_FOLDER, metavar="DIR", help="Folder of definitions, if it is not SOURCE/dags.")
+@click.option("--data-dir", type=_FOLDER, metavar="DIR", help="Folder of runs and users, if it is not SOURCE/data.")
+@click.option("--log-dir", type=_FOLDER, metavar="DIR", help="Folder of output, if it is not SOURCE/logs.")
+@click.option("--suspend-dir", type=_FOLDER, metavar="DIR", help="Folder of suspensions, if it is not SOURCE/suspend.")
+@click.option("--suspend", "suspend_all", is_flag=True, help="Suspend each new DAG, so that no schedule starts it.")
+@click.option("--no-runs", is_flag=True, help="Leave the runs out.")
+@click.option("--settings-file", type=_FOLDER, metavar="FILE", help="Write the settings there, secrets included.")
+@click.option("--dry-run", is_flag=True, help="Only report what would be imported.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before writing.")
+@json_option
+@settings_options("database_url", "base_config", "log_limit_bytes", "log_encoding", "retention_days")
+@friendly_errors
+def import_home(*, source: Path, settings_file: Path | None, **options: Any) -> int:
+    """Import a home of Dagu 1.x: definitions, suspensions, base configuration, users, settings and runs.
+
+    What is there already stays as it is, so an import can be repeated, and continued after an interruption. A server
+    that uses a SQLite file has to be stopped first. Exit status 1 when something was left out or differs.
+    """
+    settings = current_settings()
+    configure(settings.log_format, "warning")
+    names = {name: options[f"{name}_dir"] for name in ("dags", "data", "suspend")}
+    try:
+        home = HomeSource(Folders.of(source, logs=options["log_dir"], **names))
+        return _import(settings, home, settings_file, options)
+    except TransferError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _import(settings: Settings, source: Source, settings_file: Path | None, options: dict[str, Any]) -> int:
+    """Ask, import and report; returns the exit status."""
+    report = Report(source=source.name, database=hide_password(settings.database_url), dry_run=options["dry_run"])
+    if settings_file is not None and settings_file.exists():
+        raise click.ClickException(f"{settings_file} exists already; name another file, or move it away")
+    if not options["dry_run"]:
+        _confirm(source, report.database, is_sure=options["yes"])
+    chosen = ImportOptions(
+        base_config=settings.base_config,
+        log_limit_bytes=settings.log_limit_bytes,
+        log_encoding=settings.log_encoding,
+        retention_days=settings.retention_days,
+        dry_run=options["dry_run"],
+        suspend_all=options["suspend_all"],
+        with_runs=not options["no_runs"],
+        secrets=settings_file is not None,
+    )
+
+    async def work() -> None:
+        async with _open(settings, is_dry=chosen.dry_run) as database:
+            await import_from(source, database, chosen, report, _Progress("runs"))
+
+    asyncio.run(work())
+    if settings_file is not None and report.settings.text and not report.dry_run:
+        with open(settings_file, "x", encoding="utf-8", opener=open_privately) as file:
+            file.write(report.settings.text)
+        report.settings = msgspec.structs.replace(report.settings, text="")
+    if wants_json():
+        print_json(msgspec.to_builtins(report) | {"complete": report.is_complete})
+    else:
+        _print(report, settings, settings_file)
+    return 0 if report.is_complete else 1
+
+
+def _confirm(source: Source, database: str, *, is_sure: bool) -> None:
+    if is_sure:
+        return
+    if not sys.stdin.isatty():
+        raise click.ClickException("no terminal to ask for confirmation; add --yes to import, or --dry-run to look")
+    definitions, _ = source.read_definitions()
+    echo(f"{source.name} has {len(definitions):,} definitions and {source.count_runs():,} runs.", err=True)
+    click.confirm(f"Import them into {database}?", abort=True, err=True)
+
+
+@asynccontextmanager
+async def _open(settings: Settings, *, is_dry: bool) -> AsyncIterator[Database | None]:
+    """Open the database, upgraded first, as `serve` does; for a dry run only if it is there."""
+    if is_dry:
+        if await current(settings.database_url, schema=settings.database_schema) is None:
+            yield None
+            return
+        await require_head(settings.database_url, schema=settings.database_schema)
+        async with _opened(settings) as database:
+            yield database
+        return
+    with lock_database(settings, "dagbook import"):
+        await upgrade(settings.database_url, schema=settings.database_schema)
+        async with _opened(settings) as database:
+            yield database
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Database]:
+    database = await Database.open(
+        settings.database_url, schema=settings.database_schema, application="dagbook import", pool_size=2
+    )
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+class _Progress:
+    """Prints how far it is on a terminal, with the time that is left."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._began = time.monotonic()
+        self._is_shown = sys.stderr.isatty() and not wants_json()
+
+    def __call__(self, done: int, total: int) -> None:
+        if not self._is_shown or not total:
+            return
+        passed = time.monotonic() - self._began
+        left = passed / max(done, 1) * (total - done)
+        line = f"{done:,} of {total:,} {self._what}" + (f", about {left:.0f} s left" if done < total else "")
+        click.echo(f"\r\x1b[K{line}", err=True, nl=done >= total)
+
+
+def _print(report: Report, settings: Settings, settings_file: Path | None) -> None:
+    would = "would be imported" if report.dry_run else "imported"
+    for name, label in _TABLE:
+        counts: Counts = getattr(report, name)
+        if counts.found:
+            parts = {would: counts.imported, "there already": counts.present, "different": counts.differing}
+            parts["left out"] = counts.left_out
+            counted = ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
+            echo(f"{label}: {counts.found:,} found; {counted}")
+    stored = report.stored
+    if report.runs.imported:
+        logs = "" if report.dry_run else f", {format_bytes(stored.log_bytes)} of output"
+        echo(f"they have {stored.sub_runs:,} sub-runs, {stored.attempts:,} attempts, {stored.steps:,} steps{logs}")
+    for finding in report.findings[:_MOST_LINES]:
+        where = f" ({finding.file})" if finding.file else ""
+        echo(f"{_OUTCOMES[finding.outcome]}: {finding.kind} {finding.name}{where}: {finding.reason}")
+    more = max(len(report.findings) - _MOST_LINES, 0) + report.more_findings
+    if more:
+        echo(f"and {more:,} more; --json lists them")
+    if report.expired_runs:
+        days = settings.retention_days
+        echo(
+            f"Warning: {report.expired_runs:,} of these runs are older than retention_days ({days}), and a server "
+            "deletes them within an hour; set it to -1 first to keep them",
+            err=True,
+        )
+    _print_settings(report, settings_file)
+
+
+def _print_settings(report: Report, settings_file: Path | None) -> None:
+    for key in report.settings.keys:
+        echo(f"setting {key.key}: {f'becomes {key.setting}' if key.setting else key.reason}")
+    if settings_file is not None and report.settings.keys and not report.dry_run:
+        echo(f"the settings are in {settings_file}")
+    elif report.settings.text:
+        echo(f"\nSave this as dagbook.yaml in Dagbook's home:\n\n{report.settings.text}", nl=False)

@@ -1,0 +1,150 @@
+"""Writes of finished runs that another server executed.
+
+A run begins as not started and the triggers allow one step at a time, so finished runs are inserted and then updated
+to the statuses that they ended with, many of them at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from dagbook.db.database import ReadConnection, WriteConnection, all_rows
+from dagbook.db.models.definition import Dag, DagRevision, Definition
+from dagbook.db.models.node import LogChunk, Node
+from dagbook.db.models.run import Run, RunAttempt, RunEvent, RunInput
+from dagbook.db.prepared import Prepared
+from dagbook.db.repositories import changes, dag_access
+from dagbook.db.repositories.runs import run_search_index
+from dagbook.engine.status import NodeStatus, RunStatus
+
+Row = dict[str, Any]
+_DIRECT_RUN = (RunStatus.FAILED, RunStatus.ABORTED)
+_FIRST = 1
+
+
+class FinishedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished run: complete rows, with the final statuses."""
+
+    run: Row
+    definition: Row
+    inputs: Row
+    attempts: Sequence[Row]
+    nodes: Sequence[Row]
+    events: Sequence[Row]
+    errors: str = ""
+
+
+class ExistingRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A root run that is there already."""
+
+    id: int
+    dag_name: str
+    run_id: str
+    attempt: int
+    status: RunStatus
+    trigger: str
+    finished_at: datetime | None
+
+
+class _Revision(msgspec.Struct, frozen=True, kw_only=True):
+    file_name: str
+    definition_hash: str
+    number: int
+
+
+_find_existing = select(*(Run.__table__.c[name] for name in ExistingRun.__struct_fields__)).where(
+    tuple_(Run.dag_name, Run.run_id).in_(bindparam("pairs", expanding=True)), Run.root_id.is_(None)
+)
+_find_keys = select(Run.id).where(Run.id.in_(bindparam("keys", expanding=True)))
+_find_revisions = select(Dag.file_name, DagRevision.definition_hash, DagRevision.number).join(
+    DagRevision, DagRevision.dag_id == Dag.id
+)
+_add_definitions = Prepared(
+    {
+        "sqlite": sqlite.insert(Definition).on_conflict_do_nothing(),
+        "postgresql": postgresql.insert(Definition).on_conflict_do_nothing(),
+    }
+)
+_add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(RunAttempt)), Prepared(insert(Node))
+_add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
+_add_chunks = Prepared(insert(LogChunk))
+_set_runs = Prepared(
+    update(Run)
+    .where(Run.id == bindparam("b_id"))
+    .values(status=bindparam("status"), finished_at=bindparam("finished_at"))
+)
+_set_nodes = Prepared(
+    update(Node)
+    .where(
+        Node.run_id == bindparam("b_run_id"),
+        Node.attempt == bindparam("b_attempt"),
+        Node.position == bindparam("b_position"),
+    )
+    .values(status=bindparam("status"), finished_at=bindparam("finished_at"))
+)
+
+
+def find_existing(connection: ReadConnection, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], ExistingRun]:
+    """Return the root runs that there are of these (DAG name, run id) pairs."""
+    found = all_rows(connection, ExistingRun, _find_existing, pairs=list(names)) if names else []
+    return {(run.dag_name, run.run_id): run for run in found}
+
+
+def find_keys(connection: ReadConnection, keys: Collection[int]) -> set[int]:
+    """Return those of the keys that runs have."""
+    return set(connection.execute(_find_keys, {"keys": list(keys)}).scalars()) if keys else set()
+
+
+def find_revisions(connection: ReadConnection) -> dict[tuple[str, str], int]:
+    """Return the newest revision of each file name and definition hash."""
+    found = all_rows(connection, _Revision, _find_revisions.order_by(DagRevision.number))
+    return {(row.file_name, row.definition_hash): row.number for row in found}
+
+
+def add_finished(connection: WriteConnection, runs: Sequence[FinishedRun]) -> None:
+    """Insert finished runs, each after the run that called it."""
+    roots = [run.run for run in runs if run.run["root_id"] is None]
+    dag_access.add_unknown(connection, {row["dag_name"] for row in roots if row["file_name"] != row["dag_name"]})
+    definitions = {run.definition["hash"]: run.definition for run in runs}
+    _add_definitions.execute_many(connection, [definitions[content_hash] for content_hash in sorted(definitions)])
+    not_started = {"status": int(RunStatus.NOT_STARTED), "finished_at": None}
+    _add_runs.execute_many(connection, [run.run | not_started for run in runs])
+    run_search_index.add(connection, [run.run for run in runs])
+    _add_inputs.execute_many(connection, [run.inputs for run in runs])
+    _add_attempts.execute_many(connection, [attempt for run in runs for attempt in run.attempts])
+    _add_finished_nodes(connection, [node for run in runs for node in run.nodes])
+    _add_events.execute_many(connection, [event for run in runs for event in run.events])
+    running = [run.run for run in runs if run.run["status"] not in _DIRECT_RUN]
+    _set_runs.execute_many(
+        connection, [{"b_id": row["id"], "status": int(RunStatus.RUNNING), "finished_at": None} for row in running]
+    )
+    _set_runs.execute_many(
+        connection,
+        [{"b_id": run.run["id"], **{name: run.run[name] for name in ("status", "finished_at")}} for run in runs],
+    )
+    run_search_index.add_errors(connection, {run.run["id"]: run.errors for run in runs})
+    changes.add_run_changes(connection, [row["id"] for row in roots])
+
+
+def _add_finished_nodes(connection: WriteConnection, nodes: Sequence[Row]) -> None:
+    """Insert nodes; those of a first attempt begin as not started, and pass through running."""
+    first = [node for node in nodes if node["attempt"] == _FIRST and node["status"] != NodeStatus.NOT_STARTED]
+    blank = {"status": int(NodeStatus.NOT_STARTED), "finished_at": None}
+    chosen = {id(node) for node in first}
+    _add_nodes.execute_many(connection, [node | blank if id(node) in chosen else node for node in nodes])
+    keys = [{f"b_{name}": node[name] for name in ("run_id", "attempt", "position")} for node in first]
+    running = {"status": int(NodeStatus.RUNNING), "finished_at": None}
+    _set_nodes.execute_many(connection, [key | running for key in keys])
+    ends = [{name: node[name] for name in ("status", "finished_at")} for node in first]
+    _set_nodes.execute_many(connection, [key | end for key, end in zip(keys, ends, strict=True)])
+
+
+def add_chunks(connection: WriteConnection, chunks: Sequence[Row]) -> None:
+    """Add chunks of output of imported runs, in order."""
+    _add_chunks.execute_many(connection, chunks)

@@ -1,0 +1,253 @@
+"""Writing of imported definitions, the base configuration and users, each only where nothing else is there."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from dagbook.accounts.users import check_name
+from dagbook.auth.audit_context import Action, Actor, dag_action, user_action
+from dagbook.auth.roles import Role
+from dagbook.db.database import Database, WriteConnection
+from dagbook.db.repositories import audit, dags, revisions, sources, users
+from dagbook.db.repositories.dags import DagRow
+from dagbook.db.repositories.users import UserRow
+from dagbook.errors import BadRequestError
+from dagbook.settings.permissions import make_private_folder, open_privately
+from dagbook.spec.reading.definition_cache import DefinitionCache, definition_row
+from dagbook.spec.reading.load import BASE, load
+from dagbook.transfer.report import Counts, Finding, Outcome
+from dagbook.transfer.source import FoundDefinition, FoundUser
+
+AUTHOR = "import"
+_AT_A_TIME = 20
+_MOST_PROBLEMS = 3
+_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-9]|20)\$[./A-Za-z0-9]{53}")
+_BUILTIN = ("", "builtin")
+
+
+class ImportContext(msgspec.Struct, frozen=True, kw_only=True):
+    """Who imports, when, from where; without a database, or with ``dry_run``, nothing is written."""
+
+    database: Database | None
+    actor: Actor
+    at: datetime
+    source: str
+    dry_run: bool
+    suspend_all: bool = False
+
+    @property
+    def writes_to(self) -> Database | None:
+        return None if self.dry_run else self.database
+
+
+class _Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """A definition to store; ``revision`` is the one that it replaces, 0 for a new DAG."""
+
+    save: dags.Save
+    suspended: bool
+    revision: int
+
+
+class DefinitionImport:
+    """Imports definitions as revisions, each new DAG with its suspension in one transaction."""
+
+    def __init__(self, context: ImportContext, library: DefinitionCache) -> None:
+        self._context = context
+        self._library = library
+
+    async def store(self, found: Sequence[FoundDefinition], counts: Counts, suspended: Counts) -> list[Finding]:
+        """Store definitions, and count them; returns what is left out or differs."""
+        findings = list[Finding]()
+        for first in range(0, len(found), _AT_A_TIME):
+            some = found[first : first + _AT_A_TIME]
+            planned = [plan for each in some if (plan := await self._plan(each, counts, findings)) is not None]
+            if planned and self._context.writes_to is not None:
+                await self._context.writes_to.write(partial(self._add, planned))
+            counts.imported += len(planned)
+            suspended.imported += sum(plan.suspended for plan in planned)
+        counts.found += len(found)
+        suspended.found += sum(each.suspended for each in found)
+        return findings
+
+    async def _plan(self, found: FoundDefinition, counts: Counts, findings: list[Finding]) -> _Planned | None:
+        """Decide what becomes of a definition; None if nothing is written."""
+        loaded = self._library.read(found.text, name=found.name)
+        problems = [str(problem) for problem in loaded.problems[:_MOST_PROBLEMS]]
+        if loaded.empty or problems:
+            counts.left_out += 1
+            reason = "; ".join(problems) or "it has no definition in it"
+            findings.append(_finding(found, "left_out", reason))
+            return None
+        dag, row = loaded.definition.dag, None
+        if self._context.database is not None:
+            row = await self._context.database.read(lambda connection: dags.get(connection, found.name))
+        definition = definition_row(found.text, "", self._context.at)
+        if row is not None and row.definition_hash == definition["hash"]:
+            counts.present += 1
+            if row.suspended != found.suspended:
+                state = "suspended" if found.suspended else "not suspended"
+                findings.append(_finding(found, "differing", f"there it is {state}, here it stays as it is"))
+            return None
+        if row is not None and (reason := await self._edited_by(row)):
+            counts.differing += 1
+            findings.append(_finding(found, "differing", reason))
+            return None
+        save = dags.Save(
+            file_name=found.name,
+            dag_name=dag.name or found.name,
+            tags=dag.tags,
+            definition=definition,
+            author=self._context.actor.label,
+            at=self._context.at,
+            note=f"imported from {found.file}"[:1_000],
+        )
+        is_new = row is None
+        suspended = is_new and (found.suspended or self._context.suspend_all)
+        return _Planned(save=save, suspended=suspended, revision=0 if row is None else row.revision)
+
+    async def _edited_by(self, row: DagRow) -> str:
+        """Return why the newest revision of a DAG is not replaced; empty if an import has stored it."""
+        database = self._context.database
+        assert database is not None  # noqa: S101 - the row is from it
+        origin = await database.read(lambda connection: sources.get_origin(connection, row.file_name))
+        if origin is not None:
+            return f"here it comes from the source {origin.source}"
+        found = await database.read(lambda connection: revisions.find(connection, row.id, [row.revision]))
+        author = found[row.revision].author if row.revision in found else None
+        if author is not None and author.split(" ")[0] == AUTHOR:
+            return ""
+        return f"here it was saved by {author or 'an unnamed user'}, and is not replaced"
+
+    def _add(self, planned: Sequence[_Planned], connection: WriteConnection) -> None:
+        actor = self._context.actor
+        for plan in planned:
+            save, name = plan.save, plan.save.file_name
+            content_hash = save.definition["hash"]
+            if plan.revision:
+                number = dags.replace(connection, msgspec.structs.replace(save, expected=[plan.revision]))
+                after = {"revision": number, "hash": content_hash}
+                done = dag_action(Action.DAG_UPDATE, name, {"revision": plan.revision}, after)
+                stored = number is not None
+            else:
+                stored = dags.add(connection, save)
+                done = dag_action(Action.DAG_CREATE, name, after={"revision": 1, "hash": content_hash})
+            if stored:
+                audit.add(connection, actor.entry(done, save.at))
+            if stored and plan.suspended:
+                dags.suspend(connection, name, suspended=True)
+                change = dag_action(Action.DAG_SUSPEND, name, {"suspended": False}, {"suspended": True})
+                audit.add(connection, actor.entry(change, save.at))
+
+
+def store_base(text: str, target: Path, counts: Counts, *, dry_run: bool) -> list[Finding]:
+    """Write the base configuration to where this server reads it, unless another one is there."""
+    if not text.strip():
+        return []
+    counts.found += 1
+    problems = [problem for problem in load("steps: []\n", base=text).problems if problem.dag == BASE]
+    existing = target.read_text("utf-8", "replace") if target.exists() else None
+    if problems:
+        counts.left_out += 1
+        return [Finding(kind="base", name="base.yaml", outcome="left_out", reason=str(problems[0]), file="base.yaml")]
+    if existing == text:
+        counts.present += 1
+    elif existing is not None:
+        counts.differing += 1
+        reason = f"{target} is there with another text, and is not replaced"
+        return [Finding(kind="base", name="base.yaml", outcome="differing", reason=reason, file="base.yaml")]
+    else:
+        counts.imported += 1
+        if not dry_run:
+            _write_file(target, text)
+    return []
+
+
+def _write_file(target: Path, text: str) -> None:
+    """Write a file, complete or not at all."""
+    make_private_folder(target.parent)
+    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with open(fresh, "w", encoding="utf-8", opener=open_privately) as file:
+            file.write(text)
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+async def store_users(found: Sequence[FoundUser], context: ImportContext, counts: Counts) -> list[Finding]:
+    """Store users with their passwords, whose hashes are of the same kind here."""
+    counts.found += len(found)
+    findings = list[Finding]()
+    for user in found:
+        record = user.record
+        if reason := _user_fault(user):
+            counts.left_out += 1
+            findings.append(
+                Finding(kind="user", name=record.username[:64], outcome="left_out", reason=reason, file=user.file)
+            )
+            continue
+        row = None
+        if context.database is not None:
+            row = await context.database.read(partial(users.get_by_name, username=record.username))
+        if row is None:
+            counts.imported += 1
+            if context.writes_to is not None:
+                await context.writes_to.write(partial(_add_user, _user_row(user, context.at), context))
+        elif (row.role, row.password_hash) == (record.role, record.password_hash):
+            counts.present += 1
+        else:
+            counts.differing += 1
+            reason = "here this user has another role or password, and is not changed"
+            findings.append(
+                Finding(kind="user", name=record.username, outcome="differing", reason=reason, file=user.file)
+            )
+    return findings
+
+
+def _user_fault(user: FoundUser) -> str:
+    record = user.record
+    try:
+        check_name(record.username)
+    except BadRequestError as error:
+        return str(error)
+    if record.auth_provider not in _BUILTIN:
+        return f"it logs in at a provider ({record.auth_provider[:40]}), which creates it here at its first login"
+    if record.role not in {str(role) for role in Role}:
+        return f"there is no role {record.role[:40]!r} here"
+    if not _BCRYPT.fullmatch(record.password_hash):
+        return "its password is not a bcrypt hash that can be used here; create it with `dagbook users add`"
+    return ""
+
+
+def _user_row(user: FoundUser, at: datetime) -> UserRow:
+    record = user.record
+    return UserRow(
+        id=str(uuid4()),
+        username=record.username,
+        role=record.role,
+        password_hash=record.password_hash,
+        generation=1,
+        disabled_at=at if record.is_disabled else None,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def _add_user(row: UserRow, context: ImportContext, connection: WriteConnection) -> None:
+    users.lock(connection)
+    if users.get_by_name(connection, row.username) is None:
+        users.add(connection, row)
+        done = user_action(Action.USER_CREATE, row.username, after={"id": row.id, "role": row.role})
+        audit.add(connection, context.actor.entry(done, context.at))
+
+
+def _finding(found: FoundDefinition, outcome: Outcome, reason: str) -> Finding:
+    return Finding(kind="definition", name=found.name, outcome=outcome, reason=reason, file=found.file)

@@ -1,0 +1,223 @@
+"""An import from start to end: definitions, base configuration, users, settings, then the runs in batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from dagbook.auth.audit_context import Action, Actor, AuditAction, os_username
+from dagbook.clock import now
+from dagbook.db.database import Database
+from dagbook.db.repositories import audit
+from dagbook.db.repositories.runs import run_import
+from dagbook.db.repositories.runs.run_import import ExistingRun
+from dagbook.spec.reading.definition_cache import DefinitionCache
+from dagbook.transfer import conversion, settings_report
+from dagbook.transfer.conversion import Converted, Converter, Known, SourceRun
+from dagbook.transfer.definitions import AUTHOR, DefinitionImport, ImportContext, store_base, store_users
+from dagbook.transfer.layout import RecordError, read_time
+from dagbook.transfer.report import Finding, Report
+from dagbook.transfer.source import Source, TransferError
+from dagbook.transfer.storing import RunStore, stream_options
+from dagbook.transfer.texts import TextChooser
+
+__all__ = ["ImportOptions", "Progress", "TransferError", "import_from"]
+
+_ROOTS_AT_A_TIME, _NODES_AT_A_TIME = 100, 2_000
+Progress = Callable[[int, int], None]  # runs done, of how many
+
+
+class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import needs of the settings, and its options."""
+
+    base_config: Path
+    log_limit_bytes: int
+    log_encoding: str
+    retention_days: int
+    dry_run: bool = False
+    suspend_all: bool = False
+    with_runs: bool = True
+    secrets: bool = False  # in the text of the settings
+
+
+async def import_from(
+    source: Source, database: Database | None, options: ImportOptions, report: Report, progress: Progress
+) -> None:
+    """Import a source, and fill in the report as it goes; without a database, everything counts as new.
+
+    Repeating it, or an interrupted one, stores what is missing and nothing twice. Raises DatabaseUnavailable.
+    """
+    actor = Actor(via="cli", actor=f"{AUTHOR} ({os_username(os.getuid())})")
+    context = ImportContext(
+        database=database,
+        actor=actor,
+        at=now(),
+        source=source.name,
+        dry_run=options.dry_run,
+        suspend_all=options.suspend_all,
+    )
+    await _audit(context, Action.IMPORT_START, {})
+    library = DefinitionCache()
+    definitions, findings = source.read_definitions()
+    report.definitions.left_out += sum(finding.kind == "definition" for finding in findings)
+    report.definitions.found += report.definitions.left_out
+    report.suspended.left_out += sum(finding.kind == "suspend" for finding in findings)
+    report.suspended.found += report.suspended.left_out
+    report.add(findings)
+    report.add(await DefinitionImport(context, library).store(definitions, report.definitions, report.suspended))
+    base, findings = source.read_base()
+    report.add(findings)
+    report.add(store_base(base, options.base_config, report.base, dry_run=options.dry_run))
+    users, findings = source.read_users()
+    report.add(findings)
+    report.add(await store_users(users, context, report.users))
+    config, findings = source.read_config()
+    report.add(findings)
+    report.settings = settings_report.translate(config, secrets=options.secrets)
+    if options.with_runs:
+        await _RunImport(source, context, options, report, TextChooser(library, base)).run(progress)
+    counts = {name: getattr(report, name).imported for name in ("definitions", "users", "runs")}
+    await _audit(context, Action.IMPORT_FINISH, counts | {"complete": report.is_complete})
+
+
+async def _audit(context: ImportContext, action: Action, after: dict[str, object]) -> None:
+    if context.writes_to is not None:
+        entry = context.actor.entry(AuditAction(action=action, kind="import", name=context.source, after=after), now())
+        await context.writes_to.write(lambda connection: audit.add(connection, entry))
+
+
+class _RunImport:
+    """Imports the runs of a source in batches, each root run whole."""
+
+    def __init__(
+        self,
+        source: Source,
+        context: ImportContext,
+        options: ImportOptions,
+        report: Report,
+        chooser: TextChooser,
+    ) -> None:
+        self._source = source
+        self._context = context
+        self._options = options
+        self._report = report
+        self._chooser = chooser
+        days = options.retention_days
+        self._expired_before = context.at - timedelta(days=days) if days >= 0 else None
+
+    async def run(self, progress: Progress) -> None:
+        database, report = self._context.database, self._report
+        revisions = {} if database is None else await database.read(run_import.find_revisions)
+        converter = Converter(self._chooser, Known(revisions=revisions, dag_folder=self._source.dag_folder))
+        total, done, nodes = self._source.count_runs(), 0, 0
+        batch = list[SourceRun]()
+        for found in self._source.read_runs():
+            report.add(found.findings)
+            if found.run is None:
+                report.runs.left_out += found.is_run
+                report.runs.found += found.is_run
+                continue
+            batch.append(found.run)
+            nodes += sum(len(each.last.status.nodes or ()) for each in (found.run, *found.run.children))
+            if len(batch) >= _ROOTS_AT_A_TIME or nodes >= _NODES_AT_A_TIME:
+                await self._import(converter, batch)
+                done, batch, nodes = done + len(batch), [], 0
+                progress(done, total)
+        await self._import(converter, batch)
+        progress(done + len(batch), total)
+
+    async def _import(self, converter: Converter, batch: Sequence[SourceRun]) -> None:
+        counts, database = self._report.runs, self._context.database
+        counts.found += len(batch)
+        existing: dict[tuple[str, str], ExistingRun] = {}
+        if database is not None:
+            names = {(run.name, run.run_id) for run in batch}
+            existing = await database.read(lambda connection: run_import.find_existing(connection, names))
+        new = list[SourceRun]()
+        for run in batch:
+            known = existing.get((run.name, run.run_id))
+            if known is None:
+                new.append(run)
+            elif reason := _difference(known, run):
+                counts.differing += 1
+                name = f"{run.name}/{run.run_id}"
+                self._report.add([Finding(kind="run", name=name, outcome="differing", reason=reason, file=run.file)])
+            else:
+                counts.present += 1
+        converted = await self._convert_all(converter, new)
+        if self._context.writes_to is None:
+            self._count(converted)
+            return
+        store = RunStore(
+            self._context.writes_to,
+            self._source.find_log,
+            stream_options(self._options.log_limit_bytes, self._options.log_encoding),
+        )
+        if converted:
+            stored = await store.store(converted)
+            counts.left_out += len(converted) - len(stored.stored)
+            self._report.stored.log_bytes += stored.log_bytes
+            self._report.add(stored.findings)
+            self._count([converted[at] for at in stored.stored])
+
+    async def _convert_all(self, converter: Converter, new: Sequence[SourceRun]) -> list[Converted]:
+        """Convert new runs, with keys that no run has: they follow from times and names, so two may be equal."""
+        wanted = {conversion.key_of(each) for run in new for each in (run, *run.children)}
+        database, taken = self._context.database, set[int]()
+        if database is not None:
+            taken = await database.read(lambda connection: run_import.find_keys(connection, wanted))
+        converted = list[Converted]()
+        for run in new:
+            for each in self._convert(converter, run, taken):
+                taken.update(row.run["id"] for row in each.runs)
+                converted.append(each)
+        return converted
+
+    def _convert(self, converter: Converter, run: SourceRun, taken: set[int]) -> list[Converted]:
+        try:
+            converted = converter.convert(run, taken)
+        except RecordError as error:
+            self._report.runs.left_out += 1
+            name = f"{run.name}/{run.run_id}"
+            self._report.add([Finding(kind="run", name=name, outcome="left_out", reason=str(error), file=run.file)])
+            return []
+        name = f"{run.name}/{run.run_id}"
+        self._report.add(
+            Finding(kind="run", name=name, outcome="left_out", reason=f"a sub-run: {reason}", file=file)
+            for file, reason in converted.lost
+        )
+        self._report.add(
+            Finding(kind="run", name=name, outcome="changed", reason=note, file=run.file) for note in converted.notes
+        )
+        return [converted]
+
+    def _count(self, converted: Sequence[Converted]) -> None:
+        stored = self._report.stored
+        self._report.runs.imported += len(converted)
+        for each in converted:
+            stored.sub_runs += len(each.runs) - 1
+            stored.attempts += sum(len(run.attempts) for run in each.runs)
+            stored.steps += sum(node["position"] >= 0 for run in each.runs for node in run.nodes)
+            if self._expired_before is not None:
+                self._report.expired_runs += each.runs[0].run["finished_at"] < self._expired_before
+
+
+def _difference(known: ExistingRun, run: SourceRun) -> str:
+    """Return how a run that is there differs from that of the source; empty if it does not."""
+    try:
+        status, _ = conversion.final_status(run.last.status)
+        finished_at = read_time(run.last.status.finished_at, "finishedAt")
+    except RecordError as error:
+        return str(error)
+    attempts = conversion.count_attempts(run)
+    if known.attempt != attempts:
+        return f"here it has {known.attempt} attempts, there {attempts}"
+    if known.status != status:
+        return f"here it is {known.status.label}, there {status.label}"
+    if finished_at is not None and (known.finished_at is None or known.finished_at < finished_at):
+        return "there it ended later than here"
+    return ""

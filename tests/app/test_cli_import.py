@@ -1,0 +1,442 @@
+"""``dagbook import``: a home of Dagu 1.x, whole, damaged, interrupted, and again."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from asyncio.subprocess import Process
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text as sql
+
+from dagbook.db.database import Database, ReadConnection
+from tests.app.program import CommandLine, Said
+from tests.dagu_home import SPEC, START, DaguHome, node, succeeded, text, waiting_node
+from tests.waiting import come_true
+
+Command = Callable[..., Said]
+KEEP = "--retention-days=-1"
+_TABLES = ("runs", "run_attempts", "run_inputs", "nodes", "run_events", "log_chunks", "run_tags", "run_params")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> DaguHome:
+    return DaguHome(tmp_path / "old home")
+
+
+@pytest.fixture
+def bring(command: Command, source: DaguHome) -> Callable[..., dict[str, Any]]:
+    """Import the source into the home of the command; returns the report."""
+
+    def run(*options: str, status: int = 0) -> dict[str, Any]:
+        said = command("import", source.path, "--yes", "--json", KEEP, *options)
+        assert (said.status, said.err) == (status, ""), said.out
+        report: dict[str, Any] = json.loads(said.out)
+        return report
+
+    return run
+
+
+def _reasons(report: dict[str, Any]) -> dict[str, str]:
+    return {finding["name"]: finding["reason"] for finding in report["findings"]}
+
+
+def _complaints(said: Said) -> list[str]:
+    """Return what the doctor found, line by line."""
+    return [line for line in said.out.splitlines() if line.startswith(("BROKEN", "        "))]
+
+
+def _details(command: Command, name: str, run_id: str) -> dict[str, Any]:
+    said = command("status", name, run_id, "--json")
+    assert said.status == 0, said.err
+    found: dict[str, Any] = json.loads(said.out)["dagRunDetails"]
+    return found
+
+
+def test_a_home_is_imported_with_everything_that_it_has(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    source.definition("etl", suspended=True)
+    source.definition("other", "steps: [{name: a, command: 'true'}]\n")
+    (source.path / "base.yaml").write_text("env:\n  - BASE: yes\n")
+    source.user("ann", "admin")
+    one = node("one", stdout=source.log("etl/one.out", b"first\nsecond\n"), stderr=source.log("etl/one.err", b"bad\n"))
+    source.run("etl", "run-1", succeeded([one, node("two")]))
+    report = bring()
+    counts = {name: report[name]["imported"] for name in ("definitions", "suspended", "base", "users", "runs")}
+    assert counts == {"definitions": 2, "suspended": 1, "base": 1, "users": 1, "runs": 1}
+    assert report["complete"]
+    assert report["stored"] == {"subRuns": 0, "attempts": 1, "steps": 2, "logBytes": 17}
+    dags = {dag["fileName"]: dag["suspended"] for dag in json.loads(command("dag", "list", "--json").out)["dags"]}
+    assert dags == {"etl": True, "other": False}
+    assert (tmp_path / "base.yaml").read_text() == "env:\n  - BASE: yes\n"
+    found = _details(command, "etl", "run-1")
+    assert (found["statusLabel"], found["startedAt"], found["params"]) == ("succeeded", text(START), "A=1")
+    assert (found["trigger"], found["revision"]) == ("import", 1)
+    assert [item["statusLabel"] for item in found["nodes"]] == ["succeeded", "succeeded"]
+    lines = [json.loads(line)["text"] for line in command("logs", "etl", "run-1", "--json").out.splitlines()]
+    assert "".join(lines) == "first\nsecond\nbad\n"
+    revisions = json.loads(command("dag", "history", "etl", "--json").out)["revisions"]
+    assert [revision["author"].split()[0] for revision in revisions] == ["import"]
+    assert _complaints(command("doctor")) == []
+
+
+def test_a_retried_run_has_its_attempts_and_the_output_that_the_last_one_kept(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]]
+) -> None:
+    kept = node("one", stdout=source.log("a.out", b"kept\n"))
+    failed = node("two", 2, stdout=source.log("b.out", b"no\n"), error="failed: exit status 3", doneCount=1)
+    again = node("two", at=START + timedelta(minutes=1), stdout=source.log("c.out", b"yes\n"), retryCount=1)
+    first = succeeded([kept, failed], status=2)
+    source.run("etl", "run-1", first, succeeded([kept, again], at=START + timedelta(minutes=1)))
+    assert bring()["stored"]["attempts"] == 2
+    found = _details(command, "etl", "run-1")
+    assert (found["attempt"], found["statusLabel"]) == (2, "succeeded")
+    assert command("logs", "etl", "run-1", "--step", "one").out.endswith("kept\n")
+    assert command("logs", "etl", "run-1", "--step", "two").out.endswith("yes\n")
+    assert _complaints(command("doctor")) == []
+
+
+def test_sub_runs_are_imported_below_their_callers(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]]
+) -> None:
+    spec = "steps:\n  - name: call\n    call: child\n"
+    child = "steps:\n  - name: deeper\n    call: leaf\n"
+    call = node("call", children=[{"dagRunId": "sub1", "params": "X=1"}])
+    call["step"] = {"name": "call", "childDag": {"name": "child"}}
+    deeper = node("deeper", children=[{"dagRunId": "sub2"}])
+    deeper["step"] = {"name": "deeper", "childDag": {"name": "leaf"}}
+    root = source.run("top", "run-1", succeeded([call]), spec=spec)
+    names: dict[str, Any] = {"root": {"name": "top", "id": "run-1"}}
+    source.sub_run(
+        root, "sub1", succeeded([deeper], name="child", parent={"name": "top", "id": "run-1"}, **names), spec=child
+    )
+    source.sub_run(root, "sub2", succeeded(name="leaf", parent={"name": "child", "id": "sub1"}, **names))
+    assert bring()["stored"] == {"subRuns": 2, "attempts": 3, "steps": 4, "logBytes": 0}
+    assert _details(command, "top", "run-1")["nodes"][0]["subRuns"] == [{"dagRunId": "sub1", "params": "X=1"}]
+    assert _complaints(command("doctor")) == []
+
+
+def test_runs_that_had_not_ended_end_with_the_reason_that_they_were_imported(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]]
+) -> None:
+    waiting = [waiting_node("one"), waiting_node("two")]
+    source.run("etl", "queued", succeeded(waiting, status=5, startedAt="", finishedAt=""))
+    source.queue_item("slow", "etl", "queued")
+    running = [node("one"), node("two", 1, at=START + timedelta(seconds=1), finishedAt="")]
+    source.run("etl", "running", succeeded(running, status=1, finishedAt=""))
+    report = bring()
+    assert report["runs"]["imported"] == 2
+    queued, ran = (_details(command, "etl", run) for run in ("queued", "running"))
+    assert (queued["statusLabel"], [item["statusLabel"] for item in queued["nodes"]]) == (
+        "aborted",
+        ["not_started"] * 2,
+    )
+    assert (ran["statusLabel"], ran["nodes"][1]["statusLabel"]) == ("failed", "failed")
+    assert ran["nodes"][1]["error"] == "imported while it was running: how it ended is not known here"
+    assert [finding["outcome"] for finding in report["findings"]] == ["changed", "changed"]
+    assert "imported while it waited" in command("why", "etl", "queued").out
+    assert _complaints(command("doctor")) == []
+
+
+def test_a_repeated_import_stores_nothing_twice_and_names_what_differs(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]]
+) -> None:
+    source.definition("etl")
+    source.definition("mine")
+    source.user("ann")
+    source.run("etl", "run-1")
+    bring()
+    again = bring()
+    assert [again[name]["present"] for name in ("definitions", "users", "runs")] == [2, 1, 1]
+    assert again["complete"]
+    (source.path / "edited.yaml").write_text("steps: [{name: here, command: 'true'}]\n")
+    assert command("dag", "save", source.path / "edited.yaml", "--name", "mine").status == 0
+    source.definition("mine", SPEC.replace("echo one", "echo 1"))
+    source.definition("etl", SPEC.replace("echo one", "echo 1"))
+    source.user("ann", role="admin")
+    later = succeeded(at=START + timedelta(minutes=1))
+    source.attempt(
+        source.run_folder("etl", "run-1"),
+        {"name": "etl", "dagRunId": "run-1", **later},
+        START + timedelta(minutes=1),
+        SPEC,
+    )
+    differing = bring(status=1)
+    assert differing["definitions"] | {"found": 0} == {
+        "found": 0,
+        "imported": 1,
+        "present": 0,
+        "differing": 1,
+        "leftOut": 0,
+    }
+    reasons = _reasons(differing)
+    assert reasons["etl/run-1"] == "here it has 1 attempts, there 2"
+    assert "is not replaced" in reasons["mine"]
+    assert "is not changed" in reasons["ann"]
+
+
+DAMAGES: dict[str, tuple[Callable[[DaguHome, Path], object], str]] = {
+    "cut status": (lambda _, folder: _rewrite(folder, "status.jsonl", lambda data: data[:40]), "damaged or cut"),
+    "empty status": (lambda _, folder: _rewrite(folder, "status.jsonl", lambda _: b""), "it has no line"),
+    "no status": (lambda _, folder: (_attempt(folder) / "status.jsonl").unlink(), "it is missing"),
+    "unknown status": (lambda _, folder: _change(folder, status=99), "its status 99 is unknown"),
+    "unknown status of a step": (
+        lambda _, folder: _change(folder, nodes=[node("one", 42), node("two")]),
+        "the status 42 of its step 'one' is unknown",
+    ),
+    "no time": (lambda _, folder: _change(folder, startedAt="yesterday"), "startedAt: 'yesterday' is not a time"),
+    "of another run": (lambda _, folder: _change(folder, dagRunId="other"), "its status is that of another run"),
+    "a bad name": (lambda _, folder: _change(folder, name="a/b"), "'a/b' is not the name of a DAG"),
+    "two equal steps": (lambda _, folder: _change(folder, nodes=[node("one"), node("one")]), "have the same name"),
+    "a type of another kind": (lambda _, folder: _change(folder, nodes=7), "damaged or cut"),
+    "too large": (
+        lambda _, folder: os.truncate(_attempt(folder) / "status.jsonl", 65 * 1024 * 1024),
+        "more than 67,108,864",
+    ),
+    "a pipe": (lambda _, folder: _as_pipe(_attempt(folder) / "status.jsonl"), "it is not a regular file"),
+    "a link out": (lambda home, folder: _as_link(home, _attempt(folder) / "status.jsonl"), "a link out of the home"),
+    "a later one of its id": (
+        lambda home, _: home.run("etl", "bad", at=START + timedelta(days=1)),
+        "a later run has the same id",
+    ),
+    "a foreign folder": (lambda _, folder: folder.rename(folder.with_name("x")), "it is not the folder of a run"),
+    "a foreign day": (lambda _, folder: folder.parent.rename(folder.parent.with_name("first")), "not a year, month"),
+}
+
+
+def _attempt(folder: Path) -> Path:
+    return next(path for path in folder.iterdir() if path.name.startswith("attempt_"))
+
+
+def _rewrite(folder: Path, name: str, change: Callable[[bytes], bytes]) -> None:
+    path = _attempt(folder) / name
+    path.write_bytes(change(path.read_bytes()))
+
+
+def _change(folder: Path, **fields: Any) -> None:
+    _rewrite(folder, "status.jsonl", lambda data: json.dumps(json.loads(data) | fields).encode())
+
+
+def _as_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _as_link(home: DaguHome, path: Path) -> None:
+    outside = home.path.parent / "outside"
+    path.rename(outside)
+    path.symlink_to(outside)
+
+
+@pytest.mark.sample(4)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_run_is_named_and_the_others_are_imported(
+    source: DaguHome, bring: Callable[..., dict[str, Any]], damage: str
+) -> None:
+    source.run("good", "run-1")
+    bad = source.run("etl", "bad")
+    spoil, reason = DAMAGES[damage]
+    spoil(source, bad)
+    report = bring(status=1)
+    left_out = [finding for finding in report["findings"] if finding["outcome"] == "left_out"]
+    assert [reason in finding["reason"] for finding in left_out] == [True], left_out
+    assert str(source.path) in left_out[0]["file"]
+    assert report["runs"]["imported"] >= 1
+
+
+def test_a_run_without_its_definition_is_shown_with_its_recorded_steps(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]]
+) -> None:
+    folder = source.run("etl", "run-1")
+    (_attempt(folder) / "dag.json").write_bytes(b'{"yaml')
+    report = bring()
+    assert [finding["outcome"] for finding in report["findings"]] == ["changed", "changed"]
+    steps = [item["step"] for item in _details(command, "etl", "run-1")["nodes"]]
+    assert [(step["name"], step["command"], step["args"]) for step in steps] == [
+        ("one", "echo", ["one"]),
+        ("two", "echo", ["two"]),
+    ]
+    assert _complaints(command("doctor")) == []
+
+
+def test_output_outside_of_the_home_is_not_read_unless_its_folder_is_named(
+    source: DaguHome, bring: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    (outside / "one.out").write_text("secret\n")
+    (source.path / "logs" / "link.out").symlink_to(outside / "one.out")
+    nodes = [
+        node("one", stdout=str(outside / "one.out")),
+        node("two", stdout=str(source.path / "logs" / "link.out"), stderr=str(outside / "gone.err")),
+    ]
+    source.run("etl", "run-1", succeeded(nodes))
+    report = bring(status=1)
+    assert report["stored"]["logBytes"] == 0
+    assert [finding["reason"] for finding in report["findings"]] == [
+        *["it is outside of the home; name its folder with --log-dir"] * 2,
+        "it is not there",
+    ]
+    source.run("etl", "run-2", succeeded([*nodes[:1], node("two")]))
+    assert bring("--log-dir", str(outside))["stored"]["logBytes"] == 7
+
+
+def test_definitions_that_cannot_be_stored_are_named(source: DaguHome, bring: Callable[..., dict[str, Any]]) -> None:
+    source.definition("good")
+    source.definition("broken", "steps: [{name: a, comand: x}]\n")
+    source.definition("a name", SPEC)
+    source.definition("empty", "# nothing\n")
+    (source.path / "dags" / "latin.yaml").write_bytes(b"# \xe4\n")
+    (source.path / "dags" / "below").mkdir()
+    (source.path / "dags" / "below" / "deep.yaml").write_text(SPEC)
+    (source.path / "suspend" / "gone.suspend").touch()
+    report = bring(status=1)
+    assert report["definitions"] == {"found": 6, "imported": 1, "present": 0, "differing": 0, "leftOut": 5}
+    reasons = _reasons(report)
+    assert set(reasons) == {"broken", "a name", "empty", "latin", "below/deep.yaml", "gone"}
+    assert "did you mean command?" in reasons["broken"]
+
+
+def test_a_dry_run_reports_and_writes_nothing(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    source.definition("etl")
+    (source.path / "base.yaml").write_text("env: [A: 1]\n")
+    source.run("etl", "run-1")
+    database = tmp_path / "dagbook.sqlite3"
+    database.unlink()
+    report = bring("--dry-run")
+    assert [report[name]["imported"] for name in ("definitions", "base", "runs")] == [1, 1, 1]
+    assert not database.exists()
+    assert not (tmp_path / "base.yaml").exists()
+    bring()
+    assert [bring("--dry-run")[name]["present"] for name in ("definitions", "base", "runs")] == [1, 1, 1]
+    said = command("import", source.path, KEEP, "--dry-run")
+    assert "runs: 1 found; 1 there already" in said.out
+
+
+def test_an_import_asks_on_a_terminal_and_is_refused_elsewhere(command: Command, source: DaguHome) -> None:
+    said = command("import", source.path)
+    message = "Error: no terminal to ask for confirmation; add --yes to import, or --dry-run to look\n"
+    assert (said.status, said.err) == (1, message)
+    nothing = command("import", source.path / "none", "--yes")
+    assert (nothing.status, nothing.err) == (1, f"Error: {source.path / 'none'} is not a directory\n")
+    other = command("import", source.path / "dags", "--yes")
+    assert (other.status, "is not a home of Dagu 1.x" in other.err) == (1, True)
+
+
+def test_new_dags_are_suspended_on_request(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]]
+) -> None:
+    source.definition("etl", "schedule: '* * * * *'\n" + SPEC)
+    bring("--suspend", "--no-runs")
+    assert [dag["suspended"] for dag in json.loads(command("dag", "list", "--json").out)["dags"]] == [True]
+
+
+def test_settings_are_printed_without_secrets_and_written_with_them(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    config = "port: 9000\nauth: {basic: {username: ann, password: topsecret}}\nheadless: true\n"
+    (source.path / "config.yaml").write_text(config)
+    printed = command("import", source.path, "--yes", KEEP)
+    assert "topsecret" not in printed.out
+    assert "port: '9000'" in printed.out
+    assert "setting headless: the web UI is always served" in printed.out
+    file = tmp_path / "new.yaml"
+    assert bring("--settings-file", str(file))["settings"]["text"] == ""
+    assert "auth_basic_password: topsecret" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    effective = command("config", "-c", file, "--json")
+    assert json.loads(effective.out)["port"]["value"] == 9000
+    refused = command("import", source.path, "--yes", "--settings-file", file)
+    assert (refused.status, "exists already" in refused.err) == (1, True)
+
+
+def test_runs_that_retention_would_delete_at_once_are_counted(command: Command, source: DaguHome) -> None:
+    old = START - timedelta(days=3650)
+    source.run("etl", "run-1", succeeded(at=old), at=old)
+    said = command("import", source.path, "--yes")
+    assert (said.status, "1 of these runs are older than retention_days (30)" in said.err) == (0, True)
+
+
+@pytest.mark.both_engines
+def test_both_engines_store_the_same(command: Command, source: DaguHome, database_url: str) -> None:
+    source.definition("etl")
+    bad = "a\u0000b"
+    source.run("etl", "run-1", succeeded([node("one", error=bad), node("two", stdout=source.log("x", b"\0\xff\n"))]))
+    said = command("import", source.path, "--yes", "--json", KEEP, "--database-url", database_url)
+    assert (said.status, said.err) == (0, "")
+    assert json.loads(said.out)["runs"]["imported"] == 1
+    assert _complaints(command("doctor", "--database-url", database_url)) == []
+
+
+async def _rows(path: Path) -> dict[str, list[Any]]:
+    """Return all imported rows, without those of definitions, whose time is that of the import."""
+    database = await Database.open(f"sqlite:///{path}")
+
+    def read(connection: ReadConnection) -> dict[str, list[Any]]:
+        return {
+            table: sorted(map(repr, connection.execute(sql(f"SELECT * FROM {table}")).all()))  # noqa: S608 - of this file
+            for table in _TABLES
+        }
+
+    try:
+        return await database.read(read)
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+def many(source: DaguHome) -> DaguHome:
+    """A home that takes a moment to import."""
+    source.definition("etl", suspended=True)
+    for number in range(300):
+        at = START + timedelta(seconds=number)
+        one = node("one", at=at, stdout=source.log(f"{number}.out", b"line\n" * 2000))
+        source.run("etl", f"run-{number}", succeeded([one, node("two", at=at)], at=at), at=at)
+    return source
+
+
+@pytest.fixture(params=range(10))
+def seed(request: pytest.FixtureRequest) -> int:
+    number: int = request.param
+    return number
+
+
+@pytest.mark.sample(1)
+async def test_a_killed_import_that_is_repeated_leaves_the_same_rows(many: DaguHome, tmp_path: Path, seed: int) -> None:
+    whole = CommandLine(_made(tmp_path / "whole"))
+    said = await whole.run("import", many.path, "--yes", KEEP)
+    assert (said.status, said.err) == (0, "")
+    killed = CommandLine(_made(tmp_path / "killed"))
+    database = killed.home / "dagbook.sqlite3"
+    moment = random.Random(seed).randrange(100_000, 900_000)  # noqa: S311 - of a test
+    for _ in range(2):
+        process = await killed.begin("import", many.path, "--yes", KEEP)
+
+        async def has_come(process: Process = process) -> bool:
+            return process.returncode is not None or _size(database) > moment
+
+        await come_true(has_come)
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+    said = await killed.run("import", many.path, "--yes", KEEP)
+    assert (said.status, said.err) == (0, "")
+    assert await _rows(database) == await _rows(whole.home / "dagbook.sqlite3")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _size(database: Path) -> int:
+    """Return the size of a database with its log, which grows with each commit."""
+    return sum(path.stat().st_size for path in database.parent.glob(f"{database.name}*") if path.is_file())
