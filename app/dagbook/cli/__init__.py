@@ -49,6 +49,7 @@ COMMANDS = {
     "validate": Entry("dagbook.cli.validate:validate", "Check definitions and print every problem."),
     "check": Entry("dagbook.cli.check:check", "Check a folder of definition files, for CI."),
     "import": Entry("dagbook.cli.transfer:import_home", "Import a home of Dagu 1.x."),
+    "export": Entry("dagbook.cli.transfer:export_home", "Export to a home of Dagu 1.x."),
     "convert": Entry("dagbook.cli.convert:convert", "Rewrite a definition of the 2.x dialect."),
     "login": Entry("dagbook.cli.login:login", "Log in at a far server, in the browser, and save its profile."),
     "logout": Entry("dagbook.cli.login:logout", "Remove the profile of a far server, and revoke its token."),

@@ -25,10 +25,12 @@ from dagbook.db.url import hide_password
 from dagbook.settings import Settings
 from dagbook.settings.permissions import open_privately
 from dagbook.telemetry.logging import configure
+from dagbook.transfer.exporting import ExportOptions, HomeExport
 from dagbook.transfer.home import Folders, HomeSource
 from dagbook.transfer.importing import ImportOptions, TransferError, import_from
-from dagbook.transfer.report import Counts, Report
+from dagbook.transfer.report import Counts, ExportReport, Report, TransferReport
 from dagbook.transfer.source import Source
+from dagbook.transfer.target import HomeTarget
 
 _FOLDER = click.Path(path_type=Path)
 _MOST_LINES = 40
@@ -124,19 +126,19 @@ async def _open(settings: Settings, *, is_dry: bool) -> AsyncIterator[Database |
             yield None
             return
         await require_head(settings.database_url, schema=settings.database_schema)
-        async with _opened(settings) as database:
+        async with _opened(settings, "dagbook import") as database:
             yield database
         return
     with lock_database(settings, "dagbook import"):
         await upgrade(settings.database_url, schema=settings.database_schema)
-        async with _opened(settings) as database:
+        async with _opened(settings, "dagbook import") as database:
             yield database
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Database]:
+async def _opened(settings: Settings, application: str) -> AsyncIterator[Database]:
     database = await Database.open(
-        settings.database_url, schema=settings.database_schema, application="dagbook import", pool_size=2
+        settings.database_url, schema=settings.database_schema, application=application, pool_size=2
     )
     try:
         yield database
@@ -162,11 +164,22 @@ class _Progress:
 
 
 def _print(report: Report, settings: Settings, settings_file: Path | None) -> None:
-    would = "would be imported" if report.dry_run else "imported"
+    _print_counts(report, "would be imported" if report.dry_run else "imported")
+    if report.expired_runs:
+        days = settings.retention_days
+        echo(
+            f"Warning: {report.expired_runs:,} of these runs are older than retention_days ({days}), and a server "
+            "deletes them within an hour; set it to -1 first to keep them",
+            err=True,
+        )
+    _print_settings(report, settings_file)
+
+
+def _print_counts(report: TransferReport, done: str) -> None:
     for name, label in _TABLE:
-        counts: Counts = getattr(report, name)
+        counts: Counts = getattr(report, name, Counts())
         if counts.found:
-            parts = {would: counts.imported, "there already": counts.present, "different": counts.differing}
+            parts = {done: counts.imported, "there already": counts.present, "different": counts.differing}
             parts["left out"] = counts.left_out
             counted = ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
             echo(f"{label}: {counts.found:,} found; {counted}")
@@ -180,14 +193,6 @@ def _print(report: Report, settings: Settings, settings_file: Path | None) -> No
     more = max(len(report.findings) - _MOST_LINES, 0) + report.more_findings
     if more:
         echo(f"and {more:,} more; --json lists them")
-    if report.expired_runs:
-        days = settings.retention_days
-        echo(
-            f"Warning: {report.expired_runs:,} of these runs are older than retention_days ({days}), and a server "
-            "deletes them within an hour; set it to -1 first to keep them",
-            err=True,
-        )
-    _print_settings(report, settings_file)
 
 
 def _print_settings(report: Report, settings_file: Path | None) -> None:
@@ -197,3 +202,50 @@ def _print_settings(report: Report, settings_file: Path | None) -> None:
         echo(f"the settings are in {settings_file}")
     elif report.settings.text:
         echo(f"\nSave this as dagbook.yaml in Dagbook's home:\n\n{report.settings.text}", nl=False)
+
+
+@click.command("export", cls=LocalOptions, example="dagbook export ./dagu-home")
+@click.argument("folder", type=_FOLDER, metavar="DIR")
+@click.option("--place", metavar="PATH", help="Where the home will be used, if DIR is moved there.  [default: DIR]")
+@click.option("--no-runs", is_flag=True, help="Leave the runs out.")
+@click.option("--replace", is_flag=True, help="Replace what is there and differs.")
+@json_option
+@settings_options("database_url", "base_config")
+@friendly_errors
+def export_home(*, folder: Path, place: str | None, no_runs: bool, replace: bool) -> int:
+    """Export to a home of Dagu 1.x: definitions, suspensions, base configuration and finished runs with their output.
+
+    Servers may keep running. What is in DIR already stays as it is, so an export can be repeated, and continued after
+    an interruption. Exit status 1 when something was left out or differs.
+    """
+    settings = current_settings()
+    configure(settings.log_format, "warning")
+    if folder.exists() and not folder.is_dir():
+        raise click.ClickException(f"{folder} is not a directory")
+    if place is not None and not Path(place).is_absolute():
+        raise click.ClickException(f"--place: {place} is not an absolute path")
+    report = ExportReport(target=str(folder), database=hide_password(settings.database_url))
+    chosen = ExportOptions(base_config=settings.base_config, with_runs=not no_runs, replace=replace)
+    target = HomeTarget(folder, place or str(folder.resolve()))
+
+    async def work() -> None:
+        await require_head(settings.database_url, schema=settings.database_schema)
+        async with _opened(settings, "dagbook export") as database:
+            await HomeExport(database, target, chosen, report).run(_Progress("runs"))
+
+    asyncio.run(work())
+    if wants_json():
+        print_json(_exported(msgspec.to_builtins(report)) | {"complete": report.is_complete})
+    else:
+        _print_counts(report, "exported")
+    return 0 if report.is_complete else 1
+
+
+def _exported(report: dict[str, Any]) -> dict[str, Any]:
+    """Return a report as JSON whose counts say what was exported."""
+    counted = {name: part for name, part in report.items() if isinstance(part, dict) and "imported" in part}
+    renamed = {
+        name: {"exported" if field == "imported" else field: number for field, number in part.items()}
+        for name, part in counted.items()
+    }
+    return {name: part for name, part in report.items() if name != "dryRun"} | renamed

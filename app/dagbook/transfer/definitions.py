@@ -68,7 +68,7 @@ class DefinitionImport:
         findings = list[Finding]()
         for first in range(0, len(found), _AT_A_TIME):
             some = found[first : first + _AT_A_TIME]
-            planned = [plan for each in some if (plan := await self._plan(each, counts, findings)) is not None]
+            planned = [plan for each in some if (plan := await self._plan(each, counts, suspended, findings))]
             if planned and self._context.writes_to is not None:
                 await self._context.writes_to.write(partial(self._add, planned))
             counts.imported += len(planned)
@@ -77,7 +77,9 @@ class DefinitionImport:
         suspended.found += sum(each.suspended for each in found)
         return findings
 
-    async def _plan(self, found: FoundDefinition, counts: Counts, findings: list[Finding]) -> _Planned | None:
+    async def _plan(
+        self, found: FoundDefinition, counts: Counts, suspended: Counts, findings: list[Finding]
+    ) -> _Planned | None:
         """Decide what becomes of a definition; None if nothing is written."""
         loaded = self._library.read(found.text, name=found.name)
         problems = [str(problem) for problem in loaded.problems[:_MOST_PROBLEMS]]
@@ -92,6 +94,8 @@ class DefinitionImport:
         definition = definition_row(found.text, "", self._context.at)
         if row is not None and row.definition_hash == definition["hash"]:
             counts.present += 1
+            suspended.present += found.suspended and row.suspended
+            suspended.differing += found.suspended and not row.suspended
             if row.suspended != found.suspended:
                 state = "suspended" if found.suspended else "not suspended"
                 findings.append(_finding(found, "differing", f"there it is {state}, here it stays as it is"))
@@ -110,8 +114,8 @@ class DefinitionImport:
             note=f"imported from {found.file}"[:1_000],
         )
         is_new = row is None
-        suspended = is_new and (found.suspended or self._context.suspend_all)
-        return _Planned(save=save, suspended=suspended, revision=0 if row is None else row.revision)
+        is_suspended = is_new and (found.suspended or self._context.suspend_all)
+        return _Planned(save=save, suspended=is_suspended, revision=0 if row is None else row.revision)
 
     async def _edited_by(self, row: DagRow) -> str:
         """Return why the newest revision of a DAG is not replaced; empty if an import has stored it."""

@@ -1,4 +1,4 @@
-"""The report of an import: counts, and every finding by name."""
+"""The reports of imports and exports: counts, and every finding by name."""
 
 from __future__ import annotations
 
@@ -57,20 +57,16 @@ class SettingsReport(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[TranslatedSetting, ...] = ()
 
 
-class Report(msgspec.Struct, kw_only=True, rename="camel"):
-    """The report; docs/import.md describes its JSON."""
+class TransferReport(msgspec.Struct, kw_only=True, rename="camel"):
+    """What imports and exports report; docs/import.md describes its JSON."""
 
-    source: str
     database: str
-    dry_run: bool
+    dry_run: bool = False
     definitions: Counts = msgspec.field(default_factory=Counts)
     base: Counts = msgspec.field(default_factory=Counts)
     suspended: Counts = msgspec.field(default_factory=Counts)
-    users: Counts = msgspec.field(default_factory=Counts)
     runs: Counts = msgspec.field(default_factory=Counts)
     stored: Stored = msgspec.field(default_factory=Stored)
-    expired_runs: int = 0  # imported, but older than the retention of this server
-    settings: SettingsReport = SettingsReport()
     findings: list[Finding] = []
     more_findings: int = 0
 
@@ -86,3 +82,18 @@ class Report(msgspec.Struct, kw_only=True, rename="camel"):
     def is_complete(self) -> bool:
         """Whether nothing was left out, and nothing differs."""
         return not self.more_findings and all(finding.outcome == "changed" for finding in self.findings)
+
+
+class Report(TransferReport, kw_only=True, rename="camel"):
+    """The report of an import."""
+
+    source: str
+    users: Counts = msgspec.field(default_factory=Counts)
+    expired_runs: int = 0  # imported, but older than the retention of this server
+    settings: SettingsReport = SettingsReport()
+
+
+class ExportReport(TransferReport, kw_only=True, rename="camel"):
+    """The report of an export, whose ``imported`` are the exported ones."""
+
+    target: str

@@ -10,6 +10,7 @@ import msgspec
 from dagbook.api.presenters.present import time_text
 from dagbook.api.schemas.runs import OutputsMetadata, RunOutputs
 from dagbook.db.repositories.runs.runs import NodeRow, RunRow
+from dagbook.runs.store.run_loading import collect_outputs
 from dagbook.spec.model import Dag
 
 
@@ -26,18 +27,4 @@ def run_outputs(run: RunRow, params: Sequence[str], nodes: Sequence[NodeRow], da
         completed_at=time_text(run.finished_at, zone),
         params=msgspec.json.encode(list(params)).decode() if params else "",
     )
-    found = {
-        dag.steps[node.position].output_key or output_key(node.output_name): node.output_value
-        for node in sorted(nodes, key=lambda node: node.position)
-        if 0 <= node.position < len(dag.steps)
-        and not dag.steps[node.position].output_omit
-        and node.output_name
-        and node.output_value is not None
-    }
-    return RunOutputs(metadata=metadata, outputs=found if run.finished_at else {})
-
-
-def output_key(name: str) -> str:
-    """Return the key of an output that names none: its parts between ``_`` in lower camel case."""
-    first, *others = [part for part in name.split("_") if part] or [name]
-    return first.lower() + "".join(part.capitalize() for part in others)
+    return RunOutputs(metadata=metadata, outputs=collect_outputs(nodes, dag) if run.finished_at else {})

@@ -1,4 +1,4 @@
-"""Loading of stored runs, for adoption, retries and queued starts, and of the log of a run."""
+"""Loading of stored runs, for adoption, retries and queued starts, and of the log and the outputs of a run."""
 
 from __future__ import annotations
 
@@ -87,6 +87,24 @@ def read_definition(library: DefinitionCache, run: RunRow, spec: str, base: str)
     if run.root_id is not None:
         return library.get_called(spec, run.dag_name, base=base)
     return library.read(spec, override=run.dag_name, base=base)
+
+
+def collect_outputs(nodes: Iterable[NodeRow], dag: Dag) -> dict[str, str]:
+    """Return the outputs of steps by their keys (DAG format 1.30, 4); of two of one key the later step's counts."""
+    return {
+        dag.steps[node.position].output_key or output_key(node.output_name): node.output_value
+        for node in sorted(nodes, key=lambda node: node.position)
+        if 0 <= node.position < len(dag.steps)
+        and not dag.steps[node.position].output_omit
+        and node.output_name
+        and node.output_value is not None
+    }
+
+
+def output_key(name: str) -> str:
+    """Return the key of an output that names none: its parts between ``_`` in lower camel case."""
+    first, *others = [part for part in name.split("_") if part] or [name]
+    return first.lower() + "".join(part.capitalize() for part in others)
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+-]+")

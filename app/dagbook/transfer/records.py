@@ -1,0 +1,238 @@
+"""Rows of a finished run, turned into the records of a Dagu 1.x home. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import yaml
+
+from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, NodeRow
+from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS, WAIT
+from dagbook.engine.plan import find_step
+from dagbook.runs.store.run_loading import collect_outputs
+from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Condition, Dag, Definition, Handlers, Pair, Step
+from dagbook.spec.params import param_text
+from dagbook.transfer.step_records import NANOSECONDS, Record, condition_records, filled, pair_texts, step_record
+
+_HANDLERS = {
+    INIT: "onInit",
+    SUCCESS: "onSuccess",
+    FAILURE: "onFailure",
+    ABORT: "onCancel",
+    EXIT: "onExit",
+    WAIT: "onWait",
+}
+_NEVER = "-"  # time of a node in a run that never started
+_ATTEMPT_ID = 6
+_LONGEST_DOCUMENTS = 100
+Logs = Mapping[int, tuple[str, str]]  # files with the output of a node, by its position
+
+
+class ExportedAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt with its nodes."""
+
+    row: AttemptRow
+    nodes: Sequence[NodeRow]
+
+
+class ExportedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run with its attempts, oldest first, its definition, and names and ids of its root and its caller."""
+
+    run: CompleteRun
+    attempts: Sequence[ExportedAttempt]
+    definition: Definition
+    spec: str
+    root: tuple[str, str]
+    parent: tuple[str, str] | None = None
+
+    @property
+    def params(self) -> list[Pair]:
+        return msgspec.convert(self.run.params, list[Pair])
+
+
+def attempt_id(run: CompleteRun, number: int) -> str:
+    """Return the id of an attempt, which is the same in every export."""
+    return hashlib.sha256(f"{run.id}/{number}".encode()).hexdigest()[:_ATTEMPT_ID]
+
+
+def time_text(at: datetime | None, missing: str = "") -> str:
+    """Format a time with whole seconds."""
+    return missing if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def blank_definition(name: str, nodes: Sequence[NodeRow]) -> Definition:
+    """Return a definition with the names of the nodes only, for a run whose text was redacted."""
+    steps = {row.position: Step(name=row.name) for row in nodes}
+    handlers = {
+        field: steps.get(key)
+        for key, field in ((INIT, "init"), (SUCCESS, "success"), (FAILURE, "failure"), (ABORT, "abort"), (EXIT, "exit"))
+    }
+    ordered = tuple(steps[key] for key in sorted(steps) if key >= 0)
+    return Definition(dag=Dag(name=name, steps=ordered, handlers=Handlers(**handlers)))
+
+
+def status_record(exported: ExportedRun, attempt: ExportedAttempt, logs: Logs, run_log: str) -> Record:
+    """Return the status of an attempt."""
+    run, row, is_last = exported.run, attempt.row, attempt.row.number == exported.run.attempt
+    started_at = run.started_at if is_last else row.opened_at
+    dag = exported.definition.dag
+    nodes = {node.position: _node(node, dag, logs, _NEVER if started_at is None else "") for node in attempt.nodes}
+    handlers = {_HANDLERS[key]: nodes[key] for key in sorted(nodes, reverse=True) if key in _HANDLERS}
+    first = exported.attempts[0].row
+    return {
+        "root": dict(zip(("name", "id"), exported.root, strict=True)),
+        **({"parent": dict(zip(("name", "id"), exported.parent, strict=True))} if exported.parent else {}),
+        "name": run.dag_name,
+        "dagRunId": run.run_id,
+        "attemptId": attempt_id(run, row.number),
+        "status": int(row.status),
+        "nodes": [nodes[key] for key in sorted(nodes) if key >= 0],
+        **handlers,
+        "createdAt": int((first.closed_at or run.created_at).timestamp() * 1000),
+        **filled(queuedAt=time_text(run.queued_at)),
+        "startedAt": time_text(started_at),
+        "finishedAt": time_text(run.finished_at if is_last else row.closed_at),
+        "log": run_log,
+        **filled(params=run.params_text, paramsList=pair_texts(exported.params)),
+        **filled(preconditions=_unmet(dag.preconditions, row.state)),
+    }
+
+
+def _unmet(conditions: Sequence[Condition], state: Mapping[str, Any] | None) -> list[Record]:
+    return condition_records(conditions, (state or {}).get("conditions", ()))
+
+
+def _node(row: NodeRow, dag: Dag, logs: Logs, missing: str) -> Record:
+    found = find_step(dag, row.position)
+    step = found if found is not None and (row.handler or found.name == row.name) else Step(name=row.name)
+    calls = row.sub_runs or {}
+    stdout, stderr = logs.get(row.position, ("", ""))
+    record = step_record(step, shown=row.shown, unmet=(row.detail or {}).get("conditions", ()))
+    return {
+        "step": record | {"name": row.name},
+        "stdout": stdout,
+        "stderr": stderr,
+        "startedAt": time_text(row.started_at, missing),
+        "finishedAt": time_text(row.finished_at, missing),
+        "status": int(row.status),
+        **filled(
+            retriedAt=time_text(row.retried_at),
+            retryCount=row.retry_count,
+            doneCount=row.done_count,
+            repeated=row.repeated,
+            error=row.error,
+            children=_calls(calls.get("current", ())),
+            childrenRepeated=_calls(calls.get("earlier", ())),
+            outputVariables={row.output_name: f"{row.output_name}={row.output_value}"}
+            if row.output_name and row.output_value is not None
+            else None,
+        ),
+    }
+
+
+def _calls(calls: Sequence[Mapping[str, Any]]) -> list[Record]:
+    return [filled(dagRunId=call["id"], params=call.get("params", "")) for call in calls]
+
+
+def outputs_record(exported: ExportedRun, attempt: ExportedAttempt) -> Record | None:
+    """Return the collected outputs of an attempt, None without any."""
+    run = exported.run
+    outputs = collect_outputs(attempt.nodes, exported.definition.dag)
+    if not outputs:
+        return None
+    metadata = {
+        "dagName": run.dag_name,
+        "dagRunId": run.run_id,
+        "attemptId": attempt_id(run, attempt.row.number),
+        "status": attempt.row.status.label,
+        "completedAt": time_text(attempt.row.closed_at),
+        "params": msgspec.json.encode(pair_texts(exported.params)).decode(),
+    }
+    return {"metadata": metadata, "outputs": outputs}
+
+
+def snapshot_record(exported: ExportedRun, dags: str) -> Record:
+    """Return the definition of a run; ``dags`` is the folder of definitions."""
+    run, definition = exported.run, exported.definition
+    location = f"{dags}/{run.file_name}.yaml" if run.file_name else ""
+    local = _documents(exported.spec)
+    own = local.get(run.dag_name, "") if exported.parent else ""
+    common = filled(workingDir=run.work_dir, location=location, env=pair_texts(msgspec.convert(run.env, list[Pair])))
+    others = {
+        each.name: common | _dag_record(each, local.get(each.name, "")) for each in definition.local_dags if not own
+    }
+    record = common | _dag_record(definition.dag, own or exported.spec)
+    return (
+        record
+        | {"name": run.dag_name}
+        | filled(
+            queue=run.queue if run.queue != run.dag_name else "",
+            params=pair_texts(exported.params),
+            paramsJSON=run.params_json,
+            localDAGs=others,
+        )
+    )
+
+
+def _dag_record(dag: Dag, spec: str) -> Record:
+    handlers = dag.handlers
+    named = {"init": handlers.init, "success": handlers.success, "failure": handlers.failure}
+    named |= {"cancel": handlers.abort, "exit": handlers.exit}
+    days = dag.history_retention_days
+    retention = DEFAULT_HISTORY_RETENTION_DAYS if days is None else days
+    return filled(
+        name=dag.name,
+        group=dag.group,
+        type=dag.type,
+        shell=dag.shell[0] if dag.shell else "",
+        shellArgs=list(dag.shell[1:]),
+        dotenv=list(dag.dotenv),
+        tags=list(dag.tags),
+        description=dag.description,
+        schedule=[{"expression": each} for each in dag.schedule.start],
+        stopSchedule=[{"expression": each} for each in dag.schedule.stop],
+        restartSchedule=[{"expression": each} for each in dag.schedule.restart],
+        skipIfSuccessful=dag.skip_if_successful,
+        logDir=dag.log_dir,
+        logOutput=dag.log_output,
+        defaultParams=param_text.quote(dag.params, positions=True),
+        steps=[step_record(step) for step in dag.steps],
+        handlerOn={
+            key: step_record(step) | {"name": f"on{key.capitalize()}"}
+            for key, step in named.items()
+            if step is not None
+        },
+        preconditions=condition_records(dag.preconditions),
+        timeout=dag.timeout_seconds * NANOSECONDS,
+        delay=dag.delay_seconds * NANOSECONDS,
+        restartWait=dag.restart_wait_seconds * NANOSECONDS,
+        maxActiveSteps=dag.max_active_steps,
+        maxActiveRuns=dag.max_active_runs,
+        maxCleanUpTime=dag.max_clean_up_seconds * NANOSECONDS,
+        maxOutputSize=dag.max_output_size,
+        workerSelector=dag.worker_selector,
+        secrets=[
+            filled(name=each.name, provider=each.provider, key=each.key, options=each.options) for each in dag.secrets
+        ],
+        yamlData=base64.b64encode(spec.encode()).decode(),
+    ) | {"histRetentionDays": retention}  # left out it would be 0, and the next start there would delete all runs
+
+
+def _documents(spec: str) -> dict[str, str]:
+    """Return the texts of the DAGs after the first one in a text, by their names."""
+    if "\n---" not in spec:
+        return {}
+    try:
+        documents = list(yaml.safe_load_all(spec))[1:_LONGEST_DOCUMENTS]
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return {}
+    return {
+        str(each["name"]): yaml.safe_dump(each, sort_keys=False, allow_unicode=True)
+        for each in documents
+        if isinstance(each, dict) and each.get("name")
+    }
