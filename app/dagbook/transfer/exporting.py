@@ -22,7 +22,7 @@ from dagbook.engine.event import HANDLER_NAMES
 from dagbook.engine.plan import find_step
 from dagbook.runs.output.output_follower import STDERR, STDOUT
 from dagbook.runs.store.run_loading import read_definition, render_log
-from dagbook.spec.model import Dag, Definition
+from dagbook.spec.model import Definition
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.transfer import layout, records
 from dagbook.transfer.importing import Progress
@@ -248,13 +248,10 @@ class _RunWriter:
         name = HANDLER_NAMES.get(node.position) or f"{_UNSAFE.sub('_', node.name)[:_LONGEST_STEP]}.{node.position}"
         folder = f"{self._logs_of(exported)}/run_{attempt}_{records.attempt_id(exported.run, attempt)}"
         stem = f"{folder}/{name}.{exported.run.run_id[:_SHORT_ID]}"
-        if self._is_merged(exported.definition.dag, node):
+        dag = exported.definition.dag
+        if dag.merges_logs(find_step(dag, node.position)):
             return f"{stem}.log", f"{stem}.log"
         return f"{stem}.out", f"{stem}.err"
-
-    @staticmethod
-    def _is_merged(dag: Dag, node: NodeRow) -> bool:
-        return dag.merges_logs(find_step(dag, node.position))
 
     def _write_logs(self, exported: ExportedRun, attempt: ExportedAttempt) -> None:
         for node in attempt.nodes:

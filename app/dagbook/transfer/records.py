@@ -15,7 +15,7 @@ from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, NodeRow
 from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS, WAIT
 from dagbook.engine.plan import find_step
 from dagbook.runs.store.run_loading import collect_outputs
-from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Condition, Dag, Definition, Handlers, Pair, Step
+from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag, Definition, Handlers, Pair, Step
 from dagbook.spec.params import param_text
 from dagbook.transfer.step_records import NANOSECONDS, Record, condition_records, filled, pair_texts, step_record
 
@@ -99,12 +99,8 @@ def status_record(exported: ExportedRun, attempt: ExportedAttempt, logs: Logs, r
         "finishedAt": time_text(run.finished_at if is_last else row.closed_at),
         "log": run_log,
         **filled(params=run.params_text, paramsList=pair_texts(exported.params)),
-        **filled(preconditions=_unmet(dag.preconditions, row.state)),
+        **filled(preconditions=condition_records(dag.preconditions, (row.state or {}).get("conditions", ()))),
     }
-
-
-def _unmet(conditions: Sequence[Condition], state: Mapping[str, Any] | None) -> list[Record]:
-    return condition_records(conditions, (state or {}).get("conditions", ()))
 
 
 def _node(row: NodeRow, dag: Dag, logs: Logs, missing: str) -> Record:
