@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from dagbook.telemetry.logging import configure
 from dagbook.transfer.exporting import ExportOptions, HomeExport
 from dagbook.transfer.home import Folders, HomeSource
 from dagbook.transfer.importing import ImportOptions, TransferError, import_from
+from dagbook.transfer.remote import RemoteSource
 from dagbook.transfer.report import Counts, ExportReport, Report, TransferReport
 from dagbook.transfer.source import Source
 from dagbook.transfer.target import HomeTarget
@@ -45,7 +46,9 @@ _TABLE = (
 
 
 @click.command("import", cls=LocalOptions, example="dagbook import ~/.config/dagu --dry-run")
-@click.argument("source", type=_FOLDER, metavar="SOURCE")
+@click.argument("source", type=_FOLDER, metavar="[SOURCE]", required=False)
+@click.option("--url", metavar="URL", help="Import from a running server of API v2 instead of a home.")
+@click.option("--token-file", type=_FOLDER, metavar="FILE", help="File with the token for that server.")
 @click.option("--dags-dir", type=_FOLDER, metavar="DIR", help="Folder of definitions, if it is not SOURCE/dags.")
 @click.option("--data-dir", type=_FOLDER, metavar="DIR", help="Folder of runs and users, if it is not SOURCE/data.")
 @click.option("--log-dir", type=_FOLDER, metavar="DIR", help="Folder of output, if it is not SOURCE/logs.")
@@ -58,20 +61,32 @@ _TABLE = (
 @json_option
 @settings_options("database_url", "base_config", "log_limit_bytes", "log_encoding", "retention_days")
 @friendly_errors
-def import_home(*, source: Path, settings_file: Path | None, **options: Any) -> int:
+def import_home(*, source: Path | None, settings_file: Path | None, **options: Any) -> int:
     """Import a home of Dagu 1.x: definitions, suspensions, base configuration, users, settings and runs.
 
+    With --url definitions and runs come from a running server, which tells nothing else.
     What is there already stays as it is, so an import can be repeated, and continued after an interruption. A server
     that uses a SQLite file has to be stopped first. Exit status 1 when something was left out or differs.
     """
     settings = current_settings()
     configure(settings.log_format, "warning")
-    names = {name: options[f"{name}_dir"] for name in ("dags", "data", "suspend")}
     try:
-        home = HomeSource(Folders.of(source, logs=options["log_dir"], **names))
-        return _import(settings, home, settings_file, options)
+        with closing(_source(settings, source, options)) as opened:
+            return _import(settings, opened, settings_file, options)
     except TransferError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _source(settings: Settings, home: Path | None, options: dict[str, Any]) -> Source:
+    """Return the home or the server to import from; raises TransferError."""
+    url, file = options["url"], options["token_file"]
+    if (home is None) == (url is None):
+        raise click.UsageError("name either a home or a server, with --url")
+    if home is not None:
+        names = {name: options[f"{name}_dir"] for name in ("dags", "data", "suspend")}
+        return HomeSource(Folders.of(home, logs=options["log_dir"], **names))
+    token = file.read_text("utf-8", "replace").strip() if file is not None else ""
+    return RemoteSource(url, token, settings.log_limit_bytes)
 
 
 def _import(settings: Settings, source: Source, settings_file: Path | None, options: dict[str, Any]) -> int:

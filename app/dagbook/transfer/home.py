@@ -86,6 +86,7 @@ class HomeSource:
         self._folders = folders
         self.name = str(folders.home)
         self.dag_folder = folders.dags.name
+        self.untold_handlers = frozenset[int]()
 
     # -- definitions and settings ----------------------------------------------------------------------------------
 
@@ -303,6 +304,9 @@ class HomeSource:
                 return path, ""
             outside = outside or is_there
         return None, "it is outside of the home; name its folder with --log-dir" if outside else "it is not there"
+
+    def close(self) -> None:
+        """Do nothing: a home needs no connection."""
 
     # -- files -----------------------------------------------------------------------------------------------------
 

@@ -79,7 +79,8 @@ async def import_from(
     report.add(findings)
     report.settings = settings_report.translate(config, secrets=options.secrets)
     if options.with_runs:
-        await _RunImport(source, context, options, report, TextChooser(library, base)).run(progress)
+        chooser = TextChooser(library, base, source.untold_handlers)
+        await _RunImport(source, context, options, report, chooser).run(progress)
     counts = {name: getattr(report, name).imported for name in ("definitions", "users", "runs")}
     await _audit(context, Action.IMPORT_FINISH, counts | {"complete": report.is_complete})
 

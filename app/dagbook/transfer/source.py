@@ -52,6 +52,10 @@ class Source(Protocol):
     def dag_folder(self) -> str:
         """Name of the folder of definitions."""
 
+    @property
+    def untold_handlers(self) -> frozenset[int]:
+        """Handlers of which no run tells whether it has them."""
+
     def read_definitions(self) -> tuple[list[FoundDefinition], list[Finding]]:
         """Return the definitions, by name."""
 
@@ -72,3 +76,6 @@ class Source(Protocol):
 
     def find_log(self, reference: str) -> tuple[Path | None, str]:
         """Return a file with the output that a record names, or None and why there is none."""
+
+    def close(self) -> None:
+        """Free connections and temporary files."""

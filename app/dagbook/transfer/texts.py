@@ -40,9 +40,13 @@ class RunText(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextChooser:
-    """Chooses texts; ``base`` is the base configuration of the source."""
+    """Chooses texts; ``base`` is the base configuration of the source.
 
-    def __init__(self, library: DefinitionCache, base: str) -> None:
+    A text may also have those of the handlers ``untold`` that a run does not show.
+    """
+
+    def __init__(self, library: DefinitionCache, base: str, untold: frozenset[int] = frozenset()) -> None:
+        self._untold = untold
         self._library = library
         self._bases = (base, "") if base else ("",)
 
@@ -50,7 +54,7 @@ class TextChooser:
         """Return the text for a run; raises RecordError if its steps cannot be written as a definition."""
         for base in self._bases if spec.strip() else ():
             dag = self._read(spec, name, base, is_sub_run=is_sub_run)
-            if _shape_of(dag) == shape:
+            if _shape_of(dag, self._untold - shape.handlers) == shape:
                 return RunText(spec=spec, base=base, dag=dag)
         reason = "its own text has other steps or handlers" if spec.strip() else "it has no text of its own"
         made = make_text(name, shape, steps, reason)
@@ -65,12 +69,12 @@ class TextChooser:
         return self._library.read(spec, override=name, base=base).definition.dag
 
 
-def _shape_of(dag: Dag) -> Shape | None:
+def _shape_of(dag: Dag, untold: frozenset[int] = frozenset()) -> Shape | None:
     """Return the shape of a DAG, without the wait handler, which runs do not record; None if its graph is broken."""
     names = tuple(step.name for step in dag.steps)
     if any(dependency not in names for step in dag.steps for dependency in step.depends):
         return None
-    return Shape(steps=names, handlers=frozenset(Plan.of(dag).handlers) - {WAIT})
+    return Shape(steps=names, handlers=frozenset(Plan.of(dag).handlers) - untold - {WAIT})
 
 
 def make_text(name: str, shape: Shape, steps: Sequence[StepRecord], reason: str) -> str:

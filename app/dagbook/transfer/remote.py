@@ -1,0 +1,265 @@
+"""Reading of a server of API v2, Dagu 1.x or Dagbook. Its answers are hostile: sizes and numbers are bounded."""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import httpx
+import msgspec
+
+from dagbook.engine.event import INIT
+from dagbook.identifiers import API_PATH, is_name
+from dagbook.transfer import answers
+from dagbook.transfer.answers import Answer
+from dagbook.transfer.conversion import SourceAttempt, SourceRun
+from dagbook.transfer.layout import RecordError
+from dagbook.transfer.report import Finding
+from dagbook.transfer.source import FoundDefinition, FoundRun, FoundUser, TransferError
+
+_TIMEOUT = httpx.Timeout(60, connect=10)
+_MOST_BYTES = 64 * 1024 * 1024
+_MOST_IN_LIST, _PER_PAGE, _MOST_PAGES = 1_000, 100, 1_000
+_LINES = 10_000
+_MOST_SUB_RUNS, _MOST_DEPTH = 20_000, 20
+_LAST_SECOND = 4_102_444_800  # the year 2100: its clock may be wrong
+_UNTOLD = "the API does not tell base configuration, users, settings and earlier attempts; import the home for them"
+
+
+class _Listed(NamedTuple):
+    """A root run in a list."""
+
+    name: str
+    run_id: str
+    summary: Answer
+
+
+class RemoteSource:
+    """A server at ``url``, with or without the path of the API; ``token`` is sent as a bearer token.
+
+    Output is read up to ``log_limit`` bytes of each stream.
+    """
+
+    dag_folder = "dags"
+    untold_handlers = frozenset({INIT})
+
+    def __init__(self, url: str, token: str, log_limit: int) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise TransferError("--url: it is not the http or https address of a server")
+        path = parts.path.rstrip("/")
+        base = urlunsplit((parts.scheme, parts.netloc, path if path.endswith(API_PATH) else path + API_PATH, "", ""))
+        self.name = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, "", ""))
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        transport = httpx.HTTPTransport(retries=2, verify=ssl.create_default_context())
+        self._client = httpx.Client(base_url=base, headers=headers, timeout=_TIMEOUT, transport=transport)
+        self._log_limit = log_limit
+        self._folder = tempfile.TemporaryDirectory(prefix="dagbook-import-")
+
+    # -- definitions -----------------------------------------------------------------------------------------------
+
+    def read_definitions(self) -> tuple[list[FoundDefinition], list[Finding]]:
+        """Return the definitions, by name."""
+        return self._definitions
+
+    @cached_property
+    def _definitions(self) -> tuple[list[FoundDefinition], list[Finding]]:
+        found, findings = list[FoundDefinition](), list[Finding]()
+        for page in range(1, _MOST_PAGES + 1):
+            listed = self._get(f"/dags?page={page}&perPage={_PER_PAGE}")
+            for entry in _maps(listed.get("dags")):
+                name = str(entry.get("fileName", ""))
+                address = f"/dags/{quote(name, safe='')}/spec"
+                reason, text = "" if is_name(name) else "its name is not one that a DAG can have here", ""
+                try:
+                    text = "" if reason else str(self._get(address).get("spec") or "")
+                except RecordError as error:
+                    reason = str(error)
+                if "\0" in text:
+                    reason = "it has NUL in it"
+                if reason:
+                    findings.append(
+                        Finding(kind="definition", name=name, outcome="left_out", reason=reason, file=address)
+                    )
+                else:
+                    is_suspended = bool(entry.get("suspended"))
+                    found.append(FoundDefinition(name=name, text=text, file=address, suspended=is_suspended))
+            pages = (listed.get("pagination") or {}).get("totalPages", 0)
+            if page >= pages:
+                break
+        return sorted(found, key=lambda each: each.name), findings
+
+    def read_base(self) -> tuple[str, list[Finding]]:
+        """Return nothing: the API does not tell it."""
+        return "", [Finding(kind="base", name="base.yaml", outcome="changed", reason=_UNTOLD)]
+
+    def read_users(self) -> tuple[list[FoundUser], list[Finding]]:
+        """Return nothing: the API tells no passwords."""
+        return [], []
+
+    def read_config(self) -> tuple[Mapping[str, object], list[Finding]]:
+        """Return nothing: the API does not tell it."""
+        return {}, []
+
+    # -- runs ------------------------------------------------------------------------------------------------------
+
+    def count_runs(self) -> int:
+        """List the runs, and count them."""
+        return len(self._listed[0])
+
+    @cached_property
+    def _listed(self) -> tuple[list[_Listed], list[Finding]]:
+        """All root runs, oldest first. A list has at most 1,000, so that the time is divided until each is shorter."""
+        found, findings = dict[tuple[str, str], _Listed](), list[Finding]()
+        spans = [(1, _LAST_SECOND)]
+        while spans:
+            start, end = spans.pop()
+            answer = self._get(f"/dag-runs?fromDate={start}&toDate={end}&limit={_MOST_IN_LIST}")
+            entries = _maps(answer.get("dagRuns"))
+            if len(entries) >= _MOST_IN_LIST and end - start > 1:
+                middle = (start + end) // 2
+                spans += [(middle, end), (start, middle)]
+                continue
+            if len(entries) >= _MOST_IN_LIST:
+                reason = f"more than {_MOST_IN_LIST} runs began in second {start}, of which the API lists no more"
+                findings.append(Finding(kind="run", name=str(start), outcome="left_out", reason=reason))
+            for entry in reversed(entries):
+                listed = _Listed(str(entry.get("name", "")), str(entry.get("dagRunId", "")), entry)
+                found[listed[:2]] = listed
+        return list(found.values()), findings
+
+    def read_runs(self) -> Iterable[FoundRun]:
+        """Yield the runs with their sub-runs."""
+        listed, findings = self._listed
+        if findings:
+            yield FoundRun(run=None, findings=tuple(findings), is_run=False)
+        for each in listed:
+            address = f"/dag-runs/{quote(each.name, safe='')}/{quote(each.run_id, safe='')}"
+            lost = list[Finding]()
+            try:
+                yield FoundRun(run=self._run(each, address, lost), findings=tuple(lost))
+            except RecordError as error:
+                yield FoundRun(run=None, findings=(*lost, _left_out(each, str(error), address)))
+
+    def _run(self, listed: _Listed, address: str, lost: list[Finding]) -> SourceRun:
+        details = _details(self._get(address))
+        spec = str((self._get_or_none(f"{address}/spec") or {}).get("spec") or "") or self._text_of(listed.name)
+        outputs = (self._get_or_none(f"{address}/outputs") or {}).get("outputs") or {}
+        root = self._source(details, listed.summary, outputs, (address, spec), listed.name)
+        if root.run_id != listed.run_id:
+            raise RecordError("its answer is that of another run")
+        children = dict[str, SourceRun]()
+        waiting = [(run_id, 1) for run_id in answers.called_by(details)]
+        while waiting:
+            run_id, depth = waiting.pop(0)
+            if run_id in children or depth > _MOST_DEPTH or len(children) >= _MOST_SUB_RUNS:
+                continue
+            below = f"{address}/sub-dag-runs/{quote(run_id, safe='')}"
+            try:
+                found = _details(self._get(below))
+                name = str(found.get("name", ""))
+                children[run_id] = self._source(found, {}, {}, (below, self._text_of(name) or spec), name)
+                waiting += [(called, depth + 1) for called in answers.called_by(found)]
+            except RecordError as error:
+                lost.append(_left_out(listed, f"its sub-run {run_id[:60]}: {error}", below))
+        return msgspec.structs.replace(root, children=tuple(children.values()))
+
+    def _source(self, details: Answer, summary: Answer, outputs: Answer, at: tuple[str, str], name: str) -> SourceRun:
+        address, spec = at
+        status = answers.status_of(details, summary, outputs if isinstance(outputs, dict) else {}, address)
+        files = (each.name for each in self._definitions[0] if each.text == spec)
+        attempt = SourceAttempt(
+            opened_at=answers.opened_at(status),
+            status=status,
+            snapshot=answers.snapshot_of(spec, next(files, "")),
+            file=address,
+        )
+        return SourceRun(name=name, run_id=status.dag_run_id, attempts=(attempt,), file=address)
+
+    def _text_of(self, name: str) -> str:
+        """Return the text of the stored DAG whose file has the name of a run's DAG; empty without one."""
+        return next((each.text for each in self._definitions[0] if each.name == name), "")
+
+    def find_log(self, reference: str) -> tuple[Path | None, str]:
+        """Return a file with the output of a step, which the next call replaces."""
+        if not reference:
+            return None, ""
+        address, step, stream = reference.split("\n")
+        path = Path(self._folder.name, "output")
+        size, first = 0, 1
+        with path.open("wb") as file:
+            while size <= self._log_limit:
+                page = f"stream={stream}&offset={first}&limit={_LINES}"
+                try:
+                    answer = self._get(f"{address}/steps/{quote(step, safe='')}/log?{page}")
+                except RecordError as error:
+                    return None, str(error)
+                content = str(answer.get("content") or "")
+                count = answer.get("lineCount") or 0
+                if count or content:
+                    size += file.write(f"{content}\n".encode())
+                first += count
+                if count < _LINES:
+                    break
+        return path, ""
+
+    def close(self) -> None:
+        """Close the connections, and remove the temporary file."""
+        self._client.close()
+        self._folder.cleanup()
+
+    # -- answers ---------------------------------------------------------------------------------------------------
+
+    def _get_or_none(self, address: str) -> Answer | None:
+        """Return an answer that not every server has."""
+        try:
+            return self._get(address)
+        except RecordError:
+            return None
+
+    def _get(self, address: str) -> Answer:
+        """Return an answer; raises RecordError for one that is none, and TransferError without a connection."""
+        try:
+            with self._client.stream("GET", address) as response:
+                data = b"".join(_bounded(response.iter_bytes()))
+        except httpx.TransportError as error:
+            raise TransferError(f"{self.name} cannot be reached: {error or type(error).__name__}") from error
+        if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise TransferError(f"{self.name} refuses the request; give a token with --token-file")
+        if response.status_code != httpx.codes.OK:
+            raise RecordError(f"the server answers {response.status_code}")
+        try:
+            found = msgspec.json.decode(data.replace(b"\\u0000", b"\\ufffd"), type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise RecordError(f"the answer is not a JSON object: {error}") from error
+        return found
+
+
+def _bounded(parts: Iterator[bytes]) -> Iterator[bytes]:
+    size = 0
+    for part in parts:
+        size += len(part)
+        if size > _MOST_BYTES:
+            raise RecordError(f"the answer has more than {_MOST_BYTES:,} bytes")
+        yield part
+
+
+def _maps(value: object) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _details(answer: Answer) -> Answer:
+    found = answer.get("dagRunDetails")
+    if not isinstance(found, dict):
+        raise RecordError("the answer is not that of a run")
+    return found
+
+
+def _left_out(listed: _Listed, reason: str, address: str) -> Finding:
+    name = f"{listed.name}/{listed.run_id}"
+    return Finding(kind="run", name=name[:300], outcome="left_out", reason=reason, file=address)
