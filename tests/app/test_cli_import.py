@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import text as sql
 
 from dagbook.db.database import Database, ReadConnection
+from dagbook.transfer import conversion
 from tests.app.program import CommandLine, Said
 from tests.dagu_home import SPEC, START, DaguHome, node, succeeded, text, waiting_node
 from tests.waiting import come_true
@@ -179,6 +180,17 @@ def test_a_repeated_import_stores_nothing_twice_and_names_what_differs(
     assert reasons["etl/run-1"] == "here it has 1 attempts, there 2"
     assert "is not replaced" in reasons["mine"]
     assert "is not changed" in reasons["ann"]
+
+
+def test_runs_that_want_the_same_key_are_all_imported(
+    source: DaguHome, bring: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion, "key_of", lambda _, __: 1_000)
+    for number in range(4):
+        source.run("etl", f"run-{number}", at=START + timedelta(minutes=number))
+    assert bring()["runs"]["imported"] == 4
+    source.run("etl", "late", at=START + timedelta(hours=1))
+    assert bring()["runs"] == {"found": 5, "imported": 1, "present": 4, "differing": 0, "leftOut": 0}
 
 
 DAMAGES: dict[str, tuple[Callable[[DaguHome, Path], object], str]] = {

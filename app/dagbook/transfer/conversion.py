@@ -113,14 +113,14 @@ class Converter:
         Raises RecordError if the root run cannot be converted.
         """
         self._taken = set(avoid)
-        root = self._one(run, None, None)
+        root = self._one(run, "", None, None)
         made, lost = [root], list[tuple[str, str]]()
         keys = {run.run_id: root.run.run["id"]}
         for child in _callers_first(run):
             parent = child.last.status.parent
             caller = keys.get(parent.id if parent else "", keys[run.run_id])
             try:
-                found = self._one(child, keys[run.run_id], caller)
+                found = self._one(child, run.run_id, keys[run.run_id], caller)
             except RecordError as error:
                 lost.append((child.file, str(error)))
                 continue
@@ -133,9 +133,9 @@ class Converter:
             lost=lost,
         )
 
-    def _one(self, source: SourceRun, root: int | None, parent: int | None) -> _One:
+    def _one(self, source: SourceRun, root_name: str, root: int | None, parent: int | None) -> _One:
         check_names(source.name, source.run_id)
-        key = key_of(source)
+        key = key_of(source, root_name)
         while key in self._taken:
             key += 1
         self._taken.add(key)
@@ -212,9 +212,17 @@ def check_names(name: str, run_id: str) -> None:
         raise RecordError(f"{run_id[:60]!r} is not the id of a run")
 
 
-def key_of(source: SourceRun) -> int:
-    """Return the key of an imported run, which is the same in every import: by its time and its names."""
-    digest = hashlib.sha256(f"{source.name}/{source.run_id}".encode()).digest()
+def keys_of(run: SourceRun) -> list[int]:
+    """Return the keys that a root run and its sub-runs get, unless others have them."""
+    return [key_of(run, ""), *(key_of(child, run.run_id) for child in run.children)]
+
+
+def key_of(source: SourceRun, root: str) -> int:
+    """Return the key of an imported run, which is the same in every import: by its time and its names.
+
+    ``root`` is the id of its root run, empty for a root run itself.
+    """
+    digest = hashlib.sha256(f"{root}/{source.name}/{source.run_id}".encode()).digest()
     milliseconds = int(source.attempts[0].opened_at.timestamp() * 1000) % (1 << _EPOCH_MILLISECONDS)
     return (milliseconds << _KEY_BITS) | (int.from_bytes(digest[:4]) >> (32 - _KEY_BITS))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from dagbook.transfer.texts import TextChooser
 __all__ = ["ImportOptions", "Progress", "TransferError", "import_from"]
 
 _ROOTS_AT_A_TIME, _NODES_AT_A_TIME = 100, 2_000
+_CONTESTED = 100  # keys that are looked at when several runs want one
 Progress = Callable[[int, int], None]  # runs done, of how many
 
 
@@ -167,10 +169,14 @@ class _RunImport:
 
     async def _convert_all(self, converter: Converter, new: Sequence[SourceRun]) -> list[Converted]:
         """Convert new runs, with keys that no run has: they follow from times and names, so two may be equal."""
-        wanted = {conversion.key_of(each) for run in new for each in (run, *run.children)}
+        wanted = Counter(key for run in new for key in conversion.keys_of(run))
         database, taken = self._context.database, set[int]()
         if database is not None:
             taken = await database.read(lambda connection: run_import.find_keys(connection, wanted))
+            # Two that want one key get the next ones, which may be taken as well.
+            contested = taken | {key for key, number in wanted.items() if number > 1}
+            after = {key + step for key in contested for step in range(1, _CONTESTED)}
+            taken |= await database.read(lambda connection: run_import.find_keys(connection, after))
         converted = list[Converted]()
         for run in new:
             for each in self._convert(converter, run, taken):

@@ -26,6 +26,7 @@ from dagbook.engine.status import NodeStatus, RunStatus
 Row = dict[str, Any]
 _DIRECT_RUN = (RunStatus.FAILED, RunStatus.ABORTED)
 _FIRST = 1
+_KEYS_AT_A_TIME = 5_000  # parameters of a statement are limited
 
 
 class FinishedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +99,11 @@ def find_existing(connection: ReadConnection, names: Collection[tuple[str, str]]
 
 def find_keys(connection: ReadConnection, keys: Collection[int]) -> set[int]:
     """Return those of the keys that runs have."""
-    return set(connection.execute(_find_keys, {"keys": list(keys)}).scalars()) if keys else set()
+    wanted, found = sorted(keys), set[int]()
+    for first in range(0, len(wanted), _KEYS_AT_A_TIME):
+        some = wanted[first : first + _KEYS_AT_A_TIME]
+        found.update(connection.execute(_find_keys, {"keys": some}).scalars())
+    return found
 
 
 def find_revisions(connection: ReadConnection) -> dict[tuple[str, str], int]:
