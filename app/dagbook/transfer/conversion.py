@@ -436,9 +436,9 @@ class _Attempts:
 
     def finish(self, row: dict[str, Any], inputs: dict[str, Any]) -> FinishedRun:
         """Return the rows of the run; ``row`` has what does not depend on its attempts."""
-        text = self._text
+        text, source = self._text, self._source
         if text.made:
-            self.notes.append(f"{self._source.file}: its definition was made from its steps: {text.made}")
+            self.notes.append(f"{source.name}/{source.run_id}: its definition was made from its steps: {text.made}")
         return FinishedRun(
             run=row | row_mapping.run_row(self._state),
             definition=definition_row(text.spec, text.base, self._source.attempts[0].opened_at),

@@ -198,7 +198,8 @@ class _RunImport:
             for file, reason in converted.lost
         )
         self._report.add(
-            Finding(kind="run", name=name, outcome="changed", reason=note, file=run.file) for note in converted.notes
+            Finding(kind="run", name=name, outcome="changed", reason=note.removeprefix(f"{name}: "), file=run.file)
+            for note in converted.notes
         )
         return [converted]
 
