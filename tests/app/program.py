@@ -28,6 +28,7 @@ class CommandLine:
 
     def __init__(self, home: Path, database_url: str = "", **settings: str) -> None:
         self.home = home
+        self.stdin = PIPE  # or the descriptor of a terminal
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DAGBOOK_")}
         self._env = {
             **kept,
@@ -44,7 +45,7 @@ class CommandLine:
     async def begin(self, *arguments: str | Path) -> Process:
         command = (sys.executable, "-m", "dagbook", *map(str, arguments))
         return await asyncio.create_subprocess_exec(
-            *command, env=self._env, cwd=self.home, stdin=PIPE, stdout=PIPE, stderr=PIPE
+            *command, env=self._env, cwd=self.home, stdin=self.stdin, stdout=PIPE, stderr=PIPE
         )
 
     async def run(self, *arguments: str | Path, given: str = "") -> Said:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import random
 from asyncio.subprocess import Process
 from collections.abc import Callable
@@ -341,6 +342,27 @@ def test_an_import_asks_on_a_terminal_and_is_refused_elsewhere(command: Command,
     assert (nothing.status, nothing.err) == (1, f"Error: {source.path / 'none'} is not a directory\n")
     other = command("import", source.path / "dags", "--yes")
     assert (other.status, "is not a home of Dagu 1.x" in other.err) == (1, True)
+
+
+@pytest.mark.sample(1)
+@pytest.mark.parametrize(("answer", "status", "imported"), [("y", 0, True), ("n", 1, False)])
+async def test_a_terminal_is_asked(
+    source: DaguHome, tmp_path: Path, answer: str, status: int, *, imported: bool
+) -> None:
+    source.run("etl", "run-1")
+    home = _made(tmp_path / "asked")
+    ours, theirs = pty.openpty()
+    try:
+        line = CommandLine(home)
+        line.stdin = theirs
+        process = await line.begin("import", source.path, KEEP)
+        os.write(ours, f"{answer}\n".encode())
+        _, err = await process.communicate()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (process.returncode, b"has 0 definitions and 1 runs" in err) == (status, True), err
+    assert (home / "dagbook.sqlite3").exists() == imported
 
 
 def test_new_dags_are_suspended_on_request(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,36 @@ def test_an_address_that_does_not_answer_is_one_sentence(
 ) -> None:
     said = command("import", "--dry-run", *arguments)
     assert (said.status != 0, message in said.err, "Traceback" in said.err) == (True, True, False), said.err
+
+
+ANSWERS = {
+    "a page": (200, b"<html></html>", "is not a server of API v2: /dags: the answer is not a JSON object"),
+    "a list": (200, b"[]", "is not a server of API v2: /dags: the answer is not a JSON object"),
+    "a move": (302, b"{}", "is not a server of API v2: /dags: the server answers 302"),
+    "a failure": (500, b"{}", "is not a server of API v2: /dags: the server answers 500"),
+    "a refusal": (401, b"{}", "refuses the request; give a token with --token-file"),
+    "other types": (200, b'{"dags": 7, "dagRuns": {"a": 1}}', ""),
+    "other types of entries": (200, b'{"dags": [7, {"fileName": 7}, {}], "dagRuns": [7, {"name": []}]}', ""),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_a_server_that_answers_something_else_is_named(command: Callable[..., Said], kind: str) -> None:
+    status, body, message = ANSWERS[kind]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        said = command("import", "--dry-run", "--url", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert (message in said.err, "Traceback" in said.err) == (True, False), said.err
+    assert (said.status, bool(said.err)) == ((1, True) if message else (said.status, False))

@@ -130,7 +130,8 @@ def _confirm(source: Source, database: str, *, is_sure: bool) -> None:
         raise click.ClickException("no terminal to ask for confirmation; add --yes to import, or --dry-run to look")
     definitions, _ = source.read_definitions()
     echo(f"{source.name} has {len(definitions):,} definitions and {source.count_runs():,} runs.", err=True)
-    click.confirm(f"Import them into {database}?", abort=True, err=True)
+    if not click.confirm(f"Import them into {database}?", err=True):
+        raise click.ClickException("nothing was imported")
 
 
 @asynccontextmanager

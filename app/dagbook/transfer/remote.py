@@ -71,7 +71,7 @@ class RemoteSource:
     def _definitions(self) -> tuple[list[FoundDefinition], list[Finding]]:
         found, findings = list[FoundDefinition](), list[Finding]()
         for page in range(1, _MOST_PAGES + 1):
-            listed = self._get(f"/dags?page={page}&perPage={_PER_PAGE}")
+            listed = self._list(f"/dags?page={page}&perPage={_PER_PAGE}")
             for entry in _maps(listed.get("dags")):
                 name = str(entry.get("fileName", ""))
                 address = f"/dags/{quote(name, safe='')}/spec"
@@ -89,8 +89,7 @@ class RemoteSource:
                 else:
                     is_suspended = bool(entry.get("suspended"))
                     found.append(FoundDefinition(name=name, text=text, file=address, suspended=is_suspended))
-            pages = (listed.get("pagination") or {}).get("totalPages", 0)
-            if page >= pages:
+            if len(_maps(listed.get("dags"))) < _PER_PAGE:
                 break
         return sorted(found, key=lambda each: each.name), findings
 
@@ -119,7 +118,7 @@ class RemoteSource:
         spans = [(1, _LAST_SECOND)]
         while spans:
             start, end = spans.pop()
-            answer = self._get(f"/dag-runs?fromDate={start}&toDate={end}&limit={_MOST_IN_LIST}")
+            answer = self._list(f"/dag-runs?fromDate={start}&toDate={end}&limit={_MOST_IN_LIST}")
             entries = _maps(answer.get("dagRuns"))
             if len(entries) >= _MOST_IN_LIST and end - start > 1:
                 middle = (start + end) // 2
@@ -200,12 +199,13 @@ class RemoteSource:
                 except RecordError as error:
                     return None, str(error)
                 content = str(answer.get("content") or "")
-                count = answer.get("lineCount") or 0
-                if count or content:
-                    size += file.write(f"{content}\n".encode())
-                first += count
-                if count < _LINES:
+                if not content and not answer.get("lineCount"):
                     break
+                size += file.write(f"{content}\n".encode())
+                lines = content.count("\n") + 1
+                if lines < _LINES:
+                    break
+                first += lines
         return path, ""
 
     def close(self) -> None:
@@ -214,6 +214,15 @@ class RemoteSource:
         self._folder.cleanup()
 
     # -- answers ---------------------------------------------------------------------------------------------------
+
+    def _list(self, address: str) -> Answer:
+        """Return an answer without which nothing can be imported; raises TransferError."""
+        try:
+            return self._get(address)
+        except RecordError as error:
+            raise TransferError(
+                f"{self.name} is not a server of API v2: {address.partition('?')[0]}: {error}"
+            ) from error
 
     def _get_or_none(self, address: str) -> Answer | None:
         """Return an answer that not every server has."""
@@ -227,7 +236,7 @@ class RemoteSource:
         try:
             with self._client.stream("GET", address) as response:
                 data = b"".join(_bounded(response.iter_bytes()))
-        except httpx.TransportError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise TransferError(f"{self.name} cannot be reached: {error or type(error).__name__}") from error
         if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise TransferError(f"{self.name} refuses the request; give a token with --token-file")
