@@ -57,7 +57,7 @@ def list_queues() -> None:
             ("QUEUE", "LIMIT", "RUNNING", "QUEUED", "PAUSED", "NEXT RUN WAITS FOR"),
             rows,
             {"queues": queues},
-            "there are no queues",
+            "no queue has a run",
         )
 
     use_api("queue", work, Mode.QUEUE)
