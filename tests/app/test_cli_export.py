@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.app.program import Said
-from tests.dagu_home import START, DaguHome, node, succeeded
+from tests.dagu_home import START, DaguHome, node, succeeded, text, waiting_node
 
 Command = Callable[..., Said]
 KEEP = "--retention-days=-1"
@@ -48,6 +48,9 @@ def _fill(source: DaguHome) -> None:
     again = node("two", at=START + timedelta(minutes=1), stdout=source.log("c.out", b"yes"), retryCount=1)
     first, second = succeeded([kept, failed], status=2), succeeded([kept, again], at=START + timedelta(minutes=1))
     source.run("etl", "retried", first, second)
+    waited = succeeded([waiting_node("one"), waiting_node("two")], status=5, startedAt="", finishedAt="")
+    begun = succeeded(at=START + timedelta(minutes=1), queuedAt=text(START))
+    source.run("etl", "queued", waited, begun)
     spec = "steps:\n  - name: call\n    call: child\nhandlerOn:\n  exit: {command: echo bye}\n"
     call = node("call", children=[{"dagRunId": "sub1", "params": "X=1"}])
     call["step"] = {"name": "call", "childDag": {"name": "child"}}
@@ -76,8 +79,8 @@ def _export(command: Command, folder: Path, *options: str, status: int = 0) -> d
 def test_an_exported_home_is_imported_again_to_the_same_rows(command: Command, imported: Path, tmp_path: Path) -> None:
     report = _export(command, imported)
     counts = {name: report[name]["exported"] for name in ("definitions", "suspended", "base", "runs")}
-    assert counts == {"definitions": 2, "suspended": 1, "base": 1, "runs": 2}
-    assert report["stored"] == {"subRuns": 1, "attempts": 4, "steps": 7, "logBytes": 150_016}
+    assert counts == {"definitions": 2, "suspended": 1, "base": 1, "runs": 3}
+    assert report["stored"] == {"subRuns": 1, "attempts": 5, "steps": 9, "logBytes": 150_016}
     assert report["complete"]
     assert (imported / "dags" / "other.yaml").read_text() == "steps: [{name: a, command: 'true'}]\n"
     assert [path.name for path in (imported / "suspend").iterdir()] == ["etl.suspend"]
@@ -96,9 +99,9 @@ def test_files_of_an_export_are_for_their_owner_alone_and_complete(command: Comm
 
 def test_a_repeated_export_adds_what_is_missing_and_replaces_only_on_request(command: Command, imported: Path) -> None:
     _export(command, imported)
-    assert [_export(command, imported)[name]["present"] for name in ("definitions", "runs")] == [2, 2]
+    assert [_export(command, imported)[name]["present"] for name in ("definitions", "runs")] == [2, 3]
     (imported / "dags" / "etl.yaml").write_text("# mine\n")
-    next(imported.glob("data/dag-runs/etl/**/status.jsonl")).write_text("{}\n")
+    next(imported.glob("data/dag-runs/etl/**/*_retried/*/status.jsonl")).write_text("{}\n")
     folder = next(imported.glob("data/dag-runs/top/dag-runs/*/*/*/*"))
     folder.rename(folder.parent / "dag-run_20310502_080000Z_moved")
     report = _export(command, imported, status=1)
@@ -112,7 +115,7 @@ def test_a_repeated_export_adds_what_is_missing_and_replaces_only_on_request(com
 
 def test_records_name_the_place_where_the_home_will_be(command: Command, imported: Path) -> None:
     _export(command, imported, "--place", "/srv/dagu")
-    status = json.loads(next(imported.glob("data/dag-runs/etl/**/attempt_*/status.jsonl")).read_text())
+    status = json.loads(next(imported.glob("data/dag-runs/etl/**/*_retried/attempt_*/status.jsonl")).read_text())
     log = Path(status["nodes"][0]["stdout"])
     assert log.is_relative_to("/srv/dagu/logs/etl")
     assert (imported / log.relative_to("/srv/dagu")).read_text() == "kept\n"
@@ -149,4 +152,4 @@ def test_both_engines_are_exported(command: Command, database_url: str, tmp_path
     _fill(source)
     assert command("import", source.path, "--yes", KEEP, "--database-url", database_url).status == 0
     report = _export(command, tmp_path / "out", "--database-url", database_url)
-    assert (report["runs"]["exported"], report["stored"]["logBytes"]) == (2, 150_016)
+    assert (report["runs"]["exported"], report["stored"]["logBytes"]) == (3, 150_016)

@@ -151,8 +151,10 @@ class HomeExport:
         stored = self._report.stored
         stored.log_bytes += writer.size
         stored.sub_runs += len(exported) - 1
-        stored.attempts += sum(len(each.attempts) for each in exported)
-        stored.steps += sum(not node.handler for each in exported for run in each.attempts for node in run.nodes)
+        stored.attempts += sum(each.run.attempt for each in exported)
+        stored.steps += sum(
+            not node.handler for each in exported for run in each.attempts if run.row.number for node in run.nodes
+        )
 
     def _exported(self, connection: ReadConnection, row: CompleteRun, rows: dict[int, CompleteRun]) -> ExportedRun:
         attempts = [
@@ -160,6 +162,8 @@ class HomeExport:
             for number in range(1, row.attempt + 1)
             if (found := runs.get_attempt(connection, row.id, number)) is not None
         ]
+        if attempts and (waited := records.waiting_attempt(row, attempts[0])) is not None:
+            attempts.insert(0, waited)
         spec, base = runs.get_spec(connection, row.definition_hash) or (None, None)
         if spec is None:
             definition: Definition = records.blank_definition(row.dag_name, attempts[-1].nodes if attempts else ())

@@ -14,6 +14,7 @@ import yaml
 from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, NodeRow
 from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS, WAIT
 from dagbook.engine.plan import find_step
+from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.runs.store.run_loading import collect_outputs
 from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag, Definition, Handlers, Pair, Step
 from dagbook.spec.params import param_text
@@ -60,6 +61,19 @@ def attempt_id(run: CompleteRun, number: int) -> str:
     return hashlib.sha256(f"{run.id}/{number}".encode()).hexdigest()[:_ATTEMPT_ID]
 
 
+def waiting_attempt(run: CompleteRun, first: ExportedAttempt) -> ExportedAttempt | None:
+    """Return the attempt in which a run waited in its queue, which is one with its first attempt here."""
+    if run.queued_at is None or run.created_at >= first.row.opened_at:
+        return None
+    row = msgspec.structs.replace(
+        first.row, number=0, status=RunStatus.QUEUED, state=None, opened_at=run.created_at, closed_at=None
+    )
+    blank = {"started_at": None, "finished_at": None, "retried_at": None, "retry_count": 0, "done_count": 0}
+    blank |= {"repeated": False, "error": "", "output_value": None, "shown": None, "sub_runs": None, "detail": None}
+    nodes = [msgspec.structs.replace(node, status=NodeStatus.NOT_STARTED, **blank) for node in first.nodes]
+    return ExportedAttempt(row=row, nodes=nodes)
+
+
 def time_text(at: datetime | None, missing: str = "") -> str:
     """Format a time with whole seconds."""
     return missing if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -79,7 +93,7 @@ def blank_definition(name: str, nodes: Sequence[NodeRow]) -> Definition:
 def status_record(exported: ExportedRun, attempt: ExportedAttempt, logs: Logs, run_log: str) -> Record:
     """Return the status of an attempt."""
     run, row, is_last = exported.run, attempt.row, attempt.row.number == exported.run.attempt
-    started_at = run.started_at if is_last else row.opened_at
+    started_at = run.started_at if is_last else row.opened_at if row.closed_at else None
     dag = exported.definition.dag
     nodes = {node.position: _node(node, dag, logs, _NEVER if started_at is None else "") for node in attempt.nodes}
     handlers = {_HANDLERS[key]: nodes[key] for key in sorted(nodes, reverse=True) if key in _HANDLERS}
