@@ -68,7 +68,7 @@ def waiting_attempt(run: CompleteRun, first: ExportedAttempt) -> ExportedAttempt
     row = msgspec.structs.replace(
         first.row, number=0, status=RunStatus.QUEUED, state=None, opened_at=run.created_at, closed_at=None
     )
-    blank = {"started_at": None, "finished_at": None, "retried_at": None, "retry_count": 0, "done_count": 0}
+    blank: Record = {"started_at": None, "finished_at": None, "retried_at": None, "retry_count": 0, "done_count": 0}
     blank |= {"repeated": False, "error": "", "output_value": None, "shown": None, "sub_runs": None, "detail": None}
     nodes = [msgspec.structs.replace(node, status=NodeStatus.NOT_STARTED, **blank) for node in first.nodes]
     return ExportedAttempt(row=row, nodes=nodes)
