@@ -25,7 +25,7 @@ def test_a_directory_is_added_listed_synced_and_removed(command: Command, dags: 
     assert "there are no sources" in command("source", "list").out
     added = command("source", "add", "team", dags)
     assert (added.status, added.err) == (0, "")
-    assert added.out.splitlines() == [f"added the source team: {dags}", "team: 1 files, 0 with problems"]
+    assert added.out.splitlines() == [f"added the source team: {dags}", "team: 1 file, 0 with problems"]
     (dags / "b.yaml").write_text(BROKEN)
     synced = command("source", "sync", "team")
     assert (synced.status, synced.out) == (1, "team: 2 files, 1 with problems\n")
@@ -43,7 +43,7 @@ def test_a_repository_is_added_with_branch_and_path(command: Command, dags: Path
     commit = repository.commit("Add a")
     added = command("source", "add", "ops", repository.place, "--branch", "main", "--path", "dags")
     assert (added.status, added.err) == (0, "")
-    assert f"ops at commit {commit[:12]}: 1 files" in added.out
+    assert f"ops at commit {commit[:12]}: 1 file," in added.out
     assert f"{repository.place} (main) /dags" in command("source", "list").out
     assert "Add a" in command("dag", "history", "a").out
 

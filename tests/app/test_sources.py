@@ -26,6 +26,7 @@ from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.git_host import GitHost
 from tests.app.people import People, code_of
 from tests.app.sources import BROKEN, Repository, Team, good
+from tests.executors import ssh_server
 from tests.waiting import come_true
 
 pytestmark = pytest.mark.sample(100)  # a test each, on one engine or both
@@ -353,6 +354,15 @@ async def test_a_repository_that_is_gone_or_lacks_the_branch_is_a_problem_and_ch
     assert not (await team.get("a"))["suspended"]
     repository.git("branch", "--move", "trunk", "main")
     assert "problem" not in await team.sync()
+
+
+async def test_a_host_of_ssh_that_this_account_does_not_know_is_a_problem_with_the_remedy(
+    team: Team, tmp_path: Path
+) -> None:
+    async with ssh_server.serving(tmp_path) as host:
+        place = f"ssh://{ssh_server.USER}@127.0.0.1:{host.port}/dags.git"
+        await team.add(place, credentials=str(host.key))
+        assert "add the key of its host to known_hosts" in (await team.sync())["problem"]
 
 
 async def test_links_and_binaries_in_a_commit_are_problems(team: Team, repository: Repository) -> None:

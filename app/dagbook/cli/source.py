@@ -134,7 +134,8 @@ async def _sync(api: Api, name: str) -> int:
         return 1 if found["broken"] else 0
     removed = f", {found['removed']} removed" if found["removed"] else ""
     commit = f" at commit {found['commit'][:12]}" if "commit" in found else ""
-    echo(f"{name}{commit}: {found['files']} files, {found['broken']} with problems{removed}")
+    files = "1 file" if found["files"] == 1 else f"{found['files']} files"
+    echo(f"{name}{commit}: {files}, {found['broken']} with problems{removed}")
     if not found["broken"]:
         return 0
     details = body_of(await api.client.get(_path_of(name), params={"problems": "true", "perPage": 1000}))

@@ -371,6 +371,8 @@ def _explain(command: str, repository: Repository, errors: bytes) -> str:
     said = printable("; ".join(lines[:3]))[:400] or "it gave no reason"
     if "couldn't find remote ref" in said:
         return f"{repository.place} has no branch {repository.branch or 'that is its default'}"
+    if "Host key verification failed" in said:
+        return f"{repository.place} could not be fetched: add the key of its host to known_hosts of this account"
     if command == "fetch":
         return f"{repository.place} could not be fetched: {said}"
     return f"git {command} failed: {said}"
