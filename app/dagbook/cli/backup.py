@@ -62,7 +62,7 @@ def _progress(total: int | None) -> Callable[[int], None]:
     return show if sys.stderr.isatty() else lambda _written: None
 
 
-@click.command(cls=LocalOptions, example="dagbook backup /srv/backups/dagbook-$(date +%F).sqlite3")
+@click.command(cls=LocalOptions, example="dagbook backup /srv/backups/dagbook-2030-01-31.sqlite3")
 @click.argument("file", type=_FILE)
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @click.option("--with-keys", is_flag=True, help="Write the key of stored secrets to FILE.keys, too.")
