@@ -86,9 +86,7 @@ def backup(*, file: Path, force: bool, with_keys: bool) -> None:
     echo(f"{_NOT_IN_IT}.", err=True)
 
 
-@click.command(
-    cls=LocalOptions, example="dagbook snapshot incident.snapshot && dagbook serve --snapshot incident.snapshot"
-)
+@click.command(cls=LocalOptions, example="dagbook snapshot incident.snapshot")
 @click.argument("file", type=_FILE)
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @json_option
