@@ -1,0 +1,73 @@
+"""The pages for developers name what exists: files, tests, scripts, and the layers of the import rules."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
+PAGES = ["CONTRIBUTING.md"]
+_CODE = re.compile(r"`([^`\n]+)`")
+_BLOCK = re.compile(r"^ {4,}(\S.*)$", re.MULTILINE)
+_LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
+# What begins like this is meant to be in the checkout, but for examples with a placeholder in capitals.
+_PATH = re.compile(r"(?<![\w./-])(?:\./)?((?:app|docs|migrations|scripts|tests|\.ci|\.github)/[\w./-]+\w)(?:::(\w+))?")
+# Made by a build, and by the step that the page describes.
+MADE = {"scripts/libraries/node_modules"}
+
+
+def named_paths(text: str) -> set[tuple[str, str]]:
+    """Find the paths in code of a page, each with the test named behind ``::``, or ''."""
+    code = "\n".join([*_CODE.findall(text), *_BLOCK.findall(text)])
+    return {(path, test) for path, test in _PATH.findall(code) if path not in MADE}
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as forges make them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_path_and_test_that_a_page_names_exists(page: str) -> None:
+    found = named_paths((CHECKOUT / page).read_text(encoding="utf-8"))
+    assert found
+    missing = [path for path, _ in found if not (CHECKOUT / path).exists()]
+    assert missing == []
+    untested = [(path, test) for path, test in found if test and f"def {test}(" not in (CHECKOUT / path).read_text()]
+    assert untested == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_link_of_a_page_leads_somewhere(page: str) -> None:
+    folder = (CHECKOUT / page).parent
+    for target, anchor in _LINK.findall((CHECKOUT / page).read_text(encoding="utf-8")):
+        file = folder / target if target else CHECKOUT / page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file.read_text(encoding="utf-8")), (target, anchor)
+
+
+def test_what_is_not_there_is_found() -> None:
+    text = "`tests/nowhere.py::test_x` and\n\n    ./scripts/none --full tests/scripts\n\nsee scripts/words.py"
+    assert named_paths(text) == {("tests/nowhere.py", "test_x"), ("scripts/none", ""), ("tests/scripts", "")}
+    assert anchors("# A\n## What ends a step, and `what` not\n") == {"a", "what-ends-a-step-and-what-not"}
+
+
+def test_the_commands_of_the_page_can_be_executed() -> None:
+    commands = set(re.findall(r"^ {4}(?:\./)?((?:scripts|\.ci)/[\w-]+)", CONTRIBUTING.read_text(), re.MULTILINE))
+    assert {"scripts/setup", "scripts/test", "scripts/check", ".ci/run"} <= commands
+    assert [command for command in commands if not (CHECKOUT / command).stat().st_mode & 0o111] == []
+
+
+def test_the_map_has_the_layers_of_the_import_rules_in_their_order() -> None:
+    settings = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+    (contract,) = [one for one in settings["tool"]["importlinter"]["contracts"] if one.get("containers") == ["dagbook"]]
+    layers = [re.findall(r"\w+", layer) for layer in contract["layers"]]
+    text = CONTRIBUTING.read_text()
+    shown = text[text.index("```\n") + 4 :].splitlines()
+    lines = [re.match(r"[a-z]+(?: \| [a-z]+)*", line) for line in shown[: shown.index("")]]
+    assert [re.findall(r"\w+", line[0]) for line in lines if line] == layers
