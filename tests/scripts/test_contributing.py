@@ -7,10 +7,15 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+
+from dagbook.cli import COMMANDS
 
 CHECKOUT = Path(__file__).parents[2]
 CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
 PAGES = ["CONTRIBUTING.md"]
+BUG, FEATURE = ".github/ISSUE_TEMPLATE/bug.md", ".github/ISSUE_TEMPLATE/feature.md"
+PULL_REQUEST = ".github/PULL_REQUEST_TEMPLATE.md"
 _CODE = re.compile(r"`([^`\n]+)`")
 _BLOCK = re.compile(r"^ {4,}(\S.*)$", re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
@@ -71,3 +76,26 @@ def test_the_map_has_the_layers_of_the_import_rules_in_their_order() -> None:
     shown = text[text.index("```\n") + 4 :].splitlines()
     lines = [re.match(r"[a-z]+(?: \| [a-z]+)*", line) for line in shown[: shown.index("")]]
     assert [re.findall(r"\w+", line[0]) for line in lines if line] == layers
+
+
+@pytest.mark.parametrize("template", [BUG, FEATURE])
+def test_a_template_of_issues_has_what_forges_read(template: str) -> None:
+    _, head, body = (CHECKOUT / template).read_text(encoding="utf-8").split("---\n", 2)
+    fields = yaml.safe_load(head)
+    assert fields.keys() == {"name", "about", "title", "labels"}
+    assert all(fields[name] for name in ("name", "about", "labels"))
+    assert body.strip()
+
+
+@pytest.mark.parametrize(
+    ("template", "asked"),
+    [
+        (BUG, ["dagbook version", "dagbook doctor --json", "without secrets", "log"]),
+        (FEATURE, ["dagbook version", "dagbook doctor --json"]),
+        (PULL_REQUEST, ["dagbook version", "dagbook doctor --json", "without secrets", "log", "CONTRIBUTING.md"]),
+    ],
+)
+def test_a_template_asks_for_what_is_needed_by_commands_that_exist(template: str, asked: list[str]) -> None:
+    text = (CHECKOUT / template).read_text(encoding="utf-8")
+    assert [words for words in asked if words not in text] == []
+    assert set(re.findall(r"\bdagbook ([a-z]+)", text)) <= set(COMMANDS)
