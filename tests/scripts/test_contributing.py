@@ -13,7 +13,8 @@ from dagbook.cli import COMMANDS
 
 CHECKOUT = Path(__file__).parents[2]
 CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
-PAGES = ["CONTRIBUTING.md"]
+PITFALLS = "docs/pitfalls.md"
+PAGES = ["CONTRIBUTING.md", PITFALLS]
 BUG, FEATURE = ".github/ISSUE_TEMPLATE/bug.md", ".github/ISSUE_TEMPLATE/feature.md"
 PULL_REQUEST = ".github/PULL_REQUEST_TEMPLATE.md"
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -45,6 +46,15 @@ def test_each_path_and_test_that_a_page_names_exists(page: str) -> None:
     assert missing == []
     untested = [(path, test) for path, test in found if test and f"def {test}(" not in (CHECKOUT / path).read_text()]
     assert untested == []
+
+
+def test_each_pitfall_has_a_rule_and_a_test_or_what_shows_it() -> None:
+    _, *entries = (CHECKOUT / PITFALLS).read_text(encoding="utf-8").split("\n### ")
+    assert len(entries) >= 20
+    for entry in entries:
+        rule, test = (re.findall(rf"^- \*\*{word}:\*\* (.+)", entry, re.MULTILINE) for word in ("Rule", "Test"))
+        assert (len(rule), len(test)) == (1, 1), entry
+        assert named_paths(test[0]), entry
 
 
 @pytest.mark.parametrize("page", PAGES)
