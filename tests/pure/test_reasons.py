@@ -86,6 +86,13 @@ def test_each_status_has_its_reasons(
     assert _explain(status, nodes, *events) == reasons
 
 
+def test_a_run_that_its_preconditions_have_kept_from_starting_tells_them() -> None:
+    preconditions = [{"error": "the value is 7"}, {"condition": "true"}]
+    assert _explain(RunStatus.ABORTED, [], preconditions=preconditions) == [
+        "a precondition of the run was not met: the value is 7"
+    ]
+
+
 def test_events_of_earlier_attempts_do_not_count() -> None:
     assert _explain(RunStatus.FAILED, [], {"attempt": 1, "error": "old"})[0].startswith("no step failed")
 

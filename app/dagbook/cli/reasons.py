@@ -45,7 +45,9 @@ def explain_run(facts: Facts) -> list[str]:
         case RunStatus.SUCCEEDED:
             return [f"it succeeded at {run['finishedAt']}", *_explain_skipped(run)]
         case RunStatus.ABORTED:
-            return [*_explain_stop(events), *_explain_failures(run)] or own or ["it was stopped before it finished"]
+            # A run whose preconditions are not met is aborted, too.
+            reasons = [*_explain_stop(events), *_explain_failures(run), *_explain_skipped(run)]
+            return reasons or own or ["it was stopped before it finished"]
         case _:
             failures = [*_explain_failures(run)] or own
             return [*failures, *_explain_skipped(run)] or ["no step failed; `dagbook logs` has the output"]
