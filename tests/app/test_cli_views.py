@@ -117,6 +117,19 @@ def test_why_tells_of_a_dag_without_runs_and_of_none(command: Command, tmp_path:
     assert said.err == "Error: there is no DAG named 'nosuch', and no run of it; `dagbook dag list` shows them\n"
 
 
+def test_why_tells_that_no_server_is_running_when_a_run_or_a_schedule_waits_for_one(
+    command: Command, tmp_path: Path
+) -> None:
+    for name, schedule in (("once", ""), ("daily", "schedule: '0 5 * * *'\n")):
+        (tmp_path / f"{name}.yaml").write_text(f"{schedule}steps: [{{name: a, command: 'true'}}]\n")
+        command("dag", "save", tmp_path / f"{name}.yaml")
+    missing = "Notice: no server is running, so nothing is started or continued"
+    assert command("why", "daily").err.startswith(missing)
+    assert command("why", "once").err == ""
+    command("enqueue", "once")
+    assert command("why", "once").err.startswith(missing)
+
+
 def test_the_history_has_a_summary_runs_and_steps(ran: Command) -> None:
     lines = ran("history", "etl").out.splitlines()
     assert lines[0] == "1 finished run: 1 failed"

@@ -14,7 +14,7 @@ from dagbook.cli.client import Api, body_of, run_path, runs_path, use_api
 from dagbook.cli.complete import complete_runs, complete_what
 from dagbook.cli.definitions import find_name, read_name
 from dagbook.cli.failures import friendly_errors
-from dagbook.cli.options import GlobalOptions, settings_options, wants_json
+from dagbook.cli.options import GlobalOptions, notice, settings_options, wants_json
 from dagbook.cli.output import print_json, print_table
 from dagbook.cli.reasons import Facts, describe_hold, explain_run, explain_schedule, failed_steps
 from dagbook.cli.runs import duration, find_runs, label
@@ -50,9 +50,7 @@ def ps(*, limit: int) -> None:
         answers = await asyncio.gather(*(api.client.get(run_path(run["name"], run["dagRunId"])) for run in found))
         # One that was deleted meanwhile is left out.
         runs: list[dict[str, Any]] = [answer.json()["dagRunDetails"] for answer in answers if answer.is_success]
-        state = await _read_if_there(api, "/hold")  # which earlier versions do not have
-        if state is not None and state["held"]:
-            echo(describe_hold(state), fg="red", err=True)
+        await _tell_of_hold(api)
         rows, none = [_active_row(run) for run in runs], "no run is running or queued"
         print_table(("DAG", "RUN", "STATUS", "FOR", "STEPS, OR WAITS FOR"), rows, {"dagRuns": runs}, none)
 
@@ -171,12 +169,24 @@ def why(*, what: str, run_id: str) -> None:
             echo(f"{facts.run['name']}  {facts.run['dagRunId']}  {label(facts.run)}", bold=True)
         for sentence in (*reasons, *planned):
             echo(f"- {sentence}")
+        is_unfinished = facts is not None and not RunStatus(facts.run["status"]).is_final
+        is_due = schedule is not None and schedule["starts"] and not schedule["suspended"]
+        if api.transport.is_alone and (is_unfinished or is_due):
+            notice("no server is running, so nothing is started or continued; `dagbook serve` does that")
+        await _tell_of_hold(api)
         for step, lines in facts.tails.items() if facts else ():
             echo(f"\nthe end of the output of {step}:", bold=True)
             for line in lines:
                 echo_output(f"  {line}")
 
     use_api("why", work)
+
+
+async def _tell_of_hold(api: Api) -> None:
+    """Tell on stderr that the database is held, in which nothing starts."""
+    state = await _read_if_there(api, "/hold")  # which earlier versions do not have
+    if state is not None and state["held"]:
+        echo(describe_hold(state), fg="red", err=True)
 
 
 async def _read_facts(api: Api, path: str, *, is_required: bool) -> Facts | None:
