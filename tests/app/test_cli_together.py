@@ -235,6 +235,9 @@ async def test_a_stop_that_is_asked_for_in_the_terminal_reaches_the_process_that
 ) -> None:
     first, second = Flow(tmp_path, "one"), Flow(tmp_path, "two")
     holder, other = await two_runs(line, file, first, second)
+    assert other.stdout is not None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await other.stdout.readline()  # it watches its run by now
     other.send_signal(signal.SIGINT)
     said = await end(other)
     assert (said.status, said.out.splitlines()[-1]) == (0, "aborted"), said

@@ -27,7 +27,7 @@ from tests.app.git_host import GitHost
 from tests.app.people import People, code_of
 from tests.app.sources import BROKEN, Repository, Team, good
 from tests.executors import ssh_server
-from tests.waiting import come_true
+from tests.waiting import PATIENCE_SECONDS, come_true
 
 pytestmark = pytest.mark.sample(100)  # a test each, on one engine or both
 
@@ -492,6 +492,25 @@ async def test_a_name_that_is_taken_or_unknown(team: Team) -> None:
 
 
 # -- the setting -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_sync_that_ends_with_its_server_while_it_reads_its_source_ends_without_an_error(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = asyncio.Event()
+
+    class Stuck:
+        async def read_inline(self, _: object) -> None:
+            reads.set()
+            await asyncio.Event().wait()
+
+    async with serving(database_url, tmp_path / "home") as server:
+        monkeypatch.setattr(server.services.sources, "_database", Stuck())
+        syncing = asyncio.create_task(server.services.sources.sync("one"))
+        await asyncio.wait_for(reads.wait(), PATIENCE_SECONDS)
+        await server.services.sources.close()
+        await syncing
+        monkeypatch.undo()
 
 
 async def test_the_setting_makes_sources_and_takes_them_away(database_url: str, tmp_path: Path) -> None:

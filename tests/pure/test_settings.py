@@ -75,6 +75,12 @@ def test_another_settings_file_is_read_in_place_of_the_one_in_the_home(tmp_path:
     assert (settings.port, settings.log_format) == (8080, "json")
 
 
+def test_a_home_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "h").write_text("")
+    with pytest.raises(SettingsError, match=r"home .*DAGBOOK_HOME.*: .*/h is a file; name a directory"):
+        read({}, {"DAGBOOK_HOME": str(tmp_path / "h")}, tmp_path)
+
+
 def test_a_settings_file_that_was_named_has_to_exist(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"absent\.yaml\): cannot be read"):
         read({"config": str(tmp_path / "absent.yaml")}, {}, tmp_path)

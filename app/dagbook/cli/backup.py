@@ -19,7 +19,7 @@ from dagbook.cli.options import GlobalOptions, LocalOptions, current_settings, j
 from dagbook.cli.output import print_json, report
 from dagbook.cli.reasons import describe_hold
 from dagbook.cli.server_transport import lock_database
-from dagbook.cli.terminal import echo
+from dagbook.cli.terminal import echo, show_progress
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.maintenance.backup import backup as backups
 from dagbook.maintenance.backup import restore as restores
@@ -57,9 +57,9 @@ def _progress(total: int | None) -> Callable[[int], None]:
 
     def show(written: int) -> None:
         share = f" of about {format_bytes(total)}" if total else ""
-        click.echo(f"\r{format_bytes(written)}{share} written  ", nl=False, err=True)
+        show_progress(f"{format_bytes(written)}{share} written")
 
-    return show if sys.stderr.isatty() else lambda _written: None
+    return show
 
 
 @click.command(cls=LocalOptions, example="dagbook backup /srv/backups/dagbook-2030-01-31.sqlite3")
@@ -120,8 +120,7 @@ def _make(make: _MakeFile, settings: Settings, target: Path, *, force: bool) -> 
         raise BackupError(f"there is no database {path}; give its home with --home, or set database_url")
     tick = _progress(None if path is None else read_size(path))
     made = asyncio.run(make(settings.database_url, settings.database_schema, target, replaces=force, tick=tick))
-    if sys.stderr.isatty():
-        click.echo("\r\033[K", nl=False, err=True)
+    show_progress()
     return made
 
 
@@ -162,8 +161,7 @@ def restore(*, file: Path) -> None:
         # First, so that no server makes another key for the database; taken back if there is none in the end.
         with restores.restored_keys(source, settings.secret_key, settings.home) as about_keys:
             done = asyncio.run(work)
-    if sys.stderr.isatty():
-        click.echo("\r\033[K", nl=False, err=True)
+    show_progress()
     report(
         f"{hide_password(settings.database_url)} was restored from {source} (revision {done.revision}) in "
         f"{done.seconds:.1f} s",

@@ -17,6 +17,7 @@ from dagbook.cli.definitions import find_run, read_name
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import GlobalOptions, notice, settings_options, wants_json
 from dagbook.cli.output import print_json
+from dagbook.cli.reasons import nodes_of
 from dagbook.cli.terminal import echo, echo_output, echo_styled, style
 from dagbook.engine.status import RunStatus
 
@@ -76,8 +77,7 @@ def logs(*, what: str, run_id: str, follow: bool, step: str, stream: str | None,
 
 
 def _steps(run: dict[str, Any]) -> list[str]:
-    handlers = (run[name] for name in ("onSuccess", "onFailure", "onCancel", "onExit") if name in run)
-    return [node["step"]["name"] for node in (*run["nodes"], *handlers)]
+    return [node["step"]["name"] for node in nodes_of(run)]
 
 
 async def _pieces(

@@ -14,6 +14,7 @@ import httpx
 from dagbook.cli.client import Api
 from dagbook.cli.options import wants_json
 from dagbook.cli.output import print_json
+from dagbook.cli.reasons import nodes_of
 from dagbook.cli.terminal import echo, echo_output, echo_styled, style
 from dagbook.engine.status import NodeStatus, RunStatus
 
@@ -25,7 +26,6 @@ _MARKS = {
     NodeStatus.SKIPPED: ("↷", "yellow"),
     NodeStatus.PARTIALLY_SUCCEEDED: ("✓", "yellow"),
 }
-HANDLERS = ("onSuccess", "onFailure", "onCancel", "onExit")
 
 
 class Progress:
@@ -53,9 +53,9 @@ class Progress:
         run = self._run
         if is_first:
             echo(f"{run['name']}  {run['dagRunId']}", bold=True)
-        steps = (node for node in run["nodes"] if node["step"]["name"] not in self._hidden)
-        for node in [*steps, *(run[name] for name in HANDLERS if name in run)]:
-            await self._show(node)
+        for node in nodes_of(run):
+            if node["step"]["name"] not in self._hidden:
+                await self._show(node)
         return status
 
     async def _show(self, node: dict[str, Any]) -> None:

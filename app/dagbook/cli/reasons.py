@@ -9,7 +9,7 @@ import msgspec
 
 from dagbook.engine.status import NodeStatus, RunStatus
 
-_HANDLERS = ("onSuccess", "onFailure", "onCancel", "onExit")
+_HANDLERS = ("onWait", "onSuccess", "onFailure", "onCancel", "onExit")
 _NOT_STARTED = ("skipped", "suspended", "missed", "failed")
 
 

@@ -14,7 +14,7 @@ from dagbook.cli.definitions import find_run, read_name
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import GlobalOptions, settings_options, wants_json
 from dagbook.cli.output import print_json, print_table
-from dagbook.cli.progress import HANDLERS
+from dagbook.cli.reasons import nodes_of
 from dagbook.cli.terminal import echo
 from dagbook.engine.status import RunStatus
 
@@ -99,7 +99,7 @@ def status(*, what: str, run_id: str, given: str) -> None:
         echo(f"  {fact:<10}{value}")
     echo()
     rows: list[tuple[str, ...]] = []
-    for node in [*run["nodes"], *(run[name] for name in HANDLERS if name in run)]:
+    for node in nodes_of(run):
         error = node.get("error", "").partition("\n")[0]
         rows.append((node["step"]["name"], label(node), node["startedAt"] or "-", duration(node), error))
     print_table(("STEP", "STATUS", "STARTED", "DURATION", "ERROR"), rows)

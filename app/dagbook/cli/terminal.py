@@ -34,6 +34,12 @@ def echo_styled(*parts: str, err: bool = False, nl: bool = True) -> None:
     click.echo("".join(parts), err=err, nl=nl)
 
 
+def show_progress(text: str = "", *, is_last: bool = False) -> None:
+    """Replace the line of progress on stderr if that is a terminal; an empty text removes it."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{printable(text)}", err=True, nl=is_last)
+
+
 def echo_output(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Print the output of a step or the text of a definition: unchanged, except in a terminal."""
     stream = sys.stderr if err else sys.stdout

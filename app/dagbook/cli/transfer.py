@@ -18,7 +18,7 @@ from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import LocalOptions, current_settings, json_option, settings_options, wants_json
 from dagbook.cli.output import print_json
 from dagbook.cli.server_transport import lock_database
-from dagbook.cli.terminal import echo
+from dagbook.cli.terminal import echo, show_progress
 from dagbook.db.database import Database
 from dagbook.db.migrations.upgrade import current, require_head, upgrade
 from dagbook.db.url import hide_password
@@ -168,15 +168,14 @@ class _Progress:
     def __init__(self, what: str) -> None:
         self._what = what
         self._began = time.monotonic()
-        self._is_shown = sys.stderr.isatty() and not wants_json()
 
     def __call__(self, done: int, total: int) -> None:
-        if not self._is_shown or not total:
+        if wants_json() or not total:
             return
         passed = time.monotonic() - self._began
         left = passed / max(done, 1) * (total - done)
         line = f"{done:,} of {total:,} {self._what}" + (f", about {left:.0f} s left" if done < total else "")
-        click.echo(f"\r\x1b[K{line}", err=True, nl=done >= total)
+        show_progress(line, is_last=done >= total)
 
 
 def _print(report: Report, settings: Settings, settings_file: Path | None) -> None:

@@ -167,8 +167,11 @@ def _credential_variables(
 
 
 def _home(given: Mapping[str, Given], home_default: Path) -> Path:
-    home = _parse(TABLE[0], given.get("home") or Given(str(home_default), "default", Path.cwd()))
-    return Path(str(home))
+    found = given.get("home") or Given(str(home_default), "default", Path.cwd())
+    home = Path(str(_parse(TABLE[0], found)))
+    if home.is_file():
+        raise SettingsError("home", found.origin, f"{home} is a file; name a directory, which is made if it is missing")
+    return home
 
 
 def _parse(setting: Setting, given: Given) -> object:

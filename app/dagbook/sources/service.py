@@ -246,8 +246,9 @@ class Sources:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - this is a coroutine
         self._active.add(task)
-        row = await self._database.read_inline(lambda connection: sources.get(connection, name))
+        row = None
         try:
+            row = await self._database.read_inline(lambda connection: sources.get(connection, name))
             if row is not None:
                 self._progress[name] = Progress()
                 await self._sync(row)
