@@ -2,6 +2,7 @@
 #
 #   prepare_environment runtime     what `dagbook serve` needs
 #   prepare_environment dev         that, and what the tests and checks need
+#   prepare_environment docs        in .venv-docs, once venv=.venv-docs is set: what makes the documentation site
 #
 # Every answer of "is it up to date?" is one checksum and one start of .venv's Python, so that a start with nothing to
 # install stays fast. The stamp is written last: an install that was interrupted is done again from nothing.
@@ -39,6 +40,10 @@ find_python() { # sets $python
 }
 
 environment_files() {
+    if [ "$1" = docs ]; then
+        echo requirements-docs.txt
+        return
+    fi
     echo pyproject.toml setup.py requirements-build.txt requirements.txt
     if [ "$1" = dev ]; then echo requirements-dev.txt; fi
 }
@@ -83,15 +88,18 @@ install_environment() {
     : >"$venv/installing"
     locks="--requirement requirements-build.txt --requirement requirements.txt"
     [ "$1" = dev ] && locks="$locks --requirement requirements-dev.txt"
+    [ "$1" = docs ] && locks="--requirement requirements-docs.txt"
     say "installing the locked packages, this can take a minute"
     # shellcheck disable=SC2086 # a list of options
     pip_install --require-hashes $locks
-    say "installing dagbook itself"
-    pip_install --no-index --no-build-isolation --editable .
-    "$venv/bin/python" -m compileall -q app
     rm -f "$venv"/stamp-*
-    expected_stamp runtime >"$venv/stamp-runtime"
-    if [ "$1" = dev ]; then expected_stamp dev >"$venv/stamp-dev"; fi
+    if [ "$1" != docs ]; then
+        say "installing dagbook itself"
+        pip_install --no-index --no-build-isolation --editable .
+        "$venv/bin/python" -m compileall -q app
+        expected_stamp runtime >"$venv/stamp-runtime"
+    fi
+    if [ "$1" != runtime ]; then expected_stamp "$1" >"$venv/stamp-$1"; fi
     rm "$venv/installing"
     say "ready"
 }
@@ -106,7 +114,7 @@ prepare_environment() {
             if [ -e "$venv/installing" ] || ! environment_usable; then make_environment; fi
             install_environment "$1"
         fi
-    ) 9>.venv.lock
+    ) 9>"$venv.lock"
 }
 
 javascript_stamp() {

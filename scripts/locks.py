@@ -32,10 +32,10 @@ def find_problems(folder: Path) -> Iterator[str]:
             yield f"requirements-dev.txt: {name} is not locked to {version} as in requirements.txt"
     build_pins = _read_pins(folder / "requirements-build.txt")
     yield from _unmet("requirements-build.txt", project["build-system"]["requires"], build_pins)
-    release_pins = _read_pins(folder / "requirements-release.txt")
-    tools = (folder / "requirements-release.in").read_text(encoding="utf-8").splitlines()
-    wanted = [line for line in tools if line and not line.startswith("#")]
-    yield from _unmet("requirements-release.txt", wanted, release_pins)
+    for name in ("requirements-release", "requirements-docs"):
+        tools = (folder / f"{name}.in").read_text(encoding="utf-8").splitlines()
+        wanted = [line for line in tools if line and not line.startswith("#")]
+        yield from _unmet(f"{name}.txt", wanted, _read_pins(folder / f"{name}.txt"))
 
 
 def _read_pins(path: Path) -> dict[str, str]:

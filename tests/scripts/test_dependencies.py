@@ -8,14 +8,20 @@ from packaging.requirements import Requirement
 
 CHECKOUT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
-RELEASE = CHECKOUT / "requirements-release.in"
 EXTRAS = PROJECT["project"]["optional-dependencies"]
+
+
+def read_tools(name: str) -> list[str]:
+    return [line for line in (CHECKOUT / name).read_text().splitlines() if line and not line.startswith("#")]
+
+
 SECTIONS = {
     "Runtime": PROJECT["project"]["dependencies"],
     "Optional": [text for extra, texts in sorted(EXTRAS.items()) if extra not in ("all", "dev") for text in texts],
     "Development": EXTRAS["dev"],
     "Build": PROJECT["build-system"]["requires"],
-    "Release": [line for line in RELEASE.read_text().splitlines() if line and not line.startswith("#")],
+    "Release": read_tools("requirements-release.in"),
+    "Documentation": read_tools("requirements-docs.in"),
 }
 
 

@@ -41,6 +41,7 @@ class Checkout:
             "requirements.txt",
             "requirements-dev.txt",
             "requirements-build.txt",
+            "requirements-docs.txt",
         ):
             shutil.copy(CHECKOUT / name, folder)
         shutil.copytree(CHECKOUT / "scripts", folder / "scripts")
@@ -119,6 +120,16 @@ def test_after_setup_serve_has_nothing_to_install(checkout: Checkout) -> None:
     checkout.run("setup")
     checkout.run("serve")
     assert checkout.count("installs") == 2
+
+
+def test_docs_installs_by_its_own_lock_into_its_own_environment(checkout: Checkout) -> None:
+    checkout.run("serve")
+    for _ in range(2):
+        checkout.run("docs")
+    assert (checkout.count("environments"), checkout.count("installs")) == (2, 3)
+    assert (checkout.folder / "installs").read_text().endswith("--require-hashes --requirement requirements-docs.txt\n")
+    checkout.run("serve")
+    assert checkout.count("installs") == 3
 
 
 def test_an_install_that_failed_is_done_again_from_nothing(checkout: Checkout) -> None:

@@ -14,8 +14,9 @@ FILES = [
     "requirements-dev.txt",
     "requirements-build.txt",
     "requirements-release.txt",
+    "requirements-docs.txt",
 ]
-SOURCES = ["requirements-release.in"]
+SOURCES = ["requirements-release.in", "requirements-docs.in"]
 
 
 @pytest.fixture

@@ -1,0 +1,48 @@
+"""What MkDocs does beside its configuration: pages and files that are not in docs/ become part of the site."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File
+
+CHECKOUT = Path(__file__).parents[1]
+# Paths in the repository, and where they are in the site. To some disks, SECURITY.md and security.md are one file.
+PAGES = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "reporting-vulnerabilities.md",
+    "CONTRIBUTING.md": "contributing.md",
+}
+FILES = {"LICENSE": "files/LICENSE.txt", "app/dagbook/cli/dagbook.service": "files/dagbook.service"}
+_CELL = re.compile(r"<t[dh][ >].*?</t[dh]>", re.DOTALL)
+_LINK = re.compile(r"\]\(([^)#:\s]+)(?=[)#])")
+
+
+def on_files(files: Any, *, config: Any) -> Any:
+    """Add the pages and files from outside of docs/ that exist."""
+    for source, place in {**PAGES, **FILES}.items():
+        if (CHECKOUT / source).exists():
+            files.append(File.generated(config, place, abs_src_path=str(CHECKOUT / source)))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Turn the links of a page, which hold in the repository, into links that hold in the site."""
+    here = page.file.src_uri
+    source = next((path for path, place in PAGES.items() if place == here), f"docs/{here}")
+
+    def rewrite(match: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[1]))
+        place = {**PAGES, **FILES}.get(path, path.removeprefix("docs/"))
+        return f"]({posixpath.relpath(place, posixpath.dirname(here) or '.')}"
+
+    return _LINK.sub(rewrite, markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    r"""Show \| in the code of a table as |, as hosts of repositories do; Python-Markdown leaves the backslash."""
+    return _CELL.sub(lambda match: match[0].replace(r"\|", "|"), html)
