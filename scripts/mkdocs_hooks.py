@@ -17,7 +17,11 @@ PAGES = {
     "SECURITY.md": "reporting-vulnerabilities.md",
     "CONTRIBUTING.md": "contributing.md",
 }
-FILES = {"LICENSE": "files/LICENSE.txt", "app/dagbook/cli/dagbook.service": "files/dagbook.service"}
+FILES = {
+    "LICENSE": "files/LICENSE.txt",
+    "app/dagbook/cli/dagbook.service": "files/dagbook.service",
+    "scripts/mkdocs.css": "files/site.css",
+}
 _CELL = re.compile(r"<t[dh][ >].*?</t[dh]>", re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#:\s]+)(?=[)#])")
 

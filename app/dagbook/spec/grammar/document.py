@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cache
+from typing import Any
+
+import msgspec
 
 from dagbook.spec.build.chat import LLM, MESSAGE, THINKING
 from dagbook.spec.build.dag_fields import MAIL, SECRET, SMTP
 from dagbook.spec.build.hosts import CONTAINER, ONLY_WITH_IMAGE, SSH
-from dagbook.spec.build.object_schema import Reader
+from dagbook.spec.build.object_schema import ObjectSchema, Reader
 from dagbook.spec.build.policies import CONDITION, REPEAT, RETRY
 from dagbook.spec.build.root import HANDLERS, MAIL_ON, ROOT, RUN_CONFIG
 from dagbook.spec.build.scalars import FALSE_WORDS
@@ -26,6 +29,20 @@ from dagbook.spec.grammar.values import (
     any_of,
     nullable,
     reference,
+)
+from dagbook.spec.model import (
+    DEFAULT_HISTORY_RETENTION_DAYS,
+    Container,
+    Dag,
+    Mail,
+    MailOn,
+    Repeat,
+    Retry,
+    RunConfig,
+    Secret,
+    Smtp,
+    Ssh,
+    Step,
 )
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -53,6 +70,26 @@ PARTS: dict[str, tuple[Mapping[str, Reader], Mapping[str, str], Collection[str]]
     "thinking": (THINKING.readers, texts.THINKING, ()),
     "message": (MESSAGE.readers, texts.MESSAGE, ("role", "content")),
 }
+# The structs that the objects become: their defaults are those of the keys.
+MODELS: dict[str, tuple[ObjectSchema, type[msgspec.Struct]]] = {
+    "dag": (ROOT, Dag),
+    "step": (STEP, Step),
+    "smtp": (SMTP, Smtp),
+    "mailOn": (MAIL_ON, MailOn),
+    "mail": (MAIL, Mail),
+    "container": (CONTAINER, Container),
+    "ssh": (SSH, Ssh),
+    "secret": (SECRET, Secret),
+    "runConfig": (RUN_CONFIG, RunConfig),
+    "retryPolicy": (RETRY, Retry),
+    "repeatPolicy": (REPEAT, Repeat),
+}
+# Defaults that are applied after those of the structs.
+LATE_DEFAULTS: dict[str, dict[str, Any]] = {
+    "dag": {"histRetentionDays": DEFAULT_HISTORY_RETENTION_DAYS},
+    "container": {"startup": "keepalive", "waitFor": "running"},
+    "condition": {"negate": False},
+}
 # Objects in which a null is not the same as nothing (DAG format 1.4).
 _NOT_NULLABLE = frozenset({"condition"})
 
@@ -79,9 +116,23 @@ def schema() -> Json:
     return {"$schema": DIALECT, "title": "DAG", "description": _ABOUT, "$ref": "#/$defs/dag", "$defs": parts}
 
 
+def _defaults(name: str) -> dict[str, Any]:
+    """Return the defaults of an object's keys, without those that say nothing: empty texts, lists and objects."""
+    if name not in MODELS:
+        return LATE_DEFAULTS.get(name, {})
+    shape, model = MODELS[name]
+    of_fields = {field.name: field.default for field in msgspec.structs.fields(model)}
+    found = {key: of_fields.get(field) for key, field in shape.names.items()}
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+    kept: dict[str, Any] = {key: value for key, value in plain.items() if value and isinstance(value, str | list)}
+    kept |= {key: value for key, value in plain.items() if isinstance(value, bool | int | float)}
+    return kept | LATE_DEFAULTS.get(name, {})
+
+
 def _object(name: str, readers: Mapping[str, Reader], meanings: Mapping[str, str], required: Collection[str]) -> Json:
     """Describe an object. Keys are case-insensitive; editors complete them in the format's spelling."""
     properties = {}
+    defaults = _defaults(name)
     for key, reader in readers.items():
         if (name, key) in OF_FIELD:
             value = OF_FIELD[name, key]
@@ -89,6 +140,8 @@ def _object(name: str, readers: Mapping[str, Reader], meanings: Mapping[str, str
             value = reference("step") if name == "handlerOn" else OF_READER[reader]
         is_said = key in required or name in _NOT_NULLABLE or not value
         properties[key] = {"description": meanings[key]} | (value if is_said else nullable(value))
+        if key in defaults:
+            properties[key]["default"] = defaults[key]
     spellings = {f"^{any_case(key)}$": {"$ref": f"#/$defs/{name}/properties/{key}"} for key in readers}
     made: Json = {
         "type": "object",

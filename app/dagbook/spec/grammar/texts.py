@@ -156,7 +156,7 @@ CONTAINER = {
 SSH = {
     "user": "User to log in as.",
     "host": "Host to log in to.",
-    "port": "Port of the host, 22 when it is not parsed.",
+    "port": "Port of the host, 22 when it is not given.",
     "key": "File of the private key.",
     "password": "Password to log in with.",
     "strictHostKey": "Refuse hosts whose key is not known; true unless the server has another default.",
@@ -176,7 +176,7 @@ RUN_CONFIG = {
 RETRY = {
     "limit": "How many times at most, after the first.",
     "intervalSec": "Seconds to wait before each time.",
-    "exitCode": "Only after these exit codes; after any but 0 when it is not parsed.",
+    "exitCode": "Only after these exit codes; after any but 0 when there are none.",
     "backoff": "What the wait is multiplied by each time: above 1, or true for 2.",
     "maxIntervalSec": "The longest wait in seconds that backoff may lead to.",
 }

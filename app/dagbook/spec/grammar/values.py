@@ -14,6 +14,7 @@ from dagbook.spec.build.root import DAG_TYPES
 from dagbook.spec.build.scalars import FALSE_WORDS, TRUE_WORDS
 from dagbook.spec.build.step import SIGNALS
 from dagbook.spec.grammar.texts import CONTINUE_ON_KEYS, EXECUTOR, OTEL, OUTPUT, SCHEDULE
+from dagbook.spec.model import DEFAULT_MAX_CONCURRENT
 
 Json = dict[str, Any]
 
@@ -22,6 +23,7 @@ TEXT: Json = {"type": "string"}
 FILLED: Json = {"type": "string", "minLength": 1}
 NOT_BLANK: Json = {"type": "string", "pattern": r"\S"}
 FLAG: Json = {"type": "boolean"}
+_OFF: Json = FLAG | {"default": False}
 NUMBER: Json = {"type": "number", "minimum": -_LARGEST, "exclusiveMaximum": _LARGEST}
 WHOLE: Json = {"type": "integer"}
 LIST: Json = {"type": "array"}
@@ -99,8 +101,8 @@ _parallel = any_of(
     | {
         "properties": {
             "items": {"description": "What to call it for, each item once."} | _items,
-            "maxConcurrent": {"description": "How many run at once; 10 when it is not parsed."}
-            | {"type": "number", "minimum": 1},
+            "maxConcurrent": {"description": "How many run at once; 10 when it is not given."}
+            | {"type": "number", "minimum": 1, "default": DEFAULT_MAX_CONCURRENT},
         },
         "required": ["items"],
     },
@@ -112,21 +114,21 @@ _with_schema: Json = {
 _executor_values = {"type": TEXT, "config": MAP}
 _executor = any_of(TEXT, _known(EXECUTOR, EXECUTOR_KEYS, _executor_values, others=False))
 _continue_on_values = {
-    "failure": FLAG,
-    "failed": FLAG,
-    "skipped": FLAG,
+    "failure": _OFF,
+    "failed": _OFF,
+    "skipped": _OFF,
     "exitCode": any_of(
         {"type": "number"},
         {"type": "string", "pattern": r"^\s*[-+]?[0-9]{1,18}\s*$"},
         LIST | {"items": any_of({"type": "number"}, {"type": "string", "pattern": r"^[-+]?[0-9]{1,18}$"})},
     ),
     "output": _text_or_texts,
-    "markSuccess": FLAG,
+    "markSuccess": _OFF,
 }
 _continue_on = any_of(
     _words(["failed", "skipped"], case=False), _known(CONTINUE_ON_KEYS, CONTINUE_ON, _continue_on_values, others=True)
 )
-_output_values = {"name": NOT_BLANK, "key": {}, "omit": {}}
+_output_values = {"name": NOT_BLANK, "key": {}, "omit": {"default": False}}
 _output = _known(OUTPUT, _output_values, _output_values, others=True) | {"required": ["name"]}
 _positive = NUMBER | {"minimum": 1}
 _schedule = any_of(

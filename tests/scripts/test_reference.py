@@ -1,0 +1,84 @@
+"""The pages of every key and every command: nothing is missing, and they are what the program says now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from dagbook.cli import cli
+from dagbook.spec.grammar.document import PARTS
+from scripts.reference import describe_type, escape, main
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def names_of(command: click.Command, name: str) -> list[str]:
+    found = [name]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for child in command.list_commands(context):
+            below = command.get_command(context, child)
+            assert below is not None
+            found += names_of(below, f"{name} {child}")
+    return found
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_key_has_a_row_in_the_section_of_its_object(part: str) -> None:
+    sections = (DOCS / "reference-keys.md").read_text().split("\n## ")
+    [section] = [one for one in sections if one.startswith(f"{part.replace('dag', 'DAG')}\n")]
+    rows = [[cell.strip() for cell in line.split(" | ")] for line in section.splitlines() if line.startswith("| `")]
+    keys = [row[0] for row in rows if "." not in row[0]]
+    assert keys == [f"| `{key}`" for key in PARTS[part][0]]
+    assert not [row[0] for row in rows if not row[1] or not row[3]]
+
+
+def test_every_command_has_a_section_with_an_example_or_a_reference_to_its_other_name() -> None:
+    page = (DOCS / "reference-commands.md").read_text()
+    sections = {text.partition("\n")[0]: text for text in page.replace("\n### ", "\n## ").split("\n## ")[1:]}
+    commands = names_of(cli, "dagbook")[1:]
+    assert len(commands) > 100
+    assert list(sections)[1:] == commands
+    bare = [
+        name for name in commands if "\nExample:\n" not in sections[name] and "\nThe same as [" not in sections[name]
+    ]
+    assert bare == []
+
+
+def test_the_pages_are_what_the_program_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["reference.py", "--check"])
+    assert main() == 0
+
+
+def test_a_page_that_differs_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("scripts.reference.DOCS", tmp_path)
+    monkeypatch.setattr("sys.argv", ["reference.py"])
+    assert main() == 0
+    with (tmp_path / "reference-keys.md").open("a") as page:
+        page.write("more\n")
+    monkeypatch.setattr("sys.argv", ["reference.py", "--check"])
+    assert main() == 1
+    assert capsys.readouterr().err == "docs/reference-keys.md is out of date; run scripts/reference.py\n"
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": ["string", "null"]}, "text"),
+        ({"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string"}]}, "text or list of numbers"),
+        ({"anyOf": [{"enum": [True, "a"]}, {"type": "string", "pattern": "a"}, {"type": "null"}]}, "`true` or `a`"),
+        ({"anyOf": [{"type": "string"}, {"type": "number", "deprecated": True}]}, "text"),
+        ({"$ref": "#/$defs/mailOn"}, "[mailOn](#mailon)"),
+        ({}, "any"),
+    ],
+)
+def test_a_type_is_said_in_words(schema: dict[str, object], words: str) -> None:
+    assert describe_type(schema) == words
+
+
+def test_a_help_text_stays_what_it_is_in_a_table() -> None:
+    assert escape("<x> *y* `<z>|*`") == r"&lt;x> \*y\* `<z>\|*`"
