@@ -23,7 +23,7 @@ FILES = {
     "scripts/mkdocs.css": "files/site.css",
 }
 _CELL = re.compile(r"<t[dh][ >].*?</t[dh]>", re.DOTALL)
-_LINK = re.compile(r"\]\(([^)#:\s]+)(?=[)#])")
+_LINK = re.compile(r"\[([^\[\]]+)\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 
 
 def on_files(files: Any, *, config: Any) -> Any:
@@ -35,14 +35,20 @@ def on_files(files: Any, *, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Turn the links of a page, which hold in the repository, into links that hold in the site."""
+    """Turn the links of a page, which hold in the repository, into links that hold in the site.
+
+    The site has no tests and scripts: of links to them the text is left.
+    """
     here = page.file.src_uri
     source = next((path for path, place in PAGES.items() if place == here), f"docs/{here}")
 
     def rewrite(match: re.Match[str]) -> str:
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[1]))
-        place = {**PAGES, **FILES}.get(path, path.removeprefix("docs/"))
-        return f"]({posixpath.relpath(place, posixpath.dirname(here) or '.')}"
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[2]))
+        place = {**PAGES, **FILES}.get(path, path)
+        if place == path and not path.startswith("docs/"):
+            return match[1]
+        target = posixpath.relpath(place.removeprefix("docs/"), posixpath.dirname(here) or ".")
+        return f"[{match[1]}]({target}{match[3] or ''})"
 
     return _LINK.sub(rewrite, markdown)
 
