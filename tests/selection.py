@@ -35,10 +35,10 @@ SAMPLES = {
     "tests/process/test_recovery.py": Sample(100, "module"),  # one scene for all cases
     "tests/process/test_wheel.py": Sample(100, "module"),
     "tests/process/": Sample(1, "module"),
-    "tests/chaos/test_experiments.py": Sample(2, "module"),
+    "tests/chaos/test_experiments.py": Sample(1, "module"),
     # Modules whose tests start commands and servers in processes of their own.
     **{
-        f"tests/app/test_{name}.py": Sample(2, "module")
+        f"tests/app/test_{name}.py": Sample(1, "module")
         for name in (
             *("cli_audit", "cli_complete", "cli_dag", "cli_exec", "cli_login", "cli_people", "cli_postgres"),
             *("cli_queue", "cli_restart", "cli_retry", "cli_rights", "cli_run", "cli_runs", "cli_serve", "cli_source"),
@@ -55,8 +55,8 @@ SAMPLES = {
             *("throttled_logins", "tls"),
         )
     },
-    "tests/app/test_cli_import.py": Sample(6, "module"),
-    "tests/app/test_cli_": Sample(2),
+    "tests/app/test_cli_import.py": Sample(3, "module"),
+    "tests/app/test_cli_": Sample(1),
     "tests/app/test_exhaustion.py": Sample(6, "module"),
     "tests/app/": Sample(1),
     # Modules whose tests migrate databases of their own; what they ask of both engines has a mark.
@@ -72,8 +72,10 @@ SAMPLES = {
     "tests/runs/test_spool_masking.py": Sample(1),
     "tests/scripts/test_environment.py": Sample(4, "module"),
     "tests/scripts/test_seed_history.py": Sample(2, "module"),
-    "tests/web/": Sample(2, "module"),
+    "tests/web/": Sample(1, "module"),
 }
+# Of these directories, whose modules start servers of their own, a quick run takes so many modules.
+MODULES = {"tests/process/": 20}
 # Seconds of all workers together, five on two idle cores, for each directory in a quick run.
 BUDGETS = {
     "app": 720,
@@ -119,7 +121,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: _ORDER.index(_directory_of(item.nodeid)))
     if config.getoption("full") or _names_a_case(config):
         return
-    chosen = set(_sampled([item for item in items if _is_quick(item)]))
+    chosen = set(_sampled(_in_chosen_modules([item for item in items if _is_quick(item)])))
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = [item for item in items if item in chosen]
 
@@ -154,6 +156,18 @@ def _usual_engine(item: pytest.Item) -> str:
 def _is_about_sql(item: pytest.Item) -> bool:
     names_its_engine = any(marker.args[0] in _ENGINE_FIXTURES for marker in item.iter_markers("parametrize"))
     return names_its_engine or item.nodeid.startswith(_BOTH_ENGINES) or "both_engines" in item.keywords
+
+
+def _in_chosen_modules(items: Sequence[pytest.Item]) -> Sequence[pytest.Item]:
+    left_out = set[str]()
+    for beginning, size in MODULES.items():
+        modules = {_module_of(item) for item in items if item.nodeid.startswith(beginning)}
+        left_out.update(sorted(modules, key=_rank)[size:])
+    return [item for item in items if _module_of(item) not in left_out]
+
+
+def _module_of(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 def _sampled(items: Sequence[pytest.Item]) -> Iterable[pytest.Item]:
