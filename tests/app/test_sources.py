@@ -499,7 +499,7 @@ async def test_a_sync_that_ends_with_its_server_while_it_reads_its_source_ends_w
 ) -> None:
     reads = asyncio.Event()
 
-    class Stuck:
+    class Stuck:  # a real read ends too soon to stop a server in the middle of it
         async def read_inline(self, _: object) -> None:
             reads.set()
             await asyncio.Event().wait()
