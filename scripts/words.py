@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Find words that the glossary replaces, in the package, the migrations and the documentation.
 
-    scripts/words.py [PATH…]      default: what git lists of app, migrations, docs, README.md
+    scripts/words.py [PATH…]      default: the files that git lists of ROOTS
 
 Each is printed with its place and the word of docs/glossary.md to use instead.
 """
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-ROOTS = ("app", "migrations", "docs", "README.md")
+ROOTS = ("app", "migrations", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", ".github")
 SUFFIXES = {".py", ".js", ".md", ".sql", ".mako"}
 # The bundled libraries are not ours; the glossary names the words that it replaces.
 EXCLUDED = ("app/dagbook/web/static/vendor/", "docs/glossary.md")
@@ -35,6 +35,7 @@ WORDS = {
     r"(is|are) to go|doomed": "to delete",
     r"clerk|workshop|torture": "enqueue-only mode, runner dependencies, chaos experiments",
     r"newcomers?": "starting run",
+    r"(tell|tells|telling|told) of": "report, describe, show",
 }
 # Sentences in which a word is not the private one, by file.
 EXCEPTIONS: dict[str, tuple[str, ...]] = {

@@ -1,4 +1,4 @@
-"""The pages for developers name what exists: files, tests, scripts, and the layers of the import rules."""
+"""The pages for developers name existing files, tests, scripts and commands, and the layers of the import rules."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ BUG, FEATURE = ".github/ISSUE_TEMPLATE/bug.md", ".github/ISSUE_TEMPLATE/feature.
 PULL_REQUEST = ".github/PULL_REQUEST_TEMPLATE.md"
 _CODE = re.compile(r"`([^`\n]+)`")
 _BLOCK = re.compile(r"^ {4,}(\S.*)$", re.MULTILINE)
-_LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
-# What begins like this is meant to be in the checkout, but for examples with a placeholder in capitals.
+# A path that starts like this has to be in the checkout.
 _PATH = re.compile(r"(?<![\w./-])(?:\./)?((?:app|docs|migrations|scripts|tests|\.ci|\.github)/[\w./-]+\w)(?:::(\w+))?")
 # Made by a build, and by the step that the page describes.
 MADE = {"scripts/libraries/node_modules"}
@@ -30,12 +29,6 @@ def named_paths(text: str) -> set[tuple[str, str]]:
     """Find the paths in code of a page, each with the test named behind ``::``, or ''."""
     code = "\n".join([*_CODE.findall(text), *_BLOCK.findall(text)])
     return {(path, test) for path, test in _PATH.findall(code) if path not in MADE}
-
-
-def anchors(text: str) -> set[str]:
-    """Return the anchors of a page's headings, as forges make them."""
-    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -48,7 +41,7 @@ def test_each_path_and_test_that_a_page_names_exists(page: str) -> None:
     assert untested == []
 
 
-def test_each_pitfall_has_a_rule_and_a_test_or_what_shows_it() -> None:
+def test_each_pitfall_has_a_rule_and_names_its_test() -> None:
     _, *entries = (CHECKOUT / PITFALLS).read_text(encoding="utf-8").split("\n### ")
     assert len(entries) >= 20
     for entry in entries:
@@ -57,19 +50,9 @@ def test_each_pitfall_has_a_rule_and_a_test_or_what_shows_it() -> None:
         assert named_paths(test[0]), entry
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_each_link_of_a_page_leads_somewhere(page: str) -> None:
-    folder = (CHECKOUT / page).parent
-    for target, anchor in _LINK.findall((CHECKOUT / page).read_text(encoding="utf-8")):
-        file = folder / target if target else CHECKOUT / page
-        assert file.exists(), target
-        assert not anchor or anchor in anchors(file.read_text(encoding="utf-8")), (target, anchor)
-
-
-def test_what_is_not_there_is_found() -> None:
+def test_paths_are_found_in_inline_code_and_blocks() -> None:
     text = "`tests/nowhere.py::test_x` and\n\n    ./scripts/none --full tests/scripts\n\nsee scripts/words.py"
     assert named_paths(text) == {("tests/nowhere.py", "test_x"), ("scripts/none", ""), ("tests/scripts", "")}
-    assert anchors("# A\n## What ends a step, and `what` not\n") == {"a", "what-ends-a-step-and-what-not"}
 
 
 def test_the_commands_of_the_page_can_be_executed() -> None:
@@ -89,7 +72,7 @@ def test_the_map_has_the_layers_of_the_import_rules_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("template", [BUG, FEATURE])
-def test_a_template_of_issues_has_what_forges_read(template: str) -> None:
+def test_a_template_of_issues_has_the_header_that_forges_read(template: str) -> None:
     _, head, body = (CHECKOUT / template).read_text(encoding="utf-8").split("---\n", 2)
     fields = yaml.safe_load(head)
     assert fields.keys() == {"name", "about", "title", "labels"}
@@ -105,7 +88,7 @@ def test_a_template_of_issues_has_what_forges_read(template: str) -> None:
         (PULL_REQUEST, ["dagbook version", "dagbook doctor --json", "without secrets", "log", "CONTRIBUTING.md"]),
     ],
 )
-def test_a_template_asks_for_what_is_needed_by_commands_that_exist(template: str, asked: list[str]) -> None:
+def test_a_template_asks_for_diagnostics_and_names_existing_commands(template: str, asked: list[str]) -> None:
     text = (CHECKOUT / template).read_text(encoding="utf-8")
     assert [words for words in asked if words not in text] == []
     assert set(re.findall(r"\bdagbook ([a-z]+)", text)) <= set(COMMANDS)

@@ -15,7 +15,8 @@ def test_the_first_screen_of_the_readme_has_the_two_commands(command: str) -> No
     assert (CHECKOUT / command).stat().st_mode & 0o111
 
 
-@pytest.mark.parametrize("page", ["configuration", "architecture", "dependencies"])
-def test_the_readme_leads_to_every_page(page: str) -> None:
-    assert f"(docs/{page}.md)" in (CHECKOUT / "README.md").read_text()
-    assert (CHECKOUT / "docs" / f"{page}.md").is_file()
+def test_the_readme_links_every_page() -> None:
+    readme = (CHECKOUT / "README.md").read_text()
+    pages = [page.name for page in (CHECKOUT / "docs").glob("*.md")]
+    assert "install.md" in pages
+    assert [page for page in pages if f"(docs/{page})" not in readme] == []
