@@ -1,11 +1,11 @@
-# Sourced by serve, test, check and setup, from the top of the checkout: makes .venv and keeps it as the locks say.
+# Sourced by serve, test, check, setup and docs, from the top of the checkout: makes .venv with the locked packages and updates it.
 #
 #   prepare_environment runtime     what `dagbook serve` needs
 #   prepare_environment dev         that, and what the tests and checks need
-#   prepare_environment docs        in .venv-docs, once venv=.venv-docs is set: what makes the documentation site
+#   prepare_environment docs        with venv=.venv-docs: what makes the documentation site
 #
-# Every answer of "is it up to date?" is one checksum and one start of .venv's Python, so that a start with nothing to
-# install stays fast. The stamp is written last: an install that was interrupted is done again from nothing.
+# The check whether it is up to date takes one checksum and two starts of Python, so that a start with nothing to install
+# is fast. The stamp is written last: an interrupted installation is repeated from nothing.
 #
 #   prepare_javascript              after dev: node and npm in .venv/bin, and the npm packages of scripts/libraries
 

@@ -2,7 +2,7 @@
 """Check the links of the documentation, without a network.
 
     scripts/links.py                  the pages of the repository: the files and headings of relative links exist
-    scripts/links.py --site FOLDER    a built site: what its pages link and load is in it, the anchors too
+    scripts/links.py --site FOLDER    a built site: the files and anchors that its pages link and load exist
 
 Each broken link is printed with its file and line. Links to other hosts are not followed; a page of the site that loads
 something from one, such as a font or a script, is reported.
@@ -42,7 +42,7 @@ def list_pages(folder: Path) -> list[Path]:
 
 
 def find_links(text: str) -> Iterator[Link]:
-    """Find the links and images of a Markdown text; a text in code is none."""
+    """Yield the links and images of a Markdown text, except those in code."""
     line = 1
     for token in _parse(text):
         line = token.map[0] + 1 if token.map else line
@@ -55,7 +55,7 @@ def find_links(text: str) -> Iterator[Link]:
 
 
 def find_anchors(text: str) -> set[str]:
-    """Find the anchors of a Markdown text: that of each heading, as hosts of repositories make them."""
+    """Return the anchors of the headings of a Markdown text, computed as on GitHub."""
     tokens = _parse(text)
     anchors: set[str] = set()
     for opening, heading in pairwise(tokens):
@@ -69,7 +69,7 @@ def find_anchors(text: str) -> set[str]:
 
 
 def check_page(page: Path) -> Iterator[str]:
-    """Say what is wrong with the relative links of a page of the repository."""
+    """Yield a message for each broken relative link of a page of the repository."""
     for link in find_links(page.read_text(encoding="utf-8")):
         url = urlsplit(link.target)
         if url.scheme or url.netloc:
@@ -85,7 +85,7 @@ def check_page(page: Path) -> Iterator[str]:
 
 
 class SitePage(HTMLParser):
-    """The links and anchors of a page of the site."""
+    """The links and anchors of an HTML page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -102,12 +102,12 @@ class SitePage(HTMLParser):
 
 
 def check_site(folder: Path) -> Iterator[str]:
-    """Say what is wrong with the links of a built site."""
+    """Yield a message for each broken link of a built site, and for each file that is loaded from another host."""
     pages = {path.resolve(): SitePage(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))}
     if not pages:
         yield f"{folder}: there are no pages"
     for path, page in pages.items():
-        # The page for what is not found is shown under any address: its links start at the root.
+        # The error page is shown under any address: its links start at the root.
         base = folder.resolve() if path.name == "404.html" else path.parent
         for link in page.links:
             place = f"{path}:{link.line}: {link.target}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare the locks with what they are made from, without a registry: what is asked for is locked, and fits."""
+"""Check without a registry that every declared dependency is locked, and to a version within its range."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ENTRY = re.compile(r"^[A-Za-z]", re.MULTILINE)
 
 
 def find_problems(folder: Path) -> Iterator[str]:
-    """Say for every lock of a checkout what is missing from it or does not fit."""
+    """Yield a message for each dependency that a lock of a checkout lacks or has in a version outside of its range."""
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"]
     dev = extras["dev"]

@@ -1,4 +1,4 @@
-"""What MkDocs does beside its configuration: pages and files that are not in docs/ become part of the site."""
+"""Hooks of MkDocs: pages and files from outside of docs/ become part of the site, and links are adapted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from mkdocs.structure.files import File
 
 CHECKOUT = Path(__file__).parents[1]
-# Paths in the repository, and where they are in the site. To some disks, SECURITY.md and security.md are one file.
+# Paths in the repository and in the site. On case-insensitive file systems SECURITY.md and security.md are one file.
 PAGES = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
@@ -35,9 +35,9 @@ def on_files(files: Any, *, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Turn the links of a page, which hold in the repository, into links that hold in the site.
+    """Turn the links of a page, which are relative to the repository, into links of the site.
 
-    The site has no tests and scripts: of links to them the text is left.
+    The site has no tests and scripts: links to them are replaced by their text.
     """
     here = page.file.src_uri
     source = next((path for path, place in PAGES.items() if place == here), f"docs/{here}")

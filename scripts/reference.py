@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Make the pages that list everything: docs/reference-keys.md and docs/reference-commands.md.
+"""Make the reference pages docs/reference-keys.md and docs/reference-commands.md.
 
     scripts/reference.py            write them
-    scripts/reference.py --check    fail when one is not what it would be; change nothing
+    scripts/reference.py --check    fail when one is out of date; change nothing
 
 The keys, their types, defaults and meanings come from the JSON Schema of the format (`dagbook schema`), commands and
-options from the command line itself. What is wrong in a page is corrected there.
+options from the command line itself. To correct a page, change these.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NAMED = {
     "modelOfStep": "[llm](#llm)",
 }
 WORDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "boolean", "object": "map"}
-MOST_WORDS = 8  # an enumeration with more is called a text: its meaning tells what is allowed
+MOST_WORDS = 8  # an enumeration with more is called a text: its description lists the values
 MOST_TYPES = 3
 _TYPES = {bool: "boolean", str: "text", dict: "map"}
 # The types of keys whose other values are ignored with a warning, so that they fit the schema.
@@ -100,12 +100,12 @@ def list_keys(part: str) -> Iterator[Key]:
 
 
 def describe_type(value: Json, *, plural: bool = False) -> str:
-    """Say a type in words, with links to the objects of the format; null is left out."""
+    """Return a type in words, with links to the objects of the format; null is left out."""
     if "$ref" in value:
         name = value["$ref"].rpartition("/")[2]
         return NAMED.get(name) or f"[{title(name)}](#{anchor(title(name))})"
     choices = value.get("anyOf", [value])
-    if any("enum" in choice for choice in choices):  # the texts beside it are its words with blanks around them
+    if any("enum" in choice for choice in choices):  # the patterns beside it are its words with blanks around them
         choices = [choice for choice in choices if "pattern" not in choice]
     described = [
         one
@@ -122,12 +122,12 @@ def _describe_choice(value: Json, *, plural: bool) -> list[str]:
     if "$ref" in value or "anyOf" in value:
         return [describe_type(value, plural=plural)]
     if "enum" in value and len(value["enum"]) <= MOST_WORDS:
-        return [f"`{_say(word)}`" for word in value["enum"]]
+        return [f"`{_format_value(word)}`" for word in value["enum"]]
     if "enum" in value or "const" in value:
         return ["text"] if "enum" in value else []
     kinds = value.get("type", [])
     names = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"]
-    if len(names) > MOST_TYPES:  # what is ignored
+    if len(names) > MOST_TYPES:  # a value that is ignored
         return []
     return [_describe_list(value) if name == "array" else WORDS[name] + "s" * plural for name in names]
 
@@ -137,7 +137,7 @@ def _describe_list(value: Json) -> str:
     return f"list of {items}" if items and "list" not in items else "list"
 
 
-def _say(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, str):
         return value
     return f"{value:g}" if isinstance(value, float) else json.dumps(value)
@@ -160,7 +160,9 @@ def make_keys() -> str:
 
 def _key_row(part: str, key: Key) -> str:
     value = key.schema
-    default = "**required**" if key.is_required else f"`{_say(value['default'])}`" if "default" in value else ""
+    default = (
+        "**required**" if key.is_required else f"`{_format_value(value['default'])}`" if "default" in value else ""
+    )
     page = TOPIC_OF.get(f"{part}.{key.name.partition('.')[0]}") or TOPIC_OF.get(part, "")
     more = f"[{page.partition('.')[0]}]({page})" if page else ""
     meaning = value["description"] + (" Deprecated." if value.get("deprecated") else "")
@@ -173,7 +175,7 @@ def _find_places(part: str) -> Iterator[tuple[str, str]]:
     link = f"(#{anchor(title(part))})"
     for other in PARTS:
         types = {key.name: describe_type(key.schema) for key in list_keys(other)}
-        keys = [f"`{name}`" for name, said in types.items() if link in said]
+        keys = [f"`{name}`" for name, described in types.items() if link in described]
         if keys and other != part:
             yield other, ", ".join(keys)
 
@@ -281,7 +283,7 @@ def escape(text: str) -> str:
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Write or check the pages; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare, change nothing")
     check, status = parser.parse_args().check, 0

@@ -1,7 +1,8 @@
-"""Which tests a quick run takes, and how long each directory may take.
+"""The tests of a quick run, and a time budget for each directory.
 
-`scripts/test` is quick: of the engines, of large tables of cases, and of modules that start servers, only a part runs,
-chosen by a seed that changes with every commit. `scripts/test --full` runs everything.
+`scripts/test` is quick: it runs a part of the engines, of large tables of cases, and of modules that start servers. A
+seed chooses them, `DAGBOOK_TEST_SEED`, which `scripts/test` sets to the commit. A test that is named with its case, as
+in `tests/x.py::test_y[case]`, always runs. `scripts/test --full` runs everything.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pytest
 T = TypeVar("T")
 # Fixtures that are made once for each engine.
 _ENGINE_FIXTURES = ("copies", "make_url")
-# Files go to the workers in this order: what takes long first, so that all workers end at about the same time.
+# Files go to the workers in this order: long ones first, so that all workers end at about the same time.
 _ORDER = ("chaos", "process", "web", "app", "executors", "db", "maintenance", "scripts", "contract", "runs", "pure")
 # Directories whose subject is SQL.
 _BOTH_ENGINES = ("tests/db/", "tests/runs/", "tests/maintenance/")
@@ -30,40 +31,28 @@ class Sample(NamedTuple):
     of: str = "test"
 
 
-# By the beginning of a node id, the first that fits; the mark `sample` goes first.
+# Modules of tests/app whose tests start commands and servers in processes of their own.
+_COMMANDS = """
+    cli_audit cli_backup cli_complete cli_dag cli_exec cli_export cli_import_url cli_login cli_people
+    cli_postgres cli_queue cli_restart cli_retry cli_rights cli_run cli_runs cli_serve cli_source cli_status
+    cli_stop cli_stored cli_together cli_validate cli_views cli_worker file_modes queue_notifier ssh_host_keys
+    terminal throttled_logins tls
+"""
+_MIGRATIONS = "login_failures migrations released revision ssh_host_keys"
+# By the beginning of a node id, the first that matches; the mark `sample` takes precedence.
 SAMPLES = {
     "tests/process/test_recovery.py": Sample(100, "module"),  # one scene for all cases
     "tests/process/test_wheel.py": Sample(100, "module"),
     "tests/process/": Sample(1, "module"),
     "tests/chaos/test_experiments.py": Sample(1, "module"),
-    # Modules whose tests start commands and servers in processes of their own.
-    **{
-        f"tests/app/test_{name}.py": Sample(1, "module")
-        for name in (
-            *("cli_audit", "cli_complete", "cli_dag", "cli_exec", "cli_login", "cli_people", "cli_postgres"),
-            *("cli_queue", "cli_restart", "cli_retry", "cli_rights", "cli_run", "cli_runs", "cli_serve", "cli_source"),
-            *("cli_status", "cli_stop", "cli_stored", "cli_together", "cli_validate", "cli_views", "cli_worker"),
-            *(
-                "cli_backup",
-                "cli_export",
-                "cli_import_url",
-                "file_modes",
-                "queue_notifier",
-                "ssh_host_keys",
-                "terminal",
-            ),
-            *("throttled_logins", "tls"),
-        )
-    },
     "tests/app/test_cli_import.py": Sample(3, "module"),
-    "tests/app/test_cli_": Sample(1),
     "tests/app/test_exhaustion.py": Sample(6, "module"),
+    **{f"tests/app/test_{name}.py": Sample(1, "module") for name in _COMMANDS.split()},
     "tests/app/": Sample(1),
-    # Modules whose tests migrate databases of their own; what they ask of both engines has a mark.
-    **{f"tests/db/test_{name}.py": Sample(1) for name in ("migrations", "released", "revision", "ssh_host_keys")},
+    # Modules whose tests migrate databases of their own; those about both engines have a mark.
+    **{f"tests/db/test_{name}.py": Sample(1) for name in _MIGRATIONS.split()},
     "tests/db/test_audit_": Sample(2),
     "tests/db/test_check.py": Sample(2),
-    "tests/db/test_login_failures.py": Sample(1),
     "tests/db/test_plans.py": Sample(8),
     "tests/executors/test_archive_damage.py": Sample(1),
     "tests/maintenance/test_backup.py": Sample(1),
@@ -74,9 +63,10 @@ SAMPLES = {
     "tests/scripts/test_seed_history.py": Sample(2, "module"),
     "tests/web/": Sample(1, "module"),
 }
-# Of these directories, whose modules start servers of their own, a quick run takes so many modules.
+# The number of modules that a quick run takes of a directory whose modules start servers of their own.
 MODULES = {"tests/process/": 20}
-# Seconds of all workers together, five on two idle cores, for each directory in a quick run.
+# Seconds of all workers together for each directory: together at most 2,400, eight minutes of five workers on two idle
+# cores. A run prints the seconds that it took beside them; more is no failure.
 BUDGETS = {
     "app": 720,
     "chaos": 120,
@@ -131,7 +121,7 @@ def _directory_of(nodeid: str) -> str:
 
 
 def _names_a_case(config: pytest.Config) -> bool:
-    """Whether single cases are asked for by their names, which then run whatever the seed says."""
+    """Whether single cases are named, which then run with every seed."""
     return any("[" in argument for argument in config.args)
 
 

@@ -132,6 +132,11 @@ def test_docs_installs_by_its_own_lock_into_its_own_environment(checkout: Checko
     assert checkout.count("installs") == 3
 
 
+def test_docs_refuses_arguments_that_it_does_not_have(checkout: Checkout) -> None:
+    assert checkout.run("docs", "server") == (1, "", "dagbook: usage: scripts/docs [serve]\n")
+    assert checkout.count("environments") == 0
+
+
 def test_an_install_that_failed_is_done_again_from_nothing(checkout: Checkout) -> None:
     broken = checkout.folder / "broken"
     broken.touch()

@@ -10,7 +10,7 @@ LINKS = Path(__file__).parents[2] / "scripts" / "links.py"
 
 
 def links(*arguments: str | Path) -> list[str]:
-    """Return what is printed, which is something whenever the status is not 0."""
+    """Return the printed lines; there are some exactly when the status is 1."""
     done = subprocess.run([sys.executable, LINKS, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1 if done.stdout else 0, "")
     return done.stdout.splitlines()
@@ -26,7 +26,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_links_that_lead_somewhere_pass(checkout: Path) -> None:
+def test_links_to_existing_files_and_headings_pass(checkout: Path) -> None:
     (checkout / "README.md").write_text(
         "# Top\n[1](docs/page.md) [2](docs/page.md#a_b-c--d) [3](docs/page.md#twice-1) [4](#top)\n"
         "[5](LICENSE) [6](docs) [7](https://example.org/#x) `[8](gone.md)`\n\n    [9](gone.md)\n"
@@ -55,7 +55,7 @@ def test_a_heading_in_code_is_no_anchor(checkout: Path) -> None:
     assert len(links("--folder", checkout)) == 1
 
 
-def test_a_site_links_what_it_has_and_loads_nothing_from_other_hosts(tmp_path: Path) -> None:
+def test_broken_links_and_files_of_other_hosts_in_a_site_are_printed(tmp_path: Path) -> None:
     (tmp_path / "style.css").touch()
     (tmp_path / "b.html").write_text('<h1 id="top">B</h1>')
     page = tmp_path / "a.html"

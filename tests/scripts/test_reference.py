@@ -1,4 +1,4 @@
-"""The pages of every key and every command: nothing is missing, and they are what the program says now."""
+"""The pages of every key and every command are complete and up to date."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_command_has_a_section_with_an_example_or_a_reference_to_its_other
     assert bare == []
 
 
-def test_the_pages_are_what_the_program_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pages_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["reference.py", "--check"])
     assert main() == 0
 
@@ -76,9 +76,9 @@ def test_a_page_that_differs_is_named(
         ({}, "any"),
     ],
 )
-def test_a_type_is_said_in_words(schema: dict[str, object], words: str) -> None:
+def test_a_type_is_described_in_words(schema: dict[str, object], words: str) -> None:
     assert describe_type(schema) == words
 
 
-def test_a_help_text_stays_what_it_is_in_a_table() -> None:
+def test_a_help_text_is_escaped_for_a_table() -> None:
     assert escape("<x> *y* `<z>|*`") == r"&lt;x> \*y\* `<z>\|*`"
