@@ -1,7 +1,7 @@
-# Dagbook from this checkout, for compose.yaml and as the base of images with more programs (docs/scaling.md).
+# Dagbook from this checkout, for compose.yaml and as the base of images with more programs (docs/how-to/scaling.md).
 FROM python:3.13-slim
 
-# For definitions from Git repositories (docs/sources.md).
+# For definitions from Git repositories (docs/how-to/sources.md).
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends git openssh-client \
     && rm -rf /var/lib/apt/lists/*

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the reference pages docs/reference-keys.md and docs/reference-commands.md.
+"""Make the reference pages docs/reference/keys.md and docs/reference/commands.md.
 
     scripts/reference.py            write them
     scripts/reference.py --check    fail when one is out of date; change nothing
@@ -28,8 +28,8 @@ from dagbook.spec.build.dag_fields import KINDS
 from dagbook.spec.build.step import OUTPUT
 from dagbook.spec.grammar.document import PARTS, schema
 
-DOCS = Path(__file__).parents[1] / "docs"
-KEYS, COMMANDS = "reference-keys.md", "reference-commands.md"
+DOCS = Path(__file__).parents[1] / "docs" / "reference"
+KEYS, COMMANDS = "keys.md", "commands.md"
 Json = dict[str, Any]
 
 TITLES = {"dag": "DAG"}  # of other parts: their name
@@ -49,31 +49,32 @@ LOOSE = {
     **{f"output.{key}": _TYPES[kind] for key, (_, kind) in OUTPUT.items()},
     "backoff": "boolean or number",
 }
-# The page that explains keys, by object and key; without a key, those of the whole object.
+# The page of docs/ that explains keys, by object and key; without a key, those of the whole object.
 TOPICS = {
-    "schedules.md": "dag.schedule dag.skipIfSuccessful dag.restartWaitSec",
-    "queues.md": "dag.queue dag.maxActiveRuns",
-    "values.md": "dag.params dag.env dag.dotenv dag.runConfig dag.maxOutputSize runConfig step.params step.env "
-    "step.parallel step.script step.shell",
-    "format.md": "dag.logOutput dag.llm step.command step.type step.config step.output step.logOutput step.llm "
-    "step.continueOn step.messages llm thinking message",
-    "configuration.md#where-a-step-works": "dag.workingDir step.workingDir step.dir",
-    "retention.md": "dag.histRetentionDays",
-    "approvals.md": "dag.waitMail handlerOn.wait mailOn.wait",
-    "mail.md": "dag.smtp dag.mailOn dag.errorMail dag.infoMail step.mailOnError smtp mailOn mail",
-    "remote.md": "dag.ssh dag.container dag.registryAuths step.container container ssh",
-    "secrets.md": "dag.secrets secret",
-    "scaling.md": "dag.workerSelector step.workerSelector",
-    "authentication.md#rights-per-dag": "dag.tags",
-    "http-jq-archive.md": "step.executor",
+    "workflows/schedules.md": "dag.schedule dag.skipIfSuccessful dag.restartWaitSec",
+    "workflows/queues.md": "dag.queue dag.maxActiveRuns",
+    "workflows/values.md": "dag.params dag.env dag.dotenv dag.runConfig dag.maxOutputSize runConfig step.params "
+    "step.env step.parallel step.script step.shell",
+    "workflows/format.md": "dag.logOutput dag.llm step.command step.type step.config step.output step.logOutput "
+    "step.llm step.continueOn step.messages llm thinking message",
+    "reference/configuration.md#where-a-step-works": "dag.workingDir step.workingDir step.dir",
+    "how-to/retention.md": "dag.histRetentionDays",
+    "workflows/approvals.md": "dag.waitMail handlerOn.wait mailOn.wait",
+    "workflows/mail.md": "dag.smtp dag.mailOn dag.errorMail dag.infoMail step.mailOnError smtp mailOn mail",
+    "workflows/remote.md": "dag.ssh dag.container dag.registryAuths step.container container ssh",
+    "how-to/secrets.md": "dag.secrets secret",
+    "how-to/scaling.md": "dag.workerSelector step.workerSelector",
+    "how-to/authentication.md#rights-per-dag": "dag.tags",
+    "workflows/http-jq-archive.md": "step.executor",
 }
 KEYS_INTRO = """\
 Every key of a definition, by the object that it belongs to. Keys are case-insensitive. A key without a value, or with
 `null`, is as if it were absent, except in a [condition](#condition). A default counts where neither the definition
 nor the base configuration has the key; texts, lists and maps without one are empty. The keys of a step's `config`
-depend on its type: see [http, jq and archive](http-jq-archive.md), [ssh and docker](remote.md), [mail](mail.md) and
-[hitl](approvals.md). [format.md](format.md) has what differs between releases. Editors complete and explain the keys
-with the schema that `dagbook schema` prints, which this page is made from."""
+depend on its type: see [http, jq and archive](../workflows/http-jq-archive.md), [ssh and
+docker](../workflows/remote.md), [mail](../workflows/mail.md) and [hitl](../workflows/approvals.md).
+[format.md](../workflows/format.md) has what differs between releases. Editors complete and explain the keys with the
+schema that `dagbook schema` prints, which this page is made from."""
 COMMANDS_INTRO = """\
 Every command and option, as `dagbook COMMAND --help` describes them. [command-line.md](command-line.md) explains what
 commands share: far servers, JSON, params, completion, exit status. `dagbook` without a command prints its help,
@@ -164,7 +165,7 @@ def _key_row(part: str, key: Key) -> str:
         "**required**" if key.is_required else f"`{_format_value(value['default'])}`" if "default" in value else ""
     )
     page = TOPIC_OF.get(f"{part}.{key.name.partition('.')[0]}") or TOPIC_OF.get(part, "")
-    more = f"[{page.partition('.')[0]}]({page})" if page else ""
+    more = f"[{Path(page).stem}](../{page})" if page else ""
     meaning = value["description"] + (" Deprecated." if value.get("deprecated") else "")
     kind = LOOSE.get(key.name) or describe_type(value)
     return f"| `{key.name}` | {kind} | {default} | {escape(meaning)} | {more} |"
@@ -292,7 +293,7 @@ def main() -> int:
         if not check:
             path.write_text(text, encoding="utf-8")
         elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            print(f"docs/{name} is out of date; run scripts/reference.py", file=sys.stderr)
+            print(f"docs/reference/{name} is out of date; run scripts/reference.py", file=sys.stderr)
             status = 1
     return status
 

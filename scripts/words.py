@@ -3,7 +3,7 @@
 
     scripts/words.py [PATH…]      default: the files that git lists of ROOTS
 
-Each is printed with its place and the word of docs/glossary.md to use instead.
+Each is printed with its place and the word of docs/reference/glossary.md to use instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 ROOTS = ("app", "migrations", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", ".github")
 SUFFIXES = {".py", ".js", ".md", ".sql", ".mako"}
 # The bundled libraries are not ours; the glossary names the words that it replaces.
-EXCLUDED = ("app/dagbook/web/static/vendor/", "docs/glossary.md")
+EXCLUDED = ("app/dagbook/web/static/vendor/", "docs/reference/glossary.md")
 # A private word, as a regular expression for whole words, and what to use instead.
 WORDS = {
     r"whoever|whomever|somebody|nobody|everybody|anybody": "name the component, the user or the caller",
@@ -39,7 +39,7 @@ WORDS = {
 }
 # Sentences in which a word is not the private one, by file.
 EXCEPTIONS: dict[str, tuple[str, ...]] = {
-    "docs/reference-commands.md": ("--auth-oidc-allow-everybody",),  # a setting
+    "docs/reference/commands.md": ("--auth-oidc-allow-everybody",),  # a setting
 }
 
 

@@ -1,4 +1,4 @@
--- The report views of docs/sql-views.md, for both databases; dagbook/db/migrations/report_views.py expands what is in braces.
+-- The report views of docs/reference/sql-views.md, for both databases; dagbook/db/migrations/report_views.py expands what is in braces.
 
 CREATE VIEW report_v1_runs AS
 SELECT

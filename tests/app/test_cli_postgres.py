@@ -191,8 +191,8 @@ def test_a_server_without_tls_is_told(postgres_url: str, refusal: Callable[..., 
 
 # -- rights --------------------------------------------------------------------------------------------------------
 
-# What docs/postgresql.md tells an administrator: once for a database, and once for a schema.
-_PAGE = (ROOT / "docs" / "postgresql.md").read_text()
+# What docs/how-to/postgresql.md tells an administrator: once for a database, and once for a schema.
+_PAGE = (ROOT / "docs" / "how-to" / "postgresql.md").read_text()
 _FOR_DATABASE, _FOR_SCHEMA = re.findall(r"```sql\n(.*?)```", _PAGE, re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""What all steps of a run wrote, in one stream, page by page (docs/api-extensions.md)."""
+"""What all steps of a run wrote, in one stream, page by page (docs/reference/api-extensions.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs looked for through the API: our own filters and pages (docs/api-extensions.md)."""
+"""Runs looked for through the API: our own filters and pages (docs/reference/api-extensions.md)."""
 
 from __future__ import annotations
 

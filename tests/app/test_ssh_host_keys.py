@@ -1,4 +1,4 @@
-"""Trust on first use of SSH hosts, from the first connection to an accepted new key (docs/remote.md)."""
+"""Trust on first use of SSH hosts, from the first connection to an accepted new key (docs/workflows/remote.md)."""
 
 from __future__ import annotations
 

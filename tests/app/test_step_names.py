@@ -1,4 +1,4 @@
-"""Steps whose names are no segments of a path are reached like all others (docs/api-extensions.md)."""
+"""Steps whose names are no segments of a path are reached like all others (docs/reference/api-extensions.md)."""
 
 from __future__ import annotations
 

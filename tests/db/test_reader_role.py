@@ -1,4 +1,4 @@
-"""A PostgreSQL role that may read the report views and nothing else, made as docs/sql-views.md says."""
+"""A PostgreSQL role that may read the report views and nothing else, made as docs/reference/sql-views.md says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dagbook.db.url import parse_url
 from tests.conftest import ROOT, PostgresCopies
 from tests.db.test_report_views import PROMISED
 
-DOCUMENT = ROOT / "docs" / "sql-views.md"
+DOCUMENT = ROOT / "docs" / "reference" / "sql-views.md"
 PASSWORD = "secret"  # noqa: S105 - of a role that is dropped after the test
 
 

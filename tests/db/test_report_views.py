@@ -1,4 +1,4 @@
-"""The views for reports: what docs/sql-views.md promises, and the same rows on both databases."""
+"""The views for reports: what docs/reference/sql-views.md promises, and the same rows on both databases."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ WRITTEN = {"time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", "date": r"\d{4}-\d
 UNTIL_NOW = ("running_seconds", "waiting_seconds", "seconds_since_last_run")
 # The rows of tests/db/report_scene.py, in the order of their first columns.
 ROWS = json.loads((Path(__file__).parent / "report_rows.json").read_text(encoding="utf-8"))
-DOCUMENT = ROOT / "docs" / "sql-views.md"
+DOCUMENT = ROOT / "docs" / "reference" / "sql-views.md"
 
 
 def promised(view: str) -> list[tuple[str, str]]:

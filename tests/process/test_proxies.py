@@ -1,4 +1,4 @@
-"""The blocks of docs/operations.md in a real nginx and a real Caddy, in front of a real server."""
+"""The blocks of docs/how-to/operations.md in a real nginx and a real Caddy, in front of a real server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class _ToLoopback(httpx.HTTPTransport):
 
 def _block(language: str, server: Program, port: int, folder: Path) -> str:
     """Give a block of the documentation with the ports and the certificate of the test."""
-    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how-to" / "operations.md").read_text(encoding="utf-8")
     found = re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)
     assert found is not None
     certificate, key = folder / "certificate.pem", folder / "key.pem"

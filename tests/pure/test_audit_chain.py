@@ -77,7 +77,7 @@ def test_a_seal_has_the_digests_of_its_entries() -> None:
 
 @pytest.mark.parametrize("action", Action)
 def test_every_action_is_in_the_guide(action: Action) -> None:
-    assert f"`{action}`" in (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+    assert f"`{action}`" in (ROOT / "docs" / "how-to" / "audit.md").read_text(encoding="utf-8")
 
 
 def test_nobody_does_not_remember_a_request() -> None:

@@ -13,7 +13,7 @@ from dagbook.cli import COMMANDS
 
 CHECKOUT = Path(__file__).parents[2]
 CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
-PITFALLS = "docs/pitfalls.md"
+PITFALLS = "docs/explanation/pitfalls.md"
 PAGES = ["CONTRIBUTING.md", PITFALLS, "README.md"]
 BUG, FEATURE = ".github/ISSUE_TEMPLATE/bug.md", ".github/ISSUE_TEMPLATE/feature.md"
 PULL_REQUEST = ".github/PULL_REQUEST_TEMPLATE.md"

@@ -27,7 +27,7 @@ SECTIONS = {
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_dependency_has_its_reason_and_every_reason_its_dependency(section: str) -> None:
-    page = (CHECKOUT / "docs" / "dependencies.md").read_text()
+    page = (CHECKOUT / "docs" / "explanation" / "dependencies.md").read_text()
     [part] = [part for part in page.split("\n## ") if part.startswith(f"{section}\n")]
     rows = [line.split("|")[1].strip() for line in part.splitlines() if line.startswith("| ")]
     assert rows[1:] == [Requirement(text).name for text in SECTIONS[section]]

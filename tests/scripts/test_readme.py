@@ -17,6 +17,6 @@ def test_the_first_screen_of_the_readme_has_the_two_commands(command: str) -> No
 
 def test_the_readme_links_every_page() -> None:
     readme = (CHECKOUT / "README.md").read_text()
-    pages = [page.name for page in (CHECKOUT / "docs").glob("*.md")]
-    assert "install.md" in pages
-    assert [page for page in pages if f"(docs/{page})" not in readme] == []
+    pages = [str(page.relative_to(CHECKOUT)) for page in (CHECKOUT / "docs").rglob("*.md")]
+    assert "docs/get-started/install.md" in pages
+    assert [page for page in pages if f"({page})" not in readme] == []

@@ -11,7 +11,7 @@ from dagbook.cli import cli
 from dagbook.spec.grammar.document import PARTS
 from scripts.reference import describe_type, escape, main
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "reference"
 
 
 def names_of(command: click.Command, name: str) -> list[str]:
@@ -27,7 +27,7 @@ def names_of(command: click.Command, name: str) -> list[str]:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_every_key_has_a_row_in_the_section_of_its_object(part: str) -> None:
-    sections = (DOCS / "reference-keys.md").read_text().split("\n## ")
+    sections = (DOCS / "keys.md").read_text().split("\n## ")
     [section] = [one for one in sections if one.startswith(f"{part.replace('dag', 'DAG')}\n")]
     rows = [[cell.strip() for cell in line.split(" | ")] for line in section.splitlines() if line.startswith("| `")]
     keys = [row[0] for row in rows if "." not in row[0]]
@@ -36,7 +36,7 @@ def test_every_key_has_a_row_in_the_section_of_its_object(part: str) -> None:
 
 
 def test_every_command_has_a_section_with_an_example_or_a_reference_to_its_other_name() -> None:
-    page = (DOCS / "reference-commands.md").read_text()
+    page = (DOCS / "commands.md").read_text()
     sections = {text.partition("\n")[0]: text for text in page.replace("\n### ", "\n## ").split("\n## ")[1:]}
     commands = names_of(cli, "dagbook")[1:]
     assert len(commands) > 100
@@ -58,11 +58,11 @@ def test_a_page_that_differs_is_named(
     monkeypatch.setattr("scripts.reference.DOCS", tmp_path)
     monkeypatch.setattr("sys.argv", ["reference.py"])
     assert main() == 0
-    with (tmp_path / "reference-keys.md").open("a") as page:
+    with (tmp_path / "keys.md").open("a") as page:
         page.write("more\n")
     monkeypatch.setattr("sys.argv", ["reference.py", "--check"])
     assert main() == 1
-    assert capsys.readouterr().err == "docs/reference-keys.md is out of date; run scripts/reference.py\n"
+    assert capsys.readouterr().err == "docs/reference/keys.md is out of date; run scripts/reference.py\n"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from dagbook.cli.systemd import TEMPLATE as UNIT
 from dagbook.cli.systemd import Unit, quote
 
 ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs" / "reliability.md"
+DOCS = ROOT / "docs" / "explanation" / "reliability.md"
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 
 

@@ -20,7 +20,7 @@ _LONGEST = 200
 
 
 class Action(StrEnum):
-    """All audited actions; docs/audit.md has a line for each."""
+    """All audited actions; docs/how-to/audit.md has a line for each."""
 
     DAG_CREATE = "dag.create"
     DAG_UPDATE = "dag.update"

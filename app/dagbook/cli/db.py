@@ -72,7 +72,7 @@ def reader_role(*, role: str, no_audit: bool) -> None:
     """Let an existing PostgreSQL role read the views for reports, and nothing else.
 
     The views show all DAGs, whatever rights users have on them. Run this as the owner of the tables; other rights that
-    the role has in the schema are revoked. docs/sql-views.md describes the views.
+    the role has in the schema are revoked. docs/reference/sql-views.md describes the views.
     """
     views = {view: privileges for view, privileges in READER.items() if not (no_audit and view == AUDIT_VIEW)}
     database = _grant(role, views, "roles need a PostgreSQL database; a SQLite file is opened with mode=ro")

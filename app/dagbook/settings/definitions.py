@@ -1,4 +1,4 @@
-"""All settings. Help texts, listings and the table in docs/configuration.md are generated from this table."""
+"""All settings. Help texts, listings and the table in docs/reference/configuration.md are generated from this table."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Records of a Dagu 1.x home: names of files, and the JSON in them as structs. Pure.
 
-docs/import.md describes the layout. Unknown fields are ignored, null counts as empty, and a wrong type is an error.
+docs/how-to/import.md describes the layout. Unknown fields are ignored, null counts as empty, a wrong type is an error.
 """
 
 from __future__ import annotations

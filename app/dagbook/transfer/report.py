@@ -58,7 +58,7 @@ class SettingsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TransferReport(msgspec.Struct, kw_only=True, rename="camel"):
-    """What imports and exports report; docs/import.md describes its JSON."""
+    """What imports and exports report; docs/how-to/import.md describes its JSON."""
 
     database: str
     dry_run: bool = False

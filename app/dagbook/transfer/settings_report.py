@@ -109,7 +109,10 @@ _WITHOUT: Sequence[tuple[str, str]] = (
     ("paths.baseconfig", "Dagbook's is base_config; `dagbook import` copies base.yaml there"),
     ("paths", _IN_DATABASE),
     *((name, _IN_DATABASE) for name in ("dags", "dagsdir", "datadir", "logdir", "suspendflagsdir", "adminlogsdir")),
-    ("remotenodes", "write its nodes as remote_nodes, whose credentials are fields of their own: docs/operations.md"),
+    (
+        "remotenodes",
+        "write its nodes as remote_nodes, whose credentials are fields of their own: docs/how-to/operations.md",
+    ),
     ("skipexamples", "Dagbook stores no examples unasked"),
     ("apibasepath", "the path of the API is fixed: /api/v2 below base_path"),
     ("apibaseurl", "the path of the API is fixed: /api/v2 below base_path"),

@@ -11,7 +11,7 @@ import pytest
 from dagbook.engine.state import Phase
 from dagbook.engine.status import NODE_INSERTS, NODE_TRANSITIONS, RUN_INSERTS, RUN_TRANSITIONS, NodeStatus, RunStatus
 
-PAGE = (Path(__file__).parents[3] / "docs" / "state-machine.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "state-machine.md").read_text()
 NEW = "(new)"
 
 

@@ -17,11 +17,11 @@ from dagbook.spec.shell_references import find_warnings
 DOCS = Path(__file__).parents[3] / "docs"
 # The number of definitions that each page has; a block that is not recognised is missing in it.
 PAGES = {
-    "get-started.md": 2,
+    "get-started/first-steps.md": 2,
     "troubleshooting.md": 2,
-    "tutorial-etl.md": 1,
-    "tutorial-approval.md": 1,
-    "when-not-to-use.md": 0,
+    "tutorials/etl.md": 1,
+    "tutorials/approval.md": 1,
+    "explanation/when-not-to-use.md": 0,
 }
 _BLOCK = re.compile(
     r"^(?P<mark><!-- not run: (?P<reason>[^\n]*?) -->\n)?```ya?ml\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL

@@ -37,7 +37,7 @@ _TEXT = ResponseSpec(
     str,
     generate_examples=False,
     media_type=EVENT_STREAM,
-    description="Events: ready or reset first, then run, dag, queue and log; see docs/api-extensions.md",
+    description="Events: ready or reset first, then run, dag, queue and log; see docs/reference/api-extensions.md",
 )
 
 

@@ -1,4 +1,4 @@
-"""Restore of a backup into an empty place, which is held from its first moment on (docs/backup.md)."""
+"""Restore of a backup into an empty place, which is held from its first moment on (docs/how-to/backup.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hold of a restored database: nothing of a run begins, or goes on, until ``dagbook resume`` (docs/backup.md)."""
+"""The hold of a restored database (docs/how-to/backup.md): no run begins or goes on until ``dagbook resume``."""
 
 from __future__ import annotations
 
