@@ -83,7 +83,7 @@ def ask(connection: ReadConnection, name: str) -> list[tuple[Any, ...]]:
 def test_there_are_ten_and_the_document_names_each() -> None:
     text = (ROOT / "docs" / "reference" / "sql-views.md").read_text(encoding="utf-8")
     assert (set(QUERIES), len(QUERIES)) == (set(EXPECTED), 10)
-    assert set(re.findall(r"\(../queries/([\w-]+)\.sql\)", text)) == set(QUERIES)
+    assert set(re.findall(r"\(\.\./queries/([\w-]+)\.sql\)", text)) == set(QUERIES)
 
 
 async def test_the_queries_have_the_same_results_on_both_databases(shared_database: Database) -> None:
