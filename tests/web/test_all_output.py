@@ -39,10 +39,10 @@ def lines(visitor: Visitor) -> Locator:
 
 async def test_it_is_one_click_from_the_output_of_a_step(visitor: Visitor, path: str) -> None:
     page = await visitor.open(path.partition("?")[0])
-    await page.get_by_role("button", name="All steps").click()
+    await page.get_by_role("button", name="Show all output").click()
     await expect(lines(visitor).locator(".all-line").nth(0)).to_contain_text("in/outbegin")
     await expect(lines(visitor).locator(".all-line").nth(1)).to_contain_text("in/outerrcareful")
-    await page.get_by_role("button", name="One step").click()
+    await page.get_by_role("button", name="Show one step").click()
     await expect(page.get_by_role("region", name="Log lines")).to_be_visible()
 
 
@@ -50,7 +50,7 @@ async def test_the_end_of_much_output_is_one_click_away_and_the_way_back_has_eve
     visitor: Visitor, path: str
 ) -> None:
     page = await visitor.open(path)
-    await page.get_by_role("button", name="End").click()
+    await page.get_by_role("button", name="Go to the end").click()
     await expect(lines(visitor).get_by_text("the end")).to_be_in_viewport()
     await expect(lines(visitor).get_by_text("300000", exact=True)).to_be_in_viewport()
     before = await lines(visitor).evaluate("box => box.scrollHeight")

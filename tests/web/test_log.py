@@ -124,7 +124,7 @@ async def test_a_search_counts_its_hits_and_goes_from_one_to_the_next(visitor: V
     await box.fill("no such number")
     await box.press("Enter")
     await expect(said).to_have_text("no hits")
-    await page.get_by_label(".*", exact=True).check()
+    await page.get_by_label("Regex").check()
     await box.fill("^4.9$")
     await box.press("Enter")
     await expect(said).to_have_text("1 of 10")
@@ -167,7 +167,7 @@ async def test_a_link_to_a_line_leads_there_also_after_a_reload(visitor: Visitor
 async def test_an_empty_stream_leads_to_the_other(visitor: Visitor, site: Site) -> None:
     site.save("whisper", "steps:\n  - {name: hush, command: \"sh -c 'echo only here >&2'\"}\n")
     page = await visitor.open(f"/dag-runs/whisper/{site.run('whisper')}")
-    await page.get_by_role("button", name="Look at stderr").click()
+    await page.get_by_role("button", name="Show stderr").click()
     await expect(_lines(visitor).get_by_text("only here")).to_be_visible()
 
 

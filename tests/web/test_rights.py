@@ -10,9 +10,9 @@ from playwright.async_api import Browser, Locator, expect
 from tests.web.browser import visiting
 from tests.web.site import Site
 
-RUN = r"Start|Stop|Retry|Reschedule|Edit status|Resume|Suspend|Pause|Take|To the front|Move|Clear$|Mark run"
+RUN = r"Start|Stop|Retry|Run again|Edit status|Remove from queue|Resume|Suspend|Pause|T(ake|o the front)|Move|Clear$|Mark"
 WRITE = r"Save|Rename|Delete|New DAG|Restore"
-ADMIN = r"Add user|Clean up|Examine|Reset the password|Remove"
+ADMIN = r"Add user|Clean up|Examine|Reset the password|Remove(?! from queue)"
 FORBIDDEN = {"viewer": f"^({RUN}|{WRITE}|{ADMIN})", "operator": f"^({WRITE}|{ADMIN})", "manager": f"^({ADMIN})"}
 PAGES = (
     "/",
@@ -56,8 +56,8 @@ async def test_the_pattern_of_buttons_finds_those_of_an_admin(browser: Browser, 
     wanted = {
         "/dags": ["New DAG", "Start etl", "Suspend etl"],
         "/dags/etl": ["Start", "Stop all", "Rename", "Delete"],
-        "/dag-runs/etl/latest": ["Retry", "Reschedule", "Edit status"],
-        f"/dag-runs/sleeper/{waiting}": ["Take out of the queue"],
+        "/dag-runs/etl/latest": ["Retry", "Run again", "Edit status"],
+        f"/dag-runs/sleeper/{waiting}": ["Remove from queue"],
         f"/dag-runs/sleeper/{running}": ["Stop"],
         "/queues": ["Pause", "Clear"],
         "/users": ["Add user"],

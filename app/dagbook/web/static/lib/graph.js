@@ -6,8 +6,10 @@ const FOLD_FROM = 12; // groups of at least so many similar steps are drawn as o
 /** @typedef {{ from: string, to: string }} Edge */
 /** @typedef {{ nodes: GraphNode[], edges: Edge[] }} Graph */
 
-const WIDTH = 190;
-const HEIGHT = 44;
+const [NARROWEST, WIDEST, HEIGHT] = [150, 300, 44]; // pixels
+const [LETTER, AROUND] = [8.4, 52]; // pixels of a character of a name, and of what is beside it
+/** Characters of a name that fit into a box. @param {number} width of the box, in pixels */
+export const lettersIn = (width) => Math.floor((width - AROUND) / LETTER);
 
 /**
  * Nodes and edges of a run or of a definition.
@@ -20,6 +22,8 @@ export function toGraph(steps, unfolded = new Set()) {
   /** @type {Map<string, string[]>} */
   const below = new Map(steps.map((step) => [step.name, []]));
   for (const step of steps) for (const name of step.depends) below.get(name)?.push(step.name);
+  const longest = Math.max(0, ...steps.map(({ name }) => [...name].length));
+  const width = Math.min(WIDEST, Math.max(NARROWEST, Math.ceil(longest * LETTER) + AROUND));
   const ids = new Map(); // name of a step -> id of its node
   /** @type {GraphNode[]} */
   const nodes = [];
@@ -27,11 +31,11 @@ export function toGraph(steps, unfolded = new Set()) {
     const key = `group:${group[0].name}`;
     if (group.length < FOLD_FROM || unfolded.has(key)) {
       for (const step of group) {
-        nodes.push({ id: `step:${step.name}`, step, width: WIDTH, height: HEIGHT });
+        nodes.push({ id: `step:${step.name}`, step, width, height: HEIGHT });
         ids.set(step.name, `step:${step.name}`);
       }
     } else {
-      nodes.push({ id: key, group, width: WIDTH, height: HEIGHT });
+      nodes.push({ id: key, group, width, height: HEIGHT });
       for (const step of group) ids.set(step.name, key);
     }
   }
@@ -95,9 +99,11 @@ export function withDescendants(steps, name) {
 
 /**
  * The number of steps of a group in each status, largest first.
- * @param {{ status?: number }[]} group
+ * @template T
+ * @param {{ status?: T }[]} group
  */
 export function tally(group) {
+  /** @type {Map<T | undefined, number>} */
   const counts = new Map();
   for (const { status } of group) counts.set(status, (counts.get(status) ?? 0) + 1);
   return [...counts].sort((one, other) => other[1] - one[1]);

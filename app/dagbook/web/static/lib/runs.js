@@ -37,32 +37,42 @@ export function nodesOf(run) {
 }
 
 /**
- * The most relevant step of a run: the first failed one, else the running one, else an aborted one.
+ * The most relevant step of a run: the first failed one, else one that waits for an approval, a running one, or an
+ * aborted one.
  * @param {Run} run
  */
 export function keyStep(run) {
   const nodes = nodesOf(run);
   return (
     nodes.find((node) => node.status === NODE.FAILED) ??
+    nodes.find((node) => node.waiting) ??
     nodes.find((node) => node.status === NODE.RUNNING) ??
     nodes.find((node) => node.status === NODE.ABORTED && node.startedAt !== "-") ??
     nodes[0]
   );
 }
 
+/** @typedef {{ step: string | null, text: string, tone: "bad" | "wait" }} Reason */
+
 /**
- * Why a run is queued or failed: {step, text}; null for other runs.
+ * Why a run is queued, waits or has failed; null for other runs.
  * @param {Run} run
+ * @returns {Reason | null}
  */
 export function reasonOf(run) {
-  if (run.waitingFor?.message) return { step: null, text: waitText(run.waitingFor) };
-  if (run.reason && nodesOf(run).some((node) => node.waiting)) return { step: null, text: run.reason };
+  if (run.waitingFor?.message) return { step: null, text: waitText(run.waitingFor), tone: "wait" };
+  const asking = waitingNode(run);
+  if (asking) return { step: asking.step.name, text: "waits for approval", tone: "wait" };
   const failed = nodesOf(run).find((node) => node.status === NODE.FAILED);
   if (!failed) return null;
   const lines = (failed.error || "failed").trim().split("\n");
   const last = lines.at(-1);
-  return { step: failed.step.name, text: lines.length > 1 && last !== lines[0] ? `${lines[0]} – ${last}` : lines[0] };
+  const text = lines.length > 1 && last !== lines[0] ? `${lines[0]} – ${last}` : lines[0];
+  return { step: failed.step.name, text, tone: "bad" };
 }
+
+/** The first step that waits for an approval. @param {Run} run */
+export const waitingNode = (run) => nodesOf(run).find((node) => node.waiting);
 
 /**
  * Whether a change of the feed concerns a run.

@@ -35,6 +35,8 @@ const COMMON = {
 const RUN_LOOKS = { ...COMMON, [RUN.QUEUED]: { word: "queued", icon: "wait", tone: "wait" } };
 /** @type {Record<number, Look>} */
 const NODE_LOOKS = { ...COMMON, [NODE.SKIPPED]: { word: "skipped", icon: "skip", tone: "off" } };
+/** How a running run or step looks while it waits for an approval. @type {Look} */
+export const WAITING = { word: "waiting", icon: "wait", tone: "wait" };
 /** @type {Look} */
 const UNKNOWN = { word: "unknown", icon: "unknown", tone: "off" };
 
@@ -42,6 +44,9 @@ const UNKNOWN = { word: "unknown", icon: "unknown", tone: "off" };
 export const runStatus = (status) => RUN_LOOKS[status ?? -1] ?? UNKNOWN;
 /** @param {number | undefined} status */
 export const nodeStatus = (status) => NODE_LOOKS[status ?? -1] ?? UNKNOWN;
+
+/** @param {{ status: number, waiting?: unknown }} node */
+export const lookOf = ({ status, waiting }) => (waiting ? WAITING : nodeStatus(status));
 
 /** Every status of a run, for filters. */
 export const RUN_STATUSES = Object.values(RUN).map((number) => ({ number, word: runStatus(number).word }));

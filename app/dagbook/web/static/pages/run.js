@@ -9,7 +9,7 @@ import { useNow } from "../lib/use-now.js";
 import { go, hash, href, query, setQuery } from "../lib/router.js";
 import { concernsRun, nodesOf, pageOf, pathOf, reasonOf, keyStep } from "../lib/runs.js";
 import { secondsOf } from "../lib/durations.js";
-import { NODE, RUN, isActive, isNodeActive, isOver, nodeStatus, runStatus } from "../lib/status.js";
+import { NODE, RUN, isActive, isNodeActive, isOver, lookOf, runStatus } from "../lib/status.js";
 import { stepsOf, tally } from "../lib/graph.js";
 import { clock, instant } from "../lib/format.js";
 import { partsOf } from "../lib/params.js";
@@ -27,12 +27,13 @@ import { RunEvents, RunSpec } from "../parts/runtabs.js";
 const VIEWS = [
   { id: "steps", title: "Steps" },
   { id: "graph", title: "Graph" },
-  { id: "gantt", title: "Gantt" },
+  { id: "gantt", title: "Timeline" },
   { id: "events", title: "Events" },
   { id: "spec", title: "Definition" },
 ];
 
 const PARAMS = 8; // of a run, until the user asks for the others
+const FEWEST = 3; // successful runs that have a median worth showing
 
 /** @param {{ params: { name: string, runId: string, subRunId?: string } }} props */
 export default function RunPage({ params }) {
@@ -100,8 +101,8 @@ function Run({ address, run, reload }) {
         concerns=${(/** @type {Change} */ change) => concernsRun(address, change)}
         onBack=${() => setQuery({ output: null })} />`}
       ${!all && chosen && !known && html`<section class="run-right" aria-label="Step">
-        <${Empty} title="This run has no such step">It has none called <code>${chosen}</code>
-          : choose one of its steps.<//></section>`}
+        <${Empty} title="No such step">This run has no step <code>${chosen}</code>. Choose one from the list.<//>
+        </section>`}
       ${!all && chosen && known && html`<${Output} address=${inside ? { ...address, subRunId: inside } : address}
         root=${address} step=${chosen} node=${inside ? null : node} run=${run} reload=${reload} steps=${steps} />`}
     </div>`;
@@ -112,8 +113,8 @@ function Run({ address, run, reload }) {
  * @param {{ run: Run }} props
  */
 function Tally({ run }) {
-  const words = tally(nodesOf(run)).map(([status, count]) => `${count} ${nodeStatus(status).word}`);
-  return html`<p class="tally">${words.map((text) => html`<span key=${text}>${text}</span>`)}</p>`;
+  const words = tally(nodesOf(run).map((node) => ({ status: lookOf(node).word })));
+  return html`<p class="tally">${words.map(([word, count]) => html`<span key=${word}>${count} ${word}</span>`)}</p>`;
 }
 
 /**
@@ -141,24 +142,25 @@ function Header({ address, run, reload, steps, chosen, onChoose }) {
       <${RunActions} address=${address} run=${run} reload=${reload} steps=${steps} />
     </div>
     <dl>
-      ${instant(run.startedAt) && html`<${Fact} name="started">
+      ${instant(run.startedAt) && html`<${Fact} name="Started">
         <${Time} at=${run.startedAt} words=${false} /> <span class="faint"><${Time} at=${run.startedAt} /></span><//>`}
-      ${run.queuedAt && html`<${Fact} name="queued"><${Time} at=${run.queuedAt} /><//>`}
-      ${instant(run.startedAt) && html`<${Fact} name=${isOver(run.status) ? "took" : "so far"}>
-        <strong class="number">${duration(secondsOf(run, now))}</strong><span class="faint">${usualText(usual.data)}
-        </span><//>`}
-      ${startedBy(run) && html`<${Fact} name="by">${startedBy(run)}<//>`}
-      ${(run.attempt ?? 0) > 1 && html`<${Fact} name="attempt">${run.attempt}<//>`}
-      ${run.revision && html`<${Fact} name="revision">
+      ${run.queuedAt && html`<${Fact} name="Queued"><${Time} at=${run.queuedAt} /><//>`}
+      ${instant(run.startedAt) && html`<${Fact} name="Duration">
+        <strong class="number">${duration(secondsOf(run, now))}${isOver(run.status) ? "" : " so far"}
+        </strong> <span class="faint">${usualText(usual.data)}</span><//>`}
+      ${startedBy(run) && html`<${Fact} name="Started by">${startedBy(run)}<//>`}
+      ${(run.attempt ?? 0) > 1 && html`<${Fact} name="Attempt">${run.attempt}<//>`}
+      ${run.revision && html`<${Fact} name="Revision">
         <a href=${href(["dags", run.name, "revisions"], { number: run.revision })}>${run.revision}</a><//>`}
-      ${run.parentDAGRunId && html`<${Fact} name="called by"><a href=${href(parentPage(run))}>${run.parentDAGRunName}
+      ${run.parentDAGRunId && html`<${Fact} name="Called by"><a href=${href(parentPage(run))}>${run.parentDAGRunName}
         </a><//>`}
-      ${params.length > 0 && html`<${Fact} name="params"><${Params} all=${params} /><//>`}
+      ${params.length > 0 && html`<${Fact} name="Parameters"><${Params} all=${params} /><//>`}
     </dl>
-    ${reason && html`<p class="why ${reason.step ? "bad" : "wait"}">
+    ${reason && html`<p class="why ${reason.tone}">
       ${reason.step && html`<strong>${reason.step}</strong>`}<span title=${reason.text}>${reason.text}</span>
       ${reason.step && reason.step !== chosen && html`<button type="button" class="quiet"
-        onClick=${() => onChoose(reason.step)}>Show its output</button>`}</p>`}
+        onClick=${() => onChoose(reason.step ?? "")}>Show ${reason.tone === "wait" ? "the question" : "its output"}
+        </button>`}</p>`}
   </header>`;
 }
 
@@ -185,16 +187,19 @@ function parentPage(run) {
 
 /** @param {{ trigger?: string, actor?: string }} run */
 function startedBy({ trigger, actor }) {
-  if (!trigger || trigger === "subdag") return ""; // "called by" says it
+  if (!trigger || trigger === "subdag") return ""; // "Called by" says it
   /** @type {Record<string, string>} */
-  const ways = { api: "the API", reschedule: "a reschedule" };
-  return [ways[trigger] ?? trigger, actor].filter(Boolean).join(", ");
+  const ways = { api: actor ? "" : "the API", reschedule: "run again" };
+  return [actor, ways[trigger] ?? trigger].filter(Boolean).join(", ");
 }
 
-/** @param {Api.DAGStatistics | null} statistics */
+/**
+ * The duration of the successful runs of the DAG, if there are enough of them.
+ * @param {Api.DAGStatistics | null} statistics
+ */
 function usualText(statistics) {
-  if (statistics?.p50Seconds === undefined) return "";
-  return `, usually ${duration(statistics.p50Seconds)}, 95 % under ${duration(statistics.p95Seconds)}`;
+  if (statistics?.p50Seconds === undefined || statistics.succeeded < FEWEST) return "";
+  return `Median ${duration(statistics.p50Seconds)}, 95% under ${duration(statistics.p95Seconds)}`;
 }
 
 /**
@@ -209,22 +214,34 @@ function Output({ address, root, step, node, run, reload, steps }) {
   return html`<section class="run-right" aria-label=${`Step ${step}`}>
     <div class="row step-head">
       <h2 class="wide-text">${step}</h2>
-      ${node && html`<${Status} of=${node.status} node />`}
+      ${node && html`<${Status} of=${node.status} node waiting=${Boolean(node.waiting)} />`}
       ${node && node.retryCount > 0 && html`<span class="faint">${plural(node.retryCount, "retry", "retries")}</span>`}
       <span class="grow"></span>
-      <button type="button" onClick=${() => setQuery({ output: "all" })}>All steps</button>
+      <button type="button" onClick=${() => setQuery({ output: "all" })}>Show all output</button>
       ${node && html`<${StepActions} address=${address} run=${run} node=${node} reload=${reload} steps=${steps} />`}
     </div>
     ${node?.step.description && html`<p class="faint step-about">${node.step.description}</p>`}
     ${node?.waiting && html`<${ApprovalCard} address=${address} step=${step} waiting=${node.waiting}
       reload=${reload} />`}
-    ${node?.error && html`<${StepError} text=${node.error} tone=${node.status === NODE.FAILED ? "bad" : "off"} />`}
+    ${node?.error && !isShown(run, node) && html`<${StepError} text=${node.error}
+      tone=${node.status === NODE.FAILED ? "bad" : "off"} />`}
     ${node && !instant(node.startedAt) ? html`<${Waiting} node=${node} />` : html`<${LogView} path=${path}
       run=${pathOf(address)} step=${step} stream=${stream}
       onStream=${(/** @type {Stream} */ name) => setQuery({ stream: name })}
       active=${active} concerns=${(/** @type {Change} */ change) => concernsRun(root, change)}
       atError=${node?.status === NODE.FAILED && !node.subRuns?.length} />`}
   </section>`;
+}
+
+/**
+ * Whether the error of a step shows already: its first line in the head of the page, the others in the log.
+ * @param {Run} run
+ * @param {Api.Node} node
+ */
+function isShown(run, node) {
+  const [first, ...rest] = (node.error ?? "").split("\n");
+  const { step, text } = reasonOf(run) ?? {};
+  return step === node.step.name && text?.startsWith(first) && (!rest.length || rest[0].startsWith("last of stderr"));
 }
 
 /**
@@ -241,8 +258,8 @@ function StepError({ text, tone }) {
 /** @param {{ node: Api.Node }} props */
 function Waiting({ node }) {
   const settled = node.status !== NODE.NOT_STARTED;
-  return html`<${Empty} title=${settled ? "This step did not run" : "Not begun yet"}>
-    ${settled ? "So it has no output. What it depends on, or its preconditions, did not let it begin."
-      : "Its output shows here once it runs."}
+  return html`<${Empty} title=${settled ? "This step did not run" : "Not started yet"}>
+    ${settled ? "A step that it depends on did not succeed, or a precondition was not met."
+      : "The output appears here as soon as the step runs."}
   <//>`;
 }

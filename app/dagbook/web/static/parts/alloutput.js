@@ -30,6 +30,7 @@ export function AllOutput({ address, active, atEnd, concerns, onBack }) {
   );
   const total = log.rows.length;
   const list = useVirtualList({ total, active, start: (rows) => (fromEnd ? total - rows + 1 : 1) });
+  const partly = log.hasEarlier || log.hasMore;
   const isNearEnd = list.from + list.rows > total - NEAR;
   const begin = async (/** @type {boolean} */ end) => {
     const begun = log.begin(end); // first, because an active request keeps the list from requesting more lines
@@ -54,11 +55,11 @@ export function AllOutput({ address, active, atEnd, concerns, onBack }) {
   }, [list.from, list.rows, total]);
   return html`<section class="all-output" aria-label="Output of all steps">
     <div class="all-bar">
-      <button type="button" onClick=${onBack}>One step</button>
-      <strong>All steps, in the order of time</strong><span class="grow"></span>
-      <span class="faint number">${log.hasEarlier || log.hasMore ? "part: " : ""}${plural(total, "line")}</span>
-      <button type="button" onClick=${() => begin(false)}>Beginning</button>
-      <button type="button" onClick=${() => begin(true)}>End</button>
+      <h2>Output of all steps</h2><span class="grow"></span>
+      <span class="faint number">${plural(total, "line")}${partly && " loaded"}</span>
+      ${partly && html`<button type="button" onClick=${() => begin(false)}>Go to the start</button>
+        <button type="button" onClick=${() => begin(true)}>Go to the end</button>`}
+      <button type="button" onClick=${onBack}>Show one step</button>
       ${active && html`<label class="inline">
         <input type="checkbox" checked=${list.follow}
           onChange=${(/** @type {InputChange} */ event) => list.setFollow(event.target.checked)} />
@@ -70,8 +71,8 @@ export function AllOutput({ address, active, atEnd, concerns, onBack }) {
       row=${(/** @type {number} */ number) => html`<${Line} key=${number} row=${log.rows[number - 1]}
         above=${log.rows[number - 2]}
         address=${address} />`}>
-      ${log.pieces?.length === 0 && html`<${Empty} title=${active ? "Nothing written yet" : "Nothing written"}>
-        ${active ? "Lines show here as the steps write them." : "No step of this run wrote anything."}<//>`}
+      ${log.pieces?.length === 0 && html`<${Empty} title=${active ? "No output yet" : "No output"}>
+        ${active ? "Lines appear here as the steps write them." : "No step of this run wrote anything."}<//>`}
     <//>
   </section>`;
 }

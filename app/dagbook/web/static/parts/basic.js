@@ -5,16 +5,16 @@ import { HTTP, asError } from "../lib/api.js";
 import { ago, between, duration, exact, instant, short } from "../lib/format.js";
 import { useNow } from "../lib/use-now.js";
 import { may, whyNot } from "../lib/session.js";
-import { nodeStatus, runStatus } from "../lib/status.js";
+import { WAITING, nodeStatus, runStatus } from "../lib/status.js";
 import { copyText } from "../lib/clipboard.js";
 import { Icon } from "./icon.js";
 
 /**
- * A status as icon and word.
- * @param {{ of: number | undefined, node?: boolean }} props
+ * A status as icon and word; `waiting` for an approval is shown instead of running.
+ * @param {{ of: number | undefined, node?: boolean, waiting?: boolean }} props
  */
-export function Status({ of, node = false }) {
-  const { word, icon, tone } = node ? nodeStatus(of) : runStatus(of);
+export function Status({ of, node = false, waiting = false }) {
+  const { word, icon, tone } = waiting ? WAITING : node ? nodeStatus(of) : runStatus(of);
   return html`<span class="status ${tone}"><${Icon} name=${icon} />${word}</span>`;
 }
 

@@ -1,9 +1,9 @@
-// Gantt chart: one bar per step on a common time axis.
+// Timeline (a Gantt chart): one bar per step on a common time axis.
 
 import { html } from "../vendor/core.js";
 import { duration } from "../lib/format.js";
 import { useNow } from "../lib/use-now.js";
-import { nodeStatus } from "../lib/status.js";
+import { lookOf } from "../lib/status.js";
 import { spanOf } from "../lib/durations.js";
 
 /**
@@ -14,7 +14,7 @@ import { spanOf } from "../lib/durations.js";
 export function Gantt({ run, nodes, chosen, onChoose, active }) {
   const now = useNow(1, active);
   const whole = spanOf(run, now);
-  if (!whole) return html`<p class="faint">The run has not begun.</p>`;
+  if (!whole) return html`<p class="faint">The run has not started yet.</p>`;
   const length = Math.max(1, whole.to - whole.from);
   const at = (/** @type {number} */ time) => ((time - whole.from) / length) * 100;
   return html`<div class="gantt" role="list" aria-label="When each step ran">
@@ -22,11 +22,11 @@ export function Gantt({ run, nodes, chosen, onChoose, active }) {
       <span>${duration(length / 1000)}</span></div>
     ${nodes.map((node) => {
       const span = spanOf(node, now);
-      const { word, tone } = nodeStatus(node.status);
+      const { word, tone } = lookOf(node);
       const name = node.step.name;
       return html`<div role="listitem" key=${name} class=${name === chosen ? "gantt-row chosen" : "gantt-row"}>
         <button type="button" class="quiet gantt-name" onClick=${() => onChoose(name)}
-          aria-current=${name === chosen ? "true" : null} title=${name}>${name}</button>
+          aria-current=${name === chosen ? "true" : null}>${name}</button>
         <div class="gantt-track">
           ${span && html`<span class="gantt-bar ${tone}"
             title=${`${name}: ${word}, ${duration((span.to - span.from) / 1000)}`}

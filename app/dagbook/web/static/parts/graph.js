@@ -1,7 +1,7 @@
 // Layered drawing of a DAG: similar steps are folded into one box, arrow keys move between steps.
 
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/core.js";
-import { tally, toGraph } from "../lib/graph.js";
+import { lettersIn, tally, toGraph } from "../lib/graph.js";
 import { place } from "../lib/layout.js";
 import { NODE, nodeStatus } from "../lib/status.js";
 import { Loading } from "./basic.js";
@@ -13,7 +13,6 @@ import { iconPath } from "./icon.js";
 /** @typedef {import("../lib/layout.js").Point} Point */
 /** @typedef {{ scale: number, x: number, y: number }} View */
 
-const LONGEST = 21; // characters of a name that fit into a box
 const ZOOM = 1.2;
 
 /**
@@ -76,6 +75,7 @@ function Canvas({ graph, placed, chosen, onChoose, onUnfold, folded, onTurn }) {
         chosen=${node.step?.name === chosen} onChoose=${onChoose} onUnfold=${onUnfold} />`)}`,
     [graph, placed, chosen],
   );
+  const size = { "--tall": placed.height, "--ratio": placed.height / placed.width };
   return html`<div class="graph">
     <div class="graph-bar">
       <button type="button" class="quiet" aria-label="Zoom in" onClick=${() => zoom(ZOOM)}>+</button>
@@ -84,7 +84,7 @@ function Canvas({ graph, placed, chosen, onChoose, onUnfold, folded, onTurn }) {
       <button type="button" class="quiet" onClick=${onTurn}>Turn</button>
       ${folded && html`<button type="button" class="quiet" onClick=${folded}>Fold</button>`}
     </div>
-    <div class="graph-frame" ref=${frame} onPointerDown=${drag} onWheel=${wheel}
+    <div class="graph-frame" ref=${frame} style=${size} onPointerDown=${drag} onWheel=${wheel}
       onKeyDown=${(/** @type {Targeted<KeyboardEvent, HTMLElement>} */ event) => walk(event, graph, placed)}>
       <svg role="group" aria-label="Graph of the steps" width="100%" height="100%">
         ${view.scale > 0 && html`<g transform=${`translate(${view.x} ${view.y}) scale(${view.scale})`}>
@@ -153,14 +153,14 @@ function Box({ node, at, chosen, onChoose, onUnfold }) {
     <rect width=${at.width} height=${at.height} rx="6" />
     ${node.group && html`<rect class="back" x="3" y="3" width=${at.width} height=${at.height} rx="6" />`}
     ${icon && html`<path transform="translate(10 14)" d=${iconPath(icon)} class="sign" />`}
-    <text x=${icon ? 34 : 12} y="27">${label}</text>
+    <text x=${icon ? 34 : 12} y="27">${cut(label, lettersIn(at.width))}</text>
   </g>`;
 }
 
 /** @param {{ name: string, status?: number }} step */
 function describe({ name, status }) {
   const { word, tone, icon } = status === undefined ? { word: "", tone: "idle", icon: null } : nodeStatus(status);
-  return { label: cut(name), title: word ? `${name}: ${word}` : name, tone, icon };
+  return { label: name, title: word ? `${name}: ${word}` : name, tone, icon };
 }
 
 /** @param {GraphStep[]} group */
@@ -172,13 +172,16 @@ function describeGroup(group) {
   const worst = counts.find(([status]) => status === NODE.FAILED) ?? counts[0];
   const { tone, icon } = worst[0] === undefined ? { tone: "idle", icon: null } : nodeStatus(worst[0]);
   const title = `${group.length} steps like ${group[0].name}${words.length ? `: ${words.join(", ")}` : ""}; show them`;
-  return { label: cut(`${group.length} × ${group[0].name}`), title, tone, icon };
+  return { label: `${group.length} × ${group[0].name}`, title, tone, icon };
 }
 
-/** @param {string} name */
-function cut(name) {
-  const letters = [...name];
-  return letters.length > LONGEST ? `${letters.slice(0, LONGEST - 1).join("")}…` : name;
+/**
+ * @param {string} text
+ * @param {number} longest
+ */
+function cut(text, longest) {
+  const letters = [...text];
+  return letters.length > longest ? `${letters.slice(0, longest - 1).join("")}…` : text;
 }
 
 /** @type {Record<string, [x: number, y: number]>} */

@@ -117,10 +117,10 @@ export function SearchBar({ search, onGo }) {
   return html`<form class="log-search" role="search" onSubmit=${submit}>
     <input type="search" aria-label="Search this log" placeholder="Search this log" onKeyDown=${back}
       value=${search.text} onInput=${(/** @type {InputChange} */ event) => change({ text: event.target.value })} />
-    <label class="inline" title="Search for a regular expression">
+    <label class="inline" title="Take the text as a regular expression">
       <input type="checkbox" checked=${search.regex}
         onChange=${(/** @type {InputChange} */ event) => change({ regex: event.target.checked })} />
-      .*</label>
+      Regex</label>
     <button type="button" class="quiet" aria-label="Previous hit" disabled=${!search.hits.length}
       onClick=${() => move(-1)}>↑</button>
     <button type="button" class="quiet" aria-label="Next hit" disabled=${!search.hits.length} onClick=${() => move(1)}>

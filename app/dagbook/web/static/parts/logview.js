@@ -77,13 +77,13 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
           onClick=${() => onStream(name)}>${name}</button>`)}
       </div>
       <${SearchBar} search=${search} onGo=${go} />
-      ${active && html`<label class="inline" title="Stay at the end while lines come; scrolling up pauses it">
+      ${active && html`<label class="inline" title="Scroll to new lines as they come; scrolling up pauses this">
         <input type="checkbox" checked=${follow}
           onChange=${(/** @type {InputChange} */ event) => list.setFollow(event.target.checked)} />
         Follow</label>`}
       <label class="inline">
         <input type="checkbox" checked=${wrap}
-          onChange=${(/** @type {InputChange} */ event) => setWrap(event.target.checked)} />Wrap</label>
+          onChange=${(/** @type {InputChange} */ event) => setWrap(event.target.checked)} />Wrap lines</label>
       <button type="button" class="quiet" title="Download the whole log" aria-label="Download this log"
         onClick=${() => attempt(() => download(path, stream, step))}><${Icon} name="down" /></button>
     </div>
@@ -92,17 +92,17 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
       row=${(/** @type {number} */ number) => html`<${Line} key=${number} number=${number} text=${lines.line(number)}
         style=${lines.styleOf(number)} linked=${number === linked} hit=${number === hit} pattern=${search.pattern}
         onLink=${go} />`}>
-      ${lines.total === 0 && html`<${Empty} title=${active ? "Nothing written yet" : `Nothing on ${stream}`}>
-        <p>${active ? "Lines show here as the step writes them." : html`The step wrote nothing to it. <button
-            type="button" onClick=${() => onStream(other)}>Look at ${other}</button>`}</p><//>`}
+      ${lines.total === 0 && html`<${Empty} title=${active ? "No output yet" : `The step wrote nothing to ${stream}`}>
+        <p>${active ? "Lines appear here as the step writes them." : html`<button type="button"
+            onClick=${() => onStream(other)}>Show ${other}</button>`}</p><//>`}
     <//>
     <div class="log-foot">
       <span class="number">${plural(total, "line")}</span>
-      ${total > 0 && html`<span class="number">
-        ${from.toLocaleString("en")} to ${lastInSight.toLocaleString("en")} in sight</span>`}
+      ${total > list.rows && html`<span class="number">
+        Showing ${from.toLocaleString("en")}–${lastInSight.toLocaleString("en")}</span>`}
       ${active && !follow && total > 0 && html`<span>Following is paused</span>`}
       <span class="grow"></span>
-      <${GoTo} total=${total} onGo=${go} />
+      ${total > list.rows && html`<${GoTo} total=${total} onGo=${go} />`}
     </div>
   </section>`;
 }
@@ -214,7 +214,7 @@ function GoTo({ total, onGo }) {
     if (line >= 1) onGo(Math.min(total, line));
   };
   return html`<form onSubmit=${submit}>
-    <input class="goto" name="line" inputmode="numeric" pattern="[0-9]*" placeholder="line" aria-label="Go to line" />
+    <label class="inline">Go to line <input class="goto" name="line" inputmode="numeric" pattern="[0-9]*" /></label>
     </form>`;
 }
 

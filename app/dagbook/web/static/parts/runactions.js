@@ -18,25 +18,25 @@ export function RunActions({ address, run, reload }) {
       Stop<//>`}
     ${run.status === RUN.QUEUED && html`<${ActionButton} right="run" class="danger"
       onClick=${() => setAsked("dequeue")}>
-      Take out of the queue<//>`}
+      Remove from queue<//>`}
     ${isOver(run.status) && html`<${ActionButton} right="run" onClick=${() => setAsked("retry")}>Retry<//>`}
-    ${isOver(run.status) && html`<${ActionButton} right="run" onClick=${() => setAsked("reschedule")}>Reschedule<//>`}
+    ${isOver(run.status) && html`<${ActionButton} right="run" onClick=${() => setAsked("reschedule")}>Run again<//>`}
     ${asked === "stop" && html`<${Confirm} title="Stop this run?" action="Stop the run" onClose=${close}
       onConfirm=${() => stop(address).then(reload)}>
-      <p>Its steps are asked to end; what has not begun will not begin. Handlers for aborted runs still run.</p><//>`}
-    ${asked === "dequeue" && html`<${Confirm} title="Take this run out of its queue?" action="Take it out"
+      <p>Running steps are stopped, and no other step starts. Handlers for aborted runs still run.</p><//>`}
+    ${asked === "dequeue" && html`<${Confirm} title="Remove this run from the queue?" action="Remove"
       onClose=${close} onConfirm=${() => dequeue(address).then(reload)}>
-      <p>It will not start. Its place in the queue is lost.</p><//>`}
+      <p>It will not start, and its position in the queue is lost.</p><//>`}
     ${asked === "retry" && html`<${Confirm} title="Retry this run?" action="Retry" danger=${false} onClose=${close}
       onConfirm=${() => retry(address).then(reload)}>
-      <p>Steps that failed, were aborted or never began run again, with the same parameters and the same definition.
-        Steps that succeeded keep their results.</p><//>`}
-    ${asked === "reschedule" && html`<${Confirm} title="Start a new run like this one?" action="Start a new run"
+      <p>Steps that failed, were aborted or did not run are run again, with the same parameters and the same
+        definition. Steps that succeeded keep their results.</p><//>`}
+    ${asked === "reschedule" && html`<${Confirm} title="Run this again?" action="Start a new run"
       danger=${false} onClose=${close}
       onConfirm=${async () => {
         const { dagRunId } = await reschedule(address);
         go(pageOf({ name: run.name, runId: dagRunId }));
-      }}><p>A new run begins from the first step, with the parameters of this one.</p><//>`}
+      }}><p>A new run starts from the first step, with the same parameters.</p><//>`}
   </span>`;
 }
 
@@ -54,11 +54,11 @@ export function StepActions({ address, run, node, reload, steps }) {
     ${isStep && html`<${ActionButton} right="run" onClick=${() => setAsked("status")}>Edit status<//>`}
     ${asked === "one" && html`<${Confirm} title=${`Retry step ${name}?`} action="Retry the step" danger=${false}
       onClose=${close} onConfirm=${() => retry(address, name).then(reload)}>
-      <p>Only this step runs again; what depends on it keeps its results.</p><//>`}
+      <p>Only this step runs again. Steps that depend on it keep their results.</p><//>`}
     ${asked === "from" && html`<${Confirm} title=${`Retry from step ${name}?`} action="Retry from here" danger=${false}
       onClose=${close} onConfirm=${() => retryFrom(address, steps, name).then(reload)}>
-      <p>This step and all that come after it run again, whatever came of them.
-        The statuses of those steps are set back first, which the run's history shows.</p><//>`}
+      <p>This step and all steps that depend on it run again, also those that succeeded. Their statuses are reset first,
+        which the events of the run show.</p><//>`}
     ${asked === "status" && html`<${EditStatus} address=${address} node=${node} onClose=${close} reload=${reload} />`}
   </span>`;
 }
@@ -72,9 +72,9 @@ function EditStatus({ address, node, onClose, reload }) {
     await setStatus(address, node.step.name, status);
     await reload();
   };
-  return html`<${Confirm} title=${`Status of ${node.step.name}`} action="Set the status" danger=${false}
+  return html`<${Confirm} title=${`Edit the status of ${node.step.name}`} action="Save status" danger=${false}
     onClose=${onClose} onConfirm=${save}>
-    <p>A retry goes by these statuses. The change is noted with your name.</p>
+    <p>A retry runs the steps that did not succeed. The change is recorded with your name.</p>
     <label>
       Status<select value=${status}
         onChange=${choose}>

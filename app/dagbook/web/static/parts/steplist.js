@@ -1,14 +1,14 @@
 // List of a run's steps in order: status, duration bar and attempts; sub-runs of a step expand in place.
 
 import { html, useState } from "../vendor/core.js";
-import { duration, plural, short } from "../lib/format.js";
+import { duration, instant, plural, short } from "../lib/format.js";
 import { tally } from "../lib/graph.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { href } from "../lib/router.js";
 import { concernsRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
 import { secondsOf, spanOf } from "../lib/durations.js";
-import { NODE, RUN, isActive, nodeStatus, runStatus } from "../lib/status.js";
+import { NODE, RUN, isActive, lookOf, runStatus } from "../lib/status.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
 import { whenLoaded, Status } from "./basic.js";
 import { Icon } from "./icon.js";
@@ -55,6 +55,7 @@ function wholeOf(run, now) {
  */
 function StepRow({ address, node, whole, now, known, chosen, inside, picked, onChoose }) {
   const seconds = secondsOf(node, now);
+  const note = noteOf(node);
   const called = [...(node.subRuns ?? []), ...(node.subRunsRepeated ?? [])];
   const [open, setOpen] = useState(
     called.length > 0 && (node.status === NODE.FAILED || called.some(({ dagRunId }) => dagRunId === inside)),
@@ -66,16 +67,25 @@ function StepRow({ address, node, whole, now, known, chosen, inside, picked, onC
           aria-label=${`Runs called by ${node.step.name}`} onClick=${() => setOpen(!open)}>
           <${Icon} name=${open ? "shut" : "open"} /></button>`
         : html`<span></span>`}
-      <button type="button" class="step-name quiet" aria-current=${chosen ? "true" : null} title=${node.step.name}
-        onClick=${() => onChoose(node.step.name)}>${node.step.name}</button>
-      <${Status} of=${node.status} node />
+      <div class="step-title"><button type="button" class="step-name quiet" aria-current=${chosen ? "true" : null}
+        onClick=${() => onChoose(node.step.name)}>${node.step.name}</button>${note && html`<small class="cut"
+          title=${note}>${note}</small>`}</div>
+      <${Status} of=${node.status} node waiting=${Boolean(node.waiting)} />
       <${Bar} node=${node} whole=${whole} now=${now} />
-      <span class="number" title=${node.retryCount ? plural(node.retryCount, "retry", "retries") : null}>
-        ${node.retryCount ? `↻${node.retryCount} ` : ""}${seconds === null ? "" : duration(seconds)}</span>
+      <span class="number">${seconds === null ? "" : duration(seconds)}</span>
     </div>
     ${open && html`<${Called} address=${address} called=${called} known=${known} inside=${inside} picked=${picked}
       onChoose=${onChoose} />`}
   </li>`;
+}
+
+/**
+ * What the status of a step does not say: how often it was retried, or why it did not run.
+ * @param {Api.Node} node
+ */
+function noteOf({ status, retryCount, startedAt, error }) {
+  if (retryCount) return plural(retryCount, "retry", "retries");
+  return status !== NODE.FAILED && !instant(startedAt) ? (error ?? "").split("\n")[0] : "";
 }
 
 /**
@@ -91,7 +101,7 @@ function Bar({ node, whole, now }) {
       width: `${((span.to - span.from) / whole.length) * 100}%`,
     };
   return html`<span class="step-bar" aria-hidden="true">
-    ${style && html`<span class=${nodeStatus(node.status).tone} style=${style}></span>`}</span>`;
+    ${style && html`<span class=${lookOf(node).tone} style=${style}></span>`}</span>`;
 }
 
 /**

@@ -50,6 +50,7 @@ export function useVirtualList({ total, active, start }) {
   };
   return {
     box,
+    total,
     height,
     rows,
     from: first,
@@ -89,8 +90,9 @@ export function useVirtualList({ total, active, start }) {
 export function VirtualList({ list, class: boxClass, rowsClass = "", label, row, children }) {
   const numbers = [];
   for (let number = list.from; number <= list.to; number += 1) numbers.push(number);
+  // The style sheet makes the box as high as its rows, up to a limit.
   return html`<div class=${boxClass} ref=${list.box} tabindex="0" role="region" aria-label=${label}
-    onScroll=${list.scrolled}>
+    style=${{ "--rows": list.total }} onScroll=${list.scrolled}>
     <div style=${{ height: `${list.height}px` }}><div class=${`list-rows ${rowsClass}`}>${numbers.map(row)}</div></div>
     ${children}
   </div>`;

@@ -1,0 +1,109 @@
+"""The page of a run: its facts in sentences, and a layout that fits what there is to show."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from tests.web.browser import WIDTHS, Visitor, visiting
+from tests.web.site import Site
+
+LONG_NAME = "check-the-orders-against-the-schema-v2"
+SPEC = f"""\
+type: graph
+steps:
+  - name: {LONG_NAME}
+    command: seq 5
+  - name: fails
+    depends: {LONG_NAME}
+    command: sh -c 'seq 3; echo no price >&2; exit 3'
+  - name: after
+    depends: fails
+    command: echo never
+  - name: many
+    command: seq 500
+  - name: retried
+    command: 'false'
+    continueOn: {{failure: true}}
+    retryPolicy: {{limit: 1, intervalSec: 0}}
+"""
+
+
+@pytest.fixture(scope="module")
+def path(site: Site) -> str:
+    site.save("paged", SPEC)
+    return f"/dag-runs/paged/{site.run('paged')}"
+
+
+@pytest.fixture
+async def visitor(browser: Browser, site: Site) -> AsyncIterator[Visitor]:
+    async with visiting(browser, site.address, cookie=site.cookies["operator"]) as opened:
+        yield opened
+        assert opened.complaints == []
+
+
+def _row(page: Page, step: str) -> Locator:
+    return page.locator("ol.steps > li").filter(has=page.get_by_role("button", name=step, exact=True))
+
+
+async def _height(lines: Locator) -> float:
+    box = await lines.bounding_box()
+    assert box is not None
+    return box["height"]
+
+
+async def test_a_short_log_has_the_height_of_its_lines_and_a_long_one_that_of_the_window(
+    visitor: Visitor, path: str
+) -> None:
+    page = await visitor.open(f"{path}?step={LONG_NAME}")
+    lines = page.get_by_role("region", name="Log lines")
+    await expect(lines.get_by_text("5", exact=True).last).to_be_visible()
+    assert 5 * 20 <= await _height(lines) <= 7 * 20
+    await expect(page.get_by_role("textbox", name="Go to line")).to_have_count(0)
+    await _row(page, "many").get_by_role("button").click()
+    await expect(page.get_by_text("500 lines")).to_be_visible()
+    assert 15 * 20 <= await _height(lines) <= 900
+    await page.get_by_role("textbox", name="Go to line").fill("400")
+    await page.keyboard.press("Enter")
+    await expect(lines.get_by_role("link", name="Link to line 400", exact=True)).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_names_of_steps_are_whole_at_any_width(browser: Browser, site: Site, path: str, width: int) -> None:
+    async with visiting(browser, site.address, cookie=site.cookies["viewer"], width=width) as visitor:
+        page = await visitor.open(path)
+        name = _row(page, LONG_NAME).get_by_role("button")
+        await expect(name).to_be_visible()
+        assert await name.evaluate("element => element.scrollWidth <= element.clientWidth")
+        await page.get_by_role("tab", name="Timeline").click()
+        name = page.get_by_role("list", name="When each step ran").get_by_role("button", name=LONG_NAME)
+        assert await name.evaluate("element => element.scrollWidth <= element.clientWidth")
+
+
+async def test_a_step_says_that_it_was_retried_or_why_it_did_not_run(visitor: Visitor, path: str) -> None:
+    page = await visitor.open(path)
+    await expect(_row(page, "retried")).to_contain_text("1 retry")
+    await expect(_row(page, "after")).to_contain_text("a step it depends on failed")
+    await _row(page, "after").get_by_role("button").click()
+    await expect(page.get_by_role("heading", name="This step did not run")).to_be_visible()
+
+
+async def test_the_error_of_a_step_shows_once(visitor: Visitor, path: str) -> None:
+    page = await visitor.open(path)
+    await expect(page.locator(".why")).to_contain_text("exit status 3 \N{EN DASH} no price")
+    await expect(page.get_by_role("region", name="Log lines").get_by_text("no price")).to_be_visible()
+    await expect(page.locator(".step-error")).to_have_count(0)
+    await expect(page.get_by_text("exit status 3")).to_have_count(1)
+
+
+async def test_the_median_shows_once_enough_runs_have_succeeded(visitor: Visitor, site: Site) -> None:
+    site.save("steady-state", "steps:\n  - {name: one, command: 'true'}\n")
+    runs = [site.run("steady-state") for _ in range(2)]
+    page = await visitor.open(f"/dag-runs/steady-state/{runs[0]}")
+    await expect(page.locator("dt").get_by_text("Duration")).to_be_visible()
+    await expect(page.get_by_text("Median")).to_have_count(0)
+    site.run("steady-state")
+    await page.reload()
+    await expect(page.get_by_text("Median")).to_be_visible()
