@@ -49,6 +49,7 @@ PAGES = {
     "dag-schedule": "/dags/orders/schedule",
     "dag-access": "/dags/orders/access",
     "start": "/dags/orders?start=1",
+    "shortcuts": RUN,
     "runs": "/dag-runs",
     "run-failed": RUN,
     "run-graph": f"{RUN}?view=graph",
@@ -82,7 +83,7 @@ PAGES = {
     "login": "/login",
     "missing": "/nothing/here",
 }
-KEYS: dict[str, str] = {}  # to press when the page is there
+KEYS = {"shortcuts": "?"}  # to press when the page is there
 ANONYMOUS = ("login",)
 _EXPECTED = {"missing": "status of 404 .*/nothing/here"}  # a page that is not there is a real 404
 ORDERS = """\

@@ -10,7 +10,9 @@ from playwright.async_api import Browser, Locator, expect
 from tests.web.browser import visiting
 from tests.web.site import Site
 
-RUN = r"Start|Stop|Retry|Run again|Edit status|Remove from queue|Resume|Suspend|Pause|T(ake|o the front)|Move|Clear$|Mark"
+RUN = (
+    r"Start|Stop|Retry|Run again|Edit status|Remove from queue|Resume|Suspend|Pause|T(ake|o the front)|Move|Clear$|Mark"
+)
 WRITE = r"Save|Rename|Delete|New DAG|Restore"
 ADMIN = r"Add user|Clean up|Examine|Reset the password|Remove(?! from queue)"
 FORBIDDEN = {"viewer": f"^({RUN}|{WRITE}|{ADMIN})", "operator": f"^({WRITE}|{ADMIN})", "manager": f"^({ADMIN})"}

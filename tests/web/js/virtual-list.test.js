@@ -8,6 +8,7 @@ import {
   geometryOf,
   isAtEnd,
   offsetOf,
+  printedRows,
 } from "../../../app/dagbook/web/static/lib/virtual-list.js";
 
 const VIEWPORT = 400; // 20 rows
@@ -61,4 +62,10 @@ test("the end is the end also when browsers round", () => {
 test("a row that is looked for stands a third below the upper edge, where the list allows it", () => {
   assert.deepEqual([1, 500, 1000].map((row) => firstAround(1000, 20, row)), [1, 494, 981]);
   assert.equal(firstAround(3, 20, 2), 1);
+});
+
+test("the rows around the visible ones are printed, as many as are fetched at a time", () => {
+  assert.deepEqual(printedRows(1, 20), { from: 1, to: 20 });
+  assert.deepEqual(printedRows(700, 3000), { from: 501, to: 1000 });
+  assert.deepEqual(printedRows(1001, 1200), { from: 1001, to: 1200 });
 });

@@ -2,7 +2,7 @@
 
 import { get, patch, post } from "./api.js";
 import { withDescendants } from "./graph.js";
-import { NODE } from "./status.js";
+import { NODE, WAITING, runStatus } from "./status.js";
 import { waitText } from "./wait-text.js";
 
 /** @typedef {readonly ["dag-runs", string, string]} RunPath */
@@ -72,7 +72,10 @@ export function reasonOf(run) {
 }
 
 /** The first step that waits for an approval. @param {Run} run */
-export const waitingNode = (run) => nodesOf(run).find((node) => node.waiting);
+const waitingNode = (run) => nodesOf(run).find((node) => node.waiting);
+
+/** The look of a run's status, or that it waits for an approval. @param {Run} run */
+export const lookOfRun = (run) => (waitingNode(run) ? WAITING : runStatus(run.status));
 
 /**
  * Whether a change of the feed concerns a run.

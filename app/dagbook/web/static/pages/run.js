@@ -7,9 +7,9 @@ import { focusOn } from "../lib/feed.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { go, hash, href, query, setQuery } from "../lib/router.js";
-import { concernsRun, nodesOf, pageOf, pathOf, reasonOf, keyStep } from "../lib/runs.js";
+import { concernsRun, keyStep, lookOfRun, nodesOf, pageOf, pathOf, reasonOf } from "../lib/runs.js";
 import { secondsOf } from "../lib/durations.js";
-import { NODE, RUN, isActive, isNodeActive, isOver, lookOf, runStatus } from "../lib/status.js";
+import { NODE, RUN, isActive, isNodeActive, isOver, lookOf } from "../lib/status.js";
 import { stepsOf, tally } from "../lib/graph.js";
 import { clock, instant } from "../lib/format.js";
 import { partsOf } from "../lib/params.js";
@@ -52,13 +52,14 @@ export default function RunPage({ params }) {
     const page = href(pageOf({ name: run.name, runId: run.dagRunId }), Object.fromEntries(query.peek()));
     go(page + hash.peek(), { replace: true });
   }, [newest, run]);
+  const look = run && lookOfRun(run);
   const begun = instant(run?.startedAt);
   useTitle(
     run?.name ?? address.name,
-    run ? runStatus(run.status).word : loaded.error?.status === HTTP.NOT_FOUND && "not found",
+    look ? look.word : loaded.error?.status === HTTP.NOT_FOUND && "not found",
     begun && clock(begun),
   );
-  useStateIcon(run && runStatus(run.status).tone);
+  useStateIcon(look?.tone);
   const missing = (/** @type {Failed} */ error) => html`<${NotThere} title="There is no such run" error=${error}>
     <a href=${href("/dag-runs", { name: address.name })}>Runs of ${address.name}
     </a> · <a href=${href("/dag-runs")}>All runs</a><//>`;

@@ -67,7 +67,7 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
     else list.show(line, lines.total);
   };
 
-  const lastInSight = Math.min(total, from + list.rows - 1);
+  const lastInSight = list.printing ? to : Math.min(total, from + list.rows - 1);
   const hit = search.current?.line;
   const other = stream === "stdout" ? "stderr" : "stdout";
   return html`<section class="log" aria-label=${`Output of ${step}`}>

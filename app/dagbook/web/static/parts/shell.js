@@ -6,10 +6,12 @@ import { get, post } from "../lib/api.js";
 import { liveness } from "../lib/feed.js";
 import { go, href, path } from "../lib/router.js";
 import { forget, hasGrants, hasUsers, may, needsLogin, user } from "../lib/session.js";
+import { useKey } from "../lib/shortcuts.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
 import { Again } from "./again.js";
 import { Icon } from "./icon.js";
 import { attempt, Notices } from "./notice.js";
+import { Shortcuts } from "./shortcuts.js";
 
 const PLACES = [
   ["/", "Dashboard", "dashboard"],
@@ -64,17 +66,7 @@ function ThemeChoice() {
 
 function SearchBox() {
   const box = useRef(/** @type {HTMLInputElement | null} */ (null));
-  useEffect(() => {
-    const focus = (/** @type {KeyboardEvent} */ event) => {
-      const target = /** @type {Element} */ (event.target);
-      const typing = target.closest?.("input, textarea, select, [contenteditable], .cm-editor, dialog");
-      if (event.key !== "/" || typing || event.ctrlKey || event.metaKey) return;
-      event.preventDefault();
-      box.current?.focus();
-    };
-    document.addEventListener("keydown", focus);
-    return () => document.removeEventListener("keydown", focus);
-  }, []);
+  useKey("/", () => box.current?.focus());
   const submit = (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
     const text = box.current?.value.trim();
@@ -144,6 +136,7 @@ export function Shell({ children }) {
       <${SearchBox} />
       <span class="dot ${liveness.value}" role="img" aria-label=${LIVE[liveness.value]} title=${LIVE[liveness.value]}>
       </span>
+      <${Shortcuts} />
       <${ThemeChoice} />
       <${Person} />
     </header>

@@ -1,12 +1,24 @@
 // Virtual list: only the visible rows are in the document.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/core.js";
-import { firstAfterScroll, firstAround, geometryOf, isAtEnd, offsetOf } from "../lib/virtual-list.js";
+import { firstAfterScroll, firstAround, geometryOf, isAtEnd, offsetOf, printedRows } from "../lib/virtual-list.js";
 
 const VIEWPORT = 600; // pixels, until the box has been measured
 const PAUSE = 150; // milliseconds without a scroll event, after which the user is not scrolling any more
 
 /** @typedef {ReturnType<typeof useVirtualList>} List */
+
+/** Whether the page is being printed. */
+function usePrinting() {
+  const [printing, setPrinting] = useState(() => window.matchMedia("print").matches);
+  useEffect(() => {
+    const media = window.matchMedia("print");
+    const change = () => setPrinting(media.matches);
+    media.addEventListener("change", change);
+    return () => media.removeEventListener("change", change);
+  }, []);
+  return printing;
+}
 
 /**
  * The state of a list. It follows its end while rows are added, until the user scrolls up.
@@ -19,6 +31,7 @@ export function useVirtualList({ total, active, start }) {
   const [follow, setFollow] = useState(active);
   const [top, setTop] = useState(/** @type {number | null} */ (null));
   const [viewport, setViewport] = useState(VIEWPORT);
+  const printing = usePrinting();
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const scrolledAt = useRef(-PAUSE);
   const geometry = geometryOf(total, viewport);
@@ -40,8 +53,10 @@ export function useVirtualList({ total, active, start }) {
     if (!follow && performance.now() - scrolledAt.current < PAUSE) return;
     if (box.current && Math.abs(box.current.scrollTop - wanted) > geometry.pitch + 1) box.current.scrollTop = wanted;
   }, [first, height, total]);
+  // One more than fit, because the last one may be cut off.
+  const range = printing ? printedRows(first, total) : { from: first, to: Math.min(total, first + rows) };
   const scrolled = () => {
-    if (!box.current) return;
+    if (!box.current || printing) return;
     const next = firstAfterScroll(geometry, box.current, first);
     if (next === null) return;
     scrolledAt.current = performance.now();
@@ -53,8 +68,8 @@ export function useVirtualList({ total, active, start }) {
     total,
     height,
     rows,
-    from: first,
-    to: Math.min(total, first + rows), // one more than fit, because the last one may be cut off
+    ...range,
+    printing,
     follow,
     setFollow,
     scrolled,
