@@ -9,9 +9,10 @@ from tests.maintenance.history import Past, add_past
 from tests.web.site import Site
 
 
-async def add_old_runs(site: Site, name: str, keys: list[int], *, days_ago: float) -> None:
+async def add_old_runs(site: Site, name: str, keys: list[int], *, days_ago: float, status: int = 4) -> None:
     """Store runs that ended so many days ago, with logs, beside the running server."""
-    runs = [Past(key=key, name=name, days_ago=days_ago, log_bytes=50_000, now=datetime.now(UTC)) for key in keys]
+    now = datetime.now(UTC)
+    runs = [Past(key=key, name=name, days_ago=days_ago, status=status, log_bytes=50_000, now=now) for key in keys]
     database = await Database.open(site.program.database_url)
     try:
         await database.write(lambda connection: add_past(connection, runs))

@@ -2,17 +2,21 @@
 
 /** @type {Record<string, number>} */
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
+/** @type {Record<string, number>} */
+export const SIDEWAYS = { ArrowRight: 1, ArrowLeft: -1, End: Infinity, Home: -Infinity };
 
 /**
  * Make the key handler of a list: arrow keys move the focus among the elements that match `selector`.
  * @param {string} selector
+ * @param {Record<string, number>} [steps] by key; an infinite one goes to the end
  */
-export function arrowNavigation(selector) {
+export function arrowNavigation(selector, steps = STEPS) {
   return (/** @type {Targeted<KeyboardEvent, HTMLElement>} */ event) => {
-    const step = STEPS[event.key];
+    const step = steps[event.key];
     if (!step || !event.target.matches(selector)) return;
     event.preventDefault();
     const found = [.../** @type {NodeListOf<HTMLElement>} */ (event.currentTarget.querySelectorAll(selector))];
-    found[found.indexOf(event.target) + step]?.focus();
+    const wanted = found.indexOf(event.target) + step;
+    (Number.isFinite(step) ? found[wanted] : found.at(step < 0 ? 0 : -1))?.focus();
   };
 }
