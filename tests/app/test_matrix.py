@@ -112,6 +112,7 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("GET", "/dags/{fileName}/dag-runs"): (USERS, ""),
     ("GET", "/dags/{fileName}/dag-runs/{dagRunId}"): (USERS, ""),
     ("GET", "/dags/{fileName}/statistics"): (USERS, ""),
+    ("GET", "/dags/{fileName}/days"): (USERS, ""),
     ("GET", "/dags/{fileName}/schedule/next"): (USERS, ""),
     ("GET", "/dags/{fileName}/revisions"): (USERS, ""),
     ("GET", "/dags/{fileName}/revisions/diff"): (USERS, ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 from urllib.parse import quote
 
@@ -212,6 +213,24 @@ async def test_statistics_count_ends_and_give_the_usual_duration(dagbook: Dagboo
     assert (await client.get(f"/dags/{name}/statistics?days=1")).json()["runs"] == 3
 
 
+async def test_runs_are_counted_by_day_and_status(dagbook: Dagbook) -> None:
+    name, client = dagbook.name, dagbook.client
+    assert (await client.post("/dags", json={"name": name, "spec": QUICK})).status_code == 201
+    for run_id, spec in (("a", QUICK), ("b", "steps: [{command: exit 1}]\n"), ("c", QUICK)):
+        await dagbook.run(spec, dagRunId=run_id)
+    found = (await client.get(f"/dags/{name}/days?days=3&zone=Pacific/Chatham")).json()
+    assert (found["dagName"], found["zone"], found["truncated"]) == (name, "Pacific/Chatham", False)
+    days = found["days"]
+    assert [one["toDate"] for one in days[:-1]] == [one["fromDate"] for one in days[1:]]
+    total: Counter[str] = Counter()
+    for day in days:  # midnight may have passed
+        total.update({one["statusLabel"]: one["count"] for one in day["counts"]})
+        dates = f"fromDate={day['fromDate']}&toDate={day['toDate']}"
+        listed = (await client.get(f"/dag-runs/{name}?{dates}")).json()["dagRuns"]
+        assert len(listed) == sum(one["count"] for one in day["counts"])
+    assert (total, len(days)) == ({"failed": 1, "succeeded": 2}, 3)
+
+
 async def test_the_next_starts_are_in_order_and_in_the_zone_of_their_schedule(dagbook: Dagbook) -> None:
     name, client = dagbook.name, dagbook.client
     spec = "schedule: ['0 3 * * *', 'CRON_TZ=Asia/Tokyo 30 12 * * *', '0 3 * * *']\n" + QUICK
@@ -239,9 +258,16 @@ async def test_a_dag_without_a_schedule_has_no_next_start(dagbook: Dagbook) -> N
     ("path", "status"),
     [
         ("/dags/never-heard/statistics", 404),
+        ("/dags/never-heard/days", 404),
         ("/dags/never-heard/schedule/next", 404),
         ("/dags/x/statistics?last=0", 400),
         ("/dags/x/statistics?days=99999", 400),
+        ("/dags/x/days?days=0", 400),
+        ("/dags/x/days?days=367", 400),
+        ("/dags/x/days?zone=Nowhere", 400),
+        ("/dags/x/days?zone=America", 400),
+        ("/dags/x/days?zone=../../../etc/passwd", 400),
+        ("/dags/x/days?zone=%00", 400),
         ("/dags/x/schedule/next?count=101", 400),
     ],
 )

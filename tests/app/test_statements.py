@@ -46,6 +46,7 @@ def recorded() -> Iterator[list[str]]:
         ("/dag-runs?limit=2", 1),
         ("/dag-runs/{name}?tag=a&param=B=1&error=x&minDuration=1", 3),
         ("/dags/{name}/statistics", 2),
+        ("/dags/{name}/days?zone=Europe/Berlin", 2),
         ("/dags/{name}/schedule/next", 1),
         ("/dag-runs/{name}/r1", 2),
         ("/dag-runs/{name}/latest", 2),

@@ -106,6 +106,7 @@ def searched(wanted: RunFilter) -> _Work:
         lambda connection: run_list.find(connection, RunFilter(run_id_part="r1")),
         lambda connection: run_list.find_names(connection, "t"),
         lambda connection: run_history.find_finished(connection, "etl", 100, NOW),
+        lambda connection: run_history.count_by_quarter(connection, "etl", 100, NOW),
         *(searched(wanted) for wanted in SEARCHES),
         lambda connection: run_writes.count_active(connection, ["etl"]),
         queue.find_active,
@@ -156,6 +157,7 @@ async def test_a_list_goes_by_an_index(shared_database: Database, work: _Work) -
         (lambda connection: run_list.find(connection, RunFilter(name="etl", status=2)), "ix_runs_root_name"),
         (lambda connection: run_list.find(connection, RunFilter(name_part="etl", status=2)), "ix_runs_root_name"),
         (lambda connection: run_history.find_finished(connection, "etl", 100, None), "ix_runs_root_name"),
+        (lambda connection: run_history.count_by_quarter(connection, "etl", 100, NOW), "ix_runs_root_name"),
         (
             lambda connection: run_list.find(connection, RunFilter(name="etl", run_id_part="1")),
             "uq_runs_root (dag_name=? AND run_id>?)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from dagbook.api.presenters.history import percentile, statistics
-from dagbook.db.repositories.runs.run_history import FinishedRunRow
+from dagbook.api.presenters.history import day_starts, days_of, percentile, statistics
+from dagbook.db.repositories.runs.run_history import QUARTER_SECONDS, CountedRuns, FinishedRunRow
 from dagbook.engine.status import RunStatus
 
 UTC = ZoneInfo("UTC")
@@ -49,3 +50,45 @@ def test_failures_count_and_do_not_shorten_what_is_usual() -> None:
 def test_nothing_is_usual_where_nothing_ran() -> None:
     found = statistics("etl", [], UTC, more=False)
     assert (found.runs, found.p50_seconds, found.last_runs) == (0, UNSET, [])
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOW = datetime(2026, 10, 26, 12, tzinfo=UTC)  # a day after the clocks in Berlin were set back
+
+
+def _counted(text: str, status: RunStatus, count: int) -> CountedRuns:
+    return CountedRuns(int(datetime.fromisoformat(text).timestamp()) // QUARTER_SECONDS, status, count)
+
+
+def test_days_are_those_of_the_time_zone_also_when_its_clocks_are_set_back() -> None:
+    starts = day_starts(NOW, 3, BERLIN)
+    counted = [
+        _counted("2026-10-25T23:15+01:00", RunStatus.SUCCEEDED, 4),
+        _counted("2026-10-25T02:30+01:00", RunStatus.FAILED, 1),
+        _counted("2026-10-25T02:30+02:00", RunStatus.SUCCEEDED, 1),
+        _counted("2026-10-25T00:00+02:00", RunStatus.SUCCEEDED, 1),
+        _counted("2026-10-24T23:45+02:00", RunStatus.ABORTED, 2),
+    ]
+    found = days_of("etl", counted, starts, 100)
+    assert (found.zone, found.truncated) == ("Europe/Berlin", False)
+    assert [(day.date, (day.to_date - day.from_date) // 3600) for day in found.days] == [
+        ("2026-10-24", 24),
+        ("2026-10-25", 25),
+        ("2026-10-26", 24),
+    ]
+    assert [[(one.status_label, one.count) for one in day.counts] for day in found.days] == [
+        [("aborted", 2)],
+        [("failed", 1), ("succeeded", 6)],
+        [],
+    ]
+
+
+def test_days_that_were_not_read_are_left_out() -> None:
+    counted = [
+        _counted("2026-10-26T01:00Z", RunStatus.SUCCEEDED, 7),
+        _counted("2026-10-25T12:00Z", RunStatus.FAILED, 3),
+    ]
+    found = days_of("etl", counted, day_starts(NOW, 9, UTC), most=10)
+    assert found.truncated
+    assert [day.date for day in found.days] == ["2026-10-25", "2026-10-26"]
+    assert days_of("etl", [], day_starts(NOW, 9, UTC), most=10).days[0].date == "2026-10-18"

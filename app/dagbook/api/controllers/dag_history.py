@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from litestar import Controller, get
@@ -13,11 +13,11 @@ from litestar.di import NamedDependency
 
 from dagbook.api.errors import errors
 from dagbook.api.params import parameters
-from dagbook.api.presenters.history import grid, statistics
+from dagbook.api.presenters.history import day_starts, days_of, grid, statistics
 from dagbook.api.presenters.present import StepCache, next_start, run_details
 from dagbook.api.providers import provide_services
 from dagbook.api.run_reads import latest_details, read_details
-from dagbook.api.schemas.dags import DAGHistory, DAGRunOfDAG, DAGStatistics, NextStarts
+from dagbook.api.schemas.dags import DAGDays, DAGHistory, DAGRunOfDAG, DAGStatistics, NextStarts
 from dagbook.api.services import RunReadServices
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
@@ -28,7 +28,7 @@ from dagbook.db.repositories.runs.run_history import HistoryNode, RunWithState
 from dagbook.definitions.next_starts import next_starts
 from dagbook.definitions.queries import read_stored, require_dag
 from dagbook.errors import BadRequestError
-from dagbook.identifiers import LATEST, strip_suffix
+from dagbook.identifiers import LATEST, shorten, strip_suffix
 from dagbook.runs.queries import dags_of
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
@@ -89,11 +89,19 @@ class DagHistoryController(Controller):
 
 _MAX_LAST, _MAX_IN_DAYS, _MAX_DAYS = 1000, 10_000, 3650
 _MAX_STARTS = 100
+_MAX_COUNTED_DAYS, _MAX_COUNTED = 366, 200_000
 
 
 def _check(field: str, number: int | None, most: int) -> None:
     if number is not None and not 1 <= number <= most:
         raise BadRequestError(f"{field}: {number} is outside 1 to {most}")
+
+
+def _read_zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise BadRequestError(f"zone: {shorten(name)} is no time zone; write one such as Europe/Berlin") from None
 
 
 class DagStatisticsServices(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +140,28 @@ class DagStatisticsController(Controller):
             lambda connection: run_history.find_finished(connection, row.dag_name, most + 1, since)
         )
         return statistics(row.dag_name, finished[:most], services.zone, more=len(finished) > most)
+
+    @get(
+        "/days",
+        operation_id="getDAGDays",
+        requires=Requires.READ,
+        responses=errors(404),
+    )
+    async def get_days(
+        self,
+        file_name: parameters.FileName,
+        services: NamedDependency[DagStatisticsServices],
+        days: parameters.HistoryDays = 56,
+        zone: parameters.Zone = None,
+    ) -> DAGDays:
+        """Count the runs of a DAG by day and status, over the last ``days`` days of a time zone."""
+        _check("days", days, _MAX_COUNTED_DAYS)
+        starts = day_starts(services.now(), days, _read_zone(zone) if zone else services.zone)
+        row = await require_dag(services.database, file_name)
+        counted = await services.database.read(
+            lambda connection: run_history.count_by_quarter(connection, row.dag_name, _MAX_COUNTED, starts[0])
+        )
+        return days_of(row.dag_name, counted, starts, _MAX_COUNTED)
 
     @get(
         "/schedule/next",

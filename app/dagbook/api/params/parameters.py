@@ -63,6 +63,8 @@ RunLimit = Annotated[int | None, QueryParameter(name="limit", schema_extra={"min
 CursorText = Annotated[str | None, QueryParameter(name="cursor")]
 Last = Annotated[int | None, QueryParameter(name="last", schema_extra={"minimum": 1, "maximum": 1000})]
 Days = Annotated[int | None, QueryParameter(name="days", schema_extra={"minimum": 1, "maximum": 3650})]
+HistoryDays = Annotated[int, QueryParameter(name="days", schema_extra={"minimum": 1, "maximum": 366})]
+Zone = Annotated[str | None, QueryParameter(name="zone", description="a time zone such as Europe/Berlin")]
 Count = Annotated[int, QueryParameter(name="count", schema_extra={"minimum": 1, "maximum": 100})]
 Sort = Annotated[str, QueryParameter(name="sort", schema_extra={"enum": ["name", "nextRun"]})]
 Order = Annotated[str, QueryParameter(name="order", schema_extra={"enum": ["asc", "desc"]})]

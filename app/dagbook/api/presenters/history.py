@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from dagbook.api.presenters.present import time_text
-from dagbook.api.schemas.dags import DAGGridItem, DAGStatistics, EndedRun
+from dagbook.api.schemas.dags import DAGDay, DAGDays, DAGGridItem, DAGStatistics, EndedRun, StatusCount
 from dagbook.api.schemas.run_logs import RunEvent
-from dagbook.db.repositories.runs.run_history import FinishedRunRow, HistoryNode
+from dagbook.db.repositories.runs.run_history import QUARTER_SECONDS, CountedRuns, FinishedRunRow, HistoryNode
 from dagbook.db.repositories.runs.runs import EventRow
 from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS
 from dagbook.engine.status import NodeStatus, RunStatus
@@ -56,6 +57,40 @@ def _finished_run(run: FinishedRunRow, zone: tzinfo) -> EndedRun:
         started_at=time_text(run.started_at, zone),
         duration_seconds=UNSET if run.seconds is None else round(run.seconds, 3),
     )
+
+
+def day_starts(now: datetime, days: int, zone: tzinfo) -> list[datetime]:
+    """Return the first instants of the last days in a time zone, oldest first, today and tomorrow included."""
+    today = now.astimezone(zone).date()
+    dates = (today + timedelta(days=offset) for offset in range(1 - days, 2))
+    return [datetime.combine(date, time(), zone) for date in dates]
+
+
+def days_of(dag_name: str, counted: Sequence[CountedRuns], starts: Sequence[datetime], most: int) -> DAGDays:
+    """Add counts up to days, which begin at ``starts``; the last one is the end.
+
+    When as many as ``most`` runs were counted, the days before the oldest of them are left out.
+    """
+    begins = [int(start.timestamp()) for start in starts]
+    counts: list[Counter[RunStatus]] = [Counter() for _ in begins]
+    for quarter, status, count in counted:
+        counts[bisect_right(begins, quarter * QUARTER_SECONDS) - 1][RunStatus(status)] += count
+    truncated = sum(row.count for row in counted) >= most
+    first = next((day for day, found in enumerate(counts) if found), 0) if truncated else 0
+    days = [
+        DAGDay(
+            date=starts[day].date().isoformat(),
+            from_date=begins[day],
+            to_date=begins[day + 1],
+            counts=[_status_count(status, counts[day][status]) for status in sorted(counts[day])],
+        )
+        for day in range(first, len(begins) - 1)
+    ]
+    return DAGDays(dag_name=dag_name, zone=str(starts[0].tzinfo), truncated=truncated, days=days)
+
+
+def _status_count(status: RunStatus, count: int) -> StatusCount:
+    return StatusCount(status=status, status_label=status.label, count=count)  # type: ignore[arg-type]  # has all labels
 
 
 _HANDLER_RANKS = {position: rank for rank, position in enumerate((SUCCESS, FAILURE, ABORT, EXIT), 1)}

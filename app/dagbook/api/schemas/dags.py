@@ -279,6 +279,35 @@ class DAGStatistics(Schema, kw_only=True):
     p95_seconds: float | UnsetType = UNSET
 
 
+class StatusCount(Schema, kw_only=True):
+    """How many runs have a status."""
+
+    status: RunStatus
+    status_label: RunLabel
+    count: int
+
+
+class DAGDay(Schema, kw_only=True):
+    """Runs of a DAG that were created on a day, from ``fromDate`` up to ``toDate``, in seconds since 1970."""
+
+    date: str
+    from_date: int
+    to_date: int
+    counts: list[StatusCount]
+
+
+class DAGDays(Schema, kw_only=True):
+    """Runs of a DAG by day and status, oldest day first.
+
+    ``truncated`` says that there are more runs: the days before the first one are left out, and that one may lack some.
+    """
+
+    dag_name: str
+    zone: str
+    truncated: bool
+    days: list[DAGDay]
+
+
 class NextStart(Schema, kw_only=True):
     """A scheduled start of a run."""
 

@@ -739,6 +739,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/dags/{fileName}/days": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetDays */
+        get: operations["getDAGDays"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/dags/{fileName}/enqueue": {
         parameters: {
             query?: never;
@@ -1939,6 +1956,20 @@ export interface components {
         DagAccount: {
             account: string;
         };
+        /** DAGDay */
+        DAGDay: {
+            counts: components["schemas"]["StatusCount"][];
+            date: string;
+            fromDate: number;
+            toDate: number;
+        };
+        /** DAGDays */
+        DAGDays: {
+            dagName: string;
+            days: components["schemas"]["DAGDay"][];
+            truncated: boolean;
+            zone: string;
+        };
         /** DAGDetails */
         DAGDetails: {
             defaultParams?: string;
@@ -2883,6 +2914,13 @@ export interface components {
             /** @default  */
             username?: string;
         };
+        /** StatusCount */
+        StatusCount: {
+            count: number;
+            status: components["schemas"]["RunStatus"];
+            /** @enum {string} */
+            statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
+        };
         /** Step */
         Step: {
             args?: string[];
@@ -3140,6 +3178,8 @@ export type CreateUserRequest = components['schemas']['CreateUserRequest'];
 export type DAG = components['schemas']['DAG'];
 export type DAGAccess = components['schemas']['DAGAccess'];
 export type DagAccount = components['schemas']['DagAccount'];
+export type DAGDay = components['schemas']['DAGDay'];
+export type DAGDays = components['schemas']['DAGDays'];
 export type DAGDetails = components['schemas']['DAGDetails'];
 export type DAGFile = components['schemas']['DAGFile'];
 export type DAGFileDetails = components['schemas']['DAGFileDetails'];
@@ -3260,6 +3300,7 @@ export type StartDAG = components['schemas']['StartDAG'];
 export type StartedRun = components['schemas']['StartedRun'];
 export type StartInline = components['schemas']['StartInline'];
 export type StartSessionRequest = components['schemas']['StartSessionRequest'];
+export type StatusCount = components['schemas']['StatusCount'];
 export type Step = components['schemas']['Step'];
 export type StepCommand = components['schemas']['StepCommand'];
 export type StepStatus = components['schemas']['StepStatus'];
@@ -4451,6 +4492,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DAGRunOfDAG"];
+                };
+            };
+        };
+    };
+    getDAGDays: {
+        parameters: {
+            query?: {
+                days?: number;
+                /** @description a time zone such as Europe/Berlin */
+                zone?: string | null;
+            };
+            header?: never;
+            path: {
+                fileName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DAGDays"];
                 };
             };
         };

@@ -17,6 +17,7 @@ from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
 from dagbook.db.repositories.runs.runs import SUMMARY, EventRow, RunRow
 from dagbook.engine.status import NodeStatus, RunStatus
 
+QUARTER_SECONDS = 900
 _IN_RUN = and_(Run.id == Node.run_id, Run.attempt == Node.attempt)
 _node_columns = (
     Node.run_id,
@@ -78,6 +79,14 @@ class FinishedRunRow(NamedTuple):
     seconds: float | None
 
 
+class CountedRuns(NamedTuple):
+    """How many runs of a status were created within ``QUARTER_SECONDS``: the ``quarter``-th of them since 1970."""
+
+    quarter: int
+    status: RunStatus
+    count: int
+
+
 class RunWithState(RunRow, frozen=True, kw_only=True):
     """Summary of a run with the engine state of its attempt."""
 
@@ -122,6 +131,24 @@ def find_finished(connection: ReadConnection, dag_name: str, most: int, since: d
         statement = statement.where(Run.created_at >= since)
     found = connection.execute(statement.order_by(Run.created_at.desc(), Run.run_id).limit(most))
     return [FinishedRunRow(*row) for row in found]
+
+
+def count_by_quarter(connection: ReadConnection, dag_name: str, most: int, since: datetime) -> list[CountedRuns]:
+    """Count the newest root runs of a DAG name that were created since a time, by quarters of an hour, newest first.
+
+    At most ``most`` runs are read. The offset of every time zone is a multiple of a quarter, so that the caller can
+    add the quarters of a day up.
+    """
+    created = seconds(connection.dialect.name, Run.created_at)
+    newest = (
+        select((created.op("/")(QUARTER_SECONDS)).label("quarter"), Run.status)
+        .where(Run.dag_name == dag_name, Run.root_id.is_(None), Run.created_at >= since)
+        .order_by(Run.created_at.desc())
+        .limit(most)
+        .subquery()
+    )
+    counted = select(newest.c.quarter, newest.c.status, func.count()).group_by(newest.c.quarter, newest.c.status)
+    return [CountedRuns(*row) for row in connection.execute(counted.order_by(newest.c.quarter.desc()))]
 
 
 def find_newest(connection: ReadConnection, dag_name: str, most: int) -> Sequence[RunWithState]:

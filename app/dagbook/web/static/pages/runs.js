@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { asError, get } from "../lib/api.js";
-import { duration, plural } from "../lib/format.js";
+import { clock, duration, plural } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { href, query, setQuery } from "../lib/router.js";
@@ -27,6 +27,9 @@ const TEXTS = [
   ["error", "Error", "text of an error"],
   ["minDuration", "At least", "90s, 5m"],
 ];
+const HOUR = 3600000; // milliseconds
+const DAY = 24 * HOUR;
+const DATES = "dates"; // those of the address, of a link from another page
 const TRIGGERS = ["api", "reschedule", "schedule"];
 const SPANS = [
   ["", "any time"],
@@ -35,6 +38,16 @@ const SPANS = [
   ["604800", "last 7 days"],
   ["2592000", "last 30 days"],
 ];
+
+/** The dates of the address bar in words: "28 Nov 2026", "28 Nov, 10:05 to 10:20"; empty without dates. */
+function datesText() {
+  const [from, to] = ["fromDate", "toDate"].map((name) => Number(query.value.get(name)) * 1000);
+  const [begin, end] = [new Date(from), new Date(to)];
+  if (from && to && begin.getHours() + begin.getMinutes() === 0 && Math.abs(to - from - DAY) <= HOUR)
+    return begin.toLocaleDateString(undefined, { dateStyle: "medium" });
+  if (from) return to ? `${clock(begin)} to ${clock(end)}` : `since ${clock(begin)}`;
+  return to ? `before ${clock(end)}` : "";
+}
 
 /** The filters of the address bar as the API takes them. */
 function wanted() {
@@ -89,8 +102,11 @@ function Nothing() {
 function Filters() {
   const submit = (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
-    setQuery(valuesOf(event.currentTarget), { replace: false });
+    const { within, ...others } = valuesOf(event.currentTarget);
+    const kept = within === DATES;
+    setQuery({ ...others, ...(kept ? {} : { within, fromDate: null, toDate: null }) }, { replace: false });
   };
+  const dates = query.value.get("within") ? "" : datesText();
   const pick = (/** @type {SelectChange} */ event) => event.currentTarget.form?.requestSubmit();
   const value = (/** @type {string} */ name) => query.value.get(name) ?? "";
   return html`<form class="filters" role="search" aria-label="Narrow the runs" onSubmit=${submit}>
@@ -98,7 +114,8 @@ function Filters() {
       <option value="">any</option>
       ${RUN_STATUSES.map(({ number, word }) => html`<option key=${number} value=${number}>${word}</option>`)}
     </select></label>
-    <label>When<select name="within" value=${value("within")} onChange=${pick}>
+    <label>When<select name="within" value=${dates ? DATES : value("within")} onChange=${pick}>
+      ${dates && html`<option value=${DATES}>${dates}</option>`}
       ${SPANS.map(([seconds, word]) => html`<option key=${seconds} value=${seconds}>${word}</option>`)}
     </select></label>
     <label>Trigger<select name="trigger" value=${value("trigger")} onChange=${pick}>

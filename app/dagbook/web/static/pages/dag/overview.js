@@ -1,47 +1,61 @@
-// Overview of a DAG: latest run, statistics, next start, and step statuses in the latest runs.
+// Overview of a DAG: latest run, durations, next start, the last weeks, and the steps of the latest runs.
 
-import { html } from "../../vendor/core.js";
+import { html, useState } from "../../vendor/core.js";
 import { duration } from "../../lib/format.js";
+import { daysShown } from "../../lib/heat.js";
 import { href } from "../../lib/router.js";
 import { pageOf } from "../../lib/runs.js";
+import { RUN } from "../../lib/status.js";
 import { useApi } from "../../lib/use-api.js";
 import { Empty, whenLoaded, Status, Time } from "../../parts/basic.js";
+import { HeatMap } from "../../parts/heatmap.js";
 import { RunGrid } from "../../parts/rungrid.js";
+import { Sparkline } from "../../parts/sparkline.js";
 import { NextStarts } from "./nextstarts.js";
 
 /** @param {{ name: string, details: Api.DAGFileDetails, concerns: Concerns }} props */
 export function OverviewTab({ name, details, concerns }) {
+  const [weeks] = useState({ days: daysShown(new Date()), zone: Intl.DateTimeFormat().resolvedOptions().timeZone });
   const history = useApi(["dags", name, "dag-runs"], {}, concerns);
   const statistics = useApi(["dags", name, "statistics"], {}, concerns);
+  const days = useApi(["dags", name, "days"], weeks, concerns);
   const { latestDAGRun: latest, dag } = details;
   const begun = latest?.dagRunId;
+  const called = dag?.name ?? name;
   return html`
-    <div class="cards">
+    <div class="overview">
       <section class="card" aria-label="Latest run"><h2>Latest run</h2>
         ${begun ? html`<p>
-          <a href=${href(pageOf({ name: latest.name, runId: latest.dagRunId }))}><${Status} of=${latest.status} />
-          </a> <span class="faint"><${Time} at=${latest.startedAt || latest.queuedAt} /></span></p>`
-          : html`<p class="faint">It has never run.</p>`}
-        <p><a href=${href("/dag-runs", { name: dag?.name ?? name })}>All its runs</a></p></section>
-      <section class="card" aria-label="How it usually goes"><h2>How it usually goes</h2>
-        ${whenLoaded(statistics, "statistics", (numbers) => html`<${Numbers} numbers=${numbers} />`)}
+          <a class="plain" href=${href(pageOf({ name: latest.name, runId: latest.dagRunId }))}>
+            <${Status} of=${latest.status} /></a> <span class="faint">
+            <${Time} at=${latest.startedAt || latest.queuedAt} /></span></p>
+          <p><a href=${href("/dag-runs", { name: called })}>All runs</a></p>`
+          : html`<p class="faint">No run yet.</p>`}</section>
+      <section class="card" aria-label="Duration"><h2>Duration</h2>
+        ${whenLoaded(statistics, "statistics", (numbers) => html`<${Durations} numbers=${numbers} name=${called} />`)}
         </section>
       <section class="card" aria-label="Next start"><h2>Next start</h2>
         <${NextStarts} name=${name} dag=${dag} suspended=${details.suspended} count=${1} /></section>
     </div>
+    ${begun && html`<section aria-label="The last weeks"><h2>The last weeks</h2>
+      ${whenLoaded(days, "days", (found) => html`<${HeatMap} found=${found} />`)}</section>`}
     <h2>Steps in the latest runs</h2>
     ${whenLoaded(history, "history", ({ dagRuns }) => (dagRuns.length ? html`<div class="card grid-card">
       <${RunGrid} runs=${dagRuns} /></div>`
-      : html`<${Empty} title="No runs yet"><p>Start it, and each run becomes a column here.</p><//>`))}`;
+      : html`<${Empty} title="No runs yet"><p>Start the DAG: each run becomes a column here.</p><//>`))}`;
 }
 
-/** @param {{ numbers: Api.DAGStatistics }} props */
-function Numbers({ numbers }) {
-  const { runs, succeeded, failed, p50Seconds: p50, p95Seconds: p95 } = numbers;
-  if (!runs) return html`<p class="faint">No run has ended yet.</p>`;
-  const known = p50 !== undefined;
-  return html`<dl class="facts">${known && html`<dt>Half take at most</dt><dd class="number">${duration(p50)}
-    </dd><dt>95 % take at most</dt><dd class="number">${duration(p95)}</dd>`}
-    <dt>Of the last ${runs}</dt><dd>${succeeded} succeeded, ${failed} failed</dd></dl>
-    ${!known && html`<p class="faint">What is usual shows once a run has succeeded.</p>`}`;
+/** @param {{ numbers: Api.DAGStatistics, name: string }} props */
+function Durations({ numbers, name }) {
+  const { runs, succeeded, partiallySucceeded: partly, failed, aborted, p50Seconds: p50, p95Seconds: p95 } = numbers;
+  if (!runs) return html`<p class="faint">No run has finished yet.</p>`;
+  const parts = [[succeeded, "succeeded", RUN.SUCCEEDED], [partly, "partly succeeded", RUN.PARTIALLY_SUCCEEDED],
+    [failed, "failed", RUN.FAILED], [aborted, "aborted", RUN.ABORTED]];
+  return html`<p>${p50 === undefined ? html`<span class="faint">No run has succeeded yet.</span>`
+      : html`<strong>Median ${duration(p50)}</strong>, 95% under ${duration(p95)}`}</p>
+    <${Sparkline} statistics=${numbers} />
+    <p class="faint small">${runs === 1 ? "The last run" : `The last ${runs} runs`}: ${parts
+      .filter(([count]) => count)
+      .map(([count, word, status], index) => html`${index > 0 && ", "}<a key=${status}
+        href=${href("/dag-runs", { name, status })}>${runs === 1 ? word : `${count} ${word}`}</a>`)}</p>`;
 }

@@ -1,0 +1,94 @@
+"""How long a DAG takes and how its last weeks went, by mouse, by keys and by words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.web.aging import add_old_runs
+from tests.web.browser import WIDTHS, Visitor, visiting
+from tests.web.site import Site
+
+NAME = "charted"
+
+
+@pytest.fixture(scope="module")
+async def charted(site: Site) -> Site:
+    """A DAG with three runs of now, one of them failed, and some of three days ago."""
+    site.save(NAME, "params: EXIT=0\nsteps:\n  - {name: one, command: 'sh -c \"exit ${EXIT}\"'}\n")
+    await add_old_runs(site, NAME, [5_000_001, 5_000_002], days_ago=3, status=2)
+    await add_old_runs(site, NAME, [5_000_003], days_ago=3)
+    for status in ("0", "1", "0"):
+        site.run(NAME, params=f"EXIT={status}")
+    return site
+
+
+@pytest.fixture
+async def visitor(browser: Browser, charted: Site) -> AsyncIterator[Visitor]:
+    async with visiting(browser, charted.address, cookie=charted.cookies["viewer"]) as opened:
+        yield opened
+        assert opened.complaints == []
+
+
+async def test_durations_have_a_median_and_a_point_for_each_run_with_a_shape_for_failures(visitor: Visitor) -> None:
+    page = await visitor.open(f"/dags/{NAME}")
+    durations = page.get_by_role("region", name="Duration")
+    await expect(durations.get_by_text(re.compile(r"Median [0-9.]+ m?s, 95% under [0-9.]+ m?s"))).to_be_visible()
+    points = durations.get_by_role("group", name="Durations of the last 6 runs, the newest last").get_by_role("link")
+    words = [str(await one.get_attribute("aria-label")).partition(",")[0] for one in await points.all()]
+    assert sorted(words[:3]) == ["failed", "failed", "succeeded"]
+    assert words[3:] == ["succeeded", "failed", "succeeded"]
+    shapes = [await one.locator("svg").count() for one in await points.all()]
+    assert shapes == [int(word == "failed") for word in words]
+    await expect(durations.get_by_role("link", name="3 failed")).to_have_attribute(
+        "href", f"/dag-runs?name={NAME}&status=2"
+    )
+    await points.last.focus()
+    await page.keyboard.press("ArrowLeft")
+    await expect(points.nth(4)).to_be_focused()
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(re.compile(rf"/dag-runs/{NAME}/"))
+    await expect(page.get_by_role("main").locator("header").get_by_role("status")).to_have_text("failed")
+
+
+async def test_a_day_of_the_map_leads_to_its_runs_by_keys_alone(visitor: Visitor) -> None:
+    page = await visitor.open(f"/dags/{NAME}")
+    assert len(visitor.asked()) == len(set(visitor.asked())), "a request is sent twice"
+    weeks = page.get_by_role("region", name="The last weeks")
+    failed = weeks.get_by_role("row").filter(has_text="failed").get_by_role("link")
+    await expect(failed).to_have_count(2)
+    assert [str(await one.get_attribute("aria-label")).partition(": ")[2] for one in await failed.all()] == [
+        "2 failed",
+        "1 failed",
+    ]
+    await failed.last.focus()
+    await page.keyboard.press("Home")
+    await expect(failed.first).to_be_focused()
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(re.compile(r"/dag-runs\?name=charted&status=2&fromDate=[0-9]+&toDate=[0-9]+$"))
+    await visitor.settle()
+    await expect(page.get_by_role("row").filter(has_text=NAME)).to_have_count(2)
+    when = page.get_by_label("When")
+    await expect(when.locator("option:checked")).to_have_text(re.compile(r"^[0-9]{1,2} \w{3} [0-9]{4}$"))
+    await page.get_by_role("button", name="Filter").click()  # keeps the day
+    await expect(page.get_by_role("row").filter(has_text=NAME)).to_have_count(2)
+    await when.select_option(label="any time")
+    await expect(page.get_by_role("row").filter(has_text=NAME)).to_have_count(3)
+    assert "fromDate" not in page.url
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_the_overview_fits_and_is_readable(browser: Browser, charted: Site, width: int) -> None:
+    async with visiting(browser, charted.address, cookie=charted.cookies["viewer"], width=width) as visitor:
+        page = await visitor.open(f"/dags/{NAME}")
+        square = page.get_by_role("region", name="The last weeks").get_by_role("link").last
+        box = await square.bounding_box()
+        assert box
+        assert min(box["width"], box["height"]) >= 5
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls sideways"
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)
+            assert await visitor.find_barriers() == []
