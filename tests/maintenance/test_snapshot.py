@@ -16,7 +16,7 @@ from dagbook.clock import now
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.migrations.check import check
-from dagbook.db.models import LogChunk, Node, Run, RunInput, Token
+from dagbook.db.models import Definition, LogChunk, Node, Run, RunInput, Token
 from dagbook.db.models.source import Source
 from dagbook.db.repositories import holds
 from dagbook.db.repositories.holds import HoldRow
@@ -27,6 +27,7 @@ from dagbook.maintenance.backup.files import BackupError
 from dagbook.maintenance.backup.restore import restore
 from dagbook.maintenance.backup.snapshot import check_snapshot, make_snapshot
 from dagbook.settings.database_url import PUBLIC
+from dagbook.spec.reading.definition_cache import definition_row
 from tests.conftest import Copies
 from tests.db.rows import NOW, add, add_user
 from tests.maintenance.scene import RUNS, furnish
@@ -51,6 +52,7 @@ def hide_secrets(connection: WriteConnection) -> None:
         ("writable", "adopt", "configured"), False
     )
     add(connection, Source, **source, created_at=NOW, hook_secret=SECRET, credentials=f"/{text}")
+    add(connection, Definition, **definition_row("steps: []", f"smtp: {{password: {text}}}", NOW))
 
 
 class Pictures(NamedTuple):

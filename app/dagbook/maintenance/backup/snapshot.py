@@ -32,11 +32,12 @@ _ACCOUNTS = (
     "sessions",
     "users",
 )
-# Encrypted values, also those that a key would open, and environments, in which a value may be a secret that is not
-# declared as one.
+# Encrypted values, also those that a key would open, and environments and base configurations, in which a value may be
+# a secret that is not declared as one: no page and no answer of a server shows those of a base configuration.
 _SECRETS = (
     "UPDATE run_inputs SET sealed = NULL, env = '[]', dotenv = '[]', base_environment = NULL",
     "UPDATE nodes SET output_sealed = NULL",
+    "UPDATE definitions SET base = NULL",
     "UPDATE sources SET hook_secret = NULL, credentials = NULL",
 )
 _TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
