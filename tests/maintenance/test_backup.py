@@ -19,7 +19,7 @@ from dagbook.auth.audit_context import Actor
 from dagbook.clock import now
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.migrations.check import check
-from dagbook.db.migrations.upgrade import UnknownRevision, build_config, downgrade, open_for_migration, upgrade
+from dagbook.db.migrations.upgrade import UnknownRevision, build_config, current, downgrade, open_for_migration, upgrade
 from dagbook.db.models import Dag, Node, QueueEntry, Run, RunAttempt, ScheduleSlot, Service
 from dagbook.db.repositories import audit, holds, schedules
 from dagbook.db.repositories.audit import AuditFilter
@@ -209,6 +209,37 @@ async def test_a_place_with_a_database_is_left_as_it_is(place: Place) -> None:
     database = await Database.open(furnished)
     assert await database.read(holds.get) is None
     await database.close()
+
+
+async def test_a_restore_that_was_killed_is_repeated(
+    place: Place, empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: object) -> None:
+        raise KeyboardInterrupt  # after the tables are there, before the hold is
+
+    if sqlite_path(empty_url) is not None:
+        return  # the file has its name when it is whole
+    monkeypatch.setattr("dagbook.maintenance.backup.restore._finish_postgres", die)
+    with pytest.raises(KeyboardInterrupt):
+        await restore(empty_url, PUBLIC, place.backup, ANN)
+    monkeypatch.undo()
+    assert await current(empty_url) is None
+    await restore(empty_url, PUBLIC, place.backup, ANN)
+    database = await Database.open(empty_url)
+    assert await database.read(holds.get) is not None
+    await database.close()
+    assert await check(empty_url) == []
+
+
+async def test_tables_of_others_are_not_taken_for_those_of_a_restore(place: Place, empty_url: str) -> None:
+    if sqlite_path(empty_url) is not None:
+        return
+    for table in ("alembic_version (version_num text)", "others (x text)"):
+        async with open_for_migration(empty_url) as connection:
+            await connection.exec_driver_sql(f"CREATE TABLE {table}")
+            await connection.commit()
+    with pytest.raises(BackupError, match="is not empty"):
+        await restore(empty_url, PUBLIC, place.backup, ANN)
 
 
 async def test_what_is_no_backup_is_refused(empty_url: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dagbook.auth.audit_context import Action, Actor, AuditAction
 from dagbook.clock import now
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.migrations.upgrade import head, open_for_migration, require_known, upgrade
-from dagbook.db.migrations.upgrade_postgres import require_schema
+from dagbook.db.migrations.upgrade_postgres import lock_migrations, require_schema
 from dagbook.db.repositories import audit, holds
 from dagbook.db.repositories.holds import HoldRow
 from dagbook.db.url import hide_password, sqlite_path
@@ -32,7 +32,10 @@ _TABLE = re.compile(r"TABLE (\S+) alembic_version ")
 # What is there already, or is stored last: without its revision no server takes the tables for a database of Dagbook.
 _LEFT_OUT = re.compile(r" (SCHEMA - \S+|COMMENT - SCHEMA \S+|TABLE DATA \S+ alembic_version) ")
 _ROW = re.compile(r"^COPY .* FROM stdin;\n(.*)$", re.MULTILINE)
-_RELATIONS = text("SELECT count(*) FROM pg_class WHERE relnamespace = CAST(:schema AS regnamespace)")
+_RELATIONS = text(
+    "SELECT relname, relkind = 'r' AS is_table FROM pg_class WHERE relnamespace = CAST(:schema AS regnamespace)"
+)
+_REVISIONS = text("SELECT count(*) FROM alembic_version")
 _SET_REVISION = text("INSERT INTO alembic_version (version_num) VALUES (:revision)")
 Tick = Callable[[int], None]
 
@@ -97,13 +100,26 @@ async def _restore_postgres(url: str, schema: str, file: Path, actor: Actor) -> 
     program, place = find_program("pg_restore", await server_version(url, schema)), Place(url, schema)
     contents = run_program([program, "--list", str(file)], place).splitlines(keepends=True)
     revision = _check_archive(program, place, file, contents)
-    async with open_for_migration(url, schema=schema, writes=False) as connection:
-        await connection.run_sync(_require_empty, url, schema)
-    with tempfile.NamedTemporaryFile("w", prefix="dagbook-restore-", encoding="utf-8") as chosen:
-        chosen.writelines(line for line in contents if not _LEFT_OUT.search(line))
-        chosen.flush()
+    # Until the end, so that neither another restore nor the upgrade of a server takes the place for theirs.
+    async with open_for_migration(url, schema=schema) as lock, lock.begin():
+        await lock.run_sync(lock_migrations, schema)
+        async with open_for_migration(url, schema=schema, writes=False) as connection:
+            is_left = await connection.run_sync(_check_place, url, schema, "".join(contents))
         how = ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error", "--no-password"]
-        run_program([program, *how, f"--use-list={chosen.name}", f"--dbname={place.database}", str(file)], place)
+        how += ["--clean", "--if-exists"] if is_left else []
+        with tempfile.NamedTemporaryFile("w", prefix="dagbook-restore-", encoding="utf-8") as chosen:
+            chosen.writelines(line for line in contents if not _LEFT_OUT.search(line))
+            chosen.flush()
+            run_program([program, *how, f"--use-list={chosen.name}", f"--dbname={place.database}", str(file)], place)
+        await _finish_postgres(url, schema, file, actor, revision)
+    async with open_for_migration(url, schema=schema) as connection:
+        await connection.exec_driver_sql("ANALYZE")  # else the first queries are planned for empty tables
+        await connection.commit()
+    return revision
+
+
+async def _finish_postgres(url: str, schema: str, file: Path, actor: Actor, revision: str) -> None:
+    """Hold the database and give it its revision, in one transaction."""
     database = await Database.open(url, schema=schema, application="dagbook restore", pool_size=1)
 
     def finish(connection: WriteConnection) -> None:
@@ -114,10 +130,6 @@ async def _restore_postgres(url: str, schema: str, file: Path, actor: Actor) -> 
         await database.write(finish)
     finally:
         await database.close()
-    async with open_for_migration(url, schema=schema) as connection:
-        await connection.exec_driver_sql("ANALYZE")  # else the first queries are planned for empty tables
-        await connection.commit()
-    return revision
 
 
 def _check_archive(program: str, place: Place, file: Path, contents: Sequence[str]) -> str:
@@ -139,13 +151,25 @@ def _check_archive(program: str, place: Place, file: Path, contents: Sequence[st
     return revision
 
 
-def _require_empty(connection: Connection, url: str, schema: str) -> None:
+def _check_place(connection: Connection, url: str, schema: str, contents: str) -> bool:
+    """Whether a restore that was killed has left its tables there, without a revision, which the next one drops.
+
+    Raises BackupError for a schema that has other tables, and UnusableDatabase.
+    """
     require_schema(connection, schema)
-    if count := connection.execute(_RELATIONS, {"schema": schema}).scalar_one():
+    found = connection.execute(_RELATIONS, {"schema": schema}).all()
+    tables = {row.relname for row in found if row.is_table}
+    is_left = (
+        "alembic_version" in tables
+        and all(f" TABLE {schema} {name} " in contents for name in tables)
+        and not connection.execute(_REVISIONS).scalar_one()
+    )
+    if found and not is_left:
         raise BackupError(
-            f"{hide_password(url)} is not empty: its schema {schema} has {count} tables, indexes and sequences; "
+            f"{hide_password(url)} is not empty: its schema {schema} has {len(found)} tables, indexes and sequences; "
             "a backup is restored into an empty database"
         )
+    return is_left
 
 
 @contextmanager
