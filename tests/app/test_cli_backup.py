@@ -73,6 +73,32 @@ def test_a_disk_that_fails_is_said_in_a_sentence(
     assert list(tmp_path.glob("*backup*")) == []
 
 
+def test_neither_the_database_nor_a_device_is_replaced(command: Command, tmp_path: Path) -> None:
+    assert command("db", "upgrade").status == 0
+    (link := tmp_path / "link").symlink_to(tmp_path / "dagbook.sqlite3")
+    (dangling := tmp_path / "dangling").symlink_to(tmp_path / "none")
+    os.mkfifo(tmp_path / "pipe")
+    for words, text in (
+        (("backup", tmp_path / "dagbook.sqlite3", "--force"), "is the database itself"),
+        (("snapshot", link, "--force"), "is the database itself"),
+        (("backup", tmp_path / "pipe", "--force"), "is a device or a pipe"),
+        (("backup", dangling), "exists already"),
+    ):
+        said = command(*words)
+        assert (said.status, text in said.err) == (1, True), said.err
+
+
+def test_only_what_a_killed_command_has_left_long_ago_is_removed(command: Command, tmp_path: Path) -> None:
+    assert command("db", "upgrade").status == 0
+    old, young, other = (tmp_path / name for name in (".dagbook-a.part-wal", ".dagbook-b.part", ".other.part"))
+    for file in (old, young, other):
+        file.touch()
+    for file in (old, other):
+        os.utime(file, (0, 0))
+    assert command("backup", tmp_path / "backup").status == 0
+    assert [file.name for file in (old, young, other) if file.exists()] == [young.name, other.name]
+
+
 @pytest.mark.full
 async def test_a_snapshot_is_shown_without_a_change_of_its_file(tmp_path: Path) -> None:
     home, file = tmp_path / "home", tmp_path / "incident"

@@ -41,6 +41,13 @@ def test_a_copy_that_fails_leaves_nothing(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_what_a_killed_process_has_left_is_removed_by_the_next_copy(path: Path) -> None:
+    path.with_name(f"{path.name}.0112.20260101T120000.000000Z.backup.part").write_text("x")
+    make_copy(path, "0113")
+    (copy,) = find_copies(path)
+    assert sorted(path.parent.iterdir()) == [path, copy.file]
+
+
 def test_only_old_copies_of_this_database_are_removed(path: Path) -> None:
     at = datetime(2026, 3, 1, 12, tzinfo=UTC)
     names = ["0111.20260101T120000.000000Z", "0112.20260129T115959.999999Z", "0113.20260131T120000.000000Z"]

@@ -118,6 +118,8 @@ def _make(make: _MakeFile, settings: Settings, target: Path, *, force: bool) -> 
     path = sqlite_path(settings.database_url)
     if path is not None and not path.exists():
         raise BackupError(f"there is no database {path}; give its home with --home, or set database_url")
+    if path is not None and target.exists() and target.samefile(path):
+        raise BackupError(f"{target} is the database itself; give another name")
     tick = _progress(None if path is None else read_size(path))
     made = asyncio.run(make(settings.database_url, settings.database_schema, target, replaces=force, tick=tick))
     show_progress()

@@ -30,7 +30,12 @@ class UpgradeCopy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_copy(path: Path, revision: str) -> None:
-    """Copy a database in use beside it; the copy has its name when it is whole."""
+    """Copy a database in use beside it; the copy has its name when it is whole.
+
+    The caller has locked the database, so what another copy has left that is not whole is of a killed process.
+    """
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*.backup{_PART}"):
+        left.unlink()
     target = path.with_name(f"{path.name}.{revision}.{datetime.now(UTC).strftime(_AT)}.backup")
     part = target.with_name(target.name + _PART)
     os.close(os.open(part, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would create it world-readable

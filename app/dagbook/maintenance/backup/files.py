@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 
+_PART, _PART_END = ".dagbook-", ".part"
+# No process writes to a part for so long: not even a check of a copy, or a wait of pg_dump for a lock, takes longer.
+_LEFT_SECONDS = 12 * 3600
 _SQLITE_MAGIC, _ARCHIVE_MAGIC = b"SQLite format 3\0", b"PGDMP"
 
 
@@ -38,10 +42,15 @@ def kind_of(file: Path) -> Kind:
 def new_file(target: Path, *, replaces: bool) -> Iterator[Path]:
     """Yield an empty file of mode 0600 beside the target, which takes its place when the block ends without an error.
 
-    It is on the disk before that. Raises BackupError if there is such a file already, unless it is to be replaced.
+    It is on the disk before that. What killed processes have left there is removed. Raises BackupError if there is such
+    a file already, unless it is to be replaced.
     """
     check_target(target, replaces=replaces)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    for left in target.parent.glob(f"{_PART}*{_PART_END}*"):
+        with suppress(OSError):  # of another user, or removed by another process
+            if left.stat().st_mtime < time.time() - _LEFT_SECONDS:
+                left.unlink()
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=_PART, suffix=_PART_END)
     os.close(descriptor)
     part = Path(name)
     try:
@@ -59,7 +68,9 @@ def check_target(target: Path, *, replaces: bool) -> None:
     """Raise BackupError if a file cannot be written there."""
     if target.is_dir():
         raise BackupError(f"{target} is a folder; give the name of a file in it")
-    if target.exists() and not replaces:
+    if target.exists() and not target.is_file():
+        raise BackupError(f"{target} is a device or a pipe; give the name of a file")
+    if os.path.lexists(target) and not replaces:
         raise BackupError(f"{target} exists already; give another name, or --force to replace it")
     if not target.parent.is_dir():
         raise BackupError(f"there is no folder {target.parent}; make it first")
