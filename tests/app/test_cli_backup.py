@@ -73,19 +73,48 @@ def test_a_disk_that_fails_is_said_in_a_sentence(
     assert list(tmp_path.glob("*backup*")) == []
 
 
-def test_neither_the_database_nor_a_device_is_replaced(command: Command, tmp_path: Path) -> None:
+def test_only_a_file_is_replaced_and_not_the_database(command: Command, tmp_path: Path) -> None:
     assert command("db", "upgrade").status == 0
-    (link := tmp_path / "link").symlink_to(tmp_path / "dagbook.sqlite3")
+    database = tmp_path / "dagbook.sqlite3"
+    (second_name := tmp_path / "second").hardlink_to(database)
+    (link := tmp_path / "link").symlink_to(database)
     (dangling := tmp_path / "dangling").symlink_to(tmp_path / "none")
+    (tmp_path / "file.keys").symlink_to(tmp_path / "none")
     os.mkfifo(tmp_path / "pipe")
+    before = database.read_bytes()
     for words, text in (
-        (("backup", tmp_path / "dagbook.sqlite3", "--force"), "is the database itself"),
-        (("snapshot", link, "--force"), "is the database itself"),
+        (("backup", database, "--force"), "is the database itself"),
+        (("snapshot", second_name, "--force"), "is the database itself"),
+        (("backup", tmp_path, "--force"), "is a folder"),
         (("backup", tmp_path / "pipe", "--force"), "is a device or a pipe"),
-        (("backup", dangling), "exists already"),
+        (("backup", link, "--force"), f"is a link to {database}"),
+        (("snapshot", dangling), f"is a link to {tmp_path / 'none'}"),
+        (("backup", tmp_path / "file", "--with-keys", "--force"), "file.keys is a link to"),
     ):
         said = command(*words)
         assert (said.status, text in said.err) == (1, True), said.err
+    assert (database.read_bytes(), link.is_symlink(), dangling.is_symlink()) == (before, True, True)
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_backup_is_restored_through_a_link_but_only_from_a_file(command: Command, tmp_path: Path) -> None:
+    assert command("db", "upgrade").status == 0
+    assert command("backup", tmp_path / "backup").status == 0
+    (link := tmp_path / "newest").symlink_to("backup")
+    (dangling := tmp_path / "dangling").symlink_to("none")
+    os.mkfifo(tmp_path / "pipe")
+    (new := tmp_path / "new").mkdir()
+    (new / "dagbook.sqlite3").symlink_to("elsewhere")
+    for file, text in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "pipe", "is a device or a pipe"),
+        (dangling, "is a link to none, where no file is"),
+    ):
+        said = command("restore", file, "--home", new)
+        assert (said.status, text in said.err) == (1, True), said.err
+    restored = command("restore", link, "--home", new)
+    assert restored.status == 0, restored.err
+    assert ((new / "dagbook.sqlite3").is_symlink(), (new / "elsewhere").is_file()) == (True, True)
 
 
 def test_only_what_a_killed_command_has_left_long_ago_is_removed(command: Command, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from dagbook.db.url import hide_password, sqlite_path
 from dagbook.maintenance.backup import backup as backups
 from dagbook.maintenance.backup import restore as restores
 from dagbook.maintenance.backup import snapshot as snapshots
-from dagbook.maintenance.backup.files import BackupError, check_target
+from dagbook.maintenance.backup.files import BackupError, check_source, check_target
 from dagbook.maintenance.backup.sqlite_copy import read_size
 from dagbook.settings import Settings
 
@@ -155,8 +155,7 @@ def restore(*, file: Path) -> None:
     becomes secret.key of the home.
     """
     settings, source = current_settings(), file.absolute()
-    if not source.is_file():
-        raise click.ClickException(f"there is no file {source}")
+    check_source(source)
     with lock_database(settings, "dagbook restore"):
         tick = _progress(source.stat().st_size)
         work = restores.restore(settings.database_url, settings.database_schema, source, local_actor(), tick)
@@ -184,8 +183,9 @@ def restore(*, file: Path) -> None:
 def resume(*, yes: bool) -> None:
     """End the hold of a restored database: queues and schedules start from now on.
 
-    Runs that were not over in the backup fail, because what became of them is unknown here. Queued runs start: those
-    that the original has started since the backup would run a second time, so clear its queues first if it still works.
+    Runs that had not finished when the backup was taken fail, because what became of them is unknown here. Queued runs
+    start: those that the original has started since the backup would run a second time, so clear its queues first if it
+    still works.
     """
 
     async def work(api: Api) -> None:

@@ -64,8 +64,20 @@ def new_file(target: Path, *, replaces: bool) -> Iterator[Path]:
             part.with_name(part.name + suffix).unlink(missing_ok=True)
 
 
+def check_source(source: Path) -> None:
+    """Raise BackupError if there is no file to read; a link to one is one."""
+    if not source.exists():
+        leads = f"{source} is a link to {source.readlink()}, where no file is" if source.is_symlink() else ""
+        raise BackupError(leads or f"there is no file {source}")
+    if not source.is_file():
+        what = "a folder" if source.is_dir() else "a device or a pipe"
+        raise BackupError(f"{source} is {what}; give the name of the file of a backup")
+
+
 def check_target(target: Path, *, replaces: bool) -> None:
-    """Raise BackupError if a file cannot be written there."""
+    """Raise BackupError if a file cannot be written there. A link is not replaced: it would no longer lead anywhere."""
+    if target.is_symlink():
+        raise BackupError(f"{target} is a link to {target.readlink()}; give the name of the file itself")
     if target.is_dir():
         raise BackupError(f"{target} is a folder; give the name of a file in it")
     if target.exists() and not target.is_file():
