@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+
+import pytest
 
 from dagbook.auth.audit_context import Actor
 from dagbook.clock import now
+from dagbook.db.database import Database
+from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.repositories import holds
+from dagbook.db.repositories.holds import HoldRow
+from dagbook.main import Driving, open_server
 from dagbook.maintenance.backup import backup as backups
 from dagbook.maintenance.backup.restore import restore
 from dagbook.runs.recovery.hold import Holding
 from dagbook.settings.database_url import PUBLIC
+from dagbook.settings.read import read
 from tests.app.dagbook import Dagbook, client_of, serving
-from tests.waiting import come_true
+from tests.db.rows import NOW
+from tests.waiting import PATIENCE_SECONDS, come_true
 
+HELD = HoldRow(held_at=NOW, held_by="ann", origin="backup")
 ANN = Actor(via="cli", actor="ann")
-
-
 SLEEPS = "steps: [{name: first, command: 'echo begun; sleep 60'}, {name: second, command: 'true', depends: first}]"
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagbook.runs.recovery.hold._POLL_SECONDS", 0.05)
 
 
 async def test_a_server_on_a_held_place_starts_nothing_until_it_is_resumed(
@@ -65,7 +79,6 @@ async def test_a_hold_that_another_process_ends_is_noticed_and_held_runs_can_be_
             new = Dagbook(at_new, "etl")
             assert (await new.stop(answered)).status == "aborted"
             await Holding(server.services.database, now).resume(ANN)
-            server.services.holding._loop.wake()
 
             async def look() -> bool:
                 return "runs" not in (await at_new.get("/health")).json()
@@ -74,3 +87,40 @@ async def test_a_hold_that_another_process_ends_is_noticed_and_held_runs_can_be_
             assert (await new.run("steps: [{command: 'true'}]")).status == "succeeded"
         assert (await old.get(answered))["statusLabel"] == "running"
         await old.stop(answered)
+
+
+async def test_a_start_that_fails_at_the_end_of_a_hold_is_repeated(database_url: str) -> None:
+    database = await Database.open(database_url)
+    await database.write(lambda connection: holds.add(connection, HELD))
+    holding, outages, started = Holding(database, now), [DatabaseUnavailable("a test")], asyncio.Event()
+
+    async def start() -> None:
+        if outages:
+            raise outages.pop()
+        started.set()
+
+    holding.follow(start)
+    await Holding(database, now).resume(ANN)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await started.wait()
+    await holding.stop()
+    await database.close()
+    assert not outages
+
+
+async def test_a_server_that_leaves_runs_alone_shows_the_end_of_a_hold(database_url: str, tmp_path: Path) -> None:
+    database = await Database.open(database_url)
+    await database.write(lambda connection: holds.add(connection, HELD))
+    settings = read({"database_url": database_url}, {}, tmp_path)
+    async with (
+        open_server(settings, "server", "http://localhost", Driving.NEVER) as server,
+        client_of(server) as client,
+    ):
+
+        async def look() -> bool:
+            return "runs" not in (await client.get("/health")).json()
+
+        assert not await look()
+        await Holding(database, now).resume(ANN)
+        await come_true(look)
+    await database.close()

@@ -110,7 +110,7 @@ async def test_the_end_of_the_hold_fails_what_ran_and_leaves_what_waits(restored
         assert (state.unfinished, state.queued) == (2, 1)
         runs = {row.id: row for row in connection.execute(select(Run.id, Run.status, Run.error))}
         assert {runs[key].status for key in (RUNS, CALLED)} == {RunStatus.FAILED}
-        assert "it was not over in the backup" in runs[RUNS].error
+        assert "it had not finished when the backup was taken" in runs[RUNS].error
         assert (runs[WAITS].status, runs[WAITS].error) == (RunStatus.QUEUED, None)
         assert connection.scalars(select(Node.run_id).where(Node.status == RunStatus.RUNNING)).all() == []
         still_open = select(RunAttempt.run_id).where(RunAttempt.closed_at.is_(None))

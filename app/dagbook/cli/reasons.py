@@ -136,7 +136,7 @@ def describe_hold(state: dict[str, Any]) -> str:
     text = f"This database was restored from {state.get('origin', 'a backup')} at {state['since']} and is held."
     if "unfinishedRuns" in state:
         text += (
-            f" Its end fails {state['unfinishedRuns']} runs that were not over then, and starts "
+            f" Its end fails {state['unfinishedRuns']} runs that had not finished then, and starts "
             f"{state['queuedRuns']} from queues."
         )
     return text

@@ -144,8 +144,8 @@ async def open_server(
         server.services.auth.credential_throttle.start()
         server.change_pruner.start()
         try:
-            if driving is Driving.AT_ONCE:
-                await drive(settings, server, kind, at_once=True)
+            if driving is not Driving.LATER:
+                await drive(settings, server, kind, driving)
             yield server
         finally:
             await server.services.holding.stop()
@@ -171,16 +171,18 @@ async def open_server(
         await database.close()
 
 
-async def drive(settings: Settings, server: Server, kind: str = SERVER, *, at_once: bool = False) -> None:
-    """Let a server take over, start and schedule runs; returns before it has any, unless ``at_once``.
+async def drive(settings: Settings, server: Server, kind: str = SERVER, driving: Driving = Driving.LATER) -> None:
+    """Let a server take over, start and schedule runs; returns before it has any, unless it drives ``AT_ONCE``.
 
-    While the database is held, it does so at the end of the hold.
+    While the database is held, it does so at the end of the hold. With ``NEVER`` it follows the hold only to show it.
     """
     if await server.services.holding.read() is not None:
-        server.services.holding.follow(partial(drive, settings, server, kind))
+        server.services.holding.follow(partial(drive, settings, server, kind, driving))
+        return
+    if driving is Driving.NEVER:
         return
     server.supervisor.drive()
-    if at_once:
+    if driving is Driving.AT_ONCE:
         await server.supervisor.run_once()
     else:
         server.supervisor.wake()

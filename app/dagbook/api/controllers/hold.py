@@ -53,7 +53,7 @@ class HoldController(Controller):
         responses=errors(),
     )
     async def resume(self, services: NamedDependency[HoldServices], caller: NamedDependency[Caller]) -> ResumedDatabase:
-        """End the hold: runs that were not over in the backup fail, queued runs and schedules start from now on.
+        """End the hold: runs that had not finished in the backup fail, queued runs and schedules start from now on.
 
         Without a hold it is refused with ``not_running``.
         """

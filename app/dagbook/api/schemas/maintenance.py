@@ -58,7 +58,7 @@ class DoctorReport(Schema, kw_only=True):
 class HeldDatabase(Schema, kw_only=True):
     """Whether the database is held, since when, by whose restore of which file, and what its end does.
 
-    ``unfinishedRuns`` were not over in the backup and fail then; ``queuedRuns`` start then.
+    ``unfinishedRuns`` had not finished when the backup was taken and fail then; ``queuedRuns`` start then.
     """
 
     held: bool

@@ -58,7 +58,7 @@ def remove(connection: WriteConnection) -> bool:
 
 
 def count_runs(connection: ReadConnection) -> tuple[int, int]:
-    """Count the runs that were not over in the backup, and those that wait in queues."""
+    """Count the runs that had not finished when the backup was taken, and those that wait in queues."""
     unfinished = (
         select(func.count()).select_from(RunAttempt).join(Run, Run.id == RunAttempt.run_id).where(*_is_unfinished)
     )

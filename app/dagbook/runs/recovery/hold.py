@@ -28,8 +28,8 @@ HELD = (
     "runs twice beside the original"
 )
 _POLL_SECONDS, _IDLE_SECONDS = 2.0, 3600.0
-_NOT_OVER = (
-    "it was not over in the backup that was restored: what became of it is unknown here, and it was not continued"
+_UNFINISHED = (
+    "it had not finished when the backup was taken: what became of it is unknown here, and it was not continued"
 )
 _NOT_RESTARTED = "the database was restored from a backup meanwhile"
 
@@ -54,7 +54,7 @@ class Holding:
             "hold",
             self._look,
             every_seconds=lambda: _IDLE_SECONDS if self._then is None else _POLL_SECONDS,
-            failure="the hold of the database could not be read",
+            failure="the end of the hold could not be handled; it is tried again",
             expected=(DatabaseUnavailable,),
         )
 
@@ -83,7 +83,7 @@ class Holding:
             await asyncio.sleep(_POLL_SECONDS)
 
     def follow(self, then: Callable[[], Awaitable[None]]) -> None:
-        """Call ``then`` once when the hold has ended, by this process or by another one."""
+        """Call ``then`` when the hold has ended, by this process or by another one; again while it fails."""
         _log.warning("%s", HELD)
         self._then = then
         self._loop.start()
@@ -91,9 +91,9 @@ class Holding:
     async def _look(self) -> None:
         if self._then is None or await self.read() is not None:
             return
-        then, self._then = self._then, None
+        await self._then()
+        self._then = None
         _log.info("the hold of the database has ended")
-        await then()
 
     async def stop(self) -> None:
         """Stop following; harmless without ``follow``."""
@@ -102,8 +102,8 @@ class Holding:
     async def resume(self, actor: Actor) -> HoldState:
         """End the hold, in one transaction with all that follows from it, and return what it was.
 
-        Runs that were not over in the backup fail, restarts of schedules too, and minutes that passed since the backup
-        are not made up for. Queued runs stay queued. Raises NotRunningError without a hold.
+        Runs that had not finished when the backup was taken fail, restarts of schedules too, and minutes that passed
+        since then are not made up for. Queued runs stay queued. Raises NotRunningError without a hold.
         """
         at = self._now()
         state = await self._database.write(lambda connection: end_hold(connection, actor, at))
@@ -122,7 +122,7 @@ def end_hold(connection: WriteConnection, actor: Actor, at: datetime) -> HoldSta
         if run.is_queued:
             queue.remove_entries(connection, {run.run})
             changes.add_queue_changes(connection, [run.queue])
-        force_finish(connection, Fence(run.run, run.number, run.token), RunStatus.FAILED, _NOT_OVER, at)
+        force_finish(connection, Fence(run.run, run.number, run.token), RunStatus.FAILED, _UNFINISHED, at)
     for slot in schedules.find_restarting(connection):
         key = SlotKey(slot.dag_id, slot.kind, slot.minute)
         given = schedules.Slot(key=key, file_name=slot.file_name, awaiting_restart=True)
