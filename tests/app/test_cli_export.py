@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -144,6 +145,30 @@ def test_a_run_that_was_executed_here_is_exported_with_its_outputs(command: Comm
     assert "run finished" in Path(status["log"]).read_text()
     snapshot = json.loads((folder / "dag.json").read_text())
     assert (snapshot["histRetentionDays"], snapshot["params"]) == (30, ["A=7"])
+
+
+@pytest.mark.both_engines
+def test_a_full_disk_is_named_and_the_repeated_export_goes_on(
+    command: Command, database_url: str, tmp_path: Path
+) -> None:
+    source, target = DaguHome(tmp_path / "old home"), tmp_path / "out"
+    source.run("etl", "small")
+    one = node("one", stdout=source.log("a.out", b"line\n" * 200_000))
+    source.run("etl", "large", succeeded([one, node("two")]), at=START + timedelta(days=1))
+    assert command("import", source.path, "--yes", KEEP, "--database-url", database_url).status == 0
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, usual[1]))  # to a file there is room for no more
+    try:
+        said = command("export", target, "--database-url", database_url)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert (said.status, said.err.count("\n")) == (1, 1), said.err
+    assert ".out: File too large; repeat the export then, which goes on where it ended" in said.err
+    assert [path.name for path in target.glob("data/dag-runs/etl/dag-runs/*/*/*/*")] == [
+        "dag-run_20310501_080000Z_small"
+    ]
+    report = _export(command, target, "--database-url", database_url)
+    assert [report["runs"][name] for name in ("exported", "present")] == [1, 1]
 
 
 @pytest.mark.both_engines

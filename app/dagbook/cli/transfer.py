@@ -20,10 +20,10 @@ from dagbook.cli.output import print_json
 from dagbook.cli.server_transport import lock_database
 from dagbook.cli.terminal import echo, show_progress
 from dagbook.db.database import Database
+from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.migrations.upgrade import current, require_head, upgrade
 from dagbook.db.url import hide_password
 from dagbook.settings import Settings
-from dagbook.settings.permissions import open_privately
 from dagbook.telemetry.logging import configure
 from dagbook.transfer.exporting import ExportOptions, HomeExport
 from dagbook.transfer.home import Folders, HomeSource
@@ -31,7 +31,7 @@ from dagbook.transfer.importing import ImportOptions, TransferError, import_from
 from dagbook.transfer.remote import RemoteSource
 from dagbook.transfer.report import Counts, ExportReport, Report, TransferReport
 from dagbook.transfer.source import Source
-from dagbook.transfer.target import HomeTarget
+from dagbook.transfer.target import HomeTarget, write_file
 
 _FOLDER = click.Path(path_type=Path)
 _MOST_LINES = 40
@@ -75,6 +75,9 @@ def import_home(*, source: Path | None, settings_file: Path | None, **options: A
             return _import(settings, opened, settings_file, options)
     except TransferError as error:
         raise click.ClickException(str(error)) from error
+    except DatabaseUnavailable as error:
+        message = f"the database is unavailable: {error}; repeat the import then, which stores what is missing"
+        raise click.ClickException(message) from error
 
 
 def _source(settings: Settings, home: Path | None, options: dict[str, Any]) -> Source:
@@ -113,8 +116,7 @@ def _import(settings: Settings, source: Source, settings_file: Path | None, opti
 
     asyncio.run(work())
     if settings_file is not None and report.settings.text and not report.dry_run:
-        with open(settings_file, "x", encoding="utf-8", opener=open_privately) as file:
-            file.write(report.settings.text)
+        write_file(settings_file, [report.settings.text.encode()], "xb")
         report.settings = msgspec.structs.replace(report.settings, text="")
     if wants_json():
         print_json(msgspec.to_builtins(report) | {"complete": report.is_complete})
@@ -147,7 +149,9 @@ async def _open(settings: Settings, *, is_dry: bool) -> AsyncIterator[Database |
         return
     with lock_database(settings, "dagbook import"):
         await upgrade(settings.database_url, schema=settings.database_schema)
-        async with _opened(settings, "dagbook import") as database:
+        async with _opened(settings, "dagbook import") as database, database.try_lock("dagbook import") as is_alone:
+            if not is_alone:
+                raise click.ClickException("another import into this database is running; repeat this one after it")
             yield database
 
 
@@ -248,7 +252,10 @@ def export_home(*, folder: Path, place: str | None, no_runs: bool, replace: bool
         async with _opened(settings, "dagbook export") as database:
             await HomeExport(database, target, chosen, report).run(_Progress("runs"))
 
-    asyncio.run(work())
+    try:
+        asyncio.run(work())
+    except TransferError as error:
+        raise click.ClickException(f"{error}; repeat the export then, which goes on where it ended") from error
     if wants_json():
         print_json(_exported(msgspec.to_builtins(report)) | {"complete": report.is_complete})
     else:

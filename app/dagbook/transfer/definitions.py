@@ -20,11 +20,11 @@ from dagbook.db.repositories import audit, dags, revisions, sources, users
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.users import UserRow
 from dagbook.errors import BadRequestError
-from dagbook.settings.permissions import make_private_folder, open_privately
 from dagbook.spec.reading.definition_cache import DefinitionCache, definition_row
 from dagbook.spec.reading.load import BASE, load
 from dagbook.transfer.report import Counts, Finding, Outcome
 from dagbook.transfer.source import FoundDefinition, FoundUser
+from dagbook.transfer.target import write_file
 
 AUTHOR = "import"
 _AT_A_TIME = 20
@@ -68,7 +68,12 @@ class DefinitionImport:
         findings = list[Finding]()
         for first in range(0, len(found), _AT_A_TIME):
             some = found[first : first + _AT_A_TIME]
-            planned = [plan for each in some if (plan := await self._plan(each, counts, suspended, findings))]
+            names, rows = [each.name for each in some], dict[str, DagRow]()
+            if self._context.database is not None:
+                known = await self._context.database.read(partial(dags.find_files, file_names=names))
+                rows = {row.file_name: row for row in known}
+            plans = [await self._plan(each, rows.get(each.name), counts, suspended, findings) for each in some]
+            planned = [plan for plan in plans if plan is not None]
             if planned and self._context.writes_to is not None:
                 await self._context.writes_to.write(partial(self._add, planned))
             counts.imported += len(planned)
@@ -78,9 +83,9 @@ class DefinitionImport:
         return findings
 
     async def _plan(
-        self, found: FoundDefinition, counts: Counts, suspended: Counts, findings: list[Finding]
+        self, found: FoundDefinition, row: DagRow | None, counts: Counts, suspended: Counts, findings: list[Finding]
     ) -> _Planned | None:
-        """Decide what becomes of a definition; None if nothing is written."""
+        """Decide what becomes of a definition, whose stored DAG is ``row``; None if nothing is written."""
         loaded = self._library.read(found.text, name=found.name)
         problems = [str(problem) for problem in loaded.problems[:_MOST_PROBLEMS]]
         if loaded.empty or problems:
@@ -88,9 +93,7 @@ class DefinitionImport:
             reason = "; ".join(problems) or "it has no definition in it"
             findings.append(_finding(found, "left_out", reason))
             return None
-        dag, row = loaded.definition.dag, None
-        if self._context.database is not None:
-            row = await self._context.database.read(lambda connection: dags.get(connection, found.name))
+        dag = loaded.definition.dag
         definition = definition_row(found.text, "", self._context.at)
         if row is not None and row.definition_hash == definition["hash"]:
             counts.present += 1
@@ -176,11 +179,9 @@ def store_base(text: str, target: Path, counts: Counts, *, dry_run: bool) -> lis
 
 def _write_file(target: Path, text: str) -> None:
     """Write a file, complete or not at all."""
-    make_private_folder(target.parent)
     fresh = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with open(fresh, "w", encoding="utf-8", opener=open_privately) as file:
-            file.write(text)
+        write_file(fresh, [text.encode()])
         fresh.replace(target)
     finally:
         fresh.unlink(missing_ok=True)
@@ -195,7 +196,7 @@ async def store_users(found: Sequence[FoundUser], context: ImportContext, counts
         if reason := _user_fault(user):
             counts.left_out += 1
             findings.append(
-                Finding(kind="user", name=record.username[:64], outcome="left_out", reason=reason, file=user.file)
+                Finding(kind="user", name=record.username, outcome="left_out", reason=reason, file=user.file)
             )
             continue
         row = None

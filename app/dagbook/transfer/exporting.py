@@ -28,6 +28,7 @@ from dagbook.transfer import layout, records
 from dagbook.transfer.importing import Progress
 from dagbook.transfer.records import ExportedAttempt, ExportedRun
 from dagbook.transfer.report import Counts, ExportReport, Finding, Kind, Outcome
+from dagbook.transfer.source import TransferError
 from dagbook.transfer.target import HomeTarget
 
 _AT_A_TIME = 200
@@ -57,7 +58,7 @@ class HomeExport:
         self._library = DefinitionCache()
 
     async def run(self, progress: Progress) -> None:
-        """Write definitions, then runs; raises DatabaseUnavailable and OSError."""
+        """Write definitions, then runs; raises DatabaseUnavailable, OSError, and for runs TransferError."""
         self._target.open()
         await self._definitions()
         base = self._options.base_config
@@ -122,10 +123,21 @@ class HomeExport:
         ):
             for run in found:
                 counts.found += 1
-                await self._database.snapshot(partial(self._run, run))
-                self._target.discard_run()
+                try:
+                    await self._database.snapshot(partial(self._try_run, run))
+                finally:
+                    self._target.discard_run()
             after, done = found[-1].id, done + len(found)
             progress(done, max(total, done))
+
+    def _try_run(self, root: RootRun, connection: ReadConnection) -> None:
+        try:
+            self._run(root, connection)
+        except OSError as error:
+            if error.filename is None:  # of the connection
+                raise
+            # Leaving the snapshot as it is, it would be taken for an error of the connection to PostgreSQL.
+            raise TransferError(f"{error.filename}: {error.strerror}") from error
 
     def _run(self, root: RootRun, connection: ReadConnection) -> None:
         """Write a run with its sub-runs and all output, seen at one moment."""

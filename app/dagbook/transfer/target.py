@@ -37,14 +37,14 @@ class HomeTarget:
     def write(self, name: str, content: bytes) -> None:
         """Write a file under its name once it is complete; raises OSError."""
         fresh = self.folder / _UNFINISHED / "file"
-        _write(fresh, [content])
+        write_file(fresh, [content])
         target = self.folder / name
         make_private_folder(target.parent)
         fresh.replace(target)
 
     def prepare(self, name: str, content: Iterable[bytes]) -> int:
         """Write a file of a run that is not there yet; returns its size. Raises OSError."""
-        return _write(self.folder / _UNFINISHED / "run" / name, content)
+        return write_file(self.folder / _UNFINISHED / "run" / name, content)
 
     def place_run(self, folders: Iterable[str]) -> None:
         """Move the prepared folders to their places, the last one last, in place of those that are there."""
@@ -62,10 +62,15 @@ class HomeTarget:
         shutil.rmtree(self.folder / _UNFINISHED / "run", ignore_errors=True)
 
 
-def _write(path: Path, content: Iterable[bytes]) -> int:
+def write_file(path: Path, content: Iterable[bytes], mode: str = "wb") -> int:
+    """Write a private file, in folders that are made; returns its size. Raises OSError, which names the file."""
     make_private_folder(path.parent)
     size = 0
-    with open(path, "wb", opener=open_privately) as file:
-        for part in content:
-            size += file.write(part)
+    try:
+        with open(path, mode, opener=open_privately) as file:
+            for part in content:
+                size += file.write(part)
+    except OSError as error:
+        # A full disk is told without the file.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     return size
