@@ -6,8 +6,11 @@ import json
 import os
 import pty
 import random
+import shutil
+import sqlite3
 from asyncio.subprocess import Process
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,10 @@ import pytest
 from sqlalchemy import text as sql
 
 from dagbook.db.database import Database, ReadConnection
-from dagbook.transfer import conversion
+from dagbook.transfer import conversion, storing
+from dagbook.transfer.home import HomeSource
 from tests.app.program import CommandLine, Said
+from tests.conftest import Copies
 from tests.dagu_home import SPEC, START, DaguHome, node, succeeded, text, waiting_node
 from tests.waiting import come_true
 
@@ -205,7 +210,14 @@ DAMAGES: dict[str, tuple[Callable[[DaguHome, Path], object], str]] = {
     ),
     "no time": (lambda _, folder: _change(folder, startedAt="yesterday"), "startedAt: 'yesterday' is not a time"),
     "of another run": (lambda _, folder: _change(folder, dagRunId="other"), "its status is that of another run"),
-    "a bad name": (lambda _, folder: _change(folder, name="a/b"), "'a/b' is not the name of a DAG"),
+    "a bad name": (lambda _, folder: _change(folder, name="a/b"), "'a/b' is not a DAG name"),
+    "a name without end": (lambda _, folder: _change(folder, name="x" * 100_000), "is not a DAG name"),
+    "a reserved id": (lambda home, folder: _as_latest(home, folder), "'latest' is reserved"),
+    "a queue of many lines": (lambda home, _: home.queue_item("a\nb", "etl", "bad"), "is not a queue name"),
+    "a count that no database has": (
+        lambda _, folder: _change(folder, nodes=[node("one", retryCount=10**30), node("two")]),
+        "$.nodes[0].retryCount",
+    ),
     "two equal steps": (lambda _, folder: _change(folder, nodes=[node("one"), node("one")]), "have the same name"),
     "a type of another kind": (lambda _, folder: _change(folder, nodes=7), "damaged or cut"),
     "too large": (
@@ -241,6 +253,11 @@ def _as_pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
+def _as_latest(home: DaguHome, folder: Path) -> None:
+    shutil.rmtree(folder)
+    home.run("etl", "latest")
+
+
 def _as_link(home: DaguHome, path: Path) -> None:
     outside = home.path.parent / "outside"
     path.rename(outside)
@@ -260,6 +277,7 @@ def test_a_damaged_run_is_named_and_the_others_are_imported(
     left_out = [finding for finding in report["findings"] if finding["outcome"] == "left_out"]
     assert [reason in finding["reason"] for finding in left_out] == [True], left_out
     assert str(source.path) in left_out[0]["file"]
+    assert len(left_out[0]["name"]) <= 300
     assert report["runs"]["imported"] >= 1
 
 
@@ -399,6 +417,45 @@ def test_runs_that_retention_would_delete_at_once_are_counted(command: Command, 
     assert (said.status, "1 of these runs are older than retention_days (30)" in said.err) == (0, True)
 
 
+def test_output_is_found_before_a_transaction_and_what_cannot_be_read_is_named(
+    source: DaguHome, bring: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_log, looked = HomeSource.find_log, list[str]()
+
+    def find(home: HomeSource, reference: str, folder: Path) -> tuple[Path | None, str]:
+        looked.append(reference)
+        with closing(sqlite3.connect(tmp_path / "dagbook.sqlite3", timeout=0, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")  # nothing is being written
+        found = find_log(home, reference, folder)
+        return (folder, "") if reference == broken else found  # a folder cannot be read
+
+    monkeypatch.setattr(HomeSource, "find_log", find)
+    monkeypatch.setattr(storing, "_BYTES_AT_A_TIME", 10)  # three transactions
+    broken = source.log("1.out", b"x" * 20)
+    for number in range(4):
+        one = node("one", stdout=source.log(f"{number}.out", b"x" * 5 * (number + 1)))
+        source.run("etl", f"run-{number}", succeeded([one, node("two")]), at=START + timedelta(seconds=number))
+    report = bring(status=1)
+    assert {broken, str(source.path / "logs" / "3.out")} <= set(looked)
+    assert (report["runs"]["imported"], report["stored"]["logBytes"]) == (4, 40)
+    assert [(finding["kind"], finding["reason"]) for finding in report["findings"]] == [
+        ("log", "it cannot be read: Is a directory")
+    ]
+
+
+@pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
+async def test_a_second_import_at_the_same_time_is_refused(
+    source: DaguHome, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    source.run("etl", "run-1")
+    line = CommandLine(_made(tmp_path / "home"), database_url)
+    async with database.try_lock("dagbook import"):
+        said = await line.run("import", source.path, "--yes", KEEP)
+    message = "Error: another import into this database is running; repeat this one after it\n"
+    assert (said.status, said.err) == (1, message)
+    assert (await line.run("import", source.path, "--yes", KEEP)).status == 0
+
+
 @pytest.mark.both_engines
 def test_both_engines_store_the_same(command: Command, source: DaguHome, database_url: str) -> None:
     source.definition("etl")
@@ -410,9 +467,9 @@ def test_both_engines_store_the_same(command: Command, source: DaguHome, databas
     assert _complaints(command("doctor", "--database-url", database_url)) == []
 
 
-async def _rows(path: Path) -> dict[str, list[Any]]:
+async def _rows(url: str) -> dict[str, list[Any]]:
     """Return all imported rows, without those of definitions, whose time is that of the import."""
-    database = await Database.open(f"sqlite:///{path}")
+    database = await Database.open(url)
 
     def read(connection: ReadConnection) -> dict[str, list[Any]]:
         return {
@@ -443,19 +500,29 @@ def seed(request: pytest.FixtureRequest) -> int:
     return number
 
 
+@pytest.fixture
+async def urls(copies: Copies) -> AsyncIterator[tuple[str, str]]:
+    """Two databases of one engine."""
+    async for one in copies.copy():
+        async for other in copies.copy():
+            yield one, other
+
+
 @pytest.mark.sample(1)
-async def test_a_killed_import_that_is_repeated_leaves_the_same_rows(many: DaguHome, tmp_path: Path, seed: int) -> None:
-    whole = CommandLine(_made(tmp_path / "whole"))
+async def test_a_killed_import_that_is_repeated_leaves_the_same_rows(
+    many: DaguHome, tmp_path: Path, urls: tuple[str, str], seed: int
+) -> None:
+    home = _made(tmp_path / "home")
+    whole, killed = (CommandLine(home, url) for url in urls)
     said = await whole.run("import", many.path, "--yes", KEEP)
     assert (said.status, said.err) == (0, "")
-    killed = CommandLine(_made(tmp_path / "killed"))
-    database = killed.home / "dagbook.sqlite3"
-    moment = random.Random(seed).randrange(100_000, 900_000)  # noqa: S311 - of a test
+    chosen = random.Random(seed)  # noqa: S311 - of a test
     for _ in range(2):
+        begin, moment = await _written(urls[1]), chosen.randrange(100_000, 900_000)
         process = await killed.begin("import", many.path, "--yes", KEEP)
 
-        async def has_come(process: Process = process) -> bool:
-            return process.returncode is not None or _size(database) > moment
+        async def has_come(process: Process = process, end: int = begin + moment) -> bool:
+            return process.returncode is not None or await _written(urls[1]) > end
 
         await come_true(has_come)
         if process.returncode is None:
@@ -463,14 +530,49 @@ async def test_a_killed_import_that_is_repeated_leaves_the_same_rows(many: DaguH
         await process.communicate()
     said = await killed.run("import", many.path, "--yes", KEEP)
     assert (said.status, said.err) == (0, "")
-    assert await _rows(database) == await _rows(whole.home / "dagbook.sqlite3")
+    assert await _rows(urls[1]) == await _rows(urls[0])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
+async def test_an_import_that_loses_its_database_says_so_and_is_repeated(
+    many: DaguHome, tmp_path: Path, database: Database, database_url: str
+) -> None:
+    line, begin = CommandLine(_made(tmp_path / "home"), database_url), await _written(database_url)
+    end = sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'dagbook import%'")
+    process = await line.begin("import", many.path, "--yes", KEEP)
+
+    async def has_begun() -> bool:
+        return await _written(database_url) > begin + 200_000
+
+    async def is_lost() -> bool:
+        await database.read(lambda connection: connection.execute(end).all())
+        return process.returncode is not None
+
+    await come_true(has_begun)
+    await come_true(is_lost)
+    _, err = await process.communicate()
+    assert (process.returncode, err.count(b"\n")) == (1, 1), err
+    assert b"the database is unavailable" in err
+    assert b"; repeat the import then, which stores what is missing" in err
+    said = await line.run("import", many.path, "--yes", "--json", KEEP)
+    counts = json.loads(said.out)["runs"]
+    assert (said.status, counts["imported"] + counts["present"], counts["differing"]) == (0, 300, 0)
+
+
+async def _written(url: str) -> int:
+    """Return how much is written to a database or its log, which grows while a transaction goes on."""
+    if url.startswith("sqlite"):
+        database = Path(url.removeprefix("sqlite:///"))
+        return sum(path.stat().st_size for path in database.parent.glob(f"{database.name}*") if path.is_file())
+    opened = await Database.open(url, pool_size=1)
+    try:
+        position = sql("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')")
+        return int(await opened.read(lambda connection: connection.scalar(position)))
+    finally:
+        await opened.close()
 
 
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
-
-
-def _size(database: Path) -> int:
-    """Return the size of a database with its log, which grows with each commit."""
-    return sum(path.stat().st_size for path in database.parent.glob(f"{database.name}*") if path.is_file())

@@ -257,14 +257,22 @@ def test_the_history_of_an_attempt_adds_up_to_its_state_and_never_goes_back(
     ],
 )
 def test_the_last_complete_line_of_a_status_file_counts(data: bytes, expected: int) -> None:
-    record = layout.read_status(data)
+    record = layout.read_status(data, "r")
     assert (record.status, "\0" in record.name) == (expected, False)
 
 
-@pytest.mark.parametrize("data", [b"", b"\n\n", b"{", b"[]", b'{"name":1}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"\n\n", b"{", b"[]", b'{"name":1}', b"\xff", b"[" * 100_000),
+        b'{"name":"a","dagRunId":"other","status":4}',
+        b'{"name":"a","dagRunId":"r","status":4}\n' + b"x\n" * 10,
+        b'{"name":"a","dagRunId":"r","status":4,"nodes":[{"step":{},"retryCount":1000000001}]}',
+    ],
+)
 def test_what_is_no_status_is_refused(data: bytes) -> None:
     with pytest.raises(RecordError):
-        layout.read_status(data)
+        layout.read_status(data, "r")
 
 
 @pytest.mark.parametrize(
@@ -289,5 +297,6 @@ def test_what_is_no_time_is_refused(written: str) -> None:
 
 def test_the_time_in_the_name_of_a_folder_is_read() -> None:
     assert layout.read_stamp("20310501_080000", "007") == datetime(2031, 5, 1, 8, 0, 0, 7000, tzinfo=UTC)
-    with pytest.raises(RecordError):
-        layout.read_stamp("20311301_080000")
+    for stamp in ("20311301_080000", "00010101_080000", "99991231_235959"):
+        with pytest.raises(RecordError):
+            layout.read_stamp(stamp)

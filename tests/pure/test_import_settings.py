@@ -76,6 +76,14 @@ def test_a_deep_or_large_configuration_is_cut_short() -> None:
     assert len(translate({f"k{number}": 1 for number in range(5_000)}).keys) == 1_000
 
 
+@pytest.mark.parametrize("leaf", [1, None, {}])
+def test_aliases_of_aliases_do_not_take_for_ever(leaf: object) -> None:
+    wide: dict[str, Any] = {"x": leaf}
+    for _ in range(6):
+        wide = {f"k{number}": wide for number in range(100)}
+    assert len(translate(wide).keys) == (1_000 if leaf == 1 else 0)
+
+
 def test_an_empty_configuration_has_no_text() -> None:
     assert translate({}).text == ""
 

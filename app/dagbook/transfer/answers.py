@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
+from dagbook.engine.event import HANDLER_NAMES
 from dagbook.runs.store.run_loading import output_key
 from dagbook.transfer.layout import RecordError, SnapshotRecord, StatusRecord, read_time
 
 Answer = Mapping[str, Any]
-_HANDLERS = ("onInit", "onSuccess", "onFailure", "onCancel", "onExit", "onWait")
 _COPIED = ("startedAt", "finishedAt", "status", "retryCount", "doneCount", "error")
 _BETWEEN_PARAMS = re.compile(r" (?=[A-Za-z0-9_]+=)")
 
@@ -32,7 +32,7 @@ def status_of(details: Answer, summary: Answer, outputs: Answer, logs: str) -> S
             "dagRunId": details["dagRunId"],
             "status": details["status"],
             "nodes": [_node(node, outputs, logs) for node in details.get("nodes") or ()],
-            **{name: _node(details[name], {}, logs) for name in _HANDLERS if details.get(name)},
+            **{name: _node(details[name], {}, logs) for name in HANDLER_NAMES.values() if details.get(name)},
             "queuedAt": summary.get("queuedAt") or "",
             "startedAt": details.get("startedAt") or "",
             "finishedAt": details.get("finishedAt") or "",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -16,7 +15,8 @@ from dagbook.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCC
 from dagbook.engine.plan import Plan
 from dagbook.engine.state import NodeState, Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
-from dagbook.identifiers import LONGEST_RUN_ID, is_name
+from dagbook.errors import BadRequestError
+from dagbook.identifiers import check_dag_name, check_queue, check_run_id
 from dagbook.runs.store import row_mapping
 from dagbook.spec.model import Pair
 from dagbook.spec.params import param_text
@@ -27,7 +27,6 @@ from dagbook.transfer.nodes import RAN, RESTED, WAITED, ConvertedNode
 from dagbook.transfer.texts import RunText, Shape, TextChooser
 
 TRIGGER = "import"
-_RUN_ID = re.compile(r"[-A-Za-z0-9_]+")
 _MOST_ATTEMPTS, _MOST_NODES = 1_000, 10_000
 _KEY_BITS = 22
 _EPOCH_MILLISECONDS = 41
@@ -134,7 +133,12 @@ class Converter:
         )
 
     def _one(self, source: SourceRun, root_name: str, root: int | None, parent: int | None) -> _One:
-        check_names(source.name, source.run_id)
+        try:
+            check_dag_name(source.name, "name")
+            check_run_id(source.run_id)
+            check_queue(source.queue or source.last.snapshot.queue)
+        except BadRequestError as error:
+            raise RecordError(str(error)) from error
         key = key_of(source, root_name)
         while key in self._taken:
             key += 1
@@ -202,14 +206,6 @@ class _One(msgspec.Struct, frozen=True, kw_only=True):
     run: FinishedRun
     logs: Sequence[LogFile]
     notes: Sequence[str]
-
-
-def check_names(name: str, run_id: str) -> None:
-    """Raise RecordError for names that no run can have here."""
-    if not is_name(name):
-        raise RecordError(f"{name[:60]!r} is not the name of a DAG")
-    if not _RUN_ID.fullmatch(run_id) or len(run_id) > LONGEST_RUN_ID:
-        raise RecordError(f"{run_id[:60]!r} is not the id of a run")
 
 
 def keys_of(run: SourceRun) -> list[int]:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 import yaml
 
-from dagbook.identifiers import is_name, shorten, strip_suffix
+from dagbook.identifiers import is_name, strip_suffix
 from dagbook.transfer import layout
 from dagbook.transfer.conversion import SourceAttempt, SourceRun
 from dagbook.transfer.layout import QueueItemRecord, RecordError, SnapshotRecord, UserRecord
@@ -101,9 +101,9 @@ class HomeSource:
         for entry in self._entries(self._folders.dags, findings, "definition"):
             name = strip_suffix(entry.name)
             if entry.is_dir(follow_symlinks=False):
-                for file in sorted(Path(entry.path).iterdir())[:_MOST_NESTED]:
+                for file in self._entries(Path(entry.path), findings, "definition")[:_MOST_NESTED]:
                     if file.name != strip_suffix(file.name):
-                        findings.append(_left_out("definition", f"{name}/{file.name}", _NESTED, str(file)))
+                        findings.append(_left_out("definition", f"{name}/{file.name}", _NESTED, file.path))
                 continue
             if name == entry.name:
                 continue  # a file of another kind
@@ -252,7 +252,10 @@ class HomeSource:
         return FoundRun(run=run, findings=tuple(findings))
 
     def _attempts(self, folder: Path, run_id: str, findings: list[Finding]) -> tuple[SourceAttempt, ...]:
-        """Return the attempts in a folder, oldest first; hidden ones were taken out of a queue."""
+        """Return the attempts in a folder, oldest first; hidden ones were taken out of a queue.
+
+        Only the last one has its definition, which is that of the run.
+        """
         found = []
         for entry in self._entries(folder, findings, "run"):
             matched = layout.ATTEMPT_FOLDER.fullmatch(entry.name)
@@ -262,28 +265,26 @@ class HomeSource:
                 continue
             try:
                 opened_at = layout.read_stamp(matched[1], matched[2])
-                found.append(self._attempt(Path(entry.path), run_id, opened_at, findings))
+                status = layout.read_status(self._read(Path(entry.path, layout.STATUS_FILE), _MOST_RECORD), run_id)
+                found.append(SourceAttempt(opened_at=opened_at, status=status, file=entry.path))
             except (OSError, RecordError) as error:
                 findings.append(_left_out("run", f"{run_id}, {entry.name}", _reason(error), entry.path))
-        return tuple(sorted(found, key=lambda attempt: attempt.opened_at))
+        found.sort(key=lambda attempt: attempt.opened_at)
+        return (*found[:-1], *(self._with_snapshot(last, run_id, findings) for last in found[-1:]))
 
-    def _attempt(self, folder: Path, run_id: str, opened_at: datetime, findings: list[Finding]) -> SourceAttempt:
-        """Read an attempt; raises OSError and RecordError. Without its snapshot it is read all the same."""
-        status = layout.read_status(self._read(folder / layout.STATUS_FILE, _MOST_RECORD))
-        if status.dag_run_id != run_id:
-            raise RecordError(f"its status is that of another run, {shorten(status.dag_run_id)}")
-        snapshot = SnapshotRecord()
+    def _with_snapshot(self, attempt: SourceAttempt, run_id: str, findings: list[Finding]) -> SourceAttempt:
+        """Return an attempt with its definition; one that cannot be read is named, and the run is read without."""
+        path, snapshot = Path(attempt.file, layout.SNAPSHOT_FILE), SnapshotRecord()
         try:
-            snapshot = layout.decode(self._read(folder / layout.SNAPSHOT_FILE, _MOST_RECORD), SnapshotRecord)
+            snapshot = layout.decode(self._read(path, _MOST_RECORD), SnapshotRecord)
             _ = snapshot.text
         except (OSError, RecordError) as error:
             snapshot = msgspec.structs.replace(snapshot, yaml_data="")
-            file = str(folder / layout.SNAPSHOT_FILE)
             reason = f"its definition cannot be read: {_reason(error)}"
-            findings.append(Finding(kind="run", name=run_id, outcome="changed", reason=reason, file=file))
-        return SourceAttempt(opened_at=opened_at, status=status, snapshot=snapshot, file=str(folder))
+            findings.append(Finding(kind="run", name=run_id, outcome="changed", reason=reason, file=str(path)))
+        return msgspec.structs.replace(attempt, snapshot=snapshot)
 
-    def find_log(self, reference: str) -> tuple[Path | None, str]:
+    def find_log(self, reference: str, folder: Path) -> tuple[Path | None, str]:  # noqa: ARG002 - files are there
         """Return the file of some output: as its record names it, or below the folder of logs of a moved home."""
         if not reference:
             return None, ""

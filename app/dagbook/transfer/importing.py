@@ -16,6 +16,8 @@ from dagbook.db.database import Database
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.runs import run_import
 from dagbook.db.repositories.runs.run_import import ExistingRun
+from dagbook.runs.output.output_follower import StreamOptions
+from dagbook.runs.secrets.masking import Masker
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.transfer import conversion, settings_report
 from dagbook.transfer.conversion import Converted, Converter, Known, SourceRun
@@ -23,7 +25,7 @@ from dagbook.transfer.definitions import AUTHOR, DefinitionImport, ImportContext
 from dagbook.transfer.layout import RecordError, read_time
 from dagbook.transfer.report import Finding, Report
 from dagbook.transfer.source import Source, TransferError
-from dagbook.transfer.storing import RunStore, stream_options
+from dagbook.transfer.storing import RunStore
 from dagbook.transfer.texts import TextChooser
 
 __all__ = ["ImportOptions", "Progress", "TransferError", "import_from"]
@@ -106,9 +108,10 @@ class _RunImport:
     ) -> None:
         self._source = source
         self._context = context
-        self._options = options
         self._report = report
         self._chooser = chooser
+        # Nothing is masked: values of secrets are not known here.
+        self._output = StreamOptions(limit=options.log_limit_bytes, masker=Masker(()), encoding=options.log_encoding)
         days = options.retention_days
         self._expired_before = context.at - timedelta(days=days) if days >= 0 else None
 
@@ -151,21 +154,15 @@ class _RunImport:
                 self._report.add([Finding(kind="run", name=name, outcome="differing", reason=reason, file=run.file)])
             else:
                 counts.present += 1
-        converted = await self._convert_all(converter, new)
+        converted = await self._convert_all(converter, new) if new else []
         if self._context.writes_to is None:
             self._count(converted)
             return
-        store = RunStore(
-            self._context.writes_to,
-            self._source.find_log,
-            stream_options(self._options.log_limit_bytes, self._options.log_encoding),
-        )
-        if converted:
-            stored = await store.store(converted)
-            counts.left_out += len(converted) - len(stored.stored)
-            self._report.stored.log_bytes += stored.log_bytes
-            self._report.add(stored.findings)
-            self._count([converted[at] for at in stored.stored])
+        stored = await RunStore(self._context.writes_to, self._source.find_log, self._output).store(converted)
+        counts.left_out += len(converted) - len(stored.stored)
+        self._report.stored.log_bytes += stored.log_bytes
+        self._report.add(stored.findings)
+        self._count(stored.stored)
 
     async def _convert_all(self, converter: Converter, new: Sequence[SourceRun]) -> list[Converted]:
         """Convert new runs, with keys that no run has: they follow from times and names, so two may be equal."""
@@ -175,8 +172,9 @@ class _RunImport:
             taken = await database.read(lambda connection: run_import.find_keys(connection, wanted))
             # Two that want one key get the next ones, which may be taken as well.
             contested = taken | {key for key, number in wanted.items() if number > 1}
-            after = {key + step for key in contested for step in range(1, _CONTESTED)}
-            taken |= await database.read(lambda connection: run_import.find_keys(connection, after))
+            if contested:
+                after = {key + step for key in contested for step in range(1, _CONTESTED)}
+                taken |= await database.read(lambda connection: run_import.find_keys(connection, after))
         converted = list[Converted]()
         for run in new:
             for each in self._convert(converter, run, taken):

@@ -9,9 +9,11 @@ import base64
 import binascii
 import re
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+
+from dagbook.identifiers import shorten
 
 T = TypeVar("T")
 RUN_FOLDER = re.compile(r"dag-run_(\d{8}_\d{6})Z_(.{1,255})", re.DOTALL)
@@ -24,6 +26,8 @@ SUSPEND_SUFFIX = ".suspend"
 _STAMP = "%Y%m%d_%H%M%S"
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _FIRST_YEAR, _LAST_YEAR = 1971, 9000
+_MOST_LINES_CUT = 10
+Count = Annotated[int, msgspec.Meta(le=1_000_000_000)]  # both databases store it
 
 
 class RecordError(Exception):
@@ -112,8 +116,8 @@ class NodeRecord(_Record, frozen=True, kw_only=True):
     finished_at: str = ""
     status: int = 0
     retried_at: str = ""
-    retry_count: int = 0
-    done_count: int = 0
+    retry_count: Count = 0
+    done_count: Count = 0
     repeated: bool = False
     error: str = ""
     children: list[CallRecord] | None = None
@@ -184,19 +188,23 @@ class QueueItemRecord(_Record, frozen=True, kw_only=True):
     dag_run: RunName
 
 
-def read_status(data: bytes) -> StatusRecord:
-    """Return the last complete line of a status file; raises RecordError.
+def read_status(data: bytes, run_id: str) -> StatusRecord:
+    """Return the last complete line of a status file of a run; raises RecordError.
 
-    The last line of a server that was killed may be cut.
+    The last line of a server that was killed may be cut; a file with several such lines is another one.
     """
-    problem = "it has no line"
-    for line in reversed(data.split(b"\n")):
-        if line.strip():
-            try:
-                return decode(line, StatusRecord)
-            except RecordError as error:
-                problem = str(error) if problem == "it has no line" else problem
-    raise RecordError(problem)
+    problem, rest = "", data.rstrip()
+    for _ in range(_MOST_LINES_CUT if rest else 0):
+        rest, _, line = rest.rpartition(b"\n")
+        try:
+            found = decode(line, StatusRecord)
+        except RecordError as error:
+            problem, rest = problem or str(error), rest.rstrip()
+            continue
+        if found.dag_run_id != run_id:
+            raise RecordError(f"its status is that of another run, {shorten(found.dag_run_id)}")
+        return found
+    raise RecordError(problem or "it has no line")
 
 
 def decode(data: bytes, kind: type[T]) -> T:
@@ -216,8 +224,10 @@ def read_stamp(stamp: str, milliseconds: str = "0") -> datetime:
     """Read the time in the name of a folder, which is in UTC; raises RecordError."""
     try:
         at = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC, microsecond=int(milliseconds) * 1000)
-    except ValueError as error:
-        raise RecordError(f"{stamp} in its name is not a time") from error
+    except ValueError:
+        at = None
+    if at is None or not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        raise RecordError(f"{stamp} in its name is not a time")
     return at
 
 

@@ -12,7 +12,7 @@ import msgspec
 import yaml
 
 from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, NodeRow
-from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS, WAIT
+from dagbook.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCCESS
 from dagbook.engine.plan import find_step
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.runs.store.run_loading import collect_outputs
@@ -20,14 +20,6 @@ from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Dag, Definition, 
 from dagbook.spec.params import param_text
 from dagbook.transfer.step_records import NANOSECONDS, Record, condition_records, filled, pair_texts, step_record
 
-_HANDLERS = {
-    INIT: "onInit",
-    SUCCESS: "onSuccess",
-    FAILURE: "onFailure",
-    ABORT: "onCancel",
-    EXIT: "onExit",
-    WAIT: "onWait",
-}
 _NEVER = "-"  # time of a node in a run that never started
 _ATTEMPT_ID = 6
 _LONGEST_DOCUMENTS = 100
@@ -96,7 +88,7 @@ def status_record(exported: ExportedRun, attempt: ExportedAttempt, logs: Logs, r
     started_at = run.started_at if is_last else row.opened_at if row.closed_at else None
     dag = exported.definition.dag
     nodes = {node.position: _node(node, dag, logs, _NEVER if started_at is None else "") for node in attempt.nodes}
-    handlers = {_HANDLERS[key]: nodes[key] for key in sorted(nodes, reverse=True) if key in _HANDLERS}
+    handlers = {HANDLER_NAMES[key]: nodes[key] for key in sorted(nodes, reverse=True) if key in HANDLER_NAMES}
     first = exported.attempts[0].row
     return {
         "root": dict(zip(("name", "id"), exported.root, strict=True)),

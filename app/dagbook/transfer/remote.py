@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx
@@ -59,7 +59,6 @@ class RemoteSource:
         transport = httpx.HTTPTransport(retries=2, verify=ssl.create_default_context())
         self._client = httpx.Client(base_url=base, headers=headers, timeout=_TIMEOUT, transport=transport)
         self._log_limit = log_limit
-        self._folder = tempfile.TemporaryDirectory(prefix="dagbook-import-")
 
     # -- definitions -----------------------------------------------------------------------------------------------
 
@@ -184,34 +183,41 @@ class RemoteSource:
         """Return the text of the stored DAG whose file has the name of a run's DAG; empty without one."""
         return next((each.text for each in self._definitions[0] if each.name == name), "")
 
-    def find_log(self, reference: str) -> tuple[Path | None, str]:
-        """Return a file with the output of a step, which the next call replaces."""
+    def find_log(self, reference: str, folder: Path) -> tuple[Path | None, str]:
+        """Return a file with the output of a step; raises TransferError if it cannot be written."""
         if not reference:
             return None, ""
-        address, step, stream = reference.split("\n")
-        path = Path(self._folder.name, "output")
+        try:
+            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+                problem = self._fetch_log(reference, file)
+                return (None if problem else Path(file.name)), problem
+        except OSError as error:
+            raise TransferError(f"the output of a step cannot be kept in {folder}: {error.strerror}") from error
+
+    def _fetch_log(self, reference: str, file: IO[bytes]) -> str:
+        """Write the output of a step to a file; returns why there is none."""
+        address, _, rest = reference.partition("\n")
+        step, _, stream = rest.rpartition("\n")
         size, first = 0, 1
-        with path.open("wb") as file:
-            while size <= self._log_limit:
-                page = f"stream={stream}&offset={first}&limit={_LINES}"
-                try:
-                    answer = self._get(f"{address}/steps/{quote(step, safe='')}/log?{page}")
-                except RecordError as error:
-                    return None, str(error)
-                content = str(answer.get("content") or "")
-                if not content and not answer.get("lineCount"):
-                    break
-                size += file.write(f"{content}\n".encode())
-                lines = content.count("\n") + 1
-                if lines < _LINES:
-                    break
-                first += lines
-        return path, ""
+        while size <= self._log_limit:
+            page = f"stream={stream}&offset={first}&limit={_LINES}"
+            try:
+                answer = self._get(f"{address}/steps/{quote(step, safe='')}/log?{page}")
+            except RecordError as error:
+                return str(error)
+            content = str(answer.get("content") or "")
+            if not content and not answer.get("lineCount"):
+                break
+            size += file.write(f"{content}\n".encode())
+            lines = content.count("\n") + 1
+            if lines < _LINES:
+                break
+            first += lines
+        return ""
 
     def close(self) -> None:
-        """Close the connections, and remove the temporary file."""
+        """Close the connections."""
         self._client.close()
-        self._folder.cleanup()
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
@@ -271,4 +277,4 @@ def _details(answer: Answer) -> Answer:
 
 def _left_out(listed: _Listed, reason: str, address: str) -> Finding:
     name = f"{listed.name}/{listed.run_id}"
-    return Finding(kind="run", name=name[:300], outcome="left_out", reason=reason, file=address)
+    return Finding(kind="run", name=name, outcome="left_out", reason=reason, file=address)

@@ -10,7 +10,7 @@ import msgspec
 Kind = Literal["definition", "base", "suspend", "user", "setting", "run", "log", "access"]
 Outcome = Literal["left_out", "differing", "changed"]
 MOST_FINDINGS = 10_000
-_LONGEST = 300
+_LONGEST, _LONGEST_PATH = 300, 4_096
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +76,8 @@ class TransferReport(msgspec.Struct, kw_only=True, rename="camel"):
             if len(self.findings) >= MOST_FINDINGS:
                 self.more_findings += 1
             else:
-                self.findings.append(msgspec.structs.replace(finding, reason=finding.reason[:_LONGEST]))
+                name, reason, file = finding.name[:_LONGEST], finding.reason[:_LONGEST], finding.file[:_LONGEST_PATH]
+                self.findings.append(msgspec.structs.replace(finding, name=name, reason=reason, file=file))
 
     @property
     def is_complete(self) -> bool:

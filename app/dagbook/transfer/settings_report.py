@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,9 @@ def translate(config: Mapping[str, object], *, secrets: bool = False) -> Setting
     """Translate a configuration; without ``secrets`` the text has comments in the place of secrets."""
     lines, keys = [], list[TranslatedSetting]()
     taken: set[str] = set()
-    for key, value in list(_leaves(config))[:_MOST_KEYS]:
+    for key, value in islice(_leaves(config), _MOST_KEYS):
+        if value in (None, "", {}):
+            continue
         setting, translation = SETTINGS.get(key.lower(), ("", _text))
         if not setting:
             reasons = (why for start, why in _WITHOUT if f"{key.lower()}.".startswith(f"{start}."))
@@ -165,9 +168,10 @@ def translate(config: Mapping[str, object], *, secrets: bool = False) -> Setting
 
 
 def _leaves(config: Mapping[str, object], prefix: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, object]]:
+    """Yield the keys with their values, lazily: maps of aliases have more of them than a reader can wait for."""
     for name, value in config.items():
         key = f"{prefix}{name}"
-        if isinstance(value, dict) and depth:
+        if isinstance(value, dict) and value and depth:
             yield from _leaves({str(below): each for below, each in value.items()}, f"{key}.", depth - 1)
-        elif value not in (None, ""):
+        else:
             yield key, value

@@ -74,8 +74,11 @@ class Source(Protocol):
     def read_runs(self) -> Iterable[FoundRun]:
         """Yield the root runs, oldest first."""
 
-    def find_log(self, reference: str) -> tuple[Path | None, str]:
-        """Return a file with the output that a record names, or None and why there is none."""
+    def find_log(self, reference: str, folder: Path) -> tuple[Path | None, str]:
+        """Return a file with the output that a record names, or None and why there is none.
+
+        A source without files makes one in ``folder``.
+        """
 
     def close(self) -> None:
         """Free connections and temporary files."""

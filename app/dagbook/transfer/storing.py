@@ -1,13 +1,16 @@
 """Writing of imported runs: each root run with its sub-runs and all output is stored in one transaction, or not at all.
 
-Reading output inside a transaction is right here and nowhere else: nothing but this import waits for it, on SQLite
-because it is the only process, on PostgreSQL because it locks new rows only; and a run must not be seen without its
-output, nor a killed import leave one behind.
+Files of output are found, or fetched from a server, before the transaction begins: PostgreSQL ends one that is idle for
+five seconds. They are read inside of it, which is right here and nowhere else: a run must not be seen without its
+output, nor a killed import leave one behind. The live feed of servers on PostgreSQL waits for the oldest transaction,
+so runs with much output are stored in several.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +21,33 @@ from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories.runs import run_import
 from dagbook.runs.output.output_follower import STDERR, STDOUT, StreamFollower, StreamOffset, StreamOptions
-from dagbook.runs.secrets.masking import Masker
 from dagbook.transfer.conversion import Converted, LogFile
 from dagbook.transfer.report import Finding
 
 _CHUNKS_AT_A_TIME = 4  # 1 MiB
-FindLog = Callable[[str], tuple[Path | None, str]]
+_BYTES_AT_A_TIME = 32 * 1024 * 1024  # of output: a second's work
+FindLog = Callable[[str, Path], tuple[Path | None, str]]
 
 
 class StoredBatch(msgspec.Struct, kw_only=True):
-    """What became of some root runs: the positions of the stored ones, their bytes of output, and findings."""
+    """What became of some root runs: the stored ones, their bytes of output, and findings."""
 
-    stored: list[int] = []
+    stored: list[Converted] = []
     log_bytes: int = 0
     findings: list[Finding] = []
+
+
+class _Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """A root run with the files of its output by reference, what is wrong with others, and their size in bytes."""
+
+    run: Converted
+    files: Mapping[str, Path]
+    findings: Sequence[Finding]
+    size: int
+
+    @property
+    def name(self) -> str:
+        return "{dag_name}/{run_id}".format(**self.run.runs[0].run)
 
 
 class RunStore:
@@ -43,67 +59,93 @@ class RunStore:
         self._options = options
 
     async def store(self, batch: Sequence[Converted]) -> StoredBatch:
-        """Store root runs; if they cannot be stored together, one by one, so that one bad run fails alone."""
-        try:
-            return await self._database.write(lambda connection: self._add(connection, batch))
-        except DatabaseUnavailable:
-            raise
-        except (SQLAlchemyError, OSError, ValueError) as error:
-            if len(batch) == 1:
-                name = "{dag_name}/{run_id}".format(**batch[0].runs[0].run)
-                reason = f"it cannot be stored: {str(getattr(error, 'orig', error)).partition(chr(10))[0]}"
-                return StoredBatch(findings=[Finding(kind="run", name=name, outcome="left_out", reason=reason)])
-        alone = StoredBatch()
-        for at, one in enumerate(batch):
-            found = await self.store([one])
-            alone.stored += [at] * len(found.stored)
-            alone.log_bytes += found.log_bytes
-            alone.findings += found.findings
-        return alone
-
-    def _add(self, connection: WriteConnection, batch: Sequence[Converted]) -> StoredBatch:
-        run_import.add_finished(connection, [run for converted in batch for run in converted.runs])
-        done = StoredBatch(stored=list(range(len(batch))))
-        for converted in batch:
-            names = {run.run["id"]: "{dag_name}/{run_id}".format(**run.run) for run in converted.runs}
-            for log in converted.logs:
-                done.log_bytes += self._add_log(connection, log, names[log.run], done.findings)
+        """Store root runs, several in a transaction unless they have much output; raises DatabaseUnavailable."""
+        done, left = StoredBatch(), list(reversed(batch))
+        while left:
+            with tempfile.TemporaryDirectory(prefix="dagbook-import-") as folder:
+                group, size = list[_Ready](), 0
+                while left and size < _BYTES_AT_A_TIME:
+                    group.append(self._locate(left.pop(), Path(folder)))
+                    size += group[-1].size
+                await self._store(group, done)
         return done
 
-    def _add_log(self, connection: WriteConnection, log: LogFile, name: str, findings: list[Finding]) -> int:
-        """Add the output of a node; what cannot be read is a finding, and the node stays without it."""
-        rows, size = list[dict[str, Any]](), 0
-        ordinal = 0
-        for stream, reference in ((STDOUT, log.stdout), (STDERR, log.stderr)):
-            path, problem = self._find_log(reference)
-            if path is None:
-                if problem:
-                    findings.append(
-                        Finding(kind="log", name=name, outcome="left_out", reason=problem, file=reference[:300])
-                    )
-                continue
-            for row in self._chunks(path, stream, log):
-                rows.append(row | {"ordinal": ordinal})
-                ordinal, size = ordinal + 1, size + row["byte_count"]
-                if len(rows) >= _CHUNKS_AT_A_TIME:
-                    run_import.add_chunks(connection, rows)
-                    rows = []
-        run_import.add_chunks(connection, rows)
-        return size
+    def _locate(self, run: Converted, folder: Path) -> _Ready:
+        """Find the files of the output of a run, which may be fetched to a folder."""
+        names = {each.run["id"]: "{dag_name}/{run_id}".format(**each.run) for each in run.runs}
+        files, findings = dict[str, Path](), list[Finding]()
+        for log in run.logs:
+            for reference in (log.stdout, log.stderr):
+                if reference in files:
+                    continue
+                path, problem = self._find_log(reference, folder)
+                if path is not None:
+                    files[reference] = path
+                elif problem:
+                    findings.append(_lost(names[log.run], problem, reference))
+        sizes = (self._follow(STDOUT, path).pending() for path in files.values())
+        size = sum(min(size, self._options.limit) for size in sizes)
+        return _Ready(run=run, files=files, findings=findings, size=size)
 
-    def _chunks(self, path: Path, stream: int, log: LogFile) -> Iterator[dict[str, Any]]:
-        follower = StreamFollower(stream, path, StreamOffset(), None, self._options)
-        while follower.pending() and (chunk := follower.take(at_end=True)) is not None:
-            yield {
-                "run_id": log.run,
-                "attempt": log.attempt,
-                "position": log.position,
-                "execution": log.execution,
-                "received_at": log.at,
-                **msgspec.structs.asdict(chunk),
-            }
+    def _follow(self, stream: int, path: Path) -> StreamFollower:
+        return StreamFollower(stream, path, StreamOffset(), None, self._options)
+
+    async def _store(self, group: Sequence[_Ready], done: StoredBatch) -> None:
+        """Store root runs; if they cannot be stored together, one by one, so that one bad run fails alone."""
+        try:
+            size, findings = await self._database.write(lambda connection: self._add(connection, group))
+        except DatabaseUnavailable:
+            raise
+        except (SQLAlchemyError, ValueError, OverflowError) as error:
+            if len(group) > 1:
+                for each in group:
+                    await self._store([each], done)
+                return
+            reason = f"it cannot be stored: {str(getattr(error, 'orig', error)).partition(chr(10))[0]}"
+            done.findings.append(Finding(kind="run", name=group[0].name, outcome="left_out", reason=reason))
+            return
+        done.stored += [each.run for each in group]
+        done.log_bytes += size
+        done.findings += [finding for each in group for finding in each.findings]
+        done.findings += findings
+
+    def _add(self, connection: WriteConnection, group: Sequence[_Ready]) -> tuple[int, list[Finding]]:
+        """Add runs with their output; returns the bytes of output, and what of it cannot be read."""
+        run_import.add_finished(connection, [run for each in group for run in each.run.runs])
+        size, findings = 0, list[Finding]()
+        for each in group:
+            for log in each.run.logs:
+                rows, ordinals = list[dict[str, Any]](), count()
+                for stream, reference in ((STDOUT, log.stdout), (STDERR, log.stderr)):
+                    for row in self._chunks(each, log, stream, reference, findings):
+                        rows.append(row | {"ordinal": next(ordinals)})
+                        size += row["byte_count"]
+                        if len(rows) >= _CHUNKS_AT_A_TIME:
+                            run_import.add_chunks(connection, rows)
+                            rows = []
+                run_import.add_chunks(connection, rows)
+        return size, findings
+
+    def _chunks(
+        self, ready: _Ready, log: LogFile, stream: int, reference: str, findings: list[Finding]
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the chunks of a file; what cannot be read is a finding, and the node stays without it."""
+        if (path := ready.files.get(reference)) is None:
+            return
+        follower = self._follow(stream, path)
+        try:
+            while follower.pending() and (chunk := follower.take(at_end=True)) is not None:
+                yield {
+                    "run_id": log.run,
+                    "attempt": log.attempt,
+                    "position": log.position,
+                    "execution": log.execution,
+                    "received_at": log.at,
+                    **msgspec.structs.asdict(chunk),
+                }
+        except OSError as error:
+            findings.append(_lost(ready.name, f"it cannot be read: {error.strerror}", reference))
 
 
-def stream_options(limit: int, encoding: str) -> StreamOptions:
-    """Return how output is stored: up to a limit in bytes, decoded, with nothing masked."""
-    return StreamOptions(limit=limit, masker=Masker(()), encoding=encoding)
+def _lost(name: str, reason: str, reference: str) -> Finding:
+    return Finding(kind="log", name=name, outcome="left_out", reason=reason, file=reference)

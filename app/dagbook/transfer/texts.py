@@ -13,14 +13,14 @@ from typing import Any
 import msgspec
 import yaml
 
-from dagbook.engine.event import HANDLER_NAMES, WAIT
+from dagbook.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCCESS, WAIT
 from dagbook.engine.plan import Plan
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.transfer.layout import RecordError, StepRecord
 
 _MADE = "# Made by `dagbook import` from the recorded steps of a run: {reason}.\n"
-_HANDLER_KEYS = {-1: "init", -2: "success", -3: "failure", -4: "cancel", -5: "exit"}
+_HANDLER_KEYS = {INIT: "init", SUCCESS: "success", FAILURE: "failure", ABORT: "cancel", EXIT: "exit"}
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
