@@ -199,6 +199,11 @@ def test_runs_that_want_the_same_key_are_all_imported(
     assert bring()["runs"] == {"found": 5, "imported": 1, "present": 4, "differing": 0, "leftOut": 0}
 
 
+def _as_latest(home: DaguHome, folder: Path) -> None:
+    shutil.rmtree(folder)
+    home.run("etl", "latest")
+
+
 DAMAGES: dict[str, tuple[Callable[[DaguHome, Path], object], str]] = {
     "cut status": (lambda _, folder: _rewrite(folder, "status.jsonl", lambda data: data[:40]), "damaged or cut"),
     "empty status": (lambda _, folder: _rewrite(folder, "status.jsonl", lambda _: b""), "it has no line"),
@@ -212,7 +217,7 @@ DAMAGES: dict[str, tuple[Callable[[DaguHome, Path], object], str]] = {
     "of another run": (lambda _, folder: _change(folder, dagRunId="other"), "its status is that of another run"),
     "a bad name": (lambda _, folder: _change(folder, name="a/b"), "'a/b' is not a DAG name"),
     "a name without end": (lambda _, folder: _change(folder, name="x" * 100_000), "is not a DAG name"),
-    "a reserved id": (lambda home, folder: _as_latest(home, folder), "'latest' is reserved"),
+    "a reserved id": (_as_latest, "'latest' is reserved"),
     "a queue of many lines": (lambda home, _: home.queue_item("a\nb", "etl", "bad"), "is not a queue name"),
     "a count that no database has": (
         lambda _, folder: _change(folder, nodes=[node("one", retryCount=10**30), node("two")]),
@@ -251,11 +256,6 @@ def _change(folder: Path, **fields: Any) -> None:
 def _as_pipe(path: Path) -> None:
     path.unlink()
     os.mkfifo(path)
-
-
-def _as_latest(home: DaguHome, folder: Path) -> None:
-    shutil.rmtree(folder)
-    home.run("etl", "latest")
 
 
 def _as_link(home: DaguHome, path: Path) -> None:
