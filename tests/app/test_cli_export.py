@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dagbook.transfer import exporting
 from tests.app.program import Said
 from tests.dagu_home import START, DaguHome, node, succeeded, text, waiting_node
 
@@ -145,6 +146,17 @@ def test_a_run_that_was_executed_here_is_exported_with_its_outputs(command: Comm
     assert "run finished" in Path(status["log"]).read_text()
     snapshot = json.loads((folder / "dag.json").read_text())
     assert (snapshot["histRetentionDays"], snapshot["params"]) == (30, ["A=7"])
+
+
+def test_runs_are_exported_in_several_transactions(
+    command: Command, imported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for attribute in ("_AT_A_TIME", "_BYTES_AT_A_TIME"):
+        with monkeypatch.context() as patch:
+            patch.setattr(exporting, attribute, 1)
+            report = _export(command, imported / attribute)
+        counts = (report["runs"]["found"], report["runs"]["exported"], report["stored"]["logBytes"])
+        assert counts == (3, 3, 150_016), attribute
 
 
 @pytest.mark.both_engines

@@ -31,7 +31,7 @@ from dagbook.transfer.report import Counts, ExportReport, Finding, Kind, Outcome
 from dagbook.transfer.source import TransferError
 from dagbook.transfer.target import HomeTarget
 
-_AT_A_TIME = 200
+_AT_A_TIME, _BYTES_AT_A_TIME = 200, 64 * 1024 * 1024  # runs and output of one transaction
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_STEP, _SHORT_ID = 80, 8
 _DIFFERS = "another text is there, and is not replaced; --replace does that"
@@ -60,13 +60,15 @@ class HomeExport:
     async def run(self, progress: Progress) -> None:
         """Write definitions, then runs; raises DatabaseUnavailable, OSError, and for runs TransferError."""
         self._target.open()
-        await self._definitions()
-        base = self._options.base_config
-        if base.is_file():
-            self._file("base", "base.yaml", "base.yaml", base.read_bytes(), self._report.base)
-        if self._options.with_runs:
-            await self._runs(progress)
-        self._target.close()
+        try:
+            await self._definitions()
+            base = self._options.base_config
+            if base.is_file():
+                self._file("base", "base.yaml", "base.yaml", base.read_bytes(), self._report.base)
+            if self._options.with_runs:
+                await self._runs(progress)
+        finally:
+            self._target.close()
 
     # -- definitions -----------------------------------------------------------------------------------------------
 
@@ -118,35 +120,33 @@ class HomeExport:
             counts.left_out += 1
             self._find("run", f"{run.dag_name}/{run.run_id}", "left_out", f"it is {run.status.label}; export it later")
         total, done, after = await self._database.read(run_export.count_finished), 0, 0
-        while found := await self._database.read(
-            partial(run_export.find_finished_roots, after=after, limit=_AT_A_TIME)
-        ):
-            for run in found:
-                counts.found += 1
-                try:
-                    await self._database.snapshot(partial(self._try_run, run))
-                finally:
-                    self._target.discard_run()
-            after, done = found[-1].id, done + len(found)
+        while written := await self._database.snapshot(partial(self._next_runs, after)):
+            after, done = written[-1].id, done + len(written)
+            counts.found += len(written)
             progress(done, max(total, done))
 
-    def _try_run(self, root: RootRun, connection: ReadConnection) -> None:
+    def _next_runs(self, after: int, connection: ReadConnection) -> Sequence[RootRun]:
+        """Write the next runs, all seen at one moment; fewer if they have much output, as PostgreSQL keeps old rows."""
+        written, most = list[RootRun](), self._report.stored.log_bytes + _BYTES_AT_A_TIME
         try:
-            self._run(root, connection)
+            for root in run_export.find_finished_roots(connection, after, _AT_A_TIME):
+                self._run(root, connection)
+                self._target.discard_run()
+                written.append(root)
+                if self._report.stored.log_bytes >= most:
+                    break
         except OSError as error:
             if error.filename is None:  # of the connection
                 raise
             # Leaving the snapshot as it is, it would be taken for an error of the connection to PostgreSQL.
             raise TransferError(f"{error.filename}: {error.strerror}") from error
+        return written
 
     def _run(self, root: RootRun, connection: ReadConnection) -> None:
-        """Write a run with its sub-runs and all output, seen at one moment."""
+        """Write a run with its sub-runs and all output."""
         counts = self._report.runs
         keys = [root.id, *run_export.find_sub_runs(connection, root.id)]
         rows = {key: row for key in keys if (row := runs.get_complete(connection, key)) is not None}
-        if root.id not in rows:
-            counts.found -= 1  # it was deleted meanwhile
-            return
         exported = [self._exported(connection, row, rows) for row in rows.values()]
         writer = _RunWriter(connection, self._target, exported[0])
         if writer.is_there():
