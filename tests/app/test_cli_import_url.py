@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 import threading
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.program import CommandLine, Said
+from tests.app.program import CommandLine, Said, end
+from tests.conftest import ROOT
 from tests.dagu_home import START, DaguHome, node, succeeded, text
 
 KEEP = "--retention-days=-1"
@@ -71,6 +75,37 @@ async def test_a_server_is_imported_with_its_definitions_and_runs(address: str, 
     assert new["nodes"][1]["error"] == "failed: exit status 3"
     again = json.loads((await here.run("import", "--url", f"{address}/api/v2", "--yes", "--json", KEEP)).out)
     assert [again[name]["present"] for name in ("definitions", "runs")] == [2, 3]
+
+
+async def _compare(*arguments: str) -> Said:
+    script = [sys.executable, str(ROOT / "scripts" / "compare-import")]
+    return await end(await asyncio.create_subprocess_exec(*script, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE))
+
+
+async def test_what_an_import_has_made_different_is_printed(address: str, tmp_path: Path) -> None:
+    here = CommandLine(_made(tmp_path / "here"), retention_days="-1")
+    assert (await here.run("import", "--url", address, "--yes", KEEP)).status == 0
+    async with here.server() as copy:
+        same = await _compare(f"{address}/api/v2", f"{copy}/api/v2")
+        assert (same.status, ": 0 differences" in same.out, "3 run, 12 log" in same.out) == (0, True, True), same
+        assert (await here.run("dag", "resume", "etl")).status == 0
+        other = await _compare(f"{address}/api/v2", f"{copy}/api/v2", "0")
+        difference = "DAG etl.suspended: True became False\n"
+        assert (other.status, difference in other.out, ": 1 differences" in other.out) == (1, True, True), other
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("http://127.0.0.1:9",), "arguments are required: new"),
+        (("http://127.0.0.1:9", "http://127.0.0.1:9", "many"), "argument runs: invalid int value: 'many'"),
+        (("http://127.0.0.1:9/api/v2", "http://127.0.0.1:9"), "http://127.0.0.1:9/api/v2/dags?perPage=1000 cannot be"),
+        (("127.0.0.1", "127.0.0.1"), "127.0.0.1/dags?perPage=1000 cannot be read: unknown url type"),
+    ],
+)
+async def test_servers_that_cannot_be_compared_are_named(arguments: tuple[str, ...], message: str) -> None:
+    said = await _compare(*arguments)
+    assert (said.status, message in said.err, "Traceback" in said.err) == (2, True, False), said.err
 
 
 @pytest.mark.parametrize(
