@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -19,6 +20,7 @@ import pytest
 from sqlalchemy import text as sql
 
 from dagbook.db.database import Database, ReadConnection
+from dagbook.db.sqlite.lock_file import acquire
 from dagbook.transfer import conversion, storing
 from dagbook.transfer.home import HomeSource
 from tests.app.program import CommandLine, Said
@@ -443,6 +445,18 @@ def test_output_is_found_before_a_transaction_and_what_cannot_be_read_is_named(
     ]
 
 
+def test_a_second_import_into_a_file_at_the_same_time_is_refused(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    source.run("etl", "run-1")
+    lock = acquire(tmp_path / "dagbook.sqlite3", "dagbook import")
+    said = command("import", source.path, "--yes", KEEP)
+    lock.release()
+    message = f"is in use by dagbook import (process {os.getpid()}); wait until it has finished"
+    assert (said.status, message in said.err) == (1, True), said.err
+    assert bring()["runs"]["imported"] == 1
+
+
 @pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
 async def test_a_second_import_at_the_same_time_is_refused(
     source: DaguHome, database: Database, database_url: str, tmp_path: Path
@@ -454,6 +468,25 @@ async def test_a_second_import_at_the_same_time_is_refused(
     message = "Error: another import into this database is running; repeat this one after it\n"
     assert (said.status, said.err) == (1, message)
     assert (await line.run("import", source.path, "--yes", KEEP)).status == 0
+
+
+def test_a_held_database_is_imported_into_and_stays_held(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    source.definition("etl", "schedule: '* * * * *'\n" + SPEC)
+    source.run("etl", "run-1")
+    source.run("etl", "run-2", succeeded([node("one", 2), node("two", 3)], status=2), at=START + timedelta(days=1))
+    backup, home = tmp_path / "backup", f"--home={tmp_path / 'restored'}"
+    assert command("backup", backup).status == 0
+    assert command("restore", backup, home).status == 0
+    report = bring(home)
+    assert [report[name]["imported"] for name in ("definitions", "runs")] == [1, 2]
+    assert "is held" in command("ps", home).err
+    resumed = json.loads(command("resume", home, "--json").out)
+    assert resumed == {"failedRuns": 0, "queuedRuns": 0}
+    statuses = [json.loads(command("status", "etl", run, home, "--json").out) for run in ("run-1", "run-2")]
+    assert [status["dagRunDetails"]["statusLabel"] for status in statuses] == ["succeeded", "failed"]
+    assert _complaints(command("doctor", home)) == []
 
 
 @pytest.mark.both_engines
@@ -531,6 +564,20 @@ async def test_a_killed_import_that_is_repeated_leaves_the_same_rows(
     said = await killed.run("import", many.path, "--yes", KEEP)
     assert (said.status, said.err) == (0, "")
     assert await _rows(urls[1]) == await _rows(urls[0])
+
+
+@pytest.mark.full
+async def test_of_two_imports_that_start_together_one_is_refused_or_finds_all_there(
+    many: DaguHome, tmp_path: Path, database_url: str
+) -> None:
+    line = CommandLine(_made(tmp_path / "home"), database_url)
+    both = await asyncio.gather(*(line.run("import", many.path, "--yes", "--json", KEEP) for _ in range(2)))
+    done = [json.loads(said.out)["runs"] for said in both if said.status == 0]
+    refused = [said.err for said in both if said.status]
+    assert [counts["imported"] for counts in done if counts["imported"]] == [300], both
+    assert len(done) + sum("is running" in err or "is in use by dagbook import" in err for err in refused) == 2, both
+    again = json.loads((await line.run("import", many.path, "--yes", "--json", KEEP)).out)
+    assert [again[name]["present"] for name in ("definitions", "runs")] == [1, 300]
 
 
 @pytest.mark.full
