@@ -37,15 +37,25 @@ def downgrade() -> None:
 
 def write_later_migrations(folder: Path, *, breaking: bool = False) -> Path:
     """Write the migrations of the later version below a folder; returns their own."""
-    migrations = folder / "migrations"
+    migrations = copy_migrations(folder)
     text = _MIGRATION.format(later=LATER, head=head(), breaking=breaking, triggers=TRIGGERS)
-    shutil.copytree(ROOT / "migrations", migrations, ignore=shutil.ignore_patterns("__pycache__"))
     (migrations / "versions" / f"{LATER}_later.py").write_text(text)
+    return migrations
+
+
+def copy_migrations(folder: Path) -> Path:
+    """Copy the migrations of this version below a folder; returns their own."""
+    migrations = folder / "migrations"
+    shutil.copytree(ROOT / "migrations", migrations, ignore=shutil.ignore_patterns("__pycache__"))
     return migrations
 
 
 def install_later(monkeypatch: pytest.MonkeyPatch, folder: Path, *, breaking: bool = False) -> None:
     """Let ``upgrade`` in this process, and in no other one, be that of the later version."""
-    migrations = write_later_migrations(folder, breaking=breaking)
+    install(monkeypatch, write_later_migrations(folder, breaking=breaking))
+
+
+def install(monkeypatch: pytest.MonkeyPatch, migrations: Path) -> None:
+    """Let this process, and no other one, use the migrations of a folder."""
     for module in (migration_support, upgrade):
         monkeypatch.setattr(module, "migrations_directory", lambda: migrations)

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select
 
@@ -32,7 +33,7 @@ from dagbook.db.models.run import RunAttempt
 from dagbook.db.types import Base
 from dagbook.db.url import sqlite_path
 from tests.conftest import ROOT
-from tests.db.later import LATER, install_later
+from tests.db.later import LATER, copy_migrations, install, install_later
 from tests.db.rows import FILLED, fill, run_sql
 
 UPGRADE = "import asyncio, sys; from dagbook.db.migrations.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"
@@ -65,6 +66,19 @@ FIRST = "0100"  # the oldest revision
 def test_the_names_of_files_give_the_history_that_alembic_reads_in_them() -> None:
     scripts = ScriptDirectory.from_config(build_config(None)).walk_revisions()
     assert revisions() == [script.revision for script in scripts][::-1]
+
+
+async def test_a_revision_as_the_template_writes_it_keeps_the_triggers(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = head()
+    install(monkeypatch, copy_migrations(tmp_path))
+    command.revision(build_config(None), "Nothing yet.", rev_id=LATER)
+    await upgrade(database_url)
+    assert (await current(database_url), await check(database_url)) == (LATER, [])
+    await downgrade(database_url, before)
+    monkeypatch.undo()
+    assert (await current(database_url), await check(database_url)) == (before, [])
 
 
 async def test_a_database_without_tables_is_at_no_revision(empty_url: str) -> None:
