@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -129,6 +130,20 @@ def test_a_unit_has_the_settings_and_paths_of_its_server(printed: Printed, tmp_p
         f"Notice: there is no /srv/dags: install -d -m 0700 -o {ACCOUNT} /srv/dags",
         "Notice: DAGBOOK_AUTH_TOKEN is a secret, and left out: LoadCredential=dagbook.auth_token:FILE, a file with it",
     ]
+
+
+def test_a_notice_is_a_command_for_a_shell_also_with_blanks_in_the_home(printed: Printed, tmp_path: Path) -> None:
+    home = tmp_path / "my $HOME"
+    status, _, err = printed("--home", home, "--account", "no_such_account")
+    assert status == 0
+    commands = [shlex.split(line.rpartition(": ")[2]) for line in err.splitlines()[:2]]
+    assert [(words[0], str(home) in words) for words in commands] == [("useradd", True), ("install", True)]
+
+
+def test_a_home_that_the_account_does_not_own_is_told(printed: Printed, tmp_path: Path) -> None:
+    err = printed("--home", tmp_path, "--account", "no_such_account")[2]
+    assert f"Notice: {tmp_path} belongs to {ACCOUNT}: chown -R no_such_account {tmp_path}\n" in err
+    assert "belongs to" not in printed("--home", tmp_path, "--account", ACCOUNT)[2]
 
 
 def test_a_home_of_a_person_is_not_hidden_from_its_server() -> None:

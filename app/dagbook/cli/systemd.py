@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -138,15 +139,19 @@ def _is_secret(setting: Setting, value: object) -> bool:
 
 def _needs(unit: Unit, settings: Settings, own: str) -> Iterator[str]:
     """Yield what the machine lacks for the unit."""
+    home = shlex.quote(str(unit.home))
     try:
         pwd.getpwnam(unit.account)
     except KeyError:
         yield (
-            f"there is no account {unit.account}: useradd --system --home-dir {unit.home} "
+            f"there is no account {unit.account}: useradd --system --home-dir {home} "
             f"--shell /usr/sbin/nologin {unit.account}"
         )
-    if unit.home.parent != _STATE and not unit.home.exists():
-        yield f"there is no {unit.home}: install -d -m 0700 -o {unit.account} {unit.home}"
+    has_state = unit.home.parent == _STATE  # systemd makes such a home, and gives it to the account
+    if not has_state and not unit.home.exists():
+        yield f"there is no {unit.home}: install -d -m 0700 -o {unit.account} {home}"
+    elif not has_state and (owner := os_username(unit.home.stat().st_uid)) != unit.account:
+        yield f"{unit.home} belongs to {owner}: chown -R {unit.account} {home}"
     if unit.account != own and any(_is_below(place, _HIDDEN) for place in unit.program):
         yield f"{unit.account} may not be able to read {sys.prefix}: install Dagbook in /opt/dagbook, for instance"
     for setting in TABLE[1:]:
