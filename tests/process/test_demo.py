@@ -128,11 +128,25 @@ def test_a_home_that_is_not_chosen_is_temporary_and_kept_while_steps_run(tmp_pat
     finally:
         server.kill()
         processes.kill_sessions(str(home / "spool"))
-    server.start()
-    (new,) = set(tmp_path.glob("dagbook-demo-*")) - {home}
-    assert server.end(signal.SIGINT) == 0
-    assert not new.exists()
-    assert not server.home.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_temporary_home_is_gone_after_ctrl_c_and_when_the_terminal_is_closed(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    server = Demo(tmp_path / "unused", chosen=False)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
+    try:
+        server.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    try:
+        (home,) = tmp_path.glob("dagbook-demo-*")
+        assert server.end(number) == 0
+        assert not home.exists()
+        assert not server.home.exists()
+    finally:
+        server.kill()
 
 
 def _start(demo: Demo, name: str, how: str = "start", **body: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,6 +87,8 @@ def open_demo() -> Iterator[Demo]:
     if not uses_defaults("home", "database_url"):
         yield Demo(current_settings(), is_temporary=False)
         return
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a terminal that is closed ends a demo as Ctrl+C does
+        signal.signal(signal.SIGHUP, lambda _number, _frame: signal.raise_signal(signal.SIGTERM))
     demo = Demo(current_settings(Path(tempfile.mkdtemp(prefix="dagbook-demo-"))), is_temporary=True)
     try:
         yield demo
