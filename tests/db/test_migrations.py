@@ -91,14 +91,25 @@ async def test_an_upgrade_that_is_to_end_does_so_between_two_revisions(
     empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     install_later(monkeypatch, tmp_path)
+    await upgrade(empty_url, "0100")
     caplog.set_level(logging.INFO, "dagbook.db.migrations.upgrade")
     upgrading = asyncio.create_task(upgrade(empty_url))
     with watching("dagbook.db.migrations.upgrade", upgrading.cancel), pytest.raises(asyncio.CancelledError):
         await upgrading
-    assert await current(empty_url) == "0100"
+    assert await current(empty_url) == "0101"
     await upgrade(empty_url)
     assert await current(empty_url) == LATER
     assert await check(empty_url) == []
+
+
+async def test_each_step_of_an_upgrade_is_logged_and_of_a_new_database_the_last(
+    empty_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "dagbook.db.migrations.upgrade")
+    await upgrade(empty_url, "0102")
+    await upgrade(empty_url, "0105")
+    told = [record.getMessage().rpartition(" ")[2] for record in caplog.records]
+    assert told == ["0102", "0103", "0105"]
 
 
 @contextmanager

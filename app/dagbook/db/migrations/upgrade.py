@@ -238,6 +238,7 @@ class _MigrationRun:
         self._path = sqlite_path(url)
         self._schema = schema
         self._must_copy = keeps_copy
+        self._is_new = False
 
     def advance(self, connection: Connection) -> bool:
         """Migrate by one revision; False when the target is reached."""
@@ -250,7 +251,9 @@ class _MigrationRun:
             if target is None:
                 return False
             self._migrate(connection, here, target)
-        _log.info("the database is now at revision %s", target)
+        self._is_new = self._is_new or here is None
+        if not self._is_new or self._step(revisions(), target) is None:  # of a new database, only the last one
+            _log.info("the database is now at revision %s", target)
         return True
 
     def _migrate(self, connection: Connection, here: str | None, target: str) -> None:
