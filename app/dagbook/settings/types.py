@@ -298,9 +298,9 @@ def find_encoding(name: str) -> str | None:
     """Return Python's name of an encoding; None if it is not a text encoding."""
     try:
         known = codecs.lookup(name.strip()).name
-        b"a".decode(known)
-    except UnicodeError:  # one letter is no text in UTF-16
-        pass
+        b"a".decode(known)  # a codec that is not of texts, such as hex, is a LookupError
+    except UnicodeError:
+        pass  # it is one of texts: in UTF-16 a single byte is half a character
     except (LookupError, ValueError):
         return None
     return None if known.replace("_", "-") in _NOT_WRITTEN else known

@@ -61,7 +61,7 @@ _ERRORS = AccessPath((), RunError.created_at, RunError.run_id)
 
 
 class RunListRow(NamedTuple):
-    """Columns of a run in lists; times in by_names seconds since 1970. The last four are set for sub-runs."""
+    """Columns of a run in lists; times in whole seconds since 1970. The last four are set for sub-runs."""
 
     key: int
     created_at: Any  # the stored value, for the cursor
