@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class
+from click.shell_completion import get_completion_class
 
 from dagbook import __version__
 from dagbook.cli.options import LocalOptions, current_settings, json_option, settings_options, wants_json
@@ -25,13 +25,13 @@ _SHELLS = {
 }
 
 
-def _complete_command(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    root = context.find_root()
-    return root.command.shell_complete(root, incomplete)
-
-
 @click.command("help", cls=LocalOptions, example="dagbook help queue list")
-@click.argument("words", nargs=-1, metavar="[COMMAND]...", shell_complete=_complete_command)
+@click.argument(
+    "words",
+    nargs=-1,
+    metavar="[COMMAND]...",
+    shell_complete=lambda context, _, word: context.find_root().command.shell_complete(context.find_root(), word),
+)
 @click.pass_context
 def show_help(context: click.Context, /, *, words: tuple[str, ...]) -> None:
     """Show the help of COMMAND, as COMMAND --help does, for example: dagbook help queue list."""

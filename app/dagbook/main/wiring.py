@@ -234,7 +234,11 @@ def _services(
         timetable=Timetable(database, settings.tz),
         dag_settings=DagSettingsService(database, now, settings.home, settings.run_as),
         metrics_page=metrics_page,
-        resources=_resources(settings),
+        resources=ResourceSampler(
+            partial(machine_now, settings.home),
+            settings.monitoring_interval_seconds,
+            settings.monitoring_retention_seconds,
+        ),
         auth=access,
         feed=Feed(database, settings.event_streams, settings.queues),
         feed_shares=Shares("live feeds", settings.event_streams_per_caller, retry_seconds=10),
@@ -267,12 +271,6 @@ def _retention(settings: Settings, database: Database, library: DefinitionCache,
         return [] if path is None or days < 0 else remove_copies(path, days, now())
 
     return Retention(database, policies, now, settings.retention_interval_seconds, remove_expired)
-
-
-def _resources(settings: Settings) -> ResourceSampler:
-    return ResourceSampler(
-        lambda: machine_now(settings.home), settings.monitoring_interval_seconds, settings.monitoring_retention_seconds
-    )
 
 
 def _queue_config(settings: Settings, kind: str) -> QueueConfig:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dagbook.db.models.audit import AuditEntry, AuditSeal, Change
 from dagbook.db.models.definition import Dag, DagRetention, DagRevision, Definition, Removal
-from dagbook.db.models.hold import Hold
 from dagbook.db.models.node import Approval, LogChunk, Node
 from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunInput, RunParam, RunRequest, RunTag
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
-from dagbook.db.models.service import Service, SshHostKey
+from dagbook.db.models.service import Hold, Service, SshHostKey
 from dagbook.db.models.source import Source, SourceFile
 from dagbook.db.models.user import (
     DagAccess,

@@ -1,4 +1,4 @@
-"""Processes on the database and their leases, and the SSH hosts that their steps log in to."""
+"""Processes on the database and their leases, what holds them, and the SSH hosts that their steps log in to."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ class Service(Base):
     capacity: Mapped[int | None]
     spool_id: Mapped[str | None] = mapped_column(Text)
     spool_dir: Mapped[str | None] = mapped_column(Text)
+
+
+class Hold(Base):
+    """While there is a row, no process takes over, starts, queues from or schedules a run; one row at most.
+
+    ``origin`` is the name of the file that was restored.
+    """
+
+    __tablename__ = "holds"
+    __table_args__ = (CheckConstraint("id = 1", name="only_one"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    held_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    held_by: Mapped[str | None] = mapped_column(Text)
+    origin: Mapped[str] = mapped_column(Text)
 
 
 class SshHostKey(Base):

@@ -9,10 +9,9 @@ import msgspec
 from sqlalchemy import delete, func, insert, or_, select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
-from dagbook.db.models.hold import Hold
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import Run, RunAttempt
-from dagbook.db.models.service import Service
+from dagbook.db.models.service import Hold, Service
 from dagbook.engine.status import RunStatus
 
 _ONLY = 1

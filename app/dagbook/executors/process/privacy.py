@@ -32,15 +32,11 @@ def wipe_variables(names: Collection[str]) -> None:
     for name in names:
         os.environ.pop(name, None)
     wanted = {name.encode() for name in names}
-    start, end = _initial_environment()
+    # The addresses of the block that the process was started with; zeros where the kernel hides them.
+    fields = Path("/proc/self/stat").read_text(errors="replace").rpartition(") ")[2].split()
+    start, end = int(fields[_ENV_START]), int(fields[_ENV_START + 1])
     offset = start
     for entry in ctypes.string_at(start, end - start).split(b"\0") if wanted and start else ():
         if entry.partition(b"=")[0] in wanted:
             ctypes.memset(offset, 0, len(entry))
         offset += len(entry) + 1
-
-
-def _initial_environment() -> tuple[int, int]:
-    """Return the addresses of the block that the process was started with; zeros where the kernel hides them."""
-    fields = Path("/proc/self/stat").read_text(errors="replace").rpartition(") ")[2].split()
-    return int(fields[_ENV_START]), int(fields[_ENV_START + 1])

@@ -145,19 +145,15 @@ class _Comparison:
         for extra in self._entries.before(entry.id):
             self._differ(f"entry {extra} is in the database, but not in the copy")
         stored = self._entries.take(entry.id)
-        if stored is None:
-            self._add_missing(entry.id)
+        if stored is None and self._missing and self._missing[-1].stop == entry.id:
+            self._missing[-1] = range(self._missing[-1].start, entry.id + 1)
+        elif stored is None:
+            self._missing.append(range(entry.id, entry.id + 1))
         elif entry_hash(stored) != entry_hash(entry):
             if len(self._changed) < _MOST_DIFFERENCES:
                 self._changed.append((entry, stored))
             else:
                 self._left_out += 1
-
-    def _add_missing(self, key: int) -> None:
-        if self._missing and self._missing[-1].stop == key:
-            self._missing[-1] = range(self._missing[-1].start, key + 1)
-        else:
-            self._missing.append(range(key, key + 1))
 
     def _add_seal(self, number: int, seal: SealRow) -> None:
         if seal.number <= self._last_seal:

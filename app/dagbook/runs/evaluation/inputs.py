@@ -107,12 +107,12 @@ async def _check_params(override: str) -> None:
 def _running_nothing(location: RunLocation) -> RunLocation:
     machine = location.machine
     if machine.substitute is None:
-        machine = msgspec.structs.replace(machine, substitute=_refuse_command)
+
+        async def refuse(_command: str, _shell_context: ShellContext) -> str:
+            raise _NotNowError
+
+        machine = msgspec.structs.replace(machine, substitute=refuse)
     return msgspec.structs.replace(location, machine=machine, fetches=False)
-
-
-async def _refuse_command(_command: str, _shell_context: ShellContext) -> str:
-    raise _NotNowError
 
 
 async def evaluate_inputs(dag: Dag, override: str, location: RunLocation) -> RunInputs:
