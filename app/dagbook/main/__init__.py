@@ -181,7 +181,7 @@ async def drive(settings: Settings, server: Server, kind: str = SERVER, driving:
         return
     if driving is Driving.NEVER:
         return
-    server.supervisor.drive()
+    server.supervisor.drive()  # without a pause since the hold was read, which ``holding.row`` shows
     if driving is Driving.AT_ONCE:
         await server.supervisor.run_once()
     else:

@@ -89,10 +89,11 @@ class Holding:
         self._loop.start()
 
     async def _look(self) -> None:
-        if self._then is None or await self.read() is not None:
+        # ``row`` stays until ``then`` is about to start runs: a server that shows no hold must not refuse them.
+        if self._then is None or await self._database.read_inline(holds.get) is not None:
             return
         await self._then()
-        self._then = None
+        self._then = self.row = None
         _log.info("the hold of the database has ended")
 
     async def stop(self) -> None:
@@ -107,7 +108,6 @@ class Holding:
         """
         at = self._now()
         state = await self._database.write(lambda connection: end_hold(connection, actor, at))
-        self.row = None
         self._loop.wake()
         return state
 
