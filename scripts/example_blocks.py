@@ -16,6 +16,7 @@ others     text that no reader types: not carried out
 ``file: NAME``              the block is written to this file, for the console blocks after it; a definition
                             is also validated, but only run if it has the mark ``run``
 ``terminal: NAME``          the commands are executed in a shell of their own; the last one may go on running
+``prepare: commands``       what the page takes for granted there: commands that run before the block
 ``not run: reason``         nothing happens with the block, except for ``file``
 ==========================  =================================================================================
 """
@@ -34,19 +35,21 @@ ANYTHING = "…"  # in an expected line: any text; alone in a line: any lines
 INTERRUPT = "^C"  # a line of expected output: SIGINT
 COMMANDS = ("console", "sh")
 DEFINITION = "yaml"
-_MARKS = ("run", "only validated", "settings", "file", "terminal", "not run")
+_MARKS = ("prepare", "run", "only validated", "settings", "file", "terminal", "not run")
 _WITH_REASON = ("only validated", "not run")
 _OTHER_NAMES = {"yml": "yaml", "bash": "sh", "shell": "sh", "shell-session": "console"}
 _LEAST_WORDS = 3  # of a reason
 _COMMENT = re.compile(r"<!--(.*?)-->\s*", re.DOTALL)
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(\S*)")
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
-_ID = re.compile(_UUID)
-# What differs from run to run is equal to anything of its form: ids, times, durations, gaps between columns.
+_NAME = rf"{_UUID}|dagbook-demo-\w{{8}}"
+_ID = re.compile(_NAME)
+# What differs from run to run is equal to anything of its form: ids and names of demos, times, durations, gaps between
+# columns.
 _FORMS = tuple(
     re.compile(form)
     for form in (
-        _UUID,
+        _NAME,
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)",
         r"\b\d+:\d\d:\d\d(?:\.\d+)?\b",
         r" {2,}",
@@ -208,7 +211,7 @@ def match_line(expected: str, actual: str, ids: dict[str, str]) -> bool:
             if text in ids:
                 return re.escape(ids[text])
             groups.append(text)
-            return f"({_UUID})"
+            return f"({_NAME})"
         return next(form.pattern for form in _FORMS if form.fullmatch(text))
 
     pattern, end = "", 0

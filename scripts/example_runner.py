@@ -8,6 +8,7 @@ background does not write into the output of later commands.
 from __future__ import annotations
 
 import os
+import re
 import select
 import shlex
 import signal
@@ -36,11 +37,18 @@ from scripts.example_blocks import (
 
 CHECKOUT = Path(__file__).parents[1]
 SECONDS = 60.0  # for a command or a run
+_PREPARE_SECONDS = 150.0  # also for a start by schedule
 _START_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _MOST_LINES = 400  # of an output that is compared
 # Jobs have process groups of their own, as in a terminal; without the trap, a shell ends with a job that SIGINT ends.
-_FIRST_LINE = "set -m; trap : INT\n"
+# serve_quietly is for the mark `prepare`: a server that is meant to be there already.
+_FIRST_LINE = """set -m; trap : INT
+serve_quietly() {
+    dagbook serve "$@" &
+    until curl --silent --fail localhost:8080/api/v2/health; do kill -0 $! || return; sleep 0.1; done
+}
+"""
 # A failed command of an `sh` block fails the block, and the shell goes on.
 _STRICT = "failed=0; trap 'failed=$?' ERR\n{}\ntrap - ERR; (exit $failed)"
 
@@ -77,11 +85,13 @@ class Place:
     """The fresh directories of a page, and the environment of its commands."""
 
     def __init__(self, root: Path) -> None:
-        self.home, self.work, self.outputs = root / "home", root / "work", root / "outputs"
+        self.home, self.work, self.outputs = root / "home", root / "home" / "work", root / "outputs"
         for folder in (self.home, self.work, self.outputs, root / "tmp"):
             folder.mkdir()
+        # As pages write them.
+        self._names = {"/home/ann": str(self.home), "/tmp/dagbook-demo-": f"{root}/tmp/dagbook-demo-"}  # noqa: S108
         self.environ = {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+            "PATH": f"{Path(sys.prefix, 'bin').resolve()}:{os.environ.get('PATH', os.defpath)}",
             "PYTHONPATH": str(CHECKOUT / "app"),  # the code of this checkout, wherever the package is installed from
             "HOME": str(self.home),
             "TMPDIR": str(root / "tmp"),
@@ -89,6 +99,17 @@ class Place:
             "USER": os.environ.get("USER", "user"),
             "SHELL": "/bin/bash",
         }
+
+    def read_output(self, output: Path) -> list[str]:
+        """Return the lines of an output, with the directories as pages write them."""
+        text = output.read_text(encoding="utf-8", errors="replace")
+        for name, folder in self._names.items():
+            text = text.replace(folder, name)
+        return text.splitlines()[:_MOST_LINES]
+
+    def translate(self, command: str) -> str:
+        """Return a command with these directories in the place of those of the page."""
+        return re.sub("|".join(self._names), lambda found: self._names[found[0]], command)
 
     def write(self, example: Example) -> None:
         """Write the file that a block is."""
@@ -203,9 +224,12 @@ class PageRunner:
         params = [f"{name}={value}" for name, value in example.variables.items()]
         command = shlex.join(["dagbook", "run", "page.yaml", *(["--", *params] if params else [])])
         shell = Shell(place, "")
+        if problem := self._prepare(shell, example):
+            yield problem
+            return
         output = shell.start(command)
         status, wanted = shell.wait(SECONDS), "failed" if example.fails else "succeeded"
-        lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = place.read_output(output)
         if status is None:
             yield Failure(example.line, f"the run does not end within {SECONDS:.0f} s:\n" + "\n".join(lines))
         elif lines[-1:] != [wanted] or (status == 0) is example.fails:
@@ -219,8 +243,11 @@ class PageRunner:
         shell = self._shells.get(terminal) or Shell(self._place, terminal)
         self._shells[terminal] = shell
         try:
+            if problem := self._prepare(shell, example):
+                yield problem
             if example.language == "sh":
-                yield from self._execute_strictly(shell, example)
+                if problem := self._execute_strictly(shell, example.line, example.text, terminal):
+                    yield problem
                 return
             commands = read_commands(example)
             for index, command in enumerate(commands):
@@ -232,18 +259,31 @@ class PageRunner:
             yield Failure(example.line, "the shell has ended")
             self._busy.add(terminal)
 
-    def _execute_strictly(self, shell: Shell, example: Example) -> Iterator[Failure]:
-        output = shell.start(_STRICT.format(insert_ids(example.text, self._ids)))
-        status = shell.wait(SECONDS)
-        if status != 0:
-            how = f"does not end within {SECONDS:.0f} s" if status is None else f"exits with {status}"
-            yield Failure(example.line, f"the block {how}:\n{output.read_text(encoding='utf-8', errors='replace')}")
+    def _translate(self, command: str) -> str:
+        return self._place.translate(insert_ids(command, self._ids))
+
+    def _prepare(self, shell: Shell, example: Example) -> Failure | None:
+        if commands := example.marks.get("prepare"):
+            return self._execute_strictly(
+                shell, example.line, commands, example.marks.get("terminal", ""), _PREPARE_SECONDS
+            )
+        return None
+
+    def _execute_strictly(
+        self, shell: Shell, line: int, commands: str, terminal: str, seconds: float = SECONDS
+    ) -> Failure | None:
+        output = shell.start(_STRICT.format(self._translate(commands)))
+        status = shell.wait(seconds)
         if status is None:
-            self._busy.add(example.marks.get("terminal", ""))
+            self._busy.add(terminal)
+        if status == 0:
+            return None
+        how = f"do not end within {seconds:.0f} s" if status is None else f"exit with {status}"
+        return Failure(line, f"the commands {how}:\n" + "\n".join(self._place.read_output(output)))
 
     def _execute_command(self, shell: Shell, command: Command, terminal: str, *, may_stay: bool) -> Iterator[Failure]:
         deadline = time.monotonic() + SECONDS
-        output = shell.start(insert_ids(command.text, self._ids))
+        output = shell.start(self._translate(command.text))
         expected, status = command.expected, None
         if INTERRUPT in expected:
             before = expected[: expected.index(INTERRUPT)]
@@ -260,7 +300,7 @@ class PageRunner:
             self._wait_for_output(None, output, expected, deadline)
         if status is None:
             self._busy.add(terminal)
-        diff = compare(expected, _lines(output), self._ids)
+        diff = compare(expected, self._place.read_output(output), self._ids)
         if diff:
             late = "" if status is not None or may_stay else f" and does not end within {SECONDS:.0f} s"
             yield Failure(command.line, f"`{command.text}` prints something else{late}:\n" + "\n".join(diff))
@@ -270,17 +310,13 @@ class PageRunner:
     def _wait_for_output(self, shell: Shell | None, output: Path, expected: list[str], deadline: float) -> int | None:
         """Wait until a command has printed what is expected, or has ended; return its status then."""
         while time.monotonic() < deadline:
-            if not compare(expected, _lines(output), dict(self._ids)):
+            if not compare(expected, self._place.read_output(output), dict(self._ids)):
                 return None
             if shell is None:
                 time.sleep(_POLL_SECONDS)
             elif (status := shell.wait(_POLL_SECONDS)) is not None:
                 return status
         return None
-
-
-def _lines(output: Path) -> list[str]:
-    return output.read_text(encoding="utf-8", errors="replace").splitlines()[:_MOST_LINES]
 
 
 def run_page(examples: list[Example], root: Path) -> Iterator[Failure]:

@@ -8,7 +8,8 @@ scripts/example_blocks.py has the convention: definitions are validated and run,
 their output compared. Each page has a fresh home and working directory, and Linux namespaces of its own: so every page
 has its own port 8080 and no other network, and the kernel ends all that it has started together with its first process.
 In expected output … stands for any text, and a line of it for any lines; ids, times, durations and the width of columns
-may differ. An id in a later command is the one that was printed in its place.
+may differ. An id in a later command is the one that was printed in its place. Pages call the home of the reader
+/home/ann, the working directory /home/ann/work and the machine vm.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "app")]  # also without an install
 from scripts.example_blocks import Action, Example, PageError, read_page  # noqa: E402 # after the path
 from scripts.example_runner import Failure, run_page  # noqa: E402
 
-NAMESPACE = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+NAMESPACE = ["unshare", "-Urnup", "--fork", "--kill-child", "--mount-proc"]  # user, network, host name, processes
 # A shell as the first process: it waits for the others that have lost their parent.
 _FIRST = ["sh", "-c", '"$@"; exit $?', "sh"]
 PAGE_SECONDS = 900
@@ -104,6 +105,7 @@ def run_apart(page: str) -> Result:
 
 def run_inside(page: str, root: str) -> int:
     """Carry out the blocks of a page here, and print the failures as lines of JSON."""
+    socket.sethostname("vm")
     with socket.socket() as any_socket:  # the loopback interface of a new namespace is down
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh", b"lo", _IFF_UP | _IFF_RUNNING))
     for failure in run_page(read_page((CHECKOUT / page).read_text(encoding="utf-8")), Path(root)):

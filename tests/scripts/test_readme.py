@@ -11,7 +11,7 @@ SCREEN = 24  # lines
 @pytest.mark.parametrize("command", ["./scripts/serve", "./scripts/test"])
 def test_the_first_screen_of_the_readme_has_the_two_commands(command: str) -> None:
     lines = (CHECKOUT / "README.md").read_text().splitlines()[:SCREEN]
-    assert [line for line in lines if line.startswith(f"    {command} ")]
+    assert [line for line in lines if line.startswith(f"{command} ")]
     assert (CHECKOUT / command).stat().st_mode & 0o111
 
 
