@@ -36,8 +36,7 @@ from scripts.example_blocks import (
 )
 
 CHECKOUT = Path(__file__).parents[1]
-SECONDS = 60.0  # for a command or a run
-_PREPARE_SECONDS = 150.0  # also for a start by schedule
+_PREPARING = 2.5  # as long as a command may take: also for a start by schedule
 _START_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _MOST_LINES = 400  # of an output that is compared
@@ -47,6 +46,9 @@ _FIRST_LINE = """set -m; trap : INT
 serve_quietly() {
     dagbook serve "$@" &
     until curl --silent --fail localhost:8080/api/v2/health; do kill -0 $! || return; sleep 0.1; done
+}
+poll() {  # PATTERN COMMAND…, until it prints that
+    until "${@:2}" 2>&1 | grep -e "$1"; do sleep 0.2; done
 }
 """
 # A failed command of an `sh` block fails the block, and the shell goes on.
@@ -178,8 +180,9 @@ class Shell:
 class PageRunner:
     """Carries out the blocks of a page."""
 
-    def __init__(self, place: Place) -> None:
-        self._place, self._ids, self._count = place, dict[str, str](), 0
+    def __init__(self, place: Place, seconds: float) -> None:
+        self._place, self._seconds = place, seconds
+        self._ids, self._count = dict[str, str](), 0
         self._shells: dict[str, Shell] = {}
         self._files: list[Example] = []
         self._busy: set[str] = set()
@@ -228,10 +231,10 @@ class PageRunner:
             yield problem
             return
         output = shell.start(command)
-        status, wanted = shell.wait(SECONDS), "failed" if example.fails else "succeeded"
+        status, wanted = shell.wait(self._seconds), "failed" if example.fails else "succeeded"
         lines = place.read_output(output)
         if status is None:
-            yield Failure(example.line, f"the run does not end within {SECONDS:.0f} s:\n" + "\n".join(lines))
+            yield Failure(example.line, f"the run does not end within {self._seconds:.0f} s:\n" + "\n".join(lines))
         elif lines[-1:] != [wanted] or (status == 0) is example.fails:
             yield Failure(example.line, f"the run is to end {wanted} (status {status}):\n" + "\n".join(lines))
 
@@ -246,7 +249,7 @@ class PageRunner:
             if problem := self._prepare(shell, example):
                 yield problem
             if example.language == "sh":
-                if problem := self._execute_strictly(shell, example.line, example.text, terminal):
+                if problem := self._execute_strictly(shell, example.line, example.text, terminal, self._seconds):
                     yield problem
                 return
             commands = read_commands(example)
@@ -265,12 +268,12 @@ class PageRunner:
     def _prepare(self, shell: Shell, example: Example) -> Failure | None:
         if commands := example.marks.get("prepare"):
             return self._execute_strictly(
-                shell, example.line, commands, example.marks.get("terminal", ""), _PREPARE_SECONDS
+                shell, example.line, commands, example.marks.get("terminal", ""), self._seconds * _PREPARING
             )
         return None
 
     def _execute_strictly(
-        self, shell: Shell, line: int, commands: str, terminal: str, seconds: float = SECONDS
+        self, shell: Shell, line: int, commands: str, terminal: str, seconds: float
     ) -> Failure | None:
         output = shell.start(_STRICT.format(self._translate(commands)))
         status = shell.wait(seconds)
@@ -282,7 +285,7 @@ class PageRunner:
         return Failure(line, f"the commands {how}:\n" + "\n".join(self._place.read_output(output)))
 
     def _execute_command(self, shell: Shell, command: Command, terminal: str, *, may_stay: bool) -> Iterator[Failure]:
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + self._seconds
         output = shell.start(self._translate(command.text))
         expected, status = command.expected, None
         if INTERRUPT in expected:
@@ -302,10 +305,10 @@ class PageRunner:
             self._busy.add(terminal)
         diff = compare(expected, self._place.read_output(output), self._ids)
         if diff:
-            late = "" if status is not None or may_stay else f" and does not end within {SECONDS:.0f} s"
+            late = "" if status is not None or may_stay else f" and does not end within {self._seconds:.0f} s"
             yield Failure(command.line, f"`{command.text}` prints something else{late}:\n" + "\n".join(diff))
         elif status is None and not may_stay:
-            yield Failure(command.line, f"`{command.text}` does not end within {SECONDS:.0f} s")
+            yield Failure(command.line, f"`{command.text}` does not end within {self._seconds:.0f} s")
 
     def _wait_for_output(self, shell: Shell | None, output: Path, expected: list[str], deadline: float) -> int | None:
         """Wait until a command has printed what is expected, or has ended; return its status then."""
@@ -319,8 +322,8 @@ class PageRunner:
         return None
 
 
-def run_page(examples: list[Example], root: Path) -> Iterator[Failure]:
-    """Carry out the blocks of a page below an empty directory."""
-    runner = PageRunner(Place(root))
+def run_page(examples: list[Example], root: Path, seconds: float) -> Iterator[Failure]:
+    """Carry out the blocks of a page below an empty directory; a command or a run may take so many seconds."""
+    runner = PageRunner(Place(root), seconds)
     for example in examples:
         yield from runner.carry_out(example)

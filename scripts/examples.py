@@ -39,7 +39,7 @@ from scripts.example_runner import Failure, run_page  # noqa: E402
 NAMESPACE = ["unshare", "-Urnup", "--fork", "--kill-child", "--mount-proc"]  # user, network, host name, processes
 # A shell as the first process: it waits for the others that have lost their parent.
 _FIRST = ["sh", "-c", '"$@"; exit $?', "sh"]
-PAGE_SECONDS = 900
+MOST_COMMANDS = 15  # of a page that take all the time they may
 _ORDER = (Action.RUN, Action.VALIDATE, Action.READ, Action.EXECUTE, Action.WRITE, Action.NONE, Action.SHOW)
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 1, 64
 
@@ -88,39 +88,35 @@ def print_list(blocks: dict[str, list[Example]]) -> None:
         print(f"{count:4}  {reason}")
 
 
-def run_apart(page: str) -> Result:
+def run_apart(page: str, seconds: float) -> Result:
     """Carry out the blocks of a page in namespaces of its own."""
     began, failures = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="dagbook-examples-", ignore_cleanup_errors=True) as root:
-        command = [*NAMESPACE, *_FIRST, sys.executable, __file__, "--inside", root, page]
+        command = [*NAMESPACE, *_FIRST, sys.executable, __file__, "--inside", root, "--seconds", str(seconds), page]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=PAGE_SECONDS, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds * MOST_COMMANDS, check=False)
             failures = [Failure(*json.loads(line)) for line in done.stdout.splitlines()]
             if done.returncode or done.stderr:
                 failures.append(Failure(1, f"the examples ended with {done.returncode}:\n{done.stderr}"))
         except subprocess.TimeoutExpired:
-            failures.append(Failure(1, f"the examples of the page take more than {PAGE_SECONDS} s"))
+            failures.append(Failure(1, f"the page takes more than {seconds * MOST_COMMANDS:.0f} s"))
     return Result(page, failures, time.monotonic() - began)
 
 
-def run_inside(page: str, root: str) -> int:
+def run_inside(page: str, root: str, seconds: float) -> int:
     """Carry out the blocks of a page here, and print the failures as lines of JSON."""
     socket.sethostname("vm")
     with socket.socket() as any_socket:  # the loopback interface of a new namespace is down
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh", b"lo", _IFF_UP | _IFF_RUNNING))
-    for failure in run_page(read_page((CHECKOUT / page).read_text(encoding="utf-8")), Path(root)):
+    for failure in run_page(read_page((CHECKOUT / page).read_text(encoding="utf-8")), Path(root), seconds):
         print(json.dumps(failure), flush=True)
     return 0
 
 
-def run_pages(blocks: dict[str, list[Example]], jobs: int) -> Iterator[Result]:
-    """Carry out the pages, and yield each as it ends. Those without such blocks end at once."""
-    idle = {Action.SHOW, Action.NONE, Action.WRITE}
-    pages = [page for page, examples in blocks.items() if {example.action for example in examples} - idle]
+def run_pages(pages: Sequence[str], jobs: int, seconds: float) -> Iterator[Result]:
+    """Carry out the pages, and yield each as it ends."""
     with ThreadPoolExecutor(jobs) as pool:
-        # Long pages first, so that none is left alone at the end.
-        pages.sort(key=lambda page: len(blocks[page]), reverse=True)
-        for future in as_completed([pool.submit(run_apart, page) for page in pages]):
+        for future in as_completed([pool.submit(run_apart, page, seconds) for page in pages]):
             yield future.result()
 
 
@@ -131,12 +127,16 @@ def report(result: Result) -> None:
         print("\n".join([f"{result.page}:{failure.line}: {first}", *(f"    {line}" for line in more)]), flush=True)
 
 
-def run(blocks: dict[str, list[Example]], broken: Sequence[Result], jobs: int) -> int:
+def run(blocks: dict[str, list[Example]], broken: Sequence[Result], jobs: int, seconds: float) -> int:
     """Carry out the pages; returns the exit status."""
     failed = sum(len(result.failures) for result in broken)
     for result in broken:
         report(result)
-    for result in run_pages(blocks, jobs):
+    idle = {Action.SHOW, Action.NONE, Action.WRITE}
+    pages = [page for page, examples in blocks.items() if {example.action for example in examples} - idle]
+    # Long pages first, so that none is left alone at the end.
+    pages.sort(key=lambda page: sum(example.action is Action.EXECUTE for example in blocks[page]), reverse=True)
+    for result in run_pages(pages, jobs, seconds):
         report(result)
         failed += len(result.failures)
         print(f"{result.page}: {count_actions(blocks[result.page])}; {result.seconds:.1f} s", flush=True)
@@ -152,10 +152,11 @@ def main() -> int:
     parser.add_argument("pages", nargs="*", metavar="PAGE", help="relative to the checkout")
     parser.add_argument("--list", action="store_true", help="say what happens with each block; carry out nothing")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="pages at a time [default: processors]")
+    parser.add_argument("--seconds", type=float, default=60.0, help="that a command or a run may take [default: 60]")
     parser.add_argument("--inside", metavar="DIR", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.inside:
-        return run_inside(given.pages[0], given.inside)
+        return run_inside(given.pages[0], given.inside, given.seconds)
     blocks, broken = read_pages(given.pages or list_pages())
     if given.list:
         print_list(blocks)
@@ -165,7 +166,7 @@ def main() -> int:
     if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
         print("examples need Linux namespaces: run as root, or allow users to make them", file=sys.stderr)
         return 1
-    return run(blocks, broken, given.jobs)
+    return run(blocks, broken, given.jobs, given.seconds)
 
 
 if __name__ == "__main__":
