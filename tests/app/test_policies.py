@@ -47,11 +47,26 @@ steps:
     assert (await dagbook.run(spec)).nodes["a"]["retryCount"] == 2
 
 
-async def test_a_retry_limit_that_is_no_number_fails_the_step_without_running_it(dagbook: Dagbook) -> None:
-    spec = 'steps:\n  - {name: a, command: echo ran, retryPolicy: {limit: "many", intervalSec: 0}}\n'
-    ended = await dagbook.run(spec)
+@pytest.mark.parametrize(
+    ("limit", "error"),
+    [
+        ("many", "retryPolicy.limit: 'many' gives 'many', which is not a whole number"),
+        (
+            "${TRIES}",
+            (
+                "retryPolicy.limit: '${TRIES}' gives '', which is not a whole number; "
+                "it sees env of the DAG, but no params or outputs"
+            ),
+        ),
+    ],
+)
+async def test_a_retry_limit_that_is_no_number_fails_the_step_without_running_it(
+    dagbook: Dagbook, limit: str, error: str
+) -> None:
+    policy = f"{{limit: '{limit}', intervalSec: 0}}"
+    ended = await dagbook.run(f"params: TRIES=2\nsteps:\n  - {{name: a, command: echo ran, retryPolicy: {policy}}}\n")
     assert (ended.status, ended.nodes["a"]["doneCount"]) == ("failed", 0)
-    assert "retryPolicy.limit" in ended.nodes["a"]["error"]
+    assert ended.nodes["a"]["error"] == error
     assert await ended.log("a") == ""
 
 

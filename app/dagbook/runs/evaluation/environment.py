@@ -183,9 +183,14 @@ class RunEnvironment:
         variables = Variables(environ=self._process)
         evaluation = expand.expand(text, mode=Mode.FULL, variables=variables, home=self._home)
         try:
-            return int((await evaluate(evaluation, self._shell_context(committed))).strip())
-        except (ExpansionError, ValueError) as error:
-            raise SetupError(f"{field}: {text!r} is not a whole number: {error}") from error
+            value = (await evaluate(evaluation, self._shell_context(committed))).strip()
+        except ExpansionError as error:
+            raise SetupError(f"{field}: {text!r} cannot be evaluated: {error}") from error
+        try:
+            return int(value)
+        except ValueError as error:
+            sources = "; it sees env of the DAG, but no params or outputs" if value != text.strip() else ""
+            raise SetupError(f"{field}: {text!r} gives {value!r}, which is not a whole number{sources}") from error
 
     async def evaluate_texts(
         self, step: Step, scope: StepScope, context: StepContext, committed: asyncio.Event | None = None
