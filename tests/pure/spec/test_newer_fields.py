@@ -134,6 +134,14 @@ def test_an_output_of_another_type_is_refused(output: str) -> None:
     assert "steps[0].output: must be the name" in _problem(f"steps: [{{command: x, output: {output}}}]")
 
 
+@pytest.mark.parametrize("output", ["'${TOTAL}'", "{name: '${TOTAL}'}", "'{TOTAL}'"])
+def test_an_output_that_is_a_reference_instead_of_a_name_is_warned_of(output: str) -> None:
+    loaded = load(f"steps: [{{command: x, output: {output}}}]")
+    assert [str(warning) for warning in loaded.definition.warnings] == [
+        'steps[0].output: the variable is called "{TOTAL}", which no text can refer to; write TOTAL'
+    ]
+
+
 def test_keys_of_an_output_that_are_ignored_are_warned_of() -> None:
     loaded = load("steps: [{command: x, output: {name: A, omit: 'true', key: 5, mode: x}}]")
     assert [warning.partition(": ")[0] for warning in loaded.warnings] == [

@@ -28,6 +28,7 @@ from dagbook.spec.build.scalars import (
 from dagbook.spec.build.types import Inherited, apply_type, step_type
 from dagbook.spec.model import Call, Executor, Step
 from dagbook.spec.params.param_text import quote
+from dagbook.spec.problem import quoted
 
 # fmt: off
 SIGNALS = frozenset({
@@ -110,7 +111,7 @@ def _signal(field: Field) -> str | None:
 def output(field: Field) -> dict[str, Any] | None:
     """Read the output of a step as the step fields that it sets: a name, or a map (1.30, 4)."""
     if isinstance(field.value, str):
-        return {"output": field.value.strip().removeprefix("$").strip()}
+        return {"output": _output_name(field, field.value)}
     if not isinstance(field.value, dict):
         field.expect("the name of a variable, or a map with name, key and omit")
         return None
@@ -122,11 +123,19 @@ def output(field: Field) -> dict[str, Any] | None:
             found[name] = entry.value.strip() if isinstance(entry.value, str) else entry.value
         elif name and key != "name" and entry.value is not None:
             entry.warn(f"is ignored: it must be {'a text' if kind is str else 'true or false'}")
-    found["output"] = found.get("output", "").removeprefix("$").strip()
+    found["output"] = _output_name(field, found.get("output", ""))
     if not found["output"]:
         field.refuse("needs the name of the variable that gets the output; add name, a text")
         return None
     return found
+
+
+def _output_name(field: Field, value: str) -> str:
+    """Return the name of the variable, which may be written as ``$NAME``; warn of a reference to one."""
+    name = value.strip().removeprefix("$").strip()
+    if (plain := name.strip("${}")) and plain != name:
+        field.warn(f"the variable is called {quoted(name)}, which no text can refer to; write {plain}")
+    return name
 
 
 OUTPUT: dict[str, tuple[str, type]] = {
