@@ -164,6 +164,15 @@ async def test_without_params_there_is_no_json_of_them(dagbook: Dagbook) -> None
     assert await ended.log("a") == "[unset]"
 
 
+async def test_a_tolerated_output_is_found_in_stderr_only_in_a_merged_log(dagbook: Dagbook) -> None:
+    ended = await dagbook.run("""
+steps:
+  - {name: merged, command: echo DONE >&2; exit 1, logOutput: merged, continueOn: {output: DONE, markSuccess: true}}
+  - {name: separate, command: echo DONE >&2; exit 1, continueOn: {output: DONE, markSuccess: true}}
+""")
+    assert ended.statuses == ["succeeded", "failed"]
+
+
 async def test_validation_has_warnings_and_is_valid(dagbook: Dagbook) -> None:
     spec = "steps: [{command: [pwd, ls -l]}]"
     answer = (await dagbook.client.post("/dags/validate", json={"spec": spec})).json()

@@ -30,7 +30,7 @@ from dagbook.settings.permissions import open_privately
 from dagbook.spec.expansion import patterns
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expressions import ExpressionError
-from dagbook.spec.model import Condition
+from dagbook.spec.model import Condition, Dag
 
 # Seconds until the next poll of the output: at first, and while it comes in bulk; from there it doubles.
 _FIRST_PAUSE, _BULK_PAUSE = 0.01, 0.002
@@ -172,12 +172,12 @@ def _saved_offset(files: ExecutionFiles) -> int:
 
 
 async def exit_event(
-    node: NodeExecution, execution: int, outcome: Outcome, files: ExecutionFiles, limit: int
+    node: NodeExecution, execution: int, outcome: Outcome, files: ExecutionFiles, dag: Dag
 ) -> StepExited:
     """Turn an outcome into the engine's event, and store the output variable in the node's record."""
     error, uncaught = outcome.error, ""
     if node.step.output:
-        uncaught = _capture(node, files, limit)
+        uncaught = _capture(node, files, dag.max_output_size)
         error = uncaught or error
     current = process.read_line(files) if node.step.lines else None
     if error and (tail := node.stderr_tail(current.stderr_size if current else 0)):
@@ -185,7 +185,8 @@ async def exit_event(
     matched = False
     if error and node.step.continue_on.output:
         try:
-            matched = await asyncio.to_thread(_matches_output, node)
+            log = (node.stdout, node.stderr) if dag.merges_logs(node.step) else (node.stdout,)
+            matched = await asyncio.to_thread(_matches_output, node, log)
         except (ExpressionError, TimeoutError) as problem:
             error = f"{error}\ncontinueOn.output was not found: {problem}"
     code = -1 if outcome.exit_code is None else outcome.exit_code
@@ -211,12 +212,13 @@ def _capture(node: NodeExecution, files: ExecutionFiles, limit: int) -> str:
     return ""
 
 
-def _matches_output(node: NodeExecution) -> bool:
+def _matches_output(node: NodeExecution, log: tuple[Path, ...]) -> bool:
     """Search in the output; raises ExpressionError and TimeoutError."""
-    if not node.stdout.exists():
-        return False
-    with node.stdout.open(encoding=node.encoding, errors="replace") as file:
-        return patterns.output_matches(_complete_lines(file), node.step.continue_on.output)
+    for path in (path for path in log if path.exists()):
+        with path.open(encoding=node.encoding, errors="replace") as file:
+            if patterns.output_matches(_complete_lines(file), node.step.continue_on.output):
+                return True
+    return False
 
 
 def _complete_lines(file: TextIO) -> Iterator[str]:

@@ -251,8 +251,8 @@ class StepExecutor:
     ) -> None:
         if node.step.script:
             shell.remove_script(files, self._deps.environment.account)
-        limit = self._plan.dag.max_output_size
-        self._runner.post(await execution.exit_event(node, number, ended.outcome, files, limit), node, ended.tail)
+        exited = await execution.exit_event(node, number, ended.outcome, files, self._plan.dag)
+        self._runner.post(exited, node, ended.tail)
 
     async def _adopt(self, node: NodeExecution, number: int) -> None:
         spool = node.records.spool  # in the spool of this server
