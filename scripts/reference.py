@@ -51,12 +51,20 @@ LOOSE = {
 }
 # The page of docs/ that explains keys, by object and key; without a key, those of the whole object.
 TOPICS = {
+    "workflows/steps.md": "dag.type dag.shell dag.steps dag.logOutput dag.delaySec dag.maxActiveSteps step.name step.id "
+    "step.command step.script step.shell step.shellPackages step.stdout step.stderr step.logOutput step.depends",
+    "workflows/params.md": "dag.params dag.runConfig runConfig",
+    "workflows/environment.md": "dag.env dag.dotenv step.env",
+    "workflows/outputs.md": "step.output dag.maxOutputSize",
+    "workflows/failure.md": "dag.timeoutSec dag.maxCleanUpTimeSec step.timeoutSec step.continueOn step.retryPolicy "
+    "step.signalOnStop retryPolicy",
+    "workflows/repeat.md": "step.repeatPolicy repeatPolicy",
+    "workflows/conditions.md": "dag.preconditions dag.precondition step.preconditions step.precondition condition",
+    "workflows/handlers.md": "dag.handlerOn handlerOn",
+    "workflows/sub-dags.md": "step.call step.run step.params step.parallel",
     "workflows/schedules.md": "dag.schedule dag.skipIfSuccessful dag.restartWaitSec",
     "workflows/queues.md": "dag.queue dag.maxActiveRuns",
-    "workflows/values.md": "dag.params dag.env dag.dotenv dag.runConfig dag.maxOutputSize runConfig step.params "
-    "step.env step.parallel step.script step.shell",
-    "workflows/format.md": "dag.logOutput dag.llm step.command step.type step.config step.output step.logOutput "
-    "step.llm step.continueOn step.messages llm thinking message",
+    "workflows/format.md": "dag.llm step.type step.config step.llm step.messages llm thinking message",
     "reference/configuration.md#where-a-step-works": "dag.workingDir step.workingDir step.dir",
     "how-to/retention.md": "dag.histRetentionDays",
     "workflows/approvals.md": "dag.waitMail handlerOn.wait mailOn.wait",
@@ -73,8 +81,8 @@ Every key of a definition, by the object that it belongs to. Keys are case-insen
 nor the base configuration has the key; texts, lists and maps without one are empty. The keys of a step's `config`
 depend on its type: see [http, jq and archive](../workflows/http-jq-archive.md), [ssh and
 docker](../workflows/remote.md), [mail](../workflows/mail.md) and [hitl](../workflows/approvals.md).
-[format.md](../workflows/format.md) has what differs between releases. Editors complete and explain the keys with the
-schema that `dagbook schema` prints, which this page is made from."""
+[format.md](../workflows/format.md) has the pages by topic, with examples, and what differs between releases. Editors
+complete and explain the keys with the schema that `dagbook schema` prints, which this page is made from."""
 COMMANDS_INTRO = """\
 Every command and option, as `dagbook COMMAND --help` describes them. [command-line.md](command-line.md) explains what
 commands share: far servers, JSON, params, completion, exit status. `dagbook` without a command prints its help,
