@@ -9,7 +9,9 @@ import pytest
 
 from dagbook.cli import cli
 from dagbook.spec.grammar.document import PARTS
-from scripts.reference import describe_type, escape, main
+from scripts.pages.keys import describe_type
+from scripts.pages.markdown import escape
+from scripts.reference import main
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -30,9 +32,9 @@ def test_every_key_has_a_row_in_the_section_of_its_object(part: str) -> None:
     sections = (DOCS / "keys.md").read_text().split("\n## ")
     [section] = [one for one in sections if one.startswith(f"{part.replace('dag', 'DAG')}\n")]
     rows = [[cell.strip() for cell in line.split(" | ")] for line in section.splitlines() if line.startswith("| `")]
-    keys = [row[0] for row in rows if "." not in row[0]]
+    keys = [row[0] for row in rows if "." not in row[0].strip("| ")]
     assert keys == [f"| `{key}`" for key in PARTS[part][0]]
-    assert not [row[0] for row in rows if not row[1] or not row[3]]
+    assert not [row[0] for row in rows if not (row[1] and row[3] and row[4] and row[5])]
 
 
 def test_every_command_has_a_section_with_an_example_or_a_reference_to_its_other_name() -> None:

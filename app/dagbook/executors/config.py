@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagbook.executors.contract import SetupError
+from dagbook.spec.config_keys import CONFIG_KEYS
 from dagbook.spec.problem import quoted
 from dagbook.spec.reading.rendering import render
 
@@ -21,27 +22,36 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,18}\Z")
 
 
 class Config:
-    """A config and the name of its executor, which is the prefix of every error: ``Config(job.config, "http")``."""
+    """A config and the name of its executor, which is the prefix of every error: ``Config(job.config, "http")``.
+
+    A name of CONFIG_KEYS has its keys only, with its defaults.
+    """
 
     def __init__(self, values: Mapping[str, Any], name: str) -> None:
         self._values = values
         self._by_lower = {str(key).lower(): value for key, value in values.items()}
         self._name = name
+        self._keys = CONFIG_KEYS.get(name)
 
     def value(self, key: str) -> Any:
-        """Return the value of a key, None when it is absent."""
+        """Return the value of a key, without one its default, or None. Raises KeyError for one that no table has."""
         exact = self._values.get(key)
-        return self._by_lower.get(key.lower()) if exact is None else exact
+        found = self._by_lower.get(key.lower()) if exact is None else exact
+        default = self._default(key)
+        return default if found is None else found
+
+    def _default(self, key: str) -> Any:
+        return self._keys[key].default if self._keys else None
 
     def has(self, key: str) -> bool:
         """Whether a key has a value."""
         return self.value(key) is not None
 
-    def text(self, key: str, default: str = "") -> str:
+    def text(self, key: str) -> str:
         """Read a text; numbers and booleans are converted."""
         value = self.value(key)
         if value is None:
-            return default
+            return ""
         if _is_scalar(value):
             return render(value)
         raise self.error(key, f"expected a text, found {_kind(value)}")
@@ -66,11 +76,11 @@ class Config:
                 return value.strip().lower() in _TRUE
         raise self.error(key, f"expected true or false, found {_show(value)}")
 
-    def integer(self, key: str, default: int = 0, *, least: int | None = None, most: int | None = None) -> int:
+    def integer(self, key: str, *, least: int | None = None, most: int | None = None) -> int:
         """Read an integer; a fraction is truncated, an empty text is an absent key."""
         value = self.value(key)
         if value is None or (isinstance(value, str) and not value.strip()):
-            return default
+            value = self._default(key) or 0
         number = _as_integer(value)
         if number is None:
             raise self.error(key, f"expected a whole number, found {_show(value)}")

@@ -149,7 +149,7 @@ def _read_options(config: Config) -> exec_instance.Options:
 
 
 def _read_image(config: Config) -> image.Image:
-    pull = config.text("pull", "missing")
+    pull = config.text("pull")
     if pull not in _PULLS or not isinstance(config.value("pull"), str | bool | None):
         raise config.error("pull", f"expected always, missing, never, true or false, found {pull!r}")
     return image.Image(name=config.text("image").strip(), pull=_PULLS[pull], platform=config.text("platform").strip())

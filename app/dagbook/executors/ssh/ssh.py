@@ -136,7 +136,7 @@ def read_login(job: Job) -> Login:
         )
     login = Login(
         host=config.text("ip").strip() or config.required("host", "name the machine to log in to"),
-        port=config.integer("port", asyncssh.DEFAULT_PORT, least=1, most=65535),
+        port=config.integer("port", least=1, most=65535),
         user=config.required("user", "name the user to log in as"),
         key=_find_key(config, job, home),
         password=config.text("password"),

@@ -12,6 +12,7 @@ from dagbook.spec.build.field import Field, describe
 from dagbook.spec.build.hints import closest, join_words
 from dagbook.spec.build.object_schema import ParsedObject
 from dagbook.spec.build.scalars import trimmed
+from dagbook.spec.config_keys import CONFIG_KEYS
 from dagbook.spec.model import HITL, Executor
 from dagbook.spec.problem import quoted
 from dagbook.spec.reading.rendering import render
@@ -28,7 +29,6 @@ _KEYS = {
 }
 _DOCKER, _CHAT = "docker", "chat"
 _MAX_INPUTS = 100
-_APPROVAL_KEYS = ("prompt", "input", "required", "approvers")
 _COMMAND = frozenset({"command"})
 _CALL = frozenset({"call"})
 _SHELL = frozenset({"command", "script", "shell", "shellPackages"})
@@ -112,7 +112,7 @@ def _approval(field: Field, config: Mapping[str, Any]) -> dict[str, Any]:
     Problems are reported at ``field``, the one that has the config.
     """
     found: dict[str, Any] = {"prompt": "", "input": [], "required": [], "approvers": []}
-    for key in [key for key in _APPROVAL_KEYS if config.get(key) is not None]:
+    for key in [key for key in CONFIG_KEYS[HITL] if config.get(key) is not None]:
         value = config[key]
         names = [value] if isinstance(value, str) else value
         if key == "prompt" and not isinstance(value, list | dict):

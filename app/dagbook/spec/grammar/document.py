@@ -16,7 +16,9 @@ from dagbook.spec.build.policies import CONDITION, REPEAT, RETRY
 from dagbook.spec.build.root import HANDLERS, MAIL_ON, ROOT, RUN_CONFIG
 from dagbook.spec.build.scalars import FALSE_WORDS
 from dagbook.spec.build.step import STEP
+from dagbook.spec.config_keys import CONFIG_KEYS
 from dagbook.spec.grammar import texts
+from dagbook.spec.grammar.examples import annotate
 from dagbook.spec.grammar.values import (
     BLANK,
     NOT_BLANK,
@@ -104,6 +106,7 @@ def schema() -> Json:
         "then": any_of(_said("condition"), _said("exitCode")),
     }
     parts["step"]["not"] = any_of(*(_all_said("container", key) for key in ("script", "shell", "call", "run")))
+    parts["step"]["allOf"] = [_config_of(kind) for kind in CONFIG_KEYS if ":" not in kind]
     parts["container"] |= _container_needs()
     parts["condition"]["anyOf"] = [_said("condition"), _said("command")]
     parts["preconditions"] = any_of(
@@ -113,6 +116,7 @@ def schema() -> Json:
     )
     parts["steps"] = _steps()
     parts["modelOfStep"] = {"allOf": [reference("llm"), _said("provider"), _said("model")]}
+    parts |= {f"{kind}Config": _config(kind) for kind in CONFIG_KEYS if ":" not in kind}
     return {"$schema": DIALECT, "title": "DAG", "description": _ABOUT, "$ref": "#/$defs/dag", "$defs": parts}
 
 
@@ -139,7 +143,7 @@ def _object(name: str, readers: Mapping[str, Reader], meanings: Mapping[str, str
         else:
             value = reference("step") if name == "handlerOn" else OF_READER[reader]
         is_said = key in required or name in _NOT_NULLABLE or not value
-        properties[key] = {"description": meanings[key]} | (value if is_said else nullable(value))
+        properties[key] = {"description": meanings[key]} | annotate(name, key) | (value if is_said else nullable(value))
         if key in defaults:
             properties[key]["default"] = defaults[key]
     spellings = {f"^{any_case(key)}$": {"$ref": f"#/$defs/{name}/properties/{key}"} for key in readers}
@@ -150,6 +154,29 @@ def _object(name: str, readers: Mapping[str, Reader], meanings: Mapping[str, str
         "additionalProperties": False,
     }
     return made | ({"allOf": [_named(key) for key in required]} if required else {})
+
+
+def _config(name: str) -> Json:
+    """Describe the keys of a config for editors; values are checked when the step runs, unknown keys are ignored."""
+    properties: Json = {}
+    for key, known in CONFIG_KEYS[name].items():
+        properties[key] = {"description": known.meaning, "examples": [known.example], "x-since": known.since}
+        if known.default is not None:
+            properties[key]["default"] = known.default
+        if (below := f"{name}: {key}") in CONFIG_KEYS:
+            properties[key] |= _config(below)
+    return {"properties": properties}
+
+
+def _config_of(kind: str) -> Json:
+    """Describe the config of a step of a type, in both forms."""
+    is_kind = {"required": ["type"], "properties": {"type": {"const": kind}}}
+    described = {"properties": {"config": reference(f"{kind}Config")}}
+    return {
+        "if": is_kind,
+        "then": described,
+        "else": {"properties": {"executor": {"if": is_kind, "then": described}}},
+    }
 
 
 def _named(key: str) -> Json:

@@ -208,6 +208,10 @@ CONTINUE_ON_KEYS = {
     "output": "Go on when its stdout holds one of these texts, or matches one after re:.",
     "markSuccess": "Count a tolerated failure as success.",
 }
+PARALLEL = {
+    "items": "What to call it for, each item once.",
+    "maxConcurrent": "How many run at once; 10 when it is not given.",
+}
 SCHEDULE = {
     "start": "When runs start.",
     "stop": "When running runs are stopped.",

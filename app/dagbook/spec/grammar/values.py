@@ -13,7 +13,8 @@ from dagbook.spec.build.policies import CONTINUE_ON
 from dagbook.spec.build.root import DAG_TYPES
 from dagbook.spec.build.scalars import FALSE_WORDS, TRUE_WORDS
 from dagbook.spec.build.step import SIGNALS
-from dagbook.spec.grammar.texts import CONTINUE_ON_KEYS, EXECUTOR, OTEL, OUTPUT, SCHEDULE
+from dagbook.spec.grammar.examples import annotate
+from dagbook.spec.grammar.texts import CONTINUE_ON_KEYS, EXECUTOR, OTEL, OUTPUT, PARALLEL, SCHEDULE
 from dagbook.spec.model import DEFAULT_MAX_CONCURRENT
 
 Json = dict[str, Any]
@@ -68,9 +69,9 @@ def _words(words: Iterable[str], *, case: bool = True, blank: bool = False) -> J
     return any_of({"enum": known}, {"type": "string", "pattern": rf"^\s*({choice}){'?' if blank else ''}\s*$"})
 
 
-def _known(texts: dict[str, str], keys: Iterable[str], values: dict[str, Json], *, others: bool) -> Json:
+def _known(part: str, texts: dict[str, str], keys: Iterable[str], values: dict[str, Json], *, others: bool) -> Json:
     """Describe a map whose keys are case-sensitive."""
-    properties = {key: {"description": texts[key]} | values[key] for key in keys}
+    properties = {key: {"description": texts[key]} | annotate(part, key) | values[key] for key in keys}
     return MAP | {"properties": properties} | ({} if others else {"additionalProperties": False})
 
 
@@ -95,24 +96,20 @@ _container = any_of(NOT_BLANK, reference("container"))
 _port = any_of(TEXT, {"type": "number"})
 _item = any_of(TEXT, {"type": "number"}, MAP | {"additionalProperties": _scalar})
 _items = any_of(NOT_BLANK, {"type": "array", "items": _item, "minItems": 1})
+_parallel_values: dict[str, Json] = {
+    "items": _items,
+    "maxConcurrent": {"type": "number", "minimum": 1, "default": DEFAULT_MAX_CONCURRENT},
+}
 _parallel = any_of(
     *_items["anyOf"],
-    MAP
-    | {
-        "properties": {
-            "items": {"description": "What to call it for, each item once."} | _items,
-            "maxConcurrent": {"description": "How many run at once; 10 when it is not given."}
-            | {"type": "number", "minimum": 1, "default": DEFAULT_MAX_CONCURRENT},
-        },
-        "required": ["items"],
-    },
+    _known("parallel", PARALLEL, PARALLEL, _parallel_values, others=True) | {"required": ["items"]},
 )
 _with_schema: Json = {
     "if": {"required": ["schema"], "properties": {"schema": TEXT}},
     "then": {"properties": {"values": nullable(_params)}},
 }
 _executor_values = {"type": TEXT, "config": MAP}
-_executor = any_of(TEXT, _known(EXECUTOR, EXECUTOR_KEYS, _executor_values, others=False))
+_executor = any_of(TEXT, _known("executor", EXECUTOR, EXECUTOR_KEYS, _executor_values, others=False))
 _continue_on_values = {
     "failure": _OFF,
     "failed": _OFF,
@@ -126,19 +123,20 @@ _continue_on_values = {
     "markSuccess": _OFF,
 }
 _continue_on = any_of(
-    _words(["failed", "skipped"], case=False), _known(CONTINUE_ON_KEYS, CONTINUE_ON, _continue_on_values, others=True)
+    _words(["failed", "skipped"], case=False),
+    _known("continueOn", CONTINUE_ON_KEYS, CONTINUE_ON, _continue_on_values, others=True),
 )
 _output_values = {"name": NOT_BLANK, "key": {}, "omit": {"default": False}}
-_output = _known(OUTPUT, _output_values, _output_values, others=True) | {"required": ["name"]}
+_output = _known("output", OUTPUT, _output_values, _output_values, others=True) | {"required": ["name"]}
 _positive = NUMBER | {"minimum": 1}
 _schedule = any_of(
-    {"const": ""}, *_crons["anyOf"], _known(SCHEDULE, ACTIONS, dict.fromkeys(ACTIONS, _crons), others=False)
+    {"const": ""}, *_crons["anyOf"], _known("schedule", SCHEDULE, ACTIONS, dict.fromkeys(ACTIONS, _crons), others=False)
 )
 _not_texts: list[str] = ["number", "boolean", "object", "array", "null"]
 _otel_values: dict[str, Json] = {key: {} for key in KINDS} | {
     "timeout": any_of({"type": "string", "pattern": _DURATION}, {"type": _not_texts})
 }
-_otel = _known(OTEL, _otel_values, _otel_values, others=True)
+_otel = _known("otel", OTEL, _otel_values, _otel_values, others=True)
 
 OF_READER: dict[Reader, Json] = {
     scalars.text: TEXT,
