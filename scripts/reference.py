@@ -4,6 +4,8 @@
     scripts/reference.py            write them
     scripts/reference.py --check    fail when one is out of date; change nothing
 
+Both fail when a page has no entry for something of the code (scripts/pages/complete.py).
+
 To correct a page, change what it is made from: its first lines name that.
 """
 
@@ -17,10 +19,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.pages import commands, keys  # noqa: E402
+from scripts.pages import commands, keys, settings  # noqa: E402
+from scripts.pages.complete import REQUIRED, find_missing  # noqa: E402
 
 DOCS = ROOT / "docs" / "reference"
-PAGES: dict[str, Callable[[], str]] = {"keys.md": keys.make, "commands.md": commands.make}
+PAGES: dict[str, Callable[[], str]] = {"keys.md": keys.make, "commands.md": commands.make, "settings.md": settings.make}
 
 
 def main() -> int:
@@ -34,6 +37,10 @@ def main() -> int:
             path.write_text(text, encoding="utf-8")
         elif not path.exists() or path.read_text(encoding="utf-8") != text:
             print(f"docs/reference/{name} is out of date; run scripts/reference.py", file=sys.stderr)
+            status = 1
+    for name in REQUIRED:
+        for heading, cell in find_missing(REQUIRED[name](), (DOCS / name).read_text(encoding="utf-8")):
+            print(f"docs/reference/{name} has no entry: {heading} {cell}", file=sys.stderr)
             status = 1
     return status
 

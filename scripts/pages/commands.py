@@ -16,8 +16,8 @@ from scripts.pages.markdown import anchor, escape, head
 INTRO = """\
 Every command and option, as `dagbook COMMAND --help` describes them. [command-line.md](command-line.md) explains what
 commands share: far servers, JSON, params, completion, exit status. `dagbook` without a command prints its help,
-`dagbook --version` its version. Options that stand for settings are explained in
-[configuration.md](configuration.md)."""
+`dagbook --version` its version. Options that stand for settings are in
+[settings.md](settings.md)."""
 
 
 def walk(command: click.Command, parent: click.Context | None = None, name: str = "dagbook") -> Iterator[click.Context]:
@@ -73,13 +73,13 @@ def _command_section(context: click.Context, first: str) -> Iterator[str]:
     for one in command.params:
         record = one.get_help_record(context)
         if one.name in settings and one.metavar == "VALUE":
-            flags.append(f"`{one.opts[-1]}`")
+            flags.append(" ".join(f"`{name}`" for name in one.opts))
         elif isinstance(one, click.Option) and record:  # arguments are in the line above, and have no words
             records.append(record)
     if records:
         yield from ["", *_option_table(records)]
     if flags:
-        yield from ["", f"Settings as options ([configuration.md](configuration.md)): {', '.join(flags)}."]
+        yield from ["", f"Settings as options ([settings.md](settings.md)): {', '.join(flags)}."]
     if isinstance(command, LocalOptions):
         yield from ["", "Works on this machine only."]
     if isinstance(command, GlobalOptions) and command.example:

@@ -307,19 +307,6 @@ def test_the_mark_of_a_hidden_secret_is_no_secret(tmp_path: Path, setting: Setti
         read({}, {setting.variable: "***"}, tmp_path)
 
 
-@pytest.mark.parametrize("setting", TABLE, ids=lambda setting: setting.name)
-def test_the_configuration_page_has_the_line_of_every_setting(setting: Setting) -> None:
-    page = (CHECKOUT / "docs" / "reference" / "configuration.md").read_text().splitlines()
-    default = f"`{setting.default}`" if setting.default else "empty"
-    assert f"| `{setting.name}` | {setting.kind.name} | {default} | {setting.meaning} |" in page
-
-
-@pytest.mark.parametrize("variable", OTHER_VARIABLES)
-def test_the_configuration_page_has_the_line_of_every_other_variable(variable: str) -> None:
-    page = (CHECKOUT / "docs" / "reference" / "configuration.md").read_text().splitlines()
-    assert f"| `{variable}` | {OTHER_VARIABLES[variable]} |" in page
-
-
 # -- the key of what is stored encrypted ---------------------------------------------------------------------------
 
 KEY = "0123456789abcdef" * 2

@@ -1,4 +1,4 @@
-"""All settings. Help texts, listings and the table in docs/reference/configuration.md are generated from this table."""
+"""All settings. Help texts, listings and docs/reference/settings.md are generated from this table."""
 
 from __future__ import annotations
 
@@ -69,10 +69,48 @@ class Setting(NamedTuple):
 
     @property
     def flag(self) -> str:
-        """The command line flag."""
+        """The command line flag, which secrets do not have."""
         return "--" + self.name.replace("_", "-")
 
+    @property
+    def since(self) -> str:
+        """The release that came with the setting."""
+        return "0.2.0" if self.name in SINCE_0_2 else "0.1.0"
 
+
+SINCE_0_2 = frozenset(
+    {
+        "audit_copy",
+        "audit_keep_days",
+        "auth_fresh_login_seconds",
+        "auth_login_failures_per_address",
+        "auth_oidc_allow_everybody",
+        "auth_oidc_default_role",
+        "auth_oidc_default_scope",
+        "auth_oidc_roles",
+        "auth_oidc_trust_unverified",
+        "auth_personal_token_days",
+        "auth_session_idle_seconds",
+        "egress_deny",
+        "evaluate_caller_values",
+        "event_streams_per_caller",
+        "max_connections",
+        "max_connections_per_address",
+        "metrics_token",
+        "run_as",
+        "secret_env_allow",
+        "secret_file_dirs",
+        "socket",
+        "socket_mode",
+        "source_dir",
+        "source_fetch_seconds",
+        "source_protocols",
+        "source_remove_days",
+        "sources",
+        "ssh_strict_host_key",
+        "upgrade_copy_days",
+    }
+)
 TABLE = (
     Setting("home", PATH, "~/.dagbook", "Folder of Dagbook's files on this machine."),
     Setting("database_url", DATABASE_URL, f"sqlite:///{HOME}/dagbook.sqlite3", "SQLite file or PostgreSQL database."),

@@ -1,0 +1,77 @@
+"""What the pages of docs/reference must have an entry for, from the code and not from the makers of the pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+import click
+
+from dagbook.cli import cli
+from dagbook.cli.options import GlobalOptions, LocalOptions
+from dagbook.settings import TABLE
+from dagbook.settings.definitions import OTHER_VARIABLES
+from dagbook.spec.config_keys import CONFIG_KEYS
+from dagbook.spec.grammar.document import PARTS
+from scripts.pages import commands
+from scripts.pages.keys import config_title, title
+
+OPTIONS = "Settings as options"
+_OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w.-]*")
+Entry = tuple[str, str]  # a heading and the first cell of a row below it, without backticks; or a heading and ""
+
+
+def list_entries(text: str) -> dict[Entry, int]:
+    """List the headings of a page, the rows below them by their first cell, and options, each with its line's index."""
+    heading = ""
+    found: dict[Entry, int] = {}
+    for index, line in enumerate(text.splitlines()):
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+            found[heading, ""] = index
+        elif line.startswith("| "):
+            found[heading, line[2:].partition(" |")[0].strip("`")] = index
+        if line.startswith(("| `-", OPTIONS)):
+            cell = line if line.startswith(OPTIONS) else line[2:].partition(" |")[0]
+            found |= dict.fromkeys(((heading, option) for option in _OPTION.findall(cell)), index)
+    return found
+
+
+def _keys() -> Iterator[Entry]:
+    for part, (readers, _, _) in PARTS.items():
+        yield from ((title(part), key) for key in readers)
+    for name, keys in CONFIG_KEYS.items():
+        yield from ((config_title(name), key) for key in keys)
+
+
+def _commands() -> Iterator[Entry]:
+    seen: set[click.Command] = set()
+    for context in commands.walk(cli):
+        yield context.command_path, ""
+        if context.command in seen:  # another name of a command refers to its section
+            continue
+        seen.add(context.command)
+        for parameter in context.command.params:
+            if isinstance(parameter, click.Option) and not parameter.hidden:
+                yield from ((context.command_path, name) for name in (*parameter.opts, *parameter.secondary_opts))
+    for kind in (LocalOptions, GlobalOptions):
+        shared = (option for option in kind("x").params if isinstance(option, click.Option) and not option.hidden)
+        yield from (("Options of every command", name) for option in shared for name in option.opts)
+
+
+def _settings() -> Iterator[Entry]:
+    yield from (("Settings", setting.name) for setting in TABLE)
+    yield from (("Other variables", name) for name in OTHER_VARIABLES)
+
+
+REQUIRED: dict[str, Callable[[], Iterator[Entry]]] = {
+    "keys.md": _keys,
+    "commands.md": _commands,
+    "settings.md": _settings,
+}
+
+
+def find_missing(required: Iterable[Entry], text: str) -> list[Entry]:
+    """List the required entries that the text of a page does not have."""
+    found = list_entries(text)
+    return [entry for entry in required if entry not in found]
