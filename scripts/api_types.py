@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write the types of the API that the web UI's scripts are checked against: app/dagbook/web/types/openapi.d.ts.
 
-    scripts/api_types.py            from the document that the server of this checkout serves
+    scripts/api_types.py            from the document that a server of this checkout serves
     scripts/api_types.py --check    fail when the file is not what would be written
 
 Answers that are errors are left out: each operation has the same ones, and they would be most of the file.
@@ -10,7 +10,6 @@ Answers that are errors are left out: each operation has the same ones, and they
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import subprocess
 import sys
@@ -21,8 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from dagbook.db.migrations.upgrade import upgrade  # noqa: E402
-from tests.app.dagbook import client_of, serving  # noqa: E402
+from scripts.pages.api import read_document  # noqa: E402
 
 TYPES = ROOT / "app" / "dagbook" / "web" / "types" / "openapi.d.ts"
 NODE = ROOT / ".venv" / "bin" / "node"
@@ -35,15 +33,6 @@ OPTIONS = (
     "--alphabetize",
 )
 METHODS = {"get", "post", "put", "patch", "delete"}
-
-
-async def read_document(folder: Path) -> dict[str, Any]:
-    """Ask a server of this checkout what it serves."""
-    url = f"sqlite:///{folder}/types.sqlite3"
-    await upgrade(url)
-    async with serving(url, folder / "home") as server, client_of(server) as client:
-        document: dict[str, Any] = (await client.get("/openapi.json")).raise_for_status().json()
-    return document
 
 
 def leave_out_errors(document: dict[str, Any]) -> None:
@@ -62,7 +51,7 @@ def leave_out_errors(document: dict[str, Any]) -> None:
 
 def make_types(folder: Path) -> str:
     """Return the text of the file."""
-    document = asyncio.run(read_document(folder))
+    document = read_document()
     leave_out_errors(document)
     source, target = folder / "openapi.json", folder / "openapi.d.ts"
     source.write_text(json.dumps(document), encoding="utf-8")

@@ -19,11 +19,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.pages import commands, keys, settings  # noqa: E402
+from scripts.pages import api, commands, keys, settings  # noqa: E402
 from scripts.pages.complete import REQUIRED, find_missing  # noqa: E402
 
 DOCS = ROOT / "docs" / "reference"
-PAGES: dict[str, Callable[[], str]] = {"keys.md": keys.make, "commands.md": commands.make, "settings.md": settings.make}
+PAGES: dict[str, Callable[[], str]] = {
+    "keys.md": keys.make,
+    "commands.md": commands.make,
+    "settings.md": settings.make,
+    "api.md": api.make,
+}
 
 
 def main() -> int:

@@ -13,12 +13,12 @@ from dagbook.settings import TABLE
 from dagbook.settings.definitions import OTHER_VARIABLES
 from dagbook.spec.config_keys import CONFIG_KEYS
 from dagbook.spec.grammar.document import PARTS
-from scripts.pages import commands
+from scripts.pages import api, commands
 from scripts.pages.keys import config_title, title
 
 OPTIONS = "Settings as options"
 _OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w.-]*")
-Entry = tuple[str, str]  # a heading and the first cell of a row below it, without backticks; or a heading and ""
+Entry = tuple[str, str]  # a heading and the first cell of a row below it, without backticks; either may be empty
 
 
 def list_entries(text: str) -> dict[Entry, int]:
@@ -30,7 +30,8 @@ def list_entries(text: str) -> dict[Entry, int]:
             heading = line.lstrip("# ")
             found[heading, ""] = index
         elif line.startswith("| "):
-            found[heading, line[2:].partition(" |")[0].strip("`")] = index
+            cell = line[2:].partition(" |")[0].strip("`")
+            found |= {(heading, cell): index, ("", cell): index}
         if line.startswith(("| `-", OPTIONS)):
             cell = line if line.startswith(OPTIONS) else line[2:].partition(" |")[0]
             found |= dict.fromkeys(((heading, option) for option in _OPTION.findall(cell)), index)
@@ -64,10 +65,17 @@ def _settings() -> Iterator[Entry]:
     yield from (("Other variables", name) for name in OTHER_VARIABLES)
 
 
+def _operations() -> Iterator[Entry]:
+    for method, path in api.required_permissions():
+        if method != "OPTIONS" and not path.startswith("/openapi.json/"):  # pages of the framework, which are hidden
+            yield "", f"{method} {path}"
+
+
 REQUIRED: dict[str, Callable[[], Iterator[Entry]]] = {
     "keys.md": _keys,
     "commands.md": _commands,
     "settings.md": _settings,
+    "api.md": _operations,
 }
 
 

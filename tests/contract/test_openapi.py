@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
 import pytest
+
+from scripts.pages.api import read_document
 
 Operation = dict[str, Any]
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -29,9 +32,23 @@ def operations(document: dict[str, Any]) -> list[tuple[str, str, Operation]]:
     ]
 
 
+async def test_the_reference_is_made_from_the_document_that_is_served(document: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(read_document())) == document
+
+
 async def test_every_operation_has_an_id_of_its_own(operations: list[tuple[str, str, Operation]]) -> None:
     ids = [operation["operationId"] for _, _, operation in operations]
     assert len(ids) == len(set(ids)) >= 16
+
+
+async def test_every_operation_has_a_summary_of_its_own_and_a_tag(operations: list[tuple[str, str, Operation]]) -> None:
+    summaries = [operation["summary"] for _, _, operation in operations]
+    assert [text for text in summaries if " " not in text or text.endswith(".")] == []
+    assert len(set(summaries)) == len(summaries)
+    for _, path, operation in operations:
+        word = path.split("/")[3]
+        system = {"health": "system", "services": "system", "workers": "system", "metrics": "monitoring"}
+        assert operation["tags"] == [system.get(word, word)]
 
 
 async def test_every_error_that_is_documented_has_the_error_body(operations: list[tuple[str, str, Operation]]) -> None:

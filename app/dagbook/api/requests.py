@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from litestar import Controller, HttpMethod, MediaType, Request, Response, route
+from litestar import Controller, HttpMethod, Litestar, MediaType, Request, Response, route
 from litestar.connection.base import empty_receive, empty_send
 from litestar.exceptions import NotFoundException, ValidationException
 from litestar.handlers import HTTPRouteHandler
@@ -23,8 +24,11 @@ from dagbook.db.database import Database
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.errors import BadRequestError, ForbiddenError
+from dagbook.identifiers import API_PATH
 
 DOCUMENT = "/openapi.json"
+# The tags of operations, by the first word of their path where it is another one.
+_TAGS = {**dict.fromkeys(("health", "services", "workers"), "system"), "metrics": "monitoring"}
 
 
 class ApiRequest(Request[Any, Any, Any]):
@@ -133,3 +137,14 @@ async def _blocks(database: Database, key: StreamKey) -> AsyncIterator[bytes]:
         for text in texts:
             yield text.encode()
         seq += len(texts)
+
+
+def describe_operations(app: Litestar) -> None:
+    """Give each operation of the document a tag, and its handler's docstring as summary and description."""
+    for route_of_app in app.routes:
+        noun = route_of_app.path.partition(f"{API_PATH}/")[2].partition("/")[0]
+        for handler in getattr(route_of_app, "route_handlers", ()):
+            summary, _, description = (inspect.getdoc(handler.fn) or "").replace("``", "`").partition("\n\n")
+            handler.summary = " ".join(summary.split()).removesuffix(".")
+            handler.description = description or None
+            handler.tags = [_TAGS.get(noun, noun)] if noun else None

@@ -58,7 +58,14 @@ from dagbook.api.middleware.remote_nodes import RemoteNodes
 from dagbook.api.middleware.request_context import EncodedSlashesMiddleware, RequestContextMiddleware
 from dagbook.api.middleware.trusted_proxies import TrustedProxiesMiddleware
 from dagbook.api.providers import bind_services, make_providers
-from dagbook.api.requests import DOCUMENT, ApiRequest, hide_extra_docs, make_options, requiring_json
+from dagbook.api.requests import (
+    DOCUMENT,
+    ApiRequest,
+    describe_operations,
+    hide_extra_docs,
+    make_options,
+    requiring_json,
+)
 from dagbook.api.services import AppServices
 from dagbook.auth.roles import Requires
 from dagbook.identifiers import API_PATH
@@ -68,7 +75,7 @@ from dagbook.web import files, pages
 
 # Not forwarded to remote nodes: accounts are local, and a stream's authorization is checked again while it is open,
 # which a remote node cannot do for a client of this server.
-_OWN_HANDLERS = [
+OWN_HANDLERS = [
     auth.AuthController,
     users.UsersController,
     credentials.SessionsController,
@@ -78,16 +85,7 @@ _OWN_HANDLERS = [
     access.AccessController,
     events.EventsController,
 ]
-_DAG_HANDLERS = [
-    dags.DagsController,
-    dag_list.DagListController,
-    dag_history.DagHistoryController,
-    dag_history.DagStatisticsController,
-    revisions.RevisionsController,
-    system.SchemasController,
-]
-_SCHEDULE_HANDLERS = [schedules.SchedulesController]
-_SYSTEM_HANDLERS = [
+FORWARDED_HANDLERS = [
     system.HealthController,
     system.MonitoringController,
     ServicesController,
@@ -97,8 +95,12 @@ _SYSTEM_HANDLERS = [
     retention.RetentionController,
     ssh_host_keys.SshHostKeysController,
     sources.SourcesController,
-]
-_RUN_HANDLERS = [
+    dags.DagsController,
+    dag_list.DagListController,
+    dag_history.DagHistoryController,
+    dag_history.DagStatisticsController,
+    revisions.RevisionsController,
+    system.SchemasController,
     runs.RunsController,
     queues.QueuesController,
     queue_items.QueueItemsController,
@@ -109,6 +111,7 @@ _RUN_HANDLERS = [
     sub_runs.SubRunsController,
     approvals.ApprovalsController,
     approvals.InboxController,
+    schedules.SchedulesController,
 ]
 
 
@@ -117,6 +120,7 @@ def make_application(settings: Settings, services: AppServices, nodes: RemoteNod
     path = settings.base_path + API_PATH
     app = _litestar(settings, services, nodes, path)
     bind_services(app, services)
+    describe_operations(app)
     find_required_permissions(app)
     find_actions(app)
     own_hosts = () if is_unspecified(settings.host) else (settings.host,)
@@ -151,15 +155,14 @@ class _Application(Litestar):
 
 def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, path: str) -> Litestar:
     proxy = make_proxy(nodes, path, make_proxy_audit(services.auth.refusals))
-    proxied = [*_SYSTEM_HANDLERS, *_DAG_HANDLERS, *_RUN_HANDLERS, *_SCHEDULE_HANDLERS]
     return _Application(
         [
             _Router(
                 path,
-                route_handlers=[make_options(proxied), *proxied],
+                route_handlers=[make_options(FORWARDED_HANDLERS), *FORWARDED_HANDLERS],
                 before_request=requiring_json(proxy) if _is_closed_to_proxies(settings) else proxy,
             ),
-            _Router(path, route_handlers=[make_options(_OWN_HANDLERS), *_OWN_HANDLERS]),
+            _Router(path, route_handlers=[make_options(OWN_HANDLERS), *OWN_HANDLERS]),
             _Router(
                 settings.base_path or "/",
                 route_handlers=[
@@ -173,7 +176,7 @@ def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, pat
         after_exception=[make_refusal_hook(services.auth.refusals)],
         dependencies=make_providers(),
         exception_handlers={**errors.HANDLERS, NotFoundException: _missing_page(settings, services, path)},
-        openapi_config=_openapi(path),
+        openapi_config=make_openapi(path),
         cors_config=_cors(settings),
         request_class=ApiRequest,
         request_max_body_size=settings.max_body_bytes,
@@ -214,7 +217,8 @@ def _missing_page(
     return respond
 
 
-def _openapi(path: str) -> OpenAPIConfig:
+def make_openapi(path: str) -> OpenAPIConfig:
+    """Return the config of the OpenAPI document of an API below a path."""
     return OpenAPIConfig(
         title="Dagbook",
         version=__version__,

@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListApprovals */
+        /** List the approvals that runs wait for, the oldest first */
         get: operations["listApprovals"];
         put?: never;
         post?: never;
@@ -28,7 +28,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListEntries */
+        /** List audited actions and refusals, newest first; with `before` those older than that entry */
         get: operations["listAuditEntries"];
         put?: never;
         post?: never;
@@ -47,7 +47,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Prune */
+        /**
+         * Delete old entries permanently, or with `dryRun` count them
+         * @description The seals over deleted entries are kept, so that the rest can still be verified.
+         */
         post: operations["pruneAudit"];
         delete?: never;
         options?: never;
@@ -64,7 +67,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** ChangePassword */
+        /** Set the caller's password; its other sessions end, and its other tokens become invalid */
         post: operations["changePassword"];
         delete?: never;
         options?: never;
@@ -81,7 +84,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Login */
+        /** Exchange username and password for a token */
         post: operations["login"];
         delete?: never;
         options?: never;
@@ -98,7 +101,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** LogOut */
+        /** End the session that asks: its token or cookie is invalid from then on, others stay */
         post: operations["logout"];
         delete?: never;
         options?: never;
@@ -113,7 +116,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetMe */
+        /** Return the calling user, with the effective role of this credential */
         get: operations["getCurrentUser"];
         put?: never;
         post?: never;
@@ -130,10 +133,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetSession */
+        /** Return the session of the browser that asks, with the token that its changes need */
         get: operations["getSession"];
         put?: never;
-        /** StartSession */
+        /**
+         * Log a browser in with username and password, or the token of the settings
+         * @description The session is in a cookie that no script can read. One that the browser had before ends.
+         */
         post: operations["startSession"];
         delete?: never;
         options?: never;
@@ -148,10 +154,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListRuns */
+        /**
+         * List runs, newest first, at most 1000; without dates those created since 00:00 UTC today
+         * @description Without `subRuns` these are root runs. `nextCursor` of the response, sent as `cursor`, continues the
+         *     list. A page with `nextCursor` may have fewer runs than `limit`, or none, when finding more would take too
+         *     long.
+         */
         get: operations["listDAGRuns"];
         put?: never;
-        /** StartText */
+        /** Start a run of a definition that is not stored as a DAG */
         post: operations["executeDAGRunFromSpec"];
         delete?: never;
         options?: never;
@@ -166,7 +177,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListRunsOfName */
+        /** List the runs of one DAG name, also of a deleted DAG, as listDAGRuns does */
         get: operations["listDAGRunsByName"];
         put?: never;
         post?: never;
@@ -183,7 +194,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetRun */
+        /** Return a run with its nodes; `latest` is the newest one */
         get: operations["getDAGRunDetails"];
         put?: never;
         post?: never;
@@ -200,7 +211,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** DequeueRun */
+        /** Remove a run from its queue. In the contract this is a GET, although it changes data */
         get: operations["dequeueDAGRun"];
         put?: never;
         post?: never;
@@ -217,7 +228,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListRunEvents */
+        /** List the events of a run and its steps over all attempts, in order, after the event `after` */
         get: operations["listDAGRunEvents"];
         put?: never;
         post?: never;
@@ -234,7 +245,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetRunLog */
+        /** Return a page of the run's own log, which lists its events over all attempts */
         get: operations["getDAGRunLog"];
         put?: never;
         post?: never;
@@ -251,7 +262,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListOutput */
+        /** Return the output of all steps and handlers of a run, both streams, in the order of arrival */
         get: operations["listDAGRunLogPieces"];
         put?: never;
         post?: never;
@@ -268,7 +279,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** SearchLogs */
+        /** Find the log lines of a run that contain a text, ignoring case, or with `regex` match an expression */
         get: operations["searchDAGRunLogs"];
         put?: never;
         post?: never;
@@ -285,7 +296,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetOutputs */
+        /** Return the collected outputs of a finished run */
         get: operations["getDAGRunOutputs"];
         put?: never;
         post?: never;
@@ -304,7 +315,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** RescheduleRun */
+        /** Start a new run with the definition, params and environment of another run */
         post: operations["rescheduleDAGRun"];
         delete?: never;
         options?: never;
@@ -321,7 +332,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** RetryRun */
+        /** Retry a finished run: its failed steps and all that depend on them, or one step only */
         post: operations["retryDAGRun"];
         delete?: never;
         options?: never;
@@ -338,7 +349,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Approve */
+        /** Approve what a step asks, with the values that it requires; the run goes on */
         post: operations["approveDAGRunStep"];
         delete?: never;
         options?: never;
@@ -353,7 +364,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetStepLog */
+        /** Return a page of the output of a step or handler, also while it is running */
         get: operations["getDAGRunStepLog"];
         put?: never;
         post?: never;
@@ -370,7 +381,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** DownloadStepLog */
+        /** Download the output of a step or handler so far as a text file */
         get: operations["downloadDAGRunStepLog"];
         put?: never;
         post?: never;
@@ -389,7 +400,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Reject */
+        /** Reject what a step asks; the step fails */
         post: operations["rejectDAGRunStep"];
         delete?: never;
         options?: never;
@@ -410,7 +421,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** SetStepStatus */
+        /** Set the status of a step manually; a retry respects it */
         patch: operations["updateDAGRunStepStatus"];
         trace?: never;
     };
@@ -423,7 +434,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** StopRun */
+        /** Request a run to stop; it finishes later */
         post: operations["terminateDAGRun"];
         delete?: never;
         options?: never;
@@ -438,7 +449,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListSubRuns */
+        /** List the sub-runs that the steps of a run called, or with `parentSubDAGRunId` those of a sub-run */
         get: operations["getSubDAGRuns"];
         put?: never;
         post?: never;
@@ -455,7 +466,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetSubRun */
+        /** Return a sub-run with its nodes */
         get: operations["getSubDAGRunDetails"];
         put?: never;
         post?: never;
@@ -472,7 +483,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListSubRunEvents */
+        /** List the events of a sub-run, as listDAGRunEvents does */
         get: operations["listSubDAGRunEvents"];
         put?: never;
         post?: never;
@@ -489,7 +500,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetSubRunLog */
+        /** Return a page of a sub-run's own log */
         get: operations["getSubDAGRunLog"];
         put?: never;
         post?: never;
@@ -506,7 +517,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListSubRunOutput */
+        /** Return the output of all steps of a sub-run, as listDAGRunLogPieces does */
         get: operations["listSubDAGRunLogPieces"];
         put?: never;
         post?: never;
@@ -523,7 +534,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** SearchSubRunLogs */
+        /** Find the log lines of a sub-run, as searchDAGRunLogs does */
         get: operations["searchSubDAGRunLogs"];
         put?: never;
         post?: never;
@@ -540,7 +551,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetOutputs */
+        /** Return the collected outputs of a finished sub-run */
         get: operations["getSubDAGRunOutputs"];
         put?: never;
         post?: never;
@@ -559,7 +570,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** ApproveInSubRun */
+        /** Approve what a step of a sub-run asks */
         post: operations["approveSubDAGRunStep"];
         delete?: never;
         options?: never;
@@ -574,7 +585,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetSubRunStepLog */
+        /** Return a page of the output of a step or handler of a sub-run */
         get: operations["getSubDAGRunStepLog"];
         put?: never;
         post?: never;
@@ -591,7 +602,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** DownloadSubRunStepLog */
+        /** Download the output of a step or handler of a sub-run so far as a text file */
         get: operations["downloadSubDAGRunStepLog"];
         put?: never;
         post?: never;
@@ -610,7 +621,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** RejectInSubRun */
+        /** Reject what a step of a sub-run asks */
         post: operations["rejectSubDAGRunStep"];
         delete?: never;
         options?: never;
@@ -631,7 +642,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** SetSubRunStepStatus */
+        /** Set the status of a sub-run's step by hand; its root and its caller stay as they are */
         patch: operations["updateSubDAGRunStepStatus"];
         trace?: never;
     };
@@ -644,7 +655,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** EnqueueText */
+        /** Enqueue a run of a definition that is not stored as a DAG in its queue, or in another one */
         post: operations["enqueueDAGRunFromSpec"];
         delete?: never;
         options?: never;
@@ -659,10 +670,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListDags */
+        /** List stored DAGs, also invalid ones, with the latest run of each, and its `recent` newest runs */
         get: operations["listDAGs"];
         put?: never;
-        /** CreateDag */
+        /** Store a new DAG; without a text it gets a first step as an example */
         post: operations["createNewDAG"];
         delete?: never;
         options?: never;
@@ -677,11 +688,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetDag */
+        /** Return a stored DAG with its local DAGs and its latest run */
         get: operations["getDAGDetails"];
         put?: never;
         post?: never;
-        /** DeleteDag */
+        /** Delete a stored DAG; its runs are kept */
         delete: operations["deleteDAG"];
         options?: never;
         head?: never;
@@ -695,7 +706,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetDagAccess */
+        /** Return who may do what with a stored DAG */
         get: operations["getDAGAccess"];
         put?: never;
         post?: never;
@@ -712,7 +723,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetHistory */
+        /** Return the newest runs of a DAG, also of a deleted one, and the status of each step in each of them */
         get: operations["getDAGDAGRunHistory"];
         put?: never;
         post?: never;
@@ -729,7 +740,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetRunOfDag */
+        /** Return a run of a stored DAG; `latest` is a placeholder when there is none */
         get: operations["getDAGDAGRunDetails"];
         put?: never;
         post?: never;
@@ -765,7 +776,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** EnqueueDag */
+        /** Enqueue a run of a stored DAG in its queue, or in another one */
         post: operations["enqueueDAGDAGRun"];
         delete?: never;
         options?: never;
@@ -782,7 +793,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Rename */
+        /** Change the file name of a DAG; its runs keep the DAG name that they were started with */
         post: operations["renameDAG"];
         delete?: never;
         options?: never;
@@ -797,9 +808,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetRetention */
+        /** Return the retention of a DAG's runs */
         get: operations["getDAGRetention"];
-        /** PutRetention */
+        /** Set the retention of a DAG's runs, which takes precedence over its definition and the server's settings */
         put: operations["setDAGRetention"];
         post?: never;
         delete?: never;
@@ -815,7 +826,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListRevisions */
+        /** List the revisions of a DAG, newest first */
         get: operations["listDAGRevisions"];
         put?: never;
         post?: never;
@@ -832,7 +843,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetRevision */
+        /** Return one revision of a DAG with its text */
         get: operations["getDAGRevision"];
         put?: never;
         post?: never;
@@ -851,7 +862,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Redact */
+        /**
+         * Delete the text of a revision permanently, with all copies that runs use, because it contained a secret
+         * @description Such runs are kept but cannot be retried. Their output is not changed.
+         */
         post: operations["redactDAGRevision"];
         delete?: never;
         options?: never;
@@ -868,7 +882,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Restore */
+        /** Save the text of a revision as the newest one; a text that is not valid now is not saved, see `errors` */
         post: operations["restoreDAGRevision"];
         delete?: never;
         options?: never;
@@ -883,7 +897,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Compare */
+        /** Return the difference between two revisions */
         get: operations["compareDAGRevisions"];
         put?: never;
         post?: never;
@@ -900,9 +914,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetRunAs */
+        /** Return the account under which the commands of a DAG run */
         get: operations["getDAGRunAs"];
-        /** PutRunAs */
+        /** Set the account under which the commands of a DAG run, from the next start, retry or take-over on */
         put: operations["putDAGRunAs"];
         post?: never;
         delete?: never;
@@ -918,7 +932,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetNextStarts */
+        /** Return the next scheduled starts of a DAG, also of a suspended one; each in the time zone of its schedule */
         get: operations["getDAGNextStarts"];
         put?: never;
         post?: never;
@@ -935,9 +949,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetSettings */
+        /** Return the settings of a DAG, which are not part of its definition */
         get: operations["getDAGSettings"];
-        /** PutSettings */
+        /** Set the catch-up of a DAG: which missed starts are made up */
         put: operations["putDAGSettings"];
         post?: never;
         delete?: never;
@@ -953,9 +967,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetSpec */
+        /**
+         * Return the text of a stored DAG as it was saved, with its problems and deprecation warnings
+         * @description The ETag is the number of its revision, for If-Match of a save.
+         */
         get: operations["getDAGSpec"];
-        /** PutSpec */
+        /**
+         * Save a text as the DAG's next revision; a text with problems is not saved, and they are returned
+         * @description With If-Match it is saved only if that is the current revision. The response's ETag is the new revision's
+         *     number.
+         */
         put: operations["updateDAGSpec"];
         post?: never;
         delete?: never;
@@ -973,7 +994,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** StartDag */
+        /** Start a run of a stored DAG */
         post: operations["executeDAG"];
         delete?: never;
         options?: never;
@@ -988,7 +1009,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetStatistics */
+        /** Return outcomes and durations of the last finished runs of a DAG: 100, `last`, or of `days` days */
         get: operations["getDAGStatistics"];
         put?: never;
         post?: never;
@@ -1007,7 +1028,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** StopAll */
+        /** Request a stop of all running runs of a stored DAG */
         post: operations["stopAllDAGRuns"];
         delete?: never;
         options?: never;
@@ -1024,7 +1045,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Suspend */
+        /** Suspend or resume the schedules of a DAG; manual starts are not affected */
         post: operations["updateDAGSuspensionState"];
         delete?: never;
         options?: never;
@@ -1039,7 +1060,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** SearchDags */
+        /** Search the lines of all stored DAGs for a regular expression, ignoring case, with two context lines each */
         get: operations["searchDAGs"];
         put?: never;
         post?: never;
@@ -1056,7 +1077,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListTags */
+        /** List the tags of all stored DAGs */
         get: operations["getAllDAGTags"];
         put?: never;
         post?: never;
@@ -1075,7 +1096,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Validate */
+        /** Return all problems of a definition, and the DAG as far as it could be read; nothing is stored */
         post: operations["validateDAGSpec"];
         delete?: never;
         options?: never;
@@ -1090,7 +1111,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Examine */
+        /** Check all invariants of the stored data; with `integrity` the database also checks its own files */
         get: operations["examineDatabase"];
         put?: never;
         post?: never;
@@ -1107,7 +1128,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** StreamEvents */
+        /**
+         * Stream changes as they happen: all, or those of one DAG or one run
+         * @description `Last-Event-ID`, else `after`, resumes after an event; an event `reset` says that some later events have
+         *     been deleted, so the client must read its data again.
+         */
         get: operations["streamEvents"];
         put?: never;
         post?: never;
@@ -1124,10 +1149,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListGrants */
+        /** List the grants of all groups and users */
         get: operations["listGrants"];
         put?: never;
-        /** CreateGrant */
+        /** Grant a user or group a role for DAGs by name pattern or tag; it counts from the next request on */
         post: operations["createGrant"];
         delete?: never;
         options?: never;
@@ -1145,11 +1170,11 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** DeleteGrant */
+        /** Delete a grant */
         delete: operations["deleteGrant"];
         options?: never;
         head?: never;
-        /** UpdateGrant */
+        /** Change the role of a grant */
         patch: operations["updateGrant"];
         trace?: never;
     };
@@ -1160,10 +1185,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListGroups */
+        /** List all groups */
         get: operations["listGroups"];
         put?: never;
-        /** CreateGroup */
+        /** Create a group of users */
         post: operations["createGroup"];
         delete?: never;
         options?: never;
@@ -1178,12 +1203,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetGroup */
+        /** Return a group with its members */
         get: operations["getGroup"];
-        /** UpdateGroup */
+        /** Change name and claim of a group */
         put: operations["updateGroup"];
         post?: never;
-        /** DeleteGroup */
+        /** Delete a group with its grants; its members stay users */
         delete: operations["deleteGroup"];
         options?: never;
         head?: never;
@@ -1198,10 +1223,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** AddMember */
+        /** Make a user a member of a group; idempotent */
         put: operations["addGroupMember"];
         post?: never;
-        /** RemoveMember */
+        /** Remove a user from a group; one with the group's claim is a member again after the next login */
         delete: operations["removeGroupMember"];
         options?: never;
         head?: never;
@@ -1215,7 +1240,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetHealth */
+        /**
+         * Check whether the server can reach its database: 503 and `unhealthy` when it cannot
+         * @description `auditCopy` is `failing` while the audit cannot be copied, and `runs` is `held` while nothing starts,
+         *     because the database was restored from a backup (extensions).
+         */
         get: operations["getHealthStatus"];
         put?: never;
         post?: never;
@@ -1232,7 +1261,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetHold */
+        /**
+         * Return whether this database was restored from a backup and is held, so that no run starts
+         * @description Callers with grants are told no more than that, and since when.
+         */
         get: operations["getHold"];
         put?: never;
         post?: never;
@@ -1251,7 +1283,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Resume */
+        /**
+         * End the hold: runs that were not over in the backup fail, queued runs and schedules start from now on
+         * @description Without a hold it is refused with `not_running`.
+         */
         post: operations["resumeDatabase"];
         delete?: never;
         options?: never;
@@ -1266,7 +1301,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetMetrics */
+        /** Return the server's metrics in the Prometheus text format */
         get: operations["getMetrics"];
         put?: never;
         post?: never;
@@ -1283,7 +1318,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListQueues */
+        /**
+         * List the configured queues, and all others with active or queued runs or a pause
+         * @description A caller with grants sees its own runs in them, and of the others only those queues.
+         */
         get: operations["listQueues"];
         put?: never;
         post?: never;
@@ -1302,7 +1340,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** ClearQueue */
+        /** Remove all queued runs from a queue, as if each were dequeued */
         post: operations["clearQueue"];
         delete?: never;
         options?: never;
@@ -1317,7 +1355,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListItems */
+        /** List the queued runs of a queue in order, each with its wait reason */
         get: operations["listQueueItems"];
         put?: never;
         post?: never;
@@ -1340,7 +1378,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** MoveItem */
+        /** Change the priority of a queued run, or move it to the front of its queue or directly after another */
         patch: operations["moveQueueItem"];
         trace?: never;
     };
@@ -1353,7 +1391,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** PauseQueue */
+        /** Start no queued run of a queue until it is resumed; active runs go on */
         post: operations["pauseQueue"];
         delete?: never;
         options?: never;
@@ -1370,7 +1408,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** ResumeQueue */
+        /** Start queued runs of a paused queue again */
         post: operations["resumeQueue"];
         delete?: never;
         options?: never;
@@ -1387,7 +1425,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** CleanUp */
+        /** Delete runs for some seconds and return how many; repeat the request while `more` is true */
         post: operations["cleanUp"];
         delete?: never;
         options?: never;
@@ -1402,7 +1440,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Preview */
+        /** Return which runs would be deleted now, of one DAG or of all; callers with grants name one */
         get: operations["previewRetention"];
         put?: never;
         post?: never;
@@ -1419,7 +1457,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListSlots */
+        /** List past schedule slots with their outcomes, newest first; with `dag` of one DAG, also a deleted one */
         get: operations["listScheduleSlots"];
         put?: never;
         post?: never;
@@ -1436,7 +1474,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListUpcoming */
+        /**
+         * List the next scheduled starts, stops and restarts of all DAGs, in order of time
+         * @description `perDag` is the maximum number of starts, of stops and of restarts of one DAG, so that a DAG that is due every
+         *     minute does not hide the others.
+         */
         get: operations["listUpcomingSchedules"];
         put?: never;
         post?: never;
@@ -1453,7 +1495,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetSchema */
+        /** Return the JSON Schema (2020-12) of a definition, for editors */
         get: operations["getDAGSchema"];
         put?: never;
         post?: never;
@@ -1470,7 +1512,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListCoordinators */
+        /** List the processes that dispatch runs to workers: all servers of a PostgreSQL database */
         get: operations["getCoordinatorStatus"];
         put?: never;
         post?: never;
@@ -1487,7 +1529,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetResourceHistory */
+        /** Return samples of the machine's load up to now; by default of the last hour */
         get: operations["getResourceHistory"];
         put?: never;
         post?: never;
@@ -1504,7 +1546,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListSchedulers */
+        /** List the scheduler processes; one with a valid lease is active */
         get: operations["getSchedulerStatus"];
         put?: never;
         post?: never;
@@ -1521,11 +1563,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListSessions */
+        /** List the caller's open sessions, at most 1000; with `all`, for admins, those of all users */
         get: operations["listSessions"];
         put?: never;
         post?: never;
-        /** EndSessions */
+        /** End the caller's sessions but the one that asks; admins may name another user */
         delete: operations["endSessions"];
         options?: never;
         head?: never;
@@ -1542,7 +1584,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** EndSession */
+        /** End a session; admins may end those of all users */
         delete: operations["endSession"];
         options?: never;
         head?: never;
@@ -1556,10 +1598,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListSources */
+        /** List the sources of definitions, with the outcome of their last syncs */
         get: operations["listSources"];
         put?: never;
-        /** Add */
+        /**
+         * Add a directory of the server or a Git repository as a source; its first sync follows
+         * @description This takes an admin: what is in a source runs with the rights of the server.
+         */
         post: operations["addSource"];
         delete?: never;
         options?: never;
@@ -1574,11 +1619,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetSource */
+        /** Return a source with a page of its files; `problems` returns those with problems and removed ones */
         get: operations["getSource"];
         put?: never;
         post?: never;
-        /** Remove */
+        /** Delete a source; its DAGs stay, and can be changed from then on */
         delete: operations["deleteSource"];
         options?: never;
         head?: never;
@@ -1594,7 +1639,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Fetch */
+        /** Start a sync, as the webhook of a Git host: its body is signed with the source's secret (HMAC-SHA256) */
         post: operations["fetchSource"];
         delete?: never;
         options?: never;
@@ -1611,7 +1656,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sync */
+        /** Read a source now, and wait until that is done; after 20 seconds `syncing` says how far it is */
         post: operations["syncSource"];
         delete?: never;
         options?: never;
@@ -1626,12 +1671,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListKeys */
+        /** List the stored keys of SSH hosts */
         get: operations["listSshHostKeys"];
-        /** Accept */
+        /** Accept a key as that of an SSH host, in place of the stored one */
         put: operations["acceptSshHostKey"];
         post?: never;
-        /** Remove */
+        /** Delete the stored key of an SSH host; its next connection stores another one */
         delete: operations["deleteSshHostKey"];
         options?: never;
         head?: never;
@@ -1645,10 +1690,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListTokens */
+        /** List the caller's personal tokens, also revoked ones; with `all`, for admins, those of all users */
         get: operations["listTokens"];
         put?: never;
-        /** CreateToken */
+        /** Create a personal token; admins may create one for another user */
         post: operations["createToken"];
         delete?: never;
         options?: never;
@@ -1666,7 +1711,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** RevokeToken */
+        /** Revoke a personal token; admins may revoke those of all users */
         delete: operations["revokeToken"];
         options?: never;
         head?: never;
@@ -1680,10 +1725,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListUsers */
+        /** List all users, oldest first */
         get: operations["listUsers"];
         put?: never;
-        /** CreateUser */
+        /** Create a user */
         post: operations["createUser"];
         delete?: never;
         options?: never;
@@ -1698,15 +1743,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetUser */
+        /** Return a user */
         get: operations["getUser"];
         put?: never;
         post?: never;
-        /** DeleteUser */
+        /** Delete a user with all its tokens */
         delete: operations["deleteUser"];
         options?: never;
         head?: never;
-        /** UpdateUser */
+        /** Change the name, role or scope of a user, or disable or enable it */
         patch: operations["updateUser"];
         trace?: never;
     };
@@ -1717,7 +1762,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** TryAsUser */
+        /** Return which DAGs a user sees and in which role; with `name` those whose names contain it */
         get: operations["getUserAccess"];
         put?: never;
         post?: never;
@@ -1736,7 +1781,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** ResetPassword */
+        /** Set a user's password; all its tokens become invalid */
         post: operations["resetUserPassword"];
         delete?: never;
         options?: never;
@@ -1751,7 +1796,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListWorkers */
+        /** List the workers with their active runs; those that the caller does not see only count as busy */
         get: operations["getWorkers"];
         put?: never;
         post?: never;
