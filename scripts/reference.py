@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.pages import api, commands, keys, settings  # noqa: E402
+from scripts.pages import api, commands, keys, metrics, settings  # noqa: E402
 from scripts.pages.complete import REQUIRED, find_missing  # noqa: E402
 
 DOCS = ROOT / "docs" / "reference"
@@ -28,6 +28,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands.make,
     "settings.md": settings.make,
     "api.md": api.make,
+    "metrics.md": metrics.make,
 }
 
 

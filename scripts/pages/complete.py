@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import click
 
+import dagbook
 from dagbook.cli import cli
 from dagbook.cli.options import GlobalOptions, LocalOptions
 from dagbook.settings import TABLE
@@ -18,6 +20,8 @@ from scripts.pages.keys import config_title, title
 
 OPTIONS = "Settings as options"
 _OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w.-]*")
+_METRIC = re.compile(r'(Counter|Gauge|Histogram|_histogram)(?:MetricFamily)?\((?:\s*registry,)?\s*"(\w+)"')
+PACKAGE = Path(dagbook.__file__).parent
 Entry = tuple[str, str]  # a heading and the first cell of a row below it, without backticks; either may be empty
 
 
@@ -71,11 +75,20 @@ def _operations() -> Iterator[Entry]:
             yield "", f"{method} {path}"
 
 
+def _metrics() -> Iterator[Entry]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "prometheus_client" in text:
+            for kind, name in _METRIC.findall(text):
+                yield "", name + "_total" * kind.startswith("Counter")
+
+
 REQUIRED: dict[str, Callable[[], Iterator[Entry]]] = {
     "keys.md": _keys,
     "commands.md": _commands,
     "settings.md": _settings,
     "api.md": _operations,
+    "metrics.md": _metrics,
 }
 
 
