@@ -24,6 +24,14 @@ steps:
   - {name: first, command: "echo hello; echo problem >&2; printf unfinished"}
   - {name: second, command: "echo 'disk is full'; exit 3", depends: [first]}
 """
+CALLS = """\
+steps:
+  - {name: call, call: one}
+---
+name: one
+steps:
+  - {name: load, command: "echo no space >&2; exit 4"}
+"""
 
 
 @pytest.fixture
@@ -162,6 +170,18 @@ def test_definitions_and_logs_are_searched(ran: Command) -> None:
     assert "--step is for the log of a run" in ran("search", "a", "--step", "b").err
 
 
+def test_a_sub_run_is_found_by_the_id_that_the_list_of_sub_runs_has(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(CALLS)
+    assert command("run", tmp_path / "all.yaml").status == 1
+    run_id = json.loads(command("runs", "one", "--sub-runs", "only", "--json").out)["dagRuns"][0]["dagRunId"]
+    assert "the step load failed: exit status 4" in command("why", "one", run_id).out
+    assert command("logs", "one", run_id) == Said(0, "", "load | no space\n")
+    assert "exit status 4" in command("status", "one", run_id).out
+    assert "running" in command("events", "one", run_id).out
+    assert command("search", "space", "one", run_id).status == 0
+    assert command("why", "one", run_id + "x").status == 1
+
+
 def test_the_history_of_a_run_is_printed(ran: Command) -> None:
     lines = ran("events", "etl", "r1").out.splitlines()
     assert lines[0].split() == ["NUMBER", "AT", "ATTEMPT", "STEP", "STATUS", "DETAILS"]
@@ -208,12 +228,16 @@ def test_the_feed_of_the_server_here_comes_over_its_socket(command: Command, far
     assert command("dag", "list").out.startswith("there are no DAGs")  # those of another home
 
 
-def test_pages_are_named_by_their_address(at: Command, far: Far) -> None:
+def test_pages_are_named_by_their_address(at: Command, far: Far, tmp_path: Path) -> None:
     far.request("POST", "/dags", json={"name": "paged", "spec": "steps: [{name: a, command: 'true'}]\n"})
     far.request("POST", "/dags/paged/start", json={"dagRunId": "p1"})
     assert at("open", "--print").out == f"{far.url}/\n"
     assert at("open", "paged", "--print").out == f"{far.url}/dags/paged\n"
     assert at("open", "paged", "p1", "--print").out == f"{far.url}/dag-runs/paged/p1\n"
+    (tmp_path / "all.yaml").write_text(CALLS)
+    at("run", tmp_path / "all.yaml", "-r", "a1")
+    run_id = json.loads(at("runs", "one", "--sub-runs", "only", "--json").out)["dagRuns"][0]["dagRunId"]
+    assert at("open", "one", run_id, "--print").out == f"{far.url}/dag-runs/all/a1/{run_id}\n"
     assert json.loads(at("open", "--json").out) == {"url": f"{far.url}/"}
     assert "has no run" in at("open", "nosuch", "--print").err
 

@@ -65,7 +65,8 @@ async def _path(api: Api, name: str, run_id: str) -> str:
     if not run_id and (await api.client.get(f"/dags/{quote(name, safe='')}")).status_code == httpx.codes.OK:
         return f"/dags/{quote(name, safe='')}"
     run = await find_run(api, name, run_id)
-    return f"/dag-runs/{quote(run['name'], safe='')}/{quote(run['dagRunId'], safe='')}"
+    parts = dict.fromkeys([run["rootDAGRunId"], run["dagRunId"]])  # one if it is no sub-run
+    return "/".join(["/dag-runs", *(quote(part, safe="") for part in (run["rootDAGRunName"], *parts))])
 
 
 def open_in_browser(url: str) -> bool:

@@ -117,6 +117,13 @@ def run_path(name: str, run_id: str) -> str:
     return f"{runs_path(name)}/{quote(run_id, safe='')}"
 
 
+def path_of(run: dict[str, Any]) -> str:
+    """Return the API path of a run that the API has returned: that of a sub-run is below its root."""
+    root = run_path(run["rootDAGRunName"], run["rootDAGRunId"])
+    is_root = (run["name"], run["dagRunId"]) == (run["rootDAGRunName"], run["rootDAGRunId"])
+    return root if is_root else f"{root}/sub-dag-runs/{quote(run['dagRunId'], safe='')}"
+
+
 def body_of(answer: httpx.Response) -> Any:
     """Return the decoded body, None for an empty one; raises ClickException with the server's error message."""
     if not answer.is_success:

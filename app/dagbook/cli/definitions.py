@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+import httpx
 
-from dagbook.cli.client import Api, body_of, run_path, runs_path
+from dagbook.cli.client import Api, body_of, path_of, run_path, runs_path
 from dagbook.cli.options import current_settings
 from dagbook.cli.servers import chosen_server
 from dagbook.identifiers import LATEST, is_name, strip_suffix
@@ -93,10 +94,21 @@ async def find_name(api: Api, name: str) -> str:
     return str(answer.json().get("dag", {}).get("name", name)) if answer.is_success else name
 
 
-async def find_run(api: Api, what: str, run_id: str) -> dict[str, Any]:
-    """Return the details of a run of a DAG, of its newest without an id; raises ClickException when there is none."""
-    name = await find_name(api, what)
+async def get_run(api: Api, name: str, run_id: str) -> httpx.Response:
+    """Request a run of a DAG, its newest without an id; a sub-run if that has the id."""
     answer = await api.client.get(run_path(name, run_id or LATEST))
+    if not run_id or answer.status_code != HTTPStatus.NOT_FOUND:
+        return answer
+    query: dict[str, Any] = {"fromDate": 0, "subRuns": "only", "dagRunId": run_id}
+    listed = await api.client.get(runs_path(name), params=query)
+    found = listed.json()["dagRuns"] if listed.is_success else []
+    return await api.client.get(path_of(found[0])) if [run["dagRunId"] for run in found] == [run_id] else answer
+
+
+async def find_run(api: Api, what: str, run_id: str) -> dict[str, Any]:
+    """Return the details of a run or sub-run of a DAG, of its newest run without an id; raises ClickException."""
+    name = await find_name(api, what)
+    answer = await get_run(api, name, run_id)
     if not run_id and answer.status_code == HTTPStatus.NOT_FOUND:
         raise click.ClickException(f"DAG {name!r} has no run")
     run: dict[str, Any] = body_of(answer)["dagRunDetails"]

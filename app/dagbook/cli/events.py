@@ -11,7 +11,7 @@ from typing import Any
 import click
 import httpx
 
-from dagbook.cli.client import Api, body_of, run_path, use_api
+from dagbook.cli.client import Api, body_of, path_of, use_api
 from dagbook.cli.complete import complete_dags, complete_runs
 from dagbook.cli.definitions import find_run
 from dagbook.cli.failures import friendly_errors
@@ -51,7 +51,7 @@ def events(*, name: str, run_id: str, follow: bool, after: str) -> None:
 
 async def _print_history(api: Api, name: str, run_id: str) -> None:
     run = await find_run(api, name, run_id)
-    path = f"{run_path(run['name'], run['dagRunId'])}/events"
+    path = f"{path_of(run)}/events"
     found: list[dict[str, Any]] = []
     after: int | None = 0
     while after is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from dagbook.cli.client import Api, body_of, run_path, use_api
+from dagbook.cli.client import Api, body_of, path_of, use_api
 from dagbook.cli.complete import complete_dags, complete_runs, complete_what
 from dagbook.cli.definitions import find_run, read_name
 from dagbook.cli.failures import friendly_errors
@@ -84,7 +84,7 @@ async def _pieces(
     api: Api, run: dict[str, Any], since: datetime | None, *, is_followed: bool
 ) -> AsyncIterator[dict[str, Any]]:
     """Yield the pieces of output of a run, and those that are added until it is finished."""
-    path = run_path(run["name"], run["dagRunId"])
+    path = path_of(run)
     after = "" if since is None else await _place_before(api, path, since)
     while True:
         # Read before the output: what a finished run has written is stored.
@@ -176,7 +176,7 @@ def search(*, text: str, name: str, run_id: str, regex: bool, step: str, limit: 
             query = text if regex else re.escape(text)
             return _print_definitions(body_of(await api.client.get("/dags/search", params={"q": query})))
         run = await find_run(api, name, run_id)
-        path = f"{run_path(run['name'], run['dagRunId'])}/log/search"
+        path = f"{path_of(run)}/log/search"
         params: dict[str, Any] = {"q": text, "regex": regex, "limit": limit} | ({"step": step} if step else {})
         return _print_hits(run, body_of(await api.client.get(path, params=params)))
 

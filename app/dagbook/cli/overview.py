@@ -10,9 +10,9 @@ from urllib.parse import quote
 import click
 import httpx
 
-from dagbook.cli.client import Api, body_of, run_path, runs_path, use_api
+from dagbook.cli.client import Api, body_of, path_of, run_path, runs_path, use_api
 from dagbook.cli.complete import complete_runs, complete_what
-from dagbook.cli.definitions import find_name, read_name
+from dagbook.cli.definitions import find_name, get_run, read_name
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import GlobalOptions, notice, settings_options, wants_json
 from dagbook.cli.output import print_json, print_table
@@ -20,7 +20,6 @@ from dagbook.cli.reasons import Facts, describe_hold, explain_run, explain_sched
 from dagbook.cli.runs import duration, find_runs, label
 from dagbook.cli.terminal import echo, echo_output
 from dagbook.engine.status import NodeStatus, RunStatus
-from dagbook.identifiers import LATEST
 
 _TAIL_LINES = 10
 _BAR = 20  # characters of the longest run
@@ -150,7 +149,7 @@ def why(*, what: str, run_id: str) -> None:
 
     async def work(api: Api) -> None:
         dag_name = await find_name(api, name)
-        facts = await _read_facts(api, run_path(dag_name, run_id or LATEST), is_required=bool(run_id))
+        facts = await _read_facts(api, dag_name, run_id)
         schedule = None if run_id else await _read_schedule(api, name)
         if facts is None and schedule is None:
             raise click.ClickException(
@@ -189,12 +188,12 @@ async def _tell_of_hold(api: Api) -> None:
         echo(describe_hold(state), fg="red", err=True)
 
 
-async def _read_facts(api: Api, path: str, *, is_required: bool) -> Facts | None:
-    answer = await api.client.get(path)
-    if answer.status_code == httpx.codes.NOT_FOUND and not is_required:
+async def _read_facts(api: Api, dag_name: str, run_id: str) -> Facts | None:
+    answer = await get_run(api, dag_name, run_id)
+    if answer.status_code == httpx.codes.NOT_FOUND and not run_id:
         return None
     run: dict[str, Any] = body_of(answer)["dagRunDetails"]
-    path = run_path(run["name"], run["dagRunId"])
+    path = path_of(run)
     events: list[dict[str, Any]] = []
     after: int | None = 0
     while after is not None:
