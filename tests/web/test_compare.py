@@ -70,7 +70,7 @@ async def test_steps_show_how_they_ended_and_how_long_they_took(visitor: Visitor
     await expect(rows.filter(has_text="send")).to_contain_text("ended differently")
     # On a busy machine the first step may be slower, too.
     differing = await rows.filter(has_text=re.compile("slower|faster|ended differently")).count()
-    await page.get_by_role("checkbox", name=f"Only the {differing} steps that differ").check()
+    await page.get_by_role("checkbox", name=f"Show only the {differing} steps that differ").check()
     await expect(rows).to_have_count(1 + differing)
     await expect(rows.filter(has_text=re.compile("slower|faster|ended differently"))).to_have_count(differing)
 
@@ -80,7 +80,7 @@ async def test_the_first_line_that_differs_is_found_behind_thousands_that_do_not
     output = page.get_by_role("region", name="Output")
     await expect(output.get_by_role("status").filter(has_text="then line 2,501 differs")).to_be_visible()
     await expect(output.get_by_role("region", name=re.compile("^This run"))).to_contain_text(re.compile(r"2501at \d+"))
-    await output.get_by_role("checkbox", name="Take all numbers for equal").check()
+    await output.get_by_role("checkbox", name="Ignore numbers").check()
     await expect(output.get_by_text("Both runs wrote the same 2,502 lines to stdout.")).to_be_visible()
 
 
@@ -103,7 +103,7 @@ async def test_another_run_is_chosen_and_the_two_are_swapped(visitor: Visitor, r
     page = await visitor.open(runs.path(f"&with=compared/{runs.good}"))
     await page.get_by_role("button", name="Swap").click()
     await expect(page.get_by_role("region", name="This run")).to_contain_text("succeeded")
-    await page.get_by_role("button", name="Last success before it").click()
+    await page.get_by_role("button", name="Use the last success").click()
     await expect(page.get_by_role("heading", name="Nothing to compare with yet")).to_be_visible()
     await page.get_by_role("combobox", name="Compare with").select_option(f"compared/{runs.bad}")
     await expect(page.get_by_role("region", name="Compared with")).to_contain_text("failed")

@@ -175,7 +175,7 @@ async def test_everything_rests_for_maintenance(walk: Walk, site: Site) -> None:
     running = site.start("crowd")
     waiting = site.send("POST", "/dags/crowd/enqueue", {})["dagRunId"]
     await walk.turn_to("Queues")
-    await walk.press("Pause all")
+    await walk.press("Pause all queues")
     await walk.see(walk.page.get_by_role("button", name="Resume all"))
     assert all(queue.get("paused") for queue in site.send("GET", "/queues")["queues"])
     await walk.turn_to("DAGs")
@@ -193,8 +193,8 @@ async def test_a_run_is_taken_out_of_its_queue(walk: Walk, site: Site) -> None:
     site.save("second", "queue: small\nsteps:\n  - {name: one, command: 'true'}\n")
     run_id = site.send("POST", "/dags/second/enqueue", {})["dagRunId"]
     await walk.turn_to("Queues")
-    await walk.press("Take second out of the queue")
-    await walk.see_text("Taken out of the queue.")
+    await walk.press("Remove second from the queue")
+    await walk.see_text("Removed from the queue.")
     assert site.client.get(f"/dag-runs/second/{run_id}").status_code == 404
 
 

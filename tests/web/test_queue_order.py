@@ -59,14 +59,14 @@ async def test_a_run_is_dragged_up_down_and_to_either_end(visitor: Visitor) -> N
 
 async def test_buttons_move_a_run_and_keep_the_focus(visitor: Visitor) -> None:
     await see(visitor, *NAMES)
-    await visitor.page.get_by_role("button", name="Move delta at place 4 up").focus()
+    await visitor.page.get_by_role("button", name="Move delta at position 4 up").focus()
     await visitor.page.keyboard.press("Enter")
     await see(visitor, "alpha", "beta", "delta", "gamma")
-    await expect(visitor.page.get_by_role("button", name="Move delta at place 3 up")).to_be_focused()
+    await expect(visitor.page.get_by_role("button", name="Move delta at position 3 up")).to_be_focused()
     await visitor.page.keyboard.press("Enter")
     await see(visitor, "alpha", "delta", "beta", "gamma")
-    await expect(visitor.page.get_by_role("button", name="Move alpha at place 1 up")).to_be_disabled()
-    await expect(visitor.page.get_by_role("button", name="Move gamma at place 4 down")).to_be_disabled()
+    await expect(visitor.page.get_by_role("button", name="Move alpha at position 1 up")).to_be_disabled()
+    await expect(visitor.page.get_by_role("button", name="Move gamma at position 4 down")).to_be_disabled()
 
 
 async def test_who_may_only_look_moves_nothing(browser: Browser, waiting: Site) -> None:
@@ -74,7 +74,7 @@ async def test_who_may_only_look_moves_nothing(browser: Browser, waiting: Site) 
         page = await visitor.open("/queues")
         await expect(rows(visitor)).to_have_count(len(NAMES))
         await expect(rows(visitor).and_(page.locator("[draggable=true]"))).to_have_count(0)
-        button = page.get_by_role("button", name="Move delta at place 4 up")
+        button = page.get_by_role("button", name="Move delta at position 4 up")
         await expect(button).to_be_disabled()
         await expect(button).to_have_attribute("title", "Only operators and above may do this.")
 

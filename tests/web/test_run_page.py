@@ -107,3 +107,29 @@ async def test_the_median_shows_once_enough_runs_have_succeeded(visitor: Visitor
     site.run("steady-state")
     await page.reload()
     await expect(page.get_by_text("Median")).to_be_visible()
+
+
+async def test_the_runs_before_and_after_are_one_click_away(visitor: Visitor, site: Site) -> None:
+    site.save("in-a-row", "steps:\n  - {name: one, command: 'true'}\n")
+    first, second, third = (site.run("in-a-row") for _ in range(3))
+    page = await visitor.open(f"/dag-runs/in-a-row/{second}")
+    await page.get_by_role("link", name="Previous run: succeeded").click()
+    await page.wait_for_url(f"**/dag-runs/in-a-row/{first}")
+    await expect(page.get_by_role("link", name="Previous run")).to_have_count(0)
+    await page.get_by_role("link", name="Next run").click()
+    await page.wait_for_url(f"**/{second}")
+    await page.get_by_role("link", name="Next run").click()
+    await page.wait_for_url(f"**/{third}")
+    await expect(page.get_by_role("link", name="Next run")).to_have_count(0)
+
+
+async def test_events_are_sentences_that_lead_to_their_steps(visitor: Visitor, path: str) -> None:
+    page = await visitor.open(f"{path}?view=events")
+    events = page.get_by_role("list", name="Events").get_by_role("listitem")
+    await expect(events.filter(has_text=f"{LONG_NAME} succeeded")).to_have_count(1)
+    await expect(events.filter(has_text="retried failed and will be retried")).to_contain_text("retry 1")
+    failed = events.filter(has_text="fails failed")
+    await expect(failed).to_contain_text("exit status 3")
+    await events.filter(has_text="after did not run").get_by_role("link").click()
+    await expect(page.get_by_role("region", name="Step after")).to_be_visible()
+    await expect(page.get_by_role("tab", name="Events")).to_have_attribute("aria-selected", "true")

@@ -4,21 +4,29 @@ import test from "node:test";
 import { clock } from "../../../app/dagbook/web/static/lib/format.js";
 import { waitText } from "../../../app/dagbook/web/static/lib/wait-text.js";
 
-const RUN = "0198f1c2-aaaa-bbbb-cccc-0123456789ab";
 const SINCE = "2026-01-02T04:04:05+01:00";
+const AT = clock(new Date(SINCE));
+const holder = (name) => ({ name, dagRunId: "0198f1c2-aaaa-bbbb-cccc-0123456789ab", startedAt: SINCE });
+const waits = (more) => ({ item: 1, priority: 0, position: 1, queue: "q", message: "as the server says", ...more });
 
-test("the runs that hold the places have short ids and the viewer's time of day", () => {
-  const message = `queue 'q' has 1 of at most 1 active runs: etl/${RUN} since 2026-01-02T03:04:05Z`;
-  const text = waitText({ message, heldBy: [{ name: "etl", dagRunId: RUN, startedAt: SINCE }] });
-  assert.equal(text, `queue 'q' has 1 of at most 1 active runs: etl/0198…456789ab since ${clock(new Date(SINCE))}`);
+test("a full queue is told with the runs that are active, since the viewer's time of day", () => {
+  const text = waitText(waits({ reason: "limit", running: 1, limit: 1, heldBy: [holder("etl")] }));
+  assert.equal(text, `Queue q is full (1 of 1 active): etl since ${AT}`);
 });
 
-test("a pause has the viewer's time of day, and names that look like times or ids stay", () => {
-  const message = `queue '2020-01-01T00:00:00Z' is paused since 2026-01-02T03:04:05Z by ${RUN}`;
-  const text = waitText({ message, since: SINCE });
-  assert.equal(text, `queue '2020-01-01T00:00:00Z' is paused since ${clock(new Date(SINCE))} by ${RUN}`);
+test("runs ahead and active runs that are not named are counted", () => {
+  const found = waits({ reason: "limit", position: 3, running: 5, limit: 5, heldBy: [holder("etl"), holder("sync")] });
+  const active = `etl since ${AT}, sync since ${AT} and 3 more`;
+  assert.equal(waitText(found), `2 runs ahead. Queue q is full (5 of 5 active): ${active}`);
+  assert.equal(waitText(waits({ reason: "limit", running: 2, limit: 2 })), "Queue q is full (2 of 2 active)");
 });
 
-test("a reason without times and runs stays as the server words it", () => {
-  assert.equal(waitText({ message: "its turn has come" }), "its turn has come");
+test("a pause is told with its time and who paused", () => {
+  assert.equal(waitText(waits({ reason: "paused", since: SINCE, by: "ada" })), `Queue q is paused since ${AT} by ada`);
+  assert.equal(waitText(waits({ reason: "paused" })), "Queue q is paused");
+});
+
+test("the next one says so, and any other reason is that of the server", () => {
+  assert.equal(waitText(waits({ reason: "turn" })), "Starts next");
+  assert.equal(waitText(waits({ reason: "noWorker" })), "as the server says");
 });

@@ -1,5 +1,7 @@
 // Parser of a run's own log, "time=… level=… msg=… name=value". Pure.
 
+import { instant, moment } from "./format.js";
+
 const FIELD = /([A-Za-z_][\w.-]*)=("(?:[^"\\]|\\.)*"|\S*)/g;
 const SAME = new Set(["dag", "dagRunId", "run-id"]); // equal in every line of one run
 
@@ -29,6 +31,40 @@ function eventOf(line) {
   if (!known.has("time") || !known.has("msg")) return { at: null, level: "", text: line, rest: [] };
   const rest = fields.filter(([name]) => !["time", "level", "msg"].includes(name) && !SAME.has(name));
   return { at: known.get("time") ?? null, level: known.get("level") ?? "", text: known.get("msg") ?? "", rest };
+}
+
+/**
+ * An event in words: the step it is about ("" for the run), what happened, and details such as an exit code.
+ * @param {RunLogEvent} event
+ */
+export function sentenceOf({ text, rest }) {
+  const { step = "", status, err, "exit-code": code, retry, execution, until, by, actor, trigger, ...others } =
+    /** @type {Record<string, string | undefined>} */ (Object.fromEntries(rest));
+  const said = (step ? text.replace(/^(step|handler) /, "") : text).replace(/^is not run$/, "did not run");
+  // The line of a failed run that says why follows.
+  const ended = status && (step || status !== "failed") ? said.replace(/finished$/, status.replaceAll("_", " ")) : said;
+  const time = instant(until);
+  const details = [
+    errorText(err) ?? (code && code !== "0" && `exit code ${code}`),
+    retry && `retry ${retry}`,
+    execution && `execution ${execution}`,
+    time && `at ${moment(time)}`,
+    by && `by ${by}`,
+    actor && `by ${actor}`,
+    trigger && trigger !== "api" && `trigger ${trigger}`,
+    ...Object.entries(others).map(([name, value]) => `${name} ${value}`),
+  ];
+  return { step, text: ended, details: details.filter(Boolean).join(", ") };
+}
+
+/**
+ * The first and the last line of an error.
+ * @param {string | undefined} err
+ */
+function errorText(err) {
+  if (!err) return null;
+  const lines = err.replace(/^not run: /, "").trim().split("\n");
+  return lines.length > 1 ? `${lines[0]} – ${lines.at(-1)}` : lines[0];
 }
 
 /** @param {string} value */

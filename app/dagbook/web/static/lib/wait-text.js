@@ -1,16 +1,30 @@
 // Wait reason of a queued run as shown to the user. Pure.
 
-import { clock, instant, short } from "./format.js";
+import { clock, instant, plural } from "./format.js";
 
 /**
- * The server's wait reason, with short ids and times in the viewer's time zone.
+ * The wait reason in a sentence, with times of the viewer's time zone. The server's own sentence names ids as well.
  * @param {Api.WaitingFor} waitingFor
  */
-export function waitText({ message, heldBy = [], since }) {
-  const times = [since, ...heldBy.map(({ startedAt }) => startedAt)].flatMap((text) => instant(text) ?? []);
-  const named = heldBy.reduce((text, { dagRunId }) => text.replaceAll(dagRunId, short(dagRunId)), message);
-  return times.reduce((text, time) => text.replaceAll(secondsText(time), clock(time)), named);
+export function waitText(waitingFor) {
+  const ahead = waitingFor.position - 1;
+  return ahead > 0 ? `${plural(ahead, "run")} ahead. ${causeOf(waitingFor)}` : causeOf(waitingFor);
 }
 
-/** "2026-11-27T14:32:05Z", as the server writes times in its sentences. @param {Date} time */
-const secondsText = (time) => time.toISOString().replace(/\.\d+Z$/, "Z");
+/** @param {Api.WaitingFor} waitingFor */
+function causeOf({ reason, queue, message, limit = 0, running = 0, heldBy = [], since, by }) {
+  if (reason === "limit") {
+    const names = heldBy.map(({ name, startedAt }) => `${name}${sinceText(startedAt)}`).join(", ");
+    const more = running - heldBy.length;
+    const others = more > 0 && heldBy.length ? ` and ${more} more` : "";
+    return `Queue ${queue} is full (${running} of ${limit} active)${names && `: ${names}${others}`}`;
+  }
+  if (reason === "paused") return `Queue ${queue} is paused${sinceText(since)}${by ? ` by ${by}` : ""}`;
+  return reason === "turn" ? "Starts next" : message;
+}
+
+/** @param {string | undefined} text */
+function sinceText(text) {
+  const time = instant(text);
+  return time ? ` since ${clock(time)}` : "";
+}

@@ -36,8 +36,8 @@ const keyOf = (/** @type {RunSummary} */ run) => `${run.name}/${run.dagRunId}`;
 export default function Compare() {
   const address = addressOf(query.value.get("run"));
   useTitle("Compare", address?.name);
-  if (!address) return html`<h1>Compare two runs</h1><${Empty} title="Which runs?">
-    <p>Open a <a href=${href("/dag-runs")}>run</a> and choose “Compare”, or choose two in the list.</p><//>`;
+  if (!address) return html`<h1>Compare two runs</h1><${Empty} title="Choose the runs first">
+    <p>Open a <a href=${href("/dag-runs")}>run</a> and press “Compare”, or select two runs in the list.</p><//>`;
   return html`<h1 class="wide-text">Compare runs of <a href=${href(["dags", address.name])}>${address.name}</a>
   </h1><${OneRun} key=${textOf(address)} address=${address} />`;
 }
@@ -97,9 +97,9 @@ function Choice({ run, other }) {
       ${!known && html`<option value=${value}>${other ? other.runId : "…"}</option>`}
       ${runs.map((one) => html`<option key=${one.dagRunId} value=${keyOf(one)}>${describe(one)}</option>`)}
     </select></label>
-    <button type="button" onClick=${() => setQuery({ with: null }, { replace: false })}>Last success before it</button>
+    <button type="button" onClick=${() => setQuery({ with: null }, { replace: false })}>Use the last success</button>
     ${other && html`<button type="button"
-      onClick=${() => setQuery({ run: value, with: keyOf(run) }, { replace: false })}>Swap</button>`}
+      onClick=${() => setQuery({ run: value, with: keyOf(run) }, { replace: false })}>Swap sides</button>`}
   </div>`;
 }
 
@@ -153,7 +153,7 @@ function Card({ run, address, label }) {
     <div class="row"><strong>${label}</strong><span class="grow"></span>
       <${Id} of=${run.dagRunId} page=${href(pageOf(address))} /></div>
     <div class="row"><${Status} of=${run.status} />
-      <span class="number">${isActive(run.status) ? "so far" : "took"} ${duration(secondsOf(run))}</span>
+      <span class="number">${duration(secondsOf(run))}${isActive(run.status) ? " so far" : ""}</span>
       <span class="faint">started <${Time} at=${run.startedAt || run.queuedAt} /></span></div>
     <p class="faint">
       ${about.filter(Boolean).join(" · ")}</p>
@@ -165,11 +165,11 @@ function Card({ run, address, label }) {
 /** @param {{ runs: [Run, Run] }} props */
 function Params({ runs }) {
   const rows = compareParams(runs[0].params, runs[1].params);
-  if (!rows.length) return html`<p class="faint">Neither had any.</p>`;
+  if (!rows.length) return html`<p class="faint">Neither run has parameters.</p>`;
   const differing = rows.filter(({ differs }) => differs).length;
   return html`<p class=${differing ? "mixed" : "faint"}>
-    ${differing ? `${plural(differing, "parameter")} of ${rows.length} differ${differing === 1 ? "s" : ""}.`
-      : "All are the same."}</p>
+    ${differing ? `${differing} of ${plural(rows.length, "parameter")} differ${differing === 1 ? "s" : ""}.`
+      : "All parameters are the same."}</p>
     <div class="scroll">
       <table class="stack">
         <thead>
@@ -184,7 +184,7 @@ function Params({ runs }) {
 
 /** @param {{ of?: string }} props */
 function Value({ of }) {
-  return of === undefined ? html`<span class="faint">not given</span>` : html`<code>${of === "" ? "(empty)" : of}
+  return of === undefined ? html`<span class="faint">not set</span>` : html`<code>${of === "" ? "(empty)" : of}
   </code>`;
 }
 
@@ -195,7 +195,7 @@ function Definitions({ runs }) {
   const differ = known && left.revision !== right.revision;
   const path = differ ? /** @type {const} */ (["dags", right.name, "revisions", "diff"]) : null;
   const loaded = useApi(path, { from: left.revision, to: right.revision });
-  if (!known) return html`<p class="faint">The texts of these runs are not revisions of one stored DAG.</p>`;
+  if (!known) return html`<p class="faint">These runs are not of revisions of the same DAG.</p>`;
   if (!path) return html`<p class="faint">
     Both ran <a href=${href(["dags", right.name, "revisions"], { number: right.revision })}>revision ${right.revision}
     </a>.</p>`;
@@ -214,9 +214,10 @@ function Steps({ rows, chosen }) {
   return html`
     ${same > 0 && same < rows.length && html`<label class="inline">
       <input type="checkbox" checked=${!all} onChange=${() => setAll(!all)} />
-      Only the ${plural(rows.length - same, "step")} that differ${rows.length - same === 1 ? "s" : ""}</label>`}
+      Show only the ${plural(rows.length - same, "step")} that differ${rows.length - same === 1 ? "s" : ""}</label>`}
     <div class="scroll">
-      <table class="stack"><thead><tr><th>Step</th><th>Compared with</th><th>This run</th><th>Time</th></tr></thead>
+      <table class="stack"><thead><tr><th>Step</th><th>Compared with</th><th>This run</th>
+        <th>Difference</th></tr></thead>
       <tbody onKeyDown=${walkSteps}>
         ${shown.map((row) => html`<${StepRow} key=${row.name} row=${row} chosen=${row.name === chosen}
           longest=${longest} />`)}</tbody></table></div>`;
@@ -235,14 +236,14 @@ function StepRow({ row, chosen, longest }) {
     <td><div>
         ${otherEnd && html`<strong class=${right ? nodeStatus(right.status).tone : "mixed"}>ended differently</strong>`}
         </div>
-      ${more !== null && html`<span class=${pace ? "number mixed" : "number faint"}>${sign}${duration(Math.abs(more))}
-        ${pace && ` ${pace}`}</span>`}</td>
+      ${more !== null && html`<span class=${pace ? "number mixed" : "number faint"}>
+        ${pace ? "" : sign}${duration(Math.abs(more))} ${pace}</span>`}</td>
   </tr>`;
 }
 
 /** @param {{ node: Api.Node | undefined, seconds: number | null, longest: number }} props */
 function Side({ node, seconds, longest }) {
-  if (!node) return html`<span class="faint">not a step of it</span>`;
+  if (!node) return html`<span class="faint">not in this run</span>`;
   return html`<span class="side"><${Status} of=${node.status} node />
     <span class="number">${seconds === null ? "" : duration(seconds)}</span>
     <span class="side-bar" aria-hidden="true"><span style=${{ width: `${((seconds ?? 0) / longest) * 100}%` }}></span>

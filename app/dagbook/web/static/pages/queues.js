@@ -2,7 +2,7 @@
 
 import { html, useState } from "../vendor/core.js";
 import { patch, post } from "../lib/api.js";
-import { plural } from "../lib/format.js";
+import { plural, short } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { dequeue, pageOf } from "../lib/runs.js";
@@ -21,11 +21,11 @@ export default function Queues() {
   return html`<div class="row"><h1>Queues</h1><span class="grow"></span>
     <${All} queues=${loaded.data?.queues ?? []} reload=${loaded.reload} /></div>
     ${whenLoaded(loaded, "queues", ({ queues, summary }) => html`
-      <p class="faint">${plural(summary.totalRunning, "run")} active, ${summary.totalQueued} waiting</p>
+      <p class="faint">${plural(summary.totalRunning, "run")} active, ${summary.totalQueued} queued</p>
       ${queues.length ? queues.map((queue) => html`<${Queue} key=${queue.name} queue=${queue}
-        reload=${loaded.reload} />`) : html`<${Empty} title="Nothing runs and nothing waits">
-        <p>Runs show here while they are active or queued. Limits: <code>queues</code> in <code>
-            dagbook.yaml</code>, <code>maxActiveRuns</code> in a DAG.</p><//>`}`)}`;
+        reload=${loaded.reload} />`) : html`<${Empty} title="No run is active or queued">
+        <p>Active and queued runs appear here. Their number is limited by <code>queues</code> in <code>
+            dagbook.yaml</code> and by <code>maxActiveRuns</code> in a DAG.</p><//>`}`)}`;
 }
 
 /**
@@ -43,7 +43,7 @@ function All({ queues, reload }) {
   };
   const done = `${plural(those.length, "queue")} ${pausing ? "paused" : "resumed"}.`;
   return html`<${ActionButton} right="run" onClick=${() => attempt(turn, done)}>
-    ${pausing ? "Pause all" : "Resume all"}
+    ${pausing ? "Pause all queues" : "Resume all queues"}
   <//>`;
 }
 
@@ -54,13 +54,13 @@ function Queue({ queue, reload }) {
   const toggle = () =>
     attempt(
       () => (queue.paused ? post([...path, "resume"]) : post([...path, "pause"])).then(reload),
-      queue.paused ? `Queue ${queue.name} goes on.` : `Queue ${queue.name} is paused.`,
+      queue.paused ? `Queue ${queue.name} is resumed.` : `Queue ${queue.name} is paused.`,
     );
   const limit = queue.maxConcurrency ?? 0;
   return html`<section class="card queue" aria-label=${`Queue ${queue.name}`}>
     <div class="row">
       <h2 class="wide-text">${queue.name}</h2>
-      <span class="tag">${queue.type === "global" ? "shared" : "of a DAG"}</span>
+      <span class="tag">${queue.type === "global" ? "shared" : "of one DAG"}</span>
       ${queue.paused && html`<span class="wait">paused <${Time} at=${queue.paused.since} />
         ${queue.paused.by && ` by ${queue.paused.by}`}</span>`}
       <span class="grow"></span>
@@ -70,26 +70,27 @@ function Queue({ queue, reload }) {
     </div>
     <div class="row">
       <span>
-        ${limit ? `${queue.running.length} of ${limit} places taken`
-          : plural(queue.running.length, "run") + " active"}</span>
+        ${limit ? `${queue.running.length} of ${limit} active` : `${plural(queue.running.length, "run")} active`}</span>
       ${limit > 0 && html`<meter min="0" max=${limit} value=${queue.running.length}
-        aria-label=${`Places taken in ${queue.name}`}></meter>`}</div>
+        aria-label=${`Active runs of ${queue.name}`}></meter>`}</div>
     ${queue.running.length > 0 && html`<ul class="plain">
       ${queue.running.map((run) => html`<li key=${run.dagRunId}>
         <a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}
-        </a> <span class="faint">holds a place since <${Time} at=${run.startedAt || run.queuedAt} /></span></li>`)}
+        </a> <code class="faint" title=${run.dagRunId}>${short(run.dagRunId)}
+        </code> <span class="faint">started <${Time} at=${run.startedAt || run.queuedAt} /></span></li>`)}
         </ul>`}
     ${queue.queued.length > 0 && html`<div class="scroll">
       <table class="stack">
         <thead>
-          <tr><th class="number">Place</th><th>DAG</th><th>Waits since</th><th>Why</th><th class="number">Priority</th>
+          <tr><th class="number">Position</th><th>DAG</th><th>Queued</th><th>Waits because</th>
+            <th class="number">Priority</th>
             <th><span class="visually-hidden">Actions</span></th></tr></thead>
       <tbody>
         ${queue.queued.map((run, index) => html`<${Waiting} key=${run.dagRunId} run=${run} index=${index} queue=${queue}
           reload=${reload} />`)}</tbody></table></div>`}
-    ${asked && html`<${Confirm} title=${`Clear queue ${queue.name}?`} action="Take all out" typed=${queue.name}
+    ${asked && html`<${Confirm} title=${`Clear queue ${queue.name}?`} action="Remove all" typed=${queue.name}
       onClose=${() => setAsked(false)} onConfirm=${() => post([...path, "clear"], { name: queue.name }).then(reload)}>
-      <p>${plural(queue.queued.length, "waiting run")} will not start. Active runs continue.</p><//>`}
+      <p>${plural(queue.queued.length, "queued run")} will not start. Active runs continue.</p><//>`}
   </section>`;
 }
 
@@ -100,17 +101,18 @@ function Waiting({ run, index, queue, reload }) {
   const toFront = () =>
     attempt(() => patch(["queues", queue.name, "items", String(waits?.item)], { toFront: true }).then(reload));
   return html`<tr ...${dragProps(queue, index, reload)}>
-    <td data-label="place" class="number">${waits?.position ?? index + 1}</td>
-    <td><a class="wide-text" href=${href(pageOf(address))}>${run.name}</a></td>
-    <td data-label="waits since"><${Time} at=${run.queuedAt} /></td>
+    <td data-label="position" class="number">${waits?.position ?? index + 1}</td>
+    <td><a class="wide-text" href=${href(pageOf(address))}>${run.name}</a>
+      <code class="faint" title=${run.dagRunId}>${short(run.dagRunId)}</code></td>
+    <td data-label="queued"><${Time} at=${run.queuedAt} /></td>
     <td class="whole">${waits && html`<span title=${waits.message}>${waitText(waits)}</span>`}</td>
     <td data-label="priority" class="number">${waits?.priority ?? 0}</td>
     <td class="actions">
       <${MoveButtons} queue=${queue} index=${index} reload=${reload} />
       ${waits && html`<${ActionButton} right="run" aria-label=${`Move ${run.name} to the front`} disabled=${index === 0}
-        onClick=${toFront}>To the front<//>`}
-      <${ActionButton} right="run" class="danger" aria-label=${`Take ${run.name} out of the queue`}
-        onClick=${() => attempt(() => dequeue(address).then(reload), "Taken out of the queue.")}>Take out<//>
+        onClick=${toFront}>Move to the front<//>`}
+      <${ActionButton} right="run" class="danger" aria-label=${`Remove ${run.name} from the queue`}
+        onClick=${() => attempt(() => dequeue(address).then(reload), "Removed from the queue.")}>Remove<//>
     </td>
   </tr>`;
 }

@@ -9,7 +9,7 @@ import { useNow } from "../lib/use-now.js";
 import { go, hash, href, query, setQuery } from "../lib/router.js";
 import { concernsRun, keyStep, lookOfRun, nodesOf, pageOf, pathOf, reasonOf } from "../lib/runs.js";
 import { secondsOf } from "../lib/durations.js";
-import { NODE, RUN, isActive, isNodeActive, isOver, lookOf } from "../lib/status.js";
+import { NODE, RUN, isActive, isNodeActive, isOver, lookOf, runStatus } from "../lib/status.js";
 import { stepsOf, tally } from "../lib/graph.js";
 import { clock, instant } from "../lib/format.js";
 import { partsOf } from "../lib/params.js";
@@ -137,6 +137,7 @@ function Header({ address, run, reload, steps, chosen, onChoose }) {
       </h1>
       <span role="status"><${Status} of=${run.status} /></span>
       <${Id} of=${run.dagRunId} />
+      <${Neighbours} run=${run} last=${usual.data?.lastRuns ?? []} />
       <span class="grow"></span>
       ${run.startedAt && html`<a class="button" href=${href("/compare", { run: pageOf(address).slice(1).join("/") })}>
         Compare</a>`}
@@ -163,6 +164,26 @@ function Header({ address, run, reload, steps, chosen, onChoose }) {
         onClick=${() => onChoose(reason.step ?? "")}>Show ${reason.tone === "wait" ? "the question" : "its output"}
         </button>`}</p>`}
   </header>`;
+}
+
+/**
+ * Links to the finished runs of the DAG before and after this one, as far as they are among the latest.
+ * @param {{ run: Run, last: Api.EndedRun[] }} props
+ */
+function Neighbours({ run, last }) {
+  const at = last.findIndex(({ dagRunId }) => dagRunId === run.dagRunId);
+  const older = at < 0 && !isActive(run.status) ? undefined : last[at + 1];
+  return html`<span class="row neighbours">
+    ${older && html`<${Neighbour} run=${older} name=${run.name} label="Previous run">←<//>`}
+    ${at > 0 && html`<${Neighbour} run=${last[at - 1]} name=${run.name} label="Next run">→<//>`}</span>`;
+}
+
+/** @param {{ run: Api.EndedRun, name: string, label: string, children?: Children }} props */
+function Neighbour({ run, name, label, children }) {
+  const begun = instant(run.startedAt);
+  const { word } = runStatus(run.status);
+  const text = `${label}: ${word}${begun ? `, ${clock(begun)}` : ""}`;
+  return html`<a href=${href(pageOf({ name, runId: run.dagRunId }))} aria-label=${text} title=${text}>${children}</a>`;
 }
 
 /** @param {{ name: string, children?: Children }} props */

@@ -9,7 +9,7 @@ import { Empty, whenLoaded, Tabs, Time } from "../parts/basic.js";
 import { UpcomingTable } from "../parts/upcoming.js";
 
 const TABS = [
-  { id: "next", title: "Next" },
+  { id: "next", title: "Upcoming" },
   { id: "past", title: "Past" },
 ];
 const TONES = {
@@ -38,16 +38,17 @@ function Past() {
   return whenLoaded(loaded, "slots", ({ slots }) =>
     slots.length
       ? html`<div class="scroll">
-        <table class="stack"><thead><tr><th>Due</th><th>DAG</th><th>What</th><th>Outcome</th><th>Why</th></tr></thead>
+        <table class="stack"><thead><tr>
+          <th>Due</th><th>DAG</th><th>Action</th><th>Outcome</th><th>Reason</th></tr></thead>
           <tbody>
           ${slots.map((slot, index) => html`<tr key=${index}>
             <td><${Time} at=${slot.scheduledAt} /></td>
             <td><a class="wide-text" href=${href(["dags", slot.fileName])}>${slot.dagName ?? slot.fileName}</a></td>
-            <td>${slot.kind}${slot.madeUp ? ", made up" : ""}</td>
+            <td>${slot.kind}${slot.madeUp ? ", catch-up" : ""}</td>
             <td>${slot.dagRunId ? html`<a class=${TONES[slot.outcome]}
                 href=${href(pageOf({ name: slot.dagName ?? slot.fileName, runId: slot.dagRunId }))}>${slot.outcome}</a>`
                 : html`<span class=${TONES[slot.outcome]}>${slot.outcome}</span>`}</td>
             <td class="wide-text faint">${slot.reason}</td></tr>`)}</tbody></table></div>`
       : html`<${Empty} title="No schedule was due yet">
-        <p>Every minute at which one is due shows here, with what became of it.</p><//>`);
+        <p>Each time that a schedule was due appears here with its outcome.</p><//>`);
 }

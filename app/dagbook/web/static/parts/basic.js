@@ -226,7 +226,7 @@ export function Confirm({ title, children, action, onConfirm, onClose, typed, da
     <form onSubmit=${submit}>
       <div class="body">
         ${children}
-        ${typed && html`<label><span>Type <code>${typed}</code> to go on</span>
+        ${typed && html`<label><span>Type <code>${typed}</code> to confirm</span>
           <input value=${text} onInput=${(/** @type {InputChange} */ event) => setText(event.target.value)}
             autocomplete="off" /></label>`}
       </div>

@@ -81,8 +81,8 @@ function Canvas({ graph, placed, chosen, onChoose, onUnfold, folded, onTurn }) {
       <button type="button" class="quiet" aria-label="Zoom in" onClick=${() => zoom(ZOOM)}>+</button>
       <button type="button" class="quiet" aria-label="Zoom out" onClick=${() => zoom(1 / ZOOM)}>−</button>
       <button type="button" class="quiet" onClick=${fit}>Fit</button>
-      <button type="button" class="quiet" onClick=${onTurn}>Turn</button>
-      ${folded && html`<button type="button" class="quiet" onClick=${folded}>Fold</button>`}
+      <button type="button" class="quiet" onClick=${onTurn}>Rotate</button>
+      ${folded && html`<button type="button" class="quiet" onClick=${folded}>Fold groups</button>`}
     </div>
     <div class="graph-frame" ref=${frame} style=${size} onPointerDown=${drag} onWheel=${wheel}
       onKeyDown=${(/** @type {Targeted<KeyboardEvent, HTMLElement>} */ event) => walk(event, graph, placed)}>

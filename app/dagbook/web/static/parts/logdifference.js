@@ -57,15 +57,15 @@ export function LogDifference({ addresses, row }) {
         ${STREAMS.map((name) => html`<button type="button" key=${name} aria-pressed=${stream === name}
           onClick=${() => setStream(name)}>${name}</button>`)}
       </div>
-      <label class="inline" title="Times, dates and counters make lines differ that say the same">
+      <label class="inline" title="Lines that differ only in times or counters count as equal">
         <input type="checkbox" checked=${!digits} onChange=${() => setDigits(!digits)} />
-        Take all numbers for equal</label>
+        Ignore numbers</label>
     </div>
     ${failure && html`<${Failure} error=${failure} retry=${read} />`}
     ${!found && !failure && html`<${Loading} what="output of both runs" />`}
     ${found && html`<p role="status">
-      ${sentence(found, stream)} ${found.over === "" && html`<button type="button" onClick=${read}>Go on</button>`}
-      </p>`}
+      ${sentence(found, stream)} ${found.over === "" && html`<button type="button" onClick=${read}>
+        Compare more</button>`}</p>`}
     ${found?.over === "differ" && html`<div class="pair">
       ${found.sides.map((side, index) => html`<${Lines} key=${index} side=${side} differing=${found.equal + 1}
         address=${addresses[index]} step=${row.name} stream=${stream}
@@ -78,12 +78,14 @@ export function LogDifference({ addresses, row }) {
  */
 function sentence({ equal, over, sides }, stream) {
   if (sides.every(({ total }) => total === 0)) return `Neither run wrote anything to ${stream}.`;
+  const [one, other] = sides;
+  if (!one.total || !other.total) return `Only ${one.total ? "the other run" : "this run"} wrote to ${stream}.`;
   if (over === "end") return `Both runs wrote the same ${plural(equal, "line")} to ${stream}.`;
   if (over === "") return `The first ${equal.toLocaleString("en")} lines are the same.`;
   return equal
     ? `The first ${plural(equal, "line is", "lines are")} the same; ` +
         `then line ${(equal + 1).toLocaleString("en")} differs.`
-    : "They differ from the first line on.";
+    : "The first line differs already.";
 }
 
 /**
@@ -99,6 +101,6 @@ function Lines({ side, differing, address, step, stream, label }) {
         class=${number === differing ? "difference-line first" : "difference-line"}>
       <a href=${page(number)} aria-label=${`Line ${number} in the log`}>${number}</a><span>${bare(text)}${"\n"}</span>
       </div>`)}
-      ${side.lines.every(({ number }) => number < differing) && html`<p class="faint">Its output ends here.</p>`}</div>
+      ${side.lines.every(({ number }) => number < differing) && html`<p class="faint">The output ends here.</p>`}</div>
   </section>`;
 }

@@ -134,9 +134,9 @@ function Line({ number, text, style, linked, hit, pattern, onLink }) {
         : pieces(shown, style).map(({ text: part, style: own }, index) => html`<span key=${index}
           class=${classesOf(own)} style=${styleOf(own)}>${marked(part, pattern)}</span>`)}
           ${hidden > 0 && html` <button type="button"
-            title=${state === text ? "" : "The program wrote over this line; show all that it wrote"}
+            title=${state === text ? "" : "The program overwrote this line; show everything that it wrote"}
             onClick=${() => setWhole(true)}>
-            ${hidden.toLocaleString("en")} more ${hidden === 1 ? "character" : "characters"}</button>`}${"\n"}</span>
+            Show ${plural(hidden, "more character", "more characters")}</button>`}${"\n"}</span>
   </div>`;
 }
 

@@ -62,7 +62,7 @@ export function MoveButtons({ queue, index, reload }) {
   };
   /** @param {string} way @param {string} sign @param {number} to */
   const button = (way, sign, to) => html`<${ActionButton} right="run" id=${idOf(waitingFor.item, way)}
-    aria-label=${`Move ${name} at place ${index + 1} ${way}`}
+    aria-label=${`Move ${name} at position ${index + 1} ${way}`}
     disabled=${to < 0 || to >= queue.queued.length} onClick=${() => move(to, way)}>${sign}<//>`;
   return html`${button("up", "↑", index - 1)} ${button("down", "↓", index + 1)}`;
 }

@@ -18,8 +18,9 @@ export function RunActions({ address, run, reload }) {
       Stop<//>`}
     ${run.status === RUN.QUEUED && html`<${ActionButton} right="run" class="danger"
       onClick=${() => setAsked("dequeue")}>
-      Remove from queue<//>`}
-    ${isOver(run.status) && html`<${ActionButton} right="run" onClick=${() => setAsked("retry")}>Retry<//>`}
+      Remove from the queue<//>`}
+    ${isOver(run.status) && html`<${ActionButton} right="run" class=${run.status === RUN.FAILED ? "primary" : ""}
+      onClick=${() => setAsked("retry")}>Retry<//>`}
     ${isOver(run.status) && html`<${ActionButton} right="run" onClick=${() => setAsked("reschedule")}>Run again<//>`}
     ${asked === "stop" && html`<${Confirm} title="Stop this run?" action="Stop the run" onClose=${close}
       onConfirm=${() => stop(address).then(reload)}>

@@ -2,11 +2,11 @@
 
 import { html, useState } from "../vendor/core.js";
 import { asError, get } from "../lib/api.js";
-import { eventsOf } from "../lib/events.js";
+import { eventsOf, sentenceOf } from "../lib/events.js";
 import { exact, instant, moment } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
-import { concernsRun, pathOf } from "../lib/runs.js";
+import { concernsRun, pageOf, pathOf } from "../lib/runs.js";
 import { Empty, Failure, whenLoaded } from "./basic.js";
 
 const PAGE = 1000;
@@ -36,22 +36,24 @@ export function RunEvents({ address }) {
   };
   return whenLoaded(loaded, "events", (page) => html`
     ${earlierLines(page) > 0 && !older.text && html`<button type="button" onClick=${() => more(page)}>
-      Show earlier ones</button>`}
+      Show earlier events</button>`}
     ${older.failure && html`<${Failure} error=${older.failure} />`}
     <ol class="happened" tabindex="0" aria-label="Events">
       ${eventsOf(`${older.text && `${older.text}\n`}${page.content}`).map((event, index) => html`<${Happened}
-        key=${index} event=${event} />`)}</ol>`);
+        key=${index} event=${event} address=${address} />`)}</ol>`);
 }
 
 /** The number of lines of a log before its last page. @param {Api.Log} page */
 const earlierLines = ({ totalLines = 0, lineCount = 0 }) => totalLines - lineCount;
 
-/** @param {{ event: import("../lib/events.js").RunLogEvent }} props */
-function Happened({ event: { at, level, text, rest } }) {
+/** @param {{ event: import("../lib/events.js").RunLogEvent, address: RunAddress }} props */
+function Happened({ event, address }) {
+  const { at, level } = event;
+  const { step, text, details } = sentenceOf(event);
   const time = instant(at);
   return html`<li>${time ? html`<time datetime=${at} title=${exact(time)}>${moment(time)}</time>` : html`<span></span>`}
-    <span class="wide-text"><span class=${level === "ERROR" ? "bad" : ""}>${text}</span>
-      ${rest.map(([name, value]) => html` <span class="faint">${name}=</span>${value}`)}</span></li>`;
+    <span class="wide-text">${step && html`<a href=${href(pageOf(address), { view: "events", step })}>${step}</a> `}
+      <span class=${level === "ERROR" ? "bad" : ""}>${text}${details && ":"}</span> ${details}</span></li>`;
 }
 
 /**
@@ -61,9 +63,10 @@ function Happened({ event: { at, level, text, rest } }) {
 export function RunSpec({ run }) {
   const path = run.revision ? /** @type {const} */ (["dags", run.name, "revisions", String(run.revision)]) : null;
   const loaded = useApi(path);
-  if (!path) return html`<${Empty} title="No stored definition">
-    This run was started from a text that is not stored as a DAG, or from a sub-DAG.<//>`;
-  return html`<p><a href=${href(["dags", run.name, "spec"])}>Edit the DAG</a></p>
+  if (!path) return html`<${Empty} title="No revision">
+    This run was started from a text that is not saved as a DAG, or it is a sub-run.<//>`;
+  return html`<p>Revision ${run.revision}, as this run used it · <a href=${href(["dags", run.name, "spec"])}>
+    Edit the DAG</a></p>
     ${whenLoaded(loaded, "definition", (revision) => html`<pre class="events" tabindex="0">
       ${revision.spec ?? "This text was redacted."}</pre>`)}`;
 }

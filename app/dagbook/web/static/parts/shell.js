@@ -33,7 +33,11 @@ const ADMIN_PLACES = [
 const PATIENCE = 4000; // milliseconds
 const HELD_POLL = 5000;
 /** @type {Record<string, string>} */
-const LIVE = { live: "Live: changes show at once", connecting: "Connecting…", off: "Not live: reload to see changes" };
+const LIVE = {
+  live: "Live: changes appear at once",
+  connecting: "Connecting…",
+  off: "Not live: reload to see changes",
+};
 
 /** @param {{ to: string, name: string, icon: string }} props */
 function Place({ to, name, icon }) {
@@ -89,7 +93,7 @@ function Stale() {
   }, [waiting]);
   return html`<div role="status">
     ${late && html`<p class="stale"><${Icon} name="wait" />
-      The server does not answer. What shows here may be old; it is tried again by itself.</p>`}</div>`;
+      The server does not answer. This page may be out of date; it reconnects by itself.</p>`}</div>`;
 }
 
 /** Message that nothing starts, because the database was restored from a backup; gone when it is resumed. */
@@ -102,8 +106,7 @@ function Held() {
     return () => clearInterval(timer);
   }, [held]);
   return held && html`<p class="stale" role="status"><${Icon} name="wait" />
-    This database was restored from a backup and is held: no run, queue or schedule starts until
-    <code>dagbook resume</code>.</p>`;
+    This database was restored from a backup and is held: nothing starts until <code>dagbook resume</code>.</p>`;
 }
 
 const SNAPSHOT = config.snapshot && html`<p class="stale" role="status"><${Icon} name="wait" />

@@ -30,24 +30,25 @@ export function StartDialog({ fileName, dag, latest, onClose }) {
       : post(["dags", fileName, "enqueue"], body));
     go(pageOf({ name: dag.name, runId: started.dagRunId }));
   };
-  return html`<${FormDialog} title=${`Start ${dag.name}`} action=${way === "start" ? "Start" : "Put into the queue"}
+  return html`<${FormDialog} title=${`Start ${dag.name}`} action=${way === "start" ? "Start" : "Add to the queue"}
     onSave=${save} onClose=${onClose}>
-    ${fixed && html`<p class="faint">The definition does not let its parameters be changed.</p>`}
+    ${fixed && html`<p class="faint">This DAG always runs with these parameters.</p>`}
     ${fields.map((field) => html`<${Field} key=${field.key} field=${field} value=${values[field.key]} disabled=${fixed}
       onChange=${(/** @type {string} */ value) => setValues({ ...values, [field.key]: value })} />`)}
     ${!fields.length && html`<label>
-      Parameters<input value=${free} disabled=${fixed} placeholder="NAME=value or values in order"
+      Parameters<input value=${free} disabled=${fixed} placeholder="NAME=value, or values in order"
         onInput=${(/** @type {InputChange} */ event) => setFree(event.target.value)} /></label>`}
-    ${latest?.params && !fixed && html`<p><button type="button" onClick=${asLast}>As in the latest run</button></p>`}
-    ${fields.length > 0 && html`<p class="faint wide-text">Sent as <code>${params}</code></p>`}
+    ${latest?.params && !fixed && html`<p>
+      <button type="button" onClick=${asLast}>Use those of the latest run</button></p>`}
+    ${fields.length > 0 && html`<p class="faint wide-text">It runs with <code>${params}</code></p>`}
     ${!dag.runConfig?.disableRunIdEdit && html`<label>
-      Run id<input name="dagRunId" placeholder="made up when empty" autocomplete="off" /></label>`}
-    <fieldset><legend>When</legend>
+      Run id<input name="dagRunId" placeholder="generated if empty" autocomplete="off" /></label>`}
+    <fieldset class="ways"><legend>When</legend>
       <label class="inline">
-        <input type="radio" name="way" checked=${way === "start"} onChange=${() => setWay("start")} />at once</label>
+        <input type="radio" name="way" checked=${way === "start"} onChange=${() => setWay("start")} />now</label>
       <label class="inline">
         <input type="radio" name="way" checked=${way === "enqueue"} onChange=${() => setWay("enqueue")} />
-        when its queue has a place</label>
+        when the queue has room</label>
     </fieldset>
   <//>`;
 }
@@ -70,5 +71,5 @@ function Field({ field, value, onChange, disabled }) {
   const odd = field.kind === "number" && !isNumber(value);
   return html`<label>${label}
     <input type=${field.kind === "date" ? "date" : "text"} inputmode=${mode} value=${value} disabled=${disabled}
-      onInput=${input} />${odd && html`<small role="status">Usually a number, as ${field.value}.</small>`}</label>`;
+      onInput=${input} />${odd && html`<small role="status">The default is a number: ${field.value}</small>`}</label>`;
 }

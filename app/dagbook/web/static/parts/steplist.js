@@ -64,7 +64,7 @@ function StepRow({ address, node, whole, now, known, chosen, inside, picked, onC
     <div class=${chosen ? "step chosen" : "step"}>
       ${called.length
         ? html`<button type="button" class="quiet" aria-expanded=${open}
-          aria-label=${`Runs called by ${node.step.name}`} onClick=${() => setOpen(!open)}>
+          aria-label=${`Sub-runs of ${node.step.name}`} onClick=${() => setOpen(!open)}>
           <${Icon} name=${open ? "shut" : "open"} /></button>`
         : html`<span></span>`}
       <div class="step-title"><button type="button" class="step-name quiet" aria-current=${chosen ? "true" : null}
@@ -127,7 +127,7 @@ function Called({ address, called, known, inside, picked, onChoose }) {
   const ordered = [...called.filter(failed), ...called.filter((one) => !failed(one))]; // failures first
   const first = ordered.find(failed)?.dagRunId;
   return html`<ol class="called">
-    ${called.length > 1 && known.size > 0 && html`<li class="faint small">${plural(called.length, "run")}
+    ${called.length > 1 && known.size > 0 && html`<li class="faint small">${plural(called.length, "sub-run")}
       : ${sumUp(called, known)}</li>`}
     ${ordered.slice(0, most).map(({ dagRunId, params }) => html`<${SubRun} key=${dagRunId} address=${address}
       id=${dagRunId} params=${params} sub=${known.get(dagRunId)}
@@ -135,7 +135,7 @@ function Called({ address, called, known, inside, picked, onChoose }) {
       onChoose=${onChoose} />`)}
     ${called.length > most && html`<li>
       <button type="button" onClick=${() => setMost(most + 500)}>
-        Show ${Math.min(500, called.length - most)} more of ${called.length}</button></li>`}
+        Show ${Math.min(500, called.length - most)} more</button></li>`}
   </ol>`;
 }
 
@@ -149,7 +149,7 @@ function SubRun({ address, id, params, sub, startOpen, inside, picked, onChoose 
   const own = { ...address, subRunId: id };
   return html`<li>
     <div class="step">
-      <button type="button" class="quiet" aria-expanded=${open} aria-label=${`Steps of run ${id}`}
+      <button type="button" class="quiet" aria-expanded=${open} aria-label=${`Steps of sub-run ${id}`}
         onClick=${() => setOpen(!open)}><${Icon} name=${open ? "shut" : "open"} /></button>
       <a href=${href(pageOf(own))} title=${id}>${short(id)}</a>
       ${sub && html`<${Status} of=${sub.status} />`}

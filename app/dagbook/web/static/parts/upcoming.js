@@ -17,10 +17,11 @@ export function UpcomingTable() {
   return whenLoaded(loaded, "schedules", ({ upcoming }) => {
     const groups = grouped(upcoming);
     if (!groups.length) return html`<${Empty} title="Nothing is scheduled">
-      <p>Give a <a href=${href("/dags")}>DAG</a> a line such as <code>schedule: "0 3 * * *"</code>.</p><//>`;
+      <p>Add a line such as <code>schedule: "0 3 * * *"</code> to a <a href=${href("/dags")}>DAG</a>.</p><//>`;
     return html`<div class="scroll">
       <table class="stack">
-        <thead><tr><th>Next</th><th>DAG</th><th>What</th><th>How often</th><th>Then</th><th>Zone</th></tr></thead>
+        <thead><tr>
+          <th>Next</th><th>DAG</th><th>Action</th><th>Schedule</th><th>After that</th><th>Time zone</th></tr></thead>
       <tbody>${groups.map((group) => html`<${Group} key=${group.key} group=${group} />`)}</tbody></table></div>`;
   });
 }
@@ -56,13 +57,13 @@ function Group({ group }) {
   return html`<tr class=${first.suspended ? "faint" : ""}>
     <td><${Time} at=${first.at} zone=${first.zone} /></td>
     <td><a class="wide-text" href=${href(["dags", first.fileName])}>${first.dagName}</a></td>
-    <td>${first.kind}${first.suspended ? " (suspended: it will not)" : ""}</td>
-    <td data-label="how often">
+    <td>${first.kind}${first.suspended && html` <span class="tag">suspended</span>`}</td>
+    <td data-label="schedule">
       ${[...expressions].map((expression) => html`<div key=${expression}>
         ${cronText(expression)} <code class="faint">${expression}</code></div>`)}</td>
-    <td data-label="then" class="number">
+    <td data-label="after that" class="number">
       ${times.slice(1).map((time, index) => html`${index ? ", " : ""}<time key=${index} datetime=${time.toISOString()}
         title=${exact(time, first.zone)}>${inWords(time)}</time>`)}</td>
-    <td data-label="zone">${first.zone}</td>
+    <td data-label="time zone">${first.zone}</td>
   </tr>`;
 }
