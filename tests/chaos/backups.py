@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import make_url
 
 from dagbook.engine.status import RunStatus
-from tests.chaos.experiment import READ_UPTIME, Progress, Witness, spread
+from tests.chaos.experiment import READ_UPTIME, Figures, Progress, Witness
 from tests.chaos.sandbox import Sandbox
 from tests.process import invariants, store
 from tests.process.server import FINAL, Server
@@ -91,7 +91,7 @@ class BackupExperiment:
         self._witness = Witness(sandbox.directory / "witness")
         self._script = sandbox.directory / "step.sh"
         self._script.write_text(_STEP)
-        self._size = 0
+        self._sizes: list[float] = []
         self._slots = 0
         self._progress = Progress(show)
 
@@ -111,17 +111,20 @@ class BackupExperiment:
         finally:
             self._server.clear()
 
-    def figures(self) -> Mapping[str, str]:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.in_backups.items()))
-        return {
-            "runs answered": str(len(self.answered)),
-            "steps started": str(len(self._witness.lines())),
-            "runs in the backups": kinds,
-            "minutes that the original started while a place was held": str(self._slots),
-            "bytes of the last backup": f"{self._size:,}",
-            "seconds per backup, median, p95, most": spread(self.backup_seconds),
-            "seconds per restore, median, p95, most": spread(self.restore_seconds),
+    def figures(self) -> Figures:
+        counts = {
+            "backups restored": len(self.restore_seconds),
+            "runs answered": len(self.answered),
+            "steps started": len(self._witness.lines()),
+            **{f"runs in the backups, {kind}": count for kind, count in sorted(self.in_backups.items())},
+            "minutes that the original started while a place was held": self._slots,
         }
+        samples = {
+            "bytes of a backup": self._sizes,
+            "seconds per backup": self.backup_seconds,
+            "seconds per restore": self.restore_seconds,
+        }
+        return Figures(counts, samples)
 
     # -- load ------------------------------------------------------------------------------------------------
 
@@ -167,7 +170,7 @@ class BackupExperiment:
         outputs = {row.run_id: row.output for row in store.query(self._server.database_url, _OUTPUT)}
         seen = _Seen(set(self.answered), outputs)
         backup = self._sandbox.directory / f"backup-{number}"
-        self._size = self._measure(self._server, self.backup_seconds, "backup", backup)["bytes"]
+        self._sizes.append(self._measure(self._server, self.backup_seconds, "backup", backup)["bytes"])
         with self._place(number) as place:
             self._measure(place, self.restore_seconds, "restore", backup)
             backup.unlink()

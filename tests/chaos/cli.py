@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -26,6 +27,7 @@ from tests.chaos.host_changes import HostChangeExperiment
 from tests.chaos.kill import KillExperiment, Size
 from tests.chaos.multi_server import MultiServerKillExperiment, ProcessCounts
 from tests.chaos.pause import PauseExperiment
+from tests.chaos.recording import Recording
 from tests.chaos.sandbox import Sandbox, make_sandbox
 from tests.chaos.schedules import ScheduleExperiment
 from tests.chaos.upgrade import UpgradeExperiment, UpgradePlan
@@ -37,6 +39,9 @@ _MOST_SENTENCES = 100
 _COUNT = click.IntRange(1)
 _ROUNDS = click.option("--rounds", type=_COUNT, default=10, show_default=True, help="Number of rounds.")
 _FAILURES = (ExperimentError, ServerError, NotInTimeError, DatabaseUnavailable)
+_RESULT = click.option(
+    "--result", type=click.Path(dir_okay=False, path_type=Path), help="Write what was found to this file, as JSON."
+)
 _DATABASE = click.option(
     "--database",
     type=click.Choice(["sqlite", "postgresql"]),
@@ -50,6 +55,7 @@ class Options(NamedTuple):
     database_url: str
     seed: int
     keep: bool
+    result: Path | None
 
 
 def _new_seed() -> int:
@@ -63,13 +69,14 @@ def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of all experiments that start servers."""
     for option in (
         click.option("--keep", is_flag=True, help="Keep the folder and the database of the experiment."),
+        _RESULT,
         _SEED,
         click.option(
             "--database-url",
             default="",
             metavar="URL",
             callback=_check_url,
-            help="PostgreSQL server to make a database on. Default: a throwaway server by scripts/postgres.",
+            help="PostgreSQL server to make a database on. Default: a throwaway one with fsync, by scripts/postgres.",
         ),
     ):
         command = option(command)
@@ -119,7 +126,7 @@ def kill(database: str | None, servers: int, workers: int, kills: int, runs: int
         return KillExperiment(sandbox, size, _show)
 
     title = f"kill, {database}, {servers} servers and {workers} workers, {kills} kills, {runs} runs"
-    _run_with_servers(make, title, database, options)
+    _run_with_servers(make, title, database, options, "R2" if several else "R1")
 
 
 @chaos.command()
@@ -134,6 +141,7 @@ def detection(servers: int, rounds: int, **common: Any) -> None:
         f"detection, {rounds} rounds with {servers} servers",
         "postgresql",
         options,
+        "R6",
     )
 
 
@@ -149,6 +157,7 @@ def failover(rounds: int, dags: int, **common: Any) -> None:
         f"failover, {rounds} minutes with {dags} DAGs",
         "postgresql",
         options,
+        "R11",
     )
 
 
@@ -164,6 +173,7 @@ def pause(rounds: int, seconds: float, **common: Any) -> None:
         f"pause, {rounds} pauses of {seconds:g} s",
         "postgresql",
         options,
+        "R7",
     )
 
 
@@ -184,6 +194,7 @@ def host_changes(database: str | None, rounds: int, **common: Any) -> None:
         f"host changes, {database}, {rounds} changes",
         database,
         options,
+        "R17",
     )
 
 
@@ -208,6 +219,7 @@ def upgrade(database: str | None, rounds: int, seconds: float, **common: Any) ->
         f"upgrade, {database}, {rounds} rounds",
         database,
         options,
+        "R16",
     )
 
 
@@ -228,18 +240,20 @@ def backup(database: str | None, rounds: int, **common: Any) -> None:
         f"backup, {database}, {rounds} rounds",
         database,
         options,
+        "backup",
     )
 
 
 @chaos.command()
 @click.option("--cases", type=_COUNT, default=10_000, show_default=True, help="Number of schedules.")
 @_SEED
-def schedules(cases: int, seed: int) -> None:
+@_RESULT
+def schedules(cases: int, seed: int, result: Path | None) -> None:
     """Check random schedules around clock changes.
 
     Starts no server.
     """
-    _run(ScheduleExperiment(cases, seed, _show), f"schedules, {cases} cases", seed)
+    _run(ScheduleExperiment(cases, seed, _show), Recording("R10", f"schedules, {cases} cases", seed, result))
 
 
 def _choose_database(database: str | None, options: Options, *, needs_postgresql: bool = False) -> str:
@@ -248,7 +262,9 @@ def _choose_database(database: str | None, options: Options, *, needs_postgresql
     return database or ("postgresql" if options.database_url or needs_postgresql else "sqlite")
 
 
-def _run_with_servers(make: Callable[[Sandbox], Experiment], title: str, database: str, options: Options) -> None:
+def _run_with_servers(
+    make: Callable[[Sandbox], Experiment], title: str, database: str, options: Options, promise: str
+) -> None:
     throwaway = database == "postgresql" and not options.database_url
     if throwaway and options.keep:
         raise click.UsageError("--keep needs --database-url: a throwaway PostgreSQL server is removed at the end")
@@ -259,7 +275,10 @@ def _run_with_servers(make: Callable[[Sandbox], Experiment], title: str, databas
             sandbox = stack.enter_context(make_sandbox(url, keep=options.keep))
             if options.keep:
                 stack.callback(_show_kept, sandbox)
-            _run(make(sandbox), title, options.seed)
+            recording = Recording(promise, title, options.seed, options.result)
+            if options.result:
+                recording.read_database(sandbox)
+            _run(make(sandbox), recording)
     except _FAILURES as error:
         raise click.ClickException(f"the experiment cannot go on: {error}") from error
 
@@ -276,7 +295,7 @@ def _interrupted_by_sigterm() -> Iterator[None]:
 
 @contextmanager
 def _throwaway_server() -> Iterator[str]:
-    cluster = Cluster()
+    cluster = Cluster(durable=True)
     try:
         yield cluster.url
     finally:
@@ -291,15 +310,25 @@ def _show(text: str) -> None:
     click.echo(f"  … {text}", err=True)
 
 
-def _run(experiment: Experiment, title: str, seed: int) -> None:
-    click.echo(f"dagbook {__version__}, {title}, seed {seed}, load {os.getloadavg()[0]:.1f}")
+def _run(experiment: Experiment, recording: Recording) -> None:
+    click.echo(f"dagbook {__version__}, {recording.title}, seed {recording.seed}, load {os.getloadavg()[0]:.1f}")
     begin = time.monotonic()
-    violations = experiment.run()
-    wall_time = f"{time.monotonic() - begin:.1f} s"
-    for name, figure in {**experiment.figures(), "wall time": wall_time, "violations": str(len(violations))}.items():
+    try:
+        violations = experiment.run()
+    except (ServerError, NotInTimeError) as error:
+        # A server that does not start, or waiting in vain, is what an experiment is to find.
+        violations = [f"ended early: {error}"]
+    seconds = time.monotonic() - begin
+    figures = experiment.figures()
+    for name, figure in {
+        **figures.lines(),
+        "wall time": f"{seconds:.1f} s",
+        "violations": str(len(violations)),
+    }.items():
         click.echo(f"  {name}: {figure}")
     for sentence in violations[:_MOST_SENTENCES]:
         click.echo(f"  {sentence}")
+    recording.write(figures, violations, seconds)
     if violations:
         sys.exit(1)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from tests.chaos.experiment import Progress, spread
+from tests.chaos.experiment import Figures, Progress, spread
 from tests.chaos.sandbox import Sandbox
 from tests.process import invariants, store
 from tests.process.server import FINAL, all_running
@@ -39,11 +39,9 @@ class DetectionExperiment:
             found = [sentence for number in range(self._rounds) for sentence in self._round(number)]
             return [*found, *invariants.find_violations(self._url)]
 
-    def figures(self) -> Mapping[str, str]:
-        return {
-            "rounds": str(len(self.seconds)),
-            "seconds until other owners, median, p95, most": spread(self.seconds),
-        }
+    def figures(self) -> Figures:
+        counts = {"servers killed": len(self.seconds), "runs that were adopted": _RUNS * len(self.seconds)}
+        return Figures(counts, {"seconds until other owners": self.seconds})
 
     def _round(self, number: int) -> list[str]:
         self._progress(f"{number} of {self._rounds} rounds; seconds until other owners: {spread(self.seconds)}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 _PROGRESS_SECONDS = 5.0
 _UPTIME = Path("/proc/uptime")
@@ -16,12 +17,24 @@ class ExperimentError(Exception):
     """An experiment that cannot go on."""
 
 
+class Figures(NamedTuple):
+    """What an experiment has counted, and all values that it has measured, by names with their units."""
+
+    counts: Mapping[str, int]
+    samples: Mapping[str, Sequence[float]] = MappingProxyType({})
+
+    def lines(self) -> Mapping[str, str]:
+        """Return both as texts by name, the values as their median, p95 and maximum."""
+        spreads = {f"{name}, median, p95, most": spread(values) for name, values in self.samples.items()}
+        return {name: str(count) for name, count in self.counts.items()} | spreads
+
+
 class Experiment(Protocol):
     def run(self) -> list[str]:
         """Run it; returns a sentence for each violation. Raises ExperimentError, ServerError and NotInTimeError."""
 
-    def figures(self) -> Mapping[str, str]:
-        """Return what was counted and measured, by name."""
+    def figures(self) -> Figures:
+        """Return what was counted and measured."""
 
 
 class Progress:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from tests.chaos.experiment import READ_UPTIME, ExperimentError, Progress, Witness, spread
+from tests.chaos.experiment import READ_UPTIME, ExperimentError, Figures, Progress, Witness, spread
 from tests.chaos.sandbox import Sandbox
 from tests.process import invariants, store
 from tests.process.server import Server, all_running
@@ -68,13 +68,17 @@ class FailoverExperiment:
                 self._round(number)
             return list(self._violations())
 
-    def figures(self) -> Mapping[str, str]:
-        return {
-            "slots": str(sum(len(late.seconds) for late in self.found)),
-            "kills while a part of the DAGs was started": f"{self.within} of {len(self.found)}",
-            "seconds until the last slot of a minute, median, p95, most": spread(self._latest(steps=False)),
-            "seconds until its last step started, median, p95, most": spread(self._latest(steps=True)),
+    def figures(self) -> Figures:
+        counts = {
+            "minutes": len(self.found),
+            "scheduled starts": sum(len(late.seconds) for late in self.found),
+            "schedulers killed while a part of the DAGs was started": self.within,
         }
+        samples = {
+            "seconds until the last start of a minute": self._latest(steps=False),
+            "seconds until the last step of a minute": self._latest(steps=True),
+        }
+        return Figures(counts, samples)
 
     def _latest(self, *, steps: bool) -> list[float]:
         return [max(late.steps if steps else late.seconds, default=0.0) for late in self.found]

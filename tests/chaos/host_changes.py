@@ -8,13 +8,13 @@ import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from dagbook.db.url import sqlite_path
-from tests.chaos.experiment import READ_UPTIME, ExperimentError, Progress, Witness, spread
+from tests.chaos.experiment import READ_UPTIME, ExperimentError, Figures, Progress, Witness
 from tests.chaos.sandbox import Sandbox
 from tests.process import invariants, processes, store
 from tests.process.namespaces import NamespaceServer, may_have_namespaces
@@ -125,14 +125,14 @@ class HostChangeExperiment:
             order += changes
         return sorted(order[: self._rounds], key=lambda change: change.container)
 
-    def figures(self) -> Mapping[str, str]:
-        met = {f"steps running: {name}": str(count) for name, count in sorted(self.hit.items())}
-        return {
-            "runs": str(len(self._runs)),
-            "executions started": str(len(self._witness.lines())),
-            **met,
-            "seconds until all runs had a new owner, median, p95, most": spread(self.seconds),
+    def figures(self) -> Figures:
+        counts = {
+            "host changes": len(self.seconds),
+            "runs": len(self._runs),
+            "executions started": len(self._witness.lines()),
+            **{f"steps running: {name}": count for name, count in sorted(self.hit.items())},
         }
+        return Figures(counts, {"seconds until all runs had a new owner": self.seconds})
 
     def _serve(self, change: HostChange) -> Server:
         log = self._directory / "servers.log"

@@ -12,7 +12,7 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
@@ -21,7 +21,7 @@ import httpx
 from sqlalchemy import select
 
 from dagbook.db.models.run import Run
-from tests.chaos.experiment import READ_UPTIME, Progress, Witness, spread
+from tests.chaos.experiment import READ_UPTIME, Figures, Progress, Witness
 from tests.chaos.sandbox import Sandbox
 from tests.process import invariants, processes, store
 from tests.process.server import FINAL, Server
@@ -172,14 +172,14 @@ class KillExperiment:
         finally:
             self.server.clear()
 
-    def figures(self) -> Mapping[str, str]:
-        return {
-            "runs answered": str(len(self.answered)),
-            "steps started": str(len(self.witness.lines())),
-            "kills": str(self.size.kills),
-            "steps running when their server was killed": str(self.hit),
-            "seconds until a server was back, median, p95, most": spread(self.restarts),
+    def figures(self) -> Figures:
+        counts = {
+            "runs answered": len(self.answered),
+            "steps started": len(self.witness.lines()),
+            "kills": self.size.kills,
+            "steps running when their server was killed": self.hit,
         }
+        return Figures(counts, {"seconds until a server was back": self.restarts})
 
     def _show_progress(self, life: int) -> None:
         met = f"which met {self.hit} running steps"

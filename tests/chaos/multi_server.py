@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from tests.chaos.experiment import Figures
 from tests.chaos.kill import Flow, KillExperiment, Size
 from tests.chaos.sandbox import Sandbox
 from tests.process.server import Server, Worker
@@ -42,7 +43,8 @@ class MultiServerKillExperiment(KillExperiment):
             for number in range(counts.workers)
         ]
         self.server = self.servers[0]
-        self.ends = [0, 0]  # of servers, of workers
+        self.kills = [0, 0]  # of servers, of workers
+        self.shutdowns = [0, 0]
 
     def run(self) -> list[str]:
         try:
@@ -57,9 +59,11 @@ class MultiServerKillExperiment(KillExperiment):
             for server in self._all():
                 server.clear()
 
-    def figures(self) -> Mapping[str, str]:
-        servers, workers = self.ends
-        return {**super().figures(), "kills": f"{servers} of servers, {workers} of workers; every fourth by SIGTERM"}
+    def figures(self) -> Figures:
+        counts, samples = super().figures()
+        counts = {name: count for name, count in counts.items() if name != "kills"}
+        names = ("servers killed", "workers killed", "servers shut down", "workers shut down")
+        return Figures(counts | dict(zip(names, (*self.kills, *self.shutdowns), strict=True)), samples)
 
     def _all(self) -> list[Server]:
         return [*self.servers, *self.workers]
@@ -98,7 +102,8 @@ class MultiServerKillExperiment(KillExperiment):
         self.restarts.append(time.monotonic() - begin)
 
     def _end(self, victim: Server, *, gracefully: bool) -> None:
-        self.ends[victim in self.workers] += 1
+        ends = self.shutdowns if gracefully else self.kills
+        ends[victim in self.workers] += 1
         if gracefully:
             victim.shutdown()
             return

@@ -6,9 +6,9 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
-from tests.chaos.experiment import Progress
+from tests.chaos.experiment import Figures, Progress
 from tests.chaos.sandbox import Sandbox
 from tests.process import invariants, store
 from tests.process.server import Server, all_running
@@ -37,15 +37,16 @@ class PauseExperiment:
         self._progress = Progress(show)
         self._labels: Counter[str] = Counter()
         self._moved = 0
+        self._paused = 0
 
     def run(self) -> list[str]:
         with all_running(self._servers):
             found = [sentence for number in range(self._rounds) for sentence in self._round(number)]
             return [*found, *invariants.find_violations(self._url)]
 
-    def figures(self) -> Mapping[str, str]:
-        ended = ", ".join(f"{count} {label}" for label, count in sorted(self._labels.items()))
-        return {"seconds of pause": f"{self._seconds:g}", "runs": ended, "runs that changed owner": str(self._moved)}
+    def figures(self) -> Figures:
+        ended = {f"runs that are {label}": count for label, count in sorted(self._labels.items())}
+        return Figures({"pauses": self._paused, **ended, "runs that changed their owner": self._moved})
 
     def _round(self, number: int) -> Iterator[str]:
         paused = self._random.choice(self._servers)
@@ -74,6 +75,7 @@ class PauseExperiment:
         server.send(signal.SIGSTOP)
         try:
             time.sleep(self._seconds)  # the length of the pause is what is tried
+            self._paused += 1
         finally:
             server.send(signal.SIGCONT)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -14,7 +14,7 @@ import msgspec
 from dagbook.scheduling.due import MINUTE, Catchup, due, floor_minute, plan, time_window
 from dagbook.spec.time.schedule import ParsedSchedule, read_schedule
 from tests.chaos import clocks
-from tests.chaos.experiment import ExperimentError, Progress
+from tests.chaos.experiment import ExperimentError, Figures, Progress
 
 SPAN = timedelta(hours=10)
 STEPS = (1, 1, 1, 1, 1, 1, 1, 1, 60, -60, -1, 0)  # minutes by which a clock advances from one tick to the next
@@ -102,8 +102,8 @@ class ScheduleExperiment:
         """Run all cases; each sentence returned has all that is needed to repeat its case."""
         return list(self._find())
 
-    def figures(self) -> Mapping[str, str]:
-        return {"schedules around clock changes": str(self._cases), "clocks that jumped": str(self._jumps)}
+    def figures(self) -> Figures:
+        return Figures({"schedules around clock changes": self._cases, "clocks that jumped": self._jumps})
 
     def _find(self) -> Iterator[str]:
         found = 0

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ from dagbook.db.migrations.upgrade import head
 from dagbook.db.models.schedule import ScheduleSlot
 from dagbook.db.repositories import schedules
 from dagbook.engine.status import RunStatus
-from tests.chaos.experiment import READ_UPTIME, Progress, Witness, spread
+from tests.chaos.experiment import READ_UPTIME, Figures, Progress, Witness
 from tests.chaos.sandbox import Sandbox
 from tests.db.later import write_later_migrations
 from tests.process import invariants, store
@@ -143,7 +143,7 @@ class UpgradeExperiment:
         self.exchanges: list[float] = []
         self.answered = 0
         self.retries = 0
-        self.longest = 0.0
+        self.longest: list[float] = []  # seconds that a run had no owner, the most of each round
         self._sandbox = sandbox
         self._plan = plan
         self._source = _make_next_version(sandbox.directory / "next")
@@ -162,14 +162,15 @@ class UpgradeExperiment:
                 server.clear()
         return found
 
-    def figures(self) -> Mapping[str, str]:
-        return {
-            "runs answered": str(self.answered),
-            "runs executed": str(len({run for run, _ in self._witness.lines()})),
-            "requests repeated during an exchange": str(self.retries),
-            "seconds per exchange, median, p95, most": spread(self.exchanges),
-            "most seconds that a run had no owner": f"{self.longest:.1f}",
+    def figures(self) -> Figures:
+        counts = {
+            "servers exchanged": len(self.exchanges),
+            "runs answered": self.answered,
+            "runs executed": len({run for run, _ in self._witness.lines()}),
+            "requests repeated during an exchange": self.retries,
         }
+        samples = {"seconds per exchange": self.exchanges, "most seconds of a round without an owner": self.longest}
+        return Figures(counts, samples)
 
     def _round(self, number: int) -> list[str]:
         self._servers = self._sandbox.make_servers(self._plan.servers)
@@ -191,7 +192,7 @@ class UpgradeExperiment:
             future.result()
         self.answered += len(clients.answered)
         self.retries += clients.retries
-        self.longest = max([self.longest, *watch.longest.values()])
+        self.longest.append(max(watch.longest.values(), default=0.0))
         found = [*clients.refusals, *self._stuck(), *self._violations(clients.answered, watch, begin)]
         for server in self._servers:
             server.terminate()

@@ -18,11 +18,12 @@ _SCRIPT = ROOT / "scripts" / "postgres"
 
 
 class Cluster:
-    """A throwaway server through ``scripts/postgres``."""
+    """A throwaway server through ``scripts/postgres``; a durable one is on a disk, with fsync."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        self._options = ["--durable"] if durable else []
         # Not below pytest's own folder: that one is closed to the account that PostgreSQL runs under.
-        self._directory = tempfile.mkdtemp(prefix="dagbook-postgres-", dir=find_memory())
+        self._directory = tempfile.mkdtemp(prefix="dagbook-postgres-", dir=None if durable else find_memory())
         self.url = self.start()
         self._template = ""
 
@@ -34,7 +35,8 @@ class Cluster:
         return store.make_database(self.url, self._template)
 
     def start(self) -> str:
-        done = subprocess.run([_SCRIPT, "start", self._directory], capture_output=True, text=True, check=False)
+        command = [str(_SCRIPT), "start", self._directory, *self._options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ServerError(f"scripts/postgres could not start a server:\n{done.stderr}")
         return done.stdout.strip()

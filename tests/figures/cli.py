@@ -1,0 +1,101 @@
+"""``scripts/figures``: what is measured, run and shown."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import click
+
+from dagbook.executors.process.signals import give_children_default_signals
+from tests.figures.plan import ENGINES, SIZES, Part, Planned, select
+from tests.figures.results import FOLDER, Merged, read
+from tests.process.program import ROOT
+
+_IDS = click.argument("ids", metavar="[ID]…", nargs=-1)
+_RESULTS = click.option(
+    "--results", type=click.Path(file_okay=False, path_type=Path), help="Folder of the result files. Default: figures."
+)
+_DATABASE = click.option("--database", type=click.Choice(ENGINES), help="Only on this engine.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def figures() -> None:
+    """Measure what docs/explanation/testing.md and performance.md show, and make these pages.
+
+    Each experiment is a command of scripts/chaos that is run in parts, and each part leaves a result file in figures/.
+    'run' runs only parts without a file: it can be interrupted and started again.
+
+    \b
+    scripts/figures list                          what has been measured, what is missing
+    scripts/figures run R1 --database sqlite      run the missing parts of one experiment
+    scripts/figures run --size smoke              run everything in a small size, without keeping the results
+    """
+
+
+@figures.command("list")
+@_IDS
+@_DATABASE
+@_RESULTS
+def list_(ids: Sequence[str], database: str | None, results: Path | None) -> None:
+    """List what the plan has, and what has been measured of it."""
+    folder = results or FOLDER
+    for planned in _select(ids, database):
+        parts = list(planned.parts("full"))
+        merged = Merged([read(path) for part in parts if (path := part.path(folder)).exists()])
+        found = f"{merged.violation_count} violations" if merged.parts else ""
+        done = f"{len(merged.parts)} of {len(parts)} parts"
+        click.echo(f"{planned.name:18} {planned.command:14} {done:16} {found}".rstrip())
+
+
+@figures.command()
+@_IDS
+@_DATABASE
+@click.option("--size", type=click.Choice(SIZES), default="full", show_default=True)
+@click.option("--parts", type=click.IntRange(1), metavar="N", help="Run at most N parts.")
+@_RESULTS
+def run(ids: Sequence[str], database: str | None, size: str, parts: int | None, results: Path | None) -> None:
+    """Run the parts that have no result file, in the order of the plan.
+
+    Results of the small size are written to a temporary folder, unless there is --results. The exit status is 1 when a
+    part has a violation or could not run. Such a part with a result file is not run again: the page shows it.
+    """
+    missing = [part for one in _select(ids, database) for part in one.parts(size)]
+    if size == "full" or results:
+        folder = results or FOLDER
+        sys.exit(_run_all([part for part in missing if not part.path(folder).exists()][:parts], folder))
+    temporary = Path(tempfile.mkdtemp(prefix="dagbook-figures-"))
+    try:
+        sys.exit(_run_all(missing[:parts], temporary))
+    finally:
+        shutil.rmtree(temporary)
+
+
+def _select(ids: Sequence[str], database: str | None) -> list[Planned]:
+    try:
+        return select(ids, database)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="ID") from error
+
+
+def _run_all(parts: Iterable[Part], folder: Path) -> int:
+    """Run parts one after the other; returns the exit status."""
+    failed = [part for part in parts if not _run(part, folder)]
+    for part in failed:
+        click.echo(f"failed: {part.planned.name}, part {part.number}")
+    return 1 if failed else 0
+
+
+def _run(part: Part, folder: Path) -> bool:
+    click.echo(f"{part.planned.name}, part {part.number} of {part.planned.size(part.size).parts}")
+    command = [sys.executable, "-m", "tests.chaos.cli", *part.words, "--result", str(part.path(folder).resolve())]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    give_children_default_signals()
+    figures(prog_name="scripts/figures")

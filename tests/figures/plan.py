@@ -1,0 +1,104 @@
+"""The plan: which experiments and benchmarks are measured, on which engine, and how large.
+
+A full size is made of equal parts, each with a seed and a result file of its own, so that it can be interrupted. The
+order is that in which they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+SIZES = ("smoke", "full")
+ENGINES = ("sqlite", "postgresql")
+
+
+class Size(NamedTuple):
+    """How many parts, and the options of each."""
+
+    parts: int
+    options: str
+
+
+class Planned(NamedTuple):
+    """An experiment of ``scripts/chaos`` on one engine. ``seed`` is that of the first part; each other has the next."""
+
+    id: str
+    engine: str  # empty: none
+    command: str
+    seed: int
+    smoke: Size
+    full: Size
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return "-".join(filter(None, (self.id, self.engine)))
+
+    def size(self, name: str) -> Size:
+        return self.full if name == "full" else self.smoke
+
+    def parts(self, size: str) -> Iterator[Part]:
+        """Return the parts of a size."""
+        for number in range(1, self.size(size).parts + 1):
+            yield Part(self, size, number)
+
+
+class Part(NamedTuple):
+    """One part of an experiment."""
+
+    planned: Planned
+    size: str
+    number: int
+
+    @property
+    def words(self) -> list[str]:
+        """The command line after ``scripts/chaos``, without the result file."""
+        planned = self.planned
+        words = [planned.command, *planned.size(self.size).options.split()]
+        return [*words, "--seed", str(planned.seed + self.number - 1)]
+
+    def path(self, folder: Path) -> Path:
+        """Return where its result file is."""
+        kind = "part" if self.size == "full" else self.size
+        return folder / self.planned.name / f"{kind}-{self.number:02}.json"
+
+
+def _on_both(id_: str, command: str, seed: int, smoke: Size, full: Size) -> Iterator[Planned]:
+    for number, engine in enumerate(ENGINES):
+        sizes = [Size(size.parts, f"--database {engine} {size.options}") for size in (smoke, full)]
+        yield Planned(id_, engine, command, seed + 100 * number, *sizes)
+
+
+_KILLS = _on_both("R1", "kill", 10_100, Size(1, "--kills 30 --runs 150"), Size(10, "--kills 50 --runs 250"))
+_SEVERAL = Size(10, "--servers 3 --workers 2 --kills 30 --runs 300")
+PLAN = (
+    next(_KILLS),
+    Planned("R10", "", "schedules", 100_100, Size(1, "--cases 2000"), Size(5, "--cases 20000")),
+    Planned("R2", "postgresql", "kill", 20_100, Size(1, "--servers 3 --kills 20 --runs 100"), _SEVERAL),
+    Planned("R6", "postgresql", "detection", 60_100, Size(1, "--rounds 20"), Size(10, "--servers 3 --rounds 20")),
+    *_on_both("R16", "upgrade", 160_100, Size(1, "--seconds 20"), Size(10, "--rounds 1")),
+    *_on_both("R17", "host-changes", 170_100, Size(1, "--rounds 9"), Size(5, "--rounds 10")),
+    Planned("R7", "postgresql", "pause", 70_100, Size(1, "--rounds 1 --seconds 20"), Size(10, "--rounds 1")),
+    Planned("R11", "postgresql", "failover", 110_100, Size(1, "--rounds 2"), Size(4, "--rounds 5")),
+    *_on_both("backup", "backup", 200_100, Size(1, "--rounds 1"), Size(4, "--rounds 5")),
+    *_KILLS,
+)
+
+
+def select(ids: Iterable[str], engine: str | None = None) -> list[Planned]:
+    """Return what is planned of these promises, of all without any, on one engine or all.
+
+    Raises ValueError naming an id that is not in the plan.
+    """
+    wanted = {name.casefold(): name for name in ids}
+    known = {one.id.casefold() for one in PLAN}
+    for folded, name in wanted.items():
+        if folded not in known:
+            raise ValueError(f"{name!r} is not in the plan; it has {', '.join(dict.fromkeys(one.id for one in PLAN))}")
+    return [
+        one
+        for one in PLAN
+        if (not wanted or one.id.casefold() in wanted) and (not engine or one.engine in ("", engine))
+    ]
