@@ -24,7 +24,7 @@ class Recording:
         self._path = path
         self._load = facts.load()
         # Before: a checkout may be updated meanwhile.
-        self._commit = facts.read_commit() if path else ("", False)
+        self._commit = facts.read_commit() if path else None
         self._database, self._fsync = "", ""
         self._places: list[str] = []
 
@@ -35,17 +35,15 @@ class Recording:
 
     def write(self, figures: Figures, violations: Sequence[str], seconds: float) -> None:
         """Write the result file."""
-        if self._path is None:
+        if self._path is None or self._commit is None:
             return
-        commit, modified = self._commit
         experiment = self.title.partition(",")[0]
         result = results.Result(
             promise=self._promise,
             experiment=experiment,
             engine=self._database.partition(" ")[0].lower(),
             fsync=self._fsync,
-            commit=commit,
-            modified=modified,
+            **self._commit._asdict(),
             date=facts.now(),
             seconds=round(seconds, 1),
             machine=facts.describe_machine(self._database, self._load),

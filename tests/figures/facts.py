@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil  # type: ignore[import-untyped]  # psutil brings no types
 from sqlalchemy import text
@@ -26,10 +27,19 @@ _OWN_OPTIONS = ("--result",)
 _ADDRESS = "--database-url"
 
 
-def read_commit() -> tuple[str, bool]:
-    """Return the commit of the checkout, and whether files that matter differ from it."""
+class Commit(NamedTuple):
+    """The commit of a checkout, the last one that changed the program, and whether files differ from it."""
+
+    commit: str
+    program_commit: str
+    modified: bool
+
+
+def read_commit() -> Commit:
+    """Return the commit of this checkout."""
+    program = _git("log", "-1", "--format=%H", "--", "app", "migrations")
     changed = _git("status", "--porcelain", "--", *_MEASURED)
-    return _git("rev-parse", "--short=10", "HEAD"), bool(changed)
+    return Commit(_git("rev-parse", "HEAD")[:10], program[:10], bool(changed))
 
 
 def _git(*words: str) -> str:

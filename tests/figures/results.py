@@ -46,6 +46,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     engine: str = ""
     fsync: str = ""
     commit: str
+    program_commit: str  # the last one that changed app or migrations
     modified: bool = False  # whether files of the program or its tests differed from the commit
     date: str
     seconds: float
@@ -126,8 +127,8 @@ class Merged(msgspec.Struct, frozen=True):
 
     @property
     def commits(self) -> list[str]:
-        """The commits in the order of their first part; one with other files than committed has a mark."""
-        return list(dict.fromkeys(f"{part.commit}{'*' * part.modified}" for part in self.parts))
+        """The commits of the program in the order of their first part; one with other files than committed has a mark."""
+        return list(dict.fromkeys(f"{part.program_commit}{'*' * part.modified}" for part in self.parts))
 
     @property
     def dates(self) -> tuple[str, str]:

@@ -25,7 +25,8 @@ def make_result(**changes: object) -> Result:
         experiment="kill",
         engine="sqlite",
         fsync="synchronous=FULL",
-        commit="abc",
+        commit="123",
+        program_commit="abc",
         date="2026-11-29T02:29:17Z",
         seconds=2.5,
         machine=machine,
@@ -117,7 +118,7 @@ def test_durability_is_read_from_the_database_itself(tmp_path: Path, postgres_ur
 def test_parts_are_added_up() -> None:
     first = make_result()
     other = make_result(
-        commit="def",
+        program_commit="def",
         modified=True,
         date="2026-11-28T23:00:00Z",
         counts={"kills": 4, "runs": 9},
