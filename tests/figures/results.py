@@ -127,7 +127,7 @@ class Merged(msgspec.Struct, frozen=True):
 
     @property
     def commits(self) -> list[str]:
-        """The commits of the program in the order of their first part; one with other files than committed has a mark."""
+        """The commits of the program by their first parts; a mark if its files were others than committed."""
         return list(dict.fromkeys(f"{part.program_commit}{'*' * part.modified}" for part in self.parts))
 
     @property

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from tests.figures import facts, results
 from tests.figures.cli import figures
-from tests.figures.plan import PLAN, SIZES, select
+from tests.figures.plan import PLAN, SIZES, Planned, Size, select
 from tests.figures.results import Machine, Merged, Result
 
 
@@ -142,22 +142,25 @@ def test_quantiles_are_measured_values(share: float, value: float) -> None:
 # -- running -----------------------------------------------------------------------------------------------------------
 
 
-def test_parts_that_have_a_file_are_not_run_again(tmp_path: Path) -> None:
+def test_parts_that_have_a_file_are_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = Planned("R10", "", "schedules", 7, Size(1, "--cases 20"), Size(2, "--cases 20"))
+    monkeypatch.setattr("tests.figures.plan.PLAN", (tiny,))
+
     def run(*words: str) -> str:
         result = CliRunner().invoke(figures, [*words, "--results", str(tmp_path)])
         assert result.exit_code == 0, result.output
         return result.stdout
 
-    assert "R10                schedules      0 of 5 parts" in run("list", "r10")
+    assert "R10                schedules      0 of 2 parts" in run("list", "r10")
     file = tmp_path / "R10" / "smoke-01.json"
     assert "R10, part 1 of 1" in run("run", "r10", "--size", "smoke")
     written = results.read(file)
-    assert (written.promise, written.seed, written.violation_count) == ("R10", 100_100, 0)
-    assert written.counts["schedules around clock changes"] == 2_000
+    assert (written.promise, written.seed, written.violation_count) == ("R10", 7, 0)
+    assert written.counts["schedules around clock changes"] == 20
     assert str(Path.cwd()) not in file.read_text()
     assert run("run", "R10", "--size", "smoke") == ""
     file.rename(file.with_name("part-01.json"))
-    assert "R10                schedules      1 of 5 parts     0 violations" in run("list", "R10")
+    assert "R10                schedules      1 of 2 parts     0 violations" in run("list", "R10")
 
 
 def test_an_id_that_is_not_planned_is_refused() -> None:
