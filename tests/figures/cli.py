@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 
 from dagbook.executors.process.signals import give_children_default_signals
+from tests.figures.pages import DOCS, PAGES, read_parts, render
 from tests.figures.plan import ENGINES, SIZES, Part, Planned, select
-from tests.figures.results import FOLDER, Merged, read
+from tests.figures.results import FOLDER
 from tests.process.program import ROOT
 
 _IDS = click.argument("ids", metavar="[ID]…", nargs=-1)
@@ -34,6 +35,7 @@ def figures() -> None:
     scripts/figures list                          what has been measured, what is missing
     scripts/figures run R1 --database sqlite      run the missing parts of one experiment
     scripts/figures run --size smoke              run everything in a small size, without keeping the results
+    scripts/figures pages                         make the pages; --check: fail when one is out of date
     """
 
 
@@ -45,10 +47,9 @@ def list_(ids: Sequence[str], database: str | None, results: Path | None) -> Non
     """List what the plan has, and what has been measured of it."""
     folder = results or FOLDER
     for planned in _select(ids, database):
-        parts = list(planned.parts("full"))
-        merged = Merged([read(path) for part in parts if (path := part.path(folder)).exists()])
+        merged = read_parts(planned, folder)
         found = f"{merged.violation_count} violations" if merged.parts else ""
-        done = f"{len(merged.parts)} of {len(parts)} parts"
+        done = f"{len(merged.parts)} of {planned.full.parts} parts"
         click.echo(f"{planned.name:18} {planned.command:14} {done:16} {found}".rstrip())
 
 
@@ -59,12 +60,14 @@ def list_(ids: Sequence[str], database: str | None, results: Path | None) -> Non
 @click.option("--parts", type=click.IntRange(1), metavar="N", help="Run at most N parts.")
 @_RESULTS
 def run(ids: Sequence[str], database: str | None, size: str, parts: int | None, results: Path | None) -> None:
-    """Run the parts that have no result file, in the order of the plan.
+    """Run the parts that have no result file: the first part of each experiment, then the second of each, and so on.
 
     Results of the small size are written to a temporary folder, unless there is --results. The exit status is 1 when a
     part has a violation or could not run. Such a part with a result file is not run again: the page shows it.
     """
-    missing = [part for one in _select(ids, database) for part in one.parts(size)]
+    # Breadth first: when it is interrupted, something is known about everything.
+    planned = [part for one in _select(ids, database) for part in one.parts(size)]
+    missing = sorted(planned, key=lambda part: part.number)
     if size == "full" or results:
         folder = results or FOLDER
         sys.exit(_run_all([part for part in missing if not part.path(folder).exists()][:parts], folder))
@@ -94,6 +97,24 @@ def _run(part: Part, folder: Path) -> bool:
     click.echo(f"{part.planned.name}, part {part.number} of {part.planned.size(part.size).parts}")
     command = [sys.executable, "-m", "tests.chaos.cli", *part.words, "--result", str(part.path(folder).resolve())]
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+@figures.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail when a page is out of date.")
+@_RESULTS
+def pages(*, check: bool, results: Path | None) -> None:
+    """Make the pages of the result files and of the templates in tests/figures/templates."""
+    stale = []
+    for name in PAGES:
+        page, text = DOCS / name, render(name, results or FOLDER)
+        if not page.exists() or page.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if not check:
+                page.parent.mkdir(exist_ok=True)
+                page.write_text(text, encoding="utf-8")
+    for name in stale:
+        click.echo(f"docs/explanation/{name} {'is out of date: scripts/figures pages' if check else 'is written'}")
+    sys.exit(1 if check and stale else 0)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,65 @@ PLAN = (
 )
 
 
+class Subject(NamedTuple):
+    """What an experiment is about: its title, what happens in it, and the counts that a summary shows."""
+
+    title: str
+    action: str
+    shown: tuple[str, ...]
+
+    def heading(self, id_: str) -> str:
+        """Return the heading of its section."""
+        return self.title if id_ == self.title.casefold() else f"{id_}: {self.title}"
+
+
+SUBJECTS = {
+    "R1": Subject(
+        "a server killed at random",
+        "the server is killed (SIGKILL) again and again while runs are started",
+        ("kills", "runs answered", "steps started", "steps running when their server was killed"),
+    ),
+    "R2": Subject(
+        "several servers and workers killed at random",
+        "one of three servers and two workers at a time is killed or shut down while runs are started",
+        ("servers killed", "workers killed", "runs answered", "steps started"),
+    ),
+    "R6": Subject(
+        "time until another server adopts",
+        "one of three servers is killed while it executes runs",
+        ("servers killed", "runs that were adopted"),
+    ),
+    "R7": Subject(
+        "a server paused", "one of two servers is stopped for 120 s (SIGSTOP)", ("pauses", "runs that are succeeded")
+    ),
+    "R10": Subject(
+        "schedules around clock changes",
+        "random schedules in 19 zones, compared with all minutes",
+        ("schedules around clock changes", "clocks that jumped"),
+    ),
+    "R11": Subject(
+        "schedulers killed around the minute",
+        "one of two schedulers is killed around the full minute",
+        ("minutes", "scheduled starts", "schedulers killed while a part of the DAGs was started"),
+    ),
+    "R16": Subject(
+        "upgrades under load",
+        "servers are exchanged for those of the next version while runs are started, queued and due",
+        ("servers exchanged", "runs answered"),
+    ),
+    "R17": Subject(
+        "the host changes under running steps",
+        "spools are lost, databases moved, containers replaced",
+        ("host changes", "runs", "executions started"),
+    ),
+    "backup": Subject(
+        "Backup",
+        "a database is backed up under load and restored elsewhere",
+        ("backups restored", "runs answered", "runs in the backups, running"),
+    ),
+}
+
+
 def select(ids: Iterable[str], engine: str | None = None) -> list[Planned]:
     """Return what is planned of these promises, of all without any, on one engine or all.
 

@@ -1,0 +1,152 @@
+"""The pages that are made of result files: a template each, with a line such as ``{{figures R1}}`` for each table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from tests.figures.plan import PLAN, SUBJECTS, Planned
+from tests.figures.results import Machine, Merged, quantile, read
+from tests.process.program import ROOT
+
+TEMPLATES = Path(__file__).parent / "templates"
+DOCS = ROOT / "docs" / "explanation"
+PAGES = ("testing.md",)
+_PLACE = re.compile(r"^\{\{(\w+)(?: (\S+))?\}\}$", re.MULTILINE)
+_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "": "no database"}
+_MINUTE, _HOUR = 60, 3600
+_NOTHING = "-"
+
+
+def render(name: str, folder: Path) -> str:
+    """Return a page as it has to be with the result files of a folder. Raises msgspec.ValidationError."""
+
+    def fill(place: re.Match[str]) -> str:
+        return "\n".join(_BLOCKS[place[1]](folder, place[2] or ""))
+
+    return _PLACE.sub(fill, (TEMPLATES / name).read_text(encoding="utf-8"))
+
+
+def read_parts(planned: Planned, folder: Path) -> Merged:
+    """Read the result files of an experiment at its full size, those that are there."""
+    paths = [part.path(folder) for part in planned.parts("full")]
+    return Merged([read(path) for path in paths if path.exists()])
+
+
+def _summary(folder: Path, _: str) -> Iterator[str]:
+    """One row for each experiment and engine that has been measured."""
+    yield "| experiment | what happens | engine | measured | violations |"
+    yield "|---|---|---|---|---|"
+    for planned in PLAN:
+        merged = read_parts(planned, folder)
+        if not merged.parts:
+            continue
+        subject = SUBJECTS[planned.id]
+        counts = merged.counts
+        shown = [f"{_number(counts[name])} {name}" for name in subject.shown if name in counts]
+        part = _parts(merged, planned)
+        measured = ", ".join([*shown, *([part] if part != "all" else [])])
+        anchor = re.sub(r"[^\w\- ]", "", subject.heading(planned.id).lower()).replace(" ", "-")
+        violations = f"**{merged.violation_count}**"
+        yield f"| [{planned.id}](#{anchor}) | {subject.action} | {_NAMES[planned.engine]} | {measured} | {violations} |"
+
+
+def _parts(merged: Merged, planned: Planned) -> str:
+    return "all" if len(merged.parts) == planned.full.parts else f"{len(merged.parts)} of {planned.full.parts} parts"
+
+
+def _figures(folder: Path, id_: str) -> Iterator[str]:
+    """All that was measured in one experiment, with a column for each engine."""
+    planned = [one for one in PLAN if one.id == id_]
+    found = [(one, merged) for one in planned if (merged := read_parts(one, folder)).parts]
+    if not found:
+        yield "Not measured yet."
+        return
+    columns = [merged for _, merged in found]
+    yield _row("", (_NAMES[one.engine] for one, _ in found))
+    yield "|---" * (len(found) + 1) + "|"
+    yield _row("**violations**", (f"**{merged.violation_count}**" for merged in columns))
+    for name in dict.fromkeys(name for merged in columns for name in merged.counts):
+        yield _row(name, (_number(merged.counts[name]) if name in merged.counts else _NOTHING for merged in columns))
+    for name in dict.fromkeys(name for merged in columns for name in merged.samples):
+        yield _row(f"{name}: median, p95, max", (_spread(merged.samples.get(name, ())) for merged in columns))
+    if any(one.engine for one, _ in found):
+        yield _row("durability", (merged.parts[0].fsync for merged in columns))
+    yield _row("measured", (f"{_parts(merged, one)}, in {_duration(merged.seconds)}" for one, merged in found))
+    yield _row("program", (", ".join(merged.commits) for merged in columns))
+    yield _row("date", (" to ".join(dict.fromkeys(merged.dates)) for merged in columns))
+    yield _row("load of the machine", ("{:g} to {:g}".format(*merged.loads) for merged in columns))
+    yield _row("first part", (f"`{merged.parts[0].command}`" for merged in columns))
+    for one, merged in found:
+        yield from _violations(one, merged, folder)
+
+
+def _violations(planned: Planned, merged: Merged, folder: Path) -> Iterator[str]:
+    """The violations of an experiment, and what is written about them."""
+    if merged.violations:
+        yield f"\nViolations on {_NAMES[planned.engine]}:\n"
+        yield from (f"- `{' '.join(sentence.replace('`', chr(39)).split())}`" for sentence in merged.violations)
+    note = folder / planned.name / "note.md"
+    if note.exists():
+        yield f"\n{note.read_text(encoding='utf-8').strip()}"
+
+
+def _missing(folder: Path, _: str) -> Iterator[str]:
+    """What is planned and has not been measured, or not wholly."""
+    found = [(one, read_parts(one, folder)) for one in PLAN]
+    missing = [(one, merged) for one, merged in found if _parts(merged, one) != "all"]
+    if not missing:
+        yield "Everything in the plan has been measured at its full size."
+        return
+    for one, merged in missing:
+        done = (
+            f"{len(merged.parts)} of {one.full.parts} parts have been measured" if merged.parts else "not measured yet"
+        )
+        yield f"- {one.id} on {_NAMES[one.engine]}: {done}"
+
+
+def _machines(folder: Path, _: str) -> Iterator[str]:
+    """The machines of all results."""
+    parts = [part for one in PLAN for part in read_parts(one, folder).parts]
+    databases = sorted({part.machine.database for part in parts if part.machine.database})
+    for text in sorted({_describe(part.machine) for part in parts}):
+        yield f"- {text}"
+    if databases:
+        yield f"- databases: {', '.join(databases)}"
+
+
+def _describe(machine: Machine) -> str:
+    return f"{machine.cores} cores, {machine.memory_gib} GiB, {machine.kernel}, Python {machine.python}"
+
+
+def _row(name: str, cells: Iterable[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}"
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return _NOTHING
+    return ", ".join(_value(quantile(values, share)) for share in (0.5, 0.95, 1.0))
+
+
+def _value(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}" if value < 1 else f"{value:.1f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    return f"{seconds / _MINUTE:.0f} min" if seconds < 2 * _HOUR else f"{seconds / _HOUR:.1f} h"
+
+
+_BLOCKS: dict[str, Callable[[Path, str], Iterator[str]]] = {
+    "summary": _summary,
+    "figures": _figures,
+    "missing": _missing,
+    "machines": _machines,
+}
