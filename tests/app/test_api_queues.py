@@ -258,6 +258,19 @@ async def test_a_dequeued_run_is_deleted(dagbook: Dagbook, tmp_path: Path) -> No
     assert (tmp_path / "gate.order").read_text().split() == ["1", "3"]
 
 
+async def test_one_of_concurrent_dequeues_deletes_the_run_and_the_others_do_not_find_it(
+    dagbook: Dagbook, tmp_path: Path
+) -> None:
+    first, second = [await _enqueue(dagbook, _gated(tmp_path)) for _ in range(2)]
+    await dagbook.running(first, "a", "ready")
+    path = f"/dag-runs/{dagbook.name}/{second}/dequeue"
+    answers = await asyncio.gather(*(dagbook.client.get(path) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 404, 404, 404]
+    assert {_error(answer) for answer in answers if answer.is_error} == {(404, "not_found")}
+    (tmp_path / "gate").touch()
+    await dagbook.finished(first)
+
+
 async def test_only_a_queued_run_can_be_dequeued_and_only_a_running_one_stopped(
     dagbook: Dagbook, tmp_path: Path
 ) -> None:

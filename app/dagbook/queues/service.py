@@ -168,15 +168,23 @@ class DequeueService:
     async def dequeue(self, run: RunRow, actor: Actor) -> None:
         """Dequeue a run: one that never ran is deleted, a retried one gets back the state before the retry.
 
-        Raises BadRequestError when the run is not queued.
+        Raises BadRequestError when the run is not queued, and NotFoundError when another request has just deleted it.
         """
         self._require_queues()
         named = f"run {shorten(run.run_id)} of DAG {shorten(run.dag_name)}"
         if run.status is not RunStatus.QUEUED:
             raise BadRequestError(f"{named} is not queued, it is {run.status.label}")
         now = self._now()
-        if not await self._database.write(lambda connection: _dequeue(connection, [run], actor, now)):
-            raise BadRequestError(f"{named} is no longer queued: it has just started")
+
+        def work(connection: WriteConnection) -> None:
+            if _dequeue(connection, [run], actor, now):
+                return
+            current = runs.get(connection, run.dag_name, run.run_id)
+            if current is None or current.id != run.id:
+                raise NotFoundError(f"there is no {named}")
+            raise BadRequestError(f"{named} is no longer queued, it is {current.status.label}")
+
+        await self._database.write(work)
         self._signal.notify(run.queue)
 
     async def clear(self, name: str, typed: str, actor: Actor) -> int:
