@@ -23,10 +23,13 @@ from tests.chaos.backups import BackupExperiment, BackupPlan
 from tests.chaos.detection import DetectionExperiment
 from tests.chaos.experiment import Experiment, ExperimentError
 from tests.chaos.failover import FailoverExperiment, Plan
+from tests.chaos.history import HistoryExperiment, HistoryPlan
 from tests.chaos.host_changes import HostChangeExperiment
 from tests.chaos.kill import KillExperiment, Size
 from tests.chaos.multi_server import MultiServerKillExperiment, ProcessCounts
+from tests.chaos.outage import OutageExperiment, OutagePlan
 from tests.chaos.pause import PauseExperiment
+from tests.chaos.power_loss import PowerLossExperiment
 from tests.chaos.recording import Recording
 from tests.chaos.sandbox import Sandbox, make_sandbox
 from tests.chaos.schedules import ScheduleExperiment
@@ -142,6 +145,68 @@ def detection(servers: int, rounds: int, **common: Any) -> None:
         "postgresql",
         options,
         "R6",
+    )
+
+
+@chaos.command()
+@click.option("--stops", type=_COUNT, default=5, show_default=True, help="Number of stops.")
+@click.option("--runs", type=_COUNT, default=50, show_default=True, help="Number of runs started meanwhile.")
+@_server_options
+def outage(stops: int, runs: int, **common: Any) -> None:
+    """Stop PostgreSQL hard every 5 to 40 seconds while runs are started.
+
+    The server is not restarted. Needs a PostgreSQL server of its own, so there is no --database-url.
+    """
+    options = Options(**common)
+    _refuse_database_url(options)
+    _run_with_servers(
+        lambda sandbox: OutageExperiment(sandbox, OutagePlan(stops, runs, options.seed), _show),
+        f"outage, {stops} stops, {runs} runs",
+        "postgresql",
+        options,
+        "R3",
+    )
+
+
+@chaos.command("power-loss")
+@_DATABASE
+@click.option("--copies", type=_COUNT, default=50, show_default=True, help="Number of copies.")
+@_server_options
+def power_loss(database: str | None, copies: int, **common: Any) -> None:
+    """Copy the files of a database under load as a power loss could leave them.
+
+    Each copy is opened and checked. Needs a database of its own, so there is no --database-url.
+    """
+    options = Options(**common)
+    _refuse_database_url(options)
+    database = _choose_database(database, options)
+    _run_with_servers(
+        lambda sandbox: PowerLossExperiment(sandbox, copies, options.seed, _show),
+        f"power loss, {database}, {copies} copies",
+        database,
+        options,
+        "R8",
+    )
+
+
+@chaos.command()
+@_DATABASE
+@click.option("--operations", type=_COUNT, default=2000, show_default=True, help="Number of requests.")
+@click.option("--servers", type=_COUNT, help="Default: 1 on SQLite, 2 on PostgreSQL.")
+@_server_options
+def history(database: str | None, operations: int, servers: int | None, **common: Any) -> None:
+    """Let 16 clients send requests about the same runs, and search an order that explains all answers."""
+    options = Options(**common)
+    database = _choose_database(database, options, needs_postgresql=(servers or 1) > 1)
+    if database == "sqlite" and (servers or 1) > 1:
+        raise click.UsageError("several servers need --database postgresql")
+    plan = HistoryPlan(operations, options.seed, servers or (1 if database == "sqlite" else 2))
+    _run_with_servers(
+        lambda sandbox: HistoryExperiment(sandbox, plan, _show),
+        f"history, {database}, {operations} requests to {plan.servers} servers",
+        database,
+        options,
+        "R13",
     )
 
 
@@ -262,6 +327,11 @@ def _choose_database(database: str | None, options: Options, *, needs_postgresql
     return database or ("postgresql" if options.database_url or needs_postgresql else "sqlite")
 
 
+def _refuse_database_url(options: Options) -> None:
+    if options.database_url:
+        raise click.UsageError("this experiment stops its PostgreSQL server; omit --database-url")
+
+
 def _run_with_servers(
     make: Callable[[Sandbox], Experiment], title: str, database: str, options: Options, promise: str
 ) -> None:
@@ -271,8 +341,8 @@ def _run_with_servers(
     try:
         with ExitStack() as stack:
             stack.enter_context(_interrupted_by_sigterm())
-            url = stack.enter_context(_throwaway_server()) if throwaway else options.database_url
-            sandbox = stack.enter_context(make_sandbox(url, keep=options.keep))
+            cluster = stack.enter_context(_throwaway_server()) if throwaway else None
+            sandbox = stack.enter_context(make_sandbox(options.database_url, cluster=cluster, keep=options.keep))
             if options.keep:
                 stack.callback(_show_kept, sandbox)
             recording = Recording(promise, title, options.seed, options.result)
@@ -294,10 +364,10 @@ def _interrupted_by_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def _throwaway_server() -> Iterator[str]:
+def _throwaway_server() -> Iterator[Cluster]:
     cluster = Cluster(durable=True)
     try:
-        yield cluster.url
+        yield cluster
     finally:
         cluster.remove()
 

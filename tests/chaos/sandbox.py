@@ -14,14 +14,19 @@ from sqlalchemy import make_url
 from dagbook.db.errors import MissingPrivilege
 from tests.chaos.experiment import ExperimentError
 from tests.process import store
+from tests.process.postgres import Cluster
 from tests.process.server import Server
 
 
 class Sandbox(msgspec.Struct, frozen=True):
-    """A folder and a database, both empty at first; without a ``url`` the database is a SQLite file in the folder."""
+    """A folder and a database, both empty at first; without a ``url`` the database is a SQLite file in the folder.
+
+    ``cluster`` is the PostgreSQL server of the database if it was made for this sandbox, and may be stopped.
+    """
 
     directory: Path
     url: str = ""
+    cluster: Cluster | None = None
 
     def make_servers(self, count: int) -> list[Server]:
         """Return servers with one home and one database, not started."""
@@ -30,17 +35,19 @@ class Sandbox(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def make_sandbox(server: str = "", *, keep: bool = False) -> Iterator[Sandbox]:
+def make_sandbox(server: str = "", *, cluster: Cluster | None = None, keep: bool = False) -> Iterator[Sandbox]:
     """Make a sandbox, and remove it in the end unless it is to be kept.
 
     ``server`` is the address of any database of a PostgreSQL server: the sandbox's database is made beside it, and
-    the addressed one is neither read nor written. Raises ExperimentError and DatabaseUnavailable.
+    the addressed one is neither read nor written. Or it is made on ``cluster``. Raises ExperimentError and
+    DatabaseUnavailable.
     """
+    server = cluster.url if cluster else server
     directory = Path(tempfile.mkdtemp(prefix="dagbook-chaos-"))
     try:
         url = _make_database(server) if server else ""
         try:
-            yield Sandbox(directory, url)
+            yield Sandbox(directory, url, cluster)
         finally:
             if url and not keep:
                 store.execute(server, f"DROP DATABASE {make_url(url).database} WITH (FORCE)")

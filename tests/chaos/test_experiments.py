@@ -14,10 +14,13 @@ import pytest
 
 from tests.chaos.backups import BackupExperiment, BackupPlan
 from tests.chaos.detection import DetectionExperiment
+from tests.chaos.history import HistoryExperiment, HistoryPlan
 from tests.chaos.host_changes import HostChangeExperiment
 from tests.chaos.kill import KillExperiment, Size
 from tests.chaos.multi_server import MultiServerKillExperiment, ProcessCounts
+from tests.chaos.outage import OutageExperiment, OutagePlan
 from tests.chaos.pause import PauseExperiment
+from tests.chaos.power_loss import PowerLossExperiment
 from tests.chaos.sandbox import Sandbox
 from tests.chaos.upgrade import UpgradeExperiment, UpgradePlan
 from tests.process import processes, store
@@ -102,6 +105,44 @@ def test_a_backup_under_load_loses_nothing_and_starts_nothing_where_it_is_restor
     assert experiment.run() == []
     assert experiment.in_backups["running"] > 0, "no run was under way in the backup: the test has shown nothing"
     assert experiment.in_backups["queued"] > 0, "no run was queued in the backup: the test has shown nothing"
+
+
+@pytest.mark.sample(1, of="module")
+@pytest.mark.timeout(400)
+def test_a_database_that_is_stopped_hard_loses_nothing_and_the_server_goes_on(tmp_path: Path) -> None:
+    cluster = Cluster()
+    try:
+        plan = OutagePlan(stops=2, runs=6, seed=3, shortest=1, longest=2)
+        experiment = OutageExperiment(Sandbox(tmp_path, store.make_database(cluster.url), cluster), plan)
+        assert experiment.run() == []
+    finally:
+        cluster.remove()
+    assert experiment.hit > 0, "no stop met a running step: the test has shown nothing"
+
+
+@pytest.mark.sample(1)
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_what_a_power_loss_leaves_of_a_database_has_all_that_was_answered(
+    tmp_path: Path, request: pytest.FixtureRequest, engine: str
+) -> None:
+    cluster = request.getfixturevalue("cluster") if engine == "postgresql" else None
+    sandbox = Sandbox(tmp_path, store.make_database(cluster.url) if cluster else "", cluster)
+    experiment = PowerLossExperiment(sandbox, copies=2 if cluster else 8, seed=5)
+    assert experiment.run() == []
+    assert experiment.figures().counts["runs found succeeded in a copy"] > 0, "the copies were of an idle server"
+
+
+@pytest.mark.sample(1)
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("servers", [1, 2], ids=["sqlite", "postgresql"])
+def test_some_order_explains_all_answers_to_concurrent_clients(
+    tmp_path: Path, request: pytest.FixtureRequest, servers: int
+) -> None:
+    url = store.make_database(request.getfixturevalue("cluster").url) if servers > 1 else ""
+    experiment = HistoryExperiment(Sandbox(tmp_path, url), HistoryPlan(400, seed=13, servers=servers, dags=6))
+    assert experiment.run() == []
+    assert experiment.figures().counts["requests that overlapped another one about the same run"] > 40
 
 
 @pytest.fixture

@@ -65,10 +65,11 @@ class Part(NamedTuple):
         return folder / self.planned.name / f"{kind}-{self.number:02}.json"
 
 
-def _on_both(id_: str, command: str, seed: int, smoke: Size, full: Size) -> Iterator[Planned]:
-    for number, engine in enumerate(ENGINES):
-        sizes = [Size(size.parts, f"--database {engine} {size.options}") for size in (smoke, full)]
-        yield Planned(id_, engine, command, seed + 100 * number, *sizes)
+def _on_both(id_: str, command: str, seed: int, smoke: Size, full: Size, *others: Size) -> Iterator[Planned]:
+    """Plan an experiment on both engines; ``others`` has the full size on PostgreSQL, if it is another one."""
+    for engine, whole in zip(ENGINES, (full, *others, full), strict=False):
+        sizes = [Size(size.parts, f"--database {engine} {size.options}") for size in (smoke, whole)]
+        yield Planned(id_, engine, command, seed + 100 * ENGINES.index(engine), *sizes)
 
 
 _KILLS = _on_both("R1", "kill", 10_100, Size(1, "--kills 30 --runs 150"), Size(10, "--kills 50 --runs 250"))
@@ -83,6 +84,9 @@ PLAN = (
     Planned("R7", "postgresql", "pause", 70_100, Size(1, "--rounds 1 --seconds 20"), Size(10, "--rounds 1")),
     Planned("R11", "postgresql", "failover", 110_100, Size(1, "--rounds 2"), Size(4, "--rounds 5")),
     *_on_both("backup", "backup", 200_100, Size(1, "--rounds 1"), Size(4, "--rounds 5")),
+    Planned("R3", "postgresql", "outage", 30_100, Size(1, "--stops 5 --runs 100"), Size(10, "--stops 10 --runs 200")),
+    *_on_both("R8", "power-loss", 80_100, Size(1, "--copies 50"), Size(10, "--copies 100"), Size(10, "--copies 10")),
+    *_on_both("R13", "history", 130_100, Size(1, "--operations 2000"), Size(10, "--operations 10000")),
     *_KILLS,
 )
 
@@ -110,6 +114,11 @@ SUBJECTS = {
         "one of three servers and two workers at a time is killed or shut down while runs are started",
         ("servers killed", "workers killed", "runs answered", "steps started"),
     ),
+    "R3": Subject(
+        "PostgreSQL stopped hard",
+        "PostgreSQL is stopped as by a crash every 5 to 40 s while runs are started",
+        ("stops of PostgreSQL", "runs answered", "steps started", "steps running at a stop"),
+    ),
     "R6": Subject(
         "time until another server adopts",
         "one of three servers is killed while it executes runs",
@@ -117,6 +126,11 @@ SUBJECTS = {
     ),
     "R7": Subject(
         "a server paused", "one of two servers is stopped for 120 s (SIGSTOP)", ("pauses", "runs that are succeeded")
+    ),
+    "R8": Subject(
+        "power loss",
+        "files are copied as a power loss could leave them, and opened",
+        ("copies", "copies in the middle of a checkpoint", "answered runs found in a copy"),
     ),
     "R10": Subject(
         "schedules around clock changes",
@@ -127,6 +141,11 @@ SUBJECTS = {
         "schedulers killed around the minute",
         "one of two schedulers is killed around the full minute",
         ("minutes", "scheduled starts", "schedulers killed while a part of the DAGs was started"),
+    ),
+    "R13": Subject(
+        "histories of concurrent clients",
+        "16 clients send requests about the same runs; some order has to explain all answers",
+        ("requests", "runs", "requests that overlapped another one about the same run"),
     ),
     "R16": Subject(
         "upgrades under load",

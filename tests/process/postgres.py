@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # psutil brings no types
+from sqlalchemy import make_url
 
 from tests.memory import find_memory
 from tests.process import store
@@ -18,12 +21,16 @@ _SCRIPT = ROOT / "scripts" / "postgres"
 
 
 class Cluster:
-    """A throwaway server through ``scripts/postgres``; a durable one is on a disk, with fsync."""
+    """A throwaway server through ``scripts/postgres``; a durable one is on a disk, with fsync.
 
-    def __init__(self, *, durable: bool = False) -> None:
+    ``files`` is a folder by ``copy_files`` of another one, which is this server's then.
+    """
+
+    def __init__(self, *, durable: bool = False, files: Path | None = None) -> None:
         self._options = ["--durable"] if durable else []
         # Not below pytest's own folder: that one is closed to the account that PostgreSQL runs under.
-        self._directory = tempfile.mkdtemp(prefix="dagbook-postgres-", dir=None if durable else find_memory())
+        place = None if durable else find_memory()
+        self._directory = str(files) if files else tempfile.mkdtemp(prefix="dagbook-postgres-", dir=place)
         self.url = self.start()
         self._template = ""
 
@@ -54,6 +61,22 @@ class Cluster:
         """Let its processes go on."""
         for process in reversed(self._processes()):
             process.resume()
+
+    def copy_files(self) -> Path:
+        """Copy the files as they are, for another server; call it while this one is frozen or stopped."""
+        folder = Path(tempfile.mkdtemp(prefix="dagbook-postgres-"))
+        shutil.copystat(self._directory, folder)
+        owner = Path(self._directory).stat()
+        os.chown(folder, owner.st_uid, owner.st_gid)
+        # Not shutil.copytree: the files belong to the account that PostgreSQL runs under.
+        subprocess.run(["cp", "-a", f"{self._directory}/data", folder], check=True)
+        (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        url = make_url(self.url).set(port=port).render_as_string(hide_password=False)
+        (folder / "url").write_text(f"{url} {port}\n")
+        return folder
 
     def _processes(self) -> list[psutil.Process]:
         first = psutil.Process(int((Path(self._directory) / "data" / "postmaster.pid").read_text().split()[0]))
