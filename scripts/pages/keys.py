@@ -36,8 +36,8 @@ LOOSE = {
 }
 # The page of docs/ that explains keys, by object and key; without a key, those of the whole object.
 TOPICS = {
-    "workflows/steps.md": "dag.type dag.shell dag.steps dag.logOutput dag.delaySec dag.maxActiveSteps step.name step.id "
-    "step.command step.script step.shell step.shellPackages step.stdout step.stderr step.logOutput step.depends",
+    "workflows/steps.md": "dag.type dag.shell dag.steps dag.logOutput dag.delaySec dag.maxActiveSteps step.name "
+    "step.id step.command step.script step.shell step.shellPackages step.stdout step.stderr step.logOutput step.depends",
     "workflows/params.md": "dag.params dag.runConfig runConfig",
     "workflows/environment.md": "dag.env dag.dotenv step.env",
     "workflows/outputs.md": "step.output dag.maxOutputSize",

@@ -7,13 +7,7 @@ from litestar import Litestar, Router, get
 from dagbook.api.requests import make_options
 from dagbook.main import http
 
-CONTROLLERS = [
-    *http._OWN_HANDLERS,
-    *http._SYSTEM_HANDLERS,
-    *http._DAG_HANDLERS,
-    *http._RUN_HANDLERS,
-    *http._SCHEDULE_HANDLERS,
-]
+CONTROLLERS = [*http.OWN_HANDLERS, *http.FORWARDED_HANDLERS]
 
 
 @get("/greeting")

@@ -26,8 +26,8 @@ def waiting(site: Site) -> Iterator[str]:
     """The path of a run that waits for an approval."""
     site.save("patient", "steps:\n  - {name: gate, type: hitl, config: {prompt: 'Go on?'}}\n")
     run_id = site.start("patient")
-    nodes = lambda: site.send("GET", f"/dag-runs/patient/{run_id}")["dagRunDetails"]["nodes"]  # noqa: E731
-    wait_for("the question", lambda: "waiting" in nodes()[0])
+    path = f"/dag-runs/patient/{run_id}"
+    wait_for("the question", lambda: "waiting" in site.send("GET", path)["dagRunDetails"]["nodes"][0])
     yield f"/dag-runs/patient/{run_id}"
     site.send("POST", "/dags/patient/stop-all")
 
