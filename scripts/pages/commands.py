@@ -83,9 +83,20 @@ def _command_section(context: click.Context, first: str) -> Iterator[str]:
     if isinstance(command, LocalOptions):
         yield from ["", "Works on this machine only."]
     if isinstance(command, GlobalOptions) and command.example:
-        yield from ["", "Example:", "", "```sh", command.example, "```"]
+        mark = (
+            [] if _runs_alone(command.example) else ["<!-- not run: the names in it are examples; a test parses it -->"]
+        )
+        yield from ["", "Example:", "", *mark, "```sh", command.example, "```"]
     if command.epilog:
         yield from ["", *list(_paragraphs(command.epilog))[:-1]]
+
+
+def _runs_alone(example: str) -> bool:
+    """Whether an example is nothing but the words of a command that ends, so that scripts/examples.py can run it."""
+    found: click.Command | None = cli
+    for word in example.split()[1:]:
+        found = found.get_command(click.Context(found), word) if isinstance(found, click.Group) else None
+    return found is not None and example != "dagbook serve"
 
 
 def _paragraphs(text: str) -> Iterator[str]:
