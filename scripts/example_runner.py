@@ -42,7 +42,8 @@ _POLL_SECONDS = 0.05
 _MOST_LINES = 400  # of an output that is compared
 # Jobs have process groups of their own, as in a terminal; without the trap, a shell ends with a job that SIGINT ends.
 # serve_quietly is for the mark `prepare`: a server that is meant to be there already.
-_FIRST_LINE = """set -m; trap : INT
+_FIRST_LINE = """set -m; trap : INT; status=0
+exit_with() { return "$1"; }
 serve_quietly() {
     dagbook serve "$@" &
     until curl --silent --fail localhost:8080/api/v2/health; do kill -0 $! || return; sleep 0.1; done
@@ -150,7 +151,10 @@ class Shell:
         output.touch()
         self._earlier_jobs = self._list_jobs()
         # Not in a loop of the shell: a job that SIGINT ends would end it.
-        self._write(f"eval {shlex.quote(command)} >{output} 2>&1 </dev/null\necho $? >{self._pipe}\n")
+        self._write(
+            f"exit_with $status; eval {shlex.quote(command)} >{output} 2>&1 </dev/null\n"
+            f"status=$?; echo $status >{self._pipe}\n"
+        )
         return output
 
     def wait(self, seconds: float) -> int | None:
