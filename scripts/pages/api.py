@@ -86,7 +86,7 @@ path are in the path. Every operation has the query parameter `remoteNode`
 ([other servers](../how-to/operations.md#other-servers)). Besides the answers listed, every operation may answer:
 """
 OUTRO = """\
-Errors have the body `Error`."""
+Errors have the body `Error`, whose codes are in [errors.md](errors.md)."""
 SCHEMAS_INTRO = """\
 ## Schemas
 

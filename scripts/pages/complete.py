@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import click
 
 import dagbook
+from dagbook.api.middleware import connections
 from dagbook.cli import cli
 from dagbook.cli.options import GlobalOptions, LocalOptions
+from dagbook.engine.rules import TIMEOUT_EXIT_CODE
+from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.errors import AppError
+from dagbook.executors.archive.report import Code
+from dagbook.executors.contract import EXIT_NOT_FOUND, EXIT_TIMEOUT, SetupError, StartError
 from dagbook.settings import TABLE
 from dagbook.settings.definitions import OTHER_VARIABLES
 from dagbook.spec.config_keys import CONFIG_KEYS
@@ -20,7 +28,14 @@ from scripts.pages.keys import config_title, title
 
 OPTIONS = "Settings as options"
 _OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w.-]*")
+_CODE_SPAN = re.compile(r"`([^`]+)`")
 _METRIC = re.compile(r'(Counter|Gauge|Histogram|_histogram)(?:MetricFamily)?\((?:\s*registry,)?\s*"(\w+)"')
+_CODE_AND_STATUS = re.compile(r'^    code, status = "(\w+)", (\d+)', re.MULTILINE)
+_STATUS_AND_CODE = re.compile(r'_(?:error_response|refuse)\(\s*(?:send, )?(\d+), "(\w+)"')
+_CODE = re.compile(r'^    code = "(\w+)"$', re.MULTILINE)
+_STATUS = re.compile(r"status: int = (\d+)")
+_VIEW = re.compile(r"CREATE VIEW (\w+) AS\n(.*?)\nFROM ", re.DOTALL)
+_COLUMN = re.compile(r"^    .*\bAS (\w+),?$", re.MULTILINE)
 PACKAGE = Path(dagbook.__file__).parent
 Entry = tuple[str, str]  # a heading and the first cell of a row below it, without backticks; either may be empty
 
@@ -34,8 +49,10 @@ def list_entries(text: str) -> dict[Entry, int]:
             heading = line.lstrip("# ")
             found[heading, ""] = index
         elif line.startswith("| "):
-            cell = line[2:].partition(" |")[0].strip("`")
-            found |= {(heading, cell): index, ("", cell): index}
+            first, second, *_ = line[2:].split(" | ")
+            pair = f"{first} {second}".replace("`", "")
+            names = [first, pair, *_CODE_SPAN.findall(first)]
+            found |= dict.fromkeys(((place, name) for name in names for place in (heading, "")), index)
         if line.startswith(("| `-", OPTIONS)):
             cell = line if line.startswith(OPTIONS) else line[2:].partition(" |")[0]
             found |= dict.fromkeys(((heading, option) for option in _OPTION.findall(cell)), index)
@@ -83,12 +100,55 @@ def _metrics() -> Iterator[Entry]:
                 yield "", name + "_total" * kind.startswith("Counter")
 
 
+def _errors() -> Iterator[Entry]:
+    """Yield the status and code of application errors, of the framework's errors, and of what is refused before it."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        for code, status in _CODE_AND_STATUS.findall(text):
+            yield "Error codes", f"{status} {code}"
+        for status, code in _STATUS_AND_CODE.findall(text):
+            yield "Error codes", f"{status} {code}"
+        for code in _CODE.findall(text):  # its status is the one of AppError, or the default of __init__
+            status = _STATUS.search(text)
+            yield "Error codes", f"{status[1] if status else AppError.status} {code}"
+    for status, code in map(_read_refusal, connections.MESSAGES):
+        yield "Error codes", f"{status} {code}"
+
+
+def _read_refusal(status: HTTPStatus) -> tuple[int, str]:
+    body = connections.refusal(status).partition(b"\r\n\r\n")[2]
+    return status.value, json.loads(body)["code"]
+
+
+def _exit_codes() -> Iterator[Entry]:
+    yield from (("Commands", str(code)) for code in (0, 1))
+    codes = {SetupError.exit_code, StartError.exit_code, EXIT_TIMEOUT, EXIT_NOT_FOUND, TIMEOUT_EXIT_CODE, -1}
+    yield from (("Steps", str(code)) for code in sorted(codes))
+    yield from (("Steps of type archive", str(code.value)) for code in Code)
+
+
+def _statuses() -> Iterator[Entry]:
+    yield from (("Statuses of runs", f"{status.label} {status.value}") for status in RunStatus)
+    yield from (("Statuses of nodes", f"{status.label} {status.value}") for status in NodeStatus)
+
+
+def _views() -> Iterator[Entry]:
+    for path in sorted((PACKAGE.parents[1] / "migrations" / "views").glob("*.sql")):
+        for name, body in _VIEW.findall(path.read_text(encoding="utf-8")):
+            yield name, ""
+            yield from ((name, column) for column in _COLUMN.findall(body))
+
+
 REQUIRED: dict[str, Callable[[], Iterator[Entry]]] = {
     "keys.md": _keys,
     "commands.md": _commands,
     "settings.md": _settings,
     "api.md": _operations,
     "metrics.md": _metrics,
+    "errors.md": _errors,
+    "exit-codes.md": _exit_codes,
+    "state-machine.md": _statuses,
+    "sql-views.md": _views,
 }
 
 

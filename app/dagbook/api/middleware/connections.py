@@ -222,7 +222,7 @@ class LimitedProtocol(SingleWriteProtocol):
             self.transport.abort()
 
 
-_MESSAGES = {
+MESSAGES = {
     HTTPStatus.BAD_REQUEST: "this is not HTTP, or more requests at a time than this server takes",
     HTTPStatus.REQUEST_TIMEOUT: "the request took too long to arrive",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the headers are larger than this server reads",
@@ -234,7 +234,7 @@ _MESSAGES = {
 def refusal(status: HTTPStatus) -> bytes:
     """Return a whole response, for what never reaches the application."""
     code: ErrorCode = "bad_request" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal_error"
-    body = msgspec.json.encode(Error(code=code, message=_MESSAGES[status]))
+    body = msgspec.json.encode(Error(code=code, message=MESSAGES[status]))
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
