@@ -140,6 +140,8 @@ def make() -> str:
             "request operation of role meaning parameters body answers",
             (_operation_row(*one, common) for one in sorted(found, key=lambda one: (one[0], METHODS.index(one[1])))),
         )
+    lines += ["", "## Parameters", ""]
+    lines += table("parameter meaning", sorted(set(map(_parameter_row, _list_parameters(operations)))))
     lines += ["", *ALIASES_INTRO.splitlines(), ""]
     lines += table("request meaning", ((code(request), escape(meaning)) for request, meaning in list_aliases()))
     lines += ["", *SCHEMAS_INTRO.splitlines(), ""]
@@ -201,6 +203,15 @@ def _describe_parameter(parameter: Json) -> str:
         notes.append(f"default {schema['default']}")
     name = code(parameter["name"])
     return (f"**{name}**" if parameter["required"] else name) + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _list_parameters(operations: Iterable[tuple[str, str, Json]]) -> Iterator[Json]:
+    for _, _, operation in operations:
+        yield from (one for one in operation["parameters"] if one["in"] != "path")
+
+
+def _parameter_row(parameter: Json) -> tuple[str, str]:
+    return code(parameter["name"]), escape(parameter["description"])
 
 
 def _describe_content(message: Json) -> str:

@@ -51,6 +51,12 @@ async def test_every_operation_has_a_summary_of_its_own_and_a_tag(operations: li
         assert operation["tags"] == [system.get(word, word)]
 
 
+async def test_every_parameter_beside_the_path_has_a_meaning(operations: list[tuple[str, str, Operation]]) -> None:
+    for _, path, operation in operations:
+        for parameter in operation["parameters"]:
+            assert parameter["in"] == "path" or parameter["description"].endswith("."), (path, parameter["name"])
+
+
 async def test_every_error_that_is_documented_has_the_error_body(operations: list[tuple[str, str, Operation]]) -> None:
     for method, path, operation in operations:
         errors = {status: answer for status, answer in operation["responses"].items() if status >= "400"}

@@ -3399,13 +3399,21 @@ export interface operations {
     listAuditEntries: {
         parameters: {
             query?: {
+                /** @description Entries of this action, or with a point at its end, of those that begin so. */
                 action?: string | null;
+                /** @description Entries, or runs, of this user. */
                 actor?: string | null;
+                /** @description Entries older than this one, by its number. */
                 before?: number | null;
+                /** @description Entries from this time on. */
                 from?: string | null;
+                /** @description Entries of a page. */
                 limit?: number;
+                /** @description Entries about this object. */
                 object?: string | null;
+                /** @description Entries of the request with this X-Request-Id. */
                 requestId?: string | null;
+                /** @description Entries before this time. */
                 to?: string | null;
             };
             header?: never;
@@ -3576,22 +3584,37 @@ export interface operations {
     listDAGRuns: {
         parameters: {
             query?: {
+                /** @description Entries, or runs, of this user. */
                 actor?: string | null;
+                /** @description The nextCursor of the previous page. */
                 cursor?: string | null;
+                /** @description Runs whose id contains this text. */
                 dagRunId?: string | null;
+                /** @description Finished runs with this text in their errors, ignoring case. */
                 error?: string | null;
+                /** @description Runs created from this time on, in seconds since 1970. */
                 fromDate?: number | null;
+                /** @description Runs of a page. */
                 limit?: number | null;
+                /** @description Finished runs that took at most this long. */
                 maxDuration?: string | null;
+                /** @description Finished runs that took at least this long: seconds, or as 90s, 5m, 1h30m. */
                 minDuration?: string | null;
+                /** @description Text that the name contains. */
                 name?: string | null;
-                /** @description NAME=value */
+                /** @description Runs with this param, as NAME=value; repeated, all of them. */
                 param?: string[] | null;
+                /** @description Runs of this revision of their DAG. */
                 revision?: number | null;
+                /** @description Runs of this status. */
                 status?: 0 | 1 | 2 | 3 | 4 | 5 | 6;
+                /** @description Whether runs that steps of other runs called are listed. */
                 subRuns?: "exclude" | "include" | "only";
+                /** @description Runs with this tag; repeated, all of them. */
                 tag?: string[] | null;
+                /** @description Runs created before this time, in seconds since 1970. */
                 toDate?: number | null;
+                /** @description Runs with this trigger, such as api, schedule or call. */
                 trigger?: string | null;
             };
             header?: never;
@@ -3636,21 +3659,35 @@ export interface operations {
     listDAGRunsByName: {
         parameters: {
             query?: {
+                /** @description Entries, or runs, of this user. */
                 actor?: string | null;
+                /** @description The nextCursor of the previous page. */
                 cursor?: string | null;
+                /** @description Runs whose id contains this text. */
                 dagRunId?: string | null;
+                /** @description Finished runs with this text in their errors, ignoring case. */
                 error?: string | null;
+                /** @description Runs created from this time on, in seconds since 1970. */
                 fromDate?: number | null;
+                /** @description Runs of a page. */
                 limit?: number | null;
+                /** @description Finished runs that took at most this long. */
                 maxDuration?: string | null;
+                /** @description Finished runs that took at least this long: seconds, or as 90s, 5m, 1h30m. */
                 minDuration?: string | null;
-                /** @description NAME=value */
+                /** @description Runs with this param, as NAME=value; repeated, all of them. */
                 param?: string[] | null;
+                /** @description Runs of this revision of their DAG. */
                 revision?: number | null;
+                /** @description Runs of this status. */
                 status?: 0 | 1 | 2 | 3 | 4 | 5 | 6;
+                /** @description Whether runs that steps of other runs called are listed. */
                 subRuns?: "exclude" | "include" | "only";
+                /** @description Runs with this tag; repeated, all of them. */
                 tag?: string[] | null;
+                /** @description Runs created before this time, in seconds since 1970. */
                 toDate?: number | null;
+                /** @description Runs with this trigger, such as api, schedule or call. */
                 trigger?: string | null;
             };
             header?: never;
@@ -3716,7 +3753,9 @@ export interface operations {
     listDAGRunEvents: {
         parameters: {
             query?: {
+                /** @description Number of the last event of the previous page. */
                 after?: number;
+                /** @description Entries of a page. */
                 limit?: number;
             };
             header?: never;
@@ -3741,9 +3780,13 @@ export interface operations {
     getDAGRunLog: {
         parameters: {
             query?: {
+                /** @description First lines. */
                 head?: number | null;
+                /** @description Lines of a page. */
                 limit?: number | null;
+                /** @description Number of the first line, from 1. */
                 offset?: number | null;
+                /** @description Last lines. */
                 tail?: number | null;
             };
             header?: never;
@@ -3768,8 +3811,11 @@ export interface operations {
     listDAGRunLogPieces: {
         parameters: {
             query?: {
+                /** @description What the answer begins after: a place, line or event of a previous answer. */
                 after?: string | null;
+                /** @description What the answer ends before, of a previous answer; end for the last page. */
                 before?: string | null;
+                /** @description Entries of a page. */
                 limit?: number;
             };
             header?: never;
@@ -3794,11 +3840,17 @@ export interface operations {
     searchDAGRunLogs: {
         parameters: {
             query: {
+                /** @description What the answer begins after: a place, line or event of a previous answer. */
                 after?: string | null;
+                /** @description Entries of a page. */
                 limit?: number;
+                /** @description What is searched. */
                 q: string;
+                /** @description Whether q is a regular expression (RE2). */
                 regex?: boolean;
+                /** @description Output of this step only. */
                 step?: string | null;
+                /** @description Output of this stream only. */
                 stream?: "stdout" | "stderr" | null;
             };
             header?: never;
@@ -3922,10 +3974,15 @@ export interface operations {
     getDAGRunStepLog: {
         parameters: {
             query?: {
+                /** @description First lines. */
                 head?: number | null;
+                /** @description Lines of a page. */
                 limit?: number | null;
+                /** @description Number of the first line, from 1. */
                 offset?: number | null;
+                /** @description The stream. */
                 stream?: "stdout" | "stderr";
+                /** @description Last lines. */
                 tail?: number | null;
             };
             header?: never;
@@ -3951,6 +4008,7 @@ export interface operations {
     downloadDAGRunStepLog: {
         parameters: {
             query?: {
+                /** @description The stream. */
                 stream?: "stdout" | "stderr";
             };
             header?: never;
@@ -4048,6 +4106,7 @@ export interface operations {
     getSubDAGRuns: {
         parameters: {
             query?: {
+                /** @description Sub-runs of this sub-run. */
                 parentSubDAGRunId?: string | null;
             };
             header?: never;
@@ -4095,7 +4154,9 @@ export interface operations {
     listSubDAGRunEvents: {
         parameters: {
             query?: {
+                /** @description Number of the last event of the previous page. */
                 after?: number;
+                /** @description Entries of a page. */
                 limit?: number;
             };
             header?: never;
@@ -4121,9 +4182,13 @@ export interface operations {
     getSubDAGRunLog: {
         parameters: {
             query?: {
+                /** @description First lines. */
                 head?: number | null;
+                /** @description Lines of a page. */
                 limit?: number | null;
+                /** @description Number of the first line, from 1. */
                 offset?: number | null;
+                /** @description Last lines. */
                 tail?: number | null;
             };
             header?: never;
@@ -4149,8 +4214,11 @@ export interface operations {
     listSubDAGRunLogPieces: {
         parameters: {
             query?: {
+                /** @description What the answer begins after: a place, line or event of a previous answer. */
                 after?: string | null;
+                /** @description What the answer ends before, of a previous answer; end for the last page. */
                 before?: string | null;
+                /** @description Entries of a page. */
                 limit?: number;
             };
             header?: never;
@@ -4176,11 +4244,17 @@ export interface operations {
     searchSubDAGRunLogs: {
         parameters: {
             query: {
+                /** @description What the answer begins after: a place, line or event of a previous answer. */
                 after?: string | null;
+                /** @description Entries of a page. */
                 limit?: number;
+                /** @description What is searched. */
                 q: string;
+                /** @description Whether q is a regular expression (RE2). */
                 regex?: boolean;
+                /** @description Output of this step only. */
                 step?: string | null;
+                /** @description Output of this stream only. */
                 stream?: "stdout" | "stderr" | null;
             };
             header?: never;
@@ -4257,10 +4331,15 @@ export interface operations {
     getSubDAGRunStepLog: {
         parameters: {
             query?: {
+                /** @description First lines. */
                 head?: number | null;
+                /** @description Lines of a page. */
                 limit?: number | null;
+                /** @description Number of the first line, from 1. */
                 offset?: number | null;
+                /** @description The stream. */
                 stream?: "stdout" | "stderr";
+                /** @description Last lines. */
                 tail?: number | null;
             };
             header?: never;
@@ -4287,6 +4366,7 @@ export interface operations {
     downloadSubDAGRunStepLog: {
         parameters: {
             query?: {
+                /** @description The stream. */
                 stream?: "stdout" | "stderr";
             };
             header?: never;
@@ -4390,12 +4470,19 @@ export interface operations {
     listDAGs: {
         parameters: {
             query?: {
+                /** @description Text that the name contains. */
                 name?: string | null;
+                /** @description The direction of sorting. */
                 order?: "asc" | "desc";
+                /** @description Number of the page, from 1. */
                 page?: number;
+                /** @description Entries of a page. */
                 perPage?: number;
+                /** @description Newest runs that each DAG is listed with. */
                 recent?: number;
+                /** @description What DAGs are sorted by. */
                 sort?: "name" | "nextRun";
+                /** @description DAGs with this tag. */
                 tag?: string | null;
             };
             header?: never;
@@ -4663,7 +4750,9 @@ export interface operations {
     listDAGRevisions: {
         parameters: {
             query?: {
+                /** @description Number of the page, from 1. */
                 page?: number;
+                /** @description Entries of a page. */
                 perPage?: number;
             };
             header?: never;
@@ -4732,6 +4821,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description ETag of the revision that the change is for; another one is answered with 412. */
                 "If-Match"?: string | null;
             };
             path: {
@@ -4759,7 +4849,9 @@ export interface operations {
     compareDAGRevisions: {
         parameters: {
             query: {
+                /** @description Number of the older revision. */
                 from: number;
+                /** @description Number of the newer revision. */
                 to: number;
             };
             header?: never;
@@ -4829,6 +4921,7 @@ export interface operations {
     getDAGNextStarts: {
         parameters: {
             query?: {
+                /** @description Starts that are listed. */
                 count?: number;
             };
             header?: never;
@@ -4920,6 +5013,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description ETag of the revision that the change is for; another one is answered with 412. */
                 "If-Match"?: string | null;
             };
             path: {
@@ -4971,7 +5065,9 @@ export interface operations {
     getDAGStatistics: {
         parameters: {
             query?: {
+                /** @description Finished runs of as many days count. */
                 days?: number | null;
+                /** @description Newest finished runs that count. */
                 last?: number | null;
             };
             header?: never;
@@ -5039,6 +5135,7 @@ export interface operations {
     searchDAGs: {
         parameters: {
             query: {
+                /** @description What is searched. */
                 q: string;
             };
             header?: never;
@@ -5102,6 +5199,7 @@ export interface operations {
     examineDatabase: {
         parameters: {
             query?: {
+                /** @description Whether the database checks its own files, too. */
                 integrity?: boolean;
             };
             header?: never;
@@ -5123,11 +5221,15 @@ export interface operations {
     streamEvents: {
         parameters: {
             query?: {
+                /** @description What the answer begins after: a place, line or event of a previous answer. */
                 after?: string | null;
+                /** @description Changes, or slots, of this DAG only. */
                 dag?: string | null;
+                /** @description Changes of this run only, as NAME/RUN_ID. */
                 run?: string | null;
             };
             header?: {
+                /** @description Id of the last event that was received. */
                 "Last-Event-ID"?: string | null;
             };
             path?: never;
@@ -5501,7 +5603,9 @@ export interface operations {
     listQueueItems: {
         parameters: {
             query?: {
+                /** @description Number of the page, from 1. */
                 page?: number;
+                /** @description Entries of a page. */
                 perPage?: number;
             };
             header?: never;
@@ -5614,6 +5718,7 @@ export interface operations {
     previewRetention: {
         parameters: {
             query?: {
+                /** @description The DAG with this name only. */
                 dagName?: string | null;
             };
             header?: never;
@@ -5635,8 +5740,11 @@ export interface operations {
     listScheduleSlots: {
         parameters: {
             query?: {
+                /** @description Changes, or slots, of this DAG only. */
                 dag?: string | null;
+                /** @description Number of the page, from 1. */
                 page?: number;
+                /** @description Entries of a page. */
                 perPage?: number;
             };
             header?: never;
@@ -5658,8 +5766,11 @@ export interface operations {
     listUpcomingSchedules: {
         parameters: {
             query?: {
+                /** @description How many starts, stops and restarts at most. */
                 limit?: number;
+                /** @description How many starts, stops and restarts of each DAG at most. */
                 perDag?: number | null;
+                /** @description Starts before this time, in seconds since 1970. */
                 until?: number | null;
             };
             header?: never;
@@ -5721,6 +5832,7 @@ export interface operations {
     getResourceHistory: {
         parameters: {
             query?: {
+                /** @description Period up to now, such as 30m or 6h. */
                 duration?: string;
             };
             header?: never;
@@ -5761,6 +5873,7 @@ export interface operations {
     listSessions: {
         parameters: {
             query?: {
+                /** @description Those of all users; admins only. */
                 all?: boolean;
             };
             header?: never;
@@ -5782,6 +5895,7 @@ export interface operations {
     endSessions: {
         parameters: {
             query?: {
+                /** @description User whose sessions end; admins only. */
                 username?: string | null;
             };
             header?: never;
@@ -5864,8 +5978,11 @@ export interface operations {
     getSource: {
         parameters: {
             query?: {
+                /** @description Number of the page, from 1. */
                 page?: number;
+                /** @description Entries of a page. */
                 perPage?: number;
+                /** @description Only files with problems, and removed ones. */
                 problems?: boolean;
             };
             header?: never;
@@ -5909,6 +6026,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description HMAC-SHA256 of the body with the source's secret, as sha256=HEX. */
                 "X-Hub-Signature-256"?: string | null;
             };
             path: {
@@ -5994,7 +6112,9 @@ export interface operations {
     deleteSshHostKey: {
         parameters: {
             query: {
+                /** @description The host. */
                 host: string;
+                /** @description Its port. */
                 port?: number;
             };
             header?: never;
@@ -6020,6 +6140,7 @@ export interface operations {
     listTokens: {
         parameters: {
             query?: {
+                /** @description Those of all users; admins only. */
                 all?: boolean;
             };
             header?: never;
@@ -6190,8 +6311,11 @@ export interface operations {
     getUserAccess: {
         parameters: {
             query?: {
+                /** @description Text that the name contains. */
                 name?: string | null;
+                /** @description Number of the page, from 1. */
                 page?: number;
+                /** @description Entries of a page. */
                 perPage?: number;
             };
             header?: never;
