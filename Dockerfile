@@ -1,4 +1,4 @@
-# Dagbook from this checkout, for compose.yaml and as the base of images with more programs (docs/how-to/scaling.md).
+# Dagbook from this checkout, for compose.yaml and as the base of images with more programs (docs/how-to/containers.md).
 FROM python:3.13-slim
 
 # For definitions from Git repositories (docs/how-to/sources.md).
