@@ -37,7 +37,8 @@ LOOSE = {
 # The page of docs/ that explains keys, by object and key; without a key, those of the whole object.
 TOPICS = {
     "workflows/steps.md": "dag.type dag.shell dag.steps dag.logOutput dag.delaySec dag.maxActiveSteps step.name "
-    "step.id step.command step.script step.shell step.shellPackages step.stdout step.stderr step.logOutput step.depends",
+    "step.id step.command step.script step.shell step.shellPackages step.stdout step.stderr step.logOutput "
+    "step.depends",
     "workflows/params.md": "dag.params dag.runConfig runConfig",
     "workflows/environment.md": "dag.env dag.dotenv step.env",
     "workflows/outputs.md": "step.output dag.maxOutputSize",
@@ -57,7 +58,7 @@ TOPICS = {
     "workflows/remote.md": "dag.ssh dag.container dag.registryAuths step.container container ssh",
     "how-to/secrets.md": "dag.secrets secret",
     "how-to/scaling.md": "dag.workerSelector step.workerSelector",
-    "how-to/authentication.md#rights-per-dag": "dag.tags",
+    "how-to/rights.md": "dag.tags",
     "workflows/http-jq-archive.md": "step.executor",
 }
 COLUMNS = "key type default example meaning since more"
