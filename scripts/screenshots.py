@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from playwright.async_api import Browser, Route
+from playwright.async_api import Browser, FloatRect, Route
 
 from tests.process.conftest import end
 from tests.process.program import FINAL, Program
@@ -38,6 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 THEMES: tuple[Theme, ...] = ("light", "dark")
 MOST_README_BYTES = 150_000
+README_CLIP: FloatRect = {"x": 0, "y": 0, "width": 1440, "height": 590}  # down to the end of the list of steps
 RUN = "/dag-runs/orders/orders-nightly"
 PAGES = {
     "dashboard": "/",
@@ -276,7 +278,7 @@ async def take_readme(browser: Browser, site: Site) -> list[str]:
             await visitor.open(f"{RUN}?step=transform")
             await _settle(visitor)
             path = PICTURES / f"run-{theme}.png"
-            picture = await visitor.page.screenshot(path=path)
+            picture = await visitor.page.screenshot(path=path, clip=README_CLIP)
             print(path, flush=True)
             complaints += visitor.complaints
             if len(picture) > MOST_README_BYTES:
@@ -311,6 +313,7 @@ def main() -> int:
     folder = None if options.readme else options.folder or Path(tempfile.mkdtemp(prefix="dagbook-screenshots-"))
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("PYTEST_CURRENT_TEST", "screenshots")  # names the picture of a page that fails
     with tempfile.TemporaryDirectory(prefix="dagbook-") as place:
         site = Site(Demo(Path(place) / "home", settings=SETTINGS).start())
         try:

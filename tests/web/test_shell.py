@@ -26,8 +26,11 @@ def waiting(site: Site) -> Iterator[str]:
     """The path of a run that waits for an approval."""
     site.save("patient", "steps:\n  - {name: gate, type: hitl, config: {prompt: 'Go on?'}}\n")
     run_id = site.start("patient")
-    path = f"/dag-runs/patient/{run_id}"
-    wait_for("the question", lambda: "waiting" in site.send("GET", path)["dagRunDetails"]["nodes"][0])
+
+    def asks() -> bool:
+        return "waiting" in site.send("GET", f"/dag-runs/patient/{run_id}")["dagRunDetails"]["nodes"][0]
+
+    wait_for("the question", asks)
     yield f"/dag-runs/patient/{run_id}"
     site.send("POST", "/dags/patient/stop-all")
 

@@ -34,8 +34,8 @@ function Row({ one, reload }) {
     ? { name: one.rootDAGRunName ?? "", runId: one.rootDAGRunId ?? "", subRunId: one.dagRunId }
     : { name: one.dagName, runId: one.dagRunId };
   return html`<tr>
-    <td><a href=${href(pageOf(address), { step: one.stepName })}>${one.dagName}</a>
-      <code class="faint" title=${one.dagRunId}>${short(one.dagRunId)}</code></td>
+    <td><a href=${href(pageOf(address), { step: one.stepName })}>
+      ${one.dagName}</a> <code class="faint" title=${one.dagRunId}>${short(one.dagRunId)}</code></td>
     <td data-label="step">${one.stepName}</td>
     <td class="wide-text">${one.prompt}</td>
     <td data-label="waiting since"><${Time} at=${one.since} /></td>

@@ -102,8 +102,8 @@ function Waiting({ run, index, queue, reload }) {
     attempt(() => patch(["queues", queue.name, "items", String(waits?.item)], { toFront: true }).then(reload));
   return html`<tr ...${dragProps(queue, index, reload)}>
     <td data-label="position" class="number">${waits?.position ?? index + 1}</td>
-    <td><a class="wide-text" href=${href(pageOf(address))}>${run.name}</a>
-      <code class="faint" title=${run.dagRunId}>${short(run.dagRunId)}</code></td>
+    <td><a class="wide-text" href=${href(pageOf(address))}>
+      ${run.name}</a> <code class="faint" title=${run.dagRunId}>${short(run.dagRunId)}</code></td>
     <td data-label="queued"><${Time} at=${run.queuedAt} /></td>
     <td class="whole">${waits && html`<span title=${waits.message}>${waitText(waits)}</span>`}</td>
     <td data-label="priority" class="number">${waits?.priority ?? 0}</td>

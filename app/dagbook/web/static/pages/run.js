@@ -174,8 +174,8 @@ function Neighbours({ run, last }) {
   const at = last.findIndex(({ dagRunId }) => dagRunId === run.dagRunId);
   const older = at < 0 && !isActive(run.status) ? undefined : last[at + 1];
   return html`<span class="row neighbours">
-    ${older && html`<${Neighbour} run=${older} name=${run.name} label="Previous run">←<//>`}
-    ${at > 0 && html`<${Neighbour} run=${last[at - 1]} name=${run.name} label="Next run">→<//>`}</span>`;
+    ${older && html`<${Neighbour} run=${older} name=${run.name} label="Previous run">← Previous<//>`}
+    ${at > 0 && html`<${Neighbour} run=${last[at - 1]} name=${run.name} label="Next run">Next →<//>`}</span>`;
 }
 
 /** @param {{ run: Api.EndedRun, name: string, label: string, children?: Children }} props */

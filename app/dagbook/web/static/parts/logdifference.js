@@ -101,6 +101,7 @@ function Lines({ side, differing, address, step, stream, label }) {
         class=${number === differing ? "difference-line first" : "difference-line"}>
       <a href=${page(number)} aria-label=${`Line ${number} in the log`}>${number}</a><span>${bare(text)}${"\n"}</span>
       </div>`)}
-      ${side.lines.every(({ number }) => number < differing) && html`<p class="faint">The output ends here.</p>`}</div>
+      ${side.lines.every(({ number }) => number < differing) && html`<p class="faint">
+        ${side.total ? "The output ends here." : "No output"}</p>`}</div>
   </section>`;
 }

@@ -81,9 +81,9 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
         <input type="checkbox" checked=${follow}
           onChange=${(/** @type {InputChange} */ event) => list.setFollow(event.target.checked)} />
         Follow</label>`}
-      <label class="inline">
+      <label class="inline" title="Break long lines">
         <input type="checkbox" checked=${wrap}
-          onChange=${(/** @type {InputChange} */ event) => setWrap(event.target.checked)} />Wrap lines</label>
+          onChange=${(/** @type {InputChange} */ event) => setWrap(event.target.checked)} />Wrap</label>
       <button type="button" class="quiet" title="Download the whole log" aria-label="Download this log"
         onClick=${() => attempt(() => download(path, stream, step))}><${Icon} name="down" /></button>
     </div>

@@ -39,7 +39,7 @@ export function StartDialog({ fileName, dag, latest, onClose }) {
       Parameters<input value=${free} disabled=${fixed} placeholder="NAME=value, or values in order"
         onInput=${(/** @type {InputChange} */ event) => setFree(event.target.value)} /></label>`}
     ${latest?.params && !fixed && html`<p>
-      <button type="button" onClick=${asLast}>Use those of the latest run</button></p>`}
+      <button type="button" onClick=${asLast}>Use the parameters of the latest run</button></p>`}
     ${fields.length > 0 && html`<p class="faint wide-text">It runs with <code>${params}</code></p>`}
     ${!dag.runConfig?.disableRunIdEdit && html`<label>
       Run id<input name="dagRunId" placeholder="generated if empty" autocomplete="off" /></label>`}

@@ -68,7 +68,7 @@ function StepRow({ address, node, whole, now, known, chosen, inside, picked, onC
           <${Icon} name=${open ? "shut" : "open"} /></button>`
         : html`<span></span>`}
       <div class="step-title"><button type="button" class="step-name quiet" aria-current=${chosen ? "true" : null}
-        onClick=${() => onChoose(node.step.name)}>${node.step.name}</button>${note && html`<small class="cut"
+        onClick=${() => onChoose(node.step.name)}>${node.step.name}</button>${note && html`<small
           title=${note}>${note}</small>`}</div>
       <${Status} of=${node.status} node waiting=${Boolean(node.waiting)} />
       <${Bar} node=${node} whole=${whole} now=${now} />

@@ -61,9 +61,9 @@ function Group({ group }) {
     <td data-label="schedule">
       ${[...expressions].map((expression) => html`<div key=${expression}>
         ${cronText(expression)} <code class="faint">${expression}</code></div>`)}</td>
-    <td data-label="after that" class="number">
+    <td data-label="after that"><span class="number">
       ${times.slice(1).map((time, index) => html`${index ? ", " : ""}<time key=${index} datetime=${time.toISOString()}
-        title=${exact(time, first.zone)}>${inWords(time)}</time>`)}</td>
+        title=${exact(time, first.zone)}>${inWords(time)}</time>`)}</span></td>
     <td data-label="time zone">${first.zone}</td>
   </tr>`;
 }
