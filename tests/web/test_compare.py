@@ -111,7 +111,7 @@ async def test_another_run_is_chosen_and_the_two_are_swapped(visitor: Visitor, r
 
 async def test_two_runs_that_were_chosen_in_the_list_are_compared(visitor: Visitor) -> None:
     page = await visitor.open("/dag-runs?name=compared")
-    await page.get_by_role("checkbox", name="Choose all runs shown").check()
+    await page.get_by_role("checkbox", name="Select all runs shown").check()
     await page.get_by_role("link", name="Compare", exact=True).click()
     await expect(page.get_by_role("region", name="This run")).to_contain_text("failed")
     await expect(page.get_by_role("region", name="Compared with")).to_contain_text("succeeded")

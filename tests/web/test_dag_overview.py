@@ -78,6 +78,9 @@ async def test_a_day_of_the_map_leads_to_its_runs_by_keys_alone(visitor: Visitor
     await when.select_option(label="any time")
     await expect(page.get_by_role("row").filter(has_text=NAME)).to_have_count(3)
     assert "fromDate" not in page.url
+    await page.get_by_role("button", name="Clear", exact=True).click()
+    await page.wait_for_url(re.compile(r"/dag-runs$"))
+    await expect(page.get_by_role("button", name="Clear", exact=True)).to_have_count(0)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -89,6 +89,14 @@ async def test_each_run_of_a_long_day_is_visible_and_failed_ones_differ_in_shape
         assert await visitor.find_barriers() == []
 
 
+async def test_files_with_problems_of_a_source_need_attention(browser: Browser, site: Site) -> None:
+    async with visiting(browser, site.address, cookie=site.cookies["viewer"]) as visitor:
+        page = await visitor.open("/")
+        await _sentence(visitor).get_by_role("link", name="2 files").click()
+        await page.wait_for_url("**/sources/team")
+        await expect(page.get_by_role("row").filter(has_text="line ")).to_have_count(2)
+
+
 async def test_runs_that_lie_close_together_are_one_bar_that_leads_to_their_list(visitor: Visitor, own: Site) -> None:
     await add_old_runs(own, "close", [4_000_001, 4_000_002, 4_000_003], days_ago=0.25)
     page = await visitor.open("/")

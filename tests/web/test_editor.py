@@ -50,7 +50,7 @@ async def leave_with(visitor: Visitor, text: str) -> Page:
 async def test_a_text_with_mistakes_is_offered_again(visitor: Visitor) -> None:
     page = await leave_with(visitor, "broken: [")
     await expect(editor(page)).not_to_contain_text("broken: [")
-    await page.get_by_role("button", name="Go on with it").click()
+    await page.get_by_role("button", name="Restore draft").click()
     await expect(editor(page)).to_contain_text("broken: [")
     await expect(page.get_by_role("button", name="Save", exact=True)).to_be_disabled()
     await page.get_by_role("button", name="Discard").click()
@@ -60,18 +60,18 @@ async def test_a_text_with_mistakes_is_offered_again(visitor: Visitor) -> None:
 
 async def test_a_draft_that_is_thrown_away_does_not_come_back(visitor: Visitor) -> None:
     page = await leave_with(visitor, "description: x")
-    await page.get_by_role("button", name="Throw it away").click()
+    await page.get_by_role("button", name="Discard draft").click()
     await page.wait_for_function(f"() => {DRAFT} === undefined")
     await visitor.open("/dags/drafted/spec")
     await expect(editor(page)).to_be_visible()
-    await expect(page.get_by_role("button", name="Throw it away")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Discard draft")).to_have_count(0)
 
 
 async def test_a_draft_tells_that_another_revision_was_saved_since(visitor: Visitor, drafted: Site) -> None:
     await leave_with(visitor, "description: mine")
     drafted.send("PUT", "/dags/drafted/spec", {"spec": SPEC + "description: theirs\n"})
     page = await visitor.open("/dags/drafted/spec")
-    await expect(page.get_by_text("Another revision was saved since.")).to_be_visible()
+    await expect(page.get_by_text("Another revision was saved since then.")).to_be_visible()
 
 
 async def test_who_saves_over_a_newer_revision_is_warned_first(visitor: Visitor, drafted: Site) -> None:
@@ -101,9 +101,9 @@ async def test_it_can_be_used_by_everybody(browser: Browser, drafted: Site, widt
     async with visiting(browser, drafted.address, cookie=drafted.cookies["manager"], width=width) as visitor:
         visitor.page.on("dialog", lambda dialog: dialog.accept())
         page = await leave_with(visitor, "schedule: '0 3 * * *'")
-        await expect(page.get_by_role("button", name="Go on with it")).to_be_visible()
+        await expect(page.get_by_role("button", name="Restore draft")).to_be_visible()
         assert await visitor.find_barriers() == []
-        await page.get_by_role("button", name="Go on with it").click()
+        await page.get_by_role("button", name="Restore draft").click()
         await expect(page.get_by_role("region", name="Next starts of this text")).to_be_visible()
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         await page.emulate_media(color_scheme="dark")

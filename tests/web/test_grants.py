@@ -82,7 +82,7 @@ async def test_an_admin_gives_a_group_a_role_and_sees_what_a_member_sees(browser
         await expect(dialog.get_by_role("button", name=f"Remove {NAME} from night shift")).to_be_visible()
         await dialog.get_by_role("button", name="Cancel").click()
         await page.get_by_role("button", name="Add grant").click()
-        await dialog.get_by_label("Who").select_option(label="night shift")
+        await dialog.get_by_label("User or group").select_option(label="night shift")
         await dialog.get_by_role("radio", name=re.compile("^manager")).check()
         await dialog.get_by_role("radio", name="tag").check()
         await dialog.get_by_label("Name or tag").fill("sales")

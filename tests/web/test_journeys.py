@@ -127,7 +127,7 @@ async def _edit(walk: Walk) -> None:
     await walk.press("Save")
     await walk.dialog().get_by_label("Note").fill("says what it is")
     await walk.page.keyboard.press("Enter")
-    await walk.see_text("draft is saved.")
+    await walk.see_text("draft saved.")
 
 
 def _spec(site: Site) -> str:
@@ -217,7 +217,7 @@ async def test_the_audit_tells_who_stopped_a_run(walk: Walk, site: Site) -> None
     bearer = {"Authorization": f"Bearer {site.tokens['operator']}"}
     site.client.post(f"/dag-runs/stoppable/{run_id}/stop", headers=bearer).raise_for_status()
     await walk.turn_to("Audit")
-    await walk.page.get_by_label("What", exact=True).fill("run.stop")
+    await walk.page.get_by_label("Action", exact=True).fill("run.stop")
     await walk.page.keyboard.press("Enter")
     await walk.see(walk.page.get_by_role("row").filter(has_text=run_id).filter(has_text="operator"))
 
@@ -228,10 +228,10 @@ async def test_disk_space_is_freed(walk: Walk, site: Site) -> None:
     await walk.press("Preview clean-up")
     await walk.see(walk.page.get_by_role("row").filter(has_text="chatty"))
     await walk.press("Clean up")
-    confirm = walk.dialog().get_by_role("button", name="Remove them")
+    confirm = walk.dialog().get_by_role("button", name="Delete runs")
     await expect(confirm).to_be_disabled()
     await walk.dialog().get_by_role("textbox").fill("clean up")
     await walk.click(confirm)
-    await walk.see_text("Nothing has to go")
+    await walk.see_text("Nothing to clean up")
     for run_id in ("r1000001", "r1000002"):
         assert site.client.get(f"/dag-runs/chatty/{run_id}").status_code == 404

@@ -64,4 +64,4 @@ async def test_a_member_by_claim_logs_in_and_sees_what_the_group_is_granted(
         await page.get_by_role("link", name="Log in with").click()
         await expect(page.get_by_role("button", name="Log out")).to_be_visible()
         page = await visitor.open("/dags")
-        await expect(page.get_by_role("main").get_by_text("No DAG is granted to you")).to_be_visible()
+        await expect(page.get_by_role("main").get_by_text("You have access to no DAG")).to_be_visible()

@@ -55,7 +55,7 @@ async def test_the_pattern_of_buttons_finds_those_of_an_admin(browser: Browser, 
     waiting = site.send("POST", "/dags/sleeper/enqueue", {})["dagRunId"]  # other tests may have let earlier ones go
     wanted = {
         "/dags": ["New DAG", "Start etl", "Suspend etl"],
-        "/dags/etl": ["Start", "Stop all", "Rename", "Delete"],
+        "/dags/etl": ["Start", "Stop all runs", "Rename", "Delete"],
         "/dag-runs/etl/latest": ["Retry", "Run again", "Edit status"],
         f"/dag-runs/sleeper/{waiting}": ["Remove from the queue"],
         f"/dag-runs/sleeper/{running}": ["Stop"],
@@ -82,6 +82,6 @@ async def test_an_operator_starts_runs_but_writes_nothing(browser: Browser, site
 async def test_a_page_for_admins_tells_others_so(browser: Browser, site: Site, path: str) -> None:
     async with visiting(browser, site.address, cookie=site.cookies["manager"]) as visitor:
         page = await visitor.open(path)
-        await expect(page.get_by_text(re.compile("Only admins see"))).to_be_visible()
+        await expect(page.get_by_text(re.compile("Only admins can"))).to_be_visible()
         await expect(page.get_by_role("navigation", name="Pages").get_by_role("link", name="Users")).to_have_count(0)
         assert visitor.complaints == []

@@ -66,10 +66,10 @@ async def test_a_session_that_is_ended_elsewhere_goes_to_the_login(
         account = await other.open("/account")
         before = await account.get_by_role("button", name=re.compile("^End Chrome")).count()
         assert before >= 1
-        await account.get_by_role("button", name="End all others").click()
+        await account.get_by_role("button", name="End all other sessions").click()
         await account.get_by_role("dialog").get_by_role("button", name="End", exact=True).click()
         await expect(account.get_by_role("button", name=re.compile("^End "))).to_have_count(0)
-        await expect(account.get_by_text("this one")).to_be_visible()
+        await expect(account.get_by_text("this session")).to_be_visible()
     await page.wait_for_url(re.compile("/login"))
     kept.cookies["operator"], kept.tokens["operator"] = kept.browse("operator"), kept.log_in("operator")
 
@@ -84,7 +84,7 @@ async def test_a_text_that_was_not_saved_outlives_an_idle_session(kept: Site, vi
     await page.wait_for_url(re.compile("/login"))
     await enter(page, "manager")
     page = await visitor.open("/dags/kept/spec")
-    await page.get_by_role("button", name="Go on with it").click()
+    await page.get_by_role("button", name="Restore draft").click()
     await expect(page.get_by_role("textbox", name="Definition of kept")).to_contain_text("of before")
     kept.cookies["manager"] = kept.browse("manager")
 
@@ -99,7 +99,7 @@ async def test_a_draft_is_offered_to_nobody_else_and_goes_with_the_logout(kept: 
     await enter(page, "admin")
     page = await visitor.open("/dags/kept/spec")
     await expect(page.get_by_role("textbox", name="Definition of kept")).to_be_visible()
-    await expect(page.get_by_role("button", name="Go on with it")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Restore draft")).to_have_count(0)
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_role("button", name="Log in")).to_be_visible()
     assert await page.evaluate("localStorage.length") == 0

@@ -102,10 +102,10 @@ async def test_who_saves_over_a_newer_revision_is_told_once_and_loses_nothing(ed
     await expect(dialog.get_by_role("alert")).to_have_count(1)
     await expect(dialog.get_by_role("alert")).to_contain_text("Another revision was saved")
     async with page.context.expect_page() as beside:
-        await dialog.get_by_role("link", name="Look at it").click()
-    await expect((await beside.value).get_by_text("now", exact=True)).to_be_visible()
-    await dialog.get_by_role("button", name="Save over the newer revision").click()
-    await expect(page.get_by_text(f"{name} is saved.")).to_be_visible()
+        await dialog.get_by_role("link", name="Compare it").click()
+    await expect((await beside.value).get_by_text("current", exact=True)).to_be_visible()
+    await dialog.get_by_role("button", name="Overwrite the newer revision").click()
+    await expect(page.get_by_text(f"{name} saved.")).to_be_visible()
     assert "mine" in site.send("GET", f"/dags/{name}/spec")["spec"]
 
 
@@ -252,7 +252,7 @@ async def test_a_server_that_is_gone_is_said_and_one_that_is_back_is_noticed(bro
             await expect(page.get_by_role("alert").get_by_text("cannot be reached")).to_be_visible()
             own.program.start()
             await expect(page.get_by_text("The server does not answer.")).to_have_count(0)
-            await expect(page.get_by_text("now", exact=True)).to_be_visible()  # nobody had to ask again
+            await expect(page.get_by_text("current", exact=True)).to_be_visible()  # nobody had to ask again
     finally:
         own.client.close()
         end(own.program)

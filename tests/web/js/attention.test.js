@@ -25,6 +25,17 @@ test("the sentence says what needs attention, the most urgent first", () => {
   ]);
 });
 
+test("sources that cannot be synced, and files with problems, need attention", () => {
+  const source = (name, broken, problem) => ({ name, broken, problem });
+  assert.deepEqual(said({ sources: [source("a", 1), source("b", 0)] }), ["1 file has problems"]);
+  assert.deepEqual(said({ sources: [source("a", 1), source("b", 2, "no such repository")] }), [
+    "source b cannot be synced",
+    "3 files have problems",
+  ]);
+  const [concern] = concernsOf({ ...CALM, sources: [source("a b", 1)] }, 86400);
+  assert.deepEqual(concern.to, ["sources", "a b"]);
+});
+
 test("each part leads to what it counts", () => {
   const concerns = concernsOf({ ...CALM, failed: 1, approvals: 1, queues: ["db"], long: 1, unscheduled: true }, 86400);
   assert.deepEqual(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Controller, get
@@ -28,7 +28,7 @@ from dagbook.db.repositories.runs.run_history import HistoryNode, RunWithState
 from dagbook.definitions.next_starts import next_starts
 from dagbook.definitions.queries import read_stored, require_dag
 from dagbook.errors import BadRequestError
-from dagbook.identifiers import LATEST, shorten, strip_suffix
+from dagbook.identifiers import LATEST, strip_suffix
 from dagbook.runs.queries import dags_of
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
@@ -97,13 +97,6 @@ def _check(field: str, number: int | None, most: int) -> None:
         raise BadRequestError(f"{field}: {number} is outside 1 to {most}")
 
 
-def _read_zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, ZoneInfoNotFoundError):
-        raise BadRequestError(f"zone: {shorten(name)} is no time zone; write one such as Europe/Berlin") from None
-
-
 class DagStatisticsServices(msgspec.Struct, frozen=True, kw_only=True):
     """Services of statistics and next starts of a DAG."""
 
@@ -156,7 +149,7 @@ class DagStatisticsController(Controller):
     ) -> DAGDays:
         """Count the runs of a DAG by day and status, over the last ``days`` days of a time zone."""
         _check("days", days, _MAX_COUNTED_DAYS)
-        starts = day_starts(services.now(), days, _read_zone(zone) if zone else services.zone)
+        starts = day_starts(services.now(), days, parameters.read_zone(zone) if zone else services.zone)
         row = await require_dag(services.database, file_name)
         counted = await services.database.read(
             lambda connection: run_history.count_by_quarter(connection, row.dag_name, _MAX_COUNTED, starts[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
@@ -263,3 +264,11 @@ def expected_revisions(if_match: str | None) -> frozenset[int] | None:
         )
     tags: list[str] = re.findall(_TAG, if_match)
     return frozenset(int(tag) for tag in tags if _NUMBER.fullmatch(tag))
+
+
+def read_zone(name: str) -> ZoneInfo:
+    """Return the time zone of a name; raises BadRequestError."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise BadRequestError(f"zone: {shorten(name)} is no time zone; write one such as Europe/Berlin") from None

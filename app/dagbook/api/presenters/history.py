@@ -73,24 +73,23 @@ def days_of(dag_name: str, counted: Sequence[CountedRuns], starts: Sequence[date
     """
     begins = [int(start.timestamp()) for start in starts]
     counts: list[Counter[RunStatus]] = [Counter() for _ in begins]
-    for quarter, status, count in counted:
-        counts[bisect_right(begins, quarter * QUARTER_SECONDS) - 1][RunStatus(status)] += count
-    truncated = sum(row.count for row in counted) >= most
+    for quarter, status, runs in counted:
+        counts[bisect_right(begins, quarter * QUARTER_SECONDS) - 1][RunStatus(status)] += runs
+    truncated = sum(row.runs for row in counted) >= most
     first = next((day for day, found in enumerate(counts) if found), 0) if truncated else 0
     days = [
         DAGDay(
             date=starts[day].date().isoformat(),
             from_date=begins[day],
             to_date=begins[day + 1],
-            counts=[_status_count(status, counts[day][status]) for status in sorted(counts[day])],
+            counts=[
+                StatusCount(status=status, status_label=status.label, count=count)  # type: ignore[arg-type]  # has all labels
+                for status, count in sorted(counts[day].items())
+            ],
         )
         for day in range(first, len(begins) - 1)
     ]
     return DAGDays(dag_name=dag_name, zone=str(starts[0].tzinfo), truncated=truncated, days=days)
-
-
-def _status_count(status: RunStatus, count: int) -> StatusCount:
-    return StatusCount(status=status, status_label=status.label, count=count)  # type: ignore[arg-type]  # has all labels
 
 
 _HANDLER_RANKS = {position: rank for rank, position in enumerate((SUCCESS, FAILURE, ABORT, EXIT), 1)}

@@ -84,7 +84,7 @@ class CountedRuns(NamedTuple):
 
     quarter: int
     status: RunStatus
-    count: int
+    runs: int
 
 
 class RunWithState(RunRow, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ const STUCK = 3600; // seconds that the head of a queue may wait
 
 /**
  * A part of the sentence: text of the link, where it leads, and the rest.
- * @typedef {{ link: string, to: string, search?: Record<string, string | number>, rest: string,
+ * @typedef {{ link: string, to: string | string[], search?: Record<string, string | number>, rest: string,
  *   tone: "bad" | "wait" }} Concern
  */
 
@@ -21,6 +21,7 @@ const STUCK = 3600; // seconds that the head of a queue may wait
  * @property {string[]} queues names of those that do not move
  * @property {number} long runs that take long
  * @property {boolean} [unscheduled] whether no server starts what is due
+ * @property {Pick<Api.Source, "name" | "broken" | "problem">[]} [sources]
  */
 
 /**
@@ -29,7 +30,10 @@ const STUCK = 3600; // seconds that the head of a queue may wait
  * @param {number} day seconds that a day of failures has
  * @returns {Concern[]}
  */
-export function concernsOf({ failed, moreFailed, since, approvals, queues, long, unscheduled }, day) {
+export function concernsOf({ failed, moreFailed, since, approvals, queues, long, unscheduled, sources = [] }, day) {
+  const unread = sources.filter(({ problem }) => problem);
+  const broken = sources.filter((source) => source.broken > 0);
+  const files = broken.reduce((sum, source) => sum + source.broken, 0);
   /** @type {(Concern | false)[]} */
   const all = [
     unscheduled === true && { link: "no scheduler", to: "/workers", rest: " is active", tone: "bad" },
@@ -44,6 +48,18 @@ export function concernsOf({ failed, moreFailed, since, approvals, queues, long,
       link: `${approvals.toLocaleString("en")} ${approvals === 1 ? "waits" : "wait"}`,
       to: "/approvals",
       rest: " for approval",
+      tone: "wait",
+    },
+    unread.length > 0 && {
+      link: unread.length === 1 ? `source ${unread[0].name}` : plural(unread.length, "source"),
+      to: unread.length === 1 ? ["sources", unread[0].name] : "/sources",
+      rest: " cannot be synced",
+      tone: "bad",
+    },
+    files > 0 && {
+      link: plural(files, "file"),
+      to: broken.length === 1 ? ["sources", broken[0].name] : "/sources",
+      rest: ` ${files === 1 ? "has" : "have"} problems`,
       tone: "wait",
     },
     queues.length > 0 && {

@@ -182,6 +182,6 @@ export function may(right) {
  */
 export function whyNot(right) {
   const { on, off, who } = RIGHTS[right];
-  if (on() && hasGrants.value && !dagIn(path.value)) return "Your rights differ from DAG to DAG: open one.";
+  if (on() && hasGrants.value && !dagIn(path.value)) return "Open a DAG: your rights depend on it.";
   return on() ? `Only ${who} and above may do this.` : `This server does not allow it: ${off}.`;
 }

@@ -27,14 +27,14 @@ export default function Access() {
   const groups = useApi(allowed ? "groups" : null);
   const grants = useApi(allowed ? "grants" : null);
   if (!hasUsers) {
-    return html`<h1>Access</h1><${Empty} title="There are no users, so no rights">
+    return html`<h1>Access</h1><${Empty} title="User accounts are off">
       <p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
   }
-  if (!allowed) return html`<h1>Access</h1><${Empty} title="Only admins see who may do what" />`;
+  if (!allowed) return html`<h1>Access</h1><${Empty} title="Only admins can manage access" />`;
   const reload = () => Promise.all([groups.reload(), grants.reload()]);
   return html`<h1>Access</h1>
-    <p class="faint">A user for whom only grants count sees the DAGs that are granted here, to the user or to a group.
-      Grants do not isolate people who may run commands on this server, unless commands run under another account
+    <p class="faint">A user limited to granted DAGs sees those that are granted here, to the user or to a group.
+      Grants do not isolate users who may run commands on this server, unless commands run under another account
       (<code>run_as</code>).</p>
     ${whenLoaded(users, "users", (known) => html`
       ${whenLoaded(groups, "groups", (found) => html`
@@ -60,7 +60,7 @@ function Grants({ grants, users, groups }) {
     ${whenLoaded(grants, "grants", (found) =>
       found.grants.length
         ? html`<div class="scroll"><table class="stack">
-          <thead><tr><th>Who</th><th>Role</th><th>DAGs</th><th>Since</th>
+          <thead><tr><th>User or group</th><th>Role</th><th>DAGs</th><th>Since</th>
             <th><span class="visually-hidden">Actions</span></th></tr></thead>
           <tbody>${found.grants.map((grant) => html`<tr key=${grant.id}>
             <td class="wide-text">${nameOf(grant)}</td><td data-label="role">${grant.role}</td>
@@ -88,7 +88,7 @@ function Grants({ grants, users, groups }) {
       action="Remove" onClose=${close} onConfirm=${async () => {
       await remove(["grants", asked.grant.id]);
       await grants.reload();
-    }}><p>${dagsOf(asked.grant)} is not granted any more, unless another grant covers it.</p><//>`}`;
+    }}><p>Access to ${dagsOf(asked.grant)} ends, unless another grant covers it.</p><//>`}`;
 }
 
 /**
@@ -105,16 +105,16 @@ function NewGrant({ users, groups, onClose, onSave }) {
     });
   };
   return html`<${FormDialog} title="Add a grant" action="Add" onClose=${onClose} onSave=${save}>
-    <label>Who<select name="subject" required>
+    <label>User or group<select name="subject" required>
       ${groups.length > 0 && html`<optgroup label="Groups">${groups.map((group) => html`<option key=${group.id}
         value=${`group:${group.id}`}>${group.name}</option>`)}</optgroup>`}
       <optgroup label="Users">${users.map((one) => html`<option key=${one.id} value=${`user:${one.id}`}>
         ${one.username}${one.scope === "granted" ? "" : " (sees all DAGs)"}</option>`)}</optgroup>
     </select></label>
     <${RoleChoice} />
-    <fieldset><legend>DAGs by</legend>
-      <label class="inline"><input type="radio" name="kind" value="pattern" checked />name<span class="faint">with * for
-        any text and ? for any sign</span></label><br />
+    <fieldset><legend>Choose DAGs by</legend>
+      <label class="inline"><input type="radio" name="kind" value="pattern" checked />name<span class="faint">* is
+        any text, ? one character</span></label><br />
       <label class="inline"><input type="radio" name="kind" value="tag" />tag</label></fieldset>
     <label>Name or tag<input name="dags" required maxlength="64" placeholder="etl-*" autocomplete="off" /></label><//>`;
 }
@@ -165,7 +165,7 @@ function Groups({ groups, users, reload }) {
       onClose=${close} onConfirm=${async () => {
       await remove(["groups", asked.group.id]);
       await reload();
-    }}><p>Its grants go with it; its members stay users.</p><//>`}
+    }}><p>This removes its grants too. Its members are kept.</p><//>`}
     ${asked?.kind === "members" && html`<${Members} group=${asked.group} users=${users} onClose=${close}
       onChange=${reload} />`}`;
 }
@@ -180,7 +180,7 @@ function GroupForm({ title, action, group, onClose, onSave }) {
     <label>Name<input name="name" value=${group?.name ?? ""} required maxlength="64" autocomplete="off" /></label>
     <label>Claim of the provider<input name="claim" value=${group?.claim ?? ""} placeholder="groups=ops"
       autocomplete="off" /></label>
-    <p class="faint">With a claim, users who log in at the provider with it are members, until a login without it.</p>
+    <p class="faint">Users whose last login at the provider had this claim are members.</p>
   <//>`;
 }
 
@@ -212,10 +212,10 @@ function Members({ group, users, onClose, onChange }) {
 /** What a user sees, for the admin who has chosen it. @param {{ users: Api.User[] }} props */
 function TryAs({ users }) {
   const chosen = query.value.get("user") ?? "";
-  return html`<h2>Try as a user</h2>
-    <label>What would they see? <select aria-label="User" value=${chosen}
+  return html`<h2>Check access</h2>
+    <label>What does this user see? <select aria-label="User" value=${chosen}
       onChange=${(/** @type {InputChange} */ event) => setQuery({ user: event.target.value })}>
-      <option value="">choose a user</option>
+      <option value="">Choose a user</option>
       ${users.map((one) => html`<option key=${one.id} value=${one.id}>${one.username}</option>`)}</select></label>
     ${chosen && html`<${View} key=${chosen} id=${chosen} />`}`;
 }
@@ -226,7 +226,7 @@ function View({ id }) {
   const loaded = useApi(["users", id, "access"], { page, perPage: 100 });
   return whenLoaded(loaded, "DAGs", ({ user, dags, more }) => {
     if (user.scope !== "granted") return html`<p>${user.username} sees all DAGs, as ${user.role}.</p>`;
-    if (!dags.length && page === 1) return html`<p>${user.username} sees no DAG.</p>`;
+    if (!dags.length && page === 1) return html`<p>${user.username} has access to no DAG.</p>`;
     return html`<div class="scroll"><table class="stack"><thead><tr><th>DAG</th><th>Role</th></tr></thead>
       <tbody>${dags.map((dag) => html`<tr key=${dag.name}>
         <td class="wide-text"><a href=${href(["dags", dag.name])}>${dag.name}</a></td>

@@ -13,20 +13,20 @@ import { TokenList } from "../parts/tokenlist.js";
 export default function Account() {
   useTitle("Account");
   const [asked, setAsked] = useState(false);
-  if (!hasUsers) return html`<h1>Account</h1><${Empty} title="Users are not managed here">
+  if (!hasUsers) return html`<h1>Account</h1><${Empty} title="User accounts are off">
     <p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
   const change = async (/** @type {Fields} */ { currentPassword, newPassword }) => {
     await post("auth/change-password", { currentPassword, newPassword });
-    notify("The password is changed. All other sessions and tokens are ended.");
+    notify("Password changed. All your other sessions and tokens have ended.");
   };
   return html`<div class="row"><h1>${user.value?.username ?? "Account"}</h1>
     ${user.value && html`<span class="tag">role ${user.value.role}</span>`}<span class="grow"></span>
       <button type="button" onClick=${() => setAsked(true)}>Change password</button></div>
     <${SessionList} />
     <${TokenList} />
-    ${asked && html`<${FormDialog} title="Change your password" action="Change" onClose=${() => setAsked(false)}
-      onSave=${change}>
-      <label>Present password<input name="currentPassword" type="password" autocomplete="current-password" required />
+    ${asked && html`<${FormDialog} title="Change your password" action="Change password"
+      onClose=${() => setAsked(false)} onSave=${change}>
+      <label>Current password<input name="currentPassword" type="password" autocomplete="current-password" required />
       </label><${NewPassword} />
     <//>`}`;
 }

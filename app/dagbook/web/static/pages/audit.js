@@ -13,9 +13,9 @@ import { attempt } from "../parts/notice.js";
 /** @type {{ entries: Api.AuditEntry[], next: number | null | undefined }} */
 const NONE = { entries: [], next: undefined };
 const FIELDS = [
-  ["actor", "Who", "ada"],
-  ["action", "What", "dag. or run.stop"],
-  ["object", "To what", "etl"],
+  ["actor", "User", "ada"],
+  ["action", "Action", "dag. or run.stop"],
+  ["object", "Object", "etl"],
   ["requestId", "Request", "id"],
 ];
 
@@ -35,10 +35,10 @@ export default function Audit() {
     event.preventDefault();
     setQuery(valuesOf(event.target), { replace: false });
   };
-  if (!may("admin")) return html`<h1>Audit</h1><${Empty} title="Only admins see the audit">
-    <p>It says who changed what.</p><//>`;
+  if (!may("admin")) return html`<h1>Audit</h1><${Empty} title="Only admins can see the audit log">
+    <p>It records who changed what.</p><//>`;
   return html`<h1>Audit</h1>
-    <form class="filters" key=${key} role="search" aria-label="Narrow the audit" onSubmit=${submit}>
+    <form class="filters" key=${key} role="search" aria-label="Filter the audit log" onSubmit=${submit}>
       ${FIELDS.map(([name, label, hint]) => html`<label key=${name}>${label}
         <input name=${name} value=${filters[name] ?? ""} placeholder=${hint} size="14" /></label>`)}
       <button type="submit">Filter</button>
@@ -47,13 +47,13 @@ export default function Audit() {
       const entries = [...page.entries, ...older.entries];
       const next = older.next === undefined ? page.nextBefore : older.next;
       if (!entries.length) return html`<${Empty} title="No entries">
-        <p>${query.value.size ? "None fits these filters." : "Whatever people change shows here."}</p><//>`;
+        <p>${query.value.size ? "No entry matches these filters." : "Each change by a user appears here."}</p><//>`;
       return html`<p class="faint">Sealed up to entry ${page.sealedUpTo}
         . <code>dagbook audit verify</code> checks that nothing before it was changed.</p>
         <div class="scroll">
           <table class="stack">
             <thead>
-              <tr><th class="number">No.</th><th>When</th><th>Who</th><th>What</th><th>To what</th><th>Outcome</th>
+              <tr><th class="number">No.</th><th>When</th><th>User</th><th>Action</th><th>Object</th><th>Outcome</th>
                 <th>Change</th></tr></thead>
           <tbody>${entries.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} />`)}</tbody></table></div>
         ${next && html`<p><button type="button" onClick=${() => more(next)}>Show older entries</button></p>`}`;

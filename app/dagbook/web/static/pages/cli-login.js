@@ -51,7 +51,7 @@ export default function CliLogin() {
     if (port && loaded && new URL(loaded.name).pathname !== window.location.pathname) window.location.reload();
   }, []);
   if (!hasUsers) return html`<h1>Allow the command line</h1><${Empty} title="This server has no users">
-    <p>Give its token to <code>dagbook login --paste</code>.</p><//>`;
+    <p>Paste its token into <code>dagbook login --paste</code>.</p><//>`;
   const allow = async (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
     const { days } = valuesOf(event.target);
@@ -71,14 +71,14 @@ export default function CliLogin() {
     }
   };
   if (token) return html`<h1>Allow the command line</h1>
-    <p>Paste this token where <code>dagbook login</code> asks for it. It is shown only now.</p>
+    <p>Paste this token into <code>dagbook login</code>. It is not shown again.</p>
     <pre class="events" tabindex="0">${token}</pre>`;
   return html`<h1>Allow the command line on ${host}?</h1>
     <form onSubmit=${allow}>
-      <p>A program that was started on ${host}, as <code>dagbook login</code>, asks for a token: with it, it does what
-        ${" "}<strong>${user.value?.username}</strong> may do. Allow it only if you have just started it.</p>
+      <p><code>dagbook login</code> on ${host} asks for a token with the rights of
+        ${" "}<strong>${user.value?.username}</strong>. Allow it only if you have just started it.</p>
       <label>
-        The token ends<select name="days" value="90"><option value="1">in a day</option>
+        Token expires<select name="days" value="90"><option value="1">in a day</option>
           <option value="30">in 30 days</option><option value="90">in 90 days</option>
           <option value="365">in a year</option><option value="">when this server ends it</option></select></label>
       ${failure && html`<${Failure} error=${failure} />`}

@@ -36,7 +36,7 @@ export default function Dags() {
     <${Filters} />
     ${whenLoaded(list, "DAGs", ({ dags, errors, pagination }) => html`
       ${pagination && html`<p class="faint" role="status">${plural(pagination.totalRecords, "DAG")}
-        ${name || tag ? " fit" : ""}</p>`}
+        ${name || tag ? " found" : ""}</p>`}
       ${errors.map((error) => html`<p class="bad wide-text" key=${error}>${error}</p>`)}
       ${dags.length ? html`<${Table} dags=${dags} next=${next} reload=${list.reload} />` : html`<${Nothing}
         narrowed=${name || tag} onNew=${() => setAsked(true)} />`}
@@ -55,7 +55,7 @@ function Filters() {
   };
   const tag = query.value.get("tag") ?? "";
   const known = new Set([...(tags.data?.tags ?? []), ...(tag ? [tag] : [])]);
-  return html`<div class="filters" role="search" aria-label="Narrow the DAGs">
+  return html`<div class="filters" role="search" aria-label="Filter DAGs">
     <label>
       Name<input type="search" value=${query.value.get("name") ?? ""} onInput=${type} placeholder="part of the name" />
       </label>
@@ -65,23 +65,23 @@ function Filters() {
         <option value="">any</option>${[...known].map((one) => html`<option key=${one} value=${one}>${one}</option>`)}
         </select></label>
     <label>
-      Order<select value=${query.value.get("sort") ?? "name"}
+      Sort by<select value=${query.value.get("sort") ?? "name"}
         onChange=${(/** @type {SelectChange} */ event) => setQuery({ sort: event.target.value, page: null })}>
-        <option value="name">by name</option>
-        <option value="nextRun">by next start</option></select></label>
+        <option value="name">name</option>
+        <option value="nextRun">next start</option></select></label>
   </div>`;
 }
 
 /** @param {{ narrowed: string, onNew: () => void }} props */
 function Nothing({ narrowed, onNew }) {
-  if (narrowed) return html`<${Empty} title="No DAG fits">
-    <p><button type="button" onClick=${() => setQuery({ name: null, tag: null, page: null })}>Show all DAGs</button></p>
+  if (narrowed) return html`<${Empty} title="No DAG matches">
+    <p><button type="button" onClick=${() => setQuery({ name: null, tag: null, page: null })}>Clear filters</button></p>
     <//>`;
-  if (hasGrants.value) return html`<${Empty} title="No DAG is granted to you">
-    <p>An admin can grant you DAGs by name or tag, or make you a member of a group that has some.</p><//>`;
+  if (hasGrants.value) return html`<${Empty} title="You have access to no DAG">
+    <p>Ask an admin to grant you DAGs, or to add you to a group.</p><//>`;
   return html`<${Empty} title="No DAGs yet">
-    <p><${ActionButton} right="create" class="primary" onClick=${onNew}>Write the first one<//></p>
-    <p>Examples and other ways to begin are on the <a href=${href("/")}>dashboard</a>.</p><//>`;
+    <p><${ActionButton} right="create" class="primary" onClick=${onNew}>New DAG<//></p>
+    <p>Or start with the examples on the <a href=${href("/")}>dashboard</a>.</p><//>`;
 }
 
 /** @param {{ dags: Api.DAGFile[], next: Map<string, Api.Upcoming>, reload: Reload }} props */
@@ -89,7 +89,7 @@ function Table({ dags, next, reload }) {
   return html`<div class="scroll">
     <table class="stack dags">
       <thead>
-        <tr><th>Name</th><th>Latest run</th><th>When</th><th>Last ten</th><th class="number">Took</th>
+        <tr><th>Name</th><th>Latest run</th><th>Started</th><th>Last 10 runs</th><th class="number">Duration</th>
           <th>Next start</th><th>Tags</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
     <tbody>
       ${dags.map((file) => html`<${Row} key=${file.fileName} file=${file} next=${next.get(file.fileName)}
@@ -104,15 +104,15 @@ function Row({ file, next, reload }) {
   return html`<tr>
     <td class="whole">
       <div class="named"><a href=${page}>${dag.name}</a>
-        ${errors.length > 0 && html`<span class="bad" title=${errors.join("\n")}>broken</span>`}
-        ${source?.problems && html`<span class="bad" title=${source.problems[0].message}>broken file</span>`}
+        ${errors.length > 0 && html`<span class="bad" title=${errors.join("\n")}>has problems</span>`}
+        ${source?.problems && html`<span class="bad" title=${source.problems[0].message}>file has problems</span>`}
         ${source?.removedAt && html`<span class="wait" title=${`${source.path} of ${source.name}`}>file removed</span>`}
         ${dag.description && html`<${Truncated} class="faint what" text=${dag.description} />`}</div></td>
     <td>${run.dagRunId ? html`<a class="plain" href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>
         <${Status} of=${run.status} /></a>` : html`<span class="faint">never ran</span>`}</td>
     <td>${run.dagRunId && html`<${Time} at=${run.startedAt || run.queuedAt} />`}</td>
     <td><${Recent} runs=${file.recentRuns ?? []} /></td>
-    <td data-label="took" class="number">${run.dagRunId ? took(run, file.recentRuns?.[0]) : ""}</td>
+    <td data-label="duration" class="number">${run.dagRunId ? latestDuration(run, file.recentRuns?.[0]) : ""}</td>
     <td data-label="next">
       ${suspended ? html`<span class="wait">suspended</span>` : next ? html`<${Time} at=${next.at} zone=${next.zone} />`
         : ""}</td>
@@ -131,7 +131,7 @@ function Row({ file, next, reload }) {
  * @param {RunSummary} run
  * @param {Timed & { dagRunId: string }} [newest]
  */
-function took(run, newest) {
+function latestDuration(run, newest) {
   return durationText(newest?.dagRunId === run.dagRunId ? newest : run);
 }
 
@@ -162,7 +162,7 @@ function Recent({ runs }) {
 function Pages({ page, pagination }) {
   if (!pagination || pagination.totalPages <= 1) return null;
   return html`<p class="row">
-    <button type="button" disabled=${page <= 1} onClick=${() => setQuery({ page: page - 1 })}>Back</button>
+    <button type="button" disabled=${page <= 1} onClick=${() => setQuery({ page: page - 1 })}>Previous</button>
     <span>Page ${page} of ${pagination.totalPages}</span>
     <button type="button" disabled=${page >= pagination.totalPages} onClick=${() => setQuery({ page: page + 1 })}>
       Next</button></p>`;

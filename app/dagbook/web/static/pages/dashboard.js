@@ -62,6 +62,7 @@ export default function Dashboard() {
   const inbox = useApi("approvals", {}, onAnyRun);
   const upcoming = useApi("schedules/upcoming", { limit: 300, perDag: 1 }, onDag);
   const schedulers = useApi("services/scheduler");
+  const sources = useApi(hasGrants.value ? null : "sources", {}, onDag); // with grants there is no list of them
   const isQuiet = runs.data?.dagRuns.length === 0 && queues.data?.queues.every((queue) => !queue.queued.length);
   const dags = useApi(isQuiet && !hasGrants.value ? "dags" : null, { perPage: 1 }, onDag);
   const [seen, setSeen] = useState(seenAt());
@@ -75,6 +76,7 @@ export default function Dashboard() {
       moreFailed=${Boolean(nextCursor)} seen=${seen} begin=${since * 1000} runs=${runs.data?.dagRuns ?? []}
       running=${running.data?.dagRuns ?? []} queues=${queues.data?.queues ?? []}
       approvals=${inbox.data?.approvals.length ?? 0} unscheduled=${Boolean(unscheduled)}
+      sources=${sources.data?.sources ?? []}
       onSeen=${() => setSeen(markSeen(failed))} />`)}
     <div class="dashboard">
       <section aria-label="The last 24 hours"><h2>The last 24 hours</h2>

@@ -7,7 +7,7 @@ export default function Missing() {
   useTitle("Not found");
   return html`<h1>Not found</h1>
     <${Empty} title="There is no such page">
-      <p>Nothing lies at <code>${path.value}</code>. It may have been renamed or removed.</p>
+      <p>There is no page at <code>${path.value}</code>.</p>
       <p><a href=${href("/dags")}>All DAGs</a> · <a href=${href("/dag-runs")}>All runs</a> · <a href=${href("/search")}>
           Search</a></p>
     <//>`;

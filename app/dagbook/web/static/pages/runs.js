@@ -25,11 +25,12 @@ const TEXTS = [
   ["actor", "Started by", "ada"],
   ["param", "Parameter", "NAME=value"],
   ["error", "Error", "text of an error"],
-  ["minDuration", "At least", "90s, 5m"],
+  ["minDuration", "Duration at least", "90s, 5m"],
 ];
 const HOUR = 3600000; // milliseconds
 const DAY = 24 * HOUR;
 const DATES = "dates"; // those of the address, of a link from another page
+const FILTERS = ["status", "within", "fromDate", "toDate", "trigger", ...TEXTS.map(([name]) => name)];
 const TRIGGERS = ["api", "reschedule", "schedule"];
 const SPANS = [
   ["", "any time"],
@@ -81,7 +82,7 @@ export default function Runs() {
       const next = more.next === undefined ? page.nextCursor : more.next;
       if (!runs.length && !next) return html`<${Nothing} />`;
       return html`${runs.length ? html`<${Table} runs=${runs} reload=${loaded.reload} />` : html`<p class="faint">
-        None of the newest runs fits; older ones have not been looked at.</p>`}
+        No match among the newest runs. Older runs are not searched yet.</p>`}
         ${next && html`<p><button type="button" onClick=${() => extend(next)}>Show older runs</button></p>`}`;
     })}`;
 }
@@ -90,13 +91,13 @@ const keyOf = (/** @type {RunSummary} */ run) => `${run.name}/${run.dagRunId}`;
 
 function Nothing() {
   if (query.value.size) {
-    return html`<${Empty} title="No run fits these filters">
+    return html`<${Empty} title="No run matches these filters">
       <p><button type="button"
           onClick=${() => setQuery(Object.fromEntries([...query.value.keys()].map((key) => [key, null])))}>
-          Show all runs</button></p><//>`;
+          Clear filters</button></p><//>`;
   }
   return html`<${Empty} title="No runs yet">
-    <p>Start one on the page of a <a href=${href("/dags")}>DAG</a>, or with <code>dagbook run FILE</code>.</p><//>`;
+    <p>Start a <a href=${href("/dags")}>DAG</a>, or run <code>dagbook run FILE</code> in a terminal.</p><//>`;
 }
 
 function Filters() {
@@ -109,7 +110,7 @@ function Filters() {
   const dates = query.value.get("within") ? "" : datesText();
   const pick = (/** @type {SelectChange} */ event) => event.currentTarget.form?.requestSubmit();
   const value = (/** @type {string} */ name) => query.value.get(name) ?? "";
-  return html`<form class="filters" role="search" aria-label="Narrow the runs" onSubmit=${submit}>
+  return html`<form class="filters" role="search" aria-label="Filter runs" onSubmit=${submit}>
     <label>Status<select name="status" value=${value("status")} onChange=${pick}>
       <option value="">any</option>
       ${RUN_STATUSES.map(({ number, word }) => html`<option key=${number} value=${number}>${word}</option>`)}
@@ -125,6 +126,8 @@ function Filters() {
     ${TEXTS.map(([name, label, hint]) => html`<label key=${name}>${label}
       <input name=${name} value=${value(name)} placeholder=${hint} size="12" /></label>`)}
     <button type="submit">Filter</button>
+    ${FILTERS.some((name) => query.value.get(name)) && html`<button type="button" class="quiet"
+      onClick=${() => setQuery(Object.fromEntries(FILTERS.map((name) => [name, null])))}>Clear</button>`}
   </form>`;
 }
 
@@ -144,20 +147,20 @@ function Table({ runs, reload }) {
   return html`
     <div class="row bulk">
       <span class="faint">
-        ${picked.length ? plural(picked.length, "run") + " chosen" : plural(runs.length, "run") + " shown"}</span>
+        ${picked.length ? plural(picked.length, "run") + " selected" : plural(runs.length, "run") + " shown"}</span>
       ${picked.length === 2 && html`<a class="button"
         href=${href("/compare", { run: keyOf(picked[0]), with: keyOf(picked[1]) })}>Compare</a>`}
       ${picked.length > 0 && ACTIONS.map((name) => html`<${ActionButton} key=${name} right="run"
         class=${BULK[name].danger ? "danger" : ""} disabled=${!picked.some(BULK[name].fits)}
-        title=${picked.some(BULK[name].fits) ? "" : `None of them is ${name === "stop" ? "active" : "finished"}`}
+        title=${picked.some(BULK[name].fits) ? "" : `All selected runs are ${BULK[name].without}`}
         onClick=${() => setAsked(name)}>${BULK[name].title}<//>`)}
     </div>
     <div class="scroll"><table class="stack runs">
       <thead><tr>
-        <th><input type="checkbox" aria-label="Choose all runs shown" checked=${picked.length === runs.length}
+        <th><input type="checkbox" aria-label="Select all runs shown" checked=${picked.length === runs.length}
             onChange=${all} /></th>
-        <th>DAG</th><th>Status</th><th>Run</th><th>Started</th><th class="number">Took</th>
-        <th>Parameters, or why it waits</th><${ExtraHeads} />
+        <th>DAG</th><th>Status</th><th>Run</th><th>Started</th><th class="number">Duration</th>
+        <th>Parameters or wait reason</th><${ExtraHeads} />
       </tr></thead>
       <tbody>
         ${runs.map((run) => html`<${Row} key=${keyOf(run)} run=${run} now=${now} chosen=${chosen.has(keyOf(run))}
@@ -175,14 +178,14 @@ function Row({ run, now, chosen, onToggle }) {
   const waits = run.waitingFor;
   const about = waits ? waitText(waits) : run.params;
   return html`<tr>
-    <td><input type="checkbox" aria-label=${`Choose run ${run.dagRunId}`} checked=${chosen}
+    <td><input type="checkbox" aria-label=${`Select run ${run.dagRunId}`} checked=${chosen}
         onChange=${() => onToggle(keyOf(run))} /></td>
     <td><a class="wide-text" href=${href(["dags", run.name])}>${run.name}</a>
     </td>
     <td><${Status} of=${run.status} /></td>
     <td><${Id} of=${run.dagRunId} page=${page} /></td>
     <td data-label="started"><${Time} at=${run.startedAt || run.queuedAt} /></td>
-    <td data-label="took" class="number">${isActive(run.status) ? duration(secondsOf(run, now)) : durationText(run)}
+    <td data-label="duration" class="number">${isActive(run.status) ? duration(secondsOf(run, now)) : durationText(run)}
     </td>
     <td class=${waits ? "about" : "about params"}>${about && html`<${Truncated} text=${about} />`}</td>
     <${ExtraCells} run=${run} />
@@ -193,6 +196,9 @@ function Row({ run, now, chosen, onToggle }) {
 /**
  * @typedef {object} Bulky
  * @property {string} title
+ * @property {string} verb
+ * @property {string} done
+ * @property {string} without why the other selected runs are skipped
  * @property {boolean} danger
  * @property {(run: RunSummary) => boolean} fits
  * @property {(run: RunSummary, address: RunAddress) => Promise<unknown>} act
@@ -204,16 +210,27 @@ const ACTIONS = ["stop", "retry"];
 const BULK = {
   stop: {
     title: "Stop",
+    verb: "stops",
+    done: "asked to stop",
+    without: "already finished",
     danger: true,
     fits: (run) => run.status === RUN.RUNNING || run.status === RUN.QUEUED,
     act: (run, address) => (run.status === RUN.QUEUED ? dequeue(address) : stop(address)),
   },
-  retry: { title: "Retry", danger: false, fits: (run) => isOver(run.status), act: (_, address) => retry(address) },
+  retry: {
+    title: "Retry",
+    verb: "retries",
+    done: "retried",
+    without: "still active",
+    danger: false,
+    fits: (run) => isOver(run.status),
+    act: (_, address) => retry(address),
+  },
 };
 
 /** @param {{ name: BulkAction, runs: RunSummary[], onClose: () => void, onDone: () => void }} props */
 function Bulk({ name, runs, onClose, onDone }) {
-  const { title, danger, fits, act } = BULK[name];
+  const { title, verb, done, without, danger, fits, act } = BULK[name];
   const fitting = runs.filter(fits);
   const work = async () => {
     const failed = [];
@@ -225,14 +242,13 @@ function Bulk({ name, runs, onClose, onDone }) {
       }
     }
     onDone();
-    notify(`${title}: ${plural(fitting.length - failed.length, "run")} done`);
+    notify(`${plural(fitting.length - failed.length, "run")} ${done}.`);
     for (const text of failed.slice(0, 5)) notify(text, "bad");
   };
   return html`<${Confirm} title=${`${title} ${plural(fitting.length, "run")}?`}
     action=${`${title} ${plural(fitting.length, "run")}`} danger=${danger}
     typed=${fitting.length > 10 ? String(fitting.length) : null} onConfirm=${work} onClose=${onClose}>
-    <p>${fitting.length === runs.length ? "All runs that you chose."
-        : `${plural(runs.length - fitting.length, "run")} of those you chose cannot be asked that, ` +
-          `for they are ${name === "stop" ? "over" : "not over"}.`}</p>
+    <p>${fitting.length === runs.length ? `This ${verb} all selected runs.`
+        : `Skipped because ${without}: ${plural(runs.length - fitting.length, "run")}.`}</p>
   <//>`;
 }

@@ -28,8 +28,8 @@ export default function Search() {
           onInput=${(/** @type {InputChange} */ event) => setTyped(event.target.value)} /></label>
       <button type="submit" class="primary">Search</button>
     </form>
-    ${text ? html`<${Found} text=${text} />` : html`<${Empty} title="What are you looking for?">
-      <p>A name of a DAG, anything in a definition (a regular expression), or the text of an error.</p><//>`}`;
+    ${text ? html`<${Found} text=${text} />` : html`<${Empty} title="Search DAGs, definitions and errors">
+      <p>Names of DAGs, lines of definitions (also by regular expression), and errors of runs.</p><//>`}`;
 }
 
 /** @param {{ text: string }} props */
@@ -47,9 +47,9 @@ function Found({ text }) {
     !errors.data.dagRuns.length &&
     !errors.data.nextCursor;
   if (empty) {
-    return html`<${Empty} title="Nothing has that">
-      <p>No name of a DAG, no line of a definition and no error of a run does. Fewer words find more.</p>
-      <p>What steps have written is searched on the page of their <a href=${href("/dag-runs")}>run</a>.</p><//>`;
+    return html`<${Empty} title="No results">
+      <p>No DAG name, definition or error matches. Try fewer words.</p>
+      <p>To search the output of steps, open a <a href=${href("/dag-runs")}>run</a>.</p><//>`;
   }
   return html`
     <section aria-label="DAGs">
@@ -59,7 +59,7 @@ function Found({ text }) {
           ${dags.map(({ fileName, dag }) => html`<li key=${fileName}>
             <a class="wide-text" href=${href(["dags", fileName])}><${Marked} text=${dag.name} of=${text} />
             </a> <span class="faint">${dag.description}</span></li>`)}</ul>`
-            : html`<p class="faint">No DAG has that in its name.</p>`))}
+            : html`<p class="faint">No DAG name matches.</p>`))}
     </section>
     <section aria-label="Definitions">
       <h2>Definitions ${definitions.data && html`<span class="faint">${plural(definitions.data.results.length, "DAG")}
@@ -67,9 +67,9 @@ function Found({ text }) {
       ${whenLoaded(definitions, "definitions", ({ results, errors: problems }) => html`
         ${problems.map((problem) => html`<${Failure} key=${problem} error=${{ message: problem }} />`)}
         ${results.length ? results.map((result) => html`<${Definition} key=${result.name} result=${result}
-          text=${text} />`) : html`<p class="faint">No definition has a line like that.</p>`}`)}
+          text=${text} />`) : html`<p class="faint">No definition matches.</p>`}`)}
     </section>
-    <section aria-label="Runs by error"><h2>Runs that failed with it</h2>
+    <section aria-label="Runs by error"><h2>Runs with this error</h2>
       ${whenLoaded(errors, "runs", ({ dagRuns }) => (dagRuns.length
         ? html`<table class="stack">
           <tbody>
@@ -77,7 +77,7 @@ function Found({ text }) {
               <td><a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}</a></td>
               <td><${Status} of=${run.status} /></td><td><${Time} at=${run.startedAt} /></td></tr>`)}</tbody></table>
             <p><a href=${href("/dag-runs", { error: text })}>All runs with this error</a></p>`
-        : html`<p class="faint">No run failed with that text.</p>`))}
+        : html`<p class="faint">No error matches.</p>`))}
     </section>`;
 }
 

@@ -34,10 +34,10 @@ export default function SourcePage({ params: { name } }) {
       : html`<${Empty} title=${only ? "No problems" : "No definitions"}>
         ${!only && html`<p>Files that end in <code>.yaml</code> or <code>.yml</code> are DAGs.</p>`}<//>`}
     ${source.pagination.totalPages > 1 && html`<p class="row">
-      <button type="button" disabled=${page <= 1} onClick=${() => setQuery({ page: page - 1 })}>Before</button>
+      <button type="button" disabled=${page <= 1} onClick=${() => setQuery({ page: page - 1 })}>Previous</button>
       <span>Page ${page} of ${source.pagination.totalPages}</span>
       <button type="button" disabled=${page >= source.pagination.totalPages}
-        onClick=${() => setQuery({ page: page + 1 })}>After</button></p>`}`, missing);
+        onClick=${() => setQuery({ page: page + 1 })}>Next</button></p>`}`, missing);
 }
 
 /** @param {{ source: Api.SourceDetails, reload: Reload }} props */
@@ -49,27 +49,27 @@ function Head({ source, reload }) {
       <${ActionButton} right="write" class="primary"
         onClick=${() => attempt(() => post(["sources", name, "sync"]).then(reload))}>Sync now<//>
       <${ActionButton} right="admin" class="danger" disabled=${source.configured}
-        title=${source.configured ? "It is in the setting sources; remove it there" : ""}
+        title=${source.configured ? "Remove it from the setting sources" : ""}
         onClick=${() => setAsked(true)}>Remove<//></div>
     <dl class="facts card">
       <dt>Place</dt><dd class="wide-text"><${Place} source=${source} /></dd>
       <dt>Synced</dt><dd><${SyncState} source=${source} />
         ${source.problem && source.syncedAt && html`<br /><span class="faint">
-          last done <${Time} at=${source.syncedAt} /></span>`}</dd>
+          last success <${Time} at=${source.syncedAt} /></span>`}</dd>
       ${commit && html`<dt>Commit</dt><dd><${Commit} id=${commit} /></dd>`}
       <dt>Files</dt><dd>${plural(source.files, "definition")}${source.broken > 0 && html`, <span class="bad">
         ${source.broken} with problems</span>`}
         ${source.removed > 0 && html`, <span class="wait">${source.removed} removed</span>`}</dd>
-      <dt>Saves</dt><dd>${source.writable ? "are written into the files" : "are refused: change the files"}</dd>
+      <dt>Editing</dt><dd>${source.writable ? "here: a save writes the file" : "in the files, not here"}</dd>
       <dt>Webhook</dt><dd>${source.hasHookSecret ? html`<code>POST …/api/v2/sources/${name}/fetch</code>`
-        : html`<span class="faint">without a secret</span>`}</dd>
+        : html`<span class="faint">off: it has no secret</span>`}</dd>
       <dt>Added</dt><dd><${Time} at=${source.createdAt} />${source.configured ? " by the settings"
         : source.createdBy && ` by ${source.createdBy}`}</dd></dl>
     ${asked && html`<${Confirm} title=${`Remove the source ${name}?`} action="Remove" onClose=${() => setAsked(false)}
       onConfirm=${async () => {
       await remove(["sources", name]);
       go("/sources");
-    }}><p>Its DAGs stay as they are, and can be changed here from then on.</p><//>`}
+    }}><p>Its DAGs are kept and can then be edited here.</p><//>`}
   </header>`;
 }
 

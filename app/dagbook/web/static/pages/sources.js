@@ -25,8 +25,8 @@ export default function Sources() {
       sources.length
         ? html`<${Table} sources=${sources} reload=${loaded.reload} />`
         : html`<${Empty} title="No sources">
-          <p>DAGs are stored as they are saved here. With a source they come from a directory or a Git repository:
-            <code>dagbook source add NAME PLACE</code>.</p><//>`)}
+          <p>A source reads DAGs from a directory or a Git repository. Add one here, or with
+            ${" "}<code>dagbook source add NAME PLACE</code>.</p><//>`)}
     ${asked && html`<${NewSource} onClose=${() => setAsked(false)} />`}`;
 }
 
@@ -57,17 +57,17 @@ function NewSource({ onClose }) {
     go(href(["sources", name]));
   };
   return html`<${FormDialog} title="Add a source" action="Add" onClose=${onClose} onSave=${save}>
-    <p class="faint">Who can write into it can run commands with the rights of the server.</p>
+    <p class="faint">Anyone who can write to it can run commands as the server.</p>
     <label>Name<input name="name" required maxlength="64" pattern="[A-Za-z0-9_][A-Za-z0-9_.\\-]*"
       autocomplete="off" /></label>
     <label>Place<input name="place" required placeholder="/srv/dags or https://git.example.org/team/dags.git"
-      autocomplete="off" /><small>a directory of the server, or the address of a Git repository</small></label>
-    <label>Branch<input name="branch" placeholder="that of the repository" autocomplete="off" /></label>
-    <label>Subdirectory<input name="path" placeholder="all of it" autocomplete="off" /></label>
+      autocomplete="off" /><small>A directory on the server, or the address of a Git repository</small></label>
+    <label>Branch<input name="branch" placeholder="default branch" autocomplete="off" /></label>
+    <label>Subdirectory<input name="path" placeholder="whole repository" autocomplete="off" /></label>
     <label>Credentials<input name="credentials" placeholder="/etc/dagbook/deploy-key" autocomplete="off" />
-      <small>a file of the server: a key for ssh, else username=… and password=… in two lines</small></label>
-    <label>Secret of the webhook<input name="hookSecret" type="password" autocomplete="new-password" /></label>
+      <small>A file on the server: a key for SSH, else username=… and password=… on two lines</small></label>
+    <label>Webhook secret<input name="hookSecret" type="password" autocomplete="new-password" /></label>
     <label class="inline"><input type="checkbox" name="writable" />Write saves into the files (directories only)</label>
-    <br /><label class="inline"><input type="checkbox" name="adopt" />Take over stored DAGs with the names of files
+    <br /><label class="inline"><input type="checkbox" name="adopt" />Adopt stored DAGs that have the name of a file
     </label><//>`;
 }

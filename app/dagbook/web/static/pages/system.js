@@ -35,10 +35,10 @@ export default function System() {
       <dt>State</dt><dd class=${state.status === "healthy" ? "good" : "bad"}>${state.status}</dd>
       <dt>Version</dt><dd>${state.version}</dd><dt>Up for</dt><dd>${roughly(state.uptime)}</dd><dt>Time zone</dt>
       <dd>${config.zone}</dd></dl>`)}
-    ${hasUsers && html`<p><a href=${href("/account")}>Your tokens</a></p>`}
+    ${hasUsers && html`<p><a href=${href("/account")}>Manage your tokens</a></p>`}
     <div class="row"><h2>Machine</h2><span class="grow"></span>
       <label class="inline">
-        Span<select value=${span}
+        Time range<select value=${span}
           onChange=${(/** @type {SelectChange} */ event) => setQuery({ span: event.target.value })}>
           ${SPANS.map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}</select></label>
           </div>
@@ -47,7 +47,8 @@ export default function System() {
         ? html`<div class="charts">
           ${SERIES.map(([name, title, unit, most]) => (series[name] ?? []).length > 0 && html`<${Chart}
             key=${`${name} ${span}`} title=${title} points=${series[name]} unit=${unit} most=${most} />`)}</div>`
-        : html`<${Empty} title="No samples yet"><p>The first ones come a few seconds after the server's start.</p>
+        : html`<${Empty} title="No samples yet">
+          <p>The first samples appear a few seconds after the server has started.</p>
         <//>`)}
     <${Retention} />
     ${may("admin") && html`<${Doctor} />`}`;

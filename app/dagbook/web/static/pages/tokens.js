@@ -7,6 +7,6 @@ import { TokenList } from "../parts/tokenlist.js";
 export default function Tokens() {
   useTitle("Tokens");
   return html`<h1>Tokens</h1>${hasUsers ? html`<${TokenList} />` : html`<${Empty}
-    title="There are no users, so no personal tokens">
+    title="User accounts are off">
     <p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`}`;
 }

@@ -26,17 +26,17 @@ export default function Users() {
   const list = useApi(hasUsers && may("admin") ? "users" : null);
   const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
   if (!hasUsers) {
-    return html`<h1>Users</h1><${Empty} title="Users are not managed here">
+    return html`<h1>Users</h1><${Empty} title="User accounts are off">
       <p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
   }
-  if (!may("admin")) return html`<h1>Users</h1><${Empty} title="Only admins see the users">
-    <p><a href=${href("/account")}>Your own account</a></p><//>`;
+  if (!may("admin")) return html`<h1>Users</h1><${Empty} title="Only admins can see users">
+    <p><a href=${href("/account")}>Open your account</a></p><//>`;
   const close = () => setAsked(null);
   const enable = (/** @type {Api.User} */ { id, username }) =>
     attempt(async () => {
       await patch(["users", id], { disabled: false });
       await list.reload();
-    }, `${username} is enabled.`);
+    }, `${username} enabled.`);
   return html`<div class="row"><h1>Users</h1><span class="grow"></span>
     <${ActionButton} right="admin" class="primary" onClick=${() => setAsked({ kind: "new" })}>Add user<//></div>
     ${whenLoaded(list, "users", ({ users }) => html`<div class="scroll"><table class="stack">
@@ -46,8 +46,8 @@ export default function Users() {
         <td class="wide-text">${one.username}${one.id === me.value?.id && html` <span class="tag">you</span>`}
           ${one.disabled && html` <span class="tag">disabled</span>`}
           ${one.issuer && html`<div class="faint">logs in at ${new URL(one.issuer).host}</div>`}</td>
-        <td>${one.role}${one.scope === "granted" && html` <a class="tag" href=${href("/access", { user: one.id })}>only
-          grants count</a>`}</td>
+        <td>${one.role}${one.scope === "granted" && html` <a class="tag" href=${href("/access", { user: one.id })}>
+          granted DAGs only</a>`}</td>
         <td data-label="added"><${Time} at=${one.createdAt} /></td>
         <td class="actions">
           <${ActionButton} right="admin" aria-label=${`Edit ${one.username}`}
@@ -82,17 +82,17 @@ export default function Users() {
       action="Reset" onClose=${close}
       onSave=${(/** @type {Fields} */ { newPassword }) =>
         post(["users", asked.one.id, "reset-password"], { newPassword })}>
-      <p>All their sessions and tokens are ended.</p><${NewPassword} /><//>`}
+      <p>This ends all their sessions and tokens.</p><${NewPassword} /><//>`}
     ${asked?.kind === "disable" && html`<${Confirm} title=${`Disable ${asked.one.username}?`} action="Disable"
       onClose=${close} onConfirm=${async () => {
       await patch(["users", asked.one.id], { disabled: true });
       await list.reload();
-    }}><p>They are logged out at once, and their tokens are refused until they are enabled again.</p><//>`}
-    ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove ${asked.one.username}?`} action="Remove the user"
+    }}><p>They are logged out at once, and their tokens are refused until you enable them again.</p><//>`}
+    ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove ${asked.one.username}?`} action="Remove user"
       onClose=${close} onConfirm=${async () => {
       await remove(["users", asked.one.id]);
       await list.reload();
-    }}><p>They are logged out at once, and their tokens are void. What they did stays in the audit.</p><//>`}`;
+    }}><p>They are logged out at once, and their tokens stop working. Their audit entries are kept.</p><//>`}`;
 }
 
 /** @param {{ chosen?: Api.Role }} props */
@@ -106,10 +106,10 @@ function RoleChoice({ chosen = "viewer" }) {
 
 /** @param {{ chosen?: Api.UserScope }} props */
 function ScopeChoice({ chosen = "all" }) {
-  return html`<fieldset><legend>Where the role counts</legend>
-    <label class="inline"><input type="radio" name="scope" value="all" checked=${chosen === "all"} />all DAGs</label>
+  return html`<fieldset><legend>DAGs</legend>
+    <label class="inline"><input type="radio" name="scope" value="all" checked=${chosen === "all"} />all</label>
     <br />
     <label class="inline"><input type="radio" name="scope" value="granted" checked=${chosen === "granted"} />
-      nowhere: only grants count<span class="faint">those of the page Access</span></label>
+      granted only<span class="faint">choose them on the page Access</span></label>
   </fieldset>`;
 }

@@ -37,16 +37,16 @@ export default function Workers() {
       ${list.length ? html`<div class="cards">
         ${list.map((worker) => html`<${Worker} key=${worker.id} worker=${worker} />`)}</div>`
         : html`<${Empty} title="No workers">
-          <p>Runs are carried out by the servers themselves. Start one on another machine with <code>
-              dagbook worker --label NAME=VALUE</code>; it needs PostgreSQL.</p><//>`}`)}
+          <p>The servers execute all runs. To add another machine, run <code>
+              dagbook worker --label NAME=VALUE</code> there; this needs PostgreSQL.</p><//>`}`)}
     ${whenLoaded(servers, "servers", ({ coordinators: list }) => list.length > 0 && html`<h2>Servers</h2><${Instances}
       list=${list} />`)}
-    <h2>Servers that schedule</h2>
+    <h2>Schedulers</h2>
     ${whenLoaded(schedulers, "schedulers", ({ schedulers: list }) =>
       list.length
         ? html`<${Instances} list=${list} />`
         : html`<${Empty} title="No scheduler">
-          <p>Schedules start nothing until a server with <code>scheduler_enabled</code> runs.</p><//>`)}`;
+          <p>Nothing starts by schedule. Start a server with <code>scheduler_enabled: true</code>.</p><//>`)}`;
 }
 
 /** @param {{ list: Api.CoordinatorInstance[] }} props */
@@ -66,7 +66,7 @@ function Worker({ worker }) {
       <${Health} of=${worker.healthStatus} /></div>
     <p>${labels.length ? labels.map(([name, value]) => html`<span class="tag" key=${name}>${name}=${value}
       </span> `) : html`<span class="faint">no labels</span>`}</p>
-    <dl class="facts"><dt>Busy</dt><dd>${worker.busyPollers} of ${worker.totalPollers}</dd><dt>Last heard of</dt>
+    <dl class="facts"><dt>Busy</dt><dd>${worker.busyPollers} of ${worker.totalPollers}</dd><dt>Last heartbeat</dt>
       <dd><${Time} at=${worker.lastHeartbeatAt} /></dd></dl>
     <ul class="plain">
       ${worker.runningTasks.map((task) => html`<li key=${task.dagRunId}>

@@ -17,15 +17,16 @@ const DAY = 86400;
 
 /**
  * @param {{ failed: RunSummary[], moreFailed: boolean, seen: number, begin: number, runs: RunSummary[],
- *   running: RunSummary[], queues: Api.Queue[], approvals: number, unscheduled: boolean, onSeen: () => void }} props
+ *   running: RunSummary[], queues: Api.Queue[], approvals: number, unscheduled: boolean, sources: Api.Source[],
+ *   onSeen: () => void }} props
  */
-export function Attention({ failed, moreFailed, seen, begin, runs, running, queues, approvals, unscheduled, onSeen }) {
+export function Attention({ failed, moreFailed, seen, begin, runs, running, queues, onSeen, ...others }) {
   const now = useNow(30);
   const [stuck, long] = [stuckQueues(queues, now), longRuns(running, now)];
   const names = stuck.map(({ name }) => name);
   const since = sinceText(seen, begin);
-  const observed = { failed: failed.length, moreFailed, since, approvals, queues: names, long: long.length };
-  const concerns = concernsOf({ ...observed, unscheduled }, DAY);
+  const observed = { failed: failed.length, moreFailed, since, queues: names, long: long.length, ...others };
+  const concerns = concernsOf(observed, DAY);
   const worst = concerns.some(({ tone }) => tone === "bad") ? "bad" : concerns.length ? "wait" : "good";
   return html`<section class="attention card ${worst}" aria-label="Needs attention">
     <div class="row attention-line"><p role="status">
@@ -42,7 +43,7 @@ export function Attention({ failed, moreFailed, seen, begin, runs, running, queu
     ${long.map((run) => html`<p key=${run.dagRunId} class="wait">
       <a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}</a>${" "}
       has been running for ${duration(secondsOf(run, now))}</p>`)}
-    ${unscheduled && html`<p class="bad">What is due does not start until a server with a scheduler runs.</p>`}
+    ${others.unscheduled && html`<p class="bad">What is due does not start until a server with a scheduler runs.</p>`}
   </section>`;
 }
 

@@ -20,11 +20,11 @@ export function Doctor() {
   const { report, failure, busy } = state;
   return html`<section aria-label="Database">
     <div class="row"><h2>Database</h2><span class="grow"></span>
-      <button type="button" disabled=${busy} onClick=${look}>${busy ? "Looking…" : "Examine it"}</button></div>
+      <button type="button" disabled=${busy} onClick=${look}>${busy ? "Checking…" : "Check database"}</button></div>
     ${failure && html`<${Failure} error=${failure} />`}
     ${report && html`<p class=${report.healthy ? "good" : "bad"}>
-      ${report.healthy ? `All ${plural(report.findings.length, "invariant")} hold.` : "Something does not hold."}</p>
-      <table class="stack"><thead><tr><th>Must hold</th><th>Broken in</th></tr></thead>
+      ${report.healthy ? `All ${plural(report.findings.length, "check")} passed.` : "Some checks failed."}</p>
+      <table class="stack"><thead><tr><th>Check</th><th>Violations</th></tr></thead>
         <tbody>
           ${report.findings.map((finding) => html`<tr key=${finding.name}><td class="wide-text">${finding.holds}</td>
             <td class=${finding.count ? "bad" : "good"}>${finding.count ? plural(finding.count, "row") : "none"}</td>

@@ -10,10 +10,10 @@ import { Time } from "./basic.js";
  */
 export function DraftOffer({ draft, etag, onTake, onDrop }) {
   return html`<div class="draft" role="status">
-    <p>You typed a text here <${Time} at=${draft.at} /> and did not save it.
-      ${draft.etag !== etag && html` <strong class="wait">Another revision was saved since.</strong>`}</p>
-    <div class="row"><button type="button" class="primary" onClick=${onTake}>Go on with it</button>
-      <button type="button" onClick=${onDrop}>Throw it away</button></div>
+    <p>You have unsaved changes from <${Time} at=${draft.at} />.
+      ${draft.etag !== etag && html` <strong class="wait">Another revision was saved since then.</strong>`}</p>
+    <div class="row"><button type="button" class="primary" onClick=${onTake}>Restore draft</button>
+      <button type="button" onClick=${onDrop}>Discard draft</button></div>
   </div>`;
 }
 
@@ -23,7 +23,7 @@ export function DraftOffer({ draft, etag, onTake, onDrop }) {
  */
 export function NextOfText({ starts }) {
   if (!starts?.length) return null;
-  return html`<section aria-label="Next starts of this text"><h2>It would start</h2>
+  return html`<section aria-label="Next starts of this text"><h2>Next starts with this text</h2>
     <ul class="plain">
       ${starts.map(({ at, expression }) => html`<li key=${at}>
         <${Time} at=${at} /> <span class="faint"><${Time} at=${at} words=${false} /> · <code>${expression}</code></span>

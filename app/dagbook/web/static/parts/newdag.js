@@ -17,6 +17,6 @@ export function NewDag({ onClose }) {
     <label>
       Name<input name="name" required maxlength="40" pattern="[A-Za-z0-9_.\\-]+" placeholder="letters, digits, _ . -"
         autocomplete="off" /></label>
-    <p class="faint">It begins with one step that says hello; the editor opens next.</p>
+    <p class="faint">It starts with one example step. The editor opens next.</p>
   <//>`;
 }

@@ -64,10 +64,10 @@ export function Origin({ source }) {
   return html`<section aria-label="Source of the DAG">
     <p>From <code>${path}</code> of the source <a href=${href(["sources", name])}>${name}</a>
       ${commit && html`, commit <${Commit} id=${commit} />`}.
-      ${writable ? " A save here writes the file." : " It is changed there, not here."}</p>
+      ${writable ? " A save here writes the file." : " Edit it there."}</p>
     ${removedAt && html`<p class="wait">The file was removed from the source (<${Time} at=${removedAt} />), so this DAG
       was suspended. It can be deleted.</p>`}
-    ${problems && html`<p class="bad">The file has problems; its last revision without any is what runs.</p>
+    ${problems && html`<p class="bad">The file has problems. The last revision without problems is used.</p>
       <${Problems} problems=${problems} />`}
   </section>`;
 }

@@ -9,11 +9,11 @@ import { notify } from "./notice.js";
 const WORD = "clean up";
 /** @type {Record<string, string>} */
 const REASONS = {
-  age: "too old",
-  runs: "more than are kept of it",
-  logBytes: "its logs are too long",
-  totalRuns: "more than are kept in all",
-  totalLogBytes: "all logs together are too long",
+  age: "older than the limit",
+  runs: "more runs than the DAG keeps",
+  logBytes: "logs of the DAG too large",
+  totalRuns: "more runs than the server keeps",
+  totalLogBytes: "all logs too large",
 };
 
 /** @typedef {{ preview: Api.RetentionPreview | null, failure: Failed | null, busy: boolean }} Previewed */
@@ -32,24 +32,24 @@ export function Retention() {
   const { preview, failure, busy } = state;
   return html`<section aria-label="Space">
     <div class="row"><h2>Space</h2><span class="grow"></span>
-      <button type="button" disabled=${busy} onClick=${look}>${busy ? "Looking…" : "Preview clean-up"}</button></div>
+      <button type="button" disabled=${busy} onClick=${look}>${busy ? "Checking…" : "Preview clean-up"}</button></div>
     <p class="faint">
-      Runs that are kept no longer are removed by themselves, from time to time. How long they are kept: <code>
-        histRetentionDays</code> in a DAG, <code>retention_days</code> in <code>dagbook.yaml</code>.</p>
+      Old runs are deleted automatically. To set their age, use <code>histRetentionDays</code> in a DAG,
+      or <code>retention_days</code> in <code>dagbook.yaml</code>.</p>
     ${failure && html`<${Failure} error=${failure} />`}
     ${preview && html`<${Going} preview=${preview} onClean=${() => setAsked(true)} />`}
-    ${asked && preview && html`<${Confirm} title="Remove these runs?" action="Remove them" typed=${WORD}
+    ${asked && preview && html`<${Confirm} title="Delete these runs?" action="Delete runs" typed=${WORD}
       onClose=${() => setAsked(false)} onConfirm=${() => clean().then(look)}>
-      <p>${sum(preview)} go for ever, with their history and their logs.</p><//>`}
+      <p>This deletes ${sum(preview)}. It cannot be undone.</p><//>`}
   </section>`;
 }
 
 /** @param {{ preview: Api.RetentionPreview, onClean: () => void }} props */
 function Going({ preview, onClean }) {
-  if (!preview.runs) return html`<p class="good">Nothing has to go: every run is within its limits.</p>`;
-  return html`<div class="row"><strong>${sum(preview)} would go now.</strong><span class="grow"></span>
+  if (!preview.runs) return html`<p class="good">Nothing to clean up: all runs are within their limits.</p>`;
+  return html`<div class="row"><strong>A clean-up deletes ${sum(preview)}.</strong><span class="grow"></span>
     <${ActionButton} right="admin" class="danger" onClick=${onClean}>Clean up<//></div>
-    <table class="stack"><thead><tr><th>DAG</th><th>Runs</th><th>Logs</th><th>Why</th></tr></thead>
+    <table class="stack"><thead><tr><th>DAG</th><th>Runs</th><th>Logs</th><th>Reason</th></tr></thead>
       <tbody>
         ${preview.dags.map((one) => html`<tr key=${one.name}><td class="wide-text">${one.name}</td>
           <td data-label="runs" class="number">${one.runs.toLocaleString("en")}</td>
@@ -60,7 +60,7 @@ function Going({ preview, onClean }) {
 
 /** @param {{ runs: number, logBytes: number, more?: boolean }} counted */
 const sum = ({ runs, logBytes, more }) =>
-  `${more ? "More than " : ""}${plural(runs, "run")} with ${bytes(logBytes)} of logs`;
+  `${more ? "more than " : ""}${plural(runs, "run")} with ${bytes(logBytes)} of logs`;
 
 /** Repeat the cleanup while there is more: the server works for some seconds per request. */
 async function clean() {
@@ -71,5 +71,5 @@ async function clean() {
     gone.logBytes += answer.logBytes;
     more = answer.more && answer.runs > 0;
   }
-  notify(`${sum(gone)} removed.`);
+  notify(`${sum(gone)} deleted.`);
 }

@@ -31,21 +31,21 @@ export function SessionList({ all = false }) {
   const end = async () => {
     if (asked === "others") {
       const { ended } = await remove("sessions");
-      notify(ended === 1 ? "1 session is ended." : `${ended} sessions are ended.`);
+      notify(ended === 1 ? "1 session ended." : `${ended} sessions ended.`);
     } else if (asked) await remove(["sessions", asked.id]);
     await list.reload();
   };
   return html`
     <div class="row"><h2>${all ? "Open sessions of all users" : "Open sessions"}</h2><span class="grow"></span>
       ${!all && (list.data?.sessions.length ?? 0) > 1 && html`<button type="button"
-        onClick=${() => setAsked("others")}>End all others</button>`}</div>
+        onClick=${() => setAsked("others")}>End all other sessions</button>`}</div>
     ${whenLoaded(list, "sessions", ({ sessions }) =>
       sessions.length
         ? html`<div class="scroll">
           <table class="stack">
             <thead>
               <tr><th>Program</th>${all && html`<th>User</th>`}<th>Address</th><th>Logged in</th><th>Last used</th>
-                <th>Ends</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
+                <th>Expires</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
             <tbody>${sessions.map((session) => html`<${Row} key=${session.id} session=${session} all=${all}
               onEnd=${() => setAsked(session)} />`)}</tbody></table></div>`
         : html`<${Empty} title="No open sessions"><p>A session starts with a login.</p><//>`)}
@@ -60,12 +60,12 @@ function Row({ session, all, onEnd }) {
   const name = agentName(session.agent);
   return html`<tr>
     <td class="wide-text" title=${session.agent}>${name}
-      ${session.current && html` <span class="tag">this one</span>`}</td>
+      ${session.current && html` <span class="tag">this session</span>`}</td>
     ${all && html`<td data-label="user">${session.username}</td>`}
     <td data-label="address">${session.address}</td>
     <td data-label="logged in"><${Time} at=${session.createdAt} /></td>
     <td data-label="last used"><${Time} at=${session.lastUsedAt} /></td>
-    <td data-label="ends"><${Time} at=${session.expiresAt} /></td>
+    <td data-label="expires"><${Time} at=${session.expiresAt} /></td>
     <td class="actions">
       ${!session.current && html`<button type="button" class="danger"
         aria-label=${`End ${name} of ${session.username}, ${session.address}`} onClick=${onEnd}>End</button>`}</td>

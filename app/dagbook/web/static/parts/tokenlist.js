@@ -15,7 +15,7 @@ const SCOPES = [
   ["read", "read"],
   ["run", "start and stop runs"],
   ["write", "change definitions"],
-  ["admin", "manage users, tokens and the audit"],
+  ["admin", "manage users, tokens and the audit log"],
 ];
 
 /**
@@ -45,37 +45,40 @@ export function TokenList() {
   };
   return html`
     <div class="row"><h2>Personal tokens</h2><span class="grow"></span>
-      <button type="button" class="primary" onClick=${() => setAsked({ kind: "new" })}>Make a token</button></div>
+      <button type="button" class="primary" onClick=${() => setAsked({ kind: "new" })}>Create token</button></div>
     ${whenLoaded(list, "tokens", ({ tokens }) =>
       tokens.length
         ? html`<div class="scroll">
           <table class="stack">
             <thead>
-              <tr><th>Name</th><th>Whose</th><th>Role at most</th><th>Made</th><th>Ends</th><th>Last used</th>
+              <tr><th>Name</th><th>User</th><th>Highest role</th><th>Created</th><th>Expires</th>
+                <th>Last used</th>
                 <th><span class="visually-hidden">Actions</span></th></tr></thead>
             <tbody>
               ${tokens.map((token) => html`<${Row} key=${token.id} token=${token}
                 onRevoke=${() => setAsked({ kind: "revoke", token })} />`)}</tbody></table></div>`
         : html`<${Empty} title="No tokens yet">
-          <p>A token lets a script use the API as you, with your role or a lesser one.</p><//>`)}
-    ${asked?.kind === "new" && html`<${FormDialog} title="Make a token" action="Make" onClose=${close} onSave=${make}>
-      <label>Name<input name="name" required maxlength="64" placeholder="what uses it" /></label>
+          <p>With a token, a script uses the API as you, with your role or a lower one.</p><//>`)}
+    ${asked?.kind === "new" && html`<${FormDialog} title="Create a token" action="Create" onClose=${close}
+      onSave=${make}>
+      <label>Name<input name="name" required maxlength="64" placeholder="What uses it" /></label>
       <label>
-        Role at most<select name="role" value=${highest}>
+        Highest role<select name="role" value=${highest}>
           ${ROLES.slice(0, ROLES.indexOf(highest) + 1).map((role) => html`<option key=${role}
             value=${role}>
             ${role}</option>`)}</select></label>
       <label>
-        Ends<select name="days" value="90"><option value="30">in 30 days</option><option value="90">in 90 days</option>
+        Expires<select name="days" value="90"><option value="30">in 30 days</option>
+          <option value="90">in 90 days</option>
           <option value="365">in a year</option><option value="">never</option></select></label>
-      <fieldset><legend>It may</legend>
+      <fieldset><legend>Allow it to</legend>
         ${SCOPES.map(([scope, what]) => html`<label class="inline" key=${scope}>
           <input type="checkbox" name=${`scope ${scope}`} checked />${what}</label>`)}</fieldset>
       <label>Only from<input name="addresses" placeholder="any address, or 10.0.0.0/8, 192.0.2.7" /></label>
       <label>Only for DAGs named<input name="dags" placeholder="any name, or etl-*, report" /></label>
     <//>`}
     ${asked?.kind === "made" && html`<${Dialog} title=${`Token ${asked.name}`} onClose=${close}><div class="body">
-      <p>This is the only time that it is shown. Send it as <code>Authorization: Bearer …</code></p>
+      <p>Copy it now: it is not shown again. Send it as <code>Authorization: Bearer …</code></p>
       <pre class="events" tabindex="0">${asked.token}</pre></div>
       <footer><${Copy} text=${asked.token} /><button type="button" class="primary" onClick=${close}>Done</button>
       </footer>
@@ -84,14 +87,14 @@ export function TokenList() {
       onClose=${close} onConfirm=${async () => {
       await remove(["tokens", asked.token.id]);
       await list.reload();
-    }}><p>Whatever uses it is refused from now on.</p><//>`}`;
+    }}><p>Programs that use it are refused from now on.</p><//>`}`;
 }
 
 /** @param {{ text: string }} props */
 function Copy({ text }) {
   const [word, setWord] = useState("Copy");
   return html`<button type="button"
-    onClick=${async () => setWord((await copyText(text)) ? "Copied" : "Mark it and copy it by hand")}>${word}</button>`;
+    onClick=${async () => setWord((await copyText(text)) ? "Copied" : "Select the text and copy it")}>${word}</button>`;
 }
 
 /** @param {{ token: Api.Token, onRevoke: () => void }} props */
@@ -107,8 +110,8 @@ function Row({ token, onRevoke }) {
     <td class="wide-text">${token.name}
       ${limits.length > 0 && html`<div class="faint">${limits.join(", ")}</div>`}</td>
     <td>${token.username}</td><td>${token.role}</td>
-    <td data-label="made"><${Time} at=${token.createdAt} /></td>
-    <td data-label="ends">
+    <td data-label="created"><${Time} at=${token.createdAt} /></td>
+    <td data-label="expires">
       ${token.revokedAt ? html`revoked <${Time} at=${token.revokedAt} />` : token.expiresAt ? html`<${Time}
         at=${token.expiresAt} />` : "never"}</td>
     <td data-label="last used"><${Time} at=${token.lastUsedAt} /></td>

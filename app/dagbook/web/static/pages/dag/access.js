@@ -9,17 +9,18 @@ import { Empty, whenLoaded } from "../../parts/basic.js";
 export function AccessTab({ name }) {
   const loaded = useApi(["dags", name, "access"]);
   return whenLoaded(loaded, "grants", ({ everywhere, grants }) => html`
-    <div class="row"><h2>Who may do what here</h2><span class="grow"></span>
-      <a href=${href("/access")}>All grants</a></div>
+    <div class="row"><h2>Access to this DAG</h2><span class="grow"></span>
+      <a href=${href("/access")}>Manage access</a></div>
     ${grants.length
-      ? html`<div class="scroll"><table class="stack"><thead><tr><th>Who</th><th>Role</th><th>By</th></tr></thead>
+      ? html`<div class="scroll"><table class="stack">
+        <thead><tr><th>User or group</th><th>Role</th><th>Granted by</th></tr></thead>
         <tbody>${grants.map((grant) => html`<tr key=${grant.id}>
           <td class="wide-text">${grant.username ?? `group ${grant.groupName}`}</td>
           <td data-label="role">${grant.role}</td>
           <td data-label="by">${grant.pattern ? "name" : "tag"} <code>${grant.pattern ?? grant.tag}</code></td>
         </tr>`)}</tbody></table></div>`
-      : html`<${Empty} title="No grant covers this DAG" />`}
-    <p class="faint">Whose role counts everywhere: ${everywhere
+      : html`<${Empty} title="No grants for this DAG" />`}
+    <p class="faint">Users with access to all DAGs: ${everywhere
       .filter((one) => !one.disabled)
       .map((one) => `${one.username} (${one.role})`)
       .join(", ")}.</p>`);

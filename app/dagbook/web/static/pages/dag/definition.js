@@ -82,14 +82,14 @@ function Workbench({ name, stored, etag, readOnly, onSaved }) {
       <div class="row"><span class="faint">${changed ? "Not saved" : "Saved"}</span><span class="grow"></span>
         <button type="button" disabled=${!changed} onClick=${() => restart(stored)}>Discard</button>
         <${ActionButton} right="write" class="primary" disabled=${!changed || problems.length > 0}
-          title=${readOnly || (problems.length ? "The text has problems" : "")}
+          title=${readOnly || (problems.length ? "Fix the problems first" : "")}
           onClick=${() => setSaving(true)}>Save<//></div>
       ${draft.offered && may("write") && !readOnly && html`<${DraftOffer} draft=${draft.offered} etag=${etag}
         onTake=${() => restart(draft.take()?.text ?? text)} onDrop=${draft.drop} />`}
       <${Editor} key=${begun.count} value=${begun.text} onChange=${setText} problems=${problems} place=${place}
         readOnly=${!may("write") || readOnly !== ""} label=${`Definition of ${name}`} />
     </section>
-    <section aria-label="What the text says">
+    <section aria-label="Preview of the definition">
       <h2>${problems.length ? plural(problems.length, "problem") : "No problems"}</h2>
       <ul class="plain problems">
         ${problems.map((problem, index) => html`<li key=${index}>
@@ -117,15 +117,15 @@ function Save({ name, text, etag, onClose, onSaved }) {
       setNewer(true);
       return false;
     }
-    notify(`${name} is saved.`);
+    notify(`${name} saved.`);
     onSaved();
     return true;
   };
-  return html`<${FormDialog} title=${`Save ${name}`} action=${newer ? "Save over the newer revision" : "Save"}
+  return html`<${FormDialog} title=${`Save ${name}`} action=${newer ? "Overwrite the newer revision" : "Save"}
     onSave=${save} onClose=${onClose}>
     ${newer && html`<p class="bad" role="alert">
-      Another revision was saved since you opened this one. <a href=${href(["dags", name, "revisions"])}
-        target="_blank">Look at it</a> before you save over it.</p>`}
-    <label>Note<input name="note" maxlength="1000" placeholder="what changed, and why" /></label>
+      Another revision was saved since you opened this page. <a href=${href(["dags", name, "revisions"])}
+        target="_blank">Compare it</a> before you overwrite it.</p>`}
+    <label>Note<input name="note" maxlength="1000" placeholder="What changed, and why" /></label>
   <//>`;
 }

@@ -10,11 +10,11 @@ export function GraphTab({ details }) {
   const steps = stepsOf((details.dag?.steps ?? []).map((step) => ({ step })));
   const [chosen, setChosen] = useState(null);
   const step = details.dag?.steps?.find(({ name }) => name === chosen);
-  if (!steps.length) return html`<${Empty} title="No steps"><p>The definition has none, or cannot be read.</p><//>`;
+  if (!steps.length) return html`<${Empty} title="No steps"><p>The definition has no steps, or has problems.</p><//>`;
   return html`<${DagGraph} steps=${steps} chosen=${chosen} onChoose=${setChosen} />
     ${step && html`<${Dialog} title=${step.name} onClose=${() => setChosen(null)}>
       <div class="body">${step.description && html`<p>${step.description}</p>`}
       <pre class="events" tabindex="0">
-        ${[step.cmdWithArgs, step.script].filter(Boolean).join("\n") || "calls another DAG"}</pre></div>
+        ${[step.cmdWithArgs, step.script].filter(Boolean).join("\n") || "Calls another DAG"}</pre></div>
         <//>`}`;
 }

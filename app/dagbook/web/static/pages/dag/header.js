@@ -21,7 +21,7 @@ export function Header({ name, details, reload }) {
   const toggle = () =>
     attempt(
       () => post([...path, "suspend"], { suspend: !suspended }).then(reload),
-      suspended ? `${name} starts by its schedule again.` : `${name} is suspended: its schedule starts nothing.`,
+      suspended ? `The schedule of ${name} is resumed.` : `The schedule of ${name} is suspended.`,
     );
   return html`<header>
     <div class="row"><h1 class="wide-text">${dag?.name ?? name}</h1>
@@ -30,7 +30,7 @@ export function Header({ name, details, reload }) {
       <span class="grow"></span>
       ${dag && html`<${ActionButton} right="run" class="primary" onClick=${() => setAsked("start")}>Start<//>`}
       <${ActionButton} right="run" onClick=${toggle}>${suspended ? "Resume schedule" : "Suspend schedule"}<//>
-      <${ActionButton} right="run" onClick=${() => setAsked("stop")}>Stop all<//>
+      <${ActionButton} right="run" onClick=${() => setAsked("stop")}>Stop all runs<//>
       <${ActionButton} right="write" disabled=${Boolean(source)} title=${whyReadOnly(source)}
         onClick=${() => setAsked("rename")}>Rename<//>
       <${ActionButton} right="write" class="danger" disabled=${Boolean(source && !source.removedAt)}
@@ -44,18 +44,18 @@ export function Header({ name, details, reload }) {
       const { errors } = await post([...path, "stop-all"]);
       for (const error of errors) notify(error, "bad");
       await reload();
-    }}><p>Every run of this DAG that is active is asked to stop.</p><//>`}
+    }}><p>This stops all active runs of this DAG.</p><//>`}
     ${asked === "rename" && html`<${FormDialog} title=${`Rename ${name}`} action="Rename" onClose=${close}
       onSave=${async (/** @type {Fields} */ { newFileName }) => {
       await post([...path, "rename"], { newFileName });
       go(href(["dags", newFileName]), { replace: true });
-    }}><p>Its history and its runs stay with it.</p>
+    }}><p>Its revisions and runs are kept.</p>
     <label>New name<input name="newFileName" value=${name} required maxlength="40" pattern="[A-Za-z0-9_.\\-]+" />
     </label><//>`}
-    ${asked === "delete" && html`<${Confirm} title=${`Delete ${name}?`} action="Delete the DAG" typed=${name}
+    ${asked === "delete" && html`<${Confirm} title=${`Delete ${name}?`} action="Delete DAG" typed=${name}
       onClose=${close} onConfirm=${async () => {
       await remove(path);
       go("/dags");
-    }}><p>Its definition and all revisions of it are removed for ever. Its runs stay.</p><//>`}
+    }}><p>This deletes the definition with all its revisions. It cannot be undone. Runs are kept.</p><//>`}
   </header>`;
 }

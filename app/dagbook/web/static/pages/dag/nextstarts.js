@@ -7,9 +7,10 @@ import { whenLoaded, Time } from "../../parts/basic.js";
 /** @param {{ name: string, dag?: Api.DAGDetails, suspended: boolean, count: number }} props */
 export function NextStarts({ name, dag, suspended, count }) {
   const next = useApi(dag?.schedule?.length ? ["dags", name, "schedule", "next"] : null, { count });
-  if (!dag?.schedule?.length) return html`<p class="faint">It has no schedule: it starts by hand or by a call.</p>`;
-  return html`${suspended && html`<p class="wait">Suspended: the schedule starts nothing.</p>`}
-    ${whenLoaded(next, "next starts", ({ starts }) => html`<ul class="plain">
+  if (!dag?.schedule?.length) return html`<p class="faint">
+    No schedule. Start it by hand, or call it from another DAG.</p>`;
+  return html`${suspended && html`<p class="wait">The schedule is suspended.</p>`}
+    ${whenLoaded(next, "next starts", ({ starts }) => html`<ul class="plain starts">
         ${starts.map(({ at }) => html`<li key=${at}>
           <${Time} at=${at} /> <span class="faint"><${Time} at=${at} words=${false} /></span></li>`)}</ul>`)}`;
 }

@@ -29,7 +29,7 @@ export function RevisionsTab({ name, concerns, readOnly }) {
       <tbody>
         ${revisions.map((revision, index) => html`<tr key=${revision.number}
           aria-current=${String(revision.number) === chosen ? "true" : null}>
-        <td class="number">${index === 0 && page === 1 ? html`<span class="tag">now</span> ` : ""}${revision.number}
+        <td class="number">${index === 0 && page === 1 ? html`<span class="tag">current</span> ` : ""}${revision.number}
         </td>
         <td><${Time} at=${revision.savedAt} /></td>
         <td>${revision.author ?? html`<span class="faint">unknown</span>`}</td>
@@ -42,9 +42,9 @@ export function RevisionsTab({ name, concerns, readOnly }) {
             onClick=${() => setAsked({ kind: "diff", from: revision.number - 1, to: revision.number })}>
             Changes</button>`}
           ${!(index === 0 && page === 1) && html`<button type="button"
-            aria-label=${`Compare revision ${revision.number} with now`}
+            aria-label=${`Compare revision ${revision.number} with the current one`}
             onClick=${() => setAsked({ kind: "diff", from: revision.number, to: revisions[0].number })}>
-            Compare with now</button>
+            Compare with current</button>
           <${ActionButton} right="write" disabled=${readOnly !== ""} title=${readOnly}
             aria-label=${`Restore revision ${revision.number}`}
             onClick=${() => setAsked({ kind: "restore", revision })}>Restore<//>`}
@@ -64,7 +64,7 @@ export function RevisionsTab({ name, concerns, readOnly }) {
       });
       if (errors.length) throw new Error(errors.join("\n"));
       await loaded.reload();
-    }}><p>Its text is saved as the newest revision. Nothing is lost.</p><//>`}`);
+    }}><p>Its text becomes the newest revision. No revision is lost.</p><//>`}`);
 }
 
 /** @param {{ name: string, number: number, onClose: () => void }} props */
@@ -73,7 +73,7 @@ function RevisionText({ name, number, onClose }) {
   return html`<${Dialog} title=${`Revision ${number} of ${name}`} wide onClose=${onClose}>
     <div class="body">
       ${whenLoaded(loaded, "text", ({ spec }) => html`<pre class="events" tabindex="0">
-        ${spec ?? "This text was redacted."}</pre>`)}</div>
+        ${spec ?? "This text was redacted"}</pre>`)}</div>
         <//>`;
 }
 
