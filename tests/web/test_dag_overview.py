@@ -95,3 +95,9 @@ async def test_the_overview_fits_and_is_readable(browser: Browser, charted: Site
         for scheme in ("light", "dark"):
             await page.emulate_media(color_scheme=scheme)
             assert await visitor.find_barriers() == []
+
+
+async def test_the_chosen_tab_is_in_sight_on_a_phone(browser: Browser, charted: Site) -> None:
+    async with visiting(browser, charted.address, cookie=charted.cookies["viewer"], width=390) as visitor:
+        page = await visitor.open(f"/dags/{NAME}/schedule")
+        await expect(page.get_by_role("tab", name="Schedule", selected=True)).to_be_in_viewport(ratio=0.95)

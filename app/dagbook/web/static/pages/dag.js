@@ -1,6 +1,6 @@
 // DAG page. Each view is a module in dag/.
 
-import { html } from "../vendor/core.js";
+import { html, useEffect } from "../vendor/core.js";
 import { HTTP } from "../lib/api.js";
 import { go, href } from "../lib/router.js";
 import { hasUsers, may } from "../lib/session.js";
@@ -39,6 +39,11 @@ export default function DagPage({ params }) {
   const tabs = hasUsers && may("admin") ? [...TABS, ACCESS] : TABS;
   const known = tabs.find(({ id }) => id === tab);
   const latest = loaded.data?.latestDAGRun;
+  const shown = Boolean(loaded.data);
+  useEffect(() => {
+    // On a phone the tabs are wider than the screen.
+    document.querySelector("[role=tab][aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [shown, tab]);
   useStateIcon(latest?.dagRunId ? runStatus(latest.status).tone : null);
   const missing = (/** @type {Failed} */ error) => html`<${NotThere} title="There is no such DAG" error=${error}>
     <a href=${href("/dags")}>All DAGs</a> · <a href=${href("/dag-runs", { name })}>Runs of ${name}</a><//>`;
