@@ -13,7 +13,7 @@ import click
 
 from dagbook.executors.process.signals import give_children_default_signals
 from tests.figures.pages import DOCS, PAGES, read_parts, render
-from tests.figures.plan import ENGINES, SIZES, Part, Planned, select
+from tests.figures.plan import BENCH_PLAN, ENGINES, PLAN, SIZES, Part, Planned, select
 from tests.figures.results import FOLDER
 from tests.process.program import ROOT
 
@@ -34,7 +34,8 @@ def figures() -> None:
     \b
     scripts/figures list                          what has been measured, what is missing
     scripts/figures run R1 --database sqlite      run the missing parts of one experiment
-    scripts/figures run --size smoke              run everything in a small size, without keeping the results
+    scripts/figures run --size smoke              run every experiment in a small size, without keeping the results
+    scripts/figures run curve mixed               run benchmarks, see docs/explanation/performance.md
     scripts/figures pages                         make the pages; --check: fail when one is out of date
     """
 
@@ -46,7 +47,7 @@ def figures() -> None:
 def list_(ids: Sequence[str], database: str | None, results: Path | None) -> None:
     """List what the plan has, and what has been measured of it."""
     folder = results or FOLDER
-    for planned in _select(ids, database):
+    for planned in _select(ids or [one.id for one in (*PLAN, *BENCH_PLAN)], database):
         merged = read_parts(planned, folder)
         found = f"{merged.violation_count} violations" if merged.parts else ""
         done = f"{len(merged.parts)} of {planned.full.parts} parts"
@@ -95,7 +96,7 @@ def _run_all(parts: Iterable[Part], folder: Path) -> int:
 
 def _run(part: Part, folder: Path) -> bool:
     click.echo(f"{part.planned.name}, part {part.number} of {part.planned.size(part.size).parts}")
-    command = [sys.executable, "-m", "tests.chaos.cli", *part.words, "--result", str(part.path(folder).resolve())]
+    command = [sys.executable, "-m", part.planned.module, *part.words, "--result", str(part.path(folder).resolve())]
     return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 

@@ -32,6 +32,7 @@ class Commit(NamedTuple):
 
     commit: str
     program_commit: str
+    program_tree: str
     modified: bool
 
 
@@ -39,7 +40,8 @@ def read_commit() -> Commit:
     """Return the commit of this checkout."""
     program = _git("log", "-1", "--format=%H", "--", "app", "migrations")
     changed = _git("status", "--porcelain", "--", *_MEASURED)
-    return Commit(_git("rev-parse", "HEAD")[:10], program[:10], bool(changed))
+    head, tree = _git("rev-parse", "HEAD", "HEAD:app").splitlines()
+    return Commit(head[:10], program[:10], tree[:10], bool(changed))
 
 
 def _git(*words: str) -> str:

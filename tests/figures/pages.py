@@ -6,17 +6,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tests.figures.plan import PLAN, SUBJECTS, Planned
+from tests.figures.plan import BENCH_PLAN, ENGINES, PLAN, REFERENCE, SUBJECTS, Planned
 from tests.figures.results import Machine, Merged, quantile, read
 from tests.process.program import ROOT
 
 TEMPLATES = Path(__file__).parent / "templates"
 DOCS = ROOT / "docs" / "explanation"
-PAGES = ("testing.md",)
+PAGES = ("testing.md", "performance.md")
 _PLACE = re.compile(r"^\{\{(\w+)(?: (\S+))?\}\}$", re.MULTILINE)
-_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "": "no database"}
+_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", REFERENCE: "reference implementation", "": "no database"}
 _MINUTE, _HOUR = 60, 3600
 _NOTHING = "-"
+_NOT_YET = "Not measured yet."
 
 
 def render(name: str, folder: Path) -> str:
@@ -38,7 +39,7 @@ def _summary(folder: Path, _: str) -> Iterator[str]:
     """One row for each experiment and engine that has been measured."""
     yield "| experiment | what happens | engine | measured | violations |"
     yield "|---|---|---|---|---|"
-    for planned in PLAN:
+    for planned in sorted(PLAN, key=lambda one: int(one.id[1:]) if one.id[1:].isdecimal() else len(PLAN)):
         merged = read_parts(planned, folder)
         if not merged.parts:
             continue
@@ -61,7 +62,7 @@ def _figures(folder: Path, id_: str) -> Iterator[str]:
     planned = [one for one in PLAN if one.id == id_]
     found = [(one, merged) for one in planned if (merged := read_parts(one, folder)).parts]
     if not found:
-        yield "Not measured yet."
+        yield _NOT_YET
         return
     columns = [merged for _, merged in found]
     yield _row("", (_NAMES[one.engine] for one, _ in found))
@@ -92,6 +93,70 @@ def _violations(planned: Planned, merged: Merged, folder: Path) -> Iterator[str]
         yield f"\n{note.read_text(encoding='utf-8').strip()}"
 
 
+def _curve(folder: Path, id_: str) -> Iterator[str]:
+    """One row for each rate of the latency curve."""
+    [planned] = [one for one in BENCH_PLAN if one.id == id_]
+    merged = read_parts(planned, folder)
+    if not merged.parts:
+        yield _NOT_YET
+        return
+    samples, columns = merged.samples, _programs(merged)
+    rates = sorted({int(rate) for name in samples for rate in re.findall(r": curve\.at(\d+)\.p50_ms$", name)})
+    yield _row("runs per second", (_NAMES[name] for name in columns))
+    yield "|---" * (len(columns) + 1) + "|"
+    for rate in rates:
+        keys = [[f"{name}: curve.at{rate}.{share}_ms" for share in ("p50", "p95")] for name in columns]
+        yield _row(str(rate), (" / ".join(_rounds(samples.get(key, ())) for key in pair) for pair in keys))
+    yield _row("highest rate held", (_rounds(samples.get(f"{name}: curve.held_per_s", ())) for name in columns))
+    for word, text in (("lost", "runs not seen"), ("not_succeeded", "runs that did not succeed")):
+        pattern = re.compile(rf"curve\.at\d+\.{word}$")
+        sums = [
+            sum(sum(samples[key]) for key in samples if key.startswith(f"{name}: ") and pattern.search(key))
+            for name in columns
+        ]
+        yield _row(text, (f"{found:g}" for found in sums))
+    yield from _circumstances(planned, merged)
+
+
+def _bench(folder: Path, id_: str) -> Iterator[str]:
+    """One row for each metric of a benchmark."""
+    [planned] = [one for one in BENCH_PLAN if one.id == id_]
+    merged = read_parts(planned, folder)
+    if not merged.parts:
+        yield _NOT_YET
+        return
+    samples, columns = merged.samples, _programs(merged)
+    yield _row("", (_NAMES[name] for name in columns))
+    yield "|---" * (len(columns) + 1) + "|"
+    for metric in dict.fromkeys(name.partition(": ")[2] for name in samples):
+        shown = metric.removeprefix(f"{planned.command}.").replace("_", " ").replace(".", ", ")
+        yield _row(shown, (_rounds(samples.get(f"{name}: {metric}", ())) for name in columns))
+    yield from _circumstances(planned, merged)
+
+
+def _programs(merged: Merged) -> list[str]:
+    return [name for name in (*ENGINES, REFERENCE) if any(key.startswith(f"{name}: ") for key in merged.samples)]
+
+
+def _rounds(values: Sequence[float]) -> str:
+    """Format the median of rounds, with the lowest and the highest of several."""
+    if not values:
+        return _NOTHING
+    middle = _value(quantile(values, 0.5))
+    return middle if len(values) == 1 else f"{middle} ({_value(values[0])} to {_value(values[-1])})"
+
+
+def _circumstances(planned: Planned, merged: Merged) -> Iterator[str]:
+    done = f"{len(merged.parts)} of {planned.full.parts}"
+    dates, loads = " to ".join(dict.fromkeys(merged.dates)), "{:g} to {:g}".format(*merged.loads)
+    programs = sorted({part.program for part in merged.parts})
+    yield (
+        f"\nRounds: {done}; {dates}; {', '.join(programs)}; commit {', '.join(merged.commits)}; load {loads}; "
+        f"{merged.violation_count} failures; `{merged.parts[0].command}`."
+    )
+    yield from (f"\n- `{' '.join(sentence.split())}`" for sentence in merged.violations)
+
+
 def _missing(folder: Path, _: str) -> Iterator[str]:
     """What is planned and has not been measured, or not wholly."""
     found = [(one, read_parts(one, folder)) for one in PLAN]
@@ -103,7 +168,8 @@ def _missing(folder: Path, _: str) -> Iterator[str]:
         done = (
             f"{len(merged.parts)} of {one.full.parts} parts have been measured" if merged.parts else "not measured yet"
         )
-        yield f"- {one.id} on {_NAMES[one.engine]}: {done}"
+        place = f"{one.id} on {_NAMES[one.engine]}" if one.engine else one.id
+        yield f"- {place}: {done}"
 
 
 def _machines(folder: Path, _: str) -> Iterator[str]:
@@ -147,6 +213,8 @@ def _duration(seconds: float) -> str:
 _BLOCKS: dict[str, Callable[[Path, str], Iterator[str]]] = {
     "summary": _summary,
     "figures": _figures,
+    "curve": _curve,
+    "bench": _bench,
     "missing": _missing,
     "machines": _machines,
 }

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 SIZES = ("smoke", "full")
 ENGINES = ("sqlite", "postgresql")
+REFERENCE = "reference"  # beside the engines, in results of benchmarks
+BENCHES = "tests.figures.benches"
 
 
 class Size(NamedTuple):
@@ -22,14 +24,18 @@ class Size(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """An experiment of ``scripts/chaos`` on one engine. ``seed`` is that of the first part; each other has the next."""
+    """An experiment of ``scripts/chaos`` on one engine, or a scenario of the benchmarks, whose parts are rounds.
+
+    ``seed`` is that of the first part; each other part has the next one.
+    """
 
     id: str
-    engine: str  # empty: none
+    engine: str  # empty: none, or several in one part
     command: str
     seed: int
     smoke: Size
     full: Size
+    module: str = "tests.chaos.cli"
 
     @property
     def name(self) -> str:
@@ -54,9 +60,11 @@ class Part(NamedTuple):
 
     @property
     def words(self) -> list[str]:
-        """The command line after ``scripts/chaos``, without the result file."""
+        """The command line after the module, without the result file."""
         planned = self.planned
         words = [planned.command, *planned.size(self.size).options.split()]
+        if planned.module == BENCHES:
+            return [*words, "--round", str(self.number)]
         return [*words, "--seed", str(planned.seed + self.number - 1)]
 
     def path(self, folder: Path) -> Path:
@@ -68,11 +76,25 @@ class Part(NamedTuple):
 def _on_both(id_: str, command: str, seed: int, smoke: Size, full: Size, *others: Size) -> Iterator[Planned]:
     """Plan an experiment on both engines; ``others`` has the full size on PostgreSQL, if it is another one."""
     for engine, whole in zip(ENGINES, (full, *others, full), strict=False):
-        sizes = [Size(size.parts, f"--database {engine} {size.options}") for size in (smoke, whole)]
-        yield Planned(id_, engine, command, seed + 100 * ENGINES.index(engine), *sizes)
+        small, large = (Size(size.parts, f"--database {engine} {size.options}") for size in (smoke, whole))
+        yield Planned(id_, engine, command, seed + 100 * ENGINES.index(engine), small, large)
 
 
-_KILLS = _on_both("R1", "kill", 10_100, Size(1, "--kills 30 --runs 150"), Size(10, "--kills 50 --runs 250"))
+def _bench(id_: str, scenario: str, rounds: int, options: str = "") -> Planned:
+    return Planned(id_, "", scenario, 0, Size(1, "--quick"), Size(rounds, options), BENCHES)
+
+
+# They need a machine without other work, so they run only when they are named.
+BENCH_PLAN = (
+    _bench("start-up", "footprint", 5),
+    _bench("curve", "curve", 3),
+    _bench("mixed", "mixed", 3),
+    _bench("lists", "reads", 3, "--set history=1000/10000"),
+    _bench("lists-of-a-million", "reads", 1, "--set history=10000/1000000 --without-reference"),
+    _bench("soak", "soak", 1),
+)
+_FIFTY = "--kills 50 --runs 250"
+_KILLS = _on_both("R1", "kill", 10_100, Size(1, "--kills 30 --runs 150"), Size(10, _FIFTY), Size(4, _FIFTY))
 _SEVERAL = Size(10, "--servers 3 --workers 2 --kills 30 --runs 300")
 PLAN = (
     next(_KILLS),
@@ -166,17 +188,18 @@ SUBJECTS = {
 
 
 def select(ids: Iterable[str], engine: str | None = None) -> list[Planned]:
-    """Return what is planned of these promises, of all without any, on one engine or all.
+    """Return what is planned under these ids, on one engine or all; without ids all but the benchmarks.
 
     Raises ValueError naming an id that is not in the plan.
     """
+    plan = [*PLAN, *BENCH_PLAN] if (ids := list(ids)) else PLAN
     wanted = {name.casefold(): name for name in ids}
-    known = {one.id.casefold() for one in PLAN}
+    known = {one.id.casefold() for one in plan}
     for folded, name in wanted.items():
         if folded not in known:
-            raise ValueError(f"{name!r} is not in the plan; it has {', '.join(dict.fromkeys(one.id for one in PLAN))}")
+            raise ValueError(f"{name!r} is not in the plan; it has {', '.join(dict.fromkeys(one.id for one in plan))}")
     return [
         one
-        for one in PLAN
+        for one in plan
         if (not wanted or one.id.casefold() in wanted) and (not engine or one.engine in ("", engine))
     ]

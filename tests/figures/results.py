@@ -47,6 +47,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fsync: str = ""
     commit: str
     program_commit: str  # the last one that changed app or migrations
+    program_tree: str = ""  # the content of app, whatever commit it is in after a rebase: git rev-parse COMMIT:app
     modified: bool = False  # whether files of the program or its tests differed from the commit
     date: str
     seconds: float

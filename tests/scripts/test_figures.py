@@ -11,8 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from tests.figures import facts, results
+from tests.figures.benches import bench, read_harness
 from tests.figures.cli import figures
-from tests.figures.plan import PLAN, SIZES, Planned, Size, select
+from tests.figures.pages import render
+from tests.figures.plan import BENCH_PLAN, PLAN, SIZES, Planned, Size, select
 from tests.figures.results import Machine, Merged, Result
 
 
@@ -59,10 +61,18 @@ def test_the_command_of_each_part_is_one_of_the_chaos_experiments(size: str) -> 
         chaos.commands[command].make_context(command, words)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_the_command_of_each_benchmark_is_one_that_is_accepted(size: str) -> None:
+    for planned in BENCH_PLAN:
+        for part in planned.parts(size):
+            bench.make_context("benches", [*part.words, "--result", "x"])
+
+
 def test_experiments_are_chosen_by_promise_and_engine() -> None:
     assert {one.id for one in select(["r1"])} == {"R1"}
     assert [one.name for one in select(["R1", "R10"], "sqlite")] == ["R1-sqlite", "R10"]
     assert select([]) == list(PLAN)
+    assert select(["curve"]) == [one for one in BENCH_PLAN if one.id == "curve"]
     with pytest.raises(ValueError, match="'R99' is not in the plan; it has R1, "):
         select(["R99"])
 
@@ -137,6 +147,99 @@ def test_parts_are_added_up() -> None:
 @pytest.mark.parametrize(("share", "value"), [(0.0, 1.0), (0.5, 3.0), (0.95, 4.0), (1.0, 4.0)])
 def test_quantiles_are_measured_values(share: float, value: float) -> None:
     assert results.quantile([1.0, 2.0, 3.0, 4.0], share) == value
+
+
+def test_results_of_the_harness_are_read_by_target_and_metric(tmp_path: Path) -> None:
+    good = {"scenarios": {"curve": {"curve.at5.p50_ms": 12.34567}}, "errors": {}}
+    bad = {"scenarios": {}, "errors": {"curve": "TimeoutError()"}}
+    for name, entry in (("sqlite", good), ("dagu-1", bad)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"rounds": [entry]}))
+    samples, failures = read_harness(tmp_path, {"sqlite": "sqlite", "dagu-1": "reference", "postgresql": "postgresql"})
+    assert samples == {"sqlite: curve.at5.p50_ms": [12.346]}
+    assert failures == [
+        "reference: curve failed: TimeoutError()",
+        "postgresql: the harness has written no result",
+    ]
+
+
+# -- the pages ---------------------------------------------------------------------------------------------------------
+
+
+def write_parts(folder: Path, name: str, *parts: Result) -> None:
+    for number, part in enumerate(parts, 1):
+        results.write(folder / name / f"part-{number:02}.json", part)
+
+
+def section(page: str, heading: str) -> str:
+    return page.partition(f"\n{heading}\n")[2].partition("\n### ")[0]
+
+
+def test_a_page_shows_counts_values_and_where_they_were_measured(tmp_path: Path) -> None:
+    write_parts(tmp_path, "R1-sqlite", make_result(), make_result(counts={"kills": 1_200}, samples={}))
+    write_parts(tmp_path, "R1-postgresql", make_result(engine="postgresql", counts={"runs": 4}, samples={}))
+    page = render("testing.md", tmp_path)
+    shown = section(page, "### R1: a server killed at random")
+    for row in (
+        "|  | SQLite | PostgreSQL |",
+        "| **violations** | **0** | **0** |",
+        "| kills | 1,203 | - |",
+        "| runs | - | 4 |",
+        "| seconds: median, p95, max | 2.0, 4.5, 4.5 | - |",
+        "| measured | 2 of 10 parts, in 5 s | 1 of 4 parts, in 2 s |",
+        "| program | abc | abc |",
+        "| load of the machine | 1 to 2.5 | 1 to 2.5 |",
+    ):
+        assert f"{row}\n" in shown
+    assert "| [R1](#r1-a-server-killed-at-random) |" in page
+    assert "- R1 on SQLite: 2 of 10 parts have been measured\n" in page
+    assert "- R10: not measured yet\n" in page
+    assert "- 2 cores, 24 GiB, Linux 6, Python 3.11.7\n" in page
+
+
+def test_violations_are_shown_with_what_is_written_about_them(tmp_path: Path) -> None:
+    found = make_result(violation_count=31, violations=["lost: `run-1`\nis gone"])
+    write_parts(tmp_path, "R1-sqlite", found)
+    (tmp_path / "R1-sqlite" / "note.md").write_text("The disk was full.\n")
+    shown = section(render("testing.md", tmp_path), "### R1: a server killed at random")
+    assert "| **violations** | **31** |" in shown
+    assert "Violations on SQLite:\n\n- `lost: 'run-1' is gone`\n\nThe disk was full.\n" in shown
+
+
+def test_a_curve_has_a_row_for_each_rate_and_a_column_for_each_program(tmp_path: Path) -> None:
+    rounds = [
+        make_result(
+            program="dagbook, other-1",
+            samples={
+                "sqlite: curve.at10.p50_ms": [value],
+                "sqlite: curve.at10.p95_ms": [2 * value],
+                "reference: curve.at10.p50_ms": [5.0],
+                "sqlite: curve.at10.lost": [1.0],
+                "sqlite: curve.held_per_s": [10.0],
+            },
+        )
+        for value in (30.0, 10.0, 20.0)
+    ]
+    write_parts(tmp_path, "curve", *rounds)
+    shown = section(render("performance.md", tmp_path), "## Latency at a steady rate")
+    assert "| runs per second | SQLite | reference implementation |\n" in shown
+    assert "| 10 | 20.0 (10.0 to 30.0) / 40.0 (20.0 to 60.0) | 5.0 (5.0 to 5.0) / - |\n" in shown
+    assert "| runs not seen | 3 | 0 |\n" in shown
+    assert "Rounds: 3 of 3;" in shown
+
+
+def test_the_pages_are_made_of_the_result_files_that_are_there() -> None:
+    result = CliRunner().invoke(figures, ["pages", "--check"])
+    assert result.exit_code == 0, result.output
+
+
+def test_a_page_that_is_out_of_date_is_written_or_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.figures.cli.DOCS", tmp_path / "explanation")
+    words = ["pages", "--results", str(tmp_path / "none")]
+    for last in (["--check"], ["--check"]):
+        result = CliRunner().invoke(figures, [*words, *last])
+        assert (result.exit_code, "testing.md is out of date: scripts/figures pages" in result.stdout) == (1, True)
+    assert "testing.md is written" in CliRunner().invoke(figures, words).stdout
+    assert CliRunner().invoke(figures, [*words, "--check"]).exit_code == 0
 
 
 # -- running -----------------------------------------------------------------------------------------------------------
