@@ -120,7 +120,7 @@ def test_a_database_that_is_stopped_hard_loses_nothing_and_the_server_goes_on(tm
     assert experiment.hit > 0, "no stop met a running step: the test has shown nothing"
 
 
-@pytest.mark.sample(1)
+@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 def test_what_a_power_loss_leaves_of_a_database_has_all_that_was_answered(
@@ -133,7 +133,7 @@ def test_what_a_power_loss_leaves_of_a_database_has_all_that_was_answered(
     assert experiment.figures().counts["runs found succeeded in a copy"] > 0, "the copies were of an idle server"
 
 
-@pytest.mark.sample(1)
+@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("servers", [1, 2], ids=["sqlite", "postgresql"])
 def test_some_order_explains_all_answers_to_concurrent_clients(

@@ -13,7 +13,9 @@ from typing import NamedTuple
 SIZES = ("smoke", "full")
 ENGINES = ("sqlite", "postgresql")
 REFERENCE = "reference"  # beside the engines, in results of benchmarks
+EXPERIMENTS = "tests.chaos.cli"
 BENCHES = "tests.figures.benches"
+REPEATED = "tests.figures.repeated"
 
 
 class Size(NamedTuple):
@@ -24,9 +26,9 @@ class Size(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """An experiment of ``scripts/chaos`` on one engine, or a scenario of the benchmarks, whose parts are rounds.
+    """An experiment of ``scripts/chaos`` on one engine, repeated tests, or a scenario of the benchmarks.
 
-    ``seed`` is that of the first part; each other part has the next one.
+    ``command`` is its first word; ``seed`` is that of the first part, and each other part has the next one.
     """
 
     id: str
@@ -35,7 +37,7 @@ class Planned(NamedTuple):
     seed: int
     smoke: Size
     full: Size
-    module: str = "tests.chaos.cli"
+    module: str = EXPERIMENTS
 
     @property
     def name(self) -> str:
@@ -63,9 +65,9 @@ class Part(NamedTuple):
         """The command line after the module, without the result file."""
         planned = self.planned
         words = [planned.command, *planned.size(self.size).options.split()]
-        if planned.module == BENCHES:
-            return [*words, "--round", str(self.number)]
-        return [*words, "--seed", str(planned.seed + self.number - 1)]
+        if planned.module == EXPERIMENTS:
+            return [*words, "--seed", str(planned.seed + self.number - 1)]
+        return [*words, "--round", str(self.number)]
 
     def path(self, folder: Path) -> Path:
         """Return where its result file is."""
@@ -96,6 +98,7 @@ BENCH_PLAN = (
 _FIFTY = "--kills 50 --runs 250"
 _KILLS = _on_both("R1", "kill", 10_100, Size(1, "--kills 30 --runs 150"), Size(10, _FIFTY), Size(4, _FIFTY))
 _SEVERAL = Size(10, "--servers 3 --workers 2 --kills 30 --runs 300")
+_FULL_DISK = "tests/process/test_full_disk.py"
 PLAN = (
     next(_KILLS),
     Planned("R10", "", "schedules", 100_100, Size(1, "--cases 2000"), Size(5, "--cases 20000")),
@@ -109,6 +112,7 @@ PLAN = (
     Planned("R3", "postgresql", "outage", 30_100, Size(1, "--stops 5 --runs 100"), Size(10, "--stops 10 --runs 200")),
     *_on_both("R8", "power-loss", 80_100, Size(1, "--copies 50"), Size(10, "--copies 100"), Size(10, "--copies 10")),
     *_on_both("R13", "history", 130_100, Size(1, "--operations 2000"), Size(10, "--operations 10000")),
+    Planned("R9", "sqlite", "R9", 0, Size(1, _FULL_DISK), Size(3, f"{_FULL_DISK} --rounds 10"), REPEATED),
     *_KILLS,
 )
 
@@ -154,6 +158,7 @@ SUBJECTS = {
         "files are copied as a power loss could leave them, and opened",
         ("copies", "copies in the middle of a checkpoint", "answered runs found in a copy"),
     ),
+    "R9": Subject("full disk", "the disk of home and database is full for a while", ("rounds", "tests passed")),
     "R10": Subject(
         "schedules around clock changes",
         "random schedules in 19 zones, compared with all minutes",

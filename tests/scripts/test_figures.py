@@ -14,8 +14,10 @@ from tests.figures import facts, results
 from tests.figures.benches import bench, read_harness
 from tests.figures.cli import figures
 from tests.figures.pages import render
-from tests.figures.plan import BENCH_PLAN, PLAN, SIZES, Planned, Size, select
+from tests.figures.plan import BENCH_PLAN, EXPERIMENTS, PLAN, REPEATED, SIZES, Planned, Size, select
+from tests.figures.repeated import read_report, repeated
 from tests.figures.results import Machine, Merged, Result
+from tests.process.program import ROOT
 
 
 def make_result(**changes: object) -> Result:
@@ -55,10 +57,32 @@ def test_each_part_has_a_file_and_a_seed_of_its_own() -> None:
 def test_the_command_of_each_part_is_one_of_the_chaos_experiments(size: str) -> None:
     from tests.chaos.cli import chaos  # noqa: PLC0415 - it takes long to import
 
-    for planned in PLAN:
+    for planned in (one for one in PLAN if one.module == EXPERIMENTS):
         [*_, last] = planned.parts(size)
         command, *words = last.words
         chaos.commands[command].make_context(command, words)
+
+
+def test_files_of_tests_that_are_repeated_exist() -> None:
+    planned = [one for one in PLAN if one.module == REPEATED]
+    words = [part.words for one in planned for part in one.parts("full")]
+    for line in words:
+        assert repeated.make_context("repeated", [*line, "--result", "x"]).params["files"]
+        assert all((ROOT / word).is_file() for word in line if word.startswith("tests/"))
+
+
+def test_reports_of_repeated_tests_are_read(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(
+        "<testsuites><testsuite><testcase classname='a' name='one'/><testcase classname='a' name='two'>"
+        "<failure message='is wrong'/></testcase><testcase classname='a' name='three'>"
+        "<skipped message='no'/></testcase></testsuite></testsuites>"
+    )
+    assert list(read_report(report)) == [
+        ("a.one", "passed", ""),
+        ("a.two", "failed", "is wrong"),
+        ("a.three", "skipped", "no"),
+    ]
 
 
 @pytest.mark.parametrize("size", SIZES)
