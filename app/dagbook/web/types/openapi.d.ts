@@ -757,7 +757,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetDays */
+        /** Count the runs of a DAG by day and status, over the last `days` days of a time zone */
         get: operations["getDAGDays"];
         put?: never;
         post?: never;
@@ -1284,7 +1284,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * End the hold: runs that were not over in the backup fail, queued runs and schedules start from now on
+         * End the hold: runs that had not finished in the backup fail, queued runs and schedules start from now on
          * @description Without a hold it is refused with `not_running`.
          */
         post: operations["resumeDatabase"];
@@ -4631,8 +4631,9 @@ export interface operations {
     getDAGDays: {
         parameters: {
             query?: {
+                /** @description Days up to today. */
                 days?: number;
-                /** @description a time zone such as Europe/Berlin */
+                /** @description Time zone that days begin in, such as Europe/Berlin. */
                 zone?: string | null;
             };
             header?: never;
