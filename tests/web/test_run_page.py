@@ -133,3 +133,21 @@ async def test_events_are_sentences_that_lead_to_their_steps(visitor: Visitor, p
     await events.filter(has_text="after did not run").get_by_role("link").click()
     await expect(page.get_by_role("region", name="Step after")).to_be_visible()
     await expect(page.get_by_role("tab", name="Events")).to_have_attribute("aria-selected", "true")
+
+
+async def test_the_params_of_sub_runs_are_whole_on_a_phone(browser: Browser, site: Site) -> None:
+    site.save(
+        "fan-out",
+        "steps:\n  - {name: each, call: one, parallel: [the-first-item-of-the-list, another]}\n"
+        "---\nname: one\nsteps:\n  - {name: work, command: echo $1}\n",
+    )
+    run_id = site.run("fan-out")
+    async with visiting(browser, site.address, cookie=site.cookies["viewer"], width=390) as visitor:
+        page = await visitor.open(f"/dag-runs/fan-out/{run_id}")
+        await page.get_by_role("button", name="Sub-runs of each").click()
+        params = page.get_by_text("the-first-item-of-the-list")
+        await expect(params.first).to_be_visible()
+        assert await params.first.evaluate("element => element.scrollWidth <= element.clientWidth")
+        await page.get_by_role("button", name="Steps of sub-run").first.click()
+        await expect(page.get_by_role("button", name="work", exact=True)).to_be_visible()
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
