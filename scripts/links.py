@@ -25,6 +25,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 ROOT_PAGES = ("README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md")
+_SOURCE = re.compile(r'\b(?:src|srcset)="([^"]+)"')
 _LINKING = {"a": "href", "link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src"}
 
 
@@ -42,10 +43,12 @@ def list_pages(folder: Path) -> list[Path]:
 
 
 def find_links(text: str) -> Iterator[Link]:
-    """Yield the links and images of a Markdown text, except those in code."""
+    """Yield the links and images of a Markdown text, those in blocks of HTML included, except those in code."""
     line = 1
     for token in _parse(text):
         line = token.map[0] + 1 if token.map else line
+        if token.type == "html_block":
+            yield from (Link(line, target) for target in _SOURCE.findall(token.content))
         at = line
         for child in token.children or ():
             at += child.type in ("softbreak", "hardbreak")

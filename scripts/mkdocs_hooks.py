@@ -24,6 +24,7 @@ FILES = {
 }
 _CELL = re.compile(r"<t[dh][ >].*?</t[dh]>", re.DOTALL)
 _LINK = re.compile(r"\[([^\[\]]+)\]\(([^)#:\s]+)(#[^)\s]*)?\)")
+_SOURCE = re.compile(r'\b(src|srcset)="docs/')
 
 
 def on_files(files: Any, *, config: Any) -> Any:
@@ -50,7 +51,8 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
         target = posixpath.relpath(place.removeprefix("docs/"), posixpath.dirname(here) or ".")
         return f"[{match[1]}]({target}{match[3] or ''})"
 
-    return _LINK.sub(rewrite, markdown)
+    # Only README.md has pictures in HTML, one for each theme; it is above docs/.
+    return _SOURCE.sub(r'\1="', _LINK.sub(rewrite, markdown))
 
 
 def on_page_content(html: str, **_: Any) -> str:

@@ -37,7 +37,8 @@ def test_links_to_existing_files_and_headings_pass(checkout: Path) -> None:
 def test_each_broken_link_is_printed_with_its_file_and_line(checkout: Path) -> None:
     readme = checkout / "README.md"
     readme.write_text(
-        "# Top\n\none\n[two](docs/gone.md)\n\n| a | b |\n|---|---|\n| x | ![y](gone.png) |\n\n[r]\n\n[r]: #nope\n"
+        "# Top\n\none\n[two](docs/gone.md)\n\n| a | b |\n|---|---|\n| x | ![y](gone.png) |\n\n[r]\n\n[r]: #nope\n\n"
+        '<picture>\n<img src="LICENSE">\n<source srcset="dark.png">\n</picture>\n'
     )
     page = checkout / "docs" / "page.md"
     page.write_text("# A page\n\n[up](../README.md#none) [root](/README.md)\n")
@@ -45,6 +46,7 @@ def test_each_broken_link_is_printed_with_its_file_and_line(checkout: Path) -> N
         f"{readme}:4: docs/gone.md: there is no such file",
         f"{readme}:8: gone.png: there is no such file",
         f"{readme}:10: #nope: README.md has no such heading",
+        f"{readme}:14: dark.png: there is no such file",
         f"{page}:3: ../README.md#none: README.md has no such heading",
         f"{page}:3: /README.md: write it relative to the page",
     ]
