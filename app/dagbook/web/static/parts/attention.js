@@ -35,16 +35,20 @@ export function Attention({ failed, moreFailed, seen, begin, runs, running, queu
           : "Nothing needs attention"}.</span></p>
       ${failed.length > 0 && html`<button type="button" onClick=${onSeen}>Mark failures as seen</button>`}</div>
     ${failed.length > 0 && html`<${Failures} failed=${failed} runs=${runs} />`}
-    ${stuck.map((queue) => html`<p key=${queue.name} class="wait">
-      <a href=${href("/queues")}>
-        ${plural(queue.queued.length, "run")} ${queue.queued.length === 1 ? "waits" : "wait"} in ${queue.name}</a>:
-        ${queue.paused ? "the queue is paused" : queue.queued[0].waitingFor && waitText(queue.queued[0].waitingFor)}
-        </p>`)}
+    ${stuck.map((queue) => html`<${Stuck} key=${queue.name} queue=${queue} />`)}
     ${long.map((run) => html`<p key=${run.dagRunId} class="wait">
       <a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}</a>${" "}
       has been running for ${duration(secondsOf(run, now))}</p>`)}
     ${others.unscheduled && html`<p class="bad">What is due does not start until a server with a scheduler runs.</p>`}
   </section>`;
+}
+
+/** @param {{ queue: Api.Queue }} props */
+function Stuck({ queue: { name, paused, queued } }) {
+  const [head] = queued;
+  const why = paused ? "the queue is paused" : head.waitingFor && waitText(head.waitingFor);
+  return html`<p class="wait"><a href=${href("/queues")}>
+    ${plural(queued.length, "run")} ${queued.length === 1 ? "waits" : "wait"} in ${name}</a>${why && `: ${why}`}</p>`;
 }
 
 /** @param {{ one: import("../lib/attention.js").Concern }} props */
