@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.web.aging import add_old_runs
+from tests.web.aging import add_old_runs, add_start
 from tests.web.browser import WIDTHS, Visitor, visiting
 from tests.web.site import Site
 
@@ -101,3 +101,11 @@ async def test_the_chosen_tab_is_in_sight_on_a_phone(browser: Browser, charted: 
     async with visiting(browser, charted.address, cookie=charted.cookies["viewer"], width=390) as visitor:
         page = await visitor.open(f"/dags/{NAME}/schedule")
         await expect(page.get_by_role("tab", name="Schedule", selected=True)).to_be_in_viewport(ratio=0.95)
+
+
+async def test_a_past_start_leads_to_its_run(visitor: Visitor, charted: Site) -> None:
+    run_id = charted.send("GET", f"/dags/{NAME}/dag-runs")["dagRuns"][0]["dagRunId"]
+    await add_start(charted, NAME, run_id)
+    page = await visitor.open(f"/dags/{NAME}/schedule")
+    await page.get_by_role("row").filter(has_text="start").get_by_role("link", name="started").click()
+    await page.wait_for_url(f"**/dag-runs/{NAME}/{run_id}")
