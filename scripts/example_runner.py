@@ -160,7 +160,7 @@ class Shell:
     def wait(self, seconds: float) -> int | None:
         """Return the status of the command, or None if it does not end in time. Raises EOFError without a shell."""
         deadline = time.monotonic() + seconds
-        while not select.select([self._statuses], [], [], min(seconds, 1))[0]:
+        while not select.select([self._statuses], [], [], min(max(seconds, 0), 1))[0]:
             if self._process.poll() is not None:
                 raise EOFError
             if time.monotonic() > deadline:
@@ -173,12 +173,16 @@ class Shell:
         while not (started := self._list_jobs() - self._earlier_jobs) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         for job in started:
-            os.killpg(job, signal.SIGINT)
+            with suppress(ProcessLookupError):
+                os.killpg(job, signal.SIGINT)
 
     def _list_jobs(self) -> set[int]:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text(encoding="ascii")
-        # A new child is in the group of the shell for a moment.
-        return {os.getpgid(int(child)) for child in children.split()} - {os.getpgid(self._process.pid)}
+        jobs = set()
+        for child in children.split():
+            with suppress(ProcessLookupError):
+                jobs.add(os.getpgid(int(child)))
+        return jobs - {os.getpgid(self._process.pid)}  # the group of a new child for a moment
 
 
 class PageRunner:
@@ -203,7 +207,11 @@ class PageRunner:
             self._place.write(example)
             self._files.append(example)
         if action := self._actions.get(example.action):
-            yield from action(example)
+            try:
+                yield from action(example)
+            except EOFError:
+                yield Failure(example.line, "the shell has ended")
+                self._busy.add(example.marks.get("terminal", ""))
 
     def _fresh_place(self) -> Place:
         self._count += 1
@@ -249,22 +257,18 @@ class PageRunner:
             return
         shell = self._shells.get(terminal) or Shell(self._place, terminal)
         self._shells[terminal] = shell
-        try:
-            if problem := self._prepare(shell, example):
+        if problem := self._prepare(shell, example):
+            yield problem
+        if example.language == "sh":
+            if problem := self._execute_strictly(shell, example.line, example.text, terminal, self._seconds):
                 yield problem
-            if example.language == "sh":
-                if problem := self._execute_strictly(shell, example.line, example.text, terminal, self._seconds):
-                    yield problem
+            return
+        commands = read_commands(example)
+        for index, command in enumerate(commands):
+            may_stay = terminal != "" and index == len(commands) - 1
+            yield from self._execute_command(shell, command, terminal, may_stay=may_stay)
+            if terminal in self._busy:
                 return
-            commands = read_commands(example)
-            for index, command in enumerate(commands):
-                may_stay = terminal != "" and index == len(commands) - 1
-                yield from self._execute_command(shell, command, terminal, may_stay=may_stay)
-                if terminal in self._busy:
-                    return
-        except EOFError:
-            yield Failure(example.line, "the shell has ended")
-            self._busy.add(terminal)
 
     def _translate(self, command: str) -> str:
         return self._place.translate(insert_ids(command, self._ids))

@@ -11,7 +11,7 @@ import pytest
 
 from scripts.example_blocks import Action, Example
 from scripts.example_runner import check_settings, validate
-from scripts.examples import CHECKOUT, NAMESPACE, list_pages, read_pages
+from scripts.examples import CHECKOUT, NAMESPACE, list_pages, read_pages, run
 
 EXAMPLES = CHECKOUT / "scripts" / "examples.py"
 PAGES, BROKEN = read_pages(list_pages())
@@ -128,6 +128,14 @@ prot: 1
 ```yaml
 steps: 1
 ```
+
+```console
+$ exit 1
+```
+
+```sh
+true
+```
 """)
     status, lines = run_page(page)
     assert status == 1
@@ -136,6 +144,8 @@ steps: 1
         "page:11: the commands exit with 1:",
         "page:17: the settings are not valid:",
         "page:21: the definition is not valid:",
+        "page:25: the shell has ended",
+        "page:29: not executed: an earlier command of this shell has not ended",
     ]
     assert lines[1:4] == ["      one", "    - three", "    + two"]
 
@@ -164,7 +174,7 @@ steps:
 def test_a_page_that_does_not_keep_to_the_convention_fails(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("A command:\n\n    $ dagbook serve\n")
-    assert run_page(page) == (
-        1,
-        ["page:3: an indented block: write it fenced, with its language", "all examples: no blocks"],
-    )
+    found, broken = read_pages([str(page)])
+    assert found == {}
+    assert [(result.page, result.failures[0].line) for result in broken] == [(str(page), 3)]
+    assert run(found, broken, jobs=1, seconds=1) == 1
