@@ -137,7 +137,7 @@ def make() -> str:
         lines += ["", f"## {tag}", ""]
         found = [(path, method, operation) for path, method, operation in operations if operation["tags"] == [tag]]
         lines += table(
-            "request operation of role meaning parameters body answers",
+            "operation request of role meaning answers",
             (_operation_row(*one, common) for one in sorted(found, key=lambda one: (one[0], METHODS.index(one[1])))),
         )
     lines += ["", "## Parameters", ""]
@@ -161,20 +161,21 @@ def _tag_key(tag: str) -> tuple[int, str]:
 def _operation_row(path: str, method: str, operation: Json, common: set[str]) -> tuple[str, ...]:
     requires = required_permissions()[method.upper(), path]
     parameters = [one for one in operation["parameters"] if one["in"] != "path" and one["name"] != "remoteNode"]
-    body = operation.get("requestBody")
+    described = [escape(f"{operation['summary']}.")]
+    described += [f"Parameters: {', '.join(map(_describe_parameter, parameters))}"] if parameters else []
+    described += [f"Body: {_describe_content(operation['requestBody'])}"] if "requestBody" in operation else []
     answers = [
         f"{status} {_describe_content(answer)}".strip()
         for status, answer in sorted(operation["responses"].items())
         if status not in common
     ]
+    name = operation["operationId"]
     return (
+        code(name),
         code(f"{method.upper()} {path}"),
-        code(operation["operationId"]),
-        "API v2" if operation["operationId"] in CONTRACT else "Dagbook",
+        "API v2" if name in CONTRACT else "Dagbook",
         describe_role(requires),
-        escape(f"{operation['summary']}."),
-        ", ".join(map(_describe_parameter, parameters)),
-        _describe_content(body) if body else "",
+        "<br>".join(described),
         ", ".join(answers),
     )
 

@@ -29,6 +29,7 @@ from scripts.pages.keys import config_title, title
 OPTIONS = "Settings as options"
 _OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w.-]*")
 _CODE_SPAN = re.compile(r"`([^`]+)`")
+_REQUEST = re.compile(r"^`([A-Z]+ /.*)`")
 _METRIC = re.compile(r'(Counter|Gauge|Histogram|_histogram)(?:MetricFamily)?\((?:\s*registry,)?\s*"(\w+)"')
 _CODE_AND_STATUS = re.compile(r'^    code, status = "(\w+)", (\d+)', re.MULTILINE)
 _STATUS_AND_CODE = re.compile(r'_(?:error_response|refuse)\(\s*(?:send, )?(\d+), "(\w+)"')
@@ -51,7 +52,7 @@ def list_entries(text: str) -> dict[Entry, int]:
         elif line.startswith("| "):
             first, second, *_ = line[2:].split(" | ")
             pair = f"{first} {second}".replace("`", "")
-            names = [first, pair, *_CODE_SPAN.findall(first)]
+            names = [first, pair, *_CODE_SPAN.findall(first), *_REQUEST.findall(second)]
             found |= dict.fromkeys(((place, name) for name in names for place in (heading, "")), index)
         if line.startswith(("| `-", OPTIONS)):
             cell = line if line.startswith(OPTIONS) else line[2:].partition(" |")[0]

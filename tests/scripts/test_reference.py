@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from shutil import copytree
 
 import click
 import pytest
+import yaml
 
 from dagbook.cli import cli
+from dagbook.spec.config_keys import CONFIG_KEYS
 from dagbook.spec.grammar.document import PARTS
-from scripts.pages.keys import describe_type
+from scripts.pages.keys import describe_type, list_keys
 from scripts.pages.markdown import escape
 from scripts.reference import main
 
@@ -37,6 +41,17 @@ def test_every_key_has_a_row_in_the_section_of_its_object(part: str) -> None:
     assert not [row[0] for row in rows if not (row[1] and row[3] and row[4] and row[5])]
 
 
+def test_examples_of_keys_are_yaml_on_the_page() -> None:
+    page = (DOCS / "keys.md").read_text()
+    found = [
+        yaml.safe_load(cell.replace("\\|", "|"))
+        for cell in re.findall(r"^(?:\| [^|]*){3}\| `(.*?)` \|", page, re.MULTILINE)
+    ]
+    examples = [key.schema["examples"][0] for part in PARTS for key in list_keys(part)]
+    examples += [known.example for keys in CONFIG_KEYS.values() for known in keys.values()]
+    assert found == examples
+
+
 def test_every_command_has_a_section_with_an_example_or_a_reference_to_its_other_name() -> None:
     page = (DOCS / "commands.md").read_text()
     sections = {text.partition("\n")[0]: text for text in page.replace("\n### ", "\n## ").split("\n## ")[1:]}
@@ -54,17 +69,24 @@ def test_the_pages_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main() == 0
 
 
-def test_a_page_that_differs_is_named(
+def test_a_page_that_differs_and_one_that_misses_an_entry_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("scripts.reference.DOCS", tmp_path)
-    monkeypatch.setattr("sys.argv", ["reference.py"])
-    assert main() == 0
-    with (tmp_path / "keys.md").open("a") as page:
+    pages = copytree(DOCS, tmp_path / "reference")
+    monkeypatch.setattr("scripts.reference.DOCS", pages)
+    with (pages / "keys.md").open("a") as page:
         page.write("more\n")
+    errors = (pages / "errors.md").read_text()
+    (pages / "errors.md").write_text(errors.replace("| 413 |", "| 414 |"))
     monkeypatch.setattr("sys.argv", ["reference.py", "--check"])
     assert main() == 1
-    assert capsys.readouterr().err == "docs/reference/keys.md is out of date; run scripts/reference.py\n"
+    assert capsys.readouterr().err.splitlines() == [
+        "docs/reference/keys.md is out of date; run scripts/reference.py",
+        "docs/reference/errors.md has no entry: Error codes 413 bad_request",
+    ]
+    monkeypatch.setattr("sys.argv", ["reference.py"])
+    assert main() == 1
+    assert (pages / "keys.md").read_text() == (DOCS / "keys.md").read_text()
 
 
 @pytest.mark.parametrize(
