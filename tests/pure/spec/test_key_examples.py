@@ -13,6 +13,7 @@ from dagbook.spec.config_keys import CONFIG_KEYS
 from dagbook.spec.grammar.document import PARTS, schema
 from dagbook.spec.grammar.examples import BASELINE, EXAMPLES, SINCE
 from dagbook.spec.reading.load import load
+from tests.conftest import ROOT
 
 VALIDATOR = Draft202012Validator(schema(), registry=Registry())
 CHILD = "\n---\nname: load-one\nsteps: [echo]\n"
@@ -94,6 +95,14 @@ def test_the_examples_of_a_config_load_and_are_of_their_types(name: str) -> None
         assert isinstance(known.example, allowed), key
         assert known.default is None or isinstance(known.default, allowed), key
         assert known.meaning.endswith((".", "?")), key
+
+
+@pytest.mark.parametrize("name", CONFIG_KEYS)
+def test_every_key_of_a_config_is_read_somewhere(name: str) -> None:
+    package = ROOT / "app" / "dagbook"
+    readers = [*(package / "executors").rglob("*.py"), package / "spec" / "build" / "types.py"]
+    texts = [text for path in readers if name.partition(":")[0] in (text := path.read_text(encoding="utf-8")).lower()]
+    assert [key for key in CONFIG_KEYS[name] if not any(f'"{key}"' in text for text in texts)] == []
 
 
 def test_examples_and_objects_have_the_same_keys() -> None:

@@ -118,7 +118,7 @@ HANDLER_ON = {
 }
 SMTP = {
     "host": "Host of the mail server.",
-    "port": "Port of the mail server.",
+    "port": "Port of the mail server; 25 without one.",
     "username": "User to log in as.",
     "password": "Password to log in with.",
 }
