@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import signal
 import sys
@@ -33,6 +34,7 @@ from tests.chaos.power_loss import PowerLossExperiment
 from tests.chaos.recording import Recording
 from tests.chaos.sandbox import Sandbox, make_sandbox
 from tests.chaos.schedules import ScheduleExperiment
+from tests.chaos.sweep import SweepExperiment
 from tests.chaos.upgrade import UpgradeExperiment, UpgradePlan
 from tests.process.postgres import Cluster
 from tests.process.server import ServerError
@@ -186,6 +188,24 @@ def power_loss(database: str | None, copies: int, **common: Any) -> None:
         database,
         options,
         "R8",
+    )
+
+
+@chaos.command()
+@_DATABASE
+@click.option("--every", type=_COUNT, default=1, show_default=True, help="Take one of so many points.")
+@_server_options
+def sweep(database: str | None, every: int, **common: Any) -> None:
+    """Put a fault at every commit of one workflow: killed before it, killed after it, reported as failed."""
+    options = Options(**common)
+    database = _choose_database(database, options)
+    first = random.Random(options.seed).randint(1, every)
+    _run_with_servers(
+        lambda sandbox: SweepExperiment(sandbox, every=every, first=first, show=_show),
+        f"sweep, {database}, every {every} commits",
+        database,
+        options,
+        "R5",
     )
 
 

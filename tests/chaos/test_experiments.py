@@ -22,6 +22,7 @@ from tests.chaos.outage import OutageExperiment, OutagePlan
 from tests.chaos.pause import PauseExperiment
 from tests.chaos.power_loss import PowerLossExperiment
 from tests.chaos.sandbox import Sandbox
+from tests.chaos.sweep import SweepExperiment
 from tests.chaos.upgrade import UpgradeExperiment, UpgradePlan
 from tests.process import processes, store
 from tests.process.namespaces import may_have_namespaces
@@ -131,6 +132,18 @@ def test_what_a_power_loss_leaves_of_a_database_has_all_that_was_answered(
     experiment = PowerLossExperiment(sandbox, copies=2 if cluster else 8, seed=5)
     assert experiment.run() == []
     assert experiment.figures().counts["runs found succeeded in a copy"] > 0, "the copies were of an idle server"
+
+
+@pytest.mark.sample(1, of="module")
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_a_fault_at_a_commit_neither_loses_nor_repeats_a_step(
+    tmp_path: Path, request: pytest.FixtureRequest, engine: str
+) -> None:
+    url = store.make_database(request.getfixturevalue("cluster").url) if engine == "postgresql" else ""
+    experiment = SweepExperiment(Sandbox(tmp_path, url), every=20, first=5)
+    assert experiment.run() == []
+    assert min(experiment.points.values()) > 0, "no commit met the fault: the test has shown nothing"
 
 
 @pytest.mark.sample(1, of="module")

@@ -110,6 +110,7 @@ PLAN = (
     Planned("R11", "postgresql", "failover", 110_100, Size(1, "--rounds 2"), Size(4, "--rounds 5")),
     *_on_both("backup", "backup", 200_100, Size(1, "--rounds 1"), Size(4, "--rounds 5")),
     Planned("R3", "postgresql", "outage", 30_100, Size(1, "--stops 5 --runs 100"), Size(10, "--stops 10 --runs 200")),
+    *_on_both("R5", "sweep", 50_100, Size(1, "--every 10"), Size(1, "--every 1")),
     *_on_both("R8", "power-loss", 80_100, Size(1, "--copies 50"), Size(10, "--copies 100"), Size(10, "--copies 10")),
     *_on_both("R13", "history", 130_100, Size(1, "--operations 2000"), Size(10, "--operations 10000")),
     Planned("R9", "sqlite", "R9", 0, Size(1, _FULL_DISK), Size(3, f"{_FULL_DISK} --rounds 10"), REPEATED),
@@ -144,6 +145,11 @@ SUBJECTS = {
         "PostgreSQL stopped hard",
         "PostgreSQL is stopped as by a crash every 5 to 40 s while runs are started",
         ("stops of PostgreSQL", "runs answered", "steps started", "steps running at a stop"),
+    ),
+    "R5": Subject(
+        "a fault at every commit",
+        "the server is killed before and after every commit of one workflow, and commits are reported as failed",
+        ("points, killed before it", "points, killed after it", "points, applied and reported as failed"),
     ),
     "R6": Subject(
         "time until another server adopts",
