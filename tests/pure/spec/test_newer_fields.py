@@ -96,6 +96,12 @@ def test_a_script_beside_several_lines_is_ignored_with_a_warning() -> None:
     assert "steps[0].script: is ignored beside several command lines" in loaded.warnings[0]
 
 
+def test_a_script_beside_a_command_of_several_lines_is_ignored_with_a_warning() -> None:
+    loaded = load('steps: [{type: jq, command: ".a,\\n.b", script: "{}"}]')
+    assert loaded.definition.dag.steps[0].script == ".a,\n.b"
+    assert "steps[0].script: is ignored beside a command of several lines" in loaded.warnings[0]
+
+
 @pytest.mark.parametrize(
     ("text", "where"),
     [

@@ -66,6 +66,8 @@ def read_step(field: Field, inherited: Inherited) -> StepDraft | None:
     fields.pop("dir", None)
     fields["preconditions"] = fields.get("preconditions", ()) + fields.pop("precondition", ())
     apply_type(field, parsed, inherited)
+    if fields.get("script") and "script" in fields.get("run_what", ()):
+        parsed.fields["script"].warn("is ignored beside a command of several lines; write that in one line (>-)")
     fields |= fields.pop("run_what", {})
     fields |= fields.pop("output", {})
     if len(fields.get("lines", ())) > 1 and fields.pop("script", ""):
