@@ -55,6 +55,8 @@ async def test_a_run_is_queued_while_another_of_its_dag_is_active(dagbook: Dagbo
     spec = _gated(tmp_path)
     first = await _enqueue(dagbook, spec)
     await dagbook.running(first, "a", "ready")
+    refused = await dagbook.client.post("/dag-runs", json={"spec": spec, "name": dagbook.name})
+    assert refused.json()["message"].endswith("; enqueue the run to start it after that one")
     second = await _enqueue(dagbook, spec, params="N=2")
     waiting = await dagbook.get(second)
     assert (waiting["statusLabel"], waiting["startedAt"], waiting["finishedAt"]) == ("queued", "", "")

@@ -218,7 +218,11 @@ def check_start(run: NewRun, used: bool, activity: Activity) -> Refusal | None:
     if used:
         return Refusal("already_exists", f"run {run.run_id!r} of DAG {run.dag_name!r} exists already")
     if activity.dag_active and (run.admission.is_singleton or (run.dag_limit == 1 and run.entry is None)):
-        return Refusal(_LIMIT, f"DAG {run.dag_name!r} is running already and allows one run at a time")
+        reason = f"DAG {run.dag_name!r} is running already and allows one run at a time"
+        by_hand = run.admission is not Admission.SCHEDULE
+        if by_hand and run.queues_enabled and not run.is_limited_when_queued:
+            reason += "; enqueue the run to start it after that one"
+        return Refusal(_LIMIT, reason)
     if run.entry is not None:
         return _dag_full(run, activity) if run.is_limited_when_queued else None
     is_queued_at_limit = run.admission is Admission.SCHEDULE and run.may_wait and not run.is_limited_when_queued
