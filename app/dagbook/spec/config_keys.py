@@ -49,7 +49,7 @@ CONFIG_KEYS: dict[str, dict[str, ConfigKey]] = {
         "compressionLevel": ConfigKey(_NUMBER, "From 0 to 9 for create; -1 is the format's default.", 9, -1),
         "password": ConfigKey(_TEXT, "Password of the archive, for extract and list.", "${ZIP_PASSWORD}"),
         "overwrite": ConfigKey(_FLAG, "Let extract replace existing files.", True, False),
-        "preservePaths": ConfigKey(_FLAG, "Keep directories; false extracts files by their names alone.", False, True),
+        "preservePaths": ConfigKey(_FLAG, "Keep directories; false uses the names of files alone.", False, True),
         "stripComponents": ConfigKey(_NUMBER, "Leading directories that extract removes from each path.", 1, 0),
         "include": ConfigKey(_TEXTS, "Patterns of the paths to take, with ** for any directories.", ["**/*.csv"]),
         "exclude": ConfigKey(_TEXTS, "Patterns of the paths to leave out.", ["**/*.tmp"]),
@@ -58,11 +58,11 @@ CONFIG_KEYS: dict[str, dict[str, ConfigKey]] = {
         "followSymlinks": ConfigKey(_FLAG, "Let create add what links lead to, instead of the links.", True, False),
         "verifyIntegrity": ConfigKey(_FLAG, "Read the complete archive before it is used.", True, False),
         "continueOnError": ConfigKey(
-            _FLAG, "Go on after an entry that failed; the step fails at the end.", True, False
+            _FLAG, "Go on after an entry that failed, and list it in errors of the result.", True, False
         ),
     },
     "ssh": {
-        "host": ConfigKey(_TEXT, "Required, or ip. Host to log in to.", "web1.example.com"),
+        "host": ConfigKey(_TEXT, "Host to log in to; required without ip.", "web1.example.com"),
         "ip": ConfigKey(_TEXT, "Another spelling of host, which takes precedence.", "192.0.2.10"),
         "port": ConfigKey(_NUMBER, "Port of the host.", 2222, 22),
         "user": ConfigKey(_TEXT, "Required. User to log in as.", "deploy"),
@@ -73,7 +73,9 @@ CONFIG_KEYS: dict[str, dict[str, ConfigKey]] = {
         ),
         "password": ConfigKey(_TEXT, "Password to log in with, when there is no key.", "${SSH_PASSWORD}"),
         "strictHostKey": ConfigKey(
-            _FLAG, "Refuse hosts whose key is not known; without it, the server's setting decides.", True
+            _FLAG,
+            "Refuse hosts whose key is not known; without it ssh_strict_host_key decides, by default false.",
+            True,
         ),
         "knownHostFile": ConfigKey(
             _TEXT, "File of the known hosts; without one, ~/.ssh/known_hosts.", "/etc/ssh/known_hosts"

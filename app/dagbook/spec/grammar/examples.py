@@ -158,7 +158,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "knownHostFile": "~/.ssh/known_hosts",
         "shell": _SHELL,
     },
-    "secret": {"name": "TOKEN", "provider": "env", "key": "REPORT_TOKEN", "options": {"trim": "true"}},
+    "secret": {"name": "TOKEN", "provider": "env", "key": "REPORT_TOKEN", "options": {"version": "2"}},
     "runConfig": {"disableParamEdit": True, "disableRunIdEdit": True},
     "retryPolicy": {"limit": 3, "intervalSec": 10, "exitCode": [1, 75], "backoff": 2, "maxIntervalSec": 300},
     "repeatPolicy": {

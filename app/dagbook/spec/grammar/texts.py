@@ -167,7 +167,7 @@ SECRET = {
     "name": "The variable that gets the value.",
     "provider": "Where the value is: env or file.",
     "key": "The variable or file that holds it.",
-    "options": "Options of the provider.",
+    "options": "Options of the provider; env and file have none.",
 }
 RUN_CONFIG = {
     "disableParamEdit": "Do not offer to edit parameters.",
