@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -14,11 +15,9 @@ import dagbook
 from dagbook.api.middleware import connections
 from dagbook.cli import cli
 from dagbook.cli.options import GlobalOptions, LocalOptions
-from dagbook.engine.rules import TIMEOUT_EXIT_CODE
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.errors import AppError
 from dagbook.executors.archive.report import Code
-from dagbook.executors.contract import EXIT_NOT_FOUND, EXIT_TIMEOUT, SetupError, StartError
 from dagbook.settings import TABLE
 from dagbook.settings.definitions import OTHER_VARIABLES
 from dagbook.spec.config_keys import CONFIG_KEYS
@@ -35,6 +34,7 @@ _CODE_AND_STATUS = re.compile(r'^    code, status = "(\w+)", (\d+)', re.MULTILIN
 _STATUS_AND_CODE = re.compile(r'_(?:error_response|refuse)\(\s*(?:send, )?(\d+), "(\w+)"')
 _CODE = re.compile(r'^    code = "(\w+)"$', re.MULTILINE)
 _STATUS = re.compile(r"status: int = (\d+)")
+_EXIT_CODE = re.compile(r"(?:exit_code|EXIT_\w+|\w+EXIT_CODE|_CANNOT|_STOPPED)(?:: int)? ?= ?(-?\d+)")
 _VIEW = re.compile(r"CREATE VIEW (\w+) AS\n(.*?)\nFROM ", re.DOTALL)
 _COLUMN = re.compile(r"^    .*\bAS (\w+),?$", re.MULTILINE)
 PACKAGE = Path(dagbook.__file__).parent
@@ -122,10 +122,23 @@ def _read_refusal(status: HTTPStatus) -> tuple[int, str]:
 
 
 def _exit_codes() -> Iterator[Entry]:
-    yield from (("Commands", str(code)) for code in (0, 1))
-    codes = {SetupError.exit_code, StartError.exit_code, EXIT_TIMEOUT, EXIT_NOT_FOUND, TIMEOUT_EXIT_CODE, -1}
-    yield from (("Steps", str(code)) for code in sorted(codes))
+    for path in sorted((PACKAGE / "cli").glob("*.py")):
+        yield from (("Commands", code) for code in sorted(_returned(ast.parse(path.read_text(encoding="utf-8")))))
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.parts[len(PACKAGE.parts)] in {"engine", "executors", "runs"}:
+            yield from (("Steps", code) for code in _EXIT_CODE.findall(path.read_text(encoding="utf-8")))
     yield from (("Steps of type archive", str(code.value)) for code in Code)
+
+
+def _returned(module: ast.Module) -> set[str]:
+    """Return the numbers that commands of a module return: their exit codes."""
+    functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef)]
+    commands_of_module = [
+        function for function in functions if any("command" in ast.unparse(one) for one in function.decorator_list)
+    ]
+    values = [node.value for one in commands_of_module for node in ast.walk(one) if isinstance(node, ast.Return)]
+    parts = [part for value in values if value is not None for part in ast.walk(value)]
+    return {str(part.value) for part in parts if isinstance(part, ast.Constant) and type(part.value) is int}
 
 
 def _statuses() -> Iterator[Entry]:
