@@ -129,8 +129,31 @@ def _bench(folder: Path, id_: str) -> Iterator[str]:
     yield _row("", (_NAMES[name] for name in columns))
     yield "|---" * (len(columns) + 1) + "|"
     for metric in dict.fromkeys(name.partition(": ")[2] for name in samples):
-        shown = metric.removeprefix(f"{planned.command}.").replace("_", " ").replace(".", ", ")
+        shown = metric.partition(".")[2].replace("_", " ").replace(".", ", ")
         yield _row(shown, (_rounds(samples.get(f"{name}: {metric}", ())) for name in columns))
+    yield from _circumstances(planned, merged)
+
+
+def _lists(folder: Path, id_: str) -> Iterator[str]:
+    """One row for each request at each size of the history."""
+    [planned] = [one for one in BENCH_PLAN if one.id == id_]
+    merged = read_parts(planned, folder)
+    if not merged.parts:
+        yield _NOT_YET
+        return
+    samples, columns = merged.samples, _programs(merged)
+    yield _row("runs | DAGs | request", (_NAMES[name] for name in columns))
+    yield "|---" * (len(columns) + 3) + "|"
+    found = {
+        match.groups() for name in samples if (match := re.search(r": read\.h(\d+)\.d(\d+)\.(\w+)\.p50_ms$", name))
+    }
+    for runs, dags, request in sorted(found, key=lambda one: (one[2], int(one[0]), int(one[1]))):
+        metrics = [f"read.h{runs}.d{dags}.{request}.{metric}" for metric in ("p50_ms", "p95_ms", "cpu_per_request_ms")]
+        cells = [[_rounds(samples.get(f"{name}: {metric}", ())) for metric in metrics] for name in columns]
+        head = f"{_number(int(runs))} | {_number(int(dags))} | {request.replace('_', ' ')}"
+        yield _row(head, (f"{middle} / {most}; {cpu}" for middle, most, cpu in cells))
+    errors = {name: [key for key in samples if key.startswith(f"{name}: ") and "errors" in key] for name in columns}
+    yield _row("all | all | errors", (f"{sum(sum(samples[key]) for key in keys):g}" for keys in errors.values()))
     yield from _circumstances(planned, merged)
 
 
@@ -215,6 +238,7 @@ _BLOCKS: dict[str, Callable[[Path, str], Iterator[str]]] = {
     "figures": _figures,
     "curve": _curve,
     "bench": _bench,
+    "lists": _lists,
     "missing": _missing,
     "machines": _machines,
 }

@@ -251,6 +251,22 @@ def test_a_curve_has_a_row_for_each_rate_and_a_column_for_each_program(tmp_path:
     assert "Rounds: 3 of 3;" in shown
 
 
+def test_lists_have_a_row_for_each_request_and_size(tmp_path: Path) -> None:
+    samples = {
+        f"sqlite: read.h{runs}.d50.dag_history.{metric}": [value]
+        for runs, value in ((10_000, 2.5), (1_000, 1.5))
+        for metric in ("p50_ms", "p95_ms", "cpu_per_request_ms", "load_rps")
+    }
+    write_parts(tmp_path, "lists", make_result(samples=samples | {"sqlite: read.h1000.d50.search.errors_count": [7.0]}))
+    shown = section(render("performance.md", tmp_path), "## Lists")
+    rows = [line for line in shown.splitlines() if line.startswith("| ")]
+    assert rows[1:4] == [
+        "| 1,000 | 50 | dag history | 1.5 / 1.5; 1.5 |",
+        "| 10,000 | 50 | dag history | 2.5 / 2.5; 2.5 |",
+        "| all | all | errors | 7 |",
+    ]
+
+
 def test_the_pages_are_made_of_the_result_files_that_are_there() -> None:
     result = CliRunner().invoke(figures, ["pages", "--check"])
     assert result.exit_code == 0, result.output
