@@ -205,7 +205,7 @@ class Checkout:
                 *("git", *arguments),
                 cwd=self._directory,
                 env=self._environment,
-                stdin=asyncio.subprocess.PIPE,
+                stdin=asyncio.subprocess.PIPE if given else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
@@ -231,14 +231,15 @@ class Checkout:
 
 async def _communicate(process: asyncio.subprocess.Process, given: bytes) -> tuple[bytes, bytes]:
     """Return what a program writes on stdout, and the beginning of what it writes on stderr; raises SourceError."""
-    assert process.stdin is not None  # noqa: S101 - all three are pipes
-    assert process.stdout is not None  # noqa: S101
+    assert process.stdout is not None  # noqa: S101 - both are pipes
     assert process.stderr is not None  # noqa: S101
     reading = asyncio.gather(_collect(process.stdout, _MAX_OUTPUT), _collect(process.stderr, _MAX_ERRORS))
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(given)
-        await process.stdin.drain()
-        process.stdin.close()
+    # uvloop raises RuntimeError for a pipe that it has closed, since the program has ended.
+    if process.stdin is not None and not process.stdin.is_closing():
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write(given)
+            await process.stdin.drain()
+            process.stdin.close()
     output, errors = await reading
     if len(output) > _MAX_OUTPUT:
         raise SourceError(f"git gave more than {_MAX_OUTPUT // 2**20} MiB; choose a subdirectory with path")
