@@ -149,7 +149,8 @@ def check() -> int:
     """Compare the schema, triggers included, with that of a new database; exit status 1 when it differs."""
     settings = current_settings()
     differences = asyncio.run(check_schema(settings.database_url, schema=settings.database_schema))
-    lines = [*differences, f"{len(differences)} differences" if differences else "the schema is correct"]
+    word = "difference" if len(differences) == 1 else "differences"
+    lines = [*differences, f"{len(differences)} {word}" if differences else "the schema is correct"]
     report("\n".join(lines), {"differences": [str(difference) for difference in differences]})
     return 1 if differences else 0
 
