@@ -135,8 +135,8 @@ def run(blocks: dict[str, list[Example]], broken: Sequence[Result], jobs: int, s
         report(result)
     idle = {Action.SHOW, Action.NONE, Action.WRITE}
     pages = [page for page, examples in blocks.items() if {example.action for example in examples} - idle]
-    # Long pages first, so that none is left alone at the end.
-    pages.sort(key=lambda page: sum(example.action is Action.EXECUTE for example in blocks[page]), reverse=True)
+    # Pages with many commands first, so that none is left alone at the end.
+    pages.sort(key=lambda page: sum(example.text.count("$ dagbook") for example in blocks[page]), reverse=True)
     for result in run_pages(pages, jobs, seconds):
         report(result)
         failed += len(result.failures)
