@@ -123,7 +123,7 @@ def test_after_setup_serve_has_nothing_to_install(checkout: Checkout) -> None:
 
 
 def test_docs_installs_by_its_own_lock_into_its_own_environment(checkout: Checkout) -> None:
-    checkout.run("serve")
+    checkout.run("setup")
     for _ in range(2):
         checkout.run("docs")
     assert (checkout.count("environments"), checkout.count("installs")) == (2, 3)
