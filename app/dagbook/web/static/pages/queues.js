@@ -76,7 +76,7 @@ function Queue({ queue, reload }) {
     ${queue.running.length > 0 && html`<ul class="plain">
       ${queue.running.map((run) => html`<li key=${run.dagRunId}>
         <a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}
-        </a> <code class="faint" title=${run.dagRunId}>${short(run.dagRunId)}
+        </a> <code class="faint nowrap" title=${run.dagRunId}>${short(run.dagRunId)}
         </code> <span class="faint">started <${Time} at=${run.startedAt || run.queuedAt} /></span></li>`)}
         </ul>`}
     ${queue.queued.length > 0 && html`<div class="scroll">
@@ -103,7 +103,7 @@ function Waiting({ run, index, queue, reload }) {
   return html`<tr ...${dragProps(queue, index, reload)}>
     <td data-label="position" class="number">${waits?.position ?? index + 1}</td>
     <td><a class="wide-text" href=${href(pageOf(address))}>
-      ${run.name}</a> <code class="faint" title=${run.dagRunId}>${short(run.dagRunId)}</code></td>
+      ${run.name}</a> <code class="faint nowrap" title=${run.dagRunId}>${short(run.dagRunId)}</code></td>
     <td data-label="queued"><${Time} at=${run.queuedAt} /></td>
     <td class="whole">${waits && html`<span title=${waits.message}>${waitText(waits)}</span>`}</td>
     <td data-label="priority" class="number">${waits?.priority ?? 0}</td>
