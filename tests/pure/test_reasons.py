@@ -105,6 +105,9 @@ def test_a_schedule_tells_the_next_start_or_why_there_is_none() -> None:
         "its schedule starts it next at 2030-02-01T05:00:00Z (0 5 * * *)",
         "its start of 05:00 was skipped: a run is active",
     ]
+    assert explain_schedule({**found, "slots": []}, is_held=True) == [
+        "its schedule starts nothing: the database was restored and is held until `dagbook resume`"
+    ]
     assert explain_schedule({**found, "suspended": True, "slots": []}) == [
         "its schedules are suspended, so they start nothing; `dagbook dag resume` resumes them"
     ]

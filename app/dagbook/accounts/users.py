@@ -40,6 +40,10 @@ class Users:
         self._hasher = hasher
         self._now = now
 
+    async def count(self) -> int:
+        """Count all users."""
+        return await self._database.read_inline(users.count)
+
     async def create_first_admin(self, username: str, password: str) -> str | None:
         """Create an admin if there are no users; return the password if it was generated.
 

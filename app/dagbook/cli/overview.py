@@ -49,7 +49,8 @@ def ps(*, limit: int) -> None:
         answers = await asyncio.gather(*(api.client.get(run_path(run["name"], run["dagRunId"])) for run in found))
         # One that was deleted meanwhile is left out.
         runs: list[dict[str, Any]] = [answer.json()["dagRunDetails"] for answer in answers if answer.is_success]
-        await _tell_of_hold(api)
+        if (hold := await _read_hold(api)) is not None:
+            echo(describe_hold(hold), fg="red", err=True)
         rows, none = [_active_row(run) for run in runs], "no run is running or queued"
         print_table(("DAG", "RUN", "STATUS", "FOR", "STEPS, OR WAITS FOR"), rows, {"dagRuns": runs}, none)
 
@@ -155,8 +156,9 @@ def why(*, what: str, run_id: str) -> None:
             raise click.ClickException(
                 f"there is no DAG named {name!r}, and no run of it; `dagbook dag list` shows them"
             )
+        hold = await _read_hold(api)
         reasons = [] if facts is None else explain_run(facts)
-        planned = [] if schedule is None else explain_schedule(schedule)
+        planned = [] if schedule is None else explain_schedule(schedule, is_held=hold is not None)
         if wants_json():
             print_json(
                 {"run": facts and facts.run, "reasons": reasons, "schedule": planned, "tails": facts and facts.tails}
@@ -172,7 +174,8 @@ def why(*, what: str, run_id: str) -> None:
         is_due = schedule is not None and schedule["starts"] and not schedule["suspended"]
         if api.transport.is_alone and (is_unfinished or is_due):
             notice("no server is running, so nothing is started or continued; `dagbook serve` does that")
-        await _tell_of_hold(api)
+        if hold is not None:
+            echo(describe_hold(hold), fg="red", err=True)
         for step, lines in facts.tails.items() if facts else ():
             echo(f"\nthe end of the output of {step}:", bold=True)
             for line in lines:
@@ -181,11 +184,10 @@ def why(*, what: str, run_id: str) -> None:
     use_api("why", work)
 
 
-async def _tell_of_hold(api: Api) -> None:
-    """Tell on stderr that the database is held, in which nothing starts."""
+async def _read_hold(api: Api) -> dict[str, Any] | None:
+    """Return the hold of the database, None when it is not held."""
     state = await _read_if_there(api, "/hold")  # which earlier versions do not have
-    if state is not None and state["held"]:
-        echo(describe_hold(state), fg="red", err=True)
+    return state if state is not None and state["held"] else None
 
 
 async def _read_facts(api: Api, dag_name: str, run_id: str) -> Facts | None:

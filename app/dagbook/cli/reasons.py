@@ -110,11 +110,16 @@ def _explain_skipped(run: dict[str, Any]) -> Iterator[str]:
         yield f"the step {node['step']['name']} was skipped{reason}"
 
 
-def explain_schedule(found: dict[str, Any]) -> list[str]:
-    """Return when a DAG is started by its schedule, and why it was not, from its next starts and last slots."""
+def explain_schedule(found: dict[str, Any], *, is_held: bool = False) -> list[str]:
+    """Return when a DAG is started by its schedule, and why it was not, from its next starts and last slots.
+
+    ``is_held`` says that nothing starts in the database until it is resumed.
+    """
     sentences = [f"its definition has a problem, so it cannot start: {problem}" for problem in found["errors"]]
     if found["suspended"]:
         sentences.append("its schedules are suspended, so they start nothing; `dagbook dag resume` resumes them")
+    elif is_held:
+        sentences.append("its schedule starts nothing: the database was restored and is held until `dagbook resume`")
     elif found["starts"]:
         start = found["starts"][0]
         sentences.append(f"its schedule starts it next at {start['at']} ({start['expression']})")
@@ -133,10 +138,13 @@ def _first_line(text: str) -> str:
 
 def describe_hold(state: dict[str, Any]) -> str:
     """Describe the hold that the API has returned."""
-    text = f"This database was restored from {state.get('origin', 'a backup')} at {state['since']} and is held."
+    text = (
+        f"This database was restored from {state.get('origin', 'a backup')} at {state['since']} and is held: nothing "
+        "starts until `dagbook resume`."
+    )
     if "unfinishedRuns" in state:
         text += (
-            f" Its end fails {state['unfinishedRuns']} runs that had not finished then, and starts "
+            f" That fails {state['unfinishedRuns']} runs that had not finished then, and starts "
             f"{state['queuedRuns']} from queues."
         )
     return text

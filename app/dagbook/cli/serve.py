@@ -15,7 +15,7 @@ import click
 import msgspec
 import uvloop
 
-from dagbook.accounts.auth_setup import check_authentication, choose_mode, find_warnings
+from dagbook.accounts.auth_setup import check_authentication, choose_mode, find_warnings, requires_authentication
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.http_server import serve_http
 from dagbook.cli.listener import open_listener, server_address
@@ -124,7 +124,7 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Drivin
         async with lock_for_server(settings, address) as lock:
             await upgrade(settings.database_url, schema=settings.database_schema)
             async with open_server(settings, "server", address, driving) as server:
-                await _make_first_admin(settings, server)
+                await _prepare_users(settings, server)
                 if demo is not None:
                     await demo.add_examples(server)
                 server.make_app()  # now, so that its modules are excluded from garbage collection, too
@@ -174,21 +174,30 @@ def _warn(settings: Settings) -> None:
         echo(f"Warning: {warning}", fg="red", bold=True, err=True)
 
 
-async def _make_first_admin(settings: Settings, server: Server) -> None:
-    """Create the first user if there is none; a generated password is printed here and nowhere else."""
+async def _prepare_users(settings: Settings, server: Server) -> None:
+    """Create the first user if there is none; a generated password is printed here and nowhere else.
+
+    Without authentication only warn of users, who are locked out while everyone else is let in.
+    """
+    users, name = server.services.auth.users, settings.auth_admin_username
     if not server.services.auth.has_users:
+        if not requires_authentication(settings) and await users.count():
+            echo(f"Warning: {_USERS_WITHOUT_LOGIN}", fg="red", bold=True, err=True)
         return
-    name = settings.auth_admin_username
     try:
-        password = await server.services.auth.users.create_first_admin(name, settings.auth_admin_password)
+        password = await users.create_first_admin(name, settings.auth_admin_password)
     except BadRequestError as error:
         raise click.ClickException(f"the first admin cannot be created: {error.message}") from error
     if password is not None:
         line = "=" * 72
         echo(f"{line}\nThe first user is {name!r}, an admin, with the password\n\n    {password}\n")
-        echo(f"This is shown once. Log in and change it.\n{line}")
+        echo(f"This is shown once. Change it with `dagbook users passwd {name}`.\n{line}")
 
 
+_USERS_WITHOUT_LOGIN = (
+    "the database has users, but auth_mode is none: without a login, everyone who reaches this server is an admin; "
+    "auth_mode: builtin in dagbook.yaml asks for it, whatever the environment of the server is"
+)
 _CERT, _KEY = "tls_cert_file", "tls_key_file"
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 _MAX_PASSWORD = 1024
