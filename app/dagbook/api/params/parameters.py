@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
+from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
 
 _NAME = {"pattern": "^[a-zA-Z0-9_.-]+$", "format": "regex"}
 _RUN_ID = {"pattern": "^[a-zA-Z0-9_-]+$"}
 _FROM_ONE = {"minimum": 1}
+_STATUSES = "Runs of this status: " + ", ".join(f"{status.value} {status.label}" for status in RunStatus) + "."
 
 FileName = Annotated[str, PathParameter(name="fileName", schema_extra=_NAME)]
 DagName = Annotated[str, PathParameter(name="name", schema_extra=_NAME)]
@@ -54,7 +56,7 @@ PerPage = Annotated[
 ]
 Status = Annotated[
     int | None,
-    QueryParameter(name="status", description="Runs of this status.", schema_extra={"enum": [0, 1, 2, 3, 4, 5, 6]}),
+    QueryParameter(name="status", description=_STATUSES, schema_extra={"enum": [0, 1, 2, 3, 4, 5, 6]}),
 ]
 FromDate = Annotated[
     int | None, QueryParameter(name="fromDate", description="Runs created from this time on, in seconds since 1970.")

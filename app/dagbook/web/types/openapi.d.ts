@@ -3606,7 +3606,7 @@ export interface operations {
                 param?: string[] | null;
                 /** @description Runs of this revision of their DAG. */
                 revision?: number | null;
-                /** @description Runs of this status. */
+                /** @description Runs of this status: 0 not_started, 1 running, 2 failed, 3 aborted, 4 succeeded, 5 queued, 6 partially_succeeded. */
                 status?: 0 | 1 | 2 | 3 | 4 | 5 | 6;
                 /** @description Whether runs that steps of other runs called are listed. */
                 subRuns?: "exclude" | "include" | "only";
@@ -3679,7 +3679,7 @@ export interface operations {
                 param?: string[] | null;
                 /** @description Runs of this revision of their DAG. */
                 revision?: number | null;
-                /** @description Runs of this status. */
+                /** @description Runs of this status: 0 not_started, 1 running, 2 failed, 3 aborted, 4 succeeded, 5 queued, 6 partially_succeeded. */
                 status?: 0 | 1 | 2 | 3 | 4 | 5 | 6;
                 /** @description Whether runs that steps of other runs called are listed. */
                 subRuns?: "exclude" | "include" | "only";
