@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.figures.plan import BENCH_PLAN, ENGINES, PLAN, REFERENCE, SUBJECTS, Planned
@@ -18,6 +18,7 @@ _NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", REFERENCE: "reference 
 _MINUTE, _HOUR = 60, 3600
 _NOTHING = "-"
 _NOT_YET = "Not measured yet."
+Samples = Mapping[str, Sequence[float]]
 
 
 def render(name: str, folder: Path) -> str:
@@ -93,14 +94,23 @@ def _violations(planned: Planned, merged: Merged, folder: Path) -> Iterator[str]
         yield f"\n{note.read_text(encoding='utf-8').strip()}"
 
 
-def _curve(folder: Path, id_: str) -> Iterator[str]:
+def _table(rows: Callable[[Samples, Sequence[str]], Iterator[str]]) -> Callable[[Path, str], Iterator[str]]:
+    """Make the block of a benchmark of ``rows``, which get its samples and the programs that were measured."""
+
+    def block(folder: Path, id_: str) -> Iterator[str]:
+        [planned] = [one for one in BENCH_PLAN if one.id == id_]
+        merged = read_parts(planned, folder)
+        if not merged.parts:
+            yield _NOT_YET
+            return
+        yield from rows(merged.samples, _programs(merged))
+        yield from _circumstances(planned, merged)
+
+    return block
+
+
+def _curve_rows(samples: Samples, columns: Sequence[str]) -> Iterator[str]:
     """One row for each rate of the latency curve."""
-    [planned] = [one for one in BENCH_PLAN if one.id == id_]
-    merged = read_parts(planned, folder)
-    if not merged.parts:
-        yield _NOT_YET
-        return
-    samples, columns = merged.samples, _programs(merged)
     rates = sorted({int(rate) for name in samples for rate in re.findall(r": curve\.at(\d+)\.p50_ms$", name)})
     yield _row("runs per second", (_NAMES[name] for name in columns))
     yield "|---" * (len(columns) + 1) + "|"
@@ -115,33 +125,19 @@ def _curve(folder: Path, id_: str) -> Iterator[str]:
             for name in columns
         ]
         yield _row(text, (f"{found:g}" for found in sums))
-    yield from _circumstances(planned, merged)
 
 
-def _bench(folder: Path, id_: str) -> Iterator[str]:
+def _bench_rows(samples: Samples, columns: Sequence[str]) -> Iterator[str]:
     """One row for each metric of a benchmark."""
-    [planned] = [one for one in BENCH_PLAN if one.id == id_]
-    merged = read_parts(planned, folder)
-    if not merged.parts:
-        yield _NOT_YET
-        return
-    samples, columns = merged.samples, _programs(merged)
     yield _row("", (_NAMES[name] for name in columns))
     yield "|---" * (len(columns) + 1) + "|"
     for metric in dict.fromkeys(name.partition(": ")[2] for name in samples):
         shown = metric.partition(".")[2].replace("_", " ").replace(".", ", ")
         yield _row(shown, (_rounds(samples.get(f"{name}: {metric}", ())) for name in columns))
-    yield from _circumstances(planned, merged)
 
 
-def _lists(folder: Path, id_: str) -> Iterator[str]:
+def _lists_rows(samples: Samples, columns: Sequence[str]) -> Iterator[str]:
     """One row for each request at each size of the history."""
-    [planned] = [one for one in BENCH_PLAN if one.id == id_]
-    merged = read_parts(planned, folder)
-    if not merged.parts:
-        yield _NOT_YET
-        return
-    samples, columns = merged.samples, _programs(merged)
     yield _row("runs | DAGs | request", (_NAMES[name] for name in columns))
     yield "|---" * (len(columns) + 3) + "|"
     found = {
@@ -154,7 +150,6 @@ def _lists(folder: Path, id_: str) -> Iterator[str]:
         yield _row(head, (f"{middle} / {most}; {cpu}" for middle, most, cpu in cells))
     errors = {name: [key for key in samples if key.startswith(f"{name}: ") and "errors" in key] for name in columns}
     yield _row("all | all | errors", (f"{sum(sum(samples[key]) for key in keys):g}" for keys in errors.values()))
-    yield from _circumstances(planned, merged)
 
 
 def _programs(merged: Merged) -> list[str]:
@@ -236,9 +231,9 @@ def _duration(seconds: float) -> str:
 _BLOCKS: dict[str, Callable[[Path, str], Iterator[str]]] = {
     "summary": _summary,
     "figures": _figures,
-    "curve": _curve,
-    "bench": _bench,
-    "lists": _lists,
+    "curve": _table(_curve_rows),
+    "bench": _table(_bench_rows),
+    "lists": _table(_lists_rows),
     "missing": _missing,
     "machines": _machines,
 }
