@@ -80,7 +80,6 @@ class Recorder:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
-        self._outage: DatabaseUnavailable | None = None
 
     def start(self) -> None:
         """Start writing; does nothing if it is started already."""
@@ -101,16 +100,11 @@ class Recorder:
 
         Raises RunRefusedError, and DatabaseUnavailable without a retry.
         """
-        return await self._put_new(run)
+        return await self._put(self._pending, run)
 
     async def claim(self, claim: Claim) -> None:
         """Dequeue a run and store its first transition; raises as ``accept``."""
-        await self._put_new(claim)
-
-    async def _put_new(self, work: StartingRun | Claim) -> bool:
-        if self._outage is not None:
-            raise DatabaseUnavailable(self._outage.reason)
-        return await self._put(self._pending, work)
+        await self._put(self._pending, claim)
 
     async def record(self, transition: Transition) -> None:
         """Store a transition; raises FenceLostError. Returns after the commit."""
@@ -151,7 +145,6 @@ class Recorder:
             try:
                 await self._write(group)
             except DatabaseUnavailable as error:
-                self._outage = error
                 group = self._requeue_after_outage(group, error)
                 if self._stopping and pause >= _LONGEST_PAUSE_SECONDS:
                     for item in group:
@@ -160,8 +153,7 @@ class Recorder:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
             else:
-                break
-        self._outage = None
+                return
 
     def _requeue_after_outage(self, group: list[_Item], error: DatabaseUnavailable) -> list[_Item]:
         _log.warning("the database is unavailable, trying again: %s", error)
