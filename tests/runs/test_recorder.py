@@ -42,6 +42,7 @@ class FaultyDatabase(Database):
         self.durable: list[bool] = []
         self.held = asyncio.Event()
         self.held.set()
+        self.failed = asyncio.Event()
 
     async def write(self, work: Write[Any], *, durable: bool = True) -> Any:
         await self.held.wait()
@@ -49,6 +50,7 @@ class FaultyDatabase(Database):
         self.durable.append(durable)
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "before":
+            self.failed.set()
             raise DatabaseUnavailable("the cable is out")
         result = await super().write(work, durable=durable)
         if fault == "after":
@@ -219,6 +221,19 @@ async def test_a_new_run_is_refused_at_once_while_the_database_is_away(
     faulty.faults = ["before"]
     with pytest.raises(DatabaseUnavailable):
         await recorder.accept(new_run())
+
+
+async def test_a_start_takes_part_in_the_next_try_after_an_outage(
+    recorder: Recorder, faulty: FaultyDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await _accepted(recorder)
+    monkeypatch.setattr(recorder_module, "_FIRST_PAUSE_SECONDS", 0.05)
+    faulty.faults = ["before"]
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(recorder.record(told(run, 2)))
+        await faulty.failed.wait()  # the writer pauses
+        await recorder.accept(new_run())
+    assert await _sequences(faulty, run) == [1, 2]
 
 
 async def test_a_used_id_and_a_reached_limit_are_refused_even_inside_one_group(recorder: Recorder) -> None:
