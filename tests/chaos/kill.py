@@ -165,14 +165,23 @@ class KillExperiment:
 
     def run(self) -> list[str]:
         try:
-            for life in range(self.size.kills):
-                self._live(life)
-                self._show_progress(life)
-            self._start()
+            self._interfere()
             self._post_all()
             return [*self._wait(), *self._violations()]
         finally:
-            self.server.clear()
+            for server in self._all():
+                server.clear()
+
+    def _all(self) -> list[Server]:
+        """Return the processes of the experiment, which it removes at the end."""
+        return [self.server]
+
+    def _interfere(self) -> None:
+        """Start runs and kill the server meanwhile; at the end it works."""
+        for life in range(self.size.kills):
+            self._live(life)
+            self._show_progress(life)
+        self._start()
 
     def figures(self) -> Figures:
         counts = {

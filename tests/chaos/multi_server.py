@@ -46,18 +46,12 @@ class MultiServerKillExperiment(KillExperiment):
         self.kills = [0, 0]  # of servers, of workers
         self.shutdowns = [0, 0]
 
-    def run(self) -> list[str]:
-        try:
-            for server in self._all():
-                server.start()
-            for life in range(self.size.kills):
-                self._live(life)
-                self._show_progress(life)
-            self._post_all()
-            return [*self._wait(), *self._violations()]
-        finally:
-            for server in self._all():
-                server.clear()
+    def _interfere(self) -> None:
+        for server in self._all():
+            server.start()
+        for life in range(self.size.kills):
+            self._live(life)
+            self._show_progress(life)
 
     def figures(self) -> Figures:
         counts, samples = super().figures()

@@ -40,20 +40,15 @@ class OutageExperiment(KillExperiment):
         self._refused = 0
         self._down: list[float] = []
 
-    def run(self) -> list[str]:
-        try:
-            self._start()
-            self.restarts.clear()
-            for number in range(self._plan.stops):
-                self._live(number)
-                self._progress(
-                    f"{number + 1} of {self._plan.stops} stops, which met {self.hit} running steps; "
-                    f"{len(self.answered)} of {self._plan.runs} runs"
-                )
-            self._post_all()
-            return [*self._wait(), *self._violations()]
-        finally:
-            self.server.clear()
+    def _interfere(self) -> None:
+        self._start()
+        self.restarts.clear()
+        for number in range(self._plan.stops):
+            self._live(number)
+            self._progress(
+                f"{number + 1} of {self._plan.stops} stops, which met {self.hit} running steps; "
+                f"{len(self.answered)} of {self._plan.runs} runs"
+            )
 
     def figures(self) -> Figures:
         counts = {
