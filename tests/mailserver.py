@@ -54,6 +54,12 @@ class Received(msgspec.Struct, frozen=True):
         return str(body.get_content()).replace("\r\n", "\n")
 
     @property
+    def text(self) -> str:
+        body = self.message.get_body(("plain",))
+        assert body is not None
+        return str(body.get_content()).replace("\r\n", "\n")
+
+    @property
     def attachments(self) -> dict[str, bytes]:
         parts = self.message.iter_attachments()
         return {str(part.get_filename()): bytes(part.get_payload(decode=True) or b"") for part in parts}

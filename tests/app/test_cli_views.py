@@ -148,6 +148,18 @@ def test_the_history_has_a_summary_runs_and_steps(ran: Command) -> None:
     assert ran("history", "nosuch").err == "Error: DAG 'nosuch' has no run; `dagbook run nosuch` starts one\n"
 
 
+def test_the_history_has_the_steps_in_the_order_of_the_newest_run(command: Command, tmp_path: Path) -> None:
+    def run(steps: str) -> None:
+        (tmp_path / "order.yaml").write_text(f"steps: [{steps}]\nhandlerOn: {{exit: {{command: 'true'}}}}\n")
+        assert command("dag", "save", tmp_path / "order.yaml").status == 0
+        assert command("run", "order").status == 0
+
+    run("{name: old, command: 'true'}")
+    run("{name: zeta, command: 'true'}, {name: alpha, command: 'true'}")
+    steps = [line.split() for line in command("history", "order").out.splitlines()[-4:]]
+    assert steps == [["zeta", "✓·"], ["alpha", "✓·"], ["old", "·✓"], ["onExit", "✓✓"]]
+
+
 def test_ps_tells_what_queued_runs_wait_for(command: Command, tmp_path: Path) -> None:
     assert command("ps").out == "no run is running or queued\n"
     assert json.loads(command("ps", "--json").out) == {"dagRuns": []}

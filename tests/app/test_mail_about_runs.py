@@ -87,6 +87,14 @@ async def test_the_mail_tells_the_evaluated_commands(dagbook: Dagbook, sink: Mai
     (mail,) = await sink.received()
     assert "echo hello world" in mail.html
     assert "WHO=world" in mail.html
+    assert "echo hello world" in mail.text
+
+
+async def test_the_mail_tells_the_line_that_the_shell_was_given(dagbook: Dagbook, sink: MailServer) -> None:
+    steps = "  - name: a\n    command: echo ${WHO} | tr -dc '0-9\\n'\n"
+    await dagbook.run("params: WHO=5\n" + _spec(sink.port, steps))
+    (mail,) = await sink.received()
+    assert "   echo 5 | tr -dc '0-9\\n'\n" in mail.text
 
 
 async def test_a_failed_step_may_send_a_mail_of_its_own_while_the_run_goes_on(
@@ -139,7 +147,22 @@ async def test_a_called_run_sends_mails_under_its_own_settings(dagbook: Dagbook,
     child = f"{dagbook.name}-child"
     ended = await dagbook.run(f"steps: [{{name: c, call: {child}}}]\n---\nname: {child}\n{_spec(sink.port, BAD)}")
     assert ended.status == "failed"
-    assert await _one(sink) == (f"[ERR] {child} (failed)", ["error@example.test"])
+    (mail,) = await sink.received()
+    assert (mail.subject, mail.to) == (f"[ERR] {child} (failed)", ["error@example.test"])
+    assert mail.text.count("\nLook: ") == 1
+
+
+async def test_the_mail_links_to_the_page_of_the_run_which_of_a_called_run_is_below_its_root(
+    database_url: str, tmp_path: Path, sink: MailServer
+) -> None:
+    child = f"steps: [{{call: child}}]\n---\nname: child\n{_spec(sink.port, BAD)}"
+    start = {"name": "top", "spec": child, "dagRunId": "r1"}
+    given = {"public_url": "https://dags.example/x"}
+    async with serving(database_url, tmp_path, **given) as server, client_of(server) as client:
+        assert (await client.post("/dag-runs", json=start)).status_code == 200
+        (mail,) = await sink.received()
+    sub_run = mail.text.partition("Run: ")[2].split()[0]
+    assert f"Page:     https://dags.example/x/dag-runs/top/r1/{sub_run}\n" in mail.text
 
 
 # -- logs ------------------------------------------------------------------------------------------------------------

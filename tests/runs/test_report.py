@@ -85,6 +85,56 @@ def test_a_report_tells_the_run_and_each_of_its_steps() -> None:
 
 def test_handlers_have_no_row() -> None:
     assert "echo handler" not in _texts(_subject())
+    assert "echo handler" not in mail_content.render_text(_subject(), UTC)
+
+
+def test_a_reader_without_html_is_told_the_same() -> None:
+    text = mail_content.render_text(_subject(host="vm", link="https://dags.example/dag-runs/nightly/run-1"), UTC)
+    assert (
+        text
+        == """\
+nightly: failed
+
+Run:      run-1
+Host:     vm
+Params:   A=1 B=x y
+Started:  2026-03-01 12:00:00+00:00
+Finished: 2026-03-01 12:00:00+00:00
+Error:    step first: exit status 1
+Page:     https://dags.example/dag-runs/nightly/run-1
+
+Steps
+
+1. first: failed
+   echo one
+   exit status 1
+2. second: skipped
+   call child
+3. third: not_started
+   echo three
+4. fourth: partially_succeeded
+   mail
+"""
+    )
+
+
+def test_the_name_of_the_dag_leads_to_the_page_of_the_run() -> None:
+    html = mail_content.render(_subject(link="https://dags.example/dag-runs/nightly/run-1?a=1&b"), UTC)
+    assert '<a href="https://dags.example/dag-runs/nightly/run-1?a=1&amp;b">nightly</a>' in html
+
+
+def test_without_the_url_of_the_server_a_command_leads_to_the_run() -> None:
+    subject = _subject(dag_name="a b")
+    assert "dagbook why 'a b' run-1" in _texts(subject)
+    assert "Look:     dagbook why 'a b' run-1\n" in mail_content.render_text(subject, UTC)
+    assert "a" not in Cells(mail_content.render(subject, UTC)).tags
+
+
+def test_a_call_for_each_item_says_so_in_place_of_its_words_without_items() -> None:
+    spec = "steps: [{call: child, parallel: [1, 2]}]\n---\nname: child\nsteps: [{command: 'true'}]\n"
+    dag = load(spec, name="d").require().dag
+    state = RunState(status=RunStatus.FAILED, steps=(NodeState(),))
+    assert "call child for each item" in _texts(_subject(dag=dag, state=state, commands={0: 'call child FILE=""'}))
 
 
 def test_an_evaluated_command_takes_the_place_of_the_written_one() -> None:
@@ -120,7 +170,9 @@ def test_secrets_are_masked_before_they_are_escaped() -> None:
         return text.replace("<&>", "*******")
 
     subject = _subject(params=(Pair("P", "a<&>b"),), dag_name="x<&>", commands={0: "echo <&>"})
-    html = mail_content.render(subject, UTC, mask)
+    html, text = mail_content.render(subject, UTC, mask), mail_content.render_text(subject, UTC, mask)
+    assert "<&>" not in text
+    assert "P=a*******b" in text
     assert "P=a*******b" in html
     assert "echo *******" in html
     assert "&lt;&amp;&gt;" not in html

@@ -100,14 +100,21 @@ def history(*, what: str, limit: int) -> None:
             for run, bar in zip(runs, bars, strict=True)
         ]
         print_table(("STARTED", "RUN", "STATUS", "DURATION", ""), rows)
-        if steps:
+        if grid is not None and steps:
             echo()
-            marks = {
-                row["name"]: "".join(_MARKS.get(NodeStatus(status), "·") for status in row["history"]) for row in steps
-            }
-            print_table(("STEP", "NEWEST TO OLDEST RUN"), list(marks.items()))
+            print_table(("STEP", "NEWEST TO OLDEST RUN"), _step_rows(grid))
 
     use_api("history", work)
+
+
+def _step_rows(grid: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the steps in the order of the newest run that has them; the API sorts them by name."""
+    names = dict.fromkeys(node["step"]["name"] for run in grid["dagRuns"] for node in run["nodes"])
+    history = {
+        row["name"]: "".join(_MARKS.get(NodeStatus(status), "·") for status in row["history"])
+        for row in grid["gridData"]
+    }
+    return [(name, history.pop(name)) for name in names if name in history] + list(history.items())
 
 
 async def _read_if_there(api: Api, path: str) -> dict[str, Any] | None:

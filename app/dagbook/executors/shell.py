@@ -7,6 +7,7 @@ import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -33,6 +34,13 @@ class ShellTexts(msgspec.Struct, frozen=True, kw_only=True):
     own_shell: bool = False  # the shell is the step's, not the DAG's: no -e, and no shebang
     packages: tuple[str, ...] = ()
     following: tuple[ShellTexts, ...] = ()  # of several command lines: those after the first
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """Program and arguments, and the lines if these do not tell them: parts have lost the quotes of a line."""
+        parts = {"command": self.program, "args": list(self.args)}
+        line = "\n".join((self.line, *(each.line for each in self.following)))
+        return parts if line in ("", " ".join((self.program, *self.args))) else {**parts, "line": line}
 
 
 def program_of(texts: ShellTexts, script_file: str | None) -> tuple[str, ...]:

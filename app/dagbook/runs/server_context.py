@@ -129,6 +129,7 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     orphan_grace_seconds: float
     queues: QueueConfig = QueueConfig()
     zone: tzinfo
+    public_url: str = ""
     now: Callable[[], datetime]
     encrypter: Encrypter
     ssh_policy: SshPolicy = SshPolicy()

@@ -97,6 +97,7 @@ SINCE_0_2 = frozenset(
         "max_connections",
         "max_connections_per_address",
         "metrics_token",
+        "public_url",
         "run_as",
         "secret_env_allow",
         "secret_file_dirs",
@@ -120,6 +121,7 @@ TABLE = (
     Setting("socket", FILE, "", "Unix socket to listen on instead of host and port, for a proxy of this machine."),
     Setting("socket_mode", choice("0600", "0660", "0666"), "0600", "Mode of that socket's file: who may connect."),
     Setting("base_path", BASE_PATH, "", "Prefix of every URL, for a server behind a proxy."),
+    Setting("public_url", URL, "", "URL of this server for browsers, base_path included: mails link to runs with it."),
     Setting("tz", ZONE, SYSTEM_ZONE, "Time zone of schedules and displayed times."),
     Setting(
         "work_dir",

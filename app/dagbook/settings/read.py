@@ -28,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     socket: Path | None
     socket_mode: str
     base_path: str
+    public_url: str
     tz: ZoneInfo
     work_dir: Path
     log_format: str

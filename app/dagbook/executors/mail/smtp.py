@@ -185,12 +185,16 @@ class Attachment(msgspec.Struct, frozen=True):
 
 
 class Email(msgspec.Struct, frozen=True, kw_only=True):
-    """An email to send; addresses may have names: ``Robot <robot@example.org>``."""
+    """An email to send; addresses may have names: ``Robot <robot@example.org>``.
+
+    ``text`` is the body for readers without HTML; without it the mail has the HTML alone.
+    """
 
     sender: str
     to: tuple[str, ...]
     subject: str
     html: str
+    text: str = ""
     attachments: tuple[Attachment, ...] = ()
 
 
@@ -218,11 +222,20 @@ def compose(email: Email, *, at: datetime, message_id: str) -> SmtpEnvelope:
     message["Subject"] = printable(email.subject)
     message["Date"], message["Message-ID"] = at, message_id
     message["Auto-Submitted"] = "auto-generated"  # prevents automatic replies
-    message.set_content(email.html.encode("utf-8", "replace").decode(), subtype="html", cte="base64")
+    if email.text:
+        message.set_content(_encodable(email.text), cte="quoted-printable")
+        message.add_alternative(_encodable(email.html), subtype="html", cte="base64")
+    else:
+        message.set_content(_encodable(email.html), subtype="html", cte="base64")
     message.make_mixed()
     for attachment in email.attachments:
         _attach(message, attachment)
     return SmtpEnvelope(sender=sender.addr_spec, to=specs, data=message.as_bytes(), utf8=utf8)
+
+
+def _encodable(text: str) -> str:
+    """Replace what UTF-8 has no bytes for, such as half of a surrogate pair."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def printable(text: str) -> str:

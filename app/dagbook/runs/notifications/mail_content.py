@@ -1,11 +1,14 @@
-"""Which mails a change of a run requires, and their content and HTML (DAG format 6.7, runtime 27)."""
+"""Which mails a change of a run requires, and their content, as HTML and as text (DAG format 6.7, runtime 27)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from html import escape
-from typing import Any
+from shlex import join
+from textwrap import indent
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -27,19 +30,34 @@ LOGS_BYTES = 5 * 1024 * 1024  # encoded they are a third larger, and many mail s
 
 
 class MailContent(msgspec.Struct, frozen=True, kw_only=True):
-    """Evaluated commands by position, and attached logs."""
+    """Evaluated commands by position, the path of the run's page, and attached logs."""
 
     commands: Mapping[int, str]
+    page: str
     logs: tuple[Attachment, ...] = ()
 
 
 def read(connection: ReadConnection, run: ClaimedRun, *, with_logs: bool) -> MailContent:
-    """Read the commands and logs of a run."""
+    """Read the commands, the place and the logs of a run."""
     nodes = runs.get_nodes(connection, run.key, run.attempt)
-    commands = {
-        row.position: " ".join((row.shown.get("command", ""), *row.shown.get("args", ()))) for row in nodes if row.shown
-    }
-    return MailContent(commands=commands, logs=_read_logs(connection, nodes) if with_logs else ())
+    return MailContent(
+        commands={
+            # The line as it ran: parts alone do not tell where it had quotes.
+            row.position: row.shown.get("line") or " ".join((row.shown.get("command", ""), *row.shown.get("args", ())))
+            for row in nodes
+            if row.shown
+        },
+        page=_page_of(connection, run),
+        logs=_read_logs(connection, nodes) if with_logs else (),
+    )
+
+
+def _page_of(connection: ReadConnection, run: ClaimedRun) -> str:
+    """Return the path of the run's page in the UI, which is below that of its root."""
+    path = [run.dag_name, run.run_id]
+    if run.lineage and run.lineage.parent is not None:
+        path = [*runs.get_name(connection, run.lineage.root), run.run_id]
+    return "/".join(("/dag-runs", *(quote(part, safe="") for part in path)))
 
 
 def _read_logs(connection: ReadConnection, nodes: Sequence[NodeRow]) -> tuple[Attachment, ...]:
@@ -150,7 +168,10 @@ def unmasked(text: str) -> str:
 
 
 class MailContext(msgspec.Struct, frozen=True, kw_only=True):
-    """Run that a mail is about; ``commands`` of the steps that were evaluated, by position."""
+    """Run that a mail is about; ``commands`` of the steps that were evaluated, by position.
+
+    ``link`` is the URL of its page, empty if the server does not know its own.
+    """
 
     dag: Dag
     dag_name: str
@@ -159,31 +180,77 @@ class MailContext(msgspec.Struct, frozen=True, kw_only=True):
     state: RunState
     status: RunStatus
     commands: Mapping[int, str] = {}
+    host: str = ""
+    link: str = ""
+
+    @property
+    def label(self) -> str:
+        """The status in words; a run whose approvals are open waits."""
+        return "waiting" if self.state.rested_at is not None else self.status.label
 
 
 def title(prefix: str, subject: MailContext, mask: Mask = unmasked) -> str:
     """Return the subject of a mail: prefix, name of the DAG, status."""
-    status = "waiting" if subject.state.rested_at is not None else subject.status.label
-    return mask(f"{prefix} {subject.dag_name} ({status})".strip())
+    return mask(f"{prefix} {subject.dag_name} ({subject.label})".strip())
 
 
-def render(subject: MailContext, zone: tzinfo, mask: Mask = unmasked) -> str:
-    """Render the body of a mail: the run, and a table of its steps without handlers."""
+class _Row(NamedTuple):
+    """A step in the table of a mail."""
+
+    number: str
+    step: str
+    started: str
+    finished: str
+    status: NodeStatus
+    command: str
+    error: str
+
+
+def _facts(subject: MailContext, zone: tzinfo) -> dict[str, str]:
     state = subject.state
     facts = {
         "Run": subject.run_id,
+        "Host": subject.host,
         "Params": format_pairs(subject.params) or "(none)",
         "Started": _time(state.started_at, zone),
         "Finished": _time(state.finished_at, zone),
-        **({"Error": state.error} if state.error else {}),
+        "Error": state.error,
+        # The command works at a terminal of the server, also if it does not know how browsers reach it.
+        "Page" if subject.link else "Look": subject.link or join(("dagbook", "why", subject.dag_name, subject.run_id)),
     }
-    rows: list[tuple[str | NodeStatus, ...]] = []
-    for key, (step, node) in enumerate(zip(subject.dag.steps, state.steps, strict=True)):
-        summary = f"call {step.call.name}" if step.call else step.command_line or step.script or step.executor.type
-        command = subject.commands.get(key) or summary
-        times = (_time(node.started_at, zone), _time(node.finished_at, zone))
-        rows.append((str(key + 1), step.name, *times, node.status, command, node.error))
-    return _page(subject, facts, rows, mask)
+    return {name: text for name, text in facts.items() if text}
+
+
+def _rows(subject: MailContext, zone: tzinfo) -> Iterator[_Row]:
+    """Yield the steps, without handlers."""
+    for key, (step, node) in enumerate(zip(subject.dag.steps, subject.state.steps, strict=True)):
+        command = subject.commands.get(key, "")
+        if step.call and (step.parallel or not command):
+            command = f"call {step.call.name}" + (" for each item" if step.parallel else "")
+        yield _Row(
+            str(key + 1),
+            step.name,
+            _time(node.started_at, zone),
+            _time(node.finished_at, zone),
+            node.status,
+            command or step.command_line or step.script or step.executor.type,
+            node.error,
+        )
+
+
+def render(subject: MailContext, zone: tzinfo, mask: Mask = unmasked) -> str:
+    """Render the body of a mail as HTML: the run, and a table of its steps without handlers."""
+    return _page(subject, _facts(subject, zone), _rows(subject, zone), mask)
+
+
+def render_text(subject: MailContext, zone: tzinfo, mask: Mask = unmasked) -> str:
+    """Render the same as text, for readers without HTML."""
+    facts = [f"{name + ':':10}{_cut(text, mask)}" for name, text in _facts(subject, zone).items()]
+    lines = [f"{_cut(subject.dag_name, mask)}: {subject.label}", "", *facts, "", "Steps", ""]
+    for row in _rows(subject, zone):
+        lines.append(f"{row.number}. {_cut(row.step, mask)}: {row.status.label}")
+        lines += [indent(_cut(text, mask), "   ") for text in (row.command, row.error) if text]
+    return "\n".join((*lines, ""))
 
 
 def _time(instant: datetime | None, zone: tzinfo) -> str:
@@ -193,16 +260,17 @@ def _time(instant: datetime | None, zone: tzinfo) -> str:
 # -- HTML --------------------------------------------------------------------------------------------------------
 
 
-def _page(
-    subject: MailContext, facts: Mapping[str, str], rows: Iterable[Sequence[str | NodeStatus]], mask: Mask
-) -> str:
+def _page(subject: MailContext, facts: Mapping[str, str], rows: Iterable[_Row], mask: Mask) -> str:
     head_rows = "".join(f"<tr>{_cell(name, mask, 'th')}{_cell(text, mask)}</tr>" for name, text in facts.items())
+    name = _safe(subject.dag_name, mask)
+    if subject.link:
+        name = f'<a href="{_safe(subject.link, mask)}">{name}</a>'
     head = "".join(_cell(heading, mask, "th") for heading in _HEADINGS)
     body = "\n".join(f"<tr>{''.join(_cell(cell, mask) for cell in row)}</tr>" for row in rows)
     return (
         "<!DOCTYPE html>\n"
         '<html><head><meta charset="utf-8"></head><body style="font-family:sans-serif;font-size:14px">\n'
-        f"<h2>{_badge(subject.status)} {_safe(subject.dag_name, mask)}</h2>\n"
+        f"<h2>{_badge(subject.status)} {name}</h2>\n"
         f'<table style="border-collapse:collapse">{head_rows}</table>\n<h3>Steps</h3>\n'
         f'<table style="border-collapse:collapse"><tr>{head}</tr>\n{body}\n</table>\n</body></html>\n'
     )
@@ -219,5 +287,9 @@ def _badge(status: RunStatus | NodeStatus) -> str:
 
 
 def _safe(text: str, mask: Mask) -> str:
+    return escape(_cut(text, mask))
+
+
+def _cut(text: str, mask: Mask) -> str:
     masked = mask(text)
-    return escape(masked if len(masked) <= _MAX_CHARACTERS else f"{masked[:_MAX_CHARACTERS]}…")
+    return masked if len(masked) <= _MAX_CHARACTERS else f"{masked[:_MAX_CHARACTERS]}…"

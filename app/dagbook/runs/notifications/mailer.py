@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import tzinfo
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ from dagbook.executors.mail.smtp import Email, MailError
 from dagbook.runs.evaluation.environment import RunEnvironment
 from dagbook.runs.notifications import mail_content
 from dagbook.runs.notifications.mail_content import Mask, Notification, unmasked
+from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.model import Smtp
@@ -43,9 +43,9 @@ class _Run(msgspec.Struct, frozen=True, kw_only=True):
 class RunMailer:
     """Sends the mails about runs of this process, at most 8 at a time."""
 
-    def __init__(self, database: Database, zone: tzinfo) -> None:
+    def __init__(self, database: Database, context: ServerContext) -> None:
         self._database = database
-        self._zone = zone
+        self._context = context
         self._turns = asyncio.Semaphore(_CONCURRENT)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -102,12 +102,16 @@ class RunMailer:
             state=notification.state,
             status=notification.status,
             commands=found.commands,
+            host=self._context.identity.host,
+            link=f"{self._context.public_url}{found.page}" if self._context.public_url else "",
         )
+        rendered = (subject, self._context.zone, run.mask)
         email = Email(
             sender=mail.sender,
             to=mail.to,
             subject=mail_content.title(mail.prefix, subject, run.mask),
-            html=await asyncio.to_thread(mail_content.render, subject, self._zone, run.mask),
+            html=await asyncio.to_thread(mail_content.render, *rendered),
+            text=await asyncio.to_thread(mail_content.render_text, *rendered),
             attachments=found.logs,
         )
         await smtp.send(server, email)

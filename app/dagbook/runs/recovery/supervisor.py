@@ -73,7 +73,7 @@ class Supervisor:
             failure="no heartbeat",
             expected=(DatabaseUnavailable,),
         )
-        self._notifier = RunMailer(database, context.zone)
+        self._notifier = RunMailer(database, context)
         self._sub_run_service = SubRunService(database, library, context, self)
         self._preparation = RunPreparation(database, context, self._notifier, self._sub_run_service)
         factory = RunnerFactory(database, recorder, library, context, self._runner)

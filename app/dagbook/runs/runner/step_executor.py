@@ -144,7 +144,7 @@ class StepExecutor:
         context = self.nodes.context_for(node.key)
         scope = await self._evaluate(node, context, committed)
         texts = _texts_of(node)
-        node.records.shown = {"command": texts.program, "args": list(texts.args)} if step.command else None
+        node.records.shown = texts.shown if step.command else None
         if step.executor.type in registry.CALL_TYPES:
             await self._call(node, number, files, scope, context)
             return

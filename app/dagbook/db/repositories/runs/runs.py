@@ -245,6 +245,12 @@ def get_sub_run(connection: ReadConnection, root: int, run_id: str) -> SubRunRow
     return first_row(connection, SubRunRow, _get_sub_run, root=root, run=run_id)
 
 
+def get_name(connection: ReadConnection, run: int) -> tuple[str, str]:
+    """Return the name and the run id of a run."""
+    row = connection.execute(select(Run.dag_name, Run.run_id).where(Run.id == run)).one()
+    return row.dag_name, row.run_id
+
+
 def find_attempts(connection: ReadConnection, root: int, run_ids: Sequence[str]) -> dict[str, int]:
     """Return the current attempts of existing sub-runs below a root, by run id."""
     statement = select(Run.run_id, Run.attempt).where(Run.root_id == root, Run.run_id.in_(run_ids))
