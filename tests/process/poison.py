@@ -102,7 +102,7 @@ PATTERNS = {
         "continueOn.output was not found: is too large for a text of",
     ),
     "thousands": Poison(
-        _dag({"script": f"{_A}; exit 1", "continueOn": {"output": [f"re:(a*)*b{n}" for n in range(5000)]}}),
+        _dag({"script": f"{_A}; exit 1", "continueOn": {"output": [f"re:(a*)*b{n}" for n in range(2000)]}}),
         "exit status 1",
     ),
     "condition": Poison(
