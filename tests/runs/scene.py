@@ -138,6 +138,12 @@ def again(run: NewRun, last_seq: int, *, previous: int = 1, admission: Admission
     )
 
 
+def asked(run: NewRun) -> Transition:
+    """Make the transition in which the first step asks for an approval; it has no event."""
+    row = {"run_id": run.key, "attempt": 1, "position": 0, "asked_at": now(), "request": {"prompt": ""}}
+    return Transition(fence=Fence(run.key, 1, 1), approvals=[row])
+
+
 def written(run: NewRun, seq: int) -> Transition:
     """Make the transition that stores one line of a step's stdout, its number, as a chunk."""
     text = f"{seq}\n"

@@ -17,7 +17,7 @@ from dagbook.db.repositories import audit, queue
 from dagbook.db.repositories.audit import AuditFilter
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.runs import runs, status_overrides
+from dagbook.db.repositories.runs import run_writes, runs, status_overrides
 from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewRun
 from dagbook.db.repositories.runs.status_overrides import StepEdit
 from dagbook.engine.admission import Admission
@@ -25,7 +25,7 @@ from dagbook.engine.status import NodeStatus
 from dagbook.runs.store import recorder as recorder_module
 from dagbook.runs.store.new_run import as_queued, check_start
 from dagbook.runs.store.recorder import FenceLostError, Recorder, RunRefusedError
-from tests.runs.scene import IDENTITY, SPEC, again, ended, new_run, now, register, sequences, told, written
+from tests.runs.scene import IDENTITY, SPEC, again, asked, ended, new_run, now, register, sequences, told, written
 from tests.statements import heard
 from tests.waiting import come_true
 
@@ -188,6 +188,17 @@ async def test_a_chunk_is_stored_once_whenever_the_database_was_away(
     key = StreamKey(run.key, 1, 0, 1)
     chunks = await faulty.read(lambda connection: logs.find_lines(connection, key, 1, 10))
     assert "".join(chunk.text for chunk in chunks) == "0\n1\n"
+
+
+@pytest.mark.parametrize("faults", [["before"], ["after"], ["after", "before"]])
+async def test_an_approval_is_asked_for_once_whenever_the_database_was_away(
+    recorder: Recorder, faulty: FaultyDatabase, faults: list[str]
+) -> None:
+    run = await _accepted(recorder)
+    faulty.faults = list(faults)
+    await recorder.record(asked(run))
+    assert await faulty.read(lambda connection: run_writes.has_approval(connection, Fence(run.key, 1, 1), 0))
+    await recorder.record(told(run, 2))
 
 
 async def test_only_output_of_running_steps_does_not_wait_for_the_disk(

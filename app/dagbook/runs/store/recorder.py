@@ -322,6 +322,8 @@ def _without_duplicates(
             chunk = work.chunks[-1]
             last = run_writes.last_chunk(connection, work.fence, chunk["position"], chunk["stream"])
             is_stored = last >= int(chunk["seq"])
+        elif item.retried and work.approvals:
+            is_stored = run_writes.has_approval(connection, work.fence, work.approvals[-1]["position"])
         if not is_stored:
             missing.append((item, work))
     return missing

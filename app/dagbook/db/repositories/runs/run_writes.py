@@ -424,6 +424,14 @@ def last_chunk(connection: ReadConnection, fence: Fence, position: int, stream: 
     return -1 if seq is None else seq
 
 
+def has_approval(connection: ReadConnection, fence: Fence, position: int) -> bool:
+    """Whether a step has asked for an approval in this attempt."""
+    found = select(Approval.position).where(
+        Approval.run_id == fence.run, Approval.attempt == fence.attempt, Approval.position == position
+    )
+    return connection.scalar(found) is not None
+
+
 def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
     """Store transitions whose fences are locked; transitions of one run are in order."""
     _set_inputs(connection, {t.fence.run: t.evaluated for t in transitions if t.evaluated is not None})
