@@ -13,9 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from dagbook.db.database import WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.models.definition import Dag
 from dagbook.db.repositories import dags, schedules
 from dagbook.db.repositories.runs import runs
 from dagbook.executors.process import proc
@@ -54,6 +56,11 @@ class Clockwork:
     async def save(self, spec: str) -> None:
         answer = await self.client.put(f"/dags/{self.name}/spec", json={"spec": spec})
         assert answer.json() == {"errors": []}
+
+    async def age(self) -> None:
+        """Let the DAG be a day old, for tests of the minute in which it is stored."""
+        older = update(Dag).where(Dag.file_name == self.name).values(created_at=datetime.now(UTC) - timedelta(days=1))
+        await self.server.services.database.write(lambda connection: connection.execute(older))
 
     async def tick(self, number: int) -> None:
         await self.server.scheduler.tick(self.minute(number))
@@ -246,6 +253,7 @@ async def test_a_dag_whose_newest_run_still_runs_is_not_started(clockwork: Clock
 
 async def test_a_start_by_hand_in_the_same_minute_counts(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
+    await clockwork.age()
     run_id = (await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})).json()["dagRunId"]
     await clockwork.dagbook.finished(run_id)
     run = (await clockwork.client.get(f"/dag-runs/{clockwork.name}/{run_id}")).json()["dagRunDetails"]
@@ -335,6 +343,7 @@ async def test_a_success_since_the_previous_time_skips_the_next_start(clockwork:
 async def test_the_run_of_the_previous_time_does_not_count_as_success(clockwork: Clockwork) -> None:
     clockwork.start = floor_minute(datetime.now(UTC))
     await clockwork.store(f"{EVERY_MINUTE}skipIfSuccessful: true\n{QUICK}")
+    await clockwork.age()
     await clockwork.tick(0)
     await clockwork.settled()
     await clockwork.tick(1)
@@ -587,10 +596,21 @@ async def test_several_servers_catch_up_each_missed_start_once(clockwork: Clockw
 
 async def test_a_schedule_misses_nothing_before_it_was_saved(clockwork: Clockwork) -> None:
     await clockwork.store(QUICK)
+    await clockwork.age()
     await clockwork.server.scheduler.tick(datetime.now(UTC) - timedelta(hours=3))
     await clockwork.save(EVERY_MINUTE + QUICK)
     await _set(clockwork, "all")
     await clockwork.another().tick(datetime.now(UTC))
+    assert await clockwork.outcomes() == ["started"]
+
+
+async def test_a_dag_is_not_due_in_the_minute_that_began_before_it_was_stored(clockwork: Clockwork) -> None:
+    """The first tick of a server may come in the middle of a minute, when a DAG was just stored in it."""
+    await clockwork.store(EVERY_MINUTE + QUICK)
+    created = (await clockwork.server.services.database.read(schedules.find_dags))[0].created_at
+    await clockwork.another().tick(created)
+    assert await clockwork.outcomes() == []
+    await clockwork.another().tick(floor_minute(created) + MINUTE)
     assert await clockwork.outcomes() == ["started"]
 
 

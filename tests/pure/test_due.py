@@ -21,6 +21,7 @@ from dagbook.scheduling.due import (
     due,
     newest,
     plan,
+    predates_dag,
     skip_reason,
     time_window,
 )
@@ -51,6 +52,15 @@ def at(text: str) -> datetime:
 def shown(firings: list[Firing]) -> list[str]:
     marks = {(False, False): "", (True, False): " made up", (False, True): " missed"}
     return [f"{firing.minute:%H:%M} {firing.kind}{marks[firing.made_up, firing.missed]}" for firing in firings]
+
+
+@pytest.mark.parametrize(
+    ("stored_seconds", "predates"),
+    [(-1, False), (0, False), (0.1, True), (59, True), (60, False), (3600, False)],
+)
+def test_the_minute_in_which_a_dag_is_stored_is_none_of_its_minutes(stored_seconds: float, predates: bool) -> None:
+    firing = Firing(minute=NOON, kind="start")
+    assert predates_dag(firing, NOON + timedelta(seconds=stored_seconds)) is predates
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------

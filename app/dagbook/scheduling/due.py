@@ -139,6 +139,14 @@ def plan(timing: ParsedSchedule, catchup: Catchup, window: TimeWindow, zone: Zon
     return sorted([*others, *starts], key=_order)
 
 
+def predates_dag(firing: Firing, created_at: datetime) -> bool:
+    """Whether the minute of a firing began before the DAG was stored in it; the first tick of a server may come later.
+
+    Only that minute counts: after a clock that was fast is set back, a DAG may seem to be stored in the future.
+    """
+    return firing.minute < created_at < firing.minute + MINUTE
+
+
 def _late(timing: ParsedSchedule, kind: str, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
     start = window.after if window.alive else window.until - MINUTE
     return [Firing(minute=minute, kind=kind) for minute in newest(timing.entries(kind), start, window.until, zone)]

@@ -30,7 +30,17 @@ from dagbook.engine.status import RunStatus
 from dagbook.errors import AppError, MaxRunReachedError
 from dagbook.runs.service.run_service import SlotTakenError
 from dagbook.runs.service.scheduled_runs import ScheduledRuns, started_at
-from dagbook.scheduling.due import Catchup, Firing, Latest, TimeWindow, floor_minute, plan, skip_reason, time_window
+from dagbook.scheduling.due import (
+    Catchup,
+    Firing,
+    Latest,
+    TimeWindow,
+    floor_minute,
+    plan,
+    predates_dag,
+    skip_reason,
+    time_window,
+)
 
 _log = logging.getLogger(__name__)
 HEAD_START_SECONDS = 2.0  # before other servers handle the same minute
@@ -105,7 +115,8 @@ class Ticker:
                 policy = "none" if one.dag.suspended else one.dag.catchup or "none"  # a suspended DAG misses nothing
                 seconds = one.dag.catchup_window_seconds or 0
                 catchup = Catchup(policy=policy, window=timedelta(seconds=seconds), since=one.dag.updated_at)
-                found.append(_DueDag(one, plan(one.timing, catchup, window, zone)))
+                firings = plan(one.timing, catchup, window, zone)
+                found.append(_DueDag(one, [each for each in firings if not predates_dag(each, one.dag.created_at)]))
             return found
 
         found = plan_all() if window.is_one_minute else await asyncio.to_thread(plan_all)

@@ -35,6 +35,7 @@ class ScheduledDagRow(msgspec.Struct, frozen=True, kw_only=True):
     dag_name: str
     definition_hash: str
     suspended: bool
+    created_at: datetime
     updated_at: datetime
     catchup: str | None
     catchup_window_seconds: int | None
@@ -117,6 +118,7 @@ _with_schedules = (
     Dag.dag_name,
     Dag.definition_hash,
     Dag.suspended,
+    Dag.created_at,
     Dag.updated_at,
     DagSetting.catchup,
     DagSetting.catchup_window_seconds,
