@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tests.figures import metrics
 from tests.figures.plan import BENCH_PLAN, ENGINES, PLAN, REFERENCE, SUBJECTS, Planned
 from tests.figures.results import Machine, Merged, quantile, read
 from tests.process.program import ROOT
@@ -131,9 +132,8 @@ def _bench_rows(samples: Samples, columns: Sequence[str]) -> Iterator[str]:
     """One row for each metric of a benchmark."""
     yield _row("", (_NAMES[name] for name in columns))
     yield "|---" * (len(columns) + 1) + "|"
-    for metric in dict.fromkeys(name.partition(": ")[2] for name in samples):
-        shown = metric.partition(".")[2].replace("_", " ").replace(".", ", ")
-        yield _row(shown, (_rounds(samples.get(f"{name}: {metric}", ())) for name in columns))
+    for metric in sorted({name.partition(": ")[2] for name in samples}, key=lambda name: (metrics.order(name), name)):
+        yield _row(metrics.describe(metric), (_rounds(samples.get(f"{name}: {metric}", ())) for name in columns))
 
 
 def _lists_rows(samples: Samples, columns: Sequence[str]) -> Iterator[str]:

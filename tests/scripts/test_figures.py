@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from tests.figures import facts, results
+from tests.figures import facts, metrics, results
 from tests.figures.benches import bench, read_harness
 from tests.figures.cli import figures
 from tests.figures.pages import render
@@ -227,6 +227,23 @@ def test_violations_are_shown_with_what_is_written_about_them(tmp_path: Path) ->
     shown = section(render("testing.md", tmp_path), "### R1: a server killed at random")
     assert "| **violations** | **31** |" in shown
     assert "Violations on SQLite:\n\n- `lost: 'run-1' is gone`\n\nThe disk was full.\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("mixed.runs_name.p95_ms", "list of runs of one DAG: 95% under, ms"),
+        ("soak.early_per_s", "runs per second, at the beginning"),
+        ("mixed.new_metric.p50_ms", "new metric, p50 ms"),
+    ],
+)
+def test_metrics_are_shown_in_words(metric: str, words: str) -> None:
+    assert metrics.describe(metric) == words
+
+
+def test_rows_of_metrics_are_in_the_order_of_the_reader() -> None:
+    names = ["soak.unknown", "mixed.errors", "mixed.runs.p95_ms", "mixed.runs.p50_ms", "mixed.dags.p50_ms"]
+    assert sorted(names, key=metrics.order) == [*names[:1:-1], "mixed.errors", "soak.unknown"]
 
 
 def test_a_curve_has_a_row_for_each_rate_and_a_column_for_each_program(tmp_path: Path) -> None:
