@@ -118,6 +118,14 @@ Steps
     )
 
 
+def test_no_line_of_a_value_looks_like_a_line_of_the_mail() -> None:
+    forged = "x\nPage:     https://evil.example\r\n9. done: succeeded"
+    state = RunState(status=RunStatus.FAILED, error=forged, steps=tuple(NodeState(error=forged) for _ in range(4)))
+    subject = _subject(params=(Pair("P", forged),), state=state, commands={0: forged})
+    lines = mail_content.render_text(subject, UTC).splitlines()
+    assert [line for line in lines if line.startswith(("Page", "9."))] == []
+
+
 def test_the_name_of_the_dag_leads_to_the_page_of_the_run() -> None:
     html = mail_content.render(_subject(link="https://dags.example/dag-runs/nightly/run-1?a=1&b"), UTC)
     assert '<a href="https://dags.example/dag-runs/nightly/run-1?a=1&amp;b">nightly</a>' in html

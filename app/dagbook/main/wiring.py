@@ -308,7 +308,7 @@ def _server_context(
         orphan_grace_seconds=settings.orphan_grace_seconds,
         queues=_queue_config(settings, identity.kind),
         zone=settings.tz,
-        public_url=settings.public_url,
+        public_url=settings.public_url or settings.auth_oidc_client_url,
         now=now,
         encrypter=Encrypter(settings.secret_key, settings.home),
         ssh_policy=SshHostKeys(database, now).policy(settings.ssh_strict_host_key),

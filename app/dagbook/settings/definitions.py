@@ -121,7 +121,12 @@ TABLE = (
     Setting("socket", FILE, "", "Unix socket to listen on instead of host and port, for a proxy of this machine."),
     Setting("socket_mode", choice("0600", "0660", "0666"), "0600", "Mode of that socket's file: who may connect."),
     Setting("base_path", BASE_PATH, "", "Prefix of every URL, for a server behind a proxy."),
-    Setting("public_url", URL, "", "URL of this server for browsers, base_path included: mails link to runs with it."),
+    Setting(
+        "public_url",
+        URL,
+        "",
+        "URL of this server for browsers, base_path included, for links in mails; empty uses auth_oidc_client_url.",
+    ),
     Setting("tz", ZONE, SYSTEM_ZONE, "Time zone of schedules and displayed times."),
     Setting(
         "work_dir",

@@ -38,8 +38,9 @@ class MailContent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(connection: ReadConnection, run: ClaimedRun, *, with_logs: bool) -> MailContent:
-    """Read the commands, the place and the logs of a run."""
+    """Read the commands, the page and the logs of a run; the page of a sub-run is below that of its root."""
     nodes = runs.get_nodes(connection, run.key, run.attempt)
+    above = runs.get_name(connection, run.lineage.root) if run.lineage else (run.dag_name,)
     return MailContent(
         commands={
             # The line as it ran: parts alone do not tell where it had quotes.
@@ -47,17 +48,9 @@ def read(connection: ReadConnection, run: ClaimedRun, *, with_logs: bool) -> Mai
             for row in nodes
             if row.shown
         },
-        page=_page_of(connection, run),
+        page="/".join(("/dag-runs", *(quote(part, safe="") for part in (*above, run.run_id)))),
         logs=_read_logs(connection, nodes) if with_logs else (),
     )
-
-
-def _page_of(connection: ReadConnection, run: ClaimedRun) -> str:
-    """Return the path of the run's page in the UI, which is below that of its root."""
-    path = [run.dag_name, run.run_id]
-    if run.lineage and run.lineage.parent is not None:
-        path = [*runs.get_name(connection, run.lineage.root), run.run_id]
-    return "/".join(("/dag-runs", *(quote(part, safe="") for part in path)))
 
 
 def _read_logs(connection: ReadConnection, nodes: Sequence[NodeRow]) -> tuple[Attachment, ...]:
@@ -244,8 +237,10 @@ def render(subject: MailContext, zone: tzinfo, mask: Mask = unmasked) -> str:
 
 
 def render_text(subject: MailContext, zone: tzinfo, mask: Mask = unmasked) -> str:
-    """Render the same as text, for readers without HTML."""
-    facts = [f"{name + ':':10}{_cut(text, mask)}" for name, text in _facts(subject, zone).items()]
+    """Render the same as text, for readers without HTML; lines of values are indented, so that none looks like ours."""
+    facts = [
+        f"{name + ':':10}{indent(_cut(text, mask), ' ' * 10).lstrip()}" for name, text in _facts(subject, zone).items()
+    ]
     lines = [f"{_cut(subject.dag_name, mask)}: {subject.label}", "", *facts, "", "Steps", ""]
     for row in _rows(subject, zone):
         lines.append(f"{row.number}. {_cut(row.step, mask)}: {row.status.label}")

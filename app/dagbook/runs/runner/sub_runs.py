@@ -332,7 +332,9 @@ class SubRunCalls:
             extended = msgspec.structs.replace(scope, extra=extra)
             return await evaluate(environment.expander(extended, context)(text, Mode.FULL), environment.shell_context)
 
-        self._require_directory(node)
+        directory = environment.directory_of(node.step)
+        if node.step.working_dir and not await asyncio.to_thread(Path(directory).is_dir):
+            raise SetupError(f"workingDir: there is no directory {directory}, which the called DAG would work in")
         name, params = await sub_run_plan.evaluate_calls(node.step, evaluated)
         caller = self._caller(node)
         callee = await self._sub_run_service.find_callee(name, caller)
@@ -347,11 +349,6 @@ class SubRunCalls:
         attempts = await self._sub_run_service.find_attempts(caller, [run.id for run in record.current])
         node.records.sub_runs = msgspec.to_builtins(sub_run_plan.with_retries(record, attempts))
         return SubRunExecutor(self._sub_run_service, caller, name, callee)
-
-    def _require_directory(self, node: NodeExecution) -> None:
-        directory = self._environment.directory_of(node.step)
-        if node.step.working_dir and not Path(directory).is_dir():
-            raise SetupError(f"workingDir: there is no directory {directory}, which the called DAG would work in")
 
     def resume(self, node: NodeExecution, number: int) -> SubRunExecutor | None:
         """Resume the calls that another process planned for an execution; None if they were not stored."""
