@@ -23,7 +23,7 @@ _PLAIN = {
     "late over early ok": "the second divided by the first",
     "rss before mib": "memory before, MiB",
     "rss after mib": "memory after, MiB",
-    "disk kib per run": "disk for each run, KiB",
+    "disk kib per run": "disk in the home for each run, KiB",
     # mixed
     "requests per s": "requests per second",
     "cpu s per s": "CPU, processors in use",
@@ -42,6 +42,20 @@ _REQUESTS = {
     "search": "search",
     "start, answer": "start of a run",
 }
+_LISTS = {
+    "runs default": "runs of today",
+    "runs all days": "runs of all days",
+    "runs failed": "failed runs of all days",
+    "runs name": "runs of one DAG",
+    "dag history": "history of one DAG",
+    "run detail": "details of a run",
+    "dags": "list of DAGs",
+    "dags page100": "list of DAGs, 100 on a page",
+    "search": "search in definitions",
+    "queues": "queues",
+    "metrics": "metrics",
+    "health": "health",
+}
 _SHARES = {"p50 ms": "median, ms", "p95 ms": "95% under, ms", "max ms": "maximum, ms"}
 _ORDER = [*(f"{request}, {share}" for request in _REQUESTS for share in _SHARES), *_PLAIN]
 
@@ -53,6 +67,12 @@ def describe(metric: str) -> str:
     if request in _REQUESTS and share in _SHARES:
         return f"{_REQUESTS[request]}: {_SHARES[share]}"
     return _PLAIN.get(name, name)
+
+
+def describe_list(request: str) -> tuple[int, str]:
+    """Return the place of a request such as ``runs_name`` among the rows of lists, and what it asks for."""
+    name = request.replace("_", " ")
+    return (list(_LISTS).index(name), _LISTS[name]) if name in _LISTS else (len(_LISTS), name)
 
 
 def order(metric: str) -> int:

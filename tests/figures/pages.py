@@ -16,6 +16,7 @@ DOCS = ROOT / "docs" / "explanation"
 PAGES = ("testing.md", "performance.md")
 _PLACE = re.compile(r"^\{\{(\w+)(?: (\S+))?\}\}$", re.MULTILINE)
 _NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", REFERENCE: "reference implementation", "": "no database"}
+_LIST_METRICS = ("p50_ms", "p95_ms", "cpu_per_request_ms")
 _MINUTE, _HOUR = 60, 3600
 _NOTHING = "-"
 _NOT_YET = "Not measured yet."
@@ -138,18 +139,31 @@ def _bench_rows(samples: Samples, columns: Sequence[str]) -> Iterator[str]:
 
 def _lists_rows(samples: Samples, columns: Sequence[str]) -> Iterator[str]:
     """One row for each request at each size of the history."""
-    yield _row("runs | DAGs | request", (_NAMES[name] for name in columns))
+    yield _row("request | runs | DAGs", (_NAMES[name] for name in columns))
     yield "|---" * (len(columns) + 3) + "|"
     found = {
         match.groups() for name in samples if (match := re.search(r": read\.h(\d+)\.d(\d+)\.(\w+)\.p50_ms$", name))
     }
-    for runs, dags, request in sorted(found, key=lambda one: (one[2], int(one[0]), int(one[1]))):
-        metrics = [f"read.h{runs}.d{dags}.{request}.{metric}" for metric in ("p50_ms", "p95_ms", "cpu_per_request_ms")]
-        cells = [[_rounds(samples.get(f"{name}: {metric}", ())) for metric in metrics] for name in columns]
-        head = f"{_number(int(runs))} | {_number(int(dags))} | {request.replace('_', ' ')}"
-        yield _row(head, (f"{middle} / {most}; {cpu}" for middle, most, cpu in cells))
-    errors = {name: [key for key in samples if key.startswith(f"{name}: ") and "errors" in key] for name in columns}
-    yield _row("all | all | errors", (f"{sum(sum(samples[key]) for key in keys):g}" for keys in errors.values()))
+    rows = [(*metrics.describe_list(request), int(runs), int(dags), request) for runs, dags, request in found]
+    for _, words, runs, dags, request in sorted(rows):
+        prefix = f"read.h{runs}.d{dags}.{request}"
+        yield _row(
+            f"{words} | {_number(runs)} | {_number(dags)}",
+            (_list_cell(samples, f"{name}: {prefix}") for name in columns),
+        )
+    for words, pattern in (("searches refused", r"\.search\.errors"), ("other errors", r"(?<!\.search)\.errors")):
+        yield _row(f"{words} | all | all", (f"{_errors(samples, name, pattern):,g}" for name in columns))
+
+
+def _list_cell(samples: Samples, prefix: str) -> str:
+    """Median and 95 %; CPU time only if all were answered, since a refusal costs less than an answer."""
+    middle, most, cpu = (_rounds(samples.get(f"{prefix}.{metric}", ())) for metric in _LIST_METRICS)
+    return f"{middle} / {most}; {_NOTHING if any(samples.get(f'{prefix}.errors_count', ())) else cpu}"
+
+
+def _errors(samples: Samples, program: str, pattern: str) -> float:
+    keys = [key for key in samples if key.startswith(f"{program}: ") and re.search(pattern, key)]
+    return sum(sum(samples[key]) for key in keys)
 
 
 def _programs(merged: Merged) -> list[str]:
@@ -219,7 +233,8 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def _value(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}" if value < 1 else f"{value:.1f}"
+    whole = value >= 1_000 or float(value).is_integer()
+    return f"{value:,.0f}" if whole else f"{value:.2g}" if value < 1 else f"{value:.1f}"
 
 
 def _duration(seconds: float) -> str:

@@ -208,7 +208,7 @@ def test_a_page_shows_counts_values_and_where_they_were_measured(tmp_path: Path)
         "| **violations** | **0** | **0** |",
         "| kills | 1,203 | - |",
         "| runs | - | 4 |",
-        "| seconds: median, p95, max | 2.0, 4.5, 4.5 | - |",
+        "| seconds: median, p95, max | 2, 4.5, 4.5 | - |",
         "| measured | 2 of 10 parts, in 5 s | 1 of 4 parts, in 2 s |",
         "| program | abc | abc |",
         "| load of the machine | 1 to 2.5 | 1 to 2.5 |",
@@ -263,7 +263,7 @@ def test_a_curve_has_a_row_for_each_rate_and_a_column_for_each_program(tmp_path:
     write_parts(tmp_path, "curve", *rounds)
     shown = section(render("performance.md", tmp_path), "## Latency at a steady rate")
     assert "| runs per second | SQLite | reference implementation |\n" in shown
-    assert "| 10 | 20.0 (10.0 to 30.0) / 40.0 (20.0 to 60.0) | 5.0 (5.0 to 5.0) / - |\n" in shown
+    assert "| 10 | 20 (10 to 30) / 40 (20 to 60) | 5 (5 to 5) / - |\n" in shown
     assert "| runs not seen | 3 | 0 |\n" in shown
     assert "Rounds: 3 of 3;" in shown
 
@@ -274,14 +274,25 @@ def test_lists_have_a_row_for_each_request_and_size(tmp_path: Path) -> None:
         for runs, value in ((10_000, 2.5), (1_000, 1.5))
         for metric in ("p50_ms", "p95_ms", "cpu_per_request_ms", "load_rps")
     }
-    write_parts(tmp_path, "lists", make_result(samples=samples | {"sqlite: read.h1000.d50.search.errors_count": [7.0]}))
+    write_parts(
+        tmp_path, "lists", make_result(samples=samples | {"sqlite: read.h1000.d50.runs_name.errors_count": [7.0]})
+    )
     shown = section(render("performance.md", tmp_path), "## Lists")
     rows = [line for line in shown.splitlines() if line.startswith("| ")]
-    assert rows[1:4] == [
-        "| 1,000 | 50 | dag history | 1.5 / 1.5; 1.5 |",
-        "| 10,000 | 50 | dag history | 2.5 / 2.5; 2.5 |",
-        "| all | all | errors | 7 |",
+    assert rows[1:5] == [
+        "| history of one DAG | 1,000 | 50 | 1.5 / 1.5; 1.5 |",
+        "| history of one DAG | 10,000 | 50 | 2.5 / 2.5; 2.5 |",
+        "| searches refused | all | all | 0 |",
+        "| other errors | all | all | 7 |",
     ]
+
+
+def test_lists_show_no_cpu_time_of_requests_of_which_some_were_refused(tmp_path: Path) -> None:
+    search = "sqlite: read.h1000.d50.search"
+    times = {f"{search}.{metric}": [1.5] for metric in ("p50_ms", "p95_ms", "cpu_per_request_ms")}
+    write_parts(tmp_path, "lists", make_result(samples=times | {f"{search}.errors_count": [1.0, 2.0]}))
+    shown = section(render("performance.md", tmp_path), "## Lists")
+    assert "| search in definitions | 1,000 | 50 | 1.5 / 1.5; - |\n| searches refused | all | all | 3 |\n" in shown
 
 
 def test_the_pages_are_made_of_the_result_files_that_are_there() -> None:
