@@ -28,6 +28,7 @@ HIDDEN = b"nobody may read this"
 PROGRAMS = {"spec", "params", "sourceDirectory", "place", "credentials"}
 EVERYWHERE = "remoteNode"  # on every operation and read in one place: the payloads are dealt out to the routes
 FEW = 20
+NULS = [payload for payload in PAYLOADS if "\0" in payload]  # PostgreSQL refuses them: every field gets each one
 
 
 class Scene(msgspec.Struct):
@@ -81,7 +82,8 @@ def attacks(scene: Scene, where: str) -> Iterator[tuple[Field, list[str]]]:
     chosen = [field for field in scene.fields if field.where == where and field.name not in PROGRAMS]
     for number, field in enumerate(chosen):
         share = scene.share.smaller(FEW if field.is_number or field.name == EVERYWHERE else 1)
-        yield field, [*share.of(PAYLOADS, number), *(NUMBERS if field.is_number else [])]
+        chosen_payloads = [*share.of(PAYLOADS, number), *(NUMBERS if field.is_number else [])]
+        yield field, list(dict.fromkeys([*chosen_payloads, *NULS]))
 
 
 def wrong(answer: Answer) -> str:

@@ -429,8 +429,9 @@ async def test_a_git_host_starts_a_fetch_by_a_signed_request_and_anybody_else_do
         wrong = [signature("another", body), signature("a secret of two", b"{}"), {"X-Hub-Signature-256": ""}]
         for headers in [*wrong, {}]:
             assert code_of(await host.post(path, content=body, headers=headers)) == (401, "unauthorized")
-        unknown = await host.post("/sources/unknown/fetch", content=body, headers=signature("", body))
-        assert code_of(unknown) == (401, "unauthorized")
+        for other in ("unknown", "no%00name"):
+            unknown = await host.post(f"/sources/{other}/fetch", content=body, headers=signature("", body))
+            assert code_of(unknown) == (401, "unauthorized")
         file.write_text(good("two"))
         answer = await host.post(path, content=body, headers=signature("a secret of two", body))
         assert (answer.status_code, answer.json()) == (202, {"name": name})

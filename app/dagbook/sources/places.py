@@ -20,9 +20,14 @@ _BAD_BRANCH = re.compile(r"\.\.|//|@\{|\.lock(/|$)|[./]$|/\.")
 _LONGEST_PATH = 1_000
 
 
+def is_source_name(text: str) -> bool:
+    """Whether a source may have this name."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_source(source: NewSource, protocols: Collection[str]) -> NewSource:
     """Return a valid source, with its kind and a normal path; raises BadRequestError naming the field."""
-    if not _NAME.fullmatch(source.name):
+    if not is_source_name(source.name):
         raise BadRequestError(
             f"name: {shorten(source.name)} does not fit; use 1 to 64 letters, digits, '-', '_' or '.', not first . or -"
         )

@@ -32,7 +32,7 @@ from dagbook.errors import (
     UnavailableError,
 )
 from dagbook.identifiers import shorten
-from dagbook.sources.places import check_source
+from dagbook.sources.places import check_source, is_source_name
 from dagbook.sources.sync import OpenCommit, OpenDirectory, Progress, SourceSettings, Syncer, checkout_of, root_of
 from dagbook.sources.tree import DirectoryTree, SourceError
 from dagbook.spec.reading.definition_cache import DefinitionCache
@@ -106,10 +106,15 @@ class Sources:
 
     async def require(self, name: str) -> SourceRow:
         """Return the row of a source; raises NotFoundError."""
-        row = await self._database.read_inline(lambda connection: sources.get(connection, name)) if name else None
+        row = await self._find(name)
         if row is None:
             raise NotFoundError(f"there is no source named {shorten(name)}")
         return row
+
+    async def _find(self, name: str) -> SourceRow | None:
+        if not is_source_name(name):  # PostgreSQL would refuse one with a NUL
+            return None
+        return await self._database.read_inline(lambda connection: sources.get(connection, name))
 
     async def add(self, new: NewSource, secret: str, actor: Actor) -> SourceRow:
         """Store a source; its first sync is up to the caller. Raises BadRequestError and AlreadyExistsError."""
@@ -198,7 +203,7 @@ class Sources:
 
         The same for an unknown source, so that nothing can be learnt without the secret.
         """
-        row = await self._database.read_inline(lambda connection: sources.get(connection, name))
+        row = await self._find(name)
         secret = "" if row is None else self._secret_of(row)
         expected = hmac.digest((secret or secrets.token_hex()).encode(), body, hashlib.sha256).hex()
         if not hmac.compare_digest(f"{_SIGNATURE}{expected}".encode(), signature.strip().lower().encode()):
@@ -248,7 +253,7 @@ class Sources:
         self._active.add(task)
         row = None
         try:
-            row = await self._database.read_inline(lambda connection: sources.get(connection, name))
+            row = await self._find(name)
             if row is not None:
                 self._progress[name] = Progress()
                 await self._sync(row)
