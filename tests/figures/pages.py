@@ -171,11 +171,11 @@ def _programs(merged: Merged) -> list[str]:
 
 
 def _rounds(values: Sequence[float]) -> str:
-    """Format the median of rounds, with the lowest and the highest of several."""
+    """Format the median of rounds, with the lowest and the highest unless they look the same."""
     if not values:
         return _NOTHING
-    middle = _value(quantile(values, 0.5))
-    return middle if len(values) == 1 else f"{middle} ({_value(values[0])} to {_value(values[-1])})"
+    middle, lowest, highest = (_value(value) for value in (quantile(values, 0.5), values[0], values[-1]))
+    return middle if lowest == highest else f"{middle} ({lowest} to {highest})"
 
 
 def _circumstances(planned: Planned, merged: Merged) -> Iterator[str]:
