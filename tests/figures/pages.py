@@ -156,8 +156,9 @@ def _lists_rows(samples: Samples, columns: Sequence[str]) -> Iterator[str]:
 
 
 def _list_cell(samples: Samples, prefix: str) -> str:
-    """Median and 95 %; CPU time only if all were answered, since a refusal costs less than an answer."""
-    middle, most, cpu = (_rounds(samples.get(f"{prefix}.{metric}", ())) for metric in _LIST_METRICS)
+    """Median and 95 %, each the median of the rounds; CPU time only if no request was refused, which costs less."""
+    found = [samples.get(f"{prefix}.{metric}", ()) for metric in _LIST_METRICS]
+    middle, most, cpu = (_value(quantile(values, 0.5)) if values else _NOTHING for values in found)
     return f"{middle} / {most}; {_NOTHING if any(samples.get(f'{prefix}.errors_count', ())) else cpu}"
 
 
