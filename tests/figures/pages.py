@@ -126,7 +126,7 @@ def _curve_rows(samples: Samples, columns: Sequence[str]) -> Iterator[str]:
             sum(sum(samples[key]) for key in samples if key.startswith(f"{name}: ") and pattern.search(key))
             for name in columns
         ]
-        yield _row(text, (f"{found:g}" for found in sums))
+        yield _row(text, (_value(found) for found in sums))
 
 
 def _bench_rows(samples: Samples, columns: Sequence[str]) -> Iterator[str]:
@@ -152,7 +152,7 @@ def _lists_rows(samples: Samples, columns: Sequence[str]) -> Iterator[str]:
             (_list_cell(samples, f"{name}: {prefix}") for name in columns),
         )
     for words, pattern in (("searches refused", r"\.search\.errors"), ("other errors", r"(?<!\.search)\.errors")):
-        yield _row(f"{words} | all | all", (f"{_errors(samples, name, pattern):,g}" for name in columns))
+        yield _row(f"{words} | all | all", (_value(_errors(samples, name, pattern)) for name in columns))
 
 
 def _list_cell(samples: Samples, prefix: str) -> str:
