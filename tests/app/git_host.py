@@ -1,4 +1,4 @@
-"""A Git host on loopback that asks for a password: git's own CGI program behind Python's HTTP server."""
+"""Git hosts on loopback: git's own CGI program behind Python's HTTP server, with a password, and one that redirects."""
 
 from __future__ import annotations
 
@@ -10,16 +10,62 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Self
 
 
-class GitHost:
+class _Host:
+    """An HTTP server on loopback."""
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    @contextmanager
+    def serving(self) -> Iterator[Self]:
+        thread = threading.Thread(target=self._server.serve_forever)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()
+
+
+class RedirectingHost(_Host):
+    """Answers every request with a redirect, or asks for a password if it leads nowhere; keeps the headers."""
+
+    def __init__(self, target: str = "") -> None:
+        self.seen: list[dict[str, str]] = []
+        super().__init__(self._make_handler(target))
+
+    def _make_handler(self, target: str) -> type[BaseHTTPRequestHandler]:
+        host = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                host.seen.append(dict(self.headers))
+                self.send_response(302 if target else 401)
+                if target:
+                    self.send_header("Location", f"{target}{self.path}")
+                else:
+                    self.send_header("WWW-Authenticate", 'Basic realm="git"')
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Print nothing."""
+
+        return Handler
+
+
+class GitHost(_Host):
     """Serves the repositories below a folder to one user."""
 
     def __init__(self, folder: Path, username: str, password: str) -> None:
         token = base64.b64encode(f"{username}:{password}".encode()).decode()
         self.refused = 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._make_handler(folder, f"Basic {token}"))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(self._make_handler(folder, f"Basic {token}"))
 
     def _make_handler(self, folder: Path, expected: str) -> type[BaseHTTPRequestHandler]:
         host = self
@@ -62,14 +108,3 @@ class GitHost:
                 """Print nothing."""
 
         return Handler
-
-    @contextmanager
-    def serving(self) -> Iterator[GitHost]:
-        thread = threading.Thread(target=self._server.serve_forever)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._server.shutdown()
-            thread.join()
-            self._server.server_close()

@@ -12,18 +12,22 @@ import contextlib
 import fcntl
 import os
 import posixpath
+import re
+import resource
 import shlex
 import signal
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Event
 
 import msgspec
 
 from dagbook.db.repositories.sources import FileProblem
 from dagbook.settings.permissions import make_private_folder
 from dagbook.sources.plan import SUFFIXES, Listing, Text, TreeFile
-from dagbook.sources.tree import MAX_FILES, TOO_LARGE, SourceError, decode
+from dagbook.sources.tree import MAX_ENTRIES, MAX_FILES, TOO_LARGE, SourceError, decode
 from dagbook.spec.reading.yaml_reader import MAX_BYTES
 from dagbook.telemetry.printable import printable
 
@@ -33,13 +37,16 @@ _DEPTH = 100  # commits that are fetched, to find the last change of each file
 _HEAD, _CHECKED_OUT = "refs/dagbook/head", "refs/dagbook/checked-out"
 _MAX_OUTPUT = 64 * 1024 * 1024
 _MAX_ERRORS = 64 * 1024
-_MAX_HOPS, _LONGEST_LINK = 10, 4096
+_MAX_BYTES = 4 * 1024**3  # of a checkout, and of each file that git writes, such as the objects of a fetch
+_MAX_HOPS, _LONGEST_LINK, _MAX_LINKS = 10, 4096, 10_000
 _LINK, _FILE_TYPES = "120000", ("100644", "100755")
 _PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "all_proxy", "ALL_PROXY")
 _CREDENTIALS = "DAGBOOK_GIT_CREDENTIALS"
 # A helper may be asked to store and to erase as well; the file is only read.
 _HELPER = f'!f() {{ test "$1" != get || cat -- "${_CREDENTIALS}"; }}; f'
+_REDIRECT = re.compile(r"returned error: 30[12378]\b")
+_FILE_SIZE = re.compile(r"signal 25\b|File too large|invalid index-pack output")
 _FIXED = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
@@ -47,6 +54,7 @@ _FIXED = {
     "credential.helper": "",  # an empty one drops those of the system
     "fetch.recurseSubmodules": "false",
     "gc.autoDetach": "false",
+    "http.followRedirects": "false",  # the host of a redirect would be one that no admin has named
     "maintenance.autoDetach": "false",
     "protocol.ext.allow": "never",
     "transfer.bundleURI": "false",
@@ -91,7 +99,9 @@ def environment_of(repository: Repository, environ: Mapping[str, str]) -> dict[s
     kept = {name: environ[name] for name in (*_PASSED, *_PROXIES) if name in environ}
     config = list(_FIXED.items())
     if repository.credentials and not repository.is_ssh:
-        config.append(("credential.helper", _HELPER))
+        # Git compares protocol, host and port with those for which it needs credentials; they may be a proxy's.
+        protocol, _, rest = repository.place.partition("://")
+        config.append((f"credential.{protocol}://{rest.partition('/')[0]}.helper", _HELPER))
         kept[_CREDENTIALS] = repository.credentials
     ssh = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]
     if repository.credentials and repository.is_ssh:
@@ -159,6 +169,12 @@ class Checkout:
         # Nothing is checked out yet in a new clone, which this command answers with an empty list.
         head = await self._git("for-each-ref", "--format=%(objectname)", _CHECKED_OUT)
         if head.decode().strip() != commit:
+            # A small commit may have a file many times.
+            listed = await self._git("ls-tree", "-r", "-l", "-z", "--full-tree", commit)
+            if await asyncio.to_thread(lambda: sum(entry.size for _, entry in _entries(listed, ""))) > _MAX_BYTES:
+                raise SourceError(
+                    f"the files of the commit {commit[:12]} are larger than {_MAX_BYTES // 2**20:,} MiB together"
+                )
             await self._git("checkout", "--force", "--quiet", "--detach", commit)
             await self._git("update-ref", _CHECKED_OUT, commit)
         return commit
@@ -175,11 +191,15 @@ class Checkout:
         path = self._repository.path
         prefix = f"{path}/" if path else ""
         listed = await self._git("ls-tree", "-r", "-l", "-z", "--full-tree", commit, "--", *filter(None, [prefix]))
-        entries = dict(_entries(listed, prefix))
+        if listed.count(b"\0") > MAX_ENTRIES:
+            raise SourceError(f"there are more than {MAX_ENTRIES:,} files; choose a subdirectory with path")
+        entries = await asyncio.to_thread(lambda: dict(_entries(listed, prefix)))
         if path and not entries and not await self._git("ls-tree", "-z", "--full-tree", commit, "--", path):
             raise SourceError(f"the commit {commit[:12]} has no directory {path}")
-        shown = [entry.blob for entry in entries.values() if entry.mode == _LINK and entry.size <= _LONGEST_LINK]
-        links = await self.read_blobs(shown)
+        found = [entry for entry in entries.values() if entry.mode == _LINK]
+        if len(found) > _MAX_LINKS:
+            raise SourceError(f"there are more than {_MAX_LINKS:,} links; choose a subdirectory with path")
+        links = await self.read_blobs([entry.blob for entry in found if entry.size <= _LONGEST_LINK])
         return GitTree(self, commit, entries, {blob: data.decode(errors="replace") for blob, data in links.items()})
 
     async def read_blobs(self, blobs: Sequence[str]) -> dict[str, bytes]:
@@ -214,6 +234,8 @@ class Checkout:
         except FileNotFoundError as error:
             raise SourceError("this machine has no program git; install it to read repositories") from error
         try:
+            with contextlib.suppress(OSError):  # it has ended, or has a lower limit
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (_MAX_BYTES, _MAX_BYTES))
             async with asyncio.timeout(LIMIT_SECONDS):
                 output, errors = await _communicate(process, given)
                 await process.wait()
@@ -233,7 +255,7 @@ async def _communicate(process: asyncio.subprocess.Process, given: bytes) -> tup
     """Return what a program writes on stdout, and the beginning of what it writes on stderr; raises SourceError."""
     assert process.stdout is not None  # noqa: S101 - both are pipes
     assert process.stderr is not None  # noqa: S101
-    reading = asyncio.gather(_collect(process.stdout, _MAX_OUTPUT), _collect(process.stderr, _MAX_ERRORS))
+    reading = asyncio.gather(_read(process.stdout), _collect(process.stderr, _MAX_ERRORS))
     # uvloop raises RuntimeError for a pipe that it has closed, since the program has ended.
     if process.stdin is not None and not process.stdin.is_closing():
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -241,9 +263,17 @@ async def _communicate(process: asyncio.subprocess.Process, given: bytes) -> tup
             await process.stdin.drain()
             process.stdin.close()
     output, errors = await reading
-    if len(output) > _MAX_OUTPUT:
-        raise SourceError(f"git gave more than {_MAX_OUTPUT // 2**20} MiB; choose a subdirectory with path")
     return output, errors
+
+
+async def _read(stream: asyncio.StreamReader) -> bytes:
+    """Read a stream to its end; raises SourceError as soon as that is too much."""
+    found = bytearray()
+    while data := await stream.read(64 * 1024):
+        found += data
+        if len(found) > _MAX_OUTPUT:
+            raise SourceError(f"git gave more than {_MAX_OUTPUT // 2**20} MiB; the repository has too many files")
+    return bytes(found)
 
 
 async def _collect(stream: asyncio.StreamReader, most: int) -> bytes:
@@ -264,12 +294,18 @@ class GitTree:
         self._checkout = checkout
         self.commit = commit
         self._entries = entries
+        self._paths = sorted(entries)
         self._links = links
         self._blobs: dict[str, str] = {}  # by path
 
-    def list_files(self) -> Listing:
-        """Return the files, each with the id of its blob; raises SourceError if there are too many."""
-        found = [file for path in sorted(self._entries) if (file := self._file(path)) is not None]
+    def list_files(self, closing: Event) -> Listing:
+        """Return the files, each with the id of its blob; raises SourceError if there are too many, or when closing."""
+        found = list[TreeFile]()
+        for path in self._paths:
+            if closing.is_set():  # nothing else ends the thread of this loop
+                raise SourceError("the server is stopping")
+            if (file := self._file(path)) is not None:
+                found.append(file)
         if len(found) > MAX_FILES:
             raise SourceError(f"there are more than {MAX_FILES:,} definition files; choose a subdirectory with path")
         return Listing(found)
@@ -306,7 +342,9 @@ class GitTree:
             if place.startswith(("/", "..")):
                 return self._refuse(path, "this is a link out of the source, which is not followed")
             target = self._entries.get(place)
-            if target is None and (place == "." or any(each.startswith(f"{place}/") for each in self._entries)):
+            first = bisect_left(self._paths, f"{place}/")  # in it, if it is a directory
+            inside = (path for path in self._paths[first : first + 1] if path.startswith(f"{place}/"))
+            if target is None and (place == "." or any(inside)):
                 return self._refuse(path, "this is a link to a directory, which is not followed; links to files are")
             if target is None:
                 return self._refuse(path, "this link leads nowhere") if path.endswith(SUFFIXES) else None
@@ -374,6 +412,10 @@ def _explain(command: str, repository: Repository, errors: bytes) -> str:
         return f"{repository.place} has no branch {repository.branch or 'that is its default'}"
     if "Host key verification failed" in said:
         return f"{repository.place} could not be fetched: add the key of its host to known_hosts of this account"
+    if _FILE_SIZE.search(said):
+        return f"git {command} stopped ({said}); probably a file would be larger than {_MAX_BYTES // 2**20:,} MiB"
+    if _REDIRECT.search(said):
+        return f"{repository.place} could not be fetched: it redirects, which is not followed; use the new address"
     if command == "fetch":
         return f"{repository.place} could not be fetched: {said}"
     return f"git {command} failed: {said}"

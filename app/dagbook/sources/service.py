@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, Protocol
 
 import msgspec
@@ -82,7 +83,7 @@ class Sources:
         self._active: set[asyncio.Task[Any]] = set()
         self._requested: set[asyncio.Task[Any]] = set()
         self._fetching, self._syncing = asyncio.Semaphore(_FETCHES), asyncio.Semaphore(_SYNCS)
-        self._is_closing = False
+        self._closing = Event()  # threads look at it, too
         self.on_change: Callable[[], None] = lambda: None  # is called when a source was added or removed here
 
     # -- sources ---------------------------------------------------------------------------------------------------
@@ -237,12 +238,12 @@ class Sources:
 
     async def sync(self, name: str) -> None:
         """Sync a source, after the sync that is active; what goes wrong is stored with the source."""
-        if not self._is_closing:
+        if not self._closing.is_set():
             await self._flights.setdefault(name, SingleFlight(partial(self._run, name))).get()
 
     async def close(self) -> None:
         """Interrupt all syncs: the next ones complete them."""
-        self._is_closing = True
+        self._closing.set()
         for task in (*self._active, *self._requested):
             task.cancel()
         await asyncio.gather(*self._active, *self._requested, return_exceptions=True)
@@ -266,7 +267,7 @@ class Sources:
         except IntegrityError:
             _log.info("source %s or one of its DAGs was removed during its sync; the next one completes it", name)
         except asyncio.CancelledError:
-            if not self._is_closing:
+            if not self._closing.is_set():
                 raise
         finally:
             self._progress.pop(name, None)
@@ -285,7 +286,7 @@ class Sources:
             commit = await checkout.update()
             tree_of_commit = await checkout.read_tree(commit)
             commits = await checkout.find_commits(commit)
-            opened = await asyncio.to_thread(OpenCommit, row, tree_of_commit, commits)
+            opened = await asyncio.to_thread(OpenCommit, row, tree_of_commit, commits, self._closing)
             async with self._syncing, self._alone(row) as is_alone:
                 now = await self._database.read_inline(lambda connection: sources.get(connection, row.name))
                 # Another server that was faster may have stored a newer commit than the one fetched here.

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from threading import Event
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -89,11 +90,11 @@ class OpenDirectory:
 class OpenCommit:
     """The newest commit of a repository."""
 
-    def __init__(self, source: SourceRow, tree: GitTree, commits: Mapping[str, Commit]) -> None:
+    def __init__(self, source: SourceRow, tree: GitTree, commits: Mapping[str, Commit], closing: Event) -> None:
         self._source = source
         self._tree = tree
         self._commits = commits
-        self.listing = tree.list_files()
+        self.listing = tree.list_files(closing)
         self.commit = tree.commit
 
     async def read_texts(self, paths: Sequence[str]) -> Mapping[str, Text]:
