@@ -127,6 +127,76 @@ steps: [{{env: [W: '${{V}} ${{1}}'], command: 'printf %s "${{V}}" "${{1}}"'}}]
     assert (tmp_path / "seen").exists()
 
 
+CALLS: dict[str, dict[str, Any]] = {
+    "text": {"params": 'A="${ONE}" B="${TWO}" FORM=text'},
+    "words": {"params": "A=${ONE} B=${TWO} FORM=words"},
+    "map": {"params": {"A": "${ONE}", "B": "${TWO}", "FORM": "map"}},
+    "list": {"params": [{"A": "${ONE}"}, {"B": "${TWO}"}, "FORM=list"]},
+    "json": {"params": '{"A": "${ONE}", "B": "${TWO}", "FORM": "json"}'},
+    "each": {"parallel": ["x"], "params": 'A="${ONE}" B="${TWO}" FORM=each'},
+    "items": {"parallel": ['A="${ONE}" B="${TWO}" FORM=items']},
+    "maps": {"parallel": [{"A": "${ONE}", "B": "${TWO}", "FORM": "maps"}]},
+    "members": {"parallel": [{"X": "${ONE}", "Y": "${TWO}"}], "params": 'A="${ITEM.X}" B="${ITEM.Y}" FORM=members'},
+}
+# Two values that one DAG passes on: the end of the first one, and what would follow it.
+PAIRS = (
+    ("abc\\", "x BASH_ENV=$(touch hit) C=injected"),
+    ('a" C="injected', "y"),
+    ('a\\" C=injected b=\\"', '\\"'),
+    ('"C=injected"', "C=injected D=1"),
+    ("line\nC=injected", "`touch hit` C=injected"),
+    ('{"C": "injected"}', '[{"C": "injected"}]'),
+)
+
+
+async def test_a_value_that_ends_in_a_backslash_stays_in_its_param_of_a_call(dagbook: Dagbook, tmp_path: Path) -> None:
+    await _check_calls(dagbook, tmp_path, PAIRS[0])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("number", range(1, len(PAIRS)))
+async def test_no_value_leaves_its_param_of_a_call(dagbook: Dagbook, tmp_path: Path, number: int) -> None:
+    await _check_calls(dagbook, tmp_path, PAIRS[number])
+
+
+async def _check_calls(dagbook: Dagbook, tmp_path: Path, values: tuple[str, str]) -> None:
+    for name, value in zip(("one", "two"), values, strict=True):
+        (tmp_path / name).write_text(value)
+    calls = [{"name": form, "call": "below", "depends": ["one", "two"], **call} for form, call in CALLS.items()]
+    seen = '{ printenv A B; printenv C || echo none; } > seen-"${FORM}"'
+    dag = {
+        "type": "graph",
+        "workingDir": str(tmp_path),
+        "steps": [
+            {"name": "one", "command": "cat one", "output": "ONE"},
+            {"name": "two", "command": "cat two", "output": "TWO"},
+            *calls,
+        ],
+    }
+    below = {"name": "below", "params": {"A": "", "B": "", "FORM": ""}, "steps": [{"shell": "bash", "command": seen}]}
+    ended = await dagbook.run(f"{json.dumps(dag)}\n---\n{json.dumps(below)}")
+    assert ended.status == "succeeded"
+    found = {form: (tmp_path / f"seen-{form}").read_text() for form in CALLS}
+    assert found == dict.fromkeys(CALLS, "\n".join((*values, "none\n")))
+    assert not (tmp_path / "hit").exists()
+
+
+async def test_a_value_without_a_name_is_one_param_of_a_call(dagbook: Dagbook, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("A=1 B=2")
+    spec = f"""
+workingDir: {tmp_path}
+steps:
+  - {{name: read, command: cat out, output: OUT}}
+  - {{name: pass, call: below, params: "${{OUT}}"}}
+---
+name: below
+params: A=none
+steps: [{{command: 'printf "%s|%s|%s" "${{1}}" "$A" "${{B-none}}" > seen'}}]
+"""
+    await dagbook.run(spec)
+    assert (tmp_path / "seen").read_text() == "A=1 B=2|none|none"
+
+
 @pytest.mark.parametrize("again", ["retry", "reschedule"])
 async def test_no_command_in_the_value_of_a_caller_runs_at_a_later_attempt(
     dagbook: Dagbook, tmp_path: Path, again: str

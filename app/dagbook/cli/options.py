@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
-import msgspec
 from click.shell_completion import CompletionItem
 
 from dagbook.cli.servers import TOKEN_VARIABLE, chosen_server, given_options, server_options
@@ -267,13 +266,14 @@ def params_text(params: str, words: Sequence[str]) -> str:
         return params
     if params:
         notice("--params is ignored: parameters are also given after --")
+    # Not above: it brings the library for JSON Schema, which most commands never need.
+    from dagbook.spec.params.param_text import render  # noqa: PLC0415
+
     pairs: list[Pair] = []
     for word in words:
         pairs += _read_word(word, len(pairs) + 1)
-    # As JSON, because NAME="value" cannot express a backslash before a quote.
-    members = [pair.value if pair.name == str(at) else {pair.name: pair.value} for at, pair in enumerate(pairs, 1)]
     try:
-        return msgspec.json.encode(members).decode()
+        return render(pairs)  # as JSON, because NAME="value" cannot express a backslash before a quote
     except UnicodeEncodeError as error:
         raise click.UsageError("A parameter is not UTF-8 text.") from error
 

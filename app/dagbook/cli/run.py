@@ -114,9 +114,10 @@ async def _start_here(server: Server, source: Source) -> str:
     # Loaded by now; a command that sends its request to another process does not need them.
     from dagbook.engine.admission import Admission  # noqa: PLC0415
     from dagbook.runs.options import StartOptions  # noqa: PLC0415
+    from dagbook.spec.params.given import GivenParams  # noqa: PLC0415
 
     start = StartOptions(
-        params=source.body["params"],
+        params=GivenParams(source.body["params"]),
         run_id=source.body["dagRunId"],
         dag_name=source.body.get("dagName", ""),
         source_directory=source.body.get("sourceDirectory"),

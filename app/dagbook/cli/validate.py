@@ -23,6 +23,7 @@ from dagbook.runs.evaluation.inputs import RunLocation
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.settings import Settings
 from dagbook.spec.model import Definition
+from dagbook.spec.params.given import GivenParams
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.load import NO_DOCUMENT, load
 from dagbook.spec.shell_references import find_warnings
@@ -101,11 +102,9 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
         return 1
     if loaded.empty:
         raise click.ClickException(f"{file}: {NO_DOCUMENT}")
-    placeholders = Placeholders()
+    placeholders, given = Placeholders(), GivenParams(params_text(params, words))
     try:
-        runs = asyncio.run(
-            plan_runs(loaded.definition, params_text(params, words), _location(file, settings), placeholders)
-        )
+        runs = asyncio.run(plan_runs(loaded.definition, given, _location(file, settings), placeholders))
     except AppError as error:
         raise click.ClickException(placeholders.show(error.message)) from error
     if wants_json():

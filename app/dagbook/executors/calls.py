@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from dagbook.executors.contract import Outcome, StepError, Streams
+from dagbook.spec.model import Pair
 
 _GOOD = ("succeeded", "partially_succeeded")
 _ERROR_LENGTH = 200
@@ -20,11 +21,15 @@ _MAX_FAILURES = 5  # failed items that an error names
 
 
 class SubRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A run that a step calls; its id is assigned before it starts. ``attempt`` is the current one."""
+    """A run that a step calls; its id is assigned before it starts. ``attempt`` is the current one.
+
+    ``pairs`` are its params where ``params``, the text that is shown, is not read as them (``GivenParams``).
+    """
 
     id: str
     name: str
     params: str = ""
+    pairs: tuple[Pair, ...] | None = None
     attempt: int = 1
 
 

@@ -9,12 +9,13 @@ import msgspec
 from dagbook.auth.audit_context import Action, Actor
 from dagbook.db.repositories.schedules import Slot
 from dagbook.engine.admission import Admission
+from dagbook.spec.params.given import NOTHING, GivenParams
 
 
 class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of one start request."""
 
-    params: str = ""
+    params: GivenParams = NOTHING
     run_id: str = ""
     dag_name: str = ""
     queue: str = ""

@@ -79,9 +79,10 @@ class Executor(_Frozen, frozen=True, kw_only=True):
 
 
 class Call(_Frozen, frozen=True, kw_only=True):
-    """The DAG that a step calls, with its parameter text."""
+    """The DAG that a step calls, with its params as pairs that are not evaluated, and as the text that is shown."""
 
     name: str
+    pairs: tuple[Pair, ...] = ()
     params: str = ""
 
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dagbook.spec.model import Pair
+from dagbook.spec.params import given as given_params
 from dagbook.spec.params import param_text
 from dagbook.spec.problem import ExpansionError
 from tests.pure.spec.evaluation import evaluated
@@ -97,6 +98,32 @@ def test_written_pairs_are_read_back(values: dict[str, str]) -> None:
     assert param_text.tokenise(param_text.quote(given_pairs, positions=True)) == given_pairs
 
 
+ANY_PAIRS = st.lists(
+    st.builds(
+        Pair,
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+        st.text(st.characters(exclude_categories=["Cs"])),
+    )
+    | st.builds(Pair, st.text("1ABx_", min_size=1, max_size=2), st.text("\\\"'`$ =\n\t[]{}:A1", max_size=12))
+).map(tuple)
+
+
+@given(ANY_PAIRS)
+@example((Pair("A", "abc\\"), Pair("B", " BASH_ENV=$(id>F) C=injected")))
+@example((Pair("1", "A=1 B=2"),))
+def test_pairs_that_are_rendered_are_read_as_they_were(pairs_: tuple[Pair, ...]) -> None:
+    assert param_text.tokenise(param_text.render(pairs_)) == pairs_
+    given_pairs = given_params.of_pairs(pairs_)
+    assert given_pairs.read() == pairs_
+    assert given_pairs.text == param_text.quote(pairs_, positions=False)
+
+
+@given(ANY_PAIRS, st.text(st.characters(exclude_categories=["Cs"])))
+def test_an_item_is_read_as_its_pairs_and_so_is_its_text(pairs_: tuple[Pair, ...], text: str) -> None:
+    item = given_params.of_item(text, pairs_)
+    assert item.read() == param_text.tokenise(item.text) == pairs_
+
+
 @pytest.mark.parametrize(
     ("defaults", "override", "expected"),
     [
@@ -125,7 +152,9 @@ def test_an_override_replaces_by_name_or_is_appended(defaults: str, override: st
 )
 def test_values_are_evaluated_in_order(defaults: str, override: str, expected: str) -> None:
     answers = {"one": "1\n"}
-    evaluation = param_text.evaluate(param_text.tokenise(defaults), override, {"HOME": "/root"}, "/home/me")
+    evaluation = param_text.evaluate(
+        param_text.tokenise(defaults), param_text.tokenise(override), {"HOME": "/root"}, "/home/me"
+    )
     shown = param_text.format_pairs(evaluated(evaluation, answers))
     assert shown == expected
 
@@ -133,25 +162,27 @@ def test_values_are_evaluated_in_order(defaults: str, override: str, expected: s
 @pytest.mark.parametrize("override", ["B=`two`", 'B="`two`"', '{"B": "`two`"}', "B=${A}", "B=$(id)", "B=~"])
 @pytest.mark.parametrize("defaults", ["", "A=1", "A=1 B=2"])
 def test_the_values_of_a_caller_stay_as_they_are(defaults: str, override: str) -> None:
-    evaluation = param_text.evaluate(param_text.tokenise(defaults), override, {"HOME": "/root"}, "/home/me")
+    evaluation = param_text.evaluate(
+        param_text.tokenise(defaults), param_text.tokenise(override), {"HOME": "/root"}, "/home/me"
+    )
     given = param_text.tokenise(override)[0].value
     assert evaluated(evaluation)[-1] == Pair("B", given)
 
 
 def test_the_values_of_a_caller_are_evaluated_on_their_own_where_that_is_wanted() -> None:
-    evaluation = param_text.evaluate(pairs("A=1"), "B=`two` C=${A}${B}", {}, "", evaluate_override=True)
+    evaluation = param_text.evaluate(pairs("A=1"), pairs("B=`two`", "C=${A}${B}"), {}, "", evaluate_override=True)
     assert param_text.format_pairs(evaluated(evaluation, {"two": "2"})) == "A=1 B=2 C=2"
 
 
 def test_a_failing_command_in_a_value_fails_the_parameters() -> None:
     with pytest.raises(ExpansionError, match="bad failed"):
-        evaluated(param_text.evaluate(pairs("A=`bad`"), "", {}, ""))
+        evaluated(param_text.evaluate(pairs("A=`bad`"), (), {}, ""))
 
 
 def test_parameters_that_multiply_each_other_are_stopped() -> None:
     text = "V0=" + "x" * 100 + "".join(f" V{n}=" + f"$V{n - 1}" * 100 for n in range(1, 9))
     with pytest.raises(ExpansionError, match="grow"):
-        evaluated(param_text.evaluate(param_text.tokenise(text), "", {}, ""))
+        evaluated(param_text.evaluate(param_text.tokenise(text), (), {}, ""))
 
 
 def test_the_text_of_a_status_has_no_quotes() -> None:

@@ -20,7 +20,13 @@ test("a parameter's field fits its default", () => {
 
 test("values are quoted, so that blanks and quotes in them do not end them", () => {
   const fields = fieldsOf(["NAME=x", "second"]);
-  assert.equal(textOf(fields, { NAME: 'two "words"', 2: "a b" }), 'NAME="two \\"words\\"" "a b"');
+  assert.equal(textOf(fields, { NAME: 'two "words" C:\\x', 2: "a b" }), 'NAME="two \\"words\\" C:\\x" "a b"');
+});
+
+test("a value that words in quotes cannot express makes the text JSON", () => {
+  const fields = fieldsOf(["NAME=x", "second"]);
+  for (const value of ["C:\\", '"a', 'a"', 'a\\"b'])
+    assert.deepEqual(JSON.parse(textOf(fields, { NAME: value, 2: "a b" })), [{ NAME: value }, "a b"]);
 });
 
 test("a run's text is read back: positional ones first, a value goes on to the next name", () => {

@@ -47,6 +47,7 @@ from dagbook.engine.admission import Admission
 from dagbook.runs.options import StartOptions
 from dagbook.runs.service.run_service import RunService
 from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS
+from dagbook.spec.params.given import GivenParams
 from dagbook.spec.shell_references import find_warnings
 
 _STARTS = 5  # next starts in a validation
@@ -215,7 +216,7 @@ class DagsController(Controller):
     ) -> StartedRun:
         """Start a run of a stored DAG."""
         start = StartOptions(
-            params=data.params or "",
+            params=GivenParams(data.params or ""),
             run_id=data.dag_run_id or "",
             dag_name=data.dag_name or "",
             admission=Admission.SINGLETON if data.singleton else Admission.START,

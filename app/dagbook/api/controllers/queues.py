@@ -34,6 +34,7 @@ from dagbook.runs.options import StartOptions
 from dagbook.runs.queries import require_run
 from dagbook.runs.service.run_service import RunService
 from dagbook.runs.store.queue_head import workers_for
+from dagbook.spec.params.given import GivenParams
 
 _MAX_NAMED = 50
 
@@ -77,7 +78,7 @@ class QueuesController(Controller):
     ) -> StartedRun:
         """Enqueue a run of a stored DAG in its queue, or in another one."""
         start = StartOptions(
-            params=data.params or "",
+            params=GivenParams(data.params or ""),
             run_id=data.dag_run_id or "",
             dag_name=data.dag_name or "",
             queue=(data.queue or "").strip(),
@@ -102,7 +103,7 @@ class QueuesController(Controller):
     ) -> StartedRun:
         """Enqueue a run of a definition that is not stored as a DAG in its queue, or in another one."""
         start = StartOptions(
-            params=data.params or "",
+            params=GivenParams(data.params or ""),
             run_id=data.dag_run_id or "",
             queue=(data.queue or "").strip(),
             priority=check_priority(data.priority or 0),

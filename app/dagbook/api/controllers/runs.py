@@ -35,6 +35,7 @@ from dagbook.runs.options import StartOptions
 from dagbook.runs.output.output_follower import STDERR, STDOUT
 from dagbook.runs.queries import find_run, find_step_log
 from dagbook.runs.service.run_service import RunService
+from dagbook.spec.params.given import GivenParams
 
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 
@@ -62,7 +63,7 @@ class RunsController(Controller):
     ) -> StartedRun:
         """Start a run of a definition that is not stored as a DAG."""
         start = StartOptions(
-            params=data.params or "",
+            params=GivenParams(data.params or ""),
             run_id=data.dag_run_id or "",
             admission=Admission.SINGLETON if data.singleton else Admission.START,
             source_directory=data.source_directory or None,

@@ -25,6 +25,7 @@ from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Dag, Definition, MailOn, Pair
 from dagbook.spec.params import param_text
+from dagbook.spec.params.given import NOTHING, GivenParams, of_pairs
 from dagbook.spec.problem import Problem, SpecError
 
 _WHEN = {
@@ -37,11 +38,11 @@ _WHEN = {
 
 
 async def plan_runs(
-    definition: Definition, override: str, location: RunLocation, placeholders: Placeholders
+    definition: Definition, given: GivenParams, location: RunLocation, placeholders: Placeholders
 ) -> list[DryRun]:
     """Preview a run and its local sub-runs; raises BadRequestError if the run could not start."""
     location = msgspec.structs.replace(location, machine=placeholders.without_commands(location.machine))
-    first, waiting = await _plan_run(definition, override, location, placeholders)
+    first, waiting = await _plan_run(definition, given, location, placeholders)
     runs, seen = [first], {definition.dag.name}
     while waiting:
         call = waiting.pop(0)
@@ -60,14 +61,14 @@ async def plan_runs(
 
 
 async def _plan_run(
-    definition: Definition, override: str, location: RunLocation, placeholders: Placeholders, *, suffix: str = ""
+    definition: Definition, given: GivenParams, location: RunLocation, placeholders: Placeholders, *, suffix: str = ""
 ) -> tuple[DryRun, list[Called]]:
     dag = msgspec.structs.replace(
         definition.dag,
         env=placeholders.hide_credentials(definition.dag.env),
         params=placeholders.hide_credentials(definition.dag.params),
     )
-    inputs, facts = await _evaluate_inputs(dag, _hide(override, placeholders), location, placeholders)
+    inputs, facts = await _evaluate_inputs(dag, _hide(given, placeholders), location, placeholders)
     environment = _environment(definition, dag, inputs, location, placeholders)
     plan = Plan.of(dag)
     reader = StepReader(plan, environment, placeholders)
@@ -85,22 +86,22 @@ async def _plan_run(
     return run, reader.called
 
 
-def _hide(override: str, placeholders: Placeholders) -> str:
+def _hide(given: GivenParams, placeholders: Placeholders) -> GivenParams:
     """Replace the values of given params whose names indicate a secret."""
-    pairs = param_text.tokenise(override)
+    pairs = given.read()
     hidden = placeholders.hide_credentials(pairs)
-    return override if hidden == pairs else param_text.quote(hidden, positions=False)
+    return given if hidden == pairs else of_pairs(hidden)
 
 
 async def _evaluate_inputs(
-    dag: Dag, override: str, location: RunLocation, placeholders: Placeholders
+    dag: Dag, given: GivenParams, location: RunLocation, placeholders: Placeholders
 ) -> tuple[RunInputs, list[Fact]]:
-    inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema=""), override, location)
+    inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema=""), given, location)
     unchecked = ""
     if dag.params_schema and any(placeholders.is_in(pair.value) for pair in inputs.params):
         unchecked = f"would be checked against {dag.params_schema} once all of them are known"
     elif dag.params_schema:
-        inputs = await evaluate_inputs(dag, override, location)
+        inputs = await evaluate_inputs(dag, given, location)
     dotenv = placeholders.hide_credentials(inputs.dotenv)
     secrets = tuple(Pair(secret.name, placeholders.hide()) for secret in dag.secrets)
     texts = {
@@ -194,21 +195,21 @@ def _describe_outcome(state: RunState) -> str:
 _PARAMS, _SCHEMA = "params", "params.schema"
 
 
-async def check_params(definition: Definition, location: RunLocation, override: str = "") -> list[Problem]:
+async def check_params(definition: Definition, location: RunLocation, given: GivenParams = NOTHING) -> list[Problem]:
     """Return the problems of the params of a definition's DAGs that can be known before a run.
 
-    ``override`` are params for the first of them.
+    ``given`` are params for the first of them.
 
     Users with read permission may request this: no command is run, no URL is fetched, and no value of the server's
     environment gets into a message. Values that depend on one of these are not checked.
     """
-    problems = list(await _check(definition.dag, location, override))
+    problems = list(await _check(definition.dag, location, given))
     for dag in definition.local_dags:
         problems += [msgspec.structs.replace(problem, dag=dag.name) for problem in await _check(dag, location)]
     return problems
 
 
-async def _check(dag: Dag, location: RunLocation, override: str = "") -> Iterable[Problem]:
+async def _check(dag: Dag, location: RunLocation, given: GivenParams = NOTHING) -> Iterable[Problem]:
     if not dag.params_schema or is_url(dag.params_schema):
         return ()
     placeholders = Placeholders()
@@ -216,7 +217,7 @@ async def _check(dag: Dag, location: RunLocation, override: str = "") -> Iterabl
     machine = msgspec.structs.replace(location.machine, environ=environ, substitute=placeholders.replace_command)
     location = msgspec.structs.replace(location, machine=machine)
     try:
-        inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema="", dotenv=()), override, location)
+        inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema="", dotenv=()), given, location)
     except BadRequestError:  # a start reports it; here the placeholder may be the cause
         return ()
     seen = {**environ, **{pair.name: pair.value for pair in inputs.env}}

@@ -17,13 +17,13 @@ from dagbook.executors.shell import ShellTexts
 from dagbook.runs.dry_run import policies
 from dagbook.runs.dry_run.placeholders import Placeholders
 from dagbook.runs.dry_run.policies import Fact, preview_condition
-from dagbook.runs.evaluate import evaluate
 from dagbook.runs.evaluation import sub_run_plan
 from dagbook.runs.evaluation.environment import RunEnvironment, StepContext
 from dagbook.spec.expansion import scope, shell_words
-from dagbook.spec.expansion.expand import ExpansionError, Mode, StepFacts
+from dagbook.spec.expansion.expand import ExpansionError, StepFacts
 from dagbook.spec.expansion.scope import StepScope
 from dagbook.spec.model import Container, Pair, Step
+from dagbook.spec.params.given import GivenParams
 from dagbook.spec.params.param_text import describe
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -36,7 +36,7 @@ class Called(msgspec.Struct, frozen=True):
     """DAG that a step would call, with the params of the first sub-run and the number of sub-runs."""
 
     name: str
-    params: str
+    params: GivenParams
     step: str
     count: int
     environ: Mapping[str, str]
@@ -157,15 +157,10 @@ class StepReader:
 
     async def _read_call(self, step: Step, scope: StepScope, context: StepContext, facts: list[Fact]) -> None:
         environment = self._environment
-
-        async def evaluated(text: str, extra: Mapping[str, str]) -> str:
-            extended = msgspec.structs.replace(scope, extra=extra)
-            return await evaluate(environment.expander(extended, context)(text, Mode.FULL), environment.shell_context)
-
-        name, params = await sub_run_plan.evaluate_calls(step, evaluated)
+        name, params = await sub_run_plan.evaluate_calls(step, environment.evaluator(scope, context))
         directory = environment.directory_of(step)
         self.called.append(Called(name, params[0], step.name, len(params), environment.inherited_env(), directory))
-        self._add_facts(facts, Fact("calls", name), *_call_facts(step, params))
+        self._add_facts(facts, Fact("calls", name), *_call_facts(step, [each.text for each in params]))
 
     async def _read_retry(self, step: Step, facts: list[Fact]) -> None:
         retry = step.retry
@@ -234,7 +229,7 @@ def describe_container(container: Container) -> str:
     return f"{container.exec}, which runs already" if container.exec else container.image
 
 
-def _call_facts(step: Step, params: tuple[str, ...]) -> Iterator[Fact]:
+def _call_facts(step: Step, params: Sequence[str]) -> Iterator[Fact]:
     if step.parallel is None:
         yield Fact("params", params[0])
         return

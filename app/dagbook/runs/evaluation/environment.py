@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from dagbook.executors.registry import COMMAND_TYPES
 from dagbook.executors.shell import DIRECT, ShellTexts, shebang
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation.conditions import ConditionContext, Expand
+from dagbook.runs.evaluation.sub_run_plan import Evaluate
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.spec import paths
@@ -122,6 +123,16 @@ class RunEnvironment:
 
     def _variables(self, scope: StepScope, context: StepContext, mode: Mode = Mode.FULL) -> Variables:
         return Variables(scope.maps(mode), context.steps, self._process)
+
+    def evaluator(self, scope: StepScope, context: StepContext) -> Evaluate:
+        """Return a function that evaluates the texts of a call, with extra variables; it raises ExpansionError."""
+
+        async def evaluate_texts(texts: Sequence[str], extra: Mapping[str, str]) -> list[str]:
+            variables = self._variables(msgspec.structs.replace(scope, extra=extra), context)
+            evaluation = expand.expand_all(texts, variables=variables, home=self._home)
+            return await evaluate(evaluation, self.shell_context)
+
+        return evaluate_texts
 
     def dag_expander(self) -> Expand:
         """Return a function that expands texts of the DAG itself."""

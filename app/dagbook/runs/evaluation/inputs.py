@@ -26,6 +26,7 @@ from dagbook.spec.expansion.scope import filter_environment
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params import dotenv, param_text
+from dagbook.spec.params.given import GivenParams
 from dagbook.spec.problem import SpecError
 
 
@@ -54,20 +55,20 @@ class _NotNowError(Exception):
     """An evaluation needs a command or a request, which only runs after the run was stored."""
 
 
-async def prepare_inputs(dag: Dag, override: str, location: RunLocation) -> RunInputs:
+async def prepare_inputs(dag: Dag, given: GivenParams, location: RunLocation) -> RunInputs:
     """Evaluate the inputs of a new run without running anything; else they are pending. Raises BadRequestError."""
-    await _check_params(override)
+    await _check_params(given)
     try:
-        return await evaluate_inputs(dag, override, _running_nothing(location))
+        return await evaluate_inputs(dag, given, _running_nothing(location))
     except _NotNowError:
         work_dir, keep_dir = _given_directory(location)
         return RunInputs(
-            params=given_params(dag, override),
+            params=given_params(dag, given),
             work_dir=work_dir,
             keep_dir=keep_dir,
             source_directory=location.source_directory,
             run_as=location.run_as,
-            pending=PendingInputs(params=override),
+            pending=PendingInputs.of(given),
         )
 
 
@@ -88,19 +89,19 @@ async def finish_inputs(dag: Dag, stored: RunInputs, location: RunLocation) -> R
     if stored.pending is None or stored.pending.dotenv_alone:
         inputs = await reevaluate_inputs(dag, stored, location)
     else:
-        evaluated = await evaluate_inputs(dag, stored.pending.params, location)
+        evaluated = await evaluate_inputs(dag, stored.pending.given, location)
         retained = {name: getattr(stored, name) for name in ("base_environment", "secrets", "hidden")}
         inputs = msgspec.structs.replace(evaluated, **retained)
     return msgspec.structs.replace(inputs, pending=None)
 
 
-async def _check_params(override: str) -> None:
+async def _check_params(given: GivenParams) -> None:
     """Refuse a params text that is too long, or has too many values for the environment of a process."""
-    if len(override) > _LONGEST_PARAMS:
+    if len(given.text) > _LONGEST_PARAMS:
         raise BadRequestError(
             f"params: the text is longer than {_LONGEST_PARAMS} characters; pass large data in a file"
         )
-    if len(override) > _MOST_PARAMS and len(await asyncio.to_thread(param_text.tokenise, override)) > _MOST_PARAMS:
+    if len(given.text) > _MOST_PARAMS and len(await asyncio.to_thread(given.read)) > _MOST_PARAMS:
         raise BadRequestError(f"params: there are more than {_MOST_PARAMS} values; pass large data in a file")
 
 
@@ -115,17 +116,17 @@ def _running_nothing(location: RunLocation) -> RunLocation:
     return msgspec.structs.replace(location, machine=machine, fetches=False)
 
 
-async def evaluate_inputs(dag: Dag, override: str, location: RunLocation) -> RunInputs:
+async def evaluate_inputs(dag: Dag, given: GivenParams, location: RunLocation) -> RunInputs:
     """Evaluate the inputs of a new run; raises BadRequestError naming the field."""
     _require_account(location)
     env = await _evaluate_env(dag, location, _shell_context(location, ()))
     seen = {**location.machine.environ, **{pair.name: pair.value for pair in env}}
     shell_context = _shell_context(location, env)
     work_dir, keep_dir = _find_directory(dag, seen, location)
-    pairs = await _evaluate_params(dag, override, seen, work_dir, location, shell_context)
+    pairs = await _evaluate_params(dag, given, seen, work_dir, location, shell_context)
     return RunInputs(
         params=pairs,
-        params_json=override.strip() if param_text.is_json(override) else None,
+        params_json=given.json_text,
         env=env,
         dotenv=await _read_dotenv(dag, seen, work_dir, location, shell_context),
         work_dir=work_dir,
@@ -210,13 +211,18 @@ async def _evaluate_env(dag: Dag, location: RunLocation, shell_context: ShellCon
 
 
 async def _evaluate_params(
-    dag: Dag, override: str, seen: Mapping[str, str], work_dir: str, location: RunLocation, shell_context: ShellContext
+    dag: Dag,
+    given: GivenParams,
+    seen: Mapping[str, str],
+    work_dir: str,
+    location: RunLocation,
+    shell_context: ShellContext,
 ) -> tuple[Pair, ...]:
     try:
         pairs = await evaluate(
             param_text.evaluate(
                 dag.params,
-                override,
+                given.read(),
                 environ=seen,
                 home=location.machine.home,
                 evaluate_override=location.evaluate_caller_values,

@@ -19,7 +19,6 @@ from dagbook.executors.calls import Result, SubRun, SubRunBatch, SubRunExecution
 from dagbook.executors.contract import ExecutionFiles, SetupError, StepError, Streams
 from dagbook.executors.process.accounts import files_as
 from dagbook.identifiers import new_key, shorten, strip_suffix
-from dagbook.runs.evaluate import evaluate
 from dagbook.runs.evaluation import sub_run_plan
 from dagbook.runs.evaluation.environment import RunEnvironment, StepContext
 from dagbook.runs.evaluation.inputs import RunLocation, prepare_inputs
@@ -35,9 +34,9 @@ from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError
 from dagbook.spec import paths
-from dagbook.spec.expansion.expand import Mode
 from dagbook.spec.expansion.scope import StepScope
 from dagbook.spec.model import Definition
+from dagbook.spec.params.given import GivenParams
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import NO_DOCUMENT, Loaded
 
@@ -212,7 +211,7 @@ class SubRunExecutor:
 
     async def _accept(self, request: SubRun, owned: ClaimedRun) -> int:
         callee = await self._find_callee()
-        start = StartOptions(params=request.params, trigger=_TRIGGER, revision=callee.revision)
+        start = StartOptions(params=_given(request), trigger=_TRIGGER, revision=callee.revision)
         new_run = RunRequest(spec=callee.spec, base=callee.base, file_name=callee.file_name, start=start)
         try:
             await self._sub_run_service.run_control.accept(new_run, owned)
@@ -232,7 +231,7 @@ class SubRunExecutor:
     async def _claimed_run(self, request: SubRun) -> ClaimedRun:
         parent, key, callee = self._caller.run, new_key(), await self._find_callee()
         dag = callee.definition.dag
-        inputs = await prepare_inputs(dag, request.params, self._run_location(callee))
+        inputs = await prepare_inputs(dag, _given(request), self._run_location(callee))
         return ClaimedRun(
             key=key,
             dag_name=dag.name,
@@ -328,14 +327,10 @@ class SubRunCalls:
         """
         environment = self._environment
 
-        async def evaluated(text: str, extra: Mapping[str, str]) -> str:
-            extended = msgspec.structs.replace(scope, extra=extra)
-            return await evaluate(environment.expander(extended, context)(text, Mode.FULL), environment.shell_context)
-
         directory = environment.directory_of(node.step)
         if node.step.working_dir and not await asyncio.to_thread(Path(directory).is_dir):
             raise SetupError(f"workingDir: there is no directory {directory}, which the called DAG would work in")
-        name, params = await sub_run_plan.evaluate_calls(node.step, evaluated)
+        name, params = await sub_run_plan.evaluate_calls(node.step, environment.evaluator(scope, context))
         caller = self._caller(node)
         callee = await self._sub_run_service.find_callee(name, caller)
         calls = SubRunCall(
@@ -386,6 +381,10 @@ class SubRunCalls:
             environ=environment.inherited_env(),
             add_secrets=add_secrets,
         )
+
+
+def _given(request: SubRun) -> GivenParams:
+    return GivenParams(request.params, request.pairs)
 
 
 def _record(node: NodeExecution) -> SubRunRecord | None:

@@ -159,7 +159,7 @@ class RunService:
         start, definition = source.start, source.definition.definition
         request = RunRequest(spec=source.spec, base=source.base, file_name=source.file_name, start=start)
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
-        for field, text in (("params", start.params), ("sourceDirectory", start.source_directory or "")):
+        for field, text in (("params", start.params.text), ("sourceDirectory", start.source_directory or "")):
             if "\0" in text:
                 reason = "contains a NUL character, which cannot be passed to a process; remove it"
                 raise BadRequestError(f"{field}: {reason}")
@@ -314,7 +314,7 @@ def _check_edits(dag: Dag, start: StartOptions) -> None:
     forbids = dag.run_config or RunConfig()
     if forbids.disable_run_id_edit and start.run_id:
         raise ForbiddenError(f"dagRunId: {dag.name!r} gives its runs their ids itself (runConfig); leave it out")
-    overrides = param_text.tokenise(start.params) if forbids.disable_param_edit else ()
+    overrides = start.params.read() if forbids.disable_param_edit else ()
     if overrides and param_text.merge(dag.params, overrides) != dag.params:
         raise ForbiddenError(f"params: {dag.name!r} runs with its own params alone (runConfig); leave them out")
 

@@ -30,6 +30,7 @@ from dagbook.runs.store.queue_head import ClaimedRun, PendingInputs
 from dagbook.runs.store.row_mapping import evaluated_inputs, input_row, params_row
 from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params import param_text
+from dagbook.spec.params.given import GivenParams
 from dagbook.spec.reading.definition_cache import hash_of
 
 T = TypeVar("T", bound=StartingRun)
@@ -73,13 +74,13 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
 def _as_given(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> EvaluatedInputs:
     """Make the columns of the inputs of a run that waits: it is evaluated when it begins."""
     params = given_params(owned.definition.dag, request.start.params)
-    inputs = msgspec.structs.replace(owned.inputs, params=params, pending=PendingInputs(params=request.start.params))
+    inputs = msgspec.structs.replace(owned.inputs, params=params, pending=PendingInputs.of(request.start.params))
     return evaluated_inputs(msgspec.structs.replace(owned, inputs=inputs), context.encrypter)
 
 
-def given_params(dag: Dag, override: str) -> tuple[Pair, ...]:
+def given_params(dag: Dag, given: GivenParams) -> tuple[Pair, ...]:
     """Return the params of a run as its definition and its caller wrote them."""
-    return param_text.merge(dag.params, param_text.tokenise(override))
+    return param_text.merge(dag.params, given.read())
 
 
 def owned_attempt_row(owned: ClaimedRun, identity: ServerIdentity, opened_at: datetime) -> row_mapping.Row:

@@ -26,6 +26,7 @@ from dagbook.engine.admission import (
 )
 from dagbook.runs.secrets.masking import Masker
 from dagbook.spec.model import Definition, Pair
+from dagbook.spec.params.given import GivenParams
 
 WaitingRow = EntryRow | QueuedRunRow
 HolderRow = ActiveRunName | ActiveRunRow
@@ -120,10 +121,21 @@ def _is_limited(run: StartingRun) -> bool:
 
 
 class PendingInputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is evaluated when the run begins: all inputs, with the params text of the caller, or dotenv files alone."""
+    """What is evaluated when the run begins: all inputs, with the params of the caller, or dotenv files alone."""
 
     params: str = ""
+    pairs: tuple[Pair, ...] | None = None
     dotenv_alone: bool = False
+
+    @classmethod
+    def of(cls, given: GivenParams) -> PendingInputs:
+        """Make pending inputs with the params of the caller."""
+        return cls(params=given.text, pairs=given.pairs)
+
+    @property
+    def given(self) -> GivenParams:
+        """The params of the caller."""
+        return GivenParams(self.params, self.pairs)
 
 
 class RunInputs(msgspec.Struct, frozen=True, kw_only=True):

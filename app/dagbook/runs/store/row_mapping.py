@@ -239,7 +239,10 @@ def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:
         work_dir=masker.mask(inputs.work_dir),
         source_directory=masker.mask(inputs.source_directory) if inputs.source_directory else None,
         base_environment={name: masker.mask(value) for name, value in base.items()} if base is not None else None,
-        pending=pending and msgspec.structs.replace(pending, params=masker.mask(pending.params)),
+        pending=pending
+        and msgspec.structs.replace(
+            pending, params=masker.mask(pending.params), pairs=pending.pairs and _mask_pairs(pending.pairs, masker)
+        ),
     )
 
 
@@ -326,7 +329,8 @@ def _mask_calls(record: dict[str, Any] | None, masker: Masker) -> dict[str, Any]
     for group in _CALLS:
         if group in record:
             masked[group] = [
-                call | {"params": masker.mask(call["params"])} if call.get("params") else call for call in record[group]
+                call | {name: mask_tree(call[name], masker) for name in ("params", "pairs") if call.get(name)}
+                for call in record[group]
             ]
     return masked
 

@@ -93,8 +93,9 @@ def _apply_call(fields: dict[str, Any]) -> None:
     fields.pop("run", None)
     if not name:
         return
-    given = quote(fields.get("params", ()), positions=False)
-    fields["call"] = Call(name=name, params=given)
+    pairs = fields.get("params", ())
+    given = quote(pairs, positions=False)
+    fields["call"] = Call(name=name, pairs=pairs, params=given)
     fields["executor"] = Executor(type="parallel" if fields.get("parallel") else "dag")
     fields |= {"command_line": f"{name} {given}".strip(), "command": "call", "args": (name, given)}
     fields["command_list"] = False

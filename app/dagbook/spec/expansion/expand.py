@@ -13,7 +13,14 @@ from enum import Enum
 import msgspec
 
 from dagbook.spec.expansion import shell_words
-from dagbook.spec.expansion.requests import MAX_CHARACTERS, Command, Evaluation, InsertedValues, Work
+from dagbook.spec.expansion.requests import (
+    MAX_CHARACTERS,
+    Command,
+    Evaluation,
+    InsertedValues,
+    Work,
+    refuse_beyond_measure,
+)
 from dagbook.spec.expansion.shell_expansion import expand_plain, expand_shell
 from dagbook.spec.expansion.shell_quotes import escape_again
 from dagbook.spec.expansion.substitution import StepFacts, Variables, substitute
@@ -28,6 +35,7 @@ __all__ = [
     "evaluate_env",
     "evaluate_step_env",
     "expand",
+    "expand_all",
     "expand_item",
 ]
 
@@ -65,6 +73,17 @@ def expand(
             )
         return expand_shell(text, variables, values, home, work)
     return values.fill(expand_plain(text, variables.environ) if mode is Mode.STRUCT else text)
+
+
+def expand_all(texts: Iterable[str], *, variables: Variables, home: str) -> Evaluation[list[str]]:
+    """Evaluate texts in full mode, within the limits of one text; raises ExpansionError."""
+    values, work, size = list[str](), Work(), 0
+    for text in texts:
+        value = yield from expand(text, mode=Mode.FULL, variables=variables, home=home, work=work)
+        size += len(value)
+        refuse_beyond_measure(size)
+        values.append(value)
+    return values
 
 
 def expand_item(text: str, variables: Variables) -> Evaluation[tuple[str, str]]:

@@ -11,9 +11,9 @@ from dagbook.spec.expansion.expand import Mode, Variables, expand
 from dagbook.spec.expansion.requests import MAX_CHARACTERS, Evaluation, Work
 from dagbook.spec.model import Pair
 from dagbook.spec.problem import ExpansionError
-from dagbook.spec.reading.rendering import parse_json, quote_text, render_json
+from dagbook.spec.reading.rendering import compact, parse_json, quote_text, render_json
 
-__all__ = ["describe", "evaluate", "format_pairs", "is_json", "merge", "quote", "tokenise", "validate"]
+__all__ = ["describe", "evaluate", "format_pairs", "is_json", "merge", "quote", "render", "tokenise", "validate"]
 
 _BLANK = " \t\n\f\r"
 _BLANKS = re.compile(rf"[{_BLANK}]+")
@@ -35,8 +35,18 @@ def is_json(text: str) -> bool:
     return _json_entries(text.strip()) is not None
 
 
+def render(pairs: Iterable[Pair]) -> str:
+    """Render pairs as a text, JSON, that ``tokenise`` reads as the same pairs, whatever is in their values."""
+    return compact(
+        [pair.value if pair.name == str(at) else {pair.name: pair.value} for at, pair in enumerate(pairs, 1)]
+    )
+
+
 def quote(pairs: Iterable[Pair], *, positions: bool) -> str:
-    """Format pairs as a text that ``tokenise`` reads; without ``positions`` positional values stay unnamed."""
+    """Format pairs as the text that is shown (7.3); without ``positions`` positional values stay unnamed.
+
+    ``tokenise`` does not read every value back: its words have no escape for a backslash.
+    """
     return " ".join(
         quote_text(pair.value)
         if pair.name == str(number) and not positions
@@ -76,14 +86,18 @@ def merge(defaults: Sequence[Pair], overrides: Iterable[Pair]) -> tuple[Pair, ..
 
 
 def evaluate(
-    defaults: Sequence[Pair], override: str, environ: Mapping[str, str], home: str, *, evaluate_override: bool = False
+    defaults: Sequence[Pair],
+    overrides: Sequence[Pair],
+    environ: Mapping[str, str],
+    home: str,
+    *,
+    evaluate_override: bool = False,
 ) -> Evaluation[tuple[Pair, ...]]:
     """Evaluate the defaults in order, and merge the caller's pairs into them, as they are.
 
     With ``evaluate_override`` the caller's pairs are evaluated on their own, like the defaults.
     """
     evaluated = yield from _evaluate_in_order(defaults, environ, home)
-    overrides = tokenise(override)
     if evaluate_override:
         overrides = yield from _evaluate_in_order(overrides, environ, home)
     return merge(evaluated, overrides)

@@ -51,15 +51,22 @@ function unquote(text) {
 export const partsOf = (text) => (text ?? "").match(/(?:"(?:[^"\\]|\\.)*"|[^\s"])+/g) ?? [];
 
 /**
- * The parameter text of a form; every value is quoted, so that it may contain blanks.
+ * The parameter text of a form: words in quotes, or JSON where a value cannot be written so.
  * @param {Field[]} fields
  * @param {Record<string, string>} values
  */
 export function textOf(fields, values) {
-  return fields
-    .map(({ key, name }) => (name ? `${name}=${JSON.stringify(values[key] ?? "")}` : JSON.stringify(values[key] ?? "")))
-    .join(" ");
+  const pairs = fields.map(({ key, name }) => ({ name, value: values[key] ?? "" }));
+  if (pairs.every(({ value }) => fitsQuotes(value)))
+    return pairs.map(({ name, value }) => `${name && `${name}=`}"${value.replaceAll('"', '\\"')}"`).join(" ");
+  return JSON.stringify(pairs.map(({ name, value }) => (name ? { [name]: value } : value)));
 }
+
+/**
+ * Whether a value is read back from quotes, in which only a quote has a backslash, and all at the ends are removed.
+ * @param {string} value
+ */
+const fitsQuotes = (value) => !/^"|["\\]$|\\"/.test(value);
 
 /**
  * The parameters in the text of a run, "A=1 B=two words": [{name, value}]; positional ones come first and have no name.
