@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 from dagbook.db.database import WriteConnection
+from dagbook.db.types import UtcDateTime
 from dagbook.main import Server
 from dagbook.spec.reading.definition_cache import hash_of
 from tests.app.dagbook import Dagbook
 from tests.db.rows import add_attempt, add_definition, add_node, add_run
+from tests.waiting import come_true
 
 SPEC = "steps: [{name: a, command: 'true'}, {name: b, command: exit 1}]\nhandlerOn: {exit: {command: 'true'}}\n"
 LONG = "steps: [{name: a, command: echo ready; sleep 30}]\n"
@@ -114,9 +118,118 @@ async def test_steps_of_a_queued_run_may_be_set_before_it_begins(dagbook: Dagboo
         assert (details["nodes"][0]["status"], details["statusLabel"]) == (status, "queued")
 
 
-def _queue(connection: WriteConnection, name: str) -> None:
-    spec = f"# {name}\nsteps: [{{name: first, command: 'true'}}]\n"
+FIRST = "steps: [{name: first, command: 'true'}]\n"
+
+
+def _queue(connection: WriteConnection, name: str, text: str = FIRST, steps: Sequence[str] = ("first",)) -> None:
+    spec = f"# {name}\n{text}"
     content_hash = add_definition(connection, hash=hash_of(spec), spec=spec, base=None)
     run = add_run(connection, dag_name=name, run_id="r1", definition_hash=content_hash, status=5)
     add_attempt(connection, run, status=5)
-    add_node(connection, run)
+    for position, step in enumerate(steps):
+        add_node(connection, run, position=position, name=step)
+
+
+# -- approvals ------------------------------------------------------------------------------------------------------
+
+GATED = """
+steps:
+  - {name: gate, type: hitl}
+  - {name: ship, command: echo shipped}
+  - {name: tell, command: echo told}
+"""
+CALLS_GATED = f"""
+steps: [{{name: go, call: kid}}]
+---
+name: kid
+{GATED}
+"""
+
+
+class Gated:
+    """A run, or a called one, whose approval is refused; ``path`` is that of the run with the approval."""
+
+    def __init__(self, dagbook: Dagbook, run_id: str, path: str) -> None:
+        self.client, self.path = dagbook.client, path
+        self._dagbook, self._run_id = dagbook, run_id
+
+    @classmethod
+    async def ask(cls, dagbook: Dagbook, spec: str) -> Gated:
+        run_id = await dagbook.start(spec)
+        root = f"/dag-runs/{dagbook.name}/{run_id}"
+        waiting = await cls(dagbook, run_id, root).waiting()
+        sub_run = f"/sub-dag-runs/{waiting['dagRunId']}" if "rootDAGRunId" in waiting else ""
+        return cls(dagbook, run_id, root + sub_run)
+
+    async def waiting(self) -> dict[str, Any]:
+        async def look() -> dict[str, Any] | None:
+            found: list[dict[str, Any]] = (await self.client.get("/approvals")).json()["approvals"]
+            mine = [one for one in found if self._dagbook.name in (one["dagName"], one.get("rootDAGRunName"))]
+            return mine[0] if mine else None
+
+        return await come_true(look)
+
+    async def end(self, how: str) -> None:
+        end = (
+            f"/dag-runs/{self._dagbook.name}/{self._run_id}/stop" if how == "stop" else f"{self.path}/steps/gate/{how}"
+        )
+        assert (await self.client.post(end, json={})).status_code == 200
+        await self._dagbook.finished(self._run_id)
+
+    async def set(self, step: str, status: int) -> httpx.Response:
+        return await self.client.patch(f"{self.path}/steps/{step}/status", json={"status": status})
+
+    async def retry(self, **body: Any) -> httpx.Response:
+        path = f"/dag-runs/{self._dagbook.name}/{self._run_id}/retry"
+        return await self.client.post(path, json={"dagRunId": self._run_id, **body})
+
+
+@pytest.mark.parametrize("spec", [GATED, CALLS_GATED])
+@pytest.mark.parametrize("how", ["stop", "reject"])
+async def test_the_status_of_an_approval_and_of_what_is_behind_it_is_not_set_by_hand(
+    dagbook: Dagbook, spec: str, how: str
+) -> None:
+    gated = await Gated.ask(dagbook, spec)
+    await gated.end(how)
+    for status in (0, 2, 3, 4, 5, 6):
+        answer = await gated.set("gate", status)
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+        assert "its approvers alone decide it" in answer.json()["message"]
+    for step in ("ship", "tell"):
+        answer = await gated.set(step, 4)
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+        assert "depends on the approval 'gate'" in answer.json()["message"]
+    assert (await gated.retry()).status_code == 200
+    assert (await gated.waiting())["stepName"] == "gate"
+    assert (await gated.client.get(f"{gated.path}/steps/ship/log")).status_code == 404  # it has not run
+    await gated.end("approve")
+    assert "shipped" in (await gated.client.get(f"{gated.path}/steps/ship/log")).json()["content"]
+    assert (await gated.set("ship", 2)).status_code == 200  # it was approved
+
+
+async def test_an_approval_that_was_set_by_hand_before_is_asked_for_by_a_retry(
+    dagbook: Dagbook, server: Server
+) -> None:
+    """Servers before set the status of any step; the rows are made as theirs were."""
+    gated = await Gated.ask(dagbook, GATED)
+    await gated.end("stop")
+    edit = text(
+        "UPDATE nodes SET status = 4, edited_at = :now, edited_by = 'op' WHERE name IN ('gate', 'ship') AND run_id = "
+        "(SELECT id FROM runs WHERE dag_name = :name)"
+    ).bindparams(bindparam("now", type_=UtcDateTime))
+    values = {"now": datetime.now(UTC), "name": dagbook.name}
+    await server.services.database.write(lambda connection: connection.execute(edit, values))
+    for step in ("ship", "tell"):
+        answer = await gated.retry(stepName=step)
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+        assert "depends on the approval 'gate'" in answer.json()["message"]
+    assert (await gated.retry()).status_code == 200
+    assert (await gated.waiting())["stepName"] == "gate"
+    assert (await gated.client.get(f"{gated.path}/steps/ship/log")).status_code == 404  # it has not run
+    await gated.end("stop")
+
+
+async def test_what_is_behind_an_approval_is_not_set_while_its_run_is_queued(dagbook: Dagbook, server: Server) -> None:
+    await server.services.database.write(lambda connection: _queue(connection, dagbook.name, GATED, ("gate", "ship")))
+    for step in ("gate", "ship"):
+        assert (await _set(dagbook, step, {"status": 4})).status_code == 400

@@ -50,12 +50,36 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         is_running = node.status is NodeStatus.RUNNING and node.kill is None
         return key in self.gates and is_running and node.executed_at is not None
 
+    def find_closed_gate(self, key: int, steps: Sequence[NodeState]) -> int | None:
+        """Return an approval above a step that was not given, or None.
+
+        One that was skipped, or whose failure is tolerated, closes nothing: the engine has let its dependents run.
+        """
+        found, open_ends = set[int](), [key] if self.gates else []
+        while open_ends:
+            new = set(self.depends[open_ends.pop()]) - found
+            if closed := [gate for gate in new & self.gates if is_closed_gate(steps[gate])]:
+                return min(closed)
+            found |= new
+            open_ends.extend(new)
+        return None
+
     def count_working(self, running: Sequence[int]) -> int:
         """Count the running nodes that do something: approvals take no place in ``maxActiveSteps``."""
         return len(running) if not self.gates else sum(key not in self.gates and key != WAIT for key in running)
 
     def step_key(self, name: str) -> int | None:
         return next((key for key, step in enumerate(self.dag.steps) if step.name == name), None)
+
+
+def is_closed_gate(node: NodeState) -> bool:
+    """Whether an approval still has to be given; a success without a decision was set by hand, or imported."""
+    match node.status:
+        case NodeStatus.SUCCEEDED | NodeStatus.PARTIALLY_SUCCEEDED:
+            return not node.decided_by
+        case NodeStatus.FAILED:
+            return not node.tolerated
+    return node.status is not NodeStatus.SKIPPED
 
 
 def find_step(dag: Dag, key: int) -> Step | None:
@@ -72,8 +96,9 @@ def initial_state(plan: Plan) -> RunState:
 def retry_state(plan: Plan, previous: RunState, step: int | None = None) -> RunState:
     """Return the initial state of a retry (runtime 21.3, 21.4).
 
-    Without ``step``, failed and aborted steps run again with everything downstream of them. With ``step``, only that
-    step runs; every other one keeps its state. A step that was manually set to not started has no state to keep.
+    Without ``step``, failed and aborted steps, and approvals that were not given, run again with everything
+    downstream of them. With ``step``, only that step runs; every other one keeps its state. A step that was manually
+    set to not started has no state to keep.
     """
     again = {step} if step is not None else _steps_to_rerun(plan, previous)
     kept = tuple(
@@ -117,8 +142,12 @@ def _handlers(dag: Dag) -> dict[int, Step]:
 
 
 def _steps_to_rerun(plan: Plan, previous: RunState) -> set[int]:
-    """Return the steps that did not end well and everything downstream of them."""
-    found = {key for key, node in enumerate(previous.steps) if node.status in _RUN_AGAIN}
+    """Return the steps that did not end well, approvals that were not given, and everything downstream of them."""
+    found = {
+        key
+        for key, node in enumerate(previous.steps)
+        if node.status in _RUN_AGAIN or (key in plan.gates and is_closed_gate(node))
+    }
     open_ends = list(found)
     while open_ends:
         new = [key for key in plan.dependents[open_ends.pop()] if key not in found]

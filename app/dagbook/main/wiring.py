@@ -218,7 +218,7 @@ def _services(
         database=database,
         library=library,
         run_service=RunService(database, library, msgspec.structs.replace(context, queues=queues), supervisor),
-        reruns=RerunService(database, supervisor, now),
+        reruns=RerunService(database, library, supervisor, now),
         approvals=ApprovalService(database, supervisor, now),
         definitions=definitions,
         sources=sources,

@@ -8,6 +8,8 @@ import pytest
 
 from dagbook.engine.action import StartStep
 from dagbook.engine.event import WAIT, StepExited
+from dagbook.engine.plan import Plan, retry_state
+from dagbook.engine.state import NodeState, RunState
 from dagbook.engine.status import NodeStatus
 from dagbook.spec.model import HITL, ContinueOn, Executor, Handlers, Step
 from tests.pure.engine.world import START, World, dag, fails, lasts, step
@@ -78,3 +80,31 @@ def test_a_rejection_is_not_tolerated_by_continue_on() -> None:
     world.deliver(StepExited(key=0, execution=1, exit_code=1, error="rejected by ann", final=True, decided_by="ann"))
     assert (world.letters, world.label) == ("FA", "failed")
     assert (world.node("g").decided_by, world.node("g").tolerated) == ("ann", False)
+
+
+GIVEN = NodeState(status=NodeStatus.SUCCEEDED, decided_by="ann")
+BY_HAND = NodeState(status=NodeStatus.SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("state", "is_asked_again", "is_closed"),
+    [
+        (GIVEN, False, False),
+        (BY_HAND, True, True),
+        (NodeState(status=NodeStatus.PARTIALLY_SUCCEEDED), True, True),
+        (NodeState(status=NodeStatus.FAILED, decided_by="ann"), True, True),
+        (NodeState(status=NodeStatus.FAILED, tolerated=True), True, False),
+        (NodeState(status=NodeStatus.ABORTED), True, True),
+        (NodeState(), True, True),
+        (NodeState(status=NodeStatus.SKIPPED), False, False),
+    ],
+)
+def test_an_approval_that_nobody_has_given_is_asked_for_by_a_retry_with_all_behind_it(
+    state: NodeState, *, is_asked_again: bool, is_closed: bool
+) -> None:
+    plan = Plan.of(dag(step("a"), gate("g", "a"), step("b", "g"), step("c", "b"), step("d", "a")))
+    before = RunState(steps=(BY_HAND, state, BY_HAND, BY_HAND, BY_HAND))
+    kept = [node.status.is_final for node in retry_state(plan, before).steps]
+    assert kept == ([True, False, False, False, True] if is_asked_again else [True] * 5)
+    closed = [plan.find_closed_gate(key, before.steps) for key in range(5)]
+    assert closed == ([None, None, 1, 1, None] if is_closed else [None] * 5)

@@ -11,14 +11,14 @@ from datetime import datetime
 import msgspec
 
 from dagbook.auth.audit_context import Action, Actor, NamedRun, run_action
-from dagbook.db.database import Database, WriteConnection
+from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.runs import runs, status_overrides
 from dagbook.db.repositories.runs.run_writes import NewAttempt
 from dagbook.db.repositories.runs.runs import CompleteRun, NodeRow, RunRow
 from dagbook.db.repositories.runs.status_overrides import StepEdit
 from dagbook.engine.plan import Plan, retry_state
-from dagbook.engine.state import RunState
+from dagbook.engine.state import NodeState, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.errors import BadRequestError, MaxRunReachedError, NotFoundError
 from dagbook.identifiers import shorten
@@ -26,12 +26,13 @@ from dagbook.runs.options import RetryOptions
 from dagbook.runs.ports import RunControl
 from dagbook.runs.runner.runner import Runner
 from dagbook.runs.runner.runner_factory import RunnerFactory, retry_on_conflict
-from dagbook.runs.store import row_mapping
+from dagbook.runs.store import row_mapping, run_loading
 from dagbook.runs.store.new_run import as_queued, owned_attempt_row, secret_entry, with_queue_limit
 from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.row_mapping import input_row, params_row
 from dagbook.runs.store.run_loading import DefinitionGoneError, StoredRun
+from dagbook.spec.reading.definition_cache import DefinitionCache
 
 _PLACEHOLDER_TOKEN = 1
 _CLEARED = ("started_at", "finished_at", "error", "stop_requested_at", "stop_requested_by")
@@ -49,7 +50,8 @@ class RetryService:
 
         Returns None if the attempt was queued, because its queue is full. Raises RunRefusedError; DefinitionGoneError
         if the definition was redacted; InvalidSpecError if it cannot be parsed any more; BadRequestError if the dotenv
-        files cannot be evaluated; EncryptionError if this server cannot decrypt the secrets.
+        files cannot be evaluated, or the one step is behind an approval that was not given; EncryptionError if this
+        server cannot decrypt the secrets.
         """
         return await retry_on_conflict(lambda: self._start_attempt(key, retry))
 
@@ -62,7 +64,10 @@ class RetryService:
             last_seq=before.last_seq + 1,
             directory=retry.directory,
         )
-        state = retry_state(Plan.of(owned.definition.dag), before.state, retry.step)
+        plan = Plan.of(owned.definition.dag)
+        if retry.step is not None:
+            _check_gates(plan, retry.step, before.state.steps, "retry the run, which asks for it")
+        state = retry_state(plan, before.state, retry.step)
         nodes = node_rows(before.nodes, state, owned.attempt)
         new = self._new_attempt(before, owned, state, nodes, retry)
         runner = self._factory.runner(owned, state, nodes)
@@ -143,8 +148,11 @@ _ACTIVE = frozenset({RunStatus.NOT_STARTED, RunStatus.RUNNING})
 class RerunService:
     """Use cases that retry and edit finished runs."""
 
-    def __init__(self, database: Database, run_control: RunControl, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, library: DefinitionCache, run_control: RunControl, now: Callable[[], datetime]
+    ) -> None:
         self._database = database
+        self._library = library
         self._run_control = run_control
         self._now = now
 
@@ -167,9 +175,20 @@ class RerunService:
             raise definition_gone(run) from error
 
     async def set_step_status(self, run: RunRow, step: str, status: NodeStatus, actor: Actor) -> None:
-        """Set only the status of a step, which decides what a retry runs; raises AppError."""
+        """Set only the status of a step, which decides what a retry runs; raises AppError.
+
+        Not of an approval, nor of what depends on one that was not given: a retry would pass over it.
+        """
         edit = StepEdit(step=step, status=status, actor=actor.label or _ANONYMOUS, at=self._now())
-        await self._database.write(lambda connection: _edit(connection, run, edit, actor))
+
+        def find_plan(connection: ReadConnection) -> Plan | None:
+            # A run whose definition is gone or unreadable cannot be retried.
+            spec, base = runs.get_spec(connection, run.definition_hash) or (None, None)
+            loaded = None if spec is None else run_loading.read_definition(self._library, run, spec, base or "")
+            return None if loaded is None or loaded.problems else Plan.of(loaded.definition.dag)
+
+        plan = await self._database.read_inline(find_plan)
+        await self._database.write(lambda connection: _edit(connection, run, edit, actor, plan))
 
 
 def definition_gone(run: NamedRun) -> BadRequestError:
@@ -177,12 +196,34 @@ def definition_gone(run: NamedRun) -> BadRequestError:
     return BadRequestError(f"the definition of {_label(run)} was redacted; start its DAG as it is now instead")
 
 
-def _edit(connection: WriteConnection, run: RunRow, edit: StepEdit, actor: Actor) -> None:
+def _check_gates(plan: Plan, key: int, steps: Sequence[NodeState], instead: str) -> None:
+    """Raise BadRequestError if a step depends on an approval that was not given."""
+    if (gate := plan.find_closed_gate(key, steps)) is not None:
+        name, gate_name = (shorten(plan.dag.steps[each].name) for each in (key, gate))
+        raise BadRequestError(f"step {name} depends on the approval {gate_name}, which was not given; {instead}")
+
+
+def _check_edit(connection: ReadConnection, plan: Plan, run: int, attempt: int, step: str) -> None:
+    key = plan.step_key(step) if plan.gates else None
+    if key is None:
+        return
+    if key in plan.gates:
+        raise BadRequestError(
+            f"step {shorten(step)} is an approval; its approvers alone decide it, when a retry of the run asks again"
+        )
+    nodes = sorted(runs.get_nodes(connection, run, attempt), key=lambda node: node.position)
+    states = [row_mapping.node_state(node) for node in nodes if node.position >= 0]
+    _check_gates(plan, key, states, "it has a status of its own when that is approved")
+
+
+def _edit(connection: WriteConnection, run: RunRow, edit: StepEdit, actor: Actor, plan: Plan | None) -> None:
     current = status_overrides.lock_run(connection, run.id)
     if current is None:
         raise NotFoundError(f"there is no run {shorten(run.run_id)} of DAG {shorten(run.dag_name)}")
     if current.status in _ACTIVE:
         raise BadRequestError(f"{_label(run)} is running; set the status of a step when it has finished")
+    if plan is not None:
+        _check_edit(connection, plan, run.id, current.attempt, edit.step)
     before = None if "\0" in edit.step else status_overrides.edit_step(connection, run.id, current.attempt, edit)
     if before is None:
         raise unknown_step(run, edit.step)
