@@ -31,7 +31,7 @@ from tests.app.people import ROOT, SECRET, Credential, People, serving_people
 from tests.conftest import Copies
 
 EVERYBODY, USERS, OPERATORS, MANAGERS, ADMINS = "everybody", "users", "operators", "managers", "admins"
-OWNERS = "users, of what is their own"
+OWNERS, FRESH = "users, of what is their own", "users, of what is their own, with a login or the scope admin"
 
 # Method and path: who may, and which switch has to be on (W: permissions_write_dags, R: permissions_run_dags).
 MATRIX: dict[tuple[str, str], tuple[str, str]] = {
@@ -75,8 +75,8 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("DELETE", "/sessions"): (OWNERS, ""),
     ("DELETE", "/sessions/{sessionId}"): (OWNERS, ""),
     ("GET", "/tokens"): (USERS, ""),
-    ("POST", "/tokens"): (OWNERS, ""),
-    ("DELETE", "/tokens/{tokenId}"): (OWNERS, ""),
+    ("POST", "/tokens"): (FRESH, ""),
+    ("DELETE", "/tokens/{tokenId}"): (FRESH, ""),
     ("GET", "/groups"): (ADMINS, ""),
     ("POST", "/groups"): (ADMINS, ""),
     ("GET", "/groups/{groupId}"): (ADMINS, ""),
@@ -187,20 +187,22 @@ ASKED = [route for route in MATRIX if route != ("POST", "/auth/logout")]  # whic
 
 MAY = {
     "anonymous": {EVERYBODY},
-    "viewer": {EVERYBODY, USERS, OWNERS},
-    "operator": {EVERYBODY, USERS, OWNERS, OPERATORS},
-    "manager": {EVERYBODY, USERS, OWNERS, OPERATORS, MANAGERS},
-    "admin": {EVERYBODY, USERS, OWNERS, OPERATORS, MANAGERS, ADMINS},
-    "browser of a viewer": {EVERYBODY, USERS, OWNERS},
-    "browser of an admin": {EVERYBODY, USERS, OWNERS, OPERATORS, MANAGERS, ADMINS},
+    "viewer": {EVERYBODY, USERS, OWNERS, FRESH},
+    "operator": {EVERYBODY, USERS, OWNERS, FRESH, OPERATORS},
+    "manager": {EVERYBODY, USERS, OWNERS, FRESH, OPERATORS, MANAGERS},
+    "admin": {EVERYBODY, USERS, OWNERS, FRESH, OPERATORS, MANAGERS, ADMINS},
+    "browser of a viewer": {EVERYBODY, USERS, OWNERS, FRESH},
+    "browser of an admin": {EVERYBODY, USERS, OWNERS, FRESH, OPERATORS, MANAGERS, ADMINS},
     "viewer's token of an admin": {EVERYBODY, USERS, OWNERS},
     "manager's token": {EVERYBODY, USERS, OWNERS, OPERATORS, MANAGERS},
-    "token of an admin made viewer": {EVERYBODY, USERS, OWNERS},
+    "token of an admin without scopes": {EVERYBODY, USERS, OWNERS, OPERATORS, MANAGERS},
+    "token of an admin for all": {EVERYBODY, USERS, OWNERS, FRESH, OPERATORS, MANAGERS, ADMINS},
+    "token of an admin made viewer": {EVERYBODY, USERS, OWNERS, FRESH},
     "token of an admin for reading": {EVERYBODY, USERS},
     "token of an admin for running": {EVERYBODY, OPERATORS},
     "token of an admin for writing": {EVERYBODY, MANAGERS},
-    "token of an admin for administration": {EVERYBODY, ADMINS, OWNERS},
-    "token of an operator for all": {EVERYBODY, USERS, OWNERS, OPERATORS},
+    "token of an admin for administration": {EVERYBODY, ADMINS, OWNERS, FRESH},
+    "token of an operator for all": {EVERYBODY, USERS, OWNERS, FRESH, OPERATORS},
     "token for another address": {EVERYBODY},
     "revoked token": {EVERYBODY},
     "ended token": {EVERYBODY},
@@ -262,6 +264,8 @@ async def tokens(people: People) -> dict[str, Credential]:
     made |= {
         "viewer's token of an admin": await personal(people, admin.name, Role.VIEWER),
         "manager's token": await personal(people, (await people.add(Role.MANAGER)).name, Role.MANAGER),
+        "token of an admin without scopes": await personal(people, admin.name, Role.ADMIN, end="older version"),
+        "token of an admin for all": await personal(people, admin.name, Role.ADMIN),
         "token of an admin made viewer": await personal(people, lowered.name, Role.ADMIN),
         "token of an admin for reading": await personal(people, admin.name, Role.ADMIN, scopes=[Scope.READ]),
         "token of an admin for running": await personal(people, admin.name, Role.ADMIN, scopes=[Scope.RUN]),
@@ -298,7 +302,10 @@ async def tokens(people: People) -> dict[str, Credential]:
 
 
 async def personal(people: People, username: str, role: Role, end: str = "", **limits: Any) -> str:
+    """Make a token; that of an admin has all scopes, unless some are given or it is of an older version."""
     services = people.server.services
+    if role is Role.ADMIN:
+        limits = {"scopes": list(Scope), **limits}
     wish = TokenRequest(
         name=secrets.token_hex(4),
         role=role,
@@ -309,6 +316,9 @@ async def personal(people: People, username: str, role: Role, end: str = "", **l
     token, row, _ = await services.auth.tokens.create(wish, ROOT)
     if end == "revoked":
         await services.auth.tokens.revoke(row.id, ROOT)
+    if end == "older version":
+        unscoped = update(Token).where(Token.id == row.id).values(scopes=None)
+        await services.database.write(lambda connection: connection.execute(unscoped))
     if end == "ended":
         times = {name: getattr(row, name) - timedelta(hours=2) for name in ("created_at", "expires_at")}
         change = update(Token).where(Token.id == row.id).values(**times)
@@ -442,6 +452,8 @@ CLOSED = {
     ("POST", "/dag-runs"),
     ("POST", "/dag-runs/enqueue"),
 }
+# What a token that is limited to DAGs may not do, since it is about its user.
+OF_USER = {route for route in MATRIX if route[1].startswith(("/sessions", "/tokens", "/auth/change-password"))}
 FIXED_NAMES = {(method, path) for method, path in MATRIX if path in ("/dags/validate", "/dag-runs/enqueue")} | {
     (method, path) for method, path in MATRIX if path in ("/dags/search", "/dags/tags")
 }
@@ -469,6 +481,10 @@ def granted_status(who: str, route: tuple[str, str]) -> int | None:
     """The status that refuses, 404 for a DAG that is not seen, or None."""
     may = GRANTED[who]
     if route in CLOSED:
+        return 403
+    if route in NARROWED and MATRIX[route][0] == FRESH and "token" in who:
+        return 403
+    if route in OF_USER and who == "token of an admin for one DAG":
         return 403
     if route in NARROWED:
         # Who may create some names is told which when the body has one; a token for viewers never may.

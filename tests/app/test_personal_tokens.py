@@ -270,3 +270,99 @@ async def test_no_token_gets_older_than_the_setting_allows(database_url: str, tm
             late = (datetime.now(UTC) + timedelta(days=31)).isoformat()
             refused = await eve.post("/tokens", json={"name": "late", "expiresAt": late})
             assert (code_of(refused)[0], "expiresAt: is later than" in refused.json()["message"]) == (400, True)
+
+
+# -- the scope admin -------------------------------------------------------------------------------------------------
+
+# What only a fresh login may do, and a token that names the scope admin.
+FRESH = [
+    ("POST", "/users", {"username": "eve", "password": PASSWORD, "role": "admin"}),
+    ("PATCH", "/users/nobody", {"role": "viewer"}),
+    ("DELETE", "/users/nobody", None),
+    ("POST", "/users/nobody/reset-password", {"newPassword": PASSWORD}),
+    ("POST", "/groups", {"name": "g"}),
+    ("POST", "/grants", {"role": "viewer", "pattern": "*"}),
+    ("POST", "/audit/prune", {}),
+    ("DELETE", "/tokens/another", None),
+]
+
+
+@pytest.mark.parametrize("limit", [{}, {"scopes": ["read", "run", "write"]}, {"dags": ["*"]}], ids=str)
+async def test_a_token_of_an_admin_that_does_not_name_the_scope_admin_is_a_manager_s(
+    people: People, admin: httpx.AsyncClient, limit: dict[str, list[str]]
+) -> None:
+    made = await make(admin, **limit)
+    async with people.client(made["token"]) as program:
+        for method, path, body in FRESH:
+            answer = await program.request(method, path, json=body)
+            assert code_of(answer) == (403, "forbidden"), (method, path)
+        for path in ("/users", "/audit", "/tokens?all=true", "/sessions?all=true"):
+            assert code_of(await program.get(path)) == (403, "forbidden"), path
+        assert (await program.get("/dags")).status_code == 200
+        assert (await program.get("/auth/me")).json()["user"]["role"] == ("viewer" if "dags" in limit else "manager")
+
+
+async def test_what_is_for_a_fresh_login_is_refused_to_every_token_without_the_scope_admin(
+    people: People, client: httpx.AsyncClient
+) -> None:
+    one, other = await make(client), await make(client, name="other")
+    async with people.client(one["token"]) as program:
+        answer = await program.delete(f"/tokens/{other['details']['id']}")
+        assert code_of(answer) == (403, "forbidden")
+        assert "it requires the scope admin" in answer.json()["message"]
+        assert (await program.delete(f"/tokens/{one['details']['id']}")).status_code == 204  # `dagbook logout`
+    assert [(await me(people, token["token"])).status_code for token in (one, other)] == [401, 200]
+
+
+async def test_a_token_with_the_scope_admin_acts_as_one(people: People, admin: httpx.AsyncClient, name: str) -> None:
+    made = await make(admin, scopes=["read", "run", "write", "admin"])
+    assert made["details"]["role"] == "admin"
+    async with people.client(made["token"]) as program:
+        answer = await program.post("/users", json={"username": name, "password": PASSWORD, "role": "viewer"})
+        assert answer.status_code == 201, answer.text
+        assert (await program.get("/audit")).status_code == 200
+        assert (await program.delete(f"/tokens/{made['details']['id']}")).status_code == 204
+
+
+async def test_a_token_is_an_admin_s_only_with_the_scope_of_that_name(admin: httpx.AsyncClient) -> None:
+    assert (await make(admin))["details"]["role"] == "manager"
+    answer = await admin.post("/tokens", json={"name": "boss", "role": "admin"})
+    assert code_of(answer) == (400, "bad_request")
+    assert "name it in scopes" in answer.json()["message"]
+
+
+async def test_a_token_of_before_that_names_no_scopes_is_a_manager_s_from_now_on(
+    people: People, admin: httpx.AsyncClient
+) -> None:
+    made = await make(admin)
+    before = update(Token).where(Token.id == made["details"]["id"]).values(role="admin")
+    await people.server.services.database.write(lambda connection: connection.execute(before))
+    async with people.client(made["token"]) as program:
+        answer = await program.get("/users")
+        assert code_of(answer) == (403, "forbidden")
+        assert "and a token that names the scope admin" in answer.json()["message"]
+
+
+async def test_of_its_user_a_token_for_some_dags_reads_only_who_that_is(
+    people: People, admin: httpx.AsyncClient
+) -> None:
+    other = await make(admin, name="other")
+    made = await make(admin, dags=["etl-*"], scopes=["read", "run", "write", "admin"])
+    change = {"currentPassword": PASSWORD, "newPassword": "another horse"}
+    async with people.client(made["token"]) as program:
+        for method, path, body in (
+            ("GET", "/sessions", None),
+            ("DELETE", "/sessions", None),
+            ("DELETE", "/sessions/another", None),
+            ("GET", "/tokens", None),
+            ("POST", "/tokens", {"name": "more"}),
+            ("DELETE", f"/tokens/{other['details']['id']}", None),
+            ("DELETE", f"/tokens/{made['details']['id']}", None),
+            ("POST", "/auth/change-password", change),
+        ):
+            answer = await program.request(method, path, json=body)
+            assert code_of(answer) == (403, "forbidden"), (method, path)
+            assert "this token is for single DAGs" in answer.json()["message"]
+        assert (await program.get("/auth/me")).status_code == 200
+    assert (await admin.get("/auth/me")).status_code == 200
+    assert (await me(people, other["token"])).status_code == 200

@@ -9,6 +9,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from playwright.async_api import Browser, expect
@@ -82,6 +83,24 @@ async def test_a_refusal_reaches_the_command(browser: Browser, site: Site, tmp_p
         status, out, err = await _told(process)
     assert (status, out) == (1, "")
     assert "the token was refused in the browser" in err
+
+
+async def test_an_admin_may_allow_the_rights_of_an_admin_for_a_month(browser: Browser, site: Site) -> None:
+    async with visiting(browser, site.address, cookie=site.cookies["admin"]) as visitor:
+        page = await visitor.open("/cli-login?host=here")
+        options = page.get_by_label("Token expires").get_by_role("option")
+        await expect(options).to_have_count(5)
+        await page.get_by_label("also manage users").check()
+        await expect(options).to_have_text(["in a day", "in 30 days"])
+        await page.get_by_role("button", name="Allow").click()
+        token = await page.get_by_text(re.compile("^dbk_")).text_content()
+        assert visitor.complaints == []
+    headers = {"Authorization": f"Bearer {token}"}
+    assert site.client.get("/users", headers=headers).status_code == 200
+    made = site.client.get("/tokens").json()["tokens"][-1]
+    assert made["scopes"] == ["admin", "read", "run", "write"]
+    lasts = datetime.fromisoformat(made["expiresAt"]) - datetime.fromisoformat(made["createdAt"])
+    assert timedelta(days=29) < lasts < timedelta(days=31)
 
 
 async def test_without_a_command_that_waits_the_token_is_shown(browser: Browser, site: Site) -> None:

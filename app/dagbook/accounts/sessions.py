@@ -10,7 +10,7 @@ import msgspec
 
 from dagbook.accounts.ended_tokens import EndedTokenLog, TokenEnd
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Caller
-from dagbook.auth.roles import Role, UserScope
+from dagbook.auth.roles import Role, Scope, UserScope
 from dagbook.auth.tokens import Claims, Signer, is_expired
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
@@ -147,7 +147,12 @@ class Sessions:
         return TokenEnd.IDLE if idle is not None and now - row.last_used_at > idle else None
 
     def check_fresh(self, caller: Caller) -> None:
-        """Raise ForbiddenError if the caller's login is too old for what asks for a fresh one."""
+        """Raise ForbiddenError if the caller's login is too old for what asks for a fresh one.
+
+        A personal token has no login: it needs the scope ``admin``, which is named for this alone.
+        """
+        if caller.via == "personal" and Scope.ADMIN not in (caller.scopes or ()):
+            raise ForbiddenError(f"this token may not do this; it requires the scope {Scope.ADMIN}")
         if caller.logged_in_at is None:
             return
         limit = self._limits.fresh(is_browser=caller.proof is not None)

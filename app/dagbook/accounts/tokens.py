@@ -29,11 +29,14 @@ from dagbook.identifiers import shorten
 MAX_NAME_LENGTH = 64
 MAX_ADDRESSES = 50
 _USE_RECORDED_EVERY = timedelta(minutes=1)
+_UNSCOPED = Role.MANAGER  # the highest role of a token that names no scopes
 _NO_COLUMNS = ("username", "user_role", "disabled_at", "scope", "patterns", "group_ids")  # of a token's row
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Options of a new token: without a role the user's own, without a user the caller's, without a limit none.
+
+    Without scopes it has all but ``admin``, so it is a manager at most.
 
     ``addresses`` are IP addresses and networks, ``dags`` patterns of DAG names.
     """
@@ -73,7 +76,7 @@ class PersonalTokens:
         is_granted = row.scope == UserScope.GRANTED
         role = Role(row.role) if is_granted else lower_role(Role(row.role), Role(row.user_role))
         scopes = None if row.scopes is None else frozenset(map(Scope, row.scopes.split()))
-        role = role if scopes is None else lower_role(role, highest_role(scopes))
+        role = lower_role(role, _UNSCOPED if scopes is None else highest_role(scopes))
         sight: Sight = ((groups.token_subject(row.id),),) if row.patterns else ()
         if is_granted:
             sight = (groups.subjects(row.user_id, row.group_ids), *sight)
@@ -84,6 +87,7 @@ class PersonalTokens:
             sight=sight,
             ceiling=lower_role(role, Role.MANAGER),
             scopes=scopes,
+            is_limited=bool(row.patterns),
             user_id=row.user_id,
             token_id=row.id,
             token_name=row.name,
@@ -160,9 +164,13 @@ class PersonalTokens:
     ) -> TokenRow:
         # The role of a user with grants is only shown; those of the grants limit the token.
         highest = Role.MANAGER if user.scope == UserScope.GRANTED else Role(user.role)
-        role = request.role or highest
+        role = request.role or (highest if request.scopes else lower_role(highest, _UNSCOPED))
         if lower_role(role, highest) is not role:
             raise ForbiddenError(f"role: a token of {user.username!r}, {highest}, cannot be {role}")
+        if request.scopes is None and lower_role(role, _UNSCOPED) is not role:
+            raise BadRequestError(
+                f"role: a token is {role} only with the scope admin; name it in scopes, or leave role out"
+            )
         return TokenRow(
             id=str(uuid4()),
             user_id=user.id,

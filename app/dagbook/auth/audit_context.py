@@ -189,7 +189,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     logged_in_at: datetime | None = None
     proof: str | None = None
-    scopes: frozenset[Scope] | None = None  # of a token that is limited to some
+    scopes: frozenset[Scope] | None = None  # of a token that names some; without, all but ``admin``
+    is_limited: bool = False  # a token for some DAGs alone
     address: str = ""
     may_write: bool = False  # definitions
     sight: tuple[tuple[str, ...], ...] = ()

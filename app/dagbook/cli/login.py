@@ -67,7 +67,8 @@ def login(*, url: str, is_default: bool, ca_file: str, paste: bool) -> None:
     """Log in at the server at URL, and save its token in a profile, by default of the name of its host.
 
     A page of the server opens in the browser, on which the user logs in and allows this command a token. Where no
-    browser can be opened, the address of a page is printed that shows a token, to be pasted here.
+    browser can be opened, the address of a page is printed that shows a token, to be pasted here. For the commands that
+    manage users, tokens and the audit, an admin chooses the rights of an admin on the page, for 30 days at most.
     """
     options = given_options(click.get_current_context())
     name = options.get("profile", "")

@@ -15,6 +15,7 @@ from dagbook.cli.output import print_table, report
 
 _ROLE = click.Choice([role.value for role in Role])
 _SCOPE = click.Choice([scope.value for scope in UserScope])
+_UNSCOPED = " (manager: it does not name the scope admin)"
 _SCOPE_HELP = "Where the role counts: for all DAGs, or only grants count."
 
 
@@ -166,12 +167,22 @@ def tokens() -> None:
 @settings_options("database_url")
 @friendly_errors
 def list_tokens() -> None:
-    """Print the tokens of all users, revoked ones too."""
+    """Print the tokens of all users, revoked ones too.
+
+    The role of a token from a version in which it did not have to name the scope admin is followed by what it is now.
+    """
 
     async def work(api: Api) -> None:
         found = body_of(await api.client.get("/tokens", params={"all": "true"}))["tokens"]
         rows = [
-            (one["username"], one["name"], one["role"], _state(one), one.get("lastUsedAt", "never")[:19], one["id"])
+            (
+                one["username"],
+                one["name"],
+                one["role"] + (_UNSCOPED if one["role"] == Role.ADMIN and "scopes" not in one else ""),
+                _state(one),
+                one.get("lastUsedAt", "never")[:19],
+                one["id"],
+            )
             for one in found
         ]
         print_table(("USER", "NAME", "ROLE", "STATE", "LAST USE", "ID"), rows, {"tokens": found}, "there are no tokens")
@@ -195,7 +206,7 @@ def _state(token: dict[str, str]) -> str:
     "--role",
     type=_ROLE,
     default=None,
-    help="What the token may do; the user's by default.",
+    help="What the token may do; the user's by default, without the scope admin manager at most.",
 )
 @click.option(
     "--days", type=click.IntRange(1, 36500), default=None, help="Days until the token expires; never by default."
@@ -205,7 +216,7 @@ def _state(token: dict[str, str]) -> str:
     "scopes",
     type=click.Choice([scope.value for scope in Scope]),
     multiple=True,
-    help="What the token is limited to; may be repeated. All that its role may by default.",
+    help="What the token may do; may be repeated. All but admin by default.",
 )
 @click.option(
     "--address",

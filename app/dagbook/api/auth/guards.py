@@ -23,6 +23,7 @@ from dagbook.api.middleware.node_proxy import requested_node
 from dagbook.api.middleware.request_context import ROLE
 from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import Requires, Switches, is_public, refusal, scope_of
+from dagbook.auth.roles import Scope as TokenScope
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories.dag_access import Sight
 from dagbook.errors import AppError, ForbiddenError, NotFoundError, UnauthorizedError
@@ -80,8 +81,7 @@ def make_guard(access: AuthServices) -> Guard:
             raise ForbiddenError(reason)
         if changes:
             session_cookie.check_proof(connection, caller)
-        if handler.opt.get("fresh"):
-            access.sessions.check_fresh(caller)
+        _check_user_routes(access, connection, handler, caller)
 
     return guard
 
@@ -123,6 +123,19 @@ async def _apply_grants(
     return replace(caller, role=role)
 
 
+def _check_user_routes(access: AuthServices, connection: Connection, handler: BaseRouteHandler, caller: Caller) -> None:
+    """Raise ForbiddenError for what is about the caller, where its token is for single DAGs or its login is too old.
+
+    ``identifies=True`` is open to every token; ``fresh=True`` asks for a fresh login, unless a token revokes itself.
+    """
+    is_about_user = required_permission(handler) is Requires.OWN and not handler.opt.get("identifies")
+    if caller.is_limited and is_about_user:
+        raise ForbiddenError("this token is for single DAGs; of its user it may only read who that is")
+    token_id = connection.scope.get("path_params", {}).get("tokenId")
+    if handler.opt.get("fresh") and (token_id is None or token_id != caller.token_id):
+        access.sessions.check_fresh(caller)
+
+
 def dag_of(connection: Connection, handler: BaseRouteHandler) -> tuple[str, str] | None:
     """Return the DAG in the path of a route, by its file or by the DAG name of runs."""
     params, path = connection.scope.get("path_params", {}), connection.scope["path"]
@@ -137,9 +150,12 @@ def dag_of(connection: Connection, handler: BaseRouteHandler) -> tuple[str, str]
 
 def _refusal(switches: Switches, caller: Caller, requires: Requires, *, changes: bool = False) -> str:
     """Return why a caller is not permitted, by the scopes of its token or its role, or an empty text."""
-    if caller.scopes is not None and (scope := scope_of(requires, changes=changes)) not in caller.scopes:
+    scope = scope_of(requires, changes=changes)
+    if caller.scopes is not None and scope not in caller.scopes:
         return f"this token may not do this; it requires the scope {scope}"
-    return refusal(requires, caller.role, switches)
+    reason = refusal(requires, caller.role, switches)
+    is_unscoped = caller.via == "personal" and caller.scopes is None and scope is TokenScope.ADMIN
+    return f"{reason}, and a token that names the scope {scope}" if reason and is_unscoped else reason
 
 
 async def _read_narrow_credential(access: AuthServices, connection: Connection, requires: Requires) -> Caller | None:

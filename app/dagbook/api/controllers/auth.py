@@ -161,7 +161,7 @@ class AuthController(Controller):
         cookies = [session_cookie.make(request, "", None)] if caller.proof else []
         return Response(SuccessResponse(message="the session has ended"), headers=headers, cookies=cookies)
 
-    @get("/me", operation_id="getCurrentUser", requires=Requires.OWN, responses=errors())
+    @get("/me", operation_id="getCurrentUser", requires=Requires.OWN, identifies=True, responses=errors())
     async def get_me(self, services: NamedDependency[AccountServices], caller: NamedDependency[Caller]) -> UserResponse:
         """Return the calling user, with the effective role of this credential."""
         row = await services.auth.logins.require_user(caller)

@@ -147,6 +147,7 @@ class SuccessResponse(Schema, kw_only=True):
 class CreateTokenRequest(Schema, kw_only=True):
     """A new personal token; by default for the caller, with the user's own role and without expiry or other limits.
 
+    Without ``scopes`` it has all but ``admin``, and the role ``manager`` at most.
     ``addresses`` are the IP addresses and networks from which it is accepted, ``dags`` patterns of the names of DAGs to
     which it is limited.
     """

@@ -9,6 +9,11 @@ import { Empty, Failure } from "../parts/basic.js";
 import { valuesOf } from "../parts/form.js";
 
 const DAY = 86400000; // milliseconds
+const ADMIN_DAYS = 30; // the longest with the rights of an admin
+/** @type {[days: string, what: string][]} */
+const EXPIRIES = [
+  ["1", "in a day"], ["30", "in 30 days"], ["90", "in 90 days"], ["365", "in a year"], ["", "when this server ends it"],
+];
 
 /** What the command gives; a port that is none counts as missing. */
 function asked() {
@@ -45,6 +50,7 @@ export default function CliLogin() {
   const [token, setToken] = useState("");
   const [failure, setFailure] = useState(/** @type {Failed | null} */ (null));
   const [busy, setBusy] = useState(false);
+  const [asAdmin, setAsAdmin] = useState(false);
   useEffect(() => {
     // Only the document of this path may send a form to the command; after a login elsewhere it is another one.
     const [loaded] = performance.getEntriesByType("navigation");
@@ -62,6 +68,7 @@ export default function CliLogin() {
       const made = await post("tokens", {
         name: `${`command line on ${host}`.slice(0, 43)} ${now}`,
         ...(days && { expiresAt: new Date(Date.now() + Number(days) * DAY).toISOString() }),
+        ...(asAdmin && { scopes: ["read", "run", "write", "admin"] }),
       });
       if (port) send(port, { state, token: made.token, tokenId: made.details.id });
       else setToken(made.token);
@@ -77,10 +84,14 @@ export default function CliLogin() {
     <form onSubmit=${allow}>
       <p><code>dagbook login</code> on ${host} asks for a token with the rights of
         ${" "}<strong>${user.value?.username}</strong>. Allow it only if you have just started it.</p>
+      ${user.value?.role === "admin" && html`<label class="inline">
+        <input type="checkbox" checked=${asAdmin} onChange=${(/** @type {InputChange} */ event) =>
+          setAsAdmin(event.target.checked)} />also manage users, tokens and the audit log, for ${ADMIN_DAYS} days
+        at most</label>`}
       <label>
-        Token expires<select name="days" value="90"><option value="1">in a day</option>
-          <option value="30">in 30 days</option><option value="90">in 90 days</option>
-          <option value="365">in a year</option><option value="">when this server ends it</option></select></label>
+        Token expires<select name="days" key=${asAdmin} value=${asAdmin ? "30" : "90"}>
+          ${EXPIRIES.filter(([days]) => !asAdmin || (days && Number(days) <= ADMIN_DAYS)).map(([days, what]) => html`
+            <option key=${days} value=${days}>${what}</option>`)}</select></label>
       ${failure && html`<${Failure} error=${failure} />`}
       <p class="row">
         <button type="submit" class="primary" disabled=${busy}>Allow</button>

@@ -36,7 +36,7 @@ export function TokenList() {
       name,
       role: /** @type {Api.Role} */ (role),
       ...(expiresAt && { expiresAt }),
-      ...(scopes.length < SCOPES.length && { scopes }),
+      scopes,
       ...(addresses.trim() && { addresses: addresses.trim().split(/[\s,]+/) }),
       ...(dags.trim() && { dags: dags.trim().split(/[\s,]+/) }),
     });
@@ -73,7 +73,7 @@ export function TokenList() {
           <option value="365">in a year</option><option value="">never</option></select></label>
       <fieldset><legend>Allow it to</legend>
         ${SCOPES.map(([scope, what]) => html`<label class="inline" key=${scope}>
-          <input type="checkbox" name=${`scope ${scope}`} checked />${what}</label>`)}</fieldset>
+          <input type="checkbox" name=${`scope ${scope}`} checked=${scope !== "admin"} />${what}</label>`)}</fieldset>
       <label>Only from<input name="addresses" placeholder="any address, or 10.0.0.0/8, 192.0.2.7" /></label>
       <label>Only for DAGs named<input name="dags" placeholder="any name, or etl-*, report" /></label>
     <//>`}
@@ -109,7 +109,9 @@ function Row({ token, onRevoke }) {
   return html`<tr>
     <td class="wide-text">${token.name}
       ${limits.length > 0 && html`<div class="faint">${limits.join(", ")}</div>`}</td>
-    <td>${token.username}</td><td>${token.role}</td>
+    <td>${token.username}</td>
+    <td>${token.role}${token.role === "admin" && !scopes && html`<div class="faint">
+      manager: does not name the scope admin</div>`}</td>
     <td data-label="created"><${Time} at=${token.createdAt} /></td>
     <td data-label="expires">
       ${token.revokedAt ? html`revoked <${Time} at=${token.revokedAt} />` : token.expiresAt ? html`<${Time}
