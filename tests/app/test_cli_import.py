@@ -25,7 +25,7 @@ from dagbook.transfer import conversion, storing
 from dagbook.transfer.home import HomeSource
 from tests.app.program import CommandLine, Said
 from tests.conftest import Copies
-from tests.dagu_home import SPEC, START, DaguHome, node, succeeded, text, waiting_node
+from tests.dagu_home import BCRYPT, SPEC, START, DaguHome, node, succeeded, text, waiting_node
 from tests.waiting import come_true
 
 Command = Callable[..., Said]
@@ -76,7 +76,7 @@ def test_a_home_is_imported_with_everything_that_it_has(
     source.user("ann", "admin")
     one = node("one", stdout=source.log("etl/one.out", b"first\nsecond\n"), stderr=source.log("etl/one.err", b"bad\n"))
     source.run("etl", "run-1", succeeded([one, node("two")]))
-    report = bring()
+    report = bring("--with-admins")
     counts = {name: report[name]["imported"] for name in ("definitions", "suspended", "base", "users", "runs")}
     assert counts == {"definitions": 2, "suspended": 1, "base": 1, "users": 1, "runs": 1}
     assert report["complete"]
@@ -158,9 +158,9 @@ def test_a_repeated_import_stores_nothing_twice_and_names_what_differs(
 ) -> None:
     source.definition("etl")
     source.definition("mine")
-    source.user("ann")
+    source.user("ann", "admin")
     source.run("etl", "run-1")
-    bring()
+    bring("--with-admins")
     again = bring()
     assert [again[name]["present"] for name in ("definitions", "users", "runs")] == [2, 1, 1]
     assert again["complete"]
@@ -168,7 +168,7 @@ def test_a_repeated_import_stores_nothing_twice_and_names_what_differs(
     assert command("dag", "save", source.path / "edited.yaml", "--name", "mine").status == 0
     source.definition("mine", SPEC.replace("echo one", "echo 1"))
     source.definition("etl", SPEC.replace("echo one", "echo 1"))
-    source.user("ann", role="admin")
+    source.user("ann", role="manager")
     later = succeeded(at=START + timedelta(minutes=1))
     source.attempt(
         source.run_folder("etl", "run-1"),
@@ -188,6 +188,66 @@ def test_a_repeated_import_stores_nothing_twice_and_names_what_differs(
     assert reasons["etl/run-1"] == "here it has 1 attempts, there 2"
     assert "is not replaced" in reasons["mine"]
     assert "is not changed" in reasons["ann"]
+
+
+def test_the_report_names_each_user_and_admins_need_an_option(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]]
+) -> None:
+    source.user("ann")
+    source.user("off", "viewer", is_disabled=True)
+    source.user("boss", "admin")
+    refused = bring(status=1)
+    assert (refused["users"]["leftOut"], refused["findings"][0]["name"]) == (3, "boss")
+    assert all("--with-admins" in reason for reason in _reasons(refused).values())
+    assert bring("--dry-run", "--with-admins")["users"]["imported"] == 3
+    assert _roles(command) == {}
+    report = bring("--with-admins")
+    assert [(one["name"], one["outcome"], one["reason"]) for one in report["findings"]] == [
+        ("boss", "imported", "admin, with the password"),
+        ("ann", "imported", "operator, with the password"),
+        ("off", "imported", "viewer, disabled"),
+    ]
+    source.user("support", "admin")
+    source.user("eve")
+    said = command("import", source.path, "--yes", KEEP)
+    assert f"imported: user eve ({source.path}/data/users/eve.json): operator, with the password\n" in said.out
+    assert f"left out: user support ({source.path}/data/users/support.json): admins are imported with" in said.out
+    assert _roles(command) == {"ann": "operator", "off": "viewer", "boss": "admin", "eve": "operator"}
+
+
+def test_a_password_hash_that_would_stop_logins_is_not_imported(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]]
+) -> None:
+    source.user("fast", password_hash=BCRYPT.replace("$04$", "$14$"))
+    source.user("slow", password_hash=BCRYPT.replace("$04$", "$15$"))
+    source.user("slowest", password_hash=BCRYPT.replace("$04$", "$31$"))
+    source.user("none", password_hash=BCRYPT.replace("$04$", "$32$"))
+    source.user("boss", "admin")
+    reasons = _reasons(bring("--with-admins", status=1))
+    assert reasons["fast"] == "operator, with the password"
+    for name in ("slow", "slowest"):
+        assert reasons[name].startswith("operator, without password: its bcrypt hash costs more than 14")
+    assert "not a bcrypt hash" in reasons["none"]
+    assert set(_roles(command)) == {"boss", "fast", "slow", "slowest"}
+    assert bring(status=1)["users"]["present"] == 4
+
+
+def test_names_of_users_that_look_like_others_are_left_out(
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]]
+) -> None:
+    names = ("adm\u200bin", "a\nb", "\x1b[2J", "admin ", "\u202eann", "ann\u00ad")
+    for number, name in enumerate(names):
+        source.user(str(number), username=name)
+    source.user("Zoë 東京", "admin")
+    report = bring("--with-admins", status=1)
+    assert _roles(command) == {"Zoë 東京": "admin"}
+    reasons = [one["reason"] for one in report["findings"] if one["outcome"] == "left_out"]
+    assert (len(reasons), "username: 'adm\\u200bin' is not a user name" in reasons[0]) == (len(names), True)
+
+
+def _roles(command: Command) -> dict[str, str]:
+    found = json.loads(command("users", "list", "--json").out)["users"]
+    return {user["username"]: user["role"] for user in found}
 
 
 def test_runs_that_want_the_same_key_are_all_imported(

@@ -178,12 +178,18 @@ class Users:
 
 
 def check_name(username: str, field: str = "username") -> str:
-    """Return a valid user name; raises BadRequestError."""
-    if not username or len(username) > MAX_NAME_LENGTH or "\0" in username:
+    """Return a valid user name, which looks like no other one; raises BadRequestError."""
+    if not is_user_name(username):
         raise BadRequestError(
-            f"{field}: {shorten(username)} is not a user name; use 1 to {MAX_NAME_LENGTH} characters, not NUL"
+            f"{field}: {shorten(username)} is not a user name; use 1 to {MAX_NAME_LENGTH} characters that print, "
+            "without blanks around them"
         )
     return username
+
+
+def is_user_name(text: str) -> bool:
+    """Whether a new user may have this name."""
+    return 0 < len(text) <= MAX_NAME_LENGTH and text.isprintable() and text == text.strip()
 
 
 def check_password(password: str, field: str = "password") -> str:

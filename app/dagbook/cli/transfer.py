@@ -35,7 +35,7 @@ from dagbook.transfer.target import HomeTarget, write_file
 
 _FOLDER = click.Path(path_type=Path)
 _MOST_LINES = 40
-_OUTCOMES = {"left_out": "left out", "differing": "differs", "changed": "changed"}
+_OUTCOMES = {"left_out": "left out", "differing": "differs", "changed": "changed", "imported": "imported"}
 _TABLE = (
     ("definitions", "definitions"),
     ("suspended", "suspended DAGs"),
@@ -54,6 +54,7 @@ _TABLE = (
 @click.option("--log-dir", type=_FOLDER, metavar="DIR", help="Folder of output, if it is not SOURCE/logs.")
 @click.option("--suspend-dir", type=_FOLDER, metavar="DIR", help="Folder of suspensions, if it is not SOURCE/suspend.")
 @click.option("--suspend", "suspend_all", is_flag=True, help="Suspend each new DAG, so that no schedule starts it.")
+@click.option("--with-admins", is_flag=True, help="Import users who are admins, too; the report names all users.")
 @click.option("--no-runs", is_flag=True, help="Leave the runs out.")
 @click.option("--settings-file", type=_FOLDER, metavar="FILE", help="Write the settings there, secrets included.")
 @click.option("--dry-run", is_flag=True, help="Only report what would be imported.")
@@ -64,7 +65,7 @@ _TABLE = (
 def import_home(*, source: Path | None, settings_file: Path | None, **options: Any) -> int:
     """Import a home of Dagu 1.x: definitions, suspensions, base configuration, users, settings and runs.
 
-    With --url definitions and runs come from a running server, which tells nothing else.
+    With --url definitions and runs come from a running server, which tells nothing else, also no users.
     What is there already stays as it is, so an import can be repeated, and continued after an interruption. A server
     that uses a SQLite file has to be stopped first. Exit status 1 when something was left out or differs.
     """
@@ -85,6 +86,8 @@ def _source(settings: Settings, home: Path | None, options: dict[str, Any]) -> S
     url, file = options["url"], options["token_file"]
     if (home is None) == (url is None):
         raise click.UsageError("name either a home or a server, with --url")
+    if home is None and options["with_admins"]:
+        raise click.UsageError("--with-admins: a server tells no users; import its home for them")
     if home is not None:
         names = {name: options[f"{name}_dir"] for name in ("dags", "data", "suspend")}
         return HomeSource(Folders.of(home, logs=options["log_dir"], **names))
@@ -106,6 +109,7 @@ def _import(settings: Settings, source: Source, settings_file: Path | None, opti
         retention_days=settings.retention_days,
         dry_run=options["dry_run"],
         suspend_all=options["suspend_all"],
+        with_admins=options["with_admins"],
         with_runs=not options["no_runs"],
         secrets=settings_file is not None,
     )

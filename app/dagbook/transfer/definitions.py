@@ -29,7 +29,11 @@ from dagbook.transfer.target import write_file
 AUTHOR = "import"
 _AT_A_TIME = 20
 _MOST_PROBLEMS = 3
-_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-9]|20)\$[./A-Za-z0-9]{53}")
+_BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+_HIGHEST_COST = 14  # a login takes a second or two; each further step doubles that, and other logins wait for it
+_NO_PASSWORD = ""
+_ADMIN_LEFT_OUT = "admins are imported with --with-admins only"
+_NO_ADMIN_YET = "there is no admin here yet: repeat this with --with-admins, or after a server has made one"
 _BUILTIN = ("", "builtin")
 
 
@@ -42,6 +46,7 @@ class ImportContext(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     dry_run: bool
     suspend_all: bool = False
+    with_admins: bool = False
 
     @property
     def writes_to(self) -> Database | None:
@@ -188,33 +193,53 @@ def _write_file(target: Path, text: str) -> None:
 
 
 async def store_users(found: Sequence[FoundUser], context: ImportContext, counts: Counts) -> list[Finding]:
-    """Store users with their passwords, whose hashes are of the same kind here."""
+    """Store users with their passwords, whose hashes are of the same kind here; returns what becomes of each.
+
+    Admins come first, so that a limit of what is shown never hides them.
+    """
     counts.found += len(found)
     findings = list[Finding]()
-    for user in found:
-        record = user.record
-        if reason := _user_fault(user):
-            counts.left_out += 1
-            findings.append(
-                Finding(kind="user", name=record.username, outcome="left_out", reason=reason, file=user.file)
-            )
-            continue
-        row = None
-        if context.database is not None:
-            row = await context.database.read(partial(users.get_by_name, username=record.username))
-        if row is None:
-            counts.imported += 1
-            if context.writes_to is not None:
-                await context.writes_to.write(partial(_add_user, _user_row(user, context.at), context))
-        elif (row.role, row.password_hash) == (record.role, record.password_hash):
-            counts.present += 1
-        else:
-            counts.differing += 1
-            reason = "here this user has another role or password, and is not changed"
-            findings.append(
-                Finding(kind="user", name=record.username, outcome="differing", reason=reason, file=user.file)
-            )
+    database = context.database
+    has_admin = database is not None and await database.read(partial(users.count, role=Role.ADMIN)) > 0
+    for user in sorted(found, key=lambda each: each.record.role != Role.ADMIN):
+        outcome, reason = await _store_user(user, context, has_admin=has_admin)
+        is_new = outcome in ("imported", "changed")
+        has_admin = has_admin or (is_new and user.record.role == Role.ADMIN and not user.record.is_disabled)
+        match outcome:
+            case "imported" | "changed":
+                counts.imported += 1
+            case "differing":
+                counts.differing += 1
+            case "left_out":
+                counts.left_out += 1
+            case None:
+                counts.present += 1
+                continue
+        name = user.record.username
+        findings.append(Finding(kind="user", name=name, outcome=outcome, reason=reason, file=user.file))
     return findings
+
+
+async def _store_user(user: FoundUser, context: ImportContext, *, has_admin: bool) -> tuple[Outcome | None, str]:
+    """Store a user who is not here; returns what was done and why, None if the same one is here."""
+    if reason := _user_fault(user):
+        return "left_out", reason
+    row, known = _user_row(user, context.at), None
+    if context.database is not None:
+        known = await context.database.read(partial(users.get_by_name, username=row.username))
+    if known is not None:
+        if (known.role, known.password_hash) == (row.role, row.password_hash):
+            return None, ""
+        return "differing", "here this user has another role or password, and is not changed"
+    is_admin = row.role == Role.ADMIN
+    if not (context.with_admins if is_admin else has_admin):
+        return "left_out", _ADMIN_LEFT_OUT if is_admin else _NO_ADMIN_YET
+    if context.writes_to is not None:
+        await context.writes_to.write(partial(_add_user, row, context))
+    if row.password_hash == _NO_PASSWORD:
+        fix = "`dagbook users passwd NAME` sets one"
+        return "changed", f"{row.role}, without password: its bcrypt hash costs more than {_HIGHEST_COST}; {fix}"
+    return "imported", f"{row.role}, {'disabled' if row.disabled_at else 'with the password'}"
 
 
 def _user_fault(user: FoundUser) -> str:
@@ -234,11 +259,13 @@ def _user_fault(user: FoundUser) -> str:
 
 def _user_row(user: FoundUser, at: datetime) -> UserRow:
     record = user.record
+    match = _BCRYPT.fullmatch(record.password_hash)
+    is_usable = match is not None and int(match["cost"]) <= _HIGHEST_COST
     return UserRow(
         id=str(uuid4()),
         username=record.username,
         role=record.role,
-        password_hash=record.password_hash,
+        password_hash=record.password_hash if is_usable else _NO_PASSWORD,
         generation=1,
         disabled_at=at if record.is_disabled else None,
         created_at=at,

@@ -44,6 +44,7 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: int
     dry_run: bool = False
     suspend_all: bool = False
+    with_admins: bool = False
     with_runs: bool = True
     secrets: bool = False  # in the text of the settings
 
@@ -63,9 +64,14 @@ async def import_from(
         source=source.name,
         dry_run=options.dry_run,
         suspend_all=options.suspend_all,
+        with_admins=options.with_admins,
     )
     await _audit(context, Action.IMPORT_START, {})
     library = DefinitionCache()
+    users, findings = source.read_users()
+    # Who is made a user is told first: reports have limits.
+    report.add(await store_users(users, context, report.users))
+    report.add(findings)
     definitions, findings = source.read_definitions()
     report.definitions.left_out += sum(finding.kind == "definition" for finding in findings)
     report.definitions.found += report.definitions.left_out
@@ -76,9 +82,6 @@ async def import_from(
     base, findings = source.read_base()
     report.add(findings)
     report.add(store_base(base, options.base_config, report.base, dry_run=options.dry_run))
-    users, findings = source.read_users()
-    report.add(findings)
-    report.add(await store_users(users, context, report.users))
     config, findings = source.read_config()
     report.add(findings)
     report.settings = settings_report.translate(config, secrets=options.secrets)

@@ -8,13 +8,13 @@ from typing import Literal
 import msgspec
 
 Kind = Literal["definition", "base", "suspend", "user", "setting", "run", "log", "access"]
-Outcome = Literal["left_out", "differing", "changed"]
+Outcome = Literal["left_out", "differing", "changed", "imported"]
 MOST_FINDINGS = 10_000
 _LONGEST, _LONGEST_PATH = 300, 4_096
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is not imported as it is: left out, there already but different, or changed on the way."""
+    """What is not imported as it is: left out, there already but different, or changed on the way; and new users."""
 
     kind: Kind
     name: str
@@ -82,7 +82,7 @@ class TransferReport(msgspec.Struct, kw_only=True, rename="camel"):
     @property
     def is_complete(self) -> bool:
         """Whether nothing was left out, and nothing differs."""
-        return not self.more_findings and all(finding.outcome == "changed" for finding in self.findings)
+        return not self.more_findings and all(one.outcome in ("changed", "imported") for one in self.findings)
 
 
 class Report(TransferReport, kw_only=True, rename="camel"):
