@@ -14,7 +14,8 @@ import msgspec
 from dagbook.executors.contract import Command, ExecutionFiles, SetupError
 from dagbook.executors.process.accounts import files_as
 from dagbook.spec.expansion import shell_words
-from dagbook.spec.expansion.shell_quotes import POSIX_SHELLS, program_name
+from dagbook.spec.expansion.shell_commands import POSIX_SHELLS
+from dagbook.spec.expansion.shell_quotes import program_name
 
 DIRECT = "direct"  # as the shell of a step: no shell runs the program
 _POWER_SHELLS = frozenset({"pwsh", "powershell"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 
 from dagbook.spec.reading.load import load
@@ -69,6 +70,85 @@ def test_a_warning_names_the_document_the_step_and_the_field() -> None:
     (warning,) = find_warnings(load(text, name="flow").definition)
     assert warning.startswith('below: step "a": command: ')
     assert '"${P}"' in warning
+
+
+def faults(script: str) -> list[str]:
+    """Return where the warnings of a script are, and what they say of the value of P."""
+    definition = load(msgspec.json.encode({"params": "P=1", "steps": [{"name": "a", "script": script}]}).decode())
+    assert definition.problems == ()
+    found = []
+    for warning in find_warnings(definition.definition):
+        where, _, fault = warning.removeprefix('step "a": script').removeprefix(", ").partition(": ")
+        found.append(": ".join(filter(None, (where, fault.split(" of P ")[0] + fault.split(" of P ")[1][:17]))))
+    return found
+
+
+LEFT = "the value" + "is left to the sh"
+LEFT_TO_ANOTHER = "the value" + "is left to the ot"
+PASTED = "another shell reads the value" + "as a part of its "
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ('x=`basename \\`dirname "${P}"\\``', [LEFT]),
+        ("x=$'\\t'\necho \"${P}\"", [f"line 2: {LEFT}"]),
+        ("trap 'rm -- \"${P}\"' EXIT", [LEFT_TO_ANOTHER]),
+        ("true\nsh -ec 'echo \"${P}\"'\nssh host 'echo \"${P}\"'", [f"lines 2, 3: {LEFT_TO_ANOTHER}"]),
+        ("sh -c 'a \"${P}\"'\n" * 7, [f"lines 1, 2, 3, 4, 5, …: {LEFT_TO_ANOTHER}"]),
+        ("su - etl -c 'echo \"${P}\"'", [LEFT_TO_ANOTHER]),
+        ("$SHELL -c 'echo \"${P}\"'", [LEFT_TO_ANOTHER]),
+        ("ls | xargs -I% sh -c 'cp % \"${P}\"'", [LEFT_TO_ANOTHER]),
+        ("echo 'echo \"${P}\"' | sudo -n sh", [LEFT_TO_ANOTHER]),
+        ("sudo bash <<'E'\necho \"${P}\"\nE\n", [f"line 2: {LEFT_TO_ANOTHER}"]),
+        ("cat > run.sh <<'E'\necho \"${P}\"\nE\n", [f"line 2: {LEFT_TO_ANOTHER}"]),
+        ('bash <<E\necho "${P}"\nE\n', [f"line 2: {PASTED}"]),
+        ('sh -c "rm "${P}""', [PASTED]),
+        ('ssh host rm "${P}"', [PASTED]),
+        ('eval "${P}"', [PASTED]),
+        ('sh -c \'echo "$1"\' _ "${P}"', []),
+        ("trap : EXIT; echo '\"${P}\"'", []),
+        ("trap : EXIT\necho '\"${P}\"'", []),
+        ("echo '\"${P}\"' | bash run.sh", []),
+        ("bash run.sh '\"${P}\"'", []),
+        ('echo \'"${P}"\' | jq "$FILTER"', []),
+        ("cat <<'E' | jq .\n\"${P}\"\nE\n", []),
+        ("sh 2>&1 -c 'echo \"${P}\"'", [LEFT_TO_ANOTHER]),
+    ],
+)
+def test_a_script_is_warned_of_values_that_another_shell_reads(script: str, expected: list[str]) -> None:
+    assert faults(script) == expected
+
+
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ('let "${P}"', "let"),
+        ('test -v "${P}"', "test -v"),
+        ('if [ -v "${P}" ]; then :; fi', "[ -v"),
+        ('[[ -v "${P}" ]]', "[[ -v"),
+        ('printf -v "${P}" x', "printf -v"),
+        ('read -r "${P}"', "read"),
+        ('unset "${P}"', "unset"),
+        ('sleep 1 & wait -p "${P}"', "wait"),
+        ('declare "${P}"=1', "declare"),
+        ('local -i x="${P}"', "local -i"),
+        ('printf -v x %s "${P}"', ""),
+        ('test -v x && echo "${P}"', ""),
+        ('local x="${P}"', ""),
+        ('[ "${P}" -gt 1 ]; [[ "${P}" -gt 1 ]]; echo $(( "${P}" ))', ""),
+        ('printf %s "${P}"', ""),
+    ],
+)
+def test_a_script_is_warned_of_values_that_bash_evaluates_as_names_or_numbers(script: str, command: str) -> None:
+    assert faults(script) == ([f"{command} evaluates the valueand runs the comm"] if command else [])
+
+
+def test_a_part_of_an_output_that_is_left_to_a_shell_needs_a_name() -> None:
+    text = '{name: a, command: "sh -c \'echo \\"${OUT.key}\\"\'"}'
+    loaded = load(f"steps:\n  - {{name: b, command: echo x, output: OUT}}\n  - {text}\n", name="flow")
+    (warning,) = find_warnings(loaded.definition)
+    assert warning.endswith("so give it a name by env of the step")
 
 
 @pytest.mark.parametrize("script", ["${P." * 100_000, "${P." * 100_000 + "}", '(:) "${P}" ' * 50_000])

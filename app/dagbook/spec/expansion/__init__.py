@@ -1,3 +1,13 @@
 """Evaluation of texts: references, `$` expansion, JSON paths, conditions."""
 
-__all__ = ["expand", "patterns", "requests", "scope", "shell_expansion", "shell_quotes", "shell_words", "substitution"]
+__all__ = [
+    "expand",
+    "patterns",
+    "requests",
+    "scope",
+    "shell_commands",
+    "shell_expansion",
+    "shell_quotes",
+    "shell_words",
+    "substitution",
+]

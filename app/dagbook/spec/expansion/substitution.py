@@ -21,6 +21,9 @@ _BRACED = re.compile(r"\$\{([^}]+)\}")
 _BARE = re.compile(r"\$([A-Za-z0-9_]+)(?:(\.\S{1,1024})(?!\S))?")
 _PATH = re.compile(r"([A-Za-z0-9_]+)(\..+)", re.DOTALL)
 _PROPERTY = re.compile(r"\.(stdout|stderr|exitCode|exit_code)(?::([0-9]{1,9})(?::([0-9]{1,9}))?)?")
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+_PLAIN_VALUE = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
+_NOT_SET = "is not in the environment of this shell"
 _REFERENCE_WORK = 64  # of a reference, besides its text and value
 
 
@@ -117,9 +120,13 @@ class _Substitution:
         if not self._for_shell:
             return start - 1, end + 1, quote_text(value)
         quoting = self._shell_quotes.at(start - 1)
-        if quoting is None:  # the shell itself expands it, to a value that it does not evaluate again
-            return start, end, None
-        return start - 1, end + 1, quoting.insert(value)
+        if quoting is not None and not quoting.reread:
+            return start - 1, end + 1, quoting.insert(value)
+        if _PLAIN_VALUE.fullmatch(value):  # the same text however often it is read
+            return start, end, value
+        name = self._text[start + 2 : end - 1]
+        # The shell itself expands it, to a value that it does not evaluate again. One without the variable ends.
+        return start, end, f"${{{name}?{_NOT_SET}}}" if _NAME.fullmatch(name) else None
 
     @cached_property
     def _shell_quotes(self) -> ShellQuotes:
