@@ -24,6 +24,7 @@ import pytest
 import uvicorn
 
 from dagbook.api.middleware.connections import ConnectionTable, HttpLimits, LimitedProtocol
+from dagbook.api.middleware.request_context import ADMITTED
 from dagbook.cli.http_server import HttpServer
 from tests.app.people import PASSWORD, People, code_of
 from tests.app.program import CommandLine
@@ -40,8 +41,12 @@ LARGE = 1 << 25  # more than the kernel takes from a server whose client reads n
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Respond with the size of the body; to ``/early`` without reading it, to ``/never`` not at all."""
+    """Respond with the size of the body; to ``/early`` without reading it, to ``/never`` not at all.
+
+    ``/known`` is for callers who may send it.
+    """
     size, more = 0, scope["path"] != "/early"
+    scope[ADMITTED] = scope["path"] == "/known"
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -158,6 +163,10 @@ def is_sending(one: LimitedProtocol) -> bool:
 
 def has_part_of_a_body(one: LimitedProtocol) -> bool:
     return one.usefulness()[0] == 2 and not one.is_working()
+
+
+def has_nothing_unread(one: LimitedProtocol) -> bool:
+    return not one.unfinished_bytes and not one.flow.read_paused
 
 
 @pytest.mark.parametrize(
@@ -287,6 +296,31 @@ async def test_many_unfinished_heads_are_bounded_together() -> None:
         assert sum(reader.at_eof() or reader.exception() is not None for reader in readers) >= 3
 
 
+async def test_unfinished_bodies_of_callers_who_are_not_admitted_are_bounded_together() -> None:
+    async with limited(unfinished_bytes=100_000) as port:
+        head = b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n"
+        known = [await port.connect(b"POST /known" + head + b"a") for _ in range(5)]
+        await come_true(lambda: is_opened(port, has_part_of_a_body, 5))
+        for _, writer in known:
+            writer.write(b"a" * 40_000)
+            await come_true(lambda: is_opened(port, has_nothing_unread, 5))
+        strangers = [(await port.connect(b"POST /" + head + b"a" * 40_000))[0] for _ in range(5)]
+        await come_true(lambda: is_opened(port, has_part_of_a_body, 7))
+        assert sum(reader.at_eof() or reader.exception() is not None for reader in strangers) >= 3
+        for reader, writer in known:
+            writer.write(b"a" * 9_999)
+            assert await reader.readuntil(b"\r\n\r\n50000")
+
+
+async def test_the_next_piece_of_a_body_is_read_when_the_application_asks_for_it() -> None:
+    async with limited() as port:
+        _, writer = await port.connect(b"POST /never HTTP/1.1\r\nContent-Length: 1\r\n\r\n1")
+        writer.write(b"POST / HTTP/1.1\r\nContent-Length: 4000000\r\n\r\n" + b"a" * 4_000_000)
+        await come_true(lambda: is_opened(port, lambda one: one.flow is not None and one.flow.read_paused))
+        (one,) = port.table
+        assert len(one.cycle.body) <= 2 * port.table.limits.piece_bytes
+
+
 def test_connections_are_counted_by_address_but_for_loopback_and_proxies() -> None:
     table = ConnectionTable(HttpLimits(connections=9, per_address=1), [ip_network("10.0.0.0/8")])
     groups = {
@@ -372,6 +406,43 @@ def resident_bytes(pid: int) -> int:
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]  # each process has it
 
 
+def peak_bytes(pid: int) -> int:
+    """Return the most memory that a process has had."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]  # each process has it
+
+
+def signed_body(size: int) -> bytes:
+    """Return a request of a webhook, of a source that does not exist."""
+    head = b"POST /api/v2/sources/none/fetch HTTP/1.1\r\nHost: localhost\r\nX-Hub-Signature-256: sha256=%s\r\n"
+    return head % (b"0" * 64) + b"Content-Length: %d\r\n\r\n" % size + b"a" * size
+
+
+@pytest.mark.parametrize("mode", ["none", "builtin"])
+async def test_bodies_of_webhooks_that_hang_at_their_last_byte_take_less_than_25_mebibytes(
+    tmp_path: Path, mode: str
+) -> None:
+    sent = signed_body(1 << 20)
+    async with (
+        CommandLine(tmp_path, auth_mode=mode, auth_token_secret="s" * 40).server() as address,
+        AsyncExitStack() as stack,
+    ):
+        pid, url = server_pid(tmp_path), httpx.URL(address)
+        before = peak_bytes(pid)
+
+        async def hang() -> tuple[Reader, Writer]:
+            reader, writer = await asyncio.open_connection(url.host, url.port)
+            stack.callback(writer.close)
+            writer.write(sent[:-1])
+            await writer.drain()
+            return reader, writer
+
+        for reader, writer in await asyncio.gather(*(hang() for _ in range(128))):
+            writer.write(sent[-1:])
+            assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+        assert peak_bytes(pid) - before < 25 << 20
+
+
 ATTACKS = {
     "silent connections": [b""] * 1000,
     "endless heads": [HEAD + b"X: " + b"a" * 60_000] * 600,
@@ -387,6 +458,7 @@ ATTACKS = {
         b'Content-Length: 1048612\r\n\r\n{"username": "' + b"a" * (1 << 20) + b'", "password": "x"}   '
     ]
     * 50,
+    "signed bodies without their last byte": [signed_body(1 << 20)[:-1]] * 128,
     "many requests in a row": [b"GET /api/v2/dags HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000] * 20,
 }
 

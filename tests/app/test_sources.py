@@ -427,11 +427,11 @@ async def test_a_git_host_starts_a_fetch_by_a_signed_request_and_anybody_else_do
         assert (found["hasHookSecret"], "a secret of two" in str(found)) == (True, False)
         path = f"/sources/{name}/fetch"
         wrong = [signature("another", body), signature("a secret of two", b"{}"), {"X-Hub-Signature-256": ""}]
-        for headers in [*wrong, {}]:
-            assert code_of(await host.post(path, content=body, headers=headers)) == (401, "unauthorized")
-        for other in ("unknown", "no%00name"):
-            unknown = await host.post(f"/sources/{other}/fetch", content=body, headers=signature("", body))
-            assert code_of(unknown) == (401, "unauthorized")
+        assert code_of(await host.post(path, content=body)) == (401, "unauthorized")
+        others = [(f"/sources/{other}/fetch", signature("", body)) for other in ("unknown", "no%00name")]
+        tried = [*((path, headers) for headers in wrong), *others]
+        refused = [await host.post(tried_path, content=body, headers=headers) for tried_path, headers in tried]
+        assert {(answer.status_code, answer.content) for answer in refused} == {(401, refused[0].content)}
         file.write_text(good("two"))
         answer = await host.post(path, content=body, headers=signature("a secret of two", body))
         assert (answer.status_code, answer.json()) == (202, {"name": name})
@@ -442,6 +442,20 @@ async def test_a_git_host_starts_a_fetch_by_a_signed_request_and_anybody_else_do
         await come_true(look)
         (entry,) = (await client.get("/audit", params={"action": "source.fetch", "object": name})).json()["entries"]
         assert (entry["via"], entry["actor"]) == ("hook", name)
+
+
+async def test_the_body_of_a_webhook_may_be_larger_than_others_since_nothing_of_it_is_kept(
+    people: People, team: Team
+) -> None:
+    await team.add(hookSecret="a secret of two")
+    body, path = b" " * (5 << 20), f"/sources/{team.name}/fetch"
+    async with people.client() as host:
+        answer = await team.client.post(path, content=body, headers=signature("a secret of two", body))
+        assert answer.status_code == 202
+        for source in (path, "/sources/unknown/fetch"):
+            answer = await host.post(source, content=b" " * (26 << 20), headers=signature("", b""))
+            assert code_of(answer) == (413, "bad_request")
+            assert "26214400 bytes" in answer.json()["message"]
 
 
 async def test_a_source_without_a_secret_accepts_no_signature(team: Team) -> None:

@@ -7,9 +7,10 @@ import hashlib
 import hmac
 import logging
 import os
+import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -42,9 +43,11 @@ _log = logging.getLogger(__name__)
 _WAIT_SECONDS = 20.0  # for a sync, in a request
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 60.0, 0.5  # for a sync of another server
 _FETCHES, _SYNCS = 8, 4  # at a time, of one process
-_SIGNATURE = "sha256="
+_SIGNATURE = re.compile("sha256=([0-9a-f]{64})")
 _MAX_SOURCES = 500
 _LONGEST_SECRET = 500
+
+ReadBody = Callable[[Callable[[bytes], object]], Awaitable[None]]
 
 
 class Sealer(Protocol):
@@ -199,16 +202,20 @@ class Sources:
 
     # -- syncs -----------------------------------------------------------------------------------------------------
 
-    async def check_signature(self, name: str, body: bytes, signature: str) -> None:
+    async def check_signature(self, name: str, read: ReadBody, signature: str) -> None:
         """Raise UnauthorizedError unless a request was signed with the source's secret (HMAC-SHA256 of its body).
 
-        The same for an unknown source, so that nothing can be learnt without the secret.
+        ``read`` gives each part of the body to a function, so that nothing of it is kept. It is called for an unknown
+        source, too, so that nothing can be learnt without the secret; not for a text that is no signature.
         """
         row = await self._find(name)
         secret = "" if row is None else self._secret_of(row)
-        expected = hmac.digest((secret or secrets.token_hex()).encode(), body, hashlib.sha256).hex()
-        if not hmac.compare_digest(f"{_SIGNATURE}{expected}".encode(), signature.strip().lower().encode()):
-            raise UnauthorizedError("the signature does not fit the body and the secret of the source", "")
+        if given := _SIGNATURE.fullmatch(signature.strip().lower()):
+            digest = hmac.new((secret or secrets.token_hex()).encode(), digestmod=hashlib.sha256)
+            await read(digest.update)
+            if hmac.compare_digest(digest.hexdigest(), given[1]):
+                return
+        raise UnauthorizedError("the signature does not fit the body and the secret of the source", "")
 
     async def fetch(self, name: str, actor: Actor) -> None:
         """Record that a sync was asked for, and start it. Raises NotFoundError."""

@@ -20,7 +20,7 @@ from dagbook.api.auth import session_cookie
 from dagbook.api.auth.oidc_flow import CLEARED, COOKIE, Connection, LoginNeededError
 from dagbook.api.middleware.local_user import LOCAL_USER
 from dagbook.api.middleware.node_proxy import requested_node
-from dagbook.api.middleware.request_context import ROLE
+from dagbook.api.middleware.request_context import ADMITTED, ROLE
 from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import Requires, Switches, is_public, refusal, scope_of
 from dagbook.auth.roles import Scope as TokenScope
@@ -70,6 +70,7 @@ def make_guard(access: AuthServices) -> Guard:
         caller = await _read_narrow_credential(access, connection, requires)
         if caller is not None:
             connection.scope["user"] = caller
+            connection.scope[ADMITTED] = True  # type: ignore[literal-required]
             return
         caller = await _identify(access, connection, requires)
         caller = await _apply_grants(access, connection, handler, caller)
@@ -82,6 +83,7 @@ def make_guard(access: AuthServices) -> Guard:
         if changes:
             session_cookie.check_proof(connection, caller)
         _check_user_routes(access, connection, handler, caller)
+        connection.scope[ADMITTED] = True  # type: ignore[literal-required]
 
     return guard
 

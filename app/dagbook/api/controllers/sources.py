@@ -24,6 +24,8 @@ from dagbook.db.repositories import sources
 from dagbook.db.repositories.sources import NewSource as PlannedSource
 from dagbook.sources.service import Sources
 
+_HOOK_BYTES = 25 << 20  # Git hosts send up to 25 MB; nothing of it is kept
+
 
 class SourceServices(msgspec.Struct, frozen=True, kw_only=True):
     """Services of sources."""
@@ -131,7 +133,8 @@ class SourcesController(Controller):
         requires=Requires.HOOK,
         audits=Action.SOURCE_FETCH,
         status_code=202,
-        responses=errors(404),
+        request_max_body_size=_HOOK_BYTES,
+        responses=errors(404, 413),
     )
     async def fetch(
         self,
@@ -144,7 +147,7 @@ class SourcesController(Controller):
         """Start a sync, as the webhook of a Git host: its body is signed with the source's secret (HMAC-SHA256)."""
         actor = caller.actor
         if caller.via == "hook":
-            await services.sources.check_signature(source_name, await request.body(), signature or "")
+            await services.sources.check_signature(source_name, request.read_into, signature or "")
             actor = msgspec.structs.replace(actor, actor=source_name)
         await services.sources.fetch(source_name, actor)
         return Fetching(name=source_name)

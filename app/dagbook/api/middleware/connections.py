@@ -19,7 +19,9 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from uvicorn.protocols.http.flow_control import FlowControl
 
+from dagbook.api.middleware.request_context import ADMITTED
 from dagbook.api.middleware.single_write import SingleWriteProtocol
 from dagbook.api.schemas.common import Error, ErrorCode
 
@@ -39,13 +41,14 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
     per_address: int
     head_bytes: int = 65_536
-    unfinished_bytes: int = 8 << 20  # of the unfinished heads of all connections
+    unfinished_bytes: int = 8 << 20  # of all connections: unfinished heads, and bodies of callers not admitted yet
     pipelined: int = 16
     head_seconds: float = 10.0
     idle_seconds: float = 74.0  # with a sweep each second: within 75
     body_silence_seconds: float = 60.0
     body_seconds: float = 90.0
     body_bytes: int = 65_536
+    piece_bytes: int = 16_384  # read at a time, and of a body before the application asks for it
     unread_seconds: float = 60.0  # without the client reading any more of a response
     linger_seconds: float = 2.0  # for a client to read why it is refused
     sweep_seconds: float = 1.0
@@ -64,6 +67,18 @@ class _RequestRefused(Exception):  # noqa: N818  # raised through the parser, wh
     pass
 
 
+class _Flow(FlowControl):
+    """Flow control that tells when the application asks for more of a body, and so has taken what was read."""
+
+    def __init__(self, transport: asyncio.Transport, when_asked: Callable[[], None]) -> None:
+        super().__init__(transport)
+        self._when_asked = when_asked
+
+    def resume_reading(self) -> None:
+        self._when_asked()
+        super().resume_reading()
+
+
 class LimitedProtocol(SingleWriteProtocol):
     """HTTP/1.1 within the limits of a ``ConnectionTable``."""
 
@@ -78,6 +93,10 @@ class LimitedProtocol(SingleWriteProtocol):
         self._body_bytes = self.unfinished_bytes = self._unread_bytes = 0
         self._since = self._heard = self._answered = self._drained = self.loop.time()
         self._refusal = HTTPStatus.BAD_REQUEST
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent does
+        super().connection_made(transport)
+        self.flow = _Flow(self.transport, self._hold_body)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._table.discard(self)
@@ -121,9 +140,17 @@ class LimitedProtocol(SingleWriteProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._heard = self.loop.time()
-        self._finish_head()
+        self._head_bytes = 0
         self._body_bytes += len(body)
         super().on_body(body)
+        if len(self.cycle.body) > self._table.limits.piece_bytes:
+            self.flow.pause_reading()
+        self._hold_body()
+
+    def _hold_body(self) -> None:
+        """Note what is held of the body: all of it, unless the application reads it for an admitted caller."""
+        if self._phase is _Phase.BODY:
+            self._table.hold(self, len(self.cycle.body) if self.scope.get(ADMITTED) else self._body_bytes)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -134,6 +161,8 @@ class LimitedProtocol(SingleWriteProtocol):
         self._answered = self.loop.time()
         if self.cycle.response_complete:
             self.cycle.body = bytearray()  # else it would be kept until the next request
+            if self.unfinished_bytes:
+                self._table.hold(self, self._head_bytes)
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -301,7 +330,7 @@ class ConnectionTable:
                 self._per_address[group] = left
 
     def hold(self, protocol: LimitedProtocol, size: int) -> None:
-        """Note the bytes of an unfinished head; over the limit of all, the connection with the most is closed."""
+        """Note the bytes of an unfinished head or body; over the limit of all, the one with the most is closed."""
         if protocol not in self._open:
             return
         self._unfinished_bytes += size - protocol.unfinished_bytes
@@ -337,6 +366,36 @@ class ConnectionTable:
         self._refused += 1
 
 
+class _Receiver(asyncio.BufferedProtocol):
+    """Passes to a connection what is received, in pieces: uvloop reads 256 KB at once, of all connections in turn."""
+
+    def __init__(self, protocol: LimitedProtocol, piece: memoryview) -> None:
+        """``piece`` may be that of all connections: what is in it is used before the next one is read."""
+        self._protocol = protocol
+        self._piece = piece
+
+    def get_buffer(self, _: int) -> memoryview:
+        return self._piece
+
+    def buffer_updated(self, size: int) -> None:
+        self._protocol.data_received(bytes(self._piece[:size]))
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent does
+        self._protocol.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
+
+    def eof_received(self) -> None:
+        self._protocol.eof_received()
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
+
+
 class Acceptor:
     """Accepts the connections of a listener; in place of the event loop's server, which can refuse none."""
 
@@ -353,6 +412,7 @@ class Acceptor:
         self._table = table
         self._make_protocol = make_protocol
         self._tls = tls
+        self._piece = memoryview(bytearray(table.limits.piece_bytes))
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._swept = self._loop.time()
@@ -408,7 +468,11 @@ class Acceptor:
         limit = self._table.limits.head_seconds if self._tls else None
         try:
             await self._loop.connect_accepted_socket(
-                lambda: protocol, peer, ssl=self._tls, ssl_handshake_timeout=limit, ssl_shutdown_timeout=limit
+                lambda: _Receiver(protocol, self._piece),
+                peer,
+                ssl=self._tls,
+                ssl_handshake_timeout=limit,
+                ssl_shutdown_timeout=limit,
             )
         except OSError:  # the client has left, or its handshake failed
             self._table.discard(protocol)

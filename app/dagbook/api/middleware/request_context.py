@@ -27,6 +27,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ID_NAME = b"x-request-id"
 _MAX_PATH = 200
 ROLE = "caller_role"  # in the scope, for a header: the role that no description of a user tells
+ADMITTED = "caller_admitted"  # in the scope, when the body is read for a caller who may make the request
 _CHECKS = ("/health", "/metrics")  # polled by monitoring every few seconds
 _FAILED = 500
 
