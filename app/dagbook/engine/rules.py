@@ -51,12 +51,18 @@ def all_satisfied(steps: Sequence[Step], dependencies: tuple[int, ...], nodes: S
 
 
 def blocked_status(steps: Sequence[Step], dependencies: tuple[int, ...], nodes: Sequence[NodeState]) -> Blocked | None:
-    """Return the result of a step that cannot run; the last listed dependency that ended badly decides."""
-    for key in reversed(dependencies):
-        node = nodes[key]
-        if node.status.is_final and not is_satisfied(steps[key], node):
-            return _BLOCKS[node.status]
-    return None
+    """Return the result of a step that cannot run; the last listed dependency that ended badly decides.
+
+    One that was aborted leaves the reason to one that failed.
+    """
+    ended = [
+        nodes[key].status
+        for key in reversed(dependencies)
+        if nodes[key].status.is_final and not is_satisfied(steps[key], nodes[key])
+    ]
+    if ended[:1] == [NodeStatus.ABORTED] and NodeStatus.FAILED in ended:
+        return _BLOCKS[NodeStatus.FAILED]
+    return _BLOCKS[ended[0]] if ended else None
 
 
 _BLOCKS = {

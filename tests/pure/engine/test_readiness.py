@@ -32,7 +32,9 @@ STATUSES = {letter: status for status, letter in LETTERS.items()}
         ("NFR", False, NodeStatus.ABORTED, UPSTREAM_FAILED),
         ("FK", False, NodeStatus.SKIPPED, UPSTREAM_SKIPPED),
         ("KF", False, NodeStatus.ABORTED, UPSTREAM_FAILED),
-        ("FA", False, NodeStatus.ABORTED, ""),
+        ("FA", False, NodeStatus.ABORTED, UPSTREAM_FAILED),
+        ("AF", False, NodeStatus.ABORTED, UPSTREAM_FAILED),
+        ("KA", False, NodeStatus.ABORTED, ""),
         ("AKS", False, NodeStatus.SKIPPED, UPSTREAM_SKIPPED),
     ],
 )

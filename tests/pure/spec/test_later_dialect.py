@@ -7,6 +7,7 @@ import pytest
 from dagbook.spec.build.object_schema import ObjectSchema
 from dagbook.spec.build.root import ROOT
 from dagbook.spec.build.step import STEP
+from dagbook.spec.conversion.convert import convert
 from dagbook.spec.reading.load import BASE, load
 from tests.pure.spec.definitions import problem_of, step_of
 
@@ -138,9 +139,28 @@ def test_other_unknown_keys_are_no_sign_of_it(text: str) -> None:
     assert "2.x" not in problem_of(text).message
 
 
-@pytest.mark.parametrize("name", ["kid", "kid-2.b", "${KID}", "a_$1", "`cat name of kid`", "kids/kid.yaml"])
+@pytest.mark.parametrize(
+    "name",
+    ["kid", "kid-2.b", "${KID}", "a_$1", "`cat name of kid`", "kids/kid.yaml", "etl/transform", "../etl/v1.2/a_b-c"],
+)
 def test_a_step_may_call_a_dag_by_the_old_spelling(name: str) -> None:
     step = step_of(f"{{run: '{name}'}}")
 
     assert step.call is not None
     assert step.call.name == name
+
+
+def test_the_old_spelling_with_a_path_gets_the_warning_of_one_with_a_name() -> None:
+    loaded = load("steps: [{run: etl/transform}]")
+
+    assert (loaded.problems, loaded.later_keys) == ((), ())
+    assert loaded.warnings == load("steps: [{run: kid}]").warnings
+    assert "run is the old spelling of call" in loaded.warnings[0]
+
+
+@pytest.mark.parametrize("other", ["- action: noop", "- {command: x, retry_policy: {limit: 1}}", "- run: echo hello"])
+def test_a_path_beside_another_sign_of_the_dialect_is_a_command(other: str) -> None:
+    text = f"steps:\n  - run: etl/transform\n  {other}\n"
+
+    assert problem_of(text).line == 3
+    assert "command: etl/transform" in convert(text).text

@@ -156,7 +156,7 @@ class TestCall:
     def test_a_call_fills_command_and_arguments(self) -> None:
         step = step_of("{call: ' kid ', params: {k: v w, a: 1}, command: ignored, executor: http}")
 
-        assert step.call == Call(name="kid", params='a="1" k="v w"')
+        assert step.call == Call(name="kid", pairs=(Pair("a", "1"), Pair("k", "v w")), params='a="1" k="v w"')
         assert (step.command, step.args) == ("call", ("kid", 'a="1" k="v w"'))
         assert step.command_line == 'kid a="1" k="v w"'
         assert step.executor == Executor(type="dag")

@@ -17,8 +17,8 @@ from dagbook.spec.reading.rendering import render
 
 EXECUTOR_KEYS = ("type", "config")
 PARALLEL_KEYS = ("items", "maxConcurrent")
-# A name, a text that evaluates to one, or the file of a DAG.
-CALLABLE = r"[A-Za-z0-9_.-]+|\S*[$`][\s\S]*|\S+\.ya?ml"
+# A name, a text that evaluates to one, the file of a DAG, or its path without extension. `./build.sh` is none of them.
+CALLABLE = r"[A-Za-z0-9_.-]+|\S*[$`][\s\S]*|\S+\.ya?ml|(?:[A-Za-z0-9_.-]*/)+[A-Za-z0-9_-]+"
 # fmt: off
 EXECUTOR_TYPES = frozenset({
     "", "command", "shell", "dag", "subworkflow", "parallel", "docker", "container", "ssh", "http", "jq", "mail",
