@@ -18,6 +18,7 @@ from dagbook.spec.model import (
     Smtp,
     Ssh,
 )
+from dagbook.spec.reading.load import load
 from dagbook.spec.time.duration import duration_seconds
 from tests.pure.spec.definitions import dag_of
 
@@ -178,3 +179,19 @@ def test_a_duration_is_read(text: str, seconds: float) -> None:
 @pytest.mark.parametrize("text", ["", "5", "s", "5 s", "5d", "1s" * 100])
 def test_a_text_that_is_no_duration(text: str) -> None:
     assert duration_seconds(text) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "warned"),
+    [
+        ("{enabled: true, endpoint: 'http://localhost:4317'}", True),
+        ("{enabled: true}", True),
+        ("{endpoint: 'http://localhost:4317'}", True),
+        ("{enabled: false, endpoint: 'http://localhost:4317'}", False),
+        ("{}", False),
+    ],
+)
+def test_settings_of_tracing_are_warned_of_because_nothing_is_traced(value: str, warned: bool) -> None:
+    loaded = load(f"otel: {value}\nsteps: [a]")
+    assert loaded.problems == ()
+    assert loaded.warnings == (("otel: has no effect: Dagbook sends no traces",) if warned else ())

@@ -149,7 +149,7 @@ def secrets(field: Field) -> tuple[Secret, ...] | None:
 
 
 def otel(field: Field) -> Otel | None:
-    """Read the settings; a value of another type is ignored."""
+    """Read the settings of tracing, which Dagbook does not have; a value of another type is ignored."""
     if not isinstance(field.value, dict):
         field.expect("a map")
         return None
@@ -158,6 +158,8 @@ def otel(field: Field) -> Otel | None:
     fields = {key: value[key] for key, kind in KINDS.items() if isinstance(value.get(key), kind)}
     if "headers" in fields:
         fields["headers"] = {key: text for key, text in fields["headers"].items() if isinstance(text, str)}
+    if fields.get("enabled", "endpoint" in fields):
+        field.warn("has no effect: Dagbook sends no traces")
     return Otel(**fields, timeout_seconds=_timeout(field))
 
 

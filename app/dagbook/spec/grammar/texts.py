@@ -40,7 +40,7 @@ DAG = {
     "ssh": "A host that steps without an executor run on.",
     "registryAuths": "Credentials of image registries by host, or one text for all.",
     "secrets": "Secret values that become variables and are hidden in logs.",
-    "otel": "Tracing of runs.",
+    "otel": "Tracing of runs in Dagu; has no effect here, since Dagbook sends no traces.",
     "runConfig": "What clients should let people edit when they start a run.",
     "llm": "The model of chat steps, which are accepted and fail when they run.",
 }
