@@ -475,3 +475,18 @@ async def test_a_run_without_its_definition_fails_and_blocks_no_other(
     assert (await dagbook.finished(lost)).status == "failed"
     log = (await dagbook.client.get(f"/dag-runs/{dagbook.name}/{lost}/log")).json()["content"]
     assert "could not be started" in log
+
+
+async def test_runs_of_other_dags_in_the_queue_of_a_dag_do_not_count_for_it(dagbook: Dagbook, tmp_path: Path) -> None:
+    other = f"{dagbook.name}-other"
+    held = await _enqueue(dagbook, _gated(tmp_path), other, queue=dagbook.name)
+    await Dagbook(dagbook.client, other).running(held, "a", "ready")
+    assert (await dagbook.finished(await _enqueue(dagbook, QUICK))).status == "succeeded"
+    assert (await dagbook.run(QUICK)).status == "succeeded"
+    own, behind = await _enqueue(dagbook, _gated(tmp_path)), await _enqueue(dagbook, QUICK)
+    await dagbook.running(own, "a", "ready")
+    waiting = (await dagbook.get(behind))["waitingFor"]
+    assert (waiting["reason"], waiting["running"], waiting["limit"]) == ("limit", 1, 1)
+    assert [one["dagRunId"] for one in waiting["heldBy"]] == [own]
+    (tmp_path / "gate").touch()
+    assert (await dagbook.finished(behind)).status == "succeeded"

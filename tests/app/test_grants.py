@@ -410,3 +410,53 @@ async def test_the_last_admin_cannot_be_limited_to_grants(copies: Copies, tmp_pa
             async with people.client(boss.token) as admin:
                 answer = await admin.patch(f"/users/{boss.id}", json={"scope": "granted"})
                 assert (code_of(answer), "last admin" in answer.text) == (FORBIDDEN, True)
+
+
+# -- queues ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+async def with_queues(copies: Copies, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[People]:
+    """A server with the configured queue ``shared``."""
+    async for url in copies.copy():
+        async with serving_people(url, tmp_path_factory.mktemp("home"), queues="shared=2") as opened:
+            yield opened
+
+
+async def test_an_operator_by_grant_names_no_queue_but_those_of_the_dag(with_queues: People, name: str) -> None:
+    async with making(with_queues, name) as world:
+        await world.grant("operator", pattern="etl-*")
+        dag = f"{name}-etl-load"
+        spec = f"queue: shared\n{STEPS}"
+        assert (await world.admin.put(f"/dags/{dag}/spec", json={"spec": spec})).status_code == 200
+        for queue in ("shared", dag):
+            assert (await world.admin.post(f"/queues/{queue}/pause")).status_code == 200
+        for queue in (f"{name}-pay-slips", f"{name}-etl-clean", "nothing", "x\ny"):
+            answer = await world.user.post(f"/dags/{dag}/enqueue", json={"queue": queue, "priority": 10})
+            assert (answer.status_code in (400, 403), answer.json()["message"].startswith("queue: ")) == (True, True)
+        answer = await world.user.post(f"/dags/{name}-etl-clean/enqueue", json={"queue": "shared"})
+        assert code_of(answer) == FORBIDDEN  # its definition does not name that
+        for queue in ("", "shared", dag):
+            answer = await world.user.post(f"/dags/{dag}/enqueue", json={"queue": queue})
+            assert answer.status_code == 200, answer.text
+        answer = await world.admin.post(f"/dags/{dag}/enqueue", json={"queue": f"{name}-pay-slips"})
+        assert answer.status_code == 200  # whose role counts everywhere
+
+
+async def test_a_manager_by_grant_saves_no_queue_of_another_dag(with_queues: People, name: str) -> None:
+    async with making(with_queues, name) as world:
+        await world.grant("manager", pattern="etl-*")
+        dag, foreign = f"{name}-etl-load", f"queue: {name}-pay-slips\n{STEPS}"
+        tags = f"tags: {name}-etl, {name}-nightly\n"
+        for answer in (
+            await world.user.post("/dags", json={"name": f"{name}-etl-new", "spec": foreign}),
+            await world.user.put(f"/dags/{dag}/spec", json={"spec": tags + foreign}),
+        ):
+            assert code_of(answer) == FORBIDDEN
+            assert answer.json()["message"].startswith("queue: your rights do not include")
+        for queue in ("shared", dag):
+            saved = await world.user.put(f"/dags/{dag}/spec", json={"spec": f"{tags}queue: {queue}\n{STEPS}"})
+            assert (saved.status_code, saved.json()["errors"]) == (200, [])
+        assert (await world.admin.put(f"/dags/{dag}/spec", json={"spec": tags + foreign})).status_code == 200
+        saved = await world.user.put(f"/dags/{dag}/spec", json={"spec": f"{tags}{foreign}  - echo two\n"})
+        assert (saved.status_code, saved.json()["errors"]) == (200, [])  # an admin has named it

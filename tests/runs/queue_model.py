@@ -68,8 +68,11 @@ class Model:
         found = [key for key, run in self.runs.items() if run.status == QUEUED and run.queue == name]
         return sorted(found, key=lambda key: self.runs[key].turn)
 
-    def live(self, name: str) -> int:
-        return sum(run.status == LIVE and run.queue == name for run in self.runs.values())
+    def live(self, run: Known) -> int:
+        """Count what runs in the queue of a run: of its own DAG alone, if the queue has that name."""
+        alone = run.queue == run.dag and run.queue != self.shared
+        found = [one for one in self.runs.values() if one.status == LIVE and one.queue == run.queue]
+        return sum(not alone or one.dag == run.dag for one in found)
 
     def limit(self, run: Known) -> int | None:
         if run.queue == self.shared:
@@ -84,7 +87,7 @@ class Model:
         limit = self.limit(run)
         if run.most < 0 or (run.queue == run.dag and run.queue != self.shared) or limit is None:
             return False
-        return self.live(run.queue) >= limit or bool(self.waiting(run.queue)) or run.queue in self.paused
+        return self.live(run) >= limit or bool(self.waiting(run.queue)) or run.queue in self.paused
 
     def enqueue(self, key: str, run: Known) -> str:
         if run.queue != run.dag and run.most > 1 and self.is_full(run):
@@ -124,7 +127,7 @@ class Model:
         for name in {run.queue for run in self.runs.values()} - self.paused:
             for key in self.waiting(name):
                 limit = self.limit(self.runs[key])
-                if limit is not None and self.live(name) >= limit:
+                if limit is not None and self.live(self.runs[key]) >= limit:
                     break
                 self.runs[key].status = LIVE
 
@@ -149,10 +152,11 @@ class Model:
 
     def cause(self, name: str) -> WaitCause:
         """Say what the first one in a queue waits for."""
-        limit = self.limit(self.runs[self.waiting(name)[0]])
+        first = self.runs[self.waiting(name)[0]]
+        limit = self.limit(first)
         if name in self.paused:
             return WaitCause.PAUSED
-        return WaitCause.LIMIT if limit is not None and self.live(name) >= limit else WaitCause.TURN
+        return WaitCause.LIMIT if limit is not None and self.live(first) >= limit else WaitCause.TURN
 
 
 class QueuedRuns:
@@ -205,7 +209,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         prefix = f"x{next(self._examples)}"
         self.dags = [f"{prefix}d{most}" for most in ("1", "2", "-1")]
-        self.queues = [f"{prefix}shared", f"{prefix}free", ""]
+        self.queues = [f"{prefix}shared", f"{prefix}free", "", self.dags[1]]
         self.names = {*self.dags, *self.queues} - {""}
         self.model = Model(self.queues[0])
         self.settings = QueueConfig(limits={self.queues[0]: LIMIT})
@@ -236,12 +240,12 @@ class QueueMachine(RuleBasedStateMachine):
 
     # -- what is done ------------------------------------------------------------------------------------------------
 
-    @rule(dag=st.integers(0, 2), name=st.integers(0, 2), priority=st.integers(-1, 1))
+    @rule(dag=st.integers(0, 2), name=st.integers(0, 3), priority=st.integers(-1, 1))
     def enqueue(self, dag: int, name: int, priority: int) -> None:
         run, known = self._new(dag, name, priority=priority)
         assert self._accepted(as_queued(run)) == self.model.enqueue(run.run_id, known)
 
-    @rule(dag=st.integers(0, 2), name=st.integers(0, 2), singleton=st.booleans())
+    @rule(dag=st.integers(0, 2), name=st.integers(0, 3), singleton=st.booleans())
     def start(self, dag: int, name: int, singleton: bool) -> None:
         run, known = self._new(dag, name, admission=Admission.SINGLETON if singleton else Admission.START)
         accepted = self._accepted(with_queue_limit(run, self.settings))

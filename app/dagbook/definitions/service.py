@@ -43,7 +43,7 @@ class SaveContext(msgspec.Struct, frozen=True, kw_only=True):
     """Who saves, with which note, and which revisions may be replaced; None for any.
 
     ``restores`` is the number of the restored revision. Who sees by grants only, with ``sight``, creates names that a
-    pattern covers, and saves nothing that changes which grants cover a DAG.
+    pattern covers, saves nothing that changes which grants cover a DAG, and names no queue of another DAG.
     """
 
     actor: Actor = ANONYMOUS
@@ -70,12 +70,18 @@ class Definitions:
     """Use cases of stored DAGs. One that comes from a source is changed there, or, if it is writable, in its file."""
 
     def __init__(
-        self, database: Database, library: DefinitionCache, now: Callable[[], datetime], write_file: WriteFile
+        self,
+        database: Database,
+        library: DefinitionCache,
+        now: Callable[[], datetime],
+        write_file: WriteFile,
+        shared_queues: Collection[str],
     ) -> None:
         self._database = database
         self._library = library
         self._now = now
         self._write_file = write_file
+        self._shared_queues = frozenset(shared_queues)
 
     async def create(self, file_name: str, spec: str | None, context: SaveContext) -> None:
         """Store a new DAG; raises BadRequestError, InvalidSpecError or AlreadyExistsError."""
@@ -86,6 +92,7 @@ class Definitions:
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
         save = self._save(file_name, text, loaded, context)
+        self._check_queue(save, loaded, context)
         if not await self._database.write(lambda connection: _add(connection, save, context)):
             raise _taken(file_name)
 
@@ -107,6 +114,8 @@ class Definitions:
         if loaded.problems:
             return SaveResult(problems=[str(problem) for problem in loaded.problems])
         save = self._save(file_name, spec, loaded, context)
+        stored = await self._library.read_aside(row.spec or "", name=file_name)
+        self._check_queue(save, loaded, context, stored.definition.dag.queue)
         # The file comes first: what a crash leaves there is a revision by the next sync.
         content = "" if origin is None else await self._write_file(origin, spec)
         return SaveResult(await self._database.write(lambda connection: _replace(connection, save, context, content)))
@@ -156,6 +165,13 @@ class Definitions:
 
         if not await self._database.write(work):
             raise _unknown(file_name)
+
+    def _check_queue(self, save: dags.Save, loaded: Loaded, context: SaveContext, stored: str = "") -> None:
+        """Raise ForbiddenError if who sees by grants only names the queue of another DAG, unless it is ``stored``."""
+        queue = loaded.definition.dag.queue
+        if context.sight and queue and queue not in (save.dag_name, stored) and queue not in self._shared_queues:
+            name, own = shorten(queue), "leave it out, or name one of the setting queues"
+            raise ForbiddenError(f"queue: your rights do not include the queue {name}; {own}")
 
     async def _require(self, file_name: str) -> DagRow:
         row = await self._database.read_inline(lambda connection: dags.get(connection, file_name))

@@ -37,12 +37,13 @@ class Admission(Enum):
 
 
 class QueuedRun(msgspec.Struct, frozen=True):
-    """A queued run: its key and queue, the active runs its DAG allows, and the labels its worker needs."""
+    """A queued run: its key and queue, the active runs its DAG allows, the labels its worker needs, and its DAG."""
 
     run: int
     queue: str
     max_active_runs: int
     selector: Labels = {}
+    dag_name: str = ""
 
 
 class WorkerAccess(Enum):
@@ -67,6 +68,13 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     def sends_to_worker(self, selector: Labels) -> bool:
         """Whether a run whose DAG has this ``workerSelector`` needs a worker."""
         return bool(selector) and self.enabled and not self.ignore_selectors
+
+    def counts_own(self, queue: str, dag_name: str) -> bool:
+        """Whether the limit of a queue counts runs of this DAG alone: it has the DAG's name, and is not configured.
+
+        Runs of other DAGs that a request puts there keep no run of this DAG from starting.
+        """
+        return queue == dag_name and queue not in self.limits
 
     def limit(self, entry: QueuedRun) -> int | None:
         """Return the limit of active runs in the queue of an entry; None is unlimited.
@@ -101,12 +109,15 @@ class Pause(msgspec.Struct, frozen=True):
 class QueueSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one queue.
 
-    ``active`` counts its active runs, of which ``active_runs`` names the first. ``workers`` has the labels of the live
-    workers; None if no queued run has a selector.
+    ``active`` counts its active runs, of which ``active_runs`` names the first; ``own`` and ``own_runs`` are those of
+    the DAG that has the name of the queue. ``workers`` has the labels of the live workers; None if no queued run has a
+    selector.
     """
 
     active: int = 0
     active_runs: Sequence[ActiveRun] = ()
+    own: int = 0
+    own_runs: Sequence[ActiveRun] = ()
     pause: Pause | None = None
     workers: Sequence[Labels] | None = None
 
@@ -184,7 +195,8 @@ def admit(entries: Sequence[QueuedRun], states: Mapping[str, QueueSnapshot], que
         wait = heads.get(entry.queue) or wait_reason(entry, state, queues)
         if wait is None:
             released.append(entry.run)
-            current[entry.queue] = msgspec.structs.replace(state, active=state.active + 1)
+            own = state.own + (entry.dag_name == entry.queue)
+            current[entry.queue] = msgspec.structs.replace(state, active=state.active + 1, own=own)
         else:
             queued[entry.run] = wait
             heads[entry.queue] = queued_behind(wait, wait.ahead + 1)
@@ -198,14 +210,16 @@ def wait_reason(entry: QueuedRun, state: QueueSnapshot, queues: QueueConfig) -> 
     if state.pause is not None:
         return WaitReason(cause=WaitCause.PAUSED, queue=entry.queue, pause=state.pause)
     limit = queues.limit(entry)
-    if limit is not None and state.active >= limit:
+    counts_own = queues.counts_own(entry.queue, entry.dag_name)
+    active = state.own if counts_own else state.active
+    if limit is not None and active >= limit:
         return WaitReason(
             cause=WaitCause.LIMIT,
             queue=entry.queue,
             limit=limit,
             is_limit_of_queue=entry.queue in queues.limits,
-            active=state.active,
-            active_runs=state.active_runs,
+            active=active,
+            active_runs=state.own_runs if counts_own else state.active_runs,
         )
     if queues.ignore_selectors or not entry.selector or state.workers is None:
         return None

@@ -211,7 +211,7 @@ def _services(
         directory=settings.source_dir, protocols=settings.source_protocols, remove_days=settings.source_remove_days
     )
     sources = Sources(database, library, now, of_sources, context.encrypter)
-    definitions = Definitions(database, library, now, sources.write_file)
+    definitions = Definitions(database, library, now, sources.write_file, context.queues.limits)
     # A command may enqueue runs although its own context has no queues: a server will start them.
     queues = msgspec.structs.replace(context.queues, enabled=settings.queues_enabled)
     return AppServices(

@@ -65,7 +65,8 @@ def head_reasons(
     """Return the wait reason of the first entry of each queue; ``rows`` has these entries."""
     reasons = {}
     for row in rows:
-        entry = QueuedRun(0, row.queue, row.max_active_runs, row.selector or {})  # the run key does not matter here
+        # The run's key does not matter here.
+        entry = QueuedRun(0, row.queue, row.max_active_runs, row.selector or {}, row.dag_name)
         reason = wait_reason(entry, states.get(row.queue, QueueSnapshot()), queues)
         reasons[row.queue] = reason or ready(entry.queue)
     return reasons
@@ -97,13 +98,18 @@ def make_states(
     Runs whose DAG names are not ``visible`` count, but are not named.
     """
     holders: dict[str, list[ActiveRun]] = {}
+    own: dict[str, list[ActiveRun]] = {}
     for run in active:
         is_visible = visible is None or run.dag_name in visible
-        holders.setdefault(run.queue, []).append(holder_of(run) if is_visible else ActiveRun(ANOTHER_RUN, ""))
+        holder = holder_of(run) if is_visible else ActiveRun(ANOTHER_RUN, "")
+        for found in (holders, own) if run.dag_name == run.queue else (holders,):
+            found.setdefault(run.queue, []).append(holder)
     return {
         name: QueueSnapshot(
             active=len(holders.get(name, ())),
             active_runs=holders.get(name, ()),
+            own=len(own.get(name, ())),
+            own_runs=own.get(name, ()),
             pause=pause_of(pauses.get(name)),
             workers=workers,
         )

@@ -19,6 +19,7 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = ""
     dag_name: str = ""
     queue: str = ""
+    own_queue_only: bool = False  # a caller with grants names no queue but those that the DAG has by itself
     admission: Admission = Admission.START
     priority: int = 0  # within its queue, highest first
     trigger: str = "api"

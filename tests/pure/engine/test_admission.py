@@ -53,6 +53,10 @@ def _states(live: dict[str, int]) -> dict[str, QueueSnapshot]:
         (QueueConfig(), [QueuedRun(1, "a", 1), QueuedRun(2, "a", 5)], {"a": 1}, ()),  # the second one may not overtake
         (QueueConfig(), [QueuedRun(1, "a", 1), QueuedRun(2, "b", 1)], {"a": 1}, (2,)),
         (QueueConfig(enabled=False), [QueuedRun(1, "a", 1)], {}, ()),
+        # The queue that is named after a DAG counts that DAG alone, unless it is configured; for others it counts all.
+        (QueueConfig(), [QueuedRun(1, "a", 1, {}, "a"), QueuedRun(2, "a", 1, {}, "a")], {"a": 1}, (1,)),
+        (QueueConfig(), [QueuedRun(1, "a", 1, {}, "b")], {"a": 1}, ()),
+        (LIMITED, [QueuedRun(1, "etl", 9, {}, "etl")], {"etl": 2}, ()),
     ],
 )
 def test_a_queue_is_served_in_order_up_to_its_limit(

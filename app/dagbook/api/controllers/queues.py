@@ -76,12 +76,13 @@ class QueuesController(Controller):
         services: NamedDependency[QueueServices],
         caller: NamedDependency[Caller],
     ) -> StartedRun:
-        """Enqueue a run of a stored DAG in its queue, or in another one."""
+        """Enqueue a run of a stored DAG in its queue, or in another one; callers with grants in its own alone."""
         start = StartOptions(
             params=GivenParams(data.params or ""),
             run_id=data.dag_run_id or "",
             dag_name=data.dag_name or "",
             queue=(data.queue or "").strip(),
+            own_queue_only=bool(caller.sight),
             priority=check_priority(data.priority or 0),
             actor=caller.actor,
             edits=caller.may_write,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Integer, bindparam, delete, exists, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import Integer, bindparam, case, delete, exists, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
@@ -29,6 +29,7 @@ _ENTRY = (
     QueueEntry.selector,
     QueueEntry.reason,
     Run.max_active_runs,
+    Run.dag_name,
 )
 _PAUSE = (QueuePause.paused_at, QueuePause.paused_by)
 _ITEM = (QueueEntry.id.label("item"), QueueEntry.priority, QueueEntry.selector, Run.max_active_runs)
@@ -48,8 +49,9 @@ _find_next = (
     .order_by(*_ORDER)
     .limit(bindparam("most", type_=Integer))
 )
+_is_own = case((Run.dag_name == Run.queue, 1), else_=0)
 _count_active = (
-    select(Run.queue, func.count())
+    select(Run.queue, func.count().label("active"), func.sum(_is_own).label("own"))
     .where(Run.queue.in_(bindparam("queues", expanding=True)), Run.status.in_(_ACTIVE), IS_ACTIVE)
     .group_by(Run.queue)
 )
@@ -115,9 +117,18 @@ class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
     selector: dict[str, str] | None
     reason: str | None
     max_active_runs: int
+    dag_name: str
     paused_at: datetime | None = None
     paused_by: str | None = None
     position: int = 0
+
+
+class ActiveCount(msgspec.Struct, frozen=True, kw_only=True):
+    """The active runs of a queue, and how many of them are of the DAG that has its name."""
+
+    queue: str
+    active: int = 0
+    own: int = 0
 
 
 class ActiveRunRow(RunRow, frozen=True, kw_only=True):
@@ -199,9 +210,9 @@ def find_next(connection: ReadConnection, queue: str, most: int) -> Sequence[Ent
     return all_rows(connection, EntryRow, _find_next, queue=queue, most=most)
 
 
-def count_active(connection: ReadConnection, queues: Iterable[str]) -> dict[str, int]:
+def count_active(connection: ReadConnection, queues: Iterable[str]) -> dict[str, ActiveCount]:
     """Count the active root runs by queue."""
-    return {row[0]: row[1] for row in connection.execute(_count_active, {"queues": list(queues)})}
+    return {row.queue: row for row in all_rows(connection, ActiveCount, _count_active, queues=list(queues))}
 
 
 def find_blocked(connection: ReadConnection, queues: Iterable[str]) -> set[str]:

@@ -134,6 +134,8 @@ class RunService:
             loaded = await self._library.read_aside(spec, name=file_name, override=override, base=base)
         if not start.edits:
             _check_edits(loaded.definition.dag, start)
+        if start.own_queue_only:
+            _check_own_queue(loaded.definition.dag, start.queue)
         start = msgspec.structs.replace(start, source_directory=row.source_directory, revision=row.revision)
         return _Source(spec, base, loaded, start, file_name, row.run_as)
 
@@ -317,6 +319,15 @@ def _check_edits(dag: Dag, start: StartOptions) -> None:
     overrides = start.params.read() if forbids.disable_param_edit else ()
     if overrides and param_text.merge(dag.params, overrides) != dag.params:
         raise ForbiddenError(f"params: {dag.name!r} runs with its own params alone (runConfig); leave them out")
+
+
+def _check_own_queue(dag: Dag, queue: str) -> None:
+    """Raise ForbiddenError for a queue that the DAG has not by itself: its limit may be that of another DAG."""
+    if queue and queue not in (dag.queue, dag.name):
+        own = dag.queue or dag.name
+        raise ForbiddenError(
+            f"queue: your rights do not include the queue {shorten(queue)}; leave it out, for {shorten(own)}"
+        )
 
 
 def _add_stop_request(

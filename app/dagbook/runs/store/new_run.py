@@ -101,8 +101,7 @@ def with_queue_limit(new: T, queues: QueueConfig) -> T:
     In the implicit queue of its own DAG the limit of the DAG is enough. Only a scheduled run, which is queued and not
     refused at that limit, gets the limit of that queue.
     """
-    has_private_queue = new.queue == new.dag_name and new.queue not in queues.limits
-    if new.dag_limit < 0 or (has_private_queue and new.admission is not Admission.SCHEDULE):
+    if new.dag_limit < 0 or (queues.counts_own(new.queue, new.dag_name) and new.admission is not Admission.SCHEDULE):
         return new
     limit = queues.limit(QueuedRun(0, new.queue, new.dag_limit)) or 0
     return msgspec.structs.replace(new, queue_limit=limit, queues_enabled=queues.enabled)

@@ -9,7 +9,7 @@ import msgspec
 
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import queue, services
-from dagbook.db.repositories.queue import ActiveRunName, ActiveRunRow, EntryRow, PauseRow, QueuedRunRow
+from dagbook.db.repositories.queue import ActiveCount, ActiveRunName, ActiveRunRow, EntryRow, PauseRow, QueuedRunRow
 from dagbook.db.repositories.runs import run_writes
 from dagbook.db.repositories.runs.run_writes import Activity, NewAttempt, StartingRun
 from dagbook.engine.admission import (
@@ -51,10 +51,12 @@ def read_queue_head(connection: ReadConnection, name: str, queues: QueueConfig, 
     if not head:  # the usual case when a run has finished
         return QueueHead()
     entry = entry_of(head[0])
-    active = queue.count_active(connection, [name]).get(name, 0)
-    snapshot = QueueSnapshot(active=active, pause=pause_of(head[0]), workers=workers_for(connection, head))
-    limit = queues.limit(entry)
-    free = most if limit is None else min(limit - snapshot.active, most)
+    count = queue.count_active(connection, [name]).get(name, ActiveCount(queue=name))
+    snapshot = QueueSnapshot(
+        active=count.active, own=count.own, pause=pause_of(head[0]), workers=workers_for(connection, head)
+    )
+    limit, active = queues.limit(entry), count.own if queues.counts_own(name, entry.dag_name) else count.active
+    free = most if limit is None else min(limit - active, most)
     if free > 1 and wait_reason(entry, snapshot, queues) is None:
         head = queue.find_next(connection, name, free)
         snapshot = msgspec.structs.replace(snapshot, workers=workers_for(connection, head))
@@ -70,7 +72,7 @@ def workers_for(connection: ReadConnection, rows: Iterable[WaitingRow]) -> Seque
 
 def entry_of(row: EntryRow) -> QueuedRun:
     """Convert the row of a queue entry for the engine."""
-    return QueuedRun(row.run_id, row.queue, row.max_active_runs, row.selector or {})
+    return QueuedRun(row.run_id, row.queue, row.max_active_runs, row.selector or {}, row.dag_name)
 
 
 def pause_of(row: EntryRow | PauseRow | None) -> Pause | None:
@@ -86,8 +88,8 @@ def holder_of(run: HolderRow) -> ActiveRun:
 class ActiveRunCounts:
     """Active and queued runs per DAG and queue, including those admitted earlier in the same commit."""
 
-    def __init__(self, connection: ReadConnection, new: Iterable[StartingRun]) -> None:
-        runs = list(new)
+    def __init__(self, connection: ReadConnection, new: Iterable[StartingRun], queues: QueueConfig) -> None:
+        runs, self._queues = list(new), queues
         names = {run.dag_name for run in runs if _is_limited(run)}
         self._by_dag = run_writes.count_active(connection, names) if names else {}
         limited_queues = {run.queue for run in runs if run.queue_limit}
@@ -97,9 +99,10 @@ class ActiveRunCounts:
     def for_run(self, run: StartingRun) -> Activity:
         """Return the counts that decide on the admission of a run."""
         activity = self._by_dag.get((run.dag_name, run.queue), Activity())
+        count = self._by_queue.get(run.queue, ActiveCount(queue=run.queue))
         return msgspec.structs.replace(
             activity,
-            queue_active=self._by_queue.get(run.queue, 0),
+            queue_active=count.own if self._queues.counts_own(run.queue, run.dag_name) else count.active,
             queue_blocked=run.queue in self._blocked_queues and run.queue_limit > 0,
         )
 
@@ -109,7 +112,9 @@ class ActiveRunCounts:
         self._by_dag[run.dag_name, run.queue] = Activity(
             dag_active=activity.dag_active + (not queued), dag_queued=activity.dag_queued + queued
         )
-        self._by_queue[run.queue] = activity.queue_active + (not queued)
+        count = self._by_queue.get(run.queue, ActiveCount(queue=run.queue))
+        own = count.own + (not queued and run.dag_name == run.queue)
+        self._by_queue[run.queue] = msgspec.structs.replace(count, active=count.active + (not queued), own=own)
         if queued:
             self._blocked_queues.add(run.queue)
 

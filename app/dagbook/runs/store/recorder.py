@@ -225,7 +225,7 @@ class Recorder:
         if not new:
             return []
         used = run_writes.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
-        counts = ActiveRunCounts(connection, [run for _, run in new])
+        counts = ActiveRunCounts(connection, [run for _, run in new], self._queues)
         slots = _SlotOutcomes(connection, [run for _, run in new])
         accepted = []
         for item, run in new:
@@ -246,7 +246,7 @@ class Recorder:
         if not attempts:
             return []
         finished = run_writes.lock_finished(connection, {attempt.key for _, attempt in attempts})
-        counts = ActiveRunCounts(connection, [attempt for _, attempt in attempts])
+        counts = ActiveRunCounts(connection, [attempt for _, attempt in attempts], self._queues)
         accepted = []
         for item, attempt in attempts:
             refusal = check_retry(attempt, finished.get(attempt.key), counts.for_run(attempt))

@@ -776,7 +776,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Enqueue a run of a stored DAG in its queue, or in another one */
+        /** Enqueue a run of a stored DAG in its queue, or in another one; callers with grants in its own alone */
         post: operations["enqueueDAGDAGRun"];
         delete?: never;
         options?: never;
