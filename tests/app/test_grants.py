@@ -272,6 +272,30 @@ async def test_the_live_feed_tells_of_nothing_else(database_url: str, tmp_path: 
         assert code_of(hidden) == NOT_FOUND
 
 
+async def test_the_live_feed_tells_the_old_name_of_a_dag_only_to_who_saw_it(
+    database_url: str, tmp_path: Path, name: str
+) -> None:
+    async with (
+        serving_people(database_url, tmp_path) as people,  # whose feed ends with the test
+        making(people, name) as world,
+        listening(people.server) as door,
+    ):
+        await world.grant("viewer", pattern="etl-*")
+        bearer = {"Authorization": f"Bearer {world.person.token}"}
+        async with door.listen(headers=bearer) as listener:
+            before = listener.id
+            for old, new in (("pay-slips", "etl-pay"), ("etl-load", "etl-last")):
+                body = {"newFileName": f"{world.key}-{new}"}
+                assert (await world.admin.post(f"/dags/{world.key}-{old}/rename", json=body)).is_success
+            await listener.until(lambda event: event.data.get("name") == f"{world.key}-etl-last")
+        async with door.listen(headers=bearer, after=before) as again:
+            await again.until(lambda event: event.data.get("name") == f"{world.key}-etl-last")
+        for seen in (listener.seen, again.seen):
+            changes = [event.data for event in seen if event.data.get("what") == "renamed"]
+            named = [(world.bare(one["fileName"]), world.bare(one["newFileName"])) for one in changes]
+            assert named == [("", "etl-pay"), ("etl-load", "etl-last")]
+
+
 # -- groups ------------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from time import monotonic
 
 from dagbook.api.live import sse
-from dagbook.api.live.subscription import FeedFilter, Subscription, backlog, subject_of
+from dagbook.api.live.subscription import FeedFilter, Subscription, backlog, old_name_of, subject_of
 from dagbook.db.database import OUTPUT, VISIBLE, Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import changes, dag_access
@@ -207,7 +207,7 @@ class Feed:
         self, found: Sequence[ChangeRow], sights: Collection[Sight]
     ) -> dict[Sight, Collection[str] | None]:
         """Return, by what clients see, the visible ones of the names that changes have; None for all."""
-        names = set(map(subject_of, found))
+        names = {*map(subject_of, found), *map(old_name_of, found)}
         visible: dict[Sight, Collection[str] | None] = {}
         for sight in sights:
             visible[sight] = None

@@ -43,6 +43,21 @@ def subject_of(change: ChangeRow) -> str:
     return change.root_name or change.dag_name or (change.data or {}).get("queue", "")
 
 
+def old_name_of(change: ChangeRow) -> str:
+    """Return the DAG name that a renamed DAG had; empty for other changes."""
+    data = change.data or {}
+    # Changes of versions before lack it: the file's name is the DAG's, unless the text has another one.
+    return str(data.get("old_dag_name", data["file_name"])) if "new_file_name" in data else ""
+
+
+def narrowed(change: ChangeRow, visible: Collection[str] | None) -> ChangeRow:
+    """Return a change as it is sent: without the old file name of a renamed DAG, if the client could not see that."""
+    old_name = old_name_of(change)
+    if visible is None or not old_name or old_name in visible:
+        return change
+    return msgspec.structs.replace(change, data={**(change.data or {}), "file_name": ""})
+
+
 class Subscription:
     """Send buffer of one client.
 
@@ -73,8 +88,9 @@ class Subscription:
         if change.cursor <= self.seen:
             return
         self.seen = change.cursor
-        if self.filter.matches(change, visible):
-            self._put(frame)
+        sent = narrowed(change, visible)
+        if self.filter.matches(sent, visible):
+            self._put(frame if sent is change else sse.change_frame(sent))
 
     def push_output(self, row: GrowingStream, frame: bytes) -> None:
         """Buffer the new length of a step's output, if it changed."""
@@ -132,6 +148,6 @@ def _key(row: GrowingStream) -> _Key:
 
 def backlog(subscription: Subscription, changes: Sequence[ChangeRow], visible: Collection[str] | None) -> bytes:
     """Make the frames of a resuming client: those of these changes that match and will not be pushed."""
-    known = (row for row in changes if row.cursor <= subscription.until)
+    known = (narrowed(row, visible) for row in changes if row.cursor <= subscription.until)
     missed = (row for row in known if subscription.filter.matches(row, visible))
     return b"".join(map(sse.change_frame, missed))

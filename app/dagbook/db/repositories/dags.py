@@ -282,7 +282,8 @@ def rename(connection: WriteConnection, dag: DagRow, new_name: str, dag_name: st
     renamed = connection.execute(update(Dag).where(*unchanged).values(file_name=new_name, dag_name=dag_name))
     if renamed.rowcount:
         _refresh_access(connection, dag.dag_name, dag_name)
-        changes.add_dag_change(connection, dag_name, "renamed", file_name=dag.file_name, new_file_name=new_name)
+        names = {"file_name": dag.file_name, "new_file_name": new_name, "old_dag_name": dag.dag_name}
+        changes.add_dag_change(connection, dag_name, "renamed", **names)
     return bool(renamed.rowcount)
 
 
