@@ -214,11 +214,22 @@ async def test_the_started_file_identifies_the_shim(files: ExecutionFiles) -> No
 
 
 async def test_a_command_sees_its_environment_and_nothing_of_the_shim(files: ExecutionFiles) -> None:
-    env = {"1": "first", "A-B": "odd", "A": "x y\nz", "a.b": "'quoted' \"$(echo no)\"", "": "none", "E": ""}
-    await _spawn(files, "env", "-0", env=env).wait()
+    odd = {"1": "first", "A-B": "odd", "a.b": "x", "BASH_FUNC_env%%": "() { echo no; }", "": "none"}
+    env = {"A": "x y\nz", "Q": "'quoted' \"$(echo no)\"", "E": ""}
+    await _spawn(files, "env", "-0", env=env | odd).wait()
     seen = dict(entry.split("=", 1) for entry in files.stdout.read_text().rstrip("\0").split("\0"))
-    assert {name: seen.get(name) for name in env if name} == {name: value for name, value in env.items() if name}
+    assert {name: seen.get(name) for name in env | odd} == env | dict.fromkeys(odd)
     assert not [name for name in seen if name.startswith("_dagbook")]
+
+
+async def test_no_value_of_a_variable_is_in_arguments_that_everybody_can_read(files: ExecutionFiles) -> None:
+    running = _sh(files, "echo ready; sleep 30", **{"1": "HIDDEN", "A": "HIDDEN", "a.b": "HIDDEN"})
+    await until_written(files.stdout, "ready")
+    words = Path(f"/proc/{running.pid}/cmdline").read_bytes()
+    running.kill()
+    await running.wait()
+    assert b"ready" in words
+    assert b"HIDDEN" not in words
 
 
 async def test_arguments_reach_the_command_as_they_are(files: ExecutionFiles) -> None:

@@ -18,6 +18,7 @@ from dagbook.runs.evaluate import CommandSubstituter
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.settings import Settings
 from dagbook.spec.expansion.scope import credential_values, without_server_settings
+from dagbook.spec.params.names import Undeclared
 from dagbook.telemetry.metrics import RunMetrics
 
 
@@ -68,6 +69,7 @@ class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     secret_sources: SecretSources = SecretSources()
     credentials: tuple[str, ...] = ()  # values of the server that every run masks
     egress: Egress = Egress()  # of HTTP requests
+    undeclared_params: Undeclared = Undeclared.VARIABLES
     account: str = ""  # under which commands run and files of definitions are opened; "": that of the server
 
     @classmethod
@@ -90,6 +92,7 @@ class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
             ),
             credentials=credential_values(environ),
             egress=Egress(settings.egress_deny),
+            undeclared_params=Undeclared(settings.undeclared_params),
             account=settings.run_as,
         )
 

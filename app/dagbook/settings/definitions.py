@@ -247,6 +247,12 @@ TABLE = (
         "Whether params of callers are evaluated: commands in backticks in them run, with the rights of the server.",
     ),
     Setting(
+        "undeclared_params",
+        choice("variables", "text", "refuse"),
+        "variables",
+        "What params that a DAG does not declare become: variables of its steps, ${NAME} in texts only, or a refusal.",
+    ),
+    Setting(
         "ssh_strict_host_key",
         choice("format", "true", "false", "accept-new"),
         "format",

@@ -82,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     audit_copy: Path | None
     evaluation_timeout_seconds: float
     evaluate_caller_values: bool
+    undeclared_params: str
     ssh_strict_host_key: str
     auth_mode: str
     auth_token_secret: str

@@ -18,11 +18,18 @@ SOURCES = ["step_env", "params", "outputs", "run_vars", "secrets", "dotenv", "da
 
 @pytest.mark.parametrize(("stronger", "weaker"), list(pairwise(SOURCES)))
 def test_in_a_process_each_source_outranks_the_next(stronger: str, weaker: str) -> None:
-    scope = StepScope(**{stronger: {"LC_X": "strong"}, weaker: {"LC_X": "weak"}})
+    sources = {stronger: {"LC_X": "strong"}, weaker: {"LC_X": "weak"}}
+    scope = StepScope(**sources, param_variables=sources.get("params", {}))
     assert scope.process_environment() == {"LC_X": "strong"}
 
 
-@pytest.mark.parametrize("source", ["params", "outputs"])
+def test_of_the_params_only_the_variables_reach_a_process() -> None:
+    scope = StepScope(params={"A": "a", "PATH": "p"}, param_variables={"A": "a"})
+    assert scope.process_environment() == {"A": "a"}
+    assert scope.config_variables() == {"A": "a", "PATH": "p"}
+
+
+@pytest.mark.parametrize("source", ["param_variables", "outputs"])
 def test_the_log_files_of_a_step_outrank_its_parameters_and_outputs(source: str) -> None:
     name = "DAG_RUN_STEP_STDOUT_FILE"
     scope = StepScope(**{source: {name: "x"}, "log_files": {name: "/log"}})

@@ -124,7 +124,9 @@ def launch(argv: Sequence[str], cwd: str, env: Mapping[str, str], name: str) -> 
     ids = f"--reuid={account.uid}", f"--regid={account.gid}", f"--groups={','.join(map(str, account.groups))}"
     program = shutil.which("setpriv") or "setpriv"
     exported = {each for each in env if is_variable_name(each) and each not in _NOT_ASSIGNABLE}
-    others = [f"{each}={value}" for each, value in env.items() if each not in exported and each and "=" not in each]
+    others = [
+        f"{each}={value}" for each, value in env.items() if each in _NOT_ASSIGNABLE
+    ]  # in arguments, for all to read
     lines = [f"export {each}={shlex.quote(env[each])}\n" for each in exported]
     descriptor = memory_file("".join(lines).encode("utf-8", "surrogateescape"))
     try:

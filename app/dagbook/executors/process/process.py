@@ -128,13 +128,11 @@ def _create(path: str, content: bytes) -> None:
 def _start_shim(command: Command, files: ExecutionFiles, stdin: int) -> subprocess.Popen[bytes]:
     if not command.account:
         _require_program(command)
-    # A shell would drop the variables whose names are no identifiers, such as ``1``.
+    # Others would need a program that gets them as arguments, which every user of the machine can read.
     env = {name: value for name, value in command.env.items() if is_variable_name(name)}
-    others = [f"{name}={value}" for name, value in command.env.items() if name and "=" not in name and name not in env]
-    argv = [*(["env", "--", *others] if others else []), *command.argv]
     out, err = _open_output(files.stdout, command.account), _open_output(files.stderr, command.account)
     jobs = [memory_file(command.job)] if command.job else []
-    argv += map(str, jobs)
+    argv = [*command.argv, *map(str, jobs)]
     try:
         with accounts.launch(argv, str(command.cwd), env, command.account) as launch:
             words = launch.argv

@@ -18,13 +18,13 @@ from dagbook.runs.dry_run.placeholders import Placeholders
 from dagbook.runs.dry_run.policies import DryRun, Fact, StepPreview, simulate
 from dagbook.runs.dry_run.step import Called, StepReader, describe_container, name_of, pairs_text
 from dagbook.runs.evaluation.environment import RunEnvironment
-from dagbook.runs.evaluation.inputs import RunLocation, evaluate_inputs
+from dagbook.runs.evaluation.inputs import RunLocation, check_names, evaluate_inputs
 from dagbook.runs.evaluation.schema_source import is_url, read_schema
 from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Dag, Definition, MailOn, Pair
-from dagbook.spec.params import param_text
+from dagbook.spec.params import names, param_text
 from dagbook.spec.params.given import NOTHING, GivenParams, of_pairs
 from dagbook.spec.problem import Problem, SpecError
 
@@ -96,6 +96,7 @@ def _hide(given: GivenParams, placeholders: Placeholders) -> GivenParams:
 async def _evaluate_inputs(
     dag: Dag, given: GivenParams, location: RunLocation, placeholders: Placeholders
 ) -> tuple[RunInputs, list[Fact]]:
+    check_names(dag, given, location)
     inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema=""), given, location)
     unchecked = ""
     if dag.params_schema and any(placeholders.is_in(pair.value) for pair in inputs.params):
@@ -225,16 +226,18 @@ async def _check(dag: Dag, location: RunLocation, given: GivenParams = NOTHING) 
     if is_url(reference) or placeholders.is_in(reference) or placeholders.is_in(inputs.work_dir):
         return ()
     unknown = {pair.name for pair in inputs.params if placeholders.is_in(pair.value)}
-    problems = await _find_problems(inputs.params, reference, location, inputs.work_dir)
+    problems = await _find_problems(inputs.params, dag, reference, location, inputs.work_dir)
     return [problem for problem in problems if _is_known(problem, unknown)]
 
 
 async def _find_problems(
-    pairs: tuple[Pair, ...], reference: str, location: RunLocation, directory: str
+    pairs: tuple[Pair, ...], dag: Dag, reference: str, location: RunLocation, directory: str
 ) -> Iterable[Problem]:
     try:
         directories, machine = location.schema_directories(directory), location.machine
         schema = await read_schema(reference, directories, machine.egress, machine.account)
+        if problem := names.find_problem(pairs, dag, machine.undeclared_params, schema):
+            return (Problem(_PARAMS, problem.removeprefix(f"{_PARAMS}: ")),)
         await asyncio.to_thread(param_text.validate, pairs, schema)
     except BadRequestError as error:
         return (Problem(_SCHEMA, error.message.removeprefix(f"{_SCHEMA}: ")),)

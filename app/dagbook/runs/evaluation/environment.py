@@ -26,7 +26,7 @@ from dagbook.spec.expansion.scope import StepScope, filter_environment
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.expansion.shell_quotes import reads_posix
 from dagbook.spec.model import Container, Dag, Mail, Pair, Smtp, Ssh, Step
-from dagbook.spec.params import param_text
+from dagbook.spec.params import names, param_text
 
 EvaluatedConfig = TypeVar("EvaluatedConfig", Smtp, Ssh, Mail)
 _LONGEST_VARIABLE = 128 * 1024 - 64  # bytes: no program is started with a longer one
@@ -56,6 +56,7 @@ class RunEnvironment:
         self.egress = machine.egress
         self.account = machine.account
         self._params = _as_dict(run.inputs.params)
+        self._param_variables = names.variables(run.inputs.params, dag, machine.undeclared_params)
         self._env = _as_dict(run.inputs.env)
         self._dotenv = _as_dict(run.inputs.dotenv)
         self._secrets = _as_dict(run.inputs.secrets)
@@ -73,8 +74,8 @@ class RunEnvironment:
 
     def inherited_env(self) -> dict[str, str]:
         """Return the environment of sub-runs, in place of the server's (runtime 20.5)."""
-        inherited = {**filter_environment(self._environ), **self._env, **self._dotenv, **self._params, **self._run_vars}
-        return {**inherited, **self._secrets}
+        inherited = {**filter_environment(self._environ), **self._env, **self._dotenv, **self._param_variables}
+        return {**inherited, **self._run_vars, **self._secrets}
 
     @cached_property
     def shell_context(self) -> ShellContext:
@@ -103,6 +104,7 @@ class RunEnvironment:
             run_vars=step_vars,
             step_env=_as_dict(step_env),
             params=self._params,
+            param_variables=self._param_variables,
             outputs=context.outputs,
             log_files=context.log_files,
             secrets=self._secrets,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -25,7 +26,7 @@ from dagbook.spec.expansion.expand import ExpansionError, Mode, Variables
 from dagbook.spec.expansion.scope import filter_environment
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Dag, Pair
-from dagbook.spec.params import dotenv, param_text
+from dagbook.spec.params import dotenv, names, param_text
 from dagbook.spec.params.given import GivenParams
 from dagbook.spec.problem import SpecError
 
@@ -58,6 +59,7 @@ class _NotNowError(Exception):
 async def prepare_inputs(dag: Dag, given: GivenParams, location: RunLocation) -> RunInputs:
     """Evaluate the inputs of a new run without running anything; else they are pending. Raises BadRequestError."""
     await _check_params(given)
+    check_names(dag, given, location)
     try:
         return await evaluate_inputs(dag, given, _running_nothing(location))
     except _NotNowError:
@@ -89,6 +91,7 @@ async def finish_inputs(dag: Dag, stored: RunInputs, location: RunLocation) -> R
     if stored.pending is None or stored.pending.dotenv_alone:
         inputs = await reevaluate_inputs(dag, stored, location)
     else:
+        check_names(dag, stored.pending.given, location)
         evaluated = await evaluate_inputs(dag, stored.pending.given, location)
         retained = {name: getattr(stored, name) for name in ("base_environment", "secrets", "hidden")}
         inputs = msgspec.structs.replace(evaluated, **retained)
@@ -103,6 +106,24 @@ async def _check_params(given: GivenParams) -> None:
         )
     if len(given.text) > _MOST_PARAMS and len(await asyncio.to_thread(given.read)) > _MOST_PARAMS:
         raise BadRequestError(f"params: there are more than {_MOST_PARAMS} values; pass large data in a file")
+
+
+def check_names(dag: Dag, given: GivenParams, location: RunLocation) -> None:
+    """Refuse names that the definition has to declare; raises BadRequestError.
+
+    Those of a DAG with a schema are checked when that is read.
+    """
+    _refuse_names(given.read(), dag, location, None)
+
+
+def _refuse_names(
+    pairs: Iterable[Pair], dag: Dag, location: RunLocation, schema: Mapping[str, Any] | None, advice: str = ""
+) -> None:
+    if problem := names.find_problem(pairs, dag, location.machine.undeclared_params, schema):
+        raise BadRequestError(problem + advice)
+
+
+_NAMED_BEFORE = ". The run has them from its first start: start the DAG again instead"
 
 
 def _running_nothing(location: RunLocation) -> RunLocation:
@@ -152,10 +173,21 @@ async def reevaluate_inputs(dag: Dag, stored: RunInputs, location: RunLocation) 
     _require_account(location)
     seen = {**location.machine.environ, **{pair.name: pair.value for pair in stored.env}}
     work_dir, keep_dir = _restore_directory(dag, stored, seen, location)
+    await _check_stored_names(dag, stored, seen, work_dir, location)
     variables = await _read_dotenv(dag, seen, work_dir, location, _shell_context(location, stored.env))
     return msgspec.structs.replace(
         stored, dotenv=variables, work_dir=work_dir, keep_dir=keep_dir, run_as=location.run_as
     )
+
+
+async def _check_stored_names(
+    dag: Dag, stored: RunInputs, seen: Mapping[str, str], work_dir: str, location: RunLocation
+) -> None:
+    """Refuse names that the run got before they were checked, or before the setting was changed."""
+    schemaless = msgspec.structs.replace(dag, params_schema="")
+    if names.find_problem(stored.params, schemaless, location.machine.undeclared_params):
+        schema = await _read_schema(dag, seen, work_dir, location) if dag.params_schema else None
+        _refuse_names(stored.params, dag, location, schema, _NAMED_BEFORE)
 
 
 def create_workdir(inputs: RunInputs, account: str) -> str:
@@ -233,15 +265,20 @@ async def _evaluate_params(
         raise BadRequestError(f"params: a value could not be evaluated: {error}") from error
     if not dag.params_schema:
         return pairs
-    reference = expand_plain(dag.params_schema, seen)
-    if is_url(reference) and not location.fetches:
-        raise _NotNowError
-    machine = location.machine
-    schema = await read_schema(reference, location.schema_directories(work_dir), machine.egress, machine.account)
+    schema = await _read_schema(dag, seen, work_dir, location)
+    _refuse_names(pairs, dag, location, schema)
     try:
         return await asyncio.to_thread(param_text.validate, pairs, schema)
     except (SpecError, ValueError) as error:
         raise BadRequestError(f"params: the values do not match the schema: {error}") from error
+
+
+async def _read_schema(dag: Dag, seen: Mapping[str, str], work_dir: str, location: RunLocation) -> dict[str, Any]:
+    reference = expand_plain(dag.params_schema, seen)
+    if is_url(reference) and not location.fetches:
+        raise _NotNowError
+    machine = location.machine
+    return await read_schema(reference, location.schema_directories(work_dir), machine.egress, machine.account)
 
 
 def _find_directory(dag: Dag, seen: Mapping[str, str], location: RunLocation) -> tuple[str, bool]:

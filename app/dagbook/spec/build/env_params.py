@@ -4,14 +4,26 @@ from collections.abc import Iterator
 from typing import Any
 
 from dagbook.spec.build.field import Field, describe, unwrap
-from dagbook.spec.model import Pair
+from dagbook.spec.model import Pair, is_variable_name
 from dagbook.spec.params.param_text import tokenise
+from dagbook.spec.problem import quoted
 from dagbook.spec.reading.rendering import render
 
 MAX_PAIRS = 1_000  # each is evaluated with all before it
 
 
 def env(field: Field) -> tuple[Pair, ...]:
+    """Read the variables of processes in document order; those whose names no shell takes get a warning."""
+    pairs = container_env(field)
+    for name in dict.fromkeys(pair.name for pair in pairs if not is_variable_name(pair.name)):
+        field.warn(
+            f"{quoted(name)} is no name of a variable: programs of steps do not get it, only texts that Dagbook "
+            "evaluates; a name has letters, digits and _, and does not begin with a digit"
+        )
+    return pairs
+
+
+def container_env(field: Field) -> tuple[Pair, ...]:
     """Read variables in document order; a bare scalar is ignored (2.8)."""
     match field.value:
         case dict():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dagbook.spec.build.commands import shell
-from dagbook.spec.build.env_params import env
+from dagbook.spec.build.env_params import container_env
 from dagbook.spec.build.field import Field, describe
 from dagbook.spec.build.hints import join_words
 from dagbook.spec.build.object_schema import ObjectSchema, object_of
@@ -137,7 +137,7 @@ CONTAINER = ObjectSchema(
         "image": ("image", _stripped),
         "name": ("name", _stripped),
         "pullPolicy": ("pull_policy", _pull_policy),
-        "env": ("env", env),
+        "env": ("env", container_env),
         "volumes": ("volumes", render_scalars),
         "user": ("user", _stripped),
         "workingDir": ("working_dir", _stripped),

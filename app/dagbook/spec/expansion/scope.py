@@ -34,6 +34,7 @@ class StepScope(msgspec.Struct, frozen=True, kw_only=True):
     run_vars: Mapping[str, str] = {}  # DAG_RUN_STEP_NAME, PWD, in handlers DAG_RUN_STATUS
     step_env: Mapping[str, str] = {}
     params: Mapping[str, str] = {}
+    param_variables: Mapping[str, str] = {}  # of them, those that become variables of processes
     outputs: Mapping[str, str] = {}
     log_files: Mapping[str, str] = {}  # DAG_RUN_STEP_STDOUT_FILE, DAG_RUN_STEP_STDERR_FILE
     secrets: Mapping[str, str] = {}
@@ -55,17 +56,15 @@ class StepScope(msgspec.Struct, frozen=True, kw_only=True):
         A secret whose name no shell takes is not one of them: such a variable can only be passed in arguments, which
         every user of the machine can read.
         """
-        return self._all_variables({name: value for name, value in self.secrets.items() if is_variable_name(name)})
+        secrets = {name: value for name, value in self.secrets.items() if is_variable_name(name)}
+        return msgspec.structs.replace(self, secrets=secrets, params=self.param_variables).config_variables()
 
     def config_variables(self) -> dict[str, str]:
         """Return the variables of texts in an executor's config."""
-        return self._all_variables(self.secrets)
-
-    def _all_variables(self, secrets: Mapping[str, str]) -> dict[str, str]:
         return {
             **filter_environment(self.os_environ),
             **self._dag_variables(),
-            **secrets,
+            **self.secrets,
             **self.run_vars,
             **self._step_variables(),
         }

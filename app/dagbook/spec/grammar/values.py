@@ -165,6 +165,7 @@ OF_READER: dict[Reader, Json] = {
     chat.messages: {"type": "array", "items": reference("message"), "minItems": 1},
     policies.preconditions: reference("preconditions"),
     env_params.env: _env,
+    env_params.container_env: _env,
     env_params.params: _params,
     env_params.params_with_schema: any_of(*_params["anyOf"][:-1], MAP | _with_schema),
     calls.executor: _executor,

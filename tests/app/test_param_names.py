@@ -1,0 +1,226 @@
+"""Params with names that a loader, shell or interpreter reads are refused, whatever way they come in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select, update
+
+from dagbook.db.models.run import Run, RunInput
+from dagbook.main import Server
+from tests.app.dagbook import Dagbook, client_of, serving
+from tests.app.program import Said
+from tests.conftest import Copies
+from tests.pure.spec.reserved_names import RESERVED
+
+FEW = ("BASH_ENV", "path", "PERL5OPT", "http_proxy", "BASH_FUNC_echo%%", "LD_PRELOAD")
+FORMS: dict[str, Callable[[str, str], str]] = {
+    "JSON": lambda name, value: json.dumps({name: value}),
+    "a JSON list": lambda name, value: json.dumps([{name: value}]),
+    "words": lambda name, value: f'{name}="{value}"',
+}
+HELLO = "shell: bash\nparams: A=a\nsteps: [{command: echo hello}]\n"
+DIRECT = ("start", "enqueue", "start of a text", "enqueueing of a text")
+
+
+async def _send(dagbook: Dagbook, way: str, params: str) -> httpx.Response:
+    stored, text = f"/dags/{dagbook.name}", {"spec": HELLO, "name": dagbook.name}
+    match way:
+        case "start":
+            return await dagbook.client.post(f"{stored}/start", json={"params": params})
+        case "enqueue":
+            return await dagbook.client.post(f"{stored}/enqueue", json={"params": params})
+        case "start of a text":
+            return await dagbook.client.post("/dag-runs", json={**text, "params": params})
+    return await dagbook.client.post("/dag-runs/enqueue", json={**text, "params": params})
+
+
+async def _refuses(dagbook: Dagbook, tmp_path: Path, reserved: tuple[str, ...]) -> None:
+    answer = await dagbook.client.post("/dags", json={"name": dagbook.name, "spec": HELLO})
+    assert answer.status_code == 201, answer.text
+    hit = tmp_path / "hit"
+    for name in reserved:
+        for form, write in FORMS.items():
+            for way in DIRECT:
+                answer = await _send(dagbook, way, write(name, f"$(touch {hit})"))
+                assert (answer.status_code, name in answer.text) == (400, True), (way, form, name, answer.text)
+    runs = await dagbook.client.get("/dag-runs", params={"name": dagbook.name})
+    assert runs.json()["dagRuns"] == []
+    assert not hit.exists()
+
+
+async def test_a_start_with_a_reserved_name_is_refused(dagbook: Dagbook, tmp_path: Path) -> None:
+    await _refuses(dagbook, tmp_path, FEW)
+
+
+@pytest.mark.full
+async def test_a_start_with_any_reserved_name_is_refused(dagbook: Dagbook, tmp_path: Path) -> None:
+    await _refuses(dagbook, tmp_path, RESERVED)
+
+
+def _callers(name: str, hit: Path) -> dict[str, dict[str, Any]]:
+    """Return steps that call a DAG with a param of the name, which is data except in the first ones."""
+    value = f"$(touch {hit})"
+    depends: dict[str, Any] = {"depends": ["read"]}
+    return {
+        "map": {"params": {name: value}},
+        "text": {"params": f'{name}="{value}"'},
+        "name": {"params": '${NAME}="x"', **depends},
+        "map item": {"parallel": [{name: value}]},
+        "text item": {"parallel": [f'{name}="{value}"']},
+        "items": {"parallel": "${ITEMS}", **depends},
+        "lone": {"parallel": ["${LINE}"], **depends},
+    }
+
+
+async def _fails_calls(dagbook: Dagbook, tmp_path: Path, name: str) -> None:
+    hit = tmp_path / "hit"
+    (tmp_path / "items").write_text(json.dumps([{"A": "1"}, {"A": "2", name: f"$(touch {hit})"}]))
+    (tmp_path / "line").write_text(f'{name}="$(touch {hit})"')
+    (tmp_path / "name").write_text(name)
+    readers: list[dict[str, Any]] = [
+        {"name": each, "command": f"cat {each}", "output": each.upper()} for each in ("items", "line", "name")
+    ]
+    readers.append({"name": "read", "command": "true", "depends": ["items", "line", "name"]})
+    calls = _callers(name, hit)
+    dag = {
+        "type": "graph",
+        "workingDir": str(tmp_path),
+        "steps": [*readers, *({"name": f"call {each}", "call": "below", **call} for each, call in calls.items())],
+    }
+    below = 'name: below\nshell: bash\nparams: A=a\nsteps: [{command: "echo ${A} >> ran"}]\n'
+    ended = await dagbook.run(f"{json.dumps(dag)}\n---\n{below}")
+    for each in calls:
+        node = ended.nodes[f"call {each}"]
+        error = node["error"]
+        assert (node["statusLabel"], name in error) == ("failed", True), (each, error)
+    assert (tmp_path / "ran").read_text() == "1\n"  # of the item that has no such name
+    assert not hit.exists()
+
+
+async def test_a_call_or_an_item_with_a_reserved_name_fails(dagbook: Dagbook, tmp_path: Path) -> None:
+    await _fails_calls(dagbook, tmp_path, "BASH_ENV")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", sorted(set(RESERVED) - {"BASH_ENV"}))
+async def test_a_call_or_an_item_with_any_reserved_name_fails(dagbook: Dagbook, tmp_path: Path, name: str) -> None:
+    await _fails_calls(dagbook, tmp_path, name)
+
+
+@pytest.mark.parametrize("again", ["retry", "reschedule"])
+async def test_a_run_of_before_that_has_a_reserved_name_says_how_to_go_on(
+    dagbook: Dagbook, server: Server, tmp_path: Path, again: str
+) -> None:
+    hit = tmp_path / "hit"
+    first = await dagbook.run("shell: bash\nsteps: [{command: exit 1}]", params="B=b")
+    given = [["BASH_ENV", f"$(touch {hit})"]]
+
+    def as_before(connection: Any) -> None:
+        key = connection.scalar(select(Run.id).where(Run.run_id == first.details["dagRunId"]))
+        connection.execute(update(RunInput).where(RunInput.run_id == key).values(params=given))
+        connection.execute(update(Run).where(Run.id == key).values(params=given))
+
+    await server.services.database.write(as_before)
+    body = {"dagRunId": first.details["dagRunId"]} if again == "retry" else {}
+    answer = await dagbook.client.post(f"{first.path}/{again}", json=body)
+    assert answer.status_code == 400, answer.text
+    message = answer.json()["message"]
+    assert "BASH_ENV" in message
+    assert "start the DAG again" in message
+    assert not hit.exists()
+
+
+async def test_names_that_the_definition_declares_are_variables(dagbook: Dagbook, tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text('{"properties": {"PYTHONPATH": {"type": "string"}}}')
+    for params in ("PYTHONPATH=none", f"{{schema: {tmp_path}/s.json}}"):
+        spec = f"params: {params}\nsteps: [{{name: s, command: printenv PYTHONPATH}}]"
+        ended = await dagbook.run(spec, params="PYTHONPATH=/opt/lib")
+        assert await ended.log("s") == "/opt/lib", params
+    spec = f"params: {{schema: {tmp_path}/s.json}}\nsteps: [{{command: echo hello}}]"
+    answer = await dagbook.client.post(
+        "/dag-runs", json={"spec": spec, "name": dagbook.name, "params": '{"LD_PRELOAD": "x"}'}
+    )
+    assert (answer.status_code, "LD_PRELOAD" in answer.text) == (400, True)
+
+
+async def test_a_pending_evaluation_does_not_delay_the_refusal(dagbook: Dagbook) -> None:
+    spec = "env: [A: '`echo a`']\nsteps: [{command: echo hello}]"
+    answer = await dagbook.client.post("/dag-runs", json={"spec": spec, "name": dagbook.name, "params": "LD_PRELOAD=x"})
+    assert (answer.status_code, "LD_PRELOAD" in answer.text) == (400, True)
+
+
+async def test_positional_params_are_in_texts_and_not_in_arguments_or_variables(dagbook: Dagbook) -> None:
+    spec = """
+steps:
+  - {name: text, command: 'echo "${1}" $2'}
+  - {name: variable, command: printenv 1 || echo none}
+  - name: arguments
+    command: tr '\\0' '\\n' < /proc/$PPID/cmdline | grep -c ^1= || true
+"""
+    ended = await dagbook.run(spec, params="POSITIONAL two")
+    assert [await ended.log(step) for step in ended.nodes] == ["POSITIONAL two", "none", "0"]
+
+
+async def test_undeclared_params_of_a_caller_are_no_variables_of_the_dags_that_it_calls(dagbook: Dagbook) -> None:
+    spec = """
+params: P=p
+steps: [{name: go, call: kid, output: OUT}]
+---
+name: kid
+env: [SEEN: "${P} ${Q}"]
+steps: [{command: 'echo "${SEEN}"', output: SEEN_HERE}]
+"""
+    ended = await dagbook.run(spec, params="Q=q")
+    assert json.loads(await ended.log("go"))["outputs"] == {"SEEN_HERE": "p q"}
+
+
+@pytest.mark.parametrize("setting", ["text", "refuse"])
+async def test_the_setting_decides_about_other_names(copies: Copies, tmp_path: Path, setting: str) -> None:
+    async for url in copies.copy():
+        async with serving(url, tmp_path, undeclared_params=setting) as server, client_of(server) as client:
+            await _check_setting(Dagbook(client, "flow"), setting)
+
+
+async def _check_setting(dagbook: Dagbook, setting: str) -> None:
+    spec = """
+params: A=a
+steps:
+  - {name: text, command: 'echo "${A}" "${B}"'}
+  - {name: variables, command: printenv A B || true}
+  - {name: call, call: kid, params: {C: c}, continueOn: {failure: true}}
+---
+name: kid
+steps:
+  - command: printenv C || echo "${C}" is text
+    output: SEEN
+"""
+    if setting == "refuse":
+        answer = await dagbook.client.post("/dag-runs", json={"spec": spec, "name": "flow", "params": "A=1 B=b"})
+        assert (answer.status_code, '\\"B\\"' in answer.text) == (400, True)
+        ended = await dagbook.run(spec, params="A=1")
+        assert '"C"' in ended.nodes["call"]["error"]
+    else:
+        ended = await dagbook.run(spec, params="A=1 B=b")
+        assert await ended.log("text") == "1 b"
+        assert await ended.log("variables") == "1"
+        assert json.loads(await ended.log("call"))["outputs"] == {"SEEN": "c is text"}
+
+
+@pytest.mark.sample(4)
+@pytest.mark.parametrize("way", ["run FILE", "run NAME", "enqueue", "dry"])
+@pytest.mark.parametrize("given", [["--", "BASH_ENV=x"], ["-p", '{"BASH_ENV": "x"}']], ids=["words", "option"])
+def test_a_command_with_a_reserved_name_is_refused(
+    command: Callable[..., Said], tmp_path: Path, way: str, given: list[str]
+) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text(HELLO)
+    assert command("dag", "save", file).status == 0
+    what: str | Path = file if way in ("run FILE", "dry") else "flow"
+    said = command(way.split(maxsplit=1)[0], what, *given)
+    assert (said.status != 0, "BASH_ENV" in said.err, "Traceback" in said.err) == (True, True, False), said

@@ -1,0 +1,65 @@
+"""Names of params that are refused, and those that become variables."""
+
+from __future__ import annotations
+
+import pytest
+
+from dagbook.spec.model import Dag, Pair
+from dagbook.spec.params import names
+from dagbook.spec.params.names import Undeclared
+from tests.pure.spec.reserved_names import OTHERS, RESERVED
+
+
+def pairs(*given: str) -> tuple[Pair, ...]:
+    return tuple(Pair(name, "x") for name in given)
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_a_reserved_name_is_refused_unless_the_definition_declares_it(name: str) -> None:
+    for written in (name, name.lower(), name.upper()):
+        assert "only a definition may give" in names.find_problem(pairs(written), Dag(name="d"), Undeclared.VARIABLES)
+        assert names.variables(pairs(written), Dag(name="d"), Undeclared.VARIABLES) == {}
+    declaring = Dag(name="d", params=pairs(name))
+    assert names.find_problem(pairs(name), declaring, Undeclared.REFUSE) == ""
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_name_that_is_not_declared_is_a_variable(name: str) -> None:
+    assert names.find_problem(pairs(name), Dag(name="d"), Undeclared.VARIABLES) == ""
+    assert names.variables(pairs(name), Dag(name="d"), Undeclared.VARIABLES) == {name: "x"}
+
+
+@pytest.mark.parametrize("name", ["1", "a.b", "a-b", "ä", "x%%", "A B"])
+@pytest.mark.parametrize("undeclared", Undeclared)
+def test_only_an_identifier_is_a_variable(name: str, undeclared: Undeclared) -> None:
+    assert names.variables(pairs(name), Dag(name="d", params=pairs(name)), undeclared) == {}
+
+
+def test_the_setting_decides_about_names_that_are_not_declared() -> None:
+    dag, given = Dag(name="d", params=pairs("A")), pairs("A", "B")
+    assert names.variables(given, dag, Undeclared.TEXT) == {"A": "x"}
+    assert names.find_problem(given, dag, Undeclared.TEXT) == ""
+    problem = names.find_problem(given, dag, Undeclared.REFUSE)
+    assert '"B"' in problem
+    assert 'it declares "A"' in problem
+
+
+@pytest.mark.parametrize("undeclared", [Undeclared.TEXT, Undeclared.REFUSE])
+def test_a_schema_declares_its_properties(undeclared: Undeclared) -> None:
+    dag = Dag(name="d", params=pairs("A"), params_schema="s.json")
+    schema: dict[str, object] = {"properties": {"PATH": {}, "B": {}}}
+    assert names.find_problem(pairs("A", "B", "PATH", "C", "LD_PRELOAD"), dag, undeclared) == ""  # not read yet
+    assert names.find_problem(pairs("A", "B", "PATH"), dag, undeclared, schema) == ""
+    assert '"C"' in names.find_problem(pairs("A", "C"), dag, undeclared, schema)
+    assert names.variables(pairs("A", "B", "PATH"), dag, undeclared) == dict.fromkeys(("A", "B", "PATH"), "x")
+
+
+def test_a_schema_does_not_let_reserved_names_pass_that_it_does_not_list() -> None:
+    dag = Dag(name="d", params_schema="s.json")
+    assert '"LD_PRELOAD"' in names.find_problem(pairs("LD_PRELOAD"), dag, Undeclared.VARIABLES, {"type": "object"})
+
+
+def test_a_message_names_few_names() -> None:
+    problem = names.find_problem(pairs(*(f"LD_{n}" for n in range(1000))), Dag(name="d"), Undeclared.VARIABLES)
+    assert "and 995 more" in problem
+    assert len(problem) < 500
