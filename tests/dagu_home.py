@@ -39,6 +39,11 @@ def node(name: str, status: int = 4, *, at: datetime | None = START, seconds: in
     return {"step": step | fields.pop("step", {}), "stdout": "", "stderr": "", "status": status, **times, **fields}
 
 
+def folder_of(name: str) -> str:
+    """Return the folder of a DAG's runs; those of names with a dot are what Dagu 1.30.2 has made."""
+    return {"named.inside": "named_inside-97b7"}.get(name, name)
+
+
 def waiting_node(name: str) -> Node:
     return node(name, 0, at=None)
 
@@ -76,7 +81,7 @@ class DaguHome:
         return str(path)
 
     def run_folder(self, name: str, run_id: str, at: datetime = START) -> Path:
-        day = self.path / "data" / "dag-runs" / name / "dag-runs" / at.strftime("%Y/%m/%d")
+        day = self.path / "data" / "dag-runs" / folder_of(name) / "dag-runs" / at.strftime("%Y/%m/%d")
         return day / f"dag-run_{stamp(at)}Z_{run_id}"
 
     def run(self, name: str, run_id: str, *attempts: Mapping[str, Any], at: datetime = START, spec: str = SPEC) -> Path:

@@ -60,6 +60,7 @@ def _fill(source: DaguHome) -> None:
     root = source.run("top", "called", succeeded([call], onExit=bye), at=START + timedelta(days=1), spec=spec)
     parent = {"name": "top", "id": "called"}
     source.sub_run(root, "sub1", succeeded(name="child", parent=parent, root=parent))
+    source.run("named.inside", "dotted", succeeded(at=START + timedelta(days=2)), at=START + timedelta(days=2))
 
 
 @pytest.fixture
@@ -81,11 +82,13 @@ def _export(command: Command, folder: Path, *options: str, status: int = 0) -> d
 def test_an_exported_home_is_imported_again_to_the_same_rows(command: Command, imported: Path, tmp_path: Path) -> None:
     report = _export(command, imported)
     counts = {name: report[name]["exported"] for name in ("definitions", "suspended", "base", "runs")}
-    assert counts == {"definitions": 2, "suspended": 1, "base": 1, "runs": 3}
-    assert report["stored"] == {"subRuns": 1, "attempts": 5, "steps": 9, "logBytes": 150_016}
+    assert counts == {"definitions": 2, "suspended": 1, "base": 1, "runs": 4}
+    assert report["stored"] == {"subRuns": 1, "attempts": 6, "steps": 11, "logBytes": 150_016}
     assert report["complete"]
     assert (imported / "dags" / "other.yaml").read_text() == "steps: [{name: a, command: 'true'}]\n"
     assert [path.name for path in (imported / "suspend").iterdir()] == ["etl.suspend"]
+    folders = sorted(path.name for path in (imported / "data" / "dag-runs").iterdir())
+    assert folders == ["etl", "named_inside-97b7", "top"]
     again = tmp_path / "again.sqlite3"
     said = command("import", imported, "--yes", KEEP, "--database-url", f"sqlite:///{again}")
     assert (said.status, said.err) == (0, "")
@@ -101,7 +104,7 @@ def test_files_of_an_export_are_for_their_owner_alone_and_complete(command: Comm
 
 def test_a_repeated_export_adds_what_is_missing_and_replaces_only_on_request(command: Command, imported: Path) -> None:
     _export(command, imported)
-    assert [_export(command, imported)[name]["present"] for name in ("definitions", "runs")] == [2, 3]
+    assert [_export(command, imported)[name]["present"] for name in ("definitions", "runs")] == [2, 4]
     (imported / "dags" / "etl.yaml").write_text("# mine\n")
     next(imported.glob("data/dag-runs/etl/**/*_retried/*/status.jsonl")).write_text("{}\n")
     folder = next(imported.glob("data/dag-runs/top/dag-runs/*/*/*/*"))
@@ -156,7 +159,7 @@ def test_runs_are_exported_in_several_transactions(
             patch.setattr(exporting, attribute, 1)
             report = _export(command, imported / attribute)
         counts = (report["runs"]["found"], report["runs"]["exported"], report["stored"]["logBytes"])
-        assert counts == (3, 3, 150_016), attribute
+        assert counts == (4, 4, 150_016), attribute
 
 
 @pytest.mark.both_engines
@@ -189,4 +192,4 @@ def test_both_engines_are_exported(command: Command, database_url: str, tmp_path
     _fill(source)
     assert command("import", source.path, "--yes", KEEP, "--database-url", database_url).status == 0
     report = _export(command, tmp_path / "out", "--database-url", database_url)
-    assert (report["runs"]["exported"], report["stored"]["logBytes"]) == (3, 150_016)
+    assert (report["runs"]["exported"], report["stored"]["logBytes"]) == (4, 150_016)

@@ -132,15 +132,20 @@ def test_sub_runs_are_imported_below_their_callers(
 
 
 def test_runs_that_had_not_ended_end_with_the_reason_that_they_were_imported(
-    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]]
+    command: Command, source: DaguHome, bring: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     waiting = [waiting_node("one"), waiting_node("two")]
     source.run("etl", "queued", succeeded(waiting, status=5, startedAt="", finishedAt=""))
     source.queue_item("slow", "etl", "queued")
+    source.run("named.inside", "dotted", succeeded(waiting, status=5, startedAt="", finishedAt=""))
+    source.queue_item("slow", "named.inside", "dotted")
     running = [node("one"), node("two", 1, at=START + timedelta(seconds=1), finishedAt="")]
     source.run("etl", "running", succeeded(running, status=1, finishedAt=""))
     report = bring()
-    assert report["runs"]["imported"] == 2
+    assert report["runs"]["imported"] == 3
+    with closing(sqlite3.connect(tmp_path / "dagbook.sqlite3")) as connection:
+        queues = dict(connection.execute("SELECT run_id, queue FROM runs").fetchall())
+    assert queues == {"queued": "slow", "dotted": "slow", "running": "etl"}
     queued, ran = (_details(command, "etl", run) for run in ("queued", "running"))
     assert (queued["statusLabel"], [item["statusLabel"] for item in queued["nodes"]]) == (
         "aborted",
@@ -148,7 +153,7 @@ def test_runs_that_had_not_ended_end_with_the_reason_that_they_were_imported(
     )
     assert (ran["statusLabel"], ran["nodes"][1]["statusLabel"]) == ("failed", "failed")
     assert ran["nodes"][1]["error"] == "imported while it was running: how it ended is not known here"
-    assert [finding["outcome"] for finding in report["findings"]] == ["changed", "changed"]
+    assert [finding["outcome"] for finding in report["findings"]] == ["changed"] * 3
     assert "imported while it waited" in command("why", "etl", "queued").out
     assert _complaints(command("doctor")) == []
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dagbook.spec.reading.load import load
+from dagbook.transfer.layout import folder_of
 from dagbook.transfer.step_records import step_record
 
 WIDE = """\
@@ -119,3 +120,33 @@ def test_a_step_in_a_run_has_its_evaluated_command_and_why_its_conditions_were_n
     assert shown["commands"] == [{"command": "echo", "args": ["a b", "x y"], "cmdWithArgs": "echo 'a b' 'x y'"}]
     unmet = step_record(steps["s5"], unmet=["got 2"])
     assert unmet["preconditions"] == [{"condition": "$A", "expected": "1", "error": "got 2"}]
+
+
+# Names, and the folders that Dagu 1.30.2 has made for them.
+FOLDERS = {
+    "plain": "plain",
+    "with-dash": "with-dash",
+    "-dash": "-dash",
+    "under_score": "under_score",
+    "_u": "_u",
+    "a__b": "a__b",
+    "CamelCase": "CamelCase",
+    "abcdefghijklmnopqrstuvwxyz0123456789abcd": "abcdefghijklmnopqrstuvwxyz0123456789abcd",
+    "named.inside": "named_inside-97b7",
+    "a.b.c": "a_b_c-845e",
+    "a-.b": "a-_b-e377",
+    "..x": "__x-8901",
+    "x..": "x__-6cac",
+    ".hidden": "_hidden-1692",
+    ".a": "_a-3679",
+    "a.": "a_-5ab6",
+    "A.B": "A_B-4b86",
+    "1.2": "1_2-77ac",
+    "...": "___-ab5d",
+    "con.x": "con_x-9c23",
+    "abcdefghijklmnopqrstuvwxyz0123456789.bcd": "abcdefghijklmnopqrstuvwxyz0123456789_bcd-3e67",
+}
+
+
+def test_runs_are_in_the_folder_where_dagu_looks_for_them() -> None:
+    assert {name: folder_of(name) for name in FOLDERS} == FOLDERS

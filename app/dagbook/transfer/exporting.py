@@ -202,7 +202,8 @@ class _RunWriter:
         self._root = root
         run, at = root.run, root.run.created_at.astimezone(UTC)
         name = f"dag-run_{layout.format_stamp(at)}Z_{run.run_id}"
-        self.folder = f"data/{layout.RUNS_FOLDER}/{run.dag_name}/{layout.RUNS_FOLDER}/{at:%Y/%m/%d}/{name}"
+        runs = f"data/{layout.RUNS_FOLDER}/{layout.folder_of(run.dag_name)}/{layout.RUNS_FOLDER}"
+        self.folder = f"{runs}/{at:%Y/%m/%d}/{name}"
         self.logs = f"logs/{run.dag_name}/{name}"
         self.size = 0
 

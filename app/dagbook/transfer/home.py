@@ -211,7 +211,7 @@ class HomeSource:
         if findings:
             yield FoundRun(run=None, findings=tuple(findings), is_run=False)
         for place in places:
-            yield self._read_run(place, queues.get((place.dag, place.run_id), ""))
+            yield self._read_run(place, queues)
 
     def _read_queues(self, findings: list[Finding]) -> dict[tuple[str, str], str]:
         """Return the queues of the runs that wait, by name and id."""
@@ -225,7 +225,7 @@ class HomeSource:
                     findings.append(_left_out("run", item.name, _reason(error), item.path))
         return queues
 
-    def _read_run(self, place: _Place, queue: str) -> FoundRun:
+    def _read_run(self, place: _Place, queues: Mapping[tuple[str, str], str]) -> FoundRun:
         findings: list[Finding] = []
         children = []
         for number, entry in enumerate(self._entries(place.path / layout.CHILDREN_FOLDER, findings, "run")):
@@ -241,12 +241,13 @@ class HomeSource:
             if not findings:
                 findings.append(_left_out("run", f"{place.dag}/{place.run_id}", "it has no attempt", str(place.path)))
             return FoundRun(run=None, findings=tuple(findings))
+        name = attempts[-1].status.name  # not always that of the folder
         run = SourceRun(
-            name=attempts[-1].status.name,
+            name=name,
             run_id=place.run_id,
             attempts=attempts,
             file=str(place.path),
-            queue=queue,
+            queue=queues.get((name, place.run_id), ""),
             children=tuple(children),
         )
         return FoundRun(run=run, findings=tuple(findings))

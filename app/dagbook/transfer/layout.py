@@ -9,6 +9,7 @@ import base64
 import binascii
 import re
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -23,6 +24,7 @@ RUNS_FOLDER = "dag-runs"
 CHILDREN_FOLDER = "children"
 STATUS_FILE, SNAPSHOT_FILE, OUTPUTS_FILE = "status.jsonl", "dag.json", "outputs.json"
 SUSPEND_SUFFIX = ".suspend"
+_NOT_IN_FOLDERS = re.compile("[^A-Za-z0-9_-]")
 _STAMP = "%Y%m%d_%H%M%S"
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _FIRST_YEAR, _LAST_YEAR = 1971, 9000
@@ -186,6 +188,12 @@ class QueueItemRecord(_Record, frozen=True, kw_only=True):
     """An entry of a queue."""
 
     dag_run: RunName
+
+
+def folder_of(dag: str) -> str:
+    """Return the folder of a DAG's runs: its name, or one with digits of its SHA-256 if characters are replaced."""
+    plain = _NOT_IN_FOLDERS.sub("_", dag)
+    return plain if plain == dag else f"{plain}-{sha256(dag.encode()).hexdigest()[:4]}"
 
 
 def read_status(data: bytes, run_id: str) -> StatusRecord:
