@@ -82,6 +82,56 @@ def test_names_and_runs_are_completed_where_they_stand(home: Path, words: list[s
     assert _complete(words, DAGBOOK_HOME=str(home)) == told
 
 
+_ASK_BASH = """
+eval "$(dagbook completion bash)" || exit
+compopt() { :; }  # works in an interactive shell alone
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+_dagbook_completion dagbook "${COMP_WORDS[COMP_CWORD]}"
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.fixture
+def ask_bash(home: Path) -> Callable[..., list[str]]:
+    """Return what bash offers for a line, in a directory with files."""
+    folder = home / "files"
+    (folder / "etc").mkdir(parents=True)
+    (folder / "etl.yaml").touch()
+    (folder / "two words.yaml").touch()
+    program = folder.with_name("bin") / "dagbook"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dagbook "$@"\n')
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    env = {"PATH": path, "DAGBOOK_HOME": str(home), "PYTHONPATH": f"{ROOT}/app"}
+
+    def ask(*words: str) -> list[str]:
+        command = ["bash", "--norc", "-c", _ASK_BASH, "bash", "dagbook", *words]
+        said = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True, timeout=60)
+        assert said.stderr == ""
+        return said.stdout.splitlines()
+
+    return ask
+
+
+def test_bash_offers_names_runs_and_files(ask_bash: Callable[..., list[str]]) -> None:
+    asked = {
+        ("run", "et"): ["etl", "etl-load", "etc", "etl.yaml"],
+        ("run", "etl."): ["etl.yaml"],
+        ("status", "etl", "r"): ["r2", "r1"],
+        ("status", "other", "r"): [""],
+        ("dag", "suspend", "etl"): ["etl", "etl-load"],
+        ("dag", "save", "two"): ["two words.yaml"],
+        ("dag", "show", "nothing"): [""],
+        ("histor",): ["history"],
+    }
+    found = {words: ask_bash(*words) for words in asked}
+    assert {words: sorted(told) for words, told in found.items()} == {
+        words: sorted(told) for words, told in asked.items()
+    }
+    assert found["run", "et"][:2] == ["etl", "etl-load"]
+
+
 def test_nothing_is_made_by_a_completion_in_an_empty_home(tmp_path: Path) -> None:
     assert _complete(["dag", "show", "e"], DAGBOOK_HOME=str(tmp_path / "none")) == []
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import BashComplete, add_completion_class, get_completion_class
 
 from dagbook import __version__
 from dagbook.cli.options import LocalOptions, current_settings, json_option, settings_options, wants_json
@@ -23,6 +23,33 @@ _SHELLS = {
     "zsh": 'eval "$(dagbook completion zsh)"  # in ~/.zshrc, after compinit',
     "fish": "dagbook completion fish > ~/.config/fish/completions/dagbook.fish",
 }
+
+
+@add_completion_class
+class _Bash(BashComplete):
+    """A script that offers names and files; that of click drops the names where files are possible, too."""
+
+    source_template = """\
+%(complete_func)s() {
+    local IFS=$'\\n' answer type value
+    answer=$(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD %(complete_var)s=bash_complete $1)
+    COMPREPLY=()
+    while IFS=, read -r type value; do
+        case $type in
+            plain) COMPREPLY+=("$value") ;;
+            file)
+                compopt -o default -o filenames  # default: readline knows more than compgen, such as variables
+                mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$value")
+                ;;
+            dir)
+                compopt -o dirnames -o filenames
+                mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -d -- "$value")
+                ;;
+        esac
+    done <<<"$answer"
+}
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
 
 
 @click.command("help", cls=LocalOptions, example="dagbook help queue list")
