@@ -56,7 +56,6 @@ def test_a_running_run_tells_which_steps_run_and_which_wait_for_their_next_try()
             [{"error": "exit status 3"}],
             ["the step a failed after 1 retries: exit status 3"],
         ),
-        (RunStatus.FAILED, [], [{"error": "params: a is missing"}], ["params: a is missing"]),
         (RunStatus.FAILED, [], [], ["no step failed; `dagbook logs` has the output"]),
         (
             RunStatus.ABORTED,
@@ -86,11 +85,16 @@ def test_each_status_has_its_reasons(
     assert _explain(status, nodes, *events) == reasons
 
 
-def test_a_run_that_its_preconditions_have_kept_from_starting_tells_them() -> None:
-    preconditions = [{"error": "the value is 7"}, {"condition": "true"}]
-    assert _explain(RunStatus.ABORTED, [], preconditions=preconditions) == [
-        "a precondition of the run was not met: the value is 7"
-    ]
+def test_a_run_that_no_step_has_failed_tells_its_own_error() -> None:
+    error = "a precondition of the run was not met: the value is 7\nmore"
+    assert _explain(RunStatus.ABORTED, [], error=error) == [error.partition("\n")[0]]
+    assert _explain(RunStatus.FAILED, [], error="params: a is missing") == ["params: a is missing"]
+
+
+def test_what_ended_a_run_and_its_running_steps_is_told_once() -> None:
+    error = "the server could not continue the run"
+    nodes = [_node("a", NodeStatus.FAILED, error=error)]
+    assert _explain(RunStatus.FAILED, nodes, error=error) == [f"the step a failed: {error}"]
 
 
 def test_events_of_earlier_attempts_do_not_count() -> None:

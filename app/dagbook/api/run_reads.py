@@ -11,8 +11,9 @@ from dagbook.api.params import parameters
 from dagbook.api.params.log_paging import PageRequest, is_part, page, resolve_range, slice_lines
 from dagbook.api.params.run_filters import RunSearch, can_match, is_index_only
 from dagbook.api.presenters.outputs import run_outputs
-from dagbook.api.presenters.present import listed_run, placeholder_run, run_details, time_text
+from dagbook.api.presenters.present import listed_run, own_error, placeholder_run, run_details, time_text
 from dagbook.api.presenters.queues import waiting_for
+from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary, Log, RunOutputs
 from dagbook.api.services import RunReadServices
 from dagbook.db.database import ReadConnection
@@ -23,7 +24,7 @@ from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.db.repositories.runs import run_history, run_list, runs
 from dagbook.db.repositories.runs.run_filter import RunFilter
 from dagbook.db.repositories.runs.runs import NodeRow, RunRow
-from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.engine.status import BAD_ENDS, NodeStatus, RunStatus
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import shorten
 from dagbook.queues.wait_reasons import queue_positions
@@ -59,7 +60,9 @@ async def list_runs_matching(services: RunReadServices, search: RunSearch, filte
         read = services.database.read_inline if is_index_only(filter_) else services.database.read
         found = await read(lambda connection: run_list.find_page(connection, filter_, search.page))
     summaries = [listed_run(run, services.zone) for run in found.runs]
-    await explain_waiting(services, summaries, [run[0] for run in found.runs], filter_.sight)
+    keys = [run[0] for run in found.runs]
+    await explain_waiting(services, summaries, keys, filter_.sight)
+    await _explain_bad_ends(services, summaries, keys)
     return DAGRuns(dag_runs=summaries, next_cursor=search.cursor(found.next))
 
 
@@ -76,6 +79,15 @@ async def explain_waiting(
             queued[key].waiting_for = waiting_for(position, services.zone)
 
 
+async def _explain_bad_ends(services: RunReadServices, summaries: Sequence[DAGRunSummary], keys: Sequence[int]) -> None:
+    """Set ``error`` of the runs among these that no step has failed; ``keys`` are the runs' database ids."""
+    bad = {key: run for key, run in zip(keys, summaries, strict=True) if run.status in BAD_ENDS}
+    if bad:
+        ends = await services.database.read_inline(lambda connection: run_history.find_bad_ends(connection, bad))
+        for end in ends:
+            bad[end.key].error = own_error(end.status, end.error, end.state)
+
+
 async def read_details(services: RunReadServices, name: str, run_id: str, sight: Sight) -> DAGRunDetails:
     """Return a run with its nodes; raises NotFoundError."""
     now = services.now()
@@ -87,10 +99,7 @@ async def read_details(services: RunReadServices, name: str, run_id: str, sight:
 
 async def present_details(services: RunReadServices, newest: RunSnapshot, sight: Sight) -> DAGRunDetails:
     """Convert a run with its nodes, its wait reason if it is queued, and the loss of its owner."""
-    run = newest.run
-    details = run_details(
-        run, newest.attempt, newest.nodes, await dag_of(services.database, services.library, run), services.zone
-    )
+    run, details = newest.run, await _details(services, newest)
     if details.status is RunStatus.QUEUED:
         await explain_waiting(services, [details], [run.id], sight)
     if newest.attempt is not None and newest.expired_lease is not None:
@@ -99,6 +108,13 @@ async def present_details(services: RunReadServices, newest: RunSnapshot, sight:
         details.reason = (
             f"owner lost since {since} ({owner}); another server of its machine takes the run over, or else it fails"
         )
+    return details
+
+
+async def _details(services: RunReadServices, newest: RunSnapshot) -> DAGRunDetails:
+    dag = await dag_of(services.database, services.library, newest.run)
+    details = run_details(newest.run, newest.attempt, newest.nodes, dag, services.zone)
+    details.params_list = or_unset(list(param_text.describe(newest.params)))
     return details
 
 
@@ -156,7 +172,4 @@ async def latest_details(services: RunReadServices, row: DagRow, dag: Dag) -> DA
         return None if run is None else read_newest(services.library, connection, run, now)
 
     newest = await services.database.read_inline(read)
-    if newest is None:
-        return placeholder_run(dag, services.zone)
-    stored = await dag_of(services.database, services.library, newest.run)
-    return run_details(newest.run, newest.attempt, newest.nodes, stored, services.zone)
+    return placeholder_run(dag, services.zone) if newest is None else await _details(services, newest)

@@ -17,7 +17,7 @@ from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import GlobalOptions, notice, settings_options, wants_json
 from dagbook.cli.output import print_json, print_table
 from dagbook.cli.reasons import Facts, describe_hold, explain_run, explain_schedule, failed_steps
-from dagbook.cli.runs import duration, find_runs, label
+from dagbook.cli.runs import duration, find_runs, first_line, label
 from dagbook.cli.terminal import echo, echo_output
 from dagbook.engine.status import NodeStatus, RunStatus
 
@@ -96,7 +96,7 @@ def history(*, what: str, limit: int) -> None:
         longest = max((_seconds(run) for run in runs), default=0) or 1
         bars = ["▇" * round(_BAR * _seconds(run) / longest) for run in runs]
         rows = [
-            (run["startedAt"] or "-", run["dagRunId"], label(run), duration(run), bar)
+            (run["startedAt"] or "-", run["dagRunId"], label(run), duration(run), f"{bar} {first_line(run)}".strip())
             for run, bar in zip(runs, bars, strict=True)
         ]
         print_table(("STARTED", "RUN", "STATUS", "DURATION", ""), rows)

@@ -91,14 +91,13 @@ class Progress:
             self._lines[name, stream] = offset - 1 + page["lineCount"]
 
     async def finish(self) -> None:
-        """Print the final status; if the run failed before any step, also the last line of its log."""
+        """Print the final status, and the error of a run that no step has failed."""
         if wants_json():
             print_json({"dagRunDetails": self._run})
             return
         status = RunStatus(self._run["status"])
-        if status is RunStatus.FAILED and not any(node.is_final for node in self._seen.values()):
-            answer = await self._client.get(f"{self._path}/log", params={"tail": 1})
-            echo_output(answer.json().get("content", ""), err=True)
+        if "error" in self._run:
+            echo_output(self._run["error"], err=True)
         good = status in (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
         echo(status.label.replace("_", " "), fg="green" if good else "red", bold=True)
 

@@ -35,8 +35,9 @@ def explain_run(facts: Facts) -> list[str]:
     """Return the reasons for the status of a run, the most important first."""
     run, status = facts.run, RunStatus(facts.run["status"])
     events = [event for event in facts.events if event["attempt"] == run.get("attempt", 1)]
-    # The run's own errors, such as params that could not be evaluated, repeat those of its steps.
-    own = [_first_line(event["error"]) for event in events if "step" not in event and event.get("error")]
+    # What ends a run without the engine is also the error of the steps that were running.
+    error = run.get("error", "")
+    own = [_first_line(error)] if error and all(node.get("error") != error for node in failed_steps(run)) else []
     match status:
         case RunStatus.QUEUED:
             return _explain_waiting(run)
@@ -45,12 +46,12 @@ def explain_run(facts: Facts) -> list[str]:
         case RunStatus.SUCCEEDED:
             return [f"it succeeded at {run['finishedAt']}", *_explain_skipped(run)]
         case RunStatus.ABORTED:
-            # A run whose preconditions are not met is aborted, too.
-            reasons = [*_explain_stop(events), *_explain_failures(run), *_explain_skipped(run)]
-            return reasons or own or ["it was stopped before it finished"]
+            reasons = [*_explain_stop(events), *own, *_explain_failures(run), *_explain_skipped(run)]
+            return reasons or ["it was stopped before it finished"]
         case _:
-            failures = [*_explain_failures(run)] or own
-            return [*failures, *_explain_skipped(run)] or ["no step failed; `dagbook logs` has the output"]
+            return [*own, *_explain_failures(run), *_explain_skipped(run)] or [
+                "no step failed; `dagbook logs` has the output"
+            ]
 
 
 def _explain_waiting(run: dict[str, Any]) -> list[str]:
@@ -99,9 +100,6 @@ def _explain_failures(run: dict[str, Any]) -> Iterator[str]:
 
 
 def _explain_skipped(run: dict[str, Any]) -> Iterator[str]:
-    for condition in run.get("preconditions", ()):
-        if condition.get("error"):
-            yield f"a precondition of the run was not met: {_first_line(condition['error'])}"
     for node in nodes_of(run):
         if NodeStatus(node["status"]) is not NodeStatus.SKIPPED:
             continue

@@ -50,8 +50,11 @@ def runs(*, name: str, limit: int, days: int | None, status: str | None, **filte
         query["status"] = int(_LABELS[status])
     path = runs_path(name) if name else "/dag-runs"
     found = use_api("runs", lambda api: find_runs(api, path, query, limit))
-    rows = [(run["startedAt"] or "-", run["name"], run["dagRunId"], label(run), duration(run)) for run in found]
-    print_table(("STARTED", "DAG", "RUN", "STATUS", "DURATION"), rows, {"dagRuns": found}, "no run was found")
+    rows = [
+        (run["startedAt"] or "-", run["name"], run["dagRunId"], label(run), duration(run), first_line(run))
+        for run in found
+    ]
+    print_table(("STARTED", "DAG", "RUN", "STATUS", "DURATION", ""), rows, {"dagRuns": found}, "no run was found")
 
 
 async def find_runs(api: Api, path: str, query: dict[str, Any], limit: int) -> list[dict[str, Any]]:
@@ -98,10 +101,10 @@ def status(*, what: str, run_id: str, given: str) -> None:
     for fact, value in _facts(run):
         echo(f"  {fact:<10}{value}")
     echo()
-    rows: list[tuple[str, ...]] = []
-    for node in nodes_of(run):
-        error = node.get("error", "").partition("\n")[0]
-        rows.append((node["step"]["name"], label(node), node["startedAt"] or "-", duration(node), error))
+    rows = [
+        (node["step"]["name"], label(node), node["startedAt"] or "-", duration(node), first_line(node))
+        for node in nodes_of(run)
+    ]
     print_table(("STEP", "STATUS", "STARTED", "DURATION", "ERROR"), rows)
 
 
@@ -114,8 +117,14 @@ def _facts(run: dict[str, Any]) -> list[tuple[str, str]]:
         "duration": duration(run),
         "params": run.get("params", ""),
         "reason": run.get("reason", ""),
+        "error": run.get("error", ""),
     }
     return [(fact, value) for fact, value in facts.items() if value not in ("", "-")]
+
+
+def first_line(item: dict[str, Any]) -> str:
+    """Return the first line of the error of a run or step; empty without one."""
+    return str(item.get("error", "")).partition("\n")[0]
 
 
 def label(item: dict[str, Any]) -> str:

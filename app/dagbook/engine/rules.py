@@ -1,4 +1,7 @@
-"""The rules of runtime sections 4 to 6, 8, 15 and 16: readiness, tolerance, retry, repetition, outcome."""
+"""The rules of runtime sections 4 to 6, 8, 15 and 16: readiness, tolerance, retry, repetition, outcome.
+
+Also the reason of an end that no step explains.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from datetime import timedelta
 
 import msgspec
 
-from dagbook.engine.event import ABORT, FAILURE, SUCCESS, StepExited
+from dagbook.engine.event import ABORT, FAILURE, INIT, SUCCESS, StepExited
 from dagbook.engine.state import NodeState, RunState
-from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.engine.status import BAD_ENDS, NodeStatus, RunStatus
+from dagbook.spec.expansion.patterns import ANOTHER_UNMET, UNMET
 from dagbook.spec.model import Repeat, Step
 
 TIMEOUT_EXIT_CODE = 124
@@ -21,6 +25,7 @@ _ENDED_WELL = _GOOD | {NodeStatus.SKIPPED}
 _NOT_RUN = frozenset({NodeStatus.ABORTED, NodeStatus.NOT_STARTED})
 # Back-off grows without bound; a longer wait would overflow datetime.
 _LONGEST_WAIT_SECONDS = 365 * 24 * 3600.0
+_LONGEST_ERROR = 1000  # characters
 
 
 class Blocked(msgspec.Struct, frozen=True):
@@ -147,6 +152,24 @@ def final_status(run: RunState, nodes: Sequence[NodeState]) -> RunStatus:
     if imperfect and statuses & _GOOD:
         return RunStatus.PARTIALLY_SUCCEEDED
     return RunStatus.FAILED if imperfect or run.error else RunStatus.SUCCEEDED
+
+
+def own_error(status: RunStatus, error: str, error_key: int | None, conditions: Sequence[str]) -> str:
+    """Return why a run failed or was aborted if no step is the reason, in at most 1,000 characters; else empty.
+
+    ``error`` and ``error_key`` are the last error that counts against the run and its node, ``conditions`` the results
+    of the run's preconditions. The init handler is named, because no step ran then.
+    """
+    if status not in BAD_ENDS:
+        return ""
+    unmet = "; ".join(text.removeprefix(UNMET) for text in conditions if text not in ("", ANOTHER_UNMET))
+    if error and error_key is None:
+        text = error.strip()
+    elif error_key == INIT:
+        text = f"the init handler failed: {error.strip()}"
+    else:
+        text = f"a precondition of the run was not met: {unmet}" if unmet else ""
+    return text if len(text) <= _LONGEST_ERROR else f"{text[: _LONGEST_ERROR - 1]}…"
 
 
 def outcome_handler(outcome: RunStatus | None) -> int:

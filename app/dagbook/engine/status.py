@@ -51,6 +51,7 @@ class NodeStatus(IntEnum):
 
 
 _FINAL_RUN = frozenset({RunStatus.FAILED, RunStatus.ABORTED, RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED})
+BAD_ENDS = frozenset({RunStatus.FAILED, RunStatus.ABORTED})
 
 # A row may always keep its status; that pair is not listed.
 RUN_INSERTS = frozenset({RunStatus.NOT_STARTED, RunStatus.QUEUED})

@@ -21,7 +21,7 @@ from dagbook.identifiers import LATEST, shorten
 from dagbook.runs.output.output_follower import STDERR, STDOUT
 from dagbook.runs.service.retry import unknown_step
 from dagbook.runs.store.run_loading import read_definition
-from dagbook.spec.model import Dag
+from dagbook.spec.model import Dag, Pair
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
@@ -29,7 +29,7 @@ FindRun = Callable[[ReadConnection, str, str], RunRow]
 
 
 class RunSnapshot(NamedTuple):
-    """A run with its newest attempt and nodes, and the expired lease of its owner, if it has expired.
+    """A run with its newest attempt, nodes and params, and the expired lease of its owner, if it has expired.
 
     The attempt is None when the response needs nothing of it.
     """
@@ -37,18 +37,20 @@ class RunSnapshot(NamedTuple):
     run: RunRow
     attempt: AttemptRow | None
     nodes: Sequence[NodeRow]
+    params: Sequence[Pair]
     expired_lease: ExpiredLease | None
 
 
 def read_newest(library: DefinitionCache, connection: ReadConnection, run: RunRow, now: datetime) -> RunSnapshot:
     """Read the snapshot of a run; with an expired lease the orphan sweep of another server will adopt or fail it."""
-    # The response needs the attempt for the run's owner, or for the results of its DAG's preconditions.
+    # The response needs the attempt for the run's owner, for the results of its DAG's preconditions, or for its error.
     dag = None if run.finished_at is None else _cached_dag(library, run)
-    needs_attempt = dag is None or bool(dag.preconditions)
+    needs_attempt = dag is None or bool(dag.preconditions or run.error)
     attempt = runs.get_attempt(connection, run.id, run.attempt) if needs_attempt else None
     nodes = runs.get_nodes(connection, run.id, run.attempt)
+    params = runs.get_params(connection, run.id) if run.params_text else []
     owner = attempt.owner if attempt and run.status == RunStatus.RUNNING else None
-    return RunSnapshot(run, attempt, nodes, services.expired_since(connection, owner, now) if owner else None)
+    return RunSnapshot(run, attempt, nodes, params, services.expired_since(connection, owner, now) if owner else None)
 
 
 def find_run(connection: ReadConnection, name: str, run_id: str) -> RunRow:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dagbook.engine import rules
-from dagbook.engine.event import ABORT, FAILURE, SUCCESS
+from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS
 from dagbook.engine.state import NodeState, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
 from tests.pure.engine.world import LETTERS, START
@@ -89,3 +89,32 @@ def test_a_retried_step_does_not_undo_what_others_left_undone(letters: str, befo
 )
 def test_each_outcome_has_its_handler(outcome: RunStatus, key: int) -> None:
     assert rules.outcome_handler(outcome) == key
+
+
+UNMET = ("another condition was not met", 'condition not met: expected "7", but the value is "5"', "")
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "key", "conditions", "text"),
+    [
+        ("failed", "secret A: is not set\n", None, (), "secret A: is not set"),
+        ("failed", "exit status 3", 0, (), ""),
+        ("failed", "exit status 3", EXIT, (), ""),
+        ("aborted", "", None, (), ""),
+        ("aborted", "exit status 3", INIT, (), "the init handler failed: exit status 3"),
+        ("aborted", "", None, UNMET, 'a precondition of the run was not met: expected "7", but the value is "5"'),
+        # An exit handler that fails afterwards does not hide the precondition.
+        ("aborted", "exit status 3", EXIT, UNMET[1:], "a precondition of the run was not met: expected"),
+        ("aborted", "the condition could not be evaluated", None, UNMET, "the condition could not be evaluated"),
+        ("failed", "x" * 5000, None, (), "x" * 999 + "…"),
+        ("succeeded", "an error that was tolerated", None, (), ""),
+        ("running", "the time limit of the run was reached", None, (), ""),
+    ],
+)
+def test_a_run_has_an_error_of_its_own_if_no_step_is_the_reason(
+    status: str, error: str, key: int | None, conditions: tuple[str, ...], text: str
+) -> None:
+    found = rules.own_error(RunStatus[status.upper()], error, key, conditions)
+    assert found.startswith(text)
+    assert bool(found) is bool(text)
+    assert len(found) <= 1000

@@ -24,7 +24,8 @@ from dagbook.auth.roles import Requires
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import dags
 from dagbook.db.repositories.runs import run_history
-from dagbook.db.repositories.runs.run_history import HistoryNode, RunWithState
+from dagbook.db.repositories.runs.run_history import HistoryNode
+from dagbook.db.repositories.runs.runs import RunWithState
 from dagbook.definitions.next_starts import next_starts
 from dagbook.definitions.queries import read_stored, require_dag
 from dagbook.errors import BadRequestError

@@ -34,7 +34,7 @@ from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import dags, sources
 from dagbook.db.repositories.dags import DagFilter, DagHash, DagRow
 from dagbook.db.repositories.runs import run_history
-from dagbook.db.repositories.runs.runs import RunRow
+from dagbook.db.repositories.runs.runs import RunWithState
 from dagbook.db.repositories.sources import DagOrigin
 from dagbook.definitions.next_starts import NextStartCache
 from dagbook.definitions.queries import Search, SearchHit, load_stored, parse_missing
@@ -49,7 +49,7 @@ class _Read(msgspec.Struct, frozen=True):
 
     total: int
     rows: Sequence[DagRow]
-    latest: Mapping[str, RunRow]
+    latest: Mapping[str, RunWithState]
     origins: Mapping[int, DagOrigin]
 
 

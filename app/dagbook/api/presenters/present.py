@@ -14,9 +14,10 @@ from dagbook.api.presenters.time_format import TimeFormatter, formatter_for
 from dagbook.api.schemas import dags as dag_schemas
 from dagbook.api.schemas import runs as run_schemas
 from dagbook.api.schemas.common import Pagination, or_unset
-from dagbook.db.repositories.runs.run_history import HistoryNode, RunWithState
-from dagbook.db.repositories.runs.runs import AttemptRow, NamedSubRunRow, NodeRow, RunRow
+from dagbook.db.repositories.runs.run_history import HistoryNode
+from dagbook.db.repositories.runs.runs import AttemptRow, NamedSubRunRow, NodeRow, RunRow, RunWithState
 from dagbook.definitions.next_starts import NextStart
+from dagbook.engine import rules
 from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS, WAIT
 from dagbook.engine.plan import find_step
 from dagbook.engine.status import NodeStatus, RunStatus
@@ -196,7 +197,16 @@ def listed_run(values: Sequence[Any], zone: tzinfo) -> run_schemas.DAGRunSummary
 
 def run_summary(run: RunRow, zone: tzinfo) -> run_schemas.DAGRunSummary:
     """Convert a run for a list."""
-    return run_schemas.DAGRunSummary(**_run_fields(_list_values(run), zone))
+    summary = run_schemas.DAGRunSummary(**_run_fields(_list_values(run), zone))
+    if isinstance(run, RunWithState):
+        summary.error = own_error(run.status, run.error, run.state)
+    return summary
+
+
+def own_error(status: RunStatus, error: str | None, state: Mapping[str, Any] | None) -> str | UnsetType:
+    """Return why a run ended badly if no step is the reason, from its error and the state of its attempt."""
+    known = state or {}
+    return or_unset(rules.own_error(status, error or "", known.get("error_key"), known.get("conditions", ())))
 
 
 def _list_values(run: RunRow) -> tuple[Any, ...]:
@@ -261,12 +271,13 @@ def run_details(
     fields = _run_fields(_list_values(run), zone)
     log_base = fields["log"].removesuffix(".log")
     options = _NodeOptions(log_base, formatter_for(zone), _NEVER if run.started_at is None else "")
-    errors = ((attempt.state if attempt else None) or {}).get("conditions", ())
+    state = (attempt.state if attempt else None) or {}
     converted = {row.position: _node(row, steps, options) for row in nodes}
     waiting = ", ".join(converted[key].step.name for key in sorted(converted) if converted[key].waiting)
     return run_schemas.DAGRunDetails(
         **fields,
-        preconditions=conditions(steps.dag.preconditions, errors),
+        error=own_error(run.status, run.error, state),
+        preconditions=conditions(steps.dag.preconditions, state.get("conditions", ())),
         nodes=[converted[key] for key in sorted(converted) if key >= 0],
         on_success=converted.get(SUCCESS, UNSET),
         on_failure=converted.get(FAILURE, UNSET),
@@ -332,7 +343,9 @@ def _sub_run_calls(calls: Sequence[_Call]) -> list[run_schemas.SubDAGRun]:
     return [run_schemas.SubDAGRun(dag_run_id=call["id"], params=or_unset(call.get("params", ""))) for call in calls]
 
 
-def sub_runs(nodes: Sequence[NodeRow], known: Mapping[str, RunRow], zone: tzinfo) -> list[run_schemas.SubDAGRunDetail]:
+def sub_runs(
+    nodes: Sequence[NodeRow], known: Mapping[str, RunWithState], zone: tzinfo
+) -> list[run_schemas.SubDAGRunDetail]:
     """Convert the runs that steps called, per step those of its last execution first (api-behaviour op 34).
 
     A sub-run whose id a step has stored but that was never started is left out.
@@ -342,7 +355,7 @@ def sub_runs(nodes: Sequence[NodeRow], known: Mapping[str, RunRow], zone: tzinfo
     return [_sub_run(call, known[call["id"]], zone) for call in calls if call["id"] in known]
 
 
-def _sub_run(call: _Call, run: RunRow, zone: tzinfo) -> run_schemas.SubDAGRunDetail:
+def _sub_run(call: _Call, run: RunWithState, zone: tzinfo) -> run_schemas.SubDAGRunDetail:
     return run_schemas.SubDAGRunDetail(
         dag_run_id=run.run_id,
         status=run.status,
@@ -350,6 +363,7 @@ def _sub_run(call: _Call, run: RunRow, zone: tzinfo) -> run_schemas.SubDAGRunDet
         started_at=time_text(run.started_at, zone),
         finished_at=time_text(run.finished_at, zone),
         params=or_unset(call.get("params", "")),
+        error=own_error(run.status, run.error, run.state),
     )
 
 
@@ -406,6 +420,7 @@ def _blank_run(dag: Dag) -> RunRow:
         queue="",
         trigger="",
         actor=None,
+        error=None,
     )
 
 

@@ -158,7 +158,7 @@ class WaitingFor(Schema, kw_only=True):
 
 
 class DAGRunSummary(Schema, kw_only=True):
-    """A run in a list."""
+    """A run in a list; ``error`` says why it failed or was aborted if no step is the reason: an extension."""
 
     root_dag_run_name: str = msgspec.field(name="rootDAGRunName")
     root_dag_run_id: str = msgspec.field(name="rootDAGRunId")
@@ -175,6 +175,7 @@ class DAGRunSummary(Schema, kw_only=True):
     params: str | UnsetType = UNSET
     revision: int | UnsetType = UNSET
     waiting_for: WaitingFor | UnsetType = UNSET
+    error: str | UnsetType = UNSET
 
 
 class DAGRunDetails(DAGRunSummary, kw_only=True):
@@ -194,6 +195,7 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
     finished_at_millis: int | UnsetType = UNSET
     restart_wait_sec: int | UnsetType = UNSET
     on_wait: Node | UnsetType = UNSET
+    params_list: list[str] | UnsetType = UNSET  # each as NAME=value; ``params`` does not tell where one ends
 
 
 class DAGRuns(Schema, kw_only=True):
@@ -257,6 +259,7 @@ class SubDAGRunDetail(Schema, kw_only=True):
     started_at: str
     finished_at: str | UnsetType = UNSET
     params: str | UnsetType = UNSET
+    error: str | UnsetType = UNSET  # extension, as in DAGRunSummary
 
 
 class SubDAGRuns(Schema, kw_only=True):

@@ -18,6 +18,7 @@ from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import NodeRow
 from dagbook.engine.plan import Plan
+from dagbook.engine.rules import own_error
 from dagbook.engine.state import Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.executors.mail.smtp import Attachment
@@ -207,7 +208,7 @@ def _facts(subject: MailContext, zone: tzinfo) -> dict[str, str]:
         "Params": format_pairs(subject.params) or "(none)",
         "Started": _time(state.started_at, zone),
         "Finished": _time(state.finished_at, zone),
-        "Error": state.error,
+        "Error": own_error(state.status, state.error, state.error_key, state.conditions) or state.error,
         # The command works at a terminal of the server, also if it does not know how browsers reach it.
         "Page" if subject.link else "Look": subject.link or join(("dagbook", "why", subject.dag_name, subject.run_id)),
     }

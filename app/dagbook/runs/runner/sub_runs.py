@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from dagbook.db.database import Database
 from dagbook.db.repositories import dags
 from dagbook.db.repositories.runs import runs
-from dagbook.db.repositories.runs.runs import SubRunRow
+from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.engine.state import NodeState
 from dagbook.errors import AppError
 from dagbook.executors.calls import Result, SubRun, SubRunBatch, SubRunExecution
@@ -203,7 +203,7 @@ class SubRunExecutor:
             raise StepError(f"the called run {request.id} could not be retried: {error}") from error
         return key
 
-    async def _find(self, request: SubRun) -> SubRunRow | None:
+    async def _find(self, request: SubRun) -> RunRow | None:
         root = self._caller.run.lineage_of_children.root
         return await self._sub_run_service.database.read_inline(
             lambda connection: runs.get_sub_run(connection, root, request.id)

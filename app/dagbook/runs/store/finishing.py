@@ -27,7 +27,7 @@ def force_finish(connection: WriteConnection, fence: Fence, status: RunStatus, r
     node_status = NodeStatus.ABORTED if status is RunStatus.ABORTED else NodeStatus.FAILED
     nodes = {"status": int(node_status), "finished_at": end, "error": reason}
     run = {"status": int(status), "finished_at": end, **({"error": reason} if reason else {})}
-    closed = {"phase": "closed", "outcome": int(status)}
+    closed = {"phase": "closed", "outcome": int(status), **({"error_key": None} if reason else {})}
     changes = [Change(position, _event_row(nodes)) for position in open_run.running]
     changes.append(Change(None, _event_row(run | closed)))
     rows_of_run.finish(

@@ -130,6 +130,7 @@ def compile_expression(text: str) -> Expression | None:
         return None
 
 
+UNMET = "condition not met: "
 ANOTHER_UNMET = "another condition was not met"
 _LONGEST_SHOWN = 1024
 
@@ -177,10 +178,10 @@ def unmet_message(condition: Condition, *, value: str = "", exit_code: int = 0) 
     if condition.expected:
         wanted = "anything but" if condition.negate else "expected"
         shown = value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}…"
-        return f'condition not met: {wanted} "{condition.expected}", but the value is "{shown}"'
+        return f'{UNMET}{wanted} "{condition.expected}", but the value is "{shown}"'
     if condition.negate:
-        return "condition not met: the command succeeded, and negate asks that it fails"
-    return f"condition not met: the command ended with exit status {exit_code}"
+        return f"{UNMET}the command succeeded, and negate asks that it fails"
+    return f"{UNMET}the command ended with exit status {exit_code}"
 
 
 def all_messages(messages: Sequence[str]) -> tuple[str, ...]:

@@ -2088,6 +2088,7 @@ export interface components {
             actor?: string;
             attempt?: number;
             dagRunId: string;
+            error?: string;
             finishedAt: string;
             finishedAtMillis?: number;
             log: string;
@@ -2099,6 +2100,7 @@ export interface components {
             onSuccess?: components["schemas"]["Node"];
             onWait?: components["schemas"]["Node"];
             params?: string;
+            paramsList?: string[];
             parentDAGRunId?: string;
             parentDAGRunName?: string;
             preconditions: components["schemas"]["Condition"][];
@@ -2128,6 +2130,7 @@ export interface components {
         /** DAGRunSummary */
         DAGRunSummary: {
             dagRunId: string;
+            error?: string;
             finishedAt: string;
             log: string;
             name: string;
@@ -3021,6 +3024,7 @@ export interface components {
         /** SubDAGRunDetail */
         SubDAGRunDetail: {
             dagRunId: string;
+            error?: string;
             finishedAt?: string;
             params?: string;
             startedAt: string;

@@ -14,7 +14,7 @@ from dagbook.db.database import ReadConnection, all_rows, seconds
 from dagbook.db.models.definition import Dag, Definition
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
-from dagbook.db.repositories.runs.runs import SUMMARY, EventRow, RunRow
+from dagbook.db.repositories.runs.runs import STATE_OF_BAD_END, SUMMARY, EventRow, RunWithState
 from dagbook.engine.status import NodeStatus, RunStatus
 
 QUARTER_SECONDS = 900
@@ -65,8 +65,15 @@ _of_dag = (Run.dag_name == Dag.dag_name, Run.root_id.is_(None))
 _running = select(func.max(Run.id)).where(*_of_dag, Run.status == RunStatus.RUNNING, IS_ACTIVE).correlate(Dag)
 _newest = select(Run.id).where(*_of_dag).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1).correlate(Dag)
 _latest = func.coalesce(_running.scalar_subquery(), _newest.scalar_subquery())
-_find_latest = select(*SUMMARY).where(
-    Run.id.in_(select(_latest).where(Dag.file_name.in_(bindparam("files", expanding=True))))
+_find_latest = (
+    select(*SUMMARY, RunAttempt.state)
+    .outerjoin(RunAttempt, STATE_OF_BAD_END)
+    .where(Run.id.in_(select(_latest).where(Dag.file_name.in_(bindparam("files", expanding=True)))))
+)
+_find_bad_ends = (
+    select(Run.id, Run.status, Run.error, RunAttempt.state)
+    .join(RunAttempt, STATE_OF_BAD_END)
+    .where(Run.id.in_(bindparam("runs", expanding=True)))
 )
 
 
@@ -87,9 +94,12 @@ class CountedRuns(NamedTuple):
     runs: int
 
 
-class RunWithState(RunRow, frozen=True, kw_only=True):
-    """Summary of a run with the engine state of its attempt."""
+class BadEnd(NamedTuple):
+    """The error of a run that failed or was aborted, and the engine state of its attempt."""
 
+    key: int
+    status: RunStatus
+    error: str | None
     state: dict[str, Any] | None
 
 
@@ -170,9 +180,17 @@ def find_specs(connection: ReadConnection, hashes: Iterable[str]) -> dict[str, t
     return {row.hash: (row.spec, row.base) for row in rows}
 
 
-def find_latest(connection: ReadConnection, files: Sequence[str]) -> dict[str, RunRow]:
-    """Return, by DAG name, the newest running root run of stored DAGs, or else the newest root run."""
-    return {row.dag_name: row for row in all_rows(connection, RunRow, _find_latest, files=list(files))}
+def find_latest(connection: ReadConnection, files: Sequence[str]) -> dict[str, RunWithState]:
+    """Return, by DAG name, the newest running root run of stored DAGs, or else the newest root run.
+
+    Those that ended badly have their state.
+    """
+    return {row.dag_name: row for row in all_rows(connection, RunWithState, _find_latest, files=list(files))}
+
+
+def find_bad_ends(connection: ReadConnection, runs: Iterable[int]) -> list[BadEnd]:
+    """Return those of the runs that failed or were aborted."""
+    return [BadEnd(*row) for row in connection.execute(_find_bad_ends, {"runs": list(runs)})]
 
 
 def find_recent(connection: ReadConnection, names: Sequence[str], most: int) -> dict[str, list[RecentRun]]:

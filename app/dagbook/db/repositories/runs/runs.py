@@ -15,7 +15,7 @@ from dagbook.db.models.definition import Definition
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.models.service import Service
-from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.engine.status import BAD_ENDS, NodeStatus, RunStatus
 from dagbook.spec.model import Pair
 
 _KILL = "kill"
@@ -52,12 +52,13 @@ SUMMARY = (
     Run.queue,
     Run.trigger,
     Run.actor,
+    Run.error,
 )
 
 
 _OF_NAME = (Run.dag_name == bindparam("name"), Run.root_id.is_(None))
 _get = select(*SUMMARY).where(*_OF_NAME, Run.run_id == bindparam("run"))
-_get_sub_run = select(*SUMMARY, Run.error).where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
+_get_sub_run = select(*SUMMARY).where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
 _get_outputs = (
     select(*Node.__table__.columns)
     .where(
@@ -82,7 +83,17 @@ _get_below = (
     .join(_parent, _parent.id == Run.parent_id)
     .where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
 )
-_find_called = select(*SUMMARY).where(Run.parent_id == bindparam("parent"))
+# The state of an attempt, for runs that ended badly: it says whether a step is the reason.
+STATE_OF_BAD_END = and_(
+    RunAttempt.run_id == Run.id,
+    RunAttempt.number == Run.attempt,
+    Run.status.in_(sorted(BAD_ENDS)),
+)
+_find_called = (
+    select(*SUMMARY, RunAttempt.state)
+    .outerjoin(RunAttempt, STATE_OF_BAD_END)
+    .where(Run.parent_id == bindparam("parent"))
+)
 # Two steps, the first of which only needs the index of active runs: otherwise SQLite would scan all runs of the name,
 # of which there may be thousands.
 _active_keys = select(Run.id).where(*_OF_NAME, Run.status != RunStatus.QUEUED, IS_ACTIVE)
@@ -136,12 +147,13 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     trigger: str
     actor: str | None
-
-
-class SubRunRow(RunRow, frozen=True, kw_only=True):
-    """Summary of a sub-run with its error."""
-
     error: str | None
+
+
+class RunWithState(RunRow, frozen=True, kw_only=True):
+    """Summary of a run with the engine state of its attempt."""
+
+    state: dict[str, Any] | None
 
 
 class NamedSubRunRow(RunRow, frozen=True, kw_only=True):
@@ -161,7 +173,6 @@ class CompleteRun(RunRow, frozen=True, kw_only=True):
     tags: list[str]
     stop_requested_at: datetime | None
     stop_requested_by: str | None
-    error: str | None
     max_active_runs: int
     env: list[list[str]]
     dotenv: list[list[str]]
@@ -240,9 +251,9 @@ def get(connection: ReadConnection, dag_name: str, run_id: str) -> RunRow | None
     return first_row(connection, RunRow, _get, name=dag_name, run=run_id)
 
 
-def get_sub_run(connection: ReadConnection, root: int, run_id: str) -> SubRunRow | None:
-    """Return the summary of a sub-run at any depth below its root, with its error."""
-    return first_row(connection, SubRunRow, _get_sub_run, root=root, run=run_id)
+def get_sub_run(connection: ReadConnection, root: int, run_id: str) -> RunRow | None:
+    """Return the summary of a sub-run at any depth below its root."""
+    return first_row(connection, RunRow, _get_sub_run, root=root, run=run_id)
 
 
 def get_name(connection: ReadConnection, run: int) -> tuple[str, str]:
@@ -272,9 +283,9 @@ def get_below(connection: ReadConnection, root: int, run_id: str) -> NamedSubRun
     return first_row(connection, NamedSubRunRow, _get_below, root=root, run=run_id)
 
 
-def find_called(connection: ReadConnection, parent: int) -> dict[str, RunRow]:
-    """Return the summaries of the direct sub-runs of a run, by run id."""
-    rows = all_rows(connection, RunRow, _find_called, parent=parent)
+def find_called(connection: ReadConnection, parent: int) -> dict[str, RunWithState]:
+    """Return the summaries of the direct sub-runs of a run, by run id; the state of those that ended badly."""
+    rows = all_rows(connection, RunWithState, _find_called, parent=parent)
     return {row.run_id: row for row in rows}
 
 
