@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { fieldsOf, partsOf, textOf, valuesOf, written } from "../../../app/dagbook/web/static/lib/params.js";
+import { fieldsOf, pairsOf, textOf, valuesOf, written } from "../../../app/dagbook/web/static/lib/params.js";
 
 test("a parameter's field fits its default", () => {
   const kinds = fieldsOf(["A=true", "B=-1.5", "C=2026-01-02", 'D="two\\nlines"', "E=word", "plain"]);
@@ -44,7 +44,11 @@ test("the values of an earlier run go into the fields of their names and places"
   assert.deepEqual(valuesOf(fields, "1st NAME=new GONE=1"), { 1: "1st", NAME: "new" });
 });
 
-test("the parts of a text are whole also with blanks in quotes", () => {
-  assert.deepEqual(partsOf('A="x y" b "c d"'), ['A="x y"', "b", '"c d"']);
-  assert.deepEqual(partsOf(undefined), []);
+test("each parameter of a run's list is one, whatever its value has", () => {
+  assert.deepEqual(pairsOf(["1=a b", "NAME=Ada Lovelace & sons", 'TEXT=say "it" B=2']), [
+    { name: "1", value: "a b" },
+    { name: "NAME", value: "Ada Lovelace & sons" },
+    { name: "TEXT", value: 'say "it" B=2' },
+  ]);
+  assert.deepEqual(pairsOf(undefined), []);
 });

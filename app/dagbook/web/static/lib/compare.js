@@ -1,7 +1,7 @@
 // Comparison of two runs: parameters, steps, and the first differing line of a log. Only ComparedLogs sends requests.
 
 import { HTTP, asError, get } from "./api.js";
-import { written } from "./params.js";
+import { pairsOf } from "./params.js";
 import { nodesOf } from "./runs.js";
 import { secondsOf } from "./durations.js";
 import { NODE } from "./status.js";
@@ -32,8 +32,8 @@ const FACTOR = 1.2;
 
 /**
  * The parameters of two runs, by name or position: [{name, left, right, differs}]; undefined where a run has none.
- * @param {string} [left]
- * @param {string} [right]
+ * @param {string[]} [left] each as "NAME=value"
+ * @param {string[]} [right]
  */
 export function compareParams(left, right) {
   const [one, other] = [byName(left), byName(right)];
@@ -45,11 +45,8 @@ export function compareParams(left, right) {
   }));
 }
 
-/** @param {string | undefined} text */
-function byName(text) {
-  let position = 0;
-  return new Map(written(text).map(({ name, value }) => [name || String((position += 1)), value]));
-}
+/** @param {string[]} [list] */
+const byName = (list) => new Map(pairsOf(list).map(({ name, value }) => [name, value]));
 
 /**
  * Steps and handlers of two runs, in the order of the right run, then those of the left run only.

@@ -44,11 +44,11 @@ function unquote(text) {
 }
 
 /**
- * The single parameters of a run's text, unparsed.
- * @param {string | undefined} text
- * @returns {string[]}
+ * Name and value of each parameter in the list of a run; positional ones are named by their places.
+ * @param {string[]} [list] each as "NAME=value"
  */
-export const partsOf = (text) => (text ?? "").match(/(?:"(?:[^"\\]|\\.)*"|[^\s"])+/g) ?? [];
+export const pairsOf = (list = []) =>
+  list.map((text) => ({ name: text.slice(0, text.indexOf("=")), value: text.slice(text.indexOf("=") + 1) }));
 
 /**
  * The parameter text of a form: words in quotes, or JSON where a value cannot be written so.

@@ -1,8 +1,6 @@
-// Operations on runs, and helpers to read their responses. Only this module builds the API paths of runs and sub-runs.
+// Reading of runs: their API paths and pages, their steps, and why they ended. Pure.
 
-import { get, patch, post } from "./api.js";
-import { withDescendants } from "./graph.js";
-import { NODE, WAITING, runStatus } from "./status.js";
+import { NODE, RUN, WAITING, runStatus } from "./status.js";
 import { waitText } from "./wait-text.js";
 
 /** @typedef {readonly ["dag-runs", string, string]} RunPath */
@@ -52,10 +50,34 @@ export function keyStep(run) {
   );
 }
 
-/** @typedef {{ step: string | null, text: string, tone: "bad" | "wait" }} Reason */
+/** The runs that a step called, those of its last execution first. @param {Api.Node} node */
+export const calledBy = (node) => [...(node.subRuns ?? []), ...(node.subRunsRepeated ?? [])];
 
 /**
- * Why a run is queued, waits or has failed; null for other runs.
+ * The first failed one among the runs that a step called, else the first aborted one.
+ * @param {Api.SubDAGRun[]} called
+ * @param {Map<string, Api.SubDAGRunDetail>} known
+ */
+export function firstFailed(called, known) {
+  const ended = (/** @type {Api.RunStatus} */ status) =>
+    called.find(({ dagRunId }) => known.get(dagRunId)?.status === status);
+  return ended(RUN.FAILED) ?? ended(RUN.ABORTED);
+}
+
+/**
+ * The runs that a step called, the failed ones first.
+ * @param {Api.SubDAGRun[]} called
+ * @param {Map<string, Api.SubDAGRunDetail>} known
+ */
+export function failedFirst(called, known) {
+  const failed = (/** @type {Api.SubDAGRun} */ { dagRunId }) => known.get(dagRunId)?.status === RUN.FAILED;
+  return [...called.filter(failed), ...called.filter((one) => !failed(one))];
+}
+
+/** @typedef {{ step: string | null, text: string, tone: "bad" | "off" | "wait" }} Reason */
+
+/**
+ * Why a run is queued, waits, has failed or was aborted; null for other runs.
  * @param {Run} run
  * @returns {Reason | null}
  */
@@ -63,7 +85,10 @@ export function reasonOf(run) {
   if (run.waitingFor?.message) return { step: null, text: waitText(run.waitingFor), tone: "wait" };
   const asking = waitingNode(run);
   if (asking) return { step: asking.step.name, text: "waits for approval", tone: "wait" };
-  const failed = nodesOf(run).find((node) => node.status === NODE.FAILED);
+  const isFailed = (/** @type {Api.Node} */ { status }) => status === NODE.FAILED;
+  const step = run.nodes.find(isFailed);
+  if (run.error && !step) return { step: null, text: run.error, tone: run.status === RUN.FAILED ? "bad" : "off" };
+  const failed = step ?? nodesOf(run).find(isFailed);
   if (!failed) return null;
   const lines = (failed.error || "failed").trim().split("\n");
   const last = lines.at(-1);
@@ -85,55 +110,4 @@ export const lookOfRun = (run) => (waitingNode(run) ? WAITING : runStatus(run.st
 export function concernsRun({ name, runId }, change) {
   const root = change.root ?? change;
   return (change.kind === "run" || change.kind === "log") && root.name === name && root.dagRunId === runId;
-}
-
-/** @param {RunAddress} address */
-export const stop = (address) => post([...pathOf(address), "stop"]);
-
-/**
- * @param {RunAddress} address
- * @param {string} step
- * @param {Record<string, string>} inputs the values that the step asks for
- */
-export const approve = (address, step, inputs) => post([...pathOf(address), "steps", step, "approve"], { inputs });
-
-/**
- * @param {RunAddress} address
- * @param {string} step
- * @param {string} reason
- */
-export const reject = (address, step, reason) => post([...pathOf(address), "steps", step, "reject"], { reason });
-
-/** GET in the contract, although it changes data. @param {RunAddress} address */
-export const dequeue = (address) => get([...pathOf(address), "dequeue"]);
-
-/**
- * @param {RunAddress} address
- * @param {string} [stepName] the only step to retry
- */
-export const retry = (address, stepName) =>
-  post([...pathOf(address), "retry"], { dagRunId: address.runId, ...(stepName ? { stepName } : {}) });
-
-/** @param {RunAddress} address */
-export const reschedule = (address) => post([...pathOf(address), "reschedule"], {});
-
-/**
- * @param {RunAddress} address
- * @param {string} step
- * @param {Api.NodeStatus} status
- */
-export const setStatus = (address, step, status) => patch([...pathOf(address), "steps", step, "status"], { status });
-
-/**
- * Retry a step and all steps that depend on it, regardless of their statuses.
- * @param {RunAddress} address
- * @param {GraphStep[]} steps
- * @param {string} name
- */
-export async function retryFrom(address, steps, name) {
-  const all = withDescendants(steps, name);
-  for (const step of steps) {
-    if (all.has(step.name) && step.status !== NODE.NOT_STARTED) await setStatus(address, step.name, NODE.NOT_STARTED);
-  }
-  await retry(address);
 }

@@ -164,7 +164,7 @@ function Card({ run, address, label }) {
 
 /** @param {{ runs: [Run, Run] }} props */
 function Params({ runs }) {
-  const rows = compareParams(runs[0].params, runs[1].params);
+  const rows = compareParams(runs[0].paramsList, runs[1].paramsList);
   if (!rows.length) return html`<p class="faint">Neither run has parameters.</p>`;
   const differing = rows.filter(({ differs }) => differs).length;
   return html`<p class=${differing ? "mixed" : "faint"}>

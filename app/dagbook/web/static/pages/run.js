@@ -1,28 +1,31 @@
 // Run page: status and reason, steps, and the output of the selected step.
 
 import { html, useEffect, useState } from "../vendor/core.js";
-import { HTTP } from "../lib/api.js";
-import { duration, plural } from "../lib/format.js";
+import { HTTP, get } from "../lib/api.js";
+import { duration } from "../lib/format.js";
 import { focusOn } from "../lib/feed.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { go, hash, href, query, setQuery } from "../lib/router.js";
-import { concernsRun, keyStep, lookOfRun, nodesOf, pageOf, pathOf, reasonOf } from "../lib/runs.js";
+import { bannerOf, failedBelow, findLeaf } from "../lib/leaf.js";
+import { concernsRun, keyStep, lookOfRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
 import { secondsOf } from "../lib/durations.js";
-import { NODE, RUN, isActive, isNodeActive, isOver, lookOf, runStatus } from "../lib/status.js";
+import { RUN, isActive, isOver, lookOf, runStatus } from "../lib/status.js";
 import { stepsOf, tally } from "../lib/graph.js";
 import { clock, instant } from "../lib/format.js";
-import { partsOf } from "../lib/params.js";
+import { pairsOf } from "../lib/params.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
-import { ApprovalCard } from "../parts/approval.js";
-import { Empty, Id, whenLoaded, Loading, NotThere, Status, Tabs, Time } from "../parts/basic.js";
+import { Id, whenLoaded, Loading, NotThere, Status, Tabs, Time } from "../parts/basic.js";
 import { AllOutput } from "../parts/alloutput.js";
 import { Gantt } from "../parts/gantt.js";
 import { DagGraph } from "../parts/graph.js";
-import { LogView } from "../parts/logview.js";
-import { RunActions, StepActions } from "../parts/runactions.js";
+import { RunActions } from "../parts/runactions.js";
 import { StepList } from "../parts/steplist.js";
+import { StepOutput } from "../parts/stepoutput.js";
 import { RunEvents, RunSpec } from "../parts/runtabs.js";
+
+/** @typedef {import("../parts/steplist.js").OnChoose} OnChoose */
+/** @typedef {import("../lib/leaf.js").Leaf} Leaf */
 
 const VIEWS = [
   { id: "steps", title: "Steps" },
@@ -33,6 +36,7 @@ const VIEWS = [
 ];
 
 const PARAMS = 8; // of a run, until the user asks for the others
+const INLINE = 3; // params that share a line
 const FEWEST = 3; // successful runs that have a median worth showing
 
 /** @param {{ params: { name: string, runId: string, subRunId?: string } }} props */
@@ -70,27 +74,27 @@ export default function RunPage({ params }) {
 
 /** @param {{ address: RunAddress, run: Run, reload: Reload }} props */
 function Run({ address, run, reload }) {
-  const asked = query.value.get("view");
-  const view = VIEWS.find(({ id }) => id === asked)?.id ?? "steps";
-  const first = keyStep(run);
-  const chosen = query.value.get("step") ?? first?.step.name;
-  const inside = query.value.get("in"); // the sub-run of the selected step
-  const node = nodesOf(run).find((one) => one.step.name === chosen);
-  const known = inside || node;
+  const view = VIEWS.find(({ id }) => id === query.value.get("view"))?.id ?? "steps";
+  const leaf = useLeaf(address, run);
+  const banner = bannerOf(run, leaf);
+  const asked = query.value.get("step");
+  const chosen = asked ?? leaf?.step;
+  const inside = asked ? query.value.get("in") : leaf?.subRunId; // the sub-run of the selected step
   const all = query.value.get("output") === "all";
   /** @param {string} step @param {string | null} [sub] */
   const choose = (step, sub = null) => setQuery({ step, in: sub, stream: null, output: null }, { replace: false });
   const steps = stepsOf(run.nodes);
   const active = isActive(run.status);
   return html`
-    <${Header} address=${address} run=${run} reload=${reload} steps=${steps} chosen=${inside ? null : chosen}
-      onChoose=${choose} />
+    <${Header} address=${address} run=${run} reload=${reload} steps=${steps}>
+      ${banner && html`<${Why} banner=${banner} onChoose=${choose}
+        isShown=${chosen === banner.target?.step && (inside ?? null) === banner.target?.subRunId} />`}<//>
     <div class="run-panes">
       <section class="run-left" aria-label="Steps of the run">
         <${Tabs} label="Views of the run" tabs=${VIEWS} chosen=${view}
           onChoose=${(/** @type {string} */ id) => setQuery({ view: id === "steps" ? null : id })} />
-        ${view === "steps" && html`<${StepList} address=${address} run=${run} chosen=${chosen} inside=${inside}
-          onChoose=${choose} />`}
+        ${view === "steps" && html`<${StepList} address=${address} run=${run} chosen=${chosen}
+          inside=${inside ?? run.dagRunId} onChoose=${choose} />`}
         ${view === "graph" && html`<${DagGraph} steps=${steps} chosen=${chosen} onChoose=${choose} />`}
         ${view === "gantt" && html`<${Gantt} run=${run} nodes=${nodesOf(run)} chosen=${chosen} onChoose=${choose}
           active=${active} />`}
@@ -101,12 +105,44 @@ function Run({ address, run, reload }) {
       ${all && html`<${AllOutput} address=${address} active=${active} atEnd=${active || run.status === RUN.FAILED}
         concerns=${(/** @type {Change} */ change) => concernsRun(address, change)}
         onBack=${() => setQuery({ output: null })} />`}
-      ${!all && chosen && !known && html`<section class="run-right" aria-label="Step">
-        <${Empty} title="No such step">This run has no step <code>${chosen}</code>. Choose one from the list.<//>
-        </section>`}
-      ${!all && chosen && known && html`<${Output} address=${inside ? { ...address, subRunId: inside } : address}
-        root=${address} step=${chosen} node=${inside ? null : node} run=${run} reload=${reload} steps=${steps} />`}
+      ${!all && !leaf && !chosen && run.nodes.length > 0 && html`<section class="run-right" aria-label="Step">
+        <${Loading} what="step" /></section>`}
+      ${!all && chosen && !inside && html`<${StepOutput} address=${address} root=${address} step=${chosen} run=${run}
+        reload=${reload} />`}
+      ${!all && chosen && inside && html`<${SubRunOutput} address=${{ ...address, subRunId: inside }} root=${address}
+        step=${chosen} />`}
     </div>`;
+}
+
+/**
+ * The most relevant step; null until it is known, when it is in a sub-run.
+ * @param {RunAddress} address
+ * @param {Run} run
+ */
+function useLeaf(address, run) {
+  const node = keyStep(run);
+  /** @type {Leaf | null} */
+  const here = node ? { step: node.step.name, subRunId: null, run } : null;
+  const [found, setFound] = useState(/** @type {{ key: string, leaf: Leaf | null } | null} */ (null));
+  // A call that failed changes only with a retry.
+  const key = failedBelow(run) ? JSON.stringify([address, node?.step.name, node?.finishedAt, run.attempt]) : "";
+  useEffect(() => {
+    if (!key) return undefined;
+    let left = false;
+    findLeaf(address, run, get).catch(() => here).then((leaf) => left || setFound({ key, leaf }));
+    return () => {
+      left = true;
+    };
+  }, [key]);
+  if (!key) return here;
+  return found?.key === key ? found.leaf : null;
+}
+
+/** @param {{ address: RunAddress, root: RunAddress, step: string }} props */
+function SubRunOutput({ address, root, step }) {
+  const loaded = useApi(pathOf(address), {}, (change) => change.kind === "run" && concernsRun(root, change));
+  return whenLoaded(loaded, "step", ({ dagRunDetails }) => html`<${StepOutput} address=${address} root=${root}
+    step=${step} run=${dagRunDetails} reload=${loaded.reload} />`);
 }
 
 /**
@@ -119,18 +155,16 @@ function Tally({ run }) {
 }
 
 /**
- * @param {{ address: RunAddress, run: Run, reload: Reload, steps: GraphStep[], chosen?: string | null,
- *   onChoose: (name: string) => void }} props
+ * @param {{ address: RunAddress, run: Run, reload: Reload, steps: GraphStep[], children?: Children }} props
  */
-function Header({ address, run, reload, steps, chosen, onChoose }) {
+function Header({ address, run, reload, steps, children }) {
   const active = isActive(run.status);
   const now = useNow(1, active);
   const usual = useApi(
     run.rootDAGRunId === run.dagRunId && !address.subRunId ? ["dags", run.name, "statistics"] : null,
     {},
   );
-  const reason = reasonOf(run);
-  const params = partsOf(run.params);
+  const params = pairsOf(run.paramsList);
   return html`<header class="run-header">
     <div class="row">
       <h1>${address.subRunId && !run.revision ? run.name : html`<a href=${href(["dags", run.name])}>${run.name}</a>`}
@@ -158,12 +192,20 @@ function Header({ address, run, reload, steps, chosen, onChoose }) {
         </a><//>`}
       ${params.length > 0 && html`<${Fact} name="Parameters"><${Params} all=${params} /><//>`}
     </dl>
-    ${reason && html`<p class="why ${reason.tone}">
-      ${reason.step && html`<strong>${reason.step}</strong>`}<span title=${reason.text}>${reason.text}</span>
-      ${reason.step && reason.step !== chosen && html`<button type="button" class="quiet"
-        onClick=${() => onChoose(reason.step ?? "")}>Show ${reason.tone === "wait" ? "the question" : "its output"}
-        </button>`}</p>`}
+    ${children}
   </header>`;
+}
+
+/**
+ * Why the run waits, failed or was aborted; the place of the button is kept, so that a choice moves nothing.
+ * @param {{ banner: import("../lib/leaf.js").Banner, isShown: boolean, onChoose: OnChoose }} props
+ */
+function Why({ banner: { names, text, tone, target }, isShown, onChoose }) {
+  return html`<p class="why ${tone}">
+    ${names.length > 0 && html`<strong>${names.join(" › ")}</strong>`}<span title=${text}>${text}</span>
+    ${target && html`<button type="button" class=${isShown ? "quiet kept" : "quiet"}
+      onClick=${() => onChoose(target.step, target.subRunId)}>
+      Show ${tone === "wait" ? "the question" : "its output"}</button>`}</p>`;
 }
 
 /**
@@ -191,12 +233,13 @@ function Fact({ name, children }) {
   return html`<div><dt>${name}</dt><dd>${children}</dd></div>`;
 }
 
-/** @param {{ all: string[] }} props */
+/** @param {{ all: ReturnType<typeof pairsOf> }} props */
 function Params({ all }) {
   const [whole, setWhole] = useState(false);
   const shown = whole ? all : all.slice(0, PARAMS);
-  return html`<span class="chips">
-    ${shown.map((text, index) => html`<span class="chip" key=${index} title=${text}>${text}</span>`)}
+  return html`<span class=${all.length > INLINE ? "chips lines" : "chips"}>
+    ${shown.map(({ name, value }, index) => html`<span class="chip" key=${index} title=${`${name}=${value}`}><span
+      class="faint">${name}=</span><strong>${value}</strong></span>`)}
     ${all.length > PARAMS && html`<button type="button" class="tag" aria-expanded=${whole}
       onClick=${() => setWhole(!whole)}>${whole ? "fewer" : `${all.length - PARAMS} more`}</button>`}</span>`;
 }
@@ -222,66 +265,4 @@ function startedBy({ trigger, actor }) {
 function usualText(statistics) {
   if (statistics?.p50Seconds === undefined || statistics.succeeded < FEWEST) return "";
   return `Median ${duration(statistics.p50Seconds)}, 95% under ${duration(statistics.p95Seconds)}`;
-}
-
-/**
- * @param {{ address: RunAddress, root: RunAddress, step: string, node: Api.Node | null | undefined, run: Run,
- *   reload: Reload, steps: GraphStep[] }} props
- */
-function Output({ address, root, step, node, run, reload, steps }) {
-  const stream =
-    query.value.get("stream") ?? (node?.status === NODE.FAILED && node.error?.includes("stderr") ? "stderr" : "stdout");
-  const path = [...pathOf(address), "steps", step, "log"];
-  const active = node ? isNodeActive(node.status) : isActive(run.status);
-  return html`<section class="run-right" aria-label=${`Step ${step}`}>
-    <div class="row step-head">
-      <h2 class="wide-text">${step}</h2>
-      ${node && html`<${Status} of=${node.status} node waiting=${Boolean(node.waiting)} />`}
-      ${node && node.retryCount > 0 && html`<span class="faint">${plural(node.retryCount, "retry", "retries")}</span>`}
-      <span class="grow"></span>
-      <button type="button" onClick=${() => setQuery({ output: "all" })}>Show all output</button>
-      ${node && html`<${StepActions} address=${address} run=${run} node=${node} reload=${reload} steps=${steps} />`}
-    </div>
-    ${node?.step.description && html`<p class="faint step-about">${node.step.description}</p>`}
-    ${node?.waiting && html`<${ApprovalCard} address=${address} step=${step} waiting=${node.waiting}
-      reload=${reload} />`}
-    ${node?.error && !isShown(run, node) && html`<${StepError} text=${node.error}
-      tone=${node.status === NODE.FAILED ? "bad" : "off"} />`}
-    ${node && !instant(node.startedAt) ? html`<${Waiting} node=${node} />` : html`<${LogView} path=${path}
-      run=${pathOf(address)} step=${step} stream=${stream}
-      onStream=${(/** @type {Stream} */ name) => setQuery({ stream: name })}
-      active=${active} concerns=${(/** @type {Change} */ change) => concernsRun(root, change)}
-      atError=${node?.status === NODE.FAILED && !node.subRuns?.length} />`}
-  </section>`;
-}
-
-/**
- * Whether the error of a step shows already: its first line in the head of the page, the others in the log.
- * @param {Run} run
- * @param {Api.Node} node
- */
-function isShown(run, node) {
-  const [first, ...rest] = (node.error ?? "").split("\n");
-  const { step, text } = reasonOf(run) ?? {};
-  return step === node.step.name && text?.startsWith(first) && (!rest.length || rest[0].startsWith("last of stderr"));
-}
-
-/**
- * The first line of the error is shown; the others, mostly also in the log below, expand.
- * @param {{ text: string, tone: string }} props
- */
-function StepError({ text, tone }) {
-  const [first, ...rest] = text.trim().split("\n");
-  if (!rest.length && first.length < 160) return html`<p class=${`step-error wide-text ${tone}`}>${first}</p>`;
-  return html`<details class=${`step-error ${tone}`}><summary>${first.slice(0, 160)}</summary>
-    <pre>${rest.length ? rest.join("\n") : text}</pre></details>`;
-}
-
-/** @param {{ node: Api.Node }} props */
-function Waiting({ node }) {
-  const settled = node.status !== NODE.NOT_STARTED;
-  return html`<${Empty} title=${settled ? "This step did not run" : "Not started yet"}>
-    ${settled ? "A step that it depends on did not succeed, or a precondition was not met."
-      : "The output appears here as soon as the step runs."}
-  <//>`;
 }

@@ -6,7 +6,8 @@ import { clock, duration, plural } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { href, query, setQuery } from "../lib/router.js";
-import { dequeue, pageOf, retry, stop } from "../lib/runs.js";
+import { dequeue, retry, stop } from "../lib/run-actions.js";
+import { pageOf } from "../lib/runs.js";
 import { secondsOf, durationText } from "../lib/durations.js";
 import { RUN, RUN_STATUSES, isActive, isOver } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
@@ -160,7 +161,7 @@ function Table({ runs, reload }) {
         <th><input type="checkbox" aria-label="Select all runs shown" checked=${picked.length === runs.length}
             onChange=${all} /></th>
         <th>DAG</th><th>Status</th><th>Run</th><th>Started</th><th class="number">Duration</th>
-        <th>Parameters or wait reason</th><${ExtraHeads} />
+        <th>Parameters or reason</th><${ExtraHeads} />
       </tr></thead>
       <tbody>
         ${runs.map((run) => html`<${Row} key=${keyOf(run)} run=${run} now=${now} chosen=${chosen.has(keyOf(run))}
@@ -175,8 +176,8 @@ function Table({ runs, reload }) {
 /** @param {{ run: RunSummary, now: number, chosen: boolean, onToggle: (key: string) => void }} props */
 function Row({ run, now, chosen, onToggle }) {
   const page = href(pageOf({ name: run.name, runId: run.dagRunId }));
-  const waits = run.waitingFor;
-  const about = waits ? waitText(waits) : run.params;
+  const reason = run.waitingFor ? waitText(run.waitingFor) : run.error;
+  const about = reason ?? run.params;
   return html`<tr>
     <td><input type="checkbox" aria-label=${`Select run ${run.dagRunId}`} checked=${chosen}
         onChange=${() => onToggle(keyOf(run))} /></td>
@@ -187,7 +188,7 @@ function Row({ run, now, chosen, onToggle }) {
     <td data-label="started"><${Time} at=${run.startedAt || run.queuedAt} /></td>
     <td data-label="duration" class="number">${isActive(run.status) ? duration(secondsOf(run, now)) : durationText(run)}
     </td>
-    <td class=${waits ? "about" : "about params"}>${about && html`<${Truncated} text=${about} />`}</td>
+    <td class=${reason ? "about" : "about params"}>${about && html`<${Truncated} text=${about} />`}</td>
     <${ExtraCells} run=${run} />
   </tr>`;
 }

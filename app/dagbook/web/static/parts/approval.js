@@ -1,7 +1,7 @@
 // What a step asks, and the decision about it.
 
 import { html, useState } from "../vendor/core.js";
-import { approve, reject } from "../lib/runs.js";
+import { approve, reject } from "../lib/run-actions.js";
 import { ActionButton, Time } from "./basic.js";
 import { FormDialog } from "./form.js";
 

@@ -9,7 +9,7 @@ import { pageOf } from "../lib/runs.js";
 import { RUN } from "../lib/status.js";
 import { useNow } from "../lib/use-now.js";
 import { waitText } from "../lib/wait-text.js";
-import { Status, Time } from "./basic.js";
+import { Status, Time, Truncated } from "./basic.js";
 import { Icon } from "./icon.js";
 
 const FAILURES = 12; // DAGs with failures
@@ -78,6 +78,7 @@ function FailedRow({ name, list: [newest, ...earlier], latest }) {
     <td><a class="wide-text" href=${href(pageOf({ name, runId: newest.dagRunId }))}>${name}</a></td>
     <td><${Status} of=${newest.status} /></td>
     <td><${Time} at=${newest.finishedAt} /></td>
+    <td class="about">${newest.error && html`<${Truncated} text=${newest.error} />`}</td>
     <td>${later && html`<span class="faint">latest</span>${" "}
       <a class="plain" href=${href(pageOf({ name, runId: later.dagRunId }))}><${Status} of=${later.status} /></a>`}</td>
     <td class="actions">

@@ -2,7 +2,8 @@
 
 import { html, useState } from "../vendor/core.js";
 import { go } from "../lib/router.js";
-import { dequeue, pageOf, reschedule, retry, retryFrom, setStatus, stop } from "../lib/runs.js";
+import { dequeue, reschedule, retry, retryFrom, setStatus, stop } from "../lib/run-actions.js";
+import { pageOf } from "../lib/runs.js";
 import { NODE, RUN, isOver, nodeStatus } from "../lib/status.js";
 import { ActionButton, Confirm } from "./basic.js";
 

@@ -6,9 +6,9 @@ import { tally } from "../lib/graph.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { href } from "../lib/router.js";
-import { concernsRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
+import { calledBy, concernsRun, failedFirst, firstFailed, nodesOf, pageOf, pathOf } from "../lib/runs.js";
 import { secondsOf, spanOf } from "../lib/durations.js";
-import { NODE, RUN, isActive, lookOf, runStatus } from "../lib/status.js";
+import { NODE, isActive, lookOf, runStatus } from "../lib/status.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
 import { whenLoaded, Status } from "./basic.js";
 import { Icon } from "./icon.js";
@@ -20,22 +20,32 @@ const walkSteps = arrowNavigation(".step-name");
 const SHOWN = 50; // sub-runs of a step, until the user asks for more
 
 /**
- * @param {{ address: RunAddress, run: Run, chosen?: string | null, inside: string | null,
- *   onChoose: OnChoose }} props
+ * `inside` is the id of the run that the chosen step is in.
+ * @param {{ address: RunAddress, run: Run, chosen?: string | null, inside: string, onChoose: OnChoose }} props
  */
 export function StepList({ address, run, chosen, inside, onChoose }) {
   const now = useNow(1, isActive(run.status));
   const nodes = nodesOf(run);
   const called = nodes.some((node) => node.subRuns?.length);
-  const path =
-    called && !address.subRunId ? /** @type {const} */ ([...pathOf(address), "sub-dag-runs"]) : null;
-  const subRuns = useApi(path, {}, (change) => change.kind === "run" && concernsRun(address, change));
-  const known = new Map((subRuns.data?.subRuns ?? []).map((sub) => [sub.dagRunId, sub]));
+  const known = useSubRuns(called ? address : null);
   return html`<ol class=${called ? "steps" : "steps flat"} onKeyDown=${walkSteps}>
     ${nodes.map((node) => html`<${StepRow} key=${node.step.name} address=${address} node=${node}
       whole=${wholeOf(run, now)} now=${now} known=${known}
-      chosen=${!inside && node.step.name === chosen} inside=${inside} picked=${chosen} onChoose=${onChoose} />`)}
+      chosen=${inside === run.dagRunId && node.step.name === chosen} inside=${inside} picked=${chosen}
+      onChoose=${onChoose} />`)}
   </ol>`;
+}
+
+/**
+ * The runs that the steps of a run called, by id; none until they are loaded, or without an address.
+ * @param {RunAddress | null} address
+ * @returns {Map<string, Api.SubDAGRunDetail>}
+ */
+export function useSubRuns(address) {
+  const path = address && /** @type {const} */ ([...pathOf({ ...address, subRunId: null }), "sub-dag-runs"]);
+  const loaded = useApi(path, { parentSubDAGRunId: address?.subRunId }, (change) => address !== null
+    && change.kind === "run" && concernsRun(address, change));
+  return new Map((loaded.data?.subRuns ?? []).map((sub) => [sub.dagRunId, sub]));
 }
 
 /**
@@ -50,13 +60,13 @@ function wholeOf(run, now) {
 
 /**
  * @param {{ address: RunAddress, node: Api.Node, whole: Whole | null, now: number,
- *   known: Map<string, Api.SubDAGRunDetail>, chosen: boolean, inside: string | null, picked?: string | null,
+ *   known: Map<string, Api.SubDAGRunDetail>, chosen: boolean, inside: string, picked?: string | null,
  *   onChoose: OnChoose }} props
  */
 function StepRow({ address, node, whole, now, known, chosen, inside, picked, onChoose }) {
   const seconds = secondsOf(node, now);
   const note = noteOf(node);
-  const called = [...(node.subRuns ?? []), ...(node.subRunsRepeated ?? [])];
+  const called = calledBy(node);
   const [open, setOpen] = useState(
     called.length > 0 && (node.status === NODE.FAILED || called.some(({ dagRunId }) => dagRunId === inside)),
   );
@@ -119,18 +129,16 @@ function sumUp(called, known) {
 
 /**
  * @param {{ address: RunAddress, called: Api.SubDAGRun[], known: Map<string, Api.SubDAGRunDetail>,
- *   inside: string | null, picked?: string | null, onChoose: OnChoose }} props
+ *   inside: string, picked?: string | null, onChoose: OnChoose }} props
  */
 function Called({ address, called, known, inside, picked, onChoose }) {
   const [most, setMost] = useState(SHOWN);
-  const failed = (/** @type {Api.SubDAGRun} */ { dagRunId }) => known.get(dagRunId)?.status === RUN.FAILED;
-  const ordered = [...called.filter(failed), ...called.filter((one) => !failed(one))]; // failures first
-  const first = ordered.find(failed)?.dagRunId;
+  const first = firstFailed(called, known)?.dagRunId;
   return html`<ol class="called">
     ${called.length > 1 && known.size > 0 && html`<li class="faint small">${plural(called.length, "sub-run")}
       : ${sumUp(called, known)}</li>`}
-    ${ordered.slice(0, most).map(({ dagRunId, params }) => html`<${SubRun} key=${dagRunId} address=${address}
-      id=${dagRunId} params=${params} sub=${known.get(dagRunId)}
+    ${failedFirst(called, known).slice(0, most).map(({ dagRunId, params }) => html`<${SubRun} key=${dagRunId}
+      address=${address} id=${dagRunId} params=${params} sub=${known.get(dagRunId)}
       startOpen=${dagRunId === inside || dagRunId === first} inside=${inside} picked=${picked}
       onChoose=${onChoose} />`)}
     ${called.length > most && html`<li>
@@ -141,7 +149,7 @@ function Called({ address, called, known, inside, picked, onChoose }) {
 
 /**
  * @param {{ address: RunAddress, id: string, params?: string, sub?: Api.SubDAGRunDetail,
- *   startOpen: boolean, inside: string | null, picked?: string | null, onChoose: OnChoose }} props
+ *   startOpen: boolean, inside: string, picked?: string | null, onChoose: OnChoose }} props
  */
 function SubRun({ address, id, params, sub, startOpen, inside, picked, onChoose }) {
   const [turned, setOpen] = useState(/** @type {boolean | null} */ (null)); // by hand
@@ -155,15 +163,14 @@ function SubRun({ address, id, params, sub, startOpen, inside, picked, onChoose 
       ${sub && html`<${Status} of=${sub.status} />`}
       <span class="faint cut" title=${params}>${params}</span>
     </div>
-    ${open && html`<${SubRunSteps} address=${own} chosen=${inside === id ? picked : null}
-      onChoose=${(/** @type {string} */ step) => onChoose(step, id)} />`}
+    ${open && html`<${SubRunSteps} address=${own} picked=${picked} inside=${inside}
+      onChoose=${(/** @type {string} */ step, below = id) => onChoose(step, below ?? id)} />`}
   </li>`;
 }
 
-/** @param {{ address: RunAddress, chosen?: string | null, onChoose: OnChoose }} props */
-function SubRunSteps({ address, chosen, onChoose }) {
+/** @param {{ address: RunAddress, picked?: string | null, inside: string, onChoose: OnChoose }} props */
+function SubRunSteps({ address, picked, inside, onChoose }) {
   const loaded = useApi(pathOf(address), {}, (change) => change.kind === "run" && concernsRun(address, change));
   return whenLoaded(loaded, "steps", ({ dagRunDetails }) => html`<${StepList} address=${address} run=${dagRunDetails}
-    chosen=${chosen} inside=${null}
-      onChoose=${onChoose} />`);
+    chosen=${picked} inside=${inside} onChoose=${onChoose} />`);
 }

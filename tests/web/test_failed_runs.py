@@ -1,0 +1,137 @@
+"""The page of a failed run leads to the reason: also before the first step, and in a sub-run of a sub-run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from tests.web.browser import Visitor, visiting
+from tests.web.site import Site
+
+NESTED = """\
+steps:
+  - {name: list, command: 'true'}
+  - {name: each, call: shrink, parallel: [first, second, third], depends: list}
+---
+name: shrink
+params: [FILE]
+steps:
+  - {name: fetch, command: echo fetch $1}
+  - {name: convert, call: resize, params: $1, depends: fetch}
+---
+name: resize
+params: [FILE]
+steps:
+  - {name: open, command: echo open $1}
+  - name: resize
+    command: sh -c 'echo resizing $1; case $1 in second) echo size of $1 is not known >&2; exit 3;; esac'
+    depends: open
+"""
+UNRESOLVED = "secrets: [{name: TOKEN, provider: env, key: NOT_THERE}]\nsteps: [{name: one, command: 'true'}]\n"
+UNMET = "preconditions: [{condition: '5', expected: '7'}]\nsteps: [{name: one, command: 'true'}]\n"
+# What ended the runs of these DAGs.
+UNRESOLVED_TEXT = "secret TOKEN: the environment variable 'NOT_THERE' is not set"
+UNMET_TEXT = 'a precondition of the run was not met: expected "7", but the value is "5"'
+
+
+@pytest.fixture(scope="module")
+def nested(site: Site) -> str:
+    site.save("nested-calls", NESTED)
+    return f"/dag-runs/nested-calls/{site.run('nested-calls')}"
+
+
+@pytest.fixture
+async def visitor(browser: Browser, site: Site) -> AsyncIterator[Visitor]:
+    async with visiting(browser, site.address, cookie=site.cookies["operator"]) as opened:
+        yield opened
+        assert opened.complaints == []
+
+
+async def _top(found: Locator) -> float:
+    box = await found.bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+def _step(page: Page, name: str) -> Locator:
+    return page.locator("ol.steps .step").filter(has=page.get_by_role("button", name=name, exact=True))
+
+
+@pytest.mark.parametrize(
+    ("spec", "error"), [(UNRESOLVED, UNRESOLVED_TEXT), (UNMET, UNMET_TEXT)], ids=["secret", "unmet"]
+)
+async def test_a_run_that_ended_before_its_first_step_says_why(
+    visitor: Visitor, site: Site, spec: str, error: str
+) -> None:
+    name = "no-secret" if spec is UNRESOLVED else "not-met"
+    site.save(name, spec)
+    run_id = site.run(name)
+    page = await visitor.open(f"/dag-runs/{name}/{run_id}")
+    await expect(page.locator(".why")).to_contain_text(error)
+    output = page.get_by_role("region", name="Step one")
+    await expect(output).to_contain_text(f"It did not run, because {error}")
+    await expect(page.get_by_text("Not started yet")).to_have_count(0)
+    await visitor.open(f"/dag-runs?name={name}")
+    await expect(page.get_by_role("row").filter(has_text=name)).to_contain_text(error)
+    if spec is UNRESOLVED:
+        await visitor.open("/")
+        needs = page.get_by_role("region", name="Needs attention")
+        await expect(needs.get_by_role("row").filter(has_text=name)).to_contain_text(error)
+
+
+async def test_a_failed_call_opens_at_the_failing_step_two_levels_below(visitor: Visitor, nested: str) -> None:
+    page = await visitor.open(nested)
+    output = page.get_by_role("region", name="Step resize")
+    await expect(output.get_by_role("region", name="Log lines")).to_contain_text("size of second is not known")
+    await expect(output.locator(".step-head")).to_contain_text("failed")
+    await expect(output.get_by_role("button", name="stderr")).to_have_attribute("aria-pressed", "true")
+    await expect(page.locator(".why")).to_contain_text("each \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} resize")
+    await expect(page.locator(".why")).to_contain_text("exit status 3 \N{EN DASH} size of second is not known")
+    await expect(page.locator(".step.chosen")).to_have_count(1)
+    await expect(page.locator(".step.chosen")).to_contain_text("resize")
+
+
+async def test_a_choice_moves_nothing_under_the_pointer(visitor: Visitor, nested: str) -> None:
+    page = await visitor.open(nested)
+    back = page.get_by_role("button", name="Show its output", include_hidden=True)
+    await expect(page.locator(".step.chosen")).to_contain_text("resize")
+    await expect(back).to_be_hidden()
+    before = [await _top(_step(page, name)) for name in ("list", "fetch", "open")]
+    await _step(page, "open").get_by_role("button", name="open", exact=True).click()
+    await expect(page.get_by_role("region", name="Step open").get_by_text("open second")).to_be_visible()
+    await expect(page.locator(".step.chosen")).to_contain_text("open")
+    assert [await _top(_step(page, name)) for name in ("list", "fetch", "open")] == before
+    await back.click()
+    await expect(page.get_by_role("region", name="Step resize").get_by_text("size of second")).to_be_visible()
+    assert [await _top(_step(page, name)) for name in ("list", "fetch", "open")] == before
+
+
+async def test_a_call_shows_its_sub_runs_in_place_of_an_empty_log(visitor: Visitor, nested: str) -> None:
+    page = await visitor.open(f"{nested}?step=each")
+    rows = page.get_by_role("table", name="Sub-runs of the step").get_by_role("row")
+    await expect(rows).to_have_count(4)
+    await expect(rows.nth(1)).to_contain_text("failed")
+    await expect(rows.nth(1)).to_contain_text("second")
+    await page.get_by_role("region", name="Step each").get_by_role("button", name="stdout").click()
+    await expect(page.get_by_role("region", name="Log lines")).to_contain_text('"summary"')
+    await page.get_by_role("region", name="Step each").get_by_role("button", name="stderr").click()
+    await rows.nth(1).get_by_role("link").click()
+    # The page of the sub-run opens at the failing step below it as well.
+    await expect(page.get_by_role("region", name="Step resize").get_by_text("size of second")).to_be_visible()
+
+
+async def test_each_param_is_one_chip_whatever_its_value_has(visitor: Visitor, site: Site) -> None:
+    site.save(
+        "with-blanks",
+        'params: \'NAME="Ada Lovelace & sons" TEXT="say \\"it\\" B=2"\'\nsteps: [{name: one, command: \'true\'}]\n',
+    )
+    page = await visitor.open(f"/dag-runs/with-blanks/{site.run('with-blanks')}")
+    await expect(page.locator(".run-header .chip")).to_have_text(["NAME=Ada Lovelace & sons", 'TEXT=say "it" B=2'])
+    site.save("with-many", "params: 'A=1 B=2 C=3 D=4'\nsteps: [{name: one, command: 'true'}]\n")
+    await visitor.open(f"/dag-runs/with-many/{site.run('with-many')}")
+    chips = page.locator(".run-header .chip")
+    await expect(chips).to_have_count(4)
+    tops = [await _top(chips.nth(number)) for number in range(4)]
+    assert len(set(tops)) == 4  # each on a line of its own
