@@ -44,6 +44,7 @@ from dagbook.definitions.next_starts import next_starts
 from dagbook.definitions.queries import read_stored, require_dag
 from dagbook.definitions.service import Definitions, SaveContext
 from dagbook.engine.admission import Admission
+from dagbook.runs.dry_run.plan import unread_schemas
 from dagbook.runs.options import StartOptions
 from dagbook.runs.service.run_service import RunService
 from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS
@@ -117,14 +118,19 @@ class DagsController(Controller):
     async def validate(
         self, data: JSONBody[SpecToValidate], services: NamedDependency[DagServices], caller: NamedDependency[Caller]
     ) -> Validation:
-        """Return all problems of a definition, and the DAG as far as it could be read; nothing is stored."""
+        """Return all problems of a definition, and the DAG as far as it could be read; nothing is stored.
+
+        A schema of params in a file is read only for callers who may write definitions.
+        """
         with hold_for_text(services.text_shares, caller, data.spec):
             loaded = await services.library.read_aside(data.spec, name=data.name or "validated-dag")
-        problems = [*loaded.problems, *await services.run_service.check_params(loaded.definition)]
+        checked = await services.run_service.check_params(loaded.definition) if caller.may_write else []
+        problems = [*loaded.problems, *checked]
         errors = [str(problem) for problem in problems]
         dag = loaded.definition.dag
         starts = await asyncio.to_thread(next_starts, dag.schedule.start, services.now(), services.zone, _STARTS)
-        warnings = (*loaded.warnings, *await asyncio.to_thread(find_warnings, loaded.definition))
+        unread = [] if caller.may_write else unread_schemas(loaded.definition)
+        warnings = (*loaded.warnings, *unread, *await asyncio.to_thread(find_warnings, loaded.definition))
         return Validation(
             valid=not errors,
             errors=errors,

@@ -194,6 +194,7 @@ def _describe_outcome(state: RunState) -> str:
 
 
 _PARAMS, _SCHEMA = "params", "params.schema"
+_UNREAD = f"{_SCHEMA}: the file is not read here, because you may not write definitions; a run checks its params by it"
 
 
 async def check_params(definition: Definition, location: RunLocation, given: GivenParams = NOTHING) -> list[Problem]:
@@ -208,6 +209,17 @@ async def check_params(definition: Definition, location: RunLocation, given: Giv
     for dag in definition.local_dags:
         problems += [msgspec.structs.replace(problem, dag=dag.name) for problem in await _check(dag, location)]
     return problems
+
+
+def unread_schemas(definition: Definition) -> list[str]:
+    """Return a warning for each schema in a file, for callers who may not have files opened: it tells nothing of them.
+
+    Whether a file exists, may be read, is JSON and fits values would tell what is on the machine. Who may write
+    definitions can read files anyway, by a step.
+    """
+    dags = (definition.dag, *definition.local_dags)
+    schemas = [dag for dag in dags if dag.params_schema and not is_url(dag.params_schema)]
+    return [f"{dag.name}: {_UNREAD}" if dag is not definition.dag else _UNREAD for dag in schemas]
 
 
 async def _check(dag: Dag, location: RunLocation, given: GivenParams = NOTHING) -> Iterable[Problem]:

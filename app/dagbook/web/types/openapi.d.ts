@@ -1096,7 +1096,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Return all problems of a definition, and the DAG as far as it could be read; nothing is stored */
+        /**
+         * Return all problems of a definition, and the DAG as far as it could be read; nothing is stored
+         * @description A schema of params in a file is read only for callers who may write definitions.
+         */
         post: operations["validateDAGSpec"];
         delete?: never;
         options?: never;
