@@ -106,6 +106,8 @@ def test_the_tests_have_both_shells() -> None:
 HUGE = {
     "subshells": "(:)\n" * 50_000 + REFERENCE,
     "quotes in quotes": REFERENCE + '"$( ' * 50_000,
+    "backticks": "`:` " * 25_000 + REFERENCE + "`\\`" * 25_000,
+    "commands": "sh -c ':' | eval 'x' && let \"a\" " * 10_000 + REFERENCE,
     "here-documents": "".join(f": <<A{number}\nA{number}\n" for number in range(10_000)) + REFERENCE,
     "here-documents in each other": "".join(f"$(cat <<A{number}\n" for number in range(10_000))
     + REFERENCE

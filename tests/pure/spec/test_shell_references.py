@@ -113,6 +113,9 @@ PASTED = "another shell reads the value" + "as a part of its "
         ("bash run.sh '\"${P}\"'", []),
         ('echo \'"${P}"\' | jq "$FILTER"', []),
         ("cat <<'E' | jq .\n\"${P}\"\nE\n", []),
+        ("ssh host ls | jq '\"${P}\"'", []),
+        ("bash <<'E' | tee log\necho \"${P}\"\nE\n", [f"line 2: {LEFT_TO_ANOTHER}"]),
+        ("echo 'echo \"${P}\"' | bash -s x | tee log", [LEFT_TO_ANOTHER]),
         ("sh 2>&1 -c 'echo \"${P}\"'", [LEFT_TO_ANOTHER]),
     ],
 )

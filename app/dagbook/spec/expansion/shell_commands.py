@@ -64,8 +64,7 @@ class Pipeline:
         pipeline = self
         for token in _TOKEN.finditer(text):
             if token["pipe"]:
-                pipeline._command_expected = True
-                pipeline._previous = pipeline._test = pipeline._declaration = pipeline._evaluation = ""
+                pipeline._end_command()
             elif token["word"]:
                 pipeline.add(token["word"])
             elif token["end"] != "\n" or not pipeline._command_expected:
@@ -84,15 +83,22 @@ class Pipeline:
         elif name in _READ_AN_ARGUMENT or (self._takes_option_c and _OPTION_C.fullmatch(name)):
             self.rereading = max(self.rereading, Rereading.ONE)
         self._shell = self._shell or name in _SHELLS
-        self._takes_option_c = self._shell or self._takes_option_c or name.startswith("$")
+        self._takes_option_c = self._shell or self._takes_option_c or name[:1] == "$"
         is_target = word.startswith(">") or self._previous.endswith(">") or self._previous == "tee"
         writes_script = is_target and _SCRIPT_FILE.fullmatch(word) is not None
         self._reads_input = self._reads_input or name in _READ_INPUT or writes_script
         self._add_to_evaluation(name)
         if self._command_expected and name not in _BEFORE_COMMAND and name[:1] != "-" and "=" not in name:
             self._command_expected = False
-            self.ends_in_shell = name in _SHELLS or name in _READ_ALL_ARGUMENTS
+            self.ends_in_shell = self.ends_in_shell or name in _SHELLS or name in _READ_ALL_ARGUMENTS
         self._previous = word
+
+    def _end_command(self) -> None:
+        self._reads_input = self.reads_here_documents
+        self.rereading = self._outer
+        self._shell = self._takes_option_c = self._evaluates_next_only = False
+        self._previous = self._test = self._declaration = self._evaluation = ""
+        self._command_expected = True
 
     def _add_to_evaluation(self, name: str) -> None:
         if name == "let":

@@ -74,7 +74,7 @@ def escape_again(text: str) -> str:
     return escape_expansions(text.replace("\\", "\\\\"))
 
 
-_BACKTICKS = re.compile(r"`((?:[^\\`]|\\.)*)`", re.DOTALL)
+_BACKTICKS = re.compile(r"`([^\\`]*(?:\\.[^\\`]*)*)`", re.DOTALL)
 _UNESCAPED_IN_BACKTICKS = re.compile(r"""\\[\\`$"]""")
 _QUOTED_WORD = re.compile(r"""(["'])([^"'\s`]{1,60})\1""")
 _PIECE = re.compile(
@@ -132,7 +132,7 @@ class ShellQuotes:
         return self._found.get(position) if self._certain else None
 
     def _read_words(self, text: str) -> None:
-        if self._contexts[-1] is _Context.COMMAND:
+        if self._contexts[-1] is _Context.COMMAND and text.strip(" \t"):
             self._pipelines[-1] = self._pipelines[-1].read(text)
 
     def _pop(self) -> None:
