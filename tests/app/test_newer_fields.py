@@ -159,6 +159,40 @@ async def test_steps_see_the_params_as_json(dagbook: Dagbook, given: str, expect
         assert await ended.log("a") == given
 
 
+async def test_texts_see_the_params_as_json_too(dagbook: Dagbook, tmp_path: Path) -> None:
+    shown = '{"A":"x $(touch hit)","B":"two"}'
+    (tmp_path / "json").write_text(shown)
+    ended = await dagbook.run(
+        f"""
+workingDir: {tmp_path}
+params: B=two
+steps:
+  - {{name: path, command: 'echo "${{DAGU_PARAMS_JSON.A}}"'}}
+  - {{name: shell, script: 'echo "${{DAGU_PARAMS_JSON}}" "${{DAGU_PARAMS_JSON.B}}"'}}
+  - name: python
+    shell: python3
+    script: |
+      print("${{DAGU_PARAMS_JSON}}", "${{DAGU_PARAMS_JSON.B}}")
+  - {{name: jq, type: jq, command: .B, script: "${{DAGU_PARAMS_JSON}}"}}
+  - {{name: backticks, env: [V: '`printenv DAGU_PARAMS_JSON`'], command: printenv V}}
+  - {{name: condition, preconditions: ['test "${{DAGU_PARAMS_JSON}}" = "`cat json`"'], command: echo yes}}
+  - {{name: member, preconditions: ['test "${{DAGU_PARAMS_JSON.B}}" = two'], command: echo yes}}
+  - {{name: expected, preconditions: [{{condition: "${{DAGU_PARAMS_JSON.B}}", expected: two}}], command: echo yes}}
+""",
+        params='A="x $(touch hit)"',
+    )
+    logs = {name: await ended.log(name) for name in ended.nodes}
+    assert logs == {
+        "path": "x $(touch hit)",
+        "shell": f"{shown} two",
+        "python": f"{shown} two",
+        "jq": '"two"',
+        "backticks": shown,
+        **dict.fromkeys(("condition", "member", "expected"), "yes"),
+    }
+    assert not (tmp_path / "hit").exists()
+
+
 async def test_without_params_there_is_no_json_of_them(dagbook: Dagbook) -> None:
     ended = await dagbook.run("steps: [{name: a, command: 'echo \"[${DAGU_PARAMS_JSON-unset}]\"'}]")
     assert await ended.log("a") == "[unset]"

@@ -167,19 +167,6 @@ steps:
     assert [await ended.log(step) for step in ended.nodes] == ["POSITIONAL two", "none", "0"]
 
 
-async def test_undeclared_params_of_a_caller_are_no_variables_of_the_dags_that_it_calls(dagbook: Dagbook) -> None:
-    spec = """
-params: P=p
-steps: [{name: go, call: kid, output: OUT}]
----
-name: kid
-env: [SEEN: "${P} ${Q}"]
-steps: [{command: 'echo "${SEEN}"', output: SEEN_HERE}]
-"""
-    ended = await dagbook.run(spec, params="Q=q")
-    assert json.loads(await ended.log("go"))["outputs"] == {"SEEN_HERE": "p q"}
-
-
 @pytest.mark.parametrize("setting", ["text", "refuse"])
 async def test_the_setting_decides_about_other_names(copies: Copies, tmp_path: Path, setting: str) -> None:
     async for url in copies.copy():
@@ -196,9 +183,12 @@ steps:
   - {name: call, call: kid, params: {C: c}, continueOn: {failure: true}}
 ---
 name: kid
+env: [OF_CALLER: "${A}${B}"]
 steps:
   - command: printenv C || echo "${C}" is text
     output: SEEN
+  - command: echo "${OF_CALLER}"
+    output: INHERITED
 """
     if setting == "refuse":
         answer = await dagbook.client.post("/dag-runs", json={"spec": spec, "name": "flow", "params": "A=1 B=b"})
@@ -209,7 +199,7 @@ steps:
         ended = await dagbook.run(spec, params="A=1 B=b")
         assert await ended.log("text") == "1 b"
         assert await ended.log("variables") == "1"
-        assert json.loads(await ended.log("call"))["outputs"] == {"SEEN": "c is text"}
+        assert json.loads(await ended.log("call"))["outputs"] == {"SEEN": "c is text", "INHERITED": "1"}
 
 
 @pytest.mark.sample(4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -24,12 +25,15 @@ from dagbook.spec.expansion.expand import ExpansionError, Mode, StepFacts, Varia
 from dagbook.spec.expansion.requests import Evaluation
 from dagbook.spec.expansion.scope import StepScope, filter_environment
 from dagbook.spec.expansion.shell_expansion import expand_plain
-from dagbook.spec.expansion.shell_quotes import reads_posix
+from dagbook.spec.expansion.shell_quotes import program_name, reads_posix
 from dagbook.spec.model import Container, Dag, Mail, Pair, Smtp, Ssh, Step
 from dagbook.spec.params import names, param_text
 
 EvaluatedConfig = TypeVar("EvaluatedConfig", Smtp, Ssh, Mail)
 _LONGEST_VARIABLE = 128 * 1024 - 64  # bytes: no program is started with a longer one
+_PARAMS_JSON = "DAGU_PARAMS_JSON"
+# Programs that read scripts in which $NAME is no variable of the environment, as it is in every shell.
+_INTERPRETER = re.compile(r"(?:python|pypy|node|deno|bun|ruby|perl|php|lua|julia|rscript|tclsh|pwsh|powershell)[0-9.]*")
 _CONTAINER_TEXTS = ("exec", "image", "name", "user", "working_dir", "platform", "network")
 _CONTAINER_LISTS = ("volumes", "ports", "command")
 
@@ -62,12 +66,13 @@ class RunEnvironment:
         self._secrets = _as_dict(run.inputs.secrets)
         self._run_vars = {"DAG_NAME": run.dag_name, "DAG_RUN_ID": run.run_id, "DAG_RUN_LOG_FILE": log_file}
         params_json = run.inputs.params_json or (param_text.map_text(run.inputs.params) if run.inputs.params else "")
-        if params_json and len(params_json.encode(errors="surrogateescape")) <= _LONGEST_VARIABLE:
-            self._run_vars["DAGU_PARAMS_JSON"] = params_json  # 1.30, 9
+        is_short = len(params_json.encode(errors="surrogateescape")) <= _LONGEST_VARIABLE
+        self._params_json = {_PARAMS_JSON: params_json} if params_json and is_short else {}  # 1.30, 9
+        self._run_vars |= self._params_json
         self.work_dir = run.inputs.work_dir
         # Texts see the server's environment without its settings, commands in them only what steps get of it.
-        self._process = {**machine.environ, **self._env, **self._dotenv}
-        self._commands = {**filter_environment(machine.environ), **self._env, **self._dotenv}
+        self._process = {**machine.environ, **self._params_json, **self._env, **self._dotenv}
+        self._commands = {**filter_environment(machine.environ), **self._params_json, **self._env, **self._dotenv}
         self._default_shell = machine.default_shell
         shell = [expand_plain(word, self._process) for word in dag.shell]
         self.shell = tuple(word for word in shell if word) or machine.default_shell
@@ -242,6 +247,9 @@ class RunEnvironment:
         if not step.command_list:
             line = await evaluate(expander(step.command_line, mode, for_shell=in_shell), shell_context)
         interpreter = own or shebang(step.script) or shell
+        reads_no_variables = any(_INTERPRETER.fullmatch(program_name(word)) for word in interpreter[:2])  # env python3
+        if reads_no_variables and not direct and _PARAMS_JSON not in scope.step_env:
+            expander = self.expander(msgspec.structs.replace(scope, extra=self._params_json), context)
         script = await evaluate(
             expander(step.script, Mode.FULL)
             if direct
