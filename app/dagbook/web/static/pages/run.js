@@ -80,6 +80,8 @@ function Run({ address, run, reload }) {
   const asked = query.value.get("step");
   const chosen = asked ?? leaf?.step;
   const inside = asked ? query.value.get("in") : leaf?.subRunId; // the sub-run of the selected step
+  const calling = asked ? null : keyStep(run)?.step.name; // of the sub-run that the page opens at
+  const drawn = inside ? calling : chosen;
   const all = query.value.get("output") === "all";
   /** @param {string} step @param {string | null} [sub] */
   const choose = (step, sub = null) => setQuery({ step, in: sub, stream: null, output: null }, { replace: false });
@@ -95,8 +97,8 @@ function Run({ address, run, reload }) {
           onChoose=${(/** @type {string} */ id) => setQuery({ view: id === "steps" ? null : id })} />
         ${view === "steps" && html`<${StepList} address=${address} run=${run} chosen=${chosen}
           inside=${inside ?? run.dagRunId} onChoose=${choose} />`}
-        ${view === "graph" && html`<${DagGraph} steps=${steps} chosen=${chosen} onChoose=${choose} />`}
-        ${view === "gantt" && html`<${Gantt} run=${run} nodes=${nodesOf(run)} chosen=${chosen} onChoose=${choose}
+        ${view === "graph" && html`<${DagGraph} steps=${steps} chosen=${drawn} onChoose=${choose} />`}
+        ${view === "gantt" && html`<${Gantt} run=${run} nodes=${nodesOf(run)} chosen=${drawn} onChoose=${choose}
           active=${active} />`}
         ${view === "events" && html`<${RunEvents} address=${address} run=${run} />`}
         ${view === "spec" && html`<${RunSpec} run=${run} />`}
