@@ -323,7 +323,7 @@ async def test_a_stream_ends_when_who_opened_it_is_not_let_in_any_more(
     async with serving_people(database_url, tmp_path) as people, listening(people.server) as door:
         access = people.server.services.auth
         ann = await people.add(Role.VIEWER)
-        token, row, _ = await access.tokens.create(TokenRequest(name=secrets.token_hex(4), username=ann.name), ROOT)
+        token, row = await access.tokens.create(TokenRequest(name=secrets.token_hex(4), username=ann.name), ROOT)
         bearer = {"Authorization": f"Bearer {ann.token if how == 'lowered' else token}"}
         async with door.listen(headers=bearer) as listener:
             await listener_stays(people.server)

@@ -313,7 +313,7 @@ async def personal(people: People, username: str, role: Role, end: str = "", **l
         expires_at=services.now() + timedelta(hours=1) if end == "ended" else None,
         **limits,
     )
-    token, row, _ = await services.auth.tokens.create(wish, ROOT)
+    token, row = await services.auth.tokens.create(wish, ROOT)
     if end == "revoked":
         await services.auth.tokens.revoke(row.id, ROOT)
     if end == "older version":

@@ -9,12 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from dagbook.auth.roles import Role
 from dagbook.auth.tokens import hash_of
 from dagbook.clock import now
-from dagbook.db.models import Token
+from dagbook.db.models import DagAccess, Token
 from tests.app.people import PASSWORD, People, Person, code_of, serving_people
 
 
@@ -366,3 +366,96 @@ async def test_of_its_user_a_token_for_some_dags_reads_only_who_that_is(
         assert (await program.get("/auth/me")).status_code == 200
     assert (await admin.get("/auth/me")).status_code == 200
     assert (await me(people, other["token"])).status_code == 200
+
+
+# -- how many --------------------------------------------------------------------------------------------------------
+
+
+async def age(people: People, person: Person, **ago: float) -> None:
+    """Make all tokens of a user that much older."""
+    older = update(Token).where(Token.user_id == person.id).values(created_at=now() - timedelta(**ago))
+    await people.server.services.database.write(lambda connection: connection.execute(older))
+
+
+async def test_a_user_is_given_twenty_tokens_a_minute(people: People, client: httpx.AsyncClient, ann: Person) -> None:
+    for number in range(20):
+        made = await make(client, name=f"{number}")
+        await client.delete(f"/tokens/{made['details']['id']}")
+    answer = await client.post("/tokens", json={"name": "more"})
+    assert code_of(answer) == (429, "forbidden")
+    assert 0 < int(answer.headers["retry-after"]) <= 60
+    await age(people, ann, minutes=1)
+    await make(client, name="more")
+
+
+async def test_a_user_has_fifty_valid_tokens(people: People, client: httpx.AsyncClient, ann: Person) -> None:
+    made = [await make(client, name="0")]
+    for number in range(1, 50):
+        await age(people, ann, hours=1)
+        made.append(await make(client, name=f"{number}"))
+    await age(people, ann, hours=1)
+    answer = await client.post("/tokens", json={"name": "more"})
+    assert code_of(answer) == (400, "bad_request")
+    assert "has 50 valid tokens already; revoke one" in answer.json()["message"]
+    assert (await client.delete(f"/tokens/{made[7]['details']['id']}")).status_code == 204
+    await make(client, name="more")
+
+
+@pytest.mark.both_engines
+async def test_of_tokens_that_have_ended_the_newest_stay(
+    people: People, client: httpx.AsyncClient, ann: Person
+) -> None:
+    for number in range(55):
+        await age(people, ann, hours=1)
+        end = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        made = await make(client, name=f"{number}", dags=["etl-*"], expiresAt=end)
+        await client.delete(f"/tokens/{made['details']['id']}")
+    await age(people, ann, hours=1)
+    await make(client, name="last")
+    listed = (await client.get("/tokens")).json()["tokens"]
+    assert len(listed) == 51
+    stored = await people.server.services.database.read(
+        lambda connection: connection.scalar(select(func.count()).where(Token.user_id == ann.id))
+    )
+    assert stored == 51
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (["*", "etl-*", "a"], ["*"]),
+        (["etl-*", "etl-load", "etl-?", "pay"], ["etl-*", "pay"]),
+        (["**", "*"], ["*"]),
+        (["?", "a", "??"], ["?", "??"]),
+        (["?*", "*?"], ["*?", "?*"]),
+        (["e*", "*e", "e*e"], ["*e", "e*"]),
+        (["a.b", "a-b", "a_b", "a?b"], ["a?b"]),
+        (["?", "*"], ["*"]),
+    ],
+)
+async def test_patterns_that_others_cover_are_dropped(
+    client: httpx.AsyncClient, given: list[str], kept: list[str]
+) -> None:
+    assert (await make(client, dags=given))["details"]["dags"] == kept
+    assert (await client.get("/tokens")).json()["tokens"][0]["dags"] == kept
+
+
+@pytest.mark.both_engines
+async def test_a_token_for_some_dags_makes_no_rows_for_their_names(
+    people: People, admin: httpx.AsyncClient, name: str
+) -> None:
+    for dag in ("one", "two"):
+        assert (await admin.post("/dags", json={"name": f"{name}-{dag}"})).status_code == 201
+    made = await make(admin, dags=[f"{name}-o*", f"{name}-new"])
+    async with people.client(made["token"]) as program:
+        listed = (await program.get("/dags", params={"perPage": 1000})).json()["dags"]
+        assert [one["dag"]["name"] for one in listed] == [f"{name}-one"]
+        assert [(await program.get(f"/dags/{name}-{dag}")).status_code for dag in ("one", "two")] == [200, 404]
+        assert (await program.post("/dags", json={"name": f"{name}-new"})).status_code == 201
+        assert code_of(await program.post("/dags", json={"name": f"{name}-foreign"})) == (403, "forbidden")
+    rows = await people.server.services.database.read(
+        lambda connection: connection.scalars(
+            select(DagAccess.dag_name).where(DagAccess.dag_name.startswith(name))
+        ).all()
+    )
+    assert rows == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from dagbook.db.database import Database, ReadConnection, WriteConnection
-from dagbook.db.models import DagAccess, Grant
+from dagbook.db.models import Dag, DagAccess, Grant
 from dagbook.db.repositories import dag_access
 from tests.db.rows import NOW, add, add_dag, add_definition, add_run, add_token, add_user, rehearse, run_sql
 
@@ -45,6 +46,60 @@ async def test_a_pattern_matches_the_same_names_on_both_engines(shared_database:
             assert all(
                 (f"g{number}" in dag_access.find_covering(connection, name, ())) is (name in found) for name in NAMES
             )
+
+    await rehearse(shared_database, work)
+
+
+async def test_the_patterns_of_a_token_match_the_same_names_without_rows(shared_database: Database) -> None:
+    def work(connection: WriteConnection) -> None:
+        add_user(connection, id="u")
+        add_definition(connection)
+        for name in NAMES[:-1]:
+            add_dag(connection, file_name=f"file-{name}", dag_name=name)
+        add_run(connection, dag_name=NAMES[-1], run_id="r1")
+        add_grant(connection, pattern="*l*")
+        for patterns in [*itertools.combinations(PATTERNS, 1), *itertools.combinations(PATTERNS, 2)]:
+            token = tuple(map(dag_access.pattern_subject, patterns))
+            wanted = {name for name in NAMES if any(fnmatchcase(name, pattern) for pattern in patterns)}
+            granted = {name for name in wanted if "l" in name}
+            for sight, found in (((token,), wanted), ((*SIGHT, token), granted)):
+                assert dag_access.find_visible(connection, NAMES, sight) == found, sight
+                assert sorted(dag_access.find_names(connection, sight, 99)) == sorted(found), sight
+                names = select(Dag.dag_name).where(*dag_access.narrow(Dag.dag_name, sight))
+                assert set(connection.scalars(names)) == found - {NAMES[-1]}
+                seen = {name for name in NAMES if dag_access.get_rank(connection, name, sight) is not None}
+                by_file = {
+                    name
+                    for name in NAMES[:-1]
+                    if dag_access.get_rank_of_file(connection, f"file-{name}", sight) is not None
+                }
+                assert (seen, by_file) == (found, found - {NAMES[-1]}), sight
+            assert {name for name in NAMES if dag_access.is_named_by(connection, name, (token,))} == wanted
+        assert set(ranks(connection)) == {name for name in NAMES if "l" in name}
+        assert dag_access.get_rank(connection, "etl", ((dag_access.pattern_subject("e*"),),)) == 2
+        assert dag_access.get_rank(connection, "etl", (*SIGHT, (dag_access.pattern_subject("e*"),))) == 0
+
+    await rehearse(shared_database, work)
+
+
+async def test_what_limits_a_token_makes_no_rows_and_those_of_before_are_found(shared_database: Database) -> None:
+    def work(connection: WriteConnection) -> None:
+        add_user(connection, id="u")
+        add_token(connection, id="t", user_id="u")
+        add_definition(connection)
+        add_dag(connection, file_name="etl-load", dag_name="etl-load")
+        limit = {"id": "g", "subject": "token:t", "token_id": "t", "role": "manager", "pattern": "*", "created_at": NOW}
+        add(connection, Grant, **limit)
+        dag_access.refresh_name(connection, "etl-load")
+        assert ranks(connection) == {}
+        assert dag_access.find_covering(connection, "etl-load", ()) == set()
+        assert dag_access.find_token(connection) is None
+        add(connection, DagAccess, dag_name="etl-load", subject="token:t", rank=2)
+        add(connection, DagAccess, dag_name="etl-load", subject="user:u", rank=0)
+        assert dag_access.find_token(connection) == "token:t"
+        dag_access.remove_subject(connection, "token:t")
+        assert dag_access.find_token(connection) is None
+        assert ranks(connection) == {"etl-load": 0}
 
     await rehearse(shared_database, work)
 

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+import re2  # type: ignore[import-untyped, unused-ignore]
 
 from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import GRANTABLE, Role, UserScope, lower_role
@@ -26,6 +27,7 @@ _MAX_GRANTS = 1_000  # of one user or group
 _MAX_GROUPS = 1_000
 _LONGEST = 64
 _LONGEST_CLAIM = _LONGEST_TAG = 256
+_STARS = re.compile(r"\*+")
 _PATTERN = re.compile(r"[A-Za-z0-9_.*?-]+")
 
 
@@ -37,6 +39,14 @@ def check_pattern(text: str, field: str) -> str:
             "'.', '*' for any text and '?' for any sign"
         )
     return text
+
+
+def without_covered(patterns: Sequence[str]) -> list[str]:
+    """Return the patterns without those of which another one matches every name; pure."""
+    shortened = dict.fromkeys(_STARS.sub("*", pattern) for pattern in patterns)
+    # Another one is found where the pattern itself, taken as a name, matches: ``*`` is matched by ``*`` alone.
+    found = {each: re2.compile(re2.escape(each).replace(r"\*", ".*").replace(r"\?", "[^*]")) for each in shortened}
+    return [each for each in shortened if not any(found[other].fullmatch(each) for other in shortened if other != each)]
 
 
 class GroupRequest(msgspec.Struct, frozen=True, kw_only=True):

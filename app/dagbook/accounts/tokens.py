@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import msgspec
 
-from dagbook.accounts.access import MAX_PATTERNS, check_pattern
+from dagbook.accounts.access import MAX_PATTERNS, check_pattern, without_covered
 from dagbook.accounts.ended_tokens import EndedTokenLog, TokenEnd
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Caller
 from dagbook.auth.roles import Role, Scope, UserScope, highest_role, lower_role
@@ -23,11 +23,20 @@ from dagbook.db.repositories.dag_access import Sight
 from dagbook.db.repositories.groups import GrantRow
 from dagbook.db.repositories.tokens import TokenRow
 from dagbook.db.repositories.users import UserRow
-from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError, UnauthorizedError
+from dagbook.errors import (
+    AlreadyExistsError,
+    BadRequestError,
+    ForbiddenError,
+    NotFoundError,
+    TooManyRequestsError,
+    UnauthorizedError,
+)
 from dagbook.identifiers import shorten
 
 MAX_NAME_LENGTH = 64
 MAX_ADDRESSES = 50
+_MAX_VALID, _MAX_PER_MINUTE = 50, 20  # of one user
+_MAX_ENDED, _MAX_ENDED_OF_ALL = 50, 1_000  # that are listed, and that are kept of one user
 _USE_RECORDED_EVERY = timedelta(minutes=1)
 _UNSCOPED = Role.MANAGER  # the highest role of a token that names no scopes
 _NO_COLUMNS = ("username", "user_role", "disabled_at", "scope", "patterns", "group_ids")  # of a token's row
@@ -77,7 +86,7 @@ class PersonalTokens:
         role = Role(row.role) if is_granted else lower_role(Role(row.role), Role(row.user_role))
         scopes = None if row.scopes is None else frozenset(map(Scope, row.scopes.split()))
         role = lower_role(role, _UNSCOPED if scopes is None else highest_role(scopes))
-        sight: Sight = ((groups.token_subject(row.id),),) if row.patterns else ()
+        sight: Sight = (tuple(map(dag_access.pattern_subject, patterns_of(row))),) if row.patterns else ()
         if is_granted:
             sight = (groups.subjects(row.user_id, row.group_ids), *sight)
         return Caller(
@@ -94,25 +103,21 @@ class PersonalTokens:
             address=address,
         )
 
-    async def find(self, caller: Caller, *, all_users: bool) -> tuple[Sequence[TokenRow], dict[str, list[str]]]:
-        """Return the caller's tokens, or as an admin those of all users, and the patterns that limit them.
+    async def find(self, caller: Caller, *, all_users: bool) -> Sequence[TokenRow]:
+        """Return the caller's tokens, or as an admin those of all users; of those that have ended only the newest.
 
         Raises ForbiddenError.
         """
         if all_users and caller.role is not Role.ADMIN:
             raise ForbiddenError("only admins see the tokens of all users")
+        user_id, most = (None, _MAX_ENDED_OF_ALL) if all_users else (caller.user_id or "", _MAX_ENDED)
+        now = self._now()
+        return await self._database.read_inline(lambda connection: tokens.find(connection, user_id, now, most))
 
-        def read(connection: ReadConnection) -> tuple[Sequence[TokenRow], dict[str, list[str]]]:
-            rows = tokens.find(connection, None if all_users else caller.user_id or "")
-            limited = [row.id for row in rows if row.patterns]
-            return rows, groups.find_token_patterns(connection, limited) if limited else {}
+    async def create(self, request: TokenRequest, caller: Caller) -> tuple[str, TokenRow]:
+        """Create a token and return it, once only, with its row.
 
-        return await self._database.read_inline(read)
-
-    async def create(self, request: TokenRequest, caller: Caller) -> tuple[str, TokenRow, list[str]]:
-        """Create a token and return it, once only, with its row and the patterns of DAG names that limit it.
-
-        Raises BadRequestError, ForbiddenError, NotFoundError, AlreadyExistsError.
+        Raises BadRequestError, ForbiddenError, NotFoundError, AlreadyExistsError, TooManyRequestsError.
         """
         addresses, patterns = _check(request)
         expires_at = self._expiry(request)
@@ -123,19 +128,34 @@ class PersonalTokens:
         def work(connection: WriteConnection) -> TokenRow:
             users.lock(connection)
             user = _user_for(connection, request, caller)
+            self._check_limits(connection, user)
             if tokens.has_valid(connection, user.id, request.name):
                 raise AlreadyExistsError(
                     f"{user.username!r} has a token named {shorten(request.name)}; revoke it first"
                 )
-            row = self._new(request, user, expires_at, addresses)
+            row = self._new(request, user, expires_at, addresses, patterns)
             columns = {name: value for name, value in msgspec.structs.asdict(row).items() if name not in _NO_COLUMNS}
             tokens.add(connection, {**columns, "hash": hash_of(token)})
-            _add_patterns(connection, row, patterns, caller)
-            audit_action = _audit_action(Action.TOKEN_CREATE, user.username, row, patterns)
+            _add_patterns(connection, row, caller)
+            tokens.remove_ended(connection, user.id, row.created_at, kept=_MAX_ENDED)
+            audit_action = _audit_action(Action.TOKEN_CREATE, user.username, row)
             audit.add(connection, caller.actor.entry(audit_action, row.created_at))
             return row
 
-        return token, await self._database.write(work), patterns
+        return token, await self._database.write(work)
+
+    def _check_limits(self, connection: ReadConnection, user: UserRow) -> None:
+        now = self._now()
+        if tokens.count_valid(connection, user.id, now) >= _MAX_VALID:
+            raise BadRequestError(
+                f"{user.username!r} has {_MAX_VALID} valid tokens already; revoke one that is not used"
+            )
+        made = tokens.find_creations(connection, user.id, now - timedelta(minutes=1))
+        if len(made) >= _MAX_PER_MINUTE:
+            raise TooManyRequestsError(
+                f"{user.username!r} was given {_MAX_PER_MINUTE} tokens within a minute; try again in a minute",
+                60 - (now - made[-_MAX_PER_MINUTE]).total_seconds(),
+            )
 
     def _end_of(self, row: TokenRow, address: str, now: datetime) -> TokenEnd | None:
         if row.revoked_at is not None:
@@ -160,7 +180,12 @@ class PersonalTokens:
         return request.expires_at
 
     def _new(
-        self, request: TokenRequest, user: UserRow, expires_at: datetime | None, addresses: str | None
+        self,
+        request: TokenRequest,
+        user: UserRow,
+        expires_at: datetime | None,
+        addresses: str | None,
+        patterns: Sequence[str],
     ) -> TokenRow:
         # The role of a user with grants is only shown; those of the grants limit the token.
         highest = Role.MANAGER if user.scope == UserScope.GRANTED else Role(user.role)
@@ -186,6 +211,7 @@ class PersonalTokens:
             user_role=user.role,
             disabled_at=user.disabled_at,
             scope=user.scope,
+            patterns=" ".join(patterns) or None,
         )
 
     async def revoke(self, token_id: str, caller: Caller) -> None:
@@ -197,17 +223,19 @@ class PersonalTokens:
                 raise NotFoundError(f"you have no token with the id {shorten(token_id)}")
             at = max(self._now(), row.created_at)
             if tokens.revoke(connection, token_id, at):
-                patterns = groups.find_token_patterns(connection, [token_id]).get(token_id, [])
-                audit_action = _audit_action(Action.TOKEN_DELETE, row.username, row, patterns)
+                audit_action = _audit_action(Action.TOKEN_DELETE, row.username, row)
                 audit.add(connection, caller.actor.entry(audit_action, at))
 
         await self._database.write(work)
 
 
-def _add_patterns(connection: WriteConnection, row: TokenRow, patterns: Sequence[str], caller: Caller) -> None:
-    if patterns:
-        dag_access.lock(connection)
-    for pattern in patterns:
+def patterns_of(row: TokenRow) -> list[str]:
+    """Return the patterns of DAG names that limit a token, sorted."""
+    return sorted((row.patterns or "").split())
+
+
+def _add_patterns(connection: WriteConnection, row: TokenRow, caller: Caller) -> None:
+    for pattern in patterns_of(row):
         grant = GrantRow(
             id=str(uuid4()),
             subject=groups.token_subject(row.id),
@@ -223,12 +251,12 @@ def _add_patterns(connection: WriteConnection, row: TokenRow, patterns: Sequence
         groups.add_grant(connection, grant)
 
 
-def _audit_action(action: Action, username: str, row: TokenRow, patterns: Sequence[str]) -> AuditAction:
+def _audit_action(action: Action, username: str, row: TokenRow) -> AuditAction:
     """Build the audited action on a token; it contains the token's name and id only."""
     until = row.expires_at.isoformat() if row.expires_at else None
     about = {"id": row.id, "role": row.role, "expiresAt": until, "scopes": row.scopes, "addresses": row.addresses}
-    if patterns:
-        about["dags"] = " ".join(patterns)
+    if row.patterns:
+        about["dags"] = " ".join(patterns_of(row))
     was, now = (None, about) if action is Action.TOKEN_CREATE else (about, None)
     return AuditAction(action=action, kind="token", name=f"{username}/{row.name}", before=was, after=now)
 
@@ -244,7 +272,7 @@ def _check(request: TokenRequest) -> tuple[str | None, list[str]]:
     if request.dags is not None and not 0 < len(request.dags) <= MAX_PATTERNS:
         raise BadRequestError(f"dags: give 1 to {MAX_PATTERNS} patterns of DAG names, or leave it out")
     addresses = None if request.addresses is None else _read_networks(request.addresses)
-    return addresses, list(dict.fromkeys(check_pattern(pattern, "dags") for pattern in request.dags or ()))
+    return addresses, without_covered([check_pattern(pattern, "dags") for pattern in request.dags or ()])
 
 
 def _read_networks(addresses: Sequence[str]) -> str:

@@ -85,9 +85,9 @@ class TokensController(Controller):
         caller: NamedDependency[Caller],
         all_users: parameters.AllUsers = False,
     ) -> Tokens:
-        """List the caller's personal tokens, also revoked ones; with ``all``, for admins, those of all users."""
-        rows, patterns = await services.auth.tokens.find(caller, all_users=all_users)
-        return Tokens(tokens=[token_body(row, patterns) for row in rows])
+        """List the caller's valid tokens and the newest ended ones; with ``all``, for admins, those of all users."""
+        rows = await services.auth.tokens.find(caller, all_users=all_users)
+        return Tokens(tokens=[token_body(row) for row in rows])
 
     @post(
         operation_id="createToken",
@@ -95,7 +95,7 @@ class TokensController(Controller):
         requires=Requires.OWN,
         fresh=True,
         audits=Action.TOKEN_CREATE,
-        responses=errors(404, 409),
+        responses=errors(404, 409, 429),
     )
     async def create_token(
         self,
@@ -115,8 +115,8 @@ class TokensController(Controller):
             addresses=data.addresses,
             dags=data.dags,
         )
-        token, row, patterns = await services.auth.tokens.create(request, caller)
-        return CreatedToken(token=token, details=token_body(row, {row.id: patterns} if patterns else {}))
+        token, row = await services.auth.tokens.create(request, caller)
+        return CreatedToken(token=token, details=token_body(row))
 
     @delete(
         "/{tokenId:str}",

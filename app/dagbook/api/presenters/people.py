@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from msgspec import UNSET, UnsetType
@@ -51,8 +50,8 @@ def session_body(row: SessionRow, current: str | None) -> Session:
     )
 
 
-def token_body(row: TokenRow, patterns: Mapping[str, list[str]]) -> Token:
-    """Convert a personal token, with the patterns of DAG names by token; its hash is never included."""
+def token_body(row: TokenRow) -> Token:
+    """Convert a personal token; its hash is never included."""
     return Token(
         id=row.id,
         name=row.name,
@@ -65,7 +64,7 @@ def token_body(row: TokenRow, patterns: Mapping[str, list[str]]) -> Token:
         last_used_at=_instant(row.last_used_at),
         scopes=UNSET if row.scopes is None else [Scope(scope) for scope in row.scopes.split()],
         addresses=UNSET if row.addresses is None else row.addresses.split(),
-        dags=patterns.get(row.id, UNSET),
+        dags=UNSET if row.patterns is None else sorted(row.patterns.split()),
     )
 
 

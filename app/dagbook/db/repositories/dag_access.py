@@ -1,17 +1,21 @@
 """Which DAG names a caller sees: the roles that follow from grants, and the conditions that narrow queries to them.
 
-The rows are kept in the transactions that change a grant (``fill``, ``refresh_subject``), or the names or tags of DAGs
-(``refresh_name``), so that a query needs one look-up in an index for each row that it reads.
+The patterns that limit a token are compared with names in each query: users make tokens, so rows for each of their
+patterns and names would be without limit. What follows from grants, which admins make, has rows. They are kept in the
+transactions that change a grant (``fill``, ``refresh_subject``), or the names or tags of DAGs (``refresh_name``), so
+that a query needs one look-up in an index for each row that it reads.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
     JSON,
+    Boolean,
     ColumnElement,
     Integer,
     Select,
@@ -29,14 +33,18 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows
 from dagbook.db.models.definition import Dag
 from dagbook.db.models.run import Run
 from dagbook.db.models.user import DagAccess, Grant
 
-# Sets of subjects: a DAG name is visible if it is granted to one of each set. Without sets all are.
+# Sets of subjects: a DAG name is visible if it is granted to one of each set. Without sets all are. A set is either of
+# subjects that have rows, or of patterns (``pattern_subject``), which let manage what they match.
 Sight = tuple[tuple[str, ...], ...]
 EVERYTHING: Sight = ()
 _first_name = select(func.min(Run.dag_name).label("name")).where(Run.root_id.is_(None)).cte("names", recursive=True)
@@ -45,6 +53,8 @@ _next_name = select(func.min(Run.dag_name)).where(Run.dag_name > _first_name.c.n
 NAMES = _first_name.union_all(select(_next_name.scalar_subquery()).where(_first_name.c.name.is_not(None)))
 _Names = ColumnElement[str] | InstrumentedAttribute[str] | InstrumentedAttribute[str | None]
 _AT_A_TIME = 5_000  # names per statement
+_PATTERN = "name:"
+_MANAGER = 2
 _rank = case({"viewer": 0, "operator": 1}, value=Grant.role, else_=2)
 _find_visible = select(DagAccess.dag_name).where(
     DagAccess.dag_name.in_(bindparam("names", expanding=True)),
@@ -70,6 +80,30 @@ _is_unused = ~or_(
 )
 
 
+class is_like(FunctionElement[bool]):  # noqa: N801 - it is named as functions in SQL are
+    """Whether a name matches a pattern.
+
+    That has letters, digits, ``-_.``, ``*`` and ``?`` only, so that GLOB finds no other sign.
+    """
+
+    name = "is_like"
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(is_like, "sqlite")
+def _as_glob(element: is_like, compiler: SQLCompiler, **kwargs: Any) -> str:
+    name, pattern = element.clauses
+    return f"({compiler.process(name.op('GLOB', is_comparison=True)(pattern), **kwargs)})"
+
+
+@compiles(is_like, "postgresql")
+def _as_like(element: is_like, compiler: SQLCompiler, **kwargs: Any) -> str:
+    name, pattern = element.clauses
+    like = func.replace(func.replace(func.replace(pattern, "_", r"\_"), "?", "_"), "*", "%")
+    return f"({compiler.process(name.like(like, escape=chr(92)), **kwargs)})"
+
+
 class NameRank(msgspec.Struct, frozen=True, kw_only=True):
     """A visible DAG name with the rank of the highest role."""
 
@@ -77,10 +111,25 @@ class NameRank(msgspec.Struct, frozen=True, kw_only=True):
     rank: int
 
 
+def pattern_subject(pattern: str) -> str:
+    """Return the subject that manages the DAG names which a pattern matches."""
+    return f"{_PATTERN}{pattern}"
+
+
+def _has_patterns(subjects: tuple[str, ...]) -> bool:
+    return bool(subjects) and subjects[0].startswith(_PATTERN)
+
+
+def _match_one(names: _Names, subjects: tuple[str, ...]) -> ColumnElement[bool]:
+    return or_(*(is_like(names, subject.removeprefix(_PATTERN)) for subject in subjects))
+
+
 def narrow(names: _Names, sight: Sight) -> list[ColumnElement[bool]]:
     """Return the conditions that the DAG names of rows are visible."""
     return [
-        select(literal(1))
+        _match_one(names, subjects)
+        if _has_patterns(subjects)
+        else select(literal(1))
         .where(DagAccess.dag_name == names, DagAccess.subject.in_(subjects))
         .limit(1)
         .correlate_except(DagAccess)
@@ -92,23 +141,40 @@ def narrow(names: _Names, sight: Sight) -> list[ColumnElement[bool]]:
 
 def each_tag(connection: ReadConnection) -> TableValuedAlias:
     """Return the tags of a DAG as rows with a ``value``."""
+    return _each(connection, Dag.tags)
+
+
+def _each(connection: ReadConnection, array: ColumnElement[Any] | InstrumentedAttribute[Any]) -> TableValuedAlias:
     is_postgres = connection.dialect.name == "postgresql"
-    tags = func.json_array_elements_text(cast(Dag.tags, JSON)) if is_postgres else func.json_each(Dag.tags)
-    return tags.table_valued("value")
+    each = func.json_array_elements_text(cast(array, JSON)) if is_postgres else func.json_each(array)
+    return each.table_valued("value")
 
 
 def get_rank(connection: ReadConnection, name: str, sight: Sight) -> int | None:
     """Return the rank of the role for a DAG name; None if it is not visible."""
-    return _lowest([connection.scalar(_get_rank, {"name": name, "subjects": list(one)}) for one in sight])
+    return _lowest(connection, _get_rank, {"name": name}, literal(name), sight)
 
 
 def get_rank_of_file(connection: ReadConnection, file_name: str, sight: Sight) -> int | None:
     """Return the rank of the role for a stored DAG by its file name, or for the DAG name of a file that is gone."""
-    ranks = [connection.scalar(_get_rank_of_file, {"file": file_name, "subjects": list(one)}) for one in sight]
-    return _lowest(ranks)
+    name = func.coalesce(_of_file, bindparam("file"))
+    return _lowest(connection, _get_rank_of_file, {"file": file_name}, name, sight)
 
 
-def _lowest(ranks: Sequence[int | None]) -> int | None:
+def _lowest(
+    connection: ReadConnection,
+    statement: Select[Any],
+    values: dict[str, Any],
+    name: ColumnElement[str],
+    sight: Sight,
+) -> int | None:
+    """Return the lowest of the ranks of the sets, each the highest of its subjects; None if one set has none."""
+    ranks = [
+        connection.scalar(select(literal(_MANAGER)).where(_match_one(name, subjects)), values)
+        if _has_patterns(subjects)
+        else connection.scalar(statement, {**values, "subjects": list(subjects)})
+        for subjects in sight
+    ]
     known = [rank for rank in ranks if rank is not None]
     return min(known) if len(known) == len(ranks) and known else None
 
@@ -120,13 +186,20 @@ def find_visible(connection: ReadConnection, names: Collection[str], sight: Sigh
         ordered = sorted(found)
         found = set()
         for first in range(0, len(ordered), _AT_A_TIME):
-            values = {"names": ordered[first : first + _AT_A_TIME], "subjects": list(subjects)}
-            found.update(connection.scalars(_find_visible, values))
+            some = ordered[first : first + _AT_A_TIME]
+            if _has_patterns(subjects):
+                name = _each(connection, literal(json.dumps(some))).c.value
+                found.update(connection.scalars(select(name).where(_match_one(name, subjects))))
+            else:
+                found.update(connection.scalars(_find_visible, {"names": some, "subjects": list(subjects)}))
     return found
 
 
 def find_names(connection: ReadConnection, sight: Sight, most: int) -> list[str]:
     """Return at most so many of the visible DAG names; ``sight`` has at least one set."""
+    if _has_patterns(sight[0]):
+        names = _all_names().subquery().c.name
+        return list(connection.scalars(select(names).where(*narrow(names, sight)).limit(most)))
     statement = select(DagAccess.dag_name).where(
         DagAccess.subject.in_(sight[0]), *narrow(DagAccess.dag_name, sight[1:])
     )
@@ -203,6 +276,14 @@ def add_unknown(connection: WriteConnection, names: Collection[str]) -> None:
             refresh_name(connection, name)
 
 
+def find_token(connection: ReadConnection) -> str | None:
+    """Return a subject that is a token: servers of versions before have made rows of them, which nothing reads."""
+    subject: str | None = connection.scalar(
+        select(DagAccess.subject).where(DagAccess.subject.startswith("token:")).limit(1)
+    )
+    return subject
+
+
 def has_unused(connection: ReadConnection) -> bool:
     """Whether there are rows of names that no stored DAG and no root run has any more."""
     return connection.scalar(select(DagAccess.dag_name).where(_is_unused).limit(1)) is not None
@@ -216,7 +297,7 @@ def remove_unused(connection: WriteConnection) -> None:
 
 def find_covering(connection: ReadConnection, name: str, tags: Collection[str]) -> set[str]:
     """Return the ids of the grants that cover a DAG with a name and tags."""
-    by_pattern = Grant.pattern.is_not(None) & _matches(connection, literal(name), Grant.pattern)
+    by_pattern = Grant.token_id.is_(None) & Grant.pattern.is_not(None) & is_like(literal(name), Grant.pattern)
     return set(connection.scalars(select(Grant.id).where(or_(by_pattern, Grant.tag.in_(tags)))))
 
 
@@ -228,10 +309,14 @@ def find_tags_of_grants(connection: ReadConnection, grant_ids: Collection[str]) 
 
 def is_named_by(connection: ReadConnection, name: str, sight: Sight) -> bool:
     """Whether a pattern in each set of subjects lets them manage DAGs of this name."""
-    is_match = _matches(connection, literal(name), Grant.pattern)
-    of_managers = (Grant.pattern.is_not(None), Grant.role == "manager", is_match)
+    of_managers = (Grant.pattern.is_not(None), Grant.role == "manager", is_like(literal(name), Grant.pattern))
     return all(
-        connection.scalar(select(Grant.id).where(Grant.subject.in_(subjects), *of_managers).limit(1)) is not None
+        connection.scalar(
+            select(literal(1)).where(_match_one(literal(name), subjects))
+            if _has_patterns(subjects)
+            else select(Grant.id).where(Grant.subject.in_(subjects), *of_managers).limit(1)
+        )
+        is not None
         for subjects in sight
     )
 
@@ -247,7 +332,7 @@ def _covered(connection: ReadConnection, names: Select[Any], *grants: ColumnElem
     name = names.subquery().c.name
     tag = each_tag(connection)
     by_pattern = select(name.label("dag_name"), Grant.subject, _rank.label("rank")).where(
-        Grant.pattern.is_not(None), _matches(connection, name, Grant.pattern), *grants
+        Grant.token_id.is_(None), Grant.pattern.is_not(None), is_like(name, Grant.pattern), *grants
     )
     by_tag = (
         select(Dag.dag_name, Grant.subject, _rank)
@@ -259,14 +344,6 @@ def _covered(connection: ReadConnection, names: Select[Any], *grants: ColumnElem
     found = by_pattern.union_all(by_tag).subquery()
     highest = cast(func.max(found.c.rank), Integer)
     return select(found.c.dag_name, found.c.subject, highest).group_by(found.c.dag_name, found.c.subject)
-
-
-def _matches(connection: ReadConnection, name: ColumnElement[str], pattern: _Names) -> ColumnElement[bool]:
-    """Match a name; a pattern has letters, digits, ``-_.``, ``*`` and ``?`` only, so that GLOB finds no other sign."""
-    if connection.dialect.name == "sqlite":
-        return name.op("GLOB", is_comparison=True)(pattern)
-    like = func.replace(func.replace(func.replace(pattern, "_", r"\_"), "?", "_"), "*", "%")
-    return name.like(like, escape="\\")
 
 
 def _insert(connection: WriteConnection, found: Select[Any]) -> None:

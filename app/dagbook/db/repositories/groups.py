@@ -187,15 +187,6 @@ def find_grants_by_id(connection: ReadConnection, ids: Collection[str]) -> Seque
     return all_rows(connection, GrantRow, statement.order_by(*_in_order))
 
 
-def find_token_patterns(connection: ReadConnection, token_ids: Collection[str]) -> dict[str, list[str]]:
-    """Return the patterns of DAG names that limit tokens, by token."""
-    statement = select(Grant.token_id, Grant.pattern).where(Grant.token_id.in_(token_ids)).order_by(Grant.pattern)
-    found: dict[str, list[str]] = {}
-    for token_id, pattern in connection.execute(statement):
-        found.setdefault(token_id or "", []).append(pattern or "")
-    return found
-
-
 def get_grant(connection: ReadConnection, grant_id: str) -> GrantRow | None:
     """Return a grant of a user or group."""
     if "\0" in grant_id:
@@ -220,7 +211,8 @@ def add_grant(connection: WriteConnection, row: GrantRow) -> None:
     columns = set(Grant.__table__.columns.keys())
     values = {name: value for name, value in msgspec.structs.asdict(row).items() if name in columns}
     connection.execute(insert(Grant).values(**values))
-    dag_access.fill(connection, row.id)
+    if row.token_id is None:  # what limits a token is compared when a request comes
+        dag_access.fill(connection, row.id)
 
 
 def change_grant(connection: WriteConnection, row: GrantRow, role: str) -> None:

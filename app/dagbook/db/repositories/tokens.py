@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.user import Grant, Token, User
@@ -28,7 +28,11 @@ _columns = (
     User.role.label("user_role"),
     User.disabled_at,
     User.scope,
-    select(func.count()).where(Grant.token_id == Token.id).correlate(Token).scalar_subquery().label("patterns"),
+    select(func.aggregate_strings(Grant.pattern, " "))
+    .where(Grant.token_id == Token.id)
+    .correlate(Token)
+    .scalar_subquery()
+    .label("patterns"),
     groups.group_ids_of(Token.user_id).label("group_ids"),
 )
 _statement = select(*_columns).join(User, User.id == Token.user_id)
@@ -51,7 +55,7 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
     user_role: str
     disabled_at: datetime | None
     scope: str = "all"
-    patterns: int = 0  # how many patterns of DAG names limit it
+    patterns: str | None = None  # of the DAG names that limit it, with blanks
     group_ids: str | None = None  # of its user, with commas
 
 
@@ -65,10 +69,35 @@ def get_by_hash(connection: ReadConnection, hashed: str) -> TokenRow | None:
     return first_row(connection, TokenRow, _statement.where(Token.hash == hashed))
 
 
-def find(connection: ReadConnection, user_id: str | None = None) -> Sequence[TokenRow]:
-    """Return the tokens of a user, or all, oldest first, including revoked ones."""
-    statement = _statement.order_by(Token.created_at, Token.id)
-    return all_rows(connection, TokenRow, statement if user_id is None else statement.where(Token.user_id == user_id))
+def find(connection: ReadConnection, user_id: str | None, now: datetime, most: int) -> Sequence[TokenRow]:
+    """Return the valid tokens of a user, or all, and of those that have ended the newest, oldest first."""
+    of_user = () if user_id is None else (Token.user_id == user_id,)
+    valid = all_rows(connection, TokenRow, _statement.where(_is_valid(now), *of_user))
+    newest = _statement.where(~_is_valid(now), *of_user).order_by(Token.created_at.desc(), Token.id.desc())
+    ended = all_rows(connection, TokenRow, newest.limit(most))
+    return sorted((*valid, *ended), key=lambda row: (row.created_at, row.id))
+
+
+def _is_valid(now: datetime) -> ColumnElement[bool]:
+    return and_(Token.revoked_at.is_(None), or_(Token.expires_at.is_(None), Token.expires_at > now))
+
+
+def count_valid(connection: ReadConnection, user_id: str, now: datetime) -> int:
+    """Count the tokens of a user that are neither revoked nor expired."""
+    return connection.scalar(select(func.count()).where(Token.user_id == user_id, _is_valid(now))) or 0
+
+
+def find_creations(connection: ReadConnection, user_id: str, after: datetime) -> Sequence[datetime]:
+    """Return when the tokens of a user were made since a time, the oldest first."""
+    statement = select(Token.created_at).where(Token.user_id == user_id, Token.created_at > after)
+    return connection.scalars(statement.order_by(Token.created_at)).all()
+
+
+def remove_ended(connection: WriteConnection, user_id: str, now: datetime, *, kept: int) -> None:
+    """Delete the tokens of a user that have ended, except the newest ones."""
+    ended = select(Token.id).where(Token.user_id == user_id, ~_is_valid(now))
+    old = ended.order_by(Token.created_at.desc(), Token.id.desc()).offset(kept)
+    connection.execute(delete(Token).where(Token.id.in_(connection.scalars(old).all())))
 
 
 def has_valid(connection: ReadConnection, user_id: str, name: str) -> bool:

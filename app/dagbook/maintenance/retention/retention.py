@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 
@@ -115,6 +116,8 @@ class Retention:
             if cleaned is None:
                 break
             deleted, more = deleted + cleaned.deleted, cleaned.more
+        while not self._loop.is_stopping and (token := await self._database.read(dag_access.find_token)):
+            await self._database.write(partial(dag_access.remove_subject, subject=token))
         if await self._database.read(dag_access.has_unused):
             await self._database.write(dag_access.remove_unused)
         if deleted != DeletionResult():

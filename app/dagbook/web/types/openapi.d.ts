@@ -1693,7 +1693,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the caller's personal tokens, also revoked ones; with `all`, for admins, those of all users */
+        /** List the caller's valid tokens and the newest ended ones; with `all`, for admins, those of all users */
         get: operations["listTokens"];
         put?: never;
         /** Create a personal token; admins may create one for another user */
