@@ -180,3 +180,113 @@ def test_a_sub_run_runs_under_the_account_of_its_own_dag(program: Program) -> No
     run_id = api.start("steps: [{name: call, call: called}]")
     assert api.ended(run_id)["statusLabel"] == "succeeded"
     assert json.loads(api.log(run_id, "call"))["outputs"] == {"WHO": OTHER}
+
+
+# What a caller may do for programs of its own to run in the DAG that it calls: the text of both, with F as a folder
+# that all accounts can write to. Each attack makes F/ran.
+ATTACKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "env": ({"env": [{"PATH": "F:/usr/bin:/bin"}]}, {"steps": ["date"]}),
+    "env for backticks": (
+        {"env": [{"PATH": "F:/usr/bin:/bin"}]},
+        {"env": [{"NOW": "`date`"}], "steps": ["true"]},
+    ),
+    "env for preconditions": (
+        {"env": [{"PATH": "F:/usr/bin:/bin"}]},
+        {"preconditions": ["date"], "steps": ["true"]},
+    ),
+    "params": ({"params": "TOOL=F/date"}, {"steps": ['sh -c "$TOOL"']}),
+    "the working directory": ({"workingDir": "F"}, {"steps": ["./date"]}),
+    "the directory of the step": ({"workingDir of step": "F"}, {"steps": ["./date"]}),
+    "a dotenv file": ({"workingDir": "F"}, {"dotenv": ".env", "steps": ["date"]}),
+    "a dotenv file and backticks": (
+        {"workingDir": "F"},
+        {"dotenv": ".env", "steps": ["echo `date`"]},
+    ),
+}
+
+
+def _text(attack: dict[str, Any], called: str, folder: Path) -> str:
+    own = {name: value for name, value in attack.items() if name in ("env", "workingDir")}
+    step = {"name": "go", "call": called}
+    if "params" in attack:
+        step["params"] = attack["params"]
+    if "workingDir of step" in attack:
+        step["workingDir"] = attack["workingDir of step"]
+    return json.dumps({**own, "steps": [step]}).replace("F", str(folder))
+
+
+@pytest.fixture(scope="module")
+def traps(program: Program) -> Path:
+    """A folder with programs and a dotenv file of a caller, which all accounts can use."""
+    folder = program.home.with_name("traps")
+    folder.mkdir()
+    (folder / "date").write_text(f"#!/bin/sh\nid -un >>{folder}/ran\n")
+    (folder / ".env").write_text(f"PATH={folder}:/usr/bin:/bin\n")
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o777)
+    return folder
+
+
+@pytest.mark.sample(4)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_caller_runs_nothing_in_the_account_of_the_dag_that_it_calls(
+    program: Program, traps: Path, attack: str
+) -> None:
+    api, (caller, callee), ran = program.api, ATTACKS[attack], traps / "ran"
+    ran.unlink(missing_ok=True)
+    name = "called-" + "".join(letter for letter in attack if letter.isalpha())
+    api.store(name, json.dumps({**callee, "steps": [{"name": "show", "command": callee["steps"][0]}]}))
+    api.ended(api.start(_text(caller, name, traps)))
+    assert set(ran.read_text().split()) == {ACCOUNT}  # within one account the caller's environment is handed on
+
+    ran.unlink()
+    api.client.put(f"/dags/{name}/run-as", json={"account": OTHER}).raise_for_status()
+    ended = api.ended(api.start(_text(caller, name, traps)))
+    assert not ran.exists()
+    if attack == "params":
+        assert 'params: "TOOL": the DAG declares no such params' in node(ended, "go")["error"]
+
+
+OWN = 'printf "%s,%s,%s,%s" "$(id -un)" "$FROM_CALLER" "$GIVEN" "$PWD"; test -e '
+
+
+def test_a_called_dag_of_another_account_starts_and_retries_like_a_run_of_its_own(
+    program: Program, traps: Path
+) -> None:
+    api, go = program.api, traps / "go"
+    api.store("apart", json.dumps({"params": "GIVEN=none", "steps": [{"name": "show", "command": f"{OWN}{go}"}]}))
+    api.client.put("/dags/apart/run-as", json={"account": OTHER}).raise_for_status()
+    directly = api.client.post("/dags/apart/start", json={"params": "GIVEN=1"}).json()["dagRunId"]
+    api.ended(directly, name="apart")
+    expected = api.log(directly, "show", name="apart")
+    assert expected.startswith(f"{OTHER},,1,/")
+
+    text = {"env": {"FROM_CALLER": "yes"}, "workingDir": str(traps), "steps": [{"name": "go", "call": "apart"}]}
+    text["steps"][0]["params"] = "GIVEN=1"  # type: ignore[index]
+    run_id = api.start(json.dumps(text))
+    (sub_run,) = node(api.ended(run_id), "go")["subRuns"]
+    path = f"/dag-runs/flow/{run_id}"
+    log = f"{path}/sub-dag-runs/{sub_run['dagRunId']}/steps/show/log"
+    assert api.client.get(log).json()["content"] == expected
+    go.touch()
+    api.client.post(f"{path}/retry", json={"dagRunId": run_id}).raise_for_status()
+    wait_for("the second attempt", lambda: api.run(run_id)["statusLabel"] == "succeeded")
+    assert api.client.get(log).json()["content"] == expected
+    go.unlink()
+
+
+def test_a_called_run_does_not_take_the_environment_of_its_caller_into_another_account(
+    program: Program, traps: Path
+) -> None:
+    api, ran = program.api, traps / "ran"
+    ran.unlink(missing_ok=True)
+    api.store("moved", "steps: [{name: show, command: date; false}]")
+    text = _text(ATTACKS["env"][0], "moved", traps)
+    run_id = api.start(text)
+    api.ended(run_id)
+    assert ran.read_text().split() == [ACCOUNT]
+    api.client.put("/dags/moved/run-as", json={"account": OTHER}).raise_for_status()
+    path = f"/dag-runs/flow/{run_id}"
+    api.client.post(f"{path}/retry", json={"dagRunId": run_id}).raise_for_status()
+    wait_for("the second attempt", lambda: "was changed" in node(api.run(run_id), "go").get("error", ""))
+    assert ran.read_text().split() == [ACCOUNT]

@@ -10,10 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import NullPool, make_url
+from sqlalchemy import NullPool, make_url, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from dagbook.db.database import Database
+from dagbook.db.models.run import Run
+from dagbook.db.repositories.principals import may_call
 from dagbook.db.url import parse_url
 from tests.process import conftest, invariants, store
 from tests.process.postgres import Cluster
@@ -165,7 +168,9 @@ def secret_reads(server: Program) -> list[dict[str, str]]:
 
 _ENTRY = "INSERT INTO audit (at, via, address, request_id, action, kind, name, outcome{more}) VALUES (now(), {values})"
 _REFUSED = (
-    "SELECT 1 FROM users",
+    "SELECT password_hash FROM users",
+    "SELECT * FROM users",
+    "SELECT role FROM grants",
     "SELECT 1 FROM tokens",
     "SELECT 1 FROM audit",
     "SELECT 1 FROM audit_seals",
@@ -194,6 +199,37 @@ def test_that_role_cannot_touch_users_tokens_audit_and_what_it_does_not_execute(
     assert done == []
     entry = _ENTRY.format(more="", values="'none', '', '', 'secret.read', 'run', 'a/b', 'done'")
     assert refusal(worker_url, entry) == ""
+
+
+def test_that_role_finds_out_what_a_run_may_call(server: Program, worker_url: str) -> None:
+    run_id = server.api.start("steps: [{name: a, command: 'true'}]\n")
+    server.api.ended(run_id)
+    execute(
+        server.database_url,
+        "INSERT INTO users (id, username, role, scope, password_hash, generation, created_at, updated_at) "
+        "VALUES ('u', 'ann', 'viewer', 'granted', '', 1, now(), now()), "
+        "('b', 'boss', 'admin', 'all', '', 1, now(), now())",
+        "INSERT INTO tokens (id, user_id, name, hash, role, created_at) "
+        "VALUES ('t', 'u', 'ci', repeat('a', 64), 'manager', now())",
+        "INSERT INTO user_groups (id, name, created_at) VALUES ('g', 'night', now())",
+        "INSERT INTO user_group_members (group_id, user_id, by_claim) VALUES ('g', 'u', false)",
+        "INSERT INTO grants (id, subject, token_id, role, pattern, created_at) "
+        "VALUES ('g1', 'token:t', 't', 'manager', 'etl-*', now())",
+        "INSERT INTO dag_access (dag_name, subject, rank) VALUES ('etl-a', 'group:g', 1), ('pay', 'group:g', 1), "
+        "('etl-b', 'group:g', 0)",
+        "UPDATE run_attempts SET principal_id = 'u', principal_token_id = 't'",
+    )
+
+    async def ask() -> list[str]:
+        database = await Database.open(worker_url)
+        try:
+            (root,) = await database.read(lambda connection: list(connection.scalars(select(Run.id))))
+            names = ("etl-a", "etl-b", "pay", "other")
+            return await database.read(lambda connection: [n for n in names if may_call(connection, root, [n])])
+        finally:
+            await database.close()
+
+    assert asyncio.run(ask()) == ["etl-a"]
 
 
 def test_a_role_that_would_have_more_is_refused(server: Program) -> None:

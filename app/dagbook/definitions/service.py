@@ -13,10 +13,11 @@ from sqlalchemy.exc import IntegrityError
 
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
 from dagbook.clock import Clock
-from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit, changes, dag_access, dags, schedules, sources
+from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.repositories import audit, changes, dag_access, dags, principals, schedules, sources
 from dagbook.db.repositories.dag_access import EVERYTHING, Sight
 from dagbook.db.repositories.dags import DagRow
+from dagbook.db.repositories.principals import UNLIMITED, Principal
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.sources import DagOrigin
 from dagbook.errors import (
@@ -31,7 +32,10 @@ from dagbook.errors import (
 )
 from dagbook.executors.process import accounts
 from dagbook.executors.process.accounts import AccountError
-from dagbook.identifiers import check_file_name, shorten
+from dagbook.identifiers import check_file_name, shorten, strip_suffix
+from dagbook.spec.calls import find_named, no_dag
+from dagbook.spec.model import Definition
+from dagbook.spec.problem import Problem
 from dagbook.spec.reading.definition_cache import DefinitionCache, definition_row
 from dagbook.spec.reading.load import Loaded
 
@@ -91,6 +95,8 @@ class Definitions:
         loaded = await self._library.read_aside(text, name=file_name)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
+        if problems := await self._find_foreign_calls(file_name, loaded.definition, context.sight):
+            raise InvalidSpecError(problems)
         save = self._save(file_name, text, loaded, context)
         self._check_queue(save, loaded, context)
         if not await self._database.write(lambda connection: _add(connection, save, context)):
@@ -113,9 +119,13 @@ class Definitions:
         loaded = await self._library.read_aside(spec, name=file_name)
         if loaded.problems:
             return SaveResult(problems=[str(problem) for problem in loaded.problems])
+        if problems := await self._find_foreign_calls(file_name, loaded.definition, context.sight):
+            return SaveResult(problems=[str(problem) for problem in problems])
         save = self._save(file_name, spec, loaded, context)
         stored = await self._library.read_aside(row.spec or "", name=file_name)
         self._check_queue(save, loaded, context, stored.definition.dag.queue)
+        if origin is not None:  # as after a sync: a source has no author among the users
+            save = msgspec.structs.replace(save, principal=UNLIMITED)
         # The file comes first: what a crash leaves there is a revision by the next sync.
         content = "" if origin is None else await self._write_file(origin, spec)
         return SaveResult(await self._database.write(lambda connection: _replace(connection, save, context, content)))
@@ -179,6 +189,21 @@ class Definitions:
             raise _unknown(file_name)
         return row
 
+    async def _find_foreign_calls(self, file_name: str, definition: Definition, sight: Sight) -> list[Problem]:
+        """Return a problem for each call of a DAG that who sees by grants only may not run, as if it were missing.
+
+        Files and computed names are checked at the call.
+        """
+
+        def read(connection: ReadConnection) -> list[Problem]:
+            return [
+                Problem(path, no_dag(name), dag=dag)
+                for path, dag, name in find_named(definition)
+                if strip_suffix(name) != file_name and not principals.may_run(connection, strip_suffix(name), sight)
+            ]
+
+        return await self._database.read(read) if sight else []
+
     def _save(self, file_name: str, text: str, loaded: Loaded, context: SaveContext) -> dags.Save:
         now = self._now()
         dag = loaded.definition.dag
@@ -188,6 +213,7 @@ class Definitions:
             tags=dag.tags,
             definition=definition_row(text, "", now),
             author=context.actor.label,
+            principal=Principal(user_id=context.actor.user_id, token_id=context.actor.token_id),
             note=context.note or None,
             expected=context.expected,
             at=now,

@@ -303,6 +303,7 @@ def _server_context(
         log_limit=settings.log_limit_bytes,
         evaluation_limit_seconds=settings.evaluation_timeout_seconds,
         evaluate_caller_values=settings.evaluate_caller_values,
+        has_users=settings.auth_mode == "builtin",
         lease_seconds=settings.lease_seconds,
         detached_lease_seconds=settings.detach_lease_seconds,
         orphan_grace_seconds=settings.orphan_grace_seconds,

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from dagbook.auth.audit_context import Action, Actor
+from dagbook.db.repositories.principals import UNLIMITED, Principal
 from dagbook.db.repositories.schedules import Slot
 from dagbook.engine.admission import Admission
 from dagbook.spec.params.given import NOTHING, GivenParams
@@ -24,6 +25,7 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0  # within its queue, highest first
     trigger: str = "api"
     actor: Actor | None = None  # None for starts without a person, such as scheduled ones
+    on_behalf_of: Principal = UNLIMITED  # whose rights count for its calls if there is no actor
     action: Action = Action.RUN_START
     source_directory: str | None = None
     revision: int | None = None
@@ -35,6 +37,11 @@ class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     def actor_label(self) -> str | None:
         """The actor's name for the run history."""
         return self.actor.label if self.actor is not None else None
+
+    @property
+    def principal(self) -> Principal:
+        """Whose rights count for the calls of the run."""
+        return self.on_behalf_of if self.actor is None else principal_of(self.actor)
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,3 +74,13 @@ class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):
     def actor_label(self) -> str | None:
         """The actor's name for the run history."""
         return self.actor.label if self.actor is not None else None
+
+    @property
+    def principal(self) -> Principal:
+        """Whose rights count for the calls of the attempt; sub-runs have those of their root."""
+        return UNLIMITED if self.actor is None else principal_of(self.actor)
+
+
+def principal_of(actor: Actor) -> Principal:
+    """Return whose rights count for the calls of what an actor starts."""
+    return Principal(user_id=actor.user_id, token_id=actor.token_id)

@@ -127,6 +127,7 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
     log_limit: int
     evaluation_limit_seconds: float
     evaluate_caller_values: bool = False
+    has_users: bool = False  # auth_mode builtin: the rights of authors count for the calls of scheduled runs
     lease_seconds: float
     detached_lease_seconds: float
     orphan_grace_seconds: float

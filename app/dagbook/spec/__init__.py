@@ -1,6 +1,7 @@
 """The DAG format: YAML text in, frozen structs out. No input or output."""
 
 __all__ = [
+    "calls",
     "config_keys",
     "conversion",
     "expansion",

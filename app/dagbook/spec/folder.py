@@ -7,11 +7,11 @@ of the same file, a file beside the caller, then a file of that name.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Iterator
 
 import msgspec
 
+from dagbook.spec.calls import is_computed
 from dagbook.spec.check import find_cycle, name_error
 from dagbook.spec.model import Definition
 from dagbook.spec.problem import Problem, quoted
@@ -33,7 +33,6 @@ RULES = {
 }
 BASE_PATH = ""
 _MAX_CYCLES = 100  # reported; the search goes through all calls for each
-_VARIABLE = re.compile(r"[$`]")
 
 
 class Finding(msgspec.Struct, frozen=True, order=True):
@@ -151,7 +150,7 @@ class FolderCheck:
                 called = _get(step, "call")
                 called = called if called and called.value else _get(step, "run")
                 name = called.value.strip() if called and isinstance(called.value, str) else ""
-                if called and name and name not in local and not _VARIABLE.search(name):
+                if called and name and name not in local and not is_computed(name):
                     self._calls.append(_Call(path, name, called.line, called.column))
 
     def _find(self, call: _Call) -> str | None:

@@ -52,7 +52,12 @@ class Dag(Base):
 
 
 class DagRevision(Base):
-    """A saved revision of a DAG."""
+    """A saved revision of a DAG.
+
+    ``author_id`` is the user whose rights count for the calls of runs without a person, ``author_token_id`` the token
+    that limited them. NULL is no limit: a source, an import, a server without users. They refer to no row, because a
+    deleted user has no rights.
+    """
 
     __tablename__ = "dag_revisions"
     __table_args__ = (Index("ix_dag_revisions_definition_hash", "definition_hash"),)
@@ -61,6 +66,8 @@ class DagRevision(Base):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     definition_hash: Mapped[str] = mapped_column(Text, ForeignKey("definitions.hash"))
     author: Mapped[str | None] = mapped_column(Text)
+    author_id: Mapped[str | None] = mapped_column(Text)
+    author_token_id: Mapped[str | None] = mapped_column(Text)
     note: Mapped[str | None] = mapped_column(Text)
     source_commit: Mapped[str | None] = mapped_column(Text)
     saved_at: Mapped[datetime] = mapped_column(UtcDateTime)

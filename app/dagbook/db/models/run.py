@@ -118,6 +118,9 @@ class RunAttempt(Base):
     The lease of an attempt is that of its owner's row in ``services``, so that a server renews one row instead of one
     for each run. ``host`` is boot id and pid namespace, joined by a colon; ``state`` is the engine's state without its
     nodes. ``takeovers`` counts the owners in a row that took the attempt over and were not seen to survive that.
+
+    ``principal_id`` is the user whose rights count for the calls of an attempt of a root run and of its sub-runs, and
+    ``principal_token_id`` the token that limits them; NULL is no limit.
     """
 
     __tablename__ = "run_attempts"
@@ -139,6 +142,8 @@ class RunAttempt(Base):
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     takeovers: Mapped[int] = mapped_column(server_default=text("0"))
+    principal_id: Mapped[str | None] = mapped_column(Text)
+    principal_token_id: Mapped[str | None] = mapped_column(Text)
 
 
 class RunInput(Base):

@@ -13,16 +13,18 @@ from dagbook.db.errors import translate_errors
 from dagbook.db.postgres.postgres import postgres_arguments
 from dagbook.db.url import parse_url
 
-Grants = Mapping[str, str]  # privileges by table or view
-# Not in it: users, tokens, seals, settings and retention of DAGs, marks of schedules.
+Grants = Mapping[str, str]  # privileges by table or view, on all columns or on those in parentheses
+# Not in it: users but for their scope, tokens, seals, settings and retention of DAGs, marks of schedules.
 WORKER: Grants = {
     "alembic_version": "SELECT",
     "approvals": "SELECT, INSERT",
     "audit": "INSERT",  # a trigger refuses all but secret.read, see migrations/triggers/0103
     "changes": "SELECT, INSERT",
+    "dag_access": "SELECT",  # for calls: whether the rights of the run's person include them
     "dag_revisions": "SELECT",
     "dags": "SELECT",
     "definitions": "SELECT, INSERT",
+    "grants": "SELECT (token_id, pattern)",
     "holds": "SELECT",
     "log_chunks": "SELECT, INSERT",
     "nodes": "SELECT, INSERT, UPDATE",
@@ -41,6 +43,8 @@ WORKER: Grants = {
     "runs": "SELECT, INSERT, UPDATE",
     "services": "SELECT, INSERT, UPDATE",
     "ssh_host_keys": "SELECT, INSERT",  # a first connection stores a key; no worker changes one
+    "user_group_members": "SELECT",
+    "users": "SELECT (id, scope)",
 }
 AUDIT_VIEW = "report_v1_audit"
 READER: Grants = dict.fromkeys(
@@ -53,12 +57,14 @@ _SEQUENCES = text(
 )
 _ROLE = text("SELECT rolsuper OR rolname = current_user AS is_owner FROM pg_roles WHERE rolname = :role")
 _HELD = text(
-    "SELECT relname, privilege FROM pg_class CROSS JOIN "
+    "SELECT relname, privilege || CASE WHEN has_table_privilege(:role, oid, privilege) THEN '' ELSE ' (…)' END "
+    "  AS privilege FROM pg_class CROSS JOIN "
     "  unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS privilege "
     "WHERE relkind IN ('r', 'v', 'm', 'p', 'f') AND relnamespace = current_schema()::regnamespace "
     "  AND (has_table_privilege(:role, oid, privilege) "
     "    OR privilege IN ('SELECT', 'INSERT', 'UPDATE') AND has_any_column_privilege(:role, oid, privilege))"
 )
+_COLUMNS = re.compile(r"\(.*?\)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
@@ -108,7 +114,8 @@ async def _grant(connection: AsyncConnection, schema: str, role: str, grants: Gr
     for statement in done:
         await connection.exec_driver_sql(statement)
     held = await connection.execute(_HELD, {"role": role})
-    excess = {row.relname for row in held if row.privilege not in grants.get(row.relname, "").split(", ")}
+    allowed = {table: _COLUMNS.sub("(…)", privileges).split(", ") for table, privileges in grants.items()}
+    excess = {row.relname for row in held if row.privilege not in allowed.get(row.relname, ())}
     if excess:
         raise RoleError(
             f"the role {role} has rights on {', '.join(sorted(excess))} by PUBLIC or as a member of another role; "

@@ -11,6 +11,7 @@ __all__ = [
     "holds",
     "login_failures",
     "logs",
+    "principals",
     "queue",
     "retention",
     "revisions",

@@ -26,6 +26,7 @@ from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first
 from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.repositories import changes, dag_access
 from dagbook.db.repositories.dag_access import EVERYTHING, Sight
+from dagbook.db.repositories.principals import UNLIMITED, Principal
 
 _columns = (
     Dag.id,
@@ -47,6 +48,7 @@ _get_by_key = _with_text.where(Dag.id == bindparam("key"))
 _names = select(Dag.file_name, Dag.dag_name, Dag.definition_hash)
 _find_files = _with_text.where(Dag.file_name.in_(bindparam("files", expanding=True)))
 _get_run_as = select(Dag.run_as).where(Dag.file_name == bindparam("file"))
+_names_in = select(Dag.file_name, Dag.dag_name).where(Dag.source_directory == bindparam("directory"))
 _get_dag_name = select(Dag.dag_name).where(Dag.file_name == bindparam("file"))
 
 
@@ -103,13 +105,14 @@ class DagFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Save(msgspec.Struct, frozen=True, kw_only=True):
-    """A definition to save under a file name."""
+    """A definition to save under a file name; ``principal`` is its author as a user."""
 
     file_name: str
     dag_name: str
     tags: Sequence[str]
     definition: dict[str, Any]
     author: str | None
+    principal: Principal = UNLIMITED
     at: datetime
     note: str | None = None
     source_commit: str | None = None
@@ -183,6 +186,12 @@ def get_tags(connection: ReadConnection, dag_name: str) -> set[str]:
 def get_dag_name(connection: ReadConnection, file_name: str) -> str | None:
     """Return the DAG name of a stored DAG."""
     return connection.execute(_get_dag_name, {"file": file_name}).scalar()
+
+
+def find_names_of_file(connection: ReadConnection, directory: str, stem: str) -> list[str]:
+    """Return the DAG names of the stored DAGs that a source has made of a file; those of subfolders have prefixes."""
+    found = connection.execute(_names_in, {"directory": directory})
+    return [row.dag_name for row in found if f".{row.file_name}".endswith(f".{stem}")]
 
 
 def _filtered(connection: ReadConnection, statement: _Select, dag_filter: DagFilter) -> _Select:
@@ -342,6 +351,8 @@ def _add_revision(connection: WriteConnection, dag_id: int, number: int, save: S
             number=number,
             definition_hash=save.definition["hash"],
             author=save.author,
+            author_id=save.principal.user_id,
+            author_token_id=save.principal.token_id,
             note=save.note,
             source_commit=save.source_commit,
             saved_at=save.at,

@@ -43,6 +43,12 @@ class RunLocation(msgspec.Struct, frozen=True, kw_only=True):
     limit_seconds: float
     fetches: bool = True  # schemas from URLs
     evaluate_caller_values: bool = False  # the setting
+    crosses_accounts: bool = False  # of a sub-run under another account than its caller: declared params only
+
+    @property
+    def undeclared_params(self) -> names.Undeclared:
+        """What params become that the definition does not declare."""
+        return names.Undeclared.REFUSE if self.crosses_accounts else self.machine.undeclared_params
 
     def schema_directories(self, directory: str) -> tuple[str, str]:
         """Return the directories in which a params schema is searched, in order."""
@@ -119,7 +125,8 @@ def check_names(dag: Dag, given: GivenParams, location: RunLocation) -> None:
 def _refuse_names(
     pairs: Iterable[Pair], dag: Dag, location: RunLocation, schema: Mapping[str, Any] | None, advice: str = ""
 ) -> None:
-    if problem := names.find_problem(pairs, dag, location.machine.undeclared_params, schema):
+    reason = "a call into another account takes no others" if location.crosses_accounts else ""
+    if problem := names.find_problem(pairs, dag, location.undeclared_params, schema, reason):
         raise BadRequestError(problem + advice)
 
 
@@ -185,7 +192,7 @@ async def _check_stored_names(
 ) -> None:
     """Refuse names that the run got before they were checked, or before the setting was changed."""
     schemaless = msgspec.structs.replace(dag, params_schema="")
-    if names.find_problem(stored.params, schemaless, location.machine.undeclared_params):
+    if names.find_problem(stored.params, schemaless, location.undeclared_params):
         schema = await _read_schema(dag, seen, work_dir, location) if dag.params_schema else None
         _refuse_names(stored.params, dag, location, schema, _NAMED_BEFORE)
 
@@ -257,7 +264,8 @@ async def _evaluate_params(
                 given.read(),
                 environ=seen,
                 home=location.machine.home,
-                evaluate_override=location.evaluate_caller_values,
+                # A command in them would be the caller's, and run under the account of the called DAG.
+                evaluate_override=location.evaluate_caller_values and not location.crosses_accounts,
             ),
             shell_context,
         )

@@ -48,6 +48,7 @@ class RunPreparation:
         return RunLocation(
             source_directory=inputs.source_directory,
             default_directory=inputs.work_dir if inputs.keep_dir else "",
+            crosses_accounts=run.lineage is not None and inputs.base_environment is None,
             private_directory=None if inputs.keep_dir else Path(inputs.work_dir),
             work_dir=context.work_dir_of(machine),
             machine=machine,

@@ -10,7 +10,8 @@ from dagbook.db.database import Database
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import EventRow, NodeRow
 from dagbook.engine.state import RunState
-from dagbook.errors import InvalidSpecError
+from dagbook.errors import BadRequestError, InvalidSpecError
+from dagbook.identifiers import shorten
 from dagbook.runs.evaluation.inputs import RunLocation, prepare_again
 from dagbook.runs.evaluation.secret_values import resolve_secrets
 from dagbook.runs.output.spool import RunSpool
@@ -69,9 +70,14 @@ class RunnerFactory:
         Its inputs, or its dotenv files alone, are evaluated if that runs nothing; else they are pending.
 
         ``directory`` is the working directory of the calling step of a sub-run, if known. Raises BadRequestError if
-        the dotenv files cannot be evaluated.
+        the dotenv files cannot be evaluated, or if a sub-run would leave the account of its caller's environment.
         """
         run, definition = found.run, found.loaded.definition
+        if found.account_changed:
+            raise BadRequestError(
+                f"the account of DAG {shorten(run.dag_name)} was changed after this run was called; start the run that "
+                "called it again"
+            )
         owned = ClaimedRun(
             key=run.id,
             dag_name=run.dag_name,
@@ -89,11 +95,13 @@ class RunnerFactory:
     def _run_location(self, found: StoredRun, attempt: int, directory: str) -> RunLocation:
         context, run = self.context, found.run
         is_inline = run.file_name is None and run.root_id is None
+        crosses = run.root_id is not None and found.inputs.base_environment is None
         machine = context.machine.for_run(found.inputs.base_environment, found.inputs.run_as)
         spool = RunSpool(context.spool, run.id, attempt)
         return RunLocation(
             source_directory=found.inputs.source_directory,
-            default_directory=directory if directory and machine.may_enter(Path(directory)) else "",
+            default_directory=directory if directory and not crosses and machine.may_enter(Path(directory)) else "",
+            crosses_accounts=crosses,
             private_directory=spool.private_directory(machine.account) if is_inline else None,
             work_dir=context.work_dir_of(machine),
             machine=machine,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from dagbook.db.database import Database
-from dagbook.db.repositories import dags
+from dagbook.db.repositories import dags, principals
+from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.engine.state import NodeState
@@ -34,12 +36,14 @@ from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError
 from dagbook.spec import paths
+from dagbook.spec.calls import no_dag
 from dagbook.spec.expansion.scope import StepScope
 from dagbook.spec.model import Definition
 from dagbook.spec.params.given import GivenParams
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import NO_DOCUMENT, Loaded
 
+_log = logging.getLogger(__name__)
 MAX_LEVELS = 100
 _TRIGGER = "subdag"
 _SUFFIXES = ("", ".yaml", ".yml")
@@ -84,11 +88,26 @@ class SubRunService:
         if local is not None:
             return await self._local(local, caller)
         if "/" in name:
-            return await self._from_files(name, caller.directory, caller.run.inputs.run_as)
+            return await self._from_files(name, caller.directory, caller)
         beside = caller.run.inputs.source_directory
         if beside and any(path.is_file() for path in _candidates(name, beside)):
-            return await self._from_files(name, beside, caller.run.inputs.run_as)
-        return await self._stored(strip_suffix(name), name)
+            return await self._from_files(name, beside, caller)
+        return await self._stored(strip_suffix(name), name, caller)
+
+    async def get_stored(self, file_name: str, name: str, caller: CallContext) -> DagRow:
+        """Return a stored DAG; raises SetupError if it is missing, or as if it were, if the caller may not call it."""
+        row = await self.database.read_inline(lambda connection: dags.get(connection, file_name))
+        if row is None:
+            raise SetupError(no_dag(name))
+        await self._require_rights([row.dag_name], name, caller)
+        return row
+
+    async def _require_rights(self, dag_names: Sequence[str], name: str, caller: CallContext) -> None:
+        run, root = caller.run, caller.run.lineage_of_children.root
+        if not await self.database.read_inline(lambda connection: principals.may_call(connection, root, dag_names)):
+            # The run says that there is no such DAG; those who run the server find the reason here.
+            _log.warning("run %s/%s lacks the rights to call %s", run.dag_name, run.run_id, shorten(name))
+            raise SetupError(no_dag(name))
 
     async def find_attempts(self, caller: CallContext, ids: Sequence[str]) -> dict[str, int]:
         """Return the current attempt number of each sub-run that exists, by run id."""
@@ -109,7 +128,8 @@ class SubRunService:
             run_as=caller.run.inputs.run_as,
         )
 
-    async def _from_files(self, name: str, directory: str, run_as: str | None) -> CalledDag:
+    async def _from_files(self, name: str, directory: str, caller: CallContext) -> CalledDag:
+        run_as = caller.run.inputs.run_as
         for path in _candidates(name, directory):
             try:
                 with files_as(run_as or self.context.machine.account):
@@ -118,6 +138,11 @@ class SubRunService:
                 continue
             except (OSError, ValueError) as error:
                 raise SetupError(f"the called DAG {shorten(name)} could not be read: {error}") from error
+            folder, stem = str(path.parent), path.stem
+            of_file = await self.database.read_inline(
+                lambda connection: dags.find_names_of_file(connection, folder, stem)  # noqa: B023 - awaited at once
+            )
+            await self._require_rights(of_file, name, caller)
             base = self.context.read_base_config()
             loaded = await self.library.read_aside(spec, name=path.stem, base=base, base_handlers=False)
             return CalledDag(
@@ -127,15 +152,10 @@ class SubRunService:
                 source_directory=str(path.parent),
                 run_as=run_as,
             )
-        raise SetupError(f"there is no DAG {shorten(name)} to call")
+        raise SetupError(no_dag(name))
 
-    async def _stored(self, file_name: str, name: str) -> CalledDag:
-        row = await self.database.read_inline(lambda connection: dags.get(connection, file_name))
-        if row is None:
-            raise SetupError(
-                f"there is no DAG {shorten(name)} to call: neither a document of the same file, nor a file beside it, "
-                "nor a stored DAG has this name"
-            )
+    async def _stored(self, file_name: str, name: str, caller: CallContext) -> CalledDag:
+        row = await self.get_stored(file_name, name, caller)
         spec, base = row.spec or "", self.context.read_base_config()
         loaded = await self.library.read_aside(spec, name=file_name, base=base, base_handlers=False)
         return CalledDag(
@@ -185,7 +205,7 @@ class SubRunExecutor:
             except (AppError, SetupError) as error:
                 raise StepError(f"the called DAG {request.name!r} could not be started: {error}") from error
         elif row.attempt < request.attempt:
-            key = await self._retry(request, row.id)
+            key = await self._retry(request, row)
         else:
             key = row.id
         self._keys[request.id] = key
@@ -194,14 +214,16 @@ class SubRunExecutor:
         await self._sub_run_service.completion.wait(key)
         return await self._result(request)
 
-    async def _retry(self, request: SubRun, key: int) -> int:
+    async def _retry(self, request: SubRun, row: RunRow) -> int:
         try:
+            if row.file_name is not None:  # a computed name may name another DAG by now
+                await self._sub_run_service.get_stored(row.file_name, request.name, self._caller)
             await self._sub_run_service.run_control.start_attempt(
-                key, attempt=request.attempt, directory=self._caller.directory
+                row.id, attempt=request.attempt, directory=self._caller.directory
             )
-        except (AppError, DefinitionGoneError, RunRefusedError) as error:
+        except (AppError, SetupError, DefinitionGoneError, RunRefusedError) as error:
             raise StepError(f"the called run {request.id} could not be retried: {error}") from error
-        return key
+        return row.id
 
     async def _find(self, request: SubRun) -> RunRow | None:
         root = self._caller.run.lineage_of_children.root
@@ -230,8 +252,12 @@ class SubRunExecutor:
 
     async def _claimed_run(self, request: SubRun) -> ClaimedRun:
         parent, key, callee = self._caller.run, new_key(), await self._find_callee()
-        dag = callee.definition.dag
-        inputs = await prepare_inputs(dag, _given(request), self._run_location(callee))
+        dag, location = callee.definition.dag, self._run_location(callee)
+        inputs = await prepare_inputs(dag, _given(request), location)
+        if not location.crosses_accounts:
+            inputs = msgspec.structs.replace(
+                inputs, base_environment=dict(self._caller.environ), base_sealed=parent.inputs.names_from_dotenv
+            )
         return ClaimedRun(
             key=key,
             dag_name=dag.name,
@@ -239,22 +265,21 @@ class SubRunExecutor:
             attempt=1,
             token=1,
             definition=callee.definition,
-            inputs=msgspec.structs.replace(
-                inputs,
-                base_environment=dict(self._caller.environ),
-                base_sealed=parent.inputs.names_from_dotenv,
-                hidden=parent.masker.values,
-            ),
+            inputs=msgspec.structs.replace(inputs, hidden=parent.masker.values),
             last_seq=1,
             lineage=parent.lineage_of_children.child(parent.key),
         )
 
     def _run_location(self, callee: CalledDag) -> RunLocation:
-        context = self._sub_run_service.context
-        machine = context.machine.for_run(self._caller.environ, callee.run_as)
+        """Return the location of a sub-run: under another account that of a run of its own, else its caller's."""
+        context, directory = self._sub_run_service.context, self._caller.directory
+        own = context.machine.account
+        crosses = (callee.run_as or own) != (self._caller.run.inputs.run_as or own)
+        machine = context.machine.for_run(None if crosses else self._caller.environ, callee.run_as)
         return RunLocation(
             source_directory=callee.source_directory,
-            default_directory=self._caller.directory if machine.may_enter(Path(self._caller.directory)) else "",
+            default_directory=directory if not crosses and machine.may_enter(Path(directory)) else "",
+            crosses_accounts=crosses,
             work_dir=context.work_dir_of(machine),
             machine=machine,
             run_as=callee.run_as,

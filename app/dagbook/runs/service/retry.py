@@ -105,7 +105,8 @@ class RetryService:
             admission=retry.admission,
             selector=selector if queues.sends_to_worker(selector) else None,
             run={**opened, **dict.fromkeys(_CLEARED), **params_row(owned)},
-            attempt=owned_attempt_row(owned, self._context.identity, now) | row_mapping.attempt_row(state, None),
+            attempt=owned_attempt_row(owned, self._context.identity, now, retry.principal)
+            | row_mapping.attempt_row(state, None),
             inputs=input_row(owned, self._context.encrypter),
             nodes=[msgspec.structs.asdict(row) for row in nodes],
             events=[event],

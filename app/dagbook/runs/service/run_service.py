@@ -13,7 +13,7 @@ import msgspec
 from dagbook.auth.audit_context import Action, Actor, run_action
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import audit, dags
+from dagbook.db.repositories import audit, dags, principals
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow, StopRequest
@@ -136,6 +136,11 @@ class RunService:
             _check_edits(loaded.definition.dag, start)
         if start.own_queue_only:
             _check_own_queue(loaded.definition.dag, start.queue)
+        if start.actor is None and self._context.has_users:
+            author = await self._database.read_inline(
+                lambda connection: principals.get_author(connection, file_name, row.revision)
+            )
+            start = msgspec.structs.replace(start, on_behalf_of=author)
         start = msgspec.structs.replace(start, source_directory=row.source_directory, revision=row.revision)
         return _Source(spec, base, loaded, start, file_name, row.run_as)
 

@@ -15,7 +15,7 @@ import msgspec
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import changes, queue, schedules
+from dagbook.db.repositories import changes, principals, queue, schedules
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import run_writes, runs
 from dagbook.db.repositories.runs.run_writes import Claim, Fence
@@ -139,7 +139,9 @@ class ScheduledRuns:
         pause = timedelta(seconds=max(definition.dag.restart_wait_seconds, 0))
         if self._now() < run.finished_at + pause:
             return True
-        start = StartOptions(trigger=TRIGGER, admission=Admission.UNLIMITED, slot=slot)
+        # Its params may be those of the person who started it.
+        principal = await self._database.read_inline(lambda connection: principals.get_of_run(connection, key))
+        start = StartOptions(trigger=TRIGGER, admission=Admission.UNLIMITED, slot=slot, on_behalf_of=principal)
         await self._run_service.start_from_run(run, start)
         return False
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, run_action
+from dagbook.db.repositories.principals import Principal
 from dagbook.db.repositories.runs.run_writes import (
     Activity,
     Claim,
@@ -56,7 +57,10 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
         max_active_runs=dag.max_active_runs,
         definition=definition,
         run=_run_row(request, owned, definition["hash"], now),
-        attempt={**owned_attempt_row(owned, context.identity, now), "status": int(RunStatus.NOT_STARTED)},
+        attempt={
+            **owned_attempt_row(owned, context.identity, now, start.principal),
+            "status": int(RunStatus.NOT_STARTED),
+        },
         queue=_queue_of(owned),
         slot=start.slot,
         priority=start.priority,
@@ -83,7 +87,9 @@ def given_params(dag: Dag, given: GivenParams) -> tuple[Pair, ...]:
     return param_text.merge(dag.params, given.read())
 
 
-def owned_attempt_row(owned: ClaimedRun, identity: ServerIdentity, opened_at: datetime) -> row_mapping.Row:
+def owned_attempt_row(
+    owned: ClaimedRun, identity: ServerIdentity, opened_at: datetime, principal: Principal
+) -> row_mapping.Row:
     """Make the columns of an attempt that do not depend on its state."""
     return {
         "run_id": owned.key,
@@ -92,6 +98,8 @@ def owned_attempt_row(owned: ClaimedRun, identity: ServerIdentity, opened_at: da
         "token": owned.token,
         "host": identity.host_key,
         "opened_at": opened_at,
+        "principal_id": principal.user_id,
+        "principal_token_id": principal.token_id,
     }
 
 

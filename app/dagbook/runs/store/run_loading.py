@@ -44,6 +44,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     inputs: RunInputs
     last_seq: int
     lineage: RunLineage | None = None
+    account_changed: bool = False  # the DAG of a sub-run has another one than when its caller gave it an environment
 
     @property
     def state(self) -> RunState:
@@ -56,7 +57,8 @@ def load(
 ) -> StoredRun:
     """Load an attempt of a run, by default the newest; raises DefinitionGoneError and EncryptionError.
 
-    The account is the one that its DAG has now.
+    The account is the one that its DAG has now. A sub-run with the environment of its caller stays in the account that
+    it was called under, since the environment is not for another one.
     """
     run = runs.get_complete(connection, key)
     attempt = runs.get_attempt(connection, key, number or run.attempt) if run is not None else None
@@ -66,9 +68,12 @@ def load(
     lineage = None
     if run.root_id is not None:
         lineage = RunLineage(root=run.root_id, parent=run.parent_id, level=runs.get_level(connection, run.id))
-    inputs = row_mapping.read_inputs(run, encrypter)
+    inputs, account_changed = row_mapping.read_inputs(run, encrypter), False
     if run.file_name is not None:
-        inputs = msgspec.structs.replace(inputs, run_as=dags.get_run_as(connection, run.file_name))
+        run_as = dags.get_run_as(connection, run.file_name)
+        account_changed = inputs.base_environment is not None and inputs.run_as != run_as
+        if not account_changed:
+            inputs = msgspec.structs.replace(inputs, run_as=run_as)
     return StoredRun(
         run=run,
         spec=spec[0],
@@ -79,6 +84,7 @@ def load(
         inputs=inputs,
         last_seq=runs.last_seq(connection, key),
         lineage=lineage,
+        account_changed=account_changed,
     )
 
 

@@ -41,13 +41,18 @@ def is_reserved(name: str) -> bool:
 
 
 def find_problem(
-    pairs: Iterable[Pair], dag: Dag, undeclared: Undeclared, schema: Mapping[str, Any] | None = None
+    pairs: Iterable[Pair],
+    dag: Dag,
+    undeclared: Undeclared,
+    schema: Mapping[str, Any] | None = None,
+    reason: str = "",
 ) -> str:
     """Return why names of params are refused, or "".
 
     A definition declares the names of its defaults and the ``properties`` of its ``schema``. A DAG with a schema that
     is not given is not checked: what its defaults do not declare, the schema may. With ``TEXT``, names that a schema
-    does not list are refused: which those are is not known any more when the steps run.
+    does not list are refused: which those are is not known any more when the steps run. ``reason`` is why others are
+    refused, if that is not the setting.
     """
     if dag.params_schema and schema is None:
         return ""
@@ -61,10 +66,8 @@ def find_problem(
         )
     if others and (undeclared is Undeclared.REFUSE or (undeclared is Undeclared.TEXT and schema is not None)):
         known = f"it declares {_listed(sorted(declared))}" if declared else "it declares none"
-        return (
-            f"params: {_listed(others)}: the DAG declares no such params ({known}), and this server refuses others "
-            f"(undeclared_params: {undeclared.value})"
-        )
+        reason = reason or f"this server refuses others (undeclared_params: {undeclared.value})"
+        return f"params: {_listed(others)}: the DAG declares no such params ({known}), and {reason}"
     return ""
 
 

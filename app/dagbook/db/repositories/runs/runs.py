@@ -122,7 +122,8 @@ _find_seal_heads = (
     .distinct()
 )
 _last_seq = select(func.max(RunEvent.seq)).where(RunEvent.run_id == bindparam("run"))
-_get_attempt = select(*RunAttempt.__table__.columns).where(
+_PRINCIPAL = ("principal_id", "principal_token_id")  # read by ``principals``
+_get_attempt = select(*(column for column in RunAttempt.__table__.columns if column.name not in _PRINCIPAL)).where(
     RunAttempt.run_id == bindparam("run"), RunAttempt.number == bindparam("number")
 )
 

@@ -1,0 +1,88 @@
+"""Users whose rights count for the calls of a run: stored with attempts of root runs and with revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from sqlalchemy import bindparam, exists, select
+
+from dagbook.db.database import ReadConnection, first_row
+from dagbook.db.models.definition import Dag, DagRevision
+from dagbook.db.models.run import Run, RunAttempt
+from dagbook.db.models.source import SourceFile
+from dagbook.db.models.user import Grant, User
+from dagbook.db.repositories import dag_access, groups
+from dagbook.db.repositories.dag_access import Sight
+
+_OPERATOR = 1  # the rank
+_of_run = (
+    select(RunAttempt.principal_id.label("user_id"), RunAttempt.principal_token_id.label("token_id"))
+    .join(Run, (Run.id == RunAttempt.run_id) & (Run.attempt == RunAttempt.number))
+    .where(Run.id == bindparam("run"))
+)
+_author = (
+    select(DagRevision.author_id.label("user_id"), DagRevision.author_token_id.label("token_id"))
+    .join(Dag, Dag.id == DagRevision.dag_id)
+    .where(
+        Dag.file_name == bindparam("file"),
+        DagRevision.number == bindparam("number"),
+        ~exists().where(SourceFile.dag_id == Dag.id),
+    )
+)
+_patterns = select(Grant.pattern).where(Grant.token_id == bindparam("token"))
+_dag_name = select(Dag.dag_name).where(Dag.file_name == bindparam("file"))
+_scope = select(User.scope).where(User.id == bindparam("user"))
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """A user, who may be deleted by now, and the token that limits the rights of the user; without a user no limit."""
+
+    user_id: str | None = None
+    token_id: str | None = None
+
+
+UNLIMITED = Principal()
+
+
+def get_of_run(connection: ReadConnection, root: int) -> Principal:
+    """Return whose rights count for the calls of the newest attempt of a root run, and of its sub-runs."""
+    return first_row(connection, Principal, _of_run, run=root) or UNLIMITED
+
+
+def get_author(connection: ReadConnection, file_name: str, number: int) -> Principal:
+    """Return the author of a revision of a stored DAG; one from a source has no limit."""
+    return first_row(connection, Principal, _author, file=file_name, number=number) or UNLIMITED
+
+
+def may_run(connection: ReadConnection, file_name: str, sight: Sight) -> bool:
+    """Whether there is a stored DAG with this file name, and who sees by grants may run it."""
+    dag_name = connection.scalar(_dag_name, {"file": file_name})
+    return dag_name is not None and _is_operator(connection, dag_name, sight)
+
+
+def may_call(connection: ReadConnection, root: int, dag_names: Iterable[str]) -> bool:
+    """Whether a root run, or a sub-run of it, may call the stored DAGs with these DAG names, by the rights as of now.
+
+    It may if the role of its principal counts everywhere; if that user is deleted, it may not call any.
+    """
+    principal = get_of_run(connection, root)
+    if principal.user_id is None:
+        return True
+    return all(_includes(connection, principal.user_id, principal.token_id, name) for name in dag_names)
+
+
+def _includes(connection: ReadConnection, user: str, token: str | None, dag_name: str) -> bool:
+    scope = connection.scalar(_scope, {"user": user})
+    if scope is None:
+        return False
+    sight: Sight = () if scope == "all" else (groups.find_subjects(connection, user),)
+    patterns = connection.scalars(_patterns, {"token": token}).all() if token is not None else ()
+    if patterns:
+        sight = (*sight, tuple(dag_access.pattern_subject(pattern) for pattern in patterns if pattern is not None))
+    return not sight or _is_operator(connection, dag_name, sight)
+
+
+def _is_operator(connection: ReadConnection, dag_name: str, sight: Sight) -> bool:
+    rank = dag_access.get_rank(connection, dag_name, sight)
+    return rank is not None and rank >= _OPERATOR
