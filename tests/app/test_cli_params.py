@@ -109,6 +109,22 @@ def test_each_spelling_of_an_option_and_of_words_reaches_the_step(
     assert (said.status, "  <5/b>\n" in said.out) == (0, True), said
 
 
+def test_a_param_that_the_dag_does_not_declare_is_noticed(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "disk.yaml"
+    file.write_text("params:\n  - LIMIT: 80\n  - DAYS: 3\nsteps: [{name: s, command: 'true'}]\n")
+    assert command("dag", "save", file).status == 0
+    near = "Notice: disk has no parameter LIMT; did you mean LIMIT?\n"
+    for words in (("run", file), ("run", "disk"), ("start", "disk"), ("enqueue", "disk"), ("dry", "disk")):
+        assert command(*words, "--", "LIMT=3").err == near, words
+    assert command("dry", file, "-p", '{"limit": 3}').err == near.replace("LIMT", "limit")
+    other = "Notice: disk has no parameter FOO; it declares LIMIT, DAYS"
+    assert command("run", "disk", "--", "FOO=1", "word", "DAYS=2").err.startswith(other)
+    assert command("run", "disk", "--", "LIMIT=1").err == ""
+    file.write_text("params: {schema: params.json}\nsteps: [{name: s, command: 'true'}]\n")
+    (tmp_path / "params.json").write_text('{"type": "object", "properties": {"LIMIT": {"type": "integer"}}}')
+    assert command("run", file, "--", "LIMIT=1").err == ""
+
+
 def test_a_short_option_with_its_value_after_an_equals_sign_may_follow_flags(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "flow.yaml"
     file.write_text("params: A=a\nsteps: [{name: s, command: 'test $A = 5'}]\n")

@@ -39,6 +39,16 @@ def test_a_retry_shows_what_it_runs_and_not_what_it_keeps(command: Command, mark
     assert "kept-output" not in said.out
 
 
+def test_without_an_id_the_newest_failed_run_is_retried(command: Command, mark: Path, tmp_path: Path) -> None:
+    assert command("run", tmp_path / "flow.yaml", "-r", "newer").status == 1
+    mark.touch()
+    assert command("run", tmp_path / "flow.yaml", "-r", "newest").status == 0
+    said = command("retry", "flow")
+    assert (said.status, said.out.splitlines()[0]) == (0, "flow  newer")
+    assert command("retry", "flow", "r").out.splitlines()[0] == "flow  r1"
+    assert "has no failed run" in command("retry", "flow").err
+
+
 @pytest.mark.usefixtures("mark")
 def test_a_retry_that_fails_ends_with_1(command: Command) -> None:
     said = command("retry", "flow", "r1")
@@ -60,7 +70,7 @@ def test_one_step_may_be_retried_alone(command: Command, mark: Path) -> None:
         (("flow", "-r", "nobody"), "nobody"),
         (("nobody", "r1"), "nobody"),
         (("flow", "r1", "--step", "nobody"), "nobody"),
-        (("flow",), "RUN_ID"),
+        (("unknown",), "DAG 'unknown' has no failed run; give the id of the run to retry"),
         (("fl/ow", "r1"), "fl/ow"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ from dagbook.cli.browser import open_in_browser
 from tests.app.far_server import Far, serving_far
 from tests.app.program import Said
 from tests.conftest import ROOT
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, come_true
 
 Command = Callable[..., Said]
 SPEC = """\
@@ -59,7 +60,7 @@ def at(command: Command, far: Far, monkeypatch: pytest.MonkeyPatch) -> Command:
 def test_logs_are_printed_with_the_names_of_their_steps(ran: Command) -> None:
     said = ran("logs", "etl")
     assert (said.status, said.err) == (0, "first | problem\n")
-    assert sorted(said.out.splitlines()) == ["first | hello", "first | unfinished", "second | disk is full"]
+    assert said.out.splitlines() == ["first | hello", "first | unfinished", "second | disk is full"]
     assert ran("logs", "etl", "r1", "--step", "second").out == "disk is full\n"
     assert ran("logs", "etl", "--stream", "stderr") == Said(0, "", "first | problem\n")
     pieces = [json.loads(line) for line in ran("logs", "etl", "--json").out.splitlines()]
@@ -77,6 +78,59 @@ def test_logs_of_what_is_not_there_are_errors(ran: Command) -> None:
     assert ran("logs", "nosuch").err == "Error: DAG 'nosuch' has no run\n"
     assert "r9" in ran("logs", "etl", "r9").err
     assert ran("logs", "etl", "--step", "x").err == "Error: run r1 has no step 'x'; it has first, second\n"
+
+
+def test_the_last_line_of_a_step_is_printed_when_the_step_ends(far: Far, tmp_path: Path) -> None:
+    wait = "until [ -e go ]; do sleep 0.05; done"
+    spec = f"workingDir: {tmp_path}\nsteps: [{{name: a, command: printf begun}}, {{name: b, command: '{wait}'}}]\n"
+    far.request("POST", "/dag-runs", json={"spec": spec, "name": "unended", "dagRunId": "u1"})
+    environ = {"PYTHONPATH": f"{ROOT}/app", "DAGBOOK_SERVER": far.url, "DAGBOOK_TOKEN": far.token}
+    command = [sys.executable, "-m", "dagbook", "logs", "-f", "unended"]
+    with subprocess.Popen(command, env=os.environ | environ, stdout=subprocess.PIPE, text=True) as followed:
+        assert followed.stdout is not None
+        assert followed.stdout.readline() == "a | begun\n"
+        (tmp_path / "go").touch()
+        assert followed.communicate(timeout=PATIENCE_SECONDS)[0] == ""
+
+
+def test_runs_are_named_by_latest_and_by_the_beginning_of_their_ids(ran: Command) -> None:
+    for run_id in ("two-1", "two-2"):
+        assert ran("enqueue", "etl", "-r", run_id).status == 0
+    assert ran("status", "etl", "latest").out.startswith("etl  two-2\n")
+    assert ran("status", "etl", "two-1").out.startswith("etl  two-1\n")
+    for command in ("status", "why", "logs", "events"):
+        assert ran(command, "etl", "r").status == 0, command
+    assert "disk is full" in ran("search", "full", "etl", "r").out
+    ambiguous = "Error: several runs of DAG 'etl' have ids that begin with 'two': two-2, two-1\n"
+    for words in (("status",), ("stop",), ("retry",), ("restart",), ("queue", "priority")):
+        assert ran(*words, "etl", "two").err == ambiguous, words
+    assert ran("dequeue", "etl", "-d", "etl:two").err == ambiguous
+    assert ran("approvals", "approve", "etl", "two", "gate").err == ambiguous
+    assert ran("queue", "priority", "etl", "latest", "--front").out == "run two-2 of DAG etl is moved in queue etl\n"
+    assert ran("dequeue", "etl", "-d", "etl:two-2").status == 0
+    assert "two-1" in ran("stop", "etl", "two-1").err
+    assert ran("status", "etl", "wo-1").err == "Error: there is no run 'wo-1' of DAG 'etl'\n"
+
+
+def test_a_step_that_waits_for_its_next_execution_says_until_when(at: Command, far: Far) -> None:
+    policies = {
+        "retried": "command: exit 3, retryPolicy: {limit: 3, intervalSec: 600}",
+        "repeated": "command: 'true', repeatPolicy: {repeat: while, exitCode: [0], limit: 3, intervalSec: 600}",
+    }
+    steps = "\n".join(f"  - {{name: {name}, {fields}}}" for name, fields in policies.items())
+    spec = f"type: graph\nsteps:\n{steps}\n"
+    far.request("POST", "/dag-runs", json={"spec": spec, "name": "waits", "dagRunId": "w1"})
+
+    async def waiting() -> list[str] | None:
+        events = far.request("GET", "/dag-runs/waits/w1/events")["events"]
+        due = {event["step"]: event["dueAt"] for event in events if "dueAt" in event}
+        return [due["retried"], due["repeated"]] if len(due) == len(policies) else None
+
+    retried, repeated = asyncio.run(come_true(waiting))
+    lines = at("status", "waits", "w").out.splitlines()
+    far.request("POST", "/dag-runs/waits/w1/stop")
+    assert lines[-2].endswith(f"waits for retry 1 until {retried}: exit status 3")
+    assert lines[-1].endswith(f"waits for its next repetition until {repeated}")
 
 
 def test_logs_are_followed_until_the_run_is_finished(at: Command, far: Far, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import click
 
 from dagbook.cli.client import Api, body_of, run_path, use_api
+from dagbook.cli.definitions import find_run_id
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, settings_options
@@ -66,7 +67,8 @@ def approve(*, dag: str, run_id: str, step: str, given: tuple[str, ...], sub_run
     body = {"inputs": {name: value for name, _, value in pairs}}
 
     async def work(api: Api) -> None:
-        answer = body_of(await api.client.post(f"{_path(dag, run_id, step, sub_run)}/approve", json=body))
+        path = await _find_path(api, dag, run_id, step, sub_run)
+        answer = body_of(await api.client.post(f"{path}/approve", json=body))
         left = "" if answer["resumed"] else "; the run waits for another approval"
         report(f"approved {step}{left}", answer)
 
@@ -86,12 +88,14 @@ def reject(*, dag: str, run_id: str, step: str, reason: str, sub_run: str | None
     body: dict[str, Any] = {"reason": reason}
 
     async def work(api: Api) -> None:
-        answer = body_of(await api.client.post(f"{_path(dag, run_id, step, sub_run)}/reject", json=body))
+        path = await _find_path(api, dag, run_id, step, sub_run)
+        answer = body_of(await api.client.post(f"{path}/reject", json=body))
         report(f"rejected {step}", answer)
 
     use_api("approvals", work)
 
 
-def _path(dag: str, run_id: str, step: str, sub_run: str | None) -> str:
+async def _find_path(api: Api, dag: str, run_id: str, step: str, sub_run: str | None) -> str:
+    """Return the API path of a step; raises ClickException if there is no such run."""
     below = f"/sub-dag-runs/{quote(sub_run, safe='')}" if sub_run else ""
-    return f"{run_path(dag, run_id)}{below}/steps/{quote(step, safe='')}"
+    return f"{run_path(dag, await find_run_id(api, dag, run_id))}{below}/steps/{quote(step, safe='')}"

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Collection
+from difflib import get_close_matches
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import httpx
 
 from dagbook.cli.client import Api, body_of, path_of, run_path, runs_path
-from dagbook.cli.options import current_settings
+from dagbook.cli.options import current_settings, notice
 from dagbook.cli.servers import chosen_server
-from dagbook.identifiers import LATEST, is_name, strip_suffix
+from dagbook.identifiers import LATEST, is_name, shorten, strip_suffix
+
+if TYPE_CHECKING:
+    from dagbook.spec.model import Dag
+
+_MOST_SHOWN, _PER_PAGE = 5, 1_000
 
 
 def read_text(file: Path, missing: str | None = None) -> str:
@@ -86,6 +93,21 @@ def read_name(what: str) -> str:
     return what
 
 
+def notice_undeclared(dag: Dag, params: str, inherited: Collection[str] = ()) -> None:
+    """Print a notice for each named param that a DAG does not declare; a schema may declare more, and is not read."""
+    # Not above: it brings the library for JSON Schema, which most commands never need.
+    from dagbook.spec.params.given import GivenParams  # noqa: PLC0415
+
+    declared = {name.casefold(): name for name in (*(pair.name for pair in dag.params), *inherited)}
+    for pair in () if dag.params_schema else GivenParams(params).read():
+        if pair.name.isdigit() or pair.name in declared.values():
+            continue
+        near = get_close_matches(pair.name.casefold(), declared, n=1)
+        known = ", ".join(list(declared.values())[:_MOST_SHOWN]) or "none"
+        hint = f"did you mean {declared[near[0]]}?" if near else f"it declares {known}"
+        notice(f"{dag.name} has no parameter {shorten(pair.name)[1:-1]}; {hint}")
+
+
 async def find_name(api: Api, name: str) -> str:
     """Return the name itself if runs have it, else the DAG name of the DAG stored under it."""
     if body_of(await api.client.get(runs_path(name), params={"fromDate": 0, "limit": 1}))["dagRuns"]:
@@ -95,14 +117,50 @@ async def find_name(api: Api, name: str) -> str:
 
 
 async def get_run(api: Api, name: str, run_id: str) -> httpx.Response:
-    """Request a run of a DAG, its newest without an id; a sub-run if that has the id."""
+    """Request a run of a DAG by its id, by the beginning of one, or by ``latest``, which no id is; the newest without.
+
+    A sub-run of the DAG if that has the id. Raises ClickException if several runs have ids with this beginning.
+    """
     answer = await api.client.get(run_path(name, run_id or LATEST))
-    if not run_id or answer.status_code != HTTPStatus.NOT_FOUND:
+    if run_id in ("", LATEST) or answer.status_code != HTTPStatus.NOT_FOUND:
         return answer
-    query: dict[str, Any] = {"fromDate": 0, "subRuns": "only", "dagRunId": run_id}
-    listed = await api.client.get(runs_path(name), params=query)
-    found = listed.json()["dagRuns"] if listed.is_success else []
-    return await api.client.get(path_of(found[0])) if [run["dagRunId"] for run in found] == [run_id] else answer
+    found = await _find_beginning(api, name, run_id)
+    same = [run for run in found if run["dagRunId"] == run_id]
+    if len(same or found) > 1:
+        shown = ", ".join(run["dagRunId"] for run in found[:_MOST_SHOWN]) + (" …" if len(found) > _MOST_SHOWN else "")
+        raise click.ClickException(f"several runs of DAG {name!r} have ids that begin with {run_id!r}: {shown}")
+    return await api.client.get(path_of((same or found)[0])) if found else answer
+
+
+async def _find_beginning(api: Api, name: str, beginning: str) -> list[dict[str, Any]]:
+    """Return runs and sub-runs of a DAG whose ids have a beginning, the newest first, a few more than are shown."""
+    query: dict[str, Any] = {"fromDate": 0, "subRuns": "include", "dagRunId": beginning, "limit": _PER_PAGE}
+    found: list[dict[str, Any]] = []
+    while len(found) <= _MOST_SHOWN:
+        answer = await api.client.get(runs_path(name), params=query)
+        page = answer.json() if answer.is_success else {"dagRuns": []}
+        found += [run for run in page["dagRuns"] if run["dagRunId"].startswith(beginning)]
+        if "nextCursor" not in page:
+            break
+        query["cursor"] = page["nextCursor"]
+    return found
+
+
+async def read_events(api: Api, run: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return all events of a run."""
+    events: list[dict[str, Any]] = []
+    after: int | None = 0
+    while after is not None:
+        page = body_of(await api.client.get(f"{path_of(run)}/events", params={"after": after, "limit": _PER_PAGE}))
+        events += page["events"]
+        after = page.get("next")
+    return events
+
+
+async def find_run_id(api: Api, name: str, run_id: str) -> str:
+    """Return the whole id of a run, which changes need; raises ClickException."""
+    run = body_of(await get_run(api, name, run_id))["dagRunDetails"]
+    return str(run["dagRunId"])
 
 
 async def find_run(api: Api, what: str, run_id: str) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any
 import click
 import httpx
 
-from dagbook.cli.client import Api, body_of, path_of, use_api
+from dagbook.cli.client import Api, body_of, use_api
 from dagbook.cli.complete import complete_dags, complete_runs
-from dagbook.cli.definitions import find_run
+from dagbook.cli.definitions import find_run, get_run, read_events
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import GlobalOptions, notice, settings_options, wants_json
 from dagbook.cli.output import COLOURS, print_json, print_table
@@ -50,14 +50,7 @@ def events(*, name: str, run_id: str, follow: bool, after: str) -> None:
 
 
 async def _print_history(api: Api, name: str, run_id: str) -> None:
-    run = await find_run(api, name, run_id)
-    path = f"{path_of(run)}/events"
-    found: list[dict[str, Any]] = []
-    after: int | None = 0
-    while after is not None:
-        page = body_of(await api.client.get(path, params={"after": after, "limit": 1000}))
-        found += page["events"]
-        after = page.get("next")
+    found = await read_events(api, await find_run(api, name, run_id))
     rows = [
         (
             str(event["number"]),
@@ -78,6 +71,8 @@ def _rest(fields: dict[str, Any], without: tuple[str, ...]) -> str:
 
 async def _follow(api: Api, name: str, run_id: str, after: str) -> None:
     """Print the feed; when its connection ends, it is resumed after the last event."""
+    if run_id and (answer := await get_run(api, name, run_id)).is_success:  # else it is a run to come
+        run_id = answer.json()["dagRunDetails"]["dagRunId"]
     query = {"run": f"{name}/{run_id}"} if run_id else {"dag": name} if name else {}
     headers = dict(_HEADERS)
     while True:

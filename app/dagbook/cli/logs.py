@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -19,7 +19,7 @@ from dagbook.cli.options import GlobalOptions, notice, settings_options, wants_j
 from dagbook.cli.output import print_json
 from dagbook.cli.reasons import nodes_of
 from dagbook.cli.terminal import echo, echo_output, echo_styled, style
-from dagbook.engine.status import RunStatus
+from dagbook.engine.status import NodeStatus, RunStatus
 
 _PAGE = 1000
 _AGE = re.compile(r"([0-9]{1,9})([smhd])")
@@ -67,9 +67,9 @@ def logs(*, what: str, run_id: str, follow: bool, step: str, stream: str | None,
         if step and step not in _steps(run):
             raise click.ClickException(f"run {run['dagRunId']} has no step {step!r}; it has {', '.join(_steps(run))}")
         printer = _Printer(is_named=not step)
-        async for piece in _pieces(api, run, since, is_followed=follow):
-            if step in ("", piece["step"]) and stream in (None, piece["stream"]):
-                printer.print(piece)
+        async for page in _pages(api, run, since, is_followed=follow):
+            chosen = [one for one in page.pieces if step in ("", one["step"]) and stream in (None, one["stream"])]
+            printer.print(_Page(chosen, page.ended))
         printer.finish()
 
     with suppress(KeyboardInterrupt) if follow else nullcontext():  # the usual end of what follows something
@@ -80,23 +80,29 @@ def _steps(run: dict[str, Any]) -> list[str]:
     return [node["step"]["name"] for node in nodes_of(run)]
 
 
-async def _pieces(
-    api: Api, run: dict[str, Any], since: datetime | None, *, is_followed: bool
-) -> AsyncIterator[dict[str, Any]]:
+class _Page(NamedTuple):
+    """Pieces of output, and the names of the steps that have none after them."""
+
+    pieces: list[dict[str, Any]]
+    ended: Collection[str]
+
+
+async def _pages(api: Api, run: dict[str, Any], since: datetime | None, *, is_followed: bool) -> AsyncIterator[_Page]:
     """Yield the pieces of output of a run, and those that are added until it is finished."""
     path = path_of(run)
     after = "" if since is None else await _place_before(api, path, since)
     while True:
-        # Read before the output: what a finished run has written is stored.
+        # Read before the output: what a finished run or step has written is stored.
         is_finished = RunStatus(run["status"]).is_final
+        ended = {node["step"]["name"] for node in nodes_of(run) if NodeStatus(node["status"]).is_final}
         more = True
         while more:
             page = body_of(await api.client.get(f"{path}/log/pieces", params={"after": after, "limit": _PAGE}))
-            for piece in page["pieces"]:
-                after = piece["place"]
-                if since is None or datetime.fromisoformat(piece["at"]) >= since:
-                    yield piece
-            more = page["hasMore"]
+            found, more = page["pieces"], page["hasMore"]
+            after = found[-1]["place"] if found else after
+            if since is not None:
+                found = [piece for piece in found if datetime.fromisoformat(piece["at"]) >= since]
+            yield _Page(found, () if more else ended)
         if is_finished or not is_followed:
             return
         if api.transport.is_alone:
@@ -122,19 +128,28 @@ async def _place_before(api: Api, path: str, since: datetime) -> str:
 
 
 class _Printer:
-    """Prints pieces as whole lines: the end of one without a line end waits for the piece that continues it."""
+    """Prints pieces as whole lines: one without a line end waits for the piece that continues it, or the step's end."""
 
     def __init__(self, *, is_named: bool) -> None:
         self._is_named = is_named
         self._begun: dict[_Key, str] = {}
         self._colours: dict[str, str] = {}
 
-    def print(self, piece: dict[str, Any]) -> None:
-        """Print the complete lines of a piece."""
+    def print(self, page: _Page) -> None:
+        """Print the complete lines of pieces, and the last lines of the steps that have ended."""
+        last = {_key(piece): number for number, piece in enumerate(page.pieces)}
+        for key in [key for key in self._begun if key not in last and key[0] in page.ended]:
+            self._line(key, self._begun.pop(key))
+        for number, piece in enumerate(page.pieces):
+            key = _key(piece)
+            self._print(key, piece)
+            if number == last[key] and key[0] in page.ended and key in self._begun:
+                self._line(key, self._begun.pop(key))
+
+    def _print(self, key: _Key, piece: dict[str, Any]) -> None:
         if wants_json():
             print_json(piece)
             return
-        key = (piece["step"], piece["stream"])
         *lines, rest = (self._begun.pop(key, "") + piece["text"]).split("\n")
         if rest:
             self._begun[key] = rest
@@ -152,6 +167,10 @@ class _Printer:
         """Print the lines that have no end."""
         for key, line in self._begun.items():
             self._line(key, line)
+
+
+def _key(piece: dict[str, Any]) -> _Key:
+    return piece["step"], piece["stream"]
 
 
 @click.command(cls=GlobalOptions, example="dagbook search 'disk is full' etl")

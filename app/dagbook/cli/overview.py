@@ -12,7 +12,7 @@ import httpx
 
 from dagbook.cli.client import Api, body_of, path_of, run_path, runs_path, use_api
 from dagbook.cli.complete import complete_runs, complete_what
-from dagbook.cli.definitions import find_name, get_run, read_name
+from dagbook.cli.definitions import find_name, get_run, read_events, read_name
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import GlobalOptions, notice, settings_options, wants_json
 from dagbook.cli.output import print_json, print_table
@@ -203,12 +203,7 @@ async def _read_facts(api: Api, dag_name: str, run_id: str) -> Facts | None:
         return None
     run: dict[str, Any] = body_of(answer)["dagRunDetails"]
     path = path_of(run)
-    events: list[dict[str, Any]] = []
-    after: int | None = 0
-    while after is not None:
-        page = body_of(await api.client.get(f"{path}/events", params={"after": after, "limit": 1000}))
-        events += page["events"]
-        after = page.get("next")
+    events = await read_events(api, run)
     tails = {}
     for node in failed_steps(run)[:_MOST_STEPS]:
         name = node["step"]["name"]

@@ -7,9 +7,11 @@ from urllib.parse import quote
 
 import click
 import httpx
+from msgspec.structs import replace
 
 from dagbook.cli.client import Api, Mode, body_of, run_path, use_api
 from dagbook.cli.complete import complete_dags, complete_runs, complete_what
+from dagbook.cli.definitions import get_run
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import (
@@ -21,7 +23,7 @@ from dagbook.cli.options import (
     wants_json,
 )
 from dagbook.cli.output import print_json, print_table, report
-from dagbook.cli.run import find_source, require_stored
+from dagbook.cli.run import find_source, require_stored, warn_of_undeclared
 from dagbook.cli.terminal import echo, style
 from dagbook.identifiers import new_run_id, shorten
 
@@ -164,15 +166,14 @@ def priority(*, name: str, run_id: str, value: int | None, front: bool) -> None:
     """Change the priority of the queued run RUN_ID of DAG, or move it to the front of its queue."""
 
     async def work(api: Api) -> None:
-        path = run_path(name, run_id)
-        run = body_of(await api.client.get(path))["dagRunDetails"]
+        run = body_of(await get_run(api, name, run_id))["dagRunDetails"]
         wait = run.get("waitingFor")
         if wait is None:
-            raise click.ClickException(f"run {run_id} of DAG {name} is not queued, it is {run['statusLabel']}")
+            raise click.ClickException(f"run {run['dagRunId']} of DAG {name} is not queued, it is {run['statusLabel']}")
         body = {"priority": value, "toFront": front}
         body_of(await api.client.patch(f"{items_path(wait['queue'])}/{wait['item']}", json=body))
-        moved = {"name": name, "dagRunId": run_id, "queue": wait["queue"]}
-        report(f"run {run_id} of DAG {name} is moved in queue {wait['queue']}", moved)
+        moved = {"name": name, "dagRunId": run["dagRunId"], "queue": wait["queue"]}
+        report(f"run {run['dagRunId']} of DAG {name} is moved in queue {wait['queue']}", moved)
 
     use_api("queue", work, Mode.QUEUE)
 
@@ -201,6 +202,7 @@ def enqueue(  # noqa: PLR0913 - one for each option
     async def work(api: Api) -> None:
         name = source.name or await require_stored(api, source)
         await api.start(f"{source.path}/enqueue", source.body | request, name)
+        await warn_of_undeclared(api, replace(source, body=source.body | request))
         until = "" if api.transport.is_server else " until a server starts it"
         report(f"run {run_id} is queued{until}", {"name": name, "dagRunId": run_id})
 
@@ -230,11 +232,11 @@ async def _find_named(api: Api, queue: str, dag_run: str) -> tuple[str, str]:
     name, colon, run_id = dag_run.partition(":")
     if not (colon and name and run_id):
         raise click.ClickException(f"{shorten(dag_run)} is not a run; write NAME:RUN_ID")
-    run: dict[str, Any] = body_of(await api.client.get(run_path(name, run_id)))["dagRunDetails"]
+    run: dict[str, Any] = body_of(await get_run(api, name, run_id))["dagRunDetails"]
     actual = run.get("waitingFor", {}).get("queue", queue)
     if actual != queue:
         raise click.ClickException(f"run {dag_run} is in queue {shorten(actual)}, not in {shorten(queue)}")
-    return name, run_id
+    return name, run["dagRunId"]
 
 
 async def _next(api: Api, queue: str) -> tuple[str, str]:

@@ -34,7 +34,7 @@ def failed_steps(run: dict[str, Any]) -> list[dict[str, Any]]:
 def explain_run(facts: Facts) -> list[str]:
     """Return the reasons for the status of a run, the most important first."""
     run, status = facts.run, RunStatus(facts.run["status"])
-    events = [event for event in facts.events if event["attempt"] == run.get("attempt", 1)]
+    events = of_attempt(run, facts.events)
     # What ends a run without the engine is also the error of the steps that were running.
     error = run.get("error", "")
     own = [_first_line(error)] if error and all(node.get("error") != error for node in failed_steps(run)) else []
@@ -54,6 +54,11 @@ def explain_run(facts: Facts) -> list[str]:
             ]
 
 
+def of_attempt(run: dict[str, Any], events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the events of the newest attempt of a run."""
+    return [event for event in events if event["attempt"] == run.get("attempt", 1)]
+
+
 def _explain_waiting(run: dict[str, Any]) -> list[str]:
     wait = run.get("waitingFor")
     if wait is None:
@@ -66,18 +71,25 @@ def _explain_waiting(run: dict[str, Any]) -> list[str]:
 def _explain_running(run: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
     if reason := run.get("reason"):
         yield reason
-    newest = {event["step"]: event for event in events if "step" in event}  # of each step
+    waits = retry_waits(run, events)
     for node in nodes_of(run):
         name = node["step"]["name"]
         if NodeStatus(node["status"]) is not NodeStatus.RUNNING:
             continue
         tries = f", after {node['retryCount']} retries" if node["retryCount"] else ""
         error = f": {_first_line(node['error'])}" if node.get("error") else ""
-        if "dueAt" in newest.get(name, ()):
-            yield f"the step {name} is tried again at {newest[name]['dueAt']}{tries}{error}"
+        if name in waits:
+            yield f"the step {name} is tried again at {waits[name]}{tries}{error}"
         else:
             yield f"the step {name} has been running since {node['startedAt']}{tries}"
     yield from _explain_stop(events)
+
+
+def retry_waits(run: dict[str, Any], events: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the steps that wait for their next execution, and when that is, from the events of the run's attempt."""
+    newest = {event["step"]: event for event in events if "step" in event}
+    running = [node["step"]["name"] for node in nodes_of(run) if NodeStatus(node["status"]) is NodeStatus.RUNNING]
+    return {name: newest[name]["dueAt"] for name in running if "dueAt" in newest.get(name, ())}
 
 
 def _explain_stop(events: list[dict[str, Any]]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from dagbook.auth.audit_context import local_actor
 from dagbook.auth.roles import Requires, refusal
 from dagbook.cli.client import Api, body_of, open_api, run_path
 from dagbook.cli.complete import complete_what
-from dagbook.cli.definitions import read_text
+from dagbook.cli.definitions import notice_undeclared, read_text
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import (
     WORKER_ID,
@@ -103,10 +103,30 @@ async def run_source(settings: Settings, source: Source, command: str) -> int:
     """Start a run and print its progress until it is finished; returns the exit status of ``command``."""
     async with open_api(settings, command) as api:
         if server := await api.transport.enter():
-            return await watch(api, await _start_here(server, source))
+            path = await _start_here(server, source)
+            await warn_of_undeclared(api, source)
+            return await watch(api, path)
         name = source.name or await require_stored(api, source)
         await api.start(source.path if source.name else f"{source.path}/start", source.body, name)
+        await warn_of_undeclared(api, source)
         return await watch(api, run_path(name, source.body["dagRunId"]))
+
+
+async def warn_of_undeclared(api: Api, source: Source) -> None:
+    """Print a notice for each param of a run, which is started, that the DAG does not declare: it may be misspelled."""
+    params = source.body["params"]
+    if not params:
+        return
+    if source.name:
+        base = "" if chosen_server() else read_text(current_settings().base_config, missing="")
+        notice_undeclared(load(source.body["spec"], name=source.name, base=base).definition.dag, params)
+        return
+    answer = await api.client.get(f"{source.path}/spec")
+    if answer.is_success:  # it may be deleted by now
+        found = answer.json()
+        inherited = [param.partition("=")[0] for param in found.get("dag", {}).get("params", ())]
+        name = source.path.rpartition("/")[2]
+        notice_undeclared(load(found["spec"], name=name).definition.dag, params, inherited)
 
 
 async def _start_here(server: Server, source: Source) -> str:

@@ -10,13 +10,13 @@ import click
 
 from dagbook.cli.client import Api, body_of, runs_path, use_api
 from dagbook.cli.complete import complete_dags, complete_runs, complete_what
-from dagbook.cli.definitions import find_run, read_name
+from dagbook.cli.definitions import find_run, read_events, read_name
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import GlobalOptions, settings_options, wants_json
 from dagbook.cli.output import print_json, print_table
-from dagbook.cli.reasons import nodes_of
+from dagbook.cli.reasons import nodes_of, of_attempt, retry_waits
 from dagbook.cli.terminal import echo
-from dagbook.engine.status import RunStatus
+from dagbook.engine.status import NodeStatus, RunStatus
 
 _DAY_SECONDS = 86_400
 _MOST_PER_PAGE = 1000
@@ -93,7 +93,14 @@ def status(*, what: str, run_id: str, given: str) -> None:
     Exit status 0 also for a failed run, 1 when there is no such run.
     """
     name = read_name(what)
-    run = use_api("status", lambda api: find_run(api, name, run_id or given))
+
+    async def work(api: Api) -> tuple[dict[str, Any], dict[str, str]]:
+        run = await find_run(api, name, run_id or given)
+        is_waiting = any(NodeStatus(node["status"]) is NodeStatus.RUNNING for node in nodes_of(run))
+        events = await read_events(api, run) if is_waiting and not wants_json() else []
+        return run, retry_waits(run, of_attempt(run, events))
+
+    run, waits = use_api("status", work)
     if wants_json():
         print_json({"dagRunDetails": run})
         return
@@ -101,10 +108,13 @@ def status(*, what: str, run_id: str, given: str) -> None:
     for fact, value in _facts(run):
         echo(f"  {fact:<10}{value}")
     echo()
-    rows = [
-        (node["step"]["name"], label(node), node["startedAt"] or "-", duration(node), first_line(node))
-        for node in nodes_of(run)
-    ]
+    rows: list[tuple[str, ...]] = []
+    for node in nodes_of(run):
+        name, error = node["step"]["name"], first_line(node)
+        if name in waits:
+            what = f"retry {node['retryCount']}" if error else "its next repetition"
+            error = f"waits for {what} until {waits[name]}" + (f": {error}" if error else "")
+        rows.append((name, label(node), node["startedAt"] or "-", duration(node), error))
     print_table(("STEP", "STATUS", "STARTED", "DURATION", "ERROR"), rows)
 
 

@@ -11,7 +11,7 @@ import uvloop
 
 from dagbook.cli.client import Api, Mode, ServerLost, body_of, open_api, run_path, runs_path
 from dagbook.cli.complete import complete_runs, complete_what
-from dagbook.cli.definitions import find_name, read_name
+from dagbook.cli.definitions import find_name, find_run_id, read_name
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import (
     WORKER_ID,
@@ -50,7 +50,7 @@ def stop(*, what: str, run_id: str, given: str) -> None:
 async def _stop(settings: Settings, name: str, run_id: str) -> None:
     async with open_api(settings, "stop", Mode.READ) as api:
         name = await find_name(api, name)
-        requested = [run_id] if run_id else await find_running(api, name)
+        requested = [await find_run_id(api, name, run_id)] if run_id else await find_running(api, name)
         if not requested:
             report(f"DAG {name} has no running run", {"stopped": []})
         stopping = [one for one in requested if await _stop_one(api, name, one)]
@@ -106,7 +106,7 @@ _KEPT = frozenset({NodeStatus.SUCCEEDED, NodeStatus.PARTIALLY_SUCCEEDED, NodeSta
 
 @click.command(cls=GlobalOptions, example="dagbook retry etl 20300131-1 --step load")
 @click.argument("what", metavar="FILE|NAME", shell_complete=complete_what)
-@click.argument("run_id", required=False, default="", metavar="RUN_ID", shell_complete=complete_runs)
+@click.argument("run_id", required=False, default="", metavar="[RUN_ID]", shell_complete=complete_runs)
 @click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
 @click.option("--step", default="", metavar="STEP", help="Run only this step, not those that depend on it.")
 @settings_options("database_url", "work_dir", "default_shell", "spool_dir", "base_config")
@@ -115,10 +115,9 @@ _KEPT = frozenset({NodeStatus.SUCCEEDED, NodeStatus.PARTIALLY_SUCCEEDED, NodeSta
 def retry(*, what: str, run_id: str, given: str, step: str) -> int:
     """Retry the failed steps of run RUN_ID of a DAG, and all steps that depend on them.
 
-    Exit status 0 when the run succeeds or is stopped, 1 otherwise.
+    Without RUN_ID, the newest failed run of the DAG is retried. Exit status 0 when the run succeeds or is stopped, 1
+    otherwise.
     """
-    if not (run_id or given):
-        raise click.UsageError("Missing argument 'RUN_ID'.")
     settings = current_settings()
     configure(settings.log_format, "warning")
     return uvloop.run(_retry(settings, read_name(what), run_id or given, step))
@@ -126,11 +125,22 @@ def retry(*, what: str, run_id: str, given: str, step: str) -> int:
 
 async def _retry(settings: Settings, name: str, run_id: str, step: str) -> int:
     async with open_api(settings, "retry") as api:
-        path = run_path(await find_name(api, name), run_id)
+        name = await find_name(api, name)
+        run_id = await find_run_id(api, name, run_id) if run_id else await _find_failed(api, name)
+        path = run_path(name, run_id)
         before = body_of(await api.client.get(path))["dagRunDetails"]
         request = {"dagRunId": run_id, **({"stepName": step} if step else {})}
         await _start(api, path, request, before["attempt"])
         return await watch(api, path, hidden=_retained(before["nodes"], step))
+
+
+async def _find_failed(api: Api, name: str) -> str:
+    """Return the id of a DAG's newest failed run; raises ClickException if there is none."""
+    failed = {"fromDate": 0, "status": int(RunStatus.FAILED), "limit": 1}
+    found = body_of(await api.client.get(runs_path(name), params=failed))["dagRuns"]
+    if not found:
+        raise click.ClickException(f"DAG {name!r} has no failed run; give the id of the run to retry")
+    return str(found[0]["dagRunId"])
 
 
 async def _start(api: Api, path: str, request: dict[str, Any], last_attempt: int) -> None:
@@ -177,7 +187,9 @@ def restart(*, what: str, run_id: str, given: str) -> int:
 async def _restart(settings: Settings, name: str, run_id: str) -> int:
     async with open_api(settings, "restart") as api:
         name = await find_name(api, name)
-        if not run_id:
+        if run_id:
+            run_id = await find_run_id(api, name, run_id)
+        else:
             running = await find_running(api, name)
             if not running:
                 raise click.ClickException(f"DAG {name} has no running run")

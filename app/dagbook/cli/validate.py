@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from dagbook.cli.definitions import is_stored, read_definition, read_text
+from dagbook.cli.definitions import is_stored, notice_undeclared, read_definition, read_text
 from dagbook.cli.files import complain
 from dagbook.cli.options import GlobalOptions, current_settings, params_text, settings_options, wants_json
 from dagbook.cli.output import print_json
@@ -107,6 +107,7 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
         runs = asyncio.run(plan_runs(loaded.definition, given, _location(file, settings), placeholders))
     except AppError as error:
         raise click.ClickException(placeholders.show(error.message)) from error
+    notice_undeclared(loaded.definition.dag, given.text)
     if wants_json():
         print_json({"runs": msgspec.to_builtins(runs)})
         return 0
