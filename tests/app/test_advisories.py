@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from dagbook.settings import SettingsError, read
 from tests.app.attack import PATH, Attacker, fields
 from tests.app.dagbook import client_of, serving
 from tests.app.people import People, serving_people
+from tests.app.program import CommandLine
 from tests.app.test_matrix import EVERYBODY, MATRIX, ask, refusal_of, routes
+from tests.waiting import PATIENCE_SECONDS
 
 TOUCH = "steps:\n  - name: a\n    command: touch {}\n"
 
@@ -119,6 +122,42 @@ PROXIES = [
     {"Via": "1.1 front"},
     {"Via": "1.1 front, 1.1 dagbook"},
     {"Via": "1.1 dagbook", "X-Forwarded-For": "203.0.113.9"},
+    {"Via": "1.1 dagbook"},
+    {"X-Forwarded": "for=203.0.113.9"},
+    {"X-Real-IP": "203.0.113.9"},
+    {"True-Client-IP": "203.0.113.9"},
+    {"X-Client-IP": "203.0.113.9"},
+    {"X-Cluster-Client-IP": "203.0.113.9"},
+    {"Fastly-Client-IP": "203.0.113.9"},
+    {"CF-Connecting-IP": "203.0.113.9"},
+    {"CF-Ray": "1-FRA"},
+    {"X-Envoy-External-Address": "203.0.113.9"},
+    {"X-Amzn-Trace-Id": "Root=1"},
+    {"X-Azure-ClientIP": "203.0.113.9"},
+    {"X-Appengine-User-IP": "203.0.113.9"},
+    {"X-Original-Host": "dags.example"},
+    {"X-ProxyUser-Ip": "203.0.113.9"},
+    {"X-Remote-Addr": "203.0.113.9"},
+    {"CDN-Loop": "front"},
+    {"X-Varnish": "1"},
+]
+# What clients of this machine send, and no proxy adds.
+CLIENTS = [
+    {"User-Agent": "curl/8.5.0", "Accept": "*/*"},
+    {
+        "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Chrome/131.0",
+        "Accept-Language": "en",
+        "Accept-Encoding": "gzip, deflate, br",
+        "Sec-Fetch-Site": "same-origin",
+        "Sec-CH-UA-Platform": "Linux",
+        "Upgrade-Insecure-Requests": "1",
+        "DNT": "1",
+        "Referer": "http://localhost/",
+        "X-CSRF-Token": "x",
+        "X-Dagbook-Idle": "1",
+        "Priority": "u=1",
+    },
+    {"X-Request-Id": "one", "Traceparent": "00-1-1-01", "Last-Event-ID": "1", "If-Match": "1", "Expect": ""},
 ]
 
 
@@ -138,8 +177,43 @@ async def test_without_authentication_the_page_is_not_served_through_a_proxy_eit
         assert (await client.get("http://localhost/", headers=PROXIES[0])).status_code == 403
 
 
-async def test_a_node_is_served_to_the_server_that_forwards_to_it(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/dags", headers={"Via": "1.1 dagbook"})).status_code == 200
+@pytest.mark.parametrize("headers", CLIENTS, ids=lambda headers: next(iter(headers.values())))
+async def test_without_authentication_programs_and_browsers_of_this_machine_are_served(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    assert (await client.get("/dags", headers=headers)).status_code == 200
+
+
+async def test_without_authentication_http_1_0_is_refused_as_that_of_a_proxy(tmp_path: Path) -> None:
+    """nginx with ``proxy_pass`` alone asks like this: HTTP/1.0, the host of the upstream, and no header of its own."""
+    body = b'{"name": "x", "spec": "steps: [{command: id}]"}'
+    start = (
+        b"POST /api/v2/dag-runs HTTP/1.%d\r\nHost: 127.0.0.1:8080\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    )
+    answers = {}
+    for mode in ("none", "builtin"):
+        (tmp_path / mode).mkdir()
+        line = CommandLine(tmp_path / mode, auth_mode=mode, auth_token_secret="s" * 40)
+        async with line.server() as address:
+            for version in (0, 1):
+                answers[mode, version] = await raw(address, start % (version, len(body)) + body)
+    assert {key: answer[9:12] for key, answer in answers.items()} == {
+        ("none", 0): b"403", ("none", 1): b"200", ("builtin", 0): b"401", ("builtin", 1): b"401"
+    }  # fmt: skip
+    assert b"HTTP/1.0" in answers["none", 0].partition(b"\r\n\r\n")[2]
+    assert b"auth_mode" in answers["none", 0]
+
+
+async def raw(address: str, sent: bytes) -> bytes:
+    """Send bytes, and return all that comes until the server closes the connection."""
+    url = httpx.URL(address)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(sent)
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
 
 
 async def test_with_authentication_proxies_are_served(people: People) -> None:

@@ -384,7 +384,8 @@ async def test_a_server_that_is_its_own_node_answers_once(
 ) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{listener.getsockname()[1]}{API_PATH}"
-    nodes = json.dumps([{"name": "self", "url": address}])
+    token = "t" * 24
+    nodes = json.dumps([{"name": "self", "url": address, "auth": "token", "token": token}])
     asked = []
     ask = remote_nodes.RemoteNodes.send
 
@@ -396,13 +397,29 @@ async def test_a_server_that_is_its_own_node_answers_once(
 
     monkeypatch.setattr(remote_nodes.RemoteNodes, "send", noted)
     async with (
+        serving(database_url, tmp_path, remote_nodes=nodes, auth_token=token) as server,
+        listening(server, listener),
+        httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as client,
+    ):
+        answer = await client.get(f"{address}/dags", params={PARAMETER: "self"})
+    assert (answer.status_code, answer.json()["dags"]) == (200, [])
+    assert asked == ["self"]
+
+
+async def test_a_node_without_authentication_takes_another_server_for_the_proxy_that_it_is(
+    database_url: str, tmp_path: Path
+) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}{API_PATH}"
+    nodes = json.dumps([{"name": "self", "url": address}])
+    async with (
         serving(database_url, tmp_path, remote_nodes=nodes) as server,
         listening(server, listener),
         httpx.AsyncClient() as client,
     ):
         answer = await client.get(f"{address}/dags", params={PARAMETER: "self"})
-    assert (answer.status_code, answer.json()["dags"]) == (200, [])
-    assert asked == ["self"]
+    assert code_of(answer) == (502, "bad_gateway")
+    assert "auth_token (another Dagbook sends the token of its remote_nodes)" in answer.json()["message"]
 
 
 # -- long answers ----------------------------------------------------------------------------------------------------

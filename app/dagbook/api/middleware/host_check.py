@@ -8,6 +8,7 @@ Authentication and authorization come after routing (``dagbook.api.auth.guards``
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,12 @@ if TYPE_CHECKING:  # commands import this module too, and must not load the fram
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEQUEUE = "/dequeue"  # the only GET that changes anything
-_PROXIED, _VIA = frozenset({b"forwarded", b"via"}), b"via"
-OWN_VIA = "1.1 dagbook"  # of a server that forwards a request to this one, its remote node
+# Headers that proxies, load balancers and content delivery networks add.
+_OF_PROXY = re.compile(
+    rb"via|forwarded(-for)?|x-forwarded(-.*)?|.*(client|real|remote|user|cluster)-?ip|x-(remote-addr|originating-ip|scheme)|"
+    rb"(x-)?(cf|cdn|arr|akamai|amzn|amz-cf|appengine|azure|envoy|fastly|nginx|original|proxy|proxyuser|varnish)-.*|x-varnish"
+)
+_OLD_HTTP = "1.0"  # with which nginx asks unless its configuration says otherwise
 _BROWSER = frozenset({b"origin", b"referer", b"accept-language"})
 
 
@@ -89,8 +94,8 @@ class HostCheckMiddleware:
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         reason = self._refusal(scope["method"], scope["path"], headers)
-        if self._refuses_proxied and came_through_proxy(scope["headers"]):
-            reason = _PROXY_REASON
+        if self._refuses_proxied and (sign := sign_of_proxy(scope["http_version"], headers)):
+            reason = _PROXY_REASON.format(sign)
         if reason:
             await _refuse(send, 403, "forbidden", reason)
         elif (coding := headers.get(b"content-encoding", "identity").strip().lower()) != "identity":
@@ -146,16 +151,18 @@ class HostCheckMiddleware:
 
 
 _PROXY_REASON = (
-    "this request came through a proxy (X-Forwarded-*, Forwarded or Via), and this server has no authentication, so it "
-    "serves this machine alone; set auth_mode or auth_token, or insecure: true if the proxy authenticates"
+    "this request came through a proxy ({}), and this server has no authentication, so it serves this machine alone; "
+    "set auth_mode or auth_token (another Dagbook sends the token of its remote_nodes), or insecure: true if the proxy "
+    "authenticates"
 )
 _DEQUEUE_REASON = "a page of another site may not dequeue anything; send a bearer token, or use the web UI or a program"
 
 
-def came_through_proxy(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a proxy has left its headers; the ``Via`` of a Dagbook server alone, whose node this is, is none."""
-    found = [(name, value) for name, value in headers if name in _PROXIED or name.startswith(b"x-forwarded-")]
-    return bool(found) and found != [(_VIA, OWN_VIA.encode())]
+def sign_of_proxy(http_version: str, headers: Iterable[bytes]) -> str:
+    """Return by what a proxy shows, the name of a header or its version of HTTP; empty for a request without that."""
+    if http_version == _OLD_HTTP:
+        return f"HTTP/{http_version}"
+    return next((name.decode("latin-1") for name in headers if _OF_PROXY.fullmatch(name)), "")
 
 
 def is_browser(headers: Mapping[bytes, str]) -> bool:

@@ -15,7 +15,6 @@ from litestar import Request
 from litestar.response import Response, Stream
 from litestar.types import Scope
 
-from dagbook.api.middleware.host_check import OWN_VIA
 from dagbook.api.middleware.remote_nodes import NodeRequest, NodeResponse, RemoteNodes
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
@@ -23,7 +22,7 @@ from dagbook.telemetry.logging import request_id
 
 PARAMETER = "remoteNode"
 _HERE = ("", "local")
-_VIA = "via"
+_VIA, _OWN_VIA = "via", "1.1 dagbook"
 # No other header is forwarded: not the caller's credentials and cookies, and none about this connection.
 _FORWARDED_HEADERS = ("accept", "accept-language", "if-match")
 _ERRORS = 400  # the lowest error status
@@ -65,7 +64,7 @@ def make_proxy(nodes: RemoteNodes, prefix: str, audit: ProxyAudit) -> Proxy:
 
 async def _node_request(request: Request[Any, Any, Any], prefix: str) -> NodeRequest:
     via = request.headers.get(_VIA, "")
-    if any(hop.strip() == OWN_VIA for hop in via.split(",")):
+    if any(hop.strip() == _OWN_VIA for hop in via.split(",")):
         raise BadRequestError(f"{PARAMETER}: this request was already forwarded once; call the node directly")
     headers = {name: value for name in _FORWARDED_HEADERS if (value := request.headers.get(name)) is not None}
     body = await _body(request)
@@ -78,7 +77,7 @@ async def _node_request(request: Request[Any, Any, Any], prefix: str) -> NodeReq
         headers={
             **headers,
             **({"content-type": "application/json"} if body else {}),
-            _VIA: f"{via}, {OWN_VIA}" if via else OWN_VIA,
+            _VIA: f"{via}, {_OWN_VIA}" if via else _OWN_VIA,
             "x-request-id": request_id.get(),
         },
         body=body,
