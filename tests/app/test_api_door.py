@@ -11,8 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from dagbook.main import API_PATH
+from dagbook.main import API_PATH, Server
+from dagbook.web import files
 from tests.app.dagbook import client_of, serving
+from tests.app.listening import listening
+from tests.app.people import People
 
 SPEC = "steps: [{command: 'true'}]\n"
 START = {"spec": SPEC, "name": "door"}
@@ -289,8 +292,53 @@ async def test_a_method_that_is_not_there_is_refused_with_those_that_are(
     assert _error(answer) == (405, "bad_request")
     assert set(answer.headers["allow"].split(", ")) - {"OPTIONS"} == allow
     head = await client.head(path)
-    assert head.status_code == 405
-    assert set(head.headers["allow"].split(", ")) - {"OPTIONS"} == allow
+    assert head.status_code == (await client.get(path)).status_code
+    assert (head.status_code == 405) is ("GET" not in allow)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "http://localhost/",
+        "http://localhost/dags",
+        "http://localhost/nowhere",
+        f"http://localhost/assets/{files.version()}/vendor/editor.js",
+        "/health",
+        "/dags?perPage=1",
+        "/dag-runs",
+        "/dag-runs/x/y/log",
+        "/openapi.json",
+        "/metrics",
+        "/dags/no%2fname",
+    ],
+)
+async def test_head_has_the_answer_of_get_without_its_body(client: httpx.AsyncClient, path: str) -> None:
+    get, head = await client.get(path), await client.head(path)
+    own = {"x-request-id"} | ({"content-length"} if path == "/metrics" else set())  # counts this request
+    assert head.content == b""
+    assert get.content
+    assert head.status_code == get.status_code
+    assert {name: value for name, value in head.headers.items() if name not in own} == {
+        name: value for name, value in get.headers.items() if name not in own
+    }
+
+
+async def test_head_asks_for_the_same_credentials_and_changes_nothing(people: People) -> None:
+    viewer = await people.add("viewer")
+    async with people.client() as stranger, people.client(viewer.token) as client:
+        assert [(await each.head("/dags")).status_code for each in (stranger, client)] == [401, 200]
+        assert (await client.head("/users")).status_code == 403
+        for changing in ("/dag-runs/x/y/dequeue", "http://localhost/oidc-callback?code=x"):
+            answer = await client.head(changing, headers={"User-Agent": "curl/8"})
+            assert (answer.status_code, answer.headers.get("allow")) == (405, "GET, OPTIONS"), changing
+
+
+async def test_head_of_a_stream_ends(server: Server) -> None:
+    async with listening(server) as door:
+        answer = await door.client.head("/events")
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert (await door.client.get("/health")).status_code == 200  # by the same connection
 
 
 @pytest.mark.parametrize(

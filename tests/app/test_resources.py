@@ -15,7 +15,7 @@ from dagbook.telemetry.resources import ResourceSampler, Sample, machine_now
 def _at(*times: int) -> ResourceSampler:
     """Make a sampler that keeps ten seconds, at these times."""
     moments: Iterator[int] = iter(times)
-    sampler = ResourceSampler(lambda: Sample(next(moments), 1, 2, 3, 4), 5, 10)
+    sampler = ResourceSampler(lambda: Sample(next(moments), 1, 2, 3, 4, 5), 5, 10)
     for _ in times:
         sampler.run_once()
     return sampler
@@ -44,7 +44,7 @@ def test_a_look_at_the_machine_tells_percentages(tmp_path: Path) -> None:
 
 
 async def test_a_sampler_samples_at_once_and_stops_when_told() -> None:
-    sampler = ResourceSampler(lambda: Sample(1, 1, 2, 3, 4), 1000, 10)
+    sampler = ResourceSampler(lambda: Sample(1, 1, 2, 3, 4, 5), 1000, 10)
     await sampler.stop()
     sampler.start()
     sampler.start()

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -323,3 +324,19 @@ async def test_a_database_that_hangs_does_not_answer_and_few_connections_wait_fo
         assert (await connection.exec_driver_sql(waiting)).scalar_one() == 1
     assert await database.answers_within(BOUND_SECONDS)
     await other.close()
+
+
+async def test_a_write_that_fails_since_the_file_is_read_only_is_a_problem_that_health_tells(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.sqlite3"
+    writable = await Database.open(url)
+    await writable.write(lambda connection: run_sql(connection, "CREATE TABLE alembic_version (version_num TEXT)"))
+    assert writable.write_problem == ""
+    database = await Database.open(url, read_only=True)
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            await database.write(lambda connection: run_sql(connection, "INSERT INTO alembic_version VALUES ('1')"))
+        assert database.write_problem == "the database file is read-only"
+        assert await database.answers_within(5)
+    finally:
+        await database.close()
+        await writable.close()

@@ -81,6 +81,9 @@ steps:
     refused = wait_for("a refusal", lambda: _refusal(server, spec))
     assert refused.json()["code"] == "internal_error"
     assert "disk is full" in refused.json()["message"]
+    unhealthy = server.api.client.get("/health")
+    assert (unhealthy.status_code, unhealthy.json()["status"]) == (503, "unhealthy")
+    assert "full" in unhealthy.json()["problem"]
     go.touch()
     wait_for("the end of the step", lambda: not server.shims("first"))
     assert server.api.run(run_id)["statusLabel"] == "running"
@@ -91,6 +94,26 @@ steps:
     assert server.api.log(run_id, "second") == "whole"
     assert witness.read_text().split() == ["first", "second"]
     assert server.api.ended(server.api.start(spec))["statusLabel"] == "succeeded"
+    wait_for("a healthy server", lambda: server.api.client.get("/health").status_code == httpx.codes.OK)
+
+
+def test_health_tells_a_full_disk_though_no_request_writes(server: Program, disk: Path) -> None:
+    health = server.api.client.get("/health")
+    assert (health.status_code, "problem" in health.json()) == (200, False)
+    _fill(disk / "ballast")
+    assert "full" in _problem(server)
+    (disk / "ballast").unlink()
+    wait_for("a healthy server", lambda: server.api.client.get("/health").status_code == httpx.codes.OK)
+
+
+def _problem(server: Program) -> str:
+    """Wait until the server is unhealthy."""
+
+    def look() -> str:
+        answer = server.api.client.get("/health")
+        return str(answer.json()["problem"]) if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else ""
+
+    return wait_for("an unhealthy server", look)
 
 
 def _refusal(server: Program, spec: str) -> httpx.Response | None:

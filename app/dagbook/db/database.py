@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Generic
@@ -25,6 +26,7 @@ VISIBLE, OUTPUT, AUDIT = "visible", "output", "audit"
 _CHANGED = "changed"  # key in ``Connection.info``
 
 _POOL_SIZE = 16
+_PROBLEM_SECONDS = 10.0  # without a failed write, until another one shows that the problem has ended
 
 
 class Database:
@@ -37,6 +39,7 @@ class Database:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._listeners: list[Callable[[set[str]], None]] = []
+        self._write_problem, self._failed_at = "", 0.0
         # A row of a table: SQLite answers SELECT 1 without its file.
         probe = text("SELECT version_num FROM alembic_version")
         self._probe = SingleFlight(lambda: self.read(lambda connection: connection.scalar(probe)))
@@ -136,8 +139,25 @@ class Database:
                 for listener in self._listeners:
                     listener(changed)
 
-        with translate_errors(self.dialect):
-            return await self._backend.write(tracked, notify_listeners, durable=durable)
+        try:
+            with translate_errors(self.dialect):
+                result = await self._backend.write(tracked, notify_listeners, durable=durable)
+        except DatabaseUnavailable as error:
+            if error.lasts:
+                self._write_problem, self._failed_at = error.reason, time.monotonic()
+            raise
+        if self._write_problem and time.monotonic() - self._failed_at > _PROBLEM_SECONDS:
+            self._write_problem = ""
+        return result
+
+    @property
+    def write_problem(self) -> str:
+        """Why writes fail: the disk is full, or the database read-only; empty when they succeed.
+
+        On a full disk short writes may succeed among others that fail, so one that succeeds ends a problem only when
+        none has failed for ten seconds.
+        """
+        return self._write_problem
 
     @asynccontextmanager
     async def try_lock(self, purpose: str) -> AsyncIterator[bool]:

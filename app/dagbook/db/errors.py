@@ -46,6 +46,11 @@ _POSTGRES_REASONS = {
     "57P": "PostgreSQL is shutting down or starting",
     "58": "PostgreSQL reports a system error on its machine",
 }
+# Of writes that fail until an operator repairs the cause.
+_LASTING = frozenset(
+    {_SQLITE_REASONS[code] for code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)}
+    | {_POSTGRES_REASONS[state] for state in ("25006", "53100")}
+)
 # PostgreSQL's own message is added to these: it names the rule or the privilege.
 _DETAILED = ("28", "3D000", "42501")
 _MISSING_PRIVILEGE = "42501"
@@ -67,6 +72,7 @@ class DatabaseUnavailable(Exception):  # noqa: N818  # a state of the world, not
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+        self.lasts = reason in _LASTING
 
 
 class MissingPrivilege(DatabaseUnavailable):

@@ -55,7 +55,7 @@ from dagbook.api.controllers.services import ServicesController
 from dagbook.api.middleware.host_check import HostCheckMiddleware, is_unspecified
 from dagbook.api.middleware.node_proxy import make_proxy
 from dagbook.api.middleware.remote_nodes import RemoteNodes
-from dagbook.api.middleware.request_context import EncodedSlashesMiddleware, RequestContextMiddleware
+from dagbook.api.middleware.request_context import EncodedSlashesMiddleware, HeadMiddleware, RequestContextMiddleware
 from dagbook.api.middleware.trusted_proxies import TrustedProxiesMiddleware
 from dagbook.api.providers import bind_services, make_providers
 from dagbook.api.requests import (
@@ -124,7 +124,7 @@ def make_application(settings: Settings, services: AppServices, nodes: RemoteNod
     find_required_permissions(app)
     find_actions(app)
     own_hosts = () if is_unspecified(settings.host) else (settings.host,)
-    routed = EncodedSlashesMiddleware(app, path)
+    routed = HeadMiddleware(EncodedSlashesMiddleware(app, path))
     checked = HostCheckMiddleware(
         routed,
         base_path=settings.base_path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,16 +15,18 @@ import psutil  # type: ignore[import-untyped]  # psutil brings no types
 from dagbook.background import BackgroundLoop
 
 _log = logging.getLogger(__name__)
+_ROOM_BYTES = 65_536
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
-    """Load of the machine at one time: Unix seconds, percentages, and the load average of the last minute."""
+    """Load of the machine at one time: Unix seconds, percentages, the load average of the last minute, free disk."""
 
     at: int
     cpu: float
     memory: float
     disk: float
     load: float
+    free_bytes: int
 
 
 def machine_now(directory: Path) -> Sample:
@@ -34,7 +37,14 @@ def machine_now(directory: Path) -> Sample:
         memory=psutil.virtual_memory().percent,
         disk=psutil.disk_usage(str(directory)).percent,
         load=psutil.getloadavg()[0],
+        free_bytes=free_bytes(directory),
     )
+
+
+def free_bytes(directory: Path) -> int:
+    """Return what this process can still write to a file system, of which a part may be reserved for root."""
+    found = os.statvfs(directory)
+    return found.f_frsize * (found.f_bavail if os.geteuid() else found.f_bfree)
 
 
 class ResourceSampler:
@@ -68,6 +78,11 @@ class ResourceSampler:
         self._samples.append(sample)
         while self._samples[0].at < sample.at - self.retention_seconds:
             self._samples.popleft()
+
+    @property
+    def is_disk_full(self) -> bool:
+        """Whether the last sample found no room for the output of a step."""
+        return bool(self._samples) and self._samples[-1].free_bytes < _ROOM_BYTES
 
     def since(self, at: float) -> Sequence[Sample]:
         """Return the samples since a time in Unix seconds, oldest first."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from litestar import Litestar
+from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers.base import BaseRouteHandler
 from litestar.types import Scope
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ from dagbook.api.auth import session_cookie
 from dagbook.api.auth.oidc_flow import CLEARED, COOKIE, Connection, LoginNeededError
 from dagbook.api.middleware.local_user import LOCAL_USER
 from dagbook.api.middleware.node_proxy import requested_node
-from dagbook.api.middleware.request_context import ADMITTED, ROLE
+from dagbook.api.middleware.request_context import ADMITTED, IS_HEAD, ROLE
 from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import Requires, Switches, is_public, refusal, scope_of
 from dagbook.auth.roles import Scope as TokenScope
@@ -61,6 +62,9 @@ def make_guard(access: AuthServices) -> Guard:
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
         if connection.scope.get("method") == _OPTIONS:
             return  # the OPTIONS handler only lists methods
+        if connection.scope.get(IS_HEAD) and action_of(handler) is not None:
+            connection.scope["method"] = "HEAD"  # type: ignore[typeddict-unknown-key]
+            raise MethodNotAllowedException(headers={"allow": "GET, OPTIONS"})
         requires = required_permission(handler)
         if is_public(requires, switches) and not requested_node(connection.scope):
             connection.scope["user"] = Caller(via="none", address=_address(connection))

@@ -21,7 +21,7 @@ from dagbook.api.params import parameters
 from dagbook.api.presenters.doctor import doctor_report
 from dagbook.api.presenters.present import time_text
 from dagbook.api.providers import provide_services
-from dagbook.api.schemas.common import Health
+from dagbook.api.schemas.common import Health, or_unset
 from dagbook.api.schemas.maintenance import DoctorReport, MetricPoint, ResourceHistory
 from dagbook.api.services import NoServices
 from dagbook.auth.roles import Requires
@@ -36,7 +36,9 @@ from dagbook.telemetry.metrics import CONTENT_TYPE, MetricsPage
 from dagbook.telemetry.resources import ResourceSampler
 
 _LIMIT_SECONDS = 2.0
-_UNHEALTHY = {503: ResponseSpec(Health, generate_examples=False, description="The database is unavailable")}
+_UNHEALTHY = {
+    503: ResponseSpec(Health, generate_examples=False, description="The database is unavailable, or cannot be written")
+}
 
 
 class HealthServices(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ class HealthServices(msgspec.Struct, frozen=True, kw_only=True):
     started: float
     audit_copy: AuditCopy | None
     holding: Holding
+    resources: ResourceSampler
 
 
 class HealthController(Controller):
@@ -57,21 +60,26 @@ class HealthController(Controller):
 
     @get(operation_id="getHealthStatus", requires=Requires.PUBLIC, responses={**errors(), **_UNHEALTHY})
     async def get_health(self, services: NamedDependency[HealthServices]) -> Response[Health]:
-        """Check whether the server can reach its database: 503 and ``unhealthy`` when it cannot.
+        """Check whether the server can read its database and write: 503 and ``unhealthy`` when it cannot.
 
+        ``problem`` says why: the disk is full, or the database is read-only. No request writes to find that out.
         ``auditCopy`` is ``failing`` while the audit cannot be copied, and ``runs`` is ``held`` while nothing starts,
         because the database was restored from a backup (extensions).
         """
-        healthy = await services.database.answers_within(_LIMIT_SECONDS)
+        answers = await services.database.answers_within(_LIMIT_SECONDS)
+        problem = services.database.write_problem if answers else "the database does not answer"
+        if not problem and services.resources.is_disk_full:
+            problem = "the disk of the server's home is full"
         body = Health(
-            status="healthy" if healthy else "unhealthy",
+            status="unhealthy" if problem else "healthy",
             version=services.version,
             uptime=int(time.monotonic() - services.started),
             timestamp=time_text(services.now(), services.zone),
             audit_copy="failing" if services.audit_copy and services.audit_copy.problem else UNSET,
             runs="held" if services.holding.row else UNSET,
+            problem=or_unset(problem),
         )
-        return Response(body, status_code=200 if healthy else 503)
+        return Response(body, status_code=503 if problem else 200)
 
 
 _MEDIA_TYPE = "application/schema+json"

@@ -27,6 +27,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ID_NAME = b"x-request-id"
 _MAX_PATH = 200
 ROLE = "caller_role"  # in the scope, for a header: the role that no description of a user tells
+IS_HEAD = "is_head"  # in the scope of a HEAD request, whose method is GET while it is handled
 ADMITTED = "caller_admitted"  # in the scope, when the body is read for a caller who may make the request
 _CHECKS = ("/health", "/metrics")  # polled by monitoring every few seconds
 _FAILED = 500
@@ -152,6 +153,39 @@ SECURITY: Headers = (
 # Sent over TLS only, because browsers ignore it elsewhere; half a year.
 STRICT_TRANSPORT: Headers = ((b"strict-transport-security", b"max-age=15552000"),)
 VARY_ORIGIN: Headers = ((b"vary", b"Origin"),)
+
+
+class _HeadSent(BaseException):
+    """Ends a response that would be streamed. No handler of errors may catch it, so it is no Exception."""
+
+
+class HeadMiddleware:
+    """Responds to HEAD as to GET, without the body; the guard refuses HEAD where GET changes something."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        scope[IS_HEAD], scope["method"] = True, "GET"  # type: ignore[literal-required]
+
+        async def send_head(message: Message) -> None:
+            scope["method"] = "HEAD"  # the server looks at it, and sends no body
+            if message["type"] != "http.response.body":
+                await send(message)
+                return
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if message["more_body"]:
+                raise _HeadSent
+
+        try:
+            await self._app(scope, receive, send_head)
+        except* _HeadSent:
+            pass
+        finally:
+            scope["method"] = "HEAD"
 
 
 # A lone surrogate: no input of a client is ever decoded to it.

@@ -54,6 +54,7 @@ class Health(Schema, kw_only=True):
     timestamp: str
     audit_copy: Literal["failing"] | UnsetType = UNSET
     runs: Literal["held"] | UnsetType = UNSET
+    problem: str | UnsetType = UNSET
 
 
 def or_unset(value: T | None) -> T | UnsetType:

@@ -1244,8 +1244,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Check whether the server can reach its database: 503 and `unhealthy` when it cannot
-         * @description `auditCopy` is `failing` while the audit cannot be copied, and `runs` is `held` while nothing starts,
+         * Check whether the server can read its database and write: 503 and `unhealthy` when it cannot
+         * @description `problem` says why: the disk is full, or the database is read-only. No request writes to find that out.
+         *     `auditCopy` is `failing` while the audit cannot be copied, and `runs` is `held` while nothing starts,
          *     because the database was restored from a backup (extensions).
          */
         get: operations["getHealthStatus"];
@@ -2323,6 +2324,7 @@ export interface components {
         /** Health */
         Health: {
             auditCopy?: "failing";
+            problem?: string;
             runs?: "held";
             /** @enum {string} */
             status: "healthy" | "unhealthy";
