@@ -109,7 +109,7 @@ def _application(provider: Provider) -> Litestar:
     def answer(name: str, body: dict[str, Any] | None) -> Response[Any]:
         if name in provider.failing:
             return Response("<html>", status_code=200, media_type="text/html")
-        return Response(body, status_code=200 if body is not None else 400)
+        return Response(body or {"error": "invalid_grant"}, status_code=200 if body is not None else 400)
 
     @get("/.well-known/openid-configuration")
     async def discovery() -> Response[Any]:

@@ -218,6 +218,7 @@ def test_other_machines_are_served_with_authentication_or_by_insisting(
     ("settings", "named"),
     [
         ({"auth_token": "x" * 23}, "auth_token"),
+        ({"auth_mode": "builtin", "metrics_token": "x" * 23}, "metrics_token"),
         ({"auth_token": "x" * 23, "insecure": "true"}, "auth_token"),
         ({"auth_token": "x" * 23, **BASIC}, "auth_token"),
         ({"auth_basic_username": "ann", "auth_basic_password": "x" * 11}, "auth_basic_password"),

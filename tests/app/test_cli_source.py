@@ -52,7 +52,7 @@ def test_a_secret_of_the_webhook_comes_from_a_file_and_is_not_printed(
     command: Command, dags: Path, tmp_path: Path
 ) -> None:
     secret = tmp_path / "secret"
-    secret.write_text("a secret of the webhook\n")
+    secret.write_text("a secret of the webhook of the team\n")
     said = [command("source", "add", "team", dags, "--hook-secret-file", secret), command("source", "list")]
     assert [one.status for one in said] == [0, 0]
     assert "a secret of the webhook" not in str(said)

@@ -26,6 +26,7 @@ import uvicorn
 from dagbook.api.middleware.connections import ConnectionTable, HttpLimits, LimitedProtocol
 from dagbook.api.middleware.request_context import ADMITTED
 from dagbook.cli.http_server import HttpServer
+from dagbook.web import files
 from tests.app.people import PASSWORD, People, code_of
 from tests.app.program import CommandLine
 from tests.executors.web import make_certificate
@@ -441,6 +442,24 @@ async def test_bodies_of_webhooks_that_hang_at_their_last_byte_take_less_than_25
             writer.write(sent[-1:])
             assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
         assert peak_bytes(pid) - before < 25 << 20
+
+
+async def test_files_that_nobody_reads_take_less_than_25_mebibytes(tmp_path: Path) -> None:
+    file = files.read("vendor/editor.js").content
+    request = b"GET /assets/%s/vendor/editor.js HTTP/1.1\r\nHost: localhost\r\n\r\n" % files.version().encode()
+    async with CommandLine(tmp_path).server() as address, AsyncExitStack() as stack:
+        pid, url = server_pid(tmp_path), httpx.URL(address)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        stack.callback(writer.close)
+        writer.write(request)
+        await reader.readuntil(b"\r\n\r\n" + file)
+        before = resident_bytes(pid)
+        for _ in range(200):
+            await stranger(stack, url, request * 16)
+        writer.write(request)  # it is answered after theirs
+        await reader.readuntil(b"\r\n\r\n" + file)
+        assert len(file) * 200 > 50 << 20
+        assert resident_bytes(pid) - before < 25 << 20
 
 
 ATTACKS = {

@@ -250,7 +250,20 @@ async def test_a_code_of_another_login_is_of_no_use(client: httpx.AsyncClient) -
     away = await begin(client)
     client.cookies.delete("codeVerifier")
     client.cookies.set("codeVerifier", "of another login".ljust(43, "x"))
-    assert code_of(await come_back(client, away)) == (500, "internal_error")
+    assert code_of(await come_back(client, away)) == (400, "bad_request")
+    assert COOKIE not in client.cookies
+
+
+async def test_a_code_that_is_used_twice_is_refused_with_what_to_do(client: httpx.AsyncClient) -> None:
+    away = await begin(client)
+    cookies = dict(client.cookies)
+    back = await come_back(client, away)
+    assert back.status_code == 302
+    client.cookies.clear()
+    client.cookies.update(cookies)  # those of the same login, as in a second tab with its address
+    again = await client.get(back.request.url)
+    assert code_of(again) == (400, "bad_request")
+    assert "start it again" in again.json()["message"]
     assert COOKIE not in client.cookies
 
 

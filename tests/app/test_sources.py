@@ -29,6 +29,7 @@ from tests.app.sources import BROKEN, Repository, Team, good
 from tests.executors import ssh_server
 from tests.waiting import PATIENCE_SECONDS, come_true
 
+SECRET = "a secret of 24 characters or more"  # noqa: S105 - of a webhook of a test
 pytestmark = pytest.mark.sample(100)  # a test each, on one engine or both
 
 
@@ -422,35 +423,54 @@ async def test_a_git_host_starts_a_fetch_by_a_signed_request_and_anybody_else_do
     admin, body = await people.add(Role.ADMIN), b'{"ref": "refs/heads/main"}'
     async with people.client(admin.token) as client, people.client() as host:
         team = Team(client, name, tmp_path / "dags")
+        repository = Repository(team.folder)
         file = team.write("a.yaml", good())
-        found = await team.add(hookSecret="a secret of two")
-        assert (found["hasHookSecret"], "a secret of two" in str(found)) == (True, False)
+        repository.commit("one")
+        found = await team.add(repository.place, hookSecret=SECRET)
+        assert (found["hasHookSecret"], SECRET in str(found)) == (True, False)
         path = f"/sources/{name}/fetch"
-        wrong = [signature("another", body), signature("a secret of two", b"{}"), {"X-Hub-Signature-256": ""}]
+        wrong = [signature("another", body), signature(SECRET, b"{}"), {"X-Hub-Signature-256": ""}]
         assert code_of(await host.post(path, content=body)) == (401, "unauthorized")
         others = [(f"/sources/{other}/fetch", signature("", body)) for other in ("unknown", "no%00name")]
         tried = [*((path, headers) for headers in wrong), *others]
         refused = [await host.post(tried_path, content=body, headers=headers) for tried_path, headers in tried]
         assert {(answer.status_code, answer.content) for answer in refused} == {(401, refused[0].content)}
         file.write_text(good("two"))
-        answer = await host.post(path, content=body, headers=signature("a secret of two", body))
-        assert (answer.status_code, answer.json()) == (202, {"name": name})
+        repository.commit("two")
+        for _ in range(20):  # it and its repetitions
+            answer = await host.post(path, content=body, headers=signature(SECRET, body))
+            assert (answer.status_code, answer.json()) == (202, {"name": name})
 
-        async def look() -> bool:
-            return await team.text(team.dag("a")) == good("two")
+        async def look() -> list[dict[str, str]]:
+            answer = await client.get("/audit", params={"action": "source.fetch", "object": name})
+            entries: list[dict[str, str]] = answer.json()["entries"]
+            return entries
 
         await come_true(look)
-        (entry,) = (await client.get("/audit", params={"action": "source.fetch", "object": name})).json()["entries"]
-        assert (entry["via"], entry["actor"]) == ("hook", name)
+        assert await team.text(team.dag("a")) == good("two")
+        for _ in range(2):  # each is a sync of its own, after those that were asked for before
+            await team.sync()
+        assert [(entry["via"], entry["actor"]) for entry in await look()] == [("hook", name)]
+
+
+async def test_wrong_signatures_delay_further_ones_and_a_right_one_is_always_taken(team: Team) -> None:
+    await team.add(hookSecret=SECRET)
+    body, path = b"{}", f"/sources/{team.name}/fetch"
+    for source in (path, f"/sources/{team.name}.unknown/fetch"):
+        wrong = [await team.client.post(source, content=body, headers=signature(f"{n}", body)) for n in range(8)]
+        assert [answer.status_code for answer in wrong] == [401] * 5 + [429] * 3
+        assert 0 < int(wrong[-1].headers["Retry-After"]) <= 15
+    right = await team.client.post(path, content=body, headers=signature(SECRET, body))
+    assert right.status_code == 202
 
 
 async def test_the_body_of_a_webhook_may_be_larger_than_others_since_nothing_of_it_is_kept(
     people: People, team: Team
 ) -> None:
-    await team.add(hookSecret="a secret of two")
+    await team.add(hookSecret=SECRET)
     body, path = b" " * (5 << 20), f"/sources/{team.name}/fetch"
     async with people.client() as host:
-        answer = await team.client.post(path, content=body, headers=signature("a secret of two", body))
+        answer = await team.client.post(path, content=body, headers=signature(SECRET, body))
         assert answer.status_code == 202
         for source in (path, "/sources/unknown/fetch"):
             answer = await host.post(source, content=b" " * (26 << 20), headers=signature("", b""))
@@ -484,6 +504,7 @@ async def test_a_source_without_a_secret_accepts_no_signature(team: Team) -> Non
         ({"name": "x", "place": "file:///x", "writable": True}, "writable"),
         ({"name": "x", "place": "file:///x", "credentials": "key"}, "credentials"),
         ({"name": "x", "place": "/srv", "branch": "main"}, "branch"),
+        ({"name": "x", "place": "/srv", "hookSecret": "x" * 23}, "hookSecret"),
         ({"name": "x", "place": "/srv", "hookSecret": "x" * 501}, "hookSecret"),
         ({"place": "/srv"}, "name"),
         ({"name": "x", "place": 5}, "place"),
@@ -528,11 +549,20 @@ async def test_a_sync_that_ends_with_its_server_while_it_reads_its_source_ends_w
         monkeypatch.undo()
 
 
+async def test_a_short_secret_in_the_setting_is_refused_with_its_source_and_the_fix(
+    database_url: str, tmp_path: Path
+) -> None:
+    short = json.dumps([{"name": "one", "place": str(tmp_path), "hook_secret": "x" * 23}])
+    with pytest.raises(SettingsError, match=r"one: hook_secret: must have 24 to 500 .*openssl rand -hex 16"):
+        async with serving(database_url, tmp_path / "home", sources=short):
+            raise AssertionError
+
+
 async def test_the_setting_makes_sources_and_takes_them_away(database_url: str, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.yaml").write_text(good())
-    of_setting = [{"name": name, "place": str(tmp_path / name), "hook_secret": "a secret"} for name in ("one", "two")]
+    of_setting = [{"name": name, "place": str(tmp_path / name), "hook_secret": SECRET} for name in ("one", "two")]
     added = {"name": "three", "place": str(tmp_path)}
 
     async def names(**settings: str) -> dict[str, bool]:

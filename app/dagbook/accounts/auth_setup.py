@@ -137,9 +137,11 @@ def _check_provider_settings(settings: Settings) -> None:
 
 def check_strength(settings: Settings) -> None:
     """Refuse credentials that can be guessed, on an address that other machines can reach; raises SettingsError."""
-    shortest = {} if settings.auth_mode == _BUILTIN else {"auth_token": _MIN_TOKEN}
-    if shortest and _has_basic(settings):
-        shortest["auth_basic_password"] = _MIN_PASSWORD
+    shortest = {"metrics_token": _MIN_TOKEN}
+    if settings.auth_mode != _BUILTIN:
+        shortest["auth_token"] = _MIN_TOKEN
+        if _has_basic(settings):
+            shortest["auth_basic_password"] = _MIN_PASSWORD
     for name, least in shortest.items():
         if 0 < len(getattr(settings, name)) < least:
             raise SettingsError(

@@ -20,7 +20,7 @@ from dagbook.auth.audit_context import Caller
 from dagbook.auth.claims import Claims, RoleRule, role_of
 from dagbook.auth.roles import Role
 from dagbook.auth.tokens import hash_of
-from dagbook.errors import AppError, ForbiddenError
+from dagbook.errors import AppError, BadRequestError, ForbiddenError
 from dagbook.executors.http.egress import Egress
 
 _log = logging.getLogger(__name__)
@@ -153,7 +153,8 @@ class Oidc:
     async def exchange_code(self, code: str, nonce: str, verifier: str) -> Account:
         """Exchange a code for an account.
 
-        Raises ForbiddenError for an account that is not allowed, ProviderError for everything else.
+        Raises ForbiddenError for an account that is not allowed, BadRequestError for a code that the provider does not
+        take, ProviderError for everything else.
         """
         tokens = await self._request_tokens(code, verifier)
         token = tokens.get("id_token")
@@ -214,7 +215,12 @@ class Oidc:
             auth = (self._client.id, self._client.secret)
         else:
             form |= {"client_id": self._client.id, "client_secret": self._client.secret}
-        return await _ask(self._client.egress, "POST", self._provider.token_endpoint, data=form, auth=auth)
+        try:
+            return await _ask(self._client.egress, "POST", self._provider.token_endpoint, data=form, auth=auth)
+        except ProviderError as error:
+            if _is_code_refused(error.__cause__):
+                raise BadRequestError("this login is used already or has expired; start it again") from error
+            raise
 
     async def _userinfo(self, tokens: dict[str, Any], claims: Claims) -> Claims:
         """Return what ID token and userinfo say about the account. Raises ProviderError if they contradict."""
@@ -309,6 +315,16 @@ def is_protected(url: str) -> bool:
 def _truth(claim: object) -> bool | None:
     """Read a boolean claim; some providers write it as text."""
     return None if claim is None else claim is True or claim == "true"
+
+
+def _is_code_refused(cause: BaseException | None) -> bool:
+    """Whether the provider does not take a code (RFC 6749, 5.2), as when the page of the callback is loaded again."""
+    if not isinstance(cause, httpx.HTTPStatusError) or cause.response.status_code != httpx.codes.BAD_REQUEST:
+        return False
+    try:
+        return bool(cause.response.json()["error"] == "invalid_grant")
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 async def _get(egress: Egress, url: str, bearer: str = "") -> dict[str, Any]:

@@ -34,6 +34,7 @@ from dagbook.runs.secrets.encryption import warn_of_other_keys
 from dagbook.runs.server_context import ServerIdentity
 from dagbook.settings import Settings, SettingsError
 from dagbook.sources.places import check_source
+from dagbook.sources.signatures import check_secret
 
 __all__ = [
     "API_PATH",
@@ -112,6 +113,7 @@ def find_sources(settings: Settings) -> dict[str, tuple[NewSource, str]]:
         values |= {"branch": one.branch or None, "credentials": str(one.credentials) if one.credentials else None}
         try:
             source = check_source(NewSource(**values, kind="", configured=True), settings.source_protocols)
+            check_secret(str(one.hook_secret), "hook_secret")
         except BadRequestError as error:
             raise SettingsError("sources", settings.origins["sources"], f"{one.name}: {error}") from error
         found[one.name] = (source, str(one.hook_secret))

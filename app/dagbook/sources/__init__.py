@@ -1,3 +1,3 @@
 """Definitions that come from directories and Git repositories, one way into the database."""
 
-__all__ = ["loop", "places", "service", "sync"]
+__all__ = ["loop", "places", "service", "signatures", "sync"]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import logging
 import os
-import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -30,11 +28,11 @@ from dagbook.errors import (
     BadRequestError,
     NotFoundError,
     OutdatedError,
-    UnauthorizedError,
     UnavailableError,
 )
 from dagbook.identifiers import shorten
 from dagbook.sources.places import check_source, is_source_name
+from dagbook.sources.signatures import ReadBody, WrongSignatures, check_secret, is_signed
 from dagbook.sources.sync import OpenCommit, OpenDirectory, Progress, SourceSettings, Syncer, checkout_of, root_of
 from dagbook.sources.tree import DirectoryTree, SourceError
 from dagbook.spec.reading.definition_cache import DefinitionCache
@@ -43,11 +41,7 @@ _log = logging.getLogger(__name__)
 _WAIT_SECONDS = 20.0  # for a sync, in a request
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 60.0, 0.5  # for a sync of another server
 _FETCHES, _SYNCS = 8, 4  # at a time, of one process
-_SIGNATURE = re.compile("sha256=([0-9a-f]{64})")
 _MAX_SOURCES = 500
-_LONGEST_SECRET = 500
-
-ReadBody = Callable[[Callable[[bytes], object]], Awaitable[None]]
 
 
 class Sealer(Protocol):
@@ -86,6 +80,8 @@ class Sources:
         self._active: set[asyncio.Task[Any]] = set()
         self._requested: set[asyncio.Task[Any]] = set()
         self._fetching, self._syncing = asyncio.Semaphore(_FETCHES), asyncio.Semaphore(_SYNCS)
+        self._hooks: dict[str, Actor] = {}  # of syncs that have not started, by source
+        self._wrong = WrongSignatures()
         self._closing = Event()  # threads look at it, too
         self.on_change: Callable[[], None] = lambda: None  # is called when a source was added or removed here
 
@@ -190,8 +186,7 @@ class Sources:
     def _seal(self, source: NewSource, secret: str) -> NewSource:
         if not secret:
             return source
-        if len(secret) > _LONGEST_SECRET:
-            raise BadRequestError(f"hookSecret: must have at most {_LONGEST_SECRET} characters")
+        check_secret(secret)
         sealed = self._sealer.encrypt(secret.encode(), f"source {source.name}")
         return msgspec.structs.replace(source, hook_secret=sealed)
 
@@ -202,20 +197,24 @@ class Sources:
 
     # -- syncs -----------------------------------------------------------------------------------------------------
 
-    async def check_signature(self, name: str, read: ReadBody, signature: str) -> None:
-        """Raise UnauthorizedError unless a request was signed with the source's secret (HMAC-SHA256 of its body).
+    async def check_signature(self, name: str, read: ReadBody, signature: str, address: str) -> None:
+        """Check that a body was signed with the secret of a source, which is known before ``read`` reads it.
 
-        ``read`` gives each part of the body to a function, so that nothing of it is kept. It is called for an unknown
-        source, too, so that nothing can be learnt without the secret; not for a text that is no signature.
+        Raises UnauthorizedError, for an unknown source too, and TooManyRequestsError.
         """
         row = await self._find(name)
         secret = "" if row is None else self._secret_of(row)
-        if given := _SIGNATURE.fullmatch(signature.strip().lower()):
-            digest = hmac.new((secret or secrets.token_hex()).encode(), digestmod=hashlib.sha256)
-            await read(digest.update)
-            if hmac.compare_digest(digest.hexdigest(), given[1]):
-                return
-        raise UnauthorizedError("the signature does not fit the body and the secret of the source", "")
+        if not await is_signed(secret, read, signature):
+            self._wrong.refuse(name if is_source_name(name) else "", address)
+
+    async def fetch_by_hook(self, name: str, actor: Actor) -> None:
+        """Start a sync, unless one that a hook has asked for has not started yet.
+
+        It is audited if it finds a change: a signed request can be repeated.
+        """
+        if name not in self._hooks:
+            self._hooks[name] = actor
+            self._start_sync(name)
 
     async def fetch(self, name: str, actor: Actor) -> None:
         """Record that a sync was asked for, and start it. Raises NotFoundError."""
@@ -232,7 +231,10 @@ class Sources:
         row = await self.require(name)
         entry = actor.entry(_action(action, row.name), self._now())
         await self._database.write(lambda connection: audit.add(connection, entry))
-        task = asyncio.create_task(self.sync(row.name), name=f"sync of {row.name}")
+        return self._start_sync(row.name)
+
+    def _start_sync(self, name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(self.sync(name), name=f"sync of {name}")
         self._requested.add(task)
 
         def finish(ended: asyncio.Task[None]) -> None:
@@ -259,12 +261,14 @@ class Sources:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - this is a coroutine
         self._active.add(task)
-        row = None
+        row, hook = None, self._hooks.pop(name, None)
         try:
             row = await self._find(name)
             if row is not None:
                 self._progress[name] = Progress()
-                await self._sync(row)
+                if await self._sync(row) and hook is not None:
+                    entry = hook.entry(_action(Action.SOURCE_FETCH, name), self._now())
+                    await self._database.write(lambda connection: audit.add(connection, entry))
         except SourceError as error:
             problem, at = str(error), self._now()
             if row is not None and row.problem != problem:
@@ -280,14 +284,15 @@ class Sources:
             self._progress.pop(name, None)
             self._active.discard(task)
 
-    async def _sync(self, row: SourceRow) -> None:
+    async def _sync(self, row: SourceRow) -> bool:
+        """Return whether a change was stored."""
         if row.kind != GIT:
             async with self._syncing, self._alone(row) as is_alone:
                 if is_alone:
                     tree = DirectoryTree(root_of(row, self._settings))
                     listing = await asyncio.to_thread(tree.list_files)
-                    await self._store(row, OpenDirectory(row, tree, listing))
-            return
+                    return await self._store(row, OpenDirectory(row, tree, listing))
+            return False
         checkout = checkout_of(row, self._settings)
         async with self._fetching, checkout.locked():
             commit = await checkout.update()
@@ -298,7 +303,8 @@ class Sources:
                 now = await self._database.read_inline(lambda connection: sources.get(connection, row.name))
                 # Another server that was faster may have stored a newer commit than the one fetched here.
                 if is_alone and now is not None and now.source_commit in (row.source_commit, commit):
-                    await self._store(row, opened)
+                    return await self._store(row, opened)
+        return False
 
     @asynccontextmanager
     async def _alone(self, row: SourceRow) -> AsyncIterator[bool]:
@@ -311,11 +317,12 @@ class Sources:
                     return
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _store(self, row: SourceRow, opened: OpenDirectory | OpenCommit) -> None:
+    async def _store(self, row: SourceRow, opened: OpenDirectory | OpenCommit) -> bool:
         counts = await self._syncer.sync(row, opened, self._progress.setdefault(row.name, Progress()))
         done = {name: number for name, number in msgspec.structs.asdict(counts).items() if number}
         if done:
             _log.info("source %s: %s", row.name, ", ".join(f"{number} {name}" for name, number in done.items()))
+        return bool(done) or opened.commit != row.source_commit
 
     # -- writing ---------------------------------------------------------------------------------------------------
 

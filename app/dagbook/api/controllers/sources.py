@@ -145,9 +145,9 @@ class SourcesController(Controller):
         signature: parameters.Signature = None,
     ) -> Fetching:
         """Start a sync, as the webhook of a Git host: its body is signed with the source's secret (HMAC-SHA256)."""
-        actor = caller.actor
         if caller.via == "hook":
-            await services.sources.check_signature(source_name, request.read_into, signature or "")
-            actor = msgspec.structs.replace(actor, actor=source_name)
-        await services.sources.fetch(source_name, actor)
+            await services.sources.check_signature(source_name, request.read_into, signature or "", caller.address)
+            await services.sources.fetch_by_hook(source_name, msgspec.structs.replace(caller.actor, actor=source_name))
+        else:
+            await services.sources.fetch(source_name, caller.actor)
         return Fetching(name=source_name)

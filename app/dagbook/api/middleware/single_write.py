@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _PEER = struct.Struct("3i")  # process, user and group
 _ROOT = 0
+_LONG = 16_384  # bytes, for which a copy costs more than a second buffer of the system call
 _STEPS_REFUSED = json.dumps(
     {
         "code": "forbidden",
@@ -91,10 +92,16 @@ class SingleWriteTransport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Send the delayed data together with this, or delay this."""
+        """Send the delayed data together with this, or delay this.
+
+        A long body is not copied: the client may never read it, and all clients share that of a file.
+        """
         if self._delayed:
             delayed, self._delayed = self._delayed, b""
-            self._transport.write(delayed + data)
+            if len(data) <= _LONG:
+                self._transport.write(delayed + data)
+            elif not self._transport.is_closing():  # for which writelines raises an error, other than write
+                self._transport.writelines([delayed, data])
         elif data:
             self._delayed = data
             self._loop.call_soon(self._flush)
