@@ -108,9 +108,9 @@ async def test_a_call_or_an_item_with_a_reserved_name_fails(dagbook: Dagbook, tm
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", sorted(set(RESERVED) - {"BASH_ENV"}))
-async def test_a_call_or_an_item_with_any_reserved_name_fails(dagbook: Dagbook, tmp_path: Path, name: str) -> None:
-    await _fails_calls(dagbook, tmp_path, name)
+@pytest.mark.parametrize("reserved", sorted(set(RESERVED) - {"BASH_ENV"}))
+async def test_a_call_or_an_item_with_any_reserved_name_fails(dagbook: Dagbook, tmp_path: Path, reserved: str) -> None:
+    await _fails_calls(dagbook, tmp_path, reserved)
 
 
 @pytest.mark.parametrize("again", ["retry", "reschedule"])

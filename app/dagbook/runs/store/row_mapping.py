@@ -316,7 +316,7 @@ def mask_tree(value: Any, masker: Masker) -> Any:
             return masker.mask(value)
         case dict():
             return {key: mask_tree(below, masker) for key, below in value.items()}
-        case list():
+        case list() | tuple():
             return [mask_tree(below, masker) for below in value]
     return value
 
