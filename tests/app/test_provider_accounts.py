@@ -93,6 +93,15 @@ async def test_a_local_user_of_the_same_name_is_somebody_else(beside: Opening, p
             )
 
 
+async def test_no_account_takes_the_name_of_an_approver(beside: Opening, provider: Provider) -> None:
+    provider.account |= {"preferred_username": "boss", "email": "mallory@example.org"}
+    gate = "steps: [{name: gate, type: hitl, config: {approvers: [boss]}}]"
+    async with beside() as people:
+        async with await admin_of(people) as admin:
+            assert (await admin.post("/dags", json={"name": "pay", "spec": gate})).status_code == 201
+        assert (await me(people, await enter(people)))["username"] == "mallory@example.org"
+
+
 async def test_a_role_that_an_admin_gave_stays_where_no_rule_decides(beside: Opening) -> None:
     async with beside(auth_oidc_default_role="operator") as people, await admin_of(people) as admin:
         found = await me(people, await enter(people))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from functools import partial
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from dagbook.auth.claims import values_of
 from dagbook.auth.roles import Role, UserScope
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit, groups, users
+from dagbook.db.repositories import audit, dags, groups, users
 from dagbook.db.repositories.users import UserRow
 from dagbook.errors import ForbiddenError
 
@@ -79,7 +80,7 @@ class ProviderAccounts:
 
     def _add(self, connection: WriteConnection, account: Account, issuer: str) -> UserRow:
         now = self._now()
-        usable = [name[:MAX_NAME_LENGTH] for name in account.names if "\0" not in name]
+        usable = _find_usable_names(connection, account)
         numbered = (f"{usable[0][: MAX_NAME_LENGTH - 8]}-{number}" for number in range(2, 1000))
         names = (*usable, *numbered)
         row = UserRow(
@@ -116,3 +117,18 @@ class ProviderAccounts:
         action = user_action(Action.USER_UPDATE, user.username, {"role": user.role}, {"role": changed.role})
         audit.add(connection, Actor(via="oidc").entry(action, changed.updated_at))
         return changed
+
+
+def _find_usable_names(connection: WriteConnection, account: Account) -> list[str]:
+    """Return names for the user of an account, the best one first; at least one.
+
+    Accounts choose their names, so none takes one that a stored definition with ``approvers`` has in whatever place,
+    unless it is the account's e-mail address.
+    """
+    chosen = str(account.claims.get("preferred_username", ""))[:MAX_NAME_LENGTH]
+    names = [name[:MAX_NAME_LENGTH] for name in account.names if "\0" not in name]
+    if chosen and chosen != account.claims.get("email"):
+        word = re.compile(rf"(?<![\w.@-]){re.escape(chosen)}(?![\w.@-])")
+        if any(word.search(row.spec or "") for row in dags.find_holding(connection, "approvers")):
+            names = [name for name in names if name != chosen]
+    return names or [f"account {uuid4()}"]
