@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from time import monotonic
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
@@ -151,6 +152,9 @@ async def test_a_number_of_another_database_says_so_too(door: Door, after: str) 
         ("run=etl/latest", "run"),
         ("run=a%00/b", "run"),
         ("dag=a&dag=b", "dag"),
+        ("output=etl", "output"),
+        ("output=etl/r1&output=etl/latest", "output"),
+        (urlencode([("output", f"etl/r{number}") for number in range(33)]), "output"),
         ("remoteNode=web", "remoteNode"),  # who listens is looked at again and again, here
     ],
 )
@@ -243,6 +247,20 @@ async def test_who_follows_a_run_hears_that_its_output_grows(door: Door, tmp_pat
     assert "log" not in {event.kind for event in other.seen}
     content = (await door.client.get("/dag-runs/etl/r1/steps/a/log")).json()["content"]
     assert content == "one\ntwo"  # the run's end says that there may be more
+
+
+async def test_one_stream_tells_all_changes_and_the_output_of_several_runs(door: Door, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    spec = f'steps: [{{name: a, command: "echo one; while [ ! -e {go} ]; do sleep 0.02; done"}}]\n'
+    async with door.listen("?output=one/r&output=two/r&output=nobody/r") as listener:
+        for name in ("one", "two", "three"):
+            await Dagbook(door.client, name).start(spec, dagRunId="r")
+        for name in ("one", "two"):
+            await listener.until(lambda event, name=name: event.kind == "log" and event.data["name"] == name)  # type: ignore[misc]
+        go.touch()
+        await end_of(listener, "r")
+    names = {kind: {event.data.get("name") for event in listener.seen if event.kind == kind} for kind in ("run", "log")}
+    assert names == {"run": {"one", "two", "three"}, "log": {"one", "two"}}
 
 
 async def test_sub_runs_are_told_of_to_who_follows_their_root(door: Door) -> None:

@@ -296,6 +296,31 @@ async def test_the_live_feed_tells_the_old_name_of_a_dag_only_to_who_saw_it(
             assert named == [("", "etl-pay"), ("etl-load", "etl-last")]
 
 
+async def test_the_live_feed_has_no_output_of_others(database_url: str, tmp_path: Path) -> None:
+    async with (
+        serving_people(database_url, tmp_path) as people,
+        making(people, "output") as world,
+        listening(people.server) as door,
+    ):
+        await world.grant("viewer", pattern="etl-*")
+        bearer = {"Authorization": f"Bearer {world.person.token}"}
+        boss = {"Authorization": world.admin.headers["Authorization"]}
+        names = [f"{world.key}-{name}" for name in ("pay-slips", "etl-load")]
+        query = "&".join(f"output={name}/r1" for name in names)
+        go = tmp_path / "go"
+        spec = f'steps: [{{name: a, command: "echo one; while [ ! -e {go} ]; do sleep 0.02; done"}}]\n'
+        async with door.listen(f"?{query}", headers=bearer) as user, door.listen(f"?{query}", headers=boss) as admin:
+            for name in names:
+                await world.admin.put(f"/dags/{name}/spec", json={"spec": spec})
+                await world.admin.post(f"/dags/{name}/start", json={"dagRunId": "r1"})
+            for name in names:
+                await admin.until(lambda event, name=name: event.kind == "log" and event.data["name"] == name)  # type: ignore[misc]
+            await user.until(lambda event: event.kind == "log")
+            go.touch()
+            await user.until(lambda event: event.data.get("statusLabel") == "succeeded")
+        assert {event.data["name"] for event in user.seen if event.kind == "log"} == {names[1]}
+
+
 # -- groups ------------------------------------------------------------------------------------------------------------
 
 

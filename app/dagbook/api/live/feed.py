@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Sequence
+from itertools import chain
 from time import monotonic
 
 from dagbook.api.live import sse
-from dagbook.api.live.subscription import FeedFilter, Subscription, backlog, old_name_of, subject_of
+from dagbook.api.live.subscription import FeedFilter, RunKey, Subscription, backlog, old_name_of, subject_of
 from dagbook.db.database import OUTPUT, VISIBLE, Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import changes, dag_access
@@ -162,7 +163,7 @@ class Feed:
             return None
         if self._retry_seconds is not None:
             return self._retry_seconds
-        if any(subscription.filter.run for subscription in self._subscriptions):
+        if any(subscription.filter.outputs for subscription in self._subscriptions):
             return max(self._next_output - monotonic(), 0.0) if self._output else _FAR_OUTPUT_SECONDS
         return _POLL_SECONDS
 
@@ -219,14 +220,13 @@ class Feed:
         return visible
 
     async def _read_output(self) -> None:
-        for run in {subscription.filter.run for subscription in self._subscriptions if subscription.filter.run}:
+        frames: dict[RunKey, list[tuple[GrowingStream, bytes]]] = {}
+        for run in {run for subscription in self._subscriptions for run in subscription.filter.outputs}:
             rows = await self._database.read_inline(lambda connection, run=run: _read_output(connection, *run))  # type: ignore[misc]
-            frames = [(row, sse.output_frame(row, run)) for row in rows]
-            for subscription in self._subscriptions:
-                if subscription.filter.run == run:
-                    subscription.prune_output(rows)
-                    for row, frame in frames:
-                        subscription.push_output(row, frame)
+            frames[run] = [(row, sse.output_frame(row, run)) for row in rows]
+        for subscription in self._subscriptions:
+            wanted = [frames.get(run, []) for run in subscription.filter.outputs]
+            subscription.push_output(list(chain.from_iterable(wanted)))
 
 
 def _read(connection: ReadConnection, after: FeedCursor) -> changes.Batch:

@@ -14,14 +14,19 @@ from dagbook.db.repositories.dag_access import EVERYTHING, Sight
 from dagbook.db.repositories.logs.logs import GrowingStream
 
 MAX_BYTES = 256 * 1024  # buffered for one client; one that falls further behind is closed and resumes by event id
+RunKey = tuple[str, str]  # DAG name and run id
 _Key = tuple[str, str, int, str, int]  # DAG, run, attempt, step and stream
 
 
 class FeedFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Filter of changes: all that are visible, those of a DAG, or those of a run and its sub-runs."""
+    """Filter of changes: all that are visible, those of a DAG, or those of a run and its sub-runs.
+
+    ``outputs`` are the runs whose growing output is sent, too.
+    """
 
     dag: str | None = None
-    run: tuple[str, str] | None = None
+    run: RunKey | None = None
+    outputs: frozenset[RunKey] = frozenset()
     sight: Sight = EVERYTHING
 
     def matches(self, change: ChangeRow, visible: Collection[str] | None) -> bool:
@@ -92,18 +97,12 @@ class Subscription:
         if self.filter.matches(sent, visible):
             self._put(frame if sent is change else sse.change_frame(sent))
 
-    def push_output(self, row: GrowingStream, frame: bytes) -> None:
-        """Buffer the new length of a step's output, if it changed."""
-        key = _key(row)
-        if self._output_sizes.get(key) != row.bytes:
-            self._output_sizes[key] = row.bytes
-            self._put(frame)
-
-    def prune_output(self, rows: Sequence[GrowingStream]) -> None:
-        """Evict the lengths of output of steps that are not running."""
-        if len(self._output_sizes) > len(rows):
-            running = {_key(row) for row in rows}
-            self._output_sizes = {key: size for key, size in self._output_sizes.items() if key in running}
+    def push_output(self, outputs: Sequence[tuple[GrowingStream, bytes]]) -> None:
+        """Buffer the lengths of the output of running steps that have changed; those of other steps are forgotten."""
+        before, self._output_sizes = self._output_sizes, {_key(row): row.bytes for row, _ in outputs}
+        for row, frame in outputs:
+            if before.get(_key(row)) != row.bytes:
+                self._put(frame)
 
     def end(self) -> None:
         """Discard the buffer and accept no more."""

@@ -233,6 +233,10 @@ LastEventId = Annotated[
 ]
 ByDag = Annotated[str | None, QueryParameter(name="dag", description="Changes, or slots, of this DAG only.")]
 ByRun = Annotated[str | None, QueryParameter(name="run", description="Changes of this run only, as NAME/RUN_ID.")]
+OutputOf = Annotated[
+    list[str] | None,
+    QueryParameter(name="output", description="The output of this run, too, as NAME/RUN_ID; repeated, of all of them."),
+]
 ByDagName = Annotated[str | None, QueryParameter(name="dagName", description="The DAG with this name only.")]
 SshHost = Annotated[str, QueryParameter(name="host", description="The host.")]
 SshPort = Annotated[

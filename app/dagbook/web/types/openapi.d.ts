@@ -1133,7 +1133,9 @@ export interface paths {
         };
         /**
          * Stream changes as they happen: all, or those of one DAG or one run
-         * @description `Last-Event-ID`, else `after`, resumes after an event; an event `reset` says that some later events have
+         * @description `output` adds the growth of the output of runs, which `run` includes.
+         *
+         *     `Last-Event-ID`, else `after`, resumes after an event; an event `reset` says that some later events have
          *     been deleted, so the client must read its data again.
          */
         get: operations["streamEvents"];
@@ -5235,6 +5237,8 @@ export interface operations {
                 after?: string | null;
                 /** @description Changes, or slots, of this DAG only. */
                 dag?: string | null;
+                /** @description The output of this run, too, as NAME/RUN_ID; repeated, of all of them. */
+                output?: string[] | null;
                 /** @description Changes of this run only, as NAME/RUN_ID. */
                 run?: string | null;
             };
