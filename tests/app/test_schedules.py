@@ -299,7 +299,7 @@ async def test_a_scheduled_start_is_skipped_when_the_queue_is_full(clockwork: Cl
     await _outdate_newest(clockwork)
     await clockwork.tick(0)
     (slot,) = await clockwork.slots()
-    assert (slot["outcome"], "limit of 2 active runs" in slot["reason"]) == ("skipped", True)
+    assert (slot["outcome"], "limit of 2 runs: it has 2 active and 0 queued" in slot["reason"]) == ("skipped", True)
 
 
 async def test_a_dag_that_asks_for_a_worker_is_enqueued(clockwork: Clockwork) -> None:

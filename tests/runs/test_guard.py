@@ -73,6 +73,9 @@ def test_waiting_is_refused_for_its_id_or_where_the_limit_counts_for_waiting_too
     run = msgspec.structs.replace(_run(most=most), entry={}, queue="shared" if shared else "etl")
     refusal = check_start(run, used, Activity(dag_active=live, dag_queued=queued))
     assert (refusal.code if refusal else None) == code
+    if code == "max_run_reached":
+        assert refusal is not None
+        assert refusal.message.endswith(f"its limit of {most} runs: it has {live} active and {queued} queued")
 
 
 @pytest.mark.parametrize(

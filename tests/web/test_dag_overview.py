@@ -109,3 +109,35 @@ async def test_a_past_start_leads_to_its_run(visitor: Visitor, charted: Site) ->
     page = await visitor.open(f"/dags/{NAME}/schedule")
     await page.get_by_role("row").filter(has_text="start").get_by_role("link", name="started").click()
     await page.wait_for_url(f"**/dag-runs/{NAME}/{run_id}")
+
+
+async def test_on_a_phone_the_grid_shows_the_newest_runs_and_the_page_stays_as_wide_as_the_window(
+    browser: Browser, site: Site
+) -> None:
+    spec = "steps:\n  - {name: %s, command: 'true'}\n"
+    site.save("gridded", spec % "before")
+    site.run("gridded")
+    site.send("PUT", "/dags/gridded/spec", {"spec": spec % "the-step-that-came-later"})
+    newest = [site.run("gridded") for _ in range(11)][-1]
+    async with visiting(browser, site.address, cookie=site.cookies["viewer"], width=390) as visitor:
+        page = await visitor.open("/dags/gridded")
+        grid = page.locator("table.grid")
+        box = await grid.get_by_role("link", name=f"Run {newest}").bounding_box()
+        assert box is not None
+        assert 0 < box["x"] < 390
+        assert await grid.evaluate("grid => grid.parentElement.scrollLeft > 0"), "the grid fits, so this tests nothing"
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls sideways"
+
+
+async def test_a_run_without_a_revision_is_not_the_first_of_one(visitor: Visitor, site: Site) -> None:
+    site.save("unrevised", "steps:\n  - {name: one, command: 'true'}\n")
+    site.run("unrevised")
+    site.send("POST", "/dag-runs", {"name": "unrevised", "spec": "steps:\n  - {name: one, command: 'false'}\n"})
+    page = await visitor.open("/dags/unrevised")
+    heads = page.locator("table.grid").get_by_role("link", name="Run ")
+    await expect(heads).to_have_count(2)
+    assert [
+        label
+        for label in [await head.get_attribute("aria-label") for head in await heads.all()]
+        if "of rev" in str(label)
+    ] == []

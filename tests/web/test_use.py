@@ -127,6 +127,18 @@ async def test_a_search_opens_a_definition_at_the_line(visitor: Visitor, site: S
     await expect(page.locator(".cm-activeLine")).to_be_in_viewport()
 
 
+async def test_the_lines_that_a_search_finds_are_indented_as_in_the_definition(visitor: Visitor, site: Site) -> None:
+    site.save("indented", "env:\n" + "".join(f"  - N{index}: stardust\n" for index in range(120)) + ONE)
+    page = await visitor.open("/search?q=stardust")
+    lines = page.get_by_role("region", name="Definitions").locator("pre")
+    begins = await lines.first.evaluate(
+        """block => [...block.querySelectorAll("mark")].map((mark) => Math.round(mark.getBoundingClientRect().x))"""
+    )
+    width = await lines.first.evaluate("block => parseFloat(getComputedStyle(block).fontSize) * 0.6")
+    # A name N9 is a character shorter than N10, and nothing else moves a word.
+    assert [round((begin - begins[0]) / width) for begin in (begins[0], begins[10], begins[100])] == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("path", "title", "way_on"),
     [

@@ -288,5 +288,6 @@ def check_claim(claim: Claim, released: Collection[int], last_seq: int | None) -
 
 def _dag_full(run: StartingRun, activity: Activity) -> Refusal | None:
     if 0 < run.dag_limit <= activity.dag_active + activity.dag_queued:
-        return Refusal(_LIMIT, f"DAG {run.dag_name!r} has reached its limit of {run.dag_limit} active runs")
+        counts = f"{activity.dag_active} active and {activity.dag_queued} queued"
+        return Refusal(_LIMIT, f"DAG {run.dag_name!r} has reached its limit of {run.dag_limit} runs: it has {counts}")
     return None

@@ -90,7 +90,7 @@ function Definition({ result, text }) {
       ${match.line.split("\n").map((line, index) => html`<a class="faint number"
         href=${href(["dags", result.name, "spec"], { line: match.startLine + index })}
         aria-label=${`Open line ${match.startLine + index} of ${result.dag.name}`}>
-        ${String(match.startLine + index).padStart(4)}</a>  <${Marked} text=${line} of=${text} />${"\n"}`)}</pre>`)}
+        ${match.startLine + index}</a>  <${Marked} text=${line} of=${text} />${"\n"}`)}</pre>`)}
   </article>`;
 }
 

@@ -1,6 +1,6 @@
 // Grid of step statuses in the latest runs: one row per step, one column per run with its duration.
 
-import { html } from "../vendor/core.js";
+import { html, useLayoutEffect, useRef } from "../vendor/core.js";
 import { duration, exact, instant } from "../lib/format.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
@@ -9,23 +9,35 @@ import { nodeStatus, runStatus } from "../lib/status.js";
 import { Icon } from "./icon.js";
 
 /**
- * The newest run is the first.
+ * The newest run is the first of `runs`, and on the right of the grid, which shows it without scrolling.
  * @param {{ runs: Run[] }} props
  */
 export function RunGrid({ runs }) {
   const columns = [...runs].reverse();
+  const newest = runs[0]?.dagRunId;
+  const box = useRef(/** @type {HTMLElement | null} */ (null));
+  useLayoutEffect(() => {
+    if (box.current) box.current.scrollLeft = box.current.scrollWidth;
+  }, [newest]);
   const names = [...new Set(columns.flatMap((run) => run.nodes.map((node) => node.step.name)))];
   const longest = Math.max(0.001, ...columns.map((run) => secondsOf(run) ?? 0));
-  return html`<div class="scroll"><table class="grid">
+  return html`<div class="scroll" ref=${box}><table class="grid">
     <thead>
       <tr><th scope="col">Step</th>
         ${columns.map((run, index) => html`<${Head} key=${run.dagRunId} run=${run} longest=${longest}
-          edited=${index > 0 && run.revision !== columns[index - 1].revision} />`)}</tr></thead>
+          edited=${index > 0 && isEdited(run, columns[index - 1])} />`)}</tr></thead>
     <tbody>${names.map((name) => html`<tr key=${name}><th scope="row" class="cut" title=${name}>${name}</th>
       ${columns.map((run) => html`<${Cell} key=${run.dagRunId} run=${run}
         node=${run.nodes.find((node) => node.step.name === name)} />`)}</tr>`)}</tbody>
   </table></div>`;
 }
+
+/**
+ * Whether a run is the first of its revision; runs that were imported or started with a text have none.
+ * @param {Run} run
+ * @param {Run} before
+ */
+const isEdited = (run, before) => run.revision !== undefined && run.revision !== before.revision;
 
 /** @param {{ run: Run, longest: number, edited: boolean }} props */
 function Head({ run, longest, edited }) {
