@@ -20,7 +20,7 @@ SCREENSHOTS = Path(__file__).parent.parent.parent / ".screenshots"
 WIDTHS = {1440: 900, 390: 844}
 PATIENCE_MILLISECONDS = 45_000
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
-_QUIET = [
+QUIET = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -30,8 +30,8 @@ _QUIET = [
     "--disable-sync",
 ]
 # Loaded: the title says what the page is, and nothing stands for what is still to come.
-_SETTLED = """() => document.title.endsWith("Dagbook") && document.querySelector("h1, h2")
-    && !document.querySelector(".loading")"""
+SETTLED = """() => document.title.endsWith("Dagbook") && document.querySelector("h1, h2")
+    && !document.querySelector(".loading, main[aria-busy=true]")"""
 
 
 def find_chromium() -> str:
@@ -46,7 +46,7 @@ def find_chromium() -> str:
 @asynccontextmanager
 async def running_browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=find_chromium(), args=_QUIET)
+        browser = await playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
         yield browser
         await browser.close()
 
@@ -77,7 +77,7 @@ class Visitor:
         return await self.settle()
 
     async def settle(self) -> Page:
-        await self.page.wait_for_function(_SETTLED, timeout=PATIENCE_MILLISECONDS)
+        await self.page.wait_for_function(SETTLED, timeout=PATIENCE_MILLISECONDS)
         return self.page
 
     def asked(self) -> list[Sent]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from playwright.async_api import Browser
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from dagbook.web import files
 from dagbook.web.pages import PATHS
@@ -61,6 +62,7 @@ _EXPECTED = {"missing": r"error: Failed to load resource: the server responded w
 
 # Pages that show something else to somebody between those who may most and least.
 _BY_RIGHT = ("dags", "dag", "dag-spec", "dag-revisions", "run-failed", "run-running", "runs", "queues")
+_CONNECTED_MILLISECONDS = 10_000
 _SEEN = [(name, role) for name in PAGES for role in ("admin", "viewer")]
 _SEEN += [(name, role) for name in _BY_RIGHT for role in ("manager", "operator")]
 
@@ -79,6 +81,28 @@ async def test_a_page_shows_without_a_complaint(browser: Browser, site: Site, na
                 "it scrolls sideways"
             )
         assert [text for text in visitor.complaints if not re.match(_EXPECTED.get(name, "$"), text)] == []
+
+
+# Pages that follow no changes.
+_STILL = ("search-empty", "system", "users", "access", "account", "tokens", "audit", "cli-login", "missing")
+
+
+@pytest.mark.parametrize("names", [_STILL, pytest.param(tuple(PAGES), marks=pytest.mark.full)], ids=["still", "all"])
+async def test_no_page_says_that_a_server_that_answers_is_away(
+    browser: Browser, site: Site, names: tuple[str, ...]
+) -> None:
+    wrong = []
+    async with visiting(browser, site.address, cookie=site.cookies["admin"]) as visitor:
+        await visitor.page.clock.install()
+        for name in names:
+            page = await visitor.open(PAGES[name])
+            try:
+                await page.get_by_role("img", name="Live: ").wait_for(timeout=_CONNECTED_MILLISECONDS)
+            except PlaywrightTimeout:
+                wrong.append(f"{name}: is not live")
+            await page.clock.fast_forward(60_000)
+            wrong += [f"{name}: {text}" for text in await page.locator(".stale").all_inner_texts()]
+    assert wrong == []
 
 
 @pytest.mark.parametrize("hour", [1, 13])

@@ -15,6 +15,7 @@ _PRELOADED = (
     "main.js",
     "vendor/core.js",
     "lib",
+    "parts/boundary.js",
     "parts/shell.js",
     "parts/basic.js",
     "parts/notice.js",

@@ -50,6 +50,9 @@ POLICY = (
 )
 # The page that allows a token to `dagbook login` sends it to the port of this command, on the machine of the browser.
 LOOPBACK_POLICY = POLICY.replace("form-action 'self'", "form-action 'self' http://127.0.0.1:*")
+# A shared worker has the policy of its own response, not that of the page.
+WORKER = "lib/feed-worker.js"
+WORKER_POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; frame-ancestors 'none'"
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"
 AnyRequest = Request[Any, Any, Any]
@@ -95,11 +98,14 @@ async def get_asset(
     path: Annotated[str, PathParameter(name="path")],
 ) -> Response[bytes]:
     """Return a static file; under the path of the current version it may be cached forever."""
+    name = str(path).removeprefix("/")
     try:
-        file = files.read(str(path).removeprefix("/"))
+        file = files.read(name)
     except KeyError:
         raise NotFoundError("the web UI has no such file") from None
     headers = {"Cache-Control": _IMMUTABLE if version == files.version() else _REVALIDATE, "Vary": "Accept-Encoding"}
+    if name == WORKER:
+        headers["Content-Security-Policy"] = WORKER_POLICY
     body = file.content
     if file.compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):
         body = file.compressed

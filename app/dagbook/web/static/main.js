@@ -1,36 +1,34 @@
 // Entry point of the UI: identifies the user and renders the current page inside the shell.
 
-import { html, render, useEffect, useRef, useState } from "./vendor/core.js";
-import { Failure } from "./parts/basic.js";
-import { Shell } from "./parts/shell.js";
+import { html, render, useEffect, useRef } from "./vendor/core.js";
+import { Boundary } from "./parts/boundary.js";
+import { Shell, Unopened } from "./parts/shell.js";
 import { get, requireLogin } from "./lib/api.js";
-import { path, route, start } from "./lib/router.js";
+import { opening, page, path, show, start } from "./lib/router.js";
 import { mayHaveSession, needsLogin, onOtherTab, take } from "./lib/session.js";
 import { applyTheme } from "./lib/theme.js";
 
-/** @typedef {import("./lib/routes.js").Page} Page */
-/** @typedef {{ load: (() => Promise<Page>) | null, Page: Page["default"] | null, error: Failed | null }} Shown */
+/** @type {WeakMap<object, number>} */
+const numbers = new WeakMap();
+let count = 0;
+
+/**
+ * The key of a page: views of one thing are one page.
+ * @param {import("./lib/router.js").Route} route
+ */
+function keyOf({ load, params: { tab, ...thing } }) {
+  const number = numbers.get(load) ?? (count += 1);
+  numbers.set(load, number);
+  return `${number} ${JSON.stringify(thing)}`;
+}
 
 function App() {
-  const { load, params } = route.value;
-  const [page, setPage] = useState(/** @type {Shown} */ ({ load: null, Page: null, error: null }));
-  useEffect(() => {
-    let current = true;
-    load().then(
-      (module) => current && setPage({ load, Page: module.default, error: null }),
-      (error) => current && setPage({ load, Page: null, error }),
-    );
-    return () => {
-      current = false;
-    };
-  }, [load]);
-  const { tab, ...thing } = params; // views of one thing are one page
-  const key = JSON.stringify(thing);
-  const ready = page.load === load;
-  useFocus(ready && page.Page, key);
-  const body = page.error ? html`<${Failure} error=${page.error} />` : page.Page && html`<${page.Page} key=${key}
-    params=${params} />`;
-  return path.value === "/login" ? ready && body : html`<${Shell}>${ready && body}<//>`;
+  const shown = page.value;
+  const key = shown ? keyOf(shown.route) : "";
+  useFocus(shown, key);
+  const body = shown && html`<${Boundary} key=${key}><${shown.Page} params=${shown.route.params} /><//>`;
+  if (path.value === "/login") return body ?? html`<${Unopened} />`;
+  return html`<${Shell}>${body}<//>`;
 }
 
 /**
@@ -65,4 +63,5 @@ applyTheme();
 start();
 onOtherTab(() => window.location.reload());
 await identify();
+if (!opening.peek() && !page.peek()) show(new URL(window.location.href)); // else the login is
 render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));

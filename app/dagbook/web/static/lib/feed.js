@@ -1,23 +1,25 @@
-// Client of the server's live feed: one stream per tab for all listeners.
+// The page's part of the live feed: what it follows, and who listens. The stream itself is in feed-hub.js.
 
 import { signal } from "../vendor/core.js";
-import { HTTP, requireLogin, url } from "./api.js";
-import { headers } from "./session.js";
+import { requireLogin, url } from "./api.js";
+import { Hub } from "./feed-hub.js";
+import { showsState } from "./title.js";
 
-const FIRST_PAUSE = 1000;
-const LONGEST_PAUSE = 30000;
-/** @type {Set<number>} */
-const REFUSED = new Set([HTTP.UNAUTHORIZED, HTTP.FORBIDDEN, HTTP.NOT_FOUND]); // retrying is pointless
+/** @typedef {import("./feed-hub.js").Ask} Ask */
+/** @typedef {import("./feed-hub.js").Told} Told */
+
+const HIDDEN = 30_000; // milliseconds: a page that is hidden for a moment goes on
 
 /** @type {Set<(change: Change) => void>} */
 const listeners = new Set();
 /** @type {string | null} */
-let last = null;
-/** @type {AbortController | null} */
-let running = null;
-/** @type {string | null} */
 let focus = null;
-let pause = FIRST_PAUSE;
+let hidden = false;
+let gone = false; // the browser keeps the page for its back button
+let planned = false;
+let isShared = false;
+/** @type {((ask: Ask) => void) | null} */
+let hub = null;
 
 /** State of the stream: "live", "connecting" or "off". */
 export const liveness = signal("connecting");
@@ -29,8 +31,11 @@ export const liveness = signal("connecting");
  */
 export function listen(listener) {
   listeners.add(listener);
-  running ??= run();
-  return () => listeners.delete(listener);
+  plan();
+  return () => {
+    listeners.delete(listener);
+    plan();
+  };
 }
 
 /**
@@ -38,102 +43,91 @@ export function listen(listener) {
  * @param {string | null} id
  */
 export function focusOn(id) {
-  if (id === focus) return;
   focus = id;
-  restart();
+  plan();
 }
 
 /** Reconnect, for example after a login. */
-export function restart() {
-  running?.abort();
-  running = listeners.size ? run() : null;
-}
+export const restart = () => hub?.({ kind: "restart" });
 
-/** @param {Change} change */
-function publish(change) {
-  for (const listener of [...listeners]) listener(change);
-}
-
-function run() {
-  const control = new AbortController();
-  (async () => {
-    while (!control.signal.aborted && (await connect(control.signal))) await rest(control.signal);
-  })();
-  return control;
-}
-
-/** @param {AbortSignal} abort */
-async function connect(abort) {
-  liveness.value = "connecting";
-  try {
-    const target = url("events", { after: last, run: focus });
-    const response = await fetch(target, { headers: { ...headers(), Accept: "text/event-stream" }, signal: abort });
-    if (REFUSED.has(response.status)) {
-      liveness.value = "off";
-      if (response.status === HTTP.UNAUTHORIZED) requireLogin();
-      return false;
-    }
-    if (response.ok && response.body) await read(response.body.pipeThrough(new TextDecoderStream()).getReader());
-  } catch {
-    // the connection broke: connect again
-  }
-  liveness.value = "connecting";
-  return true;
-}
-
-/** @param {ReadableStreamDefaultReader<string>} reader */
-async function read(reader) {
-  liveness.value = "live";
-  pause = FIRST_PAUSE;
-  let text = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    text += value.replaceAll("\r\n", "\n");
-    const blocks = text.split("\n\n");
-    text = blocks.pop() ?? "";
-    for (const block of blocks) take(block);
-  }
-}
-
-/**
- * Handle one event of the stream; lines that start with a colon only keep the connection alive.
- * @param {string} block
- */
-export function take(block) {
-  /** @type {Record<string, string>} */
-  const fields = { event: "message" };
-  const data = [];
-  for (const line of block.split("\n")) {
-    const colon = line.indexOf(":");
-    if (colon <= 0) continue;
-    const name = line.slice(0, colon);
-    const value = line.slice(colon + 1).replace(/^ /, "");
-    if (name === "data") data.push(value);
-    else fields[name] = value;
-  }
-  if (fields.id) last = fields.id;
-  if (!data.length && fields.event !== "reset") return;
-  publish({ ...parse(data.join("\n")), kind: fields.event });
-}
-
-/** @param {string} text */
-function parse(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return {};
-  }
-}
-
-/** @param {AbortSignal} abort */
-async function rest(abort) {
-  await new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
-    const timer = setTimeout(resolve, pause);
-    abort.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
+/** Say what this page follows; changes of one moment, as from one run to another, are said once. */
+function plan() {
+  if (planned) return;
+  planned = true;
+  queueMicrotask(() => {
+    planned = false;
+    if (listeners.size) hub ??= connect();
+    hub?.(follows() ? { kind: "follow", run: focus, output: !hidden } : { kind: "leave" });
   });
-  pause = Math.min(pause * 2, LONGEST_PAUSE);
 }
+
+/** A hidden page follows nothing, unless its icon shows a state and the stream is not its own. */
+const follows = () => listeners.size > 0 && !gone && !(hidden && !(isShared && showsState.peek()));
+
+/** @returns {(ask: Ask) => void} */
+function connect() {
+  try {
+    const worker = new SharedWorker(new URL("./feed-worker.js", import.meta.url), { type: "module" });
+    worker.port.onmessage = ({ data }) => receive(data);
+    worker.onerror = () => {
+      hub = connectAlone();
+      plan();
+    };
+    isShared = true;
+    return (ask) => worker.port.postMessage(ask);
+  } catch {
+    return connectAlone(); // Chrome on Android has no shared workers, and settings of browsers may forbid them
+  }
+}
+
+function connectAlone() {
+  isShared = false;
+  return new Hub(url("events")).join(receive);
+}
+
+/** @param {Told} told */
+function receive(told) {
+  if ("change" in told) {
+    for (const listener of [...listeners]) listener(told.change);
+    return;
+  }
+  liveness.value = told.state === "out" ? "off" : told.state;
+  if (told.state === "out") requireLogin();
+}
+
+/** @type {number | undefined} */
+let timer;
+
+function notice() {
+  clearTimeout(timer);
+  if (document.hidden) timer = setTimeout(() => hide(true), HIDDEN);
+  else hide(false);
+}
+
+/** @param {boolean} now */
+function hide(now) {
+  hidden = now;
+  plan();
+  hurry();
+}
+
+/** The user or the network is back: a stream that waits for its next attempt connects now. */
+function hurry() {
+  if (!document.hidden) hub?.({ kind: "hurry" });
+}
+
+function leave() {
+  gone = true;
+  hub?.({ kind: "leave" }); // now: there may be no later
+}
+
+function comeBack() {
+  gone = false;
+  plan();
+}
+
+document.addEventListener("visibilitychange", notice);
+window.addEventListener("pagehide", leave);
+window.addEventListener("pageshow", comeBack);
+for (const kind of ["online", "focus", "pointerdown"]) window.addEventListener(kind, hurry);
+notice();

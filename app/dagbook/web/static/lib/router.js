@@ -1,8 +1,11 @@
 // Router: paths relative to the base path, navigation without reload, and the query string as state.
 
-import { computed, signal } from "../vendor/core.js";
+import { batch, computed, signal } from "../vendor/core.js";
 import { base } from "./config.js";
 import { find } from "./routes.js";
+
+/** @typedef {ReturnType<typeof read>} Address */
+/** @typedef {import("./routes.js").Route} Route */
 
 const prefix = base.pathname.replace(/\/$/, "");
 const address = signal(read());
@@ -10,10 +13,15 @@ const address = signal(read());
 export const path = computed(() => address.value.path);
 export const query = computed(() => new URLSearchParams(address.value.search));
 export const hash = computed(() => address.value.hash);
-export const route = computed(() => find(path.value));
 
-function read() {
-  const { pathname, search, hash: fragment } = window.location;
+/** The page that is shown; null before the first. */
+export const page = signal(/** @type {{ route: Route, Page: import("./routes.js").Component } | null} */ (null));
+
+/** The page that is being loaded, or could not be; the one before stays until it is there. */
+export const opening = signal(/** @type {{ url: URL, error: Error | null } | null} */ (null));
+
+/** @param {URL | Location} url */
+function read({ pathname, search, hash: fragment } = window.location) {
   const inside = pathname.startsWith(prefix) ? pathname.slice(prefix.length) : pathname;
   const trimmed = inside.length > 1 ? inside.replace(/\/+$/, "") : inside;
   return { path: trimmed || "/", search, hash: fragment };
@@ -46,11 +54,58 @@ export function go(to, { search, replace = false } = {}) {
  * @param {{ replace?: boolean }} [options]
  */
 function visit(url, { replace = false } = {}) {
-  const elsewhere = url.pathname !== window.location.pathname;
+  const elsewhere = read(url).path !== path.peek();
   if (elsewhere && !mayLeave()) return;
-  if (url.href !== window.location.href) window.history[replace ? "replaceState" : "pushState"](null, "", url.href);
-  address.value = read();
-  if (elsewhere) window.scrollTo(0, 0);
+  show(url, () => {
+    if (url.href !== window.location.href) window.history[replace ? "replaceState" : "pushState"](null, "", url.href);
+    if (elsewhere) window.scrollTo(0, 0);
+  });
+}
+
+/**
+ * Load the page of an address, and show it when it is loaded, unless the user has gone elsewhere by then.
+ * @param {URL} url
+ * @param {() => void} [commit] called when it is shown
+ */
+export async function show(url, commit = () => {}) {
+  const route = find(read(url).path);
+  const own = { url, error: null };
+  try {
+    if (!loaded.has(route.load)) {
+      opening.value = own;
+      loaded.set(route.load, (await route.load()).default);
+      if (opening.peek() !== own) return;
+    }
+  } catch (error) {
+    if (opening.peek() === own) opening.value = { url, error: /** @type {Error} */ (error) };
+    return;
+  }
+  batch(() => {
+    commit();
+    address.value = read();
+    page.value = { route, Page: /** @type {import("./routes.js").Component} */ (loaded.get(route.load)) };
+    opening.value = null;
+  });
+}
+
+/** @type {Map<Route["load"], import("./routes.js").Component>} */
+const loaded = new Map();
+
+/** Stay on the page that is shown. */
+export function stay() {
+  opening.value = null;
+}
+
+/**
+ * Open the page that could not be loaded, if the server answers. It is a new document: browsers keep the failure of a
+ * script for as long as a document lives, and the server may have another version by now.
+ */
+export async function reopen() {
+  const failed = opening.peek();
+  if (!failed?.error || !(await fetch(failed.url).catch(() => null))) return;
+  if (failed !== opening.peek()) return;
+  if (failed.url.href === window.location.href) window.location.reload();
+  else window.location.assign(failed.url);
 }
 
 const unsaved = new Set();
@@ -128,6 +183,6 @@ export function start() {
       window.history.pushState(null, "", prefix + before.path + before.search + before.hash);
       return;
     }
-    address.value = after;
+    show(new URL(window.location.href));
   });
 }

@@ -3,7 +3,9 @@
 const dag = () => import("../pages/dag.js"); // one function for all views, so that switching does not load it again
 const run = () => import("../pages/run.js");
 
-/** @typedef {{ default: (props: { params: any }) => Children }} Page only the page knows the parameters of its path */
+/** @typedef {(props: { params: any }) => Children} Component only the page knows the parameters of its path */
+/** @typedef {{ default: Component }} Page */
+/** @typedef {{ load: () => Promise<Page>, params: Record<string, string> }} Route */
 
 /** @type {[pattern: string, load: () => Promise<Page>][]} */
 const ROUTES = [
@@ -33,12 +35,13 @@ const ROUTES = [
 ];
 
 const compiled = ROUTES.map(([pattern, load]) => ({ parts: pattern.split("/").slice(1), load }));
-/** @type {{ load: () => Promise<Page>, params: Record<string, string> }} */
+/** @type {Route} */
 const missing = { load: () => import("../pages/missing.js"), params: {} };
 
 /**
  * The route of a path: how to load its page, and the parameters in it.
  * @param {string} path
+ * @returns {Route}
  */
 export function find(path) {
   const parts = path.split("/").slice(1);

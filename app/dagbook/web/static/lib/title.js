@@ -1,6 +1,6 @@
 // Title and icon of the browser tab.
 
-import { useEffect } from "../vendor/core.js";
+import { signal, useEffect } from "../vendor/core.js";
 
 /**
  * Set a title such as "etl · failed · 14:32 – Dagbook".
@@ -27,6 +27,9 @@ const ICONS = {
 const icon = document.querySelector('link[rel="icon"]');
 const usual = icon?.href ?? "";
 
+/** Whether the icon shows a state, which users see of hidden pages, too. */
+export const showsState = signal(false);
+
 /**
  * Show a state as the tab's icon (colour and sign) while the page is open; null restores the default icon.
  * @param {import("./status.js").Tone | null | undefined} tone
@@ -40,7 +43,9 @@ export function useStateIcon(tone) {
       '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">' +
       `<circle cx="8" cy="8" r="8" fill="${colour}"/><path d="${sign}" ${line}/></svg>`;
     icon.href = `data:image/svg+xml,${encodeURIComponent(drawing)}`;
+    showsState.value = true;
     return () => {
+      showsState.value = false;
       icon.href = usual;
     };
   }, [tone]);

@@ -87,17 +87,17 @@ const WRONG = {
 };
 
 /**
- * An error with the server's message, and a button to retry.
- * @param {{ error: Failed, retry?: Reload }} props
+ * An error with the server's message, a button to retry, and others.
+ * @param {{ error: Failed, retry?: Reload, children?: Children }} props
  */
-export function Failure({ error, retry }) {
+export function Failure({ error, retry, children }) {
   return html`<div class="failure" role="alert">
     <strong>
       ${WRONG[error.status ?? NaN] ?? ((error.status ?? 0) >= HTTP.SERVER_ERROR ? "The server failed"
         : "That did not work")}
     </strong>
     <p>${error.message}</p>
-    ${retry && html`<button type="button" onClick=${retry}>Try again</button>`}
+    ${retry && html`<button type="button" onClick=${retry}>Try again</button>`} ${children}
   </div>`;
 }
 

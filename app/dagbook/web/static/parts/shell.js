@@ -2,13 +2,14 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { config } from "../lib/config.js";
-import { get, post } from "../lib/api.js";
-import { liveness } from "../lib/feed.js";
-import { go, href, path } from "../lib/router.js";
+import { HTTP, get, post } from "../lib/api.js";
+import { listen, liveness } from "../lib/feed.js";
+import { go, href, opening, page, path, reopen, stay } from "../lib/router.js";
 import { forget, hasGrants, hasUsers, may, needsLogin, user } from "../lib/session.js";
 import { useKey } from "../lib/shortcuts.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
 import { Again } from "./again.js";
+import { Failure } from "./basic.js";
 import { Icon } from "./icon.js";
 import { attempt, Notices } from "./notice.js";
 import { Shortcuts } from "./shortcuts.js";
@@ -96,6 +97,21 @@ function Stale() {
       The server does not answer. This page may be out of date; it reconnects by itself.</p>`}</div>`;
 }
 
+/** Message that another page could not be loaded; when the server is back, that page opens by itself. */
+export function Unopened() {
+  const live = liveness.value === "live";
+  useEffect(() => {
+    if (live && page.peek()) reopen(); // without a page to stay on, a broken one would be loaded again and again
+  }, [live]);
+  const failed = opening.value?.error && opening.value;
+  if (!failed) return null;
+  const waits = page.value && !live;
+  const text = `${failed.url.pathname} could not be loaded.${waits ? " It opens as soon as the server answers." : ""}`;
+  const error = Object.assign(new Error(text), waits ? { status: HTTP.UNREACHABLE } : {});
+  return html`<${Failure} error=${error} retry=${reopen}>
+    ${page.value && html`<button type="button" onClick=${stay}>Stay here</button>`}<//>`;
+}
+
 /** Message that nothing starts, because the database was restored from a backup; gone when it is resumed. */
 function Held() {
   const [held, setHeld] = useState(config.held);
@@ -130,6 +146,7 @@ function useInSight(place) {
 /** @param {{ children?: Children }} props */
 export function Shell({ children }) {
   const strip = useInSight(path.value);
+  useEffect(() => listen(() => {}), []); // also on pages that reload nothing, so that they tell when the server is away
   const seen = PLACES.filter(([to]) => to !== "/sources" || !hasGrants.value); // who has grants sees no list of them
   const places = [...seen, ...(hasUsers && may("admin") ? ADMIN_PLACES : [])];
   return html`
@@ -147,7 +164,8 @@ export function Shell({ children }) {
       ${places.map(([to, name, icon]) => html`<${Place} key=${to} to=${to} name=${name} icon=${icon} />`)}
       <span class="version faint">${config.version}</span>
     </nav>
-    <main id="main" tabindex="-1"><${Stale} /><${Held} />${SNAPSHOT}${children}</main>
+    <main id="main" tabindex="-1" aria-busy=${Boolean(opening.value && !opening.value.error)}>
+      <${Stale} /><${Unopened} /><${Held} />${SNAPSHOT}${children}</main>
     <${Notices} /><${Again} />
   `;
 }
