@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from litestar import Controller, Response, delete, get, post, put
 from litestar.di import NamedDependency
@@ -46,8 +47,9 @@ from dagbook.definitions.service import Definitions, SaveContext
 from dagbook.engine.admission import Admission
 from dagbook.runs.dry_run.plan import unread_schemas
 from dagbook.runs.options import StartOptions
+from dagbook.runs.service.approvals import ApprovalService
 from dagbook.runs.service.run_service import RunService
-from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS
+from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Definition
 from dagbook.spec.params.given import GivenParams
 from dagbook.spec.shell_references import find_warnings
 
@@ -62,6 +64,7 @@ class DagServices(RunReadServices, frozen=True, kw_only=True):
 
     auth: AuthServices
     run_service: RunService
+    approvals: ApprovalService
     definitions: Definitions
     saves_without_if_match: bool
     text_shares: Shares
@@ -81,6 +84,16 @@ async def _details(file_name: str, services: DagServices) -> DAGFileDetails:
         errors=[str(problem) for problem in loaded.problems],
         source=present_origin(origin, services.zone),
     )
+
+
+async def _warn_of_outside(services: DagServices, caller: Caller, definition: Definition) -> Sequence[str]:
+    """Return the warnings of the files and users that a definition names.
+
+    Who may not write definitions could otherwise ask which of them exist.
+    """
+    if not caller.may_write:
+        return unread_schemas(definition)
+    return await services.approvals.find_unknown_approvers(definition) if services.auth.has_users else ()
 
 
 # A DAG may have the name of a fixed path, which hides those operations on it whose path ends with the name.
@@ -129,8 +142,8 @@ class DagsController(Controller):
         errors = [str(problem) for problem in problems]
         dag = loaded.definition.dag
         starts = await asyncio.to_thread(next_starts, dag.schedule.start, services.now(), services.zone, _STARTS)
-        unread = [] if caller.may_write else unread_schemas(loaded.definition)
-        warnings = (*loaded.warnings, *unread, *await asyncio.to_thread(find_warnings, loaded.definition))
+        outside = await _warn_of_outside(services, caller, loaded.definition)
+        warnings = (*loaded.warnings, *outside, *await asyncio.to_thread(find_warnings, loaded.definition))
         return Validation(
             valid=not errors,
             errors=errors,

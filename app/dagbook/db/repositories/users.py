@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -56,6 +56,12 @@ def get_by_subject(connection: ReadConnection, issuer: str, subject: str) -> Use
 def find(connection: ReadConnection) -> Sequence[UserRow]:
     """Return all users, oldest first."""
     return all_rows(connection, UserRow, _statement.order_by(User.created_at, User.id))
+
+
+def find_usernames(connection: ReadConnection, names: Iterable[str]) -> set[str]:
+    """Return those of the names that users have."""
+    wanted = [name for name in names if "\0" not in name]
+    return set(connection.scalars(select(User.username).where(User.username.in_(wanted))))
 
 
 def count(connection: ReadConnection, role: str | None = None) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from dagbook.auth.audit_context import Action, Actor, run_action
 from dagbook.db.database import Database, ReadConnection, WriteConnection
-from dagbook.db.repositories import approvals, audit, groups
+from dagbook.db.repositories import approvals, audit, groups, users
 from dagbook.db.repositories.approvals import DecisionRow, OpenApproval
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow
@@ -16,10 +16,13 @@ from dagbook.errors import BadRequestError, ForbiddenError
 from dagbook.identifiers import shorten
 from dagbook.runs.ports import RunControl
 from dagbook.runs.service.retry import unknown_step
+from dagbook.spec.model import HITL, Definition
+from dagbook.spec.problem import MAX_PROBLEMS, quoted
 
 _ANONYMOUS = "anonymous"
 _LONGEST_VALUE, _LONGEST_REASON = 32 * 1024, 4 * 1024  # characters
 _GROUP = "group:"
+_EVALUATED = frozenset("$`")
 
 
 class ApprovalService:
@@ -47,6 +50,28 @@ class ApprovalService:
         reason = reason.replace("\0", "\N{REPLACEMENT CHARACTER}").strip()
         await self._decide(run, step, {"approved": False, "reason": reason}, actor)
 
+    async def find_unknown_approvers(self, definition: Definition) -> list[str]:
+        """Return a warning for each approver who is no user or group of this server.
+
+        Users are named by whoever creates them, so such a name is nobody's yet. Names that are evaluated are left out.
+        """
+        named = dict.fromkeys(
+            (step.name, name)
+            for dag in (definition.dag, *definition.local_dags)
+            for step in dag.steps
+            if step.executor.type == HITL
+            for name in step.executor.config["approvers"]
+            if _EVALUATED.isdisjoint(name)
+        )
+        if not named:
+            return []
+        known = await self._database.read_inline(lambda connection: _find_approvers(connection, {n for _, n in named}))
+        return [
+            f"step {quoted(step)}: approvers: there is no {_kind(name)}; create it, or correct the name"
+            for step, name in named
+            if name not in known
+        ][:MAX_PROBLEMS]
+
     async def _decide(self, run: RunRow, step: str, decision: dict[str, Any], actor: Actor) -> bool:
         by, at = actor.label or _ANONYMOUS, self._now()
 
@@ -73,6 +98,16 @@ class ApprovalService:
         row, is_last = await self._database.write(write)
         self._run_control.notify_decision(row)
         return is_last
+
+
+def _kind(name: str) -> str:
+    is_group = name.startswith(_GROUP)
+    return f"group {quoted(name.removeprefix(_GROUP))}" if is_group else f"user {quoted(name)}"
+
+
+def _find_approvers(connection: ReadConnection, names: Collection[str]) -> set[str]:
+    """Return those of the names that a user or, as ``group:NAME``, a group has."""
+    return users.find_usernames(connection, names) | {f"{_GROUP}{group.name}" for group in groups.find(connection)}
 
 
 def _require_open(connection: ReadConnection, run: RunRow, step: str) -> OpenApproval:

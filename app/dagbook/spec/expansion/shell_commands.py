@@ -23,6 +23,9 @@ _TAKE_NAMES = frozenset({"read", "declare", "typeset", "local", "unset", "wait"}
 _DECLARE = frozenset({"declare", "typeset", "local"})
 _OPTION_OF_NUMBERS = re.compile(r"-[A-Za-z]*[in]")
 _HAVE_OPTION_V = frozenset({"test", "[", "[[", "printf"})
+_BEFORE_BUILTIN = frozenset(
+    {"if", "elif", "then", "else", "while", "until", "do", "{", "!", "time", "builtin", "command", "exec"}
+)
 _TOKEN = re.compile(
     r"(?P<end>&&|\|\||[;\n]|(?<![<>])&(?!>)) | (?P<pipe>\|) | (?P<word>(?:[^\s;&|]|(?<=[<>])&|&(?=>))+)", re.VERBOSE
 )
@@ -49,6 +52,7 @@ class Pipeline:
         self._previous = ""
         self._test = self._declaration = self._evaluation = ""
         self._evaluates_next_only = False
+        self._has_command = False  # what follows are its arguments, as in docker wait
 
     @property
     def reads_here_documents(self) -> bool:
@@ -87,7 +91,8 @@ class Pipeline:
         is_target = word.startswith(">") or self._previous.endswith(">") or self._previous == "tee"
         writes_script = is_target and _SCRIPT_FILE.fullmatch(word) is not None
         self._reads_input = self._reads_input or name in _READ_INPUT or writes_script
-        self._add_to_evaluation(name)
+        self._add_to_evaluation(name, is_command=not self._has_command)
+        self._has_command = self._has_command or (word not in _BEFORE_BUILTIN and "=" not in word)
         if self._command_expected and name not in _BEFORE_COMMAND and name[:1] != "-" and "=" not in name:
             self._command_expected = False
             self.ends_in_shell = self.ends_in_shell or name in _SHELLS or name in _READ_ALL_ARGUMENTS
@@ -96,16 +101,16 @@ class Pipeline:
     def _end_command(self) -> None:
         self._reads_input = self.reads_here_documents
         self.rereading = self._outer
-        self._shell = self._takes_option_c = self._evaluates_next_only = False
+        self._shell = self._takes_option_c = self._evaluates_next_only = self._has_command = False
         self._previous = self._test = self._declaration = self._evaluation = ""
         self._command_expected = True
 
-    def _add_to_evaluation(self, name: str) -> None:
-        if name == "let":
+    def _add_to_evaluation(self, name: str, *, is_command: bool) -> None:
+        if is_command and name == "let":
             self._evaluation = name
-        elif name in _TAKE_NAMES:
+        elif is_command and name in _TAKE_NAMES:
             self._declaration = name
-        elif name in _HAVE_OPTION_V:
+        elif is_command and name in _HAVE_OPTION_V:
             self._test = name
         elif name == "-v" and self._test:
             self._evaluation, self._evaluates_next_only = f"{self._test} -v", True
