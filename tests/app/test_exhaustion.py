@@ -454,11 +454,18 @@ async def test_files_that_nobody_reads_take_less_than_25_mebibytes(tmp_path: Pat
         writer.write(request)
         await reader.readuntil(b"\r\n\r\n" + file)
         before = resident_bytes(pid)
-        for _ in range(200):
-            await stranger(stack, url, request * 16)
-        writer.write(request)  # it is answered after theirs
-        await reader.readuntil(b"\r\n\r\n" + file)
-        assert len(file) * 200 > 50 << 20
+        strangers = [(await asyncio.open_connection(url.host, url.port))[1] for _ in range(200)]
+        for one in strangers:
+            stack.callback(one.close)
+            one.write(request * 16)
+
+        async def have_stopped_reading() -> bool:
+            return not any(one.transport.is_reading() for one in strangers)  # type: ignore[attr-defined]
+
+        await come_true(have_stopped_reading)
+        for _ in range(20):  # rounds in which the server goes on with theirs, until no buffer takes more
+            writer.write(request)
+            await reader.readuntil(b"\r\n\r\n" + file)
         assert resident_bytes(pid) - before < 25 << 20
 
 
