@@ -313,8 +313,7 @@ async def test_the_live_feed_has_no_output_of_others(database_url: str, tmp_path
             for name in names:
                 await world.admin.put(f"/dags/{name}/spec", json={"spec": spec})
                 await world.admin.post(f"/dags/{name}/start", json={"dagRunId": "r1"})
-            for name in names:
-                await admin.until(lambda event, name=name: event.kind == "log" and event.data["name"] == name)  # type: ignore[misc]
+            await admin.until(lambda _: {event.data["name"] for event in admin.seen if event.kind == "log"} == {*names})
             await user.until(lambda event: event.kind == "log")
             go.touch()
             await user.until(lambda event: event.data.get("statusLabel") == "succeeded")

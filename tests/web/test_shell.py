@@ -39,6 +39,7 @@ async def test_a_question_mark_lists_the_shortcuts_those_of_the_page_first(visit
     page = await visitor.open("/dag-runs/etl/latest")
     await page.keyboard.press("?")
     dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
+    await expect(dialog).to_be_visible()
     titles = await dialog.get_by_role("heading", level=3).all_inner_texts()
     assert titles == ["Run this page", "Every page", "Compare", "DAG"]
     await expect(dialog.get_by_role("region", name="Run")).to_contain_text("go to the next hit")
