@@ -113,8 +113,8 @@ async def test_what_is_said_twice_and_changes_nothing_is_no_entry(client: httpx.
 async def test_through_which_token_is_told(people: People, admin: Person, name: str) -> None:
     async with people.client(admin.token) as client:
         made = (await client.post("/tokens", json={"name": "ci"})).json()
-    async with people.client(made["token"]) as client:
-        await store(client, name)
+        async with people.client(made["token"]) as with_token:
+            await store(with_token, name)
         (entry,) = await entries(client, object=name)
     told = {key: entry[key] for key in ("actor", "via", "userId", "tokenId", "tokenName")}
     assert told == {

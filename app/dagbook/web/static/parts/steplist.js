@@ -27,7 +27,7 @@ export function StepList({ address, run, chosen, inside, onChoose }) {
   const now = useNow(1, isActive(run.status));
   const nodes = nodesOf(run);
   const called = nodes.some((node) => node.subRuns?.length);
-  const known = useSubRuns(called ? address : null);
+  const known = useSubRuns(called ? address : null) ?? new Map();
   return html`<ol class=${called ? "steps" : "steps flat"} onKeyDown=${walkSteps}>
     ${nodes.map((node) => html`<${StepRow} key=${node.step.name} address=${address} node=${node}
       whole=${wholeOf(run, now)} now=${now} known=${known}
@@ -37,14 +37,15 @@ export function StepList({ address, run, chosen, inside, onChoose }) {
 }
 
 /**
- * The runs that the steps of a run called, by id; none until they are loaded, or without an address.
+ * The runs that the steps of a run called, by id; null until they are loaded, or without an address.
  * @param {RunAddress | null} address
- * @returns {Map<string, Api.SubDAGRunDetail>}
+ * @returns {Map<string, Api.SubDAGRunDetail> | null}
  */
 export function useSubRuns(address) {
   const path = address && /** @type {const} */ ([...pathOf({ ...address, subRunId: null }), "sub-dag-runs"]);
   const loaded = useApi(path, { parentSubDAGRunId: address?.subRunId }, (change) => address !== null
     && change.kind === "run" && concernsRun(address, change));
+  if (!loaded.data && !loaded.error) return null;
   return new Map((loaded.data?.subRuns ?? []).map((sub) => [sub.dagRunId, sub]));
 }
 

@@ -8,7 +8,7 @@ import { href, query, setQuery } from "../lib/router.js";
 import { calledBy, concernsRun, failedFirst, nodesOf, pageOf, pathOf, reasonOf } from "../lib/runs.js";
 import { NODE, isActive, isNodeActive } from "../lib/status.js";
 import { ApprovalCard } from "./approval.js";
-import { Empty, Status, Truncated } from "./basic.js";
+import { Empty, Loading, Status, Truncated } from "./basic.js";
 import { LogView } from "./logview.js";
 import { StepActions } from "./runactions.js";
 import { useSubRuns } from "./steplist.js";
@@ -101,6 +101,7 @@ const SHOWN = 100; // sub-runs
 function SubRunTable({ address, called }) {
   const known = useSubRuns(address);
   const [most, setMost] = useState(SHOWN);
+  if (!known) return html`<${Loading} what="the sub-runs" />`; // with their statuses the rows take another order
   return html`<div class="scroll sub-runs"><table class="stack" aria-label="Sub-runs of the step">
     <thead><tr><th>Sub-run</th><th>Status</th><th class="number">Duration</th><th>Parameters or error</th></tr></thead>
     <tbody>${failedFirst(called, known).slice(0, most).map(({ dagRunId, params }) => html`<${SubRunRow} key=${dagRunId}
