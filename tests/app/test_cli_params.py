@@ -114,7 +114,7 @@ def test_a_param_that_the_dag_does_not_declare_is_noticed(command: Command, tmp_
     file.write_text("params:\n  - LIMIT: 80\n  - DAYS: 3\nsteps: [{name: s, command: 'true'}]\n")
     assert command("dag", "save", file).status == 0
     near = "Notice: disk has no parameter LIMT; did you mean LIMIT?\n"
-    for words in (("run", file), ("run", "disk"), ("start", "disk"), ("enqueue", "disk"), ("dry", "disk")):
+    for words in (("run", file), ("run", "disk"), ("start", "disk"), ("dry", "disk")):
         assert command(*words, "--", "LIMT=3").err == near, words
     assert command("dry", file, "-p", '{"limit": 3}').err == near.replace("LIMT", "limit")
     other = "Notice: disk has no parameter FOO; it declares LIMIT, DAYS"
@@ -123,6 +123,7 @@ def test_a_param_that_the_dag_does_not_declare_is_noticed(command: Command, tmp_
     file.write_text("params: {schema: params.json}\nsteps: [{name: s, command: 'true'}]\n")
     (tmp_path / "params.json").write_text('{"type": "object", "properties": {"LIMIT": {"type": "integer"}}}')
     assert command("run", file, "--", "LIMIT=1").err == ""
+    assert command("enqueue", "disk", "--", "LIMT=3").err == near  # last: a queued run keeps others from starting
 
 
 def test_a_short_option_with_its_value_after_an_equals_sign_may_follow_flags(command: Command, tmp_path: Path) -> None:

@@ -440,7 +440,8 @@ async def test_bodies_of_webhooks_that_hang_at_their_last_byte_take_less_than_25
 
         for reader, writer in await asyncio.gather(*(hang() for _ in range(128))):
             writer.write(sent[-1:])
-            assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+            # The first ones are wrong, the others guess too often.
+            assert (await reader.readline()).startswith((b"HTTP/1.1 401 ", b"HTTP/1.1 429 "))
         assert peak_bytes(pid) - before < 25 << 20
 
 

@@ -98,10 +98,9 @@ async def test_the_list_of_sub_runs_and_the_lists_of_a_dag_have_the_error(
     dagbook: Dagbook, client: httpx.AsyncClient
 ) -> None:
     head, _, error = CAUSES["precondition"]
-    child = f"---\nname: child\n{head}{STEPS}"
-    saved = await client.post(
-        "/dags", json={"name": dagbook.name, "spec": f"steps: [{{name: c, call: child}}]\n{child}"}
-    )
+    name = f"{dagbook.name}-child"
+    spec = f"steps: [{{name: c, call: {name}}}]\n---\nname: {name}\n{head}{STEPS}"
+    saved = await client.post("/dags", json={"name": dagbook.name, "spec": spec})
     assert saved.status_code == 201, saved.text
     run_id = (await client.post(f"/dags/{dagbook.name}/start", json={})).json()["dagRunId"]
     ended = await dagbook.finished(run_id)
@@ -109,7 +108,7 @@ async def test_the_list_of_sub_runs_and_the_lists_of_a_dag_have_the_error(
     assert sub_run["error"] == error
     details = (await client.get(f"{ended.path}/sub-dag-runs/{sub_run['dagRunId']}")).json()["dagRunDetails"]
     assert details["error"] == error
-    (listed,) = await _listed(dagbook, subRuns="only", name="child", param="")
+    (listed,) = await _listed(dagbook, subRuns="only", name=name, param="")
     assert listed["error"] == error
 
 
