@@ -53,7 +53,7 @@ class ApprovalService:
     async def find_unknown_approvers(self, definition: Definition) -> list[str]:
         """Return a warning for each approver who is no user or group of this server.
 
-        Users are named by whoever creates them, so such a name is nobody's yet. Names that are evaluated are left out.
+        A user of such a name who is created later may decide. Names that are evaluated are left out.
         """
         named = dict.fromkeys(
             (step.name, name)
