@@ -49,7 +49,7 @@ from dagbook.runs.dry_run.plan import unread_schemas
 from dagbook.runs.options import StartOptions
 from dagbook.runs.service.approvals import ApprovalService
 from dagbook.runs.service.run_service import RunService
-from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS, Definition
+from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS
 from dagbook.spec.params.given import GivenParams
 from dagbook.spec.shell_references import find_warnings
 
@@ -84,16 +84,6 @@ async def _details(file_name: str, services: DagServices) -> DAGFileDetails:
         errors=[str(problem) for problem in loaded.problems],
         source=present_origin(origin, services.zone),
     )
-
-
-async def _warn_of_outside(services: DagServices, caller: Caller, definition: Definition) -> Sequence[str]:
-    """Return the warnings of the files and users that a definition names.
-
-    Who may not write definitions could otherwise ask which of them exist.
-    """
-    if not caller.may_write:
-        return unread_schemas(definition)
-    return await services.approvals.find_unknown_approvers(definition) if services.auth.has_users else ()
 
 
 # A DAG may have the name of a fixed path, which hides those operations on it whose path ends with the name.
@@ -142,7 +132,11 @@ class DagsController(Controller):
         errors = [str(problem) for problem in problems]
         dag = loaded.definition.dag
         starts = await asyncio.to_thread(next_starts, dag.schedule.start, services.now(), services.zone, _STARTS)
-        outside = await _warn_of_outside(services, caller, loaded.definition)
+        outside: Sequence[str] = ()
+        if not caller.may_write:  # those callers could ask which files and users exist
+            outside = unread_schemas(loaded.definition)
+        elif services.auth.has_users:
+            outside = await services.approvals.find_unknown_approvers(loaded.definition)
         warnings = (*loaded.warnings, *outside, *await asyncio.to_thread(find_warnings, loaded.definition))
         return Validation(
             valid=not errors,

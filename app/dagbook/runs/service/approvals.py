@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -65,12 +65,18 @@ class ApprovalService:
         )
         if not named:
             return []
-        known = await self._database.read_inline(lambda connection: _find_approvers(connection, {n for _, n in named}))
+
+        def find_known(connection: ReadConnection) -> set[str]:
+            found = users.find_usernames(connection, {name for _, name in named})
+            return found | {f"{_GROUP}{group.name}" for group in groups.find(connection)}
+
+        known = await self._database.read_inline(find_known)
+        unknown = [(step, name) for step, name in named if name not in known]
         return [
-            f"step {quoted(step)}: approvers: there is no {_kind(name)}; create it, or correct the name"
-            for step, name in named
-            if name not in known
-        ][:MAX_PROBLEMS]
+            f"step {quoted(step)}: approvers: there is no {'group' if name.startswith(_GROUP) else 'user'} "
+            f"{quoted(name.removeprefix(_GROUP))}; create it, or correct the name"
+            for step, name in unknown[:MAX_PROBLEMS]
+        ]
 
     async def _decide(self, run: RunRow, step: str, decision: dict[str, Any], actor: Actor) -> bool:
         by, at = actor.label or _ANONYMOUS, self._now()
@@ -98,16 +104,6 @@ class ApprovalService:
         row, is_last = await self._database.write(write)
         self._run_control.notify_decision(row)
         return is_last
-
-
-def _kind(name: str) -> str:
-    is_group = name.startswith(_GROUP)
-    return f"group {quoted(name.removeprefix(_GROUP))}" if is_group else f"user {quoted(name)}"
-
-
-def _find_approvers(connection: ReadConnection, names: Collection[str]) -> set[str]:
-    """Return those of the names that a user or, as ``group:NAME``, a group has."""
-    return users.find_usernames(connection, names) | {f"{_GROUP}{group.name}" for group in groups.find(connection)}
 
 
 def _require_open(connection: ReadConnection, run: RunRow, step: str) -> OpenApproval:
