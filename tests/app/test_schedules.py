@@ -772,6 +772,7 @@ async def test_a_server_that_schedules_is_listed_as_active_and_leaves_the_list_w
 
 async def test_the_current_minute_is_handled_at_once(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + LONG)
+    await clockwork.age()  # else the next minute would be its first
     await clockwork.server.scheduler.start()
 
     async def look() -> bool:
