@@ -277,7 +277,7 @@ PARAMS |= {
     "blanks-for-defaults": Poison(
         _dag({"command": "exit 7"}, runConfig={"disableParamEdit": True}), "exit status 7", params=" " * SIZE
     ),
-    "brackets": Poison(_dag({"command": "exit 7"}), "Argument list too long", params="[" * SIZE),
+    "brackets": Poison(_dag({"command": "exit 7"}), "exit status 7", params="[" * SIZE),
     "long-value": Poison(_dag({"command": "exit 7"}), "Argument list too long", params='A="' + '\\"' * 500_000 + '"'),
 }
 
