@@ -93,9 +93,10 @@ EMPTY_IDS = {
     "rootDAGRunName": "^[a-zA-Z0-9_.-]*$",
 }
 REASON = (
-    "latestDAGRun is required, also of a DAG that never ran, and the patterns of its ids fit those of runs only: "
-    "there, and nowhere else, they may be empty"
+    "latestDAGRun, and the run latest of a DAG, are required, also of a DAG that never ran, and the patterns of their "
+    "ids fit those of runs only: there, and nowhere else, they may be empty"
 )
+LATEST = "/dags/{fileName}/dag-runs/{dagRunId}"
 _ground = Ground()
 _chance = random.Random(os.environ.get("FUZZ_SEED", "1"))  # noqa: S311 - no secret is made
 _counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -103,13 +104,15 @@ _counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
 @schemathesis.hook
 def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None:  # noqa: ARG001 - its name and shape are schemathesis's
-    """Allow what REASON tells of, under ``latestDAGRun`` only."""
+    """Allow what REASON tells of, under ``latestDAGRun`` and in the response of ``LATEST`` only."""
     print(f"Amended: {REASON}", flush=True)
     schemas = raw_schema["components"]["schemas"]
-    for holder in list(_holders(raw_schema)):
-        name = holder["latestDAGRun"]["$ref"].rpartition("/")[2]
+    response = raw_schema["paths"][LATEST]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    places = [(holder, "latestDAGRun") for holder in _holders(raw_schema)] + [(response["properties"], "dagRun")]
+    for holder, key in places:
+        name = holder[key]["$ref"].rpartition("/")[2]
         schemas[f"{name}OrNone"] = _with_empty_ids(raw_schema, schemas[name])
-        holder["latestDAGRun"] = {"$ref": f"#/components/schemas/{name}OrNone"}
+        holder[key] = {"$ref": f"#/components/schemas/{name}OrNone"}
 
 
 def _holders(node: Any) -> Iterator[dict[str, Any]]:
