@@ -36,7 +36,7 @@ def is_json(text: str) -> bool:
 
 
 def render(pairs: Iterable[Pair]) -> str:
-    """Render pairs as a text, JSON, that ``tokenise`` reads as the same pairs, whatever is in their values."""
+    """Render pairs as JSON, which ``tokenise`` reads as the same pairs for all values."""
     return compact(
         [pair.value if pair.name == str(at) else {pair.name: pair.value} for at, pair in enumerate(pairs, 1)]
     )

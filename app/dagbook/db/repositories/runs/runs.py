@@ -84,11 +84,7 @@ _get_below = (
     .where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
 )
 # The state of an attempt, for runs that ended badly: it says whether a step is the reason.
-STATE_OF_BAD_END = and_(
-    RunAttempt.run_id == Run.id,
-    RunAttempt.number == Run.attempt,
-    Run.status.in_(sorted(BAD_ENDS)),
-)
+STATE_OF_BAD_END = and_(RunAttempt.run_id == Run.id, RunAttempt.number == Run.attempt, Run.status.in_(sorted(BAD_ENDS)))
 _find_called = (
     select(*SUMMARY, RunAttempt.state)
     .outerjoin(RunAttempt, STATE_OF_BAD_END)
