@@ -29,7 +29,7 @@ def test_a_host_that_others_can_reach_is_refused(tmp_path: Path, capsys: pytest.
 
 
 async def test_a_start_tells_what_it_does_and_nothing_of_its_libraries(tmp_path: Path) -> None:
-    line = CommandLine(tmp_path)
+    line = CommandLine(tmp_path, auth_mode="none")
     for first in (True, False):
         process = await line.begin("serve", "--port", "0")
         assert process.stderr is not None
@@ -48,6 +48,21 @@ async def test_a_start_tells_what_it_does_and_nothing_of_its_libraries(tmp_path:
             "logger=dagbook.db.migrations.upgrade" in text and "the database is now at revision" in text
             for text in told
         )
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_asked"), [({}, True), ({"auth_mode": "none"}, False), ({"auth_token": "t" * 24}, False)], ids=str
+)
+async def test_a_start_asks_for_a_mode_of_authentication_where_none_is_set(
+    tmp_path: Path, settings: dict[str, str], is_asked: bool
+) -> None:
+    process = await CommandLine(tmp_path, **settings).begin("serve", "--port", "0")
+    assert process.stderr is not None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        said = await process.stderr.readuntil(b"Dagbook serves")
+    process.terminate()
+    await end(process)
+    assert (b"set auth_mode to builtin" in said) is is_asked
 
 
 async def test_a_second_server_on_one_file_is_refused_with_the_address_of_the_first(tmp_path: Path) -> None:

@@ -135,6 +135,9 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Drivin
                 listener.listen(_BACKLOG)  # a reader of the next line may connect at once, before the loop accepts
                 host, database = socket.gethostname(), hide_password(settings.database_url)
                 async with serving_commands(server, lock):
+                    is_open = settings.origins["auth_mode"] == "default" and not requires_authentication(settings)
+                    if is_open and demo is None:
+                        echo(_NO_MODE, err=True)
                     echo(f"Dagbook serves {address} on host {host} with {database}", err=True)
                     if driving is Driving.NEVER:
                         echo("It leaves runs alone: it takes over, starts and schedules none", err=True)
@@ -162,6 +165,12 @@ async def _serve_snapshot(settings: Settings, tls: ssl.SSLContext | None, file: 
             listener.listen(_BACKLOG)
             echo(f"Dagbook serves {server_address(settings, listener)} with the snapshot {file}, read-only", err=True)
             await serve_http(server, own, listener, tls, None)
+
+
+_NO_MODE = (
+    "There is no login, so each program of this machine may run commands here: set auth_mode to builtin (users and "
+    "passwords), or to none, which keeps it so without this line"
+)
 
 
 def _warn(settings: Settings) -> None:
