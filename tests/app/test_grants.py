@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from dagbook.auth.roles import Role
-from tests.app.listening import listening
+from tests.app.listening import Door, listening
 from tests.app.people import People, Person, code_of, serving_people
 from tests.conftest import Copies
 
@@ -252,14 +252,20 @@ async def test_another_run_is_what_a_queue_waits_for(world: World) -> None:
     assert items["pagination"]["totalRecords"] == 1
 
 
-async def test_the_live_feed_tells_of_nothing_else(database_url: str, tmp_path: Path, name: str) -> None:
+@asynccontextmanager
+async def seeing_etl(database_url: str, tmp_path: Path, name: str) -> AsyncIterator[tuple[World, Door, dict[str, str]]]:
+    """Serve a world whose feed ends with the test, to a viewer of ``etl-*``; gives the headers of that viewer too."""
     async with (
-        serving_people(database_url, tmp_path) as people,  # whose feed ends with the test
+        serving_people(database_url, tmp_path) as people,
         making(people, name) as world,
         listening(people.server) as door,
     ):
         await world.grant("viewer", pattern="etl-*")
-        bearer = {"Authorization": f"Bearer {world.person.token}"}
+        yield world, door, {"Authorization": f"Bearer {world.person.token}"}
+
+
+async def test_the_live_feed_tells_of_nothing_else(database_url: str, tmp_path: Path, name: str) -> None:
+    async with seeing_etl(database_url, tmp_path, name) as (world, door, bearer):
         async with door.listen(headers=bearer) as listener:
             before = listener.id
             await world.run("pay-slips")
@@ -275,13 +281,7 @@ async def test_the_live_feed_tells_of_nothing_else(database_url: str, tmp_path: 
 async def test_the_live_feed_tells_the_old_name_of_a_dag_only_to_who_saw_it(
     database_url: str, tmp_path: Path, name: str
 ) -> None:
-    async with (
-        serving_people(database_url, tmp_path) as people,  # whose feed ends with the test
-        making(people, name) as world,
-        listening(people.server) as door,
-    ):
-        await world.grant("viewer", pattern="etl-*")
-        bearer = {"Authorization": f"Bearer {world.person.token}"}
+    async with seeing_etl(database_url, tmp_path, name) as (world, door, bearer):
         async with door.listen(headers=bearer) as listener:
             before = listener.id
             for old, new in (("pay-slips", "etl-pay"), ("etl-load", "etl-last")):
@@ -297,13 +297,7 @@ async def test_the_live_feed_tells_the_old_name_of_a_dag_only_to_who_saw_it(
 
 
 async def test_the_live_feed_has_no_output_of_others(database_url: str, tmp_path: Path) -> None:
-    async with (
-        serving_people(database_url, tmp_path) as people,
-        making(people, "output") as world,
-        listening(people.server) as door,
-    ):
-        await world.grant("viewer", pattern="etl-*")
-        bearer = {"Authorization": f"Bearer {world.person.token}"}
+    async with seeing_etl(database_url, tmp_path, "output") as (world, door, bearer):
         boss = {"Authorization": world.admin.headers["Authorization"]}
         names = [f"{world.key}-{name}" for name in ("pay-slips", "etl-load")]
         query = "&".join(f"output={name}/r1" for name in names)
