@@ -114,7 +114,7 @@ def test_a_param_that_the_dag_does_not_declare_is_noticed(command: Command, tmp_
     file.write_text("params:\n  - LIMIT: 80\n  - DAYS: 3\nsteps: [{name: s, command: 'true'}]\n")
     assert command("dag", "save", file).status == 0
     near = "Notice: disk has no parameter LIMT; did you mean LIMIT?\n"
-    for words in (("run", file), ("run", "disk"), ("start", "disk"), ("dry", "disk")):
+    for words in (("run", file), ("run", "disk"), ("dry", "disk")):
         assert command(*words, "--", "LIMT=3").err == near, words
     assert command("dry", file, "-p", '{"limit": 3}').err == near.replace("LIMT", "limit")
     other = "Notice: disk has no parameter FOO; it declares LIMIT, DAYS"

@@ -58,7 +58,7 @@ async def test_the_patterns_of_a_token_match_the_same_names_without_rows(shared_
             add_dag(connection, file_name=f"file-{name}", dag_name=name)
         add_run(connection, dag_name=NAMES[-1], run_id="r1")
         add_grant(connection, pattern="*l*")
-        for patterns in [*itertools.combinations(PATTERNS, 1), *itertools.combinations(PATTERNS, 2)]:
+        for patterns in [*itertools.combinations(PATTERNS, 1), *itertools.pairwise(PATTERNS)]:
             token = tuple(map(dag_access.pattern_subject, patterns))
             wanted = {name for name in NAMES if any(fnmatchcase(name, pattern) for pattern in patterns)}
             granted = {name for name in wanted if "l" in name}
