@@ -21,7 +21,7 @@ from dagbook.auth.audit_context import os_username
 from dagbook.db.migrations.upgrade import upgrade
 from dagbook.db.sqlite.lock_file import DatabaseOwned, ServerLock, acquire
 from dagbook.main import open_server
-from dagbook.runs.options import StartOptions
+from dagbook.runs.model import StartOptions
 from dagbook.settings import read
 from tests.app.program import CommandLine, Said, end
 from tests.waiting import PATIENCE_SECONDS, come_true, until_written
@@ -38,7 +38,7 @@ from dagbook.settings import read
 async def main():
     holder = ServerTransport(read({}, {}, Path(sys.argv[1])), "run", Mode.RUN)
     server = await holder.enter()
-    from dagbook.runs.options import StartOptions
+    from dagbook.runs.model import StartOptions
     await server.services.run_service.start_text("steps: [{command: 'true'}]", "flow", StartOptions())
     print(sorted({"litestar", "uvicorn"} & set(sys.modules)))
     await holder.aclose()

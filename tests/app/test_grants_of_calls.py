@@ -14,7 +14,7 @@ import pytest
 
 from dagbook.auth.roles import Role
 from dagbook.engine.admission import Admission
-from dagbook.runs.options import StartOptions
+from dagbook.runs.model import StartOptions
 from dagbook.scheduling.due import MINUTE, floor_minute
 from tests.app.dagbook import Dagbook, Ended, client_of, serving
 from tests.app.people import People, Person, code_of, serving_people

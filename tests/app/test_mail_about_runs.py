@@ -11,8 +11,8 @@ import pytest
 
 from dagbook.db.repositories.runs import runs
 from dagbook.main import Server
+from dagbook.runs.model import RetryOptions
 from dagbook.runs.notifications import mail_content, mailer
-from dagbook.runs.options import RetryOptions
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.mailserver import HOST, PASSWORD, USER, MailServer, Silent, listening, mail_server
 from tests.waiting import come_true

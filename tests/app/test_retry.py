@@ -14,10 +14,10 @@ from dagbook.db.database import WriteConnection
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.main import Server
-from dagbook.runs.evaluation.inputs import RunLocation, prepare_again
+from dagbook.runs.evaluation.inputs import prepare_again
+from dagbook.runs.model import RunInputs, RunLocation
 from dagbook.runs.recovery.orphans import SweepResult
 from dagbook.runs.runner import runner_factory
-from dagbook.runs.store.queue_head import RunInputs
 from dagbook.spec.model import Dag
 from tests.app.dagbook import Dagbook, Ended
 

@@ -16,12 +16,11 @@ from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.run_writes import Fence, NewAttempt, NewRun, Transition
 from dagbook.engine.admission import Admission
 from dagbook.identifiers import new_key
-from dagbook.runs.options import RunRequest, StartOptions
+from dagbook.runs.model import ClaimedRun, RunInputs, RunRequest, StartOptions
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.server_context import HostEnvironment, ServerContext, ServerIdentity
 from dagbook.runs.store import new_run as new_run_module
 from dagbook.runs.store import row_mapping
-from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
 from dagbook.spec.reading.load import load
 from dagbook.telemetry.metrics import RunMetrics
 

@@ -11,10 +11,10 @@ import pytest
 from dagbook.db.repositories.runs.runs import CompleteRun, NodeRow
 from dagbook.engine import event
 from dagbook.engine.state import NodeState
+from dagbook.runs.model import ClaimedRun, RunInputs
 from dagbook.runs.secrets.encryption import Encrypter, EncryptionError
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.store import row_mapping
-from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
 from dagbook.runs.store.row_mapping import NodeRecord, input_row, read_inputs, read_record, redact_event, redact_node
 from dagbook.spec.model import Pair
 from dagbook.spec.reading.load import load

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.runs.evaluation.inputs import RunLocation, reevaluate_inputs
+from dagbook.runs.evaluation.inputs import reevaluate_inputs
+from dagbook.runs.model import RunInputs, RunLocation
 from dagbook.runs.server_context import HostEnvironment
-from dagbook.runs.store.queue_head import RunInputs
 from dagbook.spec.model import Dag
 
 SETTING = "/ours/work"

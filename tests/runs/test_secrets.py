@@ -10,8 +10,8 @@ import pytest
 
 from dagbook.identifiers import new_key
 from dagbook.runs.evaluation.secret_values import MAX_BYTES, resolve_secrets
+from dagbook.runs.model import ClaimedRun, RunInputs
 from dagbook.runs.server_context import HostEnvironment, SecretSources
-from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
 from dagbook.spec.expansion.scope import credential_values
 from dagbook.spec.model import Pair
 from dagbook.spec.reading.load import load

@@ -133,7 +133,7 @@ async def _start_here(server: Server, source: Source) -> str:
     """Start the run in this process and return its API path, before the web framework is imported."""
     # Loaded by now; a command that sends its request to another process does not need them.
     from dagbook.engine.admission import Admission  # noqa: PLC0415
-    from dagbook.runs.options import StartOptions  # noqa: PLC0415
+    from dagbook.runs.model import StartOptions  # noqa: PLC0415
     from dagbook.spec.params.given import GivenParams  # noqa: PLC0415
 
     start = StartOptions(

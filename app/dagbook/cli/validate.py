@@ -19,17 +19,14 @@ from dagbook.errors import AppError
 from dagbook.runs.dry_run.placeholders import Placeholders
 from dagbook.runs.dry_run.plan import check_params, plan_runs
 from dagbook.runs.dry_run.policies import DryRun, Fact, StepPreview
-from dagbook.runs.evaluation.inputs import RunLocation
+from dagbook.runs.model import RunLocation
 from dagbook.runs.server_context import HostEnvironment
-from dagbook.settings import Settings
 from dagbook.spec.model import Definition
 from dagbook.spec.params.given import GivenParams
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.load import NO_DOCUMENT, load
 from dagbook.spec.shell_references import find_warnings
 from dagbook.telemetry.printable import printable
-
-_NO_COMMAND_SECONDS = 10.0  # required limit of commands and requests; validation starts none
 
 
 @click.command(cls=GlobalOptions, example="dagbook validate etl.yaml load.yaml")
@@ -50,8 +47,7 @@ def _validate(file: Path) -> int:
             echo(error.message, err=True)  # and continue with the others
         return 1
     loaded = load(text, name=name)
-    source = None if is_stored(file) else file.resolve().parent
-    problems = [*loaded.problems, *check_schemas(loaded.definition, source)]
+    problems = [*loaded.problems, *check_schemas(loaded.definition, _directory_of(file))]
     problems += [Problem("", NO_DOCUMENT)] if loaded.empty else []
     warnings = [*loaded.definition.warnings, *find_warnings(loaded.definition)]
     if wants_json():
@@ -68,14 +64,7 @@ def _validate(file: Path) -> int:
 
 def check_schemas(definition: Definition, source_directory: Path | None) -> list[Problem]:
     """Check params against the schemas that they refer to."""
-    settings = current_settings()
-    location = RunLocation(
-        source_directory=None if source_directory is None else str(source_directory),
-        work_dir=settings.work_dir,
-        machine=msgspec.structs.replace(HostEnvironment.current(settings), account=""),  # the caller's own
-        limit_seconds=_NO_COMMAND_SECONDS,
-    )
-    return asyncio.run(check_params(definition, location))
+    return asyncio.run(check_params(definition, _location(source_directory)))
 
 
 _WIDTH = 80
@@ -104,7 +93,7 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
         raise click.ClickException(f"{file}: {NO_DOCUMENT}")
     placeholders, given = Placeholders(), GivenParams(params_text(params, words))
     try:
-        runs = asyncio.run(plan_runs(loaded.definition, given, _location(file, settings), placeholders))
+        runs = asyncio.run(plan_runs(loaded.definition, given, _location(_directory_of(file)), placeholders))
     except AppError as error:
         raise click.ClickException(placeholders.show(error.message)) from error
     notice_undeclared(loaded.definition.dag, given.text)
@@ -116,9 +105,15 @@ def dry(*, file: Path, words: tuple[str, ...], params: str, name: str) -> int:
     return 0
 
 
-def _location(file: Path, settings: Settings) -> RunLocation:
+def _directory_of(file: Path) -> Path | None:
+    """Return the directory of a definition; None for a stored one."""
+    return None if is_stored(file) else file.resolve().parent
+
+
+def _location(source_directory: Path | None) -> RunLocation:
+    settings = current_settings()
     return RunLocation(
-        source_directory=None if is_stored(file) else str(file.resolve().parent),
+        source_directory=None if source_directory is None else str(source_directory),
         work_dir=settings.work_dir,
         machine=msgspec.structs.replace(HostEnvironment.current(settings), account=""),  # the caller's own
         limit_seconds=settings.evaluation_timeout_seconds,

@@ -3,7 +3,7 @@
 __all__ = [
     "dry_run",
     "evaluation",
-    "options",
+    "model",
     "output",
     "ports",
     "queries",

@@ -7,8 +7,7 @@ from typing import Protocol
 
 from dagbook.db.repositories.approvals import DecisionRow
 from dagbook.db.repositories.runs.runs import StopRequest
-from dagbook.runs.options import RetryOptions, RunRequest, StopOrder
-from dagbook.runs.store.queue_head import ClaimedRun
+from dagbook.runs.model import ClaimedRun, RetryOptions, RunRequest, StopOrder
 
 
 class RunControl(Protocol):

@@ -46,7 +46,7 @@ from dagbook.definitions.queries import read_stored, require_dag
 from dagbook.definitions.service import Definitions, SaveContext
 from dagbook.engine.admission import Admission
 from dagbook.runs.dry_run.plan import unread_schemas
-from dagbook.runs.options import StartOptions
+from dagbook.runs.model import StartOptions
 from dagbook.runs.service.approvals import ApprovalService
 from dagbook.runs.service.run_service import RunService
 from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS

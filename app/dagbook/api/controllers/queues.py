@@ -30,7 +30,7 @@ from dagbook.definitions.queries import require_dag
 from dagbook.engine.admission import Labels
 from dagbook.queues.service import DequeueService, check_priority
 from dagbook.queues.wait_reasons import find_visible_names, make_states
-from dagbook.runs.options import StartOptions
+from dagbook.runs.model import StartOptions
 from dagbook.runs.queries import require_run
 from dagbook.runs.service.run_service import RunService
 from dagbook.runs.store.queue_head import workers_for

@@ -18,7 +18,7 @@ from dagbook.auth.roles import Requires
 from dagbook.db.database import Database
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
-from dagbook.runs.options import StartOptions
+from dagbook.runs.model import StartOptions
 from dagbook.runs.queries import require_run
 from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import RunService

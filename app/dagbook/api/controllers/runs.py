@@ -31,7 +31,7 @@ from dagbook.auth.roles import Requires
 from dagbook.engine.admission import Admission
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
-from dagbook.runs.options import StartOptions
+from dagbook.runs.model import StartOptions
 from dagbook.runs.output.output_follower import STDERR, STDOUT
 from dagbook.runs.queries import find_run, find_step_log
 from dagbook.runs.service.run_service import RunService

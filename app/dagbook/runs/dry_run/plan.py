@@ -18,9 +18,9 @@ from dagbook.runs.dry_run.placeholders import Placeholders
 from dagbook.runs.dry_run.policies import DryRun, Fact, StepPreview, simulate
 from dagbook.runs.dry_run.step import Called, StepReader, describe_container, name_of, pairs_text
 from dagbook.runs.evaluation.environment import RunEnvironment
-from dagbook.runs.evaluation.inputs import RunLocation, check_names, evaluate_inputs
+from dagbook.runs.evaluation.inputs import check_names, evaluate_inputs
 from dagbook.runs.evaluation.schema_source import is_url, read_schema
-from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
+from dagbook.runs.model import ClaimedRun, RunInputs, RunLocation
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Dag, Definition, MailOn, Pair
@@ -135,8 +135,6 @@ def _environment(
         key=0,
         dag_name=dag.name,
         run_id=placeholders.replace("${DAG_RUN_ID}"),
-        attempt=1,
-        token=1,
         definition=definition,
         inputs=inputs,
     )

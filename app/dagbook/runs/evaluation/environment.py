@@ -17,8 +17,8 @@ from dagbook.executors.shell import DIRECT, ShellTexts, shebang
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation.conditions import ConditionContext, Expand
 from dagbook.runs.evaluation.sub_run_plan import Evaluate
+from dagbook.runs.model import ClaimedRun
 from dagbook.runs.server_context import HostEnvironment
-from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.spec import paths
 from dagbook.spec.expansion import expand, shell_words
 from dagbook.spec.expansion.expand import ExpansionError, Mode, StepFacts, Variables

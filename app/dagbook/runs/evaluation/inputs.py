@@ -17,9 +17,8 @@ from dagbook.executors.process import accounts
 from dagbook.executors.process.accounts import AccountError, files_as
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation.schema_source import is_url, read_regular_file, read_schema
-from dagbook.runs.server_context import HostEnvironment
+from dagbook.runs.model import PendingInputs, RunInputs, RunLocation
 from dagbook.runs.store.new_run import given_params
-from dagbook.runs.store.queue_head import PendingInputs, RunInputs
 from dagbook.spec import paths
 from dagbook.spec.expansion import expand
 from dagbook.spec.expansion.expand import ExpansionError, Mode, Variables
@@ -30,32 +29,10 @@ from dagbook.spec.params import dotenv, names, param_text
 from dagbook.spec.params.given import GivenParams
 from dagbook.spec.problem import SpecError
 
-
-class RunLocation(msgspec.Struct, frozen=True, kw_only=True):
-    """Origin of a run, and the directories it may work in."""
-
-    source_directory: str | None
-    default_directory: str = ""  # of a sub-run: the working directory of the calling step
-    private_directory: Path | None = None  # of an inline run: made for it and removed at its end
-    work_dir: Path  # the setting: default for other runs, and base of relative directories
-    machine: HostEnvironment
-    run_as: str | None = None  # the account of the DAG, which ``machine`` has as well
-    limit_seconds: float
-    fetches: bool = True  # schemas from URLs
-    evaluate_caller_values: bool = False  # the setting
-    crosses_accounts: bool = False  # of a sub-run under another account than its caller: declared params only
-
-    @property
-    def undeclared_params(self) -> names.Undeclared:
-        """What params become that the definition does not declare."""
-        return names.Undeclared.REFUSE if self.crosses_accounts else self.machine.undeclared_params
-
-    def schema_directories(self, directory: str) -> tuple[str, str]:
-        """Return the directories in which a params schema is searched, in order."""
-        return (directory, str(_base_environment(self)))
-
-
 _LONGEST_PARAMS, _MOST_PARAMS = 1024 * 1024, 1000
+_MAX_BYTES = 1024 * 1024  # of a dotenv file
+_QUICK = 8 * 1024  # characters that are parsed in a few milliseconds
+_NAMED_BEFORE = ". The run has them from its first start: start the DAG again instead"
 
 
 class _NotNowError(Exception):
@@ -128,9 +105,6 @@ def _refuse_names(
     reason = "a call into another account takes no others" if location.crosses_accounts else ""
     if problem := names.find_problem(pairs, dag, location.undeclared_params, schema, reason):
         raise BadRequestError(problem + advice)
-
-
-_NAMED_BEFORE = ". The run has them from its first start: start the DAG again instead"
 
 
 def _running_nothing(location: RunLocation) -> RunLocation:
@@ -216,13 +190,9 @@ def create_workdir(inputs: RunInputs, account: str) -> str:
     return ""
 
 
-def _base_environment(location: RunLocation) -> Path:
-    return Path(location.source_directory) if location.source_directory else location.work_dir
-
-
 def _shell_context(location: RunLocation, env: Iterable[Pair]) -> ShellContext:
     """Return the context of commands in texts, which get of the server's environment what steps get."""
-    base = _base_environment(location)
+    base = location.base_directory
     cwd = base if base.is_dir() else Path(location.machine.home or "/")
     return ShellContext(
         shell=location.machine.default_shell,
@@ -293,7 +263,7 @@ def _find_directory(dag: Dag, seen: Mapping[str, str], location: RunLocation) ->
     """Return the working directory of a run, and whether it stays after the run (runtime 10.2)."""
     if dag.working_dir:
         return paths.resolve(
-            _expand_directory(dag, seen), base=str(_base_environment(location)), home=location.machine.home
+            _expand_directory(dag, seen), base=str(location.base_directory), home=location.machine.home
         ), True
     return _given_directory(location)
 
@@ -353,7 +323,3 @@ async def _read_pairs(path: Path, account: str) -> tuple[Pair, ...] | None:
         return await asyncio.to_thread(dotenv.parse, text) if len(text) > _QUICK else dotenv.parse(text)
     except (OSError, ValueError):
         return None
-
-
-_MAX_BYTES = 1024 * 1024  # of a dotenv file
-_QUICK = 8 * 1024  # characters that are parsed in a few milliseconds

@@ -18,9 +18,9 @@ import msgspec
 
 from dagbook.executors.process.accounts import AccountError, files_as
 from dagbook.runs.evaluation.schema_source import read_regular_file
+from dagbook.runs.model import ClaimedRun, RunInputs
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import HostEnvironment, SecretSources
-from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
 from dagbook.spec.model import Pair, Secret
 
 MAX_BYTES = 64 * 1024

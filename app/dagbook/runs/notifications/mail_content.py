@@ -22,8 +22,8 @@ from dagbook.engine.rules import own_error
 from dagbook.engine.state import Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.executors.mail.smtp import Attachment
+from dagbook.runs.model import ClaimedRun
 from dagbook.runs.output.output_follower import STDOUT
-from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.spec.model import Dag, Mail, MailOn, Pair
 from dagbook.spec.params.param_text import format_pairs
 

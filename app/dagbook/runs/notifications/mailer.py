@@ -16,10 +16,10 @@ from dagbook.engine.state import RunState
 from dagbook.executors.mail import smtp
 from dagbook.executors.mail.smtp import Email, MailError
 from dagbook.runs.evaluation.environment import RunEnvironment
+from dagbook.runs.model import ClaimedRun
 from dagbook.runs.notifications import mail_content
 from dagbook.runs.notifications.mail_content import Mask, Notification, unmasked
 from dagbook.runs.server_context import ServerContext
-from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.model import Smtp
 

@@ -15,12 +15,11 @@ from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.db.repositories.runs.runs import OpenAttempt
 from dagbook.engine.status import RunStatus
 from dagbook.executors.process import process
-from dagbook.runs.options import StopOrder
+from dagbook.runs.model import SpoolMatch, StopOrder
 from dagbook.runs.recovery.takeover import clean_up_finished_runs, loss_of, spool_match
 from dagbook.runs.recovery.trials import MAX_DEATHS, Orphan, deaths_of
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store import finishing
-from dagbook.runs.store.queue_head import SpoolMatch
 
 _log = logging.getLogger(__name__)
 _HOPELESS = (

@@ -18,6 +18,7 @@ from dagbook.db.repositories.runs.runs import NodeRow, OpenAttempt, StopRequest
 from dagbook.engine.plan import Plan, rebuild_ready
 from dagbook.engine.state import RunState
 from dagbook.engine.status import RunStatus
+from dagbook.runs.model import ClaimedRun, RunInputs, SpoolMatch
 from dagbook.runs.output.decoding import DecoderState
 from dagbook.runs.output.output_follower import STDERR, STDOUT, StreamOffset
 from dagbook.runs.output.spool import RunSpool
@@ -29,7 +30,6 @@ from dagbook.runs.secrets.encryption import EncryptionError
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store import row_mapping, run_loading
-from dagbook.runs.store.queue_head import ClaimedRun, RunInputs, SpoolMatch
 from dagbook.runs.store.row_mapping import read_record
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache

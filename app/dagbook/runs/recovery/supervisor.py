@@ -23,8 +23,8 @@ from dagbook.engine.state import RunState
 from dagbook.errors import UnavailableError
 from dagbook.executors.process import proc
 from dagbook.runs.evaluation.secret_values import resolve_secrets
+from dagbook.runs.model import ClaimedRun, RetryOptions, RunRequest, StopOrder
 from dagbook.runs.notifications.mailer import RunMailer
-from dagbook.runs.options import RetryOptions, RunRequest, StopOrder
 from dagbook.runs.ports import QueueSignal
 from dagbook.runs.recovery.left_runs import LeftRuns
 from dagbook.runs.recovery.orphans import AdoptedRun, FailureTracker, OrphanSweeper, RunnerFailure
@@ -39,7 +39,6 @@ from dagbook.runs.server_context import ServerContext
 from dagbook.runs.service.retry import RetryService
 from dagbook.runs.service.scheduled_runs import QueuedRunStarter
 from dagbook.runs.store.new_run import as_queued, new_run, with_queue_limit
-from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import FenceLostError, Recorder
 from dagbook.runs.store.row_mapping import NodeRecord, stored_events
 from dagbook.spec.reading.definition_cache import DefinitionCache

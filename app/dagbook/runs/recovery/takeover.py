@@ -25,10 +25,10 @@ from dagbook.engine.admission import fits
 from dagbook.executors.contract import ExecutionFiles
 from dagbook.executors.process import proc, process
 from dagbook.executors.process.proc import ProcessId
+from dagbook.runs.model import AttemptOrigin, SpoolMatch
 from dagbook.runs.output.spool import RunSpool, read_id, spooled_runs
 from dagbook.runs.runner.shared_resources import release_noted
 from dagbook.runs.server_context import ServerIdentity
-from dagbook.runs.store.queue_head import AttemptOrigin, SpoolMatch
 
 _RESTARTED = "the machine was restarted while the step ran"
 _LOST_MACHINE = "the machine that ran the step is lost"

@@ -21,11 +21,11 @@ from dagbook.executors.process import process
 from dagbook.executors.process.process import LOST, AdoptedProcess
 from dagbook.runs.evaluation.conditions import ConditionResult, check
 from dagbook.runs.evaluation.environment import StepContext
+from dagbook.runs.model import ClaimedRun
 from dagbook.runs.output.output_follower import CHUNK_BYTES, Chunk, OutputFollower
 from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.node_registry import NodeRegistry
 from dagbook.runs.runner.runner_deps import RunnerDeps, RunnerPort
-from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.settings.permissions import open_privately
 from dagbook.spec.expansion import patterns
 from dagbook.spec.expansion.expand import ExpansionError

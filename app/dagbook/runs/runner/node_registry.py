@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dagbook.engine.event import WAIT
 from dagbook.engine.state import NodeState
 from dagbook.runs.evaluation.environment import StepContext
+from dagbook.runs.model import ClaimedRun
 from dagbook.runs.runner.gates import given_values
 from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.runner_deps import RunnerDeps, RunnerPort
-from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.row_mapping import NodeRecord
 from dagbook.spec.expansion import scope
 from dagbook.spec.expansion.expand import StepFacts

@@ -10,15 +10,15 @@ from dagbook.db.database import Database
 from dagbook.engine.plan import Plan
 from dagbook.errors import BadRequestError
 from dagbook.runs.evaluation.environment import RunEnvironment
-from dagbook.runs.evaluation.inputs import RunLocation, finish_inputs
+from dagbook.runs.evaluation.inputs import finish_inputs
 from dagbook.runs.evaluation.secret_values import resolve_secrets
+from dagbook.runs.model import ClaimedRun, RunLocation, SpoolMatch
 from dagbook.runs.notifications.mailer import RunMailer
 from dagbook.runs.output.output_follower import RestoredLogs
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.runner.runner_deps import RunnerDeps
 from dagbook.runs.runner.sub_runs import SubRunService
 from dagbook.runs.server_context import ServerContext
-from dagbook.runs.store.queue_head import ClaimedRun, SpoolMatch
 from dagbook.runs.store.run_loading import RunLogFile, uses_run_log
 
 
@@ -43,19 +43,17 @@ class RunPreparation:
 
     def _location(self, run: ClaimedRun) -> RunLocation:
         """Return the location of a run whose inputs have the directory that it has without a ``workingDir``."""
-        context, inputs = self._context, run.inputs
-        machine = context.machine.for_run(inputs.base_environment, inputs.run_as)
-        return RunLocation(
+        inputs = run.inputs
+        location = RunLocation.of(
+            self._context,
             source_directory=inputs.source_directory,
-            default_directory=inputs.work_dir if inputs.keep_dir else "",
-            crosses_accounts=run.lineage is not None and inputs.base_environment is None,
-            private_directory=None if inputs.keep_dir else Path(inputs.work_dir),
-            work_dir=context.work_dir_of(machine),
-            machine=machine,
             run_as=inputs.run_as,
-            limit_seconds=context.evaluation_limit_seconds,
-            evaluate_caller_values=context.evaluate_caller_values,
+            environ=inputs.base_environment,
+            crosses_accounts=run.lineage is not None and inputs.base_environment is None,
         )
+        if inputs.keep_dir:
+            return msgspec.structs.replace(location, default_directory=inputs.work_dir)
+        return msgspec.structs.replace(location, private_directory=Path(inputs.work_dir))
 
     def deps(self, run: ClaimedRun) -> RunnerDeps:
         """Return the dependencies of the runner of a run."""

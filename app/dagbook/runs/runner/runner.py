@@ -22,13 +22,13 @@ from dagbook.engine.advance import advance, due, resume
 from dagbook.engine.state import Phase, RunState
 from dagbook.engine.status import RunStatus
 from dagbook.runs.evaluation.inputs import create_workdir
+from dagbook.runs.model import ClaimedRun
 from dagbook.runs.output.output_follower import Chunk, StreamOffset
 from dagbook.runs.runner.gates import Decision
 from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.runner_deps import PreparationPort
 from dagbook.runs.runner.step_executor import StepExecutor
 from dagbook.runs.store import row_mapping
-from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import Recorder
 from dagbook.runs.store.row_mapping import redact_event, redact_node
 from dagbook.telemetry.logging import log_masking, request_id

@@ -13,13 +13,13 @@ from dagbook.engine.plan import Plan
 from dagbook.engine.state import RunState
 from dagbook.executors.contract import SshPolicy
 from dagbook.runs.evaluation.environment import RunEnvironment
+from dagbook.runs.model import ClaimedRun
 from dagbook.runs.notifications.mailer import Notify
 from dagbook.runs.output.output_follower import Chunk, RestoredLogs
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.runner.sub_runs import SubRunService
 from dagbook.runs.secrets.encryption import Encrypter
-from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.run_loading import RunLogFile
 
 

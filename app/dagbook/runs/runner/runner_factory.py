@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from dagbook.db.database import Database
@@ -12,14 +11,14 @@ from dagbook.db.repositories.runs.runs import EventRow, NodeRow
 from dagbook.engine.state import RunState
 from dagbook.errors import BadRequestError, InvalidSpecError
 from dagbook.identifiers import shorten
-from dagbook.runs.evaluation.inputs import RunLocation, prepare_again
+from dagbook.runs.evaluation.inputs import prepare_again
 from dagbook.runs.evaluation.secret_values import resolve_secrets
+from dagbook.runs.model import ClaimedRun, RunLocation
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.runner.runner import Runner
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store import row_mapping, run_loading
 from dagbook.runs.store.new_run import CHANGED
-from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import Recorder, RunRefusedError
 from dagbook.runs.store.row_mapping import read_record
 from dagbook.runs.store.run_loading import StoredRun, uses_run_log
@@ -93,22 +92,18 @@ class RunnerFactory:
         return await resolve_secrets(owned, self.context.machine)
 
     def _run_location(self, found: StoredRun, attempt: int, directory: str) -> RunLocation:
-        context, run = self.context, found.run
-        is_inline = run.file_name is None and run.root_id is None
-        crosses = run.root_id is not None and found.inputs.base_environment is None
-        machine = context.machine.for_run(found.inputs.base_environment, found.inputs.run_as)
-        spool = RunSpool(context.spool, run.id, attempt)
-        return RunLocation(
-            source_directory=found.inputs.source_directory,
-            default_directory=directory if directory and not crosses and machine.may_enter(Path(directory)) else "",
-            crosses_accounts=crosses,
-            private_directory=spool.private_directory(machine.account) if is_inline else None,
-            work_dir=context.work_dir_of(machine),
-            machine=machine,
-            run_as=found.inputs.run_as,
-            limit_seconds=context.evaluation_limit_seconds,
-            evaluate_caller_values=context.evaluate_caller_values,
+        run, inputs = found.run, found.inputs
+        location = RunLocation.of(
+            self.context,
+            source_directory=inputs.source_directory,
+            run_as=inputs.run_as,
+            environ=inputs.base_environment,
+            caller_directory=directory,
+            crosses_accounts=run.root_id is not None and inputs.base_environment is None,
         )
+        if run.file_name is not None or run.root_id is not None:
+            return location
+        return location.in_private_directory(RunSpool(self.context.spool, run.id, attempt))
 
     def runner(self, owned: ClaimedRun, state: RunState, nodes: Sequence[NodeRow]) -> Runner:
         """Make the runner; ``nodes`` are the first nodes of the attempt."""

@@ -13,8 +13,8 @@ from dagbook.executors import registry
 from dagbook.executors.contract import SetupError, SharedConfig, SshPolicy, StepError, write_private
 from dagbook.executors.docker.recovery_note import RunNote, daemon_env, encode
 from dagbook.runs.evaluation.environment import RunEnvironment
+from dagbook.runs.model import ClaimedRun
 from dagbook.runs.output.spool import RunSpool
-from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.spec.model import Dag
 
 _log = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ from dagbook.executors.contract import Execution, ExecutionFiles, Job, Outcome, 
 from dagbook.executors.process import process
 from dagbook.executors.process.accounts import files_as
 from dagbook.runs.evaluation.environment import StepContext
+from dagbook.runs.model import ClaimedRun, SpoolMatch
 from dagbook.runs.output.output_follower import STDERR, STDOUT
 from dagbook.runs.runner import execution, gates
 from dagbook.runs.runner.execution import ConditionChecker
@@ -28,7 +29,6 @@ from dagbook.runs.runner.node_registry import NodeRegistry
 from dagbook.runs.runner.runner_deps import RunnerDeps, RunnerPort
 from dagbook.runs.runner.shared_resources import SharedResources
 from dagbook.runs.runner.sub_runs import SubRunCalls, SubRunExecutor
-from dagbook.runs.store.queue_head import ClaimedRun, SpoolMatch
 from dagbook.runs.store.recorder import FenceLostError
 from dagbook.runs.store.row_mapping import NodeRecord
 from dagbook.spec.expansion.expand import ExpansionError

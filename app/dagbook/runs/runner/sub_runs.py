@@ -23,16 +23,15 @@ from dagbook.executors.process.accounts import files_as
 from dagbook.identifiers import new_key, shorten, strip_suffix
 from dagbook.runs.evaluation import sub_run_plan
 from dagbook.runs.evaluation.environment import RunEnvironment, StepContext
-from dagbook.runs.evaluation.inputs import RunLocation, prepare_inputs
+from dagbook.runs.evaluation.inputs import prepare_inputs
 from dagbook.runs.evaluation.sub_run_plan import SubRunCall, SubRunRecord
-from dagbook.runs.options import RunRequest, StartOptions
+from dagbook.runs.model import ClaimedRun, RunLocation, RunRequest, StartOptions
 from dagbook.runs.ports import RunControl
 from dagbook.runs.runner.completion import RunCompletion
 from dagbook.runs.runner.node_execution import NodeExecution
 from dagbook.runs.secrets.encryption import EncryptionError
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store import row_mapping
-from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError
 from dagbook.spec import paths
@@ -251,7 +250,7 @@ class SubRunExecutor:
         return self._callee
 
     async def _claimed_run(self, request: SubRun) -> ClaimedRun:
-        parent, key, callee = self._caller.run, new_key(), await self._find_callee()
+        parent, callee = self._caller.run, await self._find_callee()
         dag, location = callee.definition.dag, self._run_location(callee)
         inputs = await prepare_inputs(dag, _given(request), location)
         if not location.crosses_accounts:
@@ -259,32 +258,26 @@ class SubRunExecutor:
                 inputs, base_environment=dict(self._caller.environ), base_sealed=parent.inputs.names_from_dotenv
             )
         return ClaimedRun(
-            key=key,
+            key=new_key(),
             dag_name=dag.name,
             run_id=request.id,
-            attempt=1,
-            token=1,
             definition=callee.definition,
             inputs=msgspec.structs.replace(inputs, hidden=parent.masker.values),
-            last_seq=1,
             lineage=parent.lineage_of_children.child(parent.key),
         )
 
     def _run_location(self, callee: CalledDag) -> RunLocation:
         """Return the location of a sub-run: under another account that of a run of its own, else its caller's."""
-        context, directory = self._sub_run_service.context, self._caller.directory
+        context = self._sub_run_service.context
         own = context.machine.account
         crosses = (callee.run_as or own) != (self._caller.run.inputs.run_as or own)
-        machine = context.machine.for_run(None if crosses else self._caller.environ, callee.run_as)
-        return RunLocation(
+        return RunLocation.of(
+            context,
             source_directory=callee.source_directory,
-            default_directory=directory if not crosses and machine.may_enter(Path(directory)) else "",
-            crosses_accounts=crosses,
-            work_dir=context.work_dir_of(machine),
-            machine=machine,
             run_as=callee.run_as,
-            limit_seconds=context.evaluation_limit_seconds,
-            evaluate_caller_values=context.evaluate_caller_values,
+            environ=None if crosses else self._caller.environ,
+            caller_directory=self._caller.directory,
+            crosses_accounts=crosses,
         )
 
     async def _result(self, request: SubRun) -> Result:

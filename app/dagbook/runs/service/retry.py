@@ -22,13 +22,12 @@ from dagbook.engine.state import NodeState, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.errors import BadRequestError, MaxRunReachedError, NotFoundError
 from dagbook.identifiers import shorten
-from dagbook.runs.options import RetryOptions
+from dagbook.runs.model import ClaimedRun, RetryOptions
 from dagbook.runs.ports import RunControl
 from dagbook.runs.runner.runner import Runner
 from dagbook.runs.runner.runner_factory import RunnerFactory, retry_on_conflict
 from dagbook.runs.store import row_mapping, run_loading
 from dagbook.runs.store.new_run import as_queued, owned_attempt_row, secret_entry, with_queue_limit
-from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.row_mapping import input_row, params_row
 from dagbook.runs.store.run_loading import DefinitionGoneError, StoredRun

@@ -30,15 +30,14 @@ from dagbook.errors import (
 )
 from dagbook.identifiers import check_dag_name, check_directory, check_queue, check_run_id, new_key, new_run_id, shorten
 from dagbook.runs.dry_run.plan import check_params
-from dagbook.runs.evaluation.inputs import RunLocation, prepare_again, prepare_inputs
-from dagbook.runs.options import RunRequest, StartOptions, StopOrder
+from dagbook.runs.evaluation.inputs import prepare_again, prepare_inputs
+from dagbook.runs.model import ClaimedRun, RunLocation, RunRequest, StartOptions, StopOrder
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.ports import RunControl
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.service.retry import definition_gone
 from dagbook.runs.store import run_loading
 from dagbook.runs.store.new_run import SLOT_TAKEN
-from dagbook.runs.store.queue_head import ClaimedRun
 from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError, StoredRun
 from dagbook.spec.model import Dag, Definition, RunConfig
@@ -179,11 +178,8 @@ class RunService:
             key=key,
             dag_name=dag.name,
             run_id=run_id,
-            attempt=1,
-            token=1,
             definition=definition,
             inputs=inputs,
-            last_seq=1,
             queue=start.queue or dag.queue or dag.name,
         )
         return request, owned
@@ -233,11 +229,8 @@ class RunService:
             key=key,
             dag_name=name,
             run_id=run_id,
-            attempt=1,
-            token=1,
             definition=loaded.definition,
             inputs=inputs,
-            last_seq=1,
             queue=dag.queue or name,
         )
         sealed = source.run.sealed is not None
@@ -249,12 +242,7 @@ class RunService:
 
     async def check_params(self, definition: Definition) -> list[Problem]:
         """Check the params of a DAG against the JSON Schemas they refer to, as if the DAG were stored."""
-        context = self._context
-        limit = context.evaluation_limit_seconds
-        location = RunLocation(
-            source_directory=None, work_dir=context.work_dir, machine=context.machine, limit_seconds=limit
-        )
-        return await check_params(definition, location)
+        return await check_params(definition, RunLocation.of(self._context))
 
     async def definition_of(self, run: RunRow) -> Definition:
         """Return the definition of a run; raises AppError when its text was redacted."""
@@ -271,17 +259,8 @@ class RunService:
     def _run_location(
         self, key: int, source_directory: str | None, file_name: str | None, run_as: str | None
     ) -> RunLocation:
-        context = self._context
-        machine, spool = context.machine.for_run(None, run_as), RunSpool(context.spool, key)
-        return RunLocation(
-            source_directory=source_directory,
-            private_directory=None if file_name else spool.private_directory(machine.account),
-            work_dir=context.work_dir_of(machine),
-            machine=machine,
-            run_as=run_as,
-            limit_seconds=context.evaluation_limit_seconds,
-            evaluate_caller_values=context.evaluate_caller_values,
-        )
+        location = RunLocation.of(self._context, source_directory=source_directory, run_as=run_as)
+        return location if file_name else location.in_private_directory(RunSpool(self._context.spool, key))
 
     async def stop(self, dag_name: str, run_id: str, actor: Actor) -> None:
         """Request a run to stop; returns before it has finished. Raises NotFoundError or NotRunningError.

@@ -25,7 +25,7 @@ from dagbook.db.repositories.services import WORKER
 from dagbook.engine.admission import Admission
 from dagbook.engine.status import RunStatus
 from dagbook.errors import AppError
-from dagbook.runs.options import StartOptions
+from dagbook.runs.model import StartOptions
 from dagbook.runs.ports import RunControl
 from dagbook.runs.runner.runner import Runner
 from dagbook.runs.runner.runner_factory import RunnerFactory, retry_on_conflict

@@ -24,10 +24,9 @@ from dagbook.engine.admission import Admission, QueueConfig, QueuedRun
 from dagbook.engine.event import HANDLER_NAMES
 from dagbook.engine.plan import Plan
 from dagbook.engine.status import NodeStatus, RunStatus
-from dagbook.runs.options import RunRequest
+from dagbook.runs.model import ClaimedRun, PendingInputs, RunRequest
 from dagbook.runs.server_context import ServerContext, ServerIdentity
 from dagbook.runs.store import row_mapping
-from dagbook.runs.store.queue_head import ClaimedRun, PendingInputs
 from dagbook.runs.store.row_mapping import evaluated_inputs, input_row, params_row
 from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params import param_text

@@ -14,9 +14,9 @@ from dagbook.db.search_keys import error_text
 from dagbook.engine import event
 from dagbook.engine.history import Change
 from dagbook.engine.state import NodeState, RunState
+from dagbook.runs.model import ClaimedRun, RunInputs
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.secrets.masking import MASK, Masker
-from dagbook.runs.store.queue_head import ClaimedRun, RunInputs
 from dagbook.spec.model import Pair
 from dagbook.spec.params import param_text
 

@@ -19,9 +19,9 @@ from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, EventRow,
 from dagbook.engine.history import Change, Line, describe, step_name
 from dagbook.engine.state import RunState
 from dagbook.engine.status import NodeStatus
+from dagbook.runs.model import RunInputs, RunLineage
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.store import row_mapping
-from dagbook.runs.store.queue_head import RunInputs, RunLineage
 from dagbook.settings.permissions import make_private_folder, open_privately
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
