@@ -35,7 +35,7 @@ class Sample(NamedTuple):
 _COMMANDS = """
     cli_audit cli_backup cli_complete cli_dag cli_exec cli_export cli_import_url cli_login cli_people
     cli_postgres cli_queue cli_restart cli_retry cli_rights cli_run cli_runs cli_serve cli_source cli_status
-    cli_stop cli_stored cli_together cli_validate cli_views cli_worker file_modes queue_notifier ssh_host_keys
+    cli_stop cli_stored cli_together cli_validate cli_views cli_worker file_modes queue_notifier
     terminal throttled_logins tls
 """
 _MIGRATIONS = "login_failures migrations released revision ssh_host_keys"

@@ -25,7 +25,6 @@ from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import PASSWORD, SECRET, People, Person, code_of, serving_people
 from tests.db.rows import NOW
-from tests.waiting import come_true
 
 Ended = Callable[[People, Person], Awaitable[str]]
 SPEC = "steps: [{name: a, command: 'true'}]\n"
@@ -426,12 +425,11 @@ async def test_a_server_copies_its_audit(database_url: str, tmp_path: Path) -> N
 async def test_a_copy_that_fails_stops_nothing_and_is_told(database_url: str, tmp_path: Path) -> None:
     async with serving(database_url, tmp_path, audit_copy="/dev/full") as server, client_of(server) as client:
         await store(client, "etl")
-
-        async def is_told() -> bool:
-            answer = await client.get("/health")
-            return answer.status_code == 200 and answer.json().get("auditCopy") == "failing"
-
-        await come_true(is_told)
+        await server.audit_sealer.run_once()
+        assert server.services.audit_copy is not None
+        await server.services.audit_copy.run_once()
+        answer = await client.get("/health")
+        assert (answer.status_code, answer.json().get("auditCopy")) == (200, "failing")
         assert "dagbook_audit_copy_up 0.0" in (await client.get("/metrics")).text
 
 

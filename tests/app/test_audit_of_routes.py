@@ -490,23 +490,6 @@ async def remove_grant(scene: Scene) -> str:
     return f"group {scene.name}: DAGs named etl-*"
 
 
-def ssh_host(name: str) -> dict[str, str]:
-    return {"host": f"{name}.example", "algorithm": "ssh-ed25519", "fingerprint": "SHA256:" + "x" * 43}
-
-
-@case(("PUT", "/ssh-host-keys"))
-async def accept_host_key(scene: Scene) -> str:
-    await scene.do("PUT", "/ssh-host-keys", **ssh_host(scene.name))
-    return f"{scene.name}.example:22"
-
-
-@case(("DELETE", "/ssh-host-keys"))
-async def remove_host_key(scene: Scene) -> str:
-    await scene.ok("PUT", "/ssh-host-keys", **ssh_host(scene.name))
-    await scene.do("DELETE", f"/ssh-host-keys?host={scene.name}.example")
-    return f"{scene.name}.example:22"
-
-
 async def source_of(scene: Scene) -> str:
     await scene.ok("POST", "/sources", name=scene.name, place=str(scene.folder))
     return f"/sources/{scene.name}"

@@ -69,9 +69,7 @@ def seal(home: Path) -> None:
 
 def copy(home: Path, file: Path) -> None:
     async def work(database: Database) -> None:
-        copied = AuditCopy(database, file)
-        await copied.run_once()
-        copied.close()
+        await AuditCopy(database, file).run_once()
 
     on_database(home, work)
 

@@ -104,7 +104,6 @@ def test_what_else_is_listed_is_printed_as_json(at: Command, ask: Callable[..., 
     assert ask("queue", "show", "night")["items"] == []
     assert "paused" not in (ask("queue", "resume", "night") or {})
     assert ask("sessions", "list")["sessions"][0]["username"] == "root"
-    assert ask("ssh-host-keys", "list") == {"hosts": []}
     assert ask("cleanup", "--older-than", "30d", "--dry-run")["plan"]["runs"] == 0
     assert ask("audit", "list", "--limit", "1")["id"] > 1
     assert ask("audit", "prune", "--before", "2000-01-01") == {"entries": 0, "upTo": 0, "dryRun": True}

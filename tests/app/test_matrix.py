@@ -45,9 +45,6 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("POST", "/hold/resume"): (ADMINS, ""),
     ("GET", "/retention/preview"): (USERS, ""),
     ("POST", "/retention/cleanup"): (ADMINS, ""),
-    ("GET", "/ssh-host-keys"): (ADMINS, ""),
-    ("PUT", "/ssh-host-keys"): (ADMINS, ""),
-    ("DELETE", "/ssh-host-keys"): (ADMINS, ""),
     ("GET", "/sources"): (USERS, ""),
     ("POST", "/sources"): (ADMINS, "W"),
     ("GET", "/sources/{sourceName}"): (USERS, ""),
@@ -442,10 +439,9 @@ NARROWED = {
 }
 CLOSED = {
     *((method, path) for method, path in MATRIX if path.startswith(("/users", "/groups", "/grants", "/audit"))),
-    *((method, path) for method, path in MATRIX if path.startswith(("/queues/", "/ssh-host-keys")) and method != "GET"),
+    *((method, path) for method, path in MATRIX if path.startswith("/queues/") and method != "GET"),
     *((method, path) for method, path in MATRIX if path.startswith("/sources")),
     ("GET", "/metrics"),
-    ("GET", "/ssh-host-keys"),
     ("GET", "/doctor"),
     ("POST", "/retention/cleanup"),
     ("POST", "/hold/resume"),

@@ -13,7 +13,7 @@ from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from dagbook.db.url import parse_url
-from dagbook.executors.in_process import Captured, capture
+from dagbook.executors.capture import Captured, capture
 from dagbook.executors.process.process import GatedProcess
 from dagbook.runs import evaluate
 from dagbook.runs.runner import execution

@@ -11,11 +11,9 @@ from pathlib import Path
 import httpx
 import psutil  # type: ignore[import-untyped]  # psutil brings no types
 import pytest
-from sqlalchemy import func, select
 
 from dagbook.accounts.sessions import Origin
 from dagbook.auth.roles import Role
-from dagbook.db.models import LoginFailure
 from dagbook.errors import AppError
 from dagbook.main import Server
 from tests.app.dagbook import client_of, serving
@@ -89,7 +87,7 @@ async def test_a_user_at_a_known_address_logs_in_while_many_addresses_use_up_the
         assert (await log_in(known, ann.name, PASSWORD)).status_code == 200
 
 
-async def test_ten_thousand_logins_take_little_memory_and_few_rows(sqlite_copies: SqliteCopies, tmp_path: Path) -> None:
+async def test_ten_thousand_logins_take_little_memory(sqlite_copies: SqliteCopies, tmp_path: Path) -> None:
     sqlite_copies.copy_to(tmp_path / "logins.sqlite3")
     async with serving_people(f"sqlite:///{tmp_path}/logins.sqlite3", tmp_path, auth_logins_per_minute="100") as people:
         ann = await people.add(Role.VIEWER)
@@ -105,15 +103,11 @@ async def test_ten_thousand_logins_take_little_memory_and_few_rows(sqlite_copies
         for first in range(0, 10_000, 100):
             statuses.update(await asyncio.gather(*(guess(number) for number in range(first, first + 100))))
         grown = psutil.Process().memory_info().rss - before
-        rows = await people.server.services.database.read(
-            lambda connection: connection.scalar(select(func.count()).select_from(LoginFailure)) or 0
-        )
         async with people.client(ann.token) as client:
             assert (await client.get("/auth/me")).status_code == 200
     assert grown < 64 * 1024 * 1024
     assert statuses[401] + statuses[429] == 10_000
     assert statuses[401] <= 2 * 75  # the attempts of a minute, and of a second one on a slow machine
-    assert rows <= 3 * (statuses[401] + 1)
 
 
 # -- tokens and HTTP Basic -------------------------------------------------------------------------------------------
@@ -176,13 +170,7 @@ async def test_tokens_that_fail_and_logins_that_fail_are_counted_together(people
     async with people.client() as client:
         for number in range(100):
             await client.get("/dags", headers=bearer(f"guess {number}"))
-
-        async def is_refused() -> bool:
-            return (await log_in(client, "another", "guess")).status_code == 429
-
-        async with asyncio.timeout(10):
-            while not await is_refused():  # noqa: ASYNC110 - other requests are what is waited for
-                await asyncio.sleep(0.05)
+        assert (await log_in(client, "another", "guess")).status_code == 429
 
 
 async def test_the_api_document_names_the_answer(shared: Server) -> None:

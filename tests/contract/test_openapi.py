@@ -73,7 +73,7 @@ async def test_what_answers_without_a_body_documents_none(operations: list[tuple
         for _, _, operation in operations
         if any("content" not in answer for status, answer in operation["responses"].items() if status < "300")
     }
-    removals = {"deleteDAG", "deleteUser", "revokeToken", "deleteSshHostKey", "endSession", "deleteGroup"}
+    removals = {"deleteDAG", "deleteUser", "revokeToken", "endSession", "deleteGroup"}
     removals |= {"deleteSource"}
     removals |= {"deleteGrant", "addGroupMember", "removeGroupMember"}
     runs = {"dequeueDAGRun", "retryDAGRun", "terminateDAGRun", "updateDAGRunStepStatus", "updateSubDAGRunStepStatus"}

@@ -20,11 +20,10 @@ from dagbook.db.models import AuditSeal
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.audit import LastSeal, SealRow
 from dagbook.maintenance.audit.audit_chain import make_seal, seal_context, seal_hash
-from dagbook.maintenance.audit.audit_copy import AuditCopy
+from dagbook.maintenance.audit.audit_copy import AuditCopy, compare
 from dagbook.maintenance.audit.audit_pruning import AuditPruning
 from dagbook.maintenance.audit.audit_sealing import make_signed_seal
 from dagbook.maintenance.audit.audit_verification import KnownSeal, Limit, verify
-from dagbook.maintenance.audit.copy_verification import Copy, compare
 from tests.db.audit_scene import ANN, Audit, switch_off
 from tests.db.rows import NOW, rehearse, run_sql
 
@@ -135,6 +134,7 @@ class Tampering:
         self.entries.add(entry)
         self.excuses[ALONE].add(Limit.UNSEALED)
         self.excuses[SEAL].add(Limit.UNSEALED)
+        self.excuses[COPY].add(Limit.UNSEALED)
 
     def insert(self) -> None:
         """Insert an entry that no server wrote, before a server seals it."""
@@ -243,15 +243,15 @@ async def scene(database: Database, tmp_path: Path) -> Audit:
     await AuditPruning(database, made.signer, made.now).prune(NOW.replace(month=6), ANONYMOUS)
     await made.note(3)
     await copy.run_once()
-    copy.close()
     return made
 
 
 async def test_the_audit_itself_is_in_order(scene: Audit, tmp_path: Path) -> None:
     found = await scene.verify()
     assert (found.broken, found.pruned_up_to, found.sealed_up_to, found.entries) == ("", PRUNED, SEALED, 34)
+    path = tmp_path / "audit.copy"
     compared = await scene.database.read(
-        lambda connection: compare(connection, Copy.of(tmp_path / "audit.copy"), found)
+        lambda connection: compare(connection, path, path.stat().st_size, found.covered_up_to)
     )
     assert (compared.differences, compared.pruned) == ([], PRUNED)
 
@@ -289,7 +289,7 @@ def examine(
 ) -> list[tuple[Evidence, list[str], Sequence[Limit]]]:
     """Return what each kind of verification says, and what it lists as not shown."""
     alone, sealed = verify(connection, scene.signer), verify(connection, scene.signer, known)
-    compared = compare(connection, Copy.of(path), alone)
+    compared = compare(connection, path, path.stat().st_size, alone.covered_up_to)
     return [
         (ALONE, [alone.broken] * bool(alone.broken), alone.limits),
         (SEAL, [sealed.broken] * bool(sealed.broken), sealed.limits),

@@ -1,45 +1,51 @@
-"""Keys of SSH hosts in the database, on both engines: of several first connections one counts."""
+"""Keys of SSH hosts that an earlier version stored, on both engines, and the file that they are moved to."""
 
 from __future__ import annotations
 
-import asyncio
+from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, inspect
 from sqlalchemy.exc import IntegrityError
 
-from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.db.migrations.check import check
 from dagbook.db.migrations.upgrade import downgrade, head, open_for_migration, upgrade
 from dagbook.db.models import SshHostKey
-from dagbook.executors.contract import HostKey, StepError
-from dagbook.runs.service.ssh_host_keys import SshHostKeys
+from dagbook.main.host_keys import move_host_keys
+from dagbook.settings import read
 from tests.db.rows import NOW, fill, rehearse
 
-KEYS = [HostKey("ssh-ed25519", f"SHA256:{letter * 43}") for letter in "abcdef"]
 ROW = {"host": "a.example", "port": 22, "algorithm": "ssh-ed25519", "fingerprint": "SHA256:x", "stored_at": NOW}
 
 
-async def test_of_several_first_connections_one_key_is_stored_and_all_get_it(database: Database) -> None:
-    keys = SshHostKeys(database, now)
-    stored = await asyncio.gather(*(keys.add("a.example", 22, key) for key in KEYS))
-    assert len(set(stored)) == 1
-    assert await keys.get("a.example", 22) == stored[0]
-    assert await keys.get("a.example", 2222) is None
-    assert await keys.add("a.example", 22, HostKey("ssh-rsa", "SHA256:later")) == stored[0]
+async def move(database: Database, home: Path, mode: str = "accept-new") -> list[str]:
+    """Move the keys as a start does; returns the lines of the file."""
+    path = home / "ssh" / "known_hosts"
+    flags = {"ssh_strict_host_key": mode, "ssh_known_hosts": str(path)}
+    await move_host_keys(read(flags, {}, home), database)
+    return path.read_text().splitlines() if path.parent.is_dir() and path.exists() else []
 
 
-async def test_first_connections_do_not_store_keys_without_end(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+async def test_a_start_writes_the_stored_keys_once_into_its_file(database: Database, tmp_path: Path) -> None:
+    assert await move(database, tmp_path) == []
+    rows = [ROW, ROW | {"port": 2222, "fingerprint": "SHA256:y"}]
+    await database.write(lambda connection: connection.execute(insert(SshHostKey), rows))
+    assert await move(database, tmp_path, "true") == []
+    lines = ["# dagbook: a.example ssh-ed25519 SHA256:x", "# dagbook: [a.example]:2222 ssh-ed25519 SHA256:y"]
+    assert await move(database, tmp_path) == lines
+    assert await move(database, tmp_path) == lines
+    (tmp_path / "ssh" / "known_hosts").write_text(f"{lines[1]}\n")  # a line that was deleted does not come back
+    assert await move(database, tmp_path) == lines[1:]
+
+
+async def test_a_file_that_cannot_be_written_stops_no_start(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("dagbook.runs.service.ssh_host_keys._MAX_HOSTS", 2)
-    keys = SshHostKeys(database, now)
-    for host in ("a.example", "b.example"):
-        await keys.add(host, 22, KEYS[0])
-    with pytest.raises(StepError, match="remove some: dagbook ssh-host-keys list"):
-        await keys.add("c.example", 22, KEYS[0])
-    assert await keys.get("c.example", 22) is None
+    await database.write(lambda connection: connection.execute(insert(SshHostKey).values(ROW)))
+    (tmp_path / "ssh").touch()
+    assert await move(database, tmp_path) == []
+    assert "the stored SSH host keys could not be written" in caplog.text
 
 
 @pytest.mark.parametrize("wrong", [{"host": ""}, {"host": "x" * 254}, {"port": 0}, {"algorithm": ""}], ids=str)

@@ -22,7 +22,7 @@ from dagbook.executors.mail import mail
 from dagbook.executors.process import accounts, process
 from dagbook.executors.process.accounts import AccountError, files_as
 from dagbook.executors.shell import ShellTexts, build, make_directory, remove_script
-from dagbook.executors.ssh import ssh
+from dagbook.executors.ssh import connection
 from dagbook.runs.output.output_follower import Redirect
 
 NAME = "nobody"
@@ -225,9 +225,9 @@ def test_no_file_of_the_server_is_attached_to_a_mail(closed: Path) -> None:
 
 @needs_root
 async def test_no_key_of_the_server_logs_in_to_another_host(closed: Path) -> None:
-    login = ssh.Login(host="localhost", port=1, user="a", key=closed / "key", password="")
+    login = connection.Login(host="localhost", port=1, user="a", key=closed / "key", password="")
     with pytest.raises(SetupError, match=r"the key .* could not be read: Permission denied"):
-        async with ssh.connect(login, NAME):
+        async with connection.connect(login, NAME):
             pass
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dagbook.executors import contract
+from dagbook.executors import cancellation
 from dagbook.executors.contract import StepError
 
 
@@ -31,7 +31,7 @@ class RemoteCommand:
             self.ended.set()
 
     async def begin(self) -> asyncio.Task[int]:
-        task = asyncio.create_task(contract.run_cancellable(self.work(), self.send))
+        task = asyncio.create_task(cancellation.run_cancellable(self.work(), self.send))
         await self.started.wait()
         return task
 
@@ -48,7 +48,7 @@ async def test_work_raises_what_it_raises() -> None:
         raise StepError("lost")
 
     with pytest.raises(StepError, match="lost"):
-        await contract.run_cancellable(fail(), RemoteCommand().send)
+        await cancellation.run_cancellable(fail(), RemoteCommand().send)
 
 
 async def test_a_signal_is_sent_on_and_the_work_runs_to_its_end() -> None:
@@ -76,20 +76,20 @@ async def test_two_signals_at_once_are_not_one() -> None:
 
 
 async def test_work_that_ignores_the_kill_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "_LAST_SECONDS", 0.01)
+    monkeypatch.setattr(cancellation, "_LAST_SECONDS", 0.01)
     command = RemoteCommand()
     task = await command.begin()
     task.cancel("SIGKILL")
     with pytest.raises(asyncio.CancelledError) as raised:
         await task
-    assert not contract.is_detach(raised.value)
+    assert not cancellation.is_detach(raised.value)
 
 
-@pytest.mark.parametrize("detach", [lambda task: task.cancel(contract.DETACH), lambda task: task.cancel()])
+@pytest.mark.parametrize("detach", [lambda task: task.cancel(cancellation.DETACH), lambda task: task.cancel()])
 async def test_a_detach_sends_nothing(detach: Callable[[asyncio.Task[int]], None]) -> None:
     command = RemoteCommand()
     task = await command.begin()
     detach(task)
     with pytest.raises(asyncio.CancelledError) as raised:
         await task
-    assert (contract.is_detach(raised.value), command.signals) == (True, [])
+    assert (cancellation.is_detach(raised.value), command.signals) == (True, [])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.executors.in_process import MOST_OUTPUT, Captured, CaptureError, capture
+from dagbook.executors.capture import MOST_OUTPUT, Captured, CaptureError, capture
 from tests.waiting import until_gone, until_written
 
 ENV = {"PATH": os.environ["PATH"], "WORD": "said"}

@@ -175,7 +175,7 @@ async def test_a_command_that_does_not_heed_the_signal_is_killed_with_its_childr
 async def test_a_command_that_cannot_be_signalled_in_the_container_is_reported(
     inner: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dagbook.executors.contract._LAST_SECONDS", 0.1)
+    monkeypatch.setattr("dagbook.executors.cancellation._LAST_SECONDS", 0.1)
     inner.daemon.named("mine").shell = False
     running = inner.begin(MINE, *SH, WAITING)
     await until_written(inner.files.stdout)

@@ -312,7 +312,7 @@ async def test_a_container_that_does_not_heed_the_signal_is_killed_by_the_next(d
 async def test_a_container_that_does_not_even_heed_sigkill_is_removed(
     docker: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dagbook.executors.contract._LAST_SECONDS", 0.1)
+    monkeypatch.setattr("dagbook.executors.cancellation._LAST_SECONDS", 0.1)
     running = docker.begin(BUSYBOX, *SH, WAITING)
     pid = int(await until_written(docker.files.stdout))
     next(iter(docker.daemon.containers.values())).deaf = True

@@ -15,7 +15,7 @@ import pytest
 from dagbook.executors.contract import ExecutionFiles, Job, StepError, Streams
 from dagbook.executors.http import http
 from dagbook.executors.http.egress import Egress
-from dagbook.executors.http.request import EgressDeniedError
+from dagbook.executors.http.errors import EgressDeniedError
 from dagbook.settings import SettingsError, read
 from tests.executors.web import Web, plain
 

@@ -10,7 +10,7 @@ from email.policy import default
 
 import pytest
 
-from dagbook.executors.mail.smtp import Attachment, Email, EmailError, SmtpEnvelope, compose
+from dagbook.executors.mail.message import Attachment, Email, EmailError, SmtpEnvelope, compose
 
 AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dagbook.executors.in_process import read_text
+from dagbook.executors.capture import read_text
 
 
 @pytest.mark.parametrize(

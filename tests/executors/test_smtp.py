@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from dagbook.executors.mail.smtp import Attachment, Email, MailError, send
+from dagbook.executors.mail.message import Attachment, Email
+from dagbook.executors.mail.smtp import MailError, send
 from dagbook.spec.model import Smtp
 from tests.mailserver import HOST, PASSWORD, USER, MailServer, Silent, listening, mail_server, make_certificate
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import os
 import shutil
 import signal
 import socket
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ import asyncssh
 import pytest
 
 from dagbook.executors import in_process, registry
-from dagbook.executors.contract import ExecutionFiles, HostKey, Job, Outcome, SetupError, SharedConfig, SshPolicy
+from dagbook.executors.contract import ExecutionFiles, Job, Outcome, SetupError, SharedConfig, SshPolicy
 from dagbook.executors.in_process import InProcessExecution
+from dagbook.executors.ssh.known_hosts import Note, add_notes
 from dagbook.spec.model import CommandLine, Ssh
 from tests.executors.ssh_server import PASSWORD, USER, SshServer, serving
 from tests.waiting import until_gone, until_written
@@ -278,64 +281,69 @@ async def test_the_default_of_the_server_counts_for_the_ssh_of_a_dag_too(
 # -- trust on first use ----------------------------------------------------------------------------------------------
 
 
-class Stored:
-    """The stored keys of hosts, as those in the database behave."""
-
-    def __init__(self) -> None:
-        self.keys: dict[tuple[str, int], HostKey] = {}
-
-    async def get(self, host: str, port: int) -> HostKey | None:
-        return self.keys.get((host, port))
-
-    async def add(self, host: str, port: int, key: HostKey) -> HostKey:
-        return self.keys.setdefault((host, port), key)
-
-    @property
-    def shared(self) -> SharedConfig:
-        return SharedConfig(ssh_policy=SshPolicy(host_keys=self))
+ACCEPT_NEW = SharedConfig(ssh_policy=SshPolicy(accept_new=True))
 
 
 def by_password(server: SshServer, **more: Any) -> dict[str, Any]:
     return {"host": "127.0.0.1", "port": server.port, "user": USER, "password": PASSWORD, **more}
 
 
-async def test_the_first_key_of_a_host_is_stored_and_accepted_from_then_on(
+def known_hosts(files: ExecutionFiles, text: str = "") -> Path:
+    """The file of the account, with a text if there is one."""
+    path = files.directory / ".ssh" / "known_hosts"
+    if text:
+        path.parent.mkdir()
+        path.write_text(text)
+    return path
+
+
+def new_key(algorithm: str = "ssh-ed25519") -> str:
+    return asyncssh.generate_private_key(algorithm).export_public_key().decode().strip()
+
+
+async def test_the_first_key_of_a_host_is_appended_to_the_file_and_accepted_from_then_on(
     files: ExecutionFiles, server: SshServer
 ) -> None:
-    stored = Stored()
-    assert (await end(files, by_password(server), shared=stored.shared)).exit_code == 0
-    key = HostKey("ssh-ed25519", server.fingerprints["ssh-ed25519"])
-    assert stored.keys == {("127.0.0.1", server.port): key}
+    assert (await end(files, by_password(server), shared=ACCEPT_NEW)).exit_code == 0
+    path = known_hosts(files)
+    assert path.read_text() == server.known_hosts.read_text()
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     again = ExecutionFiles(files.base + ".again", files.stdout, files.stderr)
-    assert (await end(again, by_password(server), shared=stored.shared)).exit_code == 0
+    assert (await end(again, by_password(server), shared=ACCEPT_NEW)).exit_code == 0
+    assert path.read_text() == server.known_hosts.read_text()
 
 
-async def test_a_host_with_another_key_gets_no_password_and_the_error_names_both_keys(
-    files: ExecutionFiles, tmp_path: Path
-) -> None:
-    stored = Stored()
-    async with serving(tmp_path) as server:
-        known = stored.keys["127.0.0.1", server.port] = HostKey("ssh-ed25519", "SHA256:" + "x" * 43)
-        outcome = await end(files, by_password(server), shared=stored.shared)
-        offered = HostKey("ssh-ed25519", server.fingerprints["ssh-ed25519"])
-        assert server.passwords == []
-    assert outcome.exit_code == 1
-    assert outcome.error == (
-        f"the host key of 127.0.0.1, port {server.port}, has changed: stored is {known}, offered is {offered}. "
-        "The machine was replaced, or the connection is intercepted. Only if the new key is known to be right: "
-        f"dagbook ssh-host-keys accept 127.0.0.1 --port {server.port} {offered}"
-    )
-    assert stored.keys["127.0.0.1", server.port] == known
-
-
-async def test_a_key_of_another_type_in_place_of_the_stored_one_is_a_changed_key(
+async def test_what_is_in_the_file_stays_and_a_last_line_without_its_end_is_ended(
     files: ExecutionFiles, server: SshServer
 ) -> None:
-    stored = Stored()
-    stored.keys["127.0.0.1", server.port] = HostKey("ecdsa-sha2-nistp256", "SHA256:" + "x" * 43)
-    outcome = await end(files, by_password(server), shared=stored.shared)
-    assert "has changed: stored is ecdsa-sha2-nistp256 SHA256:xxx" in outcome.error
-    assert f"offered is ssh-ed25519 {server.fingerprints['ssh-ed25519']}" in outcome.error
+    path = known_hosts(files, f"# mine\nother.example {new_key()}")
+    before = path.read_text()
+    assert (await end(files, by_password(server), shared=ACCEPT_NEW)).exit_code == 0
+    assert path.read_text() == f"{before}\n{server.known_hosts.read_text()}"
+
+
+async def test_the_file_of_the_setting_and_that_of_the_definition_come_first(
+    files: ExecutionFiles, server: SshServer, tmp_path: Path
+) -> None:
+    of_setting = SshPolicy(accept_new=True, known_hosts=str(tmp_path / "setting"))
+    for config, name in ((by_password(server), "setting"), (by_password(server, knownHostFile="own"), "own")):
+        run = ExecutionFiles(f"{files.base}.{name}", files.stdout, files.stderr)
+        assert (await end(run, config, shared=SharedConfig(ssh_policy=of_setting))).exit_code == 0
+        assert (tmp_path / name).read_text() == server.known_hosts.read_text()
+    assert not known_hosts(files).exists()
+
+
+@pytest.mark.parametrize("algorithm", ["ssh-ed25519", "ecdsa-sha2-nistp256"])
+async def test_a_host_with_another_key_gets_no_password(files: ExecutionFiles, tmp_path: Path, algorithm: str) -> None:
+    async with serving(tmp_path) as server:
+        path = known_hosts(files, before := f"[127.0.0.1]:{server.port} {new_key(algorithm)}\n")
+        outcome = await end(files, by_password(server), shared=ACCEPT_NEW)
+        assert server.passwords == []
+    assert outcome.error == (
+        f"the host key of {address(server)} is not the one in {path}: the machine was replaced, or "
+        "the connection is intercepted; correct the file if you know why"
+    )
+    assert path.read_text() == before
 
 
 @pytest.mark.parametrize("algorithm", ["ssh-rsa", "ecdsa-sha2-nistp256"])
@@ -343,38 +351,76 @@ async def test_a_host_that_gets_one_more_key_is_still_the_same(
     files: ExecutionFiles, tmp_path: Path, algorithm: str
 ) -> None:
     keys = [asyncssh.generate_private_key(name) for name in ("ssh-ed25519", algorithm)]
-    stored = Stored()
     async with serving(tmp_path, host_keys=keys) as server:
-        stored.keys["127.0.0.1", server.port] = HostKey(algorithm, server.fingerprints[algorithm])
-        assert (await end(files, by_password(server), shared=stored.shared)).exit_code == 0
+        known_hosts(files, f"[127.0.0.1]:{server.port} {keys[1].export_public_key().decode()}")
+        assert (await end(files, by_password(server), shared=ACCEPT_NEW)).exit_code == 0
 
 
-async def test_a_file_that_knows_the_host_counts_before_the_stored_keys(
-    files: ExecutionFiles, server: SshServer, tmp_path: Path
-) -> None:
-    stored = Stored()
-    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
-    (tmp_path / "hosts").write_text(f"[127.0.0.1]:{server.port} {other}")
-    outcome = await end(files, by_password(server, knownHostFile="hosts"), shared=stored.shared)
-    assert f"is not the one in {tmp_path}/hosts" in outcome.error
-    assert stored.keys == {}
+async def test_a_hashed_name_is_known_and_a_revoked_key_is_refused(files: ExecutionFiles, server: SshServer) -> None:
+    name, (_, key) = f"[127.0.0.1]:{server.port}", server.known_hosts.read_text().split(maxsplit=1)
+    salt = b"salt of the tests..."
+    hashed = "|1|" + "|".join(b64encode(part).decode() for part in (salt, hmac.digest(salt, name.encode(), "sha1")))
+    path = known_hosts(files, before := f"{hashed} {key}")
+    assert (await end(files, by_password(server), shared=ACCEPT_NEW)).exit_code == 0
+    assert path.read_text() == before
+    path.write_text(before := f"@revoked * {key}")
+    again = ExecutionFiles(files.base + ".again", files.stdout, files.stderr)
+    outcome = await end(again, by_password(server), shared=ACCEPT_NEW)
+    assert outcome.error == f"the host key of {name} is revoked in {path}"
+    assert path.read_text() == before
+
+
+async def test_the_same_host_with_another_port_is_another_one(files: ExecutionFiles, server: SshServer) -> None:
+    path = known_hosts(files, f"127.0.0.1 {new_key()}\n")
+    assert (await end(files, by_password(server), shared=ACCEPT_NEW)).exit_code == 0
+    assert server.known_hosts.read_text() in path.read_text()
+
+
+async def test_a_name_in_capitals_is_the_same_host(files: ExecutionFiles, server: SshServer) -> None:
+    for number in range(2):
+        run = ExecutionFiles(f"{files.base}.{number}", files.stdout, files.stderr)
+        config = by_password(server, host="LocalHost")
+        assert (await end(run, config, shared=ACCEPT_NEW)).exit_code == 0
+    assert [line.split()[0] for line in known_hosts(files).read_text().splitlines()] == [f"[localhost]:{server.port}"]
 
 
 @pytest.mark.parametrize("strict", [True, False])
 async def test_a_definition_that_says_strict_or_not_is_taken_at_its_word(
     files: ExecutionFiles, server: SshServer, tmp_path: Path, strict: bool
 ) -> None:
-    stored = Stored()
     (tmp_path / "hosts").touch()
     config = by_password(server, knownHostFile="hosts", strictHostKey=strict)
-    assert (await end(files, config, shared=stored.shared)).exit_code == int(strict)
-    assert stored.keys == {}
+    assert (await end(files, config, shared=ACCEPT_NEW)).exit_code == int(strict)
+    assert (tmp_path / "hosts").read_text() == ""
 
 
-async def test_a_host_name_that_is_a_text_is_refused_before_it_is_looked_up(files: ExecutionFiles) -> None:
-    config = {"host": "x" * 300, "user": USER, "password": PASSWORD}
+@pytest.mark.parametrize("host", ["x" * 300, "a b", "a\n* ssh-ed25519 AAAA", "*", "a,b", "|1|a|b", "!a", "#a", "@a"])
+async def test_a_host_name_that_is_a_text_is_refused_before_it_is_looked_up(files: ExecutionFiles, host: str) -> None:
+    config = {"host": host, "user": USER, "password": PASSWORD}
     with pytest.raises(SetupError, match="is not the name or address of a machine"):
-        await end(files, config, shared=Stored().shared)
+        await end(files, config, shared=ACCEPT_NEW)
+
+
+async def test_a_first_key_that_cannot_be_kept_is_not_accepted(files: ExecutionFiles, server: SshServer) -> None:
+    (files.directory / ".ssh").write_text("no directory")
+    with pytest.raises(SetupError, match="known_hosts could not be written: "):
+        await end(files, by_password(server), shared=ACCEPT_NEW)
+
+
+@pytest.mark.parametrize("algorithm", ["ssh-ed25519", "ssh-rsa"])
+async def test_a_note_of_a_fingerprint_counts_for_the_first_connection(
+    files: ExecutionFiles, server: SshServer, algorithm: str
+) -> None:
+    name = f"[127.0.0.1]:{server.port}"
+    path = known_hosts(files)
+    assert add_notes(path, [Note("other.example", "ssh-rsa", "SHA256:o"), Note(name, algorithm, "SHA256:x")]) == 2
+    outcome = await end(files, by_password(server), shared=ACCEPT_NEW)
+    assert f"is not that of the line '# dagbook: {name} {algorithm} SHA256:x' in {path}" in outcome.error
+    path.unlink()
+    add_notes(path, [Note(name, "ssh-ed25519", server.fingerprints["ssh-ed25519"])])
+    again = ExecutionFiles(files.base + ".again", files.stdout, files.stderr)
+    assert (await end(again, by_password(server), shared=ACCEPT_NEW)).exit_code == 0
+    assert path.read_text().splitlines()[1:] == server.known_hosts.read_text().splitlines()
 
 
 # -- what cannot be reached ------------------------------------------------------------------------------------------
@@ -396,7 +442,7 @@ async def test_an_unknown_host_is_reported(files: ExecutionFiles, server: SshSer
 async def test_a_host_that_does_not_answer_is_given_up(
     files: ExecutionFiles, server: SshServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dagbook.executors.ssh.ssh._CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr("dagbook.executors.ssh.connection._CONNECT_SECONDS", 0.05)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

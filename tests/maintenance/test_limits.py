@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dagbook.db.repositories.deletion import BatchLimit, Size
 from dagbook.maintenance.retention.deletion import batch, is_large
-from dagbook.maintenance.retention.policies import Limits, RetentionSettings, merge_lenient
+from dagbook.maintenance.retention.limits import Limits, RetentionSettings, merge_lenient
 
 
 def test_minus_one_is_no_limit_and_zero_is_one() -> None:

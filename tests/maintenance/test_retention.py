@@ -19,8 +19,10 @@ from dagbook.db.url import sqlite_path
 from dagbook.errors import UnavailableError
 from dagbook.maintenance.doctor.doctor import find_broken
 from dagbook.maintenance.retention import retention as retention_module
-from dagbook.maintenance.retention.deletion import Deadline, DeletionPlanner, DeletionResult, Reason, RunDeleter
-from dagbook.maintenance.retention.policies import Defaults, Limits, Policies, Policy, RetentionSettings, TotalLimits
+from dagbook.maintenance.retention.deletion import DeletionResult, RunDeleter
+from dagbook.maintenance.retention.limits import Limits, RetentionSettings, TotalLimits
+from dagbook.maintenance.retention.planning import Deadline, DeletionPlanner, Reason
+from dagbook.maintenance.retention.policies import Defaults, Policies, Policy
 from dagbook.maintenance.retention.retention import CleanupRequest, Retention
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from tests.db.plans import plans, scanned

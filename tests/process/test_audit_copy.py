@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from dagbook.maintenance.audit.copy_file import decode
 from tests.process import conftest, invariants
 from tests.process.program import Program
-from tests.process.waiting import wait_for
 
 _KILLS, _SAVES = 2, 12
 _SPEC = "steps: [{name: a, command: 'true'}]\n"
@@ -27,7 +26,9 @@ def copied(tmp_path: Path, make_url: Callable[[Path], str]) -> Iterator[tuple[Pr
     assert invariants.find_violations(server.database_url) == []
 
 
-def test_what_was_committed_before_a_kill_is_in_the_copy_after_the_next_start(copied: tuple[Program, Path]) -> None:
+def test_what_was_committed_before_a_kill_is_in_the_copy_after_the_next_orderly_stop(
+    copied: tuple[Program, Path],
+) -> None:
     server, path = copied
     for kill in range(_KILLS):
         server.start()
@@ -37,11 +38,7 @@ def test_what_was_committed_before_a_kill_is_in_the_copy_after_the_next_start(co
     server.start()
     entries = server.api.client.get("/audit", params={"limit": 1000}).raise_for_status().json()["entries"]
     assert len(entries) >= _KILLS * _SAVES
-    wanted = [(entry["id"], entry["action"], entry["object"]) for entry in reversed(entries)]
-    wait_for("the copy", lambda: copied_entries(path) == wanted)
-
-
-def copied_entries(path: Path) -> list[tuple[int, str, str]]:
-    found = [decode(line) for line in path.read_bytes().splitlines()]
-    entries = [line.entry for line in found if line is not None and line.entry is not None]
-    return [(entry.id, entry.action, entry.name) for entry in entries]
+    server.terminate()
+    copies = [json.loads(line).get("entry") for line in path.read_text().splitlines()]
+    found = [(entry["id"], entry["action"], entry["name"]) for entry in copies if entry]
+    assert found == [(entry["id"], entry["action"], entry["object"]) for entry in reversed(entries)]

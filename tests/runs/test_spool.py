@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagbook.executors.in_process import read_text
+from dagbook.executors.capture import read_text
 from dagbook.runs.output import output_chunks, output_follower
 from dagbook.runs.output.output_chunks import chunk_length
 from dagbook.runs.output.output_follower import (

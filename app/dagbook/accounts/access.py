@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import uuid4
 
 import msgspec
 import re2  # type: ignore[import-untyped, unused-ignore]
 
-from dagbook.auth.audit_context import Action, AuditAction, Caller
+from dagbook.auth.audit_context import Action, AuditAction, Caller, Values
 from dagbook.auth.roles import GRANTABLE, Role, UserScope, lower_role
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
@@ -284,7 +283,7 @@ class Access:
         return await self._database.read(read)
 
 
-def matching_groups(connection: ReadConnection, values: Any) -> set[str]:
+def matching_groups(connection: ReadConnection, values: Callable[[str], Collection[str]]) -> set[str]:
     """Return the ids of the groups whose claim an account has; ``values`` returns the values of a claim by its name."""
     found = set()
     for group in groups.find(connection):
@@ -375,10 +374,10 @@ def _target(row: GrantRow) -> str:
     return f"DAGs named {row.pattern}" if row.pattern else f"DAGs tagged {row.tag}"
 
 
-def _group_action(action: Action, group: GroupRow, before: Any = None, after: Any = None) -> AuditAction:
+def _group_action(action: Action, group: GroupRow, before: Values = None, after: Values = None) -> AuditAction:
     return AuditAction(action=action, kind="group", name=group.name, before=before, after=after)
 
 
-def _grant_action(action: Action, row: GrantRow, before: Any = None, after: Any = None) -> AuditAction:
+def _grant_action(action: Action, row: GrantRow, before: Values = None, after: Values = None) -> AuditAction:
     subject = f"user {row.username}" if row.user_id else f"group {row.group_name}"
     return AuditAction(action=action, kind="grant", name=f"{subject}: {_target(row)}", before=before, after=after)

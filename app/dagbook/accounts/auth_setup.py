@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -17,7 +18,7 @@ from dagbook.accounts.authentication import (
     StaticTokenAuthenticator,
 )
 from dagbook.accounts.ended_tokens import EndedTokenLog
-from dagbook.accounts.login_throttle import CredentialThrottle, LoginThrottle
+from dagbook.accounts.login_throttle import Buckets, CredentialThrottle, LoginThrottle
 from dagbook.accounts.logins import Logins
 from dagbook.accounts.oidc import Client, Oidc, OidcAuthenticator, ProviderError, is_protected
 from dagbook.accounts.provider_accounts import ProviderAccounts
@@ -29,7 +30,6 @@ from dagbook.auth.audit_context import Caller
 from dagbook.auth.claims import RoleRule, read_rule
 from dagbook.auth.passwords import Hasher
 from dagbook.auth.roles import Role, Switches, UserScope
-from dagbook.auth.throttle import ThrottleLimits
 from dagbook.auth.tokens import Signer, validation_error
 from dagbook.clock import now
 from dagbook.db.database import Database
@@ -38,6 +38,7 @@ from dagbook.settings import Settings, SettingsError
 
 _NONE, _BUILTIN, _OIDC = "none", "builtin", "oidc"
 _PROVIDER = ("auth_oidc_issuer", "auth_oidc_client_id", "auth_oidc_client_secret")
+_REMOVED = ("auth_login_failures", "auth_login_failures_per_address", "auth_login_window_seconds")
 _MIN_TOKEN, _MIN_PASSWORD = 24, 12  # characters
 CALLBACK = "/oidc-callback"
 
@@ -74,7 +75,8 @@ def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None
     session_limits = SessionLimits(settings.auth_session_idle_seconds, settings.auth_fresh_login_seconds)
     sessions = Sessions(database, signer, ended, session_limits, now)
     personal = PersonalTokens(database, ended, settings.auth_personal_token_days, now)
-    limits = _throttle_limits(settings)
+    failures_of_sites = Buckets(time.monotonic)
+    throttle = LoginThrottle(failures_of_sites, settings.auth_logins_per_minute)
     has_users = settings.auth_mode == _BUILTIN
     static = None if has_users else _token_authenticator(settings.auth_token, "api-token")
     local = LocalAuthenticator(Role.ADMIN if has_users else None)
@@ -84,12 +86,12 @@ def make_auth_services(settings: Settings, database: Database, oidc: Oidc | None
     return AuthServices(
         users=Users(database, hasher, now),
         access=Access(database, now),
-        logins=Logins(database, hasher, sessions, LoginThrottle(database, limits, now), refusals, now),
+        logins=Logins(database, hasher, sessions, throttle, refusals, now),
         sessions=sessions,
         tokens=personal,
         callers=_chain(settings, [local, *authenticators]),
         refusals=refusals,
-        credential_throttle=CredentialThrottle(database, limits, now),
+        credential_throttle=CredentialThrottle(failures_of_sites),
         oidc=oidc,
         provider_accounts=ProviderAccounts(
             database,
@@ -191,6 +193,9 @@ async def find_provider(settings: Settings) -> Oidc | None:
 
 def find_warnings(settings: Settings) -> Iterator[str]:
     """Warn of settings that are ignored, and of a mode that is chosen implicitly."""
+    for name in _REMOVED:
+        if settings.origins[name] != "default":
+            yield f"{name} ({settings.origins[name]}) is ignored, and will be refused by the next release: remove it"
     if settings.auth_mode == _OIDC and settings.origins["auth_mode"] == "default":
         yield "auth_mode is oidc because a provider is given; set auth_mode explicitly"
     if asks_provider(settings) and settings.auth_oidc_whitelist and settings.auth_oidc_allow_everybody:
@@ -217,15 +222,6 @@ def command_settings(settings: Settings) -> Settings:
 
 def _has_basic(settings: Settings) -> bool:
     return bool(settings.auth_basic_username and settings.auth_basic_password)
-
-
-def _throttle_limits(settings: Settings) -> ThrottleLimits:
-    return ThrottleLimits(
-        failures=settings.auth_login_failures,
-        per_address=settings.auth_login_failures_per_address,
-        window_seconds=settings.auth_login_window_seconds,
-        per_minute=settings.auth_logins_per_minute,
-    )
 
 
 def _switches(settings: Settings) -> Switches:

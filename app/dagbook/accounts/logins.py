@@ -6,13 +6,12 @@ import logging
 
 import msgspec
 
-from dagbook.accounts.login_throttle import LoginThrottle
+from dagbook.accounts.login_throttle import Attempt, LoginThrottle
 from dagbook.accounts.refusal_log import RefusalLog
 from dagbook.accounts.sessions import Login, Origin, Sessions
 from dagbook.accounts.users import check_password
 from dagbook.auth.audit_context import Action, Actor, Caller, user_action
 from dagbook.auth.passwords import Hasher
-from dagbook.auth.throttle import Attempt
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, sessions, tokens, users
@@ -47,7 +46,7 @@ class Logins:
         """Exchange name and password for a session; raises UnauthorizedError, the same for any mistake."""
         address = origin.address
         user = await self._database.read_inline(lambda connection: users.get_by_name(connection, username))
-        attempt = await self._throttle.admit(username, address, user.id if user else None)
+        attempt = self._throttle.admit(username, address)
         is_enabled = user is not None and user.disabled_at is None
         is_valid = await self._hasher.verify(password, user.password_hash if user and is_enabled else None)
         if not is_valid or user is None:
@@ -74,12 +73,12 @@ class Logins:
             if after != before:
                 users.rehash(connection, user.id, before, after)
             audit.add(connection, entry)
-            self._throttle.succeed(connection, attempt, user.id)
             return self._sessions.start(connection, present, origin)
 
         login = await self._database.write(work)
         if login is None:
             raise UnauthorizedError("this user was changed meanwhile; log in again")
+        self._throttle.succeed(attempt)
         return login
 
     async def record_login(self, caller: Caller) -> None:
@@ -95,12 +94,12 @@ class Logins:
         user = await self.require_user(caller)
         if not user.password_hash:
             raise BadRequestError("currentPassword: this account has no password here; it logs in at the provider")
-        attempt = await self._throttle.admit(user.username, caller.address, user.id)
+        attempt = self._throttle.admit(user.username, caller.address)
         if not await self._hasher.verify(current, user.password_hash):
             audit_action = user_action(Action.USER_PASSWORD_CHANGE, user.username)
             await self._refusals.record(caller.actor, msgspec.structs.replace(audit_action, outcome="failed"))
             raise UnauthorizedError(WRONG_PASSWORD)
-        await self._database.write(lambda connection: self._throttle.succeed(connection, attempt, user.id))
+        self._throttle.succeed(attempt)
         check_password(new, "newPassword")
         hashed = await self._hasher.hash(new)
 

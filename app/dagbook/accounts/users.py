@@ -199,9 +199,9 @@ def check_password(password: str, field: str = "password") -> str:
     return password
 
 
-def _described(user: UserRow, *names: str) -> dict[str, Any]:
+def _described(user: UserRow, *names: str) -> dict[str, object]:
     """Return values of a user for the audit, and those that are not what most users have."""
-    described: dict[str, Any] = {name: getattr(user, name) for name in names}
+    described: dict[str, object] = {name: getattr(user, name) for name in names}
     described |= {"disabled": True} if user.disabled_at else {}
     return described if user.scope == UserScope.ALL else described | {"scope": user.scope}
 

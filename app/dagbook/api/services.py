@@ -23,7 +23,7 @@ from dagbook.logs.search import LogSearch
 from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.audit.audit_pruning import AuditPruning
 from dagbook.maintenance.doctor.doctor import Doctor
-from dagbook.maintenance.retention.policies import DagRetentionService
+from dagbook.maintenance.retention.dag_retention import DagRetentionService
 from dagbook.maintenance.retention.retention import Retention
 from dagbook.queues.service import DequeueService, QueueService
 from dagbook.runs.queries import RunTotals
@@ -31,7 +31,6 @@ from dagbook.runs.recovery.hold import Holding
 from dagbook.runs.service.approvals import ApprovalService
 from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import RunService
-from dagbook.runs.service.ssh_host_keys import SshHostKeys
 from dagbook.sources.service import Sources
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.telemetry.metrics import MetricsPage
@@ -107,7 +106,6 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     doctor: Doctor
     retention: Retention
     dag_retention: DagRetentionService
-    ssh_host_keys: SshHostKeys
     sources: Sources
     zone: ZoneInfo
     saves_without_if_match: bool

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from dagbook.auth.audit_context import Caller
-from dagbook.auth.throttle import network_of
+from dagbook.auth.networks import network_of
 from dagbook.errors import TooManyRequestsError
 from dagbook.spec.reading.definition_cache import QUICK
 

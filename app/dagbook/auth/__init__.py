@@ -1,3 +1,3 @@
 """Passwords, tokens and roles: no HTTP, no rows."""
 
-__all__ = ["audit_context", "claims", "passwords", "roles", "throttle", "tokens"]
+__all__ = ["audit_context", "claims", "networks", "passwords", "roles", "tokens"]

@@ -15,7 +15,7 @@ from dagbook.auth.roles import Role, Scope
 from dagbook.telemetry.logging import request_id
 
 Outcome = Literal["done", "refused", "failed"]
-
+Values = Mapping[str, object] | None  # what a change was from or to
 _LONGEST = 200
 
 
@@ -66,8 +66,6 @@ class Action(StrEnum):
     SESSION_END = "session.end"
     TOKEN_CREATE = "token.create"  # noqa: S105 - a name of an action
     TOKEN_DELETE = "token.delete"  # noqa: S105 - a name of an action
-    SSH_HOST_KEY_ACCEPT = "ssh_host_key.accept"
-    SSH_HOST_KEY_DELETE = "ssh_host_key.delete"
     SECRET_READ = "secret.read"  # noqa: S105 - a name of an action
     TOKEN_REFUSE = "token.refuse"  # noqa: S105 - a name of an action
     LOGIN_SUCCESS = "login.success"
@@ -87,8 +85,8 @@ class AuditAction(msgspec.Struct, frozen=True, kw_only=True):
     action: Action
     kind: str
     name: str
-    before: Mapping[str, Any] | None = None
-    after: Mapping[str, Any] | None = None
+    before: Values = None
+    after: Values = None
     outcome: Outcome = "done"
 
 
@@ -147,15 +145,15 @@ def local_actor() -> Actor:
     return Actor(via="cli", actor=os_username(os.getuid()))
 
 
-def dag_action(action: Action, file_name: str, before: Any = None, after: Any = None) -> AuditAction:
+def dag_action(action: Action, file_name: str, before: Values = None, after: Values = None) -> AuditAction:
     return AuditAction(action=action, kind="dag", name=file_name, before=before, after=after)
 
 
-def run_action(action: Action, run: NamedRun, before: Any = None, after: Any = None) -> AuditAction:
+def run_action(action: Action, run: NamedRun, before: Values = None, after: Values = None) -> AuditAction:
     return AuditAction(action=action, kind="run", name=f"{run.dag_name}/{run.run_id}", before=before, after=after)
 
 
-def user_action(action: Action, username: str, before: Any = None, after: Any = None) -> AuditAction:
+def user_action(action: Action, username: str, before: Values = None, after: Values = None) -> AuditAction:
     return AuditAction(action=action, kind="user", name=username, before=before, after=after)
 
 

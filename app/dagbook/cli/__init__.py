@@ -59,7 +59,6 @@ COMMANDS = {
     "grants": Entry("dagbook.cli.access:grants", "Grant users and groups roles for single DAGs."),
     "access": Entry("dagbook.cli.access:access", "Show what a user sees, and who may use a DAG."),
     "sessions": Entry("dagbook.cli.sessions:sessions", "List and end the logins of users."),
-    "ssh-host-keys": Entry("dagbook.cli.ssh_host_keys:ssh_host_keys", "List, accept and remove keys of SSH hosts."),
     "dag": Entry("dagbook.cli.dag_files:dag", "List, save, edit and restore stored DAGs, and change their settings."),
     "source": Entry("dagbook.cli.source:source", "Add, sync and remove directories and Git repositories with DAGs."),
     "audit": Entry("dagbook.cli.audit:audit", "List, verify or prune the audit log."),

@@ -19,8 +19,8 @@ from dagbook.cli.terminal import echo
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.migrations.upgrade import require_head
 from dagbook.db.repositories.audit import begin_repeatable_read
+from dagbook.maintenance.audit.audit_copy import Compared, compare
 from dagbook.maintenance.audit.audit_verification import KnownSeal, Verified, verify
-from dagbook.maintenance.audit.copy_verification import Compared, Copy, compare
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.settings import Settings
 
@@ -100,7 +100,8 @@ def verify_entries(*, seal: KnownSeal | None, copy: Path | None) -> int:
     """
     settings = current_settings()
     try:
-        found, compared = asyncio.run(_verify(settings, seal, copy))
+        size = copy.stat().st_size if copy else 0  # before the rows are read: a server goes on copying
+        found, compared = asyncio.run(_verify(settings, seal, copy, size))
     except OSError as error:
         raise click.ClickException(f"the copy {copy} cannot be read: {error.strerror or error}") from error
     if wants_json():
@@ -110,8 +111,6 @@ def verify_entries(*, seal: KnownSeal | None, copy: Path | None) -> int:
         echo(found.broken)
     for difference in compared.differences if compared else ():
         echo(difference)
-    if compared and compared.left_out:
-        echo(f"and {compared.left_out} more differences")
     if found.broken or (compared and compared.differences):
         return 1
     _print_verified(found, compared)
@@ -134,17 +133,18 @@ def _print_verified(found: Verified, compared: Compared | None) -> None:
         echo(f"- {limit}")
 
 
-async def _verify(settings: Settings, seal: KnownSeal | None, path: Path | None) -> tuple[Verified, Compared | None]:
+async def _verify(
+    settings: Settings, seal: KnownSeal | None, path: Path | None, size: int
+) -> tuple[Verified, Compared | None]:
     await require_head(settings.database_url, schema=settings.database_schema)
     signer = Encrypter(settings.secret_key, settings.home)
     database = await Database.open(settings.database_url, schema=settings.database_schema)
     try:
-        copy = Copy.of(path) if path else None
 
         def work(connection: ReadConnection) -> tuple[Verified, Compared | None]:
             begin_repeatable_read(connection)
             found = verify(connection, signer, seal)
-            return found, compare(connection, copy, found) if copy else None
+            return found, compare(connection, path, size, found.covered_up_to) if path else None
 
         return await database.read(work)
     finally:

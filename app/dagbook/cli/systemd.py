@@ -107,7 +107,9 @@ def systemd(*, account: str | None) -> None:
         raise click.BadParameter(f"{account!r} is not the name of an account.", param_hint="--account")
     is_usual = account == own or not uses_defaults("home")
     settings = current_settings() if is_usual else current_settings(_STATE / _SERVICE_ACCOUNT)
-    files = (sqlite_path(settings.database_url), settings.audit_copy, settings.socket)
+    files = [sqlite_path(settings.database_url), settings.audit_copy, settings.socket]
+    if settings.ssh_strict_host_key == "accept-new":
+        files.append(settings.ssh_known_hosts or (Path.home() / ".ssh" / "known_hosts" if account == own else None))
     places = {settings.spool_dir, settings.source_dir, settings.work_dir, *(path.parent for path in files if path)}
     unit = Unit(
         account=account,

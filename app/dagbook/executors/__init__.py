@@ -1,3 +1,16 @@
 """Executors: the execution of one step, without access to the database or the run."""
 
-__all__ = ["calls", "contract", "docker", "http", "in_process", "jq", "mail", "process", "registry", "shell"]
+__all__ = [
+    "calls",
+    "capture",
+    "contract",
+    "docker",
+    "http",
+    "in_process",
+    "jq",
+    "mail",
+    "process",
+    "registry",
+    "shell",
+    "ssh",
+]

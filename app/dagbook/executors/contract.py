@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,44 +92,16 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     job: bytes = b""
 
 
-HOST_KEY_ALGORITHMS = (
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "ssh-rsa",
-)
-
-
-class HostKey(msgspec.Struct, frozen=True):
-    """The key of an SSH host: one of ``HOST_KEY_ALGORITHMS``, and its fingerprint as ``ssh-keygen -l`` prints it."""
-
-    algorithm: str
-    fingerprint: str
-
-    def __str__(self) -> str:
-        return f"{self.algorithm} {self.fingerprint}"
-
-
-class HostKeys(Protocol):
-    """The stored keys of SSH hosts."""
-
-    async def get(self, host: str, port: int) -> HostKey | None:
-        """Return the stored key of a host."""
-
-    async def add(self, host: str, port: int, key: HostKey) -> HostKey:
-        """Store the key of a host unless it has one; return the stored one. Raises StepError."""
-
-
 class SshPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How the key of a host is checked where the definition does not say it.
 
-    With ``host_keys`` the first key of a host is stored there and later ones are compared with it; otherwise
-    ``strict`` replaces the default of the format.
+    With ``accept_new`` the first key of a host is appended to its file of known hosts, and later ones have to be in it;
+    otherwise ``strict`` replaces the default of the format. ``known_hosts`` is that file, "" for the account's own.
     """
 
     strict: bool | None = None
-    host_keys: HostKeys | None = None
+    accept_new: bool = False
+    known_hosts: str = ""
 
 
 class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,77 +230,3 @@ class Execution(Protocol):
 
     def detach(self) -> None:
         """Let the execution continue without this server."""
-
-
-KILL = "SIGKILL"
-DETACH = "detach"  # the server ends, the remote command continues; also meant by a cancellation without a message
-_LAST_SECONDS = 5.0  # time for the remote command to end after SIGKILL
-
-Send = Callable[[str], Coroutine[Any, Any, None]]
-
-
-def is_stopped() -> bool:
-    """Whether this task was cancelled before: then it begins no further command line."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def line_result(number: int, of: int, code: int) -> int:
-    """Return the exit code of a command line, 0 if the next one may begin. Raises StepError with its number."""
-    if code and of > 1:
-        raise StepError(f"line {number}: exit status {code}", code)
-    return code
-
-
-def is_detach(cancellation: asyncio.CancelledError) -> bool:
-    """Whether the server detaches from the execution, as opposed to a stop of the step."""
-    return _name(cancellation) == DETACH
-
-
-async def run_cancellable(work: Coroutine[Any, Any, int], send: Send) -> int:
-    """Await work and return its exit code; a cancellation is sent as a signal and the work runs to its end.
-
-    ``send`` sends a signal by its POSIX name and raises nothing. The second cancellation sends SIGKILL, after which
-    the work has a few seconds to end. Raises the errors of the work, and CancelledError when it has not ended by then
-    or the server detaches.
-    """
-    task = asyncio.create_task(work)
-    try:
-        return await _until_ended(task, send)
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-
-
-async def _until_ended(task: asyncio.Task[int], send: Send) -> int:
-    name = await _signal_or_end(task)
-    if name not in ("", KILL):
-        sending = asyncio.create_task(send(name))
-        name = KILL if await _signal_or_end(task) else ""
-        sending.cancel()
-    if name != KILL:
-        return task.result()
-    killing = asyncio.create_task(send(KILL))
-    await asyncio.wait({task}, timeout=_LAST_SECONDS)
-    killing.cancel()
-    if not task.done() or task.exception() is not None:
-        raise asyncio.CancelledError(KILL)
-    return task.result()
-
-
-async def _signal_or_end(task: asyncio.Task[int]) -> str:
-    """Wait for the next signal and return its name; empty when the work has ended."""
-    try:
-        await asyncio.wait({task})
-    except asyncio.CancelledError as cancellation:
-        if is_detach(cancellation):
-            raise
-        task_itself = asyncio.current_task()
-        # Two cancellations before the task runs again are one exception, with the message of the first.
-        twice = task_itself is not None and task_itself.cancelling() > 1
-        return KILL if twice else _name(cancellation)
-    return ""
-
-
-def _name(cancellation: asyncio.CancelledError) -> str:
-    return str(cancellation.args[0]) if cancellation.args else DETACH

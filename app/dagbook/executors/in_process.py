@@ -5,18 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
-import subprocess
-import tempfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
-from dagbook.executors import contract
+from dagbook.executors import cancellation
 from dagbook.executors.contract import ExecutionFiles, Job, Outcome, SetupError, StepError, Streams
-from dagbook.executors.process import accounts, process
-from dagbook.executors.process.process import wait_for_exit
+from dagbook.executors.process import process
 from dagbook.executors.registry import Run
 
 _log = logging.getLogger(__name__)
@@ -63,11 +56,11 @@ class InProcessExecution:
 
     def kill(self) -> None:
         """Cancel the job with SIGKILL as the message."""
-        self._cancel(contract.KILL)
+        self._cancel(cancellation.KILL)
 
     def detach(self) -> None:
         """Let another server adopt what outlives this one; other jobs end with this process."""
-        self._cancel(contract.DETACH if self.outlives else contract.KILL)
+        self._cancel(cancellation.DETACH if self.outlives else cancellation.KILL)
 
     def _cancel(self, message: str) -> None:
         """Cancel after the task's first step: a task cancelled before it never runs its handlers."""
@@ -116,69 +109,3 @@ def _write_exit_code(files: ExecutionFiles, outcome: Outcome) -> None:
         Path(files.started).write_text(f"{outcome.exit_code:03d}\ninside\n")
     except OSError as error:  # a full disk: the outcome is known as long as this server runs
         _log.warning("an exit code could not be written to the spool: %s", error)
-
-
-MOST_OUTPUT = 16 * 1024 * 1024  # bytes that are kept of what a command prints
-
-
-class Captured(msgspec.Struct, frozen=True):
-    """Exit code and output of a command; a negative exit code is the signal that killed it."""
-
-    exit_code: int
-    stdout: str
-    is_cut: bool = False  # it printed more than is kept
-
-
-class CaptureError(Exception):
-    """The command could not be started, or took too long."""
-
-
-async def capture(
-    argv: Sequence[str],
-    *,
-    env: Mapping[str, str],
-    cwd: Path,
-    limit_seconds: float | None,
-    encoding: str = "utf-8",
-    account: str = "",
-) -> Captured:
-    """Run a command in a new session, as an account or as the server, and return its stdout. Raises CaptureError.
-
-    The whole session is killed when the time limit has passed or the caller is cancelled.
-    """
-    with tempfile.TemporaryFile() as output:
-        try:
-            with accounts.launch(argv, str(cwd), env, account) as launch:
-                # 0.7 ms; running what the definition says is the product.
-                popen = subprocess.Popen(  # noqa: S603, ASYNC220
-                    launch.argv,
-                    env=launch.env,
-                    cwd=launch.cwd,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.DEVNULL,
-                    pass_fds=launch.descriptors,
-                    start_new_session=True,
-                )
-        except (OSError, SetupError) as error:
-            raise CaptureError(f"could not be started: {error}") from error
-        try:
-            async with asyncio.timeout(limit_seconds):
-                await wait_for_exit(popen.pid)
-        except TimeoutError:
-            raise CaptureError(f"took longer than {limit_seconds:g} seconds") from None
-        finally:
-            if popen.poll() is None:
-                os.killpg(popen.pid, signal.SIGKILL)
-                popen.wait()
-        output.seek(0)
-        data = output.read(MOST_OUTPUT + 1)
-        return Captured(popen.returncode, read_text(data[:MOST_OUTPUT], encoding), len(data) > MOST_OUTPUT)
-
-
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-
-
-def read_text(data: bytes, encoding: str = "utf-8") -> str:
-    """Decode output; replaces invalid bytes, and NUL, which neither PostgreSQL nor process arguments allow."""
-    return data.decode(encoding, "replace").replace("\0", REPLACEMENT)

@@ -24,6 +24,7 @@ from dagbook.errors import BadRequestError
 from dagbook.executors.process import accounts
 from dagbook.executors.process.accounts import AccountError
 from dagbook.identifiers import API_PATH
+from dagbook.main.host_keys import move_host_keys
 from dagbook.main.wiring import ENQUEUE_ONLY, Server, build, make_run_parts
 from dagbook.queues.worker.loop import OFFERS, WorkerLoop
 from dagbook.queues.worker.transport import CHANNEL, make_transport
@@ -134,6 +135,7 @@ async def open_server(
         server = build(settings, database, _identify(kind, address), provider)
         if kind == SERVER:
             await warn_of_other_keys(database, server.encrypter)
+        await move_host_keys(settings, database)
         await server.change_pruner.initialise()
         held = HELD if await server.services.holding.read() else ""
         await server.supervisor.start(left_because=_LEFT_ALONE if driving is Driving.NEVER else held)
@@ -143,7 +145,6 @@ async def open_server(
             if server.services.audit_copy is not None:
                 server.services.audit_copy.start()
         server.services.feed.start()
-        server.services.auth.credential_throttle.start()
         server.change_pruner.start()
         try:
             if driving is not Driving.LATER:
@@ -162,7 +163,6 @@ async def open_server(
                 await server.queue_notifier.notify()
             finally:
                 await server.services.feed.stop()
-                await server.services.auth.credential_throttle.stop()
                 await server.change_pruner.stop()
                 await server.audit_sealer.stop()
                 if server.services.audit_copy is not None:
@@ -231,6 +231,7 @@ async def open_worker(settings: Settings, options: WorkerOptions) -> AsyncIterat
             transport, supervisor, supervisor.changed, queue_notifier, options.labels, options.capacity
         )
         await warn_of_other_keys(database, run_parts.context.encrypter, seals=False)
+        await move_host_keys(settings, database)
         await supervisor.start()
         supervisor.drive()
         await supervisor.run_once()

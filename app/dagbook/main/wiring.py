@@ -31,6 +31,7 @@ from dagbook.definitions.revisions import Revisions
 from dagbook.definitions.service import DagSettingsService, Definitions
 from dagbook.definitions.timetable import Timetable
 from dagbook.engine.admission import QueueConfig, WorkerAccess
+from dagbook.executors.contract import SshPolicy
 from dagbook.executors.http.egress import Egress
 from dagbook.logs.search import LogSearch
 from dagbook.maintenance.audit.audit_copy import AuditCopy
@@ -38,13 +39,9 @@ from dagbook.maintenance.audit.audit_pruning import AuditPruning
 from dagbook.maintenance.audit.audit_sealing import AuditSealer
 from dagbook.maintenance.change_pruning import ChangePruner
 from dagbook.maintenance.doctor.doctor import Doctor
-from dagbook.maintenance.retention.policies import (
-    DagRetentionService,
-    Defaults,
-    Policies,
-    RetentionSettings,
-    TotalLimits,
-)
+from dagbook.maintenance.retention.dag_retention import DagRetentionService
+from dagbook.maintenance.retention.limits import RetentionSettings, TotalLimits
+from dagbook.maintenance.retention.policies import Defaults, Policies
 from dagbook.maintenance.retention.retention import Retention
 from dagbook.queues.dispatcher import Dispatcher
 from dagbook.queues.queue_loop import QueueNotifier
@@ -60,7 +57,6 @@ from dagbook.runs.service.approvals import ApprovalService
 from dagbook.runs.service.retry import RerunService
 from dagbook.runs.service.run_service import RunService
 from dagbook.runs.service.scheduled_runs import ScheduledRuns
-from dagbook.runs.service.ssh_host_keys import SshHostKeys
 from dagbook.runs.store.new_run import check_start
 from dagbook.runs.store.recorder import Recorder
 from dagbook.scheduling.scheduler import Scheduler
@@ -79,6 +75,7 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
 ENQUEUE_ONLY = "enqueue"  # enqueues runs and starts none
+ACCEPT_NEW = "accept-new"  # of ssh_strict_host_key
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +143,7 @@ def make_run_parts(
     settings: Settings, database: Database, identity: ServerIdentity, registry: CollectorRegistry
 ) -> RunParts:
     library = DefinitionCache(_in_a_thread())
-    context = _server_context(settings, database, identity, RunMetrics(registry))
+    context = _server_context(settings, identity, RunMetrics(registry))
     recorder = Recorder(database, identity.id, check_start, context.queues)
     supervisor = Supervisor(database, recorder, library, context)
     queue_notifier = QueueNotifier(database, supervisor.changed, context.queues)
@@ -250,7 +247,6 @@ def _services(
         doctor=Doctor(database, settings.orphan_grace_seconds, now),
         retention=_retention(settings, database, library, context),
         dag_retention=DagRetentionService(database, now),
-        ssh_host_keys=SshHostKeys(database, now),
         zone=settings.tz,
         saves_without_if_match=settings.bare_saves,
         now=now,
@@ -287,9 +283,16 @@ def _queue_config(settings: Settings, kind: str) -> QueueConfig:
     )
 
 
-def _server_context(
-    settings: Settings, database: Database, identity: ServerIdentity, metrics: RunMetrics
-) -> ServerContext:
+def _ssh_policy(settings: Settings) -> SshPolicy:
+    chosen = settings.ssh_strict_host_key
+    return SshPolicy(
+        strict={"true": True, "false": False}.get(chosen),
+        accept_new=chosen == ACCEPT_NEW,
+        known_hosts=str(settings.ssh_known_hosts or ""),
+    )
+
+
+def _server_context(settings: Settings, identity: ServerIdentity, metrics: RunMetrics) -> ServerContext:
     for directory in (settings.spool_dir, settings.work_dir):
         make_private_folder(directory)
     spool = settings.spool_dir
@@ -312,6 +315,6 @@ def _server_context(
         public_url=settings.public_url or settings.auth_oidc_client_url,
         now=now,
         encrypter=Encrypter(settings.secret_key, settings.home),
-        ssh_policy=SshHostKeys(database, now).policy(settings.ssh_strict_host_key),
+        ssh_policy=_ssh_policy(settings),
         metrics=metrics,
     )

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar, assert_never
 
 import msgspec
 
-from dagbook.executors.in_process import MOST_OUTPUT, CaptureError, capture
+from dagbook.executors.capture import MOST_OUTPUT, CaptureError, capture
 from dagbook.executors.jq.query import Budget, query
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expansion.requests import Command, Evaluation, JqQuery, LongWork, Request

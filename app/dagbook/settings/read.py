@@ -84,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     evaluate_caller_values: bool
     undeclared_params: str
     ssh_strict_host_key: str
+    ssh_known_hosts: Path | None
     auth_mode: str
     auth_token_secret: str
     auth_token_ttl_seconds: float

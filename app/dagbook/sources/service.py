@@ -14,12 +14,12 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
-from dagbook.auth.audit_context import Action, Actor, AuditAction
+from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
 from dagbook.db.database import Database, ReadConnection, SingleFlight, WriteConnection
 from dagbook.db.repositories import audit, sources
 from dagbook.db.repositories.sources import GIT, DagOrigin, NewSource, SourceCounts, SourceRow
@@ -77,8 +77,8 @@ class Sources:
         self._syncer = Syncer(database, library, now, settings)
         self._flights: dict[str, SingleFlight[None]] = {}
         self._progress: dict[str, Progress] = {}
-        self._active: set[asyncio.Task[Any]] = set()
-        self._requested: set[asyncio.Task[Any]] = set()
+        self._active: set[asyncio.Task[object]] = set()
+        self._requested: set[asyncio.Task[object]] = set()
         self._fetching, self._syncing = asyncio.Semaphore(_FETCHES), asyncio.Semaphore(_SYNCS)
         self._hooks: dict[str, Actor] = {}  # of syncs that have not started, by source
         self._wrong = WrongSignatures()
@@ -363,10 +363,10 @@ def _write_file(root: Path, origin: DagOrigin, text: str) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _action(action: Action, name: str, before: Any = None, after: Any = None) -> AuditAction:
+def _action(action: Action, name: str, before: Values = None, after: Values = None) -> AuditAction:
     return AuditAction(action=action, kind="source", name=name, before=before, after=after)
 
 
-def _shown(source: NewSource) -> dict[str, Any]:
+def _shown(source: NewSource) -> dict[str, object]:
     """Return the fields of a source, without its secret."""
     return {name: getattr(source, name) for name in NewSource.__struct_fields__ if name not in ("name", "hook_secret")}

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
-from dagbook.auth.throttle import network_of
+from dagbook.auth.networks import network_of
 from dagbook.errors import BadRequestError, TooManyRequestsError, UnauthorizedError
 
 _SIGNATURE = re.compile("sha256=([0-9a-f]{64})")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
 
-from dagbook.auth.audit_context import Action, Actor, dag_action
+from dagbook.auth.audit_context import Action, Actor, Values, dag_action
 from dagbook.db.database import WriteConnection
 from dagbook.db.repositories import audit, changes, dags, sources
 from dagbook.db.repositories.sources import FileProblem, FileState, SourceFileRow, SourceRow
@@ -177,11 +177,11 @@ class _Writer:
         if row is not None and row.resumes and dags.suspend(self._connection, file_name, suspended=False):
             self._record(Action.DAG_SUSPEND, file_name, {"suspended": True}, {"suspended": False})
 
-    def _record(self, action: Action, name: str, before: Any, after: Any) -> None:
+    def _record(self, action: Action, name: str, before: Values, after: Values) -> None:
         audit.add(self._connection, self._actor.entry(dag_action(action, name, before, after), self._at))
 
 
-def _revision(number: int, content_hash: str) -> dict[str, Any]:
+def _revision(number: int, content_hash: str) -> dict[str, object]:
     return {"revision": number, "hash": content_hash}
 
 

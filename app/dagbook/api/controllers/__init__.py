@@ -21,7 +21,6 @@ __all__ = [
     "schedules",
     "services",
     "sources",
-    "ssh_host_keys",
     "sub_runs",
     "system",
     "users",

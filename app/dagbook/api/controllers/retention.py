@@ -34,7 +34,8 @@ from dagbook.db.repositories.retention import LimitsRow
 from dagbook.definitions.queries import require_dag
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import check_dag_name
-from dagbook.maintenance.retention.policies import DAY_SECONDS, NO_LIMIT, DagRetentionService, Limits, RetentionSettings
+from dagbook.maintenance.retention.dag_retention import DagRetentionService
+from dagbook.maintenance.retention.limits import DAY_SECONDS, NO_LIMIT, Limits, RetentionSettings
 from dagbook.maintenance.retention.retention import CleanupRequest, PlannedDeletion, Preview, Retention
 
 _PATH = "/dags/{fileName:str}/retention"

@@ -16,7 +16,7 @@ import msgspec
 
 from dagbook.errors import AppError
 from dagbook.executors.http.egress import Egress
-from dagbook.executors.http.request import explain_cause
+from dagbook.executors.http.errors import explain_cause
 from dagbook.settings.nodes import RemoteNode
 
 _log = logging.getLogger(__name__)

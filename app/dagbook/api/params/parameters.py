@@ -238,10 +238,6 @@ OutputOf = Annotated[
     QueryParameter(name="output", description="The output of this run, too, as NAME/RUN_ID; repeated, of all of them."),
 ]
 ByDagName = Annotated[str | None, QueryParameter(name="dagName", description="The DAG with this name only.")]
-SshHost = Annotated[str, QueryParameter(name="host", description="The host.")]
-SshPort = Annotated[
-    int, QueryParameter(name="port", description="Its port.", schema_extra={"minimum": 1, "maximum": 65535})
-]
 Integrity = Annotated[
     bool, QueryParameter(name="integrity", description="Whether the database checks its own files, too.")
 ]

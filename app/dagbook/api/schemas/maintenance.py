@@ -76,28 +76,6 @@ class ResumedDatabase(Schema, kw_only=True):
     queued_runs: int
 
 
-class SshHost(Schema, kw_only=True):
-    """An SSH host with the key that its steps accept."""
-
-    host: str
-    port: int = 22
-    algorithm: str
-    fingerprint: str
-
-
-class StoredSshHost(SshHost, kw_only=True):
-    """An SSH host with its stored key: that of the first connection, or one that a user has accepted."""
-
-    stored_at: str
-    accepted_by: str | UnsetType = UNSET
-
-
-class SshHosts(Schema, kw_only=True):
-    """The stored keys of SSH hosts."""
-
-    hosts: list[StoredSshHost]
-
-
 class RetentionLimits(Schema, kw_only=True):
     """Retention limits of a DAG's runs; -1 is no limit."""
 

@@ -56,7 +56,10 @@ class Hold(Base):
 
 
 class SshHostKey(Base):
-    """The key of an SSH host: of its first connection, or accepted by a user (``accepted_by``) in place of that one."""
+    """The key of an SSH host, stored by a version before 0.2.0, and moved to files of known hosts.
+
+    The table is dropped one release after 0.2.0.
+    """
 
     __tablename__ = "ssh_host_keys"
     __table_args__ = (

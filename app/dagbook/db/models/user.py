@@ -101,7 +101,7 @@ class Token(Base):
 
 
 class LoginAddress(Base):
-    """A network that a user has logged in from."""
+    """A network that a user has logged in from: not used since 0.2.0, and dropped by the release after it."""
 
     __tablename__ = "login_addresses"
     __table_args__ = (CheckConstraint("length(network) BETWEEN 1 AND 64", name="network_length"),)
@@ -112,10 +112,7 @@ class LoginAddress(Base):
 
 
 class LoginFailure(Base):
-    """Failed logins of one key: a name, an address, or both; ``key`` is a hash, since a name may be a password.
-
-    The count is void from ``expires_at``.
-    """
+    """Failed logins of a name, an address, or both: not used since 0.2.0, and dropped by the release after it."""
 
     __tablename__ = "login_failures"
     __table_args__ = (

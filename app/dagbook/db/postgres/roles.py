@@ -42,7 +42,7 @@ WORKER: Grants = {
     "run_tags": "SELECT, INSERT",
     "runs": "SELECT, INSERT, UPDATE",
     "services": "SELECT, INSERT, UPDATE",
-    "ssh_host_keys": "SELECT, INSERT",  # a first connection stores a key; no worker changes one
+    "ssh_host_keys": "SELECT",  # which a start moves to its file of known hosts
     "user_group_members": "SELECT",
     "users": "SELECT (id, scope)",
 }

@@ -9,7 +9,6 @@ __all__ = [
     "deletion",
     "groups",
     "holds",
-    "login_failures",
     "logs",
     "principals",
     "queue",

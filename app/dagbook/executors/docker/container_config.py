@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from dagbook.executors.config import Config
 from dagbook.executors.contract import Job, SetupError, SharedConfig
@@ -36,7 +35,7 @@ KEEPALIVE = {
 }
 
 
-def for_config(config: Config, command: Sequence[str], labels: Mapping[str, str]) -> dict[str, Any]:
+def for_config(config: Config, command: Sequence[str], labels: Mapping[str, str]) -> dict[str, object]:
     """Make the request for the container of a step with a config. Raises SetupError."""
     body = normalize_keys(config, "container")
     host = normalize_keys(config, "host")
@@ -53,7 +52,7 @@ def for_config(config: Config, command: Sequence[str], labels: Mapping[str, str]
     return body
 
 
-def normalize_keys(config: Config, key: str) -> dict[str, Any]:
+def normalize_keys(config: Config, key: str) -> dict[str, object]:
     """Read a map of fields of the Docker API: known keys get their spelling and type. Raises SetupError.
 
     Other keys and nested maps are passed unchanged: the daemon matches them case-insensitively.
@@ -64,7 +63,7 @@ def normalize_keys(config: Config, key: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise config.error(key, "expected a map of the Docker API's fields")
     below = Config(value, f"docker: {key}")
-    body: dict[str, Any] = {}
+    body: dict[str, object] = {}
     for name, entry in value.items():
         spelling = _SPELLINGS.get(str(name).lower(), str(name)[:1].upper() + str(name)[1:])
         if entry is not None:
@@ -72,7 +71,7 @@ def normalize_keys(config: Config, key: str) -> dict[str, Any]:
     return body
 
 
-def _typed(config: Config, name: str, spelling: str) -> Any:
+def _typed(config: Config, name: str, spelling: str) -> object:
     match _KEYS.get(spelling):
         case "words" if spelling == "Env":
             return environment(config, name)
@@ -96,37 +95,38 @@ def container_env(container: Container) -> list[str]:
     return [f"{pair.name}={pair.value}" for pair in container.env]
 
 
-def for_run(container: Container, shared: SharedConfig, labels: Mapping[str, str]) -> dict[str, Any]:
+def for_run(container: Container, shared: SharedConfig, labels: Mapping[str, str]) -> dict[str, object]:
     """Make the request for the container of a run (DAG format 2.13). Raises SetupError."""
     if container.restart_policy not in _RESTARTS:
         raise SetupError(
             f"container: restartPolicy: expected no, always or unless-stopped, found {container.restart_policy!r}"
         )
-    body = _of_container(container, labels, base=shared.work_dir, home=shared.home)
-    if container.restart_policy:
-        body["HostConfig"]["RestartPolicy"] = {"Name": container.restart_policy}
+    restart = {"RestartPolicy": {"Name": container.restart_policy}} if container.restart_policy else {}
+    body = _of_container(container, labels, restart, base=shared.work_dir, home=shared.home)
     return {**body, **_startup(container)}
 
 
-def for_step(container: Container, job: Job, labels: Mapping[str, str]) -> dict[str, Any]:
+def for_step(container: Container, job: Job, labels: Mapping[str, str]) -> dict[str, object]:
     """Make the request for the container of a step, which runs the step's command, or stays for its command lines.
 
     It is never restarted: the end of the command is the end of the step. Raises SetupError.
     """
-    body = _of_container(container, labels, base=str(job.cwd), home=job.shared.home)
+    body = _of_container(container, labels, {}, base=str(job.cwd), home=job.shared.home)
     if job.following:  # each line is run in it, and none of them is its own command
         return {**body, **_startup(container)}
     return {**body, "Cmd": [job.program, *job.args]} if job.program else body
 
 
-def _of_container(container: Container, labels: Mapping[str, str], *, base: str, home: str) -> dict[str, Any]:
+def _of_container(
+    container: Container, labels: Mapping[str, str], host: Mapping[str, object], *, base: str, home: str
+) -> dict[str, object]:
     ports = [_port(text) for text in container.ports]
-    host: dict[str, Any] = {
+    host = {
+        **host,
         "Binds": [_bind(text, base, home) for text in container.volumes],
         "PortBindings": {port: [binding] for port, binding in ports if binding},
+        **({"NetworkMode": container.network} if container.network else {}),
     }
-    if container.network:
-        host["NetworkMode"] = container.network
     return {
         "Image": container.image,
         "Env": container_env(container),
@@ -138,7 +138,7 @@ def _of_container(container: Container, labels: Mapping[str, str], *, base: str,
     }
 
 
-def _startup(container: Container) -> dict[str, Any]:
+def _startup(container: Container) -> dict[str, object]:
     match container.startup or "keepalive":
         case "keepalive":
             return dict(KEEPALIVE)

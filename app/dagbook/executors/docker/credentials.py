@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -71,7 +70,7 @@ def _read_entry(entry: object, source: str) -> dict[str, str] | None:
     raise SetupError(f"{source}: expected a map with username and password, or with auth")
 
 
-def _from_map(entry: Mapping[str, Any], source: str) -> dict[str, str] | None:
+def _from_map(entry: Mapping[str, object], source: str) -> dict[str, str] | None:
     found = {name: str(entry[name]) for name in _FIELDS if entry.get(name)}
     if found:
         return found
@@ -79,9 +78,9 @@ def _from_map(entry: Mapping[str, Any], source: str) -> dict[str, str] | None:
     return _decode(str(auth), source) if auth else None
 
 
-def _read_json(text: str, source: str) -> dict[str, Any]:
+def _read_json(text: str, source: str) -> dict[str, object]:
     try:
-        return msgspec.json.decode(text, type=dict[str, Any])
+        return msgspec.json.decode(text, type=dict[str, object])
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise SetupError(f"{source}: is not a JSON object with credentials: {error}") from error
 

@@ -12,7 +12,6 @@ import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,6 +19,7 @@ import msgspec
 from aiodocker import Docker, DockerError
 
 from dagbook.executors.contract import SetupError, StepError
+from dagbook.executors.docker.inspection import ContainerInfo, show_container
 from dagbook.executors.process.accounts import files_as
 
 NOT_FOUND, CONFLICT, UNREACHABLE = 404, 409, 900  # the last is the library's own
@@ -149,7 +149,7 @@ def reason(error: DockerError) -> str:
     return " ".join(words.split())
 
 
-async def create(docker: Docker, body: Mapping[str, Any], *, name: str, platform: str) -> str:
+async def create(docker: Docker, body: Mapping[str, object], *, name: str, platform: str) -> str:
     """Create a container and return its id. Raises DockerError."""
     params = {key: value for key, value in (("name", name), ("platform", platform)) if value}
     # The library's method to create a container has no parameter for the platform.
@@ -163,10 +163,10 @@ async def find_containers(docker: Docker, label: str) -> list[str]:
     return [container.id for container in await docker.containers.list(all=True, filters=filters)]
 
 
-async def inspect(docker: Docker, name: str) -> dict[str, Any] | None:
+async def inspect(docker: Docker, name: str) -> ContainerInfo | None:
     """Inspect a container by name or id; None when there is none. Raises DockerError."""
     try:
-        return await docker.containers.container(name).show()
+        return await show_container(docker, name)
     except DockerError as error:
         if error.status == NOT_FOUND:
             return None
@@ -177,8 +177,7 @@ async def remove_stale(docker: Docker, name: str) -> None:
     """Remove a finished container of Dagbook that occupies a name."""
     with contextlib.suppress(DockerError):
         shown = await inspect(docker, name)
-        labels = (shown["Config"].get("Labels") or {}) if shown else {}
-        if shown and {EXECUTION_LABEL, RUN_LABEL} & labels.keys() and not shown["State"]["Running"]:
+        if shown and {EXECUTION_LABEL, RUN_LABEL} & shown.labels.keys() and not shown.state.running:
             await remove(docker, name)
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping
-from typing import Any
+from collections.abc import Awaitable
 
 import aiohttp
 import msgspec
@@ -19,10 +18,11 @@ from aiodocker import Docker, DockerError
 from aiodocker.execs import Exec
 from aiodocker.stream import Stream
 
-from dagbook.executors import contract
+from dagbook.executors import cancellation
 from dagbook.executors.contract import EXIT_NOT_FOUND, Job, SetupError, StepError, Streams
 from dagbook.executors.docker import engine
 from dagbook.executors.docker.engine import CONFLICT, NOT_FOUND, STDOUT
+from dagbook.executors.docker.inspection import ExecInfo, show_exec
 from dagbook.executors.docker.recovery_note import ExecNote, daemon_env, encode
 
 _MARK = "DAGBOOK_EXECUTION"
@@ -91,8 +91,8 @@ async def adopt(docker: Docker, note: ExecNote, streams: Streams) -> int:
 
 async def _adopt_lines(docker: Docker, note: ExecNote, streams: Streams) -> int:
     code = await _carry_out(docker, note, streams, start=False)
-    contract.line_result(note.lines - len(note.following), note.lines, code)
-    return code if code or contract.is_stopped() else await _run_lines(docker, note, streams)
+    cancellation.line_result(note.lines - len(note.following), note.lines, code)
+    return code if code or cancellation.is_stopped() else await _run_lines(docker, note, streams)
 
 
 async def _run_lines(docker: Docker, note: ExecNote, streams: Streams) -> int:
@@ -111,18 +111,18 @@ async def _run_lines(docker: Docker, note: ExecNote, streams: Streams) -> int:
         current = msgspec.structs.replace(note, instance=created.id, following=left)
         streams.save_note(encode(current))
         code = await _carry_out(docker, current, streams, start=True)
-        contract.line_result(note.lines - len(left), note.lines, code)
-        if code or contract.is_stopped():
+        cancellation.line_result(note.lines - len(left), note.lines, code)
+        if code or cancellation.is_stopped():
             return code
     return 0
 
 
-async def _remove_after(docker: Docker, note: ExecNote, work: Coroutine[Any, Any, int]) -> int:
+async def _remove_after(docker: Docker, note: ExecNote, work: Awaitable[int]) -> int:
     """Await work, then remove the container if it is the step's own, unless the server detaches from it."""
     try:
         code = await work
     except BaseException as error:
-        if note.remove and not (isinstance(error, asyncio.CancelledError) and contract.is_detach(error)):
+        if note.remove and not (isinstance(error, asyncio.CancelledError) and cancellation.is_detach(error)):
             with contextlib.suppress(DockerError, aiohttp.ClientError):
                 await engine.remove(docker, note.container)
         raise
@@ -134,9 +134,9 @@ async def _remove_after(docker: Docker, note: ExecNote, work: Coroutine[Any, Any
 async def _carry_out(docker: Docker, note: ExecNote, streams: Streams, *, start: bool) -> int:
     follow = _follow(docker, note, streams, start=start)
     try:
-        return await contract.run_cancellable(follow, lambda name: send(docker, note, name))
+        return await cancellation.run_cancellable(follow, lambda name: send(docker, note, name))
     except asyncio.CancelledError as error:
-        if contract.is_detach(error) or not await _is_running(docker, note):
+        if cancellation.is_detach(error) or not await _is_running(docker, note):
             raise
         raise StepError(NOT_SIGNALLED) from error
 
@@ -144,8 +144,7 @@ async def _carry_out(docker: Docker, note: ExecNote, streams: Streams, *, start:
 async def _follow(docker: Docker, note: ExecNote, streams: Streams, *, start: bool) -> int:
     instance = docker.containers.exec(note.instance)
     state = None if start else await _inspect(instance)
-    # Podman shows a command that has not started yet like one that succeeded.
-    may_be_new = state is not None and not state["Running"] and not state["Pid"]
+    may_be_new = state is not None and not state.running and not state.pid
     if start or may_be_new:
         refusal = await _start(instance, streams, may_have_run=not start)
     else:
@@ -186,18 +185,18 @@ async def _wait(docker: Docker, note: ExecNote, instance: Exec) -> int:
     pause = _FIRST_POLL_SECONDS
     while True:
         state = await _inspect(instance)
-        if state is None or not state["Running"]:
+        if state is None or not state.running:
             return await _find_exit_code(docker, note, state)
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_POLL_SECONDS)
 
 
-async def _find_exit_code(docker: Docker, note: ExecNote, state: Mapping[str, Any] | None) -> int:
+async def _find_exit_code(docker: Docker, note: ExecNote, state: ExecInfo | None) -> int:
     """Return the exit code of a finished command that the daemon may have deleted or lost. Raises StepError."""
-    shown = None if state is None else state["ExitCode"]
+    shown = None if state is None else state.exit_code
     # Podman gives up on a command whose connection is lost with -1.
-    if state is not None and shown is not None and shown >= 0 and not (shown == _CANNOT and state["Pid"]):
-        return int(shown)
+    if state is not None and shown is not None and shown >= 0 and not (shown == _CANNOT and state.pid):
+        return shown
     with engine.translate_errors(_UNKNOWN):
         code = await engine.find_exec_exit_code(docker, note.container, note.instance)
     if code is None:
@@ -205,11 +204,11 @@ async def _find_exit_code(docker: Docker, note: ExecNote, state: Mapping[str, An
     return code
 
 
-async def _inspect(instance: Exec) -> dict[str, Any] | None:
+async def _inspect(instance: Exec) -> ExecInfo | None:
     """Inspect a command; None when the daemon has deleted it, which it does minutes after the end. Raises StepError."""
     try:
         with engine.translate_errors(_UNKNOWN):
-            return await instance.inspect()
+            return await show_exec(instance)
     except StepError as error:
         if isinstance(error.__cause__, DockerError) and error.__cause__.status == NOT_FOUND:
             return None
@@ -233,6 +232,6 @@ async def send(docker: Docker, note: ExecNote, name: str) -> None:
 async def _is_running(docker: Docker, note: ExecNote) -> bool:
     try:
         async with asyncio.timeout(_LAST_POLL_SECONDS):
-            return bool((await docker.containers.exec(note.instance).inspect())["Running"])
+            return (await show_exec(docker.containers.exec(note.instance))).running
     except (DockerError, aiohttp.ClientError, TimeoutError):
         return False

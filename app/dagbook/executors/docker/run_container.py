@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from aiodocker import Docker, DockerError
 
 from dagbook.executors.contract import SetupError, SharedConfig, StepError, write_private
 from dagbook.executors.docker import container_config, engine, image
 from dagbook.executors.docker.engine import CONFLICT
+from dagbook.executors.docker.inspection import ContainerInfo, show_container
 from dagbook.executors.docker.recovery_note import RunNote, daemon_env, encode
 from dagbook.spec.expressions import Expression, ExpressionError, find_lines, line_expression
 from dagbook.spec.model import Container
@@ -42,8 +41,8 @@ async def ensure(docker: Docker, config: Container, shared: SharedConfig) -> str
     pattern = _check(config)
     name = config.name or f"dagbook-{shared.run}"
     shown = await _inspect(docker, name, shared.run) or await _create(docker, name, config, shared)
-    container: str = shown["Id"]
-    if shown["State"]["Status"] == "created":
+    container = shown.id
+    if shown.state.status == "created":
         with engine.translate_errors("the container of the run could not be started"):
             await docker.containers.container(container).start()
     try:
@@ -76,20 +75,20 @@ async def wait_until_running(docker: Docker, name: str) -> str:
         async with asyncio.timeout(_READY_SECONDS):
             while True:
                 shown = await engine.inspect(docker, name)
-                if shown is not None and shown["State"]["Running"]:
-                    return str(shown["Id"])
-                status = f"does not run ({shown['State']['Status']})" if shown else "is not there"
+                if shown is not None and shown.state.running:
+                    return shown.id
+                status = f"does not run ({shown.state.status})" if shown else "is not there"
                 await asyncio.sleep(_POLL_SECONDS)
     raise SetupError(f"container {name!r} {status or 'is not shown'}, after {_READY_SECONDS:g} seconds; start it")
 
 
-async def _inspect(docker: Docker, name: str, run: str) -> dict[str, Any] | None:
+async def _inspect(docker: Docker, name: str, run: str) -> ContainerInfo | None:
     """Inspect the container of a name; None unless it belongs to the run."""
     shown = await engine.inspect(docker, name)
-    return shown if shown and (shown["Config"].get("Labels") or {}).get(LABEL) == run else None
+    return shown if shown and shown.labels.get(LABEL) == run else None
 
 
-async def _create(docker: Docker, name: str, config: Container, shared: SharedConfig) -> dict[str, Any]:
+async def _create(docker: Docker, name: str, config: Container, shared: SharedConfig) -> ContainerInfo:
     body = container_config.for_run(config, shared, {LABEL: shared.run})
     needed = image.Image(name=config.image, pull=config.pull_policy, platform=config.platform)
     await image.ensure(docker, needed, shared)
@@ -108,45 +107,43 @@ async def _create(docker: Docker, name: str, config: Container, shared: SharedCo
             raise StepError(f"the container of the run could not be created: {engine.reason(error)}") from error
         return shown
     with engine.translate_errors("the container of the run was not found"):
-        return await docker.containers.container(name).show()
+        return await show_container(docker, name)
 
 
 async def _await_ready(docker: Docker, container: str, config: Container, pattern: Expression | None) -> None:
-    while not _is_ready(shown := await docker.containers.container(container).show(), config):
-        if not shown["State"]["Running"]:
+    while not _is_ready(shown := await show_container(docker, container), config):
+        if not shown.state.running:
             raise StepError(await _exit_message(docker, shown))
         await asyncio.sleep(_POLL_SECONDS)
     if pattern is None:
         return
     # Once the time for getting ready has passed, the log may have been rotated and lack the pattern.
-    ready_until = datetime.fromisoformat(shown["State"]["StartedAt"]) + timedelta(seconds=_READY_SECONDS)
+    ready_until = datetime.fromisoformat(shown.state.started_at) + timedelta(seconds=_READY_SECONDS)
     if ready_until >= datetime.now(UTC):
         await _await_pattern(docker, shown, pattern)
 
 
-def _is_ready(shown: Mapping[str, Any], config: Container) -> bool:
-    state = shown["State"]
-    if not state["Running"] or config.wait_for != "healthy":
-        return bool(state["Running"])
-    health = state.get("Health")
-    if not health or health["Status"] == "none":  # the image has no health check
+def _is_ready(shown: ContainerInfo, config: Container) -> bool:
+    if not shown.state.running or config.wait_for != "healthy":
+        return shown.state.running
+    health = shown.state.health
+    if not health or health.status == "none":  # the image has no health check
         return True
-    if health["Status"] == "unhealthy":
-        output = " ".join(str(health["Log"][-1]["Output"]).split()) if health.get("Log") else ""
+    if health.status == "unhealthy":
+        output = " ".join(health.log[-1].output.split()) if health.log else ""
         raise StepError(f"the container of the run is unhealthy: {output}")
-    return bool(health["Status"] == "healthy")
+    return health.status == "healthy"
 
 
-async def _exit_message(docker: Docker, shown: Mapping[str, Any]) -> str:
-    blocks = [data async for _, data in engine.read_log(docker, shown["Id"], tty=shown["Config"]["Tty"], follow=False)]
+async def _exit_message(docker: Docker, shown: ContainerInfo) -> str:
+    blocks = [data async for _, data in engine.read_log(docker, shown.id, tty=shown.config.tty, follow=False)]
     output = " ".join(b"".join(blocks)[-_LOG_TAIL_BYTES:].decode(errors="replace").split())
-    code = shown["State"]["ExitCode"]
-    return f"the container of the run has ended (exit code {code}): {output or 'it wrote nothing'}"
+    return f"the container of the run has ended (exit code {shown.state.exit_code}): {output or 'it wrote nothing'}"
 
 
-async def _await_pattern(docker: Docker, shown: Mapping[str, Any], pattern: Expression) -> None:
+async def _await_pattern(docker: Docker, shown: ContainerInfo, pattern: Expression) -> None:
     lines: dict[int, bytes] = {}
-    async for stream, data in engine.read_log(docker, shown["Id"], tty=shown["Config"]["Tty"]):
+    async for stream, data in engine.read_log(docker, shown.id, tty=shown.config.tty):
         text = lines.get(stream, b"") + data
         lines[stream] = text[text.rfind(b"\n") + 1 :][-_LONGEST_LINE:]
         try:
@@ -154,7 +151,7 @@ async def _await_pattern(docker: Docker, shown: Mapping[str, Any], pattern: Expr
                 return
         except ExpressionError as error:
             raise StepError(f"container: logPattern: the expression {error}") from None
-    raise StepError(await _exit_message(docker, await docker.containers.container(shown["Id"]).show()))
+    raise StepError(await _exit_message(docker, await show_container(docker, shown.id)))
 
 
 async def remove(docker: Docker, run: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 from aiodocker import Docker, DockerError
 
-from dagbook.executors import contract
+from dagbook.executors import cancellation
 from dagbook.executors.config import Config
 from dagbook.executors.contract import Job, SetupError, StepError, Streams
 from dagbook.executors.docker import container_config, engine, exec_instance, image, run_container, step_container
 from dagbook.executors.docker.engine import NOT_FOUND
+from dagbook.executors.docker.inspection import show_container
 from dagbook.executors.docker.recovery_note import ContainerNote, ExecNote, RunNote, decode
 from dagbook.spec.model import Container
 
@@ -76,11 +77,11 @@ async def abandon(data: bytes) -> None:
     async with engine.connect(note.docker) as docker:
         match note:
             case ExecNote():
-                await exec_instance.send(docker, note, contract.KILL)
+                await exec_instance.send(docker, note, cancellation.KILL)
                 if note.remove:
                     await engine.remove(docker, note.container)
             case ContainerNote():
-                await step_container.send(docker, note.container, contract.KILL)
+                await step_container.send(docker, note.container, cancellation.KILL)
                 if note.remove:
                     await engine.remove(docker, note.container)
             case RunNote():
@@ -170,20 +171,20 @@ async def _find_running(docker: Docker, name: str, *, may_be_created: bool) -> s
     if not name:
         return ""
     try:
-        shown = await docker.containers.container(name).show()
+        shown = await show_container(docker, name)
     except DockerError as error:
         if error.status != NOT_FOUND:
             raise
         if may_be_created:
             return ""
         raise SetupError(f"there is no container {name!r}; start it, or name the image to make it from") from error
-    if shown["State"]["Running"]:
-        return str(shown["Id"])
+    if shown.state.running:
+        return shown.id
     if not may_be_created:
-        raise SetupError(f"container {name!r} does not run ({shown['State']['Status']}); start it")
-    if step_container.LABEL not in (shown["Config"].get("Labels") or {}):
+        raise SetupError(f"container {name!r} does not run ({shown.state.status}); start it")
+    if step_container.LABEL not in shown.labels:
         raise StepError(
-            f"container {name!r} is there but does not run ({shown['State']['Status']}), and is none of Dagbook's; "
+            f"container {name!r} is there but does not run ({shown.state.status}), and is none of Dagbook's; "
             "start it, remove it, or choose another containerName"
         )
     return ""

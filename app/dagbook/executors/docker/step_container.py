@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping
 
 import aiohttp
 import msgspec
 from aiodocker import Docker, DockerError
 
-from dagbook.executors import contract
+from dagbook.executors import cancellation
 from dagbook.executors.contract import Job, StepError, Streams
 from dagbook.executors.docker import engine
 from dagbook.executors.docker.engine import NOT_FOUND, STDOUT, UNREACHABLE, reason
+from dagbook.executors.docker.inspection import ContainerInfo, show_container
 from dagbook.executors.docker.recovery_note import ContainerNote, daemon_env, encode
 
 LABEL = engine.EXECUTION_LABEL
@@ -30,7 +30,7 @@ _LAST_SECONDS = 5.0
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The container to create."""
 
-    body: Mapping[str, Any]
+    body: Mapping[str, object]
     name: str
     platform: str
     remove: bool
@@ -86,11 +86,11 @@ async def _remove_leftovers(docker: Docker, job_id: str, name: str) -> None:
 
 async def _carry_out(docker: Docker, note: ContainerNote, streams: Streams) -> int:
     try:
-        code = await contract.run_cancellable(
+        code = await cancellation.run_cancellable(
             _follow(docker, note, streams), lambda name: send(docker, note.container, name)
         )
     except asyncio.CancelledError as error:
-        if not contract.is_detach(error):  # SIGKILL had no effect in time
+        if not cancellation.is_detach(error):  # SIGKILL had no effect in time
             await _remove_in_time(engine.remove(docker, note.container))
         raise
     return await _finish(docker, note, code, streams)
@@ -105,15 +105,15 @@ async def _finish(docker: Docker, note: ContainerNote, code: int, streams: Strea
 
 
 async def _follow(docker: Docker, note: ContainerNote, streams: Streams) -> int:
-    state = await _inspect(docker, note.container)
-    if state["State"]["Status"] == "created":
+    shown = await _inspect(docker, note.container)
+    if shown.state.status == "created":
         await _start(docker, note)
     while True:
-        complete = await _copy_log(docker, note, streams, tty=state["Config"]["Tty"])
+        complete = await _copy_log(docker, note, streams, tty=shown.config.tty)
         # The log also ends when the connection is lost: only the daemon knows whether the container has finished.
-        state = await _inspect(docker, note.container)
-        if complete and not state["State"]["Running"]:
-            return int(state["State"]["ExitCode"])
+        shown = await _inspect(docker, note.container)
+        if complete and not shown.state.running:
+            return shown.state.exit_code
         await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -148,13 +148,13 @@ async def _copy_log(docker: Docker, note: ContainerNote, streams: Streams, *, tt
     return True
 
 
-async def _inspect(docker: Docker, container: str) -> dict[str, Any]:
+async def _inspect(docker: Docker, container: str) -> ContainerInfo:
     """Inspect a container; waits while the daemon is being restarted. Raises StepError."""
     loop = asyncio.get_running_loop()
     until = loop.time() + _RESTART_SECONDS
     while True:
         try:
-            return await docker.containers.container(container).show()
+            return await show_container(docker, container)
         except DockerError as error:
             if error.status == NOT_FOUND:
                 raise StepError("the container was removed while the step ran: its outcome is unknown") from error
@@ -166,12 +166,12 @@ async def _inspect(docker: Docker, container: str) -> dict[str, Any]:
 async def send(docker: Docker, container: str, name: str) -> None:
     """Send a signal by its POSIX name, after the container is started; harmless when it has finished."""
     with contextlib.suppress(DockerError, aiohttp.ClientError, StepError):
-        while (await _inspect(docker, container))["State"]["Status"] == "created":  # noqa: ASYNC110 - the daemon's
+        while (await _inspect(docker, container)).state.status == "created":  # noqa: ASYNC110 - the daemon's
             await asyncio.sleep(_START_POLL_SECONDS)
         await docker.containers.container(container).kill(signal=name)
 
 
-async def _remove_in_time(removal: Coroutine[Any, Any, None]) -> None:
+async def _remove_in_time(removal: Awaitable[None]) -> None:
     """Remove containers within a few seconds, or give up."""
     with contextlib.suppress(DockerError, aiohttp.ClientError, TimeoutError):
         async with asyncio.timeout(_LAST_SECONDS):

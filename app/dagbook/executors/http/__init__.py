@@ -1,3 +1,3 @@
 """The http executor."""
 
-__all__ = ["egress", "request"]
+__all__ = ["egress", "errors"]

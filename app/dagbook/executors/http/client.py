@@ -16,7 +16,7 @@ import httpcore
 import httpx
 
 from dagbook.executors.http.egress import Egress
-from dagbook.executors.http.request import EgressDeniedError
+from dagbook.executors.http.errors import EgressDeniedError
 
 _STAGGER_SECONDS = 0.25  # until the next address is tried at the same time (RFC 8305)
 

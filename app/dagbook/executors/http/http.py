@@ -20,7 +20,8 @@ import httpx
 import msgspec
 
 from dagbook.executors.contract import Job, StepError, Streams
-from dagbook.executors.http.request import Request, explain, read
+from dagbook.executors.http.errors import explain
+from dagbook.executors.http.request import Request, read
 from dagbook.spec.reading.rendering import sort_members
 
 LARGEST_JSON_BYTES = 16 * 1024 * 1024

@@ -1,3 +1,3 @@
 """The mail executor."""
 
-__all__ = ["smtp"]
+__all__ = ["message", "smtp"]

@@ -14,7 +14,7 @@ from stat import S_ISREG
 from dagbook.executors.config import Config
 from dagbook.executors.contract import Job, SetupError, StepError, Streams
 from dagbook.executors.mail import smtp
-from dagbook.executors.mail.smtp import Attachment, Email
+from dagbook.executors.mail.message import Attachment, Email
 from dagbook.executors.process.accounts import files_as
 from dagbook.spec.problem import quoted
 

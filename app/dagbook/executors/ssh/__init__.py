@@ -1,1 +1,3 @@
 """The ssh executor."""
+
+__all__ = ["known_hosts"]

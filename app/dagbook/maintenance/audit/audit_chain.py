@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -60,7 +60,7 @@ def seal_hash(seal: SealRow, previous: str) -> str:
     return sha256(msgspec.json.encode([previous, *seal_head(seal).values()])).hexdigest()
 
 
-def seal_head(seal: SealRow) -> dict[str, Any]:
+def seal_head(seal: SealRow) -> dict[str, object]:
     """Return the fields that the hash of a seal covers."""
     # In a seal of version 0.1.0 there is no pruned_up_to.
     names = _HEAD if seal.pruned_up_to is None else (*_HEAD, "pruned_up_to")
@@ -132,5 +132,5 @@ class _Pruning(msgspec.Struct, rename="camel"):
     up_to: int
 
 
-def _canonical(value: Any) -> Any:
+def _canonical(value: object) -> object:
     return (value - _EPOCH) // _MICROSECOND if isinstance(value, datetime) else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
@@ -67,7 +66,7 @@ class AuditPruning:
             )
 
     def _start(
-        self, connection: WriteConnection, up_to: int, after: Mapping[str, Any], actor: Actor
+        self, connection: WriteConnection, up_to: int, after: Mapping[str, object], actor: Actor
     ) -> tuple[Pruned, SealRow | None]:
         audit.lock(connection)
         planned = Pruned(*audit.sum_unpruned(connection, up_to))

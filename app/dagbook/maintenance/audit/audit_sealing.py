@@ -75,7 +75,7 @@ class AuditSealer:
         last = await self._database.read_inline(audit.last_id)
         seal = await self._database.read_inline(audit.get_last_seal)
         done = seal.last_id if seal else 0
-        if last <= done or not await wait_for_writers(self._database):
+        if last <= done or not await _wait_for_writers(self._database):
             return 0
         sealed = 0
         while batch := await self._seal_next(last):
@@ -141,7 +141,7 @@ def log_seal(seal: SealRow) -> None:
     )
 
 
-async def wait_for_writers(database: Database) -> bool:
+async def _wait_for_writers(database: Database) -> bool:
     """Wait for transactions that write entries now: their ids may be lower than those of committed entries.
 
     Returns False if they take too long.
@@ -153,6 +153,6 @@ async def wait_for_writers(database: Database) -> bool:
                 await asyncio.sleep(_POLL_SECONDS)
                 writers &= await database.read_inline(audit.find_writers)
     except TimeoutError:
-        _log.info("the audit is sealed and copied later: an entry has waited for its commit for %g s", _WRITERS_SECONDS)
+        _log.info("the audit is sealed later: an entry has waited for its commit for %g s", _WRITERS_SECONDS)
         return False
     return True

@@ -50,7 +50,6 @@ class Limit(StrEnum):
         "them again, or pruned; --copy shows it"
     )
     OTHER_KEY = "a change of the first seals, which were signed with another key, that was made before the next one"
-    COPY_LATE = "a change between the commit of an entry and its line in the copy, a second at most while that works"
     COPY_END = "any change of what came after the last line of the copy by a person with the database and the key"
     COPY_CHANGED = "a change of the copy itself together with the database and the key"
     COPY_PRUNED = "that a person with the database and the key pruned, instead of a server; the copy has the entries"

@@ -3,144 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from dagbook.auth.audit_context import Action, Actor, dag_action
-from dagbook.clock import Clock
-from dagbook.db.database import Database, ReadConnection, WriteConnection
-from dagbook.db.repositories import audit, dags, retention
-from dagbook.db.repositories.retention import LastText, LimitsRow, StoredLimits
-from dagbook.errors import BadRequestError, NotFoundError
-from dagbook.identifiers import shorten
+from dagbook.db.database import Database, ReadConnection
+from dagbook.db.repositories import retention
+from dagbook.db.repositories.retention import LastText, StoredLimits
+from dagbook.maintenance.retention.limits import NO_LIMIT, Limits, RetentionSettings, TotalLimits, merge_lenient
 from dagbook.spec.reading.definition_cache import DefinitionCache
-
-NO_LIMIT = -1
-DAY_SECONDS = 86_400
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits of the finished runs of a DAG; None is no limit.
-
-    With ``newest`` the newest run may be deleted too, however young: only on explicit request.
-    """
-
-    seconds: float | None = None
-    runs: int | None = None
-    log_bytes: int | None = None
-    newest: bool = False
-
-    @property
-    def may_delete_newest(self) -> bool:
-        """Whether the newest run is deleted by age: with a limit of 0 it is kept until the next run."""
-        return self.newest or bool(self.seconds)
-
-
-class TotalLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits of all runs together; None is no limit."""
-
-    runs: int | None = None
-    log_bytes: int | None = None
-
-
-class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The retention of one source: -1 is no limit, None is not set."""
-
-    days: int | None = None
-    runs: int | None = None
-    log_bytes: int | None = None
-
-    @classmethod
-    def of(cls, row: StoredLimits | LimitsRow) -> RetentionSettings:
-        return cls(days=row.days, runs=row.runs, log_bytes=row.log_bytes)
-
-    def with_fallback(self, other: RetentionSettings) -> RetentionSettings:
-        """Use the values of another source where this one has none."""
-        return RetentionSettings(
-            days=other.days if self.days is None else self.days,
-            runs=other.runs if self.runs is None else self.runs,
-            log_bytes=other.log_bytes if self.log_bytes is None else self.log_bytes,
-        )
-
-    @property
-    def limits(self) -> Limits:
-        days = _limit(self.days)
-        return Limits(
-            seconds=None if days is None else days * DAY_SECONDS,
-            runs=_limit(self.runs),
-            log_bytes=_limit(self.log_bytes),
-        )
-
-
-def _limit(value: int | None) -> int | None:
-    return None if value is None or value < 0 else value
-
-
-def merge_lenient(several: Iterable[RetentionSettings]) -> RetentionSettings:
-    """Return the most lenient settings, of several stored DAGs of one name."""
-    found = list(several)
-    return RetentionSettings(
-        days=_longest(settings.days for settings in found),
-        runs=_longest(settings.runs for settings in found),
-        log_bytes=_longest(settings.log_bytes for settings in found),
-    )
-
-
-def _longest(values: Iterable[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    if not known:
-        return None
-    return NO_LIMIT if min(known) < 0 else max(known)
-
-
-_MOST = {"days": 36_500, "runs": 10**9, "log_bytes": 2**50}
-_FIELDS = {"log_bytes": "logBytes"}
-
-
-def check_limits(settings: RetentionSettings) -> None:
-    """Check limits. Raises BadRequestError."""
-    for name, most in _MOST.items():
-        value = getattr(settings, name)
-        if value is not None and not NO_LIMIT <= value <= most:
-            field = _FIELDS.get(name, name)
-            raise BadRequestError(f"{field}: {value} does not fit; write 0 to {most}, or {NO_LIMIT} for no limit")
-
-
-class DagRetentionService:
-    """Sets the retention of DAGs, which overrides their definitions and the server's settings."""
-
-    def __init__(self, database: Database, now: Clock) -> None:
-        self._database = database
-        self._now = now
-
-    async def put(self, file_name: str, settings: RetentionSettings, actor: Actor) -> LimitsRow | None:
-        """Replace the settings of a DAG; settings without values delete them, and None is returned.
-
-        Raises BadRequestError, and NotFoundError when there is no such DAG.
-        """
-        check_limits(settings)
-        now = self._now()
-
-        def work(connection: WriteConnection) -> LimitsRow | None:
-            dag = dags.get(connection, file_name)
-            if dag is None:
-                raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
-            before = retention.get_limits(connection, dag.id)
-            old = None if before is None else {name: getattr(before, name) for name in _MOST}
-            limits = {name: getattr(settings, name) for name in _MOST}
-            audit_action = dag_action(
-                Action.DAG_RETENTION, file_name, old, None if settings == RetentionSettings() else limits
-            )
-            audit.add(connection, actor.entry(audit_action, now))
-            if settings == RetentionSettings():
-                retention.remove_limits(connection, dag.id)
-                return None
-            retention.put_limits(connection, {"dag_id": dag.id, **limits, "set_at": now, "set_by": actor.label})
-            return retention.get_limits(connection, dag.id)
-
-        return await self._database.write(work)
-
 
 _GROUP = 100
 _FIELD = "histRetentionDays"

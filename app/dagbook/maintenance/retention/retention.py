@@ -22,15 +22,10 @@ from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit, dag_access
 from dagbook.errors import UnavailableError
-from dagbook.maintenance.retention.deletion import (
-    Deadline,
-    DeletionPlanner,
-    DeletionResult,
-    Reason,
-    RunDeleter,
-    RunToDelete,
-)
-from dagbook.maintenance.retention.policies import Limits, Policies, Policy, TotalLimits
+from dagbook.maintenance.retention.deletion import DeletionResult, RunDeleter
+from dagbook.maintenance.retention.limits import Limits, TotalLimits
+from dagbook.maintenance.retention.planning import Deadline, DeletionPlanner, Reason, RunToDelete
+from dagbook.maintenance.retention.policies import Policies, Policy
 
 _log = logging.getLogger(__name__)
 _PURPOSE = "dagbook retention"

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import msgspec
 
+from dagbook.executors.capture import CaptureError, capture
 from dagbook.executors.contract import EXIT_NOT_FOUND
-from dagbook.executors.in_process import CaptureError, capture
 from dagbook.executors.shell import DIRECT
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.spec.expansion import patterns, shell_words

@@ -21,7 +21,7 @@ from dagbook.engine.plan import Plan
 from dagbook.engine.rules import own_error
 from dagbook.engine.state import Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
-from dagbook.executors.mail.smtp import Attachment
+from dagbook.executors.mail.message import Attachment
 from dagbook.runs.model import ClaimedRun
 from dagbook.runs.output.output_follower import STDOUT
 from dagbook.spec.model import Dag, Mail, MailOn, Pair

@@ -14,7 +14,8 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.engine.plan import Plan
 from dagbook.engine.state import RunState
 from dagbook.executors.mail import smtp
-from dagbook.executors.mail.smtp import Email, MailError
+from dagbook.executors.mail.message import Email
+from dagbook.executors.mail.smtp import MailError
 from dagbook.runs.evaluation.environment import RunEnvironment
 from dagbook.runs.model import ClaimedRun
 from dagbook.runs.notifications import mail_content

@@ -24,7 +24,7 @@ from dagbook.db.repositories.runs.runs import NodeRow
 from dagbook.db.types import compress
 from dagbook.engine.plan import Plan
 from dagbook.executors import registry
-from dagbook.executors.in_process import read_text
+from dagbook.executors.capture import read_text
 from dagbook.executors.process.accounts import files_as
 from dagbook.runs.output.decoding import UTF_8, DecoderState, rebuild_state
 from dagbook.runs.output.output_chunks import EncodedOutput, Utf8Output, wrap

@@ -15,8 +15,8 @@ import msgspec
 from dagbook.engine import event
 from dagbook.engine.event import StepExited
 from dagbook.executors import in_process, registry, shell
+from dagbook.executors.capture import read_text
 from dagbook.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
-from dagbook.executors.in_process import read_text
 from dagbook.executors.process import process
 from dagbook.executors.process.process import LOST, AdoptedProcess
 from dagbook.runs.evaluation.conditions import ConditionResult, check

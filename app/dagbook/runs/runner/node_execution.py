@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dagbook.executors import registry
+from dagbook.executors.capture import read_text
 from dagbook.executors.contract import ExecutionFiles
-from dagbook.executors.in_process import read_text
 from dagbook.executors.shell import ShellTexts
 from dagbook.runs.output.decoding import UTF_8
 from dagbook.runs.output.output_chunks import read_tail

@@ -1670,25 +1670,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v2/ssh-host-keys": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** List the stored keys of SSH hosts */
-        get: operations["listSshHostKeys"];
-        /** Accept a key as that of an SSH host, in place of the stored one */
-        put: operations["acceptSshHostKey"];
-        post?: never;
-        /** Delete the stored key of an SSH host; its next connection stores another one */
-        delete: operations["deleteSshHostKey"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v2/tokens": {
         parameters: {
             query?: never;
@@ -2926,18 +2907,6 @@ export interface components {
             note?: string | null;
             spec: string;
         };
-        /** SshHost */
-        SshHost: {
-            algorithm: string;
-            fingerprint: string;
-            host: string;
-            /** @default 22 */
-            port?: number;
-        };
-        /** SshHosts */
-        SshHosts: {
-            hosts: components["schemas"]["StoredSshHost"][];
-        };
         /** StartDAG */
         StartDAG: {
             dagName?: string | null;
@@ -3012,16 +2981,6 @@ export interface components {
         /** StoppedAll */
         StoppedAll: {
             errors: string[];
-        };
-        /** StoredSshHost */
-        StoredSshHost: {
-            acceptedBy?: string;
-            algorithm: string;
-            fingerprint: string;
-            host: string;
-            /** @default 22 */
-            port?: number;
-            storedAt: string;
         };
         /** SubDAGRun */
         SubDAGRun: {
@@ -3350,8 +3309,6 @@ export type Spec = components['schemas']['Spec'];
 export type SpecErrors = components['schemas']['SpecErrors'];
 export type SpecToValidate = components['schemas']['SpecToValidate'];
 export type SpecUpdate = components['schemas']['SpecUpdate'];
-export type SshHost = components['schemas']['SshHost'];
-export type SshHosts = components['schemas']['SshHosts'];
 export type StartDAG = components['schemas']['StartDAG'];
 export type StartedRun = components['schemas']['StartedRun'];
 export type StartInline = components['schemas']['StartInline'];
@@ -3361,7 +3318,6 @@ export type Step = components['schemas']['Step'];
 export type StepCommand = components['schemas']['StepCommand'];
 export type StepStatus = components['schemas']['StepStatus'];
 export type StoppedAll = components['schemas']['StoppedAll'];
-export type StoredSshHost = components['schemas']['StoredSshHost'];
 export type SubDAGRun = components['schemas']['SubDAGRun'];
 export type SubDAGRunDetail = components['schemas']['SubDAGRunDetail'];
 export type SubDAGRuns = components['schemas']['SubDAGRuns'];
@@ -6078,76 +6034,6 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Source"];
                 };
-            };
-        };
-    };
-    listSshHostKeys: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SshHosts"];
-                };
-            };
-        };
-    };
-    acceptSshHostKey: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SshHost"];
-            };
-        };
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StoredSshHost"];
-                };
-            };
-        };
-    };
-    deleteSshHostKey: {
-        parameters: {
-            query: {
-                /** @description The host. */
-                host: string;
-                /** @description Its port. */
-                port?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
         };
     };
