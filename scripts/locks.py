@@ -23,16 +23,16 @@ def find_problems(folder: Path) -> Iterator[str]:
     dev = extras["dev"]
     optional = [text for extra, texts in extras.items() if extra not in ("all", "dev") for text in texts]
     runtime = [*project["project"]["dependencies"], *optional]
-    runtime_pins = _read_pins(folder / "requirements.txt")
-    yield from _unmet("requirements.txt", runtime, runtime_pins)
-    dev_pins = _read_pins(folder / "requirements-dev.txt")
-    yield from _unmet("requirements-dev.txt", [*runtime, *dev], dev_pins)
+    runtime_pins = _read_pins(folder / "requirements/runtime.txt")
+    yield from _unmet("requirements/runtime.txt", runtime, runtime_pins)
+    dev_pins = _read_pins(folder / "requirements/dev.txt")
+    yield from _unmet("requirements/dev.txt", [*runtime, *dev], dev_pins)
     for name, version in runtime_pins.items():
         if dev_pins.get(name) != version:
-            yield f"requirements-dev.txt: {name} is not locked to {version} as in requirements.txt"
-    build_pins = _read_pins(folder / "requirements-build.txt")
-    yield from _unmet("requirements-build.txt", project["build-system"]["requires"], build_pins)
-    for name in ("requirements-release", "requirements-docs"):
+            yield f"requirements/dev.txt: {name} is not locked to {version} as in requirements/runtime.txt"
+    build_pins = _read_pins(folder / "requirements/build.txt")
+    yield from _unmet("requirements/build.txt", project["build-system"]["requires"], build_pins)
+    for name in ("requirements/release", "requirements/docs"):
         tools = (folder / f"{name}.in").read_text(encoding="utf-8").splitlines()
         wanted = [line for line in tools if line and not line.startswith("#")]
         yield from _unmet(f"{name}.txt", wanted, _read_pins(folder / f"{name}.txt"))

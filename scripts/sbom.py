@@ -3,7 +3,7 @@
 
     scripts/sbom.py VERSION [TIME] >dagbook.cdx.json
 
-It lists the Python packages of requirements.txt, which is Dagbook with all its extras, with the hashes of their files,
+It lists the Python packages of requirements/runtime.txt, which is Dagbook with all its extras, with the hashes of their files,
 and the npm packages that are bundled into the web UI. The same locks make the same document.
 """
 
@@ -111,7 +111,7 @@ def _kind(package: Package) -> str:
 
 def read_locks(folder: Path) -> list[Package]:
     """Read all packages of a checkout that a release brings."""
-    python = read_python_lock((folder / "requirements.txt").read_text(encoding="utf-8"))
+    python = read_python_lock((folder / "requirements/runtime.txt").read_text(encoding="utf-8"))
     npm = read_npm_lock((folder / "scripts" / "libraries" / "package-lock.json").read_text(encoding="utf-8"))
     return sorted([*python, *npm])
 

@@ -21,7 +21,7 @@ from tests.process import store
 from tests.process.program import ROOT
 
 # Changes elsewhere, such as in pages and result files, do not change what is measured.
-_MEASURED = ("app", "migrations", "tests", "scripts", "pyproject.toml", "requirements.txt")
+_MEASURED = ("app", "migrations", "tests", "scripts", "pyproject.toml", "requirements")
 _SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")
 _OWN_OPTIONS = ("--result",)
 _ADDRESS = "--database-url"

@@ -20,8 +20,8 @@ SECTIONS = {
     "Optional": [text for extra, texts in sorted(EXTRAS.items()) if extra not in ("all", "dev") for text in texts],
     "Development": EXTRAS["dev"],
     "Build": PROJECT["build-system"]["requires"],
-    "Release": read_tools("requirements-release.in"),
-    "Documentation": read_tools("requirements-docs.in"),
+    "Release": read_tools("requirements/release.in"),
+    "Documentation": read_tools("requirements/docs.in"),
 }
 
 

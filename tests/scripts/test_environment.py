@@ -35,16 +35,10 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in (
-            "pyproject.toml",
-            "setup.py",
-            "requirements.txt",
-            "requirements-dev.txt",
-            "requirements-build.txt",
-            "requirements-docs.txt",
-        ):
+        for name in ("pyproject.toml", "setup.py"):
             shutil.copy(CHECKOUT / name, folder)
-        shutil.copytree(CHECKOUT / "scripts", folder / "scripts")
+        for name in ("requirements", "scripts"):
+            shutil.copytree(CHECKOUT / name, folder / name)
         (folder / "app").mkdir()
         self.python = folder / "python"
         self.python.write_text(PYTHON.format(python=sys.executable))
@@ -81,7 +75,8 @@ def test_serve_installs_by_the_locks_and_hands_its_arguments_on(checkout: Checko
     status, output, errors = checkout.run("serve", "--port", "1 2")
     assert (status, output) == (0, f"{checkout.folder.parent}: serve --port 1 2\n")
     packages, project = (checkout.folder / "installs").read_text().splitlines()
-    assert packages.endswith("--require-hashes --requirement requirements-build.txt --requirement requirements.txt")
+    locks = "--requirement requirements/build.txt --requirement requirements/runtime.txt"
+    assert packages.endswith(f"--require-hashes {locks}")
     assert project.endswith("--no-index --no-build-isolation --editable .")
     assert [line.split(":")[0] for line in errors.splitlines()] == ["dagbook"] * 4
 
@@ -92,7 +87,7 @@ def test_a_second_start_installs_nothing_and_says_nothing(checkout: Checkout) ->
     assert checkout.count("installs") == 2
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-build.txt", "pyproject.toml"])
+@pytest.mark.parametrize("name", ["requirements/runtime.txt", "requirements/build.txt", "pyproject.toml"])
 def test_a_change_of_what_is_needed_installs_into_the_same_environment(checkout: Checkout, name: str) -> None:
     checkout.run("serve")
     with (checkout.folder / name).open("a") as file:
@@ -103,7 +98,7 @@ def test_a_change_of_what_is_needed_installs_into_the_same_environment(checkout:
 
 def test_serve_needs_nothing_of_the_tests(checkout: Checkout) -> None:
     checkout.run("serve")
-    with (checkout.folder / "requirements-dev.txt").open("a") as file:
+    with (checkout.folder / "requirements/dev.txt").open("a") as file:
         file.write("# changed\n")
     checkout.run("serve")
     assert checkout.count("installs") == 2
@@ -113,7 +108,7 @@ def test_setup_installs_what_the_tests_need_on_top(checkout: Checkout) -> None:
     checkout.run("serve")
     checkout.run("setup")
     assert checkout.count("environments") == 1
-    assert "--requirement requirements-dev.txt" in (checkout.folder / "installs").read_text()
+    assert "--requirement requirements/dev.txt" in (checkout.folder / "installs").read_text()
 
 
 def test_after_setup_serve_has_nothing_to_install(checkout: Checkout) -> None:
@@ -127,7 +122,7 @@ def test_docs_installs_by_its_own_lock_into_its_own_environment(checkout: Checko
     for _ in range(2):
         checkout.run("docs")
     assert (checkout.count("environments"), checkout.count("installs")) == (2, 3)
-    assert (checkout.folder / "installs").read_text().endswith("--require-hashes --requirement requirements-docs.txt\n")
+    assert (checkout.folder / "installs").read_text().endswith("--require-hashes --requirement requirements/docs.txt\n")
     checkout.run("serve")
     assert checkout.count("installs") == 3
 

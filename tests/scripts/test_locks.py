@@ -8,21 +8,13 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-FILES = [
-    "pyproject.toml",
-    "requirements.txt",
-    "requirements-dev.txt",
-    "requirements-build.txt",
-    "requirements-release.txt",
-    "requirements-docs.txt",
-]
-SOURCES = ["requirements-release.in", "requirements-docs.in"]
+LOCKS = ["runtime", "dev", "build", "release", "docs"]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in [*FILES, *SOURCES]:
-        shutil.copy(CHECKOUT / name, tmp_path)
+    shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
+    shutil.copytree(CHECKOUT / "requirements", tmp_path / "requirements")
     return tmp_path
 
 
@@ -46,28 +38,28 @@ def test_a_dependency_that_is_not_locked_is_named(folder: Path) -> None:
     edit(folder / "pyproject.toml", "dependencies = [\n", 'dependencies = [\n  "left-pad>=1",\n')
     status, message = check(folder)
     assert status == 1
-    assert "requirements.txt: left-pad is missing" in message
+    assert "requirements/runtime.txt: left-pad is missing" in message
 
 
 def test_a_locked_version_outside_of_its_range_is_named(folder: Path) -> None:
     edit(folder / "pyproject.toml", '"click>=8.5,<9"', '"click>=9"')
-    assert "requirements.txt: click 8." in check(folder)[1]
+    assert "requirements/runtime.txt: click 8." in check(folder)[1]
 
 
 def test_two_locks_that_disagree_are_named(folder: Path) -> None:
-    edit(folder / "requirements-dev.txt", "\naiosqlite==", "\naiosqlite==0.")
-    assert "requirements-dev.txt: aiosqlite is not locked to" in check(folder)[1]
+    edit(folder / "requirements/dev.txt", "\naiosqlite==", "\naiosqlite==0.")
+    assert "requirements/dev.txt: aiosqlite is not locked to" in check(folder)[1]
 
 
 def test_an_entry_without_hashes_is_refused(folder: Path) -> None:
-    with (folder / "requirements-build.txt").open("a") as lock:
+    with (folder / "requirements/build.txt").open("a") as lock:
         lock.write("wheel==0.48.0\n")
     assert check(folder)[0] == 1
 
 
-@pytest.mark.parametrize("name", FILES[1:])
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_holds_no_address(name: str) -> None:
-    text = (CHECKOUT / name).read_text()
+    text = (CHECKOUT / "requirements" / f"{name}.txt").read_text()
     assert "://" not in text
     assert "--index-url" not in text
     assert "--find-links" not in text

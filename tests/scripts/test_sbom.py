@@ -26,7 +26,7 @@ def document() -> dict[str, Any]:
 
 
 def test_every_locked_package_is_a_component_with_all_its_hashes(document: dict[str, Any]) -> None:
-    lock = (ROOT / "requirements.txt").read_text()
+    lock = (ROOT / "requirements/runtime.txt").read_text()
     locked = {f"pkg:pypi/{name}@{version}" for name, version in re.findall(r"(?m)^([\w.-]+)==([\w.]+)", lock)}
     components = {part["purl"]: part for part in document["components"] if part["purl"].startswith("pkg:pypi/")}
     assert components.keys() == locked
