@@ -14,12 +14,12 @@ import click
 from dagbook.executors.process.signals import give_children_default_signals
 from tests.figures.pages import DOCS, PAGES, read_parts, render
 from tests.figures.plan import BENCH_PLAN, ENGINES, PLAN, SIZES, Part, Planned, select
-from tests.figures.results import FOLDER
+from tests.figures.results import FOLDER, add, read
 from tests.process.program import ROOT
 
 _IDS = click.argument("ids", metavar="[ID]…", nargs=-1)
 _RESULTS = click.option(
-    "--results", type=click.Path(file_okay=False, path_type=Path), help="Folder of the result files. Default: figures."
+    "--results", type=click.Path(file_okay=False, path_type=Path), help="Folder of the results. Default: figures."
 )
 _DATABASE = click.option("--database", type=click.Choice(ENGINES), help="Only on this engine.")
 
@@ -28,8 +28,8 @@ _DATABASE = click.option("--database", type=click.Choice(ENGINES), help="Only on
 def figures() -> None:
     """Measure what docs/explanation/testing.md and performance.md show, and make these pages.
 
-    Each experiment is a command of scripts/chaos that is run in parts, and each part leaves a result file in figures/.
-    'run' runs only parts without a file: it can be interrupted and started again.
+    Each experiment is a command of scripts/chaos that is run in parts, and each part adds a result to its file in figures/.
+    'run' runs only parts without a result: it can be interrupted and started again.
 
     \b
     scripts/figures list                          what has been measured, what is missing
@@ -61,17 +61,17 @@ def list_(ids: Sequence[str], database: str | None, results: Path | None) -> Non
 @click.option("--parts", type=click.IntRange(1), metavar="N", help="Run at most N parts.")
 @_RESULTS
 def run(ids: Sequence[str], database: str | None, size: str, parts: int | None, results: Path | None) -> None:
-    """Run the parts that have no result file: the first part of each experiment, then the second of each, and so on.
+    """Run the parts that have no result: the first part of each experiment, then the second of each, and so on.
 
     Results of the small size are written to a temporary folder, unless there is --results. The exit status is 1 when a
-    part has a violation or could not run. Such a part with a result file is not run again: the page shows it.
+    part has a violation or could not run. Such a part with a result is not run again: the page shows it.
     """
     # Breadth first: when it is interrupted, something is known about everything.
     planned = [part for one in _select(ids, database) for part in one.parts(size)]
     missing = sorted(planned, key=lambda part: part.number)
     if size == "full" or results:
         folder = results or FOLDER
-        sys.exit(_run_all([part for part in missing if not part.path(folder).exists()][:parts], folder))
+        sys.exit(_run_all([part for part in missing if part.number not in read(part.path(folder))][:parts], folder))
     temporary = Path(tempfile.mkdtemp(prefix="dagbook-figures-"))
     try:
         sys.exit(_run_all(missing[:parts], temporary))
@@ -96,15 +96,20 @@ def _run_all(parts: Iterable[Part], folder: Path) -> int:
 
 def _run(part: Part, folder: Path) -> bool:
     click.echo(f"{part.planned.name}, part {part.number} of {part.planned.size(part.size).parts}")
-    command = [sys.executable, "-m", part.planned.module, *part.words, "--result", str(part.path(folder).resolve())]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    with tempfile.TemporaryDirectory(prefix="dagbook-figures-") as temporary:
+        file = Path(temporary) / "result.json"
+        command = [sys.executable, "-m", part.planned.module, *part.words, "--result", str(file)]
+        done = subprocess.run(command, cwd=ROOT, check=False)
+        for result in read(file).values():
+            add(part.path(folder), part.number, result)
+    return done.returncode == 0
 
 
 @figures.command()
 @click.option("--check", is_flag=True, help="Write nothing; fail when a page is out of date.")
 @_RESULTS
 def pages(*, check: bool, results: Path | None) -> None:
-    """Make the pages of the result files and of the templates in tests/figures/templates."""
+    """Make the pages of the results and of the templates in tests/figures/templates."""
     stale = []
     for name in PAGES:
         page, text = DOCS / name, render(name, results or FOLDER)

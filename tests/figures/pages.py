@@ -33,9 +33,8 @@ def render(name: str, folder: Path) -> str:
 
 
 def read_parts(planned: Planned, folder: Path) -> Merged:
-    """Read the result files of an experiment at its full size, those that are there."""
-    paths = [part.path(folder) for part in planned.parts("full")]
-    return Merged([read(path) for path in paths if path.exists()])
+    """Read the results of an experiment at its full size, those that are there."""
+    return Merged([*read(next(planned.parts("full")).path(folder)).values()])
 
 
 def _summary(folder: Path, _: str) -> Iterator[str]:
@@ -91,7 +90,7 @@ def _violations(planned: Planned, merged: Merged, folder: Path) -> Iterator[str]
     if merged.violations:
         yield f"\nViolations on {_NAMES[planned.engine]}:\n"
         yield from (f"- `{' '.join(sentence.replace('`', chr(39)).split())}`" for sentence in merged.violations)
-    note = folder / planned.name / "note.md"
+    note = folder / f"{planned.name}.md"
     if note.exists():
         yield f"\n{note.read_text(encoding='utf-8').strip()}"
 

@@ -1,7 +1,7 @@
 """The plan: which experiments and benchmarks are measured, on which engine, and how large.
 
-A full size is made of equal parts, each with a seed and a result file of its own, so that it can be interrupted. The
-order is that in which they run.
+A full size is made of equal parts, each with a seed and a result of its own, so that it can be interrupted. The order
+is that in which they run.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Planned(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of its folder."""
+        """The name of its file."""
         return "-".join(filter(None, (self.id, self.engine)))
 
     def size(self, name: str) -> Size:
@@ -70,9 +70,8 @@ class Part(NamedTuple):
         return [*words, "--round", str(self.number)]
 
     def path(self, folder: Path) -> Path:
-        """Return where its result file is."""
-        kind = "part" if self.size == "full" else self.size
-        return folder / self.planned.name / f"{kind}-{self.number:02}.json"
+        """Return the file of the results of its experiment."""
+        return folder / f"{self.planned.name}{'' if self.size == 'full' else f'-{self.size}'}.jsonl"
 
 
 def _on_both(id_: str, command: str, seed: int, smoke: Size, full: Size, *others: Size) -> Iterator[Planned]:

@@ -1,6 +1,7 @@
-"""Result files: what was measured, where, on which commit, and what was found. One file per part of an experiment.
+"""Results: what was measured, where, on which commit, and what was found.
 
-A file is complete or absent: it is written under another name first. It has no path, host name or password.
+An experiment has one file of JSON lines, with a line for each of its parts. A file is written under another name first,
+so that it is never half of one. It has no path, host name or password.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from tests.process.program import ROOT
 FOLDER = ROOT / "figures"
 _MOST_SENTENCES = 20
 _MOST_CHARACTERS = 600
-_NUMBERS = re.compile(r"\[\s+((?:-?[\d.eE+-]+,?\s+)+)\]")
 _PASSWORD = re.compile(r"(\w+://[^\s:/@]+):[^\s@]+@")
 
 
@@ -40,6 +40,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``counts`` are totals that add up over parts; ``samples`` are measured values, all of them, by a name with the unit.
     """
 
+    part: int = 0
     promise: str
     experiment: str
     program: str = "dagbook"
@@ -76,25 +77,32 @@ def _shorten(sentence: str, hidden: Iterable[str]) -> str:
 
 
 def encode(result: Result) -> str:
-    """Return a result as JSON with sorted keys and one line for each list of numbers."""
-    text = json.dumps(msgspec.to_builtins(result), indent=1, sort_keys=True, ensure_ascii=False)
-    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
+    """Return a result as one line of JSON with sorted keys."""
+    fields = msgspec.to_builtins(result)
+    return json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def write(path: Path, result: Result) -> None:
-    """Write a result file."""
+def write(path: Path, *found: Result) -> None:
+    """Write a file of results."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
-    new.write_text(encode(result), encoding="utf-8")
+    new.write_text("".join(map(encode, found)), encoding="utf-8")
     new.replace(path)
 
 
-def read(path: Path) -> Result:
-    """Read a result file. Raises msgspec.ValidationError, which names the file."""
+def add(path: Path, part: int, result: Result) -> None:
+    """Add the result of a part to the file of its experiment."""
+    found = read(path) | {part: msgspec.structs.replace(result, part=part)}
+    write(path, *(found[number] for number in sorted(found)))
+
+
+def read(path: Path) -> dict[int, Result]:
+    """Read a file, if it is there: results by part. Raises msgspec.ValidationError, which names the file."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Result)
+        found = msgspec.json.Decoder(Result).decode_lines(path.read_bytes()) if path.exists() else []
     except msgspec.DecodeError as error:
         raise msgspec.ValidationError(f"{path}: {error}") from error
+    return {result.part: result for result in found}
 
 
 class Merged(msgspec.Struct, frozen=True):

@@ -46,9 +46,9 @@ def make_result(**changes: object) -> Result:
 # -- the plan ----------------------------------------------------------------------------------------------------------
 
 
-def test_each_part_has_a_file_and_a_seed_of_its_own() -> None:
+def test_each_experiment_has_a_file_and_each_part_a_seed_of_its_own() -> None:
     parts = [part for planned in PLAN for part in planned.parts("full")]
-    assert len({part.path(Path()) for part in parts}) == len(parts)
+    assert len({part.path(Path()) for part in parts}) == len(PLAN)
     seeds = [(part.planned.command, part.words[-1]) for part in parts]
     assert len(set(seeds)) == len(seeds)
 
@@ -104,21 +104,23 @@ def test_experiments_are_chosen_by_promise_and_engine() -> None:
 # -- result files ------------------------------------------------------------------------------------------------------
 
 
-def test_a_result_file_has_sorted_keys_and_a_line_for_each_list_of_numbers(tmp_path: Path) -> None:
-    path = tmp_path / "R1" / "part-01.json"
-    results.write(path, make_result())
-    text = path.read_text()
-    assert '  "seconds": [1.0, 2.0, 4.5]\n' in text
-    keys = list(json.loads(text))
+def test_a_file_has_a_line_for_each_part_with_sorted_keys(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "R1.jsonl"
+    assert results.read(path) == {}
+    results.add(path, 2, make_result(seed=2))
+    results.add(path, 1, make_result(seed=1))
+    lines = path.read_text().splitlines()
+    assert [json.loads(line)["part"] for line in lines] == [1, 2]
+    keys = list(json.loads(lines[0]))
     assert keys == sorted(keys)
-    assert results.read(path) == make_result()
+    assert results.read(path) == {part: make_result(part=part, seed=part) for part in (1, 2)}
     assert [*path.parent.iterdir()] == [path]
 
 
 def test_an_unreadable_result_file_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "part-01.json"
+    path = tmp_path / "R1.jsonl"
     path.write_text('{"promise": 1}')
-    with pytest.raises(msgspec.ValidationError, match=r"part-01\.json: .*promise"):
+    with pytest.raises(msgspec.ValidationError, match=r"R1\.jsonl: .*promise"):
         results.read(path)
 
 
@@ -191,7 +193,7 @@ def test_results_of_the_harness_are_read_by_target_and_metric(tmp_path: Path) ->
 
 def write_parts(folder: Path, name: str, *parts: Result) -> None:
     for number, part in enumerate(parts, 1):
-        results.write(folder / name / f"part-{number:02}.json", part)
+        results.add(folder / f"{name}.jsonl", number, part)
 
 
 def section(page: str, heading: str) -> str:
@@ -223,7 +225,7 @@ def test_a_page_shows_counts_values_and_where_they_were_measured(tmp_path: Path)
 def test_violations_are_shown_with_what_is_written_about_them(tmp_path: Path) -> None:
     found = make_result(violation_count=31, violations=["lost: `run-1`\nis gone"])
     write_parts(tmp_path, "R1-sqlite", found)
-    (tmp_path / "R1-sqlite" / "note.md").write_text("The disk was full.\n")
+    (tmp_path / "R1-sqlite.md").write_text("The disk was full.\n")
     shown = section(render("testing.md", tmp_path), "### R1: a server killed at random")
     assert "| **violations** | **31** |" in shown
     assert "Violations on SQLite:\n\n- `lost: 'run-1' is gone`\n\nThe disk was full.\n" in shown
@@ -323,14 +325,14 @@ def test_parts_that_have_a_file_are_not_run_again(tmp_path: Path, monkeypatch: p
         return result.stdout
 
     assert "R10                schedules      0 of 2 parts" in run("list", "r10")
-    file = tmp_path / "R10" / "smoke-01.json"
+    file = tmp_path / "R10-smoke.jsonl"
     assert "R10, part 1 of 1" in run("run", "r10", "--size", "smoke")
-    written = results.read(file)
+    [written] = results.read(file).values()
     assert (written.promise, written.seed, written.violation_count) == ("R10", 7, 0)
     assert written.counts["schedules around clock changes"] == 20
     assert str(Path.cwd()) not in file.read_text()
     assert run("run", "R10", "--size", "smoke") == ""
-    file.rename(file.with_name("part-01.json"))
+    file.rename(file.with_name("R10.jsonl"))
     assert "R10                schedules      1 of 2 parts     0 violations" in run("list", "R10")
 
 
