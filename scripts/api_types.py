@@ -20,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.pages.api import read_document  # noqa: E402
+from scripts.documentation.pages.api import read_document  # noqa: E402
 
 TYPES = ROOT / "app" / "dagbook" / "web" / "types" / "openapi.d.ts"
 NODE = ROOT / ".venv" / "bin" / "node"

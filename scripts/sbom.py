@@ -3,8 +3,8 @@
 
     scripts/sbom.py VERSION [TIME] >dagbook.cdx.json
 
-It lists the Python packages of requirements/runtime.txt, which is Dagbook with all its extras, with the hashes of their files,
-and the npm packages that are bundled into the web UI. The same locks make the same document.
+It lists the Python packages of requirements/runtime.txt, which is Dagbook with all its extras, with the hashes of
+their files, and the npm packages that are bundled into the web UI. The same locks make the same document.
 """
 
 from __future__ import annotations

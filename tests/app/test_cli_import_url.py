@@ -78,7 +78,7 @@ async def test_a_server_is_imported_with_its_definitions_and_runs(address: str, 
 
 
 async def _compare(*arguments: str) -> Said:
-    script = [sys.executable, str(ROOT / "scripts" / "compare-import")]
+    script = [sys.executable, str(ROOT / "scripts" / "measuring" / "compare-import")]
     return await end(await asyncio.create_subprocess_exec(*script, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE))
 
 

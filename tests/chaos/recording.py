@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.measuring.figures import facts, results
 from tests.chaos.experiment import Figures
 from tests.chaos.sandbox import Sandbox
-from tests.figures import facts, results
 
 
 class Recording:

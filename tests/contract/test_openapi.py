@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.pages.api import read_document
+from scripts.documentation.pages.api import read_document
 
 Operation = dict[str, Any]
 METHODS = {"get", "post", "put", "patch", "delete"}

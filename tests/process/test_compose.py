@@ -46,7 +46,7 @@ def _need_docker() -> None:
         pytest.skip("docker compose is not installed")
     for image in ("python:3.13-slim", "postgres:17"):
         if not _works("image", "inspect", image) and not _works("pull", image):
-            pytest.skip(f"{image} cannot be pulled here; scripts/stand-in-images makes one of the same name")
+            pytest.skip(f"{image} cannot be pulled here; scripts/measuring/stand-in-images makes one of the same name")
 
 
 class Stack:

@@ -11,7 +11,7 @@ from dagbook.db.database import Database
 from tests.runs.queue_model import QueueMachine
 from tests.runs.scene import register
 
-EXAMPLES, STEPS = 6, 40  # scripts/queue-model takes more
+EXAMPLES, STEPS = 6, 40  # scripts/measuring/queue-model takes more
 
 
 def hold_to_model(url: str, examples: int, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""The examples in the help of commands: each is one that its command understands; scripts/examples.py runs some."""
+"""The examples in the help of commands: each is one that its command understands; scripts/docs runs some."""
 
 from __future__ import annotations
 

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.example_blocks import Action, Example, PageError, compare, insert_ids, read_commands, read_page
+from scripts.documentation.example_blocks import (
+    Action,
+    Example,
+    PageError,
+    compare,
+    insert_ids,
+    read_commands,
+    read_page,
+)
 
 ID, OTHER = "01a22529-a46c-70fc-b39d-edf711fc10a1", "01a22529-cdfb-718b-a7b4-f61d50bcca2f"
 RUN, ANOTHER = "11111111-a46c-70fc-b39d-edf711fc10a1", "22222222-a46c-70fc-b39d-edf711fc10a1"

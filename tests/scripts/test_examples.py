@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.example_blocks import Action, Example
-from scripts.example_runner import check_settings, validate
-from scripts.examples import CHECKOUT, NAMESPACE, list_pages, read_pages, run
+from scripts.documentation.example_blocks import Action, Example
+from scripts.documentation.example_runner import check_settings, validate
+from scripts.documentation.examples import CHECKOUT, NAMESPACE, list_pages, read_pages, run
 
 EXAMPLES = CHECKOUT / "scripts" / "examples.py"
 PAGES, BROKEN = read_pages(list_pages())

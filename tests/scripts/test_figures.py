@@ -10,13 +10,13 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from tests.figures import facts, metrics, results
-from tests.figures.benches import bench, read_harness
-from tests.figures.cli import figures
-from tests.figures.pages import render
-from tests.figures.plan import BENCH_PLAN, EXPERIMENTS, PLAN, REPEATED, SIZES, Planned, Size, select
-from tests.figures.repeated import read_report, repeated
-from tests.figures.results import Machine, Merged, Result
+from scripts.measuring.figures import facts, metrics, results
+from scripts.measuring.figures.benches import bench, read_harness
+from scripts.measuring.figures.cli import figures
+from scripts.measuring.figures.pages import render
+from scripts.measuring.figures.plan import BENCH_PLAN, EXPERIMENTS, PLAN, REPEATED, SIZES, Planned, Size, select
+from scripts.measuring.figures.repeated import read_report, repeated
+from scripts.measuring.figures.results import Machine, Merged, Result
 from tests.process.program import ROOT
 
 
@@ -303,7 +303,7 @@ def test_the_pages_are_made_of_the_result_files_that_are_there() -> None:
 
 
 def test_a_page_that_is_out_of_date_is_written_or_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.figures.cli.DOCS", tmp_path / "explanation")
+    monkeypatch.setattr("scripts.measuring.figures.cli.DOCS", tmp_path / "explanation")
     words = ["pages", "--results", str(tmp_path / "none")]
     for last in (["--check"], ["--check"]):
         result = CliRunner().invoke(figures, [*words, *last])
@@ -317,7 +317,7 @@ def test_a_page_that_is_out_of_date_is_written_or_named(tmp_path: Path, monkeypa
 
 def test_parts_that_have_a_file_are_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = Planned("R10", "", "schedules", 7, Size(1, "--cases 20"), Size(2, "--cases 20"))
-    monkeypatch.setattr("tests.figures.plan.PLAN", (tiny,))
+    monkeypatch.setattr("scripts.measuring.figures.plan.PLAN", (tiny,))
 
     def run(*words: str) -> str:
         result = CliRunner().invoke(figures, [*words, "--results", str(tmp_path)])

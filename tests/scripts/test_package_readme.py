@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.links import find_links
-from scripts.package_readme import main, make_description
+from scripts.documentation.links import find_links
+from scripts.documentation.package_readme import main, make_description
 
 README = Path(__file__).parents[2] / "README.md"
 BASE = "https://example.org/dagbook/src/v1/"

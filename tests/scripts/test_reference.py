@@ -13,9 +13,9 @@ import yaml
 from dagbook.cli import cli
 from dagbook.spec.config_keys import CONFIG_KEYS
 from dagbook.spec.grammar.document import PARTS
-from scripts.pages.keys import describe_type, list_keys
-from scripts.pages.markdown import escape
-from scripts.reference import main
+from scripts.documentation.pages.keys import describe_type, list_keys
+from scripts.documentation.pages.markdown import escape
+from scripts.documentation.reference import main
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -73,7 +73,7 @@ def test_a_page_that_differs_and_one_that_misses_an_entry_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pages = copytree(DOCS, tmp_path / "reference")
-    monkeypatch.setattr("scripts.reference.DOCS", pages)
+    monkeypatch.setattr("scripts.documentation.reference.DOCS", pages)
     with (pages / "keys.md").open("a") as page:
         page.write("more\n")
     errors = (pages / "errors.md").read_text()
@@ -81,7 +81,7 @@ def test_a_page_that_differs_and_one_that_misses_an_entry_are_named(
     monkeypatch.setattr("sys.argv", ["reference.py", "--check"])
     assert main() == 1
     assert capsys.readouterr().err.splitlines() == [
-        "docs/reference/keys.md is out of date; run scripts/reference.py",
+        "docs/reference/keys.md is out of date; run scripts/documentation/reference.py",
         "docs/reference/errors.md has no entry: Error codes 413 bad_request",
     ]
     monkeypatch.setattr("sys.argv", ["reference.py"])

@@ -6,8 +6,8 @@ import pytest
 
 from dagbook.settings import TABLE
 from dagbook.settings.definitions import SINCE_0_2
-from scripts.pages.complete import REQUIRED, find_missing, list_entries
-from scripts.reference import DOCS
+from scripts.documentation.pages.complete import REQUIRED, find_missing, list_entries
+from scripts.documentation.reference import DOCS
 
 
 @pytest.mark.parametrize("page", REQUIRED)

@@ -17,7 +17,7 @@ from dagbook.db.repositories.runs.run_filter import RunFilter
 from dagbook.engine.history import Change, fold
 from dagbook.engine.state import NodeState, Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
-from scripts import seed_history
+from scripts.measuring import seed_history
 from tests.app.dagbook import client_of, serving
 from tests.conftest import ROOT
 from tests.process import invariants
@@ -36,7 +36,7 @@ def _line(run_id: str, status: int = 4, last: int = 4, **values: Any) -> str:
 
 async def _seed(url: str, file: Path) -> tuple[int, str]:
     env = {**os.environ, "DAGBOOK_DATABASE_URL": url, "DAGBOOK_HOME": str(file.parent), "PYTHONPATH": str(ROOT)}
-    script = ROOT / "scripts" / "seed_history.py"
+    script = ROOT / "scripts" / "measuring" / "seed_history.py"
     pipe, out = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
     process = await asyncio.create_subprocess_exec(sys.executable, script, file, env=env, stdout=pipe, stderr=out)
     told, _ = await process.communicate()

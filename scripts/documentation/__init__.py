@@ -1,0 +1,1 @@
+"""What makes the documentation and checks it: reference pages, examples, links, pictures, the site."""
