@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-import hypothesis
 import pytest
 from sqlalchemy import NullPool, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -27,11 +26,6 @@ from tests.memory import find_memory
 
 ROOT = Path(__file__).parent.parent
 POSTGRES = ROOT / "scripts" / "postgres"
-
-# Examples have no deadline: on a busy machine any of them may be paused for a second.
-hypothesis.settings.register_profile("dagbook", deadline=None)
-hypothesis.settings.load_profile("dagbook")
-
 
 # As every command of Dagbook begins: else steps of these tests ignore what a background shell's children ignore.
 give_children_default_signals()

@@ -19,6 +19,8 @@ from tests.app.program import CommandLine
 from tests.app.test_matrix import EVERYBODY, MATRIX, ask, refusal_of, routes
 from tests.waiting import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.always
+
 TOUCH = "steps:\n  - name: a\n    command: touch {}\n"
 
 

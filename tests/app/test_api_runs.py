@@ -26,6 +26,7 @@ async def _refused(client: httpx.AsyncClient, path: str, body: Any) -> tuple[int
 # -- start -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.always
 async def test_a_run_can_be_fetched_as_soon_as_it_is_accepted(dagbook: Dagbook) -> None:
     run_id = await dagbook.start(QUICK)
     assert UUID7.fullmatch(run_id)
@@ -90,6 +91,7 @@ async def test_unknown_members_are_ignored_and_null_is_as_good_as_nothing(dagboo
     assert (await dagbook.client.post("/dag-runs", json=body)).status_code == 200
 
 
+@pytest.mark.always
 async def test_of_parallel_starts_with_one_id_one_wins(dagbook: Dagbook) -> None:
     body = {"spec": "maxActiveRuns: -1\n" + QUICK, "name": dagbook.name, "dagRunId": "same"}
     answers = await asyncio.gather(*(dagbook.client.post("/dag-runs", json=body) for _ in range(5)))

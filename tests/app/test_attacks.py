@@ -22,6 +22,8 @@ from tests.app.watch import Watch, watching
 from tests.conftest import ROOT, Copies
 from tests.selection import Share
 
+pytestmark = pytest.mark.always
+
 HIDDEN = b"nobody may read this"
 # No names: what they say is run, and a run makes the directory that it works in. Nor the place of a source and its
 # credentials, which are paths of the server that an admin gives.

@@ -331,7 +331,6 @@ def _as_link(home: DaguHome, path: Path) -> None:
     path.symlink_to(outside)
 
 
-@pytest.mark.sample(4)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_run_is_named_and_the_others_are_imported(
     source: DaguHome, bring: Callable[..., dict[str, Any]], damage: str
@@ -429,7 +428,6 @@ def test_an_import_asks_on_a_terminal_and_is_refused_elsewhere(command: Command,
     assert (other.status, "is not a home of Dagu 1.x" in other.err) == (1, True)
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize(("answer", "status", "imported"), [("y", 0, True), ("n", 1, False)])
 async def test_a_terminal_is_asked(
     source: DaguHome, tmp_path: Path, answer: str, status: int, *, imported: bool
@@ -606,7 +604,6 @@ async def urls(copies: Copies) -> AsyncIterator[tuple[str, str]]:
             yield one, other
 
 
-@pytest.mark.sample(1)
 async def test_a_killed_import_that_is_repeated_leaves_the_same_rows(
     many: DaguHome, tmp_path: Path, urls: tuple[str, str], seed: int
 ) -> None:

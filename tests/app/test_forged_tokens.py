@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from dagbook.auth.roles import Role
 from tests.app.people import SECRET, People, Person
 
+pytestmark = pytest.mark.always
+
 Forge = Callable[[dict[str, Any], str], str]
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PUBLIC = KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

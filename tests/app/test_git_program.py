@@ -54,7 +54,6 @@ async def test_a_redirect_of_a_git_host_gets_neither_requests_nor_credentials(tm
     assert (len(host.seen), other.seen) == (1, [])
 
 
-@pytest.mark.sample(6)
 @pytest.mark.parametrize(
     ("asked", "is_given"),
     [
@@ -93,7 +92,6 @@ def checkout_of(origin: sources.Repository) -> Checkout:
 
 
 @pytest.mark.parametrize("files", [1, 200])  # git writes few objects one by one, and many into one file
-@pytest.mark.sample(2)
 async def test_a_fetch_that_is_too_large_is_stopped(
     origin: sources.Repository, files: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ async def world(people: People, name: str) -> AsyncIterator[World]:
 # -- what is seen ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.always
 async def test_without_a_grant_a_dag_is_missing_like_one_that_does_not_exist(world: World) -> None:
     assert await world.names() == []
     hidden, missing = f"{world.key}-etl-load", f"{world.key}-no-such"

@@ -203,7 +203,6 @@ async def check_view(world: World, user: str) -> None:
     assert shown == {name: str(model.role(user, name)) for name in model.visible(user)}
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize("seed", range(SEEDS))
 async def test_answers_agree_with_the_model(people: People, name: str, seed: int) -> None:
     async with people.client((await people.add(Role.ADMIN)).token) as admin:

@@ -80,6 +80,7 @@ async def test_no_command_in_the_value_of_a_caller_runs(
     assert list(tmp_path.glob("hit*")) == []
 
 
+@pytest.mark.always
 @pytest.mark.parametrize("text", ['A="`touch {hit}`"', "`touch {hit}`", "A=`touch {hit}`", 'A="$(touch {hit})"'])
 async def test_no_command_in_the_words_of_a_caller_runs(dagbook: Dagbook, tmp_path: Path, text: str) -> None:
     hit = tmp_path / "hit"

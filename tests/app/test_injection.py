@@ -19,6 +19,8 @@ from tests.conftest import Copies
 from tests.selection import Share
 from tests.waiting import come_true
 
+pytestmark = pytest.mark.always
+
 _BEFORE = ["", "x", "quick", "%"]
 _QUOTES = ["'", '"', "`", "\\'", "')", "'))", "", "\u02bc"]
 _SQL = [

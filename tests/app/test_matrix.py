@@ -228,6 +228,7 @@ def _short(path: str) -> str:
     return path.removeprefix(API_PATH) if path.startswith(API_PATH) else f"{OUTSIDE}{path}"
 
 
+@pytest.mark.always
 async def test_every_route_has_a_row_and_every_row_a_route(people: People) -> None:
     assert routes(people.server) == set(MATRIX)
 
@@ -330,7 +331,6 @@ async def expired(people: People, user_id: str) -> str:
     return sessions._signer.sign(claims)
 
 
-@pytest.mark.sample(5)
 @pytest.mark.parametrize("who", MAY)
 async def test_everybody_may_do_what_the_matrix_says(people: People, tokens: dict[str, Credential], who: str) -> None:
     async with people.client(tokens.get(who)) as client:
@@ -338,6 +338,7 @@ async def test_everybody_may_do_what_the_matrix_says(people: People, tokens: dic
     assert found == {route: expected(who, route) for route in ASKED}
 
 
+@pytest.mark.always
 @pytest.mark.parametrize("who", ["viewer", "operator", "manager"])
 async def test_who_may_not_learns_nothing_about_the_body(
     people: People, tokens: dict[str, Credential], who: str
@@ -347,6 +348,7 @@ async def test_who_may_not_learns_nothing_about_the_body(
         assert {(await ask(client, route, b"{")).status_code for route in refused} == {403}
 
 
+@pytest.mark.always
 async def test_who_is_not_known_is_told_how_to_log_in(people: People, tokens: dict[str, Credential]) -> None:
     for who in UNKNOWN:
         async with people.client(tokens.get(who)) as client:
@@ -467,6 +469,7 @@ GRANTED = {
 }
 
 
+@pytest.mark.always
 def test_every_route_has_a_cell_for_callers_with_grants() -> None:
     assert not NARROWED & CLOSED
     assert set(MATRIX) == NARROWED | CLOSED | OF_A_DAG
@@ -514,7 +517,6 @@ async def granted(people: People) -> dict[str, Credential]:
     return made
 
 
-@pytest.mark.sample(3)
 @pytest.mark.parametrize("who", GRANTED)
 async def test_callers_with_grants_may_do_what_the_grants_say(
     people: People, granted: dict[str, Credential], who: str

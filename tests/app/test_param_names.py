@@ -202,7 +202,6 @@ steps:
         assert json.loads(await ended.log("call"))["outputs"] == {"SEEN": "c is text", "INHERITED": "1"}
 
 
-@pytest.mark.sample(4)
 @pytest.mark.parametrize("way", ["run FILE", "run NAME", "enqueue", "dry"])
 @pytest.mark.parametrize("given", [["--", "BASH_ENV=x"], ["-p", '{"BASH_ENV": "x"}']], ids=["words", "option"])
 def test_a_command_with_a_reserved_name_is_refused(

@@ -61,7 +61,6 @@ async def _listed(dagbook: Dagbook, **query: Any) -> list[dict[str, Any]]:
     return runs
 
 
-@pytest.mark.sample(3)
 @pytest.mark.parametrize(("head", "status", "error"), CAUSES.values(), ids=CAUSES)
 async def test_a_run_that_ended_before_its_first_step_has_an_error(
     dagbook: Dagbook, head: str, status: str, error: str

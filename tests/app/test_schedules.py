@@ -134,6 +134,7 @@ async def test_a_scheduled_run_has_no_actor_and_default_params(clockwork: Clockw
     assert (row.trigger, row.actor, row.params_text, row.dag_revision) == ("schedule", None, "A=1", 1)
 
 
+@pytest.mark.always
 @pytest.mark.both_engines
 async def test_a_minute_is_handled_once_by_any_number_of_servers(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)

@@ -179,6 +179,7 @@ async def test_a_secret_reaches_the_settings_of_a_mail_server(dagbook: Dagbook, 
 # -- what everybody else gets --------------------------------------------------------------------------------------
 
 
+@pytest.mark.always
 @pytest.mark.parametrize("form", ENCODED)
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 async def test_what_a_step_prints_is_masked(dagbook: Dagbook, file: Path, form: str, stream: str) -> None:

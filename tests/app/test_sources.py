@@ -30,7 +30,6 @@ from tests.executors import ssh_server
 from tests.waiting import PATIENCE_SECONDS, come_true
 
 SECRET = "a secret of 24 characters or more"  # noqa: S105 - of a webhook of a test
-pytestmark = pytest.mark.sample(100)  # a test each, on one engine or both
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from tests.app.dagbook import Dagbook
 
 
+@pytest.mark.always
 async def test_steps_of_a_chain_run_one_after_another(dagbook: Dagbook) -> None:
     ended = await dagbook.run("steps:\n  - name: a\n    command: echo one\n  - name: b\n    command: echo two\n")
     assert (ended.status, ended.statuses) == ("succeeded", ["succeeded", "succeeded"])

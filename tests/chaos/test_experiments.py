@@ -33,6 +33,7 @@ from tests.process.waiting import wait_for
 _MOST_SECONDS = 20  # promise R6
 
 
+@pytest.mark.always
 @pytest.mark.timeout(120)
 def test_servers_killed_at_random_lose_nothing_and_begin_nothing_twice(
     tmp_path: Path, make_url: Callable[[Path], str]
@@ -43,7 +44,6 @@ def test_servers_killed_at_random_lose_nothing_and_begin_nothing_twice(
     assert experiment.hit > 0, "no kill met a running step: the test has shown nothing"
 
 
-@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 def test_servers_and_workers_ended_one_at_a_time_lose_nothing_and_begin_nothing_twice(
     tmp_path: Path, cluster: Cluster
@@ -56,7 +56,6 @@ def test_servers_and_workers_ended_one_at_a_time_lose_nothing_and_begin_nothing_
     assert experiment.hit > 0, "no kill met a running step: the test has shown nothing"
 
 
-@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 def test_the_runs_of_a_killed_server_have_another_owner_within_seconds(tmp_path: Path, cluster: Cluster) -> None:
     experiment = DetectionExperiment(Sandbox(tmp_path, store.make_database(cluster.url)), servers=3, rounds=2, seed=7)
@@ -64,7 +63,6 @@ def test_the_runs_of_a_killed_server_have_another_owner_within_seconds(tmp_path:
     assert max(experiment.seconds) < _MOST_SECONDS
 
 
-@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 def test_no_step_fails_when_a_server_is_paused_for_longer_than_its_lease(tmp_path: Path, cluster: Cluster) -> None:
     experiment = PauseExperiment(Sandbox(tmp_path, store.make_database(cluster.url)), rounds=1, seconds=12, seed=3)
@@ -72,7 +70,6 @@ def test_no_step_fails_when_a_server_is_paused_for_longer_than_its_lease(tmp_pat
 
 
 @pytest.mark.skipif(not may_have_namespaces(), reason="no PID namespace may be made here (unshare)")
-@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 def test_no_execution_begins_twice_whatever_becomes_of_spools_homes_and_containers(
     tmp_path: Path, cluster: Cluster
@@ -82,7 +79,6 @@ def test_no_execution_begins_twice_whatever_becomes_of_spools_homes_and_containe
     assert sum(experiment.hit.values()) > 0, "no change met a running step: the test has shown nothing"
 
 
-@pytest.mark.sample(1)
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("servers", [1, 2], ids=["sqlite", "postgresql"])
 def test_servers_exchanged_for_the_next_version_lose_nothing(
@@ -95,7 +91,6 @@ def test_servers_exchanged_for_the_next_version_lose_nothing(
     assert (experiment.answered > 0, len(experiment.exchanges)) == (True, servers)
 
 
-@pytest.mark.sample(1)
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 def test_a_backup_under_load_loses_nothing_and_starts_nothing_where_it_is_restored(
@@ -108,7 +103,6 @@ def test_a_backup_under_load_loses_nothing_and_starts_nothing_where_it_is_restor
     assert experiment.in_backups["queued"] > 0, "no run was queued in the backup: the test has shown nothing"
 
 
-@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 def test_a_database_that_is_stopped_hard_loses_nothing_and_the_server_goes_on(tmp_path: Path) -> None:
     cluster = Cluster()
@@ -121,7 +115,6 @@ def test_a_database_that_is_stopped_hard_loses_nothing_and_the_server_goes_on(tm
     assert experiment.hit > 0, "no stop met a running step: the test has shown nothing"
 
 
-@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 def test_what_a_power_loss_leaves_of_a_database_has_all_that_was_answered(
@@ -134,7 +127,6 @@ def test_what_a_power_loss_leaves_of_a_database_has_all_that_was_answered(
     assert experiment.figures().counts["runs found succeeded in a copy"] > 0, "the copies were of an idle server"
 
 
-@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 def test_a_fault_at_a_commit_neither_loses_nor_repeats_a_step(
@@ -146,7 +138,6 @@ def test_a_fault_at_a_commit_neither_loses_nor_repeats_a_step(
     assert min(experiment.points.values()) > 0, "no commit met the fault: the test has shown nothing"
 
 
-@pytest.mark.sample(1, of="module")
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("servers", [1, 2], ids=["sqlite", "postgresql"])
 def test_some_order_explains_all_answers_to_concurrent_clients(
@@ -165,7 +156,6 @@ def short_path() -> Iterator[Path]:
         yield Path(directory)
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_an_interrupted_experiment_leaves_nothing_behind(short_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "tests.chaos.cli", "kill", "--kills", "1000", "--runs", "1000", "--seed", "1"]

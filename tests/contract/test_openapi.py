@@ -10,6 +10,8 @@ import pytest
 
 from scripts.documentation.pages.api import read_document
 
+pytestmark = pytest.mark.always
+
 Operation = dict[str, Any]
 METHODS = {"get", "post", "put", "patch", "delete"}
 

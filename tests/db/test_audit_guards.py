@@ -10,6 +10,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from dagbook.db.database import Database, WriteConnection
 from tests.db.rows import NOW, add_entry, add_seal, rehearse, run_sql, stored
 
+pytestmark = pytest.mark.always
+
 Work = Callable[[WriteConnection], None]
 
 CHANGED = "an audit entry is never changed"

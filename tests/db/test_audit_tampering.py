@@ -256,7 +256,6 @@ async def test_the_audit_itself_is_in_order(scene: Audit, tmp_path: Path) -> Non
     assert (compared.differences, compared.pruned) == ([], PRUNED)
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize("part", range(TAMPERINGS // PART))
 async def test_every_tampering_is_named_or_on_the_list_of_what_is_not_shown(
     scene: Audit, tmp_path: Path, part: int

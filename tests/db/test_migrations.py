@@ -127,7 +127,6 @@ def watching(logger: str, then: Callable[[], object]) -> Iterator[None]:
         logging.getLogger(logger).removeFilter(heard)
 
 
-@pytest.mark.sample(2)
 async def test_up_down_and_up_again_with_rows_inside(empty_url: str) -> None:
     await upgrade(empty_url)
     assert await current(empty_url) == head()
@@ -174,6 +173,7 @@ async def test_upgrading_what_is_up_to_date_changes_nothing(database_url: str) -
     assert backups(database_url) == []
 
 
+@pytest.mark.always
 async def test_two_programs_may_upgrade_at_once(empty_url: str) -> None:
     processes = [await start("-c", UPGRADE, empty_url) for _ in range(3)]
     await asyncio.gather(*(finish(process) for process in processes))
@@ -226,7 +226,6 @@ async def test_a_database_from_before_the_first_release_is_refused(
     assert backups(database_url) == []
 
 
-@pytest.mark.sample(2)
 async def test_the_models_say_what_the_migrations_make(empty_url: str, database_url: str) -> None:
     async with open_for_migration(empty_url) as connection, connection.begin():
         await connection.run_sync(Base.metadata.create_all)

@@ -51,6 +51,7 @@ def test_this_version_has_its_dumps() -> None:
     assert __version__ in dumps.versions()
 
 
+@pytest.mark.always
 @pytest.mark.parametrize("version", dumps.versions())
 async def test_a_database_of_a_released_version_is_upgraded_whole(empty_url: str, version: str) -> None:
     await dumps.restore(version, empty_url)

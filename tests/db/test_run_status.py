@@ -12,6 +12,8 @@ from dagbook.db.database import Database, WriteConnection
 from dagbook.engine.status import RUN_INSERTS, RUN_TRANSITIONS, RunStatus
 from tests.db.rows import NOW, accepted, add_attempt, add_definition, add_run, add_run_in, rehearse, run_sql, stored
 
+pytestmark = pytest.mark.always
+
 PAIRS = list(product(RunStatus, RunStatus))
 REFUSED_STATUS = "a run cannot go from its status to this one in the same attempt"
 REFUSED_ATTEMPT = "a run cannot change to this attempt with this status"

@@ -14,6 +14,8 @@ from dagbook.executors.archive.report import ArchiveError
 from dagbook.executors.archive.tree import Tree, check_target
 from tests.executors.archives import READ, TARS, Hostile, Workplace, open_files, write
 
+pytestmark = pytest.mark.always
+
 LINK, HARD = tarfile.SYMTYPE, tarfile.LNKTYPE
 LINKING = [*TARS, "zip", "7z"]  # formats that know symbolic links
 

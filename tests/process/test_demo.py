@@ -70,7 +70,6 @@ EXPECTED = {
 }
 
 
-@pytest.mark.sample(1)  # in every run
 def test_all_examples_run_to_their_results(demo: Demo) -> None:
     # In a queue, because every tenth minute the schedule of one of them is running it already.
     started = {name: _start(demo, name, how="enqueue") for name in EXPECTED}

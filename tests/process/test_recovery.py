@@ -16,6 +16,8 @@ from tests.process.program import Program, node
 from tests.process.scene import SPEC, Scene
 from tests.process.waiting import wait_for
 
+pytestmark = pytest.mark.always
+
 
 class Case(NamedTuple):
     """What is found, and what is made of it."""

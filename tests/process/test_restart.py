@@ -32,6 +32,7 @@ def _begin(program: Program, witness: Path) -> str:
     return run_id
 
 
+@pytest.mark.always
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_step_goes_on_while_its_server_is_exchanged(program: Program, tmp_path: Path, how: signal.Signals) -> None:
     witness = tmp_path / "witness"

@@ -227,7 +227,6 @@ def traps(program: Program) -> Path:
     return folder
 
 
-@pytest.mark.sample(4)
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_caller_runs_nothing_in_the_account_of_the_dag_that_it_calls(
     program: Program, traps: Path, attack: str

@@ -73,6 +73,7 @@ def _witness(directory: Path) -> list[str]:
     return sorted(path.read_text().splitlines()) if path.exists() else []
 
 
+@pytest.mark.always
 def test_the_runs_of_a_killed_server_are_taken_over_within_ten_seconds(pair: Pair, tmp_path: Path) -> None:
     run_ids = [pair.first.api.start(_spec(tmp_path)) for _ in range(3)]
     run_ids += [pair.second.api.start(_spec(tmp_path))]
@@ -148,6 +149,7 @@ def test_what_a_sleeping_server_keeps_locked_of_a_run_that_another_one_drives_is
     assert asyncio.run(_sleeping(pair, end))["statusLabel"] == "succeeded"
 
 
+@pytest.mark.always
 def test_a_server_that_was_fenced_off_while_it_slept_writes_nothing_more(pair: Pair, tmp_path: Path) -> None:
     run_id = pair.first.api.start(_spec(tmp_path))
     wait_for("the step", lambda: _witness(tmp_path))

@@ -89,6 +89,7 @@ def _workers(server: Program) -> list[dict[str, Any]]:
     return list(answer["workers"])
 
 
+@pytest.mark.always
 def test_a_run_waits_with_the_reason_until_a_worker_fits_which_then_drives_it(
     server: Program, make_worker: Make
 ) -> None:

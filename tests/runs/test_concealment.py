@@ -20,6 +20,8 @@ from dagbook.spec.model import Pair
 from dagbook.spec.reading.load import load
 from tests.runs.rows import row_of
 
+pytestmark = pytest.mark.always
+
 SEALER = Encrypter("k" * 32, Path("/nonexistent"))
 MASKER = Masker(["hunter2"])
 MASK = "*******"

@@ -29,6 +29,8 @@ from tests.runs.scene import IDENTITY, SPEC, again, asked, ended, new_run, now, 
 from tests.statements import heard
 from tests.waiting import come_true
 
+pytestmark = pytest.mark.always
+
 BLANK = {"started_at": None, "finished_at": None, "error": None}
 
 

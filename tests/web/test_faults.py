@@ -15,8 +15,6 @@ from tests.process.program import Program
 from tests.web.browser import Visitor, visiting
 from tests.web.site import Site
 
-pytestmark = pytest.mark.sample(4, of="module")
-
 ONE = "steps:\n  - {name: one, command: 'true'}\n"
 
 

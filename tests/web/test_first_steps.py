@@ -48,7 +48,7 @@ def _stored(program: Program) -> dict[str, str]:
     return {name: client.get(f"/dags/{name}/spec").json()["spec"] for name in names}
 
 
-@pytest.mark.sample(1)  # in every run
+@pytest.mark.always
 async def test_an_empty_server_offers_a_first_run_and_the_examples(browser: Browser, empty: Program) -> None:
     """To the end of a first run it is one click; then the dashboard is the usual one."""
     async with visiting(browser, _address(empty)) as visitor:

@@ -29,6 +29,7 @@ async def walk(browser: Browser, site: Site) -> AsyncIterator[Walk]:
         assert visitor.complaints == []
 
 
+@pytest.mark.always
 async def test_from_the_dashboard_to_the_line_that_tells_why_a_run_failed(walk: Walk, site: Site) -> None:
     site.save("nightly", "steps:\n  - {name: load, command: \"sh -c 'seq 5000; echo no space left >&2; exit 3'\"}\n")
     site.run("nightly")

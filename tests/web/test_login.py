@@ -58,6 +58,7 @@ async def test_a_wrong_password_is_refused_in_the_words_of_the_server(browser: B
         await expect(page.get_by_label("Name")).to_have_value(ADMIN)
 
 
+@pytest.mark.always
 @pytest.mark.parametrize("wanted", ["/dags/etl/revisions", "/dag-runs?status=2&name=etl"])
 async def test_the_right_password_leads_where_one_wanted_to_go(browser: Browser, site: Site, wanted: str) -> None:
     async with visiting(browser, site.address) as visitor:

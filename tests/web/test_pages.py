@@ -67,7 +67,6 @@ _SEEN = [(name, role) for name in PAGES for role in ("admin", "viewer")]
 _SEEN += [(name, role) for name in _BY_RIGHT for role in ("manager", "operator")]
 
 
-@pytest.mark.sample(8)
 @pytest.mark.parametrize(("name", "role"), _SEEN)
 async def test_a_page_shows_without_a_complaint(browser: Browser, site: Site, name: str, role: str) -> None:
     """Some come with a phone and some to a desk; the page bears that they turn to the other."""
@@ -116,7 +115,6 @@ async def test_the_last_day_fits_a_phone_at_any_hour(browser: Browser, site: Sit
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls sideways"
 
 
-@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", PAGES)
 async def test_a_page_can_be_used_by_everybody(browser: Browser, site: Site, name: str) -> None:
     async with visiting(browser, site.address, cookie=site.cookies["admin"]) as visitor:

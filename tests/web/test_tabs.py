@@ -16,8 +16,6 @@ from tests.waiting import come_true
 from tests.web.browser import QUIET, SETTLED, find_chromium, visiting
 from tests.web.site import PASSWORD, SETTINGS, Site
 
-pytestmark = pytest.mark.sample(3, of="module")
-
 NAME = "dags.test"
 TABS = 8
 HIDDEN_MILLISECONDS = 31_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from dagbook.engine.status import NodeStatus
 from dagbook.spec.model import Dag
 from tests.pure.engine.walk import Choose, Walk, dags
 from tests.pure.engine.world import START
+
+pytestmark = pytest.mark.always
 
 lengths = st.integers(0, 60)
 

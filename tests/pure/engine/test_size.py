@@ -30,7 +30,6 @@ def test_a_failure_runs_down_a_chain_of_thousands_at_once() -> None:
     assert world.letters == "F" + "A" * (MANY - 1)
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize("shape", [chain, join])
 def test_an_end_is_not_answered_by_a_walk_over_the_whole_graph(
     shape: Callable[[], Dag], monkeypatch: pytest.MonkeyPatch

@@ -208,7 +208,6 @@ def test_a_long_text_is_expanded_in_time_in_proportion_to_its_length(name: str) 
     assert time.process_time() - begun < 2
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize("text", ["${A//[a]/}", "${A#$B}", "${A/$B/}", "${NO:-$A$A}", "${A^^[b]}", "$(($BLANK 1))"])
 def test_what_is_dropped_from_a_result_counts_as_work(text: str) -> None:
     variables = Variables([{"A": "a" * 100_000, "B": "b" * 100_000, "BLANK": " " * 100_000}])
