@@ -4,7 +4,7 @@
     scripts/measure.py [FOLDER]      default: app
 
 Limits only fall. A new capability raises one in its own commit, with a comment beside it that says why. How many files
-a start, the end of a step and a list of DAGs pass is measured by scripts/measuring/paths.
+a start, the end of a step and a list of DAGs pass is measured by scripts/measuring/paths.py.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ LIMITS = {
     "type: ignore without a reason": Limit(20, goal=0),
     "uses of Any": Limit(890, goal=400),
     "rows read by name": Limit(76, goal=0),
+    "files that a start passes": Limit(75, goal=58),
+    "files that the end of a step passes": Limit(34, goal=30),
+    "files that a list of DAGs passes": Limit(23, goal=19),
 }
 # Modules in a package, by the part of its path below the folder of the source; `db/repositories` is not `api/…`.
 WIDTH = Limit(15, goal=15)
