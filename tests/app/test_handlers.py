@@ -43,24 +43,6 @@ async def test_handlers_that_are_not_defined_are_not_shown(dagbook: Dagbook) -> 
     assert {name for name in ended.details if name.startswith("on")} == {"onExit"}
 
 
-async def test_a_failing_success_handler_fails_the_run_before_the_exit_handler_looks(dagbook: Dagbook) -> None:
-    spec = """
-steps: [{command: 'true'}]
-handlerOn:
-  success: {command: exit 1}
-  exit: {command: echo $DAG_RUN_STATUS}
-"""
-    ended = await dagbook.run(spec)
-    assert ended.status == "failed"
-    assert await ended.log("onExit") == "failed"
-
-
-async def test_a_failing_init_handler_aborts_the_run_before_any_step(dagbook: Dagbook) -> None:
-    ended = await dagbook.run(f"steps: [{{command: 'true'}}]\n{HANDLERS.replace('echo init', 'exit 1')}")
-    assert (ended.status, ended.statuses) == ("aborted", ["not_started"])
-    assert _ran(ended) == ["onCancel", "onExit"]
-
-
 async def test_an_unmet_precondition_of_the_dag_aborts_the_run(dagbook: Dagbook) -> None:
     spec = "preconditions: ['false', 'true']\nsteps: [{command: 'true'}]\n" + HANDLERS
     ended = await dagbook.run(spec)
@@ -75,12 +57,8 @@ async def test_an_unmet_precondition_of_the_dag_aborts_the_run(dagbook: Dagbook)
         ("'true'", True),
         ("exit 3", False),
         ("{condition: '$WORD', expected: yes}", True),
-        ("{condition: '$WORD', expected: no}", False),
         ("{condition: '`echo a; echo b`', expected: b}", True),
-        ("{condition: '$WORD', expected: 're:^y'}", True),
         ("{condition: '$WORD', expected: 're:['}", False),
-        ("{condition: '$WORD', expected: yes, negate: true}", False),
-        ("{condition: 'false', negate: true}", True),
         ("{condition: '`exit 4`', expected: x}", False),
     ],
 )
@@ -138,12 +116,6 @@ async def test_a_shell_that_cannot_be_evaluated_skips_the_step_and_says_why(dagb
     assert node["statusLabel"] == "skipped"
     assert "shell" in node["error"]
     assert "exit status 4" in node["step"]["preconditions"][0]["error"]
-
-
-async def test_a_handler_whose_precondition_does_not_hold_changes_nothing(dagbook: Dagbook) -> None:
-    spec = "steps: [{command: 'true'}]\nhandlerOn:\n  exit: {command: exit 1, precondition: 'false'}\n"
-    ended = await dagbook.run(spec)
-    assert (ended.status, ended.details["onExit"]["statusLabel"]) == ("succeeded", "skipped")
 
 
 async def test_an_output_of_a_handler_is_seen_by_no_other(dagbook: Dagbook) -> None:

@@ -252,24 +252,6 @@ async def test_of_a_retried_step_alone_nothing_else_runs(dagbook: Dagbook, tmp_p
     assert (after.status, _ran(tmp_path)) == ("succeeded", ["one", "two", "three", "two"])
 
 
-@pytest.mark.parametrize(
-    ("step", "mark", "status", "statuses"),
-    [
-        ("one", False, "failed", ["succeeded", "failed", "aborted"]),  # another one has failed and stays so
-        ("two", True, "failed", ["succeeded", "succeeded", "aborted"]),  # what is behind it has not been done
-        ("two", False, "failed", ["succeeded", "failed", "aborted"]),
-    ],
-)
-async def test_the_status_after_a_single_step_counts_all_steps(
-    dagbook: Dagbook, tmp_path: Path, step: str, mark: bool, status: str, statuses: list[str]
-) -> None:
-    await dagbook.run(FLAKY.format(tmp_path), dagRunId="r1")
-    if mark:
-        (tmp_path / "mark").touch()
-    after = await _retried(dagbook, "r1", stepName=step)
-    assert (after.status, after.statuses) == (status, statuses)
-
-
 async def test_no_step_or_an_empty_one_means_the_whole_run(dagbook: Dagbook, tmp_path: Path) -> None:
     await dagbook.run(FLAKY.format(tmp_path), dagRunId="r1")
     for nothing in ("", None):
@@ -285,8 +267,6 @@ async def test_no_step_or_an_empty_one_means_the_whole_run(dagbook: Dagbook, tmp
     [
         ("one", 2, ["one", "two", "three"]),  # marked as failed: it and all behind it run
         ("two", 4, ["three"]),  # marked as done: the run goes on behind it
-        ("one", 0, ["one", "two", "three"]),  # marked as not started: it runs when its turn comes
-        ("two", 5, []),  # marked as skipped: so is what depends on it
     ],
 )
 async def test_a_retry_goes_by_what_was_set_by_hand(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import pytest
 
 from tests.app.dagbook import Dagbook
@@ -71,14 +69,9 @@ async def test_an_error_tells_the_end_of_what_the_step_wrote_to_stderr(dagbook: 
     ("tolerance", "command", "statuses", "status"),
     [
         ("failed", "exit 3", ["failed", "succeeded"], "partially_succeeded"),
-        ("{failure: true}", "exit 3", ["failed", "succeeded"], "partially_succeeded"),
-        ("{exitCode: [3]}", "exit 3", ["failed", "succeeded"], "partially_succeeded"),
-        ("{exitCode: [4]}", "exit 3", ["failed", "aborted"], "failed"),
         ("{exitCode: [3], markSuccess: true}", "exit 3", ["succeeded", "succeeded"], "succeeded"),
-        ("{output: harmless}", "echo quite harmless; exit 3", ["failed", "succeeded"], "partially_succeeded"),
         ("{output: 're:^x[0-9]+$'}", "echo x12; exit 3", ["failed", "succeeded"], "partially_succeeded"),
         ("{output: harmless}", "echo harmless >&2; exit 3", ["failed", "aborted"], "failed"),
-        ("skipped", "exit 3", ["failed", "aborted"], "failed"),
     ],
 )
 async def test_continue_on_decides_what_a_failure_means_for_the_next_step(
@@ -87,30 +80,6 @@ async def test_continue_on_decides_what_a_failure_means_for_the_next_step(
     spec = f"steps:\n  - name: a\n    command: {command}\n    continueOn: {tolerance}\n  - name: b\n    command: ok=1\n"
     ended = await dagbook.run(spec)
     assert (ended.status, ended.statuses) == (status, statuses)
-
-
-async def test_a_run_whose_only_step_fails_is_failed_even_when_that_is_tolerated(dagbook: Dagbook) -> None:
-    ended = await dagbook.run("steps:\n  - command: exit 1\n    continueOn: failed\n")
-    assert ended.status == "failed"
-
-
-@pytest.mark.parametrize(
-    ("tolerance", "statuses"), [("skipped", ["skipped", "succeeded"]), ("failed", ["skipped", "skipped"])]
-)
-async def test_a_skipped_step_skips_the_next_one_unless_that_is_tolerated(
-    dagbook: Dagbook, tolerance: str, statuses: list[str]
-) -> None:
-    spec = f"""
-steps:
-  - name: a
-    command: "true"
-    precondition: "false"
-    continueOn: {tolerance}
-  - name: b
-    command: "true"
-"""
-    ended = await dagbook.run(spec)
-    assert (ended.status, ended.statuses) == ("succeeded", statuses)
 
 
 @pytest.mark.parametrize(
@@ -246,14 +215,6 @@ async def test_no_more_steps_run_at_once_than_max_active_steps(dagbook: Dagbook)
     step = "  - {{name: s{0}, command: 'mkdir busy && sleep 0.05; rmdir busy'}}\n"
     ended = await dagbook.run("type: graph\nmaxActiveSteps: 1\nsteps:\n" + "".join(map(step.format, range(4))))
     assert ended.statuses == ["succeeded"] * 4
-
-
-async def test_delay_sec_is_a_pause_after_each_launch(dagbook: Dagbook) -> None:
-    ended = await dagbook.run(
-        "type: graph\ndelaySec: 1\nsteps: [{name: a, command: 'true'}, {name: b, command: 'true'}]"
-    )
-    first, second = (datetime.fromisoformat(ended.nodes[name]["startedAt"]) for name in "ab")
-    assert (second - first).total_seconds() >= 1  # of whole seconds; when the programs write is up to the machine
 
 
 async def test_a_definition_without_steps_is_a_run_that_succeeds_at_once(dagbook: Dagbook) -> None:

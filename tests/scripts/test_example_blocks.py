@@ -8,7 +8,6 @@ from scripts.documentation.example_blocks import (
     PageError,
     compare,
     insert_ids,
-    read_commands,
     read_page,
 )
 
@@ -59,11 +58,6 @@ def test_a_block_has_the_line_of_its_text_and_the_values_of_its_marks() -> None:
     assert (example.fails, example.variables) == (True, {"DAY": "2030-01-31", "X": ""})
 
 
-def test_only_comments_directly_before_a_block_are_marks() -> None:
-    page = "<!-- Made by a script. -->\n\n<!-- not run: of another block -->\n\nWords.\n\n" + fence("yaml")
-    assert read_one(page).marks == {}
-
-
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
@@ -84,37 +78,6 @@ def test_what_does_not_keep_to_the_convention_is_reported_with_its_line(text: st
     with pytest.raises(PageError, match=message) as raised:
         read_page(text)
     assert raised.value.line == line
-
-
-def test_a_console_block_is_commands_with_their_output() -> None:
-    block = fence("console", "$ cat <<end\n> one\n> end\none\n\n$ true\n$ echo '> x'\n> x")
-    assert read_commands(read_one(block)) == [
-        (2, "cat <<end\none\nend", ["one", ""]),
-        (7, "true", []),
-        (8, "echo '> x'\nx", []),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("expected", "actual"),
-    [
-        ("one\ntwo", "one  \ntwo\n\n\n"),
-        ("", "\n"),
-        ("on…\n…wo", "one\ntwo"),
-        ("…", "one\ntwo"),
-        ("…", ""),
-        ("one\n…\nfour", "one\ntwo\nthree\nfour"),
-        ("one\n…\nfour", "one\nfour"),
-        ("…\nthree\n…", "one\nthree\nthree\nfour"),
-        (f"run {ID}", f"run {RUN}"),
-        (f"run {ID}\nrun {OTHER}\nrun {ID}", f"run {RUN}\nrun {ANOTHER}\nrun {RUN}"),
-        ("2026-11-29T00:42:04.434Z  0:00:06", "2030-01-01T00:00:00.1Z  1:00:00"),
-        ("NAME  AGE\nada   3", "NAME     AGE\nada      3"),
-        ("a+b (c) [d] .*", "a+b (c) [d] .*"),
-    ],
-)
-def test_output_that_is_as_expected_has_no_diff(expected: str, actual: str) -> None:
-    assert compare(expected.splitlines(), actual.splitlines(), {}) == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from scripts.documentation.example_blocks import Action, Example
 from scripts.documentation.example_runner import check_settings, validate
 from scripts.documentation.examples import CHECKOUT, NAMESPACE, list_pages, read_pages, run
 
-EXAMPLES = CHECKOUT / "scripts" / "examples.py"
+EXAMPLES = CHECKOUT / "scripts" / "documentation" / "examples.py"
 PAGES, BROKEN = read_pages(list_pages())
 BLOCKS = [(f"{page}:{example.line}", example) for page, examples in PAGES.items() for example in examples]
 ID, OTHER = "01a22529-a46c-70fc-b39d-edf711fc10a1", "01a22529-cdfb-718b-a7b4-f61d50bcca2f"

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from scripts.measuring.figures import facts, metrics, results
-from scripts.measuring.figures.benches import bench, read_harness
+from scripts.measuring.figures import facts, results
+from scripts.measuring.figures.benches import bench
 from scripts.measuring.figures.cli import figures
 from scripts.measuring.figures.pages import render
-from scripts.measuring.figures.plan import BENCH_PLAN, EXPERIMENTS, PLAN, REPEATED, SIZES, Planned, Size, select
-from scripts.measuring.figures.repeated import read_report, repeated
+from scripts.measuring.figures.plan import BENCH_PLAN, EXPERIMENTS, PLAN, REPEATED, SIZES, Planned, Size
+from scripts.measuring.figures.repeated import repeated
 from scripts.measuring.figures.results import Machine, Merged, Result
 from tests.process.program import ROOT
 
@@ -71,34 +71,11 @@ def test_files_of_tests_that_are_repeated_exist() -> None:
         assert all((ROOT / word).is_file() for word in line if word.startswith("tests/"))
 
 
-def test_reports_of_repeated_tests_are_read(tmp_path: Path) -> None:
-    report = tmp_path / "report.xml"
-    report.write_text(
-        "<testsuites><testsuite><testcase classname='a' name='one'/><testcase classname='a' name='two'>"
-        "<failure message='is wrong'/></testcase><testcase classname='a' name='three'>"
-        "<skipped message='no'/></testcase></testsuite></testsuites>"
-    )
-    assert list(read_report(report)) == [
-        ("a.one", "passed", ""),
-        ("a.two", "failed", "is wrong"),
-        ("a.three", "skipped", "no"),
-    ]
-
-
 @pytest.mark.parametrize("size", SIZES)
 def test_the_command_of_each_benchmark_is_one_that_is_accepted(size: str) -> None:
     for planned in BENCH_PLAN:
         for part in planned.parts(size):
             bench.make_context("benches", [*part.words, "--result", "x"])
-
-
-def test_experiments_are_chosen_by_promise_and_engine() -> None:
-    assert {one.id for one in select(["r1"])} == {"R1"}
-    assert [one.name for one in select(["R1", "R10"], "sqlite")] == ["R1-sqlite", "R10"]
-    assert select([]) == list(PLAN)
-    assert select(["curve"]) == [one for one in BENCH_PLAN if one.id == "curve"]
-    with pytest.raises(ValueError, match="'R99' is not in the plan; it has R1, "):
-        select(["R99"])
 
 
 # -- result files ------------------------------------------------------------------------------------------------------
@@ -139,15 +116,6 @@ def test_commands_can_be_typed_again_and_have_no_addresses() -> None:
     assert facts.describe_command("scripts/chaos", words, 4) == "scripts/chaos kill --seed=4"
 
 
-@pytest.mark.both_engines
-def test_durability_is_read_from_the_database_itself(tmp_path: Path, postgres_url: str) -> None:
-    version, fsync = facts.read_database("", tmp_path)
-    assert (version.split()[0], fsync) == ("SQLite", "synchronous=FULL")
-    version, fsync = facts.read_database(postgres_url, tmp_path)
-    assert version.split()[0] == "PostgreSQL"
-    assert "synchronous_commit=on" in fsync
-
-
 # -- parts together ----------------------------------------------------------------------------------------------------
 
 
@@ -168,24 +136,6 @@ def test_parts_are_added_up() -> None:
     assert merged.samples == {"seconds": [1.0, 2.0, 3.0, 4.5]}
     assert (merged.violation_count, merged.violations, merged.seconds) == (2, ["a", "b"], 3.5)
     assert (merged.commits, merged.dates, merged.loads) == (["abc", "def*"], ("2026-11-28", "2026-11-29"), (1.0, 2.5))
-
-
-@pytest.mark.parametrize(("share", "value"), [(0.0, 1.0), (0.5, 3.0), (0.95, 4.0), (1.0, 4.0)])
-def test_quantiles_are_measured_values(share: float, value: float) -> None:
-    assert results.quantile([1.0, 2.0, 3.0, 4.0], share) == value
-
-
-def test_results_of_the_harness_are_read_by_target_and_metric(tmp_path: Path) -> None:
-    good = {"scenarios": {"curve": {"curve.at5.p50_ms": 12.34567}}, "errors": {}}
-    bad = {"scenarios": {}, "errors": {"curve": "TimeoutError()"}}
-    for name, entry in (("sqlite", good), ("dagu-1", bad)):
-        (tmp_path / f"{name}.json").write_text(json.dumps({"rounds": [entry]}))
-    samples, failures = read_harness(tmp_path, {"sqlite": "sqlite", "dagu-1": "reference", "postgresql": "postgresql"})
-    assert samples == {"sqlite: curve.at5.p50_ms": [12.346]}
-    assert failures == [
-        "reference: curve failed: TimeoutError()",
-        "postgresql: the harness has written no result",
-    ]
 
 
 # -- the pages ---------------------------------------------------------------------------------------------------------
@@ -231,77 +181,6 @@ def test_violations_are_shown_with_what_is_written_about_them(tmp_path: Path) ->
     assert "Violations on SQLite:\n\n- `lost: 'run-1' is gone`\n\nThe disk was full.\n" in shown
 
 
-@pytest.mark.parametrize(
-    ("metric", "words"),
-    [
-        ("mixed.runs_name.p95_ms", "list of runs of one DAG: 95% under, ms"),
-        ("soak.early_per_s", "runs per second, at the beginning"),
-        ("mixed.new_metric.p50_ms", "new metric, p50 ms"),
-    ],
-)
-def test_metrics_are_shown_in_words(metric: str, words: str) -> None:
-    assert metrics.describe(metric) == words
-
-
-def test_rows_of_metrics_are_in_the_order_of_the_reader() -> None:
-    names = ["soak.unknown", "mixed.errors", "mixed.runs.p95_ms", "mixed.runs.p50_ms", "mixed.dags.p50_ms"]
-    assert sorted(names, key=metrics.order) == [*names[:1:-1], "mixed.errors", "soak.unknown"]
-
-
-def test_a_curve_has_a_row_for_each_rate_and_a_column_for_each_program(tmp_path: Path) -> None:
-    rounds = [
-        make_result(
-            program="dagbook, other-1",
-            samples={
-                "sqlite: curve.at10.p50_ms": [value],
-                "sqlite: curve.at10.p95_ms": [2 * value],
-                "reference: curve.at10.p50_ms": [5.0],
-                "sqlite: curve.at10.lost": [1.0],
-                "sqlite: curve.held_per_s": [10.0],
-            },
-        )
-        for value in (30.0, 10.0, 20.0)
-    ]
-    write_parts(tmp_path, "curve", *rounds)
-    shown = section(render("performance.md", tmp_path), "## Latency at a steady rate")
-    assert "| runs per second | SQLite | reference implementation |\n" in shown
-    assert "| 10 | 20 (10 to 30) / 40 (20 to 60) | 5 / - |\n" in shown
-    assert "| runs not seen | 3 | 0 |\n" in shown
-    assert "Rounds: 3 of 3;" in shown
-
-
-def test_lists_have_a_row_for_each_request_and_size(tmp_path: Path) -> None:
-    samples = {
-        f"sqlite: read.h{runs}.d50.dag_history.{metric}": [value]
-        for runs, value in ((10_000, 2.5), (1_000, 1.5))
-        for metric in ("p50_ms", "p95_ms", "cpu_per_request_ms", "load_rps")
-    }
-    write_parts(
-        tmp_path, "lists", make_result(samples=samples | {"sqlite: read.h1000.d50.runs_name.errors_count": [7.0]})
-    )
-    shown = section(render("performance.md", tmp_path), "## Lists")
-    rows = [line for line in shown.splitlines() if line.startswith("| ")]
-    assert rows[1:5] == [
-        "| history of one DAG | 1,000 | 50 | 1.5 / 1.5; 1.5 |",
-        "| history of one DAG | 10,000 | 50 | 2.5 / 2.5; 2.5 |",
-        "| searches refused | all | all | 0 |",
-        "| other errors | all | all | 7 |",
-    ]
-
-
-def test_lists_show_no_cpu_time_of_requests_of_which_some_were_refused(tmp_path: Path) -> None:
-    search = "sqlite: read.h1000.d50.search"
-    times = {f"{search}.{metric}": [1.5] for metric in ("p50_ms", "p95_ms", "cpu_per_request_ms")}
-    write_parts(tmp_path, "lists", make_result(samples=times | {f"{search}.errors_count": [1e6, 2.0]}))
-    shown = section(render("performance.md", tmp_path), "## Lists")
-    assert "| 1.5 / 1.5; - |\n| searches refused | all | all | 1,000,002 |\n" in shown
-
-
-def test_the_pages_are_made_of_the_result_files_that_are_there() -> None:
-    result = CliRunner().invoke(figures, ["pages", "--check"])
-    assert result.exit_code == 0, result.output
-
-
 def test_a_page_that_is_out_of_date_is_written_or_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scripts.measuring.figures.cli.DOCS", tmp_path / "explanation")
     words = ["pages", "--results", str(tmp_path / "none")]
@@ -334,8 +213,3 @@ def test_parts_that_have_a_file_are_not_run_again(tmp_path: Path, monkeypatch: p
     assert run("run", "R10", "--size", "smoke") == ""
     file.rename(file.with_name("R10.jsonl"))
     assert "R10                schedules      1 of 2 parts     0 violations" in run("list", "R10")
-
-
-def test_an_id_that_is_not_planned_is_refused() -> None:
-    result = CliRunner().invoke(figures, ["run", "R99"])
-    assert (result.exit_code, "'R99' is not in the plan" in result.stderr) == (2, True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-LINKS = Path(__file__).parents[2] / "scripts" / "links.py"
+LINKS = Path(__file__).parents[2] / "scripts" / "documentation" / "links.py"
 
 
 def links(*arguments: str | Path) -> list[str]:
@@ -52,11 +52,6 @@ def test_each_broken_link_is_printed_with_its_file_and_line(checkout: Path) -> N
     ]
 
 
-def test_a_heading_in_code_is_no_anchor(checkout: Path) -> None:
-    (checkout / "README.md").write_text("[x](docs/page.md#none)\n")
-    assert len(links("--folder", checkout)) == 1
-
-
 def test_broken_links_and_files_of_other_hosts_in_a_site_are_printed(tmp_path: Path) -> None:
     (tmp_path / "style.css").touch()
     (tmp_path / "b.html").write_text('<h1 id="top">B</h1>')
@@ -73,7 +68,3 @@ def test_broken_links_and_files_of_other_hosts_in_a_site_are_printed(tmp_path: P
         f"{page}:2: b.html#end: there is no such anchor",
         f"{page}:3: c.html: there is no such file",
     ]
-
-
-def test_a_folder_without_pages_is_no_site(tmp_path: Path) -> None:
-    assert links("--site", tmp_path) == [f"{tmp_path}: there are no pages"]

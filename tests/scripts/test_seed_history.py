@@ -17,8 +17,6 @@ from dagbook.db.repositories.runs.run_filter import RunFilter
 from dagbook.engine.history import Change, fold
 from dagbook.engine.state import NodeState, Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
-from scripts.measuring import seed_history
-from tests.app.dagbook import client_of, serving
 from tests.conftest import ROOT
 from tests.process import invariants
 
@@ -84,51 +82,11 @@ async def test_a_history_leads_to_what_is_in_the_rows(database_url: str, databas
     assert [node.status for node in state.steps] == [NodeStatus.SUCCEEDED, NodeStatus.FAILED]
 
 
-async def test_a_stored_dag_with_the_same_steps_is_what_its_runs_work_from(
-    database_url: str, file: Path, tmp_path: Path
-) -> None:
-    async with serving(database_url, tmp_path) as server, client_of(server) as client:
-        spec = "steps: [{name: a, command: 'true', description: kept}, {name: b, command: 'false'}]\n"
-        await client.post("/dags", json={"name": "etl", "spec": spec})
-        assert (await _seed(database_url, file))[0] == 0
-        shown = (await client.get("/dags/etl/dag-runs")).json()
-        assert shown["dagRuns"][-1]["nodes"][0]["step"]["description"] == "kept"
-        assert shown["dagRuns"][0]["nodes"] == []
-        assert (await client.get("/dag-runs/etl/r1/log")).status_code == 200
-
-
 async def test_runs_that_are_there_are_passed_over(database_url: str, file: Path) -> None:
     await _seed(database_url, file)
     with file.open("a") as lines:
         lines.write(_line("r6"))
     assert (await _seed(database_url, file))[1].startswith("1 runs in ")
-
-
-async def test_batches_side_by_side_store_each_run_once_and_tell_how_far_they_are(
-    database_url: str,
-    database: Database,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("DAGBOOK_DATABASE_URL", database_url)
-    monkeypatch.setenv("DAGBOOK_HOME", str(tmp_path))
-    monkeypatch.setattr(seed_history, "BATCH", 2)
-    monkeypatch.setattr(seed_history, "TOLD_EVERY_SECONDS", 0)
-    file = tmp_path / "history.jsonl"
-    file.write_text("".join(_line(run_id, startedAt=BEGAN - number) for number, run_id in enumerate("aabcccdabd")))
-    assert await seed_history.seed(file) == 0
-    said = capsys.readouterr()
-    assert said.out.startswith("4 runs in ")
-    assert [line.split(" after ")[0] for line in said.err.splitlines()] == [
-        "2 of 10 lines",
-        "4 of 10 lines",
-        "6 of 10 lines",
-        "8 of 10 lines",
-        "10 of 10 lines",
-    ]
-    found = await database.read(lambda connection: run_list.find(connection, RunFilter()))
-    assert sorted(run.run_id for run in found) == ["a", "b", "c", "d"]
 
 
 async def test_nothing_is_stored_of_a_file_with_a_line_that_makes_no_run(
@@ -141,23 +99,3 @@ async def test_nothing_is_stored_of_a_file_with_a_line_that_makes_no_run(
         "line 6: Object missing required field `name`; 0 runs are stored\n",
     )
     assert await database.read(lambda connection: run_list.find(connection, RunFilter())) == []
-
-
-@pytest.mark.parametrize(
-    ("line", "told"),
-    [
-        ("{", "line 2: "),
-        ("{}\n", "line 2: Object missing required field"),
-        (_line("x", 1), "line 2: status 1 is not that of a run that is over"),
-        (_line("x", 4, 1), "line 2: step 'b': status 1 is not that of a step that is over"),
-        (_line("x", finishedAt=1), "line 2: finishedAt is before startedAt"),
-        (_line("x", startedAt=-1), "line 2: Expected `float` >= 0"),
-        (_line(""), "line 2: Expected `str` of length >= 1"),
-    ],
-)
-async def test_a_line_that_makes_no_run_is_told_by_its_number(tmp_path: Path, line: str, told: str) -> None:
-    file = tmp_path / "history.jsonl"
-    file.write_text(_line("r1") + line)
-    status, said = await _seed(f"sqlite:///{tmp_path}/test.db", file)
-    assert status == 1
-    assert said.startswith(told), said
