@@ -22,6 +22,7 @@ from dagbook.db.database import Database
 from dagbook.db.migrations.upgrade import upgrade
 from dagbook.db.url import parse_url
 from dagbook.executors.process.signals import give_children_default_signals
+from tests.executors.web import Web
 from tests.memory import find_memory
 
 ROOT = Path(__file__).parent.parent
@@ -183,3 +184,12 @@ async def shared_database(copies: Copies) -> AsyncIterator[Database]:
         opened = await Database.open(url)
         yield opened
         await opened.close()
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[Web]:
+    """A web server that answers what the test tells it."""
+    server = Web()
+    await server.start()
+    yield server
+    await server.stop()

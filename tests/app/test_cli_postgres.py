@@ -20,9 +20,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from dagbook.db.migrations.upgrade import head, upgrade
 from dagbook.db.url import parse_url
 from tests.app.program import CommandLine, Said, end
+from tests.certificates import make_certificate
 from tests.conftest import ROOT
 from tests.db.later import install_later
-from tests.executors.web import make_certificate
 from tests.process.postgres import Cluster
 from tests.waiting import come_true
 

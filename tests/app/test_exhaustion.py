@@ -29,7 +29,7 @@ from dagbook.cli.http_server import HttpServer
 from dagbook.web import files
 from tests.app.people import PASSWORD, People, code_of
 from tests.app.program import CommandLine
-from tests.executors.web import make_certificate
+from tests.certificates import make_certificate
 from tests.waiting import PATIENCE_SECONDS, come_true
 
 Reader: TypeAlias = asyncio.StreamReader

@@ -21,8 +21,9 @@ from tests.app.dagbook import client_of, serving
 from tests.app.loopback import listening
 from tests.app.people import People, Person, code_of, serving_people
 from tests.app.test_matrix import MANAGEMENT, MATRIX
+from tests.certificates import make_certificate
 from tests.conftest import Copies
-from tests.executors.web import Web, make_certificate, plain
+from tests.executors.web import Web, plain
 from tests.waiting import PATIENCE_SECONDS
 
 SPEC = "steps: [{command: 'true'}]\n"

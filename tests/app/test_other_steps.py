@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -17,14 +16,6 @@ from tests.executors.web import Answer, Web, plain
 
 ENDLESS = "1, (def f: f; f)"
 GROWING = "1, [limit(1e12; repeat(1))]"
-
-
-@pytest.fixture
-async def web() -> AsyncIterator[Web]:
-    server = Web()
-    await server.start()
-    yield server
-    await server.stop()
 
 
 def hanging(gone: asyncio.Event) -> Answer:

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from tests.app.program import CommandLine, Said
-from tests.executors.web import make_certificate
+from tests.certificates import make_certificate
 
 
 class Files:

@@ -22,14 +22,6 @@ from tests.executors.web import Web, plain
 DENIED = "127.0.0.2"
 
 
-@pytest.fixture
-async def web() -> AsyncIterator[Web]:
-    server = Web()
-    await server.start()
-    yield server
-    await server.stop()
-
-
 class Listener:
     """A port of the denied address, which counts who connects."""
 

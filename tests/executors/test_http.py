@@ -15,18 +15,11 @@ import pytest
 
 from dagbook.executors.contract import ExecutionFiles, Job, SetupError, StepError, Streams
 from dagbook.executors.http import http
-from tests.executors.web import Answer, Web, make_certificate, plain
+from tests.certificates import make_certificate
+from tests.executors.web import Answer, Web, plain
 from tests.waiting import until_written
 
 SECRET = "hunter2"  # noqa: S105 - to be found where it must not be
-
-
-@pytest.fixture
-async def web() -> AsyncIterator[Web]:
-    server = Web()
-    await server.start()
-    yield server
-    await server.stop()
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import pytest
 from dagbook.executors.mail.message import Attachment, Email
 from dagbook.executors.mail.smtp import MailError, send
 from dagbook.spec.model import Smtp
-from tests.mailserver import HOST, PASSWORD, USER, MailServer, Silent, listening, mail_server, make_certificate
+from tests.certificates import make_certificate
+from tests.mailserver import HOST, PASSWORD, USER, MailServer, Silent, listening, mail_server
 
 EMAIL = Email(sender="robot@example.test", to=("ops@example.test", "boss@example.test"), subject="Hi", html="<p>x</p>")
 

@@ -59,6 +59,21 @@ def program(tmp_path: Path, make_url: Callable[[Path], str]) -> Iterator[Program
     assert invariants.find_violations(server.database_url) == []
 
 
+@pytest.fixture
+def pair(tmp_path: Path, cluster: Cluster) -> Iterator[tuple[Program, Program]]:
+    """Two servers on one PostgreSQL database; in the end nothing in it may be wrong."""
+    url = cluster.make_database()
+    servers = tuple(Program(tmp_path / "home", url, log=tmp_path / f"{number}.log") for number in (1, 2))
+    try:
+        for server in servers:
+            server.start()
+        yield servers[0], servers[1]
+    finally:
+        for server in servers:
+            end(server)
+    assert invariants.find_violations(url) == []
+
+
 def end(server: Server) -> None:
     """Leave neither a server nor a step of it behind."""
     server.clear()

@@ -10,10 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from tests.process import conftest, invariants
-from tests.process.postgres import Cluster
 from tests.process.program import Program
 
 SPEC = "steps: [{name: a, command: 'true'}]\n"
@@ -89,20 +86,6 @@ def test_what_happened_around_a_crash_is_told_by_the_next_server(program: Progra
         after.until("r2", "succeeded")
     assert ("r1", "succeeded") in after.runs
     assert ("r2", "running") in after.runs
-
-
-@pytest.fixture
-def pair(tmp_path: Path, cluster: Cluster) -> Iterator[tuple[Program, Program]]:
-    url = cluster.make_database()
-    servers = tuple(Program(tmp_path / "home", url, log=tmp_path / f"{number}.log") for number in (1, 2))
-    try:
-        for server in servers:
-            server.start()
-        yield servers[0], servers[1]
-    finally:
-        for server in servers:
-            conftest.end(server)
-    assert invariants.find_violations(url) == []
 
 
 def test_a_client_of_a_killed_server_goes_on_at_another_one(pair: tuple[Program, Program], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.executors.web import make_certificate
+from tests.certificates import make_certificate
 from tests.process import conftest
 from tests.process.program import ROOT, Program
 from tests.process.waiting import wait_for

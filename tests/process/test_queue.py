@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.process import conftest, invariants
-from tests.process.postgres import Cluster
 from tests.process.program import Program
 from tests.process.waiting import wait_for
 
@@ -59,20 +56,6 @@ def test_queued_runs_are_started_in_order_by_the_next_server(
     for run_id in run_ids:
         assert program.api.ended(run_id)["statusLabel"] == "succeeded"
     assert _witness(tmp_path) == [f"begun {number}" for number in range(4)]
-
-
-@pytest.fixture
-def pair(tmp_path: Path, cluster: Cluster) -> Iterator[tuple[Program, Program]]:
-    url = cluster.make_database()
-    servers = tuple(Program(tmp_path / "home", url, log=tmp_path / f"{number}.log") for number in (1, 2))
-    try:
-        for server in servers:
-            server.start()
-        yield servers[0], servers[1]
-    finally:
-        for server in servers:
-            conftest.end(server)
-    assert invariants.find_violations(url) == []
 
 
 def test_two_servers_start_no_more_runs_than_the_queue_allows(pair: tuple[Program, Program], tmp_path: Path) -> None:

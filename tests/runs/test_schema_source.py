@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
 from pathlib import Path
 from time import monotonic
 
@@ -17,14 +16,6 @@ from dagbook.runs.evaluation.schema_source import read_schema
 from tests.executors.web import Answer, Web, plain
 
 _HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
-
-
-@pytest.fixture
-async def web() -> AsyncIterator[Web]:
-    server = Web()
-    await server.start()
-    yield server
-    await server.stop()
 
 
 async def refusal(web: Web, answer: Answer, *deny: str) -> str:
