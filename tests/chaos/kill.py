@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import httpx
@@ -212,18 +212,24 @@ class KillExperiment:
             self.server.kill()
             return
         self._start()
+        with self._posting(life, self._random.uniform(_SHORTEST_LIFE, self.size.longest_life)):
+            self.server.crash()
+            self.hit += len(self._live_steps())
+        self.server.kill()
+
+    @contextmanager
+    def _posting(self, life: int, span: float, longer: float = 0) -> Iterator[None]:
+        """Post a share of the runs over a time; at its end, or ``longer`` before the last, the body interferes."""
         share = -(-len(self._waiting) // (self.size.kills - life))
-        span = self._random.uniform(_SHORTEST_LIFE, self.size.longest_life)
         posted, self._waiting = self._waiting[:share], self._waiting[share:]
         end = time.monotonic() + span
         with ThreadPoolExecutor(max(share, 1)) as threads:
-            answers = [(flow, threads.submit(self._post, flow, self._random.uniform(0, span))) for flow in posted]
+            delays = [(flow, self._random.uniform(0, span + longer)) for flow in posted]
+            answers = [(flow, threads.submit(self._post, flow, delay)) for flow, delay in delays]
             time.sleep(max(end - time.monotonic(), 0))
             self._wait_for_step(life)
-            self.server.crash()
-            self.hit += len(self._live_steps())
+            yield
             self._waiting += [flow for flow, answer in answers if not self._record(flow, answer)]
-        self.server.kill()
 
     def _wait_for_step(self, life: int) -> None:
         """Wait for a running step before the last kill if none has met one: a busy machine starts steps late."""

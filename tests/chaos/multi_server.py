@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from tests.chaos.experiment import Figures
@@ -79,17 +78,9 @@ class MultiServerKillExperiment(KillExperiment):
                 return _SELECTOR + spec
 
     def _live(self, life: int) -> None:
-        share = -(-len(self._waiting) // (self.size.kills - life))
-        span = self._random.uniform(0.05, self.size.longest_life)
-        posted, self._waiting = self._waiting[:share], self._waiting[share:]
         victim = self._random.choice(self._all())
-        end = time.monotonic() + span
-        with ThreadPoolExecutor(max(share, 1)) as threads:
-            answers = [(flow, threads.submit(self._post, flow, self._random.uniform(0, span))) for flow in posted]
-            time.sleep(max(end - time.monotonic(), 0))
-            self._wait_for_step(life)
+        with self._posting(life, self._random.uniform(0.05, self.size.longest_life)):
             self._end(victim, gracefully=life % _SHUTDOWN_EVERY == _SHUTDOWN_EVERY - 1)
-            self._waiting += [flow for flow, answer in answers if not self._record(flow, answer)]
         victim.kill()
         begin = time.monotonic()
         victim.start()

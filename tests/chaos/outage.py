@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import NamedTuple
 
 import httpx
@@ -66,16 +66,7 @@ class OutageExperiment(KillExperiment):
         return Figures(counts, samples)
 
     def _live(self, life: int) -> None:
-        share = -(-len(self._waiting) // (self.size.kills - life))
-        span = self._random.uniform(self._plan.shortest, self._plan.longest)
-        posted, self._waiting = self._waiting[:share], self._waiting[share:]
-        end = time.monotonic() + span
-        with ThreadPoolExecutor(max(share, 1)) as threads:
-            answers = [
-                (flow, threads.submit(self._post, flow, self._random.uniform(0, span + _MOST_DOWN))) for flow in posted
-            ]
-            time.sleep(max(end - time.monotonic(), 0))
-            self._wait_for_step(life)
+        with self._posting(life, self._random.uniform(self._plan.shortest, self._plan.longest), _MOST_DOWN):
             self.hit += len(self._live_steps())
             begin = time.monotonic()
             self._cluster.stop()
@@ -85,7 +76,6 @@ class OutageExperiment(KillExperiment):
             self._down.append(back - begin)
             wait_for("health", lambda: self.server.api.health() == httpx.codes.OK, seconds=_BACK_SECONDS)
             self.restarts.append(time.monotonic() - back)
-            self._waiting += [flow for flow, answer in answers if not self._record(flow, answer)]
         if not self.server.is_alive():
             raise ExperimentError("the server has ended by itself")
 
