@@ -291,27 +291,6 @@ async def test_at_rest_the_wait_handler_knows_the_steps(dagbook: Dagbook) -> Non
     assert await ended.log("onWait") == "gate waiting"
 
 
-async def test_the_wait_handler_runs_once_for_each_rest(dagbook: Dagbook) -> None:
-    run = await dagbook.start("""
-steps:
-  - {name: one, type: hitl}
-  - {name: two, type: hitl}
-handlerOn:
-  wait: {command: 'echo "$DAG_WAITING_STEPS"; exit 1'}
-""")
-    for step in ("one", "two"):
-        await _waiting(dagbook, run, step)
-
-        async def look(step: str = step) -> bool:
-            answer = await dagbook.client.get(f"/dag-runs/{dagbook.name}/{run}/steps/onWait/log")
-            return answer.status_code == 200 and step in answer.json()["content"]
-
-        await come_true(look)
-        assert (await _decide(dagbook, run, "approve", step)).status_code == 200
-    ended = await dagbook.finished(run)
-    assert (ended.status, await ended.log("onWait")) == ("succeeded", "one\ntwo")
-
-
 async def test_a_rejected_step_fails_and_asks_again_in_a_retry(dagbook: Dagbook) -> None:
     run = await dagbook.start("""
 steps:

@@ -341,16 +341,6 @@ async def test_a_success_since_the_previous_time_skips_the_next_start(clockwork:
     assert (slot["outcome"], "skipIfSuccessful" in slot["reason"]) == ("skipped", True)
 
 
-async def test_the_run_of_the_previous_time_does_not_count_as_success(clockwork: Clockwork) -> None:
-    clockwork.start = floor_minute(datetime.now(UTC))
-    await clockwork.store(f"{EVERY_MINUTE}skipIfSuccessful: true\n{QUICK}")
-    await clockwork.age()
-    await clockwork.tick(0)
-    await clockwork.settled()
-    await clockwork.tick(1)
-    assert await clockwork.outcomes() == ["started", "started"]
-
-
 # -- stop and restart ------------------------------------------------------------------------------------------------
 
 

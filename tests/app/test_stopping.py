@@ -13,7 +13,7 @@ from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import StopRequest
 from dagbook.main import Server
 from tests.app.dagbook import Dagbook
-from tests.waiting import come_true, until_gone, until_written
+from tests.waiting import until_gone, until_written
 
 WAITING = "echo ready; sleep 30"
 
@@ -89,32 +89,6 @@ steps:
     assert (await dagbook.get(run_id))["statusLabel"] == "running"
     (tmp_path / "go").touch()
     assert (await dagbook.finished(run_id)).status == "aborted"
-
-
-async def test_a_repeating_step_may_finish_what_it_is_doing(dagbook: Dagbook, tmp_path: Path) -> None:
-    spec = f"""
-steps:
-  - name: a
-    command: echo ready; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; echo done
-    repeatPolicy: {{repeat: true, intervalSec: 0}}
-"""
-    run_id = await dagbook.start(spec)
-    await dagbook.running(run_id, "a", "ready")
-    await dagbook.client.post(f"/dag-runs/{dagbook.name}/{run_id}/stop")
-    (tmp_path / "go").touch()
-    ended = await dagbook.finished(run_id)
-    assert (ended.status, await ended.log("a")) == ("succeeded", "ready\ndone")
-
-
-async def test_a_stop_ends_the_wait_for_a_retry(dagbook: Dagbook) -> None:
-    run_id = await dagbook.start("steps:\n  - {name: a, command: exit 1, retryPolicy: {limit: 3, intervalSec: 60}}\n")
-
-    async def waits() -> bool:
-        return bool((await dagbook.get(run_id))["nodes"][0]["retryCount"])
-
-    await come_true(waits)
-    ended = await dagbook.stop(run_id)
-    assert (ended.status, ended.statuses) == ("aborted", ["aborted"])
 
 
 async def test_a_request_that_is_told_twice_counts_once(dagbook: Dagbook, server: Server, tmp_path: Path) -> None:
