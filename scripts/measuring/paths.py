@@ -35,7 +35,7 @@ from scripts.measure import Found, Report  # noqa: E402 # after the path
 PACKAGE = f"{ROOT / 'app' / 'dagbook'}/"
 _DAGS = 20
 _PATIENCE_SECONDS = 30.0
-_IDLE_SECONDS = 3.3  # longer than the time between two heartbeats
+_IDLE_SECONDS = 4.5  # longer than the time between two heartbeats
 _SETTLE_SECONDS = 0.8  # what follows an answer, or the end of a process
 Trace = frozenset[tuple[str, str]]
 
@@ -168,7 +168,7 @@ def serve(port: str, result: Path) -> None:
     signal.signal(signal.SIGUSR1, begin)
     signal.signal(signal.SIGUSR2, end)
     sys.argv = ["dagbook", "serve", "--port", port]
-    from dagbook.__main__ import main as dagbook  # noqa: PLC0415 - only this process needs it
+    from dagbook.cli import main as dagbook  # noqa: PLC0415 - only this process needs it
 
     dagbook()
 
