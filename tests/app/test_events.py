@@ -21,7 +21,7 @@ from dagbook.api.live import event_stream
 from dagbook.auth.roles import Role
 from dagbook.db.repositories import changes
 from dagbook.main import Server
-from dagbook.runs.recovery import takeover
+from dagbook.runs.recovery import ownership
 from dagbook.runs.server_context import ServerIdentity
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.listening import Door, Event, Listener, listening
@@ -39,7 +39,7 @@ def named_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = itertools.count()
 
     def identify(*arguments: str) -> ServerIdentity:
-        own = takeover.identify(*arguments)
+        own = ownership.identify(*arguments)
         return msgspec.structs.replace(own, id=f"{own.id}-{next(numbers)}")
 
     monkeypatch.setattr(main, "identify", identify)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dagbook.runs.recovery import supervisor, takeover
+from dagbook.runs.recovery import ownership, supervisor
 from dagbook.runs.server_context import ServerIdentity
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.conftest import Copies
@@ -114,7 +114,7 @@ steps:
 
 
 def another(kind: str, address: str, version: str) -> ServerIdentity:
-    found = takeover.identify(kind, address, version)
+    found = ownership.identify(kind, address, version)
     return msgspec.structs.replace(found, id=f"{found.id}-another")
 
 

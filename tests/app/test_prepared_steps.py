@@ -17,7 +17,7 @@ from dagbook.executors.capture import Captured, capture
 from dagbook.executors.process.process import GatedProcess
 from dagbook.runs import evaluate
 from dagbook.runs.runner import execution
-from dagbook.runs.runner.node_execution import NodeExecution
+from dagbook.runs.runner.nodes import NodeExecution
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.shims import shim_of
 from tests.waiting import come_true, until_gone

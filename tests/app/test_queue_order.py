@@ -13,7 +13,7 @@ import pytest
 
 from dagbook.db.repositories import queue
 from dagbook.main import Server
-from dagbook.runs.ports import ALL_QUEUES
+from dagbook.runs.wakeups import ALL_QUEUES
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People
 from tests.conftest import Copies

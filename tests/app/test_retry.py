@@ -14,10 +14,10 @@ from dagbook.db.database import WriteConnection
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.main import Server
+from dagbook.runs import starting
 from dagbook.runs.evaluation.inputs import prepare_again
 from dagbook.runs.model import RunInputs, RunLocation
 from dagbook.runs.recovery.orphans import SweepResult
-from dagbook.runs.runner import runner_factory
 from dagbook.spec.model import Dag
 from tests.app.dagbook import Dagbook, Ended
 
@@ -222,7 +222,7 @@ async def test_the_lost_fence_of_one_attempt_does_not_end_the_driving_of_the_nex
 
     monkeypatch.setattr(server.supervisor._sweep, "run_once", sweep)
     await server.supervisor.run_once()
-    assert run.id in server.supervisor._runners
+    assert server.supervisor.active_runs.has(run.id)
     assert (await dagbook.stop("r1")).status == "aborted"
 
 
@@ -233,12 +233,13 @@ async def test_the_late_end_of_one_attempt_s_driver_does_not_hide_that_of_the_ne
     await dagbook.running("r1", "a", "ready")
     run = await server.services.database.read(lambda connection: runs.get(connection, dagbook.name, "r1"))
     assert run is not None
-    driver = server.supervisor._runners[run.id]
-    earlier = server.supervisor._runner(driver.run, driver.state, {})
+    active_runs = server.supervisor.active_runs
+    driver = active_runs._runners[run.id]
+    earlier = active_runs.make_runner(driver.run, driver.state, {})
     ended = asyncio.create_task(asyncio.sleep(0))
     await ended
-    server.supervisor._discard(earlier, ended)
-    assert server.supervisor._runners.get(run.id) is driver
+    active_runs._discard(earlier, ended)
+    assert active_runs.is_active(driver)
     await dagbook.stop("r1")
 
 
@@ -294,7 +295,7 @@ async def test_a_status_set_while_a_retry_is_prepared_counts(
         await is_set.wait()
         return await prepare_again(dag, stored, location)
 
-    monkeypatch.setattr(runner_factory, "prepare_again", prepare)
+    monkeypatch.setattr(starting, "prepare_again", prepare)
     retry = asyncio.create_task(_retry(dagbook, "r1"))
     await has_read.wait()
     await _set(dagbook, "r1", "a", 4)

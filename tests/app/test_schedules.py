@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,8 +20,10 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.models.definition import Dag
 from dagbook.db.repositories import dags, schedules
 from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.executors.process import proc
 from dagbook.main import Server
+from dagbook.runs.recovery.orphans import SweepResult
 from dagbook.scheduling.due import MINUTE, floor_minute, time_window
 from dagbook.scheduling.scheduler import Scheduler
 from dagbook.scheduling.ticker import Ticker
@@ -202,15 +204,15 @@ async def test_the_runs_of_a_dead_peer_are_adopted_at_once(
 ) -> None:
     monkeypatch.setattr("dagbook.runs.recovery.supervisor._HEARTBEAT_SECONDS", 600.0)
     async with serving(database_url, tmp_path / "home") as server:
-        looks = 0
-        look = server.supervisor.run_once
+        sweep = server.supervisor._sweep
+        looks, look = 0, sweep.run_once
 
-        async def counted() -> None:
+        async def counted(known: Iterable[Fence]) -> SweepResult:
             nonlocal looks
-            await look()
             looks += 1
+            return await look(known)
 
-        monkeypatch.setattr(server.supervisor, "run_once", counted)
+        monkeypatch.setattr(sweep, "run_once", counted)
         server.scheduler._on_peer_death()
 
         async def seen() -> bool:

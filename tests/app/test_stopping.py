@@ -108,7 +108,7 @@ handlerOn:
             select(RunRequest.id, RunRequest.run_id).join(Run, Run.id == RunRequest.run_id).where(Run.run_id == run_id)
         ).all()
     )
-    server.supervisor.notify_stop(StopRequest(key, run))
+    server.supervisor.active_runs.notify_stop(StopRequest(key, run))
     (tmp_path / "go").touch()
     ended = await dagbook.finished(run_id)
     assert ended.details["onCancel"]["statusLabel"] == "succeeded"
@@ -130,6 +130,6 @@ async def test_a_request_that_nobody_has_told_of_yet_is_not_settled_by_another_o
         runs.add_stop_request(connection, run, None, now(), at_once=True)
         return first
 
-    server.supervisor.notify_stop(await server.services.database.write(ask_twice))
+    server.supervisor.active_runs.notify_stop(await server.services.database.write(ask_twice))
     ended = await dagbook.finished(run_id)
     assert ended.status == "aborted"

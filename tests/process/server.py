@@ -14,7 +14,7 @@ from typing import Any, Self
 import httpx
 
 from dagbook.executors.process.process import is_claim
-from dagbook.runs.output.spool import is_identity
+from dagbook.runs.output.spool_identity import is_identity
 from tests.process import processes
 from tests.process.waiting import wait_for
 

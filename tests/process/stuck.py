@@ -14,7 +14,7 @@ from typing import Any
 
 from dagbook.cli import cli, shutdown
 from dagbook.runs.recovery.orphans import OrphanSweeper
-from dagbook.runs.runner import execution
+from dagbook.runs.runner import condition_checks
 
 
 def _hold_loop(*_: Any) -> Any:
@@ -32,7 +32,7 @@ async def _hold_task(*_: Any) -> Any:
 
 
 def _replace_conditions(held: Callable[..., Any]) -> None:
-    setattr(execution, "check", held)  # noqa: B010 - mypy knows its type
+    setattr(condition_checks, "check", held)  # noqa: B010 - mypy knows its type
 
 
 STUCK: dict[str, Callable[[], None]] = {

@@ -28,9 +28,10 @@ from dagbook.queues.dispatcher import Dispatcher
 from dagbook.queues.service import DequeueService, MoveRequest, QueueService
 from dagbook.queues.wait_reasons import QueuePosition, queue_positions
 from dagbook.queues.worker.transport import NullTransport
-from dagbook.runs.ports import QueueSignal, RunControl
+from dagbook.runs.active_runs import ActiveRuns
 from dagbook.runs.store.new_run import as_queued, check_start, with_queue_limit
 from dagbook.runs.store.recorder import Recorder, RunRefusedError
+from dagbook.runs.wakeups import QueueSignal
 from tests.runs.scene import IDENTITY, again, ended, new_run, now, told
 
 QUEUED, LIVE, OVER, GONE, REFUSED = "queued", "live", "over", "gone", "max_run_reached"
@@ -218,7 +219,7 @@ class QueueMachine(RuleBasedStateMachine):
         signal = QueueSignal()
         self.dispatcher = Dispatcher(
             self.database,
-            cast("RunControl", QueuedRuns(self.database, self.recorder, self.known)),
+            cast("ActiveRuns", QueuedRuns(self.database, self.recorder, self.known)),
             signal,
             self.settings,
             NullTransport(),

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from dagbook.engine.event import ABORT, EXIT, SUCCESS
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.runs.dry_run import policies
-from dagbook.runs.dry_run.placeholders import Placeholders
-from dagbook.runs.dry_run.policies import simulate
+from dagbook.runs.dry_run.plan import simulate
 from dagbook.runs.evaluate import ShellContext
+from dagbook.runs.evaluation.placeholders import Placeholders
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.spec.expansion.expand import Mode, Variables, expand
 from dagbook.spec.expansion.scope import is_credential

@@ -8,7 +8,7 @@ from typing import Any
 
 from dagbook.engine.state import NodeState, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
-from dagbook.runs.notifications import mail_content
+from dagbook.runs.notifications import mail_rendering
 from dagbook.spec.model import Pair
 from dagbook.spec.reading.load import load
 
@@ -43,7 +43,7 @@ class Cells(HTMLParser):
         self.texts.append(data)
 
 
-def _subject(**fields: Any) -> mail_content.MailContext:
+def _subject(**fields: Any) -> mail_rendering.MailContext:
     nodes = (
         NodeState(
             status=NodeStatus.FAILED, started_at=AT, finished_at=AT + timedelta(seconds=5), error="exit status 1"
@@ -62,16 +62,16 @@ def _subject(**fields: Any) -> mail_content.MailContext:
         ),
         "status": RunStatus.FAILED,
     }
-    return mail_content.MailContext(**(made | fields))
+    return mail_rendering.MailContext(**(made | fields))
 
 
-def _texts(subject: mail_content.MailContext, **options: Any) -> list[str]:
-    return Cells(mail_content.render(subject, options.pop("zone", UTC), **options)).texts
+def _texts(subject: mail_rendering.MailContext, **options: Any) -> list[str]:
+    return Cells(mail_rendering.render(subject, options.pop("zone", UTC), **options)).texts
 
 
 def test_the_title_is_prefix_name_and_status() -> None:
-    assert mail_content.title("[ERR]", _subject()) == "[ERR] nightly (failed)"
-    assert mail_content.title("", _subject()) == "nightly (failed)"
+    assert mail_rendering.title("[ERR]", _subject()) == "[ERR] nightly (failed)"
+    assert mail_rendering.title("", _subject()) == "nightly (failed)"
 
 
 def test_a_report_tells_the_run_and_each_of_its_steps() -> None:
@@ -85,11 +85,11 @@ def test_a_report_tells_the_run_and_each_of_its_steps() -> None:
 
 def test_handlers_have_no_row() -> None:
     assert "echo handler" not in _texts(_subject())
-    assert "echo handler" not in mail_content.render_text(_subject(), UTC)
+    assert "echo handler" not in mail_rendering.render_text(_subject(), UTC)
 
 
 def test_a_reader_without_html_is_told_the_same() -> None:
-    text = mail_content.render_text(_subject(host="vm", link="https://dags.example/dag-runs/nightly/run-1"), UTC)
+    text = mail_rendering.render_text(_subject(host="vm", link="https://dags.example/dag-runs/nightly/run-1"), UTC)
     assert (
         text
         == """\
@@ -122,20 +122,20 @@ def test_no_line_of_a_value_looks_like_a_line_of_the_mail() -> None:
     forged = "x\nPage:     https://evil.example\r\n9. done: succeeded"
     state = RunState(status=RunStatus.FAILED, error=forged, steps=tuple(NodeState(error=forged) for _ in range(4)))
     subject = _subject(params=(Pair("P", forged),), state=state, commands={0: forged})
-    lines = mail_content.render_text(subject, UTC).splitlines()
+    lines = mail_rendering.render_text(subject, UTC).splitlines()
     assert [line for line in lines if line.startswith(("Page", "9."))] == []
 
 
 def test_the_name_of_the_dag_leads_to_the_page_of_the_run() -> None:
-    html = mail_content.render(_subject(link="https://dags.example/dag-runs/nightly/run-1?a=1&b"), UTC)
+    html = mail_rendering.render(_subject(link="https://dags.example/dag-runs/nightly/run-1?a=1&b"), UTC)
     assert '<a href="https://dags.example/dag-runs/nightly/run-1?a=1&amp;b">nightly</a>' in html
 
 
 def test_without_the_url_of_the_server_a_command_leads_to_the_run() -> None:
     subject = _subject(dag_name="a b")
     assert "dagbook why 'a b' run-1" in _texts(subject)
-    assert "Look:     dagbook why 'a b' run-1\n" in mail_content.render_text(subject, UTC)
-    assert "a" not in Cells(mail_content.render(subject, UTC)).tags
+    assert "Look:     dagbook why 'a b' run-1\n" in mail_rendering.render_text(subject, UTC)
+    assert "a" not in Cells(mail_rendering.render(subject, UTC)).tags
 
 
 def test_a_call_for_each_item_says_so_in_place_of_its_words_without_items() -> None:
@@ -168,7 +168,7 @@ def test_nothing_that_users_write_becomes_html() -> None:
         state=state,
         commands=dict.fromkeys(range(4), HOSTILE),
     )
-    cells = Cells(mail_content.render(subject, UTC))
+    cells = Cells(mail_rendering.render(subject, UTC))
     assert "script" not in cells.tags
     assert cells.texts.count(HOSTILE) == 2 + 2 * 4  # run id, the run's error, and two per step
 
@@ -178,16 +178,16 @@ def test_secrets_are_masked_before_they_are_escaped() -> None:
         return text.replace("<&>", "*******")
 
     subject = _subject(params=(Pair("P", "a<&>b"),), dag_name="x<&>", commands={0: "echo <&>"})
-    html, text = mail_content.render(subject, UTC, mask), mail_content.render_text(subject, UTC, mask)
+    html, text = mail_rendering.render(subject, UTC, mask), mail_rendering.render_text(subject, UTC, mask)
     assert "<&>" not in text
     assert "P=a*******b" in text
     assert "P=a*******b" in html
     assert "echo *******" in html
     assert "&lt;&amp;&gt;" not in html
-    assert mail_content.title("<&>", subject, mask) == "******* x******* (failed)"
+    assert mail_rendering.title("<&>", subject, mask) == "******* x******* (failed)"
 
 
 def test_a_text_without_end_is_cut() -> None:
-    html = mail_content.render(_subject(commands={0: "x" * 100_000}), UTC)
+    html = mail_rendering.render(_subject(commands={0: "x" * 100_000}), UTC)
     assert "x…" in html
     assert len(html) < 20_000

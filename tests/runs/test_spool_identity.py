@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.runs.output.spool import is_identity, open_spool, read_id
+from dagbook.runs.output.spool_identity import is_identity, open_spool, read_id
 
 
 def test_a_spool_keeps_its_identity(tmp_path: Path) -> None:

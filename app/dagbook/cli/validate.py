@@ -16,9 +16,10 @@ from dagbook.cli.options import GlobalOptions, current_settings, params_text, se
 from dagbook.cli.output import print_json
 from dagbook.cli.terminal import echo, echo_styled, style
 from dagbook.errors import AppError
-from dagbook.runs.dry_run.placeholders import Placeholders
-from dagbook.runs.dry_run.plan import check_params, plan_runs
-from dagbook.runs.dry_run.policies import DryRun, Fact, StepPreview
+from dagbook.runs.dry_run.plan import DryRun, plan_runs
+from dagbook.runs.dry_run.step import Fact, StepPreview
+from dagbook.runs.evaluation.param_checks import check_params
+from dagbook.runs.evaluation.placeholders import Placeholders
 from dagbook.runs.model import RunLocation
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.spec.model import Definition

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import assert_never
 
-from dagbook.engine import handlers, phases, steps, stopping
+from dagbook.engine import phases, steps, stopping
 from dagbook.engine.action import Action, AdoptStep, CheckConditions, CheckRepeat, KillStep, SignalStep
 from dagbook.engine.event import (
     WAIT,
@@ -21,7 +21,7 @@ from dagbook.engine.event import (
 )
 from dagbook.engine.plan import Plan, running_keys
 from dagbook.engine.state import NodeState, Phase, RunState
-from dagbook.engine.timers import due, is_executing, is_repeating, is_stopping
+from dagbook.engine.stopping import due, is_executing, is_repeating, is_stopping
 from dagbook.engine.transition import Transition
 
 __all__ = ["advance", "due", "resume"]
@@ -45,7 +45,7 @@ def resume(plan: Plan, state: RunState) -> tuple[Action, ...]:
         return (CheckConditions(key=None),)
     actions: list[Action] = []
     for key in running_keys(state):
-        actions += _outstanding(plan, state, key, state.handlers[key] if key < 0 else state.steps[key])
+        actions += _outstanding(plan, state, key, state.node(key))
     return tuple(actions)
 
 
@@ -94,7 +94,8 @@ def _check_conditions(transition: Transition, event: ConditionsChecked) -> None:
         return
     node = transition.running_node(event.key)
     if node is not None and node.checking and (node.execution == 0 or event.key == WAIT):
-        (handlers if event.key < 0 else steps).check_conditions(transition, node, event, event.key)
+        check = steps.check_handler_conditions if event.key < 0 else steps.check_conditions
+        check(transition, node, event, event.key)
 
 
 def _plan_retry(transition: Transition, event: RetryPlanned) -> None:
@@ -120,7 +121,7 @@ def _exit(transition: Transition, event: StepExited) -> None:
     if node is None:
         return
     if event.key < 0:
-        handlers.exit_handler(transition, node, event)
+        steps.exit_handler(transition, node, event)
     else:
         steps.exit_step(transition, node, event)
 

@@ -19,6 +19,12 @@ from dagbook.spec.model import Dag
 _NOT_RECORDED = frozenset({"steps", "handlers", "ready", "running"})
 _RUN_TYPES = {field.name: field.type for field in msgspec.structs.fields(RunState) if field.name not in _NOT_RECORDED}
 _NODE_TYPES = {field.name: field.type for field in msgspec.structs.fields(NodeState)}
+Level = Literal["INFO", "ERROR"]
+_KILLS = {
+    Kill.STOP: "step did not stop, killing its processes",
+    Kill.STEP_TIMEOUT: "step reached its time limit, killing its processes",
+    Kill.RUN_TIMEOUT: "run reached its time limit, killing its processes",
+}
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -75,14 +81,6 @@ def _sort_key(change: Change) -> int:
 def _difference(before: Any, after: Any, names: Iterable[str]) -> dict[str, Any]:
     pairs = ((name, getattr(before, name), getattr(after, name)) for name in names)
     return {name: msgspec.to_builtins(new) for name, old, new in pairs if old is not new and old != new}
-
-
-Level = Literal["INFO", "ERROR"]
-_KILLS = {
-    Kill.STOP: "step did not stop, killing its processes",
-    Kill.STEP_TIMEOUT: "step reached its time limit, killing its processes",
-    Kill.RUN_TIMEOUT: "run reached its time limit, killing its processes",
-}
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -53,17 +53,17 @@ def _next_phase(transition: Transition) -> bool:
                 conclude(transition)
             return is_over
         case Phase.INIT:
-            return _finish_init(transition)
+            return _leave_init(transition)
         case Phase.STEPS:
-            return _finish_steps(transition)
+            return _leave_steps(transition)
         case Phase.OUTCOME:
-            return _finish_outcome(transition)
+            return _leave_outcome(transition)
         case Phase.EXIT:
-            return _finish_exit(transition)
+            return _leave_exit(transition)
     return False
 
 
-def _finish_init(transition: Transition) -> bool:
+def _leave_init(transition: Transition) -> bool:
     if not transition.run.cancelled and _is_handled(transition, INIT):
         transition.set_run(phase=Phase.STEPS)
         steps.init_ready(transition)
@@ -75,7 +75,7 @@ def _finish_init(transition: Transition) -> bool:
     return False
 
 
-def _finish_steps(transition: Transition) -> bool:
+def _leave_steps(transition: Transition) -> bool:
     steps.start_ready(transition)  # nothing is ready in a cancelled run
     _rest_or_go_on(transition)
     if transition.running or transition.ready:
@@ -90,11 +90,11 @@ def _finish_steps(transition: Transition) -> bool:
 def _rest_or_go_on(transition: Transition) -> None:
     """Begin or end the time in which nothing but approvals is left to wait for (1.30, 7.3)."""
     plan, run = transition.plan, transition.run
-    if not plan.gates:
+    if not plan.approvals:
         return
     left = [key for key in transition.running if key != WAIT]
     rests = bool(left) and not transition.ready and not run.cancelled
-    rests = rests and all(plan.is_open_gate(key, transition.steps[key]) for key in left)
+    rests = rests and all(plan.waits_for_approval(key, transition.steps[key]) for key in left)
     if rests and run.rested_at is None:
         transition.set_run(rested_at=transition.now)
         handler = transition.node(WAIT)
@@ -114,7 +114,7 @@ def conclude(transition: Transition) -> None:
     )
 
 
-def _finish_outcome(transition: Transition) -> bool:
+def _leave_outcome(transition: Transition) -> bool:
     # The first handler may have downgraded the outcome; that does not call for a second one.
     handlers = {key: transition.node(key) for key in (SUCCESS, FAILURE, ABORT)}
     started = [key for key, node in handlers.items() if node and node.status is not NodeStatus.NOT_STARTED]
@@ -125,7 +125,7 @@ def _finish_outcome(transition: Transition) -> bool:
     return True
 
 
-def _finish_exit(transition: Transition) -> bool:
+def _leave_exit(transition: Transition) -> bool:
     # A run with nothing to do must be stored as running first: the database refuses not_started -> finished.
     if transition.just_started or not _is_handled(transition, EXIT):
         return False

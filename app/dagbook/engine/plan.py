@@ -22,7 +22,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     handlers: dict[int, Step]  # by handler key; only those that are defined
     depends: tuple[tuple[int, ...], ...]  # per step, in the order its definition lists them
     dependents: tuple[tuple[int, ...], ...]  # per step, in file order
-    gates: frozenset[int] = frozenset()  # the steps that wait for an approval
+    approvals: frozenset[int] = frozenset()  # the steps that wait for an approval
 
     @classmethod
     def of(cls, dag: Dag) -> Plan:
@@ -38,41 +38,41 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             handlers=_handlers(dag),
             depends=depends,
             dependents=tuple(tuple(keys) for keys in dependents),
-            gates=frozenset(key for key, step in enumerate(dag.steps) if step.executor.type == HITL),
+            approvals=frozenset(key for key, step in enumerate(dag.steps) if step.executor.type == HITL),
         )
 
     def step(self, key: int) -> Step:
         """Return the definition of a step or handler."""
         return self.handlers[key] if key < 0 else self.dag.steps[key]
 
-    def is_open_gate(self, key: int, node: NodeState) -> bool:
+    def waits_for_approval(self, key: int, node: NodeState) -> bool:
         """Whether a step waits for its approval, and for nothing else."""
         is_running = node.status is NodeStatus.RUNNING and node.kill is None
-        return key in self.gates and is_running and node.executed_at is not None
+        return key in self.approvals and is_running and node.executed_at is not None
 
-    def find_closed_gate(self, key: int, steps: Sequence[NodeState]) -> int | None:
+    def find_open_approval(self, key: int, steps: Sequence[NodeState]) -> int | None:
         """Return an approval above a step that was not given, or None.
 
-        One that was skipped, or whose failure is tolerated, closes nothing: the engine has let its dependents run.
+        One that was skipped, or whose failure is tolerated, blocks nothing: the engine has let its dependents run.
         """
-        found, open_ends = set[int](), [key] if self.gates else []
+        found, open_ends = set[int](), [key] if self.approvals else []
         while open_ends:
             new = set(self.depends[open_ends.pop()]) - found
-            if closed := [gate for gate in new & self.gates if is_closed_gate(steps[gate])]:
-                return min(closed)
+            if still_open := [each for each in new & self.approvals if is_approval_open(steps[each])]:
+                return min(still_open)
             found |= new
             open_ends.extend(new)
         return None
 
     def count_working(self, running: Sequence[int]) -> int:
         """Count the running nodes that do something: approvals take no place in ``maxActiveSteps``."""
-        return len(running) if not self.gates else sum(key not in self.gates and key != WAIT for key in running)
+        return len(running) if not self.approvals else sum(key not in self.approvals and key != WAIT for key in running)
 
     def step_key(self, name: str) -> int | None:
         return next((key for key, step in enumerate(self.dag.steps) if step.name == name), None)
 
 
-def is_closed_gate(node: NodeState) -> bool:
+def is_approval_open(node: NodeState) -> bool:
     """Whether an approval still has to be given; a success without a decision was set by hand, or imported."""
     match node.status:
         case NodeStatus.SUCCEEDED | NodeStatus.PARTIALLY_SUCCEEDED:
@@ -146,7 +146,7 @@ def _steps_to_rerun(plan: Plan, previous: RunState) -> set[int]:
     found = {
         key
         for key, node in enumerate(previous.steps)
-        if node.status in _RUN_AGAIN or (key in plan.gates and is_closed_gate(node))
+        if node.status in _RUN_AGAIN or (key in plan.approvals and is_approval_open(node))
     }
     open_ends = list(found)
     while open_ends:

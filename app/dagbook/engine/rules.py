@@ -66,15 +66,15 @@ def blocked_status(steps: Sequence[Step], dependencies: tuple[int, ...], nodes: 
         if nodes[key].status.is_final and not is_satisfied(steps[key], nodes[key])
     ]
     if ended[:1] == [NodeStatus.ABORTED] and NodeStatus.FAILED in ended:
-        return _BLOCKS[NodeStatus.FAILED]
-    return _BLOCKS[ended[0]] if ended else None
-
-
-_BLOCKS = {
-    NodeStatus.FAILED: Blocked(NodeStatus.ABORTED, UPSTREAM_FAILED),
-    NodeStatus.ABORTED: Blocked(NodeStatus.ABORTED, ""),
-    NodeStatus.SKIPPED: Blocked(NodeStatus.SKIPPED, UPSTREAM_SKIPPED),
-}
+        ended = [NodeStatus.FAILED]
+    match ended[:1]:
+        case []:
+            return None
+        case [NodeStatus.FAILED]:
+            return Blocked(NodeStatus.ABORTED, UPSTREAM_FAILED)
+        case [NodeStatus.SKIPPED]:
+            return Blocked(NodeStatus.SKIPPED, UPSTREAM_SKIPPED)
+    return Blocked(NodeStatus.ABORTED, "")
 
 
 def is_success(exited: StepExited) -> bool:

@@ -2,6 +2,7 @@
 
 __all__ = [
     "calls",
+    "cancellation",
     "capture",
     "contract",
     "docker",

@@ -29,8 +29,8 @@ from dagbook.main.wiring import ENQUEUE_ONLY, Server, build, make_run_parts
 from dagbook.queues.worker.loop import OFFERS, WorkerLoop
 from dagbook.queues.worker.transport import CHANNEL, make_transport
 from dagbook.runs.recovery.hold import HELD, Holding
+from dagbook.runs.recovery.ownership import identify
 from dagbook.runs.recovery.supervisor import Supervisor
-from dagbook.runs.recovery.takeover import identify
 from dagbook.runs.secrets.encryption import warn_of_other_keys
 from dagbook.runs.server_context import ServerIdentity
 from dagbook.settings import Settings, SettingsError
@@ -138,7 +138,7 @@ async def open_server(
         await move_host_keys(settings, database)
         await server.change_pruner.initialise()
         held = HELD if await server.services.holding.read() else ""
-        await server.supervisor.start(left_because=_LEFT_ALONE if driving is Driving.NEVER else held)
+        await server.supervisor.start(refusal=_LEFT_ALONE if driving is Driving.NEVER else held)
         server.services.resources.start()
         if kind == SERVER:
             server.audit_sealer.start()
@@ -227,8 +227,9 @@ async def open_worker(settings: Settings, options: WorkerOptions) -> AsyncIterat
         identity = msgspec.structs.replace(identify(WORKER, "", __version__), **msgspec.structs.asdict(options))
         run_parts = make_run_parts(settings, database, identity, CollectorRegistry())
         supervisor, queue_notifier = run_parts.supervisor, run_parts.queue_notifier
+        active_runs = supervisor.active_runs
         worker_loop = WorkerLoop(
-            transport, supervisor, supervisor.changed, queue_notifier, options.labels, options.capacity
+            transport, active_runs, active_runs.changed, queue_notifier, options.labels, options.capacity
         )
         await warn_of_other_keys(database, run_parts.context.encrypter, seals=False)
         await move_host_keys(settings, database)
@@ -237,7 +238,7 @@ async def open_worker(settings: Settings, options: WorkerOptions) -> AsyncIterat
         await supervisor.run_once()
         worker_loop.start()
         if database.notifications is not None:
-            database.notifications.listen(CHANNEL, lambda: supervisor.changed.notify(OFFERS))
+            database.notifications.listen(CHANNEL, lambda: active_runs.changed.notify(OFFERS))
         try:
             yield supervisor
         finally:

@@ -47,7 +47,7 @@ from dagbook.queues.dispatcher import Dispatcher
 from dagbook.queues.queue_loop import QueueNotifier
 from dagbook.queues.service import DequeueService, QueueService
 from dagbook.queues.worker.transport import WorkerTransport, is_installed, make_transport
-from dagbook.runs.output.spool import open_spool
+from dagbook.runs.output.spool_identity import open_spool
 from dagbook.runs.queries import RunTotals
 from dagbook.runs.recovery.hold import Holding
 from dagbook.runs.recovery.supervisor import Supervisor
@@ -59,6 +59,7 @@ from dagbook.runs.service.run_service import RunService
 from dagbook.runs.service.scheduled_runs import ScheduledRuns
 from dagbook.runs.store.new_run import check_start
 from dagbook.runs.store.recorder import Recorder
+from dagbook.runs.sub_runs import open_runs
 from dagbook.scheduling.scheduler import Scheduler
 from dagbook.scheduling.ticker import Ticker
 from dagbook.settings import Settings
@@ -145,8 +146,8 @@ def make_run_parts(
     library = DefinitionCache(_in_a_thread())
     context = _server_context(settings, identity, RunMetrics(registry))
     recorder = Recorder(database, identity.id, check_start, context.queues)
-    supervisor = Supervisor(database, recorder, library, context)
-    queue_notifier = QueueNotifier(database, supervisor.changed, context.queues)
+    supervisor = Supervisor(open_runs(database, recorder, library, context), library)
+    queue_notifier = QueueNotifier(database, supervisor.active_runs.changed, context.queues)
     return RunParts(
         library=library, context=context, recorder=recorder, supervisor=supervisor, queue_notifier=queue_notifier
     )
@@ -164,9 +165,10 @@ def build(
     registry = CollectorRegistry()
     run_parts = make_run_parts(settings, database, identity, registry)
     supervisor, context = run_parts.supervisor, run_parts.context
+    active_runs = supervisor.active_runs
     access = make_auth_services(settings, database, provider)
     services = _services(settings, database, run_parts, access, MetricsPage(registry), snapshot)
-    scheduled = ScheduledRuns(database, services.run_service, supervisor, now)
+    scheduled = ScheduledRuns(database, services.run_service, active_runs, now)
     ticker = Ticker(database, services.timetable, scheduled, now)
     nodes = RemoteNodes(settings.remote_nodes, Egress(settings.egress_deny))
     transport = make_transport(settings.database_url, settings.database_schema)
@@ -175,7 +177,7 @@ def build(
         base_path=settings.base_path,
         services=services,
         supervisor=supervisor,
-        dispatcher=Dispatcher(database, supervisor, supervisor.changed, context.queues, transport),
+        dispatcher=Dispatcher(database, active_runs, active_runs.changed, context.queues, transport),
         queue_notifier=run_parts.queue_notifier,
         recorder=run_parts.recorder,
         transport=transport,
@@ -204,6 +206,7 @@ def _services(
     snapshot: str,
 ) -> AppServices:
     library, context, supervisor = run_parts.library, run_parts.context, run_parts.supervisor
+    active_runs = supervisor.active_runs
     of_sources = SourceSettings(
         directory=settings.source_dir, protocols=settings.source_protocols, remove_days=settings.source_remove_days
     )
@@ -215,16 +218,16 @@ def _services(
         database=database,
         library=library,
         run_service=RunService(database, library, msgspec.structs.replace(context, queues=queues), supervisor),
-        reruns=RerunService(database, library, supervisor, now),
-        approvals=ApprovalService(database, supervisor, now),
+        reruns=RerunService(database, library, active_runs, now),
+        approvals=ApprovalService(database, active_runs, now),
         definitions=definitions,
         sources=sources,
         revisions=Revisions(database, library, definitions, now),
         search=Search(database),
-        dequeue_service=DequeueService(database, supervisor.changed, queues, now),
+        dequeue_service=DequeueService(database, active_runs.changed, queues, now),
         audit_copy=AuditCopy(database, settings.audit_copy) if settings.audit_copy else None,
         audit_pruning=AuditPruning(database, context.encrypter, now, settings.audit_keep_days),
-        queue_service=QueueService(database, supervisor.changed, now),
+        queue_service=QueueService(database, active_runs.changed, now),
         queues=queues,
         run_totals=RunTotals(database),
         next_runs=NextStartCache(settings.tz),

@@ -16,8 +16,9 @@ from dagbook.engine.admission import QueueConfig
 from dagbook.queues.queue_loop import QueueLoop
 from dagbook.queues.wait_reasons import store_reasons
 from dagbook.queues.worker.transport import WorkerTransport
-from dagbook.runs.ports import ALL_QUEUES, QueueSignal, RunControl
+from dagbook.runs.active_runs import ActiveRuns
 from dagbook.runs.store.queue_head import MAX_RELEASED, QueueHead, read_queue_head
+from dagbook.runs.wakeups import ALL_QUEUES, QueueSignal
 
 _log = logging.getLogger(__name__)
 _FALLBACK_SECONDS = 30.0  # a signal may be lost with its sender, and the configuration may have changed
@@ -35,7 +36,7 @@ class Dispatcher:
     def __init__(
         self,
         database: Database,
-        run_control: RunControl,
+        active_runs: ActiveRuns,
         signal: QueueSignal,
         queues: QueueConfig,
         transport: WorkerTransport,
@@ -47,7 +48,7 @@ class Dispatcher:
         self._loop = QueueLoop(
             "dispatcher",
             self._start_lanes,
-            run_control,
+            active_runs,
             signal,
             fallback_seconds=_FALLBACK_SECONDS,
             back_off_seconds=_OUTAGE_SECONDS,

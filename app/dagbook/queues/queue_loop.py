@@ -11,8 +11,9 @@ from dagbook.background import BackgroundLoop
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.engine.admission import QueueConfig
-from dagbook.runs.ports import QueueSignal, RunControl
+from dagbook.runs.active_runs import ActiveRuns
 from dagbook.runs.store.recorder import RunRefusedError
+from dagbook.runs.wakeups import QueueSignal
 
 _log = logging.getLogger(__name__)
 
@@ -24,13 +25,13 @@ class QueueLoop:
         self,
         name: str,
         work: Callable[[set[str]], Awaitable[object]],
-        run_control: RunControl,
+        active_runs: ActiveRuns,
         signal: QueueSignal,
         *,
         fallback_seconds: float,
         back_off_seconds: float,
     ) -> None:
-        self._run_control = run_control
+        self._active_runs = active_runs
         self._signal = signal
         self._loop = BackgroundLoop(
             name,
@@ -62,14 +63,14 @@ class QueueLoop:
         ``starter`` is named in the error of a run that cannot be started.
         """
         refused = 0
-        for key, error in zip(keys, await self._run_control.start_queued(keys), strict=True):
+        for key, error in zip(keys, await self._active_runs.start_queued(keys), strict=True):
             if isinstance(error, RunRefusedError):
                 refused += 1
             elif isinstance(error, DatabaseUnavailable):
                 raise error
             elif error is not None:  # a run that cannot be started must not block its queue
                 _log.error("queued run %s cannot be started", key, exc_info=error)
-                await self._run_control.fail_queued(key, f"the run could not be started{starter}: {error}")
+                await self._active_runs.fail_queued(key, f"the run could not be started{starter}: {error}")
         return refused
 
 

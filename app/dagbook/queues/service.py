@@ -20,8 +20,8 @@ from dagbook.engine.admission import QueueConfig
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import check_queue, shorten
-from dagbook.runs.ports import QueueSignal
 from dagbook.runs.store import row_mapping
+from dagbook.runs.wakeups import QueueSignal
 
 _log = logging.getLogger(__name__)
 HIGHEST_PRIORITY = 1000

@@ -1,15 +1,17 @@
 """Life cycle of runs: connects the engine, the executors and the database (the only package that uses all three)."""
 
 __all__ = [
+    "active_runs",
     "dry_run",
     "evaluation",
     "model",
     "output",
-    "ports",
     "queries",
     "recovery",
     "secrets",
     "server_context",
     "service",
     "store",
+    "sub_runs",
+    "wakeups",
 ]

@@ -16,7 +16,9 @@ from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expansion.requests import Command, Evaluation, JqQuery, LongWork, Request
 
 T = TypeVar("T")
+CommandSubstituter = Callable[[str, "ShellContext"], Awaitable[str]]  # returns the replacement of a command
 _LONGEST_TURN_SECONDS = 0.02  # of evaluations without a request, which come one after the other
+_turn_started = 0.0
 
 
 class ShellContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,9 +33,6 @@ class ShellContext(msgspec.Struct, frozen=True, kw_only=True):
     substitute: CommandSubstituter | None = None  # called instead of running them
     committed: asyncio.Event | None = None  # set after the commit before which they must not run
     budget: Budget = msgspec.field(default_factory=Budget)
-
-
-CommandSubstituter = Callable[[str, ShellContext], Awaitable[str]]  # returns the replacement of a command
 
 
 class _Result(msgspec.Struct, Generic[T]):
@@ -55,9 +54,6 @@ async def evaluate(evaluation: Evaluation[T], shell_context: ShellContext) -> T:
             return step.value
         in_thread = in_thread or isinstance(step, LongWork)
         answer = await _answer(step, shell_context)
-
-
-_turn_started = 0.0
 
 
 async def _give_way() -> None:

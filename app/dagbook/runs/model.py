@@ -59,7 +59,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     spec: str
     base: str
-    file_name: str | None
+    file_name: str | None = None
+    run_as: str | None = None  # the account of the stored DAG
     start: StartOptions
     evaluates: bool = True  # its params, which a run that is started from another one takes from it
 

@@ -25,6 +25,8 @@ from dagbook.spec.model import Dag, Pair
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
+_MIN_AGE_SECONDS = 1.0
+_REST = 100  # counting takes at most 1 % of the time
 FindRun = Callable[[ReadConnection, str, str], RunRow]
 
 
@@ -128,10 +130,6 @@ def find_below(connection: ReadConnection, root: RunRow, run_id: str) -> NamedSu
             f"run {shorten(root.run_id)} of DAG {shorten(root.dag_name)} has no sub-run {shorten(run_id)}"
         )
     return run
-
-
-_MIN_AGE_SECONDS = 1.0
-_REST = 100  # counting takes at most 1 % of the time
 
 
 class RunTotals:

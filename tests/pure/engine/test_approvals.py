@@ -106,5 +106,5 @@ def test_an_approval_that_nobody_has_given_is_asked_for_by_a_retry_with_all_behi
     before = RunState(steps=(BY_HAND, state, BY_HAND, BY_HAND, BY_HAND))
     kept = [node.status.is_final for node in retry_state(plan, before).steps]
     assert kept == ([True, False, False, False, True] if is_asked_again else [True] * 5)
-    closed = [plan.find_closed_gate(key, before.steps) for key in range(5)]
+    closed = [plan.find_open_approval(key, before.steps) for key in range(5)]
     assert closed == ([None, None, 1, 1, None] if is_closed else [None] * 5)

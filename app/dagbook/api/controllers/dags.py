@@ -45,7 +45,7 @@ from dagbook.definitions.next_starts import next_starts
 from dagbook.definitions.queries import read_stored, require_dag
 from dagbook.definitions.service import Definitions, SaveContext
 from dagbook.engine.admission import Admission
-from dagbook.runs.dry_run.plan import unread_schemas
+from dagbook.runs.evaluation.param_checks import unread_schemas
 from dagbook.runs.model import StartOptions
 from dagbook.runs.service.approvals import ApprovalService
 from dagbook.runs.service.run_service import RunService

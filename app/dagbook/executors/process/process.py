@@ -41,6 +41,9 @@ _NO_PROCESS = frozenset({errno.ESRCH, errno.ENOENT, errno.EINVAL})
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})  # returned by file systems without hard links
 _UNCAUGHT = frozenset({"SIGKILL", "SIGSTOP"})
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.002, 0.25
+NEVER_RAN = Outcome(exit_code=None, error="ended before its server released it")
+LOST = Outcome(exit_code=None, error="ended without an exit status")
+LOST_NAMESPACE = Outcome(exit_code=None, error="ended without an exit status, with its container or PID namespace")
 
 
 class WorkingContext(msgspec.Struct, frozen=True):
@@ -402,11 +405,6 @@ class OtherNamespaceProcess(_SessionProcess):
 
     def _has_writers(self) -> bool:
         return any(proc.has_writers(path) for path in (self._files.stdout, self._files.stderr))
-
-
-NEVER_RAN = Outcome(exit_code=None, error="ended before its server released it")
-LOST = Outcome(exit_code=None, error="ended without an exit status")
-LOST_NAMESPACE = Outcome(exit_code=None, error="ended without an exit status, with its container or PID namespace")
 
 
 def lost_outcome(reason: str = "") -> Outcome:

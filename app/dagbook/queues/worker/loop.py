@@ -5,7 +5,8 @@ from __future__ import annotations
 from dagbook.engine.admission import Labels
 from dagbook.queues.queue_loop import QueueLoop, QueueNotifier
 from dagbook.queues.worker.transport import WorkerTransport
-from dagbook.runs.ports import QueueSignal, RunControl
+from dagbook.runs.active_runs import ActiveRuns
+from dagbook.runs.wakeups import QueueSignal
 
 OFFERS = "\0offers"  # the name in the queue signal for a new offer; not a valid queue name
 _FALLBACK_SECONDS = 5.0  # PgQueuer sends no notification for the offers of a dead worker
@@ -18,21 +19,21 @@ class WorkerLoop:
     def __init__(
         self,
         transport: WorkerTransport,
-        run_control: RunControl,
+        active_runs: ActiveRuns,
         signal: QueueSignal,
         notifier: QueueNotifier,
         labels: Labels,
         capacity: int,
     ) -> None:
         self._transport = transport
-        self._run_control = run_control
+        self._active_runs = active_runs
         self._notifier = notifier
         self._labels = labels
         self._capacity = capacity
         self._loop = QueueLoop(
             "worker",
             self._take_all,
-            run_control,
+            active_runs,
             signal,
             fallback_seconds=_FALLBACK_SECONDS,
             back_off_seconds=_OUTAGE_SECONDS,
@@ -54,7 +55,7 @@ class WorkerLoop:
 
     async def take_once(self) -> int:
         """Take as many offers as there is capacity for, and return their number."""
-        free = self._capacity - self._run_control.active_count
+        free = self._capacity - self._active_runs.active_count
         offers = await self._transport.take(self._labels, free) if free > 0 else ()
         if not offers:
             return 0

@@ -1,3 +1,3 @@
 """Dry run: preview of a run without executing anything (runtime 21.9)."""
 
-__all__ = ["placeholders", "plan", "policies"]
+__all__ = ["plan", "step"]

@@ -1,32 +1,29 @@
-"""Dry run of a definition: the main DAG, then the documents of its file that it calls; its params are checked."""
+"""Dry run of a definition: the main DAG, then the documents of its file that it calls."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
 import msgspec
 
-from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS
-from dagbook.engine.plan import Plan
-from dagbook.engine.state import RunState
+from dagbook.engine import action, event
+from dagbook.engine.advance import advance, due
+from dagbook.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCCESS
+from dagbook.engine.plan import Plan, initial_state
+from dagbook.engine.state import Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
-from dagbook.errors import BadRequestError
 from dagbook.executors.contract import SetupError
 from dagbook.runs.dry_run import policies
-from dagbook.runs.dry_run.placeholders import Placeholders
-from dagbook.runs.dry_run.policies import DryRun, Fact, StepPreview, simulate
-from dagbook.runs.dry_run.step import Called, StepReader, describe_container, name_of, pairs_text
+from dagbook.runs.dry_run.step import Called, Fact, StepPreview, StepReader, describe_container, pairs_text
 from dagbook.runs.evaluation.environment import RunEnvironment
 from dagbook.runs.evaluation.inputs import check_names, evaluate_inputs
-from dagbook.runs.evaluation.schema_source import is_url, read_schema
+from dagbook.runs.evaluation.placeholders import Placeholders
 from dagbook.runs.model import ClaimedRun, RunInputs, RunLocation
 from dagbook.spec.expansion.expand import ExpansionError
-from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Dag, Definition, MailOn, Pair
-from dagbook.spec.params import names, param_text
-from dagbook.spec.params.given import NOTHING, GivenParams, of_pairs
-from dagbook.spec.problem import Problem, SpecError
+from dagbook.spec.params.given import GivenParams, of_pairs
 
 _WHEN = {
     INIT: "before the steps",
@@ -35,6 +32,17 @@ _WHEN = {
     ABORT: "if the run is stopped",
     EXIT: "at the end, whatever happened",
 }
+_START = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class DryRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Preview of a run of one DAG."""
+
+    title: str
+    facts: tuple[Fact, ...]
+    steps: tuple[StepPreview, ...]
+    handlers: tuple[StepPreview, ...]
+    ending: str
 
 
 async def plan_runs(
@@ -162,13 +170,12 @@ async def _read_mails(dag: Dag, environment: RunEnvironment, placeholders: Place
 
 
 def _step_preview(plan: Plan, key: int, facts: tuple[Fact, ...], state: RunState) -> StepPreview:
-    name = name_of(plan, key)
     if key < 0:
-        return StepPreview(title=f"{name} ({_WHEN[key]})", facts=facts)
+        return StepPreview(title=f"{HANDLER_NAMES[key]} ({_WHEN[key]})", facts=facts)
     depends = plan.dag.steps[key].depends
     after = Fact("after", ", ".join(depends)) if depends and plan.dag.type == "graph" else None
     return StepPreview(
-        title=f"{key + 1}. {name}",
+        title=f"{key + 1}. {plan.dag.steps[key].name}",
         facts=(*((after,) if after else ()), *facts),
         note=_note(state, key),
     )
@@ -191,74 +198,27 @@ def _describe_outcome(state: RunState) -> str:
     return f"If every command succeeds, the run ends {state.status.label}."
 
 
-_PARAMS, _SCHEMA = "params", "params.schema"
-_UNREAD = f"{_SCHEMA}: the file is not read here, because you may not write definitions; a run checks its params by it"
+def simulate(dag: Dag, unmet: Mapping[int | None, tuple[str, ...]]) -> RunState:
+    """Return the final state of a run; ``unmet`` has the errors of the preconditions of the DAG (None) and of nodes."""
+    # Without delays, time limits, retries and repetitions.
+    steps = tuple(msgspec.structs.replace(step, retry=None, repeat=None, timeout_seconds=0) for step in dag.steps)
+    plan = Plan.of(msgspec.structs.replace(dag, steps=steps, timeout_seconds=0, delay_seconds=0))
+    now = _START
+    state, actions = advance(plan, initial_state(plan), event.RunStarted(), now)
+    pending = deque(actions)
+    while state.phase is not Phase.CLOSED:
+        if not pending:
+            now = max(now, due(plan, state) or now)
+        for result in _events_of(pending.popleft(), unmet) if pending else (event.TimerFired(),):
+            state, actions = advance(plan, state, result, now)
+            pending += actions
+    return state
 
 
-async def check_params(definition: Definition, location: RunLocation, given: GivenParams = NOTHING) -> list[Problem]:
-    """Return the problems of the params of a definition's DAGs that can be known before a run.
-
-    ``given`` are params for the first of them.
-
-    Users with read permission may request this: no command is run, no URL is fetched, and no value of the server's
-    environment gets into a message. Values that depend on one of these are not checked.
-    """
-    problems = list(await _check(definition.dag, location, given))
-    for dag in definition.local_dags:
-        problems += [msgspec.structs.replace(problem, dag=dag.name) for problem in await _check(dag, location)]
-    return problems
-
-
-def unread_schemas(definition: Definition) -> list[str]:
-    """Return a warning for each schema in a file, for callers who may not have files opened: it tells nothing of them.
-
-    Whether a file exists, may be read, is JSON and fits values would tell what is on the machine. Who may write
-    definitions can read files anyway, by a step.
-    """
-    dags = (definition.dag, *definition.local_dags)
-    schemas = [dag for dag in dags if dag.params_schema and not is_url(dag.params_schema)]
-    return [f"{dag.name}: {_UNREAD}" if dag is not definition.dag else _UNREAD for dag in schemas]
-
-
-async def _check(dag: Dag, location: RunLocation, given: GivenParams = NOTHING) -> Iterable[Problem]:
-    if not dag.params_schema or is_url(dag.params_schema):
-        return ()
-    placeholders = Placeholders()
-    environ = {name: placeholders.replace(f"${name}") for name in location.machine.environ}
-    machine = msgspec.structs.replace(location.machine, environ=environ, substitute=placeholders.replace_command)
-    location = msgspec.structs.replace(location, machine=machine)
-    try:
-        inputs = await evaluate_inputs(msgspec.structs.replace(dag, params_schema="", dotenv=()), given, location)
-    except BadRequestError:  # a start reports it; here the placeholder may be the cause
-        return ()
-    seen = {**environ, **{pair.name: pair.value for pair in inputs.env}}
-    reference = expand_plain(dag.params_schema, seen)
-    if is_url(reference) or placeholders.is_in(reference) or placeholders.is_in(inputs.work_dir):
-        return ()
-    unknown = {pair.name for pair in inputs.params if placeholders.is_in(pair.value)}
-    problems = await _find_problems(inputs.params, dag, reference, location, inputs.work_dir)
-    return [problem for problem in problems if _is_known(problem, unknown)]
-
-
-async def _find_problems(
-    pairs: tuple[Pair, ...], dag: Dag, reference: str, location: RunLocation, directory: str
-) -> Iterable[Problem]:
-    try:
-        directories, machine = location.schema_directories(directory), location.machine
-        schema = await read_schema(reference, directories, machine.egress, machine.account)
-        if problem := names.find_problem(pairs, dag, machine.undeclared_params, schema):
-            return (Problem(_PARAMS, problem.removeprefix(f"{_PARAMS}: ")),)
-        await asyncio.to_thread(param_text.validate, pairs, schema)
-    except BadRequestError as error:
-        return (Problem(_SCHEMA, error.message.removeprefix(f"{_SCHEMA}: ")),)
-    except SpecError as error:
-        return error.problems
-    except ValueError as error:
-        return (Problem(_PARAMS, f"the values do not match the schema: {error}"),)
-    return ()
-
-
-def _is_known(problem: Problem, unknown: set[str]) -> bool:
-    """Whether a problem does not depend on the values that are not known yet."""
-    member = problem.path.removeprefix(_PARAMS).lstrip(".").partition(".")[0]
-    return not unknown or problem.path == _SCHEMA or (bool(member) and member not in unknown)
+def _events_of(requested: action.Action, unmet: Mapping[int | None, tuple[str, ...]]) -> Iterator[event.Event]:
+    match requested:
+        case action.CheckConditions(key=key):
+            yield event.ConditionsChecked(key=key, errors=unmet.get(key, ()))
+        case action.StartStep(key=key, execution=number):
+            yield event.ExecutionStarted(key=key, execution=number)
+            yield event.StepExited(key=key, execution=number, exit_code=0)

@@ -1,26 +1,20 @@
-"""Data model of a dry run, and descriptions of the policies and conditions of a step (DAG format 3.8 to 3.11)."""
+"""Policies and conditions of a step in words (DAG format 3.8 to 3.11)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from dagbook.engine import action, event, rules
-from dagbook.engine.advance import advance, due
-from dagbook.engine.plan import Plan, initial_state
-from dagbook.engine.state import NodeState, Phase, RunState
-from dagbook.runs.dry_run.placeholders import Placeholders
-from dagbook.runs.evaluate import evaluate
-from dagbook.runs.evaluation.conditions import ConditionContext
+from dagbook.engine import rules
+from dagbook.engine.state import NodeState
+from dagbook.runs.evaluation.conditions import ConditionContext, evaluate_command, evaluate_value
+from dagbook.runs.evaluation.placeholders import Placeholders
 from dagbook.spec.expansion import patterns
-from dagbook.spec.expansion.expand import ExpansionError, Mode
-from dagbook.spec.expansion.shell_quotes import reads_posix
+from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expressions import ExpressionError
-from dagbook.spec.model import Condition, ContinueOn, Dag, Repeat, Step
+from dagbook.spec.model import Condition, ContinueOn, Repeat, Step
 
 _MAX_WAITS = 6
 
@@ -108,8 +102,10 @@ async def preview_condition(
     """Evaluate a condition as far as possible without running commands."""
     try:
         if not condition.expected:
-            return await _preview_command(condition, context, placeholders)
-        value = await evaluate(context.expand(condition.condition, Mode.FULL), context.shell_context)
+            command = placeholders.show(await evaluate_command(condition, context))
+            expected = "has to fail" if condition.negate else "has to succeed"
+            return ConditionPreview(f"would be checked by running `{command}`, which {expected}")
+        value = await evaluate_value(condition, context)
         if placeholders.is_in(value):
             description = describe_condition(msgspec.structs.replace(condition, condition=placeholders.show(value)))
             return ConditionPreview(f"would be compared when it runs: {description}")
@@ -118,69 +114,3 @@ async def preview_condition(
         return ConditionPreview(f"cannot be evaluated: {placeholders.show(str(error))}", placeholders.show(str(error)))
     description = describe_condition(msgspec.structs.replace(condition, condition=f'"{value}"'))
     return ConditionPreview(unmet or f"holds: {description}", unmet)
-
-
-async def _preview_command(
-    condition: Condition, context: ConditionContext, placeholders: Placeholders
-) -> ConditionPreview:
-    command = placeholders.show(
-        await evaluate(
-            context.expand(condition.condition, Mode.VARS, for_shell=reads_posix(context.shell)), context.shell_context
-        )
-    )
-    expected = "has to fail" if condition.negate else "has to succeed"
-    return ConditionPreview(f"would be checked by running `{command}`, which {expected}")
-
-
-class Fact(msgspec.Struct, frozen=True):
-    """Labelled text of a dry run, of one or several lines."""
-
-    label: str
-    text: str
-
-
-class StepPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """Preview of a step or handler; ``note`` says why it would not run."""
-
-    title: str
-    facts: tuple[Fact, ...]
-    note: str = ""
-
-
-class DryRun(msgspec.Struct, frozen=True, kw_only=True):
-    """Preview of a run of one DAG."""
-
-    title: str
-    facts: tuple[Fact, ...]
-    steps: tuple[StepPreview, ...]
-    handlers: tuple[StepPreview, ...]
-    ending: str
-
-
-_START = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-def simulate(dag: Dag, unmet: Mapping[int | None, tuple[str, ...]]) -> RunState:
-    """Return the final state of a run; ``unmet`` has the errors of the preconditions of the DAG (None) and of nodes."""
-    # Without delays, time limits, retries and repetitions.
-    steps = tuple(msgspec.structs.replace(step, retry=None, repeat=None, timeout_seconds=0) for step in dag.steps)
-    plan = Plan.of(msgspec.structs.replace(dag, steps=steps, timeout_seconds=0, delay_seconds=0))
-    now = _START
-    state, actions = advance(plan, initial_state(plan), event.RunStarted(), now)
-    pending = deque(actions)
-    while state.phase is not Phase.CLOSED:
-        if not pending:
-            now = max(now, due(plan, state) or now)
-        for result in _events_of(pending.popleft(), unmet) if pending else (event.TimerFired(),):
-            state, actions = advance(plan, state, result, now)
-            pending += actions
-    return state
-
-
-def _events_of(requested: action.Action, unmet: Mapping[int | None, tuple[str, ...]]) -> Iterator[event.Event]:
-    match requested:
-        case action.CheckConditions(key=key):
-            yield event.ConditionsChecked(key=key, errors=unmet.get(key, ()))
-        case action.StartStep(key=key, execution=number):
-            yield event.ExecutionStarted(key=key, execution=number)
-            yield event.StepExited(key=key, execution=number, exit_code=0)

@@ -9,16 +9,16 @@ from typing import Any
 import msgspec
 import yaml
 
-from dagbook.engine.event import HANDLER_NAMES, INIT
+from dagbook.engine.event import INIT
 from dagbook.engine.plan import Plan
 from dagbook.executors import registry, shell
 from dagbook.executors.contract import SetupError, SharedConfig
 from dagbook.executors.shell import ShellTexts
 from dagbook.runs.dry_run import policies
-from dagbook.runs.dry_run.placeholders import Placeholders
-from dagbook.runs.dry_run.policies import Fact, preview_condition
+from dagbook.runs.dry_run.policies import preview_condition
 from dagbook.runs.evaluation import sub_run_plan
 from dagbook.runs.evaluation.environment import RunEnvironment, StepContext
+from dagbook.runs.evaluation.placeholders import Placeholders
 from dagbook.spec.expansion import scope, shell_words
 from dagbook.spec.expansion.expand import ExpansionError, StepFacts
 from dagbook.spec.expansion.scope import StepScope
@@ -30,6 +30,32 @@ _NAME = re.compile(r"[A-Za-z0-9_]+")
 _SCRIPT = "<script>"
 _MAX_CALLS = 20
 _CONFIG_WIDTH = 60
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML dumper that writes texts with several lines as block scalars."""
+
+    def represent_lines(self, text: str) -> yaml.ScalarNode:
+        """Represent a text, with several lines as a block scalar."""
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_lines)
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """Labelled text of a dry run, of one or several lines."""
+
+    label: str
+    text: str
+
+
+class StepPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """Preview of a step or handler; ``note`` says why it would not run."""
+
+    title: str
+    facts: tuple[Fact, ...]
+    note: str = ""
 
 
 class Called(msgspec.Struct, frozen=True):
@@ -187,11 +213,6 @@ class StepReader:
         return (Fact(label, self._placeholders.show(text)) for label, text in texts.items() if text)
 
 
-def name_of(plan: Plan, key: int) -> str:
-    """Return the name of a step, or the event of a handler."""
-    return HANDLER_NAMES[key] if key < 0 else plan.dag.steps[key].name
-
-
 def _command_facts(texts: ShellTexts) -> Iterator[Fact]:
     if texts.following:
         yield Fact("commands", "\n".join(each.line for each in (texts, *texts.following)))
@@ -236,17 +257,6 @@ def _call_facts(step: Step, params: Sequence[str]) -> Iterator[Fact]:
     more = f"\n… and {len(params) - _MAX_CALLS} more" if len(params) > _MAX_CALLS else ""
     yield Fact("runs", f"{len(params)}, at most {step.parallel.max_concurrent} at a time, with")
     yield Fact("params", "\n".join(params[:_MAX_CALLS]) + more)
-
-
-class _Dumper(yaml.SafeDumper):
-    """YAML dumper that writes texts with several lines as block scalars."""
-
-    def represent_lines(self, text: str) -> yaml.ScalarNode:
-        """Represent a text, with several lines as a block scalar."""
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _Dumper.represent_lines)
 
 
 def pairs_text(pairs: tuple[Pair, ...]) -> str:

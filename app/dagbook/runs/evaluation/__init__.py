@@ -1,3 +1,12 @@
 """Evaluation of params, environment, texts and conditions of a run."""
 
-__all__ = ["conditions", "environment", "inputs", "schema_source", "secret_values", "sub_run_plan"]
+__all__ = [
+    "conditions",
+    "environment",
+    "inputs",
+    "param_checks",
+    "placeholders",
+    "schema_source",
+    "secret_values",
+    "sub_run_plan",
+]

@@ -69,13 +69,12 @@ async def _unmet(condition: Condition, context: ConditionContext, mask: Callable
     """Return why a condition is not met; empty if it is."""
     shell_context = context.shell_context
     if condition.expected:
-        value = await evaluate(context.expand(condition.condition, Mode.FULL), shell_context)
+        value = await evaluate_value(condition, context)
         masked = mask(value)
         if not patterns.is_expression(condition.expected):
             return patterns.check_value(condition, value, masked)
         return await asyncio.to_thread(patterns.check_value, condition, value, masked)  # it may take seconds
-    evaluation = context.expand(condition.condition, Mode.VARS, for_shell=reads_posix(context.shell))
-    command = await evaluate(evaluation, shell_context)
+    command = await evaluate_command(condition, context)
     if context.shell[0] != DIRECT:
         argv = [*context.shell, "-c", command]
     else:  # without a shell the command is split into words (DAG format 3.4)
@@ -89,3 +88,14 @@ async def _unmet(condition: Condition, context: ConditionContext, mask: Callable
     except CaptureError:  # a missing program fails the condition, as in a shell
         return patterns.check_exit(condition, EXIT_NOT_FOUND)
     return patterns.check_exit(condition, captured.exit_code)
+
+
+async def evaluate_value(condition: Condition, context: ConditionContext) -> str:
+    """Evaluate the text of a condition that is compared; raises ExpansionError."""
+    return await evaluate(context.expand(condition.condition, Mode.FULL), context.shell_context)
+
+
+async def evaluate_command(condition: Condition, context: ConditionContext) -> str:
+    """Evaluate the command of a condition that expects no value; raises ExpansionError."""
+    expanded = context.expand(condition.condition, Mode.VARS, for_shell=reads_posix(context.shell))
+    return await evaluate(expanded, context.shell_context)

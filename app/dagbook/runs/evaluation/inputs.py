@@ -60,7 +60,7 @@ async def prepare_inputs(dag: Dag, given: GivenParams, location: RunLocation) ->
 async def prepare_again(dag: Dag, stored: RunInputs, location: RunLocation) -> RunInputs:
     """Evaluate the stored inputs of a run that is about to begin, as ``prepare_inputs``; raises BadRequestError."""
     try:
-        return await finish_inputs(dag, stored, _running_nothing(location))
+        return await complete_inputs(dag, stored, _running_nothing(location))
     except _NotNowError:
         work_dir, keep_dir = _given_directory(location) if stored.pending else (stored.work_dir, stored.keep_dir)
         pending = stored.pending or PendingInputs(dotenv_alone=True)
@@ -69,7 +69,7 @@ async def prepare_again(dag: Dag, stored: RunInputs, location: RunLocation) -> R
         )
 
 
-async def finish_inputs(dag: Dag, stored: RunInputs, location: RunLocation) -> RunInputs:
+async def complete_inputs(dag: Dag, stored: RunInputs, location: RunLocation) -> RunInputs:
     """Evaluate what is pending of stored inputs, or what a later attempt evaluates again; raises BadRequestError."""
     if stored.pending is None or stored.pending.dotenv_alone:
         inputs = await reevaluate_inputs(dag, stored, location)

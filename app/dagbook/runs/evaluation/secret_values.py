@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import partial
@@ -24,8 +24,6 @@ from dagbook.runs.server_context import HostEnvironment, SecretSources
 from dagbook.spec.model import Pair, Secret
 
 MAX_BYTES = 64 * 1024
-
-Read = Callable[[Secret, RunInputs, HostEnvironment], str]
 
 
 class SecretError(Exception):
@@ -61,9 +59,13 @@ def _with_inputs(run: ClaimedRun, inputs: RunInputs, machine: HostEnvironment) -
 
 
 def _read(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> str:
-    if secret.provider not in _PROVIDERS:
-        raise SecretError(f"there is no provider {secret.provider!r}; write env or file")
-    value = _PROVIDERS[secret.provider](secret, inputs, machine)
+    match secret.provider:
+        case "env":
+            value = _read_env(secret, inputs, machine)
+        case "file":
+            value = _read_file(secret, inputs, machine)
+        case _:
+            raise SecretError(f"there is no provider {secret.provider!r}; write env or file")
     if "\0" in value:
         raise SecretError("its value contains a NUL character, which cannot be passed to a process; store it as base64")
     return value
@@ -124,6 +126,3 @@ def _decode(data: bytes, what: str) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise SecretError(f"{what} is not UTF-8 text, as a variable must be; store it as base64") from None
-
-
-_PROVIDERS: dict[str, Read] = {"env": _read_env, "file": _read_file}

@@ -1,3 +1,3 @@
-"""Leases and heartbeat, adoption of orphaned runs, runner failures, clean-up of the spool."""
+"""Leases and heartbeat, adoption and end of orphaned runs, runner failures, clean-up of the spool."""
 
-__all__ = ["hold", "orphans", "supervisor", "takeover"]
+__all__ = ["hold", "ownership", "supervisor"]

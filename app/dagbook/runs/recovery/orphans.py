@@ -1,9 +1,8 @@
-"""Adoption of runs whose owner is lost, or whose runner failed (house design section 7, recovery)."""
+"""Adoption of runs whose owner is lost (house design section 7, recovery)."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -12,28 +11,26 @@ from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.runs import run_writes, runs, status_overrides
+from dagbook.db.repositories.runs import runs, status_overrides
 from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.db.repositories.runs.runs import NodeRow, OpenAttempt, StopRequest
 from dagbook.engine.plan import Plan, rebuild_ready
 from dagbook.engine.state import RunState
-from dagbook.engine.status import RunStatus
+from dagbook.runs.active_runs import RunnerFailure
 from dagbook.runs.model import ClaimedRun, RunInputs, SpoolMatch
 from dagbook.runs.output.decoding import DecoderState
 from dagbook.runs.output.output_follower import STDERR, STDOUT, StreamOffset
 from dagbook.runs.output.spool import RunSpool
-from dagbook.runs.recovery.left_runs import LeftRuns, finish_rows
-from dagbook.runs.recovery.takeover import clean_up_finished_runs, origin_of, spool_match
-from dagbook.runs.recovery.trials import Orphan
+from dagbook.runs.recovery.crash_loop import Orphan
+from dagbook.runs.recovery.ownership import origin_of, spool_match
+from dagbook.runs.recovery.row_ends import OrphanEnder
 from dagbook.runs.runner.runner import Runner
-from dagbook.runs.secrets.encryption import EncryptionError
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store import row_mapping, run_loading
 from dagbook.runs.store.row_mapping import read_record
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
-from dagbook.telemetry.logging import masked_log
 
 _log = logging.getLogger(__name__)
 
@@ -71,10 +68,12 @@ class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
 class OrphanSweeper:
     """Finds and adopts runs whose owner is lost."""
 
-    def __init__(self, database: Database, library: DefinitionCache, context: ServerContext, left: LeftRuns) -> None:
+    def __init__(
+        self, database: Database, library: DefinitionCache, context: ServerContext, ender: OrphanEnder
+    ) -> None:
         self._database = database
         self._library = library
-        self._left = left
+        self._ender = ender
         self._without_runner: set[Fence] = set()  # attempts of this process, in the last round
         self._identity = context.identity
         self._spool = context.spool
@@ -95,8 +94,8 @@ class OrphanSweeper:
         for attempt in attempts:
             if attempt.run in active or Fence(attempt.run, attempt.number, attempt.token) in new:
                 continue
-            orphan = self._left.find_orphan(attempt)
-            if orphan is not None and (not orphan.loss.if_silent or await self._left.is_silent(attempt)):
+            orphan = self._ender.find_orphan(attempt)
+            if orphan is not None and (not orphan.loss.if_silent or await self._ender.is_silent(attempt)):
                 found.orphans.append(orphan)
         return found
 
@@ -105,8 +104,8 @@ class OrphanSweeper:
         attempt = orphan.attempt
         if not await self._database.write(lambda connection: self._claim(connection, orphan)):
             return None
-        if orphan.deaths:
-            _log.warning("the last %d owners of run %s died when they continued it", orphan.deaths, attempt.run)
+        if orphan.crashes:
+            _log.warning("the last %d owners of run %s died when they continued it", orphan.crashes, attempt.run)
         _log.info("adopting run %s: %s", attempt.run, orphan.loss.reason)
         try:
             return await self._database.read(lambda connection: self._load(connection, attempt))
@@ -117,7 +116,7 @@ class OrphanSweeper:
 
     def _claim(self, connection: WriteConnection, orphan: Orphan) -> bool:
         attempt, identity = orphan.attempt, self._identity
-        if not runs.adopt(connection, attempt, identity.id, identity.host_key, takeovers=orphan.deaths + 1):
+        if not runs.adopt(connection, attempt, identity.id, identity.host_key, takeovers=orphan.crashes + 1):
             return False
         # In the same commit: after it the rows name this server, whose spool never had files of these executions.
         spool = spool_match(attempt, self._identity)
@@ -178,56 +177,3 @@ def _log_end(connection: ReadConnection, attempt: OpenAttempt, node: NodeRow, *,
             origin=end.next_byte if origin is None else origin,
         )
     return NodeResume(positions, logs.next_ordinal(connection, attempt.run, attempt.number, position))
-
-
-_MAX_FAILURES = 3
-
-
-class RunnerFailure(msgspec.Struct, frozen=True):
-    """Error that ended a runner, with its fence."""
-
-    fence: Fence
-    error: BaseException
-    masker: Masker = msgspec.field(default_factory=Masker)
-
-    @property
-    def is_permanent(self) -> bool:
-        """Whether another try cannot succeed: without the key it would run steps without secrets, unmasked."""
-        return isinstance(self.error, EncryptionError)
-
-    @property
-    def reason(self) -> str:
-        """The masked error text for the run."""
-        kind = "" if self.is_permanent else f" ({type(self.error).__name__})"
-        return self.masker.mask(f"the server could not continue the run: {self.error}{kind}")
-
-
-class FailureTracker:
-    """Counts the failures of the runners of this process, per run."""
-
-    def __init__(self, database: Database, context: ServerContext) -> None:
-        self._database = database
-        self._context = context
-        self._failures: Counter[int] = Counter()
-
-    async def record(self, failure: RunnerFailure) -> None:
-        """Log a failure; finish the run as failed at the third one, or at once if it is permanent."""
-        fence, reason = failure.fence, failure.reason
-        self._failures[fence.run] += 1
-        count = self._failures[fence.run]
-        with masked_log(failure.masker.mask):
-            message = "the runner of run %s failed (%d of %d)"
-            _log.error(message, fence.run, count, _MAX_FAILURES, exc_info=failure.error)
-        if count < _MAX_FAILURES and not failure.is_permanent:
-            return
-
-        def fail(connection: WriteConnection) -> bool:
-            if fence not in run_writes.lock_fences(connection, self._context.identity.id, {fence}):
-                return False  # another server owns the run by now
-            finish_rows(connection, fence, RunStatus.FAILED, reason, self._context)
-            return True
-
-        if await self._database.write(fail):
-            _log.error("run %s was finished as failed: %s", fence.run, reason)
-        del self._failures[fence.run]
-        await clean_up_finished_runs(self._database, self._context.spool, [fence.run])

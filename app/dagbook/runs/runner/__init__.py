@@ -1,3 +1,3 @@
 """Execution of one run."""
 
-__all__ = ["gates", "preparation", "runner", "runner_deps", "runner_factory", "shared_resources", "sub_runs"]
+__all__ = ["approval", "calls", "preparation", "runner", "shared_resources"]

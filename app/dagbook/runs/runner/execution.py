@@ -1,10 +1,10 @@
-"""Life cycle of one execution: conditions, preparing, starting or adopting, following its output, draining."""
+"""Life cycle of one execution: preparing, starting or adopting, following its output, draining."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -12,25 +12,18 @@ from typing import TextIO
 
 import msgspec
 
-from dagbook.engine import event
 from dagbook.engine.event import StepExited
 from dagbook.executors import in_process, registry, shell
 from dagbook.executors.capture import read_text
 from dagbook.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError
 from dagbook.executors.process import process
 from dagbook.executors.process.process import LOST, AdoptedProcess
-from dagbook.runs.evaluation.conditions import ConditionResult, check
-from dagbook.runs.evaluation.environment import StepContext
-from dagbook.runs.model import ClaimedRun
 from dagbook.runs.output.output_follower import CHUNK_BYTES, Chunk, OutputFollower
-from dagbook.runs.runner.node_execution import NodeExecution
-from dagbook.runs.runner.node_registry import NodeRegistry
-from dagbook.runs.runner.runner_deps import RunnerDeps, RunnerPort
+from dagbook.runs.runner.nodes import NodeExecution, OpenedNode
 from dagbook.settings.permissions import open_privately
 from dagbook.spec.expansion import patterns
-from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expressions import ExpressionError
-from dagbook.spec.model import Condition, Dag
+from dagbook.spec.model import Dag
 
 # Seconds until the next poll of the output: at first, and while it comes in bulk; from there it doubles.
 _FIRST_PAUSE, _BULK_PAUSE = 0.01, 0.002
@@ -125,11 +118,10 @@ def read_outcome(files: ExecutionFiles, reason: str) -> Outcome:
     return process.read_outcome(files) or Outcome(exit_code=None, error=reason)
 
 
-def prepare(
-    node: NodeExecution, texts: shell.ShellTexts, files: ExecutionFiles, working: process.WorkingContext
-) -> process.GatedProcess:
+def prepare(node: NodeExecution, files: ExecutionFiles, working: process.WorkingContext) -> process.GatedProcess:
     """Start the process of a command, gated: the command runs after its release. Raises SetupError."""
     _save_start_offset(node, files)
+    texts = node.texts or shell.ShellTexts()
     command = shell.build(texts, cwd=working.cwd, env=working.env, files=files, account=working.account)
     return process.GatedProcess(command, files)
 
@@ -171,10 +163,9 @@ def _saved_offset(files: ExecutionFiles) -> int:
     return int(note.read_text() or 0) if note.exists() else 0
 
 
-async def exit_event(
-    node: NodeExecution, execution: int, outcome: Outcome, files: ExecutionFiles, dag: Dag
-) -> StepExited:
+async def exit_event(opened: OpenedNode, outcome: Outcome, dag: Dag) -> StepExited:
     """Turn an outcome into the engine's event, and store the output variable in the node's record."""
+    node, files = opened.node, opened.files
     error, uncaught = outcome.error, ""
     if node.step.output:
         uncaught = _capture(node, files, dag.max_output_size)
@@ -192,7 +183,7 @@ async def exit_event(
     code = -1 if outcome.exit_code is None else outcome.exit_code
     return StepExited(
         key=node.key,
-        execution=execution,
+        execution=opened.number,
         exit_code=code,
         retry_code=1 if uncaught else None,
         error=error,
@@ -228,62 +219,3 @@ def _complete_lines(file: TextIO) -> Iterator[str]:
         yield text + file.readline(CHUNK_BYTES)
         if monotonic() > until:
             raise TimeoutError(f"the search was given up after {_SEARCH_SECONDS} seconds")
-
-
-class ConditionChecker:
-    """Evaluates the conditions of one run and posts the results to its runner."""
-
-    def __init__(self, run: ClaimedRun, runner: RunnerPort, deps: RunnerDeps, nodes: NodeRegistry) -> None:
-        self._run = run
-        self._runner = runner
-        self._plan = deps.plan
-        self._environment = deps.environment
-        self._nodes = nodes
-
-    async def conditions(self, key: int | None) -> None:
-        """Evaluate the preconditions of the DAG (``key`` is None) or of a node and post the result."""
-        if key is None:
-            result = await self._check(None, self._plan.dag.preconditions, StepContext())
-        else:
-            node = self._nodes.get(key)
-            # The variables of its output files are set only when the step starts (DAG format 5.9).
-            context = msgspec.structs.replace(self._nodes.context_for(key), log_files={})
-            result = await self._check(node, node.step.preconditions, context)
-        self._runner.post(event.ConditionsChecked(key=key, errors=result.errors, problem=result.problem))
-
-    async def repeat(self, key: int, number: int) -> None:
-        """Evaluate the repeat condition of a node and post the result."""
-        node = self._nodes.get(key)
-        condition = node.step.repeat.condition if node.step.repeat else None
-        met: bool | None = None
-        if condition is not None:
-            context, records = self._nodes.context_for(key), node.records
-            if records.output_name and records.output_value is not None:
-                outputs = {**context.outputs, records.output_name: records.output_value}
-                context = msgspec.structs.replace(context, outputs=outputs)
-            result = await self._check(node, (condition,), context)
-            met = None if result.problem else result.met
-        self._runner.post(event.RepeatChecked(key=key, execution=number, met=met))
-
-    async def _check(
-        self, node: NodeExecution | None, conditions: Sequence[Condition], context: StepContext
-    ) -> ConditionResult:
-        """Evaluate conditions of a step, or of the DAG if ``node`` is None."""
-        environment = self._environment
-        try:
-            # The working directory of commands and substitutions.
-            shell.make_directory(Path(environment.work_dir), environment.account)
-            if node is None:
-                evaluation = environment.condition_context_of_dag()
-            else:
-                env = await self._nodes.evaluate_env(node, self._nodes.context_for(node.key))
-                evaluation = await environment.condition_context_of_step(node.step, context, env)
-        except SetupError as error:
-            return _undecided(conditions, f"the conditions could not be evaluated: {error}")
-        except ExpansionError as error:
-            return _undecided(conditions, f"the shell of the step could not be evaluated: {error}")
-        return await check(conditions, evaluation, self._run.masker.mask)
-
-
-def _undecided(conditions: Sequence[Condition], problem: str) -> ConditionResult:
-    return ConditionResult((problem,) * len(conditions), problem)

@@ -1,4 +1,4 @@
-"""Preparation of runs for their runners: evaluation of pending inputs, secrets, and the runner's dependencies."""
+"""Preparation of runs for their runners: evaluation of pending inputs, secrets, and what a runner works with."""
 
 from __future__ import annotations
 
@@ -10,40 +10,53 @@ from dagbook.db.database import Database
 from dagbook.engine.plan import Plan
 from dagbook.errors import BadRequestError
 from dagbook.runs.evaluation.environment import RunEnvironment
-from dagbook.runs.evaluation.inputs import finish_inputs
+from dagbook.runs.evaluation.inputs import complete_inputs
 from dagbook.runs.evaluation.secret_values import resolve_secrets
 from dagbook.runs.model import ClaimedRun, RunLocation, SpoolMatch
-from dagbook.runs.notifications.mailer import RunMailer
-from dagbook.runs.output.output_follower import RestoredLogs
+from dagbook.runs.notifications.mailer import Notify, RunMailer
+from dagbook.runs.output.restored_logs import RestoredLogs
 from dagbook.runs.output.spool import RunSpool
-from dagbook.runs.runner.runner_deps import RunnerDeps
-from dagbook.runs.runner.sub_runs import SubRunService
+from dagbook.runs.runner.calls import CalledDags, StartSubRuns
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store.run_loading import RunLogFile, uses_run_log
+
+
+class RunnerDeps(msgspec.Struct, frozen=True, kw_only=True):
+    """What the runner of one attempt works with."""
+
+    run: ClaimedRun
+    context: ServerContext
+    plan: Plan
+    environment: RunEnvironment
+    files: RunSpool
+    log_file: RunLogFile | None  # None unless the definition refers to the log file
+    notify: Notify | None  # None unless the definition asks for mails
+    restored_logs: RestoredLogs | None  # None if no earlier attempt or other spool has output of its steps
+    called_dags: CalledDags
+    start_sub_runs: StartSubRuns
 
 
 class RunPreparation:
     """Prepares the runs of this process."""
 
     def __init__(
-        self, database: Database, context: ServerContext, mailer: RunMailer, sub_run_service: SubRunService
+        self,
+        database: Database,
+        context: ServerContext,
+        mailer: RunMailer,
+        called_dags: CalledDags,
+        start_sub_runs: StartSubRuns,
     ) -> None:
         self._database = database
         self._context = context
         self._mailer = mailer
-        self._sub_run_service = sub_run_service
+        self._called_dags = called_dags
+        self._start_sub_runs = start_sub_runs
 
     async def evaluate(self, run: ClaimedRun) -> tuple[ClaimedRun, str]:
         """Evaluate the pending inputs of a stored run; returns the run and a problem that fails it, or ""."""
-        try:
-            inputs = await finish_inputs(run.definition.dag, run.inputs, self._location(run))
-        except BadRequestError as error:
-            return run, error.message
-        return await resolve_secrets(msgspec.structs.replace(run, inputs=inputs), self._context.machine)
-
-    def _location(self, run: ClaimedRun) -> RunLocation:
-        """Return the location of a run whose inputs have the directory that it has without a ``workingDir``."""
         inputs = run.inputs
+        # The inputs have the directory that the run has without a ``workingDir``.
         location = RunLocation.of(
             self._context,
             source_directory=inputs.source_directory,
@@ -52,28 +65,35 @@ class RunPreparation:
             crosses_accounts=run.lineage is not None and inputs.base_environment is None,
         )
         if inputs.keep_dir:
-            return msgspec.structs.replace(location, default_directory=inputs.work_dir)
-        return msgspec.structs.replace(location, private_directory=Path(inputs.work_dir))
+            location = msgspec.structs.replace(location, default_directory=inputs.work_dir)
+        else:
+            location = msgspec.structs.replace(location, private_directory=Path(inputs.work_dir))
+        try:
+            inputs = await complete_inputs(run.definition.dag, inputs, location)
+        except BadRequestError as error:
+            return run, error.message
+        return await resolve_secrets(msgspec.structs.replace(run, inputs=inputs), self._context.machine)
 
     def deps(self, run: ClaimedRun) -> RunnerDeps:
-        """Return the dependencies of the runner of a run."""
+        """Return what the runner of a run works with."""
         context, dag = self._context, run.definition.dag
         files = RunSpool(context.spool, run.key, run.attempt)
         plan = Plan.of(dag)
         machine = context.machine.for_run(run.inputs.base_environment, run.inputs.run_as)
         environment = RunEnvironment(run, dag, machine, str(files.log))
+        is_lost = run.origin.spool is not SpoolMatch.OWN
+        has_older_output = is_lost or run.attempt > 1
         return RunnerDeps(
+            run=run,
+            context=context,
             plan=plan,
             environment=environment,
             files=files,
-            log_limit=context.log_limit,
             log_file=RunLogFile(files.log, run, dag, context.zone) if uses_run_log(dag) else None,
-            notify=self._mailer.for_run(run, plan, environment, run.masker.mask),
-            restored_logs=RestoredLogs(
-                self._database, files, plan, environment.encoding, lost=run.origin.spool is not SpoolMatch.OWN
-            ),
-            now=context.now,
-            sub_runs=self._sub_run_service,
-            encrypter=context.encrypter,
-            ssh_policy=context.ssh_policy,
+            notify=None if dag.smtp is None else self._mailer.for_run(run, plan, environment, run.masker.mask),
+            restored_logs=RestoredLogs(self._database, files, plan, environment.encoding, lost=is_lost)
+            if has_older_output
+            else None,
+            called_dags=self._called_dags,
+            start_sub_runs=self._start_sub_runs,
         )

@@ -10,12 +10,9 @@ from pathlib import Path
 import msgspec
 
 from dagbook.executors import registry
-from dagbook.executors.contract import SetupError, SharedConfig, SshPolicy, StepError, write_private
+from dagbook.executors.contract import SetupError, SharedConfig, StepError, write_private
 from dagbook.executors.docker.recovery_note import RunNote, daemon_env, encode
-from dagbook.runs.evaluation.environment import RunEnvironment
-from dagbook.runs.model import ClaimedRun
-from dagbook.runs.output.spool import RunSpool
-from dagbook.spec.model import Dag
+from dagbook.runs.runner.preparation import RunnerDeps
 
 _log = logging.getLogger(__name__)
 _LIMIT_SECONDS = 30.0
@@ -24,15 +21,13 @@ _LIMIT_SECONDS = 30.0
 class SharedResources:
     """Shared configuration of the steps of one attempt, and its release."""
 
-    def __init__(
-        self, run: ClaimedRun, dag: Dag, environment: RunEnvironment, files: RunSpool, ssh_policy: SshPolicy
-    ) -> None:
-        self._name = f"{run.key}-{run.attempt}"
-        self._adopted = run.token > 1
-        self._container = dag.container
-        self._environment = environment
-        self._note = files.run_note
-        self._ssh_policy = ssh_policy
+    def __init__(self, deps: RunnerDeps) -> None:
+        self._name = f"{deps.run.key}-{deps.run.attempt}"
+        self._adopted = deps.run.token > 1
+        self._container = deps.plan.dag.container
+        self._environment = deps.environment
+        self._note = deps.files.run_note
+        self._ssh_policy = deps.context.ssh_policy
         self._config: SharedConfig | None = None
 
     async def resolve(self) -> SharedConfig:

@@ -14,7 +14,7 @@ from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.errors import BadRequestError, ForbiddenError
 from dagbook.identifiers import shorten
-from dagbook.runs.ports import RunControl
+from dagbook.runs.active_runs import ActiveRuns
 from dagbook.runs.service.retry import unknown_step
 from dagbook.spec.model import HITL, Definition
 from dagbook.spec.problem import MAX_PROBLEMS, quoted
@@ -28,9 +28,9 @@ _EVALUATED = frozenset("$`")
 class ApprovalService:
     """Stores decisions, and tells the runner of the run."""
 
-    def __init__(self, database: Database, run_control: RunControl, now: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, active_runs: ActiveRuns, now: Callable[[], datetime]) -> None:
         self._database = database
-        self._run_control = run_control
+        self._active_runs = active_runs
         self._now = now
 
     async def approve(self, run: RunRow, step: str, inputs: Mapping[str, str], actor: Actor) -> bool:
@@ -102,7 +102,7 @@ class ApprovalService:
             return row, approvals.count_open(connection, run.id) == 0
 
         row, is_last = await self._database.write(write)
-        self._run_control.notify_decision(row)
+        self._active_runs.notify_decision(row)
         return is_last
 
 

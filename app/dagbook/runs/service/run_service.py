@@ -29,11 +29,11 @@ from dagbook.errors import (
     NotRunningError,
 )
 from dagbook.identifiers import check_dag_name, check_directory, check_queue, check_run_id, new_key, new_run_id, shorten
-from dagbook.runs.dry_run.plan import check_params
 from dagbook.runs.evaluation.inputs import prepare_again, prepare_inputs
+from dagbook.runs.evaluation.param_checks import check_params
 from dagbook.runs.model import ClaimedRun, RunLocation, RunRequest, StartOptions, StopOrder
 from dagbook.runs.output.spool import RunSpool
-from dagbook.runs.ports import RunControl
+from dagbook.runs.recovery.supervisor import Supervisor
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.service.retry import definition_gone
 from dagbook.runs.store import run_loading
@@ -46,39 +46,28 @@ from dagbook.spec.problem import Problem
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import NO_DOCUMENT, Loaded
 
-
-class SlotTakenError(Exception):
-    """Another server has handled this minute of a schedule."""
-
-
 T = TypeVar("T")
 
 
-class _Source(msgspec.Struct, frozen=True):
-    """Definition text of a new run as it was read, start options and the file name of a stored DAG."""
-
-    spec: str
-    base: str
-    definition: Loaded
-    start: StartOptions
-    file_name: str | None = None
-    run_as: str | None = None
+class SlotTakenError(Exception):
+    """Another server has handled this minute of a schedule."""
 
 
 class RunService:
     """Use cases that start and stop runs."""
 
     def __init__(
-        self, database: Database, library: DefinitionCache, context: ServerContext, run_control: RunControl
+        self, database: Database, library: DefinitionCache, context: ServerContext, supervisor: Supervisor
     ) -> None:
         self._database = database
         self._library = library
         self._context = context
-        self._run_control = run_control
+        self._supervisor = supervisor
+        self._active_runs = supervisor.active_runs
 
     async def start_text(self, spec: str, name: str, start: StartOptions) -> str:
         """Start a definition that is not stored and return the run's id; raises AppError."""
-        return await self._start(await self._source_of_text(spec, name, start))
+        return await self._start(*await self._read_text(spec, name, start))
 
     async def get_dag(self, file_name: str) -> DagRow:
         """Return a stored DAG to start; raises NotFoundError."""
@@ -89,26 +78,26 @@ class RunService:
 
     async def start_stored(self, dag: DagRow, start: StartOptions) -> str:
         """Start a stored DAG, as it was read, and return the run's id; raises AppError."""
-        return await self._start(await self._source_of_row(dag, start))
+        return await self._start(*await self._read_row(dag, start))
 
     async def enqueue_text(self, spec: str, name: str, start: StartOptions) -> str:
         """Enqueue a definition that is not stored and return the run's id; raises AppError."""
-        return await self._enqueue(await self._source_of_text(spec, name, start))
+        return await self._enqueue(*await self._read_text(spec, name, start))
 
     async def enqueue_stored(self, dag: DagRow, start: StartOptions) -> str:
         """Enqueue a stored DAG, as it was read, and return the run's id; raises AppError."""
-        return await self._enqueue(await self._source_of_row(dag, start))
+        return await self._enqueue(*await self._read_row(dag, start))
 
     async def start_scheduled(self, dag: DagRow, start: StartOptions) -> str:
         """Start the stored DAG of a row for its schedule, or enqueue it when its worker selector needs a worker.
 
         Raises SlotTakenError, and the errors of ``start_stored``.
         """
-        source = await self._source_of_row(dag, start)
-        to_worker = self._context.queues.sends_to_worker(source.definition.definition.dag.worker_selector)
-        return await (self._enqueue(source) if to_worker else self._start(source))
+        request, loaded = await self._read_row(dag, start)
+        to_worker = self._context.queues.sends_to_worker(loaded.definition.dag.worker_selector)
+        return await (self._enqueue(request, loaded) if to_worker else self._start(request, loaded))
 
-    async def _source_of_text(self, spec: str, name: str, start: StartOptions) -> _Source:
+    async def _read_text(self, spec: str, name: str, start: StartOptions) -> tuple[RunRequest, Loaded]:
         if not spec.strip():
             raise BadRequestError("spec: is empty; give the definition to run as YAML text")
         if name:
@@ -119,9 +108,9 @@ class RunService:
         loaded = await self._library.read_aside(spec, name=name, base=base)
         if not loaded.definition.dag.name and not loaded.problems:
             raise BadRequestError("name: is missing; give it in the request or as 'name:' in the definition")
-        return _Source(spec, base, loaded, start)
+        return RunRequest(spec=spec, base=base, start=start), loaded
 
-    async def _source_of_row(self, row: DagRow, start: StartOptions) -> _Source:
+    async def _read_row(self, row: DagRow, start: StartOptions) -> tuple[RunRequest, Loaded]:
         file_name, override, base = row.file_name, start.dag_name.strip(), self._context.read_base_config()
         spec = row.spec or ""
         loaded = await self._library.read_aside(spec, name=file_name, base=base)
@@ -141,48 +130,41 @@ class RunService:
             )
             start = msgspec.structs.replace(start, on_behalf_of=author)
         start = msgspec.structs.replace(start, source_directory=row.source_directory, revision=row.revision)
-        return _Source(spec, base, loaded, start, file_name, row.run_as)
+        return RunRequest(spec=spec, base=base, file_name=file_name, run_as=row.run_as, start=start), loaded
 
-    async def _start(self, source: _Source) -> str:
-        request, owned = await self._prepare(source)
-        await self._accept(self._run_control.accept(request, owned))
+    async def _start(self, request: RunRequest, loaded: Loaded) -> str:
+        owned = await self._prepare(request, loaded)
+        await self._accept(self._active_runs.accept(request, owned))
         return owned.run_id
 
-    async def _enqueue(self, source: _Source) -> str:
+    async def _enqueue(self, request: RunRequest, loaded: Loaded) -> str:
         if not self._context.queues.enabled:
             raise BadRequestError("queues are switched off here; start the run, or set queues_enabled")
-        check_queue(source.start.queue)
-        source = msgspec.structs.replace(source, start=msgspec.structs.replace(source.start, action=Action.RUN_ENQUEUE))
-        request, owned = await self._prepare(source)
-        await self._accept(self._run_control.enqueue(request, owned))
+        check_queue(request.start.queue)
+        start = msgspec.structs.replace(request.start, action=Action.RUN_ENQUEUE)
+        request = msgspec.structs.replace(request, start=start)
+        owned = await self._prepare(request, loaded)
+        await self._accept(self._active_runs.enqueue(request, owned))
         return owned.run_id
 
-    async def _prepare(self, source: _Source) -> tuple[RunRequest, ClaimedRun]:
-        if source.definition.problems:
-            raise InvalidSpecError(source.definition.problems)
-        if source.definition.empty:
+    async def _prepare(self, request: RunRequest, loaded: Loaded) -> ClaimedRun:
+        if loaded.problems:
+            raise InvalidSpecError(loaded.problems)
+        if loaded.empty:
             raise BadRequestError(f"spec: {NO_DOCUMENT}")
-        start, definition = source.start, source.definition.definition
-        request = RunRequest(spec=source.spec, base=source.base, file_name=source.file_name, start=start)
+        start, definition = request.start, loaded.definition
         run_id = check_run_id(start.run_id) if start.run_id else new_run_id()
         for field, text in (("params", start.params.text), ("sourceDirectory", start.source_directory or "")):
             if "\0" in text:
                 reason = "contains a NUL character, which cannot be passed to a process; remove it"
                 raise BadRequestError(f"{field}: {reason}")
         key, dag = new_key(), definition.dag
-        location = self._run_location(key, start.source_directory, source.file_name, source.run_as)
+        location = self._run_location(key, request, start.source_directory)
         inputs = await prepare_inputs(dag, start.params, location)
         if inputs.pending and (problems := await check_params(definition, location, start.params)):
             raise BadRequestError(str(problems[0]))
-        owned = ClaimedRun(
-            key=key,
-            dag_name=dag.name,
-            run_id=run_id,
-            definition=definition,
-            inputs=inputs,
-            queue=start.queue or dag.queue or dag.name,
-        )
-        return request, owned
+        queue = start.queue or dag.queue or dag.name
+        return ClaimedRun(key=key, dag_name=dag.name, run_id=run_id, definition=definition, inputs=inputs, queue=queue)
 
     async def _accept(self, stored: Awaitable[T]) -> T:
         try:
@@ -221,24 +203,21 @@ class RunService:
             raise InvalidSpecError(loaded.problems)
         if not start.edits:
             _check_edits(loaded.definition.dag, start)
-        key, dag = new_key(), loaded.definition.dag
-        inputs, file_name = source.inputs, source.run.file_name
-        location = self._run_location(key, inputs.source_directory, file_name, inputs.run_as)
-        inputs = await prepare_again(dag, source.inputs, location)
-        owned = ClaimedRun(
-            key=key,
-            dag_name=name,
-            run_id=run_id,
-            definition=loaded.definition,
-            inputs=inputs,
-            queue=dag.queue or name,
-        )
         sealed = source.run.sealed is not None
-        start = msgspec.structs.replace(start, revision=source.run.dag_revision, reads_sealed=sealed)
         request = RunRequest(
-            spec=source.spec, base=source.base, file_name=source.run.file_name, start=start, evaluates=False
+            spec=source.spec,
+            base=source.base,
+            file_name=source.run.file_name,
+            run_as=source.inputs.run_as,
+            start=msgspec.structs.replace(start, revision=source.run.dag_revision, reads_sealed=sealed),
+            evaluates=False,
         )
-        return run_id, await self._accept(self._run_control.accept(request, owned))
+        key, definition = new_key(), loaded.definition
+        location = self._run_location(key, request, source.inputs.source_directory)
+        inputs = await prepare_again(definition.dag, source.inputs, location)
+        queue = definition.dag.queue or name
+        owned = ClaimedRun(key=key, dag_name=name, run_id=run_id, definition=definition, inputs=inputs, queue=queue)
+        return run_id, await self._accept(self._active_runs.accept(request, owned))
 
     async def check_params(self, definition: Definition) -> list[Problem]:
         """Check the params of a DAG against the JSON Schemas they refer to, as if the DAG were stored."""
@@ -256,11 +235,9 @@ class RunService:
         except DefinitionGoneError as error:
             raise definition_gone(run) from error
 
-    def _run_location(
-        self, key: int, source_directory: str | None, file_name: str | None, run_as: str | None
-    ) -> RunLocation:
-        location = RunLocation.of(self._context, source_directory=source_directory, run_as=run_as)
-        return location if file_name else location.in_private_directory(RunSpool(self._context.spool, key))
+    def _run_location(self, key: int, request: RunRequest, source_directory: str | None) -> RunLocation:
+        location = RunLocation.of(self._context, source_directory=source_directory, run_as=request.run_as)
+        return location if request.file_name else location.in_private_directory(RunSpool(self._context.spool, key))
 
     async def stop(self, dag_name: str, run_id: str, actor: Actor) -> None:
         """Request a run to stop; returns before it has finished. Raises NotFoundError or NotRunningError.
@@ -274,10 +251,10 @@ class RunService:
             raise NotRunningError(f"run {run_id!r} of DAG {dag_name!r} is not running, it is {run.status.label}")
         audit_action = run_action(Action.RUN_STOP, run, before={"status": run.status.label})
         entry = actor.entry(audit_action, self._context.now())
-        if await self._run_control.stop_left(run.id, StopOrder(actor.label, entry)):
+        if await self._supervisor.stop_orphaned(run.id, StopOrder(actor.label, entry)):
             return
         request = await self._database.write(lambda connection: _add_stop_request(connection, run, actor.label, entry))
-        self._run_control.notify_stop(request)
+        self._active_runs.notify_stop(request)
 
     async def stop_all(self, file_name: str, actor: Actor) -> list[str]:
         """Request all running runs of a stored DAG to stop; returns an error message for each failed request."""

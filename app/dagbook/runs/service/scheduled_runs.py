@@ -1,13 +1,11 @@
-"""Starts without a caller: of schedules, once per minute (runtime 23.4), and of queued runs.
+"""Starts of schedules, once per minute (runtime 23.4).
 
 Each change is one commit with the row of that minute in ``schedule_slots``, so that two servers never both apply it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -15,23 +13,17 @@ import msgspec
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import changes, principals, queue, schedules
+from dagbook.db.repositories import principals, schedules
 from dagbook.db.repositories.dags import DagRow
-from dagbook.db.repositories.runs import run_writes, runs
-from dagbook.db.repositories.runs.run_writes import Claim, Fence
+from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow, StopRequest
 from dagbook.db.repositories.schedules import RestartingRow, Slot, SlotKey, SlotOutcome
-from dagbook.db.repositories.services import WORKER
 from dagbook.engine.admission import Admission
 from dagbook.engine.status import RunStatus
 from dagbook.errors import AppError
+from dagbook.runs.active_runs import ActiveRuns
 from dagbook.runs.model import StartOptions
-from dagbook.runs.ports import RunControl
-from dagbook.runs.runner.runner import Runner
-from dagbook.runs.runner.runner_factory import RunnerFactory, retry_on_conflict
 from dagbook.runs.service.run_service import RunService, SlotTakenError
-from dagbook.runs.store.finishing import force_finish
-from dagbook.runs.store.row_mapping import input_row, params_row
 
 _log = logging.getLogger(__name__)
 TRIGGER = "schedule"
@@ -48,10 +40,10 @@ class _StopRequests(msgspec.Struct, frozen=True):
 class ScheduledRuns:
     """Use cases that start, stop and restart runs for the scheduler."""
 
-    def __init__(self, database: Database, run_service: RunService, run_control: RunControl, now: Clock) -> None:
+    def __init__(self, database: Database, run_service: RunService, active_runs: ActiveRuns, now: Clock) -> None:
         self._database = database
         self._run_service = run_service
-        self._run_control = run_control
+        self._active_runs = active_runs
         self._now = now
 
     async def start(self, slot: Slot, dag: DagRow) -> None:
@@ -100,7 +92,7 @@ class ScheduledRuns:
 
     def _notify_stops(self, stops: _StopRequests) -> None:
         for request in stops.requests:
-            self._run_control.notify_stop(request)
+            self._active_runs.notify_stop(request)
 
     async def finish_restarts(self) -> bool:
         """Start the new run of each restart whose old run has finished; returns whether restarts are still pending."""
@@ -155,82 +147,3 @@ def started_at(run: RunRow) -> datetime:
     """Return the start of a run, or its queue time if that was earlier."""
     known = [at for at in (run.started_at, run.queued_at) if at is not None]
     return min(known, default=run.created_at)
-
-
-PreparedRun = tuple[Runner, Claim, datetime]
-
-
-class QueuedRunStarter:
-    """Starts, cancels and fails queued runs."""
-
-    def __init__(self, factory: RunnerFactory) -> None:
-        self._factory = factory
-        self._context = factory.context
-
-    async def start(self, keys: Sequence[int]) -> list[Runner | BaseException]:
-        """Dequeue runs, store the first transition of their runners, and return the runners or the errors, by key.
-
-        Usually all in one commit. The error is RunRefusedError if the run is not the next of its queue any more, which
-        is harmless. With another one the run has to be failed: DefinitionGoneError if the definition was redacted,
-        InvalidSpecError if it cannot be parsed any more, BadRequestError if the dotenv files cannot be evaluated,
-        EncryptionError if this server cannot decrypt the secrets.
-        """
-        prepared = await asyncio.gather(*(self._prepare(key) for key in keys), return_exceptions=True)
-        # Claims that reach the recorder together, and in order, share one commit.
-        claims = (self._claim(key, result) for key, result in zip(keys, prepared, strict=True))
-        return await asyncio.gather(*claims, return_exceptions=True)
-
-    async def _claim(self, key: int, prepared: PreparedRun | BaseException) -> Runner:
-        first: list[PreparedRun | BaseException] = [prepared]
-
-        async def claim_once() -> Runner:
-            found = first.pop() if first else await self._prepare(key)
-            if isinstance(found, BaseException):
-                raise found
-            runner, claim, queued_at = found
-            await self._factory.recorder.claim(claim)
-            waited = (self._context.now() - queued_at).total_seconds()
-            self._context.metrics.observe_wait(runner.run.dag_name, max(waited, 0.0))
-            return runner
-
-        return await retry_on_conflict(claim_once)
-
-    async def _prepare(self, key: int) -> PreparedRun:
-        found = await self._factory.load(key)
-        attempt = found.attempt
-        owned, problem = await self._factory.claimed_run(
-            found, attempt=attempt.number, token=attempt.token + 1, last_seq=found.last_seq
-        )
-        runner = self._factory.runner(owned, found.state, found.nodes)
-        identity = self._context.identity
-        claim = Claim(
-            fence=runner.fence,
-            last_seq=owned.last_seq,
-            queue=owned.queue,
-            owner=identity.id,
-            host=identity.host_key,
-            run=params_row(owned),
-            inputs=input_row(owned, self._context.encrypter),
-            first_steps=runner.start(await self._factory.history(owned), problem),
-            by_worker=identity.kind == WORKER,
-        )
-        return runner, claim, attempt.opened_at
-
-    async def fail(self, key: int, reason: str) -> bool:
-        """Finish a queued run that cannot be started as failed; returns False if it is not queued any more."""
-        return await self._finish(key, RunStatus.FAILED, reason)
-
-    async def cancel(self, key: int) -> bool:
-        """Finish a queued run that was requested to stop as aborted; returns False if it is not queued any more."""
-        return await self._finish(key, RunStatus.ABORTED, "")
-
-    async def _finish(self, key: int, status: RunStatus, reason: str) -> bool:
-        def finish(connection: WriteConnection) -> bool:
-            run = runs.get_complete(connection, key) if run_writes.lock_queued(connection, {key}) else None
-            if run is None or not queue.remove_entries(connection, {key}):
-                return False
-            changes.add_queue_changes(connection, [run.queue])
-            force_finish(connection, Fence(key, run.attempt, 0), status, reason, self._context.now())
-            return True
-
-        return await self._factory.database.write(finish)

@@ -1,4 +1,4 @@
-"""Identity of this process, decision whether an open attempt may be adopted, and clean-up of the spool.
+"""Identity of this process, and the decision whether an open attempt of another one may be adopted.
 
 The decision (house design section 7, recovery) depends on whether the owner, as its identity names it, is known to have
 stopped (its process, its lease, its lock of a SQLite file), and on whether this server sees the same processes and the
@@ -7,27 +7,20 @@ same spool.
 
 from __future__ import annotations
 
-import asyncio
 import enum
 import os
 import socket
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from dagbook.db.database import Database
-from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import OpenAttempt
 from dagbook.engine.admission import fits
-from dagbook.executors.contract import ExecutionFiles
-from dagbook.executors.process import proc, process
+from dagbook.executors.process import proc
 from dagbook.executors.process.proc import ProcessId
 from dagbook.runs.model import AttemptOrigin, SpoolMatch
-from dagbook.runs.output.spool import RunSpool, read_id, spooled_runs
-from dagbook.runs.runner.shared_resources import release_noted
+from dagbook.runs.output.spool_identity import read_id
 from dagbook.runs.server_context import ServerIdentity
 
 _RESTARTED = "the machine was restarted while the step ran"
@@ -170,29 +163,3 @@ def _ends(attempt: OpenAttempt, identity: ServerIdentity) -> datetime:
     if attempt.stopped_at is not None and attempt.owner_boot_id == identity.boot_id:
         return min(attempt.stopped_at, lease)
     return lease
-
-
-_NOTED_SECONDS = 4.0  # the next renewal of this server's lease waits for it
-_GROUP = 1000  # both engines limit the parameters of a statement
-
-
-async def clean_up_finished_runs(database: Database, spool: Path, keys: Sequence[int] | None = None) -> None:
-    """Kill the processes and remove the files of those runs that have finished; by default of all with spool files.
-
-    Files that belong to no run of this database are left alone: servers of another database may share the directory.
-    """
-    found = await asyncio.to_thread(spooled_runs, spool) if keys is None else keys
-    for begin in range(0, len(found), _GROUP):
-        finished = await database.read(partial(runs.find_finished, keys=found[begin : begin + _GROUP]))
-        spools = [RunSpool(spool, key, attempt) for key, attempt in finished.items()]
-        notes = [note for files in spools for note in await asyncio.to_thread(files.pending_notes)]
-        await release_noted(notes, _NOTED_SECONDS)
-        for files in spools:
-            await asyncio.to_thread(_remove, files)
-
-
-def _remove(files: RunSpool) -> None:
-    for started in files.find("*.started"):
-        base = str(started).removesuffix(".started")
-        process.kill_abandoned(ExecutionFiles(base, files.spool, files.spool))
-    files.remove_all()

@@ -31,7 +31,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.convert({**row.decision, "by": row.decided_by, "at": row.decided_at}, cls)
 
 
-class Gate:
+class ApprovalWait:
     """The execution of a step that waits for an approval: it ends by a decision, a stop or a time limit."""
 
     def __init__(self) -> None:

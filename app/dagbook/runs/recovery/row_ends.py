@@ -1,27 +1,38 @@
-"""Ends runs that no process drives, from their rows alone: nothing of them is loaded, evaluated or executed."""
+"""Ends of runs by their rows alone: nothing of them is loaded, evaluated or executed; clean-up of what they left."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.repositories import audit, holds
-from dagbook.db.repositories.runs import runs, status_overrides
+from dagbook.db.repositories.runs import run_writes, runs, status_overrides
 from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.db.repositories.runs.runs import OpenAttempt
 from dagbook.engine.status import RunStatus
+from dagbook.executors.contract import ExecutionFiles
 from dagbook.executors.process import process
+from dagbook.runs.active_runs import RunnerFailure
 from dagbook.runs.model import SpoolMatch, StopOrder
-from dagbook.runs.recovery.takeover import clean_up_finished_runs, loss_of, spool_match
-from dagbook.runs.recovery.trials import MAX_DEATHS, Orphan, deaths_of
+from dagbook.runs.output.spool import RunSpool, spooled_runs
+from dagbook.runs.recovery.crash_loop import MAX_CRASHES, Orphan, crashes_of
+from dagbook.runs.recovery.ownership import loss_of, spool_match
+from dagbook.runs.runner.shared_resources import release_noted
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store import finishing
+from dagbook.telemetry.logging import masked_log
 
 _log = logging.getLogger(__name__)
+_MAX_FAILURES = 3
+_NOTED_SECONDS = 4.0  # the next renewal of this server's lease waits for it
+_GROUP = 1000  # both engines limit the parameters of a statement
 _HOPELESS = (
     "not taken over again: {} processes in a row died when they continued the run; its steps were ended, handlers "
     "were not run"
@@ -42,7 +53,29 @@ def finish_rows(
             process.claim_execution(process.execution_files(context.spool, spool))
 
 
-class LeftRuns:
+async def clean_up_finished_runs(database: Database, spool: Path, keys: Sequence[int] | None = None) -> None:
+    """Kill the processes and remove the files of those runs that have finished; by default of all with spool files.
+
+    Files that belong to no run of this database are left alone: servers of another database may share the directory.
+    """
+    found = await asyncio.to_thread(spooled_runs, spool) if keys is None else keys
+    for begin in range(0, len(found), _GROUP):
+        finished = await database.read(partial(runs.find_finished, keys=found[begin : begin + _GROUP]))
+        spools = [RunSpool(spool, key, attempt) for key, attempt in finished.items()]
+        notes = [note for files in spools for note in await asyncio.to_thread(files.pending_notes)]
+        await release_noted(notes, _NOTED_SECONDS)
+        for files in spools:
+            await asyncio.to_thread(_remove, files)
+
+
+def _remove(files: RunSpool) -> None:
+    for started in files.find("*.started"):
+        base = str(started).removesuffix(".started")
+        process.kill_abandoned(ExecutionFiles(base, files.spool, files.spool))
+    files.remove_all()
+
+
+class OrphanEnder:
     """Ends runs whose owner is lost."""
 
     def __init__(self, database: Database, context: ServerContext) -> None:
@@ -59,7 +92,7 @@ class LeftRuns:
         context = self._context
         grace = timedelta(seconds=context.orphan_grace_seconds)
         loss = loss_of(attempt, self._identity, context.now(), grace, sole=sole or self._sole)
-        return None if loss is None else Orphan(attempt, loss, deaths_of(attempt, self._identity.id))
+        return None if loss is None else Orphan(attempt, loss, crashes_of(attempt, self._identity.id))
 
     async def is_silent(self, attempt: OpenAttempt) -> bool:
         """Whether certainly no process writes to the files of the attempt's running steps."""
@@ -72,9 +105,9 @@ class LeftRuns:
         """End runs that have killed too many owners, and suspected ones that are to stop; returns their keys."""
         ended = []
         for orphan in orphans:
-            is_hopeless = orphan.deaths >= MAX_DEATHS
+            is_hopeless = orphan.crashes >= MAX_CRASHES
             status = RunStatus.FAILED if is_hopeless else RunStatus.ABORTED
-            reason = _HOPELESS.format(orphan.deaths) if is_hopeless else self._reason(orphan.attempt)
+            reason = _HOPELESS.format(orphan.crashes) if is_hopeless else self._reason(orphan.attempt)
             if await self._database.write(partial(self._end, attempt=orphan.attempt, status=status, reason=reason)):
                 _log.error("run %s was finished as %s: %s", orphan.attempt.run, status.label, reason)
                 ended.append(orphan.attempt.run)
@@ -102,7 +135,7 @@ class LeftRuns:
 
         orphans = await self._database.read(find_orphans)
         orphan = orphans.get(key)
-        if orphan is None or (only_suspected and not orphan.deaths):
+        if orphan is None or (only_suspected and not orphan.crashes):
             return []
         if orphan.loss.if_silent and not await self.is_silent(orphan.attempt):
             return []
@@ -141,3 +174,34 @@ class LeftRuns:
         """Kill the processes that are left of steps, and remove their files and containers."""
         if keys:
             await clean_up_finished_runs(self._database, self._context.spool, keys)
+
+
+class FailureTracker:
+    """Counts the failures of the runners of this process, per run."""
+
+    def __init__(self, database: Database, context: ServerContext) -> None:
+        self._database = database
+        self._context = context
+        self._failures: Counter[int] = Counter()
+
+    async def record(self, failure: RunnerFailure) -> None:
+        """Log a failure; finish the run as failed at the third one, or at once if it is permanent."""
+        fence, reason = failure.fence, failure.reason
+        self._failures[fence.run] += 1
+        count = self._failures[fence.run]
+        with masked_log(failure.masker.mask):
+            message = "the runner of run %s failed (%d of %d)"
+            _log.error(message, fence.run, count, _MAX_FAILURES, exc_info=failure.error)
+        if count < _MAX_FAILURES and not failure.is_permanent:
+            return
+
+        def fail(connection: WriteConnection) -> bool:
+            if fence not in run_writes.lock_fences(connection, self._context.identity.id, {fence}):
+                return False  # another server owns the run by now
+            finish_rows(connection, fence, RunStatus.FAILED, reason, self._context)
+            return True
+
+        if await self._database.write(fail):
+            _log.error("run %s was finished as failed: %s", fence.run, reason)
+        del self._failures[fence.run]
+        await clean_up_finished_runs(self._database, self._context.spool, [fence.run])

@@ -1,4 +1,4 @@
-"""Which mails a change of a run requires, and their content, as HTML and as text (DAG format 6.7, runtime 27)."""
+"""Rendering of a mail about a run, as HTML and as text (DAG format 6.7, runtime 27). Pure."""
 
 from __future__ import annotations
 
@@ -7,139 +7,15 @@ from datetime import datetime, tzinfo
 from html import escape
 from shlex import join
 from textwrap import indent
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from typing import NamedTuple
 
 import msgspec
 
-from dagbook.db.database import ReadConnection
-from dagbook.db.repositories.logs import logs
-from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.runs import runs
-from dagbook.db.repositories.runs.runs import NodeRow
-from dagbook.engine.plan import Plan
 from dagbook.engine.rules import own_error
-from dagbook.engine.state import Phase, RunState
+from dagbook.engine.state import RunState
 from dagbook.engine.status import NodeStatus, RunStatus
-from dagbook.executors.mail.message import Attachment
-from dagbook.runs.model import ClaimedRun
-from dagbook.runs.output.output_follower import STDOUT
-from dagbook.spec.model import Dag, Mail, MailOn, Pair
+from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params.param_text import format_pairs
-
-LOGS_BYTES = 5 * 1024 * 1024  # encoded they are a third larger, and many mail servers accept at most 10 MB
-
-
-class MailContent(msgspec.Struct, frozen=True, kw_only=True):
-    """Evaluated commands by position, the path of the run's page, and attached logs."""
-
-    commands: Mapping[int, str]
-    page: str
-    logs: tuple[Attachment, ...] = ()
-
-
-def read(connection: ReadConnection, run: ClaimedRun, *, with_logs: bool) -> MailContent:
-    """Read the commands, the page and the logs of a run; the page of a sub-run is below that of its root."""
-    nodes = runs.get_nodes(connection, run.key, run.attempt)
-    above = runs.get_name(connection, run.lineage.root) if run.lineage else (run.dag_name,)
-    return MailContent(
-        commands={
-            # The line as it ran: parts alone do not tell where it had quotes.
-            row.position: row.shown.get("line") or " ".join((row.shown.get("command", ""), *row.shown.get("args", ())))
-            for row in nodes
-            if row.shown
-        },
-        page="/".join(("/dag-runs", *(quote(part, safe="") for part in (*above, run.run_id)))),
-        logs=_read_logs(connection, nodes) if with_logs else (),
-    )
-
-
-def _read_logs(connection: ReadConnection, nodes: Sequence[NodeRow]) -> tuple[Attachment, ...]:
-    """Read the stdout of steps, without handlers; that of a step retained by a retry is in an earlier attempt."""
-    keys = {
-        row.position: StreamKey(row.run_id, row.log_attempt or row.attempt, row.position, STDOUT)
-        for row in nodes
-        if row.position >= 0
-    }
-    names = {row.position: row.name.replace("/", "_") for row in nodes}
-    attempts = {(key.run, key.attempt) for key in keys.values()}
-    counted = {(run, number): logs.count_bytes(connection, run, number, STDOUT) for run, number in attempts}
-    sizes = {position: counted[key.run, key.attempt].get(position, 0) for position, key in keys.items()}
-    sizes = {position: size for position, size in sizes.items() if size}
-    parts = share_budget(sizes, LOGS_BYTES)
-    found = []
-    for position in sorted(parts):
-        start = sizes[position] - parts[position]
-        data = logs.read_from(connection, keys[position], start)
-        found.append(Attachment(f"{names[position]}.out", trim_to_line(data, start), "text/plain"))
-    return tuple(found)
-
-
-def trim_to_line(data: bytes, start: int) -> bytes:
-    """Trim the tail of a log, from offset ``start``, to complete lines, and prepend a note on the omitted bytes."""
-    if not start:
-        return data
-    skipped, newline, rest = data.partition(b"\n")
-    if not newline:  # one line longer than the limit
-        return b"[the first %d bytes are left out]\n" % start + data
-    return b"[the first %d bytes are left out]\n" % (start + len(skipped) + 1) + rest
-
-
-_SUCCESSFUL = (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
-
-
-class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    """Mail to send: its settings and the state of the run."""
-
-    mail: Mail
-    state: RunState
-
-    @property
-    def status(self) -> RunStatus:
-        """The status of the run; while handlers run, the one it will finish with."""
-        return self.state.outcome or self.state.status
-
-
-def may_notify(dag: Dag) -> bool:
-    """Whether a run of this DAG can cause a mail."""
-    return dag.smtp is not None and any((dag.error_mail, dag.info_mail, dag.wait_mail))
-
-
-def notifications_for(plan: Plan, state: RunState, events: Sequence[Mapping[str, Any]]) -> Iterator[Notification]:
-    """Yield the mails for stored events; ``state`` is the state after them."""
-    dag = plan.dag
-    for event in events:
-        key, changed = event["position"], event["data"]
-        if key is None and changed.get("phase") == Phase.CLOSED:
-            mail = _about_end(dag, state)
-        elif key is not None and changed.get("status") == NodeStatus.FAILED and plan.step(key).mail_on_error:
-            mail = dag.error_mail
-        elif key is None and changed.get("rested_at") and dag.mail_on and dag.mail_on.wait:
-            mail = dag.wait_mail
-        else:
-            continue
-        if mail is not None:
-            yield Notification(mail=mail, state=state)
-
-
-def _about_end(dag: Dag, state: RunState) -> Mail | None:
-    on = dag.mail_on or MailOn()
-    # Tolerated errors count, and so do steps that were aborted with one.
-    nodes = (*state.steps, *state.handlers.values())
-    had_error = bool(state.error) or any(node.status is NodeStatus.ABORTED and node.error for node in nodes)
-    if state.status is RunStatus.FAILED or had_error:
-        return dag.error_mail if on.failure else None
-    return dag.info_mail if on.success and state.status in _SUCCESSFUL else None
-
-
-def share_budget(sizes: Mapping[int, int], budget: int) -> dict[int, int]:
-    """Share bytes equally among logs; what a small log leaves over goes to the others."""
-    parts: dict[int, int] = {}
-    for number, (key, size) in enumerate(sorted(sizes.items(), key=lambda item: item[1])):
-        parts[key] = min(size, budget // (len(sizes) - number))
-        budget -= parts[key]
-    return parts
-
 
 Mask = Callable[[str], str]
 _MAX_CHARACTERS = 2_000

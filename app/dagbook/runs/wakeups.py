@@ -1,9 +1,10 @@
-"""Waiting for runs to finish, on this server or another."""
+"""What wakes those who wait for runs: the callers of a run that has finished, and the loops that serve queues."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
@@ -11,10 +12,11 @@ from dagbook.db.repositories.runs import runs
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 1.0  # for runs of other servers; the end of a run of this process is notified at once
+ALL_QUEUES = ""
 
 
 class RunCompletion:
-    """Wakes the tasks that wait for a run to finish."""
+    """Wakes the tasks that wait for a run to finish, on this server or another."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -52,3 +54,26 @@ class RunCompletion:
 
     async def _find_finished(self, keys: list[int]) -> list[int]:
         return list(await self._database.read_inline(lambda connection: runs.find_finished(connection, keys)))
+
+
+class QueueSignal:
+    """Names of the queues in which a run was added, was removed or has finished; notifications coalesce."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._wake: Callable[[], None] | None = None
+
+    def connect(self, wake: Callable[[], None]) -> None:
+        """Set what wakes the loop that takes the names."""
+        self._wake = wake
+
+    def notify(self, queue: str = ALL_QUEUES) -> None:
+        """Report a change of a queue, by default of all."""
+        self._names.add(queue)
+        if self._wake is not None:
+            self._wake()
+
+    def take(self) -> set[str]:
+        """Return the queues reported since the last call."""
+        names, self._names = self._names, set()
+        return names
