@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Table, insert, text
-from sqlalchemy.exc import IntegrityError
 
+from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.models import (
     AuditEntry,
@@ -61,7 +61,7 @@ async def accepted(
         try:
             await rehearse(database, work)
             done.add(cell)
-        except IntegrityError as error:
+        except Conflict as error:
             if refusal not in str(error):
                 raise
     return done

@@ -6,8 +6,8 @@ from datetime import timedelta
 from itertools import product
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
+from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
 from dagbook.engine.status import RunStatus
 from tests.db.rows import NOW, add_attempt, add_run_in, add_service, rehearse, run_sql, stored
@@ -28,7 +28,7 @@ async def test_an_attempt_that_is_over_keeps_its_status(
     if before is after or not before.is_final:
         await rehearse(shared_database, work)
     else:
-        with pytest.raises(IntegrityError, match="a closed attempt keeps its status"):
+        with pytest.raises(Conflict, match="a closed attempt keeps its status"):
             await rehearse(shared_database, work)
 
 
@@ -38,7 +38,7 @@ async def test_a_run_has_one_open_attempt(shared_database: Database) -> None:
         add_attempt(connection, run_id)
         add_attempt(connection, run_id, number=2)
 
-    with pytest.raises(IntegrityError, match=r"run_attempts\.run_id|uq_run_attempts_open"):
+    with pytest.raises(Conflict, match=r"run_attempts\.run_id|uq_run_attempts_open"):
         await rehearse(shared_database, work)
 
 
@@ -59,7 +59,7 @@ async def test_only_an_attempt_that_is_over_is_closed(shared_database: Database,
     if status.is_final:
         await rehearse(shared_database, work)
     else:
-        with pytest.raises(IntegrityError, match="closed_only_when_over"):
+        with pytest.raises(Conflict, match="closed_only_when_over"):
             await rehearse(shared_database, work)
 
 
@@ -71,7 +71,7 @@ async def test_a_closed_attempt_stays_closed(shared_database: Database, again: o
         at = stored(connection, NOW + timedelta(seconds=1)) if again else None
         run_sql(connection, "UPDATE run_attempts SET closed_at = :at WHERE run_id = :id", at=at, id=run_id)
 
-    with pytest.raises(IntegrityError, match="a closed attempt stays closed"):
+    with pytest.raises(Conflict, match="a closed attempt stays closed"):
         await rehearse(shared_database, work)
 
 
@@ -102,7 +102,7 @@ async def test_a_change_of_owner_raises_the_token(
     if allowed:
         await rehearse(shared_database, work)
     else:
-        with pytest.raises(IntegrityError, match=TOKENS):
+        with pytest.raises(Conflict, match=TOKENS):
             await rehearse(shared_database, work)
 
 
@@ -112,7 +112,7 @@ async def test_taking_an_attempt_without_owner_raises_the_token(shared_database:
         add_attempt(connection, add_run_in(connection, RunStatus.RUNNING))
         run_sql(connection, "UPDATE run_attempts SET owner = 'a'")
 
-    with pytest.raises(IntegrityError, match=TOKENS):
+    with pytest.raises(Conflict, match=TOKENS):
         await rehearse(shared_database, work)
 
 
@@ -120,5 +120,5 @@ async def test_an_owner_is_a_known_service(shared_database: Database) -> None:
     def work(connection: WriteConnection) -> None:
         add_attempt(connection, add_run_in(connection, RunStatus.RUNNING), owner="nobody")
 
-    with pytest.raises(IntegrityError, match=r"FOREIGN KEY|fk_run_attempts_owner"):
+    with pytest.raises(Conflict, match=r"FOREIGN KEY|fk_run_attempts_owner"):
         await rehearse(shared_database, work)

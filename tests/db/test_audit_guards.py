@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
+from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
 from tests.db.rows import NOW, add_entry, add_seal, rehearse, run_sql, stored
 
@@ -87,7 +88,7 @@ def mark_twice(connection: WriteConnection) -> None:
     ],
 )
 async def test_the_audit_is_only_added_to(shared_database: Database, work: Work, reason: str) -> None:
-    with pytest.raises(IntegrityError, match=reason):
+    with pytest.raises(Conflict, match=reason):
         await shared_database.write(work)
 
 

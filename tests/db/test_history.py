@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 
+from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.models import LogChunk, Node, RunAttempt, RunEvent, RunRequest
 from tests.db.rows import (
@@ -38,7 +38,7 @@ async def test_events_are_numbered_without_gaps(shared_database: Database, numbe
         for number in numbers:
             add_event(connection, run_id, number)
 
-    with pytest.raises(IntegrityError, match="the events of a run are numbered from one without gaps"):
+    with pytest.raises(Conflict, match="the events of a run are numbered from one without gaps"):
         await rehearse(shared_database, work)
 
 
@@ -67,7 +67,7 @@ async def test_an_event_stays_as_it_is(shared_database: Database, statement: str
         add_event(connection, run_id, 2)
         run_sql(connection, statement)
 
-    with pytest.raises(IntegrityError, match=reason):
+    with pytest.raises(Conflict, match=reason):
         await rehearse(shared_database, work)
 
 
@@ -106,7 +106,7 @@ async def test_log_chunks_follow_on_each_other(shared_database: Database, last: 
         add_chunk(connection, run_id, 1)
         add_chunk(connection, run_id, **last)
 
-    with pytest.raises(IntegrityError, match=CUT):
+    with pytest.raises(Conflict, match=CUT):
         await rehearse(shared_database, work)
 
 
@@ -116,7 +116,7 @@ async def test_the_same_log_chunk_is_not_stored_twice(shared_database: Database)
         add_chunk(connection, run_id, 0)
         add_chunk(connection, run_id, 0)
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Conflict):
         await rehearse(shared_database, work)
 
 
@@ -141,7 +141,7 @@ async def test_a_log_chunk_is_never_changed(shared_database: Database) -> None:
         add_chunk(connection, add_whole_run(connection), 0)
         run_sql(connection, "UPDATE log_chunks SET text = 'other'")
 
-    with pytest.raises(IntegrityError, match="a log chunk is never changed"):
+    with pytest.raises(Conflict, match="a log chunk is never changed"):
         await rehearse(shared_database, work)
 
 
@@ -165,7 +165,7 @@ async def test_a_definition_is_never_edited(shared_database: Database, change: s
         values = {"at": stored(connection, NOW)} if ":at" in change else {}
         run_sql(connection, f"UPDATE definitions SET {change}", **values)  # noqa: S608  # the test's own words
 
-    with pytest.raises(IntegrityError, match=FIXED):
+    with pytest.raises(Conflict, match=FIXED):
         await rehearse(shared_database, work)
 
 
@@ -183,7 +183,7 @@ async def test_the_text_of_a_definition_is_redacted_once(shared_database: Databa
         run_sql(connection, redaction, at=stored(connection, NOW))
 
     await rehearse(shared_database, once)
-    with pytest.raises(IntegrityError, match=FIXED):
+    with pytest.raises(Conflict, match=FIXED):
         await rehearse(shared_database, twice)
 
 
@@ -194,12 +194,12 @@ async def test_a_redacted_text_does_not_come_back(shared_database: Database) -> 
         run_sql(connection, "UPDATE definitions SET spec = NULL, redacted_at = :at, redacted_by = 'ann'", at=at)
         run_sql(connection, "UPDATE definitions SET spec = 'x', redacted_at = NULL, redacted_by = NULL")
 
-    with pytest.raises(IntegrityError, match=FIXED):
+    with pytest.raises(Conflict, match=FIXED):
         await rehearse(shared_database, work)
 
 
 async def test_a_definition_has_a_text_unless_it_was_redacted(shared_database: Database) -> None:
-    with pytest.raises(IntegrityError, match="text_or_redacted"):
+    with pytest.raises(Conflict, match="text_or_redacted"):
         await rehearse(shared_database, lambda connection: add_definition(connection, spec=None))
 
 
@@ -211,7 +211,7 @@ async def test_a_definition_in_use_is_not_deleted(shared_database: Database, use
         user(connection)
         run_sql(connection, "DELETE FROM definitions")
 
-    with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
+    with pytest.raises(Conflict, match=r"(?i)foreign key"):
         await rehearse(shared_database, work)
 
 
@@ -221,7 +221,7 @@ async def test_a_saved_revision_is_never_changed(shared_database: Database) -> N
         add_revision(connection, add_dag(connection), 1)
         run_sql(connection, "UPDATE dag_revisions SET note = 'other'")
 
-    with pytest.raises(IntegrityError, match="a saved revision is never changed"):
+    with pytest.raises(Conflict, match="a saved revision is never changed"):
         await rehearse(shared_database, work)
 
 

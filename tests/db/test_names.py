@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
+from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
 from tests.db.rows import (
     NOW,
@@ -167,7 +167,7 @@ ACCEPTED: list[Work] = [
 
 @pytest.mark.parametrize("work", REFUSED, ids=lambda work: work.__name__)
 async def test_the_database_refuses(shared_database: Database, work: Work) -> None:
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Conflict):
         await rehearse(shared_database, work)
 
 

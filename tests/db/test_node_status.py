@@ -7,8 +7,8 @@ from datetime import timedelta
 from itertools import product
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
+from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
 from dagbook.engine.status import NODE_TRANSITIONS, NodeStatus, RunStatus
 from tests.db.rows import (
@@ -75,7 +75,7 @@ async def test_a_node_begins_as_not_started_and_in_a_retry_also_settled(
         await rehearse(shared_database, work)
     else:
         with pytest.raises(
-            IntegrityError, match="a node begins as not started, or in a retry with the status it keeps"
+            Conflict, match="a node begins as not started, or in a retry with the status it keeps"
         ):
             await rehearse(shared_database, work)
 
@@ -95,7 +95,7 @@ async def test_an_edit_takes_a_node_that_does_not_run_to_any_status_but_running(
 async def test_nodes_of_a_run_that_somebody_drives_are_not_edited(shared_database: Database, run: RunStatus) -> None:
     work = edit(NodeStatus.FAILED, NodeStatus.SUCCEEDED, run)
     if run in (RunStatus.NOT_STARTED, RunStatus.RUNNING):
-        with pytest.raises(IntegrityError, match=REFUSED):
+        with pytest.raises(Conflict, match=REFUSED):
             await rehearse(shared_database, work)
     else:
         await rehearse(shared_database, work)
@@ -106,7 +106,7 @@ async def test_a_node_may_be_edited_again(shared_database: Database) -> None:
 
 
 async def test_an_earlier_edit_does_not_open_the_node_for_good(shared_database: Database) -> None:
-    with pytest.raises(IntegrityError, match=REFUSED):
+    with pytest.raises(Conflict, match=REFUSED):
         await rehearse(shared_database, edit_twice(timedelta(0)))
 
 
@@ -132,7 +132,7 @@ async def test_a_kept_log_is_that_of_an_earlier_attempt(
     if allowed:
         await rehearse(shared_database, work)
     else:
-        with pytest.raises(IntegrityError, match="the log that a node has kept is that of an earlier attempt"):
+        with pytest.raises(Conflict, match="the log that a node has kept is that of an earlier attempt"):
             await rehearse(shared_database, work)
 
 
@@ -143,7 +143,7 @@ async def test_whose_log_a_node_shows_is_settled_when_it_begins(shared_database:
         add_node(connection, run_id, attempt=2, status=4, log_attempt=1)
         run_sql(connection, "UPDATE nodes SET log_attempt = NULL")
 
-    with pytest.raises(IntegrityError, match="whose log a node shows is settled when it begins"):
+    with pytest.raises(Conflict, match="whose log a node shows is settled when it begins"):
         await rehearse(shared_database, work)
 
 
@@ -153,13 +153,13 @@ async def test_an_edit_names_who_did_it(shared_database: Database) -> None:
         at = stored(connection, NOW)
         run_sql(connection, "UPDATE nodes SET edited_at = :at WHERE run_id = :id", at=at, id=run_id)
 
-    with pytest.raises(IntegrityError, match="edited_by_somebody"):
+    with pytest.raises(Conflict, match="edited_by_somebody"):
         await rehearse(shared_database, work)
 
 
 @pytest.mark.parametrize("status", [-1, 7])
 async def test_a_status_outside_the_set_is_refused(shared_database: Database, status: int) -> None:
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Conflict):
         await rehearse(shared_database, change(NodeStatus.NOT_STARTED, status))
 
 
@@ -174,7 +174,7 @@ async def test_only_a_settled_node_has_an_end(shared_database: Database, status:
     if status.is_final:
         await rehearse(shared_database, work)
     else:
-        with pytest.raises(IntegrityError, match="finished_only_when_settled"):
+        with pytest.raises(Conflict, match="finished_only_when_settled"):
             await rehearse(shared_database, work)
 
 
@@ -191,7 +191,7 @@ async def test_nothing_ends_before_it_started(shared_database: Database, stateme
         started, finished = stored(connection, NOW), stored(connection, NOW - timedelta(microseconds=1))
         run_sql(connection, statement, started=started, finished=finished)
 
-    with pytest.raises(IntegrityError, match="finished_after_started"):
+    with pytest.raises(Conflict, match="finished_after_started"):
         await rehearse(shared_database, work)
 
 
@@ -200,7 +200,7 @@ async def test_handlers_and_only_they_stand_below_zero(shared_database: Database
     def work(connection: WriteConnection) -> None:
         add_node(connection, add_whole_run(connection), position=position, handler=handler, name="other")
 
-    with pytest.raises(IntegrityError, match="handlers_below_zero"):
+    with pytest.raises(Conflict, match="handlers_below_zero"):
         await rehearse(shared_database, work)
 
 
@@ -231,5 +231,5 @@ async def test_only_the_wait_handler_of_an_active_run_runs_again(
     if accepted_again:
         await rehearse(shared_database, work)
     else:
-        with pytest.raises(IntegrityError, match=REFUSED):
+        with pytest.raises(Conflict, match=REFUSED):
             await rehearse(shared_database, work)

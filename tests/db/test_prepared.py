@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
+from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.models import RunInput, Service
 from dagbook.db.prepared import Prepared
@@ -110,7 +111,7 @@ async def test_after_a_refused_statement_the_connection_is_as_good_as_before(sha
         adding.execute_many(connection, [_service("refused")])
         adding.execute_many(connection, [_service("refused")])
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Conflict):
         await shared_database.write(twice)
 
     def look(connection: WriteConnection) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from itertools import product
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
+from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
 from dagbook.engine.status import RUN_INSERTS, RUN_TRANSITIONS, RunStatus
 from tests.db.rows import NOW, accepted, add_attempt, add_definition, add_run, add_run_in, rehearse, run_sql, stored
@@ -52,7 +52,7 @@ async def test_a_run_begins_as_not_started_or_queued(shared_database: Database, 
     if status in RUN_INSERTS:
         await rehearse(shared_database, work)
     else:
-        with pytest.raises(IntegrityError, match="a run begins as not started or queued"):
+        with pytest.raises(Conflict, match="a run begins as not started or queued"):
             await rehearse(shared_database, work)
 
 
@@ -76,18 +76,18 @@ async def test_a_dequeued_retry_goes_back_to_how_the_attempt_before_ended(shared
 
 @pytest.mark.parametrize("attempt", [3, 4])
 async def test_no_attempt_is_left_out(shared_database: Database, attempt: int) -> None:
-    with pytest.raises(IntegrityError, match=REFUSED_ATTEMPT):
+    with pytest.raises(Conflict, match=REFUSED_ATTEMPT):
         await rehearse(shared_database, change(RunStatus.FAILED, RunStatus.QUEUED, attempt))
 
 
 async def test_a_queued_run_cannot_go_back_to_an_attempt_that_never_was(shared_database: Database) -> None:
-    with pytest.raises(IntegrityError, match=REFUSED_ATTEMPT):
+    with pytest.raises(Conflict, match=REFUSED_ATTEMPT):
         await rehearse(shared_database, change(RunStatus.QUEUED, RunStatus.FAILED, attempt=0))
 
 
 @pytest.mark.parametrize("status", [-1, 7])
 async def test_a_status_outside_the_set_is_refused(shared_database: Database, status: int) -> None:
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Conflict):
         await rehearse(shared_database, change(RunStatus.NOT_STARTED, status))
 
 
@@ -100,5 +100,5 @@ async def test_only_a_run_that_is_over_has_an_end(shared_database: Database, sta
     if status.is_final:
         await rehearse(shared_database, work)
     else:
-        with pytest.raises(IntegrityError, match="finished_only_when_over"):
+        with pytest.raises(Conflict, match="finished_only_when_over"):
             await rehearse(shared_database, work)

@@ -8,11 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from dagbook.auth.audit_context import ANONYMOUS
 from dagbook.db.database import Database, Write
-from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.errors import DatabaseUnavailable, Conflict
 from dagbook.db.repositories import audit, queue
 from dagbook.db.repositories.audit import AuditFilter
 from dagbook.db.repositories.logs import logs
@@ -265,7 +264,7 @@ async def test_an_id_taken_behind_the_guard_s_back_is_refused_by_the_database(
     blind: Callable[..., None] = lambda run, used, activity: None  # noqa: E731, ARG005
     unguarded = Recorder(faulty, IDENTITY.id, blind)
     unguarded.start()
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Conflict):
         await unguarded.accept(new_run("same", "r1"))
     await unguarded.stop()
 

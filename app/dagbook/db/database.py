@@ -32,8 +32,8 @@ _PROBLEM_SECONDS = 10.0  # without a failed write, until another one shows that 
 class Database:
     """One database, SQLite or PostgreSQL, opened for one event loop.
 
-    Database errors are raised as SQLAlchemy's, except those that mean that the database is unavailable at present,
-    which are raised as ``DatabaseUnavailable``.
+    Database errors are raised as SQLAlchemy's, except ``DatabaseUnavailable`` for those that mean that the database is
+    unavailable at present, and ``Conflict`` for violated constraints.
     """
 
     def __init__(self, backend: Backend) -> None:

@@ -1,4 +1,4 @@
-"""Database errors: translation of those that mean "unavailable at present"."""
+"""Database errors: translation of those that mean "unavailable at present", and of violated constraints."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 
 from asyncpg import (  # type: ignore[import-untyped]  # asyncpg brings no types
     ClientConfigurationError,
+    IntegrityConstraintViolationError,
     InterfaceError,
     InvalidCachedStatementError,
     OutdatedSchemaCacheError,
     PostgresError,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 _SQLITE_REASONS = {
@@ -79,13 +80,28 @@ class MissingPrivilege(DatabaseUnavailable):
     """The PostgreSQL role lacks a privilege; the same call succeeds once it is granted."""
 
 
+class Conflict(Exception):  # noqa: N818  # a state of the world, not a mistake
+    """A constraint or trigger refuses a write: often another transaction was faster. The text is the database's."""
+
+
+# What a write raises when its values can never be stored.
+UNSTORABLE = (Conflict, SQLAlchemyError, ValueError, OverflowError)
+
+
 @contextmanager
 def translate_errors(dialect: str) -> Iterator[None]:
-    """Turn errors that mean "unavailable at present" into ``DatabaseUnavailable``; others pass unchanged."""
+    """Raise DatabaseUnavailable for errors that mean "unavailable at present", Conflict for violated constraints.
+
+    Others pass unchanged.
+    """
     try:
         yield
     except PoolTimeout as error:
         raise DatabaseUnavailable("all connections to the database are in use") from error
+    except IntegrityError as error:
+        raise Conflict(str(error.orig)) from error
+    except (sqlite3.IntegrityError, IntegrityConstraintViolationError) as error:
+        raise Conflict(str(error)) from error
     except DBAPIError as error:
         lost = DatabaseUnavailable(_LOST) if error.connection_invalidated else None
         translated = _explain(error.orig) or lost

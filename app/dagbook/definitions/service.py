@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy.exc import IntegrityError
 
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.errors import Conflict
 from dagbook.db.repositories import audit, changes, dag_access, dags, principals, schedules, sources
 from dagbook.db.repositories.dag_access import EVERYTHING, Sight
 from dagbook.db.repositories.dags import DagRow
@@ -159,7 +159,7 @@ class Definitions:
         entry = actor.entry(dag_action(Action.DAG_RENAME, row.file_name, before, names), self._now())
         try:
             return await self._database.write(lambda connection: _rename(connection, row, names, entry, sight))
-        except IntegrityError as error:  # another request has just taken the name
+        except Conflict as error:  # another request has just taken the name
             raise _taken(new_name) from error
 
     async def suspend(self, file_name: str, actor: Actor, *, suspended: bool) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
-from sqlalchemy.exc import IntegrityError
 
 from dagbook.db.database import Database
+from dagbook.db.errors import Conflict
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.engine.admission import Admission
@@ -105,7 +105,7 @@ class SubRunExecutor:
         new_run = RunRequest(spec=callee.spec, base=callee.base, file_name=callee.file_name, start=start)
         try:
             await self._active_runs.accept(new_run, owned)
-        except IntegrityError:
+        except Conflict:
             row = await self._find(request)  # a server that was considered dead has just started it
             if row is None:
                 raise

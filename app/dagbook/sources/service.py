@@ -17,10 +17,10 @@ from threading import Event
 from typing import Protocol
 
 import msgspec
-from sqlalchemy.exc import IntegrityError
 
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
 from dagbook.db.database import Database, ReadConnection, SingleFlight, WriteConnection
+from dagbook.db.errors import Conflict
 from dagbook.db.repositories import audit, sources
 from dagbook.db.repositories.sources import GIT, DagOrigin, NewSource, SourceCounts, SourceRow
 from dagbook.errors import (
@@ -275,7 +275,7 @@ class Sources:
                 key = row.id
                 await self._database.write(lambda connection: sources.put_problem(connection, key, at, problem))
                 _log.warning("source %s: %s", name, problem)
-        except IntegrityError:
+        except Conflict:
             _log.info("source %s or one of its DAGs was removed during its sync; the next one completes it", name)
         except asyncio.CancelledError:
             if not self._closing.is_set():

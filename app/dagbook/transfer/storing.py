@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy.exc import SQLAlchemyError
 
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.errors import UNSTORABLE, DatabaseUnavailable
 from dagbook.db.repositories.runs import run_import
 from dagbook.runs.output.output_follower import STDERR, STDOUT, StreamFollower, StreamOffset, StreamOptions
 from dagbook.transfer.conversion import Converted, LogFile
@@ -96,7 +95,7 @@ class RunStore:
             size, findings = await self._database.write(lambda connection: self._add(connection, group))
         except DatabaseUnavailable:
             raise
-        except (SQLAlchemyError, ValueError, OverflowError) as error:
+        except UNSTORABLE as error:
             if len(group) > 1:
                 for each in group:
                     await self._store([each], done)

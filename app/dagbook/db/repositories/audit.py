@@ -223,7 +223,7 @@ def find_seals(connection: ReadConnection, after: int, limit: int) -> Sequence[S
 
 
 def add_seal(connection: WriteConnection, seal: SealRow) -> None:
-    """Store a seal; raises IntegrityError when its number exists or it does not follow the last one."""
+    """Store a seal; raises Conflict when its number exists or it does not follow the last one."""
     connection.execute(insert(AuditSeal).values(**msgspec.structs.asdict(seal)))
     mark_changed(connection, AUDIT)
 

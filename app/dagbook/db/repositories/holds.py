@@ -47,7 +47,7 @@ def get(connection: ReadConnection) -> HoldRow | None:
 
 
 def add(connection: WriteConnection, row: HoldRow) -> None:
-    """Hold the database; raises IntegrityError if it is held."""
+    """Hold the database; raises Conflict if it is held."""
     connection.execute(insert(Hold).values(id=_ONLY, **msgspec.structs.asdict(row)))
 
 

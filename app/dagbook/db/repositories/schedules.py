@@ -217,7 +217,7 @@ def get_starter(connection: ReadConnection, run: int) -> SlotKey | None:
 
 
 def complete(connection: WriteConnection, outcomes: Iterable[SlotOutcome]) -> None:
-    """Store outcomes whose runs are already inserted; raises IntegrityError when another server was faster.
+    """Store outcomes whose runs are already inserted; raises Conflict when another server was faster.
 
     Slots are written in one order, so that two servers cannot deadlock.
     """

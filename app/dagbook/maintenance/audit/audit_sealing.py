@@ -12,12 +12,11 @@ from datetime import datetime
 from typing import Protocol
 
 import msgspec
-from sqlalchemy.exc import IntegrityError
 
 from dagbook.background import BackgroundLoop
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection
-from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.errors import Conflict, DatabaseUnavailable
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.audit import AuditRow, LastSeal, SealRow
 from dagbook.errors import AppError
@@ -101,7 +100,7 @@ class AuditSealer:
     async def _store(self, seal: SealRow) -> bool:
         try:
             await self._database.write(lambda connection: audit.add_seal(connection, seal))
-        except IntegrityError:
+        except Conflict:
             now = await self._database.read_inline(audit.get_last_seal)
             if now is None or now.number < seal.number:
                 raise

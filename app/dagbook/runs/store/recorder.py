@@ -14,10 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy.exc import IntegrityError
 
 from dagbook.db.database import Database, ReadConnection, WriteConnection
-from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.errors import Conflict, DatabaseUnavailable
 from dagbook.db.repositories import audit, changes, queue, schedules
 from dagbook.db.repositories.runs import run_writes
 from dagbook.db.repositories.runs.run_writes import Activity, Claim, NewAttempt, NewRun, StartingRun, Transition
@@ -179,7 +178,7 @@ class Recorder:
                     await self._write([item])
                 return
             item = group[0]
-            if isinstance(error, IntegrityError) and isinstance(item.work, NewRun) and not item.retried:
+            if isinstance(error, Conflict) and isinstance(item.work, NewRun) and not item.retried:
                 # Another server has just stored the same id: the guard refuses the run now.
                 item.retried = True
                 await self._write([item])
