@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dagbook.main import Server
-from dagbook.maintenance.doctor.doctor import Examination
+from dagbook.maintenance.doctor import Examination
 from tests.app.dagbook import Dagbook
 from tests.waiting import until_written
 

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.models import Run
 from dagbook.db.url import sqlite_path
-from dagbook.maintenance.doctor.doctor import all_checks
+from dagbook.db.repositories.invariants.findings import all_checks
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.program import Said
 from tests.maintenance.scene import furnish, run_lawlessly, without_guards

@@ -15,7 +15,7 @@ from dagbook.db.migrations.check import check
 from dagbook.db.migrations.upgrade import current, head, open_for_migration, upgrade
 from dagbook.db.types import Base
 from dagbook.maintenance.audit.audit_pruning import AuditPruning
-from dagbook.maintenance.doctor.doctor import Doctor, Examination
+from dagbook.maintenance.doctor import Doctor, Examination
 from dagbook.runs.secrets.encryption import Encrypter
 from tests.db import dumps
 from tests.db.audit_scene import Audit

@@ -31,7 +31,7 @@ from dagbook.errors import NotRunningError
 from dagbook.maintenance.backup import backup as backups
 from dagbook.maintenance.backup.files import BackupError, Kind, kind_of
 from dagbook.maintenance.backup.restore import restore, restored_keys
-from dagbook.maintenance.doctor.doctor import find_broken
+from dagbook.db.repositories.invariants.findings import find_broken
 from dagbook.runs.recovery.hold import end_hold
 from dagbook.settings.database_url import PUBLIC
 from tests.conftest import Copies

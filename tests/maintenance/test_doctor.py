@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from dagbook.db.database import Database, ReadConnection, WriteConnection
-from dagbook.maintenance.doctor.doctor import Finding, all_checks, find_broken
+from dagbook.db.repositories.invariants.findings import Finding, all_checks, find_broken
 from tests.conftest import ROOT
 from tests.db.rows import rehearse, run_sql
 from tests.maintenance.scene import (

@@ -17,7 +17,7 @@ from dagbook.db.repositories.deletion import BatchLimit
 from dagbook.db.repositories.runs import run_writes
 from dagbook.db.url import sqlite_path
 from dagbook.errors import UnavailableError
-from dagbook.maintenance.doctor.doctor import find_broken
+from dagbook.db.repositories.invariants.findings import find_broken
 from dagbook.maintenance.retention import retention as retention_module
 from dagbook.maintenance.retention.deletion import DeletionResult, RunDeleter
 from dagbook.maintenance.retention.limits import Limits, RetentionSettings, TotalLimits

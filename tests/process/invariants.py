@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dagbook.clock import now
 from dagbook.db.database import Database
-from dagbook.maintenance.doctor.doctor import Doctor, Examination
+from dagbook.maintenance.doctor import Doctor, Examination
 from tests.process import store
 
 _GRACE_SECONDS = 180.0  # the default of the setting orphan_grace_seconds

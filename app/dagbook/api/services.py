@@ -22,7 +22,7 @@ from dagbook.engine.admission import QueueConfig
 from dagbook.logs.search import LogSearch
 from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.audit.audit_pruning import AuditPruning
-from dagbook.maintenance.doctor.doctor import Doctor
+from dagbook.maintenance.doctor import Doctor
 from dagbook.maintenance.retention.dag_retention import DagRetentionService
 from dagbook.maintenance.retention.retention import Retention
 from dagbook.queues.service import DequeueService, QueueService

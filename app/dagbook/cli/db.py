@@ -25,7 +25,8 @@ from dagbook.db.migrations.upgrade import upgrade as upgrade_schema
 from dagbook.db.postgres.roles import AUDIT_VIEW, READER, WORKER, Grants, RoleError, grant
 from dagbook.db.sqlite.upgrade_copies import find_copies
 from dagbook.db.url import hide_password, sqlite_path
-from dagbook.maintenance.doctor.doctor import Doctor, Examination, Finding, Report
+from dagbook.db.repositories.invariants.findings import Finding
+from dagbook.maintenance.doctor import Doctor, Examination, Report
 from dagbook.settings import Settings
 from dagbook.settings.permissions import find_open_files
 

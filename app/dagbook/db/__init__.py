@@ -5,6 +5,7 @@ __all__ = [
     "errors",
     "migrations",
     "models",
+    "notifications",
     "postgres",
     "repositories",
     "search_keys",

@@ -13,12 +13,22 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy import Connection, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 _log = logging.getLogger(__name__)
 _PACE_SECONDS = 0.02
 _RETRY_SECONDS = 1.0
 _COMMAND_SECONDS = 5
+
+
+def notify_at_commit(connection: Connection, channel: str) -> None:
+    """Notify the listeners of a channel when the transaction commits; SQLite has one process, so no listener.
+
+    For a process that ends soon, or has no listener itself: ``Notifications.notify`` needs a listening connection.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_notify(channel, "")))
 
 
 class Notifications:

@@ -38,7 +38,7 @@ from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.audit.audit_pruning import AuditPruning
 from dagbook.maintenance.audit.audit_sealing import AuditSealer
 from dagbook.maintenance.change_pruning import ChangePruner
-from dagbook.maintenance.doctor.doctor import Doctor
+from dagbook.maintenance.doctor import Doctor
 from dagbook.maintenance.retention.dag_retention import DagRetentionService
 from dagbook.maintenance.retention.limits import RetentionSettings, TotalLimits
 from dagbook.maintenance.retention.policies import Defaults, Policies

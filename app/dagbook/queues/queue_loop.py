@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from sqlalchemy import func, select
-
 from dagbook.background import BackgroundLoop
-from dagbook.db.database import Database, WriteConnection
+from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.notifications import notify_at_commit
 from dagbook.engine.admission import QueueConfig
 from dagbook.runs.active_runs import ActiveRuns
 from dagbook.runs.store.recorder import RunRefusedError
@@ -97,13 +96,7 @@ class QueueNotifier:
 
     async def notify(self) -> None:
         """Wake the dispatchers of all other servers on this database."""
-
-        def work(connection: WriteConnection) -> None:
-            # In a transaction: the caller may end, without a listening connection. SQLite has one server only.
-            if connection.dialect.name == "postgresql":
-                connection.execute(select(func.pg_notify(_CHANNEL, "")))
-
         try:
-            await self._database.write(work)
+            await self._database.write(lambda connection: notify_at_commit(connection, _CHANNEL))
         except DatabaseUnavailable as error:
             _log.warning("other servers were not notified of free queue slots: %s", error)

@@ -28,7 +28,7 @@ from dagbook.auth.roles import Requires
 from dagbook.db.database import Database
 from dagbook.identifiers import shorten
 from dagbook.maintenance.audit.audit_copy import AuditCopy
-from dagbook.maintenance.doctor.doctor import Doctor, Examination
+from dagbook.maintenance.doctor import Doctor, Examination
 from dagbook.runs.recovery.hold import Holding
 from dagbook.spec.grammar.document import schema
 from dagbook.spec.time.duration import duration_seconds

@@ -11,7 +11,7 @@ from dagbook.api.presenters.present import time_text
 from dagbook.api.schemas.maintenance import CopyOfUpgrade, DatabaseStorage, DoctorFinding, DoctorReport, TableStorage
 from dagbook.db.sqlite.upgrade_copies import UpgradeCopy
 from dagbook.db.storage import Storage
-from dagbook.maintenance.doctor.doctor import Report
+from dagbook.maintenance.doctor import Report
 
 
 def doctor_report(report: Report, zone: tzinfo = UTC) -> DoctorReport:

@@ -9,6 +9,7 @@ __all__ = [
     "deletion",
     "groups",
     "holds",
+    "invariants",
     "logs",
     "principals",
     "queue",

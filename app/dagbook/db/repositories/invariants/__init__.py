@@ -3,4 +3,4 @@
 Each counts on one state of the database, seen in one transaction: what a commit changes together never disagrees.
 """
 
-__all__ = ["doctor"]
+__all__ = ["findings"]

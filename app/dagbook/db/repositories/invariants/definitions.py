@@ -7,7 +7,7 @@ from sqlalchemy.orm import aliased
 
 from dagbook.db.models import Dag, DagRevision, Definition, Run, ScheduleSlot, User
 from dagbook.db.types import Base
-from dagbook.maintenance.doctor.check import RUN, AnySelect, Check
+from dagbook.db.repositories.invariants.check import RUN, AnySelect, Check
 
 _admin = aliased(User)
 _newest = and_(DagRevision.dag_id == Dag.id, DagRevision.number == Dag.revision)

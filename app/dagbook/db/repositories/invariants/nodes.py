@@ -6,7 +6,7 @@ from sqlalchemy import and_, case, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from dagbook.db.models import LogChunk, Node, Removal, Run, RunAttempt
-from dagbook.maintenance.doctor.check import (
+from dagbook.db.repositories.invariants.check import (
     IS_FINISHED,
     NODE,
     NOT_EDITED,

@@ -18,7 +18,7 @@ from dagbook.db.models import (
     RunRequest,
     Service,
 )
-from dagbook.maintenance.doctor.check import (
+from dagbook.db.repositories.invariants.check import (
     ATTEMPT,
     IS_FINISHED,
     IS_NOT_FINISHED,
