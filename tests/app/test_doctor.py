@@ -12,8 +12,8 @@ from sqlalchemy import func, select
 
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.models import Run
-from dagbook.db.url import sqlite_path
 from dagbook.db.repositories.invariants.findings import all_checks
+from dagbook.db.url import sqlite_path
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.program import Said
 from tests.maintenance.scene import furnish, run_lawlessly, without_guards

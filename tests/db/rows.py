@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Table, insert, text
 
+from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import Conflict
-from dagbook.db.database import Database, WriteConnection
 from dagbook.db.models import (
     AuditEntry,
     AuditSeal,
@@ -30,6 +30,9 @@ from dagbook.db.models import (
     User,
 )
 from dagbook.db.repositories import changes
+from dagbook.db.repositories.runs import run_list
+from dagbook.db.repositories.runs.run_filter import Page, RunFilter
+from dagbook.db.repositories.runs.run_list import RunListRow
 from dagbook.db.types import Base, UtcDateTime
 from dagbook.engine.status import NodeStatus, RunStatus
 
@@ -39,6 +42,11 @@ NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
 class _RolledBack(Exception):  # noqa: N818  # it is what the caller wants
     pass
+
+
+def find_runs(connection: ReadConnection, run_filter: RunFilter) -> Sequence[RunListRow]:
+    """Return the first page of a list of runs."""
+    return run_list.find_page(connection, run_filter, Page()).runs
 
 
 async def rehearse(database: Database, work: Callable[[WriteConnection], Any]) -> None:

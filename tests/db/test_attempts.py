@@ -7,8 +7,8 @@ from itertools import product
 
 import pytest
 
-from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
+from dagbook.db.errors import Conflict
 from dagbook.engine.status import RunStatus
 from tests.db.rows import NOW, add_attempt, add_run_in, add_service, rehearse, run_sql, stored
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
+from dagbook.db.errors import Conflict
 from tests.db.rows import NOW, add_entry, add_seal, rehearse, run_sql, stored
 
 pytestmark = pytest.mark.always

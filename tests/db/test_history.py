@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
+from dagbook.db.errors import Conflict
 from dagbook.db.models import LogChunk, Node, RunAttempt, RunEvent, RunRequest
 from tests.db.rows import (
     NOW,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
+from dagbook.db.errors import Conflict
 from tests.db.rows import (
     NOW,
     add_attempt,

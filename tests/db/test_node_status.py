@@ -8,8 +8,8 @@ from itertools import product
 
 import pytest
 
-from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
+from dagbook.db.errors import Conflict
 from dagbook.engine.status import NODE_TRANSITIONS, NodeStatus, RunStatus
 from tests.db.rows import (
     NOW,
@@ -74,9 +74,7 @@ async def test_a_node_begins_as_not_started_and_in_a_retry_also_settled(
     if status is NodeStatus.NOT_STARTED or (attempt > 1 and status.is_final):
         await rehearse(shared_database, work)
     else:
-        with pytest.raises(
-            Conflict, match="a node begins as not started, or in a retry with the status it keeps"
-        ):
+        with pytest.raises(Conflict, match="a node begins as not started, or in a retry with the status it keeps"):
             await rehearse(shared_database, work)
 
 

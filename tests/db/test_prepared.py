@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
+from dagbook.db.errors import Conflict
 from dagbook.db.models import RunInput, Service
 from dagbook.db.prepared import Prepared
 from tests.db.rows import add_whole_run, rehearse

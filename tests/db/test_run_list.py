@@ -11,9 +11,11 @@ import pytest
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories.runs import run_filter, run_list, run_search_index
 from dagbook.db.repositories.runs.run_filter import Page, RunCursor, RunFilter
+from dagbook.db.repositories.runs.run_list import RunListRow
 from dagbook.db.search_keys import index_key
 from dagbook.engine.status import RunStatus
-from tests.db.rows import NOW, add_definition, add_run, bring_run_to, rehearse, run_sql, stored
+from tests.db.rows import NOW, add_definition, add_run, bring_run_to, find_runs, rehearse, run_sql, stored
+from tests.statements import heard
 
 LONG = "x" * 5000
 
@@ -51,8 +53,8 @@ def fill(connection: WriteConnection) -> None:
     add_found(connection, "five", 6, dag_name="third", tags=[LONG], status=5, trigger="api")
 
 
-def ids(rows: Sequence[Sequence[Any]]) -> list[str]:
-    return [run_list.RunListRow(*row).run_id for row in rows]
+def ids(rows: Sequence[RunListRow]) -> list[str]:
+    return [row.run_id for row in rows]
 
 
 ALL = ["five", "four", "three", "two", "one"]
@@ -247,7 +249,7 @@ async def test_a_page_goes_on_behind_a_run_that_is_gone(shared_database: Databas
 async def test_a_sub_run_names_its_root_and_its_caller(shared_database: Database) -> None:
     def look(connection: WriteConnection) -> None:
         fill(connection)
-        (sub,) = run_list.find(connection, RunFilter(sub_runs="only"))
+        (sub,) = find_runs(connection, RunFilter(sub_runs="only"))
         assert (sub.root_name, sub.root_run_id, sub.parent_name, sub.parent_run_id) == ("etl", "one", "etl", "one")
 
     await rehearse(shared_database, look)
@@ -259,8 +261,8 @@ async def test_a_part_of_a_name_that_many_dags_have_finds_all_of_them(shared_dat
         for number in range(25):
             add_found(connection, f"r{number}", number, dag_name=f"dag_{number:02}")
         assert len(run_list.find_names(connection, "dag_")) == 25
-        assert ids(run_list.find(connection, RunFilter(name_part="dag_"))) == [f"r{n}" for n in reversed(range(25))]
-        assert ids(run_list.find(connection, RunFilter(name_part="dag_2"))) == ["r24", "r23", "r22", "r21", "r20"]
+        assert ids(find_runs(connection, RunFilter(name_part="dag_"))) == [f"r{n}" for n in reversed(range(25))]
+        assert ids(find_runs(connection, RunFilter(name_part="dag_2"))) == ["r24", "r23", "r22", "r21", "r20"]
 
     await rehearse(shared_database, look)
 
@@ -269,7 +271,7 @@ async def test_errors_of_a_run_that_is_tried_again_do_not_count(shared_database:
     def look(connection: WriteConnection) -> None:
         fill(connection)
         run_sql(connection, "UPDATE runs SET attempt = 2, status = 1, finished_at = NULL WHERE run_id = 'two'")
-        assert not run_list.find(connection, RunFilter(error="disk"))
+        assert not find_runs(connection, RunFilter(error="disk"))
 
     await rehearse(shared_database, look)
 
@@ -283,6 +285,7 @@ def test_a_long_text_keeps_its_beginning_and_what_tells_it_from_others() -> None
 SIGHT = (("user:ann",),)
 
 
+@pytest.mark.parametrize("bounded", [False, True])
 @pytest.mark.parametrize(
     ("wanted", "limit", "found"),
     [
@@ -294,22 +297,19 @@ SIGHT = (("user:ann",),)
     ],
 )
 async def test_a_first_page_of_visible_runs_is_found_among_the_newest(
-    shared_database: Database, wanted: dict[str, Any], limit: int, found: list[str]
+    shared_database: Database, wanted: dict[str, Any], limit: int, found: list[str], bounded: bool
 ) -> None:
     def work(connection: WriteConnection) -> None:
         fill(connection)
         access = "INSERT INTO dag_access (dag_name, subject, rank) VALUES ('etl', 'user:ann', 0)"
         run_sql(connection, access)
-        near = run_list.find_near(connection, RunFilter(**wanted, sight=SIGHT), Page(limit=limit))
-        assert near is not None
-        assert ids(near.runs) == found
-        whole = run_list.find_page(connection, RunFilter(**wanted, sight=SIGHT), Page(limit=limit))
-        assert (near.runs, near.next) == (whole.runs, whole.next)
+        page = Page(limit=limit, bounded=bounded)
+        assert ids(run_list.find_page(connection, RunFilter(**wanted, sight=SIGHT), page).runs) == found
 
     await rehearse(shared_database, work)
 
 
-async def test_where_the_newest_runs_are_not_visible_no_page_is_found_among_them(
+async def test_where_the_newest_runs_are_not_visible_older_ones_are_looked_at(
     shared_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_list, "_FEW", 1)
@@ -317,10 +317,12 @@ async def test_where_the_newest_runs_are_not_visible_no_page_is_found_among_them
 
     def work(connection: WriteConnection) -> None:
         fill(connection)
-        access = "INSERT INTO dag_access (dag_name, subject, rank) VALUES ('etl', 'user:ann', 0)"
+        access = "INSERT INTO dag_access (dag_name, subject, rank) VALUES ('other_etl', 'user:ann', 0)"
         run_sql(connection, access)
-        assert run_list.find_near(connection, RunFilter(sight=SIGHT), Page(limit=1)) is None, (
-            "only five and four are read"
-        )
+        page = Page(limit=1, bounded=True)
+        statements: list[str] = []
+        with heard(lambda statement, *_: statements.append(statement)):
+            found = run_list.find_page(connection, RunFilter(sight=SIGHT), page)
+        assert (ids(found.runs), len(statements)) == (["three"], 4), "the newest ones are looked at first"
 
     await rehearse(shared_database, work)

@@ -7,8 +7,8 @@ from itertools import product
 
 import pytest
 
-from dagbook.db.errors import Conflict
 from dagbook.db.database import Database, WriteConnection
+from dagbook.db.errors import Conflict
 from dagbook.engine.status import RUN_INSERTS, RUN_TRANSITIONS, RunStatus
 from tests.db.rows import NOW, accepted, add_attempt, add_definition, add_run, add_run_in, rehearse, run_sql, stored
 

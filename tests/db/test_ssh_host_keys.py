@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, inspect
-from sqlalchemy.exc import IntegrityError
 
 from dagbook.db.database import Database
+from dagbook.db.errors import Conflict
 from dagbook.db.migrations.check import check
 from dagbook.db.migrations.upgrade import downgrade, head, open_for_migration, upgrade
 from dagbook.db.models import SshHostKey
@@ -50,7 +50,7 @@ async def test_a_file_that_cannot_be_written_stops_no_start(
 
 @pytest.mark.parametrize("wrong", [{"host": ""}, {"host": "x" * 254}, {"port": 0}, {"algorithm": ""}], ids=str)
 async def test_rows_that_are_no_host_are_refused(database: Database, wrong: dict[str, object]) -> None:
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Conflict):
         await rehearse(database, lambda connection: connection.execute(insert(SshHostKey).values(ROW | wrong)))
 
 

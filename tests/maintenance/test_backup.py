@@ -23,6 +23,7 @@ from dagbook.db.migrations.upgrade import UnknownRevision, build_config, current
 from dagbook.db.models import Dag, Node, QueueEntry, Run, RunAttempt, ScheduleSlot, Service
 from dagbook.db.repositories import audit, holds, schedules
 from dagbook.db.repositories.audit import AuditFilter
+from dagbook.db.repositories.invariants.findings import find_broken
 from dagbook.db.repositories.schedules import Slot, SlotKey, SlotOutcome
 from dagbook.db.types import Base
 from dagbook.db.url import sqlite_path
@@ -31,7 +32,6 @@ from dagbook.errors import NotRunningError
 from dagbook.maintenance.backup import backup as backups
 from dagbook.maintenance.backup.files import BackupError, Kind, kind_of
 from dagbook.maintenance.backup.restore import restore, restored_keys
-from dagbook.db.repositories.invariants.findings import find_broken
 from dagbook.runs.recovery.hold import end_hold
 from dagbook.settings.database_url import PUBLIC
 from tests.conftest import Copies

@@ -14,10 +14,10 @@ from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.models import DagRetention, Definition, Node, QueueEntry, Run, RunTag
 from dagbook.db.repositories import changes, deletion
 from dagbook.db.repositories.deletion import BatchLimit
+from dagbook.db.repositories.invariants.findings import find_broken
 from dagbook.db.repositories.runs import run_writes
 from dagbook.db.url import sqlite_path
 from dagbook.errors import UnavailableError
-from dagbook.db.repositories.invariants.findings import find_broken
 from dagbook.maintenance.retention import retention as retention_module
 from dagbook.maintenance.retention.deletion import DeletionResult, RunDeleter
 from dagbook.maintenance.retention.limits import Limits, RetentionSettings, TotalLimits

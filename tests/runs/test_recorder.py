@@ -11,7 +11,7 @@ import pytest
 
 from dagbook.auth.audit_context import ANONYMOUS
 from dagbook.db.database import Database, Write
-from dagbook.db.errors import DatabaseUnavailable, Conflict
+from dagbook.db.errors import Conflict, DatabaseUnavailable
 from dagbook.db.repositories import audit, queue
 from dagbook.db.repositories.audit import AuditFilter
 from dagbook.db.repositories.logs import logs

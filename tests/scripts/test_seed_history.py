@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from dagbook.db.database import Database
-from dagbook.db.repositories.runs import run_history, run_list, runs
+from dagbook.db.repositories.runs import run_history, runs
 from dagbook.db.repositories.runs.run_filter import RunFilter
 from dagbook.engine.history import Change, fold
 from dagbook.engine.state import NodeState, Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
 from tests.conftest import ROOT
+from tests.db.rows import find_runs
 from tests.process import invariants
 
 BEGAN = 1_767_225_600.0
@@ -70,9 +71,7 @@ async def test_runs_are_there_with_their_steps_and_nothing_is_wrong_with_them(
 
 async def test_a_history_leads_to_what_is_in_the_rows(database_url: str, database: Database, file: Path) -> None:
     await _seed(database_url, file)
-    (name,) = [
-        run.dag_name for run in await database.read(lambda c: run_list.find(c, RunFilter())) if run.run_id == "r2"
-    ]
+    (name,) = [run.dag_name for run in await database.read(lambda c: find_runs(c, RunFilter())) if run.run_id == "r2"]
     run = await database.read(lambda connection: runs.get(connection, name, "r2"))
     assert run is not None
     events = await database.read(lambda connection: runs.get_events(connection, run.id))
@@ -98,4 +97,4 @@ async def test_nothing_is_stored_of_a_file_with_a_line_that_makes_no_run(
         1,
         "line 6: Object missing required field `name`; 0 runs are stored\n",
     )
-    assert await database.read(lambda connection: run_list.find(connection, RunFilter())) == []
+    assert await database.read(lambda connection: find_runs(connection, RunFilter())) == []

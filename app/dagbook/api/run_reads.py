@@ -50,17 +50,10 @@ async def list_named(services: RunReadServices, name: str, search: RunSearch) ->
 async def list_runs_matching(services: RunReadServices, search: RunSearch, filter_: RunFilter) -> DAGRuns:
     if not can_match(filter_):
         return DAGRuns(dag_runs=[])
-    found = None
-    common = RunFilter(status=filter_.status, since=filter_.since, before=filter_.before, sight=filter_.sight)
-    if filter_ == common and filter_.sight:
-        found = await services.database.read_inline(
-            lambda connection: run_list.find_near(connection, filter_, search.page)
-        )
-    if found is None:
-        read = services.database.read_inline if is_index_only(filter_) else services.database.read
-        found = await read(lambda connection: run_list.find_page(connection, filter_, search.page))
+    read = services.database.read_inline if is_index_only(filter_) else services.database.read
+    found = await read(lambda connection: run_list.find_page(connection, filter_, search.page))
     summaries = [listed_run(run, services.zone) for run in found.runs]
-    keys = [run[0] for run in found.runs]
+    keys = [run.key for run in found.runs]
     await explain_waiting(services, summaries, keys, filter_.sight)
     await _explain_bad_ends(services, summaries, keys)
     return DAGRuns(dag_runs=summaries, next_cursor=search.cursor(found.next))

@@ -23,9 +23,9 @@ from dagbook.db.migrations.upgrade import current as read_current
 from dagbook.db.migrations.upgrade import head, require_head, require_known
 from dagbook.db.migrations.upgrade import upgrade as upgrade_schema
 from dagbook.db.postgres.roles import AUDIT_VIEW, READER, WORKER, Grants, RoleError, grant
+from dagbook.db.repositories.invariants.findings import Finding
 from dagbook.db.sqlite.upgrade_copies import find_copies
 from dagbook.db.url import hide_password, sqlite_path
-from dagbook.db.repositories.invariants.findings import Finding
 from dagbook.maintenance.doctor import Doctor, Examination, Report
 from dagbook.settings import Settings
 from dagbook.settings.permissions import find_open_files

@@ -14,7 +14,7 @@ from dagbook.api.params import parameters
 from dagbook.api.params.cursors import read_cursor, write_cursor
 from dagbook.api.services import RunReadServices
 from dagbook.auth.audit_context import Caller
-from dagbook.db.repositories.runs.run_filter import MAX_RUNS, Page, RunCursor, RunFilter, SubRuns
+from dagbook.db.repositories.runs.run_filter import MAX_RUNS, Page, RunCursor, RunFilter
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
@@ -30,10 +30,10 @@ REPEATED = ("tag", "param")
 
 
 class PageOptions(msgspec.Struct, frozen=True):
-    """Requested page, and the lower bound that the first page had."""
+    """Requested page, and the lower bound of a list without dates: that of the first page, 00:00 UTC of its day."""
 
-    page: Page = Page()
-    since: datetime | None = None
+    page: Page
+    since: datetime
 
 
 class RunSearch(msgspec.Struct, frozen=True):
@@ -47,49 +47,27 @@ class RunSearch(msgspec.Struct, frozen=True):
         return UNSET if position is None else write_cursor(position, self.filter.since)
 
 
-class StartFilters(msgspec.Struct, frozen=True, kw_only=True):
-    """Filters by how runs were started."""
-
-    tags: tuple[str, ...] = ()
-    params: tuple[tuple[str, str], ...] = ()
-    trigger: str | None = None
-    actor: str | None = None
-    revision: int | None = None
-    sub_runs: SubRuns = "exclude"
-
-
-class OutcomeFilters(msgspec.Struct, frozen=True, kw_only=True):
-    """Filters by how runs finished."""
-
-    shortest_seconds: float | None = None
-    longest_seconds: float | None = None
-    error: str = ""
-
-
-_NO_START_FILTERS, _NO_OUTCOME_FILTERS = StartFilters(), OutcomeFilters()
-
-
-def provide_start_filters(
+def provide_start_filter(
+    run_filter: NamedDependency[RunFilter],
     tag: parameters.Tags = None,
     param: parameters.RunParams = None,
     trigger: parameters.Trigger = None,
     actor: parameters.Actor = None,
     revision: parameters.RevisionFilter = None,
-    sub_runs: parameters.SubRuns = "exclude",
-) -> StartFilters:
-    """Make the filters; raises BadRequestError naming the field."""
+) -> RunFilter:
+    """Add the filters by how runs were started; raises BadRequestError naming the field."""
     for field, values in (("tag", tag), ("param", param)):
         if len(values or ()) > _MAX_VALUES:
             raise BadRequestError(f"{field}: is given more than {_MAX_VALUES} times")
     if revision is not None and not 1 <= revision <= _MAX_REVISION:
         raise BadRequestError(f"revision: {revision} is not a revision number; these start at 1")
-    return StartFilters(
+    return replace(
+        run_filter,
         tags=tuple(text.strip().lower() for text in tag or () if text.strip()),
         params=tuple(_split_param(text) for text in param or () if text),
         trigger=trigger or None,
         actor=actor or None,
         revision=revision,
-        sub_runs=sub_runs,
     )
 
 
@@ -100,18 +78,39 @@ def _split_param(text: str) -> tuple[str, str]:
     return name, value
 
 
-def provide_outcome_filters(
+def provide_run_search(
+    start_filter: NamedDependency[RunFilter],
+    run_page: NamedDependency[PageOptions],
+    sub_runs: parameters.SubRuns = "exclude",
     min_duration: parameters.MinDuration = None,
     max_duration: parameters.MaxDuration = None,
     error: parameters.ErrorPart = None,
-) -> OutcomeFilters:
-    """Make the filters; raises BadRequestError naming the field."""
+) -> RunSearch:
+    """Add the filters by sub-runs and by how runs finished, and the page; raises BadRequestError naming the field.
+
+    The page is bounded when any filter beyond the contract's is used.
+    """
     if len(error or "") > _MAX_ERROR:
         raise BadRequestError(f"error: is longer than {_MAX_ERROR} characters")
-    return OutcomeFilters(
+    found = replace(
+        start_filter,
+        sub_runs=sub_runs,
         shortest_seconds=_seconds("minDuration", min_duration),
         longest_seconds=_seconds("maxDuration", max_duration),
         error=error or "",
+    )
+    page = run_page.page
+    return RunSearch(found, page if found == _contracts(found) else replace(page, bounded=True))
+
+
+def _contracts(filter: RunFilter) -> RunFilter:  # noqa: A002 - the builtin is not used here
+    """Return the part of a filter that the contract has."""
+    return RunFilter(
+        status=filter.status,
+        since=filter.since,
+        before=filter.before,
+        run_id_part=filter.run_id_part,
+        sight=filter.sight,
     )
 
 
@@ -126,48 +125,35 @@ def _seconds(field: str, text: str | None) -> float | None:
     return seconds
 
 
-def provide_run_page(limit: parameters.RunLimit = None, cursor: parameters.CursorText = None) -> PageOptions:
+def provide_run_page(
+    services: NamedDependency[SkipValidation[RunReadServices]],
+    limit: parameters.RunLimit = None,
+    cursor: parameters.CursorText = None,
+) -> PageOptions:
     """Make the paging options; raises BadRequestError for a limit out of range or an invalid cursor."""
     if limit is not None and not 1 <= limit <= MAX_RUNS:
         raise BadRequestError(f"limit: {limit} is outside 1 to {MAX_RUNS}")
-    if not cursor:
-        return PageOptions(Page(limit=limit or MAX_RUNS, bounded=limit is not None))
-    start = read_cursor(cursor)
-    return PageOptions(Page(limit=limit or MAX_RUNS, after=start.position, bounded=True), start.since)
+    start = read_cursor(cursor) if cursor else None
+    bounded = start is not None or limit is not None
+    page = Page(limit=limit or MAX_RUNS, after=start.position if start else None, bounded=bounded)
+    today = services.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return PageOptions(page, (start.since if start else None) or today)
 
 
 def provide_run_filter(
-    services: NamedDependency[SkipValidation[RunReadServices]],
+    caller: NamedDependency[Caller],
     run_page: NamedDependency[PageOptions],
     status: parameters.Status = None,
     from_date: parameters.FromDate = None,
     to_date: parameters.ToDate = None,
     dag_run_id: parameters.RunIdPart = None,
 ) -> RunFilter:
-    """Return the contract's filters; without dates, runs created since 00:00 UTC today."""
+    """Return the contract's filters and what the caller sees; without dates, runs created since 00:00 UTC today."""
     since = read_instant("fromDate", from_date)
     if from_date is None and to_date is None:
-        since = run_page.since or services.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        since = run_page.since
     before = read_instant("toDate", to_date)
-    return RunFilter(status=status, since=since, before=before, run_id_part=dag_run_id or None)
-
-
-def provide_run_search(
-    run_filter: NamedDependency[RunFilter],
-    run_page: NamedDependency[PageOptions],
-    start_filters: NamedDependency[StartFilters],
-    outcome_filters: NamedDependency[OutcomeFilters],
-    caller: NamedDependency[Caller],
-) -> RunSearch:
-    """Combine all filters, what the caller sees, and the page.
-
-    The page is bounded when any filter beyond the contract's is used.
-    """
-    run_filter = replace(run_filter, sight=caller.sight)
-    if start_filters == _NO_START_FILTERS and outcome_filters == _NO_OUTCOME_FILTERS:
-        return RunSearch(run_filter, run_page.page)
-    more = {**msgspec.structs.asdict(start_filters), **msgspec.structs.asdict(outcome_filters)}
-    return RunSearch(replace(run_filter, **more), replace(run_page.page, bounded=True))
+    return RunFilter(status=status, since=since, before=before, run_id_part=dag_run_id or None, sight=caller.sight)
 
 
 def read_instant(field: str, seconds: int | None) -> datetime | None:

@@ -15,6 +15,7 @@ from dagbook.api.schemas import dags as dag_schemas
 from dagbook.api.schemas import runs as run_schemas
 from dagbook.api.schemas.common import Pagination, or_unset
 from dagbook.db.repositories.runs.run_history import HistoryNode
+from dagbook.db.repositories.runs.run_list import RunListRow
 from dagbook.db.repositories.runs.runs import AttemptRow, NamedSubRunRow, NodeRow, RunRow, RunWithState
 from dagbook.definitions.next_starts import NextStart
 from dagbook.engine import rules
@@ -190,14 +191,14 @@ def conditions(items: Sequence[Condition], errors: Sequence[str] = ()) -> list[r
 _LABELS = {int(status): (status, status.label) for status in RunStatus}
 
 
-def listed_run(values: Sequence[Any], zone: tzinfo) -> run_schemas.DAGRunSummary:
-    """Convert a run for a list from the values of a ``RunListRow``."""
-    return run_schemas.DAGRunSummary(**_run_fields(values, zone))
+def listed_run(run: RunListRow, zone: tzinfo) -> run_schemas.DAGRunSummary:
+    """Convert a run for a list."""
+    return run_schemas.DAGRunSummary(**_run_fields(run, zone))
 
 
 def run_summary(run: RunRow, zone: tzinfo) -> run_schemas.DAGRunSummary:
     """Convert a run for a list."""
-    summary = run_schemas.DAGRunSummary(**_run_fields(_list_values(run), zone))
+    summary = run_schemas.DAGRunSummary(**_run_fields(_list_row(run), zone))
     if isinstance(run, RunWithState):
         summary.error = own_error(run.status, run.error, run.state)
     return summary
@@ -209,20 +210,31 @@ def own_error(status: RunStatus, error: str | None, state: Mapping[str, Any] | N
     return or_unset(rules.own_error(status, error or "", known.get("error_key"), known.get("conditions", ())))
 
 
-def _list_values(run: RunRow) -> tuple[Any, ...]:
-    """Return the values that a ``RunListRow`` of the run has."""
-    times = (run.queued_at, run.started_at, run.finished_at)
-    own = (run.id, run.created_at, run.dag_name, run.run_id, run.status, run.params_text, *times, run.dag_revision)
-    if not isinstance(run, NamedSubRunRow):
-        return own
-    return (*own, run.root_name, run.root_run_id, run.parent_name, run.parent_run_id)
+def _list_row(run: RunRow) -> RunListRow:
+    below = run if isinstance(run, NamedSubRunRow) else None
+    return RunListRow(
+        key=run.id,
+        created_at=run.created_at,
+        dag_name=run.dag_name,
+        run_id=run.run_id,
+        status=run.status,
+        params_text=run.params_text,
+        queued_at=run.queued_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        revision=run.dag_revision,
+        root_name=below.root_name if below else None,
+        root_run_id=below.root_run_id if below else None,
+        parent_name=below.parent_name if below else None,
+        parent_run_id=below.parent_run_id if below else None,
+    )
 
 
-def _run_fields(values: Sequence[Any], zone: tzinfo) -> dict[str, Any]:
-    _, _, name, run_id, number, params_text, queued_at, started_at, finished_at, revision, *lineage = values
+def _run_fields(run: RunListRow, zone: tzinfo) -> dict[str, Any]:
+    _, _, name, run_id, number, params_text, queued_at, started_at, finished_at, revision, *_ = run
+    root_name, root_id, parent_name, parent_id = run[-4:]
     status, label = _LABELS[number]
     times = formatter_for(zone)
-    root_name, root_id, parent_name, parent_id = lineage or (None, None, None, None)
     # A pseudo path; a sub-run's is below its root's.
     log = f"db:/{root_name}/{root_id}/{name}/{run_id}.log" if root_name else f"db:/{name}/{run_id}.log"
     return {
@@ -268,7 +280,7 @@ def run_details(
 ) -> run_schemas.DAGRunDetails:
     """Convert a run with its nodes and the handlers that its DAG defines."""
     steps = of if isinstance(of, StepCache) else StepCache(of)
-    fields = _run_fields(_list_values(run), zone)
+    fields = _run_fields(_list_row(run), zone)
     log_base = fields["log"].removesuffix(".log")
     options = _NodeOptions(log_base, formatter_for(zone), _NEVER if run.started_at is None else "")
     state = (attempt.state if attempt else None) or {}

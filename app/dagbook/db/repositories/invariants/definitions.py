@@ -6,8 +6,8 @@ from sqlalchemy import ForeignKeyConstraint, Text, and_, cast, exists, func, lit
 from sqlalchemy.orm import aliased
 
 from dagbook.db.models import Dag, DagRevision, Definition, Run, ScheduleSlot, User
-from dagbook.db.types import Base
 from dagbook.db.repositories.invariants.check import RUN, AnySelect, Check
+from dagbook.db.types import Base
 
 _admin = aliased(User)
 _newest = and_(DagRevision.dag_id == Dag.id, DagRevision.number == Dag.revision)

@@ -1,24 +1,15 @@
-"""Filters of run lists, and their predicates: by an index, by the few runs of a selective filter, or by a condition."""
+"""Filters of run lists, and what they ask of a run: predicates, each with the index that it could use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Interval,
-    Select,
-    and_,
-    func,
-    literal,
-    literal_column,
-    select,
-    type_coerce,
-)
+from sqlalchemy import BigInteger, ColumnElement, Interval, Select, and_, func, literal, literal_column, select
+from sqlalchemy import type_coerce as as_type
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from dagbook.db.database import ReadConnection
@@ -28,8 +19,11 @@ from dagbook.db.repositories.dag_access import EVERYTHING, NAMES, Sight
 from dagbook.db.search_keys import index_key
 
 MAX_RUNS = 1000
+MAX_SELECTIVE = 1000
 SubRuns = Literal["exclude", "include", "only"]
 _Condition = ColumnElement[bool]
+_Text = ColumnElement[str] | InstrumentedAttribute[str]
+_Column = InstrumentedAttribute[Any]
 ROOT = aliased(Run)  # of a sub-run
 
 
@@ -78,13 +72,15 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 class AccessPath(msgspec.Struct, frozen=True):
     """An index to scan: conditions on its columns, and its columns of creation time and run key.
 
-    A ``complete`` one contains only root runs or only sub-runs, as the filter requests.
+    A ``complete`` one contains only root runs or only sub-runs, as the filter requests; one that ``has_bounds`` only
+    runs of the time range and after the cursor's time.
     """
 
     conditions: tuple[_Condition, ...] = ()
     at: Any = Run.created_at
     key: Any = Run.id
     complete: bool = False
+    has_bounds: bool = False
 
     def bounded(self, run_filter: RunFilter, page: Page) -> list[_Condition]:
         """Return the conditions with the filter's time range and the cursor's creation time.
@@ -92,6 +88,8 @@ class AccessPath(msgspec.Struct, frozen=True):
         With only one bound on each side, because of two SQLite uses only the first one for the index, even if it
         selects many more rows.
         """
+        if self.has_bounds:
+            return [*self.conditions]
         bounds = [*self.conditions]
         if run_filter.since is not None:
             bounds.append(self.at >= run_filter.since)
@@ -108,11 +106,6 @@ class Predicate(msgspec.Struct, frozen=True):
     condition: _Condition
     path: AccessPath | None = None
 
-    @property
-    def unindexed(self) -> _Condition:
-        """The condition in the form that lets the database choose an index."""
-        return self.condition if self.path is None or self.path.key is not Run.id else and_(*self.path.conditions)
-
 
 def base_path(run_filter: RunFilter) -> AccessPath:
     """Return the index of all root runs, or of all sub-runs."""
@@ -122,58 +115,60 @@ def base_path(run_filter: RunFilter) -> AccessPath:
 
 def predicates(dialect: str, run_filter: RunFilter, names: Sequence[str] = ()) -> list[Predicate]:
     """Split a filter into predicates; ``names`` are the DAG names that contain the filter's ``name_part``."""
-    name = Run.dag_name if run_filter.sub_runs == "exclude" else ROOT.dag_name
     return [
-        *_of_dag(run_filter, names),
-        *_equalities(run_filter),
-        *_related(dialect, run_filter),
-        *_unindexable(dialect, run_filter),
-        *map(Predicate, dag_access.narrow(name, run_filter.sight)),
+        *_of_columns(run_filter, names),
+        *_of_other_tables(dialect, run_filter),
+        *map(Predicate, _without_index(dialect, run_filter)),
+        *_visible(run_filter.sub_runs, run_filter.sight),
     ]
 
 
-def _of_dag(run_filter: RunFilter, names: Sequence[str]) -> Iterator[Predicate]:
+@lru_cache(64)
+def _visible(sub_runs: SubRuns, sight: Sight) -> list[Predicate]:
+    name = Run.dag_name if sub_runs == "exclude" else ROOT.dag_name
+    return [Predicate(condition) for condition in dag_access.narrow(name, sight)]
+
+
+def _of_columns(run_filter: RunFilter, names: Sequence[str]) -> Iterator[Predicate]:
+    name, revision = (Run.dag_name, run_filter.name), (Run.dag_revision, run_filter.revision)
     if run_filter.name is not None and run_filter.revision is not None:
-        revision = and_(
-            _unindexed(Run.dag_name) == run_filter.name, _unindexed(Run.dag_revision) == run_filter.revision
-        )
-        yield Predicate(
-            revision, AccessPath((Run.dag_name == run_filter.name, Run.dag_revision == run_filter.revision))
-        )
+        yield _equal(AccessPath(), name, revision)
     elif run_filter.name is not None:
-        yield _root_equality(Run.dag_name, run_filter.name, run_filter)
+        yield _of_roots(run_filter, name)
     elif run_filter.revision is not None:
         yield Predicate(Run.dag_revision == run_filter.revision)
     if names:
         yield Predicate(_unindexed(Run.dag_name).in_(names))
-
-
-def _equalities(run_filter: RunFilter) -> Iterator[Predicate]:
     if run_filter.trigger is not None:
-        yield Predicate(_unindexed(Run.trigger) == run_filter.trigger, AccessPath((Run.trigger == run_filter.trigger,)))
+        yield _equal(AccessPath(), (Run.trigger, run_filter.trigger))
     if run_filter.actor is not None:
-        yield Predicate(_unindexed(Run.actor) == run_filter.actor, AccessPath((Run.actor == run_filter.actor,)))
+        yield _equal(AccessPath(), (Run.actor, run_filter.actor))
     if run_filter.status is not None:
-        yield _root_equality(Run.status, run_filter.status, run_filter)
+        yield _of_roots(run_filter, (Run.status, run_filter.status))
 
 
-def _root_equality(column: InstrumentedAttribute[Any], value: object, run_filter: RunFilter) -> Predicate:
+def _of_roots(run_filter: RunFilter, pair: tuple[_Column, object]) -> Predicate:
     """Return the predicate of a column that is indexed only for root runs."""
-    condition = _unindexed(column) == value
-    if run_filter.sub_runs != "exclude":
+    return _equal(base_path(run_filter) if run_filter.sub_runs == "exclude" else None, pair)
+
+
+def _equal(path: AccessPath | None, *pairs: tuple[_Column, object]) -> Predicate:
+    """Return the predicate that columns have these values, and the index of them within a path."""
+    condition = and_(*(_unindexed(column) == value for column, value in pairs))
+    if path is None:
         return Predicate(condition)
-    return Predicate(condition, AccessPath((column == value, *base_path(run_filter).conditions), complete=True))
+    indexed = (*(column == value for column, value in pairs), *path.conditions)
+    return Predicate(condition, msgspec.structs.replace(path, conditions=indexed))
 
 
-def _unindexed(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+def _unindexed(column: _Column) -> ColumnElement[Any]:
     """Return an expression of a column that no index matches: the index to use is chosen by counting."""
     if issubclass(column.type.python_type, int):
         return column + literal_column("0")
     return column.op("||")(literal_column("''"))
 
 
-def _related(dialect: str, run_filter: RunFilter) -> Iterator[Predicate]:
-    """Return the predicates on other tables."""
+def _of_other_tables(dialect: str, run_filter: RunFilter) -> Iterator[Predicate]:
     for tag in run_filter.tags:
         given = RunTag.tag == index_key(tag)
         yield Predicate(_has(RunTag.run_id, given), AccessPath((given,), RunTag.created_at, RunTag.run_id))
@@ -190,40 +185,37 @@ def _has(key: InstrumentedAttribute[int], given: _Condition) -> _Condition:
     return select(literal(1)).where(key == Run.id, given).limit(1).correlate(Run).scalar_subquery().is_not(None)
 
 
-def _unindexable(dialect: str, run_filter: RunFilter) -> Iterator[Predicate]:
-    """Return the predicates on a run's own row that no index can serve."""
+def _without_index(dialect: str, run_filter: RunFilter) -> Iterator[_Condition]:
+    """Yield the conditions on a run's own row that no index serves, but for few runs: see ``find_selective_ids``."""
     for column, part in ((Run.dag_name, run_filter.name_part), (Run.run_id, run_filter.run_id_part)):
         if part:
-            yield Predicate(position(dialect, column, part) > 0)
-    # The index of durations is only used when few runs match, see selective_filters; here each run is checked.
-    took = duration(dialect) + as_duration(dialect, 0)
+            yield position(dialect, column, part) > 0
+    if run_filter.shortest_seconds is not None or run_filter.longest_seconds is not None:
+        yield from _durations(dialect, run_filter, _duration(dialect) + _as_duration(dialect, 0))
+
+
+def _durations(dialect: str, run_filter: RunFilter, took: ColumnElement[Any]) -> Iterator[_Condition]:
     if run_filter.shortest_seconds is not None:
-        yield Predicate(took >= as_duration(dialect, run_filter.shortest_seconds))
+        yield took >= _as_duration(dialect, run_filter.shortest_seconds)
     if run_filter.longest_seconds is not None:
-        yield Predicate(took <= as_duration(dialect, run_filter.longest_seconds))
+        yield took <= _as_duration(dialect, run_filter.longest_seconds)
 
 
-def position(
-    dialect: str, column: ColumnElement[str] | InstrumentedAttribute[str], part: str | ColumnElement[str]
-) -> ColumnElement[int]:
+def position(dialect: str, column: _Text, part: str | ColumnElement[str]) -> ColumnElement[int]:
     """Return the position of a part in a text, case-sensitive, which SQLite's LIKE is not."""
     find: ColumnElement[int] = (func.strpos if dialect == "postgresql" else func.instr)(column, part)
     return find
 
 
-def duration(dialect: str) -> ColumnElement[Any]:
+def _duration(dialect: str) -> ColumnElement[Any]:
     """Return the expression of a run's duration, as in its index."""
     kind = Interval if dialect == "postgresql" else BigInteger
-    return type_coerce(type_coerce(Run.finished_at, kind) - type_coerce(Run.started_at, kind), kind)
+    return as_type(as_type(Run.finished_at, kind) - as_type(Run.started_at, kind), kind)
 
 
-def as_duration(dialect: str, seconds: float) -> Any:
-    """Return seconds in the type of ``duration``."""
+def _as_duration(dialect: str, seconds: float) -> timedelta | int:
     interval = timedelta(seconds=seconds)
     return interval if dialect == "postgresql" else interval // timedelta(microseconds=1)
-
-
-MAX_SELECTIVE = 1000
 
 
 def find_selective_ids(connection: ReadConnection, run_filter: RunFilter, *, bounded: bool) -> Sequence[int] | None:
@@ -242,12 +234,9 @@ def _find_by_id(connection: ReadConnection, run_filter: RunFilter) -> Sequence[i
     part = run_filter.run_id_part
     if part is None or len(part) < LONG_ID:
         return None
-    contains = position(connection.dialect.name, Run.run_id, part) > 0
     equal = select(Run.id).join_from(NAMES, Run, and_(Run.dag_name == NAMES.c.name, Run.run_id == part)).where(IS_ROOT)
-    return [
-        *_selective_ids(connection, equal),
-        *_selective_ids(connection, select(Run.id).where(IS_ROOT, IS_LONG, contains)),
-    ]
+    longer = select(Run.id).where(IS_ROOT, IS_LONG, position(connection.dialect.name, Run.run_id, part) > 0)
+    return [*_selective(connection, equal), *_selective(connection, longer)]
 
 
 def _find_by_part_of_id(connection: ReadConnection, run_filter: RunFilter) -> Sequence[int] | None:
@@ -256,27 +245,23 @@ def _find_by_part_of_id(connection: ReadConnection, run_filter: RunFilter) -> Se
         return None
     of_name = (IS_ROOT, Run.dag_name == run_filter.name)
     contains = position(connection.dialect.name, Run.run_id, run_filter.run_id_part) > 0
-    ids = _selective_ids(
-        connection, select(Run.run_id).where(*of_name, Run.run_id > "", contains)
-    )  # a range condition makes SQLite use the index
+    # A range condition makes SQLite use the index.
+    ids = _selective(connection, select(Run.run_id).where(*of_name, Run.run_id > "", contains))
     return (
         None
         if len(ids) > MAX_SELECTIVE
-        else _selective_ids(connection, select(Run.id).where(*of_name, Run.run_id.in_(ids)))
+        else _selective(connection, select(Run.id).where(*of_name, Run.run_id.in_(ids)))
     )
 
 
 def _find_by_duration(connection: ReadConnection, run_filter: RunFilter) -> Sequence[int] | None:
-    dialect, took, bounds = connection.dialect.name, duration(connection.dialect.name), []
-    if run_filter.shortest_seconds is not None:
-        bounds.append(took >= as_duration(dialect, run_filter.shortest_seconds))
-    if run_filter.longest_seconds is not None:
-        bounds.append(took <= as_duration(dialect, run_filter.longest_seconds))
-    if not bounds:
+    if run_filter.shortest_seconds is None and run_filter.longest_seconds is None:
         return None
+    took = _duration(connection.dialect.name)
+    bounds = _durations(connection.dialect.name, run_filter, took)
     # Sorted, so that PostgreSQL uses the index: it assumes that any bound selects a third of the runs.
-    return _selective_ids(connection, select(Run.id).where(IS_ROOT, IS_OVER, *bounds).order_by(took))
+    return _selective(connection, select(Run.id).where(IS_ROOT, IS_OVER, *bounds).order_by(took))
 
 
-def _selective_ids(connection: ReadConnection, statement: Select[Any]) -> Sequence[Any]:
+def _selective(connection: ReadConnection, statement: Select[Any]) -> Sequence[Any]:
     return connection.execute(statement.limit(MAX_SELECTIVE + 1)).scalars().all()
