@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple, TypeVar
+from textwrap import fill
+from typing import Any, NamedTuple, TypeVar
 
 import hypothesis
 import pytest
@@ -27,6 +28,7 @@ _PAYLOADS = 16
 # Of a test that a quick run leaves out, and of one that it always has.
 _FULL, _ALWAYS = "full", "always"
 _SELECTION = pytest.StashKey[Selection]()
+_ARGUMENTS = "selected"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("dagbook", deadline=None, derandomize=not full)
     hypothesis.settings.load_profile("dagbook")
     if hasattr(config, "workerinput"):
+        config.args[:] = config.workerinput.get(_ARGUMENTS, config.args)
         return
     config.pluginmanager.register(Durations(config), "durations")
     if not (full or _is_narrowed(config)):
@@ -54,6 +57,13 @@ def pytest_configure(config: pytest.Config) -> None:
         if not selection.arguments:
             raise pytest.UsageError("a quick run without a test: none has the mark `always`")
         config.args[:] = selection.arguments
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of xdist what was selected: else it would collect what the command line says."""
+    if _SELECTION in node.config.stash:
+        node.workerinput[_ARGUMENTS] = list(node.config.args)
 
 
 def _is_narrowed(config: pytest.Config) -> bool:
@@ -77,8 +87,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     selection = config.stash.get(_SELECTION, None)
     if selection is not None and selection.left_out:
         terminalreporter.section(f"left out, for more than {BUDGET} seconds: scripts/test --full, or name them")
+        names: dict[str, list[str]] = defaultdict(list)
         for file in selection.left_out:
-            terminalreporter.write_line(file)
+            folder, _, name = file.rpartition("/")
+            names[folder].append(name.removeprefix("test_").removesuffix(".py"))
+        for folder, files in names.items():
+            terminalreporter.write_line(fill(f"{folder}: {' '.join(files)}", 120, subsequent_indent="  "))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
