@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from dagbook.db.repositories.revisions import RunName
 from dagbook.db.repositories.runs.runs import EventRow
-from dagbook.runs.store.run_loading import render_log, uses_run_log
+from dagbook.runs.evaluation.environment import uses_run_log
+from dagbook.runs.store.run_loading import render_log
 from dagbook.spec.reading.load import load
 
 RUN = RunName(dag_name="etl", run_id="r1")

@@ -19,7 +19,7 @@ from dagbook.engine.event import (
     StopRequested,
     TimerFired,
 )
-from dagbook.engine.plan import Plan, running_keys
+from dagbook.engine.plan import Plan, node_of, running_keys
 from dagbook.engine.state import NodeState, Phase, RunState
 from dagbook.engine.stopping import due, is_executing, is_repeating, is_stopping
 from dagbook.engine.transition import Transition
@@ -45,7 +45,7 @@ def resume(plan: Plan, state: RunState) -> tuple[Action, ...]:
         return (CheckConditions(key=None),)
     actions: list[Action] = []
     for key in running_keys(state):
-        actions += _outstanding(plan, state, key, state.node(key))
+        actions += _outstanding(plan, state, key, node_of(state, key))
     return tuple(actions)
 
 

@@ -89,6 +89,11 @@ def find_step(dag: Dag, key: int) -> Step | None:
     return dag.steps[key] if key < len(dag.steps) else None
 
 
+def node_of(state: RunState, key: int) -> NodeState:
+    """Return the state of a step or handler."""
+    return state.handlers[key] if key < 0 else state.steps[key]
+
+
 def initial_state(plan: Plan) -> RunState:
     return RunState(steps=(NodeState(),) * len(plan.dag.steps), handlers=dict.fromkeys(plan.handlers, NodeState()))
 

@@ -78,7 +78,3 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     rested_at: datetime | None = None  # since then only approvals are waited for, and the run's time limit stands still
     rested_seconds: float = 0.0  # in earlier such times
     conditions: tuple[str, ...] = ()
-
-    def node(self, key: int) -> NodeState:
-        """Return the state of a step or handler."""
-        return self.handlers[key] if key < 0 else self.steps[key]

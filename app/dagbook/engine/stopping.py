@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from dagbook.engine import rules, steps
 from dagbook.engine.action import CloseRun, KillStep, SignalStep
-from dagbook.engine.plan import Plan
+from dagbook.engine.plan import Plan, node_of
 from dagbook.engine.state import Kill, NodeState, Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.engine.transition import Transition
@@ -77,7 +77,7 @@ def _instants(plan: Plan, state: RunState) -> Iterator[datetime]:
     # A run that had nothing to do when it started only has to be closed: at a past time, so at once.
     close_time = state.started_at if state.phase is Phase.EXIT and not state.running else None
     candidates = [_next_start_time(plan, state), close_time, run_limit(plan, state)]
-    nodes = [(key, state.node(key)) for key in state.running]
+    nodes = [(key, node_of(state, key)) for key in state.running]
     for key, node in nodes:
         candidates += [node.due_at, step_limit(plan, key, node)]
     if is_stopping(state):

@@ -84,6 +84,8 @@ _TYPES = {
     "mail": ExecutorType(module="mail.mail"),
     "ssh": ExecutorType(module="ssh.ssh", program_encoding=True, extra="ssh"),
 }
+# The output of these is written by programs, in their encoding; that of others is UTF-8.
+PROGRAM_ENCODING_TYPES = COMMAND_TYPES | {name for name, kind in _TYPES.items() if kind.program_encoding}
 _UNSUPPORTED = frozenset({"gha", "github_action", "github-action"})
 _CHAT = "chat"
 
@@ -97,8 +99,3 @@ def find(kind: str) -> ExecutorType:
     if kind not in _TYPES:
         raise SetupError(f"there is no executor of type {kind!r}")
     return _TYPES[kind]
-
-
-def uses_program_encoding(name: str) -> bool:
-    """Whether the output of a step type has the encoding of programs; that of others is UTF-8."""
-    return name in COMMAND_TYPES or (name in _TYPES and _TYPES[name].program_encoding)

@@ -131,7 +131,8 @@ class Dispatcher:
                 head = await self._database.read_inline(
                     lambda connection: read_queue_head(connection, name, self._queues, MAX_RELEASED)
                 )
-            await self._transport.offer(head.for_workers)
+            if head.for_workers:
+                await self._transport.offer(head.for_workers)
             released = [run for run in head.admission.released if run not in head.for_workers]
             if not released:
                 self._schedule_reasons(name, head)

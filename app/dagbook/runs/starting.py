@@ -16,7 +16,7 @@ from dagbook.db.repositories.runs import run_writes, runs
 from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewAttempt
 from dagbook.db.repositories.runs.runs import CompleteRun, EventRow, NodeRow
 from dagbook.db.repositories.services import WORKER
-from dagbook.engine.plan import Plan, initial_state, retry_state
+from dagbook.engine.plan import Plan, initial_state, node_of, retry_state
 from dagbook.engine.state import NodeState, RunState
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError, InvalidSpecError
@@ -33,7 +33,7 @@ from dagbook.runs.store.finishing import force_finish
 from dagbook.runs.store.new_run import CHANGED, as_queued, new_run, owned_attempt_row, secret_entry, with_queue_limit
 from dagbook.runs.store.recorder import Recorder, RunRefusedError
 from dagbook.runs.store.row_mapping import NodeRecord, input_row, params_row, read_record, stored_events
-from dagbook.runs.store.run_loading import StoredRun, uses_run_log
+from dagbook.runs.store.run_loading import StoredRun
 from dagbook.runs.wakeups import QueueSignal
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
@@ -155,11 +155,11 @@ class AttemptStarter:
         """Make the runner of a stored run; ``nodes`` are the first nodes of the attempt."""
         return self.runner(owned, state, {row.position: read_record(row, self._context.encrypter) for row in nodes})
 
-    async def _history(self, run: ClaimedRun) -> Sequence[EventRow]:
+    async def _history(self, runner: Runner) -> Sequence[EventRow]:
         """Return the events so far for the run's log file, which this server has to write; empty if no step uses it."""
-        if not uses_run_log(run.definition.dag):
+        if not runner.writes_log:
             return ()
-        return await self._database.read(lambda connection: runs.get_events(connection, run.key))
+        return await self._database.read(lambda connection: runs.get_events(connection, runner.run.key))
 
     # -- retries ---------------------------------------------------------------------------------------------
 
@@ -189,7 +189,7 @@ class AttemptStarter:
         nodes = _retry_nodes(before.nodes, state, owned.attempt)
         new = self._new_attempt(before, owned, state, nodes, retry)
         runner = self._stored_runner(owned, state, nodes)
-        events = [*await self._history(owned), *stored_events(new.events)]
+        events = [*await self._history(runner), *stored_events(new.events)]
         new = msgspec.structs.replace(new, first_steps=runner.start(events, problem))
         if new.selector and new.queue:  # a sub-run that was started without a worker has no queue
             new = as_queued(new)
@@ -265,7 +265,7 @@ class AttemptStarter:
             host=identity.host_key,
             run=params_row(owned),
             inputs=input_row(owned, self._context.encrypter),
-            first_steps=runner.start(await self._history(owned), problem),
+            first_steps=runner.start(await self._history(runner), problem),
             by_worker=identity.kind == WORKER,
         )
         return runner, claim, attempt.opened_at
@@ -320,7 +320,7 @@ def _retry_nodes(before: Sequence[NodeRow], state: RunState, attempt: int) -> li
     """Make the node rows of a new attempt: retained nodes keep all columns, the others are blank."""
     rows = []
     for row in before:
-        node = state.node(row.position)
+        node = node_of(state, row.position)
         if node.status.is_final:
             # Its process has exited and its files are removed; its output stays with the attempt that ran it.
             log, no_process = row.log_attempt or row.attempt, {"pid": None, "pid_started": None, "spool": None}

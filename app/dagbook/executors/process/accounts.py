@@ -12,7 +12,8 @@ import platform
 import pwd
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -160,6 +161,26 @@ def files_as(name: str) -> Iterator[None]:
         yield
     finally:
         _use_files_of(os.geteuid(), os.getegid(), os.getgroups())
+
+
+def read_regular_file(
+    path: Path, most_bytes: int, account: str = "", check: Callable[[int], None] = lambda _descriptor: None
+) -> bytes | None:
+    """Read at most ``most_bytes`` of a file as an account; None for a device, a directory or a pipe.
+
+    ``check`` gets the descriptor before anything is read, and may raise. Raises AccountError and OSError.
+    """
+    with files_as(account):
+        # Without O_NONBLOCK the open of a named pipe would wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            check(descriptor)
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(most_bytes)
+        finally:
+            os.close(descriptor)
 
 
 def _use_files_of(uid: int, gid: int, groups: Sequence[int]) -> None:

@@ -31,7 +31,7 @@ from dagbook.spec.params import names, param_text
 
 EvaluatedConfig = TypeVar("EvaluatedConfig", Smtp, Ssh, Mail)
 _LONGEST_VARIABLE = 128 * 1024 - 64  # bytes: no program is started with a longer one
-_PARAMS_JSON = "DAGU_PARAMS_JSON"
+_PARAMS_JSON, _LOG_FILE = "DAGU_PARAMS_JSON", "DAG_RUN_LOG_FILE"
 # Programs that read scripts in which $NAME is no variable of the environment, as it is in every shell.
 _INTERPRETER = re.compile(r"(?:python|pypy|node|deno|bun|ruby|perl|php|lua|julia|rscript|tclsh|pwsh|powershell)[0-9.]*")
 _CONTAINER_TEXTS = ("exec", "image", "name", "user", "working_dir", "platform", "network")
@@ -64,7 +64,7 @@ class RunEnvironment:
         self._env = _as_dict(run.inputs.env)
         self._dotenv = _as_dict(run.inputs.dotenv)
         self._secrets = _as_dict(run.inputs.secrets)
-        self._run_vars = {"DAG_NAME": run.dag_name, "DAG_RUN_ID": run.run_id, "DAG_RUN_LOG_FILE": log_file}
+        self._run_vars = {"DAG_NAME": run.dag_name, "DAG_RUN_ID": run.run_id, _LOG_FILE: log_file}
         params_json = run.inputs.params_json or (param_text.map_text(run.inputs.params) if run.inputs.params else "")
         is_short = len(params_json.encode(errors="surrogateescape")) <= _LONGEST_VARIABLE
         self._params_json = {_PARAMS_JSON: params_json} if params_json and is_short else {}  # 1.30, 9
@@ -347,6 +347,11 @@ class RunEnvironment:
         if not shell_context.cwd.is_dir():  # for a mail about a finished run, whose private directory is removed
             shell_context = msgspec.structs.replace(shell_context, cwd=Path(self._home or "/"))
         return await evaluate(evaluation, shell_context)
+
+
+def uses_run_log(dag: Dag) -> bool:
+    """Whether any text of a definition refers to the log file; writing it takes a tenth of the time of a short run."""
+    return _LOG_FILE.encode() in msgspec.json.encode(dag)
 
 
 def _as_dict(pairs: Iterable[Pair]) -> dict[str, str]:

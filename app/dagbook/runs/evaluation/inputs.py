@@ -14,9 +14,9 @@ import msgspec
 
 from dagbook.errors import BadRequestError
 from dagbook.executors.process import accounts
-from dagbook.executors.process.accounts import AccountError, files_as
+from dagbook.executors.process.accounts import AccountError, files_as, read_regular_file
 from dagbook.runs.evaluate import ShellContext, evaluate
-from dagbook.runs.evaluation.schema_source import is_url, read_regular_file, read_schema
+from dagbook.runs.evaluation.schema_source import is_url, read_schema
 from dagbook.runs.model import PendingInputs, RunInputs, RunLocation
 from dagbook.runs.store.new_run import given_params
 from dagbook.spec import paths
@@ -315,8 +315,7 @@ async def _read_dotenv(
 
 async def _read_pairs(path: Path, account: str) -> tuple[Pair, ...] | None:
     try:
-        with files_as(account):
-            data = read_regular_file(path, _MAX_BYTES + 1)
+        data = read_regular_file(path, _MAX_BYTES + 1, account)
         if data is None or len(data) > _MAX_BYTES:
             return None
         text = data.decode()

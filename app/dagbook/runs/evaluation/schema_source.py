@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import msgspec
 
 from dagbook.errors import BadRequestError
 from dagbook.executors.http.egress import Egress
-from dagbook.executors.process.accounts import AccountError, files_as
+from dagbook.executors.process.accounts import AccountError, read_regular_file
 
 _MAX_BYTES = 1024 * 1024
 _FETCH_SECONDS = 30.0  # in all, however slowly the server answers
@@ -77,8 +75,7 @@ def _read_file(reference: str, directories: tuple[str, ...], account: str) -> by
     tried = [Path(directory, Path(reference).expanduser()) for directory in dict.fromkeys(directories)]
     for path in tried:
         try:
-            with files_as(account):
-                data = read_regular_file(path, _MAX_BYTES + 1)
+            data = read_regular_file(path, _MAX_BYTES + 1, account)
         except AccountError as error:
             raise BadRequestError(str(error)) from error
         except OSError:
@@ -87,22 +84,3 @@ def _read_file(reference: str, directories: tuple[str, ...], account: str) -> by
             return data
     looked = ", ".join(map(str, dict.fromkeys(tried)))
     raise BadRequestError(f"params.schema: {reference!r} was not found; looked for {looked}")
-
-
-def read_regular_file(
-    path: Path, most_bytes: int, check: Callable[[int], None] = lambda _descriptor: None
-) -> bytes | None:
-    """Read at most ``most_bytes`` of a file; None for a device, a directory or a pipe. Raises OSError.
-
-    ``check`` gets the descriptor before anything is read, and may raise.
-    """
-    # Without O_NONBLOCK the open of a named pipe would wait for a writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        check(descriptor)
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(most_bytes)
-    finally:
-        os.close(descriptor)

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from dagbook.executors.process.accounts import AccountError, files_as
-from dagbook.runs.evaluation.schema_source import read_regular_file
+from dagbook.executors.process.accounts import AccountError, read_regular_file
 from dagbook.runs.model import ClaimedRun, RunInputs
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import HostEnvironment, SecretSources
@@ -90,8 +89,8 @@ def _read_file(secret: Secret, inputs: RunInputs, machine: HostEnvironment) -> s
         path = Path(directory, secret.key)
         tried.append(str(path))
         try:
-            with files_as(reader):
-                data = read_regular_file(path, MAX_BYTES + 1, partial(_check_file, path, machine.secret_sources))
+            check = partial(_check_file, path, machine.secret_sources)
+            data = read_regular_file(path, MAX_BYTES + 1, reader, check)
         except AccountError as error:
             raise SecretError(str(error)) from error
         except (FileNotFoundError, NotADirectoryError):

@@ -55,7 +55,7 @@ class RestoredLogs:
         if part is None:
             return
         step = self._plan.step(key.position)
-        encoding = self._encoding if registry.uses_program_encoding(step.executor.type) else UTF_8
+        encoding = self._encoding if step.executor.type in registry.PROGRAM_ENCODING_TYPES else UTF_8
 
         def append(texts: list[str]) -> None:
             with part.open("a", encoding=encoding, errors="replace", newline="") as file:

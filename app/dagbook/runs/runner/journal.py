@@ -12,6 +12,7 @@ from dagbook.db.repositories.runs.run_writes import EvaluatedInputs, Fence, Tran
 from dagbook.db.repositories.runs.runs import EventRow, StopRequest
 from dagbook.engine import action, event, history
 from dagbook.engine.advance import advance
+from dagbook.engine.plan import node_of
 from dagbook.engine.state import Phase, RunState
 from dagbook.engine.status import RunStatus
 from dagbook.runs.output.output_follower import Chunk
@@ -209,7 +210,7 @@ class Journal:
 
     def _node_row(self, key: int) -> row_mapping.Row:
         run, records = self.deps.run, self.nodes.get(key).records
-        row = row_mapping.node_row(run.key, run.attempt, key, self.state.node(key), records)
+        row = row_mapping.node_row(run.key, run.attempt, key, node_of(self.state, key), records)
         return redact_node(row, records.hidden, run.masker, self.deps.context.encrypter) if run.masker else row
 
     def _chunk_rows(self, node: NodeExecution, chunks: list[Chunk], execution: int) -> list[row_mapping.Row]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from dagbook.engine.event import WAIT
+from dagbook.engine.plan import node_of
 from dagbook.engine.state import RunState
 from dagbook.executors import registry
 from dagbook.executors.capture import read_text
@@ -50,7 +51,7 @@ class NodeExecution:
         self.key = key
         self.step = step
         self.records = records
-        self.encoding = encoding if registry.uses_program_encoding(step.executor.type) else UTF_8
+        self.encoding = encoding if step.executor.type in registry.PROGRAM_ENCODING_TYPES else UTF_8
         self._masker = masker
         self.texts: ShellTexts | None = None  # evaluated once, reused by retries and repetitions
         self.env: tuple[Pair, ...] | None = None  # variables of the step, visible to its conditions as well
@@ -184,7 +185,7 @@ class NodeRegistry:
     def remove_files(self, state: RunState) -> None:
         """Remove the files of all nodes; their contents are stored."""
         for key, node in self._nodes.items():
-            node.remove(state.node(key).execution)
+            node.remove(node_of(state, key).execution)
 
     def context_for(self, key: int, state: RunState) -> StepContext:
         """Return the outputs, step records and log files that a node sees in a state of the run."""

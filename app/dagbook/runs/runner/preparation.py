@@ -9,7 +9,7 @@ import msgspec
 from dagbook.db.database import Database
 from dagbook.engine.plan import Plan
 from dagbook.errors import BadRequestError
-from dagbook.runs.evaluation.environment import RunEnvironment
+from dagbook.runs.evaluation.environment import RunEnvironment, uses_run_log
 from dagbook.runs.evaluation.inputs import complete_inputs
 from dagbook.runs.evaluation.secret_values import resolve_secrets
 from dagbook.runs.model import ClaimedRun, RunLocation, SpoolMatch
@@ -18,7 +18,7 @@ from dagbook.runs.output.restored_logs import RestoredLogs
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.runner.calls import CalledDags, StartSubRuns
 from dagbook.runs.server_context import ServerContext
-from dagbook.runs.store.run_loading import RunLogFile, uses_run_log
+from dagbook.runs.store.run_loading import RunLogFile
 
 
 class RunnerDeps(msgspec.Struct, frozen=True, kw_only=True):

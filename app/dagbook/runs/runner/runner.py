@@ -73,6 +73,11 @@ class Runner:
         return self._journal.state
 
     @property
+    def writes_log(self) -> bool:
+        """Whether it writes the log file of the run, which needs all events of the run."""
+        return self._journal.deps.log_file is not None
+
+    @property
     def is_finished(self) -> bool:
         """Whether the end of the run is stored."""
         return self._journal.is_end_stored

@@ -16,6 +16,7 @@ import msgspec
 
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.engine import event
+from dagbook.engine.plan import node_of
 from dagbook.executors import in_process, registry, shell
 from dagbook.executors.cancellation import KILL
 from dagbook.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError, Streams
@@ -310,7 +311,7 @@ class StepExecutor:
             self._active[node.key] = found
             if name := self._pending_signals.pop(node.key, ""):
                 self.signal(node.key, name)
-            if self._journal.state.node(node.key).executed_at is None:
+            if node_of(self._journal.state, node.key).executed_at is None:
                 self._journal.post(event.ExecutionStarted(key=node.key, execution=number), node)
             ended = await execution.follow(found, opened.follower, self._store_log(opened))
             if ended.outcome is not process.NEVER_RAN:
@@ -338,7 +339,7 @@ class StepExecutor:
             return execution.read_outcome(files, origin.processes_gone)
         # That files are missing proves only in the spool and PID namespace of the execution that it never started.
         conclusive = origin.spool is SpoolMatch.OWN and not origin.other_namespace
-        is_begun = self._journal.state.node(node.key).executed_at is not None
+        is_begun = node_of(self._journal.state, node.key).executed_at is not None
         if not process.has_started(files) and (is_begun or not conclusive):
             return process.lost_outcome()
         if self._runs_in_process(node):
@@ -390,7 +391,7 @@ class StepExecutor:
 
     async def _call(self, opened: OpenedNode, scope: StepScope, context: StepContext) -> None:
         """Call other DAGs; the ids of their runs are stored before the first of them starts."""
-        node, state = opened.node, self._journal.state.node(opened.node.key)
+        node, state = opened.node, node_of(self._journal.state, opened.node.key)
         planned = await self._calls.plan(node.step, node.records, state, scope, context)
         execution.save_offset(opened.files, node)
         self._journal.post(event.ExecutionStarted(key=node.key, execution=opened.number), node)

@@ -152,11 +152,6 @@ class RunLogFile:
             file.writelines(f"{line}\n" for line in lines)
 
 
-def uses_run_log(dag: Dag) -> bool:
-    """Whether any text of a definition refers to the log file; writing it takes a tenth of the time of a short run."""
-    return b"DAG_RUN_LOG_FILE" in msgspec.json.encode(dag)
-
-
 def _lines(event: EventRow, dag: Dag, error: str) -> tuple[Line, ...]:
     data = event.data
     if "accepted" in data:
