@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 import dagbook.db.models  # noqa: F401  # fills the metadata
 from dagbook.db.migrations.upgrade import open_for_migration
 from dagbook.db.types import Base
-from dagbook.settings.database_url import PUBLIC
+from dagbook.db.url import PUBLIC
 
 
 def migrate(connection: Connection) -> None:

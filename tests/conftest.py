@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from dagbook.db.database import Database
 from dagbook.db.migrations.upgrade import upgrade
 from dagbook.db.url import parse_url
-from dagbook.executors.process.signals import give_children_default_signals
+from dagbook.unix.signals import give_children_default_signals
 from tests.executors.web import Web
 from tests.memory import find_memory
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from dagbook.executors.process import proc
+from dagbook.unix import proc
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 90.0  # a condition comes true much sooner; the rest is for machines with other work to do

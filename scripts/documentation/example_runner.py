@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dagbook.settings import read as read_settings
-from dagbook.settings.permissions import find_open_files
+from dagbook.settings.open_files import find_open_files
 from dagbook.settings.types import SettingsError
 from dagbook.spec.reading.load import load
 from dagbook.spec.shell_references import find_warnings

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.auth.audit_context import Action, local_actor, os_username, run_action
+from dagbook.auth.audit_context import Action, local_actor, run_action
 from dagbook.clock import now
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit
@@ -18,6 +18,7 @@ from dagbook.db.repositories.revisions import RunName
 from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.audit.audit_sealing import AuditSealer
 from dagbook.runs.secrets.encryption import Encrypter
+from dagbook.unix.unix_accounts import account_name
 from tests.app.program import CommandLine, Said
 from tests.conftest import Copies
 from tests.db.rows import run_sql
@@ -87,7 +88,7 @@ def test_a_run_in_the_terminal_is_of_the_user_of_the_system(command: Command, fi
     entry = json.loads(command("audit", "list", "--json").out)
     told = {key: entry[key] for key in ("actor", "via", "action", "object", "outcome")}
     assert told == {
-        "actor": os_username(os.getuid()),
+        "actor": account_name(os.getuid()),
         "via": "cli",
         "action": "run.start",
         "object": "etl/r1",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dagbook.cli import execute
-from dagbook.executors.process.privacy import forbid_inspection
+from dagbook.unix.privacy import forbid_inspection
 from tests.app.far_server import Far, serving_far
 from tests.app.program import Said
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dagbook.executors.process import proc
+from dagbook.unix import proc
 from tests.app.program import CommandLine, Said, end
 from tests.waiting import come_true, until_written
 

@@ -17,12 +17,12 @@ import msgspec
 import pytest
 
 from dagbook.accounts.auth_setup import command_settings
-from dagbook.auth.audit_context import os_username
 from dagbook.db.migrations.upgrade import upgrade
 from dagbook.db.sqlite.lock_file import DatabaseOwned, ServerLock, acquire
 from dagbook.main import open_server
 from dagbook.runs.model import StartOptions
 from dagbook.settings import read
+from dagbook.unix.unix_accounts import account_name
 from tests.app.program import CommandLine, Said, end
 from tests.waiting import PATIENCE_SECONDS, come_true, until_written
 
@@ -206,7 +206,7 @@ async def test_commands_ask_the_one_that_drives_a_run(line: CommandLine, tmp_pat
     assert enqueued.out == "run q1 is queued until a server starts it\n", enqueued
     assert (await line.run("dequeue", "other")).out == "run q1 of DAG other is removed from its queue\n"
     entries = [json.loads(text) for text in (await line.run("audit", "list", "--json")).out.splitlines()]
-    assert {(entry["actor"], entry["via"]) for entry in entries} == {(os_username(os.geteuid()), "cli")}
+    assert {(entry["actor"], entry["via"]) for entry in entries} == {(account_name(os.geteuid()), "cli")}
     added = await line.run("users", "add", "ann", given="correct horse\n")
     assert added.out == "created user ann with role viewer\n", added
     stopped = await line.run("stop", "flow", "r1")

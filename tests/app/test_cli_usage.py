@@ -17,7 +17,7 @@ from dagbook import __version__
 from dagbook.cli import COMMANDS, cli
 from dagbook.cli import execute as run
 from dagbook.cli.options import GlobalOptions
-from dagbook.executors.process.privacy import forbid_inspection
+from dagbook.unix.privacy import forbid_inspection
 from tests.app.program import Said
 from tests.conftest import ROOT
 from tests.waiting import PATIENCE_SECONDS

@@ -23,9 +23,9 @@ import httpx
 import pytest
 import uvicorn
 
-from dagbook.api.middleware.connections import ConnectionTable, HttpLimits, LimitedProtocol
-from dagbook.api.middleware.request_context import ADMITTED
-from dagbook.cli.http_server import HttpServer
+from dagbook.server.connections import ConnectionTable, HttpLimits, LimitedProtocol
+from dagbook.server.http_server import HttpServer
+from dagbook.server.scope import ADMITTED
 from dagbook.web import files
 from tests.app.people import PASSWORD, People, code_of
 from tests.app.program import CommandLine

@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from dagbook.settings import read
-from dagbook.settings.permissions import find_open_files, make_private_folder
+from dagbook.settings.open_files import find_open_files
+from dagbook.unix.files import make_private_folder
 from tests.app.program import CommandLine, Said
 from tests.waiting import come_true
 

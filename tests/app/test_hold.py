@@ -13,11 +13,11 @@ from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import holds
 from dagbook.db.repositories.holds import HoldRow
+from dagbook.db.url import PUBLIC
 from dagbook.main import Driving, open_server
 from dagbook.maintenance.backup import backup as backups
 from dagbook.maintenance.backup.restore import restore
 from dagbook.runs.recovery.hold import Holding
-from dagbook.settings.database_url import PUBLIC
 from dagbook.settings.read import read
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.db.rows import NOW

@@ -21,12 +21,12 @@ from dagbook.db.models.definition import Dag
 from dagbook.db.repositories import dags, schedules
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.run_writes import Fence
-from dagbook.executors.process import proc
 from dagbook.main import Server
 from dagbook.runs.recovery.orphans import SweepResult
 from dagbook.scheduling.due import MINUTE, floor_minute, time_window
 from dagbook.scheduling.scheduler import Scheduler
 from dagbook.scheduling.ticker import Ticker
+from dagbook.unix import proc
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.db.rows import add_dag, add_definition, run_sql
 from tests.runs.scene import IDENTITY, register

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from dagbook.api.middleware.single_write import SingleWriteTransport
+from dagbook.server.single_write import SingleWriteTransport
 
 
 class Wire(asyncio.Transport):

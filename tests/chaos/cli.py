@@ -18,8 +18,8 @@ import click
 from dagbook import __version__
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.url import hide_password, sqlite_path
-from dagbook.executors.process.signals import give_children_default_signals
 from dagbook.queues.worker.transport import is_installed
+from dagbook.unix.signals import give_children_default_signals
 from tests.chaos.backups import BackupExperiment, BackupPlan
 from tests.chaos.detection import DetectionExperiment
 from tests.chaos.experiment import Experiment, ExperimentError

@@ -19,11 +19,12 @@ import pytest
 from dagbook.executors.contract import Command, ExecutionFiles, Job, SetupError
 from dagbook.executors.docker import engine
 from dagbook.executors.mail import mail
-from dagbook.executors.process import accounts, process
-from dagbook.executors.process.accounts import AccountError, files_as
+from dagbook.executors.process import process
 from dagbook.executors.shell import ShellTexts, build, make_directory, remove_script
 from dagbook.executors.ssh import connection
 from dagbook.runs.output.output_follower import Redirect
+from dagbook.unix import unix_accounts
+from dagbook.unix.unix_accounts import AccountError, files_as
 
 NAME = "nobody"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may switch users here")
@@ -59,25 +60,25 @@ def shared(closed: Path) -> Path:
 )
 def test_an_account_that_is_unknown_or_privileged_is_refused(name: str, reason: str) -> None:
     with pytest.raises(AccountError, match=reason):
-        accounts.find(name)
+        unix_accounts.find(name)
 
 
 def test_another_name_of_root_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     root = pwd.getpwuid(0)
     monkeypatch.setattr(pwd, "getpwnam", lambda _: root)  # this machine has no second line with uid 0
     with pytest.raises(AccountError, match="'toor' is root"):
-        accounts.find("toor")
+        unix_accounts.find("toor")
 
 
 def test_the_account_of_the_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: pwd.getpwnam(NAME).pw_uid)
     with pytest.raises(AccountError, match="is the account of the server, whose files it can read"):
-        accounts.find(NAME)
+        unix_accounts.find(NAME)
 
 
 @needs_root
 def test_a_server_that_may_not_switch_says_what_it_lacks() -> None:
-    code = f"from dagbook.executors.process.accounts import require; require({NAME!r})"
+    code = f"from dagbook.unix.unix_accounts import require; require({NAME!r})"
     command = ["setpriv", "--bounding-set=-kill,-setuid", "--inh-caps=-kill,-setuid", sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "this server may not switch to 'nobody': it has no CAP_KILL, CAP_SETUID" in done.stderr
@@ -85,17 +86,17 @@ def test_a_server_that_may_not_switch_says_what_it_lacks() -> None:
 
 @needs_root
 def test_a_home_that_the_account_can_enter_is_refused(closed: Path) -> None:
-    accounts.require_closed(NAME, closed)
+    unix_accounts.require_closed(NAME, closed)
     closed.chmod(0o711)
     with pytest.raises(AccountError, match=r"can enter the home of the server, .*; close it with chmod 700"):
-        accounts.require_closed(NAME, closed)
+        unix_accounts.require_closed(NAME, closed)
 
 
 # -- commands --------------------------------------------------------------------------------------------------------
 
 
 def _run(*argv: str, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    with accounts.launch(argv, str(cwd), env or {}, NAME) as launch:
+    with unix_accounts.launch(argv, str(cwd), env or {}, NAME) as launch:
         return subprocess.run(
             launch.argv,
             env=launch.env,
@@ -193,7 +194,7 @@ def test_output_of_a_step_is_no_redirect_of_another(tmp_path: Path) -> None:
 def test_the_groups_of_the_server_open_nothing(closed: Path) -> None:
     closed.chmod(0o770)
     os.chown(closed, 0, 0)  # of a group that the server is in
-    assert not accounts.may_enter(closed, NAME)
+    assert not unix_accounts.may_enter(closed, NAME)
 
 
 @needs_root

@@ -16,7 +16,7 @@ from dagbook.executors.archive import options
 from dagbook.executors.archive.program import carry_out
 from dagbook.executors.archive.report import ArchiveError
 from dagbook.executors.contract import Command
-from dagbook.executors.process.descriptors import memory_file
+from dagbook.unix.descriptors import memory_file
 from tests.executors.archives import CONTENT, PACK, READ, Workplace, job_of, pack_honestly, write_zeros
 
 _LARGE_BYTES = 80 * 1024**2

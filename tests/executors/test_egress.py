@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from dagbook.egress.client import EgressDeniedError
+from dagbook.egress.rules import Egress
 from dagbook.executors.contract import ExecutionFiles, Job, StepError, Streams
 from dagbook.executors.http import http
-from dagbook.executors.http.egress import Egress
-from dagbook.executors.http.errors import EgressDeniedError
 from dagbook.settings import SettingsError, read
 from tests.executors.web import Web, plain
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.executors.process import proc
-from dagbook.executors.process.proc import ProcessId
+from dagbook.unix import proc
+from dagbook.unix.proc import ProcessId
 
 TAIL = "R 1 2 3 0 -1 4194304 67 0 0 0 0 0 0 0 20 0 1 0 645990 2744320"
 
@@ -80,7 +80,7 @@ def test_a_writer_that_opens_the_file_during_the_lease_does_not_end_this_process
     path = tmp_path / "f"
     path.touch()
     looks = """
-import sys; from pathlib import Path; from dagbook.executors.process import proc
+import sys; from pathlib import Path; from dagbook.unix import proc
 for _ in range(20_000): proc.has_writers(Path(sys.argv[1]))
 """
     looking = subprocess.Popen([sys.executable, "-c", looks, path])

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from dagbook.executors.contract import Command, ExecutionFiles, Outcome, SetupError, StartError
-from dagbook.executors.process import proc, process
+from dagbook.executors.process import process
 from dagbook.executors.process.process import AdoptedProcess, OwnProcess
+from dagbook.unix import proc
 from tests.waiting import until_gone, until_written
 
 SHIM = Path(process.__file__).with_name("shim.sh")

@@ -9,9 +9,9 @@ import pytest
 
 from dagbook.executors.contract import ExecutionFiles, Job, SharedConfig
 from dagbook.executors.process import process
-from dagbook.executors.process.descriptors import memory_file
 from dagbook.executors.subprocess_executor import ProgramError, python_command, read_job, run_program
 from dagbook.spec.model import Smtp
+from dagbook.unix.descriptors import memory_file
 
 JOB = Job(
     type="jq",

@@ -26,14 +26,13 @@ from dagbook.db.repositories.audit import AuditFilter
 from dagbook.db.repositories.invariants.findings import find_broken
 from dagbook.db.repositories.schedules import Slot, SlotKey, SlotOutcome
 from dagbook.db.types import Base
-from dagbook.db.url import sqlite_path
+from dagbook.db.url import PUBLIC, sqlite_path
 from dagbook.engine.status import RunStatus
 from dagbook.errors import NotRunningError
 from dagbook.maintenance.backup import backup as backups
 from dagbook.maintenance.backup.files import BackupError, Kind, kind_of
 from dagbook.maintenance.backup.restore import restore, restored_keys
 from dagbook.runs.recovery.hold import end_hold
-from dagbook.settings.database_url import PUBLIC
 from tests.conftest import Copies
 from tests.db.rows import NOW, add, rehearse
 from tests.maintenance import scene

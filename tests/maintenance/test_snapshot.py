@@ -21,12 +21,11 @@ from dagbook.db.models.source import Source
 from dagbook.db.repositories import holds
 from dagbook.db.repositories.holds import HoldRow
 from dagbook.db.types import Base
-from dagbook.db.url import sqlite_path
+from dagbook.db.url import PUBLIC, sqlite_path
 from dagbook.maintenance.backup.backup import back_up
 from dagbook.maintenance.backup.files import BackupError
 from dagbook.maintenance.backup.restore import restore
 from dagbook.maintenance.backup.snapshot import check_snapshot, make_snapshot
-from dagbook.settings.database_url import PUBLIC
 from dagbook.spec.reading.definition_cache import definition_row
 from tests.conftest import Copies
 from tests.db.rows import NOW, add, add_user

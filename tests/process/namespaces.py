@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from dagbook.executors.process.proc import identify
+from dagbook.unix.proc import identify
 from tests.process.server import Server
 from tests.process.waiting import wait_for
 

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from dagbook.executors.process.proc import identify, session_members
+from dagbook.unix.proc import identify, session_members
 
 _PROC = Path("/proc")
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from dagbook.db.database import WriteConnection
 from dagbook.executors.contract import ExecutionFiles
 from dagbook.executors.process import process
-from dagbook.executors.process.proc import ProcessId, write_stat
+from dagbook.unix.proc import ProcessId, write_stat
 from tests.process import processes, store
 from tests.process.waiting import wait_for
 

@@ -9,8 +9,8 @@ from time import monotonic
 
 import pytest
 
+from dagbook.egress.rules import Egress
 from dagbook.errors import BadRequestError
-from dagbook.executors.http.egress import Egress
 from dagbook.runs.evaluation import schema_source
 from dagbook.runs.evaluation.schema_source import read_schema
 from tests.executors.web import Answer, Web, plain

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from dagbook.db.repositories.runs.runs import OpenAttempt
-from dagbook.executors.process import proc
 from dagbook.runs.model import AttemptOrigin, SpoolMatch
 from dagbook.runs.output.spool_identity import open_spool
 from dagbook.runs.recovery.ownership import loss_of, origin_of

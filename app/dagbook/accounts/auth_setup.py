@@ -33,7 +33,7 @@ from dagbook.auth.roles import Role, Switches, UserScope
 from dagbook.auth.tokens import Signer, validation_error
 from dagbook.clock import now
 from dagbook.db.database import Database
-from dagbook.executors.http.egress import Egress
+from dagbook.egress.rules import Egress
 from dagbook.settings import Settings, SettingsError
 
 _NONE, _BUILTIN, _OIDC = "none", "builtin", "oidc"

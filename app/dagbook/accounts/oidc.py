@@ -20,8 +20,9 @@ from dagbook.auth.audit_context import Caller
 from dagbook.auth.claims import Claims, RoleRule, role_of
 from dagbook.auth.roles import Role
 from dagbook.auth.tokens import hash_of
+from dagbook.egress.client import EgressClient
+from dagbook.egress.rules import Egress
 from dagbook.errors import AppError, BadRequestError, ForbiddenError
-from dagbook.executors.http.egress import Egress
 
 _log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 10.0
@@ -334,7 +335,7 @@ async def _get(egress: Egress, url: str, bearer: str = "") -> dict[str, Any]:
 
 async def _ask(egress: Egress, method: str, url: str, **values: Any) -> dict[str, Any]:
     try:
-        async with egress.client(timeout=_TIMEOUT_SECONDS) as client:
+        async with EgressClient(egress, timeout=_TIMEOUT_SECONDS) as client:
             answer = await client.request(method, url, **values)
         answer.raise_for_status()
         found = answer.json()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +12,7 @@ import msgspec
 
 from dagbook.auth.roles import Role, Scope
 from dagbook.telemetry.logging import request_id
+from dagbook.unix.unix_accounts import account_name
 
 Outcome = Literal["done", "refused", "failed"]
 Values = Mapping[str, object] | None  # what a change was from or to
@@ -132,17 +132,9 @@ class NamedRun(Protocol):
     def run_id(self) -> str: ...
 
 
-def os_username(uid: int) -> str:
-    """Return the name of a user of the operating system, or its number if it has none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
 def local_actor() -> Actor:
     """Return the operating system's user of this process as actor, for commands without a server."""
-    return Actor(via="cli", actor=os_username(os.getuid()))
+    return Actor(via="cli", actor=account_name(os.getuid()))
 
 
 def dag_action(action: Action, file_name: str, before: Values = None, after: Values = None) -> AuditAction:

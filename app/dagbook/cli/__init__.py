@@ -14,10 +14,10 @@ import click
 from dagbook import __version__
 from dagbook.cli.group import Entry, LazyGroup
 from dagbook.cli.terminal import echo
-from dagbook.executors.process.privacy import forbid_inspection
-from dagbook.executors.process.signals import give_children_default_signals
 from dagbook.settings import SettingsError
 from dagbook.telemetry.logging import PrintableFormatter
+from dagbook.unix.privacy import forbid_inspection
+from dagbook.unix.signals import give_children_default_signals
 
 # A new command is one line here. Its module is imported when the command is used, so that no command pays for the
 # imports of another one.

@@ -28,7 +28,7 @@ from dagbook.db.sqlite.upgrade_copies import find_copies
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.maintenance.doctor import Doctor, Examination, Report
 from dagbook.settings import Settings
-from dagbook.settings.permissions import find_open_files
+from dagbook.settings.open_files import find_open_files
 
 
 @click.group(cls=LocalGroup, example="dagbook db current")

@@ -12,10 +12,10 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from dagbook.api.middleware.single_write import OwnUserProtocol
 from dagbook.cli.server_transport import HAND_OVER
 from dagbook.db.sqlite.lock_file import ServerLock
 from dagbook.main import Server
+from dagbook.server.own_user import OwnUserProtocol
 
 _GRACE_SECONDS = 5
 _BACKLOG = 128

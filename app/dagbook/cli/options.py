@@ -16,10 +16,10 @@ from click.shell_completion import CompletionItem
 
 from dagbook.cli.servers import TOKEN_VARIABLE, chosen_server, given_options, server_options
 from dagbook.cli.terminal import echo
-from dagbook.executors.process.privacy import wipe_variables
 from dagbook.settings import TABLE, Settings, read
 from dagbook.settings.dagu import find_ignored
 from dagbook.settings.definitions import FILE_NAME, Setting
+from dagbook.unix.privacy import wipe_variables
 
 if TYPE_CHECKING:
     from dagbook.spec.model import Pair

@@ -7,6 +7,7 @@ import logging
 import socket
 import ssl
 import tempfile
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,6 @@ import uvloop
 
 from dagbook.accounts.auth_setup import check_authentication, choose_mode, find_warnings, requires_authentication
 from dagbook.cli.failures import friendly_errors
-from dagbook.cli.http_server import serve_http
 from dagbook.cli.listener import open_listener, server_address
 from dagbook.cli.local_server import serving_commands
 from dagbook.cli.options import (
@@ -32,11 +32,11 @@ from dagbook.cli.options import (
     warn_of_evaluation,
 )
 from dagbook.cli.server_transport import lock_for_server
+from dagbook.cli.shutdown import StopSignals
 from dagbook.cli.terminal import echo
 from dagbook.db.migrations.upgrade import upgrade
 from dagbook.db.url import hide_password
 from dagbook.errors import BadRequestError
-from dagbook.executors.process.descriptors import raise_limit
 from dagbook.main import (
     Driving,
     Server,
@@ -50,9 +50,11 @@ from dagbook.main import (
 from dagbook.maintenance.backup.files import BackupError
 from dagbook.maintenance.backup.snapshot import check_snapshot
 from dagbook.runs.recovery.hold import HELD
+from dagbook.server.http_server import make_http_server
 from dagbook.settings import TABLE, Settings, SettingsError
-from dagbook.settings.permissions import find_open_files
+from dagbook.settings.open_files import find_open_files
 from dagbook.telemetry.logging import configure
+from dagbook.unix.descriptors import raise_limit
 
 if TYPE_CHECKING:
     from dagbook.cli.demo import Demo
@@ -146,7 +148,27 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Drivin
                     if demo is not None:
                         demo.describe(address)
                     begin = partial(drive, settings, server) if driving is Driving.LATER else None
-                    await serve_http(server, settings, listener, tls, begin)
+                    await _serve_http(server, settings, listener, tls, begin)
+
+
+async def _serve_http(
+    server: Server,
+    settings: Settings,
+    listener: socket.socket,
+    tls: ssl.SSLContext | None,
+    when_started: Callable[[], Awaitable[None]] | None,
+) -> None:
+    """Serve until a signal ends it."""
+    web = make_http_server(server.app, settings, tls, when_started)
+
+    def stop() -> None:
+        web.should_exit = True
+        server.services.feed.close()  # its responses would never end
+
+    signals = StopSignals(stop)
+    signals.is_patient = lambda: server.supervisor.is_patient
+    signals.install()
+    await web.serve(sockets=[listener])
 
 
 async def _serve_snapshot(settings: Settings, tls: ssl.SSLContext | None, file: Path) -> None:
@@ -164,7 +186,7 @@ async def _serve_snapshot(settings: Settings, tls: ssl.SSLContext | None, file: 
             server.make_app()
             listener.listen(_BACKLOG)
             echo(f"Dagbook serves {server_address(settings, listener)} with the snapshot {file}, read-only", err=True)
-            await serve_http(server, own, listener, tls, None)
+            await _serve_http(server, own, listener, tls, None)
 
 
 _NO_MODE = (

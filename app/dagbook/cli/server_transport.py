@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 import click
 import httpx
 
-from dagbook.auth.audit_context import os_username
 from dagbook.cli.client import Mode, ServerLost
 from dagbook.cli.group import uncollected
 from dagbook.cli.terminal import echo
 from dagbook.db.sqlite.lock_file import DatabaseOwned, Owner, ServerLock, acquire
 from dagbook.db.url import sqlite_path
 from dagbook.settings import Settings
-from dagbook.settings.permissions import make_private_folder
+from dagbook.unix.files import make_private_folder
+from dagbook.unix.unix_accounts import account_name
 
 if TYPE_CHECKING:
     from dagbook.cli.local_server import LocalServer
@@ -255,7 +255,7 @@ class ServerTransport(httpx.AsyncBaseTransport):
             )
         with uncollected():
             await asyncio.to_thread(server.make_app)  # imports the web framework while the loop executes runs
-        app = server.app_for(os_username(os.getuid()))
+        app = server.app_for(account_name(os.getuid()))
         response = await httpx.ASGITransport(app).handle_async_request(request)  # type: ignore[arg-type]  # one ASGI, two spellings of its types
         if self._local_server is None and self._lock is not None and self._mode is Mode.RUN:
             self._local_server = asyncio.create_task(self._serve(server, self._lock), name="serve other commands")

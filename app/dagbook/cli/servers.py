@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from dagbook.identifiers import API_PATH, is_name, shorten
-from dagbook.settings.permissions import make_private_folder, open_privately
+from dagbook.unix.files import make_private_folder, open_privately
 
 LOCAL = "local"  # the profile that stands for this machine's own database
 TOKEN_VARIABLE = "DAGBOOK_TOKEN"  # noqa: S105 - a name

@@ -13,12 +13,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from dagbook.auth.audit_context import os_username
 from dagbook.cli.failures import friendly_errors
 from dagbook.cli.options import LocalOptions, chosen_file, current_settings, notice, uses_defaults
 from dagbook.cli.terminal import echo, program
 from dagbook.db.url import sqlite_path
 from dagbook.settings import TABLE, Setting, Settings
+from dagbook.unix.unix_accounts import account_name
 
 TEMPLATE = Path(__file__).with_name("dagbook.service")
 _STATE = Path("/var/lib")
@@ -100,7 +100,7 @@ def systemd(*, account: str | None) -> None:
             f"this Dagbook is in a cache, which is emptied at times: {sys.prefix}; install it first, for instance by "
             "`pipx install WHEEL` or `uv tool install WHEEL`"
         )
-    own = os_username(os.getuid())
+    own = account_name(os.getuid())
     if account is None:
         account = own if os.getuid() else _SERVICE_ACCOUNT
     if not _ACCOUNT.fullmatch(account):
@@ -152,7 +152,7 @@ def _needs(unit: Unit, settings: Settings, own: str) -> Iterator[str]:
     has_state = unit.home.parent == _STATE  # systemd makes such a home, and gives it to the account
     if not has_state and not unit.home.exists():
         yield f"there is no {unit.home}: install -d -m 0700 -o {unit.account} {home}"
-    elif not has_state and (owner := os_username(unit.home.stat().st_uid)) != unit.account:
+    elif not has_state and (owner := account_name(unit.home.stat().st_uid)) != unit.account:
         yield f"{unit.home} belongs to {owner}: chown -R {unit.account} {home}"
     if unit.account != own and any(_is_below(place, _HIDDEN) for place in unit.program):
         yield f"{unit.account} may not be able to read {sys.prefix}: install Dagbook in /opt/dagbook, for instance"

@@ -25,12 +25,12 @@ from dagbook.cli.terminal import echo
 from dagbook.db.database import Database
 from dagbook.db.repositories import services
 from dagbook.db.url import hide_password, sqlite_path
-from dagbook.executors.process import proc
-from dagbook.executors.process.descriptors import raise_limit
 from dagbook.queues.worker.transport import is_installed
 from dagbook.settings import Settings
-from dagbook.settings.permissions import find_open_files
+from dagbook.settings.open_files import find_open_files
 from dagbook.telemetry.logging import configure
+from dagbook.unix import proc
+from dagbook.unix.descriptors import raise_limit
 
 _MAX_RUNS = 100  # runtime 25.3
 _MAX_NAME = 100

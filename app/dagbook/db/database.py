@@ -16,8 +16,7 @@ from dagbook.db.errors import DatabaseUnavailable, translate_errors
 from dagbook.db.notifications import Notifications
 from dagbook.db.postgres.postgres import Postgres
 from dagbook.db.sqlite.sqlite import Sqlite
-from dagbook.db.url import parse_url
-from dagbook.settings.database_url import PUBLIC
+from dagbook.db.url import PUBLIC, parse_url
 
 __all__ = ["AUDIT", "OUTPUT", "VISIBLE", "Database", "ReadConnection", "Write", "WriteConnection", "mark_changed"]
 

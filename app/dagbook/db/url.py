@@ -12,6 +12,7 @@ from dagbook.settings.database_url import check_options
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
+PUBLIC = "public"  # the schema of a PostgreSQL database without another one
 _TLS = ("sslmode", "sslrootcert")
 _FIX = "write sqlite:///dagbook.db, sqlite:////absolute/path.db or postgresql://user:password@host/name"
 

@@ -30,14 +30,14 @@ from dagbook.errors import (
     NotRunningError,
     OutdatedError,
 )
-from dagbook.executors.process import accounts
-from dagbook.executors.process.accounts import AccountError
 from dagbook.identifiers import check_file_name, shorten, strip_suffix
 from dagbook.spec.calls import find_named, no_dag
 from dagbook.spec.model import Definition
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.definition_cache import DefinitionCache, definition_row
 from dagbook.spec.reading.load import Loaded
+from dagbook.unix import unix_accounts
+from dagbook.unix.unix_accounts import AccountError
 
 _DEFAULT_SPEC = "steps:\n  - command: echo hello\n"
 _MAX_NOTE_LENGTH = 1_000
@@ -413,7 +413,7 @@ class DagSettingsService:
         """Give a DAG the account of its commands, "" for that of the settings; raises BadRequestError."""
         if account:
             try:
-                accounts.require_closed(account, self._home)
+                unix_accounts.require_closed(account, self._home)
             except AccountError as error:
                 raise BadRequestError(f"account: {error.reason}") from error
         after, now = account or None, self._now()

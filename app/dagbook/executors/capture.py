@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from dagbook.executors.contract import SetupError
-from dagbook.executors.process import accounts
 from dagbook.executors.process.process import wait_for_exit
+from dagbook.unix import unix_accounts
+from dagbook.unix.unix_accounts import AccountError
 
 MOST_OUTPUT = 16 * 1024 * 1024  # bytes that are kept of what a command prints
 
@@ -46,7 +46,7 @@ async def capture(
     """
     with tempfile.TemporaryFile() as output:
         try:
-            with accounts.launch(argv, str(cwd), env, account) as launch:
+            with unix_accounts.launch(argv, str(cwd), env, account) as launch:
                 # 0.7 ms; running what the definition says is the product.
                 popen = subprocess.Popen(  # noqa: S603, ASYNC220
                     launch.argv,
@@ -58,7 +58,7 @@ async def capture(
                     pass_fds=launch.descriptors,
                     start_new_session=True,
                 )
-        except (OSError, SetupError) as error:
+        except (OSError, AccountError) as error:
             raise CaptureError(f"could not be started: {error}") from error
         try:
             async with asyncio.timeout(limit_seconds):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from dagbook.executors.http.egress import Egress
+from dagbook.egress.rules import Egress
 from dagbook.spec.model import CommandLine, Container, Smtp, Ssh
+from dagbook.unix.unix_accounts import AccountError, files_as
 
 EXIT_TIMEOUT = 124
 EXIT_NOT_FOUND = 127
@@ -34,6 +36,16 @@ class StepError(Exception):
     def __init__(self, message: str, exit_code: int = 1) -> None:
         self.exit_code = exit_code
         super().__init__(message)
+
+
+@contextmanager
+def step_files(account: str) -> Iterator[None]:
+    """Open, make and remove files of a step as an account, like ``files_as``. Raises SetupError."""
+    try:
+        with files_as(account):
+            yield
+    except AccountError as error:
+        raise SetupError(str(error)) from error
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from dagbook.executors.contract import Command, ExecutionFiles, SetupError
-from dagbook.executors.process.accounts import files_as
+from dagbook.executors.contract import Command, ExecutionFiles, SetupError, step_files
 from dagbook.spec.expansion import shell_words
 from dagbook.spec.expansion.shell_commands import POSIX_SHELLS
 from dagbook.spec.expansion.shell_quotes import program_name
@@ -120,7 +119,7 @@ def build(texts: ShellTexts, *, cwd: Path, env: Mapping[str, str], files: Execut
 def make_directory(cwd: Path, account: str = "") -> None:
     """Make the working directory of a command. Raises SetupError."""
     try:
-        with files_as(account):
+        with step_files(account):
             if not cwd.is_dir():
                 cwd.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
@@ -134,7 +133,7 @@ def _write_script(texts: ShellTexts, cwd: Path, files: ExecutionFiles, account: 
     try:
         # By the link a server that adopts the execution finds the script to remove.
         files.path("script").symlink_to(path)
-        with files_as(account):
+        with step_files(account):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o700)
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
                 file.write(text)
@@ -149,6 +148,6 @@ def remove_script(files: ExecutionFiles, account: str = "") -> None:
     link = files.path("script")
     if link.is_symlink():
         script = link.readlink()
-        with files_as(account):
+        with step_files(account):
             script.unlink(missing_ok=True)
         link.unlink(missing_ok=True)

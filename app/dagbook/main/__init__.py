@@ -21,8 +21,6 @@ from dagbook.db.repositories.services import SERVER, WORKER
 from dagbook.db.repositories.sources import NewSource
 from dagbook.engine.admission import Labels
 from dagbook.errors import BadRequestError
-from dagbook.executors.process import accounts
-from dagbook.executors.process.accounts import AccountError
 from dagbook.identifiers import API_PATH
 from dagbook.main.host_keys import move_host_keys
 from dagbook.main.wiring import ENQUEUE_ONLY, Server, build, make_run_parts
@@ -36,6 +34,8 @@ from dagbook.runs.server_context import ServerIdentity
 from dagbook.settings import Settings, SettingsError
 from dagbook.sources.places import check_source
 from dagbook.sources.signatures import check_secret
+from dagbook.unix import unix_accounts
+from dagbook.unix.unix_accounts import AccountError
 
 __all__ = [
     "API_PATH",
@@ -98,7 +98,7 @@ def check_account(settings: Settings) -> None:
     """Raise SettingsError if commands cannot run under the account of ``run_as``, or it can enter the home."""
     if settings.run_as:
         try:
-            accounts.require_closed(settings.run_as, settings.home)
+            unix_accounts.require_closed(settings.run_as, settings.home)
         except AccountError as error:
             raise SettingsError("run_as", settings.origins["run_as"], error.reason) from error
 

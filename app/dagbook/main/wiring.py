@@ -30,9 +30,9 @@ from dagbook.definitions.queries import Search
 from dagbook.definitions.revisions import Revisions
 from dagbook.definitions.service import DagSettingsService, Definitions
 from dagbook.definitions.timetable import Timetable
+from dagbook.egress.rules import Egress
 from dagbook.engine.admission import QueueConfig, WorkerAccess
 from dagbook.executors.contract import SshPolicy
-from dagbook.executors.http.egress import Egress
 from dagbook.logs.search import LogSearch
 from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.audit.audit_pruning import AuditPruning
@@ -63,7 +63,6 @@ from dagbook.runs.sub_runs import open_runs
 from dagbook.scheduling.scheduler import Scheduler
 from dagbook.scheduling.ticker import Ticker
 from dagbook.settings import Settings
-from dagbook.settings.permissions import make_private, make_private_folder
 from dagbook.sources.loop import SourceLoops
 from dagbook.sources.service import Sources
 from dagbook.sources.sync import SourceSettings
@@ -71,6 +70,7 @@ from dagbook.spec.reading.definition_cache import DefinitionCache, InThread
 from dagbook.spec.reading.load import Loaded
 from dagbook.telemetry.metrics import MetricsPage, RequestMetrics, RunMetrics
 from dagbook.telemetry.resources import ResourceSampler, machine_now
+from dagbook.unix.files import make_private, make_private_folder
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import msgspec
 
+from dagbook.egress.rules import Egress
 from dagbook.engine.admission import Labels, QueueConfig
 from dagbook.executors.contract import SshPolicy
-from dagbook.executors.http.egress import Egress
-from dagbook.executors.process import accounts
-from dagbook.executors.process.accounts import AccountError
 from dagbook.runs.evaluate import CommandSubstituter
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.settings import Settings
 from dagbook.spec.expansion.scope import credential_values, without_server_settings
 from dagbook.spec.params.names import Undeclared
 from dagbook.telemetry.metrics import RunMetrics
+from dagbook.unix import unix_accounts
+from dagbook.unix.unix_accounts import AccountError
 
 
 class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +102,7 @@ class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
         if not name:
             return msgspec.structs.replace(self, environ=environ)
         try:
-            found = accounts.find(name)
+            found = unix_accounts.find(name)
         except AccountError:  # it is reported where something has to run under it
             return msgspec.structs.replace(self, environ=environ, account=name)
         environ = {**environ, **found.variables}
@@ -111,7 +111,7 @@ class HostEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     def may_enter(self, directory: Path) -> bool:
         """Whether the account may use files below a directory; True without an account, or if that is missing."""
         try:
-            return not self.account or accounts.may_enter(directory, self.account)
+            return not self.account or unix_accounts.may_enter(directory, self.account)
         except AccountError:  # it is reported where something has to run under it
             return True
 

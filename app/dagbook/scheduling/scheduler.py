@@ -21,11 +21,11 @@ from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import services
 from dagbook.db.repositories.services import ServiceRow
-from dagbook.executors.process import proc
-from dagbook.executors.process.proc import ProcessId
 from dagbook.runs.server_context import ServerIdentity
 from dagbook.runs.service.scheduled_runs import ScheduledRuns
 from dagbook.scheduling.ticker import HEAD_START_SECONDS, Ticker
+from dagbook.unix import proc
+from dagbook.unix.proc import ProcessId
 
 _log = logging.getLogger(__name__)
 logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it would log two lines a minute

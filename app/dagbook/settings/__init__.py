@@ -16,7 +16,7 @@ __all__ = [
     "database_url",
     "definitions",
     "nodes",
-    "permissions",
+    "open_files",
     "read",
     "types",
 ]

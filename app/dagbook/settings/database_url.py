@@ -12,7 +12,6 @@ from dagbook.settings.types import Displayed, Raw, SettingType, absolute, text_o
 _SQLITE = "sqlite:///"
 _POSTGRESQL = "postgresql://"
 _FORMS = f"write {_SQLITE}PATH or {_POSTGRESQL}USER:PASSWORD@HOST:PORT/NAME"
-PUBLIC = "public"
 # The known options of a PostgreSQL URL, and the values of sslmode.
 OPTIONS = ("host", "port", "sslmode", "sslrootcert")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dagbook.settings.dag_sources import PROTOCOLS, SOURCES
-from dagbook.settings.database_url import DATABASE_URL, PUBLIC, SCHEMA
+from dagbook.settings.database_url import DATABASE_URL, SCHEMA
 from dagbook.settings.nodes import REMOTE_NODES
 from dagbook.settings.types import (
     BASE_PATH,
@@ -116,7 +116,7 @@ SINCE_0_2 = frozenset(
 TABLE = (
     Setting("home", PATH, "~/.dagbook", "Folder of Dagbook's files on this machine."),
     Setting("database_url", DATABASE_URL, f"sqlite:///{HOME}/dagbook.sqlite3", "SQLite file or PostgreSQL database."),
-    Setting("database_schema", SCHEMA, PUBLIC, "Schema of a PostgreSQL database that holds Dagbook's tables."),
+    Setting("database_schema", SCHEMA, "public", "Schema of a PostgreSQL database that holds Dagbook's tables."),
     Setting("host", HOST, "127.0.0.1", "Address to listen on."),
     Setting("port", integer(0, 65535), "8080", "TCP port to listen on; 0 chooses a free one."),
     Setting("socket", FILE, "", "Unix socket to listen on instead of host and port, for a proxy of this machine."),

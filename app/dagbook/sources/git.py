@@ -25,11 +25,11 @@ from threading import Event
 import msgspec
 
 from dagbook.db.repositories.sources import FileProblem
-from dagbook.settings.permissions import make_private_folder
 from dagbook.sources.plan import SUFFIXES, Listing, Text, TreeFile
 from dagbook.sources.tree import MAX_ENTRIES, MAX_FILES, TOO_LARGE, SourceError, decode
 from dagbook.spec.reading.yaml_reader import MAX_BYTES
 from dagbook.telemetry.printable import printable
+from dagbook.unix.files import make_private_folder
 
 LIMIT_SECONDS = 300.0
 _ATTEMPTS, _PAUSE_SECONDS = 600, 0.1  # a minute, for the lock

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from dagbook.auth.audit_context import Action, Actor, AuditAction, os_username
+from dagbook.auth.audit_context import Action, Actor, AuditAction
 from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.db.repositories import audit
@@ -27,6 +27,7 @@ from dagbook.transfer.report import Finding, Report
 from dagbook.transfer.source import Source, TransferError
 from dagbook.transfer.storing import RunStore
 from dagbook.transfer.texts import TextChooser
+from dagbook.unix.unix_accounts import account_name
 
 __all__ = ["ImportOptions", "Progress", "TransferError", "import_from"]
 
@@ -56,7 +57,7 @@ async def import_from(
 
     Repeating it, or an interrupted one, stores what is missing and nothing twice. Raises DatabaseUnavailable.
     """
-    actor = Actor(via="cli", actor=f"{AUTHOR} ({os_username(os.getuid())})")
+    actor = Actor(via="cli", actor=f"{AUTHOR} ({account_name(os.getuid())})")
     context = ImportContext(
         database=database,
         actor=actor,

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from dagbook.settings.permissions import make_private_folder, open_privately
+from dagbook.unix.files import make_private_folder, open_privately
 
 _UNFINISHED = ".dagbook-export"
 

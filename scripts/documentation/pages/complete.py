@@ -12,12 +12,12 @@ from pathlib import Path
 import click
 
 import dagbook
-from dagbook.api.middleware import connections
 from dagbook.cli import cli
 from dagbook.cli.options import GlobalOptions, LocalOptions
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.errors import AppError
 from dagbook.executors.archive.report import Code
+from dagbook.server import connections
 from dagbook.settings import TABLE
 from dagbook.settings.definitions import OTHER_VARIABLES
 from dagbook.spec.config_keys import CONFIG_KEYS

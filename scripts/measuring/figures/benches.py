@@ -22,7 +22,7 @@ from pathlib import Path
 
 import click
 
-from dagbook.executors.process.signals import give_children_default_signals
+from dagbook.unix.signals import give_children_default_signals
 from scripts.measuring.figures import facts, results
 from scripts.measuring.figures.plan import ENGINES, REFERENCE
 from tests.process import store

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from dagbook.executors.process.signals import give_children_default_signals
+from dagbook.unix.signals import give_children_default_signals
 from scripts.measuring.figures.pages import DOCS, PAGES, read_parts, render
 from scripts.measuring.figures.plan import BENCH_PLAN, ENGINES, PLAN, SIZES, Part, Planned, select
 from scripts.measuring.figures.results import FOLDER, add, read

@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 
 import click
 
-from dagbook.executors.process.signals import give_children_default_signals
+from dagbook.unix.signals import give_children_default_signals
 from scripts.measuring.figures import facts, results
 from tests.process.program import ROOT
 

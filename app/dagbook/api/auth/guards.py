@@ -21,7 +21,7 @@ from dagbook.api.auth import session_cookie
 from dagbook.api.auth.oidc_flow import CLEARED, COOKIE, Connection, LoginNeededError
 from dagbook.api.middleware.local_user import LOCAL_USER
 from dagbook.api.middleware.node_proxy import requested_node
-from dagbook.api.middleware.request_context import ADMITTED, IS_HEAD, ROLE
+from dagbook.api.middleware.request_context import IS_HEAD, ROLE
 from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import Requires, Switches, is_public, refusal, scope_of
 from dagbook.auth.roles import Scope as TokenScope
@@ -29,6 +29,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories.dag_access import Sight
 from dagbook.errors import AppError, ForbiddenError, NotFoundError, UnauthorizedError
 from dagbook.identifiers import is_name, shorten, strip_suffix
+from dagbook.server.scope import ADMITTED
 
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 

@@ -14,8 +14,9 @@ from contextlib import suppress
 import httpx
 import msgspec
 
+from dagbook.egress.client import EgressClient
+from dagbook.egress.rules import Egress
 from dagbook.errors import AppError
-from dagbook.executors.http.egress import Egress
 from dagbook.executors.http.errors import explain_cause
 from dagbook.settings.nodes import RemoteNode
 
@@ -125,7 +126,8 @@ class RemoteNodes:
         if node.name not in self._clients:
             bearer = {"Authorization": f"Bearer {node.token}"} if node.auth == "token" else {}
             # trust_env=False: no proxy of the environment gets the credentials. SSL_CERT_FILE is still respected.
-            self._clients[node.name] = self._egress.client(
+            self._clients[node.name] = EgressClient(
+                self._egress,
                 auth=(node.username, node.password) if node.auth == "basic" else None,
                 headers={"Accept-Encoding": "identity", **bearer},
                 verify=httpx.create_ssl_context(verify=not node.skip_tls_verify),

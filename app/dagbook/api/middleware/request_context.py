@@ -28,7 +28,6 @@ _ID_NAME = b"x-request-id"
 _MAX_PATH = 200
 ROLE = "caller_role"  # in the scope, for a header: the role that no description of a user tells
 IS_HEAD = "is_head"  # in the scope of a HEAD request, whose method is GET while it is handled
-ADMITTED = "caller_admitted"  # in the scope, when the body is read for a caller who may make the request
 _CHECKS = ("/health", "/metrics")  # polled by monitoring every few seconds
 _FAILED = 500
 

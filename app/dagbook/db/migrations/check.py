@@ -17,8 +17,7 @@ from sqlalchemy import Connection
 from dagbook.db.migrations.migration_support import GUARD
 from dagbook.db.migrations.upgrade import build_config, current, head, open_for_migration, require_known, upgrade
 from dagbook.db.migrations.upgrade_postgres import UnusableDatabase
-from dagbook.db.url import sqlite_path
-from dagbook.settings.database_url import PUBLIC
+from dagbook.db.url import PUBLIC, sqlite_path
 
 # Definitions of schema objects by their descriptions, such as "index i of t".
 Shape = dict[str, str]

@@ -33,8 +33,7 @@ from dagbook.db.migrations.upgrade_postgres import (
 from dagbook.db.postgres.postgres import postgres_arguments
 from dagbook.db.sqlite.sqlite import prepare_sqlite
 from dagbook.db.sqlite.upgrade_copies import make_copy
-from dagbook.db.url import hide_password, parse_url, sqlite_path
-from dagbook.settings.database_url import PUBLIC
+from dagbook.db.url import PUBLIC, hide_password, parse_url, sqlite_path
 
 if TYPE_CHECKING:
     from alembic.config import Config

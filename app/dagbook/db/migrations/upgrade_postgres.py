@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dagbook.db.errors import DatabaseUnavailable, is_serialization_failure
-from dagbook.settings.database_url import PUBLIC
+from dagbook.db.url import PUBLIC
 
 _log = logging.getLogger(__name__)
 

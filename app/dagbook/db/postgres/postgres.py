@@ -20,8 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from dagbook.db.backend import Read, ReadConnection, T, Write, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable, is_serialization_failure
 from dagbook.db.notifications import Notifications
-from dagbook.db.url import root_certificate
-from dagbook.settings.database_url import PUBLIC
+from dagbook.db.url import PUBLIC, root_certificate
 
 _CONNECT_SECONDS = 10
 _COMMAND_SECONDS = 60

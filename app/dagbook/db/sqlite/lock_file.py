@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from dagbook.settings.permissions import make_private
+from dagbook.unix.files import make_private
 
 _MAX_ADDRESS_BYTES = 65_536
 _MAX_SOCKET_PATH = 107  # bytes in sun_path, without the NUL

@@ -18,9 +18,8 @@ import aiohttp
 import msgspec
 from aiodocker import Docker, DockerError
 
-from dagbook.executors.contract import SetupError, StepError
+from dagbook.executors.contract import SetupError, StepError, step_files
 from dagbook.executors.docker.inspection import ContainerInfo, show_container
-from dagbook.executors.process.accounts import files_as
 
 NOT_FOUND, CONFLICT, UNREACHABLE = 404, 409, 900  # the last is the library's own
 STDOUT = 1  # the number of the stream in the daemon's frames
@@ -59,7 +58,7 @@ async def connect(variables: Mapping[str, str], account: str = "") -> AsyncItera
     """
     address = variables.get("DOCKER_HOST") or _DEFAULT
     shown = _redact(address)
-    with files_as(account):
+    with step_files(account):
         if account:
             _require_access(address, account)
         docker = _open(address, variables)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import httpx
 
+from dagbook.egress.client import EgressDeniedError
 from dagbook.spec.problem import shorten
 
 E = TypeVar("E", bound=BaseException)
@@ -23,10 +24,6 @@ _PLAIN = {
     httpx.ReadError: "the connection broke while the answer was read",
     httpx.WriteError: "the connection broke while the request was sent",
 }
-
-
-class EgressDeniedError(httpx.TransportError):
-    """The setting ``egress_deny`` forbids requests to this destination; the message names it."""
 
 
 def explain(error: Exception, host: str) -> str:

@@ -19,6 +19,7 @@ import certifi
 import httpx
 import msgspec
 
+from dagbook.egress.client import EgressClient
 from dagbook.executors.contract import Job, StepError, Streams
 from dagbook.executors.http.errors import explain
 from dagbook.executors.http.request import Request, read
@@ -58,7 +59,8 @@ async def run(job: Job, streams: Streams) -> int:
 def _client(job: Job, request: Request, streams: Streams) -> httpx.AsyncClient:
     debug = _Debug(streams)
     try:
-        return job.egress.client(
+        return EgressClient(
+            job.egress,
             event_hooks={"request": [debug.request], "response": [debug.response]} if request.debug else None,
             follow_redirects=True,
             max_redirects=_MAX_REDIRECTS,

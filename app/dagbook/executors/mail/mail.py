@@ -12,10 +12,9 @@ from pathlib import Path
 from stat import S_ISREG
 
 from dagbook.executors.config import Config
-from dagbook.executors.contract import Job, SetupError, StepError, Streams
+from dagbook.executors.contract import Job, SetupError, StepError, Streams, step_files
 from dagbook.executors.mail import smtp
 from dagbook.executors.mail.message import Attachment, Email
-from dagbook.executors.process.accounts import files_as
 from dagbook.spec.problem import quoted
 
 MOST_ATTACHED_BYTES = 10 * 1024 * 1024
@@ -60,7 +59,7 @@ def _attachments(config: Config, job: Job) -> tuple[Attachment, ...]:
     found: list[Attachment] = []
     for text in filter(str.strip, config.texts("attachments")):
         left = MOST_ATTACHED_BYTES - sum(len(attachment.data) for attachment in found)
-        with files_as(job.account):
+        with step_files(job.account):
             found.append(_attachment(config, text, job.cwd / text, left))
     return tuple(found)
 

@@ -21,11 +21,11 @@ from pathlib import Path
 import msgspec
 
 from dagbook.executors.contract import Command, ExecutionFiles, Outcome, SetupError, StartError
-from dagbook.executors.process import accounts, proc
-from dagbook.executors.process.accounts import AccountError
-from dagbook.executors.process.descriptors import memory_file, restore_limit
-from dagbook.executors.process.proc import ProcessId
 from dagbook.spec.model import is_variable_name
+from dagbook.unix import proc, unix_accounts
+from dagbook.unix.descriptors import memory_file, restore_limit
+from dagbook.unix.proc import ProcessId
+from dagbook.unix.unix_accounts import AccountError
 
 SHIM = Path(__file__).with_name("shim.sh")
 _CODE_LENGTH = 4  # three digits and a line end, before the shim's line of /proc
@@ -137,7 +137,7 @@ def _start_shim(command: Command, files: ExecutionFiles, stdin: int) -> subproce
     jobs = [memory_file(command.job)] if command.job else []
     argv = [*command.argv, *map(str, jobs)]
     try:
-        with accounts.launch(argv, str(command.cwd), env, command.account) as launch:
+        with unix_accounts.launch(argv, str(command.cwd), env, command.account) as launch:
             words = launch.argv
             if command.following:  # an empty word, then the command lines as texts for a shell
                 launcher = words[: len(words) - len(command.argv)]
@@ -153,6 +153,8 @@ def _start_shim(command: Command, files: ExecutionFiles, stdin: int) -> subproce
                 pass_fds=(*jobs, *launch.descriptors),
                 start_new_session=True,
             )
+    except AccountError as error:
+        raise SetupError(str(error)) from error
     except (OSError, ValueError) as error:
         raise StartError(f"the command could not be started: {error}") from error
     finally:
@@ -311,7 +313,7 @@ class _SessionProcess:
     def _send(self, number: int, *, spare: int) -> None:
         members = proc.session_members(self.pid)
         if self._account:  # /proc may hide them from a server that is not root
-            with suppress(AccountError), accounts.files_as(self._account):
+            with suppress(AccountError), unix_accounts.files_as(self._account):
                 members += proc.session_members(self.pid)
         for pid in dict.fromkeys(members):  # parents first: one that waits would end by itself with its child
             if pid != spare:
@@ -345,7 +347,7 @@ def _signal_writers(files: ExecutionFiles, number: int, account: str) -> None:
     for path in (files.stdout, files.stderr):
         with suppress(FileNotFoundError, AccountError):
             file = path.stat()
-            with accounts.files_as(account):
+            with unix_accounts.files_as(account):
                 writers = proc.find_writers(file)
             for pid in writers:
                 _kill_quietly(pid, number)

@@ -12,8 +12,7 @@ import asyncssh
 import msgspec
 
 from dagbook.executors.config import Config
-from dagbook.executors.contract import Job, SetupError, StepError
-from dagbook.executors.process.accounts import files_as
+from dagbook.executors.contract import Job, SetupError, StepError, step_files
 from dagbook.executors.ssh import known_hosts
 from dagbook.spec import paths
 from dagbook.spec.model import Ssh
@@ -111,7 +110,7 @@ async def connect(login: Login, account: str = "") -> AsyncIterator[asyncssh.SSH
 
     Raises SetupError and StepError.
     """
-    with files_as(account):
+    with step_files(account):
         keys = [_read_key(login.key)] if login.key else None
     with _translate_errors(login):
         async with asyncio.timeout(_CONNECT_SECONDS):
@@ -125,7 +124,7 @@ async def connect(login: Login, account: str = "") -> AsyncIterator[asyncssh.SSH
 async def _open(login: Login, keys: list[asyncssh.SSHKey] | None, account: str) -> asyncssh.SSHClientConnection:
     if login.known_hosts and login.accept_new:
         await known_hosts.accept_new(login.known_hosts, login.host, login.port, account)
-    with files_as(account):
+    with step_files(account):
         known = known_hosts.read(login.known_hosts) if login.known_hosts else None
     return await asyncssh.connect(
         login.host,

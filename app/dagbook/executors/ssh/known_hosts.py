@@ -16,8 +16,7 @@ from typing import NamedTuple, TextIO
 
 import asyncssh
 
-from dagbook.executors.contract import SetupError, StepError
-from dagbook.executors.process.accounts import files_as
+from dagbook.executors.contract import SetupError, StepError, step_files
 from dagbook.spec.problem import quoted
 
 _log = logging.getLogger(__name__)
@@ -72,13 +71,13 @@ async def accept_new(path: Path, host: str, port: int, account: str) -> None:
         )
     if key is None:
         raise StepError(f"{name} shows no host key")
-    with files_as(account):
+    with step_files(account):
         _append_key(path, name, key)
 
 
 def _look_up(path: Path, name: str, account: str) -> tuple[bool, Note | None]:
     """Return whether a file has a host, and the note of it. Raises SetupError."""
-    with files_as(account), _translated_errors(path, "read"):
+    with step_files(account), _translated_errors(path, "read"):
         if not path.exists():
             return False, None
         notes = (note for note in _read_notes(path) if note.name == name)

@@ -12,8 +12,7 @@ import asyncssh
 
 from dagbook.executors import cancellation
 from dagbook.executors.config import Config
-from dagbook.executors.contract import Job, SetupError, StepError, Streams
-from dagbook.executors.process.accounts import files_as
+from dagbook.executors.contract import Job, SetupError, StepError, Streams, step_files
 from dagbook.executors.ssh.connection import connect, read_login
 from dagbook.spec.expansion import shell_words
 from dagbook.spec.model import CommandLine
@@ -30,7 +29,7 @@ async def run(job: Job, streams: Streams) -> int:
     """
     if not job.program:
         raise SetupError("ssh: the step has no command; a script does not run on another machine")
-    with files_as(job.account):
+    with step_files(job.account):
         target = read_login(job)
     first = CommandLine(job.line, job.program, job.args)
     lines = [remote_line(each, _shell(job), as_written=job.as_written) for each in (first, *job.following)]

@@ -20,9 +20,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from dagbook.db.errors import DatabaseUnavailable, translate_errors
 from dagbook.db.postgres.postgres import postgres_arguments
-from dagbook.db.url import parse_url, sqlite_path
+from dagbook.db.url import PUBLIC, parse_url, sqlite_path
 from dagbook.engine.admission import Labels, fits
-from dagbook.settings.database_url import PUBLIC
 
 
 class Offer(msgspec.Struct, frozen=True):

@@ -13,8 +13,6 @@ from typing import Any
 import msgspec
 
 from dagbook.errors import BadRequestError
-from dagbook.executors.process import accounts
-from dagbook.executors.process.accounts import AccountError, files_as, read_regular_file
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation.schema_source import is_url, read_schema
 from dagbook.runs.model import PendingInputs, RunInputs, RunLocation
@@ -28,6 +26,8 @@ from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params import dotenv, names, param_text
 from dagbook.spec.params.given import GivenParams
 from dagbook.spec.problem import SpecError
+from dagbook.unix import unix_accounts
+from dagbook.unix.unix_accounts import AccountError, files_as, read_regular_file
 
 _LONGEST_PARAMS, _MOST_PARAMS = 1024 * 1024, 1000
 _MAX_BYTES = 1024 * 1024  # of a dotenv file
@@ -141,7 +141,7 @@ async def evaluate_inputs(dag: Dag, given: GivenParams, location: RunLocation) -
 def _require_account(location: RunLocation) -> None:
     if location.machine.account:
         try:
-            accounts.require(location.machine.account)
+            unix_accounts.require(location.machine.account)
         except AccountError as error:
             raise BadRequestError(str(error)) from error
 
@@ -320,5 +320,7 @@ async def _read_pairs(path: Path, account: str) -> tuple[Pair, ...] | None:
             return None
         text = data.decode()
         return await asyncio.to_thread(dotenv.parse, text) if len(text) > _QUICK else dotenv.parse(text)
+    except AccountError as error:
+        raise BadRequestError(str(error)) from error
     except (OSError, ValueError):
         return None

@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import msgspec
 
+from dagbook.egress.client import EgressClient
+from dagbook.egress.rules import Egress
 from dagbook.errors import BadRequestError
-from dagbook.executors.http.egress import Egress
-from dagbook.executors.process.accounts import AccountError, read_regular_file
+from dagbook.unix.unix_accounts import AccountError, read_regular_file
 
 _MAX_BYTES = 1024 * 1024
 _FETCH_SECONDS = 30.0  # in all, however slowly the server answers
@@ -41,7 +42,7 @@ async def _fetch(url: str, egress: Egress) -> bytes:
     try:
         async with (
             asyncio.timeout(_FETCH_SECONDS),
-            egress.client(timeout=None) as client,
+            EgressClient(egress, timeout=None) as client,
             # Uncompressed, so that a few bytes cannot expand to many here.
             client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response,
         ):

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import msgspec
 
-from dagbook.executors.process.accounts import AccountError, read_regular_file
 from dagbook.runs.model import ClaimedRun, RunInputs
 from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import HostEnvironment, SecretSources
 from dagbook.spec.model import Pair, Secret
+from dagbook.unix.unix_accounts import AccountError, read_regular_file
 
 MAX_BYTES = 64 * 1024
 

@@ -16,7 +16,7 @@ import msgspec
 
 from dagbook.db.types import compress
 from dagbook.executors.capture import read_text
-from dagbook.executors.process.accounts import files_as
+from dagbook.executors.contract import step_files
 from dagbook.runs.output.decoding import UTF_8, DecoderState, rebuild_state
 from dagbook.runs.output.output_chunks import EncodedOutput, Utf8Output, wrap
 from dagbook.runs.secrets.masking import Masker
@@ -65,7 +65,7 @@ class Redirect:
     """
 
     def __init__(self, target: Path, note: Path, account: str = "") -> None:
-        with files_as(account):
+        with step_files(account):
             self._file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         # Steps of an account may write to their output, and so to that of others through /proc/self/fd of the server.
         if account and Path(f"/proc/self/fd/{self._file}").readlink().is_relative_to(note.parent):

@@ -17,11 +17,11 @@ import msgspec
 
 from dagbook.db.repositories.runs.runs import OpenAttempt
 from dagbook.engine.admission import fits
-from dagbook.executors.process import proc
-from dagbook.executors.process.proc import ProcessId
 from dagbook.runs.model import AttemptOrigin, SpoolMatch
 from dagbook.runs.output.spool_identity import read_id
 from dagbook.runs.server_context import ServerIdentity
+from dagbook.unix import proc
+from dagbook.unix.proc import ProcessId
 
 _RESTARTED = "the machine was restarted while the step ran"
 _LOST_MACHINE = "the machine that ran the step is lost"

@@ -15,7 +15,6 @@ from dagbook.db.database import WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import approvals, services
 from dagbook.db.repositories.runs import runs
-from dagbook.executors.process import proc
 from dagbook.runs.active_runs import ActiveRuns, RunnerFailure
 from dagbook.runs.model import StopOrder
 from dagbook.runs.recovery.crash_loop import CrashLoopGuard, Orphan, choose
@@ -23,6 +22,7 @@ from dagbook.runs.recovery.orphans import AdoptedRun, OrphanSweeper
 from dagbook.runs.recovery.row_ends import FailureTracker, OrphanEnder, clean_up_finished_runs
 from dagbook.runs.store.recorder import FenceLostError
 from dagbook.spec.reading.definition_cache import DefinitionCache
+from dagbook.unix import proc
 
 _log = logging.getLogger(__name__)
 _HEARTBEAT_SECONDS = 3.0

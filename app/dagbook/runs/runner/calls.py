@@ -15,8 +15,7 @@ from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
 from dagbook.engine.state import NodeState
 from dagbook.executors.calls import SubRun, SubRunBatch, SubRunExecution, SubRunStarter
-from dagbook.executors.contract import ExecutionFiles, SetupError, Streams
-from dagbook.executors.process.accounts import files_as
+from dagbook.executors.contract import ExecutionFiles, SetupError, Streams, step_files
 from dagbook.identifiers import shorten, strip_suffix
 from dagbook.runs.evaluation import sub_run_plan
 from dagbook.runs.evaluation.environment import RunEnvironment, StepContext
@@ -123,7 +122,7 @@ class CalledDags:
         run_as = caller.run.inputs.run_as
         for path in _candidates(name, directory):
             try:
-                with files_as(run_as or self._context.machine.account):
+                with step_files(run_as or self._context.machine.account):
                     spec = path.read_text(encoding="utf-8")
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 continue

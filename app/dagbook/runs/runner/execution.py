@@ -20,10 +20,10 @@ from dagbook.executors.process import process
 from dagbook.executors.process.process import LOST, AdoptedProcess
 from dagbook.runs.output.output_follower import CHUNK_BYTES, Chunk, OutputFollower
 from dagbook.runs.runner.nodes import NodeExecution, OpenedNode
-from dagbook.settings.permissions import open_privately
 from dagbook.spec.expansion import patterns
 from dagbook.spec.expressions import ExpressionError
 from dagbook.spec.model import Dag
+from dagbook.unix.files import open_privately
 
 # Seconds until the next poll of the output: at first, and while it comes in bulk; from there it doubles.
 _FIRST_PAUSE, _BULK_PAUSE = 0.01, 0.002

@@ -21,7 +21,6 @@ from dagbook.executors import in_process, registry, shell
 from dagbook.executors.cancellation import KILL
 from dagbook.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError, Streams
 from dagbook.executors.process import process
-from dagbook.executors.process.accounts import files_as
 from dagbook.runs.evaluation.environment import StepContext
 from dagbook.runs.model import SpoolMatch
 from dagbook.runs.output.output_follower import STDERR, STDOUT, Chunk
@@ -35,6 +34,7 @@ from dagbook.runs.store.recorder import FenceLostError
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expansion.scope import StepScope
 from dagbook.spec.model import HITL, CommandLine
+from dagbook.unix.unix_accounts import AccountError, files_as
 
 _log = logging.getLogger(__name__)
 
@@ -448,7 +448,7 @@ class StepExecutor:
             await self._resources.release()
         files, inputs = self._deps.files, self._run.inputs
         if not inputs.keep_dir:
-            with suppress(SetupError), files_as(self._environment.account):
+            with suppress(AccountError), files_as(self._environment.account):
                 shutil.rmtree(inputs.work_dir, ignore_errors=True)
         if self._run.token > 1 or self._run.attempt > 1:  # earlier attempts or owners have left files as well
             files.remove_all()

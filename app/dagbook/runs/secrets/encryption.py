@@ -25,7 +25,7 @@ from dagbook.db.repositories import audit
 from dagbook.db.repositories.runs import runs
 from dagbook.errors import UnavailableError
 from dagbook.settings.definitions import KEY_FILE
-from dagbook.settings.permissions import make_private_folder
+from dagbook.unix.files import make_private_folder
 
 _log = logging.getLogger(__name__)
 VARIABLE = "DAGBOOK_SECRET_KEY"

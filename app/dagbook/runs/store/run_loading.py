@@ -22,10 +22,10 @@ from dagbook.engine.status import NodeStatus
 from dagbook.runs.model import RunInputs, RunLineage
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.store import row_mapping
-from dagbook.settings.permissions import make_private_folder, open_privately
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import Loaded
+from dagbook.unix.files import make_private_folder, open_privately
 
 
 class DefinitionGoneError(Exception):

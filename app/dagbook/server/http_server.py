@@ -13,9 +13,8 @@ from typing import Any
 
 import uvicorn
 
-from dagbook.api.middleware.connections import Acceptor, ConnectionTable, HttpLimits, LimitedProtocol
-from dagbook.cli.shutdown import StopSignals
-from dagbook.main import Server
+from dagbook.server.acceptor import Acceptor
+from dagbook.server.connections import ConnectionTable, HttpLimits, LimitedProtocol
 from dagbook.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -63,17 +62,16 @@ class HttpServer(uvicorn.Server):
             await self._when_started()
 
 
-async def serve_http(
-    server: Server,
+def make_http_server(
+    app: Any,
     settings: Settings,
-    listener: socket.socket,
     tls: ssl.SSLContext | None,
     when_started: Callable[[], Awaitable[None]] | None,
-) -> None:
-    """Serve until a signal ends it; ``when_started`` is called once requests are accepted."""
+) -> HttpServer:
+    """Make the server of an application; ``when_started`` is called once requests are accepted."""
     limits = http_limits(settings)
     config = uvicorn.Config(
-        server.app,
+        app,
         access_log=False,
         log_config=None,
         lifespan="off",
@@ -83,13 +81,4 @@ async def serve_http(
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=int(limits.idle_seconds),
     )
-    web = HttpServer(config, ConnectionTable(limits, settings.trusted_proxies), tls, when_started)
-
-    def stop() -> None:
-        web.should_exit = True
-        server.services.feed.close()  # its responses would never end
-
-    signals = StopSignals(stop)
-    signals.is_patient = lambda: server.supervisor.is_patient
-    signals.install()
-    await web.serve(sockets=[listener])
+    return HttpServer(config, ConnectionTable(limits, settings.trusted_proxies), tls, when_started)

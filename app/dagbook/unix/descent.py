@@ -6,13 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from dagbook.executors.process.process import SHIM
-
 _PARENT, _SESSION = 1, 3  # fields of /proc/PID/stat after the command's closing parenthesis
 _MOST_ANCESTORS = 256
 # Steps get this variable, and so does what they start, unless they take it away.
 _MARK = b"DAG_RUN_ID="
-_SHIM_PATH = os.fsencode(Path(*SHIM.parts[-4:]))  # of any installation
+_SHIM_PATH = b"dagbook/executors/process/shim.sh"  # of any installation
 
 
 def is_below_step(pid: int) -> bool:

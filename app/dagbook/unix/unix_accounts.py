@@ -10,6 +10,7 @@ import ctypes
 import os
 import platform
 import pwd
+import re
 import shlex
 import shutil
 import stat
@@ -20,10 +21,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from dagbook.executors.contract import SetupError
-from dagbook.executors.process.descriptors import memory_file
-from dagbook.spec.model import is_variable_name
+from dagbook.unix.descriptors import memory_file
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # the names that shells take
 _SETGROUPS = {"x86_64": 116, "aarch64": 159}  # the number of the system call, by machine
 _CAPABILITIES = {5: "CAP_KILL", 6: "CAP_SETGID", 7: "CAP_SETUID"}
 _SAME = ctypes.c_uint32(-1).value  # as an id: only ask for the current one
@@ -35,12 +35,20 @@ _NEUTRAL_ENV = {"PATH": os.defpath}
 _NOT_ASSIGNABLE = frozenset({"BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"})  # in some shells
 
 
-class AccountError(SetupError):
+class AccountError(Exception):
     """Nothing can run under an account here; ``reason`` is the message without the setting."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"run_as: {reason}")
+
+
+def account_name(uid: int) -> str:
+    """Return the name of an account, or its number if it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +132,7 @@ def launch(argv: Sequence[str], cwd: str, env: Mapping[str, str], name: str) -> 
     account = require(name)
     ids = f"--reuid={account.uid}", f"--regid={account.gid}", f"--groups={','.join(map(str, account.groups))}"
     program = shutil.which("setpriv") or "setpriv"
-    exported = {each for each in env if is_variable_name(each) and each not in _NOT_ASSIGNABLE}
+    exported = {each for each in env if _VARIABLE.fullmatch(each) and each not in _NOT_ASSIGNABLE}
     others = [
         f"{each}={value}" for each, value in env.items() if each in _NOT_ASSIGNABLE
     ]  # in arguments, for all to read

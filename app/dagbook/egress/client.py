@@ -15,16 +15,20 @@ from typing import Any
 import httpcore
 import httpx
 
-from dagbook.executors.http.egress import Egress
-from dagbook.executors.http.errors import EgressDeniedError
+from dagbook.egress.rules import Egress
 
 _STAGGER_SECONDS = 0.25  # until the next address is tried at the same time (RFC 8305)
+
+
+class EgressDeniedError(httpx.TransportError):
+    """The setting ``egress_deny`` forbids requests to this destination; the message names it."""
 
 
 class EgressClient(httpx.AsyncClient):
     """Makes its transports itself: httpx takes no connector, and with a given transport no proxy of the environment."""
 
-    def __init__(self, egress: Egress, options: dict[str, Any]) -> None:
+    def __init__(self, egress: Egress, **options: Any) -> None:
+        """``options`` are those of ``httpx.AsyncClient``."""
         self._egress = egress
         super().__init__(**options)
 

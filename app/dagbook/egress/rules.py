@@ -7,12 +7,8 @@ import functools
 import ipaddress
 import socket
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
 
 import msgspec
-
-if TYPE_CHECKING:
-    import httpx
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -23,12 +19,6 @@ class Egress(msgspec.Struct, frozen=True):
     """Names, addresses and networks that are denied."""
 
     deny: tuple[str, ...] = ()
-
-    def client(self, **options: Any) -> httpx.AsyncClient:
-        """Make a client that does not reach them; ``options`` are those of ``httpx.AsyncClient``."""
-        from dagbook.executors.http.client import EgressClient  # noqa: PLC0415 - other steps' programs would import it
-
-        return EgressClient(self, options)
 
     def refusal_of_host(self, host: str) -> str:
         """Return why a name, or an address in any spelling, is denied; empty if it is not."""

@@ -1,0 +1,58 @@
+"""Transport that sends head and body of a short response in one write.
+
+uvicorn writes the head of a response as soon as it is known, and the body right after it. Each of the two writes
+goes through the whole network stack and wakes the client: that was two fifths of the CPU time of a short response.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_LONG = 16_384  # bytes, for which a copy costs more than a second buffer of the system call
+
+
+class SingleWriteTransport:
+    """Transport that delays a write until the next one, or until the event loop's next iteration."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._delayed = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send the delayed data together with this, or delay this.
+
+        A long body is not copied: the client may never read it, and all clients share that of a file.
+        """
+        if self._delayed:
+            delayed, self._delayed = self._delayed, b""
+            if len(data) <= _LONG:
+                self._transport.write(delayed + data)
+            elif not self._transport.is_closing():  # for which writelines raises an error, other than write
+                self._transport.writelines([delayed, data])
+        elif data:
+            self._delayed = data
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        """Send the delayed data and close the connection."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        delayed, self._delayed = self._delayed, b""
+        if delayed and not self._transport.is_closing():
+            self._transport.write(delayed)
+
+
+class SingleWriteProtocol(HttpToolsProtocol):
+    """HTTP/1.1 over a SingleWriteTransport."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent does
+        super().connection_made(cast(asyncio.Transport, SingleWriteTransport(transport, self.loop)))
