@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from dagbook.settings import read as read_settings
 from dagbook.settings.open_files import find_open_files
-from dagbook.settings.types import SettingsError
+from dagbook.settings.readers import SettingsError
 from dagbook.spec.reading.load import load
 from dagbook.spec.shell_references import find_warnings
 from scripts.documentation.example_blocks import (

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from dagbook.settings import TABLE, Setting, Settings, SettingsError, read
 from dagbook.settings.database_url import hide
-from dagbook.settings.definitions import OTHER_VARIABLES, TEST_PREFIX
+from dagbook.settings.definitions import OTHER_VARIABLES, REMOVED, TEST_PREFIX
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -23,9 +22,41 @@ def read_file(home: Path, text: str, **environ: str) -> Settings:
     return read({}, environ, home)
 
 
-def test_every_setting_of_the_table_is_a_field_of_the_settings() -> None:
-    fields = [field.name for field in msgspec.structs.fields(Settings)]
-    assert fields == [*(setting.name for setting in TABLE), "origins", "credential_variables", "credential_files"]
+def test_settings_are_changed_in_a_copy_only(tmp_path: Path) -> None:
+    settings = read({}, {}, tmp_path)
+    with pytest.raises(AttributeError, match="port is changed in a copy"):
+        settings.port = 1
+    changed = settings.replace(port=1)
+    assert (changed.port, settings.port, changed == settings) == (1, 8080, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "flags", "origin"),
+    [
+        ("old_limit: [a, {b: c}]", {}, {}, "{home}/dagbook.yaml:1"),
+        ("", {"DAGBOOK_OLD_LIMIT": "x"}, {}, "DAGBOOK_OLD_LIMIT"),
+        ("old_limit: 1", {"DAGBOOK_OLD_LIMIT": "x"}, {"old_limit": "y"}, "--old-limit"),
+    ],
+)
+def test_a_removed_setting_is_read_with_a_notice_and_without_effect(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    text: str,
+    environ: dict[str, str],
+    flags: dict[str, str],
+    origin: str,
+) -> None:
+    monkeypatch.setitem(REMOVED, "old_limit", "has no effect since 0.3.0; take it out")
+    write_file(tmp_path, text)
+    settings = read(flags, environ, tmp_path)
+    notice = f"old_limit ({origin.format(home=tmp_path)}) has no effect since 0.3.0; take it out"
+    assert settings.notices == (notice,)
+    assert settings.replace(notices=()) == read({}, {"DAGBOOK_OLD_LIMIT": ""}, tmp_path).replace(notices=())
+
+
+def test_an_unknown_setting_is_no_removed_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is not a setting"):
+        read_file(tmp_path, "old_limit: 1")
 
 
 def test_defaults_lie_in_the_home(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from dagbook.settings import TABLE
-from dagbook.settings.definitions import SINCE_0_2
 from scripts.documentation.pages.complete import REQUIRED, find_missing, list_entries
 from scripts.documentation.reference import DOCS
 
@@ -20,7 +18,3 @@ def test_a_page_has_every_entry_and_one_that_is_removed_is_missing(page: str) ->
         lines = text.splitlines()
         lines[places[entry]] = ""
         assert entry in find_missing(required, "\n".join(lines))
-
-
-def test_the_settings_of_a_release_exist() -> None:
-    assert {setting.name for setting in TABLE} >= SINCE_0_2

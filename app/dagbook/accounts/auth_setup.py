@@ -38,7 +38,6 @@ from dagbook.settings import Settings, SettingsError
 
 _NONE, _BUILTIN, _OIDC = "none", "builtin", "oidc"
 _PROVIDER = ("auth_oidc_issuer", "auth_oidc_client_id", "auth_oidc_client_secret")
-_REMOVED = ("auth_login_failures", "auth_login_failures_per_address", "auth_login_window_seconds")
 _MIN_TOKEN, _MIN_PASSWORD = 24, 12  # characters
 CALLBACK = "/oidc-callback"
 
@@ -158,7 +157,7 @@ def choose_mode(settings: Settings) -> Settings:
     """Return the settings with ``auth_mode`` oidc if a provider is given and no mode (api-behaviour 2.1)."""
     given = all(getattr(settings, name) for name in _PROVIDER)
     if given and settings.origins["auth_mode"] == "default":
-        return msgspec.structs.replace(settings, auth_mode=_OIDC)
+        return settings.replace(auth_mode=_OIDC)
     return settings
 
 
@@ -192,10 +191,7 @@ async def find_provider(settings: Settings) -> Oidc | None:
 
 
 def find_warnings(settings: Settings) -> Iterator[str]:
-    """Warn of settings that are ignored, and of a mode that is chosen implicitly."""
-    for name in _REMOVED:
-        if settings.origins[name] != "default":
-            yield f"{name} ({settings.origins[name]}) is ignored, and will be refused by the next release: remove it"
+    """Warn of a mode that is chosen implicitly, and of settings that are ignored in it."""
     if settings.auth_mode == _OIDC and settings.origins["auth_mode"] == "default":
         yield "auth_mode is oidc because a provider is given; set auth_mode explicitly"
     if asks_provider(settings) and settings.auth_oidc_whitelist and settings.auth_oidc_allow_everybody:
@@ -217,7 +213,7 @@ def requires_authentication(settings: Settings) -> bool:
 
 def command_settings(settings: Settings) -> Settings:
     """Return the settings for a process that only commands can reach: they may do everything, logins are impossible."""
-    return msgspec.structs.replace(settings, auth_mode=_BUILTIN, auth_token_secret=secrets.token_urlsafe())
+    return settings.replace(auth_mode=_BUILTIN, auth_token_secret=secrets.token_urlsafe())
 
 
 def _has_basic(settings: Settings) -> bool:

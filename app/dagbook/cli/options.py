@@ -18,7 +18,7 @@ from dagbook.cli.servers import TOKEN_VARIABLE, chosen_server, given_options, se
 from dagbook.cli.terminal import echo
 from dagbook.settings import TABLE, Settings, read
 from dagbook.settings.dagu import find_ignored
-from dagbook.settings.definitions import FILE_NAME, Setting
+from dagbook.settings.definitions import FILE_NAME, REMOVED, Setting, flag_of
 from dagbook.unix.privacy import wipe_variables
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _boolean(name: str, value: str) -> Iterator[str]:
 def settings_options(*names: str) -> Callable[[_Decorated], _Decorated]:
     """Give a command one option per setting, named as in the table; ``current_settings`` reads them.
 
-    A command that takes ``database_url`` also takes ``database_schema``.
+    A command that takes ``database_url`` also takes ``database_schema``. Options of removed settings are hidden.
     """
     included = {*names, "database_schema"} if "database_url" in names else set(names)
     chosen = [setting for setting in TABLE if setting.name in included and not setting.kind.is_secret]
@@ -133,6 +133,9 @@ def settings_options(*names: str) -> Callable[[_Decorated], _Decorated]:
     def decorate(function: _Decorated) -> _Decorated:
         for setting in reversed(chosen):
             function = _settings_option(setting)(function)
+        for name in REMOVED.keys() & included:
+            removed = click.option(flag_of(name), name, hidden=True, expose_value=False, callback=_record_flag)
+            function = removed(function)
         return function
 
     return decorate
@@ -171,9 +174,9 @@ def chosen_file() -> str:
 
 
 def warn_about_unused(settings: Settings) -> None:
-    """Print one notice about configuration of Dagu that has no effect."""
+    """Print one notice about removed settings, and about configuration of Dagu that has no effect."""
     has_own_file = bool(chosen_file()) or (settings.home / FILE_NAME).exists()
-    if unread := find_ignored(settings, os.environ, has_own_file=has_own_file):
+    if unread := [*settings.notices, *find_ignored(settings, os.environ, has_own_file=has_own_file)]:
         notice("; ".join(unread))
 
 

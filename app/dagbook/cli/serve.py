@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 import uvloop
 
 from dagbook.accounts.auth_setup import check_authentication, choose_mode, find_warnings, requires_authentication
@@ -52,6 +51,7 @@ from dagbook.maintenance.backup.snapshot import check_snapshot
 from dagbook.runs.recovery.hold import HELD
 from dagbook.server.http_server import make_http_server
 from dagbook.settings import TABLE, Settings, SettingsError
+from dagbook.settings.definitions import REMOVED
 from dagbook.settings.open_files import find_open_files
 from dagbook.telemetry.logging import configure
 from dagbook.unix.descriptors import raise_limit
@@ -80,7 +80,7 @@ _BACKLOG = 2048
     metavar="FILE",
     help="Show a file of `dagbook snapshot` instead of the database; nothing can be changed or started.",
 )
-@settings_options(*(setting.name for setting in TABLE if setting.name != "home"))
+@settings_options(*(setting.name for setting in TABLE if setting.name != "home"), *REMOVED)
 @ignored_options(*COORDINATOR, *PEER, *DAGS)
 @friendly_errors
 def serve(*, leave_runs: bool, demo: bool, snapshot: Path | None) -> None:
@@ -104,7 +104,7 @@ def _serve_settings(
     if snapshot is not None:
         # There are no accounts in it; a token of the settings is asked for as usual.
         switches = {"permissions_run_dags": False, "permissions_write_dags": False}
-        settings = msgspec.structs.replace(settings, auth_mode="none", **switches)
+        settings = settings.replace(auth_mode="none", **switches)
     check_exposure(settings)
     check_authentication(settings)
     tls = load_tls(settings)
@@ -181,7 +181,7 @@ async def _serve_snapshot(settings: Settings, tls: ssl.SSLContext | None, file: 
         home = Path(name)
         places = {"spool_dir": home / "spool", "work_dir": home / "work", "base_config": home / "base.yaml"}
         none = {"source_dir": home / "sources", "sources": (), "remote_nodes": (), "audit_copy": None}
-        own = msgspec.structs.replace(settings, home=home, database_url=f"sqlite:///{file}", **places, **none)
+        own = settings.replace(home=home, database_url=f"sqlite:///{file}", **places, **none)
         async with open_snapshot(own, file.name) as server:
             server.make_app()
             listener.listen(_BACKLOG)

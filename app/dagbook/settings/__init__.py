@@ -1,10 +1,10 @@
-"""Settings: read once from defaults, file, environment and flags, then passed down as one frozen struct."""
+"""Settings: read once from defaults, file, environment and flags, then passed down as one struct."""
 
 from __future__ import annotations
 
-from dagbook.settings.definitions import TABLE, Setting
-from dagbook.settings.read import Settings, read
-from dagbook.settings.types import SettingsError
+from dagbook.settings.definitions import TABLE, Setting, Settings
+from dagbook.settings.read import read
+from dagbook.settings.readers import SettingsError
 
 __all__ = [
     "TABLE",
@@ -18,5 +18,5 @@ __all__ = [
     "nodes",
     "open_files",
     "read",
-    "types",
+    "readers",
 ]

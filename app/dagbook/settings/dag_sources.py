@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from dagbook.settings.nodes import read_fields, read_records, read_secret
-from dagbook.settings.types import FILE, HIDDEN, TRUTH, WORDS, Displayed, Hidden, Raw, SettingType, Text, absolute
+from dagbook.settings.readers import (
+    HIDDEN,
+    Displayed,
+    Hidden,
+    Raw,
+    absolute,
+    items_of,
+    of_text,
+    read_file,
+    read_text,
+    read_truth,
+)
+from dagbook.settings.records import Reader, read_keys, read_named, read_secret
 
+PROTOCOLS = ("https", "ssh", "file", "http")
 _EXAMPLE = '[{"name": "team", "place": "https://git.example.org/team/dags.git"}]'
-_PROTOCOLS = ("https", "ssh", "file", "http")
 
 
 class ConfiguredSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,23 +39,21 @@ class ConfiguredSource(msgspec.Struct, frozen=True, kw_only=True):
     hook_secret: Hidden = Hidden("")
 
 
-def _read(raw: Raw, folder: Path) -> tuple[ConfiguredSource, ...]:
-    found: list[ConfiguredSource] = []
-    for number, entry in enumerate(read_records(raw, _EXAMPLE), 1):
-        subject = f"source {number}" + (f" ({entry['name']})" if entry.get("name", "").isprintable() else "")
-        try:
-            values = read_fields(entry, _READERS, folder, "a source")
-        except ValueError as error:
-            raise ValueError(f"{subject}: {error}") from None
-        for key in ("name", "place"):
-            if not values.get(key):
-                raise ValueError(f"{subject}: {key}: is missing")
-        if is_path(values["place"]):
-            values["place"] = str(absolute(folder, values["place"]))
-        if values["name"] in {other.name for other in found}:
-            raise ValueError(f"{subject}: name: is there twice; give each source a name of its own")
-        found.append(ConfiguredSource(**values))
-    return tuple(found)
+def read(raw: Raw, folder: Path) -> tuple[ConfiguredSource, ...]:
+    return read_named(raw, "source", _EXAMPLE, partial(_source, folder=folder), is_shown=str.isprintable)
+
+
+def _source(entry: Mapping[str, str], folder: Path) -> ConfiguredSource:
+    readers: dict[str, Reader] = {
+        **dict.fromkeys(("name", "place", "branch", "path"), read_text),
+        **dict.fromkeys(("writable", "adopt"), of_text(read_truth)),
+        "credentials": read_file,
+        "hook_secret": of_text(read_secret),
+    }
+    values = read_keys(entry, readers, folder, "source", needed=("name", "place"))
+    if is_path(values["place"]):
+        values["place"] = str(absolute(folder, values["place"]))
+    return ConfiguredSource(**values)
 
 
 def is_path(place: str) -> bool:
@@ -51,19 +61,7 @@ def is_path(place: str) -> bool:
     return "://" not in place and (place.startswith(("/", ".", "~")) or ":" not in place)
 
 
-_READERS: Mapping[str, SettingType | Text] = {
-    "name": str,
-    "place": str,
-    "branch": str,
-    "path": str,
-    "writable": TRUTH,
-    "adopt": TRUTH,
-    "credentials": FILE,
-    "hook_secret": read_secret,
-}
-
-
-def _display(sources: tuple[ConfiguredSource, ...]) -> Displayed:
+def display(sources: tuple[ConfiguredSource, ...]) -> Displayed:
     shown: list[dict[str, str | float]] = []
     for one in sources:
         given = {key: value for key, value in msgspec.structs.asdict(one).items() if value}
@@ -73,16 +71,8 @@ def _display(sources: tuple[ConfiguredSource, ...]) -> Displayed:
     return shown
 
 
-# Secret, hence without a flag: it contains secrets of hooks.
-SOURCES = SettingType(name="list of sources", read=_read, records=True, display=_display, is_secret=True)
-
-
-def _read_protocols(raw: Raw, folder: Path) -> object:
-    words = WORDS.read(raw, folder)
-    for word in words if isinstance(words, tuple) else ():
-        if word not in _PROTOCOLS:
-            raise ValueError(f"{word!r} is no protocol that can be allowed; write some of {', '.join(_PROTOCOLS)}")
-    return words
-
-
-PROTOCOLS = SettingType(name=f"list of {', '.join(_PROTOCOLS)}", read=_read_protocols, display=list)
+def read_protocols(raw: Raw, _folder: Path) -> tuple[str, ...]:
+    for word in items_of(raw):
+        if word not in PROTOCOLS:
+            raise ValueError(f"{word!r} is no protocol that can be allowed; write some of {', '.join(PROTOCOLS)}")
+    return tuple(items_of(raw))

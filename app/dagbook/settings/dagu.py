@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from dagbook.settings.definitions import FILE_NAME, PREFIX
-from dagbook.settings.read import Settings
+from dagbook.settings.definitions import FILE_NAME, PREFIX, Settings
 
 _PREFIX = "DAGU_"
 _CONFIG = "config.yaml"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from dagbook.settings.types import Displayed, Raw, SettingType, absolute, text_of
+from dagbook.settings.readers import Displayed, Raw, absolute
 
 _SQLITE = "sqlite:///"
 _POSTGRESQL = "postgresql://"
@@ -84,17 +84,11 @@ def hide(url: object) -> Displayed:
     return f"{parts.scheme}://{hidden}{parts.path}" + (f"?{query}" if query else "")
 
 
-DATABASE_URL = SettingType(name="database address", read=read, display=hide, may_contain_secret=True)
-
-
-def _schema(raw: Raw, _folder: Path) -> str:
-    text = text_of(raw)
+def read_schema(text: str) -> str:
+    """Validate the name of a schema."""
     if not _SCHEMA.fullmatch(text):
         raise ValueError(
             f"{text!r} does not fit; write the name of a schema in small letters, digits and _, "
             "at most 63, that does not begin with a digit or with pg_"
         )
     return text
-
-
-SCHEMA = SettingType(name="schema name", read=_schema)

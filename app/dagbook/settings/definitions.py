@@ -1,36 +1,37 @@
-"""All settings. Help texts, listings and docs/reference/settings.md are generated from this table."""
+"""All settings. Help texts, listings and docs/reference/settings.md are generated from these rows."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Generic, NoReturn, Self, overload
 
-from dagbook.settings.dag_sources import PROTOCOLS, SOURCES
-from dagbook.settings.database_url import DATABASE_URL, SCHEMA
-from dagbook.settings.nodes import REMOTE_NODES
+from dagbook.settings.readers import METADATA, SettingType, Value, choice, integer
 from dagbook.settings.types import (
     BASE_PATH,
+    DATABASE_URL,
     DESTINATIONS,
     ENCODING,
     FILE,
     HOST,
     HOST_NAMES,
     KEY,
-    METADATA,
     NETWORKS,
     ORIGINS,
     PATH,
     PATHS,
+    PROTOCOLS,
     QUEUES,
+    REMOTE_NODES,
+    SCHEMA,
     SECONDS,
     SECRET,
+    SOURCES,
     TEXT,
     TRUTH,
     URL,
     WORDS,
     ZONE,
-    SettingType,
-    choice,
-    integer,
 )
 
 PREFIX = "DAGBOOK_"
@@ -43,14 +44,52 @@ SYSTEM_ZONE = "<system>"
 LOCALE_ENCODING = "<locale>"
 HOME = "<home>"
 
+# Variables with Dagbook's prefix that are no settings; any other one is refused as a mistake.
+OTHER_VARIABLES = {
+    "DAGBOOK_CONFIG": "settings file to read, like --config",
+    "DAGBOOK_DIR": "a checkout, for scripts that start Dagbook from outside",
+    "DAGBOOK_PROFILE": "server and token that commands work with, like --profile",
+    "DAGBOOK_SERVER": "address of the server that commands work with, like --server",
+    "DAGBOOK_TOKEN": "token for that server, like --token",
+    "DAGBOOK_TOKEN_FILE": "file with that token, like --token-file",
+}
+TEST_PREFIX = "DAGBOOK_TEST_"
 
-class Setting(NamedTuple):
-    """A setting: its name in the file, its type, its default as written, and its description."""
+# Settings that are read for one more release and have no effect, each with its notice. The value may be anything.
+REMOVED = dict.fromkeys(
+    ("auth_login_failures", "auth_login_failures_per_address", "auth_login_window_seconds"),
+    "is ignored, and will be refused by the next release: remove it",
+)
+TABLE: list[Setting[Any]] = []  # the rows of ``Settings``, in their order
+
+
+def flag_of(name: str) -> str:
+    """Return the command line flag of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+class Setting(Generic[Value]):
+    """A row: the type of a setting, its default as written, its description, and the release that came with it.
+
+    Its name is that of the attribute of ``Settings``.
+    """
 
     name: str
-    kind: SettingType
-    default: str
-    meaning: str
+
+    def __init__(self, kind: SettingType[Value], default: str, meaning: str, *, since: str = "0.1.0") -> None:
+        self.kind, self.default, self.meaning, self.since = kind, default, meaning, since
+
+    def __set_name__(self, owner: type[Settings], name: str) -> None:
+        self.name = name
+        TABLE.append(self)
+
+    @overload
+    def __get__(self, settings: None, owner: type[Settings]) -> Self: ...
+    @overload
+    def __get__(self, settings: Settings, owner: type[Settings]) -> Value: ...
+    def __get__(self, settings: Settings | None, owner: type[Settings]) -> Self | Value:
+        """Return the row; values are in the dictionary of the settings, where they are found first."""
+        return self
 
     @property
     def variable(self) -> str:
@@ -70,284 +109,174 @@ class Setting(NamedTuple):
     @property
     def flag(self) -> str:
         """The command line flag, which secrets do not have."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def since(self) -> str:
-        """The release that came with the setting."""
-        return "0.2.0" if self.name in SINCE_0_2 else "0.1.0"
+        return flag_of(self.name)
 
 
-SINCE_0_2 = frozenset(
-    {
-        "audit_copy",
-        "audit_keep_days",
-        "auth_fresh_login_seconds",
-        "auth_login_failures_per_address",
-        "auth_oidc_allow_everybody",
-        "auth_oidc_default_role",
-        "auth_oidc_default_scope",
-        "auth_oidc_roles",
-        "auth_oidc_trust_unverified",
-        "auth_personal_token_days",
-        "auth_session_idle_seconds",
-        "egress_deny",
-        "evaluate_caller_values",
-        "event_streams_per_caller",
-        "max_connections",
-        "max_connections_per_address",
-        "metrics_token",
-        "public_url",
-        "run_as",
-        "secret_env_allow",
-        "secret_file_dirs",
-        "socket",
-        "socket_mode",
-        "source_dir",
-        "source_fetch_seconds",
-        "source_protocols",
-        "source_remove_days",
-        "sources",
-        "ssh_known_hosts",
-        "ssh_strict_host_key",
-        "upgrade_copy_days",
-    }
-)
-TABLE = (
-    Setting("home", PATH, "~/.dagbook", "Folder of Dagbook's files on this machine."),
-    Setting("database_url", DATABASE_URL, f"sqlite:///{HOME}/dagbook.sqlite3", "SQLite file or PostgreSQL database."),
-    Setting("database_schema", SCHEMA, "public", "Schema of a PostgreSQL database that holds Dagbook's tables."),
-    Setting("host", HOST, "127.0.0.1", "Address to listen on."),
-    Setting("port", integer(0, 65535), "8080", "TCP port to listen on; 0 chooses a free one."),
-    Setting("socket", FILE, "", "Unix socket to listen on instead of host and port, for a proxy of this machine."),
-    Setting("socket_mode", choice("0600", "0660", "0666"), "0600", "Mode of that socket's file: who may connect."),
-    Setting("base_path", BASE_PATH, "", "Prefix of every URL, for a server behind a proxy."),
-    Setting(
-        "public_url",
-        URL,
-        "",
+class Settings:
+    """Every setting of this process, and the origin of each; not to be modified."""
+
+    origins: Mapping[str, str]
+    credential_variables: frozenset[str]  # that the server's credentials came from
+    credential_files: tuple[Path, ...]  # that contain them, whether they exist or not
+    notices: tuple[str, ...]  # of removed settings that are given
+
+    # A row has one line, or its meaning on a second one.
+    # fmt: off
+    home = Setting(PATH, "~/.dagbook", "Folder of Dagbook's files on this machine.")
+    database_url = Setting(DATABASE_URL, f"sqlite:///{HOME}/dagbook.sqlite3", "SQLite file or PostgreSQL database.")
+    database_schema = Setting(SCHEMA, "public", "Schema of a PostgreSQL database that holds Dagbook's tables.")
+    host = Setting(HOST, "127.0.0.1", "Address to listen on.")
+    port = Setting(integer(0, 65535), "8080", "TCP port to listen on; 0 chooses a free one.")
+    socket = Setting(FILE, "",
+        "Unix socket to listen on instead of host and port, for a proxy of this machine.", since="0.2.0")
+    socket_mode = Setting(choice("0600", "0660", "0666"), "0600",
+        "Mode of that socket's file: who may connect.", since="0.2.0")
+    base_path = Setting(BASE_PATH, "", "Prefix of every URL, for a server behind a proxy.")
+    public_url = Setting(URL, "",
         "URL of this server for browsers, base_path included, for links in mails; empty uses auth_oidc_client_url.",
-    ),
-    Setting("tz", ZONE, SYSTEM_ZONE, "Time zone of schedules and displayed times."),
-    Setting(
-        "work_dir",
-        PATH,
-        f"{HOME}/work",
-        "Working directory of runs of stored DAGs without workingDir and without a source file.",
-    ),
-    Setting("log_format", choice("text", "json"), "text", "Format of the server's own log."),
-    Setting("log_level", choice("debug", "info", "warning", "error"), "info", "Minimum level that is logged."),
-    Setting(
-        "request_log", choice("on", "off", "all"), "on", "Whether requests are logged; on leaves out health checks."
-    ),
-    Setting("default_shell", TEXT, "", "Shell of steps without one; empty chooses one of the machine."),
-    Setting(
-        "run_as",
-        TEXT,
-        "",
+        since="0.2.0")
+    tz = Setting(ZONE, SYSTEM_ZONE, "Time zone of schedules and displayed times.")
+    work_dir = Setting(PATH, f"{HOME}/work",
+        "Working directory of runs of stored DAGs without workingDir and without a source file.")
+    log_format = Setting(choice("text", "json"), "text", "Format of the server's own log.")
+    log_level = Setting(choice("debug", "info", "warning", "error"), "info", "Minimum level that is logged.")
+    request_log = Setting(choice("on", "off", "all"), "on", "Whether requests are logged; on leaves out health checks.")
+    default_shell = Setting(TEXT, "", "Shell of steps without one; empty chooses one of the machine.")
+    run_as = Setting(TEXT, "",
         "Account under which commands of definitions run and their files are opened; empty is that of the server.",
-    ),
-    Setting("allowed_hosts", HOST_NAMES, "", "Host names accepted in requests besides those of this machine."),
-    Setting("cors_origins", ORIGINS, "", "Web pages of other origins that may use the API."),
-    Setting("tls_cert_file", FILE, "", "Certificate chain of the server in PEM, for https."),
-    Setting("tls_key_file", FILE, "", "Private key of that certificate, in PEM."),
-    Setting("tls_key_password", SECRET, "", "Password of that key, if it is encrypted."),
-    Setting("trusted_proxies", NETWORKS, "", "Proxies whose X-Forwarded-For, -Proto and -Host are trusted."),
-    Setting("max_connections", integer(8, 100_000), "1024", "Maximum number of concurrent connections."),
-    Setting(
-        "max_connections_per_address",
-        integer(1, 100_000),
-        "128",
-        "The same for one address (IPv6: one /64); loopback and trusted_proxies have no such limit.",
-    ),
-    Setting("remote_nodes", REMOTE_NODES, "", "Other servers that requests are forwarded to; see Operations."),
-    Setting(
-        "egress_deny",
-        DESTINATIONS,
-        METADATA,
+        since="0.2.0")
+    allowed_hosts = Setting(HOST_NAMES, "", "Host names accepted in requests besides those of this machine.")
+    cors_origins = Setting(ORIGINS, "", "Web pages of other origins that may use the API.")
+    tls_cert_file = Setting(FILE, "", "Certificate chain of the server in PEM, for https.")
+    tls_key_file = Setting(FILE, "", "Private key of that certificate, in PEM.")
+    tls_key_password = Setting(SECRET, "", "Password of that key, if it is encrypted.")
+    trusted_proxies = Setting(NETWORKS, "", "Proxies whose X-Forwarded-For, -Proto and -Host are trusted.")
+    max_connections = Setting(integer(8, 100_000), "1024", "Maximum number of concurrent connections.", since="0.2.0")
+    max_connections_per_address = Setting(integer(1, 100_000), "128",
+        "The same for one address (IPv6: one /64); loopback and trusted_proxies have no such limit.", since="0.2.0")
+    remote_nodes = Setting(REMOTE_NODES, "", "Other servers that requests are forwarded to; see Operations.")
+    egress_deny = Setting(DESTINATIONS, METADATA,
         "Hosts, addresses and networks that the server's own HTTP requests may not reach; see Operations.",
-    ),
-    Setting("base_config", PATH, f"{HOME}/base.yaml", "YAML file whose fields every DAG inherits."),
-    Setting("sources", SOURCES, "", "Directories and Git repositories that definitions come from; see Sources."),
-    Setting(
-        "source_dir", PATH, f"{HOME}/sources", "Folder of the checkouts of Git repositories that definitions come from."
-    ),
-    Setting("source_fetch_seconds", SECONDS, "60", "How often sources are fetched, and directories read as a whole."),
-    Setting("source_protocols", PROTOCOLS, "https,ssh,file", "Protocols that Git repositories may have."),
-    Setting(
-        "source_remove_days",
-        integer(0, 36_500),
-        "0",
+        since="0.2.0")
+    base_config = Setting(PATH, f"{HOME}/base.yaml", "YAML file whose fields every DAG inherits.")
+    sources = Setting(SOURCES, "",
+        "Directories and Git repositories that definitions come from; see Sources.", since="0.2.0")
+    source_dir = Setting(PATH, f"{HOME}/sources",
+        "Folder of the checkouts of Git repositories that definitions come from.", since="0.2.0")
+    source_fetch_seconds = Setting(SECONDS, "60",
+        "How often sources are fetched, and directories read as a whole.", since="0.2.0")
+    source_protocols = Setting(PROTOCOLS, "https,ssh,file", "Protocols that Git repositories may have.", since="0.2.0")
+    source_remove_days = Setting(integer(0, 36_500), "0",
         "Days after which a DAG is deleted whose file was removed from its source; 0: never, it stays suspended.",
-    ),
-    Setting("spool_dir", PATH, f"{HOME}/spool", "Folder of step output until it is stored."),
-    Setting("secret_key", KEY, "", "Key that encrypts stored secrets; empty uses the file secret.key in the home."),
-    Setting(
-        "secret_env_allow", WORDS, "*", "Variables of the server that secrets may read; * stands for any characters."
-    ),
-    Setting("secret_file_dirs", PATHS, "", "Directories below which secrets may read files; empty allows all."),
-    Setting("max_body_bytes", integer(1024, 2**40), "4194304", "Maximum size of a request body."),
-    Setting(
-        "log_limit_bytes",
-        integer(1024, 2**50),
-        "1073741824",
-        "Maximum stored output of one step, for each of stdout and stderr.",
-    ),
-    Setting("log_encoding", ENCODING, LOCALE_ENCODING, "Encoding of step output; see Operations."),
-    Setting(
-        "orphan_grace_seconds",
-        SECONDS,
-        "180",
-        "How long runs of a lost server on another machine stay running before they fail.",
-    ),
-    Setting("lease_seconds", SECONDS, "10", "Duration of a server's lease on its runs."),
-    Setting("detach_lease_seconds", SECONDS, "900", "Lease duration after an orderly stop, while steps continue."),
-    Setting("queues", QUEUES, "", "Queues with a limit of active runs: NAME=RUNS."),
-    Setting("queues_enabled", TRUTH, "true", "Whether runs can be queued and are started from queues."),
-    Setting(
-        "ignore_worker_selector",
-        TRUTH,
-        "false",
-        "Whether DAGs with a workerSelector run on the server that starts them, instead of waiting for a worker.",
-    ),
-    Setting("scheduler_enabled", TRUTH, "true", "Whether this server starts DAGs by their schedules."),
-    Setting("monitoring_interval_seconds", SECONDS, "5", "How often the machine's load is measured."),
-    Setting("monitoring_retention_seconds", SECONDS, "86400", "How long measurements are stored."),
-    Setting("event_streams", integer(0, 100_000), "256", "Maximum number of concurrent live feeds."),
-    Setting(
-        "event_streams_per_caller",
-        integer(1, 100_000),
-        "32",
-        "Maximum number of concurrent live feeds of one user, or of one address without users.",
-    ),
-    Setting("changes_retention_seconds", SECONDS, "86400", "How long an interrupted live feed can be resumed."),
-    Setting(
-        "retention_days",
-        integer(-1, 36_500),
-        "30",
-        "Retention of runs in days, for DAGs without their own; -1: for ever.",
-    ),
-    Setting("retention_runs", integer(-1, 10**9), "-1", "Number of newest runs to keep of each DAG; -1: all."),
-    Setting("retention_bytes", integer(-1, 2**50), "-1", "Bytes of logs to keep of each DAG; -1: all."),
-    Setting("retention_total_runs", integer(-1, 10**9), "-1", "Number of runs to keep of all DAGs together; -1: all."),
-    Setting("retention_total_bytes", integer(-1, 2**50), "-1", "Bytes of logs to keep of all DAGs; -1: all."),
-    Setting("retention_interval_seconds", SECONDS, "3600", "How often expired runs are deleted."),
-    Setting(
-        "upgrade_copy_days",
-        integer(-1, 36_500),
-        "30",
+        since="0.2.0")
+    spool_dir = Setting(PATH, f"{HOME}/spool", "Folder of step output until it is stored.")
+    secret_key = Setting(KEY, "", "Key that encrypts stored secrets; empty uses the file secret.key in the home.")
+    secret_env_allow = Setting(WORDS, "*",
+        "Variables of the server that secrets may read; * stands for any characters.", since="0.2.0")
+    secret_file_dirs = Setting(PATHS, "",
+        "Directories below which secrets may read files; empty allows all.", since="0.2.0")
+    max_body_bytes = Setting(integer(1024, 2**40), "4194304", "Maximum size of a request body.")
+    log_limit_bytes = Setting(integer(1024, 2**50), "1073741824",
+        "Maximum stored output of one step, for each of stdout and stderr.")
+    log_encoding = Setting(ENCODING, LOCALE_ENCODING, "Encoding of step output; see Operations.")
+    orphan_grace_seconds = Setting(SECONDS, "180",
+        "How long runs of a lost server on another machine stay running before they fail.")
+    lease_seconds = Setting(SECONDS, "10", "Duration of a server's lease on its runs.")
+    detach_lease_seconds = Setting(SECONDS, "900", "Lease duration after an orderly stop, while steps continue.")
+    queues = Setting(QUEUES, "", "Queues with a limit of active runs: NAME=RUNS.")
+    queues_enabled = Setting(TRUTH, "true", "Whether runs can be queued and are started from queues.")
+    ignore_worker_selector = Setting(TRUTH, "false",
+        "Whether DAGs with a workerSelector run on the server that starts them, instead of waiting for a worker.")
+    scheduler_enabled = Setting(TRUTH, "true", "Whether this server starts DAGs by their schedules.")
+    monitoring_interval_seconds = Setting(SECONDS, "5", "How often the machine's load is measured.")
+    monitoring_retention_seconds = Setting(SECONDS, "86400", "How long measurements are stored.")
+    event_streams = Setting(integer(0, 100_000), "256", "Maximum number of concurrent live feeds.")
+    event_streams_per_caller = Setting(integer(1, 100_000), "32",
+        "Maximum number of concurrent live feeds of one user, or of one address without users.", since="0.2.0")
+    changes_retention_seconds = Setting(SECONDS, "86400", "How long an interrupted live feed can be resumed.")
+    retention_days = Setting(integer(-1, 36_500), "30",
+        "Retention of runs in days, for DAGs without their own; -1: for ever.")
+    retention_runs = Setting(integer(-1, 10**9), "-1", "Number of newest runs to keep of each DAG; -1: all.")
+    retention_bytes = Setting(integer(-1, 2**50), "-1", "Bytes of logs to keep of each DAG; -1: all.")
+    retention_total_runs = Setting(integer(-1, 10**9), "-1", "Number of runs to keep of all DAGs together; -1: all.")
+    retention_total_bytes = Setting(integer(-1, 2**50), "-1", "Bytes of logs to keep of all DAGs; -1: all.")
+    retention_interval_seconds = Setting(SECONDS, "3600", "How often expired runs are deleted.")
+    upgrade_copy_days = Setting(integer(-1, 36_500), "30",
         "Age in days at which copies of the SQLite database from before upgrades are removed; -1: never.",
-    ),
-    Setting("audit_keep_days", integer(0, 36_500), "0", "Age in days below which no audit entry is pruned; 0: none."),
-    Setting("audit_copy", FILE, "", "File on another disk that audit entries and seals are appended to; see Audit."),
-    Setting("evaluation_timeout_seconds", SECONDS, "10", "Time limit of the commands in parameters and environment."),
-    Setting(
-        "evaluate_caller_values",
-        TRUTH,
-        "false",
+        since="0.2.0")
+    audit_keep_days = Setting(integer(0, 36_500), "0",
+        "Age in days below which no audit entry is pruned; 0: none.", since="0.2.0")
+    audit_copy = Setting(FILE, "",
+        "File on another disk that audit entries and seals are appended to; see Audit.", since="0.2.0")
+    evaluation_timeout_seconds = Setting(SECONDS, "10", "Time limit of the commands in parameters and environment.")
+    evaluate_caller_values = Setting(TRUTH, "false",
         "Whether params of callers are evaluated: commands in backticks in them run, with the rights of the server.",
-    ),
-    Setting(
-        "undeclared_params",
-        choice("variables", "text", "refuse"),
-        "variables",
-        "What params that a DAG does not declare become: variables of its steps, ${NAME} in texts only, or a refusal.",
-    ),
-    Setting(
-        "ssh_strict_host_key",
-        choice("format", "true", "false", "accept-new"),
-        "format",
+        since="0.2.0")
+    undeclared_params = Setting(choice("variables", "text", "refuse"), "variables",
+        "What params that a DAG does not declare become: variables of its steps, ${NAME} in texts only, or a refusal.")
+    ssh_strict_host_key = Setting(choice("format", "true", "false", "accept-new"), "format",
         "strictHostKey of SSH steps that do not set it; accept-new stores a host's first key and refuses another one.",
-    ),
-    Setting(
-        "ssh_known_hosts",
-        FILE,
-        "",
+        since="0.2.0")
+    ssh_known_hosts = Setting(FILE, "",
         "File of the host keys of SSH steps without knownHostFile; empty: ~/.ssh/known_hosts of the step's account.",
-    ),
-    Setting("auth_mode", choice("none", "builtin", "oidc"), "none", "How users are authenticated; see Authentication."),
-    Setting("auth_token_secret", SECRET, "", "Key that signs login tokens, 32 random characters or more."),
-    Setting("auth_token_ttl_seconds", SECONDS, "86400", "How long a login lasts."),
-    Setting(
-        "auth_session_idle_seconds",
-        integer(0, 31_536_000),
-        "0",
+        since="0.2.0")
+    auth_mode = Setting(choice("none", "builtin", "oidc"), "none", "How users are authenticated; see Authentication.")
+    auth_token_secret = Setting(SECRET, "", "Key that signs login tokens, 32 random characters or more.")
+    auth_token_ttl_seconds = Setting(SECONDS, "86400", "How long a login lasts.")
+    auth_session_idle_seconds = Setting(integer(0, 31_536_000), "0",
         "Seconds without a request after which the login of a program ends; 0: none. In browsers it is 12 h.",
-    ),
-    Setting(
-        "auth_fresh_login_seconds",
-        integer(0, 31_536_000),
-        "0",
+        since="0.2.0")
+    auth_fresh_login_seconds = Setting(integer(0, 31_536_000), "0",
         "Greatest age of a program's login for changes of users and tokens; 0: none. In browsers it is 15 min.",
-    ),
-    Setting("auth_personal_token_days", integer(0, 36_500), "0", "Greatest age of personal tokens in days; 0: none."),
-    Setting("auth_admin_username", TEXT, "admin", "Name of the user that the first start creates."),
-    Setting("auth_admin_password", SECRET, "", "Password of that user; empty generates one and prints it once."),
-    Setting("auth_bcrypt_cost", integer(4, 20), "12", "Cost of hashing a password, each step doubles it; 12 or more."),
-    Setting("auth_login_failures", integer(1, 1000), "5", "Ignored, and removed in the next release: always 5."),
-    Setting(
-        "auth_login_failures_per_address",
-        integer(1, 1_000_000),
-        "100",
-        "Ignored, and removed in the next release: always 100.",
-    ),
-    Setting("auth_login_window_seconds", SECONDS, "900", "Ignored, and removed in the next release: always 900."),
-    Setting("auth_logins_per_minute", integer(1, 100_000), "100", "Maximum login attempts per minute of a server."),
-    Setting("auth_basic_username", TEXT, "", "User name for HTTP Basic; needs auth_basic_password."),
-    Setting("auth_basic_password", SECRET, "", "Password for HTTP Basic."),
-    Setting("auth_token", SECRET, "", "Token with all permissions, for Authorization: Bearer."),
-    Setting("auth_oidc_client_id", TEXT, "", "Client id at the OpenID Connect provider."),
-    Setting("auth_oidc_client_secret", SECRET, "", "Client secret at the OpenID Connect provider."),
-    Setting("auth_oidc_client_url", URL, "", "URL of this server for browsers, base_path included."),
-    Setting("auth_oidc_issuer", URL, "", "URL of the OpenID Connect provider."),
-    Setting("auth_oidc_scopes", WORDS, "openid,profile,email", "Scopes requested from the provider."),
-    Setting("auth_oidc_whitelist", WORDS, "", "E-mail addresses that may log in; needed unless all accounts may."),
-    Setting("auth_oidc_roles", WORDS, "", "Roles of accounts by claims, each CLAIM=VALUE:ROLE; see Authentication."),
-    Setting(
-        "auth_oidc_default_role",
-        choice("none", "viewer", "operator", "manager", "admin"),
-        "viewer",
-        "Role of accounts without a rule that fits; none keeps them out.",
-    ),
-    Setting(
-        "auth_oidc_default_scope",
-        choice("all", "granted"),
-        "all",
-        "Where the role of new accounts counts: for all DAGs, or only grants count.",
-    ),
-    Setting("auth_oidc_allow_everybody", TRUTH, "false", "Whether every account of the provider may log in."),
-    Setting(
-        "auth_oidc_trust_unverified",
-        TRUTH,
-        "false",
-        "Whether an e-mail address counts when the provider does not say if it is verified.",
-    ),
-    Setting("permissions_write_dags", TRUTH, "true", "Whether definitions can be changed at all."),
-    Setting("permissions_run_dags", TRUTH, "true", "Whether runs can be started, stopped and changed at all."),
-    Setting(
-        "inline_runs_need_write",
-        TRUTH,
-        "false",
-        "Whether running an inline definition needs the permission to store it.",
-    ),
-    Setting("bare_saves", TRUTH, "false", "Whether a successful save has an empty response body."),
-    Setting("metrics", choice("private", "public"), "private", "Whether /metrics needs the credentials of the API."),
-    Setting("metrics_token", SECRET, "", "Token that may read /metrics and nothing else, for Prometheus."),
-    Setting(
-        "insecure",
-        TRUTH,
-        "false",
-        "Whether other machines, proxies and form posts are served without authentication; see Authentication.",
-    ),
-)
+        since="0.2.0")
+    auth_personal_token_days = Setting(integer(0, 36_500), "0",
+        "Greatest age of personal tokens in days; 0: none.", since="0.2.0")
+    auth_admin_username = Setting(TEXT, "admin", "Name of the user that the first start creates.")
+    auth_admin_password = Setting(SECRET, "", "Password of that user; empty generates one and prints it once.")
+    auth_bcrypt_cost = Setting(integer(4, 20), "12", "Cost of hashing a password, each step doubles it; 12 or more.")
+    auth_logins_per_minute = Setting(integer(1, 100_000), "100", "Maximum login attempts per minute of a server.")
+    auth_basic_username = Setting(TEXT, "", "User name for HTTP Basic; needs auth_basic_password.")
+    auth_basic_password = Setting(SECRET, "", "Password for HTTP Basic.")
+    auth_token = Setting(SECRET, "", "Token with all permissions, for Authorization: Bearer.")
+    auth_oidc_client_id = Setting(TEXT, "", "Client id at the OpenID Connect provider.")
+    auth_oidc_client_secret = Setting(SECRET, "", "Client secret at the OpenID Connect provider.")
+    auth_oidc_client_url = Setting(URL, "", "URL of this server for browsers, base_path included.")
+    auth_oidc_issuer = Setting(URL, "", "URL of the OpenID Connect provider.")
+    auth_oidc_scopes = Setting(WORDS, "openid,profile,email", "Scopes requested from the provider.")
+    auth_oidc_whitelist = Setting(WORDS, "", "E-mail addresses that may log in; needed unless all accounts may.")
+    auth_oidc_roles = Setting(WORDS, "",
+        "Roles of accounts by claims, each CLAIM=VALUE:ROLE; see Authentication.", since="0.2.0")
+    auth_oidc_default_role = Setting(choice("none", "viewer", "operator", "manager", "admin"), "viewer",
+        "Role of accounts without a rule that fits; none keeps them out.", since="0.2.0")
+    auth_oidc_default_scope = Setting(choice("all", "granted"), "all",
+        "Where the role of new accounts counts: for all DAGs, or only grants count.", since="0.2.0")
+    auth_oidc_allow_everybody = Setting(TRUTH, "false",
+        "Whether every account of the provider may log in.", since="0.2.0")
+    auth_oidc_trust_unverified = Setting(TRUTH, "false",
+        "Whether an e-mail address counts when the provider does not say if it is verified.", since="0.2.0")
+    permissions_write_dags = Setting(TRUTH, "true", "Whether definitions can be changed at all.")
+    permissions_run_dags = Setting(TRUTH, "true", "Whether runs can be started, stopped and changed at all.")
+    inline_runs_need_write = Setting(TRUTH, "false",
+        "Whether running an inline definition needs the permission to store it.")
+    bare_saves = Setting(TRUTH, "false", "Whether a successful save has an empty response body.")
+    metrics = Setting(choice("private", "public"), "private", "Whether /metrics needs the credentials of the API.")
+    metrics_token = Setting(SECRET, "", "Token that may read /metrics and nothing else, for Prometheus.", since="0.2.0")
+    insecure = Setting(TRUTH, "false",
+        "Whether other machines, proxies and form posts are served without authentication; see Authentication.")
+    # fmt: on
 
-# Variables with Dagbook's prefix that are no settings; any other one is refused as a mistake.
-OTHER_VARIABLES = {
-    "DAGBOOK_CONFIG": "settings file to read, like --config",
-    "DAGBOOK_DIR": "a checkout, for scripts that start Dagbook from outside",
-    "DAGBOOK_PROFILE": "server and token that commands work with, like --profile",
-    "DAGBOOK_SERVER": "address of the server that commands work with, like --server",
-    "DAGBOOK_TOKEN": "token for that server, like --token",
-    "DAGBOOK_TOKEN_FILE": "file with that token, like --token-file",
-}
-TEST_PREFIX = "DAGBOOK_TEST_"
+    def __init__(self, values: Mapping[str, object]) -> None:
+        """``values`` are those of all attributes."""
+        vars(self).update(values)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"settings are not modified; {name} is changed in a copy, with replace")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Settings) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of every class with an equality of values
+
+    def replace(self, **values: object) -> Settings:
+        """Return a copy with other values."""
+        return Settings({**vars(self), **values})

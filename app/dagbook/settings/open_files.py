@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from dagbook.settings.read import Settings
+from dagbook.settings.definitions import Settings
 
 # Not the group's right to read: the usual file of a service belongs to root and to the group of the service.
 _OPEN = stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH

@@ -1,342 +1,50 @@
-"""The types of settings: how a value is read and displayed, what an invalid one raises, and the locale."""
+"""The types of settings: the name of each in listings, its reader, and how its values are displayed."""
 
 from __future__ import annotations
 
-import codecs
-import contextlib
-import ipaddress
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from dagbook.settings import dag_sources, database_url, nodes, readers
+from dagbook.settings.readers import SettingType, of_text
 
-import msgspec
-
-Raw = str | list[str]
-Displayed = str | int | float | list[str] | list[dict[str, str | float]]
-Text = Callable[[str], object]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-HIDDEN = "***"
-
-_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
-_ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
-_URL = re.compile(r"https?://[^\s?#@\0]+")
-_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
-
-
-class SettingType(msgspec.Struct, frozen=True, kw_only=True):
-    """A type of settings.
-
-    ``read`` takes the raw value and the folder of relative paths, and raises ``ValueError`` with the fix in words;
-    ``display`` turns a value into what may be printed. A secret has no flag, because every user of the machine can read
-    command lines; the flag of a switch needs no value.
-    """
-
-    name: str
-    read: Callable[[Raw, Path], object]
-    map: bool = False  # a file may give a map, which is read as a list of key=value
-    records: bool = False  # a file gives a list of maps, each of which is read as a JSON text
-    display: Callable[[Any], Displayed] = str
-    is_secret: bool = False
-    may_contain_secret: bool = False  # an address that can have a password in it
-    is_switch: bool = False
-
-    @property
-    def is_credential(self) -> bool:
-        """Whether a value can be in a file of its own, and is removed from the environment."""
-        return self.is_secret or self.may_contain_secret
-
-
-def text_of(raw: Raw) -> str:
-    """Return a raw value that is not a list."""
-    if isinstance(raw, str):
-        return raw
-    raise ValueError("a list is given where one value belongs")
-
-
-def absolute(folder: Path, text: str) -> Path:
-    """Make a path absolute: ``~`` is the user's home, a relative path starts from the folder."""
-    try:
-        return (folder / Path(text).expanduser()).absolute()
-    except RuntimeError:
-        raise ValueError(f"the home directory in {text!r} is not known here; write an absolute path") from None
-
-
-def _path(raw: Raw, folder: Path) -> Path:
-    text = text_of(raw)
-    if not text or "\0" in text:
-        raise ValueError(f"{text!r} is not a path")
-    return absolute(folder, text)
-
-
-def _host(raw: Raw, _folder: Path) -> str:
-    text = text_of(raw)
-    if not re.fullmatch(r"[A-Za-z0-9_.:%-]+", text):
-        raise ValueError(f"{text!r} is not a host; write a name or an address such as 127.0.0.1 or ::1")
-    return text
-
-
-def _base_path(raw: Raw, _folder: Path) -> str:
-    text = text_of(raw).strip("/")
-    if text and not _PREFIX.fullmatch(f"/{text}"):
-        raise ValueError(f"{text!r} is not a path prefix; write one such as /dagbook, of letters, digits and . _ ~ -")
-    return f"/{text}" if text else ""
-
-
-def _zone(raw: Raw, _folder: Path) -> ZoneInfo:
-    text = text_of(raw)
-    try:
-        return ZoneInfo(text)
-    except (ValueError, OSError, ZoneInfoNotFoundError):
-        raise ValueError(f"no time zone {text!r} on this machine; write a name such as Europe/Berlin or UTC") from None
-
-
-def _items(raw: Raw) -> list[str]:
-    items = raw.split(",") if isinstance(raw, str) else raw
-    return [stripped for item in items if (stripped := item.strip())]
-
-
-def _names(pattern: re.Pattern[str], problem: str) -> Callable[[Raw, Path], tuple[str, ...]]:
-    """Make a reader of lists of names, for which upper and lower case are the same."""
-
-    def read(raw: Raw, _folder: Path) -> tuple[str, ...]:
-        for item in _items(raw):
-            if not pattern.fullmatch(item):
-                raise ValueError(f"{item!r} {problem}")
-        return tuple(item.lower() for item in _items(raw))
-
-    return read
-
-
-def _networks(raw: Raw, _folder: Path) -> tuple[Network, ...]:
-    found: list[Network] = []
-    for item in _items(raw):
-        try:
-            found.append(ipaddress.ip_network(item))
-        except ValueError:
-            raise ValueError(f"{item!r} is no address; write one such as 10.0.0.7 or a network as 10.0.0.0/8") from None
-    return tuple(found)
-
-
-METADATA = "metadata"
-# Where machines of clouds are given credentials: AWS, Azure, Google and others; AWS for containers; Alibaba; Oracle.
-_METADATA_HOSTS = (
-    *("169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "192.0.0.192"),
-    *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "metadata.google.internal"),
+TEXT = SettingType(name="text", read=readers.read_text)
+PATH = SettingType(name="path", read=readers.read_path)
+PATHS = SettingType(name="list of paths", read=readers.read_paths, display=lambda paths: [str(path) for path in paths])
+FILE = SettingType(name="file", read=readers.read_file, display=lambda path: str(path or ""))
+HOST = SettingType(name="host name or address", read=of_text(readers.read_host))
+BASE_PATH = SettingType(name="path prefix", read=of_text(readers.read_base_path))
+ZONE = SettingType(name="IANA time zone", read=of_text(readers.read_zone))
+HOST_NAMES = SettingType(name="list of host names", read=readers.read_host_names, display=list)
+NETWORKS = SettingType(
+    name="list of addresses and networks", read=readers.read_networks, display=readers.display_networks
 )
-
-
-def _destinations(raw: Raw, folder: Path) -> tuple[str, ...]:
-    found: list[str] = []
-    for item in _items(raw):
-        if item == METADATA:
-            found += _METADATA_HOSTS
-        elif re.search(r"[:/]|(^|\.)[0-9]+$", item):
-            found += _display_networks(_networks([item], folder))
-        elif _HOST_NAME.fullmatch(item):
-            found.append(item.lower())
-        else:
-            raise ValueError(f"{item!r} is no host; write a name, an address, a network or {METADATA}")
-    return tuple(found)
-
-
-def _display_networks(networks: Iterable[Network]) -> list[str]:
-    return [str(one.network_address) if one.num_addresses == 1 else str(one) for one in networks]
-
-
-def _limits(raw: Raw, _folder: Path) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for item in _items(raw):
-        name, _, number = (part.strip() for part in item.rpartition("="))
-        if not name or not re.fullmatch(r"[1-9][0-9]{0,5}", number):
-            raise ValueError(f"{item!r} does not fit; write NAME=RUNS such as reports=2, at least 1")
-        if name in found:
-            raise ValueError(f"{name!r} is there twice; keep one")
-        found[name] = int(number)
-    return found
-
-
-def _url(raw: Raw, _folder: Path) -> str:
-    text = text_of(raw).rstrip("/")
-    if text and not _URL.fullmatch(text):
-        raise ValueError(f"{text!r} is not a URL; write one such as https://dags.example.org")
-    return text
-
-
-def _secret(raw: Raw, _folder: Path) -> str:
-    text = text_of(raw)
-    if text == HIDDEN:
-        raise ValueError(f"{HIDDEN} stands for a secret that is not shown; write the secret itself")
-    return text
-
-
-def _hide(secret: str) -> Displayed:
-    return HIDDEN if secret else ""
-
-
-def _truth(raw: Raw, _folder: Path) -> bool:
-    text = text_of(raw).lower()
-    if text not in ("true", "false"):
-        raise ValueError(f"{text!r} does not fit; write true or false")
-    return text == "true"
-
-
-def _without_fraction(value: float) -> float:
-    return int(value) if value == int(value) else value
-
-
-def integer(least: int, most: int) -> SettingType:
-    """Make the type of integers within two inclusive bounds."""
-
-    def read(raw: Raw, _folder: Path) -> int:
-        text = text_of(raw)
-        if not re.fullmatch(r"-?[0-9]{1,18}", text) or not least <= int(text) <= most:
-            raise ValueError(f"{text!r} does not fit; write a whole number from {least} to {most}")
-        return int(text)
-
-    return SettingType(name=f"whole number, {least} to {most}", read=read, display=_without_fraction)
-
-
-def _seconds(raw: Raw, _folder: Path) -> float:
-    text = text_of(raw)
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) or not float(text):
-        raise ValueError(f"{text!r} does not fit; write a number of seconds above 0 such as 10 or 0.5")
-    return float(text)
-
-
-def choice(*words: str) -> SettingType:
-    """Make the type of a few words."""
-
-    def read(raw: Raw, _folder: Path) -> str:
-        text = text_of(raw)
-        if text not in words:
-            raise ValueError(f"{text!r} does not fit; write {' or '.join(words)}")
-        return text
-
-    return SettingType(name=" or ".join(words), read=read)
-
-
-_MIN_KEY_LENGTH = 32
-
-
-class Hidden(str):
-    """A text that its repr hides."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return HIDDEN
-
-
-def _key(raw: Raw, folder: Path) -> Hidden:
-    least, text = _MIN_KEY_LENGTH, _secret(raw, folder).strip()
-    if 0 < len(text) < least:
-        raise ValueError(
-            f"is no key; write at least {least} random characters, such as those of `openssl rand -hex 32`"
-        )
-    return Hidden(text)
-
-
-TEXT = SettingType(name="text", read=lambda raw, _folder: text_of(raw))
-PATH = SettingType(name="path", read=_path)
-PATHS = SettingType(
-    name="list of paths",
-    read=lambda raw, folder: tuple(_path(item, folder) for item in _items(raw)),
-    display=lambda paths: [str(path) for path in paths],
+ORIGINS = SettingType(name="list of origins", read=readers.read_origins, display=list)
+DESTINATIONS = SettingType(name="list of hosts, addresses and networks", read=readers.read_destinations, display=list)
+WORDS = SettingType(name="list", read=readers.read_words, display=list)
+URL = SettingType(name="URL", read=of_text(readers.read_url))
+SECRET = SettingType(name="secret", read=of_text(readers.read_secret), display=readers.hide, is_secret=True)
+KEY = SettingType(
+    name=f"key, {readers.MIN_KEY_LENGTH} characters or more",
+    read=of_text(readers.read_key),
+    display=readers.hide,
+    is_secret=True,
 )
-FILE = SettingType(
-    name="file",
-    read=lambda raw, folder: _path(raw, folder) if text_of(raw) else None,
-    display=lambda path: str(path or ""),
-)
-HOST = SettingType(name="host name or address", read=_host)
-BASE_PATH = SettingType(name="path prefix", read=_base_path)
-ZONE = SettingType(name="IANA time zone", read=_zone)
-HOST_NAMES = SettingType(
-    name="list of host names",
-    read=_names(_HOST_NAME, "is not a host name; write names without scheme, port or wildcard"),
-    display=list,
-)
-NETWORKS = SettingType(name="list of addresses and networks", read=_networks, display=_display_networks)
-ORIGINS = SettingType(
-    name="list of origins",
-    read=_names(_ORIGIN, "is not an origin; write https://host or https://host:port, each by name"),
-    display=list,
-)
-DESTINATIONS = SettingType(name="list of hosts, addresses and networks", read=_destinations, display=list)
-WORDS = SettingType(name="list", read=lambda raw, _folder: tuple(_items(raw)), display=list)
-URL = SettingType(name="URL", read=_url)
-SECRET = SettingType(name="secret", read=_secret, display=_hide, is_secret=True)
-TRUTH = SettingType(name="true or false", read=_truth, display=bool, is_switch=True)
-KEY = SettingType(name=f"key, {_MIN_KEY_LENGTH} characters or more", read=_key, display=_hide, is_secret=True)
+TRUTH = SettingType(name="true or false", read=of_text(readers.read_truth), display=bool, is_switch=True)
+SECONDS = SettingType(name="seconds", read=of_text(readers.read_seconds), display=readers.without_fraction)
 QUEUES = SettingType(
     name="list of queues and their limits",
-    read=_limits,
+    read=readers.read_limits,
     map=True,
     display=lambda limits: [f"{name}={number}" for name, number in limits.items()],
 )
-SECONDS = SettingType(name="seconds", read=_seconds, display=_without_fraction)
-
-
-class SettingsError(Exception):
-    """An invalid setting: its name, where it was given and the fix."""
-
-    def __init__(self, subject: str, origin: str, problem: str) -> None:
-        super().__init__(f"{subject} ({origin}): {problem}" if origin else f"{subject}: {problem}")
-        self.subject = subject
-        self.origin = origin
-
-
-UTF_8 = "utf-8"
-# Python's codecs that no program writes, or that accept invalid characters.
-_NOT_WRITTEN = frozenset({"charmap", "idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
-_NAMES = "utf-8, shift_jis, euc-jp, gbk, gb18030, big5, euc-kr, iso-8859-1, windows-1252, koi8-r, ibm866 or utf-16"
-
-
-def find_encoding(name: str) -> str | None:
-    """Return Python's name of an encoding; None if it is not a text encoding."""
-    try:
-        known = codecs.lookup(name.strip()).name
-        b"a".decode(known)  # a codec that is not of texts, such as hex, is a LookupError
-    except UnicodeError:
-        pass  # it is one of texts: in UTF-16 a single byte is half a character
-    except (LookupError, ValueError):
-        return None
-    return None if known.replace("_", "-") in _NOT_WRITTEN else known
-
-
-def locale_encoding(environ: Mapping[str, str]) -> str:
-    """Return the encoding of the locale; UTF-8 if it names no known one.
-
-    ``LC_CTYPE`` is ignored: Python sets it itself where the locale is not installed.
-    """
-    locale = environ.get("LC_ALL") or environ.get("LANG") or ""
-    found = find_encoding(locale.partition("@")[0].partition(".")[2])
-    return UTF_8 if found in (None, "ascii") else str(found)
-
-
-def _read(raw: Raw, _folder: Path) -> str:
-    found = find_encoding(raw) if isinstance(raw, str) else None
-    if found is None:
-        raise ValueError(f"{raw!r} is no encoding that is known; write a name such as {_NAMES}")
-    return found
-
-
-ENCODING = SettingType(name="encoding", read=_read)
-
-
-def system_zone(environ: Mapping[str, str]) -> str:
-    """Return the machine's zone: from the TZ variable, else from /etc, else UTC."""
-    for name in _candidates(environ):
-        with contextlib.suppress(ValueError, OSError, ZoneInfoNotFoundError):  # unknown on this machine
-            return ZoneInfo(name).key
-    return "UTC"
-
-
-def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
-    yield environ.get("TZ", "").removeprefix(":")
-    yield str(Path("/etc/localtime").resolve()).partition("zoneinfo/")[2]
-    timezone = Path("/etc/timezone")
-    if timezone.is_file():
-        yield timezone.read_text(encoding="utf-8", errors="replace").strip()
+ENCODING = SettingType(name="encoding", read=readers.read_encoding)
+DATABASE_URL = SettingType(
+    name="database address", read=database_url.read, display=database_url.hide, may_contain_secret=True
+)
+SCHEMA = SettingType(name="schema name", read=of_text(database_url.read_schema))
+# The next two are secret, hence without a flag: they contain credentials, and secrets of hooks.
+REMOTE_NODES = SettingType(name="list of nodes", read=nodes.read, records=True, display=nodes.display, is_secret=True)
+SOURCES = SettingType(
+    name="list of sources", read=dag_sources.read, records=True, display=dag_sources.display, is_secret=True
+)
+PROTOCOLS = SettingType(
+    name=f"list of {', '.join(dag_sources.PROTOCOLS)}", read=dag_sources.read_protocols, display=list
+)

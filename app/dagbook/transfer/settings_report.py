@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from dagbook.settings import TABLE
-from dagbook.settings.types import Raw
+from dagbook.settings.readers import Raw
 from dagbook.transfer.report import SettingsReport, TranslatedSetting
 
 _HEAD = "# Settings of Dagbook, made by `dagbook import` from the config.yaml of Dagu 1.x.\n"
