@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import httpx
 
-from dagbook.spec.grammar.document import schema
+from dagbook.spec.grammar import schema
 from tests.app.program import Said
 
 

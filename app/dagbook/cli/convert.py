@@ -32,14 +32,14 @@ def convert(*, file: Path, output: Path | None) -> int:
     except UnreadableFileError as error:
         raise click.ClickException(f"{shown}: {error}") from error
     conversion = convert_text(text)
-    if conversion.problems and not conversion.is_later:  # no YAML: there is nothing to rewrite
+    if conversion.problems and not conversion.is_2x:  # no YAML: there is nothing to rewrite
         complain(shown, conversion.problems)
         return 1
     if output is None:
         echo_output(conversion.text, nl=False)
     else:
         write_file(output, conversion.text)
-    if not conversion.is_later:
+    if not conversion.is_2x:
         echo(f"{shown}: is a 1.x definition already; nothing to convert", err=True)
         return 0
     complain(shown, conversion.left)

@@ -14,8 +14,9 @@ from dagbook.cli.options import LocalOptions, current_settings, json_option, set
 from dagbook.cli.output import print_json, report
 from dagbook.cli.terminal import echo
 from dagbook.settings import TABLE
-from dagbook.settings.types import Displayed
-from dagbook.spec.grammar import document
+from dagbook.settings.definitions import REMOVED
+from dagbook.settings.readers import Displayed
+from dagbook.spec import grammar
 
 _EVERYTHING = {"ignore_unknown_options": True}
 _SHELLS = {
@@ -120,7 +121,7 @@ def schema() -> None:
 
     With it an editor completes fields, explains them and marks errors.
     """
-    echo(json.dumps(document.schema(), indent=2, ensure_ascii=False))
+    echo(json.dumps(grammar.schema(), indent=2, ensure_ascii=False))
 
 
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/_.:@*+%?=&-]*")
@@ -136,7 +137,7 @@ _SECRETS = ", ".join(setting.variable for setting in TABLE if setting.kind.is_se
     example="dagbook config --json",
 )
 @json_option
-@settings_options(*(setting.name for setting in TABLE if setting.name != "home"))
+@settings_options(*(setting.name for setting in TABLE if setting.name != "home"), *REMOVED)
 def config() -> None:
     """Print every setting, its value and its origin; secrets are not shown.
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from dagbook.spec.build.field import Field
 from dagbook.spec.build.hints import closest
-from dagbook.spec.build.step import StepDraft
+from dagbook.spec.build.object_schema import ParsedObject
 from dagbook.spec.model import Step
 from dagbook.spec.problem import quoted
 
@@ -33,7 +33,7 @@ def name_error(name: str) -> str:
     return ""
 
 
-def check_steps(steps: Sequence[Step], drafts: Sequence[StepDraft]) -> tuple[Step, ...]:
+def check_steps(steps: Sequence[Step], drafts: Sequence[ParsedObject]) -> tuple[Step, ...]:
     """Check the steps of a DAG as a set, and return them with the ids in ``depends`` replaced by names.
 
     The drafts are in the same order as the steps; problems are reported at their fields.
@@ -50,7 +50,7 @@ def check_steps(steps: Sequence[Step], drafts: Sequence[StepDraft]) -> tuple[Ste
     return translated
 
 
-def _check_identities(steps: Sequence[Step], drafts: Sequence[StepDraft]) -> None:
+def _check_identities(steps: Sequence[Step], drafts: Sequence[ParsedObject]) -> None:
     names, ids = Counter(step.name for step in steps), Counter(step.id for step in steps)
     seen_names: set[str] = set()
     seen_ids: set[str] = set()
@@ -71,7 +71,7 @@ def _check_identities(steps: Sequence[Step], drafts: Sequence[StepDraft]) -> Non
         seen_ids.add(step.id)
 
 
-def _check_id(step: Step, draft: StepDraft) -> None:
+def _check_id(step: Step, draft: ParsedObject) -> None:
     if not step.id:
         return
     if not _ID.fullmatch(step.id):
@@ -82,7 +82,7 @@ def _check_id(step: Step, draft: StepDraft) -> None:
         draft.field_for("id").refuse(f"the id {quoted(step.id)} is reserved; choose another one")
 
 
-def _check_name(step: Step, draft: StepDraft) -> None:
+def _check_name(step: Step, draft: ParsedObject) -> None:
     size = len(step.name.encode())
     if not size:
         draft.field.refuse("a step must have a name that is not empty")
@@ -91,11 +91,11 @@ def _check_name(step: Step, draft: StepDraft) -> None:
         where.refuse(f"the step name {quoted(step.name)} is {size} bytes long, the limit is {MAX_NAME_LENGTH}")
 
 
-def _check_parallel(step: Step, draft: StepDraft) -> None:
+def _check_parallel(step: Step, draft: ParsedObject) -> None:
     if step.parallel is None:
         return
     where = draft.field_for("parallel")
-    if step.call is None and not draft.parsed.refused("call", "run"):
+    if step.call is None and not draft.refused("call", "run"):
         where.refuse(f"the step {quoted(step.name)} has nothing to run in parallel; add call")
     if step.parallel.max_concurrent <= 0:
         where.refuse(f"maxConcurrent must be above 0, not {step.parallel.max_concurrent}")
@@ -103,23 +103,23 @@ def _check_parallel(step: Step, draft: StepDraft) -> None:
         where.refuse("parallel needs at least one item, or a text that gives items")
 
 
-def _check_type(step: Step, draft: StepDraft) -> None:
+def _check_type(step: Step, draft: ParsedObject) -> None:
     kind = step.executor.type
-    if draft.parsed.refused("run_what", "script", "call", "run", "executor", "type"):
+    if draft.refused("command_fields", "script", "call", "run", "executor", "type"):
         return
     if kind in _COMMAND_TYPES and not (step.command or step.script or step.call):
         draft.field.refuse(f"the step {quoted(step.name)} has nothing to run; add command, script, container or call")
     if kind == "ssh" and step.script:
-        where = draft.field_for("script", "run_what")
+        where = draft.field_for("script", "command_fields")
         where.refuse(f"the step {quoted(step.name)} cannot run a script over SSH; write a command of one line")
     if kind == "archive" and not step.command:
         draft.field.refuse(f"the step {quoted(step.name)} needs the command extract, create or list")
 
 
-_STEP_CHECKS: tuple[Callable[[Step, StepDraft], None], ...] = (_check_id, _check_name, _check_parallel, _check_type)
+_STEP_CHECKS: tuple[Callable[[Step, ParsedObject], None], ...] = (_check_id, _check_name, _check_parallel, _check_type)
 
 
-def _check_dependencies(steps: Sequence[Step], drafts: Sequence[StepDraft]) -> None:
+def _check_dependencies(steps: Sequence[Step], drafts: Sequence[ParsedObject]) -> None:
     fields = {step.name: draft.field_for("depends") for step, draft in zip(steps, drafts, strict=True)}
     for step in steps:
         for name in step.depends:

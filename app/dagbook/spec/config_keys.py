@@ -8,6 +8,8 @@ import msgspec
 
 from dagbook.spec.model import HITL
 
+_API_FIELDS = "map of fields of the Docker API"
+
 
 class ConfigKey(msgspec.Struct, frozen=True):
     """A key of a config: its type in words, its meaning, an example, its default, and the release it came with.
@@ -23,7 +25,6 @@ class ConfigKey(msgspec.Struct, frozen=True):
 
 
 _TEXT, _FLAG, _NUMBER, _TEXTS, _MAP = "text", "boolean", "whole number", "text or list of texts", "map of texts"
-_API_FIELDS = "map of fields of the Docker API"
 
 # By type of step, or by type and the key of a map inside the config: "docker: exec".
 CONFIG_KEYS: dict[str, dict[str, ConfigKey]] = {

@@ -142,7 +142,7 @@ class FolderCheck:
     def _note_calls(self, path: str, text: str, loaded: Loaded) -> None:
         dags = (loaded.definition.dag, *loaded.definition.local_dags)
         steps = (step for dag in dags for step in (*dag.steps, *msgspec.structs.astuple(dag.handlers)))
-        if loaded.later_keys or not any(step is not None and step.call is not None for step in steps):
+        if loaded.keys_of_2x or not any(step is not None and step.call is not None for step in steps):
             return
         local = {dag.name for dag in loaded.definition.local_dags}
         for document in read_text(text).documents:
@@ -186,7 +186,7 @@ def name_of(path: str) -> str:
 
 
 def _rule_of(loaded: Loaded) -> str:
-    return "dialect" if loaded.later_keys else "definition"
+    return "dialect" if loaded.keys_of_2x else "definition"
 
 
 def _find_steps(document: YamlNode) -> Iterator[YamlNode]:

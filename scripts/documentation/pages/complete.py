@@ -21,7 +21,7 @@ from dagbook.server import connections
 from dagbook.settings import TABLE
 from dagbook.settings.definitions import OTHER_VARIABLES
 from dagbook.spec.config_keys import CONFIG_KEYS
-from dagbook.spec.grammar.document import PARTS
+from dagbook.spec.grammar import PARTS
 from scripts.documentation.pages import api, commands
 from scripts.documentation.pages.keys import config_title, title
 
@@ -61,8 +61,8 @@ def list_entries(text: str) -> dict[Entry, int]:
 
 
 def _keys() -> Iterator[Entry]:
-    for part, (readers, _, _) in PARTS.items():
-        yield from ((title(part), key) for key in readers)
+    for part, known in PARTS.items():
+        yield from ((title(part), key) for key in known.keys)
     for name, keys in CONFIG_KEYS.items():
         yield from ((config_title(name), key) for key in keys)
 

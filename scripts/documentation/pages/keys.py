@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from dagbook.spec.build.dag_fields import KINDS
-from dagbook.spec.build.step import OUTPUT
+from dagbook.spec.build.dag_fields import OTEL
+from dagbook.spec.build.output import OUTPUT
 from dagbook.spec.config_keys import CONFIG_KEYS, ConfigKey
-from dagbook.spec.grammar.document import PARTS, schema
+from dagbook.spec.grammar import PARTS, schema
 from scripts.documentation.pages.markdown import anchor, code, escape, head, show, table
 
 Json = dict[str, Any]
@@ -30,8 +30,8 @@ MOST_TYPES = 3
 _TYPES = {bool: "boolean", str: "text", dict: "map"}
 # The types of keys whose other values are ignored with a warning, so that they fit the schema.
 LOOSE = {
-    **{f"otel.{key}": _TYPES[kind] for key, kind in KINDS.items()},
-    **{f"output.{key}": _TYPES[kind] for key, (_, kind) in OUTPUT.items()},
+    **{f"otel.{key}": _TYPES[member.kind] for key, member in OTEL.items() if member.kind in _TYPES},
+    **{f"output.{key}": _TYPES[member.kind] for key, member in OUTPUT.items()},
     "backoff": "boolean or number",
 }
 # The page of docs/ that explains keys, by object and key; without a key, those of the whole object.
@@ -96,7 +96,7 @@ class Key(NamedTuple):
 def list_keys(part: str) -> Iterator[Key]:
     """List the keys of an object of the format, each with those of the map that it may have as its value."""
     for key, value in schema()["$defs"][part]["properties"].items():
-        yield Key(key, value, key in PARTS[part][2])
+        yield Key(key, value, key in PARTS[part].required)
         for one in [value, *value.get("anyOf", [])]:
             for inner, inner_value in one.get("properties", {}).items():
                 yield Key(f"{key}.{inner}", inner_value, inner in one.get("required", []))

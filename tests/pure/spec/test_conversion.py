@@ -217,7 +217,7 @@ def test_a_converted_text_is_not_converted_again(before: dict[str, Any], after: 
 
     again = convert(text)
 
-    assert (again.is_later, again.text) == (False, text)
+    assert (again.is_2x, again.text) == (False, text)
 
 
 COMMENTED = """\
@@ -386,7 +386,7 @@ def test_keys_may_be_quoted_and_stand_behind_wide_characters() -> None:
 def test_other_texts_are_left_as_they_are(text: str) -> None:
     conversion = convert(text)
 
-    assert (conversion.text, conversion.is_later, conversion.left, conversion.problems) == (text, False, (), ())
+    assert (conversion.text, conversion.is_2x, conversion.left, conversion.problems) == (text, False, (), ())
 
 
 def test_what_is_no_yaml_is_not_converted() -> None:

@@ -9,14 +9,28 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry
 
+from dagbook.spec.build.calls import EXECUTOR, PARALLEL
+from dagbook.spec.build.dag_fields import OTEL, SCHEDULE
+from dagbook.spec.build.object_schema import BASELINE
+from dagbook.spec.build.output import OUTPUT
+from dagbook.spec.build.policies import CONTINUE_ON
 from dagbook.spec.config_keys import CONFIG_KEYS
-from dagbook.spec.grammar.document import PARTS, schema
-from dagbook.spec.grammar.examples import BASELINE, EXAMPLES, SINCE
+from dagbook.spec.grammar import PARTS, schema
 from dagbook.spec.reading.load import load
 from tests.conftest import ROOT
 
 VALIDATOR = Draft202012Validator(schema(), registry=Registry())
 CHILD = "\n---\nname: load-one\nsteps: [echo]\n"
+MAPS = {
+    "executor": EXECUTOR,
+    "parallel": PARALLEL,
+    "output": OUTPUT,
+    "continueOn": CONTINUE_ON.rows,
+    "schedule": SCHEDULE,
+    "otel": OTEL,
+}
+ROWS = {part: known.rows for part, known in PARTS.items()} | MAPS
+EXAMPLES = {part: {key: row.example for key, row in rows.items()} for part, rows in ROWS.items()}
 RELEASES = {"1.26", "1.26.7", "1.28", "1.29", "1.30", "Dagbook"}
 _CHAT = '"type": "chat", "llm": {"provider": "openai", "model": "m"}, "messages": [{"role": "user", "content": "x"}]'
 _STEP = '{"steps": [{"command": "x", "%s": %%s}]}'
@@ -106,13 +120,7 @@ def test_every_key_of_a_config_is_read_somewhere(name: str) -> None:
     assert [key for key in CONFIG_KEYS[name] if not any(f'"{key}"' in text for text in texts)] == []
 
 
-def test_examples_and_objects_have_the_same_keys() -> None:
-    assert {part: set(EXAMPLES[part]) for part in PARTS} == {
-        part: set(readers) for part, (readers, _, _) in PARTS.items()
-    }
-
-
-def test_the_keys_of_a_release_exist_and_the_release_is_one() -> None:
-    assert [key for part, key in SINCE if key not in EXAMPLES[part]] == []
-    used = {BASELINE, *SINCE.values(), *(known.since for keys in CONFIG_KEYS.values() for known in keys.values())}
+def test_the_release_of_a_key_is_one() -> None:
+    since = {row.since for rows in ROWS.values() for row in rows.values()}
+    used = {BASELINE, *since, *(known.since for keys in CONFIG_KEYS.values() for known in keys.values())}
     assert used == RELEASES

@@ -6,7 +6,7 @@ import pytest
 
 from dagbook.spec.build.object_schema import ObjectSchema
 from dagbook.spec.build.root import ROOT
-from dagbook.spec.build.step import STEP
+from dagbook.spec.build.steps import STEP
 from dagbook.spec.conversion.convert import convert
 from dagbook.spec.reading.load import BASE, load
 from tests.pure.spec.definitions import problem_of, step_of
@@ -81,7 +81,7 @@ def test_every_key_of_several_words_is_known_in_snake_case(schema: ObjectSchema,
     keys = {key: "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in key) for key in schema.keys}
 
     found = {
-        key: [later.meant for later in load(place.format(f"{snake}: x")).later_keys]
+        key: [later.meant for later in load(place.format(f"{snake}: x")).keys_of_2x]
         for key, snake in keys.items()
         if key != snake
     }
@@ -96,7 +96,7 @@ def test_the_first_of_all_documents_is_named_alone() -> None:
     problem = problem_of(text)
 
     assert (problem.path, problem.line, problem.column) == ("steps[0].retry_policy", 5, 5)
-    assert [later.key for later in load(text).later_keys] == ["retry_policy", "mail_on"]
+    assert [later.key for later in load(text).keys_of_2x] == ["retry_policy", "mail_on"]
 
 
 def test_a_broken_text_says_both() -> None:
@@ -129,7 +129,7 @@ def test_lists_of_dags_know_the_keys_of_the_root() -> None:
 def test_free_maps_hold_any_key(text: str) -> None:
     loaded = load(text)
 
-    assert (loaded.problems, loaded.later_keys) == ((), ())
+    assert (loaded.problems, loaded.keys_of_2x) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_step_may_call_a_dag_by_the_old_spelling(name: str) -> None:
 def test_the_old_spelling_with_a_path_gets_the_warning_of_one_with_a_name() -> None:
     loaded = load("steps: [{run: etl/transform}]")
 
-    assert (loaded.problems, loaded.later_keys) == ((), ())
+    assert (loaded.problems, loaded.keys_of_2x) == ((), ())
     assert loaded.warnings == load("steps: [{run: kid}]").warnings
     assert "run is the old spelling of call" in loaded.warnings[0]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagbook.spec.build.root import ROOT
-from dagbook.spec.build.step import STEP
+from dagbook.spec.build.steps import STEP
 from dagbook.spec.reading.load import Loaded, load
 
 VALID = """\

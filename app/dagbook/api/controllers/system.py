@@ -30,7 +30,7 @@ from dagbook.identifiers import shorten
 from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.doctor import Doctor, Examination
 from dagbook.runs.recovery.hold import Holding
-from dagbook.spec.grammar.document import schema
+from dagbook.spec.grammar import schema
 from dagbook.spec.time.duration import duration_seconds
 from dagbook.telemetry.metrics import CONTENT_TYPE, MetricsPage
 from dagbook.telemetry.resources import ResourceSampler

@@ -1,4 +1,4 @@
-"""Building the model from the nodes of a document: tables of key -> reader function."""
+"""Building the model from the nodes of a document: a row for each key, with its reader."""
 
 __all__ = [
     "calls",
@@ -10,9 +10,9 @@ __all__ = [
     "hints",
     "hosts",
     "object_schema",
+    "output",
     "policies",
     "root",
     "scalars",
-    "step",
     "types",
 ]

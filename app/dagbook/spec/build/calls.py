@@ -6,27 +6,58 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dagbook.spec.build.field import Field, LaterKey, unwrap
+from dagbook.spec.build.field import Field, Fields, KeyOf2x, unwrap
 from dagbook.spec.build.hints import closest, intended_key
-from dagbook.spec.build.object_schema import refuse_unknown_key, warn_unknown_keys
+from dagbook.spec.build.object_schema import Member, map_of, members, refuse_unknown_key, warn_unknown_keys
 from dagbook.spec.build.scalars import integer as any_integer
 from dagbook.spec.build.scalars import is_number, trimmed
-from dagbook.spec.model import Executor, Pair, Parallel
+from dagbook.spec.model import DEFAULT_MAX_CONCURRENT, Executor, Pair, Parallel
 from dagbook.spec.problem import quoted
 from dagbook.spec.reading.rendering import render
+from dagbook.spec.schemas import ANY_NUMBER, MAP, NOT_BLANK, SCALAR, TEXT, accepts, any_of
 
-EXECUTOR_KEYS = ("type", "config")
-PARALLEL_KEYS = ("items", "maxConcurrent")
 # A name, a text that evaluates to one, the file of a DAG, or its path without extension. `./build.sh` is none of them.
 CALLABLE = r"[A-Za-z0-9_.-]+|\S*[$`][\s\S]*|\S+\.ya?ml|(?:[A-Za-z0-9_.-]*/)+[A-Za-z0-9_-]+"
+EXECUTOR_TYPES = frozenset(
+    {
+        "",
+        "command",
+        "shell",
+        "dag",
+        "subworkflow",
+        "parallel",
+        "docker",
+        "container",
+        "ssh",
+        "http",
+        "jq",
+        "mail",
+        "archive",
+        "gha",
+        "github_action",
+        "github-action",
+        "chat",
+        "hitl",
+    }
+)
+
+_ITEM = any_of(TEXT, ANY_NUMBER, MAP | {"additionalProperties": SCALAR})
+_ITEMS = any_of(NOT_BLANK, {"type": "array", "items": _ITEM, "minItems": 1})
+# A row of these tables has one line, or its meaning on a second one.
 # fmt: off
-EXECUTOR_TYPES = frozenset({
-    "", "command", "shell", "dag", "subworkflow", "parallel", "docker", "container", "ssh", "http", "jq", "mail",
-    "archive", "gha", "github_action", "github-action", "chat", "hitl",
-})
+EXECUTOR = members(
+    Member("type", TEXT, "jq", "What carries the step out, such as http, ssh, docker, jq, mail or archive."),
+    Member("config", MAP, {"raw": True}, "What the type needs to know."),
+)
+PARALLEL = members(
+    Member("items", _ITEMS, ["a.csv", "b.csv"], "What to call it for, each item once."),
+    Member("maxConcurrent", {"type": "number", "minimum": 1, "default": DEFAULT_MAX_CONCURRENT}, 2,
+        "How many run at once; 10 when it is not given."),
+)
 # fmt: on
 
 
+@accepts(any_of(TEXT, map_of(EXECUTOR, others=False)))
 def executor(field: Field) -> Executor | None:
     """Read an executor: its type, or a map of type and config."""
     match field.value:
@@ -39,13 +70,14 @@ def executor(field: Field) -> Executor | None:
             return None
 
 
+@accepts(any_of(*_ITEMS["anyOf"], map_of(PARALLEL, others=True) | {"required": ["items"]}))
 def parallel(field: Field) -> Parallel | None:
     """Read the items of a parallel call, or the text that evaluates to them when the step runs."""
     if not isinstance(field.value, dict):
         items = _items(field, "a text, a list or a map with items")
         return None if items is None else Parallel(**items)
-    warn_unknown_keys(field, PARALLEL_KEYS)
-    fields: dict[str, Any] = {}
+    warn_unknown_keys(field, list(PARALLEL))
+    fields: Fields = {}
     for key, entry in field.entries():
         if key == "items":
             found = _items(entry, "a text or a list")
@@ -59,26 +91,29 @@ def parallel(field: Field) -> Parallel | None:
     return Parallel(**fields)
 
 
+@accepts(TEXT)
 def call(field: Field) -> str | None:
     """Read the name of the DAG to call; a blank one calls nothing."""
     return trimmed(field)
 
 
+@accepts(TEXT | {"deprecated": True, "pattern": rf"^\s*({CALLABLE})?\s*$"})
 def deprecated_call(field: Field) -> str | None:
     """Read the old spelling of ``call``; what cannot be the name of a DAG is a command of the 2.x dialect."""
     name = trimmed(field)
     if name and not re.fullmatch(CALLABLE, name):
-        field.report.later_keys.append(LaterKey(field.mark, field.path, "run"))
+        field.report.keys_of_2x.append(KeyOf2x(field.mark, field.path, "run"))
         return name
     field.warn("run is the old spelling of call; write call")
     return name
 
 
 def _executor_map(field: Field) -> Executor | None:
-    found: dict[str, Any] = {}
+    found: Fields = {}
+    known = list(EXECUTOR)
     for key, entry in field.entries():
-        if key not in EXECUTOR_KEYS:
-            refuse_unknown_key(field, key, EXECUTOR_KEYS, "" if intended_key(key, EXECUTOR_KEYS) else "config")
+        if key not in EXECUTOR:
+            refuse_unknown_key(field, key, known, "" if intended_key(key, known) else "config")
         elif key == "config":
             found[key] = config(entry)
         else:
@@ -96,6 +131,7 @@ def _type(field: Field) -> str | None:
     return kind
 
 
+@accepts(MAP)
 def config(field: Field) -> dict[str, Any] | None:
     """Read the config of an executor unchanged."""
     if isinstance(field.value, dict):
@@ -105,7 +141,7 @@ def config(field: Field) -> dict[str, Any] | None:
     return None
 
 
-def _items(field: Field, wanted: str) -> dict[str, Any] | None:
+def _items(field: Field, wanted: str) -> Fields | None:
     match field.value:
         case str():
             return {"variable": field.value.strip()}

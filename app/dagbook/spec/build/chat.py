@@ -2,90 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dagbook.spec.build.field import Field
+from dagbook.spec.build.object_schema import Key, ObjectSchema, ParsedObject
+from dagbook.spec.build.scalars import boolean, count, filled, number_up_to, one_of, text
+from dagbook.spec.schemas import accepts, reference
 
-from dagbook.spec.build.field import Field, describe
-from dagbook.spec.build.object_schema import ObjectSchema, ParsedObject, Reader
-from dagbook.spec.build.scalars import boolean, integer, is_number, text
+_PROVIDERS = ("openai", "anthropic", "gemini", "openrouter", "local", "ollama", "vllm", "llama")
+_ROLES = ("system", "user", "assistant", "tool")
+_EFFORTS = ("low", "medium", "high", "xhigh")
 
-PROVIDERS = ("openai", "anthropic", "gemini", "openrouter", "local", "ollama", "vllm", "llama")
-ROLES = ("system", "user", "assistant", "tool")
-EFFORTS = ("low", "medium", "high", "xhigh")
-
-
-def _one_of(words: tuple[str, ...]) -> Reader:
-    def read(field: Field) -> str | None:
-        found = text(field)
-        if found is None or found in words:
-            return found
-        field.refuse(f"must be {', '.join(words[:-1])} or {words[-1]}, not {describe(found)}")
-        return None
-
-    return read
-
-
-def _number_up_to(most: int) -> Reader:
-    def read(field: Field) -> float | None:
-        value = field.value
-        if is_number(value) and 0 <= value <= most:
-            return float(value)
-        field.expect(f"a number from 0 to {most}")
-        return None
-
-    return read
-
-
-def _count(field: Field) -> int | None:
-    number = integer(field)
-    if number is not None and number < 1:
-        field.refuse(f"must be 1 or more, not {number}")
-        return None
-    return number
-
-
-def _thinking(field: Field) -> dict[str, Any] | None:
-    parsed = THINKING.read(field)
-    return None if parsed is None else parsed.values
-
-
-def _filled(field: Field) -> str | None:
-    found = text(field)
-    if found is not None and not found.strip():
-        field.refuse("is empty; write what the model is to read")
-        return None
-    return found
-
-
+# A row of these tables has one line, or its meaning on a second one.
+# fmt: off
 THINKING = ObjectSchema(
-    {
-        "enabled": ("enabled", boolean),
-        "effort": ("effort", _one_of(EFFORTS)),
-        "budgetTokens": ("budget_tokens", _count),
-        "includeInOutput": ("include_in_output", boolean),
-    },
+    "thinking",
+    Key("enabled", boolean, True, "Whether the model thinks.", since="1.30"),
+    Key("effort", one_of(_EFFORTS), "low", "low, medium, high or xhigh.", since="1.30"),
+    Key("budgetTokens", count, 1024, "How much it thinks at most.", since="1.30"),
+    Key("includeInOutput", boolean, False, "Whether the output has its thoughts.", since="1.30"),
 )
 LLM = ObjectSchema(
-    {
-        "provider": ("provider", _one_of(PROVIDERS)),
-        "model": ("model", text),
-        "system": ("system", text),
-        "temperature": ("temperature", _number_up_to(2)),
-        "maxTokens": ("max_tokens", _count),
-        "topP": ("top_p", _number_up_to(1)),
-        "baseURL": ("base_url", text),
-        "apiKeyName": ("api_key_name", text),
-        "stream": ("stream", boolean),
-        "thinking": ("thinking", _thinking),
-    },
+    "llm",
+    Key("provider", one_of(_PROVIDERS), "openai", "openai, anthropic, gemini, openrouter or local.", since="1.30"),
+    Key("model", text, "gpt-4o", "The model.", since="1.30"),
+    Key("system", text, "You are brief.", "What the model is told first.", since="1.30"),
+    Key("temperature", number_up_to(2), 0.2, "From 0 to 2.", since="1.30"),
+    Key("maxTokens", count, 500, "The longest answer.", since="1.30"),
+    Key("topP", number_up_to(1), 0.9, "From 0 to 1.", since="1.30"),
+    Key("baseURL", text, "http://localhost:11434", "Address of the provider.", since="1.30"),
+    Key("apiKeyName", text, "OPENAI_API_KEY", "The variable that has the key.", since="1.30"),
+    Key("stream", boolean, False, "Whether the answer comes in parts.", since="1.30"),
+    Key("thinking", THINKING.read, {"enabled": True, "effort": "low"},
+        "Whether and how long the model thinks.", since="1.30"),
 )
-MESSAGE = ObjectSchema({"role": ("role", _one_of(ROLES)), "content": ("content", _filled)})
+MESSAGE = ObjectSchema(
+    "message",
+    Key("role", one_of(_ROLES), "user", "system, user, assistant or tool.", since="1.30"),
+    Key("content", filled, "Summarise ${ROWS}", "The text.", since="1.30"),
+    required=("role", "content"),
+)
+# fmt: on
 
 
+@accepts(reference("llm"))
 def llm(field: Field) -> ParsedObject | None:
     """Read the model that the chat steps of a DAG use unless they have their own."""
     return LLM.read(field)
 
 
+@accepts(reference("modelOfStep"))
 def step_llm(field: Field) -> ParsedObject | None:
     """Read the model of one step, which replaces that of the DAG as a whole."""
     parsed = LLM.read(field)
@@ -101,6 +65,7 @@ def require_model(field: Field, parsed: ParsedObject) -> None:
             field.refuse(f"has no {name}; add one")
 
 
+@accepts({"type": "array", "items": reference("message"), "minItems": 1})
 def messages(field: Field) -> int | None:
     """Read the messages of a chat step and return their number."""
     if not isinstance(field.value, list):
@@ -111,7 +76,7 @@ def messages(field: Field) -> int | None:
         return None
     for item in field.items():
         parsed = MESSAGE.read(item)
-        for name in ("role", "content"):
+        for name in MESSAGE.required:
             if parsed is not None and name not in parsed.fields:
                 item.refuse(f"this message has no {name}; add one")
     return len(field.value)

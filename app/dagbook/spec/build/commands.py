@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from dagbook.spec.build.field import Field, describe, unwrap
+from dagbook.spec.build.field import Field, Fields, describe, unwrap
 from dagbook.spec.expansion.shell_words import has_blanks, join_list, split
 from dagbook.spec.model import CommandLine
 from dagbook.spec.problem import quoted
 from dagbook.spec.reading.rendering import render
+from dagbook.spec.schemas import NOT_BLANK, SCALAR_OR_NOTHING, TEXT_OR_LIST, accepts, any_of
 
 MAX_WORDS = 10_000  # of a command; each is evaluated for itself
 
 
-def command(field: Field) -> dict[str, Any] | None:
+@accepts(any_of(NOT_BLANK, {"type": "array", "items": SCALAR_OR_NOTHING}))
+def command(field: Field) -> Fields | None:
     """Read a command as the step fields that it sets; a text of several lines is a script."""
     match field.value:
         case str():
@@ -26,6 +27,7 @@ def command(field: Field) -> dict[str, Any] | None:
             return None
 
 
+@accepts(TEXT_OR_LIST)
 def shell(field: Field) -> tuple[str, ...] | None:
     """Read a shell as program and arguments; an empty value is the default shell."""
     match field.value:
@@ -38,7 +40,7 @@ def shell(field: Field) -> tuple[str, ...] | None:
             return None
 
 
-def _line(field: Field, line: str) -> dict[str, Any] | None:
+def _line(field: Field, line: str) -> Fields | None:
     if not line:
         field.refuse("is empty; write what to run")
         return None
@@ -48,7 +50,7 @@ def _line(field: Field, line: str) -> dict[str, Any] | None:
     return {"command_line": line, "command": words[0], "args": tuple(words[1:])} if words else None
 
 
-def _list(field: Field) -> dict[str, Any] | None:
+def _list(field: Field) -> Fields | None:
     """Read a list: several command lines if its first item is clearly one, else one program with its arguments.
 
     Both are in use: up to 1.28 a list was a program with arguments, from 1.29 on every list is several lines.
@@ -73,7 +75,7 @@ def _list(field: Field) -> dict[str, Any] | None:
     return _program(items)
 
 
-def _program(items: Sequence[str]) -> dict[str, Any]:
+def _program(items: Sequence[str]) -> Fields:
     first = next((index for index, item in enumerate(items) if item), len(items))
     program, args = items[first : first + 1], tuple(items[first + 1 :])
     if not program:
@@ -82,7 +84,7 @@ def _program(items: Sequence[str]) -> dict[str, Any]:
     return {"command_line": line, "command": program[0], "args": args, "command_list": True}
 
 
-def _lines(field: Field, lines: Sequence[str]) -> dict[str, Any] | None:
+def _lines(field: Field, lines: Sequence[str]) -> Fields | None:
     """Read command lines; a single one is like a text, but is sent as written over SSH."""
     if len(lines) == 1 and "\n" in lines[0]:
         return _line(field, lines[0])

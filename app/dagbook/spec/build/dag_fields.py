@@ -1,19 +1,143 @@
-"""Schedules, mail, secrets, tracing and the limit of outputs of a DAG (DAG format 2, 2.6, 2.11, 2.16 and 2.17)."""
+"""Fields of a DAG: name, type, tags, schedules, mail, secrets, tracing and the limit of outputs (DAG format 2)."""
 
 from __future__ import annotations
 
-from dagbook.spec.build.field import Field, unwrap
-from dagbook.spec.build.object_schema import ObjectSchema, refuse_unknown_key, warn_unknown_keys
-from dagbook.spec.build.scalars import boolean, exact_text_map, loose_port, non_zero, text, trimmed
-from dagbook.spec.model import LARGEST_OUTPUT_SIZE, Mail, Otel, Schedule, Secret, Smtp, is_variable_name
+from dagbook.spec.build.field import Field, describe, unwrap
+from dagbook.spec.build.object_schema import (
+    Key,
+    Member,
+    ObjectSchema,
+    map_of,
+    members,
+    refuse_unknown_key,
+    warn_unknown_keys,
+)
+from dagbook.spec.build.scalars import boolean, exact_text_map, loose_port, non_zero, recipients, text, trimmed
+from dagbook.spec.check import name_error
+from dagbook.spec.model import (
+    LARGEST_OUTPUT_SIZE,
+    Mail,
+    MailOn,
+    Otel,
+    RunConfig,
+    Schedule,
+    Secret,
+    Smtp,
+    is_variable_name,
+)
 from dagbook.spec.problem import quoted
+from dagbook.spec.reading.rendering import render
+from dagbook.spec.schemas import FILLED, LIST, NUMBER, TEXT, accepts, any_of, ignored_values, one_word, reference
 from dagbook.spec.time.cron import parse
 from dagbook.spec.time.duration import duration_seconds
 
-ACTIONS = ("start", "stop", "restart")
-MAX_EXPRESSIONS = 1_000  # each is asked for its next firing, by the scheduler and by lists
+_DAG_TYPES = ("chain", "graph")
+_MAX_EXPRESSIONS = 1_000  # each is asked for its next firing, by the scheduler and by lists
+_CRON = {"type": "string", "pattern": r"^\s*((CRON_)?TZ=\S+\s+)?\S+(\s+\S+){4}\s*$"}
+_CRONS = any_of(_CRON, {"type": "array", "items": _CRON})
+_DURATION = r"^[-+]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)$"
+_NOT_TEXTS = ["number", "boolean", "object", "array", "null"]
+
+# A row of these tables has one line, or its meaning on a second one.
+# fmt: off
+SCHEDULE = members(
+    Member("start", _CRONS, ["0 8 * * *", "0 20 * * *"], "When runs start."),
+    Member("stop", _CRONS, "0 18 * * *", "When running runs are stopped."),
+    Member("restart", _CRONS, "CRON_TZ=Europe/Berlin 0 12 * * *", "When running runs are stopped and started again."),
+)
+# fmt: on
+# Tracing, which Dagbook does not have: a value of another type is ignored.
+# A row of these tables has one line, or its meaning on a second one.
+# fmt: off
+OTEL = members(
+    Member("enabled", {}, True, "Whether runs are traced.", kind=bool),
+    Member("endpoint", {}, "http://localhost:4317", "Where traces are sent to.", kind=str),
+    Member("headers", {}, {"Authorization": "Bearer ${OTEL_TOKEN}"}, "Headers that go with them.", kind=dict),
+    Member("insecure", {}, True, "Send without TLS.", kind=bool),
+    Member("resource", {}, {"service.name": "reports"}, "Attributes of all traces.", kind=dict),
+    Member("timeout", any_of({"type": "string", "pattern": _DURATION}, {"type": _NOT_TEXTS}), "5s",
+        "Time limit of sending, such as 5s."),
+)
+SMTP = ObjectSchema(
+    "smtp",
+    Key("host", text, "mail.example.com", "Host of the mail server."),
+    Key("port", loose_port, "587", "Port of the mail server; 25 without one."),
+    Key("username", text, "dagbook", "User to log in as."),
+    Key("password", text, "${SMTP_PASSWORD}", "Password to log in with."),
+    model=Smtp,
+)
+MAIL_ON = ObjectSchema(
+    "mailOn",
+    Key("failure", boolean, True, "Send errorMail after a run that failed."),
+    Key("success", boolean, True, "Send infoMail after a run that succeeded."),
+    Key("wait", boolean, True, "Send waitMail when nothing but approvals is left to wait for.", since="1.30"),
+    model=MailOn,
+)
+MAIL = ObjectSchema(
+    "mail",
+    Key("from", trimmed, "dagbook@example.com", "Address of the sender.", name="sender"),
+    Key("to", recipients, ["team@example.com", "boss@example.com"], "Address of the recipient, or a list of them."),
+    Key("prefix", trimmed, "[reports]", "Prefix of the subject."),
+    Key("attachLogs", boolean, True, "Attach the logs of the steps."),
+    model=Mail,
+)
+SECRET = ObjectSchema(
+    "secret",
+    Key("name", text, "TOKEN", "The variable that gets the value.", values=FILLED),
+    Key("provider", text, "env", "Where the value is: env or file.", values=FILLED),
+    Key("key", text, "REPORT_TOKEN", "The variable or file that holds it.", values=FILLED),
+    Key("options", exact_text_map, {"version": "2"}, "Options of the provider; env and file have none."),
+    model=Secret,
+    required=("name", "provider", "key"),
+)
+RUN_CONFIG = ObjectSchema(
+    "runConfig",
+    Key("disableParamEdit", boolean, True, "Do not offer to edit parameters."),
+    Key("disableRunIdEdit", boolean, True, "Do not offer to edit the run's id."),
+    model=RunConfig,
+)
+# fmt: on
 
 
+@accepts({"type": "string", "pattern": r"^\s*[A-Za-z0-9_.-]{0,40}\s*$"})
+def dag_name(field: Field) -> str | None:
+    name = trimmed(field)
+    fault = name_error(name) if name else ""
+    if fault:
+        field.refuse(fault)
+        return None
+    return name
+
+
+@accepts(one_word(_DAG_TYPES, blank=True))
+def dag_type(field: Field) -> str | None:
+    word = trimmed(field)
+    if word is None:
+        return None
+    if not word:
+        return _DAG_TYPES[0]
+    if word in _DAG_TYPES:
+        return word
+    if word == "agent":
+        field.refuse('the type "agent" is reserved and not supported; write graph or chain')
+    else:
+        field.refuse(f"must be graph or chain, not {describe(word)}")
+    return None
+
+
+@accepts(any_of(TEXT, LIST, ignored_values("number", "boolean", "object")))
+def tags(field: Field) -> tuple[str, ...]:
+    match field.value:
+        case str():
+            return tuple(tag.strip().lower() for tag in field.value.split(",") if tag.strip())
+        case list():
+            return tuple(render(unwrap(node)).strip().lower() for node in field.value)
+        case _:
+            field.warn(f"is ignored: it must be a text or a list of texts, not {describe(field.value)}")
+            return ()
+
+
+@accepts(any_of({"const": ""}, *_CRONS["anyOf"], map_of(SCHEDULE, others=False)))
 def schedule(field: Field) -> Schedule | None:
     """Read one expression, a list of them, or a map of those for each action."""
     match field.value:
@@ -31,8 +155,8 @@ def schedule(field: Field) -> Schedule | None:
 def _by_action(field: Field) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for key, entry in field.entries():
-        if key not in ACTIONS:
-            refuse_unknown_key(field, key, ACTIONS)
+        if key not in SCHEDULE:
+            refuse_unknown_key(field, key, list(SCHEDULE))
         elif isinstance(entry.value, str | list):
             found[key] = _expressions(entry)
         else:
@@ -41,8 +165,8 @@ def _by_action(field: Field) -> dict[str, tuple[str, ...]]:
 
 
 def _expressions(field: Field) -> tuple[str, ...]:
-    if isinstance(field.value, list) and len(field.value) > MAX_EXPRESSIONS:
-        field.refuse(f"may have {MAX_EXPRESSIONS:,} expressions, these are {len(field.value):,}")
+    if isinstance(field.value, list) and len(field.value) > _MAX_EXPRESSIONS:
+        field.refuse(f"may have {_MAX_EXPRESSIONS:,} expressions, these are {len(field.value):,}")
         return ()
     items = [field] if isinstance(field.value, str) else list(field.items())
     return tuple(item.value for item in items if _is_expression(item))
@@ -62,61 +186,7 @@ def _is_expression(item: Field) -> bool:
     return True
 
 
-SMTP = ObjectSchema(
-    {
-        "host": ("host", text),
-        "port": ("port", loose_port),
-        "username": ("username", text),
-        "password": ("password", text),
-    },
-)
-
-
-def smtp(field: Field) -> Smtp | None:
-    """Read the server, or the part of it that is given: the base configuration may have the rest (1.30, 12)."""
-    parsed = SMTP.read(field)
-    return Smtp(**parsed.values) if parsed else None
-
-
-def mail(field: Field) -> Mail | None:
-    """Read a notification, or the part of it that is given: the base configuration may have the rest (1.30, 12)."""
-    parsed = MAIL.read(field)
-    return Mail(**parsed.values) if parsed else None
-
-
-def _recipients(field: Field) -> tuple[str, ...] | None:
-    match field.value:
-        case str():
-            entries = [field.value]
-        case list():
-            entries = [item.value for item in field.items() if isinstance(item.value, str)]
-        case _:
-            field.expect("a text or a list of texts")
-            return None
-    return tuple(entry.strip() for entry in entries if entry.strip())
-
-
-MAIL = ObjectSchema(
-    {
-        "from": ("sender", trimmed),
-        "to": ("to", _recipients),
-        "prefix": ("prefix", trimmed),
-        "attachLogs": ("attach_logs", boolean),
-    },
-)
-
-
-SECRET = ObjectSchema(
-    {
-        "name": ("name", text),
-        "provider": ("provider", text),
-        "key": ("key", text),
-        "options": ("options", exact_text_map),
-    },
-)
-_REQUIRED = ("name", "provider", "key")
-
-
+@accepts({"type": "array", "items": reference("secret")})
 def secrets(field: Field) -> tuple[Secret, ...] | None:
     """Read the list; each entry must be complete, and its name unique."""
     if not isinstance(field.value, list):
@@ -127,7 +197,7 @@ def secrets(field: Field) -> tuple[Secret, ...] | None:
         parsed = SECRET.read(item)
         if parsed is None:
             continue
-        missing = [name for name in _REQUIRED if not parsed.values.get(name)]
+        missing = [name for name in SECRET.required if not parsed.values.get(name)]
         for name in missing:
             if not parsed.refused(name):
                 item.refuse(f"this secret has no {name}; add one")
@@ -148,22 +218,22 @@ def secrets(field: Field) -> tuple[Secret, ...] | None:
     return tuple(found.values())
 
 
+@accepts(map_of(OTEL, others=True))
 def otel(field: Field) -> Otel | None:
     """Read the settings of tracing, which Dagbook does not have; a value of another type is ignored."""
     if not isinstance(field.value, dict):
         field.expect("a map")
         return None
-    warn_unknown_keys(field, (*KINDS, "timeout"))
+    warn_unknown_keys(field, list(OTEL))
     value = unwrap(field.node)
-    fields = {key: value[key] for key, kind in KINDS.items() if isinstance(value.get(key), kind)}
+    fields = {
+        key: value[key] for key, member in OTEL.items() if key != "timeout" and isinstance(value.get(key), member.kind)
+    }
     if "headers" in fields:
         fields["headers"] = {key: text for key, text in fields["headers"].items() if isinstance(text, str)}
     if fields.get("enabled", "endpoint" in fields):
         field.warn("has no effect: Dagbook sends no traces")
     return Otel(**fields, timeout_seconds=_timeout(field))
-
-
-KINDS: dict[str, type] = {"enabled": bool, "endpoint": str, "headers": dict, "insecure": bool, "resource": dict}
 
 
 def _timeout(field: Field) -> float:
@@ -176,6 +246,7 @@ def _timeout(field: Field) -> float:
     return seconds or 0.0
 
 
+@accepts(NUMBER)
 def output_size(field: Field) -> int | None:
     """Read the limit of output variables; 0 is the default."""
     size = non_zero(field)

@@ -1,17 +1,30 @@
+"""Variables and parameters: maps, lists and texts of pairs (DAG format 2.8 and 2.9)."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from dagbook.spec.build.field import Field, describe, unwrap
+from dagbook.spec.build.field import Field, Fields, describe, unwrap
 from dagbook.spec.model import Pair, is_variable_name
 from dagbook.spec.params.param_text import tokenise
 from dagbook.spec.problem import quoted
 from dagbook.spec.reading.rendering import render
+from dagbook.spec.schemas import MAP, TEXT, accepts, any_of, ignored_values, nullable
 
 MAX_PAIRS = 1_000  # each is evaluated with all before it
+_ENV = any_of(
+    MAP,
+    {"type": "array", "items": any_of(MAP, {"type": "string", "pattern": "="})},
+    ignored_values("string", "number", "boolean"),
+)
+_PARAMS = any_of(TEXT, {"type": "array", "items": any_of(TEXT, MAP)}, MAP)
+_WITH_SCHEMA = {
+    "if": {"required": ["schema"], "properties": {"schema": TEXT}},
+    "then": {"properties": {"values": nullable(_PARAMS)}},
+}
 
 
+@accepts(_ENV)
 def env(field: Field) -> tuple[Pair, ...]:
     """Read the variables of processes in document order; those whose names no shell takes get a warning."""
     pairs = container_env(field)
@@ -23,6 +36,7 @@ def env(field: Field) -> tuple[Pair, ...]:
     return pairs
 
 
+@accepts(_ENV)
 def container_env(field: Field) -> tuple[Pair, ...]:
     """Read variables in document order; a bare scalar is ignored (2.8)."""
     match field.value:
@@ -35,6 +49,7 @@ def container_env(field: Field) -> tuple[Pair, ...]:
             return ()
 
 
+@accepts(_PARAMS)
 def params(field: Field) -> tuple[Pair, ...] | None:
     """Read parameters; entries without a name get their position in the whole list (2.9)."""
     match field.value:
@@ -49,14 +64,15 @@ def params(field: Field) -> tuple[Pair, ...] | None:
             return None
 
 
-def params_with_schema(field: Field) -> dict[str, Any] | None:
+@accepts(any_of(*_PARAMS["anyOf"][:-1], MAP | _WITH_SCHEMA))
+def params_with_schema(field: Field) -> Fields | None:
     """Read the parameters of a DAG, which may name a schema beside their values."""
     value = field.value
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema is None or not isinstance(schema.value, str):
         pairs = params(field)
         return None if pairs is None else {"params": pairs}
-    found: dict[str, Any] = {"params_schema": schema.value}
+    found: Fields = {"params_schema": schema.value}
     values = value.get("values")
     if values is not None and values.value is not None:
         found["params"] = params(field.at("values", values)) or ()

@@ -11,12 +11,13 @@ import msgspec
 from dagbook.spec.problem import MAX_PROBLEMS, Problem, quoted, shorten
 from dagbook.spec.reading.yaml_reader import Mark, YamlNode
 
+Fields = dict[str, Any]  # values by the names of their fields in the model
 _MAX_HINTS = 200
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
-class LaterKey(msgspec.Struct, frozen=True):
-    """A key of the later, incompatible 2.x dialect; ``meant`` is the key of ours for it, empty if there is none."""
+class KeyOf2x(msgspec.Struct, frozen=True):
+    """A key of the incompatible 2.x dialect; ``meant`` is the key of the format for it, empty if there is none."""
 
     mark: Mark
     path: str
@@ -31,7 +32,7 @@ class Report:
         self.dag = dag
         self.steps: int = before.steps if before else 0  # of the text so far
         self.hints: Iterator[int] = before.hints if before else iter(range(_MAX_HINTS))  # one for each suggestion left
-        self.later_keys: list[LaterKey] = before.later_keys if before else []
+        self.keys_of_2x: list[KeyOf2x] = before.keys_of_2x if before else []
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
 
@@ -95,10 +96,10 @@ class Field:
         """Report that the key of an entry is invalid."""
         self.report.add(join(self.path, key), message, self.node.marks.get(key, self.mark))
 
-    def add_later_key(self, key: str, meant: str = "") -> None:
+    def add_key_of_2x(self, key: str, meant: str = "") -> None:
         """Note that the key of an entry is one of the 2.x dialect."""
         mark = self.node.marks.get(key, self.mark)
-        self.report.later_keys.append(LaterKey(mark, join(self.path, key), key, meant))
+        self.report.keys_of_2x.append(KeyOf2x(mark, join(self.path, key), key, meant))
 
     def expect(self, expected: str, hint: str = "") -> None:
         """Report that the value has the wrong type; ``hint`` tells how to fix it."""

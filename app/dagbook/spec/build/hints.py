@@ -87,7 +87,7 @@ def intended_key(key: str, known: Sequence[str]) -> str:
     return same or also or closest(key, known)
 
 
-def later_spelling_of(key: str, known: Iterable[str]) -> str:
+def key_for_2x(key: str, known: Iterable[str]) -> str:
     """Return the known key that a key of the 2.x dialect in snake case stands for; an empty text if there is none."""
     plain = key.replace("_", "") if key == key.lower() and "_" in key else ""
     return next((name for name in known if plain and name.lower() == plain), "")

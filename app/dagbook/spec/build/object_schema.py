@@ -1,27 +1,93 @@
-"""Objects with known keys: tables of key -> reader function (DAG format 1.4)."""
+"""Objects with known keys: a row for each key (DAG format 1.4)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import msgspec
 
-from dagbook.spec.build.field import Field
-from dagbook.spec.build.hints import intended_key, join_words, later_spelling_of
+from dagbook.spec.build.field import Field, Fields
+from dagbook.spec.build.hints import intended_key, join_words, key_for_2x
 from dagbook.spec.problem import quoted
 from dagbook.spec.reading.yaml_reader import YamlNode
+from dagbook.spec.schemas import MAP, Json, reference, schema_of
 
 # A reader returns None for an invalid value, and has reported it.
 Reader = Callable[[Field], Any]
+BASELINE = "1.26"  # the release of the contract: keys without another one are at least as old
 _NOTHING: Mapping[str, str] = {}
+_NO_DEFAULTS: Mapping[str, object] = {}
+_CAPITALS = re.compile(r"(?<=[a-z])[A-Z]+")
 _MAX_KEYS_LISTED = 8  # messages list at most this many known keys
 
 
-class ParsedObject(msgspec.Struct):
-    """The values of an object that could be read, and the fields of all that are not null."""
+class Key(msgspec.Struct, frozen=True):
+    """A row: a key, its reader, an example, its meaning, and the release of Dagu 1.x that it came with.
 
-    values: dict[str, Any] = {}
+    ``name`` is that of its field in the model where that is not the key in snake case, ``values`` the JSON Schema of
+    its values where that is not the one of the reader.
+    """
+
+    key: str
+    read: Reader
+    example: object
+    meaning: str
+    name: str = ""
+    since: str = BASELINE
+    values: Json | None = None
+
+    @property
+    def field(self) -> str:
+        """The name of the field in the model."""
+        return self.name or _CAPITALS.sub(lambda part: f"_{part[0].lower()}", self.key)
+
+    @property
+    def schema(self) -> Json:
+        """The JSON Schema of the values."""
+        owner = getattr(self.read, "__self__", None)
+        if self.values is not None:
+            return self.values
+        return reference(owner.part) if isinstance(owner, ObjectSchema) else schema_of(self.read)
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A row of a map that has a reader of its own: a key, the JSON Schema of its values, an example, and its meaning.
+
+    Values of another type than ``kind`` are ignored.
+    """
+
+    key: str
+    schema: Json
+    example: object
+    meaning: str
+    since: str = BASELINE
+    kind: type = object
+
+
+def members(*rows: Member) -> dict[str, Member]:
+    """Return rows by their keys."""
+    return {row.key: row for row in rows}
+
+
+def annotate(key: Key | Member) -> Json:
+    """Return the annotations of a key's schema; ``x-since`` is the release that it came with."""
+    return {"description": key.meaning, "examples": [key.example], "x-since": key.since}
+
+
+def map_of(rows: Mapping[str, Key | Member], *, others: bool) -> Json:
+    """Return the JSON Schema of a map whose keys are case-sensitive."""
+    properties = {key: annotate(row) | row.schema for key, row in rows.items()}
+    return MAP | {"properties": properties} | ({} if others else {"additionalProperties": False})
+
+
+class ParsedObject(msgspec.Struct):
+    """An object: its own field, the values that could be read, and the fields of all that are not null."""
+
+    field: Field
+    values: Fields = {}
     fields: dict[str, Field] = {}
     unread: set[str] = set()
 
@@ -29,70 +95,73 @@ class ParsedObject(msgspec.Struct):
         """Whether one of these is given, but invalid."""
         return not self.unread.isdisjoint(names)
 
+    def field_for(self, *names: str) -> Field:
+        """Return the field of the first given name, or the object's own."""
+        return next((self.fields[name] for name in names if name in self.fields), self.field)
+
 
 class ObjectSchema:
-    """The known keys of an object, case-insensitive, each with the name of its model field and its reader.
+    """The known keys of an object, case-insensitive. ``part`` is its name in the JSON Schema.
 
+    ``model`` is the struct that is made of it, and ``defaults`` are those that are applied after the struct's.
     ``expected`` describes the object in messages; ``misplaced`` maps keys of other objects to those objects;
-    ``later`` are keys that only the 2.x dialect has. An ``is_open`` schema warns of unknown keys and ignores them.
+    ``only_2x`` are keys that only the 2.x dialect has. An ``is_open`` schema warns of unknown keys and ignores them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - most are for a few of the objects
         self,
-        keys: Mapping[str, tuple[str, Reader]],
-        *,
+        part: str,
+        *rows: Key,
+        model: type[msgspec.Struct] | None = None,
+        defaults: Mapping[str, object] = _NO_DEFAULTS,
+        required: Sequence[str] = (),
         expected: str = "",
         misplaced: Mapping[str, str] = _NOTHING,
-        later: Collection[str] = (),
+        only_2x: Collection[str] = (),
         is_open: bool = False,
     ) -> None:
-        self._keys = {key.lower(): (key, name, reader) for key, (name, reader) in keys.items()}
+        self.part, self.model, self.defaults, self.required = part, model, defaults, required
+        self.is_open = is_open
+        self.rows = {row.key: row for row in rows}
+        self.keys = list(self.rows)
+        self.fields = {row.key: row.field for row in rows}  # their names in the model
+        self._by_lower = {row.key.lower(): (row.key, row.field, row.read) for row in rows}
         self._expected = expected or (
-            "a map with " + join_words(list(keys)) if len(keys) <= _MAX_KEYS_LISTED else "a map"
+            "a map with " + join_words(self.keys) if len(rows) <= _MAX_KEYS_LISTED else "a map"
         )
         self._misplaced = {key.lower(): what for key, what in misplaced.items()}
-        self._later = later
-        self.is_open = is_open
+        self._only_2x = only_2x
 
-    @property
-    def keys(self) -> list[str]:
-        """The keys in the spelling of the format."""
-        return [key for key, _, _ in self._keys.values()]
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The model field of each key."""
-        return {key: name for key, name, _ in self._keys.values()}
-
-    @property
-    def readers(self) -> dict[str, Reader]:
-        """The reader of each key."""
-        return {key: reader for key, _, reader in self._keys.values()}
-
-    def replace(self, keys: Mapping[str, Reader]) -> ObjectSchema:
+    def replace(self, readers: Mapping[str, Reader]) -> ObjectSchema:
         """Return a schema of the same keys with other readers for some."""
-        changed = {key: (name, keys.get(key, reader)) for key, name, reader in self._keys.values()}
-        return ObjectSchema(
-            changed, expected=self._expected, misplaced=self._misplaced, later=self._later, is_open=self.is_open
-        )
+        changed = copy(self)
+        changed._by_lower = self._by_lower | {  # noqa: SLF001 - of a copy of this object
+            key.lower(): (key, self.fields[key], reader) for key, reader in readers.items()
+        }
+        return changed
+
+    def build(self, field: Field) -> msgspec.Struct | None:
+        """Read an object that needs no further checks as its model."""
+        parsed = self.read(field)
+        return None if parsed is None or self.model is None else self.model(**parsed.values)
 
     def read(self, field: Field) -> ParsedObject | None:
         """Read an object; None if the value is not a map."""
         if not isinstance(field.value, dict):
             field.expect(self._expected)
             return None
-        parsed = ParsedObject()
+        parsed = ParsedObject(field)
         seen: dict[str, str] = {}
         for key, node in field.value.items():
             lower = key.lower()
-            if key in self._later:
-                field.add_later_key(key)
-            elif lower not in self._keys and self.is_open:
+            if key in self._only_2x:
+                field.add_key_of_2x(key)
+            elif lower not in self._by_lower and self.is_open:
                 warn_unknown_key(field, key, self.keys)
-            elif lower not in self._keys:
+            elif lower not in self._by_lower:
                 meant = refuse_unknown_key(field, key, self.keys, self._misplaced.get(lower, ""))
                 if meant:  # it counts as given, so that it is not reported missing
-                    parsed.unread.add(self._keys[meant.lower()][1])
+                    parsed.unread.add(self._by_lower[meant.lower()][1])
             elif lower in seen:
                 field.refuse_key(key, f"is already given as {quoted(seen[lower])}")
             else:
@@ -103,7 +172,7 @@ class ObjectSchema:
     def _take(self, parsed: ParsedObject, field: Field, lower: str, node: YamlNode) -> None:
         if node.value is None:
             return
-        key, name, reader = self._keys[lower]
+        key, name, reader = self._by_lower[lower]
         parsed.fields[name] = field.at(key, node)
         value = reader(parsed.fields[name])
         if value is None:
@@ -114,9 +183,9 @@ class ObjectSchema:
 
 def refuse_unknown_key(field: Field, key: str, known: Sequence[str], owner: str = "") -> str:
     """Refuse an unknown key and return the suggested one; ``owner`` is the object that has such a key."""
-    if later := later_spelling_of(key, known):
-        field.add_later_key(key, later)
-        return later
+    if ours := key_for_2x(key, known):
+        field.add_key_of_2x(key, ours)
+        return ours
     message = f"the key {quoted(key)} is not known"
     if owner:
         field.refuse_key(key, f"{message} here; it belongs to {owner}, so check the indentation")
@@ -140,23 +209,13 @@ def warn_unknown_keys(field: Field, known: Sequence[str]) -> None:
 
 def warn_unknown_key(field: Field, key: str, known: Sequence[str]) -> None:
     """Warn of an ignored key, and suggest one; a key of the 2.x dialect counts as such."""
-    if later := later_spelling_of(key, known):
-        field.add_later_key(key, later)
+    if ours := key_for_2x(key, known):
+        field.add_key_of_2x(key, ours)
         return
     meant = intended_key(key, known) if field.report.may_hint() else ""
     field.at(key, field.value[key]).warn(
         "is ignored: the key is not known" + (f"; did you mean {meant}?" if meant else "")
     )
-
-
-def object_of(shape: ObjectSchema, make: Callable[..., object]) -> Reader:
-    """Make a reader of an object that needs no further checks."""
-
-    def read(field: Field) -> object:
-        parsed = shape.read(field)
-        return None if parsed is None else make(**parsed.values)
-
-    return read
 
 
 def ignored(field: Field) -> object:

@@ -2,22 +2,94 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator
 from typing import Any
 
-from dagbook.spec.build.field import Field, describe
+from dagbook.spec.build.field import Field, Fields, describe
 from dagbook.spec.build.hints import join_words
-from dagbook.spec.build.object_schema import ObjectSchema, Reader, ignored, refuse_unknown_key, warn_unknown_keys
-from dagbook.spec.build.scalars import boolean, integer, integers, is_number, natural, text, text_or_texts
+from dagbook.spec.build.object_schema import (
+    Key,
+    ObjectSchema,
+    ignored,
+    map_of,
+    refuse_unknown_key,
+    warn_unknown_keys,
+)
+from dagbook.spec.build.scalars import (
+    backoff,
+    boolean,
+    exit_codes,
+    integers,
+    natural,
+    repeat_word,
+    text,
+    text_or_texts,
+    whole_or_text,
+)
 from dagbook.spec.model import Condition, ContinueOn, Repeat, Retry
+from dagbook.spec.schemas import FLAG, accepts, any_of, one_word, reference
 
-DEFAULT_BACKOFF = 2.0
 _WORDS = {"failed": ContinueOn(failure=True), "skipped": ContinueOn(skipped=True)}
-_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+_OFF = FLAG | {"default": False}
+
+# A row of these tables has one line, or its meaning on a second one.
+# fmt: off
+CONTINUE_ON = ObjectSchema(
+    "continueOn",
+    Key("failure", boolean, True, "Go on when the step failed.", values=_OFF),
+    Key("failed", boolean, True, "Another spelling of failure.", name="failure", since="1.30", values=_OFF),
+    Key("skipped", boolean, True, "Go on when the step was skipped.", values=_OFF),
+    Key("exitCode", exit_codes, [1, 3], "Go on after these exit codes.", name="exit_codes"),
+    Key("output", text_or_texts, ["no data", "re:^WARN"],
+        "Go on when its stdout holds one of these texts, or matches one after re:."),
+    Key("markSuccess", boolean, True, "Count a tolerated failure as success.", values=_OFF),
+)
+# fmt: on
+_CONTINUE_ON = any_of(
+    one_word(["failed", "skipped"], case=False),
+    map_of(CONTINUE_ON.rows, others=True),
+)
+# A row of these tables has one line, or its meaning on a second one.
+# fmt: off
+RETRY = ObjectSchema(
+    "retryPolicy",
+    Key("limit", whole_or_text, 3, "How many times at most, after the first."),
+    Key("intervalSec", whole_or_text, 10, "Seconds to wait before each time.", name="interval_seconds"),
+    Key("exitCode", integers, [1, 75],
+        "Only after these exit codes; after any but 0 when there are none.", name="exit_codes"),
+    Key("backoff", backoff, 2, "What the wait is multiplied by each time: above 1, or true for 2."),
+    Key("maxIntervalSec", natural, 300,
+        "The longest wait in seconds that backoff may lead to.", name="max_interval_seconds"),
+    model=Retry,
+    required=("limit", "intervalSec"),
+)
+REPEAT = ObjectSchema(
+    "repeatPolicy",
+    Key("repeat", repeat_word, "until",
+        "while the condition holds, until it holds; true: as long as the step succeeds."),
+    Key("condition", text, "test -f /data/ready", "What is checked after each time."),
+    Key("expected", text, "ready", "The expected value: the exact text, or re: and a regular expression."),
+    Key("exitCode", integers, [1], "Exit codes that are checked when there is no condition.", name="exit_codes"),
+    Key("intervalSec", natural, 30, "Seconds to wait between times.", name="interval_seconds"),
+    Key("limit", natural, 20, "How many times at most, the first included; 0 for any number."),
+    # Only checked for a policy that repeats, so it is read after that is known.
+    Key("backoff", ignored, 1.5, "What the wait is multiplied by each time: above 1, or true for 2.", values={}),
+    Key("maxIntervalSec", natural, 300,
+        "The longest wait in seconds that backoff may lead to.", name="max_interval_seconds"),
+    model=Repeat,
+)
+CONDITION = ObjectSchema(
+    "condition",
+    Key("condition", text, "${ENV}", "A command that has to succeed; with expected, a text to compare."),
+    Key("command", text, "test -f /data/ready", "The same as condition."),
+    Key("expected", text, "re:^prod", "The expected value: the exact text of a line, or re: and a regular expression."),
+    Key("negate", boolean, True, "Turn the answer around."),
+    defaults={"negate": False},
+)
+# fmt: on
 
 
+@accepts(_CONTINUE_ON)
 def continue_on(field: Field) -> ContinueOn | None:
     """Read what dependents tolerate: a word, or a map whose unknown keys are ignored."""
     match field.value:
@@ -27,28 +99,32 @@ def continue_on(field: Field) -> ContinueOn | None:
                 field.refuse(f"must be failed or skipped, not {describe(field.value)}")
             return found
         case dict():
-            warn_unknown_keys(field, list(CONTINUE_ON))
-            read = [(CONTINUE_ON[key], entry) for key, entry in field.entries() if key in CONTINUE_ON]
-            values = [(name, value) for (name, reader), entry in read if (value := reader(entry)) is not None]
+            warn_unknown_keys(field, CONTINUE_ON.keys)
+            rows = CONTINUE_ON.rows
+            read = [(rows[key].field, rows[key].read(entry)) for key, entry in field.entries() if key in rows]
+            values = [(name, value) for name, value in read if value is not None]
             either = any(value for name, value in values if name == "failure")  # it has two spellings
             return ContinueOn(**{**dict(values), "failure": either})
         case _:
-            field.expect(f"failed, skipped or a map with {join_words(list(CONTINUE_ON))}")
+            field.expect(f"failed, skipped or a map with {join_words(CONTINUE_ON.keys)}")
             return None
 
 
+@accepts(reference("retryPolicy"))
 def retry(field: Field) -> Retry | None:
     """Read a retry policy, in which limit and interval are required."""
     parsed = RETRY.read(field)
     if parsed is None:
         return None
-    for key, name in (("limit", "limit"), ("intervalSec", "interval_seconds")):
+    for key in RETRY.required:
+        name = RETRY.fields[key]
         if name not in parsed.fields and not parsed.refused(name):
             field.refuse(f"a retry policy needs {key}; add it")
     complete = "limit" in parsed.values and "interval_seconds" in parsed.values
     return Retry(**parsed.values) if complete else None
 
 
+@accepts(reference("repeatPolicy"))
 def repeat(field: Field) -> Repeat | None:
     """Read a repeat policy; None if it asks for no repetition."""
     parsed = REPEAT.read(field)
@@ -66,8 +142,8 @@ def repeat(field: Field) -> Repeat | None:
     if mode is None:
         return None
     fields["condition"] = Condition(condition=condition, expected=expected) if condition else None
-    backoff = parsed.fields.get("backoff")
-    fields["backoff"] = (backoff and _backoff(backoff)) or 0.0
+    given = parsed.fields.get("backoff")
+    fields["backoff"] = (given and backoff(given)) or 0.0
     return Repeat(mode=mode, **fields)
 
 
@@ -79,93 +155,7 @@ def _mode(asked: bool | str, condition: str, expected: str, exit_codes: object) 
     return "while" if asked or condition or exit_codes else None
 
 
-def _backoff(field: Field) -> float | None:
-    """Read a multiplier; true is 2, values up to 0 are none."""
-    value = field.value
-    if isinstance(value, bool):
-        return DEFAULT_BACKOFF if value else 0.0
-    if not is_number(value):
-        field.expect("a number above 1.0, true or false")
-        return None
-    if not math.isfinite(value) or 0 < value <= 1:
-        field.refuse(f"must be above 1.0, not {value}")
-        return None
-    return max(float(value), 0.0)
-
-
-def _repeat_word(field: Field) -> bool | str | None:
-    if isinstance(field.value, bool) or field.value in ("while", "until"):
-        found: bool | str = field.value
-        return found
-    field.expect("true, false, while or until")
-    return None
-
-
-def _whole_or_text(field: Field) -> int | str | None:
-    value = field.value
-    if isinstance(value, str) or type(value) is int:
-        return text(field) if isinstance(value, str) else integer(field)
-    field.expect("a whole number or a text")
-    return None
-
-
-def _any_exit_codes(field: Field) -> tuple[int, ...] | None:
-    """Read a number, a number as text, or a list of these; a fraction is cut off."""
-    if isinstance(field.value, str):
-        code = _exit_code(field, field.value.strip())
-        return None if code is None else (code,)
-    items = list(field.items()) if isinstance(field.value, list) else [field]
-    codes = [_exit_code(item, item.value) for item in items]
-    return None if None in codes else tuple(code for code in codes if code is not None)
-
-
-def _exit_code(item: Field, value: object) -> int | None:
-    if isinstance(value, str) and _INTEGER.fullmatch(value):
-        return int(value)
-    if isinstance(value, float) and math.isfinite(value):
-        item.warn(f"is read as {int(value)}: an exit code is a whole number")
-        return int(value)
-    if isinstance(value, int) and is_number(value):
-        return int(value)
-    item.expect("a whole number, or a list of them")
-    return None
-
-
-CONTINUE_ON: dict[str, tuple[str, Reader]] = {
-    "failure": ("failure", boolean),
-    "failed": ("failure", boolean),
-    "skipped": ("skipped", boolean),
-    "exitCode": ("exit_codes", _any_exit_codes),
-    "output": ("output", text_or_texts),
-    "markSuccess": ("mark_success", boolean),
-}
-RETRY = ObjectSchema(
-    {
-        "limit": ("limit", _whole_or_text),
-        "intervalSec": ("interval_seconds", _whole_or_text),
-        "exitCode": ("exit_codes", integers),
-        "backoff": ("backoff", _backoff),
-        "maxIntervalSec": ("max_interval_seconds", natural),
-    },
-)
-REPEAT = ObjectSchema(
-    {
-        "repeat": ("repeat", _repeat_word),
-        "condition": ("condition", text),
-        "expected": ("expected", text),
-        "exitCode": ("exit_codes", integers),
-        "intervalSec": ("interval_seconds", natural),
-        "limit": ("limit", natural),
-        # The backoff is only checked for a policy that repeats, so it is read after that is known.
-        "backoff": ("backoff", ignored),
-        "maxIntervalSec": ("max_interval_seconds", natural),
-    },
-)
-
-
-CONDITION: dict[str, Reader] = {"condition": text, "command": text, "expected": text, "negate": boolean}
-
-
+@accepts(reference("preconditions"))
 def preconditions(field: Field) -> tuple[Condition, ...]:
     """Read one condition, or a list of them in which lists may be nested."""
     return tuple(_flatten(field))
@@ -187,14 +177,14 @@ def _flatten(field: Field) -> Iterator[Condition]:
 
 
 def _map_condition(field: Field) -> Iterator[Condition]:
-    found: dict[str, Any] = {}
+    found: Fields = {}
     sound = True
     for key, entry in field.entries():
-        reader = CONDITION.get(key.lower())
-        if reader is None:
-            sound = refuse_unknown_key(field, key, list(CONDITION)) not in ("condition", "command") and sound
+        known = CONDITION.rows.get(key.lower())
+        if known is None:
+            sound = refuse_unknown_key(field, key, CONDITION.keys) not in ("condition", "command") and sound
         else:
-            found[key.lower()] = value = reader(entry)
+            found[key.lower()] = value = known.read(entry)
             sound = sound and value is not None
     asked = found.get("condition") or found.get("command")
     if not asked and sound:

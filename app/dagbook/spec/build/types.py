@@ -16,10 +16,11 @@ from dagbook.spec.config_keys import CONFIG_KEYS
 from dagbook.spec.model import HITL, Executor
 from dagbook.spec.problem import quoted
 from dagbook.spec.reading.rendering import render
+from dagbook.spec.schemas import accepts
 
-# The values of a step that tell what it runs: the names in the model, and their spellings.
+# What a step runs: the name of the value among those that were read -> the key.
 _KEYS = {
-    "run_what": "command",
+    "command_fields": "command",
     "script": "script",
     "shell": "shell",
     "shell_packages": "shellPackages",
@@ -46,6 +47,7 @@ _ADMITTED = {
 TYPES = tuple(sorted(_ADMITTED))
 
 
+@accepts({"type": "string", "pattern": rf"^\s*({'|'.join(TYPES)}|)\s*$"})
 def step_type(field: Field) -> str | None:
     """Read the type of a step; a blank one is none."""
     kind = trimmed(field)
@@ -66,7 +68,7 @@ class Inherited(msgspec.Struct, frozen=True, kw_only=True):
     is_handler: bool = False
 
 
-def apply_type(field: Field, parsed: ParsedObject, inherited: Inherited) -> None:
+def apply_type(parsed: ParsedObject, inherited: Inherited) -> None:
     """Set the executor of a step from ``type``, ``config`` and ``container``; refuse values that it does not admit."""
     values, fields = parsed.values, parsed.fields
     kind, config = values.pop("type", ""), values.pop("config", {})
@@ -85,23 +87,23 @@ def apply_type(field: Field, parsed: ParsedObject, inherited: Inherited) -> None
         # The old form, and a step that works where its DAG does, are not refused: they used to be accepted.
         for entry, what in _unadmitted(parsed, executor.type):
             entry.warn(f"has no effect in a step of type {executor.type}, which takes no {what}")
-    if len(values.get("run_what", {}).get("lines", ())) > 1 and executor.type in _ONE_LINE:
-        fields["run_what"].refuse(f"a step of type {executor.type} takes one command line, these are several")
+    if len(values.get("command_fields", {}).get("lines", ())) > 1 and executor.type in _ONE_LINE:
+        fields["command_fields"].refuse(f"a step of type {executor.type} takes one command line, these are several")
     if executor.type == HITL:
-        _apply_approval(field, parsed, executor, inherited)
-    _check_chat(field, parsed, executor, inherited)
+        _apply_approval(parsed, executor, inherited)
+    _check_chat(parsed, executor, inherited)
 
 
-def _apply_approval(field: Field, parsed: ParsedObject, executor: Executor, inherited: Inherited) -> None:
-    config = _approval(parsed.fields.get("config") or parsed.fields.get("executor") or field, executor.config)
+def _apply_approval(parsed: ParsedObject, executor: Executor, inherited: Inherited) -> None:
+    config = _approval(parsed.field_for("config", "executor"), executor.config)
     parsed.values["executor"] = Executor(type=HITL, config=config)
     for name, key in (("retry", "retryPolicy"), ("repeat", "repeatPolicy")):
         if parsed.values.pop(name, None):
             parsed.fields[name].warn(f"has no effect on an approval; leave {key} out")
     if inherited.is_handler:
-        field.refuse("a handler cannot wait for an approval; make it a step")
+        parsed.field.refuse("a handler cannot wait for an approval; make it a step")
     if inherited.for_workers:
-        field.refuse("a DAG with workerSelector cannot wait for an approval: leave out one of both")
+        parsed.field.refuse("a DAG with workerSelector cannot wait for an approval: leave out one of both")
 
 
 def _approval(field: Field, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +132,7 @@ def _approval(field: Field, config: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _check_chat(field: Field, parsed: ParsedObject, executor: Executor, inherited: Inherited) -> None:
+def _check_chat(parsed: ParsedObject, executor: Executor, inherited: Inherited) -> None:
     values, fields = parsed.values, parsed.fields
     own, messages = values.pop("llm", None), values.pop("messages", 0)
     if executor.type != _CHAT:
@@ -138,12 +140,14 @@ def _check_chat(field: Field, parsed: ParsedObject, executor: Executor, inherite
             fields["messages"].refuse("are for a step of type chat; add type: chat, or leave them out")
         return
     if not messages and not parsed.refused("messages"):
-        field.refuse("a chat step needs messages; add a list of maps with role and content")
+        parsed.field.refuse("a chat step needs messages; add a list of maps with role and content")
     model = inherited.model
     if own is None and model is not None and not parsed.refused("llm"):
         missing = [name for name in ("provider", "model") if not model.values.get(name) and not model.refused(name)]
         if missing:
-            field.refuse(f"llm of the DAG has no {join_words(missing)}; add it there, or give this step its own llm")
+            parsed.field.refuse(
+                f"llm of the DAG has no {join_words(missing)}; add it there, or give this step its own llm"
+            )
 
 
 def _apply_container(parsed: ParsedObject, *, is_checked: bool) -> None:
@@ -162,7 +166,7 @@ def _apply_container(parsed: ParsedObject, *, is_checked: bool) -> None:
 def _unadmitted(parsed: ParsedObject, kind: str) -> Iterator[tuple[Field, str]]:
     """Yield the fields that a type does not admit, and their names."""
     for name, key in _KEYS.items() if kind in _ADMITTED else ():
-        is_script = name == "run_what" and "script" in parsed.values.get(name, ())
+        is_script = name == "command_fields" and "script" in parsed.values.get(name, ())
         if name in parsed.fields and ("script" if is_script else key) not in _ADMITTED[kind]:
             yield parsed.fields[name], "command of several lines" if is_script else key
 

@@ -20,6 +20,8 @@ _NOOP = 'an empty command will do, for example: command: ":"'
 _OPERATORS = re.compile(r"[\s|\"'`]|&&")
 _FOR_SHELLS = re.compile(r"[^\w\s%+,./:=@^$-]")  # what a shell would not pass on as it is
 _NO_WIDTH = 1 << 30
+_With = Mapping[str, Entry]
+_REQUIRED = {"exec": "command", "http.request": "url", "ssh.run": "command", "jq.filter": "filter", "dag.run": "dag"}
 
 
 class Made(msgspec.Struct):
@@ -50,7 +52,6 @@ class NoCounterpartError(Exception):
     """The step stays as it is, for the reason in the message."""
 
 
-_With = Mapping[str, Entry]
 _Rule = Callable[[_With], Rewritten]
 
 
@@ -198,4 +199,3 @@ _RULES: dict[str, _Rule] = {
     "archive.list": _typed("archive", lambda _: [Made("command", "list")]),
     "dag.run": _dag,
 }
-_REQUIRED = {"exec": "command", "http.request": "url", "ssh.run": "command", "jq.filter": "filter", "dag.run": "dag"}

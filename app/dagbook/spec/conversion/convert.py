@@ -28,12 +28,12 @@ _HANDLERS = ("handleron", "handler_on")
 class Conversion(msgspec.Struct, frozen=True):
     """The converted text, what in it has no counterpart (lines of the original), and what is wrong with the result.
 
-    ``is_later`` tells whether the text is of the 2.x dialect; else it is unchanged. A text that is not YAML has
+    ``is_2x`` tells whether the text is of the 2.x dialect; else it is unchanged. A text that is not YAML has
     problems and is unchanged, too.
     """
 
     text: str
-    is_later: bool = True
+    is_2x: bool = True
     left: tuple[Problem, ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -42,9 +42,9 @@ def convert(text: str) -> Conversion:
     """Rewrite a text of the 2.x dialect."""
     text = text.removeprefix("\ufeff")
     if broken := read_text(text).problems:
-        return Conversion(text, is_later=False, problems=tuple(broken))
-    if not load(text).later_keys:
-        return Conversion(text, is_later=False)
+        return Conversion(text, is_2x=False, problems=tuple(broken))
+    if not load(text).keys_of_2x:
+        return Conversion(text, is_2x=False)
     converter = _Converter(text)
     converted = _rename_keys(apply_edits(text, converter.find_edits()))
     problems = load(converted).problems
@@ -56,14 +56,14 @@ def convert(text: str) -> Conversion:
 def _rename_keys(text: str) -> str:
     """Rename all keys that have another spelling; those of an object are found when its own key is renamed."""
     for _ in range(_MAX_PASSES):
-        renamed = [later for later in load(text).later_keys if later.meant]
+        renamed = [key for key in load(text).keys_of_2x if key.meant]
         if not renamed:
             break
         lines = Lines(text)
         edits: set[Edit] = set()  # keys of a map that is merged into others are found again in each
-        for later in renamed:
-            position = text.index(later.key, lines.position(*later.mark))
-            edits.add(Edit(position, position + len(later.key), later.meant))
+        for key in renamed:
+            position = text.index(key.key, lines.position(*key.mark))
+            edits.add(Edit(position, position + len(key.key), key.meant))
         text = apply_edits(text, edits)
     return text
 

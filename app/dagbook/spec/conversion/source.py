@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import yaml
 
-from dagbook.spec.reading.yaml_reader import resolve_plain, resolve_tagged
+from dagbook.spec.reading.scalars import resolve_plain, resolve_tagged
 
 _COMMENT = re.compile(r"(?:(?<=\s)|^)#.*")
 

@@ -5,18 +5,19 @@ Both sides hold only the fields that are given, without defaults, so that a defa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec.structs import asdict
 
+from dagbook.spec.build.field import Fields
 from dagbook.spec.model import Container, Handlers, Schedule
 
-Fields = Mapping[str, Any]
 _MAILS = ("error_mail", "info_mail", "wait_mail")
 
 
-def merge(base: Fields, own: Fields, *, handlers: bool = True) -> dict[str, Any]:
+def merge(base: Fields, own: Fields, *, handlers: bool = True) -> Fields:
     """Merge the fields of a DAG over those of the base; without ``handlers`` the base's handlers are left out.
 
     Mails without sender and recipients are left out, and so is a mail server without host and port.
@@ -72,7 +73,7 @@ def _overlay_container(base: Container, own: Container) -> Any:
     return Container(**(_members(merged) | {"pull_policy": "never"})) if never else merged
 
 
-def _members(struct: Any) -> dict[str, Any]:
+def _members(struct: msgspec.Struct) -> Fields:
     return asdict(struct)
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
-from dagbook.spec.build.field import LaterKey, Report
+from dagbook.spec.build.field import Fields, KeyOf2x, Report
 from dagbook.spec.build.root import read_document, read_metadata
 from dagbook.spec.check import name_error
 from dagbook.spec.model import Dag, Definition
@@ -16,13 +15,13 @@ from dagbook.spec.reading.base_config import merge
 from dagbook.spec.reading.yaml_reader import YamlNode, read_text
 
 BASE = "base configuration"
-LATER_DIALECT = (
+DIALECT_2X = (
     "the key {key} is of the 2.x dialect of definitions, which Dagbook does not read; "
     "rewrite the file with: dagbook convert FILE"
 )
 NO_DOCUMENT = "there is no definition in this text; write at least steps"
 
-_Read = Callable[[YamlNode, Report], dict[str, Any]]
+_Read = Callable[[YamlNode, Report], Fields]
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -31,7 +30,7 @@ class Loaded(msgspec.Struct, frozen=True):
     definition: Definition
     problems: tuple[Problem, ...] = ()
     empty: bool = False
-    later_keys: tuple[LaterKey, ...] = ()  # of the 2.x dialect, in file order
+    keys_of_2x: tuple[KeyOf2x, ...] = ()  # of the 2.x dialect, in file order
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -68,44 +67,44 @@ def load(
     loading.first(*(documents[0] if documents else (1, None)), name=name.strip(), override=override.strip())
     for number, node in documents[1:]:
         loading.later(number, node)
-    later_keys = sorted(loading.later_keys, key=lambda later: later.mark)
+    keys_of_2x = sorted(loading.keys_of_2x, key=lambda key: key.mark)
     # In the other dialect most of what is missing or unknown only follows from the dialect.
-    own = [_explain_dialect(later_keys[0])] if later_keys else loading.problems
+    own = [_explain_dialect(keys_of_2x[0])] if keys_of_2x else loading.problems
     problems = sorted(found.problems + own, key=lambda problem: (problem.line, problem.column))
     return Loaded(
         Definition(dag=loading.dags[0], local_dags=tuple(loading.dags[1:]), warnings=tuple(loading.warnings)),
         (*base_problems, *problems)[:MAX_PROBLEMS],
         empty=not documents and not found.problems,
-        later_keys=tuple(later_keys),
+        keys_of_2x=tuple(keys_of_2x),
     )
 
 
-def _read_base(text: str, read: _Read) -> tuple[dict[str, Any], list[Problem]]:
+def _read_base(text: str, read: _Read) -> tuple[Fields, list[Problem]]:
     found = read_text(text)
     report = Report(BASE)
     fields = read(found.documents[0], report) if found.documents else {}
     problems = [msgspec.structs.replace(problem, dag=BASE) for problem in found.problems]
-    if report.later_keys:
-        first = min(report.later_keys, key=lambda later: later.mark)
+    if report.keys_of_2x:
+        first = min(report.keys_of_2x, key=lambda key: key.mark)
         return fields, [*problems, msgspec.structs.replace(_explain_dialect(first), dag=BASE)]
     return fields, problems + report.problems
 
 
-def _explain_dialect(later: LaterKey) -> Problem:
-    return Problem(later.path, LATER_DIALECT.format(key=quoted(later.key)), *later.mark)
+def _explain_dialect(key: KeyOf2x) -> Problem:
+    return Problem(key.path, DIALECT_2X.format(key=quoted(key.key)), *key.mark)
 
 
 class _Loading:
     """Loads the documents of one text in order."""
 
-    def __init__(self, read: _Read, base: dict[str, Any], *, base_handlers: bool) -> None:
+    def __init__(self, read: _Read, base: Fields, *, base_handlers: bool) -> None:
         self._read = read
         self._base = base
         self._base_handlers = base_handlers
         self._report: Report | None = None  # of the previous document
         self._names: set[str] = set()
         self.dags: list[Dag] = []
-        self.later_keys: list[LaterKey] = []
+        self.keys_of_2x: list[KeyOf2x] = []
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
 
@@ -141,11 +140,11 @@ class _Loading:
         self._names.add(name)
         self._add(fields, name, report, handlers=False, keep=bool(name) and not known)
 
-    def _add(self, fields: dict[str, Any], name: str, report: Report, *, handlers: bool, keep: bool = True) -> None:
+    def _add(self, fields: Fields, name: str, report: Report, *, handlers: bool, keep: bool = True) -> None:
         if keep:
             self.dags.append(Dag(**(merge(self._base, fields, handlers=handlers) | {"name": name})))
         self._report = report
-        self.later_keys = report.later_keys  # of all documents so far
+        self.keys_of_2x = report.keys_of_2x  # of all documents so far
         self.problems += report.problems
         self.warnings += report.warnings
 

@@ -1,105 +1,43 @@
-"""The JSON Schema of a document: every table of keys becomes an object, every key a property."""
+"""The JSON Schema of a document: every object becomes a definition, every row of its keys a property."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 import msgspec
 
 from dagbook.spec.build.chat import LLM, MESSAGE, THINKING
-from dagbook.spec.build.dag_fields import MAIL, SECRET, SMTP
+from dagbook.spec.build.dag_fields import MAIL, MAIL_ON, RUN_CONFIG, SECRET, SMTP
 from dagbook.spec.build.hosts import CONTAINER, ONLY_WITH_IMAGE, SSH
-from dagbook.spec.build.object_schema import ObjectSchema, Reader
+from dagbook.spec.build.object_schema import ObjectSchema, annotate
 from dagbook.spec.build.policies import CONDITION, REPEAT, RETRY
-from dagbook.spec.build.root import HANDLERS, MAIL_ON, ROOT, RUN_CONFIG
+from dagbook.spec.build.root import HANDLERS, ROOT
 from dagbook.spec.build.scalars import FALSE_WORDS
-from dagbook.spec.build.step import STEP
+from dagbook.spec.build.steps import STEP
 from dagbook.spec.config_keys import CONFIG_KEYS
-from dagbook.spec.grammar import texts
-from dagbook.spec.grammar.examples import annotate
-from dagbook.spec.grammar.values import (
-    BLANK,
-    NOT_BLANK,
-    NOTHING,
-    OF_FIELD,
-    OF_READER,
-    TEXT,
-    Json,
-    any_case,
-    any_of,
-    nullable,
-    reference,
-)
-from dagbook.spec.model import (
-    DEFAULT_HISTORY_RETENTION_DAYS,
-    Container,
-    Dag,
-    Mail,
-    MailOn,
-    Repeat,
-    Retry,
-    RunConfig,
-    Secret,
-    Smtp,
-    Ssh,
-    Step,
-)
+from dagbook.spec.schemas import BLANK, NOT_BLANK, NOTHING, TEXT, Json, any_case, any_of, nullable, reference
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ABOUT = (
     "One document of a definition. A text that does not fit is wrong; one that fits may still have mistakes that a "
     "schema cannot tell, such as a dependency that is not there: 'dagbook validate' finds those too."
 )
 
-# The objects of the format: their keys with readers, the meaning of the keys, and the required ones.
-PARTS: dict[str, tuple[Mapping[str, Reader], Mapping[str, str], Collection[str]]] = {
-    "dag": (ROOT.readers, texts.DAG, ()),
-    "step": (STEP.readers, texts.STEP, ()),
-    "handlerOn": (HANDLERS.readers, texts.HANDLER_ON, ()),
-    "smtp": (SMTP.readers, texts.SMTP, ()),
-    "mailOn": (MAIL_ON.readers, texts.MAIL_ON, ()),
-    "mail": (MAIL.readers, texts.MAIL, ()),
-    "container": (CONTAINER.readers, texts.CONTAINER, ()),
-    "ssh": (SSH.readers, texts.SSH, ()),
-    "secret": (SECRET.readers, texts.SECRET, ("name", "provider", "key")),
-    "runConfig": (RUN_CONFIG.readers, texts.RUN_CONFIG, ()),
-    "retryPolicy": (RETRY.readers, texts.RETRY, ("limit", "intervalSec")),
-    "repeatPolicy": (REPEAT.readers, texts.REPEAT, ()),
-    "condition": (CONDITION, texts.CONDITION, ()),
-    "llm": (LLM.readers, texts.LLM, ()),
-    "thinking": (THINKING.readers, texts.THINKING, ()),
-    "message": (MESSAGE.readers, texts.MESSAGE, ("role", "content")),
+# The objects of the format. In a condition alone a null is not the same as nothing (DAG format 1.4).
+PARTS: dict[str, ObjectSchema] = {
+    schema.part: schema
+    for schema in (
+        *(ROOT, STEP, HANDLERS, SMTP, MAIL_ON, MAIL, CONTAINER, SSH, SECRET, RUN_CONFIG),
+        *(RETRY, REPEAT, CONDITION, LLM, THINKING, MESSAGE),
+    )
 }
-# The structs that the objects become: their defaults are those of the keys.
-MODELS: dict[str, tuple[ObjectSchema, type[msgspec.Struct]]] = {
-    "dag": (ROOT, Dag),
-    "step": (STEP, Step),
-    "smtp": (SMTP, Smtp),
-    "mailOn": (MAIL_ON, MailOn),
-    "mail": (MAIL, Mail),
-    "container": (CONTAINER, Container),
-    "ssh": (SSH, Ssh),
-    "secret": (SECRET, Secret),
-    "runConfig": (RUN_CONFIG, RunConfig),
-    "retryPolicy": (RETRY, Retry),
-    "repeatPolicy": (REPEAT, Repeat),
-}
-# Defaults that are applied after those of the structs.
-LATE_DEFAULTS: dict[str, dict[str, Any]] = {
-    "dag": {"histRetentionDays": DEFAULT_HISTORY_RETENTION_DAYS},
-    "container": {"startup": "keepalive", "waitFor": "running"},
-    "condition": {"negate": False},
-}
-# Objects in which a null is not the same as nothing (DAG format 1.4).
-_NOT_NULLABLE = frozenset({"condition"})
 
 
 @cache
 def schema() -> Json:
     """Return the JSON Schema (2020-12) of one document of a definition; cached, not to be modified."""
-    parts = {name: _object(name, *part) for name, part in PARTS.items()}
+    parts = {name: _object(part) for name, part in PARTS.items()}
     parts["handlerOn"]["not"] = _all_said("abort", "cancel")
     parts["repeatPolicy"] |= {
         "if": {"required": ["repeat"], "properties": {"repeat": {"enum": ["while", "until"]}}},
@@ -117,43 +55,38 @@ def schema() -> Json:
     parts["steps"] = _steps()
     parts["modelOfStep"] = {"allOf": [reference("llm"), _said("provider"), _said("model")]}
     parts |= {f"{kind}Config": _config(kind) for kind in CONFIG_KEYS if ":" not in kind}
-    return {"$schema": DIALECT, "title": "DAG", "description": _ABOUT, "$ref": "#/$defs/dag", "$defs": parts}
+    return {"$schema": _DIALECT, "title": "DAG", "description": _ABOUT, "$ref": "#/$defs/dag", "$defs": parts}
 
 
-def _defaults(name: str) -> dict[str, Any]:
+def _defaults(part: ObjectSchema) -> Mapping[str, object]:
     """Return the defaults of an object's keys, without those that say nothing: empty texts, lists and objects."""
-    if name not in MODELS:
-        return LATE_DEFAULTS.get(name, {})
-    shape, model = MODELS[name]
-    of_fields = {field.name: field.default for field in msgspec.structs.fields(model)}
-    found = {key: of_fields.get(field) for key, field in shape.names.items()}
+    if part.model is None:
+        return part.defaults
+    of_fields = {field.name: field.default for field in msgspec.structs.fields(part.model)}
+    found = {key: of_fields.get(name) for key, name in part.fields.items()}
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
-    kept: dict[str, Any] = {key: value for key, value in plain.items() if value and isinstance(value, str | list)}
+    kept = {key: value for key, value in plain.items() if value and isinstance(value, str | list)}
     kept |= {key: value for key, value in plain.items() if isinstance(value, bool | int | float)}
-    return kept | LATE_DEFAULTS.get(name, {})
+    return {**kept, **part.defaults}
 
 
-def _object(name: str, readers: Mapping[str, Reader], meanings: Mapping[str, str], required: Collection[str]) -> Json:
+def _object(part: ObjectSchema) -> Json:
     """Describe an object. Keys are case-insensitive; editors complete them in the format's spelling."""
     properties = {}
-    defaults = _defaults(name)
-    for key, reader in readers.items():
-        if (name, key) in OF_FIELD:
-            value = OF_FIELD[name, key]
-        else:
-            value = reference("step") if name == "handlerOn" else OF_READER[reader]
-        is_said = key in required or name in _NOT_NULLABLE or not value
-        properties[key] = {"description": meanings[key]} | annotate(name, key) | (value if is_said else nullable(value))
+    defaults = _defaults(part)
+    for key, row in part.rows.items():
+        is_said = key in part.required or part is CONDITION or not row.schema
+        properties[key] = annotate(row) | (row.schema if is_said else nullable(row.schema))
         if key in defaults:
             properties[key]["default"] = defaults[key]
-    spellings = {f"^{any_case(key)}$": {"$ref": f"#/$defs/{name}/properties/{key}"} for key in readers}
+    spellings = {f"^{any_case(key)}$": {"$ref": f"#/$defs/{part.part}/properties/{key}"} for key in part.rows}
     made: Json = {
         "type": "object",
         "properties": properties,
         "patternProperties": spellings,
         "additionalProperties": False,
     }
-    return made | ({"allOf": [_named(key) for key in required]} if required else {})
+    return made | ({"allOf": [_named(key) for key in part.required]} if part.required else {})
 
 
 def _config(name: str) -> Json:

@@ -1,3 +1,0 @@
-"""The DAG format as JSON Schema, generated from the tables that read it."""
-
-__all__ = ["document"]
