@@ -13,7 +13,7 @@ import msgspec
 from dagbook.engine.event import ABORT, FAILURE, INIT, SUCCESS, StepExited
 from dagbook.engine.state import NodeState, RunState
 from dagbook.engine.status import BAD_ENDS, NodeStatus, RunStatus
-from dagbook.spec.expansion.patterns import ANOTHER_UNMET, UNMET
+from dagbook.spec.expansion.conditions import ANOTHER_UNMET, UNMET
 from dagbook.spec.model import Repeat, Step
 
 TIMEOUT_EXIT_CODE = 124

@@ -31,6 +31,14 @@ _log = logging.getLogger(__name__)
 _SEPARATORS = 4  # bytes that a header's line has besides name and value
 _IPV6_PREFIX = 64  # one machine has all addresses of such a network
 _REPORT_SECONDS = 60.0
+MESSAGES = {
+    HTTPStatus.BAD_REQUEST: "this is not HTTP, or more requests at a time than this server takes",
+    HTTPStatus.REQUEST_TIMEOUT: "the request took too long to arrive",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the headers are larger than this server reads",
+    HTTPStatus.TOO_MANY_REQUESTS: "there are too many connections from this address",
+    HTTPStatus.SERVICE_UNAVAILABLE: "there are too many connections; try again later",
+}
+Network = IPv4Network | IPv6Network
 
 
 class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,15 +257,6 @@ class LimitedProtocol(SingleWriteProtocol):
             self.transport.abort()
 
 
-MESSAGES = {
-    HTTPStatus.BAD_REQUEST: "this is not HTTP, or more requests at a time than this server takes",
-    HTTPStatus.REQUEST_TIMEOUT: "the request took too long to arrive",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the headers are larger than this server reads",
-    HTTPStatus.TOO_MANY_REQUESTS: "there are too many connections from this address",
-    HTTPStatus.SERVICE_UNAVAILABLE: "there are too many connections; try again later",
-}
-
-
 def refusal(status: HTTPStatus) -> bytes:
     """Return a whole response, for what never reaches the application."""
     code = "bad_request" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal_error"
@@ -267,9 +266,6 @@ def refusal(status: HTTPStatus) -> bytes:
         f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
     )
     return head.encode() + body
-
-
-Network = IPv4Network | IPv6Network
 
 
 class ConnectionTable:

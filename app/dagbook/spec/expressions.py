@@ -18,6 +18,8 @@ _MAX_MEMORY = 1024 * 1024  # of each of the 128 compiled expressions that the li
 MAX_WORK = 4_000_000_000  # bytes of text times instructions of the program, two seconds of a core at worst
 _LINE_END = ord("\n")
 _PIECE_BYTES = 64 * 1024  # that are searched at a time; hardly an expression is too large for this
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_ANCHORS = {"A": "^", "z": "$"}
 
 
 class ExpressionError(ValueError):
@@ -80,10 +82,6 @@ def _error(reason: bytes | str) -> ExpressionError:
         if text.startswith("pattern too large")
         else ExpressionError(f"is no regular expression: {text}")
     )
-
-
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_ANCHORS = {"A": "^", "z": "$"}
 
 
 def line_expression(text: str, *, literal: bool = False, ignore_case: bool = False) -> Expression:

@@ -18,6 +18,8 @@ DEFAULT_MAX_CLEAN_UP_SECONDS = 5
 DEFAULT_HISTORY_RETENTION_DAYS = 30
 DEFAULT_MAX_CONCURRENT = 10
 HITL = "hitl"  # the type of a step that waits for an approval
+LogOutput = Literal["separate", "merged"]
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 class _Frozen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -127,9 +129,6 @@ class CommandLine(msgspec.Struct, frozen=True, array_like=True):
     args: tuple[str, ...] = ()
 
 
-LogOutput = Literal["separate", "merged"]
-
-
 class Step(_Frozen, frozen=True, kw_only=True):
     name: str
     id: str = ""
@@ -211,9 +210,6 @@ class Ssh(_Frozen, frozen=True, kw_only=True):
     strict_host_key: bool | None = None  # None is the server's default, which is true
     known_host_file: str = ""
     shell: tuple[str, ...] = ()  # that runs each command there; empty: the login shell gets the bare line
-
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 def is_variable_name(name: str) -> bool:

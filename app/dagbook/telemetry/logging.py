@@ -17,6 +17,12 @@ from dagbook.telemetry.printable import printable
 # Masks the secrets of the run that the current task works for; a record is formatted in the task that logs it.
 log_masking: ContextVar[Callable[[str], str] | None] = ContextVar("log_masking", default=None)
 
+# Attributes that every record has; all others were passed in `extra` and are part of the line.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_TEXT_ONLY = re.compile(r"[A-Za-z0-9_.:/@+-]+")
+# Value of the response's X-Request-Id header; empty outside of requests.
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
 
 @contextmanager
 def masked_log(mask: Callable[[str], str]) -> Iterator[None]:
@@ -26,11 +32,6 @@ def masked_log(mask: Callable[[str], str]) -> Iterator[None]:
         yield
     finally:
         log_masking.reset(token)
-
-
-# Attributes that every record has; all others were passed in `extra` and are part of the line.
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-_TEXT_ONLY = re.compile(r"[A-Za-z0-9_.:/@+-]+")
 
 
 class JsonFormatter(logging.Formatter):
@@ -95,7 +96,3 @@ def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str
     if record.stack_info:
         fields["stack"] = formatter.formatStack(record.stack_info)
     return fields
-
-
-# Value of the response's X-Request-Id header; empty outside of requests.
-request_id: ContextVar[str] = ContextVar("request_id", default="")

@@ -19,6 +19,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
+# DAG names are unbounded, and each label costs a dozen series for the life of the process.
+MAX_NAMES = 100
+OTHERS = "(others)"
+_DURATION = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
+_WAIT = (1, 5, 10, 30, 60, 120, 300, 600)
+# Label for methods and routes that the server does not have, so that clients cannot create any number of labels.
+UNKNOWN = "(none)"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_MAX_UNCOUNTED = 100  # a fifth of a millisecond
 
 
 class MetricValues(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,13 +100,6 @@ def _by_status(runs: Mapping[str, int]) -> Metric:
     return family
 
 
-# DAG names are unbounded, and each label costs a dozen series for the life of the process.
-MAX_NAMES = 100
-OTHERS = "(others)"
-_DURATION = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
-_WAIT = (1, 5, 10, 30, 60, 120, 300, 600)
-
-
 class RunMetrics:
     """Histograms of root runs by DAG name: one for each of the first hundred names, and one for all others."""
 
@@ -125,13 +128,6 @@ class RunMetrics:
 
 def _histogram(registry: CollectorRegistry, name: str, meaning: str, bounds: tuple[float, ...]) -> Histogram:
     return Histogram(name, meaning, ("dag",), buckets=bounds, registry=registry)
-
-
-# Label for methods and routes that the server does not have, so that clients cannot create any number of labels.
-UNKNOWN = "(none)"
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_MAX_UNCOUNTED = 100  # a fifth of a millisecond
 
 
 class RequestMetrics(Collector):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dagbook.spec.expansion.patterns import (
+from dagbook.spec.expansion.conditions import (
     ANOTHER_UNMET,
     all_messages,
     check_exit,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+import yaml
 
 from dagbook.spec.model import CommandLine, ContinueOn
 from dagbook.spec.reading.load import load
@@ -280,8 +281,19 @@ def test_a_percent_sign_at_the_start_of_a_line_is_no_text() -> None:
     assert "this is not valid YAML" in _problem("%x: 1")
 
 
-def test_a_text_with_very_many_percent_signs_ends_with_a_problem() -> None:
-    assert load("env:\n" + "  - A: %Y\n" * 200 + "steps: [x]").problems
+def test_a_text_with_very_many_percent_signs_is_read_twice_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    loader = yaml.CSafeLoader
+    monkeypatch.setattr(yaml, "CSafeLoader", lambda text: texts.append(text) or loader(text))
+    text = "env:\n" + "".join(f"  - A{number}: %Y # %\n" for number in range(200)) + "steps: ['100%', \"%d\", x]"
+    dag = load(text).definition.dag
+    assert {pair.value for pair in dag.env} == {"%Y"}
+    assert [step.command_line for step in dag.steps] == ["100%", "%d", "x"]
+    assert len([one for one in texts if one]) == 2
+
+
+def test_a_percent_sign_is_a_problem_where_no_value_may_start() -> None:
+    assert "this is not valid YAML" in _problem("steps: [&a% x]")
 
 
 def test_a_part_of_a_mail_is_merged_with_the_base_configuration() -> None:

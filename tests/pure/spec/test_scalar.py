@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagbook.spec.reading.yaml_reader import TAG_PREFIX, resolve_plain, resolve_tagged
+from dagbook.spec.reading.scalars import TAG_PREFIX, resolve_plain, resolve_tagged
 
 PLAIN = [
     *((text, True) for text in ("true", "True", "TRUE")),

@@ -11,7 +11,7 @@ from dagbook.engine import rules
 from dagbook.engine.state import NodeState
 from dagbook.runs.evaluation.conditions import ConditionContext, evaluate_command, evaluate_value
 from dagbook.runs.evaluation.placeholders import Placeholders
-from dagbook.spec.expansion import patterns
+from dagbook.spec.expansion.conditions import check_value
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.expressions import ExpressionError
 from dagbook.spec.model import Condition, ContinueOn, Repeat, Step
@@ -109,7 +109,7 @@ async def preview_condition(
         if placeholders.is_in(value):
             description = describe_condition(msgspec.structs.replace(condition, condition=placeholders.show(value)))
             return ConditionPreview(f"would be compared when it runs: {description}")
-        unmet = await asyncio.to_thread(patterns.check_value, condition, value)
+        unmet = await asyncio.to_thread(check_value, condition, value)
     except (ExpansionError, ExpressionError) as error:
         return ConditionPreview(f"cannot be evaluated: {placeholders.show(str(error))}", placeholders.show(str(error)))
     description = describe_condition(msgspec.structs.replace(condition, condition=f'"{value}"'))

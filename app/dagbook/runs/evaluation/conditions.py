@@ -12,7 +12,8 @@ from dagbook.executors.capture import CaptureError, capture
 from dagbook.executors.contract import EXIT_NOT_FOUND
 from dagbook.executors.shell import DIRECT
 from dagbook.runs.evaluate import ShellContext, evaluate
-from dagbook.spec.expansion import patterns, shell_words
+from dagbook.spec.expansion import shell_words
+from dagbook.spec.expansion.conditions import all_messages, check_exit, check_value, is_expression
 from dagbook.spec.expansion.expand import ExpansionError, Mode
 from dagbook.spec.expansion.requests import Evaluation
 from dagbook.spec.expansion.shell_quotes import reads_posix
@@ -62,7 +63,7 @@ async def check(
         except (ExpansionError, ValueError) as error:
             problem = problem or f"the condition could not be evaluated: {error}"
             errors.append(str(error))
-    return ConditionResult(patterns.all_messages(errors), problem)
+    return ConditionResult(all_messages(errors), problem)
 
 
 async def _unmet(condition: Condition, context: ConditionContext, mask: Callable[[str], str]) -> str:
@@ -71,23 +72,23 @@ async def _unmet(condition: Condition, context: ConditionContext, mask: Callable
     if condition.expected:
         value = await evaluate_value(condition, context)
         masked = mask(value)
-        if not patterns.is_expression(condition.expected):
-            return patterns.check_value(condition, value, masked)
-        return await asyncio.to_thread(patterns.check_value, condition, value, masked)  # it may take seconds
+        if not is_expression(condition.expected):
+            return check_value(condition, value, masked)
+        return await asyncio.to_thread(check_value, condition, value, masked)  # it may take seconds
     command = await evaluate_command(condition, context)
     if context.shell[0] != DIRECT:
         argv = [*context.shell, "-c", command]
     else:  # without a shell the command is split into words (DAG format 3.4)
         argv = shell_words.split(command) if command.strip() else []
     if not argv:  # an empty command succeeds
-        return patterns.check_exit(condition, 0)
+        return check_exit(condition, 0)
     try:
         captured = await capture(
             argv, env=shell_context.env, cwd=shell_context.cwd, limit_seconds=None, account=shell_context.account
         )
     except CaptureError:  # a missing program fails the condition, as in a shell
-        return patterns.check_exit(condition, EXIT_NOT_FOUND)
-    return patterns.check_exit(condition, captured.exit_code)
+        return check_exit(condition, EXIT_NOT_FOUND)
+    return check_exit(condition, captured.exit_code)
 
 
 async def evaluate_value(condition: Condition, context: ConditionContext) -> str:

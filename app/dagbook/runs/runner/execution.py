@@ -20,7 +20,7 @@ from dagbook.executors.process import process
 from dagbook.executors.process.process import LOST, AdoptedProcess
 from dagbook.runs.output.output_follower import CHUNK_BYTES, Chunk, OutputFollower
 from dagbook.runs.runner.nodes import NodeExecution, OpenedNode
-from dagbook.spec.expansion import patterns
+from dagbook.spec.expansion.conditions import output_matches
 from dagbook.spec.expressions import ExpressionError
 from dagbook.spec.model import Dag
 from dagbook.unix.files import open_privately
@@ -207,7 +207,7 @@ def _matches_output(node: NodeExecution, log: tuple[Path, ...]) -> bool:
     """Search in the output; raises ExpressionError and TimeoutError."""
     for path in (path for path in log if path.exists()):
         with path.open(encoding=node.encoding, errors="replace") as file:
-            if patterns.output_matches(_complete_lines(file), node.step.continue_on.output):
+            if output_matches(_complete_lines(file), node.step.continue_on.output):
                 return True
     return False
 

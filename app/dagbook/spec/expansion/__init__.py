@@ -1,6 +1,7 @@
 """Evaluation of texts: references, `$` expansion, JSON paths, conditions."""
 
 __all__ = [
+    "conditions",
     "expand",
     "patterns",
     "requests",

@@ -19,6 +19,12 @@ _LEVELS = (
     ("+", "-"), ("*", "/", "%"), ("**",),
 )  # fmt: skip
 _PRECEDENCE = {sign: level for level, signs in enumerate(_LEVELS) for sign in signs}
+_UNARY: dict[str, Callable[[int], int]] = {
+    "-": operator.neg,
+    "+": operator.pos,
+    "~": operator.invert,
+    "!": operator.not_,
+}
 
 
 def evaluate(text: str, lookup: Lookup) -> int:
@@ -124,12 +130,6 @@ def _power(base: int, exponent: int) -> int:
     return pow(base, exponent, 1 << _BITS)
 
 
-_UNARY: dict[str, Callable[[int], int]] = {
-    "-": operator.neg,
-    "+": operator.pos,
-    "~": operator.invert,
-    "!": operator.not_,
-}
 _BINARY: dict[str, Callable[[int, int], int]] = {
     "||": lambda left, right: bool(left) or bool(right),
     "&&": lambda left, right: bool(left) and bool(right),

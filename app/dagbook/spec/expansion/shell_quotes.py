@@ -15,6 +15,20 @@ from dagbook.spec.expansion.shell_commands import POSIX_SHELLS, Pipeline, Reread
 from dagbook.spec.reading.rendering import quote_text
 
 _NIX_SHELL = "nix-shell"  # its lines are read by bash
+_BACKTICKS = re.compile(r"`([^\\`]*(?:\\.[^\\`]*)*)`", re.DOTALL)
+_UNESCAPED_IN_BACKTICKS = re.compile(r"""\\[\\`$"]""")
+_QUOTED_WORD = re.compile(r"""(["'])([^"'\s`]{1,60})\1""")
+_PIECE = re.compile(
+    r"""\\. | \$\(\( | \$\( | \$\{ | \$' | \(\( | [()}'"`\n#] | <<<
+      | <<-?[ \t]*(?P<delimiter>(?:\\. | '[^'\n]*' | "[^"\n]*" | [^\s;&|()<>'"\\])+)""",
+    re.VERBOSE | re.DOTALL,
+)  # fmt: skip
+_CASE = re.compile(r"\bcase\b")
+_BEFORE_COMMENT = ("", *" \t\n;&|()`")
+_MAX_DEPTH = 100  # of quotes and parentheses in each other
+_MAX_DEPTH_OF_TEXTS = 10  # here-documents and commands in backticks in each other
+_BEFORE_WORD = ("", *" \t\n;&|()")
+_SHEBANG = re.compile(r"\s*#!.*\b(?:ba|da|k|z|a)?sh\b")
 
 
 def program_name(path: str) -> str:
@@ -72,22 +86,6 @@ def escape_expansions(text: str) -> str:
 def escape_again(text: str) -> str:
     """Escape a text once more: backticks and double quotes remove a backslash before these characters."""
     return escape_expansions(text.replace("\\", "\\\\"))
-
-
-_BACKTICKS = re.compile(r"`([^\\`]*(?:\\.[^\\`]*)*)`", re.DOTALL)
-_UNESCAPED_IN_BACKTICKS = re.compile(r"""\\[\\`$"]""")
-_QUOTED_WORD = re.compile(r"""(["'])([^"'\s`]{1,60})\1""")
-_PIECE = re.compile(
-    r"""\\. | \$\(\( | \$\( | \$\{ | \$' | \(\( | [()}'"`\n#] | <<<
-      | <<-?[ \t]*(?P<delimiter>(?:\\. | '[^'\n]*' | "[^"\n]*" | [^\s;&|()<>'"\\])+)""",
-    re.VERBOSE | re.DOTALL,
-)  # fmt: skip
-_CASE = re.compile(r"\bcase\b")
-_BEFORE_COMMENT = ("", *" \t\n;&|()`")
-_MAX_DEPTH = 100  # of quotes and parentheses in each other
-_MAX_DEPTH_OF_TEXTS = 10  # here-documents and commands in backticks in each other
-_BEFORE_WORD = ("", *" \t\n;&|()")
-_SHEBANG = re.compile(r"\s*#!.*\b(?:ba|da|k|z|a)?sh\b")
 
 
 class _HereDocument(msgspec.Struct, frozen=True):

@@ -25,6 +25,9 @@ _NAME = re.compile(r"[A-Za-z0-9_]+")
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
 _NOT_SET = "is not in the environment of this shell"
 _REFERENCE_WORK = 64  # of a reference, besides its text and value
+_NO_JSON = object()
+_PLAIN = re.compile(r"(?:\.[A-Za-z_][A-Za-z0-9_]*(?:\[-?[0-9]{1,9}\])*|\.(?:\[-?[0-9]{1,9}\])+)+")
+_PLAIN_PART = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)|(-?[0-9]+)")
 
 
 class StepFacts(msgspec.Struct, frozen=True):
@@ -179,11 +182,6 @@ def _step_property(facts: StepFacts, path: str) -> str | None:
         return None
     start = int(found[2] or 0)
     return whole[start : start + int(found[3])] if found[3] else whole[start:]
-
-
-_NO_JSON = object()
-_PLAIN = re.compile(r"(?:\.[A-Za-z_][A-Za-z0-9_]*(?:\[-?[0-9]{1,9}\])*|\.(?:\[-?[0-9]{1,9}\])+)+")
-_PLAIN_PART = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)|(-?[0-9]+)")
 
 
 def _read(text: str, value: Any, path: str) -> Evaluation[str | None]:

@@ -21,6 +21,10 @@ _NAME_STOP = re.compile(rf"[{_BLANK}=]")
 _QUOTED = re.compile(r'"(?:\\"|[^"])*"')
 _BACKTICKED = re.compile(r'`[^"]*`')
 _BARE = re.compile(rf'[^{_BLANK}"]+')
+MOST_ITEMS = 1000
+_QUOTED_OR_BARE = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
+_WORD_START = re.compile(r'(?:^|\s)"')
+_SEPARATORS = "\t|;,"
 
 
 def tokenise(text: str, *, start: int = 1) -> tuple[Pair, ...]:
@@ -163,12 +167,6 @@ def _value_at(text: str, position: int) -> tuple[str, int] | None:
         return found[0].strip('"').replace('\\"', '"'), found.end()
     found = _BACKTICKED.match(text, position) or _BARE.match(text, position)
     return (found[0], found.end()) if found else None
-
-
-MOST_ITEMS = 1000
-_QUOTED_OR_BARE = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
-_WORD_START = re.compile(r'(?:^|\s)"')
-_SEPARATORS = "\t|;,"
 
 
 def map_text(pairs: Iterable[Pair]) -> str:

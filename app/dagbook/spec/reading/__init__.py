@@ -1,3 +1,3 @@
 """YAML text into nodes, values and documents."""
 
-__all__ = ["definition_cache", "load", "rendering", "yaml_reader"]
+__all__ = ["definition_cache", "load", "rendering", "scalars", "yaml_reader"]

@@ -15,6 +15,9 @@ from dagbook.spec.reading.load import Loaded, load
 
 _SEPARATOR = b"\0"
 _Key = tuple[str, str, str, bool]
+_MAX_CHARACTERS = 8 * 1024 * 1024  # of all cached texts; parsed, they need at most thirty times as much memory
+QUICK = 8 * 1024  # characters that are parsed in a few milliseconds
+InThread = Callable[[Callable[[], Loaded]], Awaitable[Loaded]]
 
 
 def hash_of(spec: str, base: str = "") -> str:
@@ -24,12 +27,6 @@ def hash_of(spec: str, base: str = "") -> str:
 
 def definition_row(spec: str, base: str, at: datetime) -> dict[str, Any]:
     return {"hash": hash_of(spec, base), "spec": spec, "base": base or None, "created_at": at}
-
-
-_MAX_CHARACTERS = 8 * 1024 * 1024  # of all cached texts; parsed, they need at most thirty times as much memory
-QUICK = 8 * 1024  # characters that are parsed in a few milliseconds
-
-InThread = Callable[[Callable[[], Loaded]], Awaitable[Loaded]]
 
 
 class DefinitionCache:

@@ -6,16 +6,14 @@ that a full traversal meets (DAG format 1.2 and 1.5).
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable
-from typing import Any, ClassVar
 
 import msgspec
 import yaml
 
 from dagbook.spec.problem import MAX_PROBLEMS, Problem, SpecError, quoted, shorten
 from dagbook.spec.reading.rendering import render
+from dagbook.spec.reading.scalars import TAG_PREFIX, Scalar, resolve_plain, resolve_tagged
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
@@ -25,7 +23,7 @@ MAX_ALIASES = 1_000
 MAX_CHARACTERS = 4 * MAX_BYTES
 
 _NO_START = "found character that cannot start any token"
-_MAX_PERCENT_SIGNS = 100  # each is one more reading of the text
+_PERCENT_SIGN = re.compile(r"(?<=[^\n\r\x85\u2028\u2029])%")  # but not of a directive, which begins a line
 _STAND_INS = [chr(code) for code in range(0xE000, 0xF900)]  # for private use: unlikely in a text, and allowed in YAML
 _HINTS = {
     _NO_START: "indent with spaces instead of tabs, and quote a text that begins with a special character",
@@ -80,43 +78,32 @@ def read_text(text: str) -> YamlText:
     """Like ``load_documents``, but return what could be read together with the problems."""
     text = text.removeprefix("\ufeff")
     reader = _read(text)
-    for _ in range(_MAX_PERCENT_SIGNS):
-        at = reader.percent_sign
-        if at is None:
-            break
-        stand_in = reader.stand_in or next(mark for mark in _STAND_INS if mark not in text)
-        text = text[:at] + stand_in + text[at + 1 :]
-        reader = _read(text, stand_in)
+    if reader.stopped_at_percent_sign:
+        # Real files begin texts with one, such as %Y-%m, which YAML does not allow (1.30, 10).
+        stand_in = next(mark for mark in _STAND_INS if mark not in text)
+        reader = _read(_PERCENT_SIGN.sub(stand_in, text), stand_in)
     return YamlText(reader.documents, reader.problems)
 
 
 def _read(text: str, stand_in: str = "") -> _Reader:
     reader = _Reader(stand_in)
     try:
-        _refuse_unreadable(text)
+        if not stand_in:
+            _refuse_unreadable(text)
         parser = yaml.CSafeLoader(text)
         while (event := parser.get_event()) is not None:
             reader.take(event)
     except yaml.MarkedYAMLError as error:
         reader.problems.append(_explain(error))
-        reader.percent_sign = _percent_sign_at(error, text)
+        mark = error.problem_mark
+        is_percent_sign = mark is not None and mark.column > 0 and text[mark.index : mark.index + 1] == "%"
+        reader.stopped_at_percent_sign = is_percent_sign and error.problem == _NO_START
     except yaml.reader.ReaderError as error:
         message = f"the text holds a character that YAML does not allow, at position {error.position}"
         reader.problems.append(Problem("", message))
     except _TooMuchError as error:
         reader.problems.append(error.problem)
     return reader
-
-
-def _percent_sign_at(error: yaml.MarkedYAMLError, text: str) -> int | None:
-    """Return the index of the percent sign that the parser stopped at, None for other errors.
-
-    Real files begin texts with one, such as ``%Y-%m``, which YAML does not allow (1.30, 10).
-    """
-    mark = error.problem_mark
-    if mark is None or mark.column == 0 or error.problem != _NO_START:
-        return None
-    return mark.index if text[mark.index : mark.index + 1] == "%" else None
 
 
 class _TooMuchError(Exception):
@@ -160,11 +147,11 @@ class _Anchored(msgspec.Struct):
 
 
 class _Reader:
-    """Builds nodes from events; ``stand_in`` takes the place of percent signs that the parser would stop at."""
+    """Builds nodes from events; ``stand_in`` takes the place of percent signs."""
 
     def __init__(self, stand_in: str = "") -> None:
         self.stand_in = stand_in
-        self.percent_sign: int | None = None
+        self.stopped_at_percent_sign = False
         self.documents: list[YamlNode] = []
         self.problems: list[Problem] = []
         self._stack: list[_Frame] = []
@@ -175,14 +162,19 @@ class _Reader:
         self._ended = False
 
     def take(self, event: yaml.Event) -> None:
-        step = self._steps.get(type(event))
-        if step:
-            step(self, event)
+        match event:
+            case yaml.ScalarEvent():
+                self._scalar(event)
+            case yaml.CollectionStartEvent():
+                self._open(event)
+            case yaml.CollectionEndEvent():
+                self._close()
+            case yaml.AliasEvent():
+                self._alias(event)
+            case yaml.DocumentStartEvent():
+                self._anchors = {}
 
-    def _begin(self, _: Any) -> None:
-        self._anchors = {}
-
-    def _scalar(self, event: Any) -> None:
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
         mark = _mark(event)
         if self.stand_in:
             event.value = event.value.replace(self.stand_in, "%")
@@ -197,7 +189,7 @@ class _Reader:
             self._anchors[event.anchor] = _Anchored(node, 1, 0, len(event.value))
         self._attach(node, event.value, plain and event.value == "<<")
 
-    def _resolve(self, event: Any, mark: Mark) -> Scalar:
+    def _resolve(self, event: yaml.ScalarEvent, mark: Mark) -> Scalar:
         if event.implicit[0]:
             return resolve_plain(event.value)
         text: str = event.value
@@ -209,7 +201,7 @@ class _Reader:
             self._refuse(str(error), mark)
             return text
 
-    def _open(self, event: Any) -> None:
+    def _open(self, event: yaml.CollectionStartEvent) -> None:
         mark = _mark(event)
         self._count(1, 1, 0, mark)
         sequence = isinstance(event, yaml.SequenceStartEvent)
@@ -219,7 +211,7 @@ class _Reader:
             self._anchors[event.anchor] = None
         self._stack.append(_Frame(YamlNode([] if sequence else {}, *mark), event.anchor, self._nodes, self._characters))
 
-    def _close(self, _: Any) -> None:
+    def _close(self) -> None:
         frame = self._stack.pop()
         if frame.anchor:
             size, characters = self._nodes - frame.nodes + 1, self._characters - frame.characters
@@ -228,7 +220,7 @@ class _Reader:
             self._stack[-1].height = max(self._stack[-1].height, frame.height + 1)
         self._attach(frame.node, None)
 
-    def _alias(self, event: Any) -> None:
+    def _alias(self, event: yaml.AliasEvent) -> None:
         mark = _mark(event)
         self._aliases += 1
         if self._aliases > MAX_ALIASES:
@@ -309,17 +301,6 @@ class _Reader:
         if not self._ended and len(self.problems) < MAX_PROBLEMS:
             self.problems.append(Problem("", message, *mark))
 
-    # Of the class: bound methods would be a cycle that keeps all nodes until garbage is collected.
-    _steps: ClassVar[dict[type[yaml.Event], Callable[[_Reader, Any], None]]] = {
-        yaml.ScalarEvent: _scalar,
-        yaml.SequenceStartEvent: _open,
-        yaml.MappingStartEvent: _open,
-        yaml.SequenceEndEvent: _close,
-        yaml.MappingEndEvent: _close,
-        yaml.AliasEvent: _alias,
-        yaml.DocumentStartEvent: _begin,
-    }
-
 
 def _refuse_unreadable(text: str) -> None:
     try:
@@ -331,7 +312,7 @@ def _refuse_unreadable(text: str) -> None:
         raise _TooMuchError(f"the text is larger than 1 MiB ({size:,} bytes)")
 
 
-def _mark(event: Any) -> Mark:
+def _mark(event: yaml.Event) -> Mark:
     return event.start_mark.line + 1, event.start_mark.column + 1
 
 
@@ -349,70 +330,3 @@ def _explain(error: yaml.MarkedYAMLError) -> Problem:
         reason = f"{reason}; {_HINTS[error.problem]}"
     mark = end or start
     return Problem("", f"this is not valid YAML: {reason}", *((mark.line + 1, mark.column + 1) if mark else (0, 0)))
-
-
-Scalar = None | bool | int | float | str
-
-TAG_PREFIX = "tag:yaml.org,2002:"
-SMALLEST_INTEGER = -(2**63)
-LARGEST_INTEGER = 2**64 - 1
-
-_WORDS: dict[str, Scalar] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-    **{sign + word: float(sign + "inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")},
-    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
-}
-_NUMBER_STARTS = frozenset("0123456789+-.")
-_INTEGERS = (
-    (re.compile(r"[-+]?0x[0-9a-fA-F_]+"), "0x", 16),
-    (re.compile(r"[-+]?0b[01_]+"), "0b", 2),
-    (re.compile(r"[-+]?0o[0-7_]+"), "0o", 8),
-    (re.compile(r"[-+]?0[0-7_]+"), "", 8),
-    (re.compile(r"[-+]?(?:0|[1-9][0-9_]*)"), "", 10),
-)
-# Enough for 64 binary digits and a sign; int() of thousands of digits is slow, or refused.
-_LONGEST_INTEGER = 80
-_FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?")
-
-
-def resolve_plain(text: str) -> Scalar:
-    """Resolve an unquoted scalar without a tag."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if text[0] not in _NUMBER_STARTS:
-        return text
-    whole = _read_integer(text)
-    if whole is not None:
-        return whole
-    number = float(text.replace("_", "")) if _FLOAT.fullmatch(text) else math.inf
-    return number if math.isfinite(number) else text
-
-
-def resolve_tagged(tag: str, text: str) -> Scalar:
-    """Resolve a scalar with an explicit tag; raises ValueError with the reason if it does not fit."""
-    kind = tag.removeprefix(TAG_PREFIX)
-    if kind in ("!", "str", "timestamp"):
-        return text
-    value = resolve_plain(text)
-    if kind == "float" and type(value) is int:
-        return float(value)
-    wanted = {"int": int, "float": float, "bool": bool, "null": type(None)}.get(kind)
-    if wanted is None:
-        raise ValueError(f"the tag {quoted(tag)} is not known here; leave it out")
-    if type(value) is not wanted:
-        raise ValueError(f"{quoted(text)} does not fit its tag !!{kind}")
-    return value
-
-
-def _read_integer(text: str) -> int | None:
-    """Parse one of the integer notations; too large a number stays text, as in the format."""
-    for pattern, mark, base in _INTEGERS:
-        if pattern.fullmatch(text):
-            digits = text.replace("_", "").replace(mark, "", 1)
-            if not digits.strip("+-") or len(digits) > _LONGEST_INTEGER:
-                return None
-            number = int(digits, base)
-            return number if SMALLEST_INTEGER <= number <= LARGEST_INTEGER else None
-    return None
