@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dagbook.egress.client import EgressDeniedError
+from dagbook.egress.client import EgressClient, EgressDeniedError
 from dagbook.egress.rules import Egress
 from dagbook.executors.contract import ExecutionFiles, Job, StepError, Streams
 from dagbook.executors.http import http
@@ -62,7 +62,7 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch, name: str, *answers: list[str]) 
 
 
 async def get(url: str, *deny: str, **options: Any) -> httpx.Response:
-    async with Egress(deny).client(**{"trust_env": False, **options}) as client:
+    async with EgressClient(Egress(deny), **{"trust_env": False, **options}) as client:
         return await client.get(url)
 
 

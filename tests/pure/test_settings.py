@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -333,7 +334,7 @@ SECRETS = [setting for setting in TABLE if setting.kind.is_secret]
 
 
 @pytest.mark.parametrize("setting", SECRETS, ids=lambda setting: setting.name)
-def test_the_mark_of_a_hidden_secret_is_no_secret(tmp_path: Path, setting: Setting) -> None:
+def test_the_mark_of_a_hidden_secret_is_no_secret(tmp_path: Path, setting: Setting[Any]) -> None:
     with pytest.raises(SettingsError, match="write the secret itself"):
         read({}, {setting.variable: "***"}, tmp_path)
 

@@ -191,7 +191,7 @@ async def find_provider(settings: Settings) -> Oidc | None:
 
 
 def find_warnings(settings: Settings) -> Iterator[str]:
-    """Warn of a mode that is chosen implicitly, and of settings that are ignored in it."""
+    """Warn of settings that are ignored, and of a mode that is chosen implicitly."""
     if settings.auth_mode == _OIDC and settings.origins["auth_mode"] == "default":
         yield "auth_mode is oidc because a provider is given; set auth_mode explicitly"
     if asks_provider(settings) and settings.auth_oidc_whitelist and settings.auth_oidc_allow_everybody:

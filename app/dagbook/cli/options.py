@@ -180,7 +180,7 @@ def warn_about_unused(settings: Settings) -> None:
         notice("; ".join(unread))
 
 
-def _settings_option(setting: Setting) -> Callable[[_Decorated], _Decorated]:
+def _settings_option(setting: Setting[Any]) -> Callable[[_Decorated], _Decorated]:
     names = [name for name in (_SHORT_FLAGS.get(setting.name), setting.flag) if name]
     text = f"{setting.meaning} [{setting.kind.name}; default: {setting.default or 'empty'}; {setting.variable}]"
     optional: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if setting.kind.is_switch else {}

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -135,7 +136,7 @@ def _variables(settings: Settings) -> Iterator[tuple[str, str]]:
             yield setting.variable, str(value) if is_resolved else os.environ[setting.variable]
 
 
-def _is_secret(setting: Setting, value: object) -> bool:
+def _is_secret(setting: Setting[Any], value: object) -> bool:
     return setting.kind.is_secret or (setting.kind.may_contain_secret and setting.kind.display(value) != value)
 
 

@@ -8,16 +8,15 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from dagbook.server.single_write import SingleWriteProtocol
 from dagbook.unix.descent import is_below_step
 from dagbook.unix.unix_accounts import account_name
 
 if TYPE_CHECKING:
-    from litestar.types import ASGIApp, Receive, Send
     from uvicorn import Config
     from uvicorn.server import ServerState
 
@@ -35,7 +34,7 @@ _STEPS_REFUSED = json.dumps(
 class OwnUserProtocol(SingleWriteProtocol):
     """HTTP/1.1 for users who are checked; ``app_for`` makes the application for the connected one."""
 
-    def __init__(self, config: Config, state: ServerState, app_for: Callable[[str], ASGIApp]) -> None:
+    def __init__(self, config: Config, state: ServerState, app_for: Callable[[str], Any]) -> None:
         super().__init__(config, state, {})
         self._app_for = app_for
 
@@ -49,16 +48,16 @@ class OwnUserProtocol(SingleWriteProtocol):
         pid, uid, _ = _PEER.unpack(peer)
         if uid in (os.geteuid(), _ROOT) and is_below_step(pid):
             _log.warning("refused a connection of a step (process %s) to this process's socket", pid)
-            self.app = cast(Any, _refuse_step)
+            self.app = _refuse_step
         elif uid in (os.geteuid(), _ROOT):
-            self.app = cast(Any, self._app_for(account_name(uid)))
+            self.app = self._app_for(account_name(uid))
         else:
             _log.warning("refused a connection of user %s to this process's socket", account_name(uid))
             transport.abort()
 
 
-async def _refuse_step(_scope: Any, _receive: Receive, send: Send) -> None:
+async def _refuse_step(_scope: Any, _receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
     head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_STEPS_REFUSED))]
-    start: Any = {"type": "http.response.start", "status": HTTPStatus.FORBIDDEN, "headers": head}
+    start = {"type": "http.response.start", "status": HTTPStatus.FORBIDDEN, "headers": head}
     await send(start)
     await send({"type": "http.response.body", "body": _STEPS_REFUSED, "more_body": False})

@@ -112,7 +112,7 @@ def _home(given: Mapping[str, Given], home_default: Path) -> Path:
     return home
 
 
-def _parse(setting: Setting, given: Given) -> object:
+def _parse(setting: Setting[Any], given: Given) -> object:
     try:
         return setting.kind.read(given.raw, given.folder)
     except ValueError as error:

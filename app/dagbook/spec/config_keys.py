@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from dagbook.spec.model import HITL
@@ -19,8 +17,8 @@ class ConfigKey(msgspec.Struct, frozen=True):
 
     kind: str
     meaning: str
-    example: Any
-    default: Any = None
+    example: object
+    default: object = None
     since: str = "1.26"
 
 

@@ -65,7 +65,7 @@ def _defaults(part: ObjectSchema) -> Mapping[str, object]:
     of_fields = {field.name: field.default for field in msgspec.structs.fields(part.model)}
     found = {key: of_fields.get(name) for key, name in part.fields.items()}
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
-    kept = {key: value for key, value in plain.items() if value and isinstance(value, str | list)}
+    kept: dict[str, object] = {key: value for key, value in plain.items() if value and isinstance(value, str | list)}
     kept |= {key: value for key, value in plain.items() if isinstance(value, bool | int | float)}
     return {**kept, **part.defaults}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from dagbook.settings import TABLE, Setting
 from dagbook.settings.definitions import OTHER_VARIABLES
@@ -40,7 +41,7 @@ def make() -> str:
     return "\n".join([*lines, "| `DAGBOOK_TEST_…` | for the tests |", ""])
 
 
-def row(setting: Setting) -> tuple[str, ...]:
+def row(setting: Setting[Any]) -> tuple[str, ...]:
     """Return the row of a setting."""
     flag = "" if setting.kind.is_secret else code(setting.flag)
     meaning = re.sub(r"see (\w+)\.$", lambda found: f"see [{found[1]}]({PAGES[found[1]]}).", escape(setting.meaning))

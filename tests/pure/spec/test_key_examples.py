@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from referencing import Registry
 
 from dagbook.spec.build.calls import EXECUTOR, PARALLEL
 from dagbook.spec.build.dag_fields import OTEL, SCHEDULE
-from dagbook.spec.build.object_schema import BASELINE
+from dagbook.spec.build.object_schema import BASELINE, Key, Member
 from dagbook.spec.build.output import OUTPUT
 from dagbook.spec.build.policies import CONTINUE_ON
 from dagbook.spec.config_keys import CONFIG_KEYS
@@ -21,7 +22,7 @@ from tests.conftest import ROOT
 
 VALIDATOR = Draft202012Validator(schema(), registry=Registry())
 CHILD = "\n---\nname: load-one\nsteps: [echo]\n"
-MAPS = {
+MAPS: dict[str, Mapping[str, Key | Member]] = {
     "executor": EXECUTOR,
     "parallel": PARALLEL,
     "output": OUTPUT,
@@ -29,7 +30,7 @@ MAPS = {
     "schedule": SCHEDULE,
     "otel": OTEL,
 }
-ROWS = {part: known.rows for part, known in PARTS.items()} | MAPS
+ROWS: dict[str, Mapping[str, Key | Member]] = {part: known.rows for part, known in PARTS.items()} | MAPS
 EXAMPLES = {part: {key: row.example for key, row in rows.items()} for part, rows in ROWS.items()}
 RELEASES = {"1.26", "1.26.7", "1.28", "1.29", "1.30", "Dagbook"}
 _CHAT = '"type": "chat", "llm": {"provider": "openai", "model": "m"}, "messages": [{"role": "user", "content": "x"}]'

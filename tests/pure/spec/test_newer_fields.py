@@ -284,7 +284,12 @@ def test_a_percent_sign_at_the_start_of_a_line_is_no_text() -> None:
 def test_a_text_with_very_many_percent_signs_is_read_twice_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     texts: list[str] = []
     loader = yaml.CSafeLoader
-    monkeypatch.setattr(yaml, "CSafeLoader", lambda text: texts.append(text) or loader(text))
+
+    def count(text: str) -> yaml.CSafeLoader:
+        texts.append(text)
+        return loader(text)
+
+    monkeypatch.setattr(yaml, "CSafeLoader", count)
     text = "env:\n" + "".join(f"  - A{number}: %Y # %\n" for number in range(200)) + "steps: ['100%', \"%d\", x]"
     dag = load(text).definition.dag
     assert {pair.value for pair in dag.env} == {"%Y"}

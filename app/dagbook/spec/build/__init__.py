@@ -14,5 +14,6 @@ __all__ = [
     "policies",
     "root",
     "scalars",
+    "steps",
     "types",
 ]

@@ -55,14 +55,15 @@ def _list(field: Field) -> Fields | None:
 
     Both are in use: up to 1.28 a list was a program with arguments, from 1.29 on every list is several lines.
     """
-    if not _are_countable(field, len(field.value)):
+    given = list(field.items())
+    if not _are_countable(field, len(given)):
         return None
-    wrong = [item for item in field.items() if isinstance(item.value, list | dict)]
+    wrong = [item for item in given if isinstance(item.value, list | dict)]
     for item in wrong:
         item.refuse(f"is {describe(item.value)}; a command is a text, so put it into quotes")
     if wrong:
         return None
-    items = [render(node.value).strip() for node in field.value]
+    items = [render(item.value).strip() for item in given]
     filled = [item for item in items if item]
     are_options = any(item.startswith("-") for item in filled)
     if filled and not are_options and has_blanks(filled[0]):

@@ -165,25 +165,26 @@ def _by_action(field: Field) -> dict[str, tuple[str, ...]]:
 
 
 def _expressions(field: Field) -> tuple[str, ...]:
-    if isinstance(field.value, list) and len(field.value) > _MAX_EXPRESSIONS:
-        field.refuse(f"may have {_MAX_EXPRESSIONS:,} expressions, these are {len(field.value):,}")
-        return ()
     items = [field] if isinstance(field.value, str) else list(field.items())
-    return tuple(item.value for item in items if _is_expression(item))
+    if len(items) > _MAX_EXPRESSIONS:
+        field.refuse(f"may have {_MAX_EXPRESSIONS:,} expressions, these are {len(items):,}")
+        return ()
+    read = [_expression(item) for item in items]
+    return tuple(expression for expression in read if expression is not None)
 
 
-def _is_expression(item: Field) -> bool:
+def _expression(item: Field) -> str | None:
     if not isinstance(item.value, str):
         item.expect("a cron expression as text")
-        return False
+        return None
     if item.report.full:  # further problems are dropped, and the search for zones is slow
-        return False
+        return None
     try:
         parse(item.value)
     except ValueError as error:
         item.refuse(f"{quoted(item.value)} is not a schedule: {error}")
-        return False
-    return True
+        return None
+    return item.value
 
 
 @accepts({"type": "array", "items": reference("secret")})
@@ -237,7 +238,7 @@ def otel(field: Field) -> Otel | None:
 
 
 def _timeout(field: Field) -> float:
-    node = field.value.get("timeout")
+    node = field.members.get("timeout")
     if node is None or not isinstance(node.value, str):
         return 0.0
     seconds = duration_seconds(node.value)

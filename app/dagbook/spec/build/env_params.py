@@ -67,13 +67,12 @@ def params(field: Field) -> tuple[Pair, ...] | None:
 @accepts(any_of(*_PARAMS["anyOf"][:-1], MAP | _WITH_SCHEMA))
 def params_with_schema(field: Field) -> Fields | None:
     """Read the parameters of a DAG, which may name a schema beside their values."""
-    value = field.value
-    schema = value.get("schema") if isinstance(value, dict) else None
+    schema = field.members.get("schema")
     if schema is None or not isinstance(schema.value, str):
         pairs = params(field)
         return None if pairs is None else {"params": pairs}
     found: Fields = {"params_schema": schema.value}
-    values = value.get("values")
+    values = field.members.get("values")
     if values is not None and values.value is not None:
         found["params"] = params(field.at("values", values)) or ()
     return found
@@ -114,5 +113,5 @@ def _sorted_pairs(field: Field) -> list[Pair]:
 
 
 def _map_pairs(field: Field) -> Iterator[Pair]:
-    for key, node in field.value.items():
+    for key, node in field.members.items():
         yield Pair(key, render(unwrap(node)))

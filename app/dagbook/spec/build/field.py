@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dagbook.spec.problem import MAX_PROBLEMS, Problem, quoted, shorten
-from dagbook.spec.reading.yaml_reader import Mark, YamlNode
+from dagbook.spec.reading.yaml_reader import Mark, YamlNode, YamlValue
 
 Fields = dict[str, Any]  # values by the names of their fields in the model
 _MAX_HINTS = 200
@@ -65,9 +65,14 @@ class Field:
         self.report = report
 
     @property
-    def value(self) -> Any:
+    def value(self) -> YamlValue:
         """A scalar, a list of nodes or a map of nodes."""
         return self.node.value
+
+    @property
+    def members(self) -> dict[str, YamlNode]:
+        """The entries of a map; of other values none."""
+        return self.node.value if isinstance(self.node.value, dict) else {}
 
     @property
     def mark(self) -> Mark:
@@ -76,12 +81,12 @@ class Field:
 
     def items(self) -> Iterator[Field]:
         """Iterate over a list."""
-        for index, node in enumerate(self.value):
+        for index, node in enumerate(self.value if isinstance(self.value, list) else ()):
             yield Field(node, f"{self.path}[{index}]", self.report)
 
     def entries(self) -> Iterator[tuple[str, Field]]:
         """Iterate over a map."""
-        for key, node in self.value.items():
+        for key, node in self.members.items():
             yield key, self.at(key, node)
 
     def at(self, key: str, node: YamlNode) -> Field:

@@ -202,7 +202,7 @@ def refuse_unknown_key(field: Field, key: str, known: Sequence[str], owner: str 
 
 def warn_unknown_keys(field: Field, known: Sequence[str]) -> None:
     """Warn of ignored keys of a map, in parts of the format where they are no error."""
-    for key in field.value:
+    for key in field.members:
         if key not in known:
             warn_unknown_key(field, key, known)
 
@@ -213,7 +213,7 @@ def warn_unknown_key(field: Field, key: str, known: Sequence[str]) -> None:
         field.add_key_of_2x(key, ours)
         return
     meant = intended_key(key, known) if field.report.may_hint() else ""
-    field.at(key, field.value[key]).warn(
+    field.at(key, field.members[key]).warn(
         "is ignored: the key is not known" + (f"; did you mean {meant}?" if meant else "")
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from dagbook.spec.build.field import Field, Fields, describe
 from dagbook.spec.build.hints import join_words
@@ -26,7 +25,7 @@ from dagbook.spec.build.scalars import (
     text_or_texts,
     whole_or_text,
 )
-from dagbook.spec.model import Condition, ContinueOn, Repeat, Retry
+from dagbook.spec.model import Condition, ContinueOn, Repeat, RepeatMode, Retry
 from dagbook.spec.schemas import FLAG, accepts, any_of, one_word, reference
 
 _WORDS = {"failed": ContinueOn(failure=True), "skipped": ContinueOn(skipped=True)}
@@ -147,8 +146,8 @@ def repeat(field: Field) -> Repeat | None:
     return Repeat(mode=mode, **fields)
 
 
-def _mode(asked: bool | str, condition: str, expected: str, exit_codes: object) -> Any:
-    if isinstance(asked, str):
+def _mode(asked: bool | RepeatMode, condition: str, expected: str, exit_codes: object) -> RepeatMode | None:
+    if not isinstance(asked, bool):
         return asked
     if condition and expected and not asked:
         return "until"

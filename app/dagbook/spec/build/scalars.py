@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from typing import TypeGuard
 
 from dagbook.spec.build import hints
 from dagbook.spec.build.field import Field, describe
@@ -227,7 +228,7 @@ def loose_boolean(field: Field) -> bool | None:
     return boolean(field)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a value is a number; bool, a subclass of int, is not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -287,9 +288,8 @@ def backoff(field: Field) -> float | None:
 
 @accepts({"enum": [True, False, "while", "until"]})
 def repeat_word(field: Field) -> bool | str | None:
-    if isinstance(field.value, bool) or field.value in ("while", "until"):
-        found: bool | str = field.value
-        return found
+    if isinstance(field.value, bool | str) and field.value in (True, False, "while", "until"):
+        return field.value
     field.expect("true, false, while or until")
     return None
 

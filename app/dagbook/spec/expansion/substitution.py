@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import msgspec
 
@@ -77,7 +76,7 @@ class _Substitution:
         self._last_brace = text.rfind("}")
         # A quote protects one reference only: in '${A}'${B} the second one is replaced.
         self._used_quote = -1
-        self._parsed: dict[str, Any] = {}
+        self._parsed: dict[str, object] = {}
 
     def run(self) -> Evaluation[str]:
         pieces: list[str] = []
@@ -184,7 +183,7 @@ def _step_property(facts: StepFacts, path: str) -> str | None:
     return whole[start : start + int(found[3])] if found[3] else whole[start:]
 
 
-def _read(text: str, value: Any, path: str) -> Evaluation[str | None]:
+def _read(text: str, value: object, path: str) -> Evaluation[str | None]:
     """Return what a path selects as text; None if there is no JSON, or the path fails or yields nothing."""
     if value is _NO_JSON:
         return None
@@ -196,7 +195,7 @@ def _read(text: str, value: Any, path: str) -> Evaluation[str | None]:
         return None
 
 
-def _select(value: Any, path: str) -> Any:
+def _select(value: object, path: str) -> object:
     """Follow a path of names and numbers, which needs no jq and keeps long integers exact."""
     for name, number in _PLAIN_PART.findall(path):
         if value is None:

@@ -7,6 +7,7 @@ that a full traversal meets (DAG format 1.2 and 1.5).
 from __future__ import annotations
 
 import re
+from typing import TypeAlias
 
 import msgspec
 import yaml
@@ -44,12 +45,13 @@ _HINTS = {
 }
 
 Mark = tuple[int, int]
+YamlValue: TypeAlias = "Scalar | list[YamlNode] | dict[str, YamlNode]"
 
 
 class YamlNode(msgspec.Struct):
     """A value of a document and its position; ``marks`` are the positions of a map's keys."""
 
-    value: Scalar | list[YamlNode] | dict[str, YamlNode]
+    value: YamlValue
     line: int
     column: int
     marks: dict[str, Mark] = {}
@@ -225,11 +227,12 @@ class _Reader:
         self._aliases += 1
         if self._aliases > MAX_ALIASES:
             raise _TooMuchError(f"the text uses more than {MAX_ALIASES:,} aliases", mark)
-        anchored = self._anchors.get(event.anchor)
+        anchor = event.anchor or ""  # an alias has one
+        anchored = self._anchors.get(anchor)
         if anchored is None:
-            inside = event.anchor in self._anchors
+            inside = anchor in self._anchors
             fault = "lies inside what it names" if inside else "is not defined"
-            self._refuse(f"the alias *{shorten(event.anchor)} {fault}", mark)
+            self._refuse(f"the alias *{shorten(anchor)} {fault}", mark)
             self._attach(YamlNode(None, *mark), "")
             return
         self._count(anchored.size, anchored.height, anchored.characters, mark)
@@ -313,7 +316,8 @@ def _refuse_unreadable(text: str) -> None:
 
 
 def _mark(event: yaml.Event) -> Mark:
-    return event.start_mark.line + 1, event.start_mark.column + 1
+    mark = event.start_mark
+    return (mark.line + 1, mark.column + 1) if mark else (0, 0)
 
 
 def _key_text(value: object) -> str:
