@@ -275,8 +275,6 @@ class Settings:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Settings) and vars(self) == vars(other)
 
-    __hash__ = None  # type: ignore[assignment]  # as of every class with an equality of values
-
     def replace(self, **values: object) -> Settings:
         """Return a copy with other values."""
         return Settings({**vars(self), **values})
