@@ -14,6 +14,7 @@ from dagbook.db.repositories.runs.runs import OpenAttempt
 from dagbook.runs.model import AttemptOrigin, SpoolMatch
 from dagbook.runs.output.spool_identity import open_spool
 from dagbook.runs.recovery.ownership import loss_of, origin_of
+from dagbook.unix import proc
 from tests.runs.scene import IDENTITY, now
 
 NOW = now()

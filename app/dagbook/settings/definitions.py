@@ -112,7 +112,7 @@ class Setting(Generic[Value]):
         return flag_of(self.name)
 
 
-class Settings:
+class Settings:  # noqa: PLW1641 - some values are no keys
     """Every setting of this process, and the origin of each; not to be modified."""
 
     origins: Mapping[str, str]
