@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-import psutil  # type: ignore[import-untyped]  # psutil brings no types
+import psutil
 import pytest
 
 from dagbook.db.sqlite.lock_file import DatabaseOwned, acquire

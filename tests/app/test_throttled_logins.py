@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-import psutil  # type: ignore[import-untyped]  # psutil brings no types
+import psutil
 import pytest
 
 from dagbook.accounts.sessions import Origin

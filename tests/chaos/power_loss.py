@@ -33,7 +33,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil  # type: ignore[import-untyped]  # psutil brings no types
+import psutil
 from sqlalchemy import make_url
 
 from dagbook.engine.status import RunStatus

@@ -61,7 +61,7 @@ async def restore(version: str, url: str) -> None:
         with closing(sqlite3.connect(path)) as connection:
             connection.executescript(dump_of(version, "sqlite").read_text(encoding="utf-8"))
         return
-    import asyncpg  # type: ignore[import-untyped]  # noqa: PLC0415  # only for PostgreSQL
+    import asyncpg  # noqa: PLC0415  # only for PostgreSQL
 
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     connection = await asyncpg.connect(plain)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import lz4.frame  # type: ignore[import-untyped]
+import lz4.frame
 import msgspec
 import py7zr
 import pytest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-import psutil  # type: ignore[import-untyped]  # psutil brings no types
+import psutil
 import pytest
 
 from dagbook.executors.jq.query import query

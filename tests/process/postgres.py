@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # psutil brings no types
+import psutil
 from sqlalchemy import make_url
 
 from tests.memory import find_memory

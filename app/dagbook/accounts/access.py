@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import uuid4
 
 import msgspec
-import re2  # type: ignore[import-untyped, unused-ignore]
+import re2
 
 from dagbook.auth.audit_context import Action, AuditAction, Caller, Values
 from dagbook.auth.roles import GRANTABLE, Role, UserScope, lower_role

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from dagbook.auth.audit_context import local_actor
 from dagbook.cli.options import current_settings, uses_defaults

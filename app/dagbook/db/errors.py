@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from asyncpg import (  # type: ignore[import-untyped]  # asyncpg brings no types
+from asyncpg import (
     ClientConfigurationError,
     IntegrityConstraintViolationError,
     InterfaceError,

@@ -230,7 +230,7 @@ async def blocks(database: Database, stream: LogStream, line: int) -> AsyncItera
         seq = await database.read(lambda connection: logs.find_first(connection, key, line))
     rest, number, skipped = "", 0, 0
     while seq <= stream.last:
-        rows = await database.read(lambda connection, seq=seq: logs.find_block(connection, key, seq))  # type: ignore[misc]
+        rows = await database.read(partial(logs.find_block, key=key, seq=seq))
         if not rows:
             return  # the run was deleted
         number = number or rows[0].first_line

@@ -73,10 +73,10 @@ class Scheduler:
         if self._loop.is_started:
             return
         # Not before: neither commands nor a server's first answer need it.
-        from apscheduler.schedulers.asyncio import (  # type: ignore[import-untyped]  # noqa: PLC0415
+        from apscheduler.schedulers.asyncio import (  # noqa: PLC0415
             AsyncIOScheduler,
         )
-        from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]  # noqa: PLC0415
+        from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415
 
         self._clock = AsyncIOScheduler(timezone=UTC)
         self._each_minute = CronTrigger(second=0, timezone=UTC)

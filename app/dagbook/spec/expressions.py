@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import msgspec
-import re2  # type: ignore[import-untyped, unused-ignore]
+import re2
 
 MAX_CHARACTERS = 10_000  # of an expression
 _MAX_MEMORY = 1024 * 1024  # of each of the 128 compiled expressions that the library keeps

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-import psutil  # type: ignore[import-untyped]  # psutil brings no types
+import psutil
 
 from dagbook.background import BackgroundLoop
 

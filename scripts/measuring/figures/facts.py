@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil  # type: ignore[import-untyped]  # psutil brings no types
+import psutil
 from sqlalchemy import text
 
 from dagbook.db.database import WriteConnection

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Sequence
+from functools import partial
 from itertools import chain
 from time import monotonic
 
@@ -137,8 +138,7 @@ class Feed:
         """Read the changes between the client's last event and its subscription."""
         cursor = subscription.begin
         while cursor < subscription.until:
-            begin = cursor
-            batch = await self._database.read(lambda connection, begin=begin: _read(connection, begin))  # type: ignore[misc]
+            batch = await self._database.read(partial(_read, after=cursor))
             if not batch.changes:
                 return
             visible = await self._find_visible(batch.changes, {subscription.filter.sight})
@@ -213,16 +213,15 @@ class Feed:
         for sight in sights:
             visible[sight] = None
             if sight:
-                seen = await self._database.read_inline(
-                    lambda connection, sight=sight: dag_access.find_visible(connection, names, sight)  # type: ignore[misc]
-                )
+                seen = await self._database.read_inline(partial(dag_access.find_visible, names=names, sight=sight))
                 visible[sight] = seen | (names & self._shared_queues)
         return visible
 
     async def _read_output(self) -> None:
         frames: dict[RunKey, list[tuple[GrowingStream, bytes]]] = {}
         for run in {run for subscription in self._subscriptions for run in subscription.filter.outputs}:
-            rows = await self._database.read_inline(lambda connection, run=run: _read_output(connection, *run))  # type: ignore[misc]
+            name, run_id = run
+            rows = await self._database.read_inline(partial(_read_output, name=name, run_id=run_id))
             frames[run] = [(row, sse.output_frame(row, run)) for row in rows]
         for subscription in self._subscriptions:
             wanted = [frames.get(run, []) for run in subscription.filter.outputs]

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import jq  # type: ignore[import-not-found]  # compiled, without types
+import jq
 import msgspec
 
 from dagbook.executors.config import Config

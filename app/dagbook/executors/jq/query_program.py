@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-import jq  # type: ignore[import-not-found, unused-ignore]  # compiled, without types
+import jq
 import msgspec
 
 from dagbook.executors.jq.limits import QUERY

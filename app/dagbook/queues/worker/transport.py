@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
-from asyncpg import InternalClientError  # type: ignore[import-untyped]  # asyncpg brings no types
+from asyncpg import InternalClientError
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
