@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import jwt
 import msgspec
+from jwt.types import Options
 
 _MIN_SECRET_BYTES = 32
 _ALGORITHM = "HS256"
@@ -86,8 +87,8 @@ class Signer:
             if jwt.get_unverified_header(token) != _HEADER:
                 return None
             # Times are compared with our own clock below.
-            options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
-            payload = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=options)  # type: ignore[arg-type]
+            options: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+            payload = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=options)
             claims = msgspec.convert(payload, Claims)
         except (jwt.PyJWTError, msgspec.ValidationError, RecursionError):
             return None

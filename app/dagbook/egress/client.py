@@ -37,7 +37,7 @@ class EgressClient(httpx.AsyncClient):
     ) -> httpx.AsyncBaseTransport:
         return transport or _Transport(self._egress, **options)
 
-    def _init_proxy_transport(  # type: ignore[override]
+    def _init_proxy_transport(  # type: ignore[override]  # so is this
         self, proxy: httpx.Proxy, **options: Any
     ) -> httpx.AsyncBaseTransport:
         return _Transport(self._egress, proxy=proxy, **options)

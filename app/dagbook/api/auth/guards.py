@@ -5,8 +5,8 @@ It runs before parameters and body are read, so a caller without the permission 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from typing import Any, cast
 
 from litestar import Litestar
 from litestar.exceptions import MethodNotAllowedException
@@ -64,7 +64,7 @@ def make_guard(access: AuthServices) -> Guard:
         if connection.scope.get("method") == _OPTIONS:
             return  # the OPTIONS handler only lists methods
         if connection.scope.get(IS_HEAD) and action_of(handler) is not None:
-            connection.scope["method"] = "HEAD"  # type: ignore[typeddict-unknown-key]
+            _keys(connection)["method"] = "HEAD"
             raise MethodNotAllowedException(headers={"allow": "GET, OPTIONS"})
         requires = required_permission(handler)
         if is_public(requires, switches) and not requested_node(connection.scope):
@@ -75,7 +75,7 @@ def make_guard(access: AuthServices) -> Guard:
         caller = await _read_narrow_credential(access, connection, requires)
         if caller is not None:
             connection.scope["user"] = caller
-            connection.scope[ADMITTED] = True  # type: ignore[literal-required]
+            _keys(connection)[ADMITTED] = True
             return
         caller = await _identify(access, connection, requires)
         caller = await _apply_grants(access, connection, handler, caller)
@@ -88,9 +88,14 @@ def make_guard(access: AuthServices) -> Guard:
         if changes:
             session_cookie.check_proof(connection, caller)
         _check_user_routes(access, connection, handler, caller)
-        connection.scope[ADMITTED] = True  # type: ignore[literal-required]
+        _keys(connection)[ADMITTED] = True
 
     return guard
+
+
+def _keys(connection: Connection) -> MutableMapping[str, object]:
+    """Return the scope as ASGI has it: with keys of one's own, which the framework's type lacks."""
+    return cast("MutableMapping[str, object]", connection.scope)
 
 
 async def _apply_grants(
@@ -102,7 +107,7 @@ async def _apply_grants(
     (``narrowed=True``), checks the DAG that its body names (``checks_grants=True``), or is about the caller alone.
     """
     if caller.via == "oidc" and caller.role is not None:  # there are no users, so nothing else tells the web UI
-        connection.scope[ROLE] = str(caller.role)  # type: ignore[literal-required]
+        _keys(connection)[ROLE] = str(caller.role)
     if not caller.sight:
         return caller
     connection.scope["user"] = caller  # whom the audit names if this is refused
@@ -126,7 +131,7 @@ async def _apply_grants(
             raise ForbiddenError("your rights are for single DAGs; they do not include this")
     if role is None:
         raise NotFoundError(missing)
-    connection.scope[ROLE] = str(role)  # type: ignore[literal-required]
+    _keys(connection)[ROLE] = str(role)
     return replace(caller, role=role)
 
 

@@ -168,7 +168,7 @@ class HeadMiddleware:
         if scope["type"] != ScopeType.HTTP or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
-        scope[IS_HEAD], scope["method"] = True, "GET"  # type: ignore[literal-required]
+        scope[IS_HEAD], scope["method"] = True, "GET"  # type: ignore[literal-required]  # a key of our own
 
         async def send_head(message: Message) -> None:
             scope["method"] = "HEAD"  # the server looks at it, and sends no body

@@ -125,8 +125,7 @@ def run_event(row: EventRow, names: Mapping[tuple[int, int], str], zone: tzinfo)
         event.step = names.get((row.attempt, position), UNSET)
     if "status" in data:
         status = RunStatus(data["status"]) if position is None else NodeStatus(data["status"])
-        # the contract lists all labels
-        event.status, event.status_label = int(status), status.label  # type: ignore[assignment]
+        event.status, event.status_label = int(status), status.label  # type: ignore[assignment]  # has all labels
     return event
 
 

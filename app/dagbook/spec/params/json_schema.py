@@ -83,7 +83,7 @@ class _Re2:
 
 # The library has no other way to choose the engine, and nearly every keyword about properties uses it.
 for _module in (_keywords, _legacy_keywords, _utils):
-    _module.re = _Re2  # type: ignore[attr-defined]
+    _module.re = _Re2  # type: ignore[attr-defined]  # not exported
 
 
 _FORMATS = FormatChecker(formats=())
@@ -124,7 +124,7 @@ def _unique_items(_: Any, expected: Any, value: Any, __: Any) -> Iterator[Valida
         yield ValidationError("the list has equal items")
 
 
-_Validator: type[Draft202012Validator] = validators.extend(  # type: ignore[no-untyped-call]
+_Validator: type[Draft202012Validator] = validators.extend(  # type: ignore[no-untyped-call]  # it has no types
     Draft202012Validator,
     {
         name: _counted(check)
