@@ -27,12 +27,13 @@ class Limit(NamedTuple):
 
 
 LIMITS = {
-    "modules": Limit(465, goal=400),  # files, without __init__.py
+    # Files, without __init__.py; more while second subjects move into modules of their own.
+    "modules": Limit(472, goal=400),
     "lines": Limit(77_500, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),
-    "modules with two subjects": Limit(112, goal=25),  # a constant of the module behind its first class or function
+    "modules with two subjects": Limit(60, goal=25),  # a constant of the module behind its first class or function
     "short helpers": Limit(92, goal=87),  # private, at most SHORT_HELPER lines, one caller
     "type: ignore": Limit(30, goal=25),
     "type: ignore without a reason": Limit(0, goal=0),
@@ -45,7 +46,6 @@ LIMITS = {
 # Modules in a package, by the part of its path below the folder of the source; `db/repositories` is not `api/…`.
 WIDTH = Limit(15, goal=15)
 WIDTHS = {
-    "api/controllers": Limit(24, goal=24),
     "cli": Limit(50, goal=15),
     "db/repositories": Limit(20, goal=15),
     "transfer": Limit(18, goal=15),

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from dagbook.spec.problem import Problem
+
+# As the contract lists them.
+ErrorCode = Literal[
+    "forbidden",
+    "bad_request",
+    "not_found",
+    "internal_error",
+    "unauthorized",
+    "bad_gateway",
+    "remote_node_error",
+    "max_run_reached",
+    "not_running",
+    "already_exists",
+]
 
 
 class AppError(Exception):
     """Base of all errors whose message is shown to the caller."""
 
-    code = "bad_request"
+    code: ErrorCode = "bad_request"
     status = 400
     details: Mapping[str, str] | None = None  # for programs, in the body of the response
 

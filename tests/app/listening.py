@@ -115,7 +115,7 @@ async def listening(server: Server) -> AsyncIterator[Door]:
             try:
                 yield Door(client)
             finally:
-                server.services.feed.close()
+                server.services.system.feed.close()
                 web.should_exit = True
                 await serving
 

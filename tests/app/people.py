@@ -50,12 +50,12 @@ class People:
 
     async def add(self, role: Role | str, name: str = "", password: str = PASSWORD) -> Person:
         name = name or f"{role}-{secrets.token_hex(4)}"
-        row = await self.server.services.auth.users.create(name, password, Role(role), ROOT)
+        row = await self.server.services.accounts.auth.users.create(name, password, Role(role), ROOT)
         return Person(row.id, name, await self.login(name, password))
 
     async def login(self, name: str, password: str = PASSWORD) -> str:
         origin = Origin(address=f"192.0.2.{secrets.randbelow(255)}")
-        return (await self.server.services.auth.logins.login(name, password, origin)).token
+        return (await self.server.services.accounts.auth.logins.login(name, password, origin)).token
 
 
 class Person(msgspec.Struct, frozen=True):

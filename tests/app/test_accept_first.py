@@ -86,7 +86,7 @@ async def test_a_queued_run_is_running_while_its_inputs_are_evaluated(
         assert answer.status_code == 200, answer.text
     await until_written(tmp_path / "on")
     assert [(await dagbook.get(run_id))["statusLabel"] for run_id in ("r1", "r2")] == ["running", "queued"]
-    report = await server.services.doctor.examine(Examination(damage=False))
+    report = await server.services.system.doctor.examine(Examination(damage=False))
     assert [finding for finding in report.findings if finding.count] == []
     assert (await dagbook.stop("r1")).status == "aborted"
     (tmp_path / "go").touch()

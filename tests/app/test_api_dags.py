@@ -431,9 +431,9 @@ async def test_a_list_parses_definitions_that_are_not_cached_beside_the_event_lo
         for number in range(5):
             spec = f"schedule: '0 {number} * * *'\nsteps: []\n"
             await client.post("/dags", json={"name": f"d{number}", "spec": spec})
-            server.services.library.evict([hash_of(spec)])
+            server.services.runs.library.evict([hash_of(spec)])
         monkeypatch.setattr("dagbook.spec.reading.definition_cache.load", note)
-        monkeypatch.setattr("dagbook.definitions.next_starts.load", note)
+        monkeypatch.setattr("dagbook.spec.time.schedule.load", note)
         listed = (await client.get(f"/dags{query}")).json()["dags"]
     assert len(listed) == 5
     assert in_loop

@@ -347,7 +347,7 @@ async def test_a_dequeued_retry_leaves_the_run_unchanged(dagbook: Dagbook, serve
             id=key,
         )
 
-    await server.services.database.write(queue_again)
+    await server.services.runs.database.write(queue_again)
     answer = await dagbook.client.get(f"/dag-runs/{dagbook.name}/r1/dequeue")
     assert answer.status_code == 200, answer.text
     after = await dagbook.get("r1")
@@ -424,7 +424,7 @@ async def test_the_head_of_a_queue_has_a_stored_wait_reason(
     ids = [await _enqueue(beside, spec) for _ in range(2)]
     await beside.running(ids[0], "a", "ready")
     await configured.dispatcher.run_once({"narrow"})
-    (entry,) = await configured.services.database.read(lambda connection: queue.find_next(connection, "narrow", 9))
+    (entry,) = await configured.services.runs.database.read(lambda connection: queue.find_next(connection, "narrow", 9))
     full = "queue 'narrow' is at its limit: 1 of 1 runs active (limit of the queue)"
     assert entry.reason is not None
     assert entry.reason.startswith(f"{full}: {beside.name}/{ids[0]} since 2")
@@ -469,7 +469,7 @@ async def test_a_run_without_its_definition_fails_and_blocks_no_other(
             id=lost,
         )
 
-    await server.services.database.write(redact)
+    await server.services.runs.database.write(redact)
     (tmp_path / "gate").touch()
     assert (await dagbook.finished(last)).status == "succeeded"
     assert (await dagbook.finished(lost)).status == "failed"

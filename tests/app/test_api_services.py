@@ -71,7 +71,7 @@ async def test_what_has_happened_is_counted(dagbook: Dagbook, server: Server) ->
     await dagbook.client.post("/dags", json={"name": dagbook.name})
     await dagbook.run("steps: [{name: a, command: 'false'}]\n")
     run_id = await dagbook.start("steps: [{name: a, command: sleep 30}]\n")
-    server.services.run_totals._fresh_until = 0
+    server.services.system.run_totals._fresh_until = 0
     after = await _metrics(dagbook.client)
     assert after["dagu_dags_total"][()] == before["dagu_dags_total"][()] + 1
     failed = before["dagu_dag_runs_total"].get(("failed",), 0)
@@ -183,7 +183,7 @@ async def test_the_load_has_four_series_of_one_length(client: httpx.AsyncClient)
 async def test_the_load_is_told_since_then_or_for_an_hour(
     client: httpx.AsyncClient, server: Server, duration: str, some: bool
 ) -> None:
-    server.services.resources.run_once()
+    server.services.system.resources.run_once()
     found = (await client.get("/services/resources/history", params={"duration": duration})).json()
     assert bool(found["load"]) is some
 
@@ -210,12 +210,12 @@ async def registered(server: Server) -> Any:
 
     async def register_as(kind: str, key: str, /, **values: Any) -> None:
         names.append(key)
-        await register(server.services.database, IDENTITY, id=key, kind=kind, **values)
+        await register(server.services.runs.database, IDENTITY, id=key, kind=kind, **values)
 
     yield register_as
     now = datetime.now(UTC)
     for name in names:
-        await server.services.database.write(partial(services.stop, service=name, at=now, lease_until=now))
+        await server.services.runs.database.write(partial(services.stop, service=name, at=now, lease_until=now))
 
 
 async def test_a_scheduler_is_active_while_its_lease_holds(client: httpx.AsyncClient, registered: Any) -> None:
@@ -236,7 +236,7 @@ async def test_a_scheduler_is_active_while_its_lease_holds(client: httpx.AsyncCl
 async def test_servers_that_hand_out_are_told_apart_by_their_machines(
     client: httpx.AsyncClient, server: Server, registered: Any
 ) -> None:
-    shared = server.services.database.dialect == "postgresql"
+    shared = server.services.runs.database.dialect == "postgresql"
     now = datetime.now(UTC)
     for name, host, age in (("a", "box-1", 60), ("b", "box-2", 50), ("c", "box-1", 9)):  # the third replaces the first
         at = {"started_at": now - timedelta(seconds=age), "lease_until": now + timedelta(seconds=10 - age)}
@@ -265,12 +265,12 @@ async def test_a_worker_is_listed_with_the_runs_it_drives(
         "worker", f"old-{name}", heartbeat_at=beat, **known | {"capacity": 9}, started_at=beat - timedelta(1)
     )
     await registered("worker", f"w-{name}", heartbeat_at=beat, started_at=beat, **known)
-    await server.services.database.write(work)
+    await server.services.runs.database.write(work)
     (found,) = (await client.get("/workers")).json()["workers"]
     assert (found["id"], found["healthStatus"], found["labels"]) == (name, "warning", {"gpu": "true"})
     assert (found["totalPollers"], found["busyPollers"]) == (3, 1)
     (task,) = found["runningTasks"]
-    await server.services.database.write(lambda connection: _close(connection, keys[0]))
+    await server.services.runs.database.write(lambda connection: _close(connection, keys[0]))
     assert (task["dagName"], task["rootDagRunName"], task["parentDagRunId"]) == (name, "", "")
 
 
@@ -291,9 +291,9 @@ async def test_a_run_whose_owner_has_fallen_silent_says_since_when(
     until = datetime.now(UTC) + timedelta(seconds=lease)
     known = {"host": "elsewhere", "heartbeat_at": beat, "lease_until": until, "stopped_at": beat if note else None}
     await registered("server", f"o-{name}", **known)
-    await server.services.database.write(work)
+    await server.services.runs.database.write(work)
     run = (await client.get(f"/dag-runs/{name}/r1")).json()["dagRunDetails"]
-    await server.services.database.write(lambda connection: _close(connection, keys[0]))
+    await server.services.runs.database.write(lambda connection: _close(connection, keys[0]))
     told = f"owner lost since 2026-03-01T12:30:15Z (o-{name}{note}); "
     assert run["statusLabel"] == "running"
     assert run.get("reason", "").startswith(told) if note is not None else "reason" not in run

@@ -258,12 +258,12 @@ async def expired_token(people: People, ann: Person) -> str:
     async with people.client(ann.token) as client:
         made = (await client.post("/tokens", json={"name": "ci", "expiresAt": "2999-01-01T00:00:00Z"})).json()
     ended = update(Token).where(Token.id == made["details"]["id"]).values(expires_at=now())
-    await people.server.services.database.write(lambda connection: connection.execute(ended))
+    await people.server.services.runs.database.write(lambda connection: connection.execute(ended))
     return str(made["token"])
 
 
 def claims_of(people: People, person: Person) -> Claims:
-    claims = Signer(SECRET, 1).read(person.token, people.server.services.now())
+    claims = Signer(SECRET, 1).read(person.token, people.server.services.runs.now())
     assert claims is not None
     return claims
 
@@ -426,8 +426,8 @@ async def test_a_copy_that_fails_stops_nothing_and_is_told(database_url: str, tm
     async with serving(database_url, tmp_path, audit_copy="/dev/full") as server, client_of(server) as client:
         await store(client, "etl")
         await server.audit_sealer.run_once()
-        assert server.services.audit_copy is not None
-        await server.services.audit_copy.run_once()
+        assert server.services.system.audit_copy is not None
+        await server.services.system.audit_copy.run_once()
         answer = await client.get("/health")
         assert (answer.status_code, answer.json().get("auditCopy")) == (200, "failing")
         assert "dagbook_audit_copy_up 0.0" in (await client.get("/metrics")).text
@@ -472,7 +472,7 @@ async def mute(database_url: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncCl
     """A server whose database takes no entry of the audit."""
     async with serving(database_url, tmp_path) as server, client_of(server) as client:
         await store(client, "etl")
-        await server.services.database.write(_refuse_entries)
+        await server.services.runs.database.write(_refuse_entries)
         yield client
 
 
@@ -522,7 +522,7 @@ async def test_no_secret_gets_into_the_audit(
     login = {"username": name, "password": "guess-of-a-password"}
     await client.post("/auth/login", json=login)
     logged_in = await people.login(name, "password-of-a-user")
-    stored = await people.server.services.database.read(
+    stored = await people.server.services.runs.database.read(
         lambda connection: [tuple(row) for row in connection.execute(select(AuditEntry.__table__)).all()]
     )
     whole = msgspec.json.encode(stored).decode()

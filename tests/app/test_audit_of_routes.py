@@ -52,7 +52,7 @@ class Scene:
 
     async def do(self, method: str, path: str, **body: Any) -> Any:
         """Send the request that counts."""
-        self.before = await self.people.server.services.database.read(audit.last_id)
+        self.before = await self.people.server.services.runs.database.read(audit.last_id)
         return await self.ok(method, path, **body)
 
     async def store(self, name: str = "", spec: str = QUICK) -> str:
@@ -78,7 +78,7 @@ class Scene:
         await self.dagbook.running("r1", "a", "ready")
 
     async def entries(self) -> list[AuditRow]:
-        found = await self.people.server.services.database.read(
+        found = await self.people.server.services.runs.database.read(
             lambda connection: audit.find(connection, AuditFilter(), 100)
         )
         return [row for row in found if row.id > self.before]
@@ -522,7 +522,7 @@ async def fetch_source(scene: Scene) -> str:
 @case(("POST", "/audit/prune"))
 async def prune(scene: Scene) -> str:
     await scene.store()
-    last = await scene.people.server.services.database.read(audit.last_id)
+    last = await scene.people.server.services.runs.database.read(audit.last_id)
     await scene.people.server.audit_sealer.run_once()
     await scene.do("POST", "/audit/prune", before="2999-01-01T00:00:00Z", dryRun=False)
     return str(last)
@@ -531,7 +531,7 @@ async def prune(scene: Scene) -> str:
 @case(("POST", "/hold/resume"))
 async def resume(scene: Scene) -> str:
     row = HoldRow(held_at=now(), held_by=None, origin=scene.name)
-    await scene.people.server.services.database.write(lambda connection: holds.add(connection, row))
+    await scene.people.server.services.runs.database.write(lambda connection: holds.add(connection, row))
     await scene.do("POST", "/hold/resume")
     return scene.name
 

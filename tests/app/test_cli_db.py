@@ -195,5 +195,5 @@ async def test_copies_from_before_upgrades_are_listed_and_removed_by_a_server_wh
     async with serving(database_url, tmp_path) as server, client_of(server) as client:
         storage = (await client.get("/doctor")).json()["storage"]
         assert [copy["revision"] for copy in storage["upgradeCopies"]] == ["0112", "0113"]
-        await server.services.retention.run_once()
+        await server.services.dags.retention.run_once()
     assert (old.exists(), new.exists()) == (False, True)

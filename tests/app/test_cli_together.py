@@ -39,7 +39,7 @@ async def main():
     holder = ServerTransport(read({}, {}, Path(sys.argv[1])), "run", Mode.RUN)
     server = await holder.enter()
     from dagbook.runs.model import StartOptions
-    await server.services.run_service.start_text("steps: [{command: 'true'}]", "flow", StartOptions())
+    await server.services.runs.run_service.start_text("steps: [{command: 'true'}]", "flow", StartOptions())
     print(sorted({"litestar", "uvicorn"} & set(sys.modules)))
     await holder.aclose()
 
@@ -330,7 +330,7 @@ async def test_a_start_whose_answer_is_lost_is_neither_lost_nor_done_twice(
         settings = read({"default_shell": "/bin/sh"}, {}, tmp_path)
         async with open_server(command_settings(settings), "run", "") as server:
             start = StartOptions(run_id=body["dagRunId"], source_directory=body["sourceDirectory"])
-            await server.services.run_service.start_text(body["spec"], body["name"], start)
+            await server.services.runs.run_service.start_text(body["spec"], body["name"], start)
             await flow.until_begun()
     connection.close()
     lock.release()

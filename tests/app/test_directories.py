@@ -64,7 +64,7 @@ async def test_a_retry_of_a_run_that_had_a_folder_of_its_own_works_in_the_common
         of_dag = RunInput.run_id.in_(select(Run.id).where(Run.dag_name == dagbook.name))
         connection.execute(update(RunInput).where(of_dag).values(keep_dir=False, work_dir="/nonexistent/1_1_work"))
 
-    await server.services.database.write(age)
+    await server.services.runs.database.write(age)
     await _ask(dagbook, f"/dag-runs/{dagbook.name}/r1/retry", dagRunId="r1", stepName="b")
     ended = await dagbook.finished("r1")
     assert await ended.log("b") == str(_work_dir(server))

@@ -288,14 +288,14 @@ async def test_a_stream_more_than_the_limit_is_refused_until_one_goes(database_u
 
 
 async def _clients(server: Server, count: int) -> bool:
-    return server.services.feed.clients == count
+    return server.services.system.feed.clients == count
 
 
 async def test_a_client_that_takes_nothing_is_let_go_with_its_place(
     lone: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_stream, "_STALL_SECONDS", 0.2)
-    database = lone.services.database
+    database = lone.services.runs.database
     async with listening(lone) as door, door.listen() as other:
         reader, writer = await asyncio.open_connection("127.0.0.1", door.client.base_url.port, limit=1024)
         writer.write(f"GET {door.client.base_url.path}events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -303,7 +303,7 @@ async def test_a_client_that_takes_nothing_is_let_go_with_its_place(
         await come_true(lambda: _clients(lone, 2))
         names = [f"{number:0100}" for number in range(2000)]
         rounds = 0
-        while lone.services.feed.clients > 1:
+        while lone.services.system.feed.clients > 1:
             await database.write(lambda connection: changes.add_queue_changes(connection, names))
             await other.until(lambda event: event.data["queue"] == names[-1])
             rounds += 1
@@ -315,7 +315,7 @@ async def test_a_client_that_takes_nothing_is_let_go_with_its_place(
 async def test_streams_end_when_the_server_stops(lone: Server) -> None:
     async with listening(lone) as door, AsyncExitStack() as stack:
         listeners = [await stack.enter_async_context(door.listen()) for _ in range(3)]
-        lone.services.feed.close()
+        lone.services.system.feed.close()
         for listener in listeners:
             await listener.ended()
         answer = await door.client.get("/events")
@@ -340,7 +340,7 @@ async def test_a_stream_ends_when_who_opened_it_is_not_let_in_any_more(
 ) -> None:
     monkeypatch.setattr(event_stream, "_CHECK_SECONDS", 0.01)
     async with serving_people(database_url, tmp_path) as people, listening(people.server) as door:
-        access = people.server.services.auth
+        access = people.server.services.accounts.auth
         ann = await people.add(Role.VIEWER)
         token, row = await access.tokens.create(TokenRequest(name=secrets.token_hex(4), username=ann.name), ROOT)
         bearer = {"Authorization": f"Bearer {ann.token if how == 'lowered' else token}"}
@@ -364,7 +364,7 @@ async def listener_stays(server: Server) -> None:
         return monotonic() - begun > 0.2
 
     await come_true(later)
-    assert server.services.feed.clients == 1
+    assert server.services.system.feed.clients == 1
 
 
 @pytest.mark.usefixtures("named_apart")

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from dagbook.api.middleware import remote_nodes
-from dagbook.api.middleware.node_proxy import PARAMETER
+from dagbook.api.middleware.request_context import NODE_PARAMETER as PARAMETER
 from dagbook.auth.roles import Role
 from dagbook.main import API_PATH
 from tests.app.dagbook import client_of, serving

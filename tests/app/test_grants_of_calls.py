@@ -279,7 +279,7 @@ async def test_a_missed_start_has_the_rights_of_the_author_as_well(
     async with clocked(database_url, tmp_path, name) as scene:
         text = COMPUTED["a param"].replace("TARGET=none", f"TARGET={scene.name('pay')}")
         assert (await scene.store(scene.user, "etl-a", text)).status_code == 201
-        service = scene.people.server.services.run_service
+        service = scene.people.server.services.runs.run_service
         dag = await service.get_dag(scene.name("etl-a"))
         await service.enqueue_stored(dag, StartOptions(trigger="schedule", admission=Admission.UNLIMITED))
         assert "to call" in _error(await scene.next_run("etl-a", set()))

@@ -49,9 +49,9 @@ async def large(copies: Copies, tmp_path_factory: pytest.TempPathFactory) -> Asy
         async with serving_people(url, tmp_path_factory.mktemp("home")) as people:
             person = await people.add(Role.VIEWER)
             services = people.server.services
-            await services.auth.users.update(person.id, UserChanges(scope=UserScope.GRANTED), ROOT)
-            await services.database.write(add_dags)
-            await services.database.write(partial(add_grants, user_id=person.id))
+            await services.accounts.auth.users.update(person.id, UserChanges(scope=UserScope.GRANTED), ROOT)
+            await services.runs.database.write(add_dags)
+            await services.runs.database.write(partial(add_grants, user_id=person.id))
             yield people, person.token
 
 

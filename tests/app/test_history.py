@@ -55,7 +55,7 @@ def _fold(plan: Plan, events: list[EventRow]) -> RunState:
 
 
 async def _compare(server: Server, name: str, run_id: str, spec: str) -> None:
-    stored, events = await server.services.database.read(lambda connection: _read(connection, name, run_id))
+    stored, events = await server.services.runs.database.read(lambda connection: _read(connection, name, run_id))
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert "accepted" in events[0].data
     folded = _fold(Plan.of(load(spec, name=name).definition.dag), events)

@@ -78,7 +78,7 @@ async def test_a_hold_that_another_process_ends_is_noticed_and_held_runs_can_be_
         async with serving(empty_url, tmp_path / "new") as server, client_of(server) as at_new:
             new = Dagbook(at_new, "etl")
             assert (await new.stop(answered)).status == "aborted"
-            await Holding(server.services.database, now).resume(ANN)
+            await Holding(server.services.runs.database, now).resume(ANN)
 
             async def look() -> bool:
                 return "runs" not in (await at_new.get("/health")).json()

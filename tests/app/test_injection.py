@@ -54,7 +54,7 @@ async def counts(server: Server) -> dict[str, int]:
     # Heartbeats and the sealing of the audit go on by themselves.
     tables = [table for name, table in Base.metadata.tables.items() if name not in ("services", "audit_seals")]
     statements = {table.name: select(func.count()).select_from(table) for table in tables}
-    return await server.services.database.read(
+    return await server.services.runs.database.read(
         lambda connection: {name: connection.scalar(statement) or 0 for name, statement in statements.items()}
     )
 

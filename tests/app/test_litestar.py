@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Litestar, Router, get
 
-from dagbook.api.requests import make_options
+from dagbook.api.routes import make_options
 from dagbook.main import http
 
 CONTROLLERS = [*http.OWN_HANDLERS, *http.FORWARDED_HANDLERS]

@@ -37,7 +37,7 @@ async def test_a_list_without_limit_has_a_thousand_runs_and_goes_on_behind_them(
     database_url: str, tmp_path: Path, path: str
 ) -> None:
     async with serving(database_url, tmp_path) as server, client_of(server) as client:
-        await server.services.database.write(fill)
+        await server.services.runs.database.write(fill)
         first = (await client.get(f"{path}&fromDate=0")).json()
         assert [run["dagRunId"] for run in first["dagRuns"]] == [f"r{n}" for n in reversed(range(100, RUNS))]
         rest = (await client.get(f"{path}&cursor={first['nextCursor']}")).json()

@@ -205,7 +205,7 @@ async def test_a_retry_attaches_the_logs_of_the_steps_that_it_kept(
     run_id = await dagbook.start(_spec(sink.port, steps, mail=", attachLogs: true"))
     await sink.received()
     (tmp_path / "mended").touch()
-    run = await server.services.database.read(lambda connection: runs.get(connection, dagbook.name, run_id))
+    run = await server.services.runs.database.read(lambda connection: runs.get(connection, dagbook.name, run_id))
     assert run is not None
     await server.supervisor.active_runs.retry(run.id, RetryOptions(attempt=2))
     mail = (await sink.received(2))[1]

@@ -291,11 +291,11 @@ async def tokens(people: People) -> dict[str, Credential]:
         "cookie of a browser as a token": text,
         "token of a login as a cookie": {**browser, "Cookie": f"{name}={admin.token}"},
     }
-    await services.auth.sessions.end_all(ended.name, ROOT)
-    await services.auth.users.update(lowered.id, UserChanges(role=Role.VIEWER), ROOT)
-    await services.auth.users.remove(gone.id, ROOT)
-    await services.auth.users.update(disabled.id, UserChanges(disabled=True), ROOT)
-    await services.auth.users.reset_password(reset.id, "another horse", ROOT)
+    await services.accounts.auth.sessions.end_all(ended.name, ROOT)
+    await services.accounts.auth.users.update(lowered.id, UserChanges(role=Role.VIEWER), ROOT)
+    await services.accounts.auth.users.remove(gone.id, ROOT)
+    await services.accounts.auth.users.update(disabled.id, UserChanges(disabled=True), ROOT)
+    await services.accounts.auth.users.reset_password(reset.id, "another horse", ROOT)
     return made
 
 
@@ -308,25 +308,25 @@ async def personal(people: People, username: str, role: Role, end: str = "", **l
         name=secrets.token_hex(4),
         role=role,
         username=username,
-        expires_at=services.now() + timedelta(hours=1) if end == "ended" else None,
+        expires_at=services.runs.now() + timedelta(hours=1) if end == "ended" else None,
         **limits,
     )
-    token, row = await services.auth.tokens.create(wish, ROOT)
+    token, row = await services.accounts.auth.tokens.create(wish, ROOT)
     if end == "revoked":
-        await services.auth.tokens.revoke(row.id, ROOT)
+        await services.accounts.auth.tokens.revoke(row.id, ROOT)
     if end == "older version":
         unscoped = update(Token).where(Token.id == row.id).values(scopes=None)
-        await services.database.write(lambda connection: connection.execute(unscoped))
+        await services.runs.database.write(lambda connection: connection.execute(unscoped))
     if end == "ended":
         times = {name: getattr(row, name) - timedelta(hours=2) for name in ("created_at", "expires_at")}
         change = update(Token).where(Token.id == row.id).values(**times)
-        await services.database.write(lambda connection: connection.execute(change))
+        await services.runs.database.write(lambda connection: connection.execute(change))
     return token
 
 
 async def expired(people: People, user_id: str) -> str:
-    sessions = people.server.services.auth.sessions
-    made = int(people.server.services.now().timestamp()) - 100
+    sessions = people.server.services.accounts.auth.sessions
+    made = int(people.server.services.runs.now().timestamp()) - 100
     claims = Claims(sub=user_id, uid=user_id, username="x", role="admin", iat=made, exp=made + 99, gen=1, jti="x")
     return sessions._signer.sign(claims)
 
@@ -406,8 +406,8 @@ async def test_without_users_who_is_let_in_may_do_everything_but_manage_them(
 
 async def test_the_role_of_a_login_s_token_does_not_count(people: People) -> None:
     viewer = await people.add(Role.VIEWER)
-    signer = people.server.services.auth.sessions._signer
-    read = signer.read(viewer.token, people.server.services.now())
+    signer = people.server.services.accounts.auth.sessions._signer
+    read = signer.read(viewer.token, people.server.services.runs.now())
     assert read is not None
     raised = signer.sign(msgspec.structs.replace(read, role="admin"))
     async with people.client(raised) as client:
@@ -507,8 +507,8 @@ async def granted(people: People) -> dict[str, Credential]:
         person = await people.add(Role.ADMIN)
         if role is not None:
             wish = GrantRequest(user_id=person.id, role=role, pattern="*")
-            await services.auth.access.create_grant(wish, ROOT)
-        await services.auth.users.update(person.id, UserChanges(scope=UserScope.GRANTED), ROOT)
+            await services.accounts.auth.access.create_grant(wish, ROOT)
+        await services.accounts.auth.users.update(person.id, UserChanges(scope=UserScope.GRANTED), ROOT)
         made[f"granted {role}" if role else "nothing granted"] = person.token
     made["viewer's token of a granted manager"] = await personal(people, person.name, Role.VIEWER)
     made["token of an admin for one DAG"] = await personal(

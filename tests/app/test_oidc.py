@@ -229,7 +229,7 @@ async def test_a_new_key_of_the_provider_is_fetched_but_not_at_every_request(url
         client.cookies.set(COOKIE, provider.id_token())
         assert [(await client.get("/dags")).status_code for _ in range(3)] == [401] * 3
         assert provider.seen == ["keys"]
-        oidc = server.services.auth.oidc
+        oidc = server.services.accounts.auth.oidc
         assert oidc is not None
         oidc._keys_read_at -= 60
         client.cookies.set(COOKIE, provider.id_token())
@@ -451,8 +451,8 @@ async def paged(server: Server) -> AsyncIterator[httpx.AsyncClient]:
     """A page behind the guard of a server."""
     app = Litestar(
         [page],
-        guards=[make_guard(server.services.auth)],
-        exception_handlers=errors.HANDLERS,
+        guards=[make_guard(server.services.accounts.auth)],
+        exception_handlers=errors.make_handlers(),
         openapi_config=None,
         logging_config=None,
     )

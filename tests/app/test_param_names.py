@@ -126,7 +126,7 @@ async def test_a_run_of_before_that_has_a_reserved_name_says_how_to_go_on(
         connection.execute(update(RunInput).where(RunInput.run_id == key).values(params=given))
         connection.execute(update(Run).where(Run.id == key).values(params=given))
 
-    await server.services.database.write(as_before)
+    await server.services.runs.database.write(as_before)
     body = {"dagRunId": first.details["dagRunId"]} if again == "retry" else {}
     answer = await dagbook.client.post(f"{first.path}/{again}", json=body)
     assert answer.status_code == 400, answer.text

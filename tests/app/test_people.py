@@ -99,7 +99,7 @@ async def test_the_time_a_login_takes_does_not_tell_which_names_exist(slow: Peop
 
 
 async def test_a_login_brings_an_old_hash_to_the_cost_of_new_ones(slow: People, name: str) -> None:
-    database = slow.server.services.database
+    database = slow.server.services.runs.database
     cheap = Users(database, Hasher(4), now)
     row = await cheap.create(name, PASSWORD, Role.VIEWER, ROOT)
     token = await slow.login(name)
@@ -391,5 +391,7 @@ async def test_the_actor_of_a_run_is_recorded(people: People, name: str) -> None
         run_id = started.json()["dagRunId"]
         assert (await client.post(f"/dag-runs/{name}/{run_id}/stop")).status_code == 200
     statement = f"SELECT actor, stop_requested_by FROM runs WHERE dag_name = '{name}'"  # noqa: S608 - a name of ours
-    row = await people.server.services.database.read(lambda connection: connection.exec_driver_sql(statement).one())
+    row = await people.server.services.runs.database.read(
+        lambda connection: connection.exec_driver_sql(statement).one()
+    )
     assert tuple(row) == (person.name, person.name)

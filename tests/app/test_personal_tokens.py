@@ -65,7 +65,7 @@ async def test_a_token_is_shown_once_and_only_its_hash_is_stored(people: People,
     listed = await client.get("/tokens")
     assert token not in listed.text
     assert hash_of(token) not in listed.text
-    rows = await people.server.services.database.read(
+    rows = await people.server.services.runs.database.read(
         lambda connection: [*map(str, connection.exec_driver_sql("SELECT * FROM tokens"))]
     )
     assert not [row for row in rows if token in row]
@@ -192,7 +192,7 @@ async def test_a_history_names_the_token_beside_its_user(
     async with people.client((await make(client))["token"]) as program:
         await program.post("/dag-runs", json={"name": name, "spec": "steps: [{command: 'true'}]"})
     statement = f"SELECT actor FROM runs WHERE dag_name = '{name}'"  # noqa: S608 - a name of ours
-    actor = await people.server.services.database.read(
+    actor = await people.server.services.runs.database.read(
         lambda connection: connection.exec_driver_sql(statement).scalar()
     )
     assert actor == f"{ann.name} (token ci)"
@@ -260,7 +260,7 @@ async def test_no_token_gets_older_than_the_setting_allows(database_url: str, tm
         assert "expiresAt" not in made["details"]
         assert (await me(people, made["token"])).status_code == 200
         older = update(Token).where(Token.id == made["details"]["id"]).values(created_at=now() - timedelta(days=31))
-        await people.server.services.database.write(lambda connection: connection.execute(older))
+        await people.server.services.runs.database.write(lambda connection: connection.execute(older))
     limit = {"auth_personal_token_days": "30"}
     async with serving_people(database_url, tmp_path, **limit) as people:
         assert (await me(people, made["token"])).status_code == 401
@@ -336,7 +336,7 @@ async def test_a_token_of_before_that_names_no_scopes_is_a_manager_s_from_now_on
 ) -> None:
     made = await make(admin)
     before = update(Token).where(Token.id == made["details"]["id"]).values(role="admin")
-    await people.server.services.database.write(lambda connection: connection.execute(before))
+    await people.server.services.runs.database.write(lambda connection: connection.execute(before))
     async with people.client(made["token"]) as program:
         answer = await program.get("/users")
         assert code_of(answer) == (403, "forbidden")
@@ -374,7 +374,7 @@ async def test_of_its_user_a_token_for_some_dags_reads_only_who_that_is(
 async def age(people: People, person: Person, **ago: float) -> None:
     """Make all tokens of a user that much older."""
     older = update(Token).where(Token.user_id == person.id).values(created_at=now() - timedelta(**ago))
-    await people.server.services.database.write(lambda connection: connection.execute(older))
+    await people.server.services.runs.database.write(lambda connection: connection.execute(older))
 
 
 async def test_a_user_is_given_twenty_tokens_a_minute(people: People, client: httpx.AsyncClient, ann: Person) -> None:
@@ -414,7 +414,7 @@ async def test_of_tokens_that_have_ended_the_newest_stay(
     await make(client, name="last")
     listed = (await client.get("/tokens")).json()["tokens"]
     assert len(listed) == 51
-    stored = await people.server.services.database.read(
+    stored = await people.server.services.runs.database.read(
         lambda connection: connection.scalar(select(func.count()).where(Token.user_id == ann.id))
     )
     assert stored == 51
@@ -453,7 +453,7 @@ async def test_a_token_for_some_dags_makes_no_rows_for_their_names(
         assert [(await program.get(f"/dags/{name}-{dag}")).status_code for dag in ("one", "two")] == [200, 404]
         assert (await program.post("/dags", json={"name": f"{name}-new"})).status_code == 201
         assert code_of(await program.post("/dags", json={"name": f"{name}-foreign"})) == (403, "forbidden")
-    rows = await people.server.services.database.read(
+    rows = await people.server.services.runs.database.read(
         lambda connection: connection.scalars(
             select(DagAccess.dag_name).where(DagAccess.dag_name.startswith(name))
         ).all()

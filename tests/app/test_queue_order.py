@@ -135,7 +135,7 @@ async def test_a_lasting_reason_is_stored_for_the_head_of_the_queue(beside: Dagb
     run_id = await _enqueue(beside, QUICK % "/dev/null", queue=name)
 
     async def look() -> str | None:
-        (entry,) = await limited.services.database.read(lambda connection: queue.find_next(connection, name, 9))
+        (entry,) = await limited.services.runs.database.read(lambda connection: queue.find_next(connection, name, 9))
         return str(entry.reason) if entry.reason else None
 
     assert (await come_true(look)).startswith(f"queue '{name}' is paused since 2")
@@ -277,7 +277,7 @@ async def test_an_invalid_priority_is_refused(beside: Dagbook, priority: int) ->
 async def test_concurrent_runs_are_queued_in_the_order_of_their_numbers(beside: Dagbook, limited: Server) -> None:
     name = await _paused(beside)
     await asyncio.gather(*(_enqueue(beside, QUICK % "/dev/null", queue=name) for _ in range(20)))
-    entries = await limited.services.database.read(lambda connection: queue.find_next(connection, name, 99))
+    entries = await limited.services.runs.database.read(lambda connection: queue.find_next(connection, name, 99))
     assert [entry.id for entry in entries] == sorted(entry.id for entry in entries)
     assert len(entries) == 20
     await _post(beside.client, f"/queues/{name}/clear", {"name": name})

@@ -183,4 +183,4 @@ async def _texts_of(server: Server) -> str:
     def read(connection: Any) -> str:
         return "\n".join(text or "" for (text,) in connection.exec_driver_sql("SELECT spec FROM definitions"))
 
-    return await server.services.database.read(read)
+    return await server.services.runs.database.read(read)

@@ -108,7 +108,7 @@ async def test_a_used_id_is_told_before_a_live_run(dagbook: Dagbook) -> None:
 
 async def test_a_run_whose_text_was_redacted_is_not_rescheduled(dagbook: Dagbook, server: Server) -> None:
     await dagbook.run(QUICK + f"# {dagbook.name}\n", dagRunId="r1")
-    await server.services.database.write(lambda connection: _redact(connection, dagbook.name))
+    await server.services.runs.database.write(lambda connection: _redact(connection, dagbook.name))
     answer = await _reschedule(dagbook, "r1")
     assert (answer.status_code, "redacted" in answer.json()["message"]) == (400, True)
 

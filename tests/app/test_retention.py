@@ -87,7 +87,7 @@ async def test_a_dag_that_is_not_there_has_no_retention(client: httpx.AsyncClien
 async def test_a_preview_names_what_would_go(server: Server, client: httpx.AsyncClient, name: str) -> None:
     key = hash(name) % 2**40
     runs = [Past(key=key, name=name, days_ago=4000, log_bytes=10)]
-    await server.services.database.write(lambda connection: add_past(connection, runs))
+    await server.services.runs.database.write(lambda connection: add_past(connection, runs))
     answer = (await client.get("/retention/preview", params={"dagName": name})).json()
     limits = {"days": 30, "runs": -1, "logBytes": -1}
     going = {"name": name, "limits": limits, "runs": 1, "logBytes": 20, "reasons": {"age": 1}}
@@ -103,7 +103,7 @@ async def test_a_cleanup_that_makes_no_sense_is_refused(client: httpx.AsyncClien
 
 async def test_what_was_removed_is_a_metric(server: Server, client: httpx.AsyncClient, dagbook: Dagbook) -> None:
     await dagbook.run("steps:\n  - echo hello\n")
-    before = server.services.retention.total
+    before = server.services.dags.retention.total
     body = {"dagName": dagbook.name, "keep": 0}
     assert (await client.post("/retention/cleanup", json=body)).json() == {"runs": 1, "logBytes": 6, "more": False}
     page = (await client.get("/metrics")).text
@@ -114,8 +114,8 @@ async def test_what_was_removed_is_a_metric(server: Server, client: httpx.AsyncC
 async def test_runs_start_and_end_while_others_are_removed(database_url: str, tmp_path: Path) -> None:
     async with serving(database_url, tmp_path / "home") as server, client_of(server) as client:
         runs = [Past(key=key, days_ago=40 + key / 1000, log_bytes=40) for key in range(1, 1_501)]
-        await server.services.database.write(lambda connection: add_past(connection, runs))
-        cleaning = asyncio.create_task(server.services.retention.run_once())
+        await server.services.runs.database.write(lambda connection: add_past(connection, runs))
+        cleaning = asyncio.create_task(server.services.dags.retention.run_once())
         dagbook = Dagbook(client, "lively")
         statuses = [(await dagbook.run("steps:\n  - echo hello\n")).status]
         while not cleaning.done():

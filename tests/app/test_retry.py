@@ -174,7 +174,7 @@ async def test_a_stop_that_came_too_late_for_one_attempt_does_not_stop_the_next(
         "INSERT INTO run_requests (run_id, kind, asked_at) "
         "SELECT id, 'stop', created_at FROM runs WHERE dag_name = :name"
     )
-    await server.services.database.write(lambda connection: connection.execute(statement, {"name": dagbook.name}))
+    await server.services.runs.database.write(lambda connection: connection.execute(statement, {"name": dagbook.name}))
     (tmp_path / "mark").touch()
     await _retry(dagbook, "r1")
     await server.supervisor.run_once()
@@ -214,7 +214,7 @@ async def test_the_lost_fence_of_one_attempt_does_not_end_the_driving_of_the_nex
     (tmp_path / "mark").touch()
     await _retry(dagbook, "r1")
     await dagbook.running("r1", "a", "ready")
-    run = await server.services.database.read(lambda connection: runs.get(connection, dagbook.name, "r1"))
+    run = await server.services.runs.database.read(lambda connection: runs.get(connection, dagbook.name, "r1"))
     assert run is not None
 
     async def sweep(_known: object) -> SweepResult:
@@ -231,7 +231,7 @@ async def test_the_late_end_of_one_attempt_s_driver_does_not_hide_that_of_the_ne
 ) -> None:
     await dagbook.start(LONG, dagRunId="r1")
     await dagbook.running("r1", "a", "ready")
-    run = await server.services.database.read(lambda connection: runs.get(connection, dagbook.name, "r1"))
+    run = await server.services.runs.database.read(lambda connection: runs.get(connection, dagbook.name, "r1"))
     assert run is not None
     active_runs = server.supervisor.active_runs
     driver = active_runs._runners[run.id]
@@ -358,7 +358,7 @@ async def test_of_retries_at_once_one_wins(dagbook: Dagbook, tmp_path: Path, lim
 
 async def test_a_run_whose_text_was_redacted_is_not_retried(dagbook: Dagbook, server: Server, tmp_path: Path) -> None:
     ended = await dagbook.run(FLAKY.format(tmp_path), dagRunId="r1")
-    await server.services.database.write(lambda connection: _redact(connection, dagbook.name))
+    await server.services.runs.database.write(lambda connection: _redact(connection, dagbook.name))
     answer = await _retry(dagbook, "r1")
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
     assert "redacted" in answer.json()["message"]

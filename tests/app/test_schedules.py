@@ -62,7 +62,7 @@ class Clockwork:
     async def age(self) -> None:
         """Let the DAG be a day old, for tests of the minute in which it is stored."""
         older = update(Dag).where(Dag.file_name == self.name).values(created_at=datetime.now(UTC) - timedelta(days=1))
-        await self.server.services.database.write(lambda connection: connection.execute(older))
+        await self.server.services.runs.database.write(lambda connection: connection.execute(older))
 
     async def tick(self, number: int) -> None:
         await self.server.scheduler.tick(self.minute(number))
@@ -94,8 +94,10 @@ class Clockwork:
     def another(self) -> Scheduler:
         """Another server's scheduler, which knows nothing of what this one has done."""
         scheduler, services = self.server.scheduler, self.server.services
-        ticker = Ticker(services.database, services.timetable, scheduler._timely, services.now)
-        return Scheduler(services.database, ticker, scheduler._timely, scheduler._identity, services.now, lambda: None)
+        ticker = Ticker(services.runs.database, services.dags.timetable, scheduler._timely, services.runs.now)
+        return Scheduler(
+            services.runs.database, ticker, scheduler._timely, scheduler._identity, services.runs.now, lambda: None
+        )
 
 
 @pytest.fixture
@@ -129,9 +131,9 @@ async def test_a_scheduled_run_has_no_actor_and_default_params(clockwork: Clockw
     await clockwork.tick(0)
     (shown,) = await clockwork.runs()
     services = clockwork.server.services
-    key = await services.database.read(lambda connection: runs.get(connection, clockwork.name, shown["dagRunId"]))
+    key = await services.runs.database.read(lambda connection: runs.get(connection, clockwork.name, shown["dagRunId"]))
     assert key is not None
-    row = await services.database.read(lambda connection: runs.get_complete(connection, key.id))
+    row = await services.runs.database.read(lambda connection: runs.get_complete(connection, key.id))
     assert row is not None
     assert (row.trigger, row.actor, row.params_text, row.dag_revision) == ("schedule", None, "A=1", 1)
 
@@ -149,7 +151,7 @@ async def test_a_minute_is_handled_once_by_any_number_of_servers(clockwork: Cloc
 
 @pytest.mark.both_engines
 async def test_a_firing_that_another_server_has_handled_is_not_evaluated(clockwork: Clockwork, tmp_path: Path) -> None:
-    if clockwork.server.services.database.dialect == "sqlite":
+    if clockwork.server.services.runs.database.dialect == "sqlite":
         pytest.skip("a SQLite file has one server")
     noted = f"params: 'A=`echo x >>{tmp_path}/evaluated`'\n"
     for number in range(3):
@@ -184,7 +186,7 @@ async def test_a_scheduler_waits_for_earlier_peers_while_they_are_alive(
     identity = proc.identify(other.pid)
     assert identity is not None
     row = {"id": "", "kind": "scheduler", "pid": other.pid, "pid_started": identity.started}
-    await register(clockwork.server.services.database, scheduler._identity, **row)
+    await register(clockwork.server.services.runs.database, scheduler._identity, **row)
     try:
         waiting = asyncio.create_task(scheduler._yield_to_peers())
         done, _ = await asyncio.wait([waiting], timeout=0.3)
@@ -194,7 +196,7 @@ async def test_a_scheduler_waits_for_earlier_peers_while_they_are_alive(
         await other.wait()
         await asyncio.wait_for(told.wait(), PATIENCE_SECONDS)
         await waiting
-        await clockwork.server.services.database.write(
+        await clockwork.server.services.runs.database.write(
             lambda connection: run_sql(connection, "DELETE FROM services WHERE id = ''")
         )
 
@@ -225,11 +227,11 @@ async def test_the_runs_of_a_dead_peer_are_adopted_at_once(
 async def test_the_slot_row_refuses_a_second_start_of_a_minute(clockwork: Clockwork) -> None:
     """Both servers have read that the slot is free: the row decides, in the commit that accepts the run."""
     await clockwork.store(f"{EVERY_MINUTE}maxActiveRuns: 100\n{QUICK}")
-    timed = (await clockwork.server.services.timetable.read())[0]
+    timed = (await clockwork.server.services.dags.timetable.read())[0]
     key = schedules.SlotKey(timed.dag.id, "start", clockwork.minute(0))
     slot = schedules.Slot(key=key, file_name=clockwork.name)
     timely = clockwork.server.scheduler._timely
-    dag = await clockwork.server.services.database.read(lambda connection: dags.get(connection, clockwork.name))
+    dag = await clockwork.server.services.runs.database.read(lambda connection: dags.get(connection, clockwork.name))
     assert dag is not None
     done = await asyncio.gather(*(timely.start(slot, dag) for _ in range(8)), return_exceptions=True)
     assert sorted(type(one).__name__ for one in done) == ["NoneType", *["SlotTakenError"] * 7]
@@ -286,7 +288,7 @@ async def _outdate_newest(clockwork: Clockwork) -> None:
     """Let a run that is over be the newest one of the DAG, while others run."""
     quick = await clockwork.client.post("/dag-runs", json={"name": f"{clockwork.name}-b", "spec": QUICK})
     await clockwork.dagbook.finished(quick.json()["dagRunId"], f"{clockwork.name}-b")
-    await clockwork.server.services.database.write(
+    await clockwork.server.services.runs.database.write(
         lambda connection: run_sql(
             connection, "UPDATE runs SET dag_name = :name WHERE dag_name = :other",
             name=clockwork.name, other=f"{clockwork.name}-b",
@@ -432,7 +434,7 @@ async def test_a_restart_whose_run_was_removed_is_cancelled(clockwork: Clockwork
     await clockwork.client.post(f"/dags/{clockwork.name}/start", json={})
     await clockwork.tick(0)
     await clockwork.settled()
-    await clockwork.server.services.database.write(lambda connection: run_sql(connection, "DELETE FROM runs"))
+    await clockwork.server.services.runs.database.write(lambda connection: run_sql(connection, "DELETE FROM runs"))
     await clockwork.server.scheduler.finish_restarts()
     (slot,) = await clockwork.slots()
     assert (slot["outcome"], slot["reason"]) == ("failed", "the run to restart was deleted")
@@ -485,7 +487,7 @@ async def test_an_invalid_definition_keeps_the_last_valid_schedule(
     clockwork: Clockwork,
 ) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
-    await clockwork.server.services.database.write(lambda connection: _break(connection, clockwork.name))
+    await clockwork.server.services.runs.database.write(lambda connection: _break(connection, clockwork.name))
     await clockwork.tick(0)
     (slot,) = await clockwork.slots()
     assert (slot["outcome"], "steps" in slot["reason"]) == ("failed", True)
@@ -600,7 +602,7 @@ async def test_a_schedule_misses_nothing_before_it_was_saved(clockwork: Clockwor
 async def test_a_dag_is_not_due_in_the_minute_that_began_before_it_was_stored(clockwork: Clockwork) -> None:
     """The first tick of a server may come in the middle of a minute, when a DAG was just stored in it."""
     await clockwork.store(EVERY_MINUTE + QUICK)
-    created = (await clockwork.server.services.database.read(schedules.find_dags))[0].created_at
+    created = (await clockwork.server.services.runs.database.read(schedules.find_dags))[0].created_at
     await clockwork.another().tick(created)
     assert await clockwork.outcomes() == []
     await clockwork.another().tick(floor_minute(created) + MINUTE)
@@ -689,7 +691,7 @@ async def test_the_history_outlives_the_runs(clockwork: Clockwork) -> None:
     await clockwork.store(EVERY_MINUTE + QUICK)
     await clockwork.tick(0)
     await clockwork.settled()
-    await clockwork.server.services.database.write(lambda connection: run_sql(connection, "DELETE FROM runs"))
+    await clockwork.server.services.runs.database.write(lambda connection: run_sql(connection, "DELETE FROM runs"))
     (slot,) = await clockwork.slots()
     assert (slot["outcome"], "dagRunId" in slot) == ("started", False)
 
@@ -784,13 +786,13 @@ async def test_the_current_minute_is_handled_at_once(clockwork: Clockwork) -> No
 async def test_a_tick_over_a_thousand_dags_costs_less_than_a_second_and_reads_no_text_again(
     clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await clockwork.server.services.database.write(lambda connection: _add_dags(connection, 1000))
+    await clockwork.server.services.runs.database.write(lambda connection: _add_dags(connection, 1000))
     await clockwork.tick(0)
     monkeypatch.delattr("dagbook.definitions.timetable.read_schedule")
     begin = time.process_time()
     await clockwork.tick(1)
     assert time.process_time() - begin < 1
-    assert len(await clockwork.server.services.timetable.read()) == 1000
+    assert len(await clockwork.server.services.dags.timetable.read()) == 1000
 
 
 def _add_dags(connection: WriteConnection, count: int) -> None:
@@ -806,8 +808,8 @@ async def test_a_minute_that_begins_during_a_tick_is_handled_after_it(
     await clockwork.store(EVERY_MINUTE + LONG)
     clock = [clockwork.minute(0) + timedelta(seconds=59)]
     services, timely = clockwork.server.services, clockwork.server.scheduler._timely
-    ticker = Ticker(services.database, services.timetable, timely, lambda: clock[0])
-    scheduler = Scheduler(services.database, ticker, timely, IDENTITY, lambda: clock[0], lambda: None)
+    ticker = Ticker(services.runs.database, services.dags.timetable, timely, lambda: clock[0])
+    scheduler = Scheduler(services.runs.database, ticker, timely, IDENTITY, lambda: clock[0], lambda: None)
     tick = ticker.tick
 
     async def tick_for_seconds(*args: Any, **rest: Any) -> None:
@@ -834,7 +836,7 @@ async def test_a_tick_that_failed_in_an_outage_is_repeated(
 ) -> None:
     """A database that is away for one statement only cannot be had, so the write of a slot is made to fail."""
     await clockwork.store(EVERY_MINUTE + LONG)
-    scheduler, database = clockwork.server.scheduler, clockwork.server.services.database
+    scheduler, database = clockwork.server.scheduler, clockwork.server.services.runs.database
     write, faults = database.write, ["the cable is out"]
 
     async def fail_once(work: Any, *, durable: bool = True) -> Any:
@@ -864,7 +866,7 @@ async def test_of_several_servers_the_first_has_a_head_start(
     async def rest(seconds: float) -> None:
         seen.append(seconds)
 
-    await register(clockwork.server.services.database, IDENTITY, id=other, kind="scheduler")
+    await register(clockwork.server.services.runs.database, IDENTITY, id=other, kind="scheduler")
     monkeypatch.setattr(scheduler, "_wait_for_stop", rest)
     await scheduler._tick_until_done()
     assert seen == rests

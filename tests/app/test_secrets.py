@@ -56,7 +56,7 @@ def stored_text(connection: ReadConnection) -> str:
 
 
 async def is_stored(server: Server, text: str) -> bool:
-    return text in await server.services.database.read(stored_text)
+    return text in await server.services.runs.database.read(stored_text)
 
 
 async def everything(ended: Ended) -> str:
@@ -512,7 +512,7 @@ steps:
 
 
 async def _inputs(server: Server) -> Sequence[Any]:
-    return await server.services.database.read(lambda connection: connection.execute(select(RunInput)).all())
+    return await server.services.runs.database.read(lambda connection: connection.execute(select(RunInput)).all())
 
 
 async def test_a_credential_of_the_server_s_environment_is_masked(

@@ -40,8 +40,10 @@ async def listed(people: People, credential: Credential, **query: str) -> list[d
 
 
 async def rows_of(people: People, person: Person) -> list[SessionRow]:
-    now = people.server.services.now()
-    return list(await people.server.services.database.read(lambda reading: sessions.find_open(reading, now, person.id)))
+    now = people.server.services.runs.now()
+    return list(
+        await people.server.services.runs.database.read(lambda reading: sessions.find_open(reading, now, person.id))
+    )
 
 
 async def make_older(people: People, person: Person, **by: float) -> None:
@@ -53,7 +55,7 @@ async def make_older(people: People, person: Person, **by: float) -> None:
             values = {name: row[name] - delta for name in ("created_at", "last_used_at")}
             connection.execute(update(Session).where(Session.id == row["id"]).values(values))
 
-    await people.server.services.database.write(work)
+    await people.server.services.runs.database.write(work)
 
 
 # -- ending ----------------------------------------------------------------------------------------------------------
@@ -149,8 +151,8 @@ async def test_a_session_is_stored_without_what_opens_it(people: People, ann: Pe
 
 async def test_a_removed_user_s_sessions_are_gone(people: People) -> None:
     bob = await people.add(Role.VIEWER)
-    await people.server.services.auth.users.remove(bob.id, ROOT)
-    assert await people.server.services.database.read(lambda reading: _count(reading, bob.id)) == 0
+    await people.server.services.accounts.auth.users.remove(bob.id, ROOT)
+    assert await people.server.services.runs.database.read(lambda reading: _count(reading, bob.id)) == 0
     assert await status_of(people, bob.token) == 401
 
 
@@ -158,9 +160,9 @@ async def test_the_next_login_deletes_sessions_that_were_over_a_month_ago(people
     (row,) = await rows_of(people, ann)
     past = {"created_at": row.created_at - timedelta(days=60), "expires_at": row.created_at - timedelta(days=31)}
     change = update(Session).where(Session.id == row.id).values(past)
-    await people.server.services.database.write(lambda connection: connection.execute(change))
+    await people.server.services.runs.database.write(lambda connection: connection.execute(change))
     await people.login(ann.name)
-    assert await people.server.services.database.read(lambda reading: _count(reading, ann.id)) == 1
+    assert await people.server.services.runs.database.read(lambda reading: _count(reading, ann.id)) == 1
 
 
 def _count(connection: ReadConnection, user_id: str) -> int:
@@ -190,7 +192,7 @@ async def test_a_browser_that_was_idle_for_twelve_hours_logs_in_again(people: Pe
 
 
 async def test_a_live_feed_that_is_only_open_is_no_use(people: People, ann: Person) -> None:
-    caller = people.server.services.auth.sessions
+    caller = people.server.services.accounts.auth.sessions
     (row,) = await rows_of(people, ann)
     await make_older(people, ann, minutes=5)
     assert await caller.identify(ann.token, "192.0.2.1", is_browser=False, is_use=False) is not None
@@ -370,9 +372,9 @@ async def test_a_browser_gets_a_cookie_for_the_token_of_the_settings(alone: Serv
 
 
 async def test_a_cookie_for_the_token_ends_and_cannot_be_prolonged(alone: Server) -> None:
-    static = alone.services.auth.static_token
+    static = alone.services.accounts.auth.static_token
     assert static is not None
-    now = alone.services.now()
+    now = alone.services.runs.now()
     (late, _), (soon, _) = static.make_cookie(now - timedelta(seconds=1)), static.make_cookie(now + timedelta(hours=1))
     forged = f"{soon.partition('.')[0]}0.{soon.partition('.')[2]}"
     async with client_of(alone) as client:

@@ -540,10 +540,10 @@ async def test_a_sync_that_ends_with_its_server_while_it_reads_its_source_ends_w
             await asyncio.Event().wait()
 
     async with serving(database_url, tmp_path / "home") as server:
-        monkeypatch.setattr(server.services.sources, "_database", Stuck())
-        syncing = asyncio.create_task(server.services.sources.sync("one"))
+        monkeypatch.setattr(server.services.dags.sources, "_database", Stuck())
+        syncing = asyncio.create_task(server.services.dags.sources.sync("one"))
         await asyncio.wait_for(reads.wait(), PATIENCE_SECONDS)
-        await server.services.sources.close()
+        await server.services.dags.sources.close()
         await syncing
         monkeypatch.undo()
 
@@ -619,7 +619,7 @@ async def test_as_many_files_as_a_source_may_have_are_synced(server: Server, tea
         team.write(f"{number}.yaml", good(str(number)))
     answer = await team.client.post("/sources", json={"name": team.name, "place": str(team.folder)})
     assert answer.status_code == 201
-    await server.services.sources.sync(team.name)
+    await server.services.dags.sources.sync(team.name)
     found = await team.details(perPage=1)
     assert (found["files"], found["broken"], "problem" in found) == (MAX_FILES, 0, False)
     assert await team.text(team.dag("9999")) == good("9999")
@@ -671,7 +671,7 @@ async def test_a_directory_under_git_pull_is_followed_while_runs_and_saves_go_on
         origin.commit(f"Commit {commit}")
         clone.git("pull", "--quiet", "--ff-only")
         await team.sync()
-        rows = await server.services.database.read(
+        rows = await server.services.runs.database.read(
             lambda connection: dags.find_page(
                 connection, DagFilter(name_part=f"{team.name}."), descending=False, offset=0, limit=2000
             )

@@ -103,7 +103,7 @@ async def test_the_row_tells_when_and_by_whom(dagbook: Dagbook, server: Server) 
         "SELECT n.name, n.edited_by FROM nodes n JOIN runs r ON r.id = n.run_id "
         "WHERE r.dag_name = :name AND n.edited_at IS NOT NULL"
     )
-    rows = await server.services.database.read(
+    rows = await server.services.runs.database.read(
         lambda connection: connection.execute(statement, {"name": dagbook.name}).all()
     )
     assert [tuple(row) for row in rows] == [("b", "anonymous")]
@@ -111,7 +111,7 @@ async def test_the_row_tells_when_and_by_whom(dagbook: Dagbook, server: Server) 
 
 async def test_steps_of_a_queued_run_may_be_set_before_it_begins(dagbook: Dagbook, server: Server) -> None:
     """The rows are made by hand: nothing can be queued yet."""
-    await server.services.database.write(lambda connection: _queue(connection, dagbook.name))
+    await server.services.runs.database.write(lambda connection: _queue(connection, dagbook.name))
     for status in (4, 0, 2):
         assert (await _set(dagbook, "first", {"status": status})).status_code == 200
         details = await dagbook.get("r1")
@@ -218,7 +218,7 @@ async def test_an_approval_that_was_set_by_hand_before_is_asked_for_by_a_retry(
         "(SELECT id FROM runs WHERE dag_name = :name)"
     ).bindparams(bindparam("now", type_=UtcDateTime))
     values = {"now": datetime.now(UTC), "name": dagbook.name}
-    await server.services.database.write(lambda connection: connection.execute(edit, values))
+    await server.services.runs.database.write(lambda connection: connection.execute(edit, values))
     for step in ("ship", "tell"):
         answer = await gated.retry(stepName=step)
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
@@ -230,6 +230,8 @@ async def test_an_approval_that_was_set_by_hand_before_is_asked_for_by_a_retry(
 
 
 async def test_what_is_behind_an_approval_is_not_set_while_its_run_is_queued(dagbook: Dagbook, server: Server) -> None:
-    await server.services.database.write(lambda connection: _queue(connection, dagbook.name, GATED, ("gate", "ship")))
+    await server.services.runs.database.write(
+        lambda connection: _queue(connection, dagbook.name, GATED, ("gate", "ship"))
+    )
     for step in ("gate", "ship"):
         assert (await _set(dagbook, step, {"status": 4})).status_code == 400

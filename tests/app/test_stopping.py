@@ -103,7 +103,7 @@ handlerOn:
     await dagbook.running(run_id, "a", "ready")
     await dagbook.client.post(f"/dag-runs/{dagbook.name}/{run_id}/stop")
     await until_written(tmp_path / "begun")
-    [(key, run)] = await server.services.database.read(
+    [(key, run)] = await server.services.runs.database.read(
         lambda connection: connection.execute(
             select(RunRequest.id, RunRequest.run_id).join(Run, Run.id == RunRequest.run_id).where(Run.run_id == run_id)
         ).all()
@@ -130,6 +130,6 @@ async def test_a_request_that_nobody_has_told_of_yet_is_not_settled_by_another_o
         runs.add_stop_request(connection, run, None, now(), at_once=True)
         return first
 
-    server.supervisor.active_runs.notify_stop(await server.services.database.write(ask_twice))
+    server.supervisor.active_runs.notify_stop(await server.services.runs.database.write(ask_twice))
     ended = await dagbook.finished(run_id)
     assert ended.status == "aborted"

@@ -91,7 +91,7 @@ async def test_runs_that_could_not_be_asked_to_stop_are_told_and_the_others_are_
     """A database that is away for one statement only cannot be had, so the request itself is made to fail."""
     for run_id in ("r1", "r2"):
         await stored.start(LONG, dagRunId=run_id)
-    launcher = server.services.run_service
+    launcher = server.services.runs.run_service
     stop = launcher.stop
 
     async def fail_once(dag_name: str, run_id: str, origin: Actor) -> None:

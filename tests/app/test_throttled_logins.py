@@ -91,7 +91,7 @@ async def test_ten_thousand_logins_take_little_memory(sqlite_copies: SqliteCopie
     sqlite_copies.copy_to(tmp_path / "logins.sqlite3")
     async with serving_people(f"sqlite:///{tmp_path}/logins.sqlite3", tmp_path, auth_logins_per_minute="100") as people:
         ann = await people.add(Role.VIEWER)
-        logins = people.server.services.auth.logins
+        logins = people.server.services.accounts.auth.logins
 
         async def guess(number: int) -> int:
             with pytest.raises(AppError) as caught:

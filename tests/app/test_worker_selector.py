@@ -40,7 +40,7 @@ async def test_a_run_waits_for_a_worker_and_on_sqlite_is_told_how_to_get_one(ser
     missing, _, hint = message.partition(": ")
     assert missing == "no worker has the labels gpu=yes"
     told = "PostgreSQL" in hint and "dagbook worker" in hint and "ignore_worker_selector" in hint
-    assert told is (server.services.database.dialect == "sqlite")
+    assert told is (server.services.runs.database.dialect == "sqlite")
 
 
 async def test_a_called_run_waits_for_a_worker_until_its_caller_is_stopped(dagbook: Dagbook) -> None:

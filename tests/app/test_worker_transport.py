@@ -126,7 +126,7 @@ async def test_the_wait_reason_of_a_run_for_workers_names_the_missing_extra(
         worker = {"id": "w", "kind": "worker", "host": "elsewhere", "boot_id": "b", "pid_namespace": "n", "pid": 7}
         worker |= {"pid_started": 0, "address": "", "version": "1", "name": "w", "labels": GPU, "capacity": 1}
         worker |= {"started_at": later, "heartbeat_at": later, "lease_until": later}
-        await server.services.database.write(lambda connection: services.add(connection, worker))
+        await server.services.runs.database.write(lambda connection: services.add(connection, worker))
         spec = "workerSelector: {gpu: 'true'}\nsteps: [{name: a, command: 'true'}]\n"
         run_id = (await client.post("/dag-runs", json={"name": "sent", "spec": spec})).json()["dagRunId"]
         run = (await client.get(f"/dag-runs/sent/{run_id}")).json()["dagRunDetails"]

@@ -80,7 +80,7 @@ class ClockJumpCase(msgspec.Struct, frozen=True):
 def timing_of(expressions: Sequence[str]) -> ParsedSchedule:
     """Read expressions as the schedule of a DAG."""
     found = read_schedule(f"schedule: {msgspec.json.encode(expressions).decode()}\nsteps: []\n")
-    if found is None:
+    if not found.is_valid:
         raise ExperimentError(f"no schedule: {expressions}")
     return found
 

@@ -14,6 +14,7 @@ from dagbook.db.models import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.repositories import schedules
 from dagbook.db.repositories.dag_access import EVERYTHING
 from dagbook.db.repositories.schedules import Slot, SlotKey, SlotOutcome
+from dagbook.db.types import SlotResult
 from tests.db.rows import NOW, add, add_dag, add_definition, add_run, add_slot, rehearse, run_sql
 
 MINUTE = NOW.replace(second=0, microsecond=0)
@@ -96,7 +97,7 @@ async def test_settings_go_with_their_dag_and_slots_stay(shared_database: Databa
     await rehearse(shared_database, work)
 
 
-def settled(dag: int, number: int, outcome: str = "skipped", **values: Any) -> SlotOutcome:
+def settled(dag: int, number: int, outcome: SlotResult = "skipped", **values: Any) -> SlotOutcome:
     key = SlotKey(dag, "restart" if outcome.startswith("restart") else "start", MINUTE + timedelta(minutes=number))
     return SlotOutcome(
         Slot(key=key, file_name="etl", awaiting_restart=values.pop("pending", False)), outcome, NOW, **values

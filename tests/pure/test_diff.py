@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.definitions.revisions import unified
+from dagbook.definitions.diff import unified
 
 _LONG = [f"line {number}" for number in range(20_000)]
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagbook.definitions.service import MAX_CATCH_UP
+from dagbook.db.types import CatchUp
+from dagbook.definitions.settings import MAX_CATCH_UP
 from dagbook.scheduling.due import (
     MINUTE,
     Catchup,
@@ -39,7 +40,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 def timing(schedule: str, more: str = "") -> ParsedSchedule:
     found = read_schedule(f"schedule: {schedule}\n{more}steps: []\n")
-    assert found is not None
+    assert found.is_valid
     return found
 
 
@@ -72,19 +73,19 @@ def test_a_definition_without_schedules_is_never_due() -> None:
 
 @pytest.mark.parametrize("text", ["schedule: [", "schedule: '61 * * * *'\n", "schedule: 7\n", "# schedule\n"])
 def test_a_text_that_cannot_be_read_has_no_timing(text: str) -> None:
-    assert read_schedule(text) is None
+    found = read_schedule(text)
+    assert found.is_empty
+    assert not found.is_valid
 
 
 @pytest.mark.parametrize("key", ["schedule", "Schedule", "SCHEDULE"])
 def test_a_schedule_counts_in_any_case_of_its_key(key: str) -> None:
     found = read_schedule(f"{key}: '* * * * *'\nsteps: []\n")
-    assert found is not None
     assert [entry.expression for entry in found.start] == ["* * * * *"]
 
 
 def test_the_main_document_alone_is_scheduled() -> None:
     found = read_schedule("steps: []\n---\nname: b\nschedule: '* * * * *'\nsteps: []\n")
-    assert found is not None
     assert found.is_empty
 
 
@@ -166,7 +167,7 @@ def test_the_window_goes_from_the_last_tick_to_now(
         ("all", False, ["11:20 start made up", "11:40 start made up", "12:00 start made up"]),
     ],
 )
-def test_firings_after_a_pause(policy: str, alive: bool, expected: list[str]) -> None:
+def test_firings_after_a_pause(policy: CatchUp, alive: bool, expected: list[str]) -> None:
     both = timing("{start: '*/20 * * * *', stop: '10,50 * * * *'}")
     window = TimeWindow(after=at("11:00"), until=NOON, alive=alive)
     assert shown(plan(both, Catchup(policy=policy, window=timedelta(hours=6)), window, UTC_ZONE)) == expected
@@ -175,7 +176,7 @@ def test_firings_after_a_pause(policy: str, alive: bool, expected: list[str]) ->
 @pytest.mark.parametrize(
     ("policy", "expected"), [("none", ["11:40 start missed"]), ("latest", ["11:40 start made up"])]
 )
-def test_firings_after_a_pause_when_nothing_is_due_now(policy: str, expected: list[str]) -> None:
+def test_firings_after_a_pause_when_nothing_is_due_now(policy: CatchUp, expected: list[str]) -> None:
     window = TimeWindow(after=at("11:00"), until=at("11:50"), alive=False)
     catchup = Catchup(policy=policy, window=timedelta(hours=6))
     assert shown(plan(timing("'*/20 * * * *'"), catchup, window, UTC_ZONE)) == expected

@@ -7,15 +7,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dagbook.definitions import next_starts
-from dagbook.definitions.next_starts import NextStartCache
+from dagbook.definitions import timetable
+from dagbook.definitions.timetable import ScheduleCache, parse_schedules
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
 
-def _learned(zone: str = "UTC", **texts: str) -> NextStartCache:
-    known = NextStartCache(ZoneInfo(zone))
-    known.load(texts)
+def _learned(zone: str = "UTC", **texts: str) -> ScheduleCache:
+    known = ScheduleCache(ZoneInfo(zone))
+    known.add(parse_schedules(texts))
     return known
 
 
@@ -33,37 +33,37 @@ def _learned(zone: str = "UTC", **texts: str) -> NextStartCache:
     ],
 )
 def test_a_dag_starts_next_at_the_earliest_of_its_schedules(text: str, at: str | None) -> None:
-    instant = _learned(a=text).get("a", NOW)
+    instant = _learned(a=text).next_start("a", NOW)
     assert (f"{instant:%H:%M}" if instant else None) == at
 
 
 def test_schedules_are_read_in_the_zone_of_the_server() -> None:
-    assert _learned("Asia/Tokyo", a='schedule: "0 22 * * *"').get("a", NOW) == NOW + timedelta(minutes=30)
+    assert _learned("Asia/Tokyo", a='schedule: "0 22 * * *"').next_start("a", NOW) == NOW + timedelta(minutes=30)
 
 
 def test_an_instant_that_has_come_is_followed_by_the_next_one() -> None:
     known = _learned(a='schedule: "*/30 * * * *"')
-    found = [known.get("a", NOW + timedelta(minutes=minutes)) for minutes in (0, 29, 30)]
+    found = [known.next_start("a", NOW + timedelta(minutes=minutes)) for minutes in (0, 29, 30)]
     assert found == [NOW + timedelta(minutes=minutes) for minutes in (30, 30, 60)]
 
 
 def test_what_is_unknown_is_named_once_until_it_is_learned() -> None:
     known = _learned(a="steps: []")
     assert known.missing(["a", "b", "b"]) == ["b"]
-    assert known.get("b", NOW) is None
+    assert known.next_start("b", NOW) is None
 
 
 def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(next_starts, "_MAX_CACHED", 2)
+    monkeypatch.setattr(timetable, "_MAX_CACHED", 2)
     known = _learned(a="steps: []", b="steps: []", c="steps: []")
-    known.load({"d": "steps: []"})
+    known.add(parse_schedules({"d": "steps: []"}))
     assert known.missing(["a", "d"]) == ["a"]
 
 
 def test_a_time_that_occurs_twice_is_two_starts() -> None:
     """As the scheduler starts it; Python compares times of one zone without the offset."""
     berlin = ZoneInfo("Europe/Berlin")
-    found = next_starts.next_starts(["30 2 * * *", "30 2 * * *"], datetime(2026, 10, 24, 12, tzinfo=UTC), berlin, 3)
+    found = timetable.next_starts(["30 2 * * *", "30 2 * * *"], datetime(2026, 10, 24, 12, tzinfo=UTC), berlin, 3)
     assert [start.at.isoformat() for start in found] == [
         "2026-10-25T02:30:00+02:00",
         "2026-10-25T02:30:00+01:00",

@@ -3,12 +3,13 @@
 __all__ = [
     "auth",
     "controllers",
+    "dependencies",
     "errors",
+    "limits",
     "live",
     "middleware",
     "presenters",
-    "providers",
     "requests",
+    "routes",
     "services",
-    "shares",
 ]

@@ -1,38 +1,27 @@
-"""Request class with strict body parsing, the OPTIONS handler of all paths, and downloads of outputs in blocks."""
+"""Requests whose bodies are read strictly."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
-from litestar import Controller, HttpMethod, Litestar, MediaType, Request, Response, route
 from litestar.connection.base import empty_receive, empty_send
-from litestar.exceptions import InternalServerException, NotFoundException, ValidationException
+from litestar.exceptions import InternalServerException, ValidationException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
-from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.datastructures import ResponseSpec
-from litestar.response import Stream
 from litestar.types import Receive, Scope, Send
-from litestar.utils import join_paths
 
-from dagbook.api.errors import add_choices, choices_of
-from dagbook.api.middleware.request_context import decode_scope
-from dagbook.db.database import Database
-from dagbook.db.repositories.logs import logs
-from dagbook.db.repositories.logs.logs import StreamKey
+from dagbook.api.middleware.request_context import NODE_PARAMETER, AnyRequest, decode_scope, requested_node
+from dagbook.api.problems import add_choices, choices_of
 from dagbook.errors import BadRequestError, ForbiddenError
-from dagbook.identifiers import API_PATH
+from dagbook.identifiers import shorten
 
-DOCUMENT = "/openapi.json"
-# The tags of operations, by the first word of their path where it is another one.
-_TAGS = {**dict.fromkeys(("health", "services", "workers"), "system"), "metrics": "monitoring"}
+Hook = Callable[[AnyRequest], Awaitable[Any]]
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_FORM_REASON = "without authentication, this server changes nothing for a form: send JSON, or set insecure: true"
 
 
-class ApiRequest(Request[Any, Any, Any]):
+class ApiRequest(AnyRequest):
     """A request whose body is read strictly: the framework would read 1 or "true" as true (api-behaviour 1.1).
 
     The slashes that were hidden from routing are restored in its path.
@@ -80,11 +69,6 @@ class ApiRequest(Request[Any, Any, Any]):
             raise ValidationException(extra=[{"key": key, "message": text}]) from error
 
 
-Hook = Callable[[Request[Any, Any, Any]], Awaitable[Any]]
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_FORM_REASON = "without authentication, this server changes nothing for a form: send JSON, or set insecure: true"
-
-
 def requiring_json(then: Hook) -> Hook:
     """Make a hook that refuses changes whose body is not JSON, whatever its Content-Type says, and then calls another.
 
@@ -92,7 +76,7 @@ def requiring_json(then: Hook) -> Hook:
     It cannot sign one; the handler of a signed body keeps nothing of it.
     """
 
-    async def check(request: Request[Any, Any, Any]) -> Any:
+    async def check(request: AnyRequest) -> Any:
         is_checked = request.method not in _SAFE_METHODS and request.user.via != "hook"
         if is_checked and (body := await request.body()):
             try:
@@ -106,64 +90,7 @@ def requiring_json(then: Hook) -> Hook:
     return check
 
 
-def hide_extra_docs(request: Request[Any, Any, Any]) -> None:
-    """Raise NotFoundException for the framework's documentation pages; only the OpenAPI document is served."""
-    if not request.url.path.endswith(DOCUMENT):
-        raise NotFoundException
-
-
-def make_options(controllers: Sequence[type[Controller]]) -> HTTPRouteHandler:
-    """Make a handler that lists the methods of these controllers' paths; it must be registered before them."""
-    # Not from the routes of a Router: litestar copies every handler to make one, which takes a tenth of a start.
-    paths = {
-        join_paths([vars(controller).get("path", "/"), path])
-        for controller in controllers
-        for handler in vars(controller).values()
-        if isinstance(handler, HTTPRouteHandler)
-        for path in handler.paths
-    }
-
-    @route(
-        sorted(paths),
-        http_method=[HttpMethod.OPTIONS],
-        status_code=204,
-        include_in_schema=False,
-    )
-    async def list_methods(request: ApiRequest) -> Response[None]:
-        template = request.scope["path_template"]
-        methods = {method for each in request.app.routes if each.path_format == template for method in each.methods}
-        return Response(None, headers={"Allow": ", ".join(sorted(methods))}, media_type="text/plain")
-
-    return list_methods
-
-
-TEXT_FILE = ResponseSpec(str, generate_examples=False, media_type="text/plain", description="The whole output")
-
-
-def file_name(step: str, stream: str) -> str:
-    return f"{step}.{'out' if stream == 'stdout' else 'err'}"
-
-
-def send_log(database: Database, key: StreamKey, name: str) -> Stream:
-    """Stream the output stored so far as an attachment with this file name."""
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
-    return Stream(_blocks(database, key), media_type=MediaType.TEXT, headers=headers)
-
-
-async def _blocks(database: Database, key: StreamKey) -> AsyncIterator[bytes]:
-    seq = 0
-    while texts := await database.read(partial(logs.find_texts, key=key, seq=seq)):
-        for text in texts:
-            yield text.encode()
-        seq += len(texts)
-
-
-def describe_operations(app: Litestar) -> None:
-    """Give each operation of the document a tag, and its handler's docstring as summary and description."""
-    for route_of_app in app.routes:
-        noun = route_of_app.path.partition(f"{API_PATH}/")[2].partition("/")[0]
-        for handler in getattr(route_of_app, "route_handlers", ()):
-            summary, _, description = (inspect.getdoc(handler.fn) or "").replace("``", "`").partition("\n\n")
-            handler.summary = " ".join(summary.split()).removesuffix(".")
-            handler.description = description or None
-            handler.tags = [_TAGS.get(noun, noun)] if noun else None
+async def refuse_nodes(request: AnyRequest) -> None:
+    """Raise BadRequestError for a request to another node: the hook of a server that has none."""
+    if request.method != "OPTIONS" and (name := requested_node(request.scope)):
+        raise BadRequestError(f"{NODE_PARAMETER}: there is no node named {shorten(name)}")

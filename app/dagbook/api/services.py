@@ -1,4 +1,4 @@
-"""Types of the handlers' dependencies."""
+"""The services that controllers get, by package; what ``main`` assembles for the application."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from dagbook.accounts.auth_setup import AuthServices
+from dagbook.api.limits import RequestLimits
 from dagbook.api.live.feed import Feed
-from dagbook.api.shares import Shares
 from dagbook.db.database import Database
-from dagbook.definitions.next_starts import NextStartCache
-from dagbook.definitions.queries import Search
 from dagbook.definitions.revisions import Revisions
-from dagbook.definitions.service import DagSettingsService, Definitions
+from dagbook.definitions.search import Search
+from dagbook.definitions.service import Definitions
+from dagbook.definitions.settings import DagSettingsService
 from dagbook.definitions.timetable import Timetable
 from dagbook.engine.admission import QueueConfig
 from dagbook.logs.search import LogSearch
@@ -37,78 +37,76 @@ from dagbook.telemetry.metrics import MetricsPage
 from dagbook.telemetry.resources import ResourceSampler
 
 
-class DagOrder(msgspec.Struct, frozen=True):
-    """Sort order of a list of DAGs."""
-
-    by: str
-    direction: str
-
-
-class PageNumber(msgspec.Struct, frozen=True):
-    """Page number, from 1, and rows per page."""
-
-    number: int
-    size: int
-
-
-class SubRunKey(msgspec.Struct, frozen=True):
-    """Key of a sub-run: DAG name and id of its root run, and its own id."""
-
-    name: str
-    root: str
-    sub_run: str
-
-
-class NoServices(msgspec.Struct, frozen=True, kw_only=True):
-    """Services of handlers that need none."""
-
-
-class RunReadServices(msgspec.Struct, frozen=True, kw_only=True):
-    """Services that reads of runs need; those of controllers with such reads inherit from them."""
+class AccountServices(msgspec.Struct, frozen=True, kw_only=True):
+    """What the controllers of people and logins need, and all others."""
 
     database: Database
-    library: DefinitionCache
-    queues: QueueConfig
+    auth: AuthServices
     zone: ZoneInfo
     now: Callable[[], datetime]
 
 
-class AppServices(msgspec.Struct, frozen=True, kw_only=True):
-    """All services; a controller declares a struct of those that it uses, see ``providers.provide_services``."""
+class RunReadServices(AccountServices, frozen=True, kw_only=True):
+    """What reads of runs need."""
 
-    database: Database
     library: DefinitionCache
+    queues: QueueConfig
+
+
+class RunServices(RunReadServices, frozen=True, kw_only=True):
+    """What the controllers of runs need."""
+
+    limits: RequestLimits
     run_service: RunService
     reruns: RerunService
     approvals: ApprovalService
+    log_search: LogSearch
+
+
+class DagServices(RunServices, frozen=True, kw_only=True):
+    """What the controllers of stored DAGs need; these also start and show runs."""
+
     definitions: Definitions
     revisions: Revisions
     search: Search
-    dequeue_service: DequeueService
-    audit_copy: AuditCopy | None
-    audit_pruning: AuditPruning
-    queue_service: QueueService
-    queues: QueueConfig
-    run_totals: RunTotals
-    next_runs: NextStartCache
     timetable: Timetable
     dag_settings: DagSettingsService
-    metrics_page: MetricsPage
-    resources: ResourceSampler
-    auth: AuthServices
-    feed: Feed
-    feed_shares: Shares
-    log_search: LogSearch
-    search_shares: Shares
-    text_shares: Shares
-    holding: Holding
-    snapshot: str  # name of the file that this server shows, which nothing changes; empty for a database
-    doctor: Doctor
     retention: Retention
     dag_retention: DagRetentionService
     sources: Sources
-    zone: ZoneInfo
     saves_without_if_match: bool
-    now: Callable[[], datetime]
+
+
+class QueueServices(RunServices, frozen=True, kw_only=True):
+    """What the controllers of queues need; these also enqueue and show runs."""
+
+    dequeue_service: DequeueService
+    queue_service: QueueService
+
+
+class SystemServices(AccountServices, frozen=True, kw_only=True):
+    """What the controllers of the server and its database need."""
+
+    audit_copy: AuditCopy | None
+    audit_pruning: AuditPruning
+    run_totals: RunTotals
+    metrics_page: MetricsPage
+    resources: ResourceSampler
+    limits: RequestLimits
+    feed: Feed
+    holding: Holding
+    doctor: Doctor
+    retention: Retention
+    snapshot: str  # name of the file that this server shows, which nothing changes; empty for a database
     version: str
     started: float = msgspec.field(default_factory=time.monotonic)
+
+
+class AppServices(msgspec.Struct, frozen=True, kw_only=True):
+    """The services of an application, by the packages of its controllers."""
+
+    accounts: AccountServices
+    runs: RunServices
+    dags: DagServices
+    queues: QueueServices
+    system: SystemServices

@@ -16,6 +16,7 @@ from dagbook.unix.unix_accounts import account_name
 
 Outcome = Literal["done", "refused", "failed"]
 Values = Mapping[str, object] | None  # what a change was from or to
+Via = Literal["none", "local", "basic", "token", "oidc", "login", "personal", "hook"]
 _LONGEST = 200
 
 
@@ -155,9 +156,6 @@ def _plain(text: str | None) -> str | None:
         return None
     text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-Via = Literal["none", "local", "basic", "token", "oidc", "login", "personal", "hook"]
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 import jwt
 import msgspec
-from jwt.types import Options
 
 _MIN_SECRET_BYTES = 32
 _ALGORITHM = "HS256"
@@ -87,8 +86,12 @@ class Signer:
             if jwt.get_unverified_header(token) != _HEADER:
                 return None
             # Times are compared with our own clock below.
-            options: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
-            payload = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=options)
+            payload = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[_ALGORITHM],
+                options={"verify_exp": False, "verify_iat": False, "verify_nbf": False},
+            )
             claims = msgspec.convert(payload, Claims)
         except (jwt.PyJWTError, msgspec.ValidationError, RecursionError):
             return None

@@ -15,7 +15,7 @@ from dagbook.cli.group import CommandGroup
 from dagbook.cli.options import GlobalOptions, settings_options, wants_json
 from dagbook.cli.output import print_json, print_table, report
 from dagbook.cli.terminal import echo, echo_output
-from dagbook.definitions.service import CATCHUPS
+from dagbook.definitions.settings import CATCHUPS
 from dagbook.identifiers import is_name, shorten, strip_suffix
 from dagbook.spec.time.duration import duration_seconds
 

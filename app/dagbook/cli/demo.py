@@ -36,7 +36,7 @@ class Demo:
 
     async def add_examples(self, server: Server) -> None:
         """Store the examples that are missing, unless the database has other DAGs; print what was done."""
-        database, definitions = server.services.database, server.services.definitions
+        database, definitions = server.services.runs.database, server.services.dags.definitions
         names = files.example_names()
 
         def find_stored(connection: ReadConnection) -> tuple[int, set[str]]:

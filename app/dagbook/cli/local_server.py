@@ -49,7 +49,7 @@ class LocalServer:
         """Finish the accepted requests. The socket's file must be deleted before, so that no new ones arrive."""
         for _ in range(_ROUNDS):
             await asyncio.sleep(0)
-        self._server.services.feed.close()  # its responses would never end
+        self._server.services.system.feed.close()  # its responses would never end
         if self._listening is not None:
             self._listening.close()
         for connection in list(self._state.connections):

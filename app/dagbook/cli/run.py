@@ -144,7 +144,7 @@ async def _start_here(server: Server, source: Source) -> str:
         actor=local_actor(),
         admission=Admission.SINGLETON if source.body.get("singleton") else Admission.START,
     )
-    service, switches = server.services.run_service, server.services.auth.switches
+    service, switches = server.services.runs.run_service, server.services.accounts.auth.switches
     if reason := refusal(Requires.RUN_TEXT if source.name else Requires.RUN, None, switches):
         raise click.ClickException(reason)
     try:

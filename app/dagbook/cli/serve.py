@@ -143,7 +143,7 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Drivin
                     echo(f"Dagbook serves {address} on host {host} with {database}", err=True)
                     if driving is Driving.NEVER:
                         echo("It leaves runs alone: it takes over, starts and schedules none", err=True)
-                    elif server.services.holding.row is not None:
+                    elif server.services.system.holding.row is not None:
                         echo(f"HELD: {HELD}", fg="red", bold=True, err=True)
                     if demo is not None:
                         demo.describe(address)
@@ -163,7 +163,7 @@ async def _serve_http(
 
     def stop() -> None:
         web.should_exit = True
-        server.services.feed.close()  # its responses would never end
+        server.services.system.feed.close()  # its responses would never end
 
     signals = StopSignals(stop)
     signals.is_patient = lambda: server.supervisor.is_patient
@@ -210,8 +210,8 @@ async def _prepare_users(settings: Settings, server: Server) -> None:
 
     Without authentication only warn of users, who are locked out while everyone else is let in.
     """
-    users, name = server.services.auth.users, settings.auth_admin_username
-    if not server.services.auth.has_users:
+    users, name = server.services.accounts.auth.users, settings.auth_admin_username
+    if not server.services.accounts.auth.has_users:
         if not requires_authentication(settings) and await users.count():
             echo(f"Warning: {_USERS_WITHOUT_LOGIN}", fg="red", bold=True, err=True)
         return

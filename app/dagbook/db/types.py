@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import zstandard
@@ -16,6 +16,12 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from dagbook.engine.status import NodeStatus, RunStatus
+
+# What became of a scheduled minute, and which missed starts are made up.
+SlotResult = Literal[
+    "started", "queued", "stopped", "restarting", "restarted", "skipped", "suspended", "missed", "failed"
+]
+CatchUp = Literal["none", "latest", "all"]
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",

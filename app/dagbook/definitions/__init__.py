@@ -1,3 +1,3 @@
 """Use cases of stored definitions."""
 
-__all__ = ["next_starts", "queries", "revisions", "service", "timetable"]
+__all__ = ["queries", "revisions", "search", "service", "settings", "timetable"]

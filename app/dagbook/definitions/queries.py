@@ -1,24 +1,45 @@
-"""Reads of stored DAGs that several entry points share, and search in their texts (api-behaviour op 26)."""
+"""Reads of stored DAGs that several entry points share, and pages of their list."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from time import monotonic
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
-from dagbook.db.database import Database
-from dagbook.db.repositories import dags
-from dagbook.db.repositories.dag_access import EVERYTHING, Sight
-from dagbook.db.repositories.dags import DagRow
-from dagbook.errors import BadRequestError, NotFoundError
+from dagbook.db.database import Database, ReadConnection
+from dagbook.db.repositories import dags, sources
+from dagbook.db.repositories.dags import DagFilter, DagHash, DagRow
+from dagbook.db.repositories.runs import run_history
+from dagbook.db.repositories.runs.runs import RunWithState
+from dagbook.db.repositories.sources import DagOrigin
+from dagbook.definitions.timetable import Timetable
+from dagbook.errors import NotFoundError
 from dagbook.identifiers import is_name, shorten, strip_suffix
-from dagbook.spec.expressions import Expression, ExpressionError, find_lines, line_expression, unix_lines
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import Loaded
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class DagPageRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Filter, order and page of the list of DAGs."""
+
+    filter: DagFilter
+    by_next_start: bool
+    descending: bool
+    offset: int
+    limit: int
+
+
+class DagPage(msgspec.Struct, frozen=True):
+    """A page of DAGs: the total, its rows, their latest runs by DAG name, and where they come from by their keys."""
+
+    total: int
+    rows: Sequence[DagRow]
+    latest: Mapping[str, RunWithState]
+    origins: Mapping[int, DagOrigin]
 
 
 def load_stored(library: DefinitionCache, row: DagRow) -> Loaded:
@@ -49,81 +70,45 @@ async def require_dag(database: Database, file_name: str) -> DagRow:
     return row
 
 
-_SPECIAL = frozenset(r".^$*+?{}[]\|()")
-_CONTEXT_LINES = 2
-_CONCURRENT = 8  # searches of one server; the API admits no more, and two of one caller
-_TIMEOUT_SECONDS = 10.0
-_QUICK_WORK = 100_000  # bytes of text times instructions; with a hit in each line, some 40 ms
+async def find_page(database: Database, request: DagPageRequest) -> DagPage:
+    """Return a page of the stored DAGs by name."""
+
+    def read(connection: ReadConnection) -> DagPage:
+        rows = dags.find_page(
+            connection, request.filter, descending=request.descending, offset=request.offset, limit=request.limit
+        )
+        return _read_page(connection, dags.count(connection, request.filter), rows)
+
+    return await database.read(read)
 
 
-class MatchBlock(msgspec.Struct, frozen=True):
-    """A matching line with its context; numbers count from 1."""
+async def find_page_by_next_start(
+    database: Database, timetable: Timetable, request: DagPageRequest, now: datetime
+) -> DagPage:
+    """Return a page of the stored DAGs by their next start."""
+    found = await database.read(lambda connection: dags.find_hashes(connection, request.filter))
+    starts = await timetable.find_next_starts((row.definition_hash for row in found), now)
+    ordered = _by_next_start(found, starts, descending=request.descending)
+    names = [row.file_name for row in ordered[request.offset : request.offset + request.limit]]
 
-    line: int
-    first: int
-    text: str
+    def read(connection: ReadConnection) -> DagPage:
+        rows = {row.file_name: row for row in dags.find_files(connection, names)}
+        existing = [rows[name] for name in names if name in rows]
+        return _read_page(connection, len(found), existing)
 
-
-class SearchHit(msgspec.Struct, frozen=True):
-    """A stored DAG with matching lines."""
-
-    row: DagRow
-    blocks: Sequence[MatchBlock]
-
-
-class SearchResult(msgspec.Struct, frozen=True):
-    """The hits of a search, or the problem of its expression."""
-
-    hits: Sequence[SearchHit] = ()
-    problem: str = ""
+    return await database.read(read)
 
 
-class Search:
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        # Threads of their own: others must not wait for searches.
-        self._threads = ThreadPoolExecutor(_CONCURRENT, thread_name_prefix="search")
-
-    async def find(self, expression: str, sight: Sight = EVERYTHING) -> SearchResult:
-        """Find the lines of visible DAGs that match a regular expression, ignoring case, by file name.
-
-        Raises BadRequestError if it is empty. Any other problem is part of the result.
-        """
-        if not expression:
-            raise BadRequestError("q: is empty; give a word or a regular expression to search for")
-        if "\0" in expression:
-            return SearchResult()
-        is_literal = _SPECIAL.isdisjoint(expression)
-        try:
-            compiled = line_expression(expression, literal=is_literal, ignore_case=True)
-            # The database narrows the search down to texts with the word, but is case-sensitive beyond ASCII.
-            part = expression if is_literal and expression.isascii() else ""
-            rows = await self._database.read(lambda connection: dags.find_holding(connection, part, sight))
-            # A thread that takes turns with a busy loop waits longer for its turn than a short search takes.
-            if sum(len(row.spec or "") for row in rows) * compiled.size < _QUICK_WORK:
-                return SearchResult(_search(compiled, rows))
-            work = partial(_search, compiled, rows)
-            return SearchResult(await asyncio.get_running_loop().run_in_executor(self._threads, work))
-        except ExpressionError as error:
-            return SearchResult(problem=f"q: {error}")
+def _read_page(connection: ReadConnection, total: int, rows: Sequence[DagRow]) -> DagPage:
+    latest = run_history.find_latest(connection, [row.file_name for row in rows])
+    return DagPage(total, rows, latest, sources.find_origins(connection, [row.id for row in rows]))
 
 
-def _search(expression: Expression, rows: Sequence[DagRow]) -> list[SearchHit]:
-    """Search in all texts; raises ExpressionError."""
-    until = monotonic() + _TIMEOUT_SECONDS
-    found = []
-    for row in rows:
-        text = row.spec or ""
-        if spans := find_lines(expression, text, proceed=lambda: monotonic() < until):
-            found.append(SearchHit(row, blocks(text, [span.line for span in spans])))
-    return found
-
-
-def blocks(text: str, numbers: Sequence[int]) -> list[MatchBlock]:
-    """Return each of these lines with up to two lines before and after it. Pure."""
-    lines = unix_lines(text).removesuffix("\n").split("\n")
-    firsts = [max(number - _CONTEXT_LINES, 1) for number in numbers]
-    return [
-        MatchBlock(line=number, first=first, text="\n".join(lines[first - 1 : number + _CONTEXT_LINES]))
-        for number, first in zip(numbers, firsts, strict=True)
-    ]
+def _by_next_start(
+    rows: Sequence[DagHash], starts: Mapping[str, datetime | None], *, descending: bool
+) -> Sequence[DagHash]:
+    """Sort by the next start; DAGs without one come last in both orders, among themselves by name."""
+    named = sorted(rows, key=lambda row: row.dag_name.casefold(), reverse=descending)
+    scheduled = [row for row in named if starts[row.definition_hash] is not None]
+    scheduled.sort(key=lambda row: starts[row.definition_hash] or _NEVER, reverse=descending)
+    return scheduled + [row for row in named if starts[row.definition_hash] is None]

@@ -1,20 +1,18 @@
-"""Use cases of stored definitions: create, save, suspend, delete (api-behaviour 3.3), and settings beside them."""
+"""Use cases of stored definitions: create, save, rename, suspend, delete (api-behaviour 3.3)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
-from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import Conflict
-from dagbook.db.repositories import audit, changes, dag_access, dags, principals, schedules, sources
+from dagbook.db.repositories import audit, dag_access, dags, principals, sources
 from dagbook.db.repositories.dag_access import EVERYTHING, Sight
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.principals import UNLIMITED, Principal
@@ -36,8 +34,6 @@ from dagbook.spec.model import Definition
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.definition_cache import DefinitionCache, definition_row
 from dagbook.spec.reading.load import Loaded
-from dagbook.unix import unix_accounts
-from dagbook.unix.unix_accounts import AccountError
 
 _DEFAULT_SPEC = "steps:\n  - command: echo hello\n"
 _MAX_NOTE_LENGTH = 1_000
@@ -359,69 +355,3 @@ def _redacted() -> BadRequestError:
 
 def _unknown(file_name: str) -> NotFoundError:
     return NotFoundError(f"there is no DAG named {shorten(file_name)}")
-
-
-CATCHUPS = ("none", "latest", "all")
-MAX_CATCH_UP = 1_000  # missed starts of one DAG that are caught up at a time
-DEFAULT_WINDOW_SECONDS = 24 * 60 * 60
-_MIN_SECONDS, _MAX_SECONDS = 60, 31 * 24 * 60 * 60
-
-
-class DagSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Which missed starts are caught up, and their maximum age in seconds."""
-
-    catchup: str = "none"
-    catchup_window_seconds: int = DEFAULT_WINDOW_SECONDS
-
-
-class DagSettingsService:
-    def __init__(self, database: Database, now: Clock, home: Path, run_as: str) -> None:
-        self._database = database
-        self._now = now
-        self._home = home
-        self.run_as = run_as  # the account of DAGs without their own; empty for that of the server
-
-    async def get(self, dag: DagRow) -> DagSettings:
-        row = await self._database.read_inline(lambda connection: schedules.get_setting(connection, dag.id))
-        if row is None:
-            return DagSettings()
-        return DagSettings(catchup=row.catchup, catchup_window_seconds=row.catchup_window_seconds)
-
-    async def put(self, dag: DagRow, new: DagSettings, actor: Actor) -> None:
-        """Replace the settings; raises BadRequestError."""
-        if new.catchup not in CATCHUPS:
-            raise BadRequestError(f"catchup: must be one of {', '.join(CATCHUPS)}")
-        if not _MIN_SECONDS <= new.catchup_window_seconds <= _MAX_SECONDS:
-            limits = f"must be from {_MIN_SECONDS} seconds to {_MAX_SECONDS:,} (31 days)"
-            raise BadRequestError(f"catchupWindowSec: {limits}")
-        found = await self.get(dag)
-        if found == new:
-            return
-        before, after = msgspec.structs.asdict(found), msgspec.structs.asdict(new)
-        now = self._now()
-        row = after | {"dag_id": dag.id, "updated_at": now, "updated_by": actor.label}
-        entry = actor.entry(dag_action(Action.DAG_SETTINGS, dag.file_name, before, after), now)
-
-        def work(connection: WriteConnection) -> None:
-            schedules.put_setting(connection, row)
-            changes.add_dag_change(connection, dag.dag_name, "configured", file_name=dag.file_name)
-            audit.add(connection, entry)
-
-        await self._database.write(work)
-
-    async def put_run_as(self, dag: DagRow, account: str, actor: Actor) -> None:
-        """Give a DAG the account of its commands, "" for that of the settings; raises BadRequestError."""
-        if account:
-            try:
-                unix_accounts.require_closed(account, self._home)
-            except AccountError as error:
-                raise BadRequestError(f"account: {error.reason}") from error
-        after, now = account or None, self._now()
-
-        def work(connection: WriteConnection) -> None:
-            before = dags.set_run_as(connection, dag.file_name, after)
-            if before is not None and before.run_as != after:
-                states = {"account": before.run_as}, {"account": after}
-                audit.add(connection, actor.entry(dag_action(Action.DAG_RUN_AS, dag.file_name, *states), now))
-
-        await self._database.write(work)

@@ -1,22 +1,48 @@
-"""The schedules of all stored DAGs, parsed once per text, and their upcoming firings."""
+"""When schedules of stored DAGs fire: the one place that answers it, for the scheduler, the API and its clients.
+
+An answer takes the zone of each expression into account, else that of the server. It does not depend on the state of
+the DAG: of a suspended one the answer is when it would start, and a caller shows both.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import heapq
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from dagbook.db.database import Database, ReadConnection
+from dagbook.db.database import Database
 from dagbook.db.repositories import dag_access, schedules
 from dagbook.db.repositories.dag_access import EVERYTHING, Sight
 from dagbook.db.repositories.schedules import ScheduledDagRow
-from dagbook.definitions.next_starts import firings
-from dagbook.spec.time.schedule import KINDS, NO_SCHEDULE, ParsedSchedule, read_schedule
+from dagbook.spec.time.schedule import (
+    KINDS,
+    NO_SCHEDULE,
+    CronEntry,
+    Kind,
+    ParsedSchedule,
+    read_entries,
+    read_schedule,
+)
 
+Owner = TypeVar("Owner")
 _EARLIER_REVISIONS = 20  # that are searched for a valid one
+_PARSED_AT_ONCE = 50  # texts
+_MAX_CACHED = 50_000  # schedules and expressions
+_REDACTED = ParsedSchedule(is_valid=False)  # unknown schedules are not the same as none
+
+
+class NextStart(msgspec.Struct, frozen=True):
+    """A scheduled start, in the time zone of its schedule."""
+
+    at: datetime
+    expression: str
 
 
 class ScheduledDag(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +56,7 @@ class UpcomingFiring(msgspec.Struct, frozen=True, kw_only=True):
     """An upcoming firing of a schedule."""
 
     at: datetime
-    kind: str
+    kind: Kind
     expression: str
     zone: str
     dag: ScheduledDagRow
@@ -45,12 +71,95 @@ class UpcomingQuery(msgspec.Struct, frozen=True, kw_only=True):
     sight: Sight = EVERYTHING
 
 
+def firings(
+    entries: Iterable[tuple[CronEntry, Owner]], after: datetime, zone: ZoneInfo, per_owner: int | None = None
+) -> Iterator[tuple[datetime, CronEntry, Owner]]:
+    """Yield the firings of schedules after an instant, in order and in UTC, at most ``per_owner`` of each owner.
+
+    Firings at the same time are in the order of the schedules.
+    """
+    counts: Counter[Owner] = Counter()
+    # The number is unique, so that the elements after it are never compared.
+    heap: list[tuple[datetime, int, CronEntry, Owner]] = []
+    for number, (entry, owner) in enumerate(entries):
+        first = entry.next(after, zone)
+        if first is not None:
+            heap.append((first, number, entry, owner))
+    heapq.heapify(heap)
+    while heap:
+        at, number, entry, owner = heapq.heappop(heap)
+        if per_owner is not None:
+            if counts[owner] == per_owner:
+                continue  # without its next firing: the list ends when all owners have theirs
+            counts[owner] += 1
+        yield at, entry, owner
+        following = entry.next(at, zone)
+        if following is not None:
+            heapq.heappush(heap, (following, number, entry, owner))
+
+
+def next_starts(expressions: Sequence[str], now: datetime, zone: ZoneInfo, count: int) -> list[NextStart]:
+    """Return the next starts of all schedules after now, in order; several at the same time are one."""
+    found: dict[datetime, NextStart] = {}
+    for at, entry, _ in firings(((entry, None) for entry in read_entries(expressions)), now, zone):
+        if at not in found:
+            if len(found) == count:
+                break
+            found[at] = NextStart(at.astimezone(entry.cron.zone or zone), entry.expression)
+    return list(found.values())
+
+
+class ScheduleCache:
+    """Parsed schedules by the hash of their text, and the next firing of each expression. Pure."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self._schedules: dict[str, ParsedSchedule] = {}
+        self._instants: dict[str, datetime | None] = {}
+
+    def missing(self, hashes: Iterable[str]) -> list[str]:
+        """Return the hashes of texts that are not cached yet."""
+        return [key for key in dict.fromkeys(hashes) if key not in self._schedules]
+
+    def add(self, schedules: Mapping[str, ParsedSchedule]) -> None:
+        """Cache schedules; beyond a bound all others are forgotten."""
+        if len(self._schedules) + len(self._instants) > _MAX_CACHED:
+            self._schedules.clear()
+            self._instants.clear()
+        self._schedules |= schedules
+
+    def keep(self, hashes: Container[str]) -> None:
+        """Forget the schedules of all other texts."""
+        self._schedules = {key: timing for key, timing in self._schedules.items() if key in hashes}
+
+    def get(self, key: str) -> ParsedSchedule:
+        """Return the schedules of a text; a text that is not cached has none."""
+        return self._schedules.get(key, NO_SCHEDULE)
+
+    def next_start(self, key: str, now: datetime) -> datetime | None:
+        """Return the next start of a cached text: the earliest of all its schedules."""
+        found = []
+        for entry in self.get(key).start:
+            known = self._instants.get(entry.expression)
+            if entry.expression not in self._instants or (known is not None and known <= now):
+                self._instants[entry.expression] = known = entry.next(now, self._zone)
+            if known is not None:
+                found.append(known)
+        return min(found, default=None)
+
+
+def parse_schedules(texts: Mapping[str, str]) -> dict[str, ParsedSchedule]:
+    """Read the schedules of texts, by hash; a redacted text is empty."""
+    return {key: read_schedule(text) if text else _REDACTED for key, text in texts.items()}
+
+
 class Timetable:
-    """Caches parsed schedules by the hash of their text; a changed text has another hash, so it is seen at once."""
+    """The schedules of all stored DAGs; a changed text has another hash, so it is seen at once."""
 
     def __init__(self, database: Database, zone: ZoneInfo) -> None:
         self._database = database
-        self._schedules: dict[str, ParsedSchedule] = {}
+        self._cache = ScheduleCache(zone)
+        self._last_valid: dict[str, ParsedSchedule] = {}  # by the hash of an invalid text
         self.zone = zone
 
     async def read(self) -> list[ScheduledDag]:
@@ -59,37 +168,39 @@ class Timetable:
         A DAG whose text is invalid has the schedules of its last valid revision.
         """
         dags = await self._database.read(schedules.find_dags)
-        await self._load(dags)
-        scheduled = (
-            ScheduledDag(dag=dag, timing=self._schedules.get(dag.definition_hash, NO_SCHEDULE)) for dag in dags
-        )
+        used = {dag.definition_hash: dag.id for dag in dags}
+        self._cache.keep(used)
+        self._last_valid = {key: timing for key, timing in self._last_valid.items() if key in used}
+        await self._load(used)
+        for key, dag in used.items():
+            if key not in self._last_valid and not self._cache.get(key).is_valid:
+                self._last_valid[key] = await self._read_last_valid(dag)
+        scheduled = (ScheduledDag(dag=dag, timing=self._get(dag.definition_hash)) for dag in dags)
         return [one for one in scheduled if not one.timing.is_empty]
 
-    async def _load(self, dags: Sequence[ScheduledDagRow]) -> None:
-        used = {dag.definition_hash: dag.id for dag in dags}
-        self._schedules = {key: timing for key, timing in self._schedules.items() if key in used}
-        missing = [key for key in used if key not in self._schedules]
-        if not missing:
-            return
-        texts = await self._database.read(lambda connection: schedules.find_texts(connection, missing))
-        # A redacted text has unknown schedules, which is not the same as no schedule.
-        found = await asyncio.to_thread(
-            lambda: {key: read_schedule(text) if text else None for key, text in texts.items()}
-        )
-        for key in missing:
-            timing = found.get(key)
-            self._schedules[key] = timing if timing is not None else await self._last_valid(used[key])
+    def _get(self, key: str) -> ParsedSchedule:
+        return self._last_valid.get(key) or self._cache.get(key)
 
-    async def _last_valid(self, dag: int) -> ParsedSchedule:
-        def work(connection: ReadConnection) -> list[str]:
-            return schedules.find_earlier_texts(connection, dag, _EARLIER_REVISIONS)
+    async def _load(self, hashes: Iterable[str]) -> None:
+        missing = self._cache.missing(hashes)
+        for begin in range(0, len(missing), _PARSED_AT_ONCE):
+            keys = missing[begin : begin + _PARSED_AT_ONCE]
+            texts = await self._database.read(partial(schedules.find_texts, hashes=keys))
+            self._cache.add(await asyncio.to_thread(parse_schedules, {key: texts.get(key, "") for key in keys}))
 
-        texts = await self._database.read(work)
+    async def _read_last_valid(self, dag: int) -> ParsedSchedule:
+        texts = await self._database.read(partial(schedules.find_earlier_texts, dag=dag, most=_EARLIER_REVISIONS))
 
         def read() -> ParsedSchedule:
-            return next((timing for timing in map(read_schedule, texts) if timing is not None), NO_SCHEDULE)
+            return next((timing for timing in map(read_schedule, texts) if timing.is_valid), NO_SCHEDULE)
 
         return await asyncio.to_thread(read)
+
+    async def find_next_starts(self, hashes: Iterable[str], now: datetime) -> dict[str, datetime | None]:
+        """Return the next start of each text, by hash; that of an invalid one by what can be read of it."""
+        keys = list(hashes)
+        await self._load(keys)
+        return {key: self._cache.next_start(key, now) for key in keys}
 
     async def upcoming(self, now: datetime, query: UpcomingQuery) -> list[UpcomingFiring]:
         """Return the upcoming firings after an instant, in order; ties by file name. Suspended DAGs are included."""

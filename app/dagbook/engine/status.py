@@ -6,6 +6,13 @@ Runtime reference sections 2 and 3; the database's triggers hold the same tables
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Literal, get_args
+
+RunLabel = Literal["not_started", "running", "failed", "aborted", "succeeded", "queued", "partially_succeeded"]
+NodeLabel = Literal["not_started", "running", "failed", "aborted", "succeeded", "skipped", "partially_succeeded"]
+# By the values of the statuses.
+_RUN_LABELS: tuple[RunLabel, ...] = get_args(RunLabel)
+_NODE_LABELS: tuple[NodeLabel, ...] = get_args(NodeLabel)
 
 
 class RunStatus(IntEnum):
@@ -20,8 +27,8 @@ class RunStatus(IntEnum):
     PARTIALLY_SUCCEEDED = 6
 
     @property
-    def label(self) -> str:
-        return self.name.lower()
+    def label(self) -> RunLabel:
+        return _RUN_LABELS[self]
 
     @property
     def is_final(self) -> bool:
@@ -41,8 +48,8 @@ class NodeStatus(IntEnum):
     PARTIALLY_SUCCEEDED = 6
 
     @property
-    def label(self) -> str:
-        return self.name.lower()
+    def label(self) -> NodeLabel:
+        return _NODE_LABELS[self]
 
     @property
     def is_final(self) -> bool:

@@ -56,6 +56,7 @@ __all__ = [
 
 
 _opened = count()
+_SETTINGS = Actor(via="settings")
 _LEFT_ALONE = "this server was started with --leave-runs and starts nothing; start it again without the option"
 
 
@@ -103,9 +104,6 @@ def check_account(settings: Settings) -> None:
             raise SettingsError("run_as", settings.origins["run_as"], error.reason) from error
 
 
-_SETTINGS = Actor(via="settings")
-
-
 def find_sources(settings: Settings) -> dict[str, tuple[NewSource, str]]:
     """Return the sources of the setting by name, each with the secret of its hook; raises SettingsError."""
     found = {}
@@ -137,36 +135,36 @@ async def open_server(
             await warn_of_other_keys(database, server.encrypter)
         await move_host_keys(settings, database)
         await server.change_pruner.initialise()
-        held = HELD if await server.services.holding.read() else ""
+        held = HELD if await server.services.system.holding.read() else ""
         await server.supervisor.start(refusal=_LEFT_ALONE if driving is Driving.NEVER else held)
-        server.services.resources.start()
+        server.services.system.resources.start()
         if kind == SERVER:
             server.audit_sealer.start()
-            if server.services.audit_copy is not None:
-                server.services.audit_copy.start()
-        server.services.feed.start()
+            if server.services.system.audit_copy is not None:
+                server.services.system.audit_copy.start()
+        server.services.system.feed.start()
         server.change_pruner.start()
         try:
             if driving is not Driving.LATER:
                 await drive(settings, server, kind, driving)
             yield server
         finally:
-            await server.services.holding.stop()
+            await server.services.system.holding.stop()
             await server.source_loops.stop()
             await server.scheduler.stop()
-            await server.services.retention.stop()
+            await server.services.dags.retention.stop()
             await server.queue_notifier.stop()
             await server.dispatcher.stop()
-            await server.services.resources.stop()
+            await server.services.system.resources.stop()
             try:
                 await server.supervisor.stop()
                 await server.queue_notifier.notify()
             finally:
-                await server.services.feed.stop()
+                await server.services.system.feed.stop()
                 await server.change_pruner.stop()
                 await server.audit_sealer.stop()
-                if server.services.audit_copy is not None:
-                    await server.services.audit_copy.stop()
+                if server.services.system.audit_copy is not None:
+                    await server.services.system.audit_copy.stop()
                 await server.nodes.close()
                 await server.transport.close()
     finally:
@@ -178,8 +176,8 @@ async def drive(settings: Settings, server: Server, kind: str = SERVER, driving:
 
     While the database is held, it does so at the end of the hold. With ``NEVER`` it follows the hold only to show it.
     """
-    if await server.services.holding.read() is not None:
-        server.services.holding.follow(partial(drive, settings, server, kind, driving))
+    if await server.services.system.holding.read() is not None:
+        server.services.system.holding.follow(partial(drive, settings, server, kind, driving))
         return
     if driving is Driving.NEVER:
         return
@@ -195,9 +193,9 @@ async def _start_driving(settings: Settings, server: Server, kind: str) -> None:
     server.dispatcher.start()
     server.queue_notifier.start()
     if kind == SERVER:
-        server.services.retention.start()
+        server.services.dags.retention.start()
         if settings.origins["sources"] != "default":
-            await server.services.sources.configure(find_sources(settings), _SETTINGS)
+            await server.services.dags.sources.configure(find_sources(settings), _SETTINGS)
         server.source_loops.start()
         if settings.scheduler_enabled:
             await server.scheduler.start()
@@ -270,7 +268,7 @@ async def open_offline(settings: Settings, kind: str) -> AsyncIterator[Server]:
         try:
             yield server
         finally:
-            await server.services.sources.close()
+            await server.services.dags.sources.close()
     finally:
         await database.close()
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from litestar import Litestar, Response, Router
+from litestar import Controller, Litestar, Response, Router
 from litestar.config.cors import CORSConfig
 from litestar.exceptions import NotFoundException
 from litestar.openapi.config import OpenAPIConfig
@@ -26,45 +26,20 @@ from dagbook.api.auth.guards import (
     make_proxy_audit,
     make_refusal_hook,
 )
-from dagbook.api.controllers import (
-    access,
-    approvals,
-    audit,
-    auth,
-    credentials,
-    dag_history,
-    dag_list,
-    dags,
-    events,
-    hold,
-    queue_items,
-    queues,
-    retention,
-    retries,
-    revisions,
-    run_logs,
-    runs,
-    schedules,
-    sources,
-    sub_runs,
-    system,
-    users,
-)
-from dagbook.api.controllers.services import ServicesController
+from dagbook.api.controllers.accounts import access, auth, credentials, users
+from dagbook.api.controllers.dags import dag_history, dag_list, dags, retention, revisions, schedules, schema, sources
+from dagbook.api.controllers.queues import queue_items, queues
+from dagbook.api.controllers.runs import approvals, run_details, run_logs, runs
+from dagbook.api.controllers.system import audit, doctor, events, hold, monitoring
+from dagbook.api.controllers.system.services import ServicesController
+from dagbook.api.dependencies import bind_services, make_providers
 from dagbook.api.middleware.host_check import HostCheckMiddleware, is_unspecified
 from dagbook.api.middleware.node_proxy import make_proxy
 from dagbook.api.middleware.remote_nodes import RemoteNodes
 from dagbook.api.middleware.request_context import EncodedSlashesMiddleware, HeadMiddleware, RequestContextMiddleware
 from dagbook.api.middleware.trusted_proxies import TrustedProxiesMiddleware
-from dagbook.api.providers import bind_services, make_providers
-from dagbook.api.requests import (
-    DOCUMENT,
-    ApiRequest,
-    describe_operations,
-    hide_extra_docs,
-    make_options,
-    requiring_json,
-)
+from dagbook.api.requests import ApiRequest, refuse_nodes, requiring_json
+from dagbook.api.routes import DOCUMENT, describe_operations, for_sub_runs_too, hide_extra_docs, make_options
 from dagbook.api.services import AppServices
 from dagbook.auth.roles import Requires
 from dagbook.identifiers import API_PATH
@@ -74,7 +49,7 @@ from dagbook.web import files, pages
 
 # Not forwarded to remote nodes: accounts are local, and a stream's authorization is checked again while it is open,
 # which a remote node cannot do for a client of this server.
-OWN_HANDLERS = [
+OWN_HANDLERS: list[type[Controller]] = [
     auth.AuthController,
     users.UsersController,
     credentials.SessionsController,
@@ -84,31 +59,28 @@ OWN_HANDLERS = [
     access.AccessController,
     events.EventsController,
 ]
-FORWARDED_HANDLERS = [
-    system.HealthController,
-    system.MonitoringController,
+FORWARDED_HANDLERS: list[type[Controller]] = [
+    monitoring.HealthController,
+    monitoring.MonitoringController,
     ServicesController,
     audit.AuditController,
-    system.DoctorController,
+    doctor.DoctorController,
     hold.HoldController,
     retention.RetentionController,
     sources.SourcesController,
     dags.DagsController,
     dag_list.DagListController,
     dag_history.DagHistoryController,
-    dag_history.DagStatisticsController,
     revisions.RevisionsController,
-    system.SchemasController,
+    schema.SchemasController,
     runs.RunsController,
+    runs.RootRunController,
+    *for_sub_runs_too(run_details.RunDetails),
+    *for_sub_runs_too(run_logs.RunLogs),
+    *for_sub_runs_too(approvals.Decisions),
+    approvals.InboxController,
     queues.QueuesController,
     queue_items.QueueItemsController,
-    retries.RetriesController,
-    events.RunEventsController,
-    run_logs.RunOutputController,
-    run_logs.LogSearchController,
-    sub_runs.SubRunsController,
-    approvals.ApprovalsController,
-    approvals.InboxController,
     schedules.SchedulesController,
 ]
 
@@ -129,7 +101,7 @@ def make_application(settings: Settings, services: AppServices, nodes: RemoteNod
         allowed_hosts=(*settings.allowed_hosts, *own_hosts),
         allowed_origins=settings.cors_origins,
         refuses_proxied=_is_closed_to_proxies(settings),
-        unchangeable=services.snapshot,
+        unchangeable=services.system.snapshot,
     )
     outermost = RequestContextMiddleware(checked, traffic, log=settings.request_log, varies=bool(settings.cors_origins))
     trusts = settings.trusted_proxies or settings.socket
@@ -152,7 +124,8 @@ class _Application(Litestar):
 
 
 def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, path: str) -> Litestar:
-    proxy = make_proxy(nodes, path, make_proxy_audit(services.auth.refusals))
+    audit_forwarded = make_proxy_audit(services.accounts.auth.refusals)
+    proxy = make_proxy(nodes, path, audit_forwarded) if settings.remote_nodes else refuse_nodes
     return _Application(
         [
             _Router(
@@ -170,10 +143,10 @@ def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, pat
                 include_in_schema=False,
             ),
         ],
-        guards=[make_guard(services.auth)],
-        after_exception=[make_refusal_hook(services.auth.refusals)],
+        guards=[make_guard(services.accounts.auth)],
+        after_exception=[make_refusal_hook(services.accounts.auth.refusals)],
         dependencies=make_providers(),
-        exception_handlers={**errors.HANDLERS, NotFoundException: _missing_page(settings, services, path)},
+        exception_handlers={**errors.make_handlers(), NotFoundException: _missing_page(settings, services, path)},
         openapi_config=make_openapi(path),
         cors_config=_cors(settings),
         request_class=ApiRequest,
@@ -197,8 +170,8 @@ def _ui_config(settings: Settings, services: AppServices) -> dict[str, Any]:
         "writes": settings.permissions_write_dags,
         "zone": str(settings.tz),
         "examples": files.example_names(),
-        "held": services.holding.row is not None,
-        "snapshot": services.snapshot,
+        "held": services.system.holding.row is not None,
+        "snapshot": services.system.snapshot,
     }
 
 

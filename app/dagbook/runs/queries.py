@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
+
+import msgspec
 
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import services
@@ -27,7 +29,6 @@ from dagbook.spec.reading.definition_cache import DefinitionCache
 _STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 _MIN_AGE_SECONDS = 1.0
 _REST = 100  # counting takes at most 1 % of the time
-FindRun = Callable[[ReadConnection, str, str], RunRow]
 
 
 class RunSnapshot(NamedTuple):
@@ -69,6 +70,28 @@ def require_run(connection: ReadConnection, name: str, run_id: str) -> RunRow:
     if run is None:
         raise NotFoundError(f"there is no run {shorten(run_id)} of DAG {shorten(name)}")
     return run
+
+
+class RunRef(msgspec.Struct, frozen=True):
+    """A run as a path names it: DAG name and id of a root run, and for a sub-run below it its own id."""
+
+    name: str
+    root: str
+    sub_run: str | None = None
+
+    def find(self, connection: ReadConnection) -> RunRow:
+        """Return the run; the root ``latest`` is the newest one. Raises NotFoundError."""
+        root = find_run(connection, self.name, self.root)
+        return root if self.sub_run is None else find_below(connection, root, self.sub_run)
+
+    def require(self, connection: ReadConnection) -> RunRow:
+        """Return the run by its exact id, for changes; raises NotFoundError."""
+        root = require_run(connection, self.name, self.root)
+        return root if self.sub_run is None else find_below(connection, root, self.sub_run)
+
+    async def read(self, database: Database) -> RunRow:
+        """Find the run in a read of its own."""
+        return await database.read_inline(self.find)
 
 
 async def dag_of(database: Database, library: DefinitionCache, run: RunRow) -> Dag:
@@ -113,13 +136,6 @@ async def find_step_log(database: Database, library: DefinitionCache, run: RunRo
     # The output of a node that a retry kept belongs to an earlier attempt.
     attempt = node.log_attempt or node.attempt
     return StreamKey(run.id, attempt, node.position, BOTH if is_merged else _STREAMS[stream])
-
-
-def find_sub_run(
-    connection: ReadConnection, name: str, root: str, sub_run: str, find: FindRun = find_run
-) -> NamedSubRunRow:
-    """Return the summary of a sub-run below a root run; raises NotFoundError."""
-    return find_below(connection, find(connection, name, root), sub_run)
 
 
 def find_below(connection: ReadConnection, root: RunRow, run_id: str) -> NamedSubRunRow:

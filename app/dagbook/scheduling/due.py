@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import takewhile
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from dagbook.definitions.next_starts import firings
-from dagbook.definitions.service import MAX_CATCH_UP
-from dagbook.spec.time.schedule import KINDS, CronEntry, ParsedSchedule
+from dagbook.db.types import CatchUp
+from dagbook.definitions.settings import MAX_CATCH_UP
+from dagbook.definitions.timetable import firings
+from dagbook.spec.time.schedule import KINDS, CronEntry, Kind, ParsedSchedule
 
 MINUTE = timedelta(minutes=1)
-_START = "start"
+_START: Final = "start"
 _FIRST_SPAN = timedelta(hours=1)
 
 
@@ -28,7 +30,7 @@ class Firing(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     minute: datetime
-    kind: str
+    kind: Kind
     made_up: bool = False
     missed: bool = False
 
@@ -52,7 +54,7 @@ class TimeWindow(msgspec.Struct, frozen=True, kw_only=True):
 class Catchup(msgspec.Struct, frozen=True, kw_only=True):
     """Which missed starts are caught up (none, latest or all), and the earliest of them."""
 
-    policy: str = "none"
+    policy: CatchUp = "none"
     window: timedelta = timedelta()
     since: datetime | None = None  # the schedule did not exist before
 
@@ -147,7 +149,7 @@ def predates_dag(firing: Firing, created_at: datetime) -> bool:
     return firing.minute < created_at < firing.minute + MINUTE
 
 
-def _late(timing: ParsedSchedule, kind: str, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
+def _late(timing: ParsedSchedule, kind: Kind, window: TimeWindow, zone: ZoneInfo) -> list[Firing]:
     start = window.after if window.alive else window.until - MINUTE
     return [Firing(minute=minute, kind=kind) for minute in newest(timing.entries(kind), start, window.until, zone)]
 

@@ -25,6 +25,7 @@ from dagbook.db.repositories.schedules import (
     SlotKey,
     SlotOutcome,
 )
+from dagbook.db.types import SlotResult
 from dagbook.definitions.timetable import ScheduledDag, Timetable
 from dagbook.engine.status import RunStatus
 from dagbook.errors import AppError, MaxRunReachedError
@@ -193,7 +194,7 @@ class Ticker:
                 await self._timely.start(slot, state.dag)
         return None
 
-    def _outcome(self, timed: ScheduledDag, firing: Firing, outcome: str, reason: str) -> SlotOutcome:
+    def _outcome(self, timed: ScheduledDag, firing: Firing, outcome: SlotResult, reason: str) -> SlotOutcome:
         return SlotOutcome(_slot(timed, firing), outcome, self._now(), reason)
 
 

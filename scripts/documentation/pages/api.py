@@ -9,8 +9,9 @@ from typing import Any
 from litestar import Litestar, Router
 
 from dagbook.api.auth.guards import find_required_permissions
-from dagbook.api.providers import make_providers
-from dagbook.api.requests import ApiRequest, describe_operations
+from dagbook.api.dependencies import make_providers
+from dagbook.api.requests import ApiRequest
+from dagbook.api.routes import describe_operations
 from dagbook.auth.roles import Requires, Role, Switches, refusal
 from dagbook.identifiers import API_PATH
 from dagbook.main.http import FORWARDED_HANDLERS, OWN_HANDLERS, make_openapi

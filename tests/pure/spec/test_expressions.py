@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from dagbook.definitions.queries import blocks
+from dagbook.definitions.search import blocks
 from dagbook.spec.expressions import (
     MAX_CHARACTERS,
     Expression,

@@ -5,8 +5,8 @@ It runs before parameters and body are read, so a caller without the permission 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 from litestar import Litestar
 from litestar.exceptions import MethodNotAllowedException
@@ -20,8 +20,7 @@ from dagbook.accounts.refusal_log import RefusalLog
 from dagbook.api.auth import session_cookie
 from dagbook.api.auth.oidc_flow import CLEARED, COOKIE, Connection, LoginNeededError
 from dagbook.api.middleware.local_user import LOCAL_USER
-from dagbook.api.middleware.node_proxy import requested_node
-from dagbook.api.middleware.request_context import IS_HEAD, ROLE
+from dagbook.api.middleware.request_context import IS_HEAD, ROLE, requested_node
 from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import Requires, Switches, is_public, refusal, scope_of
 from dagbook.auth.roles import Scope as TokenScope
@@ -32,6 +31,8 @@ from dagbook.identifiers import is_name, shorten, strip_suffix
 from dagbook.server.scope import ADMITTED
 
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
+Hook = Callable[[Exception, Scope], Awaitable[None]]
+ProxyAudit = Callable[[Scope, str], Awaitable[None]]
 
 NO_USERS = "users are not managed here; set auth_mode to builtin for that"
 SIGNATURE = "x-hub-signature-256"
@@ -61,10 +62,11 @@ def make_guard(access: AuthServices) -> Guard:
     switches = access.switches
 
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
-        if connection.scope.get("method") == _OPTIONS:
+        scope: Any = connection.scope  # its type has no keys of this application
+        if scope.get("method") == _OPTIONS:
             return  # the OPTIONS handler only lists methods
-        if connection.scope.get(IS_HEAD) and action_of(handler) is not None:
-            _keys(connection)["method"] = "HEAD"
+        if scope.get(IS_HEAD) and action_of(handler) is not None:
+            scope["method"] = "HEAD"
             raise MethodNotAllowedException(headers={"allow": "GET, OPTIONS"})
         requires = required_permission(handler)
         if is_public(requires, switches) and not requested_node(connection.scope):
@@ -75,7 +77,7 @@ def make_guard(access: AuthServices) -> Guard:
         caller = await _read_narrow_credential(access, connection, requires)
         if caller is not None:
             connection.scope["user"] = caller
-            _keys(connection)[ADMITTED] = True
+            scope[ADMITTED] = True
             return
         caller = await _identify(access, connection, requires)
         caller = await _apply_grants(access, connection, handler, caller)
@@ -88,14 +90,9 @@ def make_guard(access: AuthServices) -> Guard:
         if changes:
             session_cookie.check_proof(connection, caller)
         _check_user_routes(access, connection, handler, caller)
-        _keys(connection)[ADMITTED] = True
+        scope[ADMITTED] = True
 
     return guard
-
-
-def _keys(connection: Connection) -> MutableMapping[str, object]:
-    """Return the scope as ASGI has it: with keys of one's own, which the framework's type lacks."""
-    return cast("MutableMapping[str, object]", connection.scope)
 
 
 async def _apply_grants(
@@ -106,8 +103,9 @@ async def _apply_grants(
     A route without a DAG is closed to callers with grants, unless it says that it narrows its answer to what they see
     (``narrowed=True``), checks the DAG that its body names (``checks_grants=True``), or is about the caller alone.
     """
+    scope: Any = connection.scope
     if caller.via == "oidc" and caller.role is not None:  # there are no users, so nothing else tells the web UI
-        _keys(connection)[ROLE] = str(caller.role)
+        scope[ROLE] = str(caller.role)
     if not caller.sight:
         return caller
     connection.scope["user"] = caller  # whom the audit names if this is refused
@@ -131,7 +129,7 @@ async def _apply_grants(
             raise ForbiddenError("your rights are for single DAGs; they do not include this")
     if role is None:
         raise NotFoundError(missing)
-    _keys(connection)[ROLE] = str(role)
+    scope[ROLE] = str(role)
     return replace(caller, role=role)
 
 
@@ -186,17 +184,21 @@ async def _read_narrow_credential(access: AuthServices, connection: Connection, 
 
 async def _identify(access: AuthServices, connection: Connection, requires: Requires) -> Caller:
     credentials = credentials_of(connection)
-    access.credential_throttle.check(credentials)
+    is_counted = credentials.authorization is not None  # cookies are not
+    if is_counted:
+        access.credential_throttle.check(credentials)
     try:
         caller = await access.callers.identify(credentials)
     except UnauthorizedError as error:
-        access.credential_throttle.fail(credentials)
+        if is_counted:
+            access.credential_throttle.fail(credentials)
         if access.oidc is not None and access.redirects_pages and requires is Requires.PAGE:
             raise LoginNeededError(access.oidc) from error
         if access.oidc is not None and credentials.cookie:
             error.headers = {**(error.headers or {}), "Set-Cookie": CLEARED}
         raise
-    access.credential_throttle.succeed(credentials)
+    if is_counted:
+        access.credential_throttle.succeed(credentials)
     return caller
 
 
@@ -287,10 +289,6 @@ def find_actions(app: Litestar) -> dict[tuple[str, str], Action]:
 def _handlers(route: Any) -> Iterator[tuple[BaseRouteHandler, set[str]]]:
     for handler in getattr(route, "route_handlers", None) or [route.route_handler]:
         yield handler, {str(method) for method in getattr(handler, "http_methods", ["*"])}
-
-
-Hook = Callable[[Exception, Scope], Awaitable[None]]
-ProxyAudit = Callable[[Scope, str], Awaitable[None]]
 
 
 def make_refusal_hook(refusals: RefusalLog) -> Hook:

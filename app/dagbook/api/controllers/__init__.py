@@ -1,27 +1,3 @@
-"""Handlers: a repository for reading, a use case for changing."""
+"""Handlers, in packages by noun: a repository or query for reading, a use case for changing."""
 
-__all__ = [
-    "access",
-    "approvals",
-    "audit",
-    "auth",
-    "credentials",
-    "dag_history",
-    "dag_list",
-    "dags",
-    "events",
-    "hold",
-    "queue_items",
-    "queues",
-    "retention",
-    "retries",
-    "revisions",
-    "run_logs",
-    "runs",
-    "schedules",
-    "services",
-    "sources",
-    "sub_runs",
-    "system",
-    "users",
-]
+__all__ = ["accounts", "dags", "queues", "runs", "system"]

@@ -31,7 +31,7 @@ _CHANNEL = "dagbook_changes"
 _PACE_SECONDS = 0.02  # between two reads, so that commits in between are read together
 _POLL_SECONDS = 2.0  # between two reads without a wake-up
 _OUTPUT_SECONDS = 0.25  # between two reads of the output of followed runs
-_FAR_OUTPUT_SECONDS = 1.0  # the same without a wake-up: other servers do not notify about output
+_REMOTE_OUTPUT_SECONDS = 1.0  # the same without a wake-up: other servers do not notify about output
 _QUIET_SECONDS = 0.02  # first wait for a transaction that started before a visible change; doubled each time
 _OUTAGE_SECONDS = 1.0
 _RETRY_AFTER = {"Retry-After": "10"}
@@ -164,7 +164,7 @@ class Feed:
         if self._retry_seconds is not None:
             return self._retry_seconds
         if any(subscription.filter.outputs for subscription in self._subscriptions):
-            return max(self._next_output - monotonic(), 0.0) if self._output else _FAR_OUTPUT_SECONDS
+            return max(self._next_output - monotonic(), 0.0) if self._output else _REMOTE_OUTPUT_SECONDS
         return _POLL_SECONDS
 
     async def _read_guarded(self) -> None:
@@ -188,8 +188,7 @@ class Feed:
 
     async def _read_changes(self) -> bool:
         """Read and distribute one batch; returns whether there may be more."""
-        begin = self._head
-        batch = await self._database.read_inline(lambda connection: _read(connection, begin))
+        batch = await self._database.read_inline(partial(_read, after=self._head))
         visible: dict[Sight, Collection[str] | None] = {EVERYTHING: None}
         # Clients may come while this waits, and these changes are pushed to them, too.
         while unknown := {subscription.filter.sight for subscription in self._subscriptions} - visible.keys():
@@ -220,8 +219,7 @@ class Feed:
     async def _read_output(self) -> None:
         frames: dict[RunKey, list[tuple[GrowingStream, bytes]]] = {}
         for run in {run for subscription in self._subscriptions for run in subscription.filter.outputs}:
-            name, run_id = run
-            rows = await self._database.read_inline(partial(_read_output, name=name, run_id=run_id))
+            rows = await self._database.read_inline(partial(_read_output, run=run))
             frames[run] = [(row, sse.output_frame(row, run)) for row in rows]
         for subscription in self._subscriptions:
             wanted = [frames.get(run, []) for run in subscription.filter.outputs]
@@ -232,6 +230,6 @@ def _read(connection: ReadConnection, after: FeedCursor) -> changes.Batch:
     return changes.find_after(connection, after, _BATCH)
 
 
-def _read_output(connection: ReadConnection, name: str, run_id: str) -> list[GrowingStream]:
-    run = runs.get(connection, name, run_id)
-    return list(logs.find_growing(connection, run.id)) if run else []
+def _read_output(connection: ReadConnection, run: RunKey) -> list[GrowingStream]:
+    row = runs.get(connection, *run)
+    return list(logs.find_growing(connection, row.id)) if row else []

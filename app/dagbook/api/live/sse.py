@@ -71,7 +71,7 @@ def _run(change: ChangeRow, at: str) -> RunChange:
         root=root,
         attempt=change.attempt or 0,
         status=status,
-        status_label=status.label,  # type: ignore[arg-type]  # the contract lists all labels
+        status_label=status.label,
         event=change.event or 0,
         removed=True if change.data else UNSET,
     )

@@ -16,7 +16,8 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from dagbook.api.schemas.common import Error, ErrorCode
+from dagbook.api.schemas.common import Error
+from dagbook.errors import ErrorCode
 from dagbook.identifiers import API_PATH
 
 if TYPE_CHECKING:  # commands import this module too, and must not load the framework
@@ -31,6 +32,12 @@ _OF_PROXY = re.compile(
 )
 _OLD_HTTP = "1.0"  # with which nginx asks unless its configuration says otherwise
 _BROWSER = frozenset({b"origin", b"referer", b"accept-language"})
+_PROXY_REASON = (
+    "this request came through a proxy ({}), and this server has no authentication, so it serves this machine alone; "
+    "set auth_mode or auth_token (another Dagbook sends the token of its remote_nodes), or insecure: true if the proxy "
+    "authenticates"
+)
+_DEQUEUE_REASON = "a page of another site may not dequeue anything; send a bearer token, or use the web UI or a program"
 
 
 # The same few hosts come with every request.
@@ -148,14 +155,6 @@ class HostCheckMiddleware:
         if rest:
             return self._is_own(f"{scheme}://{rest.partition('/')[0]}", host)
         return not is_browser(headers)
-
-
-_PROXY_REASON = (
-    "this request came through a proxy ({}), and this server has no authentication, so it serves this machine alone; "
-    "set auth_mode or auth_token (another Dagbook sends the token of its remote_nodes), or insecure: true if the proxy "
-    "authenticates"
-)
-_DEQUEUE_REASON = "a page of another site may not dequeue anything; send a bearer token, or use the web UI or a program"
 
 
 def sign_of_proxy(http_version: str, headers: Iterable[bytes]) -> str:

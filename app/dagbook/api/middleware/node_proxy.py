@@ -8,37 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote_plus
+from urllib.parse import quote, unquote_plus
 
 import msgspec
-from litestar import Request
 from litestar.response import Response, Stream
 from litestar.types import Scope
 
 from dagbook.api.middleware.remote_nodes import NodeRequest, NodeResponse, RemoteNodes
+from dagbook.api.middleware.request_context import NODE_PARAMETER, AnyRequest, requested_node
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
 from dagbook.telemetry.logging import request_id
 
-PARAMETER = "remoteNode"
-_HERE = ("", "local")
 _VIA, _OWN_VIA = "via", "1.1 dagbook"
 # No other header is forwarded: not the caller's credentials and cookies, and none about this connection.
 _FORWARDED_HEADERS = ("accept", "accept-language", "if-match")
 _ERRORS = 400  # the lowest error status
 ProxyAudit = Callable[[Scope, str], Awaitable[None]]
-Proxy = Callable[[Request[Any, Any, Any]], Awaitable[Response[Any] | Stream | None]]
-
-
-def requested_node(scope: Mapping[str, Any]) -> str:
-    """Return the name of the requested node; empty for this server. Raises BadRequestError."""
-    query: bytes = scope["query_string"]
-    if PARAMETER.encode() not in query and b"%" not in query:
-        return ""
-    names = [value for key, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True) if key == PARAMETER]
-    if len(names) > 1:
-        raise BadRequestError(f"{PARAMETER}: is given more than once")
-    return names[0] if names and names[0] not in _HERE else ""
+Proxy = Callable[[AnyRequest], Awaitable[Response[Any] | Stream | None]]
 
 
 def make_proxy(nodes: RemoteNodes, prefix: str, audit: ProxyAudit) -> Proxy:
@@ -47,13 +34,14 @@ def make_proxy(nodes: RemoteNodes, prefix: str, audit: ProxyAudit) -> Proxy:
     ``prefix`` is the path of the API; ``audit`` is called with scope and node after a successful request.
     """
 
-    async def forward(request: Request[Any, Any, Any]) -> Response[Any] | Stream | None:
+    async def forward(request: AnyRequest) -> Response[Any] | Stream | None:
         name = requested_node(request.scope)
         if not name or request.method == "OPTIONS":  # OPTIONS is not authorized: it only lists methods
             return None
         if name not in nodes:
-            raise BadRequestError(f"{PARAMETER}: there is no node named {shorten(name)}")
-        request.scope["remote_node"] = name  # type: ignore[typeddict-unknown-key]  # for the access log
+            raise BadRequestError(f"{NODE_PARAMETER}: there is no node named {shorten(name)}")
+        scope: Any = request.scope  # its type has no keys of this application
+        scope["remote_node"] = name  # for the access log
         answer = await nodes.send(name, await _node_request(request, prefix))
         if answer.status < _ERRORS:
             await audit(request.scope, name)
@@ -62,14 +50,14 @@ def make_proxy(nodes: RemoteNodes, prefix: str, audit: ProxyAudit) -> Proxy:
     return forward
 
 
-async def _node_request(request: Request[Any, Any, Any], prefix: str) -> NodeRequest:
+async def _node_request(request: AnyRequest, prefix: str) -> NodeRequest:
     via = request.headers.get(_VIA, "")
     if any(hop.strip() == _OWN_VIA for hop in via.split(",")):
-        raise BadRequestError(f"{PARAMETER}: this request was already forwarded once; call the node directly")
+        raise BadRequestError(f"{NODE_PARAMETER}: this request was already forwarded once; call the node directly")
     headers = {name: value for name in _FORWARDED_HEADERS if (value := request.headers.get(name)) is not None}
     body = await _body(request)
     query = request.scope["query_string"].decode("latin-1").split("&")
-    others = [part for part in query if part and unquote_plus(part.partition("=")[0]) != PARAMETER]
+    others = [part for part in query if part and unquote_plus(part.partition("=")[0]) != NODE_PARAMETER]
     return NodeRequest(
         method=request.method,
         path=_path(request.scope, prefix),
@@ -84,7 +72,7 @@ async def _node_request(request: Request[Any, Any, Any], prefix: str) -> NodeReq
     )
 
 
-async def _body(request: Request[Any, Any, Any]) -> bytes:
+async def _body(request: AnyRequest) -> bytes:
     body = await request.body()
     if body:
         try:
@@ -98,7 +86,7 @@ def _path(scope: Scope, prefix: str) -> str:
     """Build the path from the route that the guard checked, so that the node cannot match another route."""
     names: Mapping[str, str] = scope["path_params"]
     if any(part in (".", "..") for name in names.values() for part in name.split("/")):
-        raise BadRequestError(f"{PARAMETER}: a path with . or .. is not forwarded")
+        raise BadRequestError(f"{NODE_PARAMETER}: a path with . or .. is not forwarded")
     template = scope["path_template"].removeprefix(prefix)
     return template.format_map({key: quote(name, safe="") for key, name in names.items()})
 

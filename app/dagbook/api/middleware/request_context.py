@@ -9,19 +9,23 @@ import logging
 import os
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
+from litestar import Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from dagbook.api.middleware.host_check import is_loopback, name_of_host
 from dagbook.api.schemas.common import Error
 from dagbook.auth.audit_context import Caller
+from dagbook.errors import BadRequestError
 from dagbook.telemetry.logging import request_id
 from dagbook.telemetry.metrics import UNKNOWN, RequestMetrics
 
+AnyRequest = Request[Any, Any, Any]
 _log = logging.getLogger("dagbook.request")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ID_NAME = b"x-request-id"
@@ -30,6 +34,31 @@ ROLE = "caller_role"  # in the scope, for a header: the role that no description
 IS_HEAD = "is_head"  # in the scope of a HEAD request, whose method is GET while it is handled
 _CHECKS = ("/health", "/metrics")  # polled by monitoring every few seconds
 _FAILED = 500
+NODE_PARAMETER = "remoteNode"
+_THIS_SERVER = ("", "local")
+# A lone surrogate: no input of a client is ever decoded to it.
+_STAND_IN = "\udc2f"
+_SEGMENT = "(?:(?!%2[fF])[^/])+"
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+# Responses of the API are data: a browser that is made to show one as a page runs no script and shows no frame.
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+CONTENT_POLICY = "Content-Security-Policy"
+
+# A response that has one of them already keeps its own value.
+SECURITY: Headers = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),  # responses depend on credentials; an ETag is for If-Match
+    (b"content-security-policy", API_POLICY.encode()),
+    # With no-referrer a browser would send "Origin: null" with forms of our own pages.
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+# Sent over TLS only, because browsers ignore it elsewhere; half a year.
+STRICT_TRANSPORT: Headers = ((b"strict-transport-security", b"max-age=15552000"),)
+VARY_ORIGIN: Headers = ((b"vary", b"Origin"),)
 
 
 class RequestContextMiddleware:
@@ -133,27 +162,6 @@ async def _fail(response: _Response) -> None:
     await response.send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-Headers = tuple[tuple[bytes, bytes], ...]
-
-# Responses of the API are data: a browser that is made to show one as a page runs no script and shows no frame.
-API_POLICY = "default-src 'none'; frame-ancestors 'none'"
-CONTENT_POLICY = "Content-Security-Policy"
-
-# A response that has one of them already keeps its own value.
-SECURITY: Headers = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),  # responses depend on credentials; an ETag is for If-Match
-    (b"content-security-policy", API_POLICY.encode()),
-    # With no-referrer a browser would send "Origin: null" with forms of our own pages.
-    (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
-# Sent over TLS only, because browsers ignore it elsewhere; half a year.
-STRICT_TRANSPORT: Headers = ((b"strict-transport-security", b"max-age=15552000"),)
-VARY_ORIGIN: Headers = ((b"vary", b"Origin"),)
-
-
 class _HeadSent(BaseException):
     """Ends a response that would be streamed. No handler of errors may catch it, so it is no Exception."""
 
@@ -164,11 +172,11 @@ class HeadMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
-        scope[IS_HEAD], scope["method"] = True, "GET"  # type: ignore[literal-required]  # a key of our own
+        scope[IS_HEAD], scope["method"] = True, "GET"
 
         async def send_head(message: Message) -> None:
             scope["method"] = "HEAD"  # the server looks at it, and sends no body
@@ -185,11 +193,6 @@ class HeadMiddleware:
             pass
         finally:
             scope["method"] = "HEAD"
-
-
-# A lone surrogate: no input of a client is ever decoded to it.
-_STAND_IN = "\udc2f"
-_SEGMENT = "(?:(?!%2[fF])[^/])+"
 
 
 class EncodedSlashesMiddleware:
@@ -220,3 +223,16 @@ def decode_scope(scope: Scope) -> None:
 def display_path(path: str) -> str:
     """Return the path of any request, routed or not, with its slashes restored."""
     return path.replace(_STAND_IN, "/")
+
+
+def requested_node(scope: Mapping[str, Any]) -> str:
+    """Return the name of the requested node; empty for this server. Raises BadRequestError."""
+    query: bytes = scope["query_string"]
+    if NODE_PARAMETER.encode() not in query and b"%" not in query:
+        return ""
+    names = [
+        value for key, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True) if key == NODE_PARAMETER
+    ]
+    if len(names) > 1:
+        raise BadRequestError(f"{NODE_PARAMETER}: is given more than once")
+    return names[0] if names and names[0] not in _THIS_SERVER else ""

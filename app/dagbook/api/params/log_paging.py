@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET
 
+from dagbook.api.params import parameters
 from dagbook.api.schemas.runs import Log
 from dagbook.db.repositories.logs.logs import ChunkText
 
@@ -27,6 +28,15 @@ class LineRange(msgspec.Struct, frozen=True):
 
     first: int
     count: int
+
+
+def provide_page_request(
+    tail: parameters.Tail = None,
+    head: parameters.Head = None,
+    offset: parameters.Offset = None,
+    limit: parameters.Limit = None,
+) -> PageRequest:
+    return PageRequest(tail=tail, head=head, offset=offset, limit=limit)
 
 
 def resolve_range(request: PageRequest, total: int) -> LineRange:

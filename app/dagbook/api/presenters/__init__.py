@@ -1,3 +1,15 @@
 """Converters from rows and definitions to response structs. Pure."""
 
-__all__ = ["approvals", "doctor", "history", "outputs", "people", "present", "queues", "sources"]
+__all__ = [
+    "approvals",
+    "dags",
+    "doctor",
+    "history",
+    "outputs",
+    "people",
+    "queues",
+    "run_events",
+    "runs",
+    "sources",
+    "time_format",
+]

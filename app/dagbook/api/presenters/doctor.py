@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
 
+import msgspec
 from msgspec import UNSET
 
-from dagbook.api.presenters.present import time_text
+from dagbook.api.presenters.time_format import time_text
 from dagbook.api.schemas.maintenance import CopyOfUpgrade, DatabaseStorage, DoctorFinding, DoctorReport, TableStorage
 from dagbook.db.sqlite.upgrade_copies import UpgradeCopy
 from dagbook.db.storage import Storage
@@ -16,14 +17,10 @@ from dagbook.maintenance.doctor import Report
 
 def doctor_report(report: Report, zone: tzinfo = UTC) -> DoctorReport:
     """Convert the doctor's report."""
-    found = [
-        DoctorFinding(name=finding.name, holds=finding.holds, count=finding.count, rows=list(finding.rows))
-        for finding in report.findings
-    ]
     return DoctorReport(
         healthy=report.is_healthy,
         at=time_text(report.at, zone),
-        findings=found,
+        findings=msgspec.convert(report.findings, list[DoctorFinding], from_attributes=True),
         damage=UNSET if report.damage is None else list(report.damage),
         storage=_storage(report.storage, zone),
     )

@@ -1,26 +1,24 @@
-"""Statistics of a DAG's runs, the status of each step in several runs (api-behaviour op 19), and events. Pure."""
+"""Statistics of a DAG's runs, and the status of each step in several runs (api-behaviour op 19). Pure."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, time, timedelta, tzinfo
-from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from dagbook.api.presenters.present import time_text
+from dagbook.api.presenters.time_format import time_text
 from dagbook.api.schemas.dags import DAGDay, DAGDays, DAGGridItem, DAGStatistics, EndedRun, StatusCount
-from dagbook.api.schemas.run_logs import RunEvent
 from dagbook.db.repositories.runs.run_history import QUARTER_SECONDS, CountedRuns, FinishedRunRow, HistoryNode
-from dagbook.db.repositories.runs.runs import EventRow
 from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS
 from dagbook.engine.status import NodeStatus, RunStatus
 
 _SUCCESSFUL = frozenset({RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED})
 _SHOWN = 20
+_HANDLER_RANKS = {position: rank for rank, position in enumerate((SUCCESS, FAILURE, ABORT, EXIT), 1)}
 
 
 def statistics(dag_name: str, finished: Sequence[FinishedRunRow], zone: tzinfo, *, more: bool) -> DAGStatistics:
@@ -53,7 +51,7 @@ def _finished_run(run: FinishedRunRow, zone: tzinfo) -> EndedRun:
     return EndedRun(
         dag_run_id=run.run_id,
         status=run.status,
-        status_label=run.status.label,  # type: ignore[arg-type]  # the contract lists all labels
+        status_label=run.status.label,
         started_at=time_text(run.started_at, zone),
         duration_seconds=UNSET if run.seconds is None else round(run.seconds, 3),
     )
@@ -83,16 +81,13 @@ def days_of(dag_name: str, counted: Sequence[CountedRuns], starts: Sequence[date
             from_date=begins[day],
             to_date=begins[day + 1],
             counts=[
-                StatusCount(status=status, status_label=status.label, count=count)  # type: ignore[arg-type]  # has all labels
+                StatusCount(status=status, status_label=status.label, count=count)
                 for status, count in sorted(counts[day].items())
             ],
         )
         for day in range(first, len(begins) - 1)
     ]
     return DAGDays(dag_name=dag_name, zone=str(starts[0].tzinfo), truncated=truncated, days=days)
-
-
-_HANDLER_RANKS = {position: rank for rank, position in enumerate((SUCCESS, FAILURE, ABORT, EXIT), 1)}
 
 
 def grid(runs: Sequence[Iterable[HistoryNode]]) -> list[DAGGridItem]:
@@ -105,48 +100,3 @@ def grid(runs: Sequence[Iterable[HistoryNode]]) -> list[DAGGridItem]:
                 line = lines.setdefault((rank, node.name), [NodeStatus.NOT_STARTED] * len(runs))
                 line[number] = node.status
     return [DAGGridItem(name=name, history=lines[rank, name]) for rank, name in sorted(lines)]
-
-
-_TIMES = {
-    "started_at": "started_at",
-    "finished_at": "finished_at",
-    "due_at": "due_at",
-    "stop_asked_at": "stop_requested_at",
-}
-_SAME = ("execution", "retry_count", "done_count", "exit_code", "error", "queue", "timed_out")
-
-
-def run_event(row: EventRow, names: Mapping[tuple[int, int], str], zone: tzinfo) -> RunEvent:
-    """Convert one row; ``names`` are step names by attempt and position."""
-    data: dict[str, Any] = row.data
-    position = row.position
-    event = RunEvent(number=row.seq, at=precise_time(row.at, zone), attempt=row.attempt, **_fields(data, zone))
-    if position is not None:
-        event.step = names.get((row.attempt, position), UNSET)
-    if "status" in data:
-        status = RunStatus(data["status"]) if position is None else NodeStatus(data["status"])
-        event.status, event.status_label = int(status), status.label  # type: ignore[assignment]  # has all labels
-    return event
-
-
-def _fields(data: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:
-    found = {name: data[name] for name in _SAME if data.get(name) is not None}
-    found |= {
-        field: precise_time(datetime.fromisoformat(data[name]), zone)
-        for name, field in _TIMES.items()
-        if data.get(name)
-    }
-    renamed = {
-        "trigger": data.get("accepted"),
-        "retried_step": data.get("step"),
-        "actor": data.get("actor") or data.get("edited_by"),
-        "dequeued": "dequeued" in data,
-        "set_by_hand": "edited_by" in data,
-        "unmet_preconditions": [text for text in data.get("conditions") or () if text],
-    }
-    return found | {name: value for name, value in renamed.items() if value}
-
-
-def precise_time(instant: datetime, zone: tzinfo) -> str:
-    """Format an instant as RFC 3339 with milliseconds."""
-    return instant.astimezone(zone).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 import msgspec
 
-from dagbook.api.presenters.present import time_text
+from dagbook.api.presenters.time_format import time_text
 from dagbook.api.schemas.runs import OutputsMetadata, RunOutputs
 from dagbook.db.repositories.runs.runs import NodeRow, RunRow
 from dagbook.runs.store.run_loading import collect_outputs
@@ -23,7 +23,7 @@ def run_outputs(run: RunRow, params: Sequence[str], nodes: Sequence[NodeRow], da
         dag_name=run.dag_name,
         dag_run_id=run.run_id,
         attempt_id=str(run.attempt),
-        status=run.status.label,  # type: ignore[arg-type]  # the contract lists all labels
+        status=run.status.label,
         completed_at=time_text(run.finished_at, zone),
         params=msgspec.json.encode(list(params)).decode() if params else "",
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from msgspec import UNSET, UnsetType
 
+from dagbook.api.presenters.time_format import instant_text
 from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.people import Grant, Group, Session, Token, User
 from dagbook.auth.roles import Role, Scope, UserScope
@@ -13,11 +14,6 @@ from dagbook.db.repositories.groups import GrantRow, GroupRow
 from dagbook.db.repositories.sessions import SessionRow
 from dagbook.db.repositories.tokens import TokenRow
 from dagbook.db.repositories.users import UserRow
-
-
-def instant_text(instant: datetime) -> str:
-    """Format an instant as RFC 3339 in UTC with microseconds, as users' times are (api-behaviour 1.5)."""
-    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def user_body(row: UserRow) -> User:

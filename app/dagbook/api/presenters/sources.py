@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
-from dagbook.api.presenters.present import time_text
+from dagbook.api.presenters.time_format import time_text
 from dagbook.api.schemas.common import Pagination, or_unset
 from dagbook.api.schemas.sources import DagSource, Source, SourceDetails, SourceFile, SourceProblem, SyncProgress
 from dagbook.db.repositories.sources import DagOrigin, FileProblem, SourceFileRow
@@ -64,7 +65,7 @@ def _fields(status: SourceStatus, zone: tzinfo) -> dict[str, Any]:
         "commit": or_unset(row.source_commit),
         "problem": or_unset(row.problem),
         "problem_at": or_unset(time_text(row.problem_at, zone)),
-        "syncing": UNSET if progress is None else SyncProgress(done=progress.done, total=progress.total),
+        "syncing": UNSET if progress is None else msgspec.convert(progress, SyncProgress, from_attributes=True),
     }
 
 
@@ -80,4 +81,4 @@ def _present_file(row: SourceFileRow, zone: tzinfo) -> SourceFile:
 
 
 def _present_problems(problems: Sequence[FileProblem]) -> list[SourceProblem]:
-    return [SourceProblem(line=problem.line, message=problem.message) for problem in problems]
+    return msgspec.convert(problems, list[SourceProblem], from_attributes=True)

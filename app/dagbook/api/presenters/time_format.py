@@ -1,4 +1,4 @@
-"""Cached RFC 3339 formatting; a list of runs has thousands of instants."""
+"""Times as RFC 3339, cached: a list of runs has thousands of instants."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 _QUARTER = 900  # seconds; no zone's offset changes within a quarter of an hour
 _MAX_QUARTERS = 20_000
 _IN_HOUR = tuple(f"{second // 60:02}:{second % 60:02}" for second in range(3600))
-
-
 _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 
 
@@ -43,3 +41,18 @@ class TimeFormatter:
         known = (f"{local:%Y-%m-%dT%H:}", local.minute * 60 + local.second, "Z" if offset == "+00:00" else offset)
         self._quarters[number] = known
         return known
+
+
+def time_text(instant: datetime | int | None, zone: tzinfo, missing: str = "") -> str:
+    """Format an instant, or whole seconds since 1970, as RFC 3339 with whole seconds in the server's zone."""
+    return formatter_for(zone).text(instant, missing)
+
+
+def precise_time(instant: datetime, zone: tzinfo) -> str:
+    """Format an instant as RFC 3339 with milliseconds."""
+    return instant.astimezone(zone).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def instant_text(instant: datetime) -> str:
+    """Format an instant as RFC 3339 in UTC with microseconds, as users' times are (api-behaviour 1.5)."""
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

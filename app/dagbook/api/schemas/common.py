@@ -7,20 +7,9 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-T = TypeVar("T")
+from dagbook.errors import ErrorCode
 
-ErrorCode = Literal[
-    "forbidden",
-    "bad_request",
-    "not_found",
-    "internal_error",
-    "unauthorized",
-    "bad_gateway",
-    "remote_node_error",
-    "max_run_reached",
-    "not_running",
-    "already_exists",
-]
+T = TypeVar("T")
 
 
 class Schema(msgspec.Struct, rename="camel", kw_only=True):

@@ -8,9 +8,15 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from dagbook.api.schemas.common import Pagination, Schema
-from dagbook.api.schemas.runs import Condition, DAGRunDetails, DAGRunSummary, RunLabel, Step
+from dagbook.api.schemas.runs import Condition, DAGRunDetails, DAGRunSummary, Step
 from dagbook.api.schemas.sources import DagSource
-from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.db.types import CatchUp, SlotResult
+from dagbook.engine.status import NodeStatus, RunLabel, RunStatus
+from dagbook.spec.time.schedule import Kind
+
+DAGNameText = Annotated[str, Meta(pattern="^[a-zA-Z0-9_.-]+$")]
+SortField = Literal["name", "nextRun"]
+SortOrder = Literal["asc", "desc"]
 
 
 class Schedule(Schema, kw_only=True):
@@ -110,9 +116,6 @@ class DAGFileDetails(Schema, kw_only=True):
     suspended: bool
     errors: list[str]
     source: DagSource | UnsetType = UNSET  # extension
-
-
-DAGNameText = Annotated[str, Meta(pattern="^[a-zA-Z0-9_.-]+$")]
 
 
 class NewDAG(Schema, kw_only=True):
@@ -247,10 +250,6 @@ class StoppedAll(Schema, kw_only=True):
     errors: list[str]
 
 
-SortField = Literal["name", "nextRun"]
-SortOrder = Literal["asc", "desc"]
-
-
 class EndedRun(Schema, kw_only=True):
     """A finished run, with its duration if it had started."""
 
@@ -369,10 +368,6 @@ class Restored(Schema, kw_only=True):
     revision: int | UnsetType = UNSET
 
 
-Kind = Literal["start", "stop", "restart"]
-Outcome = Literal["started", "queued", "stopped", "restarting", "restarted", "skipped", "suspended", "missed", "failed"]
-
-
 class Upcoming(Schema, kw_only=True):
     """An upcoming scheduled start, stop or restart; ``suspended`` says that the schedules of its DAG are suspended."""
 
@@ -397,7 +392,7 @@ class Slot(Schema, kw_only=True):
     file_name: str
     kind: Kind
     scheduled_at: str
-    outcome: Outcome
+    outcome: SlotResult
     settled_at: str
     reason: str | UnsetType = UNSET
     dag_name: str | UnsetType = UNSET
@@ -415,7 +410,7 @@ class Slots(Schema, kw_only=True):
 class DagSettings(Schema, kw_only=True):
     """The catch-up of a DAG: none, the latest or all missed starts within a window in seconds are made up."""
 
-    catchup: Literal["none", "latest", "all"]
+    catchup: CatchUp
     catchup_window_sec: Annotated[int, Meta(ge=60, le=31 * 24 * 60 * 60)] | UnsetType = UNSET
 
 
@@ -435,6 +430,6 @@ class ShownDagAccount(Schema, kw_only=True):
 class ShownDagSettings(Schema, kw_only=True):
     """The effective catch-up of a DAG, with the maximum number of starts that are made up at a time."""
 
-    catchup: Literal["none", "latest", "all"]
+    catchup: CatchUp
     catchup_window_sec: int
     catchup_most_starts: int

@@ -9,6 +9,9 @@ from msgspec import UNSET, UnsetType
 from dagbook.api.schemas.common import Schema
 from dagbook.api.schemas.people import Instant
 
+InstanceStatus = Literal["active", "inactive", "unknown"]
+WorkerHealth = Literal["healthy", "warning", "unhealthy"]
+
 
 class DoctorFinding(Schema, kw_only=True):
     """An invariant, the number of rows that violate it, and the first of these."""
@@ -190,10 +193,6 @@ class PrunedAudit(Schema, kw_only=True):
     entries: int
     up_to: int
     dry_run: bool
-
-
-InstanceStatus = Literal["active", "inactive", "unknown"]
-WorkerHealth = Literal["healthy", "warning", "unhealthy"]
 
 
 class SchedulerInstance(Schema, kw_only=True):

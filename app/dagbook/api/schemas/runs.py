@@ -8,10 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from dagbook.api.schemas.common import Schema
-from dagbook.engine.status import NodeStatus, RunStatus
-
-RunLabel = Literal["not_started", "running", "failed", "aborted", "succeeded", "queued", "partially_succeeded"]
-NodeLabel = Literal["not_started", "running", "failed", "aborted", "succeeded", "skipped", "partially_succeeded"]
+from dagbook.engine.status import NodeLabel, NodeStatus, RunLabel, RunStatus
 
 
 class Condition(Schema, kw_only=True):

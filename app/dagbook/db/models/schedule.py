@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dagbook.db.types import Base, BigKey, UtcDateTime, report_index
+from dagbook.db.types import Base, BigKey, CatchUp, SlotResult, UtcDateTime, report_index
+from dagbook.spec.time.schedule import Kind
 
 _IS_RESTARTING = text("outcome = 'restarting'")
 
@@ -35,10 +36,10 @@ class ScheduleSlot(Base):
     )
 
     dag_id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=False)
-    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[Kind] = mapped_column(Text, primary_key=True)
     minute: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
     file_name: Mapped[str] = mapped_column(Text)
-    outcome: Mapped[str] = mapped_column(Text)
+    outcome: Mapped[SlotResult] = mapped_column(Text)
     reason: Mapped[str | None] = mapped_column(Text)
     run_id: Mapped[int | None] = mapped_column(BigKey, ForeignKey("runs.id", ondelete="SET NULL"), unique=True)
     restarts: Mapped[int | None] = mapped_column(BigKey)
@@ -68,7 +69,7 @@ class DagSetting(Base):
     dag_id: Mapped[int] = mapped_column(
         BigKey, ForeignKey("dags.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    catchup: Mapped[str] = mapped_column(Text)
+    catchup: Mapped[CatchUp] = mapped_column(Text)
     catchup_window_seconds: Mapped[int]
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_by: Mapped[str | None] = mapped_column(Text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Select, and_, bindparam, delete, func, insert, literal, or_, select, text, tuple_, update
@@ -17,12 +17,22 @@ from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.prepared import Prepared
 from dagbook.db.repositories import dag_access
 from dagbook.db.repositories.dag_access import Sight
+from dagbook.db.types import CatchUp, SlotResult
 from dagbook.engine.status import RunStatus
+from dagbook.spec.time.schedule import Kind
 
-START, STOP, RESTART = "start", "stop", "restart"
-STARTED, QUEUED, STOPPED = "started", "queued", "stopped"
-RESTARTING, RESTARTED = "restarting", "restarted"
-SKIPPED, SUSPENDED, MISSED, FAILED = "skipped", "suspended", "missed", "failed"
+START: Final = "start"
+STOP: Final = "stop"
+RESTART: Final = "restart"
+STARTED: Final = "started"
+QUEUED: Final = "queued"
+STOPPED: Final = "stopped"
+RESTARTING: Final = "restarting"
+RESTARTED: Final = "restarted"
+SKIPPED: Final = "skipped"
+SUSPENDED: Final = "suspended"
+MISSED: Final = "missed"
+FAILED: Final = "failed"
 _AT_A_TIME = 500  # values per statement
 _MARK = 1
 
@@ -37,7 +47,7 @@ class ScheduledDagRow(msgspec.Struct, frozen=True, kw_only=True):
     suspended: bool
     created_at: datetime
     updated_at: datetime
-    catchup: str | None
+    catchup: CatchUp | None
     catchup_window_seconds: int | None
 
 
@@ -45,7 +55,7 @@ class RestartingRow(msgspec.Struct, frozen=True, kw_only=True):
     """A slot whose run is being restarted."""
 
     dag_id: int
-    kind: str
+    kind: Kind
     minute: datetime
     file_name: str
     restarts: int
@@ -55,10 +65,10 @@ class SlotRow(msgspec.Struct, frozen=True, kw_only=True):
     """A handled slot with the run that it started."""
 
     dag_id: int
-    kind: str
+    kind: Kind
     minute: datetime
     file_name: str
-    outcome: str
+    outcome: SlotResult
     reason: str | None
     restarts: int | None
     made_up: bool
@@ -71,7 +81,7 @@ class SettingRow(msgspec.Struct, frozen=True, kw_only=True):
     """Schedule settings of a DAG."""
 
     dag_id: int
-    catchup: str
+    catchup: CatchUp
     catchup_window_seconds: int
     updated_at: datetime
     updated_by: str | None
@@ -81,7 +91,7 @@ class SlotKey(msgspec.Struct, frozen=True, order=True):
     """A minute at which a start, stop or restart of a DAG is due."""
 
     dag: int
-    kind: str
+    kind: Kind
     minute: datetime
 
 
@@ -95,10 +105,10 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlotOutcome(msgspec.Struct, frozen=True):
-    """Outcome of a slot: ``run`` is the started run, ``restarts`` the run that is stopped for it."""
+    """SlotResult of a slot: ``run`` is the started run, ``restarts`` the run that is stopped for it."""
 
     slot: Slot
-    outcome: str
+    outcome: SlotResult
     at: datetime
     reason: str = ""
     run: int | None = None
@@ -186,9 +196,9 @@ def find_earlier_texts(connection: ReadConnection, dag: int, most: int) -> list[
 # -- slots -------------------------------------------------------------------------------------------------------
 
 
-def find_outcomes(connection: ReadConnection, keys: Sequence[SlotKey]) -> dict[SlotKey, str]:
+def find_outcomes(connection: ReadConnection, keys: Sequence[SlotKey]) -> dict[SlotKey, SlotResult]:
     """Return the outcomes of those slots that are handled."""
-    found: dict[SlotKey, str] = {}
+    found: dict[SlotKey, SlotResult] = {}
     for first in range(0, len(keys), _AT_A_TIME):
         values = [(key.dag, key.kind, key.minute) for key in keys[first : first + _AT_A_TIME]]
         for dag, kind, minute, outcome in connection.execute(_find_outcomes, {"keys": values}):

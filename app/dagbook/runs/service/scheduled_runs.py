@@ -18,6 +18,7 @@ from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow, StopRequest
 from dagbook.db.repositories.schedules import RestartingRow, Slot, SlotKey, SlotOutcome
+from dagbook.db.types import SlotResult
 from dagbook.engine.admission import Admission
 from dagbook.engine.status import RunStatus
 from dagbook.errors import AppError
@@ -63,7 +64,7 @@ class ScheduledRuns:
         def stop(connection: WriteConnection) -> _StopRequests:
             keys = schedules.find_running(connection, dag_name) if _newest_running(connection, dag_name) else []
             reason = f"{len(keys)} running" if keys else _NOT_RUNNING
-            outcome = schedules.STOPPED if keys else schedules.SKIPPED
+            outcome: SlotResult = schedules.STOPPED if keys else schedules.SKIPPED
             return self._add_stop_requests(connection, SlotOutcome(slot, outcome, self._now(), reason), keys)
 
         self._notify_stops(await self._database.write(stop))

@@ -20,6 +20,7 @@ from dagbook.db.errors import Conflict, DatabaseUnavailable
 from dagbook.db.repositories import audit, changes, queue, schedules
 from dagbook.db.repositories.runs import run_writes
 from dagbook.db.repositories.runs.run_writes import Activity, Claim, NewAttempt, NewRun, StartingRun, Transition
+from dagbook.db.types import SlotResult
 from dagbook.engine.admission import Admission, QueueConfig
 from dagbook.runs.store.new_run import NOT_NEXT, Refusal, as_queued, check_claim, check_retry, check_slot, is_queue_full
 from dagbook.runs.store.queue_head import MAX_RELEASED, ActiveRunCounts, read_queue_head
@@ -348,7 +349,7 @@ def _complete_slots(connection: WriteConnection, accepted: Sequence[NewRun]) -> 
     outcomes = []
     for run in accepted:
         if run.slot is not None:
-            outcome = schedules.QUEUED if run.entry is not None else schedules.STARTED
+            outcome: SlotResult = schedules.QUEUED if run.entry is not None else schedules.STARTED
             if run.slot.awaiting_restart:
                 outcome = schedules.RESTARTED
             outcomes.append(schedules.SlotOutcome(run.slot, outcome, run.run["created_at"], run=run.key))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -10,7 +13,8 @@ import msgspec
 from dagbook.spec.reading.load import load
 from dagbook.spec.time.cron import Cron, fires_at, next_after, parse
 
-KINDS = ("stop", "restart", "start")  # in the order in which firings of one minute are handled
+Kind = Literal["start", "stop", "restart"]
+KINDS: tuple[Kind, ...] = ("stop", "restart", "start")  # in the order in which firings of one minute are handled
 
 
 class CronEntry(msgspec.Struct, frozen=True):
@@ -29,14 +33,15 @@ class CronEntry(msgspec.Struct, frozen=True):
 
 
 class ParsedSchedule(msgspec.Struct, frozen=True, kw_only=True):
-    """All parsed schedules of a definition."""
+    """All parsed schedules of a definition; of one that is not valid, those that can be read."""
 
     start: tuple[CronEntry, ...] = ()
     stop: tuple[CronEntry, ...] = ()
     restart: tuple[CronEntry, ...] = ()
     skip_if_successful: bool = False
+    is_valid: bool = True
 
-    def entries(self, kind: str) -> tuple[CronEntry, ...]:
+    def entries(self, kind: Kind) -> tuple[CronEntry, ...]:
         found: tuple[CronEntry, ...] = getattr(self, kind)
         return found
 
@@ -53,21 +58,27 @@ def may_schedule(text: str) -> bool:
     return "schedule" in text.lower()
 
 
-def read_schedule(text: str) -> ParsedSchedule | None:
-    """Read the schedules of a text; None if it is invalid."""
+def read_schedule(text: str) -> ParsedSchedule:
+    """Read the schedules of a text."""
     if not may_schedule(text):
         return NO_SCHEDULE
     loaded = load(text, name="dag", metadata_only=True)
-    if loaded.problems or loaded.empty:
-        return None
     dag = loaded.definition.dag
     return ParsedSchedule(
         start=_entries(dag.schedule.start),
         stop=_entries(dag.schedule.stop),
         restart=_entries(dag.schedule.restart),
         skip_if_successful=dag.skip_if_successful,
+        is_valid=not (loaded.problems or loaded.empty),
     )
 
 
 def _entries(expressions: tuple[str, ...]) -> tuple[CronEntry, ...]:
-    return tuple(CronEntry(text, parse(text)) for text in dict.fromkeys(expressions))
+    return tuple(read_entries(expressions))
+
+
+def read_entries(expressions: Iterable[str]) -> Iterator[CronEntry]:
+    """Parse expressions; a broken one is left out, since it is among the definition's problems."""
+    for expression in dict.fromkeys(expressions):
+        with suppress(ValueError):
+            yield CronEntry(expression, parse(expression))

@@ -1,0 +1,141 @@
+"""List, search and tags of stored DAGs (tag dags)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from litestar import Controller
+from litestar.di import NamedDependency
+
+from dagbook.api.dependencies import CurrentCaller, RequestedPage, provide_services
+from dagbook.api.params import parameters
+from dagbook.api.params.lists import DagOrder
+from dagbook.api.presenters.dags import dag_in_list
+from dagbook.api.presenters.runs import millis, placeholder_summary, run_summary
+from dagbook.api.presenters.sources import present_origin
+from dagbook.api.routes import get, permission
+from dagbook.api.schemas.dags import (
+    DAGFile,
+    DAGFiles,
+    RecentRun,
+    SearchDAGsMatchItem,
+    SearchResultItem,
+    SearchResults,
+    Tags,
+)
+from dagbook.api.services import DagServices
+from dagbook.auth.roles import Requires
+from dagbook.db.repositories import dags
+from dagbook.db.repositories.dags import DagFilter, DagRow
+from dagbook.db.repositories.runs import run_history
+from dagbook.definitions.queries import (
+    DagPage,
+    DagPageRequest,
+    find_page,
+    find_page_by_next_start,
+    load_stored,
+    parse_missing,
+)
+from dagbook.definitions.search import SearchHit
+
+Services = NamedDependency[DagServices]
+
+_YIELD_EVERY = 50  # results between two yields to other tasks
+
+
+async def _add_recent(services: DagServices, rows: Sequence[DagRow], files: Sequence[DAGFile], most: int) -> None:
+    names = [row.dag_name for row in rows]
+    found = await services.database.read(lambda connection: run_history.find_recent(connection, names, most))
+    for row, file in zip(rows, files, strict=True):
+        file.recent_runs = [
+            RecentRun(
+                name=run.dag_name,
+                dag_run_id=run.run_id,
+                status=run.status,
+                started_at_millis=millis(run.started_at),
+                finished_at_millis=millis(run.finished_at),
+            )
+            for run in found.get(row.dag_name, ())
+        ]
+
+
+def _dag_file(row: DagRow, page: DagPage, services: DagServices) -> DAGFile:
+    loaded = load_stored(services.library, row)
+    dag = loaded.definition.dag
+    run = page.latest.get(row.dag_name)
+    summary = run_summary(run, services.zone) if run is not None else placeholder_summary(dag, services.zone)
+    return DAGFile(
+        file_name=row.file_name,
+        dag=dag_in_list(dag),
+        latest_dag_run=summary,
+        suspended=row.suspended,
+        errors=[str(problem) for problem in loaded.problems],
+        source=present_origin(page.origins.get(row.id), services.zone),
+    )
+
+
+def _add_result(results: SearchResults, hit: SearchHit, services: DagServices) -> None:
+    loaded = load_stored(services.library, hit.row)
+    if loaded.problems:
+        results.errors += [f"{hit.row.file_name}: {problem}" for problem in loaded.problems]
+        return
+    matches = [
+        SearchDAGsMatchItem(line=block.text, line_number=block.line, start_line=block.first) for block in hit.blocks
+    ]
+    results.results.append(
+        SearchResultItem(name=hit.row.file_name, dag=dag_in_list(loaded.definition.dag), matches=matches)
+    )
+
+
+class DagListController(Controller):
+    path = "/dags"
+    opt = permission(Requires.READ)
+    dependencies = provide_services(DagServices)
+
+    @get("", "listDAGs", narrowed=True)
+    async def list_dags(
+        self,
+        services: Services,
+        page_number: RequestedPage,
+        dag_order: NamedDependency[DagOrder],
+        dag_filter: NamedDependency[DagFilter],
+        recent: parameters.Recent = 0,
+    ) -> DAGFiles:
+        """List stored DAGs, also invalid ones, with the latest run of each, and its ``recent`` newest runs."""
+        request = DagPageRequest(
+            filter=dag_filter,
+            by_next_start=dag_order.by == "nextRun",
+            descending=dag_order.direction == "desc",
+            offset=page_number.offset,
+            limit=page_number.size,
+        )
+        if "\0" in request.filter.name_part + request.filter.tag:  # no text in the database holds one
+            return DAGFiles(dags=[], errors=[], pagination=page_number.paging(0))
+        if request.by_next_start:
+            found = await find_page_by_next_start(services.database, services.timetable, request, services.now())
+        else:
+            found = await find_page(services.database, request)
+        await parse_missing(services.library, found.rows)
+        files = [_dag_file(row, found, services) for row in found.rows]
+        if recent:
+            await _add_recent(services, found.rows, files, recent)
+        return DAGFiles(dags=files, errors=[], pagination=page_number.paging(found.total))
+
+    @get("/search", "searchDAGs", narrowed=True)
+    async def search_dags(self, services: Services, caller: CurrentCaller, q: parameters.Query) -> SearchResults:
+        """Search the lines of all stored DAGs for a regular expression, ignoring case, with two context lines each."""
+        with services.limits.searches.use(caller):
+            found = await services.search.find(q, caller.sight)
+        results = SearchResults(results=[], errors=[found.problem] if found.problem else [])
+        for number, hit in enumerate(found.hits, 1):
+            _add_result(results, hit, services)
+            if number % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        return results
+
+    @get("/tags", "getAllDAGTags", narrowed=True)
+    async def list_tags(self, services: Services, caller: CurrentCaller) -> Tags:
+        """List the tags of all stored DAGs."""
+        found = await services.database.read(lambda connection: dags.find_tags(connection, caller.sight))
+        return Tags(tags=sorted(found), errors=[])

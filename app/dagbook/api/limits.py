@@ -1,0 +1,84 @@
+"""Limits of what is costly to serve, so that one caller does not use up what others need."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import msgspec
+
+from dagbook.auth.audit_context import Caller
+from dagbook.auth.networks import network_of
+from dagbook.errors import TooManyRequestsError
+from dagbook.spec.reading.definition_cache import QUICK
+
+_NAMED = ("oidc", "local")  # credentials of one person, without a user in the database
+_TEXTS_OF_CALLER, _TEXTS = 2, 16  # long definitions at a time, each of which may take seconds
+_SEARCHES_OF_CALLER, _SEARCHES = 2, 8  # at a time; each may use a core for seconds
+
+
+class ConcurrencyLimit:
+    """Limit of the uses at a time: at most ``per_caller`` by one caller, and ``in_all`` by all callers of this server.
+
+    ``what`` names the uses in the message, in the plural; ``retry_seconds`` is when to try again.
+    """
+
+    def __init__(self, what: str, per_caller: int, in_all: int | None = None, *, retry_seconds: float) -> None:
+        self._what = what
+        self._per_caller = per_caller
+        self._in_all = in_all
+        self._retry_seconds = retry_seconds
+        self._uses: Counter[str] = Counter()
+
+    @contextmanager
+    def use(self, caller: Caller) -> Iterator[None]:
+        """Count a use until the block is left; raises TooManyRequestsError at once if there are too many."""
+        key = key_of(caller)
+        if self._uses[key] >= self._per_caller:
+            raise TooManyRequestsError(
+                f"you have {self._uses[key]} {self._what} at a time, which is the most here; try again when one has "
+                "ended",
+                self._retry_seconds,
+            )
+        if self._in_all is not None and self._uses.total() >= self._in_all:
+            raise TooManyRequestsError(
+                f"this server has {self._in_all} {self._what} of all callers at a time; try again later",
+                self._retry_seconds,
+            )
+        self._uses[key] += 1
+        try:
+            yield
+        finally:
+            self._uses[key] -= 1
+            if not self._uses[key]:
+                del self._uses[key]
+
+
+class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of a server: long definitions that are read, searches, and live feeds."""
+
+    texts: ConcurrencyLimit
+    searches: ConcurrencyLimit
+    feeds: ConcurrencyLimit
+
+    def read_text(self, caller: Caller, text: str) -> AbstractContextManager[None]:
+        """Count a text while it is read; a short one does not count. Raises TooManyRequestsError."""
+        return self.texts.use(caller) if len(text) > QUICK else nullcontext()
+
+
+def make_limits(feeds_per_caller: int) -> RequestLimits:
+    return RequestLimits(
+        texts=ConcurrencyLimit("long texts to be read", _TEXTS_OF_CALLER, _TEXTS, retry_seconds=5),
+        searches=ConcurrencyLimit("searches", _SEARCHES_OF_CALLER, _SEARCHES, retry_seconds=5),
+        feeds=ConcurrencyLimit("live feeds", feeds_per_caller, retry_seconds=10),
+    )
+
+
+def key_of(caller: Caller) -> str:
+    """Return for whom uses are counted: a user, else an address (of IPv6 a /64), since others may have the token."""
+    if caller.user_id is not None:
+        return f"user {caller.user_id}"
+    if caller.via in _NAMED:
+        return f"{caller.via} {caller.name}"
+    return f"address {network_of(caller.address)}"
