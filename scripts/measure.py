@@ -39,9 +39,9 @@ LIMITS = {
     "type: ignore without a reason": Limit(0, goal=0),
     "uses of Any": Limit(760, goal=400),
     "rows read by name": Limit(76, goal=0),
-    "files that a start passes": Limit(79, goal=58),
-    "files that the end of a step passes": Limit(38, goal=30),
-    "files that a list of DAGs passes": Limit(23, goal=19),
+    "files that a start passes": Limit(73, goal=58),
+    "files that the end of a step passes": Limit(37, goal=30),
+    "files that a list of DAGs passes": Limit(25, goal=19),
 }
 # Modules in a package, by the part of its path below the folder of the source; `db/repositories` is not `api/…`.
 WIDTH = Limit(15, goal=15)
