@@ -46,7 +46,6 @@ LIMITS = {
 # Modules in a package, by the part of its path below the folder of the source; `db/repositories` is not `api/…`.
 WIDTH = Limit(15, goal=15)
 WIDTHS = {
-    "cli": Limit(50, goal=15),
     "db/repositories": Limit(20, goal=15),
     "transfer": Limit(18, goal=15),
 }

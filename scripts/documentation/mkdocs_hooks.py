@@ -19,7 +19,7 @@ PAGES = {
 }
 FILES = {
     "LICENSE": "files/LICENSE.txt",
-    "app/dagbook/cli/dagbook.service": "files/dagbook.service",
+    "app/dagbook/cli/server/dagbook.service": "files/dagbook.service",
     "scripts/documentation/mkdocs.css": "files/site.css",
 }
 _CELL = re.compile(r"<t[dh][ >].*?</t[dh]>", re.DOTALL)

@@ -16,6 +16,7 @@ from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People, serving_people
 from tests.app.program import Said
 from tests.app.provider import Provider, providing
+from tests.app.remote_server import RemoteDagbook, serving_remote
 from tests.conftest import Copies, SqliteCopies
 
 
@@ -77,6 +78,21 @@ def command(
     yield run_command
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteDagbook]:
+    """A server with users in a process of its own, for the commands of a module."""
+    with serving_remote(tmp_path_factory.mktemp("remote")) as server:
+        yield server
+
+
+@pytest.fixture
+def at(command: Callable[..., Said], remote: RemoteDagbook, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+    """Run commands with the remote server, as an admin."""
+    monkeypatch.setenv("DAGBOOK_SERVER", remote.url)
+    monkeypatch.setenv("DAGBOOK_TOKEN", remote.token)
+    return command
 
 
 @pytest.fixture(scope="module")

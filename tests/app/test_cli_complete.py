@@ -1,4 +1,4 @@
-"""Completion of DAG names and run ids in bash, zsh and fish: from the database, or from a far server, or not at all."""
+"""Completion of DAG names and run ids in bash, zsh and fish: from the database, from a remote server, or not at all."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.app.dagbook import client_of, serving
-from tests.app.far_server import Far, serving_far
 from tests.app.program import Said
+from tests.app.remote_server import RemoteDagbook
 from tests.conftest import ROOT, PostgresCopies
 from tests.waiting import PATIENCE_SECONDS
 
@@ -137,19 +137,15 @@ def test_nothing_is_made_by_a_completion_in_an_empty_home(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture(scope="module")
-def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
-    with serving_far(tmp_path_factory.mktemp("far")) as server:
-        yield server
-
-
-def test_names_come_from_the_server_of_the_line(far: Far, tmp_path: Path) -> None:
-    far.request("POST", "/dags", json={"name": "afar", "spec": SPEC})
-    far.request("POST", "/dags/afar/start", json={"dagRunId": "f1"})
-    token = {"DAGBOOK_TOKEN": far.token, "DAGBOOK_HOME": str(tmp_path)}
-    assert _complete(["--server", far.url, "dag", "show", "a"], **token) == ["plain,afar"]
-    assert _complete(["logs", "afar", ""], DAGBOOK_SERVER=far.url, **token) == ["plain,f1"]
-    assert _complete(["logs", "afar", ""], DAGBOOK_SERVER=far.url, DAGBOOK_HOME=str(tmp_path)) == []  # without a token
+def test_names_come_from_the_server_of_the_line(remote: RemoteDagbook, tmp_path: Path) -> None:
+    remote.request("POST", "/dags", json={"name": "afar", "spec": SPEC})
+    remote.request("POST", "/dags/afar/start", json={"dagRunId": "f1"})
+    token = {"DAGBOOK_TOKEN": remote.token, "DAGBOOK_HOME": str(tmp_path)}
+    assert _complete(["--server", remote.url, "dag", "show", "a"], **token) == ["plain,afar"]
+    assert _complete(["logs", "afar", ""], DAGBOOK_SERVER=remote.url, **token) == ["plain,f1"]
+    assert (
+        _complete(["logs", "afar", ""], DAGBOOK_SERVER=remote.url, DAGBOOK_HOME=str(tmp_path)) == []
+    )  # without a token
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:

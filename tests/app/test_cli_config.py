@@ -147,18 +147,6 @@ def test_without_a_command_the_help_lists_them(capsys: pytest.CaptureFixture[str
     assert [name for name in COMMANDS if f"\n  {name} " not in output] == []
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_of_the_table_can_be_loaded(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([name, "--help"]) == 0
-    assert f"Usage: dagbook {name}" in capsys.readouterr().out
-
-
-def test_dash_h_is_help_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["-h"], ["config", "-h"], ["db", "check", "-h"]):
-        assert run(arguments) == 0
-        assert capsys.readouterr().out.startswith("Usage: dagbook ")
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

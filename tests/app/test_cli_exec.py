@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dagbook.cli.exec import quote_word
+from dagbook.cli.runs.exec import quote_word
 from dagbook.spec.reading.load import load
 from tests.app.program import Said
 

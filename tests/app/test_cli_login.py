@@ -6,7 +6,7 @@ import io
 import json
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from dagbook.identifiers import API_PATH
-from tests.app.far_server import Far, serving_far, serving_open
 from tests.app.program import Said
+from tests.app.remote_server import RemoteDagbook, serving_open
 
 Command = Callable[..., Said]
 # What the page of the server does when its user allows a token, or refuses it.
@@ -38,19 +38,13 @@ assert httpx.post(listener, data=fields).status_code == 200
 """
 
 
-@pytest.fixture(scope="module")
-def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
-    with serving_far(tmp_path_factory.mktemp("far")) as server:
-        yield server
-
-
 @pytest.fixture
-def browser(far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def browser(remote: RemoteDagbook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Set a browser whose user gives an answer."""
 
     def choose(answer: str) -> None:
         script = tmp_path / "browse.py"
-        script.write_text(BROWSER.format(server=far.url, answer=answer, token=far.token, api=API_PATH))
+        script.write_text(BROWSER.format(server=remote.url, answer=answer, token=remote.token, api=API_PATH))
         program = tmp_path / "browser"
         program.write_text(f'#!/bin/sh\n{sys.executable} {script} "$1" 2> {tmp_path}/browser.log &\n')
         program.chmod(0o700)
@@ -67,12 +61,12 @@ def no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_token_that_is_allowed_in_the_browser_is_saved_and_revoked_by_the_logout(
-    command: Command, far: Far, browser: Callable[[str], None], tmp_path: Path
+    command: Command, remote: RemoteDagbook, browser: Callable[[str], None], tmp_path: Path
 ) -> None:
     browser("allow")
-    said = command("login", far.url, "--profile", "prod")
+    said = command("login", remote.url, "--profile", "prod")
     assert said.out == (
-        f"logged in at {far.url} as root, for commands with --profile prod, or DAGBOOK_PROFILE=prod\n"
+        f"logged in at {remote.url} as root, for commands with --profile prod, or DAGBOOK_PROFILE=prod\n"
     ), said.err + (tmp_path / "browser.log").read_text()
     path = tmp_path / "config" / "dagbook" / "profiles.yaml"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -82,47 +76,49 @@ def test_a_token_that_is_allowed_in_the_browser_is_saved_and_revoked_by_the_logo
     assert command("dag", "list", "--profile", "prod").status == 0
     assert command("logout").out == "the profile prod is removed; its token is revoked\n"
     headers = {"Authorization": f"Bearer {profile['token']}"}
-    assert httpx.get(f"{far.url}{API_PATH}/dags", headers=headers).status_code == 401
+    assert httpx.get(f"{remote.url}{API_PATH}/dags", headers=headers).status_code == 401
     assert yaml.safe_load(path.read_text()) == {}
 
 
 def test_a_token_that_is_refused_in_the_browser_is_not_saved(
-    command: Command, far: Far, browser: Callable[[str], None], tmp_path: Path
+    command: Command, remote: RemoteDagbook, browser: Callable[[str], None], tmp_path: Path
 ) -> None:
     browser("refuse")
-    said = command("login", far.url)
+    said = command("login", remote.url)
     assert (said.status, said.out) == (1, "")
     assert said.err.endswith("Error: the token was refused in the browser, so nothing is saved\n")
     assert not (tmp_path / "config").exists()
 
 
 @pytest.mark.usefixtures("no_browser")
-def test_without_a_browser_a_token_can_be_pasted(command: Command, far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{far.add_token('pasted')}\n"))
-    said = command("login", far.url, "--default", "--json")
-    assert json.loads(said.out) == {"profile": "127.0.0.1", "server": far.url, "username": "root"}
-    assert f"this page shows a token: {far.url}/cli-login?host=" in said.err
+def test_without_a_browser_a_token_can_be_pasted(
+    command: Command, remote: RemoteDagbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{remote.add_token('pasted')}\n"))
+    said = command("login", remote.url, "--default", "--json")
+    assert json.loads(said.out) == {"profile": "127.0.0.1", "server": remote.url, "username": "root"}
+    assert f"this page shows a token: {remote.url}/cli-login?host=" in said.err
     assert command("dag", "list").status == 0  # by default
     said = command("logout")
     assert said.out == "the profile 127.0.0.1 is removed; its token stays valid\n"
 
 
-def test_a_token_of_the_line_is_checked_and_saved(command: Command, far: Far, tmp_path: Path) -> None:
-    said = command("login", far.url, "--token", "dbk_wrong")
+def test_a_token_of_the_line_is_checked_and_saved(command: Command, remote: RemoteDagbook, tmp_path: Path) -> None:
+    said = command("login", remote.url, "--token", "dbk_wrong")
     assert "refuses the token: it is wrong, expired or revoked" in said.err
     assert not (tmp_path / "config").exists()
-    (tmp_path / "token").write_text(far.add_token("from a file"))
-    assert command("login", far.url, "--token-file", tmp_path / "token", "--profile", "p").status == 0
-    assert command("login", "--profile", "p", "--token", far.token).status == 0  # its address is known
+    (tmp_path / "token").write_text(remote.add_token("from a file"))
+    assert command("login", remote.url, "--token-file", tmp_path / "token", "--profile", "p").status == 0
+    assert command("login", "--profile", "p", "--token", remote.token).status == 0  # its address is known
     assert command("dag", "list", "--profile", "p").status == 0
 
 
 @pytest.mark.parametrize("text", ["", "\n", "two words\n"])
 def test_what_is_no_token_is_not_saved(
-    command: Command, far: Far, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+    command: Command, remote: RemoteDagbook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
-    said = command("login", far.url, "--paste")
+    said = command("login", remote.url, "--paste")
     assert said.err == "Error: no token is given: paste one, or give --token-file FILE\n"
     assert not (tmp_path / "config").exists()
 

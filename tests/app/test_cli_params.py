@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.cli.options import params_text
+from dagbook.cli.dags.params import params_text
 from dagbook.spec.params.param_text import describe, merge, tokenise
 from tests.app.program import Said
 

@@ -64,30 +64,6 @@ def test_sessions_to_end_are_named_in_one_way(command: Callable[..., Said], word
     assert (said.status != 0, "give the ids of sessions" in said.err) == (True, True), said
 
 
-async def test_users_are_managed_without_a_server(anywhere: CommandLine) -> None:
-    added = await anywhere.run("users", "add", "ann", "--role", "admin", given=f"{PASSWORD}\n")
-    assert (added.status, "created user ann" in added.out) == (0, True), added
-    listed = (await anywhere.run("users", "list")).out.splitlines()
-    assert [row.split()[:2] for row in listed] == [["NAME", "ROLE"], ["ann", "admin"]]
-
-
-def test_users_and_tokens_come_and_go(command: Callable[..., Said], typed: Callable[[str], None]) -> None:
-    typed(f"{PASSWORD}\n" * 2)
-    for arguments in (["add", "ann", "--role", "admin"], ["add", "bob"], ["role", "bob", "operator"]):
-        assert command("users", *arguments).status == 0
-    roles = [row.split()[:2] for row in command("users", "list").out.splitlines()]
-    assert roles == [["NAME", "ROLE"], ["ann", "admin"], ["bob", "operator"]]
-    typed("another horse\n")
-    assert "has a new password" in command("users", "passwd", "bob").out
-    assert command("tokens", "add", "bob", "ci", "--role", "viewer", "--days", "2").out.startswith("dbk_")
-    assert "until" in command("tokens", "list").out
-    assert command("tokens", "revoke", "bob", "ci").status == 0
-    assert "revoked" in command("tokens", "list").out
-    assert command("users", "remove", "bob").status == 0
-    refused = command("users", "remove", "ann")
-    assert (refused.status, "the last admin" in refused.err) == (1, True)
-
-
 async def test_beside_a_server_everything_goes_through_it(line: CommandLine) -> None:
     flow = line.home / "flow.yaml"
     flow.write_text("steps:\n  - {name: first, command: echo hello}\n")

@@ -1,31 +1,18 @@
-"""``dagbook users``, ``groups``, ``grants`` and ``access`` at a far server, in words and as JSON."""
+"""``dagbook users``, ``groups``, ``grants`` and ``access`` at a remote server, in words and as JSON."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.app.far_server import Far, serving_far
 from tests.app.program import Said
+from tests.app.remote_server import RemoteDagbook
 
 Command = Callable[..., Said]
-
-
-@pytest.fixture(scope="module")
-def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
-    with serving_far(tmp_path_factory.mktemp("far")) as server:
-        yield server
-
-
-@pytest.fixture
-def at(command: Command, far: Far, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.setenv("DAGBOOK_SERVER", far.url)
-    monkeypatch.setenv("DAGBOOK_TOKEN", far.token)
-    return command
 
 
 @pytest.fixture
@@ -56,8 +43,10 @@ def test_users_are_changed(at: Command, ask: Callable[..., Any], monkeypatch: py
     assert {user["username"] for user in ask("users", "list")["users"]} == {"root", "ann"}
     monkeypatch.setattr("sys.stdin", io.StringIO("another horse staple\n"))
     assert ask("users", "passwd", "ann") == {"username": "ann"}
-    assert ask("tokens", "add", "root", "ci")["details"]["name"] == "ci"
+    assert ask("tokens", "add", "root", "ci", "--role", "viewer", "--days", "2")["details"]["name"] == "ci"
+    assert "until" in at("tokens", "list").out
     assert ask("tokens", "revoke", "root", "ci") == {"username": "root", "revoked": "ci"}
+    assert "revoked" in at("tokens", "list").out
     assert ask("users", "remove", "ann") == {"deleted": "ann"}
     assert at("users", "role", "ann", "viewer").err == (
         "Error: there is no user named 'ann'; `dagbook users list` shows them\n"
@@ -65,9 +54,9 @@ def test_users_are_changed(at: Command, ask: Callable[..., Any], monkeypatch: py
 
 
 def test_groups_have_members_and_are_granted_dags(
-    at: Command, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, far: Far
+    at: Command, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, remote: RemoteDagbook
 ) -> None:
-    far.request("POST", "/dags", json={"name": "etl-load", "spec": "steps: [{name: a, command: 'true'}]\n"})
+    remote.request("POST", "/dags", json={"name": "etl-load", "spec": "steps: [{name: a, command: 'true'}]\n"})
     for name in ("bob", "eve"):
         _add_user(at, monkeypatch, name)
         at("users", "scope", name, "granted")
@@ -89,8 +78,8 @@ def test_groups_have_members_and_are_granted_dags(
     assert "there is no group named 'night'" in at("groups", "show", "night").err
 
 
-def test_the_account_of_a_dag_is_shown(at: Command, ask: Callable[..., Any], far: Far) -> None:
-    far.request("POST", "/dags", json={"name": "as", "spec": "steps: [{name: a, command: 'true'}]\n"})
+def test_the_account_of_a_dag_is_shown(at: Command, ask: Callable[..., Any], remote: RemoteDagbook) -> None:
+    remote.request("POST", "/dags", json={"name": "as", "spec": "steps: [{name: a, command: 'true'}]\n"})
     assert at("dag", "run-as", "as").out == "the account of the server\n"
     assert ask("dag", "run-as", "as") == {"account": "", "effective": ""}
     assert ask("dag", "settings", "as")["catchup"] == "none"

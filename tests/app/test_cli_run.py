@@ -28,15 +28,14 @@ def _write(folder: Path, text: str, name: str = "flow.yaml") -> Path:
     return path
 
 
-def test_a_run_shows_its_steps_and_their_output_and_ends_with_0(command: Command, tmp_path: Path) -> None:
-    path = _write(tmp_path, "steps:\n  - {name: first, command: echo hello; echo oops >&2}\n")
-    said = command("run", path)
-    assert said.status == 0, said.err
-    assert said.out.startswith("flow  ")
-    assert "first" in said.out
-    assert "  hello\n" in said.out
-    assert "oops" in said.err
-    assert "succeeded" in said.out
+def test_a_run_shows_its_steps_and_their_output_and_works_where_its_file_lies(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    (folder / ".env").write_text("FROM=dotenv\n")
+    path = _write(folder, "dotenv: .env\nsteps:\n  - {name: first, command: pwd; echo $FROM; echo oops >&2}\n")
+    said = command("run", path, "-N", "other", "-r", "mine")
+    assert (said.status, said.err) == (0, "  oops\n")
+    assert said.out.splitlines() == ["other  mine", "▶ first", f"  {folder}", "  dotenv", "✓ first", "succeeded"]
 
 
 def test_a_run_that_fails_ends_with_1_and_tells_why(command: Command, tmp_path: Path) -> None:
@@ -44,7 +43,8 @@ def test_a_run_that_fails_ends_with_1_and_tells_why(command: Command, tmp_path: 
     said = command("run", path)
     assert said.status == 1
     assert "exit status 7" in said.out
-    assert "failed" in said.out
+    assert said.out.splitlines()[-1] == "failed"
+    assert command("run", path, "--quiet")[:2] == (1, "")
 
 
 def test_a_run_that_lacks_a_secret_tells_which(command: Command, tmp_path: Path) -> None:
@@ -52,41 +52,6 @@ def test_a_run_that_lacks_a_secret_tells_which(command: Command, tmp_path: Path)
     said = command("run", _write(tmp_path, text))
     assert said.status == 1
     assert "secret S: the environment variable 'SURELY_NOT_SET' is not set" in said.err
-
-
-@pytest.mark.parametrize(
-    ("given", "printed"),
-    [
-        (["-p", 'A=2 B="x y"'], "2/x y"),
-        (["-p", '{"A": 2}'], "2/b"),
-        (["--", "A=2", "B=x y"], "2/x y"),
-        ([], "a/b"),
-    ],
-    ids=str,
-)
-def test_params_are_given_as_text_or_as_words(command: Command, tmp_path: Path, given: list[str], printed: str) -> None:
-    path = _write(tmp_path, "params: A=a B=b\nsteps:\n  - {name: first, script: 'echo \"$A/$B\"'}\n")
-    said = command("run", path, *given)
-    assert f"  {printed}\n" in said.out, said
-
-
-def test_a_run_works_where_its_file_lies(command: Command, tmp_path: Path) -> None:
-    folder = tmp_path / "deep"
-    folder.mkdir()
-    (folder / ".env").write_text("FROM=dotenv\n")
-    path = _write(folder, "dotenv: .env\nsteps:\n  - {name: first, command: pwd; echo $FROM}\n")
-    said = command("run", path)
-    assert f"  {folder}\n" in said.out
-    assert "  dotenv\n" in said.out
-
-
-async def test_name_and_id_may_be_given_and_an_id_counts_once(line: CommandLine) -> None:
-    path = _write(line.home, "steps:\n  - command: 'true'\n")
-    first = await line.run("run", path, "--name", "other", "--run-id", "mine")
-    assert (first.status, first.out.split("\n")[0].split()) == (0, ["other", "mine"])
-    again = await line.run("run", path, "--name", "other", "--run-id", "mine")
-    assert again.status == 1
-    assert "mine" in again.err
 
 
 @pytest.mark.parametrize("text", ["steps: [", "steps: [{comand: x}]", "steps: [{command: x, depends: no}]", "# c"])
@@ -100,9 +65,12 @@ def test_a_broken_file_is_told_before_anything_is_opened(command: Command, tmp_p
     assert not (tmp_path / "dagbook.sqlite3").exists()
 
 
-def test_a_file_that_is_not_there_is_told(command: Command, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_told_in_a_sentence(command: Command, tmp_path: Path) -> None:
     said = command("run", tmp_path / "none.yaml")
     assert (said.status, "none.yaml" in said.err, "Traceback" in said.err) == (1, True, False)
+    path = tmp_path / "flow.yaml"
+    path.write_bytes(b"\xff\xfe")
+    assert command("run", path) == Said(1, "", f"Error: {path}: is not UTF-8 text\n")
 
 
 async def test_an_interrupted_run_is_stopped_and_ends_with_0(line: CommandLine) -> None:
@@ -115,15 +83,16 @@ async def test_an_interrupted_run_is_stopped_and_ends_with_0(line: CommandLine) 
     assert (said.status, "aborted" in said.out) == (0, True), said
 
 
-async def test_beside_a_server_a_run_goes_through_it(line: CommandLine) -> None:
+async def test_beside_a_server_a_run_goes_through_it_and_an_id_counts_once(line: CommandLine) -> None:
     path = _write(line.home, "steps:\n  - {name: first, command: echo hello}\n")
     async with line.server() as address:
         said = await line.run("run", path, "--run-id", "beside")
-        assert said.status == 0, said.err
-        assert "  hello\n" in said.out
+        assert (said.status, "  hello\n" in said.out) == (0, True), said
         async with httpx.AsyncClient() as client:
             answer = await client.get(f"{address}/api/v2/dag-runs/flow/beside")
         assert answer.json()["dagRunDetails"]["statusLabel"] == "succeeded"
+        again = await line.run("run", path, "--run-id", "beside")
+        assert (again.status, again.err) == (1, "Error: run 'beside' of DAG 'flow' exists already\n")
 
 
 def test_where_nothing_may_be_run_a_command_runs_nothing_either(
@@ -132,19 +101,6 @@ def test_where_nothing_may_be_run_a_command_runs_nothing_either(
     monkeypatch.setenv("DAGBOOK_PERMISSIONS_RUN_DAGS", "false")
     said = command("run", _write(tmp_path, "steps:\n  - command: echo hello\n"))
     assert (said.status, "permissions_run_dags is false" in said.err) == (1, True), said
-
-
-def test_a_quiet_run_prints_nothing_and_its_status_tells(command: Command, tmp_path: Path) -> None:
-    path = _write(tmp_path, "steps:\n  - command: echo hello; exit 1\n")
-    said = command("run", path, "--quiet")
-    assert (said.status, said.out) == (1, "")
-
-
-def test_a_file_that_is_no_text_is_told_in_a_sentence(command: Command, tmp_path: Path) -> None:
-    path = tmp_path / "flow.yaml"
-    path.write_bytes(b"\xff\xfe")
-    said = command("run", path)
-    assert (said.status, said.err) == (1, f"Error: {path}: is not UTF-8 text\n")
 
 
 DAGU = {"DAGU_AUTH_MODE": "builtin", "DAGU_PORT": "1", "DAGU_BASE_CONFIG": "x", "DAGU_LOG_DIR": "y"}
@@ -160,21 +116,15 @@ def _set_for_dagu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_set_for_dagu")
 def test_what_configures_dagu_is_told_in_one_line(command: Command, tmp_path: Path) -> None:
-    said = command("run", _write(tmp_path, "steps: [{command: echo hello}]\n"))
+    file = _write(tmp_path, "steps: [{command: echo hello}]\n")
+    said = command("run", file)
     assert (said.status, "DAGU" in said.out, said.err.count("\n")) == (0, False, 1)
     assert said.err.startswith("Notice: ")
     assert "DAGU_AUTH_MODE is set: Dagbook's is DAGBOOK_AUTH_MODE" in said.err
     assert all(f"{name} is set: " in said.err for name in DAGU)
-
-
-@pytest.mark.usefixtures("_set_for_dagu")
-@pytest.mark.parametrize("given", [["-q"], ["--base-config", "x"]], ids=str)
-def test_a_quiet_command_and_a_setting_that_is_given_tell_less(
-    command: Command, tmp_path: Path, given: list[str]
-) -> None:
-    said = command("run", _write(tmp_path, "steps: [{command: 'true'}]\n"), *given)
-    assert "DAGU_BASE_CONFIG" not in said.err
-    assert ("DAGU_PORT" in said.err) is (given != ["-q"])
+    given = command("run", file, "--base-config", "x").err  # a setting that is given
+    assert ("DAGU_PORT" in given, "DAGU_BASE_CONFIG" in given) == (True, False)
+    assert command("run", file, "-q").err == ""
 
 
 @pytest.mark.usefixtures("_set_for_dagu")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from dagbook.cli import execute as run
-from dagbook.cli.listener import server_address
+from dagbook.cli.server.listener import server_address
 from dagbook.settings import read
 from tests.app.program import CommandLine, Said, end
 from tests.waiting import PATIENCE_SECONDS

@@ -1,8 +1,9 @@
-"""``dagbook stop``: one run, or all runs of a DAG, asked to stop."""
+"""``dagbook stop``, ``restart`` and ``retry``: runs that exist stopped, started again and retried."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,39 +13,69 @@ import pytest
 
 from dagbook.unix import proc
 from tests.app.program import CommandLine, Said, end
+from tests.conftest import PostgresCopies
 from tests.waiting import come_true, until_written
 
 Command = Callable[..., Said]
-LONG = "maxActiveRuns: -1\nsteps: [{name: a, command: echo on; sleep 30}]\n"
+LONG = "name: flow\nmaxActiveRuns: -1\nsteps: [{name: a, command: echo on; sleep 30}]\n"
+# The first run goes on until it is stopped, the one that takes its place ends by itself.
+FIRST_LONG = """
+maxActiveRuns: 1
+restartWaitSec: {wait}
+params: A=1
+steps:
+  - name: a
+    command: |
+      echo "<$A>"
+      if [ -e {folder}/ready ]; then exit 0; fi
+      echo on > {folder}/ready
+      sleep 60
+"""
+FAILING = """
+steps:
+  - {{name: first, command: echo kept-output}}
+  - {{name: second, command: test -e {mark} && echo second-output}}
+  - {{name: third, command: echo third-output}}
+"""
 
 
-async def _start(client: httpx.AsyncClient, *run_ids: str) -> None:
-    for run_id in run_ids:
-        body = {"name": "flow", "spec": LONG, "dagRunId": run_id}
-        assert (await client.post("/dag-runs", json=body)).status_code == 200
+async def _start(client: httpx.AsyncClient, spec: str, run_id: str, params: str = "") -> None:
+    body = {"name": "flow", "spec": spec, "dagRunId": run_id, "params": params}
+    answer = await client.post("/dag-runs", json=body)
+    assert answer.status_code == 200, answer.text
 
 
-async def _is_over(client: httpx.AsyncClient, run_id: str) -> str | None:
-    run = (await client.get(f"/dag-runs/flow/{run_id}")).json()["dagRunDetails"]
-    return None if run["statusLabel"] == "running" else str(run["statusLabel"])
+async def _labels(client: httpx.AsyncClient) -> dict[str, str]:
+    runs = (await client.get("/dag-runs/flow", params={"fromDate": 0})).json()["dagRuns"]
+    return {run["dagRunId"]: run["statusLabel"] for run in runs}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "stopped"), [(("one",), ["one"]), (("-r", "two"), ["two"]), ((), ["one", "two"])]
-)
-async def test_one_run_or_all_runs_of_a_dag_are_stopped(
-    tmp_path: Path, arguments: tuple[str, ...], stopped: list[str]
-) -> None:
+async def _settled(client: httpx.AsyncClient, running: int = 0) -> dict[str, str]:
+    """Wait until so many runs are running; return the labels of all."""
+
+    async def look() -> dict[str, str] | None:
+        labels = await _labels(client)
+        return labels if list(labels.values()).count("running") == running else None
+
+    return await come_true(look)
+
+
+async def test_a_server_stops_one_run_or_all_runs_of_a_dag_which_a_file_or_a_stored_dag_names(tmp_path: Path) -> None:
     line = CommandLine(tmp_path)
+    (tmp_path / "file.yaml").write_text(LONG)
     async with line.server() as address, httpx.AsyncClient(base_url=f"{address}/api/v2") as client:
-        await _start(client, "one", "two")
-        said = await line.run("stop", "flow", *arguments)
-        assert said.status == 0, said.err
-        for run_id in stopped:
-            assert await come_true(lambda run_id=run_id: _is_over(client, run_id)) == "aborted"  # type: ignore[misc]  # bound at once
-        left = (await client.get("/dag-runs/flow", params={"status": 1})).json()["dagRuns"]
-        assert [run["dagRunId"] for run in left] == [name for name in ("two", "one") if name not in stopped]
-        await line.run("stop", "flow")
+        await client.post("/dags", json={"name": "stored", "spec": LONG})
+        for run_id in ("one", "two", "three", "four", "five"):
+            await _start(client, LONG, run_id)
+        for left, words in enumerate(
+            (("flow", "one"), ("file.yaml", "-r", "two"), ("./file.yaml", "-r=three"), ("stored.yaml", "four"))
+        ):
+            said = await line.run("stop", *words)
+            run_id = ("one", "two", "three", "four")[left]
+            assert said == Said(0, f"run {run_id} of DAG flow was asked to stop\n", "")
+            assert (await _settled(client, 4 - left))[run_id] == "aborted"
+        assert (await line.run("stop", "stored")).out == "run five of DAG flow was asked to stop\n"
+        assert set((await _settled(client)).values()) == {"aborted"}
 
 
 async def test_without_a_server_the_command_ends_the_run_and_executes_nothing_of_it(tmp_path: Path) -> None:
@@ -66,52 +97,138 @@ async def test_without_a_server_the_command_ends_the_run_and_executes_nothing_of
     assert "while no process ran it" in said.out
 
 
-async def test_where_nothing_runs_nothing_is_stopped(tmp_path: Path) -> None:
-    line = CommandLine(tmp_path)
-    (tmp_path / "flow.yaml").write_text("steps: [{command: 'true'}]\n")
-    assert (await line.run("run", tmp_path / "flow.yaml")).status == 0
-    said = await line.run("stop", "flow")
-    assert (said.status, "no running run" in said.out) == (0, True)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a finished run; one process is one server of a database, and only once."""
+    home = tmp_path_factory.mktemp("finished")
+    (home / "flow.yaml").write_text("steps: [{command: 'true'}]\n")
+    assert asyncio.run(CommandLine(home).run("run", "flow.yaml", "-r", "r1")).status == 0
+    return home
 
 
-def test_a_run_that_is_over_needs_no_stop_which_is_no_error(command: Command, tmp_path: Path) -> None:
-    file = tmp_path / "file.yaml"
-    file.write_text("name: flow\nsteps: [{command: 'false'}]\n")
-    assert asyncio.run(CommandLine(tmp_path).run("run", file, "-r", "r1")).status == 1
-    assert command("stop", file, "-r=r1") == Said(0, "run r1 of DAG flow is already finished: failed\n", "")
+@pytest.fixture
+def over(finished: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "broken.yaml").write_text("name: [\n")
+    monkeypatch.chdir(tmp_path)
+    return command
 
 
-@pytest.mark.parametrize("what", ["file.yaml", "./file.yaml", "stored", "stored.yaml"])
-async def test_a_file_or_a_stored_dag_stands_for_the_name_of_its_dag(tmp_path: Path, what: str) -> None:
-    line, spec = CommandLine(tmp_path), f"name: flow\n{LONG}"
-    (tmp_path / "file.yaml").write_text(spec)
-    async with line.server() as address, httpx.AsyncClient(base_url=f"{address}/api/v2") as client:
-        await client.post("/dags", json={"name": "stored", "spec": spec})
-        await client.post("/dags/stored/start", json={"dagRunId": "one"})
-        said = await line.run("stop", what)
-        assert (said.status, said.out) == (0, "run one of DAG flow was asked to stop\n"), said
-
-
-async def test_a_run_that_waits_is_not_stopped_but_taken_out_of_its_queue(tmp_path: Path) -> None:
-    line = CommandLine(tmp_path)
-    (tmp_path / "flow.yaml").write_text("steps: [{command: 'true'}]\n")
-    assert (await line.run("enqueue", "flow.yaml", "-r=r1")).status == 0
-    said = await line.run("stop", "flow.yaml", "r1")
+def test_what_is_not_running_needs_no_stop_which_is_no_error(over: Command) -> None:
+    assert over("stop", "flow") == Said(0, "DAG flow has no running run\n", "")
+    assert over("stop", "./flow.yaml", "-r=r1") == Said(0, "run r1 of DAG flow is already finished: succeeded\n", "")
+    assert over("enqueue", "flow.yaml", "-r=q1").status == 0
+    said = over("stop", "flow", "q1")
     assert (said.status, "dagbook dequeue" in said.err) == (1, True), said
 
 
-def test_a_file_whose_name_cannot_be_read_stops_nothing(command: Command, tmp_path: Path) -> None:
-    (tmp_path / "dagbook.sqlite3").unlink()
-    file = tmp_path / "flow.yaml"
-    file.write_text("name: [\n")
-    said = command("stop", file)
-    assert (said.status, said.out) == (1, "")
-    assert said.err.startswith(f"Error: {file}: ")
-    assert "give the name of the DAG instead" in said.err
-    assert not (tmp_path / "dagbook.sqlite3").exists()
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("stop", "nobody"), "there is no DAG named 'nobody', and no run of it"),
+        (("stop", "nobody", "r1"), "there is no run 'r1' of DAG 'nobody'"),
+        (("stop", "nobody.yaml"), "there is no DAG named 'nobody.yaml', and no run of it"),
+        (("stop", "a/b"), "there is no file 'a/b', and no DAG can have that name"),
+        (("stop", "broken.yaml"), "give the name of the DAG instead of its file, or correct the file"),
+        (("restart", "flow"), "DAG flow has no running run"),
+        (("restart", "flow", "r1"), "run r1 of DAG flow is not running, it is succeeded; start another instead"),
+        (("restart", "flow", "r9"), "there is no run 'r9' of DAG 'flow'"),
+        (("restart", "other"), "there is no DAG named 'other', and no run of it"),
+        (("restart", "a/b"), "there is no file 'a/b', and no DAG can have that name"),
+        (("retry", "flow"), "DAG 'flow' has no failed run; give the id of the run to retry"),
+        (("retry", "flow", "-r", "r9"), "there is no run 'r9' of DAG 'flow'"),
+        (("retry", "flow", "r1", "--step", "nobody"), "'nobody'"),
+        (("retry", "fl/ow", "r1"), "there is no file 'fl/ow', and no DAG can have that name"),
+    ],
+    ids=str,
+)
+def test_what_is_not_there_is_told_in_a_sentence(over: Command, words: tuple[str, ...], told: str) -> None:
+    said = over(*words)
+    assert (said.status, said.out, told in said.err, "Traceback" in said.err) == (1, "", True, False), said.err
 
 
-@pytest.mark.parametrize("arguments", [("nobody",), ("nobody", "r1"), ("a/b",), ("nobody.yaml",)])
-def test_what_is_not_there_is_told_in_a_sentence(command: Command, arguments: tuple[str, ...]) -> None:
-    said = command("stop", *arguments)
-    assert (said.status, arguments[0] in said.err, "Traceback" in said.err) == (1, True, False)
+def _write(folder: Path, wait: int = 0) -> Path:
+    file = folder / "flow.yaml"
+    file.write_text(FIRST_LONG.format(folder=folder, wait=wait))
+    return file
+
+
+async def test_a_new_run_takes_the_place_of_the_old_when_the_restart_wait_has_passed(tmp_path: Path) -> None:
+    line, ready = CommandLine(tmp_path), tmp_path / "ready"
+    spec = _write(tmp_path, wait=1).read_text()
+    async with line.server() as address, httpx.AsyncClient(base_url=f"{address}/api/v2") as client:
+        await _start(client, spec, "r1", "A=7")
+        await until_written(ready)
+        await _start(client, LONG, "other")  # the limit of the DAG does not hold up the new run
+        said = await line.run("restart", "flow", "r1")
+        assert (said.status, "  <7>\n" in said.out, "succeeded" in said.out) == (0, True, True), said
+        assert said.err == (
+            "run r1 of DAG flow was asked to stop\nrun r1 of DAG flow is finished; the new one starts in 1 s\n"
+        )
+        new = said.out.splitlines()[0].split()[1]
+        assert await _labels(client) == {new: "succeeded", "r1": "aborted", "other": "running"}
+        runs = [(await client.get(f"/dag-runs/flow/{run}")).json()["dagRunDetails"] for run in (new, "r1")]
+        assert runs[0]["startedAtMillis"] - runs[1]["finishedAtMillis"] >= 1000
+        ready.unlink()
+        await _start(client, _write(tmp_path).read_text().replace("Runs: 1", "Runs: -1"), "r2")
+        await until_written(ready)
+        said = await line.run("restart", "flow.yaml")  # the newest of those that are running
+        assert (said.status, said.err) == (0, "run r2 of DAG flow was asked to stop\n"), said
+
+
+async def test_a_run_that_a_killed_command_has_left_is_restarted_without_a_server(tmp_path: Path) -> None:
+    line, file = CommandLine(tmp_path), _write(tmp_path)
+    process = await line.begin("run", file, "-r", "r1")
+    await until_written(tmp_path / "ready")
+    process.kill()
+    await end(process)
+    said = await line.run("restart", file)
+    assert (said.status, "succeeded" in said.out) == (0, True), said
+
+
+async def test_on_postgresql_the_run_of_another_process_is_stopped_and_a_new_one_driven_here(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    async for url in PostgresCopies(postgres_url).empty():
+        line = CommandLine(tmp_path, url)
+        async with line.server() as address, httpx.AsyncClient(base_url=f"{address}/api/v2") as client:
+            await _start(client, _write(tmp_path).read_text(), "r1", "A=7")
+            await until_written(tmp_path / "ready")
+            said = await line.run("restart", "flow")
+            assert (said.status, "  <7>\n" in said.out) == (0, True), said
+            assert sorted((await _settled(client)).values()) == ["aborted", "succeeded"]
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    """Run a definition that fails until the returned file is there."""
+    mark, file = tmp_path / "mark", tmp_path / "flow.yaml"
+    file.write_text(FAILING.format(mark=mark))
+    said = asyncio.run(CommandLine(tmp_path).run("run", file, "--run-id", "r1"))
+    assert said.status == 1, said
+    return mark
+
+
+def test_a_retry_shows_what_it_runs_and_not_what_it_keeps(command: Command, mark: Path, tmp_path: Path) -> None:
+    assert command("run", tmp_path / "flow.yaml", "-r", "newer").status == 1
+    failed = command("retry", "flow", "r1")
+    assert (failed.status, "failed" in failed.out) == (1, True)
+    mark.touch()
+    one = command("retry", "flow", "r1", "--step", "first")
+    assert (one.status, "kept-output" in one.out, "second-output" in one.out) == (1, True, False)
+    said = command("retry", "flow")  # the newest failed run
+    assert (said.status, said.out.splitlines()[0], said.out.splitlines()[-1]) == (0, "flow  newer", "succeeded")
+    shown = [f"{word}-output" in said.out for word in ("kept", "second", "third")]
+    assert shown == [False, True, True]
+    assert command("retry", "flow", "r").out.splitlines()[0] == "flow  r1"
+    assert "has no failed run" in command("retry", "flow").err
+
+
+async def test_beside_a_server_a_retry_goes_through_it(tmp_path: Path) -> None:
+    line, mark = CommandLine(tmp_path), tmp_path / "mark"
+    (tmp_path / "flow.yaml").write_text(FAILING.format(mark=mark))
+    async with line.server():
+        assert (await line.run("run", tmp_path / "flow.yaml", "--run-id", "r1")).status == 1
+        mark.touch()
+        said = await line.run("retry", "flow.yaml", "-r=r1")
+    assert (said.status, "second-output" in said.out) == (0, True), said

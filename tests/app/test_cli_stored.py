@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.cli.dag_files import find_editor
+from dagbook.cli.dags.stored import find_editor
 from tests.app.program import Said
 
 Command = Callable[..., Said]

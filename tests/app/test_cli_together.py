@@ -31,8 +31,8 @@ ORDINARY_USER = 65_534
 LOADED = """
 import asyncio, sys
 from pathlib import Path
-from dagbook.cli.client import Mode
-from dagbook.cli.server_transport import ServerTransport
+from dagbook.cli.transport import Mode
+from dagbook.cli.local import ServerTransport
 from dagbook.settings import read
 
 async def main():

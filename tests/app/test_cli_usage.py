@@ -16,7 +16,7 @@ import pytest
 from dagbook import __version__
 from dagbook.cli import COMMANDS, cli
 from dagbook.cli import execute as run
-from dagbook.cli.options import GlobalOptions
+from dagbook.cli.commands import GlobalOptions
 from dagbook.unix.privacy import forbid_inspection
 from tests.app.program import Said
 from tests.conftest import ROOT
@@ -56,9 +56,10 @@ def test_help_for_what_is_no_command_is_an_error(command: Command, words: list[s
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_a_short_option_for_its_help(command: Command, name: str) -> None:
+def test_every_command_of_the_table_can_be_loaded_and_has_a_help(command: Command, name: str) -> None:
     said = command(name, "-h")
     assert (said.status, said.out.startswith(f"Usage: dagbook {name} "), said.err) == (0, True, "")
+    assert command(name, "--help") == said
 
 
 def _all_commands(
@@ -99,7 +100,7 @@ def test_json_is_printed_by_commands_of_both_kinds(command: Command, words: list
 
 
 # Each brings libraries that take longer than the whole of a short command may.
-SHORT = ("dagbook.cli", "dagbook.cli.runs", "dagbook.cli.server_transport", "dagbook.cli.far")
+SHORT = ("dagbook.cli", "dagbook.cli.runs.show", "dagbook.cli.local", "dagbook.cli.remote")
 HEAVY = ("alembic", "asyncpg", "jsonschema", "litestar", "rich", "sqlalchemy", "uvicorn")
 
 

@@ -1,4 +1,4 @@
-"""``dagbook ps``, ``history``, ``why``, ``logs``, ``search``, ``events`` and ``open``."""
+"""``dagbook ps``, ``runs``, ``status``, ``history``, ``why``, ``logs``, ``search``, ``events`` and ``open``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dagbook.cli.browser import open_in_browser
-from tests.app.far_server import Far, serving_far
+from dagbook.cli.runs.open import open_in_browser
 from tests.app.program import Said
+from tests.app.remote_server import RemoteDagbook
 from tests.conftest import ROOT
 from tests.waiting import PATIENCE_SECONDS, come_true
 
@@ -44,17 +44,61 @@ def ran(command: Command, tmp_path: Path) -> Command:
     return command
 
 
-@pytest.fixture(scope="module")
-def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
-    with serving_far(tmp_path_factory.mktemp("far")) as server:
-        yield server
+def test_runs_are_a_table_with_the_newest_first_that_filters_narrow(command: Command, tmp_path: Path) -> None:
+    for number, (name, end) in enumerate((("good", "true"), ("good", "true"), ("bad", "exit 3"))):
+        (tmp_path / f"{name}.yaml").write_text(f"tags: [{name}]\nsteps: [{{command: '{end}'}}]\n")
+        command("run", tmp_path / f"{name}.yaml", "-r", f"r{number}")
+    head, *rows = command("runs").out.splitlines()
+    assert head.split() == ["STARTED", "DAG", "RUN", "STATUS", "DURATION"]
+    assert [row.split()[1:4] for row in rows] == [
+        ["bad", "r2", "failed"],
+        ["good", "r1", "succeeded"],
+        ["good", "r0", "succeeded"],
+    ]
+    for words, found in (
+        (("--tag", "good", "--status", "succeeded", "--limit", "1"), ["r1"]),
+        (("bad", "--min-duration", "1h"), []),
+        (("--days", "1", "--error", "exit"), ["r2"]),
+    ):
+        listed = json.loads(command("runs", *words, "--json").out)["dagRuns"]
+        assert [run["dagRunId"] for run in listed] == found, words
+    said = command("runs", "--param", "x")
+    assert (said.status, said.out, "param: 'x' is no NAME=value" in said.err) == (1, "", True)
 
 
-@pytest.fixture
-def at(command: Command, far: Far, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.setenv("DAGBOOK_SERVER", far.url)
-    monkeypatch.setenv("DAGBOOK_TOKEN", far.token)
-    return command
+def test_a_run_that_failed_is_shown_step_by_step_with_0(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.yaml").write_text(
+        "name: flow\nparams: A=1\nhandlerOn: {exit: {command: 'true'}}\n"
+        "steps: [{name: good, command: 'true'}, {name: bad, command: exit 3}, {name: never, command: 'true'}]\n"
+    )
+    (tmp_path / "flow").write_text("a file that is no definition, and only called like the DAG")
+    assert command("run", "file.yaml", "-r", "r1").status == 1
+    said = command("status", "flow")
+    title, *lines = said.out.splitlines()
+    assert (said.status, title) == (0, "flow  r1")
+    facts = dict(line.split(maxsplit=1) for line in lines[: lines.index("")])
+    assert (facts["status"], facts["params"]) == ("failed", "A=1")
+    assert {"started", "finished", "duration"} <= facts.keys()
+    steps = [line.split()[:2] for line in lines[lines.index("") + 2 :]]
+    assert steps == [["good", "succeeded"], ["bad", "failed"], ["never", "aborted"], ["onExit", "succeeded"]]
+    assert "exit status 3" in said.out
+    for which in (("flow", "r1"), ("flow", "-r", "r1"), ("file.yaml",), ("./file.yaml", "r1")):
+        assert command("status", *which) == said, which
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("nosuch",), "DAG 'nosuch' has no run"),
+        (("flow", "r9"), "there is no run 'r9' of DAG 'flow'"),
+        (("a b",), "'a b' is not a DAG name; give the name that 'dagbook run' prints"),
+    ],
+)
+def test_a_run_that_is_not_there_is_told_in_a_sentence(command: Command, arguments: tuple[str, ...], told: str) -> None:
+    assert command("status", *arguments) == Said(1, "", f"Error: {told}\n")
 
 
 def test_logs_are_printed_with_the_names_of_their_steps(ran: Command) -> None:
@@ -80,11 +124,11 @@ def test_logs_of_what_is_not_there_are_errors(ran: Command) -> None:
     assert ran("logs", "etl", "--step", "x").err == "Error: run r1 has no step 'x'; it has first, second\n"
 
 
-def test_the_last_line_of_a_step_is_printed_when_the_step_ends(far: Far, tmp_path: Path) -> None:
+def test_the_last_line_of_a_step_is_printed_when_the_step_ends(remote: RemoteDagbook, tmp_path: Path) -> None:
     wait = "until [ -e go ]; do sleep 0.05; done"
     spec = f"workingDir: {tmp_path}\nsteps: [{{name: a, command: printf begun}}, {{name: b, command: '{wait}'}}]\n"
-    far.request("POST", "/dag-runs", json={"spec": spec, "name": "unended", "dagRunId": "u1"})
-    environ = {"PYTHONPATH": f"{ROOT}/app", "DAGBOOK_SERVER": far.url, "DAGBOOK_TOKEN": far.token}
+    remote.request("POST", "/dag-runs", json={"spec": spec, "name": "unended", "dagRunId": "u1"})
+    environ = {"PYTHONPATH": f"{ROOT}/app", "DAGBOOK_SERVER": remote.url, "DAGBOOK_TOKEN": remote.token}
     command = [sys.executable, "-m", "dagbook", "logs", "-f", "unended"]
     with subprocess.Popen(command, env=os.environ | environ, stdout=subprocess.PIPE, text=True) as followed:
         assert followed.stdout is not None
@@ -112,31 +156,31 @@ def test_runs_are_named_by_latest_and_by_the_beginning_of_their_ids(ran: Command
     assert ran("status", "etl", "wo-1").err == "Error: there is no run 'wo-1' of DAG 'etl'\n"
 
 
-def test_a_step_that_waits_for_its_next_execution_says_until_when(at: Command, far: Far) -> None:
+def test_a_step_that_waits_for_its_next_execution_says_until_when(at: Command, remote: RemoteDagbook) -> None:
     policies = {
         "retried": "command: exit 3, retryPolicy: {limit: 3, intervalSec: 600}",
         "repeated": "command: 'true', repeatPolicy: {repeat: while, exitCode: [0], limit: 3, intervalSec: 600}",
     }
     steps = "\n".join(f"  - {{name: {name}, {fields}}}" for name, fields in policies.items())
     spec = f"type: graph\nsteps:\n{steps}\n"
-    far.request("POST", "/dag-runs", json={"spec": spec, "name": "waits", "dagRunId": "w1"})
+    remote.request("POST", "/dag-runs", json={"spec": spec, "name": "waits", "dagRunId": "w1"})
 
     async def waiting() -> list[str] | None:
-        events = far.request("GET", "/dag-runs/waits/w1/events")["events"]
+        events = remote.request("GET", "/dag-runs/waits/w1/events")["events"]
         due = {event["step"]: event["dueAt"] for event in events if "dueAt" in event}
         return [due["retried"], due["repeated"]] if len(due) == len(policies) else None
 
     retried, repeated = asyncio.run(come_true(waiting))
     lines = at("status", "waits", "w").out.splitlines()
-    far.request("POST", "/dag-runs/waits/w1/stop")
+    remote.request("POST", "/dag-runs/waits/w1/stop")
     assert lines[-2].endswith(f"waits for retry 1 until {retried}: exit status 3")
     assert lines[-1].endswith(f"waits for its next repetition until {repeated}")
 
 
-def test_logs_are_followed_until_the_run_is_finished(at: Command, far: Far, tmp_path: Path) -> None:
+def test_logs_are_followed_until_the_run_is_finished(at: Command, remote: RemoteDagbook, tmp_path: Path) -> None:
     step = "{name: a, command: 'echo begun; until [ -e go ]; do sleep 0.05; done; echo done'}"
     spec = f"workingDir: {tmp_path}\nsteps: [{step}]\n"
-    far.request("POST", "/dag-runs", json={"spec": spec, "name": "followed", "dagRunId": "f1"})
+    remote.request("POST", "/dag-runs", json={"spec": spec, "name": "followed", "dagRunId": "f1"})
     env = os.environ | {"PYTHONPATH": f"{ROOT}/app"}
     command = [sys.executable, "-m", "dagbook", "logs", "-f", "followed", "f1"]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as followed:
@@ -262,7 +306,7 @@ def test_the_feed_needs_a_server(command: Command) -> None:
     assert said.err.startswith("Error: the feed of changes needs a running server; start one with `dagbook serve`")
 
 
-def test_changes_are_followed_as_they_happen(at: Command, far: Far) -> None:
+def test_changes_are_followed_as_they_happen(at: Command, remote: RemoteDagbook) -> None:
     env = os.environ | {"PYTHONPATH": f"{ROOT}/app"}
     with subprocess.Popen(
         [sys.executable, "-m", "dagbook", "events", "-f", "fed", "--json"], env=env, stdout=subprocess.PIPE, text=True
@@ -270,7 +314,7 @@ def test_changes_are_followed_as_they_happen(at: Command, far: Far) -> None:
         assert feed.stdout is not None
         try:
             assert json.loads(feed.stdout.readline())["event"] == "ready"
-            far.request("POST", "/dags", json={"name": "fed", "spec": "steps: [{name: a, command: 'true'}]\n"})
+            remote.request("POST", "/dags", json={"name": "fed", "spec": "steps: [{name: a, command: 'true'}]\n"})
             event = json.loads(feed.stdout.readline())
             feed.send_signal(signal.SIGINT)
             assert feed.wait(PATIENCE_SECONDS) == 0  # its usual end
@@ -280,31 +324,31 @@ def test_changes_are_followed_as_they_happen(at: Command, far: Far) -> None:
     assert at("dag", "list").status == 0
 
 
-def test_the_feed_of_the_server_here_comes_over_its_socket(command: Command, far: Far) -> None:
-    env = os.environ | {"PYTHONPATH": f"{ROOT}/app", "DAGBOOK_HOME": str(far.home)}
+def test_the_feed_of_the_server_here_comes_over_its_socket(command: Command, remote: RemoteDagbook) -> None:
+    env = os.environ | {"PYTHONPATH": f"{ROOT}/app", "DAGBOOK_HOME": str(remote.home)}
     words = [sys.executable, "-m", "dagbook", "events", "-f", "here", "--json"]
     with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) as feed:
         assert feed.stdout is not None
         try:
             assert json.loads(feed.stdout.readline())["event"] == "ready"
-            far.request("POST", "/dags", json={"name": "here", "spec": "steps: [{name: a, command: 'true'}]\n"})
+            remote.request("POST", "/dags", json={"name": "here", "spec": "steps: [{name: a, command: 'true'}]\n"})
             assert json.loads(feed.stdout.readline())["data"]["fileName"] == "here"
         finally:
             feed.terminate()
     assert command("dag", "list").out.startswith("there are no DAGs")  # those of another home
 
 
-def test_pages_are_named_by_their_address(at: Command, far: Far, tmp_path: Path) -> None:
-    far.request("POST", "/dags", json={"name": "paged", "spec": "steps: [{name: a, command: 'true'}]\n"})
-    far.request("POST", "/dags/paged/start", json={"dagRunId": "p1"})
-    assert at("open", "--print").out == f"{far.url}/\n"
-    assert at("open", "paged", "--print").out == f"{far.url}/dags/paged\n"
-    assert at("open", "paged", "p1", "--print").out == f"{far.url}/dag-runs/paged/p1\n"
+def test_pages_are_named_by_their_address(at: Command, remote: RemoteDagbook, tmp_path: Path) -> None:
+    remote.request("POST", "/dags", json={"name": "paged", "spec": "steps: [{name: a, command: 'true'}]\n"})
+    remote.request("POST", "/dags/paged/start", json={"dagRunId": "p1"})
+    assert at("open", "--print").out == f"{remote.url}/\n"
+    assert at("open", "paged", "--print").out == f"{remote.url}/dags/paged\n"
+    assert at("open", "paged", "p1", "--print").out == f"{remote.url}/dag-runs/paged/p1\n"
     (tmp_path / "all.yaml").write_text(CALLS)
     at("run", tmp_path / "all.yaml", "-r", "a1")
     run_id = json.loads(at("runs", "one", "--sub-runs", "only", "--json").out)["dagRuns"][0]["dagRunId"]
-    assert at("open", "one", run_id, "--print").out == f"{far.url}/dag-runs/all/a1/{run_id}\n"
-    assert json.loads(at("open", "--json").out) == {"url": f"{far.url}/"}
+    assert at("open", "one", run_id, "--print").out == f"{remote.url}/dag-runs/all/a1/{run_id}\n"
+    assert json.loads(at("open", "--json").out) == {"url": f"{remote.url}/"}
     assert "has no run" in at("open", "nosuch", "--print").err
 
 

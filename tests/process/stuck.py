@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dagbook.cli import cli, shutdown
+from dagbook.cli import cli
+from dagbook.cli.server import shutdown
 from dagbook.runs.recovery.orphans import OrphanSweeper
 from dagbook.runs.runner import condition_checks
 

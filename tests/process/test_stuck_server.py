@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.cli import shutdown
+from dagbook.cli.server import shutdown
 from tests.process import invariants
 from tests.process.program import ROOT, Program
 from tests.process.waiting import wait_for

@@ -4,24 +4,52 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from dagbook.cli.reasons import Facts, explain_run, explain_schedule
+from dagbook.api.schemas.dags import NextStarts, Slot
+from dagbook.api.schemas.run_logs import RunEvent
+from dagbook.api.schemas.runs import DAGRunDetails
+from dagbook.cli.runs.why import RunFacts, ScheduleFacts, explain_run, explain_schedule
 from dagbook.engine.status import NodeStatus, RunStatus
+
+RUN = {"name": "flow", "dagRunId": "r1", "rootDAGRunName": "flow", "rootDAGRunId": "r1", "log": "", "preconditions": []}
+WAIT = {"queue": "q", "item": 1, "priority": 0, "position": 1, "reason": "limit"}
+SLOT = {"fileName": "flow", "kind": "start", "scheduledAt": "05:00", "settledAt": "05:00"}
 
 
 def _node(name: str, status: NodeStatus, **fields: Any) -> dict[str, Any]:
-    times = {"startedAt": "2030-01-31T09:00:00Z", "finishedAt": ""}
-    return {"step": {"name": name}, "status": int(status), "retryCount": 0, **times, **fields}
+    times = {"startedAt": "2030-01-31T09:00:00Z", "finishedAt": "", "stdout": "", "stderr": ""}
+    label = {"status": int(status), "statusLabel": status.label}
+    return {"step": {"name": name}, "retryCount": 0, "doneCount": 0, **times, **label, **fields}
 
 
 def _explain(status: RunStatus, nodes: list[dict[str, Any]], *events: dict[str, Any], **fields: Any) -> list[str]:
-    run = {"status": int(status), "nodes": nodes, "finishedAt": "2030-01-31T10:00:00Z", "attempt": 2, **fields}
-    return explain_run(Facts(run=run, events=[{"attempt": 2, "at": "10:00", **event} for event in events], tails={}))
+    times = {"startedAt": "2030-01-31T09:00:00Z", "finishedAt": "2030-01-31T10:00:00Z", "attempt": 2}
+    label = {"status": int(status), "statusLabel": status.label}
+    run = msgspec.convert({**RUN, **times, **label, "nodes": nodes, **fields}, DAGRunDetails)
+    told = [{"number": 1, "attempt": 2, "at": "10:00", **event} for event in events]
+    return explain_run(RunFacts(run=run, events=msgspec.convert(told, list[RunEvent]), tails={}))
+
+
+def _explain_schedule(
+    *,
+    suspended: bool = False,
+    starts: bool = True,
+    slot: bool = False,
+    errors: tuple[str, ...] = (),
+    held: bool = False,
+) -> list[str]:
+    start = {"at": "2030-02-01T05:00:00Z", "expression": "0 5 * * *"}
+    found = msgspec.convert({"suspended": suspended, "starts": [start] if starts else []}, NextStarts)
+    skipped = msgspec.convert({**SLOT, "outcome": "skipped", "reason": "a run is active"}, Slot)
+    facts = ScheduleFacts(starts=found, slots=[skipped] if slot else [], errors=list(errors))
+    return explain_schedule(facts, is_held=held)
 
 
 def test_a_queued_run_tells_what_it_waits_for_and_what_is_before_it() -> None:
-    wait = {"message": "queue 'q' is full", "heldBy": [{"name": "other", "dagRunId": "7"}]}
+    holder = {"name": "other", "dagRunId": "7", "startedAt": "08:00"}
+    wait = {**WAIT, "message": "queue 'q' is full", "heldBy": [holder]}
     assert _explain(RunStatus.QUEUED, [], waitingFor=wait, queuedAt="09:00") == [
         "queue 'q' is full",
         "other 7 is running",
@@ -73,7 +101,13 @@ def test_a_running_run_tells_which_steps_run_and_which_wait_for_their_next_try()
         (RunStatus.ABORTED, [], [], ["it was stopped before it finished"]),
         (
             RunStatus.PARTIALLY_SUCCEEDED,
-            [_node("a", NodeStatus.SKIPPED, step={"name": "a", "preconditions": [{"error": "not today"}]})],
+            [
+                _node(
+                    "a",
+                    NodeStatus.SKIPPED,
+                    step={"name": "a", "preconditions": [{"condition": "x", "error": "not today"}]},
+                )
+            ],
             [],
             ["the step a was skipped: not today"],
         ),
@@ -102,21 +136,17 @@ def test_events_of_earlier_attempts_do_not_count() -> None:
 
 
 def test_a_schedule_tells_the_next_start_or_why_there_is_none() -> None:
-    start = {"at": "2030-02-01T05:00:00Z", "expression": "0 5 * * *"}
-    slot = {"kind": "start", "outcome": "skipped", "scheduledAt": "05:00", "reason": "a run is active"}
-    found: dict[str, Any] = {"errors": [], "suspended": False, "starts": [start], "slots": [slot]}
-    assert explain_schedule(found) == [
+    assert _explain_schedule(slot=True) == [
         "its schedule starts it next at 2030-02-01T05:00:00Z (0 5 * * *)",
         "its start of 05:00 was skipped: a run is active",
     ]
-    assert explain_schedule({**found, "slots": []}, is_held=True) == [
+    assert _explain_schedule(held=True) == [
         "its schedule starts nothing: the database was restored and is held until `dagbook resume`"
     ]
-    assert explain_schedule({**found, "suspended": True, "slots": []}) == [
+    assert _explain_schedule(suspended=True) == [
         "its schedules are suspended, so they start nothing; `dagbook dag resume` resumes them"
     ]
-    nothing = {"errors": ["steps: is missing"], "suspended": False, "starts": [], "slots": []}
-    assert explain_schedule(nothing) == [
+    assert _explain_schedule(starts=False, errors=("steps: is missing",)) == [
         "its definition has a problem, so it cannot start: steps: is missing",
         "it has no schedule that starts it",
     ]

@@ -10,8 +10,8 @@ import click
 import pytest
 import yaml
 
-from dagbook.cli.serve import serve
-from dagbook.cli.worker import worker
+from dagbook.cli.server.serve import serve
+from dagbook.cli.server.worker import worker
 from dagbook.settings.definitions import TABLE
 
 ROOT = Path(__file__).parent.parent.parent

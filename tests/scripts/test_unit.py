@@ -16,8 +16,8 @@ import click
 import pytest
 
 from dagbook.cli import execute
-from dagbook.cli.systemd import TEMPLATE as UNIT
-from dagbook.cli.systemd import Unit, quote
+from dagbook.cli.server.systemd import TEMPLATE as UNIT
+from dagbook.cli.server.systemd import Unit, quote
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "explanation" / "reliability.md"

@@ -11,5 +11,6 @@ __all__ = [
     "presenters",
     "requests",
     "routes",
+    "schemas",
     "services",
 ]

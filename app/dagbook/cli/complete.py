@@ -1,7 +1,7 @@
 """Completion of DAG names and run ids in a shell: within a second, without writing anything, and silent on failure.
 
 The shell asks at a press of a key, so the names are read from the database itself, which needs no server and does not
-lock the file, or from the far server that the line chooses.
+lock the file, or from the remote server that the line chooses.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from dagbook.cli.options import complete_files, current_settings
-from dagbook.cli.servers import FarServer, chosen_server
+from dagbook.cli.profiles import RemoteServer, chosen_server
+from dagbook.cli.settings import current_settings
 from dagbook.identifiers import strip_suffix
 from dagbook.settings import Settings
 
@@ -34,6 +33,11 @@ _RUNS = """
 def complete_dags(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the names of stored DAGs."""
     return [CompletionItem(name) for name in _find(context, incomplete, None)]
+
+
+def complete_files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete file names."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 def complete_what(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -61,7 +65,7 @@ def _find(context: click.Context, incomplete: str, dag: str | None) -> Sequence[
         return ()
 
 
-def _query(incomplete: str, dag: str | None, mark: str) -> tuple[str, tuple[Any, ...]]:
+def _query(incomplete: str, dag: str | None, mark: str) -> tuple[str, tuple[str | int, ...]]:
     """Return the statement with the driver's marks of values, and the values."""
     marks = (mark.format(number) for number in (1, 2, 3))
     if dag is None:
@@ -96,16 +100,19 @@ async def _read_postgres(settings: Settings, incomplete: str, dag: str | None) -
             connection.terminate()
 
 
-async def _ask(server: FarServer, incomplete: str, dag: str | None) -> Sequence[str]:
-    from dagbook.cli.far import FarClient  # noqa: PLC0415 - not needed on other ways
+async def _ask(server: RemoteServer, incomplete: str, dag: str | None) -> Sequence[str]:
+    # Not needed on other ways.
+    from dagbook.api.schemas.dags import DAGFiles  # noqa: PLC0415
+    from dagbook.api.schemas.runs import DAGRuns  # noqa: PLC0415
+    from dagbook.cli.api import decode  # noqa: PLC0415
+    from dagbook.cli.remote import RemoteClient  # noqa: PLC0415
 
-    async with asyncio.timeout(_LIMIT_SECONDS), FarClient(server) as client:
+    async with asyncio.timeout(_LIMIT_SECONDS), RemoteClient(server) as client:
         if dag is None:
-            query: dict[str, Any] = {"name": incomplete, "perPage": _MOST_NAMES}
-            names = [each["fileName"] for each in (await client.get("/dags", params=query)).json()["dags"]]
+            found = await client.get("/dags", params={"name": incomplete, "perPage": _MOST_NAMES})
+            names = [each.file_name for each in decode(found, DAGFiles).dags]
         else:
-            query = {"fromDate": 0, "limit": _MOST_RUNS, "dagRunId": incomplete}
-            names = [
-                each["dagRunId"] for each in (await client.get(f"/dag-runs/{dag}", params=query)).json()["dagRuns"]
-            ]
+            query: dict[str, str | int] = {"fromDate": 0, "limit": _MOST_RUNS, "dagRunId": incomplete}
+            found = await client.get(f"/dag-runs/{dag}", params=query)
+            names = [each.dag_run_id for each in decode(found, DAGRuns).dag_runs]
     return [name for name in names if name.startswith(incomplete)]

@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from dagbook.cli.server_transport import HAND_OVER
+from dagbook.cli.transport import HAND_OVER
 from dagbook.db.sqlite.lock_file import ServerLock
 from dagbook.main import Server
 from dagbook.server.own_user import OwnUserProtocol

@@ -1,18 +1,23 @@
-"""What commands print on standard output: tables that fit the terminal, sentences, or JSON."""
+"""The one place where commands print: sentences, tables that fit the terminal, JSON, and output of steps.
+
+No name, message or error of others can control the terminal.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
 
-from dagbook.cli.options import wants_json
-from dagbook.cli.terminal import echo, echo_styled, style
-from dagbook.telemetry.printable import printable
+import click
+import msgspec
 
+from dagbook.telemetry.printable import printable, printable_output
+
+_JSON = "dagbook.json"
 _GAP = "  "
 _LEAST = 8  # characters that a shortened column keeps
 _KEPT = frozenset({"DAG", "RUN", "NAME", "ID", "NUMBER", "STATUS"})  # shortened last: other commands take them
@@ -25,12 +30,59 @@ COLOURS = {
     "queued": "yellow",
     "skipped": "yellow",
 }
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_UNIT = 1024
+
+
+def echo(text: object = "", *, err: bool = False, nl: bool = True, fg: str | None = None, bold: bool = False) -> None:
+    """Print a text with its control characters escaped."""
+    click.echo(style(str(text), fg=fg, bold=bold), err=err, nl=nl)
+
+
+def notice(text: str) -> None:
+    """Print a notice on stderr; ``--quiet`` silences it."""
+    echo(f"Notice: {text}", err=True)
+
+
+def style(text: str, *, fg: str | None = None, bold: bool = False) -> str:
+    """Escape a text and add colours to it, for ``echo_styled``, unless NO_COLOR is set or the terminal has none."""
+    safe = printable(text)
+    has_colours = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return click.style(safe, fg=fg, bold=bold or None) if (fg or bold) and has_colours else safe
+
+
+def echo_styled(*parts: str, err: bool = False, nl: bool = True) -> None:
+    """Print parts that ``style`` has made."""
+    click.echo("".join(parts), err=err, nl=nl)
+
+
+def show_progress(text: str = "", *, is_last: bool = False) -> None:
+    """Replace the line of progress on stderr if that is a terminal; an empty text removes it."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{printable(text)}", err=True, nl=is_last)
+
+
+def echo_output(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print the output of a step or the text of a definition: unchanged, except in a terminal."""
+    stream = sys.stderr if err else sys.stdout
+    click.echo(printable_output(text) if stream.isatty() else text, err=err, nl=nl, color=True)  # click keeps colours
+
+
+def wants_json() -> bool:
+    """Whether the command that is running prints JSON instead of text."""
+    return bool(click.get_current_context().meta.get(_JSON))
+
+
+def request_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    """Record the option ``--json``."""
+    if value:
+        context.meta[_JSON] = True
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON: indented in a terminal, else in one line."""
+    """Print a value, which may contain schemas of the API, as JSON: indented in a terminal, else in one line."""
     indent = 2 if sys.stdout.isatty() else None
-    echo(json.dumps(value, indent=indent, ensure_ascii=False))
+    echo(json.dumps(msgspec.to_builtins(value), indent=indent, ensure_ascii=False))
 
 
 def report(text: str, value: object) -> None:
@@ -110,6 +162,19 @@ def _character_width(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
 
 
-def without_empty(**fields: Any) -> dict[str, Any]:
-    """Return the fields that have a value, for JSON whose other members are left out."""
-    return {name: value for name, value in fields.items() if value not in (None, "")}
+def format_bytes(size: float) -> str:
+    """Format a size in binary units, for example 1.5 MiB."""
+    unit = 0
+    while size >= _UNIT and unit < len(_UNITS) - 1:
+        size, unit = size / _UNIT, unit + 1
+    return f"{size:.1f} {_UNITS[unit]}" if unit else f"{size:.0f} B"
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a message; the others are details."""
+    return text.strip().partition("\n")[0]
+
+
+def words(label: str) -> str:
+    """Return a status label of the API in words."""
+    return label.replace("_", " ")

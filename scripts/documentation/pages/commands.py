@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import click
 
 from dagbook.cli import cli
-from dagbook.cli.options import GlobalOptions, LocalOptions
+from dagbook.cli.commands import GlobalOptions, LocalOptions
 from dagbook.settings import TABLE
 from scripts.documentation.pages.markdown import anchor, escape, head
 

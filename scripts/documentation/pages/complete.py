@@ -13,7 +13,7 @@ import click
 
 import dagbook
 from dagbook.cli import cli
-from dagbook.cli.options import GlobalOptions, LocalOptions
+from dagbook.cli.commands import GlobalOptions, LocalOptions
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.errors import AppError
 from dagbook.executors.archive.report import Code
@@ -122,7 +122,7 @@ def _read_refusal(status: HTTPStatus) -> tuple[int, str]:
 
 
 def _exit_codes() -> Iterator[Entry]:
-    for path in sorted((PACKAGE / "cli").glob("*.py")):
+    for path in sorted((PACKAGE / "cli").rglob("*.py")):
         yield from (("Commands", code) for code in sorted(_returned(ast.parse(path.read_text(encoding="utf-8")))))
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.parts[len(PACKAGE.parts)] in {"engine", "executors", "runs"}:
@@ -132,7 +132,7 @@ def _exit_codes() -> Iterator[Entry]:
 
 def _returned(module: ast.Module) -> set[str]:
     """Return the numbers that commands of a module return: their exit codes."""
-    functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     commands_of_module = [
         function for function in functions if any("command" in ast.unparse(one) for one in function.decorator_list)
     ]

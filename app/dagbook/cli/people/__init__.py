@@ -1,0 +1,1 @@
+"""Commands of users: accounts, tokens, rights and logins."""

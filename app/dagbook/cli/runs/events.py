@@ -1,0 +1,129 @@
+"""``dagbook events``: the history of a run, and the live feed of changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import click
+import httpx
+import msgspec
+
+from dagbook.api.schemas.runs import DAGChange, DAGRunAnswer, LogChange, QueueChange, RunChange
+from dagbook.cli.api import Api, check, decode, use_api
+from dagbook.cli.commands import GlobalOptions
+from dagbook.cli.complete import complete_dags, complete_runs
+from dagbook.cli.output import COLOURS, echo_styled, notice, print_json, print_table, style, wants_json, words
+from dagbook.cli.runs.lookup import find_run, get_run, read_events
+from dagbook.cli.settings import with_settings
+from dagbook.cli.transport import EVENT_STREAM
+
+_LIMIT = httpx.Timeout(30, read=60)  # the feed has a heartbeat every 20 seconds
+_PAUSE_SECONDS = 2.0
+_PLAIN = ("number", "at", "attempt", "step", "status", "statusLabel", "actor")
+
+
+@click.command(cls=GlobalOptions, example="dagbook events -f --json")
+@click.argument("name", required=False, default="", metavar="[DAG]", shell_complete=complete_dags)
+@click.argument("run_id", required=False, default="", metavar="[RUN_ID]", shell_complete=complete_runs)
+@click.option("-f", "--follow", is_flag=True, help="Print changes as they happen, until it is interrupted.")
+@click.option("--after", default="", metavar="ID", help="With -f, first print the changes after this event.")
+@with_settings("database_url")
+def events(*, name: str, run_id: str, follow: bool, after: str) -> None:
+    """Print the history of run RUN_ID of DAG, of its newest without an id; with -f, changes as they happen.
+
+    With -f, DAG and RUN_ID select the changes of a DAG or of a run; without them, all are printed. It needs a running
+    server. With --json each event is one line.
+    """
+    if not follow and not name:
+        raise click.UsageError("give a DAG for the history of its newest run, or -f for changes as they happen")
+    if after and not follow:
+        raise click.UsageError("--after is for changes as they happen; add -f")
+    if not follow:
+        use_api(lambda api: _print_history(api, name, run_id))
+        return
+    with suppress(KeyboardInterrupt):  # the usual end
+        use_api(lambda api: _follow(api, name, run_id, after))
+
+
+async def _print_history(api: Api, name: str, run_id: str) -> None:
+    found = await read_events(api, await find_run(api, name, run_id))
+    rows = [
+        (
+            str(event.number),
+            event.at,
+            str(event.attempt),
+            event.step or "(run)",
+            words(event.status_label or ""),
+            _rest(event, _PLAIN) + (f" by {event.actor}" if event.actor is not msgspec.UNSET else ""),
+        )
+        for event in found
+    ]
+    print_table(("NUMBER", "AT", "ATTEMPT", "STEP", "STATUS", "DETAILS"), rows, {"events": found})
+
+
+def _rest(event: msgspec.Struct, without: tuple[str, ...]) -> str:
+    """Return the members of an event that have no column of their own."""
+    return ", ".join(f"{name} {value}" for name, value in msgspec.to_builtins(event).items() if name not in without)
+
+
+async def _follow(api: Api, name: str, run_id: str, after: str) -> None:
+    """Print the feed; when its connection ends, it is resumed after the last event."""
+    if run_id and (answer := await get_run(api, name, run_id)).is_success:  # else it is a run to come
+        run_id = decode(answer, DAGRunAnswer).dag_run_details.dag_run_id
+    query = {"run": f"{name}/{run_id}"} if run_id else {"dag": name} if name else {}
+    headers = {"Accept": EVENT_STREAM}
+    while True:
+        try:
+            async with api.client.stream(
+                "GET", "/events", params=query | ({"after": after} if after else {}), headers=headers, timeout=_LIMIT
+            ) as response:
+                if not response.is_success:
+                    await response.aread()
+                    check(response)
+                async for kind, event_id, data in _frames(response.aiter_lines()):
+                    after = event_id or after
+                    _print_event(kind, after, data)
+        except httpx.TransportError:
+            notice("the connection ended; it is made again")
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _frames(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, str, str]]:
+    """Yield kind, id and data of each event of a stream; a heartbeat has no data, and is left out."""
+    fields: dict[str, str] = {}
+    async for line in lines:
+        name, _, value = line.partition(":")
+        if line:
+            fields[name] = fields.get(name, "") + value.removeprefix(" ")
+            continue
+        if "data" in fields:
+            yield fields.get("event", "message"), fields.get("id", ""), fields["data"]
+        fields = {}
+
+
+def _print_event(kind: str, event_id: str, data: str) -> None:
+    if wants_json():
+        print_json({"event": kind, "id": event_id, "data": msgspec.json.decode(data)})
+        return
+    match kind:
+        case "reset":
+            notice("some changes are no longer stored; these are the later ones")
+        case "run":
+            run = msgspec.json.decode(data, type=RunChange)
+            label = "removed" if run.removed else words(run.status_label)
+            root = f" (of {run.root.name} {run.root.dag_run_id})" if run.root else ""
+            text = style(f"{run.at}  run    {run.name} {run.dag_run_id}{root}  ")
+            echo_styled(text, style(label, fg=COLOURS.get(label)))
+        case "dag":
+            dag = msgspec.json.decode(data, type=DAGChange)
+            rest = _rest(dag, ("at", "name", "fileName", "what"))
+            echo_styled(style(f"{dag.at}  dag    {dag.file_name}  {dag.what}{rest and f'  {rest}'}"))
+        case "queue":
+            queue = msgspec.json.decode(data, type=QueueChange)
+            echo_styled(style(f"{queue.at}  queue  {queue.queue}"))
+        case "log":
+            log = msgspec.json.decode(data, type=LogChange)
+            stream = f"{log.step} {log.stream}"
+            echo_styled(style(f"{'':24}  log    {log.name} {log.dag_run_id}  {stream}  {log.lines} lines"))

@@ -1,0 +1,109 @@
+"""``dagbook runs`` and ``status``: runs, listed and filtered, and the steps of one."""
+
+from __future__ import annotations
+
+import time
+
+import click
+from msgspec import UnsetType
+
+from dagbook.api.schemas.runs import DAGRunDetails
+from dagbook.cli.api import Api, runs_path, with_api
+from dagbook.cli.commands import GlobalOptions
+from dagbook.cli.complete import complete_dags, complete_runs, complete_what
+from dagbook.cli.output import echo, print_json, print_table, wants_json, words
+from dagbook.cli.runs.lookup import (
+    NEVER,
+    duration,
+    error_of,
+    events_of_attempt,
+    find_run,
+    find_runs,
+    nodes_of,
+    read_events,
+    read_name,
+    retry_waits,
+)
+from dagbook.engine.status import NodeStatus, RunStatus
+
+_DAY_SECONDS = 86_400
+_LABELS = {status.label.replace("_", "-"): status for status in RunStatus}
+
+
+@click.command(cls=GlobalOptions, example="dagbook runs etl --status failed --days 7")
+@click.argument("name", required=False, default="", metavar="[NAME]", shell_complete=complete_dags)
+@click.option("--status", type=click.Choice(sorted(_LABELS)), help="Only runs with this status.")
+@click.option("--tag", multiple=True, help="Only runs with this tag; repeat it to require several.")
+@click.option("--param", multiple=True, metavar="NAME=VALUE", help="Only runs with this parameter; may be repeated.")
+@click.option("--trigger", help="Only runs started in this way: api, call, reschedule …")
+@click.option("--actor", help="Only runs started by this user.")
+@click.option("--revision", type=click.IntRange(min=1), help="Only runs of this revision of their DAG.")
+@click.option("--error", help="Only runs whose errors contain this text.")
+@click.option("--min-duration", metavar="DURATION", help="Only runs that took at least this long, such as 90s or 5m.")
+@click.option("--max-duration", metavar="DURATION", help="Only runs that took at most this long.")
+@click.option(
+    "--sub-runs", type=click.Choice(["exclude", "include", "only"]), default="exclude", help="Runs started by steps."
+)
+@click.option("--days", type=click.IntRange(1, 36_500), help="Only runs of this many last days; by default all.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Number of runs at most.")
+@with_api()
+async def runs(
+    api: Api, /, *, name: str, limit: int, days: int | None, status: str | None, **filters: str | int | tuple[str, ...]
+) -> None:
+    """List the newest runs of the DAG NAME, or of all DAGs, through the server if one is running."""
+    names = {"min_duration": "minDuration", "max_duration": "maxDuration", "sub_runs": "subRuns"}
+    query = {names.get(key, key): value for key, value in filters.items() if value}
+    query["fromDate"] = 0 if days is None else int(time.time()) - days * _DAY_SECONDS
+    if status is not None:
+        query["status"] = int(_LABELS[status])
+    found = await find_runs(api, runs_path(name) if name else "/dag-runs", query, limit)
+    rows = [
+        (run.started_at or "-", run.name, run.dag_run_id, words(run.status_label), duration(run), error_of(run))
+        for run in found
+    ]
+    print_table(("STARTED", "DAG", "RUN", "STATUS", "DURATION", ""), rows, {"dagRuns": found}, "no run was found")
+
+
+@click.command(cls=GlobalOptions, example="dagbook status etl")
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_what)
+@click.argument("run_id", required=False, default="", metavar="[RUN_ID]", shell_complete=complete_runs)
+@click.option("-r", "--run-id", "given", default="", help="The same as RUN_ID.")
+@with_api()
+async def status(api: Api, *, what: str, run_id: str, given: str) -> None:
+    """Show the status of run RUN_ID of a DAG and its steps; without RUN_ID, of its newest run.
+
+    Exit status 0 also for a failed run, 1 when there is no such run.
+    """
+    run = await find_run(api, read_name(what), run_id or given)
+    if wants_json():
+        print_json({"dagRunDetails": run})
+        return
+    nodes = nodes_of(run)
+    is_waiting = any(node.status is NodeStatus.RUNNING for node in nodes)
+    waits = retry_waits(run, events_of_attempt(run, await read_events(api, run) if is_waiting else []))
+    echo(f"{run.name}  {run.dag_run_id}", bold=True)
+    for fact, value in _facts(run).items():
+        if value and value not in NEVER:
+            echo(f"  {fact:<10}{value}")
+    echo()
+    rows: list[tuple[str, ...]] = []
+    for node in nodes:
+        name, error = node.step.name, error_of(node)
+        if name in waits:
+            reason = f"retry {node.retry_count}" if error else "its next repetition"
+            error = f"waits for {reason} until {waits[name]}" + (f": {error}" if error else "")
+        rows.append((name, words(node.status_label), node.started_at or "-", duration(node), error))
+    print_table(("STEP", "STATUS", "STARTED", "DURATION", "ERROR"), rows)
+
+
+def _facts(run: DAGRunDetails) -> dict[str, str | UnsetType]:
+    return {
+        "status": words(run.status_label),
+        "queued": run.queued_at,
+        "started": run.started_at,
+        "finished": run.finished_at,
+        "duration": duration(run),
+        "params": run.params,
+        "reason": run.reason,
+        "error": run.error,
+    }

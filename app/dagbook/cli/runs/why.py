@@ -1,0 +1,244 @@
+"""``dagbook why``: why a run waits, goes on, has failed or was stopped, and what the schedule of a DAG does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+import httpx
+import msgspec
+
+from dagbook.api.schemas.dags import DAGFileDetails, NextStarts, Slot, Slots
+from dagbook.api.schemas.maintenance import HeldDatabase
+from dagbook.api.schemas.run_logs import RunEvent
+from dagbook.api.schemas.runs import DAGRunAnswer, DAGRunDetails, Log, Node
+from dagbook.cli.api import Api, decode, path_of, segment, with_api
+from dagbook.cli.commands import GlobalOptions
+from dagbook.cli.complete import complete_runs, complete_what
+from dagbook.cli.output import echo, echo_output, first_line, notice, print_json, wants_json, words
+from dagbook.cli.runs.lookup import (
+    events_of_attempt,
+    find_name,
+    get_run,
+    nodes_of,
+    read_events,
+    read_name,
+    retry_waits,
+)
+from dagbook.engine.status import NodeStatus, RunStatus
+
+_TAIL_LINES = 10
+_MOST_STEPS = 5  # failed ones, whose output is shown
+_NOT_STARTED = ("skipped", "suspended", "missed", "failed")
+
+
+class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A run and its events, and the last lines of output by step."""
+
+    run: DAGRunDetails
+    events: list[RunEvent]
+    tails: dict[str, list[str]]
+
+
+class ScheduleFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The next starts of a DAG by its schedule, its last slots, and the problems of its definition."""
+
+    starts: NextStarts
+    slots: list[Slot]
+    errors: list[str]
+
+
+@click.command(cls=GlobalOptions, example="dagbook why etl")
+@click.argument("what", metavar="FILE|NAME", shell_complete=complete_what)
+@click.argument("run_id", required=False, default="", metavar="[RUN_ID]", shell_complete=complete_runs)
+@with_api()
+async def why(api: Api, *, what: str, run_id: str) -> None:
+    """Explain why run RUN_ID of a DAG waits, is still running, has failed or was stopped; without an id, its newest.
+
+    Without an id it also explains when its schedule starts it next, and why it did not.
+    """
+    name = read_name(what)
+    facts = await _read_run(api, await find_name(api, name), run_id)
+    schedule = None if run_id else await _read_schedule(api, name)
+    if facts is None and schedule is None:
+        raise click.ClickException(f"there is no DAG named {name!r}, and no run of it; `dagbook dag list` shows them")
+    hold = await read_hold(api)
+    reasons = [] if facts is None else explain_run(facts)
+    planned = [] if schedule is None else explain_schedule(schedule, is_held=hold is not None)
+    if wants_json():
+        run, tails = (None, None) if facts is None else (facts.run, facts.tails)
+        print_json({"run": run, "reasons": reasons, "schedule": planned, "tails": tails})
+        return
+    if facts is None:
+        echo(f"the DAG {name} has no run")
+    else:
+        echo(f"{facts.run.name}  {facts.run.dag_run_id}  {words(facts.run.status_label)}", bold=True)
+    for sentence in (*reasons, *planned):
+        echo(f"- {sentence}")
+    is_unfinished = facts is not None and not facts.run.status.is_final
+    is_due = schedule is not None and schedule.starts.starts and not schedule.starts.suspended
+    if api.transport.is_alone and (is_unfinished or is_due):
+        notice("no server is running, so nothing is started or continued; `dagbook serve` does that")
+    if hold is not None:
+        echo(describe_hold(hold), fg="red", err=True)
+    for step, lines in facts.tails.items() if facts else ():
+        echo(f"\nthe end of the output of {step}:", bold=True)
+        for line in lines:
+            echo_output(f"  {line}")
+
+
+async def read_hold(api: Api) -> HeldDatabase | None:
+    """Return the hold of the database, None when it is not held."""
+    state = await api.find("/hold", HeldDatabase)  # which earlier versions do not have
+    return state if state is not None and state.held else None
+
+
+async def _read_run(api: Api, dag_name: str, run_id: str) -> RunFacts | None:
+    answer = await get_run(api, dag_name, run_id)
+    if answer.status_code == httpx.codes.NOT_FOUND and not run_id:
+        return None
+    run = decode(answer, DAGRunAnswer).dag_run_details
+    path = path_of(run)
+    events = await read_events(api, run)
+    tails = {}
+    for node in failed_steps(run)[:_MOST_STEPS]:
+        if lines := await _tail(api, f"{path}/steps/{segment(node.step.name)}/log"):
+            tails[node.step.name] = lines
+    if run.status is RunStatus.FAILED and not tails:
+        tails["the run"] = await _tail(api, f"{path}/log")
+    return RunFacts(run=run, events=events, tails=tails)
+
+
+async def _tail(api: Api, path: str) -> list[str]:
+    """Return the last lines on stderr, or on stdout if there are none."""
+    for stream in ("stderr", "stdout"):
+        answer = await api.send("GET", path, query={"tail": _TAIL_LINES, "stream": stream})
+        content = decode(answer, Log).content if answer.is_success else ""
+        if content.strip():
+            return content.rstrip("\n").split("\n")
+    return []
+
+
+async def _read_schedule(api: Api, name: str) -> ScheduleFacts | None:
+    """Return what the schedule of a stored DAG does; None when there is no such DAG."""
+    starts = await api.find(f"/dags/{name}/schedule/next", NextStarts)
+    if starts is None:
+        return None
+    slots = await api.find("/schedules/slots", Slots, {"dag": name, "perPage": 5})
+    dag = await api.get(f"/dags/{name}", DAGFileDetails)
+    return ScheduleFacts(starts=starts, slots=slots.slots if slots else [], errors=dag.errors)
+
+
+def failed_steps(run: DAGRunDetails) -> list[Node]:
+    """Return the steps and handlers of a run that have failed."""
+    return [node for node in nodes_of(run) if node.status is NodeStatus.FAILED]
+
+
+def explain_run(facts: RunFacts) -> list[str]:
+    """Return the reasons for the status of a run, the most important first."""
+    run = facts.run
+    events = events_of_attempt(run, facts.events)
+    # What ends a run without the engine is also the error of the steps that were running.
+    own = [first_line(run.error)] if run.error and all(node.error != run.error for node in failed_steps(run)) else []
+    match run.status:
+        case RunStatus.QUEUED:
+            return _explain_waiting(run)
+        case RunStatus.RUNNING | RunStatus.NOT_STARTED:
+            return [*_explain_running(run, events)] or ["it is being started"]
+        case RunStatus.SUCCEEDED:
+            return [f"it succeeded at {run.finished_at}", *_explain_skipped(run)]
+        case RunStatus.ABORTED:
+            reasons = [*_explain_stop(events), *own, *_explain_failures(run), *_explain_skipped(run)]
+            return reasons or ["it was stopped before it finished"]
+        case _:
+            return [*own, *_explain_failures(run), *_explain_skipped(run)] or [
+                "no step failed; `dagbook logs` has the output"
+            ]
+
+
+def _explain_waiting(run: DAGRunDetails) -> list[str]:
+    wait = run.waiting_for
+    if not wait:
+        return ["it is queued, and is started next"]
+    held = [f"{other.name} {other.dag_run_id} is running" for other in wait.held_by or ()]
+    since = [f"it has been queued since {run.queued_at}"] if run.queued_at else []
+    return [wait.message, *held, *since]
+
+
+def _explain_running(run: DAGRunDetails, events: Sequence[RunEvent]) -> Iterator[str]:
+    if run.reason:
+        yield run.reason
+    waits = retry_waits(run, events)
+    for node in nodes_of(run):
+        name = node.step.name
+        if node.status is not NodeStatus.RUNNING:
+            continue
+        tries = f", after {node.retry_count} retries" if node.retry_count else ""
+        error = f": {first_line(node.error)}" if node.error else ""
+        if name in waits:
+            yield f"the step {name} is tried again at {waits[name]}{tries}{error}"
+        else:
+            yield f"the step {name} has been running since {node.started_at}{tries}"
+    yield from _explain_stop(events)
+
+
+def _explain_stop(events: Sequence[RunEvent]) -> Iterator[str]:
+    for event in events:
+        by = f" by {event.actor}" if event.actor else ""
+        if event.timed_out and not event.step:
+            yield f"the time limit of the run ended at {event.at}"
+        elif event.stop_requested_at:
+            yield f"it was asked to stop{by} at {event.stop_requested_at}"
+        elif event.dequeued:
+            yield f"it was removed from its queue{by} at {event.at}"
+
+
+def _explain_failures(run: DAGRunDetails) -> Iterator[str]:
+    for node in failed_steps(run):
+        retries = f" after {node.retry_count} retries" if node.retry_count else ""
+        error = f": {first_line(node.error)}" if node.error else ""
+        yield f"the step {node.step.name} failed{retries}{error}"
+
+
+def _explain_skipped(run: DAGRunDetails) -> Iterator[str]:
+    for node in nodes_of(run):
+        if node.status is NodeStatus.SKIPPED:
+            unmet = [one.error for one in node.step.preconditions or () if one.error]
+            reason = f": {first_line(unmet[0])}" if unmet else ""
+            yield f"the step {node.step.name} was skipped{reason}"
+
+
+def explain_schedule(facts: ScheduleFacts, *, is_held: bool = False) -> list[str]:
+    """Return when a DAG is started by its schedule, and why it was not.
+
+    ``is_held`` says that nothing starts in the database until it is resumed.
+    """
+    sentences = [f"its definition has a problem, so it cannot start: {problem}" for problem in facts.errors]
+    if facts.starts.suspended:
+        sentences.append("its schedules are suspended, so they start nothing; `dagbook dag resume` resumes them")
+    elif is_held:
+        sentences.append("its schedule starts nothing: the database was restored and is held until `dagbook resume`")
+    elif facts.starts.starts:
+        start = facts.starts.starts[0]
+        sentences.append(f"its schedule starts it next at {start.at} ({start.expression})")
+    else:
+        sentences.append("it has no schedule that starts it")
+    for slot in facts.slots[:1]:
+        if slot.kind == "start" and slot.outcome in _NOT_STARTED:
+            reason = f": {slot.reason}" if slot.reason else ""
+            sentences.append(f"its start of {slot.scheduled_at} was {slot.outcome}{reason}")
+    return sentences
+
+
+def describe_hold(state: HeldDatabase) -> str:
+    """Describe the hold that the API has returned."""
+    text = (
+        f"This database was restored from {state.origin or 'a backup'} at {state.since} and is held: nothing starts "
+        "until `dagbook resume`."
+    )
+    if state.unfinished_runs is not msgspec.UNSET:
+        text += (
+            f" That fails {state.unfinished_runs} runs that had not finished then, and starts {state.queued_runs} from "
+            "queues."
+        )
+    return text
