@@ -28,7 +28,7 @@ class _Receiver(asyncio.BufferedProtocol):
     def buffer_updated(self, size: int) -> None:
         self._protocol.data_received(bytes(self._piece[:size]))
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent does
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._protocol.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -100,7 +100,7 @@ class LimitedProtocol(SingleWriteProtocol):
         self._since = self._heard = self._answered = self._drained = self.loop.time()
         self._refusal = HTTPStatus.BAD_REQUEST
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent does
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.flow = _Flow(self.transport, self._hold_body)
 

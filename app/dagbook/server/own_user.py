@@ -38,7 +38,7 @@ class OwnUserProtocol(SingleWriteProtocol):
         super().__init__(config, state, {})
         self._app_for = app_for
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent does
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accept a connection, or abort it: the mode of the socket's file may have been changed.
 
         A step has the user of this process, but not its rights: who starts a run would otherwise be an admin.
@@ -53,7 +53,7 @@ class OwnUserProtocol(SingleWriteProtocol):
             self.app = self._app_for(account_name(uid))
         else:
             _log.warning("refused a connection of user %s to this process's socket", account_name(uid))
-            transport.abort()
+            self.transport.abort()
 
 
 async def _refuse_step(_scope: Any, _receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:

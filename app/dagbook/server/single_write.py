@@ -54,5 +54,6 @@ class SingleWriteTransport:
 class SingleWriteProtocol(HttpToolsProtocol):
     """HTTP/1.1 over a SingleWriteTransport."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent does
-        super().connection_made(cast(asyncio.Transport, SingleWriteTransport(transport, self.loop)))
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        delaying = SingleWriteTransport(cast(asyncio.Transport, transport), self.loop)
+        super().connection_made(cast(asyncio.Transport, delaying))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -44,7 +44,7 @@ def check_steps(steps: Sequence[Step], drafts: Sequence[ParsedObject]) -> tuple[
         replace(step, depends=tuple(dict.fromkeys(names.get(name, name) for name in step.depends))) for step in steps
     )
     for step, draft in zip(translated, drafts, strict=True):
-        for check in _STEP_CHECKS:
+        for check in (_check_id, _check_name, _check_parallel, _check_type):
             check(step, draft)
     _check_dependencies(translated, drafts)
     return translated
@@ -114,9 +114,6 @@ def _check_type(step: Step, draft: ParsedObject) -> None:
         where.refuse(f"the step {quoted(step.name)} cannot run a script over SSH; write a command of one line")
     if kind == "archive" and not step.command:
         draft.field.refuse(f"the step {quoted(step.name)} needs the command extract, create or list")
-
-
-_STEP_CHECKS: tuple[Callable[[Step, ParsedObject], None], ...] = (_check_id, _check_name, _check_parallel, _check_type)
 
 
 def _check_dependencies(steps: Sequence[Step], drafts: Sequence[ParsedObject]) -> None:
