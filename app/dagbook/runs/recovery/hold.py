@@ -113,7 +113,7 @@ class Holding:
 
 
 def end_hold(connection: WriteConnection, actor: Actor, at: datetime) -> HoldState:
-    """End the hold and settle what the original has left; raises NotRunningError."""
+    """End the hold, and the runs and restarts that the original had not finished; raises NotRunningError."""
     row = holds.get(connection)
     if row is None or not holds.remove(connection):
         raise NotRunningError("this database is not held; nothing has to be resumed")
