@@ -223,7 +223,7 @@ class Oidc:
                 raise BadRequestError("this login is used already or has expired; start it again") from error
             raise
 
-    async def _userinfo(self, tokens: dict[str, Any], claims: Claims) -> Claims:
+    async def _userinfo(self, tokens: Claims, claims: Claims) -> Claims:
         """Return what ID token and userinfo say about the account. Raises ProviderError if they contradict."""
         if self._provider.userinfo_endpoint is None:
             return claims

@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpcore
 import httpx
@@ -39,6 +39,11 @@ class EgressClient(httpx.AsyncClient):
 
     def _init_proxy_transport(self, proxy: httpx.Proxy, *_args: Any, **options: Any) -> httpx.AsyncBaseTransport:
         return _Transport(self._egress, proxy=proxy, **options)
+
+
+class _Options(NamedTuple):
+    local_address: str | None
+    socket_options: Iterable[httpcore.SOCKET_OPTION] | None
 
 
 class _Transport(httpx.AsyncHTTPTransport):
@@ -73,10 +78,10 @@ class _Backend(httpcore.AsyncNetworkBackend):
         port: int,
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
         local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first address that answers; raises EgressDeniedError if one of the host's is denied."""
-        options = {"local_address": local_address, "socket_options": socket_options}
+        options = _Options(local_address, socket_options)
         try:
             async with asyncio.timeout(timeout):
                 return await self._connect_first(await self._resolve(host, port), port, options)
@@ -95,7 +100,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         return addresses
 
     async def _connect_first(
-        self, addresses: Sequence[str], port: int, options: dict[str, Any]
+        self, addresses: Sequence[str], port: int, options: _Options
     ) -> httpcore.AsyncNetworkStream:
         """Try the addresses in order, the next one also when the one before has not answered for a moment."""
         left = list(addresses)
@@ -104,7 +109,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         try:
             while left or active:
                 if left:
-                    active.add(asyncio.create_task(self._backend.connect_tcp(left.pop(0), port, None, **options)))
+                    active.add(asyncio.create_task(self._backend.connect_tcp(left.pop(0), port, None, *options)))
                 done, active = await asyncio.wait(
                     active, timeout=_STAGGER_SECONDS if left else None, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -120,7 +125,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         self,
         path: str,
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
-        socket_options: Iterable[Any] | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to a socket of this machine, which is not restricted."""
         return await self._backend.connect_unix_socket(path, timeout, socket_options)

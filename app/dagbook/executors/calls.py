@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -138,7 +138,7 @@ class SubRunExecution:
     def _result_text(self) -> str:
         """Format stdout: the result of a single call (runtime 20.6), or those of all items (20.8)."""
         found = [self._results.get(sub_run.id) for sub_run in self._call.sub_runs]
-        document: dict[str, Any] | None
+        document: dict[str, object] | None
         if not self._call.each:
             document = None if found[0] is None else _to_dict(found[0])
         else:
@@ -165,7 +165,7 @@ class SubRunExecution:
         return Outcome(exit_code=1, error=head + "; ".join(texts[:_MAX_FAILURES]) + more)
 
 
-def _to_dict(result: Result) -> dict[str, Any]:
+def _to_dict(result: Result) -> dict[str, object]:
     params = {"params": result.params} if result.params else {}
     outputs = dict(sorted(result.outputs.items()))
     return {"name": result.name, "dagRunId": result.run_id, **params, "outputs": outputs, "status": result.status}

@@ -17,6 +17,7 @@ from dagbook.unix import unix_accounts
 from dagbook.unix.unix_accounts import AccountError
 
 MOST_OUTPUT = 16 * 1024 * 1024  # bytes that are kept of what a command prints
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 class Captured(msgspec.Struct, frozen=True):
@@ -72,9 +73,6 @@ async def capture(
         output.seek(0)
         data = output.read(MOST_OUTPUT + 1)
         return Captured(popen.returncode, read_text(data[:MOST_OUTPUT], encoding), len(data) > MOST_OUTPUT)
-
-
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def read_text(data: bytes, encoding: str = "utf-8") -> str:

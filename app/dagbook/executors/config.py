@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from dagbook.executors.contract import SetupError
 from dagbook.spec.config_keys import CONFIG_KEYS
@@ -27,20 +26,20 @@ class Config:
     A name of CONFIG_KEYS has its keys only, with its defaults.
     """
 
-    def __init__(self, values: Mapping[str, Any], name: str) -> None:
+    def __init__(self, values: Mapping[str, object], name: str) -> None:
         self._values = values
         self._by_lower = {str(key).lower(): value for key, value in values.items()}
         self._name = name
         self._keys = CONFIG_KEYS.get(name)
 
-    def value(self, key: str) -> Any:
+    def value(self, key: str) -> object:
         """Return the value of a key, without one its default, or None. Raises KeyError for one that no table has."""
         exact = self._values.get(key)
         found = self._by_lower.get(key.lower()) if exact is None else exact
         default = self._default(key)
         return default if found is None else found
 
-    def _default(self, key: str) -> Any:
+    def _default(self, key: str) -> object:
         return self._keys[key].default if self._keys else None
 
     def has(self, key: str) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from importlib import import_module
-from typing import Any
+from types import ModuleType
 
 import msgspec
 
@@ -61,7 +61,7 @@ class ExecutorType(msgspec.Struct, frozen=True, kw_only=True):
         found: MakeCommand = self._load().command
         return found
 
-    def _load(self) -> Any:
+    def _load(self) -> ModuleType:
         try:
             return import_module(f"dagbook.executors.{self.module}")
         except ModuleNotFoundError as error:

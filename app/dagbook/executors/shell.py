@@ -7,7 +7,6 @@ import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -36,7 +35,7 @@ class ShellTexts(msgspec.Struct, frozen=True, kw_only=True):
     following: tuple[ShellTexts, ...] = ()  # of several command lines: those after the first
 
     @property
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> dict[str, Sequence[str]]:
         """Program and arguments, and the lines if these do not tell them: parts have lost the quotes of a line."""
         parts = {"command": self.program, "args": list(self.args)}
         line = "\n".join((self.line, *(each.line for each in self.following)))

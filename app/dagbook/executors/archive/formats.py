@@ -8,11 +8,15 @@ import io
 import lzma
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import msgspec
 
 from dagbook.executors.archive.report import ArchiveError, Code
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 TAR, ZIP, SEVEN_ZIP, RAR, SINGLE = "tar", "zip", "7z", "rar", "single"
 _TAR_MAGIC_AT, _HEAD_BYTES = 257, 512
@@ -134,7 +138,7 @@ def _is_tar(head: bytes) -> bool:
     return head[_TAR_MAGIC_AT:].startswith(b"ustar")
 
 
-def need(package: str) -> Any:
+def need(package: str) -> ModuleType:
     """Import a package that only some formats need. Raises ArchiveError when it is not installed."""
     try:
         return import_module(package)
@@ -196,7 +200,7 @@ class _KeptOpen(io.RawIOBase):
     def tell(self) -> int:
         return self._file.tell()
 
-    def write(self, data: Any, /) -> int:
+    def write(self, data: ReadableBuffer, /) -> int:
         return self._file.write(data)
 
 
@@ -214,11 +218,12 @@ class _ZstdStream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any, /) -> int:
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
         while not self._ready and self._advance():
             pass
-        size = min(len(buffer), len(self._ready))
-        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        view = memoryview(buffer)
+        size = min(len(view), len(self._ready))
+        view[:size], self._ready = self._ready[:size], self._ready[size:]
         return size
 
     def _advance(self) -> bool:

@@ -11,12 +11,13 @@ import time
 import zipfile
 import zlib
 from enum import IntEnum
-from typing import Any
 
 from dagbook.executors.subprocess_executor import ProgramError
 
 _MOST_ERRORS = 1_000
 _MILLISECOND, _SECOND, _MINUTE, _HOUR = 1e-3, 1.0, 60, 3600
+_DAMAGED = (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, UnicodeError)
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Code(IntEnum):
@@ -47,10 +48,6 @@ class ArchiveError(ProgramError):
 
 class Cancelled(BaseException):
     """The process was asked to end; no ``except Exception`` may continue after it."""
-
-
-_DAMAGED = (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, UnicodeError)
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def explain(error: Exception, fallback: Code) -> ArchiveError:
@@ -105,7 +102,7 @@ class Report:
         """Return the time since the start, as ``1.5ms``, ``2.25s`` or ``1m2s``."""
         return format_duration(time.monotonic() - self._started_at)
 
-    def errors_member(self) -> dict[str, Any]:
+    def errors_member(self) -> dict[str, list[str]]:
         """Return the member of the document that exists only when there were errors."""
         return {"errors": self.errors} if self.errors else {}
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import stat
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from dagbook.executors.archive.entries import LONGEST_TARGET_BYTES, Entry, Kind, NullSink, Sink, Visitor
 from dagbook.executors.archive.formats import need
 from dagbook.executors.archive.report import ArchiveError, Code
 from dagbook.executors.archive.tree import check_name
+
+if TYPE_CHECKING:
+    from py7zr import WriterFactory
+    from py7zr.py7zr import ArchiveFile, SevenZipFile
 
 _KINDS = {stat.S_IFLNK: Kind.SYMLINK, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFREG: Kind.FILE, None: Kind.FILE}
 
@@ -22,7 +26,7 @@ def walk(file: BinaryIO, visitor: Visitor, password: str) -> None:
         raise _explain(error, password) from None
 
 
-def _walk(archive: Any, visitor: Visitor) -> None:
+def _walk(archive: SevenZipFile, visitor: Visitor) -> None:
     members = _by_name(archive)
     for member in members.values():
         if member.is_directory or not visitor.reads:
@@ -31,7 +35,7 @@ def _walk(archive: Any, visitor: Visitor) -> None:
         return
     writers = _WriterFactory(members, visitor)
     try:
-        archive.extractall(factory=writers)
+        archive.extractall(factory=cast("WriterFactory", writers))
     except BaseException:
         writers.discard()
         raise
@@ -50,9 +54,9 @@ def _explain(error: Exception, password: str) -> Exception:
     return ArchiveError(Code.CORRUPT, f"the archive is damaged or cut off ({type(error).__name__})")
 
 
-def _by_name(archive: Any) -> dict[str, Any]:
+def _by_name(archive: SevenZipFile) -> dict[str, ArchiveFile]:
     """Return the members by the names with which the library asks for their writers."""
-    found: dict[str, Any] = {}
+    found: dict[str, ArchiveFile] = {}
     for member in archive.files:
         entry = _entry(member)
         check_name(entry)
@@ -63,7 +67,7 @@ def _by_name(archive: Any) -> dict[str, Any]:
     return found
 
 
-def _entry(member: Any, target: str = "") -> Entry:
+def _entry(member: ArchiveFile, target: str = "") -> Entry:
     kind = Kind.DIRECTORY if member.is_directory else _KINDS.get(member.st_fmt, Kind.OTHER)
     modified = member.lastwritetime
     return Entry(
@@ -79,7 +83,7 @@ def _entry(member: Any, target: str = "") -> Entry:
 class _WriterFactory:
     """Makes the writer of each member when the library asks for it (has the shape of ``py7zr.WriterFactory``)."""
 
-    def __init__(self, members: dict[str, Any], visitor: Visitor) -> None:
+    def __init__(self, members: dict[str, ArchiveFile], visitor: Visitor) -> None:
         self._members = members
         self._visitor = visitor
         self._last: _Writer | None = None
@@ -135,7 +139,7 @@ class _Writer:
 class _TargetSink:
     """Receives the data of a symbolic link, which are its target."""
 
-    def __init__(self, member: Any, visitor: Visitor) -> None:
+    def __init__(self, member: ArchiveFile, visitor: Visitor) -> None:
         self._member = member
         self._visitor = visitor
         self._text = b""

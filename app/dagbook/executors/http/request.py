@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -20,6 +19,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _COMPUTED = frozenset({"content-length", "transfer-encoding"})  # computed from the body
 _LONGEST_TIMEOUT_SECONDS = 10**9
 _FORM = "write the command as METHOD URL, for example: GET https://example.com/status"
+_DEFAULT_HEADERS = ((b"User-Agent", f"dagbook/{__version__}".encode()), (b"Accept-Encoding", b"gzip"))
+_DEFAULT_COUNT = len(_DEFAULT_HEADERS)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,10 +48,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return not any(name.lower() == b"accept-encoding" for name, _ in self.headers[_DEFAULT_COUNT:])
 
 
-_DEFAULT_HEADERS = ((b"User-Agent", f"dagbook/{__version__}".encode()), (b"Accept-Encoding", b"gzip"))
-_DEFAULT_COUNT = len(_DEFAULT_HEADERS)
-
-
 def read(job: Job) -> Request:
     """Read the request of a job. Raises SetupError for the config, StepError for the command."""
     config = Config(_values(job), "http")
@@ -69,7 +66,7 @@ def read(job: Job) -> Request:
     )
 
 
-def _values(job: Job) -> Mapping[str, Any]:
+def _values(job: Job) -> Mapping[str, object]:
     """Return the config, which a script replaces."""
     if not job.script.strip():
         return job.config

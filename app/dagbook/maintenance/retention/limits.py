@@ -11,6 +11,8 @@ from dagbook.errors import BadRequestError
 
 NO_LIMIT = -1
 DAY_SECONDS = 86_400
+_MOST = {"days": 36_500, "runs": 10**9, "log_bytes": 2**50}
+_FIELDS = {"log_bytes": "logBytes"}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,10 +87,6 @@ def _longest(values: Iterable[int | None]) -> int | None:
     if not known:
         return None
     return NO_LIMIT if min(known) < 0 else max(known)
-
-
-_MOST = {"days": 36_500, "runs": 10**9, "log_bytes": 2**50}
-_FIELDS = {"log_bytes": "logBytes"}
 
 
 def check_limits(settings: RetentionSettings) -> None:

@@ -1,6 +1,7 @@
 """Validation of parameters against a JSON Schema, and its defaults (DAG format 2.9).
 
 Schemas and values are hostile data: their patterns are RE2's, their number of values and of checks is limited.
+jsonschema-rs, whose patterns take linear time too, does not limit the checks: see docs/explanation/dependencies.md.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from dagbook.spec.model import Pair
 from dagbook.spec.problem import Problem, SpecError, quoted
 from dagbook.spec.reading.rendering import compact, parse_json, render_json, sort_members
 
+_Schema = dict[str, Any]
+_Values = dict[str, object]
+_Errors = Iterable[ValidationError] | None  # what the check of a keyword returns
 _PATH = "params"
 _MAX_VALUES = 10_000  # of a schema, two seconds of a core to check that it is one
 _MAX_COST = 200_000  # checks of values of a usual size, three seconds of a core
@@ -94,8 +98,8 @@ def _is_expression(value: object) -> bool:
     return not isinstance(value, str) or bool(Expression(value))
 
 
-def _counted(check: Callable[..., Any]) -> Callable[..., Any]:
-    def count(validator: Any, expected: Any, value: Any, schema: Any) -> Any:
+def _counted(check: Callable[..., _Errors]) -> Callable[..., _Errors]:
+    def count(validator: object, expected: object, value: object, schema: object) -> _Errors:
         if budget := _budget.get():
             budget.check(expected, value)
         return check(validator, expected, value, schema)
@@ -106,7 +110,7 @@ def _counted(check: Callable[..., Any]) -> Callable[..., Any]:
 def _counted_type(name: str) -> Callable[..., bool]:
     known = Draft202012Validator.TYPE_CHECKER
 
-    def count(_: Any, value: Any) -> bool:
+    def count(_: object, value: object) -> bool:
         if budget := _budget.get():
             budget.spend(1)
         return bool(known.is_type(value, name))
@@ -114,7 +118,7 @@ def _counted_type(name: str) -> Callable[..., bool]:
     return count
 
 
-def _unique_items(_: Any, expected: Any, value: Any, __: Any) -> Iterator[ValidationError]:
+def _unique_items(_: object, expected: object, value: object, __: object) -> Iterator[ValidationError]:
     """Compare texts: the library compares every pair of items."""
     if (
         expected
@@ -137,7 +141,7 @@ _Validator: type[Draft202012Validator] = validators.extend(  # type: ignore[no-u
 )
 
 
-def validate(pairs: Iterable[Pair], schema: dict[str, Any]) -> tuple[Pair, ...]:
+def validate(pairs: Iterable[Pair], schema: _Schema) -> tuple[Pair, ...]:
     """Validate parameters against a schema of draft 2020-12 and append its defaults.
 
     May take some seconds for a hostile schema. Raises SpecError with the invalid parameters, at most a hundred of
@@ -170,7 +174,7 @@ def _limited(size: int) -> Iterator[None]:
         _budget.reset(token)
 
 
-def _check(texts: dict[str, str], schema: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+def _check(texts: dict[str, str], schema: _Schema) -> tuple[_Values, list[Problem]]:
     validator = _validator(schema)
     values = {name: _typed(validator, name, text) for name, text in texts.items()}
     filled = _with_defaults(values, schema)
@@ -187,11 +191,11 @@ def _shorten(message: str) -> str:
     return message if len(message) <= _LONGEST_MESSAGE else f"{message[: _LONGEST_MESSAGE - 1]}…"
 
 
-def _read(schema: dict[str, Any]) -> dict[str, Any]:
+def _read(schema: _Schema) -> _Schema:
     """Copy a schema without the names of dialects, which would choose validators without limits."""
     left = _MAX_VALUES
 
-    def copy(value: Any) -> Any:
+    def copy(value: object) -> Any:
         nonlocal left
         left -= 1
         if left < 0:
@@ -203,11 +207,11 @@ def _read(schema: dict[str, Any]) -> dict[str, Any]:
             return {key: copy(item) for key, item in members if key != "$schema" or not isinstance(item, str)}
         return value
 
-    read: dict[str, Any] = copy(schema)
+    read: _Schema = copy(schema)
     return read
 
 
-def _validator(schema: dict[str, Any]) -> Draft202012Validator:
+def _validator(schema: _Schema) -> Draft202012Validator:
     try:
         Draft202012Validator.check_schema(schema, format_checker=_FORMATS)
     except SchemaError as error:
@@ -222,7 +226,7 @@ def _validator(schema: dict[str, Any]) -> Draft202012Validator:
     return validator
 
 
-def _properties(schema: object) -> list[tuple[str, dict[str, Any]]]:
+def _properties(schema: object) -> list[tuple[str, _Schema]]:
     properties = schema.get("properties") if isinstance(schema, dict) else None
     members = properties.items() if isinstance(properties, dict) else ()
     return [(name, member) for name, member in members if isinstance(member, dict)]
@@ -241,11 +245,11 @@ def _typed(validator: Draft202012Validator, name: str, text: str) -> Any:
     return text if fits(text) and not fits(value) else value
 
 
-def _with_defaults(values: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(values: _Values, schema: _Schema) -> _Values:
     filled = dict(values)
     for name, member in _properties(schema):
         if name not in filled and "default" in member:
             filled[name] = member["default"]
-        if isinstance(filled.get(name), dict):
-            filled[name] = _with_defaults(filled[name], member)
+        if isinstance(value := filled.get(name), dict):
+            filled[name] = _with_defaults(value, member)
     return filled
