@@ -103,12 +103,14 @@ def find_reached_tests(importers: Mapping[str, Iterable[str]], changed: Sequence
     """Return the test modules that changed files reach, each with the number of imports between.
 
     What a test is named after is as near as what it imports: ``test_cli_queue`` and ``test_queue`` are about
-    ``cli.queue``, which a test of the command line starts by its name.
+    ``cli.runs.queue``, which a test of the command line starts by its name.
     """
     modules = {module for file in changed for module in _modules_of(file, importers)}
     distances = _walk(importers, modules)
     levels = {level for file in changed for level in _levels_of(file)}
     namesakes = {"_".join(["test", *module.split(".")[-words:]]) for module in modules for words in (1, 2)}
+    commands = [module for module in modules if module.startswith("dagbook.cli.")]
+    namesakes |= {f"test_cli_{module.rpartition('.')[2]}" for module in commands}
     reached = {}
     for module in sorted(importers):
         match = _TEST.fullmatch(module)

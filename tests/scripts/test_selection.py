@@ -14,7 +14,7 @@ IMPORTERS = {
     "dagbook.b": {"dagbook.a"},
     "dagbook.a": {"tests.pure.test_a"},
     "dagbook.c": {"tests.app.test_c", "tests.app.scene"},
-    "dagbook.cli.d": {"dagbook.cli"},
+    "dagbook.cli.p.d": {"dagbook.cli"},
     "dagbook.cli": {"tests.app.scene"},
     "dagbook.db": set[str](),
     "tests.app.scene": {"tests.app.test_cli_d", "tests.app.test_e"},
@@ -34,7 +34,7 @@ BEHIND_C = {"tests/app/test_c.py": 1, "tests/app/test_cli_d.py": 2, "tests/app/t
     [
         (["app/dagbook/b.py"], {"tests/pure/test_a.py": 2, **PROGRAM}),
         (["app/dagbook/c.py"], {**BEHIND_C, **PROGRAM}),
-        (["app/dagbook/cli/d.py"], {"tests/app/test_cli_d.py": 1, "tests/app/test_e.py": 3, **PROGRAM}),
+        (["app/dagbook/cli/p/d.py"], {"tests/app/test_cli_d.py": 1, "tests/app/test_e.py": 3, **PROGRAM}),
         (["app/dagbook/db/schema.sql"], PROGRAM),
         (["tests/app/test_e.py"], {"tests/app/test_e.py": 0}),
         (["tests/app/scene.py"], {"tests/app/test_cli_d.py": 1, "tests/app/test_e.py": 1}),

@@ -164,7 +164,7 @@ def _boolean(name: str, value: str) -> Iterator[str]:
 
 
 class Entry(NamedTuple):
-    """Import target of a command, as ``module:name``, and its line in the group's help."""
+    """Import target of a command below ``dagbook.cli``, as ``module:name``, and its line in the group's help."""
 
     target: str
     summary: str
@@ -216,7 +216,7 @@ class LazyGroup(CommandGroup):
             return None
         module, _, name = self.entries[cmd_name].target.partition(":")
         with uncollected():
-            command: click.Command = getattr(import_module(module), name)
+            command: click.Command = getattr(import_module(f"dagbook.cli.{module}"), name)
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
