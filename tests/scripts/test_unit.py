@@ -132,6 +132,23 @@ def test_a_unit_has_the_settings_and_paths_of_its_server(printed: Printed, tmp_p
     ]
 
 
+@pytest.mark.parametrize(
+    ("mode", "file", "writable"),
+    [
+        ("accept-new", "", Path.home() / ".ssh"),
+        ("accept-new", "/mnt/keys/hosts", "/mnt/keys"),
+        ("true", "/mnt/a/b", ""),
+    ],
+)
+def test_a_server_that_adds_host_keys_may_write_their_file(
+    printed: Printed, mode: str, file: str, writable: str | Path
+) -> None:
+    _, out, _ = printed("--home", "/srv/dags", "--account", ACCOUNT, ssh_strict_host_key=mode, ssh_known_hosts=file)
+    (line,) = [line for line in out.splitlines() if line.startswith("ReadWritePaths=")]
+    paths = [path.removeprefix("-") for path in line.partition("=")[2].split()]
+    assert paths[3:] == [str(writable)] * bool(writable)
+
+
 def test_a_notice_is_a_command_for_a_shell_also_with_blanks_in_the_home(printed: Printed, tmp_path: Path) -> None:
     home = tmp_path / "my $HOME"
     status, _, err = printed("--home", home, "--account", "no_such_account")
