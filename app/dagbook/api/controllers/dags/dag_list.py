@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from litestar import Controller
 from litestar.di import NamedDependency
+from msgspec import UNSET
 
 from dagbook.api.dependencies import CurrentCaller, RequestedPage, provide_services
 from dagbook.api.params import parameters
@@ -63,7 +64,7 @@ async def _add_recent(services: DagServices, rows: Sequence[DagRow], files: Sequ
 def _dag_file(row: DagRow, page: DagPage, services: DagServices) -> DAGFile:
     loaded = load_stored(services.library, row)
     dag = loaded.definition.dag
-    run = page.latest.get(row.dag_name)
+    run, origin = page.latest.get(row.dag_name), page.origins.get(row.id)
     summary = run_summary(run, services.zone) if run is not None else placeholder_summary(dag, services.zone)
     return DAGFile(
         file_name=row.file_name,
@@ -71,7 +72,7 @@ def _dag_file(row: DagRow, page: DagPage, services: DagServices) -> DAGFile:
         latest_dag_run=summary,
         suspended=row.suspended,
         errors=[str(problem) for problem in loaded.problems],
-        source=present_origin(page.origins.get(row.id), services.zone),
+        source=UNSET if origin is None else present_origin(origin, services.zone),
     )
 
 
