@@ -62,18 +62,18 @@ async def test_the_patterns_of_a_token_match_the_same_names_without_rows(shared_
             token = tuple(map(dag_access.pattern_subject, patterns))
             wanted = {name for name in NAMES if any(fnmatchcase(name, pattern) for pattern in patterns)}
             granted = {name for name in wanted if "l" in name}
-            for sight, found in (((token,), wanted), ((*SIGHT, token), granted)):
-                assert dag_access.find_visible(connection, NAMES, sight) == found, sight
-                assert sorted(dag_access.find_names(connection, sight, 99)) == sorted(found), sight
-                names = select(Dag.dag_name).where(*dag_access.narrow(Dag.dag_name, sight))
+            for visibility, found in (((token,), wanted), ((*SIGHT, token), granted)):
+                assert dag_access.find_visible(connection, NAMES, visibility) == found, visibility
+                assert sorted(dag_access.find_names(connection, visibility, 99)) == sorted(found), visibility
+                names = select(Dag.dag_name).where(*dag_access.narrow(Dag.dag_name, visibility))
                 assert set(connection.scalars(names)) == found - {NAMES[-1]}
-                seen = {name for name in NAMES if dag_access.get_rank(connection, name, sight) is not None}
+                seen = {name for name in NAMES if dag_access.get_rank(connection, name, visibility) is not None}
                 by_file = {
                     name
                     for name in NAMES[:-1]
-                    if dag_access.get_rank_of_file(connection, f"file-{name}", sight) is not None
+                    if dag_access.get_rank_of_file(connection, f"file-{name}", visibility) is not None
                 }
-                assert (seen, by_file) == (found, found - {NAMES[-1]}), sight
+                assert (seen, by_file) == (found, found - {NAMES[-1]}), visibility
             assert {name for name in NAMES if dag_access.is_named_by(connection, name, (token,))} == wanted
         assert set(ranks(connection)) == {name for name in NAMES if "l" in name}
         assert dag_access.get_rank(connection, "etl", ((dag_access.pattern_subject("e*"),),)) == 2

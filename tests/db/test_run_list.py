@@ -304,7 +304,7 @@ async def test_a_first_page_of_visible_runs_is_found_among_the_newest(
         access = "INSERT INTO dag_access (dag_name, subject, rank) VALUES ('etl', 'user:ann', 0)"
         run_sql(connection, access)
         page = Page(limit=limit, bounded=bounded)
-        assert ids(run_list.find_page(connection, RunFilter(**wanted, sight=SIGHT), page).runs) == found
+        assert ids(run_list.find_page(connection, RunFilter(**wanted, visibility=SIGHT), page).runs) == found
 
     await rehearse(shared_database, work)
 
@@ -322,7 +322,7 @@ async def test_where_the_newest_runs_are_not_visible_older_ones_are_looked_at(
         page = Page(limit=1, bounded=True)
         statements: list[str] = []
         with heard(lambda statement, *_: statements.append(statement)):
-            found = run_list.find_page(connection, RunFilter(sight=SIGHT), page)
+            found = run_list.find_page(connection, RunFilter(visibility=SIGHT), page)
         assert (ids(found.runs), len(statements)) == (["three"], 4), "the newest ones are looked at first"
 
     await rehearse(shared_database, work)

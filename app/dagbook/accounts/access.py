@@ -98,13 +98,15 @@ class Access:
     async def role_for_file(self, file_name: str, caller: Caller) -> Role | None:
         """Return the role of a caller with grants for a stored DAG, or for the DAG name of a file that is gone."""
         rank = await self._database.read_inline(
-            lambda connection: dag_access.get_rank_of_file(connection, file_name, caller.sight)
+            lambda connection: dag_access.get_rank_of_file(connection, file_name, caller.visibility)
         )
         return None if rank is None else lower_role(GRANTABLE[rank], caller.ceiling)
 
     async def role_for_name(self, name: str, caller: Caller) -> Role | None:
         """Return the role of a caller with grants for a DAG name."""
-        rank = await self._database.read_inline(lambda connection: dag_access.get_rank(connection, name, caller.sight))
+        rank = await self._database.read_inline(
+            lambda connection: dag_access.get_rank(connection, name, caller.visibility)
+        )
         return None if rank is None else lower_role(GRANTABLE[rank], caller.ceiling)
 
     async def require_name(self, name: str, field: str, caller: Caller) -> None:
@@ -116,7 +118,7 @@ class Access:
 
     async def check_run_name(self, name: str, caller: Caller) -> None:
         """Raise ForbiddenError if a caller with grants may not run DAGs of a name that a start gives."""
-        if name and caller.sight and await self.role_for_name(name, caller) in (None, Role.VIEWER):
+        if name and caller.visibility and await self.role_for_name(name, caller) in (None, Role.VIEWER):
             raise ForbiddenError(f"dagName: your rights do not include running DAGs named {shorten(name)}")
 
     # -- groups --------------------------------------------------------------------------------------------------
@@ -263,8 +265,8 @@ class Access:
             user = _require_user(connection, user_id)
             if user.scope == UserScope.ALL or "\0" in part:
                 return View(user=user)
-            sight = (groups.find_subjects(connection, user_id),)
-            found = dag_access.find_page(connection, sight, part=part, offset=offset, limit=limit)
+            visibility = (groups.find_subjects(connection, user_id),)
+            found = dag_access.find_page(connection, visibility, part=part, offset=offset, limit=limit)
             return View(user=user, rights=[DagRight(dag_name=one.dag_name, role=GRANTABLE[one.rank]) for one in found])
 
         return await self._database.read(read)

@@ -121,7 +121,7 @@ class Sessions:
             via="login",
             name=row.username,
             role=Role.VIEWER if is_granted else Role(row.user_role),
-            sight=(groups.subjects(row.user_id, row.group_ids),) if is_granted else (),
+            visibility=(groups.subjects(row.user_id, row.group_ids),) if is_granted else (),
             user_id=row.user_id,
             session_id=row.id,
             logged_in_at=row.created_at,

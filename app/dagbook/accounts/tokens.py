@@ -19,7 +19,7 @@ from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit, dag_access, groups, tokens, users
-from dagbook.db.repositories.dag_access import Sight
+from dagbook.db.repositories.dag_access import Visibility
 from dagbook.db.repositories.groups import GrantRow
 from dagbook.db.repositories.tokens import TokenRow
 from dagbook.db.repositories.users import UserRow
@@ -86,14 +86,14 @@ class PersonalTokens:
         role = Role(row.role) if is_granted else lower_role(Role(row.role), Role(row.user_role))
         scopes = None if row.scopes is None else frozenset(map(Scope, row.scopes.split()))
         role = lower_role(role, _UNSCOPED if scopes is None else highest_role(scopes))
-        sight: Sight = (tuple(map(dag_access.pattern_subject, patterns_of(row))),) if row.patterns else ()
+        visibility: Visibility = (tuple(map(dag_access.pattern_subject, patterns_of(row))),) if row.patterns else ()
         if is_granted:
-            sight = (groups.subjects(row.user_id, row.group_ids), *sight)
+            visibility = (groups.subjects(row.user_id, row.group_ids), *visibility)
         return Caller(
             via="personal",
             name=row.username,
-            role=Role.VIEWER if sight else role,
-            sight=sight,
+            role=Role.VIEWER if visibility else role,
+            visibility=visibility,
             ceiling=lower_role(role, Role.MANAGER),
             scopes=scopes,
             is_limited=bool(row.patterns),

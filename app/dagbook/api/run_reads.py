@@ -14,7 +14,7 @@ from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary
 from dagbook.api.services import RunReadServices
 from dagbook.db.database import ReadConnection
-from dagbook.db.repositories.dag_access import Sight
+from dagbook.db.repositories.dag_access import Visibility
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import run_history, run_list
 from dagbook.db.repositories.runs.run_filter import RunFilter
@@ -38,19 +38,19 @@ async def list_runs_matching(services: RunReadServices, search: RunSearch, filte
     found = await read(lambda connection: run_list.find_page(connection, filter_, search.page))
     summaries = [listed_run(run, services.zone) for run in found.runs]
     keys = [run.key for run in found.runs]
-    await explain_waiting(services, summaries, keys, filter_.sight)
+    await explain_waiting(services, summaries, keys, filter_.visibility)
     await _explain_bad_ends(services, summaries, keys)
     return DAGRuns(dag_runs=summaries, next_cursor=search.cursor(found.next))
 
 
 async def explain_waiting(
-    services: RunReadServices, summaries: Sequence[DAGRunSummary], keys: Sequence[int], sight: Sight
+    services: RunReadServices, summaries: Sequence[DAGRunSummary], keys: Sequence[int], visibility: Visibility
 ) -> None:
     """Set ``waiting_for`` of the queued runs among these; ``keys`` are the runs' database ids."""
     queued = {key: run for key, run in zip(keys, summaries, strict=True) if run.status is RunStatus.QUEUED}
     if queued:
         positions = await services.database.read(
-            lambda connection: queue_positions(connection, services.queues, queued, sight)
+            lambda connection: queue_positions(connection, services.queues, queued, visibility)
         )
         for key, position in positions.items():
             queued[key].waiting_for = waiting_for(position, services.zone)
@@ -66,7 +66,7 @@ async def _explain_bad_ends(services: RunReadServices, summaries: Sequence[DAGRu
 
 
 async def read_details(
-    services: RunReadServices, find: Callable[[ReadConnection], RunRow], sight: Sight
+    services: RunReadServices, find: Callable[[ReadConnection], RunRow], visibility: Visibility
 ) -> DAGRunDetails:
     """Return a run with its nodes, its wait reason if it is queued, and the loss of its owner."""
     now = services.now()
@@ -75,7 +75,7 @@ async def read_details(
     )
     run, details = newest.run, await _details(services, newest)
     if details.status is RunStatus.QUEUED:
-        await explain_waiting(services, [details], [run.id], sight)
+        await explain_waiting(services, [details], [run.id], visibility)
     if newest.attempt is not None and newest.expired_lease is not None:
         since = time_text(newest.expired_lease.since, services.zone)
         owner = f"{newest.attempt.owner}, stopped" if newest.expired_lease.stopped else newest.attempt.owner

@@ -164,8 +164,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     ``name`` is None without authentication; ``role`` is None without users. A user who changes the password keeps the
     session or personal token in use. ``proof`` is what a page of this server sends beside the cookie of its session.
 
-    With ``sight`` only DAGs count that are granted to one of each set of subjects, in the lower role of the grant and
-    ``ceiling``; elsewhere the caller is a viewer.
+    With a ``visibility`` the DAGs that are granted to one of each set of subjects count alone, in the lower role of the
+    grant and ``ceiling``; elsewhere the caller is a viewer.
     """
 
     via: Via
@@ -181,7 +181,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     is_limited: bool = False  # a token for some DAGs alone
     address: str = ""
     may_write: bool = False  # definitions
-    sight: tuple[tuple[str, ...], ...] = ()
+    visibility: tuple[tuple[str, ...], ...] = ()
     ceiling: Role = Role.MANAGER
 
     @property

@@ -12,7 +12,7 @@ import msgspec
 
 from dagbook.db.database import Database
 from dagbook.db.repositories import dags
-from dagbook.db.repositories.dag_access import EVERYTHING, Sight
+from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.dags import DagRow
 from dagbook.errors import BadRequestError
 from dagbook.spec.expressions import Expression, ExpressionError, find_lines, line_expression, unix_lines
@@ -52,7 +52,7 @@ class Search:
         # Threads of their own: others must not wait for searches.
         self._threads = ThreadPoolExecutor(_CONCURRENT, thread_name_prefix="search")
 
-    async def find(self, expression: str, sight: Sight = EVERYTHING) -> SearchResult:
+    async def find(self, expression: str, visibility: Visibility = EVERYTHING) -> SearchResult:
         """Find the lines of visible DAGs that match a regular expression, ignoring case, by file name.
 
         Raises BadRequestError if it is empty. Any other problem is part of the result.
@@ -66,7 +66,7 @@ class Search:
             compiled = line_expression(expression, literal=is_literal, ignore_case=True)
             # The database narrows the search down to texts with the word, but is case-sensitive beyond ASCII.
             part = expression if is_literal and expression.isascii() else ""
-            rows = await self._database.read(lambda connection: dags.find_holding(connection, part, sight))
+            rows = await self._database.read(lambda connection: dags.find_holding(connection, part, visibility))
             # A thread that takes turns with a busy loop waits longer for its turn than a short search takes.
             if sum(len(row.spec or "") for row in rows) * compiled.size < _QUICK_WORK:
                 return SearchResult(_search(compiled, rows))

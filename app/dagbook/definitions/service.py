@@ -13,7 +13,7 @@ from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import Conflict
 from dagbook.db.repositories import audit, dag_access, dags, principals, sources
-from dagbook.db.repositories.dag_access import EVERYTHING, Sight
+from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.principals import UNLIMITED, Principal
 from dagbook.db.repositories.runs import runs
@@ -42,15 +42,16 @@ _MAX_NOTE_LENGTH = 1_000
 class SaveContext(msgspec.Struct, frozen=True, kw_only=True):
     """Who saves, with which note, and which revisions may be replaced; None for any.
 
-    ``restores`` is the number of the restored revision. Who sees by grants only, with ``sight``, creates names that a
-    pattern covers, saves nothing that changes which grants cover a DAG, and names no queue of another DAG.
+    ``restores`` is the number of the restored revision. A caller who sees by grants only has a ``visibility``: it may
+    create names that a pattern covers, save nothing that changes which grants cover a DAG, and name no queue of another
+    DAG.
     """
 
     actor: Actor = ANONYMOUS
     note: str = ""
     expected: Collection[int] | None = None
     restores: int | None = None
-    sight: Sight = EVERYTHING
+    visibility: Visibility = EVERYTHING
 
 
 class SaveResult(msgspec.Struct, frozen=True):
@@ -91,7 +92,7 @@ class Definitions:
         loaded = await self._library.read_aside(text, name=file_name)
         if loaded.problems:
             raise InvalidSpecError(loaded.problems)
-        if problems := await self._find_foreign_calls(file_name, loaded.definition, context.sight):
+        if problems := await self._find_foreign_calls(file_name, loaded.definition, context.visibility):
             raise InvalidSpecError(problems)
         save = self._save(file_name, text, loaded, context)
         self._check_queue(save, loaded, context)
@@ -107,7 +108,7 @@ class Definitions:
         row = await self._require(file_name)
         origin = await self._database.read_inline(lambda connection: sources.get_origin(connection, file_name))
         # Who sees by grants only may not change which grants cover a DAG, and a file that was written would be read.
-        if origin is not None and (context.sight or not origin.accepts_writes):
+        if origin is not None and (context.visibility or not origin.accepts_writes):
             raise _from_source(origin)
         if context.expected is not None and row.revision not in context.expected:
             raise _outdated(file_name, row.revision)
@@ -115,7 +116,7 @@ class Definitions:
         loaded = await self._library.read_aside(spec, name=file_name)
         if loaded.problems:
             return SaveResult(problems=[str(problem) for problem in loaded.problems])
-        if problems := await self._find_foreign_calls(file_name, loaded.definition, context.sight):
+        if problems := await self._find_foreign_calls(file_name, loaded.definition, context.visibility):
             return SaveResult(problems=[str(problem) for problem in problems])
         save = self._save(file_name, spec, loaded, context)
         stored = await self._library.read_aside(row.spec or "", name=file_name)
@@ -135,7 +136,7 @@ class Definitions:
         if not await self._database.write(lambda connection: _remove(connection, file_name, actor, now)):
             raise _unknown(file_name)
 
-    async def rename(self, file_name: str, new_name: str, actor: Actor, sight: Sight = EVERYTHING) -> None:
+    async def rename(self, file_name: str, new_name: str, actor: Actor, visibility: Visibility = EVERYTHING) -> None:
         """Rename the file of a DAG, and the DAG itself if its text has no name.
 
         Raises, in this order, NotFoundError, BadRequestError, ForbiddenError for one from a source, NotRunningError if
@@ -147,14 +148,14 @@ class Definitions:
             check_file_name(new_name, "newFileName")
             loaded = await self._library.read_aside(row.spec or "", name=new_name)
             dag_name = loaded.definition.dag.name or new_name
-            renamed = await self._rename(row, new_name, dag_name, actor, sight)
+            renamed = await self._rename(row, new_name, dag_name, actor, visibility)
 
-    async def _rename(self, row: DagRow, new_name: str, dag_name: str, actor: Actor, sight: Sight) -> bool:
+    async def _rename(self, row: DagRow, new_name: str, dag_name: str, actor: Actor, visibility: Visibility) -> bool:
         names = {"fileName": new_name, "dagName": dag_name}
         before = {"fileName": row.file_name, "dagName": row.dag_name}
         entry = actor.entry(dag_action(Action.DAG_RENAME, row.file_name, before, names), self._now())
         try:
-            return await self._database.write(lambda connection: _rename(connection, row, names, entry, sight))
+            return await self._database.write(lambda connection: _rename(connection, row, names, entry, visibility))
         except Conflict as error:  # another request has just taken the name
             raise _taken(new_name) from error
 
@@ -175,7 +176,7 @@ class Definitions:
     def _check_queue(self, save: dags.Save, loaded: Loaded, context: SaveContext, stored: str = "") -> None:
         """Raise ForbiddenError if who sees by grants only names the queue of another DAG, unless it is ``stored``."""
         queue = loaded.definition.dag.queue
-        if context.sight and queue and queue not in (save.dag_name, stored) and queue not in self._shared_queues:
+        if context.visibility and queue and queue not in (save.dag_name, stored) and queue not in self._shared_queues:
             name, own = shorten(queue), "leave it out, or name one of the setting queues"
             raise ForbiddenError(f"queue: your rights do not include the queue {name}; {own}")
 
@@ -185,7 +186,9 @@ class Definitions:
             raise _unknown(file_name)
         return row
 
-    async def _find_foreign_calls(self, file_name: str, definition: Definition, sight: Sight) -> list[Problem]:
+    async def _find_foreign_calls(
+        self, file_name: str, definition: Definition, visibility: Visibility
+    ) -> list[Problem]:
         """Return a problem for each call of a DAG that who sees by grants only may not run, as if it were missing.
 
         Files and computed names are checked at the call.
@@ -195,10 +198,11 @@ class Definitions:
             return [
                 Problem(path, no_dag(name), dag=dag)
                 for path, dag, name in find_named(definition)
-                if strip_suffix(name) != file_name and not principals.may_run(connection, strip_suffix(name), sight)
+                if strip_suffix(name) != file_name
+                and not principals.may_run(connection, strip_suffix(name), visibility)
             ]
 
-        return await self._database.read(read) if sight else []
+        return await self._database.read(read) if visibility else []
 
     def _save(self, file_name: str, text: str, loaded: Loaded, context: SaveContext) -> dags.Save:
         now = self._now()
@@ -217,7 +221,7 @@ class Definitions:
 
 
 def _add(connection: WriteConnection, save: dags.Save, context: SaveContext) -> bool:
-    _check_names(connection, {"name": save.file_name, "spec": save.dag_name}, context.sight)
+    _check_names(connection, {"name": save.file_name, "spec": save.dag_name}, context.visibility)
     try:
         added = dags.add(connection, save)
     except dags.TextRedactedError as error:
@@ -235,7 +239,7 @@ def _replace(connection: WriteConnection, save: dags.Save, context: SaveContext,
     else:
         _refuse_from_source(connection, save.file_name)  # it may have become one since it was read
     try:
-        with _same_grants(connection, save.file_name, save.file_name, context.sight):
+        with _same_grants(connection, save.file_name, save.file_name, context.visibility):
             number = dags.replace(connection, save)
     except dags.TextRedactedError as error:
         raise _redacted() from error
@@ -279,9 +283,9 @@ def _check_note(note: str) -> None:
 
 
 def _rename(
-    connection: WriteConnection, row: DagRow, names: Mapping[str, str], entry: dict[str, Any], sight: Sight
+    connection: WriteConnection, row: DagRow, names: Mapping[str, str], entry: dict[str, Any], visibility: Visibility
 ) -> bool:
-    _check_names(connection, {"newFileName": names["fileName"]}, sight)
+    _check_names(connection, {"newFileName": names["fileName"]}, visibility)
     _refuse_from_source(connection, row.file_name)
     if runs.find_active(connection, row.dag_name):
         raise NotRunningError(
@@ -289,24 +293,24 @@ def _rename(
         )
     if dags.get_dag_name(connection, names["fileName"]) is not None:
         raise _taken(names["fileName"])
-    with _same_grants(connection, row.file_name, names["fileName"], sight):
+    with _same_grants(connection, row.file_name, names["fileName"], visibility):
         renamed = dags.rename(connection, row, names["fileName"], names["dagName"])
     if renamed:
         audit.add(connection, entry)
     return renamed
 
 
-def _check_names(connection: WriteConnection, names: Mapping[str, str], sight: Sight) -> None:
+def _check_names(connection: WriteConnection, names: Mapping[str, str], visibility: Visibility) -> None:
     """Raise ForbiddenError for a name that no pattern lets the caller manage; ``names`` are by field."""
     for field, name in names.items():
-        if sight and not dag_access.is_named_by(connection, name, sight):
+        if visibility and not dag_access.is_named_by(connection, name, visibility):
             raise ForbiddenError(f"{field}: your rights do not include managing DAGs named {shorten(name)}")
 
 
 @contextmanager
-def _same_grants(connection: WriteConnection, file_name: str, new_name: str, sight: Sight) -> Iterator[None]:
+def _same_grants(connection: WriteConnection, file_name: str, new_name: str, visibility: Visibility) -> Iterator[None]:
     """Raise ForbiddenError, which names tag or name, if the block changes which grants cover a DAG."""
-    if not sight:
+    if not visibility:
         yield
         return
     before = _find_covering(connection, file_name)

@@ -19,7 +19,7 @@ import msgspec
 
 from dagbook.db.database import Database
 from dagbook.db.repositories import dag_access, schedules
-from dagbook.db.repositories.dag_access import EVERYTHING, Sight
+from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.schedules import ScheduledDagRow
 from dagbook.spec.time.schedule import (
     KINDS,
@@ -68,7 +68,7 @@ class UpcomingQuery(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     limit: int
     per_dag: int | None = None
-    sight: Sight = EVERYTHING
+    visibility: Visibility = EVERYTHING
 
 
 def firings(
@@ -205,10 +205,10 @@ class Timetable:
     async def upcoming(self, now: datetime, query: UpcomingQuery) -> list[UpcomingFiring]:
         """Return the upcoming firings after an instant, in order; ties by file name. Suspended DAGs are included."""
         found = await self.read()
-        if query.sight:
+        if query.visibility:
             names = {scheduled.dag.dag_name for scheduled in found}
             visible = await self._database.read(
-                lambda connection: dag_access.find_visible(connection, names, query.sight)
+                lambda connection: dag_access.find_visible(connection, names, query.visibility)
             )
             found = [scheduled for scheduled in found if scheduled.dag.dag_name in visible]
         dags = sorted(found, key=lambda scheduled: scheduled.dag.file_name)

@@ -11,7 +11,7 @@ import msgspec
 
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import dag_access, queue
-from dagbook.db.repositories.dag_access import EVERYTHING, Sight
+from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.queue import PauseRow
 from dagbook.engine.admission import (
     ANOTHER_RUN,
@@ -38,7 +38,7 @@ class QueuePosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def queue_positions(
-    connection: ReadConnection, queues: QueueConfig, runs: Collection[int], sight: Sight = EVERYTHING
+    connection: ReadConnection, queues: QueueConfig, runs: Collection[int], visibility: Visibility = EVERYTHING
 ) -> dict[int, QueuePosition]:
     """Return the queue position and wait reason of each queued run, by run key; of the others only what is visible."""
     names = queue.find_queues_of(connection, runs)
@@ -46,7 +46,7 @@ def queue_positions(
         return {}
     places = queue.find_positions(connection, names, runs)
     first = [row for row in places if row.position == 1]
-    heads = head_reasons(queues, first, read_states(connection, names, first, sight))
+    heads = head_reasons(queues, first, read_states(connection, names, first, visibility))
     return {
         row.run_id: queue_position(row.id, row.priority, row.position, heads[row.queue])
         for row in places
@@ -73,17 +73,19 @@ def head_reasons(
 
 
 def read_states(
-    connection: ReadConnection, names: Collection[str], rows: Iterable[WaitingRow], sight: Sight = EVERYTHING
+    connection: ReadConnection, names: Collection[str], rows: Iterable[WaitingRow], visibility: Visibility = EVERYTHING
 ) -> dict[str, QueueSnapshot]:
     """Read the state of queues; ``rows`` has their first entries."""
     active, pauses = queue.find_active_runs(connection, names), queue.find_pauses(connection)
-    visible = find_visible_names(connection, active, sight)
+    visible = find_visible_names(connection, active, visibility)
     return make_states(names, active, pauses, workers_for(connection, rows), visible)
 
 
-def find_visible_names(connection: ReadConnection, runs: Iterable[HolderRow], sight: Sight) -> Collection[str] | None:
+def find_visible_names(
+    connection: ReadConnection, runs: Iterable[HolderRow], visibility: Visibility
+) -> Collection[str] | None:
     """Return the DAG names of runs that are visible; None if all are."""
-    return dag_access.find_visible(connection, {run.dag_name for run in runs}, sight) if sight else None
+    return dag_access.find_visible(connection, {run.dag_name for run in runs}, visibility) if visibility else None
 
 
 def make_states(

@@ -25,7 +25,7 @@ from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import Requires, Switches, is_public, refusal, scope_of
 from dagbook.auth.roles import Scope as TokenScope
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories.dag_access import Sight
+from dagbook.db.repositories.dag_access import Visibility
 from dagbook.errors import AppError, ForbiddenError, NotFoundError, UnauthorizedError
 from dagbook.identifiers import is_name, shorten, strip_suffix
 from dagbook.server.scope import ADMITTED
@@ -106,7 +106,7 @@ async def _apply_grants(
     scope: Any = connection.scope
     if caller.via == "oidc" and caller.role is not None:  # there are no users, so nothing else tells the web UI
         scope[ROLE] = str(caller.role)
-    if not caller.sight:
+    if not caller.visibility:
         return caller
     connection.scope["user"] = caller  # whom the audit names if this is refused
     if requested_node(connection.scope):
@@ -202,7 +202,9 @@ async def _identify(access: AuthServices, connection: Connection, requires: Requ
     return caller
 
 
-async def is_still_authorized(access: AuthServices, credentials: Credentials, requires: Requires, sight: Sight) -> bool:
+async def is_still_authorized(
+    access: AuthServices, credentials: Credentials, requires: Requires, visibility: Visibility
+) -> bool:
     """Whether these credentials still have the permission and see by the same groups.
 
     True while the database is unavailable.
@@ -215,7 +217,7 @@ async def is_still_authorized(access: AuthServices, credentials: Credentials, re
         return False
     except DatabaseUnavailable:
         return True
-    return caller.sight == sight and not _refusal(access.switches, caller, requires)
+    return caller.visibility == visibility and not _refusal(access.switches, caller, requires)
 
 
 def credentials_of(connection: Connection) -> Credentials:

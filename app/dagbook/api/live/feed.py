@@ -19,7 +19,7 @@ from dagbook.db.database import OUTPUT, VISIBLE, Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import changes, dag_access
 from dagbook.db.repositories.changes import ChangeRow, FeedCursor
-from dagbook.db.repositories.dag_access import EVERYTHING, Sight
+from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import GrowingStream
 from dagbook.db.repositories.runs import runs
@@ -141,8 +141,8 @@ class Feed:
             batch = await self._database.read(partial(_read, after=cursor))
             if not batch.changes:
                 return
-            visible = await self._find_visible(batch.changes, {subscription.filter.sight})
-            yield backlog(subscription, batch.changes, visible[subscription.filter.sight])
+            visible = await self._find_visible(batch.changes, {subscription.filter.visibility})
+            yield backlog(subscription, batch.changes, visible[subscription.filter.visibility])
             cursor = batch.changes[-1].cursor
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -189,14 +189,14 @@ class Feed:
     async def _read_changes(self) -> bool:
         """Read and distribute one batch; returns whether there may be more."""
         batch = await self._database.read_inline(partial(_read, after=self._head))
-        visible: dict[Sight, Collection[str] | None] = {EVERYTHING: None}
+        visible: dict[Visibility, Collection[str] | None] = {EVERYTHING: None}
         # Clients may come while this waits, and these changes are pushed to them, too.
-        while unknown := {subscription.filter.sight for subscription in self._subscriptions} - visible.keys():
+        while unknown := {subscription.filter.visibility for subscription in self._subscriptions} - visible.keys():
             visible |= await self._find_visible(batch.changes, unknown)
         for change in batch.changes:
             frame = sse.change_frame(change)
             for subscription in self._subscriptions:
-                subscription.push(change, frame, visible[subscription.filter.sight])
+                subscription.push(change, frame, visible[subscription.filter.visibility])
         if batch.changes:
             self._head = max(self._head, batch.changes[-1].cursor)
         retry_seconds = min((self._retry_seconds or _QUIET_SECONDS / 2) * 2, _POLL_SECONDS)
@@ -204,16 +204,18 @@ class Feed:
         return len(batch.changes) == _BATCH
 
     async def _find_visible(
-        self, found: Sequence[ChangeRow], sights: Collection[Sight]
-    ) -> dict[Sight, Collection[str] | None]:
+        self, found: Sequence[ChangeRow], visibilities: Collection[Visibility]
+    ) -> dict[Visibility, Collection[str] | None]:
         """Return, by what clients see, the visible ones of the names that changes have; None for all."""
         names = {*map(subject_of, found), *map(old_name_of, found)}
-        visible: dict[Sight, Collection[str] | None] = {}
-        for sight in sights:
-            visible[sight] = None
-            if sight:
-                seen = await self._database.read_inline(partial(dag_access.find_visible, names=names, sight=sight))
-                visible[sight] = seen | (names & self._shared_queues)
+        visible: dict[Visibility, Collection[str] | None] = {}
+        for visibility in visibilities:
+            visible[visibility] = None
+            if visibility:
+                seen = await self._database.read_inline(
+                    partial(dag_access.find_visible, names=names, visibility=visibility)
+                )
+                visible[visibility] = seen | (names & self._shared_queues)
         return visible
 
     async def _read_output(self) -> None:

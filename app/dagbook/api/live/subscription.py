@@ -10,7 +10,7 @@ import msgspec
 
 from dagbook.api.live import sse
 from dagbook.db.repositories.changes import ChangeRow, FeedCursor
-from dagbook.db.repositories.dag_access import EVERYTHING, Sight
+from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.logs.logs import GrowingStream
 
 MAX_BYTES = 256 * 1024  # buffered for one client; one that falls further behind is closed and resumes by event id
@@ -27,7 +27,7 @@ class FeedFilter(msgspec.Struct, frozen=True, kw_only=True):
     dag: str | None = None
     run: RunKey | None = None
     outputs: frozenset[RunKey] = frozenset()
-    sight: Sight = EVERYTHING
+    visibility: Visibility = EVERYTHING
 
     def matches(self, change: ChangeRow, visible: Collection[str] | None) -> bool:
         """Whether a change is sent; ``visible`` has the DAG names and queues that are visible, None for all."""

@@ -59,4 +59,6 @@ def provide_dag_order(sort: parameters.Sort = "name", order: parameters.Order = 
 def provide_dag_filter(
     caller: NamedDependency[Caller], name: parameters.Text = None, tag: parameters.Tag = None
 ) -> DagFilter:
-    return DagFilter(name_part=(name or "").casefold(), tag=(tag or "").strip().casefold(), sight=caller.sight)
+    return DagFilter(
+        name_part=(name or "").casefold(), tag=(tag or "").strip().casefold(), visibility=caller.visibility
+    )

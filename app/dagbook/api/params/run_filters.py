@@ -110,7 +110,7 @@ def _contracts(filter: RunFilter) -> RunFilter:  # noqa: A002 - the builtin is n
         since=filter.since,
         before=filter.before,
         run_id_part=filter.run_id_part,
-        sight=filter.sight,
+        visibility=filter.visibility,
     )
 
 
@@ -153,7 +153,9 @@ def provide_run_filter(
     if from_date is None and to_date is None:
         since = run_page.since
     before = read_instant("toDate", to_date)
-    return RunFilter(status=status, since=since, before=before, run_id_part=dag_run_id or None, sight=caller.sight)
+    return RunFilter(
+        status=status, since=since, before=before, run_id_part=dag_run_id or None, visibility=caller.visibility
+    )
 
 
 def read_instant(field: str, seconds: int | None) -> datetime | None:

@@ -14,7 +14,7 @@ from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first
 from dagbook.db.models.node import Approval, Node
 from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.repositories import dag_access
-from dagbook.db.repositories.dag_access import Sight
+from dagbook.db.repositories.dag_access import Visibility
 from dagbook.engine.status import NodeStatus, RunStatus
 
 
@@ -114,10 +114,12 @@ def count_open(connection: ReadConnection, run: int) -> int:
     return connection.scalar(select(func.count()).select_from(_open.where(Approval.run_id == run).subquery())) or 0
 
 
-def find_open(connection: ReadConnection, sight: Sight, most: int) -> Sequence[OpenApproval]:
+def find_open(connection: ReadConnection, visibility: Visibility, most: int) -> Sequence[OpenApproval]:
     """Return the visible approvals that are waited for, the oldest first; those of sub-runs by the name of the root."""
     name = func.coalesce(_root.dag_name, Run.dag_name)
-    statement = _open.where(*dag_access.narrow(name, sight)).order_by(Approval.asked_at, Approval.run_id).limit(most)
+    statement = (
+        _open.where(*dag_access.narrow(name, visibility)).order_by(Approval.asked_at, Approval.run_id).limit(most)
+    )
     return all_rows(connection, OpenApproval, statement)
 
 

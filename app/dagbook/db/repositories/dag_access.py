@@ -45,8 +45,8 @@ from dagbook.db.models.user import DagAccess, Grant
 
 # Sets of subjects: a DAG name is visible if it is granted to one of each set. Without sets all are. A set is either of
 # subjects that have rows, or of patterns (``pattern_subject``), which let manage what they match.
-Sight = tuple[tuple[str, ...], ...]
-EVERYTHING: Sight = ()
+Visibility = tuple[tuple[str, ...], ...]
+EVERYTHING: Visibility = ()
 _first_name = select(func.min(Run.dag_name).label("name")).where(Run.root_id.is_(None)).cte("names", recursive=True)
 _next_name = select(func.min(Run.dag_name)).where(Run.dag_name > _first_name.c.name, Run.root_id.is_(None))
 # The DAG names of root runs. Skips from each to the next one: there may be thousands of runs between two.
@@ -124,7 +124,7 @@ def _match_one(names: _Names, subjects: tuple[str, ...]) -> ColumnElement[bool]:
     return or_(*(is_like(names, subject.removeprefix(_PATTERN)) for subject in subjects))
 
 
-def narrow(names: _Names, sight: Sight) -> list[ColumnElement[bool]]:
+def narrow(names: _Names, visibility: Visibility) -> list[ColumnElement[bool]]:
     """Return the conditions that the DAG names of rows are visible."""
     return [
         _match_one(names, subjects)
@@ -135,7 +135,7 @@ def narrow(names: _Names, sight: Sight) -> list[ColumnElement[bool]]:
         .correlate_except(DagAccess)
         .scalar_subquery()
         .is_not(None)
-        for subjects in sight
+        for subjects in visibility
     ]
 
 
@@ -150,15 +150,15 @@ def _each(connection: ReadConnection, array: ColumnElement[Any] | InstrumentedAt
     return each.table_valued("value")
 
 
-def get_rank(connection: ReadConnection, name: str, sight: Sight) -> int | None:
+def get_rank(connection: ReadConnection, name: str, visibility: Visibility) -> int | None:
     """Return the rank of the role for a DAG name; None if it is not visible."""
-    return _lowest(connection, _get_rank, {"name": name}, literal(name), sight)
+    return _lowest(connection, _get_rank, {"name": name}, literal(name), visibility)
 
 
-def get_rank_of_file(connection: ReadConnection, file_name: str, sight: Sight) -> int | None:
+def get_rank_of_file(connection: ReadConnection, file_name: str, visibility: Visibility) -> int | None:
     """Return the rank of the role for a stored DAG by its file name, or for the DAG name of a file that is gone."""
     name = func.coalesce(_of_file, bindparam("file"))
-    return _lowest(connection, _get_rank_of_file, {"file": file_name}, name, sight)
+    return _lowest(connection, _get_rank_of_file, {"file": file_name}, name, visibility)
 
 
 def _lowest(
@@ -166,23 +166,23 @@ def _lowest(
     statement: Select[Any],
     values: dict[str, Any],
     name: ColumnElement[str],
-    sight: Sight,
+    visibility: Visibility,
 ) -> int | None:
     """Return the lowest of the ranks of the sets, each the highest of its subjects; None if one set has none."""
     ranks = [
         connection.scalar(select(literal(_MANAGER)).where(_match_one(name, subjects)), values)
         if _has_patterns(subjects)
         else connection.scalar(statement, {**values, "subjects": list(subjects)})
-        for subjects in sight
+        for subjects in visibility
     ]
     known = [rank for rank in ranks if rank is not None]
     return min(known) if len(known) == len(ranks) and known else None
 
 
-def find_visible(connection: ReadConnection, names: Collection[str], sight: Sight) -> set[str]:
+def find_visible(connection: ReadConnection, names: Collection[str], visibility: Visibility) -> set[str]:
     """Return those of the DAG names that are visible."""
     found = set(names)
-    for subjects in sight:
+    for subjects in visibility:
         ordered = sorted(found)
         found = set()
         for first in range(0, len(ordered), _AT_A_TIME):
@@ -195,22 +195,24 @@ def find_visible(connection: ReadConnection, names: Collection[str], sight: Sigh
     return found
 
 
-def find_names(connection: ReadConnection, sight: Sight, most: int) -> list[str]:
-    """Return at most so many of the visible DAG names; ``sight`` has at least one set."""
-    if _has_patterns(sight[0]):
+def find_names(connection: ReadConnection, visibility: Visibility, most: int) -> list[str]:
+    """Return at most so many of the visible DAG names; ``visibility`` has at least one set."""
+    if _has_patterns(visibility[0]):
         names = _all_names().subquery().c.name
-        return list(connection.scalars(select(names).where(*narrow(names, sight)).limit(most)))
+        return list(connection.scalars(select(names).where(*narrow(names, visibility)).limit(most)))
     statement = select(DagAccess.dag_name).where(
-        DagAccess.subject.in_(sight[0]), *narrow(DagAccess.dag_name, sight[1:])
+        DagAccess.subject.in_(visibility[0]), *narrow(DagAccess.dag_name, visibility[1:])
     )
     return list(connection.scalars(statement.distinct().limit(most)))
 
 
-def find_page(connection: ReadConnection, sight: Sight, *, part: str, offset: int, limit: int) -> Sequence[NameRank]:
+def find_page(
+    connection: ReadConnection, visibility: Visibility, *, part: str, offset: int, limit: int
+) -> Sequence[NameRank]:
     """Return a page of the used and visible DAG names with a text in them, by name; for one set of subjects."""
     position = func.strpos if connection.dialect.name == "postgresql" else func.instr
     statement = select(DagAccess.dag_name, func.max(DagAccess.rank).label("rank")).where(
-        DagAccess.subject.in_(sight[0]), position(DagAccess.dag_name, part) > 0, ~_is_unused
+        DagAccess.subject.in_(visibility[0]), position(DagAccess.dag_name, part) > 0, ~_is_unused
     )
     ordered = statement.group_by(DagAccess.dag_name).order_by(DagAccess.dag_name).offset(offset).limit(limit)
     return all_rows(connection, NameRank, ordered)
@@ -307,7 +309,7 @@ def find_tags_of_grants(connection: ReadConnection, grant_ids: Collection[str]) 
     return sorted(tag for tag in connection.scalars(statement) if tag is not None)
 
 
-def is_named_by(connection: ReadConnection, name: str, sight: Sight) -> bool:
+def is_named_by(connection: ReadConnection, name: str, visibility: Visibility) -> bool:
     """Whether a pattern in each set of subjects lets them manage DAGs of this name."""
     of_managers = (Grant.pattern.is_not(None), Grant.role == "manager", is_like(literal(name), Grant.pattern))
     return all(
@@ -317,7 +319,7 @@ def is_named_by(connection: ReadConnection, name: str, sight: Sight) -> bool:
             else select(Grant.id).where(Grant.subject.in_(subjects), *of_managers).limit(1)
         )
         is not None
-        for subjects in sight
+        for subjects in visibility
     )
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
 from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.repositories import changes, dag_access
-from dagbook.db.repositories.dag_access import EVERYTHING, Sight
+from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.principals import UNLIMITED, Principal
 
 _columns = (
@@ -101,7 +101,7 @@ class DagFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     name_part: str = ""
     tag: str = ""
-    sight: Sight = EVERYTHING
+    visibility: Visibility = EVERYTHING
 
 
 class Save(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,19 +162,19 @@ def count(connection: ReadConnection, dag_filter: DagFilter) -> int:
     return connection.execute(statement).scalar() or 0
 
 
-def find_holding(connection: ReadConnection, text: str, sight: Sight = EVERYTHING) -> Sequence[DagRow]:
+def find_holding(connection: ReadConnection, text: str, visibility: Visibility = EVERYTHING) -> Sequence[DagRow]:
     """Return visible DAGs whose definition contains an ASCII text, ignoring case, by file name; all for none."""
     position = func.strpos if connection.dialect.name == "postgresql" else func.instr
-    visible = dag_access.narrow(Dag.dag_name, sight)
+    visible = dag_access.narrow(Dag.dag_name, visibility)
     statement = _with_text.where(*visible).order_by(_bytes(connection, Dag.file_name))
     if text:
         statement = statement.where(position(func.lower(Definition.spec), text.lower()) > 0)
     return all_rows(connection, DagRow, statement)
 
 
-def find_tags(connection: ReadConnection, sight: Sight = EVERYTHING) -> set[str]:
+def find_tags(connection: ReadConnection, visibility: Visibility = EVERYTHING) -> set[str]:
     """Return the tags that any visible DAG has."""
-    statement = select(Dag.tags).where(*dag_access.narrow(Dag.dag_name, sight)).distinct()
+    statement = select(Dag.tags).where(*dag_access.narrow(Dag.dag_name, visibility)).distinct()
     return {tag for (tags,) in connection.execute(statement) for tag in tags}
 
 
@@ -196,7 +196,7 @@ def find_names_of_file(connection: ReadConnection, directory: str, stem: str) ->
 
 def _filtered(connection: ReadConnection, statement: _Select, dag_filter: DagFilter) -> _Select:
     postgres = connection.dialect.name == "postgresql"
-    statement = statement.where(*dag_access.narrow(Dag.dag_name, dag_filter.sight))
+    statement = statement.where(*dag_access.narrow(Dag.dag_name, dag_filter.visibility))
     if dag_filter.name_part:
         position = func.strpos if postgres else func.instr
         statement = statement.where(position(func.lower(Dag.file_name), dag_filter.name_part.lower()) > 0)

@@ -13,7 +13,7 @@ from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.models.source import SourceFile
 from dagbook.db.models.user import Grant, User
 from dagbook.db.repositories import dag_access, groups
-from dagbook.db.repositories.dag_access import Sight
+from dagbook.db.repositories.dag_access import Visibility
 
 _OPERATOR = 1  # the rank
 _of_run = (
@@ -55,10 +55,10 @@ def get_author(connection: ReadConnection, file_name: str, number: int) -> Princ
     return first_row(connection, Principal, _author, file=file_name, number=number) or UNLIMITED
 
 
-def may_run(connection: ReadConnection, file_name: str, sight: Sight) -> bool:
+def may_run(connection: ReadConnection, file_name: str, visibility: Visibility) -> bool:
     """Whether there is a stored DAG with this file name, and who sees by grants may run it."""
     dag_name = connection.scalar(_dag_name, {"file": file_name})
-    return dag_name is not None and _is_operator(connection, dag_name, sight)
+    return dag_name is not None and _is_operator(connection, dag_name, visibility)
 
 
 def may_call(connection: ReadConnection, root: int, dag_names: Iterable[str]) -> bool:
@@ -76,13 +76,16 @@ def _includes(connection: ReadConnection, user: str, token: str | None, dag_name
     scope = connection.scalar(_scope, {"user": user})
     if scope is None:
         return False
-    sight: Sight = () if scope == "all" else (groups.find_subjects(connection, user),)
+    visibility: Visibility = () if scope == "all" else (groups.find_subjects(connection, user),)
     patterns = connection.scalars(_patterns, {"token": token}).all() if token is not None else ()
     if patterns:
-        sight = (*sight, tuple(dag_access.pattern_subject(pattern) for pattern in patterns if pattern is not None))
-    return not sight or _is_operator(connection, dag_name, sight)
+        visibility = (
+            *visibility,
+            tuple(dag_access.pattern_subject(pattern) for pattern in patterns if pattern is not None),
+        )
+    return not visibility or _is_operator(connection, dag_name, visibility)
 
 
-def _is_operator(connection: ReadConnection, dag_name: str, sight: Sight) -> bool:
-    rank = dag_access.get_rank(connection, dag_name, sight)
+def _is_operator(connection: ReadConnection, dag_name: str, visibility: Visibility) -> bool:
+    rank = dag_access.get_rank(connection, dag_name, visibility)
     return rank is not None and rank >= _OPERATOR

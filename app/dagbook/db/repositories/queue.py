@@ -14,7 +14,7 @@ from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first
 from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
 from dagbook.db.repositories import changes, dag_access
-from dagbook.db.repositories.dag_access import EVERYTHING, Sight
+from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.runs.runs import SUMMARY, RunRow
 from dagbook.engine.status import RunStatus
 
@@ -226,18 +226,18 @@ def find_queued(connection: ReadConnection) -> Sequence[QueuedRunRow]:
 
 
 def find_items(
-    connection: ReadConnection, queue: str, offset: int, most: int, sight: Sight = EVERYTHING
+    connection: ReadConnection, queue: str, offset: int, most: int, visibility: Visibility = EVERYTHING
 ) -> Sequence[QueuedRunRow]:
     """Return summaries of the visible queued runs of a queue in its order, from the offset on."""
-    statement = _find_items.where(*dag_access.narrow(Run.dag_name, sight))
+    statement = _find_items.where(*dag_access.narrow(Run.dag_name, visibility))
     return all_rows(connection, QueuedRunRow, statement, queue=queue, offset=offset, most=most)
 
 
-def count_items(connection: ReadConnection, queue: str, sight: Sight = EVERYTHING) -> int:
+def count_items(connection: ReadConnection, queue: str, visibility: Visibility = EVERYTHING) -> int:
     """Count the entries of the visible runs of a queue."""
     statement = _count_items
-    if sight:
-        statement = statement.join(Run, Run.id == QueueEntry.run_id).where(*dag_access.narrow(Run.dag_name, sight))
+    if visibility:
+        statement = statement.join(Run, Run.id == QueueEntry.run_id).where(*dag_access.narrow(Run.dag_name, visibility))
     return connection.execute(statement, {"queue": queue}).scalar() or 0
 
 

@@ -16,7 +16,7 @@ from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.prepared import Prepared
 from dagbook.db.repositories import dag_access
-from dagbook.db.repositories.dag_access import Sight
+from dagbook.db.repositories.dag_access import Visibility
 from dagbook.db.types import CatchUp, SlotResult
 from dagbook.engine.status import RunStatus
 from dagbook.spec.time.schedule import Kind
@@ -286,7 +286,13 @@ def find_running(connection: ReadConnection, dag_name: str) -> list[int]:
 
 
 def find_page(
-    connection: ReadConnection, dag: int | None, file_name: str | None, sight: Sight, *, offset: int, limit: int
+    connection: ReadConnection,
+    dag: int | None,
+    file_name: str | None,
+    visibility: Visibility,
+    *,
+    offset: int,
+    limit: int,
 ) -> Sequence[SlotRow]:
     """Return slots, newest first, with their runs: of all visible DAGs, or of one and earlier with its file name."""
     statement = (
@@ -295,24 +301,24 @@ def find_page(
             Run.run_id,
             Run.dag_name,
         )
-        .outerjoin(Run, and_(Run.id == ScheduleSlot.run_id, *dag_access.narrow(Run.dag_name, sight)))
+        .outerjoin(Run, and_(Run.id == ScheduleSlot.run_id, *dag_access.narrow(Run.dag_name, visibility)))
         .order_by(ScheduleSlot.minute.desc(), ScheduleSlot.dag_id, ScheduleSlot.kind)
     )
-    return all_rows(connection, SlotRow, _of_dag(statement, dag, file_name, sight).offset(offset).limit(limit))
+    return all_rows(connection, SlotRow, _of_dag(statement, dag, file_name, visibility).offset(offset).limit(limit))
 
 
-def count(connection: ReadConnection, dag: int | None, file_name: str | None, sight: Sight) -> int:
+def count(connection: ReadConnection, dag: int | None, file_name: str | None, visibility: Visibility) -> int:
     """Count the slots that ``find_page`` returns."""
-    statement = _of_dag(select(func.count()).select_from(ScheduleSlot), dag, file_name, sight)
+    statement = _of_dag(select(func.count()).select_from(ScheduleSlot), dag, file_name, visibility)
     return connection.execute(statement).scalar() or 0
 
 
 def _of_dag(
-    statement: Select[*tuple[Any, ...]], dag: int | None, file_name: str | None, sight: Sight
+    statement: Select[*tuple[Any, ...]], dag: int | None, file_name: str | None, visibility: Visibility
 ) -> Select[*tuple[Any, ...]]:
     # That of a deleted DAG is visible by its file name.
     name = select(Dag.dag_name).where(Dag.id == ScheduleSlot.dag_id).correlate(ScheduleSlot).scalar_subquery()
-    statement = statement.where(*dag_access.narrow(func.coalesce(name, ScheduleSlot.file_name), sight))
+    statement = statement.where(*dag_access.narrow(func.coalesce(name, ScheduleSlot.file_name), visibility))
     if file_name is None:
         return statement
     return statement.where(or_(ScheduleSlot.dag_id == (dag or 0), ScheduleSlot.file_name == file_name))

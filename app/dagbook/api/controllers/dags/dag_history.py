@@ -78,7 +78,7 @@ class DagHistoryController(Controller):
                 dag_run=await latest_details(services, row, (await read_stored(services.library, row)).definition.dag)
             )
         find = RunRef(row.dag_name, dag_run_id).find
-        return DAGRunOfDAG(dag_run=await read_details(services, find, caller.sight))
+        return DAGRunOfDAG(dag_run=await read_details(services, find, caller.visibility))
 
     @get("/statistics", "getDAGStatistics", 404)
     async def get_statistics(

@@ -127,7 +127,7 @@ class DagListController(Controller):
     async def search_dags(self, services: Services, caller: CurrentCaller, q: parameters.Query) -> SearchResults:
         """Search the lines of all stored DAGs for a regular expression, ignoring case, with two context lines each."""
         with services.limits.searches.use(caller):
-            found = await services.search.find(q, caller.sight)
+            found = await services.search.find(q, caller.visibility)
         results = SearchResults(results=[], errors=[found.problem] if found.problem else [])
         for number, hit in enumerate(found.hits, 1):
             _add_result(results, hit, services)
@@ -138,5 +138,5 @@ class DagListController(Controller):
     @get("/tags", "getAllDAGTags", narrowed=True)
     async def list_tags(self, services: Services, caller: CurrentCaller) -> Tags:
         """List the tags of all stored DAGs."""
-        found = await services.database.read(lambda connection: dags.find_tags(connection, caller.sight))
+        found = await services.database.read(lambda connection: dags.find_tags(connection, caller.visibility))
         return Tags(tags=sorted(found), errors=[])

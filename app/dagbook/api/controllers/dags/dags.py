@@ -83,7 +83,7 @@ class DagsController(Controller):
     @post("/dags", "createNewDAG", Requires.WRITE, Action.DAG_CREATE, 409, status_code=201, checks_grants=True)
     async def create_dag(self, data: JSONBody[NewDAG], services: Services, caller: CurrentCaller) -> CreatedDAG:
         """Store a new DAG; without a text it gets a first step as an example."""
-        context = SaveContext(actor=caller.actor, note=data.note or "", sight=caller.sight)
+        context = SaveContext(actor=caller.actor, note=data.note or "", visibility=caller.visibility)
         with services.limits.read_text(caller, data.spec or ""):
             await services.definitions.create(data.name, data.spec or None, context)
         return CreatedDAG(name=data.name)
@@ -166,7 +166,10 @@ class DagsController(Controller):
         """
         row = await require_dag(services.database, file_name)
         context = SaveContext(
-            actor=caller.actor, note=data.note or "", expected=expected_revisions(if_match), sight=caller.sight
+            actor=caller.actor,
+            note=data.note or "",
+            expected=expected_revisions(if_match),
+            visibility=caller.visibility,
         )
         with services.limits.read_text(caller, data.spec):
             saved = await services.definitions.save(row.file_name, data.spec, context)
@@ -203,7 +206,7 @@ class DagsController(Controller):
     ) -> None:
         """Change the file name of a DAG; its runs keep the DAG name that they were started with."""
         row = await require_dag(services.database, file_name)
-        await services.definitions.rename(row.file_name, data.new_file_name, caller.actor, caller.sight)
+        await services.definitions.rename(row.file_name, data.new_file_name, caller.actor, caller.visibility)
 
     @post("/dags/{fileName:str}/suspend", "updateDAGSuspensionState", Requires.RUN, Action.DAG_SUSPEND, 404, empty=True)
     async def suspend(

@@ -117,7 +117,7 @@ class RetentionController(Controller):
         """Return which runs would be deleted now, of one DAG or of all; callers with grants name one."""
         if dag_name:
             check_dag_name(dag_name, "dagName")
-        if caller.sight:
+        if caller.visibility:
             await services.auth.access.require_name(dag_name or "", "dagName", caller)
         found = await services.retention.preview(CleanupRequest(name=dag_name or None))
         runs, log_bytes = _sum(found)

@@ -111,7 +111,7 @@ class RevisionsController(Controller):
             actor=caller.actor,
             note=(data.note if data else None) or "",
             expected=expected_revisions(if_match),
-            sight=caller.sight,
+            visibility=caller.visibility,
         )
         saved = await services.revisions.restore(dag, _read_number(number), context)
         body = Restored(errors=saved.problems, revision=or_unset(saved.revision))

@@ -30,7 +30,7 @@ from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import dag_access, dags, schedules
-from dagbook.db.repositories.dag_access import Sight
+from dagbook.db.repositories.dag_access import Visibility
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.schedules import SlotRow
 from dagbook.definitions import settings
@@ -59,15 +59,15 @@ def _upcoming(firing: UpcomingFiring, zone: tzinfo) -> Upcoming:
 
 
 def _read_slots(
-    connection: ReadConnection, name: str | None, sight: Sight, *, offset: int, limit: int
+    connection: ReadConnection, name: str | None, visibility: Visibility, *, offset: int, limit: int
 ) -> tuple[int, list[SlotRow]]:
     stored = None if name is None else dags.get(connection, name)
     key = None if stored is None else stored.id
-    total = schedules.count(connection, key, name, sight)
-    is_hidden = bool(name and sight) and dag_access.get_rank_of_file(connection, name or "", sight) is None
+    total = schedules.count(connection, key, name, visibility)
+    is_hidden = bool(name and visibility) and dag_access.get_rank_of_file(connection, name or "", visibility) is None
     if name is not None and not total and (stored is None or is_hidden):
         raise NotFoundError(f"dag: there is no DAG named {shorten(name)}")
-    return total, list(schedules.find_page(connection, key, name, sight, offset=offset, limit=limit))
+    return total, list(schedules.find_page(connection, key, name, visibility, offset=offset, limit=limit))
 
 
 def _slot(row: SlotRow, zone: tzinfo) -> Slot:
@@ -114,7 +114,9 @@ class SchedulesController(Controller):
         for name, most in (("limit", limit), ("perDag", _MAX_UPCOMING if per_dag is None else per_dag)):
             if not 1 <= most <= _MAX_UPCOMING:
                 raise BadRequestError(f"{name}: must be from 1 to {_MAX_UPCOMING}")
-        query = UpcomingQuery(until=read_instant("until", until), limit=limit, per_dag=per_dag, sight=caller.sight)
+        query = UpcomingQuery(
+            until=read_instant("until", until), limit=limit, per_dag=per_dag, visibility=caller.visibility
+        )
         found = await services.timetable.upcoming(services.now().astimezone(UTC), query)
         return UpcomingList(upcoming=[_upcoming(firing, services.zone) for firing in found])
 
@@ -128,7 +130,7 @@ class SchedulesController(Controller):
         name = None if dag is None else strip_suffix(dag)
         total, rows = await services.database.read(
             lambda connection: _read_slots(
-                connection, name, caller.sight, offset=page_number.offset, limit=page_number.size
+                connection, name, caller.visibility, offset=page_number.offset, limit=page_number.size
             )
         )
         return Slots(slots=[_slot(row, services.zone) for row in rows], pagination=page_number.paging(total))

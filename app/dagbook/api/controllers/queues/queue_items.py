@@ -22,7 +22,7 @@ from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import queue
-from dagbook.db.repositories.dag_access import Sight
+from dagbook.db.repositories.dag_access import Visibility
 from dagbook.db.repositories.queue import ActiveRunRow, QueuedRunRow
 from dagbook.engine.admission import QueueSnapshot
 from dagbook.errors import NotFoundError
@@ -47,14 +47,14 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: QueueSnapshot
 
 
-def _read_page(connection: ReadConnection, name: str, before: int, size: int, sight: Sight) -> _Page:
+def _read_page(connection: ReadConnection, name: str, before: int, size: int, visibility: Visibility) -> _Page:
     active = [run for run in queue.find_active(connection) if run.queue == name]
-    items = queue.find_items(connection, name, before, size, sight)
-    first = items[:1] if before == 0 and not sight else queue.find_items(connection, name, 0, 1)
+    items = queue.find_items(connection, name, before, size, visibility)
+    first = items[:1] if before == 0 and not visibility else queue.find_items(connection, name, 0, 1)
     workers = workers_for(connection, first)
-    visible = find_visible_names(connection, active, sight)
+    visible = find_visible_names(connection, active, visibility)
     positions: Sequence[int] = range(before + 1, before + 1 + len(items))
-    if sight:
+    if visibility:
         places = queue.find_positions(connection, [name], [run.id for run in items])
         by_item = {row.id: row.position for row in places}
         positions = [by_item[run.item] for run in items]
@@ -63,7 +63,7 @@ def _read_page(connection: ReadConnection, name: str, before: int, size: int, si
         first=first,
         items=items,
         positions=positions,
-        total=queue.count_items(connection, name, sight),
+        total=queue.count_items(connection, name, visibility),
         snapshot=make_states([name], active, queue.find_pauses(connection), workers, visible)[name],
     )
 
@@ -90,12 +90,12 @@ class QueueItemsController(Controller):
         """List the queued runs of a queue in order, each with its wait reason."""
         _require_name(name)
         page = await services.database.read(
-            lambda connection: _read_page(connection, name, page_number.offset, page_number.size, caller.sight)
+            lambda connection: _read_page(connection, name, page_number.offset, page_number.size, caller.visibility)
         )
-        paused = [name] if page.snapshot.pause and not caller.sight else []
+        paused = [name] if page.snapshot.pause and not caller.visibility else []
         views = group_by_queue(services.queues, page.active, page.first, paused)
         view = next((each for each in views if each.name == name), None)
-        is_hidden = bool(caller.sight) and not page.active and not page.total
+        is_hidden = bool(caller.visibility) and not page.active and not page.total
         if view is None or (is_hidden and not view.configured):
             raise NotFoundError(f"queue {shorten(name)} has no runs and is not configured")
         return QueueItems(

@@ -61,7 +61,7 @@ class QueuesController(Controller):
             run_id=data.dag_run_id or "",
             dag_name=data.dag_name or "",
             queue=(data.queue or "").strip(),
-            own_queue_only=bool(caller.sight),
+            own_queue_only=bool(caller.visibility),
             priority=check_priority(data.priority or 0),
             actor=caller.actor,
             edits=caller.may_write,
@@ -108,7 +108,7 @@ class QueuesController(Controller):
 
         def read_queues(connection: ReadConnection) -> _Queues:
             active, queued = queue.find_active(connection), queue.find_queued(connection)
-            visible = find_visible_names(connection, [*active, *queued], caller.sight)
+            visible = find_visible_names(connection, [*active, *queued], caller.visibility)
             return _Queues(active, queued, queue.find_pauses(connection), workers_for(connection, queued), visible)
 
         totals = await services.database.read_inline(run_history.count_active)

@@ -27,7 +27,9 @@ class InboxController(Controller):
     @get("", "listApprovals", narrowed=True)
     async def list_approvals(self, services: Services, caller: CurrentCaller) -> Approvals:
         """List the approvals that runs wait for, the oldest first."""
-        rows = await services.database.read(lambda connection: approvals.find_open(connection, caller.sight, _MOST + 1))
+        rows = await services.database.read(
+            lambda connection: approvals.find_open(connection, caller.visibility, _MOST + 1)
+        )
         items = [approval_item(row, services.zone) for row in rows[:_MOST]]
         return Approvals(approvals=items, has_more=len(rows) > _MOST)
 

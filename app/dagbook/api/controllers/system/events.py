@@ -59,7 +59,7 @@ async def _read_outputs(access: Access, caller: Caller, texts: list[str]) -> set
     if len(texts) > _MAX_OUTPUTS:
         raise BadRequestError(f"output: has {len(texts)} runs; give at most {_MAX_OUTPUTS}")
     found = {_read_run(text, "output") for text in texts}
-    if caller.sight:
+    if caller.visibility:
         return {run for run in found if await access.role_for_name(run[0], caller) is not None}
     return found
 
@@ -86,14 +86,14 @@ class EventsController(Controller):
         ``Last-Event-ID``, else ``after``, resumes after an event; an event ``reset`` says that some later events have
         been deleted, so the client must read its data again.
         """
-        sight = request.user.sight
+        visibility = request.user.visibility
         outputs = await _read_outputs(services.auth.access, request.user, output or [])
         followed = _read_run(run, "run") if run else None
         if followed is not None:
             outputs.add(followed)
-            if sight:
+            if visibility:
                 await services.auth.access.require_name(followed[0], "run", request.user)
-        filter_ = FeedFilter(dag=dag or None, run=followed, outputs=frozenset(outputs), sight=sight)
+        filter_ = FeedFilter(dag=dag or None, run=followed, outputs=frozenset(outputs), visibility=visibility)
         with ExitStack() as stack:
             stack.enter_context(services.limits.feeds.use(request.user))
             subscription = await services.feed.subscribe(filter_, position)
@@ -102,6 +102,6 @@ class EventsController(Controller):
             events = stream(
                 services.feed,
                 subscription,
-                lambda: is_still_authorized(services.auth, credentials, Requires.READ, sight),
+                lambda: is_still_authorized(services.auth, credentials, Requires.READ, visibility),
             )
             return EventStream(events, stack.pop_all().close)

@@ -32,7 +32,7 @@ class HoldController(Controller):
         if state is None:
             return HeldDatabase(held=False)
         found = HeldDatabase(held=True, since=time_text(state.hold.held_at, services.zone))
-        if not caller.sight:
+        if not caller.visibility:
             found.origin, found.by = state.hold.origin, or_unset(state.hold.held_by)
             found.unfinished_runs, found.queued_runs = state.unfinished, state.queued
         return found

@@ -125,7 +125,7 @@ class ServicesController(Controller):
             found = service_rows.find(connection, service_rows.WORKER, now)
             owned = service_rows.find_active_runs(connection, [row.id for row in found]) if found else ()
             names = {row.root_name or row.dag_name for row in owned}
-            return found, owned, dag_access.find_visible(connection, names, caller.sight)
+            return found, owned, dag_access.find_visible(connection, names, caller.visibility)
 
         found, tasks, visible = await services.database.read_inline(read)
         # A worker restarted under its name replaces the entry of its dead predecessor.

@@ -15,7 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.run import IS_LONG, IS_OVER, IS_ROOT, LONG_ID, Run, RunError, RunParam, RunTag
 from dagbook.db.repositories import dag_access
-from dagbook.db.repositories.dag_access import EVERYTHING, NAMES, Sight
+from dagbook.db.repositories.dag_access import EVERYTHING, NAMES, Visibility
 from dagbook.db.search_keys import index_key
 
 MAX_RUNS = 1000
@@ -31,8 +31,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Filter of a list of runs; ``since`` is inclusive, ``before`` is exclusive.
 
     A run must have all ``tags`` and all ``params`` (name and value). ``error`` is a part of the errors of a finished
-    run, ignoring case; the durations are those of finished runs in seconds, both bounds inclusive. ``sight`` has what
-    is visible by the name of the run, or of the root of a sub-run.
+    run, ignoring case; the durations are those of finished runs in seconds, both bounds inclusive. ``visibility`` is
+    about the name of the run, or of the root of a sub-run.
     """
 
     name: str | None = None
@@ -50,7 +50,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     longest_seconds: float | None = None
     error: str = ""
     sub_runs: SubRuns = "exclude"
-    sight: Sight = EVERYTHING
+    visibility: Visibility = EVERYTHING
 
 
 class RunCursor(msgspec.Struct, frozen=True, array_like=True):
@@ -119,14 +119,14 @@ def predicates(dialect: str, run_filter: RunFilter, names: Sequence[str] = ()) -
         *_of_columns(run_filter, names),
         *_of_other_tables(dialect, run_filter),
         *map(Predicate, _without_index(dialect, run_filter)),
-        *_visible(run_filter.sub_runs, run_filter.sight),
+        *_visible(run_filter.sub_runs, run_filter.visibility),
     ]
 
 
 @lru_cache(64)
-def _visible(sub_runs: SubRuns, sight: Sight) -> list[Predicate]:
+def _visible(sub_runs: SubRuns, visibility: Visibility) -> list[Predicate]:
     name = Run.dag_name if sub_runs == "exclude" else ROOT.dag_name
-    return [Predicate(condition) for condition in dag_access.narrow(name, sight)]
+    return [Predicate(condition) for condition in dag_access.narrow(name, visibility)]
 
 
 def _of_columns(run_filter: RunFilter, names: Sequence[str]) -> Iterator[Predicate]:

@@ -107,7 +107,7 @@ def find_page(connection: ReadConnection, run_filter: RunFilter, page: Page) -> 
         case []:
             return RunPage([])
         case [name]:
-            return _find(connection, replace(run_filter, name_part=None, name=name, sight=EVERYTHING), page)
+            return _find(connection, replace(run_filter, name_part=None, name=name, visibility=EVERYTHING), page)
     return _find(connection, replace(run_filter, name_part=None), page, names)
 
 
@@ -116,17 +116,17 @@ def _find_names(connection: ReadConnection, run_filter: RunFilter, page: Page) -
 
     With few visible names an unbounded list does not read the runs of all others.
     """
-    part, sight = run_filter.name_part or "", run_filter.sight
+    part, visibility = run_filter.name_part or "", run_filter.visibility
     if run_filter.sub_runs == "only":
         return None
-    if sight and run_filter.name is None and not page.bounded:
-        visible = dag_access.find_names(connection, sight, _MAX_NAMES + 1)
+    if visibility and run_filter.name is None and not page.bounded:
+        visible = dag_access.find_names(connection, visibility, _MAX_NAMES + 1)
         if len(visible) <= _MAX_NAMES:
             return [name for name in visible if part in name]
     if not part:
         return None
     names = find_names(connection, part)
-    return list(dag_access.find_visible(connection, names, sight)) if len(names) == 1 else names
+    return list(dag_access.find_visible(connection, names, visibility)) if len(names) == 1 else names
 
 
 def find_names(connection: ReadConnection, part: str) -> list[str]:
@@ -185,7 +185,7 @@ def _scan_ends(
     Where most runs match, a page is among the newest ones: so few are looked at first.
     """
     near = _NEAR * max(page.limit, _FEW)
-    counts = [near] if run_filter.sight and not page.bounded else []
+    counts = [near] if run_filter.visibility and not page.bounded else []
     if page.bounded:
         counts = [near, MAX_SCANNED] if near <= MAX_SCANNED // _NEAR else [MAX_SCANNED]
     scanned = select(path.at).where(*path.bounded(run_filter, page)).order_by(path.at.desc()).limit(1)
