@@ -31,16 +31,17 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import BindParameter, bindparam, select, update
 
-from dagbook.db import search_keys
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.migrations.upgrade import upgrade
 from dagbook.db.models import Node, Run, RunAttempt, RunEvent, RunInput, RunTag
-from dagbook.db.repositories import dags
+from dagbook.db.repositories import dags, definitions
 from dagbook.db.repositories.dags import DagFilter
+from dagbook.db.repositories.definitions import DefinitionRow, TextRedactedError
+from dagbook.db.repositories.runs.search_index import tag_keys
 from dagbook.db.types import Base
 from dagbook.settings import read
 from dagbook.spec.model import Dag
-from dagbook.spec.reading.definition_cache import DefinitionCache, definition_row
+from dagbook.spec.reading.definition_cache import DefinitionCache
 
 # How many runs go together: a server that is at work on the same database waits for such a transaction, on SQLite
 # with its own ones and on PostgreSQL with what it tells the live feed.
@@ -236,9 +237,9 @@ class Seeder:
         key = (run.name, tuple([step.name for step in run.steps]))
         known = self._known.get(key) or rows.known.get(key)
         if known is None:
-            row = definition_row(_spec(run), "", datetime.now(UTC))
-            rows.definitions[row["hash"]] = row
-            known = rows.known[key] = Known(row["hash"])
+            row = DefinitionRow.of(_spec(run), "", datetime.now(UTC))
+            rows.definitions[row.hash] = row
+            known = rows.known[key] = Known(row.hash)
         return known
 
 
@@ -247,7 +248,7 @@ class Rows:
 
     def __init__(self, dialect: str) -> None:
         self.keys: list[int] = []
-        self.definitions: dict[str, dict[str, Any]] = {}  # by hash, those that may not be there yet
+        self.definitions: dict[str, DefinitionRow] = {}  # by hash, those that may not be there yet
         self.known: dict[_Kind, Known] = {}  # by then
         self.of: dict[type[Base], list[Row]] = {model: [] for model in COLUMNS}
         self._stored = _microseconds if dialect == "sqlite" else _itself
@@ -261,7 +262,7 @@ class Rows:
         state = _written({"phase": "closed", "outcome": run.status})
         self.keys.append(key)
         self.of[Run].append((key, name, run.dag_run_id, *dag, "api", "[]", "", tags, QUEUED, 2, began, began, 1))
-        self.of[RunTag] += [(key, row["tag"], began) for row in search_keys.tag_rows(key, known.tags)]
+        self.of[RunTag] += [(key, tag, began) for tag in tag_keys(known.tags)]
         self.of[RunAttempt].append((key, 1, run.status, 1, state, began, ended))
         self.of[RunInput].append((key, "[]", "[]", "[]", "/", True))
         self.of[Node] += [self._node(key, place, step) for place, step in enumerate(run.steps)]
@@ -332,9 +333,9 @@ def _store(connection: WriteConnection, rows: Rows) -> None:
             connection.exec_driver_sql(f"SET LOCAL {setting} = off")
     for _hash, row in sorted(rows.definitions.items()):  # in one order, for which of two is first
         try:
-            dags.add_definition(connection, row)
-        except dags.TextRedactedError as error:
-            raise LineError(f"a definition was redacted: {row['spec']}") from error
+            definitions.add(connection, row)
+        except TextRedactedError as error:
+            raise LineError(f"a definition was redacted: {row.spec}") from error
     for model, columns in COLUMNS.items():
         insert(connection, model.__tablename__, columns.split(), rows.of[model])
     for keys in in_batches(rows.keys, LED_BY):

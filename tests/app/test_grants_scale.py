@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import httpx
+import msgspec
 import pytest
 from sqlalchemy import insert
 
@@ -14,7 +15,7 @@ from dagbook.auth.roles import Role, UserScope
 from dagbook.clock import now
 from dagbook.db.database import WriteConnection
 from dagbook.db.models import Dag, DagAccess, Definition, Grant
-from dagbook.spec.reading.definition_cache import definition_row
+from dagbook.db.repositories.definitions import DefinitionRow
 from tests.app.people import ROOT, People, serving_people
 from tests.app.test_statements import recorded
 from tests.conftest import Copies
@@ -24,9 +25,9 @@ TEXT = "steps:\n  - echo one\n"
 
 
 def add_dags(connection: WriteConnection) -> None:
-    definition = definition_row(TEXT, "", now())
-    connection.execute(insert(Definition).values(**definition))
-    row = {"definition_hash": definition["hash"], "revision": 1, "suspended": False, "tags": ["all"]}
+    definition = DefinitionRow.of(TEXT, "", now())
+    connection.execute(insert(Definition).values(**msgspec.structs.asdict(definition)))
+    row = {"definition_hash": definition.hash, "revision": 1, "suspended": False, "tags": ["all"]}
     names = [f"dag-{number:05}" for number in range(DAGS)]
     times = {"created_at": now(), "updated_at": now()}
     connection.execute(insert(Dag), [{"file_name": name, "dag_name": name, **row, **times} for name in names])

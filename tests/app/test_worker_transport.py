@@ -17,6 +17,7 @@ from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import services
 from dagbook.queues.worker.transport import NullTransport, PgQueuerTransport, make_transport
+from dagbook.runs.server_context import ServerIdentity
 from tests.app.dagbook import client_of, serving
 from tests.conftest import ROOT, PostgresCopies
 
@@ -123,9 +124,21 @@ async def test_the_wait_reason_of_a_run_for_workers_names_the_missing_extra(
     )
     async with serving(url, tmp_path) as server, client_of(server) as client:
         later = datetime.now(UTC) + timedelta(minutes=5)
-        worker = {"id": "w", "kind": "worker", "host": "elsewhere", "boot_id": "b", "pid_namespace": "n", "pid": 7}
-        worker |= {"pid_started": 0, "address": "", "version": "1", "name": "w", "labels": GPU, "capacity": 1}
-        worker |= {"started_at": later, "heartbeat_at": later, "lease_until": later}
+        identity = ServerIdentity(
+            id="w",
+            kind="worker",
+            host="elsewhere",
+            boot_id="b",
+            pid_namespace="n",
+            pid=7,
+            pid_started=0,
+            address="",
+            version="1",
+            name="w",
+            labels=GPU,
+            capacity=1,
+        )
+        worker = identity.registered(later, 0)
         await server.services.runs.database.write(lambda connection: services.add(connection, worker))
         spec = "workerSelector: {gpu: 'true'}\nsteps: [{name: a, command: 'true'}]\n"
         run_id = (await client.post("/dag-runs", json={"name": "sent", "spec": spec})).json()["dagRunId"]

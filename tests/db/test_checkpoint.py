@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dagbook.db.database import Database
-from dagbook.db.sqlite.sqlite import Checkpointer
+from dagbook.db.sqlite.checkpointer import Checkpointer
 from tests.db.rows import run_sql
 from tests.waiting import come_true
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given
 
-from dagbook.db.types import COMPRESS_FROM, compress, decompress
+from dagbook.db.compression import COMPRESS_FROM, compress, decompress
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))

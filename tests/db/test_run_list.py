@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories.runs import run_filter, run_list, run_search_index
+from dagbook.db.repositories.runs import run_filter, run_list, search_index
 from dagbook.db.repositories.runs.run_filter import Page, RunCursor, RunFilter
 from dagbook.db.repositories.runs.run_list import RunListRow
-from dagbook.db.search_keys import index_key
+from dagbook.db.repositories.runs.run_rows import NewRunRow
+from dagbook.db.repositories.runs.search_index import index_key
 from dagbook.engine.status import RunStatus
+from dagbook.spec.model import Pair
 from tests.db.rows import NOW, add_definition, add_run, bring_run_to, find_runs, rehearse, run_sql, stored
 from tests.statements import heard
 
@@ -28,15 +30,22 @@ def add_found(connection: WriteConnection, run_id: str, number: int, **values: A
     """Insert a run of a moment of its own, found by its tags and params."""
     row = {"tags": [], "params": [], "dag_name": "etl", **values}
     key = add_run(connection, run_id=run_id, created_at=seconds(number), **row)
-    run_search_index.add(connection, [{"id": key, "tags": row["tags"], "params": row["params"]}])
+    search_index.add(connection, [new_run_row(id=key, **row)])
     return key
+
+
+def new_run_row(**values: Any) -> NewRunRow:
+    """Make the row of a run, of which only the search index reads anything."""
+    blank: dict[str, Any] = dict.fromkeys(NewRunRow.__struct_fields__)
+    params = [Pair(*pair) for pair in values.pop("params")]
+    return NewRunRow(**blank | {"params": params} | {name: values[name] for name in ("id", "tags")})
 
 
 def end(connection: WriteConnection, key: int, status: RunStatus, lasted: float, error: str = "") -> None:
     bring_run_to(connection, key, status)
     begin, over = stored(connection, NOW), stored(connection, seconds(lasted))
     run_sql(connection, "UPDATE runs SET started_at = :b, finished_at = :o WHERE id = :id", b=begin, o=over, id=key)
-    run_search_index.add_errors(connection, {key: error})
+    search_index.add_errors(connection, {key: error})
 
 
 def fill(connection: WriteConnection) -> None:

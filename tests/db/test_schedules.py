@@ -13,7 +13,7 @@ from dagbook.db.database import Database, WriteConnection
 from dagbook.db.models import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.repositories import schedules
 from dagbook.db.repositories.dag_access import EVERYTHING
-from dagbook.db.repositories.schedules import Slot, SlotKey, SlotOutcome
+from dagbook.db.repositories.schedules import SettingRow, Slot, SlotKey, SlotOutcome
 from dagbook.db.types import SlotResult
 from tests.db.rows import NOW, add, add_dag, add_definition, add_run, add_slot, rehearse, run_sql
 
@@ -87,7 +87,7 @@ async def test_settings_go_with_their_dag_and_slots_stay(shared_database: Databa
     def work(connection: WriteConnection) -> None:
         dag, run = with_run(connection)
         add_slot(connection, dag, run_id=run)
-        row = {"dag_id": dag, "catchup": "all", "catchup_window_seconds": 60, "updated_at": NOW, "updated_by": None}
+        row = SettingRow(dag_id=dag, catchup="all", catchup_window_seconds=60, updated_at=NOW, updated_by=None)
         schedules.put_setting(connection, row)
         run_sql(connection, "DELETE FROM dags")
         run_sql(connection, "DELETE FROM runs")

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from dagbook.db.database import SingleFlight
+from dagbook.db.single_flight import SingleFlight
 
 
 class Oracle:

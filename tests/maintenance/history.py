@@ -11,8 +11,8 @@ from sqlalchemy import func, insert, select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models import Definition, LogChunk, Node, Run, RunAttempt, RunEvent, RunInput
+from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.types import Base
-from dagbook.spec.reading.definition_cache import definition_row
 from tests.db.rows import table_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -40,15 +40,15 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def hash(self) -> str:
-        return str(definition_row(self.spec, "", NOW)["hash"])
+        return DefinitionRow.of(self.spec, "", NOW).hash
 
 
 def add_past(connection: WriteConnection, runs: Sequence[Past]) -> None:
     """Store runs with everything that belongs to them."""
     specs = {run.spec for run in runs}
     known = set(connection.execute(select(Definition.hash)).scalars())
-    rows = [definition_row(spec, "", NOW) for spec in specs]
-    _insert(connection, Definition, [row for row in rows if row["hash"] not in known])
+    rows = [DefinitionRow.of(spec, "", NOW) for spec in specs]
+    _insert(connection, Definition, [msgspec.structs.asdict(row) for row in rows if row.hash not in known])
     _insert(connection, Run, [_run(run) for run in runs])
     _insert(connection, RunAttempt, [_attempt(run) for run in runs])
     _insert(connection, RunInput, [_inputs(run) for run in runs])

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import pytest
 from sqlalchemy import func, insert, select, update
 
@@ -19,6 +20,7 @@ from dagbook.db.migrations.check import check
 from dagbook.db.models import Definition, LogChunk, Node, Run, RunInput, Token
 from dagbook.db.models.source import Source
 from dagbook.db.repositories import holds
+from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.repositories.holds import HoldRow
 from dagbook.db.types import Base
 from dagbook.db.url import PUBLIC, sqlite_path
@@ -26,7 +28,6 @@ from dagbook.maintenance.backup.backup import back_up
 from dagbook.maintenance.backup.files import BackupError
 from dagbook.maintenance.backup.restore import restore
 from dagbook.maintenance.backup.snapshot import check_snapshot, make_snapshot
-from dagbook.spec.reading.definition_cache import definition_row
 from tests.conftest import Copies
 from tests.db.rows import NOW, add, add_user
 from tests.maintenance.scene import RUNS, furnish
@@ -51,7 +52,11 @@ def hide_secrets(connection: WriteConnection) -> None:
         ("writable", "adopt", "configured"), False
     )
     add(connection, Source, **source, created_at=NOW, hook_secret=SECRET, credentials=f"/{text}")
-    add(connection, Definition, **definition_row("steps: []", f"smtp: {{password: {text}}}", NOW))
+    add(
+        connection,
+        Definition,
+        **msgspec.structs.asdict(DefinitionRow.of("steps: []", f"smtp: {{password: {text}}}", NOW)),
+    )
 
 
 class Pictures(NamedTuple):

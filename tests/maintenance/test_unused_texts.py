@@ -8,21 +8,21 @@ from sqlalchemy import event, func, select
 
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.models import Definition
-from dagbook.db.repositories import dags, deletion
-from dagbook.spec.reading.definition_cache import definition_row
+from dagbook.db.repositories import definitions, deletion
+from dagbook.db.repositories.definitions import DefinitionRow
 from tests.maintenance.history import NOW, SPEC
 
 
 async def test_a_definition_that_is_deleted_while_it_is_stored_is_stored(database_url: str) -> None:
-    row = definition_row(SPEC, "", NOW)
+    row = DefinitionRow.of(SPEC, "", NOW)
     storing, removing = await Database.open(database_url), await Database.open(database_url)
     try:
-        await storing.write(lambda connection: dags.add_definition(connection, row))
+        await storing.write(lambda connection: definitions.add(connection, row))
         if storing.dialect == "postgresql":
             await _store_while_it_goes(storing, removing, row)
         else:  # one writer: it goes before or after
-            assert await removing.write(lambda connection: deletion.remove_unused(connection, [row["hash"]])) == 1
-            await storing.write(lambda connection: dags.add_definition(connection, row))
+            assert await removing.write(lambda connection: deletion.remove_unused(connection, [row.hash])) == 1
+            await storing.write(lambda connection: definitions.add(connection, row))
         count = select(func.count()).select_from(Definition)
         assert await storing.read(lambda connection: connection.scalar(count)) == 1
     finally:
@@ -30,13 +30,13 @@ async def test_a_definition_that_is_deleted_while_it_is_stored_is_stored(databas
         await removing.close()
 
 
-async def _store_while_it_goes(storing: Database, removing: Database, row: dict[str, object]) -> None:
+async def _store_while_it_goes(storing: Database, removing: Database, row: DefinitionRow) -> None:
     """Let the text go between the moment it is found to be there and the moment it is locked."""
     removed = asyncio.Event()
     begun: list[asyncio.Task[None]] = []
 
     async def remove() -> None:
-        await removing.write(lambda connection: deletion.remove_unused(connection, [str(row["hash"])]))
+        await removing.write(lambda connection: deletion.remove_unused(connection, [row.hash]))
         removed.set()
 
     def work(connection: WriteConnection) -> None:
@@ -48,7 +48,7 @@ async def _store_while_it_goes(storing: Database, removing: Database, row: dict[
                 connection.exec_driver_sql("SELECT 1")  # lets the other one work
 
         event.listen(connection, "after_cursor_execute", once_inserted)
-        dags.add_definition(connection, row)
+        definitions.add(connection, row)
 
     await storing.write(work)
     assert removed.is_set()

@@ -59,8 +59,8 @@ def _convert(*attempts: SourceAttempt, base: str = "", known: Known | None = Non
 def test_every_status_becomes_a_final_one(recorded: int, status: RunStatus, reason: str) -> None:
     converted = _convert(_attempt(status=recorded, nodes=[waiting_node("one"), waiting_node("two")]))
     run = converted.runs[0]
-    assert (run.run["status"], run.attempts[-1]["status"]) == (status, status)
-    assert run.run["error"] == (reason or None)
+    assert (run.run.status, run.attempts[-1].status) == (status, status)
+    assert run.run.error == (reason or None)
     assert [reason in note for note in converted.notes] == [True] * bool(reason)
 
 
@@ -74,8 +74,8 @@ def test_the_end_of_a_run_that_had_not_ended_is_the_last_time_that_is_known() ->
     at = START + timedelta(seconds=7)
     nodes = [node("one"), node("two", 1, at=at, finishedAt="")]
     run = _convert(_attempt(status=1, nodes=nodes, finishedAt="")).runs[0]
-    assert run.run["finished_at"] == at
-    assert [(row["status"], row["finished_at"]) for row in run.nodes] == [
+    assert run.run.finished_at == at
+    assert [(row.status, row.finished_at) for row in run.nodes] == [
         (NodeStatus.SUCCEEDED, START + timedelta(seconds=1)),
         (NodeStatus.FAILED, at),
     ]
@@ -85,25 +85,25 @@ def test_times_that_contradict_each_other_are_put_in_order_and_noted() -> None:
     before = _convert(
         _attempt(finishedAt=text(START - timedelta(hours=1)), nodes=[waiting_node("one"), waiting_node("two")])
     )
-    assert before.runs[0].run["finished_at"] == START
+    assert before.runs[0].run.finished_at == START
     late = node("two", at=START + timedelta(minutes=5))
     after = _convert(_attempt(nodes=[node("one"), late]))
-    assert after.runs[0].run["finished_at"] == START + timedelta(minutes=5, seconds=1)
+    assert after.runs[0].run.finished_at == START + timedelta(minutes=5, seconds=1)
     assert [len(found.notes) for found in (before, after)] == [1, 1]
 
 
 def test_attempts_that_only_waited_are_not_attempts_here() -> None:
     waited = _attempt(status=5, nodes=[waiting_node("one"), waiting_node("two")], startedAt="", finishedAt="")
     run = _convert(waited, _attempt(1, queuedAt=text(START))).runs[0]
-    assert (run.run["attempt"], len(run.attempts), run.run["queued_at"]) == (1, 1, START)
-    assert run.run["created_at"] == START
+    assert (run.run.attempt, len(run.attempts), run.run.queued_at) == (1, 1, START)
+    assert run.run.created_at == START
 
 
 def test_a_node_that_a_retry_kept_names_the_attempt_with_its_output() -> None:
     kept = node("one", stdout="/logs/one.out", stderr="/logs/one.err")
     failed, again = node("two", 2, stdout="/logs/two.1"), node("two", stdout="/logs/two.2")
     converted = _convert(_attempt(status=2, nodes=[kept, failed]), _attempt(1, nodes=[kept, again]))
-    rows = [(row["attempt"], row["position"], row["log_attempt"]) for row in converted.runs[0].nodes]
+    rows = [(row.attempt, row.position, row.log_attempt) for row in converted.runs[0].nodes]
     assert rows == [(1, 0, None), (1, 1, None), (2, 0, 1), (2, 1, None)]
     assert [(log.attempt, log.stdout) for log in converted.logs] == [
         (1, "/logs/one.out"),
@@ -123,7 +123,7 @@ def test_a_node_that_a_retry_kept_names_the_attempt_with_its_output() -> None:
 )
 def test_params_are_read_from_their_list_or_their_text(fields: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     run = _convert(_attempt(**fields)).runs[0].run
-    assert run["params"] == [Pair(name, value) for name, value in expected]
+    assert run.params == [Pair(name, value) for name, value in expected]
 
 
 def test_outputs_commands_codes_and_conditions_are_those_of_the_record() -> None:
@@ -131,17 +131,18 @@ def test_outputs_commands_codes_and_conditions_are_those_of_the_record() -> None
     one = node("one", 2, error="it failed: exit status 3", retryCount=2, outputVariables=variables)
     one["step"] |= {"output": "OUT", "preconditions": [{"condition": "x", "error": "not met"}]}
     row = _convert(_attempt(status=2, nodes=[one, waiting_node("two")])).runs[0].nodes[0]
-    assert (row["output_name"], row["output_value"]) == ("OUT", "a=b")
-    assert (row["exit_code"], row["execution"], row["retry_count"]) == (3, 3, 2)
-    assert row["shown"] == {"command": "echo", "args": ["one"]}
-    assert row["detail"]["conditions"] == ("not met",)
+    assert (row.output_name, row.output_value) == ("OUT", "a=b")
+    assert (row.exit_code, row.execution, row.retry_count) == (3, 3, 2)
+    assert row.shown == {"command": "echo", "args": ["one"]}
+    assert row.detail is not None
+    assert row.detail["conditions"] == ("not met",)
 
 
 def test_a_step_whose_command_is_in_the_step_itself_is_read_as_well() -> None:
     one = node("one")
     one["step"] = {"name": "one", "command": "echo", "args": ["x"], "cmdWithArgs": "echo x"}
     row = _convert(_attempt(nodes=[one, node("two")])).runs[0].nodes[0]
-    assert row["shown"] == {"command": "echo", "args": ["x"]}
+    assert row.shown == {"command": "echo", "args": ["x"]}
 
 
 def test_sub_runs_come_after_their_callers_and_a_lost_one_leaves_its_own_to_the_root() -> None:
@@ -151,19 +152,19 @@ def test_sub_runs_come_after_their_callers_and_a_lost_one_leaves_its_own_to_the_
 
     children = (child("c", "b"), child("b", "a", status=99), child("a", "run-1"), child("d", "a"))
     converted = _convert(children=children)
-    keys = {run.run["run_id"]: run.run["id"] for run in converted.runs}
-    parents = {run.run["run_id"]: run.run["parent_id"] for run in converted.runs}
+    keys = {run.run.run_id: run.run.id for run in converted.runs}
+    parents = {run.run.run_id: run.run.parent_id for run in converted.runs}
     assert parents == {"run-1": None, "a": keys["run-1"], "d": keys["a"], "c": keys["run-1"]}
-    assert [run.run["root_id"] for run in converted.runs[1:]] == [keys["run-1"]] * 3
+    assert [run.run.root_id for run in converted.runs[1:]] == [keys["run-1"]] * 3
     assert converted.lost == [("b", "its status 99 is unknown")]
 
 
 def test_keys_follow_from_times_and_names_and_avoid_those_that_are_taken() -> None:
-    first, second = _convert().runs[0].run["id"], _convert().runs[0].run["id"]
+    first, second = _convert().runs[0].run.id, _convert().runs[0].run.id
     assert first == second
     converter = Converter(TextChooser(DefinitionCache(), ""), Known())
     run = SourceRun(name="etl", run_id="run-1", attempts=(_attempt(),))
-    assert converter.convert(run, {first, first + 1}).runs[0].run["id"] == first + 2
+    assert converter.convert(run, {first, first + 1}).runs[0].run.id == first + 2
 
 
 BASE = "handlerOn:\n  exit:\n    command: echo bye\n"
@@ -171,9 +172,9 @@ BASE = "handlerOn:\n  exit:\n    command: echo bye\n"
 
 def test_a_text_fits_with_the_base_configuration_that_gives_the_recorded_handlers() -> None:
     with_handler = _convert(_attempt(onExit=node("onExit")), base=BASE).runs[0]
-    assert (with_handler.definition["spec"], with_handler.definition["base"]) == (SPEC, BASE)
+    assert (with_handler.definition.spec, with_handler.definition.base) == (SPEC, BASE)
     without = _convert(base=BASE).runs[0]
-    assert (without.definition["spec"], without.definition["base"]) == (SPEC, None)
+    assert (without.definition.spec, without.definition.base) == (SPEC, None)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_a_text_fits_with_the_base_configuration_that_gives_the_recorded_handler
 def test_a_text_that_does_not_fit_is_made_from_the_recorded_steps(spec: str, reason: str) -> None:
     call = node("two", step={"childDag": {"name": "child", "params": "A=1"}, "depends": ["one", "gone"]})
     converted = _convert(_attempt(spec=spec, nodes=[node("one"), call], onFailure=waiting_node("onFailure")))
-    made = converted.runs[0].definition["spec"]
+    made = converted.runs[0].definition.spec
     assert [reason in note for note in converted.notes] == [True]
     loaded = load(made)
     assert loaded.problems == ()
@@ -202,9 +203,9 @@ def test_a_text_that_does_not_fit_is_made_from_the_recorded_steps(spec: str, rea
 def test_a_run_of_a_stored_dag_names_its_file_and_revision() -> None:
     known = Known(revisions={("etl", hash_of(SPEC)): 3})
     run = _convert(_attempt(location="/home/x/dags/etl.yaml"), known=known).runs[0].run
-    assert (run["file_name"], run["dag_revision"]) == ("etl", 3)
+    assert (run.file_name, run.dag_revision) == ("etl", 3)
     inline = _convert(_attempt(location="/tmp/inline/etl.yaml"), known=known).runs[0].run
-    assert (inline["file_name"], inline["dag_revision"]) == (None, None)
+    assert (inline.file_name, inline.dag_revision) == (None, None)
 
 
 _times = st.none() | st.integers(0, 100).map(lambda seconds: START + timedelta(seconds=seconds))

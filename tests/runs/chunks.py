@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagbook.db.types import decompress
+from dagbook.db.compression import decompress
 from dagbook.runs.output.output_follower import Chunk
 
 

@@ -21,8 +21,10 @@ from dagbook.db.models.run import Run
 from dagbook.db.repositories import queue
 from dagbook.db.repositories.queue import QueuedRunRow
 from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.run_rows import AttemptChange, EvaluatedInputs
 from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewRun
 from dagbook.engine.admission import Admission, QueueConfig, WaitCause
+from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
 from dagbook.queues.dispatcher import Dispatcher
 from dagbook.queues.service import DequeueService, MoveRequest, QueueService
@@ -32,7 +34,7 @@ from dagbook.runs.active_runs import ActiveRuns
 from dagbook.runs.store.new_run import as_queued, check_start, with_queue_limit
 from dagbook.runs.store.recorder import Recorder, RunRefusedError
 from dagbook.runs.wakeups import QueueSignal
-from tests.runs.scene import IDENTITY, again, ended, new_run, now, told
+from tests.runs.scene import IDENTITY, again, ended, new_run, now, running, told
 
 QUEUED, LIVE, OVER, GONE, REFUSED = "queued", "live", "over", "gone", "max_run_reached"
 LIMIT = 2
@@ -176,19 +178,18 @@ class QueuedRuns:
         run, stored, last = self._known[key], runs.get_complete(connection, key), runs.last_seq(connection, key)
         assert stored is not None
         begun = told(run, last + 1)
-        event = {**begun.events[0], "attempt": stored.attempt}
-        status = {"status": 1, "started_at": now(), "finished_at": None, "error": None}
+        event = msgspec.structs.replace(begun.events[0], attempt=stored.attempt)
         fence = Fence(key, stored.attempt, 1)
+        attempt = AttemptChange(run_id=key, number=stored.attempt, status=RunStatus.RUNNING, state={}, closed_at=None)
         return Claim(
             fence=fence,
             last_seq=last,
             queue=run.queue,
             owner=IDENTITY.id,
             host=IDENTITY.host_key,
-            run={"params": [], "params_text": ""},
-            inputs={name: value for name, value in run.inputs.items() if name != "run_id"},
+            inputs=EvaluatedInputs(msgspec.structs.replace(run.inputs, params=()), ""),
             first_steps=msgspec.structs.replace(
-                begun, fence=fence, events=[event], run=status, attempt={"status": 1, "state": {}, "closed_at": None}
+                begun, fence=fence, events=[event], run=running(run, started_at=now()), attempt=attempt
             ),
         )
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+
+def columns_of(row: msgspec.Struct) -> dict[str, Any]:
+    """Return the columns of a row, JSON as it is read back."""
+    plain = (str, int, bytes, datetime)
+    return {
+        name: value if isinstance(value, plain) else msgspec.json.decode(msgspec.json.encode(value))
+        for name, value in msgspec.structs.asdict(row).items()
+    }
 
 
 def row_of(kind: type[T], columns: Mapping[str, Any]) -> T:

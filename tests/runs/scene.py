@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,25 @@ from prometheus_client import CollectorRegistry
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import services
 from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs.run_rows import (
+    AttemptChange,
+    NewApproval,
+    NewAttemptRow,
+    NewChunk,
+    NewEvent,
+    ReopenedRun,
+    RunChange,
+)
 from dagbook.db.repositories.runs.run_writes import Fence, NewAttempt, NewRun, Transition
 from dagbook.engine.admission import Admission
+from dagbook.engine.status import RunStatus
 from dagbook.identifiers import new_key
 from dagbook.runs.model import ClaimedRun, RunInputs, RunRequest, StartOptions
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.server_context import HostEnvironment, ServerContext, ServerIdentity
 from dagbook.runs.store import new_run as new_run_module
 from dagbook.runs.store import row_mapping
+from dagbook.spec.model import Pair
 from dagbook.spec.reading.load import load
 from dagbook.telemetry.metrics import RunMetrics
 
@@ -63,10 +74,8 @@ def ground_of(directory: Path, identity: ServerIdentity = IDENTITY) -> ServerCon
 
 async def register(database: Database, identity: ServerIdentity = IDENTITY, **values: Any) -> None:
     """Make a server known to the database."""
-    at = now()
-    row = {**msgspec.structs.asdict(identity), "started_at": at, "heartbeat_at": at}
-    row["lease_until"] = at + timedelta(seconds=10)
-    await database.write(lambda connection: services.add(connection, row | values))
+    row = msgspec.structs.replace(identity.registered(now(), 10), **values)
+    await database.write(lambda connection: services.add(connection, row))
 
 
 def new_run(name: str = "", run_id: str = "r1", spec: str = SPEC, **start: Any) -> NewRun:
@@ -88,28 +97,31 @@ def new_run(name: str = "", run_id: str = "r1", spec: str = SPEC, **start: Any) 
 
 def told(run: NewRun, seq: int, *, token: int = 1, **fields: Any) -> Transition:
     """Make the transition that appends one event to a run."""
-    event = {"run_id": run.key, "seq": seq, "attempt": 1, "at": now(), "position": None, "data": fields or {"n": seq}}
+    event = NewEvent(run_id=run.key, seq=seq, attempt=1, at=now(), position=None, data=fields or {"n": seq})
     return Transition(fence=Fence(run.key, 1, token), events=[event])
+
+
+def running(run: NewRun, *, started_at: datetime | None = None) -> RunChange:
+    """Make the change of a run that starts."""
+    return RunChange(id=run.key, status=RunStatus.RUNNING, started_at=started_at, finished_at=None, error=None)
 
 
 def ended(run: NewRun, seq: int, *, attempt: int = 1) -> Transition:
     """Make the transition that ends a run as failed."""
     at = now()
-    event = {"run_id": run.key, "seq": seq, "attempt": attempt, "at": at, "position": None, "data": {"status": 2}}
+    event = NewEvent(run_id=run.key, seq=seq, attempt=attempt, at=at, position=None, data={"status": 2})
+    failed = RunStatus.FAILED
     return Transition(
         fence=Fence(run.key, attempt, 1),
         events=[event],
-        run={"status": 2, "started_at": None, "finished_at": at, "error": "it failed"},
-        attempt={"status": 2, "state": {}, "closed_at": at},
+        run=RunChange(id=run.key, status=failed, started_at=None, finished_at=at, error="it failed"),
+        attempt=AttemptChange(run_id=run.key, number=attempt, status=failed, state={}, closed_at=at),
     )
 
 
 def again(run: NewRun, last_seq: int, *, previous: int = 1, admission: Admission = Admission.START) -> NewAttempt:
     """Make the next attempt of a run that was read when it had ``last_seq`` events."""
     context, number = now(), previous + 1
-    blank = {"started_at": None, "finished_at": None, "error": None, "queued_at": None}
-    kept = {name: run.run[name] for name in ("params", "params_text")}
-    inputs = {name: value for name, value in run.inputs.items() if name != "run_id"}
     return NewAttempt(
         key=run.key,
         dag_name=run.dag_name,
@@ -119,19 +131,24 @@ def again(run: NewRun, last_seq: int, *, previous: int = 1, admission: Admission
         queue=run.queue,
         max_active_runs=run.max_active_runs,
         admission=admission,
-        run={"status": 0, "attempt": number, "stop_requested_at": None, "stop_requested_by": None, **blank, **kept},
-        attempt={
-            "run_id": run.key,
-            "number": number,
-            "status": 0,
-            "state": None,
-            "closed_at": None,
-            "owner": IDENTITY.id,
-            "token": 1,
-            "host": IDENTITY.host_key,
-            "opened_at": context,
-        },
-        inputs={**inputs, "dotenv": [["A", "again"]], "work_dir": "/again"},
+        run=ReopenedRun(
+            id=run.key,
+            status=RunStatus.NOT_STARTED,
+            attempt=number,
+            params=run.run.params,
+            params_text=run.run.params_text,
+            queued_at=None,
+        ),
+        attempt=NewAttemptRow(
+            run_id=run.key,
+            number=number,
+            status=RunStatus.NOT_STARTED,
+            owner=IDENTITY.id,
+            token=1,
+            host=IDENTITY.host_key,
+            opened_at=context,
+        ),
+        inputs=msgspec.structs.replace(run.inputs, dotenv=[Pair("A", "again")], work_dir="/again"),
         nodes=[],
         events=[row_mapping.retried_event(run.key, context, seq=last_seq + 1, attempt=number, actor=None, step=None)],
     )
@@ -139,28 +156,29 @@ def again(run: NewRun, last_seq: int, *, previous: int = 1, admission: Admission
 
 def asked(run: NewRun) -> Transition:
     """Make the transition in which the first step asks for an approval; it has no event."""
-    row = {"run_id": run.key, "attempt": 1, "position": 0, "asked_at": now(), "request": {"prompt": ""}}
-    return Transition(fence=Fence(run.key, 1, 1), approvals=[row])
+    approval = NewApproval(run_id=run.key, attempt=1, position=0, asked_at=now(), request={"prompt": ""})
+    return Transition(fence=Fence(run.key, 1, 1), approvals=[approval])
 
 
 def written(run: NewRun, seq: int) -> Transition:
     """Make the transition that stores one line of a step's stdout, its number, as a chunk."""
     text = f"{seq}\n"
-    chunk: row_mapping.Row = {
-        "run_id": run.key,
-        "attempt": 1,
-        "position": 0,
-        "execution": 1,
-        "stream": 1,
-        "seq": seq,
-        "ordinal": seq,
-        "received_at": now(),
-        "first_line": seq + 1,
-        "line_count": 1,
-        "byte_offset": seq * len(text),
-        "byte_count": len(text),
-        "text": text,
-    }
+    chunk = NewChunk(
+        run_id=run.key,
+        attempt=1,
+        position=0,
+        execution=1,
+        stream=1,
+        seq=seq,
+        ordinal=seq,
+        received_at=now(),
+        first_line=seq + 1,
+        line_count=1,
+        byte_offset=seq * len(text),
+        byte_count=len(text),
+        text=text,
+        packed=None,
+    )
     return Transition(fence=Fence(run.key, 1, 1), chunks=[chunk])
 
 

@@ -18,7 +18,7 @@ from dagbook.runs.store import row_mapping
 from dagbook.runs.store.row_mapping import NodeRecord, input_row, read_inputs, read_record, redact_event, redact_node
 from dagbook.spec.model import Pair
 from dagbook.spec.reading.load import load
-from tests.runs.rows import row_of
+from tests.runs.rows import columns_of, row_of
 
 pytestmark = pytest.mark.always
 
@@ -50,20 +50,13 @@ def run_of(inputs: RunInputs) -> ClaimedRun:
     )
 
 
-def as_stored(row: row_mapping.Row) -> row_mapping.Row:
-    """Give a row as the database gives it back."""
-    return {
-        name: value if isinstance(value, bytes) else msgspec.json.decode(msgspec.json.encode(value))
-        for name, value in row.items()
-    }
+def stored_inputs(inputs: RunInputs) -> dict[str, Any]:
+    return {"id": 7, **columns_of(input_row(run_of(inputs), SEALER))}
 
 
-def stored_inputs(inputs: RunInputs) -> row_mapping.Row:
-    return {"id": 7, **as_stored(input_row(run_of(inputs), SEALER))}
-
-
-def node_of(records: NodeRecord) -> row_mapping.Row:
-    return as_stored(redact_node(row_mapping.node_row(7, 1, 0, NodeState(), records), records.hidden, MASKER, SEALER))
+def node_of(records: NodeRecord) -> dict[str, Any]:
+    change = row_mapping.node_change(7, 1, 0, NodeState(), records)
+    return columns_of(redact_node(change, records.hidden, MASKER, SEALER))
 
 
 def test_inputs_are_read_as_they_were_written() -> None:
@@ -92,7 +85,7 @@ def test_values_of_dotenv_files_are_only_stored_sealed() -> None:
 def test_what_a_server_masks_in_every_run_is_sealed_where_it_is_in_the_inputs() -> None:
     run = run_of(RunInputs(env=(Pair("E", "hunter22"),), work_dir="/srv"))
     run = msgspec.structs.replace(run, masker=Masker((), ["hunter22"]))
-    row = {"id": 7, **as_stored(input_row(run, SEALER))}
+    row = {"id": 7, **columns_of(input_row(run, SEALER))}
     assert row["env"] == [["E", MASK]]
     assert read_inputs(row_of(CompleteRun, row), SEALER) == run.inputs
 

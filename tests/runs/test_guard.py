@@ -7,23 +7,12 @@ import pytest
 
 from dagbook.db.repositories.runs.run_writes import Activity, FinishedRun, NewAttempt, NewRun
 from dagbook.engine.admission import Admission
-from dagbook.runs.store.new_run import CHANGED, check_retry, check_start, is_queue_full
+from dagbook.runs.store.new_run import CHANGED, as_queued, check_retry, check_start, is_queue_full
+from tests.runs.scene import again, new_run
 
 
 def _run(*, most: int, admission: Admission = Admission.START) -> NewRun:
-    return NewRun(
-        key=1,
-        dag_name="etl",
-        run_id="r1",
-        admission=admission,
-        max_active_runs=most,
-        definition={},
-        run={},
-        attempt={},
-        inputs={},
-        nodes=[],
-        events=[],
-    )
+    return msgspec.structs.replace(new_run("etl"), max_active_runs=most, admission=admission)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +59,9 @@ def test_a_run_is_refused_for_its_id_for_a_live_one_or_for_the_limit(
 def test_waiting_is_refused_for_its_id_or_where_the_limit_counts_for_waiting_too(
     most: int, shared: bool, used: bool, live: int, queued: int, code: str | None
 ) -> None:
-    run = msgspec.structs.replace(_run(most=most), entry={}, queue="shared" if shared else "etl")
+    run = msgspec.structs.replace(
+        _run(most=most), entry=as_queued(new_run("etl")).entry, queue="shared" if shared else "etl"
+    )
     refusal = check_start(run, used, Activity(dag_active=live, dag_queued=queued))
     assert (refusal.code if refusal else None) == code
     if code == "max_run_reached":
@@ -101,21 +92,7 @@ def test_a_start_that_finds_its_queue_full_waits_there_or_is_refused(
 
 
 def _again(*, most: int, admission: Admission = Admission.START) -> NewAttempt:
-    return NewAttempt(
-        key=1,
-        dag_name="etl",
-        run_id="r1",
-        previous=2,
-        last_seq=7,
-        queue="etl",
-        max_active_runs=most,
-        admission=admission,
-        run={},
-        attempt={},
-        inputs={},
-        nodes=[],
-        events=[],
-    )
+    return msgspec.structs.replace(again(_run(most=most), 7, previous=2), admission=admission)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dagbook.db.repositories.runs.runs import EventRow
 from dagbook.engine.event import EXIT
 from dagbook.engine.plan import Plan
 from dagbook.engine.state import NodeState, Phase, RunState
@@ -32,8 +34,12 @@ def _state(status: RunStatus, *, error: str = "", steps: tuple[NodeState, ...] =
     return RunState(status=status, phase=Phase.CLOSED, error=error, steps=steps or (NodeState(), NodeState()), **fields)
 
 
+def _event(key: int | None, data: dict[str, Any]) -> EventRow:
+    return EventRow(seq=1, attempt=1, at=datetime.now(UTC), position=key, data=data)
+
+
 def _told(text: str, state: RunState, *events: tuple[int | None, dict[str, Any]]) -> list[str]:
-    rows = [{"position": key, "data": data} for key, data in events]
+    rows = [_event(key, data) for key, data in events]
     return [notice.mail.to[0] for notice in mailer.notifications_for(_plan(text), state, rows)]
 
 
@@ -118,7 +124,7 @@ def test_a_run_that_is_not_over_calls_for_no_mail_of_its_own() -> None:
 )
 def test_a_mail_tells_what_the_run_is_going_to_be(outcome: RunStatus | None, label: str) -> None:
     state = _state(RunStatus.RUNNING, outcome=outcome)
-    rows = [{"position": 0, "data": {"status": 2}}]
+    rows = [_event(0, {"status": 2})]
     (notice,) = mailer.notifications_for(_plan(SMTP + ERROR + STEPS), state, rows)
     assert notice.status.label == label
 

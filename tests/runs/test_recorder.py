@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import msgspec
 import pytest
 
 from dagbook.auth.audit_context import ANONYMOUS
-from dagbook.db.database import Database, Write
+from dagbook.db.backend import T
+from dagbook.db.database import Arguments, Database, WriteConnection
 from dagbook.db.errors import Conflict, DatabaseUnavailable
 from dagbook.db.repositories import audit, queue
 from dagbook.db.repositories.audit import AuditFilter
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.db.repositories.runs import run_writes, runs, status_overrides
+from dagbook.db.repositories.runs.run_rows import EvaluatedInputs
 from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewRun
 from dagbook.db.repositories.runs.status_overrides import StepEdit
 from dagbook.engine.admission import Admission
@@ -24,13 +25,25 @@ from dagbook.engine.status import NodeStatus
 from dagbook.runs.store import recorder as recorder_module
 from dagbook.runs.store.new_run import as_queued, check_start
 from dagbook.runs.store.recorder import FenceLostError, Recorder, RunRefusedError
-from tests.runs.scene import IDENTITY, SPEC, again, asked, ended, new_run, now, register, sequences, told, written
+from dagbook.spec.model import Pair
+from tests.runs.scene import (
+    IDENTITY,
+    SPEC,
+    again,
+    asked,
+    ended,
+    new_run,
+    now,
+    register,
+    running,
+    sequences,
+    told,
+    written,
+)
 from tests.statements import heard
 from tests.waiting import come_true
 
 pytestmark = pytest.mark.always
-
-BLANK = {"started_at": None, "finished_at": None, "error": None}
 
 
 class FaultyDatabase(Database):
@@ -45,7 +58,9 @@ class FaultyDatabase(Database):
         self.held.set()
         self.failed = asyncio.Event()
 
-    async def write(self, work: Write[Any], *, durable: bool = True) -> Any:
+    async def write(
+        self, work: Callable[[WriteConnection, *Arguments], T], *arguments: *Arguments, durable: bool = True
+    ) -> T:
         await self.held.wait()
         self.writes += 1
         self.durable.append(durable)
@@ -53,7 +68,7 @@ class FaultyDatabase(Database):
         if fault == "before":
             self.failed.set()
             raise DatabaseUnavailable("the cable is out")
-        result = await super().write(work, durable=durable)
+        result = await super().write(work, *arguments, durable=durable)
         if fault == "after":
             raise DatabaseUnavailable("the answer was lost")
         return result
@@ -316,7 +331,7 @@ async def test_a_later_attempt_is_stored_whole(recorder: Recorder, faulty: Fault
     row = await faulty.read(lambda connection: runs.get_complete(connection, run.key))
     assert row is not None
     assert (row.attempt, row.status, row.finished_at, row.error) == (2, 0, None, None)
-    assert (row.dotenv, row.work_dir, row.created_at) == ([["A", "again"]], "/again", run.run["created_at"])
+    assert (row.dotenv, row.work_dir, row.created_at) == ([["A", "again"]], "/again", run.run.created_at)
     assert await _sequences(faulty, run) == [1, 2, 3]
 
 
@@ -408,9 +423,10 @@ def _claim(run: NewRun, *, last_seq: int = 1) -> Claim:
         queue=run.queue,
         owner=IDENTITY.id,
         host=IDENTITY.host_key,
-        run={"params": [["A", "now"]], "params_text": "A=now"},
-        inputs={name: value for name, value in run.inputs.items() if name != "run_id"} | {"dotenv": [["B", "now"]]},
-        first_steps=msgspec.structs.replace(told(run, 2), run={**BLANK, "status": 1}),
+        inputs=EvaluatedInputs(
+            msgspec.structs.replace(run.inputs, params=[Pair("A", "now")], dotenv=[Pair("B", "now")]), "A=now"
+        ),
+        first_steps=msgspec.structs.replace(told(run, 2), run=running(run)),
     )
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, EventRow, NodeRow
+from dagbook.db.repositories.runs.run_rows import RunChange
+from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, NodeRow
 from dagbook.engine.history import Change
 from dagbook.engine.plan import running_keys
 from dagbook.engine.state import Kill, NodeState, Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.runs.store import row_mapping
 from dagbook.runs.store.row_mapping import NodeRecord
-from tests.runs.rows import row_of
+from tests.runs.rows import columns_of, row_of
 
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 SOME_TIME = st.none() | MOMENTS
@@ -68,14 +68,9 @@ RUNS = st.builds(
 )
 
 
-def _through_json(value: Any) -> Any:
-    return msgspec.json.decode(msgspec.json.encode(value))
-
-
 def _stored_node(key: int, state: NodeState, records: NodeRecord | None = None) -> NodeRow:
     """Return a node as the database returns it."""
-    row = row_mapping.node_row(1, 1, key, state, records or NodeRecord())
-    return row_of(NodeRow, row | {"detail": _through_json(row["detail"])})
+    return row_of(NodeRow, columns_of(row_mapping.node_change(1, 1, key, state, records or NodeRecord())))
 
 
 @given(NODES)
@@ -85,18 +80,17 @@ def test_a_node_comes_back_from_its_row_as_it_was(state: NodeState) -> None:
 
 @given(RUNS)
 def test_a_run_comes_back_from_its_rows_as_it_was(state: RunState) -> None:
-    attempt = row_mapping.attempt_row(state, None)
-    attempt["state"] = _through_json(attempt["state"])
+    attempt = columns_of(row_mapping.attempt_change(1, 1, state, None))
     nodes = [_stored_node(key, node) for key, node in [*state.handlers.items(), *enumerate(state.steps)]]
-    run = row_of(CompleteRun, row_mapping.run_row(state))
+    run = row_of(CompleteRun, columns_of(row_mapping.run_change(1, state)))
     back = row_mapping.run_state(run, row_of(AttemptRow, attempt), nodes)
     assert msgspec.structs.replace(back, running=()) == msgspec.structs.replace(state, running=())
     assert running_keys(back) == running_keys(state)
 
 
 def test_a_state_that_says_nothing_takes_no_room() -> None:
-    assert row_mapping.node_row(1, 1, 0, NodeState(), NodeRecord())["detail"] is None
-    assert row_mapping.attempt_row(RunState(), None)["state"] == {}
+    assert row_mapping.node_change(1, 1, 0, NodeState(), NodeRecord()).detail is None
+    assert row_mapping.attempt_state(RunState()) == {}
 
 
 def test_facts_come_back_from_the_row() -> None:
@@ -107,21 +101,14 @@ def test_facts_come_back_from_the_row() -> None:
 def test_events_are_numbered_on_from_the_last_one() -> None:
     now = datetime.now(UTC)
     made = row_mapping.event_rows(7, 2, 5, [Change(None, {"a": 1}), Change(3, {"b": 2})], now)
-    assert [(row["run_id"], row["attempt"], row["seq"], row["position"], row["data"]) for row in made] == [
+    assert [(row.run_id, row.attempt, row.seq, row.position, row.data) for row in made] == [
         (7, 2, 6, None, {"a": 1}),
         (7, 2, 7, 3, {"b": 2}),
     ]
 
 
-def test_stored_events_are_rows_as_they_are_read() -> None:
-    now = datetime.now(UTC)
-    made = row_mapping.event_rows(7, 2, 5, [Change(3, {"b": 2})], now)
-    assert row_mapping.stored_events(made) == [EventRow(seq=6, attempt=2, at=now, position=3, data={"b": 2})]
-
-
 def test_every_field_of_the_engine_s_state_is_stored_or_derived() -> None:
-    row = row_mapping.node_row(1, 1, 0, NodeState(), NodeRecord())
-    stored = {*row, *row_mapping._NODE_DETAIL}
+    stored = {*NodeRow.__struct_fields__, *row_mapping._NODE_DETAIL}
     assert set(NodeState.__struct_fields__) <= stored
     derived = {"steps", "handlers", "ready", "running"}
-    assert set(RunState.__struct_fields__) - derived <= {*row_mapping.run_row(RunState()), *row_mapping._RUN_DETAIL}
+    assert set(RunState.__struct_fields__) - derived <= {*RunChange.__struct_fields__, *row_mapping._RUN_DETAIL}

@@ -13,7 +13,7 @@ from dagbook.db.repositories import changes
 from dagbook.db.repositories.changes import ChangeRow, FeedCursor
 from dagbook.runs.store.new_run import as_queued, check_start
 from dagbook.runs.store.recorder import Recorder
-from tests.runs.scene import IDENTITY, again, ended, new_run, register, told, written
+from tests.runs.scene import IDENTITY, again, ended, new_run, register, running, told, written
 from tests.statements import heard
 
 
@@ -56,8 +56,7 @@ async def test_a_group_tells_of_each_of_its_runs_once_and_in_one_statement(
 async def test_a_run_is_told_as_it_stands_when_its_group_is_committed(recorder: Recorder, database: Database) -> None:
     run = new_run("etl", "r1")
     await recorder.accept(run)
-    running = {"status": 1, "started_at": None, "finished_at": None, "error": None}
-    await recorder.record(msgspec.structs.replace(told(run, 2), run=running))
+    await recorder.record(msgspec.structs.replace(told(run, 2), run=running(run)))
     await recorder.record(ended(run, 3))
     found = await read(database)
     assert [(told.dag_name, told.run_id, told.attempt, told.event) for told in found] == [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from dagbook.db.database import Database, ReadConnection, Write, WriteConnection
+from dagbook.db.backend import T
+from dagbook.db.database import Arguments, Database, ReadConnection, WriteConnection
 from dagbook.db.repositories import queue
 from dagbook.engine.admission import QueueConfig, WaitCause
 from dagbook.runs.store.new_run import as_queued, check_start
@@ -54,11 +55,15 @@ class _SlowDatabase(Database):
         super().__init__(real._backend)
         self.written, self.word = asyncio.Event(), asyncio.Event()
 
-    async def write(self, work: Write[Any], *, durable: bool = True) -> Any:
+    async def write(
+        self, work: Callable[[WriteConnection, *Arguments], T], *arguments: *Arguments, durable: bool = True
+    ) -> T:
         del durable
         async with self._backend._engine.begin() as connection:  # type: ignore[attr-defined]  # as PostgreSQL's has
             await connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-            result = await connection.run_sync(lambda plain: work(WriteConnection(ReadConnection(plain))))
+            result: T = await connection.run_sync(
+                lambda plain: work(WriteConnection(ReadConnection(plain)), *arguments)
+            )
             self.written.set()
             await self.word.wait()
             return result

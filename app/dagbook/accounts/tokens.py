@@ -39,7 +39,6 @@ _MAX_VALID, _MAX_PER_MINUTE = 50, 20  # of one user
 _MAX_ENDED, _MAX_ENDED_OF_ALL = 50, 1_000  # that are listed, and that are kept of one user
 _USE_RECORDED_EVERY = timedelta(minutes=1)
 _UNSCOPED = Role.MANAGER  # the highest role of a token that names no scopes
-_NO_COLUMNS = ("username", "user_role", "disabled_at", "scope", "patterns", "group_ids")  # of a token's row
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,8 +133,7 @@ class PersonalTokens:
                     f"{user.username!r} has a token named {shorten(request.name)}; revoke it first"
                 )
             row = self._new(request, user, expires_at, addresses, patterns)
-            columns = {name: value for name, value in msgspec.structs.asdict(row).items() if name not in _NO_COLUMNS}
-            tokens.add(connection, {**columns, "hash": hash_of(token)})
+            tokens.add(connection, row, hash_of(token))
             _add_patterns(connection, row, caller)
             tokens.remove_ended(connection, user.id, row.created_at, kept=_MAX_ENDED)
             audit_action = _audit_action(Action.TOKEN_CREATE, user.username, row)

@@ -1,6 +1,7 @@
 """Database access: models, repositories, the two backends and the migrations."""
 
 __all__ = [
+    "compression",
     "database",
     "errors",
     "migrations",
@@ -8,7 +9,7 @@ __all__ = [
     "notifications",
     "postgres",
     "repositories",
-    "search_keys",
+    "single_flight",
     "sqlite",
     "storage",
     "types",

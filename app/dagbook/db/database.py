@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Generic
+from typing import Concatenate, ParamSpec, TypeVarTuple
 
-from sqlalchemy import BigInteger, Executable, Integer, func, literal_column, select, text, type_coerce
-from sqlalchemy import cast as sql_cast
+from sqlalchemy import select, text
 
-from dagbook.db.backend import Backend, Read, ReadConnection, T, Write, WriteConnection
+from dagbook.db.backend import Backend, ReadConnection, T, Write, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable, translate_errors
 from dagbook.db.notifications import Notifications
 from dagbook.db.postgres.postgres import Postgres
+from dagbook.db.single_flight import SingleFlight
 from dagbook.db.sqlite.sqlite import Sqlite
 from dagbook.db.url import PUBLIC, parse_url
 
@@ -24,6 +24,8 @@ __all__ = ["AUDIT", "OUTPUT", "VISIBLE", "Database", "ReadConnection", "Write", 
 VISIBLE, OUTPUT, AUDIT = "visible", "output", "audit"
 _CHANGED = "changed"  # key in ``Connection.info``
 
+P = ParamSpec("P")
+Arguments = TypeVarTuple("Arguments")
 _POOL_SIZE = 16
 _PROBLEM_SECONDS = 10.0  # without a failed write, until another one shows that the problem has ended
 
@@ -85,19 +87,23 @@ class Database:
         """``sqlite`` or ``postgresql``."""
         return self._backend.dialect
 
-    async def read(self, work: Read[T]) -> T:
-        """Run read-only work that may take long."""
+    async def read(
+        self, work: Callable[Concatenate[ReadConnection, P], T], *arguments: P.args, **options: P.kwargs
+    ) -> T:
+        """Run read-only work that may take long, with a connection and these arguments."""
         with translate_errors(self.dialect):
-            return await self._backend.read(work)
+            return await self._backend.read(lambda connection: work(connection, *arguments, **options))
 
-    async def read_inline(self, work: Read[T]) -> T:
-        """Run work that reads a few rows through an index.
+    async def read_inline(
+        self, work: Callable[Concatenate[ReadConnection, P], T], *arguments: P.args, **options: P.kwargs
+    ) -> T:
+        """Run work that reads a few rows through an index, with a connection and these arguments.
 
         On SQLite it runs in the caller's thread, ten times cheaper than ``read``, and blocks the event loop meanwhile:
         do not use it for scans.
         """
         with translate_errors(self.dialect):
-            return await self._backend.read_inline(work)
+            return await self._backend.read_inline(lambda connection: work(connection, *arguments, **options))
 
     async def answers_within(self, seconds: float) -> bool:
         """Whether the database answers a read within some seconds.
@@ -111,16 +117,22 @@ class Database:
             return False
         return True
 
-    async def snapshot(self, work: Read[T]) -> T:
+    async def snapshot(
+        self, work: Callable[Concatenate[ReadConnection, P], T], *arguments: P.args, **options: P.kwargs
+    ) -> T:
         """Run read-only work, without a time limit, that sees one state of the database throughout.
 
         Until it is finished, the database keeps the old versions of rows that others change.
         """
         with translate_errors(self.dialect):
-            return await self._backend.snapshot(work)
+            return await self._backend.snapshot(lambda connection: work(connection, *arguments, **options))
 
-    async def write(self, work: Write[T], *, durable: bool = True) -> T:
-        """Run work in a transaction that is committed when it returns and rolled back when it raises.
+    async def write(
+        self, work: Callable[[WriteConnection, *Arguments], T], *arguments: *Arguments, durable: bool = True
+    ) -> T:
+        """Run work, with a connection and these arguments, in a transaction.
+
+        It is committed when the work returns, and rolled back when it raises.
 
         Cancelling the caller does not cancel the write: it is done completely or not at all. On PostgreSQL ``work`` may
         be called again after a serialization failure, so it must have no effects besides rows. A write that is not
@@ -131,7 +143,7 @@ class Database:
 
         def tracked(connection: WriteConnection) -> T:
             connection.info[_CHANGED] = changed
-            return work(connection)
+            return work(connection, *arguments)
 
         def notify_listeners() -> None:
             if changed:
@@ -174,44 +186,6 @@ class Database:
         await self._backend.close()
 
 
-class SingleFlight(Generic[T]):
-    """Makes one call for all callers that wait for it to start; a later caller gets the result of the next call."""
-
-    def __init__(self, call: Callable[[], Awaitable[T]]) -> None:
-        self._call = call
-        self._lock = asyncio.Lock()
-        self._next: asyncio.Task[T] | None = None
-
-    async def get(self) -> T:
-        """Return the result of a call that starts after this one."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._start_call())
-        return await asyncio.shield(self._next)
-
-    async def _start_call(self) -> T:
-        async with self._lock:
-            self._next = None
-            return await self._call()
-
-
 def mark_changed(connection: WriteConnection, what: str) -> None:
     """Record what this transaction changes, ``VISIBLE``, ``OUTPUT`` or ``AUDIT``, for ``Database.on_commit``."""
     connection.info.setdefault(_CHANGED, set()).add(what)
-
-
-def all_rows(connection: ReadConnection, kind: type[T], statement: Executable, /, **values: object) -> list[T]:
-    """Return every row of a statement."""
-    return [kind(**row) for row in connection.execute(statement, values).mappings()]
-
-
-def first_row(connection: ReadConnection, kind: type[T], statement: Executable, /, **values: object) -> T | None:
-    """Return the first row of a statement, or None."""
-    row = connection.execute(statement, values).mappings().first()
-    return None if row is None else kind(**row)
-
-
-def seconds(dialect: str, column: Any) -> Any:
-    """Select a time in whole seconds since 1970: converting rows to datetimes takes as long as reading them."""
-    if dialect == "postgresql":
-        return sql_cast(func.floor(func.extract("epoch", column)), BigInteger)
-    return type_coerce(type_coerce(column, BigInteger).op("/")(literal_column("1000000")), Integer)

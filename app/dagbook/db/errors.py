@@ -58,6 +58,8 @@ _MISSING_PRIVILEGE = "42501"
 # The transaction was rolled back because of another one, and may be repeated.
 _SERIALIZATION_FAILURES = ("40001", "40P01")
 _LOST = "the connection to PostgreSQL was lost"
+# What a write raises, beside Conflict, when its values can never be stored.
+UNSTORABLE = (SQLAlchemyError, ValueError, OverflowError)
 # Ending of the message when pg_hba.conf refuses a connection without TLS: since version 14, and before.
 _WITHOUT_TLS = ("no encryption", "SSL off")
 _ASK_FOR_TLS = "; if the server demands TLS, write sslmode=require or verify-full in database_url"
@@ -82,10 +84,6 @@ class MissingPrivilege(DatabaseUnavailable):
 
 class Conflict(Exception):  # noqa: N818  # a state of the world, not a mistake
     """A constraint or trigger refuses a write: often another transaction was faster. The text is the database's."""
-
-
-# What a write raises when its values can never be stored.
-UNSTORABLE = (Conflict, SQLAlchemyError, ValueError, OverflowError)
 
 
 @contextmanager

@@ -1,15 +1,13 @@
-"""Base of the models, column types that are equivalent on both databases, and compression of long texts with zstd."""
+"""Base of the models, and column types that are equivalent on both databases."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, Literal
 
 import msgspec
-import zstandard
 from sqlalchemy import BigInteger, DateTime, Dialect, Index, Integer, MetaData, Text
 from sqlalchemy import text as sql
 from sqlalchemy.orm import DeclarativeBase
@@ -122,29 +120,3 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {RunStatus: EnumNumber(RunStatus), NodeStatus: EnumNumber(NodeStatus)}  # noqa: RUF012
-
-
-COMPRESS_FROM = 16 * 1024  # characters; a page of short output stays readable with any SQL client
-_LEVEL = 1
-
-_of_thread = threading.local()  # a zstd context must not be used by two threads
-
-
-def compress(text: str) -> bytes | None:
-    """Compress a text; None when it is short enough to be stored uncompressed."""
-    if len(text) < COMPRESS_FROM:
-        return None
-    if not hasattr(_of_thread, "compressor"):
-        _of_thread.compressor = zstandard.ZstdCompressor(level=_LEVEL)
-    compressor: zstandard.ZstdCompressor = _of_thread.compressor
-    return compressor.compress(text.encode())
-
-
-def decompress(text: str, packed: bytes | None) -> str:
-    """Return the text of a row from its ``text`` and ``packed`` columns."""
-    if packed is None:
-        return text
-    if not hasattr(_of_thread, "decompressor"):
-        _of_thread.decompressor = zstandard.ZstdDecompressor()
-    decompressor: zstandard.ZstdDecompressor = _of_thread.decompressor
-    return decompressor.decompress(packed).decode()

@@ -15,6 +15,7 @@ from dagbook.db.errors import Conflict
 from dagbook.db.repositories import audit, dag_access, dags, principals, sources
 from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.dags import DagRow
+from dagbook.db.repositories.definitions import DefinitionRow, TextRedactedError
 from dagbook.db.repositories.principals import UNLIMITED, Principal
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.sources import DagOrigin
@@ -32,7 +33,7 @@ from dagbook.identifiers import check_file_name, shorten, strip_suffix
 from dagbook.spec.calls import find_named, no_dag
 from dagbook.spec.model import Definition
 from dagbook.spec.problem import Problem
-from dagbook.spec.reading.definition_cache import DefinitionCache, definition_row
+from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import Loaded
 
 _DEFAULT_SPEC = "steps:\n  - command: echo hello\n"
@@ -211,7 +212,7 @@ class Definitions:
             file_name=file_name,
             dag_name=dag.name or file_name,
             tags=dag.tags,
-            definition=definition_row(text, "", now),
+            definition=DefinitionRow.of(text, "", now),
             author=context.actor.label,
             principal=Principal(user_id=context.actor.user_id, token_id=context.actor.token_id),
             note=context.note or None,
@@ -224,10 +225,10 @@ def _add(connection: WriteConnection, save: dags.Save, context: SaveContext) -> 
     _check_names(connection, {"name": save.file_name, "spec": save.dag_name}, context.visibility)
     try:
         added = dags.add(connection, save)
-    except dags.TextRedactedError as error:
+    except TextRedactedError as error:
         raise _redacted() from error
     if added:
-        audit_action = dag_action(Action.DAG_CREATE, save.file_name, after=_revision(1, save.definition["hash"]))
+        audit_action = dag_action(Action.DAG_CREATE, save.file_name, after=_revision(1, save.definition.hash))
         audit.add(connection, context.actor.entry(audit_action, save.at))
     return added
 
@@ -235,13 +236,13 @@ def _add(connection: WriteConnection, save: dags.Save, context: SaveContext) -> 
 def _replace(connection: WriteConnection, save: dags.Save, context: SaveContext, content: str = "") -> int:
     """Store the next revision; ``content`` identifies that of the file which has been written, if it has one."""
     if content:
-        sources.set_content(connection, save.file_name, content, save.definition["hash"])
+        sources.set_content(connection, save.file_name, content, save.definition.hash)
     else:
         _refuse_from_source(connection, save.file_name)  # it may have become one since it was read
     try:
         with _same_grants(connection, save.file_name, save.file_name, context.visibility):
             number = dags.replace(connection, save)
-    except dags.TextRedactedError as error:
+    except TextRedactedError as error:
         raise _redacted() from error
     if number is not None:
         _audit_save(connection, save, number, context)
@@ -254,7 +255,7 @@ def _replace(connection: WriteConnection, save: dags.Save, context: SaveContext,
 
 def _audit_save(connection: WriteConnection, save: dags.Save, number: int, context: SaveContext) -> None:
     before = _revision(number - 1, dags.get_hash(connection, save.file_name, number - 1))
-    after = _revision(number, save.definition["hash"])
+    after = _revision(number, save.definition.hash)
     action = Action.DAG_UPDATE if context.restores is None else Action.DAG_RESTORE
     if context.restores is not None:
         after["restores"] = context.restores

@@ -12,6 +12,7 @@ from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, changes, dags, schedules
 from dagbook.db.repositories.dags import DagRow
+from dagbook.db.repositories.schedules import SettingRow
 from dagbook.db.types import CatchUp
 from dagbook.errors import BadRequestError
 from dagbook.unix import unix_accounts
@@ -55,7 +56,7 @@ class DagSettingsService:
             return
         before, after = msgspec.structs.asdict(found), msgspec.structs.asdict(new)
         now = self._now()
-        row = after | {"dag_id": dag.id, "updated_at": now, "updated_by": actor.label}
+        row = SettingRow(dag_id=dag.id, **after, updated_at=now, updated_by=actor.label)
         entry = actor.entry(dag_action(Action.DAG_SETTINGS, dag.file_name, before, after), now)
 
         def work(connection: WriteConnection) -> None:

@@ -227,10 +227,10 @@ async def blocks(database: Database, stream: LogStream, line: int) -> AsyncItera
     """Read a stream from a line, or from shortly before it, in blocks of complete lines."""
     key, seq = stream.key, 0
     if line > 1:
-        seq = await database.read(lambda connection: logs.find_first(connection, key, line))
+        seq = await database.read(logs.find_first, key, line)
     rest, number, skipped = "", 0, 0
     while seq <= stream.last:
-        rows = await database.read(partial(logs.find_block, key=key, seq=seq))
+        rows = await database.read(logs.find_block, key, seq)
         if not rows:
             return  # the run was deleted
         number = number or rows[0].first_line

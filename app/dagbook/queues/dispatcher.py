@@ -81,7 +81,7 @@ class Dispatcher:
         if len(names) < _MANY:
             return names
         try:
-            waiting = await self._database.read_inline(lambda connection: queue.find_used(connection, names))
+            waiting = await self._database.read_inline(queue.find_used, names)
         except DatabaseUnavailable:
             return names  # each queue logs the outage
         return waiting | (names & {ALL_QUEUES})
@@ -128,9 +128,7 @@ class Dispatcher:
         refusals = 0
         while not self._loop.is_stopping:
             async with self._reads:
-                head = await self._database.read_inline(
-                    lambda connection: read_queue_head(connection, name, self._queues, MAX_RELEASED)
-                )
+                head = await self._database.read_inline(read_queue_head, name, self._queues, MAX_RELEASED)
             if head.for_workers:
                 await self._transport.offer(head.for_workers)
             released = [run for run in head.admission.released if run not in head.for_workers]

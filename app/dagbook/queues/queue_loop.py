@@ -97,6 +97,6 @@ class QueueNotifier:
     async def notify(self) -> None:
         """Wake the dispatchers of all other servers on this database."""
         try:
-            await self._database.write(lambda connection: notify_at_commit(connection, _CHANNEL))
+            await self._database.write(notify_at_commit, _CHANNEL)
         except DatabaseUnavailable as error:
             _log.warning("other servers were not notified of free queue slots: %s", error)

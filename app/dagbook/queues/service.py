@@ -198,13 +198,11 @@ class DequeueService:
             raise BadRequestError(
                 f"name: {shorten(typed)} is not the queue of the path; type {shorten(name)} to clear it"
             )
-        last = await self._database.read_inline(lambda connection: queue.last_entry_id(connection, name))
+        last = await self._database.read_inline(queue.last_entry_id, name)
         removed = 0
-        while batch := await self._database.read_inline(
-            lambda connection: queue.find_batch(connection, name, last=last, most=_BATCH)
-        ):
+        while batch := await self._database.read_inline(queue.find_batch, name, last=last, most=_BATCH):
             now = self._now()
-            removed += await self._database.write(lambda connection: _dequeue(connection, batch, actor, now))  # noqa: B023 - awaited at once
+            removed += await self._database.write(_dequeue, batch, actor, now)
         self._signal.notify(name)
         _log.info("queue %s was cleared by %s: %d runs dequeued", shorten(name), actor.label or "unknown", removed)
         return removed
@@ -233,6 +231,6 @@ def _dequeue(connection: WriteConnection, found: Sequence[RunRow | QueuedRunName
         queue.revert_attempt(connection, run.id, run.attempt, run.queued_at)
         seq = runs.last_seq(connection, run.id) + 1
         event = row_mapping.dequeued_event(run.id, at, seq=seq, attempt=run.attempt, actor=actor.label)
-        queue.add_event(connection, event)
+        run_writes.add_events(connection, [event])
     changes.add_run_changes(connection, [run.id for run in retried])
     return len(dequeued)

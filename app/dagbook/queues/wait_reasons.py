@@ -129,4 +129,4 @@ async def store_reasons(database: Database, queues: QueueConfig, names: Collecti
 
     changed = await database.read(find_changed)
     if changed:
-        await database.write(lambda connection: queue.store_reasons(connection, changed), durable=False)
+        await database.write(queue.store_reasons, changed, durable=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import msgspec
 
+from dagbook.db.repositories.services import ServiceRow
 from dagbook.egress.rules import Egress
 from dagbook.engine.admission import Labels, QueueConfig
 from dagbook.executors.contract import SshPolicy
@@ -44,6 +45,11 @@ class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):
     def host_key(self) -> str:
         """Boot id and PID namespace, in which the process numbers of a run are valid."""
         return f"{self.boot_id}:{self.pid_namespace}"
+
+    def registered(self, at: datetime, lease_seconds: float) -> ServiceRow:
+        """Return the row of the process, with its first lease."""
+        lease_until = at + timedelta(seconds=lease_seconds)
+        return ServiceRow(**msgspec.structs.asdict(self), started_at=at, heartbeat_at=at, lease_until=lease_until)
 
 
 class SecretSources(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,9 @@ import msgspec
 from dagbook.auth.audit_context import Action, Actor, run_action
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import changes, queue
+from dagbook.db.repositories.audit import Entry
 from dagbook.db.repositories.runs import run_writes, runs
+from dagbook.db.repositories.runs.run_rows import ReopenedRun
 from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewAttempt
 from dagbook.db.repositories.runs.runs import CompleteRun, EventRow, NodeRow
 from dagbook.db.repositories.services import WORKER
@@ -30,9 +32,9 @@ from dagbook.runs.runner.runner import Runner
 from dagbook.runs.server_context import ServerContext
 from dagbook.runs.store import row_mapping, run_loading
 from dagbook.runs.store.finishing import force_finish
-from dagbook.runs.store.new_run import CHANGED, as_queued, new_run, owned_attempt_row, secret_entry, with_queue_limit
+from dagbook.runs.store.new_run import CHANGED, as_queued, attempt_row, new_run, secret_entry, with_queue_limit
 from dagbook.runs.store.recorder import Recorder, RunRefusedError
-from dagbook.runs.store.row_mapping import NodeRecord, input_row, params_row, read_record, stored_events
+from dagbook.runs.store.row_mapping import NodeRecord, evaluated_inputs, read_record
 from dagbook.runs.store.run_loading import StoredRun
 from dagbook.runs.wakeups import QueueSignal
 from dagbook.spec.reading.definition_cache import DefinitionCache
@@ -41,7 +43,6 @@ T = TypeVar("T")
 PreparedRun = tuple[Runner, Claim, datetime]
 _MAX_TRIES = 5
 _PLACEHOLDER_TOKEN = 1
-_CLEARED = ("started_at", "finished_at", "error", "stop_requested_at", "stop_requested_by")
 
 
 class AttemptStarter:
@@ -85,7 +86,7 @@ class AttemptStarter:
         run, problem = await resolve_secrets(run, self._context.machine)
         runner = self.runner(run, initial_state(Plan.of(run.definition.dag)), {})
         new = with_queue_limit(new_run(request, run, self._context), self._context.queues)
-        new = msgspec.structs.replace(new, first_steps=runner.start(stored_events(new.events), problem))
+        new = msgspec.structs.replace(new, first_steps=runner.start(new.events, problem))
         if await self._recorder.accept(new):
             self._changed.notify(run.queue)
             return None
@@ -189,7 +190,7 @@ class AttemptStarter:
         nodes = _retry_nodes(before.nodes, state, owned.attempt)
         new = self._new_attempt(before, owned, state, nodes, retry)
         runner = self._stored_runner(owned, state, nodes)
-        events = [*await self._history(runner), *stored_events(new.events)]
+        events = [*await self._history(runner), *new.events]
         new = msgspec.structs.replace(new, first_steps=runner.start(events, problem))
         if new.selector and new.queue:  # a sub-run that was started without a worker has no queue
             new = as_queued(new)
@@ -209,7 +210,8 @@ class AttemptStarter:
         now = self._context.now()
         queues, selector = self._context.queues, owned.definition.dag.worker_selector
         step = None if retry.step is None else owned.definition.dag.steps[retry.step].name
-        opened = {"status": int(RunStatus.NOT_STARTED), "attempt": owned.attempt, "queued_at": before.run.queued_at}
+        inputs = evaluated_inputs(owned, self._context.encrypter)
+        opened = attempt_row(owned, self._context.identity, now, retry.principal)
         event = row_mapping.retried_event(
             owned.key, now, seq=owned.last_seq, attempt=owned.attempt, actor=retry.actor_label, step=step
         )
@@ -223,11 +225,17 @@ class AttemptStarter:
             max_active_runs=before.run.max_active_runs,
             admission=retry.admission,
             selector=selector if queues.sends_to_worker(selector) else None,
-            run={**opened, **dict.fromkeys(_CLEARED), **params_row(owned)},
-            attempt=owned_attempt_row(owned, self._context.identity, now, retry.principal)
-            | row_mapping.attempt_row(state, None),
-            inputs=input_row(owned, self._context.encrypter),
-            nodes=[msgspec.structs.asdict(row) for row in nodes],
+            run=ReopenedRun(
+                id=owned.key,
+                status=RunStatus.NOT_STARTED,
+                attempt=owned.attempt,
+                params=inputs.inputs.params,
+                params_text=inputs.params_text,
+                queued_at=before.run.queued_at,
+            ),
+            attempt=msgspec.structs.replace(opened, status=state.status, state=row_mapping.attempt_state(state)),
+            inputs=inputs.inputs,
+            nodes=nodes,
             events=[event],
             audit=_audit_entry(before.run, owned.attempt, step, retry.actor, now),
             secret_audit=secret_entry(owned, retry.actor, now, reads_sealed=before.run.sealed is not None),
@@ -263,8 +271,7 @@ class AttemptStarter:
             queue=owned.queue,
             owner=identity.id,
             host=identity.host_key,
-            run=params_row(owned),
-            inputs=input_row(owned, self._context.encrypter),
+            inputs=evaluated_inputs(owned, self._context.encrypter),
             first_steps=runner.start(await self._history(runner), problem),
             by_worker=identity.kind == WORKER,
         )
@@ -306,9 +313,7 @@ def require_approvals(plan: Plan, key: int, steps: Sequence[NodeState], instead:
         raise BadRequestError(f"step {name} depends on the approval {approval}, which was not given; {instead}")
 
 
-def _audit_entry(
-    run: CompleteRun, attempt: int, step: str | None, actor: Actor | None, now: datetime
-) -> row_mapping.Row | None:
+def _audit_entry(run: CompleteRun, attempt: int, step: str | None, actor: Actor | None, now: datetime) -> Entry | None:
     if actor is None:
         return None
     was = {"attempt": run.attempt, "status": run.status.label}
@@ -326,9 +331,8 @@ def _retry_nodes(before: Sequence[NodeRow], state: RunState, attempt: int) -> li
             log, no_process = row.log_attempt or row.attempt, {"pid": None, "pid_started": None, "spool": None}
             rows.append(msgspec.structs.replace(row, attempt=attempt, log_attempt=log, **no_process))
             continue
-        blank = row_mapping.node_row(row.run_id, attempt, row.position, node, NodeRecord())
-        blank |= {"status": node.status, "name": row.name, "handler": row.handler}
-        rows.append(NodeRow(**blank, log_attempt=None, edited_at=None, edited_by=None))
+        blank = row_mapping.node_change(row.run_id, attempt, row.position, node, NodeRecord())
+        rows.append(row_mapping.new_node(blank, row.name))
     return rows
 
 

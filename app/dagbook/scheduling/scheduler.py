@@ -82,9 +82,9 @@ class Scheduler:
         self._each_minute = CronTrigger(second=0, timezone=UTC)
         self._stopping.clear()
         now = self._now()
-        row = msgspec.structs.asdict(self._identity) | {"id": self._id, "kind": services.SCHEDULER}
-        row |= {"started_at": now, "heartbeat_at": now, "lease_until": now + timedelta(seconds=_LEASE_SECONDS)}
-        await self._database.write(lambda connection: services.add(connection, row))
+        identity = msgspec.structs.replace(self._identity, id=self._id, kind=services.SCHEDULER)
+        row = identity.registered(now, _LEASE_SECONDS)
+        await self._database.write(services.add, row)
         self._job = self._clock.add_job(
             self._tick_until_done,
             self._each_minute,
@@ -107,7 +107,7 @@ class Scheduler:
             self._clock.shutdown(wait=False)
         now = self._now()
         with suppress(DatabaseUnavailable):
-            await self._database.write(lambda connection: services.stop(connection, self._id, now, now))
+            await self._database.write(services.stop, self._id, now, now)
 
     async def tick(self, at: datetime | None = None, *, from_end: bool = False) -> None:
         """Handle all firings up to an instant, by default now. Raises DatabaseUnavailable."""
@@ -144,7 +144,7 @@ class Scheduler:
         params of each DAG, for one run. The wait ends when the earlier servers have died.
         """
         now = self._now()
-        found = await self._database.read(lambda connection: services.find(connection, services.SCHEDULER, now))
+        found = await self._database.read(services.find, services.SCHEDULER, now)
         ahead = [row for row in found if row.id < self._id and row.lease_until >= now]
         for _ in range(round(HEAD_START_SECONDS / _PEER_POLL_SECONDS) if ahead else 0):
             if self._stopping.is_set():
@@ -170,7 +170,7 @@ class Scheduler:
         if monotonic() - self._renewed_at >= _HEARTBEAT_SECONDS:
             now = self._now()
             until = now + timedelta(seconds=_LEASE_SECONDS)
-            await self._database.write(lambda connection: services.renew(connection, self._id, now, until))
+            await self._database.write(services.renew, self._id, now, until)
             self._renewed_at = monotonic()
         await self.finish_restarts()
 

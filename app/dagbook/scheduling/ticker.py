@@ -129,7 +129,7 @@ class Ticker:
         if not minutes:
             return []
         after, until = min(minutes) - timedelta(minutes=1), max(minutes)
-        handled = await self._database.read(lambda connection: schedules.find_handled(connection, after, until))
+        handled = await self._database.read(schedules.find_handled, after, until)
         return [
             _DueDag(one.timed, [firing for firing in one.firings if _slot(one.timed, firing).key not in handled])
             for one in found
@@ -173,9 +173,7 @@ class Ticker:
 
     async def _try(self, timed: ScheduledDag, firing: Firing, now: datetime) -> SlotOutcome | None:
         recheck = monotonic() >= self._head_start_until
-        state = await self._database.read_inline(
-            lambda connection: _read_state(connection, _slot(timed, firing).key, recheck=recheck)
-        )
+        state = await self._database.read_inline(_read_state, _slot(timed, firing).key, recheck=recheck)
         if state is None:
             return None  # the DAG was deleted meanwhile, or another server was faster
         dag_name = state.dag.dag_name

@@ -19,10 +19,11 @@ from typing import Protocol
 import msgspec
 
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
-from dagbook.db.database import Database, ReadConnection, SingleFlight, WriteConnection
+from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import Conflict
 from dagbook.db.repositories import audit, sources
 from dagbook.db.repositories.sources import GIT, DagOrigin, NewSource, SourceCounts, SourceRow
+from dagbook.db.single_flight import SingleFlight
 from dagbook.errors import (
     AlreadyExistsError,
     BadRequestError,

@@ -11,9 +11,10 @@ import msgspec
 from dagbook.auth.audit_context import Action, Actor, Values, dag_action
 from dagbook.db.database import WriteConnection
 from dagbook.db.repositories import audit, changes, dags, sources
+from dagbook.db.repositories.definitions import DefinitionRow, TextRedactedError
 from dagbook.db.repositories.sources import FileProblem, FileState, SourceFileRow, SourceRow
 from dagbook.sources.plan import Refusal, Removal, Storing
-from dagbook.spec.reading.definition_cache import definition_row, hash_of
+from dagbook.spec.reading.definition_cache import hash_of
 
 VIA = "source"
 _LONGEST_NOTE, _LONGEST_AUTHOR = 1_000, 200
@@ -78,7 +79,7 @@ class _Writer:
         read, target = storing.read, storing.read.target
         try:
             number = self._save(storing, change) if storing.saves else target and target.revision
-        except dags.TextRedactedError:
+        except TextRedactedError:
             return self.refuse(Refusal(file=read.file, problems=(_REDACTED,), row=read.row), change)
         dag_id = sources.get_dag_id(self._connection, read.name)
         if number is None or dag_id is None:
@@ -107,7 +108,7 @@ class _Writer:
             file_name=name,
             dag_name=dag.name or name,
             tags=dag.tags,
-            definition=definition_row(storing.text.text, "", self._at),
+            definition=DefinitionRow.of(storing.text.text, "", self._at),
             author=_storable(change.author, _LONGEST_AUTHOR),
             note=_storable(change.note, _LONGEST_NOTE) or None,
             source_commit=change.commit,
@@ -120,7 +121,7 @@ class _Writer:
             number = dags.replace(self._connection, save)
         if number is not None:
             before = None if target is None else _revision(target.revision, target.dag_hash)
-            after = {**_revision(number, save.definition["hash"]), "commit": change.commit}
+            after = {**_revision(number, save.definition.hash), "commit": change.commit}
             self._record(Action.DAG_CREATE if target is None else Action.DAG_UPDATE, name, before, after)
         return number
 

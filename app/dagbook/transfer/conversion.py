@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Any
 
 import msgspec
 
-from dagbook.db.repositories.runs.run_import import FinishedRun
+from dagbook.db.repositories.definitions import DefinitionRow
+from dagbook.db.repositories.runs.run_import import ImportedRun
+from dagbook.db.repositories.runs.run_rows import ImportedRunRow, InputRow, NewAttemptRow, NewEvent
+from dagbook.db.repositories.runs.runs import NodeRow
 from dagbook.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCCESS, WAIT
 from dagbook.engine.plan import Plan
 from dagbook.engine.state import NodeState, Phase, RunState
@@ -20,7 +22,7 @@ from dagbook.identifiers import check_dag_name, check_queue, check_run_id
 from dagbook.runs.store import row_mapping
 from dagbook.spec.model import Pair
 from dagbook.spec.params import param_text
-from dagbook.spec.reading.definition_cache import definition_row
+from dagbook.spec.reading.definition_cache import hash_of
 from dagbook.transfer.history import record_history
 from dagbook.transfer.layout import NodeRecord, RecordError, SnapshotRecord, StatusRecord, read_time
 from dagbook.transfer.nodes import RAN, RESTED, WAITED, ConvertedNode
@@ -85,7 +87,7 @@ class LogFile(msgspec.Struct, frozen=True, kw_only=True):
 class Converted(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of a root run and its sub-runs, callers first, the files of their output, and notes on what was changed."""
 
-    runs: Sequence[FinishedRun]
+    runs: Sequence[ImportedRun]
     logs: Sequence[LogFile]
     notes: Sequence[str] = ()
     lost: Sequence[tuple[str, str]] = ()  # sub-runs that could not be converted: file and reason
@@ -114,7 +116,7 @@ class Converter:
         self._taken = set(avoid)
         root = self._one(run, "", None, None)
         made, lost = [root], list[tuple[str, str]]()
-        keys = {run.run_id: root.run.run["id"]}
+        keys = {run.run_id: root.run.run.id}
         for child in _callers_first(run):
             parent = child.last.status.parent
             caller = keys.get(parent.id if parent else "", keys[run.run_id])
@@ -123,7 +125,7 @@ class Converter:
             except RecordError as error:
                 lost.append((child.file, str(error)))
                 continue
-            keys[child.run_id] = found.run.run["id"]
+            keys[child.run_id] = found.run.run.id
             made.append(found)
         return Converted(
             runs=[each.run for each in made],
@@ -152,27 +154,34 @@ class Converter:
         converting = _Attempts(key, source, text)
         for number, attempt in enumerate(attempts, 1):
             converting.add(number, attempt)
-        status = last.status
-        row = {
-            "id": key,
-            "dag_name": source.name,
-            "run_id": source.run_id,
-            **self._origin(last, text),
-            "queue": source.queue or last.snapshot.queue or text.dag.queue or source.name,
-            "root_id": root,
-            "parent_id": parent,
-            "trigger": TRIGGER,
-            "actor": None,
-            "params": read_params(status),
-            "params_text": param_text.format_pairs(read_params(status)),
-            "tags": list(text.dag.tags),
-            "attempt": len(attempts),
-            "created_at": source.attempts[0].opened_at,
-            "queued_at": read_time(status.queued_at, "queuedAt"),
-            "max_active_runs": text.dag.max_active_runs,
-        }
-        run = converting.finish(row, _inputs(key, last, row["params"]))
-        return _One(run=run, logs=converting.logs, notes=converting.notes)
+        definition = DefinitionRow.of(text.spec, text.base, source.attempts[0].opened_at)
+        params, state = read_params(last.status), converting.state
+        file_name, revision = self._origin(last, text)
+        row = ImportedRunRow(
+            id=key,
+            dag_name=source.name,
+            run_id=source.run_id,
+            definition_hash=definition.hash,
+            file_name=file_name,
+            dag_revision=revision,
+            queue=source.queue or last.snapshot.queue or text.dag.queue or source.name,
+            root_id=root,
+            parent_id=parent,
+            trigger=TRIGGER,
+            actor=None,
+            params=params,
+            params_text=param_text.format_pairs(params),
+            tags=text.dag.tags,
+            status=state.status,
+            attempt=len(attempts),
+            created_at=source.attempts[0].opened_at,
+            queued_at=read_time(last.status.queued_at, "queuedAt"),
+            max_active_runs=text.dag.max_active_runs,
+            started_at=state.started_at,
+            finished_at=state.finished_at,
+            error=state.error or None,
+        )
+        return _One(run=converting.finish(row, definition), logs=converting.logs, notes=converting.notes)
 
     def _text(self, source: SourceRun, last: SourceAttempt, root: int | None) -> RunText:
         handlers = handlers_of(last.status)
@@ -187,23 +196,19 @@ class Converter:
             spec, source.name, shape, [node.step for node in nodes], is_sub_run=root is not None
         )
 
-    def _origin(self, last: SourceAttempt, text: RunText) -> dict[str, Any]:
-        """Return the definition of a run, and the stored DAG that it was started from, if its file is one."""
+    def _origin(self, last: SourceAttempt, text: RunText) -> tuple[str, int] | tuple[None, None]:
+        """Return the file name and revision of the stored DAG that a run was started from, if its file is one."""
         location = PurePosixPath(last.snapshot.location)
-        found = definition_row(text.spec, "", last.opened_at)["hash"]
-        revision = self._known.revisions.get((location.stem, found))
-        is_stored = revision is not None and location.parent.name == self._known.dag_folder
-        return {
-            "definition_hash": definition_row(text.spec, text.base, last.opened_at)["hash"],
-            "file_name": location.stem if is_stored else None,
-            "dag_revision": revision if is_stored else None,
-        }
+        revision = self._known.revisions.get((location.stem, hash_of(text.spec)))
+        if revision is None or location.parent.name != self._known.dag_folder:
+            return None, None
+        return location.stem, revision
 
 
 class _One(msgspec.Struct, frozen=True, kw_only=True):
     """A converted run alone."""
 
-    run: FinishedRun
+    run: ImportedRun
     logs: Sequence[LogFile]
     notes: Sequence[str]
 
@@ -278,25 +283,6 @@ def _callers_first(root: SourceRun) -> list[SourceRun]:
     return ordered + [child for left in below.values() for child in left]
 
 
-def _inputs(key: int, last: SourceAttempt, params: Sequence[Pair]) -> dict[str, Any]:
-    snapshot = last.snapshot
-    env = [Pair(*text.split("=", 1)) for text in snapshot.env or () if "=" in text]
-    return {
-        "run_id": key,
-        "params": params,
-        "params_json": None,
-        "env": env,
-        "dotenv": [],
-        "work_dir": snapshot.working_dir,
-        "base_environment": None,
-        "keep_dir": True,
-        "sealed": None,
-        "source_directory": None,
-        "pending": None,
-        "run_as": None,
-    }
-
-
 class _Attempts:
     """Converts the attempts of one run in order."""
 
@@ -311,10 +297,10 @@ class _Attempts:
         }
         self._called = {child.run_id: child.name for child in source.children}
         self._files: dict[tuple[int, str], int] = {}  # position and output file -> attempt that wrote it
-        self._rows: list[dict[str, Any]] = []
-        self._nodes: list[dict[str, Any]] = []
-        self._events: list[dict[str, Any]] = []
-        self._state = RunState()
+        self._rows: list[NewAttemptRow] = []
+        self._nodes: list[NodeRow] = []
+        self._events: list[NewEvent] = []
+        self.state = RunState()
         self.logs: list[LogFile] = []
         self.notes: list[str] = []
 
@@ -339,21 +325,19 @@ class _Attempts:
                 kept |= {key: writer} if writer != number else {}
         final = self._final(attempt, status, reason, (started_at, finished_at), states)
         self._add_history(number, attempt, final, kept)
-        row = row_mapping.attempt_row(final, finished_at)
         self._rows.append(
-            {
-                "run_id": self._key,
-                "number": number,
-                "owner": None,
-                "token": 0,
-                "host": None,
-                "opened_at": attempt.opened_at,
-                **row,
-            }
+            NewAttemptRow(
+                run_id=self._key,
+                number=number,
+                status=final.status,
+                opened_at=attempt.opened_at,
+                state=row_mapping.attempt_state(final),
+                closed_at=finished_at,
+            )
         )
         for key, node in nodes.items():
             self._add_node(number, key, node, states[key], kept.get(key))
-        self._state = final
+        self.state = final
 
     def _end_of(self, attempt: SourceAttempt, nodes: Iterable[ConvertedNode]) -> datetime:
         """Return the end of an attempt; of one that had not ended the last time that is known."""
@@ -408,11 +392,11 @@ class _Attempts:
             self._events += row_mapping.event_rows(self._key, number, seq, [change], at)
 
     def _add_node(self, number: int, key: int, node: ConvertedNode, state: NodeState, kept: int | None) -> None:
-        row = row_mapping.node_row(self._key, number, key, state, node.stored(self._called))
-        row |= {"name": self._names[key], "handler": key < 0, "log_attempt": kept, "edited_at": None, "edited_by": None}
+        change = row_mapping.node_change(self._key, number, key, state, node.stored(self._called))
+        row = row_mapping.new_node(change, self._names[key], kept)
         succeeded = self._source.last.status.status == RunStatus.SUCCEEDED and number == count_attempts(self._source)
         if state.status is NodeStatus.NOT_STARTED and key >= 0 and succeeded:  # only by hand can a run end like this
-            row |= {"edited_at": self._source.last.opened_at, "edited_by": TRIGGER}
+            row = msgspec.structs.replace(row, edited_at=self._source.last.opened_at, edited_by=TRIGGER)
         self._nodes.append(row)
         record = node.record
         if record is None or kept or not state.execution or state.finished_at is None:
@@ -430,17 +414,24 @@ class _Attempts:
             )
         )
 
-    def finish(self, row: dict[str, Any], inputs: dict[str, Any]) -> FinishedRun:
-        """Return the rows of the run; ``row`` has what does not depend on its attempts."""
-        text, source = self._text, self._source
+    def finish(self, row: ImportedRunRow, definition: DefinitionRow) -> ImportedRun:
+        """Return the rows of the run; ``row`` is that of the run itself."""
+        text, source, snapshot = self._text, self._source, self._source.last.snapshot
         if text.made:
             self.notes.append(f"{source.name}/{source.run_id}: its definition was made from its steps: {text.made}")
-        return FinishedRun(
-            run=row | row_mapping.run_row(self._state),
-            definition=definition_row(text.spec, text.base, self._source.attempts[0].opened_at),
-            inputs=inputs,
+        return ImportedRun(
+            run=row,
+            definition=definition,
+            inputs=InputRow(
+                run_id=row.id,
+                params=row.params,
+                env=[Pair(*pair.split("=", 1)) for pair in snapshot.env or () if "=" in pair],
+                dotenv=(),
+                work_dir=snapshot.working_dir,
+                keep_dir=True,
+            ),
             attempts=self._rows,
             nodes=self._nodes,
             events=self._events,
-            errors=row_mapping.errors_of(self._state),
+            errors=row_mapping.errors_of(self.state),
         )

@@ -18,9 +18,10 @@ from dagbook.auth.roles import Role
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, dags, revisions, sources, users
 from dagbook.db.repositories.dags import DagRow
+from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.repositories.users import UserRow
 from dagbook.errors import BadRequestError
-from dagbook.spec.reading.definition_cache import DefinitionCache, definition_row
+from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import BASE, load
 from dagbook.transfer.report import Counts, Finding, Outcome
 from dagbook.transfer.source import FoundDefinition, FoundUser
@@ -99,8 +100,8 @@ class DefinitionImport:
             findings.append(_finding(found, "left_out", reason))
             return None
         dag = loaded.definition.dag
-        definition = definition_row(found.text, "", self._context.at)
-        if row is not None and row.definition_hash == definition["hash"]:
+        definition = DefinitionRow.of(found.text, "", self._context.at)
+        if row is not None and row.definition_hash == definition.hash:
             counts.present += 1
             suspended.present += found.suspended and row.suspended
             suspended.differing += found.suspended and not row.suspended
@@ -129,10 +130,10 @@ class DefinitionImport:
         """Return why the newest revision of a DAG is not replaced; empty if an import has stored it."""
         database = self._context.database
         assert database is not None  # noqa: S101 - the row is from it
-        origin = await database.read(lambda connection: sources.get_origin(connection, row.file_name))
+        origin = await database.read(sources.get_origin, row.file_name)
         if origin is not None:
             return f"here it comes from the source {origin.source}"
-        found = await database.read(lambda connection: revisions.find(connection, row.id, [row.revision]))
+        found = await database.read(revisions.find, row.id, [row.revision])
         author = found[row.revision].author if row.revision in found else None
         if author is not None and author.split(" ")[0] == AUTHOR:
             return ""
@@ -142,7 +143,7 @@ class DefinitionImport:
         actor = self._context.actor
         for plan in planned:
             save, name = plan.save, plan.save.file_name
-            content_hash = save.definition["hash"]
+            content_hash = save.definition.hash
             if plan.revision:
                 number = dags.replace(connection, msgspec.structs.replace(save, expected=[plan.revision]))
                 after = {"revision": number, "hash": content_hash}

@@ -96,7 +96,7 @@ async def import_from(
 async def _audit(context: ImportContext, action: Action, after: dict[str, object]) -> None:
     if context.writes_to is not None:
         entry = context.actor.entry(AuditAction(action=action, kind="import", name=context.source, after=after), now())
-        await context.writes_to.write(lambda connection: audit.add(connection, entry))
+        await context.writes_to.write(audit.add, entry)
 
 
 class _RunImport:
@@ -146,7 +146,7 @@ class _RunImport:
         existing: dict[tuple[str, str], ExistingRun] = {}
         if database is not None:
             names = {(run.name, run.run_id) for run in batch}
-            existing = await database.read(lambda connection: run_import.find_existing(connection, names))
+            existing = await database.read(run_import.find_existing, names)
         new = list[SourceRun]()
         for run in batch:
             known = existing.get((run.name, run.run_id))
@@ -173,16 +173,16 @@ class _RunImport:
         wanted = Counter(key for run in new for key in conversion.keys_of(run))
         database, taken = self._context.database, set[int]()
         if database is not None:
-            taken = await database.read(lambda connection: run_import.find_keys(connection, wanted))
+            taken = await database.read(run_import.find_keys, wanted)
             # Two that want one key get the next ones, which may be taken as well.
             contested = taken | {key for key, number in wanted.items() if number > 1}
             if contested:
                 after = {key + step for key in contested for step in range(1, _CONTESTED)}
-                taken |= await database.read(lambda connection: run_import.find_keys(connection, after))
+                taken |= await database.read(run_import.find_keys, after)
         converted = list[Converted]()
         for run in new:
             for each in self._convert(converter, run, taken):
-                taken.update(row.run["id"] for row in each.runs)
+                taken.update(row.run.id for row in each.runs)
                 converted.append(each)
         return converted
 
@@ -211,9 +211,10 @@ class _RunImport:
         for each in converted:
             stored.sub_runs += len(each.runs) - 1
             stored.attempts += sum(len(run.attempts) for run in each.runs)
-            stored.steps += sum(node["position"] >= 0 for run in each.runs for node in run.nodes)
+            stored.steps += sum(node.position >= 0 for run in each.runs for node in run.nodes)
             if self._expired_before is not None:
-                self._report.expired_runs += each.runs[0].run["finished_at"] < self._expired_before
+                ended_at = each.runs[0].run.finished_at
+                self._report.expired_runs += ended_at is not None and ended_at < self._expired_before
 
 
 def _difference(known: ExistingRun, run: SourceRun) -> str:

@@ -12,13 +12,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.errors import UNSTORABLE, DatabaseUnavailable
+from dagbook.db.errors import UNSTORABLE, Conflict, DatabaseUnavailable
 from dagbook.db.repositories.runs import run_import
+from dagbook.db.repositories.runs.run_import import ImportedRun
+from dagbook.db.repositories.runs.run_rows import NewChunk
 from dagbook.runs.output.output_follower import STDERR, STDOUT, StreamFollower, StreamOffset, StreamOptions
 from dagbook.transfer.conversion import Converted, LogFile
 from dagbook.transfer.report import Finding
@@ -46,7 +47,7 @@ class _Ready(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        return "{dag_name}/{run_id}".format(**self.run.runs[0].run)
+        return _name(self.run.runs[0])
 
 
 class RunStore:
@@ -71,7 +72,7 @@ class RunStore:
 
     def _locate(self, run: Converted, folder: Path) -> _Ready:
         """Find the files of the output of a run, which may be fetched to a folder."""
-        names = {each.run["id"]: "{dag_name}/{run_id}".format(**each.run) for each in run.runs}
+        names = {each.run.id: _name(each) for each in run.runs}
         files, findings = dict[str, Path](), list[Finding]()
         for log in run.logs:
             for reference in (log.stdout, log.stderr):
@@ -92,10 +93,10 @@ class RunStore:
     async def _store(self, group: Sequence[_Ready], done: StoredBatch) -> None:
         """Store root runs; if they cannot be stored together, one by one, so that one bad run fails alone."""
         try:
-            size, findings = await self._database.write(lambda connection: self._add(connection, group))
+            size, findings = await self._database.write(self._add, group)
         except DatabaseUnavailable:
             raise
-        except UNSTORABLE as error:
+        except (Conflict, *UNSTORABLE) as error:
             if len(group) > 1:
                 for each in group:
                     await self._store([each], done)
@@ -114,11 +115,11 @@ class RunStore:
         size, findings = 0, list[Finding]()
         for each in group:
             for log in each.run.logs:
-                rows, ordinals = list[dict[str, Any]](), count()
-                for stream, reference in ((STDOUT, log.stdout), (STDERR, log.stderr)):
-                    for row in self._chunks(each, log, stream, reference, findings):
-                        rows.append(row | {"ordinal": next(ordinals)})
-                        size += row["byte_count"]
+                rows, ordinals = list[NewChunk](), count()
+                for output in ((STDOUT, log.stdout), (STDERR, log.stderr)):
+                    for row in self._chunks(each, log, output, ordinals, findings):
+                        rows.append(row)
+                        size += row.byte_count
                         if len(rows) >= _CHUNKS_AT_A_TIME:
                             run_import.add_chunks(connection, rows)
                             rows = []
@@ -126,24 +127,34 @@ class RunStore:
         return size, findings
 
     def _chunks(
-        self, ready: _Ready, log: LogFile, stream: int, reference: str, findings: list[Finding]
-    ) -> Iterator[dict[str, Any]]:
+        self,
+        ready: _Ready,
+        log: LogFile,
+        output: tuple[int, str],
+        ordinals: Iterator[int],
+        findings: list[Finding],
+    ) -> Iterator[NewChunk]:
         """Yield the chunks of a file; what cannot be read is a finding, and the node stays without it."""
+        stream, reference = output
         if (path := ready.files.get(reference)) is None:
             return
         follower = self._follow(stream, path)
         try:
             while follower.pending() and (chunk := follower.take(at_end=True)) is not None:
-                yield {
-                    "run_id": log.run,
-                    "attempt": log.attempt,
-                    "position": log.position,
-                    "execution": log.execution,
-                    "received_at": log.at,
-                    **msgspec.structs.asdict(chunk),
-                }
+                yield chunk.row(
+                    run=log.run,
+                    attempt=log.attempt,
+                    position=log.position,
+                    execution=log.execution,
+                    ordinal=next(ordinals),
+                    at=log.at,
+                )
         except OSError as error:
             findings.append(_lost(ready.name, f"it cannot be read: {error.strerror}", reference))
+
+
+def _name(run: ImportedRun) -> str:
+    return f"{run.run.dag_name}/{run.run.run_id}"
 
 
 def _lost(name: str, reason: str, reference: str) -> Finding:

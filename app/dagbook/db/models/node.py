@@ -116,7 +116,7 @@ class LogChunk(Base):
     ``seq`` counts from 0 within the stream, ``ordinal`` over both streams; ``first_line`` counts from 1, ``line_count``
     is the number of newlines. ``byte_offset`` and ``byte_count`` refer to the step's output file. ``text`` is the
     output with secrets masked, truncated at the log limit; a long text is in ``packed`` instead
-    (``dagbook.db.types``). PostgreSQL cannot store NUL in text: the code that splits output into chunks replaces
+    (``dagbook.db.compression``). PostgreSQL cannot store NUL in text: the code that splits output into chunks replaces
     it first, for both databases, so that both return the same text.
     """
 

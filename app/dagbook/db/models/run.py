@@ -211,7 +211,7 @@ class RunRequest(Base):
 class RunTag(Base):
     """A tag that the DAG had when the run was created; ``created_at`` is the run's.
 
-    Tags, and names and values of params, are stored as keys (``dagbook.db.search_keys.index_key``).
+    Tags, and names and values of params, are stored as keys (``dagbook.db.repositories.runs.search_index``).
     """
 
     __tablename__ = "run_tags"

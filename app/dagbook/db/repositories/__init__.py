@@ -6,6 +6,7 @@ __all__ = [
     "changes",
     "dag_access",
     "dags",
+    "definitions",
     "deletion",
     "groups",
     "holds",

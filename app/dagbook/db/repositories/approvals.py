@@ -10,11 +10,12 @@ import msgspec
 from sqlalchemy import and_, bindparam, func, select, update
 from sqlalchemy.orm import aliased
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.node import Approval, Node
 from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.repositories import dag_access
 from dagbook.db.repositories.dag_access import Visibility
+from dagbook.db.statements import all_rows, first_row
 from dagbook.engine.status import NodeStatus, RunStatus
 
 

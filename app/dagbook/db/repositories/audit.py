@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,10 +24,13 @@ from sqlalchemy import (
     update,
 )
 
-from dagbook.db.database import AUDIT, ReadConnection, WriteConnection, all_rows, first_row, mark_changed
+from dagbook.db.database import AUDIT, ReadConnection, WriteConnection, mark_changed
 from dagbook.db.models.audit import AuditEntry, AuditSeal
 from dagbook.db.prepared import Prepared
+from dagbook.db.statements import all_rows, first_row
 
+# An entry to add, as ``Actor.entry`` of the package auth makes it, which knows no rows.
+Entry = Mapping[str, Any]
 _add = Prepared(insert(AuditEntry).inline())  # the generated ids are not needed
 _entries = AuditEntry.__table__
 _DESCENDING = (AuditEntry.at.desc(), AuditEntry.id.desc())  # the order of every index
@@ -119,7 +122,7 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
     before: int | None = None
 
 
-def add(connection: WriteConnection, *entries: dict[str, Any]) -> None:
+def add(connection: WriteConnection, *entries: Entry) -> None:
     """Store entries, in the transaction of the change that they describe."""
     _add.execute_many(connection, entries)
     if entries:

@@ -32,16 +32,16 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag
 from dagbook.db.models.run import Run
 from dagbook.db.models.user import DagAccess, Grant
+from dagbook.db.statements import all_rows, insert_into
 
 # Sets of subjects: a DAG name is visible if it is granted to one of each set. Without sets all are. A set is either of
 # subjects that have rows, or of patterns (``pattern_subject``), which let manage what they match.
@@ -349,8 +349,7 @@ def _covered(connection: ReadConnection, names: Select[Any], *grants: ColumnElem
 
 
 def _insert(connection: WriteConnection, found: Select[Any]) -> None:
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    insertion = make(DagAccess).from_select(["dag_name", "subject", "rank"], found)
+    insertion = insert_into(connection, DagAccess).from_select(["dag_name", "subject", "rank"], found)
     higher = func.greatest if connection.dialect.name == "postgresql" else func.max
     changed = {"rank": higher(DagAccess.rank, insertion.excluded.rank)}
     connection.execute(insertion.on_conflict_do_update(index_elements=["dag_name", "subject"], set_=changed))

@@ -19,14 +19,15 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition
-from dagbook.db.repositories import changes, dag_access
+from dagbook.db.repositories import changes, dag_access, definitions
 from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
+from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.repositories.principals import UNLIMITED, Principal
+from dagbook.db.statements import all_rows, first_row, insert_into
 
 _columns = (
     Dag.id,
@@ -110,17 +111,13 @@ class Save(msgspec.Struct, frozen=True, kw_only=True):
     file_name: str
     dag_name: str
     tags: Sequence[str]
-    definition: dict[str, Any]
+    definition: DefinitionRow
     author: str | None
     principal: Principal = UNLIMITED
     at: datetime
     note: str | None = None
     source_commit: str | None = None
     expected: Collection[int] | None = None  # save only if the current revision is one of these
-
-
-class TextRedactedError(Exception):
-    """The text was redacted, so it cannot be stored again."""
 
 
 def get(connection: ReadConnection, file_name: str) -> DagRow | None:
@@ -213,12 +210,11 @@ def _bytes(connection: ReadConnection, column: ColumnElement[str] | Instrumented
 
 def add(connection: WriteConnection, save: Save) -> bool:
     """Store a new DAG; False when the file name is taken. Raises TextRedactedError."""
-    add_definition(connection, save.definition)
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    definitions.add(connection, save.definition)
     row = {
         "file_name": save.file_name,
         "dag_name": save.dag_name,
-        "definition_hash": save.definition["hash"],
+        "definition_hash": save.definition.hash,
         "revision": 1,
         "suspended": False,
         "tags": list(save.tags),
@@ -226,7 +222,10 @@ def add(connection: WriteConnection, save: Save) -> bool:
         "updated_at": save.at,
     }
     dag_id = connection.execute(
-        make(Dag).values(**row).on_conflict_do_nothing(index_elements=["file_name"]).returning(Dag.id)
+        insert_into(connection, Dag)
+        .values(**row)
+        .on_conflict_do_nothing(index_elements=["file_name"])
+        .returning(Dag.id)
     ).scalar()
     if dag_id is None:
         return False
@@ -241,7 +240,7 @@ def replace(connection: WriteConnection, save: Save) -> int | None:
 
     None when there is no DAG of this name, or its revision is not one of the expected ones.
     """
-    add_definition(connection, save.definition)
+    definitions.add(connection, save.definition)
     expected = [] if save.expected is None else [Dag.revision.in_(save.expected)]
     old_name = get_dag_name(connection, save.file_name)
     row = connection.execute(
@@ -249,7 +248,7 @@ def replace(connection: WriteConnection, save: Save) -> int | None:
         .where(Dag.file_name == save.file_name, *expected)
         .values(
             dag_name=save.dag_name,
-            definition_hash=save.definition["hash"],
+            definition_hash=save.definition.hash,
             revision=Dag.revision + 1,
             tags=list(save.tags),
             updated_at=save.at,
@@ -324,21 +323,6 @@ def set_run_as(connection: WriteConnection, file_name: str, account: str | None)
     return before
 
 
-def add_definition(connection: WriteConnection, definition: dict[str, Any]) -> None:
-    """Store a definition, if it is not stored already; raises TextRedactedError."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    insertion = make(Definition).values(**definition).on_conflict_do_nothing()
-    # The lock makes a redaction of this text wait until it can see the new use of it.
-    stored = select(Definition.redacted_at).where(Definition.hash == definition["hash"]).with_for_update(read=True)
-    connection.execute(insertion)
-    row = connection.execute(stored).first()
-    if row is None:  # it was unused, and deleted concurrently
-        connection.execute(insertion)
-        row = connection.execute(stored).first()
-    if row is not None and row.redacted_at is not None:
-        raise TextRedactedError
-
-
 def _refresh_access(connection: WriteConnection, old_name: str | None, new_name: str) -> None:
     for name in sorted({old_name or new_name, new_name}):
         dag_access.refresh_name(connection, name)
@@ -349,7 +333,7 @@ def _add_revision(connection: WriteConnection, dag_id: int, number: int, save: S
         insert(DagRevision).values(
             dag_id=dag_id,
             number=number,
-            definition_hash=save.definition["hash"],
+            definition_hash=save.definition.hash,
             author=save.author,
             author_id=save.principal.user_id,
             author_token_id=save.principal.token_id,

@@ -7,7 +7,6 @@ from datetime import datetime
 
 import msgspec
 from sqlalchemy import BindParameter, and_, bindparam, delete, exists, func, select, union_all
-from sqlalchemy.dialects import postgresql, sqlite
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition, Removal
@@ -15,6 +14,7 @@ from dagbook.db.models.node import LogChunk, Node
 from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunParam, RunTag
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.retention import MAY_DELETE
+from dagbook.db.statements import insert_into
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,8 +110,7 @@ def remove(connection: WriteConnection, keys: Collection[int]) -> None:
 
 def mark_deleting(connection: WriteConnection, key: int, at: datetime) -> None:
     """Mark a run as being deleted in several transactions; harmless when repeated."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(make(Removal).values(run_id=key, begun_at=at).on_conflict_do_nothing())
+    connection.execute(insert_into(connection, Removal).values(run_id=key, begun_at=at).on_conflict_do_nothing())
 
 
 def find_deleting(connection: ReadConnection) -> list[int]:

@@ -9,9 +9,10 @@ import msgspec
 from sqlalchemy import ColumnElement, ScalarSelect, delete, func, insert, literal, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import Grant, Group, GroupMember, Token, User
 from dagbook.db.repositories import dag_access
+from dagbook.db.statements import all_rows, first_row
 
 _members = select(func.count()).where(GroupMember.group_id == Group.id).correlate(Group).scalar_subquery()
 _find_groups = select(*Group.__table__.columns, _members.label("members"))

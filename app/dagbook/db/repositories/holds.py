@@ -8,10 +8,11 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import delete, func, insert, or_, select, update
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.models.service import Hold, Service
+from dagbook.db.statements import all_rows, first_row
 from dagbook.engine.status import RunStatus
 
 _ONLY = 1

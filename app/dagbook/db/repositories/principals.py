@@ -7,13 +7,14 @@ from collections.abc import Iterable
 import msgspec
 from sqlalchemy import bindparam, exists, select
 
-from dagbook.db.database import ReadConnection, first_row
+from dagbook.db.database import ReadConnection
 from dagbook.db.models.definition import Dag, DagRevision
 from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.models.source import SourceFile
 from dagbook.db.models.user import Grant, User
 from dagbook.db.repositories import dag_access, groups
 from dagbook.db.repositories.dag_access import Visibility
+from dagbook.db.statements import first_row
 
 _OPERATOR = 1  # the rank
 _of_run = (

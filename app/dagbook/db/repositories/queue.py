@@ -7,15 +7,16 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Integer, bindparam, case, delete, exists, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import Integer, bindparam, case, delete, exists, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.queue import QueueEntry, QueuePause
-from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
+from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt
 from dagbook.db.repositories import changes, dag_access
 from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.runs.runs import SUMMARY, RunRow
+from dagbook.db.statements import all_rows, first_row
 from dagbook.engine.status import RunStatus
 
 _ACTIVE = (RunStatus.NOT_STARTED, RunStatus.RUNNING)
@@ -271,11 +272,6 @@ def store_reasons(connection: WriteConnection, reasons: Mapping[int, str]) -> No
         statement = update(QueueEntry).where(QueueEntry.id == entry).values(reason=reason).returning(QueueEntry.queue)
         queues.update(connection.execute(statement).scalars())
     changes.add_queue_changes(connection, queues)
-
-
-def add_event(connection: WriteConnection, event: dict[str, Any]) -> None:
-    """Append an event to the history of a run whose entry was removed."""
-    connection.execute(insert(RunEvent), [event])
 
 
 # -- removed without having started ------------------------------------------------------------------------------------

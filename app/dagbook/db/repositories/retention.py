@@ -11,14 +11,14 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, delete, exists, func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRetention, Definition
 from dagbook.db.models.node import LogChunk, Node
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import Run
+from dagbook.db.statements import all_rows, first_row, put
 from dagbook.db.types import UtcDateTime
 from dagbook.engine.status import RunStatus
 
@@ -227,11 +227,9 @@ def get_limits(connection: ReadConnection, dag: int) -> LimitsRow | None:
     return first_row(connection, LimitsRow, select(*DagRetention.__table__.columns).where(DagRetention.dag_id == dag))
 
 
-def put_limits(connection: WriteConnection, row: dict[str, Any]) -> None:
+def put_limits(connection: WriteConnection, row: LimitsRow) -> None:
     """Replace the retention settings of a stored DAG."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    others = {name: value for name, value in row.items() if name != "dag_id"}
-    connection.execute(make(DagRetention).values(**row).on_conflict_do_update(index_elements=["dag_id"], set_=others))
+    put(connection, DagRetention, row, "dag_id")
 
 
 def remove_limits(connection: WriteConnection, dag: int) -> None:

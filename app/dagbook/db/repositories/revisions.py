@@ -8,9 +8,10 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import select, update
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.models.run import Run
+from dagbook.db.statements import all_rows, first_row
 from dagbook.engine.status import RunStatus
 
 _ACTIVE = (RunStatus.NOT_STARTED, RunStatus.RUNNING, RunStatus.QUEUED)

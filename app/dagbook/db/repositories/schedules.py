@@ -10,13 +10,14 @@ import msgspec
 from sqlalchemy import Select, and_, bindparam, delete, func, insert, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.prepared import Prepared
 from dagbook.db.repositories import dag_access
 from dagbook.db.repositories.dag_access import Visibility
+from dagbook.db.statements import all_rows, first_row, insert_into, put
 from dagbook.db.types import CatchUp, SlotResult
 from dagbook.engine.status import RunStatus
 from dagbook.spec.time.schedule import Kind
@@ -243,8 +244,12 @@ def skip(connection: WriteConnection, outcomes: Iterable[SlotOutcome]) -> None:
 
 def claim(connection: WriteConnection, outcome: SlotOutcome) -> bool:
     """Store the outcome of one slot; False when another server has handled it."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    added = make(ScheduleSlot).values(**_row(outcome)).on_conflict_do_nothing().returning(ScheduleSlot.dag_id)
+    added = (
+        insert_into(connection, ScheduleSlot)
+        .values(**_row(outcome))
+        .on_conflict_do_nothing()
+        .returning(ScheduleSlot.dag_id)
+    )
     return connection.execute(added).first() is not None
 
 
@@ -339,8 +344,7 @@ def get_mark(connection: ReadConnection) -> datetime | None:
 
 def set_mark(connection: WriteConnection, minute: datetime) -> None:
     """Store the last handled minute. If the clock was set back, so is the mark: the time between was not missed."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = make(ScheduleMark).values(id=_MARK, minute=minute)
+    statement = insert_into(connection, ScheduleMark).values(id=_MARK, minute=minute)
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"minute": minute}))
 
 
@@ -349,8 +353,6 @@ def get_setting(connection: ReadConnection, dag: int) -> SettingRow | None:
     return first_row(connection, SettingRow, select(*DagSetting.__table__.columns).where(DagSetting.dag_id == dag))
 
 
-def put_setting(connection: WriteConnection, row: dict[str, Any]) -> None:
+def put_setting(connection: WriteConnection, row: SettingRow) -> None:
     """Replace the settings of a DAG."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    changed = {name: value for name, value in row.items() if name != "dag_id"}
-    connection.execute(make(DagSetting).values(**row).on_conflict_do_update(index_elements=["dag_id"], set_=changed))
+    put(connection, DagSetting, row, "dag_id")

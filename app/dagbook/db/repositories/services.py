@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 from sqlalchemy import bindparam, func, insert, or_, select, text, update
 from sqlalchemy.orm import aliased
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.models.service import Service
+from dagbook.db.statements import all_rows, first_row
 from dagbook.db.types import UtcDateTime
 
 SERVER, SCHEDULER, WORKER = "server", "scheduler", "worker"
@@ -64,9 +64,9 @@ _find_active_runs = (
 )
 
 
-def add(connection: WriteConnection, row: dict[str, Any]) -> None:
+def add(connection: WriteConnection, row: ServiceRow) -> None:
     """Register a process."""
-    connection.execute(insert(Service).values(**row))
+    connection.execute(insert(Service).values(msgspec.structs.asdict(row)))
 
 
 # PostgreSQL's idle timeout only applies between two statements, not while it waits for the rest of one.
@@ -115,12 +115,12 @@ class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     heartbeat_at: datetime
     lease_until: datetime
-    stopped_at: datetime | None
-    name: str | None
-    labels: dict[str, str] | None
-    capacity: int | None
-    spool_id: str | None
-    spool_dir: str | None
+    stopped_at: datetime | None = None
+    name: str | None = None
+    labels: dict[str, str] | None = None
+    capacity: int | None = None
+    spool_id: str | None = None
+    spool_dir: str | None = None
 
 
 class LocalWorkerRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,9 +9,10 @@ from enum import StrEnum
 import msgspec
 from sqlalchemy import delete, func, insert, select, update
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import Session, User
 from dagbook.db.repositories import groups
+from dagbook.db.statements import all_rows, first_row
 
 _MOST_LISTED = 1000
 _statement = select(

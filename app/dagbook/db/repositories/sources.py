@@ -10,10 +10,11 @@ import msgspec
 from sqlalchemy import ColumnElement, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag
 from dagbook.db.models.source import Source, SourceFile
 from dagbook.db.prepared import Prepared
+from dagbook.db.statements import all_rows, first_row, insert_into
 
 DIRECTORY, GIT = "directory", "git"
 _IN_ONE = 500  # keys in one statement: the databases limit parameters
@@ -223,9 +224,13 @@ def get(connection: ReadConnection, name: str) -> SourceRow | None:
 
 def add(connection: WriteConnection, source: NewSource, by: str | None, at: datetime) -> bool:
     """Store a source; False when its name is taken."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {**msgspec.structs.asdict(source), "created_at": at, "created_by": by}
-    added = make(Source).values(values).on_conflict_do_nothing(index_elements=["name"]).returning(Source.id)
+    added = (
+        insert_into(connection, Source)
+        .values(values)
+        .on_conflict_do_nothing(index_elements=["name"])
+        .returning(Source.id)
+    )
     return connection.execute(added).scalar() is not None
 
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import select
 
-from dagbook.db.database import ReadConnection, all_rows
+from dagbook.db.database import ReadConnection
 from dagbook.db.models.service import SshHostKey
+from dagbook.db.statements import all_rows
 
 _statement = select(SshHostKey.host, SshHostKey.port, SshHostKey.algorithm, SshHostKey.fingerprint).order_by(
     SshHostKey.host, SshHostKey.port

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import Grant, Token, User
 from dagbook.db.repositories import groups
+from dagbook.db.statements import all_rows, first_row
 
 _columns = (
     Token.id,
@@ -106,9 +106,10 @@ def has_valid(connection: ReadConnection, user_id: str, name: str) -> bool:
     return connection.scalar(statement) is not None
 
 
-def add(connection: WriteConnection, row: dict[str, Any]) -> None:
-    """Store a new token."""
-    connection.execute(insert(Token).values(**row))
+def add(connection: WriteConnection, row: TokenRow, hashed: str) -> None:
+    """Store a new token by its hash."""
+    columns = {name: getattr(row, name) for name in row.__struct_fields__ if name in Token.__table__.columns}
+    connection.execute(insert(Token).values(hash=hashed, **columns))
 
 
 def revoke(connection: WriteConnection, token_id: str, at: datetime) -> bool:

@@ -8,8 +8,9 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import delete, func, insert, select, text, update
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import User
+from dagbook.db.statements import all_rows, first_row
 
 
 class UserRow(msgspec.Struct, frozen=True, kw_only=True):

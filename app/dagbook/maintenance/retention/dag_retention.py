@@ -45,7 +45,8 @@ class DagRetentionService:
             if settings == RetentionSettings():
                 retention.remove_limits(connection, dag.id)
                 return None
-            retention.put_limits(connection, {"dag_id": dag.id, **limits, "set_at": now, "set_by": actor.label})
-            return retention.get_limits(connection, dag.id)
+            row = LimitsRow(dag_id=dag.id, **limits, set_at=now, set_by=actor.label)
+            retention.put_limits(connection, row)
+            return row
 
         return await self._database.write(work)

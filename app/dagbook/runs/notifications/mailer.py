@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -18,7 +17,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.db.repositories.runs import runs
-from dagbook.db.repositories.runs.runs import NodeRow
+from dagbook.db.repositories.runs.runs import EventRow, NodeRow
 from dagbook.engine.plan import Plan
 from dagbook.engine.state import Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
@@ -41,7 +40,7 @@ _LAST_WAIT_SECONDS = smtp.LIMIT_SECONDS
 _LIMIT_SECONDS = 2 * smtp.LIMIT_SECONDS  # includes commands inside the settings, and reading logs
 _log = logging.getLogger(__name__)
 
-Notify = Callable[[RunState, Sequence[Mapping[str, Any]]], None]
+Notify = Callable[[RunState, Sequence[EventRow]], None]
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +60,11 @@ def may_notify(dag: Dag) -> bool:
     return dag.smtp is not None and any((dag.error_mail, dag.info_mail, dag.wait_mail))
 
 
-def notifications_for(plan: Plan, state: RunState, events: Sequence[Mapping[str, Any]]) -> Iterator[Notification]:
+def notifications_for(plan: Plan, state: RunState, events: Sequence[EventRow]) -> Iterator[Notification]:
     """Yield the mails for stored events; ``state`` is the state after them."""
     dag = plan.dag
     for event in events:
-        key, changed = event["position"], event["data"]
+        key, changed = event.position, event.data
         if key is None and changed.get("phase") == Phase.CLOSED:
             mail = _about_end(dag, state)
         elif key is not None and changed.get("status") == NodeStatus.FAILED and plan.step(key).mail_on_error:
@@ -178,7 +177,7 @@ class RunMailer:
             return None
         run = _Run(owned=owned, plan=plan, environment=environment, mask=mask)
 
-        def notify(state: RunState, events: Sequence[Mapping[str, Any]]) -> None:
+        def notify(state: RunState, events: Sequence[EventRow]) -> None:
             for notification in notifications_for(plan, state, events):
                 name = f"mail about {owned.run_id}"
                 task = asyncio.create_task(self._send_or_log(run, notification), name=name)

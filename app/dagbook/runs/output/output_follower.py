@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from dagbook.db.types import compress
+from dagbook.db.compression import compress
+from dagbook.db.repositories.runs.run_rows import NewChunk
 from dagbook.executors.capture import read_text
 from dagbook.executors.contract import step_files
 from dagbook.runs.output.decoding import UTF_8, DecoderState, rebuild_state
@@ -39,6 +41,18 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     byte_count: int
     text: str
     packed: bytes | None
+
+    def row(self, *, run: int, attempt: int, position: int, execution: int, ordinal: int, at: datetime) -> NewChunk:
+        """Return the row of the chunk in an execution of a node."""
+        return NewChunk(
+            run_id=run,
+            attempt=attempt,
+            position=position,
+            execution=execution,
+            ordinal=ordinal,
+            received_at=at,
+            **{name: getattr(self, name) for name in self.__struct_fields__},
+        )
 
 
 class StreamOffset(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,8 +8,6 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
-import msgspec
-
 from dagbook.background import BackgroundLoop
 from dagbook.db.database import WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
@@ -67,9 +65,7 @@ class Supervisor:
         if self._heartbeat.is_started:
             return
         self.active_runs.refusal = refusal
-        now = self._now()
-        row = {**msgspec.structs.asdict(self._identity), "started_at": now, "heartbeat_at": now}
-        row["lease_until"] = now + timedelta(seconds=self._context.lease_seconds)
+        row = self._identity.registered(self._now(), self._context.lease_seconds)
         await self._database.write(lambda connection: services.add(connection, row))
         self.active_runs.recorder.start()
         self._heartbeat.start()

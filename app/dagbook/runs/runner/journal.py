@@ -8,8 +8,9 @@ from datetime import datetime
 
 import msgspec
 
-from dagbook.db.repositories.runs.run_writes import EvaluatedInputs, Fence, Transition
-from dagbook.db.repositories.runs.runs import EventRow, StopRequest
+from dagbook.db.repositories.runs.run_rows import EvaluatedInputs, NewApproval, NewChunk
+from dagbook.db.repositories.runs.run_writes import Fence, Transition
+from dagbook.db.repositories.runs.runs import EventRow, NodeChange, StopRequest
 from dagbook.engine import action, event, history
 from dagbook.engine.advance import advance
 from dagbook.engine.plan import node_of
@@ -53,7 +54,7 @@ class Journal:
         self._stop_requests: set[int] = set()  # ids of those received
         self._unlogged: list[EventRow] = []  # events stored with the acceptance, not yet in the log file
         self._evaluated: EvaluatedInputs | None = None  # inputs that are stored with the start of the attempt
-        self._asked: list[row_mapping.Row] = []  # approvals that are stored with the next commit
+        self._asked: list[NewApproval] = []  # approvals that are stored with the next commit
         self.has_progressed = False  # an event of this process is stored
 
     def use(self, deps: RunnerDeps) -> None:
@@ -126,7 +127,7 @@ class Journal:
     def first_transition(self) -> Transition | None:
         """Return the transition to be stored in the commit that accepts the attempt."""
         transition = self._transition([])
-        self._unlogged += row_mapping.stored_events(transition.events) if transition else ()
+        self._unlogged += transition.events if transition else ()
         return transition
 
     async def resume(self) -> None:
@@ -148,8 +149,10 @@ class Journal:
         """Store what a step asks, with the record of its node; returns after the commit."""
         run = self.deps.run
         masked = row_mapping.mask_tree(msgspec.to_builtins(request), run.masker)
-        row = {"run_id": run.key, "attempt": run.attempt, "position": node.key}
-        self._asked.append({**row, "asked_at": asked_at, "request": masked})
+        approval = NewApproval(
+            run_id=run.key, attempt=run.attempt, position=node.key, asked_at=asked_at, request=masked
+        )
+        self._asked.append(approval)
         await self.store_node(node)
 
     async def commit(self, messages: list[Message]) -> None:
@@ -169,7 +172,7 @@ class Journal:
         if transition is not None:
             await self._recorder.record(transition)
             self.has_progressed = self.has_progressed or bool(transition.events)
-            self._append_log(row_mapping.stored_events(transition.events))
+            self._append_log(transition.events)
             if self.deps.notify is not None:
                 self.deps.notify(self.state, transition.events)
 
@@ -195,8 +198,8 @@ class Journal:
             nodes=[self._node_row(key) for key in sorted(keys)],
             events=events,
             chunks=chunks,
-            run=row_mapping.run_row(self.state) if run_changed else None,
-            attempt=row_mapping.attempt_row(self.state, closed_at) if run_changed else None,
+            run=row_mapping.run_change(run.key, self.state) if run_changed else None,
+            attempt=row_mapping.attempt_change(run.key, run.attempt, self.state, closed_at) if run_changed else None,
             requests=requests,
             requests_handled_at=now,
             errors=row_mapping.errors_of(self.state) if run_changed and is_closed else None,
@@ -208,12 +211,12 @@ class Journal:
         self._dirty = set()
         return transition
 
-    def _node_row(self, key: int) -> row_mapping.Row:
+    def _node_row(self, key: int) -> NodeChange:
         run, records = self.deps.run, self.nodes.get(key).records
-        row = row_mapping.node_row(run.key, run.attempt, key, node_of(self.state, key), records)
+        row = row_mapping.node_change(run.key, run.attempt, key, node_of(self.state, key), records)
         return redact_node(row, records.hidden, run.masker, self.deps.context.encrypter) if run.masker else row
 
-    def _chunk_rows(self, node: NodeExecution, chunks: list[Chunk], execution: int) -> list[row_mapping.Row]:
+    def _chunk_rows(self, node: NodeExecution, chunks: list[Chunk], execution: int) -> list[NewChunk]:
         run, now = self.deps.run, self.deps.context.now()
         return node.chunk_rows(chunks, run=run.key, attempt=run.attempt, execution=execution, at=now)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from dagbook.db.repositories.runs.run_rows import NewChunk
 from dagbook.engine.event import WAIT
 from dagbook.engine.plan import node_of
 from dagbook.engine.state import RunState
@@ -34,7 +35,7 @@ from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.runner.approval import given_values
 from dagbook.runs.runner.preparation import RunnerDeps
 from dagbook.runs.secrets.masking import Masker
-from dagbook.runs.store.row_mapping import NodeRecord, Row
+from dagbook.runs.store.row_mapping import NodeRecord
 from dagbook.spec.expansion import scope
 from dagbook.spec.expansion.expand import StepFacts
 from dagbook.spec.model import Pair, Step
@@ -108,16 +109,15 @@ class NodeExecution:
         if self.step.executor.type not in registry.COMMAND_TYPES:
             yield files.note
 
-    def chunk_rows(self, chunks: list[Chunk], *, run: int, attempt: int, execution: int, at: datetime) -> list[Row]:
+    def chunk_rows(
+        self, chunks: list[Chunk], *, run: int, attempt: int, execution: int, at: datetime
+    ) -> list[NewChunk]:
         """Make the rows of chunks, numbered in their order of arrival."""
-        rows = []
-        for chunk in chunks:
-            row: Row = {name: getattr(chunk, name) for name in Chunk.__struct_fields__}
-            row.update(run_id=run, attempt=attempt, position=self.key, execution=execution, received_at=at)
-            row["ordinal"] = self.ordinal
-            self.ordinal += 1
-            rows.append(row)
-        return rows
+        first, self.ordinal = self.ordinal, self.ordinal + len(chunks)
+        return [
+            chunk.row(run=run, attempt=attempt, position=self.key, execution=execution, ordinal=ordinal, at=at)
+            for ordinal, chunk in enumerate(chunks, first)
+        ]
 
     def read_stdout(self, offset: int, limit: int) -> bytes:
         """Read at most ``limit`` bytes of stdout from a byte offset."""

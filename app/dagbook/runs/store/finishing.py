@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from dagbook.db.database import WriteConnection
-from dagbook.db.repositories.runs import runs
-from dagbook.db.repositories.runs import status_overrides as rows_of_run
+from dagbook.db.repositories.runs import runs, status_overrides
 from dagbook.db.repositories.runs.run_writes import Fence
+from dagbook.db.repositories.runs.status_overrides import ForcedEnd
 from dagbook.engine.history import Change
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.runs.store import row_mapping
@@ -22,28 +22,21 @@ def force_finish(connection: WriteConnection, fence: Fence, status: RunStatus, r
 
     The caller holds the row lock of the run, so that no runner writes to it.
     """
-    open_run = rows_of_run.read_open(connection, fence)
+    open_run = status_overrides.read_open(connection, fence)
     end = max([now, *open_run.times])
     node_status = NodeStatus.ABORTED if status is RunStatus.ABORTED else NodeStatus.FAILED
-    nodes = {"status": int(node_status), "finished_at": end, "error": reason}
-    run = {"status": int(status), "finished_at": end, **({"error": reason} if reason else {})}
+    at = msgspec.to_builtins(end)
     closed = {"phase": "closed", "outcome": int(status), **({"error_key": None} if reason else {})}
-    changes = [Change(position, _event_row(nodes)) for position in open_run.running]
-    changes.append(Change(None, _event_row(run | closed)))
-    rows_of_run.finish(
+    of_node = {"status": int(node_status), "finished_at": at, "error": reason}
+    of_run = {"status": int(status), "finished_at": at, **({"error": reason} if reason else {}), **closed}
+    changes = [*(Change(position, of_node) for position in open_run.running), Change(None, of_run)]
+    status_overrides.finish(
         connection,
         fence,
-        nodes=nodes,
-        run=run,
+        ForcedEnd(status=status, node_status=node_status, at=end, error=reason),
         state=_readable(open_run.state) | closed,
         events=row_mapping.event_rows(fence.run, fence.attempt, runs.last_seq(connection, fence.run), changes, end),
     )
-
-
-def _event_row(fields: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: msgspec.to_builtins(value) if isinstance(value, datetime) else value for name, value in fields.items()
-    }
 
 
 def _readable(state: str | None) -> dict[str, Any]:

@@ -7,31 +7,33 @@ from datetime import datetime
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, run_action
+from dagbook.db.repositories.audit import Entry
+from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.repositories.principals import Principal
-from dagbook.db.repositories.runs.run_writes import (
-    Activity,
-    Claim,
+from dagbook.db.repositories.runs.run_rows import (
     EvaluatedInputs,
-    FinishedRun,
-    NewAttempt,
-    NewRun,
-    StartingRun,
+    InputRow,
+    NewAttemptRow,
+    NewNode,
+    NewQueueEntry,
+    NewRunRow,
 )
+from dagbook.db.repositories.runs.run_writes import Activity, Claim, FinishedRun, NewAttempt, NewRun, StartingRun
 from dagbook.db.repositories.schedules import RESTARTING, Slot
 from dagbook.engine.admission import Admission, QueueConfig, QueuedRun
 from dagbook.engine.event import HANDLER_NAMES
 from dagbook.engine.plan import Plan
-from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.engine.status import RunStatus
 from dagbook.runs.model import ClaimedRun, PendingInputs, RunRequest
 from dagbook.runs.server_context import ServerContext, ServerIdentity
 from dagbook.runs.store import row_mapping
-from dagbook.runs.store.row_mapping import evaluated_inputs, input_row, params_row
+from dagbook.runs.store.row_mapping import evaluated_inputs, input_row
 from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params import param_text
 from dagbook.spec.params.given import GivenParams
-from dagbook.spec.reading.definition_cache import hash_of
 
 T = TypeVar("T", bound=StartingRun)
 _FIRST = 1
@@ -42,12 +44,8 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
     """Make the rows of the first attempt of a run, owned by this server from the start; raises EncryptionError."""
     now = context.now()
     dag, start = owned.definition.dag, request.start
-    definition: row_mapping.Row = {
-        "hash": hash_of(request.spec, request.base),
-        "spec": request.spec,
-        "base": request.base or None,
-        "created_at": now,
-    }
+    definition = DefinitionRow.of(request.spec, request.base, now)
+    inputs = input_row(owned, context.encrypter)
     return NewRun(
         key=owned.key,
         dag_name=owned.dag_name,
@@ -55,21 +53,18 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
         admission=start.admission,
         max_active_runs=dag.max_active_runs,
         definition=definition,
-        run=_run_row(request, owned, definition["hash"], now),
-        attempt={
-            **owned_attempt_row(owned, context.identity, now, start.principal),
-            "status": int(RunStatus.NOT_STARTED),
-        },
+        run=_run_row(request, owned, definition, inputs),
+        attempt=attempt_row(owned, context.identity, now, start.principal),
         queue=_queue_of(owned),
         slot=start.slot,
         priority=start.priority,
         selector=dag.worker_selector if context.queues.sends_to_worker(dag.worker_selector) else None,
         is_child=owned.lineage is not None,
-        inputs={"run_id": owned.key, **input_row(owned, context.encrypter)},
+        inputs=inputs,
         given=_as_given(request, owned, context) if request.evaluates else None,
         nodes=_node_rows(owned.key, dag),
         events=[row_mapping.accepted_event(owned.key, now, start.trigger, start.actor_label)],
-        audit=_audit_entry(request, owned, definition["hash"], now),
+        audit=_audit_entry(request, owned, definition.hash, now),
         secret_audit=secret_entry(owned, start.actor, now, reads_sealed=start.reads_sealed),
     )
 
@@ -77,8 +72,8 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
 def _as_given(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> EvaluatedInputs:
     """Make the columns of the inputs of a run that waits: it is evaluated when it begins."""
     params = given_params(owned.definition.dag, request.start.params)
-    inputs = msgspec.structs.replace(owned.inputs, params=params, pending=PendingInputs.of(request.start.params))
-    return evaluated_inputs(msgspec.structs.replace(owned, inputs=inputs), context.encrypter)
+    inputs = replace(owned.inputs, params=params, pending=PendingInputs.of(request.start.params))
+    return evaluated_inputs(replace(owned, inputs=inputs), context.encrypter)
 
 
 def given_params(dag: Dag, given: GivenParams) -> tuple[Pair, ...]:
@@ -86,20 +81,21 @@ def given_params(dag: Dag, given: GivenParams) -> tuple[Pair, ...]:
     return param_text.merge(dag.params, given.read())
 
 
-def owned_attempt_row(
+def attempt_row(
     owned: ClaimedRun, identity: ServerIdentity, opened_at: datetime, principal: Principal
-) -> row_mapping.Row:
-    """Make the columns of an attempt that do not depend on its state."""
-    return {
-        "run_id": owned.key,
-        "number": owned.attempt,
-        "owner": identity.id,
-        "token": owned.token,
-        "host": identity.host_key,
-        "opened_at": opened_at,
-        "principal_id": principal.user_id,
-        "principal_token_id": principal.token_id,
-    }
+) -> NewAttemptRow:
+    """Make the row of an attempt that this server begins, without a state yet."""
+    return NewAttemptRow(
+        run_id=owned.key,
+        number=owned.attempt,
+        status=RunStatus.NOT_STARTED,
+        owner=identity.id,
+        token=owned.token,
+        host=identity.host_key,
+        opened_at=opened_at,
+        principal_id=principal.user_id,
+        principal_token_id=principal.token_id,
+    )
 
 
 def with_queue_limit(new: T, queues: QueueConfig) -> T:
@@ -111,34 +107,31 @@ def with_queue_limit(new: T, queues: QueueConfig) -> T:
     if new.dag_limit < 0 or (queues.counts_own(new.queue, new.dag_name) and new.admission is not Admission.SCHEDULE):
         return new
     limit = queues.limit(QueuedRun(0, new.queue, new.dag_limit)) or 0
-    return msgspec.structs.replace(new, queue_limit=limit, queues_enabled=queues.enabled)
+    return replace(new, queue_limit=limit, queues_enabled=queues.enabled)
 
 
 def as_queued(new: T) -> T:
     """Turn a run or attempt that would start into a queued one without an owner, with its params as they were given."""
-    at = new.attempt["opened_at"]
-    status = int(RunStatus.QUEUED)
-    first, entry = new.events[0], new.audit
-    given = new.given or EvaluatedInputs({}, {})
-    return msgspec.structs.replace(
+    at, first, entry = new.attempt.opened_at, new.events[0], new.audit
+    run, inputs = new.run, new.inputs
+    if new.given is not None:
+        inputs = new.given.inputs
+        run = replace(run, params=inputs.params, params_text=new.given.params_text)
+    return replace(
         new,
-        audit=entry and entry | {"after": entry["after"] | {"queue": new.queue}},
-        run=new.run | given.run | {"status": status, "queued_at": new.run["queued_at"] or at},
-        inputs=new.inputs | given.inputs,
-        attempt=new.attempt | {"status": status, "owner": None, "token": 0, "host": None},
-        events=[first | {"data": first["data"] | {"queue": new.queue}}],
-        entry={
-            "run_id": new.key,
-            "queue": new.queue,
-            "priority": new.priority,
-            "queued_at": at,
-            "selector": new.selector,
-        },
+        audit=entry and {**entry, "after": entry["after"] | {"queue": new.queue}},
+        run=replace(run, status=RunStatus.QUEUED, queued_at=run.queued_at or at),
+        inputs=inputs,
+        attempt=replace(new.attempt, status=RunStatus.QUEUED, owner=None, token=0, host=None),
+        events=[replace(first, data=first.data | {"queue": new.queue})],
+        entry=NewQueueEntry(
+            run_id=new.key, queue=new.queue, priority=new.priority, queued_at=at, selector=new.selector
+        ),
         first_steps=None,
     )
 
 
-def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> row_mapping.Row | None:
+def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> Entry | None:
     """Make the audit entry of a start by a person, without the params: the run has them, masked."""
     start = request.start
     if start.actor is None:
@@ -148,9 +141,7 @@ def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, n
     return start.actor.entry(run_action(start.action, owned, after=known), now)
 
 
-def secret_entry(
-    owned: ClaimedRun, actor: Actor | None, now: datetime, *, reads_sealed: bool
-) -> row_mapping.Row | None:
+def secret_entry(owned: ClaimedRun, actor: Actor | None, now: datetime, *, reads_sealed: bool) -> Entry | None:
     """Make the audit entry of the secrets that an attempt reads, with or without a person; never their values."""
     secrets = owned.definition.dag.secrets
     if not secrets and not reads_sealed:
@@ -166,42 +157,36 @@ def _queue_of(owned: ClaimedRun) -> str:
     return owned.queue or owned.definition.dag.queue or owned.dag_name
 
 
-def _run_row(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> row_mapping.Row:
+def _run_row(request: RunRequest, owned: ClaimedRun, definition: DefinitionRow, inputs: InputRow) -> NewRunRow:
     dag = owned.definition.dag
-    return {
-        "id": owned.key,
-        "dag_name": owned.dag_name,
-        "run_id": owned.run_id,
-        "definition_hash": definition_hash,
-        "file_name": request.file_name,
-        "dag_revision": request.start.revision,
-        "queue": _queue_of(owned),
-        "root_id": owned.lineage.root if owned.lineage else None,
-        "parent_id": owned.lineage.parent if owned.lineage else None,
-        "trigger": request.start.trigger,
-        "actor": request.start.actor_label,
-        **params_row(owned),
-        "tags": dag.tags,
-        "status": int(RunStatus.NOT_STARTED),
-        "attempt": _FIRST,
-        "created_at": now,
-        "queued_at": None,
-        "max_active_runs": dag.max_active_runs,
-    }
+    return NewRunRow(
+        id=owned.key,
+        dag_name=owned.dag_name,
+        run_id=owned.run_id,
+        definition_hash=definition.hash,
+        file_name=request.file_name,
+        dag_revision=request.start.revision,
+        queue=_queue_of(owned),
+        root_id=owned.lineage.root if owned.lineage else None,
+        parent_id=owned.lineage.parent if owned.lineage else None,
+        trigger=request.start.trigger,
+        actor=request.start.actor_label,
+        params=inputs.params,
+        params_text=param_text.format_pairs(inputs.params),
+        tags=dag.tags,
+        status=RunStatus.NOT_STARTED,
+        attempt=_FIRST,
+        created_at=definition.created_at,
+        queued_at=None,
+        max_active_runs=dag.max_active_runs,
+    )
 
 
-def _node_rows(key: int, dag: Dag) -> list[row_mapping.Row]:
+def _node_rows(key: int, dag: Dag) -> list[NewNode]:
     names = {position: step.name for position, step in enumerate(dag.steps)}
     names.update({position: HANDLER_NAMES[position] for position in Plan.of(dag).handlers})
     return [
-        {
-            "run_id": key,
-            "attempt": _FIRST,
-            "position": position,
-            "name": name,
-            "handler": position < 0,
-            "status": int(NodeStatus.NOT_STARTED),
-        }
+        NewNode(run_id=key, attempt=_FIRST, position=position, name=name, handler=position < 0)
         for position, name in names.items()
     ]
 

@@ -136,7 +136,7 @@ class Recorder:
             item = self._logs.popleft()
             group.append(item)
             if isinstance(item.work, Transition):
-                bytes_left -= sum(chunk["byte_count"] for chunk in item.work.chunks)
+                bytes_left -= sum(chunk.byte_count for chunk in item.work.chunks)
         return group
 
     async def _write_until_stored(self, group: list[_Item]) -> None:
@@ -317,13 +317,13 @@ def _without_duplicates(
     for item, work in transitions:
         is_stored = False
         if item.retried and work.events:
-            is_stored = sequences.get(work.fence.run, 0) >= int(work.events[-1]["seq"])
+            is_stored = sequences.get(work.fence.run, 0) >= work.events[-1].seq
         elif item.retried and work.chunks:
             chunk = work.chunks[-1]
-            last = run_writes.last_chunk(connection, work.fence, chunk["position"], chunk["stream"])
-            is_stored = last >= int(chunk["seq"])
+            last = run_writes.last_chunk(connection, work.fence, chunk.position, chunk.stream)
+            is_stored = last >= chunk.seq
         elif item.retried and work.approvals:
-            is_stored = run_writes.has_approval(connection, work.fence, work.approvals[-1]["position"])
+            is_stored = run_writes.has_approval(connection, work.fence, work.approvals[-1].position)
         if not is_stored:
             missing.append((item, work))
     return missing
@@ -352,7 +352,7 @@ def _complete_slots(connection: WriteConnection, accepted: Sequence[NewRun]) -> 
             outcome: SlotResult = schedules.QUEUED if run.entry is not None else schedules.STARTED
             if run.slot.awaiting_restart:
                 outcome = schedules.RESTARTED
-            outcomes.append(schedules.SlotOutcome(run.slot, outcome, run.run["created_at"], run=run.key))
+            outcomes.append(schedules.SlotOutcome(run.slot, outcome, run.run.created_at, run=run.key))
     schedules.complete(connection, outcomes)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from dagbook.db.repositories.runs.run_writes import EvaluatedInputs
-from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, EventRow, NodeRow
-from dagbook.db.search_keys import error_text
+from dagbook.db.repositories.runs.run_rows import AttemptChange, EvaluatedInputs, InputRow, NewEvent, RunChange
+from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, NodeChange, NodeRow
+from dagbook.db.repositories.runs.search_index import error_text
 from dagbook.engine import event
 from dagbook.engine.history import Change
 from dagbook.engine.state import NodeState, RunState
@@ -20,7 +20,6 @@ from dagbook.runs.secrets.masking import MASK, Masker
 from dagbook.spec.model import Pair
 from dagbook.spec.params import param_text
 
-Row = dict[str, Any]
 _NODE_COLUMNS = (
     "execution",
     "started_at",
@@ -74,33 +73,55 @@ class NodeRecord(msgspec.Struct, kw_only=True):
 _RECORD_COLUMNS = tuple(name for name in NodeRecord.__struct_fields__ if name != "hidden")
 
 
-def node_row(run: int, attempt: int, key: int, state: NodeState, records: NodeRecord) -> Row:
+def node_change(run: int, attempt: int, key: int, state: NodeState, records: NodeRecord) -> NodeChange:
     """Make the changeable columns of a node."""
-    row: Row = {name: getattr(state, name) for name in _NODE_COLUMNS}
-    detail = msgspec.to_builtins(_changed(state, _BLANK_NODE, _NODE_DETAIL)) or None
-    row.update(run_id=run, attempt=attempt, position=key, status=int(state.status), detail=detail)
-    row.update({name: getattr(records, name) for name in _RECORD_COLUMNS}, output_sealed=None)
-    return row
+    return NodeChange(
+        run_id=run,
+        attempt=attempt,
+        position=key,
+        status=state.status,
+        detail=_changed(state, _BLANK_NODE, _NODE_DETAIL) or None,
+        output_sealed=None,
+        **{name: getattr(state, name) for name in _NODE_COLUMNS},
+        **{name: getattr(records, name) for name in _RECORD_COLUMNS},
+    )
 
 
-def _changed(state: msgspec.Struct, blank: msgspec.Struct, names: Sequence[str]) -> Row:
-    return {name: value for name in names if (value := getattr(state, name)) != getattr(blank, name)}
+def new_node(change: NodeChange, name: str, log_attempt: int | None = None) -> NodeRow:
+    """Make the row of a node that is added; ``log_attempt`` is the attempt that ran it, if this one does not."""
+    changeable = {field: getattr(change, field) for field in NodeChange.__struct_fields__}
+    return NodeRow(
+        **changeable, name=name, handler=change.position < 0, log_attempt=log_attempt, edited_at=None, edited_by=None
+    )
 
 
-def attempt_row(state: RunState, closed_at: datetime | None) -> Row:
+def _changed(state: msgspec.Struct, blank: msgspec.Struct, names: Sequence[str]) -> dict[str, Any]:
+    changed = {name: value for name in names if (value := getattr(state, name)) != getattr(blank, name)}
+    found: dict[str, Any] = msgspec.to_builtins(changed)
+    return found
+
+
+def attempt_state(state: RunState) -> dict[str, Any]:
+    """Make the stored state of an attempt, without its nodes."""
+    return _changed(state, _BLANK_RUN, _RUN_DETAIL)
+
+
+def attempt_change(run: int, attempt: int, state: RunState, closed_at: datetime | None) -> AttemptChange:
     """Make the changeable columns of an attempt."""
-    detail = msgspec.to_builtins(_changed(state, _BLANK_RUN, _RUN_DETAIL))
-    return {"status": int(state.status), "state": detail, "closed_at": closed_at}
+    return AttemptChange(
+        run_id=run, number=attempt, status=state.status, state=attempt_state(state), closed_at=closed_at
+    )
 
 
-def run_row(state: RunState) -> Row:
+def run_change(run: int, state: RunState) -> RunChange:
     """Make the changeable columns of a run."""
-    return {
-        "status": int(state.status),
-        "started_at": state.started_at,
-        "finished_at": state.finished_at,
-        "error": state.error or None,
-    }
+    return RunChange(
+        id=run,
+        status=state.status,
+        started_at=state.started_at,
+        finished_at=state.finished_at,
+        error=state.error or None,
+    )
 
 
 def errors_of(state: RunState) -> str:
@@ -109,29 +130,17 @@ def errors_of(state: RunState) -> str:
     return error_text(state.error, [node.error for node in nodes])
 
 
-def event_rows(run: int, attempt: int, last_seq: int, changes: Sequence[Change], at: datetime) -> list[Row]:
+def event_rows(run: int, attempt: int, last_seq: int, changes: Sequence[Change], at: datetime) -> list[NewEvent]:
     """Make the next event rows of a run, numbered after ``last_seq``."""
     return [
-        {
-            "run_id": run,
-            "seq": last_seq + number,
-            "attempt": attempt,
-            "at": at,
-            "position": change.key,
-            "data": change.fields,
-        }
+        NewEvent(run_id=run, seq=last_seq + number, attempt=attempt, at=at, position=change.key, data=change.fields)
         for number, change in enumerate(changes, 1)
     ]
 
 
-def stored_events(rows: Iterable[Row]) -> list[EventRow]:
-    """Return event rows as they are read after they were stored."""
-    return [EventRow(**{name: row[name] for name in EventRow.__struct_fields__}) for row in rows]
-
-
 def node_state(row: NodeRow) -> NodeState:
     """Read the engine state of a node from its row."""
-    fields: Row = {name: getattr(row, name) for name in _NODE_COLUMNS}
+    fields = {name: getattr(row, name) for name in _NODE_COLUMNS}
     fields["error"] = fields["error"] or ""
     detail = msgspec.convert(row.detail or {}, type=NodeState)
     fields.update({name: getattr(detail, name) for name in _NODE_DETAIL})
@@ -158,23 +167,24 @@ def run_state(run: CompleteRun, attempt: AttemptRow, nodes: Sequence[NodeRow]) -
     )
 
 
-def retried_event(run: int, at: datetime, *, seq: int, attempt: int, actor: str | None, step: str | None) -> Row:
+def retried_event(run: int, at: datetime, *, seq: int, attempt: int, actor: str | None, step: str | None) -> NewEvent:
     """Make the first event of a later attempt: the run, or one step of it, is retried."""
-    fields = {"step": step, "actor": actor}
-    data = {"accepted": "retry", **{name: value for name, value in fields.items() if value is not None}}
-    return {"run_id": run, "seq": seq, "attempt": attempt, "at": at, "position": None, "data": data}
+    return _event_of_run(run, at, seq, attempt, accepted="retry", step=step, actor=actor)
 
 
-def dequeued_event(run: int, at: datetime, *, seq: int, attempt: int, actor: str | None) -> Row:
+def dequeued_event(run: int, at: datetime, *, seq: int, attempt: int, actor: str | None) -> NewEvent:
     """Make the event that an attempt was dequeued before it started."""
-    data = {"dequeued": attempt, **({"actor": actor} if actor else {})}
-    return {"run_id": run, "seq": seq, "attempt": attempt, "at": at, "position": None, "data": data}
+    return _event_of_run(run, at, seq, attempt, dequeued=attempt, actor=actor)
 
 
-def accepted_event(run: int, at: datetime, trigger: str, actor: str | None) -> Row:
+def accepted_event(run: int, at: datetime, trigger: str, actor: str | None) -> NewEvent:
     """Make the first event of a run: it was accepted, with trigger and actor."""
-    data = {"accepted": trigger, **({"actor": actor} if actor else {})}
-    return {"run_id": run, "seq": 1, "attempt": 1, "at": at, "position": None, "data": data}
+    return _event_of_run(run, at, 1, 1, accepted=trigger, actor=actor)
+
+
+def _event_of_run(run: int, at: datetime, seq: int, attempt: int, **data: str | int | None) -> NewEvent:
+    known = {name: value for name, value in data.items() if value not in (None, "")}
+    return NewEvent(run_id=run, seq=seq, attempt=attempt, at=at, position=None, data=known)
 
 
 _INPUT_COLUMNS = (
@@ -196,13 +206,14 @@ class _NodeSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 # -- inputs ----------------------------------------------------------------------------------------------------------
 
 
-def input_row(run: ClaimedRun, encrypter: Encrypter) -> Row:
-    """Make the columns of the inputs of a run; raises EncryptionError."""
+def input_row(run: ClaimedRun, encrypter: Encrypter) -> InputRow:
+    """Make the row of the inputs of a run; raises EncryptionError."""
     inputs = run.inputs
     masked = _hide_dotenv(mask_inputs(inputs, run.masker))
-    if masked == inputs and not inputs.to_hide:
-        return _columns(inputs, None)
-    return _columns(masked, encrypter.encrypt(msgspec.json.encode(inputs), _inputs_context(run.key)))
+    sealed = None
+    if masked != inputs or inputs.to_hide:
+        sealed = encrypter.encrypt(msgspec.json.encode(inputs), _inputs_context(run.key))
+    return InputRow(run_id=run.key, sealed=sealed, **{name: getattr(masked, name) for name in _INPUT_COLUMNS})
 
 
 def _hide_dotenv(inputs: RunInputs) -> RunInputs:
@@ -214,15 +225,10 @@ def _hide_dotenv(inputs: RunInputs) -> RunInputs:
     return msgspec.structs.replace(inputs, dotenv=dotenv, base_environment=base)
 
 
-def params_row(run: ClaimedRun) -> Row:
-    """Make the columns of the masked params of a run."""
-    masked = mask_inputs(run.inputs, run.masker)
-    return {"params": masked.params, "params_text": param_text.format_pairs(masked.params)}
-
-
 def evaluated_inputs(run: ClaimedRun, encrypter: Encrypter) -> EvaluatedInputs:
     """Make the columns of inputs that were evaluated; raises EncryptionError."""
-    return EvaluatedInputs(params_row(run), input_row(run, encrypter))
+    inputs = input_row(run, encrypter)
+    return EvaluatedInputs(inputs, param_text.format_pairs(inputs.params))
 
 
 def mask_inputs(inputs: RunInputs, masker: Masker) -> RunInputs:
@@ -253,10 +259,6 @@ def read_inputs(row: CompleteRun, encrypter: Encrypter) -> RunInputs:
     return msgspec.convert({name: getattr(row, name) for name in _INPUT_COLUMNS}, type=RunInputs)
 
 
-def _columns(masked: RunInputs, encrypted: bytes | None) -> Row:
-    return {**{name: getattr(masked, name) for name in _INPUT_COLUMNS}, "sealed": encrypted}
-
-
 def _inputs_context(run: int) -> str:
     return f"inputs/{run}"
 
@@ -268,25 +270,25 @@ def _mask_pairs(pairs: Iterable[Pair], masker: Masker) -> tuple[Pair, ...]:
 # -- nodes -----------------------------------------------------------------------------------------------------------
 
 
-def redact_node(row: Row, hidden: tuple[str, ...], masker: Masker, encrypter: Encrypter) -> Row:
+def redact_node(row: NodeChange, hidden: tuple[str, ...], masker: Masker, encrypter: Encrypter) -> NodeChange:
     """Mask secret values in the row of a node, and encrypt the originals for its runner; raises EncryptionError."""
-    masked = {
-        **row,
-        "output_value": mask_tree(row["output_value"], masker),
-        "shown": mask_tree(row["shown"], masker),
-        "approval": mask_tree(row["approval"], masker),
-        "sub_runs": _mask_calls(row["sub_runs"], masker),
-    }
+    output_value, sub_runs = mask_tree(row.output_value, masker), _mask_calls(row.sub_runs, masker)
     originals = _NodeSecrets(
-        output_value=row["output_value"] if masked["output_value"] != row["output_value"] else None,
-        sub_runs=row["sub_runs"] if masked["sub_runs"] != row["sub_runs"] else None,
+        output_value=row.output_value if output_value != row.output_value else None,
+        sub_runs=row.sub_runs if sub_runs != row.sub_runs else None,
         hidden=hidden,
     )
+    sealed = None
     if originals != _NodeSecrets():
-        masked["output_sealed"] = encrypter.encrypt(
-            msgspec.json.encode(originals), _node_context(row["run_id"], row["position"])
-        )
-    return masked
+        sealed = encrypter.encrypt(msgspec.json.encode(originals), _node_context(row.run_id, row.position))
+    return msgspec.structs.replace(
+        row,
+        output_value=output_value,
+        shown=mask_tree(row.shown, masker),
+        approval=mask_tree(row.approval, masker),
+        sub_runs=sub_runs,
+        output_sealed=sealed,
+    )
 
 
 def read_record(row: NodeRow, encrypter: Encrypter) -> NodeRecord:

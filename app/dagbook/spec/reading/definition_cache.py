@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Awaitable, Callable, Collection
-from datetime import datetime
 from functools import partial
-from typing import Any
 
 import msgspec
 
@@ -23,10 +21,6 @@ InThread = Callable[[Callable[[], Loaded]], Awaitable[Loaded]]
 def hash_of(spec: str, base: str = "") -> str:
     """Hash a text together with its base configuration."""
     return hashlib.sha256(spec.encode() + _SEPARATOR + base.encode()).hexdigest()
-
-
-def definition_row(spec: str, base: str, at: datetime) -> dict[str, Any]:
-    return {"hash": hash_of(spec, base), "spec": spec, "base": base or None, "created_at": at}
 
 
 class DefinitionCache:

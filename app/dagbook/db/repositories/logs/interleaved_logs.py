@@ -9,9 +9,10 @@ from itertools import accumulate
 import msgspec
 from sqlalchemy import Select, Tuple, func, literal, select, tuple_
 
-from dagbook.db.database import ReadConnection, all_rows
+from dagbook.db.compression import decompress
+from dagbook.db.database import ReadConnection
 from dagbook.db.models.node import LogChunk, Node
-from dagbook.db.types import decompress
+from dagbook.db.statements import all_rows
 
 MAX_BYTES = 1024 * 1024  # of a page, which has at least one chunk
 

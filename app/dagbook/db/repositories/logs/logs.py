@@ -9,10 +9,11 @@ import msgspec
 from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, literal, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
-from dagbook.db.database import ReadConnection, all_rows
+from dagbook.db.compression import decompress
+from dagbook.db.database import ReadConnection
 from dagbook.db.models.node import LogChunk, Node
 from dagbook.db.models.run import Run
-from dagbook.db.types import decompress
+from dagbook.db.statements import all_rows
 from dagbook.engine.status import NodeStatus, RunStatus
 
 MAX_CHUNKS = 64  # read at a time when a complete log is sent: 16 MiB

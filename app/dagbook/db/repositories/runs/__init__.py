@@ -6,7 +6,9 @@ __all__ = [
     "run_history",
     "run_import",
     "run_list",
+    "run_rows",
     "run_writes",
     "runs",
+    "search_index",
     "status_overrides",
 ]

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import func, select
 
-from dagbook.db.database import ReadConnection, all_rows
+from dagbook.db.database import ReadConnection
 from dagbook.db.models.run import Run
+from dagbook.db.statements import all_rows
 from dagbook.engine.status import RunStatus
 
 

@@ -16,7 +16,7 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.models.run import IS_LONG, IS_OVER, IS_ROOT, LONG_ID, Run, RunError, RunParam, RunTag
 from dagbook.db.repositories import dag_access
 from dagbook.db.repositories.dag_access import EVERYTHING, NAMES, Visibility
-from dagbook.db.search_keys import index_key
+from dagbook.db.repositories.runs.search_index import index_key
 
 MAX_RUNS = 1000
 MAX_SELECTIVE = 1000

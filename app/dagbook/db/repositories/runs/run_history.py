@@ -10,11 +10,12 @@ import msgspec
 from sqlalchemy import BigInteger, Float, and_, bindparam, cast, func, literal_column, select, true, type_coerce
 from sqlalchemy.orm import aliased
 
-from dagbook.db.database import ReadConnection, all_rows, seconds
+from dagbook.db.database import ReadConnection
 from dagbook.db.models.definition import Dag, Definition
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
 from dagbook.db.repositories.runs.runs import STATE_OF_BAD_END, SUMMARY, EventRow, RunWithState
+from dagbook.db.statements import all_rows, seconds
 from dagbook.engine.status import NodeStatus, RunStatus
 
 QUARTER_SECONDS = 900

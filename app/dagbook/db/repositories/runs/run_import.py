@@ -8,36 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import bindparam, insert, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows
-from dagbook.db.models.definition import Dag, DagRevision, Definition
+from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.definition import Dag, DagRevision
 from dagbook.db.models.node import LogChunk, Node
 from dagbook.db.models.run import Run, RunAttempt, RunEvent, RunInput
 from dagbook.db.prepared import Prepared
-from dagbook.db.repositories import changes, dag_access
-from dagbook.db.repositories.runs import run_search_index
+from dagbook.db.repositories import changes, dag_access, definitions
+from dagbook.db.repositories.definitions import DefinitionRow
+from dagbook.db.repositories.runs import search_index
+from dagbook.db.repositories.runs.run_rows import ImportedRunRow, InputRow, NewAttemptRow, NewChunk, NewEvent
+from dagbook.db.repositories.runs.runs import NodeRow
+from dagbook.db.statements import all_rows
 from dagbook.engine.status import NodeStatus, RunStatus
 
-Row = dict[str, Any]
 _DIRECT_RUN = (RunStatus.FAILED, RunStatus.ABORTED)
 _FIRST = 1
 _KEYS_AT_A_TIME = 5_000  # parameters of a statement are limited
 
 
-class FinishedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished run: complete rows, with the final statuses."""
+class ImportedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished run with the final statuses."""
 
-    run: Row
-    definition: Row
-    inputs: Row
-    attempts: Sequence[Row]
-    nodes: Sequence[Row]
-    events: Sequence[Row]
+    run: ImportedRunRow
+    definition: DefinitionRow
+    inputs: InputRow
+    attempts: Sequence[NewAttemptRow]
+    nodes: Sequence[NodeRow]
+    events: Sequence[NewEvent]
     errors: str = ""
 
 
@@ -65,12 +67,6 @@ _find_existing = select(*(Run.__table__.c[name] for name in ExistingRun.__struct
 _find_keys = select(Run.id).where(Run.id.in_(bindparam("keys", expanding=True)))
 _find_revisions = select(Dag.file_name, DagRevision.definition_hash, DagRevision.number).join(
     DagRevision, DagRevision.dag_id == Dag.id
-)
-_add_definitions = Prepared(
-    {
-        "sqlite": sqlite.insert(Definition).on_conflict_do_nothing(),
-        "postgresql": postgresql.insert(Definition).on_conflict_do_nothing(),
-    }
 )
 _add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(RunAttempt)), Prepared(insert(Node))
 _add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
@@ -112,44 +108,42 @@ def find_revisions(connection: ReadConnection) -> dict[tuple[str, str], int]:
     return {(row.file_name, row.definition_hash): row.number for row in found}
 
 
-def add_finished(connection: WriteConnection, runs: Sequence[FinishedRun]) -> None:
+def add_finished(connection: WriteConnection, runs: Sequence[ImportedRun]) -> None:
     """Insert finished runs, each after the run that called it."""
-    roots = [run.run for run in runs if run.run["root_id"] is None]
-    dag_access.add_unknown(connection, {row["dag_name"] for row in roots if row["file_name"] != row["dag_name"]})
-    definitions = {run.definition["hash"]: run.definition for run in runs}
-    _add_definitions.execute_many(connection, [definitions[content_hash] for content_hash in sorted(definitions)])
-    not_started = {"status": int(RunStatus.NOT_STARTED), "finished_at": None}
-    _add_runs.execute_many(connection, [run.run | not_started for run in runs])
-    run_search_index.add(connection, [run.run for run in runs])
+    roots = [run.run for run in runs if run.run.root_id is None]
+    dag_access.add_unknown(connection, {row.dag_name for row in roots if row.file_name != row.dag_name})
+    definitions.add_missing(connection, [run.definition for run in runs])
+    _add_runs.execute_many(
+        connection, [replace(run.run, status=RunStatus.NOT_STARTED, finished_at=None) for run in runs]
+    )
+    search_index.add(connection, [run.run for run in runs])
     _add_inputs.execute_many(connection, [run.inputs for run in runs])
     _add_attempts.execute_many(connection, [attempt for run in runs for attempt in run.attempts])
     _add_finished_nodes(connection, [node for run in runs for node in run.nodes])
     _add_events.execute_many(connection, [event for run in runs for event in run.events])
-    running = [run.run for run in runs if run.run["status"] not in _DIRECT_RUN]
-    _set_runs.execute_many(
-        connection, [{"b_id": row["id"], "status": int(RunStatus.RUNNING), "finished_at": None} for row in running]
-    )
-    _set_runs.execute_many(
-        connection,
-        [{"b_id": run.run["id"], **{name: run.run[name] for name in ("status", "finished_at")}} for run in runs],
-    )
-    run_search_index.add_errors(connection, {run.run["id"]: run.errors for run in runs})
-    changes.add_run_changes(connection, [row["id"] for row in roots])
+    running = [run.run for run in runs if run.run.status not in _DIRECT_RUN]
+    _set_runs.execute_many(connection, [replace(row, status=RunStatus.RUNNING, finished_at=None) for row in running])
+    _set_runs.execute_many(connection, [run.run for run in runs])
+    search_index.add_errors(connection, {run.run.id: run.errors for run in runs})
+    changes.add_run_changes(connection, [row.id for row in roots])
 
 
-def _add_finished_nodes(connection: WriteConnection, nodes: Sequence[Row]) -> None:
+def _add_finished_nodes(connection: WriteConnection, nodes: Sequence[NodeRow]) -> None:
     """Insert nodes; those of a first attempt begin as not started, and pass through running."""
-    first = [node for node in nodes if node["attempt"] == _FIRST and node["status"] != NodeStatus.NOT_STARTED]
-    blank = {"status": int(NodeStatus.NOT_STARTED), "finished_at": None}
-    chosen = {id(node) for node in first}
-    _add_nodes.execute_many(connection, [node | blank if id(node) in chosen else node for node in nodes])
-    keys = [{f"b_{name}": node[name] for name in ("run_id", "attempt", "position")} for node in first]
-    running = {"status": int(NodeStatus.RUNNING), "finished_at": None}
-    _set_nodes.execute_many(connection, [key | running for key in keys])
-    ends = [{name: node[name] for name in ("status", "finished_at")} for node in first]
-    _set_nodes.execute_many(connection, [key | end for key, end in zip(keys, ends, strict=True)])
+
+    def is_first(node: NodeRow) -> bool:
+        return node.attempt == _FIRST and node.status is not NodeStatus.NOT_STARTED
+
+    first = [node for node in nodes if is_first(node)]
+    blank = [
+        replace(node, status=NodeStatus.NOT_STARTED, finished_at=None) if is_first(node) else node for node in nodes
+    ]
+    _add_nodes.execute_many(connection, blank)
+    running = [replace(node, status=NodeStatus.RUNNING, finished_at=None) for node in first]
+    _set_nodes.execute_many(connection, running)
+    _set_nodes.execute_many(connection, first)
 
 
-def add_chunks(connection: WriteConnection, chunks: Sequence[Row]) -> None:
+def add_chunks(connection: WriteConnection, chunks: Sequence[NewChunk]) -> None:
     """Add chunks of output of imported runs, in order."""
     _add_chunks.execute_many(connection, chunks)

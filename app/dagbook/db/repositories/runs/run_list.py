@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from dagbook.db.database import ReadConnection, seconds
+from dagbook.db.database import ReadConnection
 from dagbook.db.models.run import Run, RunError
 from dagbook.db.repositories import dag_access
 from dagbook.db.repositories.dag_access import EVERYTHING, NAMES
@@ -48,6 +48,7 @@ from dagbook.db.repositories.runs.run_filter import (
     position,
     predicates,
 )
+from dagbook.db.statements import seconds
 from dagbook.db.types import UtcDateTime
 
 MAX_SCANNED = 5_000

@@ -7,25 +7,42 @@ locked first and in one order, so that two servers cannot deadlock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from datetime import datetime
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import BindParameter, bindparam, func, insert, select, tuple_, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
-from dagbook.db.models.definition import Definition, Removal
+from dagbook.db.models.definition import Removal
 from dagbook.db.models.node import Approval, LogChunk, Node
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.prepared import Prepared
-from dagbook.db.repositories import dag_access
-from dagbook.db.repositories.runs import run_search_index
+from dagbook.db.repositories import dag_access, definitions
+from dagbook.db.repositories.audit import Entry
+from dagbook.db.repositories.definitions import DefinitionRow
+from dagbook.db.repositories.runs import search_index
+from dagbook.db.repositories.runs.run_rows import (
+    AttemptChange,
+    AttemptOwner,
+    EvaluatedInputs,
+    InputRow,
+    NewApproval,
+    NewAttemptRow,
+    NewChunk,
+    NewEvent,
+    NewNode,
+    NewQueueEntry,
+    NewRunRow,
+    ParamsChange,
+    ReopenedRun,
+    RunChange,
+)
+from dagbook.db.repositories.runs.runs import NodeChange, NodeRow
 from dagbook.db.repositories.schedules import Slot
+from dagbook.db.types import Base
 from dagbook.engine.admission import Admission
 from dagbook.engine.status import RunStatus
-
-Row = dict[str, Any]
 
 
 class Fence(msgspec.Struct, frozen=True):
@@ -36,27 +53,20 @@ class Fence(msgspec.Struct, frozen=True):
     token: int
 
 
-class EvaluatedInputs(msgspec.Struct, frozen=True):
-    """The evaluated inputs of a run: columns of the run, and those of its inputs."""
-
-    run: Row
-    inputs: Row
-
-
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """Changes of one run since its last commit; every part may be empty."""
 
     fence: Fence
-    nodes: Sequence[Row] = ()
-    events: Sequence[Row] = ()
-    chunks: Sequence[Row] = ()
-    run: Row | None = None
-    attempt: Row | None = None
+    nodes: Sequence[NodeChange] = ()
+    events: Sequence[NewEvent] = ()
+    chunks: Sequence[NewChunk] = ()
+    run: RunChange | None = None
+    attempt: AttemptChange | None = None
     requests: Sequence[int] = ()  # ids of the handled requests; newer ones may have been added since
-    requests_handled_at: Any = None
+    requests_handled_at: datetime | None = None
     errors: str | None = None  # errors of a finished attempt, empty if it has none
     evaluated: EvaluatedInputs | None = None  # once, when the attempt begins
-    approvals: Sequence[Row] = ()  # that steps ask for
+    approvals: Sequence[NewApproval] = ()
 
 
 class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,15 +82,15 @@ class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
     # With queues a run is queued when its queue is full, and cannot start while that is paused or has entries.
     queues_enabled: bool = True
     priority: int = 0
-    selector: Any = None
-    entry: Row | None = None  # its queue entry, if it is to be queued
-    run: Row
-    attempt: Row
-    inputs: Row
-    nodes: Sequence[Row]
-    events: Sequence[Row]
-    audit: Row | None = None  # the audit entry, if a user started it
-    secret_audit: Row | None = None  # the audit entry of the secrets that it reads, if any
+    selector: Mapping[str, str] | None = None
+    entry: NewQueueEntry | None = None  # if it is to be queued
+    run: NewRunRow | ReopenedRun
+    attempt: NewAttemptRow
+    inputs: InputRow
+    nodes: Sequence[NewNode | NodeRow]
+    events: Sequence[NewEvent]
+    audit: Entry | None = None  # the audit entry, if a user started it
+    secret_audit: Entry | None = None  # the audit entry of the secrets that it reads, if any
     first_steps: Transition | None = None  # the first transition of its runner, stored in the same transaction
     given: EvaluatedInputs | None = None  # its inputs as they were given, stored instead if it is queued
 
@@ -103,7 +113,8 @@ class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
 class NewRun(StartingRun, frozen=True, kw_only=True):
     """A run to accept, with its first attempt."""
 
-    definition: Row
+    run: NewRunRow
+    definition: DefinitionRow
     slot: Slot | None = None  # the schedule slot that it is started for, completed in the same transaction
     is_child: bool = False  # whether it is a sub-run, to which limits of its DAG do not apply
 
@@ -111,6 +122,7 @@ class NewRun(StartingRun, frozen=True, kw_only=True):
 class NewAttempt(StartingRun, frozen=True, kw_only=True):
     """The next attempt of a finished run; ``previous`` and ``last_seq`` are what its rows were made from."""
 
+    run: ReopenedRun
     previous: int
     last_seq: int
 
@@ -119,7 +131,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A queued run to start: its new owner, and the first transition of its runner.
 
     ``last_seq`` is the last event that the runner has read, ``fence`` the new fence of the run, ``inputs`` the
-    re-evaluated inputs, some of which are also in ``run``.
+    re-evaluated inputs.
     """
 
     fence: Fence
@@ -127,8 +139,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     owner: str
     host: str
-    run: Row
-    inputs: Row
+    inputs: EvaluatedInputs
     first_steps: Transition | None
     by_worker: bool = False  # whether it was offered to workers, several of which may claim runs at the same time
 
@@ -153,53 +164,7 @@ class Activity(msgspec.Struct, frozen=True):
 
 
 _UNLIMITED = -1
-_NODE_KEYS = ("run_id", "attempt", "position")
-_RUN_COLUMNS = ("status", "started_at", "finished_at", "error")
-_ATTEMPT_COLUMNS = ("status", "state", "closed_at")
-_NODE_COLUMNS = (
-    "status",
-    "execution",
-    "started_at",
-    "finished_at",
-    "executed_at",
-    "due_at",
-    "retried_at",
-    "retry_count",
-    "done_count",
-    "repeated",
-    "exit_code",
-    "error",
-    "output_name",
-    "output_value",
-    "pid",
-    "pid_started",
-    "spool",
-    "detail",
-    "shown",
-    "sub_runs",
-    "output_sealed",
-    "approval",
-)
-
 _FINISHED = (RunStatus.FAILED, RunStatus.ABORTED, RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
-_RETRIED_RUN = (
-    "status",
-    "attempt",
-    "params",
-    "params_text",
-    "queued_at",
-    "started_at",
-    "finished_at",
-    "stop_requested_at",
-    "stop_requested_by",
-    "error",
-)
-_RETRIED_INPUTS = (
-    *("params", "params_json", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment"),
-    *("sealed", "pending"),
-    "run_as",
-)
-
 # Statements are built once, because building one costs several times its execution.
 _find_used = select(Run.dag_name, Run.run_id).where(
     tuple_(Run.dag_name, Run.run_id).in_(bindparam("pairs", expanding=True)), Run.root_id.is_(None)
@@ -239,49 +204,24 @@ _lock_queued = (
     .order_by(Run.id)
     .with_for_update(key_share=True)
 )
-_add_definitions = Prepared(
-    {
-        "sqlite": sqlite.insert(Definition).on_conflict_do_nothing(),
-        "postgresql": postgresql.insert(Definition).on_conflict_do_nothing(),
-    }
-)
 _add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(RunAttempt)), Prepared(insert(Node))
 _add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
 _add_chunks, _add_approvals = Prepared(insert(LogChunk)), Prepared(insert(Approval))
 _add_entries = Prepared(insert(QueueEntry))
-_update_nodes = Prepared(
-    update(Node)
-    .where(
-        Node.run_id == bindparam("b_run_id"),
-        Node.attempt == bindparam("b_attempt"),
-        Node.position == bindparam("b_position"),
-    )
-    .values({name: bindparam(name) for name in _NODE_COLUMNS})
-)
-_update_runs = Prepared(
-    update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in _RUN_COLUMNS})
-)
-_update_attempts = Prepared(
-    update(RunAttempt)
-    .where(RunAttempt.run_id == bindparam("b_run_id"), RunAttempt.number == bindparam("b_number"))
-    .values({name: bindparam(name) for name in _ATTEMPT_COLUMNS})
-)
-_add_run_changes = Prepared(
-    update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in ("params", "params_text")})
-)
-_own_attempts = Prepared(
-    update(RunAttempt)
-    .where(RunAttempt.run_id == bindparam("b_run_id"), RunAttempt.number == bindparam("b_number"))
-    .values({name: bindparam(name) for name in ("owner", "token", "host")})
-)
-_reopen_runs = Prepared(
-    update(Run).where(Run.id == bindparam("b_id")).values({name: bindparam(name) for name in _RETRIED_RUN})
-)
-_reopen_inputs = Prepared(
-    update(RunInput)
-    .where(RunInput.run_id == bindparam("b_run_id"))
-    .values({name: bindparam(name) for name in _RETRIED_INPUTS})
-)
+
+
+def _update(model: type[Base], row: type[msgspec.Struct], *keys: str) -> Prepared:
+    """Prepare the update that sets the fields of rows, which have the keys of what they change."""
+    of_key = [model.__table__.columns[key] == bindparam(f"b_{key}") for key in keys]
+    values: list[BindParameter[object]] = [bindparam(name) for name in row.__struct_fields__ if name not in keys]
+    return Prepared(update(model).where(*of_key).values({value.key: value for value in values}))
+
+
+_update_runs, _update_params = _update(Run, RunChange, "id"), _update(Run, ParamsChange, "id")
+_reopen_runs, _update_inputs = _update(Run, ReopenedRun, "id"), _update(RunInput, InputRow, "run_id")
+_update_attempts = _update(RunAttempt, AttemptChange, "run_id", "number")
+_own_attempts = _update(RunAttempt, AttemptOwner, "run_id", "number")
+_update_nodes = _update(Node, NodeChange, "run_id", "attempt", "position")
 _handle_requests = Prepared(
     update(RunRequest)
     .where(RunRequest.id == bindparam("b_id"), RunRequest.handled_at.is_(None))
@@ -324,12 +264,11 @@ def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[t
 def add_runs(connection: WriteConnection, runs: Sequence[NewRun]) -> None:
     """Insert accepted runs with all their rows, and store the first transitions of their runners."""
     # The name of a stored DAG is known since it was saved; a text or a start may give another one.
-    given = {run.dag_name for run in runs if not run.is_child and run.run["file_name"] != run.dag_name}
+    given = {run.dag_name for run in runs if not run.is_child and run.run.file_name != run.dag_name}
     dag_access.add_unknown(connection, given)
-    by_hash = {run.definition["hash"]: run.definition for run in runs}
-    _add_definitions.execute_many(connection, [by_hash[content_hash] for content_hash in sorted(by_hash)])
+    definitions.add_missing(connection, [run.definition for run in runs])
     _add_runs.execute_many(connection, [run.run for run in runs])
-    run_search_index.add(connection, [run.run for run in runs])
+    search_index.add(connection, [run.run for run in runs])
     _add_inputs.execute_many(connection, [run.inputs for run in runs])
     _add_attempt_rows(connection, runs)
 
@@ -347,25 +286,30 @@ def lock_queued(connection: WriteConnection, runs: Iterable[int]) -> dict[int, i
 def claim(connection: WriteConnection, claims: Sequence[Claim]) -> None:
     """Set the owner of queued runs whose entries were removed, and store the first transitions of their runners."""
     owned = [
-        {
-            "b_run_id": claim.fence.run,
-            "b_number": claim.fence.attempt,
-            "owner": claim.owner,
-            "token": claim.fence.token,
-            "host": claim.host,
-        }
+        AttemptOwner(
+            run_id=claim.fence.run,
+            number=claim.fence.attempt,
+            owner=claim.owner,
+            token=claim.fence.token,
+            host=claim.host,
+        )
         for claim in claims
     ]
     _own_attempts.execute_many(connection, owned)
-    _set_inputs(connection, {claim.fence.run: EvaluatedInputs(claim.run, claim.inputs) for claim in claims})
+    _set_inputs(connection, [claim.inputs for claim in claims])
     apply(connection, [claim.first_steps for claim in claims if claim.first_steps is not None])
 
 
-def _set_inputs(connection: WriteConnection, evaluated: Mapping[int, EvaluatedInputs]) -> None:
+def _set_inputs(connection: WriteConnection, evaluated: Sequence[EvaluatedInputs]) -> None:
     """Replace the params and inputs of runs by evaluated ones."""
-    _add_run_changes.execute_many(connection, [{"b_id": run, **found.run} for run, found in evaluated.items()])
-    run_search_index.update_params(connection, {run: found.run["params"] for run, found in evaluated.items()})
-    _reopen_inputs.execute_many(connection, [{"b_run_id": run, **found.inputs} for run, found in evaluated.items()])
+    inputs = [each.inputs for each in evaluated]
+    changes = [
+        ParamsChange(id=each.inputs.run_id, params=each.inputs.params, params_text=each.params_text)
+        for each in evaluated
+    ]
+    _update_params.execute_many(connection, changes)
+    search_index.update_params(connection, {row.run_id: row.params for row in inputs})
+    _update_inputs.execute_many(connection, inputs)
 
 
 def lock_finished(connection: WriteConnection, runs: Iterable[int]) -> dict[int, FinishedRun]:
@@ -380,10 +324,10 @@ def lock_finished(connection: WriteConnection, runs: Iterable[int]) -> dict[int,
 
 def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) -> None:
     """Add the next attempts of locked runs as ``add_runs``, and mark stop requests of earlier attempts as handled."""
-    _reopen_runs.execute_many(connection, [{"b_id": attempt.key, **attempt.run} for attempt in attempts])
-    run_search_index.update_params(connection, {attempt.key: attempt.run["params"] for attempt in attempts})
-    _reopen_inputs.execute_many(connection, [{"b_run_id": attempt.key, **attempt.inputs} for attempt in attempts])
-    opened = [{"b_run_id": attempt.key, "b_handled_at": attempt.attempt["opened_at"]} for attempt in attempts]
+    _reopen_runs.execute_many(connection, [attempt.run for attempt in attempts])
+    search_index.update_params(connection, {attempt.key: attempt.run.params for attempt in attempts})
+    _update_inputs.execute_many(connection, [attempt.inputs for attempt in attempts])
+    opened = [{"b_run_id": attempt.key, "b_handled_at": attempt.attempt.opened_at} for attempt in attempts]
     _drop_requests.execute_many(connection, opened)
     _add_attempt_rows(connection, attempts)
 
@@ -394,6 +338,11 @@ def _add_attempt_rows(connection: WriteConnection, new: Sequence[StartingRun]) -
     _add_events.execute_many(connection, [event for each in new for event in each.events])
     _add_entries.execute_many(connection, [each.entry for each in new if each.entry is not None])
     apply(connection, [each.first_steps for each in new if each.first_steps is not None])
+
+
+def add_events(connection: WriteConnection, events: Sequence[NewEvent]) -> None:
+    """Add events to the history of locked runs."""
+    _add_events.execute_many(connection, events)
 
 
 def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]) -> set[Fence]:
@@ -434,22 +383,15 @@ def has_approval(connection: ReadConnection, fence: Fence, position: int) -> boo
 
 def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
     """Store transitions whose fences are locked; transitions of one run are in order."""
-    _set_inputs(connection, {t.fence.run: t.evaluated for t in transitions if t.evaluated is not None})
-    _add_chunks.execute_many(connection, [chunk for transition in transitions for chunk in transition.chunks])
-    nodes = [node for transition in transitions for node in transition.nodes]
-    _update_nodes.execute_many(
-        connection,
-        [{(f"b_{name}" if name in _NODE_KEYS else name): value for name, value in node.items()} for node in nodes],
-    )
-    _add_events.execute_many(connection, [event for transition in transitions for event in transition.events])
-    _add_approvals.execute_many(connection, [row for transition in transitions for row in transition.approvals])
-    _update_runs.execute_many(connection, [{"b_id": t.fence.run, **t.run} for t in transitions if t.run is not None])
-    closed = [(t.fence, t.attempt) for t in transitions if t.attempt is not None]
-    _update_attempts.execute_many(
-        connection, [{"b_run_id": fence.run, "b_number": fence.attempt, **values} for fence, values in closed]
-    )
+    _set_inputs(connection, [t.evaluated for t in transitions if t.evaluated is not None])
+    _add_chunks.execute_many(connection, [chunk for t in transitions for chunk in t.chunks])
+    _update_nodes.execute_many(connection, [node for t in transitions for node in t.nodes])
+    _add_events.execute_many(connection, [event for t in transitions for event in t.events])
+    _add_approvals.execute_many(connection, [approval for t in transitions for approval in t.approvals])
+    _update_runs.execute_many(connection, [t.run for t in transitions if t.run is not None])
+    _update_attempts.execute_many(connection, [t.attempt for t in transitions if t.attempt is not None])
     handled = [{"b_id": key, "b_handled_at": t.requests_handled_at} for t in transitions for key in t.requests]
     _handle_requests.execute_many(connection, handled)
     finished = {t.fence: t.errors for t in transitions if t.errors is not None}
-    run_search_index.delete_errors(connection, [fence.run for fence in finished if fence.attempt > 1])
-    run_search_index.add_errors(connection, {fence.run: text for fence, text in finished.items()})
+    search_index.delete_errors(connection, [fence.run for fence in finished if fence.attempt > 1])
+    search_index.add_errors(connection, {fence.run: text for fence, text in finished.items()})

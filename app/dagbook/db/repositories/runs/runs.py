@@ -10,28 +10,19 @@ import msgspec
 from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
-from dagbook.db.database import ReadConnection, WriteConnection, all_rows, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Definition
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.models.service import Service
+from dagbook.db.statements import all_rows, first_row
 from dagbook.engine.status import BAD_ENDS, NodeStatus, RunStatus
 from dagbook.spec.model import Pair
 
 _KILL = "kill"
 _INPUTS = frozenset(
-    {
-        "params_json",
-        "env",
-        "dotenv",
-        "work_dir",
-        "keep_dir",
-        "source_directory",
-        "base_environment",
-        "sealed",
-        "pending",
-        "run_as",
-    }
+    {"params_json", "env", "dotenv", "work_dir", "keep_dir", "source_directory", "base_environment"}
+    | {"sealed", "pending", "run_as"}
 )
 
 SUMMARY = (
@@ -198,14 +189,12 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     takeovers: int
 
 
-class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A node of an attempt."""
+class NodeChange(msgspec.Struct, frozen=True, kw_only=True):
+    """The columns of a node that a transition changes."""
 
     run_id: int
     attempt: int
     position: int
-    name: str
-    handler: bool
     status: NodeStatus
     execution: int
     started_at: datetime | None
@@ -227,10 +216,17 @@ class NodeRow(msgspec.Struct, frozen=True, kw_only=True):
     shown: dict[str, Any] | None
     sub_runs: dict[str, Any] | None
     output_sealed: bytes | None
+    approval: dict[str, Any] | None
+
+
+class NodeRow(NodeChange, frozen=True, kw_only=True):
+    """A node of an attempt."""
+
+    name: str
+    handler: bool
     log_attempt: int | None
     edited_at: datetime | None
     edited_by: str | None
-    approval: dict[str, Any] | None
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):

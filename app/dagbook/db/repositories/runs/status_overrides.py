@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from sqlalchemy import Text, func, insert, select, type_coerce, update
+from sqlalchemy import Text, func, select, type_coerce, update
 
-from dagbook.db.database import ReadConnection, WriteConnection, first_row
+from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.node import Node
-from dagbook.db.models.run import Run, RunAttempt, RunEvent, RunRequest
+from dagbook.db.models.run import Run, RunAttempt, RunRequest
 from dagbook.db.repositories import changes
-from dagbook.db.repositories.runs import run_search_index
-from dagbook.db.repositories.runs.run_writes import Fence
+from dagbook.db.repositories.runs import search_index
+from dagbook.db.repositories.runs.run_rows import NewEvent
+from dagbook.db.repositories.runs.run_writes import Fence, add_events
+from dagbook.db.repositories.runs.runs import last_seq
+from dagbook.db.statements import first_row
 from dagbook.engine.status import NodeStatus, RunStatus
+
+
+class ForcedEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run and its running nodes end; an empty error leaves that of the run as it is."""
+
+    status: RunStatus
+    node_status: NodeStatus
+    at: datetime
+    error: str
 
 
 class OpenRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,31 +82,30 @@ def clear_spools(connection: WriteConnection, run: int, attempt: int, *, kept: P
 def finish(
     connection: WriteConnection,
     fence: Fence,
-    *,
-    nodes: Mapping[str, Any],
-    run: Mapping[str, Any],
-    state: Mapping[str, Any],
-    events: Sequence[dict[str, Any]],
+    end: ForcedEnd,
+    state: Mapping[str, object],
+    events: Sequence[NewEvent],
 ) -> None:
-    """Finish the running nodes, the run and its attempt with these values, and mark its stop requests as handled."""
+    """Finish the running nodes, the run and its attempt, and mark its stop requests as handled."""
     connection.execute(
         update(Node)
         .where(Node.run_id == fence.run, Node.attempt == fence.attempt, Node.status == NodeStatus.RUNNING)
-        .values(**nodes, due_at=None, detail=None)
+        .values(status=end.node_status, finished_at=end.at, error=end.error, due_at=None, detail=None)
     )
-    connection.execute(insert(RunEvent), list(events))
-    connection.execute(update(Run).where(Run.id == fence.run).values(**run))
+    add_events(connection, events)
+    error = {"error": end.error} if end.error else {}
+    connection.execute(update(Run).where(Run.id == fence.run).values(status=end.status, finished_at=end.at, **error))
     connection.execute(
         update(RunAttempt)
         .where(RunAttempt.run_id == fence.run, RunAttempt.number == fence.attempt)
-        .values(status=run["status"], state=state, closed_at=run["finished_at"])
+        .values(status=end.status, state=state, closed_at=end.at)
     )
     connection.execute(
         update(RunRequest)
         .where(RunRequest.run_id == fence.run, RunRequest.handled_at.is_(None))
-        .values(handled_at=run["finished_at"])
+        .values(handled_at=end.at)
     )
-    run_search_index.index_errors(connection, fence.run, fence.attempt)
+    search_index.index_errors(connection, fence.run, fence.attempt)
     changes.add_run_changes(connection, [fence.run])
 
 
@@ -139,9 +149,14 @@ def edit_step(connection: WriteConnection, run: int, attempt: int, edit: StepEdi
     # Each edit needs a new time, even if the clock was set back: the trigger treats an unchanged time as no edit.
     at = edit.at if node.edited_at is None else max(edit.at, node.edited_at + _MIN_STEP)
     connection.execute(update(Node).where(*of_step).values(status=edit.status, edited_at=at, edited_by=edit.actor))
-    data: dict[str, Any] = {"status": edit.status, "edited_by": edit.actor}
-    last = connection.execute(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run)).scalar() or 0
-    event = {"run_id": run, "seq": last + 1, "attempt": attempt, "at": at, "position": node.position, "data": data}
-    connection.execute(insert(RunEvent), [event])
+    event = NewEvent(
+        run_id=run,
+        seq=last_seq(connection, run) + 1,
+        attempt=attempt,
+        at=at,
+        position=node.position,
+        data={"status": edit.status, "edited_by": edit.actor},
+    )
+    add_events(connection, [event])
     changes.add_run_changes(connection, [run])
     return before

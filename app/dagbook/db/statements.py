@@ -1,0 +1,45 @@
+"""Parts of statements that repositories share: rows as structs, insertions with ON CONFLICT, times in seconds."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+from sqlalchemy import BigInteger, Executable, Integer, func, literal_column, type_coerce
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects import postgresql, sqlite
+
+from dagbook.db.backend import ReadConnection, T, WriteConnection
+from dagbook.db.types import Base
+
+
+def all_rows(connection: ReadConnection, kind: type[T], statement: Executable, /, **values: object) -> list[T]:
+    """Return every row of a statement."""
+    return [kind(**row) for row in connection.execute(statement, values).mappings()]
+
+
+def first_row(connection: ReadConnection, kind: type[T], statement: Executable, /, **values: object) -> T | None:
+    """Return the first row of a statement, or None."""
+    row = connection.execute(statement, values).mappings().first()
+    return None if row is None else kind(**row)
+
+
+def insert_into(connection: WriteConnection, model: type[Base]) -> postgresql.Insert:
+    """Return an insertion that knows ON CONFLICT, which both databases write in the same way."""
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return cast(postgresql.Insert, make(model))
+
+
+def put(connection: WriteConnection, model: type[Base], row: msgspec.Struct, *keys: str) -> None:
+    """Insert a row, or replace the one with the same keys."""
+    values = msgspec.structs.asdict(row)
+    others = {name: value for name, value in values.items() if name not in keys}
+    insertion = insert_into(connection, model).values(values)
+    connection.execute(insertion.on_conflict_do_update(index_elements=keys, set_=others))
+
+
+def seconds(dialect: str, column: Any) -> Any:
+    """Select a time in whole seconds since 1970: converting rows to datetimes takes as long as reading them."""
+    if dialect == "postgresql":
+        return sql_cast(func.floor(func.extract("epoch", column)), BigInteger)
+    return type_coerce(type_coerce(column, BigInteger).op("/")(literal_column("1000000")), Integer)
