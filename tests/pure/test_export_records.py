@@ -8,7 +8,7 @@ import pytest
 
 from dagbook.spec.reading.load import load
 from dagbook.transfer.layout import folder_of
-from dagbook.transfer.step_records import step_record
+from dagbook.transfer.records import step_record
 
 WIDE = """\
 type: graph

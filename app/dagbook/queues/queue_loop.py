@@ -16,6 +16,8 @@ from dagbook.runs.wakeups import QueueSignal
 
 _log = logging.getLogger(__name__)
 
+_CHANNEL = "dagbook_queues"
+
 
 class QueueLoop:
     """Repeats ``work`` with the queues that were reported since its last round: woken by the signal, else by time."""
@@ -71,9 +73,6 @@ class QueueLoop:
                 _log.error("queued run %s cannot be started", key, exc_info=error)
                 await self._active_runs.fail_queued(key, f"the run could not be started{starter}: {error}")
         return refused
-
-
-_CHANNEL = "dagbook_queues"
 
 
 class QueueNotifier:

@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 HIGHEST_PRIORITY = 1000
 _MAX_ITEM = 2**63
 
+_BATCH = 100  # runs dequeued in one commit
+
 
 class MoveRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The new position of an entry: behind all others of a priority, at the front, or right behind another entry."""
@@ -151,9 +153,6 @@ def _publish(
 def _lock_queue(connection: WriteConnection, name: str) -> None:
     """Lock the queue, so that no server starts one of its runs meanwhile."""
     run_writes.lock_names(connection, {f"queue {name}"})
-
-
-_BATCH = 100  # runs dequeued in one commit
 
 
 class DequeueService:

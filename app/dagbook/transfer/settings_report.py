@@ -31,6 +31,31 @@ _UI = "the web UI has no such setting"
 Value = str | list[str] | dict[str, str]
 Translate = Callable[[Any], Value]
 
+# Beginnings of keys without a setting, and why; the first that fits counts.
+_WITHOUT: Sequence[tuple[str, str]] = (
+    ("paths.baseconfig", "Dagbook's is base_config; `dagbook import` copies base.yaml there"),
+    ("paths", _IN_DATABASE),
+    *((name, _IN_DATABASE) for name in ("dags", "dagsdir", "datadir", "logdir", "suspendflagsdir", "adminlogsdir")),
+    (
+        "remotenodes",
+        "write its nodes as remote_nodes, whose credentials are fields of their own: docs/how-to/operations.md",
+    ),
+    ("skipexamples", "Dagbook stores no examples unasked"),
+    ("apibasepath", "the path of the API is fixed: /api/v2 below base_path"),
+    ("apibaseurl", "the path of the API is fixed: /api/v2 below base_path"),
+    ("headless", "the web UI is always served"),
+    ("lateststatustoday", "the latest run is the latest one, of any day"),
+    ("tls.cafile", "it has no meaning for a server"),
+    ("isauthtoken", "auth_token alone turns its authentication on"),
+    ("isbasicauth", "auth_basic_username and auth_basic_password alone turn their authentication on"),
+    ("ui", _UI),
+    ("scheduler.lockstalethreshold", "the lease of a server is lease_seconds, 10 by default"),
+    ("scheduler", "each server has its own scheduler, which needs no lock and no port"),
+    ("worker", "labels and the number of runs are options of `dagbook worker`"),
+    ("coordinator", _NO_SERVICE),
+    ("peer", _NO_SERVICE),
+)
+
 
 def _text(value: Any) -> str:
     if isinstance(value, bool):
@@ -105,30 +130,6 @@ SETTINGS: Mapping[str, tuple[str, Translate]] = {
     "monitoring.retention": ("monitoring_retention_seconds", _seconds),
     "monitoring.interval": ("monitoring_interval_seconds", _seconds),
 }
-# Beginnings of keys without a setting, and why; the first that fits counts.
-_WITHOUT: Sequence[tuple[str, str]] = (
-    ("paths.baseconfig", "Dagbook's is base_config; `dagbook import` copies base.yaml there"),
-    ("paths", _IN_DATABASE),
-    *((name, _IN_DATABASE) for name in ("dags", "dagsdir", "datadir", "logdir", "suspendflagsdir", "adminlogsdir")),
-    (
-        "remotenodes",
-        "write its nodes as remote_nodes, whose credentials are fields of their own: docs/how-to/operations.md",
-    ),
-    ("skipexamples", "Dagbook stores no examples unasked"),
-    ("apibasepath", "the path of the API is fixed: /api/v2 below base_path"),
-    ("apibaseurl", "the path of the API is fixed: /api/v2 below base_path"),
-    ("headless", "the web UI is always served"),
-    ("lateststatustoday", "the latest run is the latest one, of any day"),
-    ("tls.cafile", "it has no meaning for a server"),
-    ("isauthtoken", "auth_token alone turns its authentication on"),
-    ("isbasicauth", "auth_basic_username and auth_basic_password alone turn their authentication on"),
-    ("ui", _UI),
-    ("scheduler.lockstalethreshold", "the lease of a server is lease_seconds, 10 by default"),
-    ("scheduler", "each server has its own scheduler, which needs no lock and no port"),
-    ("worker", "labels and the number of runs are options of `dagbook worker`"),
-    ("coordinator", _NO_SERVICE),
-    ("peer", _NO_SERVICE),
-)
 
 
 def translate(config: Mapping[str, object], *, secrets: bool = False) -> SettingsReport:

@@ -22,6 +22,33 @@ from dagbook.db.url import PUBLIC, sqlite_path
 # Definitions of schema objects by their descriptions, such as "index i of t".
 Shape = dict[str, str]
 
+_MAY_CREATE = """SELECT has_database_privilege(current_database(), 'CREATE'),
+    quote_ident(current_database()), quote_ident(current_user)"""
+# Each query returns name and definition, as PostgreSQL formats it relative to the search path.
+_CATALOG = (
+    """SELECT 'table ' || relname, relkind::text FROM pg_class
+       WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'""",
+    """SELECT 'column ' || attname || ' of ' || relname,
+              format_type(atttypid, atttypmod) || ' ' || attnotnull || ' ' || coalesce(pg_get_expr(adbin, adrelid), '')
+       FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+            LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+       WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped""",
+    """SELECT 'constraint ' || conname || ' of ' || relname,
+              pg_get_constraintdef(pg_constraint.oid) || ' ' || convalidated
+       FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
+       WHERE connamespace = current_schema()::regnamespace AND contype <> 'n'""",
+    """SELECT 'index ' || indexname || ' of ' || tablename,
+              replace(indexdef, ' ON ' || quote_ident(schemaname) || '.', ' ON ')
+       FROM pg_indexes WHERE schemaname = current_schema()""",
+    """SELECT 'trigger ' || tgname || ' of ' || relname,
+              pg_get_triggerdef(pg_trigger.oid, true) || ' ' || tgenabled::text
+       FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+       WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal""",
+    "SELECT 'view ' || viewname, definition FROM pg_views WHERE schemaname = current_schema()",
+    """SELECT 'function ' || proname, prosrc || ' ' || provolatile::text || ' ' || prosecdef FROM pg_proc
+       WHERE pronamespace = current_schema()::regnamespace""",
+)
+
 
 async def check(url: str, *, schema: str = PUBLIC) -> list[str]:
     """Return the differences as messages; an empty list means that the schema is correct.
@@ -56,10 +83,6 @@ async def _shapes_of_schema(url: str, schema: str) -> tuple[Shape, Shape]:
             return await connection.run_sync(_describe_postgresql), found
         finally:
             await transaction.rollback()
-
-
-_MAY_CREATE = """SELECT has_database_privilege(current_database(), 'CREATE'),
-    quote_ident(current_database()), quote_ident(current_user)"""
 
 
 def _migrate_into_new_schema(connection: Connection) -> None:
@@ -132,32 +155,6 @@ def _describe_columns(connection: Connection, table: str) -> Shape:
         f"column {row['name']} of {table}": f"{row['type']} {row['notnull']} {row['dflt_value']} {row['pk']}"
         for row in rows
     }
-
-
-# Each query returns name and definition, as PostgreSQL formats it relative to the search path.
-_CATALOG = (
-    """SELECT 'table ' || relname, relkind::text FROM pg_class
-       WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'""",
-    """SELECT 'column ' || attname || ' of ' || relname,
-              format_type(atttypid, atttypmod) || ' ' || attnotnull || ' ' || coalesce(pg_get_expr(adbin, adrelid), '')
-       FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-            LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-       WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped""",
-    """SELECT 'constraint ' || conname || ' of ' || relname,
-              pg_get_constraintdef(pg_constraint.oid) || ' ' || convalidated
-       FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
-       WHERE connamespace = current_schema()::regnamespace AND contype <> 'n'""",
-    """SELECT 'index ' || indexname || ' of ' || tablename,
-              replace(indexdef, ' ON ' || quote_ident(schemaname) || '.', ' ON ')
-       FROM pg_indexes WHERE schemaname = current_schema()""",
-    """SELECT 'trigger ' || tgname || ' of ' || relname,
-              pg_get_triggerdef(pg_trigger.oid, true) || ' ' || tgenabled::text
-       FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
-       WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal""",
-    "SELECT 'view ' || viewname, definition FROM pg_views WHERE schemaname = current_schema()",
-    """SELECT 'function ' || proname, prosrc || ' ' || provolatile::text || ' ' || prosecdef FROM pg_proc
-       WHERE pronamespace = current_schema()::regnamespace""",
-)
 
 
 def _describe_postgresql(connection: Connection) -> Shape:

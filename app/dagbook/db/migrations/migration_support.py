@@ -15,6 +15,8 @@ GUARD = "guard_"
 REPORT = "report_v"
 Triggers = str | tuple[str, ...] | None
 
+_FIND_VIEWS = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
+
 
 class MigrationFailed(Exception):  # noqa: N818  # shown to users, not handled
     """The migration would have lost data or indexes; it was rolled back."""
@@ -78,9 +80,6 @@ def _drop_guards(connection: Connection) -> None:
     functions = "SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
     for name in _names(connection, functions):
         connection.exec_driver_sql(f"DROP FUNCTION {name}() CASCADE")
-
-
-_FIND_VIEWS = "SELECT name, sql FROM sqlite_master WHERE type = 'view'"
 
 
 def _drop_views(connection: Connection, lost: Collection[str]) -> dict[str, str]:

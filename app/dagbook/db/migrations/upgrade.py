@@ -47,6 +47,9 @@ _BUSY_MILLISECONDS = 60_000
 # Released revisions start at 0100: lower numbers were used before 0.1.0, for tables that cannot be upgraded.
 _BEFORE_FIRST_RELEASE = re.compile(r"00\d\d")
 
+# Of all revisions and the present one: the one to go to next, None at the target.
+Step = Callable[[Sequence[str], str | None], str | None]
+
 
 class UnknownRevision(UnusableDatabase):
     """The database was upgraded by a newer Dagbook."""
@@ -69,10 +72,6 @@ class ObsoleteDatabase(UnusableDatabase):
             f"{hide_password(url)} was made before Dagbook 0.1.0 (it is at revision {revision}) and cannot be "
             f"upgraded; a new database is needed: {remedy}"
         )
-
-
-# Of all revisions and the present one: the one to go to next, None at the target.
-Step = Callable[[Sequence[str], str | None], str | None]
 
 
 async def upgrade(

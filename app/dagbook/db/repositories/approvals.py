@@ -18,33 +18,6 @@ from dagbook.db.repositories.dag_access import Visibility
 from dagbook.db.statements import all_rows, first_row
 from dagbook.engine.status import NodeStatus, RunStatus
 
-
-class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision that the owner of the run has not applied yet."""
-
-    run_id: int
-    attempt: int
-    position: int
-    decided_at: datetime
-    decided_by: str
-    decision: Mapping[str, Any]
-
-
-class OpenApproval(msgspec.Struct, frozen=True, kw_only=True):
-    """An approval that a running step waits for; the root's names are those of the run unless it is a sub-run."""
-
-    run: int
-    attempt: int
-    position: int
-    step: str
-    asked_at: datetime
-    request: Mapping[str, Any]
-    dag_name: str
-    run_id: str
-    root_name: str | None
-    root_run_id: str | None
-
-
 _root = aliased(Run)
 _is_open = (Approval.decided_at.is_(None), Node.status == NodeStatus.RUNNING, Run.status == RunStatus.RUNNING)
 _open = (
@@ -98,6 +71,32 @@ _find_decided = (
         Approval.decided_at.is_not(None),
     )
 )
+
+
+class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision that the owner of the run has not applied yet."""
+
+    run_id: int
+    attempt: int
+    position: int
+    decided_at: datetime
+    decided_by: str
+    decision: Mapping[str, Any]
+
+
+class OpenApproval(msgspec.Struct, frozen=True, kw_only=True):
+    """An approval that a running step waits for; the root's names are those of the run unless it is a sub-run."""
+
+    run: int
+    attempt: int
+    position: int
+    step: str
+    asked_at: datetime
+    request: Mapping[str, Any]
+    dag_name: str
+    run_id: str
+    root_name: str | None
+    root_run_id: str | None
 
 
 def find_decided(connection: ReadConnection, owner: str) -> Sequence[DecisionRow]:

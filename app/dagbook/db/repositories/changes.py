@@ -26,6 +26,48 @@ RUN, DAG, QUEUE = "run", "dag", "queue"
 _START = "begin"  # first row of an empty feed: earlier changes are unknown
 _REMOVED = {"what": "removed"}
 
+_own_xact = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
+_horizon = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
+_beyond = cast(cast(func.pg_snapshot_xmax(func.pg_current_snapshot()), Text), BigInteger)
+_XACTS = {"sqlite": literal_column("0"), "postgresql": _own_xact}
+_root = aliased(Run)
+_last_event = select(func.max(RunEvent.seq)).where(RunEvent.run_id == Run.id).correlate(Run).scalar_subquery()
+_RUN_COLUMNS = (
+    "xact",
+    "at",
+    "kind",
+    "dag_name",
+    "run_id",
+    "root_name",
+    "root_run_id",
+    "attempt",
+    "status",
+    "event",
+    "data",
+)
+_add_others = Prepared({name: insert(Change).values(xact=xact) for name, xact in _XACTS.items()})
+_columns = [column for column in Change.__table__.columns if column.name not in ("number", "xact")]
+_after_cursor = tuple_(Change.xact, Change.number) > tuple_(bindparam("xact"), bindparam("number"))
+_find_after = {
+    "sqlite": select(Change.number, Change.xact, literal(True).label("is_final"), *_columns)
+    .where(Change.number > bindparam("number"))
+    .order_by(Change.number)
+    .limit(bindparam("most")),
+    "postgresql": select(Change.number, Change.xact, (Change.xact < _horizon).label("is_final"), *_columns)
+    .where(_after_cursor)
+    .order_by(Change.xact, Change.number)
+    .limit(bindparam("most")),
+}
+_find_first = select(Change.xact, Change.number, Change.at).order_by(Change.xact, Change.number)
+_find_first_numbers = select(Change.xact, Change.number, Change.at).order_by(Change.number)
+_find_last = (
+    select(Change.xact, Change.number)
+    .where(Change.xact < _horizon)
+    .order_by(Change.xact.desc(), Change.number.desc())
+    .limit(1)
+)
+_find_last_number = select(Change.xact, Change.number).order_by(Change.number.desc()).limit(1)
+
 
 class FeedCursor(msgspec.Struct, frozen=True, order=True):
     """Position of a change in the feed; clients receive it as ``number`` or ``xact.number``."""
@@ -75,28 +117,6 @@ class FeedRange(msgspec.Struct, frozen=True):
         return cursor.xact < self.horizon if self.horizon else cursor <= self.last
 
 
-_own_xact = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
-_horizon = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
-_beyond = cast(cast(func.pg_snapshot_xmax(func.pg_current_snapshot()), Text), BigInteger)
-_XACTS = {"sqlite": literal_column("0"), "postgresql": _own_xact}
-
-_root = aliased(Run)
-_last_event = select(func.max(RunEvent.seq)).where(RunEvent.run_id == Run.id).correlate(Run).scalar_subquery()
-_RUN_COLUMNS = (
-    "xact",
-    "at",
-    "kind",
-    "dag_name",
-    "run_id",
-    "root_name",
-    "root_run_id",
-    "attempt",
-    "status",
-    "event",
-    "data",
-)
-
-
 def _insert_run(xact: Any) -> Any:
     """Return the statement that adds a change with the run's current names, status and last event."""
     columns = select(
@@ -118,29 +138,6 @@ def _insert_run(xact: Any) -> Any:
 
 
 _add_runs = Prepared({name: _insert_run(xact) for name, xact in _XACTS.items()})
-_add_others = Prepared({name: insert(Change).values(xact=xact) for name, xact in _XACTS.items()})
-
-_columns = [column for column in Change.__table__.columns if column.name not in ("number", "xact")]
-_after_cursor = tuple_(Change.xact, Change.number) > tuple_(bindparam("xact"), bindparam("number"))
-_find_after = {
-    "sqlite": select(Change.number, Change.xact, literal(True).label("is_final"), *_columns)
-    .where(Change.number > bindparam("number"))
-    .order_by(Change.number)
-    .limit(bindparam("most")),
-    "postgresql": select(Change.number, Change.xact, (Change.xact < _horizon).label("is_final"), *_columns)
-    .where(_after_cursor)
-    .order_by(Change.xact, Change.number)
-    .limit(bindparam("most")),
-}
-_find_first = select(Change.xact, Change.number, Change.at).order_by(Change.xact, Change.number)
-_find_first_numbers = select(Change.xact, Change.number, Change.at).order_by(Change.number)
-_find_last = (
-    select(Change.xact, Change.number)
-    .where(Change.xact < _horizon)
-    .order_by(Change.xact.desc(), Change.number.desc())
-    .limit(1)
-)
-_find_last_number = select(Change.xact, Change.number).order_by(Change.number.desc()).limit(1)
 
 
 # -- adding --------------------------------------------------------------------------------------------------------

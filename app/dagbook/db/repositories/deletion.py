@@ -16,23 +16,6 @@ from dagbook.db.repositories import changes
 from dagbook.db.repositories.retention import MAY_DELETE
 from dagbook.db.statements import insert_into
 
-
-class Size(msgspec.Struct, frozen=True, kw_only=True):
-    """Size of a root run: the rows of it and its sub-runs, and the chunks and bytes of their logs."""
-
-    runs: int = 0
-    rows: int = 0
-    chunks: int = 0
-    log_bytes: int = 0
-
-
-class BatchLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of what one transaction deletes."""
-
-    rows: int = 300
-    log_bytes: int = 2 * 1024 * 1024
-
-
 _keys: BindParameter[list[int]] = bindparam("keys", expanding=True)
 _tree = union_all(
     select(Run.id.label("root"), Run.id.label("run")).where(Run.id.in_(_keys)),
@@ -78,6 +61,22 @@ _find_unused = (
     .order_by(Definition.hash)
     .limit(bindparam("most"))
 )
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """Size of a root run: the rows of it and its sub-runs, and the chunks and bytes of their logs."""
+
+    runs: int = 0
+    rows: int = 0
+    chunks: int = 0
+    log_bytes: int = 0
+
+
+class BatchLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of what one transaction deletes."""
+
+    rows: int = 300
+    log_bytes: int = 2 * 1024 * 1024
 
 
 def size_of(connection: ReadConnection, keys: Sequence[int]) -> dict[int, Size]:

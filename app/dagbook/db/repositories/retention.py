@@ -26,6 +26,64 @@ _FINISHED = (RunStatus.FAILED, RunStatus.ABORTED, RunStatus.SUCCEEDED, RunStatus
 _ACTIVE = (RunStatus.NOT_STARTED, RunStatus.RUNNING, RunStatus.QUEUED)
 _AnySelect = Select[*tuple[Any, ...]]
 
+_called, _newer, _root = aliased(Run), aliased(Run), aliased(Run)
+_until = bindparam("until", type_=UtcDateTime)
+_most: BindParameter[int] = bindparam("most")
+_is_finished = and_(Run.root_id.is_(None), Run.status.in_(_FINISHED))
+MAY_DELETE = and_(
+    _is_finished,
+    Run.finished_at <= _until,
+    ~exists().where(_called.root_id == Run.id, _called.status.in_(_ACTIVE)),
+    ~exists().where(QueueEntry.run_id == Run.id),
+)
+_was_edited = exists().where(Node.run_id == Run.id, Node.edited_at > _until)
+_is_newest = ~exists().where(
+    _newer.dag_name == Run.dag_name, _newer.root_id.is_(None), _newer.created_at > Run.created_at
+)
+_of_name = Run.dag_name == bindparam("name")
+_oldest_first, _newest_first = (Run.created_at, Run.id), (Run.created_at.desc(), Run.id.desc())
+_up_to_edge = or_(
+    Run.created_at < bindparam("edge_at", type_=UtcDateTime),
+    and_(Run.created_at == bindparam("edge_at", type_=UtcDateTime), Run.id <= bindparam("edge_id")),
+)
+_beyond_edge = or_(
+    Run.created_at > bindparam("edge_at", type_=UtcDateTime),
+    and_(Run.created_at == bindparam("edge_at", type_=UtcDateTime), Run.id > bindparam("edge_id")),
+)
+# Distinct names, each found from the previous one by the index: a scan of all runs would take long.
+_first_names = select(func.min(Run.dag_name).label("name")).where(Run.root_id.is_(None)).cte("names", recursive=True)
+_next_name = select(func.min(_newer.dag_name)).where(_newer.dag_name > _first_names.c.name, _newer.root_id.is_(None))
+_names = _first_names.union_all(select(_next_name.scalar_subquery()).where(_first_names.c.name.is_not(None)))
+_find_names = select(_names.c.name).where(_names.c.name.is_not(None))
+_find_old = (
+    select(Run.id)
+    .where(_of_name, MAY_DELETE, Run.created_at <= _until, ~_was_edited)
+    .order_by(*_oldest_first)
+    .limit(_most)
+)
+_find_old_but_newest = _find_old.where(~_is_newest)
+_find_edge = (
+    select(Run.created_at, Run.id)
+    .where(_of_name, _is_finished)
+    .order_by(*_newest_first)
+    .offset(bindparam("keep"))
+    .limit(1)
+)
+_find_up_to_edge = select(Run.id).where(_of_name, MAY_DELETE, _up_to_edge).order_by(*_oldest_first).limit(_most)
+_find_stored = (
+    select(Dag.dag_name, Dag.file_name, Definition.spec, DagRetention.days, DagRetention.runs, DagRetention.log_bytes)
+    .join(Definition, Definition.hash == Dag.definition_hash)
+    .outerjoin(DagRetention, DagRetention.dag_id == Dag.id)
+    .where(Dag.dag_name.in_(bindparam("names", expanding=True)))
+)
+_get_last_text = (
+    select(Definition.spec, Definition.base)
+    .join(Run, Run.definition_hash == Definition.hash)
+    .where(_of_name, Run.root_id.is_(None))
+    .order_by(*_newest_first)
+    .limit(1)
+)
+
 
 class OldestRun(msgspec.Struct, frozen=True, kw_only=True):
     """A deletable run."""
@@ -79,32 +137,6 @@ class Edge(msgspec.Struct, frozen=True):
     id: int
 
 
-_called, _newer, _root = aliased(Run), aliased(Run), aliased(Run)
-_until = bindparam("until", type_=UtcDateTime)
-_most: BindParameter[int] = bindparam("most")
-_is_finished = and_(Run.root_id.is_(None), Run.status.in_(_FINISHED))
-MAY_DELETE = and_(
-    _is_finished,
-    Run.finished_at <= _until,
-    ~exists().where(_called.root_id == Run.id, _called.status.in_(_ACTIVE)),
-    ~exists().where(QueueEntry.run_id == Run.id),
-)
-_was_edited = exists().where(Node.run_id == Run.id, Node.edited_at > _until)
-_is_newest = ~exists().where(
-    _newer.dag_name == Run.dag_name, _newer.root_id.is_(None), _newer.created_at > Run.created_at
-)
-_of_name = Run.dag_name == bindparam("name")
-_oldest_first, _newest_first = (Run.created_at, Run.id), (Run.created_at.desc(), Run.id.desc())
-_up_to_edge = or_(
-    Run.created_at < bindparam("edge_at", type_=UtcDateTime),
-    and_(Run.created_at == bindparam("edge_at", type_=UtcDateTime), Run.id <= bindparam("edge_id")),
-)
-_beyond_edge = or_(
-    Run.created_at > bindparam("edge_at", type_=UtcDateTime),
-    and_(Run.created_at == bindparam("edge_at", type_=UtcDateTime), Run.id > bindparam("edge_id")),
-)
-
-
 def _sum_of_logs() -> ColumnElement[int]:
     """Select the log bytes of a root run and its sub-runs."""
     own = select(func.sum(LogChunk.byte_count)).where(LogChunk.run_id == Run.id).correlate(Run)
@@ -113,27 +145,6 @@ def _sum_of_logs() -> ColumnElement[int]:
     return func.coalesce(own.scalar_subquery(), 0) + func.coalesce(below.scalar_subquery(), 0)
 
 
-# Distinct names, each found from the previous one by the index: a scan of all runs would take long.
-_first_names = select(func.min(Run.dag_name).label("name")).where(Run.root_id.is_(None)).cte("names", recursive=True)
-_next_name = select(func.min(_newer.dag_name)).where(_newer.dag_name > _first_names.c.name, _newer.root_id.is_(None))
-_names = _first_names.union_all(select(_next_name.scalar_subquery()).where(_first_names.c.name.is_not(None)))
-_find_names = select(_names.c.name).where(_names.c.name.is_not(None))
-
-_find_old = (
-    select(Run.id)
-    .where(_of_name, MAY_DELETE, Run.created_at <= _until, ~_was_edited)
-    .order_by(*_oldest_first)
-    .limit(_most)
-)
-_find_old_but_newest = _find_old.where(~_is_newest)
-_find_edge = (
-    select(Run.created_at, Run.id)
-    .where(_of_name, _is_finished)
-    .order_by(*_newest_first)
-    .offset(bindparam("keep"))
-    .limit(1)
-)
-_find_up_to_edge = select(Run.id).where(_of_name, MAY_DELETE, _up_to_edge).order_by(*_oldest_first).limit(_most)
 _sized = select(
     Run.id,
     Run.created_at,
@@ -153,19 +164,6 @@ _find_oldest = (
     .where(MAY_DELETE, _beyond_edge)
     .order_by(*_oldest_first)
     .limit(_most)
-)
-_find_stored = (
-    select(Dag.dag_name, Dag.file_name, Definition.spec, DagRetention.days, DagRetention.runs, DagRetention.log_bytes)
-    .join(Definition, Definition.hash == Dag.definition_hash)
-    .outerjoin(DagRetention, DagRetention.dag_id == Dag.id)
-    .where(Dag.dag_name.in_(bindparam("names", expanding=True)))
-)
-_get_last_text = (
-    select(Definition.spec, Definition.base)
-    .join(Run, Run.definition_hash == Definition.hash)
-    .where(_of_name, Run.root_id.is_(None))
-    .order_by(*_newest_first)
-    .limit(1)
 )
 
 

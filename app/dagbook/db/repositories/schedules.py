@@ -37,6 +37,64 @@ FAILED: Final = "failed"
 _AT_A_TIME = 500  # values per statement
 _MARK = 1
 
+_SLOT_KEY = (ScheduleSlot.dag_id, ScheduleSlot.kind, ScheduleSlot.minute)
+_IS_SLOT = (
+    ScheduleSlot.dag_id == bindparam("b_dag"),
+    ScheduleSlot.kind == bindparam("b_kind"),
+    ScheduleSlot.minute == bindparam("b_minute"),
+)
+_IS_RESTARTING = text("schedule_slots.outcome = 'restarting'")  # a literal, as in the condition of the partial index
+_with_schedules = (
+    Dag.id,
+    Dag.file_name,
+    Dag.dag_name,
+    Dag.definition_hash,
+    Dag.suspended,
+    Dag.created_at,
+    Dag.updated_at,
+    DagSetting.catchup,
+    DagSetting.catchup_window_seconds,
+)
+_find_dags = select(*_with_schedules).outerjoin(DagSetting, DagSetting.dag_id == Dag.id).order_by(Dag.id)
+_find_texts = select(Definition.hash, Definition.spec).where(Definition.hash.in_(bindparam("hashes", expanding=True)))
+_find_earlier = (
+    select(Definition.hash, Definition.spec)
+    .join(DagRevision, DagRevision.definition_hash == Definition.hash)
+    .where(DagRevision.dag_id == bindparam("dag"))
+    .order_by(DagRevision.number.desc())
+    .limit(bindparam("most"))
+)
+_find_outcomes = select(*_SLOT_KEY, ScheduleSlot.outcome).where(
+    tuple_(*_SLOT_KEY).in_(bindparam("keys", expanding=True))
+)
+_find_handled = select(*_SLOT_KEY).where(
+    ScheduleSlot.minute > bindparam("after"), ScheduleSlot.minute <= bindparam("until")
+)
+_is_handled = select(literal(1)).where(*_IS_SLOT)
+_get_starter = select(*_SLOT_KEY).where(ScheduleSlot.run_id == bindparam("run"))
+_find_restarting = (
+    select(*_SLOT_KEY, ScheduleSlot.file_name, ScheduleSlot.restarts)
+    .where(_IS_RESTARTING)
+    .order_by(ScheduleSlot.minute)
+)
+_find_active = (
+    select(Run.id)
+    .where(Run.dag_name == bindparam("name"), Run.status == RunStatus.RUNNING, Run.root_id.is_(None), IS_ACTIVE)
+    .order_by(Run.id)
+)
+_skip = Prepared(
+    {
+        "sqlite": sqlite.insert(ScheduleSlot).on_conflict_do_nothing(),
+        "postgresql": postgresql.insert(ScheduleSlot).on_conflict_do_nothing(),
+    }
+)
+_add = Prepared(insert(ScheduleSlot))
+_finish = Prepared(
+    update(ScheduleSlot)
+    .where(*_IS_SLOT, _IS_RESTARTING)
+    .values({name: bindparam(name) for name in ("outcome", "reason", "run_id", "settled_at")})
+)
+
 
 class ScheduledDagRow(msgspec.Struct, frozen=True, kw_only=True):
     """A stored DAG with its schedule settings."""
@@ -114,65 +172,6 @@ class SlotOutcome(msgspec.Struct, frozen=True):
     reason: str = ""
     run: int | None = None
     restarts: int | None = None
-
-
-_SLOT_KEY = (ScheduleSlot.dag_id, ScheduleSlot.kind, ScheduleSlot.minute)
-_IS_SLOT = (
-    ScheduleSlot.dag_id == bindparam("b_dag"),
-    ScheduleSlot.kind == bindparam("b_kind"),
-    ScheduleSlot.minute == bindparam("b_minute"),
-)
-_IS_RESTARTING = text("schedule_slots.outcome = 'restarting'")  # a literal, as in the condition of the partial index
-_with_schedules = (
-    Dag.id,
-    Dag.file_name,
-    Dag.dag_name,
-    Dag.definition_hash,
-    Dag.suspended,
-    Dag.created_at,
-    Dag.updated_at,
-    DagSetting.catchup,
-    DagSetting.catchup_window_seconds,
-)
-_find_dags = select(*_with_schedules).outerjoin(DagSetting, DagSetting.dag_id == Dag.id).order_by(Dag.id)
-_find_texts = select(Definition.hash, Definition.spec).where(Definition.hash.in_(bindparam("hashes", expanding=True)))
-_find_earlier = (
-    select(Definition.hash, Definition.spec)
-    .join(DagRevision, DagRevision.definition_hash == Definition.hash)
-    .where(DagRevision.dag_id == bindparam("dag"))
-    .order_by(DagRevision.number.desc())
-    .limit(bindparam("most"))
-)
-_find_outcomes = select(*_SLOT_KEY, ScheduleSlot.outcome).where(
-    tuple_(*_SLOT_KEY).in_(bindparam("keys", expanding=True))
-)
-_find_handled = select(*_SLOT_KEY).where(
-    ScheduleSlot.minute > bindparam("after"), ScheduleSlot.minute <= bindparam("until")
-)
-_is_handled = select(literal(1)).where(*_IS_SLOT)
-_get_starter = select(*_SLOT_KEY).where(ScheduleSlot.run_id == bindparam("run"))
-_find_restarting = (
-    select(*_SLOT_KEY, ScheduleSlot.file_name, ScheduleSlot.restarts)
-    .where(_IS_RESTARTING)
-    .order_by(ScheduleSlot.minute)
-)
-_find_active = (
-    select(Run.id)
-    .where(Run.dag_name == bindparam("name"), Run.status == RunStatus.RUNNING, Run.root_id.is_(None), IS_ACTIVE)
-    .order_by(Run.id)
-)
-_skip = Prepared(
-    {
-        "sqlite": sqlite.insert(ScheduleSlot).on_conflict_do_nothing(),
-        "postgresql": postgresql.insert(ScheduleSlot).on_conflict_do_nothing(),
-    }
-)
-_add = Prepared(insert(ScheduleSlot))
-_finish = Prepared(
-    update(ScheduleSlot)
-    .where(*_IS_SLOT, _IS_RESTARTING)
-    .values({name: bindparam(name) for name in ("outcome", "reason", "run_id", "settled_at")})
-)
 
 
 def find_dags(connection: ReadConnection) -> Sequence[ScheduledDagRow]:

@@ -63,12 +63,6 @@ _find_active_runs = (
     .order_by(Run.id)
 )
 
-
-def add(connection: WriteConnection, row: ServiceRow) -> None:
-    """Register a process."""
-    connection.execute(insert(Service).values(msgspec.structs.asdict(row)))
-
-
 # PostgreSQL's idle timeout only applies between two statements, not while it waits for the rest of one.
 _terminate_stuck_sessions = text(
     """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -77,6 +71,11 @@ _terminate_stuck_sessions = text(
     AND xact_start IS NOT NULL AND wait_event = 'ClientRead'
     AND state_change < clock_timestamp() - make_interval(secs => :seconds)"""
 )
+
+
+def add(connection: WriteConnection, row: ServiceRow) -> None:
+    """Register a process."""
+    connection.execute(insert(Service).values(msgspec.structs.asdict(row)))
 
 
 def terminate_stuck_sessions(connection: WriteConnection, seconds: float = 5) -> None:

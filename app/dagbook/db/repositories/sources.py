@@ -19,6 +19,54 @@ from dagbook.db.statements import all_rows, first_row, insert_into
 DIRECTORY, GIT = "directory", "git"
 _IN_ONE = 500  # keys in one statement: the databases limit parameters
 
+_columns = tuple(Source.__table__.columns)
+_file_columns = (
+    SourceFile.path,
+    SourceFile.content,
+    SourceFile.definition_hash,
+    SourceFile.source_commit,
+    SourceFile.problems,
+    SourceFile.changed_at,
+    SourceFile.removed_at,
+    SourceFile.resumes,
+    SourceFile.dag_id,
+    Dag.file_name,
+    Dag.definition_hash.label("dag_hash"),
+    Dag.revision,
+    Dag.suspended,
+    Dag.source_directory,
+)
+_files = select(*_file_columns).outerjoin(Dag, Dag.id == SourceFile.dag_id)
+_origins = select(
+    SourceFile.dag_id,
+    SourceFile.source_id,
+    Source.name.label("source"),
+    Source.kind,
+    Source.place,
+    Source.path.label("root"),
+    Source.writable,
+    SourceFile.path,
+    SourceFile.content,
+    SourceFile.source_commit,
+    SourceFile.problems,
+    SourceFile.removed_at,
+).join(Source, Source.id == SourceFile.source_id)
+_origin_of_file = _origins.join(Dag, Dag.id == SourceFile.dag_id).where(Dag.file_name == bindparam("file"))
+_taken = (
+    select(
+        Dag.file_name,
+        Source.name.label("source"),
+        Dag.id.label("dag_id"),
+        Dag.definition_hash.label("dag_hash"),
+        Dag.revision,
+        Dag.suspended,
+    )
+    .outerjoin(SourceFile, SourceFile.dag_id == Dag.id)
+    .outerjoin(Source, Source.id == SourceFile.source_id)
+)
+_set_directory = Prepared(update(Dag).where(Dag.id == bindparam("dag")).values(source_directory=bindparam("directory")))
+_get_dag_id = select(Dag.id).where(Dag.file_name == bindparam("file"))
+
 
 class FileProblem(msgspec.Struct, frozen=True):
     """A problem of a file; the line counts from 1 and is 0 if it is unknown."""
@@ -148,53 +196,6 @@ class FileState(msgspec.Struct, frozen=True, kw_only=True):
     resumes: bool = False
 
 
-_columns = tuple(Source.__table__.columns)
-_file_columns = (
-    SourceFile.path,
-    SourceFile.content,
-    SourceFile.definition_hash,
-    SourceFile.source_commit,
-    SourceFile.problems,
-    SourceFile.changed_at,
-    SourceFile.removed_at,
-    SourceFile.resumes,
-    SourceFile.dag_id,
-    Dag.file_name,
-    Dag.definition_hash.label("dag_hash"),
-    Dag.revision,
-    Dag.suspended,
-    Dag.source_directory,
-)
-_files = select(*_file_columns).outerjoin(Dag, Dag.id == SourceFile.dag_id)
-_origins = select(
-    SourceFile.dag_id,
-    SourceFile.source_id,
-    Source.name.label("source"),
-    Source.kind,
-    Source.place,
-    Source.path.label("root"),
-    Source.writable,
-    SourceFile.path,
-    SourceFile.content,
-    SourceFile.source_commit,
-    SourceFile.problems,
-    SourceFile.removed_at,
-).join(Source, Source.id == SourceFile.source_id)
-_origin_of_file = _origins.join(Dag, Dag.id == SourceFile.dag_id).where(Dag.file_name == bindparam("file"))
-_taken = (
-    select(
-        Dag.file_name,
-        Source.name.label("source"),
-        Dag.id.label("dag_id"),
-        Dag.definition_hash.label("dag_hash"),
-        Dag.revision,
-        Dag.suspended,
-    )
-    .outerjoin(SourceFile, SourceFile.dag_id == Dag.id)
-    .outerjoin(Source, Source.id == SourceFile.source_id)
-)
-
-
 def _make_put(make: Any) -> Any:
     table = SourceFile.__table__
     names = [column.name for column in table.columns]
@@ -205,8 +206,6 @@ def _make_put(make: Any) -> Any:
 
 # A first sync stores thousands of files.
 _put_file = Prepared({"sqlite": _make_put(sqlite.insert), "postgresql": _make_put(postgresql.insert)})
-_set_directory = Prepared(update(Dag).where(Dag.id == bindparam("dag")).values(source_directory=bindparam("directory")))
-_get_dag_id = select(Dag.id).where(Dag.file_name == bindparam("file"))
 
 
 # -- sources -------------------------------------------------------------------------------------------------------

@@ -23,6 +23,11 @@ from dagbook.db.postgres.postgres import postgres_arguments
 from dagbook.db.url import PUBLIC, parse_url, sqlite_path
 from dagbook.engine.admission import Labels, fits
 
+T = TypeVar("T")
+CHANNEL = "ch_pgqueuer"  # PgQueuer's trigger notifies it of new offers
+_HEARTBEAT_TIMEOUT = timedelta(seconds=15)
+_COMMAND_SECONDS = 15.0
+
 
 class Offer(msgspec.Struct, frozen=True):
     """A run that a worker has taken, and the transport's record of the offer."""
@@ -65,11 +70,6 @@ class NullTransport:
 
 if TYPE_CHECKING:
     from pgqueuer.queries import Queries
-
-T = TypeVar("T")
-CHANNEL = "ch_pgqueuer"  # PgQueuer's trigger notifies it of new offers
-_HEARTBEAT_TIMEOUT = timedelta(seconds=15)
-_COMMAND_SECONDS = 15.0
 
 
 def is_installed() -> bool:

@@ -20,6 +20,16 @@ TERMINAL = (2, 3, 4, 6)
 TERMINAL_NODE = (2, 3, 4, 5, 6)
 NOT_STARTED, RUNNING, SUCCEEDED, QUEUED = 0, 1, 4, 5
 
+RUN = (Run.dag_name, Run.run_id)
+NODE = (*RUN, Node.attempt, Node.name.label("node"))
+ATTEMPT = (*RUN, RunAttempt.number.label("attempt"))
+IS_FINISHED = Run.status.in_(TERMINAL)
+IS_NOT_FINISHED = Run.status.not_in(TERMINAL)
+OF_RUN = Node.run_id == Run.id
+OF_LAST_ATTEMPT = and_(OF_RUN, Node.attempt == Run.attempt)
+NOT_EDITED = Node.edited_at.is_(None)  # what users set by hand may contradict the rest
+LAST_ATTEMPT = and_(RunAttempt.run_id == Run.id, RunAttempt.number == Run.attempt)
+
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """An invariant of the database.
@@ -58,15 +68,3 @@ def _in_microseconds(element: minute_before, compiler: SQLCompiler, **kwargs: An
 @compiles(minute_before, "postgresql")
 def _as_interval(element: minute_before, compiler: SQLCompiler, **kwargs: Any) -> str:
     return f"({compiler.process(element.clauses, **kwargs)} - interval '1 minute')"
-
-
-RUN = (Run.dag_name, Run.run_id)
-NODE = (*RUN, Node.attempt, Node.name.label("node"))
-ATTEMPT = (*RUN, RunAttempt.number.label("attempt"))
-
-IS_FINISHED = Run.status.in_(TERMINAL)
-IS_NOT_FINISHED = Run.status.not_in(TERMINAL)
-OF_RUN = Node.run_id == Run.id
-OF_LAST_ATTEMPT = and_(OF_RUN, Node.attempt == Run.attempt)
-NOT_EDITED = Node.edited_at.is_(None)  # what users set by hand may contradict the rest
-LAST_ATTEMPT = and_(RunAttempt.run_id == Run.id, RunAttempt.number == Run.attempt)

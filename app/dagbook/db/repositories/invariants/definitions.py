@@ -48,6 +48,23 @@ CHECKS = (
     ),
 )
 
+_constraints = [
+    constraint
+    for table in Base.metadata.sorted_tables
+    for constraint in sorted(table.foreign_key_constraints, key=lambda one: str(one.name))
+]
+_SCHEDULE = "schedule"
+_OLDEST_KEPT = select(func.min(ScheduleSlot.minute)).scalar_subquery()  # slots are deleted before their runs
+SCHEDULE_CHECKS = (
+    Check(
+        name="scheduled-run-has-its-slot",
+        holds="A run that a schedule started belongs to a firing of that schedule.",
+        broken=select(*RUN)
+        .outerjoin(ScheduleSlot, ScheduleSlot.run_id == Run.id)
+        .where(Run.trigger == _SCHEDULE, ScheduleSlot.run_id.is_(None), Run.created_at >= _OLDEST_KEPT),
+    ),
+)
+
 
 def _dangling(constraint: ForeignKeyConstraint) -> AnySelect:
     child, parent = constraint.table, constraint.referred_table.alias("referred")
@@ -62,11 +79,6 @@ def _dangling(constraint: ForeignKeyConstraint) -> AnySelect:
     )
 
 
-_constraints = [
-    constraint
-    for table in Base.metadata.sorted_tables
-    for constraint in sorted(table.foreign_key_constraints, key=lambda one: str(one.name))
-]
 _found = union_all(*map(_dangling, _constraints)).subquery("dangling")
 
 REFERENCE_CHECKS = (
@@ -74,19 +86,5 @@ REFERENCE_CHECKS = (
         name="references-lead-somewhere",
         holds="Every reference from one table to another leads to a row.",
         broken=select(_found),
-    ),
-)
-
-
-_SCHEDULE = "schedule"
-_OLDEST_KEPT = select(func.min(ScheduleSlot.minute)).scalar_subquery()  # slots are deleted before their runs
-
-SCHEDULE_CHECKS = (
-    Check(
-        name="scheduled-run-has-its-slot",
-        holds="A run that a schedule started belongs to a firing of that schedule.",
-        broken=select(*RUN)
-        .outerjoin(ScheduleSlot, ScheduleSlot.run_id == Run.id)
-        .where(Run.trigger == _SCHEDULE, ScheduleSlot.run_id.is_(None), Run.created_at >= _OLDEST_KEPT),
     ),
 )

@@ -22,6 +22,15 @@ _MAX_OPEN = 1024  # chunks of a page without the end of a line
 BLOCK_BYTES = 1024 * 1024  # when a log is read from start to end
 _MAX_IN_BLOCK = 4096
 
+BOTH = 0  # as the stream of a key: stdout and stderr as one, in the order of arrival
+_MAX_GROWING = 200
+_followed = union_all(
+    select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(Run.id == bindparam("run")),
+    select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(
+        Run.root_id == bindparam("run"), Run.status == RunStatus.RUNNING
+    ),
+).subquery()
+
 
 class StreamKey(msgspec.Struct, frozen=True):
     """One stream of one node in one attempt."""
@@ -62,9 +71,6 @@ class GrowingStream(msgspec.Struct, frozen=True, kw_only=True):
     stream: int
     lines: int | None
     bytes: int | None
-
-
-BOTH = 0  # as the stream of a key: stdout and stderr as one, in the order of arrival
 
 
 def _chunks(key: StreamKey) -> Any:
@@ -229,13 +235,6 @@ def _end_of(stream: int, *columns: InstrumentedAttribute[int]) -> ScalarSelect[i
     )
 
 
-_MAX_GROWING = 200
-_followed = union_all(
-    select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(Run.id == bindparam("run")),
-    select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(
-        Run.root_id == bindparam("run"), Run.status == RunStatus.RUNNING
-    ),
-).subquery()
 _growing = [
     select(
         _followed.c.dag_name,

@@ -12,6 +12,8 @@ from dagbook.db.models.run import Run
 from dagbook.db.statements import all_rows
 from dagbook.engine.status import RunStatus
 
+_roots = select(Run.id, Run.dag_name, Run.run_id, Run.status).where(Run.root_id.is_(None))
+
 
 class RootRun(msgspec.Struct, frozen=True, kw_only=True):
     """A root run, by key and names."""
@@ -20,9 +22,6 @@ class RootRun(msgspec.Struct, frozen=True, kw_only=True):
     dag_name: str
     run_id: str
     status: RunStatus
-
-
-_roots = select(Run.id, Run.dag_name, Run.run_id, Run.status).where(Run.root_id.is_(None))
 
 
 def count_finished(connection: ReadConnection) -> int:

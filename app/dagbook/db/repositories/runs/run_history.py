@@ -77,6 +77,10 @@ _find_bad_ends = (
     .where(Run.id.in_(bindparam("runs", expanding=True)))
 )
 
+_by_status = select(Run.status, func.count()).where(Run.root_id.is_(None)).group_by(Run.status)
+_active = select(Run.status, func.count()).where(IS_ACTIVE).group_by(Run.status)
+_dags = select(func.count()).select_from(Dag)
+
 
 class FinishedRunRow(NamedTuple):
     """A finished root run: start in whole seconds since 1970 and duration in seconds, None if it never started."""
@@ -241,11 +245,6 @@ def find_node_names(connection: ReadConnection, run: int, attempts: Iterable[int
         Node.run_id == run, Node.attempt.in_(set(attempts))
     )
     return {(row.attempt, row.position): row.name for row in connection.execute(statement)}
-
-
-_by_status = select(Run.status, func.count()).where(Run.root_id.is_(None)).group_by(Run.status)
-_active = select(Run.status, func.count()).where(IS_ACTIVE).group_by(Run.status)
-_dags = select(func.count()).select_from(Dag)
 
 
 def count_runs(connection: ReadConnection) -> dict[RunStatus, int]:

@@ -30,6 +30,28 @@ _DIRECT_RUN = (RunStatus.FAILED, RunStatus.ABORTED)
 _FIRST = 1
 _KEYS_AT_A_TIME = 5_000  # parameters of a statement are limited
 
+_find_keys = select(Run.id).where(Run.id.in_(bindparam("keys", expanding=True)))
+_find_revisions = select(Dag.file_name, DagRevision.definition_hash, DagRevision.number).join(
+    DagRevision, DagRevision.dag_id == Dag.id
+)
+_add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(RunAttempt)), Prepared(insert(Node))
+_add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
+_add_chunks = Prepared(insert(LogChunk))
+_set_runs = Prepared(
+    update(Run)
+    .where(Run.id == bindparam("b_id"))
+    .values(status=bindparam("status"), finished_at=bindparam("finished_at"))
+)
+_set_nodes = Prepared(
+    update(Node)
+    .where(
+        Node.run_id == bindparam("b_run_id"),
+        Node.attempt == bindparam("b_attempt"),
+        Node.position == bindparam("b_position"),
+    )
+    .values(status=bindparam("status"), finished_at=bindparam("finished_at"))
+)
+
 
 class ImportedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A finished run with the final statuses."""
@@ -63,27 +85,6 @@ class _Revision(msgspec.Struct, frozen=True, kw_only=True):
 
 _find_existing = select(*(Run.__table__.c[name] for name in ExistingRun.__struct_fields__)).where(
     tuple_(Run.dag_name, Run.run_id).in_(bindparam("pairs", expanding=True)), Run.root_id.is_(None)
-)
-_find_keys = select(Run.id).where(Run.id.in_(bindparam("keys", expanding=True)))
-_find_revisions = select(Dag.file_name, DagRevision.definition_hash, DagRevision.number).join(
-    DagRevision, DagRevision.dag_id == Dag.id
-)
-_add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(RunAttempt)), Prepared(insert(Node))
-_add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
-_add_chunks = Prepared(insert(LogChunk))
-_set_runs = Prepared(
-    update(Run)
-    .where(Run.id == bindparam("b_id"))
-    .values(status=bindparam("status"), finished_at=bindparam("finished_at"))
-)
-_set_nodes = Prepared(
-    update(Node)
-    .where(
-        Node.run_id == bindparam("b_run_id"),
-        Node.attempt == bindparam("b_attempt"),
-        Node.position == bindparam("b_position"),
-    )
-    .values(status=bindparam("status"), finished_at=bindparam("finished_at"))
 )
 
 

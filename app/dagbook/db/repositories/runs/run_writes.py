@@ -44,6 +44,62 @@ from dagbook.db.types import Base
 from dagbook.engine.admission import Admission
 from dagbook.engine.status import RunStatus
 
+_UNLIMITED = -1
+_FINISHED = (RunStatus.FAILED, RunStatus.ABORTED, RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
+# Statements are built once, because building one costs several times its execution.
+_find_used = select(Run.dag_name, Run.run_id).where(
+    tuple_(Run.dag_name, Run.run_id).in_(bindparam("pairs", expanding=True)), Run.root_id.is_(None)
+)
+_lock_names = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("name"))))
+# Active runs are few, and runs of a name may be very many, so the partial index of active runs is the better one.
+# SQLite uses it only if the statement contains the literal condition of that index.
+_count_active = (
+    select(Run.dag_name, Run.queue, Run.status, func.count())
+    .where(Run.dag_name.in_(bindparam("names", expanding=True)), IS_ACTIVE)
+    .group_by(Run.dag_name, Run.queue, Run.status)
+)
+_lock_fences = (
+    select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token)
+    .where(
+        RunAttempt.run_id.in_(bindparam("runs", expanding=True)),
+        RunAttempt.owner == bindparam("me"),
+        RunAttempt.closed_at.is_(None),
+    )
+    .order_by(RunAttempt.run_id)
+    .with_for_update()
+)
+# The key is not locked, because other transactions may refer to the row. A run that is being deleted is incomplete.
+_lock_finished = (
+    select(Run.id, Run.attempt)
+    .where(
+        Run.id.in_(bindparam("runs", expanding=True)),
+        Run.status.in_(_FINISHED),
+        Run.id.not_in(select(Removal.run_id)),
+    )
+    .order_by(Run.id)
+    .with_for_update(key_share=True)
+)
+_lock_queued = (
+    select(Run.id)
+    .where(Run.id.in_(bindparam("runs", expanding=True)), Run.status == RunStatus.QUEUED)
+    .order_by(Run.id)
+    .with_for_update(key_share=True)
+)
+_add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(RunAttempt)), Prepared(insert(Node))
+_add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
+_add_chunks, _add_approvals = Prepared(insert(LogChunk)), Prepared(insert(Approval))
+_add_entries = Prepared(insert(QueueEntry))
+_handle_requests = Prepared(
+    update(RunRequest)
+    .where(RunRequest.id == bindparam("b_id"), RunRequest.handled_at.is_(None))
+    .values(handled_at=bindparam("b_handled_at"))
+)
+_drop_requests = Prepared(
+    update(RunRequest)
+    .where(RunRequest.run_id == bindparam("b_run_id"), RunRequest.handled_at.is_(None))
+    .values(handled_at=bindparam("b_handled_at"))
+)
+
 
 class Fence(msgspec.Struct, frozen=True):
     """Permission to write to an attempt: its number and the fencing token of its owner."""
@@ -163,53 +219,6 @@ class Activity(msgspec.Struct, frozen=True):
     queue_blocked: bool = False
 
 
-_UNLIMITED = -1
-_FINISHED = (RunStatus.FAILED, RunStatus.ABORTED, RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
-# Statements are built once, because building one costs several times its execution.
-_find_used = select(Run.dag_name, Run.run_id).where(
-    tuple_(Run.dag_name, Run.run_id).in_(bindparam("pairs", expanding=True)), Run.root_id.is_(None)
-)
-_lock_names = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("name"))))
-# Active runs are few, and runs of a name may be very many, so the partial index of active runs is the better one.
-# SQLite uses it only if the statement contains the literal condition of that index.
-_count_active = (
-    select(Run.dag_name, Run.queue, Run.status, func.count())
-    .where(Run.dag_name.in_(bindparam("names", expanding=True)), IS_ACTIVE)
-    .group_by(Run.dag_name, Run.queue, Run.status)
-)
-_lock_fences = (
-    select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token)
-    .where(
-        RunAttempt.run_id.in_(bindparam("runs", expanding=True)),
-        RunAttempt.owner == bindparam("me"),
-        RunAttempt.closed_at.is_(None),
-    )
-    .order_by(RunAttempt.run_id)
-    .with_for_update()
-)
-# The key is not locked, because other transactions may refer to the row. A run that is being deleted is incomplete.
-_lock_finished = (
-    select(Run.id, Run.attempt)
-    .where(
-        Run.id.in_(bindparam("runs", expanding=True)),
-        Run.status.in_(_FINISHED),
-        Run.id.not_in(select(Removal.run_id)),
-    )
-    .order_by(Run.id)
-    .with_for_update(key_share=True)
-)
-_lock_queued = (
-    select(Run.id)
-    .where(Run.id.in_(bindparam("runs", expanding=True)), Run.status == RunStatus.QUEUED)
-    .order_by(Run.id)
-    .with_for_update(key_share=True)
-)
-_add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(RunAttempt)), Prepared(insert(Node))
-_add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
-_add_chunks, _add_approvals = Prepared(insert(LogChunk)), Prepared(insert(Approval))
-_add_entries = Prepared(insert(QueueEntry))
-
-
 def _update(model: type[Base], row: type[msgspec.Struct], *keys: str) -> Prepared:
     """Prepare the update that sets the fields of rows, which have the keys of what they change."""
     of_key = [model.__table__.columns[key] == bindparam(f"b_{key}") for key in keys]
@@ -222,16 +231,6 @@ _reopen_runs, _update_inputs = _update(Run, ReopenedRun, "id"), _update(RunInput
 _update_attempts = _update(RunAttempt, AttemptChange, "run_id", "number")
 _own_attempts = _update(RunAttempt, AttemptOwner, "run_id", "number")
 _update_nodes = _update(Node, NodeChange, "run_id", "attempt", "position")
-_handle_requests = Prepared(
-    update(RunRequest)
-    .where(RunRequest.id == bindparam("b_id"), RunRequest.handled_at.is_(None))
-    .values(handled_at=bindparam("b_handled_at"))
-)
-_drop_requests = Prepared(
-    update(RunRequest)
-    .where(RunRequest.run_id == bindparam("b_run_id"), RunRequest.handled_at.is_(None))
-    .values(handled_at=bindparam("b_handled_at"))
-)
 
 
 def lock_names(connection: WriteConnection, names: Iterable[str]) -> None:

@@ -23,6 +23,9 @@ _MAX_ERROR_CHARACTERS = 8_000
 _run = bindparam("run", type_=BigInteger)
 _created_at = Run.created_at
 
+_delete_params = Prepared(delete(RunParam).where(RunParam.run_id == _run))
+_delete_errors = Prepared(delete(RunError).where(RunError.run_id == _run))
+
 
 def _text(name: str) -> Any:
     return bindparam(name, type_=Text)
@@ -47,8 +50,6 @@ _add_errors = Prepared(
         ["run_id", "created_at", "text"], select(Run.id, _created_at, _text("text")).where(Run.id == _run)
     )
 )
-_delete_params = Prepared(delete(RunParam).where(RunParam.run_id == _run))
-_delete_errors = Prepared(delete(RunError).where(RunError.run_id == _run))
 
 
 def index_key(text: str) -> str:

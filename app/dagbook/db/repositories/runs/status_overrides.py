@@ -20,6 +20,8 @@ from dagbook.db.repositories.runs.runs import last_seq
 from dagbook.db.statements import first_row
 from dagbook.engine.status import NodeStatus, RunStatus
 
+_MIN_STEP = timedelta(microseconds=1)
+
 
 class ForcedEnd(msgspec.Struct, frozen=True, kw_only=True):
     """How a run and its running nodes end; an empty error leaves that of the run as it is."""
@@ -107,9 +109,6 @@ def finish(
     )
     search_index.index_errors(connection, fence.run, fence.attempt)
     changes.add_run_changes(connection, [fence.run])
-
-
-_MIN_STEP = timedelta(microseconds=1)
 
 
 class StepEdit(msgspec.Struct, frozen=True, kw_only=True):
