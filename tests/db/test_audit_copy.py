@@ -184,7 +184,7 @@ _CHANGED = "differ from the copy"
         ),
         (
             _SWAP,
-            [f"entry 4 was changed: its name, after {_CHANGED}", f"entry 5 was changed: its name, after {_CHANGED}"],
+            [f"entry 4 was changed: its name, before {_CHANGED}", f"entry 5 was changed: its name, before {_CHANGED}"],
         ),
         (["DELETE FROM audit_seals WHERE number = 2"], ["seal 2 over the entries 4 to 6 is missing"]),
         (
