@@ -21,7 +21,8 @@ from sqlalchemy import text as sql
 
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.sqlite.lock_file import acquire
-from dagbook.transfer import conversion, storing
+from dagbook.transfer import storing
+from dagbook.transfer.conversion import converter
 from dagbook.transfer.home import HomeSource
 from tests.app.program import CommandLine, Said
 from tests.conftest import Copies
@@ -258,7 +259,7 @@ def _roles(command: Command) -> dict[str, str]:
 def test_runs_that_want_the_same_key_are_all_imported(
     source: DaguHome, bring: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversion, "key_of", lambda _, __: 1_000)
+    monkeypatch.setattr(converter, "key_of", lambda _, __: 1_000)
     for number in range(4):
         source.run("etl", f"run-{number}", at=START + timedelta(minutes=number))
     assert bring()["runs"]["imported"] == 4

@@ -19,11 +19,12 @@ from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.spec.model import Pair
 from dagbook.spec.reading.definition_cache import DefinitionCache, hash_of
 from dagbook.spec.reading.load import load
-from dagbook.transfer import layout, nodes
-from dagbook.transfer.conversion import Converted, Converter, Known, SourceAttempt, SourceRun
-from dagbook.transfer.history import record_history
+from dagbook.transfer import layout
+from dagbook.transfer.conversion import nodes
+from dagbook.transfer.conversion.converter import Converted, Converter, Known, SourceAttempt, SourceRun
+from dagbook.transfer.conversion.history import record_history
+from dagbook.transfer.conversion.texts import TextChooser
 from dagbook.transfer.layout import RecordError, SnapshotRecord, StatusRecord
-from dagbook.transfer.texts import TextChooser
 from tests.dagu_home import SPEC, START, node, succeeded, text, waiting_node
 
 

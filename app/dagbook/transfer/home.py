@@ -15,7 +15,7 @@ import yaml
 
 from dagbook.identifiers import is_name, strip_suffix
 from dagbook.transfer import layout
-from dagbook.transfer.conversion import SourceAttempt, SourceRun
+from dagbook.transfer.conversion.converter import SourceAttempt, SourceRun
 from dagbook.transfer.layout import QueueItemRecord, RecordError, SnapshotRecord, UserRecord
 from dagbook.transfer.report import Finding, Kind
 from dagbook.transfer.source import FoundDefinition, FoundRun, FoundUser, TransferError

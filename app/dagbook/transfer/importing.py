@@ -19,14 +19,22 @@ from dagbook.db.repositories.runs.run_import import ExistingRun
 from dagbook.runs.output.output_follower import StreamOptions
 from dagbook.runs.secrets.masking import Masker
 from dagbook.spec.reading.definition_cache import DefinitionCache
-from dagbook.transfer import conversion, settings_report
-from dagbook.transfer.conversion import Converted, Converter, Known, SourceRun
+from dagbook.transfer import settings_report
+from dagbook.transfer.conversion.converter import (
+    Converted,
+    Converter,
+    Known,
+    SourceRun,
+    count_attempts,
+    final_status,
+    keys_of,
+)
+from dagbook.transfer.conversion.texts import TextChooser
 from dagbook.transfer.definitions import AUTHOR, DefinitionImport, ImportContext, store_base, store_users
 from dagbook.transfer.layout import RecordError, read_time
 from dagbook.transfer.report import Finding, Report
 from dagbook.transfer.source import Source, TransferError
 from dagbook.transfer.storing import RunStore
-from dagbook.transfer.texts import TextChooser
 from dagbook.unix.unix_accounts import account_name
 
 __all__ = ["ImportOptions", "Progress", "TransferError", "import_from"]
@@ -170,7 +178,7 @@ class _RunImport:
 
     async def _convert_all(self, converter: Converter, new: Sequence[SourceRun]) -> list[Converted]:
         """Convert new runs, with keys that no run has: they follow from times and names, so two may be equal."""
-        wanted = Counter(key for run in new for key in conversion.keys_of(run))
+        wanted = Counter(key for run in new for key in keys_of(run))
         database, taken = self._context.database, set[int]()
         if database is not None:
             taken = await database.read(run_import.find_keys, wanted)
@@ -220,11 +228,11 @@ class _RunImport:
 def _difference(known: ExistingRun, run: SourceRun) -> str:
     """Return how a run that is there differs from that of the source; empty if it does not."""
     try:
-        status, _ = conversion.final_status(run.last.status)
+        status, _ = final_status(run.last.status)
         finished_at = read_time(run.last.status.finished_at, "finishedAt")
     except RecordError as error:
         return str(error)
-    attempts = conversion.count_attempts(run)
+    attempts = count_attempts(run)
     if known.attempt != attempts:
         return f"here it has {known.attempt} attempts, there {attempts}"
     if known.status != status:

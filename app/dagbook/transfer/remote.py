@@ -22,7 +22,7 @@ import msgspec
 from dagbook.engine.event import HANDLER_NAMES, INIT
 from dagbook.identifiers import API_PATH, is_name
 from dagbook.runs.store.run_loading import output_key
-from dagbook.transfer.conversion import SourceAttempt, SourceRun
+from dagbook.transfer.conversion.converter import SourceAttempt, SourceRun
 from dagbook.transfer.layout import RecordError, SnapshotRecord, StatusRecord, read_time
 from dagbook.transfer.report import Finding
 from dagbook.transfer.source import FoundDefinition, FoundRun, FoundUser, TransferError

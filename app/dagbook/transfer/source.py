@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from dagbook.transfer.conversion import SourceRun
+from dagbook.transfer.conversion.converter import SourceRun
 from dagbook.transfer.layout import UserRecord
 from dagbook.transfer.report import Finding
 

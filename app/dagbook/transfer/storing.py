@@ -21,7 +21,7 @@ from dagbook.db.repositories.runs import run_import
 from dagbook.db.repositories.runs.run_import import ImportedRun
 from dagbook.db.repositories.runs.run_rows import NewChunk
 from dagbook.runs.output.output_follower import STDERR, STDOUT, StreamFollower, StreamOffset, StreamOptions
-from dagbook.transfer.conversion import Converted, LogFile
+from dagbook.transfer.conversion.converter import Converted, LogFile
 from dagbook.transfer.report import Finding
 
 _CHUNKS_AT_A_TIME = 4  # 1 MiB

@@ -23,10 +23,10 @@ from dagbook.runs.store import row_mapping
 from dagbook.spec.model import Pair
 from dagbook.spec.params import param_text
 from dagbook.spec.reading.definition_cache import hash_of
-from dagbook.transfer.history import record_history
+from dagbook.transfer.conversion.history import record_history
+from dagbook.transfer.conversion.nodes import RAN, RESTED, WAITED, ConvertedNode
+from dagbook.transfer.conversion.texts import RunText, Shape, TextChooser
 from dagbook.transfer.layout import NodeRecord, RecordError, SnapshotRecord, StatusRecord, read_time
-from dagbook.transfer.nodes import RAN, RESTED, WAITED, ConvertedNode
-from dagbook.transfer.texts import RunText, Shape, TextChooser
 
 TRIGGER = "import"
 _MOST_ATTEMPTS, _MOST_NODES = 1_000, 10_000

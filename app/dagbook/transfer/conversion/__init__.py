@@ -1,0 +1,3 @@
+"""Recorded runs, turned into rows. Pure."""
+
+__all__ = ["converter", "texts"]
