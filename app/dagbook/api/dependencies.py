@@ -11,7 +11,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
 from litestar.routes import HTTPRoute
 
-from dagbook.api.params import audit_filter, lists, log_paging, parameters, run_filters
+from dagbook.api.params import audit_filter, lists, parameters, run_filters
 from dagbook.api.params.lists import PageNumber
 from dagbook.api.requests import ApiRequest
 from dagbook.api.services import AccountServices, AppServices
@@ -71,11 +71,9 @@ def make_providers() -> dict[str, Provide]:
     return provide_services(
         AccountServices,
         caller=provide_caller,
-        page_request=log_paging.provide_page_request,
         dag_filter=lists.provide_dag_filter,
         dag_order=lists.provide_dag_order,
         page_number=lists.provide_page_number,
-        step_name=provide_step_name,
         run_filter=run_filters.provide_run_filter,
         start_filter=run_filters.provide_start_filter,
         run_page=run_filters.provide_run_page,
@@ -106,12 +104,11 @@ def provide_caller(
     return caller
 
 
-# In a dependency the OpenAPI document recognizes path parameters only by the names in the path. A run depends on the
-# caller only for the order, as the caller on the services.
+# In a dependency the OpenAPI document recognizes path parameters only by the names in the path.
 def provide_run(
     name: parameters.DagName,
     dagRunId: parameters.DagRunId,  # noqa: N803
-    caller: NamedDependency[SkipValidation[object]],  # noqa: ARG001
+    services: NamedDependency[SkipValidation[object]],  # noqa: ARG001 - for the order, as that of the caller
 ) -> RunRef:
     return RunRef(name, dagRunId)
 
@@ -120,14 +117,15 @@ def provide_sub_run(
     name: parameters.DagName,
     dagRunId: parameters.DagRunId,  # noqa: N803
     subDAGRunId: parameters.SubRunId,  # noqa: N803
-    caller: NamedDependency[SkipValidation[object]],  # noqa: ARG001
+    services: NamedDependency[SkipValidation[object]],  # noqa: ARG001
 ) -> RunRef:
     return RunRef(name, dagRunId, subDAGRunId)
 
 
-def provide_step_name(written: parameters.StepName) -> str:
-    """Return the name of a step, trimmed as in a definition.
-
-    Browsers resolve ``..`` as the parent directory, escaped or not, so clients may put a blank before it.
-    """
-    return written.strip()
+def provide_caller_of_run(
+    request: ApiRequest,
+    run: NamedDependency[SkipValidation[object]],  # noqa: ARG001 - for the order, where both are asked for
+) -> Caller:
+    """Return the caller that the guard identified."""
+    caller: Caller = request.user
+    return caller

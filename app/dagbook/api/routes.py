@@ -21,7 +21,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.utils import join_paths
 
-from dagbook.api.dependencies import provide_run, provide_services, provide_sub_run
+from dagbook.api.dependencies import provide_caller_of_run, provide_run, provide_services, provide_sub_run
 from dagbook.api.errors import errors
 from dagbook.api.middleware.request_context import AnyRequest
 from dagbook.api.requests import ApiRequest
@@ -91,12 +91,21 @@ def for_sub_runs_too(operations: type[Controller]) -> list[type[Controller]]:
     root: type[Controller] = type(
         operations.__name__,
         (operations,),
-        {"path": RUN + path, "dependencies": {**more, **provide_services(RunServices, run=provide_run)}},
+        {
+            "path": RUN + path,
+            "dependencies": {**more, **provide_services(RunServices, run=provide_run, caller=provide_caller_of_run)},
+        },
     )
     below: type[Controller] = type(
         f"Sub{operations.__name__}",
         (operations,),
-        {"path": SUB_RUN + path, "dependencies": {**more, **provide_services(RunServices, run=provide_sub_run)}},
+        {
+            "path": SUB_RUN + path,
+            "dependencies": {
+                **more,
+                **provide_services(RunServices, run=provide_sub_run, caller=provide_caller_of_run),
+            },
+        },
     )
     return [root, below]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 from msgspec import UNSET
 
 from dagbook.api.params import parameters
@@ -31,6 +33,7 @@ class LineRange(msgspec.Struct, frozen=True):
 
 
 def provide_page_request(
+    run: NamedDependency[SkipValidation[object]],  # noqa: ARG001 - for the order: a task each would cost ten times as much
     tail: parameters.Tail = None,
     head: parameters.Head = None,
     offset: parameters.Offset = None,

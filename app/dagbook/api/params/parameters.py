@@ -41,6 +41,7 @@ AnyDagName = Annotated[str, _path("name")]
 DagRunId = Annotated[str, _path("dagRunId", **_RUN_ID)]
 SubRunId = Annotated[str, _path("subDAGRunId")]
 RevisionNumber = Annotated[str, _path("number", pattern="^[1-9][0-9]*$")]
+# Handlers trim it as in a definition: browsers resolve `..` as the parent directory, so clients may put a blank before.
 StepName = Annotated[str, _path("stepName")]
 UserId = Annotated[str, _path("userId", minLength=1)]
 QueueName = Annotated[str, _path("name")]

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from dagbook.api.dependencies import CurrentCaller, RequestedRun, provide_services
+from dagbook.api.params import parameters
 from dagbook.api.presenters.approvals import approval_item
 from dagbook.api.routes import get, permission, post
 from dagbook.api.schemas.runs import Approvals, Approve, Approved, Reject, Rejected
@@ -50,16 +51,16 @@ class Decisions(Controller):
     async def approve(
         self,
         run: RequestedRun,
-        step_name: NamedDependency[str],
+        step_name: parameters.StepName,
         services: Services,
         caller: CurrentCaller,
         data: JSONBody[Approve | None] = None,
     ) -> Approved:
         """Approve what a step asks, with the values that it requires; the run goes on."""
         row = await services.database.read_inline(run.require)
-        inputs = (data and data.inputs) or {}
-        resumed = await services.approvals.approve(row, step_name, inputs, caller.actor)
-        return Approved(dag_run_id=row.run_id, step_name=step_name, resumed=resumed)
+        step, inputs = step_name.strip(), (data and data.inputs) or {}
+        resumed = await services.approvals.approve(row, step, inputs, caller.actor)
+        return Approved(dag_run_id=row.run_id, step_name=step, resumed=resumed)
 
     @post(
         "/reject",
@@ -72,12 +73,13 @@ class Decisions(Controller):
     async def reject(
         self,
         run: RequestedRun,
-        step_name: NamedDependency[str],
+        step_name: parameters.StepName,
         services: Services,
         caller: CurrentCaller,
         data: JSONBody[Reject | None] = None,
     ) -> Rejected:
         """Reject what a step asks; the step fails."""
         row = await services.database.read_inline(run.require)
-        await services.approvals.reject(row, step_name, (data and data.reason) or "", caller.actor)
-        return Rejected(dag_run_id=row.run_id, step_name=step_name)
+        step = step_name.strip()
+        await services.approvals.reject(row, step, (data and data.reason) or "", caller.actor)
+        return Rejected(dag_run_id=row.run_id, step_name=step)

@@ -88,7 +88,7 @@ class RunDetails(Controller):
     async def set_step_status(
         self,
         run: RequestedRun,
-        step_name: NamedDependency[str],
+        step_name: parameters.StepName,
         data: JSONBody[StepStatus],
         services: Services,
         caller: CurrentCaller,
@@ -97,4 +97,4 @@ class RunDetails(Controller):
         if data.status is NodeStatus.RUNNING:
             raise BadRequestError(f"status: a step cannot be set to running; use one of {_SETTABLE}")
         row = await services.database.read_inline(run.require)
-        await services.reruns.set_step_status(row, step_name, data.status, caller.actor)
+        await services.reruns.set_step_status(row, step_name.strip(), data.status, caller.actor)

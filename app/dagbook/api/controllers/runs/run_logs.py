@@ -17,7 +17,7 @@ from litestar.response import Stream
 
 from dagbook.api.dependencies import CurrentCaller, RequestedRun, provide
 from dagbook.api.params import parameters
-from dagbook.api.params.log_paging import PageRequest, is_part, page, resolve_range, slice_lines
+from dagbook.api.params.log_paging import PageRequest, is_part, page, provide_page_request, resolve_range, slice_lines
 from dagbook.api.presenters.time_format import precise_time
 from dagbook.api.routes import get, permission
 from dagbook.api.schemas.run_logs import LogHit, LogHits, LogPiece, LogPieces
@@ -104,7 +104,9 @@ class RunLogs(Controller):
     """Operations on runs and sub-runs, see ``for_sub_runs_too``."""
 
     opt = permission(Requires.READ)
-    dependencies = provide(output_range=provide_output_range, log_query=provide_log_query)
+    dependencies = provide(
+        output_range=provide_output_range, log_query=provide_log_query, page_request=provide_page_request
+    )
 
     @get("/log", "getDAGRunLog", 404, sub_run="Return a page of a sub-run's own log.")
     async def get_log(self, run: RequestedRun, services: Services, page_request: NamedDependency[PageRequest]) -> Log:
@@ -127,14 +129,14 @@ class RunLogs(Controller):
     async def get_step_log(
         self,
         run: RequestedRun,
-        step_name: NamedDependency[str],
+        step_name: parameters.StepName,
         services: Services,
         page_request: NamedDependency[PageRequest],
         stream: parameters.Stream = "stdout",
     ) -> Log:
         """Return a page of the output of a step or handler, also while it is running."""
         row = await run.read(services.database)
-        key = await find_step_log(services.database, services.library, row, step_name, stream)
+        key = await find_step_log(services.database, services.library, row, step_name.strip(), stream)
         return await services.database.read(lambda connection: _read_page(connection, key, page_request))
 
     @get(
@@ -147,14 +149,14 @@ class RunLogs(Controller):
     async def download_step_log(
         self,
         run: RequestedRun,
-        step_name: NamedDependency[str],
+        step_name: parameters.StepName,
         services: Services,
         stream: parameters.Stream = "stdout",
     ) -> Stream:
         """Download the output of a step or handler so far as a text file."""
         row = await run.read(services.database)
-        key = await find_step_log(services.database, services.library, row, step_name, stream)
-        name = quote(f"{step_name}.{'out' if stream == 'stdout' else 'err'}", safe="")
+        key = await find_step_log(services.database, services.library, row, step_name.strip(), stream)
+        name = quote(f"{step_name.strip()}.{'out' if stream == 'stdout' else 'err'}", safe="")
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
         return Stream(_read_blocks(services.database, key), media_type=MediaType.TEXT, headers=headers)
 

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec.structs import replace
 
-from dagbook.api.dependencies import CurrentCaller, RequestedRun, provide_run, provide_services
+from dagbook.api.dependencies import CurrentCaller, RequestedRun, provide_caller_of_run, provide_run, provide_services
 from dagbook.api.params import parameters
 from dagbook.api.params.run_filters import REPEATED, RunSearch
 from dagbook.api.presenters.runs import sub_runs
@@ -79,7 +79,7 @@ class RunsController(Controller):
 class RootRunController(Controller):
     path = RUN
     opt = permission(Requires.READ)
-    dependencies = provide_services(RunServices, run=provide_run)
+    dependencies = provide_services(RunServices, run=provide_run, caller=provide_caller_of_run)
 
     @post("/stop", "terminateDAGRun", Requires.RUN, Action.RUN_STOP, 404, empty=True)
     async def stop_run(self, run: RequestedRun, services: Services, caller: CurrentCaller) -> None:
