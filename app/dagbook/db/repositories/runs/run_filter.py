@@ -106,6 +106,11 @@ class Predicate(msgspec.Struct, frozen=True):
     condition: _Condition
     path: AccessPath | None = None
 
+    @property
+    def plain(self) -> _Condition:
+        """The condition as it is in the index, which PostgreSQL then checks without the row."""
+        return self.condition if self.path is None or self.path.key is not Run.id else and_(*self.path.conditions)
+
 
 def base_path(run_filter: RunFilter) -> AccessPath:
     """Return the index of all root runs, or of all sub-runs."""

@@ -169,7 +169,8 @@ def _find(connection: ReadConnection, run_filter: RunFilter, page: Page, names: 
         path = _choose(connection, [part.path for part in found if part.path is not None], run_filter, page)
         if not path.complete or any(part.path is not path for part in found):
             ends = _scan_ends(connection, path, run_filter, page)
-    conditions = [part.condition for part in found if part.path is not path]
+    is_plain = connection.dialect.name == "postgresql" and not page.bounded
+    conditions = [part.plain if is_plain else part.condition for part in found if part.path is not path]
     for end in ends:
         within = run_filter if end is None else replace(run_filter, since=end)
         runs = _read(connection, within, page, path, conditions)
