@@ -27,27 +27,26 @@ class Limit(NamedTuple):
 
 
 LIMITS = {
-    # Files, without __init__.py; more while second subjects move into modules of their own.
-    "modules": Limit(472, goal=400),
-    "lines": Limit(75_200, goal=67_000),
+    # Files, without __init__.py.
+    "modules": Limit(471, goal=400),
+    "lines": Limit(74_950, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),
-    "modules with two subjects": Limit(46, goal=25),  # a constant of the module behind its first class or function
-    "short helpers": Limit(57, goal=52),  # private, at most SHORT_HELPER lines, one caller
-    "type: ignore": Limit(10, goal=10),
+    "modules with two subjects": Limit(25, goal=25),  # a constant of the module behind its first class or function
+    "short helpers": Limit(53, goal=52),  # private, at most SHORT_HELPER lines, one caller
+    "type: ignore": Limit(7, goal=7),
     "type: ignore without a reason": Limit(0, goal=0),
-    "uses of Any": Limit(570, goal=400),
-    "rows read by name": Limit(66, goal=0),
-    "files that a start passes": Limit(73, goal=58),
-    "files that the end of a step passes": Limit(37, goal=30),
-    "files that a list of DAGs passes": Limit(25, goal=19),
+    "uses of Any": Limit(511, goal=400),
+    "rows read by name": Limit(21, goal=0),
+    "files that a start passes": Limit(69, goal=58),
+    "files that the end of a step passes": Limit(35, goal=30),
+    "files that a list of DAGs passes": Limit(24, goal=19),
 }
 # Modules in a package, by the part of its path below the folder of the source; `db/repositories` is not `api/…`.
 WIDTH = Limit(15, goal=15)
 WIDTHS = {
     "db/repositories": Limit(20, goal=15),
-    "transfer": Limit(18, goal=15),
 }
 SHORT_HELPER = 4
 SOURCE = "app"
