@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 HOST = "127.0.0.1"
 USER, PASSWORD = "robot", "open-sesame"
@@ -103,7 +103,7 @@ class MailServer:
         async def look() -> list[Received] | None:
             return self.mails if len(self.mails) >= count else None
 
-        return await come_true(look)
+        return await wait_until(look)
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ Note = Callable[[str, Any, bool], object]
 
 
 @contextmanager
-def heard(note: Note) -> Iterator[None]:
+def noting_statements(note: Note) -> Iterator[None]:
     """Call ``note`` before each statement; on SQLite, prepared writes go through SQLAlchemy meanwhile."""
 
     def hear(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 90.0  # a condition comes true much sooner; the rest is for machines with other work to do
 
 
-async def come_true(look: Callable[[], Awaitable[T | None]], every_seconds: float = 0.01) -> T:
+async def wait_until(look: Callable[[], Awaitable[T | None]], every_seconds: float = 0.01) -> T:
     """Look again and again until there is something to see."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
@@ -32,7 +32,7 @@ async def until_written(path: Path | str, text: str = "\n") -> str:
             return None
         return held if text in held else None
 
-    return await come_true(look, every_seconds=0.002)
+    return await wait_until(look, every_seconds=0.002)
 
 
 async def until_gone(pid: int) -> None:
@@ -41,4 +41,4 @@ async def until_gone(pid: int) -> None:
     async def look() -> bool:
         return proc.identify(pid) is None
 
-    await come_true(look, every_seconds=0.002)
+    await wait_until(look, every_seconds=0.002)

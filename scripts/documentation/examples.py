@@ -36,7 +36,7 @@ sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "app")]  # also without an install
 from scripts.documentation.example_blocks import Action, Example, PageError, read_page  # noqa: E402 # after the path
 from scripts.documentation.example_runner import Failure, run_page  # noqa: E402
 
-# Ended together with this script, even when that is killed. User, network, host name, processes.
+# FinishedRun together with this script, even when that is killed. User, network, host name, processes.
 NAMESPACE = ["setpriv", "--pdeathsig", "KILL", "unshare", "-Urnup", "--fork", "--kill-child", "--mount-proc"]
 # A shell as the first process: it waits for the others that have lost their parent.
 _FIRST = ["sh", "-c", '"$@"; exit $?', "sh"]

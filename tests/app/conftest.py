@@ -14,7 +14,7 @@ from dagbook.cli import execute as run
 from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People, serving_people
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.app.provider import Provider, providing
 from tests.app.remote_server import RemoteDagbook, serving_remote
 from tests.conftest import Copies, SqliteCopies
@@ -56,7 +56,7 @@ def dagbook(client: httpx.AsyncClient, name: str) -> Dagbook:
 @pytest.fixture
 def command(
     tmp_path: Path, sqlite_copies: SqliteCopies, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Said]]:
+) -> Iterator[Callable[..., CommandResult]]:
     """Run a command in this process, which saves a second of imports; for tests without a loop of their own.
 
     Its home has a migrated database, which saves the migration; a test of a home without one removes it.
@@ -70,10 +70,10 @@ def command(
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
 
-    def run_command(*arguments: str | Path) -> Said:
+    def run_command(*arguments: str | Path) -> CommandResult:
         status = run(list(map(str, arguments)))
         captured = capfd.readouterr()
-        return Said(status, captured.out, captured.err)
+        return CommandResult(status, captured.out, captured.err)
 
     yield run_command
     root.handlers[:] = handlers
@@ -88,7 +88,9 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteDagbook]:
 
 
 @pytest.fixture
-def at(command: Callable[..., Said], remote: RemoteDagbook, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+def at(
+    command: Callable[..., CommandResult], remote: RemoteDagbook, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., CommandResult]:
     """Run commands with the remote server, as an admin."""
     monkeypatch.setenv("DAGBOOK_SERVER", remote.url)
     monkeypatch.setenv("DAGBOOK_TOKEN", remote.token)

@@ -14,10 +14,10 @@ from litestar import Litestar
 from dagbook.engine.status import RunStatus
 from dagbook.main import API_PATH, Server, open_server
 from dagbook.settings import read
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 
-class Ended(msgspec.Struct, frozen=True):
+class FinishedRun(msgspec.Struct, frozen=True):
     """A run that is over, as the API tells of it."""
 
     details: dict[str, Any]
@@ -58,7 +58,7 @@ class Dagbook:
         assert answer.status_code == 200, answer.text
         return str(answer.json()["dagRunId"])
 
-    async def run(self, spec: str, **body: Any) -> Ended:
+    async def run(self, spec: str, **body: Any) -> FinishedRun:
         return await self.finished(await self.start(spec, **body))
 
     async def get(self, run_id: str, name: str = "") -> dict[str, Any]:
@@ -67,12 +67,12 @@ class Dagbook:
         details: dict[str, Any] = answer.json()["dagRunDetails"]
         return details
 
-    async def finished(self, run_id: str, name: str = "") -> Ended:
+    async def finished(self, run_id: str, name: str = "") -> FinishedRun:
         async def look() -> dict[str, Any] | None:
             details = await self.get(run_id, name)
             return details if RunStatus(details["status"]).is_final else None
 
-        return Ended(await come_true(look), self.client)
+        return FinishedRun(await wait_until(look), self.client)
 
     async def running(self, run_id: str, step: str, text: str = "") -> None:
         """Wait until a step runs and has written a text."""
@@ -81,9 +81,9 @@ class Dagbook:
             answer = await self.client.get(f"/dag-runs/{self.name}/{run_id}/steps/{step}/log")
             return answer.status_code == 200 and text in answer.json()["content"]
 
-        await come_true(look)
+        await wait_until(look)
 
-    async def stop(self, run_id: str) -> Ended:
+    async def stop(self, run_id: str) -> FinishedRun:
         answer = await self.client.post(f"/dag-runs/{self.name}/{run_id}/stop")
         assert answer.status_code == 200, answer.text
         return await self.finished(run_id)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 
 from dagbook.main import API_PATH, Server
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 
 class _Uvicorn(uvicorn.Server):
@@ -32,7 +32,7 @@ async def listening(server: Server, listener: socket.socket | None = None) -> As
         async def is_up() -> bool:
             return web.started
 
-        await come_true(is_up)
+        await wait_until(is_up)
         yield f"http://127.0.0.1:{bound.getsockname()[1]}{API_PATH}"
         web.should_exit = True
         await task

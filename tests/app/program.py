@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.waiting import PATIENCE_SECONDS
 
 
-class Said(NamedTuple):
+class CommandResult(NamedTuple):
     """How a command ended."""
 
     status: int
@@ -48,7 +48,7 @@ class CommandLine:
             *command, env=self._env, cwd=self.home, stdin=self.stdin, stdout=PIPE, stderr=PIPE
         )
 
-    async def run(self, *arguments: str | Path, given: str = "") -> Said:
+    async def run(self, *arguments: str | Path, given: str = "") -> CommandResult:
         return await end(await self.begin(*arguments), given)
 
     @asynccontextmanager
@@ -66,7 +66,7 @@ class CommandLine:
             await end(process)
 
 
-async def end(process: Process, given: str = "") -> Said:
+async def end(process: Process, given: str = "") -> CommandResult:
     """Wait until a command has ended."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -76,4 +76,4 @@ async def end(process: Process, given: str = "") -> Said:
         await process.communicate()
         raise
     assert process.returncode is not None
-    return Said(process.returncode, out.decode(), err.decode())
+    return CommandResult(process.returncode, out.decode(), err.decode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 
 async def shim_of(step: str) -> int:
@@ -20,4 +20,4 @@ async def shim_of(step: str) -> int:
                 return int(path.parent.name)
         return None
 
-    return await come_true(look)
+    return await wait_until(look)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 GOOD = "steps:\n  - name: a\n    command: {}\n"
 BROKEN = "steps:\n  - name: a\n    comand: x\n"
@@ -53,7 +53,7 @@ class Team:
             found = await self.details()
             return None if "syncing" in found else found
 
-        return await come_true(look)
+        return await wait_until(look)
 
     async def details(self, **query: Any) -> dict[str, Any]:
         answer = await self.client.get(f"/sources/{self.name}", params=query)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dagbook.main import Server
-from tests.app.dagbook import Dagbook, Ended, client_of
+from tests.app.dagbook import Dagbook, FinishedRun, client_of
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ async def numbers(server: Server) -> Any:
         )
 
 
-async def _page(ended: Ended, **query: object) -> tuple[str, str, int, int, bool]:
+async def _page(ended: FinishedRun, **query: object) -> tuple[str, str, int, int, bool]:
     answer = await ended.client.get(
         f"{ended.path}/steps/a/log", params={key: str(value) for key, value in query.items()}
     )
@@ -52,13 +52,13 @@ async def _page(ended: Ended, **query: object) -> tuple[str, str, int, int, bool
     ids=str,
 )
 async def test_a_page_holds_the_lines_that_were_asked_for(
-    numbers: Ended, query: dict[str, object], expected: tuple[Any, ...]
+    numbers: FinishedRun, query: dict[str, object], expected: tuple[Any, ...]
 ) -> None:
     assert await _page(numbers, **query) == expected
 
 
 @pytest.mark.parametrize("query", ["stream=other", "tail=x", "head=x", "offset=x", "limit=x", "stream="])
-async def test_a_page_that_cannot_be_read_is_refused_by_its_name(numbers: Ended, query: str) -> None:
+async def test_a_page_that_cannot_be_read_is_refused_by_its_name(numbers: FinishedRun, query: str) -> None:
     answer = await numbers.client.get(f"{numbers.path}/steps/a/log?{query}")
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
     assert answer.json()["message"].startswith(query.partition("=")[0] + ":")
@@ -109,7 +109,7 @@ async def test_a_step_that_never_ran_has_no_log(dagbook: Dagbook) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-async def test_handlers_have_logs_under_their_names(numbers: Ended) -> None:
+async def test_handlers_have_logs_under_their_names(numbers: FinishedRun) -> None:
     assert await numbers.log("onExit") == "end"
     assert (await numbers.client.get(f"{numbers.path}/steps/onFailure/log")).status_code == 404
 

@@ -26,7 +26,7 @@ from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.test_statements import recorded
 from tests.db.rows import NOW, add_attempt, add_definition, add_run, bring_run_to, run_sql
 from tests.runs.scene import IDENTITY, register
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 GAUGES = (
     "dagu_info",
@@ -96,7 +96,7 @@ async def test_how_long_runs_took_is_told_by_the_name_of_their_dag(fresh: Dagboo
         found = await _metrics(fresh.client)
         return found if found.get("dagu_dag_run_duration_seconds_count", {}).get((fresh.name,)) == 2 else None
 
-    found = await come_true(look)  # a run is counted when its driver has left, a little after its end is stored
+    found = await wait_until(look)  # a run is counted when its driver has left, a little after its end is stored
     assert found["dagu_dag_run_duration_seconds_bucket"][fresh.name, "+Inf"] == 2
     assert 0 <= found["dagu_dag_run_duration_seconds_sum"][fresh.name,] < 60
     assert (fresh.name,) not in found.get("dagu_queue_wait_seconds_count", {})
@@ -119,7 +119,7 @@ async def test_sub_runs_are_not_counted(fresh: Dagbook) -> None:
     async def is_counted() -> bool:
         return (fresh.name,) in (await _metrics(fresh.client)).get("dagu_dag_run_duration_seconds_count", {})
 
-    await come_true(is_counted)
+    await wait_until(is_counted)
     counted = (await _metrics(fresh.client))["dagu_dag_run_duration_seconds_count"]
     assert (f"{fresh.name}-child",) not in counted
 

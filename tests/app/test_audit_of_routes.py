@@ -22,7 +22,7 @@ from dagbook.identifiers import sub_run_id
 from dagbook.main import API_PATH, Server
 from tests.app.dagbook import Dagbook, routes_of
 from tests.app.people import PASSWORD, People, Person
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 QUICK = "steps: [{name: a, command: 'true'}]\n"
 LONG = "steps: [{name: a, command: echo ready; sleep 60}]\n"
@@ -296,7 +296,7 @@ async def asking(scene: Scene, spec: str) -> dict[str, Any]:
         found = (await scene.ok("GET", "/approvals"))["approvals"]
         return next((one for one in found if one["dagName"].startswith(scene.name)), None)
 
-    return await come_true(look)
+    return await wait_until(look)
 
 
 @case(("POST", "/dag-runs/{name}/{dagRunId}/steps/{stepName}/approve"))

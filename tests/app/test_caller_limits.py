@@ -22,7 +22,7 @@ from tests.app.listening import Door
 from tests.app.loopback import listening
 from tests.app.people import serving_people
 from tests.db.rows import NOW, add
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 GREEDY, OTHER = "127.0.0.66", "127.0.0.2"
 
@@ -52,7 +52,7 @@ async def test_an_address_has_32_live_feeds_and_others_have_theirs(database_url:
         async def all_ended() -> bool:
             return server.services.system.feed.clients == 0
 
-        await come_true(all_ended)
+        await wait_until(all_ended)
         async with Door(greedy).listen():
             pass
 
@@ -167,7 +167,7 @@ async def test_a_search_is_answered_within_five_seconds_while_another_caller_sea
         async def is_refused() -> bool:
             return 429 in statuses
 
-        await come_true(is_refused)
+        await wait_until(is_refused)
         taken = []
         for query in ("q=ab", "q=a.b?&regex=true&limit=1"):
             for searched in ("/dags/search", f"/dag-runs/{name}/{other_id}/log/search"):

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from dagbook.identifiers import sub_run_id
-from tests.app.dagbook import Dagbook, Ended
+from tests.app.dagbook import Dagbook, FinishedRun
 from tests.waiting import until_written
 
 
-async def result(ended: Ended, step: str) -> dict[str, Any]:
+async def result(ended: FinishedRun, step: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(await ended.log(step))
     return found
 

@@ -6,11 +6,11 @@ import json
 import time
 from collections.abc import Callable
 
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.app.remote_server import RemoteDagbook
 from tests.waiting import PATIENCE_SECONDS
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 SPEC = 'steps: [{name: gate, type: hitl, config: {prompt: "Ship?", input: [TICKET], required: [TICKET]}}]\n'
 CALLING = f"steps: [{{name: call, call: kid}}]\n---\nname: kid\n{SPEC}"
 
@@ -30,7 +30,7 @@ def test_what_waits_is_listed_and_approved(at: Command, remote: RemoteDagbook) -
     assert (said.status, said.err) == (1, "Error: inputs: TICKET: must be given to approve this step\n")
     assert "write NAME=VALUE" in at("approvals", "approve", "ship", "r1", "gate", "--input", "TICKET").err
     said = at("approvals", "approve", "ship", "r1", "gate", "--input", "TICKET=OPS=7")
-    assert said == Said(0, "approved gate\n", "")
+    assert said == CommandResult(0, "approved gate\n", "")
     node = remote.request("GET", "/dag-runs/ship/r1")["dagRunDetails"]["nodes"][0]
     assert node.get("approvalInputs", {"TICKET": "OPS=7"}) == {"TICKET": "OPS=7"}
     assert at("approvals", "approve", "ship", "r1", "gate").status == 1

@@ -19,12 +19,12 @@ from dagbook.maintenance.audit.audit_copy import AuditCopy
 from dagbook.maintenance.audit.audit_sealing import AuditSealer
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.unix.unix_accounts import account_name
-from tests.app.program import CommandLine, Said
+from tests.app.program import CommandLine, CommandResult
 from tests.conftest import Copies
 from tests.db.rows import run_sql
 
 SPEC = "name: etl\nsteps: [{name: a, command: 'true'}]\n"
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.program import CommandLine, Said
+from tests.app.program import CommandLine, CommandResult
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 
 
 def test_a_backup_goes_to_another_home_and_is_held_there(command: Command, tmp_path: Path) -> None:

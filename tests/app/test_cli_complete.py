@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.app.dagbook import client_of, serving
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.app.remote_server import RemoteDagbook
 from tests.conftest import ROOT, PostgresCopies
 from tests.waiting import PATIENCE_SECONDS
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 SPEC = "steps: [{name: a, command: 'true'}]\n"
 
 

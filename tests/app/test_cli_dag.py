@@ -13,9 +13,9 @@ from dagbook.db.migrations.upgrade import upgrade
 from dagbook.main import open_offline
 from dagbook.settings import read
 from tests.app.dagbook import client_of
-from tests.app.program import Said
+from tests.app.program import CommandResult
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 TEXTS = [f"# {word}\nsteps: [{{name: a, command: echo {word}}}]\n" for word in ("one", "two", "three")]
 
 
@@ -122,4 +122,4 @@ def test_a_stored_dag_is_run_by_its_name_or_under_another_unless_a_file_has_it(
     ],
 )
 def test_what_is_neither_a_file_nor_stored_is_not_run(command: Command, what: str, told: str) -> None:
-    assert command("run", what) == Said(1, "", f"Error: {told}\n")
+    assert command("run", what) == CommandResult(1, "", f"Error: {told}\n")

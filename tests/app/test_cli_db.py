@@ -14,12 +14,12 @@ from dagbook.db.database import Database, WriteConnection
 from dagbook.db.migrations.upgrade import head
 from dagbook.db.url import hide_password, sqlite_path
 from tests.app.dagbook import client_of, serving
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.db.rows import run_sql
 
 pytestmark = pytest.mark.both_engines
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 
 
 @pytest.fixture
@@ -81,10 +81,10 @@ LOOKS = ("db upgrade", "db current", "db check", "audit verify", "cleanup")
 @pytest.fixture
 def on_revision(
     database_url: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str, str], Said]:
+) -> Callable[[str, str], CommandResult]:
     """Run a command on a database that claims to be at a revision."""
 
-    def run(revision: str, line: str) -> Said:
+    def run(revision: str, line: str) -> CommandResult:
         if line == "worker" and database_url.startswith("sqlite"):
             pytest.skip("a worker needs PostgreSQL, whatever the revision is")
         (tmp_path / "dag.yaml").write_text("steps:\n  - echo hello\n")
@@ -97,7 +97,7 @@ def on_revision(
 
 @pytest.mark.parametrize("line", [*STARTS, *LOOKS])
 def test_what_starts_on_a_newer_schema_says_so_in_one_sentence(
-    on_revision: Callable[[str, str], Said], line: str
+    on_revision: Callable[[str, str], CommandResult], line: str
 ) -> None:
     said = on_revision("9999", line)
     assert (said.status, said.out) == (1, "")
@@ -109,7 +109,7 @@ def test_what_starts_on_a_newer_schema_says_so_in_one_sentence(
 
 @pytest.mark.parametrize("line", [*STARTS, *LOOKS])
 def test_what_starts_on_a_database_from_before_the_first_release_says_so_in_one_sentence(
-    database_url: str, on_revision: Callable[[str, str], Said], line: str
+    database_url: str, on_revision: Callable[[str, str], CommandResult], line: str
 ) -> None:
     said = on_revision("0012", line)
     remedy = "move that file away, and a new one is created"
@@ -154,7 +154,7 @@ async def _execute(database_url: str, *statements: str) -> None:
 
 
 def test_a_role_for_readers_gets_the_views_or_all_but_the_audit(command: Command, database_url: str) -> None:
-    def ask(*words: str) -> Said:
+    def ask(*words: str) -> CommandResult:
         return command("db", "reader-role", *words, "--database-url", database_url)
 
     if database_url.startswith("sqlite"):

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.program import CommandLine, Said
+from tests.app.program import CommandLine, CommandResult
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 
 
 class Dry:
@@ -22,7 +22,7 @@ class Dry:
         self.folder = folder
         folder.mkdir()
 
-    def __call__(self, text: str, *arguments: str | Path) -> Said:
+    def __call__(self, text: str, *arguments: str | Path) -> CommandResult:
         path = self.folder / "flow.yaml"
         path.write_text(text)
         return self._command("dry", path, *arguments)
@@ -436,4 +436,4 @@ async def test_a_stored_dag_is_dry_run_by_its_name(tmp_path: Path) -> None:
     shown = read(said.out)
     assert (shown["params"], shown["1.command"]) == ("A=5", "echo 5")
     missing = await line.run("dry", "none")
-    assert missing == Said(1, "", "Error: there is no file and no stored DAG named 'none'\n")
+    assert missing == CommandResult(1, "", "Error: there is no file and no stored DAG named 'none'\n")

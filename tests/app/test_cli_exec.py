@@ -13,9 +13,9 @@ import yaml
 
 from dagbook.cli.runs.exec import quote_word
 from dagbook.spec.reading.load import load
-from tests.app.program import Said
+from tests.app.program import CommandResult
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 HOSTILE = ["$HOME", "`id`", '"${V}"', "${V}", "it's", "a  b", "", "~", "x;y|z", "$(id)", r"\n", "new\nline", "$$", "*"]
 HOSTILE += ["${HOME:-x}", "$", "$1", r"\$V", "!x", "#c", "a\\", '"', "é", "${V.items | length}", "-n", "--json"]
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from dagbook.transfer import exporting
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.dagu_home import START, DaguHome, node, succeeded, text, waiting_node
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 KEEP = "--retention-days=-1"
 _TABLES = (
     *("definitions", "runs", "run_attempts", "run_inputs", "nodes", "run_events", "log_chunks", "run_tags"),

@@ -24,12 +24,12 @@ from dagbook.db.sqlite.lock_file import acquire
 from dagbook.transfer import storing
 from dagbook.transfer.conversion import converter
 from dagbook.transfer.home import HomeSource
-from tests.app.program import CommandLine, Said
+from tests.app.program import CommandLine, CommandResult
 from tests.conftest import Copies
 from tests.dagu_home import BCRYPT, SPEC, START, DaguHome, node, succeeded, text, waiting_node
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 KEEP = "--retention-days=-1"
 _TABLES = ("runs", "run_attempts", "run_inputs", "nodes", "run_events", "log_chunks", "run_tags", "run_params")
 
@@ -56,7 +56,7 @@ def _reasons(report: dict[str, Any]) -> dict[str, str]:
     return {finding["name"]: finding["reason"] for finding in report["findings"]}
 
 
-def _complaints(said: Said) -> list[str]:
+def _complaints(said: CommandResult) -> list[str]:
     """Return what the doctor found, line by line."""
     return [line for line in said.out.splitlines() if line.startswith(("BROKEN", "        "))]
 
@@ -620,7 +620,7 @@ async def test_a_killed_import_that_is_repeated_leaves_the_same_rows(
         async def has_come(process: Process = process, end: int = begin + moment) -> bool:
             return process.returncode is not None or await _written(urls[1]) > end
 
-        await come_true(has_come)
+        await wait_until(has_come)
         if process.returncode is None:
             process.kill()
         await process.communicate()
@@ -659,8 +659,8 @@ async def test_an_import_that_loses_its_database_says_so_and_is_repeated(
         await database.read(lambda connection: connection.execute(end).all())
         return process.returncode is not None
 
-    await come_true(has_begun)
-    await come_true(is_lost)
+    await wait_until(has_begun)
+    await wait_until(is_lost)
     _, err = await process.communicate()
     assert (process.returncode, err.count(b"\n")) == (1, 1), err
     assert b"the database is unavailable" in err

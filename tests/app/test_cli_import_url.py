@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.program import CommandLine, Said, end
+from tests.app.program import CommandLine, CommandResult, end
 from tests.conftest import ROOT
 from tests.dagu_home import START, DaguHome, node, succeeded, text
 
@@ -77,7 +77,7 @@ async def test_a_server_is_imported_with_its_definitions_and_runs(address: str, 
     assert [again[name]["present"] for name in ("definitions", "runs")] == [2, 3]
 
 
-async def _compare(*arguments: str) -> Said:
+async def _compare(*arguments: str) -> CommandResult:
     script = [sys.executable, str(ROOT / "scripts" / "measuring" / "compare-import")]
     return await end(await asyncio.create_subprocess_exec(*script, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE))
 
@@ -119,7 +119,7 @@ async def test_servers_that_cannot_be_compared_are_named(arguments: tuple[str, .
     ],
 )
 def test_an_address_that_does_not_answer_is_one_sentence(
-    command: Callable[..., Said], arguments: tuple[str, ...], message: str
+    command: Callable[..., CommandResult], arguments: tuple[str, ...], message: str
 ) -> None:
     said = command("import", "--dry-run", *arguments)
     assert (said.status != 0, message in said.err, "Traceback" in said.err) == (True, True, False), said.err
@@ -137,7 +137,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_a_server_that_answers_something_else_is_named(command: Callable[..., Said], kind: str) -> None:
+def test_a_server_that_answers_something_else_is_named(command: Callable[..., CommandResult], kind: str) -> None:
     status, body, message = ANSWERS[kind]
 
     class Handler(BaseHTTPRequestHandler):

@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from dagbook.identifiers import API_PATH
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.app.remote_server import RemoteDagbook, serving_open
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 # What the page of the server does when its user allows a token, or refuses it.
 BROWSER = """\
 import sys, urllib.parse, httpx

@@ -9,9 +9,9 @@ import pytest
 
 from dagbook.cli.dags.params import params_text
 from dagbook.spec.params.param_text import describe, merge, tokenise
-from tests.app.program import Said
+from tests.app.program import CommandResult
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 NAMED, POSITIONAL, NONE = "A=a B=b", "one two", ""
 
 # What the words give to a DAG with named, with positional and without params, in the order of the columns. The
@@ -129,8 +129,8 @@ def test_a_param_that_the_dag_does_not_declare_is_noticed(command: Command, tmp_
 def test_a_short_option_with_its_value_after_an_equals_sign_may_follow_flags(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "flow.yaml"
     file.write_text("params: A=a\nsteps: [{name: s, command: 'test $A = 5'}]\n")
-    assert command("run", file, "-qp=A=5") == Said(0, "", "")
-    assert command("status", "flow", "-q=true") == Said(0, "", "")
+    assert command("run", file, "-qp=A=5") == CommandResult(0, "", "")
+    assert command("status", "flow", "-q=true") == CommandResult(0, "", "")
 
 
 @pytest.mark.parametrize("given", [["-p", "-r=x"], ["--", "-r=x"]], ids=str)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.app.people import PASSWORD, SECRET
-from tests.app.program import CommandLine, Said, end
+from tests.app.program import CommandLine, CommandResult, end
 from tests.conftest import Copies
 
 BUILTIN = {"auth_mode": "builtin", "auth_token_secret": SECRET, "auth_bcrypt_cost": "4"}
@@ -59,7 +59,7 @@ async def test_sessions_are_listed_and_ended_beside_a_server_and_without_one(any
 
 
 @pytest.mark.parametrize("words", [[], ["x", "--user", "ann"]])
-def test_sessions_to_end_are_named_in_one_way(command: Callable[..., Said], words: list[str]) -> None:
+def test_sessions_to_end_are_named_in_one_way(command: Callable[..., CommandResult], words: list[str]) -> None:
     said = command("sessions", "end", *words)
     assert (said.status != 0, "give the ids of sessions" in said.err) == (True, True), said
 
@@ -104,7 +104,7 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     ids=str,
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(
-    command: Callable[..., Said], typed: Callable[[str], None], arguments: list[str], message: str
+    command: Callable[..., CommandResult], typed: Callable[[str], None], arguments: list[str], message: str
 ) -> None:
     typed("short")
     said = command(*arguments)

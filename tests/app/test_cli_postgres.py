@@ -19,14 +19,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from dagbook.db.migrations.upgrade import head, upgrade
 from dagbook.db.url import parse_url
-from tests.app.program import CommandLine, Said, end
+from tests.app.program import CommandLine, CommandResult, end
 from tests.certificates import make_certificate
 from tests.conftest import ROOT
-from tests.db.later import install_later
+from tests.db.later_version import install_later
 from tests.process.postgres import Cluster
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 
 # Only the databases that are named may be used without TLS.
 _RULES = """
@@ -295,7 +295,7 @@ async def test_server_and_worker_do_with_the_least_rights_in_a_schema_of_their_o
         try:
             for spec in (_DAG, 'workerSelector: {gpu: "true"}\n' + _DAG):
                 run_id = (await client.post("/dag-runs", json={"name": "dag", "spec": spec})).json()["dagRunId"]
-                await come_true(partial(_is_over, client, run_id))
+                await wait_until(partial(_is_over, client, run_id))
             assert (await line.run("doctor")).status == 0
             assert (await line.run("audit", "verify")).status == 0
         finally:

@@ -11,9 +11,9 @@ import pytest
 
 from dagbook.identifiers import new_run_id
 from tests.app.dagbook import Dagbook
-from tests.app.program import CommandLine, Said
+from tests.app.program import CommandLine, CommandResult
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 SPEC = "queue: shared\nparams: N=0\nsteps: [{name: a, command: cat word}]\n"
 
 

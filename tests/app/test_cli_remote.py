@@ -16,10 +16,10 @@ import pytest
 
 from dagbook.cli import execute
 from dagbook.unix.privacy import forbid_inspection
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.app.remote_server import RemoteDagbook
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 SPEC = "steps: [{name: a, command: 'echo from afar'}]\n"
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.app.remote_server import RemoteDagbook
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.program import CommandLine, Said, end
+from tests.app.program import CommandLine, CommandResult, end
 from tests.conftest import ROOT
 from tests.waiting import until_written
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_read_is_told_in_a_sentence(command: Command, tmp_
     assert (said.status, "none.yaml" in said.err, "Traceback" in said.err) == (1, True, False)
     path = tmp_path / "flow.yaml"
     path.write_bytes(b"\xff\xfe")
-    assert command("run", path) == Said(1, "", f"Error: {path}: is not UTF-8 text\n")
+    assert command("run", path) == CommandResult(1, "", f"Error: {path}: is not UTF-8 text\n")
 
 
 async def test_an_interrupted_run_is_stopped_and_ends_with_0(line: CommandLine) -> None:

@@ -14,7 +14,7 @@ import pytest
 from dagbook.cli import execute as run
 from dagbook.cli.server.listener import server_address
 from dagbook.settings import read
-from tests.app.program import CommandLine, Said, end
+from tests.app.program import CommandLine, CommandResult, end
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -84,7 +84,7 @@ def test_the_address_of_an_ipv6_host_can_be_called(tmp_path: Path) -> None:
         assert (url.host, url.port, url.path) == ("::1", listener.getsockname()[1], "/flows")
 
 
-def test_a_port_that_is_taken_is_told(command: Callable[..., Said]) -> None:
+def test_a_port_that_is_taken_is_told(command: Callable[..., CommandResult]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = command("serve", "--port", str(port))
@@ -92,14 +92,14 @@ def test_a_port_that_is_taken_is_told(command: Callable[..., Said]) -> None:
     assert said.err.startswith(f"Error: port {port} ")
 
 
-def test_a_database_that_is_not_there_is_told(command: Callable[..., Said]) -> None:
+def test_a_database_that_is_not_there_is_told(command: Callable[..., CommandResult]) -> None:
     said = command("serve", "--port", "0", "--database-url", "postgresql://nobody@127.0.0.1:1/none")
     assert said.status == 1
     assert "unavailable" in said.err
 
 
 def test_a_server_tells_what_was_to_configure_dagu_before_it_starts_open(
-    command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    command: Callable[..., CommandResult], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DAGU_AUTH_MODE", "builtin")
@@ -157,7 +157,7 @@ async def test_a_unix_socket_without_authentication_serves_no_proxy(tmp_path: Pa
     ("name", "problem"), [("file", "Address already in use"), ("none/sock", "No such file"), ("x" * 120, "107 bytes")]
 )
 def test_a_path_that_is_no_place_for_a_socket_is_told(
-    command: Callable[..., Said], tmp_path: Path, name: str, problem: str
+    command: Callable[..., CommandResult], tmp_path: Path, name: str, problem: str
 ) -> None:
     (tmp_path / "file").write_text("kept")
     said = command("serve", "--socket", tmp_path / name)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.app.sources import BROKEN, Repository, good
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from dagbook.unix import proc
-from tests.app.program import CommandLine, Said, end
+from tests.app.program import CommandLine, CommandResult, end
 from tests.conftest import PostgresCopies
-from tests.waiting import come_true, until_written
+from tests.waiting import until_written, wait_until
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 LONG = "name: flow\nmaxActiveRuns: -1\nsteps: [{name: a, command: echo on; sleep 30}]\n"
 # The first run goes on until it is stopped, the one that takes its place ends by itself.
 FIRST_LONG = """
@@ -57,7 +57,7 @@ async def _settled(client: httpx.AsyncClient, running: int = 0) -> dict[str, str
         labels = await _labels(client)
         return labels if list(labels.values()).count("running") == running else None
 
-    return await come_true(look)
+    return await wait_until(look)
 
 
 async def test_a_server_stops_one_run_or_all_runs_of_a_dag_which_a_file_or_a_stored_dag_names(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ async def test_a_server_stops_one_run_or_all_runs_of_a_dag_which_a_file_or_a_sto
         ):
             said = await line.run("stop", *words)
             run_id = ("one", "two", "three", "four")[left]
-            assert said == Said(0, f"run {run_id} of DAG flow was asked to stop\n", "")
+            assert said == CommandResult(0, f"run {run_id} of DAG flow was asked to stop\n", "")
             assert (await _settled(client, 4 - left))[run_id] == "aborted"
         assert (await line.run("stop", "stored")).out == "run five of DAG flow was asked to stop\n"
         assert set((await _settled(client)).values()) == {"aborted"}
@@ -115,8 +115,10 @@ def over(finished: Path, command: Command, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_what_is_not_running_needs_no_stop_which_is_no_error(over: Command) -> None:
-    assert over("stop", "flow") == Said(0, "DAG flow has no running run\n", "")
-    assert over("stop", "./flow.yaml", "-r=r1") == Said(0, "run r1 of DAG flow is already finished: succeeded\n", "")
+    assert over("stop", "flow") == CommandResult(0, "DAG flow has no running run\n", "")
+    assert over("stop", "./flow.yaml", "-r=r1") == CommandResult(
+        0, "run r1 of DAG flow is already finished: succeeded\n", ""
+    )
     assert over("enqueue", "flow.yaml", "-r=q1").status == 0
     said = over("stop", "flow", "q1")
     assert (said.status, "dagbook dequeue" in said.err) == (1, True), said

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from dagbook.cli.dags.stored import find_editor
-from tests.app.program import Said
+from tests.app.program import CommandResult
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 SPEC = "tags: [finance]\nschedule: '0 5 * * *'\nsteps: [{name: a, command: echo one}]\n"
 
 

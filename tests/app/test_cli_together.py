@@ -23,8 +23,8 @@ from dagbook.main import open_server
 from dagbook.runs.model import StartOptions
 from dagbook.settings import read
 from dagbook.unix.unix_accounts import account_name
-from tests.app.program import CommandLine, Said, end
-from tests.waiting import PATIENCE_SECONDS, come_true, until_written
+from tests.app.program import CommandLine, CommandResult, end
+from tests.waiting import PATIENCE_SECONDS, until_written, wait_until
 
 ORDINARY_USER = 65_534
 # What a start needs is open and a run has begun; which of these were loaded for that?
@@ -72,7 +72,7 @@ class Flow:
     def times_begun(self) -> int:
         return len(self._begun.read_text().split())
 
-    def assert_done(self, said: Said) -> None:
+    def assert_done(self, said: CommandResult) -> None:
         """See that the command was told of everything, and of each thing once."""
         assert said.status == 0, said
         shown = re.sub(rf"^{self.name}  .*$", "RUN", said.out, flags=re.MULTILINE).splitlines()
@@ -109,7 +109,7 @@ async def until_held(file: Path, pid: int) -> None:
             return error.owner.pid == pid and _answers(error.owner.socket)
         return False
 
-    await come_true(look)
+    await wait_until(look)
 
 
 def _answers(path: str) -> bool:
@@ -157,7 +157,7 @@ async def test_the_run_of_a_command_goes_on_when_the_one_that_drove_it_is_killed
     await end(holder)
     await until_held(file, other.pid)
     first.let_go()
-    assert "succeeded" in await come_true(lambda: _over(line, first))
+    assert "succeeded" in await wait_until(lambda: _over(line, first))
     second.let_go()
     second.assert_done(await end(other))
     assert first.times_begun == 1

@@ -18,11 +18,11 @@ from dagbook.cli import COMMANDS, cli
 from dagbook.cli import execute as run
 from dagbook.cli.commands import GlobalOptions
 from dagbook.unix.privacy import forbid_inspection
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.conftest import ROOT
 from tests.waiting import PATIENCE_SECONDS
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_options_of_dagu_are_accepted_with_a_notice(command: Command) -> None:
 
 
 def test_a_quiet_command_gives_no_notices(command: Command) -> None:
-    assert command("start-all", "--host", "192.0.2.1", *WORDS_OF_DAGU, "-q") == Said(1, "", "")
+    assert command("start-all", "--host", "192.0.2.1", *WORDS_OF_DAGU, "-q") == CommandResult(1, "", "")
 
 
 def test_an_option_that_is_switched_off_is_not_told(command: Command) -> None:

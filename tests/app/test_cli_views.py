@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from dagbook.cli.runs.open import open_in_browser
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.app.remote_server import RemoteDagbook
 from tests.conftest import ROOT
-from tests.waiting import PATIENCE_SECONDS, come_true
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 SPEC = """\
 steps:
   - {name: first, command: "echo hello; echo problem >&2; printf unfinished"}
@@ -98,7 +98,7 @@ def test_a_run_that_failed_is_shown_step_by_step_with_0(
     ],
 )
 def test_a_run_that_is_not_there_is_told_in_a_sentence(command: Command, arguments: tuple[str, ...], told: str) -> None:
-    assert command("status", *arguments) == Said(1, "", f"Error: {told}\n")
+    assert command("status", *arguments) == CommandResult(1, "", f"Error: {told}\n")
 
 
 def test_logs_are_printed_with_the_names_of_their_steps(ran: Command) -> None:
@@ -106,7 +106,7 @@ def test_logs_are_printed_with_the_names_of_their_steps(ran: Command) -> None:
     assert (said.status, said.err) == (0, "first | problem\n")
     assert said.out.splitlines() == ["first | hello", "first | unfinished", "second | disk is full"]
     assert ran("logs", "etl", "r1", "--step", "second").out == "disk is full\n"
-    assert ran("logs", "etl", "--stream", "stderr") == Said(0, "", "first | problem\n")
+    assert ran("logs", "etl", "--stream", "stderr") == CommandResult(0, "", "first | problem\n")
     pieces = [json.loads(line) for line in ran("logs", "etl", "--json").out.splitlines()]
     assert {(piece["step"], piece["stream"]) for piece in pieces} >= {("first", "stderr"), ("second", "stdout")}
 
@@ -170,7 +170,7 @@ def test_a_step_that_waits_for_its_next_execution_says_until_when(at: Command, r
         due = {event["step"]: event["dueAt"] for event in events if "dueAt" in event}
         return [due["retried"], due["repeated"]] if len(due) == len(policies) else None
 
-    retried, repeated = asyncio.run(come_true(waiting))
+    retried, repeated = asyncio.run(wait_until(waiting))
     lines = at("status", "waits", "w").out.splitlines()
     remote.request("POST", "/dag-runs/waits/w1/stop")
     assert lines[-2].endswith(f"waits for retry 1 until {retried}: exit status 3")
@@ -285,7 +285,7 @@ def test_a_sub_run_is_found_by_the_id_that_the_list_of_sub_runs_has(command: Com
     assert command("run", tmp_path / "all.yaml").status == 1
     run_id = json.loads(command("runs", "one", "--sub-runs", "only", "--json").out)["dagRuns"][0]["dagRunId"]
     assert "the step load failed: exit status 4" in command("why", "one", run_id).out
-    assert command("logs", "one", run_id) == Said(0, "", "load | no space\n")
+    assert command("logs", "one", run_id) == CommandResult(0, "", "load | no space\n")
     assert "exit status 4" in command("status", "one", run_id).out
     assert "running" in command("events", "one", run_id).out
     assert command("search", "space", "one", run_id).status == 0

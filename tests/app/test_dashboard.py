@@ -14,7 +14,7 @@ from tests.app.dagbook import Dagbook
 from tests.conftest import ROOT
 from tests.db.report_scene import at, fill_reports, read_rows, text_of
 from tests.db.rows import rehearse
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 BOARD: dict[str, Any] = json.loads((ROOT / "docs" / "grafana" / "dagbook.json").read_text(encoding="utf-8"))
 PANELS: dict[str, dict[str, Any]] = {panel["title"]: panel for panel in BOARD["panels"] if panel["type"] != "row"}
@@ -94,7 +94,7 @@ async def test_the_page_has_each_metric_and_label_of_the_prometheus_panels(dagbo
         page = (await dagbook.client.get("/metrics")).text
         return all(f"dagu_{name}_seconds_bucket" in page for name in ("dag_run_duration", "queue_wait"))
 
-    await come_true(is_counted)  # a little after the end of the run is stored
+    await wait_until(is_counted)  # a little after the end of the run is stored
     assert await missing() == []
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from dagbook.db.database import WriteConnection
 from dagbook.db.models import Run, RunInput
 from dagbook.main import Server
-from tests.app.dagbook import Dagbook, Ended
+from tests.app.dagbook import Dagbook, FinishedRun
 
 COUNT = "steps: [{{name: a, command: 'echo x >> {0}.runs; wc -l < {0}.runs'}}, {{name: b, command: pwd}}]\n"
 
@@ -27,7 +27,7 @@ async def _ask(dagbook: Dagbook, path: str, **body: Any) -> str:
     return str(answer.json()["dagRunId"] if answer.content else body["dagRunId"])
 
 
-async def _started(dagbook: Dagbook, how: str = "start", **body: Any) -> Ended:
+async def _started(dagbook: Dagbook, how: str = "start", **body: Any) -> FinishedRun:
     return await dagbook.finished(await _ask(dagbook, f"/dags/{dagbook.name}/{how}", **body))
 
 

@@ -15,10 +15,10 @@ from dagbook.db.models import Run
 from dagbook.db.repositories.invariants.findings import all_checks
 from dagbook.db.url import sqlite_path
 from tests.app.dagbook import Dagbook, client_of, serving
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.maintenance.scene import furnish, run_lawlessly, without_guards
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 
 
 def _write(url: str, work: Callable[[WriteConnection], None]) -> None:

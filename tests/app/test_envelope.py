@@ -19,7 +19,7 @@ from dagbook.telemetry.metrics import UNKNOWN, RequestMetrics
 from dagbook.web import pages
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 ROOT = f"http://localhost{API_PATH}"
 
@@ -280,5 +280,5 @@ async def test_the_line_of_a_stream_comes_at_its_end(log: io.StringIO) -> None:
     async def is_told() -> bool:
         return bool(_lines(log, answer.headers["x-request-id"]))
 
-    await come_true(is_told)
+    await wait_until(is_told)
     assert told_while_it_ran == [""] * 3

@@ -26,7 +26,7 @@ from dagbook.runs.server_context import ServerIdentity
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.listening import Door, Event, Listener, listening
 from tests.app.people import ROOT, serving_people
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.both_engines
 
@@ -281,10 +281,10 @@ async def test_a_stream_more_than_the_limit_is_refused_until_one_goes(database_u
                 answer = await door.client.get("/events")
                 assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
                 assert "event_streams" in answer.json()["message"]
-            await come_true(lambda: _clients(server, 1))
+            await wait_until(lambda: _clients(server, 1))
             async with door.listen():
                 pass
-        await come_true(lambda: _clients(server, 0))
+        await wait_until(lambda: _clients(server, 0))
 
 
 async def _clients(server: Server, count: int) -> bool:
@@ -300,7 +300,7 @@ async def test_a_client_that_takes_nothing_is_let_go_with_its_place(
         reader, writer = await asyncio.open_connection("127.0.0.1", door.client.base_url.port, limit=1024)
         writer.write(f"GET {door.client.base_url.path}events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         await reader.readuntil(b"event: ready")
-        await come_true(lambda: _clients(lone, 2))
+        await wait_until(lambda: _clients(lone, 2))
         names = [f"{number:0100}" for number in range(2000)]
         rounds = 0
         while lone.services.system.feed.clients > 1:
@@ -363,7 +363,7 @@ async def listener_stays(server: Server) -> None:
     async def later() -> bool:
         return monotonic() - begun > 0.2
 
-    await come_true(later)
+    await wait_until(later)
     assert server.services.system.feed.clients == 1
 
 

@@ -30,7 +30,7 @@ from dagbook.web import files
 from tests.app.people import PASSWORD, People, code_of
 from tests.app.program import CommandLine
 from tests.certificates import make_certificate
-from tests.waiting import PATIENCE_SECONDS, come_true
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 Reader: TypeAlias = asyncio.StreamReader
 Writer: TypeAlias = asyncio.StreamWriter
@@ -188,7 +188,7 @@ async def test_a_client_that_takes_too_long_is_told_and_its_connection_closed(
     async with limited(sweep_seconds=1000) as port:
         before = asyncio.get_running_loop().time()
         reader, _ = await port.connect(sent)
-        await come_true(lambda: is_opened(port, state))
+        await wait_until(lambda: is_opened(port, state))
         port.table.sweep(before + early, 1)
         assert len(port.table) == 1
         for later in (late, late + 5):  # a client that is told has a moment to read it
@@ -203,9 +203,9 @@ async def test_a_body_has_90_seconds_for_each_64_kibibytes_but_the_time_that_it_
     async with limited(sweep_seconds=1000, body_silence_seconds=1000) as port:
         before = asyncio.get_running_loop().time()
         slow, _ = await port.connect(head + b"b" * 1000)
-        await come_true(lambda: is_opened(port, has_part_of_a_body))
+        await wait_until(lambda: is_opened(port, has_part_of_a_body))
         steady, writer = await port.connect(head + b"b" * 140_000)
-        await come_true(lambda: is_opened(port, has_part_of_a_body, 2))
+        await wait_until(lambda: is_opened(port, has_part_of_a_body, 2))
         port.table.sweep(before + 89, 0)
         assert len(port.table) == 2
         port.table.sweep(asyncio.get_running_loop().time() + 91, 0)
@@ -219,7 +219,7 @@ async def test_a_client_that_does_not_read_its_response_loses_its_connection() -
     async with limited(sweep_seconds=1000) as port:
         reader, writer = await port.connect(b"GET /large HTTP/1.1\r\n\r\n")
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await come_true(lambda: is_opened(port, is_sending))
+        await wait_until(lambda: is_opened(port, is_sending))
         now = asyncio.get_running_loop().time()
         port.table.sweep(now, 1)
         port.table.sweep(now + 59, 1)
@@ -243,7 +243,7 @@ async def test_line_ends_between_requests_and_steady_bytes_of_a_head_keep_no_con
 async def test_a_request_that_the_server_works_on_has_all_the_time_and_is_never_closed_for_another() -> None:
     async with limited(connections=2, sweep_seconds=1000) as port:
         busy = [await port.connect(b"GET /never HTTP/1.1\r\n\r\n") for _ in range(2)]
-        await come_true(lambda: is_opened(port, LimitedProtocol.is_working, 2))
+        await wait_until(lambda: is_opened(port, LimitedProtocol.is_working, 2))
         port.table.sweep(asyncio.get_running_loop().time() + 10_000, 1)
         assert (await port.ask(GET)).startswith(b"HTTP/1.1 503 ")
         assert len(port.table) == 2
@@ -253,17 +253,17 @@ async def test_a_request_that_the_server_works_on_has_all_the_time_and_is_never_
 async def test_a_new_connection_takes_the_place_of_the_one_that_does_least() -> None:
     async with limited(connections=4) as port:
         silent, _ = await port.connect()
-        await come_true(lambda: is_opened(port, has_nothing))
+        await wait_until(lambda: is_opened(port, has_nothing))
         served, writer = await port.connect(GET)
         await served.readuntil(b"\r\n\r\n0")
         sending, _ = await port.connect(HALF)
         never, _ = await port.connect(b"GET /never HTTP/1.1\r\n\r\n")
-        await come_true(lambda: is_opened(port, bool, 4))
-        await come_true(lambda: count_of(port, LimitedProtocol.is_working, 1))
-        await come_true(lambda: count_of(port, has_part_of_a_body, 1))
+        await wait_until(lambda: is_opened(port, bool, 4))
+        await wait_until(lambda: count_of(port, LimitedProtocol.is_working, 1))
+        await wait_until(lambda: count_of(port, has_part_of_a_body, 1))
         for number, leaving in enumerate((silent, served, sending), 2):
             reader, writer = await port.connect(b"GET /never HTTP/1.1\r\n\r\n")
-            await come_true(partial(count_of, port, LimitedProtocol.is_working, number))
+            await wait_until(partial(count_of, port, LimitedProtocol.is_working, number))
             assert b"200" not in await until_closed(leaving)
         assert not never.at_eof()
         assert not reader.at_eof()
@@ -292,7 +292,7 @@ async def test_requests_in_a_row_without_reading_are_bounded() -> None:
 async def test_many_unfinished_heads_are_bounded_together() -> None:
     async with limited(unfinished_bytes=100_000) as port:
         readers = [(await port.connect(HEAD + b"X: " + b"a" * 40_000))[0] for _ in range(5)]
-        await come_true(lambda: is_opened(port, has_part_of_a_head, 2))
+        await wait_until(lambda: is_opened(port, has_part_of_a_head, 2))
         assert (await port.ask(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))).endswith(b"\r\n0")
         assert sum(reader.at_eof() or reader.exception() is not None for reader in readers) >= 3
 
@@ -301,12 +301,12 @@ async def test_unfinished_bodies_of_callers_who_are_not_admitted_are_bounded_tog
     async with limited(unfinished_bytes=100_000) as port:
         head = b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n"
         known = [await port.connect(b"POST /known" + head + b"a") for _ in range(5)]
-        await come_true(lambda: is_opened(port, has_part_of_a_body, 5))
+        await wait_until(lambda: is_opened(port, has_part_of_a_body, 5))
         for _, writer in known:
             writer.write(b"a" * 40_000)
-            await come_true(lambda: is_opened(port, has_nothing_unread, 5))
+            await wait_until(lambda: is_opened(port, has_nothing_unread, 5))
         strangers = [(await port.connect(b"POST /" + head + b"a" * 40_000))[0] for _ in range(5)]
-        await come_true(lambda: is_opened(port, has_part_of_a_body, 7))
+        await wait_until(lambda: is_opened(port, has_part_of_a_body, 7))
         assert sum(reader.at_eof() or reader.exception() is not None for reader in strangers) >= 3
         for reader, writer in known:
             writer.write(b"a" * 9_999)
@@ -317,7 +317,7 @@ async def test_the_next_piece_of_a_body_is_read_when_the_application_asks_for_it
     async with limited() as port:
         _, writer = await port.connect(b"POST /never HTTP/1.1\r\nContent-Length: 1\r\n\r\n1")
         writer.write(b"POST / HTTP/1.1\r\nContent-Length: 4000000\r\n\r\n" + b"a" * 4_000_000)
-        await come_true(lambda: is_opened(port, lambda one: one.flow is not None and one.flow.read_paused))
+        await wait_until(lambda: is_opened(port, lambda one: one.flow is not None and one.flow.read_paused))
         (one,) = port.table
         assert len(one.cycle.body) <= 2 * port.table.limits.piece_bytes
 
@@ -399,7 +399,7 @@ async def ended(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
         details: dict[str, Any] = (await client.get(path)).json()["dagRunDetails"]
         return details if details["statusLabel"] not in ("running", "queued", "not_started") else None
 
-    return await come_true(look)
+    return await wait_until(look)
 
 
 def resident_bytes(pid: int) -> int:
@@ -463,7 +463,7 @@ async def test_files_that_nobody_reads_take_less_than_25_mebibytes(tmp_path: Pat
         async def have_stopped_reading() -> bool:
             return not any(one.transport.is_reading() for one in strangers)  # type: ignore[attr-defined]
 
-        await come_true(have_stopped_reading)
+        await wait_until(have_stopped_reading)
         for _ in range(20):  # rounds in which the server goes on with theirs, until no buffer takes more
             writer.write(request)
             await reader.readuntil(b"\r\n\r\n" + file)

@@ -16,8 +16,8 @@ from dagbook.api.live.subscription import MAX_BYTES, FeedFilter, Subscription
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.changes import FeedCursor
-from tests.statements import heard
-from tests.waiting import PATIENCE_SECONDS, come_true
+from tests.statements import noting_statements
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.both_engines
 
@@ -62,7 +62,7 @@ async def test_one_read_serves_everybody(feed: Feed, database: Database) -> None
         if "FROM changes" in statement:
             read.append(statement)
 
-    with heard(note):
+    with noting_statements(note):
         for name in ("one", "two"):  # a read that was under way before is not heard, and may bring the first
             await tell(database, name)
             for client in clients:
@@ -153,7 +153,7 @@ async def test_a_listener_that_lost_its_connection_is_woken_again(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
         "WHERE application_name = 'far' AND query LIKE 'LISTEN%' AND datname = current_database()"
     )
-    await come_true(lambda: database.read(lambda connection: connection.scalar(ends)))
+    await wait_until(lambda: database.read(lambda connection: connection.scalar(ends)))
     async with asyncio.timeout(PATIENCE_SECONDS):
         while "one" not in queues(await client.take(0.2)):
             await tell(database, "one")

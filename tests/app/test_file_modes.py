@@ -17,8 +17,8 @@ import pytest
 from dagbook.settings import read
 from dagbook.settings.open_files import find_open_files
 from dagbook.unix.files import make_private_folder
-from tests.app.program import CommandLine, Said
-from tests.waiting import come_true
+from tests.app.program import CommandLine, CommandResult
+from tests.waiting import wait_until
 
 SPEC = """
 env:
@@ -68,7 +68,7 @@ async def test_nothing_in_a_home_is_open_to_other_users(tmp_path: Path, exists: 
             answer = await client.get("/dag-runs/x/one/steps/a/log")
             return "out" in answer.text
 
-        await come_true(has_output)
+        await wait_until(has_output)
         assert {"dagbook.sqlite3-wal", "dagbook.sqlite3-shm", "dagbook.sqlite3.lock", "dagbook.sqlite3.sock"} <= {
             path.name for path in home.iterdir()
         }
@@ -106,7 +106,7 @@ def test_config_and_key_files_that_others_may_use_are_told_of(tmp_path: Path, na
     assert all(str(file) in warning and "chmod" in warning for warning in warnings)
 
 
-def test_serve_and_doctor_tell_of_them(command: Callable[..., Said], tmp_path: Path) -> None:
+def test_serve_and_doctor_tell_of_them(command: Callable[..., CommandResult], tmp_path: Path) -> None:
     (tmp_path / "dagbook.yaml").write_text("port: 1\n")
     (tmp_path / "dagbook.yaml").chmod(0o644)
     assert f"Warning: {tmp_path}/dagbook.yaml " in command("serve", "--host", "192.0.2.1", "--insecure").err

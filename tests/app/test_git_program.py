@@ -16,7 +16,7 @@ from dagbook.sources.git import Checkout, Repository, _communicate, environment_
 from dagbook.sources.tree import SourceError
 from tests.app import sources
 from tests.app.git_host import RedirectingHost
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 
 async def _talk_to_a_program_that_has_ended() -> tuple[bytes, bytes]:
@@ -28,7 +28,7 @@ async def _talk_to_a_program_that_has_ended() -> tuple[bytes, bytes]:
     async def is_closed() -> bool:
         return stdin.is_closing()
 
-    await come_true(is_closed)
+    await wait_until(is_closed)
     return await _communicate(process, b"ids of files")
 
 

@@ -16,9 +16,9 @@ from dagbook.auth.roles import Role
 from dagbook.engine.admission import Admission
 from dagbook.runs.model import StartOptions
 from dagbook.scheduling.due import MINUTE, floor_minute
-from tests.app.dagbook import Dagbook, Ended, client_of, serving
+from tests.app.dagbook import Dagbook, FinishedRun, client_of, serving
 from tests.app.people import People, Person, code_of, serving_people
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 STEPS = "steps: [{name: only, command: echo secret}]\n"
 # Each calls X.
@@ -64,12 +64,12 @@ class Scene(msgspec.Struct, frozen=True):
         body = {"role": role, "pattern": self.name(pattern), "userId": self.person.id}
         assert (await self.admin.post("/grants", json=body)).status_code == 201
 
-    async def run(self, client: httpx.AsyncClient, dag: str, **body: Any) -> Ended:
+    async def run(self, client: httpx.AsyncClient, dag: str, **body: Any) -> FinishedRun:
         answer = await client.post(f"/dags/{self.name(dag)}/start", json=body)
         assert answer.status_code == 200, answer.text
         return await Dagbook(client, self.name(dag)).finished(answer.json()["dagRunId"])
 
-    async def retry(self, client: httpx.AsyncClient, ended: Ended) -> Ended:
+    async def retry(self, client: httpx.AsyncClient, ended: FinishedRun) -> FinishedRun:
         run_id = ended.details["dagRunId"]
         answer = await client.post(f"{ended.path}/retry", json={"dagRunId": run_id})
         assert answer.status_code == 200, answer.text
@@ -80,20 +80,20 @@ class Scene(msgspec.Struct, frozen=True):
         minute = floor_minute(datetime.now(UTC) + timedelta(hours=1)) + number * MINUTE
         await self.people.server.scheduler.tick(minute)
 
-    async def scheduled(self, dag: str, number: int) -> Ended:
+    async def scheduled(self, dag: str, number: int) -> FinishedRun:
         """Start a DAG by its schedule in a minute, and return the run."""
         before = {run["dagRunId"] for run in await self._runs(dag)}
         await self.tick(number)
         return await self.next_run(dag, before)
 
-    async def next_run(self, dag: str, before: set[str]) -> Ended:
+    async def next_run(self, dag: str, before: set[str]) -> FinishedRun:
         """Wait for a run that is none of these, and for its end."""
 
         async def look() -> str | None:
             new = [run["dagRunId"] for run in await self._runs(dag) if run["dagRunId"] not in before]
             return new[0] if new else None
 
-        return await Dagbook(self.admin, self.name(dag)).finished(await come_true(look))
+        return await Dagbook(self.admin, self.name(dag)).finished(await wait_until(look))
 
     async def _runs(self, dag: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (await self.admin.get(f"/dag-runs/{self.name(dag)}")).json()["dagRuns"]
@@ -117,7 +117,7 @@ async def _make(people: People, name: str) -> AsyncIterator[Scene]:
         yield scene
 
 
-def _error(ended: Ended, step: str = "go") -> str:
+def _error(ended: FinishedRun, step: str = "go") -> str:
     assert ended.status == "failed", ended.details
     return str(ended.nodes[step]["error"])
 
@@ -346,5 +346,5 @@ async def test_without_users_the_author_does_not_matter(database_url: str, tmp_p
             runs = (await client.get(f"/dag-runs/{scene.name('etl-a')}")).json()["dagRuns"]
             return runs[0]["dagRunId"] if runs else None
 
-        run_id = await come_true(look)
+        run_id = await wait_until(look)
         assert (await Dagbook(client, scene.name("etl-a")).finished(run_id)).status == "succeeded"

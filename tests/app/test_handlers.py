@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.app.dagbook import Dagbook, Ended
+from tests.app.dagbook import Dagbook, FinishedRun
 
 HANDLERS = """
 handlerOn:
@@ -16,7 +16,7 @@ handlerOn:
 """
 
 
-def _ran(ended: Ended) -> list[str]:
+def _ran(ended: FinishedRun) -> list[str]:
     names = ("onSuccess", "onFailure", "onCancel", "onExit")
     return [name for name in names if ended.details[name]["statusLabel"] == "succeeded"]
 

@@ -21,7 +21,7 @@ from dagbook.runs.recovery.hold import Holding
 from dagbook.settings.read import read
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.db.rows import NOW
-from tests.waiting import PATIENCE_SECONDS, come_true
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 HELD = HoldRow(held_at=NOW, held_by="ann", origin="backup")
 ANN = Actor(via="cli", actor="ann")
@@ -83,7 +83,7 @@ async def test_a_hold_that_another_process_ends_is_noticed_and_held_runs_can_be_
             async def look() -> bool:
                 return "runs" not in (await at_new.get("/health")).json()
 
-            await come_true(look)
+            await wait_until(look)
             assert (await new.run("steps: [{command: 'true'}]")).status == "succeeded"
         assert (await old.get(answered))["statusLabel"] == "running"
         await old.stop(answered)
@@ -122,5 +122,5 @@ async def test_a_server_that_leaves_runs_alone_shows_the_end_of_a_hold(database_
 
         assert not await look()
         await Holding(database, now).resume(ANN)
-        await come_true(look)
+        await wait_until(look)
     await database.close()

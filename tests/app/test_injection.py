@@ -17,7 +17,7 @@ from tests.app.attack import QUERY, SPEC, Attacker, fields
 from tests.app.dagbook import client_of, serving
 from tests.conftest import Copies
 from tests.selection import Share
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.always
 
@@ -68,7 +68,7 @@ async def test_sql_in_a_query_finds_breaks_and_changes_nothing(attacker: tuple[S
         async def ended() -> bool:
             return bool((await client.get("/dags/quick/dag-runs/seeded")).json()["dagRun"]["finishedAt"])
 
-        await come_true(ended)
+        await wait_until(ended)
     before, found = await counts(server), []
     chosen = [field for field in fields(server, document) if field.where == QUERY and not field.is_number]
     for field in chosen:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.dagbook import Dagbook, Ended
+from tests.app.dagbook import Dagbook, FinishedRun
 
 SPEC = """
 type: graph
@@ -18,7 +18,7 @@ handlerOn: {exit: {command: echo over}}
 """
 
 
-async def pieces(run: Ended, **query: Any) -> dict[str, Any]:
+async def pieces(run: FinishedRun, **query: Any) -> dict[str, Any]:
     answer = await run.client.get(f"{run.path}/log/pieces", params=query)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()

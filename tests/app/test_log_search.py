@@ -17,7 +17,7 @@ from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.db.repositories.runs.runs import NodeRow
 from dagbook.logs import search as search_module
 from dagbook.logs.search import LogSearch, LogStream, SearchQuery, blocks, log_streams
-from tests.app.dagbook import Dagbook, Ended
+from tests.app.dagbook import Dagbook, FinishedRun
 from tests.db.rows import NOW, add, add_whole_run
 
 SPEC = """\
@@ -30,7 +30,7 @@ steps:
 """
 
 
-async def search(run: Ended, **query: Any) -> dict[str, Any]:
+async def search(run: FinishedRun, **query: Any) -> dict[str, Any]:
     answer = await run.client.get(f"{run.path}/log/search", params=query)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()

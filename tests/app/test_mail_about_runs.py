@@ -15,7 +15,7 @@ from dagbook.runs.model import RetryOptions
 from dagbook.runs.notifications import mailer
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.mailserver import HOST, PASSWORD, USER, MailServer, Silent, listening, mail_server
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ async def test_a_mail_that_fails_is_logged_and_changes_nothing(
         return "".join(record.getMessage() for record in caplog.records if "mail about run" in record.getMessage())
 
     ended = await dagbook.run(spec)
-    assert f"{dagbook.name}/{ended.details['dagRunId']} failed: " in await come_true(logged)
+    assert f"{dagbook.name}/{ended.details['dagRunId']} failed: " in await wait_until(logged)
     assert reason in await logged()
     assert (await dagbook.get(ended.details["dagRunId"]))["statusLabel"] == "succeeded"
     assert not sink.mails

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.app.dagbook import Dagbook, Ended
-from tests.waiting import come_true
+from tests.app.dagbook import Dagbook, FinishedRun
+from tests.waiting import wait_until
 
 
-async def _page(ended: Ended, step: str, **range_: int) -> dict[str, Any]:
+async def _page(ended: FinishedRun, step: str, **range_: int) -> dict[str, Any]:
     answer = await ended.client.get(f"{ended.path}/steps/{step}/log", params=range_)
     assert answer.status_code == 200, answer.text
     page: dict[str, Any] = answer.json()
@@ -247,7 +247,7 @@ async def _waiting(dagbook: Dagbook, run: str, step: str = "gate") -> dict[str, 
         node = next(node for node in details["nodes"] if node["step"]["name"] == step)
         return node if "waiting" in node else None
 
-    return await come_true(look)
+    return await wait_until(look)
 
 
 async def _decide(dagbook: Dagbook, run: str, what: str, step: str = "gate", **body: Any) -> httpx.Response:
@@ -285,7 +285,7 @@ async def test_at_rest_the_wait_handler_knows_the_steps(dagbook: Dagbook) -> Non
         details = await dagbook.get(run)
         return bool(details["onWait"]["statusLabel"] == "succeeded")
 
-    await come_true(look)
+    await wait_until(look)
     await _decide(dagbook, run, "approve", inputs={"WHO": "ada"})
     ended = await dagbook.finished(run)
     assert await ended.log("onWait") == "gate waiting"
@@ -396,7 +396,7 @@ steps: [{name: gate, type: hitl, config: {input: A}}, {name: b, command: 'echo "
         found = (await dagbook.client.get("/approvals")).json()["approvals"]
         return next((one for one in found if one.get("rootDAGRunId") == run), None)
 
-    waiting = await come_true(look)
+    waiting = await wait_until(look)
     assert (waiting["dagName"], waiting["stepName"], waiting["rootDAGRunName"]) == ("kid", "gate", dagbook.name)
     path = f"/dag-runs/{dagbook.name}/{run}/sub-dag-runs/{waiting['dagRunId']}/steps/gate/approve"
     assert (await dagbook.client.post(path, json={"inputs": {"A": "x"}})).json()["resumed"] is True

@@ -25,7 +25,7 @@ from dagbook.main import Server
 from dagbook.settings import SettingsError, read
 from tests.app.dagbook import client_of, serving
 from tests.app.people import code_of
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.app.provider import CLIENT_ID, CLIENT_SECRET, Provider, begin, come_back, log_in, make_key, providing
 
 COOKIE = "oidcToken"
@@ -542,7 +542,7 @@ async def test_without_a_list_of_addresses_only_a_setting_lets_everybody_in(tmp_
 
 
 def test_a_server_without_a_list_ends_before_it_asks_the_provider(
-    command: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+    command: Callable[..., CommandResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody_there = {"issuer": "http://127.0.0.1:1", "client_id": "x", "client_secret": "x", "client_url": "http://x"}
     for name, value in nobody_there.items():

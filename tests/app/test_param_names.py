@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from dagbook.db.models.run import Run, RunInput
 from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.conftest import Copies
 from tests.pure.spec.reserved_names import RESERVED
 
@@ -205,7 +205,7 @@ steps:
 @pytest.mark.parametrize("way", ["run FILE", "run NAME", "enqueue", "dry"])
 @pytest.mark.parametrize("given", [["--", "BASH_ENV=x"], ["-p", '{"BASH_ENV": "x"}']], ids=["words", "option"])
 def test_a_command_with_a_reserved_name_is_refused(
-    command: Callable[..., Said], tmp_path: Path, way: str, given: list[str]
+    command: Callable[..., CommandResult], tmp_path: Path, way: str, given: list[str]
 ) -> None:
     file = tmp_path / "flow.yaml"
     file.write_text(HELLO)

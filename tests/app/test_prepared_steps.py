@@ -20,7 +20,7 @@ from dagbook.runs.runner import execution
 from dagbook.runs.runner.nodes import NodeExecution
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.shims import shim_of
-from tests.waiting import come_true, until_gone
+from tests.waiting import until_gone, wait_until
 
 Execute = Callable[[str], Awaitable[Any]]
 
@@ -75,7 +75,7 @@ async def until_stored(url: str, dagbook: Dagbook, run_id: str) -> None:
             found = await execute("SELECT 1 FROM nodes WHERE executed_at IS NOT NULL")
             return bool(found.fetchall())
 
-    await come_true(look)
+    await wait_until(look)
 
 
 def spec_of(directory: Path, *steps: str) -> str:

@@ -17,7 +17,7 @@ from dagbook.runs.wakeups import ALL_QUEUES
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.people import People
 from tests.conftest import Copies
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.both_engines
 
@@ -86,7 +86,7 @@ async def _written(path: Path, lines: int) -> list[str]:
         found = path.read_text().split() if path.exists() else []
         return found if len(found) == lines else None
 
-    return await come_true(look)
+    return await wait_until(look)
 
 
 # -- reasons -----------------------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ async def test_a_lasting_reason_is_stored_for_the_head_of_the_queue(beside: Dagb
         (entry,) = await limited.services.runs.database.read(lambda connection: queue.find_next(connection, name, 9))
         return str(entry.reason) if entry.reason else None
 
-    assert (await come_true(look)).startswith(f"queue '{name}' is paused since 2")
+    assert (await wait_until(look)).startswith(f"queue '{name}' is paused since 2")
     await _post(beside.client, f"/queues/{name}/resume")
     await beside.finished(run_id)
 

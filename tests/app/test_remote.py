@@ -11,7 +11,7 @@ from tests.app.dagbook import Dagbook
 from tests.executors.docker_stand_in import Image, StandIn, standing_in
 from tests.executors.ssh_server import USER, SshServer, serving
 from tests.process import processes
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ async def until_empty(daemon: StandIn) -> None:
     async def look() -> bool:
         return not daemon.containers
 
-    await come_true(look)
+    await wait_until(look)
 
 
 # -- ssh -------------------------------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ async def test_a_remote_command_that_takes_too_long_is_ended(
     async def is_gone() -> bool:
         return not processes.with_argument(str(witness))
 
-    await come_true(is_gone)
+    await wait_until(is_gone)
 
 
 async def test_a_remote_command_is_stopped_with_its_run(dagbook: Dagbook, remote: SshServer) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from dagbook.db.database import WriteConnection
 from dagbook.main import Server
-from tests.app.dagbook import Dagbook, Ended
+from tests.app.dagbook import Dagbook, FinishedRun
 
 QUICK = "params: P=1\nsteps: [{name: a, command: echo $P $DAG_NAME $DAG_RUN_ID}]\n"
 LONG = "maxActiveRuns: -1\nsteps: [{name: a, command: echo ready; sleep 30}]\n"
@@ -22,7 +22,7 @@ async def _reschedule(dagbook: Dagbook, run_id: str, body: Any = None) -> httpx.
     return await (dagbook.client.post(path) if body is None else dagbook.client.post(path, json=body))
 
 
-async def _rescheduled(dagbook: Dagbook, run_id: str, body: Any = None, name: str = "") -> Ended:
+async def _rescheduled(dagbook: Dagbook, run_id: str, body: Any = None, name: str = "") -> FinishedRun:
     answer = await _reschedule(dagbook, run_id, body)
     assert answer.status_code == 200, answer.text
     assert answer.json()["queued"] is False

@@ -14,10 +14,10 @@ from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.maintenance.history import Past, add_past, left
 
-Command = Callable[..., Said]
+Command = Callable[..., CommandResult]
 
 
 def _on(url: str, work: Callable[[Database], Any]) -> Any:

@@ -19,7 +19,7 @@ from dagbook.runs.evaluation.inputs import prepare_again
 from dagbook.runs.model import RunInputs, RunLocation
 from dagbook.runs.recovery.orphans import SweepResult
 from dagbook.spec.model import Dag
-from tests.app.dagbook import Dagbook, Ended
+from tests.app.dagbook import Dagbook, FinishedRun
 
 # The second step fails until a file is there; every step notes that it ran.
 FLAKY = """
@@ -37,7 +37,7 @@ async def _retry(dagbook: Dagbook, run_id: str, **body: Any) -> httpx.Response:
     return await dagbook.client.post(path, json={"dagRunId": run_id, **body})
 
 
-async def _retried(dagbook: Dagbook, run_id: str, **body: Any) -> Ended:
+async def _retried(dagbook: Dagbook, run_id: str, **body: Any) -> FinishedRun:
     answer = await _retry(dagbook, run_id, **body)
     assert (answer.status_code, answer.content) == (200, b""), answer.text
     return await dagbook.finished(run_id)

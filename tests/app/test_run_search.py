@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.app.dagbook import Dagbook, client_of, serving
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.both_engines
 
@@ -83,7 +83,7 @@ async def test_an_error_goes_when_the_run_is_tried_again_with_success(dagbook: D
     async def succeeded() -> bool:
         return bool((await dagbook.get("r1"))["statusLabel"] == "succeeded")
 
-    await come_true(succeeded)
+    await wait_until(succeeded)
     assert await _ids(client, path, error="no gate") == []
 
 

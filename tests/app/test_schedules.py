@@ -30,7 +30,7 @@ from dagbook.unix import proc
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.db.rows import add_dag, add_definition, run_sql
 from tests.runs.scene import IDENTITY, register
-from tests.waiting import PATIENCE_SECONDS, come_true
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 QUICK = "steps: [{name: a, command: 'true'}]\n"
 LONG = "steps: [{name: a, command: sleep 60}]\n"
@@ -79,7 +79,7 @@ class Clockwork:
         async def look() -> bool:
             return all(run["statusLabel"] not in ("running", "queued", "not_started") for run in await self.runs())
 
-        await come_true(look)
+        await wait_until(look)
 
     async def slots(self, name: str = "") -> list[dict[str, Any]]:
         """What became of the DAG's minutes, oldest first."""
@@ -220,7 +220,7 @@ async def test_the_runs_of_a_dead_peer_are_adopted_at_once(
         async def seen() -> bool:
             return looks == 1
 
-        await come_true(seen)
+        await wait_until(seen)
 
 
 @pytest.mark.both_engines
@@ -386,7 +386,7 @@ async def _finish_restart(clockwork: Clockwork) -> None:
         await clockwork.another().finish_restarts()
         return "restarting" not in await clockwork.outcomes()
 
-    await come_true(look)
+    await wait_until(look)
 
 
 @pytest.mark.both_engines
@@ -773,7 +773,7 @@ async def test_the_current_minute_is_handled_at_once(clockwork: Clockwork) -> No
     async def look() -> bool:
         return bool(await clockwork.slots()) if await clockwork.runs() else False
 
-    await come_true(look)
+    await wait_until(look)
     await clockwork.server.scheduler.stop()
     first = (await clockwork.slots())[0]
     assert (first["outcome"], first["scheduledAt"]) == (
@@ -854,7 +854,7 @@ async def test_a_tick_that_failed_in_an_outage_is_repeated(
             await scheduler.tick(clockwork.minute(0))
         return await clockwork.outcomes() == ["started"]
 
-    await come_true(look)
+    await wait_until(look)
 
 
 @pytest.mark.parametrize(("other", "rests"), [("0", [0.1] * 20), ("~", [])])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 
 from dagbook.spec.grammar import schema
-from tests.app.program import Said
+from tests.app.program import CommandResult
 
 
 async def test_the_schema_is_served(client: httpx.AsyncClient) -> None:
@@ -17,6 +17,6 @@ async def test_the_schema_is_served(client: httpx.AsyncClient) -> None:
     assert answer.headers["Content-Type"].startswith("application/schema+json")
 
 
-def test_the_schema_is_printed(command: Callable[..., Said]) -> None:
+def test_the_schema_is_printed(command: Callable[..., CommandResult]) -> None:
     said = command("schema")
     assert (said.status, json.loads(said.out)) == (0, schema())

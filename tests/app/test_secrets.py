@@ -14,7 +14,7 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.models.run import RunInput
 from dagbook.db.types import Base
 from dagbook.main import Server
-from tests.app.dagbook import Dagbook, Ended, client_of, serving
+from tests.app.dagbook import Dagbook, FinishedRun, client_of, serving
 from tests.mailserver import HOST, mail_server
 
 VALUE = "s3cr3t/battery+staple horse"
@@ -59,7 +59,7 @@ async def is_stored(server: Server, text: str) -> bool:
     return text in await server.services.runs.database.read(stored_text)
 
 
-async def everything(ended: Ended) -> str:
+async def everything(ended: FinishedRun) -> str:
     """Give all that the API tells of a run."""
     told = [str(ended.details), (await ended.client.get(f"{ended.path}/log")).text]
     for name in ended.nodes:
@@ -69,7 +69,7 @@ async def everything(ended: Ended) -> str:
     return "\n".join(told)
 
 
-async def retried(dagbook: Dagbook, run_id: str, **body: Any) -> Ended:
+async def retried(dagbook: Dagbook, run_id: str, **body: Any) -> FinishedRun:
     answer = await dagbook.client.post(f"/dag-runs/{dagbook.name}/{run_id}/retry", json={"dagRunId": run_id, **body})
     assert answer.status_code == 200, answer.text
     return await dagbook.finished(run_id)
@@ -420,13 +420,13 @@ steps: [{{name: a, command: 'test "$P" = "$(cat {file})" && echo whole'}}]
 # -- calls ---------------------------------------------------------------------------------------------------------
 
 
-async def sub_log(ended: Ended, child: str, step: str) -> str:
+async def sub_log(ended: FinishedRun, child: str, step: str) -> str:
     answer = await ended.client.get(f"{ended.path}/sub-dag-runs/{child}/steps/{step}/log")
     assert answer.status_code == 200, answer.text
     return str(answer.json()["content"])
 
 
-def child_of(ended: Ended, step: str) -> str:
+def child_of(ended: FinishedRun, step: str) -> str:
     (child,) = ended.nodes[step]["subRuns"]
     return str(child["dagRunId"])
 

@@ -27,7 +27,7 @@ from tests.app.git_host import GitHost
 from tests.app.people import People, code_of
 from tests.app.sources import BROKEN, Repository, Team, good
 from tests.executors import ssh_server
-from tests.waiting import PATIENCE_SECONDS, come_true
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 SECRET = "a secret of 24 characters or more"  # noqa: S105 - of a webhook of a test
 
@@ -255,7 +255,7 @@ async def test_a_change_of_a_watched_directory_is_seen_without_a_request(team: T
     async def look() -> bool:
         return await team.text(team.dag("a")) == good("two")
 
-    await come_true(look)
+    await wait_until(look)
 
 
 # -- writing back ----------------------------------------------------------------------------------------------------
@@ -445,7 +445,7 @@ async def test_a_git_host_starts_a_fetch_by_a_signed_request_and_anybody_else_do
             entries: list[dict[str, str]] = answer.json()["entries"]
             return entries
 
-        await come_true(look)
+        await wait_until(look)
         assert await team.text(team.dag("a")) == good("two")
         for _ in range(2):  # each is a sync of its own, after those that were asked for before
             await team.sync()

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.app.dagbook import Dagbook
-from tests.statements import heard
+from tests.statements import noting_statements
 
 pytestmark = pytest.mark.both_engines
 
@@ -31,7 +31,7 @@ def recorded() -> Iterator[list[str]]:
 
     token = _recording.set(statements)
     try:
-        with heard(note):
+        with noting_statements(note):
             yield statements
     finally:
         _recording.reset(token)

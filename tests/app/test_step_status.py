@@ -16,7 +16,7 @@ from dagbook.main import Server
 from dagbook.spec.reading.definition_cache import hash_of
 from tests.app.dagbook import Dagbook
 from tests.db.rows import add_attempt, add_definition, add_node, add_run
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 SPEC = "steps: [{name: a, command: 'true'}, {name: b, command: exit 1}]\nhandlerOn: {exit: {command: 'true'}}\n"
 LONG = "steps: [{name: a, command: echo ready; sleep 30}]\n"
@@ -167,7 +167,7 @@ class Gated:
             mine = [one for one in found if self._dagbook.name in (one["dagName"], one.get("rootDAGRunName"))]
             return mine[0] if mine else None
 
-        return await come_true(look)
+        return await wait_until(look)
 
     async def end(self, how: str) -> None:
         end = (

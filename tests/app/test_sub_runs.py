@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from dagbook.identifiers import sub_run_id
-from tests.app.dagbook import Dagbook, Ended
+from tests.app.dagbook import Dagbook, FinishedRun
 from tests.waiting import until_written
 
 # Three levels; the run in the middle fails until a file is there.
@@ -33,7 +33,7 @@ steps: [{{name: only, command: echo only >> {1}/ran; echo low out}}]
 class Family:
     """A run, the one it has called, and the one that has called in turn."""
 
-    def __init__(self, dagbook: Dagbook, ended: Ended) -> None:
+    def __init__(self, dagbook: Dagbook, ended: FinishedRun) -> None:
         self.dagbook, self.root = dagbook, ended
         self.mid = sub_run_id("r1", "go", 'P="1"')
         self.low = sub_run_id(self.mid, "deep", "")
@@ -51,7 +51,7 @@ class Family:
         path = f"{self.root.path}/sub-dag-runs/{run_id}/steps/{step}/status"
         return await self.dagbook.client.patch(path, json={"status": status})
 
-    async def retry(self) -> Ended:
+    async def retry(self) -> FinishedRun:
         answer = await self.dagbook.client.post(f"{self.root.path}/retry", json={"dagRunId": "r1"})
         assert answer.status_code == 200, answer.text
         return await self.dagbook.finished("r1")

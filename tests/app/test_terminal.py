@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.program import Said
+from tests.app.program import CommandResult
 from tests.conftest import ROOT
 
 HOSTILE = "\x1b]0;title\x07 \x9b2J \u202etxet \x1b[31mred\x1b[0m"
@@ -57,12 +57,12 @@ def test_a_terminal_shows_output_without_the_characters_that_control_it(tmp_path
         assert character not in shown
 
 
-def test_a_pipe_gets_output_as_it_is(command: Callable[..., Said], tmp_path: Path, file: Path) -> None:
+def test_a_pipe_gets_output_as_it_is(command: Callable[..., CommandResult], tmp_path: Path, file: Path) -> None:
     (tmp_path / "dagbook.yaml").write_text("log_encoding: utf-8\n")
     assert f"  {HOSTILE}\n" in command("run", file).out
 
 
-def test_names_and_errors_are_escaped_everywhere(command: Callable[..., Said]) -> None:
+def test_names_and_errors_are_escaped_everywhere(command: Callable[..., CommandResult]) -> None:
     for arguments in (("status", HOSTILE), ("dag", "show", HOSTILE), (HOSTILE,), ("validate", HOSTILE)):
         said = command(*arguments)
         assert said.status != 0

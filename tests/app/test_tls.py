@@ -10,7 +10,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from tests.app.program import CommandLine, Said
+from tests.app.program import CommandLine, CommandResult
 from tests.certificates import make_certificate
 
 
@@ -79,7 +79,7 @@ async def test_the_server_speaks_tls_and_its_own_commands_need_none(tmp_path: Pa
     ],
 )
 def test_files_that_do_not_fit_are_named(
-    command: Callable[..., Said],
+    command: Callable[..., CommandResult],
     files: Files,
     monkeypatch: pytest.MonkeyPatch,
     given: dict[str, str],

@@ -10,7 +10,7 @@ import pytest
 from dagbook.main import Server
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.conftest import Copies
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 ASKS = "workerSelector: {gpu: 'yes'}\nsteps: [{name: a, command: echo here}]\n"
 CALLS = f"steps: [{{name: go, call: kid}}]\n---\nname: kid\n{ASKS}"
@@ -30,7 +30,7 @@ async def _message(dagbook: Dagbook, run_id: str) -> str:
         details = await dagbook.get(run_id)
         return details if details["statusLabel"] == "queued" and "waitingFor" in details else None
 
-    waiting = (await come_true(look))["waitingFor"]
+    waiting = (await wait_until(look))["waitingFor"]
     assert (waiting["reason"], waiting["selector"]) == ("noWorker", {"gpu": "yes"})
     return str(waiting["message"])
 
@@ -52,10 +52,10 @@ async def test_a_called_run_waits_for_a_worker_until_its_caller_is_stopped(dagbo
         answer = await dagbook.client.get(f"{path}/{listed[0]['dagRunId']}") if listed else None
         return answer.json()["dagRunDetails"] if answer is not None and answer.is_success else None
 
-    called = await come_true(look)
+    called = await wait_until(look)
     assert (called["statusLabel"], called["waitingFor"]["reason"]) == ("queued", "noWorker")
     assert (await dagbook.stop(run_id)).status == "aborted"
-    assert (await come_true(look))["statusLabel"] == "aborted"
+    assert (await wait_until(look))["statusLabel"] == "aborted"
 
 
 @pytest.mark.parametrize("spec", [ASKS, CALLS])

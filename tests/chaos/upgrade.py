@@ -29,7 +29,7 @@ from dagbook.db.repositories import schedules
 from dagbook.engine.status import RunStatus
 from tests.chaos.experiment import READ_UPTIME, Figures, Progress, Witness
 from tests.chaos.sandbox import Sandbox
-from tests.db.later import write_later_migrations
+from tests.db.later_version import write_later_migrations
 from tests.process import invariants, store
 from tests.process.program import ROOT
 from tests.process.server import Server

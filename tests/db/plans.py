@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from dagbook.db.database import ReadConnection, WriteConnection
-from tests.statements import heard
+from tests.statements import noting_statements
 
 
 def selects(connection: WriteConnection, work: Callable[[ReadConnection], object]) -> list[str]:
     """Do the work, and give each of its SELECTs, without what stands in parentheses there."""
     noted: list[str] = []
-    with heard(lambda statement, *_: noted.append(statement)):
+    with noting_statements(lambda statement, *_: noted.append(statement)):
         work(connection)
     found = [part for statement in noted for part in re.split(r"\bSELECT\b", statement)[1:]]
     return [re.sub(r"\([^()]*\)", "", part) for part in found]
@@ -25,7 +25,7 @@ def plans(connection: WriteConnection, work: Callable[[ReadConnection], object])
     if postgres:  # so few rows are cheapest to go through, whatever indexes there are
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
     noted: list[tuple[str, Any]] = []
-    with heard(lambda statement, values, many: noted.append((statement, values[0] if many else values))):
+    with noting_statements(lambda statement, values, many: noted.append((statement, values[0] if many else values))):
         work(connection)
     explain = "EXPLAIN" if postgres else "EXPLAIN QUERY PLAN"
     found = [connection.exec_driver_sql(f"{explain} {statement}", parameters).all() for statement, parameters in noted]

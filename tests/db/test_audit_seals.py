@@ -23,7 +23,7 @@ from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.telemetry.logging import JsonFormatter
 from tests.db.audit_scene import ANN, Audit, numbers
 from tests.db.rows import NOW, add_entry
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ async def test_the_sealer_seals_periodically(scene: Audit) -> None:
     async def look() -> bool:
         return (await scene.verify()).sealed_up_to == 3
 
-    await come_true(look)
+    await wait_until(look)
     await encrypter.stop()
 
 

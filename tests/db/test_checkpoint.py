@@ -12,7 +12,7 @@ import pytest
 from dagbook.db.database import Database
 from dagbook.db.sqlite.checkpointer import Checkpointer
 from tests.db.rows import run_sql
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 ENOUGH = 4_000
 MEBIBYTE = 1024 * 1024
@@ -40,7 +40,7 @@ async def _until_moved(path: Path) -> None:
     async def moved() -> bool:
         return path.stat().st_size > MEBIBYTE
 
-    await come_true(moved)
+    await wait_until(moved)
 
 
 async def test_the_log_is_moved_once_enough_was_written(database: Database, path: Path) -> None:
@@ -69,7 +69,7 @@ async def test_a_log_that_cannot_be_moved_is_told_and_moved_later(path: Path, ca
     async def told() -> bool:
         return "unable to open" in caplog.text
 
-    await come_true(told)
+    await wait_until(told)
     folder.mkdir()
     with closing(sqlite3.connect(folder / "test.db")) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
@@ -81,5 +81,5 @@ async def test_a_log_that_cannot_be_moved_is_told_and_moved_later(path: Path, ca
             checkpointer.add_pages(ENOUGH)  # again and again: the try that failed may still be ending
             return (folder / "test.db").stat().st_size > MEBIBYTE
 
-        await come_true(moved)
+        await wait_until(moved)
     await checkpointer.close()

@@ -33,7 +33,7 @@ from dagbook.db.models.run import RunAttempt
 from dagbook.db.types import Base
 from dagbook.db.url import sqlite_path
 from tests.conftest import ROOT
-from tests.db.later import LATER, copy_migrations, install, install_later
+from tests.db.later_version import LATER, copy_migrations, install, install_later
 from tests.db.rows import FILLED, fill, run_sql
 
 UPGRADE = "import asyncio, sys; from dagbook.db.migrations.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"

@@ -19,7 +19,7 @@ from dagbook.maintenance.doctor import Doctor, Examination
 from dagbook.runs.secrets.encryption import Encrypter
 from tests.db import dumps
 from tests.db.audit_scene import Audit
-from tests.db.later import LATER, install_later
+from tests.db.later_version import LATER, install_later
 
 # What every version must have left in its dump, besides the tables of users, queues and schedules.
 _MUST_BE_FILLED = {"runs", "run_attempts", "nodes", "run_events", "log_chunks", "dag_revisions", "audit", "audit_seals"}

@@ -18,7 +18,7 @@ from dagbook.db.migrations.report_views import create_views
 from dagbook.db.migrations.upgrade import open_for_migration, upgrade
 from dagbook.db.types import Base
 from tests.conftest import PostgresCopies
-from tests.db.later import TRIGGERS
+from tests.db.later_version import TRIGGERS
 from tests.db.rows import FILLED, fill
 
 Change = Callable[[Connection], None]

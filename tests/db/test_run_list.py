@@ -17,7 +17,7 @@ from dagbook.db.repositories.runs.search_index import index_key
 from dagbook.engine.status import RunStatus
 from dagbook.spec.model import Pair
 from tests.db.rows import NOW, add_definition, add_run, bring_run_to, find_runs, rehearse, run_sql, stored
-from tests.statements import heard
+from tests.statements import noting_statements
 
 LONG = "x" * 5000
 
@@ -330,7 +330,7 @@ async def test_where_the_newest_runs_are_not_visible_older_ones_are_looked_at(
         run_sql(connection, access)
         page = Page(limit=1, bounded=True)
         statements: list[str] = []
-        with heard(lambda statement, *_: statements.append(statement)):
+        with noting_statements(lambda statement, *_: statements.append(statement)):
             found = run_list.find_page(connection, RunFilter(visibility=SIGHT), page)
         assert (ids(found.runs), len(statements)) == (["three"], 4), "the newest ones are looked at first"
 

@@ -16,8 +16,8 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.migrations.upgrade import current, upgrade
 from dagbook.db.migrations.upgrade_postgres import UnusableDatabase
 from dagbook.db.url import parse_url
-from tests.db.later import LATER, install_later
-from tests.waiting import come_true
+from tests.db.later_version import LATER, install_later
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
 
@@ -41,7 +41,7 @@ async def until_a_lock_is_waited_for(url: str) -> None:
         async def is_waited() -> bool:
             return bool(await observer.scalar(text(WAITING)))
 
-        await come_true(is_waited)
+        await wait_until(is_waited)
 
 
 @pytest.mark.parametrize(("first", "then"), [("runs", "nodes"), ("nodes", "runs")])

@@ -11,7 +11,7 @@ import pytest
 from dagbook.db.database import Database
 from dagbook.db.notifications import Notifications
 from tests.conftest import PostgresCopies
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 CHANNELS = ("bells", "whistles")
 
@@ -31,7 +31,7 @@ class Ends(NamedTuple):
         async def look() -> bool:
             return self.heard[channel] >= times
 
-        await come_true(look)
+        await wait_until(look)
 
     async def count_connections(self) -> int:
         return int(await self.database.read(lambda c: c.exec_driver_sql(f"SELECT count(*) {_NEAR}").scalar_one()))
@@ -104,7 +104,7 @@ async def test_the_connection_goes_with_the_last_who_listens(ends: Ends, left: i
     async def gone() -> bool:
         return await ends.count_connections() == len(CHANNELS[left:])
 
-    await come_true(gone)
+    await wait_until(gone)
     ends.far.notify(CHANNELS[0])
     if left < len(CHANNELS):
         ends.far.notify(CHANNELS[1])
@@ -121,8 +121,8 @@ async def test_what_is_untold_is_told_before_the_connection_goes(ends: Ends) -> 
     async def heard(times: int) -> bool:
         return len(told) >= times
 
-    await come_true(lambda: heard(1))
+    await wait_until(lambda: heard(1))
     ends.near.notify("whistles")
     await ends.near.unlisten("bells")
-    await come_true(lambda: heard(2))
+    await wait_until(lambda: heard(2))
     await ends.far.unlisten("whistles")

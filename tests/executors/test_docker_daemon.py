@@ -28,7 +28,7 @@ from dagbook.executors.contract import ExecutionFiles, Outcome
 from dagbook.executors.in_process import InProcessExecution
 from dagbook.spec.model import Container, Pair
 from tests.executors.docker_scene import SH, Steps
-from tests.waiting import come_true, until_written
+from tests.waiting import until_written, wait_until
 
 IMAGE = "dagbook-test/busybox:1"
 OWN = {"image": IMAGE, "autoRemove": True, "host": {"networkMode": "none"}}
@@ -163,7 +163,7 @@ async def until_ended(daemon: Daemon, steps: Steps) -> None:
     async def look() -> bool:
         return not daemon.api.get(f"/exec/{instance}/json").json()["Running"]
 
-    await come_true(look, every_seconds=0.05)
+    await wait_until(look, every_seconds=0.05)
 
 
 # -- a container of the step's own -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from dagbook.executors.jq.query import query
 from dagbook.spec.problem import ExpansionError
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 HIDDEN = "hidden-from-programs"
 
@@ -75,7 +75,7 @@ async def test_a_cancelled_query_leaves_no_process() -> None:
     async def none_runs() -> bool:
         return not any(map(_runs_a_query, psutil.Process().children()))
 
-    assert await come_true(none_runs)
+    assert await wait_until(none_runs)
 
 
 def _runs_a_query(child: psutil.Process) -> bool:

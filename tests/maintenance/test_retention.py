@@ -28,7 +28,7 @@ from dagbook.spec.reading.definition_cache import DefinitionCache
 from tests.db.plans import plans, scanned
 from tests.db.rows import add_dag, add_revision, rehearse
 from tests.maintenance.history import DAY, NOW, SPEC, Past, add_past, count_rows, left
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 
 def _retention(
@@ -377,7 +377,7 @@ async def test_old_runs_are_deleted_in_the_background_and_that_is_logged(
         return await database.read(left) == []
 
     with caplog.at_level(logging.INFO, logger="dagbook.maintenance.retention.retention"):
-        await come_true(look)
+        await wait_until(look)
         await retention.stop()
     assert "deleted 1 runs with 0 bytes of logs" in caplog.text
     assert retention.total.runs == 1
@@ -407,7 +407,7 @@ async def test_a_round_that_fails_does_not_end_the_rounds(
     async def look() -> bool:
         return len(rounds) > 2
 
-    await come_true(look)
+    await wait_until(look)
     await retention.stop()
     assert "old runs are not deleted for now" in caplog.text
 

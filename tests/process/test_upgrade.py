@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dagbook.db.migrations.upgrade import downgrade, head, upgrade
-from tests.db.later import install_later
+from tests.db.later_version import install_later
 from tests.process import conftest, invariants
 from tests.process.postgres import Cluster
 from tests.process.program import Api, Program

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from dagbook.background import BackgroundLoop
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 LONG = 600.0
 
@@ -28,7 +28,7 @@ async def rounds_of(work: Work, number: int) -> None:
     async def reached() -> bool | None:
         return work.rounds >= number or None
 
-    await come_true(reached)
+    await wait_until(reached)
 
 
 def loop_of(work: Work, every_seconds: float = LONG) -> BackgroundLoop:

@@ -20,7 +20,7 @@ from dagbook.runs.output.output_follower import (
 from dagbook.runs.runner import execution
 from dagbook.runs.secrets.masking import Masker
 from tests.runs.chunks import shown
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 LINE = b"x" * 99 + b"\n"
 BULK = LINE * 10_000
@@ -85,7 +85,7 @@ async def test_output_is_stored_while_the_step_runs_and_the_rest_is_its_tail(
             async def stored(wanted: int = count * len(BULK)) -> bool:
                 return store.size == wanted
 
-            await come_true(stored)
+            await wait_until(stored)
         file.write(LINE)
     running.end.set()
     ended = await following

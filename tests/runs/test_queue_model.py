@@ -14,7 +14,7 @@ from tests.runs.scene import register
 EXAMPLES, STEPS = 6, 40  # scripts/measuring/queue-model takes more
 
 
-def hold_to_model(url: str, examples: int, steps: int) -> None:
+def compare_with_model(url: str, examples: int, steps: int) -> None:
     """Try so many sequences of so many steps on one database."""
     with asyncio.Runner() as runner:
         database = runner.run(Database.open(url))
@@ -33,4 +33,4 @@ def hold_to_model(url: str, examples: int, steps: int) -> None:
 
 
 def test_runs_and_queues_do_what_the_model_says(database_url: str) -> None:
-    hold_to_model(database_url, EXAMPLES, STEPS)
+    compare_with_model(database_url, EXAMPLES, STEPS)

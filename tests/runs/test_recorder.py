@@ -40,8 +40,8 @@ from tests.runs.scene import (
     told,
     written,
 )
-from tests.statements import heard
-from tests.waiting import come_true
+from tests.statements import noting_statements
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.always
 
@@ -120,7 +120,7 @@ async def test_who_started_the_runs_of_a_group_is_noted_by_one_statement_in_its_
     waiting = asyncio.gather(*(recorder.accept(run) for run in runs))
     await asyncio.sleep(0)
     before = faulty.writes
-    with heard(lambda statement, _, many: statements.append((statement, many))):
+    with noting_statements(lambda statement, _, many: statements.append((statement, many))):
         faulty.held.set()
         await waiting
     assert faulty.writes == before + 1
@@ -501,4 +501,4 @@ async def test_a_claim_during_an_outage_is_refused_and_the_run_goes_on_waiting(
         except DatabaseUnavailable:
             return False
 
-    assert await come_true(claimed)
+    assert await wait_until(claimed)

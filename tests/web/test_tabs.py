@@ -12,7 +12,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.process.conftest import end
 from tests.process.program import Program
-from tests.waiting import come_true
+from tests.waiting import wait_until
 from tests.web.browser import QUIET, SETTLED, find_chromium, visiting
 from tests.web.site import PASSWORD, SETTINGS, Site
 
@@ -140,7 +140,7 @@ async def test_a_hidden_page_lets_go_and_comes_back_up_to_date(
     await expect_live(page)
     assert not await has_room(strict, "viewer")
     await hide(page)
-    await come_true(lambda: has_room(strict, "viewer"))
+    await wait_until(lambda: has_room(strict, "viewer"))
     name = f"late-{str(shared).lower()}"
     strict.save(name, "steps: []\n")
     await show(page)

@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Dialog, Locator, Route, expect
 from tests.process.conftest import end
 from tests.process.program import Program
 from tests.process.waiting import wait_for
-from tests.waiting import come_true
+from tests.waiting import wait_until
 from tests.web.aging import add_old_runs
 from tests.web.browser import Visitor, visiting
 from tests.web.site import PASSWORD, Site
@@ -283,7 +283,7 @@ async def test_a_page_is_renewed_also_while_changes_never_cease(visitor: Visitor
         async def changed() -> bool:
             return changes[0] >= enough or done.is_set()
 
-        await come_true(changed)
+        await wait_until(changed)
         await route.continue_()
 
     async def change() -> None:

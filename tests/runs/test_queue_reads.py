@@ -15,7 +15,7 @@ from dagbook.runs.store.new_run import as_queued, check_start
 from dagbook.runs.store.queue_head import read_queue_head
 from dagbook.runs.store.recorder import Recorder
 from tests.runs.scene import IDENTITY, new_run, now, register
-from tests.waiting import come_true
+from tests.waiting import wait_until
 
 SPEC = "queue: {}\nsteps: []\n"
 
@@ -88,7 +88,7 @@ async def test_nobody_can_see_a_later_entry_of_a_queue_before_an_earlier_one(
     async def look() -> bool:
         return late.done() or await other.read(_waits_for_turn)
 
-    await come_true(look)
+    await wait_until(look)
     overtaken = late.done()
     slow.word.set()
     assert all(await asyncio.gather(early, late))

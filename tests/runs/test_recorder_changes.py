@@ -14,7 +14,7 @@ from dagbook.db.repositories.changes import ChangeRow, FeedCursor
 from dagbook.runs.store.new_run import as_queued, check_start
 from dagbook.runs.store.recorder import Recorder
 from tests.runs.scene import IDENTITY, again, ended, new_run, register, running, told, written
-from tests.statements import heard
+from tests.statements import noting_statements
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_a_group_tells_of_each_of_its_runs_once_and_in_one_statement(
         if "INTO changes" in statement:
             statements.append(len(rows))
 
-    with heard(note):
+    with noting_statements(note):
         await asyncio.gather(*(recorder.record(told(run, seq)) for run in runs for seq in (2, 3, 4)))
     found = (await read(database))[before:]
     assert (len(found), len(statements)) == (sum(statements), len(statements))

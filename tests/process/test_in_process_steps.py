@@ -9,8 +9,8 @@ import pytest
 
 from dagbook.engine.status import NodeStatus
 from tests.process import store
-from tests.process.peer import Peer, listening
 from tests.process.program import Program, node
+from tests.process.slow_web_server import Peer, listening
 from tests.process.waiting import wait_for
 
 HTTP = """
