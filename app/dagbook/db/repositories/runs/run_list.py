@@ -219,7 +219,7 @@ def _path_of_names(connection: ReadConnection, names: Sequence[str], run_filter:
 
     Those of each DAG are found by the index of names, which contains the times.
     """
-    conditions = [part.condition for part in predicates(connection.dialect.name, run_filter)]
+    conditions = [part.plain for part in predicates(connection.dialect.name, run_filter)]
 
     def of_each(column: Any, since: datetime | None) -> list[_Select]:
         within = base_path(run_filter).bounded(replace(run_filter, since=since), page)
