@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from dagbook.api.middleware.request_context import API_POLICY, RequestContextMiddleware
 from dagbook.main import API_PATH, Server
+from dagbook.runs.runner.step_executor import StepExecutor
 from dagbook.telemetry.logging import configure, request_id
 from dagbook.telemetry.metrics import UNKNOWN, RequestMetrics
 from dagbook.web import pages
@@ -201,15 +202,16 @@ async def test_a_refusal_before_any_route_is_a_line_too(client: httpx.AsyncClien
 async def test_a_run_does_not_go_on_under_the_number_of_the_request_that_began_it(
     dagbook: Dagbook, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = []
+    seen, execute = [], StepExecutor.execute
 
-    async def note(_self: object) -> None:
+    async def note(executor: StepExecutor, *arguments: Any) -> None:
         seen.append(request_id.get())
+        await execute(executor, *arguments)
 
-    # The first thing a driver does; nothing that it logs by itself happens in every run.
-    monkeypatch.setattr("dagbook.runs.output.output_follower.RestoredLogs.restore", note)
+    # A step is executed in a task of the runner; nothing that it logs by itself happens in every run.
+    monkeypatch.setattr(StepExecutor, "execute", note)
     dagbook.client.headers["X-Request-Id"] = "line-4"
-    await dagbook.run("steps: []\n")
+    await dagbook.run("steps: [echo]\n")
     del dagbook.client.headers["X-Request-Id"]
     assert seen == [""]
     assert _lines(log, "line-4")

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.web.browser import Visitor, visiting
 from tests.web.site import PASSWORD, Site
 
-NAME = "grace"
+NAME = "granted"
 LONG = "steps:\n  - {name: wait, command: echo ready; sleep 600}\n"
 
 
