@@ -190,7 +190,7 @@ class HeadMiddleware:
         try:
             await self._app(scope, receive, send_head)
         except* _HeadSent:
-            pass
+            pass  # the head is sent: what would follow of a body of unknown length is not made
         finally:
             scope["method"] = "HEAD"
 
