@@ -28,7 +28,7 @@ class Limit(NamedTuple):
 
 LIMITS = {
     # Files, without __init__.py.
-    "modules": Limit(471, goal=400),
+    "modules": Limit(472, goal=400),
     "lines": Limit(74_950, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
@@ -37,7 +37,7 @@ LIMITS = {
     "short helpers": Limit(53, goal=52),  # private, at most SHORT_HELPER lines, one caller
     "type: ignore": Limit(7, goal=7),
     "type: ignore without a reason": Limit(0, goal=0),
-    "uses of Any": Limit(511, goal=400),
+    "uses of Any": Limit(513, goal=400),
     "rows read by name": Limit(21, goal=0),
     "files that a start passes": Limit(69, goal=58),
     "files that the end of a step passes": Limit(35, goal=30),
