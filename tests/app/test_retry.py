@@ -235,7 +235,7 @@ async def test_the_late_end_of_one_attempt_s_driver_does_not_hide_that_of_the_ne
     assert run is not None
     active_runs = server.supervisor.active_runs
     driver = active_runs._runners[run.id]
-    earlier = active_runs.make_runner(driver.run, driver.state, {})
+    earlier = active_runs.starter.make_runner(driver.run, driver.state, {})
     ended = asyncio.create_task(asyncio.sleep(0))
     await ended
     active_runs._discard(earlier, ended)

@@ -397,11 +397,11 @@ async def test_a_round_that_fails_does_not_end_the_rounds(
 ) -> None:
     retention, rounds = _retention(database, interval=0.01), []
 
-    async def fail() -> DeletionResult:
+    async def fail() -> list[Policy]:
         rounds.append(1)
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(retention, "run_once", fail)
+    monkeypatch.setattr(retention.policies, "find", fail)
     retention.start()
 
     async def look() -> bool:

@@ -8,27 +8,21 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories.approvals import DecisionRow
 from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.db.repositories.runs.runs import StopRequest
-from dagbook.engine.state import RunState
 from dagbook.engine.status import RunStatus
 from dagbook.errors import UnavailableError
 from dagbook.runs.model import ClaimedRun, RetryOptions, RunRequest
 from dagbook.runs.notifications.mailer import RunMailer
 from dagbook.runs.runner.approval import Decision
-from dagbook.runs.runner.preparation import RunPreparation
 from dagbook.runs.runner.runner import Runner
 from dagbook.runs.secrets.encryption import EncryptionError
 from dagbook.runs.secrets.masking import Masker
-from dagbook.runs.server_context import ServerContext
 from dagbook.runs.starting import AttemptStarter
-from dagbook.runs.store.recorder import FenceLostError, Recorder
-from dagbook.runs.store.row_mapping import NodeRecord
-from dagbook.runs.wakeups import QueueSignal, RunCompletion
-from dagbook.spec.reading.definition_cache import DefinitionCache
+from dagbook.runs.store.recorder import FenceLostError
+from dagbook.runs.wakeups import RunCompletion
 
 _log = logging.getLogger(__name__)
 _DETACH_SECONDS, _CANCEL_SECONDS = 5.0, 1.0
@@ -56,25 +50,17 @@ class RunnerFailure(msgspec.Struct, frozen=True):
 class ActiveRuns:
     """Owner of all runners of this process."""
 
-    def __init__(
-        self,
-        database: Database,
-        recorder: Recorder,
-        library: DefinitionCache,
-        context: ServerContext,
-        preparation: RunPreparation,
-        mailer: RunMailer,
-    ) -> None:
-        self.database = database
-        self.recorder = recorder
-        self.context = context
+    def __init__(self, starter: AttemptStarter, mailer: RunMailer) -> None:
+        self.starter = starter
+        self.database = starter.database
+        self.recorder = starter.recorder
+        self.context = starter.context
+        self.changed = starter.changed
         self.mailer = mailer
-        self.completion = RunCompletion(database)
-        self.changed = QueueSignal()  # of runs that are queued, dequeued or have finished
+        self.completion = RunCompletion(starter.database)
         self.failures: list[RunnerFailure] = []  # that are not handled yet
         self.refusal = ""  # why no run is started or retried here
         self.is_draining = False
-        self._starter = AttemptStarter(database, recorder, library, context, preparation, self.changed)
         self._runners: dict[int, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -104,14 +90,10 @@ class ActiveRuns:
         Raises as ``AttemptStarter.accept``, and UnavailableError in a server that leaves runs alone, also for a while.
         """
         self._require_starts()
-        runner = await self._starter.accept(request, run)
+        runner = await self.starter.accept(request, run)
         if runner is not None:
             self.start(runner)
         return runner is None
-
-    async def enqueue(self, request: RunRequest, run: ClaimedRun) -> None:
-        """Store a new run as queued; raises as ``AttemptStarter.accept``."""
-        await self._starter.enqueue(request, run)
 
     async def retry(self, key: int, retry: RetryOptions) -> None:
         """Store and run the next attempt of a finished run, or queue it; raises as ``AttemptStarter.retry``.
@@ -119,7 +101,7 @@ class ActiveRuns:
         Raises UnavailableError as ``accept``.
         """
         self._require_starts()
-        runner = await self._starter.retry(key, retry)
+        runner = await self.starter.retry(key, retry)
         if runner is not None:
             self.start(runner)
 
@@ -129,7 +111,7 @@ class ActiveRuns:
 
     async def start_queued(self, keys: Sequence[int]) -> list[BaseException | None]:
         """Dequeue and run; returns None or the error of each run, those of ``AttemptStarter.start_queued``."""
-        results = await self._starter.start_queued(keys)
+        results = await self.starter.start_queued(keys)
         for runner in results:
             if isinstance(runner, Runner):
                 self.start(runner)
@@ -137,16 +119,12 @@ class ActiveRuns:
 
     async def cancel_queued(self, key: int) -> None:
         """Abort a run, if it is still queued."""
-        if await self._starter.end_queued(key, RunStatus.ABORTED, ""):
+        if await self.starter.end_queued(key, RunStatus.ABORTED, ""):
             self.completion.notify(key)
 
     async def fail_queued(self, key: int, reason: str) -> None:
         """Fail a queued run that cannot be started."""
-        await self._starter.end_queued(key, RunStatus.FAILED, reason)
-
-    def make_runner(self, run: ClaimedRun, state: RunState, records: dict[int, NodeRecord]) -> Runner:
-        """Make the runner of an adopted run, which has not been started."""
-        return self._starter.runner(run, state, records)
+        await self.starter.end_queued(key, RunStatus.FAILED, reason)
 
     def start(self, runner: Runner) -> None:
         """Start the task of a runner, which ends when the run is closed or detached."""

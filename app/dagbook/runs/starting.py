@@ -55,19 +55,18 @@ class AttemptStarter:
         library: DefinitionCache,
         context: ServerContext,
         preparation: RunPreparation,
-        changed: QueueSignal,
     ) -> None:
-        self._database = database
-        self._recorder = recorder
+        self.database = database
+        self.recorder = recorder
+        self.context = context
+        self.changed = QueueSignal()  # of runs that are queued, dequeued or have finished
         self._library = library
-        self._context = context
         self._preparation = preparation
-        self._changed = changed
 
-    def runner(self, run: ClaimedRun, state: RunState, records: dict[int, NodeRecord]) -> Runner:
+    def make_runner(self, run: ClaimedRun, state: RunState, records: dict[int, NodeRecord]) -> Runner:
         """Make a runner that has not been started."""
         run.masker.add_secrets(value for known in records.values() for value in known.hidden)
-        return Runner(run, state, self._recorder, self._preparation, records)
+        return Runner(run, state, self.recorder, self._preparation, records)
 
     # -- new runs --------------------------------------------------------------------------------------------
 
@@ -77,18 +76,18 @@ class AttemptStarter:
         It is queued if its queue is full, or if it needs a worker. Raises RunRefusedError, and EncryptionError if its
         secrets cannot be encrypted.
         """
-        if self._context.queues.sends_to_worker(run.definition.dag.worker_selector):
+        if self.context.queues.sends_to_worker(run.definition.dag.worker_selector):
             # A sub-run gets a queue of its own: no queue and no limit counts it (runtime 25.4).
             if run.lineage is not None:
                 run = msgspec.structs.replace(run, queue=f"called run {run.run_id}")
             await self.enqueue(request, run)
             return None
-        run, problem = await resolve_secrets(run, self._context.machine)
-        runner = self.runner(run, initial_state(Plan.of(run.definition.dag)), {})
-        new = with_queue_limit(new_run(request, run, self._context), self._context.queues)
+        run, problem = await resolve_secrets(run, self.context.machine)
+        runner = self.make_runner(run, initial_state(Plan.of(run.definition.dag)), {})
+        new = with_queue_limit(new_run(request, run, self.context), self.context.queues)
         new = msgspec.structs.replace(new, first_steps=runner.start(new.events, problem))
-        if await self._recorder.accept(new):
-            self._changed.notify(run.queue)
+        if await self.recorder.accept(new):
+            self.changed.notify(run.queue)
             return None
         return runner
 
@@ -97,16 +96,16 @@ class AttemptStarter:
 
         Its secrets are resolved here only to mask its rows; they are resolved again when it starts.
         """
-        run, _ = await resolve_secrets(run, self._context.machine)
-        await self._recorder.accept(as_queued(new_run(request, run, self._context)))
-        self._changed.notify(run.queue)
+        run, _ = await resolve_secrets(run, self.context.machine)
+        await self.recorder.accept(as_queued(new_run(request, run, self.context)))
+        self.changed.notify(run.queue)
 
     # -- stored runs -----------------------------------------------------------------------------------------
 
     async def _load(self, key: int) -> StoredRun:
         """Load a run; raises InvalidSpecError if its text cannot be parsed any more, and as ``run_loading.load``."""
-        found = await self._database.read_inline(
-            lambda connection: run_loading.load(connection, self._library, self._context.encrypter, key)
+        found = await self.database.read_inline(
+            lambda connection: run_loading.load(connection, self._library, self.context.encrypter, key)
         )
         if found.loaded.problems:
             raise InvalidSpecError(found.loaded.problems)
@@ -129,7 +128,7 @@ class AttemptStarter:
                 "called it again"
             )
         location = RunLocation.of(
-            self._context,
+            self.context,
             source_directory=inputs.source_directory,
             run_as=inputs.run_as,
             environ=inputs.base_environment,
@@ -137,7 +136,7 @@ class AttemptStarter:
             crosses_accounts=run.root_id is not None and inputs.base_environment is None,
         )
         if run.file_name is None and run.root_id is None:
-            location = location.in_private_directory(RunSpool(self._context.spool, run.id, attempt))
+            location = location.in_private_directory(RunSpool(self.context.spool, run.id, attempt))
         owned = ClaimedRun(
             key=run.id,
             dag_name=run.dag_name,
@@ -150,17 +149,17 @@ class AttemptStarter:
             queue=run.queue,
             lineage=found.lineage,
         )
-        return await resolve_secrets(owned, self._context.machine)
+        return await resolve_secrets(owned, self.context.machine)
 
     def _stored_runner(self, owned: ClaimedRun, state: RunState, nodes: Sequence[NodeRow]) -> Runner:
         """Make the runner of a stored run; ``nodes`` are the first nodes of the attempt."""
-        return self.runner(owned, state, {row.position: read_record(row, self._context.encrypter) for row in nodes})
+        return self.make_runner(owned, state, {row.position: read_record(row, self.context.encrypter) for row in nodes})
 
     async def _history(self, runner: Runner) -> Sequence[EventRow]:
         """Return the events so far for the run's log file, which this server has to write; empty if no step uses it."""
         if not runner.writes_log:
             return ()
-        return await self._database.read(lambda connection: runs.get_events(connection, runner.run.key))
+        return await self.database.read(lambda connection: runs.get_events(connection, runner.run.key))
 
     # -- retries ---------------------------------------------------------------------------------------------
 
@@ -194,8 +193,8 @@ class AttemptStarter:
         new = msgspec.structs.replace(new, first_steps=runner.start(events, problem))
         if new.selector and new.queue:  # a sub-run that was started without a worker has no queue
             new = as_queued(new)
-        if await self._recorder.accept(new):
-            self._changed.notify()
+        if await self.recorder.accept(new):
+            self.changed.notify()
             return None
         return runner
 
@@ -207,11 +206,11 @@ class AttemptStarter:
         nodes: Sequence[NodeRow],
         retry: RetryOptions,
     ) -> NewAttempt:
-        now = self._context.now()
-        queues, selector = self._context.queues, owned.definition.dag.worker_selector
+        now = self.context.now()
+        queues, selector = self.context.queues, owned.definition.dag.worker_selector
         step = None if retry.step is None else owned.definition.dag.steps[retry.step].name
-        inputs = evaluated_inputs(owned, self._context.encrypter)
-        opened = attempt_row(owned, self._context.identity, now, retry.principal)
+        inputs = evaluated_inputs(owned, self.context.encrypter)
+        opened = attempt_row(owned, self.context.identity, now, retry.principal)
         event = row_mapping.retried_event(
             owned.key, now, seq=owned.last_seq, attempt=owned.attempt, actor=retry.actor_label, step=step
         )
@@ -264,14 +263,14 @@ class AttemptStarter:
             found, attempt=attempt.number, token=attempt.token + 1, last_seq=found.last_seq
         )
         runner = self._stored_runner(owned, found.state, found.nodes)
-        identity = self._context.identity
+        identity = self.context.identity
         claim = Claim(
             fence=runner.fence,
             last_seq=owned.last_seq,
             queue=owned.queue,
             owner=identity.id,
             host=identity.host_key,
-            inputs=evaluated_inputs(owned, self._context.encrypter),
+            inputs=evaluated_inputs(owned, self.context.encrypter),
             first_steps=runner.start(await self._history(runner), problem),
             by_worker=identity.kind == WORKER,
         )
@@ -285,9 +284,9 @@ class AttemptStarter:
             if isinstance(found, BaseException):
                 raise found
             runner, claim, queued_at = found
-            await self._recorder.claim(claim)
-            waited = (self._context.now() - queued_at).total_seconds()
-            self._context.metrics.observe_wait(runner.run.dag_name, max(waited, 0.0))
+            await self.recorder.claim(claim)
+            waited = (self.context.now() - queued_at).total_seconds()
+            self.context.metrics.observe_wait(runner.run.dag_name, max(waited, 0.0))
             return runner
 
         return await _retry_on_conflict(claim_once)
@@ -300,10 +299,10 @@ class AttemptStarter:
             if run is None or not queue.remove_entries(connection, {key}):
                 return False
             changes.add_queue_changes(connection, [run.queue])
-            force_finish(connection, Fence(key, run.attempt, 0), status, reason, self._context.now())
+            force_finish(connection, Fence(key, run.attempt, 0), status, reason, self.context.now())
             return True
 
-        return await self._database.write(end)
+        return await self.database.write(end)
 
 
 def require_approvals(plan: Plan, key: int, steps: Sequence[NodeState], instead: str) -> None:

@@ -23,6 +23,7 @@ from dagbook.runs.runner.calls import CallContext, CalledDag, CalledDags
 from dagbook.runs.runner.preparation import RunPreparation
 from dagbook.runs.secrets.encryption import EncryptionError
 from dagbook.runs.server_context import ServerContext
+from dagbook.runs.starting import AttemptStarter
 from dagbook.runs.store import row_mapping
 from dagbook.runs.store.recorder import Recorder, RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError
@@ -40,7 +41,7 @@ def open_runs(database: Database, recorder: Recorder, library: DefinitionCache, 
 
     called_dags, mailer = CalledDags(database, library, context), RunMailer(database, context)
     preparation = RunPreparation(database, context, mailer, called_dags, start_sub_runs)
-    active_runs = ActiveRuns(database, recorder, library, context, preparation, mailer)
+    active_runs = ActiveRuns(AttemptStarter(database, recorder, library, context, preparation), mailer)
     return active_runs
 
 

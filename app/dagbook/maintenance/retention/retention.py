@@ -82,7 +82,7 @@ class Retention:
         self._now = now
         self._loop = BackgroundLoop(
             "retention",
-            lambda: self.run_once(),  # noqa: PLW0108 - looked up in each round, so that a test can replace it
+            self.run_once,
             every_seconds=interval_seconds,
             failure="old runs are not deleted for now",
             expected=(DatabaseUnavailable, OSError),

@@ -161,7 +161,7 @@ class Supervisor:
                     self.active_runs.failures.append(failure)
 
     def _continue(self, adopted: AdoptedRun) -> None:
-        runner = self.active_runs.make_runner(adopted.run, adopted.state, adopted.records)
+        runner = self.active_runs.starter.make_runner(adopted.run, adopted.state, adopted.records)
         adopted.resume_logs(runner)
         for request in adopted.requests:
             runner.request_stop(request)

@@ -144,7 +144,7 @@ class RunService:
         start = msgspec.structs.replace(request.start, action=Action.RUN_ENQUEUE)
         request = msgspec.structs.replace(request, start=start)
         owned = await self._prepare(request, loaded)
-        await self._accept(self._active_runs.enqueue(request, owned))
+        await self._accept(self._active_runs.starter.enqueue(request, owned))
         return owned.run_id
 
     async def _prepare(self, request: RunRequest, loaded: Loaded) -> ClaimedRun:
