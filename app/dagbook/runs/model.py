@@ -18,7 +18,7 @@ from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import HostEnvironment, ServerContext
 from dagbook.spec.model import Definition, Pair
 from dagbook.spec.params import names
-from dagbook.spec.params.given import NOTHING, GivenParams
+from dagbook.spec.params.param_text import GivenParams
 
 # -- requests --------------------------------------------------------------------------------------------------------
 
@@ -26,7 +26,7 @@ from dagbook.spec.params.given import NOTHING, GivenParams
 class StartOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of one start request."""
 
-    params: GivenParams = NOTHING
+    params: GivenParams = GivenParams()
     run_id: str = ""
     dag_name: str = ""
     queue: str = ""

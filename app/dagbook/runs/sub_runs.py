@@ -27,7 +27,7 @@ from dagbook.runs.starting import AttemptStarter
 from dagbook.runs.store import row_mapping
 from dagbook.runs.store.recorder import Recorder, RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError
-from dagbook.spec.params.given import GivenParams
+from dagbook.spec.params.param_text import GivenParams
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
 _TRIGGER = "subdag"

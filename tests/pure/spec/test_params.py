@@ -5,8 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dagbook.spec.model import Pair
-from dagbook.spec.params import given as given_params
 from dagbook.spec.params import param_text
+from dagbook.spec.params.param_text import GivenParams
 from dagbook.spec.problem import ExpansionError
 from tests.pure.spec.evaluation import evaluated
 
@@ -113,14 +113,14 @@ ANY_PAIRS = st.lists(
 @example((Pair("1", "A=1 B=2"),))
 def test_pairs_that_are_rendered_are_read_as_they_were(pairs_: tuple[Pair, ...]) -> None:
     assert param_text.tokenise(param_text.render(pairs_)) == pairs_
-    given_pairs = given_params.of_pairs(pairs_)
+    given_pairs = GivenParams.of_pairs(pairs_)
     assert given_pairs.read() == pairs_
     assert given_pairs.text == param_text.quote(pairs_, positions=False)
 
 
 @given(ANY_PAIRS, st.text(st.characters(exclude_categories=["Cs"])))
 def test_an_item_is_read_as_its_pairs_and_so_is_its_text(pairs_: tuple[Pair, ...], text: str) -> None:
-    item = given_params.of_item(text, pairs_)
+    item = GivenParams.of_item(text, pairs_)
     assert item.read() == param_text.tokenise(item.text) == pairs_
 
 

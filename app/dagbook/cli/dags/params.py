@@ -58,7 +58,7 @@ def _read_word(word: str, number: int) -> Iterable[Pair]:
 def notice_undeclared(dag: Dag, params: str, inherited: Collection[str] = ()) -> None:
     """Print a notice for each named param that a DAG does not declare; a schema may declare more, and is not read."""
     # Not above, as in params_text.
-    from dagbook.spec.params.given import GivenParams  # noqa: PLC0415
+    from dagbook.spec.params.param_text import GivenParams  # noqa: PLC0415
 
     declared = {name.casefold(): name for name in (*(pair.name for pair in dag.params), *inherited)}
     for pair in () if dag.params_schema else GivenParams(params).read():

@@ -23,7 +23,7 @@ from dagbook.runs.evaluation.placeholders import Placeholders
 from dagbook.runs.model import RunLocation
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.spec.model import Definition
-from dagbook.spec.params.given import GivenParams
+from dagbook.spec.params.param_text import GivenParams
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.load import NO_DOCUMENT, load
 from dagbook.spec.shell_references import find_warnings
@@ -68,7 +68,7 @@ def _validate(file: Path) -> int:
 
 def check_schemas(definition: Definition, source_directory: Path | None) -> list[Problem]:
     """Check params against the schemas that they refer to."""
-    return asyncio.run(check_params(definition, _location(source_directory)))
+    return asyncio.run(check_params(definition, _location(source_directory), GivenParams()))
 
 
 @click.command(cls=GlobalOptions, example="dagbook dry etl.yaml -- DATE=2030-01-31")

@@ -143,7 +143,7 @@ async def _start_here(server: Server, source: Source, params: str, run_id: str, 
     # Loaded by now; a command that sends its request to another process does not need them.
     from dagbook.engine.admission import Admission  # noqa: PLC0415
     from dagbook.runs.model import StartOptions  # noqa: PLC0415
-    from dagbook.spec.params.given import GivenParams  # noqa: PLC0415
+    from dagbook.spec.params.param_text import GivenParams  # noqa: PLC0415
 
     start = StartOptions(
         params=GivenParams(params),

@@ -23,7 +23,7 @@ from dagbook.runs.evaluation.placeholders import Placeholders
 from dagbook.runs.model import ClaimedRun, RunInputs, RunLocation
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.model import Dag, Definition, MailOn, Pair
-from dagbook.spec.params.given import GivenParams, of_pairs
+from dagbook.spec.params.param_text import GivenParams
 
 _WHEN = {
     INIT: "before the steps",
@@ -98,7 +98,7 @@ def _hide(given: GivenParams, placeholders: Placeholders) -> GivenParams:
     """Replace the values of given params whose names indicate a secret."""
     pairs = given.read()
     hidden = placeholders.hide_credentials(pairs)
-    return given if hidden == pairs else of_pairs(hidden)
+    return given if hidden == pairs else GivenParams.of_pairs(hidden)
 
 
 async def _evaluate_inputs(

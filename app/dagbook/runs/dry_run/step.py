@@ -23,8 +23,7 @@ from dagbook.spec.expansion import scope, shell_words
 from dagbook.spec.expansion.expand import ExpansionError, StepFacts
 from dagbook.spec.expansion.scope import StepScope
 from dagbook.spec.model import Container, Pair, Step
-from dagbook.spec.params.given import GivenParams
-from dagbook.spec.params.param_text import describe
+from dagbook.spec.params.param_text import GivenParams, describe
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _SCRIPT = "<script>"

@@ -24,7 +24,7 @@ from dagbook.spec.expansion.scope import filter_environment
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params import dotenv, names, param_text
-from dagbook.spec.params.given import GivenParams
+from dagbook.spec.params.param_text import GivenParams
 from dagbook.spec.problem import SpecError
 from dagbook.unix import unix_accounts
 from dagbook.unix.unix_accounts import AccountError, files_as, read_regular_file

@@ -15,14 +15,14 @@ from dagbook.runs.model import RunLocation
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Dag, Definition, Pair
 from dagbook.spec.params import names, param_text
-from dagbook.spec.params.given import NOTHING, GivenParams
+from dagbook.spec.params.param_text import GivenParams
 from dagbook.spec.problem import Problem, SpecError
 
 _PARAMS, _SCHEMA = "params", "params.schema"
 _UNREAD = f"{_SCHEMA}: the file is not read here, because you may not write definitions; a run checks its params by it"
 
 
-async def check_params(definition: Definition, location: RunLocation, given: GivenParams = NOTHING) -> list[Problem]:
+async def check_params(definition: Definition, location: RunLocation, given: GivenParams) -> list[Problem]:
     """Return the problems of the params of a definition's DAGs that can be known before a run.
 
     ``given`` are params for the first of them.
@@ -32,7 +32,9 @@ async def check_params(definition: Definition, location: RunLocation, given: Giv
     """
     problems = list(await _check(definition.dag, location, given))
     for dag in definition.local_dags:
-        problems += [msgspec.structs.replace(problem, dag=dag.name) for problem in await _check(dag, location)]
+        problems += [
+            msgspec.structs.replace(problem, dag=dag.name) for problem in await _check(dag, location, GivenParams())
+        ]
     return problems
 
 
@@ -47,7 +49,7 @@ def unread_schemas(definition: Definition) -> list[str]:
     return [f"{dag.name}: {_UNREAD}" if dag is not definition.dag else _UNREAD for dag in schemas]
 
 
-async def _check(dag: Dag, location: RunLocation, given: GivenParams = NOTHING) -> Iterable[Problem]:
+async def _check(dag: Dag, location: RunLocation, given: GivenParams) -> Iterable[Problem]:
     if not dag.params_schema or is_url(dag.params_schema):
         return ()
     placeholders = Placeholders()

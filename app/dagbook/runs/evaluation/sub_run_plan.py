@@ -15,8 +15,8 @@ from dagbook.executors.contract import SetupError
 from dagbook.identifiers import sub_run_id
 from dagbook.spec.expansion.requests import MAX_CHARACTERS
 from dagbook.spec.model import Pair, Parallel, Step
-from dagbook.spec.params import given, param_text
-from dagbook.spec.params.given import GivenParams
+from dagbook.spec.params import param_text
+from dagbook.spec.params.param_text import GivenParams
 
 _SALT_BYTES = 8
 _LONGEST_ITEMS = 1024 * 1024  # as of params
@@ -58,7 +58,7 @@ async def evaluate_calls(step: Step, evaluate: Evaluate) -> tuple[str, tuple[Giv
     if not name:
         raise SetupError("call: the name of the DAG to call is empty")
     if step.parallel is None:
-        return name, (given.of_pairs(await _evaluate_pairs(step.call.pairs, {}, evaluate)),)
+        return name, (GivenParams.of_pairs(await _evaluate_pairs(step.call.pairs, {}, evaluate)),)
     found = [item for item in await _evaluate_items(step.parallel, evaluate, step.call.pairs) if item.text]
     if not found:
         raise SetupError("parallel: there is no item; at least one is needed")
@@ -84,7 +84,7 @@ async def _evaluate_params(
     params, size = [], 0
     for item in items:
         evaluated = await _evaluate_pairs(pairs, {"ITEM": item.text}, evaluate) if pairs else ()
-        params.append(given.of_pairs(evaluated) if pairs else item)
+        params.append(GivenParams.of_pairs(evaluated) if pairs else item)
         size += len(params[-1].text)
         if size > MAX_CHARACTERS:
             raise SetupError(f"parallel: the params of all items together have more than {MAX_CHARACTERS} characters")
@@ -119,7 +119,7 @@ async def _evaluate_item(text: str, evaluate: Evaluate, *, is_params: bool) -> G
         return GivenParams((await evaluate([text], {}))[0])
     pairs = await _evaluate_pairs(param_text.tokenise(text), {}, evaluate)
     shown = param_text.quote(pairs, positions=False) if "`" in text else (await evaluate([text], {}))[0]
-    return given.of_item(shown, pairs)
+    return GivenParams.of_item(shown, pairs)
 
 
 class SubRunCall(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,6 +42,7 @@ from dagbook.runs.store.recorder import RunRefusedError
 from dagbook.runs.store.run_loading import DefinitionGoneError, StoredRun
 from dagbook.spec.model import Dag, Definition, RunConfig
 from dagbook.spec.params import param_text
+from dagbook.spec.params.param_text import GivenParams
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import NO_DOCUMENT, Loaded
@@ -221,7 +222,7 @@ class RunService:
 
     async def check_params(self, definition: Definition) -> list[Problem]:
         """Check the params of a DAG against the JSON Schemas they refer to, as if the DAG were stored."""
-        return await check_params(definition, RunLocation.of(self._context))
+        return await check_params(definition, RunLocation.of(self._context), GivenParams())
 
     async def definition_of(self, run: RunRow) -> Definition:
         """Return the definition of a run; raises AppError when its text was redacted."""

@@ -33,7 +33,7 @@ from dagbook.runs.store import row_mapping
 from dagbook.runs.store.row_mapping import evaluated_inputs, input_row
 from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params import param_text
-from dagbook.spec.params.given import GivenParams
+from dagbook.spec.params.param_text import GivenParams
 
 T = TypeVar("T", bound=StartingRun)
 _FIRST = 1

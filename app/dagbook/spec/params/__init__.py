@@ -1,3 +1,3 @@
 """Params: their texts, JSON Schema, dotenv files and items of parallel calls."""
 
-__all__ = ["dotenv", "given", "names", "param_text"]
+__all__ = ["dotenv", "names", "param_text"]

@@ -1,4 +1,4 @@
-"""Parameters as text, their evaluation when a run starts (DAG format 2.9, 7.3), and items of calls (runtime 20.8)."""
+"""Params as text and as pairs, their evaluation at a start (DAG format 2.9, 7.3), and items of calls (runtime 20.8)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,26 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from dagbook.spec.expansion.expand import Mode, Variables, expand
 from dagbook.spec.expansion.requests import MAX_CHARACTERS, Evaluation, Work
 from dagbook.spec.model import Pair
 from dagbook.spec.problem import ExpansionError
 from dagbook.spec.reading.rendering import compact, parse_json, quote_text, render_json
 
-__all__ = ["describe", "evaluate", "format_pairs", "is_json", "merge", "quote", "render", "tokenise", "validate"]
+__all__ = [
+    "GivenParams",
+    "describe",
+    "evaluate",
+    "format_pairs",
+    "is_json",
+    "merge",
+    "quote",
+    "render",
+    "tokenise",
+    "validate",
+]
 
 _BLANK = " \t\n\f\r"
 _BLANKS = re.compile(rf"[{_BLANK}]+")
@@ -25,6 +38,40 @@ MOST_ITEMS = 1000
 _QUOTED_OR_BARE = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 _WORD_START = re.compile(r'(?:^|\s)"')
 _SEPARATORS = "\t|;,"
+
+
+class GivenParams(msgspec.Struct, frozen=True):
+    """Params that a caller gives to a run: ``pairs``, or without them those that ``text`` is read as.
+
+    Beside pairs, the text is only shown and hashed. A text that is read as its pairs stands alone.
+    """
+
+    text: str = ""
+    pairs: tuple[Pair, ...] | None = None
+
+    @classmethod
+    def of_pairs(cls, pairs: tuple[Pair, ...]) -> GivenParams:
+        """Make params from pairs, for instance those of a call; the text is that of DAG format 7.3."""
+        return cls._beside(quote(pairs, positions=False), pairs)
+
+    @classmethod
+    def of_item(cls, text: str, pairs: tuple[Pair, ...]) -> GivenParams:
+        """Make params from an item of a parallel call: its text, and its pairs, read before their evaluation."""
+        given = cls._beside(text, pairs)
+        return given if given.pairs is None else cls(render(pairs), pairs)
+
+    @classmethod
+    def _beside(cls, text: str, pairs: tuple[Pair, ...]) -> GivenParams:
+        return cls(text, None if tokenise(text) == pairs else pairs)
+
+    def read(self) -> tuple[Pair, ...]:
+        """Return the pairs."""
+        return tokenise(self.text) if self.pairs is None else self.pairs
+
+    @property
+    def json_text(self) -> str | None:
+        """The text if the caller wrote JSON."""
+        return self.text.strip() if self.pairs is None and is_json(self.text) else None
 
 
 def tokenise(text: str, *, start: int = 1) -> tuple[Pair, ...]:

@@ -46,7 +46,7 @@ from dagbook.engine.admission import Admission
 from dagbook.runs.evaluation.param_checks import unread_schemas
 from dagbook.runs.model import StartOptions
 from dagbook.spec.model import DEFAULT_HISTORY_RETENTION_DAYS
-from dagbook.spec.params.given import GivenParams
+from dagbook.spec.params.param_text import GivenParams
 from dagbook.spec.shell_references import find_warnings
 
 Services = NamedDependency[DagServices]

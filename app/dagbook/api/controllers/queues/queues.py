@@ -30,7 +30,7 @@ from dagbook.queues.service import check_priority
 from dagbook.queues.wait_reasons import find_visible_names, make_states
 from dagbook.runs.model import StartOptions
 from dagbook.runs.store.queue_head import workers_for
-from dagbook.spec.params.given import GivenParams
+from dagbook.spec.params.param_text import GivenParams
 
 Services = NamedDependency[QueueServices]
 

@@ -32,7 +32,7 @@ from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import shorten
 from dagbook.runs.model import StartOptions
 from dagbook.runs.queries import find_below
-from dagbook.spec.params.given import GivenParams
+from dagbook.spec.params.param_text import GivenParams
 
 Services = NamedDependency[RunServices]
 
