@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from dagbook.server.single_write import SingleWriteTransport
+from dagbook.server.transport import SingleWriteTransport
 
 
 class Wire(asyncio.Transport):

@@ -1,4 +1,4 @@
-"""Limits of HTTP connections, so that strangers cannot exhaust the server: how many, how long, how large.
+"""HTTP connections of a listener within limits, so that strangers cannot exhaust the server.
 
 One sweep per second compares times that the connections note: timers of their own would cost each request more than
 the request's parsing. At a limit of connections the one that does least is closed for the new one; a connection
@@ -11,6 +11,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from enum import Enum, auto
 from functools import lru_cache
 from http import HTTPStatus
@@ -21,7 +22,7 @@ import msgspec
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from dagbook.server.scope import ADMITTED
-from dagbook.server.single_write import SingleWriteProtocol
+from dagbook.server.transport import Receiver, SingleWriteProtocol
 
 if TYPE_CHECKING:
     from uvicorn import Config
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 _SEPARATORS = 4  # bytes that a header's line has besides name and value
 _IPV6_PREFIX = 64  # one machine has all addresses of such a network
 _REPORT_SECONDS = 60.0
+_PAUSE_SECONDS = 0.1  # without a free descriptor
 MESSAGES = {
     HTTPStatus.BAD_REQUEST: "this is not HTTP, or more requests at a time than this server takes",
     HTTPStatus.REQUEST_TIMEOUT: "the request took too long to arrive",
@@ -358,3 +360,92 @@ class ConnectionTable:
     def count_refusal(self) -> None:
         """Count for the log, which has one line a minute: strangers must not fill it."""
         self._refused += 1
+
+
+class Acceptor:
+    """Accepts the connections of a listener; in place of the event loop's server, which can refuse none."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        table: ConnectionTable,
+        make_protocol: Callable[[socket.socket], LimitedProtocol],
+        tls: Any = None,
+    ) -> None:
+        self._listener = listener
+        self._table = table
+        self._make_protocol = make_protocol
+        self._tls = tls
+        self._piece = memoryview(bytearray(table.limits.piece_bytes))
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._swept = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self._listener.setblocking(False)
+        self._listen()
+        self._sweep()
+
+    def close(self) -> None:
+        """Accept no more connections."""
+        self._loop.remove_reader(self._listener)
+
+    async def wait_closed(self) -> None:
+        """Stop watching the connections; they are closed by then."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _listen(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        try:
+            peer, address = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            _log.warning("no connection can be accepted: %s", error.strerror)
+            self._loop.remove_reader(self._listener)
+            self._loop.call_later(_PAUSE_SECONDS, self._listen)
+            return
+        self._admit(peer, address[0] if isinstance(address, tuple) else "")
+
+    def _admit(self, peer: socket.socket, address: str) -> None:
+        peer.setblocking(False)
+        group = self._table.group(address)
+        if status := self._table.make_room(group):
+            self._table.count_refusal()
+            if self._tls is None:
+                with suppress(OSError):
+                    peer.send(refusal(status))
+            peer.close()
+            return
+        protocol = self._make_protocol(peer)
+        self._table.add(protocol, group)
+        task = self._loop.create_task(self._connect(peer, protocol))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, peer: socket.socket, protocol: LimitedProtocol) -> None:
+        limit = self._table.limits.head_seconds if self._tls else None
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: Receiver(protocol, self._piece),
+                peer,
+                ssl=self._tls,
+                ssl_handshake_timeout=limit,
+                ssl_shutdown_timeout=limit,
+            )
+        except OSError:  # the client has left, or its handshake failed
+            self._table.discard(protocol)
+        except BaseException:
+            self._table.discard(protocol)
+            raise
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        self._table.sweep(now, now - self._swept)
+        self._swept = now
+        self._timer = self._loop.call_later(self._table.limits.sweep_seconds, self._sweep)

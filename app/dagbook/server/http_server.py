@@ -13,8 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from dagbook.server.acceptor import Acceptor
-from dagbook.server.connections import ConnectionTable, HttpLimits, LimitedProtocol
+from dagbook.server.connections import Acceptor, ConnectionTable, HttpLimits, LimitedProtocol
 from dagbook.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from dagbook.server.single_write import SingleWriteProtocol
+from dagbook.server.transport import SingleWriteProtocol
 from dagbook.unix.descent import is_below_step
 from dagbook.unix.unix_accounts import account_name
 
