@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagbook.api.presenters.time_format import TimeFormatter
+from dagbook.api.presenters.fields import TimeFormatter
 
 ZONES = ("UTC", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "America/New_York", "Pacific/Chatham")
 TIMES = {zone: TimeFormatter(ZoneInfo(zone)) for zone in ZONES}

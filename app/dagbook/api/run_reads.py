@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from dagbook.api.params.run_filters import RunSearch, can_match, is_index_only
+from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.presenters.queues import waiting_for
 from dagbook.api.presenters.runs import listed_run, own_error, placeholder_run, run_details
-from dagbook.api.presenters.time_format import time_text
-from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary
 from dagbook.api.services import RunReadServices
 from dagbook.db.database import ReadConnection

@@ -4,6 +4,7 @@ __all__ = [
     "approvals",
     "dags",
     "doctor",
+    "fields",
     "history",
     "outputs",
     "people",
@@ -11,5 +12,4 @@ __all__ = [
     "run_events",
     "runs",
     "sources",
-    "time_format",
 ]

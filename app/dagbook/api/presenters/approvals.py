@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
-from dagbook.api.presenters.time_format import TimeFormatter, formatter_for
-from dagbook.api.schemas.common import or_unset
+from dagbook.api.presenters.fields import TimeFormatter, formatter_for, or_unset
 from dagbook.api.schemas.runs import ApprovalItem, Node, WaitingForApproval
 from dagbook.db.repositories.approvals import OpenApproval
 from dagbook.engine.status import NodeStatus

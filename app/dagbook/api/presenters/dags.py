@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from dagbook.api.presenters.fields import or_unset
 from dagbook.api.schemas import dags as dag_schemas
 from dagbook.api.schemas import runs as run_schemas
-from dagbook.api.schemas.common import or_unset
 from dagbook.definitions.timetable import NextStart
 from dagbook.spec.model import CommandLine, Condition, Dag, Handlers, Parallel, Repeat, Step
 from dagbook.spec.params import param_text

@@ -8,7 +8,7 @@ from datetime import UTC, tzinfo
 import msgspec
 from msgspec import UNSET
 
-from dagbook.api.presenters.time_format import time_text
+from dagbook.api.presenters.fields import time_text
 from dagbook.api.schemas.maintenance import CopyOfUpgrade, DatabaseStorage, DoctorFinding, DoctorReport, TableStorage
 from dagbook.db.sqlite.upgrade_copies import UpgradeCopy
 from dagbook.db.storage import Storage

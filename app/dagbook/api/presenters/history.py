@@ -10,7 +10,7 @@ from datetime import datetime, time, timedelta, tzinfo
 
 from msgspec import UNSET, UnsetType
 
-from dagbook.api.presenters.time_format import time_text
+from dagbook.api.presenters.fields import time_text
 from dagbook.api.schemas.dags import DAGDay, DAGDays, DAGGridItem, DAGStatistics, EndedRun, StatusCount
 from dagbook.db.repositories.runs.run_history import QUARTER_SECONDS, CountedRuns, FinishedRunRow, HistoryNode
 from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS

@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 import msgspec
 
-from dagbook.api.presenters.time_format import time_text
+from dagbook.api.presenters.fields import time_text
 from dagbook.api.schemas.runs import OutputsMetadata, RunOutputs
 from dagbook.db.repositories.runs.runs import NodeRow, RunRow
 from dagbook.runs.store.run_loading import collect_outputs

@@ -6,8 +6,7 @@ from datetime import datetime
 
 from msgspec import UNSET, UnsetType
 
-from dagbook.api.presenters.time_format import instant_text
-from dagbook.api.schemas.common import or_unset
+from dagbook.api.presenters.fields import instant_text, or_unset
 from dagbook.api.schemas.people import Grant, Group, Session, Token, User
 from dagbook.auth.roles import Role, Scope, UserScope
 from dagbook.db.repositories.groups import GrantRow, GroupRow

@@ -8,9 +8,8 @@ from datetime import tzinfo
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.presenters.runs import run_summary
-from dagbook.api.presenters.time_format import time_text
-from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.queues import Paused, Queue, QueuesSummary
 from dagbook.api.schemas.runs import DAGRunSummary, PlaceHolder, WaitingFor
 from dagbook.db.repositories.queue import ActiveRunRow, QueuedRunRow

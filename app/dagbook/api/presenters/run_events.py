@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from dagbook.api.presenters.time_format import precise_time
+from dagbook.api.presenters.fields import precise_time
 from dagbook.api.schemas.run_logs import RunEvent
 from dagbook.db.repositories.runs.runs import EventRow
 from dagbook.engine.status import NodeStatus, RunStatus

@@ -11,9 +11,8 @@ from msgspec import UNSET, UnsetType
 
 from dagbook.api.presenters.approvals import WAITS, add_approval
 from dagbook.api.presenters.dags import conditions, step, step_commands
-from dagbook.api.presenters.time_format import TimeFormatter, formatter_for, time_text
+from dagbook.api.presenters.fields import TimeFormatter, formatter_for, or_unset, time_text
 from dagbook.api.schemas import runs as run_schemas
-from dagbook.api.schemas.common import or_unset
 from dagbook.db.repositories.runs.run_history import HistoryNode
 from dagbook.db.repositories.runs.run_list import RunListRow
 from dagbook.db.repositories.runs.runs import AttemptRow, NamedSubRunRow, NodeRow, RunRow, RunWithState

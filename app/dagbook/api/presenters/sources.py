@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from dagbook.api.presenters.time_format import time_text
-from dagbook.api.schemas.common import Pagination, or_unset
+from dagbook.api.presenters.fields import or_unset, time_text
+from dagbook.api.schemas.common import Pagination
 from dagbook.api.schemas.sources import DagSource, Source, SourceDetails, SourceFile, SourceProblem, SyncProgress
 from dagbook.db.repositories.sources import DagOrigin, FileProblem, SourceFileRow
 from dagbook.sources.service import SourceStatus

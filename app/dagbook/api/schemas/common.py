@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from dagbook.errors import ErrorCode
-
-T = TypeVar("T")
 
 
 class Schema(msgspec.Struct, rename="camel", kw_only=True):
@@ -44,8 +42,3 @@ class Health(Schema, kw_only=True):
     audit_copy: Literal["failing"] | UnsetType = UNSET
     runs: Literal["held"] | UnsetType = UNSET
     problem: str | UnsetType = UNSET
-
-
-def or_unset(value: T | None) -> T | UnsetType:
-    """Return UNSET, which omits a field, for an empty value: empty text, zero, False, empty list or None."""
-    return value or UNSET

@@ -20,8 +20,8 @@ from dagbook.api.auth.guards import NO_USERS, credentials_of
 from dagbook.api.auth.oidc_flow import CLEARED, finish, make_cookie, redirect_back, start
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.params import parameters
+from dagbook.api.presenters.fields import instant_text
 from dagbook.api.presenters.people import user_body
-from dagbook.api.presenters.time_format import instant_text
 from dagbook.api.requests import ApiRequest
 from dagbook.api.routes import get, permission, post
 from dagbook.api.schemas.people import (

@@ -10,9 +10,8 @@ from msgspec import UNSET
 
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.params import parameters
-from dagbook.api.presenters.time_format import time_text
+from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.routes import get, permission, post, put
-from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.maintenance import (
     CleanedUp,
     CleanUp,

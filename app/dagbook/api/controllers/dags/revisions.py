@@ -13,9 +13,8 @@ from msgspec import UNSET
 from dagbook.api.dependencies import CurrentCaller, RequestedPage, provide_services
 from dagbook.api.params import parameters
 from dagbook.api.params.etags import etag, expected_revisions
-from dagbook.api.presenters.time_format import time_text
+from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.routes import get, permission, post
-from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.dags import Restore, Restored, Revision, RevisionDiff, Revisions, RevisionText
 from dagbook.api.services import DagServices
 from dagbook.auth.audit_context import Action

@@ -12,9 +12,8 @@ from msgspec import UNSET
 from dagbook.api.dependencies import CurrentCaller, RequestedPage, provide_services
 from dagbook.api.params import parameters
 from dagbook.api.params.run_filters import read_instant
-from dagbook.api.presenters.time_format import time_text
+from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.routes import get, permission, put
-from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.dags import (
     DagAccount,
     DagSettings,

@@ -18,7 +18,7 @@ from litestar.response import Stream
 from dagbook.api.dependencies import CurrentCaller, RequestedRun, provide
 from dagbook.api.params import parameters
 from dagbook.api.params.log_paging import PageRequest, is_part, page, provide_page_request, resolve_range, slice_lines
-from dagbook.api.presenters.time_format import precise_time
+from dagbook.api.presenters.fields import precise_time
 from dagbook.api.routes import get, permission
 from dagbook.api.schemas.run_logs import LogHit, LogHits, LogPiece, LogPieces
 from dagbook.api.schemas.runs import Log

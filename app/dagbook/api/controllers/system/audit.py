@@ -10,9 +10,8 @@ from msgspec.structs import replace
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.params import parameters
 from dagbook.api.params.audit_filter import read_instant
-from dagbook.api.presenters.time_format import instant_text
+from dagbook.api.presenters.fields import instant_text, or_unset
 from dagbook.api.routes import get, permission, post
-from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.maintenance import AuditEntries, AuditEntry, AuditSeal, PruneAudit, PrunedAudit
 from dagbook.api.services import SystemServices
 from dagbook.auth.audit_context import Action

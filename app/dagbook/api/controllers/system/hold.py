@@ -6,9 +6,8 @@ from litestar import Controller
 from litestar.di import NamedDependency
 
 from dagbook.api.dependencies import CurrentCaller, provide_services
-from dagbook.api.presenters.time_format import time_text
+from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.routes import get, permission, post
-from dagbook.api.schemas.common import or_unset
 from dagbook.api.schemas.maintenance import HeldDatabase, ResumedDatabase
 from dagbook.api.services import SystemServices
 from dagbook.auth.audit_context import Action

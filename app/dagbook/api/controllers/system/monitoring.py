@@ -15,9 +15,9 @@ from msgspec import UNSET
 
 from dagbook.api.dependencies import provide_services
 from dagbook.api.params import parameters
-from dagbook.api.presenters.time_format import time_text
+from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.routes import get, permission
-from dagbook.api.schemas.common import Health, or_unset
+from dagbook.api.schemas.common import Health
 from dagbook.api.schemas.maintenance import MetricPoint, ResourceHistory
 from dagbook.api.services import SystemServices
 from dagbook.auth.roles import Requires

@@ -11,7 +11,7 @@ from litestar import Controller
 from litestar.di import NamedDependency
 
 from dagbook.api.dependencies import CurrentCaller, provide_services
-from dagbook.api.presenters.time_format import time_text
+from dagbook.api.presenters.fields import time_text
 from dagbook.api.routes import get, permission
 from dagbook.api.schemas.maintenance import (
     CoordinatorInstance,

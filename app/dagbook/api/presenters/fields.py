@@ -1,9 +1,14 @@
-"""Times as RFC 3339, cached: a list of runs has thousands of instants."""
+"""Values of fields: times as RFC 3339, cached since a list of runs has thousands of instants, and what is left out."""
 
 from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TypeVar
+
+from msgspec import UNSET, UnsetType
+
+T = TypeVar("T")
 
 _QUARTER = 900  # seconds; no zone's offset changes within a quarter of an hour
 _MAX_QUARTERS = 20_000
@@ -56,3 +61,8 @@ def precise_time(instant: datetime, zone: tzinfo) -> str:
 def instant_text(instant: datetime) -> str:
     """Format an instant as RFC 3339 in UTC with microseconds, as users' times are (api-behaviour 1.5)."""
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def or_unset(value: T | None) -> T | UnsetType:
+    """Return UNSET, which omits a field, for an empty value: empty text, zero, False, empty list or None."""
+    return value or UNSET
