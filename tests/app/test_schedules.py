@@ -825,6 +825,7 @@ async def test_after_a_clock_was_set_back_the_next_minute_is_handled(clockwork: 
     """The library has planned the next tick by the clock as it was, an hour ahead."""
     scheduler = clockwork.server.scheduler
     await scheduler.start()
+    assert scheduler._job is not None
     scheduler._job.modify(next_run_time=datetime.now(UTC) + timedelta(hours=1))
     await scheduler._watch_once()
     assert scheduler._job.next_run_time <= datetime.now(UTC) + MINUTE

@@ -8,6 +8,7 @@ import pytest
 
 from dagbook.auth.claims import read_rule, role_of
 from dagbook.auth.roles import Role
+from dagbook.json_values import Json
 
 RULES = [read_rule(text) for text in ("groups=ops:operator", "groups=bosses:admin", "realm.roles=dag=s:manager")]
 
@@ -34,7 +35,7 @@ def test_the_highest_role_of_the_rules_that_fit_counts(claims: dict[str, Any], r
 
 
 @pytest.mark.parametrize(("value", "text"), [(True, "true"), (False, "false"), (7, "7"), ("7", "7")])
-def test_a_value_is_compared_as_text(value: object, text: str) -> None:
+def test_a_value_is_compared_as_text(value: Json, text: str) -> None:
     assert role_of({"staff": value}, [read_rule(f"staff={text}:viewer")]) is Role.VIEWER
 
 

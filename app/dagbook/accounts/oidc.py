@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import jwt
 import msgspec
+from jwt.types import Options
 
 from dagbook.accounts.authentication import Credentials
 from dagbook.auth.audit_context import Caller
@@ -30,7 +31,7 @@ _KEYS_TTL_SECONDS = 60.0
 _SKEW_SECONDS = 10
 # Asymmetric ones only: with the others our client secret would be the signing key.
 _ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
-_OPTIONS: Any = {"require": ["exp", "iat", "sub", "aud", "iss"]}
+_OPTIONS: Options = {"require": ["exp", "iat", "sub", "aud", "iss"]}
 
 
 class ProviderError(AppError):
@@ -167,13 +168,13 @@ class Oidc:
             raise ForbiddenError(f"{account.get('email') or 'an account without e-mail'} is not allowed in: {problem}")
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
             raise ProviderError("the provider's ID token was made for another login; try again")
-        now = time.time()
+        now, end = time.time(), float(str(claims["exp"]))
         role = self._role_of(account)
         if role is None:
             raise ForbiddenError("this account is not allowed in: no rule of auth_oidc_roles gives it a role")
-        self._admitted = {hashed: (end, was) for hashed, (end, was) in self._admitted.items() if end > now}
-        self._admitted[hash_of(token)] = claims["exp"], role
-        return Account(token=token, seconds=max(int(claims["exp"] - now), 0), claims=account, role=role)
+        self._admitted = {hashed: known for hashed, known in self._admitted.items() if known[0] > now}
+        self._admitted[hash_of(token)] = end, role
+        return Account(token=token, seconds=max(int(end - now), 0), claims=account, role=role)
 
     def _role_of(self, account: Claims) -> Role | None:
         return role_of(account, self._client.rules) or self._client.default_role
@@ -203,7 +204,7 @@ class Oidc:
             return ""
         return "the provider does not say that its e-mail address is verified (email_verified)"
 
-    async def _request_tokens(self, code: str, verifier: str) -> dict[str, Any]:
+    async def _request_tokens(self, code: str, verifier: str) -> Claims:
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -283,7 +284,7 @@ class Oidc:
         self._keys_read_at = time.monotonic()
         found = await _get(self._client.egress, self._provider.jwks_uri)
         try:
-            self._keys = jwt.PyJWKSet.from_dict(found).keys
+            self._keys = jwt.PyJWKSet.from_dict(dict(found)).keys
         except (jwt.PyJWTError, TypeError, ValueError) as error:
             raise ProviderError(f"the provider's keys cannot be used: {error}") from error
 
@@ -328,12 +329,12 @@ def _is_code_refused(cause: BaseException | None) -> bool:
         return False
 
 
-async def _get(egress: Egress, url: str, bearer: str = "") -> dict[str, Any]:
+async def _get(egress: Egress, url: str, bearer: str = "") -> Claims:
     headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
     return await _ask(egress, "GET", url, headers=headers)
 
 
-async def _ask(egress: Egress, method: str, url: str, **values: Any) -> dict[str, Any]:
+async def _ask(egress: Egress, method: str, url: str, **values: Any) -> Claims:
     try:
         async with EgressClient(egress, timeout=_TIMEOUT_SECONDS) as client:
             answer = await client.request(method, url, **values)

@@ -39,10 +39,6 @@ class RefusalLog:
         self._recorded: deque[float] = deque()
         self._left_out = 0
 
-    async def record_remote(self, actor: Actor, audit_action: AuditAction) -> None:
-        """Record an action done on another server; the request does not fail if this does."""
-        await self._write(actor, audit_action)
-
     async def record(self, actor: Actor, audit_action: AuditAction) -> None:
         """Record a refusal. The response, a refusal anyway, does not fail if the database is unavailable."""
         if not self._may_record():
@@ -53,10 +49,11 @@ class RefusalLog:
             audit_action = msgspec.structs.replace(
                 audit_action, after={**(audit_action.after or {}), "leftOutBefore": left_out}
             )
-        if not await self._write(actor, audit_action):
+        if not await self.record_remote(actor, audit_action):
             self._left_out += left_out + 1
 
-    async def _write(self, actor: Actor, audit_action: AuditAction) -> bool:
+    async def record_remote(self, actor: Actor, audit_action: AuditAction) -> bool:
+        """Record an action done on another server; returns False, and the request does not fail, if that fails."""
         entry = actor.entry(audit_action, self._now())
         try:
             await self._database.write(lambda connection: audit.add(connection, entry))

@@ -231,6 +231,6 @@ def _refuse_taken(connection: WriteConnection, username: str) -> None:
         raise AlreadyExistsError(f"a user named {shorten(username)} exists already")
 
 
-def _created_entry(row: UserRow, actor: Actor) -> dict[str, Any]:
+def _created_entry(row: UserRow, actor: Actor) -> audit.Entry:
     audit_action = user_action(Action.USER_CREATE, row.username, after=_described(row, "id", "role"))
     return actor.entry(audit_action, row.created_at)

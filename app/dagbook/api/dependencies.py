@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from litestar import Litestar
@@ -41,7 +40,7 @@ class ServicesProvider(Provide):
         self.kind = kind
 
 
-def provide_services(kind: type[msgspec.Struct], **more: Callable[..., Any]) -> dict[str, Provide]:
+def provide_services(kind: type[msgspec.Struct], **more: Callable[..., object]) -> dict[str, Provide]:
     """Return the dependencies of a controller: ``services`` of this kind, and what these functions provide.
 
     All services of a handler come in one dependency: litestar resolves several independent dependencies in a task
@@ -50,7 +49,7 @@ def provide_services(kind: type[msgspec.Struct], **more: Callable[..., Any]) -> 
     return {"services": ServicesProvider(kind), **provide(**more)}
 
 
-def provide(**functions: Callable[..., Any]) -> dict[str, Provide]:
+def provide(**functions: Callable[..., object]) -> dict[str, Provide]:
     """Return the dependencies that these functions provide."""
     return {name: Provide(function, sync_to_thread=False) for name, function in functions.items()}
 
@@ -100,8 +99,7 @@ def provide_caller(
 
     It depends on ``services`` only for the order, so that the two are not resolved in a task each.
     """
-    caller: Caller = request.user
-    return caller
+    return request.user
 
 
 # In a dependency the OpenAPI document recognizes path parameters only by the names in the path.
@@ -127,5 +125,4 @@ def provide_caller_of_run(
     run: NamedDependency[SkipValidation[object]],  # noqa: ARG001 - for the order, where both are asked for
 ) -> Caller:
     """Return the caller that the guard identified."""
-    caller: Caller = request.user
-    return caller
+    return request.user

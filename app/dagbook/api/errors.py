@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from litestar import Response
 from litestar.exceptions import (
@@ -25,6 +24,7 @@ from dagbook.api.problems import humanize
 from dagbook.api.schemas.common import Error
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.errors import AppError, ErrorCode
+from dagbook.json_values import JsonObject
 from dagbook.spec.problem import SpecError
 
 _log = logging.getLogger(__name__)
@@ -50,15 +50,15 @@ def _error_response(
     code: ErrorCode,
     message: str,
     *,
-    details: dict[str, Any] | None = None,
+    details: JsonObject | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response[Error]:
-    return Response(Error(code=code, message=message, details=details or UNSET), status_code=status, headers=headers)
+    body = Error(code=code, message=message, details=dict(details) if details else UNSET)
+    return Response(body, status_code=status, headers=headers)
 
 
 def _app_error(_: AnyRequest, error: AppError) -> Response[Error]:
-    details = dict(error.details) if error.details else None
-    return _error_response(error.status, error.code, error.message, details=details, headers=error.headers)
+    return _error_response(error.status, error.code, error.message, details=error.details, headers=error.headers)
 
 
 def _spec_error(_: AnyRequest, error: SpecError) -> Response[Error]:
@@ -77,7 +77,7 @@ def _validation_error(_: AnyRequest, error: ValidationException) -> Response[Err
     )
 
 
-def _problem(item: dict[str, Any]) -> dict[str, str]:
+def _problem(item: Mapping[str, object]) -> dict[str, str]:
     """Return a problem with the field's name in the API: litestar reports the name of the Python parameter."""
     key, message = str(item.get("key", "data")), str(item["message"])
     if message == _NO_BODY:

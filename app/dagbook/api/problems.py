@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 
@@ -24,7 +24,7 @@ _BOUND = re.compile(r"Expected `[^`]+` (<=|>=) (.+)")
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
 _BOUNDS = {"<=": "at most", ">=": "at least"}
 _CHOICE, _TIME = "Invalid enum value ", "Invalid RFC3339 encoded datetime"
-_QUERY_CHOICES: dict[str, Sequence[Any]] = {
+_QUERY_CHOICES: dict[str, Sequence[object]] = {
     parameter.name: get_args(kind) for kind, parameter in map(get_args, (parameters.Stream, parameters.SubRuns))
 }
 
@@ -50,14 +50,14 @@ def _kinds(names: str) -> str:
     return " or ".join(_KINDS.get(kind, kind) for kind in kinds)
 
 
-def add_choices(message: str, choices: Sequence[Any]) -> str:
+def add_choices(message: str, choices: Sequence[object]) -> str:
     """Add the valid values to msgspec's message about an invalid enum value."""
     if not choices or not message.startswith(_CHOICE):
         return message
     return f"must be one of {', '.join(map(str, choices))}, not {message.removeprefix(_CHOICE)}"
 
 
-def choices_of(annotation: Any, field: str) -> Sequence[Any]:
+def choices_of(annotation: object, field: str) -> Sequence[object]:
     """Return the valid values of a request body's field that is an enum or a literal; empty for other fields."""
     for kind in _members(msgspec.inspect.type_info(annotation)):
         if isinstance(kind, msgspec.inspect.StructType):
@@ -67,7 +67,7 @@ def choices_of(annotation: Any, field: str) -> Sequence[Any]:
     return ()
 
 
-def _values(kind: msgspec.inspect.Type) -> Sequence[Any]:
+def _values(kind: msgspec.inspect.Type) -> Sequence[object]:
     for member in _members(kind):
         if isinstance(member, msgspec.inspect.EnumType):
             return [item.value for item in member.cls]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import msgspec
 from litestar.connection.base import empty_receive, empty_send
@@ -16,7 +15,7 @@ from dagbook.api.problems import add_choices, choices_of
 from dagbook.errors import BadRequestError, ForbiddenError
 from dagbook.identifiers import shorten
 
-Hook = Callable[[AnyRequest], Awaitable[Any]]
+Hook = Callable[[AnyRequest], Awaitable[object]]
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORM_REASON = "without authentication, this server changes nothing for a form: send JSON, or set insecure: true"
 
@@ -42,13 +41,14 @@ class ApiRequest(AnyRequest):
         while more:
             if max(size, self.content_length or 0) > limit:
                 raise RequestEntityTooLarge
-            message: Any = await self.receive()
+            message = await self.receive()
             if message["type"] != "http.request":
                 raise InternalServerException("the client has left")
             take(message["body"])
-            size, more, message = size + len(message["body"]), message["more_body"], None
+            size, more = size + len(message["body"]), message["more_body"]
+            del message
 
-    async def json(self) -> Any:
+    async def json(self) -> object:
         """Decode the body into the type of the handler's ``data``; ``null`` is read as ``{}``.
 
         Raises BadRequestError for invalid JSON and ValidationException for a wrong value.
@@ -76,7 +76,7 @@ def requiring_json(then: Hook) -> Hook:
     It cannot sign one; the handler of a signed body keeps nothing of it.
     """
 
-    async def check(request: AnyRequest) -> Any:
+    async def check(request: AnyRequest) -> object:
         is_checked = request.method not in _SAFE_METHODS and request.user.via != "hook"
         if is_checked and (body := await request.body()):
             try:

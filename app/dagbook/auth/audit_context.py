@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -107,7 +107,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
         """The actor's name in histories."""
         return f"{self.actor} (token {self.token_name})" if self.token_name is not None else self.actor
 
-    def entry(self, audit_action: AuditAction, at: datetime) -> dict[str, Any]:
+    def entry(self, audit_action: AuditAction, at: datetime) -> dict[str, object]:
         """Return an audit entry as a row."""
         return {
             "at": at,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from dagbook.auth.roles import Role, higher_role
+from dagbook.json_values import JsonObject
 
-Claims = Mapping[str, Any]
+Claims = JsonObject
 
 
 class RoleRule(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ def role_of(claims: Claims, rules: Iterable[RoleRule]) -> Role | None:
 
 def values_of(claims: Claims, name: str) -> Sequence[str]:
     """Return the values of a claim as texts; a claim that is missing or an object has none."""
-    value: Any = claims.get(name)
+    value = claims.get(name)
     if value is None:
         value = claims
         for part in name.split("."):

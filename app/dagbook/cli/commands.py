@@ -109,7 +109,7 @@ class LocalOptions(GlobalOptions):
         """Return the command's own parameters and the global ones, without those of a remote server."""
         return [*click.Command.get_params(self, ctx), *_home_options()]
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Run the command; raises UsageError when a server was chosen before its name."""
         if given := sorted(given_options(ctx)):
             option = f"--{given[0].replace('_', '-')}"

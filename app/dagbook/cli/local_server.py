@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
 
 import uvicorn
 from uvicorn.server import ServerState
@@ -15,7 +14,7 @@ from uvicorn.server import ServerState
 from dagbook.cli.transport import HAND_OVER
 from dagbook.db.sqlite.lock_file import ServerLock
 from dagbook.main import Server
-from dagbook.server.own_user import OwnUserProtocol
+from dagbook.server.own_user import Application, OwnUserProtocol
 
 _GRACE_SECONDS = 5
 _BACKLOG = 128
@@ -41,7 +40,7 @@ class LocalServer:
             lambda: OwnUserProtocol(config, self._state, self._app_for), sock=listener, backlog=_BACKLOG
         )
 
-    def _app_for(self, user: str) -> Any:
+    def _app_for(self, user: str) -> Application:
         app = self._server.app_for(user)
         return app if self._hand_over is None else _HandoverMiddleware(app, self._hand_over)
 
@@ -63,11 +62,11 @@ class LocalServer:
 class _HandoverMiddleware:
     """Calls ``hand_over`` when a server requests the file from the command that owns it."""
 
-    def __init__(self, app: Any, hand_over: Callable[[], None]) -> None:
+    def __init__(self, app: Application, hand_over: Callable[[], None]) -> None:
         self._app = app
         self._hand_over = hand_over
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Mapping[str, object], receive: object, send: Application) -> None:
         if scope["type"] != "http" or (scope["method"], scope["path"]) != ("POST", HAND_OVER):
             await self._app(scope, receive, send)
             return

@@ -15,7 +15,7 @@ from dagbook.cli.output import echo, notice
 from dagbook.cli.profiles import TOKEN_VARIABLE, chosen_server
 from dagbook.settings import TABLE, Settings, read
 from dagbook.settings.dagu import find_ignored
-from dagbook.settings.definitions import FILE_NAME, REMOVED, Setting, flag_of
+from dagbook.settings.definitions import FILE_NAME, REMOVED, AnySetting, flag_of
 from dagbook.unix.privacy import wipe_variables
 
 P = ParamSpec("P")
@@ -47,7 +47,7 @@ def with_settings(*names: str, ignored: Sequence[IgnoredOption] = ()) -> Callabl
     return decorate
 
 
-def _settings_option(setting: Setting[Any]) -> Callable[[_Decorated], _Decorated]:
+def _settings_option(setting: AnySetting) -> Callable[[_Decorated], _Decorated]:
     names = [name for name in (_SHORT_FLAGS.get(setting.name), setting.flag) if name]
     text = f"{setting.meaning} [{setting.kind.name}; default: {setting.default or 'empty'}; {setting.variable}]"
     optional: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if setting.kind.is_switch else {}

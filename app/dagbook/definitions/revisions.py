@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -63,10 +62,11 @@ class Revisions:
             return row
         hashes = await self._database.read(lambda connection: revisions.find_same_text(connection, text))
         after = {"revision": number, "hashes": sorted(hashes)}
-        entry = actor.entry(dag_action(Action.DAG_REDACT, dag.file_name, after=after), self._now())
+        now = self._now()
+        entry = actor.entry(dag_action(Action.DAG_REDACT, dag.file_name, after=after), now)
 
         def work(connection: WriteConnection) -> None:
-            _redact(connection, hashes, actor.label or _ANONYMOUS, entry)
+            _redact(connection, hashes, actor.label or _ANONYMOUS, now, entry)
             named = {"file_name": dag.file_name, "revision": number}
             changes.add_dag_change(connection, dag.dag_name, "redacted", **named)
 
@@ -85,9 +85,9 @@ class Revisions:
         return found
 
 
-def _redact(connection: WriteConnection, hashes: Collection[str], by: str, entry: dict[str, Any]) -> None:
+def _redact(connection: WriteConnection, hashes: Collection[str], by: str, at: datetime, entry: audit.Entry) -> None:
     # First the update, whose lock keeps a save from using the text; then the check for DAGs and runs that use it.
-    revisions.redact(connection, hashes, by, entry["at"])
+    revisions.redact(connection, hashes, by, at)
     if user := revisions.find_user(connection, hashes):
         raise BadRequestError(f"DAG {shorten(user)} has this text now; save one without the secret first")
     if run := revisions.find_active_run(connection, hashes):

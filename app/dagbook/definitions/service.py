@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -262,7 +262,7 @@ def _audit_save(connection: WriteConnection, save: dags.Save, number: int, conte
     audit.add(connection, context.actor.entry(dag_action(action, save.file_name, before, after), save.at))
 
 
-def _revision(number: int, content_hash: str | None) -> dict[str, Any]:
+def _revision(number: int, content_hash: str | None) -> dict[str, int | str | None]:
     return {"revision": number, "hash": content_hash}
 
 
@@ -284,7 +284,7 @@ def _check_note(note: str) -> None:
 
 
 def _rename(
-    connection: WriteConnection, row: DagRow, names: Mapping[str, str], entry: dict[str, Any], visibility: Visibility
+    connection: WriteConnection, row: DagRow, names: Mapping[str, str], entry: audit.Entry, visibility: Visibility
 ) -> bool:
     _check_names(connection, {"newFileName": names["fileName"]}, visibility)
     _refuse_from_source(connection, row.file_name)

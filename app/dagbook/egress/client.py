@@ -32,12 +32,12 @@ class EgressClient(httpx.AsyncClient):
         self._egress = egress
         super().__init__(**options)
 
-    def _init_transport(self, *_args: Any, **options: Any) -> httpx.AsyncBaseTransport:
+    def _init_transport(self, *_args: object, **options: Any) -> httpx.AsyncBaseTransport:
         """Make the transport without a proxy; httpx calls it with keywords only."""
         given: httpx.AsyncBaseTransport | None = options.pop("transport", None)
         return given or _Transport(self._egress, **options)
 
-    def _init_proxy_transport(self, proxy: httpx.Proxy, *_args: Any, **options: Any) -> httpx.AsyncBaseTransport:
+    def _init_proxy_transport(self, proxy: httpx.Proxy, *_args: object, **options: Any) -> httpx.AsyncBaseTransport:
         return _Transport(self._egress, proxy=proxy, **options)
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import compress, count
 from operator import is_not
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from dagbook.engine.event import HANDLER_NAMES
 from dagbook.engine.plan import running_keys
 from dagbook.engine.state import Kill, NodeState, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.json_values import Json
 from dagbook.spec.model import Dag
 
 # Recorded per node, or derived from the nodes.
@@ -31,7 +33,7 @@ class Change(msgspec.Struct, frozen=True):
     """New values of the changed fields of the run (``key`` is None) or of one node."""
 
     key: int | None
-    fields: dict[str, Any]
+    fields: dict[str, Json]
 
 
 def changes(before: RunState, after: RunState) -> tuple[Change, ...]:
@@ -55,7 +57,7 @@ def changes(before: RunState, after: RunState) -> tuple[Change, ...]:
 
 def fold(state: RunState, recorded: Iterable[Change]) -> RunState:
     """Return the state after recorded changes; ``ready`` is left to ``rebuild_ready``."""
-    run: dict[str, Any] = {}
+    run: dict[str, object] = {}
     steps, handlers = list(state.steps), dict(state.handlers)
     for change in recorded:
         types = _RUN_TYPES if change.key is None else _NODE_TYPES
@@ -78,7 +80,7 @@ def _sort_key(change: Change) -> int:
     return 1 if ended else 2
 
 
-def _difference(before: Any, after: Any, names: Iterable[str]) -> dict[str, Any]:
+def _difference(before: object, after: object, names: Iterable[str]) -> dict[str, Json]:
     pairs = ((name, getattr(before, name), getattr(after, name)) for name in names)
     return {name: msgspec.to_builtins(new) for name, old, new in pairs if old is not new and old != new}
 
@@ -88,7 +90,37 @@ class Line(msgspec.Struct, frozen=True):
 
     level: Level
     message: str
-    attributes: dict[str, Any] = {}
+    attributes: dict[str, object] = {}
+
+
+class _RunFields(msgspec.Struct, frozen=True):
+    """The changed fields of the run that the log is about."""
+
+    status: RunStatus | None = None
+    conditions: tuple[str, ...] = ()
+    rested_at: str | None = None
+    stop_asked_at: str | None = None
+    signalled_at: str | None = None
+    timed_out: bool = False
+    killed_at: str | None = None
+    finished_at: str | None = None
+    error: str = ""
+
+
+class _NodeFields(msgspec.Struct, frozen=True):
+    """The changed fields of a node that the log is about."""
+
+    status: NodeStatus = NodeStatus.NOT_STARTED
+    conditions: tuple[str, ...] = ()
+    checking: bool = False
+    due_at: str | None = None
+    execution: int | UnsetType = UNSET
+    retry_count: int | UnsetType = UNSET
+    exit_code: int | None = None
+    kill: Kill | None = None
+    decided_by: str = ""
+    error: str = ""
+    finished_at: str | UnsetType | None = UNSET
 
 
 def describe(dag: Dag, change: Change, error: str = "") -> tuple[Line, ...]:
@@ -97,10 +129,11 @@ def describe(dag: Dag, change: Change, error: str = "") -> tuple[Line, ...]:
     ``error`` is the run's current error; the change that finishes the run does not repeat it.
     """
     if change.key is None:
-        return tuple(_run_lines(change.fields, error))
+        return tuple(_run_lines(msgspec.convert(change.fields, _RunFields), error))
+    fields = msgspec.convert(change.fields, _NodeFields)
     if change.key < 0:
-        return tuple(_node_lines(change.fields, "handler", HANDLER_NAMES[change.key]))
-    return tuple(_node_lines(change.fields, "step", step_name(dag, change.key)))
+        return tuple(_node_lines(fields, "handler", HANDLER_NAMES[change.key]))
+    return tuple(_node_lines(fields, "step", step_name(dag, change.key)))
 
 
 def step_name(dag: Dag, key: int) -> str:
@@ -108,65 +141,61 @@ def step_name(dag: Dag, key: int) -> str:
     return dag.steps[key].name if key < len(dag.steps) else f"#{key + 1}"
 
 
-def _run_lines(fields: dict[str, Any], error: str) -> Iterator[Line]:
-    if fields.get("status") == RunStatus.RUNNING:
+def _run_lines(fields: _RunFields, error: str) -> Iterator[Line]:
+    if fields.status is RunStatus.RUNNING:
         yield Line("INFO", "run started")
-    unmet = [text for text in fields.get("conditions", ()) if text]
-    if unmet:
-        yield Line("INFO", "preconditions of the run are not met", {"err": "; ".join(unmet)})
-    if fields.get("rested_at"):
+    if unmet := "; ".join(filter(None, fields.conditions)):
+        yield Line("INFO", "preconditions of the run are not met", {"err": unmet})
+    if fields.rested_at:
         yield Line("INFO", "run waits for approval")
-    if fields.get("stop_asked_at"):
+    if fields.stop_asked_at:
         yield Line("INFO", "stop requested")
-    elif fields.get("signalled_at"):
+    elif fields.signalled_at:
         yield Line("INFO", "stop signal sent again")
-    if fields.get("timed_out"):
+    if fields.timed_out:
         yield Line("ERROR", "run reached its time limit")
-    if fields.get("killed_at"):
+    if fields.killed_at:
         yield Line("INFO", "maxCleanUpTimeSec has passed")
-    if fields.get("finished_at"):
-        status = RunStatus(fields["status"])
-        reason = {"err": fields["error"]} if status is RunStatus.ABORTED and fields.get("error") else {}
-        yield Line("INFO", "run finished", {"status": status.label, **reason})
-        if status is RunStatus.FAILED:
+    if fields.finished_at and fields.status is not None:
+        reason = {"err": fields.error} if fields.status is RunStatus.ABORTED and fields.error else {}
+        yield Line("INFO", "run finished", {"status": fields.status.label, **reason})
+        if fields.status is RunStatus.FAILED:
             yield Line("ERROR", "run failed", {"err": error} if error else {})
 
 
-def _node_lines(fields: dict[str, Any], kind: str, name: str) -> Iterator[Line]:
-    step = {"step": name}
-    status = NodeStatus(fields.get("status", NodeStatus.NOT_STARTED))
-    if status is NodeStatus.RUNNING:
+def _node_lines(fields: _NodeFields, kind: str, name: str) -> Iterator[Line]:
+    step: dict[str, object] = {"step": name}
+    if fields.status is NodeStatus.RUNNING:
         yield Line("INFO", f"{kind} started", step)
-    if fields.get("checking"):
-        what = "repeat condition is" if "execution" not in fields and status is not NodeStatus.RUNNING else ""
-        yield Line("INFO", f"{what or 'preconditions are'} being checked", step)
-    if fields.get("due_at"):
-        yield _wait_line(fields, step)
-    elif fields.get("execution", 0) > 1:
-        yield Line("INFO", f"{kind} executed again", {**step, "execution": fields["execution"]})
-    if fields.get("kill"):
-        yield Line("ERROR", _KILLS[Kill(fields["kill"])], step)
-    if status.is_final:
-        yield from _node_end_lines(fields, kind, status, step)
+    if fields.checking:
+        is_repeat = fields.execution is UNSET and fields.status is not NodeStatus.RUNNING
+        what = "repeat condition is" if is_repeat else "preconditions are"
+        yield Line("INFO", f"{what} being checked", step)
+    if fields.due_at:
+        yield _wait_line(fields, {**step, "until": fields.due_at})
+    elif fields.execution is not UNSET and fields.execution > 1:
+        yield Line("INFO", f"{kind} executed again", {**step, "execution": fields.execution})
+    if fields.kill:
+        yield Line("ERROR", _KILLS[fields.kill], step)
+    if fields.status.is_final:
+        yield from _node_end_lines(fields, kind, step)
 
 
-def _wait_line(fields: dict[str, Any], step: dict[str, Any]) -> Line:
-    until = {**step, "until": fields["due_at"]}
-    if "retry_count" not in fields:
-        return Line("INFO", "step will be repeated", until)
-    columns = {"err": "error", "retry": "retry_count", "exit-code": "exit_code"}
-    return Line("INFO", "step failed and will be retried", {**until, **_picked(fields, columns)})
+def _wait_line(fields: _NodeFields, until: Mapping[str, object]) -> Line:
+    if fields.retry_count is UNSET:
+        return Line("INFO", "step will be repeated", {**until})
+    known = _known({"err": fields.error, "retry": fields.retry_count, "exit-code": fields.exit_code})
+    return Line("INFO", "step failed and will be retried", {**until, **known})
 
 
-def _node_end_lines(fields: dict[str, Any], kind: str, status: NodeStatus, step: dict[str, Any]) -> Iterator[Line]:
-    unmet = [text for text in fields.get("conditions", ()) if text]
-    if unmet:
-        yield Line("INFO", f"preconditions of the {kind} are not met", {**step, "err": "; ".join(unmet)})
-    level: Level = "ERROR" if status is NodeStatus.FAILED else "INFO"
-    columns = _picked(fields, {"exit-code": "exit_code", "by": "decided_by", "err": "error"})
-    what = "finished" if "finished_at" in fields else "is not run"
-    yield Line(level, f"{kind} {what}", {**step, "status": status.label, **columns})
+def _node_end_lines(fields: _NodeFields, kind: str, step: Mapping[str, object]) -> Iterator[Line]:
+    if unmet := "; ".join(filter(None, fields.conditions)):
+        yield Line("INFO", f"preconditions of the {kind} are not met", {**step, "err": unmet})
+    level: Level = "ERROR" if fields.status is NodeStatus.FAILED else "INFO"
+    known = _known({"exit-code": fields.exit_code, "by": fields.decided_by, "err": fields.error})
+    what = "is not run" if fields.finished_at is UNSET else "finished"
+    yield Line(level, f"{kind} {what}", {**step, "status": fields.status.label, **known})
 
 
-def _picked(fields: dict[str, Any], columns: dict[str, str]) -> dict[str, Any]:
-    return {name: fields[field] for name, field in columns.items() if fields.get(field) not in (None, "")}
+def _known(values: Mapping[str, object]) -> Mapping[str, object]:
+    return {name: value for name, value in values.items() if value not in (None, "")}

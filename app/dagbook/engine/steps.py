@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 
@@ -214,7 +213,7 @@ def finish_by_verdict(transition: Transition, key: int, node: NodeState) -> None
     finish(transition, key, status)
 
 
-def finish(transition: Transition, key: int, status: NodeStatus, **fields: Any) -> None:
+def finish(transition: Transition, key: int, status: NodeStatus, **fields: object) -> None:
     """Finish a running step, and update its dependents unless the run is cancelled."""
     node = transition.steps[key]
     reset = {"checking": False, "due_at": None, "kill": None, "verdict": None}

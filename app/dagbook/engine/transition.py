@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -42,11 +41,11 @@ class Transition:
         node = self.node(key)
         return node if node is not None and node.status is NodeStatus.RUNNING else None
 
-    def set_run(self, **fields: Any) -> None:
+    def set_run(self, **fields: object) -> None:
         self.changed = True
         self.run = msgspec.structs.replace(self.run, **fields)
 
-    def set_node(self, key: int, node: NodeState, **fields: Any) -> NodeState:
+    def set_node(self, key: int, node: NodeState, **fields: object) -> NodeState:
         """Replace fields of a node and return it; the only place where nodes change."""
         self.changed = True
         changed = msgspec.structs.replace(node, **fields)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 from urllib.parse import urlsplit
 
 from litestar import Controller, Litestar, Response, Router
@@ -36,10 +35,16 @@ from dagbook.api.dependencies import bind_services, make_providers
 from dagbook.api.middleware.host_check import HostCheckMiddleware, is_unspecified
 from dagbook.api.middleware.node_proxy import make_proxy
 from dagbook.api.middleware.remote_nodes import RemoteNodes
-from dagbook.api.middleware.request_context import EncodedSlashesMiddleware, HeadMiddleware, RequestContextMiddleware
+from dagbook.api.middleware.request_context import (
+    AnyRequest,
+    EncodedSlashesMiddleware,
+    HeadMiddleware,
+    RequestContextMiddleware,
+)
 from dagbook.api.middleware.trusted_proxies import TrustedProxiesMiddleware
 from dagbook.api.requests import ApiRequest, refuse_nodes, requiring_json
 from dagbook.api.routes import DOCUMENT, describe_operations, for_sub_runs_too, hide_extra_docs, make_options
+from dagbook.api.schemas.common import Error
 from dagbook.api.services import AppServices
 from dagbook.auth.roles import Requires
 from dagbook.identifiers import API_PATH
@@ -111,7 +116,7 @@ def make_application(settings: Settings, services: AppServices, nodes: RemoteNod
 class _Router(Router):
     """A router that is registered once: litestar registers a copy, with one of each handler, a fifth of a start."""
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Router:
+    def __deepcopy__(self, memo: dict[int, object]) -> _Router:
         return self
 
 
@@ -160,7 +165,7 @@ def _is_closed_to_proxies(settings: Settings) -> bool:
     return not requires_authentication(settings) and not settings.insecure
 
 
-def _ui_config(settings: Settings, services: AppServices) -> dict[str, Any]:
+def _ui_config(settings: Settings, services: AppServices) -> dict[str, object]:
     """Return the configuration that the web UI's scripts need before their first request."""
     return {
         "version": __version__,
@@ -177,10 +182,10 @@ def _ui_config(settings: Settings, services: AppServices) -> dict[str, Any]:
 
 def _missing_page(
     settings: Settings, services: AppServices, api: str
-) -> Callable[[pages.AnyRequest, NotFoundException], Response[Any]]:
+) -> Callable[[AnyRequest, NotFoundException], Response[bytes] | Response[Error]]:
     """Make the 404 handler: an HTML page for browsers outside the API, an error body for all other clients."""
 
-    def respond(request: pages.AnyRequest, error: NotFoundException) -> Response[Any]:
+    def respond(request: AnyRequest, error: NotFoundException) -> Response[bytes] | Response[Error]:
         if pages.wants_page(request) and not request.url.path.startswith(api):
             return pages.document(settings.base_path, _ui_config(settings, services), status=404)
         return errors.http_error(request, error)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
-from dagbook.auth.audit_context import Action, Actor, AuditAction, run_action
+from dagbook.auth.audit_context import Action, Actor, AuditAction, Values, run_action
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, changes, queue
@@ -144,7 +143,7 @@ def _move_to_front(connection: WriteConnection, name: str, entry: ItemRow, prior
 
 
 def _publish(
-    connection: WriteConnection, action: Action, name: str, actor: Actor, at: datetime, after: Any = None
+    connection: WriteConnection, action: Action, name: str, actor: Actor, at: datetime, after: Values = None
 ) -> None:
     audit.add(connection, actor.entry(AuditAction(action=action, kind="queue", name=name, after=after), at))
     changes.add_queue_changes(connection, [name])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from dagbook.auth.audit_context import Action, Actor
+from dagbook.db.repositories.audit import Entry
 from dagbook.db.repositories.principals import UNLIMITED, Principal
 from dagbook.db.repositories.schedules import Slot
 from dagbook.engine.admission import Admission
@@ -89,7 +90,8 @@ class StopOrder(msgspec.Struct, frozen=True):
     """The actor of a stop, as histories name it, and its audit entry."""
 
     actor: str | None
-    entry: dict[str, Any]
+    at: datetime
+    entry: Entry
 
 
 def principal_of(actor: Actor) -> Principal:

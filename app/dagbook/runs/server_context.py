@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from dagbook.db.repositories.services import ServiceRow
+from dagbook.db.repositories.services import ServiceProcess, ServiceRow
 from dagbook.egress.rules import Egress
-from dagbook.engine.admission import Labels, QueueConfig
+from dagbook.engine.admission import QueueConfig
 from dagbook.executors.contract import SshPolicy
 from dagbook.runs.evaluate import CommandSubstituter
 from dagbook.runs.secrets.encryption import Encrypter
@@ -23,23 +23,8 @@ from dagbook.unix import unix_accounts
 from dagbook.unix.unix_accounts import AccountError
 
 
-class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """Unique identity of a server process, with the data from which others can tell whether it is alive."""
-
-    id: str
-    kind: str
-    host: str
-    boot_id: str
-    pid_namespace: str
-    pid: int
-    pid_started: int
-    address: str
-    version: str
-    name: str | None = None  # of a worker; None for servers, as are the next two
-    labels: Labels | None = None
-    capacity: int | None = None  # the most runs that the worker executes at a time
-    spool_id: str | None = None
-    spool_dir: str | None = None
+class ServerIdentity(ServiceProcess, frozen=True, kw_only=True):
+    """Unique identity of a server process."""
 
     @property
     def host_key(self) -> str:

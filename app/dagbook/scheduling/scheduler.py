@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -26,6 +26,10 @@ from dagbook.runs.service.scheduled_runs import ScheduledRuns
 from dagbook.scheduling.ticker import HEAD_START_SECONDS, Ticker
 from dagbook.unix import proc
 from dagbook.unix.proc import ProcessId
+
+if TYPE_CHECKING:
+    from apscheduler.job import Job
+    from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 _log = logging.getLogger(__name__)
 logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it would log two lines a minute
@@ -54,9 +58,8 @@ class Scheduler:
         self._identity = identity
         self._now = now
         self._on_peer_death = on_peer_death  # called when another scheduler of this machine is found dead
-        self._clock: Any = None
-        self._each_minute: Any = None
-        self._job: Any = None
+        self._clock: AsyncIOScheduler | None = None
+        self._job: Job | None = None
         self._lock = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._renewed_at = monotonic()
@@ -79,7 +82,6 @@ class Scheduler:
         from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415
 
         self._clock = AsyncIOScheduler(timezone=UTC)
-        self._each_minute = CronTrigger(second=0, timezone=UTC)
         self._stopping.clear()
         now = self._now()
         identity = msgspec.structs.replace(self._identity, id=self._id, kind=services.SCHEDULER)
@@ -87,7 +89,7 @@ class Scheduler:
         await self._database.write(services.add, row)
         self._job = self._clock.add_job(
             self._tick_until_done,
-            self._each_minute,
+            CronTrigger(second=0, timezone=UTC),
             next_run_time=datetime.now(UTC),
             coalesce=True,
             misfire_grace_time=None,
@@ -98,7 +100,7 @@ class Scheduler:
 
     async def stop(self) -> None:
         """Finish the active tick and stop; stopping without a start is harmless."""
-        if not self._loop.is_started:
+        if self._clock is None or not self._loop.is_started:
             return
         self._stopping.set()
         self._clock.pause()
@@ -163,10 +165,10 @@ class Scheduler:
     # -- between the ticks -----------------------------------------------------------------------------------
 
     async def _watch_once(self) -> None:
-        due = self._job.next_run_time if self._job is not None else None
-        if self._job is not None and due is not None and due > datetime.now(UTC) + _MAX_WAIT:
+        job = self._job
+        if job is not None and job.next_run_time is not None and job.next_run_time > datetime.now(UTC) + _MAX_WAIT:
             # The clock was set back. The library would sleep until the old time; tick at the next minute instead.
-            self._job.reschedule(self._each_minute)
+            job.reschedule(job.trigger)
         if monotonic() - self._renewed_at >= _HEARTBEAT_SECONDS:
             now = self._now()
             until = now + timedelta(seconds=_LEASE_SECONDS)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from enum import Enum, auto
 from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -41,6 +42,7 @@ MESSAGES = {
     HTTPStatus.SERVICE_UNAVAILABLE: "there are too many connections; try again later",
 }
 Network = IPv4Network | IPv6Network
+_State = dict[str, object]  # what uvicorn copies into the scope of each request
 
 
 class HttpLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +93,7 @@ class LimitedProtocol(SingleWriteProtocol):
     """HTTP/1.1 within the limits of a ``ConnectionTable``."""
 
     def __init__(
-        self, config: Config, state: ServerState, app_state: dict[str, Any], table: ConnectionTable, peer: socket.socket
+        self, config: Config, state: ServerState, app_state: _State, table: ConnectionTable, peer: socket.socket
     ) -> None:
         super().__init__(config, state, app_state)
         self.peer = peer
@@ -370,7 +372,7 @@ class Acceptor:
         listener: socket.socket,
         table: ConnectionTable,
         make_protocol: Callable[[socket.socket], LimitedProtocol],
-        tls: Any = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._listener = listener
         self._table = table

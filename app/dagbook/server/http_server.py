@@ -62,7 +62,7 @@ class HttpServer(uvicorn.Server):
 
 
 def make_http_server(
-    app: Any,
+    app: Callable[..., Awaitable[None]],
     settings: Settings,
     tls: ssl.SSLContext | None,
     when_started: Callable[[], Awaitable[None]] | None,

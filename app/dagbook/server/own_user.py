@@ -10,7 +10,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dagbook.server.transport import SingleWriteProtocol
 from dagbook.unix.descent import is_below_step
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
+Application = Callable[..., Awaitable[None]]
 _log = logging.getLogger(__name__)
 _PEER = struct.Struct("3i")  # process, user and group
 _ROOT = 0
@@ -34,7 +35,7 @@ _STEPS_REFUSED = json.dumps(
 class OwnUserProtocol(SingleWriteProtocol):
     """HTTP/1.1 for users who are checked; ``app_for`` makes the application for the connected one."""
 
-    def __init__(self, config: Config, state: ServerState, app_for: Callable[[str], Any]) -> None:
+    def __init__(self, config: Config, state: ServerState, app_for: Callable[[str], Application]) -> None:
         super().__init__(config, state, {})
         self._app_for = app_for
 
@@ -56,7 +57,7 @@ class OwnUserProtocol(SingleWriteProtocol):
             self.transport.abort()
 
 
-async def _refuse_step(_scope: Any, _receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+async def _refuse_step(_scope: object, _receive: object, send: Application) -> None:
     head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_STEPS_REFUSED))]
     start = {"type": "http.response.start", "status": HTTPStatus.FORBIDDEN, "headers": head}
     await send(start)

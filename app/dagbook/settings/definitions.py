@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Generic, NoReturn, Self, overload
+from typing import Any, Generic, NoReturn, Self, TypeAlias, overload
 
 from dagbook.settings.readers import METADATA, SettingType, Value, choice, integer
 from dagbook.settings.types import (
@@ -60,7 +60,8 @@ REMOVED = dict.fromkeys(
     ("auth_login_failures", "auth_login_failures_per_address", "auth_login_window_seconds"),
     "is ignored, and will be refused by the next release: remove it",
 )
-TABLE: list[Setting[Any]] = []  # the rows of ``Settings``, in their order
+AnySetting: TypeAlias = "Setting[Any]"
+TABLE: list[AnySetting] = []  # the rows of ``Settings``, in their order
 
 
 def flag_of(name: str) -> str:

@@ -26,7 +26,7 @@ from dagbook.settings.definitions import (
     SYSTEM_ZONE,
     TABLE,
     TEST_PREFIX,
-    Setting,
+    AnySetting,
     Settings,
     flag_of,
 )
@@ -70,7 +70,7 @@ def read(argv_flags: Mapping[str, str], environ: Mapping[str, str], home_default
     given = (_from_file(file, environ) if config or file.exists() else {}) | direct
     home = _home(given, home_default)
     removed = tuple(f"{name} ({given.pop(name).origin}) {notice}" for name, notice in REMOVED.items() if name in given)
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {}  # of as many types as there are settings
     for setting in TABLE:
         if setting.name not in given:
             text = str(home) if setting.name == "home" else setting.default.replace(HOME, str(home))
@@ -92,7 +92,7 @@ def read(argv_flags: Mapping[str, str], environ: Mapping[str, str], home_default
 
 
 def _credential_variables(
-    given: Mapping[str, Given], values: Mapping[str, Any], environ: Mapping[str, str]
+    given: Mapping[str, Given], values: Mapping[str, object], environ: Mapping[str, str]
 ) -> Iterator[str]:
     """Return the variables that a credential came from: of an address those of its password, not that of its host."""
     for setting in TABLE:
@@ -112,7 +112,7 @@ def _home(given: Mapping[str, Given], home_default: Path) -> Path:
     return home
 
 
-def _parse(setting: Setting[Any], given: Given) -> object:
+def _parse(setting: AnySetting, given: Given) -> object:
     try:
         return setting.kind.read(given.raw, given.folder)
     except ValueError as error:

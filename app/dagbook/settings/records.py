@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from dagbook.json_values import Json
 from dagbook.settings.readers import HIDDEN, Hidden, Raw
 
 Reader = Callable[[Raw, Path], object]
@@ -48,7 +49,7 @@ def _read_maps(raw: Raw, example: str) -> list[dict[str, str]]:
     try:
         if not isinstance(raw, str):
             return [msgspec.json.decode(item, type=dict[str, str]) for item in raw]
-        items = msgspec.json.decode(raw or "[]", type=list[dict[str, Any]])
+        items = msgspec.json.decode(raw or "[]", type=list[dict[str, Json]])
     except msgspec.DecodeError:
         # The raw text may be a secret, so it is not repeated.
         hidden = f"{HIDDEN} stands for what is not shown; write the secret itself, in " if raw == HIDDEN else "write "

@@ -16,7 +16,7 @@ from dagbook.spec.build.root import HANDLERS, ROOT
 from dagbook.spec.build.scalars import FALSE_WORDS
 from dagbook.spec.build.steps import STEP
 from dagbook.spec.config_keys import CONFIG_KEYS
-from dagbook.spec.schemas import BLANK, NOT_BLANK, NOTHING, TEXT, Json, any_case, any_of, nullable, reference
+from dagbook.spec.schemas import BLANK, NOT_BLANK, NOTHING, TEXT, JsonSchema, any_case, any_of, nullable, reference
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ABOUT = (
@@ -35,7 +35,7 @@ PARTS: dict[str, ObjectSchema] = {
 
 
 @cache
-def schema() -> Json:
+def schema() -> JsonSchema:
     """Return the JSON Schema (2020-12) of one document of a definition; cached, not to be modified."""
     parts = {name: _object(part) for name, part in PARTS.items()}
     parts["handlerOn"]["not"] = _all_said("abort", "cancel")
@@ -70,7 +70,7 @@ def _defaults(part: ObjectSchema) -> Mapping[str, object]:
     return {**kept, **part.defaults}
 
 
-def _object(part: ObjectSchema) -> Json:
+def _object(part: ObjectSchema) -> JsonSchema:
     """Describe an object. Keys are case-insensitive; editors complete them in the format's spelling."""
     properties = {}
     defaults = _defaults(part)
@@ -80,7 +80,7 @@ def _object(part: ObjectSchema) -> Json:
         if key in defaults:
             properties[key]["default"] = defaults[key]
     spellings = {f"^{any_case(key)}$": {"$ref": f"#/$defs/{part.part}/properties/{key}"} for key in part.rows}
-    made: Json = {
+    made: JsonSchema = {
         "type": "object",
         "properties": properties,
         "patternProperties": spellings,
@@ -89,9 +89,9 @@ def _object(part: ObjectSchema) -> Json:
     return made | ({"allOf": [_named(key) for key in part.required]} if part.required else {})
 
 
-def _config(name: str) -> Json:
+def _config(name: str) -> JsonSchema:
     """Describe the keys of a config for editors; values are checked when the step runs, unknown keys are ignored."""
-    properties: Json = {}
+    properties: JsonSchema = {}
     for key, known in CONFIG_KEYS[name].items():
         properties[key] = {"description": known.meaning, "examples": [known.example], "x-since": known.since}
         if known.default is not None:
@@ -101,7 +101,7 @@ def _config(name: str) -> Json:
     return {"properties": properties}
 
 
-def _config_of(kind: str) -> Json:
+def _config_of(kind: str) -> JsonSchema:
     """Describe the config of a step of a type, in both forms."""
     is_kind = {"required": ["type"], "properties": {"type": {"const": kind}}}
     described = {"properties": {"config": reference(f"{kind}Config")}}
@@ -112,22 +112,22 @@ def _config_of(kind: str) -> Json:
     }
 
 
-def _named(key: str) -> Json:
+def _named(key: str) -> JsonSchema:
     """Require a key, case-insensitive."""
     return any_of({"required": [key]}, {"not": {"propertyNames": {"not": {"pattern": f"^{any_case(key)}$"}}}})
 
 
-def _said(key: str) -> Json:
+def _said(key: str) -> JsonSchema:
     """Require a key with a non-empty value, case-insensitive."""
     empty = any_of(NOTHING, {"enum": ["", []]})
     return _named(key) | {"not": {"properties": {key: empty}, "required": [key]}}
 
 
-def _all_said(*keys: str) -> Json:
+def _all_said(*keys: str) -> JsonSchema:
     return {"required": list(keys), "properties": {key: {"not": NOTHING} for key in keys}}
 
 
-def _container_needs() -> Json:
+def _container_needs() -> JsonSchema:
     """Require an image or a running container, as only some keys do; keys of later formats are allowed."""
     empty, is_false = any_of(BLANK, {"enum": [[]]}), any_of(BLANK, {"enum": [False, 0, *sorted(FALSE_WORDS)]})
     nothing_else = {
@@ -139,12 +139,12 @@ def _container_needs() -> Json:
     }
 
 
-def _filled(key: str) -> Json:
+def _filled(key: str) -> JsonSchema:
     """Require a key whose value is not a blank text, case-insensitive."""
     return {"not": {"patternProperties": {f"^{any_case(key)}$": BLANK}}}
 
 
-def _steps() -> Json:
+def _steps() -> JsonSchema:
     item = any_of(NOT_BLANK, reference("step"))
     return any_of(
         {"type": "array", "items": any_of(*item["anyOf"], {"type": "array", "items": item})},

@@ -221,14 +221,14 @@ class _RunWriter:
         """Prepare the records and the output of a run."""
         is_root = exported is self._root
         folder = self.folder if is_root else f"{self.folder}/{layout.CHILDREN_FOLDER}/child_{exported.run.run_id}"
-        definition = layout.encode(records.snapshot_record(exported, f"{self._target.place}/dags"))
+        definition = msgspec.json.encode(records.snapshot_record(exported, f"{self._target.place}/dags"))
         for attempt in exported.attempts:
             own = f"{folder}/{self._attempt_name(exported, attempt)}"
             outputs = records.outputs_record(exported, attempt)
             self._target.prepare(f"{own}/{layout.SNAPSHOT_FILE}", [definition])
             self._target.prepare(f"{own}/{layout.STATUS_FILE}", [self._status(exported, attempt)])
             if outputs is not None:
-                self._target.prepare(f"{own}/{layout.OUTPUTS_FILE}", [layout.encode(outputs)])
+                self._target.prepare(f"{own}/{layout.OUTPUTS_FILE}", [msgspec.json.encode(outputs)])
             self._write_logs(exported, attempt)
         events = runs.get_events(self._connection, exported.run.id)
         lines = render_log(events, exported.run, exported.definition.dag, UTC)
@@ -242,7 +242,7 @@ class _RunWriter:
             if (files := self._log_files(exported, node)) is not None
         }
         record = records.status_record(exported, attempt, logs, f"{place}/{self._run_log(exported)}")
-        return layout.encode(record) + b"\n"
+        return msgspec.json.encode(record) + b"\n"
 
     @staticmethod
     def _attempt_name(exported: ExportedRun, attempt: ExportedAttempt) -> str:

@@ -10,7 +10,7 @@ import binascii
 import re
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -221,11 +221,6 @@ def decode(data: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(_NUL.sub(rb"\1\\ufffd", data), type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"it is damaged or cut: {str(error) or type(error).__name__}") from error
-
-
-def encode(record: Any) -> bytes:
-    """Encode a record as one line of JSON without its end."""
-    return msgspec.json.encode(record)
 
 
 def read_stamp(stamp: str, milliseconds: str = "0") -> datetime:

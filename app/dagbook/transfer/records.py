@@ -16,6 +16,7 @@ from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, NodeRow
 from dagbook.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCCESS
 from dagbook.engine.plan import find_step
 from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.json_values import Json
 from dagbook.runs.store.run_loading import collect_outputs
 from dagbook.spec.model import (
     DEFAULT_HISTORY_RETENTION_DAYS,
@@ -33,7 +34,7 @@ from dagbook.spec.model import (
 )
 from dagbook.spec.params import param_text
 
-Record = dict[str, Any]
+Record = dict[str, Json]
 NANOSECONDS = 1_000_000_000  # durations of records are whole numbers of these
 
 _NEVER = "-"  # time of a node in a run that never started
@@ -42,7 +43,7 @@ _LONGEST_DOCUMENTS = 100
 Logs = Mapping[int, tuple[str, str]]  # files with the output of a node, by its position
 
 
-def filled(**members: Any) -> Record:
+def filled(**members: Json) -> Record:
     """Return the members that have a value, as records leave empty ones out."""
     return {name: value for name, value in members.items() if value not in ("", None, False, 0, [], {}, ())}
 

@@ -21,6 +21,7 @@ import msgspec
 
 from dagbook.engine.event import HANDLER_NAMES, INIT
 from dagbook.identifiers import API_PATH, is_name
+from dagbook.json_values import Json
 from dagbook.runs.store.run_loading import output_key
 from dagbook.transfer.conversion.converter import SourceAttempt, SourceRun
 from dagbook.transfer.layout import RecordError, SnapshotRecord, StatusRecord, read_time
@@ -71,7 +72,7 @@ def split_params(text: str) -> list[str]:
     return _BETWEEN_PARAMS.split(text) if text else []
 
 
-def _node(node: Answer, outputs: Answer, logs: str) -> dict[str, Any]:
+def _node(node: Answer, outputs: Answer, logs: str) -> dict[str, object]:
     step = node["step"]
     name, output = step["name"], step.get("output") or ""
     value = outputs.get(step.get("outputKey") or output_key(output)) if output else None
@@ -88,7 +89,7 @@ def _node(node: Answer, outputs: Answer, logs: str) -> dict[str, Any]:
     }
 
 
-def _step(step: Answer) -> dict[str, Any]:
+def _step(step: Answer) -> dict[str, object]:
     fields = ("name", "description", "commands", "command", "args", "cmdWithArgs", "script", "output", "depends")
     called = {"name": step["call"], "params": step.get("params") or ""} if step.get("call") else None
     return {
@@ -339,10 +340,9 @@ class RemoteSource:
         if response.status_code != httpx.codes.OK:
             raise RecordError(f"the server answers {response.status_code}")
         try:
-            found = msgspec.json.decode(data.replace(b"\\u0000", b"\\ufffd"), type=dict[str, Any])
+            return msgspec.json.decode(data.replace(b"\\u0000", b"\\ufffd"), type=dict[str, Json])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise RecordError(f"the answer is not a JSON object: {error}") from error
-        return found
 
 
 def _bounded(parts: Iterator[bytes]) -> Iterator[bytes]:
@@ -354,7 +354,7 @@ def _bounded(parts: Iterator[bytes]) -> Iterator[bytes]:
         yield part
 
 
-def _maps(value: object) -> list[dict[str, Any]]:
+def _maps(value: object) -> list[Answer]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -29,7 +28,7 @@ _NO_SERVICE = "servers and workers meet in the database; there is no such servic
 _UI = "the web UI has no such setting"
 
 Value = str | list[str] | dict[str, str]
-Translate = Callable[[Any], Value]
+Translate = Callable[[object], Value]
 
 # Beginnings of keys without a setting, and why; the first that fits counts.
 _WITHOUT: Sequence[tuple[str, str]] = (
@@ -57,7 +56,7 @@ _WITHOUT: Sequence[tuple[str, str]] = (
 )
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list) or value is None:
@@ -65,7 +64,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _seconds(value: Any) -> str:
+def _seconds(value: object) -> str:
     """Translate a Go duration, or a number of seconds."""
     text = _text(value).strip()
     if re.fullmatch(r"\d+(\.\d+)?", text):
@@ -76,11 +75,11 @@ def _seconds(value: Any) -> str:
     return f"{sum(float(number) * _UNITS[unit] for number, unit in parts):.6f}".rstrip("0").rstrip(".")
 
 
-def _words(value: Any) -> list[str]:
+def _words(value: object) -> list[str]:
     return [_text(item) for item in value] if isinstance(value, list) else [_text(value)]
 
 
-def _queues(value: Any) -> dict[str, str]:
+def _queues(value: object) -> dict[str, str]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise ValueError("is not a list of queues")
     found = {}

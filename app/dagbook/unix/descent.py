@@ -23,7 +23,10 @@ def is_below_step(pid: int) -> bool:
     if pid == 0:
         return False
     ancestors = list(_ancestors(pid))
-    return not ancestors or any(_is_of_step(*ancestor) for ancestor in ancestors)
+    # What this process has started is a step, or a command of a definition.
+    return not ancestors or any(
+        each == os.getpid() or any(map(_is_shim, (each, session))) or _is_marked(each) for each, session in ancestors
+    )
 
 
 def _ancestors(pid: int) -> Iterator[tuple[int, int]]:
@@ -34,11 +37,6 @@ def _ancestors(pid: int) -> Iterator[tuple[int, int]]:
             return
         yield pid, int(fields[_SESSION])
         pid = int(fields[_PARENT])
-
-
-def _is_of_step(pid: int, session: int) -> bool:
-    # What this process has started is a step, or a command of a definition.
-    return pid == os.getpid() or any(map(_is_shim, (pid, session))) or _is_marked(pid)
 
 
 def _is_shim(pid: int) -> bool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from html import escape
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Request, Response, get
+from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter
 
+from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
 from dagbook.errors import NotFoundError
 from dagbook.web import files
@@ -55,10 +57,10 @@ WORKER = "lib/feed-worker.js"
 WORKER_POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; frame-ancestors 'none'"
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"
-AnyRequest = Request[Any, Any, Any]
+AnyRequest = Request[Caller, object, State]
 
 
-def make_handlers(base_path: str, config: Callable[[], Mapping[str, Any]]) -> list[HTTPRouteHandler]:
+def make_handlers(base_path: str, config: Callable[[], Mapping[str, object]]) -> list[HTTPRouteHandler]:
     """Make the routes of the UI; ``config`` returns the configuration for its scripts."""
 
     @get(list(PATHS), requires=Requires.PAGE, include_in_schema=False)
@@ -70,13 +72,13 @@ def make_handlers(base_path: str, config: Callable[[], Mapping[str, Any]]) -> li
     return [get_page, get_asset]
 
 
-def document(base_path: str, config: Mapping[str, Any], status: int = 200, policy: str = POLICY) -> Response[bytes]:
+def document(base_path: str, config: Mapping[str, object], status: int = 200, policy: str = POLICY) -> Response[bytes]:
     """Return the HTML document, also with an error status."""
     headers = {"Content-Security-Policy": policy, "Cache-Control": _REVALIDATE}
     return Response(render(base_path, config), status_code=status, media_type="text/html", headers=headers)
 
 
-def render(base_path: str, config: Mapping[str, Any]) -> bytes:
+def render(base_path: str, config: Mapping[str, object]) -> bytes:
     """Render the document with its base path, its configuration and its scripts."""
     assets = f"assets/{files.version()}"
     values = {

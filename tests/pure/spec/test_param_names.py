@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dagbook.json_values import JsonObject
 from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params import names
 from dagbook.spec.params.names import Undeclared
@@ -47,7 +48,7 @@ def test_the_setting_decides_about_names_that_are_not_declared() -> None:
 @pytest.mark.parametrize("undeclared", [Undeclared.TEXT, Undeclared.REFUSE])
 def test_a_schema_declares_its_properties(undeclared: Undeclared) -> None:
     dag = Dag(name="d", params=pairs("A"), params_schema="s.json")
-    schema: dict[str, object] = {"properties": {"PATH": {}, "B": {}}}
+    schema: JsonObject = {"properties": {"PATH": {}, "B": {}}}
     assert names.find_problem(pairs("A", "B", "PATH", "C", "LD_PRELOAD"), dag, undeclared) == ""  # not read yet
     assert names.find_problem(pairs("A", "B", "PATH"), dag, undeclared, schema) == ""
     assert '"C"' in names.find_problem(pairs("A", "C"), dag, undeclared, schema)

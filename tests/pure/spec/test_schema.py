@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dagbook.json_values import JsonObject
 from dagbook.spec.model import Pair
 from dagbook.spec.params.json_schema import validate
 from dagbook.spec.problem import SpecError
@@ -26,7 +27,7 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def checked(schema: dict[str, Any], **values: str) -> list[str]:
+def checked(schema: JsonObject, **values: str) -> list[str]:
     return [f"{pair.name}={pair.value}" for pair in validate((Pair(*item) for item in values.items()), schema)]
 
 
@@ -147,7 +148,7 @@ def test_a_schema_without_end_is_refused() -> None:
 
 def test_many_different_items_are_compared_quickly() -> None:
     items = [number if number % 2 else {"a": number} for number in range(20_000)]
-    schema = {"properties": {"p": {"type": "array", "uniqueItems": True}}}
+    schema: JsonObject = {"properties": {"p": {"type": "array", "uniqueItems": True}}}
     assert len(validate([Pair("p", json.dumps(items))], schema)) == 1
     for equal in ([1, 1.0], [{"a": 1, "b": 2}, {"b": 2, "a": 1}]):
         with pytest.raises(SpecError, match="the list has equal items"):
@@ -156,7 +157,7 @@ def test_many_different_items_are_compared_quickly() -> None:
 
 
 def test_long_values_and_many_problems_are_shortened() -> None:
-    schema = {"properties": {"p": {"type": "array", "items": {"maxLength": 10}}}}
+    schema: JsonObject = {"properties": {"p": {"type": "array", "items": {"maxLength": 10}}}}
     with pytest.raises(SpecError) as refused:
         validate([Pair("p", json.dumps(["x" * 5_000] * 500))], schema)
     assert len(refused.value.problems) == 100

@@ -16,9 +16,16 @@ from dagbook.spec.reading.yaml_reader import (
     MAX_DEPTH,
     MAX_NODES,
     YamlNode,
-    load_documents,
     read_text,
 )
+
+
+def load_documents(text: str) -> list[YamlNode]:
+    """Read the documents of a text; raises SpecError with every problem."""
+    read = read_text(text)
+    if read.problems:
+        raise SpecError(read.problems)
+    return read.documents
 
 
 def values(text: str) -> list[Any]:

@@ -5,12 +5,12 @@ It runs before parameters and body are read, so a caller without the permission 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from litestar import Litestar
 from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers.base import BaseRouteHandler
+from litestar.routes import ASGIRoute, HTTPRoute, WebSocketRoute
 from litestar.types import Scope
 from msgspec.structs import replace
 
@@ -20,7 +20,7 @@ from dagbook.accounts.refusal_log import RefusalLog
 from dagbook.api.auth import session_cookie
 from dagbook.api.auth.oidc_flow import CLEARED, COOKIE, Connection, LoginNeededError
 from dagbook.api.middleware.local_user import LOCAL_USER
-from dagbook.api.middleware.request_context import IS_HEAD, ROLE, requested_node
+from dagbook.api.middleware.request_context import IS_HEAD, ROLE, requested_node, set_own
 from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import Requires, Switches, is_public, refusal, scope_of
 from dagbook.auth.roles import Scope as TokenScope
@@ -62,11 +62,11 @@ def make_guard(access: AuthServices) -> Guard:
     switches = access.switches
 
     async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
-        scope: Any = connection.scope  # its type has no keys of this application
+        scope = connection.scope
         if scope.get("method") == _OPTIONS:
             return  # the OPTIONS handler only lists methods
         if scope.get(IS_HEAD) and action_of(handler) is not None:
-            scope["method"] = "HEAD"
+            set_own(scope, "method", "HEAD")
             raise MethodNotAllowedException(headers={"allow": "GET, OPTIONS"})
         requires = required_permission(handler)
         if is_public(requires, switches) and not requested_node(connection.scope):
@@ -77,7 +77,7 @@ def make_guard(access: AuthServices) -> Guard:
         caller = await _read_narrow_credential(access, connection, requires)
         if caller is not None:
             connection.scope["user"] = caller
-            scope[ADMITTED] = True
+            set_own(scope, ADMITTED, value=True)
             return
         caller = await _identify(access, connection, requires)
         caller = await _apply_grants(access, connection, handler, caller)
@@ -90,7 +90,7 @@ def make_guard(access: AuthServices) -> Guard:
         if changes:
             session_cookie.check_proof(connection, caller)
         _check_user_routes(access, connection, handler, caller)
-        scope[ADMITTED] = True
+        set_own(scope, ADMITTED, value=True)
 
     return guard
 
@@ -103,9 +103,8 @@ async def _apply_grants(
     A route without a DAG is closed to callers with grants, unless it says that it narrows its answer to what they see
     (``narrowed=True``), checks the DAG that its body names (``checks_grants=True``), or is about the caller alone.
     """
-    scope: Any = connection.scope
     if caller.via == "oidc" and caller.role is not None:  # there are no users, so nothing else tells the web UI
-        scope[ROLE] = str(caller.role)
+        set_own(connection.scope, ROLE, str(caller.role))
     if not caller.visibility:
         return caller
     connection.scope["user"] = caller  # whom the audit names if this is refused
@@ -129,7 +128,7 @@ async def _apply_grants(
             raise ForbiddenError("your rights are for single DAGs; they do not include this")
     if role is None:
         raise NotFoundError(missing)
-    scope[ROLE] = str(role)
+    set_own(connection.scope, ROLE, str(role))
     return replace(caller, role=role)
 
 
@@ -288,8 +287,11 @@ def find_actions(app: Litestar) -> dict[tuple[str, str], Action]:
     return found
 
 
-def _handlers(route: Any) -> Iterator[tuple[BaseRouteHandler, set[str]]]:
-    for handler in getattr(route, "route_handlers", None) or [route.route_handler]:
+def _handlers(route: HTTPRoute | ASGIRoute | WebSocketRoute) -> Iterator[tuple[BaseRouteHandler, set[str]]]:
+    handlers: Sequence[BaseRouteHandler] = (
+        route.route_handlers if isinstance(route, HTTPRoute) else [route.route_handler]
+    )
+    for handler in handlers:
         yield handler, {str(method) for method in getattr(handler, "http_methods", ["*"])}
 
 

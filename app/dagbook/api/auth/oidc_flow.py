@@ -5,17 +5,18 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from typing import Any
 from urllib.parse import quote, unquote
 
 from litestar import Response
 from litestar.connection import ASGIConnection
-from litestar.datastructures import Cookie
+from litestar.datastructures import Cookie, State
+from litestar.handlers import HTTPRouteHandler
 
 from dagbook.accounts.oidc import Account, Oidc, ProviderError
+from dagbook.auth.audit_context import Caller
 from dagbook.errors import BadRequestError
 
-Connection = ASGIConnection[Any, Any, Any, Any]
+Connection = ASGIConnection[HTTPRouteHandler, Caller, object, State]
 
 COOKIE = "oidcToken"
 _STATE, _NONCE, _ORIGIN, _VERIFIER = "state", "nonce", "originalURL", "codeVerifier"

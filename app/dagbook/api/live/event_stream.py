@@ -7,7 +7,6 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from time import monotonic
-from typing import Any
 
 from litestar.response import Response
 from litestar.response.base import ASGIResponse
@@ -63,7 +62,7 @@ class EventStream(Response[bytes]):
         self._events = events
         self._on_close = on_close
 
-    def to_asgi_response(self, *_: Any, headers: dict[str, str] | None = None, **__: Any) -> ASGIResponse:
+    def to_asgi_response(self, *_: object, headers: dict[str, str] | None = None, **__: object) -> ASGIResponse:
         return _Sender(self._events, self._on_close, {**(headers or {}), **self.headers})
 
 

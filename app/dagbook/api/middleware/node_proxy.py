@@ -7,7 +7,6 @@ credentials give no caller more permissions; and before its parameters are read,
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 from urllib.parse import quote, unquote_plus
 
 import msgspec
@@ -15,7 +14,7 @@ from litestar.response import Response, Stream
 from litestar.types import Scope
 
 from dagbook.api.middleware.remote_nodes import NodeRequest, NodeResponse, RemoteNodes
-from dagbook.api.middleware.request_context import NODE_PARAMETER, AnyRequest, requested_node
+from dagbook.api.middleware.request_context import NODE_PARAMETER, AnyRequest, requested_node, set_own
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
 from dagbook.telemetry.logging import request_id
@@ -25,7 +24,8 @@ _VIA, _OWN_VIA = "via", "1.1 dagbook"
 _FORWARDED_HEADERS = ("accept", "accept-language", "if-match")
 _ERRORS = 400  # the lowest error status
 ProxyAudit = Callable[[Scope, str], Awaitable[None]]
-Proxy = Callable[[AnyRequest], Awaitable[Response[Any] | Stream | None]]
+Forwarded = Response[bytes | None] | Stream
+Proxy = Callable[[AnyRequest], Awaitable[Forwarded | None]]
 
 
 def make_proxy(nodes: RemoteNodes, prefix: str, audit: ProxyAudit) -> Proxy:
@@ -34,14 +34,13 @@ def make_proxy(nodes: RemoteNodes, prefix: str, audit: ProxyAudit) -> Proxy:
     ``prefix`` is the path of the API; ``audit`` is called with scope and node after a successful request.
     """
 
-    async def forward(request: AnyRequest) -> Response[Any] | Stream | None:
+    async def forward(request: AnyRequest) -> Forwarded | None:
         name = requested_node(request.scope)
         if not name or request.method == "OPTIONS":  # OPTIONS is not authorized: it only lists methods
             return None
         if name not in nodes:
             raise BadRequestError(f"{NODE_PARAMETER}: there is no node named {shorten(name)}")
-        scope: Any = request.scope  # its type has no keys of this application
-        scope["remote_node"] = name  # for the access log
+        set_own(request.scope, "remote_node", name)  # for the access log
         answer = await nodes.send(name, await _node_request(request, prefix))
         if answer.status < _ERRORS:
             await audit(request.scope, name)
@@ -91,7 +90,7 @@ def _path(scope: Scope, prefix: str) -> str:
     return template.format_map({key: quote(name, safe="") for key, name in names.items()})
 
 
-def _response(answer: NodeResponse) -> Response[Any] | Stream:
+def _response(answer: NodeResponse) -> Forwarded:
     headers = {name: value for name, value in answer.headers.items() if name != "content-type"}
     kind = answer.headers.get("content-type", "text/plain")
     if isinstance(answer.body, bytes):

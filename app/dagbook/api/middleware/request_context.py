@@ -9,14 +9,14 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 from litestar import Request
+from litestar.datastructures import State
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from dagbook.api.middleware.host_check import is_loopback, name_of_host
 from dagbook.api.schemas.common import Error
@@ -25,7 +25,7 @@ from dagbook.errors import BadRequestError
 from dagbook.telemetry.logging import request_id
 from dagbook.telemetry.metrics import UNKNOWN, RequestMetrics
 
-AnyRequest = Request[Any, Any, Any]
+AnyRequest = Request[Caller, object, State]
 _log = logging.getLogger("dagbook.request")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ID_NAME = b"x-request-id"
@@ -96,7 +96,7 @@ class RequestContextMiddleware:
             return self._plain  # on loopback HSTS would apply to all other servers of the machine too
         return self._plain + STRICT_TRANSPORT
 
-    def _log_request(self, scope: Any, path: str, response: _Response) -> None:
+    def _log_request(self, scope: HTTPScope, path: str, response: _Response) -> None:
         route = scope.get("path_template") or UNKNOWN
         self._traffic.record(scope["method"], route, response.status, response.seconds_to_start())
         is_error = response.status >= 400  # noqa: PLR2004 - the lowest error status
@@ -133,11 +133,11 @@ class _Response:
         return round((time.perf_counter() - self._started) * 1000, 1)
 
 
-def _line(scope: Any, path: str, route: str, response: _Response) -> dict[str, object]:
+def _line(scope: HTTPScope, path: str, route: str, response: _Response) -> dict[str, object]:
     """Return the log fields of a request, without its query string and headers, which may hold personal data."""
     caller: Caller | None = scope.get("user")
     client = scope.get("client")
-    line = {
+    line: dict[str, object] = {
         "method": scope["method"],
         "path": path[:_MAX_PATH],
         "route": route,
@@ -172,11 +172,12 @@ class HeadMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
-        scope[IS_HEAD], scope["method"] = True, "GET"
+        set_own(scope, IS_HEAD, value=True)
+        scope["method"] = "GET"
 
         async def send_head(message: Message) -> None:
             scope["method"] = "HEAD"  # the server looks at it, and sends no body
@@ -213,6 +214,11 @@ class EncodedSlashesMiddleware:
         await self._app(scope, receive, send)
 
 
+def set_own(scope: Any, key: str, value: object) -> None:
+    """Set a key of this application in a scope, whose type has those of ASGI and of the framework only."""
+    scope[key] = value
+
+
 def decode_scope(scope: Scope) -> None:
     """Restore the slashes in the path of a routed request and in its path parameters."""
     if _STAND_IN in scope["path"]:
@@ -225,9 +231,9 @@ def display_path(path: str) -> str:
     return path.replace(_STAND_IN, "/")
 
 
-def requested_node(scope: Mapping[str, Any]) -> str:
+def requested_node(scope: Scope) -> str:
     """Return the name of the requested node; empty for this server. Raises BadRequestError."""
-    query: bytes = scope["query_string"]
+    query = scope["query_string"]
     if NODE_PARAMETER.encode() not in query and b"%" not in query:
         return ""
     names = [

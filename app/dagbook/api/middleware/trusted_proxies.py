@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from typing import Any
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from dagbook.api.middleware.local_user import LOCAL_USER
 
@@ -53,7 +52,7 @@ class TrustedProxiesMiddleware:
         return found
 
 
-def _apply_forwarded(scope: Any, client: str, proxy: str) -> None:
+def _apply_forwarded(scope: HTTPScope, client: str, proxy: str) -> None:
     if client != proxy:
         scope["client"] = (client, 0)
     schemes, hosts = _values(scope, _PROTO), _values(scope, _HOST)

@@ -6,7 +6,7 @@ leniently as the behaviour reference says (1.7, 3.9), and a path value that cann
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
@@ -20,12 +20,12 @@ _RUN_ID = {"pattern": "^[a-zA-Z0-9_-]+$"}
 _STATUSES = "Runs of this status: " + ", ".join(f"{status.value} {status.label}" for status in RunStatus) + "."
 
 
-def _path(name: str, **schema: Any) -> PathParameter:
+def _path(name: str, **schema: object) -> PathParameter:
     return PathParameter(name=name, schema_extra=schema or None)
 
 
 def _query(
-    name: str, description: str | None = None, ge: int | None = None, le: int | None = None, **schema: Any
+    name: str, description: str | None = None, ge: int | None = None, le: int | None = None, **schema: object
 ) -> QueryParameter:
     """Make a parameter; ``schema`` is documented, while litestar enforces ``ge`` and ``le``."""
     return QueryParameter(name=name, description=description, ge=ge, le=le, schema_extra=schema or None)

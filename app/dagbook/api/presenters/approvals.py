@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
+from msgspec.structs import asdict
+
 from dagbook.api.presenters.fields import TimeFormatter, formatter_for, or_unset
 from dagbook.api.schemas.runs import ApprovalItem, Node, WaitingForApproval
 from dagbook.db.repositories.approvals import OpenApproval
@@ -14,14 +16,14 @@ from dagbook.engine.status import NodeStatus
 WAITS = "waits for approval"
 
 
-def _request(request: Mapping[str, Any], since: datetime, times: TimeFormatter) -> dict[str, Any]:
-    return {
-        "since": times.text(since),
-        "prompt": request.get("prompt", ""),
-        "input": list(request.get("input", ())),
-        "required": list(request.get("required", ())),
-        "approvers": or_unset(list(request.get("approvers", ()))),
-    }
+def _waiting(request: Mapping[str, Any], since: datetime, times: TimeFormatter) -> WaitingForApproval:
+    return WaitingForApproval(
+        since=times.text(since),
+        prompt=request.get("prompt", ""),
+        input=list(request.get("input", ())),
+        required=list(request.get("required", ())),
+        approvers=or_unset(list(request.get("approvers", ()))),
+    )
 
 
 def add_approval(node: Node, approval: Mapping[str, Any], times: TimeFormatter) -> None:
@@ -30,7 +32,7 @@ def add_approval(node: Node, approval: Mapping[str, Any], times: TimeFormatter) 
     if decision is None:
         if node.status is NodeStatus.RUNNING:
             since = datetime.fromisoformat(approval["since"])
-            node.reason, node.waiting = WAITS, WaitingForApproval(**_request(approval, since, times))
+            node.reason, node.waiting = WAITS, _waiting(approval, since, times)
         return
     at = times.text(datetime.fromisoformat(decision["at"]))
     if decision["approved"]:
@@ -44,7 +46,7 @@ def add_approval(node: Node, approval: Mapping[str, Any], times: TimeFormatter) 
 def approval_item(row: OpenApproval, zone: tzinfo) -> ApprovalItem:
     """Convert an approval that is waited for."""
     return ApprovalItem(
-        **_request(row.request, row.asked_at, formatter_for(zone)),
+        **asdict(_waiting(row.request, row.asked_at, formatter_for(zone))),
         dag_name=row.dag_name,
         dag_run_id=row.run_id,
         step_name=row.step,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 
 from dagbook.api.presenters.fields import or_unset
 from dagbook.api.schemas import dags as dag_schemas
@@ -22,21 +22,6 @@ def next_start(start: NextStart) -> dag_schemas.NextStart:
     return dag_schemas.NextStart(at=at, expression=start.expression)
 
 
-def _dag_fields(dag: Dag) -> dict[str, Any]:
-    return {
-        "name": dag.name,
-        "group": or_unset(dag.group),
-        "description": or_unset(dag.description),
-        "schedule": or_unset([dag_schemas.Schedule(expression=text) for text in dag.schedule.start]),
-        "params": or_unset(list(param_text.describe(dag.params))),
-        "default_params": or_unset(param_text.quote(dag.params, positions=True)),
-        "tags": or_unset(list(dag.tags)),
-        "queue": or_unset(dag.queue),
-        "max_active_runs": or_unset(dag.max_active_runs),
-        "run_config": _run_config(dag),
-    }
-
-
 def _run_config(dag: Dag) -> dag_schemas.RunConfig | UnsetType:
     if dag.run_config is None:
         return UNSET
@@ -48,7 +33,18 @@ def _run_config(dag: Dag) -> dag_schemas.RunConfig | UnsetType:
 
 def dag_in_list(dag: Dag) -> dag_schemas.DAG:
     """Convert a DAG for a list."""
-    return dag_schemas.DAG(**_dag_fields(dag))
+    return dag_schemas.DAG(
+        name=dag.name,
+        group=or_unset(dag.group),
+        description=or_unset(dag.description),
+        schedule=or_unset([dag_schemas.Schedule(expression=text) for text in dag.schedule.start]),
+        params=or_unset(list(param_text.describe(dag.params))),
+        default_params=or_unset(param_text.quote(dag.params, positions=True)),
+        tags=or_unset(list(dag.tags)),
+        queue=or_unset(dag.queue),
+        max_active_runs=or_unset(dag.max_active_runs),
+        run_config=_run_config(dag),
+    )
 
 
 def dag_details(dag: Dag, *, default_retention_days: int | None = None) -> dag_schemas.DAGDetails:
@@ -56,7 +52,7 @@ def dag_details(dag: Dag, *, default_retention_days: int | None = None) -> dag_s
     retention = dag.history_retention_days
     env = {pair.name: pair.value for pair in dag.env}  # the last value of each name is the effective one
     return dag_schemas.DAGDetails(
-        **_dag_fields(dag),
+        **asdict(dag_in_list(dag)),
         env=or_unset([f"{name}={value}" for name, value in env.items()]),
         log_dir=or_unset(dag.log_dir),
         handler_on=_handlers(dag.handlers),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
-from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from dagbook.api.presenters.fields import precise_time
 from dagbook.api.schemas.run_logs import RunEvent
 from dagbook.db.repositories.runs.runs import EventRow
 from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.json_values import Json, JsonObject
 
 _TIMES = {
     "started_at": "started_at",
@@ -24,9 +25,9 @@ _SAME = ("execution", "retry_count", "done_count", "exit_code", "error", "queue"
 
 def run_event(row: EventRow, names: Mapping[tuple[int, int], str], zone: tzinfo) -> RunEvent:
     """Convert one row; ``names`` are step names by attempt and position."""
-    data: dict[str, Any] = row.data
-    position = row.position
-    event = RunEvent(number=row.seq, at=precise_time(row.at, zone), attempt=row.attempt, **_fields(data, zone))
+    data, position = row.data, row.position
+    event = RunEvent(number=row.seq, at=precise_time(row.at, zone), attempt=row.attempt)
+    event = replace(event, **_fields(data, zone))
     if position is not None:
         event.step = names.get((row.attempt, position), UNSET)
     if "status" in data:
@@ -35,19 +36,20 @@ def run_event(row: EventRow, names: Mapping[tuple[int, int], str], zone: tzinfo)
     return event
 
 
-def _fields(data: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:
+def _fields(data: JsonObject, zone: tzinfo) -> dict[str, Json]:
     found = {name: data[name] for name in _SAME if data.get(name) is not None}
     found |= {
-        field: precise_time(datetime.fromisoformat(data[name]), zone)
+        field: precise_time(datetime.fromisoformat(str(data[name])), zone)
         for name, field in _TIMES.items()
         if data.get(name)
     }
-    renamed = {
+    conditions = data.get("conditions")
+    renamed: dict[str, Json] = {
         "trigger": data.get("accepted"),
         "retried_step": data.get("step"),
         "actor": data.get("actor") or data.get("edited_by"),
         "dequeued": "dequeued" in data,
         "set_by_hand": "edited_by" in data,
-        "unmet_preconditions": [text for text in data.get("conditions") or () if text],
+        "unmet_preconditions": [text for text in conditions if text] if isinstance(conditions, list) else [],
     }
     return found | {name: value for name, value in renamed.items() if value}

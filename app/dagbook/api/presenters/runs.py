@@ -8,6 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 
 from dagbook.api.presenters.approvals import WAITS, add_approval
 from dagbook.api.presenters.dags import conditions, step, step_commands
@@ -33,12 +34,32 @@ _NODE_LABELS = {int(status): (status, status.label) for status in NodeStatus}
 
 def listed_run(run: RunListRow, zone: tzinfo) -> run_schemas.DAGRunSummary:
     """Convert a run for a list."""
-    return run_schemas.DAGRunSummary(**_run_fields(run, zone))
+    _, _, name, run_id, number, params_text, queued_at, started_at, finished_at, revision, *_ = run
+    root_name, root_id, parent_name, parent_id = run[-4:]
+    status, label = _LABELS[number]
+    times = formatter_for(zone)
+    return run_schemas.DAGRunSummary(
+        root_dag_run_name=root_name or name,
+        root_dag_run_id=root_id or run_id,
+        parent_dag_run_name=parent_name or UNSET,
+        parent_dag_run_id=parent_id or UNSET,
+        dag_run_id=run_id,
+        name=name,
+        status=status,
+        status_label=label,
+        queued_at=times.text(queued_at) or UNSET,
+        started_at=times.text(started_at),
+        finished_at=times.text(finished_at),
+        # A pseudo path; a sub-run's is below its root's.
+        log=f"db:/{root_name}/{root_id}/{name}/{run_id}.log" if root_name else f"db:/{name}/{run_id}.log",
+        params=params_text or UNSET,
+        revision=revision or UNSET,
+    )
 
 
 def run_summary(run: RunRow, zone: tzinfo) -> run_schemas.DAGRunSummary:
     """Convert a run for a list."""
-    summary = run_schemas.DAGRunSummary(**_run_fields(_list_row(run), zone))
+    summary = listed_run(_list_row(run), zone)
     if isinstance(run, RunWithState):
         summary.error = own_error(run.status, run.error, run.state)
     return summary
@@ -70,31 +91,6 @@ def _list_row(run: RunRow) -> RunListRow:
     )
 
 
-def _run_fields(run: RunListRow, zone: tzinfo) -> dict[str, Any]:
-    _, _, name, run_id, number, params_text, queued_at, started_at, finished_at, revision, *_ = run
-    root_name, root_id, parent_name, parent_id = run[-4:]
-    status, label = _LABELS[number]
-    times = formatter_for(zone)
-    # A pseudo path; a sub-run's is below its root's.
-    log = f"db:/{root_name}/{root_id}/{name}/{run_id}.log" if root_name else f"db:/{name}/{run_id}.log"
-    return {
-        "root_dag_run_name": root_name or name,
-        "root_dag_run_id": root_id or run_id,
-        "parent_dag_run_name": parent_name or UNSET,
-        "parent_dag_run_id": parent_id or UNSET,
-        "dag_run_id": run_id,
-        "name": name,
-        "status": status,
-        "status_label": label,
-        "queued_at": times.text(queued_at) or UNSET,
-        "started_at": times.text(started_at),
-        "finished_at": times.text(finished_at),
-        "log": log,
-        "params": params_text or UNSET,
-        "revision": revision or UNSET,
-    }
-
-
 class StepCache:
     """Converted steps of a definition, shared by all its runs."""
 
@@ -120,15 +116,15 @@ def run_details(
 ) -> run_schemas.DAGRunDetails:
     """Convert a run with its nodes and the handlers that its DAG defines."""
     steps = of if isinstance(of, StepCache) else StepCache(of)
-    fields = _run_fields(_list_row(run), zone)
-    log_base = fields["log"].removesuffix(".log")
+    summary = listed_run(_list_row(run), zone)
+    log_base = summary.log.removesuffix(".log")
     options = _NodeOptions(log_base, formatter_for(zone), _NEVER if run.started_at is None else "")
     state = (attempt.state if attempt else None) or {}
+    summary.error = own_error(run.status, run.error, state)
     converted = {row.position: _node(row, steps, options) for row in nodes}
     waiting = ", ".join(converted[key].step.name for key in sorted(converted) if converted[key].waiting)
     return run_schemas.DAGRunDetails(
-        **fields,
-        error=own_error(run.status, run.error, state),
+        **asdict(summary),
         preconditions=conditions(steps.dag.preconditions, state.get("conditions", ())),
         nodes=[converted[key] for key in sorted(converted) if key >= 0],
         on_success=converted.get(SUCCESS, UNSET),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from dagbook.errors import ErrorCode
+from dagbook.json_values import Json
 
 
 class Schema(msgspec.Struct, rename="camel", kw_only=True):
@@ -19,7 +20,7 @@ class Error(Schema, kw_only=True):
 
     code: ErrorCode
     message: str
-    details: dict[str, Any] | UnsetType = UNSET
+    details: dict[str, Json] | UnsetType = UNSET
 
 
 class Pagination(Schema, kw_only=True):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
 from dagbook.api.schemas.common import Schema
 from dagbook.api.schemas.people import Instant
+from dagbook.json_values import Json
 
 InstanceStatus = Literal["active", "inactive", "unknown"]
 WorkerHealth = Literal["healthy", "warning", "unhealthy"]
@@ -159,8 +160,8 @@ class AuditEntry(Schema, kw_only=True):
     token_name: str | UnsetType = UNSET
     address: str | UnsetType = UNSET
     request_id: str | UnsetType = UNSET
-    before: dict[str, Any] | UnsetType = UNSET
-    after: dict[str, Any] | UnsetType = UNSET
+    before: dict[str, Json] | UnsetType = UNSET
+    after: dict[str, Json] | UnsetType = UNSET
 
 
 class AuditSeal(Schema, kw_only=True):

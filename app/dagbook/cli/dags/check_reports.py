@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
@@ -139,7 +138,7 @@ def _line(checked: Checked, finding: Finding) -> str:
     return printable(f"{place}: {'warning: ' if finding.is_warning else ''}{finding.message}")
 
 
-def _location(checked: Checked, finding: Finding) -> dict[str, Any]:
+def _location(checked: Checked, finding: Finding) -> dict[str, object]:
     """Return the place of a finding; viewers take a relative path as one in the repository."""
     path = checked.locate(finding.path)
     if path.is_absolute() and path.is_relative_to(Path.cwd()):

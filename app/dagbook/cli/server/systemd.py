@@ -9,7 +9,6 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -18,7 +17,8 @@ from dagbook.cli.commands import LocalOptions
 from dagbook.cli.output import echo, notice
 from dagbook.cli.settings import chosen_file, current_settings, uses_defaults, with_settings
 from dagbook.db.url import sqlite_path
-from dagbook.settings import TABLE, Setting, Settings
+from dagbook.settings import TABLE, Settings
+from dagbook.settings.definitions import AnySetting
 from dagbook.unix.unix_accounts import account_name
 
 TEMPLATE = Path(__file__).with_name("dagbook.service")
@@ -142,7 +142,7 @@ def _variables(settings: Settings) -> Iterator[tuple[str, str]]:
             yield setting.variable, str(value) if is_resolved else os.environ[setting.variable]
 
 
-def _is_secret(setting: Setting[Any], value: object) -> bool:
+def _is_secret(setting: AnySetting, value: object) -> bool:
     return setting.kind.is_secret or (setting.kind.may_contain_secret and setting.kind.display(value) != value)
 
 

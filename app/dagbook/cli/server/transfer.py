@@ -21,6 +21,7 @@ from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.migrations.upgrade import current, require_head, upgrade
 from dagbook.db.url import hide_password
+from dagbook.json_values import Json
 from dagbook.settings import Settings
 from dagbook.telemetry.logging import configure
 from dagbook.transfer.exporting import ExportOptions, HomeExport
@@ -280,7 +281,7 @@ def export_home(*, folder: Path, place: str | None, no_runs: bool, replace: bool
     return 0 if report.is_complete else 1
 
 
-def _exported(report: dict[str, Any]) -> dict[str, Any]:
+def _exported(report: dict[str, Json]) -> dict[str, Json]:
     """Return a report as JSON whose counts say what was exported."""
     counted = {name: part for name, part in report.items() if isinstance(part, dict) and "imported" in part}
     renamed = {

@@ -99,8 +99,8 @@ def stop(connection: WriteConnection, service: str, at: datetime, lease_until: d
     )
 
 
-class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A process: server, worker or command."""
+class ServiceProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """A process, server, worker or command, with the data from which others can tell whether it is alive."""
 
     id: str
     kind: str
@@ -111,15 +111,20 @@ class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
     pid_started: int
     address: str
     version: str
+    name: str | None = None  # of a worker; None for servers, as are the next two
+    labels: dict[str, str] | None = None
+    capacity: int | None = None  # the most runs that the worker executes at a time
+    spool_id: str | None = None
+    spool_dir: str | None = None
+
+
+class ServiceRow(ServiceProcess, frozen=True, kw_only=True):
+    """A process and its lease."""
+
     started_at: datetime
     heartbeat_at: datetime
     lease_until: datetime
     stopped_at: datetime | None = None
-    name: str | None = None
-    labels: dict[str, str] | None = None
-    capacity: int | None = None
-    spool_id: str | None = None
-    spool_dir: str | None = None
 
 
 class LocalWorkerRow(msgspec.Struct, frozen=True, kw_only=True):

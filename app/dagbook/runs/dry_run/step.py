@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import msgspec
 import yaml
@@ -14,6 +13,7 @@ from dagbook.engine.plan import Plan
 from dagbook.executors import registry, shell
 from dagbook.executors.contract import SetupError, SharedConfig
 from dagbook.executors.shell import ShellTexts
+from dagbook.json_values import Json
 from dagbook.runs.dry_run import policies
 from dagbook.runs.dry_run.policies import preview_condition
 from dagbook.runs.evaluation import sub_run_plan
@@ -227,7 +227,7 @@ def _command_facts(texts: ShellTexts) -> Iterator[Fact]:
     yield Fact("script", texts.script)
 
 
-def _executor_facts(step: Step, texts: ShellTexts, config: Mapping[str, Any], shared: SharedConfig) -> Iterator[Fact]:
+def _executor_facts(step: Step, texts: ShellTexts, config: Json, shared: SharedConfig) -> Iterator[Fact]:
     kind = step.executor.type
     yield Fact("executor", kind)
     yield Fact("commands" if texts.following else "command", "\n".join(each.line for each in (texts, *texts.following)))

@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from dagbook.executors.contract import SetupError, SharedConfig
 from dagbook.executors.registry import COMMAND_TYPES
 from dagbook.executors.shell import DIRECT, ShellTexts, shebang
+from dagbook.json_values import Json, JsonObject
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation.conditions import ConditionContext, Expand
 from dagbook.runs.evaluation.sub_run_plan import Evaluate
@@ -266,13 +267,11 @@ class RunEnvironment:
             packages=step.shell_packages,
         )
 
-    async def evaluate_config(
-        self, config: Mapping[str, Any], scope: StepScope, context: StepContext
-    ) -> dict[str, Any]:
+    async def evaluate_config(self, config: JsonObject, scope: StepScope, context: StepContext) -> dict[str, Json]:
         """Evaluate every text of an executor's config, at any depth (DAG format 5.7); raises ExpansionError."""
         variables = Variables((scope.config_variables(),), context.steps, self._process)
 
-        async def evaluated(value: Any) -> Any:
+        async def evaluated(value: Json) -> Json:
             match value:
                 case str():
                     evaluation = expand.expand(value, mode=Mode.FULL, variables=variables, home=self._home)
@@ -295,7 +294,7 @@ class RunEnvironment:
         and neither is ``logPattern``, an expression in which a dollar sign and a backslash have meanings of their own.
         """
         expander, shell_context = self.expander(scope, context), self.shell_context
-        changed: dict[str, Any] = {}
+        changed: dict[str, str | tuple[str, ...]] = {}
         for name in _CONTAINER_TEXTS:
             changed[name] = (await evaluate(expander(getattr(container, name), Mode.FULL), shell_context)).strip()
         for name in _CONTAINER_LISTS:
@@ -326,7 +325,7 @@ class RunEnvironment:
 
     async def evaluate_struct(self, config: EvaluatedConfig) -> EvaluatedConfig:
         """Evaluate the texts of a mail server, a mail or a remote host; raises ExpansionError."""
-        texts: dict[str, Any] = {}
+        texts: dict[str, str | tuple[str, ...]] = {}
         for name, value in msgspec.structs.asdict(config).items():
             if isinstance(value, str):
                 texts[name] = await self._struct(value)

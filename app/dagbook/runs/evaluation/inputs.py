@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from dagbook.errors import BadRequestError
+from dagbook.json_values import Json, JsonObject
 from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation.schema_source import is_url, read_schema
 from dagbook.runs.model import PendingInputs, RunInputs, RunLocation
@@ -100,7 +100,7 @@ def check_names(dag: Dag, given: GivenParams, location: RunLocation) -> None:
 
 
 def _refuse_names(
-    pairs: Iterable[Pair], dag: Dag, location: RunLocation, schema: Mapping[str, Any] | None, advice: str = ""
+    pairs: Iterable[Pair], dag: Dag, location: RunLocation, schema: JsonObject | None, advice: str = ""
 ) -> None:
     reason = "a call into another account takes no others" if location.crosses_accounts else ""
     if problem := names.find_problem(pairs, dag, location.undeclared_params, schema, reason):
@@ -251,7 +251,7 @@ async def _evaluate_params(
         raise BadRequestError(f"params: the values do not match the schema: {error}") from error
 
 
-async def _read_schema(dag: Dag, seen: Mapping[str, str], work_dir: str, location: RunLocation) -> dict[str, Any]:
+async def _read_schema(dag: Dag, seen: Mapping[str, str], work_dir: str, location: RunLocation) -> dict[str, Json]:
     reference = expand_plain(dag.params_schema, seen)
     if is_url(reference) and not location.fetches:
         raise _NotNowError

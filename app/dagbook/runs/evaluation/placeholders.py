@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
+from dagbook.json_values import Json
 from dagbook.runs.evaluate import ShellContext
 from dagbook.runs.server_context import HostEnvironment
 from dagbook.spec.expansion.expand import ExpansionError
@@ -58,14 +58,14 @@ class Placeholders:
         """Replace the values of variables whose names indicate a secret."""
         return tuple(Pair(pair.name, self.hide()) if is_credential(pair.name) else pair for pair in pairs)
 
-    def replace_paths(self, value: Any, names: Iterable[str]) -> Any:
+    def replace_paths(self, value: Json, names: Iterable[str]) -> Json:
         """Replace references into outputs, such as ``${OUT.a.b}``, in every text of a structure."""
         outputs = frozenset(names)
 
         def replace(match: re.Match[str]) -> str:
             return self.replace(match[0]) if (match[1] or match[2]) in outputs else match[0]
 
-        def replaced(value: Any) -> Any:
+        def replaced(value: Json) -> Json:
             match value:
                 case str():
                     return _PATH.sub(replace, value)
@@ -91,7 +91,7 @@ class Placeholders:
             text = "".join(shown)
         return text
 
-    def show_config(self, value: Any) -> Any:
+    def show_config(self, value: Json) -> Json:
         """Replace the placeholders in all texts of a config, and hide values whose keys indicate a secret."""
         match value:
             case str():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from dagbook.egress.client import EgressClient
 from dagbook.egress.rules import Egress
 from dagbook.errors import BadRequestError
+from dagbook.json_values import Json
 from dagbook.unix.unix_accounts import AccountError, read_regular_file
 
 _MAX_BYTES = 1024 * 1024
@@ -24,7 +24,7 @@ def is_url(reference: str) -> bool:
     return reference.startswith(("http://", "https://"))
 
 
-async def read_schema(reference: str, directories: Iterable[str], egress: Egress, account: str = "") -> dict[str, Any]:
+async def read_schema(reference: str, directories: Iterable[str], egress: Egress, account: str = "") -> dict[str, Json]:
     """Read a schema from a URL, or as an account from the first directory that has it; raises BadRequestError."""
     if is_url(reference):
         data = await _fetch(reference, egress)
@@ -33,7 +33,7 @@ async def read_schema(reference: str, directories: Iterable[str], egress: Egress
     if len(data) > _MAX_BYTES:
         raise BadRequestError(f"params.schema: {reference!r} has more than {_MAX_BYTES // 1024} KiB, the limit here")
     try:
-        return msgspec.json.decode(data, type=dict[str, Any])
+        return msgspec.json.decode(data, type=dict[str, Json])
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequestError(f"params.schema: {reference!r} is no JSON Schema: {error}") from error
 

@@ -12,6 +12,7 @@ import msgspec
 from dagbook.db.repositories.approvals import DecisionRow
 from dagbook.engine.event import StepExited
 from dagbook.executors.contract import Outcome
+from dagbook.json_values import JsonObject
 
 _STOPPED = -1
 
@@ -83,7 +84,7 @@ class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True):
         return "".join(f"{line}\n" for line in lines if line)
 
 
-def read_request(config: Mapping[str, Any]) -> ApprovalRequest:
+def read_request(config: JsonObject) -> ApprovalRequest:
     """Read the evaluated config of a step."""
     return msgspec.convert(dict(config), ApprovalRequest)
 

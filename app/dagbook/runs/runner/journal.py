@@ -148,7 +148,9 @@ class Journal:
     async def ask(self, node: NodeExecution, asked_at: datetime, request: ApprovalRequest) -> None:
         """Store what a step asks, with the record of its node; returns after the commit."""
         run = self.deps.run
-        masked = row_mapping.mask_tree(msgspec.to_builtins(request), run.masker)
+        masked = {
+            name: row_mapping.mask_tree(value, run.masker) for name, value in msgspec.structs.asdict(request).items()
+        }
         approval = NewApproval(
             run_id=run.key, attempt=run.attempt, position=node.key, asked_at=asked_at, request=masked
         )

@@ -6,11 +6,10 @@ import asyncio
 import json
 import logging
 import shutil
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -100,7 +99,7 @@ class StepExecutor:
         node = self._nodes.get(key)
         await self._reporting_failures(node, number, self._adopt(node, number))
 
-    async def _reporting_failures(self, node: NodeExecution, number: int, work: Coroutine[Any, Any, None]) -> None:
+    async def _reporting_failures(self, node: NodeExecution, number: int, work: Awaitable[None]) -> None:
         """Post a failed exit for every error of an execution that the runner does not handle itself."""
         try:
             await work

@@ -6,7 +6,7 @@ Behaviour: api-behaviour 3.4 and 3.6, runtime 21.6 and 21.7.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -251,10 +251,16 @@ class RunService:
         if run.status not in (RunStatus.RUNNING, RunStatus.NOT_STARTED):
             raise NotRunningError(f"run {run_id!r} of DAG {dag_name!r} is not running, it is {run.status.label}")
         audit_action = run_action(Action.RUN_STOP, run, before={"status": run.status.label})
-        entry = actor.entry(audit_action, self._context.now())
-        if await self._supervisor.stop_orphaned(run.id, StopOrder(actor.label, entry)):
+        now = self._context.now()
+        order = StopOrder(actor.label, now, actor.entry(audit_action, now))
+        if await self._supervisor.stop_orphaned(run.id, order):
             return
-        request = await self._database.write(lambda connection: _add_stop_request(connection, run, actor.label, entry))
+
+        def write(connection: WriteConnection) -> StopRequest:
+            audit.add(connection, order.entry)
+            return runs.add_stop_request(connection, run.id, order.actor, order.at)
+
+        request = await self._database.write(write)
         self._active_runs.notify_stop(request)
 
     async def stop_all(self, file_name: str, actor: Actor) -> list[str]:
@@ -290,11 +296,3 @@ def _check_own_queue(dag: Dag, queue: str) -> None:
         raise ForbiddenError(
             f"queue: your rights do not include the queue {shorten(queue)}; leave it out, for {shorten(own)}"
         )
-
-
-def _add_stop_request(
-    connection: WriteConnection, run: RunRow, actor: str | None, entry: dict[str, Any]
-) -> StopRequest:
-    request = runs.add_stop_request(connection, run.id, actor, entry["at"])
-    audit.add(connection, entry)
-    return request

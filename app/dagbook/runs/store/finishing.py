@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -14,6 +13,7 @@ from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.db.repositories.runs.status_overrides import ForcedEnd
 from dagbook.engine.history import Change
 from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.json_values import Json
 from dagbook.runs.store import row_mapping
 
 
@@ -26,7 +26,7 @@ def force_finish(connection: WriteConnection, fence: Fence, status: RunStatus, r
     end = max([now, *open_run.times])
     node_status = NodeStatus.ABORTED if status is RunStatus.ABORTED else NodeStatus.FAILED
     at = msgspec.to_builtins(end)
-    closed = {"phase": "closed", "outcome": int(status), **({"error_key": None} if reason else {})}
+    closed: dict[str, Json] = {"phase": "closed", "outcome": int(status), **({"error_key": None} if reason else {})}
     of_node = {"status": int(node_status), "finished_at": at, "error": reason}
     of_run = {"status": int(status), "finished_at": at, **({"error": reason} if reason else {}), **closed}
     changes = [*(Change(position, of_node) for position in open_run.running), Change(None, of_run)]
@@ -39,7 +39,7 @@ def force_finish(connection: WriteConnection, fence: Fence, status: RunStatus, r
     )
 
 
-def _readable(state: str | None) -> dict[str, Any]:
+def _readable(state: str | None) -> dict[str, Json]:
     """Decode the state of an attempt, or return {}: the state may be what broke the run."""
     try:
         found = json.loads(state or "{}")

@@ -14,6 +14,7 @@ from dagbook.db.repositories.runs.search_index import error_text
 from dagbook.engine import event
 from dagbook.engine.history import Change
 from dagbook.engine.state import NodeState, RunState
+from dagbook.json_values import Json
 from dagbook.runs.model import ClaimedRun, RunInputs
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.secrets.masking import MASK, Masker
@@ -311,7 +312,7 @@ def _node_context(run: int, position: int) -> str:
     return f"node/{run}/{position}"
 
 
-def mask_tree(value: Any, masker: Masker) -> Any:
+def mask_tree(value: Json, masker: Masker) -> Json:
     """Mask secret values in texts at any depth."""
     match value:
         case str():

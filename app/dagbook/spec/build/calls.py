@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
+from dagbook.json_values import Json
 from dagbook.spec.build.field import Field, Fields, KeyOf2x, unwrap
 from dagbook.spec.build.hints import closest, intended_key
 from dagbook.spec.build.object_schema import Member, map_of, members, refuse_unknown_key, warn_unknown_keys
@@ -132,11 +132,10 @@ def _type(field: Field) -> str | None:
 
 
 @accepts(MAP)
-def config(field: Field) -> dict[str, Any] | None:
+def config(field: Field) -> dict[str, Json] | None:
     """Read the config of an executor unchanged."""
     if isinstance(field.value, dict):
-        found: dict[str, Any] = unwrap(field.node)
-        return found
+        return {key: unwrap(node) for key, node in field.value.items()}
     field.expect("a map")
     return None
 

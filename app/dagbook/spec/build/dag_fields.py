@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagbook.spec.build.field import Field, describe, unwrap
+from dagbook.spec.build.field import Field, Fields, describe, unwrap
 from dagbook.spec.build.object_schema import (
     Key,
     Member,
@@ -226,8 +226,8 @@ def otel(field: Field) -> Otel | None:
         field.expect("a map")
         return None
     warn_unknown_keys(field, list(OTEL))
-    value = unwrap(field.node)
-    fields = {
+    value = {key: unwrap(node) for key, node in field.value.items()}
+    fields: Fields = {
         key: value[key] for key, member in OTEL.items() if key != "timeout" and isinstance(value.get(key), member.kind)
     }
     if "headers" in fields:

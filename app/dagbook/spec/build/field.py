@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from dagbook.json_values import Json
 from dagbook.spec.problem import MAX_PROBLEMS, Problem, quoted, shorten
 from dagbook.spec.reading.yaml_reader import Mark, YamlNode, YamlValue
 
@@ -123,7 +124,7 @@ def join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def unwrap(node: YamlNode) -> Any:
+def unwrap(node: YamlNode) -> Json:
     """Return a node's value without positions."""
     match node.value:
         case list():

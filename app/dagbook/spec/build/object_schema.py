@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
-from typing import Any
 
 import msgspec
 
@@ -13,10 +12,10 @@ from dagbook.spec.build.field import Field, Fields
 from dagbook.spec.build.hints import intended_key, join_words, key_for_2x
 from dagbook.spec.problem import quoted
 from dagbook.spec.reading.yaml_reader import YamlNode
-from dagbook.spec.schemas import MAP, Json, reference, schema_of
+from dagbook.spec.schemas import MAP, JsonSchema, reference, schema_of
 
 # A reader returns None for an invalid value, and has reported it.
-Reader = Callable[[Field], Any]
+Reader = Callable[[Field], object]
 BASELINE = "1.26"  # the release of the contract: keys without another one are at least as old
 _NOTHING: Mapping[str, str] = {}
 _NO_DEFAULTS: Mapping[str, object] = {}
@@ -37,7 +36,7 @@ class Key(msgspec.Struct, frozen=True):
     meaning: str
     name: str = ""
     since: str = BASELINE
-    values: Json | None = None
+    values: JsonSchema | None = None
 
     @property
     def field(self) -> str:
@@ -45,7 +44,7 @@ class Key(msgspec.Struct, frozen=True):
         return self.name or _CAPITALS.sub(lambda part: f"_{part[0].lower()}", self.key)
 
     @property
-    def schema(self) -> Json:
+    def schema(self) -> JsonSchema:
         """The JSON Schema of the values."""
         owner = getattr(self.read, "__self__", None)
         if self.values is not None:
@@ -60,7 +59,7 @@ class Member(msgspec.Struct, frozen=True):
     """
 
     key: str
-    schema: Json
+    schema: JsonSchema
     example: object
     meaning: str
     since: str = BASELINE
@@ -72,12 +71,12 @@ def members(*rows: Member) -> dict[str, Member]:
     return {row.key: row for row in rows}
 
 
-def annotate(key: Key | Member) -> Json:
+def annotate(key: Key | Member) -> JsonSchema:
     """Return the annotations of a key's schema; ``x-since`` is the release that it came with."""
     return {"description": key.meaning, "examples": [key.example], "x-since": key.since}
 
 
-def map_of(rows: Mapping[str, Key | Member], *, others: bool) -> Json:
+def map_of(rows: Mapping[str, Key | Member], *, others: bool) -> JsonSchema:
     """Return the JSON Schema of a map whose keys are case-sensitive."""
     properties = {key: annotate(row) | row.schema for key, row in rows.items()}
     return MAP | {"properties": properties} | ({} if others else {"additionalProperties": False})

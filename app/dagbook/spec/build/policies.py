@@ -103,7 +103,8 @@ def continue_on(field: Field) -> ContinueOn | None:
             read = [(rows[key].field, rows[key].read(entry)) for key, entry in field.entries() if key in rows]
             values = [(name, value) for name, value in read if value is not None]
             either = any(value for name, value in values if name == "failure")  # it has two spellings
-            return ContinueOn(**{**dict(values), "failure": either})
+            fields: Fields = dict(values)
+            return ContinueOn(**fields | {"failure": either})
         case _:
             field.expect(f"failed, skipped or a map with {join_words(CONTINUE_ON.keys)}")
             return None

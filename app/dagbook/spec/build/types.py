@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import msgspec
 
+from dagbook.json_values import Json, JsonObject
 from dagbook.spec.build.calls import EXECUTOR_TYPES
 from dagbook.spec.build.field import Field, describe
 from dagbook.spec.build.hints import closest, join_words
@@ -106,19 +106,19 @@ def _apply_approval(parsed: ParsedObject, executor: Executor, inherited: Inherit
         parsed.field.refuse("a DAG with workerSelector cannot wait for an approval: leave out one of both")
 
 
-def _approval(field: Field, config: Mapping[str, Any]) -> dict[str, Any]:
+def _approval(field: Field, config: JsonObject) -> dict[str, Json]:
     """Return the config of an approval: ``prompt`` as text, the other keys as lists of names.
 
     ``approvers`` is an extension: users, or groups as ``group:NAME``, who alone may decide.
 
     Problems are reported at ``field``, the one that has the config.
     """
-    found: dict[str, Any] = {"prompt": "", "input": [], "required": [], "approvers": []}
+    prompt, found = "", dict[str, list[str]](input=[], required=[], approvers=[])
     for key in [key for key in CONFIG_KEYS[HITL] if config.get(key) is not None]:
         value = config[key]
         names = [value] if isinstance(value, str) else value
         if key == "prompt" and not isinstance(value, list | dict):
-            found[key] = render(value)
+            prompt = render(value)
         elif key != "prompt" and isinstance(names, list) and all(isinstance(name, str) for name in names):
             found[key] = [name.strip() for name in names if name.strip()]
         else:
@@ -129,7 +129,7 @@ def _approval(field: Field, config: Mapping[str, Any]) -> dict[str, Any]:
         field.refuse_key("required", f"{quoted(name)} is none of the names in input; add it there")
     if len(found["input"]) > _MAX_INPUTS:
         field.refuse_key("input", f"may have {_MAX_INPUTS} names, these are {len(found['input'])}")
-    return found
+    return {"prompt": prompt, **found}
 
 
 def _check_chat(parsed: ParsedObject, executor: Executor, inherited: Inherited) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import yaml
 
+from dagbook.json_values import Json
 from dagbook.spec.reading.scalars import resolve_plain, resolve_tagged
 
 _COMMENT = re.compile(r"(?:(?<=\s)|^)#.*")
@@ -80,7 +81,7 @@ def read_values(text: str) -> list[Value]:
     return list(_Reader(text).read_documents())
 
 
-def plain_data(value: Value) -> Any:
+def plain_data(value: Value) -> Json:
     """Return the data of a value, by the scalar rules of the format."""
     if value.is_map:
         return {entry.name: plain_data(entry.value) for entry in value.entries}

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from jsonschema import (
     Draft202012Validator,
@@ -25,13 +24,14 @@ from jsonschema.exceptions import SchemaError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from dagbook.json_values import Json, JsonObject
 from dagbook.spec.expressions import Expression, ExpressionError
 from dagbook.spec.model import Pair
 from dagbook.spec.problem import Problem, SpecError, quoted
 from dagbook.spec.reading.rendering import compact, parse_json, render_json, sort_members
 
-_Schema = dict[str, Any]
-_Values = dict[str, object]
+_Schema = dict[str, Json]
+_Values = dict[str, Json]
 _Errors = Iterable[ValidationError] | None  # what the check of a keyword returns
 _PATH = "params"
 _MAX_VALUES = 10_000  # of a schema, two seconds of a core to check that it is one
@@ -141,7 +141,7 @@ _Validator: type[Draft202012Validator] = validators.extend(  # type: ignore[no-u
 )
 
 
-def validate(pairs: Iterable[Pair], schema: _Schema) -> tuple[Pair, ...]:
+def validate(pairs: Iterable[Pair], schema: JsonObject) -> tuple[Pair, ...]:
     """Validate parameters against a schema of draft 2020-12 and append its defaults.
 
     May take some seconds for a hostile schema. Raises SpecError with the invalid parameters, at most a hundred of
@@ -191,24 +191,23 @@ def _shorten(message: str) -> str:
     return message if len(message) <= _LONGEST_MESSAGE else f"{message[: _LONGEST_MESSAGE - 1]}…"
 
 
-def _read(schema: _Schema) -> _Schema:
+def _read(schema: JsonObject) -> _Schema:
     """Copy a schema without the names of dialects, which would choose validators without limits."""
-    left = _MAX_VALUES
+    left = _MAX_VALUES - 1  # the schema is one
 
-    def copy(value: object) -> Any:
+    def copy(value: Json) -> Json:
         nonlocal left
         left -= 1
         if left < 0:
             raise SpecError([Problem(_PATH, f"the schema has more than {_MAX_VALUES} values")])
         if isinstance(value, list):
             return [copy(item) for item in value]
-        if isinstance(value, dict):
-            members = value.items()
-            return {key: copy(item) for key, item in members if key != "$schema" or not isinstance(item, str)}
-        return value
+        return copy_members(value) if isinstance(value, dict) else value
 
-    read: _Schema = copy(schema)
-    return read
+    def copy_members(members: JsonObject) -> _Schema:
+        return {key: copy(item) for key, item in members.items() if key != "$schema" or not isinstance(item, str)}
+
+    return copy_members(schema)
 
 
 def _validator(schema: _Schema) -> Draft202012Validator:
@@ -232,7 +231,7 @@ def _properties(schema: object) -> list[tuple[str, _Schema]]:
     return [(name, member) for name, member in members if isinstance(member, dict)]
 
 
-def _typed(validator: Draft202012Validator, name: str, text: str) -> Any:
+def _typed(validator: Draft202012Validator, name: str, text: str) -> Json:
     """Parse a text as JSON if it is; a text that only validates as text (a postal code, say) stays one."""
     try:
         value = parse_json(text)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum
-from typing import Any
 
+from dagbook.json_values import JsonObject
 from dagbook.spec.model import Dag, Pair, is_variable_name
 from dagbook.spec.problem import quoted
 
@@ -44,7 +44,7 @@ def find_problem(
     pairs: Iterable[Pair],
     dag: Dag,
     undeclared: Undeclared,
-    schema: Mapping[str, Any] | None = None,
+    schema: JsonObject | None = None,
     reason: str = "",
 ) -> str:
     """Return why names of params are refused, or "".

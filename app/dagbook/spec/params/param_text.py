@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
+from dagbook.json_values import JsonObject
 from dagbook.spec.expansion.expand import Mode, Variables, expand
 from dagbook.spec.expansion.requests import MAX_CHARACTERS, Evaluation, Work
 from dagbook.spec.model import Pair
@@ -106,7 +106,7 @@ def quote(pairs: Iterable[Pair], *, positions: bool) -> str:
     )
 
 
-def validate(pairs: Iterable[Pair], schema: dict[str, Any]) -> tuple[Pair, ...]:
+def validate(pairs: Iterable[Pair], schema: JsonObject) -> tuple[Pair, ...]:
     """Validate pairs against a JSON Schema; see ``json_schema.validate``."""
     # Imported for the first schema: the library takes 0.06 s, and few definitions have one.
     from dagbook.spec.params import json_schema  # noqa: PLC0415
@@ -178,7 +178,7 @@ def _json_entries(text: str) -> list[tuple[str, str]] | None:
     entries: list[tuple[str, str]] = []
     try:
         value = parse_json(text)
-        for element in [value] if isinstance(value, dict) else value:
+        for element in value if isinstance(value, list) else [value]:
             if isinstance(element, dict):
                 entries += [(name, render_json(member)) for name, member in sorted(element.items())]
             else:

@@ -5,8 +5,8 @@ Both sides hold only the fields that are given, without defaults, so that a defa
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import asdict
@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 from dagbook.spec.build.field import Fields
 from dagbook.spec.model import Container, Handlers, Schedule
 
+S = TypeVar("S", bound=msgspec.Struct)
 _MAILS = ("error_mail", "info_mail", "wait_mail")
 
 
@@ -34,22 +35,22 @@ def merge(base: Fields, own: Fields, *, handlers: bool = True) -> Fields:
     return {name: value for name, value in merged.items() if name not in unused}
 
 
-def _prefer_own(base: Any, own: Any) -> Any:
+def _prefer_own(base: object, own: object) -> object:
     """Replace texts, numbers, booleans and lists, unless the own value is empty, zero or false."""
     return own or base
 
 
-def _append(base: Any, own: Any) -> Any:
+def _append(base: tuple[object, ...], own: tuple[object, ...]) -> tuple[object, ...]:
     return base + own
 
 
-def _update(base: Any, own: Any) -> Any:
+def _update(base: Mapping[str, object], own: Mapping[str, object]) -> Mapping[str, object]:
     return {**base, **own}
 
 
-def _overlay(base: Any, own: Any) -> Any:
+def _overlay(base: msgspec.Struct, own: S) -> S:
     """Merge two objects member by member."""
-    below, above = _members(base), _members(own)
+    below, above = asdict(base), asdict(own)
     merged = {name: _MEMBER_RULES.get(name, _prefer_own)(below[name], value) for name, value in above.items()}
     return type(own)(**merged)
 
@@ -61,7 +62,7 @@ def _strictest(base: bool | None, own: bool | None) -> bool | None:
     return False if base is False and own is False else None
 
 
-def _overlay_container(base: Container, own: Container) -> Any:
+def _overlay_container(base: Container, own: Container) -> Container:
     """Merge containers; ``always`` is the zero value of the pull policy and loses to ``never``.
 
     A container with ``exec`` and one with ``image`` have nothing in common: the DAG's replaces the base's.
@@ -70,22 +71,18 @@ def _overlay_container(base: Container, own: Container) -> Any:
         return own
     never = own.pull_policy == "always" and base.pull_policy == "never"
     merged = _overlay(base, own)
-    return Container(**(_members(merged) | {"pull_policy": "never"})) if never else merged
+    return Container(**(asdict(merged) | {"pull_policy": "never"})) if never else merged
 
 
-def _members(struct: msgspec.Struct) -> Fields:
-    return asdict(struct)
-
-
-def _each(base: Handlers | Schedule, own: Handlers | Schedule) -> Any:
+def _each(base: Handlers | Schedule, own: S) -> S:
     """Take each member as a whole, the DAG's first."""
-    below = _members(base)
-    return type(own)(**{name: value or below[name] for name, value in _members(own).items()})
+    below = asdict(base)
+    return type(own)(**{name: value or below[name] for name, value in asdict(own).items()})
 
 
 # The DAG's own value or default always wins.
 _OWN_ONLY = frozenset({"name", "type", "max_active_runs", "working_dir"})
-_RULES: dict[str, Callable[[Any, Any], Any]] = {
+_RULES: dict[str, Callable[..., object]] = {
     **dict.fromkeys(("env", "params", "dotenv", "tags"), _append),
     **dict.fromkeys(("worker_selector", "registry_auths"), _update),
     **dict.fromkeys(("smtp", *_MAILS, "ssh", "otel", "run_config"), _overlay),
@@ -93,7 +90,7 @@ _RULES: dict[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(("mail_on", "log_output"), lambda _base, own: own),
     **dict.fromkeys(("handlers", "schedule"), _each),
 }
-_MEMBER_RULES: dict[str, Callable[[Any, Any], Any]] = {
+_MEMBER_RULES: dict[str, Callable[..., object]] = {
     **dict.fromkeys(("env", "volumes", "ports", "to"), _append),
     **dict.fromkeys(("headers", "resource"), _update),
     "strict_host_key": _strictest,

@@ -6,9 +6,10 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 import msgspec
+
+from dagbook.json_values import Json
 
 # Above this JSON encoders use exponents.
 _PLAIN_LIMIT = 1e21
@@ -72,12 +73,13 @@ def quote_text(text: str) -> str:
     return f'"{"".join(map(_escape, text))}"'
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str) -> Json:
     """Parse JSON text strictly. Raises ValueError if it is invalid, or too deeply nested."""
     try:
-        return msgspec.json.decode(text)
+        value: Json = msgspec.json.decode(text)
     except RecursionError as error:
         raise ValueError("the JSON text is nested too deeply") from error
+    return value
 
 
 def sort_members(text: bytes) -> bytes:

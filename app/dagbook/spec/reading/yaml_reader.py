@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 import yaml
 
-from dagbook.spec.problem import MAX_PROBLEMS, Problem, SpecError, quoted, shorten
+from dagbook.spec.problem import MAX_PROBLEMS, Problem, quoted, shorten
 from dagbook.spec.reading.rendering import render
 from dagbook.spec.reading.scalars import TAG_PREFIX, Scalar, resolve_plain, resolve_tagged
 
@@ -64,20 +64,12 @@ class YamlText(msgspec.Struct):
     problems: list[Problem]
 
 
-def load_documents(text: str) -> list[YamlNode]:
-    """Read all documents of a YAML text, by the scalar rules of DAG format 1.2.
-
-    A document without any content ends reading (1.5). Raises SpecError with every problem if the text is not YAML, is
-    too large or too deep, or repeats a key.
-    """
-    read = read_text(text)
-    if read.problems:
-        raise SpecError(read.problems)
-    return read.documents
-
-
 def read_text(text: str) -> YamlText:
-    """Like ``load_documents``, but return what could be read together with the problems."""
+    """Read the documents of a YAML text, by the scalar rules of DAG format 1.2, and its problems.
+
+    A document without any content ends reading (1.5). It is a problem that the text is not YAML, is too large or too
+    deep, or repeats a key.
+    """
     text = text.removeprefix("\ufeff")
     reader = _read(text)
     if reader.stopped_at_percent_sign:

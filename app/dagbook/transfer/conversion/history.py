@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -12,6 +11,7 @@ from dagbook.engine.event import ABORT, EXIT, FAILURE, INIT, SUCCESS, WAIT
 from dagbook.engine.history import Change
 from dagbook.engine.state import NodeState, Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.json_values import Json
 
 _BEFORE_STEPS, _AFTER_STEPS = (INIT,), (WAIT, SUCCESS, FAILURE, ABORT, EXIT)
 _BLANK, _BLANK_RUN = NodeState(), RunState()
@@ -29,7 +29,7 @@ def record_history(final: RunState, kept: Mapping[int, int], opened_at: datetime
         yield last, Change(key, fields)
 
 
-def _steps(final: RunState, kept: Mapping[int, int]) -> Iterator[tuple[datetime | None, int | None, dict[str, Any]]]:
+def _steps(final: RunState, kept: Mapping[int, int]) -> Iterator[tuple[datetime | None, int | None, dict[str, Json]]]:
     begun = RunState()
     if final.started_at is not None:
         begun = RunState(status=RunStatus.RUNNING, phase=Phase.STEPS, started_at=final.started_at)
@@ -39,7 +39,7 @@ def _steps(final: RunState, kept: Mapping[int, int]) -> Iterator[tuple[datetime 
         tuple((key, final.handlers[key]) for key in keys if key in final.handlers)
         for keys in (_BEFORE_STEPS, _AFTER_STEPS)
     )
-    changes: list[tuple[datetime | None, int, int, int, dict[str, Any]]] = []
+    changes: list[tuple[datetime | None, int, int, int, dict[str, Json]]] = []
     for rank, (key, node) in enumerate((*before, *steps, *after)):
         if key in kept or node == _BLANK:
             continue
@@ -56,7 +56,7 @@ def _steps(final: RunState, kept: Mapping[int, int]) -> Iterator[tuple[datetime 
     yield final.finished_at, None, _difference(begun, final)
 
 
-def _difference(before: msgspec.Struct, after: msgspec.Struct) -> dict[str, Any]:
+def _difference(before: msgspec.Struct, after: msgspec.Struct) -> dict[str, Json]:
     names = (name for name in before.__struct_fields__ if name not in _NOT_RECORDED)
     pairs = ((name, getattr(before, name), getattr(after, name)) for name in names)
     return {name: msgspec.to_builtins(new) for name, old, new in pairs if old != new}

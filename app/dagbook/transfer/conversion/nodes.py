@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
 from dagbook.engine.state import NodeState
 from dagbook.engine.status import NodeStatus
 from dagbook.executors.calls import SubRun
+from dagbook.json_values import Json
 from dagbook.runs.evaluation.sub_run_plan import SubRunRecord
 from dagbook.runs.store.row_mapping import NodeRecord as StoredRecord
 from dagbook.transfer.layout import CallRecord, NodeRecord, RecordError, read_time
@@ -96,7 +96,7 @@ class ConvertedNode(msgspec.Struct, frozen=True, kw_only=True):
             sub_runs=self._sub_runs(record, called),
         )
 
-    def _sub_runs(self, record: NodeRecord, called: Mapping[str, str]) -> dict[str, Any] | None:
+    def _sub_runs(self, record: NodeRecord, called: Mapping[str, str]) -> dict[str, Json] | None:
         if not (record.children or record.children_repeated):
             return None
         name = record.step.child_dag.name if record.step.child_dag else ""
@@ -114,5 +114,5 @@ class ConvertedNode(msgspec.Struct, frozen=True, kw_only=True):
             current=calls(record.children),
             earlier=calls(record.children_repeated),
         )
-        converted: dict[str, Any] = msgspec.to_builtins(stored)
+        converted: dict[str, Json] = msgspec.to_builtins(stored)
         return converted

@@ -8,13 +8,13 @@ none. A text that does not fit is replaced by one made from the recorded steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import yaml
 
 from dagbook.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCCESS, WAIT
 from dagbook.engine.plan import Plan
+from dagbook.json_values import Json
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.transfer.layout import RecordError, StepRecord
@@ -80,7 +80,7 @@ def _shape_of(dag: Dag, untold: frozenset[int] = frozenset()) -> Shape | None:
 def make_text(name: str, shape: Shape, steps: Sequence[StepRecord], reason: str) -> str:
     """Write a definition with the recorded steps; handlers come after the steps, by the names of their nodes."""
     by_name = {step.name: step for step in steps}
-    document: dict[str, Any] = {"name": name, "type": "graph"}
+    document: dict[str, Json] = {"name": name, "type": "graph"}
     document["steps"] = [
         {
             "name": each,
@@ -97,11 +97,11 @@ def make_text(name: str, shape: Shape, steps: Sequence[StepRecord], reason: str)
     return _MADE.format(reason=reason) + yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
-def _action(step: StepRecord) -> dict[str, Any]:
+def _action(step: StepRecord) -> dict[str, Json]:
     if step.child_dag is not None and step.child_dag.name:
         params = {"params": step.child_dag.params} if step.child_dag.params else {}
         return {"call": step.child_dag.name, **params}
-    found = {"script": step.script} if step.script else {}
+    found: dict[str, Json] = {"script": step.script} if step.script else {}
     commands = step.commands or ([shown] if (shown := step.shown) else [])
     lines = [each.cmd_with_args or " ".join((each.command, *(each.args or ()))) for each in commands]
     if lines:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import tzinfo
-from typing import Any
 
 from litestar import Controller, Response
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
+from msgspec.structs import asdict
 
 from dagbook.api.dependencies import CurrentCaller, RequestedPage, provide_services
 from dagbook.api.params import parameters
@@ -37,21 +37,21 @@ def _read_number(text: str) -> int:
     raise NotFoundError(f"number: {shorten(text)} is not a revision number")
 
 
-def _fields(row: RevisionRow, zone: tzinfo) -> dict[str, Any]:
-    return {
-        "number": row.number,
-        "saved_at": time_text(row.saved_at, zone),
-        "hash": row.definition_hash,
-        "author": or_unset(row.author),
-        "note": or_unset(row.note),
-        "commit": or_unset(row.source_commit),
-        "redacted_at": or_unset(time_text(row.redacted_at, zone)),
-        "redacted_by": or_unset(row.redacted_by),
-    }
+def _revision(row: RevisionRow, zone: tzinfo) -> Revision:
+    return Revision(
+        number=row.number,
+        saved_at=time_text(row.saved_at, zone),
+        hash=row.definition_hash,
+        author=or_unset(row.author),
+        note=or_unset(row.note),
+        commit=or_unset(row.source_commit),
+        redacted_at=or_unset(time_text(row.redacted_at, zone)),
+        redacted_by=or_unset(row.redacted_by),
+    )
 
 
 def _with_text(row: RevisionRow, zone: tzinfo) -> RevisionText:
-    return RevisionText(**_fields(row, zone), spec=UNSET if row.spec is None else row.spec)
+    return RevisionText(**asdict(_revision(row, zone)), spec=UNSET if row.spec is None else row.spec)
 
 
 class RevisionsController(Controller):
@@ -70,7 +70,7 @@ class RevisionsController(Controller):
             lambda connection: revisions.find_page(connection, dag.id, newest=newest, limit=page_number.size)
         )
         return Revisions(
-            revisions=[Revision(**_fields(row, services.zone)) for row in found],
+            revisions=[_revision(row, services.zone) for row in found],
             pagination=page_number.paging(dag.revision),
         )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from litestar import Controller, Response
 from litestar.di import NamedDependency
 
@@ -11,6 +9,7 @@ from dagbook.api.dependencies import provide_services
 from dagbook.api.routes import get, permission
 from dagbook.api.services import DagServices
 from dagbook.auth.roles import Requires
+from dagbook.json_values import Json
 from dagbook.spec.grammar import schema
 
 _MEDIA_TYPE = "application/schema+json"
@@ -25,6 +24,6 @@ class SchemasController(Controller):
     async def get_schema(
         self,
         services: NamedDependency[DagServices],  # noqa: ARG002 - its provider declares remoteNode
-    ) -> Response[dict[str, Any]]:
+    ) -> Response[dict[str, Json]]:
         """Return the JSON Schema (2020-12) of a definition, for editors."""
         return Response(schema(), media_type=_MEDIA_TYPE)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta, tzinfo
-from typing import Any
 from urllib.parse import urlsplit
 
 from litestar import Controller
 from litestar.di import NamedDependency
+from msgspec.structs import asdict
 
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.presenters.fields import time_text
@@ -39,12 +39,13 @@ def _by_start(rows: Sequence[ServiceRow]) -> list[ServiceRow]:
     return sorted(rows, key=lambda row: row.started_at)
 
 
-def _instance(row: ServiceRow, zone: tzinfo, now: datetime) -> dict[str, Any]:
-    return {
-        "host": row.host,
-        "status": "active" if row.lease_until >= now else "inactive",
-        "started_at": time_text(row.started_at, zone),
-    }
+def _instance(row: ServiceRow, instance_id: str, zone: tzinfo, now: datetime) -> SchedulerInstance:
+    return SchedulerInstance(
+        instance_id=instance_id,
+        host=row.host,
+        status="active" if row.lease_until >= now else "inactive",
+        started_at=time_text(row.started_at, zone),
+    )
 
 
 def _worker(
@@ -95,7 +96,7 @@ class ServicesController(Controller):
         schedulers = []
         for row in rows:
             instance_id = f"{row.host}-{row.pid}-{int(row.started_at.timestamp())}"
-            schedulers.append(SchedulerInstance(instance_id=instance_id, **_instance(row, services.zone, now)))
+            schedulers.append(_instance(row, instance_id, services.zone, now))
         return SchedulerStatusResponse(schedulers=schedulers)
 
     @get("/services/coordinator", "getCoordinatorStatus", narrowed=True)
@@ -113,7 +114,7 @@ class ServicesController(Controller):
             port = urlsplit(row.address).port or 0
             name = f"{row.host}@{port}"
             # A restarted server replaces the entry of its dead predecessor.
-            by_id[name] = CoordinatorInstance(instance_id=name, port=port, **_instance(row, services.zone, now))
+            by_id[name] = CoordinatorInstance(port=port, **asdict(_instance(row, name, services.zone, now)))
         return CoordinatorStatusResponse(coordinators=[by_id[name] for name in sorted(by_id)])
 
     @get("/workers", "getWorkers", narrowed=True)
