@@ -11,6 +11,7 @@ from time import monotonic
 import httpx
 import pytest
 
+from dagbook.api import limits
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Role
 from dagbook.db.database import WriteConnection
@@ -30,8 +31,7 @@ GREEDY, OTHER = "127.0.0.66", "127.0.0.2"
 @asynccontextmanager
 async def client_at(address: str, api: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a server that listens, with an address of its own."""
-    limits = httpx.Limits(max_connections=None)
-    transport = httpx.AsyncHTTPTransport(local_address=address, limits=limits)
+    transport = httpx.AsyncHTTPTransport(local_address=address, limits=httpx.Limits(max_connections=None))
     async with httpx.AsyncClient(transport=transport, base_url=api, timeout=45) as client:
         yield client
 
@@ -87,7 +87,10 @@ async def server(database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/dags/search?q=a", "/dags/search?q=a.*b"])
-async def test_a_third_search_at_a_time_is_refused(server: Server, path: str, name: str) -> None:
+async def test_a_third_search_at_a_time_waits_and_is_then_refused(
+    server: Server, monkeypatch: pytest.MonkeyPatch, path: str, name: str
+) -> None:
+    monkeypatch.setattr(limits, "_SEARCH_WAITS", 0.01)
     async with client_of(server) as client:
         dagbook = Dagbook(client, name)
         path = path.format(name=name, run=(await dagbook.run("steps: [{command: echo ab}]")).details["dagRunId"])
@@ -102,7 +105,43 @@ async def test_a_third_search_at_a_time_is_refused(server: Server, path: str, na
         assert (await client.get(path)).status_code == 200
 
 
-async def test_eight_searches_of_all_callers_are_the_most(server: Server) -> None:
+@pytest.mark.parametrize("path", [PATHS[0], "/dags/search?q=a"])
+async def test_a_search_that_waits_is_served_when_another_one_ends(server: Server, path: str, name: str) -> None:
+    async with client_of(server) as client:
+        dagbook = Dagbook(client, name)
+        path = path.format(name=name, run=(await dagbook.run("steps: [{command: echo ab}]")).details["dagRunId"])
+        limit = server.services.runs.limits.searches
+
+        async def is_waiting() -> bool:
+            return bool(limit._waiting)
+
+        with limit.use(CALLER):
+            with limit.use(CALLER):
+                search = asyncio.create_task(client.get(path))
+                await wait_until(is_waiting)
+            assert (await search).status_code == 200
+
+
+async def test_a_search_of_a_client_that_leaves_waits_no_longer(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "_SEARCH_WAITS", 3600.0)
+    limit = server.services.runs.limits.searches
+
+    async def waits(expected: bool) -> bool:
+        return bool(limit._waiting) is expected
+
+    async with listening(server) as api, client_at(OTHER, api) as client:
+        caller = Caller(via="none", address=OTHER)
+        with limit.use(caller), limit.use(caller):
+            search = asyncio.create_task(client.get("/dags/search?q=a"))
+            await wait_until(lambda: waits(True))
+            search.cancel()
+            await wait_until(lambda: waits(False))
+
+
+async def test_eight_searches_of_all_callers_are_the_most(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_SEARCH_WAITS", 0.01)
     async with client_of(server) as client:
         with ExitStack() as held:
             for number in range(8):
@@ -145,8 +184,9 @@ def _fill(connection: WriteConnection, run_id: str) -> None:
 
 
 async def test_a_search_is_answered_within_five_seconds_while_another_caller_searches_all_the_time(
-    server: Server, name: str
+    server: Server, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    monkeypatch.setattr(limits, "_SEARCH_WAITS", 0.05)
     async with client_of(server) as client:
         dagbook = Dagbook(client, name)
         run_id, other_id = [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack
 
 import pytest
+from litestar.types import HTTPDisconnectEvent, HTTPReceiveMessage
 
 from dagbook.api.limits import ConcurrencyLimit, key_of
 from dagbook.auth.audit_context import Caller
@@ -51,6 +53,75 @@ def test_a_use_that_fails_does_not_count(searches: ConcurrencyLimit) -> None:
     for _ in range(5):
         with pytest.raises(ZeroDivisionError), searches.use(ANN):
             raise ZeroDivisionError
+    assert not searches._uses
+
+
+async def connected() -> HTTPReceiveMessage:
+    """Receive from a client that stays."""
+    return await asyncio.Future[HTTPReceiveMessage]()
+
+
+async def held(searches: ConcurrencyLimit, caller: Caller, end: asyncio.Event) -> None:
+    async with searches.turn(caller, connected, 3600):
+        await end.wait()
+
+
+async def test_turns_come_in_order_to_those_who_may_have_one(searches: ConcurrencyLimit) -> None:
+    ends = [asyncio.Event() for _ in range(6)]
+    callers = (ANN, ANN, BOB, ANN, CY, BOB)
+    async with asyncio.TaskGroup() as tasks:
+        for caller, end in zip(callers, ends, strict=True):
+            tasks.create_task(held(searches, caller, end))
+        await asyncio.sleep(0)
+        assert [*searches._waiting.values()] == ["user u1", "user u3", "user u2"]
+        ends[2].set()  # Ann waits on, because she has two
+        await asyncio.sleep(0)
+        assert [*searches._waiting.values()] == ["user u1", "user u2"]
+        ends[0].set()
+        await asyncio.sleep(0)
+        assert [*searches._waiting.values()] == ["user u2"]
+        for end in ends:
+            end.set()
+    assert not searches._uses
+
+
+async def test_a_turn_that_does_not_come_is_refused(searches: ConcurrencyLimit) -> None:
+    with searches.use(ANN), searches.use(ANN):
+        with pytest.raises(TooManyRequestsError):
+            async with searches.turn(ANN, connected, 0):
+                pass
+        assert searches._uses == {"user u1": 2}
+    assert not searches._waiting
+
+
+async def test_who_disconnects_or_is_cancelled_waits_no_longer(searches: ConcurrencyLimit) -> None:
+    async def leave() -> HTTPDisconnectEvent:
+        return {"type": "http.disconnect"}
+
+    with searches.use(ANN), searches.use(ANN):
+        with pytest.raises(TooManyRequestsError):
+            async with searches.turn(ANN, leave, 3600):
+                pass
+        waiting = asyncio.create_task(held(searches, ANN, asyncio.Event()))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert not searches._waiting
+
+
+async def test_a_turn_that_comes_when_its_task_is_cancelled_goes_to_the_next(searches: ConcurrencyLimit) -> None:
+    end = asyncio.Event()
+    with searches.use(ANN):
+        with searches.use(ANN):
+            first, second = (asyncio.create_task(held(searches, ANN, end)) for _ in range(2))
+            await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert not searches._waiting
+        end.set()
+        await second
     assert not searches._uses
 
 

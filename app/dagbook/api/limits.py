@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 
 import msgspec
+from litestar.types import Receive
 
+from dagbook.api.live.event_stream import until_disconnected
+from dagbook.api.requests import ApiRequest
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.networks import network_of
 from dagbook.errors import TooManyRequestsError
@@ -16,6 +26,7 @@ from dagbook.spec.reading.definition_cache import QUICK
 _NAMED = ("oidc", "local")  # credentials of one person, without a user in the database
 _TEXTS_OF_CALLER, _TEXTS = 2, 16  # long definitions at a time, each of which may take seconds
 _SEARCHES_OF_CALLER, _SEARCHES = 2, 8  # at a time; each may use a core for seconds
+_SEARCH_WAITS = 3.0  # seconds for its turn
 
 
 class ConcurrencyLimit:
@@ -30,29 +41,75 @@ class ConcurrencyLimit:
         self._in_all = in_all
         self._retry_seconds = retry_seconds
         self._uses: Counter[str] = Counter()
+        self._waiting: dict[asyncio.Future[None], str] = {}  # the keys of those that wait for a turn, in their order
 
     @contextmanager
     def use(self, caller: Caller) -> Iterator[None]:
         """Count a use until the block is left; raises TooManyRequestsError at once if there are too many."""
         key = key_of(caller)
-        if self._uses[key] >= self._per_caller:
-            raise TooManyRequestsError(
-                f"you have {self._uses[key]} {self._what} at a time, which is the most here; try again when one has "
-                "ended",
-                self._retry_seconds,
-            )
-        if self._in_all is not None and self._uses.total() >= self._in_all:
-            raise TooManyRequestsError(
-                f"this server has {self._in_all} {self._what} of all callers at a time; try again later",
-                self._retry_seconds,
-            )
+        if problem := self._problem(key):
+            raise TooManyRequestsError(problem, self._retry_seconds)
         self._uses[key] += 1
         try:
             yield
         finally:
-            self._uses[key] -= 1
-            if not self._uses[key]:
-                del self._uses[key]
+            self._end_use(key)
+
+    @asynccontextmanager
+    async def turn(self, caller: Caller, receive: Receive, seconds: float) -> AsyncIterator[None]:
+        """Count a use until the block is left, which may wait for another one to end.
+
+        Raises TooManyRequestsError after these seconds, or when the client disconnects. Those that wait get their turns
+        in the order in which they came.
+        """
+        key = key_of(caller)
+        if problem := self._problem(key):
+            if not await self._wait(key, receive, seconds):
+                raise TooManyRequestsError(problem, self._retry_seconds)
+        else:
+            self._uses[key] += 1
+        try:
+            yield
+        finally:
+            self._end_use(key)
+
+    async def _wait(self, key: str, receive: Receive, seconds: float) -> bool:
+        """Wait for a turn, which is then counted; returns whether it came."""
+        turn, left = asyncio.Future[None](), asyncio.create_task(until_disconnected(receive))
+        self._waiting[turn] = key
+        try:
+            await asyncio.wait({turn, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            left.cancel()
+            await asyncio.wait({left})
+        except asyncio.CancelledError:
+            if turn.done():
+                self._end_use(key)
+            raise
+        finally:
+            self._waiting.pop(turn, None)
+            left.cancel()
+        return turn.done()
+
+    def _end_use(self, key: str) -> None:
+        self._uses[key] -= 1
+        if not self._uses[key]:
+            del self._uses[key]
+        for turn, waiting in [*self._waiting.items()]:
+            if not self._problem(waiting):
+                del self._waiting[turn]
+                self._uses[waiting] += 1
+                turn.set_result(None)
+
+    def _problem(self, key: str) -> str:
+        """Return why one more use would be too many; empty if it would not."""
+        if self._uses[key] >= self._per_caller:
+            return (
+                f"you have {self._uses[key]} {self._what} at a time, which is the most here; try again when one has "
+                "ended"
+            )
+        if self._in_all is not None and self._uses.total() >= self._in_all:
+            return f"this server has {self._in_all} {self._what} of all callers at a time; try again later"
+        return ""
 
 
 class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +122,10 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     def read_text(self, caller: Caller, text: str) -> AbstractContextManager[None]:
         """Count a text while it is read; a short one does not count. Raises TooManyRequestsError."""
         return self.texts.use(caller) if len(text) > QUICK else nullcontext()
+
+    def search(self, request: ApiRequest) -> AbstractAsyncContextManager[None]:
+        """Count a search while it lasts, after up to three seconds for its turn. Raises TooManyRequestsError."""
+        return self.searches.turn(request.user, request.receive, _SEARCH_WAITS)
 
 
 def make_limits(feeds_per_caller: int) -> RequestLimits:

@@ -84,7 +84,7 @@ class _Sender(ASGIResponse):
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         """Send until the stream ends or the client disconnects."""
-        disconnected, sending = asyncio.create_task(_until_disconnected(receive)), asyncio.create_task(self._send(send))
+        disconnected, sending = asyncio.create_task(until_disconnected(receive)), asyncio.create_task(self._send(send))
         try:
             await asyncio.wait({disconnected, sending}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -109,6 +109,7 @@ async def _send_in_time(send: Send, chunk: bytes, *, more: bool) -> None:
         await send({"type": "http.response.body", "body": chunk, "more_body": more})
 
 
-async def _until_disconnected(receive: Receive) -> None:
+async def until_disconnected(receive: Receive) -> None:
+    """Wait until the client disconnects; a request without a body has nothing else to receive."""
     while (await receive())["type"] != "http.disconnect":
         pass

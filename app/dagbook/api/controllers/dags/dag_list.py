@@ -15,6 +15,7 @@ from dagbook.api.params.lists import DagOrder
 from dagbook.api.presenters.dags import dag_in_list
 from dagbook.api.presenters.runs import millis, placeholder_summary, run_summary
 from dagbook.api.presenters.sources import present_origin
+from dagbook.api.requests import ApiRequest
 from dagbook.api.routes import get, permission
 from dagbook.api.schemas.dags import (
     DAGFile,
@@ -124,9 +125,11 @@ class DagListController(Controller):
         return DAGFiles(dags=files, errors=[], pagination=page_number.paging(found.total))
 
     @get("/search", "searchDAGs", narrowed=True)
-    async def search_dags(self, services: Services, caller: CurrentCaller, q: parameters.Query) -> SearchResults:
+    async def search_dags(
+        self, request: ApiRequest, services: Services, caller: CurrentCaller, q: parameters.Query
+    ) -> SearchResults:
         """Search the lines of all stored DAGs for a regular expression, ignoring case, with two context lines each."""
-        with services.limits.searches.use(caller):
+        async with services.limits.search(request):
             found = await services.search.find(q, caller.visibility)
         results = SearchResults(results=[], errors=[found.problem] if found.problem else [])
         for number, hit in enumerate(found.hits, 1):

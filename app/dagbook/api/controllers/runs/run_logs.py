@@ -15,10 +15,11 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.response import Stream
 
-from dagbook.api.dependencies import CurrentCaller, RequestedRun, provide
+from dagbook.api.dependencies import RequestedRun, provide
 from dagbook.api.params import parameters
 from dagbook.api.params.log_paging import PageRequest, is_part, page, provide_page_request, resolve_range, slice_lines
 from dagbook.api.presenters.fields import precise_time
+from dagbook.api.requests import ApiRequest
 from dagbook.api.routes import get, permission
 from dagbook.api.schemas.run_logs import LogHit, LogHits, LogPiece, LogPieces
 from dagbook.api.schemas.runs import Log
@@ -176,7 +177,7 @@ class RunLogs(Controller):
 
     @get("/log/search", "searchDAGRunLogs", 404, sub_run="Find the log lines of a sub-run, as searchDAGRunLogs does.")
     async def search_logs(
-        self, run: RequestedRun, services: Services, log_query: NamedDependency[LogQuery], caller: CurrentCaller
+        self, request: ApiRequest, run: RequestedRun, services: Services, log_query: NamedDependency[LogQuery]
     ) -> LogHits:
         """Find the log lines of a run that contain a text, ignoring case, or with ``regex`` match an expression."""
         row = await run.read(services.database)
@@ -190,7 +191,7 @@ class RunLogs(Controller):
         if log_query.step is not None:
             _check_step(row, nodes, log_query.step)
             streams = [stream for stream in streams if stream.step == log_query.step]
-        with services.limits.searches.use(caller):
+        async with services.limits.search(request):
             found = await services.log_search.find(streams, log_query.query)
         given = {name: value for name, value in msgspec.structs.asdict(found).items() if value is not None}
         return LogHits(**given | {"hits": [LogHit(**msgspec.structs.asdict(hit)) for hit in found.hits]})
