@@ -29,7 +29,7 @@ class Limit(NamedTuple):
 LIMITS = {
     # Files, without __init__.py.
     "modules": Limit(470, goal=400),
-    "lines": Limit(74_993, goal=67_000),
+    "lines": Limit(74_991, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),
@@ -39,9 +39,9 @@ LIMITS = {
     "type: ignore without a reason": Limit(0, goal=0),
     "uses of Any": Limit(256, goal=256),
     "rows read by name": Limit(18, goal=0),
-    "files that a start passes": Limit(69, goal=58),
+    "files that a start passes": Limit(66, goal=58),
     "files that the end of a step passes": Limit(35, goal=30),
-    "files that a list of DAGs passes": Limit(24, goal=19),
+    "files that a list of DAGs passes": Limit(22, goal=19),
 }
 # Modules in a package, by the part of its path below the folder of the source; `db/repositories` is not `api/…`.
 WIDTH = Limit(15, goal=15)

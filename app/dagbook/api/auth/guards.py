@@ -87,8 +87,8 @@ def make_guard(access: AuthServices) -> Guard:
         changes = action_of(handler) is not None or connection.scope.get("method") not in _READING
         if reason := _refusal(switches, caller, requires, changes=changes):
             raise ForbiddenError(reason)
-        if changes:
-            session_cookie.check_proof(connection, caller)
+        if changes and caller.proof is not None:
+            session_cookie.check_proof(connection, caller.proof)
         _check_user_routes(access, connection, handler, caller)
         set_own(scope, ADMITTED, value=True)
 

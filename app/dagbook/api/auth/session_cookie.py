@@ -11,7 +11,6 @@ from litestar.datastructures import Cookie
 from dagbook.accounts.auth_setup import CALLBACK
 from dagbook.api.auth.oidc_flow import Connection
 from dagbook.api.middleware.host_check import is_loopback
-from dagbook.auth.audit_context import Caller
 from dagbook.errors import ForbiddenError
 from dagbook.identifiers import API_PATH
 
@@ -49,10 +48,10 @@ def make(connection: Connection, value: str, expires_at: datetime | None) -> Coo
     )
 
 
-def check_proof(connection: Connection, caller: Caller) -> None:
+def check_proof(connection: Connection, proof: str) -> None:
     """Raise ForbiddenError if a page of another site may have sent this request with the cookie of a session."""
     given = connection.headers.get(PROOF_HEADER, "")
-    if caller.proof is not None and not hmac.compare_digest(given.encode("latin-1"), caller.proof.encode()):
+    if not hmac.compare_digest(given.encode("latin-1"), proof.encode()):
         raise ForbiddenError(
             f"{PROOF_HEADER}: is missing or wrong; send the csrfToken of GET /auth/session with every change"
         )

@@ -91,9 +91,8 @@ class Feed:
     def _committed(self, kinds: set[str]) -> None:
         if VISIBLE in kinds and self._wakeups:
             self._wakeups.notify(_CHANNEL)
-        if OUTPUT in kinds:
-            self._output = True
-        if VISIBLE in kinds or OUTPUT in kinds:
+        if self._subscriptions and (VISIBLE in kinds or OUTPUT in kinds):  # the first client wakes the reader itself
+            self._output = self._output or OUTPUT in kinds
             self._woken.set()
 
     # -- clients -----------------------------------------------------------------------------------------------------
