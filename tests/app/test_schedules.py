@@ -21,6 +21,7 @@ from dagbook.db.models.definition import Dag
 from dagbook.db.repositories import dags, schedules
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.run_writes import Fence
+from dagbook.definitions import timetable
 from dagbook.main import Server
 from dagbook.runs.recovery.orphans import SweepResult
 from dagbook.scheduling.due import MINUTE, floor_minute, time_window
@@ -623,6 +624,20 @@ async def test_a_server_that_was_suspended_starts_a_dag_once_for_the_last_minute
 
 
 @pytest.mark.both_engines
+async def test_a_cache_that_is_full_leaves_no_dag_without_its_schedule(
+    clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timetable, "_MAX_CACHED", 0)
+    monkeypatch.setattr(timetable, "_PARSED_AT_ONCE", 1)
+    names = {clockwork.name, f"{clockwork.name}-b", f"{clockwork.name}-c"}
+    for number, name in enumerate(sorted(names)):
+        await clockwork.store(f"schedule: '{number} 3 * * *'\n{QUICK}", name)
+    upcoming = (await clockwork.client.get("/schedules/upcoming", params={"perDag": 1})).json()["upcoming"]
+    assert {one["fileName"] for one in upcoming} >= names
+    listed = (await clockwork.client.get("/dags", params={"sort": "nextRun", "name": clockwork.name})).json()["dags"]
+    assert [dag["fileName"] for dag in listed] == sorted(names)
+
+
 async def test_upcoming_firings_are_listed_in_order_with_zone_and_kind(clockwork: Clockwork) -> None:
     await clockwork.store(f"schedule: {{start: 'TZ=Asia/Tokyo 0 12 * * *', stop: '30 3 * * *'}}\n{QUICK}")
     await clockwork.client.post(f"/dags/{clockwork.name}/suspend", json={"suspend": True})

@@ -9,14 +9,13 @@ import pytest
 
 from dagbook.definitions import timetable
 from dagbook.definitions.timetable import ScheduleCache, parse_schedules
+from dagbook.spec.time.schedule import read_schedule
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
 
-def _learned(zone: str = "UTC", **texts: str) -> ScheduleCache:
-    known = ScheduleCache(ZoneInfo(zone))
-    known.add(parse_schedules(texts))
-    return known
+def _next_start(text: str, zone: str = "UTC") -> datetime | None:
+    return ScheduleCache(ZoneInfo(zone)).next_start(read_schedule(text), NOW)
 
 
 @pytest.mark.parametrize(
@@ -33,31 +32,30 @@ def _learned(zone: str = "UTC", **texts: str) -> ScheduleCache:
     ],
 )
 def test_a_dag_starts_next_at_the_earliest_of_its_schedules(text: str, at: str | None) -> None:
-    instant = _learned(a=text).next_start("a", NOW)
+    instant = _next_start(text)
     assert (f"{instant:%H:%M}" if instant else None) == at
 
 
 def test_schedules_are_read_in_the_zone_of_the_server() -> None:
-    assert _learned("Asia/Tokyo", a='schedule: "0 22 * * *"').next_start("a", NOW) == NOW + timedelta(minutes=30)
+    assert _next_start('schedule: "0 22 * * *"', "Asia/Tokyo") == NOW + timedelta(minutes=30)
 
 
 def test_an_instant_that_has_come_is_followed_by_the_next_one() -> None:
-    known = _learned(a='schedule: "*/30 * * * *"')
-    found = [known.next_start("a", NOW + timedelta(minutes=minutes)) for minutes in (0, 29, 30)]
+    cache, timing = ScheduleCache(ZoneInfo("UTC")), read_schedule('schedule: "*/30 * * * *"')
+    found = [cache.next_start(timing, NOW + timedelta(minutes=minutes)) for minutes in (0, 29, 30)]
     assert found == [NOW + timedelta(minutes=minutes) for minutes in (30, 30, 60)]
 
 
-def test_what_is_unknown_is_named_once_until_it_is_learned() -> None:
-    known = _learned(a="steps: []")
-    assert known.missing(["a", "b", "b"]) == ["b"]
-    assert known.next_start("b", NOW) is None
-
-
-def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_cached_has_a_bound_beside_the_texts_of_stored_dags(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timetable, "_MAX_CACHED", 2)
-    known = _learned(a="steps: []", b="steps: []", c="steps: []")
-    known.add(parse_schedules({"d": "steps: []"}))
-    assert known.missing(["a", "d"]) == ["a"]
+    cache = ScheduleCache(ZoneInfo("UTC"))
+    cache.add(parse_schedules(dict.fromkeys("abc", "steps: []")))
+    cache.keep("ab")
+    cache.add(parse_schedules(dict.fromkeys("cd", "steps: []")))
+    cache.add(parse_schedules({"e": "steps: []"}))
+    assert list(cache.find("abcde")) == ["a", "b", "c", "d", "e"]
+    cache.add(parse_schedules({"f": "steps: []"}))
+    assert list(cache.find("abcdef")) == ["f"]
 
 
 def test_a_time_that_occurs_twice_is_two_starts() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -34,7 +34,7 @@ from dagbook.spec.time.schedule import (
 Owner = TypeVar("Owner")
 _EARLIER_REVISIONS = 20  # that are searched for a valid one
 _PARSED_AT_ONCE = 50  # texts
-_MAX_CACHED = 50_000  # schedules and expressions
+_MAX_CACHED = 50_000  # schedules, and as many expressions, beside those of the stored DAGs
 _REDACTED = ParsedSchedule(is_valid=False)  # unknown schedules are not the same as none
 
 
@@ -116,30 +116,29 @@ class ScheduleCache:
         self._zone = zone
         self._schedules: dict[str, ParsedSchedule] = {}
         self._instants: dict[str, datetime | None] = {}
+        self._kept = 0  # texts of stored DAGs
 
-    def missing(self, hashes: Iterable[str]) -> list[str]:
-        """Return the hashes of texts that are not cached yet."""
-        return [key for key in dict.fromkeys(hashes) if key not in self._schedules]
+    def find(self, hashes: Iterable[str]) -> dict[str, ParsedSchedule]:
+        """Return the schedules of those texts that are cached."""
+        return {key: self._schedules[key] for key in hashes if key in self._schedules}
 
     def add(self, schedules: Mapping[str, ParsedSchedule]) -> None:
-        """Cache schedules; beyond a bound all others are forgotten."""
-        if len(self._schedules) + len(self._instants) > _MAX_CACHED:
+        """Cache schedules; beyond a bound all others are forgotten, but callers have those that they have found."""
+        if len(self._schedules) > self._kept + _MAX_CACHED:
             self._schedules.clear()
-            self._instants.clear()
         self._schedules |= schedules
 
-    def keep(self, hashes: Container[str]) -> None:
+    def keep(self, hashes: Collection[str]) -> None:
         """Forget the schedules of all other texts."""
+        self._kept = len(hashes)
         self._schedules = {key: timing for key, timing in self._schedules.items() if key in hashes}
 
-    def get(self, key: str) -> ParsedSchedule:
-        """Return the schedules of a text; a text that is not cached has none."""
-        return self._schedules.get(key, NO_SCHEDULE)
-
-    def next_start(self, key: str, now: datetime) -> datetime | None:
-        """Return the next start of a cached text: the earliest of all its schedules."""
+    def next_start(self, timing: ParsedSchedule, now: datetime) -> datetime | None:
+        """Return the next start of a text: the earliest of all its schedules."""
+        if len(self._instants) > self._kept + _MAX_CACHED:
+            self._instants.clear()
         found = []
-        for entry in self.get(key).start:
+        for entry in timing.start:
             known = self._instants.get(entry.expression)
             if entry.expression not in self._instants or (known is not None and known <= now):
                 self._instants[entry.expression] = known = entry.next(now, self._zone)
@@ -170,23 +169,28 @@ class Timetable:
         dags = await self._database.read(schedules.find_dags)
         used = {dag.definition_hash: dag.id for dag in dags}
         self._cache.keep(used)
-        self._last_valid = {key: timing for key, timing in self._last_valid.items() if key in used}
-        await self._load(used)
+        found = await self._load(used)
+        # Callers that read at the same time share what they find, and none depends on what another one forgets.
+        last_valid = {key: timing for key, timing in self._last_valid.items() if key in used}
         for key, dag in used.items():
-            if key not in self._last_valid and not self._cache.get(key).is_valid:
-                self._last_valid[key] = await self._read_last_valid(dag)
-        scheduled = (ScheduledDag(dag=dag, timing=self._get(dag.definition_hash)) for dag in dags)
+            if key not in last_valid and not found[key].is_valid:
+                last_valid[key] = await self._read_last_valid(dag)
+        self._last_valid = last_valid
+        found |= last_valid
+        scheduled = (ScheduledDag(dag=dag, timing=found[dag.definition_hash]) for dag in dags)
         return [one for one in scheduled if not one.timing.is_empty]
 
-    def _get(self, key: str) -> ParsedSchedule:
-        return self._last_valid.get(key) or self._cache.get(key)
-
-    async def _load(self, hashes: Iterable[str]) -> None:
-        missing = self._cache.missing(hashes)
+    async def _load(self, hashes: Collection[str]) -> dict[str, ParsedSchedule]:
+        """Return the schedules of texts, those of an invalid one as far as they can be read."""
+        found = self._cache.find(hashes)
+        missing = [key for key in hashes if key not in found]
         for begin in range(0, len(missing), _PARSED_AT_ONCE):
             keys = missing[begin : begin + _PARSED_AT_ONCE]
             texts = await self._database.read(partial(schedules.find_texts, hashes=keys))
-            self._cache.add(await asyncio.to_thread(parse_schedules, {key: texts.get(key, "") for key in keys}))
+            parsed = await asyncio.to_thread(parse_schedules, {key: texts.get(key, "") for key in keys})
+            self._cache.add(parsed)
+            found |= parsed
+        return found
 
     async def _read_last_valid(self, dag: int) -> ParsedSchedule:
         texts = await self._database.read(partial(schedules.find_earlier_texts, dag=dag, most=_EARLIER_REVISIONS))
@@ -198,9 +202,8 @@ class Timetable:
 
     async def find_next_starts(self, hashes: Iterable[str], now: datetime) -> dict[str, datetime | None]:
         """Return the next start of each text, by hash; that of an invalid one by what can be read of it."""
-        keys = list(hashes)
-        await self._load(keys)
-        return {key: self._cache.next_start(key, now) for key in keys}
+        found = await self._load(list(dict.fromkeys(hashes)))
+        return {key: self._cache.next_start(timing, now) for key, timing in found.items()}
 
     async def upcoming(self, now: datetime, query: UpcomingQuery) -> list[UpcomingFiring]:
         """Return the upcoming firings after an instant, in order; ties by file name. Suspended DAGs are included."""
