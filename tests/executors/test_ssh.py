@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hmac
 import os
+import resource
 import shutil
 import signal
 import socket
+import threading
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +23,8 @@ import pytest
 from dagbook.executors import in_process, registry
 from dagbook.executors.contract import ExecutionFiles, Job, Outcome, SetupError, SharedConfig, SshPolicy
 from dagbook.executors.in_process import InProcessExecution
-from dagbook.executors.ssh.known_hosts import Note, add_notes
+from dagbook.executors.ssh.connection import Login
+from dagbook.executors.ssh.known_hosts import Note, add_notes, name_of
 from dagbook.spec.model import CommandLine, Ssh
 from tests.executors.ssh_server import PASSWORD, USER, SshServer, serving
 from tests.waiting import until_gone, until_written
@@ -384,6 +389,11 @@ async def test_a_name_in_capitals_is_the_same_host(files: ExecutionFiles, server
     assert [line.split()[0] for line in known_hosts(files).read_text().splitlines()] == [f"[localhost]:{server.port}"]
 
 
+def test_a_point_at_the_end_of_a_name_makes_no_other_host() -> None:
+    login = Login(host="Build.Example.", port=22, user=USER, key=None, password=PASSWORD, accept_new=True)
+    assert {login.known_as, name_of("Build.Example.", 22), name_of("build.example", 22)} == {"build.example"}
+
+
 @pytest.mark.parametrize("strict", [True, False])
 async def test_a_definition_that_says_strict_or_not_is_taken_at_its_word(
     files: ExecutionFiles, server: SshServer, tmp_path: Path, strict: bool
@@ -405,6 +415,46 @@ async def test_a_first_key_that_cannot_be_kept_is_not_accepted(files: ExecutionF
     (files.directory / ".ssh").write_text("no directory")
     with pytest.raises(SetupError, match="known_hosts could not be written: "):
         await end(files, by_password(server), shared=ACCEPT_NEW)
+
+
+async def test_a_file_that_another_program_has_locked_is_waited_for_without_holding_up_the_server(
+    files: ExecutionFiles, server: SshServer
+) -> None:
+    path = known_hosts(files, "# mine\n")
+    with path.open() as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        threading.Timer(1, fcntl.flock, (locked, fcntl.LOCK_UN)).start()
+        running, longest = asyncio.create_task(end(files, by_password(server), shared=ACCEPT_NEW)), 0.0
+        while not running.done():
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.monotonic() - before)
+        assert (await running).exit_code == 0
+    assert longest < 0.5
+    assert path.read_text() == f"# mine\n{server.known_hosts.read_text()}"
+
+
+async def test_a_file_that_stays_locked_fails_the_step(
+    files: ExecutionFiles, server: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dagbook.executors.ssh.known_hosts._LOCK_SECONDS", 0.1)
+    with known_hosts(files, "# mine\n").open() as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        with pytest.raises(SetupError, match="could not be written: another program has locked it"):
+            await end(files, by_password(server), shared=ACCEPT_NEW)
+
+
+def test_a_line_that_a_full_disk_cuts_off_is_taken_away_again(files: ExecutionFiles) -> None:
+    path = known_hosts(files, before := "# mine\n")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            add_notes(path, [Note("other.example", "ssh-rsa", "SHA256:o")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert path.read_text() == before
+    assert add_notes(path, [Note("other.example", "ssh-rsa", "SHA256:o")]) == 1
 
 
 @pytest.mark.parametrize("algorithm", ["ssh-ed25519", "ssh-rsa"])

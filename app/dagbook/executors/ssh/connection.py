@@ -39,7 +39,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def known_as(self) -> str:
         """The name of the host in ``known_hosts``."""
-        return self.host.lower() if self.accept_new else self.host
+        return known_hosts.plain_name(self.host) if self.accept_new else self.host
 
     @property
     def address(self) -> str:

@@ -5,10 +5,13 @@ With ``accept-new`` the key that a host offers at its first connection is append
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import fcntl
 import logging
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +28,7 @@ _HOST = re.compile(r"[\w.:%-]{1,253}")  # what a line may have as a name: names 
 _ALGORITHMS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")  # those of ssh-rsa itself use SHA-1
 _NOTE = "# dagbook: "
+_LOCK_SECONDS = 5.0  # that the lock of a file is waited for
 
 
 class Note(NamedTuple):
@@ -41,9 +45,15 @@ class Note(NamedTuple):
         return _NOTE + " ".join(self)
 
 
+def plain_name(host: str) -> str:
+    """Return the one spelling that the file has of a host's name: with or without a point at its end it is the same."""
+    return host.lower().rstrip(".")
+
+
 def name_of(host: str, port: int) -> str:
     """Return the name of a host and port in a file."""
-    return host.lower() if port == asyncssh.DEFAULT_PORT else f"[{host.lower()}]:{port}"
+    name = plain_name(host)
+    return name if port == asyncssh.DEFAULT_PORT else f"[{name}]:{port}"
 
 
 def read(path: Path) -> asyncssh.SSHKnownHosts:
@@ -71,8 +81,7 @@ async def accept_new(path: Path, host: str, port: int, account: str) -> None:
         )
     if key is None:
         raise StepError(f"{name} shows no host key")
-    with step_files(account):
-        _append_key(path, name, key)
+    await asyncio.to_thread(_append_key, path, name, key, account)
 
 
 def _look_up(path: Path, name: str, account: str) -> tuple[bool, Note | None]:
@@ -99,8 +108,8 @@ def _has_host(known: asyncssh.SSHKnownHosts, name: str) -> bool:
     return any(known.match(name, "", None)[:2])
 
 
-def _append_key(path: Path, name: str, key: asyncssh.SSHKey) -> None:
-    with _translated_errors(path, "written"), _open_locked(path) as file:
+def _append_key(path: Path, name: str, key: asyncssh.SSHKey, account: str) -> None:
+    with step_files(account), _translated_errors(path, "written"), _open_locked(path) as file:
         known = asyncssh.import_known_hosts(file.read())
         if _has_host(known, name):  # another step was faster
             return
@@ -127,18 +136,38 @@ def _read_notes(path: Path) -> Iterator[Note]:
 
 @contextmanager
 def _open_locked(path: Path) -> Iterator[TextIO]:
-    """Open a file, which is made if it is missing, at its start and for one process at a time."""
+    """Open a file, which is made if it is missing, for one process at a time; raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with open(descriptor, "r+", errors="replace") as file:  # noqa: PTH123 - a descriptor
-        fcntl.flock(file, fcntl.LOCK_EX)
+        until = time.monotonic() + _LOCK_SECONDS
+        while not _lock(descriptor):
+            if time.monotonic() > until:
+                raise OSError(errno.EAGAIN, "another program has locked it")
+            time.sleep(_LOCK_SECONDS / 100)
         yield file
 
 
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _append(file: TextIO, lines: Iterable[str]) -> None:
+    """Append whole lines or none: a part of one would make the file invalid."""
     file.seek(0)
-    text = file.read()
-    file.write("".join(("\n" if text and not text.endswith("\n") else "", *(f"{line}\n" for line in lines))))
+    text, descriptor = file.read(), file.fileno()
+    end = os.fstat(descriptor).st_size
+    rest = "".join(("\n" if text and not text.endswith("\n") else "", *(f"{line}\n" for line in lines))).encode()
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError:
+        os.ftruncate(descriptor, end)
+        raise
 
 
 @contextmanager
