@@ -102,6 +102,13 @@ async def test_what_was_cut_off_is_written_again(copied: CopiedAudit, lost: int)
     assert (found.differences, found.last_entry, found.last_seal) == ([], 9, 3)
 
 
+async def test_an_entry_that_is_changed_before_it_is_written_again_is_named(copied: CopiedAudit) -> None:
+    os.truncate(copied.path, copied.path.stat().st_size - 40)  # the end of seal 3
+    await copied.tamper("UPDATE audit SET name = 'other' WHERE id = 8")
+    await copied.copy()
+    assert await copied.differences() == ["entry 8 was changed: its name differ from the copy"]
+
+
 async def test_a_copy_of_an_earlier_build_which_has_entries_before_they_are_sealed_is_continued(
     copied: CopiedAudit,
 ) -> None:

@@ -149,7 +149,8 @@ class Compared(msgspec.Struct, kw_only=True):
 def compare(connection: ReadConnection, path: Path, size: int, pruned_up_to: int) -> Compared:
     """Compare the first bytes of a copy with the rows of a transaction; raises OSError.
 
-    A damaged line is none: its entry is not in the copy, unless it is written again behind it.
+    A damaged line is none: its entry is not in the copy, unless it is written again behind it. Of two lines of an entry
+    the first counts: a change that was made in between is in the second one, too.
     """
     compared, batch = Compared(), dict[int, AuditRow]()
     with path.open("rb") as file:
@@ -157,7 +158,7 @@ def compare(connection: ReadConnection, path: Path, size: int, pruned_up_to: int
             size -= len(text)
             line = _decode(text) if size >= 0 else None
             if line and line.entry:
-                batch[line.entry.id] = line.entry
+                batch.setdefault(line.entry.id, line.entry)
             elif line and line.seal:
                 _compare_entries(connection, compared, batch, line.seal.last_id, pruned_up_to)
                 _compare_seal(connection, compared, line.seal)
