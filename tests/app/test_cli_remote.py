@@ -177,7 +177,7 @@ class _Other(BaseHTTPRequestHandler):
         self.send_header("Content-Type", self.kind)
         self.send_header("Location", "https://other.example.org/api/v2/dags")
         self.end_headers()
-        self.wfile.write(self.text.encode())
+        self.wfile.write(self.text.encode(errors="surrogateescape"))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         """Print nothing."""
@@ -208,7 +208,11 @@ def _serving(handler: type[BaseHTTPRequestHandler], *, tls: Path | None = None) 
         (200, "text/html", "<html>", "is not a server with the API of Dagbook (status 200, text/html)"),
         (404, "text/plain", "no", "is not a server with the API of Dagbook (status 404, text/plain)"),
         (404, "application/json", "[]", "is not the API of Dagbook (status 404)"),
+        (500, "application/json", "no", "is not the API of Dagbook (status 500)"),
+        (500, "application/json", "[" * 100_000, "is not the API of Dagbook (status 500)"),
         (200, "application/json", "{}", "is not the API of this version of Dagbook: Object missing required field"),
+        (200, "application/json", '{"x": ' + "[" * 100_000, "is not the API of this version of Dagbook: "),
+        (200, "application/json", '{"errors": ["\udcff"]}', "is not the API of this version of Dagbook: "),
         (502, "text/html", "bad gateway", "answers with status 502, and not as Dagbook does"),
         (301, "text/html", "", "redirects to 'https://other.example.org'; use that address"),
     ],

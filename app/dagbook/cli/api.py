@@ -112,7 +112,10 @@ def check(answer: httpx.Response) -> None:
     """Raise ClickException with the server's error message, if it is one."""
     if answer.is_success:
         return
-    body = answer.json()
+    try:
+        body = answer.json()
+    except (ValueError, RecursionError):
+        body = None
     message = body.get("message") if isinstance(body, dict) else None
     raise click.ClickException(message or f"{answer.url} is not the API of Dagbook (status {answer.status_code})")
 
@@ -120,10 +123,15 @@ def check(answer: httpx.Response) -> None:
 def decode(answer: httpx.Response, kind: type[T]) -> T:
     """Return the body of an answer; raises ClickException with the server's error message, or for another body."""
     check(answer)
+    return decode_json(answer.content, kind, answer.url)
+
+
+def decode_json(text: str | bytes, kind: type[T], url: httpx.URL) -> T:
+    """Decode what a server has sent; raises ClickException for what this version cannot read."""
     try:
-        return msgspec.json.decode(answer.content, type=kind)
-    except msgspec.DecodeError as error:
-        raise click.ClickException(f"{answer.url} is not the API of this version of Dagbook: {error}") from error
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise click.ClickException(f"{url} is not the API of this version of Dagbook: {error}") from error
 
 
 def runs_path(name: str) -> str:

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from dagbook.api.schemas.runs import DAGChange, DAGRunAnswer, LogChange, QueueChange, RunChange
-from dagbook.cli.api import Api, check, decode, use_api
+from dagbook.cli.api import Api, check, decode, decode_json, use_api
 from dagbook.cli.commands import GlobalOptions
 from dagbook.cli.complete import complete_dags, complete_runs
 from dagbook.cli.output import COLOURS, echo_styled, notice, print_json, print_table, style, wants_json, words
@@ -84,7 +84,7 @@ async def _follow(api: Api, name: str, run_id: str, after: str) -> None:
                     check(response)
                 async for kind, event_id, data in _frames(response.aiter_lines()):
                     after = event_id or after
-                    _print_event(kind, after, data)
+                    _print_event(kind, after, data, response.url)
         except httpx.TransportError:
             notice("the connection ended; it is made again")
         await asyncio.sleep(_PAUSE_SECONDS)
@@ -103,27 +103,27 @@ async def _frames(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, str, st
         fields = {}
 
 
-def _print_event(kind: str, event_id: str, data: str) -> None:
+def _print_event(kind: str, event_id: str, data: str, url: httpx.URL) -> None:
     if wants_json():
-        print_json({"event": kind, "id": event_id, "data": msgspec.json.decode(data)})
+        print_json({"event": kind, "id": event_id, "data": decode_json(data, dict, url)})
         return
     match kind:
         case "reset":
             notice("some changes are no longer stored; these are the later ones")
         case "run":
-            run = msgspec.json.decode(data, type=RunChange)
+            run = decode_json(data, RunChange, url)
             label = "removed" if run.removed else words(run.status_label)
             root = f" (of {run.root.name} {run.root.dag_run_id})" if run.root else ""
             text = style(f"{run.at}  run    {run.name} {run.dag_run_id}{root}  ")
             echo_styled(text, style(label, fg=COLOURS.get(label)))
         case "dag":
-            dag = msgspec.json.decode(data, type=DAGChange)
+            dag = decode_json(data, DAGChange, url)
             rest = _rest(dag, ("at", "name", "fileName", "what"))
             echo_styled(style(f"{dag.at}  dag    {dag.file_name}  {dag.what}{rest and f'  {rest}'}"))
         case "queue":
-            queue = msgspec.json.decode(data, type=QueueChange)
+            queue = decode_json(data, QueueChange, url)
             echo_styled(style(f"{queue.at}  queue  {queue.queue}"))
         case "log":
-            log = msgspec.json.decode(data, type=LogChange)
+            log = decode_json(data, LogChange, url)
             stream = f"{log.step} {log.stream}"
             echo_styled(style(f"{'':24}  log    {log.name} {log.dag_run_id}  {stream}  {log.lines} lines"))
