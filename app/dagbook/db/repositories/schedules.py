@@ -164,7 +164,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlotOutcome(msgspec.Struct, frozen=True):
-    """SlotResult of a slot: ``run`` is the started run, ``restarts`` the run that is stopped for it."""
+    """Outcome of a slot: ``run`` is the started run, ``restarts`` the run that is stopped for it."""
 
     slot: Slot
     outcome: SlotResult
