@@ -28,13 +28,12 @@ LEVELS = ("pure", "runs", "contract", "executors", "db", "maintenance", "app", "
 # Their tests start the program, so that any change of it reaches them.
 _PROGRAM_LEVELS = ("process", "web", "chaos")
 _PROGRAM = ("app/", "migrations/")
+# What is beside these in the repository, such as pages and scripts, is the subject of one level.
+_CODE = (*_PROGRAM, "tests/")
 # What no import leads to, by the beginning of a path: the levels whose tests are about it.
 _SUBJECTS = {
     "migrations/": ("db",),
     "app/dagbook/web/static/": ("web",),
-    "docs/": ("scripts",),
-    "figures/": ("scripts",),
-    "scripts/": ("scripts",),
     "requirements/": LEVELS,
     "pyproject.toml": LEVELS,
 }
@@ -96,6 +95,7 @@ def import_graph() -> dict[str, set[str]]:
         folder, _, name = module.rpartition(".")
         if name == "conftest":
             found.update(test for test in importers if _TEST.fullmatch(test) and test.startswith(f"{folder}."))
+    importers["tests.selection"].add("tests.conftest")  # which names it as a plugin
     return importers
 
 
@@ -184,14 +184,14 @@ def _walk(importers: Mapping[str, Iterable[str]], modules: set[str]) -> dict[str
 
 
 def _modules_of(file: str, importers: Mapping[str, Iterable[str]]) -> Iterator[str]:
-    """Return the module that a file is, or for data of the package the package that it lies in."""
+    """Return the module that a file is; for data of the package the modules beside it, of which one reads it."""
     name = file.removeprefix("app/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     if file.endswith(".py"):
         yield from {name} & importers.keys()
     elif file.startswith("app/"):
         while name := name.rpartition(".")[0]:
             if name in importers:
-                yield name
+                yield from (module for module in importers if name in (module, module.rpartition(".")[0]))
                 return
 
 
@@ -199,6 +199,8 @@ def _levels_of(file: str) -> Iterator[str]:
     """Return the levels that a file concerns as a whole."""
     if file.startswith(_PROGRAM):
         yield from _PROGRAM_LEVELS
+    if not file.startswith(_CODE):
+        yield "scripts"
     for beginning, levels in _SUBJECTS.items():
         if file.startswith(beginning):
             yield from levels

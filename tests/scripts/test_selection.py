@@ -17,9 +17,12 @@ IMPORTERS = {
     "dagbook.cli.p.d": {"dagbook.cli"},
     "dagbook.cli": {"tests.app.scene"},
     "dagbook.db": set[str](),
+    "dagbook.db.i": {"tests.pure.test_i"},
+    "dagbook.db.sub.j": {"tests.pure.test_a"},
     "tests.app.scene": {"tests.app.test_cli_d", "tests.app.test_e"},
     **dict.fromkeys(
-        ("tests.pure.test_a", "tests.app.test_c", "tests.app.test_cli_d", "tests.app.test_e"), frozenset[str]()
+        ("tests.pure.test_a", "tests.pure.test_i", "tests.app.test_c", "tests.app.test_cli_d", "tests.app.test_e"),
+        frozenset[str](),
     ),
     "tests.process.test_f": set[str](),
     "tests.web.test_g": set[str](),
@@ -35,13 +38,14 @@ BEHIND_C = {"tests/app/test_c.py": 1, "tests/app/test_cli_d.py": 2, "tests/app/t
         (["app/dagbook/b.py"], {"tests/pure/test_a.py": 2, **PROGRAM}),
         (["app/dagbook/c.py"], {**BEHIND_C, **PROGRAM}),
         (["app/dagbook/cli/p/d.py"], {"tests/app/test_cli_d.py": 1, "tests/app/test_e.py": 3, **PROGRAM}),
-        (["app/dagbook/db/schema.sql"], PROGRAM),
+        (["app/dagbook/db/schema.sql"], {"tests/pure/test_i.py": 1, **PROGRAM}),
         (["tests/app/test_e.py"], {"tests/app/test_e.py": 0}),
         (["tests/app/scene.py"], {"tests/app/test_cli_d.py": 1, "tests/app/test_e.py": 1}),
         (["tests/web/data.json"], {"tests/web/test_g.py": 1}),
         (["tests/web/js/parts.test.js"], {}),
         (["docs/page.md"], {"tests/scripts/test_h.py": 1}),
-        (["app/dagbook/removed.py", "README.md"], PROGRAM),
+        (["app/dagbook/removed.py"], PROGRAM),
+        (["README.md"], {"tests/scripts/test_h.py": 1}),
     ],
 )  # fmt: skip
 def test_a_change_reaches_the_tests_that_import_it(changed: list[str], reached: dict[str, int]) -> None:
@@ -51,7 +55,24 @@ def test_a_change_reaches_the_tests_that_import_it(changed: list[str], reached: 
 def test_a_change_of_a_dependency_reaches_all_tests() -> None:
     reached = changes.find_reached_tests(IMPORTERS, ["requirements/runtime.txt"])
     assert set(reached.values()) == {1}
-    assert len(reached) == 7
+    assert len(reached) == 8
+
+
+@pytest.mark.parametrize("file", ["tests/conftest.py", "tests/selection.py", "tests/changes.py", "pyproject.toml"])
+def test_a_change_of_what_all_tests_share_reaches_all_tests(file: str) -> None:
+    modules = {str(path.relative_to(changes.ROOT)) for path in (changes.ROOT / "tests").glob("*/**/test_*.py")}
+    assert changes.find_reached_tests(changes.import_graph(), [file]).keys() == modules
+
+
+@pytest.mark.parametrize(
+    ("file", "test"),
+    [
+        ("app/dagbook/executors/process/shim.sh", "tests/executors/test_process.py"),
+        ("app/dagbook/executors/http/http.py", "tests/executors/test_http.py"),
+    ],
+)
+def test_what_no_import_leads_to_reaches_its_tests(file: str, test: str) -> None:
+    assert test in changes.find_reached_tests(changes.import_graph(), [file])
 
 
 def test_levels_share_the_time_and_the_nearest_modules_come_first() -> None:
