@@ -14,7 +14,6 @@ HANDLER_NAMES = {
     EXIT: "onExit",
     WAIT: "onWait",
 }
-HANDLER_KEYS = tuple(HANDLER_NAMES)
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,6 @@ from dagbook.egress.rules import Egress
 from dagbook.spec.model import CommandLine, Container, Smtp, Ssh
 from dagbook.unix.unix_accounts import AccountError, files_as
 
-EXIT_TIMEOUT = 124
 EXIT_NOT_FOUND = 127
 
 

@@ -44,7 +44,6 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 # Responses of the API are data: a browser that is made to show one as a page runs no script and shows no frame.
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
-CONTENT_POLICY = "Content-Security-Policy"
 
 # A response that has one of them already keeps its own value.
 SECURITY: Headers = (

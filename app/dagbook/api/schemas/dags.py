@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -15,8 +15,6 @@ from dagbook.engine.status import NodeStatus, RunLabel, RunStatus
 from dagbook.spec.time.schedule import Kind
 
 DAGNameText = Annotated[str, Meta(pattern="^[a-zA-Z0-9_.-]+$")]
-SortField = Literal["name", "nextRun"]
-SortOrder = Literal["asc", "desc"]
 
 
 class Schedule(Schema, kw_only=True):

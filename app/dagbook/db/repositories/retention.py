@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, delete, exists, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, delete, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection, WriteConnection
@@ -24,7 +23,6 @@ from dagbook.engine.status import RunStatus
 
 _FINISHED = (RunStatus.FAILED, RunStatus.ABORTED, RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
 _ACTIVE = (RunStatus.NOT_STARTED, RunStatus.RUNNING, RunStatus.QUEUED)
-_AnySelect = Select[*tuple[Any, ...]]
 
 _called, _newer, _root = aliased(Run), aliased(Run), aliased(Run)
 _until = bindparam("until", type_=UtcDateTime)
