@@ -29,7 +29,7 @@ class Limit(NamedTuple):
 LIMITS = {
     # Files, without __init__.py.
     "modules": Limit(470, goal=400),
-    "lines": Limit(74_991, goal=67_000),
+    "lines": Limit(75_025, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),
