@@ -17,6 +17,7 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from dagbook.db.database import VISIBLE, Database, ReadConnection, WriteConnection, mark_changed
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.models import Run
+from dagbook.db.postgres import postgres
 from dagbook.db.sqlite import sqlite
 from tests.db.rows import add_whole_run, run_sql, table_of
 
@@ -276,6 +277,45 @@ async def test_connections_to_a_machine_that_is_gone_end_in_ten_seconds(database
         used = raw.driver_connection._transport.get_extra_info("socket")
         assert used.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert used.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+    await opened.close()
+
+
+@pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
+async def test_when_all_connections_are_in_use_it_is_told_as_unavailable(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_WAIT_SECONDS", 0.02)
+    opened = await Database.open(database_url, pool_size=1)
+
+    def look(connection: ReadConnection) -> int:
+        return int(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+
+    first = await opened.read(look)
+    slow = asyncio.create_task(opened.read(lambda connection: connection.exec_driver_sql("SELECT pg_sleep(0.5)")))
+    await asyncio.sleep(0)
+    with pytest.raises(DatabaseUnavailable, match="all connections to the database are in use"):
+        await opened.read(look)
+    await slow
+    assert await opened.read(look) == first
+    await opened.close()
+
+
+@pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
+async def test_a_connection_is_as_good_as_before_after_a_read_that_was_cancelled_or_raised(database_url: str) -> None:
+    opened = await Database.open(database_url, pool_size=1)
+
+    def fail(connection: ReadConnection) -> None:
+        connection.exec_driver_sql("SELECT 1 / 0")
+
+    for _ in range(3):
+        slow = asyncio.create_task(opened.read(lambda connection: connection.exec_driver_sql("SELECT pg_sleep(60)")))
+        await asyncio.sleep(0.05)
+        slow.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow
+        with pytest.raises(SQLAlchemyError):
+            await opened.read(fail)
+        assert await opened.read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one()) == 1
     await opened.close()
 
 

@@ -17,7 +17,6 @@ from asyncpg import (
     PostgresError,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 _SQLITE_REASONS = {
     sqlite3.SQLITE_BUSY: "the database file is locked by another process",
@@ -94,8 +93,6 @@ def translate_errors(dialect: str) -> Iterator[None]:
     """
     try:
         yield
-    except PoolTimeout as error:
-        raise DatabaseUnavailable("all connections to the database are in use") from error
     except IntegrityError as error:
         raise Conflict(str(error.orig)) from error
     except (sqlite3.IntegrityError, IntegrityConstraintViolationError) as error:
@@ -118,14 +115,15 @@ def translate_errors(dialect: str) -> Iterator[None]:
         raise _explain_no_connection(error) from error
 
 
-def is_serialization_failure(error: DBAPIError) -> bool:
+def is_serialization_failure(error: DBAPIError | PostgresError) -> bool:
     """Whether PostgreSQL rolled the transaction back because of another one, so that it may be repeated at once.
 
     This includes a change of the tables between two uses of a prepared statement.
     """
-    if isinstance(getattr(error.orig, "__cause__", None), InvalidCachedStatementError | OutdatedSchemaCacheError):
+    own = getattr(error.orig, "__cause__", None) if isinstance(error, DBAPIError) else error
+    if isinstance(own, InvalidCachedStatementError | OutdatedSchemaCacheError):
         return True
-    return getattr(error.orig, "sqlstate", None) in _SERIALIZATION_FAILURES
+    return getattr(own, "sqlstate", None) in _SERIALIZATION_FAILURES
 
 
 def to_dbapi_error(error: sqlite3.Error, statement: str, arguments: Any = None) -> BaseException:

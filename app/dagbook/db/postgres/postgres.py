@@ -1,4 +1,4 @@
-"""PostgreSQL backend: a connection pool, and the parameters of its connections."""
+"""PostgreSQL backend: its connections, their parameters, and transactions."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import asyncio
 import random
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property
-from time import monotonic
 from typing import Any
 
-from sqlalchemy import URL, Engine, NullPool, event, func, select
-from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from asyncpg import Connection as Driver
+from asyncpg import PostgresError
+from sqlalchemy import URL, Connection, Engine, NullPool, event, func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from dagbook.db.backend import Read, ReadConnection, T, Write, WriteConnection
@@ -24,10 +25,11 @@ from dagbook.db.url import PUBLIC, root_certificate
 
 _CONNECT_SECONDS = 10
 _COMMAND_SECONDS = 60
-_IDLE_SECONDS = 1.0
+_WAIT_SECONDS = 30  # for a connection, when all are in use
 # A server that is suspended inside a transaction must not keep others from adopting the rows it has locked.
 _STUCK_MILLISECONDS = "5000"
-_PING_SECONDS = 5
+_BEGIN_SECONDS = 5  # also for ROLLBACK: a connection that takes longer is lost
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 # A connection is dead when the machine has not answered for ten seconds, whether or not something was sent to it.
 _TCP = {
     socket.TCP_KEEPIDLE: 4,
@@ -38,11 +40,16 @@ _TCP = {
 # Attempts of a transaction that is rolled back because of others; the pauses between them add up to about a second.
 _TRIES = 7
 _FIRST_PAUSE_SECONDS = 0.01
+_Connected = tuple[AsyncConnection, Driver]
 _NO_ROOT = "the root certificate (sslrootcert in database_url) cannot be used"
 
 
 class Postgres:
-    """A pool of asyncpg connections; reads use read-only transactions."""
+    """Connections of asyncpg that stay open, each used by one transaction at a time; reads are read-only transactions.
+
+    Transactions are started with the driver, because SQLAlchemy's cost four times as much; SQLAlchemy's own transaction
+    stays open permanently.
+    """
 
     dialect = "postgresql"
 
@@ -55,27 +62,16 @@ class Postgres:
             # connections of their own.
             "max_parallel_workers_per_gather": "0",
         }
-        self._arguments = arguments
-        self._engine = create_async_engine(
-            url,
-            isolation_level="READ COMMITTED",
-            pool_size=pool_size,
-            max_overflow=0,
-            connect_args=arguments,
-        )
-        self._readers: AsyncEngine = self._engine.execution_options(postgresql_readonly=True)
+        self._engine = create_async_engine(url, poolclass=NullPool, connect_args=arguments)
+        self._unused = asyncio.Semaphore(pool_size)
+        self._free: list[_Connected] = []  # the most recently used one is used next
+        self._is_closed = False
         self._writes: set[asyncio.Task[Any]] = set()
-        _notice_lost_connections(self._engine.sync_engine)
         _notice_lost_machines(self._engine.sync_engine)
 
     async def read(self, work: Read[T]) -> T:
         """Run work in a read-only transaction, repeated after serialization failures."""
-
-        async def attempt() -> T:
-            async with self._readers.connect() as connection:
-                return await connection.run_sync(lambda raw: work(ReadConnection(raw)))
-
-        return await _retry_conflicts(attempt)
+        return await self._run(f"{_BEGIN} READ ONLY", lambda raw: work(ReadConnection(raw)))
 
     async def read_inline(self, work: Read[T]) -> T:
         """Run work as ``read`` does."""
@@ -101,13 +97,12 @@ class Postgres:
     async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool) -> T:  # noqa: ARG002 - see Database.write
         """Run work in a transaction, repeated after serialization failures; every commit is durable."""
 
-        async def attempt() -> T:
-            async with self._engine.begin() as connection:
-                result = await connection.run_sync(lambda raw: work(WriteConnection(ReadConnection(raw))))
+        async def transaction() -> T:
+            result = await self._run(_BEGIN, lambda raw: work(WriteConnection(ReadConnection(raw))))
             committed()
             return result
 
-        task = asyncio.create_task(_retry_conflicts(attempt))
+        task = asyncio.create_task(transaction())
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
@@ -115,9 +110,7 @@ class Postgres:
     @cached_property
     def notifications(self) -> Notifications:
         """Notifications between processes, on a separate connection."""
-        engine = create_async_engine(self._engine.url, poolclass=NullPool, connect_args=self._arguments)
-        _notice_lost_machines(engine.sync_engine)
-        return Notifications(engine)
+        return Notifications(self._engine)
 
     @asynccontextmanager
     async def try_lock(self, purpose: str) -> AsyncIterator[bool]:
@@ -128,9 +121,77 @@ class Postgres:
             yield bool(await connection.scalar(select(func.pg_try_advisory_lock(func.hashtext(name)))))
 
     async def close(self) -> None:
-        """Finish pending writes, then close the pool."""
+        """Finish pending writes, then close the connections, those in use when their transactions have ended."""
         await asyncio.gather(*self._writes, return_exceptions=True)
-        await self._engine.dispose()
+        self._is_closed = True
+        while self._free:
+            await self._free.pop()[0].close()
+
+    # -- transactions ----------------------------------------------------------------------------------------
+
+    async def _run(self, begin: str, work: Callable[[Connection], T]) -> T:
+        """Run work in a transaction, repeated when it is rolled back because of another one, such as an upgrade."""
+        for number in range(_TRIES - 1):
+            try:
+                return await self._transaction(begin, work)
+            except (DBAPIError, PostgresError) as error:
+                if not is_serialization_failure(error):
+                    raise
+            await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+        return await self._transaction(begin, work)
+
+    async def _transaction(self, begin: str, work: Callable[[Connection], T]) -> T:
+        try:
+            await asyncio.wait_for(self._unused.acquire(), _WAIT_SECONDS if self._unused.locked() else None)
+        except TimeoutError as error:
+            raise DatabaseUnavailable("all connections to the database are in use") from error
+        try:
+            connection, driver = await self._begin(begin)
+            try:
+                result = await connection.run_sync(work)
+                await driver.execute("COMMIT")
+            except BaseException:
+                with suppress(Exception):
+                    await _execute(driver, "ROLLBACK")
+                raise
+            finally:
+                if driver.is_closed() or self._is_closed:
+                    await connection.close()
+                else:
+                    self._free.append((connection, driver))
+            return result
+        finally:
+            self._unused.release()
+
+    async def _begin(self, statement: str) -> _Connected:
+        """Begin a transaction on a free connection that was not lost meanwhile, or on a new one."""
+        while True:
+            is_new = not self._free
+            connection, driver = await self._connect() if is_new else self._free.pop()
+            try:
+                await _execute(driver, statement)
+            except BaseException as error:
+                await connection.close()
+                if is_new or not isinstance(error, Exception):
+                    raise
+            else:
+                return connection, driver
+
+    async def _connect(self) -> _Connected:
+        connection = await self._engine.connect()
+        await connection.execution_options(isolation_level="AUTOCOMMIT")  # SQLAlchemy sends no BEGIN and no COMMIT
+        driver: Driver | None = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None  # noqa: S101 - it was connected just now
+        return connection, driver
+
+
+async def _execute(driver: Driver, statement: str) -> None:
+    """Begin or roll back a transaction, or end a connection on which that is not possible."""
+    try:
+        await driver.execute(statement, timeout=_BEGIN_SECONDS)
+    except BaseException:
+        driver.terminate()
+        raise
 
 
 def postgres_arguments(url: URL, application: str, schema: str) -> dict[str, Any]:
@@ -152,41 +213,6 @@ def _check_certificate(path: str) -> None:
         raise DatabaseUnavailable(_NO_ROOT, f"{path} is not a PEM certificate") from error
     except OSError as error:
         raise DatabaseUnavailable(_NO_ROOT, f"{path}: {error.strerror}") from error
-
-
-async def _retry_conflicts(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Repeat a transaction that was rolled back because of another one, for example a schema upgrade."""
-    for number in range(_TRIES - 1):
-        try:
-            return await attempt()
-        except DBAPIError as error:
-            if not is_serialization_failure(error):
-                raise
-        await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
-    return await attempt()
-
-
-def _notice_lost_connections(engine: Engine) -> None:
-    """Replace a dead connection at checkout from the pool.
-
-    SQLAlchemy's ``pool_pre_ping`` costs three round trips for each use. Here a connection that is known to be closed
-    costs nothing, and one that was idle for a second costs one round trip.
-    """
-
-    def checkin(_driver: Any, record: ConnectionPoolEntry) -> None:
-        record.info["idle_since"] = monotonic()
-
-    def checkout(driver: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
-        if driver.driver_connection.is_closed():
-            raise DisconnectionError
-        if monotonic() - record.info.get("idle_since", monotonic()) > _IDLE_SECONDS:
-            try:
-                driver.run_async(lambda connection: connection.execute("SELECT 1", timeout=_PING_SECONDS))
-            except Exception as error:
-                raise DisconnectionError from error
-
-    event.listen(engine, "checkin", checkin)
-    event.listen(engine, "checkout", checkout)
 
 
 def _notice_lost_machines(engine: Engine) -> None:
