@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Executable, Integer, func, literal_column, type_coerce
-from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import BigInteger, Executable, Integer, cast, func, literal_column, type_coerce
+from sqlalchemy.dialects import postgresql
 
 from dagbook.db.backend import ReadConnection, T, WriteConnection
 from dagbook.db.types import Base
+
+insert_into = postgresql.insert  # with ON CONFLICT, which SQLite's dialect writes in the same way
 
 
 def all_rows(connection: ReadConnection, kind: type[T], statement: Executable, /, **values: object) -> list[T]:
@@ -24,22 +25,16 @@ def first_row(connection: ReadConnection, kind: type[T], statement: Executable, 
     return None if row is None else kind(**row)
 
 
-def insert_into(connection: WriteConnection, model: type[Base]) -> postgresql.Insert:
-    """Return an insertion that knows ON CONFLICT, which both databases write in the same way."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return cast(postgresql.Insert, make(model))
-
-
 def put(connection: WriteConnection, model: type[Base], row: msgspec.Struct, *keys: str) -> None:
     """Insert a row, or replace the one with the same keys."""
     values = msgspec.structs.asdict(row)
     others = {name: value for name, value in values.items() if name not in keys}
-    insertion = insert_into(connection, model).values(values)
+    insertion = insert_into(model).values(values)
     connection.execute(insertion.on_conflict_do_update(index_elements=keys, set_=others))
 
 
 def seconds(dialect: str, column: Any) -> Any:
     """Select a time in whole seconds since 1970: converting rows to datetimes takes as long as reading them."""
     if dialect == "postgresql":
-        return sql_cast(func.floor(func.extract("epoch", column)), BigInteger)
+        return cast(func.floor(func.extract("epoch", column)), BigInteger)
     return type_coerce(type_coerce(column, BigInteger).op("/")(literal_column("1000000")), Integer)

@@ -349,7 +349,7 @@ def _covered(connection: ReadConnection, names: Select[Any], *grants: ColumnElem
 
 
 def _insert(connection: WriteConnection, found: Select[Any]) -> None:
-    insertion = insert_into(connection, DagAccess).from_select(["dag_name", "subject", "rank"], found)
+    insertion = insert_into(DagAccess).from_select(["dag_name", "subject", "rank"], found)
     higher = func.greatest if connection.dialect.name == "postgresql" else func.max
     changed = {"rank": higher(DagAccess.rank, insertion.excluded.rank)}
     connection.execute(insertion.on_conflict_do_update(index_elements=["dag_name", "subject"], set_=changed))

@@ -222,10 +222,7 @@ def add(connection: WriteConnection, save: Save) -> bool:
         "updated_at": save.at,
     }
     dag_id = connection.execute(
-        insert_into(connection, Dag)
-        .values(**row)
-        .on_conflict_do_nothing(index_elements=["file_name"])
-        .returning(Dag.id)
+        insert_into(Dag).values(**row).on_conflict_do_nothing(index_elements=["file_name"]).returning(Dag.id)
     ).scalar()
     if dag_id is None:
         return False

@@ -7,19 +7,14 @@ from datetime import datetime
 
 import msgspec
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from dagbook.db.database import WriteConnection
 from dagbook.db.models.definition import Definition
 from dagbook.db.prepared import Prepared
+from dagbook.db.statements import insert_into
 from dagbook.spec.reading.definition_cache import hash_of
 
-_add = Prepared(
-    {
-        "sqlite": sqlite.insert(Definition).on_conflict_do_nothing(),
-        "postgresql": postgresql.insert(Definition).on_conflict_do_nothing(),
-    }
-)
+_add = Prepared(insert_into(Definition).on_conflict_do_nothing())
 
 
 class DefinitionRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -109,7 +109,7 @@ def remove(connection: WriteConnection, keys: Collection[int]) -> None:
 
 def mark_deleting(connection: WriteConnection, key: int, at: datetime) -> None:
     """Mark a run as being deleted in several transactions; harmless when repeated."""
-    connection.execute(insert_into(connection, Removal).values(run_id=key, begun_at=at).on_conflict_do_nothing())
+    connection.execute(insert_into(Removal).values(run_id=key, begun_at=at).on_conflict_do_nothing())
 
 
 def find_deleting(connection: ReadConnection) -> list[int]:

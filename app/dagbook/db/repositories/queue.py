@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Integer, bindparam, case, delete, exists, func, literal, or_, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.queue import QueueEntry, QueuePause
@@ -16,7 +15,7 @@ from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt
 from dagbook.db.repositories import changes, dag_access
 from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.runs.runs import SUMMARY, RunRow
-from dagbook.db.statements import all_rows, first_row
+from dagbook.db.statements import all_rows, first_row, insert_into
 from dagbook.engine.status import RunStatus
 
 _ACTIVE = (RunStatus.NOT_STARTED, RunStatus.RUNNING)
@@ -354,9 +353,8 @@ def find_pauses(connection: ReadConnection) -> dict[str, PauseRow]:
 
 def pause(connection: WriteConnection, queue: str, at: datetime, actor: str | None) -> None:
     """Pause a queue; if it is already paused, its time and actor are kept."""
-    chosen = postgresql if connection.dialect.name == "postgresql" else sqlite
     row = {"queue": queue, "paused_at": at, "paused_by": actor}
-    connection.execute(chosen.insert(QueuePause).values(row).on_conflict_do_nothing())
+    connection.execute(insert_into(QueuePause).values(row).on_conflict_do_nothing())
 
 
 def resume(connection: WriteConnection, queue: str) -> None:

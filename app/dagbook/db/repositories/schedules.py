@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Select, and_, bindparam, delete, func, insert, literal, or_, select, text, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition
@@ -82,12 +81,7 @@ _find_active = (
     .where(Run.dag_name == bindparam("name"), Run.status == RunStatus.RUNNING, Run.root_id.is_(None), IS_ACTIVE)
     .order_by(Run.id)
 )
-_skip = Prepared(
-    {
-        "sqlite": sqlite.insert(ScheduleSlot).on_conflict_do_nothing(),
-        "postgresql": postgresql.insert(ScheduleSlot).on_conflict_do_nothing(),
-    }
-)
+_skip = Prepared(insert_into(ScheduleSlot).on_conflict_do_nothing())
 _add = Prepared(insert(ScheduleSlot))
 _finish = Prepared(
     update(ScheduleSlot)
@@ -243,12 +237,7 @@ def skip(connection: WriteConnection, outcomes: Iterable[SlotOutcome]) -> None:
 
 def claim(connection: WriteConnection, outcome: SlotOutcome) -> bool:
     """Store the outcome of one slot; False when another server has handled it."""
-    added = (
-        insert_into(connection, ScheduleSlot)
-        .values(**_row(outcome))
-        .on_conflict_do_nothing()
-        .returning(ScheduleSlot.dag_id)
-    )
+    added = insert_into(ScheduleSlot).values(**_row(outcome)).on_conflict_do_nothing().returning(ScheduleSlot.dag_id)
     return connection.execute(added).first() is not None
 
 
@@ -343,7 +332,7 @@ def get_mark(connection: ReadConnection) -> datetime | None:
 
 def set_mark(connection: WriteConnection, minute: datetime) -> None:
     """Store the last handled minute. If the clock was set back, so is the mark: the time between was not missed."""
-    statement = insert_into(connection, ScheduleMark).values(id=_MARK, minute=minute)
+    statement = insert_into(ScheduleMark).values(id=_MARK, minute=minute)
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"minute": minute}))
 
 

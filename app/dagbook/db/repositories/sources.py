@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, bindparam, case, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag
@@ -65,6 +64,9 @@ _taken = (
     .outerjoin(Source, Source.id == SourceFile.source_id)
 )
 _set_directory = Prepared(update(Dag).where(Dag.id == bindparam("dag")).values(source_directory=bindparam("directory")))
+_add_file, _file_key = insert_into(SourceFile), ("source_id", "path")
+_changed = {name: column for name, column in _add_file.excluded.items() if name not in _file_key}
+_put_file = Prepared(_add_file.on_conflict_do_update(index_elements=_file_key, set_=_changed))  # thousands at first
 _get_dag_id = select(Dag.id).where(Dag.file_name == bindparam("file"))
 
 
@@ -196,18 +198,6 @@ class FileState(msgspec.Struct, frozen=True, kw_only=True):
     resumes: bool = False
 
 
-def _make_put(make: Any) -> Any:
-    table = SourceFile.__table__
-    names = [column.name for column in table.columns]
-    insertion = make(table).values({name: bindparam(name, type_=table.columns[name].type) for name in names})
-    changed = {name: insertion.excluded[name] for name in names if name not in ("source_id", "path")}
-    return insertion.on_conflict_do_update(index_elements=["source_id", "path"], set_=changed)
-
-
-# A first sync stores thousands of files.
-_put_file = Prepared({"sqlite": _make_put(sqlite.insert), "postgresql": _make_put(postgresql.insert)})
-
-
 # -- sources -------------------------------------------------------------------------------------------------------
 
 
@@ -224,12 +214,7 @@ def get(connection: ReadConnection, name: str) -> SourceRow | None:
 def add(connection: WriteConnection, source: NewSource, by: str | None, at: datetime) -> bool:
     """Store a source; False when its name is taken."""
     values = {**msgspec.structs.asdict(source), "created_at": at, "created_by": by}
-    added = (
-        insert_into(connection, Source)
-        .values(values)
-        .on_conflict_do_nothing(index_elements=["name"])
-        .returning(Source.id)
-    )
+    added = insert_into(Source).values(values).on_conflict_do_nothing(index_elements=["name"]).returning(Source.id)
     return connection.execute(added).scalar() is not None
 
 
