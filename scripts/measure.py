@@ -29,16 +29,16 @@ class Limit(NamedTuple):
 LIMITS = {
     # Files, without __init__.py.
     "modules": Limit(470, goal=400),
-    "lines": Limit(75_025, goal=67_000),
+    "lines": Limit(75_006, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),
     "modules with two subjects": Limit(25, goal=25),  # a constant of the module behind its first class or function
-    "short helpers": Limit(52, goal=52),  # private, at most SHORT_HELPER lines, one caller
+    "short helpers": Limit(50, goal=50),  # private, at most SHORT_HELPER lines, one caller
     "type: ignore": Limit(7, goal=7),
     "type: ignore without a reason": Limit(0, goal=0),
-    "uses of Any": Limit(256, goal=256),
-    "rows read by name": Limit(18, goal=0),
+    "uses of Any": Limit(249, goal=249),
+    "rows read by name": Limit(13, goal=0),
     "files that a start passes": Limit(66, goal=58),
     "files that the end of a step passes": Limit(35, goal=30),
     "files that a list of DAGs passes": Limit(22, goal=19),

@@ -16,7 +16,9 @@ from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, NodeRow
 from dagbook.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCCESS
 from dagbook.engine.plan import find_step
 from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.executors.calls import SubRun
 from dagbook.json_values import Json
+from dagbook.runs.evaluation.sub_run_plan import read_record
 from dagbook.runs.store.run_loading import collect_outputs
 from dagbook.spec.model import (
     DEFAULT_HISTORY_RETENTION_DAYS,
@@ -248,7 +250,7 @@ def status_record(exported: ExportedRun, attempt: ExportedAttempt, logs: Logs, r
 def _node(row: NodeRow, dag: Dag, logs: Logs, missing: str) -> Record:
     found = find_step(dag, row.position)
     step = found if found is not None and (row.handler or found.name == row.name) else Step(name=row.name)
-    calls = row.sub_runs or {}
+    calls = read_record(row.sub_runs)
     stdout, stderr = logs.get(row.position, ("", ""))
     record = step_record(step, shown=row.shown, unmet=(row.detail or {}).get("conditions", ()))
     return {
@@ -264,8 +266,8 @@ def _node(row: NodeRow, dag: Dag, logs: Logs, missing: str) -> Record:
             doneCount=row.done_count,
             repeated=row.repeated,
             error=row.error,
-            children=_calls(calls.get("current", ())),
-            childrenRepeated=_calls(calls.get("earlier", ())),
+            children=_calls(calls.current if calls else ()),
+            childrenRepeated=_calls(calls.earlier if calls else ()),
             outputVariables={row.output_name: f"{row.output_name}={row.output_value}"}
             if row.output_name and row.output_value is not None
             else None,
@@ -273,8 +275,8 @@ def _node(row: NodeRow, dag: Dag, logs: Logs, missing: str) -> Record:
     }
 
 
-def _calls(calls: Sequence[Mapping[str, Any]]) -> list[Record]:
-    return [filled(dagRunId=call["id"], params=call.get("params", "")) for call in calls]
+def _calls(calls: Sequence[SubRun]) -> list[Record]:
+    return [filled(dagRunId=call.id, params=call.params) for call in calls]
 
 
 def outputs_record(exported: ExportedRun, attempt: ExportedAttempt) -> Record | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, tzinfo
-from typing import Any
 
+import msgspec
 from msgspec.structs import asdict
 
 from dagbook.api.presenters.fields import TimeFormatter, formatter_for, or_unset
@@ -16,37 +15,58 @@ from dagbook.engine.status import NodeStatus
 WAITS = "waits for approval"
 
 
-def _waiting(request: Mapping[str, Any], since: datetime, times: TimeFormatter) -> WaitingForApproval:
+class _Decision(msgspec.Struct, frozen=True):
+    """What was decided, as a node has it."""
+
+    approved: bool
+    by: str
+    at: datetime
+    inputs: dict[str, str] = {}
+    reason: str = ""
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """What a step asks, as a node has it: there also since when, and what was decided."""
+
+    prompt: str = ""
+    input: list[str] = []
+    required: list[str] = []
+    approvers: list[str] = []
+    since: datetime | None = None
+    decision: _Decision | None = None
+
+
+def _waiting(asked: _Asked, since: datetime | None, times: TimeFormatter) -> WaitingForApproval:
     return WaitingForApproval(
         since=times.text(since),
-        prompt=request.get("prompt", ""),
-        input=list(request.get("input", ())),
-        required=list(request.get("required", ())),
-        approvers=or_unset(list(request.get("approvers", ()))),
+        prompt=asked.prompt,
+        input=asked.input,
+        required=asked.required,
+        approvers=or_unset(asked.approvers),
     )
 
 
-def add_approval(node: Node, approval: Mapping[str, Any], times: TimeFormatter) -> None:
+def add_approval(node: Node, approval: object, times: TimeFormatter) -> None:
     """Set the members of a node about its approval: what it waits for, or what was decided."""
-    decision = approval.get("decision")
+    asked = msgspec.convert(approval, _Asked)
+    decision = asked.decision
     if decision is None:
         if node.status is NodeStatus.RUNNING:
-            since = datetime.fromisoformat(approval["since"])
-            node.reason, node.waiting = WAITS, _waiting(approval, since, times)
+            node.reason, node.waiting = WAITS, _waiting(asked, asked.since, times)
         return
-    at = times.text(datetime.fromisoformat(decision["at"]))
-    if decision["approved"]:
-        node.approved_at, node.approved_by = at, decision["by"]
-        node.approval_inputs = dict(decision.get("inputs", {}))
+    at = times.text(decision.at)
+    if decision.approved:
+        node.approved_at, node.approved_by = at, decision.by
+        node.approval_inputs = decision.inputs
     else:
-        node.rejected_at, node.rejected_by = at, decision["by"]
-        node.rejection_reason = or_unset(decision.get("reason", ""))
+        node.rejected_at, node.rejected_by = at, decision.by
+        node.rejection_reason = or_unset(decision.reason)
 
 
 def approval_item(row: OpenApproval, zone: tzinfo) -> ApprovalItem:
     """Convert an approval that is waited for."""
     return ApprovalItem(
-        **asdict(_waiting(row.request, row.asked_at, formatter_for(zone))),
+        **asdict(_waiting(msgspec.convert(row.request, _Asked), row.asked_at, formatter_for(zone))),
         dag_name=row.dag_name,
         dag_run_id=row.run_id,
         step_name=row.step,

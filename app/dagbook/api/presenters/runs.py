@@ -21,12 +21,13 @@ from dagbook.engine import rules
 from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS, WAIT
 from dagbook.engine.plan import find_step
 from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.executors.calls import SubRun
+from dagbook.runs.evaluation.sub_run_plan import read_record
 from dagbook.spec.model import CommandLine, Dag, Handlers, Step
 from dagbook.spec.params import param_text
 
 _NEVER = "-"
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_Call = Mapping[str, Any]  # a called run in the JSON of a node
 AnyNode = NodeRow | HistoryNode
 _LABELS = {int(status): (status, status.label) for status in RunStatus}
 _NODE_LABELS = {int(status): (status, status.label) for status in NodeStatus}
@@ -176,16 +177,16 @@ def _node(row: AnyNode, steps: StepCache, options: _NodeOptions) -> run_schemas.
         started_at_millis=millis(row.started_at),
         finished_at_millis=millis(row.finished_at),
     )
-    if called := row.sub_runs:
-        node.sub_runs = or_unset(_sub_run_calls(called.get("current", ())))
-        node.sub_runs_repeated = or_unset(_sub_run_calls(called.get("earlier", ())))
+    if called := read_record(row.sub_runs):
+        node.sub_runs = or_unset(_sub_run_calls(called.current))
+        node.sub_runs_repeated = or_unset(_sub_run_calls(called.earlier))
     if isinstance(row, NodeRow) and row.approval:
         add_approval(node, row.approval, options.times)
     return node
 
 
-def _sub_run_calls(calls: Sequence[_Call]) -> list[run_schemas.SubDAGRun]:
-    return [run_schemas.SubDAGRun(dag_run_id=call["id"], params=or_unset(call.get("params", ""))) for call in calls]
+def _sub_run_calls(calls: Sequence[SubRun]) -> list[run_schemas.SubDAGRun]:
+    return [run_schemas.SubDAGRun(dag_run_id=call.id, params=or_unset(call.params)) for call in calls]
 
 
 def sub_runs(
@@ -195,19 +196,19 @@ def sub_runs(
 
     A sub-run whose id a step has stored but that was never started is left out.
     """
-    called = [row.sub_runs for row in nodes if row.position >= 0 and row.sub_runs]
-    calls = [call for each in called for call in (*each.get("current", ()), *each.get("earlier", ()))]
-    return [_sub_run(call, known[call["id"]], zone) for call in calls if call["id"] in known]
+    called = [record for row in nodes if row.position >= 0 and (record := read_record(row.sub_runs))]
+    calls = [call for each in called for call in (*each.current, *each.earlier)]
+    return [_sub_run(call, known[call.id], zone) for call in calls if call.id in known]
 
 
-def _sub_run(call: _Call, run: RunWithState, zone: tzinfo) -> run_schemas.SubDAGRunDetail:
+def _sub_run(call: SubRun, run: RunWithState, zone: tzinfo) -> run_schemas.SubDAGRunDetail:
     return run_schemas.SubDAGRunDetail(
         dag_run_id=run.run_id,
         status=run.status,
         status_label=run.status.label,
         started_at=time_text(run.started_at, zone),
         finished_at=time_text(run.finished_at, zone),
-        params=or_unset(call.get("params", "")),
+        params=or_unset(call.params),
         error=own_error(run.status, run.error, run.state),
     )
 

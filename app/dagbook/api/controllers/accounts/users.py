@@ -20,29 +20,13 @@ from dagbook.api.schemas.people import (
     UsersListResponse,
 )
 from dagbook.api.services import AccountServices
-from dagbook.auth.audit_context import Action, Caller
+from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
 from dagbook.db.repositories import users
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
 
 Services = NamedDependency[AccountServices]
-
-
-async def _update(user_id: str, data: UpdateUserRequest, services: AccountServices, caller: Caller) -> UserResponse:
-    changes = UserChanges(username=data.username, role=data.role, disabled=data.disabled, scope=data.scope)
-    row = await services.auth.users.update(user_id, changes, caller)
-    return UserResponse(user=user_body(row))
-
-
-async def _reset(
-    user_id: str, data: ResetPasswordRequest, services: AccountServices, caller: Caller
-) -> SuccessResponse:
-    await services.auth.users.reset_password(user_id, data.new_password, caller)
-    return SuccessResponse(message="the password is reset, and all tokens of the user are void")
-
-
-# Routes that the reference implementation's web UI calls, although no API document has them (api-behaviour 3.1, op 10).
 
 
 class UsersController(Controller):
@@ -77,7 +61,9 @@ class UsersController(Controller):
         self, user_id: parameters.UserId, data: JSONBody[UpdateUserRequest], services: Services, caller: CurrentCaller
     ) -> UserResponse:
         """Change the name, role or scope of a user, or disable or enable it."""
-        return await _update(user_id, data, services, caller)
+        changes = UserChanges(username=data.username, role=data.role, disabled=data.disabled, scope=data.scope)
+        row = await services.auth.users.update(user_id, changes, caller)
+        return UserResponse(user=user_body(row))
 
     @delete("/{userId:str}", "deleteUser", Requires.ADMIN, Action.USER_DELETE, 404, fresh=True)
     async def delete_user(self, user_id: parameters.UserId, services: Services, caller: CurrentCaller) -> None:
@@ -95,22 +81,11 @@ class UsersController(Controller):
         caller: CurrentCaller,
     ) -> SuccessResponse:
         """Set a user's password; all its tokens become invalid."""
-        return await _reset(user_id, data, services, caller)
+        await services.auth.users.reset_password(user_id, data.new_password, caller)
+        return SuccessResponse(message="the password is reset, and all tokens of the user are void")
 
-    @put("/{userId:str}", "", Requires.ADMIN, Action.USER_UPDATE, fresh=True)
-    async def put_user(
-        self, user_id: parameters.UserId, data: JSONBody[UpdateUserRequest], services: Services, caller: CurrentCaller
-    ) -> UserResponse:
-        """Update a user, as PATCH does."""
-        return await _update(user_id, data, services, caller)
-
-    @put("/{userId:str}/password", "", Requires.ADMIN, Action.USER_PASSWORD_RESET, fresh=True)
-    async def put_password(
-        self,
-        user_id: parameters.UserId,
-        data: JSONBody[ResetPasswordRequest],
-        services: Services,
-        caller: CurrentCaller,
-    ) -> SuccessResponse:
-        """Set a user's password, as reset-password does."""
-        return await _reset(user_id, data, services, caller)
+    # The reference implementation's web UI calls them, although no API document has them (api-behaviour 3.1, op 10).
+    put_user = put("/{userId:str}", "", Requires.ADMIN, Action.USER_UPDATE, fresh=True)(update_user.fn)
+    put_password = put("/{userId:str}/password", "", Requires.ADMIN, Action.USER_PASSWORD_RESET, fresh=True)(
+        reset_password.fn
+    )
