@@ -10,11 +10,12 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from scripts.measuring.capacity.measure import measure
 from scripts.measuring.figures import facts, results
 from scripts.measuring.figures.benches import bench
 from scripts.measuring.figures.cli import figures
 from scripts.measuring.figures.pages import render
-from scripts.measuring.figures.plan import BENCH_PLAN, EXPERIMENTS, PLAN, REPEATED, SIZES, Planned, Size
+from scripts.measuring.figures.plan import BENCH_PLAN, CAPACITY, EXPERIMENTS, PLAN, REPEATED, SIZES, Planned, Size
 from scripts.measuring.figures.repeated import repeated
 from scripts.measuring.figures.results import Machine, Merged, Result
 from tests.process.program import ROOT
@@ -75,7 +76,8 @@ def test_files_of_tests_that_are_repeated_exist() -> None:
 def test_the_command_of_each_benchmark_is_one_that_is_accepted(size: str) -> None:
     for planned in BENCH_PLAN:
         for part in planned.parts(size):
-            bench.make_context("benches", [*part.words, "--result", "x"])
+            command = measure if planned.module == CAPACITY else bench
+            command.make_context("benches", [*part.words, "--result", "x"])
 
 
 # -- result files ------------------------------------------------------------------------------------------------------

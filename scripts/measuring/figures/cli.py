@@ -26,7 +26,7 @@ _DATABASE = click.option("--database", type=click.Choice(ENGINES), help="Only on
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def figures() -> None:
-    """Measure what docs/explanation/testing.md and performance.md show, and make these pages.
+    """Measure what docs/explanation/testing.md, performance.md and capacity.md show, and make these pages.
 
     Each experiment is a command of scripts/chaos that is run in parts, and each part adds a result to its file in
     figures/. 'run' runs only parts without a result: it can be interrupted and started again.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from scripts.measuring.capacity import tables
 from scripts.measuring.figures import metrics
 from scripts.measuring.figures.plan import BENCH_PLAN, ENGINES, PLAN, REFERENCE, SUBJECTS, Planned
 from scripts.measuring.figures.results import Machine, Merged, quantile, read
@@ -13,7 +14,7 @@ from tests.process.program import ROOT
 
 TEMPLATES = Path(__file__).parent / "templates"
 DOCS = ROOT / "docs" / "explanation"
-PAGES = ("testing.md", "performance.md")
+PAGES = ("testing.md", "performance.md", "capacity.md")
 _PLACE = re.compile(r"^\{\{(\w+)(?: (\S+))?\}\}$", re.MULTILINE)
 _NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", REFERENCE: "reference implementation", "": "no database"}
 _LIST_METRICS = ("p50_ms", "p95_ms", "cpu_per_request_ms")
@@ -252,4 +253,5 @@ _BLOCKS: dict[str, Callable[[Path, str], Iterator[str]]] = {
     "lists": _table(_lists_rows),
     "missing": _missing,
     "machines": _machines,
+    "capacity": tables.render,
 }

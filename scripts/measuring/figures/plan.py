@@ -16,6 +16,7 @@ REFERENCE = "reference"  # beside the engines, in results of benchmarks
 EXPERIMENTS = "tests.chaos.cli"
 BENCHES = "scripts.measuring.figures.benches"
 REPEATED = "scripts.measuring.figures.repeated"
+CAPACITY = "scripts.measuring.capacity.measure"
 
 
 class Size(NamedTuple):
@@ -81,8 +82,8 @@ def _on_both(id_: str, command: str, seed: int, smoke: Size, full: Size, *others
         yield Planned(id_, engine, command, seed + 100 * ENGINES.index(engine), small, large)
 
 
-def _bench(id_: str, scenario: str, rounds: int, options: str = "") -> Planned:
-    return Planned(id_, "", scenario, 0, Size(1, "--quick"), Size(rounds, options), BENCHES)
+def _bench(id_: str, scenario: str, rounds: int, options: str = "", module: str = BENCHES) -> Planned:
+    return Planned(id_, "", scenario, 0, Size(1, "--quick"), Size(rounds, options), module)
 
 
 # They need a machine without other work, so they run only when they are named.
@@ -93,6 +94,9 @@ BENCH_PLAN = (
     _bench("lists", "reads", 3, "--set history=1000/10000"),
     _bench("lists-of-a-million", "reads", 1, "--set history=10000/1000000 --without-reference"),
     _bench("soak", "soak", 1),
+    _bench("capacity-costs", "costs", 1, module=CAPACITY),
+    _bench("capacity-checks", "checks", 1, module=CAPACITY),
+    _bench("capacity-history", "history", 3, module=CAPACITY),  # a size of the history each
 )
 _FIFTY = "--kills 50 --runs 250"
 _KILLS = _on_both("R1", "kill", 10_100, Size(1, "--kills 30 --runs 150"), Size(10, _FIFTY), Size(4, _FIFTY))
