@@ -29,6 +29,7 @@ class Limit(NamedTuple):
 LIMITS = {
     # Files, without __init__.py.
     "modules": Limit(470, goal=400),
+    "modules in a package": Limit(15, goal=15),
     "lines": Limit(75_006, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
@@ -42,11 +43,6 @@ LIMITS = {
     "files that a start passes": Limit(66, goal=58),
     "files that the end of a step passes": Limit(35, goal=30),
     "files that a list of DAGs passes": Limit(22, goal=19),
-}
-# Modules in a package, by the part of its path below the folder of the source; `db/repositories` is not `api/…`.
-WIDTH = Limit(15, goal=15)
-WIDTHS = {
-    "db/repositories": Limit(20, goal=15),
 }
 SHORT_HELPER = 4
 SOURCE = "app"
@@ -178,7 +174,7 @@ class Report:
     def longest(self, what: str, found: Sequence[Found]) -> None:
         """Print the longest, and name all that are longer than the limit."""
         limit = LIMITS[what]
-        too_long = [Found(f"{one.place}, {one.lines} lines") for one in found if one.lines > limit.most]
+        too_long = [Found(f"{one.place}: {one.lines}") for one in found if one.lines > limit.most]
         self.add(what, max(one.lines for one in found), limit, too_long)
 
 
@@ -193,7 +189,8 @@ def measure(folder: Path) -> bool:
     own = [module for module in modules if module.path.name != "__init__.py"]
     report.add("modules", len(own), LIMITS["modules"])
     report.add("lines", sum(module.line_count for module in modules), LIMITS["lines"])
-    _report_widths(report, folder, own)
+    widths = Counter(str(module.path.parent) for module in own)
+    report.longest("modules in a package", [Found(*one) for one in widths.items()])
     report.longest("lines of a function", functions)
     lengths = sorted(found.lines for found in functions)
     nine_of_ten = "lines of a function, nine of ten"
@@ -211,21 +208,6 @@ def measure(folder: Path) -> bool:
     outside = [module for module in modules if "/".join(ROWS) not in module.path.as_posix()]
     report.count("rows read by name", [found for module in outside for found in module.subscripts(columns)])
     return report.kept
-
-
-def _report_widths(report: Report, folder: Path, modules: Sequence[Module]) -> None:
-    """Print the widths of the packages with limits of their own, and the widest of the others."""
-    widths = Counter(module.path.parent.relative_to(folder).as_posix() for module in modules)
-    others = {}
-    for package, width in widths.items():
-        name = package.partition("/")[2] or package
-        if name in WIDTHS:
-            report.add(f"modules in {name}", width, WIDTHS[name])
-        else:
-            others[name] = width
-    if others:
-        wide = [Found(f"{name}: {width}") for name, width in others.items() if width > WIDTH.most]
-        report.add("modules in the widest other package", max(others.values()), WIDTH, wide)
 
 
 def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

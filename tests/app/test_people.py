@@ -16,7 +16,7 @@ from dagbook.accounts.users import Users
 from dagbook.auth.passwords import Hasher
 from dagbook.auth.roles import Role
 from dagbook.clock import now
-from dagbook.db.repositories import users
+from dagbook.db.repositories.accounts import users
 from tests.app.people import PASSWORD, ROOT, People, Person, code_of, serving_people
 
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"

@@ -15,8 +15,8 @@ from sqlalchemy import func, select, update
 from dagbook.auth.roles import Role
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import Session
-from dagbook.db.repositories import sessions
-from dagbook.db.repositories.sessions import SessionRow
+from dagbook.db.repositories.accounts import sessions
+from dagbook.db.repositories.accounts.sessions import SessionRow
 from dagbook.main import Server
 from tests.app.dagbook import client_of, serving
 from tests.app.people import PASSWORD, ROOT, Credential, People, Person, code_of, serving_people

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.models import Dag, DagAccess, Grant
-from dagbook.db.repositories import dag_access
+from dagbook.db.repositories.accounts import dag_access
 from tests.db.rows import NOW, add, add_dag, add_definition, add_run, add_token, add_user, rehearse, run_sql
 
 NAMES = ("etl-load", "etl_load", "etlxload", "ETL-load", "etl.load", "etl", "a", "load-etl", "x" * 40)

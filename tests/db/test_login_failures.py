@@ -8,7 +8,7 @@ from dagbook.db.database import Database, WriteConnection
 from dagbook.db.migrations.check import check
 from dagbook.db.migrations.upgrade import downgrade, upgrade
 from dagbook.db.models import LoginAddress, LoginFailure
-from dagbook.db.repositories import users
+from dagbook.db.repositories.accounts import users
 from tests.db.rows import NOW, add_user
 
 

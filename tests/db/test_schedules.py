@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.models import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.repositories import schedules
-from dagbook.db.repositories.dag_access import EVERYTHING
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING
 from dagbook.db.repositories.schedules import SettingRow, Slot, SlotKey, SlotOutcome
 from dagbook.db.types import SlotResult
 from tests.db.rows import NOW, add, add_dag, add_definition, add_run, add_slot, rehearse, run_sql

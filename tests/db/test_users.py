@@ -12,7 +12,7 @@ from dagbook.auth.passwords import Hasher
 from dagbook.auth.roles import Role
 from dagbook.clock import now
 from dagbook.db.database import Database
-from dagbook.db.repositories import users
+from dagbook.db.repositories.accounts import users
 from dagbook.errors import AlreadyExistsError, ForbiddenError
 
 ROOT = Caller(via="local", name="root", role=Role.ADMIN)

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from dagbook.db.database import Database
 from dagbook.db.models.run import Run
-from dagbook.db.repositories.principals import may_call
+from dagbook.db.repositories.accounts.principals import may_call
 from dagbook.db.url import parse_url
 from tests.process import conftest, invariants, store
 from tests.process.postgres import Cluster

@@ -29,7 +29,7 @@ def test_a_function_that_is_too_long_is_named_with_its_place(
     assert measure(tmp_path) is kept
     output = capsys.readouterr().out
     assert f"lines of a function: {lines} (limit 60)\n" in output
-    assert (f"    {tmp_path}/module.py:85 long, 61 lines\n" in output) is not kept
+    assert (f"    {tmp_path}/module.py:85 long: 61\n" in output) is not kept
 
 
 @pytest.mark.parametrize(("lines", "kept"), [(500, True), (501, False)])

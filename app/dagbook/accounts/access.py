@@ -14,9 +14,10 @@ from dagbook.auth.audit_context import Action, AuditAction, Caller, Values
 from dagbook.auth.roles import GRANTABLE, Role, UserScope, lower_role
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
-from dagbook.db.repositories import audit, dag_access, dags, groups, users
-from dagbook.db.repositories.groups import GrantRow, GroupRow, MemberRow
-from dagbook.db.repositories.users import UserRow
+from dagbook.db.repositories import audit, dags
+from dagbook.db.repositories.accounts import dag_access, groups, users
+from dagbook.db.repositories.accounts.groups import GrantRow, GroupRow, MemberRow
+from dagbook.db.repositories.accounts.users import UserRow
 from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
 from dagbook.identifiers import is_name, shorten
 

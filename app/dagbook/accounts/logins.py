@@ -14,9 +14,10 @@ from dagbook.auth.audit_context import Action, Actor, Caller, user_action
 from dagbook.auth.passwords import Hasher
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit, sessions, tokens, users
-from dagbook.db.repositories.sessions import SessionEnd
-from dagbook.db.repositories.users import UserRow
+from dagbook.db.repositories import audit
+from dagbook.db.repositories.accounts import sessions, tokens, users
+from dagbook.db.repositories.accounts.sessions import SessionEnd
+from dagbook.db.repositories.accounts.users import UserRow
 from dagbook.errors import BadRequestError, UnauthorizedError
 
 _log = logging.getLogger(__name__)

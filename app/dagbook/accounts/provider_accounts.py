@@ -18,8 +18,9 @@ from dagbook.auth.claims import values_of
 from dagbook.auth.roles import Role, UserScope
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit, dags, groups, users
-from dagbook.db.repositories.users import UserRow
+from dagbook.db.repositories import audit, dags
+from dagbook.db.repositories.accounts import groups, users
+from dagbook.db.repositories.accounts.users import UserRow
 from dagbook.errors import ForbiddenError
 
 _log = logging.getLogger(__name__)

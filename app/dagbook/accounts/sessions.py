@@ -15,9 +15,10 @@ from dagbook.auth.tokens import Claims, Signer, is_expired
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import audit, groups, sessions, users
-from dagbook.db.repositories.sessions import SessionEnd, SessionRow
-from dagbook.db.repositories.users import UserRow
+from dagbook.db.repositories import audit
+from dagbook.db.repositories.accounts import groups, sessions, users
+from dagbook.db.repositories.accounts.sessions import SessionEnd, SessionRow
+from dagbook.db.repositories.accounts.users import UserRow
 from dagbook.errors import BadRequestError, ForbiddenError, NotFoundError
 from dagbook.identifiers import shorten
 from dagbook.telemetry.printable import printable

@@ -18,11 +18,12 @@ from dagbook.auth.tokens import hash_of, make_personal
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import audit, dag_access, groups, tokens, users
-from dagbook.db.repositories.dag_access import Visibility
-from dagbook.db.repositories.groups import GrantRow
-from dagbook.db.repositories.tokens import TokenRow
-from dagbook.db.repositories.users import UserRow
+from dagbook.db.repositories import audit
+from dagbook.db.repositories.accounts import dag_access, groups, tokens, users
+from dagbook.db.repositories.accounts.dag_access import Visibility
+from dagbook.db.repositories.accounts.groups import GrantRow
+from dagbook.db.repositories.accounts.tokens import TokenRow
+from dagbook.db.repositories.accounts.users import UserRow
 from dagbook.errors import (
     AlreadyExistsError,
     BadRequestError,

@@ -13,9 +13,10 @@ from dagbook.auth.passwords import Hasher, generate, validation_error
 from dagbook.auth.roles import Role, UserScope
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit, dag_access, groups, sessions, tokens, users
-from dagbook.db.repositories.sessions import SessionEnd
-from dagbook.db.repositories.users import UserRow
+from dagbook.db.repositories import audit
+from dagbook.db.repositories.accounts import dag_access, groups, sessions, tokens, users
+from dagbook.db.repositories.accounts.sessions import SessionEnd
+from dagbook.db.repositories.accounts.users import UserRow
 from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
 from dagbook.identifiers import shorten
 

@@ -13,7 +13,7 @@ from dagbook.api.presenters.runs import listed_run, own_error, placeholder_run, 
 from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary
 from dagbook.api.services import RunReadServices
 from dagbook.db.database import ReadConnection
-from dagbook.db.repositories.dag_access import Visibility
+from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import run_history, run_list
 from dagbook.db.repositories.runs.run_filter import RunFilter

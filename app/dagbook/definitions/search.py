@@ -12,7 +12,7 @@ import msgspec
 
 from dagbook.db.database import Database
 from dagbook.db.repositories import dags
-from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.dags import DagRow
 from dagbook.errors import BadRequestError
 from dagbook.spec.expressions import Expression, ExpressionError, find_lines, line_expression, unix_lines

@@ -12,11 +12,12 @@ import msgspec
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import Conflict
-from dagbook.db.repositories import audit, dag_access, dags, principals, sources
-from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
+from dagbook.db.repositories import audit, dags, sources
+from dagbook.db.repositories.accounts import dag_access, principals
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
+from dagbook.db.repositories.accounts.principals import UNLIMITED, Principal
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.definitions import DefinitionRow, TextRedactedError
-from dagbook.db.repositories.principals import UNLIMITED, Principal
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.sources import DagOrigin
 from dagbook.errors import (

@@ -18,8 +18,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from dagbook.db.database import Database
-from dagbook.db.repositories import dag_access, schedules
-from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
+from dagbook.db.repositories import schedules
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.schedules import ScheduledDagRow
 from dagbook.spec.time.schedule import (
     KINDS,

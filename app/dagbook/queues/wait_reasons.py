@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from dagbook.db.database import Database, ReadConnection
-from dagbook.db.repositories import dag_access, queue
-from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
+from dagbook.db.repositories import queue
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.queue import PauseRow
 from dagbook.engine.admission import (
     ANOTHER_RUN,

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from dagbook.auth.audit_context import Action, Actor
+from dagbook.db.repositories.accounts.principals import UNLIMITED, Principal
 from dagbook.db.repositories.audit import Entry
-from dagbook.db.repositories.principals import UNLIMITED, Principal
 from dagbook.db.repositories.schedules import Slot
 from dagbook.engine.admission import Admission
 from dagbook.runs.output.spool import RunSpool

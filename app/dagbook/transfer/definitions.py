@@ -16,10 +16,11 @@ from dagbook.accounts.users import check_name
 from dagbook.auth.audit_context import Action, Actor, dag_action, user_action
 from dagbook.auth.roles import Role
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit, dags, revisions, sources, users
+from dagbook.db.repositories import audit, dags, revisions, sources
+from dagbook.db.repositories.accounts import users
+from dagbook.db.repositories.accounts.users import UserRow
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.definitions import DefinitionRow
-from dagbook.db.repositories.users import UserRow
 from dagbook.errors import BadRequestError
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import BASE, load

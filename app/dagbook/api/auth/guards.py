@@ -25,7 +25,7 @@ from dagbook.auth.audit_context import Action, AuditAction, Caller
 from dagbook.auth.roles import Requires, Switches, is_public, refusal, scope_of
 from dagbook.auth.roles import Scope as TokenScope
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories.dag_access import Visibility
+from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.errors import AppError, ForbiddenError, NotFoundError, UnauthorizedError
 from dagbook.identifiers import is_name, shorten, strip_suffix
 from dagbook.server.scope import ADMITTED

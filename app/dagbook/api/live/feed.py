@@ -17,9 +17,10 @@ from dagbook.api.live import sse
 from dagbook.api.live.subscription import FeedFilter, RunKey, Subscription, backlog, old_name_of, subject_of
 from dagbook.db.database import OUTPUT, VISIBLE, Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import changes, dag_access
+from dagbook.db.repositories import changes
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.changes import ChangeRow, FeedCursor
-from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import GrowingStream
 from dagbook.db.repositories.runs import runs

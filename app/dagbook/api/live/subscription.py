@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from dagbook.api.live import sse
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.changes import ChangeRow, FeedCursor
-from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.logs.logs import GrowingStream
 
 MAX_BYTES = 256 * 1024  # buffered for one client; one that falls further behind is closed and resumes by event id

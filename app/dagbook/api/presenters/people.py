@@ -9,10 +9,10 @@ from msgspec import UNSET, UnsetType
 from dagbook.api.presenters.fields import instant_text, or_unset
 from dagbook.api.schemas.people import Grant, Group, Session, Token, User
 from dagbook.auth.roles import Role, Scope, UserScope
-from dagbook.db.repositories.groups import GrantRow, GroupRow
-from dagbook.db.repositories.sessions import SessionRow
-from dagbook.db.repositories.tokens import TokenRow
-from dagbook.db.repositories.users import UserRow
+from dagbook.db.repositories.accounts.groups import GrantRow, GroupRow
+from dagbook.db.repositories.accounts.sessions import SessionRow
+from dagbook.db.repositories.accounts.tokens import TokenRow
+from dagbook.db.repositories.accounts.users import UserRow
 
 
 def user_body(row: UserRow) -> User:

@@ -1,27 +1,22 @@
 """Repositories: all queries, as functions of a connection and domain arguments, without business rules."""
 
 __all__ = [
+    "accounts",
     "approvals",
     "audit",
     "changes",
-    "dag_access",
     "dags",
     "definitions",
     "deletion",
-    "groups",
     "holds",
     "invariants",
     "logs",
-    "principals",
     "queue",
     "retention",
     "revisions",
     "runs",
     "schedules",
     "services",
-    "sessions",
     "sources",
     "ssh_host_keys",
-    "tokens",
-    "users",
 ]

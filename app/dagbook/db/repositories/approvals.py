@@ -13,8 +13,8 @@ from sqlalchemy.orm import aliased
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.node import Approval, Node
 from dagbook.db.models.run import Run, RunAttempt
-from dagbook.db.repositories import dag_access
-from dagbook.db.repositories.dag_access import Visibility
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.statements import all_rows, first_row
 from dagbook.engine.status import NodeStatus, RunStatus
 

@@ -23,10 +23,11 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition
-from dagbook.db.repositories import changes, dag_access, definitions
-from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
+from dagbook.db.repositories import changes, definitions
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
+from dagbook.db.repositories.accounts.principals import UNLIMITED, Principal
 from dagbook.db.repositories.definitions import DefinitionRow
-from dagbook.db.repositories.principals import UNLIMITED, Principal
 from dagbook.db.statements import all_rows, first_row, insert_into
 
 _columns = (

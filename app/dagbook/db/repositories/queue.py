@@ -12,8 +12,9 @@ from sqlalchemy import Integer, bindparam, case, delete, exists, func, literal, 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt
-from dagbook.db.repositories import changes, dag_access
-from dagbook.db.repositories.dag_access import EVERYTHING, Visibility
+from dagbook.db.repositories import changes
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.runs.runs import SUMMARY, RunRow
 from dagbook.db.statements import all_rows, first_row, insert_into
 from dagbook.engine.status import RunStatus

@@ -14,8 +14,8 @@ from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.prepared import Prepared
-from dagbook.db.repositories import dag_access
-from dagbook.db.repositories.dag_access import Visibility
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.statements import all_rows, first_row, insert_into, put
 from dagbook.db.types import CatchUp, SlotResult
 from dagbook.engine.status import RunStatus

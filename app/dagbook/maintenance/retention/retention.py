@@ -20,7 +20,8 @@ from dagbook.background import BackgroundLoop
 from dagbook.clock import Clock
 from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import audit, dag_access
+from dagbook.db.repositories import audit
+from dagbook.db.repositories.accounts import dag_access
 from dagbook.errors import UnavailableError
 from dagbook.maintenance.retention.deletion import DeletionResult, RunDeleter
 from dagbook.maintenance.retention.limits import Limits, TotalLimits

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from dagbook.db.database import Database
-from dagbook.db.repositories import dags, principals
+from dagbook.db.repositories import dags
+from dagbook.db.repositories.accounts import principals
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
 from dagbook.engine.state import NodeState

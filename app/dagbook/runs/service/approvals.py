@@ -8,7 +8,8 @@ from typing import Any
 
 from dagbook.auth.audit_context import Action, Actor, run_action
 from dagbook.db.database import Database, ReadConnection, WriteConnection
-from dagbook.db.repositories import approvals, audit, groups, users
+from dagbook.db.repositories import approvals, audit
+from dagbook.db.repositories.accounts import groups, users
 from dagbook.db.repositories.approvals import DecisionRow, OpenApproval
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow

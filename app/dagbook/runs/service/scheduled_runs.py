@@ -13,7 +13,8 @@ import msgspec
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories import principals, schedules
+from dagbook.db.repositories import schedules
+from dagbook.db.repositories.accounts import principals
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow, StopRequest

@@ -10,9 +10,9 @@ import msgspec
 from msgspec.structs import replace
 
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, run_action
+from dagbook.db.repositories.accounts.principals import Principal
 from dagbook.db.repositories.audit import Entry
 from dagbook.db.repositories.definitions import DefinitionRow
-from dagbook.db.repositories.principals import Principal
 from dagbook.db.repositories.runs.run_rows import (
     EvaluatedInputs,
     InputRow,

@@ -29,7 +29,7 @@ from dagbook.api.schemas.people import (
 from dagbook.api.services import AccountServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
-from dagbook.db.repositories import groups
+from dagbook.db.repositories.accounts import groups
 from dagbook.identifiers import strip_suffix
 
 Services = NamedDependency[AccountServices]

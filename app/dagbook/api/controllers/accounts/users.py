@@ -22,7 +22,7 @@ from dagbook.api.schemas.people import (
 from dagbook.api.services import AccountServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
-from dagbook.db.repositories import users
+from dagbook.db.repositories.accounts import users
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import shorten
 

@@ -28,8 +28,9 @@ from dagbook.api.services import DagServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
-from dagbook.db.repositories import dag_access, dags, schedules
-from dagbook.db.repositories.dag_access import Visibility
+from dagbook.db.repositories import dags, schedules
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.schedules import SlotRow
 from dagbook.definitions import settings

@@ -22,7 +22,7 @@ from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import queue
-from dagbook.db.repositories.dag_access import Visibility
+from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.repositories.queue import ActiveRunRow, QueuedRunRow
 from dagbook.engine.admission import QueueSnapshot
 from dagbook.errors import NotFoundError

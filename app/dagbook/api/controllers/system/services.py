@@ -26,8 +26,8 @@ from dagbook.api.schemas.maintenance import (
 from dagbook.api.services import SystemServices
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
-from dagbook.db.repositories import dag_access
 from dagbook.db.repositories import services as service_rows
+from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.services import OwnedRunRow, ServiceRow
 
 Services = NamedDependency[SystemServices]

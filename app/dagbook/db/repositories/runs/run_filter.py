@@ -14,8 +14,8 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.run import IS_LONG, IS_OVER, IS_ROOT, LONG_ID, Run, RunError, RunParam, RunTag
-from dagbook.db.repositories import dag_access
-from dagbook.db.repositories.dag_access import EVERYTHING, NAMES, Visibility
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, NAMES, Visibility
 from dagbook.db.repositories.runs.search_index import index_key
 
 MAX_RUNS = 1000

@@ -18,7 +18,8 @@ from dagbook.db.models.definition import Dag, DagRevision
 from dagbook.db.models.node import LogChunk, Node
 from dagbook.db.models.run import Run, RunAttempt, RunEvent, RunInput
 from dagbook.db.prepared import Prepared
-from dagbook.db.repositories import changes, dag_access, definitions
+from dagbook.db.repositories import changes, definitions
+from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.repositories.runs import search_index
 from dagbook.db.repositories.runs.run_rows import ImportedRunRow, InputRow, NewAttemptRow, NewChunk, NewEvent

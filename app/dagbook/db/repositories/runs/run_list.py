@@ -34,8 +34,8 @@ from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.run import Run, RunError
-from dagbook.db.repositories import dag_access
-from dagbook.db.repositories.dag_access import EVERYTHING, NAMES
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, NAMES
 from dagbook.db.repositories.runs.run_filter import (
     ROOT,
     AccessPath,

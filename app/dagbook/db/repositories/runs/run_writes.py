@@ -18,7 +18,8 @@ from dagbook.db.models.node import Approval, LogChunk, Node
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.prepared import Prepared
-from dagbook.db.repositories import dag_access, definitions
+from dagbook.db.repositories import definitions
+from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.audit import Entry
 from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.repositories.runs import search_index

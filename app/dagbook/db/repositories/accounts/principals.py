@@ -12,8 +12,8 @@ from dagbook.db.models.definition import Dag, DagRevision
 from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.models.source import SourceFile
 from dagbook.db.models.user import Grant, User
-from dagbook.db.repositories import dag_access, groups
-from dagbook.db.repositories.dag_access import Visibility
+from dagbook.db.repositories.accounts import dag_access, groups
+from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.statements import first_row
 
 _OPERATOR = 1  # the rank

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, u
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import Grant, Token, User
-from dagbook.db.repositories import groups
+from dagbook.db.repositories.accounts import groups
 from dagbook.db.statements import all_rows, first_row
 
 _columns = (

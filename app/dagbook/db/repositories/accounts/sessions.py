@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import Session, User
-from dagbook.db.repositories import groups
+from dagbook.db.repositories.accounts import groups
 from dagbook.db.statements import all_rows, first_row
 
 _MOST_LISTED = 1000

@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import Grant, Group, GroupMember, Token, User
-from dagbook.db.repositories import dag_access
+from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.statements import all_rows, first_row
 
 _members = select(func.count()).where(GroupMember.group_id == Group.id).correlate(Group).scalar_subquery()
