@@ -19,6 +19,7 @@ from dagbook.db.repositories import audit, holds
 from dagbook.db.repositories.audit import AuditFilter, AuditRow
 from dagbook.db.repositories.holds import HoldRow
 from dagbook.identifiers import sub_run_id
+from dagbook.json_values import Json
 from dagbook.main import API_PATH, Server
 from tests.app.dagbook import Dagbook, routes_of
 from tests.app.people import PASSWORD, People, Person
@@ -77,7 +78,7 @@ class Scene:
         await self.ok("POST", f"/dags/{self.name}/start", dagRunId="r1")
         await self.dagbook.running("r1", "a", "ready")
 
-    async def entries(self) -> list[AuditRow]:
+    async def entries(self) -> list[AuditRow[dict[str, Json]]]:
         found = await self.people.server.services.runs.database.read(
             lambda connection: audit.find(connection, AuditFilter(), 100)
         )

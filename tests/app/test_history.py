@@ -48,7 +48,7 @@ def _fold(plan: Plan, events: list[EventRow]) -> RunState:
         data = dict(event.data)
         data.pop("edited_by", None)
         if data.pop("accepted", "") == "retry":
-            state = retry_state(plan, state, plan.step_key(data["step"]) if "step" in data else None)
+            state = retry_state(plan, state, plan.step_key(str(data["step"])) if "step" in data else None)
         elif event.attempt > 1 or event.seq > 1:
             state = fold(state, [Change(event.position, data)])
     return state

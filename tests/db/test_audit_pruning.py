@@ -70,7 +70,8 @@ async def test_unsealed_entries_are_never_deleted(scene: Audit) -> None:
 async def test_pruning_is_audited_with_the_number_of_entries(scene: Audit) -> None:
     await prune(scene, BETWEEN)
     rows = await scene.database.read(lambda connection: audit.find(connection, audit.AuditFilter(), 1))
-    assert (rows[0].action, rows[0].after["entries"], rows[0].after["upTo"]) == ("audit.prune", 5, 5)
+    after = rows[0].after or {}
+    assert (rows[0].action, after["entries"], after["upTo"]) == ("audit.prune", 5, 5)
 
 
 async def test_without_old_entries_nothing_happens(scene: Audit) -> None:

@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict
 from sqlalchemy import insert
 
 from dagbook.auth.audit_context import Action, dag_action
@@ -213,7 +214,7 @@ async def test_an_entry_that_is_committed_late_is_not_overtaken_by_its_seal(
     slow = await Database.open(database_url)
     async with slow._backend._engine.connect() as late:  # type: ignore[attr-defined]  # a transaction that stays open
         entry = ANN.entry(dag_action(Action.DAG_DELETE, "late"), NOW)
-        await late.execute(insert(AuditEntry).values(**entry))
+        await late.execute(insert(AuditEntry).values(**asdict(entry)))
         await scene.note(2)
         assert await scene.encrypter.run_once() == 0  # entry 1 may yet come
         monkeypatch.setattr(audit_sealing, "_WRITERS_SECONDS", 30.0)

@@ -26,7 +26,7 @@ BEGIN = FeedCursor()
 
 
 def names(batch: changes.Batch) -> list[str]:
-    return [told.data["queue"] for told in batch.changes if told.data]
+    return [told.data.queue for told in batch.changes if told.data.queue]
 
 
 async def read(database: Database, place: FeedCursor = BEGIN, most: int = 500) -> changes.Batch:
@@ -50,7 +50,7 @@ async def test_a_run_is_told_with_its_names_and_how_it_stands_by_then(database: 
     await database.write(work)
     (told,) = (await read(database)).changes
     assert (told.kind, told.dag_name, told.status, told.attempt, told.event) == ("run", "etl", 2, 1, 1)
-    assert (told.root_name, told.data) == (None, None)
+    assert (told.root_name, told.data) == (None, changes.ChangeData())
 
 
 async def test_a_sub_run_is_told_with_the_names_of_its_root(database: Database) -> None:

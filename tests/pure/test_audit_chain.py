@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import asdict
 
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
-from dagbook.db.repositories.audit import AuditRow
+from dagbook.db.repositories.audit import AuditRow, SealedEntry
 from dagbook.maintenance.audit.audit_chain import entry_digest, entry_hash, make_seal, read_digests, seal_hash
 from tests.conftest import ROOT
 
@@ -25,9 +26,9 @@ ORIGIN = Actor(
 )
 
 
-def entry(key: int, **values: Any) -> AuditRow:
-    columns = {**ORIGIN.entry(dag_action(Action.DAG_CREATE, "étl"), AT), "after": '{"revision":1}', **values}
-    return AuditRow(id=key, **columns)
+def entry(key: int, **values: Any) -> SealedEntry:
+    made = asdict(ORIGIN.entry(dag_action(Action.DAG_CREATE, "étl"), AT))
+    return AuditRow(id=key, **made | {"after": '{"revision":1}'} | values)
 
 
 def test_an_entry_has_the_hash_that_it_always_had() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dagbook.db.repositories.runs.runs import ShownCommand
 from dagbook.spec.reading.load import load
 from dagbook.transfer.layout import folder_of
 from dagbook.transfer.records import step_record
@@ -116,7 +117,7 @@ def test_a_step_has_the_fields_of_its_definition(name: str) -> None:
 
 def test_a_step_in_a_run_has_its_evaluated_command_and_why_its_conditions_were_not_met() -> None:
     steps = {step.name: step for step in load(WIDE).definition.dag.steps}
-    shown = step_record(steps["s1"], shown={"command": "echo", "args": ["a b", "x y"]})
+    shown = step_record(steps["s1"], shown=ShownCommand(command="echo", args=("a b", "x y")))
     assert shown["commands"] == [{"command": "echo", "args": ["a b", "x y"], "cmdWithArgs": "echo 'a b' 'x y'"}]
     unmet = step_record(steps["s5"], unmet=["got 2"])
     assert unmet["preconditions"] == [{"condition": "$A", "expected": "1", "error": "got 2"}]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from dagbook.api.live.subscription import FeedFilter, narrowed
-from dagbook.db.repositories.changes import DAG, ChangeRow, FeedCursor
+from dagbook.db.repositories.changes import DAG, ChangeData, ChangeRow, FeedCursor
 from tests.db.rows import NOW
 
 NEW, OLD = "etl-pay", "payroll"
-DATA = {"what": "renamed", "file_name": OLD, "new_file_name": NEW, "old_dag_name": OLD}
+DATA = ChangeData(what="renamed", file_name=OLD, new_file_name=NEW, old_dag_name=OLD)
 
 
 def renamed(**data: str) -> ChangeRow:
     names = dict.fromkeys(("run_id", "root_name", "root_run_id", "attempt", "status", "event"))
-    return ChangeRow(cursor=FeedCursor(0, 1), at=NOW, kind=DAG, dag_name=NEW, data=DATA | data, **names)
+    return ChangeRow(cursor=FeedCursor(0, 1), at=NOW, kind=DAG, dag_name=NEW, data=replace(DATA, **data), **names)
 
 
 @pytest.mark.parametrize(
@@ -23,12 +24,12 @@ def renamed(**data: str) -> ChangeRow:
 )
 def test_the_old_name_of_a_dag_is_told_to_who_saw_it_and_found_by_no_other(visible: set[str] | None, told: str) -> None:
     sent = narrowed(renamed(), visible)
-    assert (sent.data or {})["file_name"] == told
+    assert sent.data.file_name == told
     assert FeedFilter(dag=NEW).matches(sent, visible)
     assert FeedFilter(dag=OLD).matches(sent, visible) is bool(told)
 
 
 def test_the_dag_name_of_before_decides_and_not_that_of_the_file() -> None:
     change = renamed(file_name="a-file", old_dag_name=OLD)
-    assert (narrowed(change, {NEW, OLD}).data or {})["file_name"] == "a-file"
-    assert (narrowed(change, {NEW, "a-file"}).data or {})["file_name"] == ""
+    assert narrowed(change, {NEW, OLD}).data.file_name == "a-file"
+    assert narrowed(change, {NEW, "a-file"}).data.file_name == ""

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dagbook.db.repositories.runs.runs import EngineFields
 from dagbook.engine import history
 from dagbook.engine.history import Change
 from dagbook.engine.plan import Plan, initial_state
@@ -135,8 +136,7 @@ def test_outputs_commands_codes_and_conditions_are_those_of_the_record() -> None
     assert (row.output_name, row.output_value) == ("OUT", "a=b")
     assert (row.exit_code, row.execution, row.retry_count) == (3, 3, 2)
     assert row.shown == {"command": "echo", "args": ["one"]}
-    assert row.detail is not None
-    assert row.detail["conditions"] == ("not met",)
+    assert EngineFields.of(row.detail).conditions == ("not met",)
 
 
 def test_a_step_whose_command_is_in_the_step_itself_is_read_as_well() -> None:

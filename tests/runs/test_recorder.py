@@ -140,7 +140,7 @@ async def test_a_start_that_the_guard_refuses_is_no_entry(recorder: Recorder, fa
 async def test_a_run_that_is_crowded_out_is_noted_with_its_queue(recorder: Recorder, faulty: FaultyDatabase) -> None:
     await recorder.accept(as_queued(new_run(actor=ANONYMOUS)))
     (entry,) = await faulty.read(lambda connection: audit.find(connection, AuditFilter(), 100))
-    assert entry.after["queue"] == entry.name.partition("/")[0]
+    assert (entry.after or {})["queue"] == entry.name.partition("/")[0]
 
 
 async def test_transitions_of_one_run_keep_their_order_in_a_group(recorder: Recorder, faulty: FaultyDatabase) -> None:

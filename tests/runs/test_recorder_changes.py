@@ -107,7 +107,7 @@ async def test_a_retry_that_waits_changes_its_queue(recorder: Recorder, database
 async def test_who_comes_into_a_queue_changes_it(recorder: Recorder, database: Database) -> None:
     run = as_queued(new_run())
     await recorder.accept(run)
-    assert [(told.kind, told.data) for told in await read(database)] == [
-        ("run", None),
-        ("queue", {"queue": run.queue}),
+    assert [(told.kind, told.data.queue) for told in await read(database)] == [
+        ("run", ""),
+        ("queue", run.queue),
     ]

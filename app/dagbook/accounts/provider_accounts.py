@@ -98,9 +98,8 @@ class ProviderAccounts:
             updated_at=now,
         )
         users.add(connection, row)
-        after = {"id": row.id, "role": row.role, "issuer": issuer}
-        if row.scope != UserScope.ALL:
-            after["scope"] = row.scope
+        scope = {} if row.scope == UserScope.ALL else {"scope": row.scope}
+        after = {"id": row.id, "role": row.role, "issuer": issuer, **scope}
         audit.add(connection, Actor(via="oidc").entry(user_action(Action.USER_CREATE, row.username, after=after), now))
         _log.info("user %r, %s, was made at the first login at %s", row.username, row.role, issuer)
         return row

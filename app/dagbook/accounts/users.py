@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 from uuid import uuid4
 
 import msgspec
 
+from dagbook.audit_entry import NewAuditEntry
 from dagbook.auth.audit_context import Action, Actor, Caller, local_actor, user_action
 from dagbook.auth.passwords import Hasher, generate, validation_error
 from dagbook.auth.roles import Role, UserScope
@@ -119,15 +119,17 @@ class Users:
             if username is not None and username != user.username:
                 _refuse_taken(connection, username)
             at = max(self._now(), user.updated_at)
-            values: dict[str, Any] = {
-                "username": username or user.username,
-                "role": str(role or user.role),
-                "scope": str(changes.scope or user.scope),
-            }
-            if changes.disabled is not None:
-                values["disabled_at"] = (user.disabled_at or at) if changes.disabled else None
-            changed = msgspec.structs.replace(user, **values, updated_at=at)
-            users.change(connection, user_id, **values, updated_at=at)
+            disabled = user.disabled_at is not None if changes.disabled is None else changes.disabled
+            changed = msgspec.structs.replace(
+                user,
+                username=username or user.username,
+                role=str(role or user.role),
+                scope=str(changes.scope or user.scope),
+                disabled_at=(user.disabled_at or at) if disabled else None,
+                updated_at=at,
+            )
+            names = ("username", "role", "scope", "disabled_at", "updated_at")
+            users.change(connection, user_id, **{name: getattr(changed, name) for name in names})
             if changes.disabled:
                 sessions.end_of_user(connection, user_id, at, SessionEnd.USER_DISABLED)
             was, now = (_described(one, "username", "role") for one in (user, changed))
@@ -232,6 +234,6 @@ def _refuse_taken(connection: WriteConnection, username: str) -> None:
         raise AlreadyExistsError(f"a user named {shorten(username)} exists already")
 
 
-def _created_entry(row: UserRow, actor: Actor) -> audit.Entry:
+def _created_entry(row: UserRow, actor: Actor) -> NewAuditEntry:
     audit_action = user_action(Action.USER_CREATE, row.username, after=_described(row, "id", "role"))
     return actor.entry(audit_action, row.created_at)

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from dagbook.audit_entry import NewAuditEntry
 from dagbook.auth.roles import Role, Scope
 from dagbook.telemetry.logging import request_id
 from dagbook.unix.unix_accounts import account_name
@@ -107,18 +108,15 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
         """The actor's name in histories."""
         return f"{self.actor} (token {self.token_name})" if self.token_name is not None else self.actor
 
-    def entry(self, audit_action: AuditAction, at: datetime) -> dict[str, object]:
-        """Return an audit entry as a row."""
-        return {
-            "at": at,
-            **{name: _plain(value) for name, value in msgspec.structs.asdict(self).items()},
-            "action": str(audit_action.action),
-            "kind": audit_action.kind,
-            "name": _plain(audit_action.name),
-            "before": audit_action.before,
-            "after": audit_action.after,
-            "outcome": audit_action.outcome,
-        }
+    def entry(self, audit_action: AuditAction, at: datetime) -> NewAuditEntry:
+        """Return the audit entry of an action."""
+        columns = {**msgspec.structs.asdict(self), **msgspec.structs.asdict(audit_action)}
+        for name, value in columns.items():
+            if isinstance(value, str):
+                # Untrusted text is shortened, and has no NUL, which PostgreSQL refuses.
+                text = value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+                columns[name] = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+        return msgspec.convert({"at": at, **columns}, NewAuditEntry)
 
 
 ANONYMOUS = Actor(via="none", request_id="")
@@ -148,14 +146,6 @@ def run_action(action: Action, run: NamedRun, before: Values = None, after: Valu
 
 def user_action(action: Action, username: str, before: Values = None, after: Values = None) -> AuditAction:
     return AuditAction(action=action, kind="user", name=username, before=before, after=after)
-
-
-def _plain(text: str | None) -> str | None:
-    """Make untrusted text storable: shortened, and without NUL, which PostgreSQL refuses."""
-    if text is None:
-        return None
-    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from asyncpg import (
     ClientConfigurationError,
@@ -126,7 +125,9 @@ def is_serialization_failure(error: DBAPIError | PostgresError) -> bool:
     return getattr(own, "sqlstate", None) in _SERIALIZATION_FAILURES
 
 
-def to_dbapi_error(error: sqlite3.Error, statement: str, arguments: Any = None) -> BaseException:
+def to_dbapi_error(
+    error: sqlite3.Error, statement: str, arguments: Sequence[tuple[object, ...]] | None = None
+) -> BaseException:
     """Convert an error of the driver into the one that SQLAlchemy raises for it."""
     return DBAPIError.instance(statement, arguments, error, sqlite3.Error)
 

@@ -11,8 +11,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Any
 
+import asyncpg
 from sqlalchemy import Connection, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -82,7 +82,7 @@ class Notifications:
             finally:
                 await self._end(driver, listening)
 
-    async def _process(self, driver: Any, listening: set[str]) -> None:
+    async def _process(self, driver: asyncpg.Connection, listening: set[str]) -> None:
         while not driver.is_closed():
             for channel in self._listeners.keys() - listening:
                 await driver.add_listener(channel, self._on_notification)
@@ -95,7 +95,7 @@ class Notifications:
             await self._woken.wait()
             self._woken.clear()
 
-    async def _notify(self, driver: Any) -> None:
+    async def _notify(self, driver: asyncpg.Connection) -> None:
         channels, self._pending = sorted(self._pending), set()
         try:
             await driver.execute("; ".join(f"NOTIFY {channel}" for channel in channels), timeout=_COMMAND_SECONDS)
@@ -103,7 +103,7 @@ class Notifications:
             self._pending.update(channels)
             raise
 
-    async def _end(self, driver: Any, listening: set[str]) -> None:
+    async def _end(self, driver: asyncpg.Connection, listening: set[str]) -> None:
         """Send pending notifications; if the connection is lost, the other processes find the changes by polling."""
         with contextlib.suppress(Exception):
             if self._pending and not driver.is_closed():
@@ -112,7 +112,7 @@ class Notifications:
             with contextlib.suppress(Exception):
                 await driver.remove_listener(channel, self._on_notification)
 
-    def _on_notification(self, driver: Any, sender: int, channel: str, _payload: object) -> None:
+    def _on_notification(self, driver: asyncpg.Connection, sender: int, channel: str, _payload: object) -> None:
         callback = self._listeners.get(channel)
         if callback is not None and sender != driver.get_server_pid():
             callback()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter, itemgetter
+from sqlite3 import Connection as SqliteConnection
 from sqlite3 import Error as SqliteError
-from typing import Any
 
 import msgspec
 from sqlalchemy import Dialect, Insert
@@ -69,7 +69,7 @@ class _Compiled:
         compiled = statement.compile(dialect=dialect, column_keys=names if isinstance(statement, Insert) else None)
         assert isinstance(compiled, SQLCompiler)  # noqa: S101 - always so for statements other than DDL
         self.text = str(compiled)
-        self._converters: list[tuple[int, Callable[[Any], Any]]] = []
+        self._converters: list[tuple[int, Callable[[object], object]]] = []
         self._constants: list[tuple[int, object]] = []  # parameters with a value in the statement
         fields = []
         for at, name in enumerate(compiled.positiontup or ()):
@@ -81,17 +81,15 @@ class _Compiled:
                 fields.append(field)
             if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None:
                 self._converters.append((at, convert))
-        getter: Callable[..., Any] = attrgetter if is_struct else itemgetter
-        self._read: Callable[[Values], Any] = getter(*fields)
-        self._is_single = len(fields) == 1
+        getter: Callable[..., tuple[object, ...]] = attrgetter(*fields) if is_struct else itemgetter(*fields)
+        self._read = getter if len(fields) > 1 else lambda row: (getter(row),)
 
-    def arguments(self, row: Values) -> tuple[Any, ...]:
+    def arguments(self, row: Values) -> tuple[object, ...]:
         """Return the values of a row as the driver takes them."""
         values = self._read(row)
-        if not self._converters and not self._constants and not self._is_single:
-            found: tuple[Any, ...] = values
-            return found
-        converted = [values] if self._is_single else list(values)
+        if not self._converters and not self._constants:
+            return values
+        converted = list(values)
         for at, constant in self._constants:
             converted.insert(at, constant)
         for at, convert in self._converters:
@@ -99,6 +97,6 @@ class _Compiled:
         return tuple(converted)
 
 
-def sqlite_driver(connection: WriteConnection) -> Any | None:
+def sqlite_driver(connection: WriteConnection) -> SqliteConnection | None:
     """Return the driver's connection if it is a synchronous one to SQLite, else None."""
     return connection.connection.driver_connection if connection.dialect.driver == "pysqlite" else None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
 
 import msgspec
-from sqlalchemy import BigInteger, Executable, Integer, cast, func, literal_column, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Executable, Integer, cast, func, literal_column, type_coerce
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.elements import KeyedColumnElement
 
 from dagbook.db.backend import ReadConnection, T, WriteConnection
 from dagbook.db.types import Base
@@ -25,6 +27,11 @@ def first_row(connection: ReadConnection, kind: type[T], statement: Executable, 
     return None if row is None else kind(**row)
 
 
+def columns(model: type[Base], kind: type[msgspec.Struct]) -> list[KeyedColumnElement[object]]:
+    """Return the columns of a table that are fields of a row."""
+    return [column for column in model.__table__.columns if column.name in kind.__struct_fields__]
+
+
 def put(connection: WriteConnection, model: type[Base], row: msgspec.Struct, *keys: str) -> None:
     """Insert a row, or replace the one with the same keys."""
     values = msgspec.structs.asdict(row)
@@ -33,7 +40,7 @@ def put(connection: WriteConnection, model: type[Base], row: msgspec.Struct, *ke
     connection.execute(insertion.on_conflict_do_update(index_elements=keys, set_=others))
 
 
-def seconds(dialect: str, column: Any) -> Any:
+def seconds(dialect: str, column: InstrumentedAttribute[datetime | None]) -> ColumnElement[int]:
     """Select a time in whole seconds since 1970: converting rows to datetimes takes as long as reading them."""
     if dialect == "postgresql":
         return cast(func.floor(func.extract("epoch", column)), BigInteger)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from sqlalchemy import BigInteger, DateTime, Dialect, Index, Integer, MetaData, Text
@@ -14,6 +14,7 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.json_values import Json
 
 # What became of a scheduled minute, and which missed starts are made up.
 SlotResult = Literal[
@@ -46,27 +47,30 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else DateTime(timezone=True))
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[int] | TypeEngine[datetime]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(BigInteger())
+        return dialect.type_descriptor(DateTime(timezone=True))
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | int | None:
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError(f"{value!r} has no time zone")
         return (value - _EPOCH) // _MICROSECOND if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(
+        self,
+        value: datetime | int | None,
+        dialect: Dialect,  # noqa: ARG002  # SQLAlchemy's signature
+    ) -> datetime | None:
         """Return an aware datetime in UTC."""
         if value is None:
             return None
-        if dialect.name == "sqlite":
-            return _EPOCH + timedelta(microseconds=value)
-        instant: datetime = value
-        return instant.astimezone(UTC)
+        return _EPOCH + timedelta(microseconds=value) if isinstance(value, int) else value.astimezone(UTC)
 
 
-class OrderedJson(TypeDecorator[Any]):
+class OrderedJson(TypeDecorator[Json]):
     """JSON stored as the text that msgspec writes, which preserves the order of keys (JSONB does not).
 
     Accepts everything that msgspec encodes, including structs; returns lists, dicts and scalars. ``None`` is NULL.
@@ -75,14 +79,14 @@ class OrderedJson(TypeDecorator[Any]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002  # SQLAlchemy's signature
+    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:  # noqa: ARG002  # SQLAlchemy's signature
         return None if value is None else msgspec.json.encode(value).decode()
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # SQLAlchemy's signature
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Json:  # noqa: ARG002  # SQLAlchemy's signature
         return None if value is None else msgspec.json.decode(value)
 
 
-class EnumNumber(TypeDecorator[Any]):
+class EnumNumber(TypeDecorator[IntEnum]):
     """A member of an IntEnum, stored as its number."""
 
     impl = Integer
@@ -93,10 +97,10 @@ class EnumNumber(TypeDecorator[Any]):
         super().__init__()
 
     @property
-    def python_type(self) -> type[Any]:
+    def python_type(self) -> type[IntEnum]:
         return self.kind
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int], IntEnum]:  # noqa: ARG002
         """Return a lookup, which takes a fraction of the time of calling the enum."""
         return {int(member): member for member in self.kind}.__getitem__
 

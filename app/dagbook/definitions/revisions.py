@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from dagbook.audit_entry import NewAuditEntry
 from dagbook.auth.audit_context import Action, Actor, dag_action
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import audit, changes, revisions
@@ -62,13 +63,12 @@ class Revisions:
             return row
         hashes = await self._database.read(lambda connection: revisions.find_same_text(connection, text))
         after = {"revision": number, "hashes": sorted(hashes)}
-        now = self._now()
-        entry = actor.entry(dag_action(Action.DAG_REDACT, dag.file_name, after=after), now)
+        entry = actor.entry(dag_action(Action.DAG_REDACT, dag.file_name, after=after), self._now())
 
         def work(connection: WriteConnection) -> None:
-            _redact(connection, hashes, actor.label or _ANONYMOUS, now, entry)
-            named = {"file_name": dag.file_name, "revision": number}
-            changes.add_dag_change(connection, dag.dag_name, "redacted", **named)
+            _redact(connection, hashes, actor.label or _ANONYMOUS, entry)
+            data = changes.ChangeData(what="redacted", file_name=dag.file_name, revision=number)
+            changes.add_dag_change(connection, dag.dag_name, data)
 
         await self._database.write(work)
         self._library.evict(hashes)
@@ -85,9 +85,9 @@ class Revisions:
         return found
 
 
-def _redact(connection: WriteConnection, hashes: Collection[str], by: str, at: datetime, entry: audit.Entry) -> None:
+def _redact(connection: WriteConnection, hashes: Collection[str], by: str, entry: NewAuditEntry) -> None:
     # First the update, whose lock keeps a save from using the text; then the check for DAGs and runs that use it.
-    revisions.redact(connection, hashes, by, at)
+    revisions.redact(connection, hashes, by, entry.at)
     if user := revisions.find_user(connection, hashes):
         raise BadRequestError(f"DAG {shorten(user)} has this text now; save one without the secret first")
     if run := revisions.find_active_run(connection, hashes):

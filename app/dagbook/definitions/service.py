@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from dagbook.audit_entry import NewAuditEntry
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, dag_action
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import Conflict
@@ -263,7 +264,7 @@ def _audit_save(connection: WriteConnection, save: dags.Save, number: int, conte
     audit.add(connection, context.actor.entry(dag_action(action, save.file_name, before, after), save.at))
 
 
-def _revision(number: int, content_hash: str | None) -> dict[str, int | str | None]:
+def _revision(number: int, content_hash: str | None) -> dict[str, object]:
     return {"revision": number, "hash": content_hash}
 
 
@@ -285,7 +286,7 @@ def _check_note(note: str) -> None:
 
 
 def _rename(
-    connection: WriteConnection, row: DagRow, names: Mapping[str, str], entry: audit.Entry, visibility: Visibility
+    connection: WriteConnection, row: DagRow, names: Mapping[str, str], entry: NewAuditEntry, visibility: Visibility
 ) -> bool:
     _check_names(connection, {"newFileName": names["fileName"]}, visibility)
     _refuse_from_source(connection, row.file_name)

@@ -61,7 +61,8 @@ class DagSettingsService:
 
         def work(connection: WriteConnection) -> None:
             schedules.put_setting(connection, row)
-            changes.add_dag_change(connection, dag.dag_name, "configured", file_name=dag.file_name)
+            data = changes.ChangeData(what="configured", file_name=dag.file_name)
+            changes.add_dag_change(connection, dag.dag_name, data)
             audit.add(connection, entry)
 
         await self._database.write(work)

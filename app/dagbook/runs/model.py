@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from dagbook.audit_entry import NewAuditEntry
 from dagbook.auth.audit_context import Action, Actor
 from dagbook.db.repositories.accounts.principals import UNLIMITED, Principal
-from dagbook.db.repositories.audit import Entry
 from dagbook.db.repositories.schedules import Slot
 from dagbook.engine.admission import Admission
 from dagbook.runs.output.spool import RunSpool
@@ -90,8 +89,7 @@ class StopOrder(msgspec.Struct, frozen=True):
     """The actor of a stop, as histories name it, and its audit entry."""
 
     actor: str | None
-    at: datetime
-    entry: Entry
+    entry: NewAuditEntry
 
 
 def principal_of(actor: Actor) -> Principal:

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import msgspec
 
+from dagbook.audit_entry import NewAuditEntry
 from dagbook.auth.audit_context import Action, Actor, run_action
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.repositories import changes, queue
-from dagbook.db.repositories.audit import Entry
 from dagbook.db.repositories.runs import run_writes, runs
 from dagbook.db.repositories.runs.run_rows import ReopenedRun
 from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewAttempt
@@ -312,7 +312,9 @@ def require_approvals(plan: Plan, key: int, steps: Sequence[NodeState], instead:
         raise BadRequestError(f"step {name} depends on the approval {approval}, which was not given; {instead}")
 
 
-def _audit_entry(run: CompleteRun, attempt: int, step: str | None, actor: Actor | None, now: datetime) -> Entry | None:
+def _audit_entry(
+    run: CompleteRun, attempt: int, step: str | None, actor: Actor | None, now: datetime
+) -> NewAuditEntry | None:
     if actor is None:
         return None
     was = {"attempt": run.attempt, "status": run.status.label}

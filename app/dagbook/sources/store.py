@@ -131,7 +131,8 @@ class _Writer:
         if row is not None and row.file_name is not None:
             self._resume(row, row.file_name)
             name = dags.get_dag_name(self._connection, row.file_name)
-            changes.add_dag_change(self._connection, name or row.file_name, "configured", file_name=row.file_name)
+            data = changes.ChangeData(what="configured", file_name=row.file_name)
+            changes.add_dag_change(self._connection, name or row.file_name, data)
         state = FileState(
             path=refusal.file.path,
             content=refusal.file.content,

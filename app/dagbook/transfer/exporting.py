@@ -15,8 +15,8 @@ from dagbook.db.repositories import dags
 from dagbook.db.repositories.dags import DagFilter, DagRow
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import BOTH, MAX_CHUNKS, StreamKey
-from dagbook.db.repositories.runs import run_export, runs
-from dagbook.db.repositories.runs.run_export import RootRun
+from dagbook.db.repositories.runs import run_history, runs
+from dagbook.db.repositories.runs.run_history import RootRun
 from dagbook.db.repositories.runs.runs import CompleteRun, NodeRow
 from dagbook.engine.event import HANDLER_NAMES
 from dagbook.engine.plan import find_step
@@ -115,11 +115,11 @@ class HomeExport:
 
     async def _runs(self, progress: Progress) -> None:
         counts = self._report.runs
-        for run in await self._database.read(run_export.find_unfinished_roots):
+        for run in await self._database.read(run_history.find_unfinished_roots):
             counts.found += 1
             counts.left_out += 1
             self._find("run", f"{run.dag_name}/{run.run_id}", "left_out", f"it is {run.status.label}; export it later")
-        total, done, after = await self._database.read(run_export.count_finished), 0, 0
+        total, done, after = await self._database.read(run_history.count_finished), 0, 0
         while written := await self._database.snapshot(partial(self._next_runs, after)):
             after, done = written[-1].id, done + len(written)
             counts.found += len(written)
@@ -129,7 +129,7 @@ class HomeExport:
         """Write the next runs, all seen at one moment; fewer if they have much output, as PostgreSQL keeps old rows."""
         written, most = list[RootRun](), self._report.stored.log_bytes + _BYTES_AT_A_TIME
         try:
-            for root in run_export.find_finished_roots(connection, after, _AT_A_TIME):
+            for root in run_history.find_finished_roots(connection, after, _AT_A_TIME):
                 self._run(root, connection)
                 self._target.discard_run()
                 written.append(root)
@@ -145,7 +145,7 @@ class HomeExport:
     def _run(self, root: RootRun, connection: ReadConnection) -> None:
         """Write a run with its sub-runs and all output."""
         counts = self._report.runs
-        keys = [root.id, *run_export.find_sub_runs(connection, root.id)]
+        keys = [root.id, *run_history.find_sub_runs(connection, root.id)]
         rows = {key: row for key in keys if (row := runs.get_complete(connection, key)) is not None}
         exported = [self._exported(connection, row, rows) for row in rows.values()]
         writer = _RunWriter(connection, self._target, exported[0])

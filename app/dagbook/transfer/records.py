@@ -7,12 +7,11 @@ import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 import yaml
 
-from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, NodeRow
+from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, EngineFields, NodeRow, ShownCommand
 from dagbook.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCCESS
 from dagbook.engine.plan import find_step
 from dagbook.engine.status import NodeStatus, RunStatus
@@ -55,7 +54,7 @@ def pair_texts(pairs: Sequence[Pair]) -> list[str]:
     return [f"{pair.name}={pair.value}" for pair in pairs]
 
 
-def step_record(step: Step, *, shown: Mapping[str, Any] | None = None, unmet: Sequence[str] = ()) -> Record:
+def step_record(step: Step, *, shown: ShownCommand | None = None, unmet: Sequence[str] = ()) -> Record:
     """Return a step, in a run with its evaluated command and the reasons why its conditions were not met."""
     kind = step.executor.type or ("parallel" if step.parallel else "dag" if step.call else "")
     return filled(
@@ -67,7 +66,7 @@ def step_record(step: Step, *, shown: Mapping[str, Any] | None = None, unmet: Se
         shellPackages=list(step.shell_packages),
         dir=step.working_dir,
         executorConfig=filled(type=kind, config=step.executor.config),
-        commands=_commands(step, shown or {}),
+        commands=_commands(step, shown or ShownCommand()),
         script=step.script,
         stdout=step.stdout,
         stderr=step.stderr,
@@ -100,13 +99,12 @@ def condition_records(conditions: Sequence[Condition], unmet: Sequence[str] = ()
     ]
 
 
-def _commands(step: Step, shown: Mapping[str, Any]) -> list[Record]:
+def _commands(step: Step, shown: ShownCommand) -> list[Record]:
     lines = list(step.lines)
     if not lines and step.command and not step.call:
         lines = [CommandLine(step.command_line, step.command, step.args)]
-    evaluated = (shown.get("command"), tuple(shown.get("args") or ()))
-    if len(lines) == 1 and shown.get("command") and evaluated != (lines[0].command, lines[0].args):
-        lines = [CommandLine("", shown["command"], evaluated[1])]
+    if len(lines) == 1 and shown.command and (shown.command, shown.args) != (lines[0].command, lines[0].args):
+        lines = [CommandLine("", shown.command, shown.args)]
     return [
         filled(
             command=each.command, args=list(each.args), cmdWithArgs=each.line or shlex.join((each.command, *each.args))
@@ -243,7 +241,7 @@ def status_record(exported: ExportedRun, attempt: ExportedAttempt, logs: Logs, r
         "finishedAt": time_text(run.finished_at if is_last else row.closed_at),
         "log": run_log,
         **filled(params=run.params_text, paramsList=pair_texts(exported.params)),
-        **filled(preconditions=condition_records(dag.preconditions, (row.state or {}).get("conditions", ()))),
+        **filled(preconditions=condition_records(dag.preconditions, EngineFields.of(row.state).conditions)),
     }
 
 
@@ -252,7 +250,8 @@ def _node(row: NodeRow, dag: Dag, logs: Logs, missing: str) -> Record:
     step = found if found is not None and (row.handler or found.name == row.name) else Step(name=row.name)
     calls = read_record(row.sub_runs)
     stdout, stderr = logs.get(row.position, ("", ""))
-    record = step_record(step, shown=row.shown, unmet=(row.detail or {}).get("conditions", ()))
+    shown = msgspec.convert(row.shown or {}, ShownCommand)
+    record = step_record(step, shown=shown, unmet=EngineFields.of(row.detail).conditions)
     return {
         "step": record | {"name": row.name},
         "stdout": stdout,
@@ -372,7 +371,7 @@ def _documents(spec: str) -> dict[str, str]:
     except (yaml.YAMLError, RecursionError, ValueError):
         return {}
     return {
-        str(each["name"]): yaml.safe_dump(each, sort_keys=False, allow_unicode=True)
+        str(name): yaml.safe_dump(each, sort_keys=False, allow_unicode=True)
         for each in documents
-        if isinstance(each, dict) and each.get("name")
+        if isinstance(each, dict) and (name := each.get("name"))
     }

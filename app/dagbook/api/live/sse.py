@@ -43,17 +43,16 @@ def heartbeat_frame(cursor: FeedCursor) -> bytes:
 
 def change_frame(change: ChangeRow) -> bytes:
     """Make the frame of a change; empty for a kind that is not published."""
-    at, data = change.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), change.data or {}
+    at, data = change.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), change.data
     event: Schema
     match change.kind:
         case kind if kind == RUN:
             event = _run(change, at)
-        case kind if kind == DAG:
-            known = {name: data[name] for name in ("new_file_name", "revision") if name in data}
-            name = change.dag_name or ""
-            event = DAGChange(at=at, name=name, file_name=data["file_name"], what=data["what"], **known)
+        case kind if kind == DAG and data.what is not None and data.what != "removed":
+            event = DAGChange(at=at, name=change.dag_name or "", file_name=data.file_name, what=data.what)
+            event.new_file_name, event.revision = data.new_file_name, data.revision
         case kind if kind == QUEUE:
-            event = QueueChange(at=at, queue=data["queue"])
+            event = QueueChange(at=at, queue=data.queue)
         case _:
             return b""
     return _frame(change.kind, event, change.cursor)
@@ -73,7 +72,7 @@ def _run(change: ChangeRow, at: str) -> RunChange:
         status=status,
         status_label=status.label,
         event=change.event or 0,
-        removed=True if change.data else UNSET,
+        removed=True if change.data.what else UNSET,
     )
 
 

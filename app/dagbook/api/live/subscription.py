@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 
 import msgspec
+from msgspec import UNSET
 
 from dagbook.api.live import sse
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
@@ -39,20 +40,21 @@ class FeedFilter(msgspec.Struct, frozen=True, kw_only=True):
                 return False
         if self.dag is None:
             return True
-        data = change.data or {}
-        return self.dag in (change.dag_name, change.root_name, data.get("file_name"), data.get("new_file_name"))
+        return self.dag in (change.dag_name, change.root_name, change.data.file_name, change.data.new_file_name)
 
 
 def subject_of(change: ChangeRow) -> str:
     """Return the DAG name by which a change is visible, for a change of a queue that of the queue."""
-    return change.root_name or change.dag_name or (change.data or {}).get("queue", "")
+    return change.root_name or change.dag_name or change.data.queue
 
 
 def old_name_of(change: ChangeRow) -> str:
     """Return the DAG name that a renamed DAG had; empty for other changes."""
-    data = change.data or {}
+    data = change.data
     # Changes of versions before lack it: the file's name is the DAG's, unless the text has another one.
-    return str(data.get("old_dag_name", data["file_name"])) if "new_file_name" in data else ""
+    if data.new_file_name is UNSET:
+        return ""
+    return data.file_name if data.old_dag_name is UNSET else data.old_dag_name
 
 
 def narrowed(change: ChangeRow, visible: Collection[str] | None) -> ChangeRow:
@@ -60,7 +62,7 @@ def narrowed(change: ChangeRow, visible: Collection[str] | None) -> ChangeRow:
     old_name = old_name_of(change)
     if visible is None or not old_name or old_name in visible:
         return change
-    return msgspec.structs.replace(change, data={**(change.data or {}), "file_name": ""})
+    return msgspec.structs.replace(change, data=msgspec.structs.replace(change.data, file_name=""))
 
 
 class Subscription:

@@ -9,14 +9,14 @@ from msgspec.structs import asdict
 
 from dagbook.api.presenters.fields import TimeFormatter, formatter_for, or_unset
 from dagbook.api.schemas.runs import ApprovalItem, Node, WaitingForApproval
-from dagbook.db.repositories.approvals import OpenApproval
+from dagbook.db.repositories.approvals import Asked, OpenApproval
 from dagbook.engine.status import NodeStatus
 
 WAITS = "waits for approval"
 
 
 class _Decision(msgspec.Struct, frozen=True):
-    """What was decided, as a node has it."""
+    """What was decided, when and by whom."""
 
     approved: bool
     by: str
@@ -25,39 +25,34 @@ class _Decision(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class _Asked(msgspec.Struct, frozen=True):
-    """What a step asks, as a node has it: there also since when, and what was decided."""
+class _Approval(Asked, frozen=True, kw_only=True):
+    """What the row of a node has: what it asks, since when, and the decision."""
 
-    prompt: str = ""
-    input: list[str] = []
-    required: list[str] = []
-    approvers: list[str] = []
     since: datetime | None = None
     decision: _Decision | None = None
 
 
-def _waiting(asked: _Asked, since: datetime | None, times: TimeFormatter) -> WaitingForApproval:
+def _waiting(asked: Asked, since: datetime | None, times: TimeFormatter) -> WaitingForApproval:
     return WaitingForApproval(
         since=times.text(since),
         prompt=asked.prompt,
-        input=asked.input,
-        required=asked.required,
-        approvers=or_unset(asked.approvers),
+        input=list(asked.input),
+        required=list(asked.required),
+        approvers=or_unset(list(asked.approvers)),
     )
 
 
-def add_approval(node: Node, approval: object, times: TimeFormatter) -> None:
+def add_approval(node: Node, stored: object, times: TimeFormatter) -> None:
     """Set the members of a node about its approval: what it waits for, or what was decided."""
-    asked = msgspec.convert(approval, _Asked)
-    decision = asked.decision
+    approval = msgspec.convert(stored, _Approval)
+    decision = approval.decision
     if decision is None:
         if node.status is NodeStatus.RUNNING:
-            node.reason, node.waiting = WAITS, _waiting(asked, asked.since, times)
+            node.reason, node.waiting = WAITS, _waiting(approval, approval.since, times)
         return
     at = times.text(decision.at)
     if decision.approved:
-        node.approved_at, node.approved_by = at, decision.by
-        node.approval_inputs = decision.inputs
+        node.approved_at, node.approved_by, node.approval_inputs = at, decision.by, decision.inputs
     else:
         node.rejected_at, node.rejected_by = at, decision.by
         node.rejection_reason = or_unset(decision.reason)
@@ -66,7 +61,7 @@ def add_approval(node: Node, approval: object, times: TimeFormatter) -> None:
 def approval_item(row: OpenApproval, zone: tzinfo) -> ApprovalItem:
     """Convert an approval that is waited for."""
     return ApprovalItem(
-        **asdict(_waiting(msgspec.convert(row.request, _Asked), row.asked_at, formatter_for(zone))),
+        **asdict(_waiting(row.request, row.asked_at, formatter_for(zone))),
         dag_name=row.dag_name,
         dag_run_id=row.run_id,
         step_name=row.step,

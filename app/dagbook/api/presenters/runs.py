@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime, tzinfo
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
@@ -16,12 +17,21 @@ from dagbook.api.presenters.fields import TimeFormatter, formatter_for, or_unset
 from dagbook.api.schemas import runs as run_schemas
 from dagbook.db.repositories.runs.run_history import HistoryNode
 from dagbook.db.repositories.runs.run_list import RunListRow
-from dagbook.db.repositories.runs.runs import AttemptRow, NamedSubRunRow, NodeRow, RunRow, RunWithState
+from dagbook.db.repositories.runs.runs import (
+    AttemptRow,
+    EngineFields,
+    NamedSubRunRow,
+    NodeRow,
+    RunRow,
+    RunWithState,
+    ShownCommand,
+)
 from dagbook.engine import rules
 from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS, WAIT
 from dagbook.engine.plan import find_step
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.executors.calls import SubRun
+from dagbook.json_values import Json
 from dagbook.runs.evaluation.sub_run_plan import read_record
 from dagbook.spec.model import CommandLine, Dag, Handlers, Step
 from dagbook.spec.params import param_text
@@ -66,10 +76,10 @@ def run_summary(run: RunRow, zone: tzinfo) -> run_schemas.DAGRunSummary:
     return summary
 
 
-def own_error(status: RunStatus, error: str | None, state: Mapping[str, Any] | None) -> str | UnsetType:
+def own_error(status: RunStatus, error: str | None, state: Mapping[str, Json] | None) -> str | UnsetType:
     """Return why a run ended badly if no step is the reason, from its error and the state of its attempt."""
-    known = state or {}
-    return or_unset(rules.own_error(status, error or "", known.get("error_key"), known.get("conditions", ())))
+    end = EngineFields.of(state)
+    return or_unset(rules.own_error(status, error or "", end.error_key, end.conditions))
 
 
 def _list_row(run: RunRow) -> RunListRow:
@@ -120,13 +130,13 @@ def run_details(
     summary = listed_run(_list_row(run), zone)
     log_base = summary.log.removesuffix(".log")
     options = _NodeOptions(log_base, formatter_for(zone), _NEVER if run.started_at is None else "")
-    state = (attempt.state if attempt else None) or {}
+    state = attempt.state if attempt else None
     summary.error = own_error(run.status, run.error, state)
     converted = {row.position: _node(row, steps, options) for row in nodes}
     waiting = ", ".join(converted[key].step.name for key in sorted(converted) if converted[key].waiting)
     return run_schemas.DAGRunDetails(
         **asdict(summary),
-        preconditions=conditions(steps.dag.preconditions, state.get("conditions", ())),
+        preconditions=conditions(steps.dag.preconditions, EngineFields.of(state).conditions),
         nodes=[converted[key] for key in sorted(converted) if key >= 0],
         on_success=converted.get(SUCCESS, UNSET),
         on_failure=converted.get(FAILURE, UNSET),
@@ -215,18 +225,16 @@ def _sub_run(call: SubRun, run: RunWithState, zone: tzinfo) -> run_schemas.SubDA
 
 def _step_in_run(row: AnyNode, steps: StepCache) -> run_schemas.Step:
     definition, cached = steps.get(row.position, row.name)
-    evaluated = row.shown or {}
-    if definition is None or not (evaluated or definition.preconditions):
+    if definition is None or not (row.shown or definition.preconditions):
         return cached
     converted = copy(cached)
-    for name in ("command", "args"):
-        if name in evaluated:
-            setattr(converted, name, evaluated[name])
+    if row.shown:
+        evaluated = msgspec.convert(row.shown, ShownCommand)
+        converted.command, converted.args = evaluated.command, list(evaluated.args)
     if converted.commands and converted.command and len(definition.lines) < 2:  # noqa: PLR2004 - several
         converted.commands = step_commands([CommandLine("", converted.command, tuple(converted.args or ()))])
-    errors = (row.detail or {}).get("conditions", ())
     if definition.preconditions:
-        converted.preconditions = conditions(definition.preconditions, errors)
+        converted.preconditions = conditions(definition.preconditions, EngineFields.of(row.detail).conditions)
     return converted
 
 

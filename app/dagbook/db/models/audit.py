@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, SmallInteger, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime, report_index
+from dagbook.json_values import Json
 
 
 class AuditEntry(Base):
@@ -42,8 +42,8 @@ class AuditEntry(Base):
     action: Mapped[str] = mapped_column(Text)
     kind: Mapped[str] = mapped_column(Text)
     name: Mapped[str] = mapped_column(Text)
-    before: Mapped[Any | None] = mapped_column(OrderedJson)
-    after: Mapped[Any | None] = mapped_column(OrderedJson)
+    before: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
+    after: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
     outcome: Mapped[str] = mapped_column(Text)
 
 
@@ -104,4 +104,4 @@ class Change(Base):
     attempt: Mapped[int | None]
     status: Mapped[int | None] = mapped_column(SmallInteger)
     event: Mapped[int | None]
-    data: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    data: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)

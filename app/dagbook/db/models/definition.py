@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -46,7 +45,7 @@ class Dag(Base):
     suspended: Mapped[bool]
     source_directory: Mapped[str | None] = mapped_column(Text)
     run_as: Mapped[str | None] = mapped_column(Text)
-    tags: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    tags: Mapped[list[str]] = mapped_column(OrderedJson)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -22,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
 from dagbook.engine.status import NodeStatus
+from dagbook.json_values import Json
 
 
 class Node(Base):
@@ -69,14 +69,14 @@ class Node(Base):
     pid: Mapped[int | None]
     pid_started: Mapped[int | None] = mapped_column(BigInteger)
     spool: Mapped[str | None] = mapped_column(Text)
-    detail: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
-    shown: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
-    sub_runs: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    detail: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
+    shown: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
+    sub_runs: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
     output_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     log_attempt: Mapped[int | None]
     edited_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     edited_by: Mapped[str | None] = mapped_column(Text)
-    approval: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    approval: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
 
 
 class Approval(Base):
@@ -104,10 +104,10 @@ class Approval(Base):
     attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    request: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    request: Mapped[dict[str, Json]] = mapped_column(OrderedJson)
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     decided_by: Mapped[str | None] = mapped_column(Text)
-    decision: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    decision: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
 
 
 class LogChunk(Base):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -32,7 +31,7 @@ class QueueEntry(Base):
     place: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     queued_at: Mapped[datetime] = mapped_column(UtcDateTime)
     reason: Mapped[str | None] = mapped_column(Text)
-    selector: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    selector: Mapped[dict[str, str] | None] = mapped_column(OrderedJson)
 
 
 class QueuePause(Base):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime, report_index
 from dagbook.engine.status import RunStatus
+from dagbook.json_values import Json
 
 _IS_ROOT = text("root_id IS NULL")
 _IS_CHILD = text("root_id IS NOT NULL")
@@ -97,9 +97,9 @@ class Run(Base):
     parent_id: Mapped[int | None] = mapped_column(BigKey, ForeignKey("runs.id", ondelete="CASCADE"))
     trigger: Mapped[str] = mapped_column(Text)
     actor: Mapped[str | None] = mapped_column(Text)
-    params: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    params: Mapped[list[list[str]]] = mapped_column(OrderedJson)
     params_text: Mapped[str] = mapped_column(Text)
-    tags: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    tags: Mapped[list[str]] = mapped_column(OrderedJson)
     status: Mapped[RunStatus]
     attempt: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -138,7 +138,7 @@ class RunAttempt(Base):
     owner: Mapped[str | None] = mapped_column(Text, ForeignKey("services.id"))
     token: Mapped[int]
     host: Mapped[str | None] = mapped_column(Text)
-    state: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    state: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     takeovers: Mapped[int] = mapped_column(server_default=text("0"))
@@ -159,16 +159,16 @@ class RunInput(Base):
     run_id: Mapped[int] = mapped_column(
         BigKey, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    params: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    params: Mapped[list[list[str]]] = mapped_column(OrderedJson)
     params_json: Mapped[str | None] = mapped_column(Text)  # the JSON text that the caller gave them as
-    env: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
-    dotenv: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    env: Mapped[list[list[str]]] = mapped_column(OrderedJson)
+    dotenv: Mapped[list[list[str]]] = mapped_column(OrderedJson)
     work_dir: Mapped[str] = mapped_column(Text)
-    base_environment: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    base_environment: Mapped[dict[str, str] | None] = mapped_column(OrderedJson)
     keep_dir: Mapped[bool]
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     source_directory: Mapped[str | None] = mapped_column(Text)
-    pending: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    pending: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
     run_as: Mapped[str | None] = mapped_column(Text)
 
 
@@ -182,7 +182,7 @@ class RunEvent(Base):
     attempt: Mapped[int]
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     position: Mapped[int | None]
-    data: Mapped[Any] = mapped_column(OrderedJson, nullable=False)
+    data: Mapped[dict[str, Json]] = mapped_column(OrderedJson)
 
 
 class RunRequest(Base):

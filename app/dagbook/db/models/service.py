@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -34,7 +33,7 @@ class Service(Base):
     lease_until: Mapped[datetime] = mapped_column(UtcDateTime)
     stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     name: Mapped[str | None] = mapped_column(Text)
-    labels: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    labels: Mapped[dict[str, str] | None] = mapped_column(OrderedJson)
     capacity: Mapped[int | None]
     spool_id: Mapped[str | None] = mapped_column(Text)
     spool_dir: Mapped[str | None] = mapped_column(Text)

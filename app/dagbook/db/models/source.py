@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dagbook.db.types import Base, BigKey, OrderedJson, UtcDateTime
+from dagbook.json_values import Json
 
 
 class Source(Base):
@@ -54,7 +54,7 @@ class SourceFile(Base):
     content: Mapped[str] = mapped_column(Text)
     definition_hash: Mapped[str | None] = mapped_column(Text)
     source_commit: Mapped[str | None] = mapped_column(Text)
-    problems: Mapped[Any] = mapped_column(OrderedJson, nullable=True)
+    problems: Mapped[list[Json] | None] = mapped_column(OrderedJson)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     removed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     resumes: Mapped[bool]

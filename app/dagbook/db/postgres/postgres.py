@@ -66,7 +66,7 @@ class Postgres:
         self._unused = asyncio.Semaphore(pool_size)
         self._free: list[_Connected] = []  # the most recently used one is used next
         self._is_closed = False
-        self._writes: set[asyncio.Task[Any]] = set()
+        self._writes: set[asyncio.Task[object]] = set()
         _notice_lost_machines(self._engine.sync_engine)
 
     async def read(self, work: Read[T]) -> T:

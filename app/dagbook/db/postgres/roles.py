@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -104,7 +103,7 @@ async def grant(url: str, schema: str, role: str, grants: Grants) -> list[str]:
 
 
 async def _grant(connection: AsyncConnection, schema: str, role: str, grants: Grants) -> list[str]:
-    found: Any = (await connection.execute(_ROLE, {"role": role})).one_or_none()
+    found = (await connection.execute(_ROLE, {"role": role})).one_or_none()
     if found is None:
         raise RoleError(f"there is no role {role}; make it first: CREATE ROLE {role} LOGIN PASSWORD '…'")
     if found.is_owner:

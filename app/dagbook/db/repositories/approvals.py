@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
-from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy import Executable, and_, bindparam, func, select, update
 from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection, WriteConnection
@@ -15,11 +14,13 @@ from dagbook.db.models.node import Approval, Node
 from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import Visibility
-from dagbook.db.statements import all_rows, first_row
+from dagbook.db.statements import all_rows, columns
 from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.json_values import Json
 
 _root = aliased(Run)
 _is_open = (Approval.decided_at.is_(None), Node.status == NodeStatus.RUNNING, Run.status == RunStatus.RUNNING)
+_of_node = and_(Node.run_id == Approval.run_id, Node.attempt == Approval.attempt, Node.position == Approval.position)
 _open = (
     select(
         Approval.run_id.label("run"),
@@ -34,43 +35,11 @@ _open = (
         _root.run_id.label("root_run_id"),
     )
     .join(Run, and_(Run.id == Approval.run_id, Run.attempt == Approval.attempt))
-    .join(
-        Node,
-        and_(
-            Node.run_id == Approval.run_id,
-            Node.attempt == Approval.attempt,
-            Node.position == Approval.position,
-        ),
-    )
+    .join(Node, _of_node)
     .outerjoin(_root, _root.id == Run.root_id)
     .where(*_is_open)
 )
 _get_open = _open.where(Approval.run_id == bindparam("run"), Node.name == bindparam("step"))
-_find_decided = (
-    select(
-        Approval.run_id,
-        Approval.attempt,
-        Approval.position,
-        Approval.decided_at,
-        Approval.decided_by,
-        Approval.decision,
-    )
-    .join(RunAttempt, and_(RunAttempt.run_id == Approval.run_id, RunAttempt.number == Approval.attempt))
-    .join(
-        Node,
-        and_(
-            Node.run_id == Approval.run_id,
-            Node.attempt == Approval.attempt,
-            Node.position == Approval.position,
-        ),
-    )
-    .where(
-        RunAttempt.owner == bindparam("owner"),
-        RunAttempt.closed_at.is_(None),
-        Node.status == NodeStatus.RUNNING,
-        Approval.decided_at.is_not(None),
-    )
-)
 
 
 class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +50,32 @@ class DecisionRow(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     decided_at: datetime
     decided_by: str
-    decision: Mapping[str, Any]
+    decision: Mapping[str, Json]
+
+
+_find_decided = (
+    select(*columns(Approval, DecisionRow))
+    .join(RunAttempt, and_(RunAttempt.run_id == Approval.run_id, RunAttempt.number == Approval.attempt))
+    .join(Node, _of_node)
+    .where(
+        RunAttempt.owner == bindparam("owner"),
+        RunAttempt.closed_at.is_(None),
+        Node.status == NodeStatus.RUNNING,
+        Approval.decided_at.is_not(None),
+    )
+)
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step asks: a prompt, the names of the values that may and must be given, and who may decide.
+
+    Without ``approvers`` those may decide who may stop the run; else these are names of users, or ``group:NAME``.
+    """
+
+    prompt: str = ""
+    input: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    approvers: tuple[str, ...] = ()
 
 
 class OpenApproval(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +86,7 @@ class OpenApproval(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     step: str
     asked_at: datetime
-    request: Mapping[str, Any]
+    request: Asked
     dag_name: str
     run_id: str
     root_name: str | None
@@ -106,7 +100,7 @@ def find_decided(connection: ReadConnection, owner: str) -> Sequence[DecisionRow
 
 def get_open(connection: ReadConnection, run: int, step: str) -> OpenApproval | None:
     """Return the approval that a step of a run waits for, None if it waits for none."""
-    return first_row(connection, OpenApproval, _get_open, run=run, step=step)
+    return next(iter(_open_rows(connection, _get_open, run=run, step=step)), None)
 
 
 def count_open(connection: ReadConnection, run: int) -> int:
@@ -120,11 +114,16 @@ def find_open(connection: ReadConnection, visibility: Visibility, most: int) -> 
     statement = (
         _open.where(*dag_access.narrow(name, visibility)).order_by(Approval.asked_at, Approval.run_id).limit(most)
     )
-    return all_rows(connection, OpenApproval, statement)
+    return _open_rows(connection, statement)
+
+
+def _open_rows(connection: ReadConnection, statement: Executable, **values: object) -> list[OpenApproval]:
+    rows = connection.execute(statement, values).mappings()
+    return [OpenApproval(**{**row, "request": msgspec.convert(row["request"], Asked)}) for row in rows]
 
 
 def decide(
-    connection: WriteConnection, waiting: OpenApproval, decision: Mapping[str, Any], by: str, at: datetime
+    connection: WriteConnection, waiting: OpenApproval, decision: Mapping[str, Json], by: str, at: datetime
 ) -> bool:
     """Store a decision; False when another one was first."""
     done = connection.execute(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Generic, TypeVar
 
 import msgspec
 from sqlalchemy import (
@@ -24,13 +24,14 @@ from sqlalchemy import (
     update,
 )
 
+from dagbook.audit_entry import NewAuditEntry
 from dagbook.db.database import AUDIT, ReadConnection, WriteConnection, mark_changed
 from dagbook.db.models.audit import AuditEntry, AuditSeal
 from dagbook.db.prepared import Prepared
-from dagbook.db.statements import all_rows, first_row
+from dagbook.db.statements import all_rows, columns, first_row
+from dagbook.json_values import Json
 
-# An entry to add, as ``Actor.entry`` of the package auth makes it, which knows no rows.
-Entry = Mapping[str, Any]
+T = TypeVar("T")
 _add = Prepared(insert(AuditEntry).inline())  # the generated ids are not needed
 _entries = AuditEntry.__table__
 _DESCENDING = (AuditEntry.at.desc(), AuditEntry.id.desc())  # the order of every index
@@ -40,9 +41,6 @@ _unsealed = [
     for column in _entries.columns
 ]
 _IS_LAST_SEAL = AuditSeal.number == select(func.max(AuditSeal.number)).scalar_subquery()
-_last_seal = select(
-    AuditSeal.number, AuditSeal.last_id, AuditSeal.hash, AuditSeal.signature, AuditSeal.sealed_at
-).where(_IS_LAST_SEAL)
 _last_signature = select(AuditSeal.signature).where(_IS_LAST_SEAL)
 _writers = text(
     "SELECT virtualtransaction FROM pg_locks WHERE relation = 'audit'::regclass AND mode = 'RowExclusiveLock' "
@@ -55,8 +53,8 @@ _mark_pruned = (
 )
 
 
-class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry; ``before`` and ``after`` are JSON text where they are read for a seal."""
+class AuditRow(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """An entry; ``before`` and ``after`` are objects, or in a ``SealedEntry`` their JSON texts."""
 
     id: int
     at: datetime
@@ -70,9 +68,12 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     kind: str
     name: str
-    before: Any
-    after: Any
+    before: T | None
+    after: T | None
     outcome: str
+
+
+SealedEntry = AuditRow[str]
 
 
 class LastSeal(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,14 +123,14 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
     before: int | None = None
 
 
-def add(connection: WriteConnection, *entries: Entry) -> None:
+def add(connection: WriteConnection, *entries: NewAuditEntry) -> None:
     """Store entries, in the transaction of the change that they describe."""
     _add.execute_many(connection, entries)
     if entries:
         mark_changed(connection, AUDIT)
 
 
-def find(connection: ReadConnection, entry_filter: AuditFilter, limit: int) -> Sequence[AuditRow]:
+def find(connection: ReadConnection, entry_filter: AuditFilter, limit: int) -> Sequence[AuditRow[dict[str, Json]]]:
     """Return entries, newest first."""
     where = _conditions(entry_filter)
     if entry_filter.before is not None:
@@ -141,12 +142,12 @@ def find(connection: ReadConnection, entry_filter: AuditFilter, limit: int) -> S
     return all_rows(connection, AuditRow, select(_entries).where(AuditEntry.id.in_(newest)).order_by(*_DESCENDING))
 
 
-def _newest(where: Sequence[ColumnElement[bool]], actions: Sequence[str], limit: int) -> Select[Any]:
+def _newest(where: Sequence[ColumnElement[bool]], actions: Sequence[str], limit: int) -> Select[int]:
     """Select the ids. Each action is read from its index in order; otherwise all entries would be sorted."""
-    columns = select(AuditEntry.id, AuditEntry.at)
+    entries = select(AuditEntry.id, AuditEntry.at)
     if not actions:
-        return select(columns.where(*where).order_by(*_DESCENDING).limit(limit).subquery().c.id)
-    pages = [columns.where(AuditEntry.action == one, *where).order_by(*_DESCENDING).limit(limit) for one in actions]
+        return select(entries.where(*where).order_by(*_DESCENDING).limit(limit).subquery().c.id)
+    pages = [entries.where(AuditEntry.action == one, *where).order_by(*_DESCENDING).limit(limit) for one in actions]
     found = union_all(*(select(page.subquery()) for page in pages)).subquery()
     return select(select(found).order_by(found.c.at.desc(), found.c.id.desc()).limit(limit).subquery().c.id)
 
@@ -198,7 +199,7 @@ def lock(connection: WriteConnection) -> None:
         connection.execute(text("LOCK TABLE audit, audit_seals IN SHARE ROW EXCLUSIVE MODE"))
 
 
-def read_range(connection: ReadConnection, after: int, last: int, limit: int | None = None) -> Sequence[AuditRow]:
+def read_range(connection: ReadConnection, after: int, last: int, limit: int | None = None) -> Sequence[SealedEntry]:
     """Return the sealed columns of entries with ids above ``after`` and up to ``last``, in order."""
     statement = select(*_unsealed).where(AuditEntry.id > after, AuditEntry.id <= last).order_by(AuditEntry.id)
     return all_rows(connection, AuditRow, statement.limit(limit))
@@ -216,7 +217,7 @@ def get_last_signature(connection: ReadConnection) -> bytes | None:
 
 def get_last_seal(connection: ReadConnection) -> LastSeal | None:
     """Return the last seal."""
-    return first_row(connection, LastSeal, _last_seal)
+    return first_row(connection, LastSeal, select(*columns(AuditSeal, LastSeal)).where(_IS_LAST_SEAL))
 
 
 def find_seals(connection: ReadConnection, after: int, limit: int) -> Sequence[SealRow]:
@@ -234,7 +235,7 @@ def add_seal(connection: WriteConnection, seal: SealRow) -> None:
 def find_prunable(connection: ReadConnection, up_to: int, limit: int) -> Sequence[PrunableSeal]:
     """Return number, entry range and count of the first unpruned seals over entries up to ``up_to``."""
     statement = (
-        select(AuditSeal.number, AuditSeal.first_id, AuditSeal.last_id, AuditSeal.entries)
+        select(*columns(AuditSeal, PrunableSeal))
         .where(AuditSeal.pruned_at.is_(None), AuditSeal.last_id <= up_to)
         .order_by(AuditSeal.number)
         .limit(limit)

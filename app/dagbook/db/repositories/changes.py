@@ -7,12 +7,27 @@ open transaction, where no more can appear (house design section 6).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Literal
 
 import msgspec
-from sqlalchemy import BigInteger, Text, bindparam, cast, delete, func, insert, literal, literal_column, select, tuple_
+from msgspec import UNSET, UnsetType
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Insert,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import aliased
 
 from dagbook.clock import now
@@ -24,12 +39,13 @@ from dagbook.db.types import OrderedJson, UtcDateTime
 
 RUN, DAG, QUEUE = "run", "dag", "queue"
 _START = "begin"  # first row of an empty feed: earlier changes are unknown
-_REMOVED = {"what": "removed"}
 
+# What was done to a run, and to a stored DAG.
+What = Literal["removed", "created", "saved", "renamed", "deleted", "suspended", "resumed", "redacted", "configured"]
 _own_xact = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
 _horizon = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
 _beyond = cast(cast(func.pg_snapshot_xmax(func.pg_current_snapshot()), Text), BigInteger)
-_XACTS = {"sqlite": literal_column("0"), "postgresql": _own_xact}
+_XACTS: Mapping[str, ColumnElement[int]] = {"sqlite": literal_column("0"), "postgresql": _own_xact}
 _root = aliased(Run)
 _last_event = select(func.max(RunEvent.seq)).where(RunEvent.run_id == Run.id).correlate(Run).scalar_subquery()
 _RUN_COLUMNS = (
@@ -80,6 +96,17 @@ class FeedCursor(msgspec.Struct, frozen=True, order=True):
         return f"{self.xact}.{self.number}" if self.xact else str(self.number)
 
 
+class ChangeData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a change has beside its columns: of a DAG what was done and names, of a queue its name."""
+
+    what: What | None = None
+    file_name: str = ""
+    new_file_name: str | UnsetType = UNSET
+    old_dag_name: str | UnsetType = UNSET
+    revision: int | UnsetType = UNSET
+    queue: str = ""
+
+
 class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
     """A change of the live feed."""
 
@@ -93,7 +120,7 @@ class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int | None
     status: int | None
     event: int | None
-    data: dict[str, Any] | None
+    data: ChangeData
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -117,7 +144,7 @@ class FeedRange(msgspec.Struct, frozen=True):
         return cursor.xact < self.horizon if self.horizon else cursor <= self.last
 
 
-def _insert_run(xact: Any) -> Any:
+def _insert_run(xact: ColumnElement[int]) -> Insert:
     """Return the statement that adds a change with the run's current names, status and last event."""
     columns = select(
         xact,
@@ -150,24 +177,24 @@ def add_run_changes(connection: WriteConnection, keys: Collection[int]) -> None:
 
 def add_removed_changes(connection: WriteConnection, keys: Collection[int]) -> None:
     """Add the deletion of runs; call it before they are deleted, because it reads their names."""
-    _add_run_changes(connection, keys, _REMOVED)
+    _add_run_changes(connection, keys, ChangeData(what="removed"))
 
 
-def _add_run_changes(connection: WriteConnection, keys: Collection[int], data: dict[str, Any] | None) -> None:
+def _add_run_changes(connection: WriteConnection, keys: Collection[int], data: ChangeData | None) -> None:
     if keys:
         at = now()
         _add_runs.execute_many(connection, [{"key": key, "at": at, "data": data} for key in sorted(keys)])
         mark_changed(connection, VISIBLE)
 
 
-def add_dag_change(connection: WriteConnection, dag_name: str, what: str, **data: Any) -> None:
+def add_dag_change(connection: WriteConnection, dag_name: str, data: ChangeData) -> None:
     """Add a change of a stored DAG: created, saved, renamed and so on."""
-    _add(connection, [{"kind": DAG, "dag_name": dag_name, "data": {"what": what, **data}}])
+    _add(connection, [{"kind": DAG, "dag_name": dag_name, "data": data}])
 
 
 def add_queue_changes(connection: WriteConnection, names: Collection[str]) -> None:
     """Add changes of queues: other entries, another order, or other wait reasons."""
-    _add(connection, [{"kind": QUEUE, "dag_name": None, "data": {"queue": name}} for name in sorted(names)])
+    _add(connection, [{"kind": QUEUE, "dag_name": None, "data": ChangeData(queue=name)} for name in sorted(names)])
 
 
 def add_output_change(connection: WriteConnection) -> None:
@@ -175,7 +202,7 @@ def add_output_change(connection: WriteConnection) -> None:
     mark_changed(connection, OUTPUT)
 
 
-def _add(connection: WriteConnection, rows: Sequence[dict[str, Any]]) -> None:
+def _add(connection: WriteConnection, rows: Sequence[Mapping[str, object]]) -> None:
     if rows:
         at = now()
         _add_others.execute_many(connection, [{"at": at, **row} for row in rows])
@@ -192,8 +219,9 @@ def find_after(connection: ReadConnection, cursor: FeedCursor, most: int) -> Bat
     final = []
     for row in rows:
         if row["is_final"]:
-            columns = {column.name: row[column.name] for column in _columns}
-            final.append(ChangeRow(cursor=FeedCursor(row["xact"], row["number"]), **columns))
+            columns = {column.name: row[column.name] for column in _columns if column.name != "data"}
+            data = msgspec.convert(row["data"] or {}, ChangeData)
+            final.append(ChangeRow(cursor=FeedCursor(row["xact"], row["number"]), data=data, **columns))
     return Batch(final, waiting=len(final) < len(rows))
 
 

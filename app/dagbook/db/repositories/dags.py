@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from sqlalchemy import (
     ColumnElement,
-    Select,
     bindparam,
     collate,
     delete,
@@ -27,31 +25,9 @@ from dagbook.db.repositories import changes, definitions
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.accounts.principals import UNLIMITED, Principal
+from dagbook.db.repositories.changes import ChangeData
 from dagbook.db.repositories.definitions import DefinitionRow
-from dagbook.db.statements import all_rows, first_row, insert_into
-
-_columns = (
-    Dag.id,
-    Dag.file_name,
-    Dag.dag_name,
-    Dag.suspended,
-    Dag.source_directory,
-    Dag.run_as,
-    Dag.revision,
-    Dag.definition_hash,
-    Definition.spec,
-)
-
-
-_Select = Select[*tuple[Any, ...]]
-_with_text = select(*_columns).join(Definition, Definition.hash == Dag.definition_hash)
-_get = _with_text.where(Dag.file_name == bindparam("file"))
-_get_by_key = _with_text.where(Dag.id == bindparam("key"))
-_names = select(Dag.file_name, Dag.dag_name, Dag.definition_hash)
-_find_files = _with_text.where(Dag.file_name.in_(bindparam("files", expanding=True)))
-_get_run_as = select(Dag.run_as).where(Dag.file_name == bindparam("file"))
-_names_in = select(Dag.file_name, Dag.dag_name).where(Dag.source_directory == bindparam("directory"))
-_get_dag_name = select(Dag.dag_name).where(Dag.file_name == bindparam("file"))
+from dagbook.db.statements import all_rows, columns, first_row, insert_into
 
 
 class DagRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +42,16 @@ class DagRow(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     definition_hash: str
     spec: str | None
+
+
+_with_text = select(*columns(Dag, DagRow), Definition.spec).join(Definition, Definition.hash == Dag.definition_hash)
+_get = _with_text.where(Dag.file_name == bindparam("file"))
+_get_by_key = _with_text.where(Dag.id == bindparam("key"))
+_names = select(Dag.file_name, Dag.dag_name, Dag.definition_hash)
+_find_files = _with_text.where(Dag.file_name.in_(bindparam("files", expanding=True)))
+_get_run_as = select(Dag.run_as).where(Dag.file_name == bindparam("file"))
+_names_in = select(Dag.file_name, Dag.dag_name).where(Dag.source_directory == bindparam("directory"))
+_get_dag_name = select(Dag.dag_name).where(Dag.file_name == bindparam("file"))
 
 
 class DagHash(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,9 +119,8 @@ def get_by_key(connection: ReadConnection, key: int) -> DagRow | None:
 
 def find_hashes(connection: ReadConnection, dag_filter: DagFilter) -> Sequence[DagHash]:
     """Return the names of stored DAGs and the hashes of their definitions, by file name."""
-    return all_rows(
-        connection, DagHash, _filtered(connection, _names, dag_filter).order_by(_bytes(connection, Dag.file_name))
-    )
+    statement = _names.where(*_conditions(connection, dag_filter)).order_by(_bytes(connection, Dag.file_name))
+    return all_rows(connection, DagHash, statement)
 
 
 def find_files(connection: ReadConnection, file_names: Sequence[str]) -> Sequence[DagRow]:
@@ -149,14 +134,13 @@ def find_page(
     """Return a page of stored DAGs with their texts, by DAG name ignoring case, ties by file name."""
     name = _bytes(connection, func.lower(Dag.dag_name))  # names are ASCII
     order = (name.desc() if descending else name, _bytes(connection, Dag.file_name))
-    return all_rows(
-        connection, DagRow, _filtered(connection, _with_text, dag_filter).order_by(*order).offset(offset).limit(limit)
-    )
+    statement = _with_text.where(*_conditions(connection, dag_filter)).order_by(*order).offset(offset).limit(limit)
+    return all_rows(connection, DagRow, statement)
 
 
 def count(connection: ReadConnection, dag_filter: DagFilter) -> int:
     """Count stored DAGs."""
-    statement = _filtered(connection, select(func.count()).select_from(Dag), dag_filter)
+    statement = select(func.count()).select_from(Dag).where(*_conditions(connection, dag_filter))
     return connection.execute(statement).scalar() or 0
 
 
@@ -192,16 +176,14 @@ def find_names_of_file(connection: ReadConnection, directory: str, stem: str) ->
     return [row.dag_name for row in found if f".{row.file_name}".endswith(f".{stem}")]
 
 
-def _filtered(connection: ReadConnection, statement: _Select, dag_filter: DagFilter) -> _Select:
-    postgres = connection.dialect.name == "postgresql"
-    statement = statement.where(*dag_access.narrow(Dag.dag_name, dag_filter.visibility))
+def _conditions(connection: ReadConnection, dag_filter: DagFilter) -> Iterator[ColumnElement[bool]]:
+    yield from dag_access.narrow(Dag.dag_name, dag_filter.visibility)
     if dag_filter.name_part:
-        position = func.strpos if postgres else func.instr
-        statement = statement.where(position(func.lower(Dag.file_name), dag_filter.name_part.lower()) > 0)
+        position = func.strpos if connection.dialect.name == "postgresql" else func.instr
+        yield position(func.lower(Dag.file_name), dag_filter.name_part.lower()) > 0
     if dag_filter.tag:
         tag = dag_access.each_tag(connection)
-        statement = statement.where(exists().select_from(tag).where(tag.c.value == dag_filter.tag))
-    return statement
+        yield exists().select_from(tag).where(tag.c.value == dag_filter.tag)
 
 
 def _bytes(connection: ReadConnection, column: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[str]:
@@ -229,7 +211,8 @@ def add(connection: WriteConnection, save: Save) -> bool:
         return False
     _add_revision(connection, dag_id, 1, save)
     dag_access.refresh_name(connection, save.dag_name)
-    changes.add_dag_change(connection, save.dag_name, "created", file_name=save.file_name, revision=1)
+    data = ChangeData(what="created", file_name=save.file_name, revision=1)
+    changes.add_dag_change(connection, save.dag_name, data)
     return True
 
 
@@ -257,7 +240,8 @@ def replace(connection: WriteConnection, save: Save) -> int | None:
         return None
     _add_revision(connection, row.id, row.revision, save)
     _refresh_access(connection, old_name, save.dag_name)
-    changes.add_dag_change(connection, save.dag_name, "saved", file_name=save.file_name, revision=row.revision)
+    data = ChangeData(what="saved", file_name=save.file_name, revision=row.revision)
+    changes.add_dag_change(connection, save.dag_name, data)
     return int(row.revision)
 
 
@@ -274,11 +258,11 @@ def get_hash(connection: ReadConnection, file_name: str, number: int) -> str | N
 
 def remove(connection: WriteConnection, file_name: str) -> RemovedDag | None:
     """Delete a DAG and its revisions, but not its runs, and return its old values; None when it does not exist."""
-    columns = (Dag.dag_name, Dag.revision, Dag.definition_hash)
-    removed = first_row(connection, RemovedDag, delete(Dag).where(Dag.file_name == file_name).returning(*columns))
+    statement = delete(Dag).where(Dag.file_name == file_name).returning(*columns(Dag, RemovedDag))
+    removed = first_row(connection, RemovedDag, statement)
     if removed is not None:
         dag_access.refresh_name(connection, removed.dag_name)
-        changes.add_dag_change(connection, removed.dag_name, "deleted", file_name=file_name)
+        changes.add_dag_change(connection, removed.dag_name, ChangeData(what="deleted", file_name=file_name))
     return removed
 
 
@@ -288,8 +272,8 @@ def rename(connection: WriteConnection, dag: DagRow, new_name: str, dag_name: st
     renamed = connection.execute(update(Dag).where(*unchanged).values(file_name=new_name, dag_name=dag_name))
     if renamed.rowcount:
         _refresh_access(connection, dag.dag_name, dag_name)
-        names = {"file_name": dag.file_name, "new_file_name": new_name, "old_dag_name": dag.dag_name}
-        changes.add_dag_change(connection, dag_name, "renamed", **names)
+        data = ChangeData(what="renamed", file_name=dag.file_name, new_file_name=new_name, old_dag_name=dag.dag_name)
+        changes.add_dag_change(connection, dag_name, data)
     return bool(renamed.rowcount)
 
 
@@ -301,8 +285,8 @@ def suspend(connection: WriteConnection, file_name: str, *, suspended: bool) -> 
         return None
     if before.suspended != suspended:
         connection.execute(update(Dag).where(Dag.file_name == file_name).values(suspended=suspended))
-        what = "suspended" if suspended else "resumed"
-        changes.add_dag_change(connection, before.dag_name, what, file_name=file_name)
+        data = ChangeData(what="suspended" if suspended else "resumed", file_name=file_name)
+        changes.add_dag_change(connection, before.dag_name, data)
     return bool(before.suspended)
 
 
@@ -317,7 +301,8 @@ def set_run_as(connection: WriteConnection, file_name: str, account: str | None)
     before = first_row(connection, DagAccount, locked)
     if before is not None and before.run_as != account:
         connection.execute(update(Dag).where(Dag.file_name == file_name).values(run_as=account))
-        changes.add_dag_change(connection, before.dag_name, "configured", file_name=file_name)
+        data = ChangeData(what="configured", file_name=file_name)
+        changes.add_dag_change(connection, before.dag_name, data)
     return before
 
 

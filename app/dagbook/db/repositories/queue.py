@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from sqlalchemy import Integer, bindparam, case, delete, exists, func, literal, or_, select, tuple_, update
@@ -15,26 +14,34 @@ from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
-from dagbook.db.repositories.runs.runs import SUMMARY, RunRow
-from dagbook.db.statements import all_rows, first_row, insert_into
+from dagbook.db.repositories.runs.runs import RunRow, get_attempt, summary
+from dagbook.db.statements import all_rows, columns, first_row, insert_into
 from dagbook.engine.status import RunStatus
 
 _ACTIVE = (RunStatus.NOT_STARTED, RunStatus.RUNNING)
 _ORDER = (QueueEntry.priority.desc(), QueueEntry.place, QueueEntry.id)
 _OF_QUEUE = QueueEntry.queue == bindparam("queue")
-_ENTRY = (
-    QueueEntry.id,
-    QueueEntry.run_id,
-    QueueEntry.queue,
-    QueueEntry.priority,
-    QueueEntry.selector,
-    QueueEntry.reason,
-    Run.max_active_runs,
-    Run.dag_name,
-)
 _PAUSE = (QueuePause.paused_at, QueuePause.paused_by)
 _ITEM = (QueueEntry.id.label("item"), QueueEntry.priority, QueueEntry.selector, Run.max_active_runs)
 
+
+class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue entry with the limit of its DAG; the pause or the position is what its query selects."""
+
+    id: int
+    run_id: int
+    queue: str
+    priority: int
+    selector: dict[str, str] | None
+    reason: str | None
+    max_active_runs: int
+    dag_name: str
+    paused_at: datetime | None = None
+    paused_by: str | None = None
+    position: int = 0
+
+
+_entry = (*columns(QueueEntry, EntryRow), Run.max_active_runs, Run.dag_name)
 # Skips in the index from one name to the next, regardless of the number of entries of each.
 _names = select(func.min(QueueEntry.queue).label("name")).cte("names", recursive=True)
 _next_name = select(func.min(QueueEntry.queue)).where(QueueEntry.queue > _names.c.name).scalar_subquery()
@@ -43,7 +50,7 @@ _find_queues = select(_names.c.name).where(_names.c.name.is_not(None))
 _find_used = select(QueueEntry.queue).where(QueueEntry.queue.in_(bindparam("names", expanding=True))).distinct()
 _find_queues_of = select(QueueEntry.queue).where(QueueEntry.run_id.in_(bindparam("runs", expanding=True))).distinct()
 _find_next = (
-    select(*_ENTRY, *_PAUSE)
+    select(*_entry, *_PAUSE)
     .join(Run, Run.id == QueueEntry.run_id)
     .outerjoin(QueuePause, QueuePause.queue == QueueEntry.queue)
     .where(_OF_QUEUE, Run.status == RunStatus.QUEUED)
@@ -58,13 +65,13 @@ _count_active = (
 )
 _is_blocked = select(or_(exists().where(_OF_QUEUE), exists().where(QueuePause.queue == bindparam("queue"))))
 _find_queued = (
-    select(*SUMMARY, *_ITEM)
+    select(*summary, *_ITEM)
     .join(QueueEntry, QueueEntry.run_id == Run.id)
     .where(Run.status == RunStatus.QUEUED, IS_ACTIVE)
     .order_by(QueueEntry.queue, *_ORDER)
 )
 _find_items = (
-    select(*SUMMARY, *_ITEM)
+    select(*summary, *_ITEM)
     .join(QueueEntry, QueueEntry.run_id == Run.id)
     .where(_OF_QUEUE, Run.status == RunStatus.QUEUED)
     .order_by(*_ORDER)
@@ -81,14 +88,14 @@ _ranked = (
     .subquery()
 )
 _find_positions = (
-    select(*_ENTRY, _ranked.c.position)
+    select(*_entry, _ranked.c.position)
     .select_from(_ranked)
     .join(QueueEntry, QueueEntry.id == _ranked.c.id)
     .join(Run, Run.id == QueueEntry.run_id)
     .where(or_(_ranked.c.position == 1, QueueEntry.run_id.in_(bindparam("runs", expanding=True))))
 )
 _find_active = (
-    select(*SUMMARY, Run.max_active_runs).where(Run.status.in_(_ACTIVE), IS_ACTIVE).order_by(Run.created_at, Run.run_id)
+    select(*summary, Run.max_active_runs).where(Run.status.in_(_ACTIVE), IS_ACTIVE).order_by(Run.created_at, Run.run_id)
 )
 _find_active_runs = (
     select(Run.dag_name, Run.run_id, Run.queue, Run.started_at)
@@ -106,22 +113,6 @@ _find_batch = (
     .order_by(*_ORDER)
     .limit(bindparam("most"))
 )
-
-
-class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A queue entry with the limit of its DAG; the pause or the position is what its query selects."""
-
-    id: int
-    run_id: int
-    queue: str
-    priority: int
-    selector: dict[str, str] | None
-    reason: str | None
-    max_active_runs: int
-    dag_name: str
-    paused_at: datetime | None = None
-    paused_by: str | None = None
-    position: int = 0
 
 
 class ActiveCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,14 +172,6 @@ class PauseRow(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     paused_at: datetime
     paused_by: str | None
-
-
-class _AttemptTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """Status and times of an attempt."""
-
-    status: int
-    opened_at: datetime
-    closed_at: datetime | None
 
 
 def find_queues(connection: ReadConnection) -> list[str]:
@@ -298,9 +281,10 @@ def revert_attempt(connection: WriteConnection, run: int, attempt: int, queued_a
 
     ``queued_at`` is the current value of the run.
     """
-    last, before = (_get_attempt(connection, run, number) for number in (attempt, attempt - 1))
+    last, before = (get_attempt(connection, run, number) for number in (attempt, attempt - 1))
+    assert last is not None and before is not None  # noqa: S101, PT018 - attempts are numbered without gaps
     # The times of opening and closing are the closest stored values to the attempt's start and finish.
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "attempt": attempt - 1,
         "status": before.status,
         "started_at": before.opened_at,
@@ -309,15 +293,6 @@ def revert_attempt(connection: WriteConnection, run: int, attempt: int, queued_a
     }
     connection.execute(update(Run).where(Run.id == run).values(**values))
     connection.execute(delete(RunAttempt).where(RunAttempt.run_id == run, RunAttempt.number == attempt))
-
-
-def _get_attempt(connection: ReadConnection, run: int, number: int) -> _AttemptTimes:
-    columns = (RunAttempt.status, RunAttempt.opened_at, RunAttempt.closed_at)
-    found = first_row(
-        connection, _AttemptTimes, select(*columns).where(RunAttempt.run_id == run, RunAttempt.number == number)
-    )
-    assert found is not None  # noqa: S101 - attempts are numbered without gaps
-    return found
 
 
 # -- the order, and pauses ---------------------------------------------------------------------------------------------

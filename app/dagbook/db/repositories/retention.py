@@ -17,6 +17,7 @@ from dagbook.db.models.definition import Dag, DagRetention, Definition
 from dagbook.db.models.node import LogChunk, Node
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import Run
+from dagbook.db.repositories.accounts.dag_access import NAMES
 from dagbook.db.statements import all_rows, first_row, put
 from dagbook.db.types import UtcDateTime
 from dagbook.engine.status import RunStatus
@@ -48,11 +49,7 @@ _beyond_edge = or_(
     Run.created_at > bindparam("edge_at", type_=UtcDateTime),
     and_(Run.created_at == bindparam("edge_at", type_=UtcDateTime), Run.id > bindparam("edge_id")),
 )
-# Distinct names, each found from the previous one by the index: a scan of all runs would take long.
-_first_names = select(func.min(Run.dag_name).label("name")).where(Run.root_id.is_(None)).cte("names", recursive=True)
-_next_name = select(func.min(_newer.dag_name)).where(_newer.dag_name > _first_names.c.name, _newer.root_id.is_(None))
-_names = _first_names.union_all(select(_next_name.scalar_subquery()).where(_first_names.c.name.is_not(None)))
-_find_names = select(_names.c.name).where(_names.c.name.is_not(None))
+_find_names = select(NAMES.c.name).where(NAMES.c.name.is_not(None))
 _find_old = (
     select(Run.id)
     .where(_of_name, MAY_DELETE, Run.created_at <= _until, ~_was_edited)
@@ -190,11 +187,6 @@ def find_over_bytes(connection: ReadConnection, name: str, limit: int, age: Age,
     kept = 0 if age.newest else 1
     values = {"name": name, "bytes": limit, "kept": kept, "until": age.until, "most": most}
     return list(connection.execute(_find_over_bytes, values).scalars())
-
-
-def count_finished(connection: ReadConnection) -> int:
-    """Count the finished root runs."""
-    return connection.scalar(select(func.count()).select_from(Run).where(_is_finished)) or 0
 
 
 def count_log_bytes(connection: ReadConnection) -> int:

@@ -11,20 +11,10 @@ from sqlalchemy import select, update
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.models.run import Run
-from dagbook.db.statements import all_rows, first_row
+from dagbook.db.statements import all_rows, columns, first_row
 from dagbook.engine.status import RunStatus
 
 _ACTIVE = (RunStatus.NOT_STARTED, RunStatus.RUNNING, RunStatus.QUEUED)
-_columns = (
-    DagRevision.number,
-    DagRevision.definition_hash,
-    DagRevision.author,
-    DagRevision.note,
-    DagRevision.source_commit,
-    DagRevision.saved_at,
-    Definition.redacted_at,
-    Definition.redacted_by,
-)
 
 
 class RevisionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +29,9 @@ class RevisionRow(msgspec.Struct, frozen=True, kw_only=True):
     redacted_at: datetime | None
     redacted_by: str | None
     spec: str | None = None
+
+
+_columns = (*columns(DagRevision, RevisionRow), Definition.redacted_at, Definition.redacted_by)
 
 
 class RunName(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from sqlalchemy import Select, and_, bindparam, delete, func, insert, literal, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, literal, or_, select, text, tuple_, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition
@@ -16,7 +16,7 @@ from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
 from dagbook.db.prepared import Prepared
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import Visibility
-from dagbook.db.statements import all_rows, first_row, insert_into, put
+from dagbook.db.statements import all_rows, columns, first_row, insert_into, put
 from dagbook.db.types import CatchUp, SlotResult
 from dagbook.engine.status import RunStatus
 from dagbook.spec.time.schedule import Kind
@@ -43,18 +43,27 @@ _IS_SLOT = (
     ScheduleSlot.minute == bindparam("b_minute"),
 )
 _IS_RESTARTING = text("schedule_slots.outcome = 'restarting'")  # a literal, as in the condition of the partial index
-_with_schedules = (
-    Dag.id,
-    Dag.file_name,
-    Dag.dag_name,
-    Dag.definition_hash,
-    Dag.suspended,
-    Dag.created_at,
-    Dag.updated_at,
-    DagSetting.catchup,
-    DagSetting.catchup_window_seconds,
+
+
+class ScheduledDagRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored DAG with its schedule settings."""
+
+    id: int
+    file_name: str
+    dag_name: str
+    definition_hash: str
+    suspended: bool
+    created_at: datetime
+    updated_at: datetime
+    catchup: CatchUp | None
+    catchup_window_seconds: int | None
+
+
+_find_dags = (
+    select(*columns(Dag, ScheduledDagRow), DagSetting.catchup, DagSetting.catchup_window_seconds)
+    .outerjoin(DagSetting, DagSetting.dag_id == Dag.id)
+    .order_by(Dag.id)
 )
-_find_dags = select(*_with_schedules).outerjoin(DagSetting, DagSetting.dag_id == Dag.id).order_by(Dag.id)
 _find_texts = select(Definition.hash, Definition.spec).where(Definition.hash.in_(bindparam("hashes", expanding=True)))
 _find_earlier = (
     select(Definition.hash, Definition.spec)
@@ -88,20 +97,6 @@ _finish = Prepared(
     .where(*_IS_SLOT, _IS_RESTARTING)
     .values({name: bindparam(name) for name in ("outcome", "reason", "run_id", "settled_at")})
 )
-
-
-class ScheduledDagRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored DAG with its schedule settings."""
-
-    id: int
-    file_name: str
-    dag_name: str
-    definition_hash: str
-    suspended: bool
-    created_at: datetime
-    updated_at: datetime
-    catchup: CatchUp | None
-    catchup_window_seconds: int | None
 
 
 class RestartingRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,7 +236,7 @@ def claim(connection: WriteConnection, outcome: SlotOutcome) -> bool:
     return connection.execute(added).first() is not None
 
 
-def _row(outcome: SlotOutcome) -> dict[str, Any]:
+def _row(outcome: SlotOutcome) -> dict[str, object]:
     slot = outcome.slot
     return {
         "dag_id": slot.key.dag,
@@ -257,7 +252,7 @@ def _row(outcome: SlotOutcome) -> dict[str, Any]:
     }
 
 
-def _changes(outcome: SlotOutcome) -> dict[str, Any]:
+def _changes(outcome: SlotOutcome) -> dict[str, object]:
     key = outcome.slot.key
     changed = {name: _row(outcome)[name] for name in ("outcome", "reason", "run_id", "settled_at")}
     return {"b_dag": key.dag, "b_kind": key.kind, "b_minute": key.minute, **changed}
@@ -295,26 +290,25 @@ def find_page(
             Run.dag_name,
         )
         .outerjoin(Run, and_(Run.id == ScheduleSlot.run_id, *dag_access.narrow(Run.dag_name, visibility)))
+        .where(*_of_dag(dag, file_name, visibility))
         .order_by(ScheduleSlot.minute.desc(), ScheduleSlot.dag_id, ScheduleSlot.kind)
     )
-    return all_rows(connection, SlotRow, _of_dag(statement, dag, file_name, visibility).offset(offset).limit(limit))
+    return all_rows(connection, SlotRow, statement.offset(offset).limit(limit))
 
 
 def count(connection: ReadConnection, dag: int | None, file_name: str | None, visibility: Visibility) -> int:
     """Count the slots that ``find_page`` returns."""
-    statement = _of_dag(select(func.count()).select_from(ScheduleSlot), dag, file_name, visibility)
+    statement = select(func.count()).select_from(ScheduleSlot).where(*_of_dag(dag, file_name, visibility))
     return connection.execute(statement).scalar() or 0
 
 
-def _of_dag(
-    statement: Select[*tuple[Any, ...]], dag: int | None, file_name: str | None, visibility: Visibility
-) -> Select[*tuple[Any, ...]]:
+def _of_dag(dag: int | None, file_name: str | None, visibility: Visibility) -> list[ColumnElement[bool]]:
     # That of a deleted DAG is visible by its file name.
     name = select(Dag.dag_name).where(Dag.id == ScheduleSlot.dag_id).correlate(ScheduleSlot).scalar_subquery()
-    statement = statement.where(*dag_access.narrow(func.coalesce(name, ScheduleSlot.file_name), visibility))
+    visible = dag_access.narrow(func.coalesce(name, ScheduleSlot.file_name), visibility)
     if file_name is None:
-        return statement
-    return statement.where(or_(ScheduleSlot.dag_id == (dag or 0), ScheduleSlot.file_name == file_name))
+        return visible
+    return [*visible, or_(ScheduleSlot.dag_id == (dag or 0), ScheduleSlot.file_name == file_name)]
 
 
 def remove_before(connection: WriteConnection, minute: datetime) -> None:

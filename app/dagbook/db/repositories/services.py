@@ -12,11 +12,50 @@ from sqlalchemy.orm import aliased
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.models.service import Service
-from dagbook.db.statements import all_rows, first_row
+from dagbook.db.statements import all_rows, columns, first_row
 from dagbook.db.types import UtcDateTime
 
 SERVER, SCHEDULER, WORKER = "server", "scheduler", "worker"
 _EXPIRED = timedelta(seconds=30)  # api-behaviour ops 11, 47 and 48
+
+
+class ServiceProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """A process, server, worker or command, with the data from which others can tell whether it is alive."""
+
+    id: str
+    kind: str
+    host: str
+    boot_id: str
+    pid_namespace: str
+    pid: int
+    pid_started: int
+    address: str
+    version: str
+    name: str | None = None  # of a worker; None for servers, as are the next two
+    labels: dict[str, str] | None = None
+    capacity: int | None = None  # the most runs that the worker executes at a time
+    spool_id: str | None = None
+    spool_dir: str | None = None
+
+
+class ServiceRow(ServiceProcess, frozen=True, kw_only=True):
+    """A process and its lease."""
+
+    started_at: datetime
+    heartbeat_at: datetime
+    lease_until: datetime
+    stopped_at: datetime | None = None
+
+
+class LocalWorkerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker of one machine, and whether its lease is valid by the database's clock."""
+
+    name: str | None
+    pid: int
+    pid_started: int
+    heartbeat_at: datetime
+    is_leased: bool
+
 
 _find = (
     select(*Service.__table__.columns)
@@ -28,11 +67,7 @@ _find_labels = select(Service.labels).where(
     Service.kind == WORKER, Service.stopped_at.is_(None), Service.lease_until >= func.now()
 )
 _find_local_workers = select(
-    Service.name,
-    Service.pid,
-    Service.pid_started,
-    Service.heartbeat_at,
-    (Service.lease_until >= func.now()).label("is_leased"),
+    *columns(Service, LocalWorkerRow), (Service.lease_until >= func.now()).label("is_leased")
 ).where(
     Service.kind == WORKER,
     Service.stopped_at.is_(None),
@@ -40,7 +75,7 @@ _find_local_workers = select(
     Service.boot_id == bindparam("boot_id"),
     Service.pid_namespace == bindparam("pid_namespace"),
 )
-_expired_since = select(Service.heartbeat_at, Service.stopped_at).where(
+_expired_since = select(Service.heartbeat_at.label("since"), Service.stopped_at.is_not(None).label("stopped")).where(
     Service.id == bindparam("service"),
     or_(Service.stopped_at.is_not(None), Service.lease_until < bindparam("now", type_=UtcDateTime)),
 )
@@ -99,51 +134,6 @@ def stop(connection: WriteConnection, service: str, at: datetime, lease_until: d
     )
 
 
-class ServiceProcess(msgspec.Struct, frozen=True, kw_only=True):
-    """A process, server, worker or command, with the data from which others can tell whether it is alive."""
-
-    id: str
-    kind: str
-    host: str
-    boot_id: str
-    pid_namespace: str
-    pid: int
-    pid_started: int
-    address: str
-    version: str
-    name: str | None = None  # of a worker; None for servers, as are the next two
-    labels: dict[str, str] | None = None
-    capacity: int | None = None  # the most runs that the worker executes at a time
-    spool_id: str | None = None
-    spool_dir: str | None = None
-
-
-class ServiceRow(ServiceProcess, frozen=True, kw_only=True):
-    """A process and its lease."""
-
-    started_at: datetime
-    heartbeat_at: datetime
-    lease_until: datetime
-    stopped_at: datetime | None = None
-
-
-class LocalWorkerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker of one machine, and whether its lease is valid by the database's clock."""
-
-    name: str | None
-    pid: int
-    pid_started: int
-    heartbeat_at: datetime
-    is_leased: bool
-
-
-class HeartbeatRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Last heartbeat and stop of a process."""
-
-    heartbeat_at: datetime
-    stopped_at: datetime | None
-
-
 class OwnedRunRow(msgspec.Struct, frozen=True, kw_only=True):
     """A run that a process owns, with names and ids of root and parent."""
 
@@ -180,8 +170,7 @@ class ExpiredLease(msgspec.Struct, frozen=True):
 
 def expired_since(connection: ReadConnection, service: str, now: datetime) -> ExpiredLease | None:
     """Return the last heartbeat of a process that stopped or whose lease expired; None while it holds its lease."""
-    row = first_row(connection, HeartbeatRow, _expired_since, service=service, now=now)
-    return None if row is None else ExpiredLease(row.heartbeat_at, row.stopped_at is not None)
+    return first_row(connection, ExpiredLease, _expired_since, service=service, now=now)
 
 
 def find_active_runs(connection: ReadConnection, owners: Iterable[str]) -> Sequence[OwnedRunRow]:

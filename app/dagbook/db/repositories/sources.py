@@ -4,70 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Executable, bindparam, case, delete, func, select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag
 from dagbook.db.models.source import Source, SourceFile
 from dagbook.db.prepared import Prepared
-from dagbook.db.statements import all_rows, first_row, insert_into
+from dagbook.db.statements import all_rows, columns, first_row, insert_into
+from dagbook.json_values import Json
 
 DIRECTORY, GIT = "directory", "git"
 _IN_ONE = 500  # keys in one statement: the databases limit parameters
 
 _columns = tuple(Source.__table__.columns)
-_file_columns = (
-    SourceFile.path,
-    SourceFile.content,
-    SourceFile.definition_hash,
-    SourceFile.source_commit,
-    SourceFile.problems,
-    SourceFile.changed_at,
-    SourceFile.removed_at,
-    SourceFile.resumes,
-    SourceFile.dag_id,
-    Dag.file_name,
-    Dag.definition_hash.label("dag_hash"),
-    Dag.revision,
-    Dag.suspended,
-    Dag.source_directory,
-)
-_files = select(*_file_columns).outerjoin(Dag, Dag.id == SourceFile.dag_id)
-_origins = select(
-    SourceFile.dag_id,
-    SourceFile.source_id,
-    Source.name.label("source"),
-    Source.kind,
-    Source.place,
-    Source.path.label("root"),
-    Source.writable,
-    SourceFile.path,
-    SourceFile.content,
-    SourceFile.source_commit,
-    SourceFile.problems,
-    SourceFile.removed_at,
-).join(Source, Source.id == SourceFile.source_id)
-_origin_of_file = _origins.join(Dag, Dag.id == SourceFile.dag_id).where(Dag.file_name == bindparam("file"))
-_taken = (
-    select(
-        Dag.file_name,
-        Source.name.label("source"),
-        Dag.id.label("dag_id"),
-        Dag.definition_hash.label("dag_hash"),
-        Dag.revision,
-        Dag.suspended,
-    )
-    .outerjoin(SourceFile, SourceFile.dag_id == Dag.id)
-    .outerjoin(Source, Source.id == SourceFile.source_id)
-)
-_set_directory = Prepared(update(Dag).where(Dag.id == bindparam("dag")).values(source_directory=bindparam("directory")))
-_add_file, _file_key = insert_into(SourceFile), ("source_id", "path")
-_changed = {name: column for name, column in _add_file.excluded.items() if name not in _file_key}
-_put_file = Prepared(_add_file.on_conflict_do_update(index_elements=_file_key, set_=_changed))  # thousands at first
-_get_dag_id = select(Dag.id).where(Dag.file_name == bindparam("file"))
 
 
 class FileProblem(msgspec.Struct, frozen=True):
@@ -75,41 +26,6 @@ class FileProblem(msgspec.Struct, frozen=True):
 
     line: int
     message: str
-
-
-class NewSource(msgspec.Struct, frozen=True, kw_only=True):
-    """The place of a source and how it is read."""
-
-    name: str
-    kind: str
-    place: str
-    branch: str | None = None
-    path: str = ""
-    writable: bool = False
-    adopt: bool = False
-    credentials: str | None = None
-    hook_secret: bytes | None = None
-    configured: bool = False
-
-
-class SourceRow(NewSource, frozen=True, kw_only=True):
-    """A source with the outcome of its last sync."""
-
-    id: int
-    created_at: datetime
-    created_by: str | None
-    synced_at: datetime | None
-    source_commit: str | None
-    problem: str | None
-    problem_at: datetime | None
-
-
-class SourceCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers of files of a source: all that are there, those with problems, and removed ones with a DAG."""
-
-    files: int = 0
-    broken: int = 0
-    removed: int = 0
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -169,6 +85,74 @@ class DagOrigin(msgspec.Struct, frozen=True, kw_only=True):
         return self.writable and self.kind == DIRECTORY and self.removed_at is None
 
 
+_files = select(
+    *columns(SourceFile, SourceFileRow),
+    Dag.file_name,
+    Dag.definition_hash.label("dag_hash"),
+    Dag.revision,
+    Dag.suspended,
+    Dag.source_directory,
+).outerjoin(Dag, Dag.id == SourceFile.dag_id)
+_origins = select(
+    *columns(SourceFile, DagOrigin),
+    Source.name.label("source"),
+    Source.kind,
+    Source.place,
+    Source.path.label("root"),
+    Source.writable,
+).join(Source, Source.id == SourceFile.source_id)
+_origin_of_file = _origins.join(Dag, Dag.id == SourceFile.dag_id).where(Dag.file_name == bindparam("file"))
+_taken = (
+    select(
+        Dag.file_name,
+        Source.name.label("source"),
+        Dag.id.label("dag_id"),
+        Dag.definition_hash.label("dag_hash"),
+        Dag.revision,
+        Dag.suspended,
+    )
+    .outerjoin(SourceFile, SourceFile.dag_id == Dag.id)
+    .outerjoin(Source, Source.id == SourceFile.source_id)
+)
+_set_directory = Prepared(update(Dag).where(Dag.id == bindparam("dag")).values(source_directory=bindparam("directory")))
+_get_dag_id = select(Dag.id).where(Dag.file_name == bindparam("file"))
+
+
+class NewSource(msgspec.Struct, frozen=True, kw_only=True):
+    """The place of a source and how it is read."""
+
+    name: str
+    kind: str
+    place: str
+    branch: str | None = None
+    path: str = ""
+    writable: bool = False
+    adopt: bool = False
+    credentials: str | None = None
+    hook_secret: bytes | None = None
+    configured: bool = False
+
+
+class SourceRow(NewSource, frozen=True, kw_only=True):
+    """A source with the outcome of its last sync."""
+
+    id: int
+    created_at: datetime
+    created_by: str | None
+    synced_at: datetime | None
+    source_commit: str | None
+    problem: str | None
+    problem_at: datetime | None
+
+
+class SourceCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of files of a source: all that are there, those with problems, and removed ones with a DAG."""
+
+    files: int = 0
+    broken: int = 0
+    removed: int = 0
+
+
 class TakenName(msgspec.Struct, frozen=True, kw_only=True):
     """The name of a stored DAG that no file of a source has: whose it is, and its state."""
 
@@ -196,6 +180,11 @@ class FileState(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[FileProblem, ...] = ()
     removed_at: datetime | None = None
     resumes: bool = False
+
+
+_add_file, _file_key = insert_into(SourceFile), ("source_id", "path")
+_changed = {name: column for name, column in _add_file.excluded.items() if name not in _file_key}
+_put_file = Prepared(_add_file.on_conflict_do_update(index_elements=_file_key, set_=_changed))  # thousands at first
 
 
 # -- sources -------------------------------------------------------------------------------------------------------
@@ -284,12 +273,12 @@ def find_file_page(
     return _file_rows(connection, statement)
 
 
-def _file_rows(connection: ReadConnection, statement: Any) -> Sequence[SourceFileRow]:
+def _file_rows(connection: ReadConnection, statement: Executable) -> Sequence[SourceFileRow]:
     rows = connection.execute(statement).mappings()
     return [SourceFileRow(**{**row, "problems": _problems(row["problems"])}) for row in rows]
 
 
-def _problems(stored: Any) -> tuple[FileProblem, ...]:
+def _problems(stored: Sequence[Json] | None) -> tuple[FileProblem, ...]:
     return msgspec.convert(stored or (), tuple[FileProblem, ...])
 
 

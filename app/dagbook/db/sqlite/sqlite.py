@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import copy_context
+from sqlite3 import Connection as SqliteConnection
 from sqlite3 import Error as SqliteError
-from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -144,39 +144,34 @@ class _PersistentConnection:
         _set_pragmas(engine, _pragmas(writes=writes, busy=busy))
         self._engine = engine
         self._begin = _BEGIN[writes]
-        self._connection: Connection | None = None
-        self._driver: Any = None
+        self._opened: tuple[Connection, SqliteConnection] | None = None
         self._synchronous = "FULL"
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        connection = self._connection or self._open()
-        self._execute(self._begin)
+        connection, driver = self._opened or self._open()
+        _execute(driver, self._begin)
         try:
             result = work(connection)
-            self._execute("COMMIT")
+            _execute(driver, "COMMIT")
         except BaseException:
-            self._roll_back()
+            self._roll_back(driver)
             raise
         return result
 
-    def _execute(self, statement: str) -> None:
+    def _roll_back(self, driver: SqliteConnection) -> None:
         try:
-            self._driver.execute(statement)
-        except SqliteError as error:
-            raise to_dbapi_error(error, statement) from error
-
-    def _roll_back(self) -> None:
-        try:
-            if self._driver.in_transaction:  # some errors roll back by themselves
-                self._driver.execute("ROLLBACK")
+            if driver.in_transaction:  # some errors roll back by themselves
+                driver.execute("ROLLBACK")
         except SqliteError:
             self._disconnect()
 
-    def _open(self) -> Connection:
-        self._connection = self._engine.connect()
-        self._driver = self._connection.connection.driver_connection
+    def _open(self) -> tuple[Connection, SqliteConnection]:
+        connection = self._engine.connect()
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, SqliteConnection)  # noqa: S101 - it was connected just now, with this driver
+        self._opened = connection, driver
         self._synchronous = "FULL"
-        return self._connection
+        return self._opened
 
     def set_synchronous(self, level: str) -> None:
         """Set ``PRAGMA synchronous`` for the following transactions."""
@@ -185,20 +180,25 @@ class _PersistentConnection:
             self._synchronous = level
 
     @property
-    def driver(self) -> Any:
+    def driver(self) -> SqliteConnection:
         """The driver's own connection."""
-        if self._connection is None:
-            self._open()
-        return self._driver
+        return (self._opened or self._open())[1]
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = self._driver = None
+        if self._opened is not None:
+            self._opened[0].close()
+            self._opened = None
 
     def close(self) -> None:
         self._disconnect()
         self._engine.dispose()
+
+
+def _execute(driver: SqliteConnection, statement: str) -> None:
+    try:
+        driver.execute(statement)
+    except SqliteError as error:
+        raise to_dbapi_error(error, statement) from error
 
 
 def prepare_sqlite(engine: Engine, *, writes: bool, busy: int) -> None:
@@ -218,7 +218,7 @@ def prepare_sqlite(engine: Engine, *, writes: bool, busy: int) -> None:
 
 
 def _set_pragmas(engine: Engine, pragmas: Mapping[str, str | int]) -> None:
-    def connect(driver: Any, _record: ConnectionPoolEntry) -> None:
+    def connect(driver: SqliteConnection, _record: ConnectionPoolEntry) -> None:
         driver.isolation_level = None
         cursor = driver.cursor()
         for name, value in pragmas.items():

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from dagbook.db.repositories.audit import AuditRow, SealRow
+from dagbook.db.repositories.audit import SealedEntry, SealRow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -45,7 +45,7 @@ class EntryDigest(NamedTuple):
     begin: bytes
 
 
-def entry_hash(entry: AuditRow) -> bytes:
+def entry_hash(entry: SealedEntry) -> bytes:
     """Return the hash of an entry, whose ``before`` and ``after`` are the stored texts."""
     return sha256(msgspec.json.encode([_canonical(getattr(entry, name)) for name in _FIELDS])).digest()
 
@@ -68,7 +68,7 @@ def seal_head(seal: SealRow) -> dict[str, object]:
 
 
 def make_seal(
-    number: int, entries: Sequence[AuditRow], previous: str, at: datetime, pruned_up_to: int | None = 0
+    number: int, entries: Sequence[SealedEntry], previous: str, at: datetime, pruned_up_to: int | None = 0
 ) -> SealRow:
     """Make an unsigned seal over entries; ``pruned_up_to`` if one of them is a pruning up to that entry."""
     hashes = [entry_hash(entry) for entry in entries]
@@ -97,7 +97,7 @@ def read_digests(marks: bytes) -> list[EntryDigest]:
     return [EntryDigest(int.from_bytes(part[:_ID_BYTES]), part[_ID_BYTES:]) for part in parts]
 
 
-def entry_digest(entry: AuditRow) -> EntryDigest:
+def entry_digest(entry: SealedEntry) -> EntryDigest:
     """Return the digest that a new seal would have of an entry."""
     return EntryDigest(entry.id, entry_hash(entry)[:_DIGEST_BYTES])
 
@@ -107,7 +107,7 @@ def seal_context(number: int) -> str:
     return f"audit seal {number}"
 
 
-def pruned_by(entry: AuditRow) -> int:
+def pruned_by(entry: SealedEntry) -> int:
     """Return the last entry that an ``audit.prune`` entry records as deleted; 0 if it records none."""
     try:
         return msgspec.json.decode(entry.after or "", type=_Pruning).up_to
@@ -115,7 +115,7 @@ def pruned_by(entry: AuditRow) -> int:
         return 0
 
 
-def pruning_covered(seal: SealRow, previous: SealRow | None, prunings: Sequence[AuditRow]) -> int:
+def pruning_covered(seal: SealRow, previous: SealRow | None, prunings: Sequence[SealedEntry]) -> int:
     """Return the last entry whose deletion a seal covers, given its ``audit.prune`` entries; 0 for none.
 
     Only the server that prunes puts that entry into the head of a seal. A server of version 0.1.0 did not, and the last

@@ -19,7 +19,7 @@ from dagbook.background import BackgroundLoop
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.audit import AuditRow, SealRow
+from dagbook.db.repositories.audit import AuditRow, SealedEntry, SealRow
 from dagbook.maintenance.audit.audit_chain import entry_hash, seal_head
 from dagbook.maintenance.audit.audit_verification import Limit
 
@@ -36,7 +36,7 @@ class _OtherHistoryError(Exception):
 class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """An entry, whose ``before`` and ``after`` are the stored texts, or what never changes of a seal."""
 
-    entry: AuditRow | None = None
+    entry: SealedEntry | None = None
     seal: SealRow | None = None
 
 
@@ -152,7 +152,7 @@ def compare(connection: ReadConnection, path: Path, size: int, pruned_up_to: int
     A damaged line is none: its entry is not in the copy, unless it is written again behind it. Of two lines of an entry
     the first counts: a change that was made in between is in the second one, too.
     """
-    compared, batch = Compared(), dict[int, AuditRow]()
+    compared, batch = Compared(), dict[int, SealedEntry]()
     with path.open("rb") as file:
         for text in file:
             size -= len(text)
@@ -168,7 +168,7 @@ def compare(connection: ReadConnection, path: Path, size: int, pruned_up_to: int
 
 
 def _compare_entries(
-    connection: ReadConnection, compared: Compared, batch: dict[int, AuditRow], last: int, pruned_up_to: int
+    connection: ReadConnection, compared: Compared, batch: dict[int, SealedEntry], last: int, pruned_up_to: int
 ) -> None:
     """Compare the entries behind those of before, up to the last one of a seal."""
     of_copy = {number: batch.pop(number) for number in list(batch) if number <= last}

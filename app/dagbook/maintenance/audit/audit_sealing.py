@@ -18,7 +18,7 @@ from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.errors import Conflict, DatabaseUnavailable
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.audit import AuditRow, LastSeal, SealRow
+from dagbook.db.repositories.audit import LastSeal, SealedEntry, SealRow
 from dagbook.errors import AppError
 from dagbook.maintenance.audit.audit_chain import make_seal, seal_context, seal_head
 
@@ -84,7 +84,7 @@ class AuditSealer:
     async def _seal_next(self, last: int) -> int:
         """Seal the next entries up to ``last``; returns 0 when there are none, or another server was faster."""
 
-        def read(connection: ReadConnection) -> tuple[LastSeal | None, Sequence[AuditRow]]:
+        def read(connection: ReadConnection) -> tuple[LastSeal | None, Sequence[SealedEntry]]:
             seal = audit.get_last_seal(connection)
             return seal, audit.read_range(connection, seal.last_id if seal else 0, last, _MOST_ENTRIES)
 
@@ -109,7 +109,11 @@ class AuditSealer:
 
 
 def make_signed_seal(
-    previous: LastSeal | None, entries: Sequence[AuditRow], signer: EncryptsSeals, now: datetime, pruned_up_to: int = 0
+    previous: LastSeal | None,
+    entries: Sequence[SealedEntry],
+    signer: EncryptsSeals,
+    now: datetime,
+    pruned_up_to: int = 0,
 ) -> SealRow:
     """Make the seal that follows the last one; raises AppError if the key cannot be used."""
     if previous is not None and not is_signed(previous, signer):

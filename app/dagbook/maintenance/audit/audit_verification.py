@@ -11,7 +11,7 @@ import msgspec
 from dagbook.auth.audit_context import Action
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.audit import AuditRow, SealRow
+from dagbook.db.repositories.audit import SealedEntry, SealRow
 from dagbook.errors import AppError
 from dagbook.maintenance.audit.audit_chain import (
     EntryDigest,
@@ -161,7 +161,7 @@ class _Verifier:
         return self._last.last_id if self._last else 0
 
     def _check_entries(self, seal: SealRow) -> None:
-        prunings: list[AuditRow] = []
+        prunings: list[SealedEntry] = []
         if seal.pruned_at is None:
             prunings = self._check_digest(seal)
         else:
@@ -172,7 +172,7 @@ class _Verifier:
         self._signed = max(self._signed, seal.pruned_up_to or 0)
         self._covered = max(self._covered, pruning_covered(seal, self._last, prunings))
 
-    def _check_digest(self, seal: SealRow) -> list[AuditRow]:
+    def _check_digest(self, seal: SealRow) -> list[SealedEntry]:
         """Check the entries of a seal; returns the entries of prunings."""
         hashes, prunings = [], []
         for entry in self._range(seal):
@@ -189,7 +189,7 @@ class _Verifier:
         self._entries += len(hashes)
         return prunings
 
-    def _range(self, seal: SealRow) -> Iterator[AuditRow]:
+    def _range(self, seal: SealRow) -> Iterator[SealedEntry]:
         after = self._done
         while entries := audit.read_range(self._connection, after, seal.last_id, _ENTRIES):
             yield from entries

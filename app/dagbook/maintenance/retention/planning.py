@@ -12,6 +12,7 @@ import msgspec
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import deletion, retention
 from dagbook.db.repositories.retention import Age, Edge
+from dagbook.db.repositories.runs import run_history
 from dagbook.maintenance.retention.limits import TotalLimits
 from dagbook.maintenance.retention.policies import Policy
 
@@ -94,7 +95,7 @@ class DeletionPlanner:
     async def of_all(self, totals: TotalLimits) -> None:
         """Select the oldest runs beyond the total limits, assuming that those selected before are deleted."""
         if totals.runs is not None and not self.is_full:
-            count = await self._database.read(retention.count_finished)
+            count = await self._database.read(run_history.count_finished)
             await self._of_oldest(Reason.TOTAL_RUNS, count - len(self.to_delete) - totals.runs)
         if totals.log_bytes is not None and not self.is_full:
             count = await self._database.read(retention.count_log_bytes)

@@ -17,7 +17,7 @@ from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
 from dagbook.db.repositories.runs import runs
-from dagbook.db.repositories.runs.runs import EventRow, NodeRow
+from dagbook.db.repositories.runs.runs import EventRow, NodeRow, ShownCommand
 from dagbook.engine.plan import Plan
 from dagbook.engine.state import Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
@@ -109,12 +109,7 @@ def read_content(connection: ReadConnection, run: ClaimedRun, *, with_logs: bool
     nodes = runs.get_nodes(connection, run.key, run.attempt)
     above = runs.get_name(connection, run.lineage.root) if run.lineage else (run.dag_name,)
     return MailContent(
-        commands={
-            # The line as it ran: parts alone do not tell where it had quotes.
-            row.position: row.shown.get("line") or " ".join((row.shown.get("command", ""), *row.shown.get("args", ())))
-            for row in nodes
-            if row.shown
-        },
+        commands={row.position: msgspec.convert(row.shown, ShownCommand).text for row in nodes if row.shown},
         page="/".join(("/dag-runs", *(quote(part, safe="") for part in (*above, run.run_id)))),
         logs=_read_logs(connection, nodes) if with_logs else (),
     )

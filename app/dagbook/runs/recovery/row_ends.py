@@ -148,7 +148,7 @@ class OrphanEnder:
             return []
         ended = [key]
         for run in runs.find_unfinished_family(connection, key):
-            runs.add_stop_request(connection, run, stop.actor, stop.at, at_once=run != key)
+            runs.add_stop_request(connection, run, stop.actor, stop.entry.at, at_once=run != key)
             orphan = orphans.get(run)
             if run != key and orphan is not None and runs.fence_off(connection, orphan.attempt):
                 ended.append(run)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dagbook.db.repositories.approvals import DecisionRow
+from dagbook.db.repositories.approvals import Asked, DecisionRow
 from dagbook.engine.event import StepExited
 from dagbook.executors.contract import Outcome
 from dagbook.json_values import JsonObject
@@ -65,16 +65,8 @@ class ApprovalWait:
         """Do nothing: the next server waits on."""
 
 
-class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a step asks: a prompt, the names of the values that may and must be given, and who may decide.
-
-    Without ``approvers`` those may decide who may stop the run; else these are names of users, or ``group:NAME``.
-    """
-
-    prompt: str = ""
-    input: tuple[str, ...] = ()
-    required: tuple[str, ...] = ()
-    approvers: tuple[str, ...] = ()
+class ApprovalRequest(Asked, frozen=True, kw_only=True):
+    """What a step asks, when its config was evaluated."""
 
     def notice(self) -> str:
         """Return the text for the log of the step."""

@@ -121,7 +121,7 @@ def _check_inputs(waiting: OpenApproval, decision: Mapping[str, Any]) -> None:
     if not decision["approved"]:
         return
     given: Mapping[str, str] = decision["inputs"]
-    known, required = waiting.request.get("input", ()), waiting.request.get("required", ())
+    known, required = waiting.request.input, waiting.request.required
     unknown = sorted(name for name in given if name not in known)
     if unknown:
         names = f"it asks for {', '.join(known)}" if known else "it asks for no values"
@@ -133,7 +133,7 @@ def _check_inputs(waiting: OpenApproval, decision: Mapping[str, Any]) -> None:
 
 def _check_approver(connection: ReadConnection, waiting: OpenApproval, actor: Actor) -> None:
     """Raise ForbiddenError if the step names who may decide, and the actor is not among them."""
-    approvers = waiting.request.get("approvers", ())
+    approvers = waiting.request.approvers
     if not approvers or (actor.actor is not None and actor.actor in approvers):
         return
     names = groups.find_names(connection, actor.user_id) if actor.user_id else ()

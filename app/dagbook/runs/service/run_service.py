@@ -252,17 +252,16 @@ class RunService:
         if run.status not in (RunStatus.RUNNING, RunStatus.NOT_STARTED):
             raise NotRunningError(f"run {run_id!r} of DAG {dag_name!r} is not running, it is {run.status.label}")
         audit_action = run_action(Action.RUN_STOP, run, before={"status": run.status.label})
-        now = self._context.now()
-        order = StopOrder(actor.label, now, actor.entry(audit_action, now))
+        order = StopOrder(actor.label, actor.entry(audit_action, self._context.now()))
         if await self._supervisor.stop_orphaned(run.id, order):
             return
 
         def write(connection: WriteConnection) -> StopRequest:
+            request = runs.add_stop_request(connection, run.id, actor.label, order.entry.at)
             audit.add(connection, order.entry)
-            return runs.add_stop_request(connection, run.id, order.actor, order.at)
+            return request
 
-        request = await self._database.write(write)
-        self._active_runs.notify_stop(request)
+        self._active_runs.notify_stop(await self._database.write(write))
 
     async def stop_all(self, file_name: str, actor: Actor) -> list[str]:
         """Request all running runs of a stored DAG to stop; returns an error message for each failed request."""

@@ -9,9 +9,9 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from dagbook.audit_entry import NewAuditEntry
 from dagbook.auth.audit_context import ANONYMOUS, Action, Actor, run_action
 from dagbook.db.repositories.accounts.principals import Principal
-from dagbook.db.repositories.audit import Entry
 from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.repositories.runs.run_rows import (
     EvaluatedInputs,
@@ -119,7 +119,7 @@ def as_queued(new: T) -> T:
         run = replace(run, params=inputs.params, params_text=new.given.params_text)
     return replace(
         new,
-        audit=entry and {**entry, "after": entry["after"] | {"queue": new.queue}},
+        audit=entry and replace(entry, after={**(entry.after or {}), "queue": new.queue}),
         run=replace(run, status=RunStatus.QUEUED, queued_at=run.queued_at or at),
         inputs=inputs,
         attempt=replace(new.attempt, status=RunStatus.QUEUED, owner=None, token=0, host=None),
@@ -131,7 +131,7 @@ def as_queued(new: T) -> T:
     )
 
 
-def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> Entry | None:
+def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> NewAuditEntry | None:
     """Make the audit entry of a start by a person, without the params: the run has them, masked."""
     start = request.start
     if start.actor is None:
@@ -141,7 +141,7 @@ def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, n
     return start.actor.entry(run_action(start.action, owned, after=known), now)
 
 
-def secret_entry(owned: ClaimedRun, actor: Actor | None, now: datetime, *, reads_sealed: bool) -> Entry | None:
+def secret_entry(owned: ClaimedRun, actor: Actor | None, now: datetime, *, reads_sealed: bool) -> NewAuditEntry | None:
     """Make the audit entry of the secrets that an attempt reads, with or without a person; never their values."""
     secrets = owned.definition.dag.secrets
     if not secrets and not reads_sealed:

@@ -142,7 +142,6 @@ def event_rows(run: int, attempt: int, last_seq: int, changes: Sequence[Change],
 def node_state(row: NodeRow) -> NodeState:
     """Read the engine state of a node from its row."""
     fields = {name: getattr(row, name) for name in _NODE_COLUMNS}
-    fields["error"] = fields["error"] or ""
     detail = msgspec.convert(row.detail or {}, type=NodeState)
     fields.update({name: getattr(detail, name) for name in _NODE_DETAIL})
     return NodeState(status=row.status, **fields)
@@ -184,7 +183,7 @@ def accepted_event(run: int, at: datetime, trigger: str, actor: str | None) -> N
 
 
 def _event_of_run(run: int, at: datetime, seq: int, attempt: int, **data: str | int | None) -> NewEvent:
-    known = {name: value for name, value in data.items() if value not in (None, "")}
+    known: dict[str, Json] = {name: value for name, value in data.items() if value not in (None, "")}
     return NewEvent(run_id=run, seq=seq, attempt=attempt, at=at, position=None, data=known)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -113,6 +112,19 @@ def output_key(name: str) -> str:
     return first.lower() + "".join(part.capitalize() for part in others)
 
 
+class _Note(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event has that the engine did not make, and the error and the status of one that it made."""
+
+    accepted: str | None = None
+    queue: str | None = None
+    step: str | None = None
+    actor: str | None = None
+    dequeued: int | None = None
+    edited_by: str | None = None
+    status: int | None = None
+    error: str | None = None
+
+
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+-]+")
 
 
@@ -123,9 +135,10 @@ def render_log(events: Iterable[EventRow], run: NamedRun, dag: Dag, zone: tzinfo
     own = {"dag": run.dag_name, "run-id": run.run_id}
     for event in events:
         time = event.at.astimezone(zone).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        if event.position is None:
-            error = event.data.get("error", error)
-        for line in _lines(event, dag, error):
+        note = msgspec.convert(event.data, _Note)
+        if event.position is None and note.error is not None:
+            error = note.error
+        for line in _lines(event, note, dag, error):
             fields = {"time": time, "level": line.level, "msg": line.message, **own, **line.attributes}
             texts = []
             for key, value in fields.items():
@@ -152,25 +165,16 @@ class RunLogFile:
             file.writelines(f"{line}\n" for line in lines)
 
 
-def _lines(event: EventRow, dag: Dag, error: str) -> tuple[Line, ...]:
-    data = event.data
-    if "accepted" in data:
-        about = {
-            "trigger": data["accepted"],
-            **_fields(data, "queue"),
-            **_fields(data, "step"),
-            **_fields(data, "actor"),
-        }
-        return (Line("INFO", "run accepted", about),)
-    if "dequeued" in data:
-        about = {"attempt": data["dequeued"], **_fields(data, "actor")}
-        return (Line("INFO", "attempt taken out of its queue", about),)
-    if "edited_by" in data and event.position is not None:
-        status = NodeStatus(data["status"]).label
-        about = {"step": step_name(dag, event.position), "status": status, "actor": data["edited_by"]}
+def _lines(event: EventRow, note: _Note, dag: Dag, error: str) -> tuple[Line, ...]:
+    about: dict[str, object]
+    if note.accepted is not None:
+        about = {"trigger": note.accepted, "queue": note.queue, "step": note.step, "actor": note.actor}
+        return (Line("INFO", "run accepted", {name: value for name, value in about.items() if value}),)
+    if note.dequeued is not None:
+        by = {"actor": note.actor} if note.actor else {}
+        return (Line("INFO", "attempt taken out of its queue", {"attempt": note.dequeued, **by}),)
+    if note.edited_by is not None and event.position is not None:
+        status = NodeStatus(note.status or 0).label
+        about = {"step": step_name(dag, event.position), "status": status, "actor": note.edited_by}
         return (Line("INFO", "status of the step was set by hand", about),)
-    return describe(dag, Change(event.position, data), error)
-
-
-def _fields(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: data[name] for name in names if data.get(name)}
+    return describe(dag, Change(event.position, event.data), error)

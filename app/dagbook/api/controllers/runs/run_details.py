@@ -66,7 +66,7 @@ class RunDetails(Controller):
 
         def read(connection: ReadConnection) -> RunEvents:
             key = run.find(connection).id
-            rows = run_history.find_events(connection, key, after, limit + 1)
+            rows = runs.get_events(connection, key, after, limit + 1)
             page = rows[:limit]
             names = run_history.find_node_names(connection, key, {row.attempt for row in page}) if page else {}
             found = RunEvents(events=[run_event(row, names, services.zone) for row in page])

@@ -19,13 +19,14 @@ from dagbook.auth.roles import Requires
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.audit import AuditFilter, AuditRow
 from dagbook.errors import BadRequestError
+from dagbook.json_values import Json
 
 Services = NamedDependency[SystemServices]
 
 _MAX_LIMIT, _LAST_ID = 1000, 2**63 - 1
 
 
-def _entry(row: AuditRow) -> AuditEntry:
+def _entry(row: AuditRow[dict[str, Json]]) -> AuditEntry:
     return AuditEntry(
         id=row.id,
         at=instant_text(row.at),

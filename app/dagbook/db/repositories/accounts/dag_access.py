@@ -9,12 +9,12 @@ that a query needs one look-up in an index for each row that it reads.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 from sqlalchemy import (
     JSON,
+    BindParameter,
     Boolean,
     ColumnElement,
     Integer,
@@ -92,13 +92,13 @@ class is_like(FunctionElement[bool]):  # noqa: N801 - it is named as functions i
 
 
 @compiles(is_like, "sqlite")
-def _as_glob(element: is_like, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _as_glob(element: is_like, compiler: SQLCompiler, **kwargs: object) -> str:
     name, pattern = element.clauses
     return f"({compiler.process(name.op('GLOB', is_comparison=True)(pattern), **kwargs)})"
 
 
 @compiles(is_like, "postgresql")
-def _as_like(element: is_like, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _as_like(element: is_like, compiler: SQLCompiler, **kwargs: object) -> str:
     name, pattern = element.clauses
     like = func.replace(func.replace(func.replace(pattern, "_", r"\_"), "?", "_"), "*", "%")
     return f"({compiler.process(name.like(like, escape=chr(92)), **kwargs)})"
@@ -144,7 +144,7 @@ def each_tag(connection: ReadConnection) -> TableValuedAlias:
     return _each(connection, Dag.tags)
 
 
-def _each(connection: ReadConnection, array: ColumnElement[Any] | InstrumentedAttribute[Any]) -> TableValuedAlias:
+def _each(connection: ReadConnection, array: BindParameter[str] | InstrumentedAttribute[list[str]]) -> TableValuedAlias:
     is_postgres = connection.dialect.name == "postgresql"
     each = func.json_array_elements_text(cast(array, JSON)) if is_postgres else func.json_each(array)
     return each.table_valued("value")
@@ -163,8 +163,8 @@ def get_rank_of_file(connection: ReadConnection, file_name: str, visibility: Vis
 
 def _lowest(
     connection: ReadConnection,
-    statement: Select[Any],
-    values: dict[str, Any],
+    statement: Select[int],
+    values: Mapping[str, object],
     name: ColumnElement[str],
     visibility: Visibility,
 ) -> int | None:
@@ -323,13 +323,13 @@ def is_named_by(connection: ReadConnection, name: str, visibility: Visibility) -
     )
 
 
-def _all_names() -> Select[tuple[str]]:
+def _all_names() -> Select[str]:
     runs = select(NAMES.c.name).where(NAMES.c.name.is_not(None))
     names = select(Dag.dag_name.label("name")).union(runs).subquery()
     return select(names.c.name)
 
 
-def _covered(connection: ReadConnection, names: Select[Any], *grants: ColumnElement[bool]) -> Select[Any]:
+def _covered(connection: ReadConnection, names: Select[str], *grants: ColumnElement[bool]) -> Select[str, str, int]:
     """Select name, subject and rank of the grants that cover names."""
     name = names.subquery().c.name
     tag = each_tag(connection)
@@ -348,7 +348,7 @@ def _covered(connection: ReadConnection, names: Select[Any], *grants: ColumnElem
     return select(found.c.dag_name, found.c.subject, highest).group_by(found.c.dag_name, found.c.subject)
 
 
-def _insert(connection: WriteConnection, found: Select[Any]) -> None:
+def _insert(connection: WriteConnection, found: Select[str, str, int]) -> None:
     insertion = insert_into(DagAccess).from_select(["dag_name", "subject", "rank"], found)
     higher = func.greatest if connection.dialect.name == "postgresql" else func.max
     changed = {"rank": higher(DagAccess.rank, insertion.excluded.rank)}

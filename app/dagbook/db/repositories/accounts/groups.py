@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import Grant, Group, GroupMember, Token, User
 from dagbook.db.repositories.accounts import dag_access
-from dagbook.db.statements import all_rows, first_row
+from dagbook.db.statements import all_rows, columns, first_row
 
 _members = select(func.count()).where(GroupMember.group_id == Group.id).correlate(Group).scalar_subquery()
 _find_groups = select(*Group.__table__.columns, _members.label("members"))
@@ -209,8 +209,7 @@ def count_grants(connection: ReadConnection, subject: str) -> int:
 
 def add_grant(connection: WriteConnection, row: GrantRow) -> None:
     """Store a new grant, which counts at once; the grants have to be locked."""
-    columns = set(Grant.__table__.columns.keys())
-    values = {name: value for name, value in msgspec.structs.asdict(row).items() if name in columns}
+    values = {column.name: getattr(row, column.name) for column in columns(Grant, GrantRow)}
     connection.execute(insert(Grant).values(**values))
     if row.token_id is None:  # what limits a token is compared when a request comes
         dag_access.fill(connection, row.id)

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, insert, select, update
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import Session, User
 from dagbook.db.repositories.accounts import groups
-from dagbook.db.statements import all_rows, first_row
+from dagbook.db.statements import all_rows, columns, first_row
 
 _MOST_LISTED = 1000
 _statement = select(
@@ -72,8 +72,8 @@ def find_open(connection: ReadConnection, now: datetime, user_id: str | None = N
 
 def add(connection: WriteConnection, row: SessionRow) -> None:
     """Store a new session."""
-    columns = set(Session.__table__.columns.keys())
-    connection.execute(insert(Session).values(**{k: v for k, v in msgspec.structs.asdict(row).items() if k in columns}))
+    values = {column.name: getattr(row, column.name) for column in columns(Session, SessionRow)}
+    connection.execute(insert(Session).values(**values))
 
 
 def end(connection: WriteConnection, session_id: str, at: datetime, reason: SessionEnd) -> bool:

@@ -11,31 +11,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, u
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import Grant, Token, User
 from dagbook.db.repositories.accounts import groups
-from dagbook.db.statements import all_rows, first_row
-
-_columns = (
-    Token.id,
-    Token.user_id,
-    Token.name,
-    Token.role,
-    Token.created_at,
-    Token.expires_at,
-    Token.revoked_at,
-    Token.last_used_at,
-    Token.scopes,
-    Token.addresses,
-    User.username,
-    User.role.label("user_role"),
-    User.disabled_at,
-    User.scope,
-    select(func.aggregate_strings(Grant.pattern, " "))
-    .where(Grant.token_id == Token.id)
-    .correlate(Token)
-    .scalar_subquery()
-    .label("patterns"),
-    groups.group_ids_of(Token.user_id).label("group_ids"),
-)
-_statement = select(*_columns).join(User, User.id == Token.user_id)
+from dagbook.db.statements import all_rows, columns, first_row
 
 
 class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +33,22 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
     scope: str = "all"
     patterns: str | None = None  # of the DAG names that limit it, with blanks
     group_ids: str | None = None  # of its user, with commas
+
+
+_columns = (
+    *columns(Token, TokenRow),
+    User.username,
+    User.role.label("user_role"),
+    User.disabled_at,
+    User.scope,
+    select(func.aggregate_strings(Grant.pattern, " "))
+    .where(Grant.token_id == Token.id)
+    .correlate(Token)
+    .scalar_subquery()
+    .label("patterns"),
+    groups.group_ids_of(Token.user_id).label("group_ids"),
+)
+_statement = select(*_columns).join(User, User.id == Token.user_id)
 
 
 def get(connection: ReadConnection, token_id: str) -> TokenRow | None:
@@ -108,8 +100,8 @@ def has_valid(connection: ReadConnection, user_id: str, name: str) -> bool:
 
 def add(connection: WriteConnection, row: TokenRow, hashed: str) -> None:
     """Store a new token by its hash."""
-    columns = {name: getattr(row, name) for name in row.__struct_fields__ if name in Token.__table__.columns}
-    connection.execute(insert(Token).values(hash=hashed, **columns))
+    values = {column.name: getattr(row, column.name) for column in columns(Token, TokenRow)}
+    connection.execute(insert(Token).values(hash=hashed, **values))
 
 
 def revoke(connection: WriteConnection, token_id: str, at: datetime) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, insert, select, text, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import User
-from dagbook.db.statements import all_rows, first_row
+from dagbook.db.statements import all_rows, columns, first_row
 
 
 class UserRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-_statement = select(*(User.__table__.c[name] for name in UserRow.__struct_fields__))
+_statement = select(*columns(User, UserRow))
 
 
 def lock(connection: WriteConnection) -> None:

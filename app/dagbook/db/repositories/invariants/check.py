@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Executable, SelectBase, and_, bindparam, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
 from dagbook.db.models import Node, Run, RunAttempt
 from dagbook.db.types import UtcDateTime
-
-AnySelect = Select[*tuple[Any, ...]]
 
 # Terminal statuses of runs, and of nodes, which may also be skipped.
 TERMINAL = (2, 3, 4, 6)
@@ -39,21 +37,21 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     holds: str
-    broken: AnySelect
+    broken: SelectBase
     shown: int = 5
 
-    def first_rows(self) -> AnySelect:
+    def first_rows(self) -> Executable:
         """Select the first violations, with the number of all in the last column."""
         rows = self.broken.subquery("broken")
         return select(rows, func.count().over().label("number_of_rows")).limit(self.shown)
 
 
-def ago(name: str) -> ColumnElement[Any]:
+def ago(name: str) -> ColumnElement[datetime]:
     """Return the parameter for an instant: now, minute_ago, hour_ago, or grace_ago (the orphan grace)."""
     return bindparam(name, type_=UtcDateTime)
 
 
-class minute_before(GenericFunction[Any]):  # noqa: N801 - it is named as functions in SQL are
+class minute_before(GenericFunction[datetime]):  # noqa: N801 - it is named as functions in SQL are
     """The instant one minute before another one."""
 
     type = UtcDateTime()
@@ -61,10 +59,10 @@ class minute_before(GenericFunction[Any]):  # noqa: N801 - it is named as functi
 
 
 @compiles(minute_before, "sqlite")
-def _in_microseconds(element: minute_before, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _in_microseconds(element: minute_before, compiler: SQLCompiler, **kwargs: object) -> str:
     return f"({compiler.process(element.clauses, **kwargs)} - 60000000)"
 
 
 @compiles(minute_before, "postgresql")
-def _as_interval(element: minute_before, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _as_interval(element: minute_before, compiler: SQLCompiler, **kwargs: object) -> str:
     return f"({compiler.process(element.clauses, **kwargs)} - interval '1 minute')"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKeyConstraint, Text, and_, cast, exists, func, literal, or_, select, union_all
+from sqlalchemy import ForeignKeyConstraint, Select, Text, and_, cast, exists, func, literal, or_, select, union_all
 from sqlalchemy.orm import aliased
 
 from dagbook.db.models import Dag, DagRevision, Definition, Run, ScheduleSlot, User
-from dagbook.db.repositories.invariants.check import RUN, AnySelect, Check
+from dagbook.db.repositories.invariants.check import RUN, Check
 from dagbook.db.types import Base
 
 _admin = aliased(User)
@@ -66,7 +66,7 @@ SCHEDULE_CHECKS = (
 )
 
 
-def _dangling(constraint: ForeignKeyConstraint) -> AnySelect:
+def _dangling(constraint: ForeignKeyConstraint) -> Select[str, str, str]:
     child, parent = constraint.table, constraint.referred_table.alias("referred")
     own = [element.parent for element in constraint.elements]
     pairs = [(column, parent.c[element.column.name]) for column, element in zip(own, constraint.elements, strict=True)]

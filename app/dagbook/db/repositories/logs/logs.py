@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, literal, select, union_all
+from sqlalchemy import ColumnElement, ScalarSelect, Subquery, bindparam, func, literal, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from dagbook.db.compression import decompress
@@ -73,7 +72,7 @@ class GrowingStream(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int | None
 
 
-def _chunks(key: StreamKey) -> Any:
+def _chunks(key: StreamKey) -> Subquery:
     """Return the chunks of a stream as a table; of both streams with numbers, lines and bytes of the whole."""
     of_node = select(LogChunk).where(
         LogChunk.run_id == key.run, LogChunk.attempt == key.attempt, LogChunk.position == key.position
@@ -155,7 +154,7 @@ def find_texts(connection: ReadConnection, key: StreamKey, seq: int) -> list[str
     return [decompress(*row) for row in connection.execute(statement)]
 
 
-def _start_seq(chunks: Any, line: int) -> ScalarSelect[int]:
+def _start_seq(chunks: Subquery, line: int) -> ScalarSelect[int]:
     """Select the number of a chunk that starts before a line; NULL or -1 for the first lines."""
     chunk = chunks.c
     at_or_before = select(func.max(chunk.first_line)).where(chunk.first_line <= line).scalar_subquery()

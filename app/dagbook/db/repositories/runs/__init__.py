@@ -1,7 +1,6 @@
 """Queries of runs, their attempts, nodes, events and search tables."""
 
 __all__ = [
-    "run_export",
     "run_filter",
     "run_history",
     "run_import",

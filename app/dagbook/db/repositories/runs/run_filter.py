@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Interval, Select, and_, func, literal, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Interval,
+    Select,
+    SQLColumnExpression,
+    and_,
+    func,
+    literal,
+    literal_column,
+    select,
+)
 from sqlalchemy import type_coerce as as_type
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
@@ -23,7 +34,8 @@ MAX_SELECTIVE = 1000
 SubRuns = Literal["exclude", "include", "only"]
 _Condition = ColumnElement[bool]
 _Text = ColumnElement[str] | InstrumentedAttribute[str]
-_Column = InstrumentedAttribute[Any]
+_Column = InstrumentedAttribute[object]
+T = TypeVar("T")
 ROOT = aliased(Run)  # of a sub-run
 
 
@@ -70,17 +82,21 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccessPath(msgspec.Struct, frozen=True):
-    """An index to scan: conditions on its columns, and its columns of creation time and run key.
+    """An index to scan: conditions on its columns, and its table, which has the creation time and the key of runs.
 
     A ``complete`` one contains only root runs or only sub-runs, as the filter requests; one that ``has_bounds`` only
     runs of the time range and after the cursor's time.
     """
 
     conditions: tuple[_Condition, ...] = ()
-    at: Any = Run.created_at
-    key: Any = Run.id
+    table: type[Run | RunTag | RunParam | RunError] = Run
     complete: bool = False
     has_bounds: bool = False
+
+    @property
+    def at(self) -> SQLColumnExpression[datetime]:
+        """The creation time."""
+        return self.table.created_at
 
     def bounded(self, run_filter: RunFilter, page: Page) -> list[_Condition]:
         """Return the conditions with the filter's time range and the cursor's creation time.
@@ -109,7 +125,7 @@ class Predicate(msgspec.Struct, frozen=True):
     @property
     def plain(self) -> _Condition:
         """The condition as it is in the index, which PostgreSQL then checks without the row."""
-        return self.condition if self.path is None or self.path.key is not Run.id else and_(*self.path.conditions)
+        return self.condition if self.path is None or self.path.table is not Run else and_(*self.path.conditions)
 
 
 def base_path(run_filter: RunFilter) -> AccessPath:
@@ -166,7 +182,7 @@ def _equal(path: AccessPath | None, *pairs: tuple[_Column, object]) -> Predicate
     return Predicate(condition, msgspec.structs.replace(path, conditions=indexed))
 
 
-def _unindexed(column: _Column) -> ColumnElement[Any]:
+def _unindexed(column: _Column) -> ColumnElement[object]:
     """Return an expression of a column that no index matches: the index to use is chosen by counting."""
     if issubclass(column.type.python_type, int):
         return column + literal_column("0")
@@ -176,10 +192,10 @@ def _unindexed(column: _Column) -> ColumnElement[Any]:
 def _of_other_tables(dialect: str, run_filter: RunFilter) -> Iterator[Predicate]:
     for tag in run_filter.tags:
         given = RunTag.tag == index_key(tag)
-        yield Predicate(_has(RunTag.run_id, given), AccessPath((given,), RunTag.created_at, RunTag.run_id))
+        yield Predicate(_has(RunTag.run_id, given), AccessPath((given,), RunTag))
     for name, value in run_filter.params:
         given = and_(RunParam.name == index_key(name), RunParam.value == index_key(value))
-        yield Predicate(_has(RunParam.run_id, given), AccessPath((given,), RunParam.created_at, RunParam.run_id))
+        yield Predicate(_has(RunParam.run_id, given), AccessPath((given,), RunParam))
     if run_filter.error:
         given = position(dialect, func.lower(RunError.text), run_filter.error.lower()) > 0
         yield Predicate(and_(_has(RunError.run_id, given), Run.finished_at.is_not(None)))
@@ -199,7 +215,7 @@ def _without_index(dialect: str, run_filter: RunFilter) -> Iterator[_Condition]:
         yield from _durations(dialect, run_filter, _duration(dialect) + _as_duration(dialect, 0))
 
 
-def _durations(dialect: str, run_filter: RunFilter, took: ColumnElement[Any]) -> Iterator[_Condition]:
+def _durations(dialect: str, run_filter: RunFilter, took: ColumnElement[object]) -> Iterator[_Condition]:
     if run_filter.shortest_seconds is not None:
         yield took >= _as_duration(dialect, run_filter.shortest_seconds)
     if run_filter.longest_seconds is not None:
@@ -212,7 +228,7 @@ def position(dialect: str, column: _Text, part: str | ColumnElement[str]) -> Col
     return find
 
 
-def _duration(dialect: str) -> ColumnElement[Any]:
+def _duration(dialect: str) -> ColumnElement[object]:
     """Return the expression of a run's duration, as in its index."""
     kind = Interval if dialect == "postgresql" else BigInteger
     return as_type(as_type(Run.finished_at, kind) - as_type(Run.started_at, kind), kind)
@@ -268,5 +284,5 @@ def _find_by_duration(connection: ReadConnection, run_filter: RunFilter) -> Sequ
     return _selective(connection, select(Run.id).where(IS_ROOT, IS_OVER, *bounds).order_by(took))
 
 
-def _selective(connection: ReadConnection, statement: Select[Any]) -> Sequence[Any]:
+def _selective(connection: ReadConnection, statement: Select[T]) -> Sequence[T]:
     return connection.execute(statement.limit(MAX_SELECTIVE + 1)).scalars().all()

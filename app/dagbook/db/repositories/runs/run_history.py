@@ -1,10 +1,10 @@
-"""Queries of several runs for lists and histories, without a query for each run."""
+"""Queries of several runs, for lists, histories and exports, without a query for each run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import BigInteger, Float, and_, bindparam, cast, func, literal_column, select, true, type_coerce
@@ -13,36 +13,43 @@ from sqlalchemy.orm import aliased
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.definition import Dag, Definition
 from dagbook.db.models.node import Node
-from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent
-from dagbook.db.repositories.runs.runs import STATE_OF_BAD_END, SUMMARY, EventRow, RunWithState
-from dagbook.db.statements import all_rows, seconds
+from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt
+from dagbook.db.repositories.runs.runs import STATE_OF_BAD_END, RunWithState, summary
+from dagbook.db.statements import all_rows, columns, seconds
 from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.json_values import Json
 
 QUARTER_SECONDS = 900
 _IN_RUN = and_(Run.id == Node.run_id, Run.attempt == Node.attempt)
-_node_columns = (
-    Node.run_id,
-    Node.position,
-    Node.name,
-    Node.status,
-    Node.retry_count,
-    Node.done_count,
-    Node.error,
-    Node.detail,
-    Node.shown,
-    Node.sub_runs,
-)
-
 _find_newest = (
-    select(*SUMMARY, RunAttempt.state)
+    select(*summary, RunAttempt.state)
     .join(RunAttempt, and_(RunAttempt.run_id == Run.id, RunAttempt.number == Run.attempt))
     .where(Run.dag_name == bindparam("name"), Run.root_id.is_(None))
     .order_by(Run.created_at.desc(), Run.run_id.desc())
     .limit(bindparam("most"))
 )
+
+
+class HistoryNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A node in the history of a DAG; times in whole seconds since 1970."""
+
+    run_id: int
+    position: int
+    name: str
+    status: NodeStatus
+    retry_count: int
+    done_count: int
+    error: str
+    detail: dict[str, Json] | None
+    shown: dict[str, Json] | None
+    sub_runs: dict[str, Json] | None
+    started_at: int | None
+    finished_at: int | None
+
+
 _find_nodes = {
     dialect: select(
-        *_node_columns,
+        *(column for column in columns(Node, HistoryNode) if column.name not in ("started_at", "finished_at")),
         seconds(dialect, Node.started_at).label("started_at"),
         seconds(dialect, Node.finished_at).label("finished_at"),
     )
@@ -67,7 +74,7 @@ _running = select(func.max(Run.id)).where(*_of_dag, Run.status == RunStatus.RUNN
 _newest = select(Run.id).where(*_of_dag).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1).correlate(Dag)
 _latest = func.coalesce(_running.scalar_subquery(), _newest.scalar_subquery())
 _find_latest = (
-    select(*SUMMARY, RunAttempt.state)
+    select(*summary, RunAttempt.state)
     .outerjoin(RunAttempt, STATE_OF_BAD_END)
     .where(Run.id.in_(select(_latest).where(Dag.file_name.in_(bindparam("files", expanding=True)))))
 )
@@ -80,6 +87,7 @@ _find_bad_ends = (
 _by_status = select(Run.status, func.count()).where(Run.root_id.is_(None)).group_by(Run.status)
 _active = select(Run.status, func.count()).where(IS_ACTIVE).group_by(Run.status)
 _dags = select(func.count()).select_from(Dag)
+_roots = select(Run.id, Run.dag_name, Run.run_id, Run.status).where(Run.root_id.is_(None))
 
 
 class FinishedRunRow(NamedTuple):
@@ -105,24 +113,7 @@ class BadEnd(NamedTuple):
     key: int
     status: RunStatus
     error: str | None
-    state: dict[str, Any] | None
-
-
-class HistoryNode(msgspec.Struct, frozen=True, kw_only=True):
-    """A node in the history of a DAG; times in whole seconds since 1970."""
-
-    run_id: int
-    position: int
-    name: str
-    status: NodeStatus
-    retry_count: int
-    done_count: int
-    error: str
-    detail: dict[str, Any] | None
-    shown: dict[str, Any] | None
-    sub_runs: dict[str, Any] | None
-    started_at: int | None
-    finished_at: int | None
+    state: dict[str, Json] | None
 
 
 class RecentRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +125,15 @@ class RecentRun(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class RootRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A root run, by key and names."""
+
+    id: int
+    dag_name: str
+    run_id: str
+    status: RunStatus
 
 
 def find_finished(connection: ReadConnection, dag_name: str, most: int, since: datetime | None) -> list[FinishedRunRow]:
@@ -208,35 +208,17 @@ def find_recent(connection: ReadConnection, names: Sequence[str], most: int) -> 
         .correlate(Dag)
     )
     recent_run = aliased(Run)
-    columns = (
-        recent_run.dag_name,
-        recent_run.run_id,
-        recent_run.status,
-        recent_run.created_at,
-        recent_run.started_at,
-        recent_run.finished_at,
-    )
+    fields = [getattr(recent_run, name) for name in RecentRun.__struct_fields__]
     if connection.dialect.name == "sqlite":  # has no LATERAL; this looks each run up by its key
-        found = select(*columns).select_from(Dag).join(recent_run, recent_run.id.in_(newest.scalar_subquery()))
+        found = select(*fields).select_from(Dag).join(recent_run, recent_run.id.in_(newest.scalar_subquery()))
     else:
         each = newest.lateral()
-        found = select(*columns).select_from(Dag).join(each, true()).join(recent_run, recent_run.id == each.c.id)
+        found = select(*fields).select_from(Dag).join(each, true()).join(recent_run, recent_run.id == each.c.id)
     found = found.where(Dag.dag_name.in_(names)).order_by(recent_run.created_at.desc())
     recent: dict[str, list[RecentRun]] = {}
     for row in all_rows(connection, RecentRun, found):
         recent.setdefault(row.dag_name, []).append(row)
     return recent
-
-
-def find_events(connection: ReadConnection, run: int, after: int, most: int) -> Sequence[EventRow]:
-    """Return events of a run after a number, in order."""
-    statement = (
-        select(RunEvent.seq, RunEvent.attempt, RunEvent.at, RunEvent.position, RunEvent.data)
-        .where(RunEvent.run_id == run, RunEvent.seq > after)
-        .order_by(RunEvent.seq)
-        .limit(most)
-    )
-    return all_rows(connection, EventRow, statement)
 
 
 def find_node_names(connection: ReadConnection, run: int, attempts: Iterable[int]) -> dict[tuple[int, int], str]:
@@ -260,3 +242,25 @@ def count_active(connection: ReadConnection) -> dict[RunStatus, int]:
 def count_dags(connection: ReadConnection) -> int:
     """Count stored DAGs."""
     return connection.execute(_dags).scalar() or 0
+
+
+def count_finished(connection: ReadConnection) -> int:
+    """Count the finished root runs."""
+    statement = select(func.count()).select_from(Run).where(Run.root_id.is_(None), Run.finished_at.is_not(None))
+    return connection.execute(statement).scalar() or 0
+
+
+def find_finished_roots(connection: ReadConnection, after: int, limit: int) -> Sequence[RootRun]:
+    """Return the next finished root runs after a key, by key."""
+    statement = _roots.where(Run.finished_at.is_not(None), Run.id > after).order_by(Run.id).limit(limit)
+    return all_rows(connection, RootRun, statement)
+
+
+def find_unfinished_roots(connection: ReadConnection) -> Sequence[RootRun]:
+    """Return the root runs that have not finished, by key."""
+    return all_rows(connection, RootRun, _roots.where(Run.finished_at.is_(None)).order_by(Run.id))
+
+
+def find_sub_runs(connection: ReadConnection, root: int) -> list[int]:
+    """Return the keys of all sub-runs of a root run, callers first."""
+    return list(connection.execute(select(Run.id).where(Run.root_id == root).order_by(Run.id)).scalars())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -55,9 +55,8 @@ MAX_SCANNED = 5_000
 _MAX_NAMES = 20
 _FEW, _NEAR = 100, 3  # runs of a short page, and how many times as many are looked at first
 _LAST = datetime.max.replace(tzinfo=UTC)
-_Select = Select[*tuple[Any, ...]]
 _Conditions = Sequence[ColumnElement[bool]]
-_ERRORS = AccessPath((), RunError.created_at, RunError.run_id)
+_ERRORS = AccessPath((), RunError)
 _part = bindparam("part", type_=String)
 _parent = aliased(Run)
 
@@ -209,7 +208,7 @@ def _choose(connection: ReadConnection, paths: Sequence[AccessPath], run_filter:
     if len(possible) < 2 or not page.bounded:  # noqa: PLR2004 - nothing to compare
         return next(iter(possible), base_path(run_filter))
     scans = [select(path.at).where(*path.bounded(run_filter, page)).limit(MAX_SCANNED + 1) for path in possible]
-    columns: list[Any] = [select(func.count()).select_from(scan.subquery()).scalar_subquery() for scan in scans]
+    columns = [select(func.count()).select_from(scan.subquery()).scalar_subquery() for scan in scans]
     counts = list(connection.execute(select(*columns)).one())
     return possible[counts.index(min(counts))]
 
@@ -221,16 +220,17 @@ def _path_of_names(connection: ReadConnection, names: Sequence[str], run_filter:
     """
     conditions = [part.plain for part in predicates(connection.dialect.name, run_filter)]
 
-    def of_each(column: Any, since: datetime | None) -> list[_Select]:
+    def of_each(since: datetime | None) -> list[_Conditions]:
         within = base_path(run_filter).bounded(replace(run_filter, since=since), page)
-        return [select(column).where(Run.dag_name == name, *within, *conditions) for name in names]
+        return [(Run.dag_name == name, *within, *conditions) for name in names]
 
-    times: Sequence[Any] = of_each(Run.created_at.label("at"), run_filter.since)
+    times = [select(Run.created_at.label("at")).where(*each) for each in of_each(run_filter.since)]
     if connection.dialect.name == "postgresql":  # which, unlike SQLite, would read all rows instead of merging
         newest = [each.order_by(Run.created_at.desc()).limit(page.limit + 1).subquery() for each in times]
         times = [select(each.c.at) for each in newest]
     last = union_all(*times).order_by(desc("at")).offset(page.limit).limit(1)
-    keys = union_all(*of_each(Run.id, connection.execute(last).scalar() or run_filter.since))
+    since = connection.execute(last).scalar() or run_filter.since
+    keys = union_all(*(select(Run.id).where(*each) for each in of_each(since)))
     return AccessPath((Run.id.in_(keys),), has_bounds=True)
 
 
@@ -238,8 +238,8 @@ def _read(
     connection: ReadConnection, run_filter: RunFilter, page: Page, path: AccessPath, conditions: _Conditions
 ) -> list[RunListRow]:
     statement = _select(connection.dialect.name, run_filter.sub_runs)
-    if path.key is not Run.id:
-        statement = statement.join(path.key.class_, path.key == Run.id)
+    if path.table is not Run:
+        statement = statement.join(path.table, path.table.run_id == Run.id)
     statement = statement.where(*path.bounded(run_filter, page), *conditions)
     after = page.after
     if after is not None and after.run_id is not None:
@@ -253,7 +253,7 @@ def _read(
 
 
 @cache
-def _select(dialect: str, sub_runs: SubRuns) -> _Select:
+def _select(dialect: str, sub_runs: SubRuns) -> Select[*tuple[object, ...]]:
     """Select the columns of ``RunListRow`` in types that need no conversion: half the time of a long list."""
     times = [seconds(dialect, column) for column in (Run.queued_at, Run.started_at, Run.finished_at)]
     created_at = type_coerce(Run.created_at, DateTime(timezone=True) if dialect == "postgresql" else BigInteger)

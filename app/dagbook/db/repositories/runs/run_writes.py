@@ -12,6 +12,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import BindParameter, bindparam, func, insert, select, tuple_, update
 
+from dagbook.audit_entry import NewAuditEntry
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Removal
 from dagbook.db.models.node import Approval, LogChunk, Node
@@ -20,7 +21,6 @@ from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput
 from dagbook.db.prepared import Prepared
 from dagbook.db.repositories import definitions
 from dagbook.db.repositories.accounts import dag_access
-from dagbook.db.repositories.audit import Entry
 from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.repositories.runs import search_index
 from dagbook.db.repositories.runs.run_rows import (
@@ -146,8 +146,8 @@ class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
     inputs: InputRow
     nodes: Sequence[NewNode | NodeRow]
     events: Sequence[NewEvent]
-    audit: Entry | None = None  # the audit entry, if a user started it
-    secret_audit: Entry | None = None  # the audit entry of the secrets that it reads, if any
+    audit: NewAuditEntry | None = None  # the audit entry, if a user started it
+    secret_audit: NewAuditEntry | None = None  # the audit entry of the secrets that it reads, if any
     first_steps: Transition | None = None  # the first transition of its runner, stored in the same transaction
     given: EvaluatedInputs | None = None  # its inputs as they were given, stored instead if it is queued
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from sqlalchemy import and_, bindparam, func, insert, or_, select, update
@@ -15,8 +14,9 @@ from dagbook.db.models.definition import Definition
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.models.service import Service
-from dagbook.db.statements import all_rows, first_row
+from dagbook.db.statements import all_rows, columns, first_row
 from dagbook.engine.status import BAD_ENDS, NodeStatus, RunStatus
+from dagbook.json_values import Json
 from dagbook.spec.model import Pair
 
 _KILL = "kill"
@@ -25,94 +25,9 @@ _INPUTS = frozenset(
     | {"sealed", "pending", "run_as"}
 )
 
-SUMMARY = (
-    Run.id,
-    Run.root_id,
-    Run.dag_name,
-    Run.run_id,
-    Run.status,
-    Run.attempt,
-    Run.params_text,
-    Run.created_at,
-    Run.queued_at,
-    Run.started_at,
-    Run.finished_at,
-    Run.definition_hash,
-    Run.file_name,
-    Run.dag_revision,
-    Run.queue,
-    Run.trigger,
-    Run.actor,
-    Run.error,
-)
-
-
-_OF_NAME = (Run.dag_name == bindparam("name"), Run.root_id.is_(None))
-_get = select(*SUMMARY).where(*_OF_NAME, Run.run_id == bindparam("run"))
-_get_sub_run = select(*SUMMARY).where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
-_get_outputs = (
-    select(*Node.__table__.columns)
-    .where(
-        Node.run_id == bindparam("run"),
-        Node.attempt == bindparam("number"),
-        Node.position >= 0,
-        Node.output_value.is_not(None),
-    )
-    .order_by(Node.position)
-)
-_get_newest = select(*SUMMARY).where(*_OF_NAME).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1)
-_root, _parent = aliased(Run), aliased(Run)
-_get_below = (
-    select(
-        *SUMMARY,
-        _root.dag_name.label("root_name"),
-        _root.run_id.label("root_run_id"),
-        _parent.dag_name.label("parent_name"),
-        _parent.run_id.label("parent_run_id"),
-    )
-    .join(_root, _root.id == Run.root_id)
-    .join(_parent, _parent.id == Run.parent_id)
-    .where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
-)
 # The state of an attempt, for runs that ended badly: it says whether a step is the reason.
 STATE_OF_BAD_END = and_(RunAttempt.run_id == Run.id, RunAttempt.number == Run.attempt, Run.status.in_(sorted(BAD_ENDS)))
-_find_called = (
-    select(*SUMMARY, RunAttempt.state)
-    .outerjoin(RunAttempt, STATE_OF_BAD_END)
-    .where(Run.parent_id == bindparam("parent"))
-)
-# Two steps, the first of which only needs the index of active runs: otherwise SQLite would scan all runs of the name,
-# of which there may be thousands.
-_active_keys = select(Run.id).where(*_OF_NAME, Run.status != RunStatus.QUEUED, IS_ACTIVE)
-_find_active = select(Run.run_id).where(Run.id.in_(_active_keys.scalar_subquery()))
-_get_nodes = (
-    select(*Node.__table__.columns)
-    .where(Node.run_id == bindparam("run"), Node.attempt == bindparam("number"))
-    .order_by(Node.position)
-)
-_get_spec = select(Definition.spec, Definition.base).where(Definition.hash == bindparam("hash"))
-_get_complete = (
-    select(*Run.__table__.columns, *(column for column in RunInput.__table__.columns if column.name in _INPUTS))
-    .join(RunInput, RunInput.run_id == Run.id)
-    .where(Run.id == bindparam("run"))
-)
-_newest_inputs = (
-    select(RunInput.sealed)
-    .where(RunInput.run_id > 0)  # always true; makes the database use the index
-    .order_by(RunInput.run_id.desc())
-    .limit(bindparam("most"))
-    .subquery()
-)
-_find_seal_heads = (
-    select(func.substr(_newest_inputs.c.sealed, 1, bindparam("length")))
-    .where(_newest_inputs.c.sealed.is_not(None))
-    .distinct()
-)
-_last_seq = select(func.max(RunEvent.seq)).where(RunEvent.run_id == bindparam("run"))
-_PRINCIPAL = ("principal_id", "principal_token_id")  # read by ``principals``
-_get_attempt = select(*(column for column in RunAttempt.__table__.columns if column.name not in _PRINCIPAL)).where(
-    RunAttempt.run_id == bindparam("run"), RunAttempt.number == bindparam("number")
-)
+_OF_NAME = (Run.dag_name == bindparam("name"), Run.root_id.is_(None))
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,10 +53,83 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
 
 
+summary = columns(Run, RunRow)
+_get = select(*summary).where(*_OF_NAME, Run.run_id == bindparam("run"))
+_get_sub_run = select(*summary).where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
+_get_newest = select(*summary).where(*_OF_NAME).order_by(Run.created_at.desc(), Run.run_id.desc()).limit(1)
+_root, _parent = aliased(Run), aliased(Run)
+_get_below = (
+    select(
+        *summary,
+        _root.dag_name.label("root_name"),
+        _root.run_id.label("root_run_id"),
+        _parent.dag_name.label("parent_name"),
+        _parent.run_id.label("parent_run_id"),
+    )
+    .join(_root, _root.id == Run.root_id)
+    .join(_parent, _parent.id == Run.parent_id)
+    .where(Run.root_id == bindparam("root"), Run.run_id == bindparam("run"))
+)
+_find_called = (
+    select(*summary, RunAttempt.state)
+    .outerjoin(RunAttempt, STATE_OF_BAD_END)
+    .where(Run.parent_id == bindparam("parent"))
+)
+# Two steps, the first of which only needs the index of active runs: otherwise SQLite would scan all runs of the name,
+# of which there may be thousands.
+_active_keys = select(Run.id).where(*_OF_NAME, Run.status != RunStatus.QUEUED, IS_ACTIVE)
+_find_active = select(Run.run_id).where(Run.id.in_(_active_keys.scalar_subquery()))
+_get_nodes = (
+    select(*Node.__table__.columns)
+    .where(Node.run_id == bindparam("run"), Node.attempt == bindparam("number"))
+    .order_by(Node.position)
+)
+_get_outputs = _get_nodes.where(Node.position >= 0, Node.output_value.is_not(None))
+_get_spec = select(Definition.spec, Definition.base).where(Definition.hash == bindparam("hash"))
+_get_complete = (
+    select(*Run.__table__.columns, *(column for column in RunInput.__table__.columns if column.name in _INPUTS))
+    .join(RunInput, RunInput.run_id == Run.id)
+    .where(Run.id == bindparam("run"))
+)
+_newest_inputs = (
+    select(RunInput.sealed)
+    .where(RunInput.run_id > 0)  # always true; makes the database use the index
+    .order_by(RunInput.run_id.desc())
+    .limit(bindparam("most"))
+    .subquery()
+)
+_find_seal_heads = (
+    select(func.substr(_newest_inputs.c.sealed, 1, bindparam("length")))
+    .where(_newest_inputs.c.sealed.is_not(None))
+    .distinct()
+)
+_last_seq = select(func.max(RunEvent.seq)).where(RunEvent.run_id == bindparam("run"))
+
+
+class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt of a run."""
+
+    run_id: int
+    number: int
+    status: RunStatus
+    owner: str | None
+    token: int
+    host: str | None
+    state: dict[str, Json] | None
+    opened_at: datetime
+    closed_at: datetime | None
+    takeovers: int
+
+
+_get_attempt = select(*columns(RunAttempt, AttemptRow)).where(
+    RunAttempt.run_id == bindparam("run"), RunAttempt.number == bindparam("number")
+)
+
+
 class RunWithState(RunRow, frozen=True, kw_only=True):
     """Summary of a run with the engine state of its attempt."""
 
-    state: dict[str, Any] | None
+    state: dict[str, Json] | None
 
 
 class NamedSubRunRow(RunRow, frozen=True, kw_only=True):
@@ -170,23 +158,20 @@ class CompleteRun(RunRow, frozen=True, kw_only=True):
     keep_dir: bool
     sealed: bytes | None
     source_directory: str | None
-    pending: dict[str, Any] | None
+    pending: dict[str, Json] | None
     run_as: str | None
 
 
-class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt of a run."""
+class EngineFields(msgspec.Struct, frozen=True):
+    """What readers use of the engine's state of a run or node: the node of an error, and unmet preconditions."""
 
-    run_id: int
-    number: int
-    status: RunStatus
-    owner: str | None
-    token: int
-    host: str | None
-    state: dict[str, Any] | None
-    opened_at: datetime
-    closed_at: datetime | None
-    takeovers: int
+    error_key: int | None = None
+    conditions: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Json] | None) -> EngineFields:
+        """Read the state of an attempt, or the detail of a node."""
+        return msgspec.convert(stored or {}, cls)
 
 
 class NodeChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,11 +197,24 @@ class NodeChange(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None
     pid_started: int | None
     spool: str | None
-    detail: dict[str, Any] | None
-    shown: dict[str, Any] | None
-    sub_runs: dict[str, Any] | None
+    detail: dict[str, Json] | None
+    shown: dict[str, Json] | None
+    sub_runs: dict[str, Json] | None
     output_sealed: bytes | None
-    approval: dict[str, Any] | None
+    approval: dict[str, Json] | None
+
+
+class ShownCommand(msgspec.Struct, frozen=True):
+    """The evaluated command in ``shown``, its arguments, and the line if these do not tell it."""
+
+    command: str = ""
+    args: tuple[str, ...] = ()
+    line: str = ""
+
+    @property
+    def text(self) -> str:
+        """The line as it ran: parts alone do not tell where it had quotes."""
+        return self.line or " ".join((self.command, *self.args))
 
 
 class NodeRow(NodeChange, frozen=True, kw_only=True):
@@ -236,7 +234,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     at: datetime
     position: int | None
-    data: dict[str, Any]
+    data: dict[str, Json]
 
 
 def get(connection: ReadConnection, dag_name: str, run_id: str) -> RunRow | None:
@@ -340,14 +338,10 @@ def find_finished(connection: ReadConnection, keys: Iterable[int]) -> dict[int, 
     return {row.id: row.attempt for row in rows}
 
 
-def get_events(connection: ReadConnection, run: int) -> Sequence[EventRow]:
-    """Return the history of a run in order."""
-    statement = (
-        select(RunEvent.seq, RunEvent.attempt, RunEvent.at, RunEvent.position, RunEvent.data)
-        .where(RunEvent.run_id == run)
-        .order_by(RunEvent.seq)
-    )
-    return all_rows(connection, EventRow, statement)
+def get_events(connection: ReadConnection, run: int, after: int = 0, most: int | None = None) -> Sequence[EventRow]:
+    """Return the history of a run in order, after a number."""
+    statement = select(*columns(RunEvent, EventRow)).where(RunEvent.run_id == run, RunEvent.seq > after)
+    return all_rows(connection, EventRow, statement.order_by(RunEvent.seq).limit(most))
 
 
 def last_seq(connection: ReadConnection, run: int) -> int:
@@ -467,7 +461,7 @@ def fence_off(connection: WriteConnection, attempt: OpenAttempt) -> bool:
     return _change_owned(connection, attempt, {})
 
 
-def _change_owned(connection: WriteConnection, attempt: OpenAttempt, values: dict[str, Any]) -> bool:
+def _change_owned(connection: WriteConnection, attempt: OpenAttempt, values: Mapping[str, object]) -> bool:
     """Change an attempt and its token, if it is unchanged since it was read.
 
     A server that was suspended inside a transaction still holds its locks: the adoption of its other runs must not wait

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Text, bindparam, delete, insert, select
+from sqlalchemy import BigInteger, BindParameter, Integer, Text, bindparam, delete, insert, select
 
 from dagbook.db.database import WriteConnection
 from dagbook.db.models.node import Node
@@ -27,7 +26,7 @@ _delete_params = Prepared(delete(RunParam).where(RunParam.run_id == _run))
 _delete_errors = Prepared(delete(RunError).where(RunError.run_id == _run))
 
 
-def _text(name: str) -> Any:
+def _text(name: str) -> BindParameter[str]:
     return bindparam(name, type_=Text)
 
 
