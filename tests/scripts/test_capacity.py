@@ -121,6 +121,7 @@ def _write_results(folder: Path) -> None:
         f"{count} {kind}: runs a second": [40.0] for count in PROCESSES for kind in ("servers", "workers")
     }
     samples["checks"] |= {f"{count} servers, at half the rate: start to end, ms": [30.0] for count in PROCESSES}
+    samples["checks"] |= {f"{count} servers: connections": [10.0] for count in PROCESSES}
     samples["history"] = {}
     for runs in HISTORY:
         here = f"{runs} runs"
@@ -146,7 +147,7 @@ def test_tables_have_predictions_beside_what_was_measured(tmp_path: Path) -> Non
     _write_results(tmp_path)
     shown = {
         block: "\n".join(tables.render(tmp_path, block))
-        for block in ("costs", "bytes", "checks", "workers", "history", "disk", "predictions")
+        for block in ("costs", "bytes", "checks", "workers", "history", "disk", "predictions", "walls")
     }
     assert "| a run of 2 steps | 30 | 3 | 0 | 0 | 10,000 | 10 | 4 | 5 |" in shown["costs"]
     assert "| all that stay with the run | 1,500 |" in shown["bytes"]
@@ -172,7 +173,7 @@ def test_a_scene_counts_what_runs_cost_and_copies_runs_whole(monkeypatch: pytest
         with made.running() as meter:
             made.store_dag("two", 2)
             begin = meter.read()
-            assert made.pace("two", 10, 0.5) == 5
+            assert made.pace(["two"], 10, 0.5) == 5
             spent = meter.since(begin).per(5)
             assert (spent.commits >= 1, spent.statements > spent.commits, spent.wal_bytes > 1_000) == (True, True, True)
             assert made.finished() == 5

@@ -65,7 +65,7 @@ class Bench:
     def runs(self, meter: Meter, name: str, rate: float, *others: Cost) -> Cost:
         """Return what a run costs that is started at this rate."""
         before = self.scene.finished()
-        spent = self.beyond(meter, lambda: self.scene.pace(name, rate, self.seconds), *others)
+        spent = self.beyond(meter, lambda: self.scene.pace([name], rate, self.seconds), *others)
         return spent.per(self.scene.finished() - before)
 
 
@@ -76,7 +76,7 @@ def measure_costs(bench: Bench) -> None:
     with scene.running() as meter:
         for steps in (2, 10):
             scene.store_dag(f"steps{steps}", steps)
-            scene.pace(f"steps{steps}", PACE, 2)  # opens connections and prepares statements
+            scene.pace([f"steps{steps}"], PACE, 2)  # opens connections and prepares statements
         idle = bench.note("an idle server, a second", bench.spend(meter))
         for steps in (10, 2):
             alone = bench.note(f"a run of {steps} steps", bench.runs(meter, f"steps{steps}", PACE * 2 / steps, idle))
@@ -94,7 +94,7 @@ def measure_costs(bench: Bench) -> None:
         scene.store_dag("carried", 2, SELECTOR)
         bench.note("a run of 2 steps by a worker", bench.runs(meter, "carried", PACE, working))
     with scene.running() as meter:
-        _measure_waiting(bench, meter, idle)
+        _measure_stored(bench, meter, idle)
 
 
 def _flush(folder: Path) -> list[float]:
@@ -136,7 +136,7 @@ def _measure_reads(bench: Bench, meter: Meter, suffix: str, idle: Cost) -> None:
         bench.samples[f"{name}{suffix}, ms"] = sorted(found)
 
 
-def _measure_waiting(bench: Bench, meter: Meter, idle: Cost) -> None:
+def _measure_stored(bench: Bench, meter: Meter, idle: Cost) -> None:
     """Measure queued runs, schedules that are not due, and the deletion of runs; leaves runs that wait."""
     scene = bench.scene
     scene.servers[0].api.store("waiting", "maxActiveRuns: 1\nsteps: [{name: a, command: sleep 1000}]\n")
@@ -188,8 +188,9 @@ def _measure_processes(bench: Bench, meter: Meter, processes: str, names: list[s
     spent = bench.beyond(meter, saturate, idle)
     bench.note(f"{processes}, at the highest rate, a run", spent.per(scene.finished() - before))
     bench.samples[f"{processes}: runs a second"] = rates
-    scene.pace(names[0], max(rates[0] / 2, 1.0), bench.seconds)
-    bench.samples[f"{processes}, at half the rate: start to end, ms"] = scene.latencies(names[0], bench.seconds)
+    bench.samples[f"{processes}: connections"] = [meter.connections()]
+    scene.pace(names, max(rates[0] / 2, 1.0), bench.seconds)
+    bench.samples[f"{processes}, at half the rate: start to end, ms"] = scene.latencies("c%", bench.seconds)
 
 
 def measure_history(bench: Bench, runs: int) -> None:
@@ -201,7 +202,7 @@ def measure_history(bench: Bench, runs: int) -> None:
     bench.samples[f"{runs} runs: levels of the index of ids"] = [scene.levels("uq_runs_root")]
     with scene.running() as meter:
         scene.store_dag("steps2", 2)
-        scene.pace("steps2", PACE, 2)
+        scene.pace(["steps2"], PACE, 2)
         idle = bench.note(f"{runs} runs: an idle server, a second", bench.spend(meter))
         bench.note(f"{runs} runs: a run of 2 steps", bench.runs(meter, "steps2", PACE, idle))
         bench.samples[f"{runs} runs: start to end of 2 steps, ms"] = scene.latencies("steps2", bench.seconds)

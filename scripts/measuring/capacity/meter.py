@@ -18,7 +18,7 @@ from tests.process.server import Server
 UNSEEN = "/* meter */"  # in statements that are not counted
 _COUNTS = f"""SELECT
     coalesce(sum(calls) FILTER (WHERE query !~* '^(BEGIN|COMMIT|ROLLBACK|NOTIFY|SET|SHOW)'), 0)::float AS statements,
-    coalesce(sum(calls) FILTER (WHERE query ~* '^COMMIT'), 0)::float AS commits,
+    coalesce(sum(calls) FILTER (WHERE query ~* '^BEGIN' AND query !~* 'READ ONLY'), 0)::float AS commits,
     coalesce(sum(calls) FILTER (WHERE query ~* '^NOTIFY|pg_notify'), 0)::float AS notifications,
     coalesce(sum(rows) FILTER (WHERE query ~* '^(INSERT|UPDATE|DELETE|WITH)'), 0)::float AS rows,
     pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float AS wal_bytes,
@@ -35,7 +35,7 @@ class Cost(msgspec.Struct, frozen=True):
 
     seconds: float = 0.0
     statements: float = 0.0  # without BEGIN, COMMIT, ROLLBACK and NOTIFY
-    commits: float = 0.0
+    commits: float = 0.0  # of transactions that may write
     notifications: float = 0.0
     rows: float = 0.0
     wal_bytes: float = 0.0
@@ -88,6 +88,11 @@ class Meter:
             _with_children_ms(postmaster),
             _own_ms(psutil.Process()),
         )
+
+    def connections(self) -> float:
+        """Return how many connections the database has."""
+        count = "SELECT count(*) FROM pg_stat_activity WHERE datname = :name"
+        return float(store.query(self._cluster, count, name=self._name)[0][0])
 
     def since(self, begin: Cost) -> Cost:
         """Return what was spent since ``begin``."""

@@ -25,6 +25,8 @@ MAX_CONNECTIONS = 97  # PostgreSQL's default, without those of administrators
 READS_A_SECOND = 50.0  # of the live feed of a server (dagbook/api/live/feed.py)
 LARGE_BYTES = 2.0**40  # of a database, whose backup, restore or new index takes hours
 FANOUT = 200  # entries on a page of an index of ids
+KEPT_HOURS = 30 * 24
+BUSY = 0.8  # what is used more makes runs wait
 _TRANSIENT = {"changes", "queue_entries"}  # tables that do not grow with the history
 _ROUNDS = 50
 
@@ -116,6 +118,16 @@ def predict(costs: Costs, what: Installation) -> Prediction:
         latency_ms=costs.middle(LATENCY) / (1 - busy) if busy < 1 else None,
         wal_bytes=rate * (run.wal_bytes + deleted.wal_bytes),
     )
+
+
+def rate_at_wall(costs: Costs, servers: int, wall: str) -> float:
+    """Return the runs an hour at which a resource is used up to BUSY, with a history of 30 days."""
+    low, high = 0.0, 1e9
+    for _ in range(_ROUNDS):
+        rate = (low + high) / 2
+        use = getattr(predict(costs, Installation(servers, rate, KEPT_HOURS * rate)), wall)
+        low, high = (rate, high) if use < BUSY else (low, rate)
+    return low
 
 
 def highest_rate(costs: Costs, servers: int, cores: float, *, workers: int = 0) -> float:

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -74,31 +74,32 @@ class Scene:
         client = self.servers[number % len(self.servers)].api.client
         client.post(f"/dags/{name}/{action}", json={}).raise_for_status()
 
-    def pace(self, name: str, rate: float, seconds: float) -> int:
-        """Start runs at fixed times, wait for their ends, and return their number."""
-        begin, count = time.monotonic(), max(int(rate * seconds), 1)
+    def pace(self, names: Sequence[str], rate: float, seconds: float) -> int:
+        """Start runs of these DAGs in turn, at fixed times, wait for their ends, and return their number."""
+        begin, count, starts = time.monotonic(), max(int(rate * seconds), 1), list[Future[None]]()
         with ThreadPoolExecutor(16) as pool:
             for number in range(count):
                 time.sleep(max(begin + number / rate - time.monotonic(), 0))
-                pool.submit(self.start, number, name).add_done_callback(lambda done: done.result())
-        self.settle()
+                starts.append(pool.submit(self.start, number, names[number % len(names)]))
+        self._settle(starts)
         return count
 
     def saturate(self, names: Sequence[str], active: int, seconds: float) -> tuple[float, int]:
         """Keep so many runs active; returns how many have finished each second, and how many in all."""
-        begin, first, started = time.monotonic(), self.finished(), 0
+        begin, first, starts = time.monotonic(), self.finished(), list[Future[None]]()
         with ThreadPoolExecutor(active) as pool:
             while (elapsed := time.monotonic() - begin) < seconds:
-                while started - (self.finished() - first) < active:
-                    pool.submit(self.start, started, names[started % len(names)])
-                    started += 1
+                while (started := len(starts)) - (self.finished() - first) < active:
+                    starts.append(pool.submit(self.start, started, names[started % len(names)]))
                 time.sleep(0.005)
             rate = (self.finished() - first) / elapsed
-        self.settle()
+        self._settle(starts)
         return rate, self.finished() - first
 
-    def settle(self) -> None:
-        """Wait until no run is active."""
+    def _settle(self, starts: Sequence[Future[None]]) -> None:
+        """Raise the error of a start, or wait until no run is active."""
+        for start in starts:
+            start.result()
         wait_for("the end of all runs", lambda: not store.query(self.url, _UNFINISHED)[0][0], seconds=120)
 
     def latencies(self, name: str, seconds: float) -> list[float]:

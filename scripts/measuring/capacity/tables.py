@@ -15,7 +15,9 @@ from scripts.measuring.capacity.meter import Cost
 from scripts.measuring.capacity.model import (
     ALONE,
     CARRIED,
+    CONNECTIONS,
     HISTORY,
+    KEPT_HOURS,
     LATENCY,
     PROCESSES,
     SERVER,
@@ -25,6 +27,7 @@ from scripts.measuring.capacity.model import (
     highest_rate,
     levels,
     predict,
+    rate_at_wall,
     total_ms,
 )
 from scripts.measuring.figures.results import FOLDER, Merged, read
@@ -44,9 +47,14 @@ _NAMES = {
 _SERVERS = (1, 2, 5, 10, 20, 50)
 _RATES = (1_000, 10_000, 100_000, 1_000_000)
 _RUNS = tuple(10**power for power in range(4, 10))
-_KEPT_HOURS = 30 * 24
 _DAY_SECONDS = 86_400
 _GB = 1e9
+_ANSWERS = {
+    "server": "the core of a server: more servers",
+    "database": "PostgreSQL's cores: more cores, a database per team",
+    "size": "the size of the history: shorter retention, a database per team",
+    "connections": "`max_connections`: raise it",
+}
 
 
 def _merge(folder: Path, part: str) -> Merged:
@@ -119,6 +127,7 @@ def _checks(costs: Costs) -> Iterator[str]:
                 "start to end at half the rate, ms", costs.middle(LATENCY) / (1 - min(measured / 2 / most, 0.99)), half
             ),
             _check("idle: statements a second", costs.of(SERVER).statements * count, idle),
+            _check("connections", count * CONNECTIONS, costs.middle(f"{count} servers: connections")),
         ]
     yield from _table(("", "predicted", "measured", "error"), *rows)
 
@@ -167,15 +176,31 @@ def _check(name: str, predicted: float, measured: float) -> list[str]:
 
 def _predictions(costs: Costs) -> Iterator[str]:
     """Yield a row for each rate and a column for each number of servers."""
-    head = ["runs an hour", *(f"{servers} server{'s' * (servers > 1)}" for servers in _SERVERS)]
+    head = ["runs an hour", *map(_count, _SERVERS)]
     rows = []
     for rate in _RATES:
-        found = [predict(costs, Installation(servers, rate, _KEPT_HOURS * rate)) for servers in _SERVERS]
+        found = [predict(costs, Installation(servers, rate, KEPT_HOURS * rate)) for servers in _SERVERS]
         latencies = (f"{one.latency_ms:.0f} ms" if one.latency_ms else "**not held**" for one in found)
         loads = (f"server {one.server:.0%}, PostgreSQL {one.database:.0%}" for one in found)
         rows.append([f"{rate:,}", *map("; ".join, zip(latencies, loads, strict=True))])
     shares = (predict(costs, Installation(servers)).connections for servers in _SERVERS)
     yield from _table(head, *rows, ["connections, at most, of PostgreSQL's default", *(f"{one:.0%}" for one in shares)])
+
+
+def _walls(costs: Costs) -> Iterator[str]:
+    head = ("", "a server's core", "PostgreSQL's 8 cores", "1 TiB in 30 days", "connections", "the first wall")
+    rows = []
+    for servers in _SERVERS:
+        rates = {wall: rate_at_wall(costs, servers, wall) for wall in ("server", "database", "size")}
+        idle = predict(costs, Installation(servers))
+        first = "connections" if idle.connections > 1 else min(rates, key=rates.__getitem__)
+        shown = [f"{rate:,.0f}" for rate in rates.values()]
+        rows.append([_count(servers), *shown, f"{servers * CONNECTIONS}", _ANSWERS[first]])
+    yield from _table(head, *rows)
+
+
+def _count(servers: int) -> str:
+    return f"{servers} server{'s' * (servers > 1)}"
 
 
 def _disk(costs: Costs) -> Iterator[str]:
@@ -188,7 +213,7 @@ def _disk(costs: Costs) -> Iterator[str]:
     )
     rows = []
     for runs in _RUNS:
-        rate = runs / _KEPT_HOURS
+        rate = runs / KEPT_HOURS
         wal = predict(costs, Installation(1, rate)).wal_bytes * _DAY_SECONDS
         rows.append([f"{runs:,}", *map(_number, (runs * costs.bytes_a_run / _GB, levels(runs), rate, wal / _GB))])
     yield from _table(head, *rows)
@@ -207,6 +232,7 @@ _BLOCKS: dict[str, Callable[[Costs], Iterator[str]]] = {
     "workers": _workers,
     "history": _history,
     "predictions": _predictions,
+    "walls": _walls,
     "disk": _disk,
 }
 
