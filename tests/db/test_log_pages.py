@@ -37,7 +37,7 @@ async def test_a_page_of_lines_that_came_one_by_one_holds_all_of_them(database: 
         (100, False, [99, 100, 101, 102]),
         (1, True, [297, 298, 299, 300]),
         (299, True, [298, 299, 300]),
-        (301, False, [299, 300]),
+        (301, False, [300]),
     ],
 )
 async def test_a_page_of_long_lines_ends_where_its_bytes_do(

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from dagbook.api.params.run_filters import RunSearch, can_match, is_index_only
 from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.presenters.queues import waiting_for
-from dagbook.api.presenters.runs import listed_run, own_error, placeholder_run, run_details
+from dagbook.api.presenters.runs import listed_run, placeholder_run, run_details
 from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary
 from dagbook.api.services import RunReadServices
 from dagbook.db.database import ReadConnection
@@ -18,9 +18,9 @@ from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import run_history, run_list
 from dagbook.db.repositories.runs.run_filter import RunFilter
 from dagbook.db.repositories.runs.runs import RunRow
-from dagbook.engine.status import BAD_ENDS, RunStatus
+from dagbook.engine.status import RunStatus
 from dagbook.queues.wait_reasons import queue_positions
-from dagbook.runs.queries import RunSnapshot, dag_of, read_newest
+from dagbook.runs.queries import RunSnapshot, read_newest
 from dagbook.spec.model import Dag
 from dagbook.spec.params import param_text
 
@@ -38,7 +38,6 @@ async def list_runs_matching(services: RunReadServices, search: RunSearch, filte
     summaries = [listed_run(run, services.zone) for run in found.runs]
     keys = [run.key for run in found.runs]
     await explain_waiting(services, summaries, keys, filter_.visibility)
-    await _explain_bad_ends(services, summaries, keys)
     return DAGRuns(dag_runs=summaries, next_cursor=search.cursor(found.next))
 
 
@@ -55,15 +54,6 @@ async def explain_waiting(
             queued[key].waiting_for = waiting_for(position, services.zone)
 
 
-async def _explain_bad_ends(services: RunReadServices, summaries: Sequence[DAGRunSummary], keys: Sequence[int]) -> None:
-    """Set ``error`` of the runs among these that no step has failed; ``keys`` are the runs' database ids."""
-    bad = {key: run for key, run in zip(keys, summaries, strict=True) if run.status in BAD_ENDS}
-    if bad:
-        ends = await services.database.read_inline(lambda connection: run_history.find_bad_ends(connection, bad))
-        for end in ends:
-            bad[end.key].error = own_error(end.status, end.error, end.state)
-
-
 async def read_details(
     services: RunReadServices, find: Callable[[ReadConnection], RunRow], visibility: Visibility
 ) -> DAGRunDetails:
@@ -72,7 +62,7 @@ async def read_details(
     newest = await services.database.read_inline(
         lambda connection: read_newest(services.library, connection, find(connection), now)
     )
-    run, details = newest.run, await _details(services, newest)
+    run, details = newest.run, _details(services, newest)
     if details.status is RunStatus.QUEUED:
         await explain_waiting(services, [details], [run.id], visibility)
     if newest.attempt is not None and newest.expired_lease is not None:
@@ -84,9 +74,8 @@ async def read_details(
     return details
 
 
-async def _details(services: RunReadServices, newest: RunSnapshot) -> DAGRunDetails:
-    dag = await dag_of(services.database, services.library, newest.run)
-    details = run_details(newest.run, newest.attempt, newest.nodes, dag, services.zone)
+def _details(services: RunReadServices, newest: RunSnapshot) -> DAGRunDetails:
+    details = run_details(newest.run, newest.attempt, newest.nodes, newest.dag, services.zone)
     details.params_list = or_unset(list(param_text.describe(newest.params)))
     return details
 
@@ -100,4 +89,4 @@ async def latest_details(services: RunReadServices, row: DagRow, dag: Dag) -> DA
         return None if run is None else read_newest(services.library, connection, run, now)
 
     newest = await services.database.read_inline(read)
-    return placeholder_run(dag, services.zone) if newest is None else await _details(services, newest)
+    return placeholder_run(dag, services.zone) if newest is None else _details(services, newest)

@@ -1,17 +1,32 @@
-"""Parts of statements that repositories share: rows as structs, insertions with ON CONFLICT, times in seconds."""
+"""Parts of statements that repositories share: rows as structs, lists as parameters, ON CONFLICT, times in seconds."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Self
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Executable, Integer, cast, func, literal_column, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Executable,
+    Integer,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    type_coerce,
+)
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import KeyedColumnElement
+from sqlalchemy.sql.functions import FunctionElement
 
 from dagbook.db.backend import ReadConnection, T, WriteConnection
-from dagbook.db.types import Base
+from dagbook.db.types import Base, OrderedJson
 
 insert_into = postgresql.insert  # with ON CONFLICT, which SQLite's dialect writes in the same way
 
@@ -40,8 +55,39 @@ def put(connection: WriteConnection, model: type[Base], row: msgspec.Struct, *ke
     connection.execute(insertion.on_conflict_do_update(index_elements=keys, set_=others))
 
 
+class is_one_of(FunctionElement[bool]):  # noqa: N801 - it is used as a function
+    """The condition that a column has one of the values of a list, which is one parameter.
+
+    With one for each value, each length of the list is another statement, which PostgreSQL plans again.
+    """
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[object] | InstrumentedAttribute[object], key: str) -> None:
+        values = postgresql.ARRAY(column.type).with_variant(OrderedJson(), "sqlite")
+        super().__init__(column, bindparam(key, type_=values))
+
+    def self_group(self, against: object = None) -> Self:  # noqa: ARG002 - SQLAlchemy's signature
+        """Stay as it is: SQLAlchemy would write ``= 1`` after it, so that SQLite uses no index."""
+        return self
+
+
+@compiles(is_one_of, "sqlite")
+def _as_in(element: is_one_of, compiler: SQLCompiler, **kwargs: object) -> str:
+    column, values = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - compiled parts
+
+
+@compiles(is_one_of, "postgresql")
+def _as_any(element: is_one_of, compiler: SQLCompiler, **kwargs: object) -> str:
+    column, values = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"{column} = ANY ({values})"
+
+
 def seconds(dialect: str, column: InstrumentedAttribute[datetime | None]) -> ColumnElement[int]:
     """Select a time in whole seconds since 1970: converting rows to datetimes takes as long as reading them."""
     if dialect == "postgresql":
-        return cast(func.floor(func.extract("epoch", column)), BigInteger)
+        # EXTRACT calculates in decimal numbers, which takes twice as long.
+        return cast(func.floor(func.date_part(literal_column("'epoch'"), column)), BigInteger)
     return type_coerce(type_coerce(column, BigInteger).op("/")(literal_column("1000000")), Integer)

@@ -12,6 +12,7 @@ import msgspec
 
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import services
+from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import BOTH, StreamKey
 from dagbook.db.repositories.runs import run_history, runs
 from dagbook.db.repositories.runs.runs import AttemptRow, NamedSubRunRow, NodeRow, RunRow
@@ -32,12 +33,13 @@ _REST = 100  # counting takes at most 1 % of the time
 
 
 class RunSnapshot(NamedTuple):
-    """A run with its newest attempt, nodes and params, and the expired lease of its owner, if it has expired.
+    """A run with its definition, newest attempt, nodes and params, and the lease of its owner if it has expired.
 
     The attempt is None when the response needs nothing of it.
     """
 
     run: RunRow
+    dag: Dag
     attempt: AttemptRow | None
     nodes: Sequence[NodeRow]
     params: Sequence[Pair]
@@ -47,13 +49,14 @@ class RunSnapshot(NamedTuple):
 def read_newest(library: DefinitionCache, connection: ReadConnection, run: RunRow, now: datetime) -> RunSnapshot:
     """Read the snapshot of a run; with an expired lease the orphan sweep of another server will adopt or fail it."""
     # The response needs the attempt for the run's owner, for the results of its DAG's preconditions, or for its error.
-    dag = None if run.finished_at is None else _cached_dag(library, run)
-    needs_attempt = dag is None or bool(dag.preconditions or run.error)
+    dag = dag_of(connection, library, run)
+    needs_attempt = run.finished_at is None or bool(dag.preconditions or run.error)
     attempt = runs.get_attempt(connection, run.id, run.attempt) if needs_attempt else None
     nodes = runs.get_nodes(connection, run.id, run.attempt)
     params = runs.get_params(connection, run.id) if run.params_text else []
     owner = attempt.owner if attempt and run.status == RunStatus.RUNNING else None
-    return RunSnapshot(run, attempt, nodes, params, services.expired_since(connection, owner, now) if owner else None)
+    expired_lease = services.expired_since(connection, owner, now) if owner else None
+    return RunSnapshot(run, dag, attempt, nodes, params, expired_lease)
 
 
 def find_run(connection: ReadConnection, name: str, run_id: str) -> RunRow:
@@ -94,17 +97,17 @@ class RunRef(msgspec.Struct, frozen=True):
         return await database.read_inline(self.find)
 
 
-async def dag_of(database: Database, library: DefinitionCache, run: RunRow) -> Dag:
+def dag_of(connection: ReadConnection, library: DefinitionCache, run: RunRow) -> Dag:
     """Return the definition of a run."""
-    return (await dags_of(database, library, [run]))[run.definition_hash]
+    return dags_of(connection, library, [run])[run.definition_hash]
 
 
-async def dags_of(database: Database, library: DefinitionCache, found: Sequence[RunRow]) -> dict[str, Dag]:
+def dags_of(connection: ReadConnection, library: DefinitionCache, found: Sequence[RunRow]) -> dict[str, Dag]:
     """Return the definitions of runs of one DAG name by hash; those not cached are read in one query."""
     by_hash = {run.definition_hash: run for run in found}
     known = {content_hash: dag for content_hash, run in by_hash.items() if (dag := _cached_dag(library, run))}
     if missing := by_hash.keys() - known:
-        specs = await database.read_inline(lambda connection: run_history.find_specs(connection, missing))
+        specs = run_history.find_specs(connection, missing)
         for content_hash in missing:
             text, base = specs.get(content_hash, ("", ""))
             loaded = read_definition(library, by_hash[content_hash], text or "", base or "")
@@ -120,22 +123,21 @@ def _cached_dag(library: DefinitionCache, run: RunRow) -> Dag | None:
     return None if loaded is None else loaded.definition.dag
 
 
-async def find_step_log(database: Database, library: DefinitionCache, run: RunRow, step: str, stream: str) -> StreamKey:
+def find_step_log(
+    connection: ReadConnection, library: DefinitionCache, run: RunRow, step: str, stream: str
+) -> StreamKey:
     """Return the key of a step's or handler's output; raises NotFoundError.
 
     A step with ``logOutput: merged`` has one log for both streams (DAG format 1.30, 5).
     """
-    nodes = await database.read_inline(lambda connection: runs.get_nodes(connection, run.id, run.attempt))
-    node = next((node for node in nodes if node.name == step), None)
+    node = logs.find_node(connection, run.id, run.attempt, step)
     if node is None:
         raise unknown_step(run, step)
     if node.started_at is None:
         raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
-    dag = await dag_of(database, library, run)
+    dag = dag_of(connection, library, run)
     is_merged = dag.merges_logs(find_step(dag, node.position))
-    # The output of a node that a retry kept belongs to an earlier attempt.
-    attempt = node.log_attempt or node.attempt
-    return StreamKey(run.id, attempt, node.position, BOTH if is_merged else _STREAMS[stream])
+    return StreamKey(run.id, node.attempt, node.position, BOTH if is_merged else _STREAMS[stream])
 
 
 def find_below(connection: ReadConnection, root: RunRow, run_id: str) -> NamedSubRunRow:

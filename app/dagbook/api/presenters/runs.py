@@ -29,7 +29,7 @@ from dagbook.db.repositories.runs.runs import (
 from dagbook.engine import rules
 from dagbook.engine.event import ABORT, EXIT, FAILURE, SUCCESS, WAIT
 from dagbook.engine.plan import find_step
-from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.engine.status import BAD_ENDS, NodeStatus, RunStatus
 from dagbook.executors.calls import SubRun
 from dagbook.json_values import Json
 from dagbook.runs.evaluation.sub_run_plan import read_record
@@ -65,6 +65,7 @@ def listed_run(run: RunListRow, zone: tzinfo) -> run_schemas.DAGRunSummary:
         log=f"db:/{root_name}/{root_id}/{name}/{run_id}.log" if root_name else f"db:/{name}/{run_id}.log",
         params=params_text or UNSET,
         revision=revision or UNSET,
+        error=own_error(status, run.error, run.state) if status in BAD_ENDS else UNSET,
     )
 
 
@@ -95,6 +96,8 @@ def _list_row(run: RunRow) -> RunListRow:
         started_at=run.started_at,
         finished_at=run.finished_at,
         revision=run.dag_revision,
+        error=None,
+        state_json=None,
         root_name=below.root_name if below else None,
         root_run_id=below.root_run_id if below else None,
         parent_name=below.parent_name if below else None,

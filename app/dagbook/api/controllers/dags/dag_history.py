@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 from litestar import Controller
@@ -28,6 +29,7 @@ from dagbook.definitions.timetable import next_starts
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import LATEST, strip_suffix
 from dagbook.runs.queries import RunRef, dags_of
+from dagbook.spec.model import Dag
 
 Services = NamedDependency[DagServices]
 
@@ -35,6 +37,7 @@ _MAX_RUNS = 30
 _MAX_LAST, _MAX_IN_DAYS, _MAX_DAYS = 1000, 10_000, 3650
 _MAX_STARTS = 100
 _MAX_COUNTED_DAYS, _MAX_COUNTED = 366, 200_000
+_History = tuple[Sequence[RunWithState], dict[int, list[HistoryNode]], dict[str, Dag]]
 
 
 def _check(field: str, number: int | None, most: int) -> None:
@@ -54,16 +57,14 @@ class DagHistoryController(Controller):
         if "\0" in name:
             return DAGHistory(dag_runs=[], grid_data=[])
 
-        def read(connection: ReadConnection) -> tuple[list[RunWithState], dict[int, list[HistoryNode]]]:
+        def read(connection: ReadConnection) -> _History:
             dag_name = dags.get_dag_name(connection, name) or name
-            newest = list(run_history.find_newest(connection, dag_name, _MAX_RUNS))
-            return newest, run_history.find_nodes(connection, [run.id for run in newest])
+            newest = run_history.find_newest(connection, dag_name, _MAX_RUNS)
+            nodes = run_history.find_nodes(connection, [run.id for run in newest])
+            return newest, nodes, dags_of(connection, services.library, newest)
 
-        found, nodes = await services.database.read_inline(read)
-        steps = {
-            content_hash: StepCache(dag)
-            for content_hash, dag in (await dags_of(services.database, services.library, found)).items()
-        }
+        found, nodes, definitions = await services.database.read_inline(read)
+        steps = {content_hash: StepCache(dag) for content_hash, dag in definitions.items()}
         shown = [run_details(run, run, nodes[run.id], steps[run.definition_hash], services.zone) for run in found]
         return DAGHistory(dag_runs=shown, grid_data=grid([nodes[run.id] for run in found]))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -21,11 +19,9 @@ from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.runs import run_history, runs
-from dagbook.db.repositories.runs.runs import NodeRow
 from dagbook.engine.status import NodeStatus
 from dagbook.errors import BadRequestError
 from dagbook.runs.queries import dag_of
-from dagbook.spec.model import Pair
 from dagbook.spec.params import param_text
 
 Services = NamedDependency[RunServices]
@@ -45,14 +41,14 @@ class RunDetails(Controller):
     @get("/outputs", "getDAGRunOutputs", 404, sub_run="Return the collected outputs of a finished sub-run.")
     async def get_outputs(self, run: RequestedRun, services: Services) -> RunOutputs:
         """Return the collected outputs of a finished run."""
-        row = await run.read(services.database)
 
-        def read(connection: ReadConnection) -> tuple[Sequence[NodeRow], Sequence[Pair]]:
-            return runs.get_nodes(connection, row.id, row.attempt), runs.get_params(connection, row.id)
+        def read(connection: ReadConnection) -> RunOutputs:
+            row = run.find(connection)
+            nodes = runs.get_nodes(connection, row.id, row.attempt)
+            params = param_text.describe(runs.get_params(connection, row.id))
+            return run_outputs(row, params, nodes, dag_of(connection, services.library, row), services.zone)
 
-        nodes, params = await services.database.read_inline(read)
-        dag = await dag_of(services.database, services.library, row)
-        return run_outputs(row, param_text.describe(params), nodes, dag, services.zone)
+        return await services.database.read_inline(read)
 
     @get("/events", "listDAGRunEvents", 404, sub_run="List the events of a sub-run, as listDAGRunEvents does.")
     async def list_events(

@@ -28,7 +28,7 @@ from dagbook.auth.roles import Requires
 from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories.logs import interleaved_logs, logs
 from dagbook.db.repositories.logs.interleaved_logs import OutputCursor, OutputRow
-from dagbook.db.repositories.logs.logs import StreamKey
+from dagbook.db.repositories.logs.logs import ChunkText, StreamKey
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import NodeRow, RunRow
 from dagbook.engine.status import RunStatus
@@ -36,7 +36,7 @@ from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import shorten
 from dagbook.logs.search import SearchQuery, check_query, log_streams, read_position
 from dagbook.runs.output.output_follower import STDERR, STDOUT
-from dagbook.runs.queries import dag_of, find_step_log
+from dagbook.runs.queries import RunRef, dag_of, find_step_log
 from dagbook.runs.service.retry import unknown_step
 from dagbook.runs.store.run_loading import render_log
 
@@ -112,11 +112,15 @@ class RunLogs(Controller):
     @get("/log", "getDAGRunLog", 404, sub_run="Return a page of a sub-run's own log.")
     async def get_log(self, run: RequestedRun, services: Services, page_request: NamedDependency[PageRequest]) -> Log:
         """Return a page of the run's own log, which lists its events over all attempts."""
-        row = await run.read(services.database)
-        if row.status == RunStatus.QUEUED and row.attempt == 1:
-            raise NotFoundError(f"run {shorten(row.run_id)} is queued, so it has no log yet")
-        events = await services.database.read(lambda connection: runs.get_events(connection, row.id))
-        lines = render_log(events, row, await dag_of(services.database, services.library, row), services.zone)
+
+        def read(connection: ReadConnection) -> list[str]:
+            row = run.find(connection)
+            if row.status == RunStatus.QUEUED and row.attempt == 1:
+                raise NotFoundError(f"run {shorten(row.run_id)} is queued, so it has no log yet")
+            dag = dag_of(connection, services.library, row)
+            return render_log(runs.get_events(connection, row.id), row, dag, services.zone)
+
+        lines = await services.database.read(read)
         requested = resolve_range(page_request, len(lines))
         selected = lines[requested.first - 1 : requested.first - 1 + requested.count]
         return page(selected, requested, len(lines), part=is_part(page_request))
@@ -136,9 +140,20 @@ class RunLogs(Controller):
         stream: parameters.Stream = "stdout",
     ) -> Log:
         """Return a page of the output of a step or handler, also while it is running."""
-        row = await run.read(services.database)
-        key = await find_step_log(services.database, services.library, row, step_name.strip(), stream)
-        return await services.database.read(lambda connection: _read_page(connection, key, page_request))
+        key = await _find_step_log(services, run, step_name, stream)
+        # Those of both streams are counted over all their chunks.
+        read = services.database.read if key.stream == logs.BOTH else services.database.read_inline
+        end = await read(logs.get_end, key)
+        requested = resolve_range(page_request, end.line_total)
+        if end.last is None or end.last.starts_before(requested.first):
+            chunks: Sequence[ChunkText] = () if end.last is None else (end.last,)
+        else:
+            is_tail = (page_request.tail or 0) > 0
+            chunks = await services.database.read(
+                lambda connection: logs.find_lines(connection, key, requested.first, requested.count, from_end=is_tail)
+            )
+        lines, served = slice_lines(chunks, requested)
+        return page(lines, served, end.line_total, part=is_part(page_request))
 
     @get(
         "/steps/{stepName:str}/log/download",
@@ -155,8 +170,7 @@ class RunLogs(Controller):
         stream: parameters.Stream = "stdout",
     ) -> Stream:
         """Download the output of a step or handler so far as a text file."""
-        row = await run.read(services.database)
-        key = await find_step_log(services.database, services.library, row, step_name.strip(), stream)
+        key = await _find_step_log(services, run, step_name, stream)
         name = quote(f"{step_name.strip()}.{'out' if stream == 'stdout' else 'err'}", safe="")
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
         return Stream(_read_blocks(services.database, key), media_type=MediaType.TEXT, headers=headers)
@@ -197,13 +211,10 @@ class RunLogs(Controller):
         return LogHits(**given | {"hits": [LogHit(**msgspec.structs.asdict(hit)) for hit in found.hits]})
 
 
-def _read_page(connection: ReadConnection, key: StreamKey, request: PageRequest) -> Log:
-    end = logs.get_end(connection, key)
-    total = end.next_line - 1 + (not end.ends_with_newline)
-    requested = resolve_range(request, total)
-    chunks = logs.find_lines(connection, key, requested.first, requested.count, from_end=bool(request.tail))
-    lines, served = slice_lines(chunks, requested)
-    return page(lines, served, total, part=is_part(request))
+async def _find_step_log(services: RunServices, run: RunRef, step_name: str, stream: str) -> StreamKey:
+    return await services.database.read_inline(
+        lambda connection: find_step_log(connection, services.library, run.find(connection), step_name.strip(), stream)
+    )
 
 
 async def _read_blocks(database: Database, key: StreamKey) -> AsyncIterator[bytes]:

@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, ScalarSelect, Subquery, bindparam, func, literal, select, union_all
+from msgspec.structs import asdict, replace
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    ScalarSelect,
+    Select,
+    SmallInteger,
+    Subquery,
+    and_,
+    bindparam,
+    func,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 
 from dagbook.db.compression import decompress
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.node import LogChunk, Node
 from dagbook.db.models.run import Run
-from dagbook.db.statements import all_rows
+from dagbook.db.statements import all_rows, first_row
 from dagbook.engine.status import NodeStatus, RunStatus
 
 MAX_CHUNKS = 64  # read at a time when a complete log is sent: 16 MiB
 PAGE_BYTES = 16 * 1024 * 1024  # limit of a page with very long lines
 _MAX_OPEN = 1024  # chunks of a page without the end of a line
+_NO_SEQ = 2**31 - 1
 BLOCK_BYTES = 1024 * 1024  # when a log is read from start to end
 _MAX_IN_BLOCK = 4096
 
 BOTH = 0  # as the stream of a key: stdout and stderr as one, in the order of arrival
+_of_node = (
+    LogChunk.run_id == bindparam("run", type_=BigInteger),
+    LogChunk.attempt == bindparam("attempt", type_=Integer),
+    LogChunk.position == bindparam("position", type_=Integer),
+)
 _MAX_GROWING = 200
 _followed = union_all(
     select(Run.id, Run.attempt, Run.dag_name, Run.run_id, Run.root_id).where(Run.id == bindparam("run")),
@@ -40,23 +62,41 @@ class StreamKey(msgspec.Struct, frozen=True):
     stream: int
 
 
-class StreamEnd(msgspec.Struct, frozen=True):
-    """End of the stored part of a stream."""
-
-    next_seq: int = 0
-    next_line: int = 1
-    next_byte: int = 0
-    ends_with_newline: bool = True
-
-
 class ChunkText(msgspec.Struct, frozen=True, kw_only=True):
-    """Text of a chunk; ``seq`` or ``line_count`` is what its query selects."""
+    """Text of a chunk; ``seq`` and ``line_count`` are set if its query selects them."""
 
     text: str
     first_line: int
     packed: bytes | None
     seq: int = 0
     line_count: int = 0
+
+    def starts_before(self, line: int) -> bool:
+        """Whether a line does not start in an earlier chunk."""
+        return self.first_line < line or self.seq == 0
+
+
+class StreamEnd(msgspec.Struct, frozen=True):
+    """End of the stored part of a stream, with its last chunk."""
+
+    next_seq: int = 0
+    next_line: int = 1
+    next_byte: int = 0
+    ends_with_newline: bool = True
+    last: ChunkText | None = None
+
+    @property
+    def line_total(self) -> int:
+        """The number of lines, the incomplete last one included."""
+        return self.next_line - 1 + (not self.ends_with_newline)
+
+
+class LoggedNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A node, and the attempt that has its output: that of a node that a retry kept is an earlier one."""
+
+    position: int
+    attempt: int
+    started_at: datetime | None
 
 
 class GrowingStream(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,27 +112,83 @@ class GrowingStream(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int | None
 
 
-def _chunks(key: StreamKey) -> Subquery:
-    """Return the chunks of a stream as a table; of both streams with numbers, lines and bytes of the whole."""
-    of_node = select(LogChunk).where(
-        LogChunk.run_id == key.run, LogChunk.attempt == key.attempt, LogChunk.position == key.position
+class _Statements:
+    """What is read of a stream: a table of its chunks."""
+
+    def __init__(self, chunks: Subquery) -> None:
+        chunk, line, size = chunks.c, bindparam("line", type_=Integer), bindparam("bytes", type_=BigInteger)
+        numbers = (chunk.seq, chunk.first_line, chunk.line_count)
+        forward, backward = chunk.seq, chunk.seq.desc()
+
+        def first(wanted: Select[int]) -> ScalarSelect[int]:
+            return wanted.order_by(forward).limit(1).scalar_subquery()
+
+        def last(wanted: Select[int]) -> ScalarSelect[int]:
+            return wanted.order_by(backward).limit(1).scalar_subquery()
+
+        texts = (chunk.text, chunk.packed)
+        self.end = select(*numbers, chunk.byte_offset, chunk.byte_count, *texts).order_by(backward).limit(1)
+        self.texts = select(*texts).where(chunk.seq >= bindparam("seq", type_=Integer)).order_by(forward)
+        # A line starts in the chunk before the first one that begins with it or after it, or in the last one.
+        after = func.coalesce(first(select(chunk.seq).where(chunk.first_line >= line)), last(select(chunk.seq + 1)))
+        self.first = select(after - 1)
+        start = self.first.scalar_subquery()
+        begin = first(select(chunk.byte_offset).where(chunk.seq >= start))
+        following = first(select(chunk.seq).where(chunk.first_line >= bindparam("end", type_=Integer)))
+        limit = bindparam("most", type_=Integer)
+        self.lines = (
+            select(*numbers, *texts)
+            .where(chunk.seq >= start, chunk.seq < func.coalesce(following, _NO_SEQ), chunk.byte_offset < begin + size)
+            .order_by(forward)
+            .limit(limit)
+        )
+        # The same, read from the end of the index.
+        before = func.coalesce(last(select(chunk.seq).where(chunk.first_line < line)), 0)
+        end = last(select(chunk.byte_offset))
+        tail = select(*numbers, *texts).where(chunk.seq >= before, chunk.byte_offset > end - size)
+        self.tail = tail.order_by(backward).limit(limit)
+
+
+def _before(column: InstrumentedAttribute[int]) -> ColumnElement[int]:
+    return func.sum(column).over(order_by=LogChunk.ordinal, rows=(None, 0)) - column
+
+
+# Both streams as one: the chunks have numbers, lines and bytes of the whole.
+_numbered = (
+    select(
+        LogChunk.stream,
+        LogChunk.seq.label("own"),
+        (func.row_number().over(order_by=LogChunk.ordinal) - 1).label("seq"),
+        (_before(LogChunk.line_count) + 1).label("first_line"),
+        LogChunk.line_count,
+        _before(LogChunk.byte_count).label("byte_offset"),
+        LogChunk.byte_count,
     )
-    if key.stream != BOTH:
-        return of_node.where(LogChunk.stream == key.stream).subquery()
-    chunk = of_node.subquery()
+    .where(*_of_node)
+    .subquery()
+)
+_texts = and_(*_of_node, LogChunk.stream == _numbered.c.stream, LogChunk.seq == _numbered.c.own)
+_of_both = _Statements(
+    select(*_numbered.c, LogChunk.text, LogChunk.packed).join_from(_numbered, LogChunk, _texts).subquery()
+)
+_of_one = _Statements(
+    select(LogChunk).where(*_of_node, LogChunk.stream == bindparam("stream", type_=SmallInteger)).subquery()
+)
+_find_node = (
+    select(Node.position, func.coalesce(Node.log_attempt, Node.attempt).label("attempt"), Node.started_at)
+    .where(Node.run_id == bindparam("run"), Node.attempt == bindparam("number"), Node.name == bindparam("name"))
+    .order_by(Node.position)
+    .limit(1)
+)
 
-    def before(column: ColumnElement[int]) -> ColumnElement[int]:
-        return func.sum(column).over(order_by=chunk.c.ordinal, rows=(None, 0)) - column
 
-    return select(
-        (func.row_number().over(order_by=chunk.c.ordinal) - 1).label("seq"),
-        (before(chunk.c.line_count) + 1).label("first_line"),
-        chunk.c.line_count,
-        before(chunk.c.byte_count).label("byte_offset"),
-        chunk.c.byte_count,
-        chunk.c.text,
-        chunk.c.packed,
-    ).subquery()
+def _statements(key: StreamKey) -> _Statements:
+    return _of_both if key.stream == BOTH else _of_one
+
+
+def find_node(connection: ReadConnection, run: int, attempt: int, name: str) -> LoggedNode | None:
+    """Return the step of this name, or the handler if both have it."""
+    return first_row(connection, LoggedNode, _find_node, run=run, number=attempt, name=name)
 
 
 def _of(key: StreamKey) -> tuple[ColumnElement[bool], ...]:
@@ -106,27 +202,16 @@ def _of(key: StreamKey) -> tuple[ColumnElement[bool], ...]:
 
 def get_end(connection: ReadConnection, key: StreamKey) -> StreamEnd:
     """Return the end of the stored part of a stream; ``StreamEnd()`` when nothing is stored."""
-    chunk = _chunks(key).c
-    row = connection.execute(
-        select(
-            chunk.seq,
-            chunk.first_line,
-            chunk.line_count,
-            chunk.byte_offset,
-            chunk.byte_count,
-            chunk.text,
-            chunk.packed,
-        )
-        .order_by(chunk.seq.desc())
-        .limit(1)
-    ).first()
+    row = connection.execute(_statements(key).end, asdict(key)).first()
     if row is None:
         return StreamEnd()
+    text = decompress(row.text, row.packed)
     return StreamEnd(
         row.seq + 1,
         row.first_line + row.line_count,
         row.byte_offset + row.byte_count,
-        decompress(row.text, row.packed)[-1:] in ("\n", ""),
+        text[-1:] in ("\n", ""),
+        ChunkText(text=text, first_line=row.first_line, packed=None, seq=row.seq, line_count=row.line_count),
     )
 
 
@@ -149,17 +234,8 @@ def next_ordinal(connection: ReadConnection, run: int, attempt: int, position: i
 
 def find_texts(connection: ReadConnection, key: StreamKey, seq: int) -> list[str]:
     """Return the texts of a stream's chunks from number ``seq`` on, in order, at most ``MAX_CHUNKS``."""
-    chunk = _chunks(key).c
-    statement = select(chunk.text, chunk.packed).where(chunk.seq >= seq).order_by(chunk.seq).limit(MAX_CHUNKS)
-    return [decompress(*row) for row in connection.execute(statement)]
-
-
-def _start_seq(chunks: Subquery, line: int) -> ScalarSelect[int]:
-    """Select the number of a chunk that starts before a line; NULL or -1 for the first lines."""
-    chunk = chunks.c
-    at_or_before = select(func.max(chunk.first_line)).where(chunk.first_line <= line).scalar_subquery()
-    # The previous chunk may end inside this line, and a long line may fill several chunks.
-    return select(func.min(chunk.seq) - 1).where(chunk.first_line == at_or_before).scalar_subquery()
+    rows = connection.execute(_statements(key).texts.limit(MAX_CHUNKS), {**asdict(key), "seq": seq})
+    return [decompress(*row) for row in rows]
 
 
 def find_streams(connection: ReadConnection, run: int) -> dict[StreamKey, int]:
@@ -171,7 +247,7 @@ def find_streams(connection: ReadConnection, run: int) -> dict[StreamKey, int]:
 
 def find_first(connection: ReadConnection, key: StreamKey, line: int) -> int:
     """Return the number of the chunk to read from for the complete line (from 1) and all lines after it."""
-    return max(connection.execute(select(_start_seq(_chunks(key), line))).scalar() or 0, 0)
+    return max(connection.execute(_statements(key).first, {**asdict(key), "line": line}).scalar() or 0, 0)
 
 
 def find_block(connection: ReadConnection, key: StreamKey, seq: int) -> Sequence[ChunkText]:
@@ -187,7 +263,7 @@ def find_block(connection: ReadConnection, key: StreamKey, seq: int) -> Sequence
 
 
 def _decompressed(rows: Sequence[ChunkText]) -> list[ChunkText]:
-    return [msgspec.structs.replace(row, text=decompress(row.text, row.packed), packed=None) for row in rows]
+    return [replace(row, text=decompress(row.text, row.packed), packed=None) for row in rows]
 
 
 def find_lines(
@@ -199,21 +275,9 @@ def find_lines(
     last ones. The limit is not a number of chunks, because a step that writes one line per second fills a chunk with
     each line.
     """
-    chunks = _chunks(key)
-    chunk = chunks.c
-    start = func.coalesce(_start_seq(chunks, first), 0)
-    edge = select(chunk.byte_offset).where(chunk.seq >= start).limit(1)
-    if from_end:
-        within_page = chunk.byte_offset > edge.order_by(chunk.seq.desc()).scalar_subquery() - PAGE_BYTES
-    else:
-        within_page = chunk.byte_offset < edge.order_by(chunk.seq).scalar_subquery() + PAGE_BYTES
-    statement = (
-        select(chunk.first_line, chunk.line_count, chunk.text, chunk.packed)
-        .where(chunk.seq >= start, chunk.first_line < first + count, within_page)
-        .order_by(chunk.seq.desc() if from_end else chunk.seq)
-        .limit(count + _MAX_OPEN)  # also stops the scan at the end of the page
-    )
-    rows = _decompressed(all_rows(connection, ChunkText, statement))
+    statement = _statements(key).tail if from_end else _statements(key).lines
+    limits = {"line": first, "end": first + count, "most": count + _MAX_OPEN, "bytes": PAGE_BYTES}
+    rows = _decompressed(all_rows(connection, ChunkText, statement, **asdict(key), **limits))
     return rows[::-1] if from_end else rows
 
 

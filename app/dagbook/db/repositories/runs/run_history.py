@@ -15,7 +15,7 @@ from dagbook.db.models.definition import Dag, Definition
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt
 from dagbook.db.repositories.runs.runs import STATE_OF_BAD_END, RunWithState, summary
-from dagbook.db.statements import all_rows, columns, seconds
+from dagbook.db.statements import all_rows, columns, is_one_of, seconds
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.json_values import Json
 
@@ -54,7 +54,7 @@ _find_nodes = {
         seconds(dialect, Node.finished_at).label("finished_at"),
     )
     .join(Run, _IN_RUN)
-    .where(Run.id.in_(bindparam("runs", expanding=True)))
+    .where(is_one_of(Run.id, "runs"))
     .order_by(Node.run_id, Node.position)
     for dialect in ("sqlite", "postgresql")
 }
@@ -63,9 +63,7 @@ _duration = {
     * literal_column("1e-6"),
     "postgresql": cast(func.extract("epoch", Run.finished_at - Run.started_at), Float(53)),
 }
-_find_specs = select(Definition.hash, Definition.spec, Definition.base).where(
-    Definition.hash.in_(bindparam("hashes", expanding=True))
-)
+_find_specs = select(Definition.hash, Definition.spec, Definition.base).where(is_one_of(Definition.hash, "hashes"))
 
 
 _of_dag = (Run.dag_name == Dag.dag_name, Run.root_id.is_(None))
@@ -75,13 +73,10 @@ _newest = select(Run.id).where(*_of_dag).order_by(Run.created_at.desc(), Run.run
 _latest = func.coalesce(_running.scalar_subquery(), _newest.scalar_subquery())
 _find_latest = (
     select(*summary, RunAttempt.state)
+    .select_from(Dag)
+    .join(Run, Run.id == _latest)
     .outerjoin(RunAttempt, STATE_OF_BAD_END)
-    .where(Run.id.in_(select(_latest).where(Dag.file_name.in_(bindparam("files", expanding=True)))))
-)
-_find_bad_ends = (
-    select(Run.id, Run.status, Run.error, RunAttempt.state)
-    .join(RunAttempt, STATE_OF_BAD_END)
-    .where(Run.id.in_(bindparam("runs", expanding=True)))
+    .where(is_one_of(Dag.file_name, "files"))
 )
 
 _by_status = select(Run.status, func.count()).where(Run.root_id.is_(None)).group_by(Run.status)
@@ -105,15 +100,6 @@ class CountedRuns(NamedTuple):
     quarter: int
     status: RunStatus
     runs: int
-
-
-class BadEnd(NamedTuple):
-    """The error of a run that failed or was aborted, and the engine state of its attempt."""
-
-    key: int
-    status: RunStatus
-    error: str | None
-    state: dict[str, Json] | None
 
 
 class RecentRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,11 +177,6 @@ def find_latest(connection: ReadConnection, files: Sequence[str]) -> dict[str, R
     Those that ended badly have their state.
     """
     return {row.dag_name: row for row in all_rows(connection, RunWithState, _find_latest, files=list(files))}
-
-
-def find_bad_ends(connection: ReadConnection, runs: Iterable[int]) -> list[BadEnd]:
-    """Return those of the runs that failed or were aborted."""
-    return [BadEnd(*row) for row in connection.execute(_find_bad_ends, {"runs": list(runs)})]
 
 
 def find_recent(connection: ReadConnection, names: Sequence[str], most: int) -> dict[str, list[RecentRun]]:

@@ -20,8 +20,10 @@ from sqlalchemy import (
     Integer,
     Select,
     String,
+    Text,
     and_,
     bindparam,
+    case,
     desc,
     func,
     null,
@@ -33,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection
-from dagbook.db.models.run import Run, RunError
+from dagbook.db.models.run import Run, RunAttempt, RunError
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, NAMES
 from dagbook.db.repositories.runs.run_filter import (
@@ -48,8 +50,10 @@ from dagbook.db.repositories.runs.run_filter import (
     position,
     predicates,
 )
+from dagbook.db.repositories.runs.runs import ENDED_BADLY
 from dagbook.db.statements import seconds
 from dagbook.db.types import UtcDateTime
+from dagbook.json_values import Json
 
 MAX_SCANNED = 5_000
 _MAX_NAMES = 20
@@ -59,10 +63,18 @@ _Conditions = Sequence[ColumnElement[bool]]
 _ERRORS = AccessPath((), RunError)
 _part = bindparam("part", type_=String)
 _parent = aliased(Run)
+_state = select(type_coerce(RunAttempt.state, Text)).where(
+    RunAttempt.run_id == Run.id, RunAttempt.number == Run.attempt
+)
+# A join would look for the attempts of all runs.
+_state_of_bad_end = case((ENDED_BADLY, _state.correlate(Run).scalar_subquery()))
 
 
 class RunListRow(NamedTuple):
-    """A run in a list; times are read in whole seconds since 1970. The last four are set for sub-runs."""
+    """A run in a list; times are read in whole seconds since 1970. The last four are set for sub-runs.
+
+    ``state_json`` has the engine state of the attempt of a run that failed or was aborted.
+    """
 
     key: int
     created_at: datetime | int  # as it is stored, for the cursor
@@ -74,10 +86,17 @@ class RunListRow(NamedTuple):
     started_at: datetime | int | None
     finished_at: datetime | int | None
     revision: int | None
+    error: str | None
+    state_json: str | None
     root_name: str | None
     root_run_id: str | None
     parent_name: str | None
     parent_run_id: str | None
+
+    @property
+    def state(self) -> dict[str, Json] | None:
+        """The engine state of the attempt of a run that failed or was aborted."""
+        return None if self.state_json is None else msgspec.json.decode(self.state_json)
 
     def cursor(self, connection: ReadConnection) -> RunCursor:
         """Return the position after this run."""
@@ -258,7 +277,8 @@ def _select(dialect: str, sub_runs: SubRuns) -> Select[*tuple[object, ...]]:
     times = [seconds(dialect, column) for column in (Run.queued_at, Run.started_at, Run.finished_at)]
     created_at = type_coerce(Run.created_at, DateTime(timezone=True) if dialect == "postgresql" else BigInteger)
     status = type_coerce(Run.status, Integer)
-    own = (Run.id, created_at, Run.dag_name, Run.run_id, status, Run.params_text, *times, Run.dag_revision)
+    names = (Run.id, created_at, Run.dag_name, Run.run_id)
+    own = (*names, status, Run.params_text, *times, Run.dag_revision, Run.error, _state_of_bad_end)
     if sub_runs == "exclude":
         return select(*own, null(), null(), null(), null()).where(Run.root_id.is_(None))
     lineage = (ROOT.dag_name, ROOT.run_id, _parent.dag_name, _parent.run_id)

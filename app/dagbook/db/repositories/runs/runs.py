@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, func, insert, literal_column, or_, select, update
 from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection, WriteConnection
@@ -26,7 +26,8 @@ _INPUTS = frozenset(
 )
 
 # The state of an attempt, for runs that ended badly: it says whether a step is the reason.
-STATE_OF_BAD_END = and_(RunAttempt.run_id == Run.id, RunAttempt.number == Run.attempt, Run.status.in_(sorted(BAD_ENDS)))
+ENDED_BADLY = Run.status.in_([literal_column(str(int(status))) for status in sorted(BAD_ENDS)])
+STATE_OF_BAD_END = and_(RunAttempt.run_id == Run.id, RunAttempt.number == Run.attempt, ENDED_BADLY)
 _OF_NAME = (Run.dag_name == bindparam("name"), Run.root_id.is_(None))
 
 
