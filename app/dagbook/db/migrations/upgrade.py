@@ -1,4 +1,5 @@
-"""Upgrade and downgrade of a database: one transaction per revision, one process at a time.
+"""Upgrade and downgrade of a database: one transaction per revision, or one for all of an empty database; one process
+at a time.
 
 Alembic keeps its context in module globals: two of these calls must not overlap inside one process. Between processes a
 lock serializes them. It is imported when there is a revision to run: every command and every server looks whether there
@@ -91,7 +92,10 @@ async def upgrade(
 
     def following(known: Sequence[str], here: str | None) -> str | None:
         pending = [each for each in known if (here or "") < each <= (known[-1] if revision == "head" else revision)]
-        return pending[0] if pending else None
+        if not pending:
+            return None
+        # An empty database has neither rows to lose nor users to wait, so one transaction takes all revisions.
+        return pending[-1] if here is None else pending[0]
 
     await _run(url, schema, _MigrationRun(following, "upgrade", url, schema, keeps_copy=keeps_copy), patience)
 
@@ -236,7 +240,6 @@ class _MigrationRun:
         self._path = sqlite_path(url)
         self._schema = schema
         self._must_copy = keeps_copy
-        self._is_new = False
 
     def advance(self, connection: Connection) -> bool:
         """Migrate by one revision; False when the target is reached."""
@@ -249,9 +252,7 @@ class _MigrationRun:
             if target is None:
                 return False
             self._migrate(connection, here, target)
-        self._is_new = self._is_new or here is None
-        if not self._is_new or self._step(revisions(), target) is None:  # of a new database, only the last one
-            _log.info("the database is now at revision %s", target)
+        _log.info("the database is now at revision %s", target)
         return True
 
     def _migrate(self, connection: Connection, here: str | None, target: str) -> None:
