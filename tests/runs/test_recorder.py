@@ -124,7 +124,7 @@ async def test_who_started_the_runs_of_a_group_is_noted_by_one_statement_in_its_
         faulty.held.set()
         await waiting
     assert faulty.writes == before + 1
-    assert [many for statement, many in statements if statement.startswith("INSERT INTO audit")] == [True]
+    assert [many for statement, many in statements if statement.startswith("INSERT INTO audit ")] == [True]
     found = await faulty.read(lambda connection: audit.find(connection, AuditFilter(actions=["run.start"]), 100))
     assert {row.name for row in found} == {f"{run.dag_name}/{run.run_id}" for run in runs[:10]}
 

@@ -1,5 +1,4 @@
-"""Upgrade and downgrade of a database: one transaction per revision, or one for all of an empty database; one process
-at a time.
+"""Upgrade and downgrade of a database by one process at a time: a transaction per revision, one if there are no tables.
 
 Alembic keeps its context in module globals: two of these calls must not overlap inside one process. Between processes a
 lock serializes them. It is imported when there is a revision to run: every command and every server looks whether there
