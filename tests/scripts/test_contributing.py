@@ -67,7 +67,7 @@ def test_the_map_has_the_layers_of_the_import_rules_in_their_order() -> None:
     layers = [re.findall(r"\w+", layer) for layer in contract["layers"]]
     text = CONTRIBUTING.read_text()
     shown = text[text.index("```\n") + 4 :].splitlines()
-    lines = [re.match(r"[a-z]+(?: \| [a-z]+)*", line) for line in shown[: shown.index("")]]
+    lines = [re.match(r"[a-z_]+(?: \| [a-z_]+)*", line) for line in shown[: shown.index("")]]
     assert [re.findall(r"\w+", line[0]) for line in lines if line] == layers
 
 

@@ -12,16 +12,19 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
+from typing import TYPE_CHECKING
 
 import msgspec
-from litestar.types import Receive
 
-from dagbook.api.live.event_stream import until_disconnected
-from dagbook.api.requests import ApiRequest
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.networks import network_of
 from dagbook.errors import TooManyRequestsError
 from dagbook.spec.reading.definition_cache import QUICK
+
+if TYPE_CHECKING:  # commands import this module too, and must not load the framework
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.types import Receive
 
 _NAMED = ("oidc", "local")  # credentials of one person, without a user in the database
 _TEXTS_OF_CALLER, _TEXTS = 2, 16  # long definitions at a time, each of which may take seconds
@@ -123,7 +126,7 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
         """Count a text while it is read; a short one does not count. Raises TooManyRequestsError."""
         return self.texts.use(caller) if len(text) > QUICK else nullcontext()
 
-    def search(self, request: ApiRequest) -> AbstractAsyncContextManager[None]:
+    def search(self, request: Request[Caller, object, State]) -> AbstractAsyncContextManager[None]:
         """Count a search while it lasts, after up to three seconds for its turn. Raises TooManyRequestsError."""
         return self.searches.turn(request.user, request.receive, _SEARCH_WAITS)
 
@@ -143,3 +146,9 @@ def key_of(caller: Caller) -> str:
     if caller.via in _NAMED:
         return f"{caller.via} {caller.name}"
     return f"address {network_of(caller.address)}"
+
+
+async def until_disconnected(receive: Receive) -> None:
+    """Wait until the client disconnects; a request without a body has nothing else to receive."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

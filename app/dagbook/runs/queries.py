@@ -130,7 +130,7 @@ def find_step_log(
 
     A step with ``logOutput: merged`` has one log for both streams (DAG format 1.30, 5).
     """
-    node = logs.find_node(connection, run.id, run.attempt, step)
+    node = None if "\0" in step else logs.find_node(connection, run.id, run.attempt, step)
     if node is None:
         raise unknown_step(run, step)
     if node.started_at is None:

@@ -12,6 +12,7 @@ from litestar.response import Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
+from dagbook.api.limits import until_disconnected
 from dagbook.api.live import sse
 from dagbook.api.live.feed import Feed
 from dagbook.api.live.subscription import Subscription
@@ -107,9 +108,3 @@ class _Sender(ASGIResponse):
 async def _send_in_time(send: Send, chunk: bytes, *, more: bool) -> None:
     async with asyncio.timeout(_STALL_SECONDS):
         await send({"type": "http.response.body", "body": chunk, "more_body": more})
-
-
-async def until_disconnected(receive: Receive) -> None:
-    """Wait until the client disconnects; a request without a body has nothing else to receive."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

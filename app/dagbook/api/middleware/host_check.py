@@ -11,11 +11,10 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
-from litestar.enums import ScopeType
 
 from dagbook.api.schemas.common import Error
 from dagbook.errors import ErrorCode
@@ -96,8 +95,8 @@ class HostCheckMiddleware:
         self._refuses_proxied = refuses_proxied
         self._unchangeable = unchangeable
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}

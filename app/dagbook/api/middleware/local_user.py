@@ -5,9 +5,10 @@ The operating system identifies the user of such a request, so it has no credent
 
 from __future__ import annotations
 
-from litestar.types import ASGIApp, Receive, Scope, Send
+from typing import TYPE_CHECKING, Any
 
-from dagbook.api.middleware.request_context import set_own
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Receive, Send
 
 LOCAL_USER = "dagbook.local_user"  # a key of the ASGI scope, which no client can set
 
@@ -23,9 +24,7 @@ class LocalUserMiddleware:
         self._base = base_path
         self._name = name
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        local_scope = scope.copy()
-        local_scope["path"] = self._base + scope["path"]
-        local_scope["raw_path"] = self._base.encode() + scope["raw_path"]
-        set_own(local_scope, LOCAL_USER, self._name)
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        path, raw = self._base + scope["path"], self._base.encode() + scope["raw_path"]
+        local_scope: Any = {**scope, "path": path, "raw_path": raw, LOCAL_USER: self._name}
         await self._app(local_scope, receive, send)

@@ -113,7 +113,7 @@ def _approval(field: Field, config: JsonObject) -> dict[str, Json]:
 
     Problems are reported at ``field``, the one that has the config.
     """
-    prompt, found = "", dict[str, list[str]](input=[], required=[], approvers=[])
+    prompt, found = "", {"input": list[str](), "required": list[str](), "approvers": list[str]()}
     for key in [key for key in CONFIG_KEYS[HITL] if config.get(key) is not None]:
         value = config[key]
         names = [value] if isinstance(value, str) else value
