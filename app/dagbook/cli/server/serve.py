@@ -123,7 +123,6 @@ async def _serve(settings: Settings, tls: ssl.SSLContext | None, driving: Drivin
                 # Loaded modules stay, and scanning them repeatedly costs time.
                 gc.collect()
                 gc.freeze()
-                gc.set_threshold(20_000, 20, 50)
                 listener.listen(_BACKLOG)  # a reader of the next line may connect at once, before the loop accepts
                 host, database = socket.gethostname(), hide_password(settings.database_url)
                 async with serving_commands(server, lock):
