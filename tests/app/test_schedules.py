@@ -855,11 +855,11 @@ async def test_a_tick_that_failed_in_an_outage_is_repeated(
     scheduler, database = clockwork.server.scheduler, clockwork.server.services.runs.database
     write, faults = database.write, ["the cable is out"]
 
-    async def fail_once(work: Any, *, durable: bool = True) -> Any:
+    async def fail_once(work: Any, **options: bool) -> Any:
         if faults:
             faults.clear()
             raise DatabaseUnavailable("the cable is out")
-        return await write(work, durable=durable)
+        return await write(work, **options)
 
     monkeypatch.setattr(database, "write", fail_once)
     with pytest.raises(DatabaseUnavailable):

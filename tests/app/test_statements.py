@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.app.dagbook import Dagbook
+from dagbook.runs.store.recorder import Recorder
+from tests.app.dagbook import Dagbook, client_of, serving
 from tests.statements import noting_statements
 
 pytestmark = pytest.mark.both_engines
@@ -91,3 +94,75 @@ async def test_a_start_reads_its_dag_once(dagbook: Dagbook, client: httpx.AsyncC
         answer = await client.post(f"/dags/{dagbook.name}/start", json={})
     assert answer.status_code == 200
     assert len([statement for statement in statements if "FROM dags" in statement]) == 1, statements
+
+
+# The commits of a run of two steps that print nothing: each kind of row has one statement.
+_OF_TWO_STEPS = [
+    {
+        "SELECT lock",  # on PostgreSQL alone
+        "SELECT runs",  # the active ones, for the limit of the DAG
+        "INSERT definitions",
+        "INSERT runs",
+        "INSERT run_inputs",
+        "INSERT run_attempts",
+        "INSERT nodes",
+        "UPDATE nodes",
+        "INSERT run_events",
+        "UPDATE runs",
+        "INSERT audit",
+        "INSERT changes",
+    },
+    {"SELECT run_attempts", "UPDATE nodes", "INSERT run_events", "INSERT changes"},
+    {
+        "SELECT run_attempts",  # its fence
+        "UPDATE nodes",
+        "INSERT run_events",
+        "UPDATE runs",
+        "UPDATE run_attempts",
+        "INSERT changes",
+    },
+]
+_READS = 2  # beside them: the DAG, and at the end the queue, in which another run may wait
+
+
+def _kind(statement: str) -> str:
+    if "pg_advisory_xact_lock" in statement:
+        return "SELECT lock"
+    verb = statement.split(maxsplit=1)[0]
+    found = re.search(r"UPDATE (\w+)" if verb == "UPDATE" else r"\b(?:FROM|INTO) (\w+)", statement)
+    return f"{verb} {found[1] if found else statement}"
+
+
+async def test_a_run_of_two_steps_costs_one_statement_for_each_kind_of_row_and_commit(
+    database_url: str, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits: list[list[str]] = []
+    is_group, apply = ContextVar("is_group", default=False), Recorder._apply
+
+    def apply_noted(*arguments: Any) -> dict[int, Exception]:
+        commits.append([])
+        token = is_group.set(True)
+        try:
+            return apply(*arguments)
+        finally:
+            is_group.reset(token)
+
+    def note(statement: str, *_: Any) -> None:
+        if is_group.get():
+            commits[-1].append(_kind(statement))
+
+    monkeypatch.setattr(Recorder, "_apply", apply_noted)
+    async with serving(database_url, tmp_path / "home") as server, client_of(server) as client:
+        dagbook = Dagbook(client, name)
+        spec = "steps: [{name: a, command: 'true'}, {name: b, command: 'true'}]\n"
+        assert (await client.post("/dags", json={"name": name, "spec": spec})).status_code == 201
+        with noting_statements(note):
+            for _ in range(5):
+                commits.clear()
+                started = await client.post(f"/dags/{name}/start", json={})
+                await dagbook.finished(started.json()["dagRunId"])
+                if len(commits) == len(_OF_TWO_STEPS):  # else a slow step was stored in between
+                    break
+    expected = [kinds - ({"SELECT lock"} if database_url.startswith("sqlite") else set()) for kinds in _OF_TWO_STEPS]
+    assert [sorted(kinds) for kinds in commits] == [sorted(kinds) for kinds in expected]
+    assert sum(map(len, _OF_TWO_STEPS)) + _READS <= 24

@@ -49,11 +49,11 @@ def plant(fault: Fault, backend: type[Any]) -> None:
     """Let the commits of a backend have the fault."""
     write: Callable[..., Any] = backend.write
 
-    async def faulty(self: Any, work: Any, committed: Any, *, durable: bool) -> Any:
+    async def faulty(self: Any, work: Any, committed: Any, **options: bool) -> Any:
         found = fault.at_next()
         if found == BEFORE:
             os.kill(os.getpid(), signal.SIGKILL)
-        result = await write(self, work, committed, durable=durable)
+        result = await write(self, work, committed, **options)
         if found == AFTER:
             os.kill(os.getpid(), signal.SIGKILL)
         if found == FAILED:

@@ -130,6 +130,7 @@ async def transaction(url: str) -> AsyncIterator[AsyncConnection]:
         pytest.skip("SQLite has one writer at a time, so no transaction overtakes another")
     engine = create_async_engine(parse_url(url), poolclass=NullPool)
     async with engine.connect() as connection:
+        await connection.exec_driver_sql("SELECT 1")  # SQLAlchemy begins no transaction before its own first statement
         yield connection
     await engine.dispose()
 

@@ -91,7 +91,7 @@ def new_run(name: str = "", run_id: str = "r1", spec: str = SPEC, **start: Any) 
         inputs=RunInputs(work_dir="/"),
         last_seq=1,
     )
-    wanted = RunRequest(spec=spec, base="", file_name=None, start=StartOptions(**start))
+    wanted = RunRequest(spec=spec, base="", file_name=None, start=StartOptions(run_id=run_id, **start))
     return new_run_module.new_run(wanted, owned, ground_of(Path("/")))
 
 

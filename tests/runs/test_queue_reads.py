@@ -56,9 +56,8 @@ class _SlowDatabase(Database):
         self.written, self.word = asyncio.Event(), asyncio.Event()
 
     async def write(
-        self, work: Callable[[WriteConnection, *Arguments], T], *arguments: *Arguments, durable: bool = True
+        self, work: Callable[[WriteConnection, *Arguments], T], *arguments: *Arguments, **_options: bool
     ) -> T:
-        del durable
         async with self._backend._engine.begin() as connection:  # type: ignore[attr-defined]  # as PostgreSQL's has
             await connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             result: T = await connection.run_sync(

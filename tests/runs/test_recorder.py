@@ -21,7 +21,7 @@ from dagbook.db.repositories.runs.run_rows import EvaluatedInputs
 from dagbook.db.repositories.runs.run_writes import Claim, Fence, NewRun
 from dagbook.db.repositories.runs.status_overrides import StepEdit
 from dagbook.engine.admission import Admission
-from dagbook.engine.status import NodeStatus
+from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.runs.store import recorder as recorder_module
 from dagbook.runs.store.new_run import as_queued, check_start
 from dagbook.runs.store.recorder import FenceLostError, Recorder, RunRefusedError
@@ -59,7 +59,11 @@ class FaultyDatabase(Database):
         self.failed = asyncio.Event()
 
     async def write(
-        self, work: Callable[[WriteConnection, *Arguments], T], *arguments: *Arguments, durable: bool = True
+        self,
+        work: Callable[[WriteConnection, *Arguments], T],
+        *arguments: *Arguments,
+        durable: bool = True,
+        by_keys: bool = False,
     ) -> T:
         await self.held.wait()
         self.writes += 1
@@ -68,7 +72,7 @@ class FaultyDatabase(Database):
         if fault == "before":
             self.failed.set()
             raise DatabaseUnavailable("the cable is out")
-        result = await super().write(work, *arguments, durable=durable)
+        result = await super().write(work, *arguments, durable=durable, by_keys=by_keys)
         if fault == "after":
             raise DatabaseUnavailable("the answer was lost")
         return result
@@ -114,17 +118,17 @@ async def test_what_waits_when_the_writer_is_free_is_one_write(recorder: Recorde
 async def test_who_started_the_runs_of_a_group_is_noted_by_one_statement_in_its_write(
     recorder: Recorder, faulty: FaultyDatabase
 ) -> None:
-    statements: list[tuple[str, bool]] = []
+    statements: list[str] = []
     runs = [new_run(actor=ANONYMOUS) for _ in range(10)] + [new_run() for _ in range(3)]
     faulty.held.clear()
     waiting = asyncio.gather(*(recorder.accept(run) for run in runs))
     await asyncio.sleep(0)
     before = faulty.writes
-    with noting_statements(lambda statement, _, many: statements.append((statement, many))):
+    with noting_statements(lambda statement, *_: statements.append(statement)):
         faulty.held.set()
         await waiting
     assert faulty.writes == before + 1
-    assert [many for statement, many in statements if statement.startswith("INSERT INTO audit ")] == [True]
+    assert len([statement for statement in statements if statement.startswith("INSERT INTO audit ")]) == 1
     found = await faulty.read(lambda connection: audit.find(connection, AuditFilter(actions=["run.start"]), 100))
     assert {row.name for row in found} == {f"{run.dag_name}/{run.run_id}" for run in runs[:10]}
 
@@ -147,6 +151,30 @@ async def test_transitions_of_one_run_keep_their_order_in_a_group(recorder: Reco
     run = await _accepted(recorder)
     await asyncio.gather(*(recorder.record(told(run, seq)) for seq in range(2, 30)))
     assert await _sequences(faulty, run) == list(range(1, 30))
+
+
+async def test_runs_pass_every_status_and_chunk_although_their_transitions_share_a_group(
+    recorder: Recorder, faulty: FaultyDatabase
+) -> None:
+    group = [await _accepted(recorder) for _ in range(5)]
+    faulty.held.clear()
+    stored = [recorder.record(msgspec.structs.replace(told(run, 2), run=running(run))) for run in group]
+    done = [msgspec.structs.replace(running(run), status=RunStatus.SUCCEEDED, finished_at=now()) for run in group]
+    stored += [
+        recorder.record(msgspec.structs.replace(told(run, 3), run=last)) for run, last in zip(group, done, strict=True)
+    ]
+    stored += [recorder.store_log(written(run, number)) for number in range(4) for run in group]
+    waiting = asyncio.gather(*stored)
+    await asyncio.sleep(0)
+    before = faulty.writes
+    faulty.held.set()
+    await waiting  # the database refuses a run that has not begun and succeeds, and a chunk before another one
+    assert faulty.writes == before + 1
+    for run in group:
+        found = await faulty.read(runs.get, run.dag_name, run.run_id)
+        assert found is not None
+        assert found.status == RunStatus.SUCCEEDED
+        assert await _sequences(faulty, run) == [1, 2, 3]
 
 
 async def test_a_bad_run_fails_alone(recorder: Recorder, faulty: FaultyDatabase) -> None:
@@ -268,6 +296,16 @@ async def test_a_used_id_and_a_reached_limit_are_refused_even_inside_one_group(r
     results = await asyncio.gather(*(recorder.accept(run) for run in (first, twin, neighbour)), return_exceptions=True)
     codes = [result.refusal.code for result in results if isinstance(result, RunRefusedError)]
     assert (results[0], codes) == (False, ["already_exists", "max_run_reached"])
+
+
+async def test_an_id_that_the_server_made_is_not_looked_up_and_is_used_once_all_the_same(recorder: Recorder) -> None:
+    made = msgspec.structs.replace(new_run(), is_named=False, admission=Admission.UNLIMITED)
+    texts: list[str] = []
+    with noting_statements(lambda statement, *_: texts.append(statement)):
+        await recorder.accept(made)
+    assert not [text for text in texts if text.startswith("SELECT runs.dag_name, runs.run_id")]
+    with pytest.raises(RunRefusedError, match="exists already"):
+        await recorder.accept(made)
 
 
 async def test_an_id_taken_behind_the_guard_s_back_is_refused_by_the_database(

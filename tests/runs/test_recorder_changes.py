@@ -40,9 +40,9 @@ async def test_a_group_tells_of_each_of_its_runs_once_and_in_one_statement(
     before = len(await read(database))
     statements: list[int] = []
 
-    def note(statement: str, rows: list[object], _: bool) -> None:
+    def note(statement: str, values: list[list[object]], many: bool) -> None:
         if "INTO changes" in statement:
-            statements.append(len(rows))
+            statements.append(len(values) if many else len(values[0]))
 
     with noting_statements(note):
         await asyncio.gather(*(recorder.record(told(run, seq)) for run in runs for seq in (2, 3, 4)))

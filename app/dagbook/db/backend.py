@@ -36,7 +36,7 @@ class Backend(Protocol):
     async def snapshot(self, work: Read[T]) -> T:
         """Run read-only work that sees one state of the database throughout."""
 
-    async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool) -> T:
+    async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool, by_keys: bool) -> T:
         """Run work in a transaction, then call ``committed``, even if the caller no longer waits."""
 
     @property

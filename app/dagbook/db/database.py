@@ -128,7 +128,11 @@ class Database:
             return await self._backend.snapshot(lambda connection: work(connection, *arguments, **options))
 
     async def write(
-        self, work: Callable[[WriteConnection, *Arguments], T], *arguments: *Arguments, durable: bool = True
+        self,
+        work: Callable[[WriteConnection, *Arguments], T],
+        *arguments: *Arguments,
+        durable: bool = True,
+        by_keys: bool = False,
     ) -> T:
         """Run work, with a connection and these arguments, in a transaction.
 
@@ -137,7 +141,8 @@ class Database:
         Cancelling the caller does not cancel the write: it is done completely or not at all. On PostgreSQL ``work`` may
         be called again after a serialization failure, so it must have no effects besides rows. A write that is not
         ``durable`` may be lost when this machine fails, but not if a later durable write survives. PostgreSQL makes
-        every write durable: its machine may fail alone, and this server would continue after a gap.
+        every write durable: its machine may fail alone, and this server would continue after a gap. A write ``by_keys``
+        finds all its rows by an index; PostgreSQL plans its statements once for each connection.
         """
         changed: set[str] = set()
 
@@ -152,7 +157,7 @@ class Database:
 
         try:
             with translate_errors(self.dialect):
-                result = await self._backend.write(tracked, notify_listeners, durable=durable)
+                result = await self._backend.write(tracked, notify_listeners, durable=durable, by_keys=by_keys)
         except DatabaseUnavailable as error:
             if error.lasts:
                 self._write_problem, self._failed_at = error.reason, time.monotonic()

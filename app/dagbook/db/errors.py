@@ -119,17 +119,20 @@ def is_serialization_failure(error: DBAPIError | PostgresError) -> bool:
 
     This includes a change of the tables between two uses of a prepared statement.
     """
-    own = getattr(error.orig, "__cause__", None) if isinstance(error, DBAPIError) else error
+    own = getattr(error, "orig", error)
+    own = getattr(own, "__cause__", None) or own
     if isinstance(own, InvalidCachedStatementError | OutdatedSchemaCacheError):
         return True
     return getattr(own, "sqlstate", None) in _SERIALIZATION_FAILURES
 
 
 def to_dbapi_error(
-    error: sqlite3.Error, statement: str, arguments: Sequence[tuple[object, ...]] | None = None
+    error: sqlite3.Error | PostgresError, statement: str, arguments: Sequence[Sequence[object]] | None = None
 ) -> BaseException:
     """Convert an error of the driver into the one that SQLAlchemy raises for it."""
-    return DBAPIError.instance(statement, arguments, error, sqlite3.Error)
+    if isinstance(error, IntegrityConstraintViolationError):
+        return IntegrityError(statement, arguments, error)
+    return DBAPIError.instance(statement, arguments, error, Exception)
 
 
 def _explain(error: BaseException | None) -> DatabaseUnavailable | None:

@@ -8,12 +8,11 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import cached_property
 from typing import Any
 
 from asyncpg import Connection as Driver
 from asyncpg import PostgresError
-from sqlalchemy import URL, Connection, Engine, NullPool, event, func, select
+from sqlalchemy import URL, AdaptedConnection, Connection, Engine, NullPool, event, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -30,6 +29,9 @@ _WAIT_SECONDS = 30  # for a connection, when all are in use
 _STUCK_MILLISECONDS = "5000"
 _BEGIN_SECONDS = 5  # also for ROLLBACK: a connection that takes longer is lost
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+# Plans for any number of rows, made once. What a table has when it is new would make them read all of it.
+_BEGIN_BY_KEYS = f"""{_BEGIN}; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;
+SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"""
 # A connection is dead when the machine has not answered for ten seconds, whether or not something was sent to it.
 _TCP = {
     socket.TCP_KEEPIDLE: 4,
@@ -63,6 +65,7 @@ class Postgres:
             "max_parallel_workers_per_gather": "0",
         }
         self._engine = create_async_engine(url, poolclass=NullPool, connect_args=arguments)
+        self.notifications: Notifications | None = Notifications(self._engine)  # which opens a connection of its own
         self._unused = asyncio.Semaphore(pool_size)
         self._free: list[_Connected] = []  # the most recently used one is used next
         self._is_closed = False
@@ -73,9 +76,7 @@ class Postgres:
         """Run work in a read-only transaction, repeated after serialization failures."""
         return await self._run(f"{_BEGIN} READ ONLY", lambda raw: work(ReadConnection(raw)))
 
-    async def read_inline(self, work: Read[T]) -> T:
-        """Run work as ``read`` does."""
-        return await self.read(work)
+    read_inline = read
 
     async def snapshot(self, work: Read[T]) -> T:
         """Run work on a separate connection without a time limit."""
@@ -83,7 +84,7 @@ class Postgres:
             return await connection.run_sync(lambda raw: work(ReadConnection(raw)))
 
     @asynccontextmanager
-    async def _open_isolated(self, isolation: str, **options: Any) -> AsyncIterator[AsyncConnection]:
+    async def _open_isolated(self, isolation: str, **options: bool) -> AsyncIterator[AsyncConnection]:
         """Open a connection outside the pool, without time limits; its application name marks it as such."""
         arguments = postgres_arguments(self._url, f"{self._application} apart", self._schema)
         engine = create_async_engine(self._url, poolclass=NullPool, isolation_level=isolation, connect_args=arguments)
@@ -94,11 +95,12 @@ class Postgres:
         finally:
             await engine.dispose()
 
-    async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool) -> T:  # noqa: ARG002 - see Database.write
+    async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool, by_keys: bool) -> T:  # noqa: ARG002 - see Database.write
         """Run work in a transaction, repeated after serialization failures; every commit is durable."""
+        begin = _BEGIN_BY_KEYS if by_keys else _BEGIN
 
         async def transaction() -> T:
-            result = await self._run(_BEGIN, lambda raw: work(WriteConnection(ReadConnection(raw))))
+            result = await self._run(begin, lambda raw: work(WriteConnection(ReadConnection(raw))))
             committed()
             return result
 
@@ -106,11 +108,6 @@ class Postgres:
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
-
-    @cached_property
-    def notifications(self) -> Notifications:
-        """Notifications between processes, on a separate connection."""
-        return Notifications(self._engine)
 
     @asynccontextmanager
     async def try_lock(self, purpose: str) -> AsyncIterator[bool]:
@@ -226,7 +223,7 @@ def _check_certificate(path: str) -> None:
 def _notice_lost_machines(engine: Engine) -> None:
     """Let the kernel close connections to a machine that stopped answering, before the statement timeout."""
 
-    def connect(driver: Any, _record: ConnectionPoolEntry) -> None:
+    def connect(driver: AdaptedConnection, _record: ConnectionPoolEntry) -> None:
         # The driver has no option for this, and no public access to its socket.
         connected = driver.driver_connection._transport.get_extra_info("socket")  # noqa: SLF001
         if connected.family != socket.AF_UNIX:

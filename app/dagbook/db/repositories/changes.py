@@ -34,8 +34,7 @@ from dagbook.clock import now
 from dagbook.db.database import OUTPUT, VISIBLE, ReadConnection, WriteConnection, mark_changed
 from dagbook.db.models.audit import Change
 from dagbook.db.models.run import Run, RunEvent
-from dagbook.db.prepared import Prepared
-from dagbook.db.types import OrderedJson, UtcDateTime
+from dagbook.db.prepared import Prepared, parameters
 
 RUN, DAG, QUEUE = "run", "dag", "queue"
 _START = "begin"  # first row of an empty feed: earlier changes are unknown
@@ -46,23 +45,11 @@ _own_xact = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
 _horizon = cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
 _beyond = cast(cast(func.pg_snapshot_xmax(func.pg_current_snapshot()), Text), BigInteger)
 _XACTS: Mapping[str, ColumnElement[int]] = {"sqlite": literal_column("0"), "postgresql": _own_xact}
+_others = parameters(Change, ("at", "kind", "dag_name", "data"))
 _root = aliased(Run)
 _last_event = select(func.max(RunEvent.seq)).where(RunEvent.run_id == Run.id).correlate(Run).scalar_subquery()
-_RUN_COLUMNS = (
-    "xact",
-    "at",
-    "kind",
-    "dag_name",
-    "run_id",
-    "root_name",
-    "root_run_id",
-    "attempt",
-    "status",
-    "event",
-    "data",
-)
-_add_others = Prepared({name: insert(Change).values(xact=xact) for name, xact in _XACTS.items()})
 _columns = [column for column in Change.__table__.columns if column.name not in ("number", "xact")]
+_RUN_COLUMNS = ("xact", *(column.name for column in _columns))
 _after_cursor = tuple_(Change.xact, Change.number) > tuple_(bindparam("xact"), bindparam("number"))
 _find_after = {
     "sqlite": select(Change.number, Change.xact, literal(True).label("is_final"), *_columns)
@@ -146,9 +133,10 @@ class FeedRange(msgspec.Struct, frozen=True):
 
 def _insert_run(xact: ColumnElement[int]) -> Insert:
     """Return the statement that adds a change with the run's current names, status and last event."""
+    at, data = parameters(Change, ("at", "data")).values()
     columns = select(
         xact,
-        bindparam("at", type_=UtcDateTime()),
+        at,
         literal_column(f"'{RUN}'"),
         Run.dag_name,
         Run.run_id,
@@ -157,7 +145,7 @@ def _insert_run(xact: ColumnElement[int]) -> Insert:
         Run.attempt,
         Run.status,
         _last_event,
-        bindparam("data", type_=OrderedJson()),
+        data,
     )
     return insert(Change).from_select(
         _RUN_COLUMNS, columns.outerjoin(_root, _root.id == Run.root_id).where(Run.id == bindparam("key"))
@@ -165,6 +153,9 @@ def _insert_run(xact: ColumnElement[int]) -> Insert:
 
 
 _add_runs = Prepared({name: _insert_run(xact) for name, xact in _XACTS.items()})
+_add_others = Prepared(
+    {n: insert(Change).from_select(["xact", *_others], select(x, *_others.values())) for n, x in _XACTS.items()}
+)
 
 
 # -- adding --------------------------------------------------------------------------------------------------------

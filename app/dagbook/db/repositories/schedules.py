@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, literal, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, literal, or_, select, text, tuple_
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition
 from dagbook.db.models.run import IS_ACTIVE, Run
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
-from dagbook.db.prepared import Prepared
+from dagbook.db.prepared import Prepared, update_by
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.statements import all_rows, columns, first_row, insert_into, put
@@ -35,6 +35,7 @@ MISSED: Final = "missed"
 FAILED: Final = "failed"
 _AT_A_TIME = 500  # values per statement
 _MARK = 1
+_CHANGED = ("outcome", "reason", "run_id", "settled_at")
 
 _SLOT_KEY = (ScheduleSlot.dag_id, ScheduleSlot.kind, ScheduleSlot.minute)
 _IS_SLOT = (
@@ -92,11 +93,7 @@ _find_active = (
 )
 _skip = Prepared(insert_into(ScheduleSlot).on_conflict_do_nothing())
 _add = Prepared(insert(ScheduleSlot))
-_finish = Prepared(
-    update(ScheduleSlot)
-    .where(*_IS_SLOT, _IS_RESTARTING)
-    .values({name: bindparam(name) for name in ("outcome", "reason", "run_id", "settled_at")})
-)
+_finish = Prepared(update_by(ScheduleSlot, _CHANGED, "dag_id", "kind", "minute").where(_IS_RESTARTING))
 
 
 class RestartingRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,8 +251,8 @@ def _row(outcome: SlotOutcome) -> dict[str, object]:
 
 def _changes(outcome: SlotOutcome) -> dict[str, object]:
     key = outcome.slot.key
-    changed = {name: _row(outcome)[name] for name in ("outcome", "reason", "run_id", "settled_at")}
-    return {"b_dag": key.dag, "b_kind": key.kind, "b_minute": key.minute, **changed}
+    changed = {name: _row(outcome)[name] for name in _CHANGED}
+    return {"b_dag_id": key.dag, "b_kind": key.kind, "b_minute": key.minute, **changed}
 
 
 def finish(connection: WriteConnection, outcome: SlotOutcome) -> None:

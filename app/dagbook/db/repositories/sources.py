@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Executable, bindparam, case, delete, func,
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag
 from dagbook.db.models.source import Source, SourceFile
-from dagbook.db.prepared import Prepared
+from dagbook.db.prepared import Prepared, update_by
 from dagbook.db.statements import all_rows, columns, first_row, insert_into
 from dagbook.json_values import Json
 
@@ -114,7 +114,7 @@ _taken = (
     .outerjoin(SourceFile, SourceFile.dag_id == Dag.id)
     .outerjoin(Source, Source.id == SourceFile.source_id)
 )
-_set_directory = Prepared(update(Dag).where(Dag.id == bindparam("dag")).values(source_directory=bindparam("directory")))
+_set_directory = Prepared(update_by(Dag, ["source_directory"], "id"))
 _get_dag_id = select(Dag.id).where(Dag.file_name == bindparam("file"))
 
 
@@ -327,7 +327,7 @@ def find_taken(connection: ReadConnection, file_names: Sequence[str]) -> dict[st
 
 def set_directory(connection: WriteConnection, dag_id: int, directory: str) -> None:
     """Store the directory of a DAG's file."""
-    _set_directory.execute_many(connection, [{"dag": dag_id, "directory": directory}])
+    _set_directory.execute_many(connection, [{"b_id": dag_id, "source_directory": directory}])
 
 
 def get_dag_id(connection: ReadConnection, file_name: str) -> int | None:

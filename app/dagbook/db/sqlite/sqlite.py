@@ -36,6 +36,7 @@ class Sqlite:
     """
 
     dialect = "sqlite"
+    notifications: Notifications | None = None  # a file has one process
 
     def __init__(self, url: URL, *, read_only: bool = False) -> None:
         sync_url = url.set(drivername="sqlite")
@@ -57,11 +58,9 @@ class Sqlite:
         """Run work in the caller's thread."""
         return self._inline_reader.run(lambda raw: work(ReadConnection(raw)))
 
-    async def snapshot(self, work: Read[T]) -> T:
-        """Run work as ``read`` does: every SQLite transaction sees one state of the database."""
-        return await self.read(work)
+    snapshot = read  # every transaction sees one state of the database
 
-    async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool) -> T:
+    async def write(self, work: Write[T], committed: Callable[[], None], *, durable: bool, by_keys: bool) -> T:  # noqa: ARG002 - see Database.write
         """Run work in the writer's thread, one call after the other, even if the caller is cancelled meanwhile."""
 
         def transaction() -> T:
@@ -76,11 +75,6 @@ class Sqlite:
         write = asyncio.get_running_loop().run_in_executor(self._thread, copy_context().run, transaction)
         write.add_done_callback(done)
         return await asyncio.shield(write)
-
-    @property
-    def notifications(self) -> Notifications | None:
-        """None: a file has one process."""
-        return None
 
     @asynccontextmanager
     async def try_lock(self, purpose: str) -> AsyncIterator[bool]:

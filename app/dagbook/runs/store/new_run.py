@@ -60,6 +60,7 @@ def new_run(request: RunRequest, owned: ClaimedRun, context: ServerContext) -> N
         priority=start.priority,
         selector=dag.worker_selector if context.queues.sends_to_worker(dag.worker_selector) else None,
         is_child=owned.lineage is not None,
+        is_named=bool(start.run_id),
         inputs=inputs,
         given=_as_given(request, owned, context) if request.evaluates else None,
         nodes=_node_rows(owned.key, dag),
@@ -129,6 +130,15 @@ def as_queued(new: T) -> T:
         ),
         first_steps=None,
     )
+
+
+def as_begun(new: T) -> T:
+    """Store an attempt as the first transition of its runner leaves it, instead of changing its row at once."""
+    begun = new.first_steps.attempt if new.first_steps is not None else None
+    if new.first_steps is None or begun is None:
+        return new
+    attempt = replace(new.attempt, status=begun.status, state=begun.state, closed_at=begun.closed_at)
+    return replace(new, attempt=attempt, first_steps=replace(new.first_steps, attempt=None))
 
 
 def _audit_entry(request: RunRequest, owned: ClaimedRun, definition_hash: str, now: datetime) -> NewAuditEntry | None:

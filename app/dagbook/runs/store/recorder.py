@@ -15,14 +15,15 @@ from typing import TypeVar
 
 import msgspec
 
-from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import Conflict, DatabaseUnavailable
 from dagbook.db.repositories import audit, changes, queue, schedules
 from dagbook.db.repositories.runs import run_writes
 from dagbook.db.repositories.runs.run_writes import Activity, Claim, NewAttempt, NewRun, StartingRun, Transition
 from dagbook.db.types import SlotResult
 from dagbook.engine.admission import Admission, QueueConfig
-from dagbook.runs.store.new_run import NOT_NEXT, Refusal, as_queued, check_claim, check_retry, check_slot, is_queue_full
+from dagbook.runs.store import new_run
+from dagbook.runs.store.new_run import Refusal
 from dagbook.runs.store.queue_head import MAX_RELEASED, ActiveRunCounts, read_queue_head
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class RunRefusedError(Exception):
 Guard = Callable[[NewRun, bool, Activity], Refusal | None]
 _Work = StartingRun | Claim | Transition
 T = TypeVar("T", bound=StartingRun)
+_Refuse = Callable[[T, Activity], Refusal | None]
 
 
 class _Item(msgspec.Struct):
@@ -61,6 +63,10 @@ class _Item(msgspec.Struct):
     def succeed(self) -> None:
         if not self.done.done():
             self.done.set_result(self.queued)
+
+
+_Group = Sequence[_Item]
+_Failed = dict[int, Exception]  # by the identity of their items
 
 
 class Recorder:
@@ -170,6 +176,7 @@ class Recorder:
             failed = await self._database.write(
                 lambda connection: self._apply(connection, group),
                 durable=not all(_is_output(item.work) for item in group),
+                by_keys=True,
             )
         except DatabaseUnavailable:
             raise
@@ -193,8 +200,8 @@ class Recorder:
             else:
                 item.succeed()
 
-    def _apply(self, connection: WriteConnection, group: Sequence[_Item]) -> dict[int, Exception]:
-        failed: dict[int, Exception] = {}
+    def _apply(self, connection: WriteConnection, group: _Group) -> _Failed:
+        failed: _Failed = {}
         run_writes.lock_names(connection, {name for item in group for name in _lock_names(item.work)})
         accepted: list[StartingRun] = [
             *self._apply_new(connection, group, failed),
@@ -202,68 +209,75 @@ class Recorder:
         ]
         entries = [entry for work in accepted for entry in (work.audit, work.secret_audit)]
         audit.add(connection, *(entry for entry in entries if entry is not None))
-        self._apply_claims(connection, group, failed)
-        self._apply_transitions(connection, group, failed)
+        claimed = self._apply_claims(connection, group, failed)
+        stored = self._lock_transitions(connection, group, failed)
+        begun: list[StartingRun | Claim] = [*accepted, *claimed]
+        first_steps = [work.first_steps for work in begun if work.first_steps is not None]
+        run_writes.apply(connection, [*first_steps, *stored], [event for work in accepted for event in work.events])
         _publish_changes(connection, [item for item in group if id(item) not in failed])
         return failed
 
-    def _apply_new(
-        self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
-    ) -> list[NewRun]:
+    def _apply_new(self, connection: WriteConnection, group: _Group, failed: _Failed) -> list[NewRun]:
         new = [(item, item.work) for item in group if isinstance(item.work, NewRun)]
-        accepted = [run for _, run in new if run.is_child]
-        accepted += self._admit(connection, [(item, run) for item, run in new if not run.is_child], failed)
+        roots = [(item, run) for item, run in new if not run.is_child]
+        named = {(run.dag_name, run.run_id) for item, run in roots if run.is_named or item.retried}
+        used = run_writes.find_used(connection, named)
+        outcomes = schedules.find_outcomes(connection, [run.slot.key for _, run in roots if run.slot is not None])
+
+        def refuse(run: NewRun, activity: Activity) -> Refusal | None:
+            slot, run_id = run.slot, (run.dag_name, run.run_id)
+            refusal = new_run.check_slot(slot, outcomes.get(slot.key)) if slot is not None else None
+            refusal = refusal or self._guard(run, run_id in used, activity)
+            if refusal is None:
+                used.add(run_id)
+                if slot is not None:
+                    outcomes[slot.key] = schedules.STARTED
+            return refusal
+
+        accepted = [new_run.as_begun(run) for _, run in new if run.is_child]
+        accepted += self._admit(connection, roots, failed, refuse)
         if accepted:
             run_writes.add_runs(connection, accepted)
             _complete_slots(connection, accepted)
         return accepted
 
-    def _admit(
-        self, connection: WriteConnection, new: Sequence[tuple[_Item, NewRun]], failed: dict[int, Exception]
-    ) -> list[NewRun]:
-        """Check new runs in order; returns the accepted ones, queued where their queue is full."""
-        if not new:
-            return []
-        used = run_writes.find_used(connection, {(run.dag_name, run.run_id) for _, run in new})
-        counts = ActiveRunCounts(connection, [run for _, run in new], self._queues)
-        slots = _SlotOutcomes(connection, [run for _, run in new])
-        accepted = []
-        for item, run in new:
-            is_used = (run.dag_name, run.run_id) in used
-            refusal = slots.refuse(run) or self._guard(run, is_used, counts.for_run(run))
-            if refusal is not None:
-                failed[id(item)] = RunRefusedError(refusal)
-                continue
-            used.add((run.dag_name, run.run_id))
-            slots.add(run)
-            accepted.append(_queue_if_full(item, run, counts))
-        return accepted
-
-    def _apply_attempts(
-        self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
-    ) -> list[NewAttempt]:
+    def _apply_attempts(self, connection: WriteConnection, group: _Group, failed: _Failed) -> list[NewAttempt]:
         attempts = [(item, item.work) for item in group if isinstance(item.work, NewAttempt)]
-        if not attempts:
-            return []
         finished = run_writes.lock_finished(connection, {attempt.key for _, attempt in attempts})
-        counts = ActiveRunCounts(connection, [attempt for _, attempt in attempts], self._queues)
-        accepted = []
-        for item, attempt in attempts:
-            refusal = check_retry(attempt, finished.get(attempt.key), counts.for_run(attempt))
-            if refusal is not None:
-                failed[id(item)] = RunRefusedError(refusal)
-                continue
-            del finished[attempt.key]  # a second retry in this group has to be refused
-            accepted.append(_queue_if_full(item, attempt, counts))
-        if accepted:
-            run_writes.add_attempts(connection, accepted)
+
+        def refuse(attempt: NewAttempt, activity: Activity) -> Refusal | None:
+            refusal = new_run.check_retry(attempt, finished.get(attempt.key), activity)
+            if refusal is None:
+                del finished[attempt.key]  # a second retry in this group has to be refused
+            return refusal
+
+        accepted = self._admit(connection, attempts, failed, refuse)
+        run_writes.add_attempts(connection, accepted)
         return accepted
 
-    def _apply_claims(self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]) -> None:
+    def _admit(
+        self, connection: WriteConnection, starting: Sequence[tuple[_Item, T]], failed: _Failed, refuse: _Refuse[T]
+    ) -> list[T]:
+        """Check starts in order; returns the accepted ones, queued where their queue is full."""
+        counts = ActiveRunCounts(connection, [run for _, run in starting], self._queues)
+        accepted = []
+        for item, run in starting:
+            activity = counts.for_run(run)
+            if (refusal := refuse(run, activity)) is not None:
+                failed[id(item)] = RunRefusedError(refusal)
+                continue
+            is_full = run.entry is None and new_run.is_queue_full(run, activity)
+            admitted = new_run.as_queued(run) if is_full else new_run.as_begun(run)
+            item.queued = admitted.entry is not None
+            counts.add(admitted)
+            accepted.append(admitted)
+        return accepted
+
+    def _apply_claims(self, connection: WriteConnection, group: _Group, failed: _Failed) -> list[Claim]:
         """Apply the claims of runs that are still the next of their queues: other servers may have been faster."""
         claims = [(item, item.work) for item in group if isinstance(item.work, Claim)]
         if not claims:
-            return
+            return []
         most = MAX_RELEASED if any(claim.by_worker for _, claim in claims) else len(claims)
         queues = sorted({claim.queue for _, claim in claims})
         heads = [read_queue_head(connection, name, self._queues, most) for name in queues]
@@ -271,7 +285,7 @@ class Recorder:
         sequences = run_writes.lock_queued(connection, released & {claim.fence.run for _, claim in claims})
         admitted = []
         for item, claim in claims:
-            refusal = check_claim(claim, released, sequences.pop(claim.fence.run, None))
+            refusal = new_run.check_claim(claim, released, sequences.pop(claim.fence.run, None))
             if refusal is not None:
                 failed[id(item)] = RunRefusedError(refusal)
             else:
@@ -279,30 +293,19 @@ class Recorder:
         dequeued = queue.remove_entries(connection, [claim.fence.run for _, claim in admitted]) if admitted else set()
         for item, claim in admitted:
             if claim.fence.run not in dequeued:
-                failed[id(item)] = RunRefusedError(Refusal(NOT_NEXT, "the run was dequeued just now"))
-        if dequeued:
-            run_writes.claim(connection, [claim for _, claim in admitted if claim.fence.run in dequeued])
+                failed[id(item)] = RunRefusedError(Refusal(new_run.NOT_NEXT, "the run was dequeued just now"))
+        claimed = [claim for _, claim in admitted if claim.fence.run in dequeued]
+        run_writes.claim(connection, claimed)
+        return claimed
 
-    def _apply_transitions(
-        self, connection: WriteConnection, group: Sequence[_Item], failed: dict[int, Exception]
-    ) -> None:
+    def _lock_transitions(self, connection: WriteConnection, group: _Group, failed: _Failed) -> list[Transition]:
         transitions = [(item, item.work) for item in group if isinstance(item.work, Transition)]
         transitions = _without_duplicates(connection, transitions)
-        if not transitions:
-            return
         held = run_writes.lock_fences(connection, self._owner, {work.fence for _, work in transitions})
         for item, work in transitions:
             if work.fence not in held:
                 failed[id(item)] = FenceLostError(f"run {work.fence.run} has another owner")
-        run_writes.apply(connection, [work for _, work in transitions if work.fence in held])
-
-
-def _queue_if_full(item: _Item, run: T, counts: ActiveRunCounts) -> T:
-    """Turn an admitted run into a queued one if its queue is full, and count it."""
-    admitted = as_queued(run) if run.entry is None and is_queue_full(run, counts.for_run(run)) else run
-    item.queued = admitted.entry is not None
-    counts.add(admitted)
-    return admitted
+        return [work for _, work in transitions if work.fence in held]
 
 
 def _without_duplicates(
@@ -327,21 +330,6 @@ def _without_duplicates(
         if not is_stored:
             missing.append((item, work))
     return missing
-
-
-class _SlotOutcomes:
-    """Outcomes of the schedule slots that new runs are started for."""
-
-    def __init__(self, connection: ReadConnection, new: Sequence[NewRun]) -> None:
-        keys = [run.slot.key for run in new if run.slot is not None]
-        self._outcomes = schedules.find_outcomes(connection, keys) if keys else {}
-
-    def refuse(self, run: NewRun) -> Refusal | None:
-        return None if run.slot is None else check_slot(run.slot, self._outcomes.get(run.slot.key))
-
-    def add(self, run: NewRun) -> None:
-        if run.slot is not None:
-            self._outcomes[run.slot.key] = schedules.STARTED
 
 
 def _complete_slots(connection: WriteConnection, accepted: Sequence[NewRun]) -> None:

@@ -78,12 +78,12 @@ class StepScope(msgspec.Struct, frozen=True, kw_only=True):
 
 def filter_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what the process of a step inherits from the server; credentials of the server never pass."""
-    passed: dict[str, str] = {}
-    for name, value in environ.items():
-        is_credential = any(word in name.upper() for word in _CREDENTIAL_WORDS)
-        if name in _ALLOWED or (name.startswith(_ALLOWED_PREFIXES) and is_variable_name(name) and not is_credential):
-            passed[name] = value
-    return passed
+
+    def is_passed(name: str) -> bool:
+        is_known = name.startswith(_ALLOWED_PREFIXES) and is_variable_name(name)
+        return is_known and not any(word in name.upper() for word in _CREDENTIAL_WORDS)
+
+    return {name: value for name, value in environ.items() if name in _ALLOWED or is_passed(name)}
 
 
 def is_credential(name: str) -> bool:

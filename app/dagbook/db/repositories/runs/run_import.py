@@ -11,13 +11,13 @@ from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy import bindparam, insert, select, tuple_
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision
 from dagbook.db.models.node import LogChunk, Node
 from dagbook.db.models.run import Run, RunAttempt, RunEvent, RunInput
-from dagbook.db.prepared import Prepared
+from dagbook.db.prepared import Prepared, update_by
 from dagbook.db.repositories import changes, definitions
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.definitions import DefinitionRow
@@ -38,20 +38,9 @@ _find_revisions = select(Dag.file_name, DagRevision.definition_hash, DagRevision
 _add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(RunAttempt)), Prepared(insert(Node))
 _add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
 _add_chunks = Prepared(insert(LogChunk))
-_set_runs = Prepared(
-    update(Run)
-    .where(Run.id == bindparam("b_id"))
-    .values(status=bindparam("status"), finished_at=bindparam("finished_at"))
-)
-_set_nodes = Prepared(
-    update(Node)
-    .where(
-        Node.run_id == bindparam("b_run_id"),
-        Node.attempt == bindparam("b_attempt"),
-        Node.position == bindparam("b_position"),
-    )
-    .values(status=bindparam("status"), finished_at=bindparam("finished_at"))
-)
+_ENDED = ("status", "finished_at")
+_set_runs = Prepared(update_by(Run, _ENDED, "id"))
+_set_nodes = Prepared(update_by(Node, _ENDED, "run_id", "attempt", "position"))
 
 
 class ImportedRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Hot-path writes: accepting runs and storing their transitions, many runs in one transaction.
 
-Only Core statements with ``executemany`` (house design section 6, writing). The caller passes complete rows; fences are
+Only precompiled statements, one for each kind of row of a transaction. The caller passes complete rows; fences are
 locked first and in one order, so that two servers cannot deadlock.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import BindParameter, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Text, bindparam, func, insert, literal_column, select
 
 from dagbook.audit_entry import NewAuditEntry
 from dagbook.db.database import ReadConnection, WriteConnection
@@ -18,7 +18,7 @@ from dagbook.db.models.definition import Removal
 from dagbook.db.models.node import Approval, LogChunk, Node
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
-from dagbook.db.prepared import Prepared
+from dagbook.db.prepared import Prepared, update_by
 from dagbook.db.repositories import definitions
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.definitions import DefinitionRow
@@ -48,41 +48,43 @@ from dagbook.engine.status import RunStatus
 _UNLIMITED = -1
 _FINISHED = (RunStatus.FAILED, RunStatus.ABORTED, RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
 # Statements are built once, because building one costs several times its execution.
-_find_used = select(Run.dag_name, Run.run_id).where(
-    tuple_(Run.dag_name, Run.run_id).in_(bindparam("pairs", expanding=True)), Run.root_id.is_(None)
+_find_used = Prepared(
+    select(Run.dag_name, Run.run_id).where(
+        Run.dag_name == bindparam("dag_name"), Run.run_id == bindparam("run_id"), Run.root_id.is_(None)
+    )
 )
-_lock_names = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("name"))))
+_lock_names = Prepared(select(func.pg_advisory_xact_lock(func.hashtext(bindparam("name", type_=Text)))))
 # Active runs are few, and runs of a name may be very many, so the partial index of active runs is the better one.
 # SQLite uses it only if the statement contains the literal condition of that index.
-_count_active = (
+_count_active = Prepared(
     select(Run.dag_name, Run.queue, Run.status, func.count())
-    .where(Run.dag_name.in_(bindparam("names", expanding=True)), IS_ACTIVE)
+    .where(Run.dag_name == bindparam("name"), IS_ACTIVE)
     .group_by(Run.dag_name, Run.queue, Run.status)
 )
-_lock_fences = (
+_lock_fences = Prepared(
     select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token)
     .where(
-        RunAttempt.run_id.in_(bindparam("runs", expanding=True)),
-        RunAttempt.owner == bindparam("me"),
+        RunAttempt.run_id == bindparam("run"),
+        RunAttempt.owner == bindparam("owner"),
         RunAttempt.closed_at.is_(None),
     )
     .order_by(RunAttempt.run_id)
     .with_for_update()
 )
 # The key is not locked, because other transactions may refer to the row. A run that is being deleted is incomplete.
-_lock_finished = (
+_lock_finished = Prepared(
     select(Run.id, Run.attempt)
     .where(
-        Run.id.in_(bindparam("runs", expanding=True)),
-        Run.status.in_(_FINISHED),
+        Run.id == bindparam("run"),
+        Run.status.in_([literal_column(str(int(status))) for status in _FINISHED]),
         Run.id.not_in(select(Removal.run_id)),
     )
     .order_by(Run.id)
     .with_for_update(key_share=True)
 )
-_lock_queued = (
+_lock_queued = Prepared(
     select(Run.id)
-    .where(Run.id.in_(bindparam("runs", expanding=True)), Run.status == RunStatus.QUEUED)
+    .where(Run.id == bindparam("run"), Run.status == literal_column(str(int(RunStatus.QUEUED))))
     .order_by(Run.id)
     .with_for_update(key_share=True)
 )
@@ -90,15 +92,9 @@ _add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(Ru
 _add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
 _add_chunks, _add_approvals = Prepared(insert(LogChunk)), Prepared(insert(Approval))
 _add_entries = Prepared(insert(QueueEntry))
-_handle_requests = Prepared(
-    update(RunRequest)
-    .where(RunRequest.id == bindparam("b_id"), RunRequest.handled_at.is_(None))
-    .values(handled_at=bindparam("b_handled_at"))
-)
-_drop_requests = Prepared(
-    update(RunRequest)
-    .where(RunRequest.run_id == bindparam("b_run_id"), RunRequest.handled_at.is_(None))
-    .values(handled_at=bindparam("b_handled_at"))
+_handle_requests, _drop_requests = (
+    Prepared(update_by(RunRequest, ["handled_at"], key).where(RunRequest.handled_at.is_(None)))
+    for key in ("id", "run_id")
 )
 
 
@@ -174,6 +170,7 @@ class NewRun(StartingRun, frozen=True, kw_only=True):
     definition: DefinitionRow
     slot: Slot | None = None  # the schedule slot that it is started for, completed in the same transaction
     is_child: bool = False  # whether it is a sub-run, to which limits of its DAG do not apply
+    is_named: bool = True  # whether its id may be used already: the caller gave it
 
 
 class NewAttempt(StartingRun, frozen=True, kw_only=True):
@@ -222,9 +219,7 @@ class Activity(msgspec.Struct, frozen=True):
 
 def _update(model: type[Base], row: type[msgspec.Struct], *keys: str) -> Prepared:
     """Prepare the update that sets the fields of rows, which have the keys of what they change."""
-    of_key = [model.__table__.columns[key] == bindparam(f"b_{key}") for key in keys]
-    values: list[BindParameter[object]] = [bindparam(name) for name in row.__struct_fields__ if name not in keys]
-    return Prepared(update(model).where(*of_key).values({value.key: value for value in values}))
+    return Prepared(update_by(model, [name for name in row.__struct_fields__ if name not in keys], *keys))
 
 
 _update_runs, _update_params = _update(Run, RunChange, "id"), _update(Run, ParamsChange, "id")
@@ -239,20 +234,20 @@ def lock_names(connection: WriteConnection, names: Iterable[str]) -> None:
 
     Otherwise two servers would each count the active runs without the other's new one, and both would start theirs.
     """
-    locks = [{"name": name} for name in sorted(names)]
-    if locks and connection.dialect.name == "postgresql":
-        connection.execute(_lock_names, locks)
+    if connection.dialect.name == "postgresql":
+        _lock_names.execute_many(connection, [{"name": name} for name in sorted(names)])
 
 
 def find_used(connection: ReadConnection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     """Return those of the (DAG name, run id) pairs that root runs already have."""
-    return {(row[0], row[1]) for row in connection.execute(_find_used, {"pairs": list(set(keys))})}
+    pairs = [{"dag_name": dag_name, "run_id": run_id} for dag_name, run_id in set(keys)]
+    return {(dag_name, run_id) for dag_name, run_id in _find_used.execute_many(connection, pairs)}
 
 
 def count_active(connection: ReadConnection, dag_names: Iterable[str]) -> dict[tuple[str, str], Activity]:
     """Count active and queued root runs by DAG name and queue."""
     found: dict[tuple[str, str], Activity] = {}
-    for name, queue, status, count in connection.execute(_count_active, {"names": list(dag_names)}):
+    for name, queue, status, count in _count_active.execute_many(connection, [{"name": name} for name in dag_names]):
         before = found.get((name, queue), Activity())
         queued = count if status == RunStatus.QUEUED else 0
         found[name, queue] = Activity(
@@ -279,7 +274,7 @@ def lock_queued(connection: WriteConnection, runs: Iterable[int]) -> dict[int, i
     Every transaction that removes a run from its queue does this first, so that all lock run and entry in the same
     order. The lock also prevents manual status changes.
     """
-    keys = [row.id for row in connection.execute(_lock_queued, {"runs": list(runs)})]
+    keys = [row[0] for row in _lock_queued.execute_many(connection, [{"run": run} for run in runs])]
     return last_sequences(connection, keys) if keys else {}
 
 
@@ -297,7 +292,6 @@ def claim(connection: WriteConnection, claims: Sequence[Claim]) -> None:
     ]
     _own_attempts.execute_many(connection, owned)
     _set_inputs(connection, [claim.inputs for claim in claims])
-    apply(connection, [claim.first_steps for claim in claims if claim.first_steps is not None])
 
 
 def _set_inputs(connection: WriteConnection, evaluated: Sequence[EvaluatedInputs]) -> None:
@@ -317,7 +311,7 @@ def lock_finished(connection: WriteConnection, runs: Iterable[int]) -> dict[int,
 
     The others are not locked: their owner writes to them, and may wait for this transaction elsewhere.
     """
-    attempts = {row.id: row.attempt for row in connection.execute(_lock_finished, {"runs": list(runs)})}
+    attempts = {row[0]: row[1] for row in _lock_finished.execute_many(connection, [{"run": run} for run in runs])}
     sequences = last_sequences(connection, attempts) if attempts else {}
     return {key: FinishedRun(attempt, sequences.get(key, 0)) for key, attempt in attempts.items()}
 
@@ -327,7 +321,7 @@ def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) ->
     _reopen_runs.execute_many(connection, [attempt.run for attempt in attempts])
     search_index.update_params(connection, {attempt.key: attempt.run.params for attempt in attempts})
     _update_inputs.execute_many(connection, [attempt.inputs for attempt in attempts])
-    opened = [{"b_run_id": attempt.key, "b_handled_at": attempt.attempt.opened_at} for attempt in attempts]
+    opened = [{"b_run_id": attempt.key, "handled_at": attempt.attempt.opened_at} for attempt in attempts]
     _drop_requests.execute_many(connection, opened)
     _add_attempt_rows(connection, attempts)
 
@@ -335,9 +329,7 @@ def add_attempts(connection: WriteConnection, attempts: Sequence[NewAttempt]) ->
 def _add_attempt_rows(connection: WriteConnection, new: Sequence[StartingRun]) -> None:
     _add_attempts.execute_many(connection, [each.attempt for each in new])
     _add_nodes.execute_many(connection, [node for each in new for node in each.nodes])
-    _add_events.execute_many(connection, [event for each in new for event in each.events])
     _add_entries.execute_many(connection, [each.entry for each in new if each.entry is not None])
-    apply(connection, [each.first_steps for each in new if each.first_steps is not None])
 
 
 def add_events(connection: WriteConnection, events: Sequence[NewEvent]) -> None:
@@ -347,9 +339,8 @@ def add_events(connection: WriteConnection, events: Sequence[NewEvent]) -> None:
 
 def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]) -> set[Fence]:
     """Lock the open attempts that this owner still owns, in one order, and return their fences."""
-    runs = list({fence.run for fence in fences})
-    rows = connection.execute(_lock_fences, {"runs": runs, "me": owner})
-    return {Fence(run=row[0], attempt=row[1], token=row[2]) for row in rows}
+    runs = [{"run": run, "owner": owner} for run in {fence.run for fence in fences}]
+    return {Fence(*row) for row in _lock_fences.execute_many(connection, runs)}
 
 
 def last_sequences(connection: ReadConnection, runs: Iterable[int]) -> dict[int, int]:
@@ -381,16 +372,16 @@ def has_approval(connection: ReadConnection, fence: Fence, position: int) -> boo
     return connection.scalar(found) is not None
 
 
-def apply(connection: WriteConnection, transitions: Sequence[Transition]) -> None:
-    """Store transitions whose fences are locked; transitions of one run are in order."""
+def apply(connection: WriteConnection, transitions: Sequence[Transition], events: Sequence[NewEvent] = ()) -> None:
+    """Store transitions whose fences are locked, after earlier events; transitions of one run are in order."""
     _set_inputs(connection, [t.evaluated for t in transitions if t.evaluated is not None])
     _add_chunks.execute_many(connection, [chunk for t in transitions for chunk in t.chunks])
     _update_nodes.execute_many(connection, [node for t in transitions for node in t.nodes])
-    _add_events.execute_many(connection, [event for t in transitions for event in t.events])
+    _add_events.execute_many(connection, [*events, *(event for t in transitions for event in t.events)])
     _add_approvals.execute_many(connection, [approval for t in transitions for approval in t.approvals])
     _update_runs.execute_many(connection, [t.run for t in transitions if t.run is not None])
     _update_attempts.execute_many(connection, [t.attempt for t in transitions if t.attempt is not None])
-    handled = [{"b_id": key, "b_handled_at": t.requests_handled_at} for t in transitions for key in t.requests]
+    handled = [{"b_id": key, "handled_at": t.requests_handled_at} for t in transitions for key in t.requests]
     _handle_requests.execute_many(connection, handled)
     finished = {t.fence: t.errors for t in transitions if t.errors is not None}
     search_index.delete_errors(connection, [fence.run for fence in finished if fence.attempt > 1])

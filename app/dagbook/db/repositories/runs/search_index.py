@@ -8,47 +8,31 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import BigInteger, BindParameter, Integer, Text, bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from dagbook.db.database import WriteConnection
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import Run, RunError, RunParam, RunTag
-from dagbook.db.prepared import Prepared
+from dagbook.db.prepared import Prepared, parameters
 from dagbook.db.repositories.runs.run_rows import NewRunRow
+from dagbook.db.types import Base
 from dagbook.spec.model import Pair
 
 _LONGEST, _HEAD = 200, 100  # characters; PostgreSQL's indexes take about 2,700 bytes
 _MAX_ERROR_CHARACTERS = 8_000
-_run = bindparam("run", type_=BigInteger)
-_created_at = Run.created_at
-
-_delete_params = Prepared(delete(RunParam).where(RunParam.run_id == _run))
-_delete_errors = Prepared(delete(RunError).where(RunError.run_id == _run))
 
 
-def _text(name: str) -> BindParameter[str]:
-    return bindparam(name, type_=Text)
+def _insert(model: type[Base], *names: str) -> Prepared:
+    """Prepare the insertion of rows of a run; they have the time of its row, which determines the order of lists."""
+    values = parameters(model, names)
+    found = select(Run.id, Run.created_at, *values.values()).where(Run.id == bindparam("run"))
+    return Prepared(insert(model).from_select(["run_id", "created_at", *values], found))
 
 
-# The time is copied from the run's row, which determines the order of lists.
-_add_tags = Prepared(
-    insert(RunTag).from_select(
-        ["run_id", "tag", "created_at"], select(Run.id, _text("tag"), _created_at).where(Run.id == _run)
-    )
-)
-_add_params = Prepared(
-    insert(RunParam).from_select(
-        ["run_id", "position", "name", "value", "created_at"],
-        select(Run.id, bindparam("position", type_=Integer), _text("name"), _text("value"), _created_at).where(
-            Run.id == _run
-        ),
-    )
-)
-_add_errors = Prepared(
-    insert(RunError).from_select(
-        ["run_id", "created_at", "text"], select(Run.id, _created_at, _text("text")).where(Run.id == _run)
-    )
-)
+_add_tags, _add_errors = _insert(RunTag, "tag"), _insert(RunError, "text")
+_add_params = _insert(RunParam, "position", "name", "value")
+_delete_params = Prepared(delete(RunParam).where(RunParam.run_id == bindparam("run")))
+_delete_errors = Prepared(delete(RunError).where(RunError.run_id == bindparam("run")))
 
 
 def index_key(text: str) -> str:
