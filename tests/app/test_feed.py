@@ -171,7 +171,7 @@ async def test_a_change_behind_a_long_transaction_is_told_when_that_ends(
     other = await Database.open(database_url)
 
     async def hold() -> None:
-        async with other._backend._engine.begin() as connection:  # type: ignore[attr-defined]
+        async with other._backend._writers.engine.begin() as connection:  # type: ignore[attr-defined]
             await connection.execute(text("SELECT pg_current_xact_id()"))
             holds.set()
             await go.wait()

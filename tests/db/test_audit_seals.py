@@ -212,7 +212,7 @@ async def test_an_entry_that_is_committed_late_is_not_overtaken_by_its_seal(
         pytest.skip("SQLite has one writer at a time")
     monkeypatch.setattr(audit_sealing, "_WRITERS_SECONDS", 0.2)
     slow = await Database.open(database_url)
-    async with slow._backend._engine.connect() as late:  # type: ignore[attr-defined]  # a transaction that stays open
+    async with slow._backend._writers.engine.connect() as late:  # type: ignore[attr-defined]  # a transaction that stays open
         entry = ANN.entry(dag_action(Action.DAG_DELETE, "late"), NOW)
         await late.execute(insert(AuditEntry).values(**asdict(entry)))
         await scene.note(2)

@@ -123,7 +123,7 @@ async def held_up(database: Database) -> AsyncIterator[Callable[[WriteConnection
 
 async def _hold_advisory_lock(database: Database, locked: asyncio.Event, release: asyncio.Event) -> None:
     engines: Any = database._backend
-    async with engines._engine.begin() as connection:
+    async with engines._writers.engine.begin() as connection:
         await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1)")
         locked.set()
         await release.wait()
@@ -272,7 +272,7 @@ async def test_connections_have_the_settings_that_durability_needs(database: Dat
 @pytest.mark.parametrize("copies", ["postgresql"], indirect=True)
 async def test_connections_to_a_machine_that_is_gone_end_in_ten_seconds(database_url: str) -> None:
     opened: Any = await Database.open(database_url)
-    async with opened._backend._engine.connect() as connection:
+    async with opened._backend._readers.engine.connect() as connection:
         raw = await connection.get_raw_connection()
         used = raw.driver_connection._transport.get_extra_info("socket")
         assert used.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
@@ -355,7 +355,7 @@ async def test_a_database_that_hangs_does_not_answer_and_few_connections_wait_fo
     database: Database, database_url: str
 ) -> None:
     other: Any = await Database.open(database_url)
-    async with other._backend._engine.begin() as connection:
+    async with other._backend._writers.engine.begin() as connection:
         await connection.exec_driver_sql("LOCK TABLE alembic_version")
         async with asyncio.timeout(BOUND_SECONDS):
             assert await asyncio.gather(*(database.answers_within(0.05) for _ in range(50))) == [False] * 50

@@ -58,7 +58,7 @@ class _SlowDatabase(Database):
     async def write(
         self, work: Callable[[WriteConnection, *Arguments], T], *arguments: *Arguments, **_options: bool
     ) -> T:
-        async with self._backend._engine.begin() as connection:  # type: ignore[attr-defined]  # as PostgreSQL's has
+        async with self._backend._writers.engine.begin() as connection:  # type: ignore[attr-defined]  # as PostgreSQL's has
             await connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             result: T = await connection.run_sync(
                 lambda plain: work(WriteConnection(ReadConnection(plain)), *arguments)

@@ -33,8 +33,10 @@ async def list_named(services: RunReadServices, name: str, search: RunSearch) ->
 async def list_runs_matching(services: RunReadServices, search: RunSearch, filter_: RunFilter) -> DAGRuns:
     if not can_match(filter_):
         return DAGRuns(dag_runs=[])
+    if filter_.name_part and filter_.sub_runs == "exclude":
+        filter_ = await services.database.read_inline(run_list.narrow, filter_, search.page)
     read = services.database.read_inline if is_index_only(filter_) else services.database.read
-    found = await read(lambda connection: run_list.find_page(connection, filter_, search.page))
+    found = await read(run_list.find_page, filter_, search.page)
     summaries = [listed_run(run, services.zone) for run in found.runs]
     keys = [run.key for run in found.runs]
     await explain_waiting(services, summaries, keys, filter_.visibility)

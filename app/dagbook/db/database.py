@@ -26,7 +26,7 @@ _CHANGED = "changed"  # key in ``Connection.info``
 
 P = ParamSpec("P")
 Arguments = TypeVarTuple("Arguments")
-_POOL_SIZE = 16
+_POOL_SIZE = 8
 _PROBLEM_SECONDS = 10.0  # without a failed write, until another one shows that the problem has ended
 
 
@@ -62,8 +62,9 @@ class Database:
         """Connect to the database at ``url`` and check that it answers.
 
         On PostgreSQL the tables are in ``schema``, ``application`` is the connections' application name, and
-        ``pool_size`` their maximum number. A SQLite file that is ``read_only`` is never changed: every write raises
-        ``DatabaseUnavailable``. Raises ``ValueError`` for an invalid URL.
+        ``pool_size`` the maximum number of those that read, and of those that write. A SQLite file that is
+        ``read_only`` is never changed: every write raises ``DatabaseUnavailable``. Raises ``ValueError`` for an invalid
+        URL.
         """
         parsed = parse_url(url)
         if parsed.get_backend_name() == "sqlite":

@@ -77,7 +77,9 @@ async def find_page(database: Database, request: DagPageRequest) -> DagPage:
         rows = dags.find_page(
             connection, request.filter, descending=request.descending, offset=request.offset, limit=request.limit
         )
-        return _read_page(connection, dags.count(connection, request.filter), rows)
+        is_last = len(rows) < request.limit and (bool(rows) or not request.offset)
+        total = request.offset + len(rows) if is_last else dags.count(connection, request.filter)
+        return _read_page(connection, total, rows)
 
     return await database.read(read)
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ from asyncpg import Connection as Driver
 from asyncpg import PostgresError
 from sqlalchemy import URL, AdaptedConnection, Connection, Engine, NullPool, event, func, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from dagbook.db.backend import Read, ReadConnection, T, Write, WriteConnection
@@ -47,10 +47,11 @@ _NO_ROOT = "the root certificate (sslrootcert in database_url) cannot be used"
 
 
 class Postgres:
-    """Connections of asyncpg that stay open, each used by one transaction at a time; reads are read-only transactions.
+    """Connections of asyncpg that stay open, each used by one task at a time.
 
     Transactions are started with the driver, because SQLAlchemy's cost four times as much; SQLAlchemy's own transaction
-    stays open permanently.
+    stays open permanently. Reads have read-only connections and no transactions: with READ COMMITTED each statement
+    sees a state of its own in any case, and BEGIN and COMMIT are two round trips more than most reads.
     """
 
     dialect = "postgresql"
@@ -58,23 +59,25 @@ class Postgres:
     def __init__(self, url: URL, application: str, pool_size: int, schema: str) -> None:
         arguments = postgres_arguments(url, application, schema) | {"command_timeout": _COMMAND_SECONDS}
         self._url, self._application, self._schema = url, application, schema
-        arguments["server_settings"] |= {
+        settings = arguments["server_settings"] | {
             "idle_in_transaction_session_timeout": _STUCK_MILLISECONDS,
             # Starting parallel workers costs more than reading a list, which takes milliseconds; long reads have
             # connections of their own.
             "max_parallel_workers_per_gather": "0",
         }
-        self._engine = create_async_engine(url, poolclass=NullPool, connect_args=arguments)
-        self.notifications: Notifications | None = Notifications(self._engine)  # which opens a connection of its own
-        self._unused = asyncio.Semaphore(pool_size)
-        self._free: list[_Connected] = []  # the most recently used one is used next
-        self._is_closed = False
+        self._writers, self._readers = (
+            _Connections(create_async_engine(url, poolclass=NullPool, connect_args=arguments | more), pool_size)
+            for more in (
+                {"server_settings": settings},
+                {"server_settings": settings | {"default_transaction_read_only": "on"}},
+            )
+        )
+        self.notifications: Notifications | None = Notifications(self._writers.engine)  # has a connection of its own
         self._writes: set[asyncio.Task[object]] = set()
-        _notice_lost_machines(self._engine.sync_engine)
 
     async def read(self, work: Read[T]) -> T:
-        """Run work in a read-only transaction, repeated after serialization failures."""
-        return await self._run(f"{_BEGIN} READ ONLY", lambda raw: work(ReadConnection(raw)))
+        """Run work with a read-only connection, repeated after serialization failures."""
+        return await _repeat(lambda: self._readers.read(lambda raw: work(ReadConnection(raw))))
 
     read_inline = read
 
@@ -100,7 +103,9 @@ class Postgres:
         begin = _BEGIN_BY_KEYS if by_keys else _BEGIN
 
         async def transaction() -> T:
-            result = await self._run(begin, lambda raw: work(WriteConnection(ReadConnection(raw))))
+            result = await _repeat(
+                lambda: self._writers.transaction(begin, lambda raw: work(WriteConnection(ReadConnection(raw))))
+            )
             committed()
             return result
 
@@ -120,29 +125,52 @@ class Postgres:
     async def close(self) -> None:
         """Finish pending writes, then close the connections, those in use when their transactions have ended."""
         await asyncio.gather(*self._writes, return_exceptions=True)
-        self._is_closed = True
-        while self._free:
-            await self._free.pop()[0].close()
+        await self._writers.close()
+        await self._readers.close()
 
-    # -- transactions ----------------------------------------------------------------------------------------
 
-    async def _run(self, begin: str, work: Callable[[Connection], T]) -> T:
-        """Run work in a transaction, repeated when it is rolled back because of another one, such as an upgrade."""
-        for number in range(_TRIES - 1):
-            try:
-                return await self._transaction(begin, work)
-            except (DBAPIError, PostgresError) as error:
-                if not is_serialization_failure(error):
+async def _repeat(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Repeat work that was rolled back because of another transaction, such as an upgrade."""
+    for number in range(_TRIES - 1):
+        try:
+            return await attempt()
+        except (DBAPIError, PostgresError) as error:
+            if not is_serialization_failure(error):
+                raise
+        await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+    return await attempt()
+
+
+class _Connections:
+    """At most ``size`` connections; the most recently used one is used next, because it has the plans of statements."""
+
+    def __init__(self, engine: AsyncEngine, size: int) -> None:
+        self.engine = engine
+        self._unused = asyncio.Semaphore(size)
+        self._free: list[_Connected] = []
+        self._is_closed = False
+        _notice_lost_machines(self.engine.sync_engine)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run work on a free connection, and on another one if that was lost meanwhile."""
+        async with self._place():
+            while True:
+                is_new = not self._free
+                connection, driver = await self._connect() if is_new else self._free.pop()
+                try:
+                    return await connection.run_sync(work)
+                except Exception:
+                    if is_new or not driver.is_closed():
+                        raise
+                except BaseException:
+                    driver.terminate()  # it may still execute the statement
                     raise
-            await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
-        return await self._transaction(begin, work)
+                finally:
+                    await self._put_back(connection, driver)
 
-    async def _transaction(self, begin: str, work: Callable[[Connection], T]) -> T:
-        try:
-            await asyncio.wait_for(self._unused.acquire(), _WAIT_SECONDS if self._unused.locked() else None)
-        except TimeoutError as error:
-            raise DatabaseUnavailable("all connections to the database are in use") from error
-        try:
+    async def transaction(self, begin: str, work: Callable[[Connection], T]) -> T:
+        """Run work in a transaction."""
+        async with self._place():
             connection, driver = await self._begin(begin)
             try:
                 result = await connection.run_sync(work)
@@ -152,13 +180,31 @@ class Postgres:
                     await _execute(driver, "ROLLBACK")
                 raise
             finally:
-                if driver.is_closed() or self._is_closed:
-                    await connection.close()
-                else:
-                    self._free.append((connection, driver))
+                await self._put_back(connection, driver)
             return result
+
+    async def close(self) -> None:
+        """Close the connections, those in use when their work has ended."""
+        self._is_closed = True
+        while self._free:
+            await self._free.pop()[0].close()
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        try:
+            await asyncio.wait_for(self._unused.acquire(), _WAIT_SECONDS if self._unused.locked() else None)
+        except TimeoutError as error:
+            raise DatabaseUnavailable("all connections to the database are in use") from error
+        try:
+            yield
         finally:
             self._unused.release()
+
+    async def _put_back(self, connection: AsyncConnection, driver: Driver) -> None:
+        if driver.is_closed() or self._is_closed:
+            await connection.close()
+        else:
+            self._free.append((connection, driver))
 
     async def _begin(self, statement: str) -> _Connected:
         """Begin a transaction on a free connection that was not lost meanwhile, or on a new one."""
@@ -175,7 +221,7 @@ class Postgres:
                 return connection, driver
 
     async def _connect(self) -> _Connected:
-        connection = await self._engine.connect()
+        connection = await self.engine.connect()
         await connection.execution_options(isolation_level="AUTOCOMMIT")  # SQLAlchemy sends no BEGIN and no COMMIT
         driver: Driver | None = (await connection.get_raw_connection()).driver_connection
         assert driver is not None  # noqa: S101 - it was connected just now

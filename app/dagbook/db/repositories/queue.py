@@ -15,10 +15,11 @@ from dagbook.db.repositories import changes
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.runs.runs import RunRow, get_attempt, summary
-from dagbook.db.statements import all_rows, columns, first_row, insert_into
+from dagbook.db.statements import all_rows, columns, first_row, insert_into, is_one_of
 from dagbook.engine.status import RunStatus
 
 _ACTIVE = (RunStatus.NOT_STARTED, RunStatus.RUNNING)
+ALL = 2**31 - 1
 _ORDER = (QueueEntry.priority.desc(), QueueEntry.place, QueueEntry.id)
 _OF_QUEUE = QueueEntry.queue == bindparam("queue")
 _PAUSE = (QueuePause.paused_at, QueuePause.paused_by)
@@ -47,8 +48,8 @@ _names = select(func.min(QueueEntry.queue).label("name")).cte("names", recursive
 _next_name = select(func.min(QueueEntry.queue)).where(QueueEntry.queue > _names.c.name).scalar_subquery()
 _names = _names.union_all(select(_next_name).where(_names.c.name.is_not(None)))
 _find_queues = select(_names.c.name).where(_names.c.name.is_not(None))
-_find_used = select(QueueEntry.queue).where(QueueEntry.queue.in_(bindparam("names", expanding=True))).distinct()
-_find_queues_of = select(QueueEntry.queue).where(QueueEntry.run_id.in_(bindparam("runs", expanding=True))).distinct()
+_find_used = select(QueueEntry.queue).where(is_one_of(QueueEntry.queue, "names")).distinct()
+_find_queues_of = select(QueueEntry.queue).where(is_one_of(QueueEntry.run_id, "runs")).distinct()
 _find_next = (
     select(*_entry, *_PAUSE)
     .join(Run, Run.id == QueueEntry.run_id)
@@ -60,7 +61,7 @@ _find_next = (
 _is_own = case((Run.dag_name == Run.queue, 1), else_=0)
 _count_active = (
     select(Run.queue, func.count().label("active"), func.sum(_is_own).label("own"))
-    .where(Run.queue.in_(bindparam("queues", expanding=True)), Run.status.in_(_ACTIVE), IS_ACTIVE)
+    .where(is_one_of(Run.queue, "queues"), Run.status.in_(_ACTIVE), IS_ACTIVE)
     .group_by(Run.queue)
 )
 _is_blocked = select(or_(exists().where(_OF_QUEUE), exists().where(QueuePause.queue == bindparam("queue"))))
@@ -69,6 +70,7 @@ _find_queued = (
     .join(QueueEntry, QueueEntry.run_id == Run.id)
     .where(Run.status == RunStatus.QUEUED, IS_ACTIVE)
     .order_by(QueueEntry.queue, *_ORDER)
+    .limit(bindparam("most", type_=Integer))
 )
 _find_items = (
     select(*summary, *_ITEM)
@@ -84,7 +86,7 @@ _ranked = (
         QueueEntry.id,
         func.row_number().over(partition_by=QueueEntry.queue, order_by=_ORDER).label("position"),
     )
-    .where(QueueEntry.queue.in_(bindparam("queues", expanding=True)))
+    .where(is_one_of(QueueEntry.queue, "queues"))
     .subquery()
 )
 _find_positions = (
@@ -92,20 +94,21 @@ _find_positions = (
     .select_from(_ranked)
     .join(QueueEntry, QueueEntry.id == _ranked.c.id)
     .join(Run, Run.id == QueueEntry.run_id)
-    .where(or_(_ranked.c.position == 1, QueueEntry.run_id.in_(bindparam("runs", expanding=True))))
+    .where(or_(_ranked.c.position == 1, is_one_of(QueueEntry.run_id, "runs")))
 )
 _find_active = (
-    select(*summary, Run.max_active_runs).where(Run.status.in_(_ACTIVE), IS_ACTIVE).order_by(Run.created_at, Run.run_id)
+    select(*summary, Run.max_active_runs)
+    .where(Run.status.in_(_ACTIVE), IS_ACTIVE)
+    .order_by(Run.created_at, Run.run_id)
+    .limit(bindparam("most", type_=Integer))
 )
 _find_active_runs = (
     select(Run.dag_name, Run.run_id, Run.queue, Run.started_at)
-    .where(Run.queue.in_(bindparam("queues", expanding=True)), Run.status.in_(_ACTIVE), IS_ACTIVE)
+    .where(is_one_of(Run.queue, "queues"), Run.status.in_(_ACTIVE), IS_ACTIVE)
     .order_by(Run.created_at, Run.run_id)
 )
 _find_pauses = select(QueuePause.queue, *_PAUSE).order_by(QueuePause.queue)
-_remove_entries = (
-    delete(QueueEntry).where(QueueEntry.run_id.in_(bindparam("runs", expanding=True))).returning(QueueEntry.run_id)
-)
+_remove_entries = delete(QueueEntry).where(is_one_of(QueueEntry.run_id, "runs")).returning(QueueEntry.run_id)
 _find_batch = (
     select(Run.id, Run.dag_name, Run.run_id, Run.queue, Run.attempt, Run.queued_at)
     .join(QueueEntry, QueueEntry.run_id == Run.id)
@@ -204,9 +207,9 @@ def find_blocked(connection: ReadConnection, queues: Iterable[str]) -> set[str]:
     return {name for name in queues if connection.execute(_is_blocked, {"queue": name}).scalar()}
 
 
-def find_queued(connection: ReadConnection) -> Sequence[QueuedRunRow]:
+def find_queued(connection: ReadConnection, most: int = ALL) -> Sequence[QueuedRunRow]:
     """Return summaries of all queued runs, by queue, in queue order."""
-    return all_rows(connection, QueuedRunRow, _find_queued)
+    return all_rows(connection, QueuedRunRow, _find_queued, most=most)
 
 
 def find_items(
@@ -233,9 +236,9 @@ def find_positions(connection: ReadConnection, queues: Iterable[str], runs: Iter
     return all_rows(connection, EntryRow, _find_positions, queues=list(queues), runs=list(runs))
 
 
-def find_active(connection: ReadConnection) -> Sequence[ActiveRunRow]:
+def find_active(connection: ReadConnection, most: int = ALL) -> Sequence[ActiveRunRow]:
     """Return summaries of all active root runs, oldest first, with their queues."""
-    return all_rows(connection, ActiveRunRow, _find_active)
+    return all_rows(connection, ActiveRunRow, _find_active, most=most)
 
 
 def find_active_runs(connection: ReadConnection, queues: Iterable[str]) -> Sequence[ActiveRunName]:

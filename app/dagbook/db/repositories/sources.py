@@ -12,7 +12,7 @@ from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag
 from dagbook.db.models.source import Source, SourceFile
 from dagbook.db.prepared import Prepared, update_by
-from dagbook.db.statements import all_rows, columns, first_row, insert_into
+from dagbook.db.statements import all_rows, columns, first_row, insert_into, is_one_of
 from dagbook.json_values import Json
 
 DIRECTORY, GIT = "directory", "git"
@@ -101,6 +101,7 @@ _origins = select(
     Source.path.label("root"),
     Source.writable,
 ).join(Source, Source.id == SourceFile.source_id)
+_find_origins = _origins.where(is_one_of(SourceFile.dag_id, "dags"))
 _origin_of_file = _origins.join(Dag, Dag.id == SourceFile.dag_id).where(Dag.file_name == bindparam("file"))
 _taken = (
     select(
@@ -312,7 +313,7 @@ def get_origin(connection: ReadConnection, file_name: str) -> DagOrigin | None:
 
 def find_origins(connection: ReadConnection, dag_ids: Sequence[int]) -> Mapping[int, DagOrigin]:
     """Return where these stored DAGs come from, by key; those without a source are left out."""
-    rows = connection.execute(_origins.where(SourceFile.dag_id.in_(dag_ids))).mappings()
+    rows = connection.execute(_find_origins, {"dags": list(dag_ids)}).mappings()
     return {row["dag_id"]: DagOrigin(**{**row, "problems": _problems(row["problems"])}) for row in rows}
 
 

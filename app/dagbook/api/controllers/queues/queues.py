@@ -23,7 +23,6 @@ from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories import queue
 from dagbook.db.repositories.queue import ActiveRunRow, PauseRow, QueuedRunRow
-from dagbook.db.repositories.runs import run_history
 from dagbook.definitions.queries import require_dag
 from dagbook.engine.admission import Labels
 from dagbook.queues.service import check_priority
@@ -34,7 +33,7 @@ from dagbook.spec.params.param_text import GivenParams
 
 Services = NamedDependency[QueueServices]
 
-_MAX_NAMED = 50
+_QUICKLY_READ = 25  # active and queued runs each
 
 
 class _Queues(NamedTuple):
@@ -106,14 +105,14 @@ class QueuesController(Controller):
         A caller with grants sees its own runs in them, and of the others only those queues.
         """
 
-        def read_queues(connection: ReadConnection) -> _Queues:
-            active, queued = queue.find_active(connection), queue.find_queued(connection)
+        def read_queues(connection: ReadConnection, most: int) -> _Queues:
+            active, queued = queue.find_active(connection, most), queue.find_queued(connection, most)
             visible = find_visible_names(connection, [*active, *queued], caller.visibility)
             return _Queues(active, queued, queue.find_pauses(connection), workers_for(connection, queued), visible)
 
-        totals = await services.database.read_inline(run_history.count_active)
-        read = services.database.read_inline if sum(totals.values()) <= _MAX_NAMED else services.database.read
-        found = await read(read_queues)
+        found = await services.database.read_inline(read_queues, _QUICKLY_READ)
+        if _QUICKLY_READ in (len(found.active), len(found.queued)):
+            found = await services.database.read(read_queues, queue.ALL)
         views = group_by_queue(services.queues, found.active, found.queued, list(found.pauses))
         names = [view.name for view in views]
         snapshots = make_states(names, found.active, found.pauses, found.workers, found.visible)

@@ -7,7 +7,19 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import BigInteger, Float, and_, bindparam, cast, func, literal_column, select, true, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    Float,
+    Integer,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    true,
+    type_coerce,
+)
 from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection
@@ -113,6 +125,26 @@ class RecentRun(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
 
 
+_recent_run = aliased(Run)
+_newest_of_each = (
+    select(Run.id)
+    .where(*_of_dag)
+    .order_by(Run.created_at.desc())
+    .limit(bindparam("most", type_=Integer))
+    .correlate(Dag)
+)
+_each = _newest_of_each.lateral()
+_of_dags = select(*(getattr(_recent_run, name) for name in RecentRun.__struct_fields__)).select_from(Dag)
+_joined = {  # SQLite has no LATERAL; this looks each run up by its key
+    "sqlite": _of_dags.join(_recent_run, _recent_run.id.in_(_newest_of_each.scalar_subquery())),
+    "postgresql": _of_dags.join(_each, true()).join(_recent_run, _recent_run.id == _each.c.id),
+}
+_find_recent = {
+    dialect: statement.where(is_one_of(Dag.dag_name, "names")).order_by(_recent_run.created_at.desc())
+    for dialect, statement in _joined.items()
+}
+
+
 class RootRun(msgspec.Struct, frozen=True, kw_only=True):
     """A root run, by key and names."""
 
@@ -181,23 +213,8 @@ def find_latest(connection: ReadConnection, files: Sequence[str]) -> dict[str, R
 
 def find_recent(connection: ReadConnection, names: Sequence[str], most: int) -> dict[str, list[RecentRun]]:
     """Return, by DAG name, the newest root runs of stored DAGs, at most ``most`` of each, newest first."""
-    newest = (
-        select(Run.id)
-        .where(Run.dag_name == Dag.dag_name, Run.root_id.is_(None))
-        .order_by(Run.created_at.desc())
-        .limit(most)
-        .correlate(Dag)
-    )
-    recent_run = aliased(Run)
-    fields = [getattr(recent_run, name) for name in RecentRun.__struct_fields__]
-    if connection.dialect.name == "sqlite":  # has no LATERAL; this looks each run up by its key
-        found = select(*fields).select_from(Dag).join(recent_run, recent_run.id.in_(newest.scalar_subquery()))
-    else:
-        each = newest.lateral()
-        found = select(*fields).select_from(Dag).join(each, true()).join(recent_run, recent_run.id == each.c.id)
-    found = found.where(Dag.dag_name.in_(names)).order_by(recent_run.created_at.desc())
     recent: dict[str, list[RecentRun]] = {}
-    for row in all_rows(connection, RecentRun, found):
+    for row in all_rows(connection, RecentRun, _find_recent[connection.dialect.name], names=list(names), most=most):
         recent.setdefault(row.dag_name, []).append(row)
     return recent
 

@@ -62,6 +62,10 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 _Conditions = Sequence[ColumnElement[bool]]
 _ERRORS = AccessPath((), RunError)
 _part = bindparam("part", type_=String)
+_names_with = {
+    dialect: select(NAMES.c.name).where(position(dialect, NAMES.c.name, _part) > 0)
+    for dialect in ("sqlite", "postgresql")
+}
 _parent = aliased(Run)
 _state = select(type_coerce(RunAttempt.state, Text)).where(
     RunAttempt.run_id == Run.id, RunAttempt.number == Run.attempt
@@ -126,8 +130,18 @@ def find_page(connection: ReadConnection, run_filter: RunFilter, page: Page) -> 
         case []:
             return RunPage([])
         case [name]:
-            return _find(connection, replace(run_filter, name_part=None, name=name, visibility=EVERYTHING), page)
+            return _find(connection, _with_name(run_filter, name), page)
     return _find(connection, replace(run_filter, name_part=None), page, names)
+
+
+def narrow(connection: ReadConnection, run_filter: RunFilter, page: Page) -> RunFilter:
+    """Return the filter with the name of a DAG instead of a part of it, if only one name has the part."""
+    names = _find_names(connection, run_filter, page)
+    return run_filter if names is None or len(names) != 1 else _with_name(run_filter, names[0])
+
+
+def _with_name(run_filter: RunFilter, name: str) -> RunFilter:
+    return replace(run_filter, name_part=None, name=name, visibility=EVERYTHING)
 
 
 def _find_names(connection: ReadConnection, run_filter: RunFilter, page: Page) -> list[str] | None:
@@ -150,8 +164,7 @@ def _find_names(connection: ReadConnection, run_filter: RunFilter, page: Page) -
 
 def find_names(connection: ReadConnection, part: str) -> list[str]:
     """Return the DAG names of root runs that contain a text."""
-    statement = select(NAMES.c.name).where(position(connection.dialect.name, NAMES.c.name, _part) > 0)
-    return list(connection.scalars(statement, {"part": part}))
+    return list(connection.scalars(_names_with[connection.dialect.name], {"part": part}))
 
 
 def _merge(connection: ReadConnection, pages: Sequence[RunPage], page: Page) -> RunPage:
