@@ -126,7 +126,7 @@ def _write_results(folder: Path) -> None:
     for runs in HISTORY:
         here = f"{runs} runs"
         samples["history"] |= {f"{here}: bytes of each": [1_000.0], f"{here}: levels of the index of ids": [2.0]}
-        samples["history"][f"{here}: start to end of 2 steps, ms"] = [25.0]
+        samples["history"] |= {f"{here}: start to end of 2 steps, ms": [25.0], f"{here}: seconds of VACUUM": [3.0]}
     names = [f"{runs} runs: {ALONE}" for runs in HISTORY]
     names += [
         f"{request} of {runs}" for request in ("list of DAGs", "list of runs", "runs of a DAG") for runs in HISTORY
@@ -164,6 +164,8 @@ def test_a_scene_counts_what_runs_cost_and_copies_runs_whole(monkeypatch: pytest
     monkeypatch.setattr(scene, "SEEDED", 20)
     with scene.make_scene() as made:
         made.seed(100)
+        assert store.query(made.url, "SHOW fsync")[0][0] == "on"
+        assert made.vacuum() > 0
         assert made.levels("uq_runs_root") == 1
         counts = "SELECT count(*), count(DISTINCT run_id), count(DISTINCT created_at) FROM runs"
         assert [*store.query(made.url, counts)[0]] == [100, 100, 100]

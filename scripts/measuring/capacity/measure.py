@@ -21,13 +21,12 @@ import msgspec
 
 from dagbook.unix.signals import give_children_default_signals
 from scripts.measuring.capacity.meter import Cost, Meter
-from scripts.measuring.capacity.model import HISTORY, PROCESSES
+from scripts.measuring.capacity.model import ACTIVE, HISTORY, PROCESSES
 from scripts.measuring.capacity.scene import SELECTOR, Scene, make_scene
 from scripts.measuring.figures import facts, results
 
-ACTIVE = 32  # runs at a time, at the highest rate
 PACE = 8.0  # runs of two steps each second, so few that each commit has one run
-_SECONDS, _QUICK_SECONDS = 20.0, 2.0
+_SECONDS, _QUICK_SECONDS = 12.0, 2.0
 _PAGES, _WAITING, _SCHEDULES, _FLUSHES = 20, 200, 200, 100
 _DELETABLE_SECONDS = 62.0  # retention leaves runs alone that finished within the last minute
 _CRON = 'schedule: "0 0 1 1 *"\n'
@@ -207,6 +206,7 @@ def measure_history(bench: Bench, runs: int) -> None:
         bench.note(f"{runs} runs: a run of 2 steps", bench.runs(meter, "steps2", PACE, idle))
         bench.samples[f"{runs} runs: start to end of 2 steps, ms"] = scene.latencies("steps2", bench.seconds)
         _measure_reads(bench, meter, f" of {runs}", idle)
+    bench.samples[f"{runs} runs: seconds of VACUUM"] = [scene.vacuum()]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

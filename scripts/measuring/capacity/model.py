@@ -19,8 +19,9 @@ SERVER, WORKER, CARRIED = "an idle server, a second", "an idle worker, a second"
 PAGE, WATCHED, DELETED = "an open page, a second", "a run of 2 steps, for each open page", "a deleted run"
 PROCESSES, HISTORY = (1, 2, 4, 8), (10_000, 1_000_000, 10_000_000)  # that are checked
 LATENCY, FLUSH = "start to end of 2 steps, ms", "flush to the disk, ms"
+ACTIVE = 32  # runs in GROUPED
 PAGES = 20  # open while WATCHED was measured
-CONNECTIONS = 19  # of a server: its pool, notifications, the transport to workers, a lock
+CONNECTIONS = 18  # of a server: its pool, notifications, the transport to workers
 MAX_CONNECTIONS = 97  # PostgreSQL's default, without those of administrators
 READS_A_SECOND = 50.0  # of the live feed of a server (dagbook/api/live/feed.py)
 LARGE_BYTES = 2.0**40  # of a database, whose backup, restore or new index takes hours
@@ -88,10 +89,11 @@ class Costs(msgspec.Struct, frozen=True):
 
     def a_run(self, rate: float) -> Cost:
         """Return what a run costs on a server that starts so many a second: the more, the more share a commit."""
-        alone, commit = self.of(ALONE), self.a_commit()
-        wanted = rate * alone.commits
+        alone, grouped, commit = self.of(ALONE), self.of(GROUPED), self.a_commit()
+        # What is left of each second for commits, beside the rows in them.
+        spare = max(1 - rate * (grouped.server_ms + grouped.database_ms) / 1000, 1 / ACTIVE)
         seconds = (max(commit.server_ms + commit.database_ms, 0) + self.middle(FLUSH)) / 1000
-        commits = alone.commits / (1 + wanted * seconds)
+        commits = alone.commits / (1 + rate * alone.commits * seconds / spare)
         return alone.plus(commit, commits - alone.commits)
 
 

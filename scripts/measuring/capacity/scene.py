@@ -138,10 +138,28 @@ class Scene:
         script = ROOT / "scripts" / "measuring" / "seed_history.py"
         subprocess.run([sys.executable, script, file], env=environ | {"PYTHONPATH": str(ROOT)}, check=True)
         if count > SEEDED:
-            copies = str(count // SEEDED - 1)
-            store.execute(self.url, _MULTIPLY.read_text().replace(":copies", copies))
+            with self._without_flushes():
+                store.execute(self.url, _MULTIPLY.read_text().replace(":copies", str(count // SEEDED - 1)))
         store.execute(self.url, "VACUUM ANALYZE")
         return round(time.monotonic() - begin, 1)
+
+    @contextmanager
+    def _without_flushes(self) -> Iterator[None]:
+        settings = {"fsync": "off", "max_wal_size": "8GB"}
+        for name, value in settings.items():
+            store.execute(self.url, f"ALTER SYSTEM SET {name} = '{value}'")
+        store.execute(self.url, "SELECT pg_reload_conf()")
+        yield
+        for name in settings:
+            store.execute(self.url, f"ALTER SYSTEM RESET {name}")
+        store.execute(self.url, "SELECT pg_reload_conf()")
+
+    def vacuum(self) -> float:
+        """Return the seconds of VACUUM of the runs after an update of every fiftieth of them."""
+        store.execute(self.url, "UPDATE runs SET params_text = params_text WHERE id % 50 = 0")
+        begin = time.monotonic()
+        store.execute(self.url, "VACUUM runs")
+        return round(time.monotonic() - begin, 2)
 
     def levels(self, index: str) -> float:
         """Return how many pages a search in an index reads."""

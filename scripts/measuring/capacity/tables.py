@@ -14,8 +14,10 @@ import msgspec
 from scripts.measuring.capacity.meter import Cost
 from scripts.measuring.capacity.model import (
     ALONE,
+    BUSY,
     CARRIED,
     CONNECTIONS,
+    GROUPED,
     HISTORY,
     KEPT_HOURS,
     LATENCY,
@@ -44,6 +46,8 @@ _NAMES = {
     "step_ms": "steps' CPU, ms",
     "database_ms": "PostgreSQL's CPU, ms",
 }
+_CORES = 8
+_WORKERS = (1, 8, 20, 50)
 _SERVERS = (1, 2, 5, 10, 20, 50)
 _RATES = (1_000, 10_000, 100_000, 1_000_000)
 _RUNS = tuple(10**power for power in range(4, 10))
@@ -127,7 +131,8 @@ def _checks(costs: Costs) -> Iterator[str]:
                 "start to end at half the rate, ms", costs.middle(LATENCY) / (1 - min(measured / 2 / most, 0.99)), half
             ),
             _check("idle: statements a second", costs.of(SERVER).statements * count, idle),
-            _check("connections", count * CONNECTIONS, costs.middle(f"{count} servers: connections")),
+            _check("cores in use at that rate", _CORES_HERE, total_ms(run) * measured / 1000),
+            _check("connections, at most", count * CONNECTIONS, costs.middle(f"{count} servers: connections")),
         ]
     yield from _table(("", "predicted", "measured", "error"), *rows)
 
@@ -137,31 +142,53 @@ def _workers(costs: Costs) -> Iterator[str]:
     for count in PROCESSES:
         run = costs.of(f"{count} workers, at the highest rate, a run")
         most = highest_rate(costs, 1, _CORES_HERE, workers=count)
+        rate = costs.middle(f"{count} workers: runs a second")
+        carried = costs.a_run(rate / count).plus(costs.of(CARRIED)).plus(costs.of(ALONE), -1)
         idle = costs.of(SERVER).statements + count * costs.of(WORKER).statements
         rows += [
-            _check(
-                f"{count} workers: highest rate, runs a second", most, costs.middle(f"{count} workers: runs a second")
-            ),
-            _check("PostgreSQL's CPU of a run at that rate, ms", costs.of(CARRIED).database_ms, run.database_ms),
+            _check(f"{count} workers: highest rate, runs a second", most, rate),
+            _check("PostgreSQL's CPU of a run at that rate, ms", carried.database_ms, run.database_ms),
             _check("idle: statements a second", idle, costs.of(f"{count} workers, idle, a second").statements),
         ]
     yield from _table(("", "predicted", "measured", "error"), *rows)
+    yield from _carrying(costs)
+
+
+def _carrying(costs: Costs) -> Iterator[str]:
+    """Yield what carrying runs costs PostgreSQL, and the rates at which that becomes the wall."""
+    ends = (PROCESSES[0], PROCESSES[-1])
+    few, many = (costs.of(f"{count} workers, at the highest rate, a run").database_ms for count in ends)
+    each = max(many - few, 0) / (ends[1] - ends[0])
+    head = (
+        "workers",
+        "PostgreSQL's CPU of a run, ms",
+        "beyond a run on a server, ms",
+        "runs an hour, 8 cores at 80 %",
+    )
+    runs = {count: few + each * (count - ends[0]) for count in _WORKERS}
+    rows = []
+    for count, run in runs.items():
+        rate = BUSY * _CORES / run * 1000 * 3600
+        rows.append([f"{count}", _number(run), _number(run - costs.of(GROUPED).database_ms), f"{rate:,.0f}"])
+    yield from ("", *_table(head, *rows))
 
 
 def _history(costs: Costs) -> Iterator[str]:
-    first, rows = f"{HISTORY[0]} runs", list[list[str]]()
+    """Yield what is predicted from the smallest history; VACUUM, which takes too short there, from the next one."""
+    first, million, rows = f"{HISTORY[0]} runs", f"{HISTORY[1]} runs", list[list[str]]()
     for runs in (runs for runs in HISTORY if f"{runs} runs: bytes of each" in costs.samples):
-        here = f"{runs} runs"
-        size = costs.middle(f"{here}: bytes of each")
+        here, latency, size = f"{runs} runs", ": start to end of 2 steps, ms", ": bytes of each"
+        vacuum = runs / HISTORY[1] * costs.middle(f"{million}: seconds of VACUUM")
         rows += [
-            _check(f"{runs:,} runs: GB", runs * costs.middle(f"{first}: bytes of each") / _GB, runs * size / _GB),
+            _check(f"{runs:,} runs: GB", *(runs / _GB * costs.middle(one + size) for one in (first, here))),
             _check("pages of a search by id", levels(runs), costs.middle(f"{here}: levels of the index of ids")),
-            _check("start to end, ms", costs.middle(LATENCY), costs.middle(f"{here}: start to end of 2 steps, ms")),
-            _check("CPU of a run, ms", _own_ms(costs.of(ALONE)), _own_ms(costs.of(f"{here}: {ALONE}"))),
+            _check("VACUUM of `runs`, s", vacuum, costs.middle(f"{here}: seconds of VACUUM")),
+            _check("start to end, ms", *(costs.middle(one + latency) for one in (first, here))),
+            _check("CPU of a run, ms", *(_own_ms(costs.of(f"{one}: {ALONE}")) for one in (first, here))),
         ]
         for request in ("list of DAGs", "list of runs", "runs of a DAG"):
-            predicted, measured = (_own_ms(costs.of(f"{request} of {number}")) for number in (HISTORY[0], runs))
-            rows.append(_check(f"{request}, CPU, ms", predicted, measured))
+            pair = (_own_ms(costs.of(f"{request} of {number}")) for number in (HISTORY[0], runs))
+            rows.append(_check(f"{request}, CPU, ms", *pair))
     yield from _table(("", "predicted", "measured", "error"), *rows)
 
 
