@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.models import Definition
 from dagbook.db.repositories import definitions, deletion
 from dagbook.db.repositories.definitions import DefinitionRow
 from tests.maintenance.history import NOW, SPEC
+from tests.statements import noting_statements
 
 
 async def test_a_definition_that_is_deleted_while_it_is_stored_is_stored(database_url: str) -> None:
@@ -40,15 +41,15 @@ async def _store_while_it_goes(storing: Database, removing: Database, row: Defin
         removed.set()
 
     def work(connection: WriteConnection) -> None:
-        def once_inserted(*_: object) -> None:
-            if begun:
+        def before_the_lock(statement: str, *_: object) -> None:
+            if begun or "FOR SHARE" not in statement:
                 return
             begun.append(asyncio.create_task(remove()))
             while not begun[0].done():
                 connection.exec_driver_sql("SELECT 1")  # lets the other one work
 
-        event.listen(connection, "after_cursor_execute", once_inserted)
-        definitions.add(connection, row)
+        with noting_statements(before_the_lock):
+            definitions.add(connection, row)
 
     await storing.write(work)
     assert removed.is_set()
