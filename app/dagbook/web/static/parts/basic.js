@@ -14,9 +14,22 @@ import { Icon } from "./icon.js";
  * @param {{ of: number | undefined, node?: boolean, waiting?: boolean }} props
  */
 export function Status({ of, node = false, waiting = false }) {
-  const { word, icon, tone } = waiting ? WAITING : node ? nodeStatus(of) : runStatus(of);
+  const { word, icon, tone } = lookOf({ of, node, waiting });
   return html`<span class="status ${tone}"><${Icon} name=${icon} />${word}</span>`;
 }
+
+/**
+ * A status in a list: the icon of `Status`, with the word on hover and for screen readers.
+ * @param {{ of: number | undefined, node?: boolean, waiting?: boolean }} props
+ */
+export function StatusIcon({ of, node = false, waiting = false }) {
+  const { word, icon, tone } = lookOf({ of, node, waiting });
+  return html`<span class="status-icon ${tone}" title=${word}><${Icon} name=${icon} />
+    <span class="visually-hidden">${word}</span></span>`;
+}
+
+/** @param {{ of: number | undefined, node: boolean, waiting: boolean }} props */
+const lookOf = ({ of, node, waiting }) => (waiting ? WAITING : node ? nodeStatus(of) : runStatus(of));
 
 /**
  * A relative time with the exact one on hover; empty without a time.
