@@ -27,6 +27,7 @@ _TYPES = {
     ".js": "text/javascript",
     ".css": "text/css",
     ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
     ".md": "text/markdown",
     ".yaml": "text/yaml",
 }

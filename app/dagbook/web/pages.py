@@ -47,8 +47,8 @@ PATHS = (
     "/cli-login",
 )
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "worker-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; worker-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
 # The page that allows a token to `dagbook login` sends it to the port of this command, on the machine of the browser.
 LOOPBACK_POLICY = POLICY.replace("form-action 'self'", "form-action 'self' http://127.0.0.1:*")
