@@ -11,11 +11,12 @@ from threading import Event
 from typing import Any
 
 import pytest
+from asyncpg import InternalClientError
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from dagbook.db.database import VISIBLE, Database, ReadConnection, WriteConnection, mark_changed
-from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.errors import DatabaseUnavailable, translate_errors
 from dagbook.db.models import Run
 from dagbook.db.postgres import postgres
 from dagbook.db.sqlite import sqlite
@@ -278,6 +279,16 @@ async def test_connections_to_a_machine_that_is_gone_end_in_ten_seconds(database
         assert used.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert used.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
     await opened.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [(2, DatabaseUnavailable), (11, InternalClientError)],
+    ids=["the server ends the connection", "a query is running"],
+)
+def test_a_connection_that_postgresql_is_about_to_close_is_told_as_lost(state: int, told: type[Exception]) -> None:
+    with pytest.raises(told), translate_errors("postgresql"):
+        raise InternalClientError(f"cannot switch to state 11; another operation ({state}) is in progress")
 
 
 @pytest.mark.parametrize("copies", ["postgresql"], indirect=True)

@@ -86,7 +86,7 @@ async def test_a_refusal_reaches_the_command(browser: Browser, site: Site, tmp_p
 
 
 async def test_an_admin_may_allow_the_rights_of_an_admin_for_a_month(browser: Browser, site: Site) -> None:
-    async with visiting(browser, site.address, cookie=site.cookies["admin"]) as visitor:
+    async with visiting(browser, site.address, cookie=site.browse("admin")) as visitor:  # tokens need a recent login
         page = await visitor.open("/cli-login?host=here")
         options = page.get_by_label("Token expires").get_by_role("option")
         await expect(options).to_have_count(5)
@@ -104,7 +104,7 @@ async def test_an_admin_may_allow_the_rights_of_an_admin_for_a_month(browser: Br
 
 
 async def test_without_a_command_that_waits_the_token_is_shown(browser: Browser, site: Site) -> None:
-    async with visiting(browser, site.address, cookie=site.cookies["manager"]) as visitor:
+    async with visiting(browser, site.address, cookie=site.browse("manager")) as visitor:
         page = await visitor.open("/cli-login?host=far%20away")
         await expect(page.get_by_role("heading", name="Allow the command line on far away?")).to_be_visible()
         await expect(page.get_by_role("button", name="Refuse")).to_have_count(0)

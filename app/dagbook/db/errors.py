@@ -11,6 +11,7 @@ from asyncpg import (
     ClientConfigurationError,
     IntegrityConstraintViolationError,
     InterfaceError,
+    InternalClientError,
     InvalidCachedStatementError,
     OutdatedSchemaCacheError,
     PostgresError,
@@ -56,6 +57,7 @@ _MISSING_PRIVILEGE = "42501"
 # The transaction was rolled back because of another one, and may be repeated.
 _SERIALIZATION_FAILURES = ("40001", "40P01")
 _LOST = "the connection to PostgreSQL was lost"
+_ENDS = "another operation (2) is in progress"  # asyncpg's state while it consumes an error that no query awaits
 # What a write raises, beside Conflict, when its values can never be stored.
 UNSTORABLE = (SQLAlchemyError, ValueError, OverflowError)
 # Ending of the message when pg_hba.conf refuses a connection without TLS: since version 14, and before.
@@ -102,7 +104,7 @@ def translate_errors(dialect: str) -> Iterator[None]:
         if translated is None:
             raise
         raise translated from error
-    except (sqlite3.Error, PostgresError, InterfaceError) as error:
+    except (sqlite3.Error, PostgresError, InterfaceError, InternalClientError) as error:
         translated = _explain(error)
         if translated is None:
             raise
@@ -144,6 +146,9 @@ def _explain(error: BaseException | None) -> DatabaseUnavailable | None:
         return DatabaseUnavailable("PostgreSQL cannot be reached with these settings", str(cause).splitlines()[0])
     if isinstance(error, InterfaceError):
         return DatabaseUnavailable(_LOST) if "closed" in str(error) else None
+    if isinstance(error, InternalClientError):
+        # PostgreSQL has said that it ends the connection, and has not closed it yet.
+        return DatabaseUnavailable(_LOST) if str(error).endswith(_ENDS) else None
     state = getattr(error, "sqlstate", None)
     matching = [code for code in _POSTGRES_REASONS if isinstance(state, str) and state.startswith(code)]
     if not matching:
