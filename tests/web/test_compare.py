@@ -48,7 +48,7 @@ async def visitor(browser: Browser, runs: Runs) -> AsyncIterator[Visitor]:
 
 async def test_a_failure_is_compared_with_the_last_success_before_it(visitor: Visitor, runs: Runs) -> None:
     await visitor.open(f"/dag-runs/compared/{runs.bad}")
-    await visitor.page.get_by_role("link", name="Compare", exact=True).click()
+    await visitor.page.get_by_role("link", name="Compare with last good").click()
     await expect(visitor.page).to_have_url(re.compile(f"run=compared%2F{runs.bad}&with=compared%2F{runs.good}"))
     await expect(visitor.page.get_by_role("region", name="Compared with")).to_contain_text("succeeded")
     await expect(visitor.page.get_by_role("region", name="This run")).to_contain_text("failed")

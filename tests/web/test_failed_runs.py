@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
@@ -111,18 +112,52 @@ async def test_a_choice_moves_nothing_under_the_pointer(visitor: Visitor, nested
     assert [await _top(_step(page, name)) for name in ("list", "fetch", "open")] == before
 
 
-async def test_a_call_shows_its_sub_runs_in_place_of_an_empty_log(visitor: Visitor, nested: str) -> None:
+async def test_a_call_shows_its_sub_runs_with_the_failed_one_first_and_why(visitor: Visitor, nested: str) -> None:
     page = await visitor.open(f"{nested}?step=each")
-    rows = page.get_by_role("table", name="Sub-runs of the step").get_by_role("row")
-    await expect(rows).to_have_count(4)
-    await expect(rows.nth(1)).to_contain_text("failed")
-    await expect(rows.nth(1)).to_contain_text("second")
-    await page.get_by_role("region", name="Step each").get_by_role("button", name="stdout").click()
+    output = page.get_by_role("region", name="Step each")
+    rows = output.get_by_role("list", name="Sub-runs of the step").get_by_role("listitem")
+    await expect(rows).to_have_count(3)
+    await expect(rows.first).to_contain_text("failed")
+    await expect(rows.first.get_by_role("link")).to_have_text("second")
+    await expect(rows.first).to_contain_text("convert: ")  # the reason of that run, which called another one
+    await output.get_by_role("button", name="2 succeeded").click()
+    await expect(rows).to_have_count(2)
+    await output.get_by_role("button", name="3 in all").click()
+    await output.get_by_role("button", name="stdout").click()
     await expect(page.get_by_role("region", name="Log lines")).to_contain_text('"summary"')
-    await page.get_by_role("region", name="Step each").get_by_role("button", name="stderr").click()
-    await rows.nth(1).get_by_role("link").click()
-    # The page of the sub-run opens at the failing step below it as well.
+    await page.get_by_role("button", name="each", exact=True).click()
+    await rows.first.get_by_role("link").click()
+    # The sub-run opens at its failing step, which called another one as well.
+    await page.get_by_role("region", name="Step convert").get_by_role("list").get_by_role("link").click()
     await expect(page.get_by_role("region", name="Step resize").get_by_text("size of second")).to_be_visible()
+
+
+async def test_cells_of_sub_runs_are_gone_through_by_keys(visitor: Visitor, nested: str) -> None:
+    page = await visitor.open(f"{nested}?step=each")
+    cells = page.get_by_role("listbox", name="Sub-runs, a cell for each")
+    await expect(cells.get_by_role("option")).to_have_count(3)
+    await cells.focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(cells.get_by_role("option", selected=True)).to_have_accessible_name("second: failed")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("region", name="Step convert")).to_be_visible()
+
+
+async def test_the_failed_sub_runs_are_retried_alone(visitor: Visitor, site: Site, tmp_path: Path) -> None:
+    mended, seen = tmp_path / "mended", tmp_path / "seen"
+    work = f"echo $1 >> {seen}; test $1 = good || test -e {mended}"
+    site.save(
+        "partly",
+        "steps:\n  - {name: each, call: part, parallel: [good, bad]}\n---\nname: part\nsteps:\n"
+        f"  - {{name: work, command: \"sh -c '{work}'\"}}\n",
+    )
+    run_id = site.run("partly")
+    mended.touch()
+    page = await visitor.open(f"/dag-runs/partly/{run_id}?step=each")
+    await page.get_by_role("button", name="Retry the 1 failed").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Retry the 1 failed").click()
+    await expect(page.locator(".run-header").get_by_role("status")).to_have_text("succeeded")
+    assert sorted(seen.read_text().split()) == ["bad", "bad", "good"]
 
 
 async def test_each_param_is_one_chip_whatever_its_value_has(visitor: Visitor, site: Site) -> None:
@@ -135,6 +170,8 @@ async def test_each_param_is_one_chip_whatever_its_value_has(visitor: Visitor, s
     site.save("with-many", "params: 'A=1 B=2 C=3 D=4'\nsteps: [{name: one, command: 'true'}]\n")
     await visitor.open(f"/dag-runs/with-many/{site.run('with-many')}")
     chips = page.locator(".run-header .chip")
+    await expect(chips).to_have_count(0)
+    await page.get_by_role("button", name="show all 4").click()
     await expect(chips).to_have_count(4)
     tops = [await _top(chips.nth(number)) for number in range(4)]
     assert len(set(tops)) == 4  # each on a line of its own

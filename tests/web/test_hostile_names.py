@@ -115,7 +115,8 @@ async def test_the_output_of_a_step_is_downloaded_and_its_status_set(
         async with page.expect_download() as download:
             await page.get_by_role("button", name="Download this log").click()
         assert Path(await (await download.value).path()).read_text() == "hello\n"
-        await page.get_by_role("button", name="Edit status").click()
+        await page.get_by_role("button", name="Other ways to run again").click()
+        await page.get_by_role("menuitem", name="Edit status").click()
         await page.get_by_role("dialog").get_by_role("button", name="Save status").click()
         await expect(page.get_by_role("dialog")).to_have_count(0)
         assert visitor.complaints == []

@@ -20,3 +20,18 @@ export function arrowNavigation(selector, steps = STEPS) {
     (Number.isFinite(step) ? found[wanted] : found.at(step < 0 ? 0 : -1))?.focus();
   };
 }
+
+/**
+ * The cell that a key leads to in rows of `columns` cells each, or null for other keys.
+ * @param {string} key
+ * @param {number} at
+ * @param {number} count
+ * @param {number} columns
+ */
+export function cellAfter(key, at, count, columns) {
+  const step = { ...STEPS, ...SIDEWAYS }[key];
+  if (!step || !count) return null;
+  const to = at + (key in STEPS ? step * columns : step);
+  if (key in STEPS && (to < 0 || to >= count)) return at;
+  return Math.max(0, Math.min(count - 1, to));
+}

@@ -4,6 +4,8 @@ import { calledBy, firstFailed, keyStep, pathOf, reasonOf } from "./runs.js";
 import { NODE } from "./status.js";
 
 const DEEPEST = 20; // levels of sub-runs
+/** The text of a reason that is not known yet. */
+export const UNKNOWN = "…";
 
 /**
  * A step, the sub-run that it is in (null: the run itself), and that run.
@@ -61,7 +63,7 @@ export function bannerOf(run, leaf) {
   const { step, text, tone } = own;
   const names = step ? [step] : [];
   if (!step || !failedBelow(run)) return { names, text, tone, target: step ? { step, subRunId: null } : null };
-  if (!leaf) return { names, text: "…", tone, target: null };
+  if (!leaf) return { names, text: UNKNOWN, tone, target: null };
   const below = leaf.subRunId ? reasonOf(leaf.run) : null;
   return { names: [...names, ...(below?.step ? [below.step] : [])], text: (below ?? own).text, tone, target: leaf };
 }

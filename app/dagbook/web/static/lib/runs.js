@@ -1,6 +1,7 @@
 // Reading of runs: their API paths and pages, their steps, and why they ended. Pure.
 
-import { NODE, RUN, WAITING, runStatus } from "./status.js";
+import { instant, short } from "./format.js";
+import { NODE, RUN, WAITING, lookOf, runStatus } from "./status.js";
 import { waitText } from "./wait-text.js";
 
 /** @typedef {readonly ["dag-runs", string, string]} RunPath */
@@ -74,6 +75,22 @@ export function failedFirst(called, known) {
   return [...called.filter(failed), ...called.filter((one) => !failed(one))];
 }
 
+/**
+ * The runs to list below a step: the failed ones first, at most `most`, and the one that the user has opened.
+ * @param {Api.SubDAGRun[]} called
+ * @param {Map<string, Api.SubDAGRunDetail>} known
+ * @param {string} inside
+ * @param {number} most
+ */
+export function listedFirst(called, known, inside, most) {
+  const first = failedFirst(called, known).slice(0, most);
+  const opened = called.find(({ dagRunId }) => dagRunId === inside);
+  return opened && !first.includes(opened) ? [...first, opened] : first;
+}
+
+/** What a step was called for: the item, or the id of the run where it has none. @param {Api.SubDAGRun} called */
+export const itemOf = ({ dagRunId, params }) => params || short(dagRunId);
+
 /** @typedef {{ step: string | null, text: string, tone: "bad" | "off" | "wait" }} Reason */
 
 /**
@@ -99,8 +116,47 @@ export function reasonOf(run) {
 /** The first step that waits for an approval. @param {Run} run */
 const waitingNode = (run) => nodesOf(run).find((node) => node.waiting);
 
-/** The look of a run's status, or that it waits for an approval. @param {Run} run */
-export const lookOfRun = (run) => (waitingNode(run) ? WAITING : runStatus(run.status));
+/** @typedef {import("./status.js").Look} Look */
+
+/** @type {Look} */
+const NOT_RUN = { word: "not run", icon: "dash", tone: "idle" };
+/** @type {Look} */
+const SKIPPED = { word: "skipped", icon: "skip", tone: "off" };
+
+/**
+ * The look of a run's status: waiting for an approval, or skipped because a precondition was not met.
+ * @param {Run} run
+ */
+export function lookOfRun(run) {
+  if (waitingNode(run)) return WAITING;
+  const unmet = run.status === RUN.ABORTED && run.preconditions.some(({ error }) => error);
+  return unmet && !nodesOf(run).some(({ startedAt }) => instant(startedAt)) ? SKIPPED : runStatus(run.status);
+}
+
+/**
+ * The look of a step: one that the end of its run left out was not run, whatever the number of its status.
+ * @param {Api.Node} node
+ * @param {boolean} over whether its run has finished
+ */
+export function lookOfNode(node, over) {
+  const isLeftOut = node.status === NODE.ABORTED || (over && node.status === NODE.NOT_STARTED);
+  return isLeftOut && !instant(node.startedAt) ? NOT_RUN : lookOf(node);
+}
+
+/** @type {import("./status.js").Tone[]} */
+const BY_URGENCY = ["bad", "wait", "busy", "mixed", "off", "idle", "good"];
+
+/**
+ * How many have each look, those that need attention first.
+ * @param {Look[]} looks
+ */
+export function countLooks(looks) {
+  /** @type {Map<string, { look: Look, count: number }>} */
+  const counts = new Map();
+  for (const look of looks) counts.set(look.word, { look, count: (counts.get(look.word)?.count ?? 0) + 1 });
+  const rank = (/** @type {{ look: Look }} */ { look }) => BY_URGENCY.indexOf(look.tone);
+  return [...counts.values()].sort((one, other) => rank(one) - rank(other));
+}
 
 /**
  * Whether a change of the feed concerns a run.
@@ -110,4 +166,20 @@ export const lookOfRun = (run) => (waitingNode(run) ? WAITING : runStatus(run.st
 export function concernsRun({ name, runId }, change) {
   const root = change.root ?? change;
   return (change.kind === "run" || change.kind === "log") && root.name === name && root.dagRunId === runId;
+}
+
+/** What a run may have replaced by its values, and the results of conditions: not part of a definition. */
+const EVALUATED = new Set(["command", "args", "commands", "preconditions"]);
+
+/** @param {Api.Step} step */
+const definitionOf = (step) => JSON.stringify(Object.entries(step).filter(([key]) => !EVALUATED.has(key)).sort());
+
+/**
+ * The names of the steps that differ between a run and a definition, as far as the API describes them.
+ * @param {Api.Step[]} ran
+ * @param {Api.Step[]} [defined]
+ */
+export function changedSteps(ran, defined = []) {
+  const [before, after] = [ran, defined].map((steps) => new Map(steps.map((step) => [step.name, definitionOf(step)])));
+  return [...new Set([...after.keys(), ...before.keys()])].filter((name) => before.get(name) !== after.get(name));
 }

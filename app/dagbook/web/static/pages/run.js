@@ -1,26 +1,24 @@
-// Run page: status and reason, steps, and the output of the selected step.
+// Run page: status and reason, and panes of full height with the steps, the output of the chosen one, and its details.
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { HTTP, get } from "../lib/api.js";
-import { duration } from "../lib/format.js";
 import { focusOn } from "../lib/feed.js";
 import { useApi } from "../lib/use-api.js";
-import { useNow } from "../lib/use-now.js";
 import { go, hash, href, query, setQuery } from "../lib/router.js";
 import { bannerOf, failedBelow, findLeaf } from "../lib/leaf.js";
-import { concernsRun, keyStep, lookOfRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
-import { secondsOf } from "../lib/durations.js";
-import { RUN, isActive, isOver, lookOf, runStatus } from "../lib/status.js";
-import { stepsOf, tally } from "../lib/graph.js";
-import { clock, instant } from "../lib/format.js";
-import { pairsOf } from "../lib/params.js";
+import { calledBy, concernsRun, keyStep, lookOfRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
+import { RUN, isActive } from "../lib/status.js";
+import { stepsOf } from "../lib/graph.js";
+import { clock, instant, short } from "../lib/format.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
-import { Id, whenLoaded, Loading, NotThere, Status, Tabs, Time } from "../parts/basic.js";
+import { Empty, Loading, NotThere, Tabs, whenLoaded } from "../parts/basic.js";
 import { AllOutput } from "../parts/alloutput.js";
 import { Gantt } from "../parts/gantt.js";
 import { DagGraph } from "../parts/graph.js";
-import { RunActions } from "../parts/runactions.js";
-import { StepList } from "../parts/steplist.js";
+import { RunHeader } from "../parts/runheader.js";
+import { Panes, hasDetails } from "../parts/splitter.js";
+import { StepDetails } from "../parts/stepdetails.js";
+import { StepsPane, useSubRuns } from "../parts/steplist.js";
 import { StepOutput } from "../parts/stepoutput.js";
 import { RunEvents, RunSpec } from "../parts/runtabs.js";
 
@@ -34,10 +32,6 @@ const VIEWS = [
   { id: "events", title: "Events" },
   { id: "spec", title: "Definition" },
 ];
-
-const PARAMS = 8; // of a run, until the user asks for the others
-const INLINE = 3; // params that share a line
-const FEWEST = 3; // successful runs that have a median worth showing
 
 /** @param {{ params: { name: string, runId: string, subRunId?: string } }} props */
 export default function RunPage({ params }) {
@@ -72,49 +66,106 @@ export default function RunPage({ params }) {
       run=${dagRunDetails} reload=${loaded.reload} />`, missing);
 }
 
+/**
+ * The step to show, the run that it is in with its address, and the step of the page's run above it.
+ * @typedef {{ address: RunAddress, inside: string | null, step?: string | null, caller: string | null,
+ *   loaded: import("../lib/use-api.js").Loading<Api.DAGRunAnswer> | null, run: Run | null }} Shown
+ */
+
+/** @type {OnChoose} */
+const choose = (step, sub = null) =>
+  setQuery({ step, in: sub, stream: null, output: null, try: null }, { replace: false });
+
 /** @param {{ address: RunAddress, run: Run, reload: Reload }} props */
 function Run({ address, run, reload }) {
   const view = VIEWS.find(({ id }) => id === query.value.get("view"))?.id ?? "steps";
   const leaf = useLeaf(address, run);
+  const shown = useShown(address, run, leaf);
+  const known = useSubRuns(run.nodes.some(({ subRuns }) => subRuns?.length) ? address : null);
   const banner = bannerOf(run, leaf);
-  const asked = query.value.get("step");
-  const chosen = asked ?? leaf?.step;
-  const inside = asked ? query.value.get("in") : leaf?.subRunId; // the sub-run of the selected step
-  const calling = asked ? null : keyStep(run)?.step.name; // of the sub-run that the page opens at
-  const drawn = inside ? calling : chosen;
-  const all = query.value.get("output") === "all";
-  /** @param {string} step @param {string | null} [sub] */
-  const choose = (step, sub = null) => setQuery({ step, in: sub, stream: null, output: null }, { replace: false });
-  const steps = stepsOf(run.nodes);
-  const active = isActive(run.status);
+  const isShown = shown.step === banner?.target?.step && shown.inside === banner?.target?.subRunId;
+  const drawn = shown.inside ? shown.caller : shown.step;
   return html`
-    <${Header} address=${address} run=${run} reload=${reload} steps=${steps}>
-      ${banner && html`<${Why} banner=${banner} onChoose=${choose}
-        isShown=${chosen === banner.target?.step && (inside ?? null) === banner.target?.subRunId} />`}<//>
-    <div class="run-panes">
-      <section class="run-left" aria-label="Steps of the run">
+    <${RunHeader} address=${address} run=${run} reload=${reload} step=${drawn} banner=${banner} isShown=${isShown}
+      onChoose=${choose} />
+    <${Panes} pane=${view === "steps" ? "list" : "wide"}
+      first=${html`<section class="run-left pane" aria-label="Steps of the run">
         <${Tabs} label="Views of the run" tabs=${VIEWS} chosen=${view}
           onChoose=${(/** @type {string} */ id) => setQuery({ view: id === "steps" ? null : id })} />
-        ${view === "steps" && html`<${StepList} address=${address} run=${run} chosen=${chosen}
-          inside=${inside ?? run.dagRunId} onChoose=${choose} />`}
-        ${view === "graph" && html`<${DagGraph} steps=${steps} chosen=${drawn} onChoose=${choose} />`}
-        ${view === "gantt" && html`<${Gantt} run=${run} nodes=${nodesOf(run)} chosen=${drawn} onChoose=${choose}
-          active=${active} />`}
-        ${view === "events" && html`<${RunEvents} address=${address} run=${run} />`}
-        ${view === "spec" && html`<${RunSpec} run=${run} />`}
-        ${["steps", "graph", "gantt"].includes(view) && html`<${Tally} run=${run} />`}
-      </section>
-      ${all && html`<${AllOutput} address=${address} active=${active} atEnd=${active || run.status === RUN.FAILED}
-        concerns=${(/** @type {Change} */ change) => concernsRun(address, change)}
-        onBack=${() => setQuery({ output: null })} />`}
-      ${!all && !leaf && !chosen && run.nodes.length > 0 && html`<section class="run-right" aria-label="Step">
-        <${Loading} what="step" /></section>`}
-      ${!all && chosen && !inside && html`<${StepOutput} address=${address} root=${address} step=${chosen} run=${run}
-        reload=${reload} />`}
-      ${!all && chosen && inside && html`<${SubRunOutput} address=${{ ...address, subRunId: inside }} root=${address}
-        step=${chosen} />`}
-    </div>`;
+        <${View} view=${view} address=${address} run=${run} shown=${shown} drawn=${drawn} known=${known} /></section>`}
+      second=${html`<div class="run-output pane"><${Output} address=${address} run=${run} shown=${shown} known=${known}
+        reload=${reload} /></div>`}
+      details=${hasDetails() && html`<aside class="run-details pane" aria-label="Details of the step">
+        ${shown.run && shown.step && html`<${StepDetails} run=${shown.run} step=${shown.step} />`}</aside>`} />`;
 }
+
+/**
+ * The step of the address, else the most relevant one of the sub-run in the address, or of the run.
+ * @param {RunAddress} address
+ * @param {Run} run
+ * @param {Leaf | null} leaf
+ * @returns {Shown}
+ */
+function useShown(address, run, leaf) {
+  const [asked, opened] = [query.value.get("step"), query.value.get("in")];
+  const inside = (asked || opened ? opened : leaf?.subRunId) ?? null;
+  const below = { ...address, subRunId: inside };
+  const loaded = useApi(inside ? pathOf(below) : null, {}, (change) =>
+    change.kind === "run" && concernsRun(address, change));
+  if (!inside) return { address, inside, step: asked ?? leaf?.step, caller: null, loaded: null, run };
+  const own = loaded.data?.dagRunDetails ?? null;
+  const step = asked ?? (opened ? own && keyStep(own)?.step.name : leaf?.step);
+  return { address: below, inside, step, caller: callerOf(run, inside, leaf), loaded, run: own };
+}
+
+/**
+ * @param {{ view: string, address: RunAddress, run: Run, shown: Shown, drawn?: string | null,
+ *   known: import("../parts/steplist.js").Known | null }} props
+ */
+function View({ view, address, run, shown, drawn, known }) {
+  if (view === "graph") return html`<${DagGraph} steps=${stepsOf(run.nodes)} chosen=${drawn} onChoose=${choose} />`;
+  if (view === "events") return html`<${RunEvents} address=${address} run=${run} />`;
+  if (view === "spec") return html`<div class="pane-scroll"><${RunSpec} run=${run} /></div>`;
+  if (view === "gantt") return html`<div class="pane-scroll"><${Gantt} run=${run} nodes=${nodesOf(run)} chosen=${drawn}
+    onChoose=${choose} active=${isActive(run.status)} /></div>`;
+  return html`<${StepsPane} address=${address} run=${run} chosen=${shown.step} inside=${shown.inside ?? run.dagRunId}
+    known=${known} onChoose=${choose} />`;
+}
+
+/**
+ * @param {{ address: RunAddress, run: Run, shown: Shown, known: import("../parts/steplist.js").Known | null,
+ *   reload: Reload }} props
+ */
+function Output({ address, run, shown, known, reload }) {
+  const active = isActive(run.status);
+  if (query.value.get("output") === "all") return html`<${AllOutput} address=${address} active=${active}
+    atEnd=${active || run.status === RUN.FAILED} onBack=${() => setQuery({ output: null })}
+    concerns=${(/** @type {Change} */ change) => concernsRun(address, change)} />`;
+  const { inside, step, caller, loaded } = shown;
+  if (!step && !nodesOf(run).length) return html`<${Empty} title="No steps"><p>This run has no steps.</p><//>`;
+  if (!loaded) return step ? html`<${StepOutput} address=${address} root=${address} step=${step} run=${run}
+    known=${known} reload=${reload} />` : html`<${Loading} what="step" />`;
+  return html`${caller && html`<p class="pane-path cut"><button type="button" class="quiet"
+      onClick=${() => choose(caller)}>${caller}</button> › <a href=${href(pageOf(shown.address))}>sub-run${" "}
+      ${itemIn(run, inside)}</a></p>`}
+    ${whenLoaded(loaded, "step", ({ dagRunDetails }) => html`<${StepOutput} address=${shown.address} root=${address}
+      step=${step} run=${dagRunDetails} reload=${loaded.reload} />`)}`;
+}
+
+/**
+ * The step of a run that called a sub-run, or a run above it.
+ * @param {Run} run
+ * @param {string} id
+ * @param {Leaf | null} leaf
+ */
+function callerOf(run, id, leaf) {
+  const direct = nodesOf(run).find((node) => calledBy(node).some(({ dagRunId }) => dagRunId === id));
+  return (direct ?? (leaf?.subRunId === id ? keyStep(run) : null))?.step.name ?? null;
+}
+
+/** @param {Run} run @param {string | null} id */
+const itemIn = (run, id) =>
+  nodesOf(run).flatMap(calledBy).find(({ dagRunId }) => dagRunId === id)?.params || short(id ?? "");
 
 /**
  * The most relevant step; null until it is known, when it is in a sub-run.
@@ -138,133 +189,4 @@ function useLeaf(address, run) {
   }, [key]);
   if (!key) return here;
   return found?.key === key ? found.leaf : null;
-}
-
-/** @param {{ address: RunAddress, root: RunAddress, step: string }} props */
-function SubRunOutput({ address, root, step }) {
-  const loaded = useApi(pathOf(address), {}, (change) => change.kind === "run" && concernsRun(root, change));
-  return whenLoaded(loaded, "step", ({ dagRunDetails }) => html`<${StepOutput} address=${address} root=${root}
-    step=${step} run=${dagRunDetails} reload=${loaded.reload} />`);
-}
-
-/**
- * The number of steps in each status: "4 succeeded · 1 failed".
- * @param {{ run: Run }} props
- */
-function Tally({ run }) {
-  const words = tally(nodesOf(run).map((node) => ({ status: lookOf(node).word })));
-  return html`<p class="tally">${words.map(([word, count]) => html`<span key=${word}>${count} ${word}</span>`)}</p>`;
-}
-
-/**
- * @param {{ address: RunAddress, run: Run, reload: Reload, steps: GraphStep[], children?: Children }} props
- */
-function Header({ address, run, reload, steps, children }) {
-  const active = isActive(run.status);
-  const now = useNow(1, active);
-  const usual = useApi(
-    run.rootDAGRunId === run.dagRunId && !address.subRunId ? ["dags", run.name, "statistics"] : null,
-    {},
-  );
-  const params = pairsOf(run.paramsList);
-  return html`<header class="run-header">
-    <div class="row">
-      <h1>${address.subRunId && !run.revision ? run.name : html`<a href=${href(["dags", run.name])}>${run.name}</a>`}
-      </h1>
-      <span role="status"><${Status} of=${run.status} /></span>
-      <${Id} of=${run.dagRunId} />
-      <${Neighbours} run=${run} last=${usual.data?.lastRuns ?? []} />
-      <span class="grow"></span>
-      ${run.startedAt && html`<a class="button" href=${href("/compare", { run: pageOf(address).slice(1).join("/") })}>
-        Compare</a>`}
-      <${RunActions} address=${address} run=${run} reload=${reload} steps=${steps} />
-    </div>
-    <dl>
-      ${instant(run.startedAt) && html`<${Fact} name="Started">
-        <${Time} at=${run.startedAt} words=${false} /> <span class="faint"><${Time} at=${run.startedAt} /></span><//>`}
-      ${run.queuedAt && html`<${Fact} name="Queued"><${Time} at=${run.queuedAt} /><//>`}
-      ${instant(run.startedAt) && html`<${Fact} name="Duration">
-        <strong class="number">${duration(secondsOf(run, now))}${isOver(run.status) ? "" : " so far"}
-        </strong> <span class="faint">${usualText(usual.data)}</span><//>`}
-      ${startedBy(run) && html`<${Fact} name="Started by">${startedBy(run)}<//>`}
-      ${(run.attempt ?? 0) > 1 && html`<${Fact} name="Attempt">${run.attempt}<//>`}
-      ${run.revision && html`<${Fact} name="Revision">
-        <a href=${href(["dags", run.name, "revisions"], { number: run.revision })}>${run.revision}</a><//>`}
-      ${run.parentDAGRunId && html`<${Fact} name="Called by"><a href=${href(parentPage(run))}>${run.parentDAGRunName}
-        </a><//>`}
-      ${params.length > 0 && html`<${Fact} name="Parameters"><${Params} all=${params} /><//>`}
-    </dl>
-    ${children}
-  </header>`;
-}
-
-/**
- * Why the run waits, failed or was aborted; the place of the button is kept, so that a choice moves nothing.
- * @param {{ banner: import("../lib/leaf.js").Banner, isShown: boolean, onChoose: OnChoose }} props
- */
-function Why({ banner: { names, text, tone, target }, isShown, onChoose }) {
-  return html`<p class="why ${tone}">
-    ${names.length > 0 && html`<strong>${names.join(" › ")}</strong>`}<span title=${text}>${text}</span>
-    ${target && html`<button type="button" class=${isShown ? "quiet kept" : "quiet"}
-      onClick=${() => onChoose(target.step, target.subRunId)}>
-      Show ${tone === "wait" ? "the question" : "its output"}</button>`}</p>`;
-}
-
-/**
- * Links to the finished runs of the DAG before and after this one, as far as they are among the latest.
- * @param {{ run: Run, last: Api.EndedRun[] }} props
- */
-function Neighbours({ run, last }) {
-  const at = last.findIndex(({ dagRunId }) => dagRunId === run.dagRunId);
-  const older = at < 0 && !isActive(run.status) ? undefined : last[at + 1];
-  return html`<span class="row neighbours">
-    ${older && html`<${Neighbour} run=${older} name=${run.name} label="Previous run">← Previous<//>`}
-    ${at > 0 && html`<${Neighbour} run=${last[at - 1]} name=${run.name} label="Next run">Next →<//>`}</span>`;
-}
-
-/** @param {{ run: Api.EndedRun, name: string, label: string, children?: Children }} props */
-function Neighbour({ run, name, label, children }) {
-  const begun = instant(run.startedAt);
-  const { word } = runStatus(run.status);
-  const text = `${label}: ${word}${begun ? `, ${clock(begun)}` : ""}`;
-  return html`<a href=${href(pageOf({ name, runId: run.dagRunId }))} aria-label=${text} title=${text}>${children}</a>`;
-}
-
-/** @param {{ name: string, children?: Children }} props */
-function Fact({ name, children }) {
-  return html`<div><dt>${name}</dt><dd>${children}</dd></div>`;
-}
-
-/** @param {{ all: ReturnType<typeof pairsOf> }} props */
-function Params({ all }) {
-  const [whole, setWhole] = useState(false);
-  const shown = whole ? all : all.slice(0, PARAMS);
-  return html`<span class=${all.length > INLINE ? "chips lines" : "chips"}>
-    ${shown.map(({ name, value }, index) => html`<span class="chip" key=${index} title=${`${name}=${value}`}><span
-      class="faint">${name}=</span><strong>${value}</strong></span>`)}
-    ${all.length > PARAMS && html`<button type="button" class="tag" aria-expanded=${whole}
-      onClick=${() => setWhole(!whole)}>${whole ? "fewer" : `${all.length - PARAMS} more`}</button>`}</span>`;
-}
-
-/** @param {Run} run */
-function parentPage(run) {
-  const atRoot = run.parentDAGRunId === run.rootDAGRunId;
-  return pageOf({ name: run.rootDAGRunName, runId: run.rootDAGRunId, subRunId: atRoot ? null : run.parentDAGRunId });
-}
-
-/** @param {{ trigger?: string, actor?: string }} run */
-function startedBy({ trigger, actor }) {
-  if (!trigger || trigger === "subdag") return ""; // "Called by" says it
-  /** @type {Record<string, string>} */
-  const ways = { api: actor ? "" : "the API", reschedule: "run again" };
-  return [actor, ways[trigger] ?? trigger].filter(Boolean).join(", ");
-}
-
-/**
- * The duration of the successful runs of the DAG, if there are enough of them.
- * @param {Api.DAGStatistics | null} statistics
- */
-function usualText(statistics) {
-  if (statistics?.p50Seconds === undefined || statistics.succeeded < FEWEST) return "";
-  return `Median ${duration(statistics.p50Seconds)}, 95% under ${duration(statistics.p95Seconds)}`;
 }

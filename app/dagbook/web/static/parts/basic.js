@@ -9,27 +9,29 @@ import { WAITING, nodeStatus, runStatus } from "../lib/status.js";
 import { copyText } from "../lib/clipboard.js";
 import { Icon } from "./icon.js";
 
+/** @typedef {{ of?: number, look?: import("../lib/status.js").Look, node?: boolean, waiting?: boolean }} StatusProps */
+
 /**
- * A status as icon and word; `waiting` for an approval is shown instead of running.
- * @param {{ of: number | undefined, node?: boolean, waiting?: boolean }} props
+ * A status as icon and word; `waiting` for an approval is shown instead of running, and a `look` instead of both.
+ * @param {StatusProps} props
  */
-export function Status({ of, node = false, waiting = false }) {
-  const { word, icon, tone } = lookOf({ of, node, waiting });
+export function Status(props) {
+  const { word, icon, tone } = lookOf(props);
   return html`<span class="status ${tone}"><${Icon} name=${icon} />${word}</span>`;
 }
 
 /**
  * A status in a list: the icon of `Status`, with the word on hover and for screen readers.
- * @param {{ of: number | undefined, node?: boolean, waiting?: boolean }} props
+ * @param {StatusProps} props
  */
-export function StatusIcon({ of, node = false, waiting = false }) {
-  const { word, icon, tone } = lookOf({ of, node, waiting });
+export function StatusIcon(props) {
+  const { word, icon, tone } = lookOf(props);
   return html`<span class="status-icon ${tone}" title=${word}><${Icon} name=${icon} />
     <span class="visually-hidden">${word}</span></span>`;
 }
 
-/** @param {{ of: number | undefined, node: boolean, waiting: boolean }} props */
-const lookOf = ({ of, node, waiting }) => (waiting ? WAITING : node ? nodeStatus(of) : runStatus(of));
+/** @param {StatusProps} props */
+const lookOf = ({ of, look, node, waiting }) => look ?? (waiting ? WAITING : node ? nodeStatus(of) : runStatus(of));
 
 /**
  * A relative time with the exact one on hover; empty without a time.

@@ -11,11 +11,11 @@ import { Dialog, Failure } from "./basic.js";
 export const valuesOf = (form) => /** @type {Fields} */ (Object.fromEntries(new FormData(form)));
 
 /**
- * The dialog closes when `onSave` resolves, but not to false.
+ * The dialog closes when `onSave` resolves, but not to false; `ways` are what else can be done after an error.
  * @param {{ title: string, action: string, onSave: (fields: Fields) => unknown, onClose: () => void,
- *   children?: Children, wide?: boolean }} props
+ *   children?: Children, wide?: boolean, ways?: (error: Failed & { code?: string }) => Children }} props
  */
-export function FormDialog({ title, action, onSave, onClose, children, wide }) {
+export function FormDialog({ title, action, onSave, onClose, children, wide, ways }) {
   const [failure, setFailure] = useState(/** @type {Failed | null} */ (null));
   const [busy, setBusy] = useState(false);
   const submit = async (/** @type {FormSubmit} */ event) => {
@@ -34,7 +34,7 @@ export function FormDialog({ title, action, onSave, onClose, children, wide }) {
     <form onSubmit=${submit}>
       <div class="body">${children}</div>
       <footer>
-        ${failure && html`<${Failure} error=${failure} />`}
+        ${failure && html`<${Failure} error=${failure}>${ways?.(failure)}<//>`}
         <button type="button" onClick=${onClose}>Cancel</button>
         <button type="submit" class="primary" disabled=${busy}>${action}</button>
       </footer>

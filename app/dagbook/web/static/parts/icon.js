@@ -29,6 +29,7 @@ const PATHS = {
   wait: "M4 2h8M4 14h8M5 2c0 4 6 8 6 12M11 2c0 4-6 8-6 12",
   mixed: "M4 4h8v8H4zM4 12l8-8",
   skip: "M3 12c1-6 8-6 9-1M12 11l1-4M12 11l-4-1",
+  dash: "M4 8h8",
   arc: "M8 3a5 5 0 1 1-5 5",
   unknown: "M6 6a2 2 0 1 1 2 2v2M8 12v.5",
   sun: "M8 5a3 3 0 1 1 0 6 3 3 0 0 1 0-6z" +

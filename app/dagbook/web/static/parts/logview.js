@@ -32,9 +32,8 @@ const LONGEST = 4000; // characters of a line, until the user expands it
  * @param {boolean} props.active whether there may be more output
  * @param {Concerns} props.concerns
  * @param {boolean} props.atError open at the last error
- * @param {Children} [props.blank] what shows in place of an empty log
  */
-export function LogView({ path, run, step, stream, onStream, active, concerns, atError, blank }) {
+export function LogView({ path, run, step, stream, onStream, active, concerns, atError }) {
   const [, redraw] = useState(0);
   const [wrap, setWrap] = useState(false);
   const key = JSON.stringify([path, stream]);
@@ -89,7 +88,7 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
         onClick=${() => attempt(() => download(path, stream, step))}><${Icon} name="down" /></button>
     </div>
     ${lines.error && html`<${Failure} error=${lines.error} retry=${() => lines.want(from, to)} />`}
-    ${lines.total === 0 && blank ? blank : html`<${VirtualList} list=${list} class="log-scroll"
+    <${VirtualList} list=${list} class="log-scroll"
       rowsClass=${wrap ? "wrap" : ""} label="Log lines"
       row=${(/** @type {number} */ number) => html`<${Line} key=${number} number=${number} text=${lines.line(number)}
         style=${lines.styleOf(number)} linked=${number === linked} hit=${number === hit} pattern=${search.pattern}
@@ -97,7 +96,7 @@ export function LogView({ path, run, step, stream, onStream, active, concerns, a
       ${lines.total === 0 && html`<${Empty} title=${active ? "No output yet" : `The step wrote nothing to ${stream}`}>
         <p>${active ? "Lines appear here as the step writes them." : html`<button type="button"
             onClick=${() => onStream(other)}>Show ${other}</button>`}</p><//>`}
-    <//>`}
+    <//>
     <div class="log-foot">
       <span class="number">${plural(total, "line")}</span>
       ${total > list.rows && html`<span class="number">

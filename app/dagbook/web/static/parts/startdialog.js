@@ -1,20 +1,41 @@
 // Dialog that starts or enqueues a DAG with parameters.
 
-import { html, useState } from "../vendor/core.js";
+import { html, useRef, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";
-import { fieldsOf, isNumber, textOf, valuesOf } from "../lib/params.js";
+import { fieldsOf, isNumber, pairsOf, textOf, valuesOf } from "../lib/params.js";
+import { useApi } from "../lib/use-api.js";
 import { go } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
+import { isActive } from "../lib/status.js";
+import { Dialog, whenLoaded } from "./basic.js";
 import { FormDialog } from "./form.js";
 
+const FULL = "max_run_reached"; // code of an error: a limit of active runs
+
 /**
- * `latest` is the run whose parameters can be reused.
- * @param {{ fileName: string, dag: Api.DAGDetails, latest?: Run, onClose: () => void }} props
+ * Start the DAG of a run as it is now, with the parameters of that run.
+ * @param {{ run: Run, onClose: () => void }} props
  */
-export function StartDialog({ fileName, dag, latest, onClose }) {
+export function RunAgainDialog({ run, onClose }) {
+  const loaded = useApi(["dags", run.name]);
+  if (loaded.data?.dag) return html`<${StartDialog} fileName=${run.name} dag=${loaded.data.dag}
+    latest=${loaded.data.latestDAGRun} again=${run} onClose=${onClose} />`;
+  return html`<${Dialog} title=${`Run ${run.name} again`} onClose=${onClose}><div class="body">
+    ${whenLoaded(loaded, "DAG", () => html`<p>The definition of this DAG has problems: nothing can be started.</p>`)}
+    </div><//>`;
+}
+
+/**
+ * `latest` is the run whose parameters can be reused, `again` the one whose parameters are filled in.
+ * @param {{ fileName: string, dag: Api.DAGDetails, latest?: Run, again?: Run, onClose: () => void }} props
+ */
+export function StartDialog({ fileName, dag, latest, again, onClose }) {
   const fields = fieldsOf(dag.params);
-  const [values, setValues] = useState(Object.fromEntries(fields.map(({ key, value }) => [key, value])));
-  const [free, setFree] = useState(dag.defaultParams ?? "");
+  const given = new Map(pairsOf(again?.paramsList).map(({ name, value }) => [name, value]));
+  const [values, setValues] = useState(
+    Object.fromEntries(fields.map(({ key, value }) => [key, given.get(key) ?? value])),
+  );
+  const [free, setFree] = useState(again?.params ?? dag.defaultParams ?? "");
   const [way, setWay] = useState(/** @type {"start" | "enqueue"} */ ("start"));
   const params = fields.length ? textOf(fields, values) : free;
   const fixed = dag.runConfig?.disableParamEdit;
@@ -23,22 +44,35 @@ export function StartDialog({ fileName, dag, latest, onClose }) {
     if (fields.length) setValues({ ...values, ...valuesOf(fields, text) });
     else setFree(text);
   };
-  const save = async (/** @type {Fields} */ { dagRunId }) => {
+  const begin = async (/** @type {"start" | "enqueue"} */ how, /** @type {string} */ dagRunId) => {
     const body = { ...(fixed ? {} : { params }), ...(dagRunId ? { dagRunId } : {}) };
-    const started = await (way === "start"
+    const started = await (how === "start"
       ? post(["dags", fileName, "start"], body)
       : post(["dags", fileName, "enqueue"], body));
     go(pageOf({ name: dag.name, runId: started.dagRunId }));
   };
-  return html`<${FormDialog} title=${`Start ${dag.name}`} action=${way === "start" ? "Start" : "Add to the queue"}
-    onSave=${save} onClose=${onClose}>
+  const instead = useRef(/** @type {"enqueue" | null} */ (null));
+  const save = async (/** @type {Fields} */ { dagRunId }) => {
+    const how = instead.current ?? way;
+    instead.current = null;
+    setWay(how);
+    await begin(how, dagRunId);
+  };
+  // Submitted with the same form, so that its errors show in the same place.
+  const enqueue = html`<button type="submit" onClick=${() => (instead.current = "enqueue")}>Enqueue</button>`;
+  const lost = fields.length ? [...given.keys()].filter((name) => !fields.some(({ key }) => key === name)) : [];
+  const isBusy = way === "start" && dag.maxActiveRuns === 1 && latest && isActive(latest.status);
+  return html`<${FormDialog} title=${again ? `Run ${dag.name} again` : `Start ${dag.name}`}
+    action=${way === "start" ? "Start" : "Add to the queue"} onSave=${save} onClose=${onClose}
+    ways=${(/** @type {Failed & { code?: string }} */ { code }) => code === FULL && way === "start" && enqueue}>
     ${fixed && html`<p class="faint">This DAG always runs with these parameters.</p>`}
     ${fields.map((field) => html`<${Field} key=${field.key} field=${field} value=${values[field.key]} disabled=${fixed}
       onChange=${(/** @type {string} */ value) => setValues({ ...values, [field.key]: value })} />`)}
+    ${lost.length > 0 && html`<p class="wait">No longer a parameter of this DAG: ${lost.join(", ")}</p>`}
     ${!fields.length && html`<label>
       Parameters<input value=${free} disabled=${fixed} placeholder="NAME=value, or values in order"
         onInput=${(/** @type {InputChange} */ event) => setFree(event.target.value)} /></label>`}
-    ${latest?.params && !fixed && html`<p>
+    ${latest?.params && !again && !fixed && html`<p>
       <button type="button" onClick=${asLast}>Use the parameters of the latest run</button></p>`}
     ${fields.length > 0 && html`<p class="faint wide-text">It runs with <code>${params}</code></p>`}
     ${!dag.runConfig?.disableRunIdEdit && html`<label>
@@ -50,6 +84,8 @@ export function StartDialog({ fileName, dag, latest, onClose }) {
         <input type="radio" name="way" checked=${way === "enqueue"} onChange=${() => setWay("enqueue")} />
         when the queue has room</label>
     </fieldset>
+    ${isBusy && html`<p class="wait">A run is active, and this DAG allows one at a time: choose “when the queue has
+      room” to start it after that one.</p>`}
   <//>`;
 }
 

@@ -1,177 +1,266 @@
-// List of a run's steps in order: status, duration bar and attempts; sub-runs of a step expand in place.
+// List of a run's steps in order: status, duration bar and duration; sub-runs of a step expand in place.
 
-import { html, useState } from "../vendor/core.js";
-import { duration, instant, plural, short } from "../lib/format.js";
-import { tally } from "../lib/graph.js";
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/core.js";
+import { duration, instant, plural } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { href } from "../lib/router.js";
-import { calledBy, concernsRun, failedFirst, firstFailed, nodesOf, pageOf, pathOf } from "../lib/runs.js";
-import { secondsOf, spanOf } from "../lib/durations.js";
-import { NODE, isActive, lookOf, runStatus } from "../lib/status.js";
+import {
+  calledBy,
+  concernsRun,
+  countLooks,
+  firstFailed,
+  itemOf,
+  listedFirst,
+  lookOfNode,
+  nodesOf,
+  pageOf,
+  pathOf,
+} from "../lib/runs.js";
+import { durationText, secondsOf, spanOf } from "../lib/durations.js";
+import { NODE, RUN, isActive, isOver, runStatus } from "../lib/status.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
-import { whenLoaded, Status } from "./basic.js";
+import { Loading, StatusIcon, whenLoaded } from "./basic.js";
+import { Chunks } from "./chunks.js";
+import { Counts } from "./counts.js";
 import { Icon } from "./icon.js";
 
 const walkSteps = arrowNavigation(".step-name");
-/** @typedef {(step: string, subRun?: string | null) => void} OnChoose */
-/** @typedef {{ from: number, length: number }} Whole the run on the axis of its steps, in milliseconds */
+/** @typedef {(step: string | null, subRun?: string | null) => void} OnChoose */
+/** @typedef {Map<string, Api.SubDAGRunDetail>} Known the sub-runs of a run by id */
+/** @typedef {{ from: number, length: number }} Axis the root run on the axis of all steps, in milliseconds */
 
-const SHOWN = 50; // sub-runs of a step, until the user asks for more
+const SHOWN = 20; // sub-runs of a step; all of them are beside the list
+const NAMED = 10; // steps from which there is a filter by name
 
 /**
- * `inside` is the id of the run that the chosen step is in.
- * @param {{ address: RunAddress, run: Run, chosen?: string | null, inside: string, onChoose: OnChoose }} props
+ * The steps of a run, and filters of them. `inside` is the id of the run that the chosen step is in.
+ * @param {{ address: RunAddress, run: Run, chosen?: string | null, inside: string, known: Known | null,
+ *   onChoose: OnChoose }} props
  */
-export function StepList({ address, run, chosen, inside, onChoose }) {
-  const now = useNow(1, isActive(run.status));
+export function StepsPane({ address, run, chosen, inside, known, onChoose }) {
+  const [word, setWord] = useState(/** @type {string | null} */ (null));
+  const [text, setText] = useState("");
+  const [opening, setOpening] = useState(isOver(run.status)); // until the user acts
   const nodes = nodesOf(run);
-  const called = nodes.some((node) => node.subRuns?.length);
-  const known = useSubRuns(called ? address : null) ?? new Map();
-  return html`<ol class=${called ? "steps" : "steps flat"} onKeyDown=${walkSteps}>
-    ${nodes.map((node) => html`<${StepRow} key=${node.step.name} address=${address} node=${node}
-      whole=${wholeOf(run, now)} now=${now} known=${known}
-      chosen=${inside === run.dagRunId && node.step.name === chosen} inside=${inside} picked=${chosen}
-      onChoose=${onChoose} />`)}
-  </ol>`;
+  const looks = nodes.map((node) => lookOfNode(node, isOver(run.status)));
+  const kept = looks.some((look) => look.word === word) ? word : null; // the last one of them may have changed
+  const wanted = text.trim().toLowerCase();
+  const shown = nodes.filter(
+    ({ step }, index) => (!kept || looks[index].word === kept) && step.name.toLowerCase().includes(wanted),
+  );
+  const press = (/** @type {Targeted<KeyboardEvent, HTMLElement>} */ event) => {
+    setOpening(false);
+    walkSteps(event);
+  };
+  const isCalling = nodes.some(({ subRuns }) => subRuns?.length);
+  const look = `pane-scroll${opening ? " opening" : ""}${isCalling ? " calling" : ""}`;
+  return html`<div class="pane-bar">
+      <${Counts} label="Show steps that are" looks=${looks} chosen=${kept} onChoose=${setWord} />
+      ${nodes.length > NAMED && html`<input type="search" aria-label="Filter steps by name" placeholder="Filter by name"
+        value=${text} onInput=${(/** @type {InputChange} */ event) => setText(event.target.value)} />`}
+    </div>
+    <div class=${look} onPointerDown=${() => setOpening(false)}
+      onKeyDown=${press}>
+      ${shown.length ? html`<${StepList} address=${address} run=${run} nodes=${shown} chosen=${chosen} inside=${inside}
+          known=${known} onChoose=${onChoose} />`
+        : html`<p class="faint">${nodes.length ? "No step matches the filter." : "This run has no steps."}</p>`}
+    </div>`;
+}
+
+/** @type {Known} */
+const NONE = new Map();
+
+/**
+ * `known` are the sub-runs of the run, null until they are loaded, and undefined to load them.
+ * @param {{ address: RunAddress, run: Run, nodes?: Api.Node[], chosen?: string | null, inside: string,
+ *   known?: Known | null, onChoose: OnChoose, depth?: number, axis?: Axis | null }} props
+ */
+function StepList({ address, run, nodes = nodesOf(run), chosen, inside, known: given, onChoose, depth = 0, axis }) {
+  const now = useNow(1, isActive(run.status));
+  const [turned, setTurned] = useState(/** @type {Map<string, boolean>} */ (new Map())); // by hand
+  const calls = run.nodes.some(({ subRuns }) => subRuns?.length);
+  const loaded = useSubRuns(calls && given === undefined ? address : null);
+  const known = calls ? (given === undefined ? loaded : given) : NONE;
+  const isHere = inside === run.dagRunId;
+  const at = isHere ? nodes.findIndex(({ step }) => step.name === chosen) : 0;
+  if (!known) return html`<${Loading} what="sub-runs" />`;
+  return html`<${Chunks} class="steps" rows=${nodes} at=${at}
+    draw=${(/** @type {Api.Node} */ node) => html`<${StepRow} key=${node.step.name} address=${address} node=${node}
+      over=${isOver(run.status)} depth=${depth} axis=${axis ?? axisOf(run, now)} now=${now} known=${known}
+      chosen=${isHere && node.step.name === chosen} inside=${inside} picked=${chosen}
+      open=${turned.get(node.step.name) ?? opensFirst(node, inside)}
+      onTurn=${(/** @type {boolean} */ open) => setTurned(new Map(turned).set(node.step.name, open))}
+      onChoose=${onChoose} />`} />`;
+}
+
+/**
+ * Whether the sub-runs of a step show without a click: one of them failed, or has the chosen step.
+ * @param {Api.Node} node
+ * @param {string} inside
+ */
+function opensFirst(node, inside) {
+  const called = calledBy(node);
+  return called.length > 0 && (node.status === NODE.FAILED || called.some(({ dagRunId }) => dagRunId === inside));
 }
 
 /**
  * The runs that the steps of a run called, by id; null until they are loaded, or without an address.
  * @param {RunAddress | null} address
- * @returns {Map<string, Api.SubDAGRunDetail> | null}
+ * @returns {Known | null}
  */
 export function useSubRuns(address) {
   const path = address && /** @type {const} */ ([...pathOf({ ...address, subRunId: null }), "sub-dag-runs"]);
-  const loaded = useApi(path, { parentSubDAGRunId: address?.subRunId }, (change) => address !== null
+  const { data, error } = useApi(path, { parentSubDAGRunId: address?.subRunId }, (change) => address !== null
     && change.kind === "run" && concernsRun(address, change));
-  if (!loaded.data && !loaded.error) return null;
-  return new Map((loaded.data?.subRuns ?? []).map((sub) => [sub.dagRunId, sub]));
+  const found = useMemo(() => new Map((data?.subRuns ?? []).map((sub) => [sub.dagRunId, sub])), [data]);
+  return data || error ? found : null;
 }
 
 /**
  * The span of the run's attempt; steps that kept the result of an earlier attempt ran before it.
  * @param {Run} run
  * @param {number} now
+ * @returns {Axis | null}
  */
-function wholeOf(run, now) {
+function axisOf(run, now) {
   const span = spanOf(run, now);
   return span && { from: span.from, length: Math.max(1, span.to - span.from) };
 }
 
 /**
- * @param {{ address: RunAddress, node: Api.Node, whole: Whole | null, now: number,
- *   known: Map<string, Api.SubDAGRunDetail>, chosen: boolean, inside: string, picked?: string | null,
+ * @param {{ address: RunAddress, node: Api.Node, over: boolean, depth: number, axis: Axis | null, now: number,
+ *   known: Known, chosen: boolean, inside: string, picked?: string | null, open: boolean,
+ *   onTurn: (open: boolean) => void, onChoose: OnChoose }} props
+ */
+function StepRow({ address, node, over, depth, axis, now, known, chosen, inside, picked, open, onTurn, onChoose }) {
+  const row = useInSight(chosen);
+  const look = lookOfNode(node, over);
+  const seconds = secondsOf(node, now);
+  const called = calledBy(node);
+  const { name } = node.step;
+  return html`<li>
+    <div class=${chosen ? "step chosen" : "step"} ref=${row} style=${{ "--depth": depth }}>
+      ${called.length ? html`<${Twist} open=${open} label=${`Sub-runs of ${name}`} onTurn=${onTurn} />`
+        : html`<span></span>`}
+      <${StatusIcon} look=${look} />
+      <div class="step-title"><button type="button" class="step-name quiet" aria-current=${chosen ? "true" : null}
+        onClick=${() => onChoose(name)}>${name}</button>
+        ${noteOf(node) && html`<small class="faint">${noteOf(node)}</small>`}</div>
+      ${seconds === null ? html`<span class="step-left-out cut" title=${whyLeftOut(node)}>${look.word}
+          ${whyLeftOut(node) && `: ${whyLeftOut(node)}`}</span>`
+        : html`<${Bar} of=${node} tone=${look.tone} axis=${axis} now=${now} />
+          <span class="number">${duration(seconds)}</span>`}
+    </div>
+    ${open && called.length > 0 && html`<${Called} address=${address} name=${name} called=${called} known=${known}
+      depth=${depth} axis=${axis} now=${now} inside=${inside} picked=${picked} onChoose=${onChoose} />`}
+  </li>`;
+}
+
+/**
+ * The row of a chosen step, which is scrolled into view within its pane when it is chosen elsewhere.
+ * @param {boolean} chosen
+ */
+function useInSight(chosen) {
+  const row = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    const pane = /** @type {HTMLElement | null | undefined} */ (chosen ? row.current?.closest(".pane-scroll") : null);
+    if (!pane || !row.current) return;
+    const [outer, inner] = [pane.getBoundingClientRect(), row.current.getBoundingClientRect()];
+    if (inner.top >= outer.top && inner.bottom <= outer.bottom) return;
+    pane.scrollTop += inner.top - outer.top - (outer.height - inner.height) / 3;
+  }, [chosen]);
+  return row;
+}
+
+/** @param {{ open: boolean, label: string, onTurn: (open: boolean) => void }} props */
+function Twist({ open, label, onTurn }) {
+  return html`<button type="button" class="quiet" aria-expanded=${open} aria-label=${label}
+    onClick=${() => onTurn(!open)}><${Icon} name=${open ? "shut" : "open"} /></button>`;
+}
+
+/** What the status of a step does not say: how often it was retried, or who decided. @param {Api.Node} node */
+function noteOf({ retryCount, approvedBy, rejectedBy }) {
+  if (approvedBy) return `approved by ${approvedBy}`;
+  if (rejectedBy) return `rejected by ${rejectedBy}`;
+  return retryCount ? plural(retryCount, "retry", "retries") : "";
+}
+
+/** Why a step did not run. @param {Api.Node} node */
+const whyLeftOut = ({ startedAt, error }) => (instant(startedAt) ? "" : (error ?? "").split("\n")[0]);
+
+/**
+ * The bar of a step or sub-run within the run.
+ * @param {{ of: Timed, tone: string, axis: Axis | null, now: number }} props
+ */
+function Bar({ of, tone, axis, now }) {
+  const span = spanOf(of, now);
+  const style = span &&
+    axis &&
+    span.to > axis.from - 1000 && {
+      left: `${((span.from - axis.from) / axis.length) * 100}%`,
+      width: `${((span.to - span.from) / axis.length) * 100}%`,
+    };
+  return html`<span class="step-bar" aria-hidden="true">
+    ${style && html`<span class=${tone} style=${style}></span>`}</span>`;
+}
+
+/**
+ * @param {{ address: RunAddress, name: string, called: Api.SubDAGRun[], known: Known,
+ *   depth: number, axis: Axis | null, now: number, inside: string, picked?: string | null,
  *   onChoose: OnChoose }} props
  */
-function StepRow({ address, node, whole, now, known, chosen, inside, picked, onChoose }) {
-  const seconds = secondsOf(node, now);
-  const note = noteOf(node);
-  const called = calledBy(node);
-  const [open, setOpen] = useState(
-    called.length > 0 && (node.status === NODE.FAILED || called.some(({ dagRunId }) => dagRunId === inside)),
-  );
+function Called({ address, name, called, known, depth, axis, now, inside, picked, onChoose }) {
+  const [turned, setTurned] = useState(/** @type {Map<string, boolean>} */ (new Map()));
+  const first = firstFailed(called, known)?.dagRunId;
+  const looks = called.flatMap(({ dagRunId }) => (known.has(dagRunId) ? [lookOfSubRun(known.get(dagRunId))] : []));
+  return html`<ol class="called" style=${{ "--depth": depth + 1 }}>
+    ${called.length > 1 && looks.length > 0 && html`<li class="faint small">${plural(called.length, "sub-run")}: ${
+      countLooks(looks).map(({ look, count }) => `${count.toLocaleString("en")} ${look.word}`).join(", ")}</li>`}
+    ${listedFirst(called, known, inside, SHOWN).map((one) => {
+      const { dagRunId: id } = one;
+      return html`<${SubRun} key=${id} address=${{ ...address, subRunId: id }} item=${itemOf(one)}
+        sub=${known.get(id)} depth=${depth + 1} axis=${axis} now=${now} inside=${inside} picked=${picked}
+        open=${turned.get(id) ?? (id === inside || id === first)}
+        onTurn=${(/** @type {boolean} */ open) => setTurned(new Map(turned).set(id, open))}
+        onChoose=${(/** @type {string | null} */ step, below = id) => onChoose(step, below ?? id)} />`;
+    })}
+    ${called.length > SHOWN && html`<li><button type="button" class="quiet" onClick=${() => onChoose(name)}>
+      Show all ${plural(called.length, "sub-run")}</button></li>`}
+  </ol>`;
+}
+
+/** The look of a sub-run; one that was never started has no details. @param {Api.SubDAGRunDetail | undefined} sub */
+export const lookOfSubRun = (sub) => runStatus(sub?.status ?? RUN.NOT_STARTED);
+
+/**
+ * @param {{ address: RunAddress, item: string, sub?: Api.SubDAGRunDetail, depth: number, axis: Axis | null,
+ *   now: number, open: boolean, onTurn: (open: boolean) => void, inside: string, picked?: string | null,
+ *   onChoose: OnChoose }} props
+ */
+function SubRun({ address, item, sub, depth, axis, now, open, onTurn, inside, picked, onChoose }) {
+  const id = address.subRunId ?? "";
+  const look = lookOfSubRun(sub);
+  const chosen = id === inside && !picked;
   return html`<li>
-    <div class=${chosen ? "step chosen" : "step"}>
-      ${called.length
-        ? html`<button type="button" class="quiet" aria-expanded=${open}
-          aria-label=${`Sub-runs of ${node.step.name}`} onClick=${() => setOpen(!open)}>
-          <${Icon} name=${open ? "shut" : "open"} /></button>`
-        : html`<span></span>`}
-      <div class="step-title"><button type="button" class="step-name quiet" aria-current=${chosen ? "true" : null}
-        onClick=${() => onChoose(node.step.name)}>${node.step.name}</button>${note && html`<small
-          title=${note}>${note}</small>`}</div>
-      <${Status} of=${node.status} node waiting=${Boolean(node.waiting)} />
-      <${Bar} node=${node} whole=${whole} now=${now} />
-      <span class="number">${seconds === null ? "" : duration(seconds)}</span>
+    <div class=${chosen ? "step chosen" : "step"} style=${{ "--depth": depth }}>
+      <${Twist} open=${open} label=${`Steps of sub-run ${id}`} onTurn=${onTurn} />
+      <${StatusIcon} look=${look} />
+      <a class="step-item" href=${href(pageOf(address))} title=${`${item} (sub-run ${id})`}>${item}</a>
+      <${Bar} of=${sub ?? {}} tone=${look.tone} axis=${axis} now=${now} />
+      <span class="number">${sub && instant(sub.startedAt) && durationText(sub, now)}</span>
     </div>
-    ${open && html`<${Called} address=${address} called=${called} known=${known} inside=${inside} picked=${picked}
+    ${open && html`<${SubRunSteps} address=${address} depth=${depth + 1} axis=${axis} picked=${picked} inside=${inside}
       onChoose=${onChoose} />`}
   </li>`;
 }
 
 /**
- * What the status of a step does not say: how often it was retried, or why it did not run.
- * @param {Api.Node} node
+ * @param {{ address: RunAddress, depth: number, axis: Axis | null, picked?: string | null, inside: string,
+ *   onChoose: OnChoose }} props
  */
-function noteOf({ status, retryCount, startedAt, error }) {
-  if (retryCount) return plural(retryCount, "retry", "retries");
-  return status !== NODE.FAILED && !instant(startedAt) ? (error ?? "").split("\n")[0] : "";
-}
-
-/**
- * The bar of a step within the run.
- * @param {{ node: Api.Node, whole: Whole | null, now: number }} props
- */
-function Bar({ node, whole, now }) {
-  const span = spanOf(node, now);
-  const style = span &&
-    whole &&
-    span.to > whole.from - 1000 && {
-      left: `${((span.from - whole.from) / whole.length) * 100}%`,
-      width: `${((span.to - span.from) / whole.length) * 100}%`,
-    };
-  return html`<span class="step-bar" aria-hidden="true">
-    ${style && html`<span class=${lookOf(node).tone} style=${style}></span>`}</span>`;
-}
-
-/**
- * The number of sub-runs in each status.
- * @param {Api.SubDAGRun[]} called
- * @param {Map<string, Api.SubDAGRunDetail>} known
- */
-function sumUp(called, known) {
-  const counts = tally(called.map(({ dagRunId }) => ({ status: known.get(dagRunId)?.status })));
-  return counts
-    .filter(([status]) => status !== undefined)
-    .map(([status, count]) => `${count} ${runStatus(status).word}`)
-    .join(", ");
-}
-
-/**
- * @param {{ address: RunAddress, called: Api.SubDAGRun[], known: Map<string, Api.SubDAGRunDetail>,
- *   inside: string, picked?: string | null, onChoose: OnChoose }} props
- */
-function Called({ address, called, known, inside, picked, onChoose }) {
-  const [most, setMost] = useState(SHOWN);
-  const first = firstFailed(called, known)?.dagRunId;
-  return html`<ol class="called">
-    ${called.length > 1 && known.size > 0 && html`<li class="faint small">${plural(called.length, "sub-run")}
-      : ${sumUp(called, known)}</li>`}
-    ${failedFirst(called, known).slice(0, most).map(({ dagRunId, params }) => html`<${SubRun} key=${dagRunId}
-      address=${address} id=${dagRunId} params=${params} sub=${known.get(dagRunId)}
-      startOpen=${dagRunId === inside || dagRunId === first} inside=${inside} picked=${picked}
-      onChoose=${onChoose} />`)}
-    ${called.length > most && html`<li>
-      <button type="button" onClick=${() => setMost(most + 500)}>
-        Show ${Math.min(500, called.length - most)} more</button></li>`}
-  </ol>`;
-}
-
-/**
- * @param {{ address: RunAddress, id: string, params?: string, sub?: Api.SubDAGRunDetail,
- *   startOpen: boolean, inside: string, picked?: string | null, onChoose: OnChoose }} props
- */
-function SubRun({ address, id, params, sub, startOpen, inside, picked, onChoose }) {
-  const [turned, setOpen] = useState(/** @type {boolean | null} */ (null)); // by hand
-  const open = turned ?? startOpen;
-  const own = { ...address, subRunId: id };
-  return html`<li>
-    <div class="step">
-      <button type="button" class="quiet" aria-expanded=${open} aria-label=${`Steps of sub-run ${id}`}
-        onClick=${() => setOpen(!open)}><${Icon} name=${open ? "shut" : "open"} /></button>
-      <a href=${href(pageOf(own))} title=${id}>${short(id)}</a>
-      ${sub && html`<${Status} of=${sub.status} />`}
-      <span class="faint cut" title=${params}>${params}</span>
-    </div>
-    ${open && html`<${SubRunSteps} address=${own} picked=${picked} inside=${inside}
-      onChoose=${(/** @type {string} */ step, below = id) => onChoose(step, below ?? id)} />`}
-  </li>`;
-}
-
-/** @param {{ address: RunAddress, picked?: string | null, inside: string, onChoose: OnChoose }} props */
-function SubRunSteps({ address, picked, inside, onChoose }) {
+function SubRunSteps({ address, depth, axis, picked, inside, onChoose }) {
   const loaded = useApi(pathOf(address), {}, (change) => change.kind === "run" && concernsRun(address, change));
   return whenLoaded(loaded, "steps", ({ dagRunDetails }) => html`<${StepList} address=${address} run=${dagRunDetails}
-    chosen=${picked} inside=${inside} onChoose=${onChoose} />`);
+    chosen=${picked} inside=${inside} onChoose=${onChoose} depth=${depth} axis=${axis} />`);
 }

@@ -9,7 +9,7 @@ const PAUSE = 150; // milliseconds without a scroll event, after which the user 
 /** @typedef {ReturnType<typeof useVirtualList>} List */
 
 /** Whether the page is being printed. */
-function usePrinting() {
+export function usePrinting() {
   const [printing, setPrinting] = useState(() => window.matchMedia("print").matches);
   useEffect(() => {
     const media = window.matchMedia("print");

@@ -1,0 +1,165 @@
+// Header of the run page in three lines: name, status, duration and actions; the reason; and what is known of the run.
+
+import { html, useState } from "../vendor/core.js";
+import { clock, duration, instant, plural, short } from "../lib/format.js";
+import { secondsOf } from "../lib/durations.js";
+import { pairsOf } from "../lib/params.js";
+import { useApi } from "../lib/use-api.js";
+import { useNow } from "../lib/use-now.js";
+import { href } from "../lib/router.js";
+import { UNKNOWN } from "../lib/leaf.js";
+import { lookOfRun, pageOf } from "../lib/runs.js";
+import { RUN, isActive, isOver, runStatus } from "../lib/status.js";
+import { Id, Status, Time } from "./basic.js";
+import { RunActions } from "./runactions.js";
+import { hasDetails, toggleDetails } from "./splitter.js";
+
+/** @typedef {import("../lib/leaf.js").Banner} Banner */
+
+const INLINE = 3; // params that share the line with the other facts
+const FEWEST = 3; // successful runs that have a median worth showing
+const LONG = 120; // characters of a reason that may not fit its line
+
+/**
+ * `step` is the chosen step of this run, `isShown` whether the step of the banner is.
+ * @param {{ address: RunAddress, run: Run, reload: Reload, step?: string | null,
+ *   banner: Banner | null, isShown: boolean, onChoose: import("./steplist.js").OnChoose }} props
+ */
+export function RunHeader({ address, run, reload, step, banner, isShown, onChoose }) {
+  const isRoot = run.rootDAGRunId === run.dagRunId && !address.subRunId;
+  const { data: usual } = useApi(isRoot ? ["dags", run.name, "statistics"] : null, {});
+  const toRun = pageOf(address).slice(1).join("/");
+  const isBad = run.status === RUN.FAILED || run.status === RUN.ABORTED;
+  return html`<header class="run-header">
+    <div class="run-title">
+      ${!isRoot && html`<span class="cut"><a href=${href(["dags", run.rootDAGRunName])}>${run.rootDAGRunName}</a> ▸
+        <a href=${href(pageOf({ name: run.rootDAGRunName, runId: run.rootDAGRunId }))}
+          title=${run.rootDAGRunId}>run ${short(run.rootDAGRunId)}</a> ▸</span>`}
+      <h1 class="cut">${!isRoot && !run.revision ? run.name : html`<a href=${href(["dags", run.name])}>${run.name}</a>`}
+      </h1>
+      <span class="faint">▸ ${isRoot ? "run" : "sub-run"}</span><${Id} of=${run.dagRunId} />
+      <span role="status"><${Status} look=${lookOfRun(run)} /></span>
+      <${Took} run=${run} usual=${usual} />
+      <span class="grow"></span>
+      <${Neighbours} run=${run} last=${usual?.lastRuns ?? []} />
+      <a class=${instant(run.startedAt) ? "button" : "button kept"} href=${href("/compare", { run: toRun })}>
+        ${isBad && isRoot ? "Compare with last good" : "Compare"}</a>
+      <button type="button" aria-pressed=${hasDetails()} onClick=${toggleDetails}>Details</button>
+      <${RunActions} address=${address} run=${run} step=${step} reload=${reload} />
+    </div>
+    ${banner && html`<${Why} banner=${banner} isShown=${isShown} onChoose=${onChoose} />`}
+    <${Facts} run=${run} hasLastGood=${isBad && isRoot} />
+  </header>`;
+}
+
+/** @param {{ run: Run, usual: Api.DAGStatistics | null }} props */
+function Took({ run, usual }) {
+  const now = useNow(1, isActive(run.status));
+  if (!instant(run.startedAt)) return null;
+  const known = usual?.p50Seconds !== undefined && usual.succeeded >= FEWEST;
+  return html`<span class="number took" title=${known ? `Median ${duration(usual.p50Seconds)}, 95% under ${
+    duration(usual.p95Seconds)}, of ${plural(usual.succeeded, "successful run")}` : null}>
+    <strong>${duration(secondsOf(run, now))}${isOver(run.status) ? "" : " so far"}</strong>
+    ${known && html` <span class="faint">(usually ${duration(usual.p50Seconds)})</span>`}</span>`;
+}
+
+/**
+ * Why the run waits, failed or was aborted; the place of the button is kept, so that a choice moves nothing.
+ * @param {{ banner: Banner, isShown: boolean, onChoose: import("./steplist.js").OnChoose }} props
+ */
+function Why({ banner: { names, text, tone, target }, isShown, onChoose }) {
+  const [whole, setWhole] = useState(false);
+  return html`<div class=${text === UNKNOWN ? `why unknown ${tone}` : `why ${tone}`}>
+    ${names.length > 0 && html`<strong>${names.join(" › ")}</strong>`}<span class=${whole ? "whole" : "cut"}
+      title=${text}>${text}</span>
+    ${text.length > LONG && html`<button type="button" class="quiet" aria-expanded=${whole}
+      onClick=${() => setWhole(!whole)}>${whole ? "less" : "more"}</button>`}
+    ${target && html`<button type="button" class=${isShown ? "quiet kept" : "quiet"}
+      onClick=${() => onChoose(target.step, target.subRunId)}>
+      Show ${tone === "wait" ? "the question" : "its output"}</button>`}</div>`;
+}
+
+/**
+ * Links to the finished runs of the DAG before and after this one, as far as they are among the latest.
+ * @param {{ run: Run, last: Api.EndedRun[] }} props
+ */
+function Neighbours({ run, last }) {
+  const at = last.findIndex(({ dagRunId }) => dagRunId === run.dagRunId);
+  const older = at < 0 && !isActive(run.status) ? undefined : last[at + 1];
+  return html`<span class="neighbours">
+    ${older && html`<${Neighbour} run=${older} name=${run.name} label="Previous run">←<//>`}
+    ${at > 0 && html`<${Neighbour} run=${last[at - 1]} name=${run.name} label="Next run">→<//>`}</span>`;
+}
+
+/** @param {{ run: Api.EndedRun, name: string, label: string, children?: Children }} props */
+function Neighbour({ run, name, label, children }) {
+  const begun = instant(run.startedAt);
+  const { word } = runStatus(run.status);
+  const text = `${label}: ${word}${begun ? `, ${clock(begun)}` : ""}`;
+  return html`<a href=${href(pageOf({ name, runId: run.dagRunId }))} aria-label=${text} title=${text}>${children}</a>`;
+}
+
+/** @param {{ run: Run, hasLastGood: boolean }} props */
+function Facts({ run, hasLastGood }) {
+  const params = pairsOf(run.paramsList);
+  const [open, setOpen] = useState(false);
+  const many = params.length > INLINE;
+  return html`<dl class="run-facts">
+      ${instant(run.startedAt) && html`<${Fact} name="Started"><${Time} at=${run.startedAt} words=${false} />${" "}
+        <span class="faint">(<${Time} at=${run.startedAt} />)</span><//>`}
+      ${run.queuedAt && html`<${Fact} name="Queued"><${Time} at=${run.queuedAt} /><//>`}
+      ${startedBy(run) && html`<${Fact} name="Started by">${startedBy(run)}<//>`}
+      ${(run.attempt ?? 0) > 1 && html`<${Fact} name="Attempt">${run.attempt}<//>`}
+      ${run.revision && html`<${Fact} name="Revision">
+        <a href=${href(["dags", run.name, "revisions"], { number: run.revision })}>${run.revision}</a><//>`}
+      ${run.parentDAGRunId && html`<${Fact} name="Called by"><a href=${href(parentPage(run))}>${run.parentDAGRunName}
+        </a><//>`}
+      ${hasLastGood && html`<${LastGood} run=${run} />`}
+      ${params.length > 0 && html`<${Fact} name="Parameters">${many ? html`<button type="button" class="tag"
+        aria-expanded=${open} onClick=${() => setOpen(!open)}>${open ? "hide" : `show all ${params.length}`}</button>`
+        : html`<${Chips} params=${params} />`}<//>`}
+    </dl>
+    ${many && open && html`<${Chips} params=${params} isLines />`}`;
+}
+
+/** @param {{ name: string, class?: string, children?: Children }} props */
+function Fact({ name, class: look = "", children }) {
+  return html`<div class=${look}><dt>${name}</dt><dd>${children}</dd></div>`;
+}
+
+/** @param {{ params: ReturnType<typeof pairsOf>, isLines?: boolean }} props */
+function Chips({ params, isLines }) {
+  return html`<span class=${isLines ? "chips lines" : "chips"}>${params.map(({ name, value }, index) => html`<span
+    class="chip" key=${index} title=${`${name}=${value}`}><span class="faint">${name}=</span><strong>${value}</strong>
+    </span>`)}</span>`;
+}
+
+/**
+ * The last run that succeeded before this one, and what is different now; its place is kept until it is known.
+ * @param {{ run: Run }} props
+ */
+function LastGood({ run }) {
+  const begun = instant(run.startedAt) ?? instant(run.queuedAt);
+  const toDate = begun && Math.floor(begun.getTime() / 1000) + 1;
+  const { data } = useApi(["dag-runs", run.name], { status: RUN.SUCCEEDED, fromDate: 0, toDate, limit: 1 });
+  const good = data?.dagRuns[0];
+  const time = instant(good?.startedAt);
+  return html`<${Fact} name="Last good" class="last-good">${good ? html`<a
+      href=${href(pageOf({ name: run.name, runId: good.dagRunId }))}>${time ? clock(time) : short(good.dagRunId)}</a>
+      ${good.revision && run.revision && ` · revision ${good.revision} → ${run.revision}`} · ${
+        good.params === run.params ? "same parameters" : "other parameters"}` : data ? "never" : ""}<//>`;
+}
+
+/** @param {Run} run */
+function parentPage(run) {
+  const atRoot = run.parentDAGRunId === run.rootDAGRunId;
+  return pageOf({ name: run.rootDAGRunName, runId: run.rootDAGRunId, subRunId: atRoot ? null : run.parentDAGRunId });
+}
+
+/** @param {{ trigger?: string, actor?: string }} run */
+function startedBy({ trigger, actor }) {
+  if (!trigger || trigger === "subdag") return ""; // "Called by" says it
+  /** @type {Record<string, string>} */
+  const ways = { api: actor ? "" : "the API", reschedule: "run again" };
+  return [actor, ways[trigger] ?? trigger].filter(Boolean).join(", ");
+}
