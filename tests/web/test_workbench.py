@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
+from tests.process.waiting import wait_for
 from tests.web.browser import WIDTHS, Visitor, visiting
 from tests.web.site import Site
 from tests.web.test_failed_runs import NESTED
@@ -162,6 +163,7 @@ async def test_nothing_moves_while_a_failed_run_opens(browser: Browser, site: Si
         await expect(page.get_by_role("region", name="Step resize").get_by_text("size of second")).to_be_visible()
         await expect(page.locator(".last-good")).to_contain_text("never")
         assert await page.evaluate(SHIFTS) == []
+        await page.get_by_role("button", name="Details").click()
         assert await visitor.find_barriers() == []
         await page.emulate_media(color_scheme="dark")
         assert await visitor.find_barriers() == []
@@ -205,3 +207,25 @@ async def test_a_start_that_is_refused_is_enqueued_in_the_same_dialog(visitor: V
     visitor.complaints[:] = [text for text in visitor.complaints if "409" not in text]
     site.send("GET", f"/dag-runs/alone/{waiting}/dequeue")
     site.send("POST", f"/dag-runs/alone/{running}/stop", {})
+
+
+async def test_the_details_say_who_decided_and_stay_open(visitor: Visitor, site: Site) -> None:
+    site.save(
+        "decided",
+        "steps:\n  - {name: gate, type: hitl, config: {prompt: Ship it?, input: [TICKET], required: [TICKET]}}\n"
+        "  - {name: ship, command: 'echo shipped ${TICKET}'}\n",
+    )
+    run_id = site.start("decided")
+    wait_for("the question", lambda: site.send("GET", "/approvals")["approvals"])
+    site.send("POST", f"/dag-runs/decided/{run_id}/steps/gate/approve", {"inputs": {"TICKET": "OPS-7"}})
+    page = await visitor.open(f"/dag-runs/decided/{run_id}?step=gate")
+    await expect(page.locator("ol.steps > li").first).to_contain_text("approved by admin")
+    await page.get_by_role("button", name="Details").click()
+    details = page.get_by_role("region", name="Details of gate")
+    await expect(details).to_contain_text("admin")
+    await expect(details).to_contain_text("OPS-7")
+    await page.get_by_role("button", name="ship", exact=True).click()
+    await page.reload()
+    await expect(page.get_by_role("region", name="Details of ship")).to_contain_text("echo shipped")
+    await page.get_by_role("button", name="Details").click()
+    await expect(page.get_by_role("separator")).to_have_count(1)
