@@ -187,7 +187,8 @@ function noteOf({ retryCount, approvedBy, rejectedBy }) {
 }
 
 /** Why a step did not run. @param {Api.Node} node */
-const whyLeftOut = ({ startedAt, error }) => (instant(startedAt) ? "" : (error ?? "").split("\n")[0].replace(/^not run: /, ""));
+const whyLeftOut = ({ startedAt, error = "" }) =>
+  instant(startedAt) ? "" : error.split("\n")[0].replace(/^not run: /, "");
 
 /**
  * The bar of a step or sub-run within the run.
