@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { stepsOf, tally, toGraph, withDescendants } from "../../../app/dagbook/web/static/lib/graph.js";
+import {
+  stepsOf,
+  stepsOfDag,
+  stepsOfRun,
+  tally,
+  toGraph,
+  withDescendants,
+} from "../../../app/dagbook/web/static/lib/graph.js";
 
 const step = (name, ...depends) => ({ name, depends });
 const fan = (count) => Array.from({ length: count }, (_, index) => step(`fan-${index}`, "first"));
@@ -36,5 +43,39 @@ test("a group is counted by status, most first", () => {
   assert.deepEqual(tally([{ status: 4 }, { status: 2 }, { status: 4 }]), [
     [4, 2],
     [2, 1],
+  ]);
+});
+
+test("a fan-out is counted, and a handler is no step", () => {
+  const subRuns = ["a", "b", "c"].map((dagRunId) => ({ dagRunId }));
+  const run = {
+    nodes: [
+      { step: { name: "each", call: "child", depends: [] }, status: 1, subRuns },
+      { step: { name: "onExit", depends: ["each"] }, status: 4 },
+    ],
+    onExit: { step: { name: "onExit" }, status: 0 },
+  };
+  const known = new Map([["a", { status: 4 }], ["b", { status: 4 }], ["c", { status: 2 }]]);
+  const steps = stepsOfRun(run, known);
+  assert.equal(steps[0].count, "3 × child: 2 succeeded, 1 failed");
+  const { nodes, edges } = toGraph(steps);
+  assert.deepEqual(nodes.map(({ id, note }) => [id, note]), [
+    ["step:each", "3 × child: 2 succeeded, 1 failed"],
+    ["step:onExit", ""],
+    ["handler:onExit", "on exit"],
+  ]);
+  assert.deepEqual(edges, [{ from: "step:each", to: "step:onExit" }]);
+  assert.equal(stepsOfRun(run)[0].count, "3 × child");
+});
+
+test("the handlers of a definition are drawn, and its lists of items counted", () => {
+  const steps = stepsOfDag({
+    name: "x",
+    steps: [{ name: "each", call: "child", parallel: { items: ["1", "2"] } }],
+    handlerOn: { failure: { name: "onFailure" }, exit: undefined },
+  });
+  assert.deepEqual(steps.map(({ name, handler, count }) => [name, handler, count]), [
+    ["each", undefined, "2 × child"],
+    ["onFailure", "on failure", ""],
   ]);
 });

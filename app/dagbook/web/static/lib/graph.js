@@ -1,82 +1,156 @@
 // Graph of steps and their dependencies, to be drawn. Pure.
 
+import { lookOf, runStatus } from "./status.js";
+
 const FOLD_FROM = 12; // groups of at least so many similar steps are drawn as one node
 /** @typedef {{ width: number, height: number }} Size */
-/** @typedef {{ id: string, step?: GraphStep, group?: GraphStep[] } & Size} GraphNode one step, or a group of them */
+/**
+ * One step, or a group of them.
+ * @typedef {{ id: string, step?: GraphStep, group?: GraphStep[], text: string, note: string } & Size} GraphNode
+ */
 /** @typedef {{ from: string, to: string }} Edge */
 /** @typedef {{ nodes: GraphNode[], edges: Edge[] }} Graph */
 
-const [NARROWEST, WIDEST, HEIGHT] = [150, 300, 44]; // pixels
-const [LETTER, AROUND] = [8.4, 52]; // pixels of a character of a name, and of what is beside it
-/** Characters of a name that fit into a box. @param {number} width of the box, in pixels */
-export const lettersIn = (width) => Math.floor((width - AROUND) / LETTER);
+const [NARROWEST, WIDEST] = [120, 300]; // pixels
+const [LOW, HIGH] = [32, 48]; // pixels, without and with a second line
+const [LETTER, SMALL, AROUND, TIME] = [7.6, 6.7, 44, 64]; // pixels: a character of each line, padding, a duration
 
 /**
  * Nodes and edges of a run or of a definition.
  * `unfolded` has the keys of the groups whose steps are drawn one by one.
  * @param {GraphStep[]} steps
  * @param {Set<string>} [unfolded]
+ * @returns {Graph}
  */
 export function toGraph(steps, unfolded = new Set()) {
-  const names = new Set(steps.map((step) => step.name));
-  /** @type {Map<string, string[]>} */
-  const below = new Map(steps.map((step) => [step.name, []]));
-  for (const step of steps) for (const name of step.depends) below.get(name)?.push(step.name);
-  const longest = Math.max(0, ...steps.map(({ name }) => [...name].length));
-  const width = Math.min(WIDEST, Math.max(NARROWEST, Math.ceil(longest * LETTER) + AROUND));
+  const names = new Set(steps.filter(({ handler }) => !handler).map((step) => step.name));
   const ids = new Map(); // name of a step -> id of its node
-  /** @type {GraphNode[]} */
-  const nodes = [];
-  for (const group of alike(steps, below)) {
+  /** @type {Omit<GraphNode, keyof Size>[]} */
+  const found = [];
+  for (const group of alike(steps)) {
     const key = `group:${group[0].name}`;
     if (group.length < FOLD_FROM || unfolded.has(key)) {
       for (const step of group) {
-        nodes.push({ id: `step:${step.name}`, step, width, height: HEIGHT });
-        ids.set(step.name, `step:${step.name}`);
+        const id = `${step.handler ? "handler" : "step"}:${step.name}`;
+        found.push({ id, step, text: step.name, note: step.handler || step.count || "" });
+        if (!step.handler) ids.set(step.name, id);
       }
     } else {
-      nodes.push({ id: key, group, width, height: HEIGHT });
+      found.push({ id: key, group, text: `${group.length} × ${group[0].name}`, note: countsText(group) });
       for (const step of group) ids.set(step.name, key);
     }
   }
+  const size = sizeOf(found, steps.some(({ times }) => times));
   const edges = new Map();
-  for (const step of steps) {
+  for (const step of steps.filter(({ handler }) => !handler)) {
     for (const name of step.depends.filter((one) => names.has(one))) {
       const [from, to] = [ids.get(name), ids.get(step.name)];
       if (from !== to) edges.set(`${from}\n${to}`, { from, to });
     }
   }
-  return { nodes, edges: [...edges.values()] };
+  return { nodes: found.map((node) => ({ ...node, ...size })), edges: [...edges.values()] };
 }
 
 /**
- * Groups of similar steps: those with the same dependencies and the same dependents.
- * @param {GraphStep[]} steps
- * @param {Map<string, string[]>} below
+ * The size of all nodes: those of one size can exchange their places.
+ * @param {Omit<GraphNode, keyof Size>[]} nodes
+ * @param {boolean} timed
  */
-function alike(steps, below) {
+function sizeOf(nodes, timed) {
+  const longest = (/** @type {"text" | "note"} */ line) => Math.max(0, ...nodes.map((node) => [...node[line]].length));
+  const width = Math.max(longest("text") * LETTER + AROUND + (timed ? TIME : 0), longest("note") * SMALL + AROUND);
+  return { width: Math.ceil(Math.min(WIDEST, Math.max(NARROWEST, width))), height: longest("note") ? HIGH : LOW };
+}
+
+/**
+ * Groups of similar steps: those with the same dependencies and the same dependents. A handler is one of its own.
+ * @param {GraphStep[]} steps
+ */
+function alike(steps) {
+  /** @type {Map<string, string[]>} */
+  const below = new Map(steps.map((step) => [step.name, []]));
+  for (const step of steps) for (const name of step.depends) below.get(name)?.push(step.name);
   const groups = new Map();
   for (const step of steps) {
-    const key = JSON.stringify([[...step.depends].sort(), [...(below.get(step.name) ?? [])].sort()]);
+    const place = step.handler ? [step.handler] : [[...step.depends].sort(), [...(below.get(step.name) ?? [])].sort()];
+    const key = JSON.stringify(place);
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push(step);
   }
   return groups.values();
 }
 
+/** @typedef {{ step: Api.Step } & Partial<Api.Node>} AnyNode a step of a run, or of a definition */
+/** @typedef {Map<string, { status: number }>} Known the runs that steps called, by id */
+
 /**
  * Steps with their dependencies; in a chain a step without `depends` depends on the one before it.
- * @param {{ step: Api.Step, status?: number }[]} nodes
- * @param {{ chain?: boolean }} [options]
+ * @param {AnyNode[]} nodes
+ * @param {{ chain?: boolean, known?: Known }} [options]
+ * @returns {GraphStep[]}
  */
-export function stepsOf(nodes, { chain = false } = {}) {
+export function stepsOf(nodes, { chain = false, known = new Map() } = {}) {
   return nodes.map((node, index) => ({
-    name: node.step.name,
+    ...shown(node, known),
     depends: node.step.depends ?? (chain && index ? [nodes[index - 1].step.name] : []),
-    status: node.status,
-    node,
   }));
 }
+
+/**
+ * Steps and handlers of a run.
+ * @param {Run} run
+ * @param {Known | null} [known]
+ */
+export function stepsOfRun(run, known = null) {
+  const handlers = /** @type {const} */ ({ "on wait": run.onWait, "on success": run.onSuccess,
+    "on failure": run.onFailure, "on cancel": run.onCancel, "on exit": run.onExit });
+  return [...stepsOf(run.nodes, { known: known ?? undefined }), ...handlersOf(handlers)];
+}
+
+/** Steps and handlers of a definition. @param {Api.DAGDetails} dag */
+export function stepsOfDag({ steps = [], handlerOn = {} }) {
+  const handlers = Object.entries(handlerOn).map(([event, step]) => [`on ${event}`, step && { step }]);
+  return [...stepsOf(steps.map((step) => ({ step }))), ...handlersOf(Object.fromEntries(handlers))];
+}
+
+/**
+ * @param {Record<string, AnyNode | undefined>} handlers by event
+ * @returns {GraphStep[]}
+ */
+const handlersOf = (handlers) => Object.entries(handlers).flatMap(([handler, node]) =>
+  node ? [{ ...shown(node, new Map()), depends: [], handler }] : []);
+
+/**
+ * @param {AnyNode} node
+ * @param {Known} known
+ */
+function shown(node, known) {
+  const { step, status, waiting } = node;
+  const look = status === undefined ? undefined : lookOf({ status, waiting });
+  return { name: step.name, status, look, times: look && node, count: callsText(node, known) };
+}
+
+/**
+ * How many runs a step calls, "40 × child: 38 succeeded, 2 failed"; empty for fewer than two.
+ * @param {AnyNode} node
+ * @param {Known} known
+ */
+function callsText({ step, subRuns }, known) {
+  const items = step.parallel?.items;
+  const count = subRuns?.length ?? (Array.isArray(items) ? items.length : 0);
+  if (count < 2) return "";
+  const looks = (subRuns ?? []).flatMap(({ dagRunId }) => {
+    const status = known.get(dagRunId)?.status;
+    return status === undefined ? [] : [{ look: runStatus(status) }];
+  });
+  return [`${count} × ${step.call ?? "sub-run"}`, countsText(looks)].filter(Boolean).join(": ");
+}
+
+/** "38 succeeded, 2 failed". @param {{ look?: import("./status.js").Look }[]} things */
+const countsText = (things) => tally(things.map(({ look }) => ({ status: look?.word })))
+  .filter(([word]) => word)
+  .map(([word, count]) => `${count} ${word}`)
+  .join(", ");
 
 /**
  * The names of a step and of all steps that depend on it, directly or not.

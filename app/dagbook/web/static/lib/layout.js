@@ -1,12 +1,12 @@
 // Client of the layout worker.
 
+import { inOrder, withHandlers } from "./arrange.js";
+
 /** @typedef {import("./graph.js").Graph} Graph */
-/** @typedef {{ id: string, width: number, height: number }} Sized */
-/** @typedef {{ id: number, nodes: Sized[], edges: Graph["edges"], direction: string }} Question */
-/** @typedef {{ x: number, y: number }} Point */
-/** @typedef {Point & { width: number, height: number }} Box */
-/** @typedef {{ from: string, to: string, points: Point[] }} Line */
-/** @typedef {{ places: Record<string, Box>, lines: Line[], width: number, height: number }} Placed */
+/** @typedef {import("./graph.js").Size} Size */
+/** @typedef {import("./arrange.js").Placed} Placed */
+/** @typedef {{ nodes: ({ id: string } & Size)[], edges: Graph["edges"], pane: Size, turned: boolean }} Task */
+/** @typedef {Task & { id: number }} Question */
 
 /** @type {Worker | null} */
 let worker = null;
@@ -24,18 +24,20 @@ function start() {
 }
 
 /**
- * Compute the positions of nodes and edges.
+ * Compute the positions of nodes and edges, in the direction of which the pane shows more, or in the other one.
  * @param {Graph} graph
- * @param {string} direction
+ * @param {Size} pane
+ * @param {boolean} turned
  * @returns {Promise<Placed>}
  */
-export function place({ nodes, edges }, direction) {
+export function place(graph, pane, turned) {
   worker ??= start();
   const target = worker;
   const id = (count += 1);
-  const sizes = nodes.map(({ id: name, width, height }) => ({ id: name, width, height }));
+  const steps = graph.nodes.filter(({ step }) => !step?.handler);
+  const nodes = steps.map(({ id: name, width, height }) => ({ id: name, width, height }));
   return new Promise((resolve) => {
-    waiting.set(id, resolve);
-    target.postMessage({ id, nodes: sizes, edges, direction });
+    waiting.set(id, (placed) => resolve(withHandlers(graph, inOrder(graph, placed))));
+    target.postMessage({ id, nodes, edges: graph.edges, pane, turned });
   });
 }

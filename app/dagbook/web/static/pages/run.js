@@ -8,7 +8,7 @@ import { go, hash, href, query, setQuery } from "../lib/router.js";
 import { bannerOf, failedBelow, findLeaf } from "../lib/leaf.js";
 import { calledBy, concernsRun, keyStep, lookOfRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
 import { RUN, isActive } from "../lib/status.js";
-import { stepsOf } from "../lib/graph.js";
+import { stepsOfRun } from "../lib/graph.js";
 import { clock, instant, short } from "../lib/format.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
 import { Empty, Loading, NotThere, Tabs, whenLoaded } from "../parts/basic.js";
@@ -123,7 +123,8 @@ function useShown(address, run, leaf) {
  *   known: import("../parts/steplist.js").Known | null }} props
  */
 function View({ view, address, run, shown, drawn, known }) {
-  if (view === "graph") return html`<${DagGraph} steps=${stepsOf(run.nodes)} chosen=${drawn} onChoose=${choose} />`;
+  if (view === "graph") return html`<${DagGraph} steps=${stepsOfRun(run, known)} chosen=${drawn}
+    onChoose=${choose} />`;
   if (view === "events") return html`<${RunEvents} address=${address} run=${run} />`;
   if (view === "spec") return html`<div class="pane-scroll"><${RunSpec} run=${run} /></div>`;
   if (view === "gantt") return html`<div class="pane-scroll"><${Gantt} run=${run} nodes=${nodesOf(run)} chosen=${drawn}

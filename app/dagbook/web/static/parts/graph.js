@@ -1,187 +1,247 @@
 // Layered drawing of a DAG: similar steps are folded into one box, arrow keys move between steps.
 
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/core.js";
-import { lettersIn, tally, toGraph } from "../lib/graph.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/core.js";
+import { pathOf } from "../lib/arrange.js";
+import { secondsOf } from "../lib/durations.js";
+import { duration } from "../lib/format.js";
+import { toGraph } from "../lib/graph.js";
 import { place } from "../lib/layout.js";
-import { NODE, nodeStatus } from "../lib/status.js";
+import { NODE } from "../lib/status.js";
+import { useNow } from "../lib/use-now.js";
 import { Loading } from "./basic.js";
-import { iconPath } from "./icon.js";
+import { Icon } from "./icon.js";
 
 /** @typedef {import("../lib/graph.js").Graph} Graph */
 /** @typedef {import("../lib/graph.js").GraphNode} GraphNode */
-/** @typedef {import("../lib/layout.js").Placed} Placed */
-/** @typedef {import("../lib/layout.js").Point} Point */
-/** @typedef {{ scale: number, x: number, y: number }} View */
+/** @typedef {import("../lib/arrange.js").Placed} Placed */
+/** @typedef {{ current: HTMLDivElement | null }} Pane what scrolls */
 
 const ZOOM = 1.2;
+const [LEAST, SMALLEST, LARGEST, MOST] = [0.05, 0.75, 1, 3]; // scales; a graph opens readable: between the inner two
+const LARGE = 60; // nodes, from which on a map and a search help
+const MAP = { width: 176, height: 112 }; // pixels, at most
 
 /**
  * @param {{ steps: GraphStep[], chosen?: string | null, onChoose?: ((name: string) => void) }} props
  */
 export function DagGraph({ steps, chosen, onChoose }) {
   const [unfolded, setUnfolded] = useState(/** @type {Set<string>} */ (new Set()));
-  const [direction, setDirection] = useState("TB");
-  const shape = JSON.stringify([steps.map(({ name, depends }) => [name, depends]), [...unfolded], direction]);
-  const graph = useMemo(() => toGraph(steps, unfolded), [shape, steps]);
-  const [placed, setPlaced] = useState(/** @type {Placed | null} */ (null));
-  useEffect(() => {
-    let current = true;
-    place(graph, direction).then((result) => current && setPlaced(result));
-    return () => {
-      current = false;
-    };
-  }, [shape]);
-  if (!placed) return html`<${Loading} what="graph" />`;
-  const unfold = (/** @type {string} */ id) => setUnfolded(new Set([...unfolded, id]));
-  return html`<${Canvas} graph=${graph} placed=${placed} chosen=${chosen} onChoose=${onChoose} onUnfold=${unfold}
-    folded=${unfolded.size ? () => setUnfolded(new Set()) : null}
-    onTurn=${() => setDirection(direction === "LR" ? "TB" : "LR")} />`;
-}
-
-/**
- * @param {{ graph: Graph, placed: Placed, chosen?: string | null, onChoose?: ((name: string) => void),
- *   onUnfold: (id: string) => void, folded: (() => void) | null, onTurn: () => void }} props
- */
-function Canvas({ graph, placed, chosen, onChoose, onUnfold, folded, onTurn }) {
-  const frame = useRef(/** @type {HTMLDivElement | null} */ (null));
-  const [view, setView] = useState(/** @type {View} */ ({ scale: 0, x: 0, y: 0 }));
-  const fit = () => {
-    if (!frame.current) return;
-    const { clientWidth, clientHeight } = frame.current;
-    const scale = Math.min(1.25, clientWidth / placed.width, clientHeight / placed.height);
-    setView({ scale, x: (clientWidth - placed.width * scale) / 2, y: (clientHeight - placed.height * scale) / 2 });
+  const [turned, setTurned] = useState(false);
+  const [whole, setWhole] = useState(false); // window
+  const [found, setFound] = useState(/** @type {string | undefined} */ (undefined));
+  const pane = useRef(/** @type {HTMLDivElement | null} */ (null));
+  const graph = useMemo(() => toGraph(steps, unfolded), [steps, unfolded]);
+  const placed = useLayout(graph, turned, pane);
+  const focus = graph.nodes.find(({ step }) => step && step.name === chosen)?.id;
+  const { scale, fits, zoom, fit } = useScale(pane, placed, whole);
+  const show = (/** @type {string | undefined} */ id) => id && placed && bring(pane, placed.places[id], scale);
+  useLayoutEffect(() => {
+    show(focus ?? graph.nodes[0]?.id);
+  }, [focus, placed, fits]);
+  const act = (/** @type {GraphNode} */ { id, step }) =>
+    step ? onChoose?.(step.name) : setUnfolded(new Set([...unfolded, id]));
+  const drawing = useMemo(() => placed && html`<${Lines} placed=${placed} />
+    ${graph.nodes.filter(({ id }) => placed.places[id]).map((node) => html`<${Box} key=${node.id} node=${node}
+      at=${placed.places[node.id]} chosen=${node.id === focus} found=${node.id === found} onAct=${act} />`)}`,
+    [graph, placed, focus, found]);
+  const find = (/** @type {string} */ text) => {
+    const id = text ? graph.nodes.find(({ step, group = [] }) => [...(step ? [step] : []), ...group]
+      .some(({ name }) => name.toLowerCase().includes(text.toLowerCase())))?.id : undefined;
+    setFound(id);
+    show(id);
   };
-  useEffect(fit, [placed]);
-  const zoom = (/** @type {number} */ factor) => {
-    const { clientWidth = 0, clientHeight = 0 } = frame.current ?? {};
-    setView((before) => around(before, factor, clientWidth / 2, clientHeight / 2));
-  };
-  const drag = useDrag(setView);
-  const wheel = (/** @type {Targeted<WheelEvent, HTMLElement>} */ event) => {
-    if (!event.ctrlKey && !event.metaKey) return;
-    event.preventDefault();
-    const box = event.currentTarget.getBoundingClientRect();
-    setView((before) =>
-      around(before, event.deltaY < 0 ? ZOOM : 1 / ZOOM, event.clientX - box.left, event.clientY - box.top),
-    );
-  };
-  // Zooming and dragging transform the drawing as a whole: hundreds of boxes must not be rendered again per frame.
-  const drawing = useMemo(
-    () => html`
-      ${placed.lines.map(({ from, to, points }) => html`<path key=${`${from}>${to}`} class="edge"
-        d=${curve(points)} />`)}
-      ${graph.nodes.filter(({ id }) => placed.places[id]).map((node) => html`<${Box} key=${node.id} node=${node}
-        at=${placed.places[node.id]}
-        chosen=${node.step?.name === chosen} onChoose=${onChoose} onUnfold=${onUnfold} />`)}`,
-    [graph, placed, chosen],
-  );
-  const size = { "--tall": placed.height, "--ratio": placed.height / placed.width };
-  return html`<div class="graph">
+  const isLarge = graph.nodes.length > LARGE;
+  const size = placed && { width: `${placed.width}px`, height: `${placed.height}px`, zoom: String(scale) };
+  return html`<div class=${whole ? "graph whole" : "graph"} tabindex="-1"
+    onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Escape" && setWhole(false)}>
     <div class="graph-bar">
       <button type="button" class="quiet" aria-label="Zoom in" onClick=${() => zoom(ZOOM)}>+</button>
       <button type="button" class="quiet" aria-label="Zoom out" onClick=${() => zoom(1 / ZOOM)}>−</button>
-      <button type="button" class="quiet" onClick=${fit}>Fit</button>
-      <button type="button" class="quiet" onClick=${onTurn}>Rotate</button>
-      ${folded && html`<button type="button" class="quiet" onClick=${folded}>Fold groups</button>`}
+      <button type="button" class="quiet" onClick=${() => fit(LEAST)}>Fit</button>
+      <button type="button" class="quiet" onClick=${() => setTurned(!turned)}>Rotate</button>
+      ${unfolded.size > 0 && html`<button type="button" class="quiet" onClick=${() => setUnfolded(new Set())}>
+        Fold groups</button>`}
+      ${isLarge && html`<input type="search" aria-label="Find a step" placeholder="Find a step" list="graph-steps"
+          onInput=${(/** @type {InputChange} */ event) => find(event.target.value)} />
+        <datalist id="graph-steps">${steps.map(({ name }) => html`<option key=${name} value=${name} />`)}</datalist>`}
+      <span class="grow"></span>
+      <button type="button" class="quiet" title=${whole ? "Back to the page (Escape)" : "In the whole window"}
+        onClick=${() => setWhole(!whole)}>${whole ? "Close" : "Expand"}</button>
     </div>
-    <div class="graph-frame" ref=${frame} style=${size} onPointerDown=${drag} onWheel=${wheel}
-      onKeyDown=${(/** @type {Targeted<KeyboardEvent, HTMLElement>} */ event) => walk(event, graph, placed)}>
-      <svg role="group" aria-label="Graph of the steps" width="100%" height="100%">
-        ${view.scale > 0 && html`<g transform=${`translate(${view.x} ${view.y}) scale(${view.scale})`}>
-${drawing}</g>`}</svg>
+    <div class="graph-pane">
+      <div class="graph-frame" ref=${pane} onPointerDown=${drag}
+        onWheel=${(/** @type {WheelEvent} */ event) => {
+          if (!event.ctrlKey && !event.metaKey) return;
+          event.preventDefault();
+          zoom(event.deltaY < 0 ? ZOOM : 1 / ZOOM, event);
+        }}
+        onKeyDown=${(/** @type {Targeted<KeyboardEvent, HTMLElement>} */ event) => placed && walk(event, graph,
+          placed)}>
+        ${!placed && html`<${Loading} what="graph" />`}
+        <div class="graph-layer" role="group" aria-label="Graph of the steps" style=${size}>${drawing}</div></div>
+      ${isLarge && placed && html`<${MiniMap} graph=${graph} placed=${placed} pane=${pane} scale=${scale} />`}
     </div>
   </div>`;
 }
 
 /**
- * @param {View} view
- * @param {number} factor
- * @param {number} x
- * @param {number} y
+ * The layout of a graph; the one before while another is computed.
+ * @param {Graph} graph
+ * @param {boolean} turned
+ * @param {Pane} pane
  */
-function around(view, factor, x, y) {
-  const scale = Math.min(4, Math.max(0.02, view.scale * factor));
-  const grown = scale / view.scale;
-  return { scale, x: x - (x - view.x) * grown, y: y - (y - view.y) * grown };
-}
-
-/** @param {(change: (before: View) => View) => void} setView */
-function useDrag(setView) {
-  return (/** @type {Targeted<PointerEvent, HTMLElement>} */ event) => {
-    if (event.target.closest(".box")) return;
-    const element = event.currentTarget;
-    let [x, y] = [event.clientX, event.clientY];
-    const move = (/** @type {PointerEvent} */ moved) => {
-      const [dx, dy] = [moved.clientX - x, moved.clientY - y];
-      [x, y] = [moved.clientX, moved.clientY];
-      setView((before) => ({ ...before, x: before.x + dx, y: before.y + dy }));
+function useLayout(graph, turned, pane) {
+  const [placed, setPlaced] = useState(/** @type {Placed | null} */ (null));
+  const shape = JSON.stringify([graph.nodes.map(({ id, width, height }) => [id, width, height]), graph.edges]);
+  useEffect(() => {
+    let current = true;
+    const { clientWidth: width = 1, clientHeight: height = 1 } = pane.current ?? {};
+    place(graph, { width, height }, turned).then((found) => current && setPlaced(found));
+    return () => {
+      current = false;
     };
-    element.setPointerCapture(event.pointerId);
-    element.addEventListener("pointermove", move);
-    element.addEventListener("pointerup", () => element.removeEventListener("pointermove", move), { once: true });
-  };
+  }, [shape, turned]);
+  return placed;
 }
 
-/** @param {Point[]} points */
-function curve(points) {
-  const [first, ...rest] = points;
-  let text = `M${first.x} ${first.y}`;
-  for (let at = 0; at < rest.length - 1; at += 1) {
-    const [one, next] = [rest[at], rest[at + 1]];
-    text += ` Q${one.x} ${one.y} ${(one.x + next.x) / 2} ${(one.y + next.y) / 2}`;
+/**
+ * The scale of a drawing, and how often it was fitted; what is under the pointer, or else in the middle, stays there.
+ * @param {Pane} pane
+ * @param {Placed | null} placed
+ * @param {boolean} whole
+ */
+function useScale(pane, placed, whole) {
+  const [{ scale, fits }, setState] = useState({ scale: LARGEST, fits: 0 });
+  const kept = useRef(/** @type {{ x: number, y: number, left: number, top: number } | null} */ (null));
+  const fit = (/** @type {number} */ least) => {
+    if (!pane.current || !placed) return;
+    const { clientWidth, clientHeight } = pane.current;
+    const wanted = Math.min(LARGEST, clientWidth / placed.width, clientHeight / placed.height);
+    setState({ scale: Math.max(least, wanted), fits: fits + 1 });
+  };
+  useLayoutEffect(() => fit(SMALLEST), [placed, whole]);
+  useLayoutEffect(() => {
+    if (kept.current) {
+      const { x, y, left, top } = kept.current;
+      pane.current?.scrollTo(x * scale - left, y * scale - top);
+    }
+    kept.current = null;
+  }, [scale]);
+  const zoom = (/** @type {number} */ factor, /** @type {{ clientX: number, clientY: number } | null} */ at = null) => {
+    if (!pane.current) return;
+    const { scrollLeft, scrollTop, clientWidth, clientHeight } = pane.current;
+    const box = pane.current.getBoundingClientRect();
+    const [left, top] = at ? [at.clientX - box.left, at.clientY - box.top] : [clientWidth / 2, clientHeight / 2];
+    kept.current = { x: (scrollLeft + left) / scale, y: (scrollTop + top) / scale, left, top };
+    setState({ scale: Math.min(MOST, Math.max(LEAST, scale * factor)), fits });
+  };
+  return { scale, fits, zoom, fit };
+}
+
+/**
+ * Scroll a box into the middle if it is not in sight.
+ * @param {Pane} pane
+ * @param {import("../lib/arrange.js").Box | undefined} box
+ * @param {number} scale
+ */
+function bring({ current: pane }, box, scale) {
+  if (!pane || !box) return;
+  const { scrollLeft, scrollTop, clientWidth, clientHeight } = pane;
+  const isSeen = (/** @type {number} */ at, /** @type {number} */ size, /** @type {number} */ from,
+    /** @type {number} */ length) => (at - size / 2) * scale >= from && (at + size / 2) * scale <= from + length;
+  if (isSeen(box.x, box.width, scrollLeft, clientWidth) && isSeen(box.y, box.height, scrollTop, clientHeight)) return;
+  pane.scrollTo(box.x * scale - clientWidth / 2, box.y * scale - clientHeight / 2);
+}
+
+/** Scroll by dragging the paper with a mouse. @param {Targeted<PointerEvent, HTMLElement>} event */
+function drag(event) {
+  if (event.button !== 0 || event.pointerType !== "mouse" || event.target.closest(".box")) return;
+  const pane = event.currentTarget;
+  const move = (/** @type {PointerEvent} */ { movementX, movementY }) => pane.scrollBy(-movementX, -movementY);
+  pane.setPointerCapture(event.pointerId);
+  pane.addEventListener("pointermove", move);
+  pane.addEventListener("lostpointercapture", () => pane.removeEventListener("pointermove", move), { once: true });
+}
+
+/** @param {{ placed: Placed }} props */
+function Lines({ placed }) {
+  const paths = placed.lines.map((line) => pathOf(line, placed));
+  return html`<svg class="graph-lines" width=${placed.width} height=${placed.height} aria-hidden="true">
+    <path class="edge" d=${paths.map(({ line }) => line).join("")} />
+    <path class="head" d=${paths.map(({ head }) => head).join("")} /></svg>`;
+}
+
+/**
+ * @param {{ node: GraphNode, at: import("../lib/arrange.js").Box, chosen: boolean, found: boolean,
+ *   onAct: (node: GraphNode) => void }} props
+ */
+function Box({ node, at, chosen, found, onAct }) {
+  const { step, group, text, note } = node;
+  const look = lookOfNode(node);
+  const title = group ? `${group.length} steps like ${group[0].name}${note && `: ${note}`}; show them`
+    : [look ? `${text}: ${look.word}` : text, note].filter(Boolean).join(", ");
+  const style = { left: `${at.x - at.width / 2}px`, top: `${at.y - at.height / 2}px`, width: `${at.width}px`,
+    height: `${at.height}px` };
+  const kinds = ["box", look?.tone ?? "idle", group && "group", step?.handler && "handler", found && "found"];
+  return html`<button type="button" class=${kinds.filter(Boolean).join(" ")} style=${style} title=${title}
+    aria-label=${title} aria-pressed=${group ? undefined : chosen} data-node=${node.id} onClick=${() => onAct(node)}>
+    ${look && html`<${Icon} name=${look.icon} />`}<span class="box-name cut">${text}</span>
+    ${step?.times && html`<${Elapsed} times=${step.times} active=${step.status === NODE.RUNNING} />`}
+    ${note && html`<small class="cut">${note}</small>`}</button>`;
+}
+
+/** The look of a step, or the most urgent one of a group. @param {GraphNode} node */
+function lookOfNode({ step, group = [] }) {
+  if (step) return step.look;
+  const urgent = [NODE.FAILED, NODE.RUNNING].map((status) => group.find((one) => one.status === status));
+  return (urgent.find(Boolean) ?? group[0]).look;
+}
+
+/** @param {{ times: Timed, active: boolean }} props */
+function Elapsed({ times, active }) {
+  const seconds = secondsOf(times, useNow(1, active));
+  return seconds === null ? null : html`<span class="number faint">${duration(seconds)}</span>`;
+}
+
+/**
+ * All of the drawing in small, and the part of it that is in sight; a press moves there.
+ * @param {{ graph: Graph, placed: Placed, pane: Pane, scale: number }} props
+ */
+function MiniMap({ graph, placed, pane, scale }) {
+  const seen = useRef(/** @type {HTMLElement | null} */ (null));
+  const small = Math.min(MAP.width / placed.width, MAP.height / placed.height);
+  useLayoutEffect(() => {
+    const { current: frame } = pane;
+    if (!frame) return undefined;
+    const update = () => {
+      const { scrollLeft: left, scrollTop: top, clientWidth: width, clientHeight: height } = frame;
+      for (const [name, value] of Object.entries({ left, top, width, height }))
+        seen.current?.style.setProperty(name, `${(value / scale) * small}px`);
+    };
+    update();
+    frame.addEventListener("scroll", update);
+    return () => frame.removeEventListener("scroll", update);
+  });
+  /** @type {Record<string, string>} */
+  const paths = {}; // by tone
+  for (const node of graph.nodes) {
+    const box = placed.places[node.id];
+    const tone = lookOfNode(node)?.tone ?? "idle";
+    if (box) paths[tone] = `${paths[tone] ?? ""}M${box.x - box.width / 2} ${box.y}h${box.width}`;
   }
-  const end = rest.at(-1) ?? first;
-  return `${text} L${end.x} ${end.y}`;
-}
-
-/**
- * @param {{ node: GraphNode, at: import("../lib/layout.js").Box, chosen: boolean, onChoose?: ((name: string) => void),
- *   onUnfold: (id: string) => void }} props
- */
-function Box({ node, at, chosen, onChoose, onUnfold }) {
-  const act = () => (node.step ? onChoose?.(node.step.name) : onUnfold(node.id));
-  const press = (/** @type {KeyboardEvent} */ event) => {
-    if (event.key !== "Enter" && event.key !== " ") return;
-    event.preventDefault();
-    act();
+  const go = (/** @type {Targeted<PointerEvent, HTMLElement>} */ { buttons, currentTarget, clientX, clientY }) => {
+    const { left, top } = currentTarget.getBoundingClientRect();
+    const { clientWidth = 0, clientHeight = 0 } = pane.current ?? {};
+    const far = scale / small;
+    if (buttons) pane.current?.scrollTo((clientX - left) * far - clientWidth / 2, (clientY - top) * far
+      - clientHeight / 2);
   };
-  const { label, title, tone, icon } = node.step ? describe(node.step) : describeGroup(node.group ?? []);
-  return html`<g class="box ${tone}" tabindex="0" role="button" aria-pressed=${chosen} aria-label=${title}
-    data-node=${node.id}
-    transform=${`translate(${at.x - at.width / 2} ${at.y - at.height / 2})`} onClick=${act} onKeyDown=${press}>
-    <title>${title}</title>
-    <rect width=${at.width} height=${at.height} rx="6" />
-    ${node.group && html`<rect class="back" x="3" y="3" width=${at.width} height=${at.height} rx="6" />`}
-    ${icon && html`<path transform="translate(10 14)" d=${iconPath(icon)} class="sign" />`}
-    <text x=${icon ? 34 : 12} y="27">${cut(label, lettersIn(at.width))}</text>
-  </g>`;
-}
-
-/** @param {{ name: string, status?: number }} step */
-function describe({ name, status }) {
-  const { word, tone, icon } = status === undefined ? { word: "", tone: "idle", icon: null } : nodeStatus(status);
-  return { label: name, title: word ? `${name}: ${word}` : name, tone, icon };
-}
-
-/** @param {GraphStep[]} group */
-function describeGroup(group) {
-  const counts = tally(group);
-  const words = counts
-    .filter(([status]) => status !== undefined)
-    .map(([status, count]) => `${count} ${nodeStatus(status).word}`);
-  const worst = counts.find(([status]) => status === NODE.FAILED) ?? counts[0];
-  const { tone, icon } = worst[0] === undefined ? { tone: "idle", icon: null } : nodeStatus(worst[0]);
-  const title = `${group.length} steps like ${group[0].name}${words.length ? `: ${words.join(", ")}` : ""}; show them`;
-  return { label: `${group.length} × ${group[0].name}`, title, tone, icon };
-}
-
-/**
- * @param {string} text
- * @param {number} longest
- */
-function cut(text, longest) {
-  const letters = [...text];
-  return letters.length > longest ? `${letters.slice(0, longest - 1).join("")}…` : text;
+  const [width, height] = [placed.width * small, placed.height * small];
+  return html`<div class="graph-map" aria-hidden="true" style=${{ width: `${width}px`, height: `${height}px` }}
+    onPointerDown=${go} onPointerMove=${go}>
+    <svg width=${width} height=${height} viewBox=${`0 0 ${placed.width} ${placed.height}`}>
+      ${Object.entries(paths).map(([tone, d]) => html`<path key=${tone} class=${tone} d=${d} />`)}</svg>
+    <div class="graph-window" ref=${seen}></div></div>`;
 }
 
 /** @type {Record<string, [x: number, y: number]>} */
@@ -208,7 +268,7 @@ function walk(event, graph, placed) {
     .filter(({ ahead }) => ahead > 1)
     .sort((one, other) => one.ahead + 2 * one.beside - (other.ahead + 2 * other.beside))[0];
   if (!near) return;
-  /** @type {SVGElement | null} */
+  /** @type {HTMLElement | null} */
   const box = event.currentTarget.querySelector(`[data-node=${CSS.escape(near.id)}]`);
   box?.focus();
 }

@@ -1,15 +1,16 @@
 // The steps of a DAG's definition as a graph.
 
-import { html, useState } from "../../vendor/core.js";
-import { stepsOf } from "../../lib/graph.js";
+import { html, useMemo, useState } from "../../vendor/core.js";
+import { stepsOfDag } from "../../lib/graph.js";
 import { Dialog, Empty } from "../../parts/basic.js";
 import { DagGraph } from "../../parts/graph.js";
 
 /** @param {{ details: Api.DAGFileDetails }} props */
 export function GraphTab({ details }) {
-  const steps = stepsOf((details.dag?.steps ?? []).map((step) => ({ step })));
+  const { dag } = details;
+  const steps = useMemo(() => (dag ? stepsOfDag(dag) : []), [dag]);
   const [chosen, setChosen] = useState(null);
-  const step = details.dag?.steps?.find(({ name }) => name === chosen);
+  const step = [...(dag?.steps ?? []), ...Object.values(dag?.handlerOn ?? {})].find(({ name }) => name === chosen);
   if (!steps.length) return html`<${Empty} title="No steps"><p>The definition has no steps, or has problems.</p><//>`;
   return html`<${DagGraph} steps=${steps} chosen=${chosen} onChoose=${setChosen} />
     ${step && html`<${Dialog} title=${step.name} onClose=${() => setChosen(null)}>
