@@ -66,15 +66,18 @@ async def test_a_run_is_started_with_parameters(walk: Walk, site: Site) -> None:
 
 
 async def test_the_dashboard_tells_what_runs_next(walk: Walk, site: Site) -> None:
-    site.save("busy", "schedule: '* * * * *'\nsteps:\n  - {name: one, command: 'true'}\n")
-    site.send("POST", "/dags/busy/suspend", {"suspend": True})
+    for name, schedule in {"busy": "*/1 * 29 2 *", "resting": "* * * * *"}.items():
+        site.save(name, f"schedule: '{schedule}'\nsteps:\n  - {{name: one, command: 'true'}}\n")
+    site.send("POST", "/dags/resting/suspend", {"suspend": True})
     starts = walk.region("Next starts")
     await walk.see(starts.get_by_role("link", name="busy"))
     await expect(starts.get_by_role("link", name="busy")).to_have_count(1)
+    await expect(starts.get_by_role("link", name="resting")).to_have_count(0)
     await walk.see(starts.get_by_role("row").filter(has_text="etl").get_by_role("time"))
     await walk.follow("All schedules", starts)
-    await walk.see(walk.page.get_by_role("row").filter(has_text="busy").filter(has_text="* * * * *"))
-    site.send("DELETE", "/dags/busy")
+    await walk.see(walk.page.get_by_role("row").filter(has_text="resting").filter(has_text="suspended"))
+    for name in ("busy", "resting"):
+        site.send("DELETE", f"/dags/{name}")
 
 
 async def test_all_runs_that_failed_with_an_error_are_found(walk: Walk, site: Site) -> None:
@@ -153,7 +156,8 @@ async def test_two_revisions_are_compared(walk: Walk, site: Site) -> None:
     await walk.turn_to("DAGs")
     await walk.follow("changed")
     await walk.click(walk.page.get_by_role("tab", name="Revisions"))
-    await walk.press("Changes of revision 2")
+    await walk.follow("Changes of revision 2")
+    await walk.page.wait_for_url("**/dags/changed/revisions?changes=2")
     await walk.see_text("-  - {name: one, command: echo first}", walk.dialog())
     await walk.see_text("+  - {name: one, command: echo second}", walk.dialog())
     await walk.page.keyboard.press("Escape")

@@ -15,15 +15,18 @@ SCHEDULES = {
     "often": ("*/5 * * * *", "every 5 minutes"),
     "hourly": ("15 * * * *", "every hour at :15"),
     "weekly": ("30 4 * * 1", "every Monday at 04:30"),
-    "rarely": ("0 0 29 2 *", "0 0 29 2 *"),
+    "rarely": ("0 0 29 2 *", "on the 29th of February at 00:00"),
 }
+
+ACTIVE = "rarely"  # it does not start during the tests, the others are suspended
 
 
 @pytest.fixture(scope="module")
 def scheduled(site: Site) -> Iterator[Site]:
     for name, (expression, _) in SCHEDULES.items():
         site.save(name, f"schedule: '{expression}'\nsteps:\n  - {{name: one, command: 'true'}}\n")
-        site.send("POST", f"/dags/{name}/suspend", {"suspend": True})
+        if name != ACTIVE:
+            site.send("POST", f"/dags/{name}/suspend", {"suspend": True})
     yield site
     for name in SCHEDULES:
         site.send("DELETE", f"/dags/{name}")
@@ -40,9 +43,33 @@ async def test_a_dag_that_starts_every_minute_is_one_line_of_many(
             row = rows.filter(has=page.get_by_role("link", name=name, exact=True))
             await expect(row).to_have_count(1)
             await expect(row).to_contain_text(words)
-        await expect(rows.filter(has_text="minutely").locator("time")).to_have_count(3)
+            await expect(row.locator("time")).to_have_count(3 if name == ACTIVE else 0)
+            await expect(row.get_by_text("suspended")).to_have_count(0 if name == ACTIVE else 1)
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert visitor.complaints == []
         assert await visitor.find_barriers() == []
         await page.emulate_media(color_scheme="dark")
         assert await visitor.find_barriers() == []
+
+
+async def test_all_times_of_a_page_are_in_one_zone_that_can_be_changed(browser: Browser, scheduled: Site) -> None:
+    cookie = scheduled.cookies["viewer"]
+    async with visiting(browser, scheduled.address, cookie=cookie, zone="Asia/Tokyo") as visitor:
+        page = await visitor.open(f"/dags/{ACTIVE}/schedule")
+        first = page.get_by_role("main").locator(".starts time").first
+        server = await page.evaluate("JSON.parse(document.querySelector('meta[name=dagbook]').content).zone")
+        assert server in ("UTC", "Etc/UTC"), "the zone of this server has to be another one than that of the browser"
+        choice = page.get_by_role("banner").get_by_role("combobox", name="Time zone of all times")
+        await expect(choice).to_have_value("Asia/Tokyo")
+        await expect(page.get_by_text("schedules count in UTC.")).to_be_visible()
+        await expect(page.get_by_text("on the 29th of February at 00:00")).to_be_visible()
+        await expect(first).to_contain_text("09:00")
+        await choice.select_option(label="UTC (server)")
+        await expect(first).to_contain_text("00:00")
+        page = await visitor.open("/schedules")
+        await expect(choice).to_have_value("UTC")
+        await expect(page.get_by_role("row").filter(has_text=ACTIVE).locator("time").first).to_contain_text("00:00")
+        note = page.get_by_role("main").get_by_role("combobox", name="Time zone of all times")
+        await note.select_option(label="Asia/Tokyo (yours)")
+        await expect(page.get_by_role("row").filter(has_text=ACTIVE).locator("time").first).to_contain_text("09:00")
+        assert visitor.complaints == []

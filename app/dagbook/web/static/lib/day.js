@@ -1,5 +1,6 @@
 // The runs of a day on an axis that is fitted to them. Pure.
 
+import { aheadOfUtc } from "./clock.js";
 import { hour } from "./format.js";
 import { spanOf } from "./durations.js";
 import { RUN, isActive } from "./status.js";
@@ -42,7 +43,7 @@ const beginOf = (run, now) => spanOf(run, now)?.from ?? spanOf({ startedAt: run.
  */
 export function ticksOf({ from, to }) {
   const step = STEPS.find((one) => (to - from) / one <= TICKS) ?? STEPS[STEPS.length - 1];
-  const shift = new Date(to).getTimezoneOffset() * MINUTE;
+  const shift = -aheadOfUtc(to);
   const ticks = [];
   for (let at = Math.ceil((from - shift) / step) * step + shift; at <= to; at += step) {
     ticks.push({ text: hour(new Date(at)), left: ((at - from) / (to - from)) * 100 });

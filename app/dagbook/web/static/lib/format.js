@@ -1,4 +1,9 @@
-// Formatting of numbers and times. Pure.
+// Formatting of numbers and times; times are in the zone of the page. Pure.
+
+import { dayOf, knownZone, shownZone, timeText } from "./clock.js";
+
+/** @type {Intl.DateTimeFormatOptions} */
+const HOUR = { hour: "2-digit", minute: "2-digit" };
 
 /** @type {[name: string, seconds: number][]} */
 const UNITS = [
@@ -81,20 +86,16 @@ export function ago(time, now = Date.now()) {
 }
 
 /**
- * The exact time in the viewer's time zone, and in `zone` if it is given.
+ * The exact time in the zone of the page, and in `other` if that is another one.
  * @param {Date} time
- * @param {string} [zone]
+ * @param {string} [other]
  */
-export function exact(time, zone) {
+export function exact(time, other) {
   /** @type {Intl.DateTimeFormatOptions} */
   const options = { dateStyle: "medium", timeStyle: "medium" };
-  const own = new Intl.DateTimeFormat(undefined, options).format(time);
-  if (!zone) return own;
-  try {
-    return `${own} (${new Intl.DateTimeFormat(undefined, { ...options, timeZone: zone }).format(time)} in ${zone})`;
-  } catch {
-    return own; // the browser does not know the zone
-  }
+  const text = timeText(time, options);
+  const known = knownZone(other);
+  return known && known !== shownZone() ? `${text} (${timeText(time, options, { other: known })} in ${other})` : text;
 }
 
 /**
@@ -103,31 +104,37 @@ export function exact(time, zone) {
  * @param {Date} [now]
  */
 export function clock(time, now = new Date()) {
-  const today = time.toDateString() === now.toDateString();
-  /** @type {Intl.DateTimeFormatOptions} */
-  const options = today ? {} : { month: "short", day: "numeric" };
-  return new Intl.DateTimeFormat(undefined, { ...options, hour: "2-digit", minute: "2-digit" }).format(time);
+  return dayOf(time) === dayOf(now) ? hour(time) : timeText(time, { month: "short", day: "numeric", ...HOUR });
 }
 
 /**
- * "14:32" in the viewer's time zone, without the date.
+ * A time to come: "today 23:40", "tomorrow 03:00", "Tue, 1 Dec, 03:00", with the year if that is another one.
+ * @param {Date} time
+ * @param {Date} [now]
+ */
+export function dayAndTime(time, now = new Date()) {
+  const day = dayOf(time);
+  if (day === dayOf(now)) return `today ${hour(time)}`;
+  if (day === dayOf(new Date(now.getTime() + 86400000))) return `tomorrow ${hour(time)}`;
+  /** @type {Intl.DateTimeFormatOptions} */
+  const year = day.slice(0, 4) === dayOf(now).slice(0, 4) ? {} : { year: "numeric" };
+  return timeText(time, { weekday: "short", day: "numeric", month: "short", ...year, ...HOUR });
+}
+
+/**
+ * "14:32", without the date.
  * @param {Date} time
  */
 export function hour(time) {
-  return new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" }).format(time);
+  return timeText(time, HOUR);
 }
 
 /**
- * "14:32:05.123" in the viewer's zone.
+ * "14:32:05.123".
  * @param {Date} time
  */
 export function moment(time) {
-  return new Intl.DateTimeFormat("en-GB", {
-    hour: "2-digit",
-    minute: "2-digit",
-    second: "2-digit",
-    fractionalSecondDigits: 3,
-  }).format(time);
+  return timeText(time, { ...HOUR, second: "2-digit", fractionalSecondDigits: 3 }, { locale: "en-GB" });
 }
 
 /**

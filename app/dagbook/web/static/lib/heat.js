@@ -1,5 +1,6 @@
 // The runs of a DAG by day and status, as rows of a map. Pure.
 
+import { timeText } from "./clock.js";
 import { RUN, runStatus } from "./status.js";
 
 const WEEKS = 8;
@@ -16,12 +17,12 @@ const ORDER = [
 ];
 const ALWAYS = new Set([RUN.FAILED, RUN.SUCCEEDED]);
 
-/** How many days eight weeks have that begin on a Monday and end today. @param {Date} today */
-export const daysShown = (today) => (WEEKS - 1) * 7 + ((today.getDay() + 6) % 7) + 1;
+/** How many days eight weeks have that begin on a Monday and end today. @param {string} today as "2026-11-30" */
+export const daysShown = (today) => (WEEKS - 1) * 7 + ((new Date(`${today}T12:00:00Z`).getUTCDay() + 6) % 7) + 1;
 
 /** A day in words. @param {Api.DAGDay} day @param {Intl.DateTimeFormatOptions} options */
 export const dayText = ({ fromDate }, options) =>
-  new Intl.DateTimeFormat(undefined, options).format(new Date((fromDate + NOON) * 1000));
+  timeText(new Date((fromDate + NOON) * 1000), options);
 
 /**
  * One row per status: its counts by day, and how large each of them is beside the largest of the row.

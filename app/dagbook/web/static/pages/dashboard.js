@@ -9,9 +9,10 @@ import { RUN, RUN_STATUSES, runStatus } from "../lib/status.js";
 import { hasGrants } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Attention } from "../parts/attention.js";
-import { Empty, whenLoaded, Time } from "../parts/basic.js";
+import { Empty, whenLoaded } from "../parts/basic.js";
 import { DayStrip } from "../parts/daystrip.js";
 import { FirstSteps } from "../parts/firststeps.js";
+import { NextTime } from "../parts/clock.js";
 import { Icon } from "../parts/icon.js";
 
 const DAY = 86400;
@@ -114,15 +115,15 @@ function Counts({ runs, more }) {
  */
 function NextStarts({ starts }) {
   const first = new Map();
-  for (const one of starts) if (one.kind === "start" && !first.has(one.fileName)) first.set(one.fileName, one);
+  for (const one of starts) if (one.kind === "start" && !one.suspended && !first.has(one.fileName))
+    first.set(one.fileName, one);
   const rows = [...first.values()];
   if (!rows.length) return html`<p class="faint">
     Nothing is scheduled. Add a line such as <code>schedule: "0 3 * * *"</code> to a <a href=${href("/dags")}>DAG</a>.
     </p>`;
   return html`<table class="stack next-starts"><tbody>${rows.slice(0, NEXT).map((one) => html`<tr key=${one.fileName}>
       <td><a class="wide-text" href=${href(["dags", one.fileName])}>${one.dagName}</a></td>
-      <td class="number">${one.suspended ? html`<span class="wait">suspended</span>`
-        : html`<${Time} at=${one.at} zone=${one.zone} />`}</td></tr>`)}</tbody></table>
+      <td class="number"><${NextTime} at=${one.at} zone=${one.zone} /></td></tr>`)}</tbody></table>
     <p><a href=${href("/schedules")}>All schedules</a>
       ${rows.length > NEXT && html`<span class="faint">: ${plural(rows.length - NEXT, "more DAG")}</span>`}</p>`;
 }

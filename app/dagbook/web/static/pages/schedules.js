@@ -38,13 +38,13 @@ function Past() {
   return whenLoaded(loaded, "slots", ({ slots }) =>
     slots.length
       ? html`<div class="scroll">
-        <table class="stack"><thead><tr>
-          <th>Due</th><th>DAG</th><th>Action</th><th>Outcome</th><th>Reason</th></tr></thead>
+        <table class="stack"><thead><tr><th>Due</th><th>DAG</th><th>Outcome</th><th>Reason</th></tr></thead>
           <tbody>
           ${slots.map((slot, index) => html`<tr key=${index}>
-            <td><${Time} at=${slot.scheduledAt} /></td>
-            <td><a class="wide-text" href=${href(["dags", slot.fileName])}>${slot.dagName ?? slot.fileName}</a></td>
-            <td>${slot.kind}${slot.madeUp ? ", catch-up" : ""}</td>
+            <td><${Time} at=${slot.scheduledAt} words=${false} /></td>
+            <td><a class="wide-text" href=${href(["dags", slot.fileName])}>${slot.dagName ?? slot.fileName}</a>
+              ${slot.kind !== "start" && html` <span class="tag">${slot.kind}</span>`}
+              ${slot.madeUp && html` <span class="tag">catch-up</span>`}</td>
             <td>${slot.dagRunId ? html`<a class=${TONES[slot.outcome]}
                 href=${href(pageOf({ name: slot.dagName ?? slot.fileName, runId: slot.dagRunId }))}>${slot.outcome}</a>`
                 : html`<span class=${TONES[slot.outcome]}>${slot.outcome}</span>`}</td>

@@ -10,6 +10,7 @@ import { useKey } from "../lib/shortcuts.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
 import { Again } from "./again.js";
 import { Failure } from "./basic.js";
+import { ClockChoice } from "./clock.js";
 import { Icon } from "./icon.js";
 import { attempt, Notices } from "./notice.js";
 import { Shortcuts } from "./shortcuts.js";
@@ -156,6 +157,7 @@ export function Shell({ children }) {
       <${SearchBox} />
       <span class="dot ${liveness.value}" role="img" aria-label=${LIVE[liveness.value]} title=${LIVE[liveness.value]}>
       </span>
+      <${ClockChoice} />
       <${Shortcuts} />
       <${ThemeChoice} />
       <${Person} />

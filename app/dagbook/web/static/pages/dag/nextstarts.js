@@ -1,16 +1,30 @@
 // Next scheduled starts of a DAG.
 
 import { html } from "../../vendor/core.js";
+import { duration } from "../../lib/format.js";
 import { useApi } from "../../lib/use-api.js";
-import { whenLoaded, Time } from "../../parts/basic.js";
+import { whenLoaded } from "../../parts/basic.js";
+import { NextTime } from "../../parts/clock.js";
 
-/** @param {{ name: string, dag?: Api.DAGDetails, suspended: boolean, count: number }} props */
-export function NextStarts({ name, dag, suspended, count }) {
+/**
+ * `usual` is the median duration of its runs in seconds.
+ * @param {{ name: string, dag?: Api.DAGDetails, suspended: boolean, count: number, usual?: number }} props
+ */
+export function NextStarts({ name, dag, suspended, count, usual = 0 }) {
   const next = useApi(dag?.schedule?.length ? ["dags", name, "schedule", "next"] : null, { count });
   if (!dag?.schedule?.length) return html`<p class="faint">
     No schedule. Start it by hand, or call it from another DAG.</p>`;
-  return html`${suspended && html`<p class="wait">The schedule is suspended.</p>`}
-    ${whenLoaded(next, "next starts", ({ starts }) => html`<ul class="plain starts">
-        ${starts.map(({ at }) => html`<li key=${at}>
-          <${Time} at=${at} /> <span class="faint"><${Time} at=${at} words=${false} /></span></li>`)}</ul>`)}`;
+  return whenLoaded(next, "next starts", ({ starts }) => {
+    if (suspended) return html`<p class="wait">The schedule is suspended.
+      ${starts.length > 0 && html` Otherwise it would start <${NextTime} at=${starts[0].at} far=${false} />.`}</p>`;
+    const often = shortest(starts);
+    return html`<ul class="plain starts">
+      ${starts.map(({ at }) => html`<li key=${at}><${NextTime} at=${at} /></li>`)}</ul>
+      ${usual > often && html`<p class="wait">A run usually takes ${duration(usual)}, and the next one starts
+        ${duration(often)} after it: runs overlap or wait for each other.</p>`}`;
+  });
 }
+
+/** The shortest time between two starts, in seconds. @param {Api.NextStart[]} starts */
+const shortest = (starts) =>
+  Math.min(...starts.slice(1).map(({ at }, index) => (Date.parse(at) - Date.parse(starts[index].at)) / 1000));

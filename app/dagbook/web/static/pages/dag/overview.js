@@ -1,6 +1,7 @@
 // Overview of a DAG: latest run, durations, next start, the last weeks, and the steps of the latest runs.
 
-import { html, useState } from "../../vendor/core.js";
+import { html, useMemo } from "../../vendor/core.js";
+import { dayOf, shownZone } from "../../lib/clock.js";
 import { duration } from "../../lib/format.js";
 import { daysShown } from "../../lib/heat.js";
 import { href } from "../../lib/router.js";
@@ -15,7 +16,8 @@ import { NextStarts } from "./nextstarts.js";
 
 /** @param {{ name: string, details: Api.DAGFileDetails, concerns: Concerns }} props */
 export function OverviewTab({ name, details, concerns }) {
-  const [weeks] = useState({ days: daysShown(new Date()), zone: Intl.DateTimeFormat().resolvedOptions().timeZone });
+  const zone = shownZone();
+  const weeks = useMemo(() => ({ days: daysShown(dayOf(new Date())), zone }), [zone]);
   const history = useApi(["dags", name, "dag-runs"], {}, concerns);
   const statistics = useApi(["dags", name, "statistics"], {}, concerns);
   const days = useApi(["dags", name, "days"], weeks, concerns);
@@ -40,7 +42,7 @@ export function OverviewTab({ name, details, concerns }) {
     ${begun && html`<section aria-label="The last weeks"><h2>The last weeks</h2>
       ${whenLoaded(days, "days", (found) => html`<${HeatMap} found=${found} />`)}</section>`}
     <h2>Steps in the latest runs</h2>
-    ${whenLoaded(history, "history", ({ dagRuns }) => (dagRuns.length ? html`<div class="card grid-card">
+    ${whenLoaded(history, "history", ({ dagRuns }) => (dagRuns.length ? html`<div class="card">
       <${RunGrid} runs=${dagRuns} /></div>`
       : html`<${Empty} title="No runs yet"><p>Start the DAG: each run becomes a column here.</p><//>`))}`;
 }
