@@ -113,6 +113,7 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("GET", "/dags/{fileName}/schedule/next"): (USERS, ""),
     ("GET", "/dags/{fileName}/revisions"): (USERS, ""),
     ("GET", "/dags/{fileName}/revisions/diff"): (USERS, ""),
+    ("POST", "/dags/{fileName}/revisions/diff"): (USERS, ""),
     ("GET", "/dags/{fileName}/revisions/{number}"): (USERS, ""),
     ("POST", "/dags/{fileName}/revisions/{number}/restore"): (MANAGERS, "W"),
     ("POST", "/dags/{fileName}/revisions/{number}/redact"): (ADMINS, "W"),

@@ -135,6 +135,16 @@ async def test_a_revision_does_not_differ_from_itself(dagbook: Dagbook) -> None:
     assert (await dagbook.client.get(f"{path}/revisions/diff?from=2&to=2")).json()["diff"] == ""
 
 
+async def test_a_text_is_compared_with_the_newest_revision_and_not_saved(dagbook: Dagbook) -> None:
+    path = await _create(dagbook)
+    answer = (await dagbook.client.post(f"{path}/revisions/diff", json={"spec": FIRST})).json()
+    names = [f"{dagbook.name} ({name})" for name in ("revision 2", "not saved")]
+    assert answer == {"revision": 2, "diff": f"--- {names[0]}\n+++ {names[1]}\n@@ -1 +1 @@\n-{SECOND}+{FIRST}"}
+    same = (await dagbook.client.post(f"{path}/revisions/diff", json={"spec": SECOND})).json()
+    assert same == {"revision": 2, "diff": ""}
+    assert await _numbers(dagbook) == [2, 1]
+
+
 @pytest.mark.parametrize("number", ["0", "3", "-1", "x", "1.0", "%00", "²", "9" * 9, "9" * 5000])
 @pytest.mark.parametrize(("method", "tail"), [("GET", ""), ("POST", "/restore"), ("POST", "/redact")])
 async def test_a_revision_that_is_not_there_is_not_found(dagbook: Dagbook, number: str, method: str, tail: str) -> None:

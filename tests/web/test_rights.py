@@ -55,7 +55,8 @@ async def test_the_pattern_of_buttons_finds_those_of_an_admin(browser: Browser, 
     waiting = site.send("POST", "/dags/sleeper/enqueue", {})["dagRunId"]  # other tests may have let earlier ones go
     wanted = {
         "/dags": ["New DAG", "Start etl", "Suspend etl"],
-        "/dags/etl": ["Start", "Stop all runs", "Rename", "Delete"],
+        "/dags/etl": ["Start", "Suspend schedule"],
+        "/dags/good/revisions": ["Restore revision 1"],
         "/dag-runs/etl/latest": ["Retry"],
         f"/dag-runs/sleeper/{waiting}": ["Remove from the queue"],
         f"/dag-runs/sleeper/{running}": ["Stop"],
@@ -75,7 +76,14 @@ async def test_an_operator_starts_runs_but_writes_nothing(browser: Browser, site
     async with visiting(browser, site.address, cookie=site.cookies["operator"]) as visitor:
         page = await visitor.open("/dags/etl")
         await expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled()
-        await expect(page.get_by_role("button", name="Rename")).to_be_disabled()
+        await page.get_by_role("button", name="More actions").click()
+        assert await page.get_by_role("menuitem").all_inner_texts() == ["Stop all runs"]
+
+
+async def test_what_a_viewer_may_never_do_with_a_dag_is_not_there(browser: Browser, site: Site) -> None:
+    async with visiting(browser, site.address, cookie=site.cookies["viewer"]) as visitor:
+        page = await visitor.open("/dags/etl")
+        await expect(page.get_by_role("main").locator("header").get_by_role("button")).to_have_count(0)
 
 
 @pytest.mark.parametrize("path", ["/users", "/audit"])

@@ -31,13 +31,17 @@ async def test_a_dag_of_a_source_cannot_be_changed_here(browser: Browser, site: 
     async with visiting(browser, site.address, cookie=site.cookies["admin"]) as visitor:
         page = await visitor.open("/dags/sourced/spec")
         main = page.get_by_role("main")
-        for name in ("Save", "Rename", "Delete"):
-            button = main.get_by_role("button", name=name, exact=True)
-            await expect(button).to_be_disabled()
-            assert "comes from the source team" in (await button.get_attribute("title") or "")
-        await expect(main.get_by_role("button", name="Suspend schedule")).to_be_enabled()
+        save = main.get_by_role("button", name="Save", exact=True)
+        await expect(save).to_be_disabled()
+        assert "comes from the source team" in (await save.get_attribute("title") or "")
+        await main.get_by_role("button", name="More actions").click()
+        for name in ("Rename", "Delete"):
+            item = page.get_by_role("menuitem", name=name)
+            await expect(item).to_be_disabled()
+            await expect(item).to_contain_text("comes from the source team")
         page = await visitor.open("/dags/removed")
-        await expect(main.get_by_role("button", name="Delete", exact=True)).to_be_enabled()
+        await main.get_by_role("button", name="More actions").click()
+        await expect(page.get_by_role("menuitem", name="Delete")).to_be_enabled()
         await expect(main.get_by_role("region", name="Source of the DAG")).to_contain_text("was suspended")
 
 

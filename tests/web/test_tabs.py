@@ -35,7 +35,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(Program(tmp_path_factory.mktemp("strict") / "home", settings=settings).start())
     try:
         site.add_people()
-        site.save("switched", "steps:\n  - {name: one, command: 'true'}\n")
+        site.save("switched", "schedule: '0 0 1 1 *'\nsteps:\n  - {name: one, command: 'true'}\n")
         yield site
     finally:
         site.client.close()

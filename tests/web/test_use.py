@@ -218,9 +218,10 @@ async def test_a_dialog_has_the_focus_and_gives_it_back(visitor: Visitor) -> Non
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog")).to_have_count(0)
     await expect(start).to_be_focused()
-    await page.get_by_role("button", name="Delete").click()
+    await page.get_by_role("button", name="More actions").click()
+    await page.get_by_role("menuitem", name="Delete").click()
     await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
-    await expect(page.get_by_role("button", name="Delete")).to_be_focused()
+    await expect(page.get_by_role("button", name="More actions")).to_be_focused()
 
 
 async def test_why_a_start_was_refused_is_in_sight_in_a_long_dialog(visitor: Visitor, site: Site) -> None:

@@ -45,6 +45,12 @@ class Revisions:
         names = [f"{dag.file_name} (revision {number})" for number in (old, new)]
         return await asyncio.to_thread(unified, *texts, *names)
 
+    async def compare_text(self, dag: DagRow, text: str) -> str:
+        """Return a unified diff of the newest revision and a text that is not saved."""
+        newest = _text_of(dag, await self.get(dag, dag.revision))
+        names = (f"{dag.file_name} (revision {dag.revision})", f"{dag.file_name} (not saved)")
+        return await asyncio.to_thread(unified, newest, text, *names)
+
     async def restore(self, dag: DagRow, number: int, context: SaveContext) -> SaveResult:
         """Save the text of an earlier revision again; raises NotFoundError and what a save raises."""
         row = await self.get(dag, number)

@@ -353,6 +353,19 @@ class RevisionDiff(Schema, kw_only=True):
     diff: str
 
 
+class TextToCompare(Schema, kw_only=True):
+    """A text that is not saved."""
+
+    spec: str
+
+
+class TextDiff(Schema, kw_only=True):
+    """The unified diff of the newest revision and a text; empty when they are equal."""
+
+    revision: int
+    diff: str
+
+
 class Restore(Schema, kw_only=True):
     """Options for restoring a revision."""
 

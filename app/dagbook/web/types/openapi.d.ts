@@ -900,7 +900,8 @@ export interface paths {
         /** Return the difference between two revisions */
         get: operations["compareDAGRevisions"];
         put?: never;
-        post?: never;
+        /** Return the difference between the newest revision and a text; nothing is stored */
+        post: operations["compareDAGText"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3026,6 +3027,15 @@ export interface components {
             errors: string[];
             tags: string[];
         };
+        /** TextDiff */
+        TextDiff: {
+            diff: string;
+            revision: number;
+        };
+        /** TextToCompare */
+        TextToCompare: {
+            spec: string;
+        };
         /** Token */
         Token: {
             addresses?: string[];
@@ -3326,6 +3336,8 @@ export type Suspension = components['schemas']['Suspension'];
 export type SyncProgress = components['schemas']['SyncProgress'];
 export type TableStorage = components['schemas']['TableStorage'];
 export type Tags = components['schemas']['Tags'];
+export type TextDiff = components['schemas']['TextDiff'];
+export type TextToCompare = components['schemas']['TextToCompare'];
 export type Token = components['schemas']['Token'];
 export type Tokens = components['schemas']['Tokens'];
 export type Upcoming = components['schemas']['Upcoming'];
@@ -4836,6 +4848,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RevisionDiff"];
+                };
+            };
+        };
+    };
+    compareDAGText: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fileName: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TextToCompare"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TextDiff"];
                 };
             };
         };

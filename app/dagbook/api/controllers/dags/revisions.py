@@ -15,7 +15,16 @@ from dagbook.api.params import parameters
 from dagbook.api.params.etags import etag, expected_revisions
 from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.routes import get, permission, post
-from dagbook.api.schemas.dags import Restore, Restored, Revision, RevisionDiff, Revisions, RevisionText
+from dagbook.api.schemas.dags import (
+    Restore,
+    Restored,
+    Revision,
+    RevisionDiff,
+    Revisions,
+    RevisionText,
+    TextDiff,
+    TextToCompare,
+)
 from dagbook.api.services import DagServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
@@ -93,6 +102,16 @@ class RevisionsController(Controller):
         """Return the difference between two revisions."""
         dag = await require_dag(services.database, file_name)
         return RevisionDiff(from_=from_, to=to, diff=await services.revisions.compare(dag, from_, to))
+
+    @post("/diff", "compareDAGText", Requires.READ, None, 404)
+    async def compare_text(
+        self, file_name: parameters.FileName, data: JSONBody[TextToCompare], services: Services, caller: CurrentCaller
+    ) -> TextDiff:
+        """Return the difference between the newest revision and a text; nothing is stored."""
+        dag = await require_dag(services.database, file_name)
+        with services.limits.read_text(caller, data.spec):
+            diff = await services.revisions.compare_text(dag, data.spec)
+        return TextDiff(revision=dag.revision, diff=diff)
 
     @post("/{number:str}/restore", "restoreDAGRevision", Requires.WRITE, Action.DAG_RESTORE, 404, 412)
     async def restore(

@@ -3,8 +3,8 @@
 import { HTTP, ApiError, post } from "./api.js";
 import { config } from "./config.js";
 
-/** @param {string} name */
-async function read(name) {
+/** The text of an example. @param {string} name */
+export async function readExample(name) {
   const response = await fetch(new URL(`../examples/${name}.yaml`, import.meta.url));
   if (!response.ok) throw new ApiError(response.status, { message: `The example ${name} could not be loaded.` });
   return response.text();
@@ -16,7 +16,7 @@ async function read(name) {
  */
 export async function addExamples(names) {
   for (const name of names) {
-    const spec = await read(name);
+    const spec = await readExample(name);
     try {
       await post("dags", { name, spec });
     } catch (error) {

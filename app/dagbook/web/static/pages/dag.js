@@ -63,7 +63,8 @@ export default function DagPage({ params }) {
     ${tab === "spec" && html`<${DefinitionTab} name=${name} readOnly=${whyReadOnly(details.source)} />`}
     ${tab === "revisions" && html`<${RevisionsTab} name=${name} concerns=${concerns}
       readOnly=${whyReadOnly(details.source)} />`}
-    ${tab === "schedule" && html`<${ScheduleTab} name=${name} details=${details} />`}
+    ${tab === "schedule" && html`<${ScheduleTab} name=${name} details=${details}
+      readOnly=${whyReadOnly(details.source)} />`}
     ${tab === "access" && known && html`<${AccessTab} name=${name} />`}
     ${!known && html`<${Empty} title="There is no such view"><p><a href=${href(path)}>Overview of ${name}</a></p>
     <//>`}`, missing);

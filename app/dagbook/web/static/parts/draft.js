@@ -2,6 +2,7 @@
 
 import { html } from "../vendor/core.js";
 import { Time } from "./basic.js";
+import { NextTime } from "./clock.js";
 
 /**
  * `etag` is that of the displayed revision.
@@ -26,6 +27,5 @@ export function NextOfText({ starts }) {
   return html`<section aria-label="Next starts of this text"><h2>Next starts with this text</h2>
     <ul class="plain">
       ${starts.map(({ at, expression }) => html`<li key=${at}>
-        <${Time} at=${at} /> <span class="faint"><${Time} at=${at} words=${false} /> · <code>${expression}</code></span>
-        </li>`)}</ul></section>`;
+        <${NextTime} at=${at} /> <code class="faint">${expression}</code></li>`)}</ul></section>`;
 }

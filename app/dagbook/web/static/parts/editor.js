@@ -82,7 +82,8 @@ function make(library, host, { value, readOnly, label, known, latest }) {
       ...library.completionKeymap,
       ...library.lintKeymap,
     ]),
-    EditorView.contentAttributes.of({ "aria-label": label }),
+    // The attribute tells checkers that its scrolling area can be reached by keys.
+    EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
     EditorState.readOnly.of(readOnly ?? false),
     theme(EditorView),
     EditorView.updateListener.of((update) => {

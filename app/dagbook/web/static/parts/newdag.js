@@ -1,22 +1,42 @@
-// Dialog that makes a DAG and opens its editor.
+// Dialog that makes a DAG, from one step or from an example, and opens its editor.
 
-import { html } from "../vendor/core.js";
-import { post } from "../lib/api.js";
+import { html, useEffect, useState } from "../vendor/core.js";
+import { asError, post } from "../lib/api.js";
+import { examples, readExample } from "../lib/examples.js";
 import { go } from "../lib/router.js";
+import { Failure } from "./basic.js";
 import { FormDialog } from "./form.js";
 
-const EXAMPLE = "steps:\n  - name: hello\n    command: echo hello\n";
+const ONE_STEP = "steps:\n  - name: hello\n    command: echo hello\n";
 
 /** @param {{ onClose: () => void }} props */
 export function NewDag({ onClose }) {
+  const [example, setExample] = useState("");
+  const [spec, setSpec] = useState(ONE_STEP);
+  const [failure, setFailure] = useState(/** @type {Failed | null} */ (null));
+  useEffect(() => {
+    let current = true;
+    setFailure(null);
+    const text = example ? readExample(example) : Promise.resolve(ONE_STEP);
+    text.then((found) => current && setSpec(found), (error) => current && setFailure(asError(error)));
+    return () => {
+      current = false;
+    };
+  }, [example]);
   const save = async (/** @type {Fields} */ { name }) => {
-    const made = await post("dags", { name, spec: EXAMPLE });
+    const made = await post("dags", { name, spec });
     go(["dags", made.name, "spec"]);
   };
-  return html`<${FormDialog} title="New DAG" action="Create" onSave=${save} onClose=${onClose}>
+  return html`<${FormDialog} title="New DAG" action="Create" onSave=${save} onClose=${onClose} wide=${example !== ""}>
     <label>
       Name<input name="name" required maxlength="40" pattern="[A-Za-z0-9_.\\-]+" placeholder="letters, digits, _ . -"
         autocomplete="off" /></label>
-    <p class="faint">It starts with one example step. The editor opens next.</p>
+    <label>Begin with<select value=${example}
+      onChange=${(/** @type {SelectChange} */ event) => setExample(event.target.value)}>
+      <option value="">one step</option>
+      ${examples.map((one) => html`<option key=${one} value=${one}>example: ${one}</option>`)}</select></label>
+    ${failure && html`<${Failure} error=${failure} />`}
+    <pre class="events spec-preview" tabindex="0" aria-label="Text of the new DAG">${spec}</pre>
+    <p class="faint">Nothing starts yet: the editor opens next.</p>
   <//>`;
 }

@@ -1,6 +1,7 @@
 // Grid of step statuses in the latest runs: one row per step, one column per run with its duration.
 
 import { html, useLayoutEffect, useRef } from "../vendor/core.js";
+import { dayOf, timeText } from "../lib/clock.js";
 import { duration, exact, instant } from "../lib/format.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
@@ -23,13 +24,35 @@ export function RunGrid({ runs }) {
   const longest = Math.max(0.001, ...columns.map((run) => secondsOf(run) ?? 0));
   return html`<div class="scroll" ref=${box}><table class="grid">
     <thead>
+      <tr class="grid-days"><td></td>${daysOf(columns).map(({ text, length }, index) => html`<th key=${index}
+        scope="colgroup" colspan=${length}>${text}</th>`)}</tr>
       <tr><th scope="col">Step</th>
         ${columns.map((run, index) => html`<${Head} key=${run.dagRunId} run=${run} longest=${longest}
           edited=${index > 0 && isEdited(run, columns[index - 1])} />`)}</tr></thead>
     <tbody>${names.map((name) => html`<tr key=${name}><th scope="row" class="cut" title=${name}>${name}</th>
       ${columns.map((run) => html`<${Cell} key=${run.dagRunId} run=${run}
         node=${run.nodes.find((node) => node.step.name === name)} />`)}</tr>`)}</tbody>
-  </table></div>`;
+  </table></div>
+  <p class="faint small grid-legend"><span><i class="grid-bar off"></i> duration, up to ${duration(longest)}</span>
+    <span><i class="edited"></i> first run of a revision</span></p>`;
+}
+
+/**
+ * The days of the columns, one entry for neighbours of one day; a single column has room for the number alone.
+ * @param {Run[]} columns
+ */
+function daysOf(columns) {
+  /** @type {{ day: string, text: string, length: number }[]} */
+  const days = [];
+  for (const run of columns) {
+    const begun = instant(run.startedAt) ?? instant(run.queuedAt);
+    const day = begun ? dayOf(begun) : "";
+    if (days.at(-1)?.day !== day) days.push({ day, text: "", length: 0 });
+    const last = days[days.length - 1];
+    last.length += 1;
+    last.text = begun ? timeText(begun, last.length > 2 ? { day: "numeric", month: "short" } : { day: "numeric" }) : "";
+  }
+  return days;
 }
 
 /**

@@ -4,10 +4,11 @@ import { html, useEffect, useMemo, useState } from "../../vendor/core.js";
 import { HTTP, asError, getWithEtag, post, put } from "../../lib/api.js";
 import { useDraft } from "../../lib/drafts.js";
 import { plural } from "../../lib/format.js";
-import { stepsOf } from "../../lib/graph.js";
+import { stepsOfDag } from "../../lib/graph.js";
 import { guard, href, query } from "../../lib/router.js";
 import { may } from "../../lib/session.js";
-import { ActionButton, Failure, Loading } from "../../parts/basic.js";
+import { ActionButton, Confirm, Failure, Loading } from "../../parts/basic.js";
+import { Diff } from "../../parts/diff.js";
 import { DraftOffer, NextOfText } from "../../parts/draft.js";
 import { Editor, placesOf } from "../../parts/editor.js";
 import { FormDialog } from "../../parts/form.js";
@@ -41,12 +42,15 @@ export function DefinitionTab({ name, readOnly }) {
 }
 
 /**
- * The line in the address to move to.
+ * The place in the address to move to: a line, or a key of the definition, else its end.
+ * @param {string} text
  * @returns {Place | null}
  */
-function placeOfAddress() {
-  const line = Number(query.peek().get("line"));
-  return line > 0 ? { line } : null;
+function placeOfAddress(text) {
+  const [line, key] = [Number(query.peek().get("line")), query.peek().get("key")];
+  if (!key) return line > 0 ? { line } : null;
+  const lines = text.split("\n");
+  return { line: lines.findIndex((one) => one.startsWith(`${key}:`)) + 1 || lines.length };
 }
 
 /**
@@ -55,8 +59,9 @@ function placeOfAddress() {
 function Workbench({ name, stored, etag, readOnly, onSaved }) {
   const [text, setText] = useState(stored);
   const [checked, setChecked] = useState(/** @type {Checked} */ ({ errors: [] }));
-  const [saving, setSaving] = useState(false);
-  const [place, setPlace] = useState(placeOfAddress);
+  const [good, setGood] = useState(/** @type {Checked | null} */ (null)); // of the last text without problems
+  const [asked, setAsked] = useState(/** @type {"save" | "discard" | "restore" | null} */ (null));
+  const [place, setPlace] = useState(() => placeOfAddress(stored));
   const changed = text !== stored;
   const draft = useDraft(name, { text, stored, etag });
   const [begun, setBegun] = useState({ text: stored, count: 0 }); // the initial text of the editor
@@ -66,7 +71,11 @@ function Workbench({ name, stored, etag, readOnly, onSaved }) {
   };
   useEffect(() => {
     let current = true; // the answer about a text of before would disable the button under the pointer
-    const show = (/** @type {Checked} */ found) => current && setChecked(found);
+    const show = (/** @type {Checked} */ found) => {
+      if (!current) return;
+      setChecked(found);
+      if (!found.errors.length) setGood(found);
+    };
     const fail = (/** @type {unknown} */ error) => show({ errors: [asError(error).message] });
     const timer = setTimeout(() => post("dags/validate", { spec: text, name }).then(show, fail), CHECK_AFTER);
     return () => {
@@ -76,16 +85,19 @@ function Workbench({ name, stored, etag, readOnly, onSaved }) {
   }, [text]);
   useEffect(() => guard(() => changed), [changed]);
   const problems = useMemo(() => placesOf(checked.errors), [checked]);
-  const steps = stepsOf((checked.dag?.steps ?? []).map((step) => ({ step })));
+  const shown = problems.length && good ? good : checked;
+  const steps = useMemo(() => (shown.dag ? stepsOfDag(shown.dag) : []), [shown]);
+  const restore = () => restart(draft.take()?.text ?? text);
+  const close = () => setAsked(null);
   return html`<div class="workbench">
     <section aria-label="Text of the definition">
       <div class="row"><span class="faint">${changed ? "Not saved" : "Saved"}</span><span class="grow"></span>
-        <button type="button" disabled=${!changed} onClick=${() => restart(stored)}>Discard</button>
+        <button type="button" disabled=${!changed} onClick=${() => setAsked("discard")}>Discard</button>
         <${ActionButton} right="write" class="primary" disabled=${!changed || problems.length > 0}
           title=${readOnly || (problems.length ? "Fix the problems first" : "")}
-          onClick=${() => setSaving(true)}>Save<//></div>
+          onClick=${() => setAsked("save")}>Save<//></div>
       ${draft.offered && may("write") && !readOnly && html`<${DraftOffer} draft=${draft.offered} etag=${etag}
-        onTake=${() => restart(draft.take()?.text ?? text)} onDrop=${draft.drop} />`}
+        onTake=${() => (changed ? setAsked("restore") : restore())} onDrop=${draft.drop} />`}
       <${Editor} key=${begun.count} value=${begun.text} onChange=${setText} problems=${problems} place=${place}
         readOnly=${!may("write") || readOnly !== ""} label=${`Definition of ${name}`} />
     </section>
@@ -96,11 +108,18 @@ function Workbench({ name, stored, etag, readOnly, onSaved }) {
           <button type="button" class="quiet wide-text" title="Go to this line"
             onClick=${() => setPlace({ line: problem.line, column: problem.column })}>
             <span><span class="number">line ${problem.line}</span>: ${problem.message}</span></button></li>`)}</ul>
-      <${NextOfText} starts=${checked.nextStarts} />
-      ${steps.length > 0 && html`<${DagGraph} steps=${steps} />`}
+      <div class=${shown === checked ? "preview" : "preview dimmed"}>
+        ${shown !== checked && html`<p class="faint">This is what the text was before the problems.</p>`}
+        <${NextOfText} starts=${shown.nextStarts} />
+        ${steps.length > 0 && html`<${DagGraph} steps=${steps} />`}</div>
     </section>
-    ${saving && html`<${Save} name=${name} text=${text} etag=${etag} onClose=${() => setSaving(false)}
+    ${asked === "save" && html`<${Save} name=${name} text=${text} etag=${etag} onClose=${close}
       onSaved=${onSaved} />`}
+    ${asked === "discard" && html`<${Confirm} title="Discard your changes?" action="Discard changes" onClose=${close}
+      onConfirm=${() => restart(stored)}><p>The text becomes that of the newest revision again.</p><//>`}
+    ${asked === "restore" && html`<${Confirm} title="Replace what you have typed?" action="Restore the draft"
+      onClose=${close} onConfirm=${restore}>
+      <p>The draft replaces what you have typed since you opened this page.</p><//>`}
   </div>`;
 }
 
@@ -121,11 +140,28 @@ function Save({ name, text, etag, onClose, onSaved }) {
     onSaved();
     return true;
   };
-  return html`<${FormDialog} title=${`Save ${name}`} action=${newer ? "Overwrite the newer revision" : "Save"}
+  return html`<${FormDialog} title=${`Save ${name}`} action=${newer ? "Overwrite the newer revision" : "Save"} wide
     onSave=${save} onClose=${onClose}>
     ${newer && html`<p class="bad" role="alert">
       Another revision was saved since you opened this page. <a href=${href(["dags", name, "revisions"])}
         target="_blank">Compare it</a> before you overwrite it.</p>`}
     <label>Note<input name="note" maxlength="1000" placeholder="What changed, and why" /></label>
+    <${Changes} key=${String(newer)} name=${name} text=${text} />
   <//>`;
+}
+
+/**
+ * The difference between the newest revision and a text.
+ * @param {{ name: string, text: string }} props
+ */
+function Changes({ name, text }) {
+  const [found, setFound] = useState(/** @type {{ diff?: Api.TextDiff, failure?: Failed }} */ ({}));
+  useEffect(() => {
+    post(["dags", name, "revisions", "diff"], { spec: text })
+      .then((diff) => setFound({ diff }), (error) => setFound({ failure: asError(error) }));
+  }, []);
+  const { diff, failure } = found;
+  return html`<section class="changes" aria-label="Changes">
+    <h3>Changes${diff && ` since revision ${diff.revision}`}</h3>
+    ${failure && html`<${Failure} error=${failure} />`}${diff && html`<${Diff} text=${diff.diff} />`}</section>`;
 }

@@ -3,11 +3,15 @@
 import { html, useEffect, useState } from "../../vendor/core.js";
 import { post, remove } from "../../lib/api.js";
 import { go, href, query, setQuery } from "../../lib/router.js";
-import { ActionButton, Confirm } from "../../parts/basic.js";
+import { may } from "../../lib/session.js";
+import { Confirm } from "../../parts/basic.js";
 import { FormDialog } from "../../parts/form.js";
+import { Menu } from "../../parts/menu.js";
 import { attempt, notify } from "../../parts/notice.js";
 import { whyReadOnly } from "../../parts/origin.js";
 import { StartDialog } from "../../parts/startdialog.js";
+
+const OF_SOURCE = "It comes from a source: its file has its name";
 
 /** @param {{ name: string, details: Api.DAGFileDetails, reload: Reload }} props */
 export function Header({ name, details, reload }) {
@@ -28,13 +32,17 @@ export function Header({ name, details, reload }) {
       ${(dag?.tags ?? []).map((tag) => html`<a class="tag" key=${tag} href=${href("/dags", { tag })}>${tag}</a>`)}
       ${suspended && html`<span class="wait">suspended</span>`}
       <span class="grow"></span>
-      ${dag && html`<${ActionButton} right="run" class="primary" onClick=${() => setAsked("start")}>Start<//>`}
-      <${ActionButton} right="run" onClick=${toggle}>${suspended ? "Resume schedule" : "Suspend schedule"}<//>
-      <${ActionButton} right="run" onClick=${() => setAsked("stop")}>Stop all runs<//>
-      <${ActionButton} right="write" disabled=${Boolean(source)} title=${whyReadOnly(source)}
-        onClick=${() => setAsked("rename")}>Rename<//>
-      <${ActionButton} right="write" class="danger" disabled=${Boolean(source && !source.removedAt)}
-        title=${source?.removedAt ? "" : whyReadOnly(source)} onClick=${() => setAsked("delete")}>Delete<//>
+      ${may("run") && html`
+        ${dag && html`<button type="button" class="primary" onClick=${() => setAsked("start")}>Start</button>`}
+        ${(suspended || dag?.schedule?.length) && html`<button type="button" onClick=${toggle}>
+          ${suspended ? "Resume schedule" : "Suspend schedule"}</button>`}`}
+      <${Menu} label="More actions" items=${[
+        may("run") && { title: "Stop all runs", onChoose: () => setAsked("stop") },
+        may("write") && { title: "Rename", disabled: source && (whyReadOnly(source) || OF_SOURCE),
+          onChoose: () => setAsked("rename") },
+        may("write") && { title: "Delete", danger: true, disabled: source && !source.removedAt
+          && (whyReadOnly(source) || OF_SOURCE), onChoose: () => setAsked("delete") },
+      ]} />
     </div>
     ${dag?.description && html`<p>${dag.description}</p>`}
     ${asked === "start" && html`<${StartDialog} fileName=${name} dag=${dag} latest=${details.latestDAGRun}

@@ -1,70 +1,79 @@
 // Revisions of a DAG: view, diff and restore.
 
-import { html, useState } from "../../vendor/core.js";
+import { html, useEffect, useState } from "../../vendor/core.js";
 import { post } from "../../lib/api.js";
-import { query, setQuery } from "../../lib/router.js";
+import { href, query, setQuery } from "../../lib/router.js";
+import { may } from "../../lib/session.js";
 import { useApi } from "../../lib/use-api.js";
-import { ActionButton, Confirm, Dialog, whenLoaded, Time } from "../../parts/basic.js";
+import { Confirm, Dialog, whenLoaded, Time } from "../../parts/basic.js";
 import { Diff } from "../../parts/diff.js";
 import { Commit } from "../../parts/origin.js";
 
-/**
- * @typedef {{ kind: "show" | "restore", revision: Api.Revision }
- *   | { kind: "diff", from: number, to: number }} Asked
- */
+const PAGE = 50; // revisions
 
 /** @param {{ name: string, concerns: Concerns, readOnly: string }} props */
 export function RevisionsTab({ name, concerns, readOnly }) {
-  const page = Number(query.value.get("page") ?? 1);
-  const loaded = useApi(["dags", name, "revisions"], { page, perPage: 50 }, concerns);
-  const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
-  const chosen = query.value.get("number");
-  const close = () => setAsked(null);
+  const asked = (/** @type {string} */ key) => Number(query.value.get(key)) || null;
+  const [number, show, changes] = ["number", "show", "changes"].map(asked);
+  const [from, to] = changes ? [changes - 1, changes] : ["from", "to"].map(asked);
+  const page = asked("page") ?? 1;
+  const loaded = useApi(["dags", name, "revisions"], { page, perPage: PAGE }, concerns);
+  const [restored, setRestored] = useState(/** @type {number | null} */ (null));
+  const newest = loaded.data?.pagination.totalRecords;
+  useEffect(() => {
+    if (number && newest && !asked("page")) setQuery({ page: Math.ceil((newest - number + 1) / PAGE) || 1 });
+  }, [number, newest]);
+  const link = (/** @type {object} */ search) =>
+    href(["dags", name, "revisions"], { page: page > 1 ? page : null, ...search });
+  const close = () => setQuery({ show: null, changes: null, from: null, to: null });
   return whenLoaded(loaded, "revisions", ({ revisions, pagination }) => html`
     <div class="scroll">
       <table class="stack">
         <thead>
-          <tr><th class="number">No.</th><th>Saved</th><th>By</th><th>Note</th>
+          <tr><th class="number">No.</th><th>Saved</th><th>By</th><th>Note</th><th>Difference</th>
             <th><span class="visually-hidden">Actions</span></th></tr></thead>
       <tbody>
-        ${revisions.map((revision, index) => html`<tr key=${revision.number}
-          aria-current=${String(revision.number) === chosen ? "true" : null}>
-        <td class="number">${index === 0 && page === 1 ? html`<span class="tag">current</span> ` : ""}${revision.number}
-        </td>
-        <td><${Time} at=${revision.savedAt} /></td>
-        <td>${revision.author ?? html`<span class="faint">unknown</span>`}</td>
-        <td class="wide-text">${revision.redactedAt ? "redacted" : revision.note}
-          ${revision.commit && html` <${Commit} id=${revision.commit} />`}</td>
-        <td class="actions">
-          <button type="button" aria-label=${`Show revision ${revision.number}`}
-            onClick=${() => setAsked({ kind: "show", revision })}>Show</button>
-          ${revision.number > 1 && html`<button type="button" aria-label=${`Changes of revision ${revision.number}`}
-            onClick=${() => setAsked({ kind: "diff", from: revision.number - 1, to: revision.number })}>
-            Changes</button>`}
-          ${!(index === 0 && page === 1) && html`<button type="button"
-            aria-label=${`Compare revision ${revision.number} with the current one`}
-            onClick=${() => setAsked({ kind: "diff", from: revision.number, to: revisions[0].number })}>
-            Compare with current</button>
-          <${ActionButton} right="write" disabled=${readOnly !== ""} title=${readOnly}
-            aria-label=${`Restore revision ${revision.number}`}
-            onClick=${() => setAsked({ kind: "restore", revision })}>Restore<//>`}
-        </td></tr>`)}</tbody></table></div>
+        ${revisions.map((revision) => html`<${Row} key=${revision.number} link=${link} revision=${revision}
+          newest=${pagination.totalRecords} chosen=${revision.number === number} readOnly=${readOnly}
+          onRestore=${() => setRestored(revision.number)} />`)}</tbody></table></div>
     ${pagination.totalPages > 1 && html`<p class="row">
       <button type="button" disabled=${page <= 1} onClick=${() => setQuery({ page: page - 1 })}>Newer</button>
       <span>Page ${page} of ${pagination.totalPages}</span>
       <button type="button" disabled=${page >= pagination.totalPages} onClick=${() => setQuery({ page: page + 1 })}>
         Older</button></p>`}
-    ${asked?.kind === "show" && html`<${RevisionText} name=${name} number=${asked.revision.number} onClose=${close} />`}
-    ${asked?.kind === "diff" && html`<${RevisionDiff} name=${name} from=${asked.from} to=${asked.to}
+    ${show && html`<${RevisionText} key=${show} name=${name} number=${show} onClose=${close} />`}
+    ${from && to && html`<${RevisionDiff} key=${`${from} ${to}`} name=${name} from=${from} to=${to}
       onClose=${close} />`}
-    ${asked?.kind === "restore" && html`<${Confirm} title=${`Restore revision ${asked.revision.number}?`}
-      action="Restore" danger=${false} onClose=${close} onConfirm=${async () => {
-      const { errors } = await post(["dags", name, "revisions", String(asked.revision.number), "restore"], {
-        note: `restores revision ${asked.revision.number}`,
+    ${restored && html`<${Confirm} title=${`Restore revision ${restored}?`} action="Restore" danger=${false}
+      onClose=${() => setRestored(null)} onConfirm=${async () => {
+      const { errors } = await post(["dags", name, "revisions", String(restored), "restore"], {
+        note: `restores revision ${restored}`,
       });
       if (errors.length) throw new Error(errors.join("\n"));
       await loaded.reload();
     }}><p>Its text becomes the newest revision. No revision is lost.</p><//>`}`);
+}
+
+/**
+ * A revision, whose text and differences have addresses.
+ * @param {{ link: (search: object) => string, revision: Api.Revision, newest: number, chosen: boolean,
+ *   readOnly: string, onRestore: () => void }} props
+ */
+function Row({ link, revision, newest, chosen, readOnly, onRestore }) {
+  const { number, savedAt, author, redactedAt, note, commit } = revision;
+  const isNewest = number === newest;
+  return html`<tr aria-current=${chosen ? "true" : null}>
+    <td class="number">${isNewest && html`<span class="tag">current</span> `}<a href=${link({ show: number })}
+      aria-label=${`Show revision ${number}`}>${number}</a></td>
+    <td><${Time} at=${savedAt} /></td>
+    <td>${author ?? html`<span class="faint">unknown</span>`}</td>
+    <td class="wide-text">${redactedAt ? "redacted" : note}${commit && html` <${Commit} id=${commit} />`}</td>
+    <td>${number > 1 && html`<a href=${link({ changes: number })}
+        aria-label=${`Changes of revision ${number}`}>changes</a>`}
+      ${!isNewest && html`${number > 1 && " · "}<a href=${link({ from: number, to: newest })}
+        aria-label=${`Compare revision ${number} with the current one`}>up to now</a>`}</td>
+    <td class="actions">${!isNewest && may("write") && html`<button type="button" disabled=${readOnly !== ""}
+      title=${readOnly} aria-label=${`Restore revision ${number}`} onClick=${onRestore}>Restore</button>`}</td></tr>`;
 }
 
 /** @param {{ name: string, number: number, onClose: () => void }} props */
@@ -77,7 +86,7 @@ function RevisionText({ name, number, onClose }) {
         <//>`;
 }
 
-/** @param {{ name: string, from: number, to: string, onClose: () => void }} props */
+/** @param {{ name: string, from: number, to: number, onClose: () => void }} props */
 function RevisionDiff({ name, from, to, onClose }) {
   const loaded = useApi(["dags", name, "revisions", "diff"], { from, to });
   return html`<${Dialog} title=${`Revision ${from} → ${to} of ${name}`} wide onClose=${onClose}>

@@ -4,15 +4,19 @@ import { html } from "../../vendor/core.js";
 import { put } from "../../lib/api.js";
 import { href } from "../../lib/router.js";
 import { pageOf } from "../../lib/runs.js";
+import { may } from "../../lib/session.js";
 import { useApi } from "../../lib/use-api.js";
 import { ActionButton, whenLoaded, Time } from "../../parts/basic.js";
+import { ClockNote, Expression, zoneOf } from "../../parts/clock.js";
 import { valuesOf } from "../../parts/form.js";
 import { attempt } from "../../parts/notice.js";
 import { NextStarts } from "./nextstarts.js";
 
-/** @param {{ name: string, details: Api.DAGFileDetails }} props */
-export function ScheduleTab({ name, details }) {
+/** @param {{ name: string, details: Api.DAGFileDetails, readOnly: string }} props */
+export function ScheduleTab({ name, details, readOnly }) {
   const { dag, suspended } = details;
+  const schedule = dag?.schedule ?? [];
+  const statistics = useApi(schedule.length ? ["dags", name, "statistics"] : null, {});
   const settings = useApi(["dags", name, "settings"]);
   const past = useApi("schedules/slots", { dag: name, perPage: 20 });
   const save = async (/** @type {FormSubmit} */ event) => {
@@ -25,12 +29,15 @@ export function ScheduleTab({ name, details }) {
     await attempt(() => put(["dags", name, "settings"], body).then(settings.reload), "Saved.");
   };
   return html`
-    <h2>Expressions</h2>
-    ${dag?.schedule?.length ? html`<ul class="plain">
-      ${dag.schedule.map(({ expression }) => html`<li key=${expression}><code>${expression}</code></li>`)}</ul>`
-      : html`<p class="faint">
-        No schedule. Add one to the <a href=${href(["dags", name, "spec"])}>definition</a>.</p>`}
-    <h2>Next starts</h2><${NextStarts} name=${name} dag=${dag} suspended=${suspended} count=${10} />
+    ${schedule.length > 0 && html`<${ClockNote} zones=${schedule.map(({ expression }) => zoneOf(expression))} />`}
+    <div class="row"><h2>Schedule</h2>
+      ${may("write") && !readOnly && html`<a class="button" href=${href(["dags", name, "spec"], { key: "schedule" })}>
+        ${schedule.length ? "Edit schedule" : "Add a schedule"}</a>`}</div>
+    <ul class="plain">
+      ${schedule.map(({ expression }) => html`<li key=${expression}><${Expression} expression=${expression} /></li>`)}
+      </ul>
+    <h2>Next starts</h2><${NextStarts} name=${name} dag=${dag} suspended=${suspended} count=${10}
+      usual=${statistics.data?.p50Seconds} />
     <h2>Missed starts</h2>
     <p class="faint">What is due while no server runs is missed. Catch-up starts it later.</p>
     ${whenLoaded(settings, "settings", (set) => html`<form class="filters" key=${JSON.stringify(set)} onSubmit=${save}>
@@ -43,12 +50,13 @@ export function ScheduleTab({ name, details }) {
       <${ActionButton} right="write" type="submit">Save<//></form>`)}
     <h2>Past starts</h2>
     ${whenLoaded(past, "slots", ({ slots }) => (slots.length
-      ? html`<table class="stack fit">
-        <thead><tr><th>Due</th><th>Action</th><th>Outcome</th><th>Reason</th></tr></thead>
+      ? html`<table class="stack">
+        <thead><tr><th>Due</th><th>Outcome</th><th>Reason</th></tr></thead>
         <tbody>${slots.map((slot, index) => html`<tr key=${index}>
-          <td><${Time} at=${slot.scheduledAt} /></td><td>${slot.kind}</td>
-          <td>${slot.dagName && slot.dagRunId ? html`<a
-            href=${href(pageOf({ name: slot.dagName, runId: slot.dagRunId }))}>${slot.outcome}</a>` : slot.outcome}</td>
+          <td><${Time} at=${slot.scheduledAt} words=${false} /></td>
+          <td>${slot.kind !== "start" && html`<span class="tag">${slot.kind}</span> `}
+            ${slot.dagName && slot.dagRunId ? html`<a href=${href(pageOf({ name: slot.dagName,
+              runId: slot.dagRunId }))}>${slot.outcome}</a>` : slot.outcome}</td>
           <td class="faint wide-text">${slot.reason}</td></tr>`)}</tbody></table>`
       : html`<p class="faint">Nothing was due yet.</p>`))}`;
 }
