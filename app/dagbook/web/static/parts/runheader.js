@@ -43,7 +43,7 @@ export function RunHeader({ address, run, reload, step, banner, isShown, onChoos
       <span class="grow"></span>
       <${Neighbours} run=${run} last=${usual?.lastRuns ?? []} />
       <a class=${instant(run.startedAt) ? "button" : "button kept"} href=${href("/compare", { run: toRun })}>
-        ${isBad && isRoot ? "Compare with last good" : "Compare"}</a>
+        Compare${isBad && isRoot && html` <span class="if-wide">with last good</span>`}</a>
       <button type="button" aria-pressed=${hasDetails()} onClick=${toggleDetails}>Details</button>
       <${RunActions} address=${address} run=${run} step=${step} reload=${reload} />
     </div>
