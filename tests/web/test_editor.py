@@ -142,3 +142,14 @@ async def test_it_can_be_used_by_everybody(browser: Browser, drafted: Site, widt
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         await page.emulate_media(color_scheme="dark")
         assert await visitor.find_barriers() == []
+
+
+@pytest.mark.parametrize("role", ["manager", "viewer"])
+async def test_a_definition_that_scrolls_is_reached_by_keys(browser: Browser, site: Site, role: str) -> None:
+    steps = "".join(f"  - {{name: s{number}, command: 'echo {'x' * 200}'}}\n" for number in range(80))
+    if role == "manager":
+        site.save("scrolling", f"steps:\n{steps}")
+    async with visiting(browser, site.address, cookie=site.cookies[role]) as visitor:
+        page = await visitor.open("/dags/scrolling/spec")
+        await expect(page.get_by_role("textbox", name="Definition of scrolling")).to_be_visible()
+        assert await visitor.find_barriers() == []

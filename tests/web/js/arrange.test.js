@@ -40,11 +40,11 @@ test("a line begins and ends in the middle of a side, with an arrowhead at its e
   const placed = { places: { a: box(100, 20), b: box(300, 100) } };
   const line = { from: "a", to: "b", points: [{ x: 160, y: 36 }, { x: 200, y: 60 }, { x: 240, y: 84 }] };
   const down = pathOf(line, { ...placed, direction: "TB" });
-  assert.match(down.line, /^M100 36Q/);
+  assert.match(down.line, /^M100 36C/);
   assert.match(down.line, / 300 77$/);
   assert.match(down.head, /^M300 84L/);
   const right = pathOf(line, { ...placed, direction: "LR" });
-  assert.match(right.line, /^M160 20Q/);
+  assert.match(right.line, /^M160 20C/);
   assert.match(right.line, / 233 100$/);
   assert.match(right.head, /^M240 100L/);
 });

@@ -12,7 +12,7 @@
 
 /** Pixels between boxes of one layer, between layers, and around the drawing. */
 export const [BESIDE, BETWEEN, MARGIN] = [16, 44, 12];
-const [LEAD, HEAD, HALF] = [20, 7, 4]; // pixels: where a line turns, length of an arrowhead, and half of its width
+const [HEAD, HALF] = [7, 4]; // pixels: length of an arrowhead, and half of its width
 
 /**
  * The same drawing, in which steps with the same neighbours stand in the order of the definition.
@@ -74,20 +74,20 @@ export function withHandlers({ nodes }, placed) {
  * @param {Placed} placed
  */
 export function pathOf({ from, to, points }, { places, direction }) {
-  const [start, end] = [places[from], places[to]];
   const down = direction === "TB";
+  const half = (/** @type {Box} */ box) => (down ? box.height : box.width) / 2;
   const move = (/** @type {Point} */ { x, y }, /** @type {number} */ far) =>
     down ? { x, y: y + far } : { x: x + far, y };
-  const half = (/** @type {Box} */ box) => (down ? box.height : box.width) / 2;
-  const [first, tip] = [move(start, half(start)), move(end, -half(end))];
-  const last = move(tip, -HEAD);
-  const bends = [move(first, LEAD), ...points.slice(1, -1), move(last, -LEAD)];
-  const parts = bends.map((bend, at) => {
-    const next = bends[at + 1];
-    const until = next ? { x: (bend.x + next.x) / 2, y: (bend.y + next.y) / 2 } : last;
-    return `Q${bend.x} ${bend.y} ${until.x} ${until.y}`;
-  });
+  const [first, tip] = [move(places[from], half(places[from])), move(places[to], -half(places[to]))];
+  const end = move(tip, -HEAD);
+  let [line, before] = [`M${first.x} ${first.y}`, first];
+  // The outer points of the layout are beside those of the boxes: a line between neighbouring layers is one curve.
+  for (const point of [...points.slice(2, -2), end]) {
+    const [x, y] = [(before.x + point.x) / 2, (before.y + point.y) / 2];
+    line += down ? `C${before.x} ${y} ${point.x} ${y}` : `C${x} ${before.y} ${x} ${point.y}`;
+    line += ` ${point.x} ${point.y}`;
+    before = point;
+  }
   const corners = down ? [[-HALF, -HEAD], [HALF, -HEAD]] : [[-HEAD, -HALF], [-HEAD, HALF]];
-  const head = `M${tip.x} ${tip.y}${corners.map(([x, y]) => `L${tip.x + x} ${tip.y + y}`).join("")}Z`;
-  return { line: `M${first.x} ${first.y}${parts.join("")}`, head };
+  return { line, head: `M${tip.x} ${tip.y}${corners.map(([x, y]) => `L${tip.x + x} ${tip.y + y}`).join("")}Z` };
 }

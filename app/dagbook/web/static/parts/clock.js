@@ -77,6 +77,6 @@ export function Expression({ expression }) {
 export function NextTime({ at, zone: other, far = true }) {
   const now = useNow(15, far);
   const time = new Date(at);
-  return html`<time datetime=${time.toISOString()} title=${exact(time, other)}>${dayAndTime(time)}</time>
-    ${far && html` <span class="faint nowrap">${ago(time, now)}</span>`}`;
+  return html`<span class="nowrap"><time datetime=${time.toISOString()} title=${exact(time, other)}>
+    ${dayAndTime(time)}</time>${far && html` <span class="faint">${ago(time, now)}</span>`}</span>`;
 }

@@ -49,7 +49,7 @@ function Group({ group }) {
       : html`<${NextTime} at=${first.at} zone=${first.zone} />`}</td>
     <td><a class="wide-text" href=${href(["dags", first.fileName])}>${first.dagName}</a>
       ${first.kind !== "start" && html` <span class="tag">${first.kind}</span>`}</td>
-    <td data-label="schedule">
+    <td>
       ${[...expressions].map((expression) => html`<${Expression} key=${expression} expression=${expression} />`)}</td>
     <td data-label="after that">${!first.suspended && html`<span class="number">
       ${times.slice(1).map((time, index) => html`${index ? ", " : ""}<time key=${index} datetime=${time.toISOString()}
