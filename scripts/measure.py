@@ -28,9 +28,11 @@ class Limit(NamedTuple):
 
 LIMITS = {
     # Files, without __init__.py.
-    "modules": Limit(470, goal=400),
+    # 4 for crontabs (their times, their lines, the command) and for dagbook mail-sink.
+    "modules": Limit(474, goal=400),
     "modules in a package": Limit(15, goal=15),
-    "lines": Limit(75_223, goal=67_000),  # + 44: the difference of a text that is not saved
+    # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words.
+    "lines": Limit(76_024, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dagbook import __version__
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import services
+from dagbook.db.repositories import holds, services
+from dagbook.db.repositories.holds import HoldRow
 from dagbook.db.repositories.runs import run_history
 from dagbook.engine.status import RunStatus
 from dagbook.main import Server
@@ -293,6 +294,11 @@ async def test_a_run_whose_owner_has_fallen_silent_says_since_when(
     await registered("server", f"o-{name}", **known)
     await server.services.runs.database.write(work)
     run = (await client.get(f"/dag-runs/{name}/r1")).json()["dagRunDetails"]
+    hold = HoldRow(held_at=beat, held_by="ann", origin="backup")
+    await server.services.runs.database.write(lambda connection: holds.add(connection, hold))
+    held = (await client.get(f"/dag-runs/{name}/r1")).json()["dagRunDetails"]
+    assert await server.services.runs.database.write(holds.remove)
+    assert held.get("reason", "").endswith("and `dagbook resume` fails it") is (note is not None)
     await server.services.runs.database.write(lambda connection: _close(connection, keys[0]))
     told = f"owner lost since 2026-03-01T12:30:15Z (o-{name}{note}); "
     assert run["statusLabel"] == "running"

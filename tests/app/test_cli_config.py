@@ -144,7 +144,11 @@ def test_quiet_ends_with_the_command(capsys: pytest.CaptureFixture[str]) -> None
 def test_without_a_command_the_help_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 0
     output = capsys.readouterr().out
-    assert [name for name in COMMANDS if f"\n  {name} " not in output] == []
+    listed = {name for name, entry in COMMANDS.items() if entry.section}
+    assert {name for name in COMMANDS if f"\n  {name} " in output} == listed
+    assert COMMANDS.keys() - listed == {"server", "start-all", "start", "scheduler", "coordinator"}
+    for section in ("Run", "Look", "DAGs", "Server", "People", "Database", "Help"):
+        assert f"\n{section}:\n" in output
 
 
 @pytest.mark.parametrize(

@@ -70,11 +70,11 @@ def test_a_redacted_text_is_told_of_instead_of_shown(stored: Command, tmp_path: 
 
 
 def test_what_is_set_for_a_dag_is_printed_and_changed_one_thing_at_a_time(stored: Command) -> None:
-    assert stored("dag", "settings", "etl").out == "catchup: none (missed starts are skipped)\n"
+    assert stored("dag", "settings", "etl").out == "catches up no missed start\n"
     said = stored("dag", "settings", "etl.yaml", "--catchup", "all", "--catchup-window", "6h")
-    assert said.out == "catchup: all (at most 1,000, missed at most 6:00:00 ago)\n"
+    assert said.out == "catches up all missed starts, the newest 1,000 at most, up to 6 hours late\n"
     stored("dag", "settings", "etl", "--catchup", "latest")
-    assert stored("dag", "settings", "etl").out == "catchup: latest (at most 1, missed at most 6:00:00 ago)\n"
+    assert stored("dag", "settings", "etl").out == "catches up the latest missed start, up to 6 hours late\n"
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,7 @@ def test_a_stored_dag_is_run_by_its_name_or_under_another_unless_a_file_has_it(
     ("what", "told"),
     [
         ("nosuch", "there is no file and no stored DAG named 'nosuch'"),
+        ("nosuch.yaml", "there is no file 'nosuch.yaml', and no stored DAG named 'nosuch'"),
         ("no/such", "there is no file 'no/such', and no DAG can have that name"),
         (".", ". is not a file"),
     ],

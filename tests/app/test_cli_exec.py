@@ -27,7 +27,10 @@ def test_a_command_runs_and_is_recorded_with_its_output(command: Command, tmp_pa
     assert said.out.startswith(f"{name}  r1\n")
     assert command("logs", name, "r1", "--step", "main").out == "recorded\n"
     assert command("exec", "--workdir", tmp_path, "-N", "failing", "--", "sh", "-c", "pwd; exit 3").status == 1
-    assert command("logs", "failing").out == f"main | {tmp_path}\n"
+    assert command("exec", "--exit-code", "-N", "failing", "--", "sh", "-c", "exit 3").status == 3
+    assert command("exec", "--exit-code", "-N", "good", "--", "true").status == 0
+    first = json.loads(command("runs", "failing", "--json").out)["dagRuns"][-1]["dagRunId"]
+    assert command("logs", "failing", first).out == f"main | {tmp_path}\n"
     assert "exit status 3" in command("why", "failing").out
 
 

@@ -191,7 +191,7 @@ def test_a_repeated_import_stores_nothing_twice_and_names_what_differs(
         "leftOut": 0,
     }
     reasons = _reasons(differing)
-    assert reasons["etl/run-1"] == "here it has 1 attempts, there 2"
+    assert reasons["etl/run-1"] == "its number of attempts differs: here 1, there 2"
     assert "is not replaced" in reasons["mine"]
     assert "is not changed" in reasons["ann"]
 
@@ -445,7 +445,7 @@ async def test_a_terminal_is_asked(
     finally:
         os.close(ours)
         os.close(theirs)
-    assert (process.returncode, b"has 0 definitions and 1 runs" in err) == (status, True), err
+    assert (process.returncode, b"has 0 definitions and 1 run." in err) == (status, True), err
     assert (home / "dagbook.sqlite3").exists() == imported
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from dagbook.cli import execute as run
 from dagbook.cli.server.listener import server_address
 from dagbook.settings import read
 from tests.app.program import CommandLine, CommandResult, end
+from tests.conftest import ROOT
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -63,6 +66,36 @@ async def test_a_start_asks_for_a_mode_of_authentication_where_none_is_set(
     process.terminate()
     await end(process)
     assert (b"set auth_mode to builtin" in said) is is_asked
+
+
+@pytest.mark.parametrize(("settings", "is_logged"), [({}, False), ({"DAGBOOK_REQUEST_LOG": "on"}, True)], ids=str)
+async def test_the_log_in_a_terminal_has_requests_only_where_they_are_asked_for(
+    tmp_path: Path, settings: dict[str, str], is_logged: bool
+) -> None:
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}/app", "DAGBOOK_HOME": str(tmp_path), **settings}
+    terminal, other = os.openpty()
+    command = (sys.executable, "-m", "dagbook", "serve", "--port", "0", "--auth-mode", "none")
+    process = await asyncio.create_subprocess_exec(*command, env=env, stderr=other)
+    os.close(other)
+    said = b""
+    while b"Dagbook serves " not in said:
+        said += await asyncio.to_thread(os.read, terminal, 4096)
+    address = said.decode().partition("Dagbook serves ")[2].split()[0]
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"{address}/api/v2/dags")).status_code == 200
+    process.terminate()
+    while more := await asyncio.to_thread(_read_terminal, terminal):
+        said += more
+    assert await process.wait() == 0
+    assert (b"message=request" in said) is is_logged
+
+
+def _read_terminal(terminal: int) -> bytes:
+    """Read from a terminal; nothing when the last process has closed it, which Linux reports as an error."""
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        return b""
 
 
 async def test_a_second_server_on_one_file_is_refused_with_the_address_of_the_first(tmp_path: Path) -> None:

@@ -74,3 +74,20 @@ def test_what_goes_wrong_is_one_sentence(command: Command, arguments: tuple[str,
     assert said.status == 1
     assert said.err.splitlines()[-1].startswith(f"Error: {problem}")
     assert "Traceback" not in said.err
+
+
+def test_a_dag_of_a_source_is_not_opened_in_an_editor(
+    command: Command, dags: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(f"#!/bin/sh\ntouch {tmp_path}/opened\n")
+    editor.chmod(0o700)
+    monkeypatch.setenv("VISUAL", str(editor))
+    command("source", "add", "team", dags)
+    told = "Error: the DAG a comes from the file a.yaml of the source team; edit it there, and `dagbook source sync` "
+    said = command("dag", "edit", "a")
+    assert (said.status, said.err.startswith(told), (tmp_path / "opened").exists()) == (1, True, False)
+    command("source", "remove", "team")
+    command("source", "add", "own", dags, "--writable", "--adopt")
+    assert command("dag", "edit", "a").status == 0
+    assert (tmp_path / "opened").exists()

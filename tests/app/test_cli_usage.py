@@ -140,6 +140,7 @@ def folder_of_dagbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("words", "completions"),
     [
         (["queu"], ["queue"]),
+        (["serv"], ["serve"]),
         (["queue", "pa"], ["pause"]),
         (["-q", "run", "--para"], ["--params"]),
         (["serve", "--peer.insecure", "--tls-key-f"], ["--tls-key-file"]),

@@ -287,18 +287,29 @@ def test_a_sub_run_is_found_by_the_id_that_the_list_of_sub_runs_has(command: Com
     assert "the step load failed: exit status 4" in command("why", "one", run_id).out
     assert command("logs", "one", run_id) == CommandResult(0, "", "load | no space\n")
     assert "exit status 4" in command("status", "one", run_id).out
-    assert "running" in command("events", "one", run_id).out
+    assert "load   started" in command("events", "one", run_id).out
     assert command("search", "space", "one", run_id).status == 0
     assert command("why", "one", run_id + "x").status == 1
 
 
 def test_the_history_of_a_run_is_printed(ran: Command) -> None:
     lines = ran("events", "etl", "r1").out.splitlines()
-    assert lines[0].split() == ["NUMBER", "AT", "ATTEMPT", "STEP", "STATUS", "DETAILS"]
-    assert "trigger" in lines[1]
+    assert lines[0].split() == ["NUMBER", "AT", "ATTEMPT", "STEP", "EVENT"]
+    assert lines[1].split()[3:5] == ["(run)", "accepted,"]
+    assert any(line.split()[3:] == ["first", "started"] for line in lines)
+    assert any("failed, exit status 3" in line for line in lines)
     assert json.loads(ran("events", "etl", "--json").out)["events"][0]["number"] == 1
     assert "give a DAG" in ran("events").err
     assert "add -f" in ran("events", "etl", "--after", "1").err
+
+
+def test_queued_runs_are_listed_in_the_order_of_their_queue(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "etl.yaml").write_text(SPEC)
+    for run_id in ("q1", "q2", "q3"):
+        assert command("enqueue", tmp_path / "etl.yaml", "-r", run_id).status == 0
+    assert command("queue", "priority", "etl", "q3", "--front").status == 0
+    for words, order in (((), ["q3", "q1", "q2"]), (("--limit", "2"), ["q3", "q1"])):
+        assert [line.split()[1] for line in command("ps", *words).out.splitlines()[1:]] == order
 
 
 def test_the_feed_needs_a_server(command: Command) -> None:

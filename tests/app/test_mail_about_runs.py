@@ -165,6 +165,18 @@ async def test_the_mail_links_to_the_page_of_the_run_which_of_a_called_run_is_be
     assert f"Page:     https://dags.example/x/dag-runs/top/r1/{sub_run}\n" in mail.text
 
 
+async def test_without_a_public_address_the_link_is_the_one_that_the_server_listens_on(
+    database_url: str, tmp_path: Path, sink: MailServer
+) -> None:
+    start = {"name": "top", "spec": _spec(sink.port, BAD), "dagRunId": "r1"}
+    async with serving(database_url, tmp_path, allowed_hosts="evil.example") as server, client_of(server) as client:
+        assert (await client.post("/dag-runs", json=start, headers={"Host": "evil.example"})).status_code == 200
+        (mail,) = await sink.received()
+    assert "Page:     http://localhost/dag-runs/top/r1\n" in mail.text
+    assert "Look:     dagbook why top r1\n" in mail.text  # at a terminal of the server, where no browser reaches it
+    assert "evil" not in mail.raw.decode()
+
+
 # -- logs ------------------------------------------------------------------------------------------------------------
 
 

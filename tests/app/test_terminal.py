@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.program import CommandResult
+from tests.app.remote_server import RemoteDagbook
 from tests.conftest import ROOT
 
 HOSTILE = "\x1b]0;title\x07 \x9b2J \u202etxet \x1b[31mred\x1b[0m"
@@ -67,3 +68,10 @@ def test_names_and_errors_are_escaped_everywhere(command: Callable[..., CommandR
         said = command(*arguments)
         assert said.status != 0
         assert not [character for character in "\x1b\x07\x9b\u202e" if character in said.out + said.err]
+
+
+def test_a_terminal_shows_the_page_of_a_saved_dag_where_a_server_runs(remote: RemoteDagbook, tmp_path: Path) -> None:
+    file = tmp_path / "shown.yaml"
+    file.write_text("steps: ['true']\n")
+    shown = in_a_terminal(tmp_path, "--server", remote.url, "--token", remote.token, "dag", "save", file)
+    assert shown.endswith(f"the DAG shown is stored, as revision 1\n{remote.url}/dags/shown\n")

@@ -73,6 +73,15 @@ def test_a_running_run_tells_which_steps_run_and_which_wait_for_their_next_try()
     assert again == ["the step a has been running since 2030-01-31T09:00:00Z, after 2 retries"]
 
 
+def test_a_step_that_waits_for_an_approval_is_not_said_to_run() -> None:
+    waiting = {"since": "09:00", "prompt": "Ship?", "input": [], "required": []}
+    nodes = [_node("gate", NodeStatus.RUNNING, waiting=waiting), _node("b", NodeStatus.RUNNING)]
+    assert _explain(RunStatus.RUNNING, nodes, reason="waits for approval: gate") == [
+        "waits for approval: gate",
+        "the step b has been running since 2030-01-31T09:00:00Z",
+    ]
+
+
 @pytest.mark.parametrize(
     ("status", "nodes", "events", "reasons"),
     [

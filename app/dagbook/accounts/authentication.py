@@ -60,7 +60,7 @@ class AuthenticatorChain:
             if caller := await authenticator(credentials):
                 return caller
         if self._asks:
-            raise UnauthorizedError("log in first: this takes valid credentials", self._challenge)
+            raise UnauthorizedError("log in first: this needs valid credentials", self._challenge)
         return Caller(via="none", address=credentials.address)
 
 

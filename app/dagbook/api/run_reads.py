@@ -13,6 +13,7 @@ from dagbook.api.presenters.runs import listed_run, placeholder_run, run_details
 from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary
 from dagbook.api.services import RunReadServices
 from dagbook.db.database import ReadConnection
+from dagbook.db.repositories import holds
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import run_history, run_list
@@ -70,9 +71,10 @@ async def read_details(
     if newest.attempt is not None and newest.expired_lease is not None:
         since = time_text(newest.expired_lease.since, services.zone)
         owner = f"{newest.attempt.owner}, stopped" if newest.expired_lease.stopped else newest.attempt.owner
-        details.reason = (
-            f"owner lost since {since} ({owner}); another server of its machine takes the run over, or else it fails"
-        )
+        then = "another server of its machine takes the run over, or else it fails"
+        if await services.database.read_inline(holds.get) is not None:
+            then = "the database is held, so no server takes the run over, and `dagbook resume` fails it"
+        details.reason = f"owner lost since {since} ({owner}); {then}"
     return details
 
 

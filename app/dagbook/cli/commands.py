@@ -164,10 +164,14 @@ def _boolean(name: str, value: str) -> Iterator[str]:
 
 
 class Entry(NamedTuple):
-    """Import target of a command below ``dagbook.cli``, as ``module:name``, and its line in the group's help."""
+    """Import target of a command below ``dagbook.cli``, as ``module:name``, and its line in the group's help.
+
+    Without a section the help does not list it: other names of a command, and what Dagu has.
+    """
 
     target: str
     summary: str
+    section: str = ""
 
 
 class CommandGroup(GlobalOptions, click.Group):
@@ -221,15 +225,18 @@ class LazyGroup(CommandGroup):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the completions of a word from the table, without imports: the shell asks at every key press."""
-        named = [item for item in self.entries.items() if item[0].startswith(incomplete)]
+        named = [(name, entry) for name, entry in self.entries.items() if entry.section and name.startswith(incomplete)]
         found = [CompletionItem(name, help=entry.summary) for name, entry in named]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Print the summaries of the table, without imports."""
+        """Print the summaries of the table by section, without imports."""
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in self.entries.items()])
+        width = max(len(name) for name, entry in self.entries.items() if entry.section)  # one column for all sections
+        for section in dict.fromkeys(entry.section for entry in self.entries.values() if entry.section):
+            rows = [(name, entry.summary) for name, entry in self.entries.items() if entry.section == section]
+            with formatter.section(section):
+                formatter.write_dl([(name.ljust(width), summary) for name, summary in rows])
 
 
 def _home_options() -> list[click.Parameter]:

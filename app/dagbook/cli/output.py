@@ -170,6 +170,11 @@ def format_bytes(size: float) -> str:
     return f"{size:.1f} {_UNITS[unit]}" if unit else f"{size:.0f} B"
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is one: ``1 run``, ``2 runs``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def first_line(text: str) -> str:
     """Return the first line of a message; the others are details."""
     return text.strip().partition("\n")[0]

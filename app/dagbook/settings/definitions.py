@@ -141,7 +141,8 @@ class Settings:  # noqa: PLW1641 - some values are no keys
         "Working directory of runs of stored DAGs without workingDir and without a source file.")
     log_format = Setting(choice("text", "json"), "text", "Format of the server's own log.")
     log_level = Setting(choice("debug", "info", "warning", "error"), "info", "Minimum level that is logged.")
-    request_log = Setting(choice("on", "off", "all"), "on", "Whether requests are logged; on leaves out health checks.")
+    request_log = Setting(choice("on", "off", "all"), "on",
+        "Whether requests are logged; on leaves out health checks. Unset, a log in a terminal has none.")
     default_shell = Setting(TEXT, "", "Shell of steps without one; empty chooses one of the machine.")
     run_as = Setting(TEXT, "",
         "Account under which commands of definitions run and their files are opened; empty is that of the server.",

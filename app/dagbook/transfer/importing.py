@@ -234,7 +234,7 @@ def _difference(known: ExistingRun, run: SourceRun) -> str:
         return str(error)
     attempts = count_attempts(run)
     if known.attempt != attempts:
-        return f"here it has {known.attempt} attempts, there {attempts}"
+        return f"its number of attempts differs: here {known.attempt}, there {attempts}"
     if known.status != status:
         return f"here it is {known.status.label}, there {status.label}"
     if finished_at is not None and (known.finished_at is None or known.finished_at < finished_at):

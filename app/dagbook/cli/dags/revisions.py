@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import click
 
 from dagbook.api.schemas.dags import (
@@ -17,7 +15,7 @@ from dagbook.api.schemas.dags import (
 from dagbook.cli.api import Api, with_api
 from dagbook.cli.commands import CommandGroup
 from dagbook.cli.complete import complete_dags
-from dagbook.cli.output import echo, echo_output, print_json, print_table, report, wants_json
+from dagbook.cli.output import count_of, echo, echo_output, print_json, print_table, report, wants_json
 from dagbook.definitions.settings import CATCHUPS
 from dagbook.identifiers import is_name, shorten, strip_suffix
 from dagbook.spec.time.duration import duration_seconds
@@ -148,10 +146,21 @@ async def run_as(api: Api, *, name: str, account: str | None, reset: bool) -> No
 
 def _saved_text(found: ShownDagSettings) -> str:
     if found.catchup == "none":
-        return "catchup: none (missed starts are skipped)"
-    ago = timedelta(seconds=found.catchup_window_sec)
-    most = 1 if found.catchup == "latest" else found.catchup_most_starts
-    return f"catchup: {found.catchup} (at most {most:,}, missed at most {ago} ago)"
+        return "catches up no missed start"
+    starts = "the latest missed start"
+    if found.catchup == "all":
+        starts = f"all missed starts, the newest {found.catchup_most_starts:,} at most"
+    return f"catches up {starts}, up to {_in_words(found.catchup_window_sec)} late"
+
+
+def _in_words(seconds: int) -> str:
+    """Return a duration such as 1 day 6 hours."""
+    parts = []
+    for noun, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(count_of(count, noun))
+    return " ".join(parts) or "0 seconds"
 
 
 async def _newest(api: Api, name: str) -> int:

@@ -19,6 +19,7 @@ import httpx
 from dagbook.api.schemas.dags import (
     CreatedDAG,
     DAGFile,
+    DAGFileDetails,
     DAGFiles,
     RevisionDiff,
     RevisionText,
@@ -108,10 +109,18 @@ def save(api: Api, *, file: str, name: str, revision: int | None, is_new: bool, 
         if not is_new:
             answer = await _put(api, name, text, note, revision)
             if answer.status_code != httpx.codes.NOT_FOUND or revision is not None:
-                return _saved(name, answer)
-        return await _create(api, name, text, note)
+                return _linked(api, name, _saved(name, answer))
+        return _linked(api, name, await _create(api, name, text, note))
 
     return work()
+
+
+def _linked(api: Api, name: str, status: int) -> int:
+    """Print the address of a saved DAG's page in a terminal, if a server shows it; returns the exit status."""
+    address = api.transport.address
+    if status == 0 and address.startswith(("http://", "https://")) and sys.stdout.isatty() and not wants_json():
+        echo(f"{address.rstrip('/')}/dags/{name}")
+    return status
 
 
 async def _create(api: Api, name: str, text: str, note: str) -> int:
@@ -213,7 +222,7 @@ def edit(*, name: str, note: str) -> int:
     overwritten: the difference is shown, and the edited text stays in its file.
     """
     name, editor = strip_suffix(name), find_editor()
-    stored = use_api(lambda api: _read(api, name))
+    stored = use_api(lambda api: _read_editable(api, name))
     with tempfile.NamedTemporaryFile("w", prefix=f"{name}-", suffix=".yaml", encoding="utf-8", delete=False) as file:
         file.write(stored.text)
     path = Path(file.name)
@@ -246,6 +255,17 @@ def _edit(name: str, note: str, stored: _Stored, path: Path, editor: list[str]) 
             answer = use_api(partial(_put, name=name, text=text, note=note, revision=stored.revision))
         if (status := _saved(name, answer)) == 0 or not _ask("Edit it again?"):
             return status
+
+
+async def _read_editable(api: Api, name: str) -> _Stored:
+    """Return the text to edit; raises ClickException for a DAG whose file is in a source that is not writable."""
+    dag = await api.find(dag_path(name), DAGFileDetails)
+    if dag is not None and dag.source and not dag.source.writable:
+        raise click.ClickException(
+            f"the DAG {name} comes from the file {dag.source.path} of the source {dag.source.name}; edit it there, and "
+            "`dagbook source sync` reads it"
+        )
+    return await _read(api, name)
 
 
 async def _read(api: Api, name: str) -> _Stored:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 import click
 import httpx
 import msgspec
+from msgspec import UNSET
 
+from dagbook.api.schemas.run_logs import RunEvent
 from dagbook.api.schemas.runs import DAGChange, DAGRunAnswer, LogChange, QueueChange, RunChange
 from dagbook.cli.api import Api, check, decode, decode_json, use_api
 from dagbook.cli.commands import GlobalOptions
@@ -18,10 +20,10 @@ from dagbook.cli.output import COLOURS, echo_styled, notice, print_json, print_t
 from dagbook.cli.runs.lookup import find_run, get_run, read_events
 from dagbook.cli.settings import with_settings
 from dagbook.cli.transport import EVENT_STREAM
+from dagbook.engine.status import NodeStatus
 
 _LIMIT = httpx.Timeout(30, read=60)  # the feed has a heartbeat every 20 seconds
 _PAUSE_SECONDS = 2.0
-_PLAIN = ("number", "at", "attempt", "step", "status", "statusLabel", "actor")
 
 
 @click.command(cls=GlobalOptions, example="dagbook events -f --json")
@@ -50,22 +52,66 @@ def events(*, name: str, run_id: str, follow: bool, after: str) -> None:
 async def _print_history(api: Api, name: str, run_id: str) -> None:
     found = await read_events(api, await find_run(api, name, run_id))
     rows = [
-        (
-            str(event.number),
-            event.at,
-            str(event.attempt),
-            event.step or "(run)",
-            words(event.status_label or ""),
-            _rest(event, _PLAIN) + (f" by {event.actor}" if event.actor is not msgspec.UNSET else ""),
-        )
-        for event in found
+        (str(event.number), event.at, str(event.attempt), event.step or "(run)", sentence_of(event)) for event in found
     ]
-    print_table(("NUMBER", "AT", "ATTEMPT", "STEP", "STATUS", "DETAILS"), rows, {"events": found})
+    print_table(("NUMBER", "AT", "ATTEMPT", "STEP", "EVENT"), rows, {"events": found})
 
 
-def _rest(event: msgspec.Struct, without: tuple[str, ...]) -> str:
-    """Return the members of an event that have no column of their own."""
-    return ", ".join(f"{name} {value}" for name, value in msgspec.to_builtins(event).items() if name not in without)
+def sentence_of(event: RunEvent) -> str:
+    """Return what happened, and details such as an exit code, in the words of the run's page (lib/events.js).
+
+    The name of the step is not among them.
+    """
+    return ", ".join([*_happened(event)] or ["changed"]) + "".join(f", {detail}" for detail in _details(event))
+
+
+def _happened(event: RunEvent) -> Iterator[str]:
+    happened = (
+        (event.trigger, "accepted"),
+        (event.queue, f"queued in {event.queue}"),
+        (event.dequeued, "removed from its queue"),
+        (event.stop_requested_at, "stop requested"),
+        (event.timed_out, "time limit reached"),
+        (event.unmet_preconditions, f"preconditions are not met: {'; '.join(event.unmet_preconditions or ())}"),
+    )
+    yield from (text for has_happened, text in happened if has_happened)
+    label = words(event.status_label or "")
+    if event.set_by_hand:
+        yield f"set to {label} by hand" if label else "changed by hand"
+    elif label and not event.queue:
+        yield _status_text(event, label)
+    if event.due_at:
+        yield "will be repeated" if event.retry_count is UNSET else "failed and will be retried"
+    elif isinstance(event.execution, int) and event.execution > 1 and not label:
+        yield "executed again"
+
+
+def _status_text(event: RunEvent, label: str) -> str:
+    if label == "running":
+        return "started"
+    if event.step and isinstance(event.status, int) and NodeStatus(event.status).is_final and not event.finished_at:
+        return "did not run"
+    return label
+
+
+def _details(event: RunEvent) -> Iterator[str]:
+    if event.error:
+        first, *others = event.error.removeprefix("not run: ").strip().split("\n")
+        yield f"{first} \N{EN DASH} {others[-1]}" if others else first
+    elif event.exit_code:
+        yield f"exit code {event.exit_code}"
+    if event.retry_count:
+        yield f"retry {event.retry_count}"
+    if isinstance(event.execution, int) and event.execution > 1:
+        yield f"execution {event.execution}"
+    if event.due_at:
+        yield f"at {event.due_at}"
+    if event.retried_step:
+        yield f"of step {event.retried_step}"
+    if event.actor:
+        yield f"by {event.actor}"
+    if event.trigger and event.trigger != "api":
+        yield f"trigger {event.trigger}"
 
 
 async def _follow(api: Api, name: str, run_id: str, after: str) -> None:
@@ -118,7 +164,9 @@ def _print_event(kind: str, event_id: str, data: str, url: httpx.URL) -> None:
             echo_styled(text, style(label, fg=COLOURS.get(label)))
         case "dag":
             dag = decode_json(data, DAGChange, url)
-            rest = _rest(dag, ("at", "name", "fileName", "what"))
+            plain = ("at", "name", "fileName", "what")
+            more = {name: value for name, value in msgspec.to_builtins(dag).items() if name not in plain}
+            rest = ", ".join(f"{name} {value}" for name, value in more.items())
             echo_styled(style(f"{dag.at}  dag    {dag.file_name}  {dag.what}{rest and f'  {rest}'}"))
         case "queue":
             queue = decode_json(data, QueueChange, url)

@@ -16,6 +16,7 @@ from dagbook.cli.complete import complete_files
 from dagbook.cli.dags.files import read_text
 from dagbook.cli.output import echo_output, notice, print_json, report, wants_json
 from dagbook.cli.profiles import chosen_server
+from dagbook.cli.runs.lookup import find_details, read_events
 from dagbook.cli.runs.start import RUN_SETTINGS, Source, run_source
 from dagbook.cli.settings import with_settings
 from dagbook.cli.transport import Mode
@@ -42,14 +43,22 @@ _LONGEST_NAME = 40
 @click.option("-n", "--no-queue", is_flag=True, help="Start at once, even with --queue.")
 @click.option("--worker-label", "labels", multiple=True, metavar="NAME=VALUE", help="Let a worker run it; repeatable.")
 @click.option("--schedule", default="", metavar="EXPR", help="Print a DAG that runs the command by this schedule.")
+@click.option("--exit-code", "is_passed_on", is_flag=True, help="Exit with the status of COMMAND when the run fails.")
 @with_settings(*RUN_SETTINGS)
 def run_command(
-    *, words: tuple[str, ...], name: str, run_id: str, no_queue: bool, **given: str | bool | tuple[str, ...]
+    *,
+    words: tuple[str, ...],
+    name: str,
+    run_id: str,
+    no_queue: bool,
+    is_passed_on: bool,
+    **given: str | bool | tuple[str, ...],
 ) -> int:
-    """Run COMMAND as a recorded run, with its output and its status in the history; exit status as of `run`.
+    """Run COMMAND as a recorded run, with its output and its status in the history.
 
-    The program gets its arguments exactly as this command does. With --queue or --worker-label the run is queued.
-    With --schedule nothing runs: a DAG is printed, to be kept with `dagbook dag save`.
+    The exit status is that of `run`, 1 for each run that fails; with --exit-code it is the one of COMMAND. The program
+    gets its arguments exactly as this command does. With --queue or --worker-label the run is queued. With --schedule
+    nothing runs: a DAG is printed, to be kept with `dagbook dag save`.
     """
     options = msgspec.convert(given, Options)
     name = name or re.sub(r"[^A-Za-z0-9_.-]", "-", f"exec-{Path(words[0]).name}")[:_LONGEST_NAME]
@@ -77,7 +86,16 @@ def run_command(
         use_api(enqueue, Mode.QUEUE)
         return 0
     source = Source(name=name, dag_name=name, spec=spec)
-    return use_api(lambda api: run_source(api, source, "", run_id, is_singleton=options.singleton), Mode.RUN)
+
+    async def work(api: Api) -> int:
+        status = await run_source(api, source, "", run_id, is_singleton=options.singleton)
+        if not (status and is_passed_on):
+            return status
+        events = await read_events(api, await find_details(api, name, run_id))
+        codes = [event.exit_code for event in events if isinstance(event.exit_code, int)]
+        return codes[-1] if codes and codes[-1] > 0 else status  # not of a command that a signal ended
+
+    return use_api(work, Mode.RUN)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

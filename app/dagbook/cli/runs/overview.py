@@ -17,6 +17,7 @@ from dagbook.cli.runs.lookup import NEVER, duration, error_of, find_name, find_r
 from dagbook.cli.runs.why import describe_hold, read_hold
 from dagbook.engine.status import NodeStatus, RunStatus
 
+_MOST_QUEUED = 1000
 _BAR = 20  # characters of the longest run
 _MARKS = {
     NodeStatus.SUCCEEDED: "✓",
@@ -34,8 +35,12 @@ _MARKS = {
 async def ps(api: Api, *, limit: int) -> None:
     """Print the runs that are running, with their steps, and those that wait in queues, with their reasons."""
     found: list[DAGRunSummary] = []
-    for kind in (RunStatus.RUNNING, RunStatus.NOT_STARTED, RunStatus.QUEUED):
+    for kind in (RunStatus.RUNNING, RunStatus.NOT_STARTED):
         found += await find_runs(api, "/dag-runs", {"fromDate": 0, "status": int(kind)}, limit)
+    # The list has the newest first: the heads of queues are at its end.
+    queued = await find_runs(api, "/dag-runs", {"fromDate": 0, "status": int(RunStatus.QUEUED)}, _MOST_QUEUED)
+    queued.sort(key=lambda run: (wait.queue, wait.position) if (wait := run.waiting_for) else ("", 0))
+    found += queued[:limit]
     answers = await asyncio.gather(*(api.send("GET", run_path(run.name, run.dag_run_id)) for run in found))
     # One that was deleted meanwhile is left out.
     runs = [decode(answer, DAGRunAnswer).dag_run_details for answer in answers if answer.is_success]

@@ -41,11 +41,12 @@ _TEXTS = "/dag-runs"
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """What to run: a definition, with its DAG's name, or a stored DAG, whose name may be replaced for the run.
 
-    ``name`` is that of a definition that gives none, or of the stored DAG.
+    ``name`` is that of a definition that gives none, or of the stored DAG, ``typed`` what the command line has for it.
     """
 
     name: str
     dag_name: str
+    typed: str = ""
     spec: str | None = None
     directory: str | UnsetType = UNSET
 
@@ -68,7 +69,7 @@ def find_source(what: str, name: str) -> Source:
         raise click.ClickException(f"{file} is not a file")
     if not is_name(strip_suffix(what)):
         raise click.ClickException(f"there is no file {what!r}, and no DAG can have that name")
-    return Source(name=strip_suffix(what), dag_name=name)
+    return Source(name=strip_suffix(what), dag_name=name, typed=what)
 
 
 def _read_definition(file: Path) -> str:
@@ -179,7 +180,9 @@ async def _dag_name(api: Api, source: Source) -> str:
 
 
 def _not_found(source: Source) -> click.ClickException:
-    return click.ClickException(f"there is no file and no stored DAG named {source.name!r}")
+    if source.typed in ("", source.name):
+        return click.ClickException(f"there is no file and no stored DAG named {source.name!r}")
+    return click.ClickException(f"there is no file {source.typed!r}, and no stored DAG named {source.name!r}")
 
 
 @click.command(cls=GlobalOptions, example="dagbook enqueue etl --queue nightly -- DATE=2030-01-31")

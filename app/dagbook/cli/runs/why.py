@@ -15,7 +15,7 @@ from dagbook.api.schemas.runs import DAGRunAnswer, DAGRunDetails, Log, Node
 from dagbook.cli.api import Api, decode, path_of, segment, with_api
 from dagbook.cli.commands import GlobalOptions
 from dagbook.cli.complete import complete_runs, complete_what
-from dagbook.cli.output import echo, echo_output, first_line, notice, print_json, wants_json, words
+from dagbook.cli.output import count_of, echo, echo_output, first_line, notice, print_json, wants_json, words
 from dagbook.cli.runs.lookup import (
     events_of_attempt,
     find_name,
@@ -171,7 +171,7 @@ def _explain_running(run: DAGRunDetails, events: Sequence[RunEvent]) -> Iterator
     waits = retry_waits(run, events)
     for node in nodes_of(run):
         name = node.step.name
-        if node.status is not NodeStatus.RUNNING:
+        if node.status is not NodeStatus.RUNNING or node.waiting:  # the reason of the run names those that wait
             continue
         tries = f", after {node.retry_count} retries" if node.retry_count else ""
         error = f": {first_line(node.error)}" if node.error else ""
@@ -238,7 +238,7 @@ def describe_hold(state: HeldDatabase) -> str:
     )
     if state.unfinished_runs is not msgspec.UNSET:
         text += (
-            f" That fails {state.unfinished_runs} runs that had not finished then, and starts {state.queued_runs} from "
-            "queues."
+            f" That fails {count_of(state.unfinished_runs, 'run')} that had not finished then, and starts "
+            f"{state.queued_runs:,} from queues."
         )
     return text

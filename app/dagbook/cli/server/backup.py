@@ -16,7 +16,7 @@ from dagbook.auth.audit_context import local_actor
 from dagbook.cli.api import Api, with_api
 from dagbook.cli.commands import GlobalOptions, LocalOptions
 from dagbook.cli.local import lock_database
-from dagbook.cli.output import echo, format_bytes, print_json, report, show_progress, wants_json
+from dagbook.cli.output import count_of, echo, format_bytes, print_json, report, show_progress, wants_json
 from dagbook.cli.runs.why import describe_hold
 from dagbook.cli.settings import current_settings, json_option, with_settings
 from dagbook.db.url import hide_password, sqlite_path
@@ -192,4 +192,5 @@ async def resume(api: Api, *, yes: bool) -> None:
     if wants_json():
         print_json(done)
     else:
-        echo(f"resumed: {done.failed_runs} runs failed, {done.queued_runs} start from their queues")
+        starts = "starts from its queue" if done.queued_runs == 1 else "start from their queues"
+        echo(f"resumed: {count_of(done.failed_runs, 'run')} failed, {done.queued_runs:,} {starts}")

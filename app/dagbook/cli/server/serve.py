@@ -6,6 +6,7 @@ import gc
 import logging
 import socket
 import ssl
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -74,7 +75,10 @@ _BACKLOG = 2048
     *(setting.name for setting in TABLE if setting.name != "home"), *REMOVED, ignored=(*COORDINATOR, *PEER, *DAGS)
 )
 def serve(*, leave_runs: bool, demo: bool, snapshot: Path | None) -> None:
-    """Serve the API until SIGINT or SIGTERM; running steps continue, and the next server adopts them."""
+    """Serve API, web UI, schedules and queues until SIGINT or SIGTERM; running steps continue without it.
+
+    The next server adopts them. In a terminal its log has no line for each request, unless request_log is set.
+    """
     if demo and snapshot is not None:
         raise click.UsageError("--demo and --snapshot show different databases; give one of them")
     driving = Driving.NEVER if leave_runs else Driving.LATER
@@ -100,6 +104,9 @@ def _serve_settings(
     tls = load_tls(settings)
     warn_about_unused(settings)
     configure(settings.log_format, settings.log_level)
+    if sys.stderr.isatty() and settings.log_format == "text" and settings.origins["request_log"] == "default":
+        # A person reads it: each page of the web UI would be a dozen lines, between which the warnings are lost.
+        settings = settings.replace(request_log="off")
     # Its start and stop are logged here; its warnings would be a line for each request of a stranger that is not HTTP.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     _warn(settings)

@@ -15,7 +15,7 @@ import msgspec
 
 from dagbook.cli.commands import LocalOptions
 from dagbook.cli.local import lock_database
-from dagbook.cli.output import echo, format_bytes, print_json, show_progress, wants_json
+from dagbook.cli.output import count_of, echo, format_bytes, print_json, show_progress, wants_json
 from dagbook.cli.settings import current_settings, json_option, with_settings
 from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
@@ -35,6 +35,7 @@ from dagbook.transfer.target import HomeTarget, write_file
 _FOLDER = click.Path(path_type=Path)
 _MOST_LINES = 40
 _OUTCOMES = {"left_out": "left out", "differing": "differs", "changed": "changed", "imported": "imported"}
+_KINDS = {"base": "base configuration"}  # there is one, so its name says nothing
 _TABLE = (
     ("definitions", "definitions"),
     ("suspended", "suspended DAGs"),
@@ -63,6 +64,9 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command("import", cls=LocalOptions, example="dagbook import ~/.config/dagu --dry-run")
 @click.argument("source", type=_FOLDER, metavar="[SOURCE]", required=False)
+@click.option("--crontab", type=_FOLDER, metavar="FILE|-", help="Translate a crontab into DAGs, and store nothing.")
+@click.option("--system", is_flag=True, help="The lines of the crontab have an account, as in /etc/crontab.")
+@click.option("-o", "--output", type=_FOLDER, metavar="DIR", help="Write a file for each DAG of the crontab to DIR.")
 @click.option("--url", metavar="URL", help="Import from a running server of API v2 instead of a home.")
 @click.option("--token-file", type=_FOLDER, metavar="FILE", help="File with the token for that server.")
 @click.option("--dags-dir", type=_FOLDER, metavar="DIR", help="Folder of definitions, if it is not SOURCE/dags.")
@@ -77,13 +81,23 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before writing.")
 @json_option
 @with_settings("database_url", "base_config", "log_limit_bytes", "log_encoding", "retention_days")
-def import_home(*, source: Path | None, **options: Any) -> int:
+def import_home(*, source: Path | None, crontab: Path | None, system: bool, output: Path | None, **options: Any) -> int:
     """Import a home of Dagu 1.x: definitions, suspensions, base configuration, users, settings and runs.
 
     With --url definitions and runs come from a running server, which tells nothing else, also no users.
+    With --crontab a definition for each line of a crontab is printed, and lines without a counterpart are listed on
+    stderr, with the reason; `dagbook dag save` stores definitions.
     What is there already stays as it is, so an import can be repeated, and continued after an interruption. A server
     that uses a SQLite file has to be stopped first. Exit status 1 when something was left out or differs.
     """
+    if crontab is not None:
+        if source is not None or options["url"] is not None:
+            raise click.UsageError("name either a home, a server or a crontab")
+        from dagbook.cli.server.crontab import import_crontab  # noqa: PLC0415 - other imports do not need it
+
+        return import_crontab(crontab, is_system=system, output=output)
+    if system or output is not None:
+        raise click.UsageError("--system and --output are for a crontab; add --crontab FILE")
     settings, arguments = current_settings(), Arguments(**options)
     configure(settings.log_format, "warning")
     try:
@@ -102,7 +116,7 @@ def _source(settings: Settings, home: Path | None, given: Arguments) -> Source:
         folders = {"dags": given.dags_dir, "data": given.data_dir, "suspend": given.suspend_dir}
         return HomeSource(Folders.of(home, logs=given.log_dir, **folders))
     if home is not None or given.url is None:
-        raise click.UsageError("name either a home or a server, with --url")
+        raise click.UsageError("name either a home or a server, with --url; or a crontab, with --crontab")
     if given.with_admins:
         raise click.UsageError("--with-admins: a server tells no users; import its home for them")
     token = given.token_file.read_text("utf-8", "replace").strip() if given.token_file is not None else ""
@@ -150,7 +164,8 @@ def _confirm(source: Source, database: str, *, is_sure: bool) -> None:
     if not sys.stdin.isatty():
         raise click.ClickException("no terminal to ask for confirmation; add --yes to import, or --dry-run to look")
     definitions, _ = source.read_definitions()
-    echo(f"{source.name} has {len(definitions):,} definitions and {source.count_runs():,} runs.", err=True)
+    counts = f"{count_of(len(definitions), 'definition')} and {count_of(source.count_runs(), 'run')}"
+    echo(f"{source.name} has {counts}.", err=True)
     if not click.confirm(f"Import them into {database}?", err=True):
         raise click.ClickException("nothing was imported")
 
@@ -224,10 +239,12 @@ def _print_counts(report: TransferReport, done: str) -> None:
     stored = report.stored
     if report.runs.imported:
         logs = "" if report.dry_run else f", {format_bytes(stored.log_bytes)} of output"
-        echo(f"they have {stored.sub_runs:,} sub-runs, {stored.attempts:,} attempts, {stored.steps:,} steps{logs}")
+        below = {"sub-run": stored.sub_runs, "attempt": stored.attempts, "step": stored.steps}
+        echo(f"in them: {', '.join(count_of(number, noun) for noun, number in below.items())}{logs}")
     for finding in report.findings[:_MOST_LINES]:
-        where = f" ({finding.file})" if finding.file else ""
-        echo(f"{_OUTCOMES[finding.outcome]}: {finding.kind} {finding.name}{where}: {finding.reason}")
+        where = f" ({finding.file})" if finding.file not in ("", finding.name) else ""
+        what = _KINDS.get(finding.kind, f"{finding.kind} {finding.name}{where}")
+        echo(f"{_OUTCOMES[finding.outcome]}: {what}: {finding.reason}")
     more = max(len(report.findings) - _MOST_LINES, 0) + report.more_findings
     if more:
         echo(f"and {more:,} more; --json lists them")

@@ -40,7 +40,8 @@ def unmasked(text: str) -> str:
 class MailContext(msgspec.Struct, frozen=True, kw_only=True):
     """Run that a mail is about; ``commands`` of the steps that were evaluated, by position.
 
-    ``link`` is the URL of its page, empty if the server does not know its own.
+    ``link`` is the URL of its page, empty if the server does not know its own; ``is_local_link`` says that it may be
+    one that only browsers of this machine reach.
     """
 
     dag: Dag
@@ -52,6 +53,7 @@ class MailContext(msgspec.Struct, frozen=True, kw_only=True):
     commands: Mapping[int, str] = {}
     host: str = ""
     link: str = ""
+    is_local_link: bool = False
 
     @property
     def label(self) -> str:
@@ -85,9 +87,11 @@ def _facts(subject: MailContext, zone: tzinfo) -> dict[str, str]:
         "Started": _time(state.started_at, zone),
         "Finished": _time(state.finished_at, zone),
         "Error": own_error(state.status, state.error, state.error_key, state.conditions) or state.error,
-        # The command works at a terminal of the server, also if it does not know how browsers reach it.
-        "Page" if subject.link else "Look": subject.link or join(("dagbook", "why", subject.dag_name, subject.run_id)),
+        "Page": subject.link,
     }
+    if not subject.link or subject.is_local_link:
+        # The command works at a terminal of the server, however browsers reach it.
+        facts["Look"] = join(("dagbook", "why", subject.dag_name, subject.run_id))
     return {name: text for name, text in facts.items() if text}
 
 

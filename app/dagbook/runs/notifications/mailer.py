@@ -33,6 +33,7 @@ from dagbook.runs.server_context import ServerContext
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.model import Dag, Mail, MailOn, Smtp
 
+_HTTP = ("http://", "https://")
 LOGS_BYTES = 5 * 1024 * 1024  # encoded they are a third larger, and many mail servers accept at most 10 MB
 _SUCCESSFUL = (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
 _CONCURRENT = 8
@@ -209,6 +210,9 @@ class RunMailer:
         found = await self._database.read(
             lambda connection: read_content(connection, run.owned, with_logs=mail.attach_logs)
         )
+        # Without a public address, the one that this server listens on: never one that a request names.
+        own, public = self._context.identity.address, self._context.public_url
+        base = public or (own if own.startswith(_HTTP) else "")
         subject = mail_rendering.MailContext(
             dag=run.plan.dag,
             dag_name=run.owned.dag_name,
@@ -218,7 +222,8 @@ class RunMailer:
             status=notification.status,
             commands=found.commands,
             host=self._context.identity.host,
-            link=f"{self._context.public_url}{found.page}" if self._context.public_url else "",
+            link=f"{base}{found.page}" if base else "",
+            is_local_link=not public,
         )
         rendered = (subject, self._context.zone, run.mask)
         email = Email(

@@ -104,9 +104,11 @@ class OrphanSweeper:
         attempt = orphan.attempt
         if not await self._database.write(lambda connection: self._claim(connection, orphan)):
             return None
-        if orphan.crashes:
-            _log.warning("the last %d owners of run %s died when they continued it", orphan.crashes, attempt.run)
-        _log.info("adopting run %s: %s", attempt.run, orphan.loss.reason)
+        dag_name, run_id = await self._database.read(lambda connection: runs.get_name(connection, attempt.run))
+        if orphan.crashes:  # said before anything is loaded, which may be what they died of
+            message = "the last %d owners of run %s/%s died when they continued it"
+            _log.warning(message, orphan.crashes, dag_name, run_id)
+        _log.info("adopting run %s/%s: %s", dag_name, run_id, orphan.loss.reason)
         try:
             return await self._database.read(lambda connection: self._load(connection, attempt))
         except DatabaseUnavailable:

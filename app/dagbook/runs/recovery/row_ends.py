@@ -109,7 +109,8 @@ class OrphanEnder:
             status = RunStatus.FAILED if is_hopeless else RunStatus.ABORTED
             reason = _HOPELESS.format(orphan.crashes) if is_hopeless else self._reason(orphan.attempt)
             if await self._database.write(partial(self._end, attempt=orphan.attempt, status=status, reason=reason)):
-                _log.error("run %s was finished as %s: %s", orphan.attempt.run, status.label, reason)
+                name = await _name_of(self._database, orphan.attempt.run)
+                _log.error("run %s was finished as %s: %s", name, status.label, reason)
                 ended.append(orphan.attempt.run)
         await self._clean_up(ended)
         return ended
@@ -176,6 +177,11 @@ class OrphanEnder:
             await clean_up_finished_runs(self._database, self._context.spool, keys)
 
 
+async def _name_of(database: Database, run: int) -> str:
+    """Return what the log calls a run: the names of its DAG and of itself, as in its address."""
+    return "/".join(await database.read(lambda connection: runs.get_name(connection, run)))
+
+
 class FailureTracker:
     """Counts the failures of the runners of this process, per run."""
 
@@ -189,9 +195,10 @@ class FailureTracker:
         fence, reason = failure.fence, failure.reason
         self._failures[fence.run] += 1
         count = self._failures[fence.run]
+        name = await _name_of(self._database, fence.run)
         with masked_log(failure.masker.mask):
             message = "the runner of run %s failed (%d of %d)"
-            _log.error(message, fence.run, count, _MAX_FAILURES, exc_info=failure.error)
+            _log.error(message, name, count, _MAX_FAILURES, exc_info=failure.error)
         if count < _MAX_FAILURES and not failure.is_permanent:
             return
 
@@ -202,6 +209,6 @@ class FailureTracker:
             return True
 
         if await self._database.write(fail):
-            _log.error("run %s was finished as failed: %s", fence.run, reason)
+            _log.error("run %s was finished as failed: %s", name, reason)
         del self._failures[fence.run]
         await clean_up_finished_runs(self._database, self._context.spool, [fence.run])
