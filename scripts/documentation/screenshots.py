@@ -2,7 +2,8 @@
 
     scripts/screenshots [FOLDER]     each page at 1440 and 390 pixels, light and dark;
                                      without FOLDER a temporary one, which is named at the end
-    scripts/screenshots --readme     docs/pictures/run-light.png and run-dark.png, of the run page
+    scripts/screenshots --readme     docs/pictures/run-light.png and run-dark.png, of a run, and first-page-….png,
+                                     of a new server
     scripts/screenshots --only run   only the pages whose name has this text
 
 The server is real, with a fresh home, the DAGs of `serve --demo`, and some more with a month of runs. Needs Chromium.
@@ -39,6 +40,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "pictures"
 THEMES: tuple[Theme, ...] = ("light", "dark")
 MOST_README_BYTES = 150_000
+FIRST_PAGE_CLIP: FloatRect = {"x": 0, "y": 0, "width": 1440, "height": 420}
 README_CLIP: FloatRect = {"x": 0, "y": 0, "width": 1440, "height": 590}  # down to the end of the list of steps
 RUN = "/dag-runs/orders/orders-nightly"
 PAGES = {
@@ -286,6 +288,26 @@ async def take_readme(browser: Browser, site: Site) -> list[str]:
     return complaints
 
 
+async def take_first_page(browser: Browser) -> list[str]:
+    """Take the picture of the first page of a server that has neither DAGs nor runs."""
+    complaints: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="dagbook-") as place:
+        program = Program(Path(place) / "home", settings={"auth_mode": "none"}).start()
+        address = str(program.api.client.base_url).partition("/api/")[0]
+        try:
+            for theme in THEMES:
+                async with visiting(browser, address, theme=theme) as visitor:
+                    await visitor.open("/")
+                    await _settle(visitor)
+                    path = PICTURES / f"first-page-{theme}.png"
+                    await visitor.page.screenshot(path=path, clip=FIRST_PAGE_CLIP)
+                    print(path, flush=True)
+                    complaints += visitor.complaints
+        finally:
+            end(program)
+    return complaints
+
+
 def move_times(text: str, back: timedelta) -> str:
     """Return a response of the API with all its times moved back."""
     text = re.sub(
@@ -300,7 +322,9 @@ def move_times(text: str, back: timedelta) -> str:
 async def take(site: Site, folder: Path | None, only: str) -> list[str]:
     """Take the pictures of all pages into a folder, or else those of the README."""
     async with running_browser() as browser:
-        return await (take_all(browser, site, folder, only) if folder else take_readme(browser, site))
+        if folder:
+            return await take_all(browser, site, folder, only)
+        return [*await take_readme(browser, site), *await take_first_page(browser)]
 
 
 def main() -> int:

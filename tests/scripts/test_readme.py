@@ -15,8 +15,16 @@ def test_the_first_screen_of_the_readme_has_the_two_commands(command: str) -> No
     assert (CHECKOUT / command).stat().st_mode & 0o111
 
 
-def test_the_readme_links_every_page() -> None:
-    readme = (CHECKOUT / "README.md").read_text()
-    pages = [str(page.relative_to(CHECKOUT)) for page in (CHECKOUT / "docs").rglob("*.md")]
-    assert "docs/get-started/install.md" in pages
-    assert [page for page in pages if f"({page})" not in readme] == []
+def test_the_readme_has_a_table_of_the_documentation_and_links_the_list_of_all_pages() -> None:
+    _, _, rest = (CHECKOUT / "README.md").read_text().partition("\n## Documentation\n")
+    section = rest.partition("\n## ")[0]
+    assert len([line for line in section.splitlines() if line.startswith("| [")]) == 5
+    assert "](docs/pages.md)" in section
+
+
+def test_the_list_of_pages_has_every_page() -> None:
+    docs = CHECKOUT / "docs"
+    pages = {str(page.relative_to(docs)) for page in docs.rglob("*.md")} - {"pages.md"}
+    listed = (docs / "pages.md").read_text()
+    assert "get-started/install.md" in pages
+    assert [page for page in pages if f"({page})" not in listed] == []
