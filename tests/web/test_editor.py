@@ -90,6 +90,9 @@ async def test_a_mistake_keeps_the_last_good_graph_and_starts(visitor: Visitor) 
     await expect(page.get_by_text("This is what the text was before the problems.")).to_be_visible()
     await expect(starts).to_have_count(5)
     await expect(page.get_by_role("group", name="Graph of the steps").get_by_role("button", name="one")).to_be_visible()
+    assert visitor.complaints == []
+    assert await visitor.find_barriers() == []
+    visitor.complaints.clear()  # of the checker's own style
 
 
 async def test_a_save_shows_what_changes(visitor: Visitor) -> None:

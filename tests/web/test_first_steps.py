@@ -95,6 +95,20 @@ async def test_a_first_dag_of_ones_own_opens_in_the_editor(browser: Browser, emp
         assert visitor.complaints == []
 
 
+async def test_a_dag_can_begin_with_an_example(browser: Browser, empty: Program) -> None:
+    async with visiting(browser, _address(empty)) as visitor:
+        page = await visitor.open("/")
+        await page.get_by_role("button", name="New DAG").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Begin with").select_option("diamond")
+        await expect(dialog.get_by_label("Text of the new DAG")).to_contain_text("steps:")
+        await dialog.get_by_label("Name").fill("shining")
+        await dialog.get_by_role("button", name="Create").click()
+        await page.wait_for_url(re.compile(r"/dags/shining/spec$"))
+        assert visitor.complaints == []
+    assert _stored(empty)["shining"] == files.read_example("diamond")
+
+
 async def test_who_may_not_create_dags_is_told_why(browser: Browser, guarded: Site) -> None:
     async with visiting(browser, guarded.address, cookie=guarded.cookies["viewer"]) as visitor:
         page = await visitor.open("/")

@@ -20,8 +20,8 @@ export function NextStarts({ name, dag, suspended, count, usual = 0 }) {
     const often = shortest(starts);
     return html`<ul class="plain starts">
       ${starts.map(({ at }) => html`<li key=${at}><${NextTime} at=${at} /></li>`)}</ul>
-      ${usual > often && html`<p class="wait">A run usually takes ${duration(usual)}, and the next one starts
-        ${duration(often)} after it: runs overlap or wait for each other.</p>`}`;
+      ${usual > often && html`<p class="wait">A run usually takes ${duration(usual)}, but starts
+        are ${duration(often)} apart: a start that is due while the run before is still running is skipped.</p>`}`;
   });
 }
 
