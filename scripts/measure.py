@@ -28,11 +28,13 @@ class Limit(NamedTuple):
 
 LIMITS = {
     # Files, without __init__.py.
-    # 4 for crontabs (their times, their lines, the command) and for dagbook mail-sink.
-    "modules": Limit(474, goal=400),
+    # 4 for crontabs (their times, their lines, the command) and for dagbook mail-sink; 7 for summaries and details of
+    # steps (file, Markdown, what ran; repository, schema, presenter, controller).
+    "modules": Limit(481, goal=400),
     "modules in a package": Limit(15, goal=15),
-    # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words.
-    "lines": Limit(76_024, goal=67_000),
+    # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
+    # summaries and details of steps.
+    "lines": Limit(77_124, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),
@@ -42,7 +44,7 @@ LIMITS = {
     "type: ignore without a reason": Limit(0, goal=0),
     "uses of Any": Limit(95, goal=95),
     "rows read by name": Limit(0, goal=0),
-    "files that a start passes": Limit(66, goal=58),
+    "files that a start passes": Limit(67, goal=58),  # what an execution ran, stored for readers
     "files that the end of a step passes": Limit(35, goal=30),
     "files that a list of DAGs passes": Limit(22, goal=19),
 }

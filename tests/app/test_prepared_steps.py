@@ -17,7 +17,7 @@ from dagbook.executors.capture import Captured, capture
 from dagbook.executors.process.process import GatedProcess
 from dagbook.runs import evaluate
 from dagbook.runs.runner import execution
-from dagbook.runs.runner.nodes import NodeExecution
+from dagbook.runs.runner.nodes import OpenedNode
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.app.shims import shim_of
 from tests.waiting import until_gone, wait_until
@@ -130,9 +130,9 @@ async def test_no_process_exists_for_a_step_that_has_not_been_ordered(
     prepared: list[str] = []
     prepare = execution.prepare
 
-    def note(node: NodeExecution, *rest: Any) -> GatedProcess:
-        prepared.append(node.step.name)
-        return prepare(node, *rest)
+    def note(opened: OpenedNode, *rest: Any) -> GatedProcess:
+        prepared.append(opened.node.step.name)
+        return prepare(opened, *rest)
 
     monkeypatch.setattr(execution, "prepare", note)
     waits = f"echo ready; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done"

@@ -9,9 +9,12 @@ from sqlalchemy import func, select
 
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import Conflict
-from dagbook.db.models import LogChunk, Node, RunAttempt, RunEvent, RunRequest
+from dagbook.db.models import LogChunk, Node, RunAttempt, RunEvent, RunRequest, Summary
+from dagbook.db.repositories.runs import run_writes
+from dagbook.db.repositories.runs.run_rows import NewSummary
 from tests.db.rows import (
     NOW,
+    add,
     add_chunk,
     add_dag,
     add_definition,
@@ -78,11 +81,35 @@ async def test_a_run_takes_everything_below_it_along(shared_database: Database) 
         add_event(connection, run_id, 2)
         add_chunk(connection, run_id, 0)
         add_request(connection, run_id)
+        add(connection, Summary, run_id=run_id, attempt=1, position=0, text="# done")
         run_sql(connection, "DELETE FROM runs")
-        for model in (RunAttempt, Node, RunEvent, RunRequest, LogChunk):
+        for model in (RunAttempt, Node, RunEvent, RunRequest, LogChunk, Summary):
             assert connection.scalar(select(func.count()).select_from(model)) == 0
 
     await rehearse(shared_database, work)
+
+
+async def test_a_summary_replaces_the_one_before_and_is_that_of_a_node(shared_database: Database) -> None:
+    def work(connection: WriteConnection) -> None:
+        run_id = add_whole_run(connection)
+        for texts in (["first"], ["second", "third"]):  # of several in one transaction the last
+            rows = [NewSummary(run_id=run_id, attempt=1, position=0, text=text) for text in texts]
+            run_writes.put_summaries(connection, rows)
+        assert list(connection.scalars(select(Summary.text))) == ["third"]
+
+    await rehearse(shared_database, work)
+
+
+@pytest.mark.parametrize("row", [{"position": 1}, {"attempt": 2}, {"text": "x" * 66_001}])
+async def test_a_summary_without_a_node_or_of_any_length_is_refused(
+    shared_database: Database, row: dict[str, Any]
+) -> None:
+    def work(connection: WriteConnection) -> None:
+        run_id = add_whole_run(connection)
+        add(connection, Summary, **({"run_id": run_id, "attempt": 1, "position": 0, "text": "x"} | row))
+
+    with pytest.raises(Conflict):
+        await rehearse(shared_database, work)
 
 
 @pytest.mark.parametrize(

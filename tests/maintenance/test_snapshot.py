@@ -47,7 +47,8 @@ def hide_secrets(connection: WriteConnection) -> None:
     connection.execute(insert(Token), [token])
     values = {"sealed": SECRET, "env": [["A", text]], "dotenv": [["B", text]], "base_environment": {"C": text}}
     connection.execute(update(RunInput).values(values))
-    connection.execute(update(Node).where(Node.run_id == RUNS).values(output_sealed=SECRET))
+    ran = {"host": "here", "env": [["D", text]]}
+    connection.execute(update(Node).where(Node.run_id == RUNS).values(output_sealed=SECRET, ran=ran))
     source = {"name": "git", "kind": "git", "place": "https://git.example/x", "path": ""} | dict.fromkeys(
         ("writable", "adopt", "configured"), False
     )

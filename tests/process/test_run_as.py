@@ -114,6 +114,43 @@ def test_the_directory_of_an_inline_run_is_removed_at_its_end(program: Program) 
     wait_for("the removal of the directory", lambda: not directory.exists())
 
 
+SUMMARY = """
+steps:
+  - name: own
+    command: |
+      id -un > "$DAG_SUMMARY"
+      stat -c '%U %a %U' "$(dirname "$DAG_SUMMARY")" >> "$DAG_SUMMARY"
+      dirname "$DAG_SUMMARY"
+  - {name: link, command: 'ln -s HOME/open/key "$DAG_SUMMARY"'}
+  - name: folder
+    command: |
+      rm -r "$(dirname "$DAG_SUMMARY")"
+      ln -s HOME/open "$(dirname "$DAG_SUMMARY")"
+  - name: moved
+    command: |
+      mkdir "$DAG_SUMMARY-other"
+      echo hidden > "$DAG_SUMMARY-other/$(basename "$DAG_SUMMARY")"
+      mv "$(dirname "$DAG_SUMMARY")" "$(dirname "$DAG_SUMMARY")-before"
+      ln -s "$(dirname "$DAG_SUMMARY")-before/$(basename "$DAG_SUMMARY")-other" "$(dirname "$DAG_SUMMARY")"
+"""
+
+
+def test_a_summary_is_read_as_the_account_from_a_folder_of_its_own_that_is_gone_at_the_end(
+    program: Program, inside: Path
+) -> None:
+    (inside / "summary.md").write_text("hidden")
+    run_id = program.api.start(SUMMARY.replace("HOME", str(program.home)))
+    assert program.api.ended(run_id)["statusLabel"] == "succeeded"
+    answer = program.api.client.get(f"/dag-runs/flow/{run_id}/summary").json()["summaries"]
+    found = {each["step"]: each["text"] for each in answer}
+    assert found["own"] == f"{ACCOUNT}\n{ACCOUNT} 700 {ACCOUNT}\n"
+    assert "hidden" not in str(answer)
+    assert {step for step, text in found.items() if "is not shown" in text} == {"link", "folder", "moved"}
+    folder = Path(program.api.log(run_id, "own"))
+    assert program.home not in folder.parents
+    wait_for("the removal of the folder", lambda: not folder.exists())
+
+
 def test_the_streams_of_a_step_can_be_opened_again(program: Program) -> None:
     run_id = program.api.start("steps: [{name: show, shell: sh, command: 'echo seen >>/dev/stdout'}]")
     assert program.api.ended(run_id)["statusLabel"] == "succeeded"

@@ -35,9 +35,9 @@ params: P=1
 secrets: [{{name: SEC, provider: file, key: {{secret}}}}]
 handlerOn: {{exit: {{command: echo over}}}}
 steps:
-  - {{name: print, command: 'echo "$P $SEC"', output: OUT}}
+  - {{name: print, command: 'echo "$P $SEC"; echo "has $SEC" > $DAG_SUMMARY', output: OUT}}
   - name: again
-    command: test -e {{folder}}/again || {{ touch {{folder}}/again; false; }}
+    command: date > $DAG_SUMMARY; test -e {{folder}}/again || {{ touch {{folder}}/again; false; }}
     retryPolicy: {{limit: 2, intervalSec: 0}}
   - {{name: fails, command: 'false', continueOn: {{failure: true}}}}
   - {{name: skipped, command: 'true', preconditions: [{{condition: "false"}}], continueOn: {{skipped: true}}}}
@@ -133,6 +133,8 @@ def test_a_worker_lives_its_whole_life_with_that_role(
     server.api.start(life, run_id="whole", name="life")
     labels = {node["step"]["name"]: node["statusLabel"] for node in server.api.ended("whole", name="life")["nodes"]}
     assert labels == dict.fromkeys(labels, "succeeded") | {"fails": "failed", "skipped": "skipped"}
+    summaries = server.api.client.get("/dag-runs/life/whole/summary").json()["summaries"]
+    assert [each["text"] for each in summaries if each["step"] == "print"] == ["has *******\n"]
     server.api.start(FAILING, run_id="again", name="failing")
     server.api.ended("again", name="failing")
     server.api.client.post("/dag-runs/failing/again/retry", json={"dagRunId": "again"}).raise_for_status()

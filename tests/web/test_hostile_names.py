@@ -135,6 +135,8 @@ def scripted(hostile_dags: Site) -> Site:
         | {"continueOn": {"failure": True}}
         for number, script in enumerate(SCRIPTS)
     ]
+    summary = "\n\n".join(f"{script} [{script}]({script}) ![{script}]({script}) <{script}>" for script in SCRIPTS)
+    steps.append({"name": "summary", "script": f"cat > $DAG_SUMMARY <<'END'\n{summary}\nEND\n"})
     tags = [script for script in SCRIPTS if len(script) <= 40 and "," not in script]
     params = [{f"P{number}": script} for number, script in enumerate(SCRIPTS)]
     definition = {"description": "\n".join(SCRIPTS), "tags": tags, "params": params, "type": "graph", "steps": steps}

@@ -101,6 +101,7 @@ def _redact(connection: WriteConnection, hashes: Collection[str], by: str, entry
             f"run {shorten(run.run_id)} of DAG {shorten(run.dag_name)} uses this text; "
             "stop it, or wait until it has finished"
         )
+    revisions.forget_executions(connection, hashes)
     audit.add(connection, entry)
 
 

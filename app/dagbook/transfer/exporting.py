@@ -15,7 +15,7 @@ from dagbook.db.repositories import dags
 from dagbook.db.repositories.dags import DagFilter, DagRow
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import BOTH, MAX_CHUNKS, StreamKey
-from dagbook.db.repositories.runs import run_history, runs
+from dagbook.db.repositories.runs import run_history, runs, step_details
 from dagbook.db.repositories.runs.run_history import RootRun
 from dagbook.db.repositories.runs.runs import CompleteRun, NodeRow
 from dagbook.engine.event import HANDLER_NAMES
@@ -169,11 +169,14 @@ class HomeExport:
         )
 
     def _exported(self, connection: ReadConnection, row: CompleteRun, rows: dict[int, CompleteRun]) -> ExportedRun:
-        attempts = [
-            ExportedAttempt(row=found, nodes=runs.get_nodes(connection, row.id, number))
-            for number in range(1, row.attempt + 1)
-            if (found := runs.get_attempt(connection, row.id, number)) is not None
-        ]
+        attempts = list[ExportedAttempt]()
+        for number in range(1, row.attempt + 1):
+            if (found := runs.get_attempt(connection, row.id, number)) is not None:
+                nodes = runs.get_nodes(connection, row.id, number)
+                texts = {
+                    each.position: step_details.get_summary(connection, each) for each in nodes if each.has_summary
+                }
+                attempts.append(ExportedAttempt(row=found, nodes=nodes, summaries=texts))
         if attempts and (waited := records.waiting_attempt(row, attempts[0])) is not None:
             attempts.insert(0, waited)
         spec, base = runs.get_spec(connection, row.definition_hash) or (None, None)

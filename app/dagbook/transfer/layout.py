@@ -109,7 +109,10 @@ class CallRecord(_Record, frozen=True, kw_only=True):
 
 
 class NodeRecord(_Record, frozen=True, kw_only=True):
-    """A step or handler in an attempt; ``stdout`` and ``stderr`` name the files of its output."""
+    """A step or handler in an attempt; ``stdout`` and ``stderr`` name the files of its output.
+
+    ``summary`` is a member of Dagbook's own exports.
+    """
 
     step: StepRecord
     stdout: str = ""
@@ -126,6 +129,7 @@ class NodeRecord(_Record, frozen=True, kw_only=True):
     children_repeated: list[CallRecord] | None = None
     output_variables: dict[str, str] | None = None
     rejection_reason: str = ""
+    summary: str = ""
 
 
 class StatusRecord(_Record, frozen=True, kw_only=True):

@@ -163,10 +163,11 @@ def _parallel(found: Parallel | None) -> Record | None:
 
 
 class ExportedAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt with its nodes."""
+    """An attempt with its nodes, and the summaries of nodes by position."""
 
     row: AttemptRow
     nodes: Sequence[NodeRow]
+    summaries: Mapping[int, str] = {}
 
 
 class ExportedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +199,7 @@ def waiting_attempt(run: CompleteRun, first: ExportedAttempt) -> ExportedAttempt
     )
     blank: Record = {"started_at": None, "finished_at": None, "retried_at": None, "retry_count": 0, "done_count": 0}
     blank |= {"repeated": False, "error": "", "output_value": None, "shown": None, "sub_runs": None, "detail": None}
+    blank |= {"has_summary": False}
     nodes = [msgspec.structs.replace(node, status=NodeStatus.NOT_STARTED, **blank) for node in first.nodes]
     return ExportedAttempt(row=row, nodes=nodes)
 
@@ -223,7 +225,11 @@ def status_record(exported: ExportedRun, attempt: ExportedAttempt, logs: Logs, r
     run, row, is_last = exported.run, attempt.row, attempt.row.number == exported.run.attempt
     started_at = run.started_at if is_last else row.opened_at if row.closed_at else None
     dag = exported.definition.dag
-    nodes = {node.position: _node(node, dag, logs, _NEVER if started_at is None else "") for node in attempt.nodes}
+    missing = _NEVER if started_at is None else ""
+    nodes = {
+        node.position: _node(node, dag, logs, missing) | filled(summary=attempt.summaries.get(node.position))
+        for node in attempt.nodes
+    }
     handlers = {HANDLER_NAMES[key]: nodes[key] for key in sorted(nodes, reverse=True) if key in HANDLER_NAMES}
     first = exported.attempts[0].row
     return {

@@ -7,6 +7,7 @@ is used under the other account, which cannot read the home of the server.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import pwd
@@ -189,6 +190,40 @@ def read_regular_file(
                 return file.read(most_bytes)
         finally:
             os.close(descriptor)
+
+
+def read_own_file(path: Path, most_bytes: int, account: str = "") -> bytes | None:
+    """Read at most ``most_bytes`` of a regular file as an account, without following a link that the path ends in.
+
+    The folder of the file of an account has to be one of its own, and no link; the server's own account can reach no
+    more than what it may read anyway. None if it is anything but that. Raises FileNotFoundError if there is nothing.
+    """
+    # Without O_NONBLOCK the open of a named pipe would wait for a writer.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        with files_as(account), _own_folder(path.parent, account) as folder:
+            descriptor = os.open(path if folder is None else path.name, flags, dir_fd=folder)
+            with os.fdopen(descriptor, "rb") as file:
+                return file.read(most_bytes) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    except FileNotFoundError:
+        raise
+    except (AccountError, OSError):  # a link, a socket, a folder that is closed to the account
+        return None
+
+
+@contextmanager
+def _own_folder(path: Path, account: str) -> Iterator[int | None]:
+    """Open a folder that an account owns, without following a link; None without an account."""
+    if not account:
+        yield None
+        return
+    folder = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(folder).st_uid != find(account).uid:
+            raise PermissionError(errno.EPERM, "the folder has another owner", str(path))
+        yield folder
+    finally:
+        os.close(folder)
 
 
 def _use_files_of(uid: int, gid: int, groups: Sequence[int]) -> None:

@@ -12,4 +12,5 @@ __all__ = [
     "run_events",
     "runs",
     "sources",
+    "step_details",
 ]

@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 
 from dagbook.api.presenters.fields import TimeFormatter, formatter_for, or_unset
 from dagbook.api.schemas.runs import ApprovalItem, Node, WaitingForApproval
+from dagbook.api.schemas.step_details import StepApproval
 from dagbook.db.repositories.approvals import Asked, OpenApproval
 from dagbook.engine.status import NodeStatus
 
@@ -56,6 +57,16 @@ def add_approval(node: Node, stored: object, times: TimeFormatter) -> None:
     else:
         node.rejected_at, node.rejected_by = at, decision.by
         node.rejection_reason = or_unset(decision.reason)
+
+
+def step_approval(stored: object, times: TimeFormatter) -> StepApproval:
+    """Convert what the row of a node has about its approval."""
+    approval = msgspec.convert(stored, _Approval)
+    shown = StepApproval(asked_at=times.text(approval.since), prompt=or_unset(approval.prompt))
+    if (decision := approval.decision) is not None:
+        shown.approved, shown.by, shown.at = decision.approved, decision.by, times.text(decision.at)
+        shown.inputs, shown.reason = or_unset(decision.inputs), or_unset(decision.reason)
+    return shown
 
 
 def approval_item(row: OpenApproval, zone: tzinfo) -> ApprovalItem:

@@ -193,8 +193,10 @@ def _node(row: AnyNode, steps: StepCache, options: _NodeOptions) -> run_schemas.
     if called := read_record(row.sub_runs):
         node.sub_runs = or_unset(_sub_run_calls(called.current))
         node.sub_runs_repeated = or_unset(_sub_run_calls(called.earlier))
-    if isinstance(row, NodeRow) and row.approval:
-        add_approval(node, row.approval, options.times)
+    if isinstance(row, NodeRow):
+        node.has_summary = or_unset(row.has_summary)
+        if row.approval:
+            add_approval(node, row.approval, options.times)
     return node
 
 

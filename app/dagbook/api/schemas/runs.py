@@ -97,7 +97,7 @@ class WaitingForApproval(Schema, kw_only=True):
 
 
 class Node(Schema, kw_only=True):
-    """A step in a run; the members from ``reason`` on are extensions of the contract, about approvals."""
+    """A step in a run; the members from ``reason`` on are extensions of the contract, most of them about approvals."""
 
     step: Step
     stdout: str
@@ -123,6 +123,7 @@ class Node(Schema, kw_only=True):
     rejected_at: str | UnsetType = UNSET
     rejected_by: str | UnsetType = UNSET
     rejection_reason: str | UnsetType = UNSET
+    has_summary: bool | UnsetType = UNSET  # its text is in RunSummaries
 
 
 class PlaceHolder(Schema, kw_only=True):

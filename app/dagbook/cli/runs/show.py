@@ -8,10 +8,11 @@ import click
 from msgspec import UnsetType
 
 from dagbook.api.schemas.runs import DAGRunDetails
-from dagbook.cli.api import Api, runs_path, with_api
+from dagbook.api.schemas.step_details import RunSummaries
+from dagbook.cli.api import Api, path_of, runs_path, with_api
 from dagbook.cli.commands import GlobalOptions
 from dagbook.cli.complete import complete_dags, complete_runs, complete_what
-from dagbook.cli.output import echo, print_json, print_table, wants_json, words
+from dagbook.cli.output import echo, echo_output, print_json, print_table, wants_json, words
 from dagbook.cli.runs.lookup import (
     NEVER,
     duration,
@@ -94,6 +95,16 @@ async def status(api: Api, *, what: str, run_id: str, given: str) -> None:
             error = f"waits for {reason} until {waits[name]}" + (f": {error}" if error else "")
         rows.append((name, words(node.status_label), node.started_at or "-", duration(node), error))
     print_table(("STEP", "STATUS", "STARTED", "DURATION", "ERROR"), rows)
+    if any(node.has_summary for node in nodes):
+        await _print_summaries(api, run)
+
+
+async def _print_summaries(api: Api, run: DAGRunDetails) -> None:
+    found = await api.get(f"{path_of(run)}/summary", RunSummaries)
+    for summary in found.summaries:
+        echo(f"\nsummary of {summary.step}:", bold=True)
+        for line in summary.text.strip().splitlines():
+            echo_output(f"  {line}")
 
 
 def _facts(run: DAGRunDetails) -> dict[str, str | UnsetType]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dagbook.db.models.audit import AuditEntry, AuditSeal, Change
 from dagbook.db.models.definition import Dag, DagRetention, DagRevision, Definition, Removal
-from dagbook.db.models.node import Approval, LogChunk, Node
+from dagbook.db.models.node import Approval, LogChunk, Node, Summary
 from dagbook.db.models.queue import QueueEntry, QueuePause
 from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunInput, RunParam, RunRequest, RunTag
 from dagbook.db.models.schedule import DagSetting, ScheduleMark, ScheduleSlot
@@ -59,6 +59,7 @@ __all__ = [
     "Source",
     "SourceFile",
     "SshHostKey",
+    "Summary",
     "Token",
     "User",
     "audit",

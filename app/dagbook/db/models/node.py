@@ -30,7 +30,8 @@ class Node(Base):
     ``detail`` has the engine's fields without a column, ``shown`` the evaluated command and arguments. ``sub_runs``
     lists the runs that the node called, in order: those of its ``current`` execution and of ``earlier`` ones. Output
     and calls with a secret are masked here; their unmasked values are encrypted in ``output_sealed``. ``log_attempt``
-    is set for a node that a retry did not run again: the earlier attempt that has its log.
+    is set for a node that a retry did not run again: the earlier attempt that has its log. ``ran`` is how its last
+    execution was carried out, secrets masked; ``has_summary`` says that this execution has a row in ``summaries``.
     """
 
     __tablename__ = "nodes"
@@ -77,6 +78,8 @@ class Node(Base):
     edited_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     edited_by: Mapped[str | None] = mapped_column(Text)
     approval: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
+    ran: Mapped[dict[str, Json] | None] = mapped_column(OrderedJson)
+    has_summary: Mapped[bool] = mapped_column(server_default=false())
 
 
 class Approval(Base):
@@ -143,3 +146,24 @@ class LogChunk(Base):
     byte_count: Mapped[int]
     text: Mapped[str] = mapped_column(Text)
     packed: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class Summary(Base):
+    """The Markdown text that the last execution of a node has written about itself, with secrets masked.
+
+    The row of an earlier execution stays until the next one with a summary; ``nodes.has_summary`` tells whether it
+    counts.
+    """
+
+    __tablename__ = "summaries"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["run_id", "attempt", "position"], ["nodes.run_id", "nodes.attempt", "nodes.position"], ondelete="CASCADE"
+        ),
+        CheckConstraint("length(text) <= 66000", name="text_short"),
+    )
+
+    run_id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    text: Mapped[str] = mapped_column(Text)

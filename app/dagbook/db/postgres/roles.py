@@ -42,6 +42,7 @@ WORKER: Grants = {
     "runs": "SELECT, INSERT, UPDATE",
     "services": "SELECT, INSERT, UPDATE",
     "ssh_host_keys": "SELECT",  # which a start moves to its file of known hosts
+    "summaries": "SELECT, INSERT, UPDATE",
     "user_group_members": "SELECT",
     "users": "SELECT (id, scope)",
 }

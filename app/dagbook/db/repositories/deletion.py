@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, and_, bindparam, delete, exists, func, sel
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition, Removal
-from dagbook.db.models.node import LogChunk, Node
+from dagbook.db.models.node import LogChunk, Node, Summary
 from dagbook.db.models.run import Run, RunAttempt, RunError, RunEvent, RunParam, RunTag
 from dagbook.db.repositories import changes
 from dagbook.db.repositories.retention import MAY_DELETE
@@ -24,7 +24,7 @@ _tree = union_all(
 _count_runs = select(_tree.c.root, func.count()).group_by(_tree.c.root)
 _count_rows = tuple(
     select(_tree.c.root, func.count()).join(model, model.run_id == _tree.c.run).group_by(_tree.c.root)
-    for model in (RunAttempt, RunEvent, Node, RunTag, RunParam, RunError)
+    for model in (RunAttempt, RunEvent, Node, Summary, RunTag, RunParam, RunError)
 )
 _count_chunks = (
     select(_tree.c.root, func.count(), func.sum(LogChunk.byte_count))

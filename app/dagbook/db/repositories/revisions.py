@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Dag, DagRevision, Definition
+from dagbook.db.models.node import Node
 from dagbook.db.models.run import Run
 from dagbook.db.statements import all_rows, columns, first_row
 from dagbook.engine.status import RunStatus
@@ -75,6 +76,12 @@ def redact(connection: WriteConnection, hashes: Collection[str], by: str, at: da
         .where(Definition.hash.in_(hashes), Definition.redacted_at.is_(None))
         .values(spec=None, redacted_at=at, redacted_by=by)
     )
+
+
+def forget_executions(connection: WriteConnection, hashes: Collection[str]) -> None:
+    """Delete what the runs with these definitions have stored of the evaluated texts for readers."""
+    of_runs = select(Run.id).where(Run.definition_hash.in_(hashes))
+    connection.execute(update(Node).where(Node.run_id.in_(of_runs), Node.ran.is_not(None)).values(ran=None))
 
 
 def find_user(connection: ReadConnection, hashes: Collection[str]) -> str | None:

@@ -36,7 +36,7 @@ _ACCOUNTS = (
 # a secret that is not declared as one: no page and no answer of a server shows those of a base configuration.
 _SECRETS = (
     "UPDATE run_inputs SET sealed = NULL, env = '[]', dotenv = '[]', base_environment = NULL",
-    "UPDATE nodes SET output_sealed = NULL",
+    "UPDATE nodes SET output_sealed = NULL, ran = json_remove(ran, '$.env')",
     "UPDATE definitions SET base = NULL",
     "UPDATE sources SET hook_secret = NULL, credentials = NULL",
 )

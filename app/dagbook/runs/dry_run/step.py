@@ -132,7 +132,7 @@ class StepReader:
             handler_status=status if key < 0 else "",
             log_files={
                 name: placeholders.replace(f"${{{name}}}")
-                for name in ("DAG_RUN_STEP_STDOUT_FILE", "DAG_RUN_STEP_STDERR_FILE")
+                for name in ("DAG_RUN_STEP_STDOUT_FILE", "DAG_RUN_STEP_STDERR_FILE", "DAG_SUMMARY")
             },
         )
 

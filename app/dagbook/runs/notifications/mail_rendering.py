@@ -14,6 +14,7 @@ import msgspec
 from dagbook.engine.rules import own_error
 from dagbook.engine.state import RunState
 from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.runs.output.markdown import to_html
 from dagbook.spec.model import Dag, Pair
 from dagbook.spec.params.param_text import format_pairs
 
@@ -27,6 +28,7 @@ _COLOURS = {
     "failed": _RED,
     "aborted": _RED,
 }
+_MORE = "There are more summaries, on the page of the run."
 _HEADINGS = ("#", "Step", "Started", "Finished", "Status", "Command", "Error")
 _CELL = "padding:4px 8px;border:1px solid #d0d7de;text-align:left;vertical-align:top"
 _TEXT = "white-space:pre-wrap;font-family:monospace"
@@ -41,7 +43,8 @@ class MailContext(msgspec.Struct, frozen=True, kw_only=True):
     """Run that a mail is about; ``commands`` of the steps that were evaluated, by position.
 
     ``link`` is the URL of its page, empty if the server does not know its own; ``is_local_link`` says that it may be
-    one that only browsers of this machine reach.
+    one that only browsers of this machine reach. ``summaries`` are those of steps by name, as they are stored;
+    ``more_summaries`` says that these are not all.
     """
 
     dag: Dag
@@ -54,6 +57,8 @@ class MailContext(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     link: str = ""
     is_local_link: bool = False
+    summaries: Sequence[tuple[str, str]] = ()
+    more_summaries: bool = False
 
     @property
     def label(self) -> str:
@@ -122,7 +127,10 @@ def render_text(subject: MailContext, zone: tzinfo, mask: Mask = unmasked) -> st
     facts = [
         f"{name + ':':10}{indent(_cut(text, mask), ' ' * 10).lstrip()}" for name, text in _facts(subject, zone).items()
     ]
-    lines = [f"{_cut(subject.dag_name, mask)}: {subject.label}", "", *facts, "", "Steps", ""]
+    lines = [f"{_cut(subject.dag_name, mask)}: {subject.label}", "", *facts, ""]
+    for name, text in subject.summaries:
+        lines += [f"Summary of {_cut(name, mask)}", "", indent(text.strip(), "  "), ""]
+    lines += [*([_MORE, ""] if subject.more_summaries else []), "Steps", ""]
     for row in _rows(subject, zone):
         lines.append(f"{row.number}. {_cut(row.step, mask)}: {row.status.label}")
         lines += [indent(_cut(text, mask), "   ") for text in (row.command, row.error) if text]
@@ -142,12 +150,14 @@ def _page(subject: MailContext, facts: Mapping[str, str], rows: Iterable[_Row], 
     if subject.link:
         name = f'<a href="{_safe(subject.link, mask)}">{name}</a>'
     head = "".join(_cell(heading, mask, "th") for heading in _HEADINGS)
+    summaries = "".join(f"<h3>Summary of {_safe(step, mask)}</h3>\n{to_html(text)}" for step, text in subject.summaries)
+    summaries += f"<p>{_MORE}</p>\n" if subject.more_summaries else ""
     body = "\n".join(f"<tr>{''.join(_cell(cell, mask) for cell in row)}</tr>" for row in rows)
     return (
         "<!DOCTYPE html>\n"
         '<html><head><meta charset="utf-8"></head><body style="font-family:sans-serif;font-size:14px">\n'
         f"<h2>{_badge(subject.status)} {name}</h2>\n"
-        f'<table style="border-collapse:collapse">{head_rows}</table>\n<h3>Steps</h3>\n'
+        f'<table style="border-collapse:collapse">{head_rows}</table>\n{summaries}<h3>Steps</h3>\n'
         f'<table style="border-collapse:collapse"><tr>{head}</tr>\n{body}\n</table>\n</body></html>\n'
     )
 

@@ -16,8 +16,9 @@ from dagbook.db.database import Database, ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories.logs import logs
 from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.runs import runs
+from dagbook.db.repositories.runs import runs, step_details
 from dagbook.db.repositories.runs.runs import EventRow, NodeRow, ShownCommand
+from dagbook.db.repositories.runs.step_details import Summaries
 from dagbook.engine.plan import Plan
 from dagbook.engine.state import Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
@@ -98,20 +99,22 @@ def share_budget(sizes: Mapping[int, int], budget: int) -> dict[int, int]:
 
 
 class MailContent(msgspec.Struct, frozen=True, kw_only=True):
-    """Evaluated commands by position, the path of the run's page, and attached logs."""
+    """Evaluated commands by position, the path of the run's page, the summaries of its steps, and attached logs."""
 
     commands: Mapping[int, str]
     page: str
+    summaries: Summaries
     logs: tuple[Attachment, ...] = ()
 
 
 def read_content(connection: ReadConnection, run: ClaimedRun, *, with_logs: bool) -> MailContent:
-    """Read the commands, the page and the logs of a run; the page of a sub-run is below that of its root."""
+    """Read the commands, the page, the summaries and the logs of a run; a sub-run has a page below that of its root."""
     nodes = runs.get_nodes(connection, run.key, run.attempt)
     above = runs.get_name(connection, run.lineage.root) if run.lineage else (run.dag_name,)
     return MailContent(
         commands={row.position: msgspec.convert(row.shown, ShownCommand).text for row in nodes if row.shown},
         page="/".join(("/dag-runs", *(quote(part, safe="") for part in (*above, run.run_id)))),
+        summaries=step_details.find_summaries(connection, run.key, run.attempt),
         logs=_read_logs(connection, nodes) if with_logs else (),
     )
 
@@ -224,6 +227,8 @@ class RunMailer:
             host=self._context.identity.host,
             link=f"{base}{found.page}" if base else "",
             is_local_link=not public,
+            summaries=[(row.name, row.text) for row in found.summaries.rows],
+            more_summaries=found.summaries.has_more,
         )
         rendered = (subject, self._context.zone, run.mask)
         email = Email(

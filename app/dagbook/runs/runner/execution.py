@@ -118,11 +118,14 @@ def read_outcome(files: ExecutionFiles, reason: str) -> Outcome:
     return process.read_outcome(files) or Outcome(exit_code=None, error=reason)
 
 
-def prepare(node: NodeExecution, files: ExecutionFiles, working: process.WorkingContext) -> process.GatedProcess:
+def prepare(opened: OpenedNode, working: process.WorkingContext) -> process.GatedProcess:
     """Start the process of a command, gated: the command runs after its release. Raises SetupError."""
+    node, files, account = opened.node, opened.files, working.account
     _save_start_offset(node, files)
+    if summary := node.summary_file(account):
+        summary.prepare(is_first=opened.number == 1)
     texts = node.texts or shell.ShellTexts()
-    command = shell.build(texts, cwd=working.cwd, env=working.env, files=files, account=working.account)
+    command = shell.build(texts, cwd=working.cwd, env=working.env, files=files, account=account)
     return process.GatedProcess(command, files)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from dagbook.db.repositories.runs.run_rows import EvaluatedInputs, NewApproval, NewChunk
+from dagbook.db.repositories.runs.run_rows import EvaluatedInputs, NewApproval, NewChunk, NewSummary
 from dagbook.db.repositories.runs.run_writes import Fence, Transition
 from dagbook.db.repositories.runs.runs import EventRow, NodeChange, StopRequest
 from dagbook.engine import action, event, history
@@ -26,11 +26,12 @@ from dagbook.runs.store.row_mapping import redact_event, redact_node
 
 
 class Message(msgspec.Struct, frozen=True):
-    """Event of an attempt, with the output of its node that is stored in the same commit."""
+    """Event of an attempt, with the output and the summary of its node that are stored in the same commit."""
 
     event: event.Event
     node: NodeExecution | None = None
     chunks: list[Chunk] = []
+    summary: str = ""
     request: int = 0  # id of the stop request that it handles
 
 
@@ -73,13 +74,19 @@ class Journal:
         """Whether messages were posted that the state does not reflect yet."""
         return bool(self._inbox)
 
-    def post(self, event: event.Event, node: NodeExecution | None = None, chunks: list[Chunk] | None = None) -> None:
-        """Queue an event; the chunks of its node are stored in the same commit."""
+    def post(
+        self,
+        event: event.Event,
+        node: NodeExecution | None = None,
+        chunks: list[Chunk] | None = None,
+        summary: str = "",
+    ) -> None:
+        """Queue an event; the chunks and the summary of its node are stored in the same commit."""
         if node is not None:
             self._dirty.add(node.key)
         if self.deps.run.masker:
             event = redact_event(event, self.deps.run.masker)
-        self._inbox.append(Message(event, node, chunks or []))
+        self._inbox.append(Message(event, node, chunks or [], summary))
         self.woken.set()
 
     def request_stop(self, request: StopRequest) -> None:
@@ -188,6 +195,11 @@ class Journal:
         chunks = [row for m in messages if m.node for row in self._chunk_rows(m.node, m.chunks, _execution(m.event))]
         keys = {change.key for change in changes if change.key is not None} | self._dirty
         requests = [message.request for message in messages if message.request]
+        summaries = [
+            NewSummary(run_id=run.key, attempt=run.attempt, position=message.node.key, text=message.summary)
+            for message in messages
+            if message.node and message.summary
+        ]
         if not (keys or changes or chunks or requests or self._evaluated or self._asked):
             self._stored = self.state
             return None
@@ -207,6 +219,7 @@ class Journal:
             errors=row_mapping.errors_of(self.state) if run_changed and is_closed else None,
             evaluated=self._evaluated,
             approvals=self._asked,
+            summaries=summaries,
         )
         self._evaluated, self._asked = None, []
         self._stored, self._last_seq = self.state, self._last_seq + len(events)

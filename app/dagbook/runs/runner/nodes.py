@@ -32,6 +32,7 @@ from dagbook.runs.output.output_follower import (
     StreamOptions,
 )
 from dagbook.runs.output.spool import RunSpool
+from dagbook.runs.output.summaries import VARIABLE, SummaryFile
 from dagbook.runs.runner.approval import given_values
 from dagbook.runs.runner.preparation import RunnerDeps
 from dagbook.runs.secrets.masking import Masker
@@ -62,6 +63,18 @@ class NodeExecution:
         self._base = run_files.node_base(key, step.name)
         self.stdout = Path(f"{self._base}.out")  # all executions of the node append their output to these
         self.stderr = Path(f"{self._base}.err")
+        self._summary: SummaryFile | None = None
+
+    def summary_file(self, account: str) -> SummaryFile | None:
+        """Return the file for a summary; None unless the step is a program of this machine, which can write to it."""
+        if self._summary is None and self.step.executor.type in registry.COMMAND_TYPES:
+            self._summary = SummaryFile(self._base, account)
+        return self._summary
+
+    def read_summary(self, account: str) -> str:
+        """Return the summary that the execution has written, masked; empty without one."""
+        file = self.summary_file(account)
+        return "" if file is None else file.read(self._masker, self.encoding)
 
     def files(self, execution: int, *, again: int = 0) -> ExecutionFiles:
         """Return the files of an execution; ``again`` makes the names of a further set unique."""
@@ -94,6 +107,8 @@ class NodeExecution:
             path.unlink(missing_ok=True)
             if self.step.stdout or self.step.stderr:
                 Path(f"{path}.copied").unlink(missing_ok=True)
+        if self._summary is not None:
+            self._summary.remove()
         for number in range(1, executions + 1):
             files = self.files(number)
             Path(files.started).unlink(missing_ok=True)
@@ -190,7 +205,7 @@ class NodeRegistry:
     def context_for(self, key: int, state: RunState) -> StepContext:
         """Return the outputs, step records and log files that a node sees in a state of the run."""
         node = self.get(key)
-        outcome = state.outcome or state.status
+        outcome, summary = state.outcome or state.status, node.summary_file(self._deps.environment.account)
         waiting = [at for at, each in enumerate(state.steps) if key == WAIT and self._plan.waits_for_approval(at, each)]
         return StepContext(
             outputs=self._outputs(key),
@@ -200,6 +215,7 @@ class NodeRegistry:
             log_files={
                 "DAG_RUN_STEP_STDOUT_FILE": str(node.stdout),
                 "DAG_RUN_STEP_STDERR_FILE": str(node.stderr),
+                **({VARIABLE: str(summary.path)} if summary else {}),
             },
         )
 

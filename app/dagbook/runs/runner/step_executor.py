@@ -14,20 +14,24 @@ from pathlib import Path
 import msgspec
 
 from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.repositories.runs.step_details import Ran
 from dagbook.engine import event
 from dagbook.engine.plan import node_of
 from dagbook.executors import in_process, registry, shell
 from dagbook.executors.cancellation import KILL
 from dagbook.executors.contract import Execution, ExecutionFiles, Job, Outcome, SetupError, Streams
 from dagbook.executors.process import process
+from dagbook.json_values import JsonObject
 from dagbook.runs.evaluation.environment import StepContext
 from dagbook.runs.model import SpoolMatch
+from dagbook.runs.output import summaries
 from dagbook.runs.output.output_follower import STDERR, STDOUT, Chunk
 from dagbook.runs.runner import approval, execution
 from dagbook.runs.runner.calls import PlannedCalls, SubRunCalls
 from dagbook.runs.runner.condition_checks import ConditionChecker
 from dagbook.runs.runner.journal import Journal
 from dagbook.runs.runner.nodes import NodeExecution, OpenedNode
+from dagbook.runs.runner.ran import describe_execution
 from dagbook.runs.runner.shared_resources import SharedResources
 from dagbook.runs.store.recorder import FenceLostError
 from dagbook.spec.expansion.expand import ExpansionError
@@ -199,7 +203,18 @@ class StepExecutor:
         if node.texts is None or step.script:
             node.texts = await environment.evaluate_texts(step, scope, context, committed)
         node.records.shown = node.texts.shown if step.command else None
+        node.records.ran = self._ran(node)
         return scope
+
+    def _ran(self, node: NodeExecution) -> JsonObject:
+        environment, identity = self._environment, self._deps.context.identity
+        place = Ran(
+            service=identity.id,
+            host=identity.host,
+            directory=environment.directory_of(node.step),
+            account=environment.account,
+        )
+        return describe_execution(place, node.step, node.texts or shell.ShellTexts(), node.env or (), self._run.masker)
 
     def _working_context(self, node: NodeExecution, scope: StepScope) -> process.WorkingContext:
         directory = Path(self._environment.directory_of(node.step))
@@ -210,12 +225,12 @@ class StepExecutor:
     ) -> Execution:
         node = opened.node
         try:
-            gated = execution.prepare(node, opened.files, working)
+            gated = execution.prepare(opened, working)
         except (OSError, SetupError):
             if committed is None or committed.is_set():
                 raise
             await committed.wait()  # the commit may be delayed by the same cause, such as a full disk: try after it
-            gated = execution.prepare(node, opened.files, working)
+            gated = execution.prepare(opened, working)
         try:
             if committed is not None:
                 await committed.wait()
@@ -272,7 +287,9 @@ class StepExecutor:
         if opened.node.step.script:
             shell.remove_script(opened.files, self._environment.account)
         exited = await execution.exit_event(opened, ended.outcome, self._deps.plan.dag)
-        self._journal.post(exited, opened.node, ended.tail)
+        summary = opened.node.read_summary(self._environment.account)
+        opened.node.records.has_summary = bool(summary)
+        self._journal.post(exited, opened.node, ended.tail, summary)
 
     @staticmethod
     def _runs_in_process(node: NodeExecution) -> bool:
@@ -450,6 +467,8 @@ class StepExecutor:
             with suppress(AccountError), files_as(self._environment.account):
                 shutil.rmtree(inputs.work_dir, ignore_errors=True)
         if self._run.token > 1 or self._run.attempt > 1:  # earlier attempts or owners have left files as well
+            if self._environment.account:
+                summaries.remove_folders(files.find(f"*{summaries.ENDING}"), self._environment.account)
             files.remove_all()
             return
         self._nodes.remove_files(self._journal.state)

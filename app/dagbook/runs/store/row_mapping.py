@@ -14,7 +14,7 @@ from dagbook.db.repositories.runs.search_index import error_text
 from dagbook.engine import event
 from dagbook.engine.history import Change
 from dagbook.engine.state import NodeState, RunState
-from dagbook.json_values import Json
+from dagbook.json_values import Json, JsonObject
 from dagbook.runs.model import ClaimedRun, RunInputs
 from dagbook.runs.secrets.encryption import Encrypter
 from dagbook.runs.secrets.masking import MASK, Masker
@@ -68,6 +68,8 @@ class NodeRecord(msgspec.Struct, kw_only=True):
     shown: dict[str, Any] | None = None
     sub_runs: dict[str, Any] | None = None
     approval: dict[str, Any] | None = None  # what a step asks, or asked, and what was decided
+    ran: JsonObject | None = None  # how its last execution was carried out, masked
+    has_summary: bool = False
     hidden: tuple[str, ...] = ()  # secret values in the outputs of sub-runs; only stored encrypted
 
 
@@ -286,6 +288,7 @@ def redact_node(row: NodeChange, hidden: tuple[str, ...], masker: Masker, encryp
         output_value=output_value,
         shown=mask_tree(row.shown, masker),
         approval=mask_tree(row.approval, masker),
+        ran=mask_tree(row.ran, masker),
         sub_runs=sub_runs,
         output_sealed=sealed,
     )

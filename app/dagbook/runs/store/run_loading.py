@@ -78,7 +78,7 @@ def load(
         spec=spec[0],
         base=spec[1] or "",
         attempt=attempt,
-        nodes=runs.get_nodes(connection, key, attempt.number),
+        nodes=runs.get_complete_nodes(connection, key, attempt.number),
         loaded=read_definition(library, run, spec[0], spec[1] or ""),
         inputs=inputs,
         last_seq=runs.last_seq(connection, key),

@@ -36,7 +36,7 @@ class StepScope(msgspec.Struct, frozen=True, kw_only=True):
     params: Mapping[str, str] = {}
     param_variables: Mapping[str, str] = {}  # of them, those that become variables of processes
     outputs: Mapping[str, str] = {}
-    log_files: Mapping[str, str] = {}  # DAG_RUN_STEP_STDOUT_FILE, DAG_RUN_STEP_STDERR_FILE
+    log_files: Mapping[str, str] = {}  # DAG_RUN_STEP_STDOUT_FILE, DAG_RUN_STEP_STDERR_FILE, DAG_SUMMARY
     secrets: Mapping[str, str] = {}
     dotenv: Mapping[str, str] = {}
     dag_env: Mapping[str, str] = {}

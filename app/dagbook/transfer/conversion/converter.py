@@ -11,7 +11,7 @@ import msgspec
 
 from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.repositories.runs.run_import import ImportedRun
-from dagbook.db.repositories.runs.run_rows import ImportedRunRow, InputRow, NewAttemptRow, NewEvent
+from dagbook.db.repositories.runs.run_rows import ImportedRunRow, InputRow, NewAttemptRow, NewEvent, NewSummary
 from dagbook.db.repositories.runs.runs import NodeRow
 from dagbook.engine.event import ABORT, EXIT, FAILURE, HANDLER_NAMES, INIT, SUCCESS, WAIT
 from dagbook.engine.plan import Plan
@@ -300,6 +300,7 @@ class _Attempts:
         self._rows: list[NewAttemptRow] = []
         self._nodes: list[NodeRow] = []
         self._events: list[NewEvent] = []
+        self._summaries: list[NewSummary] = []
         self.state = RunState()
         self.logs: list[LogFile] = []
         self.notes: list[str] = []
@@ -398,6 +399,9 @@ class _Attempts:
         if state.status is NodeStatus.NOT_STARTED and key >= 0 and succeeded:  # only by hand can a run end like this
             row = msgspec.structs.replace(row, edited_at=self._source.last.opened_at, edited_by=TRIGGER)
         self._nodes.append(row)
+        if row.has_summary and not kept:
+            summary = NewSummary(run_id=self._key, attempt=number, position=key, text=node.summary)
+            self._summaries.append(summary)
         record = node.record
         if record is None or kept or not state.execution or state.finished_at is None:
             return
@@ -433,5 +437,6 @@ class _Attempts:
             attempts=self._rows,
             nodes=self._nodes,
             events=self._events,
+            summaries=self._summaries,
             errors=row_mapping.errors_of(self.state),
         )

@@ -13,6 +13,8 @@ from dagbook.engine.status import NodeStatus
 from dagbook.executors.calls import SubRun
 from dagbook.json_values import Json
 from dagbook.runs.evaluation.sub_run_plan import SubRunRecord
+from dagbook.runs.output.summaries import stored_text
+from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.store.row_mapping import NodeRecord as StoredRecord
 from dagbook.transfer.layout import CallRecord, NodeRecord, RecordError, read_time
 
@@ -78,6 +80,11 @@ class ConvertedNode(msgspec.Struct, frozen=True, kw_only=True):
             return msgspec.structs.replace(state, finished_at=None)
         return msgspec.structs.replace(state, finished_at=max(state.started_at, state.finished_at or run_finished_at))
 
+    @property
+    def summary(self) -> str:
+        """The summary as it is stored; empty without one."""
+        return "" if self.record is None else stored_text(self.record.summary.encode(), Masker(), "utf-8")
+
     def stored(self, called: Mapping[str, str]) -> StoredRecord:
         """Return what is stored beside the state; ``called`` has the DAG names of sub-runs by their ids."""
         record = self.record
@@ -94,6 +101,7 @@ class ConvertedNode(msgspec.Struct, frozen=True, kw_only=True):
             output_value=outputs[name].removeprefix(f"{name}=") if name else None,
             shown={"command": shown.command, "args": shown.args or []} if shown and shown.command else None,
             sub_runs=self._sub_runs(record, called),
+            has_summary=bool(self.summary),
         )
 
     def _sub_runs(self, record: NodeRecord, called: Mapping[str, str]) -> dict[str, Json] | None:

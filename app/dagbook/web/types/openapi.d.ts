@@ -238,6 +238,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/dag-runs/{name}/{dagRunId}/last-good": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the newest run of the same DAG before this one that succeeded, also partially */
+        get: operations["getDAGRunLastGood"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/dag-runs/{name}/{dagRunId}/log": {
         parameters: {
             query?: never;
@@ -334,6 +351,26 @@ export interface paths {
         put?: never;
         /** Retry a finished run: its failed steps and all that depend on them, or one step only */
         post: operations["retryDAGRun"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/dag-runs/{name}/{dagRunId}/steps/{stepName}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Return one step or handler of a run in detail: how it was carried out, its variables, outputs and tries
+         * @description The values of `env` are for managers of the DAG alone.
+         */
+        get: operations["getDAGRunStepDetails"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -493,6 +530,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/last-good": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return an empty object: sub-runs are not compared */
+        get: operations["getSubDAGRunLastGood"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/log": {
         parameters: {
             query?: never;
@@ -553,6 +607,23 @@ export interface paths {
         };
         /** Return the collected outputs of a finished sub-run */
         get: operations["getSubDAGRunOutputs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/steps/{stepName}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return one step or handler of a sub-run in detail, as getDAGRunStepDetails does */
+        get: operations["getSubDAGRunStepDetails"];
         put?: never;
         post?: never;
         delete?: never;
@@ -644,6 +715,40 @@ export interface paths {
         head?: never;
         /** Set the status of a sub-run's step by hand; its root and its caller stay as they are */
         patch: operations["updateSubDAGRunStepStatus"];
+        trace?: never;
+    };
+    "/api/v2/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the summaries that steps of a sub-run wrote */
+        get: operations["getSubDAGRunSummary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/dag-runs/{name}/{dagRunId}/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the summaries that steps of a run wrote, as Markdown and as HTML */
+        get: operations["getDAGRunSummary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v2/dag-runs/enqueue": {
@@ -2245,6 +2350,28 @@ export interface components {
             };
             runs: number;
         };
+        /** GoodRun */
+        GoodRun: {
+            dagRunId: string;
+            durationSeconds?: number;
+            error?: string;
+            finishedAt: string;
+            log: string;
+            name: string;
+            params?: string;
+            parentDAGRunId?: string;
+            parentDAGRunName?: string;
+            queuedAt?: string;
+            revision?: number;
+            rootDAGRunId: string;
+            rootDAGRunName: string;
+            sameParams: boolean;
+            startedAt: string;
+            status: components["schemas"]["RunStatus"];
+            /** @enum {string} */
+            statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
+            waitingFor?: components["schemas"]["WaitingFor"];
+        };
         /** Grant */
         Grant: {
             /** Format: date-time */
@@ -2325,6 +2452,10 @@ export interface components {
             since?: string;
             unfinishedRuns?: number;
         };
+        /** LastGoodRun */
+        LastGoodRun: {
+            run?: components["schemas"]["GoodRun"];
+        };
         /** LocalDag */
         LocalDag: {
             dag?: components["schemas"]["DAGDetails"];
@@ -2390,6 +2521,11 @@ export interface components {
             timestamp: number;
             value: number;
         };
+        /** NamedValue */
+        NamedValue: {
+            name: string;
+            value: string;
+        };
         /** NewDAG */
         NewDAG: {
             name: string;
@@ -2432,6 +2568,7 @@ export interface components {
             error?: string;
             finishedAt: string;
             finishedAtMillis?: number;
+            hasSummary?: boolean;
             reason?: string;
             rejectedAt?: string;
             rejectedBy?: string;
@@ -2726,6 +2863,11 @@ export interface components {
          * @enum {integer}
          */
         RunStatus: 0 | 1 | 2 | 3 | 4 | 5 | 6;
+        /** RunSummaries */
+        RunSummaries: {
+            hasMore?: boolean;
+            summaries: components["schemas"]["StepSummary"][];
+        };
         /** Schedule */
         Schedule: {
             expression: string;
@@ -2970,14 +3112,71 @@ export interface components {
             stdout?: string;
             timeoutSec?: number;
         };
+        /** StepApproval */
+        StepApproval: {
+            approved?: boolean;
+            askedAt: string;
+            at?: string;
+            by?: string;
+            inputs?: {
+                [key: string]: string;
+            };
+            prompt?: string;
+            reason?: string;
+        };
         /** StepCommand */
         StepCommand: {
             args?: string[];
             command: string;
         };
+        /** StepDetails */
+        StepDetails: {
+            approval?: components["schemas"]["StepApproval"];
+            attempt: number;
+            environment: components["schemas"]["StepEnvironment"];
+            execution?: components["schemas"]["StepExecution"];
+            name: string;
+            outputs: components["schemas"]["NamedValue"][];
+            summary?: components["schemas"]["StepSummary"];
+            tries: components["schemas"]["StepTry"][];
+            triesLeftOut?: number;
+        };
+        /** StepEnvironment */
+        StepEnvironment: {
+            managed?: components["schemas"]["NamedValue"][];
+            names: string[];
+            values: components["schemas"]["NamedValue"][];
+        };
+        /** StepExecution */
+        StepExecution: {
+            account?: string;
+            commands?: string[][];
+            directory?: string;
+            host?: string;
+            script?: string;
+            service?: string;
+            truncated?: boolean;
+            type: string;
+        };
         /** StepStatus */
         StepStatus: {
             status: components["schemas"]["NodeStatus"];
+        };
+        /** StepSummary */
+        StepSummary: {
+            html: string;
+            step: string;
+            text: string;
+        };
+        /** StepTry */
+        StepTry: {
+            error?: string;
+            exitCode?: number;
+            finishedAt?: string;
+            finishedAtMillis?: number;
+            number: number;
+            startedAt: string;
+            startedAtMillis: number;
         };
         /** StoppedAll */
         StoppedAll: {
@@ -3231,6 +3430,7 @@ export type Error = components['schemas']['Error'];
 export type ExecutorConfig = components['schemas']['ExecutorConfig'];
 export type Fetching = components['schemas']['Fetching'];
 export type GoingRuns = components['schemas']['GoingRuns'];
+export type GoodRun = components['schemas']['GoodRun'];
 export type Grant = components['schemas']['Grant'];
 export type GrantedDAG = components['schemas']['GrantedDAG'];
 export type Grants = components['schemas']['Grants'];
@@ -3242,6 +3442,7 @@ export type Groups = components['schemas']['Groups'];
 export type HandlerOn = components['schemas']['HandlerOn'];
 export type Health = components['schemas']['Health'];
 export type HeldDatabase = components['schemas']['HeldDatabase'];
+export type LastGoodRun = components['schemas']['LastGoodRun'];
 export type LocalDag = components['schemas']['LocalDag'];
 export type Log = components['schemas']['Log'];
 export type LogHit = components['schemas']['LogHit'];
@@ -3251,6 +3452,7 @@ export type LoginResponse = components['schemas']['LoginResponse'];
 export type LogPiece = components['schemas']['LogPiece'];
 export type LogPieces = components['schemas']['LogPieces'];
 export type MetricPoint = components['schemas']['MetricPoint'];
+export type NamedValue = components['schemas']['NamedValue'];
 export type NewDAG = components['schemas']['NewDAG'];
 export type NewFileName = components['schemas']['NewFileName'];
 export type NewSource = components['schemas']['NewSource'];
@@ -3296,6 +3498,7 @@ export type RunEvents = components['schemas']['RunEvents'];
 export type RunningTask = components['schemas']['RunningTask'];
 export type RunOutputs = components['schemas']['RunOutputs'];
 export type RunStatus = components['schemas']['RunStatus'];
+export type RunSummaries = components['schemas']['RunSummaries'];
 export type Schedule = components['schemas']['Schedule'];
 export type SchedulerInstance = components['schemas']['SchedulerInstance'];
 export type SchedulerStatusResponse = components['schemas']['SchedulerStatusResponse'];
@@ -3325,8 +3528,14 @@ export type StartInline = components['schemas']['StartInline'];
 export type StartSessionRequest = components['schemas']['StartSessionRequest'];
 export type StatusCount = components['schemas']['StatusCount'];
 export type Step = components['schemas']['Step'];
+export type StepApproval = components['schemas']['StepApproval'];
 export type StepCommand = components['schemas']['StepCommand'];
+export type StepDetails = components['schemas']['StepDetails'];
+export type StepEnvironment = components['schemas']['StepEnvironment'];
+export type StepExecution = components['schemas']['StepExecution'];
 export type StepStatus = components['schemas']['StepStatus'];
+export type StepSummary = components['schemas']['StepSummary'];
+export type StepTry = components['schemas']['StepTry'];
 export type StoppedAll = components['schemas']['StoppedAll'];
 export type SubDAGRun = components['schemas']['SubDAGRun'];
 export type SubDAGRunDetail = components['schemas']['SubDAGRunDetail'];
@@ -3756,6 +3965,28 @@ export interface operations {
             };
         };
     };
+    getDAGRunLastGood: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LastGoodRun"];
+                };
+            };
+        };
+    };
     getDAGRunLog: {
         parameters: {
             query?: {
@@ -3920,6 +4151,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    getDAGRunStepDetails: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+                stepName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepDetails"];
+                };
             };
         };
     };
@@ -4158,6 +4412,29 @@ export interface operations {
             };
         };
     };
+    getSubDAGRunLastGood: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+                subDAGRunId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LastGoodRun"];
+                };
+            };
+        };
+    };
     getSubDAGRunLog: {
         parameters: {
             query?: {
@@ -4275,6 +4552,30 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunOutputs"];
+                };
+            };
+        };
+    };
+    getSubDAGRunStepDetails: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+                stepName: string;
+                subDAGRunId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepDetails"];
                 };
             };
         };
@@ -4420,6 +4721,51 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    getSubDAGRunSummary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+                subDAGRunId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunSummaries"];
+                };
+            };
+        };
+    };
+    getDAGRunSummary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunSummaries"];
+                };
             };
         };
     };

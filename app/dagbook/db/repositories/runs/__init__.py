@@ -10,4 +10,5 @@ __all__ = [
     "runs",
     "search_index",
     "status_overrides",
+    "step_details",
 ]

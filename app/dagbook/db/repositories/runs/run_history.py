@@ -26,12 +26,13 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.models.definition import Dag, Definition
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt
-from dagbook.db.repositories.runs.runs import STATE_OF_BAD_END, RunWithState, summary
-from dagbook.db.statements import all_rows, columns, is_one_of, seconds
+from dagbook.db.repositories.runs.runs import STATE_OF_BAD_END, RunRow, RunWithState, summary
+from dagbook.db.statements import all_rows, columns, first_row, is_one_of, seconds
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.json_values import Json
 
 QUARTER_SECONDS = 900
+_GOOD = (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
 _IN_RUN = and_(Run.id == Node.run_id, Run.attempt == Node.attempt)
 _find_newest = (
     select(*summary, RunAttempt.state)
@@ -91,6 +92,17 @@ _find_latest = (
     .where(is_one_of(Dag.file_name, "files"))
 )
 
+_find_last_good = (
+    select(*summary)
+    .where(
+        Run.dag_name == bindparam("name"),
+        Run.root_id.is_(None),
+        Run.created_at < bindparam("before", type_=Run.created_at.type),
+        Run.status.in_([literal_column(str(int(status))) for status in _GOOD]),
+    )
+    .order_by(Run.created_at.desc())
+    .limit(1)
+)
 _by_status = select(Run.status, func.count()).where(Run.root_id.is_(None)).group_by(Run.status)
 _active = select(Run.status, func.count()).where(IS_ACTIVE).group_by(Run.status)
 _dags = select(func.count()).select_from(Dag)
@@ -187,6 +199,11 @@ def count_by_quarter(connection: ReadConnection, dag_name: str, most: int, since
 def find_newest(connection: ReadConnection, dag_name: str, most: int) -> Sequence[RunWithState]:
     """Return the newest root runs of a DAG name, with the state of their attempts; ties by run id descending."""
     return all_rows(connection, RunWithState, _find_newest, name=dag_name, most=most)
+
+
+def find_last_good(connection: ReadConnection, run: RunRow) -> RunRow | None:
+    """Return the newest root run of the same name before a run that succeeded, also partially."""
+    return first_row(connection, RunRow, _find_last_good, name=run.dag_name, before=run.created_at)
 
 
 def find_nodes(connection: ReadConnection, runs: Iterable[int]) -> dict[int, list[HistoryNode]]:

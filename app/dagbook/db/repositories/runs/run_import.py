@@ -21,8 +21,15 @@ from dagbook.db.prepared import Prepared, update_by
 from dagbook.db.repositories import changes, definitions
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.definitions import DefinitionRow
-from dagbook.db.repositories.runs import search_index
-from dagbook.db.repositories.runs.run_rows import ImportedRunRow, InputRow, NewAttemptRow, NewChunk, NewEvent
+from dagbook.db.repositories.runs import run_writes, search_index
+from dagbook.db.repositories.runs.run_rows import (
+    ImportedRunRow,
+    InputRow,
+    NewAttemptRow,
+    NewChunk,
+    NewEvent,
+    NewSummary,
+)
 from dagbook.db.repositories.runs.runs import NodeRow
 from dagbook.db.statements import all_rows
 from dagbook.engine.status import NodeStatus, RunStatus
@@ -52,6 +59,7 @@ class ImportedRun(msgspec.Struct, frozen=True, kw_only=True):
     attempts: Sequence[NewAttemptRow]
     nodes: Sequence[NodeRow]
     events: Sequence[NewEvent]
+    summaries: Sequence[NewSummary] = ()
     errors: str = ""
 
 
@@ -112,6 +120,7 @@ def add_finished(connection: WriteConnection, runs: Sequence[ImportedRun]) -> No
     _add_attempts.execute_many(connection, [attempt for run in runs for attempt in run.attempts])
     _add_finished_nodes(connection, [node for run in runs for node in run.nodes])
     _add_events.execute_many(connection, [event for run in runs for event in run.events])
+    run_writes.put_summaries(connection, [summary for run in runs for summary in run.summaries])
     running = [run.run for run in runs if run.run.status not in _DIRECT_RUN]
     _set_runs.execute_many(connection, [replace(row, status=RunStatus.RUNNING, finished_at=None) for row in running])
     _set_runs.execute_many(connection, [run.run for run in runs])

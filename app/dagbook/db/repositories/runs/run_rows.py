@@ -174,6 +174,15 @@ class NewChunk(msgspec.Struct, frozen=True, kw_only=True):
     packed: bytes | None
 
 
+class NewSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The summary of a node, which replaces an earlier one."""
+
+    run_id: int
+    attempt: int
+    position: int
+    text: str
+
+
 class NewApproval(msgspec.Struct, frozen=True, kw_only=True):
     """What a step asks for."""
 

@@ -15,7 +15,7 @@ from sqlalchemy import Text, bindparam, func, insert, literal_column, select
 from dagbook.audit_entry import NewAuditEntry
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.definition import Removal
-from dagbook.db.models.node import Approval, LogChunk, Node
+from dagbook.db.models.node import Approval, LogChunk, Node, Summary
 from dagbook.db.models.queue import QueueEntry
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput, RunRequest
 from dagbook.db.prepared import Prepared, update_by
@@ -35,12 +35,14 @@ from dagbook.db.repositories.runs.run_rows import (
     NewNode,
     NewQueueEntry,
     NewRunRow,
+    NewSummary,
     ParamsChange,
     ReopenedRun,
     RunChange,
 )
 from dagbook.db.repositories.runs.runs import NodeChange, NodeRow
 from dagbook.db.repositories.schedules import Slot
+from dagbook.db.statements import insert_into
 from dagbook.db.types import Base
 from dagbook.engine.admission import Admission
 from dagbook.engine.status import RunStatus
@@ -92,6 +94,12 @@ _add_runs, _add_attempts, _add_nodes = Prepared(insert(Run)), Prepared(insert(Ru
 _add_inputs, _add_events = Prepared(insert(RunInput)), Prepared(insert(RunEvent))
 _add_chunks, _add_approvals = Prepared(insert(LogChunk)), Prepared(insert(Approval))
 _add_entries = Prepared(insert(QueueEntry))
+_put_summary = insert_into(Summary)
+_put_summaries = Prepared(
+    _put_summary.on_conflict_do_update(
+        index_elements=["run_id", "attempt", "position"], set_={"text": _put_summary.excluded["text"]}
+    )
+)
 _handle_requests, _drop_requests = (
     Prepared(update_by(RunRequest, ["handled_at"], key).where(RunRequest.handled_at.is_(None)))
     for key in ("id", "run_id")
@@ -120,6 +128,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     errors: str | None = None  # errors of a finished attempt, empty if it has none
     evaluated: EvaluatedInputs | None = None  # once, when the attempt begins
     approvals: Sequence[NewApproval] = ()
+    summaries: Sequence[NewSummary] = ()
 
 
 class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -379,6 +388,7 @@ def apply(connection: WriteConnection, transitions: Sequence[Transition], events
     _update_nodes.execute_many(connection, [node for t in transitions for node in t.nodes])
     _add_events.execute_many(connection, [*events, *(event for t in transitions for event in t.events)])
     _add_approvals.execute_many(connection, [approval for t in transitions for approval in t.approvals])
+    put_summaries(connection, [summary for t in transitions for summary in t.summaries])
     _update_runs.execute_many(connection, [t.run for t in transitions if t.run is not None])
     _update_attempts.execute_many(connection, [t.attempt for t in transitions if t.attempt is not None])
     handled = [{"b_id": key, "handled_at": t.requests_handled_at} for t in transitions for key in t.requests]
@@ -386,3 +396,9 @@ def apply(connection: WriteConnection, transitions: Sequence[Transition], events
     finished = {t.fence: t.errors for t in transitions if t.errors is not None}
     search_index.delete_errors(connection, [fence.run for fence in finished if fence.attempt > 1])
     search_index.add_errors(connection, {fence.run: text for fence, text in finished.items()})
+
+
+def put_summaries(connection: WriteConnection, summaries: Iterable[NewSummary]) -> None:
+    """Store the summaries of nodes in place of earlier ones; of several of one node the last."""
+    latest = {(each.run_id, each.attempt, each.position): each for each in summaries}
+    _put_summaries.execute_many(connection, list(latest.values()))

@@ -80,11 +80,12 @@ _find_called = (
 # of which there may be thousands.
 _active_keys = select(Run.id).where(*_OF_NAME, Run.status != RunStatus.QUEUED, IS_ACTIVE)
 _find_active = select(Run.run_id).where(Run.id.in_(_active_keys.scalar_subquery()))
-_get_nodes = (
+_get_complete_nodes = (
     select(*Node.__table__.columns)
     .where(Node.run_id == bindparam("run"), Node.attempt == bindparam("number"))
     .order_by(Node.position)
 )
+_get_nodes = _get_complete_nodes.with_only_columns(*(each for each in Node.__table__.columns if each.name != "ran"))
 _get_outputs = _get_nodes.where(Node.position >= 0, Node.output_value.is_not(None))
 _get_spec = select(Definition.spec, Definition.base).where(Definition.hash == bindparam("hash"))
 _get_complete = (
@@ -203,6 +204,8 @@ class NodeChange(msgspec.Struct, frozen=True, kw_only=True):
     sub_runs: dict[str, Json] | None
     output_sealed: bytes | None
     approval: dict[str, Json] | None
+    ran: dict[str, Json] | None = None  # up to 16 KiB, which only ``get_complete_nodes`` reads
+    has_summary: bool = False
 
 
 class ShownCommand(msgspec.Struct, frozen=True):
@@ -292,8 +295,13 @@ def get_params(connection: ReadConnection, run: int) -> list[Pair]:
 
 
 def get_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[NodeRow]:
-    """Return the nodes of an attempt by position."""
+    """Return the nodes of an attempt by position, for readers: without ``ran``."""
     return all_rows(connection, NodeRow, _get_nodes, run=run, number=attempt)
+
+
+def get_complete_nodes(connection: ReadConnection, run: int, attempt: int) -> Sequence[NodeRow]:
+    """Return the nodes of an attempt by position, for their runner, which stores them again."""
+    return all_rows(connection, NodeRow, _get_complete_nodes, run=run, number=attempt)
 
 
 def get_attempt(connection: ReadConnection, run: int, number: int) -> AttemptRow | None:

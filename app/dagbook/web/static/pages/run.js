@@ -21,6 +21,7 @@ import { StepDetails } from "../parts/stepdetails.js";
 import { StepsPane, useSubRuns } from "../parts/steplist.js";
 import { StepOutput } from "../parts/stepoutput.js";
 import { RunEvents, RunSpec } from "../parts/runtabs.js";
+import { Summary } from "../parts/summary.js";
 
 /** @typedef {import("../parts/steplist.js").OnChoose} OnChoose */
 /** @typedef {import("../lib/leaf.js").Leaf} Leaf */
@@ -88,6 +89,7 @@ function Run({ address, run, reload }) {
   return html`
     <${RunHeader} address=${address} run=${run} reload=${reload} step=${drawn} banner=${banner} isShown=${isShown}
       onChoose=${choose} />
+    <${Summary} run=${run} />
     <${Panes} pane=${view === "steps" ? "list" : "wide"}
       first=${html`<section class="run-left pane" aria-label="Steps of the run">
         <${Tabs} label="Views of the run" tabs=${VIEWS} chosen=${view}
