@@ -177,7 +177,7 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
 }
 OUTSIDE = "outside the API: "
 MATRIX |= {("GET", f"{OUTSIDE}{path}"): (EVERYBODY, "") for path in ("/oidc-login", "/oidc-callback")}
-# The web UI's document holds nothing: what its pages show, they ask the API for.
+# The web UI's document has only the session of who asks: what its pages show, they ask the API for.
 MATRIX |= {("GET", f"{OUTSIDE}{path.replace(':str', '')}"): (EVERYBODY, "") for path in pages.PATHS}
 MATRIX |= {("GET", f"{OUTSIDE}/assets/{{version}}/{{path:path}}"): (EVERYBODY, "")}
 MANAGEMENT = ("/auth/", "/users", "/sessions", "/tokens", "/groups", "/grants", "/dags/{fileName}/access")

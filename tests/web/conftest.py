@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from playwright.async_api import Browser
@@ -10,6 +11,8 @@ from playwright.async_api import Browser
 from tests.process.conftest import end
 from tests.web.browser import running_browser
 from tests.web.site import Site, fill, open_site
+
+Tell = Callable[[str], None]
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +31,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     finally:
         opened.client.close()
         end(opened.program)
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]) -> Tell:
+    """Say what was measured, whether the test passes or not, and keep it with the test's result."""
+
+    def say(text: str) -> None:
+        record_property("measured", text)
+        with capsys.disabled():
+            sys.stdout.write(f"\n  {text}\n")
+
+    return say

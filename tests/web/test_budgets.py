@@ -7,8 +7,7 @@ machine.
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from statistics import median
 from time import perf_counter
 
@@ -16,9 +15,9 @@ import pytest
 from playwright.async_api import Browser, CDPSession, expect
 
 from tests.web.browser import Visitor, visiting
+from tests.web.conftest import Tell
 from tests.web.site import Site
 
-Tell = Callable[[str], None]
 MOST_SCRIPT_BYTES = 300_000
 MOST_IDLE_BYTES_A_MINUTE = 1000
 IDLE_SECONDS = 12
@@ -42,18 +41,6 @@ _GESTURE = """async (gesture) => {
     }
     return (times.at(-1) - times[0]) / (times.length - 1);
 }"""
-
-
-@pytest.fixture
-def tell(record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]) -> Tell:
-    """Say what was measured, whether the test passes or not, and keep it with the test's result."""
-
-    def say(text: str) -> None:
-        record_property("measured", text)
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {text}\n")
-
-    return say
 
 
 class Traffic:

@@ -207,5 +207,11 @@ def _connect(mode: Mode) -> Connection:
     while context.parent is not None and context.parent.parent is not None:
         context = context.parent  # to the command below the program, by whose name the lock file knows this process
     transport = ServerTransport(settings, context.command.name or "", mode)
-    client = httpx.AsyncClient(base_url=_BASE, timeout=_LIMIT_SECONDS, transport=transport, trust_env=False)
+    client = httpx.AsyncClient(
+        base_url=_BASE,
+        timeout=_LIMIT_SECONDS,
+        transport=transport,
+        trust_env=False,
+        headers={"Accept-Encoding": "identity"},  # within this machine, where compressing costs more than it saves
+    )
     return Connection(client, transport)

@@ -14,10 +14,12 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp
+from msgspec import UnsetType
 
 from dagbook import __version__
-from dagbook.accounts.auth_setup import asks_provider, requires_authentication
+from dagbook.accounts.auth_setup import AuthServices, asks_provider, requires_authentication
 from dagbook.api import errors
+from dagbook.api.auth import browser_session
 from dagbook.api.auth.guards import (
     find_actions,
     find_required_permissions,
@@ -32,6 +34,7 @@ from dagbook.api.controllers.runs import approvals, run_details, run_logs, runs,
 from dagbook.api.controllers.system import audit, doctor, events, hold, monitoring
 from dagbook.api.controllers.system.services import ServicesController
 from dagbook.api.dependencies import bind_services, make_providers
+from dagbook.api.middleware.compression import CompressionMiddleware
 from dagbook.api.middleware.host_check import HostCheckMiddleware, is_unspecified
 from dagbook.api.middleware.node_proxy import make_proxy
 from dagbook.api.middleware.remote_nodes import RemoteNodes
@@ -46,11 +49,12 @@ from dagbook.api.requests import ApiRequest, refuse_nodes, requiring_json
 from dagbook.api.routes import DOCUMENT, describe_operations, for_sub_runs_too, hide_extra_docs, make_options
 from dagbook.api.schemas.common import Error
 from dagbook.api.services import AppServices
-from dagbook.auth.roles import Requires
+from dagbook.auth.roles import Requires, UserScope
 from dagbook.identifiers import API_PATH
 from dagbook.settings import Settings
 from dagbook.telemetry.metrics import RequestMetrics
 from dagbook.web import files, pages
+from dagbook.web.frame import Session
 
 # Not forwarded to remote nodes: accounts are local, and a stream's authorization is checked again while it is open,
 # which a remote node cannot do for a client of this server.
@@ -100,7 +104,7 @@ def make_application(settings: Settings, services: AppServices, nodes: RemoteNod
     find_required_permissions(app)
     find_actions(app)
     own_hosts = () if is_unspecified(settings.host) else (settings.host,)
-    routed = HeadMiddleware(EncodedSlashesMiddleware(app, path))
+    routed = HeadMiddleware(CompressionMiddleware(EncodedSlashesMiddleware(app, path), path))
     checked = HostCheckMiddleware(
         routed,
         base_path=settings.base_path,
@@ -144,7 +148,11 @@ def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, pat
                 settings.base_path or "/",
                 route_handlers=[
                     auth.OidcController,
-                    *pages.make_handlers(settings.base_path, partial(_ui_config, settings, services)),
+                    *pages.make_handlers(
+                        settings.base_path,
+                        partial(_ui_config, settings, services),
+                        partial(_find_session, services.accounts.auth, settings.base_path),
+                    ),
                 ],
                 include_in_schema=False,
             ),
@@ -179,6 +187,16 @@ def _ui_config(settings: Settings, services: AppServices) -> dict[str, object]:
         "held": services.system.holding.row is not None,
         "snapshot": services.system.snapshot,
     }
+
+
+async def _find_session(access: AuthServices, base_path: str, request: AnyRequest) -> Session | None:
+    """Return the session of the browser that asks for a page, which its scripts then need not ask for."""
+    body = await browser_session.find(access, base_path, request)
+    if body is None or isinstance(body.user, UnsetType):
+        return None if body is None else Session(body=body)
+    user = body.user
+    has_grants = user.scope is UserScope.GRANTED
+    return Session(body=body, username=user.username, role=user.role, has_grants=has_grants)
 
 
 def _missing_page(

@@ -1,3 +1,3 @@
 """The web UI, a client of the API: static files and the HTML document that loads them."""
 
-__all__ = ["files", "pages"]
+__all__ = ["files", "frame", "pages"]

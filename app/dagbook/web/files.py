@@ -1,16 +1,22 @@
-"""Static files of the web UI, read and compressed on first use."""
+"""Static files of the web UI, read and compressed on first use.
+
+A release has a bundle beside them (``scripts/bundle``): few files, whose names come before those that they are made of.
+"""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import mimetypes
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import msgspec
 
 STATIC = Path(__file__).parent / "static"
+BUNDLE = STATIC.with_name("bundle")
+MADE_OF = "made-of"  # in a bundle: the hash of the files that it is made of
 _PRELOADED = (
     "main.js",
     "vendor/core.js",
@@ -41,20 +47,42 @@ class File(msgspec.Struct, frozen=True):
     compressed: bytes | None
 
 
+def find(static: Path, bundle: Path) -> Mapping[str, Path]:
+    """Return the files to serve by their names: those of a bundle first, if it is made of just these static files."""
+    plain = _list(static)
+    stamp = bundle / MADE_OF
+    return plain | _list(bundle) if stamp.is_file() and stamp.read_text() == digest(plain) else plain
+
+
+def digest(paths: Mapping[str, Path]) -> str:
+    """Return a hash of the names and contents of files."""
+    hashed = hashlib.sha256()
+    for name in sorted(paths):
+        hashed.update(name.encode() + b"\0" + paths[name].read_bytes())
+    return hashed.hexdigest()[:12]
+
+
+def _list(folder: Path) -> dict[str, Path]:
+    """Return the files in a folder by their names there, without declarations of types."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".ts")
+    return {path.relative_to(folder).as_posix(): path for path in found}
+
+
+@cache
+def _paths() -> Mapping[str, Path]:
+    return find(STATIC, BUNDLE)
+
+
 @cache
 def known() -> frozenset[str]:
-    """Return the paths of all files except type declarations, relative to ``STATIC``; no other file is ever opened."""
-    found = (path for path in STATIC.rglob("*") if path.is_file() and path.suffix != ".ts")
-    return frozenset(path.relative_to(STATIC).as_posix() for path in found)
+    """Return the names of all files; no other file is ever opened."""
+    return frozenset(_paths())
 
 
 @cache
 def version() -> str:
     """Return a hash of all files."""
-    digest = hashlib.sha256()
-    for name in sorted(known()):
-        digest.update(name.encode() + b"\0" + (STATIC / name).read_bytes())
-    return digest.hexdigest()[:12]
+    return digest(_paths())
 
 
 @cache
@@ -63,14 +91,14 @@ def read(name: str) -> File:
     if name not in known():
         raise KeyError(name)
     media_type = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    content = (STATIC / name).read_bytes()
+    content = _paths()[name].read_bytes()
     compressed = gzip.compress(content, mtime=0)
     return File(media_type, content, compressed if len(compressed) < len(content) else None)
 
 
 @cache
 def preloaded() -> tuple[str, ...]:
-    """Return the scripts that every page needs, so that a browser requests them in parallel."""
+    """Return the scripts that every page needs, so that a browser requests them in parallel; a bundle is one."""
     return tuple(sorted(name for name in known() if name.endswith(".js") and name.startswith(_PRELOADED)))
 
 

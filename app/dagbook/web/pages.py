@@ -6,11 +6,12 @@ that the content security policy can forbid them.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from html import escape
 from typing import Annotated
 
+import msgspec
 from litestar import Request, Response, get
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
@@ -19,7 +20,8 @@ from litestar.params import PathParameter
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
 from dagbook.errors import NotFoundError
-from dagbook.web import files
+from dagbook.web import files, frame
+from dagbook.web.frame import Session
 
 PATHS = (
     "/",
@@ -57,40 +59,63 @@ WORKER = "lib/feed-worker.js"
 WORKER_POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; frame-ancestors 'none'"
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"
+_LOGIN = "/login"
 AnyRequest = Request[Caller, object, State]
+FindSession = Callable[[AnyRequest], Awaitable[Session | None]]
 
 
-def make_handlers(base_path: str, config: Callable[[], Mapping[str, object]]) -> list[HTTPRouteHandler]:
+def make_handlers(
+    base_path: str, config: Callable[[], Mapping[str, object]], find_session: FindSession
+) -> list[HTTPRouteHandler]:
     """Make the routes of the UI; ``config`` returns the configuration for its scripts."""
 
     @get(list(PATHS), requires=Requires.PAGE, include_in_schema=False)
     async def get_page(request: AnyRequest) -> Response[bytes]:
         """Return the document of every page."""
-        policy = LOOPBACK_POLICY if request.url.path.endswith("/cli-login") else POLICY
-        return document(base_path, config(), policy=policy)
+        path = request.url.path.removeprefix(base_path) or "/"
+        policy = LOOPBACK_POLICY if path == "/cli-login" else POLICY
+        session = None if path == _LOGIN else await find_session(request)
+        return document(base_path, config(), path=path, session=session, policy=policy)
 
     return [get_page, get_asset]
 
 
-def document(base_path: str, config: Mapping[str, object], status: int = 200, policy: str = POLICY) -> Response[bytes]:
-    """Return the HTML document, also with an error status."""
-    headers = {"Content-Security-Policy": policy, "Cache-Control": _REVALIDATE}
-    return Response(render(base_path, config), status_code=status, media_type="text/html", headers=headers)
+def document(
+    base_path: str,
+    config: Mapping[str, object],
+    *,
+    status: int = 200,
+    path: str = "",
+    session: Session | None = None,
+    policy: str = POLICY,
+) -> Response[bytes]:
+    """Return the HTML document, also with an error status. One with a session is for its browser alone."""
+    headers = {
+        "Content-Security-Policy": policy,
+        "Cache-Control": _REVALIDATE if session is None else "no-store",
+        "Vary": "Cookie",
+    }
+    body = render(base_path, config, path, session)
+    return Response(body, status_code=status, media_type="text/html", headers=headers)
 
 
-def render(base_path: str, config: Mapping[str, object]) -> bytes:
-    """Render the document with its base path, its configuration and its scripts."""
+def render(base_path: str, config: Mapping[str, object], path: str, session: Session | None) -> bytes:
+    """Render the document with its base path, its configuration, its frame and its scripts."""
     assets = f"assets/{files.version()}"
-    values = {
+    known = config if session is None else {**config, "session": session.body}
+    texts = {
         "base": f"{base_path}/",
         "assets": assets,
-        "config": json.dumps(config, ensure_ascii=False, separators=(",", ":")),
+        "config": msgspec.json.encode(known).decode(),
+        "version": str(config["version"]),
+    }
+    parts = {name: escape(text, quote=True) for name, text in texts.items()} | {
+        "places": frame.navigation(base_path, path, session),
+        "person": frame.person(base_path, session),
+        "preloads": "\n    ".join(f'<link rel="modulepreload" href="{assets}/{name}">' for name in files.preloaded()),
     }
     text = files.read("index.html").content.decode()
-    for name, value in values.items():
-        text = text.replace("{{" + name + "}}", escape(value, quote=True))
-    preloads = "\n    ".join(f'<link rel="modulepreload" href="{assets}/{name}">' for name in files.preloaded())
-    return text.replace("{{preloads}}", preloads).encode()
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], text).encode()
 
 
 @get("/assets/{version:str}/{path:path}", requires=Requires.PUBLIC, include_in_schema=False)

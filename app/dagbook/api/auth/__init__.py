@@ -1,3 +1,3 @@
-"""Authorization of requests, OpenID Connect redirects, and the audit of refusals."""
+"""Authorization of requests, sessions of browsers, OpenID Connect redirects, and the audit of refusals."""
 
-__all__ = ["guards", "oidc_flow", "session_cookie"]
+__all__ = ["browser_session", "guards", "oidc_flow", "session_cookie"]

@@ -18,8 +18,8 @@ PROOF_HEADER = "X-CSRF-Token"
 _PORTS = {"http": 80, "https": 443}
 
 
-def name_of(connection: Connection) -> str:
-    """Return the cookie's name for this request.
+def name_of(connection: Connection, base_path: str | None = None) -> str:
+    """Return the cookie's name for this request; that of a page does not tell the ``base_path``.
 
     Cookies are shared by all ports of a host, so the name has the port and the base path. Browsers accept ``__Host-``
     with ``Secure`` only; a host that is reached by plain http is left without both.
@@ -29,8 +29,9 @@ def name_of(connection: Connection) -> str:
         port = urlsplit(f"//{connection.headers.get('host', '')}").port
     except ValueError:
         port = None
-    base_path = connection.scope["path"].partition(API_PATH)[0].removesuffix(CALLBACK).strip("/")
-    parts = ["dagbook", str(port or _PORTS.get(scheme, 0)), *quote(base_path, safe="/").split("/")]
+    if base_path is None:
+        base_path = connection.scope["path"].partition(API_PATH)[0].removesuffix(CALLBACK)
+    parts = ["dagbook", str(port or _PORTS.get(scheme, 0)), *quote(base_path.strip("/"), safe="/").split("/")]
     return f"{'__Host-' if _is_secure(connection) else ''}{'~'.join(filter(None, parts))}"
 
 

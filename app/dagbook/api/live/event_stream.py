@@ -16,6 +16,7 @@ from dagbook.api.limits import until_disconnected
 from dagbook.api.live import sse
 from dagbook.api.live.feed import Feed
 from dagbook.api.live.subscription import Subscription
+from dagbook.api.middleware.compression import StreamCompressor, accepts_gzip
 from dagbook.db.errors import DatabaseUnavailable
 
 _log = logging.getLogger(__name__)
@@ -76,8 +77,12 @@ class _Sender(ASGIResponse):
         super().__init__(headers=headers, media_type=EVENT_STREAM, status_code=200)
         self._events = events
         self._on_close = on_close
+        self._coder: StreamCompressor | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if accepts_gzip(scope):
+            self._coder = StreamCompressor()
+            self.headers["Content-Encoding"] = "gzip"
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -99,12 +104,12 @@ class _Sender(ASGIResponse):
         try:
             async with aclosing(self._events):
                 async for chunk in self._events:
-                    await _send_in_time(send, chunk, more=True)
-            await _send_in_time(send, b"", more=False)
+                    await self._send_in_time(send, chunk, more=True)
+            await self._send_in_time(send, b"", more=False)
         except TimeoutError:
             _log.info("live feed: disconnected a client that read nothing for %g seconds", _STALL_SECONDS)
 
-
-async def _send_in_time(send: Send, chunk: bytes, *, more: bool) -> None:
-    async with asyncio.timeout(_STALL_SECONDS):
-        await send({"type": "http.response.body", "body": chunk, "more_body": more})
+    async def _send_in_time(self, send: Send, chunk: bytes, *, more: bool) -> None:
+        body = self._coder.compress(chunk, more=more) if self._coder is not None else chunk
+        async with asyncio.timeout(_STALL_SECONDS):
+            await send({"type": "http.response.body", "body": body, "more_body": more})

@@ -1,6 +1,7 @@
 """ASGI middleware, run for every request before routing."""
 
 __all__ = [
+    "compression",
     "host_check",
     "local_user",
     "node_proxy",

@@ -4,6 +4,7 @@ import { html, render, useEffect, useRef } from "./vendor/core.js";
 import { Boundary } from "./parts/boundary.js";
 import { Shell, Unopened } from "./parts/shell.js";
 import { get, requireLogin } from "./lib/api.js";
+import { config } from "./lib/config.js";
 import { opening, page, path, show, start } from "./lib/router.js";
 import { mayHaveSession, needsLogin, onOtherTab, take } from "./lib/session.js";
 import { applyTheme } from "./lib/theme.js";
@@ -46,8 +47,13 @@ function useFocus(shown, key) {
   }, [shown, key]);
 }
 
+/** The document has the session, unless it is that of a missing page, or a link of another site led to it. */
 async function identify() {
   if (!needsLogin || path.peek() === "/login") return;
+  if (config.session) {
+    take(config.session);
+    return;
+  }
   if (!mayHaveSession()) {
     requireLogin();
     return;
@@ -64,4 +70,7 @@ start();
 onOtherTab(() => window.location.reload());
 await identify();
 if (!opening.peek() && !page.peek()) show(new URL(window.location.href)); // else the login is
-render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));
+const app = /** @type {HTMLElement} */ (document.getElementById("app"));
+app.replaceChildren(); // the frame of before the scripts
+delete app.dataset.frame;
+render(html`<${App} />`, app);

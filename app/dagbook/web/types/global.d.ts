@@ -47,6 +47,10 @@ declare global {
     fileName?: string;
     dagRunId?: string;
     root?: { name: string; dagRunId: string } | null;
+    at?: string;
+    status?: openapi.RunStatus;
+    statusLabel?: openapi.SubDAGRunDetail["statusLabel"];
+    removed?: boolean;
   }
   type Concerns = (change: Change) => boolean;
 

@@ -15,7 +15,7 @@ from dagbook.accounts.logins import WRONG_LOGIN, WRONG_PASSWORD
 from dagbook.accounts.oidc import Oidc
 from dagbook.accounts.sessions import Login, Origin
 from dagbook.accounts.users import MAX_NAME_LENGTH
-from dagbook.api.auth import session_cookie
+from dagbook.api.auth import browser_session, session_cookie
 from dagbook.api.auth.guards import NO_USERS, credentials_of
 from dagbook.api.auth.oidc_flow import CLEARED, finish, make_cookie, redirect_back, start
 from dagbook.api.dependencies import CurrentCaller, provide_services
@@ -111,12 +111,9 @@ class AuthController(Controller):
     @get("/session", "getSession", 404, narrowed=True)
     async def get_session(self, services: Services, caller: CurrentCaller) -> BrowserSession:
         """Return the session of the browser that asks, with the token that its changes need."""
-        if caller.proof is None:
+        session = await browser_session.describe(services.auth, caller)
+        if session is None:
             raise NotFoundError("this request has no cookie of a session")
-        session = BrowserSession(csrf_token=caller.proof)
-        if caller.session_id is not None:
-            session.expires_at = instant_text((await services.auth.sessions.get(caller.session_id)).expires_at)
-            session.user = user_body(await services.auth.logins.require_user(caller))
         return session
 
     @post("/logout", "logout", Requires.READ, Action.LOGOUT, narrowed=True)

@@ -62,6 +62,11 @@ function segment(part) {
  * @property {string | null} [etag] of the revision that may be overwritten
  */
 
+let bytes = 0;
+
+/** The bytes of all responses so far, as they are sent. */
+export const received = () => bytes;
+
 /**
  * Send a request and return the decoded response with its ETag; throws ApiError.
  * @param {string} method
@@ -83,6 +88,7 @@ async function request(method, path, { query, body, signal, etag } = {}) {
     });
   let response = await ask();
   if (needsFreshLogin(response) && (await logInAgain())) response = await ask();
+  bytes += Number(response.headers.get("content-length") ?? 0);
   const answer = await decode(response);
   noteRole(typeof path === "string" ? path : path.join("/"), response);
   if (response.status === HTTP.UNAUTHORIZED && !isAboutPassword(method, path)) requireLogin();

@@ -13,6 +13,7 @@ const element = document.querySelector('meta[name="dagbook"]');
  * @property {string} zone
  * @property {string[]} examples names of the example DAGs
  * @property {boolean} held whether the database was restored and nothing starts
+ * @property {Api.BrowserSession} [session] that of the browser, if the server knows it
  * @property {string} snapshot name of the file that is shown instead of a database, or empty
  */
 

@@ -3,6 +3,7 @@
 import { batch, computed, signal } from "../vendor/core.js";
 import { base } from "./config.js";
 import { find } from "./routes.js";
+import { keepPlace, keptPlace, leave, returnTo, start as startPlaces } from "./scroll.js";
 
 /** @typedef {ReturnType<typeof read>} Address */
 /** @typedef {import("./routes.js").Route} Route */
@@ -57,6 +58,7 @@ function visit(url, { replace = false } = {}) {
   const elsewhere = read(url).path !== path.peek();
   if (elsewhere && !mayLeave()) return;
   show(url, () => {
+    leave();
     if (url.href !== window.location.href) window.history[replace ? "replaceState" : "pushState"](null, "", url.href);
     if (elsewhere) window.scrollTo(0, 0);
   });
@@ -140,7 +142,8 @@ export function setQuery(changes, { replace = true } = {}) {
   const next = Object.fromEntries(query.peek());
   const search = new URLSearchParams(clean({ ...next, ...changes })).toString();
   const target = prefix + path.peek() + (search && `?${search}`) + window.location.hash;
-  window.history[replace ? "replaceState" : "pushState"](null, "", target);
+  if (!replace) keepPlace();
+  window.history[replace ? "replaceState" : "pushState"](replace ? window.history.state : null, "", target);
   address.value = read();
 }
 
@@ -150,7 +153,7 @@ export function setQuery(changes, { replace = true } = {}) {
  */
 export function setHash(fragment) {
   const { pathname, search } = window.location;
-  window.history.replaceState(null, "", pathname + search + (fragment && `#${fragment}`));
+  window.history.replaceState(window.history.state, "", pathname + search + (fragment && `#${fragment}`));
   address.value = read();
 }
 
@@ -183,6 +186,8 @@ export function start() {
       window.history.pushState(null, "", prefix + before.path + before.search + before.hash);
       return;
     }
-    show(new URL(window.location.href));
+    const top = keptPlace();
+    show(new URL(window.location.href), () => returnTo(top));
   });
+  startPlaces();
 }

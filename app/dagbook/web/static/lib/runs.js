@@ -1,7 +1,7 @@
 // Reading of runs: their API paths and pages, their steps, and why they ended. Pure.
 
 import { instant, short } from "./format.js";
-import { NODE, RUN, WAITING, lookOf, runStatus } from "./status.js";
+import { NODE, RUN, WAITING, isOver, lookOf, runStatus } from "./status.js";
 import { waitText } from "./wait-text.js";
 
 /** @typedef {readonly ["dag-runs", string, string]} RunPath */
@@ -182,4 +182,30 @@ const definitionOf = (step) => JSON.stringify(Object.entries(step).filter(([key]
 export function changedSteps(ran, defined = []) {
   const [before, after] = [ran, defined].map((steps) => new Map(steps.map((step) => [step.name, definitionOf(step)])));
   return [...new Set([...after.keys(), ...before.keys()])].filter((name) => before.get(name) !== after.get(name));
+}
+
+/**
+ * Whether a change is one of this very run or sub-run; its details are the same whatever the runs do that it called.
+ * @param {RunAddress} address
+ * @param {Change} change
+ */
+export function isOf({ name, runId, subRunId }, change) {
+  return change.kind === "run" && change.dagRunId === (subRunId ?? runId) && concernsRun({ name, runId }, change);
+}
+
+/**
+ * Sub-runs by their ids, with their changes since, as the feed reports them; what has ended is as the list has it.
+ * @param {Api.SubDAGRunDetail[]} list
+ * @param {Map<string, Change>} news
+ */
+export function withNews(list, news) {
+  const found = new Map(list.map((sub) => [sub.dagRunId, sub]));
+  for (const [dagRunId, { status, statusLabel, at = "", removed }] of news) {
+    const known = found.get(dagRunId);
+    if (removed || status === undefined || statusLabel === undefined || (known && isOver(known.status))) continue;
+    const startedAt = known?.startedAt ?? at;
+    const ended = isOver(status) && { finishedAt: at };
+    found.set(dagRunId, { ...known, dagRunId, status, statusLabel, startedAt, ...ended });
+  }
+  return found;
 }

@@ -1,10 +1,25 @@
 // Hooks that load data for a page and reload them after changes.
 
 import { useCallback, useEffect, useRef, useState } from "../vendor/core.js";
-import { HTTP, asError, get, isAbort } from "./api.js";
+import { HTTP, asError, get, isAbort, received } from "./api.js";
 import { listen, liveness } from "./feed.js";
+import { Budget, Pace } from "./pace.js";
 
-const SETTLE = 150; // milliseconds: a burst of changes is one reload
+const budget = new Budget();
+
+/** @type {{ key: string, answer: unknown } | null} */
+let primed = null;
+
+/**
+ * Give what is already loaded to the page that is about to open.
+ * @template {string | readonly string[]} const P
+ * @param {import("../../types/requests").Known<"get", P>} path
+ * @param {import("../../types/requests").Answer<"get", P>} answer
+ */
+export const prime = (path, answer) => void (primed = { key: keyOf(path, {}), answer });
+
+/** @param {unknown} path @param {object} query */
+const keyOf = (path, query) => JSON.stringify([path, query]);
 
 /**
  * State of a load; `data` is null until the first load has finished.
@@ -21,37 +36,31 @@ const SETTLE = 150; // milliseconds: a burst of changes is one reload
  * @returns {Loading<import("../../types/requests").Answer<"get", P>>}
  */
 export function useApi(path, query, concerns = null) {
-  const key = path === null ? null : JSON.stringify([path, query ?? {}]);
+  const key = path === null ? null : keyOf(path, query ?? {});
   const [state, setState] = useState(
     /** @type {{ key: string | null, data: any, error: Failed | null }} */ ({ key: null, data: null, error: null }),
   );
-  // Aborts the active load, or the pause after it.
-  const control = useRef(/** @type {AbortController | null} */ (null));
-  const busy = useRef(false);
-  const stale = useRef(false); // there was a change during the load
+  const control = useRef(/** @type {AbortController | null} */ (null)); // of the active load
+  const active = useRef(/** @type {Promise<void> | null} */ (null));
 
-  const reload = useCallback(async () => {
+  const load = async () => {
     control.current?.abort();
     if (path === null) return;
     const own = new AbortController();
     control.current = own;
-    [busy.current, stale.current] = [true, false];
-    const begin = performance.now();
+    const known = primed?.key === key ? primed.answer : null;
+    primed = null;
     try {
-      const data = await get(path, query, { signal: own.signal });
+      const data = known ?? (await get(path, query, { signal: own.signal }));
       if (!own.signal.aborted) setState({ key, data, error: null });
     } catch (error) {
-      if (!isAbort(error) && !own.signal.aborted) {
-        setState((before) => ({ key, data: before.key === key ? before.data : null, error: asError(error) }));
-      }
+      if (isAbort(error) || own.signal.aborted) return;
+      setState((before) => ({ key, data: before.key === key ? before.data : null, error: asError(error) }));
     }
-    if (own.signal.aborted) return;
-    busy.current = stale.current;
-    // With permanent changes, at most half of the time is spent loading.
-    if (stale.current) setTimeout(() => own.signal.aborted || reload(), Math.max(SETTLE, performance.now() - begin));
-  }, [key]);
+  };
+  const reload = useCallback(() => (active.current = load()), [key]);
   // A change does not abort a load: with frequent changes no load would ever finish.
-  const refresh = () => (busy.current ? (stale.current = true) : reload());
+  const refresh = () => active.current?.then(reload);
 
   useEffect(() => {
     reload();
@@ -69,7 +78,8 @@ export function useApi(path, query, concerns = null) {
 }
 
 /**
- * Call `react` after changes that concern the caller, debounced.
+ * Call `react` after changes that concern the caller, not more often than is useful (lib/pace.js); it returns a promise
+ * when it loads something.
  * @param {Concerns | null} concerns
  * @param {() => unknown} react
  */
@@ -79,17 +89,40 @@ export function useChanges(concerns, react) {
   const wanted = concerns !== null;
   useEffect(() => {
     if (!wanted) return undefined;
-    /** @type {number | null} */
-    let timer = null;
+    const pace = new Pace(budget);
+    /** @type {number | undefined} */
+    let timer;
+    let due = Infinity; // when the next load begins
+    /** @type {Change[] | null} */
+    let missed = null; // changes during a load
+    const load = async () => {
+      const [begin, before] = [performance.now(), received()];
+      [due, missed] = [Infinity, []];
+      try {
+        await latest.current.react();
+      } finally {
+        pace.note(begin, performance.now(), received() - before);
+        const changes = missed;
+        missed = null;
+        changes.forEach(plan);
+      }
+    };
+    const plan = (/** @type {Change} */ change) => {
+      const now = performance.now();
+      const at = pace.due(now, change);
+      if (at >= due) return;
+      clearTimeout(timer);
+      due = at;
+      timer = setTimeout(load, at - now);
+    };
     const stop = listen((change) => {
-      if (timer !== null || !(change.kind === "reset" || latest.current.concerns?.(change))) return;
-      timer = setTimeout(() => {
-        timer = null;
-        latest.current.react();
-      }, SETTLE);
+      if (change.kind !== "reset" && !latest.current.concerns?.(change)) return;
+      if (missed) missed.push(change);
+      else plan(change);
     });
     return () => {
-      if (timer !== null) clearTimeout(timer);
+      clearTimeout(timer);
+      due = -Infinity;
       stop();
     };
   }, [wanted]);

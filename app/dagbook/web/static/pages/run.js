@@ -3,10 +3,11 @@
 import { html, useEffect, useState } from "../vendor/core.js";
 import { HTTP, get } from "../lib/api.js";
 import { focusOn } from "../lib/feed.js";
-import { useApi } from "../lib/use-api.js";
+import { useSubRuns } from "../lib/sub-runs.js";
+import { prime, useApi } from "../lib/use-api.js";
 import { go, hash, href, query, setQuery } from "../lib/router.js";
 import { bannerOf, failedBelow, findLeaf } from "../lib/leaf.js";
-import { calledBy, concernsRun, keyStep, lookOfRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
+import { calledBy, concernsRun, isOf, keyStep, lookOfRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
 import { RUN, isActive } from "../lib/status.js";
 import { stepsOfRun } from "../lib/graph.js";
 import { clock, instant, short } from "../lib/format.js";
@@ -18,7 +19,7 @@ import { DagGraph } from "../parts/graph.js";
 import { RunHeader } from "../parts/runheader.js";
 import { Panes, hasDetails } from "../parts/splitter.js";
 import { StepDetails } from "../parts/stepdetails.js";
-import { StepsPane, useSubRuns } from "../parts/steplist.js";
+import { StepsPane } from "../parts/steplist.js";
 import { StepOutput } from "../parts/stepoutput.js";
 import { RunEvents, RunSpec } from "../parts/runtabs.js";
 import { Summary } from "../parts/summary.js";
@@ -43,12 +44,14 @@ export default function RunPage({ params }) {
     if (!newest) focusOn(root);
     return () => focusOn(null);
   }, [root]);
-  const loaded = useApi(pathOf(address), {}, (change) => change.kind === "run" && concernsRun(address, change));
+  const loaded = useApi(pathOf(address), {}, (change) => isOf(address, change));
   const run = loaded.data?.dagRunDetails;
   useEffect(() => {
     // The latest run changes over time: the address names the displayed one.
     if (!newest || !run) return;
-    const page = href(pageOf({ name: run.name, runId: run.dagRunId }), Object.fromEntries(query.peek()));
+    const found = { name: run.name, runId: run.dagRunId };
+    if (loaded.data) prime(pathOf(found), loaded.data);
+    const page = href(pageOf(found), Object.fromEntries(query.peek()));
     go(page + hash.peek(), { replace: true });
   }, [newest, run]);
   const look = run && lookOfRun(run);
@@ -112,8 +115,7 @@ function useShown(address, run, leaf) {
   const [asked, opened] = [query.value.get("step"), query.value.get("in")];
   const inside = (asked || opened ? opened : leaf?.subRunId) ?? null;
   const below = { ...address, subRunId: inside };
-  const loaded = useApi(inside ? pathOf(below) : null, {}, (change) =>
-    change.kind === "run" && concernsRun(address, change));
+  const loaded = useApi(inside ? pathOf(below) : null, {}, (change) => isOf(below, change));
   if (!inside) return { address, inside, step: asked ?? leaf?.step, caller: null, loaded: null, run };
   const own = loaded.data?.dagRunDetails ?? null;
   const step = asked ?? (opened ? own && keyStep(own)?.step.name : leaf?.step);

@@ -3,6 +3,7 @@
 import { html, useId, useMemo, useState } from "../vendor/core.js";
 import { cellAfter } from "../lib/arrow-nav.js";
 import { instant, plural } from "../lib/format.js";
+import { useSubRuns } from "../lib/sub-runs.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { go, href } from "../lib/router.js";
@@ -14,7 +15,7 @@ import { RUN, isActive, isOver } from "../lib/status.js";
 import { Confirm, Loading, StatusIcon } from "./basic.js";
 import { Chunks } from "./chunks.js";
 import { Counts } from "./counts.js";
-import { lookOfSubRun, useSubRuns } from "./steplist.js";
+import { lookOfSubRun } from "./steplist.js";
 
 /** @typedef {import("./steplist.js").Known} Known */
 /** @typedef {{ id: string, item: string, sub?: Api.SubDAGRunDetail, look: import("../lib/runs.js").Look }} Row */

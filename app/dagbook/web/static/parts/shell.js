@@ -155,9 +155,9 @@ export function Shell({ children }) {
     <header class="bar">
       <a class="brand" href=${href("/")}><${Icon} name="mark" />Dagbook</a>
       <${SearchBox} />
+      <${ClockChoice} />
       <span class="dot ${liveness.value}" role="img" aria-label=${LIVE[liveness.value]} title=${LIVE[liveness.value]}>
       </span>
-      <${ClockChoice} />
       <${Shortcuts} />
       <${ThemeChoice} />
       <${Person} />
@@ -167,7 +167,8 @@ export function Shell({ children }) {
       <span class="version faint">${config.version}</span>
     </nav>
     <main id="main" tabindex="-1" aria-busy=${Boolean(opening.value && !opening.value.error)}>
-      <${Stale} /><${Unopened} /><${Held} />${SNAPSHOT}${children}</main>
+      <${Stale} /><${Unopened} /><${Held} />${SNAPSHOT}
+      ${children ?? (!opening.value?.error && html`<div class="shape"></div>`)}</main>
     <${Notices} /><${Again} />
   `;
 }

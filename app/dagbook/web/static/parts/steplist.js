@@ -1,15 +1,16 @@
 // List of a run's steps in order: status, duration bar and duration; sub-runs of a step expand in place.
 
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/core.js";
+import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { duration, instant, plural } from "../lib/format.js";
+import { useSubRuns } from "../lib/sub-runs.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { href } from "../lib/router.js";
 import {
   calledBy,
-  concernsRun,
   countLooks,
   firstFailed,
+  isOf,
   itemOf,
   listedFirst,
   lookOfNode,
@@ -102,19 +103,6 @@ function StepList({ address, run, nodes = nodesOf(run), chosen, inside, known: g
 function opensFirst(node, inside) {
   const called = calledBy(node);
   return called.length > 0 && (node.status === NODE.FAILED || called.some(({ dagRunId }) => dagRunId === inside));
-}
-
-/**
- * The runs that the steps of a run called, by id; null until they are loaded, or without an address.
- * @param {RunAddress | null} address
- * @returns {Known | null}
- */
-export function useSubRuns(address) {
-  const path = address && /** @type {const} */ ([...pathOf({ ...address, subRunId: null }), "sub-dag-runs"]);
-  const { data, error } = useApi(path, { parentSubDAGRunId: address?.subRunId }, (change) => address !== null
-    && change.kind === "run" && concernsRun(address, change));
-  const found = useMemo(() => new Map((data?.subRuns ?? []).map((sub) => [sub.dagRunId, sub])), [data]);
-  return data || error ? found : null;
 }
 
 /**
@@ -261,7 +249,7 @@ function SubRun({ address, item, sub, depth, axis, now, open, onTurn, inside, pi
  *   onChoose: OnChoose }} props
  */
 function SubRunSteps({ address, depth, axis, picked, inside, onChoose }) {
-  const loaded = useApi(pathOf(address), {}, (change) => change.kind === "run" && concernsRun(address, change));
+  const loaded = useApi(pathOf(address), {}, (change) => isOf(address, change));
   return whenLoaded(loaded, "steps", ({ dagRunDetails }) => html`<${StepList} address=${address} run=${dagRunDetails}
     chosen=${picked} inside=${inside} onChoose=${onChoose} depth=${depth} axis=${axis} />`);
 }
