@@ -29,8 +29,8 @@ class Limit(NamedTuple):
 LIMITS = {
     # Files, without __init__.py.
     # 4 for crontabs (their times, their lines, the command) and for dagbook mail-sink; 7 for summaries and details of
-    # steps (file, Markdown, what ran; repository, schema, presenter, controller); 3 for the session and the frame in the
-    # document of a page and for compressed responses.
+    # steps (file, Markdown, what ran; repository, schema, presenter, controller); 3 for the session and the frame in
+    # the document of a page and for compressed responses.
     "modules": Limit(484, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
