@@ -11,6 +11,7 @@ import { hasGrants } from "../lib/session.js";
 import { runStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { ActionButton, Truncated, Empty, whenLoaded, Status, Time } from "../parts/basic.js";
+import { NextTime } from "../parts/clock.js";
 import { NewDag } from "../parts/newdag.js";
 import { attempt } from "../parts/notice.js";
 
@@ -114,7 +115,8 @@ function Row({ file, next, reload }) {
     <td><${Recent} runs=${file.recentRuns ?? []} /></td>
     <td data-label="duration" class="number">${run.dagRunId ? latestDuration(run, file.recentRuns?.[0]) : ""}</td>
     <td data-label="next">
-      ${suspended ? html`<span class="wait">suspended</span>` : next ? html`<${Time} at=${next.at} zone=${next.zone} />`
+      ${suspended ? html`<span class="wait">suspended</span>` : next ? html`<${NextTime} at=${next.at}
+        zone=${next.zone} />`
         : ""}</td>
     <td class="tags"><${Tags} tags=${dag.tags ?? []} /></td>
     <td class="actions">

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { asError, get } from "../lib/api.js";
+import { aheadOfUtc, timeText } from "../lib/clock.js";
 import { clock, duration, plural } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
@@ -45,8 +46,8 @@ const SPANS = [
 function datesText() {
   const [from, to] = ["fromDate", "toDate"].map((name) => Number(query.value.get(name)) * 1000);
   const [begin, end] = [new Date(from), new Date(to)];
-  if (from && to && begin.getHours() + begin.getMinutes() === 0 && Math.abs(to - from - DAY) <= HOUR)
-    return begin.toLocaleDateString(undefined, { dateStyle: "medium" });
+  if (from && to && (from + aheadOfUtc(from)) % DAY === 0 && Math.abs(to - from - DAY) <= HOUR)
+    return timeText(begin, { dateStyle: "medium" });
   if (from) return to ? `${clock(begin)} to ${clock(end)}` : `since ${clock(begin)}`;
   return to ? `before ${clock(end)}` : "";
 }

@@ -1,6 +1,7 @@
 // Chart of a time series; its library is loaded on first use.
 
 import { html, useEffect, useRef } from "../vendor/core.js";
+import { timeText } from "../lib/clock.js";
 
 const SHORTEST = 60; // seconds, so that a single point has an axis around it
 
@@ -21,12 +22,10 @@ function colour(element, name) {
  * @param {number} tick
  * @param {number} step
  */
-function timeText(tick, step) {
+function tickText(tick, step) {
   /** @type {Intl.DateTimeFormatOptions} */
   const options = step < 60 ? { second: "2-digit" } : {};
-  return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...options }).format(
-    new Date(tick * 1000),
-  );
+  return timeText(new Date(tick * 1000), { hour: "2-digit", minute: "2-digit", ...options }, { locale: "en-GB" });
 }
 
 /**
@@ -60,7 +59,7 @@ export function Chart({ title, points, unit = "", most }) {
           },
           series: [{}, { label: title, stroke: accent, width: 1.5, fill: soft }],
           axes: [
-            { ...axis, space: 90, values: (_, ticks, __, ___, step) => ticks.map((tick) => timeText(tick, step)) },
+            { ...axis, space: 90, values: (_, ticks, __, ___, step) => ticks.map((tick) => tickText(tick, step)) },
             { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => `${tick}${unit}`) },
           ],
         },
