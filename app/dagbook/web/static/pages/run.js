@@ -101,7 +101,8 @@ function Run({ address, run, reload }) {
       second=${html`<div class="run-output pane"><${Output} address=${address} run=${run} shown=${shown} known=${known}
         reload=${reload} /></div>`}
       details=${hasDetails() && html`<aside class="run-details pane" aria-label="Details of the step">
-        ${shown.run && shown.step && html`<${StepDetails} run=${shown.run} step=${shown.step} />`}</aside>`} />`;
+        ${shown.run && shown.step && html`<${StepDetails} address=${shown.address} root=${address} run=${shown.run}
+          step=${shown.step} />`}</aside>`} />`;
 }
 
 /**

@@ -8,7 +8,7 @@ import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { href } from "../lib/router.js";
 import { UNKNOWN } from "../lib/leaf.js";
-import { lookOfRun, pageOf } from "../lib/runs.js";
+import { lookOfRun, pageOf, pathOf } from "../lib/runs.js";
 import { RUN, isActive, isOver, runStatus } from "../lib/status.js";
 import { Id, Status, Time } from "./basic.js";
 import { RunActions } from "./runactions.js";
@@ -139,15 +139,13 @@ function Chips({ params, isLines }) {
  * @param {{ run: Run }} props
  */
 function LastGood({ run }) {
-  const begun = instant(run.startedAt) ?? instant(run.queuedAt);
-  const toDate = begun && Math.floor(begun.getTime() / 1000) + 1;
-  const { data } = useApi(["dag-runs", run.name], { status: RUN.SUCCEEDED, fromDate: 0, toDate, limit: 1 });
-  const good = data?.dagRuns[0];
+  const { data } = useApi([...pathOf({ name: run.name, runId: run.dagRunId }), "last-good"]);
+  const good = data?.run;
   const time = instant(good?.startedAt);
   return html`<${Fact} name="Last good" class="last-good">${good ? html`<a
       href=${href(pageOf({ name: run.name, runId: good.dagRunId }))}>${time ? clock(time) : short(good.dagRunId)}</a>
       ${good.revision && run.revision && ` · revision ${good.revision} → ${run.revision}`} · ${
-        good.params === run.params ? "same parameters" : "other parameters"}` : data ? "never" : ""}<//>`;
+        good.sameParams ? "same parameters" : "other parameters"}` : data ? "never" : ""}<//>`;
 }
 
 /** @param {Run} run */

@@ -1,61 +1,128 @@
-// Details pane of a step: how it ran, its command, and who decided about it.
+// Details pane of a step: the command as it ran, its surroundings, outputs, tries, and who decided about it.
 
 import { html } from "../vendor/core.js";
 import { durationText, secondsOf } from "../lib/durations.js";
-import { instant } from "../lib/format.js";
-import { nodesOf } from "../lib/runs.js";
-import { Empty, Time } from "./basic.js";
+import { clock, duration, exact, instant, plural } from "../lib/format.js";
+import { useApi } from "../lib/use-api.js";
+import { query, setQuery } from "../lib/router.js";
+import { concernsRun, nodesOf, pathOf } from "../lib/runs.js";
+import { Empty, Time, whenLoaded } from "./basic.js";
 
-/** @typedef {[name: string, value: Children]} Pair */
-
-/** @param {{ run: Run, step: string }} props */
-export function StepDetails({ run, step }) {
+/**
+ * `root` is the address of the page, which hears of changes.
+ * @param {{ address: RunAddress, root: RunAddress, run: Run, step: string }} props
+ */
+export function StepDetails({ address, root, run, step }) {
   const node = nodesOf(run).find((one) => one.step.name === step);
-  if (!node) return html`<${Empty} title="No such step"><p>Choose a step from the list.</p><//>`;
-  const { depends, description, dir, output } = node.step;
+  const loaded = useApi(
+    node ? [...pathOf(address), "steps", step] : null,
+    {},
+    (change) => change.kind === "run" && concernsRun(root, change),
+  );
+  if (!node) return html`<${Empty} title="No step"><p>Choose a step from the list.</p><//>`;
   return html`<div class="pane-scroll step-details" tabindex="0" role="region" aria-label=${`Details of ${step}`}>
     <${Section} title="Step"><${Facts} pairs=${[
       ["Started", instant(node.startedAt) && html`<${Time} at=${node.startedAt} words=${false} />`],
       ["Duration", secondsOf(node) !== null && durationText(node)],
       ["Retries", node.retryCount > 0 && node.retryCount],
       ["Repeated", node.doneCount > 1 && node.doneCount],
-      ["Depends on", depends?.join(", ")],
-      ["Description", description],
-      ["Directory", dir && html`<code>${dir}</code>`],
-      ["Output to", output && html`<code>${output}</code>`],
+      ["Depends on", node.step.depends?.join(", ")],
+      ["Description", node.step.description],
     ]} /><//>
-    ${commandOf(node.step) && html`<${Section} title="Command"><pre>${commandOf(node.step)}</pre><//>`}
-    <${Decision} node=${node} /></div>`;
+    ${whenLoaded(loaded, "details", (details) => html`<${Loaded} details=${details} />`)}
+  </div>`;
 }
 
-/** The command of a step as it ran, as far as the run has it. @param {Api.Step} step */
-const commandOf = ({ command, args, commands, cmdWithArgs, script }) =>
-  [
-    commands?.map((one) => [one.command, ...(one.args ?? [])].join(" ")).join("\n") ??
-      (command ? [command, ...(args ?? [])].join(" ") : cmdWithArgs),
-    script,
-  ]
-    .filter(Boolean)
-    .join("\n");
+/** @param {{ details: Api.StepDetails }} props */
+function Loaded({ details }) {
+  const { execution, environment, outputs, tries, triesLeftOut, approval } = details;
+  return html`
+    ${approval && html`<${Section} title="Approval"><${Decision} approval=${approval} /><//>`}
+    ${tries.length > 0 && html`<${Section} title=${plural(tries.length, "try", "tries")}>
+      <${Tries} tries=${tries} leftOut=${triesLeftOut ?? 0} chosen=${tryOf()} /><//>`}
+    ${execution && html`<${Section} title="As it ran"><${Execution} execution=${execution} /><//>`}
+    ${outputs.length > 0 && html`<${Section} title="Outputs"><${Facts} pairs=${pairsIn(outputs)} isCode /><//>`}
+    ${environment.values.length > 0 && html`<${Section} title="Parameters and run variables">
+      <${Facts} pairs=${pairsIn(environment.values)} isCode /><//>`}
+    <${Environment} environment=${environment} />`;
+}
+
+/** The number of the try in the address, whose output is shown alone; null for all. */
+const tryOf = () => Number(query.value.get("try")) || null;
+
+/** @typedef {[name: string, value: Children]} Pair */
+
+/** @param {{ name: string, value: string }[]} values @returns {Pair[]} */
+const pairsIn = (values) => values.map(({ name, value }) => [name, value === "" ? "(empty)" : value]);
 
 /** @param {{ title: string, children?: Children }} props */
-const Section = ({ title, children }) => html`<section><h3>${title}</h3>${children}</section>`;
+const Section = ({ title, children }) => html`<section aria-label=${title}><h3>${title}</h3>${children}</section>`;
 
-/** Names and values; pairs without a value are left out. @param {{ pairs: Pair[] }} props */
-function Facts({ pairs }) {
+/** Names and values; pairs without a value are left out. @param {{ pairs: Pair[], isCode?: boolean }} props */
+function Facts({ pairs, isCode = false }) {
   const shown = pairs.filter(([, value]) => value || value === 0);
-  return html`<dl class="facts">${shown.map(([name, value]) => html`<dt key=${name}>${name}</dt><dd>${value}</dd>`)}
-    </dl>`;
+  return html`<dl class=${isCode ? "facts code" : "facts"}>
+    ${shown.map(([name, value]) => html`<dt key=${name}>${name}</dt><dd>${value}</dd>`)}</dl>`;
 }
 
-/** Who decided about an approval, and with which values. @param {{ node: Api.Node }} props */
-function Decision({ node }) {
-  const { approvedBy, approvedAt, approvalInputs = {}, rejectedBy, rejectedAt, rejectionReason } = node;
-  if (!approvedBy && !rejectedBy) return null;
-  return html`<${Section} title="Approval"><${Facts} pairs=${[
-    [approvedBy ? "Approved by" : "Rejected by", approvedBy ?? rejectedBy],
-    ["At", html`<${Time} at=${approvedAt ?? rejectedAt} words=${false} />`],
-    ["Reason", rejectionReason],
-    ...Object.entries(approvalInputs),
-  ]} /><//>`;
+/** @param {{ execution: Api.StepExecution }} props */
+function Execution({ execution: { type, commands = [], script, truncated, directory, host, service, account } }) {
+  const text = [...commands.map((words) => words.map(quoted).join(" ")), ...(script ? [script] : [])].join("\n");
+  return html`${text && html`<pre tabindex="0" aria-label="Command">${text}${truncated && "\n…"}</pre>`}
+    <${Facts} pairs=${[
+      ["Executor", type !== "command" && type],
+      ["Directory", directory && html`<code>${directory}</code>`],
+      ["Host", host && html`<span title=${service}>${host}</span>`],
+      ["Account", account],
+    ]} />`;
+}
+
+/** A word of a command as a shell takes it. @param {string} word */
+const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+
+/**
+ * The tries of a step; the output beside is that of the chosen one.
+ * @param {{ tries: Api.StepTry[], leftOut: number, chosen: number | null }} props
+ */
+function Tries({ tries, leftOut, chosen }) {
+  const choose = (/** @type {number | null} */ number) => setQuery({ try: number, stream: null });
+  return html`<ol class="tries">
+    ${leftOut > 0 && html`<li class="faint">${plural(leftOut, "earlier try", "earlier tries")} left out</li>`}
+    ${tries.map((one) => html`<li key=${one.number}>
+      <button type="button" class="quiet" aria-pressed=${one.number === chosen} disabled=${tries.length < 2}
+        title="Show the output of this try alone"
+        onClick=${() => choose(one.number === chosen ? null : one.number)}>${one.number}</button>
+      <span>${clockOf(one.startedAt)}</span><span class="number">${duration(secondsOf(one))}</span>
+      <span class=${one.exitCode ? "bad" : "faint"}>${one.exitCode === undefined ? "" : `exit ${one.exitCode}`}</span>
+      ${one.error && html`<span class="cut faint" title=${one.error}>${one.error.split("\n").at(-1)}</span>`}</li>`)}
+    </ol>`;
+}
+
+/** @param {string} at */
+function clockOf(at) {
+  const time = instant(at);
+  return time && html`<time datetime=${at} title=${exact(time)}>${clock(time)}</time>`;
+}
+
+/** @param {{ approval: Api.StepApproval }} props */
+function Decision({ approval: { askedAt, prompt, approved, by, at, inputs = {}, reason } }) {
+  const word = approved === undefined ? null : approved ? "Approved" : "Rejected";
+  return html`<${Facts} pairs=${[
+    ["Asked", html`<${Time} at=${askedAt} words=${false} />`],
+    ["Question", prompt],
+    word && [word, html`by ${by ?? "a timeout"}${at && html`, <${Time} at=${at} words=${false} />`}`],
+    ["Reason", reason],
+    ...Object.entries(inputs),
+  ].filter(Boolean)} />`;
+}
+
+/** @param {{ environment: Api.StepEnvironment }} props */
+function Environment({ environment: { names, managed } }) {
+  const known = new Set((managed ?? []).map(({ name }) => name));
+  const others = names.filter((name) => !known.has(name));
+  if (!names.length && !known.size) return null;
+  return html`<${Section} title="Environment">
+    ${managed && managed.length > 0 && html`<${Facts} pairs=${pairsIn(managed)} isCode />`}
+    ${others.length > 0 && html`<p class="names">${others.map((name) => html`<code key=${name}>${name}</code> `)}</p>
+      <p class="faint">Set by the definition; values are not shown here.</p>`}<//>`;
 }
