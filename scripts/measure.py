@@ -34,8 +34,9 @@ LIMITS = {
     "modules": Limit(484, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
-    # summaries and details of steps; + 281: the session and the frame in a document, compressed responses.
-    "lines": Limit(77_405, goal=67_000),
+    # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
+    # causes in lists, DAGs by status, figures of the service.
+    "lines": Limit(77_556, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

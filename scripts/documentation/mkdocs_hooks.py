@@ -21,6 +21,11 @@ FILES = {
     "LICENSE": "files/LICENSE.txt",
     "app/dagbook/cli/server/dagbook.service": "files/dagbook.service",
     "scripts/documentation/mkdocs.css": "files/site.css",
+    **{
+        f"app/dagbook/web/static/vendor/{family}-{alphabet}.woff2": f"files/{family}-{alphabet}.woff2"
+        for family in ("inter", "jetbrains-mono")
+        for alphabet in ("latin", "latin-ext")
+    },
 }
 _CELL = re.compile(r"<t[dh][ >].*?</t[dh]>", re.DOTALL)
 _LINK = re.compile(r"\[([^\[\]]+)\]\(([^)#:\s]+)(#[^)\s]*)?\)")

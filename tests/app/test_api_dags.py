@@ -358,6 +358,7 @@ async def test_the_list_is_sorted_and_narrowed_as_asked(shelf: httpx.AsyncClient
         "tag=red,blue": [],
         "tag=red&name=daily": ["b-daily"],
         "name=&tag=": ["b-daily", "C-hourly", "d-none", "a-none"],
+        "status=4": [],
     }
     found = {query: await _names(shelf, query) for query in expected}
     at_one = found["sort=nextRun"] != expected["sort=nextRun"]  # between midnight and one both run at 01:00
@@ -401,6 +402,9 @@ async def test_a_listed_dag_shows_its_live_run_before_a_newer_one(dagbook: Dagbo
     await dagbook.stop(newer)
     listed = (await dagbook.client.get("/dags", params={"name": dagbook.name})).json()["dags"]
     assert [dag["latestDAGRun"]["dagRunId"] for dag in listed] == [live]
+    for status, names in {"1": [dagbook.name], "3": [], "9": []}.items():
+        found = await dagbook.client.get("/dags", params={"name": dagbook.name, "status": status})
+        assert [dag["fileName"] for dag in found.json()["dags"]] == names, status
     assert listed[0]["dag"]["maxActiveRuns"] == 5
     await dagbook.stop(live)
 

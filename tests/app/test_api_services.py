@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dagbook import __version__
 from dagbook.db.database import Database, WriteConnection
+from dagbook.db.migrations import upgrade
 from dagbook.db.repositories import holds, services
 from dagbook.db.repositories.holds import HoldRow
 from dagbook.db.repositories.runs import run_history
@@ -187,6 +188,17 @@ async def test_the_load_is_told_since_then_or_for_an_hour(
     server.services.system.resources.run_once()
     found = (await client.get("/services/resources/history", params={"duration": duration})).json()
     assert bool(found["load"]) is some
+
+
+async def test_the_figures_count_runs_and_describe_the_database(dagbook: Dagbook, client: httpx.AsyncClient) -> None:
+    before = (await client.get("/services/figures")).json()
+    await dagbook.run("steps: [{name: a, command: 'false'}]\n")
+    after = (await client.get("/services/figures")).json()
+    assert after["runsOfLastHour"] >= before["runsOfLastHour"] + 1
+    assert after["failedOfLastHour"] >= before["failedOfLastHour"] + 1
+    assert after["database"] in ("sqlite", "postgresql")
+    assert after["databaseBytes"] > 0
+    assert after["schemaRevision"] == upgrade.head()
 
 
 # -- processes -------------------------------------------------------------------------------------------------------

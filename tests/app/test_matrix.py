@@ -38,6 +38,7 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("GET", "/health"): (EVERYBODY, ""),
     ("GET", "/metrics"): (USERS, ""),
     ("GET", "/workers"): (USERS, ""),
+    ("GET", "/services/figures"): (USERS, ""),
     ("GET", "/services/resources/history"): (USERS, ""),
     ("GET", "/services/scheduler"): (USERS, ""),
     ("GET", "/doctor"): (ADMINS, ""),

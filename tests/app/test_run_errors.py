@@ -81,6 +81,20 @@ async def test_the_error_of_a_step_is_none_of_its_run(dagbook: Dagbook) -> None:
     assert not [run for run in (failed.details, good.details, *await _listed(dagbook)) if "error" in run]
 
 
+async def test_lists_have_the_cause_of_a_bad_end_in_a_line(dagbook: Dagbook, client: httpx.AsyncClient) -> None:
+    steps = "steps: [{name: a, command: 'true'}, {name: check, command: \"sh -c 'echo none >&2; exit 3'\"}]\n"
+    await client.post("/dags", json={"name": dagbook.name, "spec": steps})
+    failed = await dagbook.finished((await client.post(f"/dags/{dagbook.name}/start", json={})).json()["dagRunId"])
+    (in_dags,) = (await client.get("/dags", params={"name": dagbook.name})).json()["dags"]
+    await dagbook.run(STEPS)
+    head, _, error = CAUSES["precondition"]
+    await dagbook.run(head + STEPS)
+    line = "check: exit status 3 \N{EN DASH} none"
+    assert [run.get("cause") for run in await _listed(dagbook)] == [error, None, line]
+    assert in_dags["latestDAGRun"]["cause"] == line
+    assert "cause" not in failed.details
+
+
 async def test_a_retry_that_succeeds_has_no_error_of_the_attempt_before(dagbook: Dagbook, tmp_path: Any) -> None:
     spec = f"secrets: [{{name: TOKEN, provider: file, key: {tmp_path}/token}}]\n{STEPS}"
     ended = await dagbook.run(spec)

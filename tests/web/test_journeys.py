@@ -185,8 +185,8 @@ async def test_everything_rests_for_maintenance(walk: Walk, site: Site) -> None:
     await walk.see(walk.page.get_by_role("button", name="Resume all"))
     assert all(queue.get("paused") for queue in site.send("GET", "/queues")["queues"])
     await walk.turn_to("DAGs")
-    await walk.press("Suspend etl")
-    await walk.see(walk.page.get_by_role("button", name="Resume etl"))
+    await walk.choose("Suspend schedule", of="Actions of etl")
+    await walk.see_text("suspended", walk.page.get_by_role("row").filter(has_text="etl"))
     assert site.send("GET", "/dags/etl")["suspended"]
     site.send("POST", "/dags/etl/suspend", {"suspend": False})
     site.send("GET", f"/dag-runs/crowd/{waiting}/dequeue")
@@ -199,7 +199,8 @@ async def test_a_run_is_taken_out_of_its_queue(walk: Walk, site: Site) -> None:
     site.save("second", "queue: small\nsteps:\n  - {name: one, command: 'true'}\n")
     run_id = site.send("POST", "/dags/second/enqueue", {})["dagRunId"]
     await walk.turn_to("Queues")
-    await walk.press("Remove second from the queue")
+    await walk.click(walk.page.get_by_role("button", name="Actions of second"))
+    await walk.click(walk.page.get_by_role("menuitem", name="Remove from the queue"))
     await walk.see_text("Removed from the queue.")
     assert site.client.get(f"/dag-runs/second/{run_id}").status_code == 404
 

@@ -57,16 +57,27 @@ async def test_a_run_is_dragged_up_down_and_to_either_end(visitor: Visitor) -> N
     await see(visitor, "gamma", "delta", "beta", "alpha")
 
 
-async def test_buttons_move_a_run_and_keep_the_focus(visitor: Visitor) -> None:
+async def test_the_menu_of_a_run_moves_it_and_keeps_the_focus(visitor: Visitor) -> None:
+    page, up = visitor.page, visitor.page.get_by_role("menuitem", name="Move up")
     await see(visitor, *NAMES)
-    await visitor.page.get_by_role("button", name="Move delta at position 4 up").focus()
-    await visitor.page.keyboard.press("Enter")
+    await page.get_by_role("button", name="Actions of delta at position 4").focus()
+    await page.keyboard.press("Enter")
+    await expect(up).to_be_focused()
+    await page.keyboard.press("Enter")
     await see(visitor, "alpha", "beta", "delta", "gamma")
-    await expect(visitor.page.get_by_role("button", name="Move delta at position 3 up")).to_be_focused()
-    await visitor.page.keyboard.press("Enter")
-    await see(visitor, "alpha", "delta", "beta", "gamma")
-    await expect(visitor.page.get_by_role("button", name="Move alpha at position 1 up")).to_be_disabled()
-    await expect(visitor.page.get_by_role("button", name="Move gamma at position 4 down")).to_be_disabled()
+    await expect(page.get_by_role("button", name="Actions of delta at position 3")).to_be_focused()
+    await page.get_by_role("button", name="Actions of alpha at position 1").click()
+    await expect(up).to_be_disabled()
+    await expect(up).to_contain_text("It is the first")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Actions of gamma at position 4").click()
+    await page.get_by_role("menuitem", name="Move to the front").click()
+    await see(visitor, "gamma", "alpha", "beta", "delta")
+
+
+async def test_the_reason_is_said_once(visitor: Visitor) -> None:
+    queue = visitor.page.get_by_role("region", name=f"Queue {QUEUE}")
+    await expect(queue.get_by_text(f"Queue {QUEUE} is paused")).to_have_count(1)
 
 
 async def test_who_may_only_look_moves_nothing(browser: Browser, waiting: Site) -> None:
@@ -74,9 +85,7 @@ async def test_who_may_only_look_moves_nothing(browser: Browser, waiting: Site) 
         page = await visitor.open("/queues")
         await expect(rows(visitor)).to_have_count(len(NAMES))
         await expect(rows(visitor).and_(page.locator("[draggable=true]"))).to_have_count(0)
-        button = page.get_by_role("button", name="Move delta at position 4 up")
-        await expect(button).to_be_disabled()
-        await expect(button).to_have_attribute("title", "Only operators and above may do this.")
+        await expect(rows(visitor).get_by_role("button")).to_have_count(0)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

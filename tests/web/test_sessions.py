@@ -133,7 +133,7 @@ async def test_a_change_of_users_asks_for_the_password_when_the_login_is_old(kep
     await expect(again.get_by_role("alert")).to_be_visible()
     await again.get_by_label("Password of admin").fill(PASSWORD)
     await again.get_by_role("button", name="Log in").click()
-    await expect(page.get_by_role("button", name="Edit newcomer")).to_be_visible()
+    await expect(page.get_by_role("button", name="Actions of newcomer")).to_be_visible()
     (made,) = [user for user in kept.send("GET", "/users")["users"] if user["username"] == "newcomer"]
     kept.send("DELETE", f"/users/{made['id']}")
     kept.cookies["admin"] = kept.browse("admin")

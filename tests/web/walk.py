@@ -27,6 +27,11 @@ class Walk:
         """Click the button of that very name."""
         await self.click((within or self.page).get_by_role("button", name=name, exact=True))
 
+    async def choose(self, name: str, of: str) -> None:
+        """Click the button of a menu, and then the item of that very name."""
+        await self.press(of)
+        await self.click(self.page.get_by_role("menuitem", name=name, exact=True))
+
     async def follow(self, name: str, within: Locator | None = None) -> None:
         """Click the link of that very name, the first if there are several."""
         await self.click((within or self.page).get_by_role("link", name=name, exact=True).first)

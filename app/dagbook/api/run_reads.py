@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from dagbook.api.params.run_filters import RunSearch, can_match, is_index_only
 from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.presenters.queues import waiting_for
-from dagbook.api.presenters.runs import listed_run, placeholder_run, run_details
+from dagbook.api.presenters.runs import cause, listed_run, placeholder_run, run_details
 from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary
 from dagbook.api.services import RunReadServices
 from dagbook.db.database import ReadConnection
@@ -18,6 +18,7 @@ from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import run_history, run_list
 from dagbook.db.repositories.runs.run_filter import RunFilter
+from dagbook.db.repositories.runs.run_list import RunListRow
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.engine.status import RunStatus
 from dagbook.queues.wait_reasons import queue_positions
@@ -40,8 +41,22 @@ async def list_runs_matching(services: RunReadServices, search: RunSearch, filte
     found = await read(run_list.find_page, filter_, search.page)
     summaries = [listed_run(run, services.zone) for run in found.runs]
     keys = [run.key for run in found.runs]
+    await _explain_ends(services, summaries, found.runs)
     await explain_waiting(services, summaries, keys, filter_.visibility)
     return DAGRuns(dag_runs=summaries, next_cursor=search.cursor(found.next))
+
+
+async def _explain_ends(
+    services: RunReadServices, summaries: Sequence[DAGRunSummary], runs: Sequence[RunListRow]
+) -> None:
+    """Set ``cause`` of the runs among these that failed or were aborted."""
+    positions = {run.key: run.failing_position for run in runs if run.state_json is not None}
+    if not positions:
+        return
+    nodes = await services.database.read(lambda connection: run_history.find_failing_nodes(connection, positions))
+    for run, summary in zip(runs, summaries, strict=True):
+        if run.key in positions:
+            summary.cause = cause(summary, run.error, nodes.get(run.key))
 
 
 async def explain_waiting(

@@ -25,6 +25,7 @@ _SQLITE_FREE = text("SELECT freelist_count * page_size FROM pragma_freelist_coun
 _SQLITE_ALL = text("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
 _SQLITE_FILE = text("SELECT file FROM pragma_database_list WHERE name = 'main'")
 _POSTGRES_ALL = text("SELECT pg_database_size(current_database())")
+_REVISION = text("SELECT version_num FROM alembic_version")
 # A PostgreSQL cluster with checksums verifies pages when it reads them, and counts damaged ones.
 _POSTGRES_COMPLAINTS = text(
     "SELECT 'pages with a wrong checksum were read: ' || checksum_failures FROM pg_stat_database "
@@ -55,6 +56,19 @@ class Storage(msgspec.Struct, frozen=True):
     free: int | None
     tables: Sequence[TableUse]
     copies: Sequence[UpgradeCopy] = ()
+
+
+class DatabaseFacts(msgspec.Struct, frozen=True):
+    """A database without its tables: its bytes, free ones included, and the revision of its schema."""
+
+    size: int
+    revision: str
+
+
+def read_facts(connection: ReadConnection) -> DatabaseFacts:
+    sqlite = connection.dialect.name == "sqlite"
+    size = connection.scalar(_SQLITE_ALL if sqlite else _POSTGRES_ALL)
+    return DatabaseFacts(int(size or 0), str(connection.scalar(_REVISION)))
 
 
 def measure(connection: ReadConnection) -> Storage:

@@ -12,7 +12,7 @@ from dagbook.db.database import Database, ReadConnection
 from dagbook.db.repositories import dags, sources
 from dagbook.db.repositories.dags import DagFilter, DagHash, DagRow
 from dagbook.db.repositories.runs import run_history
-from dagbook.db.repositories.runs.runs import RunWithState
+from dagbook.db.repositories.runs.runs import EngineFields, RunWithState
 from dagbook.db.repositories.sources import DagOrigin
 from dagbook.definitions.timetable import Timetable
 from dagbook.errors import NotFoundError
@@ -34,12 +34,16 @@ class DagPageRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DagPage(msgspec.Struct, frozen=True):
-    """A page of DAGs: the total, its rows, their latest runs by DAG name, and where they come from by their keys."""
+    """A page of DAGs: the total, its rows, their latest runs by DAG name, and where they come from by their keys.
+
+    ``failing`` has the names of the nodes that are the reason of a bad end, by the keys of the latest runs.
+    """
 
     total: int
     rows: Sequence[DagRow]
     latest: Mapping[str, RunWithState]
     origins: Mapping[int, DagOrigin]
+    failing: Mapping[int, str]
 
 
 def load_stored(library: DefinitionCache, row: DagRow) -> Loaded:
@@ -103,7 +107,9 @@ async def find_page_by_next_start(
 
 def _read_page(connection: ReadConnection, total: int, rows: Sequence[DagRow]) -> DagPage:
     latest = run_history.find_latest(connection, [row.file_name for row in rows])
-    return DagPage(total, rows, latest, sources.find_origins(connection, [row.id for row in rows]))
+    positions = {run.id: EngineFields.of(run.state).error_key for run in latest.values() if run.error}
+    failing = run_history.find_failing_nodes(connection, positions)
+    return DagPage(total, rows, latest, sources.find_origins(connection, [row.id for row in rows]), failing)
 
 
 def _by_next_start(

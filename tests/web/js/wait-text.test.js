@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { clock } from "../../../app/dagbook/web/static/lib/format.js";
-import { waitText } from "../../../app/dagbook/web/static/lib/wait-text.js";
+import { sharedCause, waitText } from "../../../app/dagbook/web/static/lib/wait-text.js";
 
 const SINCE = "2026-01-02T04:04:05+01:00";
 const AT = clock(new Date(SINCE));
@@ -29,4 +29,15 @@ test("a pause is told with its time and who paused", () => {
 test("the next one says so, and any other reason is that of the server", () => {
   assert.equal(waitText(waits({ reason: "turn" })), "Starts next");
   assert.equal(waitText(waits({ reason: "noWorker" })), "as the server says");
+});
+
+test("the reason that most queued runs share is said once", () => {
+  const one = (reason) => ({ waitingFor: reason && waits({ reason, running: 2, limit: 2 }) });
+  const queued = (...reasons) => reasons.map(one);
+  const full = "Queue q is full (2 of 2 active)";
+  assert.equal(sharedCause(queued("turn", "limit", "limit")), full);
+  assert.equal(sharedCause(queued("limit")), full);
+  assert.equal(sharedCause(queued("turn", "limit")), "");
+  assert.equal(sharedCause(queued(undefined)), "");
+  assert.equal(sharedCause([]), "");
 });

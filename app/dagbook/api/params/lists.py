@@ -57,8 +57,14 @@ def provide_dag_order(sort: parameters.Sort = "name", order: parameters.Order = 
 
 
 def provide_dag_filter(
-    caller: NamedDependency[Caller], name: parameters.Text = None, tag: parameters.Tag = None
+    caller: NamedDependency[Caller],
+    name: parameters.Text = None,
+    tag: parameters.Tag = None,
+    status: parameters.LatestStatus = None,
 ) -> DagFilter:
     return DagFilter(
-        name_part=(name or "").casefold(), tag=(tag or "").strip().casefold(), visibility=caller.visibility
+        name_part=(name or "").casefold(),
+        tag=(tag or "").strip().casefold(),
+        status=status,
+        visibility=caller.visibility,
     )

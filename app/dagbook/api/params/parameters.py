@@ -17,7 +17,8 @@ from dagbook.identifiers import shorten
 
 _NAME = {"pattern": "^[a-zA-Z0-9_.-]+$", "format": "regex"}
 _RUN_ID = {"pattern": "^[a-zA-Z0-9_-]+$"}
-_STATUSES = "Runs of this status: " + ", ".join(f"{status.value} {status.label}" for status in RunStatus) + "."
+_NUMBERS = ", ".join(f"{status.value} {status.label}" for status in RunStatus)
+_STATUSES = f"Runs of this status: {_NUMBERS}."
 
 
 def _path(name: str, **schema: object) -> PathParameter:
@@ -60,6 +61,9 @@ TokenId = Annotated[str, _path("tokenId")]
 RemoteNode = Annotated[str, _query("remoteNode", "Name of the server that the request is forwarded to.")]
 Page = Annotated[int, _query("page", "Number of the page, from 1.", minimum=1)]
 PerPage = Annotated[int, _query("perPage", "Entries of a page.", minimum=1, maximum=1000)]
+LatestStatus = Annotated[
+    int | None, _query("status", f"DAGs whose latest run has this status: {_NUMBERS}.", enum=[0, 1, 2, 3, 4, 5, 6])
+]
 Status = Annotated[int | None, _query("status", _STATUSES, enum=[0, 1, 2, 3, 4, 5, 6])]
 FromDate = Annotated[int | None, _query("fromDate", "Runs created from this time on, in seconds since 1970.")]
 ToDate = Annotated[int | None, _query("toDate", "Runs created before this time, in seconds since 1970.")]

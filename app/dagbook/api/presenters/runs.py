@@ -37,6 +37,7 @@ from dagbook.spec.model import CommandLine, Dag, Handlers, Step
 from dagbook.spec.params import param_text
 
 _NEVER = "-"
+_LONGEST_CAUSE = 300  # characters: a line of a list
 _EPOCH = datetime.fromtimestamp(0, UTC)
 AnyNode = NodeRow | HistoryNode
 _LABELS = {int(status): (status, status.label) for status in RunStatus}
@@ -81,6 +82,15 @@ def own_error(status: RunStatus, error: str | None, state: Mapping[str, Json] | 
     """Return why a run ended badly if no step is the reason, from its error and the state of its attempt."""
     end = EngineFields.of(state)
     return or_unset(rules.own_error(status, error or "", end.error_key, end.conditions))
+
+
+def cause(summary: run_schemas.DAGRunSummary, error: str | None, node: str | None) -> str | UnsetType:
+    """Return why a run failed or was aborted, in one line: its own error, or that of the node that is the reason."""
+    if summary.error or not (node and error):
+        return summary.error
+    lines = error.strip().split("\n")
+    text = f"{node}: {lines[0]}" + (f" \N{EN DASH} {lines[-1]}" if lines[-1] != lines[0] else "")
+    return text if len(text) <= _LONGEST_CAUSE else f"{text[: _LONGEST_CAUSE - 1]}…"
 
 
 def _list_row(run: RunRow) -> RunListRow:

@@ -261,6 +261,20 @@ class MetricPoint(Schema, kw_only=True):
     value: float
 
 
+class ServiceFigures(Schema, kw_only=True):
+    """What the service does: root runs now and of the last hour, stored DAGs, and its database."""
+
+    running: int
+    queued: int
+    oldest_queued_at: str | UnsetType = UNSET
+    runs_of_last_hour: int
+    failed_of_last_hour: int
+    dags: int
+    database: str
+    database_bytes: int
+    schema_revision: str
+
+
 class ResourceHistory(Schema, kw_only=True):
     """The machine's load over time: percentages, and the load of the last minute."""
 

@@ -156,7 +156,10 @@ class WaitingFor(Schema, kw_only=True):
 
 
 class DAGRunSummary(Schema, kw_only=True):
-    """A run in a list; ``error`` says why it failed or was aborted if no step is the reason: an extension."""
+    """A run in a list; ``error`` says why it failed or was aborted if no step is the reason: an extension.
+
+    ``cause``, in lists, is a line that says why in all cases: ``error``, or the step and its error.
+    """
 
     root_dag_run_name: str = msgspec.field(name="rootDAGRunName")
     root_dag_run_id: str = msgspec.field(name="rootDAGRunId")
@@ -174,6 +177,7 @@ class DAGRunSummary(Schema, kw_only=True):
     revision: int | UnsetType = UNSET
     waiting_for: WaitingFor | UnsetType = UNSET
     error: str | UnsetType = UNSET
+    cause: str | UnsetType = UNSET
 
 
 class DAGRunDetails(DAGRunSummary, kw_only=True):

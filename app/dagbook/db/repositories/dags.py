@@ -27,6 +27,7 @@ from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.accounts.principals import UNLIMITED, Principal
 from dagbook.db.repositories.changes import ChangeData
 from dagbook.db.repositories.definitions import DefinitionRow
+from dagbook.db.repositories.runs import run_history
 from dagbook.db.statements import all_rows, columns, first_row, insert_into
 
 
@@ -85,10 +86,14 @@ class DagAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DagFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Filter of a list of DAGs: a part of the file name, ignoring case, a tag in lower case, and what is visible."""
+    """Filter of a list of DAGs: a part of the file name, ignoring case, a tag in lower case, and what is visible.
+
+    ``status`` is the number of the status of the latest run.
+    """
 
     name_part: str = ""
     tag: str = ""
+    status: int | None = None
     visibility: Visibility = EVERYTHING
 
 
@@ -184,6 +189,8 @@ def _conditions(connection: ReadConnection, dag_filter: DagFilter) -> Iterator[C
     if dag_filter.tag:
         tag = dag_access.each_tag(connection)
         yield exists().select_from(tag).where(tag.c.value == dag_filter.tag)
+    if dag_filter.status is not None:
+        yield run_history.latest_status.in_([dag_filter.status])
 
 
 def _bytes(connection: ReadConnection, column: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[str]:

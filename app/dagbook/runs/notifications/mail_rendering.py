@@ -20,18 +20,19 @@ from dagbook.spec.params.param_text import format_pairs
 
 Mask = Callable[[str], str]
 _MAX_CHARACTERS = 2_000
-_GREEN, _AMBER, _RED, _GREY = "#1a7f37", "#9a6700", "#cf222e", "#57606a"
+# The colours, fonts and sizes of the web UI (web/static/style.css), in its light theme: mails have no other.
+_GREY = "#5b606a"
 _COLOURS = {
-    "succeeded": _GREEN,
-    "partially_succeeded": _AMBER,
-    "running": "#0969da",
-    "failed": _RED,
-    "aborted": _RED,
+    "succeeded": "#196b42",
+    "partially_succeeded": "#5c6400",
+    "running": "#1f5fbf",
+    "failed": "#b3261e",
 }
 _MORE = "There are more summaries, on the page of the run."
+_BODY = "font-family:Inter,system-ui,'Segoe UI',sans-serif;font-size:13px;line-height:20px;color:#1d1f23"
 _HEADINGS = ("#", "Step", "Started", "Finished", "Status", "Command", "Error")
-_CELL = "padding:4px 8px;border:1px solid #d0d7de;text-align:left;vertical-align:top"
-_TEXT = "white-space:pre-wrap;font-family:monospace"
+_CELL = "padding:4px 8px;border:1px solid #e3dfd6;text-align:left;vertical-align:top"
+_TEXT = "white-space:pre-wrap;font-family:'JetBrains Mono',ui-monospace,monospace;font-size:12px"
 
 
 def unmasked(text: str) -> str:
@@ -155,9 +156,10 @@ def _page(subject: MailContext, facts: Mapping[str, str], rows: Iterable[_Row], 
     body = "\n".join(f"<tr>{''.join(_cell(cell, mask) for cell in row)}</tr>" for row in rows)
     return (
         "<!DOCTYPE html>\n"
-        '<html><head><meta charset="utf-8"></head><body style="font-family:sans-serif;font-size:14px">\n'
-        f"<h2>{_badge(subject.status)} {name}</h2>\n"
-        f'<table style="border-collapse:collapse">{head_rows}</table>\n{summaries}<h3>Steps</h3>\n'
+        f'<html><head><meta charset="utf-8"></head><body style="{_BODY}">\n'
+        f'<h2 style="font-size:20px;line-height:28px">{_badge(subject.status)} {name}</h2>\n'
+        f'<table style="border-collapse:collapse">{head_rows}</table>\n{summaries}'
+        '<h3 style="font-size:14px">Steps</h3>\n'
         f'<table style="border-collapse:collapse"><tr>{head}</tr>\n{body}\n</table>\n</body></html>\n'
     )
 

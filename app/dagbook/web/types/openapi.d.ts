@@ -1634,6 +1634,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/services/figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the runs of now and of the last hour, the number of DAGs, and size and schema of the database */
+        get: operations["getServiceFigures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/services/resources/history": {
         parameters: {
             query?: never;
@@ -2180,6 +2197,7 @@ export interface components {
         DAGRunDetails: {
             actor?: string;
             attempt?: number;
+            cause?: string;
             dagRunId: string;
             error?: string;
             finishedAt: string;
@@ -2222,6 +2240,7 @@ export interface components {
         };
         /** DAGRunSummary */
         DAGRunSummary: {
+            cause?: string;
             dagRunId: string;
             error?: string;
             finishedAt: string;
@@ -2352,6 +2371,7 @@ export interface components {
         };
         /** GoodRun */
         GoodRun: {
+            cause?: string;
             dagRunId: string;
             durationSeconds?: number;
             error?: string;
@@ -2906,6 +2926,18 @@ export interface components {
         SearchResults: {
             errors: string[];
             results: components["schemas"]["SearchResultItem"][];
+        };
+        /** ServiceFigures */
+        ServiceFigures: {
+            dags: number;
+            database: string;
+            databaseBytes: number;
+            failedOfLastHour: number;
+            oldestQueuedAt?: string;
+            queued: number;
+            running: number;
+            runsOfLastHour: number;
+            schemaRevision: string;
         };
         /** Session */
         Session: {
@@ -3506,6 +3538,7 @@ export type Scope = components['schemas']['Scope'];
 export type SearchDAGsMatchItem = components['schemas']['SearchDAGsMatchItem'];
 export type SearchResultItem = components['schemas']['SearchResultItem'];
 export type SearchResults = components['schemas']['SearchResults'];
+export type ServiceFigures = components['schemas']['ServiceFigures'];
 export type Session = components['schemas']['Session'];
 export type Sessions = components['schemas']['Sessions'];
 export type SetRetention = components['schemas']['SetRetention'];
@@ -4807,6 +4840,8 @@ export interface operations {
                 recent?: number;
                 /** @description What DAGs are sorted by. */
                 sort?: "name" | "nextRun";
+                /** @description DAGs whose latest run has this status: 0 not_started, 1 running, 2 failed, 3 aborted, 4 succeeded, 5 queued, 6 partially_succeeded. */
+                status?: 0 | 1 | 2 | 3 | 4 | 5 | 6;
                 /** @description DAGs with this tag. */
                 tag?: string | null;
             };
@@ -6178,6 +6213,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CoordinatorStatusResponse"];
+                };
+            };
+        };
+    };
+    getServiceFigures: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceFigures"];
                 };
             };
         };

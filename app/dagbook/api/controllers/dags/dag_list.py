@@ -13,7 +13,7 @@ from dagbook.api.dependencies import CurrentCaller, RequestedPage, provide_servi
 from dagbook.api.params import parameters
 from dagbook.api.params.lists import DagOrder
 from dagbook.api.presenters.dags import dag_in_list
-from dagbook.api.presenters.runs import millis, placeholder_summary, run_summary
+from dagbook.api.presenters.runs import cause, millis, placeholder_summary, run_summary
 from dagbook.api.presenters.sources import present_origin
 from dagbook.api.requests import ApiRequest
 from dagbook.api.routes import get, permission
@@ -67,6 +67,8 @@ def _dag_file(row: DagRow, page: DagPage, services: DagServices) -> DAGFile:
     dag = loaded.definition.dag
     run, origin = page.latest.get(row.dag_name), page.origins.get(row.id)
     summary = run_summary(run, services.zone) if run is not None else placeholder_summary(dag, services.zone)
+    if run is not None:
+        summary.cause = cause(summary, run.error, page.failing.get(run.id))
     return DAGFile(
         file_name=row.file_name,
         dag=dag_in_list(dag),

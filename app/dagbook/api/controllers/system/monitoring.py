@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
+from datetime import timedelta
 from typing import TypeVar
 
 from litestar import Controller, MediaType, Response
@@ -18,13 +19,14 @@ from dagbook.api.params import parameters
 from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.routes import get, permission
 from dagbook.api.schemas.common import Health
-from dagbook.api.schemas.maintenance import MetricPoint, ResourceHistory
+from dagbook.api.schemas.maintenance import MetricPoint, ResourceHistory, ServiceFigures
 from dagbook.api.services import SystemServices
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import services as service_rows
 from dagbook.db.repositories.runs import run_history
+from dagbook.db.storage import read_facts
 from dagbook.engine.status import RunStatus
 from dagbook.identifiers import shorten
 from dagbook.spec.time.duration import duration_seconds
@@ -33,6 +35,7 @@ from dagbook.telemetry.metrics import CONTENT_TYPE, MetricValues
 Services = NamedDependency[SystemServices]
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+_HOUR = timedelta(hours=1)
 _HEALTH_SECONDS, _METRICS_SECONDS = 2.0, 5.0
 _DEFAULT_SECONDS = 3600.0  # of load
 _UNHEALTHY = {
@@ -78,6 +81,29 @@ class MonitoringController(Controller):
         """Return the server's metrics in the Prometheus text format."""
         page = services.metrics_page.write(await _collect(services))
         return Response(page.decode(), media_type=CONTENT_TYPE)
+
+    @get("/services/figures", "getServiceFigures")
+    async def get_service_figures(self, services: Services) -> ServiceFigures:
+        """Return the runs of now and of the last hour, the number of DAGs, and size and schema of the database."""
+        since = services.now() - _HOUR
+
+        def read(connection: ReadConnection) -> ServiceFigures:
+            active, recent = run_history.count_active(connection), run_history.count_since(connection, since)
+            facts = read_facts(connection)
+            oldest = run_history.find_oldest_queued(connection)
+            return ServiceFigures(
+                running=active.get(RunStatus.RUNNING, 0),
+                queued=active.get(RunStatus.QUEUED, 0),
+                oldest_queued_at=or_unset(time_text(oldest, services.zone)),
+                runs_of_last_hour=sum(recent.values()),
+                failed_of_last_hour=recent.get(RunStatus.FAILED, 0),
+                dags=run_history.count_dags(connection),
+                database=services.database.dialect,
+                database_bytes=facts.size,
+                schema_revision=facts.revision,
+            )
+
+        return await services.database.read(read)
 
     @get("/services/resources/history", "getResourceHistory", narrowed=True)
     async def get_resource_history(self, services: Services, duration: parameters.Duration = "1h") -> ResourceHistory:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal_column,
     select,
     true,
+    tuple_,
     type_coerce,
 )
 from sqlalchemy.orm import aliased
@@ -76,6 +77,11 @@ _duration = {
     * literal_column("1e-6"),
     "postgresql": cast(func.extract("epoch", Run.finished_at - Run.started_at), Float(53)),
 }
+_find_names = (
+    select(Node.run_id, Node.name)
+    .join(Run, _IN_RUN)
+    .where(tuple_(Node.run_id, Node.position).in_(bindparam("keys", expanding=True)))
+)
 _find_specs = select(Definition.hash, Definition.spec, Definition.base).where(is_one_of(Definition.hash, "hashes"))
 
 
@@ -103,8 +109,12 @@ _find_last_good = (
     .order_by(Run.created_at.desc())
     .limit(1)
 )
+# The number of the status of the latest run of a stored DAG, for conditions on DAGs.
+latest_status = select(type_coerce(Run.status, Integer)).where(Run.id == _latest).correlate(Dag).scalar_subquery()
+
 _by_status = select(Run.status, func.count()).where(Run.root_id.is_(None)).group_by(Run.status)
 _active = select(Run.status, func.count()).where(IS_ACTIVE).group_by(Run.status)
+_oldest_queued = select(func.min(Run.queued_at)).where(IS_ACTIVE, Run.status == RunStatus.QUEUED)
 _dags = select(func.count()).select_from(Dag)
 _roots = select(Run.id, Run.dag_name, Run.run_id, Run.status).where(Run.root_id.is_(None))
 
@@ -244,6 +254,12 @@ def find_node_names(connection: ReadConnection, run: int, attempts: Iterable[int
     return {(row.attempt, row.position): row.name for row in connection.execute(statement)}
 
 
+def find_failing_nodes(connection: ReadConnection, positions: Mapping[int, int | None]) -> dict[int, str]:
+    """Return, by run, the name of the node at a position in its last attempt; a run without a position has none."""
+    keys = [(run, position) for run, position in positions.items() if position is not None]
+    return {row[0]: row[1] for row in connection.execute(_find_names, {"keys": keys})} if keys else {}
+
+
 def count_runs(connection: ReadConnection) -> dict[RunStatus, int]:
     """Count all root runs by status."""
     return {row[0]: row[1] for row in connection.execute(_by_status)}
@@ -252,6 +268,16 @@ def count_runs(connection: ReadConnection) -> dict[RunStatus, int]:
 def count_active(connection: ReadConnection) -> dict[RunStatus, int]:
     """Count the active and queued root runs by status."""
     return {row[0]: row[1] for row in connection.execute(_active)}
+
+
+def find_oldest_queued(connection: ReadConnection) -> datetime | None:
+    """Return since when the root run that is queued longest has been queued."""
+    return connection.execute(_oldest_queued).scalar()
+
+
+def count_since(connection: ReadConnection, since: datetime) -> dict[RunStatus, int]:
+    """Count the root runs that were created since a time, by status."""
+    return {row[0]: row[1] for row in connection.execute(_by_status.where(Run.created_at >= since))}
 
 
 def count_dags(connection: ReadConnection) -> int:

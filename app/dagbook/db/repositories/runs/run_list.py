@@ -50,7 +50,7 @@ from dagbook.db.repositories.runs.run_filter import (
     position,
     predicates,
 )
-from dagbook.db.repositories.runs.runs import ENDED_BADLY
+from dagbook.db.repositories.runs.runs import ENDED_BADLY, EngineFields
 from dagbook.db.statements import seconds
 from dagbook.db.types import UtcDateTime
 from dagbook.json_values import Json
@@ -101,6 +101,11 @@ class RunListRow(NamedTuple):
     def state(self) -> dict[str, Json] | None:
         """The engine state of the attempt of a run that failed or was aborted."""
         return None if self.state_json is None else msgspec.json.decode(self.state_json)
+
+    @property
+    def failing_position(self) -> int | None:
+        """The position of the node that is the reason why the run failed or was aborted."""
+        return EngineFields.of(self.state).error_key if self.error else None
 
     def cursor(self, connection: ReadConnection) -> RunCursor:
         """Return the position after this run."""

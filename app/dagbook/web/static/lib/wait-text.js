@@ -11,8 +11,11 @@ export function waitText(waitingFor) {
   return ahead > 0 ? `${plural(ahead, "run")} ahead. ${causeOf(waitingFor)}` : causeOf(waitingFor);
 }
 
-/** @param {Api.WaitingFor} waitingFor */
-function causeOf({ reason, queue, message, limit = 0, running = 0, heldBy = [], since, by }) {
+/**
+ * The reason without the position of the run, which is the same for most runs of a queue.
+ * @param {Partial<Api.WaitingFor>} waitingFor
+ */
+export function causeOf({ reason, queue, message = "", limit = 0, running = 0, heldBy = [], since, by }) {
   if (reason === "limit") {
     const names = heldBy.map(({ name, startedAt }) => `${name}${sinceText(startedAt)}`).join(", ");
     const more = running - heldBy.length;
@@ -21,6 +24,21 @@ function causeOf({ reason, queue, message, limit = 0, running = 0, heldBy = [], 
   }
   if (reason === "paused") return `Queue ${queue} is paused${sinceText(since)}${by ? ` by ${by}` : ""}`;
   return reason === "turn" ? "Starts next" : message;
+}
+
+/**
+ * The reason that most runs of a queue have in common, empty if each has its own.
+ * @param {RunSummary[]} queued
+ */
+export function sharedCause(queued) {
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const { waitingFor } of queued) {
+    const cause = waitingFor ? causeOf(waitingFor) : "";
+    counts.set(cause, (counts.get(cause) ?? 0) + 1);
+  }
+  const [cause, count] = [...counts].sort(([, one], [, other]) => other - one)[0] ?? ["", 0];
+  return count > 1 || queued.length === 1 ? cause : "";
 }
 
 /** @param {string | undefined} text */

@@ -1,17 +1,21 @@
 // Queues page: active and queued runs with their wait reasons.
 
 import { html, useState } from "../vendor/core.js";
-import { patch, post } from "../lib/api.js";
+import { post } from "../lib/api.js";
 import { plural, short } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { dequeue } from "../lib/run-actions.js";
 import { pageOf } from "../lib/runs.js";
+import { may } from "../lib/session.js";
+import { RUN } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
-import { waitText } from "../lib/wait-text.js";
-import { ActionButton, Confirm, Empty, whenLoaded, Time } from "../parts/basic.js";
+import { causeOf, sharedCause } from "../lib/wait-text.js";
+import { ActionButton, Confirm, Empty, StatusIcon, Truncated, whenLoaded, Time } from "../parts/basic.js";
+import { Icon } from "../parts/icon.js";
+import { Menu, SplitButton } from "../parts/menu.js";
 import { attempt } from "../parts/notice.js";
-import { dragProps, MoveButtons } from "../parts/reorder.js";
+import { dragProps, moveItems, rowId } from "../parts/reorder.js";
 
 /** @type {Concerns} */
 const concerns = (change) => change.kind === "queue" || (change.kind === "run" && !change.root);
@@ -23,8 +27,10 @@ export default function Queues() {
     <${All} queues=${loaded.data?.queues ?? []} reload=${loaded.reload} /></div>
     ${whenLoaded(loaded, "queues", ({ queues, summary }) => html`
       <p class="faint">${plural(summary.totalRunning, "run")} active, ${summary.totalQueued} queued</p>
-      ${queues.length ? queues.map((queue) => html`<${Queue} key=${queue.name} queue=${queue}
-        reload=${loaded.reload} />`) : html`<${Empty} title="No run is active or queued">
+      ${queues.filter((queue) => !isPlain(queue)).map((queue) => html`<${Queue} key=${queue.name} queue=${queue}
+        reload=${loaded.reload} />`)}
+      <${Plain} queues=${queues.filter(isPlain)} reload=${loaded.reload} />
+      ${!queues.length && html`<${Empty} title="No run is active or queued">
         <p>Active and queued runs appear here. Their number is limited by <code>queues</code> in <code>
             dagbook.yaml</code> and by <code>maxActiveRuns</code> in a DAG.</p><//>`}`)}`;
 }
@@ -48,72 +54,120 @@ function All({ queues, reload }) {
   <//>`;
 }
 
+/** Whether a queue is only the limit of a DAG, and no run waits in it. @param {Api.Queue} queue */
+const isPlain = ({ type, queued, paused }) => type !== "global" && !queued.length && !paused;
+
+/**
+ * Pause or resume a queue.
+ * @param {Api.Queue} queue
+ * @param {Reload} reload
+ */
+const toggle = ({ name, paused }, reload) =>
+  attempt(
+    () => (paused ? post(["queues", name, "resume"]) : post(["queues", name, "pause"])).then(reload),
+    `Queue ${name} is ${paused ? "resumed" : "paused"}.`,
+  );
+
 /** @param {{ queue: Api.Queue, reload: Reload }} props */
 function Queue({ queue, reload }) {
   const [asked, setAsked] = useState(false);
-  const path = /** @type {const} */ (["queues", queue.name]);
-  const toggle = () =>
-    attempt(
-      () => (queue.paused ? post([...path, "resume"]) : post([...path, "pause"])).then(reload),
-      queue.paused ? `Queue ${queue.name} is resumed.` : `Queue ${queue.name} is paused.`,
-    );
+  const { name, paused, running, queued } = queue;
   const limit = queue.maxConcurrency ?? 0;
-  return html`<section class="card queue" aria-label=${`Queue ${queue.name}`}>
+  const reason = paused ? causeOf({ reason: "paused", queue: name, ...paused }) : sharedCause(queued);
+  const clear = {
+    title: "Clear the queue…",
+    hint: "Remove all queued runs",
+    danger: true,
+    onChoose: () => setAsked(true),
+    disabled: !queued.length && "No run is queued",
+  };
+  return html`<section class="card queue" aria-label=${`Queue ${name}`}>
     <div class="row">
-      <h2 class="wide-text">${queue.name}</h2>
-      <span class="tag">${queue.type === "global" ? "shared" : "of one DAG"}</span>
-      ${queue.paused && html`<span class="wait">paused <${Time} at=${queue.paused.since} />
-        ${queue.paused.by && ` by ${queue.paused.by}`}</span>`}
+      <h2 class="wide-text">${name}</h2>
+      <span class="faint">
+        ${limit ? `${running.length} of ${limit} active` : `${plural(running.length, "run")} active`},
+        ${" "}${queued.length} queued</span>
+      ${limit > 0 && html`<meter min="0" max=${limit} value=${running.length}
+        aria-label=${`Active runs of ${name}`}></meter>`}
       <span class="grow"></span>
-      <${ActionButton} right="run" onClick=${toggle}>${queue.paused ? "Resume" : "Pause"}<//>
-      ${queue.queued.length > 0 && html`<${ActionButton} right="run" class="danger" onClick=${() => setAsked(true)}>
-        Clear<//>`}
+      ${may("run") && html`<${SplitButton} title=${paused ? "Resume" : "Pause"} label=${`More actions of queue ${name}`}
+        onChoose=${() => toggle(queue, reload)} items=${[clear]} />`}
     </div>
-    <div class="row">
-      <span>
-        ${limit ? `${queue.running.length} of ${limit} active` : `${plural(queue.running.length, "run")} active`}</span>
-      ${limit > 0 && html`<meter min="0" max=${limit} value=${queue.running.length}
-        aria-label=${`Active runs of ${queue.name}`}></meter>`}</div>
-    ${queue.running.length > 0 && html`<ul class="plain">
-      ${queue.running.map((run) => html`<li key=${run.dagRunId}>
-        <a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}
-        </a> <code class="faint nowrap" title=${run.dagRunId}>${short(run.dagRunId)}
-        </code> <span class="faint">started <${Time} at=${run.startedAt || run.queuedAt} /></span></li>`)}
-        </ul>`}
-    ${queue.queued.length > 0 && html`<div class="scroll">
-      <table class="stack">
-        <thead>
-          <tr><th class="number">Position</th><th>DAG</th><th>Queued</th><th>Waits because</th>
-            <th class="number">Priority</th>
-            <th><span class="visually-hidden">Actions</span></th></tr></thead>
-      <tbody>
-        ${queue.queued.map((run, index) => html`<${Waiting} key=${run.dagRunId} run=${run} index=${index} queue=${queue}
-          reload=${reload} />`)}</tbody></table></div>`}
-    ${asked && html`<${Confirm} title=${`Clear queue ${queue.name}?`} action="Remove all" typed=${queue.name}
-      onClose=${() => setAsked(false)} onConfirm=${() => post([...path, "clear"], { name: queue.name }).then(reload)}>
-      <p>${plural(queue.queued.length, "queued run")} will not start. Active runs continue.</p><//>`}
+    ${running.length > 0 && html`<ul class="plain">${running.map((run) => html`<${Active} key=${run.dagRunId}
+      run=${run} />`)}</ul>`}
+    ${reason && html`<p class="reason wait"><${Icon} name="wait" /><span>${reason}</span></p>`}
+    ${queued.length > 0 && html`<${Waiting} queue=${queue} reason=${reason} reload=${reload} />`}
+    ${asked && html`<${Confirm} title=${`Clear queue ${name}?`} action="Remove all" typed=${name}
+      onClose=${() => setAsked(false)} onConfirm=${() => post(["queues", name, "clear"], { name }).then(reload)}>
+      <p>${plural(queued.length, "queued run")} will not start. Active runs continue.</p><//>`}
   </section>`;
 }
 
-/** @param {{ run: RunSummary, index: number, queue: Api.Queue, reload: Reload }} props */
-function Waiting({ run, index, queue, reload }) {
-  const waits = run.waitingFor;
+/** @param {{ run: RunSummary }} props */
+function Active({ run }) {
+  return html`<li><${StatusIcon} of=${run.status} />${" "}
+    <a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}
+    </a> <code class="faint nowrap" title=${run.dagRunId}>${short(run.dagRunId)}
+    </code> <span class="faint">started <${Time} at=${run.startedAt || run.queuedAt} /></span></li>`;
+}
+
+/**
+ * The DAGs whose runs are active and do not wait for each other.
+ * @param {{ queues: Api.Queue[], reload: Reload }} props
+ */
+function Plain({ queues, reload }) {
+  if (!queues.length) return null;
+  return html`<h2>DAGs of which no run is queued</h2><div class="scroll"><table class="stack list">
+    <thead><tr><th>DAG</th><th>Active</th><th>Started</th><th><span class="visually-hidden">Actions</span></th></tr>
+    </thead>
+    <tbody>${queues.map((queue) => html`<tr key=${queue.name}>
+      <td class="whole"><a class="wide-text" href=${href("/dag-runs", { name: queue.name, status: RUN.RUNNING })}>
+        ${queue.name}</a></td>
+      <td data-label="active">${queue.running.length}${queue.maxConcurrency ? ` of ${queue.maxConcurrency}` : ""}</td>
+      <td data-label="started"><${Time} at=${queue.running[0]?.startedAt} /></td>
+      <td class="actions">${may("run") && html`<${Menu} label=${`Actions of queue ${queue.name}`}
+        items=${[{ title: "Pause", hint: "No run of it starts", onChoose: () => toggle(queue, reload) }]} />`}</td>
+      </tr>`)}</tbody></table></div>`;
+}
+
+/**
+ * The queued runs; `reason` is said once, above them.
+ * @param {{ queue: Api.Queue, reason: string, reload: Reload }} props
+ */
+function Waiting({ queue, reason, reload }) {
+  const prioritized = queue.queued.some((run) => run.waitingFor?.priority);
+  return html`<div class="scroll"><table class="stack list">
+      <thead><tr><th class="number">Position</th><th>DAG</th><th>Queued</th><th>Why</th>
+        ${prioritized && html`<th class="number">Priority</th>`}
+        <th><span class="visually-hidden">Actions</span></th></tr></thead>
+      <tbody>${queue.queued.map((run, index) => html`<${Queued} key=${run.dagRunId} run=${run} index=${index}
+        queue=${queue} reload=${reload} reason=${reason} prioritized=${prioritized} />`)}</tbody></table></div>`;
+}
+
+/**
+ * @param {{ run: RunSummary, index: number, queue: Api.Queue, reload: Reload, reason: string,
+ *   prioritized: boolean }} props
+ */
+function Queued({ run, index, queue, reload, reason, prioritized }) {
+  const { waitingFor: waits } = run;
   const address = { name: run.name, runId: run.dagRunId };
-  const toFront = () =>
-    attempt(() => patch(["queues", queue.name, "items", String(waits?.item)], { toFront: true }).then(reload));
-  return html`<tr ...${dragProps(queue, index, reload)}>
+  const cause = waits ? causeOf(waits) : "";
+  const items = [
+    ...moveItems(queue, index, reload),
+    {
+      title: "Remove from the queue",
+      danger: true,
+      onChoose: () => attempt(() => dequeue(address).then(reload), "Removed from the queue."),
+    },
+  ];
+  return html`<tr id=${waits && rowId(waits.item)} ...${dragProps(queue, index, reload)}>
     <td data-label="position" class="number">${waits?.position ?? index + 1}</td>
     <td><a class="wide-text" href=${href(pageOf(address))}>
       ${run.name}</a> <code class="faint nowrap" title=${run.dagRunId}>${short(run.dagRunId)}</code></td>
     <td data-label="queued"><${Time} at=${run.queuedAt} /></td>
-    <td class="whole">${waits && html`<span title=${waits.message}>${waitText(waits)}</span>`}</td>
-    <td data-label="priority" class="number">${waits?.priority ?? 0}</td>
-    <td class="actions">
-      <${MoveButtons} queue=${queue} index=${index} reload=${reload} />
-      ${waits && html`<${ActionButton} right="run" aria-label=${`Move ${run.name} to the front`} disabled=${index === 0}
-        onClick=${toFront}>Move to the front<//>`}
-      <${ActionButton} right="run" class="danger" aria-label=${`Remove ${run.name} from the queue`}
-        onClick=${() => attempt(() => dequeue(address).then(reload), "Removed from the queue.")}>Remove<//>
-    </td>
+    <td class="about">${cause !== reason && waits?.reason !== "paused" && html`<${Truncated} text=${cause} />`}</td>
+    ${prioritized && html`<td data-label="priority" class="number">${waits?.priority ?? 0}</td>`}
+    <td class="actions">${may("run") && html`<${Menu} label=${`Actions of ${run.name} at position ${index + 1}`}
+      items=${items} />`}</td>
   </tr>`;
 }

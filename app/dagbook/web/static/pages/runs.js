@@ -6,15 +6,19 @@ import { aheadOfUtc, timeText } from "../lib/clock.js";
 import { clock, duration, plural } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
+import { copyText } from "../lib/clipboard.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { dequeue, retry, stop } from "../lib/run-actions.js";
 import { pageOf } from "../lib/runs.js";
 import { secondsOf, durationText } from "../lib/durations.js";
+import { may } from "../lib/session.js";
 import { RUN, RUN_STATUSES, isActive, isOver } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { waitText } from "../lib/wait-text.js";
-import { ActionButton, Confirm, Truncated, Empty, Id, whenLoaded, Status, Time } from "../parts/basic.js";
+import { ActionButton, Confirm, Truncated, Empty, Id, whenLoaded, StatusIcon, Time } from "../parts/basic.js";
 import { valuesOf } from "../parts/form.js";
+import { Icon } from "../parts/icon.js";
+import { Menu } from "../parts/menu.js";
 import { attempt, notify } from "../parts/notice.js";
 import { ExtraCells, ExtraHeads, RunViews } from "../parts/runviews.js";
 
@@ -136,7 +140,7 @@ function Filters() {
 /** @param {{ runs: RunSummary[], reload: Reload }} props */
 function Table({ runs, reload }) {
   const [chosen, setChosen] = useState(/** @type {Set<string>} */ (new Set()));
-  const [asked, setAsked] = useState(/** @type {BulkAction | null} */ (null));
+  const [asked, setAsked] = useState(/** @type {{ name: BulkAction, runs: RunSummary[] } | null} */ (null));
   const now = useNow(1, runs.some((run) => isActive(run.status)));
   const picked = runs.filter((run) => chosen.has(keyOf(run)));
   const toggle = (/** @type {string} */ key) => {
@@ -155,42 +159,60 @@ function Table({ runs, reload }) {
       ${picked.length > 0 && ACTIONS.map((name) => html`<${ActionButton} key=${name} right="run"
         class=${BULK[name].danger ? "danger" : ""} disabled=${!picked.some(BULK[name].fits)}
         title=${picked.some(BULK[name].fits) ? "" : `All selected runs are ${BULK[name].without}`}
-        onClick=${() => setAsked(name)}>${BULK[name].title}<//>`)}
+        onClick=${() => setAsked({ name, runs: picked })}>${BULK[name].title}<//>`)}
     </div>
-    <div class="scroll"><table class="stack runs">
+    <div class="scroll"><table class="stack list runs">
       <thead><tr>
         <th><input type="checkbox" aria-label="Select all runs shown" checked=${picked.length === runs.length}
             onChange=${all} /></th>
-        <th>DAG</th><th>Status</th><th>Run</th><th>Started</th><th class="number">Duration</th>
-        <th>Parameters or reason</th><${ExtraHeads} />
+        <th><span class="visually-hidden">Status</span></th><th>DAG</th><th>Run</th><th>Started</th>
+        <th class="number">Duration</th><th>Why</th><th>Parameters</th><${ExtraHeads} />
+        <th><span class="visually-hidden">Actions</span></th>
       </tr></thead>
       <tbody>
         ${runs.map((run) => html`<${Row} key=${keyOf(run)} run=${run} now=${now} chosen=${chosen.has(keyOf(run))}
-          onToggle=${toggle} />`)}</tbody>
+          onToggle=${toggle} onAsk=${(/** @type {BulkAction} */ name) => setAsked({ name, runs: [run] })} />`)}</tbody>
     </table></div>
-    ${asked && html`<${Bulk} name=${asked} runs=${picked} onClose=${() => setAsked(null)} onDone=${() => {
+    ${asked && html`<${Bulk} ...${asked} onClose=${() => setAsked(null)} onDone=${() => {
       setChosen(new Set());
       reload();
     }} />`}`;
 }
 
-/** @param {{ run: RunSummary, now: number, chosen: boolean, onToggle: (key: string) => void }} props */
-function Row({ run, now, chosen, onToggle }) {
-  const page = href(pageOf({ name: run.name, runId: run.dagRunId }));
-  const reason = run.waitingFor ? waitText(run.waitingFor) : run.error;
-  const about = reason ?? run.params;
+/**
+ * @param {{ run: RunSummary, now: number, chosen: boolean, onToggle: (key: string) => void,
+ *   onAsk: (name: BulkAction) => void }} props
+ */
+function Row({ run, now, chosen, onToggle, onAsk }) {
+  const { name, dagRunId, status, params, waitingFor } = run;
+  const mayStart = may("run");
+  const why = waitingFor ? waitText(waitingFor) : run.cause;
+  const items = [
+    mayStart && isOver(status) && { title: "Retry…", onChoose: () => onAsk("retry") },
+    mayStart && BULK.stop.fits(run) && {
+      title: status === RUN.QUEUED ? "Remove from the queue…" : "Stop…",
+      onChoose: () => onAsk("stop"),
+      danger: true,
+    },
+    { title: "Copy the run id", onChoose: () => copyText(dagRunId) },
+    { title: "Runs of this DAG", href: href("/dag-runs", { name }) },
+  ];
   return html`<tr>
-    <td><input type="checkbox" aria-label=${`Select run ${run.dagRunId}`} checked=${chosen}
+    <td><input type="checkbox" aria-label=${`Select run ${dagRunId}`} checked=${chosen}
         onChange=${() => onToggle(keyOf(run))} /></td>
-    <td><a class="wide-text" href=${href(["dags", run.name])}>${run.name}</a>
-    </td>
-    <td><${Status} of=${run.status} /></td>
-    <td><${Id} of=${run.dagRunId} page=${page} /></td>
+    <td class="state"><${StatusIcon} of=${status} /></td>
+    <td><a class="wide-text" href=${href(["dags", name])}>${name}</a></td>
+    <td><${Id} of=${dagRunId} page=${href(pageOf({ name, runId: dagRunId }))} /></td>
     <td data-label="started"><${Time} at=${run.startedAt || run.queuedAt} /></td>
-    <td data-label="duration" class="number">${isActive(run.status) ? duration(secondsOf(run, now)) : durationText(run)}
-    </td>
-    <td class=${reason ? "about" : "about params"}>${about && html`<${Truncated} text=${about} />`}</td>
+    <td data-label="duration" class="number">
+      ${isActive(status) ? duration(secondsOf(run, now)) : durationText(run)}</td>
+    <td class=${`about ${status === RUN.FAILED ? "bad" : ""}`}>${why && html`<${Truncated} text=${why} />`}</td>
+    <td class="about params">${params && html`<${Truncated} text=${params} />`}</td>
     <${ExtraCells} run=${run} />
+    <td class="actions">
+      ${mayStart && status === RUN.FAILED && html`<button type="button" class="quiet on-hover" title="Retry…"
+        aria-label=${`Retry run ${dagRunId}`} onClick=${() => onAsk("retry")}><${Icon} name="retry" /></button>`}
+      <${Menu} label=${`Actions of run ${dagRunId}`} items=${items} /></td>
   </tr>`;
 }
 

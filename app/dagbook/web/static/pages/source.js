@@ -52,19 +52,19 @@ function Head({ source, reload }) {
         title=${source.configured ? "Remove it from the setting sources" : ""}
         onClick=${() => setAsked(true)}>Remove<//></div>
     <dl class="facts card">
-      <dt>Place</dt><dd class="wide-text"><${Place} source=${source} /></dd>
-      <dt>Synced</dt><dd><${SyncState} source=${source} />
+      <div><dt>Place</dt><dd class="wide-text"><${Place} source=${source} /></dd></div>
+      <div><dt>Synced</dt><dd><${SyncState} source=${source} />
         ${source.problem && source.syncedAt && html`<br /><span class="faint">
-          last success <${Time} at=${source.syncedAt} /></span>`}</dd>
-      ${commit && html`<dt>Commit</dt><dd><${Commit} id=${commit} /></dd>`}
-      <dt>Files</dt><dd>${plural(source.files, "definition")}${source.broken > 0 && html`, <span class="bad">
+          last success <${Time} at=${source.syncedAt} /></span>`}</dd></div>
+      ${commit && html`<div><dt>Commit</dt><dd><${Commit} id=${commit} /></dd></div>`}
+      <div><dt>Files</dt><dd>${plural(source.files, "definition")}${source.broken > 0 && html`, <span class="bad">
         ${source.broken} with problems</span>`}
-        ${source.removed > 0 && html`, <span class="wait">${source.removed} removed</span>`}</dd>
-      <dt>Editing</dt><dd>${source.writable ? "here: a save writes the file" : "in the files, not here"}</dd>
-      <dt>Webhook</dt><dd>${source.hasHookSecret ? html`<code>POST …/api/v2/sources/${name}/fetch</code>`
-        : html`<span class="faint">off: it has no secret</span>`}</dd>
-      <dt>Added</dt><dd><${Time} at=${source.createdAt} />${source.configured ? " by the settings"
-        : source.createdBy && ` by ${source.createdBy}`}</dd></dl>
+        ${source.removed > 0 && html`, <span class="wait">${source.removed} removed</span>`}</dd></div>
+      <div><dt>Editing</dt><dd>${source.writable ? "here: a save writes the file" : "in the files, not here"}</dd></div>
+      <div><dt>Webhook</dt><dd>${source.hasHookSecret ? html`<code>POST …/api/v2/sources/${name}/fetch</code>`
+        : html`<span class="faint">off: it has no secret</span>`}</dd></div>
+      <div><dt>Added</dt><dd><${Time} at=${source.createdAt} />${source.configured ? " by the settings"
+        : source.createdBy && ` by ${source.createdBy}`}</dd></div></dl>
     ${asked && html`<${Confirm} title=${`Remove the source ${name}?`} action="Remove" onClose=${() => setAsked(false)}
       onConfirm=${async () => {
       await remove(["sources", name]);

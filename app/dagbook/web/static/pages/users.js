@@ -8,6 +8,7 @@ import { hasUsers, may, user as me } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { ActionButton, Confirm, Empty, whenLoaded, Time } from "../parts/basic.js";
 import { FormDialog, NewPassword } from "../parts/form.js";
+import { Menu } from "../parts/menu.js";
 import { attempt } from "../parts/notice.js";
 import { SessionList } from "../parts/sessionlist.js";
 
@@ -32,6 +33,7 @@ export default function Users() {
   if (!may("admin")) return html`<h1>Users</h1><${Empty} title="Only admins can see users">
     <p><a href=${href("/account")}>Open your account</a></p><//>`;
   const close = () => setAsked(null);
+  const own = (/** @type {Api.User} */ { id }) => id === me.value?.id && "It is your own account";
   const enable = (/** @type {Api.User} */ { id, username }) =>
     attempt(async () => {
       await patch(["users", id], { disabled: false });
@@ -39,7 +41,7 @@ export default function Users() {
     }, `${username} enabled.`);
   return html`<div class="row"><h1>Users</h1><span class="grow"></span>
     <${ActionButton} right="admin" class="primary" onClick=${() => setAsked({ kind: "new" })}>Add user<//></div>
-    ${whenLoaded(list, "users", ({ users }) => html`<div class="scroll"><table class="stack">
+    ${whenLoaded(list, "users", ({ users }) => html`<div class="scroll"><table class="stack list">
       <thead><tr><th>Name</th><th>Role</th><th>Added</th><th><span class="visually-hidden">Actions</span></th></tr>
       </thead>
       <tbody>${users.map((one) => html`<tr key=${one.id}>
@@ -50,20 +52,17 @@ export default function Users() {
           granted DAGs only</a>`}</td>
         <td data-label="added"><${Time} at=${one.createdAt} /></td>
         <td class="actions">
-          <${ActionButton} right="admin" aria-label=${`Edit ${one.username}`}
-            onClick=${() => setAsked({ kind: "edit", one })}>
-            Edit<//>
-          <${ActionButton} right="admin" aria-label=${`Reset the password of ${one.username}`}
-            onClick=${() => setAsked({ kind: "reset", one })}>Reset password<//>
-          ${one.id !== me.value?.id && html`<${ActionButton} right="admin"
-            aria-label=${`${one.disabled ? "Enable" : "Disable"} ${one.username}`}
-            onClick=${() => (one.disabled ? enable(one) : setAsked({ kind: "disable", one }))}>
-            ${one.disabled ? "Enable" : "Disable"}<//>`}
-          <${ActionButton} right="admin" class="danger" aria-label=${`Remove ${one.username}`}
-            onClick=${() => setAsked({ kind: "remove", one })}>Remove<//>
+          <${Menu} label=${`Actions of ${one.username}`} items=${[
+            { title: "Edit…", onChoose: () => setAsked({ kind: "edit", one }) },
+            { title: "Reset password…", onChoose: () => setAsked({ kind: "reset", one }) },
+            one.disabled
+              ? { title: "Enable", onChoose: () => enable(one) }
+              : { title: "Disable…", onChoose: () => setAsked({ kind: "disable", one }), disabled: own(one) },
+            { title: "Remove…", onChoose: () => setAsked({ kind: "remove", one }), danger: true },
+          ]} />
         </td>
-      </tr>`)}</tbody></table></div>`)}
-    <${SessionList} all />
+      </tr>`)}</tbody></table></div>
+      <${SessionList} all />`)}
     ${asked?.kind === "new" && html`<${FormDialog} title="Add a user" action="Add" onClose=${close}
       onSave=${async (/** @type {Fields} */ { username, role, scope, newPassword }) => {
       const of = { role: /** @type {Api.Role} */ (role), scope: /** @type {Api.UserScope} */ (scope) };

@@ -23,7 +23,7 @@ const onRun = (change) => change.kind === "run";
 /** @param {{ of: string }} props */
 function Health({ of }) {
   const [icon, tone] = SIGNS[of] ?? SIGNS.unknown;
-  return html`<span class="status ${tone}"><${Icon} name=${icon} />${of}</span>`;
+  return html`<span class=${tone}><span class="status-icon"><${Icon} name=${icon} /></span> ${of}</span>`;
 }
 
 export default function Workers() {

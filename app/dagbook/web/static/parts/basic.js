@@ -4,7 +4,7 @@ import { html, useEffect, useId, useRef, useState } from "../vendor/core.js";
 import { HTTP, asError } from "../lib/api.js";
 import { ago, between, duration, exact, instant, short } from "../lib/format.js";
 import { useNow } from "../lib/use-now.js";
-import { may, whyNot } from "../lib/session.js";
+import { may } from "../lib/session.js";
 import { WAITING, nodeStatus, runStatus } from "../lib/status.js";
 import { copyText } from "../lib/clipboard.js";
 import { Icon } from "./icon.js";
@@ -157,16 +157,12 @@ export function whenLoaded(from, what, show, missing) {
 }
 
 /**
- * A button for an action that needs a permission; without it, the button is disabled and says why.
- * @param {{ right?: import("../lib/session.js").Right, children?: Children, disabled?: boolean, title?: string,
- *   [attribute: string]: unknown }} props
+ * A button for an action that needs a permission: absent without it. One that cannot be used now is disabled, and its
+ * title says why.
+ * @param {{ right?: import("../lib/session.js").Right, children?: Children, [attribute: string]: unknown }} props
  */
-export function ActionButton({ right, children, disabled = false, title, ...rest }) {
-  const allowed = !right || may(right);
-  return html`<button type="button" ...${rest} disabled=${disabled || !allowed}
-    title=${allowed ? title : whyNot(right)}>
-    ${children}
-  </button>`;
+export function ActionButton({ right, children, ...rest }) {
+  return right && !may(right) ? null : html`<button type="button" ...${rest}>${children}</button>`;
 }
 
 const GONE_AFTER = 700; // milliseconds

@@ -2,7 +2,9 @@
 
 import { html, useEffect, useRef } from "../vendor/core.js";
 import { timeText } from "../lib/clock.js";
+import { hideTip, showTip } from "./tooltip.js";
 
+const HEIGHT = 160; // pixels
 const SHORTEST = 60; // seconds, so that a single point has an axis around it
 
 /**
@@ -29,7 +31,31 @@ function tickText(tick, step) {
 }
 
 /**
- * `unit` is appended to the values.
+ * The top of the axis: some room above the highest value, so that a low curve is seen, and at least a tenth of `most`.
+ * @param {number} highest
+ * @param {number} most
+ */
+const topOf = (highest, most = Infinity) =>
+  Math.min(most, Math.max(Number.isFinite(most) ? most / 10 : 1, highest * 1.2));
+
+/**
+ * Show the value under the pointer.
+ * @param {import("../vendor/chart.js").uPlot} plot
+ * @param {string} unit
+ */
+function showValue(plot, unit) {
+  const { idx: index, left = -1 } = plot.cursor;
+  const [times, values] = plot.data;
+  const value = index === null || index === undefined ? null : values[index];
+  if (left < 0 || typeof value !== "number") return hideTip();
+  const box = plot.over.getBoundingClientRect();
+  const top = box.top + plot.valToPos(value, "y");
+  const at = { left: box.left + left, width: 0, top, bottom: top };
+  return showTip(`${value.toFixed(1)}${unit}\n${tickText(times[/** @type {number} */ (index)], 1)}`, at);
+}
+
+/**
+ * `unit` is appended to the values; `most` is the highest possible one.
  * @param {{ title: string, points: Api.MetricPoint[], unit?: string, most?: number }} props
  */
 export function Chart({ title, points, unit = "", most }) {
@@ -47,15 +73,18 @@ export function Chart({ title, points, unit = "", most }) {
       const [ink, line, accent, soft] = ["--faint", "--line", "--accent", "--accent-soft"].map((name) =>
         colour(host, name),
       );
-      const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
+      const font = `12px ${getComputedStyle(host).fontFamily}`;
+      const axis = { stroke: ink, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
       chart.current = new uPlot(
         {
           width: host.clientWidth,
-          height: 160,
+          height: HEIGHT,
           legend: { show: false },
+          cursor: { y: false, drag: { x: false, y: false } },
+          hooks: { setCursor: [(plot) => showValue(plot, unit)] },
           scales: {
             x: { range: (_, from, to) => [Math.min(from, to - SHORTEST), to] },
-            y: { range: (_, __, highest) => [0, most ?? Math.max(1, highest * 1.1)] },
+            y: { range: (_, __, highest) => [0, topOf(highest, most)] },
           },
           series: [{}, { label: title, stroke: accent, width: 1.5, fill: soft }],
           axes: [
@@ -66,7 +95,7 @@ export function Chart({ title, points, unit = "", most }) {
         data,
         host,
       );
-      observer = new ResizeObserver(() => chart.current?.setSize({ width: host.clientWidth, height: 160 }));
+      observer = new ResizeObserver(() => chart.current?.setSize({ width: host.clientWidth, height: HEIGHT }));
       observer.observe(host);
     });
     return () => {
@@ -82,5 +111,5 @@ export function Chart({ title, points, unit = "", most }) {
   const last = points.at(-1)?.value;
   return html`<figure class="chart">
     <figcaption>${title}${last !== undefined && html` <strong class="number">${last.toFixed(1)}${unit}</strong>`}
-    </figcaption><div ref=${element}></div></figure>`;
+    </figcaption><div class="plot" ref=${element}></div></figure>`;
 }

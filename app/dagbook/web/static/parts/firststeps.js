@@ -6,7 +6,7 @@ import { addExamples, examples } from "../lib/examples.js";
 import { go, href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { may } from "../lib/session.js";
-import { ActionButton } from "./basic.js";
+import { ActionButton, Empty } from "./basic.js";
 import { NewDag } from "./newdag.js";
 import { attempt } from "./notice.js";
 
@@ -28,12 +28,14 @@ export function FirstSteps() {
     await addExamples(examples);
     go("/dags");
   };
+  if (!may("create")) return html`<h1>Welcome to Dagbook</h1><${Empty} title="There is no workflow here yet">
+    <p>Ask a manager to add one.</p><//>`;
   return html`<h1>Welcome to Dagbook</h1>
     <p>There is no workflow here yet. A workflow is called a DAG: a short text in YAML with steps, such as commands.</p>
     <div class="cards first-steps">
       <section class="card"><h2>See one run</h2>
         <p>Adds the example <code>${FIRST}</code> and starts it. You see its steps, and what each of them prints.</p>
-        <${ActionButton} right=${may("create") ? "run" : "create"} class="primary" disabled=${busy}
+        <${ActionButton} right="run" class="primary" disabled=${busy}
           onClick=${() => act(run)}>Run the first example<//></section>
       <section class="card"><h2>Look at examples</h2>
         <p>

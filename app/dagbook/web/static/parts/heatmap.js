@@ -6,6 +6,7 @@ import { plural } from "../lib/format.js";
 import { dayText, rowsOf, weeksOf } from "../lib/heat.js";
 import { href } from "../lib/router.js";
 import { Icon } from "./icon.js";
+import "./tooltip.js";
 
 const moveAlong = arrowNavigation("a", SIDEWAYS);
 
@@ -43,6 +44,6 @@ const datesOf = ({ fromDate, toDate }) => ({ fromDate, toDate });
  */
 function Square({ day, count, level, look, tab, to }) {
   const text = `${dayText(day, { weekday: "short", day: "numeric", month: "short" })}: ${count} ${look.word}`;
-  return html`<a href=${to} class=${`heat-square level-${level} ${look.tone}`} title=${text} aria-label=${text}
+  return html`<a href=${to} class=${`heat-square level-${level} ${look.tone}`} data-tip=${text} aria-label=${text}
     tabindex=${tab ? 0 : -1}></a>`;
 }

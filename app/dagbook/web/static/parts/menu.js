@@ -6,7 +6,7 @@ import { Icon } from "./icon.js";
 
 /**
  * An action or a link; `disabled` is the reason why it cannot be done now. What the user may never do is left out.
- * @typedef {{ title: string, hint?: string, href?: string, onChoose?: () => unknown, disabled?: string | null,
+ * @typedef {{ title: string, hint?: string, href?: string, onChoose?: () => unknown, disabled?: string | false | null,
  *   danger?: boolean }} MenuItem
  */
 /**
@@ -102,8 +102,8 @@ function place(menu, at) {
 
 /**
  * The main action of its kind and a menu of the others; `disabled` is the reason why the main one cannot be done now.
- * @param {{ title: string, onChoose: () => unknown, items: MaybeItem[], disabled?: string | null, primary?: boolean,
- *   label?: string }} props
+ * @param {{ title: string, onChoose: () => unknown, items: MaybeItem[], disabled?: string | false | null,
+ *   primary?: boolean, label?: string }} props
  */
 export function SplitButton({ title, onChoose, items, disabled, primary = false, label = `${title}: other actions` }) {
   const look = primary ? "primary" : "";

@@ -1,9 +1,8 @@
-// Reordering of a queue's entries, by drag and drop or one position at a time with buttons.
+// Reordering of a queue's entries, by drag and drop or one position at a time from their menus.
 
-import { html, signal } from "../vendor/core.js";
+import { signal } from "../vendor/core.js";
 import { patch } from "../lib/api.js";
 import { may } from "../lib/session.js";
-import { ActionButton } from "./basic.js";
 import { attempt } from "./notice.js";
 
 const dragged = signal(/** @type {{ queue: string, from: number, over: number } | null} */ (null));
@@ -50,25 +49,31 @@ export function dragProps(queue, index, reload) {
 }
 
 /**
- * Buttons that move an entry, for the keyboard.
- * @param {{ queue: Api.Queue, index: number, reload: Reload }} props
+ * Items of the menu of an entry that move it, for the keyboard.
+ * @param {Api.Queue} queue
+ * @param {number} index
+ * @param {Reload} reload
+ * @returns {import("./menu.js").MaybeItem[]}
  */
-export function MoveButtons({ queue, index, reload }) {
-  const { name, waitingFor } = queue.queued[index];
-  if (!waitingFor) return null;
-  const move = async (/** @type {number} */ to, /** @type {string} */ way) => {
+export function moveItems(queue, index, reload) {
+  const item = queue.queued[index].waitingFor?.item;
+  if (item === undefined) return [];
+  const move = async (/** @type {number} */ to) => {
     await moveTo(queue, index, to, reload);
-    document.getElementById(idOf(waitingFor.item, way))?.focus(); // a moved row loses the focus
+    /** @type {HTMLElement | null} */
+    const menu = document.querySelector(`#${rowId(item)} [aria-haspopup]`);
+    menu?.focus(); // a moved row loses the focus
   };
-  /** @param {string} way @param {string} sign @param {number} to */
-  const button = (way, sign, to) => html`<${ActionButton} right="run" id=${idOf(waitingFor.item, way)}
-    aria-label=${`Move ${name} at position ${index + 1} ${way}`}
-    disabled=${to < 0 || to >= queue.queued.length} onClick=${() => move(to, way)}>${sign}<//>`;
-  return html`${button("up", "↑", index - 1)} ${button("down", "↓", index + 1)}`;
+  const [first, last] = [index === 0 && "It is the first", index === queue.queued.length - 1 && "It is the last"];
+  return [
+    { title: "Move up", onChoose: () => move(index - 1), disabled: first },
+    { title: "Move down", onChoose: () => move(index + 1), disabled: last },
+    { title: "Move to the front", onChoose: () => move(0), disabled: first },
+  ];
 }
 
-/** @param {number} item @param {string} way */
-const idOf = (item, way) => `move-${way}-${item}`;
+/** The id of the row of an entry. @param {number} item */
+export const rowId = (item) => `queue-item-${item}`;
 
 /**
  * @param {Api.Queue} queue
