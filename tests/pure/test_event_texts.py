@@ -46,7 +46,7 @@ ENDED = {"finishedAt": "10:00"}
             {"step": "a", "status": 5, "unmetPreconditions": ["x is not y"]},
             "preconditions are not met: x is not y, did not run",
         ),
-        ({"step": "a", "doneCount": 2}, "changed"),
+        ({"step": "a", "doneCount": 2}, ""),
     ],
 )
 def test_an_event_is_a_sentence(fields: dict[str, Any], sentence: str) -> None:

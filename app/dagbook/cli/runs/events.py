@@ -52,7 +52,9 @@ def events(*, name: str, run_id: str, follow: bool, after: str) -> None:
 async def _print_history(api: Api, name: str, run_id: str) -> None:
     found = await read_events(api, await find_run(api, name, run_id))
     rows = [
-        (str(event.number), event.at, str(event.attempt), event.step or "(run)", sentence_of(event)) for event in found
+        (str(event.number), event.at, str(event.attempt), event.step or "(run)", sentence)
+        for event in found
+        if (sentence := sentence_of(event))  # an event of the server's own concern, such as the command as it runs
     ]
     print_table(("NUMBER", "AT", "ATTEMPT", "STEP", "EVENT"), rows, {"events": found})
 
@@ -60,9 +62,10 @@ async def _print_history(api: Api, name: str, run_id: str) -> None:
 def sentence_of(event: RunEvent) -> str:
     """Return what happened, and details such as an exit code, in the words of the run's page (lib/events.js).
 
-    The name of the step is not among them.
+    The name of the step is not among them; empty for an event that the page does not show.
     """
-    return ", ".join([*_happened(event)] or ["changed"]) + "".join(f", {detail}" for detail in _details(event))
+    happened = [*_happened(event)]
+    return ", ".join([*happened, *_details(event)]) if happened else ""
 
 
 def _happened(event: RunEvent) -> Iterator[str]:
