@@ -52,6 +52,7 @@ _FORMS = tuple(
         _NAME,
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)",
         r"\b\d+:\d\d:\d\d(?:\.\d+)?\b",
+        r"\b(?:\d+ ms|\d+(?:\.\d)? s|\d+ m \d\d s|\d+ h \d\d m|\d+ d \d\d h)\b",
         r" {2,}",
     )
 )

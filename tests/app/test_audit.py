@@ -55,6 +55,16 @@ async def store(client: httpx.AsyncClient, *names: str, spec: str = SPEC) -> Non
         assert answer.status_code == 201, answer.text
 
 
+async def test_a_save_that_changes_the_schedule_says_from_what_to_what(client: httpx.AsyncClient, name: str) -> None:
+    specs = [f"schedule: {when}\n{SPEC}" for when in ("0 6 * * *", "{start: 0 5 * * *, stop: 0 7 * * *}")]
+    await store(client, name, spec=specs[0])
+    for spec in (specs[1], f"description: the same times\n{specs[1]}"):
+        assert (await client.put(f"/dags/{name}/spec", json={"spec": spec})).status_code == 200
+    found = await entries(client, object=name, action="dag.update")
+    schedules = [(entry["before"].get("schedule"), entry["after"].get("schedule")) for entry in found]
+    assert schedules == [(None, None), (["0 6 * * *"], ["0 5 * * *", "stop 0 7 * * *"])]
+
+
 def actions(found: list[dict[str, Any]]) -> list[str]:
     return [entry["action"] for entry in found]
 

@@ -26,6 +26,10 @@ def _start(remote: RemoteDagbook, name: str, spec: str = SPEC) -> None:
 def test_what_waits_is_listed_and_approved(at: Command, remote: RemoteDagbook) -> None:
     _start(remote, "ship")
     assert "Ship?" in at("approvals", "list").out
+    assert "waiting for approval" in at("runs", "ship", "--status", "waiting").out
+    assert "ship" not in at("runs", "ship", "--status", "running").out
+    assert "waiting for approval" in at("status", "ship").out
+    assert "waiting for approval" in at("ps").out
     said = at("approvals", "approve", "ship", "r1", "gate")
     assert (said.status, said.err) == (1, "Error: inputs: TICKET: must be given to approve this step\n")
     assert "write NAME=VALUE" in at("approvals", "approve", "ship", "r1", "gate", "--input", "TICKET").err

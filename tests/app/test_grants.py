@@ -196,6 +196,39 @@ async def test_the_highest_role_that_applies_counts_and_the_response_names_it(wo
     assert code_of(await world.user.post(f"/dags/{world.key}-etl-clean/enqueue", json={})) == FORBIDDEN
 
 
+async def test_rows_of_lists_tell_what_the_caller_may_do(world: World) -> None:
+    for role, pattern in (("viewer", "*"), ("operator", "etl-*"), ("manager", "etl-clean")):
+        await world.grant(role, pattern=pattern)
+
+    async def rights(client: httpx.AsyncClient) -> dict[str, tuple[bool, bool]]:
+        listed = (await client.get("/dags", params={"perPage": 1000})).json()["dags"]
+        mine = [dag for dag in listed if dag["dag"]["name"].startswith(world.key)]
+        return {world.bare(dag["dag"]["name"]): (dag["mayStart"], dag["mayEdit"]) for dag in mine}
+
+    found = await rights(world.user)
+    assert (found["etl-clean"], found["etl-load"], found["pay-slips"]) == ((True, True), (True, False), (False, False))
+    assert set((await rights(world.admin)).values()) == {(True, True)}
+    for name in ("etl-load", "pay-slips"):
+        await world.run(name)
+    runs = (await world.user.get("/dag-runs", params={"name": world.key})).json()["dagRuns"]
+    assert {world.bare(run["name"]): run["mayStart"] for run in runs} == {"etl-load": True, "pay-slips": False}
+    queues = (await world.user.get("/queues")).json()["queues"]
+    mine = [run for queue in queues for run in queue["queued"] if run["name"].startswith(world.key)]
+    assert {world.bare(run["name"]): run["mayStart"] for run in mine} == {"etl-load": True, "pay-slips": False}
+
+
+async def test_a_browser_is_told_whether_its_user_may_create_dags(world: World) -> None:
+    async def may_create() -> bool:
+        async with world.people.client(await world.people.browse(world.person.name)) as client:
+            return bool((await client.get("/auth/session")).json()["mayCreate"])
+
+    assert not await may_create()
+    await world.grant("manager", tag="nightly")
+    assert not await may_create()
+    await world.grant("manager", pattern="etl-*")
+    assert await may_create()
+
+
 async def test_the_role_of_the_contract_is_only_shown(world: World) -> None:
     assert (await world.user.get("/auth/me")).json()["user"]["role"] == "viewer"
     shown = (await world.admin.get(f"/users/{world.person.id}")).json()["user"]

@@ -140,6 +140,8 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("GET", "/dag-runs/{name}"): (USERS, ""),
     ("GET", "/dag-runs/{name}/{dagRunId}"): (USERS, ""),
     ("GET", "/approvals"): (USERS, ""),
+    ("GET", "/approvals/count"): (USERS, ""),
+    ("GET", "/approvals/decided"): (USERS, ""),
     ("POST", "/dag-runs/{name}/{dagRunId}/stop"): (OPERATORS, "R"),
     ("GET", "/dag-runs/{name}/{dagRunId}/dequeue"): (OPERATORS, "R"),
     ("POST", "/dag-runs/{name}/{dagRunId}/retry"): (OPERATORS, "R"),
@@ -444,6 +446,8 @@ NARROWED = {
     ("GET", "/schemas/dag"),
     ("GET", "/dag-runs"),
     ("GET", "/approvals"),
+    ("GET", "/approvals/count"),
+    ("GET", "/approvals/decided"),
     ("GET", "/queues"),
     ("GET", "/queues/{name}/items"),
 }

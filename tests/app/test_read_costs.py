@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from dagbook.db.database import Database, ReadConnection, WriteConnection
-from dagbook.db.models import LogChunk, Run
+from dagbook.db.models import Approval, LogChunk, Run
 from dagbook.main import Server
 from scripts.measuring.seed_history import SeededRun, SeededStep, Seeder
 from tests.app.dagbook import client_of, serving
@@ -28,7 +28,18 @@ pytestmark = pytest.mark.both_engines
 DAGS, FEW, MANY = 10, 400, 4_000
 SPEC = "tags: [bench]\nsteps: [{name: a, command: 'true'}, {name: b, command: 'true'}]\n"
 # Tables that grow with the history.
-GROWING = {"runs", "run_attempts", "nodes", "run_events", "run_tags", "run_params", "run_errors", "log_chunks", "audit"}
+GROWING = {
+    "runs",
+    "run_attempts",
+    "nodes",
+    "run_events",
+    "run_tags",
+    "run_params",
+    "run_errors",
+    "log_chunks",
+    "audit",
+    "approvals",
+}
 DAY = 86_400
 # What each read uses of the indexes of runs, and of those of output.
 READS = {
@@ -38,6 +49,7 @@ READS = {
     "/dags?name=dag3": {"ix_runs_root_name", "pk_runs"},
     "/dag-runs?limit=20&{since}": {"ix_runs_root"},
     "/dag-runs?status=2&limit=20&{since}": {"ix_runs_status"},
+    "/dag-runs?waitingForApproval=true&limit=20&{since}": {"ix_runs_status"},
     "/dag-runs?name=dag3&limit=20&{since}": {"ix_runs_root_name"},
     "/dag-runs/dag3?limit=20&{since}": {"ix_runs_root_name"},
     "/dag-runs?tag=bench&limit=20&{since}": {"ix_run_tags_tag"},
@@ -55,6 +67,9 @@ READS = {
     "/dags/dag3/dag-runs/latest": {"ix_runs_root_name", "pk_runs"},
     "/dags/dag3/statistics?last=20": {"ix_runs_root_name"},
     "/queues": {"ix_runs_status", "ix_runs_active_queue"},
+    "/approvals": {"ix_approvals_open"},
+    "/approvals/count": {"ix_approvals_open"},
+    "/approvals/decided?perPage=20": {"ix_approvals_decided"},
     "/dags/search?q=true": set(),
     "/dags/tags": set(),
     "/health": set(),
@@ -78,6 +93,7 @@ class History:
         made = [self._made(next(self._numbers), at / runs) for at in range(runs)]
         await seeder.store(made)
         self.run = next(run.dag_run_id for run in reversed(made) if run.name == "dag3")
+        await self.database.write(_add_decisions)
         await self.database.write(_add_output, [run.dag_run_id for run in made[-DAGS:]], runs // 10)
 
     def _made(self, number: int, place: float) -> SeededRun:
@@ -93,6 +109,14 @@ class History:
             answer = await self.client.get(path.format(run=self.run, since=since))
         assert answer.status_code == 200, answer.text
         return await self.database.read(_cost_of, statements)
+
+
+def _add_decisions(connection: WriteConnection) -> None:
+    """Give each run that has none an approval that was decided."""
+    decided = {"request": {}, "decided_by": "ann", "decision": {"approved": True}}
+    missing = select(Run.id, Run.created_at).where(Run.id.not_in(select(Approval.run_id)))
+    rows = [{"run_id": key, "asked_at": at, "decided_at": at} for key, at in connection.execute(missing)]
+    connection.execute(insert(Approval).values(attempt=1, position=0, **decided), rows)
 
 
 def _add_output(connection: WriteConnection, run_ids: Sequence[str], chunks: int) -> None:

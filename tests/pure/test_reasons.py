@@ -57,6 +57,15 @@ def test_a_queued_run_tells_what_it_waits_for_and_what_is_before_it() -> None:
     ]
 
 
+def test_a_run_that_waits_for_an_approval_does_not_say_that_the_step_runs() -> None:
+    asked = {"since": "09:00", "prompt": "Ship?", "input": [], "required": []}
+    nodes = [_node("gate", NodeStatus.RUNNING, waiting=asked), _node("other", NodeStatus.RUNNING)]
+    assert _explain(RunStatus.RUNNING, nodes, reason="waits for approval: gate") == [
+        "waits for approval: gate",
+        "the step other has been running since 2030-01-31T09:00:00Z",
+    ]
+
+
 def test_a_running_run_tells_which_steps_run_and_which_wait_for_their_next_try() -> None:
     nodes = [
         _node("a", NodeStatus.RUNNING, retryCount=2, error="exit status 1\nmore"),

@@ -57,7 +57,7 @@ async def test_one_sentence_says_what_needs_attention_until_nothing_does(visitor
     await expect(sentence).to_have_text("2 failed since yesterday, 1 waits for approval, queue db does not move.")
     await expect(page.get_by_text("1 run waits in db: the queue is paused")).to_be_visible()
     hrefs = [await link.get_attribute("href") for link in await sentence.get_by_role("link").all()]
-    assert hrefs == ["/dag-runs?status=2&within=86400", "/approvals", "/queues"]
+    assert hrefs == ["/dag-runs?status=failed&within=86400", "/approvals", "/queues"]
     await page.get_by_role("button", name="Mark failures as seen").click()
     await expect(sentence).to_have_text("1 waits for approval, queue db does not move.")
     own.send("POST", f"/dag-runs/asks/{asking}/steps/ask/approve", {})

@@ -224,9 +224,39 @@ async def test_the_audit_tells_who_stopped_a_run(walk: Walk, site: Site) -> None
     bearer = {"Authorization": f"Bearer {site.tokens['operator']}"}
     site.client.post(f"/dag-runs/stoppable/{run_id}/stop", headers=bearer).raise_for_status()
     await walk.turn_to("Audit")
-    await walk.page.get_by_label("Action", exact=True).fill("run.stop")
-    await walk.page.keyboard.press("Enter")
-    await walk.see(walk.page.get_by_role("row").filter(has_text=run_id).filter(has_text="operator"))
+    await walk.page.get_by_label("Kind").select_option("run.")
+    row = walk.page.get_by_role("row").filter(has_text=run_id).filter(has_text="operator requested stoppable")
+    await walk.see(row)
+
+
+async def test_the_audit_tells_who_changed_the_schedule(walk: Walk, site: Site) -> None:
+    spec = "schedule: 0 {} * * *\nsteps:\n  - echo one\n"
+    site.save("shifted", spec.format(6))
+    site.send("PUT", "/dags/shifted/spec", {"spec": spec.format(5)})
+    await walk.turn_to("Audit")
+    row = walk.page.get_by_role("row").filter(has_text="changed shifted").first
+    await expect(row).to_contain_text("schedule 0 6 * * * → 0 5 * * *")
+    await walk.follow("revision 1 → 2", row)
+    await walk.see_text("+schedule: 0 5 * * *", walk.dialog())
+    assert walk.clicks == 2
+
+
+async def test_a_new_colleague_gets_rights_in_one_dialog(walk: Walk, site: Site) -> None:
+    await walk.turn_to("Access")
+    await walk.press("Give access")
+    dialog = walk.dialog()
+    await dialog.get_by_label("User or group").select_option(label="a new user")
+    await dialog.get_by_label("Name of the user").fill("hopper")
+    await dialog.get_by_label("Password", exact=True).fill(PASSWORD)
+    await dialog.get_by_label("Password, again").fill(PASSWORD)
+    await walk.click(dialog.get_by_role("radio", name="operator"))
+    await dialog.get_by_label("Name or tag").fill("et*")
+    await walk.see_text("Matches 1 DAG: etl", dialog)
+    await walk.press("Give access", dialog)
+    await walk.see(walk.page.get_by_role("row").filter(has_text="hopper").filter(has_text="et*"))
+    assert walk.clicks == 4
+    user = next(one for one in site.send("GET", "/users")["users"] if one["username"] == "hopper")
+    site.send("DELETE", f"/users/{user['id']}")
 
 
 async def test_disk_space_is_freed(walk: Walk, site: Site) -> None:

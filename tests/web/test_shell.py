@@ -89,7 +89,7 @@ async def test_title_and_icon_of_the_tab_tell_the_state_of_a_run(visitor: Visito
         "failed": "/dag-runs/etl/latest",
         "succeeded": "/dag-runs/good/latest",
         "running": f"/dag-runs/sleeper/{running}",
-        "waiting": waiting,
+        "waiting for approval": waiting,
     }
     signs = set()
     for word, path in paths.items():

@@ -8,6 +8,7 @@ __all__ = [
     "oidc",
     "provider_accounts",
     "refusal_log",
+    "rights",
     "sessions",
     "tokens",
     "users",

@@ -110,6 +110,21 @@ class Access:
         )
         return None if rank is None else lower_role(GRANTABLE[rank], caller.ceiling)
 
+    async def roles_for_names(self, names: Collection[str], caller: Caller) -> dict[str, Role]:
+        """Return the roles of a caller with grants for those of the DAG names that it sees."""
+        ranks = await self._database.read_inline(
+            lambda connection: dag_access.find_ranks(connection, names, caller.visibility)
+        )
+        return {name: lower_role(GRANTABLE[rank], caller.ceiling) for name, rank in ranks.items()}
+
+    async def may_create(self, user: UserRow) -> bool:
+        """Whether a user may create DAGs at all: by the role, or with names that a grant as manager covers."""
+        if user.scope != UserScope.GRANTED:
+            return lower_role(Role(user.role), Role.MANAGER) is Role.MANAGER
+        return await self._database.read_inline(
+            lambda connection: dag_access.has_patterns_of_manager(connection, groups.find_subjects(connection, user.id))
+        )
+
     async def require_name(self, name: str, field: str, caller: Caller) -> None:
         """Raise BadRequestError for a caller with grants that names no DAG, NotFoundError for one it does not see."""
         if not name:

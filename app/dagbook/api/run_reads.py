@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from dagbook.accounts.rights import find_permitted, refusal_of
 from dagbook.api.params.run_filters import RunSearch, can_match, is_index_only
 from dagbook.api.presenters.fields import or_unset, time_text
 from dagbook.api.presenters.queues import waiting_for
 from dagbook.api.presenters.runs import cause, listed_run, placeholder_run, run_details
 from dagbook.api.schemas.runs import DAGRunDetails, DAGRuns, DAGRunSummary
 from dagbook.api.services import RunReadServices
+from dagbook.auth.audit_context import Caller
+from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
-from dagbook.db.repositories import holds
+from dagbook.db.repositories import approvals, holds
+from dagbook.db.repositories.accounts import groups
 from dagbook.db.repositories.accounts.dag_access import Visibility
+from dagbook.db.repositories.approvals import Asked
 from dagbook.db.repositories.dags import DagRow
 from dagbook.db.repositories.runs import run_history, run_list
 from dagbook.db.repositories.runs.run_filter import RunFilter
 from dagbook.db.repositories.runs.run_list import RunListRow
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.engine.status import RunStatus
-from dagbook.queues.wait_reasons import queue_positions
+from dagbook.queues.wait_reasons import QueuePosition, queue_positions
 from dagbook.runs.queries import RunSnapshot, read_newest
 from dagbook.spec.model import Dag
 from dagbook.spec.params import param_text
 
 
-async def list_named(services: RunReadServices, name: str, search: RunSearch) -> DAGRuns:
+async def list_named(services: RunReadServices, name: str, search: RunSearch, caller: Caller) -> DAGRuns:
     """List the runs of one DAG name, which the guard has found to be visible."""
-    return await list_runs_matching(services, search, replace(search.filter, name=name))
+    return await list_runs_matching(services, search, replace(search.filter, name=name), caller)
 
 
-async def list_runs_matching(services: RunReadServices, search: RunSearch, filter_: RunFilter) -> DAGRuns:
+async def list_runs_matching(
+    services: RunReadServices, search: RunSearch, filter_: RunFilter, caller: Caller
+) -> DAGRuns:
     if not can_match(filter_):
         return DAGRuns(dag_runs=[])
     if filter_.name_part and filter_.sub_runs == "exclude":
@@ -43,6 +50,7 @@ async def list_runs_matching(services: RunReadServices, search: RunSearch, filte
     keys = [run.key for run in found.runs]
     await _explain_ends(services, summaries, found.runs)
     await explain_waiting(services, summaries, keys, filter_.visibility)
+    await add_rights(services, summaries, caller)
     return DAGRuns(dag_runs=summaries, next_cursor=search.cursor(found.next))
 
 
@@ -59,21 +67,39 @@ async def _explain_ends(
             summary.cause = cause(summary, run.error, nodes.get(run.key))
 
 
+async def add_rights(services: RunReadServices, runs: Sequence[DAGRunSummary], caller: Caller) -> None:
+    """Set whether the caller may start, stop and retry runs of the DAGs of these."""
+    names = (run.root_dag_run_name for run in runs)
+    (startable,) = await find_permitted(services.auth, caller, names, Requires.RUN)
+    for run in runs:
+        run.may_start = run.root_dag_run_name in startable
+
+
 async def explain_waiting(
     services: RunReadServices, summaries: Sequence[DAGRunSummary], keys: Sequence[int], visibility: Visibility
 ) -> None:
-    """Set ``waiting_for`` of the queued runs among these; ``keys`` are the runs' database ids."""
-    queued = {key: run for key, run in zip(keys, summaries, strict=True) if run.status is RunStatus.QUEUED}
-    if queued:
-        positions = await services.database.read(
-            lambda connection: queue_positions(connection, services.queues, queued, visibility)
-        )
+    """Set what runs among these wait for: the queued ones, and the running ones that wait for an approval.
+
+    ``keys`` are the runs' database ids.
+    """
+    runs = dict(zip(keys, summaries, strict=True))
+    queued = [key for key, run in runs.items() if run.status is RunStatus.QUEUED]
+    running = [key for key, run in runs.items() if run.status is RunStatus.RUNNING]
+
+    def read(connection: ReadConnection) -> tuple[Mapping[int, QueuePosition], Collection[int]]:
+        positions = queue_positions(connection, services.queues, queued, visibility) if queued else {}
+        return positions, approvals.find_waiting(connection, running)
+
+    if queued or running:
+        positions, waiting = await services.database.read(read)
         for key, position in positions.items():
-            queued[key].waiting_for = waiting_for(position, services.zone)
+            runs[key].waiting_for = waiting_for(position, services.zone)
+        for key in waiting:
+            runs[key].waiting_for_approval = True
 
 
 async def read_details(
-    services: RunReadServices, find: Callable[[ReadConnection], RunRow], visibility: Visibility
+    services: RunReadServices, find: Callable[[ReadConnection], RunRow], caller: Caller
 ) -> DAGRunDetails:
     """Return a run with its nodes, its wait reason if it is queued, and the loss of its owner."""
     now = services.now()
@@ -82,7 +108,14 @@ async def read_details(
     )
     run, details = newest.run, _details(services, newest)
     if details.status is RunStatus.QUEUED:
-        await explain_waiting(services, [details], [run.id], visibility)
+        await explain_waiting(services, [details], [run.id], caller.visibility)
+    if details.waiting_for_approval is True:
+        may_run = not refusal_of(services.auth.switches, caller, Requires.RUN)
+        memberships = await services.database.read_inline(groups.find_names, caller.user_id or "")
+        for asked in (node.waiting for node in details.nodes if node.waiting):
+            asked.may_decide = may_run and Asked(approvers=tuple(asked.approvers or ())).allows(
+                caller.name, memberships
+            )
     if newest.attempt is not None and newest.expired_lease is not None:
         since = time_text(newest.expired_lease.since, services.zone)
         owner = f"{newest.attempt.owner}, stopped" if newest.expired_lease.stopped else newest.attempt.owner

@@ -28,6 +28,7 @@ COLOURS = {
     "aborted": "red",
     "running": "blue",
     "queued": "yellow",
+    "waiting for approval": "yellow",
     "skipped": "yellow",
 }
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -173,6 +174,23 @@ def format_bytes(size: float) -> str:
 def count_of(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural unless it is one: ``1 run``, ``2 runs``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def format_duration(seconds: float | None) -> str:
+    """Format a duration as the web UI does: 504 ms, 2.4 s, 12 s, 8 m 32 s, 1 h 04 m, 3 d 04 h; a dash without one."""
+    if seconds is None:
+        return "-"
+    millis, tenths, whole = (int(seconds * part + 0.5) for part in (1000, 10, 1))
+    hours, minutes = divmod(whole // 60, 60)
+    if millis < 1000:  # noqa: PLR2004 - these are units
+        return f"{max(millis, 0)} ms"
+    if tenths < 100:  # noqa: PLR2004
+        return f"{tenths / 10:.1f} s"
+    if whole < 60:  # noqa: PLR2004
+        return f"{whole} s"
+    if hours == 0:
+        return f"{minutes} m {whole % 60:02} s"
+    return f"{hours} h {minutes:02} m" if hours < 24 else f"{hours // 24} d {hours % 24:02} h"  # noqa: PLR2004
 
 
 def first_line(text: str) -> str:

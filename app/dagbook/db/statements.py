@@ -1,4 +1,4 @@
-"""Parts of statements that repositories share: rows as structs, lists as parameters, ON CONFLICT, times in seconds."""
+"""Parts of statements that repositories share: rows as structs, lists as parameters, ON CONFLICT, times as numbers."""
 
 from __future__ import annotations
 
@@ -88,9 +88,11 @@ def _as_any(element: is_one_of, compiler: SQLCompiler, **kwargs: object) -> str:
     return f"{column} = ANY ({values})"
 
 
-def seconds(dialect: str, column: InstrumentedAttribute[datetime | None]) -> ColumnElement[int]:
-    """Select a time in whole seconds since 1970: converting rows to datetimes takes as long as reading them."""
+def milliseconds(dialect: str, column: InstrumentedAttribute[datetime | None]) -> ColumnElement[int]:
+    """Select a time in milliseconds since 1970: converting rows to datetimes takes as long as reading them."""
     if dialect == "postgresql":
-        # EXTRACT calculates in decimal numbers, which takes twice as long.
-        return cast(func.floor(func.date_part(literal_column("'epoch'"), column)), BigInteger)
-    return type_coerce(type_coerce(column, BigInteger).op("/")(literal_column("1000000")), Integer)
+        # EXTRACT calculates in decimal numbers, which takes twice as long. A double has a quarter of a microsecond of
+        # these years, so that half a microsecond more corrects its error and changes nothing else.
+        epoch = func.date_part(literal_column("'epoch'"), column) * literal_column("1000.0")
+        return cast(func.floor(epoch + literal_column("0.0005")), BigInteger)
+    return type_coerce(type_coerce(column, BigInteger).op("/")(literal_column("1000")), Integer)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
 from dagbook.db.database import Database, ReadConnection
-from dagbook.db.repositories import dags, sources
+from dagbook.db.repositories import approvals, dags, sources
 from dagbook.db.repositories.dags import DagFilter, DagHash, DagRow
 from dagbook.db.repositories.runs import run_history
 from dagbook.db.repositories.runs.runs import EngineFields, RunWithState
@@ -37,6 +37,7 @@ class DagPage(msgspec.Struct, frozen=True):
     """A page of DAGs: the total, its rows, their latest runs by DAG name, and where they come from by their keys.
 
     ``failing`` has the names of the nodes that are the reason of a bad end, by the keys of the latest runs.
+    ``waiting`` has the keys of the latest runs that wait for an approval.
     """
 
     total: int
@@ -44,6 +45,7 @@ class DagPage(msgspec.Struct, frozen=True):
     latest: Mapping[str, RunWithState]
     origins: Mapping[int, DagOrigin]
     failing: Mapping[int, str]
+    waiting: Collection[int]
 
 
 def load_stored(library: DefinitionCache, row: DagRow) -> Loaded:
@@ -109,7 +111,9 @@ def _read_page(connection: ReadConnection, total: int, rows: Sequence[DagRow]) -
     latest = run_history.find_latest(connection, [row.file_name for row in rows])
     positions = {run.id: EngineFields.of(run.state).error_key for run in latest.values() if run.error}
     failing = run_history.find_failing_nodes(connection, positions)
-    return DagPage(total, rows, latest, sources.find_origins(connection, [row.id for row in rows]), failing)
+    waiting = approvals.find_waiting(connection, [run.id for run in latest.values() if run.finished_at is None])
+    origins = sources.find_origins(connection, [row.id for row in rows])
+    return DagPage(total, rows, latest, origins, failing, waiting)
 
 
 def _by_next_start(

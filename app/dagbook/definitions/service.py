@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Protocol
@@ -33,13 +33,32 @@ from dagbook.errors import (
 )
 from dagbook.identifiers import check_file_name, shorten, strip_suffix
 from dagbook.spec.calls import find_named, no_dag
-from dagbook.spec.model import Definition
+from dagbook.spec.model import Definition, Schedule
 from dagbook.spec.problem import Problem
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import Loaded
 
 _DEFAULT_SPEC = "steps:\n  - command: echo hello\n"
 _MAX_NOTE_LENGTH = 1_000
+_MOST_EXPRESSIONS, _LONGEST_EXPRESSION = 10, 100  # of a schedule in an audit entry
+
+
+class ScheduleChange(msgspec.Struct, frozen=True):
+    """The schedules of a revision and of the text that replaces it, for the audit."""
+
+    revision: int
+    before: Sequence[str]
+    after: Sequence[str]
+
+    @classmethod
+    def of(cls, revision: int, *schedules: Schedule) -> ScheduleChange:
+        """Return the change from one to another, with as many expressions as an audit entry has."""
+        texts = []
+        for each in schedules:
+            kinds = (("", each.start), ("stop ", each.stop), ("restart ", each.restart))
+            written = [f"{kind}{one[:_LONGEST_EXPRESSION]}" for kind, found in kinds for one in found]
+            texts.append(written[:_MOST_EXPRESSIONS])
+        return cls(revision, *texts)
 
 
 class SaveContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +74,7 @@ class SaveContext(msgspec.Struct, frozen=True, kw_only=True):
     expected: Collection[int] | None = None
     restores: int | None = None
     visibility: Visibility = EVERYTHING
+    rescheduled: ScheduleChange | None = None
 
 
 class SaveResult(msgspec.Struct, frozen=True):
@@ -124,6 +144,8 @@ class Definitions:
         save = self._save(file_name, spec, loaded, context)
         stored = await self._library.read_aside(row.spec or "", name=file_name)
         self._check_queue(save, loaded, context, stored.definition.dag.queue)
+        change = ScheduleChange.of(row.revision, stored.definition.dag.schedule, loaded.definition.dag.schedule)
+        context = msgspec.structs.replace(context, rescheduled=change)
         if origin is not None:  # as after a sync: a source has no author among the users
             save = msgspec.structs.replace(save, principal=UNLIMITED)
         # The file comes first: what a crash leaves there is a revision by the next sync.
@@ -261,6 +283,9 @@ def _audit_save(connection: WriteConnection, save: dags.Save, number: int, conte
     action = Action.DAG_UPDATE if context.restores is None else Action.DAG_RESTORE
     if context.restores is not None:
         after["restores"] = context.restores
+    change = context.rescheduled
+    if change is not None and change.revision == number - 1 and change.before != change.after:
+        before["schedule"], after["schedule"] = change.before, change.after
     audit.add(connection, context.actor.entry(dag_action(action, save.file_name, before, after), save.at))
 
 

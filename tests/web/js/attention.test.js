@@ -42,10 +42,10 @@ test("each part leads to what it counts", () => {
     concerns.map(({ to, search }) => [to, search]),
     [
       ["/workers", undefined],
-      ["/dag-runs", { status: 2, within: 86400 }],
+      ["/dag-runs", { status: "failed", within: 86400 }],
       ["/approvals", undefined],
       ["/queues", undefined],
-      ["/dag-runs", { status: 1 }],
+      ["/dag-runs", { status: "running" }],
     ],
   );
 });

@@ -22,7 +22,7 @@ test("an end before the beginning is no time at all", () => {
   assert.equal(secondsOf({ startedAtMillis: 2000, finishedAtMillis: 1000 }, NOW), 0);
 });
 
-test("a duration is written as exactly as its ends are known", () => {
-  assert.equal(durationText({ startedAtMillis: 0, finishedAtMillis: 1500 }), "1.50 s");
-  assert.equal(durationText({ startedAt: "2026-01-01T00:00:00Z", finishedAt: "2026-01-01T00:00:02Z" }), "2 s");
+test("a duration is that between the ends", () => {
+  assert.equal(durationText({ startedAtMillis: 0, finishedAtMillis: 1500 }), "1.5 s");
+  assert.equal(durationText({ startedAt: "2026-01-01T00:00:00Z", finishedAt: "2026-01-01T00:00:02Z" }), "2.0 s");
 });

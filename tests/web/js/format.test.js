@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import * as format from "../../../app/dagbook/web/static/lib/format.js";
@@ -6,24 +7,9 @@ import * as format from "../../../app/dagbook/web/static/lib/format.js";
 const cases = (name, work, rows) =>
   test(name, () => assert.deepEqual(rows.map(([input]) => work(input)), rows.map(([, wanted]) => wanted)));
 
-cases("a duration is as exact as it is short", format.duration, [
-  [0, "0 ms"],
-  [0.0123, "12 ms"],
-  [3.4, "3.40 s"],
-  [12.34, "12.3 s"],
-  [125, "2 m 05 s"],
-  [3725, "1 h 02 m"],
-  [3 * 86400 + 4 * 3600, "3 d 04 h"],
-  [null, "–"],
-  [undefined, "–"],
-]);
-
-cases("a duration of whole seconds claims no more than it knows", format.roughly, [
-  [0.2, "under 1 s"],
-  [2.2, "2 s"],
-  [61, "1 m 01 s"],
-  [null, "–"],
-]);
+// The command line is tested with the same table: tests/pure/test_cli_durations.py
+const shown = JSON.parse(readFileSync(new URL("shown_durations.json", import.meta.url), "utf8"));
+cases("a duration is as exact as it is short", format.duration, [...shown, [null, "–"], [undefined, "–"]]);
 
 cases("bytes have the unit that keeps them short", format.bytes, [
   [0, "0 B"],

@@ -8,8 +8,11 @@ import {
   isActive,
   isNodeActive,
   isOver,
+  lookOfRow,
   nodeStatus,
   runStatus,
+  statusFilter,
+  statusKey,
 } from "../../../app/dagbook/web/static/lib/status.js";
 
 const words = (all, look) => Object.entries(all).map(([name, number]) => [name, look(number).word]);
@@ -28,9 +31,24 @@ test("a status that the API may get is unknown, and neither active nor over", ()
 });
 
 test("each run is either active or over", () => {
-  const active = RUN_STATUSES.filter(({ number }) => isActive(number)).map(({ word }) => word);
-  assert.deepEqual(active, ["not started", "running", "queued"]);
-  assert.ok(RUN_STATUSES.every(({ number }) => isActive(number) !== isOver(number)));
+  const active = RUN_STATUSES.filter(({ filter }) => isActive(filter.status)).map(({ look }) => look.word);
+  assert.deepEqual(active, ["not started", "running", "queued", "waiting for approval"]);
+  assert.ok(RUN_STATUSES.every(({ filter }) => isActive(filter.status) !== isOver(filter.status)));
+});
+
+test("a run that waits for an approval is not called running", () => {
+  assert.equal(lookOfRow({ status: RUN.RUNNING }).word, "running");
+  assert.equal(lookOfRow({ status: RUN.RUNNING, waitingForApproval: true }).word, "waiting for approval");
+});
+
+test("statuses of addresses are words, and numbers in links of before", () => {
+  assert.deepEqual(statusFilter("queued"), { status: 5 });
+  assert.deepEqual(statusFilter("partially-succeeded"), { status: 6 });
+  assert.deepEqual(statusFilter("waiting"), { status: 1, waitingForApproval: true });
+  assert.deepEqual(statusFilter("running"), { status: 1, waitingForApproval: false });
+  assert.deepEqual(statusFilter("1"), { status: "1" }); // which waits or not
+  assert.deepEqual(statusFilter(""), { status: undefined });
+  assert.deepEqual(["5", "1", "waiting", "nonsense"].map(statusKey), ["queued", "running", "waiting", "nonsense"]);
 });
 
 test("a step may still write until it has ended", () => {

@@ -23,7 +23,8 @@ async def describe(access: AuthServices, caller: Caller) -> BrowserSession | Non
     session = BrowserSession(csrf_token=caller.proof)
     if caller.session_id is not None:
         session.expires_at = instant_text((await access.sessions.get(caller.session_id)).expires_at)
-        session.user = user_body(await access.logins.require_user(caller))
+        user = await access.logins.require_user(caller)
+        session.user, session.may_create = user_body(user), await access.access.may_create(user)
     return session
 
 

@@ -17,13 +17,13 @@ from msgspec.structs import replace
 from dagbook.accounts.auth_setup import AuthServices
 from dagbook.accounts.authentication import Credentials
 from dagbook.accounts.refusal_log import RefusalLog
+from dagbook.accounts.rights import refusal_of
 from dagbook.api.auth import session_cookie
 from dagbook.api.auth.oidc_flow import CLEARED, COOKIE, Connection, LoginNeededError
 from dagbook.api.middleware.local_user import LOCAL_USER
 from dagbook.api.middleware.request_context import IS_HEAD, ROLE, requested_node, set_own
 from dagbook.auth.audit_context import Action, AuditAction, Caller
-from dagbook.auth.roles import Requires, Switches, is_public, refusal, scope_of
-from dagbook.auth.roles import Scope as TokenScope
+from dagbook.auth.roles import Requires, is_public
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.errors import AppError, ForbiddenError, NotFoundError, UnauthorizedError
@@ -83,9 +83,9 @@ def make_guard(access: AuthServices) -> Guard:
         caller = await _apply_grants(access, connection, handler, caller)
         if requires in (Requires.OWN, Requires.ADMIN) and not access.has_users:
             raise UnauthorizedError(NO_USERS)
-        connection.scope["user"] = replace(caller, may_write=not _refusal(switches, caller, Requires.WRITE))
+        connection.scope["user"] = replace(caller, may_write=not refusal_of(switches, caller, Requires.WRITE))
         changes = action_of(handler) is not None or connection.scope.get("method") not in _READING
-        if reason := _refusal(switches, caller, requires, changes=changes):
+        if reason := refusal_of(switches, caller, requires, changes=changes):
             raise ForbiddenError(reason)
         if changes and caller.proof is not None:
             session_cookie.check_proof(connection, caller.proof)
@@ -157,16 +157,6 @@ def dag_of(connection: Connection, handler: BaseRouteHandler) -> tuple[str, str]
     return None
 
 
-def _refusal(switches: Switches, caller: Caller, requires: Requires, *, changes: bool = False) -> str:
-    """Return why a caller is not permitted, by the scopes of its token or its role, or an empty text."""
-    scope = scope_of(requires, changes=changes)
-    if caller.scopes is not None and scope not in caller.scopes:
-        return f"this token may not do this; it requires the scope {scope}"
-    reason = refusal(requires, caller.role, switches)
-    is_unscoped = caller.via == "personal" and caller.scopes is None and scope is TokenScope.ADMIN
-    return f"{reason}, and a token that names the scope {scope}" if reason and is_unscoped else reason
-
-
 async def _read_narrow_credential(access: AuthServices, connection: Connection, requires: Requires) -> Caller | None:
     """Return the caller with a credential for one thing: the token of the metrics, or the signature of a body.
 
@@ -216,7 +206,7 @@ async def is_still_authorized(
         return False
     except DatabaseUnavailable:
         return True
-    return caller.visibility == visibility and not _refusal(access.switches, caller, requires)
+    return caller.visibility == visibility and not refusal_of(access.switches, caller, requires)
 
 
 def credentials_of(connection: Connection) -> Credentials:

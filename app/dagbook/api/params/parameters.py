@@ -81,6 +81,9 @@ RevisionFilter = Annotated[int | None, _query("revision", "Runs of this revision
 SubRuns = Annotated[
     Literal["exclude", "include", "only"], _query("subRuns", "Whether runs that steps of other runs called are listed.")
 ]
+WaitingForApproval = Annotated[
+    bool | None, _query("waitingForApproval", "Running runs of which a step waits for an approval, or does not.")
+]
 MinDuration = Annotated[
     str | None, _query("minDuration", "Finished runs that took at least this long: seconds, or as 90s, 5m, 1h30m.")
 ]

@@ -78,13 +78,14 @@ def _split_param(text: str) -> tuple[str, str]:
     return name, value
 
 
-def provide_run_search(
+def provide_run_search(  # noqa: PLR0913, PLR0917 - one for each filter
     start_filter: NamedDependency[RunFilter],
     run_page: NamedDependency[PageOptions],
     sub_runs: parameters.SubRuns = "exclude",
     min_duration: parameters.MinDuration = None,
     max_duration: parameters.MaxDuration = None,
     error: parameters.ErrorPart = None,
+    waiting_for_approval: parameters.WaitingForApproval = None,
 ) -> RunSearch:
     """Add the filters by sub-runs and by how runs finished, and the page; raises BadRequestError naming the field.
 
@@ -99,6 +100,9 @@ def provide_run_search(
         longest_seconds=_seconds("maxDuration", max_duration),
         error=error or "",
     )
+    if waiting_for_approval is not None:  # only running runs wait, and these have an index
+        status = RunStatus.RUNNING if found.status is None else found.status
+        found = replace(found, status=status, waiting=waiting_for_approval)
     page = run_page.page
     return RunSearch(found, page if found == _contracts(found) else replace(page, bounded=True))
 

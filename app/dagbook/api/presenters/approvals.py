@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import asdict
 
 from dagbook.api.presenters.fields import TimeFormatter, formatter_for, or_unset
-from dagbook.api.schemas.runs import ApprovalItem, Node, WaitingForApproval
+from dagbook.api.schemas.runs import ApprovalItem, DecidedApproval, Node, StepBefore, WaitingForApproval
 from dagbook.api.schemas.step_details import StepApproval
-from dagbook.db.repositories.approvals import Asked, OpenApproval
+from dagbook.db.repositories import approvals
+from dagbook.db.repositories.approvals import Asked
 from dagbook.engine.status import NodeStatus
+from dagbook.runs.open_approvals import Question
 
 WAITS = "waits for approval"
 
@@ -69,13 +72,47 @@ def step_approval(stored: object, times: TimeFormatter) -> StepApproval:
     return shown
 
 
-def approval_item(row: OpenApproval, zone: tzinfo) -> ApprovalItem:
+def approval_item(found: Question, zone: tzinfo, *, may_decide: bool) -> ApprovalItem:
     """Convert an approval that is waited for."""
+    row, times = found.approval, formatter_for(zone)
+    waiting = _waiting(row.request, row.asked_at, times)
+    waiting.may_decide = may_decide
+    before = [StepBefore(name=name, status=status, status_label=status.label) for name, status in found.before.items()]
     return ApprovalItem(
-        **asdict(_waiting(row.request, row.asked_at, formatter_for(zone))),
+        **asdict(waiting),
         dag_name=row.dag_name,
         dag_run_id=row.run_id,
         step_name=row.step,
         root_dag_run_name=or_unset(row.root_name or ""),
         root_dag_run_id=or_unset(row.root_run_id or ""),
+        trigger=found.root.trigger,
+        actor=or_unset(found.root.actor),
+        params=or_unset(found.run.params_text),
+        before=before,
+        next=list(found.next),
+        on_failure=or_unset(found.on_failure),
+        deadline=or_unset(times.text(found.deadline)),
+    )
+
+
+def decided_item(row: approvals.DecidedApproval, zone: tzinfo) -> DecidedApproval:
+    """Convert a decision."""
+    times = formatter_for(zone)
+    answer = msgspec.convert(row.answer or {}, _Approval)
+    decision = answer.decision
+    return DecidedApproval(
+        dag_name=row.dag_name,
+        dag_run_id=row.run_id,
+        step_name=row.step,
+        root_dag_run_name=or_unset(row.root_name or ""),
+        root_dag_run_id=or_unset(row.root_run_id or ""),
+        prompt=answer.prompt,
+        since=times.text(row.asked_at),
+        decided_at=times.text(row.decided_at),
+        decided_by=row.decided_by,
+        approved=bool(row.decision.get("approved")),
+        inputs=UNSET if decision is None else or_unset(decision.inputs),
+        reason=UNSET if decision is None else or_unset(decision.reason),
+        status=row.status,
+        status_label=row.status.label,
     )

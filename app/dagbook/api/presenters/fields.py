@@ -29,10 +29,10 @@ class TimeFormatter:
         self._quarters: dict[int, tuple[str, int, str]] = {}
 
     def text(self, instant: datetime | int | None, missing: str = "") -> str:
-        """Format an instant, or whole seconds since 1970; ``missing`` is returned for None."""
+        """Format an instant, or milliseconds since 1970; ``missing`` is returned for None."""
         if instant is None:
             return missing
-        seconds = instant if isinstance(instant, int) else (instant - _EPOCH) // _SECOND
+        seconds = instant // 1000 if isinstance(instant, int) else (instant - _EPOCH) // _SECOND
         number = seconds // _QUARTER
         begin, in_hour, end = self._quarters.get(number) or self._add(number)
         return f"{begin}{_IN_HOUR[in_hour + seconds % _QUARTER]}{end}"
@@ -49,7 +49,7 @@ class TimeFormatter:
 
 
 def time_text(instant: datetime | int | None, zone: tzinfo, missing: str = "") -> str:
-    """Format an instant, or whole seconds since 1970, as RFC 3339 with whole seconds in the server's zone."""
+    """Format an instant, or milliseconds since 1970, as RFC 3339 with whole seconds in the server's zone."""
     return formatter_for(zone).text(instant, missing)
 
 

@@ -66,15 +66,16 @@ def to_queue(
     queues: QueueConfig,
     zone: tzinfo,
     visible: Collection[str] | None = None,
+    waiting: Collection[int] = (),
 ) -> Queue:
-    """Convert a queue with all its visible runs; None for all."""
+    """Convert a queue with all its visible runs, None for all; ``waiting`` are those that wait for an approval."""
     active = [run for run in view.active if visible is None or run.dag_name in visible]
     queued = to_queued_runs(view.queued, view.queued[:1], snapshot, queues, zone)
     return Queue(
         name=view.name,
         type="global" if view.configured else "dag-based",
         max_concurrency=view.limit if view.limit > 0 else UNSET,
-        running=[run_summary(run, zone) for run in active],
+        running=[run_summary(run, zone, waiting) for run in active],
         queued=[run for run in queued if visible is None or run.name in visible],
         paused=to_pause(snapshot.pause, zone),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 import msgspec
@@ -38,7 +38,7 @@ from dagbook.spec.params import param_text
 
 _NEVER = "-"
 _LONGEST_CAUSE = 300  # characters: a line of a list
-_EPOCH = datetime.fromtimestamp(0, UTC)
+_EPOCH, _MILLISECOND = datetime.fromtimestamp(0, UTC), timedelta(milliseconds=1)
 AnyNode = NodeRow | HistoryNode
 _LABELS = {int(status): (status, status.label) for status in RunStatus}
 _NODE_LABELS = {int(status): (status, status.label) for status in NodeStatus}
@@ -62,6 +62,8 @@ def listed_run(run: RunListRow, zone: tzinfo) -> run_schemas.DAGRunSummary:
         queued_at=times.text(queued_at) or UNSET,
         started_at=times.text(started_at),
         finished_at=times.text(finished_at),
+        started_at_millis=millis(started_at),
+        finished_at_millis=millis(finished_at),
         # A pseudo path; a sub-run's is below its root's.
         log=f"db:/{root_name}/{root_id}/{name}/{run_id}.log" if root_name else f"db:/{name}/{run_id}.log",
         params=params_text or UNSET,
@@ -70,9 +72,10 @@ def listed_run(run: RunListRow, zone: tzinfo) -> run_schemas.DAGRunSummary:
     )
 
 
-def run_summary(run: RunRow, zone: tzinfo) -> run_schemas.DAGRunSummary:
-    """Convert a run for a list."""
+def run_summary(run: RunRow, zone: tzinfo, waiting: Collection[int] = ()) -> run_schemas.DAGRunSummary:
+    """Convert a run for a list; ``waiting`` has the keys of those that wait for an approval."""
     summary = listed_run(_list_row(run), zone)
+    summary.waiting_for_approval = or_unset(run.id in waiting)
     if isinstance(run, RunWithState):
         summary.error = own_error(run.status, run.error, run.state)
     return summary
@@ -147,6 +150,7 @@ def run_details(
     summary.error = own_error(run.status, run.error, state)
     converted = {row.position: _node(row, steps, options) for row in nodes}
     waiting = ", ".join(converted[key].step.name for key in sorted(converted) if converted[key].waiting)
+    summary.waiting_for_approval = or_unset(bool(waiting))
     return run_schemas.DAGRunDetails(
         **asdict(summary),
         preconditions=conditions(steps.dag.preconditions, EngineFields.of(state).conditions),
@@ -160,18 +164,15 @@ def run_details(
         trigger=or_unset(run.trigger),
         actor=or_unset(run.actor),
         attempt=or_unset(run.attempt),
-        started_at_millis=millis(run.started_at),
-        finished_at_millis=millis(run.finished_at),
         restart_wait_sec=max(steps.dag.restart_wait_seconds, 0) or UNSET,
     )
 
 
 def millis(at: datetime | int | None) -> int | UnsetType:
-    """Convert a time to milliseconds since 1970; the contract's texts have whole seconds only.
-
-    Unset for whole seconds, which the history of a DAG reads because it has many runs.
-    """
-    return int(at.timestamp() * 1000) if isinstance(at, datetime) else UNSET
+    """Convert a time to milliseconds since 1970, which lists read; the contract's texts have whole seconds only."""
+    if isinstance(at, datetime):
+        return (at - _EPOCH) // _MILLISECOND
+    return UNSET if at is None else at
 
 
 class _NodeOptions(NamedTuple):
@@ -215,18 +216,19 @@ def _sub_run_calls(calls: Sequence[SubRun]) -> list[run_schemas.SubDAGRun]:
 
 
 def sub_runs(
-    nodes: Sequence[NodeRow], known: Mapping[str, RunWithState], zone: tzinfo
+    nodes: Sequence[NodeRow], known: Mapping[str, RunWithState], zone: tzinfo, waiting: Collection[int] = ()
 ) -> list[run_schemas.SubDAGRunDetail]:
     """Convert the runs that steps called, per step those of its last execution first (api-behaviour op 34).
 
-    A sub-run whose id a step has stored but that was never started is left out.
+    ``waiting`` has the keys of those that wait for an approval. A sub-run whose id a step has stored but that was never
+    started is left out.
     """
     called = [record for row in nodes if row.position >= 0 and (record := read_record(row.sub_runs))]
     calls = [call for each in called for call in (*each.current, *each.earlier)]
-    return [_sub_run(call, known[call.id], zone) for call in calls if call.id in known]
+    return [_sub_run(call, known[call.id], zone, waiting) for call in calls if call.id in known]
 
 
-def _sub_run(call: SubRun, run: RunWithState, zone: tzinfo) -> run_schemas.SubDAGRunDetail:
+def _sub_run(call: SubRun, run: RunWithState, zone: tzinfo, waiting: Collection[int]) -> run_schemas.SubDAGRunDetail:
     return run_schemas.SubDAGRunDetail(
         dag_run_id=run.run_id,
         status=run.status,
@@ -235,6 +237,9 @@ def _sub_run(call: SubRun, run: RunWithState, zone: tzinfo) -> run_schemas.SubDA
         finished_at=time_text(run.finished_at, zone),
         params=or_unset(call.params),
         error=own_error(run.status, run.error, run.state),
+        started_at_millis=millis(run.started_at),
+        finished_at_millis=millis(run.finished_at),
+        waiting_for_approval=or_unset(run.id in waiting),
     )
 
 

@@ -86,7 +86,7 @@ class RecentRun(Schema, kw_only=True):
 
 
 class DAGFile(Schema, kw_only=True):
-    """A stored DAG with its latest run."""
+    """A stored DAG with its latest run, and what the caller may do with it (an extension)."""
 
     file_name: str
     dag: DAG
@@ -95,6 +95,8 @@ class DAGFile(Schema, kw_only=True):
     errors: list[str]
     recent_runs: list[RecentRun] | UnsetType = UNSET  # extension, with the parameter ``recent``
     source: DagSource | UnsetType = UNSET  # extension
+    may_start: bool | UnsetType = UNSET
+    may_edit: bool | UnsetType = UNSET
 
 
 class DAGFiles(Schema, kw_only=True):

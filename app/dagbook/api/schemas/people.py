@@ -82,11 +82,15 @@ class Sessions(Schema, kw_only=True):
 
 
 class BrowserSession(Schema, kw_only=True):
-    """The session of a browser; ``csrf_token`` goes into the header ``X-CSRF-Token`` of every change."""
+    """The session of a browser; ``csrf_token`` goes into the header ``X-CSRF-Token`` of every change.
+
+    ``mayCreate`` says whether the user may create DAGs of any name.
+    """
 
     csrf_token: str
     expires_at: Instant | UnsetType = UNSET
     user: User | UnsetType = UNSET
+    may_create: bool | UnsetType = UNSET
 
 
 class EndedSessions(Schema, kw_only=True):

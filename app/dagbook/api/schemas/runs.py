@@ -87,13 +87,17 @@ class ExecutorConfig(Schema, kw_only=True):
 
 
 class WaitingForApproval(Schema, kw_only=True):
-    """What a step asks: an extension of the contract. Without ``approvers`` those may decide who may stop the run."""
+    """What a step asks: an extension of the contract. Without ``approvers`` those may decide who may stop the run.
+
+    ``mayDecide`` says whether the caller may.
+    """
 
     since: str
     prompt: str
     input: list[str]
     required: list[str]
     approvers: list[str] | UnsetType = UNSET
+    may_decide: bool | UnsetType = UNSET
 
 
 class Node(Schema, kw_only=True):
@@ -156,9 +160,12 @@ class WaitingFor(Schema, kw_only=True):
 
 
 class DAGRunSummary(Schema, kw_only=True):
-    """A run in a list; ``error`` says why it failed or was aborted if no step is the reason: an extension.
+    """A run in a list; the members from ``error`` on are extensions of the contract.
 
-    ``cause``, in lists, is a line that says why in all cases: ``error``, or the step and its error.
+    ``error`` says why it failed or was aborted if no step is the reason; ``cause``, in lists, is a line that says why
+    in all cases: ``error``, or the step and its error. ``waitingForApproval`` says that a step of a running run waits
+    for a person. Times in milliseconds since 1970 are more precise than the texts. ``mayStart`` is in lists of runs:
+    whether the caller may start, stop and retry runs of this DAG.
     """
 
     root_dag_run_name: str = msgspec.field(name="rootDAGRunName")
@@ -178,6 +185,10 @@ class DAGRunSummary(Schema, kw_only=True):
     waiting_for: WaitingFor | UnsetType = UNSET
     error: str | UnsetType = UNSET
     cause: str | UnsetType = UNSET
+    waiting_for_approval: bool | UnsetType = UNSET
+    started_at_millis: int | UnsetType = UNSET
+    finished_at_millis: int | UnsetType = UNSET
+    may_start: bool | UnsetType = UNSET
 
 
 class DAGRunDetails(DAGRunSummary, kw_only=True):
@@ -193,8 +204,6 @@ class DAGRunDetails(DAGRunSummary, kw_only=True):
     trigger: str | UnsetType = UNSET  # extension, like all that follow
     actor: str | UnsetType = UNSET
     attempt: int | UnsetType = UNSET
-    started_at_millis: int | UnsetType = UNSET
-    finished_at_millis: int | UnsetType = UNSET
     restart_wait_sec: int | UnsetType = UNSET
     on_wait: Node | UnsetType = UNSET
     params_list: list[str] | UnsetType = UNSET  # each as NAME=value; ``params`` does not tell where one ends
@@ -261,7 +270,10 @@ class SubDAGRunDetail(Schema, kw_only=True):
     started_at: str
     finished_at: str | UnsetType = UNSET
     params: str | UnsetType = UNSET
-    error: str | UnsetType = UNSET  # extension, as in DAGRunSummary
+    error: str | UnsetType = UNSET  # extension as in DAGRunSummary, like all that follow
+    started_at_millis: int | UnsetType = UNSET
+    finished_at_millis: int | UnsetType = UNSET
+    waiting_for_approval: bool | UnsetType = UNSET
 
 
 class SubDAGRuns(Schema, kw_only=True):
@@ -313,20 +325,72 @@ class Rejected(Schema, kw_only=True):
     step_name: str
 
 
+class StepBefore(Schema, kw_only=True):
+    """A step that ran before another one, and its status."""
+
+    name: str
+    status: NodeStatus
+    status_label: NodeLabel
+
+
 class ApprovalItem(WaitingForApproval, kw_only=True):
-    """An approval that is waited for. That of a sub-run has the names of its root."""
+    """An approval that is waited for. That of a sub-run has the names of its root.
+
+    ``trigger`` and ``actor`` say how the root run was started, ``before`` which steps the asking one depends on.
+    With an approval ``next`` can run, with a rejection the handler ``onFailure``; at the ``deadline`` the step fails.
+    """
 
     dag_name: str
     dag_run_id: str
     step_name: str
     root_dag_run_name: str | UnsetType = msgspec.field(name="rootDAGRunName", default=UNSET)
     root_dag_run_id: str | UnsetType = msgspec.field(name="rootDAGRunId", default=UNSET)
+    trigger: str
+    actor: str | UnsetType = UNSET
+    params: str | UnsetType = UNSET
+    before: list[StepBefore]
+    next: list[str]
+    on_failure: str | UnsetType = UNSET
+    deadline: str | UnsetType = UNSET
 
 
 class Approvals(Schema, kw_only=True):
     """The approvals that are waited for, the oldest first; at most 1,000, and whether there are more."""
 
     approvals: list[ApprovalItem]
+    has_more: bool
+
+
+class ApprovalCount(Schema, kw_only=True):
+    """How many approvals are waited for, at most 1,000, and how many of them the caller may decide."""
+
+    open: int
+    may_decide: int
+
+
+class DecidedApproval(Schema, kw_only=True):
+    """A decision about an approval, and the status of the step since. That of a sub-run has the names of its root."""
+
+    dag_name: str
+    dag_run_id: str
+    step_name: str
+    root_dag_run_name: str | UnsetType = msgspec.field(name="rootDAGRunName", default=UNSET)
+    root_dag_run_id: str | UnsetType = msgspec.field(name="rootDAGRunId", default=UNSET)
+    prompt: str
+    since: str
+    decided_at: str
+    decided_by: str
+    approved: bool
+    inputs: dict[str, str] | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    status: NodeStatus
+    status_label: NodeLabel
+
+
+class DecidedApprovals(Schema, kw_only=True):
+    """A page of decisions, the newest first, and whether there are older ones."""
+
+    approvals: list[DecidedApproval]
     has_more: bool
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from msgspec import UNSET
 from dagbook.api.schemas.run_logs import RunEvent, RunEvents
 from dagbook.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRuns, DAGRunSummary, Node
 from dagbook.cli.api import Api, Query, decode, path_of, run_path, runs_path
+from dagbook.cli.output import format_duration, words
 from dagbook.engine.status import NodeStatus
 from dagbook.identifiers import LATEST, strip_suffix
 
@@ -156,14 +157,25 @@ def retry_waits(run: DAGRunDetails, events: Sequence[RunEvent]) -> dict[str, str
 
 
 def duration(item: DAGRunSummary | Node) -> str:
-    """Format how long a run or a step took, to the millisecond where the response has them; a dash while unfinished."""
+    """Format how long a run or a step took; a dash while unfinished."""
+    return format_duration(seconds_of(item))
+
+
+def seconds_of(item: DAGRunSummary | Node) -> float | None:
+    """Return how long a run or a step took; None while unfinished."""
     if {item.started_at, item.finished_at} & NEVER:
-        return "-"
-    if isinstance(item, DAGRunDetails | Node):  # the times of a list have whole seconds
-        started, finished = item.started_at_millis, item.finished_at_millis
-        if started is not UNSET and finished is not UNSET:
-            return f"{timedelta(seconds=(finished - started) // 1000)}.{(finished - started) % 1000:03}"
-    return str(datetime.fromisoformat(item.finished_at) - datetime.fromisoformat(item.started_at))
+        return None
+    started, finished = item.started_at_millis, item.finished_at_millis
+    if started is not UNSET and finished is not UNSET:
+        return (finished - started) / 1000
+    # Servers before 0.3 have whole seconds in lists.
+    return (datetime.fromisoformat(item.finished_at) - datetime.fromisoformat(item.started_at)).total_seconds()
+
+
+def status_of(item: DAGRunSummary | Node) -> str:
+    """Return the status of a run or a step in words; one that waits for an approval is not called running."""
+    waits = item.waiting if isinstance(item, Node) else item.waiting_for_approval
+    return "waiting for approval" if waits else words(item.status_label)
 
 
 def error_of(item: DAGRunSummary | Node) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import click
 
@@ -12,8 +12,17 @@ from dagbook.api.schemas.runs import DAGRunAnswer, DAGRunDetails, DAGRunSummary
 from dagbook.cli.api import Api, decode, run_path, runs_path, with_api
 from dagbook.cli.commands import GlobalOptions
 from dagbook.cli.complete import complete_what
-from dagbook.cli.output import echo, print_json, print_table, wants_json, words
-from dagbook.cli.runs.lookup import NEVER, duration, error_of, find_name, find_runs, read_name
+from dagbook.cli.output import echo, format_duration, print_json, print_table, wants_json
+from dagbook.cli.runs.lookup import (
+    NEVER,
+    duration,
+    error_of,
+    find_name,
+    find_runs,
+    read_name,
+    seconds_of,
+    status_of,
+)
 from dagbook.cli.runs.why import describe_hold, read_hold
 from dagbook.engine.status import NodeStatus, RunStatus
 
@@ -52,13 +61,12 @@ async def ps(api: Api, *, limit: int) -> None:
 
 def _active_row(run: DAGRunDetails) -> tuple[str, ...]:
     since = run.started_at if run.started_at not in NEVER else run.queued_at
-    passed = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds() if since else 0
-    age = str(timedelta(seconds=max(int(passed), 0))) if since else "-"
-    running = [node.step.name for node in run.nodes if node.status is NodeStatus.RUNNING]
+    age = format_duration((datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds() if since else None)
+    running = [node.step.name for node in run.nodes if node.status is NodeStatus.RUNNING and not node.waiting]
     what = "; ".join(part for part in (", ".join(running), run.reason) if part) or "-"
     if run.waiting_for:
         what = run.waiting_for.message
-    return run.name, run.dag_run_id, words(run.status_label), age, what
+    return run.name, run.dag_run_id, status_of(run), age, what
 
 
 @click.command(cls=GlobalOptions, example="dagbook history etl --limit 10")
@@ -82,11 +90,11 @@ async def history(api: Api, *, what: str, limit: int) -> None:
         raise click.ClickException(f"DAG {name!r} has no run; `dagbook run {name}` starts one")
     if statistics is not None and statistics.runs:
         echo(_summary(statistics))
-    longest = max(map(_seconds, runs)) or 1
+    longest = max(seconds_of(run) or 0 for run in runs) or 1
     rows = []
     for run in runs:
-        remarks = f"{'▇' * round(_BAR * _seconds(run) / longest)} {error_of(run)}".strip()
-        rows.append((run.started_at or "-", run.dag_run_id, words(run.status_label), duration(run), remarks))
+        remarks = f"{'▇' * round(_BAR * (seconds_of(run) or 0) / longest)} {error_of(run)}".strip()
+        rows.append((run.started_at or "-", run.dag_run_id, status_of(run), duration(run), remarks))
     print_table(("STARTED", "RUN", "STATUS", "DURATION", ""), rows)
     if grid is not None and grid.grid_data:
         echo()
@@ -105,12 +113,7 @@ def _summary(found: DAGStatistics) -> str:
         "aborted": found.aborted,
     }
     parts = [f"{count} {name}" for name, count in counts.items() if count]
-    usual = f"; half of them took at most {found.p50_seconds:g} s" if isinstance(found.p50_seconds, float) else ""
+    median = found.p50_seconds
+    usual = f"; half of them took at most {format_duration(median)}" if isinstance(median, float) else ""
     noun = "run" if found.runs == 1 else "runs"
     return f"{found.runs} finished {noun}: {', '.join(parts)}{usual}"
-
-
-def _seconds(run: DAGRunSummary) -> float:
-    if {run.started_at, run.finished_at} & NEVER:
-        return 0
-    return (datetime.fromisoformat(run.finished_at) - datetime.fromisoformat(run.started_at)).total_seconds()

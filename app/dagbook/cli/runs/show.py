@@ -12,7 +12,7 @@ from dagbook.api.schemas.step_details import RunSummaries
 from dagbook.cli.api import Api, path_of, runs_path, with_api
 from dagbook.cli.commands import GlobalOptions
 from dagbook.cli.complete import complete_dags, complete_runs, complete_what
-from dagbook.cli.output import echo, echo_output, print_json, print_table, wants_json, words
+from dagbook.cli.output import echo, echo_output, print_json, print_table, wants_json
 from dagbook.cli.runs.lookup import (
     NEVER,
     duration,
@@ -24,16 +24,24 @@ from dagbook.cli.runs.lookup import (
     read_events,
     read_name,
     retry_waits,
+    status_of,
 )
 from dagbook.engine.status import NodeStatus, RunStatus
 
 _DAY_SECONDS = 86_400
-_LABELS = {status.label.replace("_", "-"): status for status in RunStatus}
+_LABELS: dict[str, dict[str, str | int]] = {
+    status.label.replace("_", "-"): {"status": int(status)} for status in RunStatus
+}
+# The API has one number for both, of which each leaves out the other.
+_LABELS["running"] |= {"waitingForApproval": "false"}
+_LABELS["waiting"] = {"status": int(RunStatus.RUNNING), "waitingForApproval": "true"}
 
 
 @click.command(cls=GlobalOptions, example="dagbook runs etl --status failed --days 7")
 @click.argument("name", required=False, default="", metavar="[NAME]", shell_complete=complete_dags)
-@click.option("--status", type=click.Choice(sorted(_LABELS)), help="Only runs with this status.")
+@click.option(
+    "--status", type=click.Choice(sorted(_LABELS)), help="Only runs with this status; waiting is for approval."
+)
 @click.option("--tag", multiple=True, help="Only runs with this tag; repeat it to require several.")
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="Only runs with this parameter; may be repeated.")
 @click.option("--trigger", help="Only runs started in this way: api, call, reschedule …")
@@ -56,11 +64,10 @@ async def runs(
     query = {names.get(key, key): value for key, value in filters.items() if value}
     query["fromDate"] = 0 if days is None else int(time.time()) - days * _DAY_SECONDS
     if status is not None:
-        query["status"] = int(_LABELS[status])
+        query |= _LABELS[status]
     found = await find_runs(api, runs_path(name) if name else "/dag-runs", query, limit)
     rows = [
-        (run.started_at or "-", run.name, run.dag_run_id, words(run.status_label), duration(run), error_of(run))
-        for run in found
+        (run.started_at or "-", run.name, run.dag_run_id, status_of(run), duration(run), error_of(run)) for run in found
     ]
     print_table(("STARTED", "DAG", "RUN", "STATUS", "DURATION", ""), rows, {"dagRuns": found}, "no run was found")
 
@@ -93,7 +100,7 @@ async def status(api: Api, *, what: str, run_id: str, given: str) -> None:
         if name in waits:
             reason = f"retry {node.retry_count}" if error else "its next repetition"
             error = f"waits for {reason} until {waits[name]}" + (f": {error}" if error else "")
-        rows.append((name, words(node.status_label), node.started_at or "-", duration(node), error))
+        rows.append((name, status_of(node), node.started_at or "-", duration(node), error))
     print_table(("STEP", "STATUS", "STARTED", "DURATION", "ERROR"), rows)
     if any(node.has_summary for node in nodes):
         await _print_summaries(api, run)
@@ -109,7 +116,7 @@ async def _print_summaries(api: Api, run: DAGRunDetails) -> None:
 
 def _facts(run: DAGRunDetails) -> dict[str, str | UnsetType]:
     return {
-        "status": words(run.status_label),
+        "status": status_of(run),
         "queued": run.queued_at,
         "started": run.started_at,
         "finished": run.finished_at,

@@ -15,7 +15,7 @@ from dagbook.api.schemas.runs import DAGRunAnswer, DAGRunDetails, Log, Node
 from dagbook.cli.api import Api, decode, path_of, segment, with_api
 from dagbook.cli.commands import GlobalOptions
 from dagbook.cli.complete import complete_runs, complete_what
-from dagbook.cli.output import count_of, echo, echo_output, first_line, notice, print_json, wants_json, words
+from dagbook.cli.output import count_of, echo, echo_output, first_line, notice, print_json, wants_json
 from dagbook.cli.runs.lookup import (
     events_of_attempt,
     find_name,
@@ -24,6 +24,7 @@ from dagbook.cli.runs.lookup import (
     read_events,
     read_name,
     retry_waits,
+    status_of,
 )
 from dagbook.engine.status import NodeStatus, RunStatus
 
@@ -72,7 +73,7 @@ async def why(api: Api, *, what: str, run_id: str) -> None:
     if facts is None:
         echo(f"the DAG {name} has no run")
     else:
-        echo(f"{facts.run.name}  {facts.run.dag_run_id}  {words(facts.run.status_label)}", bold=True)
+        echo(f"{facts.run.name}  {facts.run.dag_run_id}  {status_of(facts.run)}", bold=True)
     for sentence in (*reasons, *planned):
         echo(f"- {sentence}")
     is_unfinished = facts is not None and not facts.run.status.is_final

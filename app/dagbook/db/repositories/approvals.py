@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Executable, and_, bindparam, func, select, update
+from sqlalchemy import Executable, and_, bindparam, func, literal, literal_column, select, update
 from sqlalchemy.orm import aliased
 
 from dagbook.db.database import ReadConnection, WriteConnection
@@ -14,13 +14,16 @@ from dagbook.db.models.node import Approval, Node
 from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import Visibility
-from dagbook.db.statements import all_rows, columns
+from dagbook.db.statements import all_rows, columns, is_one_of
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.json_values import Json
 
+GROUP = "group:"  # before the name of a group among approvers
 _root = aliased(Run)
 _is_open = (Approval.decided_at.is_(None), Node.status == NodeStatus.RUNNING, Run.status == RunStatus.RUNNING)
-_of_node = and_(Node.run_id == Approval.run_id, Node.attempt == Approval.attempt, Node.position == Approval.position)
+# Without the zero SQLite scans all nodes and looks for an approval of each: there are few approvals, which lead.
+_run = Approval.run_id + literal_column("0")
+_of_node = and_(Node.run_id == _run, Node.attempt == Approval.attempt, Node.position == Approval.position)
 _open = (
     select(
         Approval.run_id.label("run"),
@@ -31,14 +34,50 @@ _open = (
         Approval.request,
         Run.dag_name,
         Run.run_id,
+        Run.root_id.label("root"),
         _root.dag_name.label("root_name"),
         _root.run_id.label("root_run_id"),
     )
-    .join(Run, and_(Run.id == Approval.run_id, Run.attempt == Approval.attempt))
+    .select_from(Approval)
+    .join(Run, and_(Run.id == _run, Run.attempt == Approval.attempt))
     .join(Node, _of_node)
     .outerjoin(_root, _root.id == Run.root_id)
     .where(*_is_open)
 )
+_decided = (
+    select(
+        Approval.run_id.label("run"),
+        Node.name.label("step"),
+        Approval.asked_at,
+        Approval.decided_at,
+        Approval.decided_by,
+        Approval.decision,
+        Node.approval.label("answer"),
+        Node.status,
+        Run.dag_name,
+        Run.run_id,
+        _root.dag_name.label("root_name"),
+        _root.run_id.label("root_run_id"),
+    )
+    .select_from(Approval)
+    .join(Run, Run.id == _run)
+    .join(Node, _of_node)
+    .outerjoin(_root, _root.id == Run.root_id)
+    .where(Approval.decided_at.is_not(None))
+    .order_by(Approval.decided_at.desc(), Approval.run_id.desc(), Approval.position.desc())
+)
+# Whether a step of a run waits; as an EXISTS, PostgreSQL would read all approvals.
+IS_WAITING = (
+    select(literal(1))
+    .select_from(Approval)
+    .join(Node, _of_node)
+    .where(Approval.run_id == Run.id, Approval.attempt == Run.attempt, *_is_open[:2])
+    .limit(1)
+    .correlate(Run)
+    .scalar_subquery()
+    .is_not(None)
+)
+_find_waiting = select(Run.id).where(is_one_of(Run.id, "runs"), IS_WAITING)
 _get_open = _open.where(Approval.run_id == bindparam("run"), Node.name == bindparam("step"))
 
 
@@ -77,6 +116,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     required: tuple[str, ...] = ()
     approvers: tuple[str, ...] = ()
 
+    def allows(self, username: str | None, groups: Collection[str]) -> bool:
+        """Whether a user of these groups is among the approvers; anyone is if there are none."""
+        found = username in self.approvers or any(f"{GROUP}{name}" in self.approvers for name in groups)
+        return found or not self.approvers
+
 
 class OpenApproval(msgspec.Struct, frozen=True, kw_only=True):
     """An approval that a running step waits for; the root's names are those of the run unless it is a sub-run."""
@@ -87,6 +131,24 @@ class OpenApproval(msgspec.Struct, frozen=True, kw_only=True):
     step: str
     asked_at: datetime
     request: Asked
+    dag_name: str
+    run_id: str
+    root: int | None
+    root_name: str | None
+    root_run_id: str | None
+
+
+class DecidedApproval(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision; ``answer`` is what the node has of it once the run's owner has applied it, with secrets masked."""
+
+    run: int
+    step: str
+    asked_at: datetime
+    decided_at: datetime
+    decided_by: str
+    decision: Mapping[str, Json]
+    answer: Mapping[str, Json] | None
+    status: NodeStatus
     dag_name: str
     run_id: str
     root_name: str | None
@@ -115,6 +177,20 @@ def find_open(connection: ReadConnection, visibility: Visibility, most: int) -> 
         _open.where(*dag_access.narrow(name, visibility)).order_by(Approval.asked_at, Approval.run_id).limit(most)
     )
     return _open_rows(connection, statement)
+
+
+def find_history(
+    connection: ReadConnection, visibility: Visibility, offset: int, most: int
+) -> Sequence[DecidedApproval]:
+    """Return the visible decisions, the newest first."""
+    name = func.coalesce(_root.dag_name, Run.dag_name)
+    statement = _decided.where(*dag_access.narrow(name, visibility)).offset(offset).limit(most)
+    return all_rows(connection, DecidedApproval, statement)
+
+
+def find_waiting(connection: ReadConnection, running: Collection[int]) -> set[int]:
+    """Return those of the running runs that wait for an approval, by their keys."""
+    return set(connection.scalars(_find_waiting, {"runs": list(running)})) if running else set()
 
 
 def _open_rows(connection: ReadConnection, statement: Executable, **values: object) -> list[OpenApproval]:

@@ -10,7 +10,7 @@ from dagbook.auth.audit_context import Action, Actor, run_action
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.repositories import approvals, audit
 from dagbook.db.repositories.accounts import groups, users
-from dagbook.db.repositories.approvals import DecisionRow, OpenApproval
+from dagbook.db.repositories.approvals import GROUP, DecisionRow, OpenApproval
 from dagbook.db.repositories.runs import runs
 from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.errors import BadRequestError, ForbiddenError
@@ -22,7 +22,6 @@ from dagbook.spec.problem import MAX_PROBLEMS, quoted
 
 _ANONYMOUS = "anonymous"
 _LONGEST_VALUE, _LONGEST_REASON = 32 * 1024, 4 * 1024  # characters
-_GROUP = "group:"
 _EVALUATED = frozenset("$`")
 
 
@@ -69,13 +68,13 @@ class ApprovalService:
 
         def find_known(connection: ReadConnection) -> set[str]:
             found = users.find_usernames(connection, {name for _, name in named})
-            return found | {f"{_GROUP}{group.name}" for group in groups.find(connection)}
+            return found | {f"{GROUP}{group.name}" for group in groups.find(connection)}
 
         known = await self._database.read_inline(find_known)
         unknown = [(step, name) for step, name in named if name not in known]
         return [
-            f"step {quoted(step)}: approvers: there is no {'group' if name.startswith(_GROUP) else 'user'} "
-            f"{quoted(name.removeprefix(_GROUP))}; create it, or correct the name"
+            f"step {quoted(step)}: approvers: there is no {'group' if name.startswith(GROUP) else 'user'} "
+            f"{quoted(name.removeprefix(GROUP))}; create it, or correct the name"
             for step, name in unknown[:MAX_PROBLEMS]
         ]
 
@@ -85,7 +84,9 @@ class ApprovalService:
         def write(connection: WriteConnection) -> tuple[DecisionRow, bool]:
             waiting = _require_open(connection, run, step)
             _check_inputs(waiting, decision)
-            _check_approver(connection, waiting, actor)
+            if not waiting.request.allows(actor.actor, groups.find_names(connection, actor.user_id or "")):
+                approvers = ", ".join(waiting.request.approvers)
+                raise ForbiddenError(f"step {shorten(step)} may only be decided by {approvers}")
             if not approvals.decide(connection, waiting, decision, by, at):
                 raise BadRequestError(f"step {shorten(step)} does not wait for approval any more; reload the run")
             approved = decision["approved"]
@@ -129,13 +130,3 @@ def _check_inputs(waiting: OpenApproval, decision: Mapping[str, Any]) -> None:
     missing = [name for name in required if not given.get(name, "").strip()]
     if missing:
         raise BadRequestError(f"inputs: {', '.join(missing)}: must be given to approve this step")
-
-
-def _check_approver(connection: ReadConnection, waiting: OpenApproval, actor: Actor) -> None:
-    """Raise ForbiddenError if the step names who may decide, and the actor is not among them."""
-    approvers = waiting.request.approvers
-    if not approvers or (actor.actor is not None and actor.actor in approvers):
-        return
-    names = groups.find_names(connection, actor.user_id) if actor.user_id else ()
-    if not any(f"{_GROUP}{name}" in approvers for name in names):
-        raise ForbiddenError(f"step {shorten(waiting.step)} may only be decided by {', '.join(approvers)}")

@@ -19,7 +19,7 @@ declare global {
     subRunId?: string | null;
   }
 
-  /** The times of a run or a step; lists have whole seconds only. */
+  /** The times of a run or a step; the texts have whole seconds. */
   interface Timed {
     startedAt?: string;
     finishedAt?: string;

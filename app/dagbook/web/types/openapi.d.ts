@@ -21,6 +21,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/approvals/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count the approvals that runs wait for, and those of them that the caller may decide */
+        get: operations["countApprovals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/approvals/decided": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the decisions about approvals, the newest first */
+        get: operations["listDecidedApprovals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/audit": {
         parameters: {
             query?: never;
@@ -1920,18 +1954,31 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** ApprovalCount */
+        ApprovalCount: {
+            mayDecide: number;
+            open: number;
+        };
         /** ApprovalItem */
         ApprovalItem: {
+            actor?: string;
             approvers?: string[];
+            before: components["schemas"]["StepBefore"][];
             dagName: string;
             dagRunId: string;
+            deadline?: string;
             input: string[];
+            mayDecide?: boolean;
+            next: string[];
+            onFailure?: string;
+            params?: string;
             prompt: string;
             required: string[];
             rootDAGRunId?: string;
             rootDAGRunName?: string;
             since: string;
             stepName: string;
+            trigger: string;
         };
         /** Approvals */
         Approvals: {
@@ -1992,6 +2039,7 @@ export interface components {
             csrfToken: string;
             /** Format: date-time */
             expiresAt?: string;
+            mayCreate?: boolean;
             user?: components["schemas"]["User"];
         };
         /** ChangePasswordRequest */
@@ -2152,6 +2200,8 @@ export interface components {
             errors: string[];
             fileName: string;
             latestDAGRun: components["schemas"]["DAGRunSummary"];
+            mayEdit?: boolean;
+            mayStart?: boolean;
             recentRuns?: components["schemas"]["RecentRun"][];
             source?: components["schemas"]["DagSource"];
             suspended: boolean;
@@ -2203,6 +2253,7 @@ export interface components {
             finishedAt: string;
             finishedAtMillis?: number;
             log: string;
+            mayStart?: boolean;
             name: string;
             nodes: components["schemas"]["Node"][];
             onCancel?: components["schemas"]["Node"];
@@ -2228,6 +2279,7 @@ export interface components {
             statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
             trigger?: string;
             waitingFor?: components["schemas"]["WaitingFor"];
+            waitingForApproval?: boolean;
         };
         /** DAGRunOfDAG */
         DAGRunOfDAG: {
@@ -2244,7 +2296,9 @@ export interface components {
             dagRunId: string;
             error?: string;
             finishedAt: string;
+            finishedAtMillis?: number;
             log: string;
+            mayStart?: boolean;
             name: string;
             params?: string;
             parentDAGRunId?: string;
@@ -2254,10 +2308,12 @@ export interface components {
             rootDAGRunId: string;
             rootDAGRunName: string;
             startedAt: string;
+            startedAtMillis?: number;
             status: components["schemas"]["RunStatus"];
             /** @enum {string} */
             statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
             waitingFor?: components["schemas"]["WaitingFor"];
+            waitingForApproval?: boolean;
         };
         /** DagSettings */
         DagSettings: {
@@ -2293,6 +2349,31 @@ export interface components {
             freeBytes?: number;
             tables: components["schemas"]["TableStorage"][];
             upgradeCopies?: components["schemas"]["CopyOfUpgrade"][];
+        };
+        /** DecidedApproval */
+        DecidedApproval: {
+            approved: boolean;
+            dagName: string;
+            dagRunId: string;
+            decidedAt: string;
+            decidedBy: string;
+            inputs?: {
+                [key: string]: string;
+            };
+            prompt: string;
+            reason?: string;
+            rootDAGRunId?: string;
+            rootDAGRunName?: string;
+            since: string;
+            status: components["schemas"]["NodeStatus"];
+            /** @enum {string} */
+            statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "skipped" | "partially_succeeded";
+            stepName: string;
+        };
+        /** DecidedApprovals */
+        DecidedApprovals: {
+            approvals: components["schemas"]["DecidedApproval"][];
+            hasMore: boolean;
         };
         /** DoctorFinding */
         DoctorFinding: {
@@ -2376,7 +2457,9 @@ export interface components {
             durationSeconds?: number;
             error?: string;
             finishedAt: string;
+            finishedAtMillis?: number;
             log: string;
+            mayStart?: boolean;
             name: string;
             params?: string;
             parentDAGRunId?: string;
@@ -2387,10 +2470,12 @@ export interface components {
             rootDAGRunName: string;
             sameParams: boolean;
             startedAt: string;
+            startedAtMillis?: number;
             status: components["schemas"]["RunStatus"];
             /** @enum {string} */
             statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
             waitingFor?: components["schemas"]["WaitingFor"];
+            waitingForApproval?: boolean;
         };
         /** Grant */
         Grant: {
@@ -3156,6 +3241,13 @@ export interface components {
             prompt?: string;
             reason?: string;
         };
+        /** StepBefore */
+        StepBefore: {
+            name: string;
+            status: components["schemas"]["NodeStatus"];
+            /** @enum {string} */
+            statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "skipped" | "partially_succeeded";
+        };
         /** StepCommand */
         StepCommand: {
             args?: string[];
@@ -3224,11 +3316,14 @@ export interface components {
             dagRunId: string;
             error?: string;
             finishedAt?: string;
+            finishedAtMillis?: number;
             params?: string;
             startedAt: string;
+            startedAtMillis?: number;
             status: components["schemas"]["RunStatus"];
             /** @enum {string} */
             statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
+            waitingForApproval?: boolean;
         };
         /** SubDAGRuns */
         SubDAGRuns: {
@@ -3380,6 +3475,7 @@ export interface components {
         WaitingForApproval: {
             approvers?: string[];
             input: string[];
+            mayDecide?: boolean;
             prompt: string;
             required: string[];
             since: string;
@@ -3409,6 +3505,7 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type ApprovalCount = components['schemas']['ApprovalCount'];
 export type ApprovalItem = components['schemas']['ApprovalItem'];
 export type Approvals = components['schemas']['Approvals'];
 export type Approve = components['schemas']['Approve'];
@@ -3452,6 +3549,8 @@ export type DagSettings = components['schemas']['DagSettings'];
 export type DagSource = components['schemas']['DagSource'];
 export type DAGStatistics = components['schemas']['DAGStatistics'];
 export type DatabaseStorage = components['schemas']['DatabaseStorage'];
+export type DecidedApproval = components['schemas']['DecidedApproval'];
+export type DecidedApprovals = components['schemas']['DecidedApprovals'];
 export type DoctorFinding = components['schemas']['DoctorFinding'];
 export type DoctorReport = components['schemas']['DoctorReport'];
 export type EndedRun = components['schemas']['EndedRun'];
@@ -3562,6 +3661,7 @@ export type StartSessionRequest = components['schemas']['StartSessionRequest'];
 export type StatusCount = components['schemas']['StatusCount'];
 export type Step = components['schemas']['Step'];
 export type StepApproval = components['schemas']['StepApproval'];
+export type StepBefore = components['schemas']['StepBefore'];
 export type StepCommand = components['schemas']['StepCommand'];
 export type StepDetails = components['schemas']['StepDetails'];
 export type StepEnvironment = components['schemas']['StepEnvironment'];
@@ -3613,6 +3713,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Approvals"];
+                };
+            };
+        };
+    };
+    countApprovals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalCount"];
+                };
+            };
+        };
+    };
+    listDecidedApprovals: {
+        parameters: {
+            query?: {
+                /** @description Number of the page, from 1. */
+                page?: number;
+                /** @description Entries of a page. */
+                perPage?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DecidedApprovals"];
                 };
             };
         };
@@ -3837,6 +3980,8 @@ export interface operations {
                 toDate?: number | null;
                 /** @description Runs with this trigger, such as api, schedule or call. */
                 trigger?: string | null;
+                /** @description Running runs of which a step waits for an approval, or does not. */
+                waitingForApproval?: boolean | null;
             };
             header?: never;
             path?: never;
@@ -3910,6 +4055,8 @@ export interface operations {
                 toDate?: number | null;
                 /** @description Runs with this trigger, such as api, schedule or call. */
                 trigger?: string | null;
+                /** @description Running runs of which a step waits for an approval, or does not. */
+                waitingForApproval?: boolean | null;
             };
             header?: never;
             path: {

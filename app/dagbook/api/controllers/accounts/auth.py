@@ -104,7 +104,10 @@ class AuthController(Controller):
         origin = Origin(address=caller.address, agent=_agent(request), is_browser=True, before=before)
         found = await _log_in(services, data.username, data.password, origin)
         body = BrowserSession(
-            csrf_token=found.proof or "", expires_at=instant_text(found.expires_at), user=user_body(found.user)
+            csrf_token=found.proof or "",
+            expires_at=instant_text(found.expires_at),
+            user=user_body(found.user),
+            may_create=await services.auth.access.may_create(found.user),
         )
         return Response(body, cookies=[session_cookie.make(request, found.token, found.expires_at)])
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from litestar import Controller
 from litestar.di import NamedDependency
@@ -12,6 +13,7 @@ from litestar.di import NamedDependency
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.params import parameters
 from dagbook.api.presenters.dags import next_start
+from dagbook.api.presenters.fields import or_unset
 from dagbook.api.presenters.history import day_starts, days_of, grid, statistics
 from dagbook.api.presenters.runs import StepCache, run_details
 from dagbook.api.routes import get, permission
@@ -20,12 +22,13 @@ from dagbook.api.schemas.dags import DAGDays, DAGHistory, DAGRunOfDAG, DAGStatis
 from dagbook.api.services import DagServices
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
-from dagbook.db.repositories import dags
+from dagbook.db.repositories import approvals, dags
 from dagbook.db.repositories.runs import run_history
 from dagbook.db.repositories.runs.run_history import HistoryNode
 from dagbook.db.repositories.runs.runs import RunWithState
 from dagbook.definitions.queries import read_stored, require_dag
 from dagbook.definitions.timetable import next_starts
+from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import LATEST, strip_suffix
 from dagbook.runs.queries import RunRef, dags_of
@@ -37,7 +40,15 @@ _MAX_RUNS = 30
 _MAX_LAST, _MAX_IN_DAYS, _MAX_DAYS = 1000, 10_000, 3650
 _MAX_STARTS = 100
 _MAX_COUNTED_DAYS, _MAX_COUNTED = 366, 200_000
-_History = tuple[Sequence[RunWithState], dict[int, list[HistoryNode]], dict[str, Dag]]
+
+
+class _History(NamedTuple):
+    """The newest runs of a DAG, their nodes and definitions, and the keys of those that wait for an approval."""
+
+    newest: Sequence[RunWithState]
+    nodes: dict[int, list[HistoryNode]]
+    definitions: dict[str, Dag]
+    waiting: Collection[int]
 
 
 def _check(field: str, number: int | None, most: int) -> None:
@@ -61,11 +72,14 @@ class DagHistoryController(Controller):
             dag_name = dags.get_dag_name(connection, name) or name
             newest = run_history.find_newest(connection, dag_name, _MAX_RUNS)
             nodes = run_history.find_nodes(connection, [run.id for run in newest])
-            return newest, nodes, dags_of(connection, services.library, newest)
+            waiting = approvals.find_waiting(connection, [run.id for run in newest if run.status is RunStatus.RUNNING])
+            return _History(newest, nodes, dags_of(connection, services.library, newest), waiting)
 
-        found, nodes, definitions = await services.database.read_inline(read)
+        found, nodes, definitions, waiting = await services.database.read_inline(read)
         steps = {content_hash: StepCache(dag) for content_hash, dag in definitions.items()}
         shown = [run_details(run, run, nodes[run.id], steps[run.definition_hash], services.zone) for run in found]
+        for run, details in zip(found, shown, strict=True):
+            details.waiting_for_approval = or_unset(run.id in waiting)
         return DAGHistory(dag_runs=shown, grid_data=grid([nodes[run.id] for run in found]))
 
     @get("/dag-runs/{dagRunId:str}", "getDAGDAGRunDetails", 404)
@@ -79,7 +93,7 @@ class DagHistoryController(Controller):
                 dag_run=await latest_details(services, row, (await read_stored(services.library, row)).definition.dag)
             )
         find = RunRef(row.dag_name, dag_run_id).find
-        return DAGRunOfDAG(dag_run=await read_details(services, find, caller.visibility))
+        return DAGRunOfDAG(dag_run=await read_details(services, find, caller))
 
     @get("/statistics", "getDAGStatistics", 404)
     async def get_statistics(

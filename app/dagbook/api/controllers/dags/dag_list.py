@@ -9,6 +9,7 @@ from litestar import Controller
 from litestar.di import NamedDependency
 from msgspec import UNSET
 
+from dagbook.accounts.rights import find_permitted
 from dagbook.api.dependencies import CurrentCaller, RequestedPage, provide_services
 from dagbook.api.params import parameters
 from dagbook.api.params.lists import DagOrder
@@ -27,6 +28,7 @@ from dagbook.api.schemas.dags import (
     Tags,
 )
 from dagbook.api.services import DagServices
+from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.repositories import dags
 from dagbook.db.repositories.dags import DagFilter, DagRow
@@ -62,11 +64,20 @@ async def _add_recent(services: DagServices, rows: Sequence[DagRow], files: Sequ
         ]
 
 
+async def _add_rights(services: DagServices, caller: Caller, rows: Sequence[DagRow], files: Sequence[DAGFile]) -> None:
+    names = [row.dag_name for row in rows]
+    startable, editable = await find_permitted(services.auth, caller, names, Requires.RUN, Requires.WRITE)
+    for name, file in zip(names, files, strict=True):
+        file.may_start, file.may_edit = name in startable, name in editable
+
+
 def _dag_file(row: DagRow, page: DagPage, services: DagServices) -> DAGFile:
     loaded = load_stored(services.library, row)
     dag = loaded.definition.dag
     run, origin = page.latest.get(row.dag_name), page.origins.get(row.id)
-    summary = run_summary(run, services.zone) if run is not None else placeholder_summary(dag, services.zone)
+    summary = (
+        run_summary(run, services.zone, page.waiting) if run is not None else placeholder_summary(dag, services.zone)
+    )
     if run is not None:
         summary.cause = cause(summary, run.error, page.failing.get(run.id))
     return DAGFile(
@@ -101,6 +112,7 @@ class DagListController(Controller):
     async def list_dags(
         self,
         services: Services,
+        caller: CurrentCaller,
         page_number: RequestedPage,
         dag_order: NamedDependency[DagOrder],
         dag_filter: NamedDependency[DagFilter],
@@ -122,6 +134,7 @@ class DagListController(Controller):
             found = await find_page(services.database, request)
         await parse_missing(services.library, found.rows)
         files = [_dag_file(row, found, services) for row in found.rows]
+        await _add_rights(services, caller, found.rows, files)
         if recent:
             await _add_recent(services, found.rows, files, recent)
         return DAGFiles(dags=files, errors=[], pagination=page_number.paging(found.total))

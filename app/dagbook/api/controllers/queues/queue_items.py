@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from litestar import Controller
@@ -16,12 +16,13 @@ from dagbook.api.params import parameters
 from dagbook.api.presenters.queues import group_by_queue, to_pause, to_queued_runs
 from dagbook.api.presenters.runs import run_summary
 from dagbook.api.routes import get, patch, permission, post
+from dagbook.api.run_reads import add_rights
 from dagbook.api.schemas.queues import ClearedQueue, ClearQueue, QueueItems, QueueMove, QueueState
 from dagbook.api.services import QueueServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
-from dagbook.db.repositories import queue
+from dagbook.db.repositories import approvals, queue
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.repositories.queue import ActiveRunRow, QueuedRunRow
 from dagbook.engine.admission import QueueSnapshot
@@ -37,9 +38,13 @@ _ITEM = re.compile(r"[1-9][0-9]{0,17}")  # no row has a longer number
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of the visible runs of a queue; ``first`` is the head of the queue, if there is one."""
+    """A page of the visible runs of a queue; ``first`` is the head of the queue, if there is one.
+
+    ``waiting`` has the keys of the active runs that wait for an approval.
+    """
 
     active: Sequence[ActiveRunRow]
+    waiting: Collection[int]
     first: Sequence[QueuedRunRow]
     items: Sequence[QueuedRunRow]
     positions: Sequence[int]  # of the items, from 1
@@ -58,8 +63,10 @@ def _read_page(connection: ReadConnection, name: str, before: int, size: int, vi
         places = queue.find_positions(connection, [name], [run.id for run in items])
         by_item = {row.id: row.position for row in places}
         positions = [by_item[run.item] for run in items]
+    shown = [run for run in active if visible is None or run.dag_name in visible]
     return _Page(
-        active=[run for run in active if visible is None or run.dag_name in visible],
+        active=shown,
+        waiting=approvals.find_waiting(connection, [run.id for run in shown]),
         first=first,
         items=items,
         positions=positions,
@@ -98,15 +105,17 @@ class QueueItemsController(Controller):
         is_hidden = bool(caller.visibility) and not page.active and not page.total
         if view is None or (is_hidden and not view.configured):
             raise NotFoundError(f"queue {shorten(name)} has no runs and is not configured")
-        return QueueItems(
+        shown = QueueItems(
             name=name,
             type="global" if view.configured else "dag-based",
             max_concurrency=view.limit if view.limit > 0 else UNSET,
             paused=to_pause(page.snapshot.pause, services.zone),
-            running=[run_summary(run, services.zone) for run in page.active],
+            running=[run_summary(run, services.zone, page.waiting) for run in page.active],
             items=to_queued_runs(page.items, page.first, page.snapshot, services.queues, services.zone, page.positions),
             pagination=page_number.paging(page.total),
         )
+        await add_rights(services, [*shown.running, *shown.items], caller)
+        return shown
 
     @patch("/items/{itemId:str}", "moveQueueItem", Requires.RUN, Action.QUEUE_MOVE, 404, empty=True)
     async def move_item(

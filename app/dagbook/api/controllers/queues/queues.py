@@ -14,14 +14,14 @@ from dagbook.api.params import parameters
 from dagbook.api.params.run_filters import REPEATED, RunSearch
 from dagbook.api.presenters.queues import group_by_queue, is_visible, summarize, to_queue
 from dagbook.api.routes import RUN, get, permission, post
-from dagbook.api.run_reads import list_named
+from dagbook.api.run_reads import add_rights, list_named
 from dagbook.api.schemas.queues import EnqueueDAG, EnqueueInline, QueuesResponse
 from dagbook.api.schemas.runs import DAGRuns, StartedRun
 from dagbook.api.services import QueueServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
-from dagbook.db.repositories import queue
+from dagbook.db.repositories import approvals, queue
 from dagbook.db.repositories.queue import ActiveRunRow, PauseRow, QueuedRunRow
 from dagbook.definitions.queries import require_dag
 from dagbook.engine.admission import Labels
@@ -37,9 +37,13 @@ _QUICKLY_READ = 25  # active and queued runs each
 
 
 class _Queues(NamedTuple):
-    """What a list of queues is made from; ``visible`` has the DAG names that the caller sees, None for all."""
+    """What a list of queues is made from; ``visible`` has the DAG names that the caller sees, None for all.
+
+    ``waiting`` has the keys of the active runs that wait for an approval.
+    """
 
     active: Sequence[ActiveRunRow]
+    waiting: Collection[int]
     queued: Sequence[QueuedRunRow]
     pauses: Mapping[str, PauseRow]
     workers: Sequence[Labels] | None
@@ -88,10 +92,10 @@ class QueuesController(Controller):
 
     @get("/dag-runs/enqueue", fixed_name="name", repeated=REPEATED)
     async def list_runs_of_dag_called_enqueue(
-        self, services: Services, run_search: NamedDependency[RunSearch]
+        self, services: Services, caller: CurrentCaller, run_search: NamedDependency[RunSearch]
     ) -> DAGRuns:
         """List the runs of the DAG named ``enqueue``, which this path would hide."""
-        return await list_named(services, "enqueue", run_search)
+        return await list_named(services, "enqueue", run_search, caller)
 
     @get(f"{RUN}/dequeue", "dequeueDAGRun", 404, requires=Requires.RUN, audits=Action.RUN_DEQUEUE, empty=True)
     async def dequeue_run(self, run: RequestedRun, services: Services, caller: CurrentCaller) -> None:
@@ -108,7 +112,9 @@ class QueuesController(Controller):
         def read_queues(connection: ReadConnection, most: int) -> _Queues:
             active, queued = queue.find_active(connection, most), queue.find_queued(connection, most)
             visible = find_visible_names(connection, [*active, *queued], caller.visibility)
-            return _Queues(active, queued, queue.find_pauses(connection), workers_for(connection, queued), visible)
+            waiting = approvals.find_waiting(connection, [run.id for run in active])
+            pauses, workers = queue.find_pauses(connection), workers_for(connection, queued)
+            return _Queues(active, waiting, queued, pauses, workers, visible)
 
         found = await services.database.read_inline(read_queues, _QUICKLY_READ)
         if _QUICKLY_READ in (len(found.active), len(found.queued)):
@@ -117,8 +123,9 @@ class QueuesController(Controller):
         names = [view.name for view in views]
         snapshots = make_states(names, found.active, found.pauses, found.workers, found.visible)
         queues = [
-            to_queue(view, snapshots[view.name], services.queues, services.zone, found.visible)
+            to_queue(view, snapshots[view.name], services.queues, services.zone, found.visible, found.waiting)
             for view in views
             if is_visible(view, found.visible)
         ]
+        await add_rights(services, [run for each in queues for run in (*each.running, *each.queued)], caller)
         return QueuesResponse(queues=queues, summary=summarize(queues))

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from litestar import Controller
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from dagbook.api.dependencies import CurrentCaller, RequestedRun, provide_services
+from dagbook.accounts.rights import find_permitted
+from dagbook.api.dependencies import CurrentCaller, RequestedPage, RequestedRun, provide_services
 from dagbook.api.params import parameters
-from dagbook.api.presenters.approvals import approval_item
+from dagbook.api.presenters.approvals import approval_item, decided_item
 from dagbook.api.routes import get, permission, post
-from dagbook.api.schemas.runs import Approvals, Approve, Approved, Reject, Rejected
+from dagbook.api.schemas.runs import (
+    ApprovalCount,
+    Approvals,
+    Approve,
+    Approved,
+    DecidedApprovals,
+    Reject,
+    Rejected,
+)
 from dagbook.api.services import RunServices
-from dagbook.auth.audit_context import Action
+from dagbook.auth.audit_context import Action, Caller
 from dagbook.auth.roles import Requires
 from dagbook.db.repositories import approvals
+from dagbook.db.repositories.accounts import groups
+from dagbook.db.repositories.approvals import OpenApproval
+from dagbook.runs.open_approvals import read_questions
 
 Services = NamedDependency[RunServices]
 _MOST = 1000
@@ -28,11 +42,46 @@ class InboxController(Controller):
     @get("", "listApprovals", narrowed=True)
     async def list_approvals(self, services: Services, caller: CurrentCaller) -> Approvals:
         """List the approvals that runs wait for, the oldest first."""
-        rows = await services.database.read(
-            lambda connection: approvals.find_open(connection, caller.visibility, _MOST + 1)
+        found = await services.database.read(
+            lambda connection: read_questions(connection, services.library, caller.visibility, _MOST + 1)
         )
-        items = [approval_item(row, services.zone) for row in rows[:_MOST]]
-        return Approvals(approvals=items, has_more=len(rows) > _MOST)
+        shown = found[:_MOST]
+        mine = await _find_decidable(services, caller, [each.approval for each in shown])
+        items = [approval_item(each, services.zone, may_decide=each.approval in mine) for each in shown]
+        return Approvals(approvals=items, has_more=len(found) > _MOST)
+
+    @get("/count", "countApprovals", narrowed=True)
+    async def count_approvals(self, services: Services, caller: CurrentCaller) -> ApprovalCount:
+        """Count the approvals that runs wait for, and those of them that the caller may decide."""
+        rows = await services.database.read(
+            lambda connection: approvals.find_open(connection, caller.visibility, _MOST)
+        )
+        return ApprovalCount(open=len(rows), may_decide=len(await _find_decidable(services, caller, rows)))
+
+    @get("/decided", "listDecidedApprovals", narrowed=True)
+    async def list_decided(
+        self, services: Services, caller: CurrentCaller, page_number: RequestedPage
+    ) -> DecidedApprovals:
+        """List the decisions about approvals, the newest first."""
+        size = page_number.size
+        rows = await services.database.read(
+            lambda connection: approvals.find_history(connection, caller.visibility, page_number.offset, size + 1)
+        )
+        return DecidedApprovals(
+            approvals=[decided_item(row, services.zone) for row in rows[:size]], has_more=len(rows) > size
+        )
+
+
+async def _find_decidable(services: RunServices, caller: Caller, rows: Sequence[OpenApproval]) -> list[OpenApproval]:
+    """Return those that the caller may decide."""
+    names = [row.root_name or row.dag_name for row in rows]
+    (permitted,) = await find_permitted(services.auth, caller, names, Requires.RUN)
+    memberships = await services.database.read_inline(groups.find_names, caller.user_id or "")
+    return [
+        row
+        for row, name in zip(rows, names, strict=True)
+        if name in permitted and row.request.allows(caller.name, memberships)
+    ]
 
 
 class Decisions(Controller):

@@ -36,7 +36,7 @@ class RunDetails(Controller):
     @get("", "getDAGRunDetails", 404, sub_run="Return a sub-run with its nodes.")
     async def get_run(self, run: RequestedRun, services: Services, caller: CurrentCaller) -> DAGRunAnswer:
         """Return a run with its nodes; ``latest`` is the newest one."""
-        return DAGRunAnswer(dag_run_details=await read_details(services, run.find, caller.visibility))
+        return DAGRunAnswer(dag_run_details=await read_details(services, run.find, caller))
 
     @get("/outputs", "getDAGRunOutputs", 404, sub_run="Return the collected outputs of a finished sub-run.")
     async def get_outputs(self, run: RequestedRun, services: Services) -> RunOutputs:

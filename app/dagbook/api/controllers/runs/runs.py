@@ -26,8 +26,10 @@ from dagbook.api.services import RunServices
 from dagbook.auth.audit_context import Action
 from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
+from dagbook.db.repositories import approvals
 from dagbook.db.repositories.runs import runs
 from dagbook.engine.admission import Admission
+from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import shorten
 from dagbook.runs.model import StartOptions
@@ -58,7 +60,11 @@ class RunsController(Controller):
 
     @get("", "listDAGRuns", narrowed=True, repeated=REPEATED)
     async def list_runs(
-        self, services: Services, run_search: NamedDependency[RunSearch], name: parameters.Text = None
+        self,
+        services: Services,
+        caller: CurrentCaller,
+        run_search: NamedDependency[RunSearch],
+        name: parameters.Text = None,
     ) -> DAGRuns:
         """List runs, newest first, at most 1000; without dates those created since 00:00 UTC today.
 
@@ -66,14 +72,19 @@ class RunsController(Controller):
         list. A page with ``nextCursor`` may have fewer runs than ``limit``, or none, when finding more would take too
         long.
         """
-        return await list_runs_matching(services, run_search, replace(run_search.filter, name_part=name or None))
+        wanted = replace(run_search.filter, name_part=name or None)
+        return await list_runs_matching(services, run_search, wanted, caller)
 
     @get("/{name:str}", "listDAGRunsByName", repeated=REPEATED)
     async def list_runs_of_name(
-        self, name: parameters.AnyDagName, services: Services, run_search: NamedDependency[RunSearch]
+        self,
+        name: parameters.AnyDagName,
+        services: Services,
+        caller: CurrentCaller,
+        run_search: NamedDependency[RunSearch],
     ) -> DAGRuns:
         """List the runs of one DAG name, also of a deleted DAG, as listDAGRuns does."""
-        return await list_named(services, name, run_search)
+        return await list_named(services, name, run_search, caller)
 
 
 class RootRunController(Controller):
@@ -134,6 +145,9 @@ class RootRunController(Controller):
             if parent_sub_run_id:
                 row = find_below(connection, row, parent_sub_run_id)
             nodes = runs.get_nodes(connection, row.id, row.attempt)
-            return SubDAGRuns(sub_runs=sub_runs(nodes, runs.find_called(connection, row.id), services.zone))
+            called = runs.find_called(connection, row.id)
+            running = [each.id for each in called.values() if each.status is RunStatus.RUNNING]
+            waiting = approvals.find_waiting(connection, running)
+            return SubDAGRuns(sub_runs=sub_runs(nodes, called, services.zone, waiting))
 
         return await services.database.read(read)

@@ -56,9 +56,13 @@ _AT_A_TIME = 5_000  # names per statement
 _PATTERN = "name:"
 _MANAGER = 2
 _rank = case({"viewer": 0, "operator": 1}, value=Grant.role, else_=2)
-_find_visible = select(DagAccess.dag_name).where(
-    DagAccess.dag_name.in_(bindparam("names", expanding=True)),
-    DagAccess.subject.in_(bindparam("subjects", expanding=True)),
+_find_ranks = (
+    select(DagAccess.dag_name, func.max(DagAccess.rank))
+    .where(
+        DagAccess.dag_name.in_(bindparam("names", expanding=True)),
+        DagAccess.subject.in_(bindparam("subjects", expanding=True)),
+    )
+    .group_by(DagAccess.dag_name)
 )
 _of_file = select(Dag.dag_name).where(Dag.file_name == bindparam("file")).scalar_subquery()
 _get_rank = select(func.max(DagAccess.rank)).where(
@@ -181,17 +185,24 @@ def _lowest(
 
 def find_visible(connection: ReadConnection, names: Collection[str], visibility: Visibility) -> set[str]:
     """Return those of the DAG names that are visible."""
-    found = set(names)
+    return set(find_ranks(connection, names, visibility))
+
+
+def find_ranks(connection: ReadConnection, names: Collection[str], visibility: Visibility) -> dict[str, int]:
+    """Return the ranks of the roles for those of the DAG names that are visible."""
+    found = dict.fromkeys(names, _MANAGER)
     for subjects in visibility:
         ordered = sorted(found)
-        found = set()
+        ranks = dict[str, int]()
         for first in range(0, len(ordered), _AT_A_TIME):
             some = ordered[first : first + _AT_A_TIME]
             if _has_patterns(subjects):
                 name = _each(connection, literal(json.dumps(some))).c.value
-                found.update(connection.scalars(select(name).where(_match_one(name, subjects))))
+                ranks |= dict.fromkeys(connection.scalars(select(name).where(_match_one(name, subjects))), _MANAGER)
             else:
-                found.update(connection.scalars(_find_visible, {"names": some, "subjects": list(subjects)}))
+                rows = connection.execute(_find_ranks, {"names": some, "subjects": list(subjects)})
+                ranks |= {row[0]: row[1] for row in rows}
+        found = {name: min(found[name], rank) for name, rank in ranks.items()}
     return found
 
 
@@ -321,6 +332,12 @@ def is_named_by(connection: ReadConnection, name: str, visibility: Visibility) -
         is not None
         for subjects in visibility
     )
+
+
+def has_patterns_of_manager(connection: ReadConnection, subjects: tuple[str, ...]) -> bool:
+    """Whether a pattern lets one of the subjects manage DAGs of its names, so that it may create some."""
+    of_managers = (Grant.subject.in_(subjects), Grant.pattern.is_not(None), Grant.role == "manager")
+    return connection.scalar(select(Grant.id).where(*of_managers).limit(1)) is not None
 
 
 def _all_names() -> Select[str]:

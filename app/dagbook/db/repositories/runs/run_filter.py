@@ -18,6 +18,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    not_,
     select,
 )
 from sqlalchemy import type_coerce as as_type
@@ -25,6 +26,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.run import IS_LONG, IS_OVER, IS_ROOT, LONG_ID, Run, RunError, RunParam, RunTag
+from dagbook.db.repositories import approvals
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, NAMES, Visibility
 from dagbook.db.repositories.runs.search_index import index_key
@@ -43,8 +45,9 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Filter of a list of runs; ``since`` is inclusive, ``before`` is exclusive.
 
     A run must have all ``tags`` and all ``params`` (name and value). ``error`` is a part of the errors of a finished
-    run, ignoring case; the durations are those of finished runs in seconds, both bounds inclusive. ``visibility`` is
-    about the name of the run, or of the root of a sub-run.
+    run, ignoring case; the durations are those of finished runs in seconds, both bounds inclusive. ``waiting`` is
+    whether a step of a running run waits for an approval. ``visibility`` is about the name of the run, or of the root
+    of a sub-run.
     """
 
     name: str | None = None
@@ -62,6 +65,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     longest_seconds: float | None = None
     error: str = ""
     sub_runs: SubRuns = "exclude"
+    waiting: bool | None = None
     visibility: Visibility = EVERYTHING
 
 
@@ -213,6 +217,8 @@ def _without_index(dialect: str, run_filter: RunFilter) -> Iterator[_Condition]:
             yield position(dialect, column, part) > 0
     if run_filter.shortest_seconds is not None or run_filter.longest_seconds is not None:
         yield from _durations(dialect, run_filter, _duration(dialect) + _as_duration(dialect, 0))
+    if run_filter.waiting is not None:
+        yield approvals.IS_WAITING if run_filter.waiting else not_(approvals.IS_WAITING)
 
 
 def _durations(dialect: str, run_filter: RunFilter, took: ColumnElement[object]) -> Iterator[_Condition]:

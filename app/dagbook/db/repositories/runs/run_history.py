@@ -28,12 +28,13 @@ from dagbook.db.models.definition import Dag, Definition
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt
 from dagbook.db.repositories.runs.runs import STATE_OF_BAD_END, RunRow, RunWithState, summary
-from dagbook.db.statements import all_rows, columns, first_row, is_one_of, seconds
+from dagbook.db.statements import all_rows, columns, first_row, is_one_of, milliseconds
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.json_values import Json
 
 QUARTER_SECONDS = 900
 _GOOD = (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
+_QUARTER = QUARTER_SECONDS * 1000  # milliseconds
 _IN_RUN = and_(Run.id == Node.run_id, Run.attempt == Node.attempt)
 _find_newest = (
     select(*summary, RunAttempt.state)
@@ -45,7 +46,7 @@ _find_newest = (
 
 
 class HistoryNode(msgspec.Struct, frozen=True, kw_only=True):
-    """A node in the history of a DAG; times in whole seconds since 1970."""
+    """A node in the history of a DAG; times in milliseconds since 1970."""
 
     run_id: int
     position: int
@@ -64,8 +65,8 @@ class HistoryNode(msgspec.Struct, frozen=True, kw_only=True):
 _find_nodes = {
     dialect: select(
         *(column for column in columns(Node, HistoryNode) if column.name not in ("started_at", "finished_at")),
-        seconds(dialect, Node.started_at).label("started_at"),
-        seconds(dialect, Node.finished_at).label("finished_at"),
+        milliseconds(dialect, Node.started_at).label("started_at"),
+        milliseconds(dialect, Node.finished_at).label("finished_at"),
     )
     .join(Run, _IN_RUN)
     .where(is_one_of(Run.id, "runs"))
@@ -81,6 +82,12 @@ _find_names = (
     select(Node.run_id, Node.name)
     .join(Run, _IN_RUN)
     .where(tuple_(Node.run_id, Node.position).in_(bindparam("keys", expanding=True)))
+)
+_find_summaries = select(*summary).where(is_one_of(Run.id, "runs"))
+_find_statuses = (
+    select(Node.run_id, Node.name, Node.status)
+    .join(Run, _IN_RUN)
+    .where(is_one_of(Run.id, "runs"), is_one_of(Node.name, "names"), Node.position >= 0)
 )
 _find_specs = select(Definition.hash, Definition.spec, Definition.base).where(is_one_of(Definition.hash, "hashes"))
 
@@ -120,7 +127,7 @@ _roots = select(Run.id, Run.dag_name, Run.run_id, Run.status).where(Run.root_id.
 
 
 class FinishedRunRow(NamedTuple):
-    """A finished root run: start in whole seconds since 1970 and duration in seconds, None if it never started."""
+    """A finished root run: start in milliseconds since 1970 and duration in seconds, None if it never started."""
 
     run_id: str
     status: RunStatus
@@ -180,7 +187,7 @@ def find_finished(connection: ReadConnection, dag_name: str, most: int, since: d
     """Return the newest finished root runs of a DAG name that were created since a time."""
     dialect = connection.dialect.name
     statement = select(
-        Run.run_id, Run.status, seconds(dialect, Run.started_at), type_coerce(_duration[dialect], Float)
+        Run.run_id, Run.status, milliseconds(dialect, Run.started_at), type_coerce(_duration[dialect], Float)
     ).where(Run.dag_name == dag_name, Run.root_id.is_(None), Run.finished_at.is_not(None))
     if since is not None:
         statement = statement.where(Run.created_at >= since)
@@ -194,9 +201,9 @@ def count_by_quarter(connection: ReadConnection, dag_name: str, most: int, since
     At most ``most`` runs are read. The offset of every time zone is a multiple of a quarter, so that the caller can
     add the quarters of a day up.
     """
-    created = seconds(connection.dialect.name, Run.created_at)
+    created = milliseconds(connection.dialect.name, Run.created_at)
     newest = (
-        select((created.op("/")(QUARTER_SECONDS)).label("quarter"), Run.status)
+        select((created.op("/")(_QUARTER)).label("quarter"), Run.status)
         .where(Run.dag_name == dag_name, Run.root_id.is_(None), Run.created_at >= since)
         .order_by(Run.created_at.desc())
         .limit(most)
@@ -217,11 +224,24 @@ def find_last_good(connection: ReadConnection, run: RunRow) -> RunRow | None:
 
 
 def find_nodes(connection: ReadConnection, runs: Iterable[int]) -> dict[int, list[HistoryNode]]:
-    """Return, by run, the nodes of its last attempt by position; times in whole seconds."""
+    """Return, by run, the nodes of its last attempt by position; times in milliseconds."""
     found: dict[int, list[HistoryNode]] = {key: [] for key in runs}
     for row in all_rows(connection, HistoryNode, _find_nodes[connection.dialect.name], runs=list(found)):
         found[row.run_id].append(row)
     return found
+
+
+def find_summaries(connection: ReadConnection, runs: Iterable[int]) -> dict[int, RunRow]:
+    """Return runs by their keys."""
+    return {row.id: row for row in all_rows(connection, RunRow, _find_summaries, runs=list(runs))}
+
+
+def find_statuses(
+    connection: ReadConnection, runs: Iterable[int], names: Iterable[str]
+) -> dict[tuple[int, str], NodeStatus]:
+    """Return the statuses of the steps with these names in the last attempts of runs, by run and name."""
+    rows = connection.execute(_find_statuses, {"runs": list(runs), "names": list(names)})
+    return {(row.run_id, row.name): row.status for row in rows}
 
 
 def find_specs(connection: ReadConnection, hashes: Iterable[str]) -> dict[str, tuple[str | None, str | None]]:

@@ -51,7 +51,7 @@ from dagbook.db.repositories.runs.run_filter import (
     predicates,
 )
 from dagbook.db.repositories.runs.runs import ENDED_BADLY, EngineFields
-from dagbook.db.statements import seconds
+from dagbook.db.statements import milliseconds
 from dagbook.db.types import UtcDateTime
 from dagbook.json_values import Json
 
@@ -75,7 +75,7 @@ _state_of_bad_end = case((ENDED_BADLY, _state.correlate(Run).scalar_subquery()))
 
 
 class RunListRow(NamedTuple):
-    """A run in a list; times are read in whole seconds since 1970. The last four are set for sub-runs.
+    """A run in a list; times are read in milliseconds since 1970. The last four are set for sub-runs.
 
     ``state_json`` has the engine state of the attempt of a run that failed or was aborted.
     """
@@ -292,7 +292,7 @@ def _read(
 @cache
 def _select(dialect: str, sub_runs: SubRuns) -> Select[*tuple[object, ...]]:
     """Select the columns of ``RunListRow`` in types that need no conversion: half the time of a long list."""
-    times = [seconds(dialect, column) for column in (Run.queued_at, Run.started_at, Run.finished_at)]
+    times = [milliseconds(dialect, column) for column in (Run.queued_at, Run.started_at, Run.finished_at)]
     created_at = type_coerce(Run.created_at, DateTime(timezone=True) if dialect == "postgresql" else BigInteger)
     status = type_coerce(Run.status, Integer)
     names = (Run.id, created_at, Run.dag_name, Run.run_id)

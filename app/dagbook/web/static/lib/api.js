@@ -23,9 +23,11 @@ export class ApiError extends Error {
   /**
    * @param {number} status
    * @param {{ code?: string, message?: string, details?: Record<string, unknown> } | null} body
+   * @param {string | null} [requestId] by which the log of the server names a failure
    */
-  constructor(status, body) {
-    super(body?.message || `the server answered with status ${status}`);
+  constructor(status, body, requestId) {
+    const message = body?.message || `the server answered with status ${status}`;
+    super(status >= HTTP.SERVER_ERROR && requestId ? `${message} (request ${requestId})` : message);
     this.status = status;
     this.code = body?.code ?? "";
     this.details = body?.details ?? {};
@@ -92,7 +94,7 @@ async function request(method, path, { query, body, signal, etag } = {}) {
   const answer = await decode(response);
   noteRole(typeof path === "string" ? path : path.join("/"), response);
   if (response.status === HTTP.UNAUTHORIZED && !isAboutPassword(method, path)) requireLogin();
-  if (!response.ok) throw new ApiError(response.status, answer);
+  if (!response.ok) throw new ApiError(response.status, answer, response.headers.get("x-request-id"));
   return { answer, etag: response.headers.get("etag") };
 }
 

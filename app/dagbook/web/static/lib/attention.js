@@ -40,7 +40,7 @@ export function concernsOf({ failed, moreFailed, since, approvals, queues, long,
     failed > 0 && {
       link: `${failed.toLocaleString("en")}${moreFailed ? "+" : ""} failed`,
       to: "/dag-runs",
-      search: { status: 2, within: day },
+      search: { status: "failed", within: day },
       rest: ` since ${since}`,
       tone: "bad",
     },
@@ -71,7 +71,7 @@ export function concernsOf({ failed, moreFailed, since, approvals, queues, long,
     long > 0 && {
       link: plural(long, "run"),
       to: "/dag-runs",
-      search: { status: 1 },
+      search: { status: "running" },
       rest: ` ${long === 1 ? "takes" : "take"} more than ${LONG / 3600} hours`,
       tone: "wait",
     },
@@ -93,10 +93,12 @@ export function stuckQueues(queues, now) {
 }
 
 /**
+ * Runs that take long; those that wait for an approval are counted as such.
  * @param {RunSummary[]} running
  * @param {number} now
  */
-export const longRuns = (running, now) => running.filter((run) => (secondsOf(run, now) ?? 0) > LONG);
+export const longRuns = (running, now) =>
+  running.filter((run) => !run.waitingForApproval && (secondsOf(run, now) ?? 0) > LONG);
 
 /**
  * From when failures count, in words.

@@ -1,6 +1,6 @@
 // Spans and durations of runs and nodes. Pure.
 
-import { duration, instant, roughly } from "./format.js";
+import { duration, instant } from "./format.js";
 
 /**
  * The span of a run or node in milliseconds, up to now while it is running; null when it has not started.
@@ -15,14 +15,11 @@ export function spanOf({ startedAt, finishedAt, startedAtMillis, finishedAtMilli
 }
 
 /**
- * The duration of a run or node, as precise as its times.
+ * The duration of a run or node.
  * @param {Timed} thing
  * @param {number} [now]
  */
-export function durationText(thing, now) {
-  const exactly = thing.startedAtMillis !== undefined && thing.finishedAtMillis !== undefined;
-  return (exactly ? duration : roughly)(secondsOf(thing, now));
-}
+export const durationText = (thing, now) => duration(secondsOf(thing, now));
 
 /**
  * Seconds of a span, or null.

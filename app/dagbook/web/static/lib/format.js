@@ -5,12 +5,6 @@ import { dayOf, knownZone, shownZone, timeText } from "./clock.js";
 /** @type {Intl.DateTimeFormatOptions} */
 const HOUR = { hour: "2-digit", minute: "2-digit" };
 
-/** @type {[name: string, seconds: number][]} */
-const UNITS = [
-  ["d", 86400],
-  ["h", 3600],
-  ["m", 60],
-];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 /** @type {[unit: Intl.RelativeTimeFormatUnit, seconds: number][]} */
 const STEPS = [
@@ -23,28 +17,19 @@ const STEPS = [
 ];
 
 /**
- * Seconds as "12 ms", "3.4 s", "2 m 05 s", "1 h 02 m", "3 d 4 h".
+ * Seconds as "504 ms", "2.4 s", "12 s", "8 m 32 s", "1 h 04 m", "3 d 04 h"; `format_duration` of the command line
+ * writes the same.
  * @param {number | null | undefined} seconds
  */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return "–";
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
-  const whole = Math.round(seconds);
-  if (whole < 3600) return `${Math.floor(whole / 60)} m ${pad(whole % 60)} s`;
-  const [first, second] = whole < 86400 ? [1, 2] : [0, 1];
-  const rest = whole % UNITS[first][1];
-  const [large, small] = [UNITS[first], UNITS[second]];
-  return `${Math.floor(whole / large[1])} ${large[0]} ${pad(Math.floor(rest / small[1]))} ${small[0]}`;
-}
-
-/**
- * A duration between times with whole seconds: "2 s", "under 1 s".
- * @param {number | null | undefined} seconds
- */
-export function roughly(seconds) {
-  if (seconds === null || seconds === undefined || seconds >= 60) return duration(seconds);
-  return seconds < 1 ? "under 1 s" : `${Math.round(seconds)} s`;
+  const [millis, tenths, whole] = [1000, 10, 1].map((part) => Math.round(seconds * part));
+  if (millis < 1000) return `${Math.max(millis, 0)} ms`;
+  if (tenths < 100) return `${(tenths / 10).toFixed(1)} s`;
+  if (whole < 60) return `${whole} s`;
+  const [minutes, hours, days] = [60, 3600, 86400].map((unit) => Math.floor(whole / unit));
+  if (hours === 0) return `${minutes} m ${pad(whole % 60)} s`;
+  return days === 0 ? `${hours} h ${pad(minutes % 60)} m` : `${days} d ${pad(hours % 24)} h`;
 }
 
 /** @param {number} number */

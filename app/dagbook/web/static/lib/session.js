@@ -29,6 +29,9 @@ const granted = signal(/** @type {Record<string, Api.Role>} */ ({}));
 const dagIn = (/** @type {string} */ text) =>
   decodeURIComponent(/^\/?(?:dags|dag-runs)\/([^/?]+)/.exec(text)?.[1] ?? "");
 
+/** Whether the user may create DAGs of some name, which for one with grants only the server knows. */
+const creates = signal(false);
+
 /** Without users: the role of the account at the provider, if accounts have roles. */
 const ofAccount = signal(/** @type {Api.Role | null} */ (null));
 
@@ -73,6 +76,7 @@ export const headers = () => ({
 export function take(session) {
   proof = session.csrfToken;
   user.value = session.user ?? null;
+  creates.value = session.mayCreate ?? false;
 }
 
 /** Whether the browser may have the cookie of a session: asking the server without one is an error in its console. */
@@ -158,9 +162,8 @@ const RIGHTS = {
     off: "permissions_write_dags is false",
     on: () => config.writes,
   },
-  // A user with grants may create DAGs of the names that they cover; only the server knows which.
   create: {
-    allowed: () => config.writes && (hasGrants.value || hasRank("manager")),
+    allowed: () => config.writes && (hasUsers ? creates.value : hasRank("manager")),
     who: "managers",
     off: "permissions_write_dags is false",
     on: () => config.writes,

@@ -36,7 +36,7 @@ const RUN_LOOKS = { ...COMMON, [RUN.QUEUED]: { word: "queued", icon: "wait", ton
 /** @type {Record<number, Look>} */
 const NODE_LOOKS = { ...COMMON, [NODE.SKIPPED]: { word: "skipped", icon: "skip", tone: "off" } };
 /** How a running run or step looks while it waits for an approval. @type {Look} */
-export const WAITING = { word: "waiting", icon: "wait", tone: "wait" };
+export const WAITING = { word: "waiting for approval", icon: "users", tone: "wait" };
 /** @type {Look} */
 const UNKNOWN = { word: "unknown", icon: "unknown", tone: "off" };
 
@@ -47,9 +47,33 @@ export const nodeStatus = (status) => NODE_LOOKS[status ?? -1] ?? UNKNOWN;
 
 /** @param {{ status: number, waiting?: unknown }} node */
 export const lookOf = ({ status, waiting }) => (waiting ? WAITING : nodeStatus(status));
+/** The look of a run in a list. @param {{ status: number, waitingForApproval?: boolean }} run */
+export const lookOfRow = ({ status, waitingForApproval }) => (waitingForApproval ? WAITING : runStatus(status));
 
-/** Every status of a run, for filters. */
-export const RUN_STATUSES = Object.values(RUN).map((number) => ({ number, word: runStatus(number).word }));
+/**
+ * Every status of a run as it is shown: its key in addresses (as in `dagbook runs --status`), and the filter of the
+ * API. Of the two that the API has one number for, each leaves out the other.
+ */
+export const RUN_STATUSES = [
+  ...Object.entries(RUN).map(([name, number]) => ({
+    key: name.toLowerCase().replaceAll("_", "-"),
+    look: runStatus(number),
+    filter: { status: number, ...(number === RUN.RUNNING && { waitingForApproval: false }) },
+  })),
+  { key: "waiting", look: WAITING, filter: { status: RUN.RUNNING, waitingForApproval: true } },
+];
+
+/**
+ * The filter of the API for a status in an address: a key, or a number as in links of earlier versions.
+ * @param {string} text
+ * @returns {{ status?: Api.RunStatus, waitingForApproval?: boolean }}
+ */
+export const statusFilter = (text) =>
+  RUN_STATUSES.find(({ key }) => key === text)?.filter ?? { status: /** @type {any} */ (text || undefined) };
+
+/** The key of a status in an address. @param {string} text a key or a number */
+export const statusKey = (text) =>
+  RUN_STATUSES.find(({ filter, look }) => text === String(filter.status) && look !== WAITING)?.key ?? text;
 
 const ACTIVE = new Set([RUN.NOT_STARTED, RUN.RUNNING, RUN.QUEUED]);
 

@@ -23,7 +23,7 @@ export function causeOf({ reason, queue, message = "", limit = 0, running = 0, h
     return `Queue ${queue} is full (${running} of ${limit} active)${names && `: ${names}${others}`}`;
   }
   if (reason === "paused") return `Queue ${queue} is paused${sinceText(since)}${by ? ` by ${by}` : ""}`;
-  return reason === "turn" ? "Starts next" : message;
+  return reason === "turn" ? "Starts next" : message.replace(/`([^`]*)`/g, "“$1”");
 }
 
 /**

@@ -8,17 +8,11 @@ import { hasUsers, may } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Confirm, Empty, whenLoaded, Time } from "../parts/basic.js";
 import { FormDialog } from "../parts/form.js";
+import { GiveAccess, RoleChoice } from "../parts/giveaccess.js";
 import { attempt } from "../parts/notice.js";
 
 /** @typedef {{ kind: "new" } | { kind: "edit" | "remove" | "members", group: Api.Group }} AskedOfGroup */
 /** @typedef {{ kind: "new" } | { kind: "role" | "remove", grant: Api.Grant }} AskedOfGrant */
-
-/** @type {[name: Api.Role, what: string][]} */
-const ROLES = [
-  ["viewer", "sees the DAG, its runs and their output"],
-  ["operator", "also starts, stops and retries its runs"],
-  ["manager", "also changes its definition"],
-];
 
 export default function Access() {
   useTitle("Access");
@@ -38,7 +32,7 @@ export default function Access() {
       (<code>run_as</code>).</p>
     ${whenLoaded(users, "users", (known) => html`
       ${whenLoaded(groups, "groups", (found) => html`
-        <${Grants} grants=${grants} users=${known.users} groups=${found.groups} />
+        <${Grants} grants=${grants} reload=${() => Promise.all([users.reload(), reload()])} />
         <${Groups} groups=${found.groups} users=${known.users} reload=${reload} />`)}
       <${TryAs} users=${known.users} />`)}`;
 }
@@ -49,21 +43,20 @@ const dagsOf = (grant) => (grant.pattern ? html`<code>${grant.pattern}</code>` :
 /** @param {Api.Grant} grant */
 const nameOf = (grant) => grant.username ?? `group ${grant.groupName}`;
 
-/**
- * @param {{ grants: import("../lib/use-api.js").Loading<Api.Grants>, users: Api.User[], groups: Api.Group[] }} props
- */
-function Grants({ grants, users, groups }) {
+/** @param {{ grants: import("../lib/use-api.js").Loading<Api.Grants>, reload: () => Promise<unknown> }} props */
+function Grants({ grants, reload }) {
   const [asked, setAsked] = useState(/** @type {AskedOfGrant | null} */ (null));
   const close = () => setAsked(null);
   return html`<div class="row"><h2>Grants</h2><span class="grow"></span>
-    <button type="button" class="primary" onClick=${() => setAsked({ kind: "new" })}>Add grant</button></div>
+    <button type="button" class="primary" onClick=${() => setAsked({ kind: "new" })}>Give access</button></div>
     ${whenLoaded(grants, "grants", (found) =>
       found.grants.length
         ? html`<div class="scroll"><table class="stack">
           <thead><tr><th>User or group</th><th>Role</th><th>DAGs</th><th>Since</th>
             <th><span class="visually-hidden">Actions</span></th></tr></thead>
           <tbody>${found.grants.map((grant) => html`<tr key=${grant.id}>
-            <td class="wide-text">${nameOf(grant)}</td><td data-label="role">${grant.role}</td>
+            <td class="wide-text">${grant.username ?? html`<span class="tag">group</span> ${grant.groupName}`}</td>
+            <td data-label="role">${grant.role}</td>
             <td class="wide-text" data-label="DAGs">${dagsOf(grant)}</td>
             <td data-label="since"><${Time} at=${grant.createdAt} /></td>
             <td class="actions">
@@ -74,11 +67,7 @@ function Grants({ grants, users, groups }) {
           </tr>`)}</tbody></table></div>`
         : html`<${Empty} title="No grants yet">
           <p>A grant gives a user or a group a role for DAGs by name or tag.</p><//>`)}
-    ${asked?.kind === "new" && html`<${NewGrant} users=${users} groups=${groups} onClose=${close}
-      onSave=${async (/** @type {Api.CreateGrantRequest} */ body) => {
-      await post("grants", body);
-      await grants.reload();
-    }} />`}
+    ${asked?.kind === "new" && html`<${GiveAccess} onClose=${close} onDone=${reload} />`}
     ${asked?.kind === "role" && html`<${FormDialog} title=${`Change the role of ${nameOf(asked.grant)}`} action="Save"
       onClose=${close} onSave=${async (/** @type {Fields} */ { role }) => {
       await patch(["grants", asked.grant.id], { role: /** @type {Api.Role} */ (role) });
@@ -89,43 +78,6 @@ function Grants({ grants, users, groups }) {
       await remove(["grants", asked.grant.id]);
       await grants.reload();
     }}><p>Access to ${dagsOf(asked.grant)} ends, unless another grant covers it.</p><//>`}`;
-}
-
-/**
- * @param {{ users: Api.User[], groups: Api.Group[], onClose: () => void,
- *   onSave: (body: Api.CreateGrantRequest) => Promise<void> }} props
- */
-function NewGrant({ users, groups, onClose, onSave }) {
-  const save = (/** @type {Fields} */ { subject, role, kind, dags }) => {
-    const [of, id] = subject.split(":");
-    return onSave({
-      role: /** @type {Api.Role} */ (role),
-      ...(of === "user" ? { userId: id } : { groupId: id }),
-      ...(kind === "tag" ? { tag: dags } : { pattern: dags }),
-    });
-  };
-  return html`<${FormDialog} title="Add a grant" action="Add" onClose=${onClose} onSave=${save}>
-    <label>User or group<select name="subject" required>
-      ${groups.length > 0 && html`<optgroup label="Groups">${groups.map((group) => html`<option key=${group.id}
-        value=${`group:${group.id}`}>${group.name}</option>`)}</optgroup>`}
-      <optgroup label="Users">${users.map((one) => html`<option key=${one.id} value=${`user:${one.id}`}>
-        ${one.username}${one.scope === "granted" ? "" : " (sees all DAGs)"}</option>`)}</optgroup>
-    </select></label>
-    <${RoleChoice} />
-    <fieldset><legend>Choose DAGs by</legend>
-      <label class="inline"><input type="radio" name="kind" value="pattern" checked />name<span class="faint">* is
-        any text, ? one character</span></label><br />
-      <label class="inline"><input type="radio" name="kind" value="tag" />tag</label></fieldset>
-    <label>Name or tag<input name="dags" required maxlength="64" placeholder="etl-*" autocomplete="off" /></label><//>`;
-}
-
-/** @param {{ chosen?: Api.Role }} props */
-function RoleChoice({ chosen = "viewer" }) {
-  return html`<fieldset><legend>Role</legend>
-    ${ROLES.map(([name, what]) => html`<label class="inline" key=${name}>
-      <input type="radio" name="role" value=${name} checked=${name === chosen} />${name}<span class="faint">${what}
-      </span></label><br />`)}
-  </fieldset>`;
 }
 
 /** @param {{ groups: Api.Group[], users: Api.User[], reload: () => Promise<unknown> }} props */

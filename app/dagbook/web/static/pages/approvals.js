@@ -1,43 +1,92 @@
-// Inbox: the approvals that runs wait for.
+// Approvals that runs wait for, as cards with what a decision needs; below them those that were decided.
 
-import { html } from "../vendor/core.js";
+import { html, useState } from "../vendor/core.js";
+import { get } from "../lib/api.js";
 import { short } from "../lib/format.js";
-import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
-import { ApprovalButtons } from "../parts/approval.js";
-import { Empty, Time, whenLoaded } from "../parts/basic.js";
+import { useApi } from "../lib/use-api.js";
+import { ApprovalButtons, approverText } from "../parts/approval.js";
+import { Empty, StatusIcon, Time, whenLoaded } from "../parts/basic.js";
+import { attempt } from "../parts/notice.js";
 
+const PAGE = 20; // decisions
 /** @type {Concerns} */
 const onRun = (change) => change.kind === "run";
+
+/** @param {Api.ApprovalItem | Api.DecidedApproval} one */
+const addressOf = ({ dagName, dagRunId, rootDAGRunName, rootDAGRunId }) =>
+  rootDAGRunName && rootDAGRunId
+    ? { name: rootDAGRunName, runId: rootDAGRunId, subRunId: dagRunId }
+    : { name: dagName, runId: dagRunId };
 
 export default function Approvals() {
   useTitle("Approvals");
   const inbox = useApi("approvals", {}, onRun);
   return html`<h1>Approvals</h1>
     ${whenLoaded(inbox, "approvals", ({ approvals, hasMore }) => approvals.length ? html`
-      <div class="scroll"><table class="stack">
-        <thead><tr><th>Run</th><th>Step</th><th>Question</th><th>Waiting since</th>
-          <th><span class="visually-hidden">Decision</span></th></tr></thead>
-        <tbody>${approvals.map((one) => html`<${Row} key=${`${one.dagRunId}/${one.stepName}`} one=${one}
-          reload=${inbox.reload} />`)}</tbody></table></div>
+      <div class="approvals">${approvals.map((one) => html`<${Card} key=${`${one.dagRunId}/${one.stepName}`} one=${one}
+        reload=${inbox.reload} />`)}</div>
       ${hasMore && html`<p class="faint">Only the oldest approvals are shown.</p>`}`
       : html`<${Empty} title="Nothing to approve">
-        <p>Steps of type <code>hitl</code> appear here and wait until a user approves or rejects them.</p><//>`)}`;
+        <p>Steps of type <code>hitl</code> appear here and wait until a user approves or rejects them.</p><//>`)}
+    <${Decided} />`;
 }
 
 /** @param {{ one: Api.ApprovalItem, reload: Reload }} props */
-function Row({ one, reload }) {
-  const below = one.rootDAGRunName && one.rootDAGRunId;
-  const address = below
-    ? { name: one.rootDAGRunName ?? "", runId: one.rootDAGRunId ?? "", subRunId: one.dagRunId }
-    : { name: one.dagName, runId: one.dagRunId };
-  return html`<tr>
-    <td><a href=${href(pageOf(address), { step: one.stepName })}>
-      ${one.dagName}</a> <code class="faint" title=${one.dagRunId}>${short(one.dagRunId)}</code></td>
-    <td data-label="step">${one.stepName}</td>
-    <td class="wide-text">${one.prompt}</td>
-    <td data-label="waiting since"><${Time} at=${one.since} /></td>
-    <td><${ApprovalButtons} address=${address} step=${one.stepName} waiting=${one} reload=${reload} /></td></tr>`;
+function Card({ one, reload }) {
+  const address = addressOf(one);
+  const step = (/** @type {string} */ name) => href(pageOf(address), { step: name });
+  const who = one.actor ? `${one.actor} (${one.trigger})` : one.trigger;
+  const wants = one.input.map((name) => `${name}${one.required.includes(name) ? " (required)" : ""}`);
+  return html`<article class="card approval" aria-label=${`Approval of ${one.stepName} of ${one.dagName}`}>
+    <p class="question wide-text">${one.prompt || `May ${one.dagName} continue after the step ${one.stepName}?`}</p>
+    <dl class="facts">
+      <dt>Asked by</dt><dd><a href=${step(one.stepName)}>${one.dagName}</a>, step ${one.stepName}${" "}
+        <code class="faint" title=${one.dagRunId}>${short(one.dagRunId)}</code>, <${Time} at=${one.since} /></dd>
+      <dt>Started by</dt><dd>${who}</dd>
+      ${one.params && html`<dt>Parameters</dt><dd class="wide-text"><code>${one.params}</code></dd>`}
+      ${one.before.length > 0 && html`<dt>Ran before</dt><dd>${one.before.map(({ name, status }) => html`
+        <a class="plain" key=${name} href=${step(name)}><${StatusIcon} of=${status} node /> ${name}</a>${" "}`)}</dd>`}
+      <dt>If approved</dt><dd>${one.next.length ? `${one.next.join(", ")} can run.` : "The run continues."}</dd>
+      <dt>If rejected</dt><dd>The step fails${one.next.length > 0 && `, ${one.next.join(", ")} will not run`}
+        ${one.onFailure && `, and the handler ${one.onFailure} runs if the run fails`}.</dd>
+      ${one.deadline && html`<dt>Deadline</dt>
+        <dd class="wait"><${Time} at=${one.deadline} />, then the step fails</dd>`}
+      <dt>Who decides</dt>
+      <dd>${one.approvers ? approverText(one.approvers) : "everyone who may run this DAG"}</dd>
+      ${wants.length > 0 && html`<dt>Asks for</dt><dd>${wants.join(", ")}</dd>`}
+    </dl>
+    <${ApprovalButtons} address=${address} step=${one.stepName} waiting=${one} reload=${reload} /></article>`;
+}
+
+/** @param {Api.DecidedApproval} one */
+const keyOf = ({ dagRunId, stepName, since }) => `${dagRunId}/${stepName}/${since}`;
+
+function Decided() {
+  const newest = useApi("approvals/decided", { perPage: PAGE }, onRun);
+  const [older, setOlder] = useState({ page: 1, found: /** @type {Api.DecidedApproval[]} */ ([]), more: true });
+  const more = () => attempt(async () => {
+    const next = await get("approvals/decided", { perPage: PAGE, page: older.page + 1 });
+    setOlder({ page: older.page + 1, found: [...older.found, ...next.approvals], more: next.hasMore });
+  });
+  return whenLoaded(newest, "decisions", ({ approvals, hasMore }) => {
+    // A decision since the first page was loaded moves the others to the next page.
+    const byKey = new Map([...approvals, ...older.found].map((one) => [keyOf(one), one]));
+    if (!byKey.size) return null;
+    return html`<h2>Decided</h2><div class="scroll"><table class="stack">
+      <thead><tr><th>When</th><th>Decision</th><th>Step</th><th>Question</th><th>Values or reason</th></tr></thead>
+      <tbody>${[...byKey].map(([key, one]) => html`<tr key=${key}>
+        <td><${Time} at=${one.decidedAt} /></td>
+        <td class="wide-text"><span class=${one.approved ? "good" : "bad"}>
+          ${one.approved ? "approved" : "rejected"}</span> by ${one.decidedBy}</td>
+        <td class="wide-text"><a href=${href(pageOf(addressOf(one)), { step: one.stepName })}>
+          ${one.dagName}, ${one.stepName}</a></td>
+        <td class="wide-text">${one.prompt}</td>
+        <td class="wide-text">${one.reason ?? Object.entries(one.inputs ?? {})
+          .map(([name, value]) => `${name}=${value}`).join(", ")}</td></tr>`)}</tbody></table></div>
+      ${(older.page === 1 ? hasMore : older.more) && html`<p><button type="button" onClick=${more}>
+        Show older decisions</button></p>`}`;
+  });
 }

@@ -1,48 +1,59 @@
-// Audit page: filters in the address, before and after of each entry, and state of the seal.
+// Audit page: sentences with links, filters in the address, values before and after, and state of the seal.
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { get } from "../lib/api.js";
+import { KINDS, changesOf, sentenceOf } from "../lib/audit.js";
+import { exact, instant } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { may } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Empty, whenLoaded, Time } from "../parts/basic.js";
+import { Icon } from "../parts/icon.js";
 import { valuesOf } from "../parts/form.js";
 import { attempt } from "../parts/notice.js";
 
 /** @type {{ entries: Api.AuditEntry[], next: number | null | undefined }} */
 const NONE = { entries: [], next: undefined };
-const FIELDS = [
-  ["actor", "User", "ada"],
-  ["action", "Action", "dag. or run.stop"],
-  ["object", "Object", "etl"],
-  ["requestId", "Request", "id"],
-];
+const LIMIT = 100;
+/** The filters, with their names in chips. @type {Record<string, string>} */
+const FILTERS = { actor: "user", action: "kind", object: "object", requestId: "request", from: "from", to: "up to" };
+
+/** The filters of the address as the API takes them: days are those of the viewer, the last one is included. */
+function wanted() {
+  const { from, to, ...rest } = Object.fromEntries(query.value);
+  return { ...rest, from: timeOf(from, 0), to: timeOf(to, 1), limit: LIMIT };
+}
+
+
+/**
+ * The start of a day, some days later, as a time of the API.
+ * @param {string | undefined} day such as 2030-01-31
+ * @param {number} later
+ */
+function timeOf(day, later) {
+  const time = new Date(`${day}T00:00`);
+  if (Number.isNaN(time.getTime())) return undefined;
+  time.setDate(time.getDate() + later);
+  return time.toISOString();
+}
 
 export default function Audit() {
   useTitle("Audit");
-  const filters = Object.fromEntries(query.value);
-  const key = JSON.stringify(filters);
-  const loaded = useApi(may("admin") ? "audit" : null, { ...filters, limit: 100 });
+  const key = query.value.toString();
+  const filters = wanted();
+  const loaded = useApi(may("admin") ? "audit" : null, filters);
   const [older, setOlder] = useState(NONE);
   useEffect(() => setOlder(NONE), [key]);
   const more = (/** @type {number} */ before) =>
     attempt(async () => {
-      const page = await get("audit", { ...filters, limit: 100, before });
+      const page = await get("audit", { ...filters, before });
       setOlder({ entries: [...older.entries, ...page.entries], next: page.nextBefore ?? null });
     });
-  const submit = (/** @type {FormSubmit} */ event) => {
-    event.preventDefault();
-    setQuery(valuesOf(event.target), { replace: false });
-  };
   if (!may("admin")) return html`<h1>Audit</h1><${Empty} title="Only admins can see the audit log">
     <p>It records who changed what.</p><//>`;
   return html`<h1>Audit</h1>
-    <form class="filters" key=${key} role="search" aria-label="Filter the audit log" onSubmit=${submit}>
-      ${FIELDS.map(([name, label, hint]) => html`<label key=${name}>${label}
-        <input name=${name} value=${filters[name] ?? ""} placeholder=${hint} size="14" /></label>`)}
-      <button type="submit">Filter</button>
-    </form>
+    <${Filters} />
     ${whenLoaded(loaded, "audit", (page) => {
       const entries = [...page.entries, ...older.entries];
       const next = older.next === undefined ? page.nextBefore : older.next;
@@ -51,54 +62,53 @@ export default function Audit() {
       return html`<p class="faint">Sealed up to entry ${page.sealedUpTo}
         . <code>dagbook audit verify</code> checks that nothing before it was changed.</p>
         <div class="scroll">
-          <table class="stack">
-            <thead>
-              <tr><th class="number">No.</th><th>When</th><th>User</th><th>Action</th><th>Object</th><th>Outcome</th>
-                <th>Change</th></tr></thead>
+          <table class="stack audit">
+            <thead><tr><th>When</th><th>What</th><th>Details</th><th class="number">No.</th></tr></thead>
           <tbody>${entries.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} />`)}</tbody></table></div>
         ${next && html`<p><button type="button" onClick=${() => more(next)}>Show older entries</button></p>`}`;
     })}`;
 }
 
+function Filters() {
+  const value = (/** @type {string} */ name) => query.value.get(name) ?? "";
+  const apply = (/** @type {Targeted<Event, HTMLFormElement>} */ event) => {
+    event.preventDefault();
+    setQuery(valuesOf(event.currentTarget), { replace: false });
+  };
+  const kinds = KINDS.includes(value("action")) ? KINDS : [...KINDS, value("action")].filter(Boolean);
+  const chips = Object.entries(FILTERS).filter(([name]) => value(name));
+  return html`<form class="filters" role="search" aria-label="Filter the audit log" onSubmit=${apply} onChange=${apply}>
+      <label>Kind<select name="action" value=${value("action")}><option value="">all</option>
+        ${kinds.map((kind) => html`<option key=${kind} value=${kind}>${kind.replace(/\.$/, "")}</option>`)}
+        </select></label>
+      <label>User<input name="actor" value=${value("actor")} placeholder="ada" size="12" /></label>
+      <label>Object<input name="object" value=${value("object")} placeholder="etl" size="14" /></label>
+      <label>From<input type="date" name="from" value=${value("from")} /></label>
+      <label>Up to<input type="date" name="to" value=${value("to")} /></label>
+    </form>
+    <p class="row chips">${chips.map(([name, word]) => html`<button type="button" class="tag" key=${name}
+      title="Remove this filter" onClick=${() => setQuery({ [name]: null })}>${word}: ${value(name).replace(/\.$/, "")}
+      <${Icon} name="close" /></button>`)}</p>`;
+}
+
+/** @param {import("../lib/audit.js").Part} part */
+const partOf = ({ text, to, search, code }) =>
+  to ? html`<a href=${href(to, search)}>${text}</a>` : code ? html`<code>${text}</code>` : text;
+
 /** @param {{ entry: Api.AuditEntry }} props */
 function Entry({ entry }) {
-  const who = [entry.actor ?? "unknown", entry.tokenName && `token ${entry.tokenName}`].filter(Boolean).join(", ");
-  const page = placeOf(entry);
+  const time = instant(entry.at);
+  const from = [entry.via, entry.address].filter(Boolean).join(", ");
   return html`<tr>
+    <td class="when">${time && exact(time)} <span class="faint"><${Time} at=${entry.at} /></span></td>
+    <td class="wide-text ${entry.outcome === "done" ? "" : "bad"}">${sentenceOf(entry).map(partOf)}</td>
+    <td><details><summary>Details</summary><dl class="facts">
+      <dt>Action</dt><dd><code>${entry.action}</code>, ${entry.outcome}</dd>
+      <dt>Object</dt><dd>${entry.kind} ${entry.object}</dd>
+      ${from && html`<dt>From</dt><dd>${from}</dd>`}
+      ${entry.requestId && html`<dt>Request</dt><dd><code>${entry.requestId}</code></dd>`}
+      ${changesOf(entry).map(([name, was, is]) => html`<dt key=${name}>${name}</dt>
+        <dd>${entry.before ? `${was} → ${is}` : is}</dd>`)}</dl></details></td>
     <td class="number">${entry.id}</td>
-    <td><${Time} at=${entry.at} /></td>
-    <td class="wide-text" title=${[entry.address, entry.via].filter(Boolean).join(", ")}>${who}</td>
-    <td>${entry.action}</td>
-    <td class="wide-text">${page ? html`<a href=${page}>${entry.object}</a>` : entry.object}</td>
-    <td class=${entry.outcome === "success" || entry.outcome === "done" ? "" : "bad"}>${entry.outcome}</td>
-    <td>${(entry.before || entry.after) && html`<details><summary>Show</summary>
-        <${Difference} before=${entry.before} after=${entry.after} /></details>`}</td>
   </tr>`;
-}
-
-/**
- * The path of the page of an entry's object, which may have been deleted since.
- * @param {{ action: string, object: string, outcome: string }} entry
- */
-function placeOf({ action, object, outcome }) {
-  if (outcome === "refused" || !object) return null;
-  if (action === "run.cleanup") return null;
-  if (action.startsWith("run.")) {
-    return object.includes("/") ? href(["dag-runs", ...object.split("/").slice(0, 3)]) : null;
-  }
-  return action.startsWith("dag.") && !object.includes("/") ? href(["dags", object]) : null;
-}
-
-/** @param {{ before?: Record<string, unknown>, after?: Record<string, unknown> }} props */
-function Difference({ before = {}, after = {} }) {
-  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
-  return html`<dl class="facts">${names.map((name) => html`<dt key=${name}>${name}
-    </dt><dd>${shown(before[name])}${name in before && name in after ? " → " : ""}
-      ${name in after ? shown(after[name]) : ""}</dd>`)}</dl>`;
-}
-
-/** @param {unknown} value */
-function shown(value) {
-  if (value === undefined) return "";
-  return typeof value === "string" ? value : JSON.stringify(value);
 }

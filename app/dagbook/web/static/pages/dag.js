@@ -4,7 +4,7 @@ import { html, useEffect } from "../vendor/core.js";
 import { HTTP } from "../lib/api.js";
 import { go, href } from "../lib/router.js";
 import { hasUsers, may } from "../lib/session.js";
-import { runStatus } from "../lib/status.js";
+import { lookOfRow } from "../lib/status.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
 import { useApi } from "../lib/use-api.js";
 import { Empty, whenLoaded, NotThere, Tabs } from "../parts/basic.js";
@@ -44,13 +44,13 @@ export default function DagPage({ params }) {
     // On a phone the tabs are wider than the screen.
     document.querySelector("[role=tab][aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [shown, tab]);
-  useStateIcon(latest?.dagRunId ? runStatus(latest.status).tone : null);
+  useStateIcon(latest?.dagRunId ? lookOfRow(latest).tone : null);
   const missing = (/** @type {Failed} */ error) => html`<${NotThere} title="There is no such DAG" error=${error}>
     <a href=${href("/dags")}>All DAGs</a> · <a href=${href("/dag-runs", { name })}>Runs of ${name}</a><//>`;
   useTitle(
     name,
     loaded.error?.status === HTTP.NOT_FOUND && "not found",
-    tab === "overview" ? latest?.dagRunId && runStatus(latest.status).word : known?.title,
+    tab === "overview" ? latest?.dagRunId && lookOfRow(latest).word : known?.title,
   );
   return whenLoaded(loaded, "DAG", (details) => html`
     <${Header} name=${name} details=${details} reload=${loaded.reload} />

@@ -8,9 +8,9 @@ import { go, href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { secondsOf, durationText } from "../lib/durations.js";
 import { hasGrants, may } from "../lib/session.js";
-import { RUN, RUN_STATUSES, runStatus } from "../lib/status.js";
+import { RUN, RUN_STATUSES, WAITING, runStatus, statusFilter, statusKey } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
-import { ActionButton, Truncated, Empty, whenLoaded, StatusIcon, Time } from "../parts/basic.js";
+import { Truncated, Empty, whenLoaded, StatusIcon, Time } from "../parts/basic.js";
 import { NextTime } from "../parts/clock.js";
 import { Icon } from "../parts/icon.js";
 import { Menu } from "../parts/menu.js";
@@ -31,14 +31,15 @@ export default function Dags() {
   useTitle("DAGs", tag || name);
   /** @type {Concerns} */
   const concerns = (change) => change.kind === "dag" || (change.kind === "run" && !change.root);
-  const list = useApi("dags", { name, tag, ...(status && { status: Number(status) }), page, perPage: PAGE, sort,
+  const list = useApi("dags", { name, tag, status: statusFilter(status).status, page, perPage: PAGE, sort,
     recent: 10 }, concerns);
   const upcoming = useApi("schedules/upcoming", { limit: 1000, perDag: 1 }, (change) => change.kind === "dag");
   const next = new Map();
   for (const one of upcoming.data?.upcoming ?? [])
     if (one.kind === "start" && !next.has(one.fileName)) next.set(one.fileName, one);
   return html`<div class="row"><h1>DAGs</h1><span class="grow"></span>
-    <${ActionButton} right="create" class="primary" onClick=${() => setAsked(true)}>New DAG<//></div>
+    ${may("create") && html`<button type="button" class="primary" onClick=${() => setAsked(true)}>New DAG</button>`}
+    </div>
     <${Filters} />
     ${whenLoaded(list, "DAGs", ({ dags, errors, pagination }) => html`
       ${pagination && html`<p class="faint" role="status">${plural(pagination.totalRecords, "DAG")}
@@ -71,10 +72,11 @@ function Filters() {
         <option value="">any</option>${[...known].map((one) => html`<option key=${one} value=${one}>${one}</option>`)}
         </select></label>
     <label>
-      Latest run<select value=${query.value.get("status") ?? ""}
+      Latest run<select value=${statusKey(query.value.get("status") ?? "")}
         onChange=${(/** @type {SelectChange} */ event) => setQuery({ status: event.target.value, page: null })}>
         <option value="">any</option>
-        ${RUN_STATUSES.map(({ number, word }) => html`<option key=${number} value=${number}>${word}</option>`)}
+        ${RUN_STATUSES.filter(({ look }) => look !== WAITING).map(({ key, look }) => html`<option key=${key}
+          value=${key}>${look.word}</option>`)}
         </select></label>
     <label>
       Sort by<select value=${query.value.get("sort") ?? "name"}
@@ -95,7 +97,7 @@ function Nothing({ narrowed, onNew }) {
     <p>Ask an admin to grant you DAGs, or to add you to a group.</p><//>`;
   if (!may("create")) return html`<${Empty} title="No DAGs yet"><p>Ask a manager to add one.</p><//>`;
   return html`<${Empty} title="No DAGs yet">
-    <p><${ActionButton} right="create" class="primary" onClick=${onNew}>New DAG<//></p>
+    ${may("create") && html`<p><button type="button" class="primary" onClick=${onNew}>New DAG</button></p>`}
     <p>Or start with the examples on the <a href=${href("/")}>dashboard</a>.</p><//>`;
 }
 
@@ -117,7 +119,7 @@ function Row({ file, next, reload }) {
   const { fileName, dag, latestDAGRun: run, suspended, errors, source } = file;
   return html`<tr>
     <td class="state">${run.dagRunId && html`<a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>
-      <${StatusIcon} of=${run.status} /></a>`}</td>
+      <${StatusIcon} of=${run.status} waiting=${run.waitingForApproval} /></a>`}</td>
     <td class="whole">
       <div class="named"><a href=${href(["dags", fileName])}>${dag.name}</a>
         ${errors.length > 0 && html`<span class="bad" title=${errors.join("\n")}>has problems</span>`}
@@ -134,7 +136,7 @@ function Row({ file, next, reload }) {
         : ""}</td>
     <td class="tags"><${Tags} tags=${dag.tags ?? []} /></td>
     <td class="actions">
-      ${may("run") && !errors.length && html`<button type="button" class="quiet on-hover"
+      ${file.mayStart && !errors.length && html`<button type="button" class="quiet on-hover"
         title="Start…" aria-label=${`Start ${dag.name}`}
         onClick=${() => go(["dags", fileName], { search: { start: 1 } })}><${Icon} name="runs" /></button>`}
       <${Menu} label=${`Actions of ${dag.name}`} items=${itemsOf(file, reload)} /></td>
@@ -155,8 +157,7 @@ function About({ file: { dag, latestDAGRun: run } }) {
  * @param {Reload} reload
  * @returns {import("../parts/menu.js").MaybeItem[]}
  */
-function itemsOf({ fileName, dag, suspended, errors }, reload) {
-  const [mayStart, mayEdit] = [may("run"), may("write")];
+function itemsOf({ fileName, dag, suspended, errors, mayStart, mayEdit }, reload) {
   const toggle = () => attempt(() => post(["dags", fileName, "suspend"], { suspend: !suspended }).then(reload));
   return [
     mayStart && {

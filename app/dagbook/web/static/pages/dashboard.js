@@ -5,10 +5,11 @@ import { plural } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { spanOf } from "../lib/durations.js";
-import { RUN, RUN_STATUSES, runStatus } from "../lib/status.js";
+import { RUN, RUN_STATUSES, lookOfRow } from "../lib/status.js";
 import { hasGrants } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Attention } from "../parts/attention.js";
+import { approvalCount } from "../parts/badge.js";
 import { Empty, whenLoaded } from "../parts/basic.js";
 import { DayStrip } from "../parts/daystrip.js";
 import { FirstSteps } from "../parts/firststeps.js";
@@ -24,8 +25,6 @@ const NEXT = 12; // DAGs with their next start
 
 /** @type {Concerns} */
 const onRun = (change) => change.kind === "run" && !change.root;
-/** @type {Concerns} */
-const onAnyRun = (change) => change.kind === "run";
 /** @type {Concerns} */
 const onDag = (change) => change.kind === "dag";
 
@@ -60,7 +59,6 @@ export default function Dashboard() {
   const failures = useApi("dag-runs", { fromDate: since, status: RUN.FAILED, limit: MOST }, onRun);
   const running = useApi("dag-runs", { fromDate: 0, status: RUN.RUNNING, limit: RUNNING }, onRun);
   const queues = useApi("queues", {}, (change) => change.kind === "queue" || onRun(change));
-  const inbox = useApi("approvals", {}, onAnyRun);
   const upcoming = useApi("schedules/upcoming", { limit: 300, perDag: 1 }, onDag);
   const schedulers = useApi("services/scheduler");
   const sources = useApi(hasGrants.value ? null : "sources", {}, onDag); // with grants there is no list of them
@@ -76,7 +74,7 @@ export default function Dashboard() {
     ${whenLoaded(failures, "failures", ({ nextCursor }) => html`<${Attention} failed=${failed}
       moreFailed=${Boolean(nextCursor)} seen=${seen} begin=${since * 1000} runs=${runs.data?.dagRuns ?? []}
       running=${running.data?.dagRuns ?? []} queues=${queues.data?.queues ?? []}
-      approvals=${inbox.data?.approvals.length ?? 0} unscheduled=${Boolean(unscheduled)}
+      approvals=${approvalCount.value?.open ?? 0} unscheduled=${Boolean(unscheduled)}
       sources=${sources.data?.sources ?? []}
       onSeen=${() => setSeen(markSeen(failed))} />`)}
     <div class="dashboard">
@@ -97,14 +95,15 @@ export default function Dashboard() {
  * @param {{ runs: RunSummary[], more: boolean }} props
  */
 function Counts({ runs, more }) {
-  const counts = RUN_STATUSES.map(({ number }) => ({
-    number,
-    count: runs.filter((run) => run.status === number).length,
+  const counts = RUN_STATUSES.map(({ key, look }) => ({
+    key,
+    look,
+    count: runs.filter((run) => lookOfRow(run) === look).length,
   })).filter(({ count }) => count);
   return html`<p class="row counts">
-    ${counts.map(({ number, count }) => html`<a key=${number} class=${`status ${runStatus(number).tone}`}
-      href=${href("/dag-runs", { status: number, within: DAY })}><${Icon} name=${runStatus(number).icon} />
-      ${count}${more ? "+" : ""} ${runStatus(number).word}</a>`)}
+    ${counts.map(({ key, look, count }) => html`<a key=${key} class=${`status ${look.tone}`}
+      href=${href("/dag-runs", { status: key, within: DAY })}><${Icon} name=${look.icon} />
+      ${count}${more ? "+" : ""} ${look.word}</a>`)}
     ${more && html`<a class="small" href=${href("/dag-runs", { within: DAY })}>
       These are the ${MOST} newest. Show all</a>`}</p>`;
 }

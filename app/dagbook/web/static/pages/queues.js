@@ -105,7 +105,7 @@ function Queue({ queue, reload }) {
 
 /** @param {{ run: RunSummary }} props */
 function Active({ run }) {
-  return html`<li><${StatusIcon} of=${run.status} />${" "}
+  return html`<li><${StatusIcon} of=${run.status} waiting=${run.waitingForApproval} />${" "}
     <a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}
     </a> <code class="faint nowrap" title=${run.dagRunId}>${short(run.dagRunId)}
     </code> <span class="faint">started <${Time} at=${run.startedAt || run.queuedAt} /></span></li>`;
@@ -167,7 +167,8 @@ function Queued({ run, index, queue, reload, reason, prioritized }) {
     <td data-label="queued"><${Time} at=${run.queuedAt} /></td>
     <td class="about">${cause !== reason && waits?.reason !== "paused" && html`<${Truncated} text=${cause} />`}</td>
     ${prioritized && html`<td data-label="priority" class="number">${waits?.priority ?? 0}</td>`}
-    <td class="actions">${may("run") && html`<${Menu} label=${`Actions of ${run.name} at position ${index + 1}`}
+    <td class="actions">${(run.mayStart ?? may("run")) && html`<${Menu}
+      label=${`Actions of ${run.name} at position ${index + 1}`}
       items=${items} />`}</td>
   </tr>`;
 }

@@ -12,7 +12,7 @@ import { dequeue, retry, stop } from "../lib/run-actions.js";
 import { pageOf } from "../lib/runs.js";
 import { secondsOf, durationText } from "../lib/durations.js";
 import { may } from "../lib/session.js";
-import { RUN, RUN_STATUSES, isActive, isOver } from "../lib/status.js";
+import { RUN, RUN_STATUSES, isActive, isOver, statusFilter, statusKey } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { waitText } from "../lib/wait-text.js";
 import { ActionButton, Confirm, Truncated, Empty, Id, whenLoaded, StatusIcon, Time } from "../parts/basic.js";
@@ -26,11 +26,11 @@ import { ExtraCells, ExtraHeads, RunViews } from "../parts/runviews.js";
 const NONE = { runs: [], next: undefined };
 const PAGE = 100;
 const TEXTS = [
-  ["name", "DAG", "part of the name"],
+  ["name", "DAG", "etl"],
   ["tag", "Tag", "nightly"],
   ["actor", "Started by", "ada"],
   ["param", "Parameter", "NAME=value"],
-  ["error", "Error", "text of an error"],
+  ["error", "Error", "KeyError"],
   ["minDuration", "Duration at least", "90s, 5m"],
 ];
 const HOUR = 3600000; // milliseconds
@@ -38,13 +38,16 @@ const DAY = 24 * HOUR;
 const DATES = "dates"; // those of the address, of a link from another page
 const FILTERS = ["status", "within", "fromDate", "toDate", "trigger", ...TEXTS.map(([name]) => name)];
 const TRIGGERS = ["api", "reschedule", "schedule"];
+/** Key in addresses, words, and seconds: the key in links of earlier versions. @type {[string, string, number][]} */
 const SPANS = [
-  ["", "any time"],
-  ["3600", "last hour"],
-  ["86400", "last 24 hours"],
-  ["604800", "last 7 days"],
-  ["2592000", "last 30 days"],
+  ["", "any time", 0],
+  ["1h", "last hour", 3600],
+  ["24h", "last 24 hours", 86400],
+  ["7d", "last 7 days", 604800],
+  ["30d", "last 30 days", 2592000],
 ];
+const spanOf = (/** @type {string} */ text) =>
+  SPANS.find(([key, , seconds]) => text === key || text === String(seconds)) ?? [text, text, Number(text) || 0];
 
 /** The dates of the address bar in words: "28 Nov 2026", "28 Nov, 10:05 to 10:20"; empty without dates. */
 function datesText() {
@@ -59,10 +62,10 @@ function datesText() {
 /** The filters of the address bar as the API takes them. */
 function wanted() {
   const values = Object.fromEntries(query.value);
-  const { within, columns: _, ...rest } = values;
+  const { within, status, columns: _, ...rest } = values;
   // Without a date the API returns only today's runs.
-  const fromDate = within ? Math.floor(Date.now() / 1000 / 60) * 60 - Number(within) : (rest.fromDate ?? 0);
-  return { ...rest, fromDate, limit: PAGE };
+  const fromDate = within ? Math.floor(Date.now() / 1000 / 60) * 60 - spanOf(within)[2] : (rest.fromDate ?? 0);
+  return { ...rest, ...statusFilter(status ?? ""), fromDate, limit: PAGE };
 }
 
 export default function Runs() {
@@ -72,7 +75,8 @@ export default function Runs() {
   const loaded = useApi("dag-runs", asked, (change) => change.kind === "run" && !change.root);
   const [more, setMore] = useState(NONE);
   useEffect(() => setMore(NONE), [filters]);
-  const word = RUN_STATUSES.find(({ number }) => String(number) === query.value.get("status"))?.word;
+  const chosen = statusKey(query.value.get("status") ?? "");
+  const word = RUN_STATUSES.find(({ key }) => key === chosen)?.look.word;
   useTitle("Runs", word, query.value.get("name"));
   const extend = (/** @type {string} */ cursor) =>
     attempt(async () => {
@@ -80,14 +84,15 @@ export default function Runs() {
       setMore({ runs: [...more.runs, ...page.dagRuns], next: page.nextCursor ?? null });
     });
   return html`<h1>Runs</h1>
-    <${Filters} key=${filters} />
+    <${Filters} />
     <${RunViews} />
     ${whenLoaded(loaded, "runs", (page) => {
       const first = new Set(page.dagRuns.map(keyOf));
       const runs = [...page.dagRuns, ...more.runs.filter((run) => !first.has(keyOf(run)))];
       const next = more.next === undefined ? page.nextCursor : more.next;
       if (!runs.length && !next) return html`<${Nothing} />`;
-      return html`${runs.length ? html`<${Table} runs=${runs} reload=${loaded.reload} />` : html`<p class="faint">
+      return html`${runs.length ? html`<${Table} runs=${runs} more=${Boolean(next)}
+        reload=${loaded.reload} />` : html`<p class="faint">
         No match among the newest runs. Older runs are not searched yet.</p>`}
         ${next && html`<p><button type="button" onClick=${() => extend(next)}>Show older runs</button></p>`}`;
     })}`;
@@ -114,31 +119,30 @@ function Filters() {
     setQuery({ ...others, ...(kept ? {} : { within, fromDate: null, toDate: null }) }, { replace: false });
   };
   const dates = query.value.get("within") ? "" : datesText();
-  const pick = (/** @type {SelectChange} */ event) => event.currentTarget.form?.requestSubmit();
+  const pick = (/** @type {InputChange | SelectChange} */ event) => event.currentTarget.form?.requestSubmit();
   const value = (/** @type {string} */ name) => query.value.get(name) ?? "";
   return html`<form class="filters" role="search" aria-label="Filter runs" onSubmit=${submit}>
-    <label>Status<select name="status" value=${value("status")} onChange=${pick}>
+    <label>Status<select name="status" value=${statusKey(value("status"))} onChange=${pick}>
       <option value="">any</option>
-      ${RUN_STATUSES.map(({ number, word }) => html`<option key=${number} value=${number}>${word}</option>`)}
+      ${RUN_STATUSES.map(({ key, look }) => html`<option key=${key} value=${key}>${look.word}</option>`)}
     </select></label>
-    <label>When<select name="within" value=${dates ? DATES : value("within")} onChange=${pick}>
+    <label>When<select name="within" value=${dates ? DATES : spanOf(value("within"))[0]} onChange=${pick}>
       ${dates && html`<option value=${DATES}>${dates}</option>`}
-      ${SPANS.map(([seconds, word]) => html`<option key=${seconds} value=${seconds}>${word}</option>`)}
+      ${SPANS.map(([key, word]) => html`<option key=${key} value=${key}>${word}</option>`)}
     </select></label>
     <label>Trigger<select name="trigger" value=${value("trigger")} onChange=${pick}>
       <option value="">any</option>
       ${TRIGGERS.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}
     </select></label>
     ${TEXTS.map(([name, label, hint]) => html`<label key=${name}>${label}
-      <input name=${name} value=${value(name)} placeholder=${hint} size="12" /></label>`)}
-    <button type="submit">Filter</button>
+      <input name=${name} value=${value(name)} placeholder=${hint} size="12" onChange=${pick} /></label>`)}
     ${FILTERS.some((name) => query.value.get(name)) && html`<button type="button" class="quiet"
       onClick=${() => setQuery(Object.fromEntries(FILTERS.map((name) => [name, null])))}>Clear</button>`}
   </form>`;
 }
 
-/** @param {{ runs: RunSummary[], reload: Reload }} props */
-function Table({ runs, reload }) {
+/** @param {{ runs: RunSummary[], more: boolean, reload: Reload }} props */
+function Table({ runs, more, reload }) {
   const [chosen, setChosen] = useState(/** @type {Set<string>} */ (new Set()));
   const [asked, setAsked] = useState(/** @type {{ name: BulkAction, runs: RunSummary[] } | null} */ (null));
   const now = useNow(1, runs.some((run) => isActive(run.status)));
@@ -153,7 +157,8 @@ function Table({ runs, reload }) {
   return html`
     <div class="row bulk">
       <span class="faint">
-        ${picked.length ? plural(picked.length, "run") + " selected" : plural(runs.length, "run") + " shown"}</span>
+        ${picked.length ? `${plural(picked.length, "run")} selected`
+          : more ? `The newest ${plural(runs.length, "run")}` : plural(runs.length, "run")}</span>
       ${picked.length === 2 && html`<a class="button"
         href=${href("/compare", { run: keyOf(picked[0]), with: keyOf(picked[1]) })}>Compare</a>`}
       ${picked.length > 0 && ACTIONS.map((name) => html`<${ActionButton} key=${name} right="run"
@@ -185,7 +190,7 @@ function Table({ runs, reload }) {
  */
 function Row({ run, now, chosen, onToggle, onAsk }) {
   const { name, dagRunId, status, params, waitingFor } = run;
-  const mayStart = may("run");
+  const mayStart = run.mayStart ?? may("run");
   const why = waitingFor ? waitText(waitingFor) : run.cause;
   const items = [
     mayStart && isOver(status) && { title: "Retry…", onChoose: () => onAsk("retry") },
@@ -200,7 +205,7 @@ function Row({ run, now, chosen, onToggle, onAsk }) {
   return html`<tr>
     <td><input type="checkbox" aria-label=${`Select run ${dagRunId}`} checked=${chosen}
         onChange=${() => onToggle(keyOf(run))} /></td>
-    <td class="state"><${StatusIcon} of=${status} /></td>
+    <td class="state"><${StatusIcon} of=${status} waiting=${run.waitingForApproval} /></td>
     <td><a class="wide-text" href=${href(["dags", name])}>${name}</a></td>
     <td><${Id} of=${dagRunId} page=${href(pageOf({ name, runId: dagRunId }))} /></td>
     <td data-label="started"><${Time} at=${run.startedAt || run.queuedAt} /></td>

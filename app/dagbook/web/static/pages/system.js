@@ -6,7 +6,7 @@ import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { hasGrants, may } from "../lib/session.js";
 import { RUN } from "../lib/status.js";
-import { ago, bytes, instant, roughly } from "../lib/format.js";
+import { ago, bytes, duration, instant } from "../lib/format.js";
 import { useTitle } from "../lib/title.js";
 import { Chart } from "../parts/chart.js";
 import { Empty, whenLoaded } from "../parts/basic.js";
@@ -39,7 +39,7 @@ export default function System() {
     ${whenLoaded(health, "health", (state) => html`<dl class="facts card">
       <div><dt>State</dt><dd class=${state.status === "healthy" ? "good" : "bad"}>${state.status}</dd></div>
       <div><dt>Version</dt><dd>${state.version}</dd></div>
-      <div><dt>Up for</dt><dd>${roughly(state.uptime)}</dd></div>
+      <div><dt>Up for</dt><dd>${duration(state.uptime)}</dd></div>
       <div><dt>Time zone</dt><dd>${config.zone}</dd></div></dl>`)}
     ${!hasGrants.value && html`<h2>Service</h2>
       ${whenLoaded(figures, "figures", (found) => html`<${Figures} found=${found} />`)}`}

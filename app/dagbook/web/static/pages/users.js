@@ -25,6 +25,7 @@ const ROLES = [
 export default function Users() {
   useTitle("Users");
   const list = useApi(hasUsers && may("admin") ? "users" : null);
+  const grants = useApi(hasUsers && may("admin") ? "grants" : null);
   const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
   if (!hasUsers) {
     return html`<h1>Users</h1><${Empty} title="User accounts are off">
@@ -42,14 +43,16 @@ export default function Users() {
   return html`<div class="row"><h1>Users</h1><span class="grow"></span>
     <${ActionButton} right="admin" class="primary" onClick=${() => setAsked({ kind: "new" })}>Add user<//></div>
     ${whenLoaded(list, "users", ({ users }) => html`<div class="scroll"><table class="stack list">
-      <thead><tr><th>Name</th><th>Role</th><th>Added</th><th><span class="visually-hidden">Actions</span></th></tr>
+      <thead><tr><th>Name</th><th>Role</th><th>DAGs</th><th>Added</th>
+        <th><span class="visually-hidden">Actions</span></th></tr>
       </thead>
       <tbody>${users.map((one) => html`<tr key=${one.id}>
         <td class="wide-text">${one.username}${one.id === me.value?.id && html` <span class="tag">you</span>`}
           ${one.disabled && html` <span class="tag">disabled</span>`}
           ${one.issuer && html`<div class="faint">logs in at ${new URL(one.issuer).host}</div>`}</td>
-        <td>${one.role}${one.scope === "granted" && html` <a class="tag" href=${href("/access", { user: one.id })}>
-          granted DAGs only</a>`}</td>
+        <td>${one.scope !== "granted" && one.role}</td>
+        <td class="wide-text" data-label="DAGs">${one.scope === "granted" ? html`<a
+          href=${href("/access", { user: one.id })}>${grantsOf(one, grants.data?.grants ?? [])}</a>` : "all"}</td>
         <td data-label="added"><${Time} at=${one.createdAt} /></td>
         <td class="actions">
           <${Menu} label=${`Actions of ${one.username}`} items=${[
@@ -92,6 +95,13 @@ export default function Users() {
       await remove(["users", asked.one.id]);
       await list.reload();
     }}><p>They are logged out at once, and their tokens stop working. Their audit entries are kept.</p><//>`}`;
+}
+
+/** What a user is granted, without what groups are. @param {Api.User} user @param {Api.Grant[]} grants */
+function grantsOf({ id }, grants) {
+  const own = grants.filter((grant) => grant.userId === id);
+  const texts = own.map(({ role, pattern, tag }) => `${role} of ${pattern ?? `tag ${tag}`}`);
+  return texts.length ? texts.join(", ") : "none, or those of groups";
 }
 
 /** @param {{ chosen?: Api.Role }} props */

@@ -7,7 +7,7 @@ import { clock, duration, plural } from "../lib/format.js";
 import { secondsOf, spanOf } from "../lib/durations.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
-import { RUN, isActive, runStatus } from "../lib/status.js";
+import { RUN, isActive, lookOfRow } from "../lib/status.js";
 import { useNow } from "../lib/use-now.js";
 
 /** @typedef {import("../lib/day.js").Bar} Bar */
@@ -57,7 +57,7 @@ const hasFailed = (list) => list.some((run) => run.status === RUN.FAILED);
 /** @param {{ bar: Bar, name: string, until: number, last: boolean }} props */
 function Drawn({ bar, name, until, last }) {
   const { runs, left, width } = bar;
-  const { tone } = runStatus(runs[0].status);
+  const { tone } = lookOfRow(runs[0]);
   const text = runs.length === 1 ? oneText(runs[0], until) : manyText(bar, until);
   const style = { left: `min(calc(100% - var(--least)), ${left}%)`, width: `max(var(--least), ${width}%)` };
   const to = runs.length === 1 ? href(pageOf({ name, runId: runs[0].dagRunId })) : listOf(bar, name);
@@ -72,7 +72,7 @@ function Drawn({ bar, name, until, last }) {
 function oneText(run, until) {
   const span = spanOf(run, until);
   return [
-    runStatus(run.status).word,
+    lookOfRow(run).word,
     span && clock(new Date(span.from)),
     span && duration(secondsOf(run, until)),
   ].filter(Boolean).join(", ");
@@ -87,7 +87,7 @@ function manyText({ runs, from }, until) {
   const ends = runs.map((run) => spanOf(run, until)?.to ?? from);
   /** @type {Map<string, number>} */
   const counts = new Map();
-  for (const { status } of runs) counts.set(runStatus(status).word, (counts.get(runStatus(status).word) ?? 0) + 1);
+  for (const { word } of runs.map(lookOfRow)) counts.set(word, (counts.get(word) ?? 0) + 1);
   const times = `${clock(new Date(from))} to ${clock(new Date(Math.max(...ends)))}`;
   return `${runs.length} runs, ${times}: ${[...counts].map(([word, count]) => `${count} ${word}`).join(", ")}`;
 }

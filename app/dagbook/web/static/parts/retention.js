@@ -3,7 +3,8 @@
 import { html, useState } from "../vendor/core.js";
 import { asError, get, post } from "../lib/api.js";
 import { bytes, plural } from "../lib/format.js";
-import { ActionButton, Confirm, Failure } from "./basic.js";
+import { hasGrants, may } from "../lib/session.js";
+import { Confirm, Failure } from "./basic.js";
 import { notify } from "./notice.js";
 
 const WORD = "clean up";
@@ -32,7 +33,8 @@ export function Retention() {
   const { preview, failure, busy } = state;
   return html`<section aria-label="Space">
     <div class="row"><h2>Space</h2><span class="grow"></span>
-      <button type="button" disabled=${busy} onClick=${look}>${busy ? "Checking…" : "Preview clean-up"}</button></div>
+      ${!hasGrants.value && html`<button type="button" disabled=${busy} onClick=${look}>
+        ${busy ? "Checking…" : "Preview clean-up"}</button>`}</div>
     <p class="faint">
       Old runs are deleted automatically. To set their age, use <code>histRetentionDays</code> in a DAG,
       or <code>retention_days</code> in <code>dagbook.yaml</code>.</p>
@@ -48,7 +50,7 @@ export function Retention() {
 function Going({ preview, onClean }) {
   if (!preview.runs) return html`<p class="good">Nothing to clean up: all runs are within their limits.</p>`;
   return html`<div class="row"><strong>A clean-up deletes ${sum(preview)}.</strong><span class="grow"></span>
-    <${ActionButton} right="admin" class="danger" onClick=${onClean}>Clean up<//></div>
+    ${may("admin") && html`<button type="button" class="danger" onClick=${onClean}>Clean up</button>`}</div>
     <table class="stack"><thead><tr><th>DAG</th><th>Runs</th><th>Logs</th><th>Reason</th></tr></thead>
       <tbody>
         ${preview.dags.map((one) => html`<tr key=${one.name}><td class="wide-text">${one.name}</td>

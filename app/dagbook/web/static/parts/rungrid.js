@@ -6,7 +6,7 @@ import { duration, exact, instant } from "../lib/format.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { secondsOf } from "../lib/durations.js";
-import { nodeStatus, runStatus } from "../lib/status.js";
+import { nodeStatus, lookOfRow } from "../lib/status.js";
 import { Icon } from "./icon.js";
 
 /**
@@ -64,7 +64,7 @@ const isEdited = (run, before) => run.revision !== undefined && run.revision !==
 
 /** @param {{ run: Run, longest: number, edited: boolean }} props */
 function Head({ run, longest, edited }) {
-  const { word, tone } = runStatus(run.status);
+  const { word, tone } = lookOfRow(run);
   const seconds = secondsOf(run);
   const begun = instant(run.startedAt);
   const about = [word, duration(seconds), begun && exact(begun), edited && `first of revision ${run.revision}`];

@@ -9,6 +9,7 @@ import { forget, hasGrants, hasUsers, may, needsLogin, user } from "../lib/sessi
 import { useKey } from "../lib/shortcuts.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
 import { Again } from "./again.js";
+import { ApprovalBadge } from "./badge.js";
 import { Failure } from "./basic.js";
 import { ClockChoice } from "./clock.js";
 import { Icon } from "./icon.js";
@@ -44,7 +45,8 @@ const LIVE = {
 /** @param {{ to: string, name: string, icon: string }} props */
 function Place({ to, name, icon }) {
   const here = to === "/" ? path.value === "/" : path.value === to || path.value.startsWith(`${to}/`);
-  return html`<a href=${href(to)} aria-current=${here ? "page" : null}><${Icon} name=${icon} />${name}</a>`;
+  return html`<a href=${href(to)} aria-current=${here ? "page" : null}><${Icon} name=${icon} />${name}
+    ${to === "/approvals" && html`<${ApprovalBadge} />`}</a>`;
 }
 
 function Person() {

@@ -19,7 +19,7 @@ import {
   pathOf,
 } from "../lib/runs.js";
 import { durationText, secondsOf, spanOf } from "../lib/durations.js";
-import { NODE, RUN, isActive, isOver, runStatus } from "../lib/status.js";
+import { NODE, RUN, isActive, isOver, lookOfRow } from "../lib/status.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
 import { Loading, StatusIcon, whenLoaded } from "./basic.js";
 import { Chunks } from "./chunks.js";
@@ -220,7 +220,7 @@ function Called({ address, name, called, known, depth, axis, now, inside, picked
 }
 
 /** The look of a sub-run; one that was never started has no details. @param {Api.SubDAGRunDetail | undefined} sub */
-export const lookOfSubRun = (sub) => runStatus(sub?.status ?? RUN.NOT_STARTED);
+export const lookOfSubRun = (sub) => lookOfRow(sub ?? { status: RUN.NOT_STARTED });
 
 /**
  * @param {{ address: RunAddress, item: string, sub?: Api.SubDAGRunDetail, depth: number, axis: Axis | null,

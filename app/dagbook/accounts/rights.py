@@ -1,0 +1,40 @@
+"""What a caller may do: by the scopes of its token, its role, and for single DAGs its grants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from dagbook.accounts.auth_setup import AuthServices
+from dagbook.auth.audit_context import Caller
+from dagbook.auth.roles import GRANTABLE, Requires, Scope, Switches, refusal, scope_of
+
+
+def refusal_of(switches: Switches, caller: Caller, requires: Requires, *, changes: bool = False) -> str:
+    """Return why a caller is not permitted, by the scopes of its token or its role, or an empty text."""
+    scope = scope_of(requires, changes=changes)
+    if caller.scopes is not None and scope not in caller.scopes:
+        return f"this token may not do this; it requires the scope {scope}"
+    reason = refusal(requires, caller.role, switches)
+    is_unscoped = caller.via == "personal" and caller.scopes is None and scope is Scope.ADMIN
+    return f"{reason}, and a token that names the scope {scope}" if reason and is_unscoped else reason
+
+
+async def find_permitted(
+    auth: AuthServices, caller: Caller, names: Iterable[str], *permissions: Requires
+) -> list[set[str]]:
+    """Return, for each permission, those of the DAG names for which the caller has it.
+
+    For the rows of a list: the roles of a caller with grants are read in one statement.
+    """
+    distinct = set(names)
+    if not caller.visibility:
+        return [set() if refusal_of(auth.switches, caller, each) else distinct for each in permissions]
+    roles = await auth.access.roles_for_names(distinct, caller)
+    callers = {role: replace(caller, role=role) for role in GRANTABLE}
+    permitted = [
+        {role for role, each in callers.items() if not refusal_of(auth.switches, each, permission)}
+        for permission in permissions
+    ]
+    return [{name for name, role in roles.items() if role in allowed} for allowed in permitted]
