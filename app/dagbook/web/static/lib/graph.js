@@ -1,6 +1,7 @@
 // Graph of steps and their dependencies, to be drawn. Pure.
 
-import { lookOf, runStatus } from "./status.js";
+import { lookOfNode } from "./runs.js";
+import { runStatus } from "./status.js";
 
 const FOLD_FROM = 12; // groups of at least so many similar steps are drawn as one node
 /** @typedef {{ width: number, height: number }} Size */
@@ -125,8 +126,8 @@ const handlersOf = (handlers) => Object.entries(handlers).flatMap(([handler, nod
  * @param {Known} known
  */
 function shown(node, known) {
-  const { step, status, waiting } = node;
-  const look = status === undefined ? undefined : lookOf({ status, waiting });
+  const { step, status, startedAt, waiting } = node;
+  const look = status === undefined ? undefined : lookOfNode({ status, startedAt, waiting }, false);
   return { name: step.name, status, look, times: look && node, count: callsText(node, known) };
 }
 

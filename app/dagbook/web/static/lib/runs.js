@@ -135,7 +135,7 @@ export function lookOfRun(run) {
 
 /**
  * The look of a step: one that the end of its run left out was not run, whatever the number of its status.
- * @param {Api.Node} node
+ * @param {{ status: number, startedAt?: string, waiting?: unknown }} node
  * @param {boolean} over whether its run has finished
  */
 export function lookOfNode(node, over) {

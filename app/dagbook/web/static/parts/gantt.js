@@ -3,7 +3,7 @@
 import { html } from "../vendor/core.js";
 import { duration } from "../lib/format.js";
 import { useNow } from "../lib/use-now.js";
-import { lookOf } from "../lib/status.js";
+import { lookOfNode } from "../lib/runs.js";
 import { spanOf } from "../lib/durations.js";
 
 /**
@@ -22,7 +22,7 @@ export function Gantt({ run, nodes, chosen, onChoose, active }) {
       <span>${duration(length / 1000)}</span></div>
     ${nodes.map((node) => {
       const span = spanOf(node, now);
-      const { word, tone } = lookOf(node);
+      const { word, tone } = lookOfNode(node, !active);
       const name = node.step.name;
       return html`<div role="listitem" key=${name} class=${name === chosen ? "gantt-row chosen" : "gantt-row"}>
         <button type="button" class="quiet gantt-name" onClick=${() => onChoose(name)}
