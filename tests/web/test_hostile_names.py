@@ -163,3 +163,12 @@ async def test_a_hundred_scripts_are_texts_on_every_page(visitor: Visitor, path:
     await expect(page.get_by_role("main").get_by_text("alert(1)").first).to_be_visible()
     await visitor.settle()
     assert await page.locator(f"main :is({LIVE})").count() == 0
+
+
+@pytest.mark.usefixtures("scripted")
+async def test_a_summary_of_a_hundred_scripts_is_text(visitor: Visitor) -> None:
+    page = await visitor.open("/dag-runs/scripted/latest")
+    summary = page.get_by_role("region", name="Summary")
+    await expect(summary.get_by_text("alert(1)").first).to_be_visible()
+    await summary.get_by_role("button", name="Show all").click()
+    assert await summary.locator(f":is(a, {LIVE})").count() == 0
