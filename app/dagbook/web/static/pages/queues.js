@@ -108,7 +108,8 @@ function Active({ run }) {
   return html`<li><${StatusIcon} of=${run.status} waiting=${run.waitingForApproval} />${" "}
     <a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}
     </a> <code class="faint nowrap" title=${run.dagRunId}>${short(run.dagRunId)}
-    </code> <span class="faint">started <${Time} at=${run.startedAt || run.queuedAt} /></span></li>`;
+    </code> <span class="faint">started <${Time} at=${run.startedAt || run.queuedAt} /></span>
+    ${run.waitingForApproval && html` <span class="wait">waits for approval, and is active meanwhile</span>`}</li>`;
 }
 
 /**
