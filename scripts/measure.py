@@ -30,14 +30,15 @@ LIMITS = {
     # Files, without __init__.py.
     # 4 for crontabs (their times, their lines, the command) and for dagbook mail-sink; 7 for summaries and details of
     # steps (file, Markdown, what ran; repository, schema, presenter, controller); 3 for the session and the frame in
-    # the document of a page and for compressed responses; 2 for rights of rows and for approvals.
-    "modules": Limit(486, goal=400),
+    # the document of a page and for compressed responses; 2 for rights of rows and for approvals;
+    # 1 for lines of both streams as one.
+    "modules": Limit(487, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
     # causes in lists, DAGs by status, figures of the service; + 560: what waits in lists, approvals and decisions,
-    # rights of rows, durations.
-    "lines": Limit(78_120, goal=67_000),
+    # rights of rows, durations; + 632: lines of both streams as one, output with sub-runs.
+    "lines": Limit(78_712, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

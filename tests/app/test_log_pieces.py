@@ -89,6 +89,75 @@ async def test_a_run_below_has_its_own(dagbook: Dagbook) -> None:
     assert told(answer.json()) == [("work", "stdout", 1, "a\n")]
 
 
+CALLS = """\
+steps:
+  - {name: before, command: echo before}
+  - {name: each, call: child, parallel: [a, b]}
+  - {name: after, command: "sh -c 'echo after >&2'"}
+---
+name: child
+steps:
+  - {name: work, command: "sh -c 'echo $1; echo to stderr >&2'"}
+  - {name: deeper, call: grandchild}
+---
+name: grandchild
+steps:
+  - {name: deep, command: echo deep}
+"""
+
+
+async def test_output_of_sub_runs_at_any_depth_is_included_when_it_is_asked_for(dagbook: Dagbook) -> None:
+    run = await dagbook.run(CALLS)
+    found = (await pieces(run, subRuns=True))["pieces"]
+    assert (found[0]["text"], found[-1]["text"]) == ("before\n", "after\n")
+    below = [piece for piece in found if "dagRunId" in piece]
+    assert sorted((piece["dagName"], piece["step"], piece["text"]) for piece in below) == [
+        ("child", "work", "a\n"),
+        ("child", "work", "b\n"),
+        ("child", "work", "to stderr\n"),
+        ("child", "work", "to stderr\n"),
+        ("grandchild", "deep", "deep\n"),
+        ("grandchild", "deep", "deep\n"),
+    ]
+    called = {sub["dagRunId"] for sub in run.details["nodes"][1]["subRuns"]}
+    assert {piece["dagRunId"] for piece in below if piece["dagName"] == "child"} == called
+    # What calls write are the results of their sub-runs, whose output is there.
+    assert {piece["step"] for piece in found} == {"before", "work", "deep", "after"}
+    sub_run = await dagbook.client.get(f"{run.path}/sub-dag-runs/{below[0]['dagRunId']}/log/pieces?subRuns=true")
+    assert {piece["step"] for piece in sub_run.json()["pieces"]} <= {"work", "deep"}
+    assert {piece["step"] for piece in (await pieces(run))["pieces"]} == {"before", "each", "after"}
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_pages_with_sub_runs_have_every_piece_once(dagbook: Dagbook, limit: int) -> None:
+    run = await dagbook.run(CALLS)
+    whole = (await pieces(run, subRuns=True))["pieces"]
+    forth: list[Any] = []
+    query: dict[str, Any] = {"subRuns": True, "limit": limit}
+    while (page := await pieces(run, **query))["pieces"]:
+        forth += page["pieces"]
+        query["after"] = forth[-1]["place"]
+    back: list[Any] = []
+    query = {"subRuns": True, "limit": limit, "before": "end"}
+    while (page := await pieces(run, **query))["pieces"]:
+        back = page["pieces"] + back
+        query["before"] = back[0]["place"]
+    assert forth == back == whole
+
+
+async def test_a_page_begins_with_a_line(dagbook: Dagbook) -> None:
+    run = await dagbook.run(SPEC)
+    page = await pieces(run, step="third", stream="stdout", line=99_999, limit=1)
+    (piece,) = page["pieces"]
+    assert piece["step"] == "third"
+    assert piece["line"] <= 99_999 < piece["line"] + piece["text"].count("\n")
+    assert (page["hasEarlier"], page["hasMore"]) == (True, True)
+    called = await dagbook.run(CALLS)
+    below = next(piece for piece in (await pieces(called, subRuns=True))["pieces"] if piece.get("dagName") == "child")
+    query = {"step": "work", "stream": below["stream"], "line": 1, "subRun": below["dagRunId"]}
+    assert (await pieces(called, subRuns=True, **query))["pieces"][0] == below
+
+
 async def test_a_run_that_wrote_nothing_has_none(dagbook: Dagbook) -> None:
     found = await pieces(await dagbook.run("steps: [{command: 'true'}]"))
     assert found == {"pieces": [], "hasEarlier": False, "hasMore": False}
@@ -104,6 +173,8 @@ async def test_a_run_that_wrote_nothing_has_none(dagbook: Dagbook) -> None:
         ("after=1.0.0&before=end", "before"),
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
+        ("line=1&step=a", "line"),
+        ("line=1&step=a&stream=stdout&before=end", "line"),
     ],
 )
 async def test_what_cannot_be_meant_is_refused(dagbook: Dagbook, query: str, field: str) -> None:

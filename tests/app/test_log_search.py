@@ -13,8 +13,8 @@ import pytest
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.models import LogChunk
 from dagbook.db.repositories.logs import logs
+from dagbook.db.repositories.logs.interleaved_logs import NodeOutput
 from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.runs.runs import NodeRow
 from dagbook.logs import search as search_module
 from dagbook.logs.search import LogSearch, LogStream, SearchQuery, blocks, log_streams
 from tests.app.dagbook import Dagbook, FinishedRun
@@ -74,6 +74,40 @@ async def test_a_search_is_narrowed_to_a_step_and_a_stream_and_may_be_an_express
     dagbook: Dagbook, query: dict[str, str], expected: list[tuple[str, str, int]]
 ) -> None:
     assert places(await search(await dagbook.run(SPEC), **query)) == expected
+
+
+async def test_lines_of_both_streams_are_counted_as_one_when_it_is_asked_for(dagbook: Dagbook) -> None:
+    run = await dagbook.run(SPEC)
+    found = await search(run, q="needle", step="a", merged="true")
+    lines = (await run.client.get(f"{run.path}/steps/a/log/lines")).json()
+    merged = "".join(piece["text"] for piece in lines["pieces"]).split("\n")
+    expected = [number for number, line in enumerate(merged, 1) if "needle" in line.lower()]
+    assert [hit["line"] for hit in found["hits"]] == expected
+    assert not any("stream" in hit for hit in found["hits"])
+
+
+@pytest.mark.parametrize("query", ["merged=true", "merged=true&step=a&stream=stdout"])
+async def test_lines_counted_as_one_are_those_of_both_streams_of_a_step(dagbook: Dagbook, query: str) -> None:
+    run = await dagbook.run(SPEC)
+    answer = await run.client.get(f"{run.path}/log/search?q=a&{query}")
+    assert (answer.status_code, answer.json()["message"]) == (400, "merged: needs a step, and no stream")
+
+
+async def test_sub_runs_are_searched_when_it_is_asked_for(dagbook: Dagbook) -> None:
+    run = await dagbook.run(
+        "steps:\n  - {name: own, command: echo needle}\n  - {name: each, call: child, parallel: [a, b]}\n"
+        "---\nname: child\nsteps:\n  - {name: work, command: echo needle $1}\n"
+    )
+    assert places(await search(run, q="needle")) == [("own", "stdout", 1)]
+    found = await search(run, q="needle", subRuns="true")
+    assert [(hit["step"], "dagRunId" in hit) for hit in found["hits"]] == [
+        ("own", False),
+        ("work", True),
+        ("work", True),
+    ]
+    called = {sub["dagRunId"] for sub in run.details["nodes"][1]["subRuns"]}
+    assert {hit["dagRunId"] for hit in found["hits"][1:]} == called
+    assert len((await search(run, q="needle", subRuns="true", step="work"))["hits"]) == 2
 
 
 @pytest.mark.parametrize("limit", [1, 2, 4, 6, 7])
@@ -275,11 +309,14 @@ async def test_a_log_is_read_in_stretches_of_bounded_size(database: Database) ->
     assert max(sizes) <= logs.BLOCK_BYTES + 200_000
 
 
-def test_handlers_come_after_steps_and_what_wrote_nothing_is_left_out() -> None:
-    def row(position: int) -> NodeRow:
-        values: dict[str, Any] = dict.fromkeys(NodeRow.__struct_fields__)
-        return NodeRow(**values | {"run_id": 7, "name": str(position), "position": position, "attempt": 2})
+def test_handlers_come_after_steps_and_sub_runs_after_the_run_and_what_wrote_nothing_is_left_out() -> None:
+    def node(run: int, position: int, stdout: int | None, stderr: int | None = None) -> NodeOutput:
+        names = {"name": str(position), "dag_run_id": f"id of {run}"}
+        return NodeOutput(run_id=run, attempt=2, position=position, stdout=stdout, stderr=stderr, **names)
 
-    known = {StreamKey(7, 2, position, 1): position + 5 for position in (-2, -1, 0)}
-    found = log_streams([row(-2), row(-1), row(0), row(1)], known, [1, 2])
-    assert [(source.step, source.last) for source in found] == [("0", 5), ("-1", 4), ("-2", 3)]
+    nodes = [node(7, -2, 3), node(7, -1, 4), node(5, 0, 1), node(7, 0, 5, 0), node(7, 1, None)]
+    found = [(stream.step, stream.key.stream, stream.last, stream.sub_run) for stream in log_streams(nodes, 7, [1, 2])]
+    own = [("0", 1, 5, None), ("0", 2, 0, None), ("-1", 1, 4, None), ("-2", 1, 3, None)]
+    assert found == [*own, ("0", 1, 1, "id of 5")]
+    (both,) = log_streams([node(7, 0, 5, 0)], 7, [logs.BOTH])
+    assert both.last == 6

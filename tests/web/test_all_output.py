@@ -40,8 +40,10 @@ def lines(visitor: Visitor) -> Locator:
 async def test_it_is_one_click_from_the_output_of_a_step(visitor: Visitor, path: str) -> None:
     page = await visitor.open(path.partition("?")[0])
     await page.get_by_role("button", name="Show all output").click()
-    await expect(lines(visitor).locator(".all-line").nth(0)).to_contain_text("in/outbegin")
-    await expect(lines(visitor).locator(".all-line").nth(1)).to_contain_text("in/outerrcareful")
+    await expect(lines(visitor).locator(".log-head").first).to_have_text("in/out")
+    await expect(lines(visitor).locator(".log-line").nth(0)).to_contain_text("begin")
+    await expect(lines(visitor).locator(".log-line.err")).to_contain_text("careful")
+    await expect(lines(visitor).locator(".log-head")).to_have_text(["in/out", "count"])
     await page.get_by_role("button", name="Show one step").click()
     await expect(page.get_by_role("region", name="Log lines")).to_be_visible()
 
@@ -52,14 +54,14 @@ async def test_the_end_of_much_output_is_one_click_away_and_the_way_back_has_eve
     page = await visitor.open(path)
     await page.get_by_role("button", name="Go to the end").click()
     await expect(lines(visitor).get_by_text("the end")).to_be_in_viewport()
-    await expect(lines(visitor).get_by_text("300000", exact=True)).to_be_in_viewport()
+    await expect(lines(visitor).locator(".log-text").get_by_text("300000", exact=True)).to_be_in_viewport()
     before = await lines(visitor).evaluate("box => box.scrollHeight")
     await lines(visitor).press("Home")  # the first of the lines that are here, which brings those before them
     await page.wait_for_function(
         "([box, height]) => box.scrollHeight > height", arg=[await lines(visitor).element_handle(), before]
     )
     shown = [
-        int(text) for text in await lines(visitor).locator(".all-text").all_inner_texts() if text.strip().isdigit()
+        int(text) for text in await lines(visitor).locator(".log-text").all_inner_texts() if text.strip().isdigit()
     ]
     assert shown == list(range(shown[0], shown[0] + len(shown)))
     assert 0 < len(shown) <= MOST_IN_DOCUMENT
@@ -69,6 +71,33 @@ async def test_a_line_leads_to_itself_in_the_output_of_its_step(visitor: Visitor
     page = await visitor.open(path)
     await lines(visitor).get_by_role("link", name="in/out, stderr, line 1", exact=True).click()
     await expect(page.get_by_role("region", name="Log lines").locator(".linked")).to_contain_text("careful")
+
+
+async def test_sub_runs_are_part_of_it_also_of_its_search(visitor: Visitor, site: Site) -> None:
+    site.save(
+        "calling-all",
+        "steps:\n  - {name: each, call: called, parallel: [a, b]}\n  - {name: own, command: echo at home}\n"
+        "---\nname: called\nsteps:\n  - {name: work, command: echo work on $1}\n",
+    )
+    page = await visitor.open(f"/dag-runs/calling-all/{site.run('calling-all')}?output=all")
+    heads = lines(visitor).locator(".log-head")
+    named = "called \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} work"
+    await expect(heads).to_have_text([named, named, "own"])
+    await expect(lines(visitor).locator(".log-line")).to_have_count(3)
+    await page.get_by_role("searchbox", name="Search this log").fill("work on b")
+    await page.get_by_role("searchbox", name="Search this log").press("Enter")
+    await expect(page.get_by_role("status").filter(has_text="1 of 1")).to_be_visible()
+    await expect(lines(visitor).locator(".hit")).to_contain_text("work on b")
+    await lines(visitor).locator(".hit .log-number").click()
+    await expect(page.get_by_role("region", name="Log lines").locator(".linked")).to_contain_text("work on b")
+
+
+async def test_a_hit_that_is_far_away_is_found(visitor: Visitor, path: str) -> None:
+    page = await visitor.open(path)
+    await page.get_by_role("searchbox", name="Search this log").fill("250000")
+    await page.get_by_role("searchbox", name="Search this log").press("Enter")
+    await expect(lines(visitor).locator(".hit")).to_have_text("250000250000")
+    await expect(lines(visitor).locator(".hit")).to_be_in_viewport()
 
 
 async def test_lines_of_a_run_under_way_come_as_they_are_written(visitor: Visitor, site: Site, tmp_path: Path) -> None:

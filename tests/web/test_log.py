@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Locator, expect
@@ -164,11 +165,65 @@ async def test_a_link_to_a_line_leads_there_also_after_a_reload(visitor: Visitor
     await expect(_lines(visitor).locator(".linked .log-number")).to_have_text("6000")
 
 
-async def test_an_empty_stream_leads_to_the_other(visitor: Visitor, site: Site) -> None:
+async def test_both_streams_are_one_output_with_times_and_either_is_one_choice_away(
+    visitor: Visitor, site: Site
+) -> None:
+    site.save("spoken", "steps:\n  - {name: both, command: \"sh -c 'echo said; echo cried >&2'\"}\n")
+    page = await visitor.open(f"/dag-runs/spoken/{site.run('spoken')}")
+    lines = _lines(visitor).locator(".log-line")
+    await expect(lines).to_have_count(2)
+    await expect(_lines(visitor).get_by_role("link", name=re.compile("Link to line [12], stderr"))).to_have_count(1)
+    await page.get_by_label("Times").check()
+    await expect(lines.first.locator("time")).to_have_text(re.compile(r"\d\d:\d\d:\d\d\.\d\d\d"))
+    await page.get_by_label("Stream").select_option("stderr")
+    await expect(lines).to_have_count(1)
+    await expect(lines).to_contain_text("cried")
+
+
+async def test_an_empty_stream_leads_to_both(visitor: Visitor, site: Site) -> None:
     site.save("whisper", "steps:\n  - {name: hush, command: \"sh -c 'echo only here >&2'\"}\n")
-    page = await visitor.open(f"/dag-runs/whisper/{site.run('whisper')}")
-    await page.get_by_role("button", name="Show stderr").click()
+    page = await visitor.open(f"/dag-runs/whisper/{site.run('whisper')}?stream=stdout")
+    await expect(page.get_by_text("The step wrote nothing to stdout")).to_be_visible()
+    await page.get_by_role("button", name="Show both streams").click()
     await expect(_lines(visitor).get_by_text("only here")).to_be_visible()
+
+
+async def test_tries_of_a_step_are_told_apart_and_fold(visitor: Visitor, site: Site, tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    script = f"echo x >> {count}\n      seq 5\n      test $(wc -l < {count}) -ge 3"
+    site.save(
+        "flaky",
+        f"steps:\n  - name: flaky\n    script: |\n      {script}\n    retryPolicy: {{limit: 3, intervalSec: 0}}\n",
+    )
+    page = await visitor.open(f"/dag-runs/flaky/{site.run('flaky')}")
+    heads = _lines(visitor).locator(".log-head")
+    await expect(heads).to_have_text(["Try 1 of 3", "Try 2 of 3", "Try 3 of 3"])
+    lines = _lines(visitor).locator(".log-line")
+    await expect(lines).to_have_count(15)
+    await page.get_by_role("button", name="Fold Try 1 of 3").click()
+    await expect(lines).to_have_count(10)
+    await expect(heads).to_have_count(3)
+    await expect(lines.first.locator(".log-number")).to_have_text("6")
+    await page.get_by_role("button", name="Unfold Try 1 of 3").click()
+    await expect(lines).to_have_count(15)
+
+
+async def test_groups_fold_and_a_link_into_one_opens_it(visitor: Visitor, site: Site) -> None:
+    script = "echo ::group::Install; seq 3; echo ::endgroup::; echo ::group::Test; seq 2; echo ::endgroup::; echo end"
+    site.save("grouped", f"steps:\n  - {{name: build, command: \"sh -c '{script}'\"}}\n")
+    page = await visitor.open(f"/dag-runs/grouped/{site.run('grouped')}")
+    lines = _lines(visitor).locator(".log-line")
+    await expect(lines).to_have_count(10)
+    await page.get_by_role("button", name="Fold Install").click()
+    await expect(lines).to_have_count(6)
+    await page.get_by_role("button", name="Unfold groups").click()
+    await expect(lines).to_have_count(10)
+    await page.get_by_role("button", name="Fold groups").click()
+    await expect(lines).to_have_text([re.compile("1Install"), re.compile("6Test"), re.compile("10end")])
+    await page.get_by_role("searchbox", name="Search this log").fill("^3$")
+    await page.get_by_label("Regex").check()
+    await page.get_by_role("searchbox", name="Search this log").press("Enter")
+    await expect(_lines(visitor).locator(".hit")).to_have_text("43")
 
 
 async def test_a_log_is_downloaded_whole(visitor: Visitor, site: Site, painted: str) -> None:
@@ -176,5 +231,5 @@ async def test_a_log_is_downloaded_whole(visitor: Visitor, site: Site, painted: 
     async with page.expect_download() as caught:
         await page.get_by_role("button", name="Download this log").click()
     got = (await (await caught.value).path()).read_bytes()
-    assert got == site.client.get(f"/dag-runs/painted/{painted}/steps/paint/log/download?stream=stdout").content
+    assert got == site.client.get(f"/dag-runs/painted/{painted}/steps/paint/log/download?stream=all").content
     assert len(got) > LONG

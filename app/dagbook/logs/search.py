@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import monotonic
@@ -12,9 +12,9 @@ from typing import Literal
 import msgspec
 
 from dagbook.db.database import Database
-from dagbook.db.repositories.logs import logs
-from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.runs.runs import NodeRow
+from dagbook.db.repositories.logs import logs, merged_logs
+from dagbook.db.repositories.logs.interleaved_logs import NodeOutput
+from dagbook.db.repositories.logs.logs import BOTH, StreamKey
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
 from dagbook.spec.expressions import Expression, ExpressionError, Span, find_lines, line_expression, unix_lines
@@ -31,7 +31,7 @@ _NAMES: dict[int, Literal["stdout", "stderr"]] = {1: "stdout", 2: "stderr"}
 
 
 class SearchPosition(msgspec.Struct, frozen=True, order=True):
-    """Line in the logs of a run, in search order: number of the step (handlers last), stream, line."""
+    """Line in the logs of a run, in search order: number of the step (as of ``log_streams``), stream, line."""
 
     step: int
     stream: int
@@ -52,22 +52,25 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogStream(msgspec.Struct, frozen=True):
-    """Stream of a step with output: number and name of the step, key, last chunk."""
+    """Stream of a step with output, or both as one: number and name of the step, key, last chunk, id of a sub-run."""
 
     order: int
     step: str
     key: StreamKey
     last: int  # number of its last chunk
+    sub_run: str | None = None
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
     """Matching line: ``text`` is an excerpt that starts at ``column`` of the line.
 
-    ``start`` and ``end`` are the range of the first match in ``text``. Lines and columns count from 1.
+    ``start`` and ``end`` are the range of the first match in ``text``. Lines and columns count from 1. Without
+    ``stream`` the line is one of both streams as one. ``dag_run_id`` is that of a sub-run.
     """
 
     step: str
-    stream: Literal["stdout", "stderr"]
+    stream: Literal["stdout", "stderr"] | None
+    dag_run_id: str | None
     line: int
     column: int
     text: str
@@ -124,19 +127,19 @@ def check_query(text: str) -> None:
         raise BadRequestError("q: contains a line end or a NUL character; give text from within one line")
 
 
-def log_streams(nodes: Sequence[NodeRow], known: Mapping[StreamKey, int], streams: Sequence[int]) -> list[LogStream]:
-    """List the streams of nodes with output, steps first; ``known`` has the last chunks of the run's streams. Pure."""
-    ordered = sorted(nodes, key=lambda node: (node.position < 0, abs(node.position)))
-    found = [
-        (
-            order,
-            node.name,
-            StreamKey(node.run_id, node.log_attempt or node.attempt, node.position, stream),
-        )
-        for order, node in enumerate(ordered)
-        for stream in streams
-    ]
-    return [LogStream(order, name, key, known[key]) for order, name, key in found if key in known]
+def log_streams(nodes: Sequence[NodeOutput], run: int, streams: Sequence[int]) -> list[LogStream]:
+    """List the streams of nodes with output: those of ``run`` first, of each run the steps first. Pure."""
+    ordered = sorted(nodes, key=lambda node: (node.run_id != run, node.run_id, node.position < 0, abs(node.position)))
+    found = []
+    for order, node in enumerate(ordered):
+        written = [last for last in (node.stdout, node.stderr) if last is not None]
+        lasts = {1: node.stdout, 2: node.stderr, BOTH: sum(written) + len(written) - 1 if written else None}
+        sub_run = None if node.run_id == run else node.dag_run_id
+        for stream in streams:
+            key = StreamKey(node.run_id, node.attempt, node.position, stream)
+            if (last := lasts[stream]) is not None:
+                found.append(LogStream(order, node.name, key, last, sub_run))
+    return found
 
 
 class LogSearch:
@@ -225,17 +228,11 @@ class _Search:
 
 async def blocks(database: Database, stream: LogStream, line: int) -> AsyncIterator[TextBlock]:
     """Read a stream from a line, or from shortly before it, in blocks of complete lines."""
-    key, seq = stream.key, 0
-    if line > 1:
-        seq = await database.read(logs.find_first, key, line)
     rest, number, skipped = "", 0, 0
-    while seq <= stream.last:
-        rows = await database.read(logs.find_block, key, seq)
-        if not rows:
-            return  # the run was deleted
-        number = number or rows[0].first_line
-        text = rest + "".join(row.text for row in rows)
-        seq = rows[-1].seq + 1
+    read = _read_both if stream.key.stream == BOTH else _read_one
+    async for first_line, added in read(database, stream, line):
+        number = number or first_line
+        text = rest + added
         end = text.rfind("\n") + 1
         if not end and len(text) < _MAX_LINE:
             rest = text
@@ -248,6 +245,24 @@ async def blocks(database: Database, stream: LogStream, line: int) -> AsyncItera
         yield TextBlock(number, unix_lines(rest), skipped)
 
 
+async def _read_one(database: Database, stream: LogStream, line: int) -> AsyncIterator[tuple[int, str]]:
+    """Yield consecutive texts of a stream, each with the number of the line in which it starts."""
+    key, seq = stream.key, 0
+    if line > 1:
+        seq = await database.read(logs.find_first, key, line)
+    while seq <= stream.last and (rows := await database.read(logs.find_block, key, seq)):
+        yield rows[0].first_line, "".join(row.text for row in rows)
+        seq = rows[-1].seq + 1
+
+
+async def _read_both(database: Database, stream: LogStream, line: int) -> AsyncIterator[tuple[int, str]]:
+    """Yield consecutive texts of both streams, as ``_read_one`` does."""
+    at = await database.read(merged_logs.find_line, stream.key, line)
+    while at.ordinal <= stream.last and (chunks := await database.read(merged_logs.read_block, stream.key, at)):
+        yield chunks[0].line, "".join(chunk.text for chunk in chunks)
+        at = at.after(chunks)
+
+
 def to_hit(stream: LogStream, line: int, block: TextBlock, span: Span) -> Hit:
     """Make a hit with the line, or with an excerpt of a long line around the match. Pure."""
     start, end = span.match_start, span.match_end
@@ -257,7 +272,8 @@ def to_hit(stream: LogStream, line: int, block: TextBlock, span: Span) -> Hit:
     excerpt = text[first : first + _SHOWN]
     return Hit(
         step=stream.step,
-        stream=_NAMES[stream.key.stream],
+        stream=_NAMES.get(stream.key.stream),
+        dag_run_id=stream.sub_run,
         line=line,
         column=first + 1 + (block.skipped if span.line == 1 else 0),
         text=excerpt,

@@ -27,7 +27,7 @@ from dagbook.runs.store.run_loading import read_definition
 from dagbook.spec.model import Dag, Pair
 from dagbook.spec.reading.definition_cache import DefinitionCache
 
-_STREAMS = {"stdout": STDOUT, "stderr": STDERR}
+_STREAMS = {"stdout": STDOUT, "stderr": STDERR, None: BOTH}
 _MIN_AGE_SECONDS = 1.0
 _REST = 100  # counting takes at most 1 % of the time
 
@@ -124,9 +124,9 @@ def _cached_dag(library: DefinitionCache, run: RunRow) -> Dag | None:
 
 
 def find_step_log(
-    connection: ReadConnection, library: DefinitionCache, run: RunRow, step: str, stream: str
+    connection: ReadConnection, library: DefinitionCache, run: RunRow, step: str, stream: str | None
 ) -> StreamKey:
-    """Return the key of a step's or handler's output; raises NotFoundError.
+    """Return the key of a step's or handler's output, on both streams if none is named; raises NotFoundError.
 
     A step with ``logOutput: merged`` has one log for both streams (DAG format 1.30, 5).
     """
@@ -135,9 +135,11 @@ def find_step_log(
         raise unknown_step(run, step)
     if node.started_at is None:
         raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")
-    dag = dag_of(connection, library, run)
-    is_merged = dag.merges_logs(find_step(dag, node.position))
-    return StreamKey(run.id, node.attempt, node.position, BOTH if is_merged else _STREAMS[stream])
+    chosen = _STREAMS[stream]
+    if chosen != BOTH:
+        dag = dag_of(connection, library, run)
+        chosen = BOTH if dag.merges_logs(find_step(dag, node.position)) else chosen
+    return StreamKey(run.id, node.attempt, node.position, chosen)
 
 
 def find_below(connection: ReadConnection, root: RunRow, run_id: str) -> NamedSubRunRow:

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { bare, carry, pieces, settled } from "../../../app/dagbook/web/static/lib/ansi.js";
+import { bare, pieces, settled, styleAfter } from "../../../app/dagbook/web/static/lib/ansi.js";
 
 const RED = "\x1b[31m";
 const fronts = (line) => pieces(line).map(({ text, style }) => [text, style?.front ?? null]);
@@ -24,8 +24,9 @@ test("what follows a colour by value in the same sequence still counts", () => {
 });
 
 test("a colour lasts to the lines behind it until it ends", () => {
-  const [first, second, third] = carry([`${RED}one`, "two\x1b[0m", "three"]);
-  assert.deepEqual([first.front, second.front, third.front], [null, "red", null]);
+  const first = styleAfter(`${RED}one`);
+  const second = styleAfter("two\x1b[0m", first);
+  assert.deepEqual([first.front, second.front, styleAfter("three", second).front], ["red", null, null]);
 });
 
 test("what is searched and copied has no sequences, also no links and titles", () => {

@@ -12,6 +12,7 @@ from msgspec import UNSET
 from dagbook.api.params import parameters
 from dagbook.api.schemas.runs import Log
 from dagbook.db.repositories.logs.logs import ChunkText
+from dagbook.db.repositories.logs.merged_logs import Chunk, Lines
 
 _DEFAULT_LINES, _MAX_LINES = 1000, 10_000
 
@@ -86,3 +87,12 @@ def page(lines: Sequence[str], requested: LineRange, total: int, *, part: bool) 
 def is_part(request: PageRequest) -> bool:
     """Whether tail or head is requested."""
     return bool((request.tail and request.tail > 0) or (request.head and request.head > 0))
+
+
+def slice_chunk(chunk: Chunk, lines: Lines) -> tuple[int, str]:
+    """Return the number of the first one of these lines in a chunk, and their text in it, which may be empty."""
+    first = max(lines.first, chunk.line)
+    end = lines.first + lines.count - chunk.line
+    parts = chunk.text.split("\n")
+    chosen = parts[first - chunk.line : max(end, 0)]
+    return first, "\n".join(chosen) + ("\n" if chosen and end < len(parts) else "")

@@ -146,6 +146,23 @@ OutputOf = Annotated[
 ByDagName = Annotated[str | None, _query("dagName", "The DAG with this name only.")]
 Integrity = Annotated[bool, _query("integrity", "Whether the database checks its own files, too.")]
 Stream = Annotated[Literal["stdout", "stderr"], _query("stream", "The stream.")]
+DownloadStream = Annotated[
+    Literal["stdout", "stderr", "all"], _query("stream", "The stream, or both in the order of arrival.")
+]
+FirstLine = Annotated[int, _query("offset", "Number of the first line, from 1.", ge=1, le=2**31 - 1)]
+LineLimit = Annotated[int, _query("limit", "Lines of a page.", ge=1, le=1000)]
+LineOf = Annotated[
+    Literal["stdout", "stderr"] | None, _query("of", "Stream in which offset counts, if both are selected.")
+]
+Execution = Annotated[int | None, _query("execution", "Lines of this try or repetition only.", ge=1, le=2**31 - 1)]
+IsMerged = Annotated[
+    bool, _query("merged", "Whether lines of both streams are counted as one, in the order of arrival; needs step.")
+]
+WithSubRuns = Annotated[bool, _query("subRuns", "Whether output of sub-runs is included.")]
+AtLine = Annotated[
+    int | None, _query("line", "The answer begins with the piece of this line of step and stream.", ge=1, le=2**31 - 1)
+]
+AtSubRun = Annotated[str | None, _query("subRun", "The sub-run that has the line.")]
 
 
 def read_zone(name: str) -> ZoneInfo:

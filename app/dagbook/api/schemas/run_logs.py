@@ -49,11 +49,13 @@ class RunEvents(Schema, kw_only=True):
 class LogHit(Schema, kw_only=True):
     """A matching line; ``text`` is an excerpt that starts at character ``column`` of the line.
 
-    ``start`` and ``end`` are the offsets of the first match in ``text``. Lines and columns count from 1.
+    ``start`` and ``end`` are the offsets of the first match in ``text``. Lines and columns count from 1. Without
+    ``stream`` the line is one of both streams as one. ``dagRunId`` is that of a sub-run.
     """
 
     step: str
-    stream: Literal["stdout", "stderr"]
+    stream: Literal["stdout", "stderr"] | UnsetType = UNSET
+    dag_run_id: str | UnsetType = UNSET
     line: int
     column: int
     text: str
@@ -77,15 +79,19 @@ class LogHits(Schema, kw_only=True):
 class LogPiece(Schema, kw_only=True):
     """Output of a step between two reads of the server; the unmodified ``text`` starts in or at the start of ``line``.
 
-    A piece may end inside a line; the next one of that step and stream continues there. ``place`` is its cursor.
+    A piece may end inside a line; the next one of that step and stream continues there. ``place`` is its cursor, and
+    ``execution`` counts the tries and repetitions of the step. A piece of a sub-run has ``dagName`` and ``dagRunId``.
     """
 
     at: str
     step: str
     stream: Literal["stdout", "stderr"]
+    execution: int
     line: int
     text: str
     place: str
+    dag_name: str | UnsetType = UNSET
+    dag_run_id: str | UnsetType = UNSET
 
 
 class LogPieces(Schema, kw_only=True):
@@ -94,3 +100,31 @@ class LogPieces(Schema, kw_only=True):
     pieces: list[LogPiece]
     has_earlier: bool
     has_more: bool
+
+
+class StepLinesPiece(Schema, kw_only=True):
+    """Consecutive lines of one stream that the server received at one time; the last one may be incomplete.
+
+    ``line`` is the number of the first among the selected streams, ``number`` that in its own stream.
+    """
+
+    line: int
+    stream: Literal["stdout", "stderr"]
+    number: int
+    execution: int
+    at: str
+    text: str
+
+
+class StepLines(Schema, kw_only=True):
+    """A page of ``count`` lines of a step; fewer than wanted when they are long.
+
+    ``total`` is the number of all lines of the selected streams, ``first`` and ``last`` are those of the selected
+    execution. A line that one stream left incomplete may be continued by the other.
+    """
+
+    total: int
+    first: int
+    last: int
+    count: int
+    pieces: list[StepLinesPiece]

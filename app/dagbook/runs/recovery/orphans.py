@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
@@ -36,10 +37,11 @@ _log = logging.getLogger(__name__)
 
 
 class NodeResume(msgspec.Struct, frozen=True):
-    """End of the stored output of a node: the offset of each stream, and the next ordinal."""
+    """End of the stored output of a node: the offset of each stream, the next ordinal, the time of the last chunk."""
 
     positions: dict[int, StreamOffset]
     ordinal: int
+    received_at: datetime | None
 
 
 class AdoptedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +57,7 @@ class AdoptedRun(msgspec.Struct, frozen=True, kw_only=True):
     def resume_logs(self, runner: Runner) -> None:
         """Let the runner continue each log at the end of its stored part."""
         for key, resume in self.logs.items():
-            runner.resume_log(key, resume.positions, resume.ordinal)
+            runner.resume_log(key, resume.positions, resume.ordinal, resume.received_at)
 
 
 class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,4 +180,5 @@ def _log_end(connection: ReadConnection, attempt: OpenAttempt, node: NodeRow, *,
             byte_offset=end.next_byte,
             origin=end.next_byte if origin is None else origin,
         )
-    return NodeResume(positions, logs.next_ordinal(connection, attempt.run, attempt.number, position))
+    last = logs.find_last_chunk(connection, attempt.run, attempt.number, position)
+    return NodeResume(positions, last.ordinal + 1, last.received_at)

@@ -59,6 +59,7 @@ class NodeExecution:
         self.env: tuple[Pair, ...] | None = None  # variables of the step, visible to its conditions as well
         self.positions = {STDOUT: StreamOffset(), STDERR: StreamOffset()}
         self.ordinal = 0
+        self.received_at: datetime | None = None  # the time of the last chunk
         self.follower: OutputFollower | None = None  # executions after the first write to the same files
         self._base = run_files.node_base(key, step.name)
         self.stdout = Path(f"{self._base}.out")  # all executions of the node append their output to these
@@ -127,8 +128,12 @@ class NodeExecution:
     def chunk_rows(
         self, chunks: list[Chunk], *, run: int, attempt: int, execution: int, at: datetime
     ) -> list[NewChunk]:
-        """Make the rows of chunks, numbered in their order of arrival."""
+        """Make the rows of chunks, numbered in their order of arrival.
+
+        Their times have this order, too, also when the clock is set back: readers of all steps go by the time.
+        """
         first, self.ordinal = self.ordinal, self.ordinal + len(chunks)
+        at = self.received_at = max(at, self.received_at or at)
         return [
             chunk.row(run=run, attempt=attempt, position=self.key, execution=execution, ordinal=ordinal, at=at)
             for ordinal, chunk in enumerate(chunks, first)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Mapping
+from datetime import datetime
 from typing import assert_never
 
 import msgspec
@@ -119,10 +120,12 @@ class Runner:
         self.pause_starts()
         await self._executor.wait_for_in_process()
 
-    def resume_log(self, key: int, positions: dict[int, StreamOffset], ordinal: int) -> None:
-        """Set where the output of a node continues: the ends of its stored streams and the next ordinal."""
+    def resume_log(
+        self, key: int, positions: dict[int, StreamOffset], ordinal: int, received_at: datetime | None
+    ) -> None:
+        """Set where the output of a node continues: ends of its streams, next ordinal, time of the last chunk."""
         node = self._journal.nodes.get(key)
-        node.positions, node.ordinal = positions, ordinal
+        node.positions, node.ordinal, node.received_at = positions, ordinal, received_at
 
     # -- life cycle ------------------------------------------------------------------------------------------
 

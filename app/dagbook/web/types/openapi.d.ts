@@ -313,7 +313,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Return the output of all steps and handlers of a run, both streams, in the order of arrival */
+        /**
+         * Return the output of all steps and handlers of a run, both streams, in the order of arrival
+         * @description With `subRuns` that of the runs that its steps called is included.
+         */
         get: operations["listDAGRunLogPieces"];
         put?: never;
         post?: never;
@@ -454,6 +457,23 @@ export interface paths {
         };
         /** Download the output of a step or handler so far as a text file */
         get: operations["downloadDAGRunStepLog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/dag-runs/{name}/{dagRunId}/steps/{stepName}/log/lines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return lines of a step or handler with their times, both streams as one in the order of arrival */
+        get: operations["listDAGRunStepLines"];
         put?: never;
         post?: never;
         delete?: never;
@@ -709,6 +729,23 @@ export interface paths {
         };
         /** Download the output of a step or handler of a sub-run so far as a text file */
         get: operations["downloadSubDAGRunStepLog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/dag-runs/{name}/{dagRunId}/sub-dag-runs/{subDAGRunId}/steps/{stepName}/log/lines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return lines of the output of a step of a sub-run, as listDAGRunStepLines does */
+        get: operations["listSubDAGRunStepLines"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2578,12 +2615,12 @@ export interface components {
         /** LogHit */
         LogHit: {
             column: number;
+            dagRunId?: string;
             end: number;
             line: number;
             start: number;
             step: string;
-            /** @enum {string} */
-            stream: "stdout" | "stderr";
+            stream?: "stdout" | "stderr";
             text: string;
         };
         /** LogHits */
@@ -2608,6 +2645,9 @@ export interface components {
         /** LogPiece */
         LogPiece: {
             at: string;
+            dagName?: string;
+            dagRunId?: string;
+            execution: number;
             line: number;
             place: string;
             step: string;
@@ -3282,6 +3322,24 @@ export interface components {
             truncated?: boolean;
             type: string;
         };
+        /** StepLines */
+        StepLines: {
+            count: number;
+            first: number;
+            last: number;
+            pieces: components["schemas"]["StepLinesPiece"][];
+            total: number;
+        };
+        /** StepLinesPiece */
+        StepLinesPiece: {
+            at: string;
+            execution: number;
+            line: number;
+            number: number;
+            /** @enum {string} */
+            stream: "stdout" | "stderr";
+            text: string;
+        };
         /** StepStatus */
         StepStatus: {
             status: components["schemas"]["NodeStatus"];
@@ -3666,6 +3724,8 @@ export type StepCommand = components['schemas']['StepCommand'];
 export type StepDetails = components['schemas']['StepDetails'];
 export type StepEnvironment = components['schemas']['StepEnvironment'];
 export type StepExecution = components['schemas']['StepExecution'];
+export type StepLines = components['schemas']['StepLines'];
+export type StepLinesPiece = components['schemas']['StepLinesPiece'];
 export type StepStatus = components['schemas']['StepStatus'];
 export type StepSummary = components['schemas']['StepSummary'];
 export type StepTry = components['schemas']['StepTry'];
@@ -4207,6 +4267,16 @@ export interface operations {
                 before?: string | null;
                 /** @description Entries of a page. */
                 limit?: number;
+                /** @description The answer begins with the piece of this line of step and stream. */
+                line?: number | null;
+                /** @description Output of this step only. */
+                step?: string | null;
+                /** @description Output of this stream only. */
+                stream?: "stdout" | "stderr" | null;
+                /** @description The sub-run that has the line. */
+                subRun?: string | null;
+                /** @description Whether output of sub-runs is included. */
+                subRuns?: boolean;
             };
             header?: never;
             path: {
@@ -4234,6 +4304,8 @@ export interface operations {
                 after?: string | null;
                 /** @description Entries of a page. */
                 limit?: number;
+                /** @description Whether lines of both streams are counted as one, in the order of arrival; needs step. */
+                merged?: boolean;
                 /** @description What is searched. */
                 q: string;
                 /** @description Whether q is a regular expression (RE2). */
@@ -4242,6 +4314,8 @@ export interface operations {
                 step?: string | null;
                 /** @description Output of this stream only. */
                 stream?: "stdout" | "stderr" | null;
+                /** @description Whether output of sub-runs is included. */
+                subRuns?: boolean;
             };
             header?: never;
             path: {
@@ -4421,8 +4495,10 @@ export interface operations {
     downloadDAGRunStepLog: {
         parameters: {
             query?: {
-                /** @description The stream. */
-                stream?: "stdout" | "stderr";
+                /** @description Lines of this try or repetition only. */
+                execution?: number | null;
+                /** @description The stream, or both in the order of arrival. */
+                stream?: "stdout" | "stderr" | "all";
             };
             header?: never;
             path: {
@@ -4440,6 +4516,40 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+        };
+    };
+    listDAGRunStepLines: {
+        parameters: {
+            query?: {
+                /** @description Lines of this try or repetition only. */
+                execution?: number | null;
+                /** @description Lines of a page. */
+                limit?: number;
+                /** @description Stream in which offset counts, if both are selected. */
+                of?: "stdout" | "stderr" | null;
+                /** @description Number of the first line, from 1. */
+                offset?: number;
+                /** @description Output of this stream only. */
+                stream?: "stdout" | "stderr" | null;
+            };
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+                stepName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepLines"];
                 };
             };
         };
@@ -4656,6 +4766,16 @@ export interface operations {
                 before?: string | null;
                 /** @description Entries of a page. */
                 limit?: number;
+                /** @description The answer begins with the piece of this line of step and stream. */
+                line?: number | null;
+                /** @description Output of this step only. */
+                step?: string | null;
+                /** @description Output of this stream only. */
+                stream?: "stdout" | "stderr" | null;
+                /** @description The sub-run that has the line. */
+                subRun?: string | null;
+                /** @description Whether output of sub-runs is included. */
+                subRuns?: boolean;
             };
             header?: never;
             path: {
@@ -4684,6 +4804,8 @@ export interface operations {
                 after?: string | null;
                 /** @description Entries of a page. */
                 limit?: number;
+                /** @description Whether lines of both streams are counted as one, in the order of arrival; needs step. */
+                merged?: boolean;
                 /** @description What is searched. */
                 q: string;
                 /** @description Whether q is a regular expression (RE2). */
@@ -4692,6 +4814,8 @@ export interface operations {
                 step?: string | null;
                 /** @description Output of this stream only. */
                 stream?: "stdout" | "stderr" | null;
+                /** @description Whether output of sub-runs is included. */
+                subRuns?: boolean;
             };
             header?: never;
             path: {
@@ -4826,8 +4950,10 @@ export interface operations {
     downloadSubDAGRunStepLog: {
         parameters: {
             query?: {
-                /** @description The stream. */
-                stream?: "stdout" | "stderr";
+                /** @description Lines of this try or repetition only. */
+                execution?: number | null;
+                /** @description The stream, or both in the order of arrival. */
+                stream?: "stdout" | "stderr" | "all";
             };
             header?: never;
             path: {
@@ -4846,6 +4972,41 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+        };
+    };
+    listSubDAGRunStepLines: {
+        parameters: {
+            query?: {
+                /** @description Lines of this try or repetition only. */
+                execution?: number | null;
+                /** @description Lines of a page. */
+                limit?: number;
+                /** @description Stream in which offset counts, if both are selected. */
+                of?: "stdout" | "stderr" | null;
+                /** @description Number of the first line, from 1. */
+                offset?: number;
+                /** @description Output of this stream only. */
+                stream?: "stdout" | "stderr" | null;
+            };
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+                stepName: string;
+                subDAGRunId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StepLines"];
                 };
             };
         };

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import partial
 from typing import Literal
 from urllib.parse import quote
 
@@ -14,91 +13,157 @@ from litestar import Controller, MediaType
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.response import Stream
+from msgspec import UNSET
 
 from dagbook.api.dependencies import RequestedRun, provide
 from dagbook.api.params import parameters
-from dagbook.api.params.log_paging import PageRequest, is_part, page, provide_page_request, resolve_range, slice_lines
+from dagbook.api.params.log_paging import (
+    PageRequest,
+    is_part,
+    page,
+    provide_page_request,
+    resolve_range,
+    slice_chunk,
+    slice_lines,
+)
 from dagbook.api.presenters.fields import precise_time
 from dagbook.api.requests import ApiRequest
 from dagbook.api.routes import get, permission
-from dagbook.api.schemas.run_logs import LogHit, LogHits, LogPiece, LogPieces
+from dagbook.api.schemas.run_logs import LogHit, LogHits, LogPiece, LogPieces, StepLines, StepLinesPiece
 from dagbook.api.schemas.runs import Log
 from dagbook.api.services import RunServices
 from dagbook.auth.roles import Requires
 from dagbook.db.database import Database, ReadConnection
-from dagbook.db.repositories.logs import interleaved_logs, logs
+from dagbook.db.repositories.logs import interleaved_logs, logs, merged_logs
 from dagbook.db.repositories.logs.interleaved_logs import OutputCursor, OutputRow
 from dagbook.db.repositories.logs.logs import ChunkText, StreamKey
+from dagbook.db.repositories.logs.merged_logs import Chunk, ChunkCursor, Lines, MergedLog
 from dagbook.db.repositories.runs import runs
-from dagbook.db.repositories.runs.runs import NodeRow, RunRow
+from dagbook.db.repositories.runs.runs import RunRow
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import shorten
-from dagbook.logs.search import SearchQuery, check_query, log_streams, read_position
+from dagbook.logs.search import LogStream, SearchQuery, check_query, log_streams, read_position
 from dagbook.runs.output.output_follower import STDERR, STDOUT
 from dagbook.runs.queries import RunRef, dag_of, find_step_log
-from dagbook.runs.service.retry import unknown_step
 from dagbook.runs.store.run_loading import render_log
 
 Services = NamedDependency[RunServices]
 _TEXT_FILE = ResponseSpec(str, generate_examples=False, media_type="text/plain", description="The whole output")
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_CURSOR = re.compile(r"([0-9]{1,16})\.(-?[0-9]{1,9})\.([0-9]{1,9})")  # microseconds, position, ordinal
+# Microseconds, position, ordinal, and in the output with sub-runs the run.
+_CURSOR = re.compile(r"([0-9]{1,16})\.(-?[0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,19}))?")
+_TOO_LARGE = 2**63
 _END = "end"
 _NAMES: dict[int, Literal["stdout", "stderr"]] = {1: "stdout", 2: "stderr"}
+_ENDINGS = {"stdout": "out", "stderr": "err", "all": "log"}
 _STREAMS = {"stdout": (STDOUT,), "stderr": (STDERR,), None: (STDOUT, STDERR)}
 
 
 class OutputRange(msgspec.Struct, frozen=True, kw_only=True):
-    """Range of output chunks: the first ones ``after`` a cursor, or the last ones, optionally ``before`` a cursor."""
+    """Range of output chunks: the first ones ``after`` a cursor, or the last ones, optionally ``before`` a cursor.
+
+    A cursor without a run is one of the requested run.
+    """
 
     limit: int
     after: OutputCursor | None = None
     before: OutputCursor | None = None
     from_end: bool = False
+    sub_runs: bool = False
+    line: OutputLine | None = None
 
 
-def provide_output_range(
-    after: parameters.After = None, before: parameters.BeforePosition = None, limit: parameters.PageLimit = 200
+class OutputLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a step of the requested run or of a sub-run, with which a range begins."""
+
+    step: str
+    stream: str
+    line: int
+    sub_run: str | None
+
+
+def provide_output_range(  # noqa: PLR0913, PLR0917 - one for each parameter
+    after: parameters.After = None,
+    before: parameters.BeforePosition = None,
+    limit: parameters.PageLimit = 200,
+    sub_runs: parameters.WithSubRuns = False,
+    step: parameters.Step = None,
+    stream: parameters.EitherStream = None,
+    line: parameters.AtLine = None,
+    sub_run: parameters.AtSubRun = None,
 ) -> OutputRange:
     """Make the range; raises BadRequestError."""
     if after and before:
         raise BadRequestError("before: is given together with after; give one of them")
+    if line is not None and (after or before or not step or not stream):
+        raise BadRequestError("line: needs step and stream, and neither after nor before")
     cursor = None if before in (None, "", _END) else read_cursor("before", before)
     return OutputRange(
-        limit=limit, after=read_cursor("after", after) if after else None, before=cursor, from_end=bool(before)
+        limit=limit,
+        after=read_cursor("after", after) if after else None,
+        before=cursor,
+        from_end=bool(before),
+        sub_runs=sub_runs,
+        line=OutputLine(step=step, stream=stream, line=line, sub_run=sub_run) if line and step and stream else None,
     )
 
 
 def read_cursor(field: str, text: str | None) -> OutputCursor:
     """Parse a chunk's cursor; raises BadRequestError."""
-    if text and (match := _CURSOR.fullmatch(text)):
-        microseconds, position, ordinal = map(int, match.groups())
-        return OutputCursor(_EPOCH + timedelta(microseconds=microseconds), position, ordinal)
+    if text and (match := _CURSOR.fullmatch(text)) and int(match[4] or 0) < _TOO_LARGE:
+        microseconds, position, ordinal, run = (int(group or 0) for group in match.groups())
+        return OutputCursor(_EPOCH + timedelta(microseconds=microseconds), run, position, ordinal)
     raise BadRequestError(f"{field}: {shorten(text or '')} is not a position in a log; send the place of a piece")
 
 
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A search in a run's logs: query, step and streams."""
+    """A search in a run's logs: query, step and streams, and whether sub-runs are included."""
 
     query: SearchQuery
     step: str | None
     streams: tuple[int, ...]
+    sub_runs: bool
 
 
-def provide_log_query(
+def provide_log_query(  # noqa: PLR0913, PLR0917 - one for each parameter
     q: parameters.Query,
     step: parameters.Step = None,
     stream: parameters.EitherStream = None,
     regex: parameters.IsRegex = False,
     limit: parameters.PageLimit = 100,
     after: parameters.After = None,
+    merged: parameters.IsMerged = False,
+    sub_runs: parameters.WithSubRuns = False,
 ) -> LogQuery:
     """Make the query; raises BadRequestError."""
     check_query(q)
+    if merged and (not step or stream):
+        raise BadRequestError("merged: needs a step, and no stream")
     position = read_position(after) if after else None
     query = SearchQuery(text=q, is_expression=regex, limit=limit, after=position)
-    return LogQuery(query=query, step=step or None, streams=_STREAMS[stream])
+    streams = (logs.BOTH,) if merged else _STREAMS[stream]
+    return LogQuery(query=query, step=step or None, streams=streams, sub_runs=sub_runs)
+
+
+class LineRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of lines of a step: from ``offset`` on, which may count in one stream, and of one execution."""
+
+    stream: str | None
+    offset: int
+    limit: int
+    of: str | None
+    execution: int | None
+
+
+def provide_line_request(
+    stream: parameters.EitherStream = None,
+    offset: parameters.FirstLine = 1,
+    limit: parameters.LineLimit = 500,
+    of: parameters.LineOf = None,
+    execution: parameters.Execution = None,
+) -> LineRequest:
+    return LineRequest(stream=stream, offset=offset, limit=limit, of=of, execution=execution)
 
 
 class RunLogs(Controller):
@@ -106,7 +171,10 @@ class RunLogs(Controller):
 
     opt = permission(Requires.READ)
     dependencies = provide(
-        output_range=provide_output_range, log_query=provide_log_query, page_request=provide_page_request
+        output_range=provide_output_range,
+        log_query=provide_log_query,
+        line_request=provide_line_request,
+        page_request=provide_page_request,
     )
 
     @get("/log", "getDAGRunLog", 404, sub_run="Return a page of a sub-run's own log.")
@@ -156,6 +224,29 @@ class RunLogs(Controller):
         return page(lines, served, end.line_total, part=is_part(page_request))
 
     @get(
+        "/steps/{stepName:str}/log/lines",
+        "listDAGRunStepLines",
+        404,
+        sub_run="Return lines of the output of a step of a sub-run, as listDAGRunStepLines does.",
+    )
+    async def list_lines(
+        self,
+        run: RequestedRun,
+        step_name: parameters.StepName,
+        services: Services,
+        line_request: NamedDependency[LineRequest],
+    ) -> StepLines:
+        """Return lines of a step or handler with their times, both streams as one in the order of arrival."""
+        step = step_name.strip()
+
+        def read(connection: ReadConnection) -> StepLines:
+            row = run.find(connection)
+            key = find_step_log(connection, services.library, row, step, line_request.stream)
+            return _read_lines(MergedLog(connection, key), line_request, services.zone)
+
+        return await services.database.read(read)
+
+    @get(
         "/steps/{stepName:str}/log/download",
         "downloadDAGRunStepLog",
         404,
@@ -167,13 +258,14 @@ class RunLogs(Controller):
         run: RequestedRun,
         step_name: parameters.StepName,
         services: Services,
-        stream: parameters.Stream = "stdout",
+        stream: parameters.DownloadStream = "stdout",
+        execution: parameters.Execution = None,
     ) -> Stream:
         """Download the output of a step or handler so far as a text file."""
-        key = await _find_step_log(services, run, step_name, stream)
-        name = quote(f"{step_name.strip()}.{'out' if stream == 'stdout' else 'err'}", safe="")
+        key = await _find_step_log(services, run, step_name, None if stream == "all" else stream)
+        name = quote(f"{step_name.strip()}.{_ENDINGS[stream]}", safe="")
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
-        return Stream(_read_blocks(services.database, key), media_type=MediaType.TEXT, headers=headers)
+        return Stream(_read_blocks(services.database, key, execution), media_type=MediaType.TEXT, headers=headers)
 
     @get(
         "/log/pieces",
@@ -184,9 +276,12 @@ class RunLogs(Controller):
     async def list_output(
         self, run: RequestedRun, services: Services, output_range: NamedDependency[OutputRange]
     ) -> LogPieces:
-        """Return the output of all steps and handlers of a run, both streams, in the order of arrival."""
+        """Return the output of all steps and handlers of a run, both streams, in the order of arrival.
+
+        With ``subRuns`` that of the runs that its steps called is included.
+        """
         return await services.database.read(
-            lambda connection: _read_output(connection, run.find(connection), output_range, services.zone)
+            lambda connection: _read_output(connection, run.find(connection), output_range, services)
         )
 
     @get("/log/search", "searchDAGRunLogs", 404, sub_run="Find the log lines of a sub-run, as searchDAGRunLogs does.")
@@ -194,63 +289,119 @@ class RunLogs(Controller):
         self, request: ApiRequest, run: RequestedRun, services: Services, log_query: NamedDependency[LogQuery]
     ) -> LogHits:
         """Find the log lines of a run that contain a text, ignoring case, or with ``regex`` match an expression."""
-        row = await run.read(services.database)
-        nodes, known = await services.database.read(
-            lambda connection: (
-                runs.get_nodes(connection, row.id, row.attempt),
-                logs.find_streams(connection, row.id),
-            )
+        streams = await services.database.read(
+            lambda connection: _find_streams(connection, services, run.find(connection), log_query)
         )
-        streams = log_streams(nodes, known, log_query.streams)
-        if log_query.step is not None:
-            _check_step(row, nodes, log_query.step)
-            streams = [stream for stream in streams if stream.step == log_query.step]
         async with services.limits.search(request):
             found = await services.log_search.find(streams, log_query.query)
-        given = {name: value for name, value in msgspec.structs.asdict(found).items() if value is not None}
-        return LogHits(**given | {"hits": [LogHit(**msgspec.structs.asdict(hit)) for hit in found.hits]})
+        whole, *hits = (
+            {name: value for name, value in msgspec.structs.asdict(each).items() if value is not None}
+            for each in (found, *found.hits)
+        )
+        return LogHits(**whole | {"hits": [LogHit(**hit) for hit in hits]})
 
 
-async def _find_step_log(services: RunServices, run: RunRef, step_name: str, stream: str) -> StreamKey:
+def _find_streams(connection: ReadConnection, services: RunServices, run: RunRow, query: LogQuery) -> list[LogStream]:
+    """Return the streams to search; raises NotFoundError for a step that has no log."""
+    if query.step is not None and not query.sub_runs:
+        find_step_log(connection, services.library, run, query.step, None)
+    nodes = interleaved_logs.find_nodes(connection, run.id, sub_runs=query.sub_runs)
+    return log_streams([node for node in nodes if query.step in (None, node.name)], run.id, query.streams)
+
+
+async def _find_step_log(services: RunServices, run: RunRef, step_name: str, stream: str | None) -> StreamKey:
     return await services.database.read_inline(
         lambda connection: find_step_log(connection, services.library, run.find(connection), step_name.strip(), stream)
     )
 
 
-async def _read_blocks(database: Database, key: StreamKey) -> AsyncIterator[bytes]:
-    """Yield the output stored so far."""
-    seq = 0
-    while texts := await database.read(partial(logs.find_texts, key=key, seq=seq)):
-        for text in texts:
-            yield text.encode()
-        seq += len(texts)
+async def _read_blocks(database: Database, key: StreamKey, execution: int | None) -> AsyncIterator[bytes]:
+    """Yield the output stored so far, or that of one execution."""
+    at = ChunkCursor() if execution is None else await database.read(merged_logs.find_execution, key, execution)
+    while chunks := await database.read(merged_logs.read_block, key, at):
+        wanted = [chunk for chunk in chunks if execution in (None, chunk.execution)]
+        yield "".join(chunk.text for chunk in wanted).encode()
+        if len(wanted) < len(chunks):
+            return
+        at = at.after(chunks)
 
 
-def _read_output(connection: ReadConnection, run: RunRow, output_range: OutputRange, zone: tzinfo) -> LogPieces:
+def _read_lines(log: MergedLog, request: LineRequest, zone: tzinfo) -> StepLines:
+    first, last = (1, log.total) if request.execution is None else log.span(request.execution)
+    begin = request.offset if request.of is None else log.line_of(_STREAMS[request.of][0], request.offset)
+    begin = max(begin, first)
+    lines = log.lines(begin, min(request.limit, last - begin + 1)) if begin <= last else Lines(begin, 0, ())
+    pieces = [_lines_piece(chunk, lines, zone) for chunk in lines.chunks]
+    return StepLines(
+        total=log.total,
+        first=first,
+        last=last,
+        count=lines.count,
+        pieces=[piece for piece in pieces if piece.text and request.execution in (None, piece.execution)],
+    )
+
+
+def _lines_piece(chunk: Chunk, lines: Lines, zone: tzinfo) -> StepLinesPiece:
+    first, text = slice_chunk(chunk, lines)
+    return StepLinesPiece(
+        line=first,
+        stream=_NAMES[chunk.stream],
+        number=chunk.first_line + first - chunk.line,
+        execution=chunk.execution,
+        at=precise_time(chunk.received_at, zone),
+        text=text,
+    )
+
+
+def _read_output(
+    connection: ReadConnection, run: RunRow, output_range: OutputRange, services: RunServices
+) -> LogPieces:
+    limit, sub_runs = output_range.limit, output_range.sub_runs
+    after, before = _of_run(run, output_range.after), _of_run(run, output_range.before)
+    if output_range.line is not None:
+        after = _before_line(connection, services, run, output_range.line)
     if output_range.from_end:
-        found = interleaved_logs.find_last(connection, run.id, run.attempt, output_range.limit, output_range.before)
-        earlier, more = found.more, output_range.before is not None
+        found = interleaved_logs.find_last(connection, run.id, limit, before, sub_runs=sub_runs)
+        earlier, more = found.more, before is not None
     else:
-        found = interleaved_logs.find_first(connection, run.id, run.attempt, output_range.limit, output_range.after)
-        earlier, more = output_range.after is not None, found.more
-    return LogPieces(pieces=[_output_chunk(row, zone) for row in found.rows], has_earlier=earlier, has_more=more)
+        found = interleaved_logs.find_first(connection, run.id, limit, after, sub_runs=sub_runs)
+        earlier, more = after is not None, found.more
+    pieces = [_output_chunk(row, run, services.zone) for row in found.rows]
+    return LogPieces(pieces=pieces, has_earlier=earlier, has_more=more)
 
 
-def _output_chunk(row: OutputRow, zone: tzinfo) -> LogPiece:
+def _of_run(run: RunRow, cursor: OutputCursor | None) -> OutputCursor | None:
+    return None if cursor is None else msgspec.structs.replace(cursor, run=cursor.run or run.id)
+
+
+def _before_line(
+    connection: ReadConnection, services: RunServices, run: RunRow, line: OutputLine
+) -> OutputCursor | None:
+    """Return the cursor after which the piece with a line comes; raises NotFoundError."""
+    of: RunRow | None = run
+    if line.sub_run is not None:
+        of = None if "\0" in line.sub_run else runs.get_below(connection, run.root_id or run.id, line.sub_run)
+    if of is None:
+        raise NotFoundError(f"run {shorten(run.run_id)} has no sub-run {shorten(line.sub_run or '')}")
+    key = find_step_log(connection, services.library, of, line.step, None)
+    log = MergedLog(connection, msgspec.structs.replace(key, stream=_STREAMS[line.stream][0]))
+    chunks = [chunk for chunk in log.chunks(log.find(line.line), 2) if chunk.line <= line.line]
+    # Ordinals are whole numbers, so the chunk is the first one after this.
+    return OutputCursor(chunks[-1].received_at, of.id, key.position, chunks[-1].ordinal - 1) if chunks else None
+
+
+def _output_chunk(row: OutputRow, run: RunRow, zone: tzinfo) -> LogPiece:
     microseconds = (row.received_at - _EPOCH) // timedelta(microseconds=1)
+    place = f"{microseconds}.{row.position}.{row.ordinal}"  # see read_cursor
+    is_below = row.run_id != run.id
     return LogPiece(
         at=precise_time(row.received_at, zone),
         step=row.name,
         stream=_NAMES[row.stream],
+        execution=row.execution,
         line=row.first_line,
         text=row.text,
-        place=f"{microseconds}.{row.position}.{row.ordinal}",  # see read_cursor
+        place=f"{place}.{row.run_id}" if is_below else place,
+        dag_name=row.dag_name if is_below else UNSET,
+        dag_run_id=row.dag_run_id if is_below else UNSET,
     )
-
-
-def _check_step(run: RunRow, nodes: Sequence[NodeRow], step: str) -> None:
-    node = next((node for node in nodes if node.name == step), None)
-    if node is None:
-        raise unknown_step(run, step)
-    if node.started_at is None:
-        raise NotFoundError(f"step {shorten(step)} has not run, so it has no log")

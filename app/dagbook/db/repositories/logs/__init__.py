@@ -1,3 +1,3 @@
 """Output of steps."""
 
-__all__ = ["interleaved_logs", "logs"]
+__all__ = ["interleaved_logs", "logs", "merged_logs"]

@@ -1,46 +1,86 @@
-"""Interleaved output of all steps of a run, in the order of its arrival."""
+"""Interleaved output of all steps of a run, and of its sub-runs, in the order of its arrival.
+
+A page reads at most its number of chunks from each stream. To find where it begins in them, it goes back from the end
+of each: the first page, the last one, and what is added to a run read no others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import accumulate
 
 import msgspec
-from sqlalchemy import Select, Tuple, func, literal, select, tuple_
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    Subquery,
+    Tuple,
+    and_,
+    func,
+    literal,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.orm import aliased
 
 from dagbook.db.compression import decompress
 from dagbook.db.database import ReadConnection
 from dagbook.db.models.node import LogChunk, Node
+from dagbook.db.models.run import Run
 from dagbook.db.statements import all_rows
 
 MAX_BYTES = 1024 * 1024  # of a page, which has at least one chunk
 
-_KEY = (LogChunk.attempt, LogChunk.position, LogChunk.stream, LogChunk.seq)
-_ORDER = (LogChunk.received_at, LogChunk.position, LogChunk.ordinal)
+_KEY = (LogChunk.run_id, LogChunk.attempt, LogChunk.position, LogChunk.stream, LogChunk.seq)
+_ORDER = ("received_at", "run_id", "position", "ordinal")
+_STREAMS = (1, 2)
+_Bounds = tuple[ColumnElement[int], ColumnElement[int]]
+_before = aliased(LogChunk)
+_place = tuple_(*(getattr(_before, name) for name in _ORDER))
 
 
 class OutputCursor(msgspec.Struct, frozen=True):
-    """Position of a chunk in the output of a run; chunks of the same time are in the order of their steps."""
+    """Position of a chunk in the output of a run; chunks of the same time are in the order of their runs and steps."""
 
     at: datetime
+    run: int
     position: int
     ordinal: int
 
 
 class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A chunk of output with the name of its step."""
+    """A chunk of output with the names of its step and run."""
 
+    run_id: int
     attempt: int
     position: int
     stream: int
     seq: int
     ordinal: int
+    execution: int
     received_at: datetime
     first_line: int
     byte_count: int
     name: str
+    dag_name: str
+    dag_run_id: str
     text: str = ""
+
+
+class NodeOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """A node of a run or of a run below, with the numbers of the last chunks of its streams."""
+
+    run_id: int
+    attempt: int
+    position: int
+    name: str
+    dag_run_id: str
+    stdout: int | None
+    stderr: int | None
 
 
 class OutputPage(msgspec.Struct, frozen=True):
@@ -51,55 +91,121 @@ class OutputPage(msgspec.Struct, frozen=True):
 
 
 def find_first(
-    connection: ReadConnection, run: int, attempt: int, limit: int, after: OutputCursor | None = None
+    connection: ReadConnection, run: int, limit: int, after: OutputCursor | None = None, *, sub_runs: bool = False
 ) -> OutputPage:
-    """Return output chunks of an attempt, from the start or after a cursor.
+    """Return output chunks of the newest attempt of a run, from the start or after a cursor.
 
-    Output of nodes retained from an earlier attempt is included. At most ``limit`` chunks, and little more than
-    ``MAX_BYTES``.
+    Output of nodes retained from an earlier attempt is included, with ``sub_runs`` also that of the runs below. At most
+    ``limit`` chunks, and little more than ``MAX_BYTES``.
     """
-    statement = _of_attempt(run, attempt)
-    if after is not None:
-        statement = statement.where(tuple_(*_ORDER) > _literal(after))
-    return _read(connection, run, statement.order_by(*_ORDER), limit)
+
+    def bounds(nodes: CTE, stream: ColumnElement[int]) -> _Bounds:
+        if after is None:
+            return literal(0), literal(limit)
+        first = func.coalesce(_last_seq(nodes, stream, _place <= _literal(after)) + 1, 0)
+        return first, first + limit
+
+    chunks = _chunks(run, bounds, sub_runs=sub_runs)
+    return _read(connection, select(chunks).order_by(*(chunks.c[name] for name in _ORDER)), limit)
 
 
 def find_last(
-    connection: ReadConnection, run: int, attempt: int, limit: int, before: OutputCursor | None = None
+    connection: ReadConnection, run: int, limit: int, before: OutputCursor | None = None, *, sub_runs: bool = False
 ) -> OutputPage:
     """Return the last chunks, or the last ones before a cursor, in order, limited as in ``find_first``."""
-    statement = _of_attempt(run, attempt)
-    if before is not None:
-        statement = statement.where(tuple_(*_ORDER) < _literal(before))
-    found = _read(connection, run, statement.order_by(*(column.desc() for column in _ORDER)), limit)
+    conditions = () if before is None else (_place < _literal(before),)
+
+    def bounds(nodes: CTE, stream: ColumnElement[int]) -> _Bounds:
+        last = _last_seq(nodes, stream, *conditions)
+        return last - limit, last + 0
+
+    chunks = _chunks(run, bounds, sub_runs=sub_runs)
+    found = _read(connection, select(chunks).order_by(*(chunks.c[name].desc() for name in _ORDER)), limit)
     return OutputPage(found.rows[::-1], found.more)
 
 
-def _of_attempt(run: int, attempt: int) -> Select[*tuple[object, ...]]:
-    log_attempt = func.coalesce(Node.log_attempt, Node.attempt)
-    return (
-        select(*_KEY, LogChunk.ordinal, LogChunk.received_at, LogChunk.first_line, LogChunk.byte_count, Node.name)
-        .join_from(
-            Node,
-            LogChunk,
-            (LogChunk.run_id == Node.run_id) & (LogChunk.attempt == log_attempt) & (LogChunk.position == Node.position),
-        )
-        .where(Node.run_id == run, Node.attempt == attempt)
+def find_nodes(connection: ReadConnection, run: int, *, sub_runs: bool = False) -> Sequence[NodeOutput]:
+    """Return the nodes of the newest attempt of a run, with ``sub_runs`` also those of the runs below."""
+    nodes = _nodes(run, sub_runs=sub_runs)
+    columns = (nodes.c[name] for name in ("run_id", "attempt", "position", "name", "dag_run_id"))
+    lasts = (_last_seq(nodes, literal(stream)).label(name) for stream, name in ((1, "stdout"), (2, "stderr")))
+    return all_rows(connection, NodeOutput, select(*columns, *lasts))
+
+
+def _nodes(run: int, *, sub_runs: bool) -> CTE:
+    """Select nodes with the attempts that have their output.
+
+    Where sub-runs are included, their callers are not: what these write is the results of the sub-runs.
+    """
+    columns = (Run.id, Run.attempt, Run.dag_name, Run.run_id)
+    runs = select(*columns).where(Run.id == run).cte("tree", recursive=sub_runs)
+    if sub_runs:
+        runs = runs.union_all(select(*columns).join(runs, Run.parent_id == runs.c.id))
+    # Sums keep SQLite from a scan of all nodes, or of all chunks below, with a look for the run or node of each.
+    log_attempt = func.coalesce(Node.log_attempt, Node.attempt).label("attempt")
+    names = (Node.name, runs.c.dag_name, runs.c.run_id.label("dag_run_id"))
+    nodes = (
+        select(Node.run_id, log_attempt, Node.position, *names)
+        .select_from(runs)
+        .join(Node, and_(Node.run_id == runs.c.id + 0, Node.attempt == runs.c.attempt + 0))
     )
+    return (nodes.where(Node.sub_runs.is_(None)) if sub_runs else nodes).cte("listed").prefix_with("MATERIALIZED")
+
+
+def _last_seq(nodes: CTE, stream: ColumnElement[int], *conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+    """Select the number of the last chunk of a node's stream for which conditions hold that hold for all before it."""
+    return (
+        select(_before.seq)
+        .where(*_of_node(_before, nodes), _before.stream == stream, *conditions)
+        .order_by(_before.seq.desc())
+        .limit(1)
+        .correlate(nodes)
+        .scalar_subquery()
+    )
+
+
+def _of_node(chunk: type[LogChunk], nodes: CTE) -> tuple[ColumnElement[bool], ...]:
+    return (
+        chunk.run_id == nodes.c.run_id + 0,
+        chunk.attempt == nodes.c.attempt + 0,
+        chunk.position == nodes.c.position + 0,
+    )
+
+
+def _chunks(run: int, bounds: Callable[[CTE, ColumnElement[int]], _Bounds], *, sub_runs: bool) -> Subquery:
+    """Select the chunks of each stream of a run between two numbers, without their texts."""
+    nodes = _nodes(run, sub_runs=sub_runs)
+    columns = (*_KEY, LogChunk.ordinal, LogChunk.execution, LogChunk.received_at, LogChunk.first_line)
+    names = (nodes.c.name, nodes.c.dag_name, nodes.c.dag_run_id)
+    return union_all(
+        *(
+            select(*columns, LogChunk.byte_count, *names)
+            .select_from(nodes)
+            .join(
+                LogChunk,
+                and_(
+                    *_of_node(LogChunk, nodes),
+                    LogChunk.stream == stream,
+                    LogChunk.seq.between(*bounds(nodes, literal(stream))),
+                ),
+            )
+            for stream in _STREAMS
+        )
+    ).subquery("chunks")
 
 
 def _literal(cursor: OutputCursor) -> Tuple:
     at = literal(cursor.at, LogChunk.received_at.type)
-    return tuple_(at, literal(cursor.position), literal(cursor.ordinal))
+    return tuple_(at, literal(cursor.run, LogChunk.run_id.type), literal(cursor.position), literal(cursor.ordinal))
 
 
-def _read(connection: ReadConnection, run: int, ordered: Select[*tuple[object, ...]], limit: int) -> OutputPage:
+def _read(connection: ReadConnection, ordered: Select[*tuple[object, ...]], limit: int) -> OutputPage:
     """Sort rows without their texts, then read the texts of the page."""
     found = all_rows(connection, OutputRow, ordered.limit(limit + 1))
     sizes_before = accumulate((row.byte_count for row in found), initial=0)
     page = [row for row, size in zip(found[:limit], sizes_before, strict=False) if size < MAX_BYTES]
-    keys = [(row.attempt, row.position, row.stream, row.seq) for row in page]
-    texts = select(*_KEY, LogChunk.text, LogChunk.packed).where(LogChunk.run_id == run, tuple_(*_KEY).in_(keys))
-    text_of = {tuple(row[:4]): decompress(row.text, row.packed) for row in connection.execute(texts)} if keys else {}
+    keys = [(row.run_id, row.attempt, row.position, row.stream, row.seq) for row in page]
+    texts = select(*_KEY, LogChunk.text, LogChunk.packed).where(tuple_(*_KEY).in_(keys))
+    text_of = {tuple(row[:5]): decompress(row.text, row.packed) for row in connection.execute(texts)} if keys else {}
     rows = [msgspec.structs.replace(row, text=text_of[key]) for row, key in zip(page, keys, strict=True)]
     return OutputPage(rows, len(page) < len(found))

@@ -91,6 +91,13 @@ class StreamEnd(msgspec.Struct, frozen=True):
         return self.next_line - 1 + (not self.ends_with_newline)
 
 
+class LastChunk(msgspec.Struct, frozen=True):
+    """The last chunk of a node: its ``ordinal``, and when it was received."""
+
+    ordinal: int
+    received_at: datetime | None
+
+
 class LoggedNode(msgspec.Struct, frozen=True, kw_only=True):
     """A node, and the attempt that has its output: that of a node that a retry kept is an earlier one."""
 
@@ -222,27 +229,20 @@ def find_origin(connection: ReadConnection, key: StreamKey, execution: int) -> i
     return found
 
 
-def next_ordinal(connection: ReadConnection, run: int, attempt: int, position: int) -> int:
-    """Return the next ``ordinal`` of a node, which counts chunks over both streams."""
+def find_last_chunk(connection: ReadConnection, run: int, attempt: int, position: int) -> LastChunk:
+    """Return the number, over both streams, and the time of the last chunk of a node; -1 and None if it has none."""
     last = connection.execute(
-        select(func.max(LogChunk.ordinal)).where(
+        select(func.max(LogChunk.ordinal), func.max(LogChunk.received_at)).where(
             LogChunk.run_id == run, LogChunk.attempt == attempt, LogChunk.position == position
         )
-    ).scalar()
-    return 0 if last is None else last + 1
+    ).one()
+    return LastChunk(-1 if last[0] is None else last[0], last[1])
 
 
 def find_texts(connection: ReadConnection, key: StreamKey, seq: int) -> list[str]:
     """Return the texts of a stream's chunks from number ``seq`` on, in order, at most ``MAX_CHUNKS``."""
     rows = connection.execute(_statements(key).texts.limit(MAX_CHUNKS), {**asdict(key), "seq": seq})
     return [decompress(*row) for row in rows]
-
-
-def find_streams(connection: ReadConnection, run: int) -> dict[StreamKey, int]:
-    """Return the number of the last chunk of every stream of a run, in all attempts."""
-    columns = (LogChunk.attempt, LogChunk.position, LogChunk.stream)
-    statement = select(*columns, func.max(LogChunk.seq)).where(LogChunk.run_id == run).group_by(*columns)
-    return {StreamKey(run, *row[:3]): row[3] for row in connection.execute(statement)}
 
 
 def find_first(connection: ReadConnection, key: StreamKey, line: int) -> int:

@@ -45,7 +45,7 @@ const SWITCHES = {
 
 /**
  * Split a line into {text, style}; a line without colours is one piece with style null.
- * `style` is the style at the start of the line, see carry.
+ * `style` is the style at the start of the line, see styleAfter.
  * @param {string} line
  * @param {Style} [style]
  */
@@ -64,17 +64,14 @@ export function pieces(line, style = PLAIN) {
 }
 
 /**
- * The style at the start of each line: a colour lasts until it is reset, also over several lines.
- * @param {string[]} lines
+ * The style at the end of a text: a colour lasts until it is reset, also over several lines.
+ * @param {string} text
+ * @param {Style} [style] at its start
  */
-export function carry(lines) {
-  let style = PLAIN;
-  return lines.map((line) => {
-    const begin = style;
-    if (line.includes("\x1b"))
-      for (const match of line.matchAll(SEQUENCE)) if (match[2] === "m") style = change(style, match[1]);
-    return begin;
-  });
+export function styleAfter(text, style = PLAIN) {
+  if (!text.includes("\x1b")) return style;
+  for (const match of text.matchAll(SEQUENCE)) if (match[2] === "m") style = change(style, match[1]);
+  return style;
 }
 
 /**

@@ -6,7 +6,7 @@ import { nodesOf } from "./runs.js";
 import { secondsOf } from "./durations.js";
 import { NODE } from "./status.js";
 
-/** @typedef {import("./loglines.js").LogPath} LogPath */
+/** @typedef {readonly ["dag-runs", string, string, "steps", string, "log"]} LogPath */
 /** @typedef {(one: string, other: string) => boolean} Same whether two lines count as equal */
 /** @typedef {{ path: LogPath, stream: Stream, from: number, lines: string[], total: number | null }} LogSide */
 /** @typedef {{ total: number, lines: { number: number, text: string }[] }} ComparedSide */

@@ -5,17 +5,17 @@ import { HTTP, get } from "../lib/api.js";
 import { focusOn } from "../lib/feed.js";
 import { useSubRuns } from "../lib/sub-runs.js";
 import { prime, useApi } from "../lib/use-api.js";
-import { go, hash, href, query, setQuery } from "../lib/router.js";
+import { go, hash, href, query, setHash, setQuery } from "../lib/router.js";
 import { bannerOf, failedBelow, findLeaf } from "../lib/leaf.js";
-import { calledBy, concernsRun, isOf, keyStep, lookOfRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
-import { RUN, isActive } from "../lib/status.js";
+import { calledBy, isOf, keyStep, lookOfRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
+import { isActive } from "../lib/status.js";
 import { stepsOfRun } from "../lib/graph.js";
 import { clock, instant, short } from "../lib/format.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
 import { Empty, Loading, NotThere, Tabs, whenLoaded } from "../parts/basic.js";
-import { AllOutput } from "../parts/alloutput.js";
 import { Gantt } from "../parts/gantt.js";
 import { DagGraph } from "../parts/graph.js";
+import { Output } from "../parts/output.js";
 import { RunHeader } from "../parts/runheader.js";
 import { Panes, hasDetails } from "../parts/splitter.js";
 import { StepDetails } from "../parts/stepdetails.js";
@@ -77,8 +77,10 @@ export default function RunPage({ params }) {
  */
 
 /** @type {OnChoose} */
-const choose = (step, sub = null) =>
+const choose = (step, sub = null) => {
   setQuery({ step, in: sub, stream: null, output: null, try: null }, { replace: false });
+  setHash(""); // the line of another step
+};
 
 /** @param {{ address: RunAddress, run: Run, reload: Reload }} props */
 function Run({ address, run, reload }) {
@@ -98,8 +100,8 @@ function Run({ address, run, reload }) {
         <${Tabs} label="Views of the run" tabs=${VIEWS} chosen=${view}
           onChoose=${(/** @type {string} */ id) => setQuery({ view: id === "steps" ? null : id })} />
         <${View} view=${view} address=${address} run=${run} shown=${shown} drawn=${drawn} known=${known} /></section>`}
-      second=${html`<div class="run-output pane"><${Output} address=${address} run=${run} shown=${shown} known=${known}
-        reload=${reload} /></div>`}
+      second=${html`<div class="run-output pane"><${OutputPane} address=${address} run=${run} shown=${shown}
+        known=${known} reload=${reload} /></div>`}
       details=${hasDetails() && html`<aside class="run-details pane" aria-label="Details of the step">
         ${shown.run && shown.step && html`<${StepDetails} address=${shown.address} root=${address} run=${shown.run}
           step=${shown.step} />`}</aside>`} />`;
@@ -142,11 +144,10 @@ function View({ view, address, run, shown, drawn, known }) {
  * @param {{ address: RunAddress, run: Run, shown: Shown, known: import("../parts/steplist.js").Known | null,
  *   reload: Reload }} props
  */
-function Output({ address, run, shown, known, reload }) {
+function OutputPane({ address, run, shown, known, reload }) {
   const active = isActive(run.status);
-  if (query.value.get("output") === "all") return html`<${AllOutput} address=${address} active=${active}
-    atEnd=${active || run.status === RUN.FAILED} onBack=${() => setQuery({ output: null })}
-    concerns=${(/** @type {Change} */ change) => concernsRun(address, change)} />`;
+  if (query.value.get("output") === "all") return html`<${Output} address=${address} root=${address} step=${null}
+    run=${run} active=${active} onBack=${() => setQuery({ output: null, stream: null })} />`;
   const { inside, step, caller, loaded } = shown;
   if (!step && !nodesOf(run).length) return html`<${Empty} title="No steps"><p>This run has no steps.</p><//>`;
   if (!loaded) return step ? html`<${StepOutput} address=${address} root=${address} step=${step} run=${run}

@@ -11,7 +11,7 @@ import { Failure, Loading } from "./basic.js";
 
 /** @typedef {import("../lib/compare.js").ComparedSide} ComparedSide */
 /** @typedef {import("../lib/compare.js").ComparedLog} ComparedLog */
-/** @typedef {import("../lib/loglines.js").LogPath} LogPath */
+/** @typedef {import("../lib/compare.js").LogPath} LogPath */
 /** @typedef {{ found: ComparedLog | null, failure: Failed | null }} Found */
 
 /** @type {Stream[]} */

@@ -22,24 +22,22 @@ const [FIRST, MORE] = [200, 1000]; // hits per request
 const NONE = { hits: [], total: 0, estimate: false, next: null, at: -1, error: null, busy: false, done: false };
 
 /**
- * State of the search in one log: text, hits and the current hit.
+ * State of the search in the output of a step or of all steps: text, hits and the current hit.
  * @param {import("../lib/runs.js").RunPath} run
- * @param {string} step
- * @param {Stream} stream
+ * @param {{ step?: string, stream: Stream | null, merged?: boolean | null, subRuns?: boolean }} where
  */
-export function useSearch(run, step, stream) {
+export function useSearch(run, where) {
   const [state, setState] = useState(/** @type {State} */ ({ text: "", regex: false, ...NONE }));
   useEffect(() => {
     setState((before) => ({ ...before, ...NONE }));
-  }, [JSON.stringify(run), step, stream]);
+  }, [JSON.stringify([run, where])]);
   const search = async (/** @type {string | null} */ more) => {
     if (!state.text) return null;
     setState((before) => ({ ...before, busy: true }));
     try {
       const query = {
+        ...where,
         q: state.text,
-        step,
-        stream,
         regex: state.regex || null,
         limit: more ? MORE : FIRST,
         after: more,
@@ -94,18 +92,18 @@ function patternOf({ text, regex }) {
   }
 }
 
-/** @param {{ search: Search, onGo: (line: number) => void }} props */
+/** @param {{ search: Search, onGo: (hit: Api.LogHit) => void }} props */
 export function SearchBar({ search, onGo }) {
   const move = async (/** @type {number} */ way) => {
     const hit = await search.move(way);
-    if (hit) onGo(hit.line);
+    if (hit) onGo(hit);
   };
   const submit = async (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
     if (search.busy) return;
     if (search.hits.length) return move(1);
     const hit = await search.find();
-    if (hit) onGo(hit.line);
+    if (hit) onGo(hit);
   };
   const back = (/** @type {KeyboardEvent} */ event) => {
     if (event.key !== "Enter" || !event.shiftKey || !search.hits.length) return;

@@ -1,14 +1,14 @@
 // Output of the selected step of a run: its status and actions, and its log.
 
 import { html } from "../vendor/core.js";
-import { instant, plural } from "../lib/format.js";
+import { plural } from "../lib/format.js";
 import { query, setQuery } from "../lib/router.js";
-import { calledBy, concernsRun, lookOfNode, nodesOf, pathOf, reasonOf } from "../lib/runs.js";
+import { calledBy, lookOfNode, nodesOf, reasonOf } from "../lib/runs.js";
 import { NODE, isActive, isNodeActive } from "../lib/status.js";
 import { ApprovalCard } from "./approval.js";
 import { Empty, StatusIcon } from "./basic.js";
 import { FanOut } from "./fanout.js";
-import { LogView } from "./logview.js";
+import { Output } from "./output.js";
 
 /**
  * The output of a step; `root` is the address of the page, which hears of changes.
@@ -21,17 +21,12 @@ export function StepOutput({ address, root, step, run, known, reload }) {
   if (!node) return html`<section class="run-right" aria-label="Step">
     <${Empty} title="No such step">This run has no step <code>${step}</code>. Choose one from the list.<//></section>`;
   const isCall = calledBy(node).length > 0;
-  const asked = query.value.get("stream");
-  const stream = asked ?? firstStream(node);
-  const path = [...pathOf(address), "steps", step, "log"];
   return html`<section class="run-right" aria-label=${`Step ${step}`}>
     <div class="row step-head">
       <h2 class="wide-text">${step}</h2>
       <${StatusIcon} look=${lookOfNode(node, !isActive(run.status))} />
       ${node.retryCount > 0 && html`<span class="faint">${plural(node.retryCount, "retry", "retries")}</span>`}
       <span class="grow"></span>
-      ${isCall && !asked && ["stdout", "stderr"].map((name) => html`<button type="button" key=${name}
-        onClick=${() => setQuery({ stream: name })}>${name}</button>`)}
       <button type="button" onClick=${() => setQuery({ output: "all" })}>Show all output</button>
     </div>
     ${node.step.description && html`<p class="faint step-about">${node.step.description}</p>`}
@@ -39,21 +34,12 @@ export function StepOutput({ address, root, step, run, known, reload }) {
       reload=${reload} />`}
     ${node.error && !isShown(run, node) && html`<${StepError} text=${node.error}
       tone=${node.status === NODE.FAILED ? "bad" : "off"} />`}
-    ${isCall && !asked ? html`<${FanOut} address=${address} run=${run} node=${node} known=${known} reload=${reload} />`
-      : !instant(node.startedAt) ? html`<${NotRun} node=${node} run=${run} />` : html`<${LogView}
-      key=${isCall ? stream : ""} path=${path} run=${pathOf(address)} step=${step} stream=${stream}
-      onStream=${(/** @type {Stream} */ name) => setQuery({ stream: name })}
-      active=${isNodeActive(node.status)} concerns=${(/** @type {Change} */ change) => concernsRun(root, change)}
-      atError=${node.status === NODE.FAILED && !isCall} />`}
+    <${Output} address=${address} root=${root} step=${step} run=${run} active=${isNodeActive(node.status)}
+      attempt=${Number(query.value.get("try")) || null}
+      blank=${isCall && html`<${FanOut} address=${address} run=${run} node=${node} known=${known}
+        reload=${reload} />`} />
   </section>`;
 }
-
-/**
- * The stream to open: stderr of a failed step that wrote there.
- * @param {Api.Node} node
- * @returns {Stream}
- */
-const firstStream = (node) => (node.status === NODE.FAILED && node.error?.includes("stderr") ? "stderr" : "stdout");
 
 /**
  * Whether the error of a step shows already: its first line in the head of the page, the others in the log.
@@ -75,16 +61,4 @@ function StepError({ text, tone }) {
   if (!rest.length && first.length < 160) return html`<p class=${`step-error wide-text ${tone}`}>${first}</p>`;
   return html`<details class=${`step-error ${tone}`}><summary>${first.slice(0, 160)}</summary>
     <pre>${rest.length ? rest.join("\n") : text}</pre></details>`;
-}
-
-/** @param {{ node: Api.Node, run: Run }} props */
-function NotRun({ node, run }) {
-  if (node.status === NODE.NOT_STARTED && isActive(run.status)) return html`<${Empty} title="Not started yet">
-    The output appears here as soon as the step runs.<//>`;
-  const reason = node.status === NODE.NOT_STARTED && run.error;
-  return html`<${Empty} title="This step did not run">
-    ${reason ? html`It did not run, because <span class="wide-text">${reason}</span>`
-      : node.status === NODE.NOT_STARTED ? "The run ended before it."
-      : "A step that it depends on did not succeed, or a precondition was not met."}
-  <//>`;
 }

@@ -48,10 +48,14 @@ export function useVirtualList({ total, active, start }) {
     return () => observer.disconnect();
   }, []);
   useLayoutEffect(() => {
-    const wanted = offsetOf(geometry, first);
+    const { current } = box;
+    if (!current) return;
+    // At the end a row may be higher than others: the end shows the last one.
+    const isLast = total > rows && first === lastFirst;
+    const wanted = isLast ? current.scrollHeight - current.clientHeight : offsetOf(geometry, first);
     // Setting the offset would interrupt the user, also a smooth way to the top while rows are added at the end.
     if (!follow && performance.now() - scrolledAt.current < PAUSE) return;
-    if (box.current && Math.abs(box.current.scrollTop - wanted) > geometry.pitch + 1) box.current.scrollTop = wanted;
+    if (Math.abs(current.scrollTop - wanted) > (isLast ? 1 : geometry.pitch + 1)) current.scrollTop = wanted;
   }, [first, height, total]);
   // One more than fit, because the last one may be cut off.
   const range = printing ? printedRows(first, total) : { from: first, to: Math.min(total, first + rows) };

@@ -1,0 +1,154 @@
+// Rows of output from the pieces that the server received, groups of lines, and folded ranges. Pure.
+
+import { styleAfter } from "./ansi.js";
+
+/**
+ * What one stream wrote into a line; `at` is when the server received it.
+ * @typedef {object} Part
+ * @property {Stream} stream
+ * @property {number} execution of the step: a try, or a repetition
+ * @property {string} at
+ * @property {string} text
+ * @property {import("./ansi.js").Style} [style] at its start
+ */
+/**
+ * A line, which mostly is of one part. `source` is the step, and the sub-run that it is in, of the output of all steps.
+ * @typedef {{ number: number, parts: Part[], source: Source | null }} OutputRow
+ */
+/** @typedef {{ step: string, runId: string | null, dag: string | null }} Source */
+/**
+ * @typedef {object} OutputPiece
+ * @property {number} line
+ * @property {Stream} stream
+ * @property {number} execution
+ * @property {string} at
+ * @property {string} text
+ * @property {string} [step]
+ * @property {string} [dagRunId]
+ * @property {string} [dagName]
+ */
+
+/**
+ * Rows of consecutive pieces. What continues an incomplete line belongs to its row: in the output of a step with both
+ * streams also what the other stream wrote, since their lines are counted as one.
+ * @param {OutputPiece[]} pieces
+ * @param {boolean} merged
+ */
+export function rowsOf(pieces, merged) {
+  /** @type {OutputRow[]} */
+  const rows = [];
+  let open = ""; // the key of the last row if it is incomplete
+  for (const piece of pieces) {
+    const { stream, execution, at } = piece;
+    const source = piece.step === undefined ? null
+      : { step: piece.step, runId: piece.dagRunId ?? null, dag: piece.dagName ?? null };
+    const key = JSON.stringify([piece.step, piece.dagRunId, merged || stream]);
+    const lines = piece.text.split("\n");
+    const isComplete = lines.at(-1) === "";
+    if (isComplete) lines.pop();
+    lines.forEach((text, index) => {
+      const row = index === 0 && open === key ? rows.at(-1) : undefined;
+      const part = row?.parts.at(-1);
+      if (part?.stream === stream && part.execution === execution) part.text += text;
+      else if (row) row.parts.push({ stream, execution, at, text });
+      else rows.push({ number: piece.line + index, parts: [{ stream, execution, at, text }], source });
+    });
+    open = isComplete ? "" : key;
+  }
+  return rows;
+}
+
+/**
+ * Give each part the style at its start: a colour lasts until its stream resets it, also over several lines.
+ * @param {OutputRow[]} rows
+ */
+export function paint(rows) {
+  /** @type {Map<string, import("./ansi.js").Style>} */
+  const styles = new Map();
+  for (const { parts, source } of rows) {
+    for (const part of parts) {
+      const key = `${part.stream} ${source?.runId} ${source?.step}`;
+      part.style = styles.get(key);
+      if (part.style || part.text.includes("\x1b")) styles.set(key, styleAfter(part.text, part.style));
+    }
+  }
+  return rows;
+}
+
+export const GROUP_LINES = "^::(group::|endgroup::)"; // as a regular expression of the search, which ignores case
+const BEGIN = /^::group::(.*)$/;
+const END = "::endgroup::";
+
+/**
+ * The title of the group that a line begins.
+ * @param {string} text
+ */
+export const groupTitle = (text) => BEGIN.exec(text.replace(/\r$/, ""))?.[1].trim() ?? null;
+
+/** Lines that are not shown, from and to. @typedef {readonly [from: number, to: number]} Fold */
+
+/**
+ * The lines behind the first one of each group, up to the end of the group, the next group, or the end of the output.
+ * @param {{ line: number, text: string }[]} marks lines that begin or end groups, in order
+ * @param {number} total
+ * @returns {Map<number, Fold>} by the line that begins the group
+ */
+export function groupsOf(marks, total) {
+  /** @type {Map<number, Fold>} */
+  const groups = new Map();
+  const exact = marks.filter(({ text }) => groupTitle(text) !== null || text.startsWith(END));
+  exact.forEach(({ line, text }, index) => {
+    if (groupTitle(text) === null) return;
+    const next = exact[index + 1];
+    const end = !next ? total : groupTitle(next.text) === null ? next.line : next.line - 1;
+    if (end > line) groups.set(line, [line + 1, end]);
+  });
+  return groups;
+}
+
+/**
+ * Disjoint folds in order, from folds in any order.
+ * @param {Iterable<Fold>} folds
+ */
+export function tidy(folds) {
+  /** @type {Fold[]} */
+  const found = [];
+  const ordered = [...folds].filter((fold) => fold[0] <= fold[1]).sort((one, other) => one[0] - other[0]);
+  for (const [from, to] of ordered) {
+    const last = found.at(-1);
+    if (last && from <= last[1] + 1) found[found.length - 1] = [last[0], Math.max(last[1], to)];
+    else found.push([from, to]);
+  }
+  return found;
+}
+
+/** How many lines folds hide. @param {readonly Fold[]} folds */
+export const hiddenBy = (folds) => folds.reduce((sum, [from, to]) => sum + to - from + 1, 0);
+
+/**
+ * The number of the line in a row of the list; both count from 1.
+ * @param {number} row
+ * @param {readonly Fold[]} folds disjoint, in order
+ */
+export function lineAt(row, folds) {
+  let line = row;
+  for (const [from, to] of folds) {
+    if (line < from) break;
+    line += to - from + 1;
+  }
+  return line;
+}
+
+/**
+ * The row of the list that shows a line, or the one before the fold that it is in.
+ * @param {number} line
+ * @param {readonly Fold[]} folds
+ */
+export function rowOf(line, folds) {
+  let row = line;
+  for (const [from, to] of folds) {
+    if (line < from) break;
+    row -= Math.min(line, to) - from + 1;
+  }
+  return Math.max(1, row);
+}

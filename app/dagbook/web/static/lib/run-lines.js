@@ -1,0 +1,191 @@
+// Window on the output of all steps of a run and of its sub-runs, in the order of arrival; it can grow at both ends.
+
+import { asError, get, isAbort } from "./api.js";
+import { paint, rowsOf } from "./output-rows.js";
+
+/** @typedef {import("./output-rows.js").OutputRow} OutputRow */
+/** @typedef {import("./output-rows.js").Fold} Fold */
+/** @typedef {readonly ["dag-runs", string, string, "log", "pieces"]} PiecesPath */
+/**
+ * What a page begins after or ends before, or the line that it begins with.
+ * @typedef {{ before?: string, after?: string, step?: string, stream?: string, line?: number, subRun?: string }} Place
+ */
+
+const KEPT = 400_000; // lines: limits the memory of a tab, and browsers can still scroll them
+const KEPT_CHARACTERS = 8_000_000; // the limit for longer lines
+const LIMIT = 200;
+const NEAR = 100; // lines from an end at which more are fetched
+const PAUSE = 1000; // milliseconds between two looks for what was added
+
+export class RunLines {
+  /**
+   * `onChange` is called when rows or the error have changed, `onShift` when rows were added above the known ones, or
+   * discarded there if the number is negative.
+   * @param {PiecesPath} path
+   * @param {Stream | null} stream null: both
+   * @param {() => void} onChange
+   * @param {(count: number) => void} onShift
+   */
+  constructor(path, stream, onChange, onShift) {
+    this.path = path;
+    this.stream = stream;
+    this.onChange = onChange;
+    this.onShift = onShift;
+    /** @type {Api.LogPiece[] | null} */
+    this.pieces = null;
+    /** @type {OutputRow[]} */
+    this.rows = [];
+    this.hasEarlier = false;
+    this.hasMore = false;
+    /** @type {Failed | null} */
+    this.error = null;
+    this.busy = false;
+    this.askedAt = -PAUSE;
+    this.control = new AbortController();
+  }
+
+  close() {
+    this.control.abort();
+  }
+
+  /** Whether lines before or after the known ones may be fetched, whose number is unknown. */
+  get isPartial() {
+    return this.hasEarlier || this.hasMore;
+  }
+
+  get total() {
+    return this.pieces && this.rows.length;
+  }
+
+  /** @type {Fold[]} */
+  folds = [];
+
+  /** @type {number | null} */
+  lastError = null;
+
+  /** @param {number} number */
+  row(number) {
+    return this.rows[number - 1];
+  }
+
+  /**
+   * The number of the row of a hit of the search, or 0 if it is not among those that are here.
+   * @param {Api.LogHit} hit
+   */
+  find({ step, stream, line, dagRunId }) {
+    return 1 + this.rows.findIndex(({ number, parts, source }) => number === line && parts[0].stream === stream
+      && source?.step === step && (source.runId ?? undefined) === dagRunId);
+  }
+
+  /**
+   * Load the first or the last page, or that which begins with a line.
+   * @param {boolean} atEnd
+   * @param {Place} [place]
+   */
+  begin(atEnd, place = atEnd ? { before: "end" } : {}) {
+    return this.request(place, (page) => {
+      Object.assign(this, { pieces: page.pieces, hasEarlier: page.hasEarlier, hasMore: page.hasMore });
+    });
+  }
+
+  /**
+   * Fetch more if these rows are near an end.
+   * @param {number} first
+   * @param {number} last
+   */
+  want(first, last) {
+    if (this.busy) return;
+    if (first <= NEAR && this.hasEarlier) this.earlier();
+    else if (last > this.rows.length - NEAR && this.hasMore) this.later();
+  }
+
+  /** Look for pieces that were added, if all that were there are known, and not more than once a second. */
+  async grow() {
+    if (this.hasMore) return;
+    const wait = this.askedAt + PAUSE - performance.now();
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    if (!this.control.signal.aborted) await this.later();
+  }
+
+  /** Load the previous page. */
+  async earlier() {
+    if (!this.hasEarlier || this.busy || !this.pieces) return;
+    const before = this.rows.length;
+    await this.request({ before: this.pieces[0].place }, (page) => {
+      this.pieces = [...page.pieces, ...(this.pieces ?? [])];
+      this.hasEarlier = page.hasEarlier;
+    });
+    this.onShift(this.rows.length - before);
+    this.trim(() => this.pieces?.pop(), "hasMore");
+  }
+
+  /** Load the next page, also after the known end. */
+  async later() {
+    const last = this.pieces?.at(-1);
+    if (this.busy) return;
+    this.askedAt = performance.now();
+    await this.request(last ? { after: last.place } : {}, (page) => {
+      this.pieces = [...(this.pieces ?? []), ...page.pieces];
+      this.hasMore = page.hasMore;
+    });
+    const before = this.rows.length;
+    this.trim(() => this.pieces?.shift(), "hasEarlier");
+    if (this.rows.length !== before) this.onShift(this.rows.length - before);
+  }
+
+  /**
+   * @param {Place} place
+   * @param {(page: Api.LogPieces) => void} take
+   */
+  async request(place, take) {
+    this.busy = true;
+    try {
+      take(await get(this.path, { ...place, limit: LIMIT, subRuns: true }, { signal: this.control.signal }));
+      this.error = null;
+    } catch (error) {
+      if (isAbort(error)) return;
+      this.error = asError(error);
+    } finally {
+      this.busy = false;
+    }
+    this.show();
+  }
+
+  show() {
+    const wanted = (this.pieces ?? []).filter(({ stream }) => this.stream === null || stream === this.stream);
+    this.rows = paint(rowsOf(wanted, false));
+    this.onChange();
+  }
+
+  /**
+   * Discard pieces at the end that is far from the visible lines.
+   * @param {() => Api.LogPiece | undefined} discard
+   * @param {"hasMore" | "hasEarlier"} left
+   */
+  trim(discard, left) {
+    const kept = this.pieces ?? [];
+    let size = kept.reduce((sum, piece) => sum + sizeOf(piece), 0);
+    if (size <= 1) return;
+    while (size > 1 && kept.length > 1) {
+      const discarded = discard();
+      if (discarded) size -= sizeOf(discarded);
+    }
+    this[left] = true;
+    this.show();
+  }
+}
+
+/** @type {WeakMap<Api.LogPiece, number>} */
+const sizes = new WeakMap();
+
+/**
+ * The part of the limit that a piece uses.
+ * @param {Api.LogPiece} piece
+ */
+function sizeOf(piece) {
+  const known = sizes.get(piece);
+  if (known !== undefined) return known;
+  const size = Math.max(piece.text.split("\n").length / KEPT, piece.text.length / KEPT_CHARACTERS);
+  sizes.set(piece, size);
+  return size;
+}

@@ -1,0 +1,162 @@
+// Lines of a step, on one stream or both, fetched in blocks when they come into view; old blocks are evicted.
+
+import { HTTP, asError, get, isAbort } from "./api.js";
+import { groupTitle, paint, rowsOf } from "./output-rows.js";
+
+/** @typedef {import("./output-rows.js").OutputRow} OutputRow */
+/** @typedef {import("./output-rows.js").Fold} Fold */
+/** @typedef {readonly ["dag-runs", string, string, "steps", string, "log", "lines"]} LinesPath */
+
+const BLOCK = 500;
+const KEPT = 60; // blocks: 30,000 lines
+const LAST = 2 ** 31 - 1; // the number of a line that none has
+
+/** Cache of a step's lines; `onChange` is called when lines were fetched or their number changed. */
+export class StepLines {
+  /**
+   * @param {LinesPath} path
+   * @param {{ stream: Stream | null, execution: number | null }} selected null: both streams, all executions
+   * @param {() => void} onChange
+   */
+  constructor(path, { stream, execution }, onChange) {
+    this.path = path;
+    this.stream = stream;
+    this.execution = execution;
+    this.onChange = onChange;
+    /** @type {number | null} */
+    this.total = null;
+    /** @type {Fold} the lines of the execution */
+    this.span = [1, LAST];
+    /** @type {number | null} the last line of stderr, if it was asked for */
+    this.lastError = null;
+    this.hasGroups = false; // among the lines that were fetched
+    /** @type {Failed | null} */
+    this.error = null;
+    /** @type {Map<number, OutputRow[]>} */
+    this.blocks = new Map();
+    /** @type {Map<number, Promise<void>>} */
+    this.pending = new Map();
+    this.control = new AbortController();
+  }
+
+  /** Whether lines before or after the known ones may be fetched, whose number is unknown: never. */
+  isPartial = false;
+
+  /** The lines that are not of the execution. */
+  get folds() {
+    const [first, last] = this.span;
+    const total = this.total ?? 0;
+    /** @type {Fold[]} */
+    const folds = [[1, first - 1], [last + 1, total]];
+    return folds.filter(([from, to]) => from <= to);
+  }
+
+  /**
+   * The row of a line (from 1), or undefined while it is not fetched.
+   * @param {number} line
+   */
+  row(line) {
+    return this.blocks.get(Math.floor((line - 1) / BLOCK))?.[(line - 1) % BLOCK];
+  }
+
+  /**
+   * Fetch how many lines there are, and the first ones, or where the last one of stderr is.
+   * @param {boolean} atError
+   */
+  async begin(atError) {
+    if (!atError && !this.execution) return this.want(1, 1);
+    await this.run(async () => {
+      const query = atError ? { of: "stderr", offset: LAST } : {};
+      const page = await this.ask({ ...query, execution: this.execution, limit: 1 });
+      this.total = page.total;
+      this.span = this.execution ? [page.first, page.last] : this.span;
+      this.lastError = atError ? (page.pieces[0]?.line ?? null) : null;
+    });
+  }
+
+  /**
+   * Fetch the missing blocks of a range of lines.
+   * @param {number} first
+   * @param {number} last
+   */
+  want(first, last) {
+    for (let block = Math.floor((first - 1) / BLOCK); block <= Math.floor((last - 1) / BLOCK); block += 1) {
+      if (block >= 0 && !this.blocks.has(block)) this.fetch(block);
+    }
+  }
+
+  /** Fetch lines that were added to the end. */
+  async grow() {
+    const block = Math.max(0, Math.floor(((this.total ?? 0) - 1) / BLOCK));
+    await this.pending.get(block); // that request may have been sent before there were more lines
+    await this.fetch(block);
+    if (this.execution) await this.begin(false);
+  }
+
+  close() {
+    this.control.abort();
+  }
+
+  /** @param {number} block */
+  fetch(block) {
+    if (!this.pending.has(block)) {
+      this.pending.set(block, this.run(() => this.load(block)).finally(() => this.pending.delete(block)));
+    }
+    return this.pending.get(block);
+  }
+
+  /** The lines of an execution but the first. @param {number} execution @returns {Promise<Fold>} */
+  async rest(execution) {
+    const { first, last } = await this.ask({ execution, limit: 1 });
+    return [first + 1, last];
+  }
+
+  /** @param {{ of?: string, offset?: number, limit: number, execution?: number | null }} query */
+  ask(query) {
+    return get(this.path, { stream: this.stream, ...query }, { signal: this.control.signal });
+  }
+
+  /** @param {() => Promise<void>} work */
+  async run(work) {
+    try {
+      await work();
+      this.error = null;
+    } catch (error) {
+      if (isAbort(error)) return;
+      // A step that has not started has no output yet.
+      if (asError(error).status === HTTP.NOT_FOUND) this.total = 0;
+      else this.error = asError(error);
+    }
+    this.onChange();
+  }
+
+  /** @param {number} block */
+  async load(block) {
+    const first = block * BLOCK + 1;
+    let rows = (this.blocks.get(block) ?? []).slice(0, -1); // the last line may have been incomplete
+    // The server bounds the work for one response: long lines need several requests.
+    for (;;) {
+      const page = await this.ask({ offset: first + rows.length, limit: BLOCK - rows.length });
+      rows = [...rows, ...rowsOf(page.pieces, true)];
+      this.take(block, paint(rows), page.total);
+      if (!page.count || rows.length >= Math.min(BLOCK, page.total - first + 1)) break;
+      this.onChange();
+    }
+  }
+
+  /**
+   * @param {number} block
+   * @param {OutputRow[]} rows
+   * @param {number} total
+   */
+  take(block, rows, total) {
+    this.total = Math.max(total, this.total ?? 0);
+    this.hasGroups ||= rows.some(({ parts }) => groupTitle(parts[0].text) !== null);
+    this.blocks.delete(block);
+    this.blocks.set(block, rows);
+    for (const old of this.blocks.keys()) {
+      if (this.blocks.size <= KEPT) break;
+      this.blocks.delete(old);
+    }
+  }
+}

@@ -1,0 +1,309 @@
+// Output of a step, or of all steps of a run and its sub-runs, as a virtual list with exact line numbers.
+
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/core.js";
+import { url } from "../lib/api.js";
+import { copyText } from "../lib/clipboard.js";
+import { instant, plural } from "../lib/format.js";
+import { hiddenBy, lineAt, rowOf } from "../lib/output-rows.js";
+import { hash, query, setHash, setQuery } from "../lib/router.js";
+import { RunLines } from "../lib/run-lines.js";
+import { concernsRun, nodesOf, pathOf } from "../lib/runs.js";
+import { headers } from "../lib/session.js";
+import { NODE, RUN, isActive } from "../lib/status.js";
+import { StepLines } from "../lib/step-lines.js";
+import { useChanges, useEndOf } from "../lib/use-api.js";
+import { useFolding } from "../lib/use-folding.js";
+import { firstAround } from "../lib/virtual-list.js";
+import { Empty, Failure } from "./basic.js";
+import { Icon } from "./icon.js";
+import { SearchBar, useSearch } from "./logsearch.js";
+import { attempt as tryTo } from "./notice.js";
+import { OutputLine } from "./outputline.js";
+import { VirtualList, useVirtualList } from "./virtuallist.js";
+
+/** @typedef {import("../lib/output-rows.js").OutputRow} OutputRow */
+
+const AHEAD = 125; // lines behind the visible ones that are fetched, too
+
+/**
+ * @typedef {object} OutputProps
+ * @property {RunAddress} address of the run that has the step
+ * @property {RunAddress} root of the page, which hears of changes
+ * @property {string | null} step null: all steps of the run and of its sub-runs
+ * @property {Run} run that of the address
+ * @property {boolean} active whether there may be more output
+ * @property {number | null} [attempt] the try that is shown; null: all
+ * @property {() => void} [onBack] leads from all steps to one
+ * @property {Children} [blank] what shows in place of the output, which the user can still choose: the called sub-runs
+ */
+
+/** @param {OutputProps} props */
+export function Output(props) {
+  const { step, run, blank } = props;
+  const node = step === null ? null : nodesOf(run).find((one) => one.step.name === step);
+  if (node === undefined) return html`<${Empty} title="No such step">
+    This run has no step <code>${step}</code>. Choose one from the list.<//>`;
+  if (node && !instant(node.startedAt)) return html`<${NotRun} node=${node} run=${run} />`;
+  const linked = node && lineOf(hash.value);
+  const asked = query.value.get("stream");
+  if (!blank || asked || linked) return html`<${Lines} ...${props} node=${node} linked=${linked}
+    stream=${streamOf(asked, node, linked)} />`;
+  return html`<section class="output log" aria-label=${`Output of ${step}`}>
+    <div class="log-bar"><${StreamChoice} stream="runs" hasTable=${true} /></div>${blank}</section>`;
+}
+
+/** @param {{ node: Api.Node, run: Run }} props */
+function NotRun({ node, run }) {
+  if (node.status === NODE.NOT_STARTED && isActive(run.status)) return html`<${Empty} title="Not started yet">
+    The output appears here as soon as the step runs.<//>`;
+  const reason = node.status === NODE.NOT_STARTED && run.error;
+  return html`<${Empty} title="This step did not run">
+    ${reason ? html`It did not run, because <span class="wide-text">${reason}</span>`
+      : node.status === NODE.NOT_STARTED ? "The run ended before it."
+      : "A step that it depends on did not succeed, or a precondition was not met."}
+  <//>`;
+}
+
+/**
+ * @param {OutputProps & { node: Api.Node | null, stream: Stream | null, linked: number | null }} props `linked` is the
+ *   line of the address
+ */
+function Lines({ address, root, step, node, run, active, attempt = null, onBack, blank, stream, linked }) {
+  const [version, redraw] = useState(0);
+  const [wrap, setWrap] = useState(false);
+  const [times, setTimes] = useState(step === null);
+  const shift = useRef(/** @type {((count: number) => void) | null} */ (null));
+  const isAtEnd = useRef(false);
+  const lines = useMemo(() => {
+    const [path, onChange] = [pathOf(address), () => redraw((count) => count + 1)];
+    if (step === null) return new RunLines([...path, "log", "pieces"], stream, onChange, (n) => shift.current?.(n));
+    return new StepLines([...path, "steps", step, "log", "lines"], { stream, execution: attempt }, onChange);
+  }, [JSON.stringify([address, step, stream, attempt])]);
+  const folding = useFolding(address, step, stream, lines);
+  const { folds } = folding;
+  const all = lines.total ?? 0;
+  const total = all - hiddenBy(folds);
+  const fromEnd = node ? node.status === NODE.FAILED : active || run.status === RUN.FAILED;
+  const list = useVirtualList({
+    total,
+    active,
+    start: (rows) => {
+      const line = linked ?? lines.lastError;
+      if (line) return firstAround(total, rows, rowOf(line, folds));
+      return isAtEnd.current ? Math.max(1, total - rows + 1) : 1;
+    },
+  });
+  shift.current = list.shift;
+  const { from, to } = list;
+  const begin = (/** @type {boolean} */ end) => {
+    isAtEnd.current = end;
+    list.restart(active && (end || step !== null));
+    lines.begin(node ? end && !linked && Boolean(node.error?.includes("stderr")) : end);
+  };
+  const want = () => {
+    for (let row = from; row <= to; row += 1) lines.want(Math.max(1, lineAt(row, folds) - 1), lineAt(row, folds));
+    lines.want(lineAt(to, folds), Math.min(all, lineAt(Math.min(total, to + AHEAD), folds)));
+  };
+  useEffect(() => {
+    begin(fromEnd);
+    return () => lines.close();
+  }, [lines]);
+  useChanges(active ? (change) => concernsRun(root, change) : null, () => lines.grow());
+  useEndOf(active, () => lines.grow());
+  useEffect(() => {
+    if (total && !lines.error) want();
+  }, [lines, from, to, total, version]);
+
+  const show = (/** @type {number} */ line) => {
+    const left = folding.open(line);
+    // The search may respond before the output is loaded: then it starts at the line of the address. Or the output was
+    // loaded during the search, which knows only the number of lines before.
+    if (lines.total === null) list.restart(false);
+    else list.show(rowOf(line, left), lines.total - hiddenBy(left));
+  };
+  const go = (/** @type {number} */ line) => {
+    setQuery({ stream: stream ?? "all" });
+    setHash(`L${line}`);
+    show(line);
+  };
+  const goToHit = async (/** @type {Api.LogHit} */ hit) => {
+    if (lines instanceof StepLines) return go(hit.line);
+    if (!lines.find(hit)) {
+      list.restart(false);
+      await lines.begin(false, { step: hit.step, stream: hit.stream, line: hit.line, subRun: hit.dagRunId });
+    }
+    show(lines.find(hit) || 1);
+  };
+  const search = useSearch(pathOf(address), step === null ? { stream, subRuns: true }
+    : { step, stream, merged: stream === null || null });
+  const name = step ?? "all steps";
+  /** @type {import("./outputline.js").View} */
+  const view = {
+    address,
+    times,
+    linked,
+    marks: stream === null,
+    isHit: isHitOf(search.current),
+    pattern: search.pattern,
+    titleOf: titlesOf(node),
+    isFolded: (key) => folding.folded.has(key),
+    onFold: (key, number) => tryTo(() => folding.toggle(key, number)),
+    onLink: step === null ? null : go,
+  };
+  const line = (/** @type {number} */ row) => lineAt(row, folds);
+  return html`<section class="output log" aria-label=${`Output of ${name}`}>
+    <div class="log-bar">
+      ${onBack && html`<button type="button" onClick=${onBack}>Show one step</button>`}
+      <${StreamChoice} stream=${stream ?? "all"} hasTable=${Boolean(blank)} />
+      <${SearchBar} search=${search} onGo=${goToHit} />
+      ${active && html`<${Toggle} name="Follow" on=${list.follow} onSet=${list.setFollow}
+        title="Scroll to new lines as they come; scrolling up pauses this" />`}
+      <${Toggle} name="Times" on=${times} onSet=${setTimes}
+        title="When the server received the lines; lines that came together show one time" />
+      <${Toggle} name="Wrap" on=${wrap} onSet=${setWrap} title="Break long lines" />
+      ${step !== null && html`<${StepTools} path=${[...pathOf(address), "steps", step]} step=${step} stream=${stream}
+        attempt=${attempt} line=${linked ?? line(from)} />`}
+    </div>
+    ${lines.error && html`<${Failure} error=${lines.error} retry=${() => (total ? want() : begin(fromEnd))} />`}
+    <${VirtualList} list=${list} class="log-scroll" rowsClass=${wrap ? "wrap" : ""}
+      label=${step === null ? "Lines of all steps" : "Log lines"}
+      row=${(/** @type {number} */ row) => html`<${OutputLine} key=${line(row)} number=${line(row)}
+        row=${lines.row(line(row))} above=${lines.row(line(row) - 1)} view=${view} />`}>
+      ${lines.total !== null && total === 0 && html`<${Nothing} active=${active} step=${step} stream=${stream} />`}
+    <//>
+    <div class="log-foot">
+      <span class="number">${plural(all, "line")}${lines.isPartial && " loaded"}</span>
+      ${total > list.rows && html`<span class="number">Showing ${line(from).toLocaleString("en")}–${line(
+        list.printing ? to : Math.min(total, from + list.rows - 1)).toLocaleString("en")}</span>`}
+      ${active && !list.follow && total > 0 && html`<span>Following is paused</span>`}
+      ${folding.hasGroups && html`<button type="button" class="quiet" onClick=${() => tryTo(folding.toggleGroups)}>
+        ${folding.isGroupFolded ? "Unfold groups" : "Fold groups"}</button>`}
+      <span class="grow"></span>
+      ${lines.isPartial && html`
+        <button type="button" class="quiet" onClick=${() => begin(false)}>Go to the start</button>
+        <button type="button" class="quiet" onClick=${() => begin(true)}>Go to the end</button>`}
+      ${step !== null && all > list.rows && html`<${GoTo} total=${all} onGo=${go} />`}
+    </div>
+  </section>`;
+}
+
+/**
+ * Whether a row has the current hit of the search.
+ * @param {Api.LogHit | null} hit
+ * @returns {(row: OutputRow) => boolean}
+ */
+const isHitOf = (hit) => ({ number, parts, source }) => hit !== null && hit.line === number && (!source
+  || (source.step === hit.step && parts[0].stream === hit.stream && source.runId === (hit.dagRunId ?? null)));
+
+/**
+ * The titles of the tries of a step, null if there is one only.
+ * @param {Api.Node | null} node
+ * @returns {(execution: number) => string | null}
+ */
+function titlesOf(node) {
+  const tries = (node?.retryCount ?? 0) + 1;
+  return (execution) => {
+    if (execution > tries) return `Execution ${execution}`; // of a step that repeats
+    return tries === 1 ? null : `Try ${execution} of ${tries}`;
+  };
+}
+
+/** @param {string} fragment */
+function lineOf(fragment) {
+  const match = /^#L(\d+)$/.exec(fragment);
+  return match ? Number(match[1]) : null;
+}
+
+/**
+ * The stream that is shown, null for both. A line of an address without a stream is one of stdout, or of stderr for a
+ * failed step that wrote there.
+ * @param {string | null} asked
+ * @param {Api.Node | null} node
+ * @param {number | null} linked
+ * @returns {Stream | null}
+ */
+function streamOf(asked, node, linked) {
+  if (asked === "stdout" || asked === "stderr") return asked;
+  if (asked || !node || !linked) return null;
+  return node.status === NODE.FAILED && node.error?.includes("stderr") ? "stderr" : "stdout";
+}
+
+/** @param {{ stream: Stream | "all" | "runs", hasTable: boolean }} props */
+function StreamChoice({ stream, hasTable }) {
+  const usual = hasTable ? "runs" : "all";
+  return html`<select aria-label="Stream" value=${stream}
+    title="What is shown: both streams in the order of time, or one of them"
+    onChange=${(/** @type {SelectChange} */ event) => {
+      setHash(""); // the line of the address is another one in another stream
+      setQuery({ stream: event.target.value === usual ? null : event.target.value });
+    }}>
+    ${hasTable && html`<option value="runs">sub-runs</option>`}
+    <option value="all">out + err</option><option>stdout</option><option>stderr</option></select>`;
+}
+
+/** @param {{ name: string, on: boolean, onSet: (on: boolean) => void, title: string }} props */
+function Toggle({ name, on, onSet, title }) {
+  return html`<label class="inline" title=${title}><input type="checkbox" checked=${on}
+    onChange=${(/** @type {InputChange} */ event) => onSet(event.target.checked)} />${name}</label>`;
+}
+
+/** @param {{ active: boolean, step: string | null, stream: Stream | null }} props */
+function Nothing({ active, step, stream }) {
+  if (active) return html`<${Empty} title="No output yet">
+    Lines appear here as the ${step === null ? "steps write" : "step writes"} them.<//>`;
+  const wrote = `${step === null ? "No step of this run wrote anything" : "The step wrote nothing"}`;
+  return html`<${Empty} title=${stream ? `${wrote} to ${stream}` : wrote}>
+    ${stream && html`<button type="button" onClick=${() => setQuery({ stream: "all" })}>
+      Show both streams</button>`}<//>`;
+}
+
+/**
+ * @param {{ path: readonly ["dag-runs", string, string, "steps", string], step: string, stream: Stream | null,
+ *   attempt: number | null, line: number }} props
+ */
+function StepTools({ path, step, stream, attempt, line }) {
+  const [copied, setCopied] = useState(false);
+  const copy = async () => {
+    const page = new URL(window.location.href);
+    page.searchParams.set("step", step);
+    page.searchParams.set("stream", stream ?? "all");
+    page.hash = `L${line}`;
+    setCopied(await copyText(page.href));
+  };
+  return html`<button type="button" class="quiet" aria-label="Copy link to line" onBlur=${() => setCopied(false)}
+      title=${copied ? "Copied" : `Copy a link to line ${line}`} onClick=${copy}>
+      <${Icon} name=${copied ? "done" : "copy"} /></button>
+    <button type="button" class="quiet" title="Download the output" aria-label="Download this log"
+      onClick=${() => tryTo(() => download(path, step, stream, attempt))}><${Icon} name="down" /></button>`;
+}
+
+/** @param {{ total: number, onGo: (line: number) => void }} props */
+function GoTo({ total, onGo }) {
+  const submit = (/** @type {FormSubmit} */ event) => {
+    event.preventDefault();
+    const line = Number(new FormData(event.target).get("line"));
+    if (line >= 1) onGo(Math.min(total, line));
+  };
+  return html`<form onSubmit=${submit}>
+    <label class="inline">Go to line <input class="goto" name="line" inputmode="numeric" pattern="[0-9]*" /></label>
+    </form>`;
+}
+
+const ENDINGS = { stdout: "out", stderr: "err", all: "log" };
+
+/**
+ * @param {readonly ["dag-runs", string, string, "steps", string]} path
+ * @param {string} step
+ * @param {Stream | null} stream
+ * @param {number | null} execution
+ */
+async function download(path, step, stream, execution) {
+  const from = url([...path, "log", "download"], { stream: stream ?? "all", execution });
+  const response = await fetch(from, { headers: headers() });
+  if (!response.ok) throw new Error((await response.json()).message);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = `${step}.${ENDINGS[stream ?? "all"]}`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
