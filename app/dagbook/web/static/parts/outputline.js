@@ -88,7 +88,7 @@ function Line({ row, part, before, isFirst, view }) {
   const isError = view.marks && part.stream === "stderr";
   const classes = ["log-line", number === view.linked && "linked", view.isHit(row) && "hit", isError && "err"];
   const time = new Date(part.at);
-  const title = isFirst ? groupTitle(bare(part.text)) : null;
+  const title = isFirst && !row.source ? groupTitle(bare(part.text)) : null; // groups of all steps do not fold
   return html`<div class=${classes.filter(Boolean).join(" ")}>
     <${LineNumber} row=${row} part=${part} isError=${isError} view=${view} />
     ${view.times && html`<time class="log-time" datetime=${part.at}
