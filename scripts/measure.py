@@ -38,7 +38,7 @@ LIMITS = {
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
     # causes in lists, DAGs by status, figures of the service; + 560: what waits in lists, approvals and decisions,
     # rights of rows, durations; + 632: lines of both streams as one, output with sub-runs.
-    "lines": Limit(78_712, goal=67_000),
+    "lines": Limit(78_717, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -65,10 +65,10 @@ async def client(large: tuple[People, str]) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.mark.parametrize(
     ("path", "most"),
-    [  # two of them say who asks, and where a DAG is named one more finds the role
-        ("/dags?perPage=5", 5),
-        ("/dags?perPage=1000", 5),
-        ("/dags?perPage=50&tag=all", 5),
+    [  # two of them say who asks, and where a DAG is named one more finds the role; in lists one says it of each DAG
+        ("/dags?perPage=5", 6),
+        ("/dags?perPage=1000", 6),
+        ("/dags?perPage=50&tag=all", 6),
         ("/dags/tags", 3),
         ("/dags/search?q=nothing-has-this", 3),
         ("/dags/dag-00015", 5),

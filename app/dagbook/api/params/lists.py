@@ -9,9 +9,11 @@ from dagbook.api.params import parameters
 from dagbook.api.schemas.common import Pagination
 from dagbook.auth.audit_context import Caller
 from dagbook.db.repositories.dags import DagFilter
+from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
 
 _PER_PAGE, _MAX_PER_PAGE = 50, 1000
+_STATUSES = frozenset(map(int, RunStatus))
 _LAST_PAGE = 10**12  # its offset still fits into the databases' integers
 
 
@@ -62,6 +64,9 @@ def provide_dag_filter(
     tag: parameters.Tag = None,
     status: parameters.LatestStatus = None,
 ) -> DagFilter:
+    """Return the filter of a list of DAGs; raises BadRequestError for a status that does not exist."""
+    if status is not None and status not in _STATUSES:
+        raise BadRequestError(f"status: must be a number from 0 to {max(_STATUSES)}")
     return DagFilter(
         name_part=(name or "").casefold(),
         tag=(tag or "").strip().casefold(),

@@ -2,6 +2,7 @@
 
 import { html, signal, useEffect, useRef } from "../vendor/core.js";
 import { plural } from "../lib/format.js";
+import { page } from "../lib/router.js";
 import { useApi, useChanges } from "../lib/use-api.js";
 
 const PAUSE = 3000; // milliseconds between two counts: each change of a run may be a question
@@ -10,7 +11,7 @@ const PAUSE = 3000; // milliseconds between two counts: each change of a run may
 export const approvalCount = signal(/** @type {Api.ApprovalCount | null} */ (null));
 
 export function ApprovalBadge() {
-  const { data, reload } = useApi("approvals/count");
+  const { data, reload } = useApi(page.value ? "approvals/count" : null); // without a page, a login may come first
   useEffect(() => {
     if (data) approvalCount.value = data;
   }, [data]);
