@@ -1,6 +1,6 @@
 // What needs attention on the dashboard. Pure.
 
-import { between, clock, plural } from "./format.js";
+import { clock, plural } from "./format.js";
 import { secondsOf } from "./durations.js";
 
 export const LONG = 6 * 3600; // seconds that a run may be active
@@ -88,7 +88,7 @@ export function stuckQueues(queues, now) {
   return queues.filter(({ paused, queued: [head] }) => {
     if (!head) return false;
     const held = paused || ["noWorker", "queuesOff"].includes(head.waitingFor?.reason ?? "");
-    return held || (between(head.queuedAt, null, now) ?? 0) > STUCK;
+    return held || (secondsOf({ startedAt: head.queuedAt }, now) ?? 0) > STUCK;
   });
 }
 

@@ -48,18 +48,6 @@ export function instant(text) {
 }
 
 /**
- * Seconds between two times of the API; up to now if the second is missing.
- * @param {string | undefined} from
- * @param {string | null | undefined} to
- * @param {number} [now]
- */
-export function between(from, to, now = Date.now()) {
-  const begin = instant(from);
-  if (!begin) return null;
-  return Math.max(0, ((instant(to)?.getTime() ?? now) - begin.getTime()) / 1000);
-}
-
-/**
  * "3 minutes ago", "in 2 hours".
  * @param {Date} time
  * @param {number} [now]

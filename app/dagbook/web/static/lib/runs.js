@@ -66,16 +66,6 @@ export function firstFailed(called, known) {
 }
 
 /**
- * The runs that a step called, the failed ones first.
- * @param {Api.SubDAGRun[]} called
- * @param {Map<string, Api.SubDAGRunDetail>} known
- */
-export function failedFirst(called, known) {
-  const failed = (/** @type {Api.SubDAGRun} */ { dagRunId }) => known.get(dagRunId)?.status === RUN.FAILED;
-  return [...called.filter(failed), ...called.filter((one) => !failed(one))];
-}
-
-/**
  * The runs to list below a step: the failed ones first, at most `most`, and the one that the user has opened.
  * @param {Api.SubDAGRun[]} called
  * @param {Map<string, Api.SubDAGRunDetail>} known
@@ -83,7 +73,8 @@ export function failedFirst(called, known) {
  * @param {number} most
  */
 export function listedFirst(called, known, inside, most) {
-  const first = failedFirst(called, known).slice(0, most);
+  const failed = (/** @type {Api.SubDAGRun} */ { dagRunId }) => Number(known.get(dagRunId)?.status === RUN.FAILED);
+  const first = called.toSorted((one, other) => failed(other) - failed(one)).slice(0, most);
   const opened = called.find(({ dagRunId }) => dagRunId === inside);
   return opened && !first.includes(opened) ? [...first, opened] : first;
 }

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useId, useRef, useState } from "../vendor/core.js";
 import { HTTP, asError } from "../lib/api.js";
-import { ago, between, duration, exact, instant, short } from "../lib/format.js";
+import { ago, exact, instant, short } from "../lib/format.js";
 import { useNow } from "../lib/use-now.js";
 import { may } from "../lib/session.js";
 import { WAITING, nodeStatus, runStatus } from "../lib/status.js";
@@ -44,15 +44,6 @@ export function Time({ at, zone, words = true }) {
   return html`<time datetime=${time.toISOString()} title=${exact(time, zone)}>
     ${words ? ago(time, now) : exact(time)}
   </time>`;
-}
-
-/**
- * A duration, up to now while active.
- * @param {{ from?: string, to?: string, active?: boolean }} props
- */
-export function Duration({ from, to, active = false }) {
-  const now = useNow(1, active);
-  return html`<span class="number">${duration(between(from, active ? null : to, now))}</span>`;
 }
 
 /**

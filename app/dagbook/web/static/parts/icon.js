@@ -38,7 +38,6 @@ const PATHS = {
   help: "M8 2a6 6 0 1 1 0 12A6 6 0 0 1 8 2zM6.3 6.4a1.7 1.7 0 1 1 2.6 1.4c-.6.4-.9.7-.9 1.3M8 11.3v.1",
   more: "M3 8h.1M8 8h.1M13 8h.1",
   down: "M8 3v8M4 8l4 4 4-4M3 14h10",
-  link: "M7 9a3 3 0 0 0 4 0l2-2a3 3 0 0 0-4-4L8 4M9 7a3 3 0 0 0-4 0L3 9a3 3 0 0 0 4 4l1-1",
   wrap: "M2 4h12M2 8h9a2 2 0 0 1 0 4H8M10 10l-2 2 2 2",
   open: "M6 3l5 5-5 5",
   shut: "M3 6l5 5 5-5",
@@ -56,6 +55,3 @@ export function Icon({ name }) {
       stroke-linejoin="round" />
   </svg>`;
 }
-
-/** The path of an icon, for drawings of their own. @param {string} name */
-export const iconPath = (name) => PATHS[name] ?? PATHS.unknown;
