@@ -2,10 +2,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import {
-  stepsOf,
   stepsOfDag,
   stepsOfRun,
-  tally,
   toGraph,
   withDescendants,
 } from "../../../app/dagbook/web/static/lib/graph.js";
@@ -28,22 +26,16 @@ test("steps that stand at the same place are one box from a dozen on, until they
   assert.equal(toGraph([step("first"), ...fan(11)]).nodes.length, 12);
 });
 
-test("a chain depends on the step before where nothing is said", () => {
-  const nodes = ["a", "b"].map((name) => ({ step: { name } }));
-  assert.deepEqual(stepsOf(nodes, { chain: true }).map(({ depends }) => depends), [[], ["a"]]);
-  assert.deepEqual(stepsOf(nodes).map(({ depends }) => depends), [[], []]);
-});
-
 test("the descendants of a step are all that come after it, also against the order of the file", () => {
   const steps = [step("c", "b"), step("b", "a"), step("a"), step("other")];
   assert.deepEqual([...withDescendants(steps, "a")].sort(), ["a", "b", "c"]);
 });
 
-test("a group is counted by status, most first", () => {
-  assert.deepEqual(tally([{ status: 4 }, { status: 2 }, { status: 4 }]), [
-    [4, 2],
-    [2, 1],
-  ]);
+test("a group has the most urgent look of its steps, and counts those first", () => {
+  const looks = ["good", "bad", "good"].map((tone) => ({ word: tone, icon: "x", tone }));
+  const steps = fan(12).map((one, index) => ({ ...one, look: looks[index] }));
+  const [group] = toGraph([step("first"), ...steps]).nodes.slice(1);
+  assert.deepEqual([group.look.tone, group.note], ["bad", "1 bad, 2 good"]);
 });
 
 test("a fan-out is counted, and a handler is no step", () => {
@@ -57,10 +49,10 @@ test("a fan-out is counted, and a handler is no step", () => {
   };
   const known = new Map([["a", { status: 4 }], ["b", { status: 4 }], ["c", { status: 2 }]]);
   const steps = stepsOfRun(run, known);
-  assert.equal(steps[0].count, "3 × child: 2 succeeded, 1 failed");
+  assert.equal(steps[0].count, "3 × child: 1 failed, 2 succeeded");
   const { nodes, edges } = toGraph(steps);
   assert.deepEqual(nodes.map(({ id, note }) => [id, note]), [
-    ["step:each", "3 × child: 2 succeeded, 1 failed"],
+    ["step:each", "3 × child: 1 failed, 2 succeeded"],
     ["step:onExit", ""],
     ["handler:onExit", "on exit"],
   ]);

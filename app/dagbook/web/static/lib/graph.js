@@ -1,13 +1,15 @@
 // Graph of steps and their dependencies, to be drawn. Pure.
 
-import { lookOfNode } from "./runs.js";
+import { countLooks, countsText, lookOfNode } from "./runs.js";
 import { runStatus } from "./status.js";
 
 const FOLD_FROM = 12; // groups of at least so many similar steps are drawn as one node
 /** @typedef {{ width: number, height: number }} Size */
+/** @typedef {import("./status.js").Look} Look */
 /**
- * One step, or a group of them.
- * @typedef {{ id: string, step?: GraphStep, group?: GraphStep[], text: string, note: string } & Size} GraphNode
+ * One step, or a group of them with the most urgent look.
+ * @typedef {{ id: string, step?: GraphStep, group?: GraphStep[], look?: Look, text: string, note: string
+ *   } & Size} GraphNode
  */
 /** @typedef {{ from: string, to: string }} Edge */
 /** @typedef {{ nodes: GraphNode[], edges: Edge[] }} Graph */
@@ -33,11 +35,13 @@ export function toGraph(steps, unfolded = new Set()) {
     if (group.length < FOLD_FROM || unfolded.has(key)) {
       for (const step of group) {
         const id = `${step.handler ? "handler" : "step"}:${step.name}`;
-        found.push({ id, step, text: step.name, note: step.handler || step.count || "" });
+        found.push({ id, step, look: step.look, text: step.name, note: step.handler || step.count || "" });
         if (!step.handler) ids.set(step.name, id);
       }
     } else {
-      found.push({ id: key, group, text: `${group.length} × ${group[0].name}`, note: countsText(group) });
+      const looks = group.flatMap(({ look }) => look ?? []);
+      const [{ look } = {}] = countLooks(looks);
+      found.push({ id: key, group, look, text: `${group.length} × ${group[0].name}`, note: countsText(looks) });
       for (const step of group) ids.set(step.name, key);
     }
   }
@@ -71,31 +75,21 @@ function alike(steps) {
   /** @type {Map<string, string[]>} */
   const below = new Map(steps.map((step) => [step.name, []]));
   for (const step of steps) for (const name of step.depends) below.get(name)?.push(step.name);
-  const groups = new Map();
-  for (const step of steps) {
-    const place = step.handler ? [step.handler] : [[...step.depends].sort(), [...(below.get(step.name) ?? [])].sort()];
-    const key = JSON.stringify(place);
-    if (!groups.has(key)) groups.set(key, []);
-    groups.get(key).push(step);
-  }
-  return groups.values();
+  return Map.groupBy(steps, ({ name, depends, handler }) =>
+    JSON.stringify(handler ? [handler] : [[...depends].sort(), [...(below.get(name) ?? [])].sort()])).values();
 }
 
 /** @typedef {{ step: Api.Step } & Partial<Api.Node>} AnyNode a step of a run, or of a definition */
 /** @typedef {Map<string, { status: number }>} Known the runs that steps called, by id */
 
 /**
- * Steps with their dependencies; in a chain a step without `depends` depends on the one before it.
+ * Steps with their dependencies.
  * @param {AnyNode[]} nodes
- * @param {{ chain?: boolean, known?: Known }} [options]
+ * @param {Known | null} [known]
  * @returns {GraphStep[]}
  */
-export function stepsOf(nodes, { chain = false, known = new Map() } = {}) {
-  return nodes.map((node, index) => ({
-    ...shown(node, known),
-    depends: node.step.depends ?? (chain && index ? [nodes[index - 1].step.name] : []),
-  }));
-}
+export const stepsOf = (nodes, known = null) =>
+  nodes.map((node) => ({ ...shown(node, known), depends: node.step.depends ?? [] }));
 
 /**
  * Steps and handlers of a run.
@@ -105,7 +99,7 @@ export function stepsOf(nodes, { chain = false, known = new Map() } = {}) {
 export function stepsOfRun(run, known = null) {
   const handlers = /** @type {const} */ ({ "on wait": run.onWait, "on success": run.onSuccess,
     "on failure": run.onFailure, "on cancel": run.onCancel, "on exit": run.onExit });
-  return [...stepsOf(run.nodes, { known: known ?? undefined }), ...handlersOf(handlers)];
+  return [...stepsOf(run.nodes, known), ...handlersOf(handlers)];
 }
 
 /** Steps and handlers of a definition. @param {Api.DAGDetails} dag */
@@ -119,11 +113,11 @@ export function stepsOfDag({ steps = [], handlerOn = {} }) {
  * @returns {GraphStep[]}
  */
 const handlersOf = (handlers) => Object.entries(handlers).flatMap(([handler, node]) =>
-  node ? [{ ...shown(node, new Map()), depends: [], handler }] : []);
+  node ? [{ ...shown(node, null), depends: [], handler }] : []);
 
 /**
  * @param {AnyNode} node
- * @param {Known} known
+ * @param {Known | null} known
  */
 function shown(node, known) {
   const { step, status, startedAt, waiting } = node;
@@ -132,26 +126,20 @@ function shown(node, known) {
 }
 
 /**
- * How many runs a step calls, "40 × child: 38 succeeded, 2 failed"; empty for fewer than two.
+ * How many runs a step calls, "40 × child: 2 failed, 38 succeeded"; empty for fewer than two.
  * @param {AnyNode} node
- * @param {Known} known
+ * @param {Known | null} known
  */
 function callsText({ step, subRuns }, known) {
   const items = step.parallel?.items;
   const count = subRuns?.length ?? (Array.isArray(items) ? items.length : 0);
   if (count < 2) return "";
   const looks = (subRuns ?? []).flatMap(({ dagRunId }) => {
-    const status = known.get(dagRunId)?.status;
-    return status === undefined ? [] : [{ look: runStatus(status) }];
+    const sub = known?.get(dagRunId);
+    return sub ? runStatus(sub.status) : [];
   });
   return [`${count} × ${step.call ?? "sub-run"}`, countsText(looks)].filter(Boolean).join(": ");
 }
-
-/** "38 succeeded, 2 failed". @param {{ look?: import("./status.js").Look }[]} things */
-const countsText = (things) => tally(things.map(({ look }) => ({ status: look?.word })))
-  .filter(([word]) => word)
-  .map(([word, count]) => `${count} ${word}`)
-  .join(", ");
 
 /**
  * The names of a step and of all steps that depend on it, directly or not.
@@ -170,16 +158,4 @@ export function withDescendants(steps, name) {
     }
   }
   return found;
-}
-
-/**
- * The number of steps of a group in each status, largest first.
- * @template T
- * @param {{ status?: T }[]} group
- */
-export function tally(group) {
-  /** @type {Map<T | undefined, number>} */
-  const counts = new Map();
-  for (const { status } of group) counts.set(status, (counts.get(status) ?? 0) + 1);
-  return [...counts].sort((one, other) => other[1] - one[1]);
 }

@@ -149,6 +149,10 @@ export function countLooks(looks) {
   return [...counts.values()].sort((one, other) => rank(one) - rank(other));
 }
 
+/** How many have each look, "2 failed, 38 succeeded". @param {Look[]} looks */
+export const countsText = (looks) =>
+  countLooks(looks).map(({ look, count }) => `${count.toLocaleString("en")} ${look.word}`).join(", ");
+
 /**
  * Whether a change of the feed concerns a run.
  * @param {{ name: string, runId: string }} address

@@ -6,7 +6,7 @@ import { axisOf, barsOf, ticksOf } from "../lib/day.js";
 import { clock, duration, plural } from "../lib/format.js";
 import { secondsOf, spanOf } from "../lib/durations.js";
 import { href } from "../lib/router.js";
-import { pageOf } from "../lib/runs.js";
+import { countsText, pageOf } from "../lib/runs.js";
 import { RUN, isActive, lookOfRow } from "../lib/status.js";
 import { useNow } from "../lib/use-now.js";
 
@@ -79,17 +79,14 @@ function oneText(run, until) {
 }
 
 /**
- * "4 runs, 10:05 to 10:20: 3 succeeded, 1 aborted".
+ * "4 runs, 10:05 to 10:20: 1 aborted, 3 succeeded".
  * @param {Bar} bar
  * @param {number} until
  */
 function manyText({ runs, from }, until) {
   const ends = runs.map((run) => spanOf(run, until)?.to ?? from);
-  /** @type {Map<string, number>} */
-  const counts = new Map();
-  for (const { word } of runs.map(lookOfRow)) counts.set(word, (counts.get(word) ?? 0) + 1);
   const times = `${clock(new Date(from))} to ${clock(new Date(Math.max(...ends)))}`;
-  return `${runs.length} runs, ${times}: ${[...counts].map(([word, count]) => `${count} ${word}`).join(", ")}`;
+  return `${runs.length} runs, ${times}: ${countsText(runs.map(lookOfRow))}`;
 }
 
 /**

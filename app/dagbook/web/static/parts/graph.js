@@ -176,8 +176,7 @@ function Lines({ placed }) {
  *   onAct: (node: GraphNode) => void }} props
  */
 function Box({ node, at, chosen, found, onAct }) {
-  const { step, group, text, note } = node;
-  const look = lookOfNode(node);
+  const { step, group, look, text, note } = node;
   const title = group ? `${group.length} steps like ${group[0].name}${note && `: ${note}`}; show them`
     : [look ? `${text}: ${look.word}` : text, note].filter(Boolean).join(", ");
   const style = { left: `${at.x - at.width / 2}px`, top: `${at.y - at.height / 2}px`, width: `${at.width}px`,
@@ -188,13 +187,6 @@ function Box({ node, at, chosen, found, onAct }) {
     ${look && html`<${Icon} name=${look.icon} />`}<span class="box-name cut">${text}</span>
     ${step?.times && html`<${Elapsed} times=${step.times} active=${step.status === NODE.RUNNING} />`}
     ${note && html`<small class="cut">${note}</small>`}</button>`;
-}
-
-/** The look of a step, or the most urgent one of a group. @param {GraphNode} node */
-function lookOfNode({ step, group = [] }) {
-  if (step) return step.look;
-  const urgent = [NODE.FAILED, NODE.RUNNING].map((status) => group.find((one) => one.status === status));
-  return (urgent.find(Boolean) ?? group[0]).look;
 }
 
 /** @param {{ times: Timed, active: boolean }} props */
@@ -224,9 +216,9 @@ function MiniMap({ graph, placed, pane, scale }) {
   });
   /** @type {Record<string, string>} */
   const paths = {}; // by tone
-  for (const node of graph.nodes) {
-    const box = placed.places[node.id];
-    const tone = lookOfNode(node)?.tone ?? "idle";
+  for (const { id, look } of graph.nodes) {
+    const box = placed.places[id];
+    const tone = look?.tone ?? "idle";
     if (box) paths[tone] = `${paths[tone] ?? ""}M${box.x - box.width / 2} ${box.y}h${box.width}`;
   }
   const go = (/** @type {Targeted<PointerEvent, HTMLElement>} */ { buttons, currentTarget, clientX, clientY }) => {

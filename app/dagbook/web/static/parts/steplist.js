@@ -8,7 +8,7 @@ import { useNow } from "../lib/use-now.js";
 import { href } from "../lib/router.js";
 import {
   calledBy,
-  countLooks,
+  countsText,
   firstFailed,
   isOf,
   itemOf,
@@ -205,7 +205,7 @@ function Called({ address, name, called, known, depth, axis, now, inside, picked
   const looks = called.flatMap(({ dagRunId }) => (known.has(dagRunId) ? [lookOfSubRun(known.get(dagRunId))] : []));
   return html`<ol class="called" style=${{ "--depth": depth + 1 }}>
     ${called.length > 1 && looks.length > 0 && html`<li class="faint small">${plural(called.length, "sub-run")}: ${
-      countLooks(looks).map(({ look, count }) => `${count.toLocaleString("en")} ${look.word}`).join(", ")}</li>`}
+      countsText(looks)}</li>`}
     ${listedFirst(called, known, inside, SHOWN).map((one) => {
       const { dagRunId: id } = one;
       return html`<${SubRun} key=${id} address=${{ ...address, subRunId: id }} item=${itemOf(one)}
