@@ -6,8 +6,8 @@ import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { hasUsers, may } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
-import { Confirm, Empty, whenLoaded, Time } from "../parts/basic.js";
-import { FormDialog } from "../parts/form.js";
+import { Empty, whenLoaded, Time } from "../parts/basic.js";
+import { Confirm, FormDialog } from "../parts/form.js";
 import { GiveAccess, RoleChoice } from "../parts/giveaccess.js";
 import { attempt } from "../parts/notice.js";
 

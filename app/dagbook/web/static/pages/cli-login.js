@@ -1,12 +1,12 @@
 // Page of `dagbook login`: a token for the command line, sent to the port on which that command waits, or shown.
 
 import { html, useEffect, useState } from "../vendor/core.js";
-import { asError, post } from "../lib/api.js";
+import { post } from "../lib/api.js";
 import { query } from "../lib/router.js";
 import { hasUsers, user } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Empty, Failure } from "../parts/basic.js";
-import { valuesOf } from "../parts/form.js";
+import { useSubmit } from "../parts/form.js";
 
 const DAY = 86400000; // milliseconds
 const ADMIN_DAYS = 30; // the longest with the rights of an admin
@@ -48,9 +48,17 @@ export default function CliLogin() {
   useTitle("Allow the command line");
   const { port, state, host } = asked();
   const [token, setToken] = useState("");
-  const [failure, setFailure] = useState(/** @type {Failed | null} */ (null));
-  const [busy, setBusy] = useState(false);
   const [asAdmin, setAsAdmin] = useState(false);
+  const { failure, busy, submit } = useSubmit(async ({ days }) => {
+    const now = new Date().toISOString().slice(0, 19).replace("T", " "); // names of tokens differ
+    const made = await post("tokens", {
+      name: `${`command line on ${host}`.slice(0, 43)} ${now}`,
+      ...(days && { expiresAt: new Date(Date.now() + Number(days) * DAY).toISOString() }),
+      ...(asAdmin && { scopes: ["read", "run", "write", "admin"] }),
+    });
+    if (port) send(port, { state, token: made.token, tokenId: made.details.id });
+    else setToken(made.token);
+  });
   useEffect(() => {
     // Only the document of this path may send a form to the command; after a login elsewhere it is another one.
     const [loaded] = performance.getEntriesByType("navigation");
@@ -58,30 +66,11 @@ export default function CliLogin() {
   }, []);
   if (!hasUsers) return html`<h1>Allow the command line</h1><${Empty} title="This server has no users">
     <p>Paste its token into <code>dagbook login --paste</code>.</p><//>`;
-  const allow = async (/** @type {FormSubmit} */ event) => {
-    event.preventDefault();
-    const { days } = valuesOf(event.target);
-    setBusy(true);
-    setFailure(null);
-    try {
-      const now = new Date().toISOString().slice(0, 19).replace("T", " "); // names of tokens differ
-      const made = await post("tokens", {
-        name: `${`command line on ${host}`.slice(0, 43)} ${now}`,
-        ...(days && { expiresAt: new Date(Date.now() + Number(days) * DAY).toISOString() }),
-        ...(asAdmin && { scopes: ["read", "run", "write", "admin"] }),
-      });
-      if (port) send(port, { state, token: made.token, tokenId: made.details.id });
-      else setToken(made.token);
-    } catch (error) {
-      setFailure(asError(error));
-      setBusy(false);
-    }
-  };
   if (token) return html`<h1>Allow the command line</h1>
     <p>Paste this token into <code>dagbook login</code>. It is not shown again.</p>
     <pre class="events" tabindex="0">${token}</pre>`;
   return html`<h1>Allow the command line on ${host}?</h1>
-    <form onSubmit=${allow}>
+    <form onSubmit=${submit}>
       <p><code>dagbook login</code> on ${host} asks for a token with the rights of
         ${" "}<strong>${user.value?.username}</strong>. Allow it only if you have just started it.</p>
       ${user.value?.role === "admin" && html`<label class="inline">

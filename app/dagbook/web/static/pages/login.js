@@ -1,12 +1,12 @@
-import { html, useEffect, useState } from "../vendor/core.js";
-import { asError, get, post } from "../lib/api.js";
+import { html, useEffect } from "../vendor/core.js";
+import { get, post } from "../lib/api.js";
 import { config } from "../lib/config.js";
 import { restart } from "../lib/feed.js";
 import { go, href, query } from "../lib/router.js";
 import { hasUsers, lose, take, tellOfLogin } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { Failure } from "../parts/basic.js";
-import { valuesOf } from "../parts/form.js";
+import { useSubmit } from "../parts/form.js";
 import { Icon } from "../parts/icon.js";
 
 /** @param {Fields} fields */
@@ -31,24 +31,16 @@ async function comeBack() {
 
 export default function Login() {
   useTitle("Log in");
-  const [failure, setFailure] = useState(/** @type {Failed | null} */ (null));
-  const [busy, setBusy] = useState(false);
-  const submit = async (/** @type {FormSubmit} */ event) => {
-    event.preventDefault();
-    setBusy(true);
-    setFailure(null);
-    try {
-      await enter(valuesOf(event.target));
-      restart();
-      go(wanted(), { replace: true });
-    } catch (error) {
+  const { failure, busy, submit, fail } = useSubmit(async (fields) => {
+    await enter(fields).catch((error) => {
       lose();
-      setFailure(asError(error));
-      setBusy(false);
-    }
-  };
+      throw error;
+    });
+    restart();
+    go(wanted(), { replace: true });
+  });
   useEffect(() => {
-    if (query.peek().get("session") === "new") comeBack().catch((error) => setFailure(asError(error)));
+    if (query.peek().get("session") === "new") comeBack().catch(fail);
   }, []);
   return html`<main class="login">
     <h1><${Icon} name="mark" />Dagbook</h1>

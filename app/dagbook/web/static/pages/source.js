@@ -6,7 +6,8 @@ import { plural } from "../lib/format.js";
 import { go, href, query, setQuery } from "../lib/router.js";
 import { useTitle } from "../lib/title.js";
 import { useApi } from "../lib/use-api.js";
-import { ActionButton, Confirm, Empty, NotThere, Time, whenLoaded } from "../parts/basic.js";
+import { ActionButton, Empty, NotThere, Time, whenLoaded } from "../parts/basic.js";
+import { Confirm } from "../parts/form.js";
 import { attempt } from "../parts/notice.js";
 import { Commit, Place, Problems, SyncState, usePolling } from "../parts/origin.js";
 

@@ -1,7 +1,7 @@
 // Basic components that all pages use.
 
 import { html, useEffect, useId, useRef, useState } from "../vendor/core.js";
-import { HTTP, asError } from "../lib/api.js";
+import { HTTP } from "../lib/api.js";
 import { ago, exact, instant, short } from "../lib/format.js";
 import { useNow } from "../lib/use-now.js";
 import { may } from "../lib/session.js";
@@ -200,46 +200,6 @@ export function Dialog({ title, onClose, children, wide = false }) {
     </header>
     ${children}
   </dialog>`;
-}
-
-/**
- * Confirmation of an action that cannot be undone.
- * `typed` has to be typed first, for the most destructive ones.
- * @param {{ title: string, children?: Children, action: string, onConfirm: () => unknown, onClose: () => void,
- *   typed?: string | null, danger?: boolean }} props
- */
-export function Confirm({ title, children, action, onConfirm, onClose, typed, danger = true }) {
-  const [text, setText] = useState("");
-  const [failure, setFailure] = useState(/** @type {Failed | null} */ (null));
-  const [busy, setBusy] = useState(false);
-  const submit = async (/** @type {FormSubmit} */ event) => {
-    event.preventDefault();
-    setBusy(true);
-    setFailure(null);
-    try {
-      await onConfirm();
-      onClose();
-    } catch (error) {
-      setFailure(asError(error));
-      setBusy(false);
-    }
-  };
-  return html`<${Dialog} title=${title} onClose=${onClose}>
-    <form onSubmit=${submit}>
-      <div class="body">
-        ${children}
-        ${typed && html`<label><span>Type <code>${typed}</code> to confirm</span>
-          <input value=${text} onInput=${(/** @type {InputChange} */ event) => setText(event.target.value)}
-            autocomplete="off" /></label>`}
-      </div>
-      <footer>
-        ${failure && html`<${Failure} error=${failure} />`}
-        <button type="button" onClick=${onClose}>Cancel</button>
-        <button type="submit" class=${danger ? "danger" : "primary"} disabled=${busy || (typed && text !== typed)}>
-          ${action}</button>
-      </footer>
-    </form>
-  <//>`;
 }
 
 /** @type {Record<string, number>} */

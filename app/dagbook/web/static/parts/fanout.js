@@ -12,9 +12,10 @@ import { calledBy, itemOf, pageOf, pathOf, reasonOf } from "../lib/runs.js";
 import { durationText } from "../lib/durations.js";
 import { may } from "../lib/session.js";
 import { RUN, isActive, isOver } from "../lib/status.js";
-import { Confirm, Loading, StatusIcon } from "./basic.js";
+import { Loading, StatusIcon } from "./basic.js";
 import { Chunks } from "./chunks.js";
 import { Counts } from "./counts.js";
+import { Confirm } from "./form.js";
 import { lookOfSubRun } from "./steplist.js";
 
 /** @typedef {import("./steplist.js").Known} Known */

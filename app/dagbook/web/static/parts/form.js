@@ -1,4 +1,4 @@
-// Form in a dialog: fields, the server's error message, and one button.
+// Forms, and dialogs with one: fields, the server's error message, and one button.
 
 import { html, useState } from "../vendor/core.js";
 import { asError } from "../lib/api.js";
@@ -11,35 +11,66 @@ import { Dialog, Failure } from "./basic.js";
 export const valuesOf = (form) => /** @type {Fields} */ (Object.fromEntries(new FormData(form)));
 
 /**
- * The dialog closes when `onSave` resolves, but not to false; `ways` are what else can be done after an error.
- * @param {{ title: string, action: string, onSave: (fields: Fields) => unknown, onClose: () => void,
- *   children?: Children, wide?: boolean, ways?: (error: Failed & { code?: string }) => Children }} props
+ * The submission of a form: its error, and whether it goes on. It stays busy after success, when the form is left,
+ * unless `work` resolves to false. `fail` shows another error.
+ * @param {(fields: Fields) => unknown} work
  */
-export function FormDialog({ title, action, onSave, onClose, children, wide, ways }) {
+export function useSubmit(work) {
   const [failure, setFailure] = useState(/** @type {Failed | null} */ (null));
   const [busy, setBusy] = useState(false);
+  const fail = (/** @type {unknown} */ error) => setFailure(asError(error));
   const submit = async (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
     setBusy(true);
     setFailure(null);
     try {
-      if ((await onSave(valuesOf(event.target))) === false) setBusy(false);
-      else onClose();
+      if ((await work(valuesOf(event.target))) === false) setBusy(false);
     } catch (error) {
-      setFailure(asError(error));
+      fail(error);
       setBusy(false);
     }
   };
+  return { failure, busy, submit, fail };
+}
+
+/**
+ * The dialog closes when `onSave` resolves, but not to false; `ways` are what else can be done after an error.
+ * @param {{ title: string, action: string, onSave: (fields: Fields) => unknown, onClose: () => void,
+ *   children?: Children, wide?: boolean, look?: string, disabled?: boolean,
+ *   ways?: (error: Failed & { code?: string }) => Children }} props
+ */
+export function FormDialog({ title, action, onSave, onClose, children, wide, look = "primary", disabled, ways }) {
+  const { failure, busy, submit } = useSubmit(async (fields) => {
+    const saved = await onSave(fields);
+    if (saved !== false) onClose();
+    return saved;
+  });
   return html`<${Dialog} title=${title} onClose=${onClose} wide=${wide}>
     <form onSubmit=${submit}>
       <div class="body">${children}</div>
       <footer>
         ${failure && html`<${Failure} error=${failure}>${ways?.(failure)}<//>`}
         <button type="button" onClick=${onClose}>Cancel</button>
-        <button type="submit" class="primary" disabled=${busy}>${action}</button>
+        <button type="submit" class=${look} disabled=${busy || disabled}>${action}</button>
       </footer>
     </form>
   <//>`;
+}
+
+/**
+ * Confirmation of an action that cannot be undone.
+ * `typed` has to be typed first, for the most destructive ones.
+ * @param {{ title: string, children?: Children, action: string, onConfirm: () => unknown, onClose: () => void,
+ *   typed?: string | null, danger?: boolean }} props
+ */
+export function Confirm({ title, children, action, onConfirm, onClose, typed, danger = true }) {
+  const [text, setText] = useState("");
+  return html`<${FormDialog} title=${title} action=${action} look=${danger ? "danger" : "primary"} onClose=${onClose}
+    onSave=${onConfirm} disabled=${Boolean(typed) && text !== typed}>
+    ${children}
+    ${typed && html`<label><span>Type <code>${typed}</code> to confirm</span>
+      <input value=${text} onInput=${(/** @type {InputChange} */ event) => setText(event.target.value)}
+        autocomplete="off" /></label>`}<//>`;
 }
 
 /**

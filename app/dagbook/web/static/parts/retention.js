@@ -4,7 +4,8 @@ import { html, useState } from "../vendor/core.js";
 import { asError, get, post } from "../lib/api.js";
 import { bytes, plural } from "../lib/format.js";
 import { hasGrants, may } from "../lib/session.js";
-import { Confirm, Failure } from "./basic.js";
+import { Failure } from "./basic.js";
+import { Confirm } from "./form.js";
 import { notify } from "./notice.js";
 
 const WORD = "clean up";

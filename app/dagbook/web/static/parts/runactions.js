@@ -8,7 +8,8 @@ import { stepsOf } from "../lib/graph.js";
 import { changedSteps, pageOf } from "../lib/runs.js";
 import { may } from "../lib/session.js";
 import { NODE, RUN, isOver, nodeStatus } from "../lib/status.js";
-import { ActionButton, Confirm } from "./basic.js";
+import { ActionButton } from "./basic.js";
+import { Confirm } from "./form.js";
 import { SplitButton } from "./menu.js";
 import { RunAgainDialog } from "./startdialog.js";
 

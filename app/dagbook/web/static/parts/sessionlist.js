@@ -3,7 +3,8 @@
 import { html, useState } from "../vendor/core.js";
 import { remove } from "../lib/api.js";
 import { useApi } from "../lib/use-api.js";
-import { Confirm, Empty, Time, whenLoaded } from "./basic.js";
+import { Empty, Time, whenLoaded } from "./basic.js";
+import { Confirm } from "./form.js";
 import { notify } from "./notice.js";
 
 const PROGRAMS = /(Firefox|Edg|OPR|Chrome|Safari|curl|Wget|python-httpx|python-requests|Go-http-client)[/ ]?([\d.]*)/;

@@ -5,8 +5,8 @@ import { post, remove } from "../lib/api.js";
 import { copyText } from "../lib/clipboard.js";
 import { useApi } from "../lib/use-api.js";
 import { hasGrants, user } from "../lib/session.js";
-import { Confirm, Dialog, Empty, whenLoaded, Time } from "./basic.js";
-import { FormDialog } from "./form.js";
+import { Dialog, Empty, whenLoaded, Time } from "./basic.js";
+import { Confirm, FormDialog } from "./form.js";
 
 /** @type {Api.Role[]} */
 const ROLES = ["viewer", "operator", "manager", "admin"];

@@ -7,11 +7,11 @@ import { plural } from "../../lib/format.js";
 import { stepsOfDag } from "../../lib/graph.js";
 import { guard, href, query } from "../../lib/router.js";
 import { may } from "../../lib/session.js";
-import { ActionButton, Confirm, Failure, Loading } from "../../parts/basic.js";
+import { ActionButton, Failure, Loading } from "../../parts/basic.js";
 import { Diff } from "../../parts/diff.js";
 import { DraftOffer, NextOfText } from "../../parts/draft.js";
 import { Editor, placesOf } from "../../parts/editor.js";
-import { FormDialog } from "../../parts/form.js";
+import { Confirm, FormDialog } from "../../parts/form.js";
 import { DagGraph } from "../../parts/graph.js";
 import { notify } from "../../parts/notice.js";
 

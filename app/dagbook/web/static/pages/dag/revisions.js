@@ -5,8 +5,9 @@ import { post } from "../../lib/api.js";
 import { href, query, setQuery } from "../../lib/router.js";
 import { may } from "../../lib/session.js";
 import { useApi } from "../../lib/use-api.js";
-import { Confirm, Dialog, whenLoaded, Time } from "../../parts/basic.js";
+import { Dialog, whenLoaded, Time } from "../../parts/basic.js";
 import { Diff } from "../../parts/diff.js";
+import { Confirm } from "../../parts/form.js";
 import { Commit } from "../../parts/origin.js";
 
 const PAGE = 50; // revisions
