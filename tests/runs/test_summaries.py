@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.output.summaries import CUT, LIMIT_BYTES, UNREADABLE, SummaryFile, stored_text
 from dagbook.runs.secrets.masking import Masker
+from dagbook.unix.unix_accounts import files_as
 
 VALUE = "s3cr3t/battery+staple horse"
 NOTHING = Masker()
@@ -57,12 +59,29 @@ def _socket(path: Path) -> None:
 def test_what_is_no_regular_file_is_not_read_and_goes_with_the_rest(file: SummaryFile, make: object) -> None:
     assert callable(make)
     make(file.path)
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
     assert _read(file) == UNREADABLE
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
     file.prepare(is_first=False)
     assert not os.path.lexists(file.path)
     make(file.path)
     file.remove()
     assert not os.path.lexists(file.path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may switch users here")
+def test_what_is_left_of_a_killed_server_takes_the_folder_of_the_account_along(tmp_path: Path) -> None:
+    """The clean-up of a run that no server adopts knows its spool alone."""
+    base, others = RunSpool(tmp_path, 1).node_base(0, "a"), tmp_path / "others"
+    file = SummaryFile(base, "nobody")
+    file.prepare(is_first=True)
+    with files_as("nobody"):
+        file.path.write_text("# one\n")
+    others.mkdir()
+    Path(f"{base}-b.summary").symlink_to(others / "summary.md")  # as a step of the server's account can make it
+    RunSpool(tmp_path, 1).remove_all()
+    assert not file.path.parent.exists()
+    assert list(tmp_path.iterdir()) == [others]
 
 
 def test_a_long_summary_is_cut_after_a_line_and_says_so() -> None:

@@ -181,15 +181,7 @@ def read_regular_file(
     """
     with files_as(account):
         # Without O_NONBLOCK the open of a named pipe would wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
-            check(descriptor)
-            with open(descriptor, "rb", closefd=False) as file:
-                return file.read(most_bytes)
-        finally:
-            os.close(descriptor)
+        return _read_and_close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), most_bytes, check)
 
 
 def read_own_file(path: Path, most_bytes: int, account: str = "") -> bytes | None:
@@ -202,13 +194,25 @@ def read_own_file(path: Path, most_bytes: int, account: str = "") -> bytes | Non
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
         with files_as(account), _own_folder(path.parent, account) as folder:
-            descriptor = os.open(path if folder is None else path.name, flags, dir_fd=folder)
-            with os.fdopen(descriptor, "rb") as file:
-                return file.read(most_bytes) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+            return _read_and_close(os.open(path if folder is None else path.name, flags, dir_fd=folder), most_bytes)
     except FileNotFoundError:
         raise
     except (AccountError, OSError):  # a link, a socket, a folder that is closed to the account
         return None
+
+
+def _read_and_close(
+    descriptor: int, most_bytes: int, check: Callable[[int], None] = lambda _descriptor: None
+) -> bytes | None:
+    """Read at most ``most_bytes``; None for what is no regular file. Never a file object first: it refuses folders."""
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        check(descriptor)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most_bytes)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -6,21 +6,25 @@ next: the clean-up after one attempt must not touch the files of the next, which
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from dagbook.executors.contract import ExecutionFiles
 from dagbook.executors.process import process
+from dagbook.unix.unix_accounts import AccountError, files_as
 
 _KEY = re.compile(r"(\d+)_")
 _ATTEMPT = re.compile(r"\d+_(\d+)_")
+_FOLDER = re.compile(r"dagbook-[0-9a-f]{32}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _NAME_LENGTH = 40
 _RUN_NOTE = "_container.note"
@@ -40,8 +44,8 @@ class RunSpool(msgspec.Struct, frozen=True):
         return Path(f"{self.spool}/{self.key}_{self.attempt}_work")
 
     def private_directory(self, account: str) -> Path:
-        """Return the working directory of an inline run: an account cannot enter the spool, and no one may guess it."""
-        return Path(tempfile.gettempdir(), f"dagbook-{secrets.token_hex(16)}") if account else self.work
+        """Return the working directory of an inline run."""
+        return name_folder() if account else self.work
 
     @property
     def log(self) -> Path:
@@ -84,10 +88,28 @@ class RunSpool(msgspec.Struct, frozen=True):
             is_retained = process.is_claim(path) or path.name.endswith(_RUN_NOTE)
             if is_retained and time.time() - path.lstat().st_mtime < _RETAINED_SECONDS:
                 continue
+            remove_linked_folder(path)
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def name_folder() -> Path:
+    """Name a folder of another account than the server's, which cannot enter the spool; no one may guess it."""
+    return Path(tempfile.gettempdir(), f"dagbook-{secrets.token_hex(16)}")
+
+
+def remove_linked_folder(link: Path) -> None:
+    """Remove, as its owner, the folder of another account that has the file that a link in the spool leads to.
+
+    A step of the server's account can make links in the spool as well: nothing else that they lead to is removed.
+    """
+    with suppress(OSError, KeyError, AccountError):
+        folder = link.readlink().parent
+        if _FOLDER.fullmatch(folder.name) and folder.lstat().st_uid != os.geteuid():
+            with files_as(folder.owner()):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def spooled_runs(spool: Path) -> list[int]:

@@ -6,14 +6,12 @@ of its own, to which a link in the spool leads, for a server that adopts the run
 
 from __future__ import annotations
 
-import secrets
 import shutil
-import tempfile
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from dagbook.executors.capture import read_text
+from dagbook.runs.output.spool import name_folder, remove_linked_folder
 from dagbook.runs.secrets.masking import Masker
 from dagbook.unix.unix_accounts import AccountError, files_as, read_own_file
 
@@ -36,7 +34,7 @@ class SummaryFile:
         if account and self._place.is_symlink():
             self.path = self._place.readlink()
         elif account:
-            self.path = Path(tempfile.gettempdir(), f"dagbook-{secrets.token_hex(16)}", "summary.md")
+            self.path = name_folder() / "summary.md"
 
     def prepare(self, *, is_first: bool) -> None:
         """Make the folder of an account, and remove what an earlier execution has written, if there was one.
@@ -63,18 +61,8 @@ class SummaryFile:
 
     def remove(self) -> None:
         """Remove the file, with the folder of an account."""
-        if self._account:
-            remove_folders([self._place], self._account)
+        remove_linked_folder(self._place)
         _remove(self._place)
-
-
-def remove_folders(links: Iterable[Path], account: str) -> None:
-    """Remove the folders of an account that links in the spool lead to."""
-    for link in links:
-        with suppress(OSError, AccountError):
-            folder = link.readlink().parent
-            with files_as(account):
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def stored_text(data: bytes, masker: Masker, encoding: str) -> str:

@@ -24,7 +24,6 @@ from dagbook.executors.process import process
 from dagbook.json_values import JsonObject
 from dagbook.runs.evaluation.environment import StepContext
 from dagbook.runs.model import SpoolMatch
-from dagbook.runs.output import summaries
 from dagbook.runs.output.output_follower import STDERR, STDOUT, Chunk
 from dagbook.runs.runner import approval, execution
 from dagbook.runs.runner.calls import PlannedCalls, SubRunCalls
@@ -467,8 +466,6 @@ class StepExecutor:
             with suppress(AccountError), files_as(self._environment.account):
                 shutil.rmtree(inputs.work_dir, ignore_errors=True)
         if self._run.token > 1 or self._run.attempt > 1:  # earlier attempts or owners have left files as well
-            if self._environment.account:
-                summaries.remove_folders(files.find(f"*{summaries.ENDING}"), self._environment.account)
             files.remove_all()
             return
         self._nodes.remove_files(self._journal.state)
