@@ -15,8 +15,8 @@ def test_the_format_knows_the_types_that_something_carries_out_or_names() -> Non
     assert known | {registry._CHAT, HITL} == EXECUTOR_TYPES
 
 
-def test_a_server_loads_no_library_of_an_extra_before_a_step_needs_it() -> None:
+def test_a_server_loads_no_library_that_it_needs_for_some_steps_before_it_does() -> None:
     program = "import sys, dagbook.main.http, dagbook.main.wiring; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    assert {"aiodocker", "asyncssh", "lz4", "pgqueuer", "py7zr"} & set(loaded) == set()
+    assert {"aiodocker", "asyncssh", "lz4", "markdown_it", "pgqueuer", "py7zr"} & set(loaded) == set()
     assert "litestar" in loaded

@@ -10,20 +10,17 @@ import logging
 import time
 from functools import cache, lru_cache
 from html import escape
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
-from markdown_it.ruler import StateBase
-from markdown_it.rules_core import StateCore
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.ruler import StateBase
+    from markdown_it.rules_core import StateCore
 
 _log = logging.getLogger(__name__)
 _MOST_SECONDS = 1.0  # of the processor; 64 KiB of text take a tenth
 _UNTIL = "until"
 _DEEPEST_HEADING = 6
-
-
-class _Markdown(MarkdownIt):
-    def validateLink(self, url: str) -> bool:  # noqa: N802 - the library calls it so
-        return url.lower().startswith(("http://", "https://"))
 
 
 class _TooSlowError(Exception):
@@ -44,7 +41,13 @@ def to_html(text: str) -> str:
 
 @cache
 def _converter() -> MarkdownIt:
-    converter = _Markdown("commonmark", {"html": False})
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - 20 ms, which a start of the server does not need
+
+    class Markdown(MarkdownIt):
+        def validateLink(self, url: str) -> bool:  # noqa: N802 - the library calls it so
+            return url.lower().startswith(("http://", "https://"))
+
+    converter = Markdown("commonmark", {"html": False})
     converter.enable(["table", "strikethrough"]).disable(["html_block", "html_inline", "image"])
     converter.block.ruler.before("table", "limit", _check_time)
     converter.inline.ruler.before("text", "limit", _check_time)
