@@ -158,6 +158,14 @@ async def test_a_page_begins_with_a_line(dagbook: Dagbook) -> None:
     assert (await pieces(called, subRuns=True, **query))["pieces"][0] == below
 
 
+async def test_a_page_begins_with_the_piece_in_which_a_long_line_begins(dagbook: Dagbook) -> None:
+    run = await dagbook.run("steps: [{name: a, command: \"head -c 700000 /dev/zero | tr '\\\\0' x; echo\"}]")
+    whole = (await pieces(run))["pieces"]
+    assert len(whole) > 1
+    page = await pieces(run, step="a", stream="stdout", line=1)
+    assert page["pieces"] == whole
+
+
 async def test_a_run_that_wrote_nothing_has_none(dagbook: Dagbook) -> None:
     found = await pieces(await dagbook.run("steps: [{command: 'true'}]"))
     assert found == {"pieces": [], "hasEarlier": False, "hasMore": False}
@@ -173,6 +181,8 @@ async def test_a_run_that_wrote_nothing_has_none(dagbook: Dagbook) -> None:
         ("after=1.0.0&before=end", "before"),
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
+        (f"after=1.0.0.{'9' * 19}", "after"),
+        (f"line={'9' * 40}&step=a&stream=stdout", "line"),
         ("line=1&step=a", "line"),
         ("line=1&step=a&stream=stdout&before=end", "line"),
     ],

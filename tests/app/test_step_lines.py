@@ -9,6 +9,7 @@ import pytest
 
 from tests.app.dagbook import Dagbook, FinishedRun
 
+FORTY = "9" * 40  # digits: more than a number of a database has
 BOTH = "steps: [{name: a, command: \"sh -c 'echo one; echo two; echo oops >&2; printf three'\"}]\n"
 FLAKY = """\
 steps:
@@ -103,6 +104,9 @@ async def test_steps_that_are_not_there_or_have_not_run_have_no_lines(dagbook: D
         ("offset=0", "offset"),
         ("limit=1001", "limit"),
         ("execution=0", "execution"),
+        (f"execution={FORTY}", "execution"),
+        (f"offset={FORTY}", "offset"),
+        (f"limit={FORTY}", "limit"),
         ("of=x", "of"),
         ("stream=x", "stream"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from msgspec.structs import replace
 
 from dagbook.api.params.log_paging import slice_chunk
 from dagbook.db.database import Database, WriteConnection
@@ -66,6 +67,9 @@ async def test_every_page_has_its_lines(database: Database, seed: int) -> None:
                 for count in (1, 7, 1000):
                     wanted = lines[first - 1 : first - 1 + count]
                     assert read(log, first, count) == ("".join(wanted), len(wanted)), (stream, first, count)
+                page = log.lines(first, 1)
+                begun = next(chunk for chunk in page.chunks if slice_chunk(chunk, page)[1])
+                assert log.chunk_of(first) == replace(begun, text=""), (stream, first)
 
     await rehearse(database, work)
 

@@ -385,9 +385,9 @@ def _before_line(
         raise NotFoundError(f"run {shorten(run.run_id)} has no sub-run {shorten(line.sub_run or '')}")
     key = find_step_log(connection, services.library, of, line.step, None)
     log = MergedLog(connection, msgspec.structs.replace(key, stream=_STREAMS[line.stream][0]))
-    chunks = [chunk for chunk in log.chunks(log.find(line.line), 2) if chunk.line <= line.line]
+    chunk = log.chunk_of(line.line)
     # Ordinals are whole numbers, so the chunk is the first one after this.
-    return OutputCursor(chunks[-1].received_at, of.id, key.position, chunks[-1].ordinal - 1) if chunks else None
+    return None if chunk is None else OutputCursor(chunk.received_at, of.id, key.position, chunk.ordinal - 1)
 
 
 def _output_chunk(row: OutputRow, run: RunRow, zone: tzinfo) -> LogPiece:

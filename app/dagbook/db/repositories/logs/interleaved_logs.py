@@ -38,7 +38,6 @@ MAX_BYTES = 1024 * 1024  # of a page, which has at least one chunk
 _KEY = (LogChunk.run_id, LogChunk.attempt, LogChunk.position, LogChunk.stream, LogChunk.seq)
 _ORDER = ("received_at", "run_id", "position", "ordinal")
 _STREAMS = (1, 2)
-_Bounds = tuple[ColumnElement[int], ColumnElement[int]]
 _before = aliased(LogChunk)
 _place = tuple_(*(getattr(_before, name) for name in _ORDER))
 
@@ -99,13 +98,12 @@ def find_first(
     ``limit`` chunks, and little more than ``MAX_BYTES``.
     """
 
-    def bounds(nodes: CTE, stream: ColumnElement[int]) -> _Bounds:
-        if after is None:
-            return literal(0), literal(limit)
-        first = func.coalesce(_last_seq(nodes, stream, _place <= _literal(after)) + 1, 0)
-        return first, first + limit
+    def first(nodes: CTE, stream: ColumnElement[int]) -> ColumnElement[int]:
+        return (
+            literal(0) if after is None else func.coalesce(_last_seq(nodes, stream, _place <= _literal(after)) + 1, 0)
+        )
 
-    chunks = _chunks(run, bounds, sub_runs=sub_runs)
+    chunks = _chunks(run, first, limit, sub_runs=sub_runs)
     return _read(connection, select(chunks).order_by(*(chunks.c[name] for name in _ORDER)), limit)
 
 
@@ -115,11 +113,10 @@ def find_last(
     """Return the last chunks, or the last ones before a cursor, in order, limited as in ``find_first``."""
     conditions = () if before is None else (_place < _literal(before),)
 
-    def bounds(nodes: CTE, stream: ColumnElement[int]) -> _Bounds:
-        last = _last_seq(nodes, stream, *conditions)
-        return last - limit, last + 0
+    def first(nodes: CTE, stream: ColumnElement[int]) -> ColumnElement[int]:
+        return _last_seq(nodes, stream, *conditions) - limit
 
-    chunks = _chunks(run, bounds, sub_runs=sub_runs)
+    chunks = _chunks(run, first, limit, sub_runs=sub_runs)
     found = _read(connection, select(chunks).order_by(*(chunks.c[name].desc() for name in _ORDER)), limit)
     return OutputPage(found.rows[::-1], found.more)
 
@@ -172,26 +169,37 @@ def _of_node(chunk: type[LogChunk], nodes: CTE) -> tuple[ColumnElement[bool], ..
     )
 
 
-def _chunks(run: int, bounds: Callable[[CTE, ColumnElement[int]], _Bounds], *, sub_runs: bool) -> Subquery:
-    """Select the chunks of each stream of a run between two numbers, without their texts."""
+def _chunks(
+    run: int, first: Callable[[CTE, ColumnElement[int]], ColumnElement[int]], limit: int, *, sub_runs: bool
+) -> Subquery:
+    """Select ``limit`` chunks of each stream of a run, and one more, from a number on, without their texts."""
     nodes = _nodes(run, sub_runs=sub_runs)
-    columns = (*_KEY, LogChunk.ordinal, LogChunk.execution, LogChunk.received_at, LogChunk.first_line)
-    names = (nodes.c.name, nodes.c.dag_name, nodes.c.dag_run_id)
-    return union_all(
-        *(
-            select(*columns, LogChunk.byte_count, *names)
-            .select_from(nodes)
-            .join(
-                LogChunk,
-                and_(
-                    *_of_node(LogChunk, nodes),
-                    LogChunk.stream == stream,
-                    LogChunk.seq.between(*bounds(nodes, literal(stream))),
-                ),
+    # Materialized, for PostgreSQL may otherwise look for the first number once for each chunk.
+    streams = (
+        union_all(
+            *(
+                select(*nodes.c, literal(stream).label("stream"), first(nodes, literal(stream)).label("first"))
+                for stream in _STREAMS
             )
-            for stream in _STREAMS
         )
-    ).subquery("chunks")
+        .cte("streams")
+        .prefix_with("MATERIALIZED")
+    )
+    columns = (*_KEY, LogChunk.ordinal, LogChunk.execution, LogChunk.received_at, LogChunk.first_line)
+    names = (streams.c.name, streams.c.dag_name, streams.c.dag_run_id)
+    return (
+        select(*columns, LogChunk.byte_count, *names)
+        .select_from(streams)
+        .join(
+            LogChunk,
+            and_(
+                *_of_node(LogChunk, streams),
+                LogChunk.stream == streams.c.stream + 0,
+                LogChunk.seq.between(streams.c.first, streams.c.first + limit),
+            ),
+        )
+        .subquery("chunks")
+    )
 
 
 def _literal(cursor: OutputCursor) -> Tuple:

@@ -217,6 +217,12 @@ class MergedLog:
             return following[0].line if following else max(begun.next_line - 1, begun.line)
         return begun.line + offset
 
+    def chunk_of(self, line: int) -> Chunk | None:
+        """Return the chunk in which a line begins; the last one, if there is no such line."""
+        chunks = self.chunks(self.find(line), 2)
+        is_next = len(chunks) > 1 and chunks[1].line == line and self._ends_line(chunks[0])
+        return chunks[is_next] if chunks else None
+
     def chunks(self, at: ChunkCursor, limit: int) -> list[Chunk]:
         """Return the next chunks without their texts, in order."""
         rows = [
