@@ -86,6 +86,9 @@ def recorded() -> Iterator[list[str]]:
         ("/dags/{name}/revisions/diff?from=1&to=1", 2),
         ("/metrics", 5),
         ("/queues", 3),
+        ("/approvals", 1),
+        ("/approvals/count", 1),
+        ("/approvals/decided", 1),
     ],
 )
 async def test_a_request_costs_few_statements_however_many_runs_there_are(

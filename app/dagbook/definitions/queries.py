@@ -15,6 +15,7 @@ from dagbook.db.repositories.runs import run_history
 from dagbook.db.repositories.runs.runs import EngineFields, RunWithState
 from dagbook.db.repositories.sources import DagOrigin
 from dagbook.definitions.timetable import Timetable
+from dagbook.engine.status import RunStatus
 from dagbook.errors import NotFoundError
 from dagbook.identifiers import is_name, shorten, strip_suffix
 from dagbook.spec.reading.definition_cache import DefinitionCache
@@ -111,7 +112,7 @@ def _read_page(connection: ReadConnection, total: int, rows: Sequence[DagRow]) -
     latest = run_history.find_latest(connection, [row.file_name for row in rows])
     positions = {run.id: EngineFields.of(run.state).error_key for run in latest.values() if run.error}
     failing = run_history.find_failing_nodes(connection, positions)
-    waiting = approvals.find_waiting(connection, [run.id for run in latest.values() if run.finished_at is None])
+    waiting = approvals.find_waiting(connection, [run.id for run in latest.values() if run.status is RunStatus.RUNNING])
     origins = sources.find_origins(connection, [row.id for row in rows])
     return DagPage(total, rows, latest, origins, failing, waiting)
 

@@ -40,6 +40,8 @@ def read_questions(
 ) -> list[Question]:
     """Return the visible approvals that runs wait for, the oldest first."""
     found = approvals.find_open(connection, visibility, most)
+    if not found:
+        return []
     runs = run_history.find_summaries(connection, {key for row in found for key in (row.run, row.root) if key})
     dags = _read_dags(connection, library, [runs[row.run] for row in found])
     depends = {name for row in found for name in _depends(dags[row.run], row.position)}

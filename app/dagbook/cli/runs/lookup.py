@@ -168,7 +168,7 @@ def seconds_of(item: DAGRunSummary | Node) -> float | None:
     started, finished = item.started_at_millis, item.finished_at_millis
     if started is not UNSET and finished is not UNSET:
         return (finished - started) / 1000
-    # Servers before 0.3 have whole seconds in lists.
+    # Servers of version 0.1.0 have whole seconds in lists.
     return (datetime.fromisoformat(item.finished_at) - datetime.fromisoformat(item.started_at)).total_seconds()
 
 

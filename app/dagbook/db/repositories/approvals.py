@@ -24,20 +24,17 @@ _is_open = (Approval.decided_at.is_(None), Node.status == NodeStatus.RUNNING, Ru
 # Without the zero SQLite scans all nodes and looks for an approval of each: there are few approvals, which lead.
 _run = Approval.run_id + literal_column("0")
 _of_node = and_(Node.run_id == _run, Node.attempt == Approval.attempt, Node.position == Approval.position)
+_shown = (
+    Approval.run_id.label("run"),
+    Node.name.label("step"),
+    Approval.asked_at,
+    Run.dag_name,
+    Run.run_id,
+    _root.dag_name.label("root_name"),
+    _root.run_id.label("root_run_id"),
+)
 _open = (
-    select(
-        Approval.run_id.label("run"),
-        Approval.attempt,
-        Approval.position,
-        Node.name.label("step"),
-        Approval.asked_at,
-        Approval.request,
-        Run.dag_name,
-        Run.run_id,
-        Run.root_id.label("root"),
-        _root.dag_name.label("root_name"),
-        _root.run_id.label("root_run_id"),
-    )
+    select(*_shown, Approval.attempt, Approval.position, Approval.request, Run.root_id.label("root"))
     .select_from(Approval)
     .join(Run, and_(Run.id == _run, Run.attempt == Approval.attempt))
     .join(Node, _of_node)
@@ -46,18 +43,12 @@ _open = (
 )
 _decided = (
     select(
-        Approval.run_id.label("run"),
-        Node.name.label("step"),
-        Approval.asked_at,
+        *_shown,
         Approval.decided_at,
         Approval.decided_by,
         Approval.decision,
         Node.approval.label("answer"),
         Node.status,
-        Run.dag_name,
-        Run.run_id,
-        _root.dag_name.label("root_name"),
-        _root.run_id.label("root_run_id"),
     )
     .select_from(Approval)
     .join(Run, Run.id == _run)
@@ -122,37 +113,35 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return found or not self.approvers
 
 
-class OpenApproval(msgspec.Struct, frozen=True, kw_only=True):
-    """An approval that a running step waits for; the root's names are those of the run unless it is a sub-run."""
+class _OfStep(msgspec.Struct, frozen=True, kw_only=True):
+    """An approval and the step that asked; the root's names are those of the root of a sub-run, else None."""
 
     run: int
-    attempt: int
-    position: int
     step: str
     asked_at: datetime
-    request: Asked
     dag_name: str
     run_id: str
-    root: int | None
     root_name: str | None
     root_run_id: str | None
 
 
-class DecidedApproval(msgspec.Struct, frozen=True, kw_only=True):
+class OpenApproval(_OfStep, frozen=True, kw_only=True):
+    """An approval that a running step waits for."""
+
+    attempt: int
+    position: int
+    request: Asked
+    root: int | None
+
+
+class DecidedApproval(_OfStep, frozen=True, kw_only=True):
     """A decision; ``answer`` is what the node has of it once the run's owner has applied it, with secrets masked."""
 
-    run: int
-    step: str
-    asked_at: datetime
     decided_at: datetime
     decided_by: str
     decision: Mapping[str, Json]
     answer: Mapping[str, Json] | None
     status: NodeStatus
-    dag_name: str
-    run_id: str
-    root_name: str | None
-    root_run_id: str | None
 
 
 def find_decided(connection: ReadConnection, owner: str) -> Sequence[DecisionRow]:

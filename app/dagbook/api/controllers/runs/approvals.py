@@ -76,7 +76,9 @@ async def _find_decidable(services: RunServices, caller: Caller, rows: Sequence[
     """Return those that the caller may decide."""
     names = [row.root_name or row.dag_name for row in rows]
     (permitted,) = await find_permitted(services.auth, caller, names, Requires.RUN)
-    memberships = await services.database.read_inline(groups.find_names, caller.user_id or "")
+    memberships: Sequence[str] = ()
+    if any(row.request.approvers for row in rows):
+        memberships = await services.database.read_inline(groups.find_names, caller.user_id or "")
     return [
         row
         for row, name in zip(rows, names, strict=True)
