@@ -80,8 +80,9 @@ async def test_lists_tell_that_a_run_waits_and_can_be_asked_for_those(crew: Crew
     assert [len(await crew.runs(waitingForApproval=value)) for value in ("true", "false")] == [1, 0]
     assert await crew.runs(status=4, waitingForApproval="true") == []
     assert len(await crew.runs(status=1)) == 1
-    (dag,) = (await crew.get("viewer", "/dags", name=crew.name))["dags"]
+    (dag,) = (await crew.get("viewer", "/dags", name=crew.name, recent=10))["dags"]
     assert dag["latestDAGRun"]["waitingForApproval"] is True
+    assert [run["waitingForApproval"] for run in dag["recentRuns"]] == [True]
     queues = (await crew.get("viewer", "/queues"))["queues"]
     assert [
         run["waitingForApproval"] for queue in queues if queue["name"] == crew.name for run in queue["running"]

@@ -83,6 +83,7 @@ class RecentRun(Schema, kw_only=True):
     status: RunStatus
     started_at_millis: int | UnsetType = UNSET
     finished_at_millis: int | UnsetType = UNSET
+    waiting_for_approval: bool | UnsetType = UNSET
 
 
 class DAGFile(Schema, kw_only=True):

@@ -2835,6 +2835,7 @@ export interface components {
             name: string;
             startedAtMillis?: number;
             status: components["schemas"]["RunStatus"];
+            waitingForApproval?: boolean;
         };
         /** Reject */
         Reject: {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from litestar import Controller
 from litestar.di import NamedDependency
@@ -14,6 +14,7 @@ from dagbook.api.dependencies import CurrentCaller, RequestedPage, provide_servi
 from dagbook.api.params import parameters
 from dagbook.api.params.lists import DagOrder
 from dagbook.api.presenters.dags import dag_in_list
+from dagbook.api.presenters.fields import or_unset
 from dagbook.api.presenters.runs import cause, millis, placeholder_summary, run_summary
 from dagbook.api.presenters.sources import present_origin
 from dagbook.api.requests import ApiRequest
@@ -30,7 +31,8 @@ from dagbook.api.schemas.dags import (
 from dagbook.api.services import DagServices
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
-from dagbook.db.repositories import dags
+from dagbook.db.database import ReadConnection
+from dagbook.db.repositories import approvals, dags
 from dagbook.db.repositories.dags import DagFilter, DagRow
 from dagbook.db.repositories.runs import run_history
 from dagbook.definitions.queries import (
@@ -42,6 +44,7 @@ from dagbook.definitions.queries import (
     parse_missing,
 )
 from dagbook.definitions.search import SearchHit
+from dagbook.engine.status import RunStatus
 
 Services = NamedDependency[DagServices]
 
@@ -50,7 +53,13 @@ _YIELD_EVERY = 50  # results between two yields to other tasks
 
 async def _add_recent(services: DagServices, rows: Sequence[DagRow], files: Sequence[DAGFile], most: int) -> None:
     names = [row.dag_name for row in rows]
-    found = await services.database.read(lambda connection: run_history.find_recent(connection, names, most))
+
+    def read(connection: ReadConnection) -> tuple[Mapping[str, Sequence[run_history.RecentRun]], Collection[int]]:
+        found = run_history.find_recent(connection, names, most)
+        running = [run.id for runs in found.values() for run in runs if run.status is RunStatus.RUNNING]
+        return found, approvals.find_waiting(connection, running)
+
+    found, waiting = await services.database.read(read)
     for row, file in zip(rows, files, strict=True):
         file.recent_runs = [
             RecentRun(
@@ -59,6 +68,7 @@ async def _add_recent(services: DagServices, rows: Sequence[DagRow], files: Sequ
                 status=run.status,
                 started_at_millis=millis(run.started_at),
                 finished_at_millis=millis(run.finished_at),
+                waiting_for_approval=or_unset(run.id in waiting),
             )
             for run in found.get(row.dag_name, ())
         ]

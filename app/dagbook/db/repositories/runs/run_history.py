@@ -146,6 +146,7 @@ class CountedRuns(NamedTuple):
 class RecentRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run in the list of DAGs."""
 
+    id: int
     dag_name: str
     run_id: str
     status: RunStatus

@@ -8,7 +8,7 @@ import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { concernsRun, pageOf, pathOf, reasonOf } from "../lib/runs.js";
 import { secondsOf } from "../lib/durations.js";
-import { RUN, isActive, nodeStatus, runStatus } from "../lib/status.js";
+import { RUN, isActive, lookOfRow, nodeStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
 import { Empty, Failure, Id, whenLoaded, Status, Time } from "../parts/basic.js";
@@ -108,7 +108,7 @@ function describe(run) {
   const took = secondsOf(run) ?? 0;
   const begun = instant(run.startedAt);
   return [
-    runStatus(run.status).word,
+    lookOfRow(run).word,
     begun && clock(begun),
     took >= 1 && duration(took),
     run.dagRunId.slice(-8),
@@ -145,14 +145,14 @@ function Comparison({ addresses, runs }) {
 
 /** @param {{ run: Run, address: RunAddress, label: string }} props */
 function Card({ run, address, label }) {
-  const { tone } = runStatus(run.status);
+  const { tone } = lookOfRow(run);
   const reason = reasonOf(run);
   const tries = (run.attempt ?? 0) > 1 && `attempt ${run.attempt}`;
   const about = [run.trigger, run.actor, tries, run.revision && `revision ${run.revision}`];
   return html`<section class="card" aria-label=${label}>
     <div class="row"><strong>${label}</strong><span class="grow"></span>
       <${Id} of=${run.dagRunId} page=${href(pageOf(address))} /></div>
-    <div class="row"><${Status} of=${run.status} />
+    <div class="row"><${Status} of=${run.status} waiting=${run.waitingForApproval} />
       <span class="number">${duration(secondsOf(run))}${isActive(run.status) ? " so far" : ""}</span>
       <span class="faint">started <${Time} at=${run.startedAt || run.queuedAt} /></span></div>
     <p class="faint">

@@ -8,7 +8,7 @@ import { go, href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { secondsOf, durationText } from "../lib/durations.js";
 import { hasGrants, may } from "../lib/session.js";
-import { RUN, RUN_STATUSES, WAITING, runStatus, statusFilter, statusKey } from "../lib/status.js";
+import { RUN, RUN_STATUSES, WAITING, lookOfRow, statusFilter, statusKey } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { Truncated, Empty, whenLoaded, StatusIcon, Time } from "../parts/basic.js";
 import { NextTime } from "../parts/clock.js";
@@ -199,8 +199,9 @@ function Recent({ runs }) {
   const longest = Math.max(0.001, ...runs.map((run) => secondsOf(run) ?? 0));
   return html`<span class="recent">${[...runs].reverse().map((run) => {
     const begun = run.startedAtMillis === undefined ? null : new Date(run.startedAtMillis);
-    const title = `${runStatus(run.status).word}, ${duration(secondsOf(run))}${begun ? `, ${exact(begun)}` : ""}`;
-    return html`<a key=${run.dagRunId} class=${`recent-run ${runStatus(run.status).tone}`}
+    const { word, tone } = lookOfRow(run);
+    const title = `${word}, ${duration(secondsOf(run))}${begun ? `, ${exact(begun)}` : ""}`;
+    return html`<a key=${run.dagRunId} class=${`recent-run ${tone}`}
       href=${href(pageOf({ name: run.name, runId: run.dagRunId }))} data-tip=${title} aria-label=${title}>
       <span style=${{ height: `${Math.max(20, ((secondsOf(run) ?? 0) / longest) * 100)}%` }}></span></a>`;
   })}</span>`;

@@ -80,7 +80,8 @@ function FailedRow({ name, list: [newest, ...earlier], latest }) {
     <td><${Time} at=${newest.finishedAt} /></td>
     <td class="about">${newest.error && html`<${Truncated} text=${newest.error} />`}</td>
     <td>${later && html`<span class="faint">latest</span>${" "}
-      <a class="plain" href=${href(pageOf({ name, runId: later.dagRunId }))}><${Status} of=${later.status} /></a>`}</td>
+      <a class="plain" href=${href(pageOf({ name, runId: later.dagRunId }))}><${Status} of=${later.status}
+        waiting=${later.waitingForApproval} /></a>`}</td>
     <td class="actions">
       ${earlier.length > 0 && html`<a href=${href("/dag-runs", { name, status: RUN.FAILED, within: DAY })}>
         ${earlier.length + 1} failures</a>`}</td></tr>`;
