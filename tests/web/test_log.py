@@ -208,6 +208,38 @@ async def test_tries_of_a_step_are_told_apart_and_fold(visitor: Visitor, site: S
     await expect(lines).to_have_count(15)
 
 
+async def test_a_try_shows_alone_until_a_line_of_another_is_looked_for(
+    visitor: Visitor, site: Site, tmp_path: Path
+) -> None:
+    count = tmp_path / "count"
+    told = f"echo x >> {count}\n      echo begin $(wc -l < {count})\n      echo oops >&2"
+    script = f"{told}\n      test $(wc -l < {count}) -ge 3"
+    site.save(
+        "chosen",
+        f"steps:\n  - name: flaky\n    script: |\n      {script}\n    retryPolicy: {{limit: 3, intervalSec: 0}}\n",
+    )
+    page = await visitor.open(f"/dag-runs/chosen/{site.run('chosen')}?try=x")
+    lines = _lines(visitor).locator(".log-line")
+    await expect(lines).to_have_count(6)
+    await lines.first.get_by_role("link").click()
+    await page.get_by_role("button", name="Details").click()
+    second = page.get_by_role("region", name="3 tries").get_by_role("button", name="2", exact=True)
+    await second.click()
+    await expect(second).to_have_attribute("aria-pressed", "true")
+    await expect(lines).to_have_count(2)
+    await expect(_lines(visitor)).to_contain_text("begin 2")
+    await expect(_lines(visitor)).to_contain_text("oops")
+    await expect(page.locator(".log-foot")).to_contain_text("2 lines")
+    await page.reload()
+    await expect(lines).to_have_count(2)
+    box = page.get_by_role("searchbox", name="Search this log")
+    await box.fill("begin 3")
+    await box.press("Enter")
+    await expect(_lines(visitor).locator(".hit")).to_contain_text("begin 3")
+    await expect(lines).to_have_count(6)
+    await expect(second).to_have_attribute("aria-pressed", "false")
+
+
 async def test_groups_fold_and_a_link_into_one_opens_it(visitor: Visitor, site: Site) -> None:
     script = "echo ::group::Install; seq 3; echo ::endgroup::; echo ::group::Test; seq 2; echo ::endgroup::; echo end"
     site.save("grouped", f"steps:\n  - {{name: build, command: \"sh -c '{script}'\"}}\n")

@@ -9,7 +9,7 @@ import { groupTitle, paint, rowsOf } from "./output-rows.js";
 
 const BLOCK = 500;
 const KEPT = 60; // blocks: 30,000 lines
-const LAST = 2 ** 31 - 1; // the number of a line that none has
+export const LAST = 2 ** 31 - 1; // the greatest number of a line or a try that the server takes
 
 /** Cache of a step's lines; `onChange` is called when lines were fetched or their number changed. */
 export class StepLines {

@@ -10,7 +10,7 @@ import { RunLines } from "../lib/run-lines.js";
 import { concernsRun, nodesOf, pathOf } from "../lib/runs.js";
 import { headers } from "../lib/session.js";
 import { NODE, RUN, isActive } from "../lib/status.js";
-import { StepLines } from "../lib/step-lines.js";
+import { LAST, StepLines } from "../lib/step-lines.js";
 import { useChanges, useEndOf } from "../lib/use-api.js";
 import { useFolding } from "../lib/use-folding.js";
 import { firstAround } from "../lib/virtual-list.js";
@@ -32,7 +32,6 @@ const AHEAD = 125; // lines behind the visible ones that are fetched, too
  * @property {string | null} step null: all steps of the run and of its sub-runs
  * @property {Run} run that of the address
  * @property {boolean} active whether there may be more output
- * @property {number | null} [attempt] the try that is shown; null: all
  * @property {() => void} [onBack] leads from all steps to one
  * @property {Children} [blank] what shows in place of the output, which the user can still choose: the called sub-runs
  */
@@ -47,9 +46,15 @@ export function Output(props) {
   const linked = node && lineOf(hash.value);
   const asked = query.value.get("stream");
   if (!blank || asked || linked) return html`<${Lines} ...${props} node=${node} linked=${linked}
-    stream=${streamOf(asked, node, linked)} />`;
+    attempt=${node && chosenTry()} stream=${streamOf(asked, node, linked)} />`;
   return html`<section class="output log" aria-label=${`Output of ${step}`}>
     <div class="log-bar"><${StreamChoice} stream="runs" hasTable=${true} /></div>${blank}</section>`;
+}
+
+/** The number of the try in the address, whose output is shown alone; null for all. */
+export function chosenTry() {
+  const number = Number(query.value.get("try"));
+  return Number.isInteger(number) && number >= 1 && number <= LAST ? number : null;
 }
 
 /** @param {{ node: Api.Node, run: Run }} props */
@@ -65,10 +70,10 @@ function NotRun({ node, run }) {
 }
 
 /**
- * @param {OutputProps & { node: Api.Node | null, stream: Stream | null, linked: number | null }} props `linked` is the
- *   line of the address
+ * @param {OutputProps & { node: Api.Node | null, stream: Stream | null, attempt: number | null,
+ *   linked: number | null }} props `linked` is the line of the address
  */
-function Lines({ address, root, step, node, run, active, attempt = null, onBack, blank, stream, linked }) {
+function Lines({ address, root, step, node, run, active, attempt, onBack, blank, stream, linked }) {
   const [version, redraw] = useState(0);
   const [wrap, setWrap] = useState(false);
   const [times, setTimes] = useState(step === null);
@@ -122,7 +127,8 @@ function Lines({ address, root, step, node, run, active, attempt = null, onBack,
     else list.show(rowOf(line, left), lines.total - hiddenBy(left));
   };
   const go = (/** @type {number} */ line) => {
-    setQuery({ stream: stream ?? "all" });
+    const isOfOther = lines.folds.some(([first, last]) => line >= first && line <= last);
+    setQuery({ stream: stream ?? "all", try: isOfOther ? null : attempt });
     setHash(`L${line}`);
     show(line);
   };
@@ -172,7 +178,7 @@ function Lines({ address, root, step, node, run, active, attempt = null, onBack,
       ${lines.total !== null && total === 0 && html`<${Nothing} active=${active} step=${step} stream=${stream} />`}
     <//>
     <div class="log-foot">
-      <span class="number">${plural(all, "line")}${lines.isPartial && " loaded"}</span>
+      <span class="number">${plural(all - hiddenBy(lines.folds), "line")}${lines.isPartial && " loaded"}</span>
       ${total > list.rows && html`<span class="number">Showing ${line(from).toLocaleString("en")}–${line(
         list.printing ? to : Math.min(total, from + list.rows - 1)).toLocaleString("en")}</span>`}
       ${active && !list.follow && total > 0 && html`<span>Following is paused</span>`}

@@ -4,9 +4,10 @@ import { html } from "../vendor/core.js";
 import { durationText, secondsOf } from "../lib/durations.js";
 import { clock, duration, exact, instant, plural } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
-import { query, setQuery } from "../lib/router.js";
+import { setHash, setQuery } from "../lib/router.js";
 import { concernsRun, nodesOf, pathOf } from "../lib/runs.js";
 import { Empty, Time, whenLoaded } from "./basic.js";
+import { chosenTry } from "./output.js";
 
 /**
  * `root` is the address of the page, which hears of changes.
@@ -39,16 +40,13 @@ function Loaded({ details }) {
   return html`
     ${approval && html`<${Section} title="Approval"><${Decision} approval=${approval} /><//>`}
     ${tries.length > 0 && html`<${Section} title=${plural(tries.length, "try", "tries")}>
-      <${Tries} tries=${tries} leftOut=${triesLeftOut ?? 0} chosen=${tryOf()} /><//>`}
+      <${Tries} tries=${tries} leftOut=${triesLeftOut ?? 0} chosen=${chosenTry()} /><//>`}
     ${execution && html`<${Section} title="As it ran"><${Execution} execution=${execution} /><//>`}
     ${outputs.length > 0 && html`<${Section} title="Outputs"><${Facts} pairs=${pairsIn(outputs)} isCode /><//>`}
     ${environment.values.length > 0 && html`<${Section} title="Parameters and run variables">
       <${Facts} pairs=${pairsIn(environment.values)} isCode /><//>`}
     <${Environment} environment=${environment} />`;
 }
-
-/** The number of the try in the address, whose output is shown alone; null for all. */
-const tryOf = () => Number(query.value.get("try")) || null;
 
 /** @typedef {[name: string, value: Children]} Pair */
 
@@ -85,7 +83,10 @@ const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replac
  * @param {{ tries: Api.StepTry[], leftOut: number, chosen: number | null }} props
  */
 function Tries({ tries, leftOut, chosen }) {
-  const choose = (/** @type {number | null} */ number) => setQuery({ try: number, stream: null });
+  const choose = (/** @type {number | null} */ number) => {
+    setHash(""); // the line may be one of another try
+    setQuery({ try: number, stream: number && "all", output: null });
+  };
   return html`<ol class="tries">
     ${leftOut > 0 && html`<li class="faint">${plural(leftOut, "earlier try", "earlier tries")} left out</li>`}
     ${tries.map((one) => html`<li key=${one.number}>

@@ -2,7 +2,7 @@
 
 import { html } from "../vendor/core.js";
 import { plural } from "../lib/format.js";
-import { query, setQuery } from "../lib/router.js";
+import { setQuery } from "../lib/router.js";
 import { calledBy, lookOfNode, nodesOf, reasonOf } from "../lib/runs.js";
 import { NODE, isActive, isNodeActive } from "../lib/status.js";
 import { ApprovalCard } from "./approval.js";
@@ -35,7 +35,6 @@ export function StepOutput({ address, root, step, run, known, reload }) {
     ${node.error && !isShown(run, node) && html`<${StepError} text=${node.error}
       tone=${node.status === NODE.FAILED ? "bad" : "off"} />`}
     <${Output} address=${address} root=${root} step=${step} run=${run} active=${isNodeActive(node.status)}
-      attempt=${Number(query.value.get("try")) || null}
       blank=${isCall && html`<${FanOut} address=${address} run=${run} node=${node} known=${known}
         reload=${reload} />`} />
   </section>`;
