@@ -15,6 +15,7 @@ import pytest
 from dagbook.runs.store.recorder import Recorder
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.statements import noting_statements
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.both_engines
 
@@ -183,3 +184,20 @@ async def test_a_run_of_two_steps_costs_one_statement_for_each_kind_of_row_and_c
     expected = [kinds - ({"SELECT lock"} if database_url.startswith("sqlite") else set()) for kinds in _OF_TWO_STEPS]
     assert [sorted(kinds) for kinds in commits] == [sorted(kinds) for kinds in expected]
     assert sum(map(len, _OF_TWO_STEPS)) + _READS <= 24
+
+
+async def test_the_definitions_of_what_waits_are_read_in_one_statement(client: httpx.AsyncClient, name: str) -> None:
+    spec = "steps: [{name: one, call: a}, {name: two, call: b}]\n"
+    below = "".join(f"---\nname: {kid}\nsteps: [{{name: gate, type: hitl}}]\n" for kid in "ab")
+    answer = await client.post("/dag-runs", json={"spec": f"type: graph\n{spec}{below}", "name": name, "dagRunId": "r"})
+    assert answer.status_code == 200, answer.text
+
+    async def look() -> bool:
+        found = (await client.get("/approvals")).json()["approvals"]
+        return len([each for each in found if each.get("rootDAGRunName") == name]) == 2
+
+    await wait_until(look)
+    with recorded() as statements:
+        await client.get("/approvals")
+    assert len([text for text in statements if "FROM definitions" in text]) == 1, statements
+    await client.post(f"/dag-runs/{name}/r/stop")

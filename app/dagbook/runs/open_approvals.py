@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -43,7 +43,9 @@ def read_questions(
     if not found:
         return []
     runs = run_history.find_summaries(connection, {key for row in found for key in (row.run, row.root) if key})
-    dags = _read_dags(connection, library, [runs[row.run] for row in found])
+    asking = [runs[row.run] for row in found]
+    definitions = dags_of(connection, library, asking)
+    dags = {run.id: definitions[run.dag_name, run.definition_hash] for run in asking}
     depends = {name for row in found for name in _depends(dags[row.run], row.position)}
     statuses = run_history.find_statuses(connection, {row.run for row in found}, depends)
     return [_question(row, runs, dags[row.run], statuses) for row in found]
@@ -69,15 +71,3 @@ def _question(
 def _depends(dag: Dag, position: int) -> Sequence[str]:
     step = find_step(dag, position)
     return () if step is None else step.depends
-
-
-def _read_dags(connection: ReadConnection, library: DefinitionCache, rows: Iterable[RunRow]) -> dict[int, Dag]:
-    """Return the definitions of runs by their keys; those of one DAG name, which may share a text, together."""
-    by_name: dict[str, list[RunRow]] = {}
-    for row in rows:
-        by_name.setdefault(row.dag_name, []).append(row)
-    found: dict[int, Dag] = {}
-    for group in by_name.values():
-        dags = dags_of(connection, library, group)
-        found |= {row.id: dags[row.definition_hash] for row in group}
-    return found

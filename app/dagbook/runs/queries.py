@@ -99,19 +99,20 @@ class RunRef(msgspec.Struct, frozen=True):
 
 def dag_of(connection: ReadConnection, library: DefinitionCache, run: RunRow) -> Dag:
     """Return the definition of a run."""
-    return dags_of(connection, library, [run])[run.definition_hash]
+    return dags_of(connection, library, [run])[run.dag_name, run.definition_hash]
 
 
-def dags_of(connection: ReadConnection, library: DefinitionCache, found: Sequence[RunRow]) -> dict[str, Dag]:
-    """Return the definitions of runs of one DAG name by hash; those not cached are read in one query."""
-    by_hash = {run.definition_hash: run for run in found}
-    known = {content_hash: dag for content_hash, run in by_hash.items() if (dag := _cached_dag(library, run))}
-    if missing := by_hash.keys() - known:
-        specs = run_history.find_specs(connection, missing)
-        for content_hash in missing:
-            text, base = specs.get(content_hash, ("", ""))
-            loaded = read_definition(library, by_hash[content_hash], text or "", base or "")
-            known[content_hash] = loaded.definition.dag
+def dags_of(
+    connection: ReadConnection, library: DefinitionCache, found: Sequence[RunRow]
+) -> dict[tuple[str, str], Dag]:
+    """Return the definitions of runs by DAG name and hash of the text; those not cached are read in one query."""
+    by_text = {(run.dag_name, run.definition_hash): run for run in found}
+    known = {text: dag for text, run in by_text.items() if (dag := _cached_dag(library, run))}
+    if missing := by_text.keys() - known:
+        specs = run_history.find_specs(connection, {content_hash for _, content_hash in missing})
+        for text in missing:
+            spec, base = specs.get(text[1], ("", ""))
+            known[text] = read_definition(library, by_text[text], spec or "", base or "").definition.dag
     return known
 
 

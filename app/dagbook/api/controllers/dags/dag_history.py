@@ -47,7 +47,7 @@ class _History(NamedTuple):
 
     newest: Sequence[RunWithState]
     nodes: dict[int, list[HistoryNode]]
-    definitions: dict[str, Dag]
+    definitions: dict[tuple[str, str], Dag]  # by DAG name and hash
     waiting: Collection[int]
 
 
@@ -76,8 +76,11 @@ class DagHistoryController(Controller):
             return _History(newest, nodes, dags_of(connection, services.library, newest), waiting)
 
         found, nodes, definitions, waiting = await services.database.read_inline(read)
-        steps = {content_hash: StepCache(dag) for content_hash, dag in definitions.items()}
-        shown = [run_details(run, run, nodes[run.id], steps[run.definition_hash], services.zone) for run in found]
+        steps = {text: StepCache(dag) for text, dag in definitions.items()}
+        shown = [
+            run_details(run, run, nodes[run.id], steps[run.dag_name, run.definition_hash], services.zone)
+            for run in found
+        ]
         for run, details in zip(found, shown, strict=True):
             details.waiting_for_approval = or_unset(run.id in waiting)
         return DAGHistory(dag_runs=shown, grid_data=grid([nodes[run.id] for run in found]))

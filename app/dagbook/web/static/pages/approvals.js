@@ -21,12 +21,15 @@ const addressOf = ({ dagName, dagRunId, rootDAGRunName, rootDAGRunId }) =>
     ? { name: rootDAGRunName, runId: rootDAGRunId, subRunId: dagRunId }
     : { name: dagName, runId: dagRunId };
 
+/** Ids of runs are unique within a DAG only. @param {Api.ApprovalItem | Api.DecidedApproval} one */
+const keyOf = ({ dagName, dagRunId, stepName, since }) => `${dagName}/${dagRunId}/${stepName}/${since}`;
+
 export default function Approvals() {
   useTitle("Approvals");
   const inbox = useApi("approvals", {}, onRun);
   return html`<h1>Approvals</h1>
     ${whenLoaded(inbox, "approvals", ({ approvals, hasMore }) => approvals.length ? html`
-      <div class="approvals">${approvals.map((one) => html`<${Card} key=${`${one.dagRunId}/${one.stepName}`} one=${one}
+      <div class="approvals">${approvals.map((one) => html`<${Card} key=${keyOf(one)} one=${one}
         reload=${inbox.reload} />`)}</div>
       ${hasMore && html`<p class="faint">Only the oldest approvals are shown.</p>`}`
       : html`<${Empty} title="Nothing to approve">
@@ -60,9 +63,6 @@ function Card({ one, reload }) {
     </dl>
     <${ApprovalButtons} address=${address} step=${one.stepName} waiting=${one} reload=${reload} /></article>`;
 }
-
-/** @param {Api.DecidedApproval} one */
-const keyOf = ({ dagRunId, stepName, since }) => `${dagRunId}/${stepName}/${since}`;
 
 function Decided() {
   const newest = useApi("approvals/decided", { perPage: PAGE }, onRun);
