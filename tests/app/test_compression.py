@@ -40,14 +40,45 @@ async def test_a_long_response_is_compressed_and_a_short_one_is_not(dagbook: Dag
         assert (await dagbook.client.put(path, json={"spec": spec})).status_code == 200, kind
         packed, plain = await dagbook.client.get(path), await dagbook.client.get(path, headers=PLAIN)
         assert packed.json() == plain.json(), kind
-        assert packed.headers["etag"] == plain.headers["etag"]
+        assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
         assert "content-encoding" not in plain.headers
+        head = await dagbook.client.head(path)
+        assert [head.headers[name] for name in ("etag", "content-length")] == [
+            packed.headers[name] for name in ("etag", "content-length")
+        ]
+        is_saved = await dagbook.client.put(path, json={"spec": spec}, headers={"If-Match": packed.headers["etag"]})
+        assert is_saved.status_code == 200
         assert int(plain.headers["content-length"]) == len(plain.content)
         if kind == "short":
             assert "content-encoding" not in packed.headers
+            assert packed.headers["etag"] == plain.headers["etag"]
         else:
             assert packed.headers["content-encoding"] == "gzip"
+            assert packed.headers["etag"] == f"W/{plain.headers['etag']}"  # a strong one has one sequence of bytes
             assert int(packed.headers["content-length"]) < len(plain.content) * 0.7
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_packed"),
+    [
+        ("gzip", True),
+        ("br, GZIP ; q=0.5", True),
+        ("gzip;q=1.000, identity", True),
+        ("identity", False),
+        ("gzip;q=0", False),
+        ("br, gzip; q=0.000", False),
+        ("notgzip", False),
+        ("gzip;q=" + "0" * 4000 + "x", False),
+    ],
+)
+async def test_a_client_says_whether_it_takes_gzip(dagbook: Dagbook, accepted: str, is_packed: bool) -> None:
+    headers = {"Accept-Encoding": accepted}
+    openapi = await dagbook.client.get("/openapi.json", headers=headers)
+    script = await dagbook.client.get("http://localhost/assets/any/main.js", headers=headers)
+    for answer in (openapi, script):
+        assert answer.status_code == 200
+        assert ("content-encoding" in answer.headers) is is_packed
+        assert answer.headers["vary"] == "Accept-Encoding"
 
 
 async def test_a_text_stays_as_it_is(dagbook: Dagbook) -> None:

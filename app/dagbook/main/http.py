@@ -34,7 +34,7 @@ from dagbook.api.controllers.runs import approvals, run_details, run_logs, runs,
 from dagbook.api.controllers.system import audit, doctor, events, hold, monitoring
 from dagbook.api.controllers.system.services import ServicesController
 from dagbook.api.dependencies import bind_services, make_providers
-from dagbook.api.middleware.compression import CompressionMiddleware
+from dagbook.api.middleware.compression import CompressionMiddleware, accepts_gzip
 from dagbook.api.middleware.host_check import HostCheckMiddleware, is_unspecified
 from dagbook.api.middleware.node_proxy import make_proxy
 from dagbook.api.middleware.remote_nodes import RemoteNodes
@@ -152,6 +152,7 @@ def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, pat
                         settings.base_path,
                         partial(_ui_config, settings, services),
                         partial(_find_session, services.accounts.auth, settings.base_path),
+                        accepts_gzip,
                     ),
                 ],
                 include_in_schema=False,

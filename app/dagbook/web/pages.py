@@ -16,6 +16,7 @@ from litestar import Request, Response, get
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter
+from litestar.types import Scope
 
 from dagbook.auth.audit_context import Caller
 from dagbook.auth.roles import Requires
@@ -65,7 +66,10 @@ FindSession = Callable[[AnyRequest], Awaitable[Session | None]]
 
 
 def make_handlers(
-    base_path: str, config: Callable[[], Mapping[str, object]], find_session: FindSession
+    base_path: str,
+    config: Callable[[], Mapping[str, object]],
+    find_session: FindSession,
+    accepts_gzip: Callable[[Scope], bool],
 ) -> list[HTTPRouteHandler]:
     """Make the routes of the UI; ``config`` returns the configuration for its scripts."""
 
@@ -76,6 +80,30 @@ def make_handlers(
         policy = LOOPBACK_POLICY if path == "/cli-login" else POLICY
         session = None if path == _LOGIN else await find_session(request)
         return document(base_path, config(), path=path, session=session, policy=policy)
+
+    @get("/assets/{version:str}/{path:path}", requires=Requires.PUBLIC, include_in_schema=False)
+    async def get_asset(
+        request: AnyRequest,
+        version: Annotated[str, PathParameter(name="version")],
+        path: Annotated[str, PathParameter(name="path")],
+    ) -> Response[bytes]:
+        """Return a static file; under the path of the current version it may be cached forever."""
+        name = str(path).removeprefix("/")
+        try:
+            file = files.read(name)
+        except KeyError:
+            raise NotFoundError("the web UI has no such file") from None
+        headers = {
+            "Cache-Control": _IMMUTABLE if version == files.version() else _REVALIDATE,
+            "Vary": "Accept-Encoding",
+        }
+        if name == WORKER:
+            headers["Content-Security-Policy"] = WORKER_POLICY
+        body = file.content
+        if file.compressed is not None and accepts_gzip(request.scope):
+            body = file.compressed
+            headers["Content-Encoding"] = "gzip"
+        return Response(body, media_type=file.media_type, headers=headers)
 
     return [get_page, get_asset]
 
@@ -116,28 +144,6 @@ def render(base_path: str, config: Mapping[str, object], path: str, session: Ses
     }
     text = files.read("index.html").content.decode()
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], text).encode()
-
-
-@get("/assets/{version:str}/{path:path}", requires=Requires.PUBLIC, include_in_schema=False)
-async def get_asset(
-    request: AnyRequest,
-    version: Annotated[str, PathParameter(name="version")],
-    path: Annotated[str, PathParameter(name="path")],
-) -> Response[bytes]:
-    """Return a static file; under the path of the current version it may be cached forever."""
-    name = str(path).removeprefix("/")
-    try:
-        file = files.read(name)
-    except KeyError:
-        raise NotFoundError("the web UI has no such file") from None
-    headers = {"Cache-Control": _IMMUTABLE if version == files.version() else _REVALIDATE, "Vary": "Accept-Encoding"}
-    if name == WORKER:
-        headers["Content-Security-Policy"] = WORKER_POLICY
-    body = file.content
-    if file.compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):
-        body = file.compressed
-        headers["Content-Encoding"] = "gzip"
-    return Response(body, media_type=file.media_type, headers=headers)
 
 
 def wants_page(request: AnyRequest) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import zlib
 
 from litestar.enums import ScopeType
@@ -18,6 +19,8 @@ _LEVEL = 5
 _LONG_BYTES = 262_144  # compressed in a thread: longer ones would hold the event loop for some 5 ms
 # A quarter of the memory that zlib takes by default, for a stream is open for as long as its page.
 _STREAM_WINDOW, _STREAM_MEMORY = 16 + 13, 6
+_VARY = (b"vary", b"Accept-Encoding")
+_GZIP = re.compile(rb"\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*$)[0-9.]+\s*)?", re.IGNORECASE)  # without a weight of zero
 
 
 class CompressionMiddleware:
@@ -29,22 +32,25 @@ class CompressionMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_open = scope["type"] == ScopeType.HTTP and not scope["path"].startswith(self._secret)
-        await self._app(scope, receive, _Response(send).send if is_open and accepts_gzip(scope) else send)
+        await self._app(scope, receive, _Response(send, is_accepted=accepts_gzip(scope)).send if is_open else send)
 
 
 class _Response:
     """Wrapper of ``send`` that holds the head of a JSON response back until its length is known."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, is_accepted: bool) -> None:
         self._send = send
+        self._is_accepted = is_accepted
         self._head: HTTPResponseStartEvent | None = None
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             kinds = [value.partition(b";")[0] for name, value in message["headers"] if name.lower() == b"content-type"]
             if any(kind == b"application/json" or kind.endswith(b"+json") for kind in kinds):
-                self._head = message
-                return
+                message["headers"] = [*message["headers"], _VARY]
+                if self._is_accepted:
+                    self._head = message
+                    return
         if self._head is not None and message["type"] == "http.response.body":
             head, self._head = self._head, None
             if not message["more_body"] and len(message["body"]) >= _LEAST_BYTES:
@@ -64,7 +70,8 @@ class StreamCompressor:
 
 
 def accepts_gzip(scope: Scope) -> bool:
-    return any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])
+    accepted = (value for name, value in scope["headers"] if name == b"accept-encoding")
+    return any(_GZIP.fullmatch(coding) for value in accepted for coding in value.split(b","))
 
 
 async def _compress(head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> None:
@@ -73,6 +80,12 @@ async def _compress(head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent
         message["body"] = gzip.compress(body, _LEVEL, mtime=0)
     else:
         message["body"] = await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
-    kept = [pair for pair in head["headers"] if pair[0].lower() != b"content-length"]
     length = str(len(message["body"])).encode()
-    head["headers"] = [*kept, (b"content-length", length), (b"content-encoding", b"gzip")]
+    own = {b"content-length": length, b"content-encoding": b"gzip"}
+    kept = [(name, _weak(value) if name.lower() == b"etag" else value) for name, value in head["headers"]]
+    head["headers"] = [*(pair for pair in kept if pair[0].lower() not in own), *own.items()]
+
+
+def _weak(tag: bytes) -> bytes:
+    """Return a tag for another coding of the same content: a strong one is of one sequence of bytes."""
+    return tag if tag.startswith(b"W/") else b"W/" + tag

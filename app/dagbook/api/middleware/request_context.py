@@ -119,10 +119,13 @@ class _Response:
             self.status = message["status"]
             self._responded = time.perf_counter()
             given = list(message.get("headers", ()))
-            names = {name.lower() for name, _ in given}
+            names = {name.lower() for name, _ in given} - {b"vary"}  # of which each header names one more
             if isinstance(role := self._scope.get(ROLE), str):
                 given.append((b"x-dagbook-role", role.encode()))
-            message["headers"] = [*given, *(pair for pair in self._headers if pair[0] not in names)]
+            message["headers"] = [
+                *given,
+                *(pair for pair in self._headers if pair[0] not in names and pair not in given),
+            ]
         await self._send(message)
 
     def seconds_to_start(self) -> float:

@@ -7,7 +7,7 @@ import re
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
 
-# A compressing proxy makes tags weak. These tags identify a text and not the bytes sent, so weak ones are as good.
+# Those of compressed responses are weak. These tags identify a text and not the bytes sent, so weak ones are as good.
 _TAG = r'(?:W/)?"([^"\x00-\x1f]*)"'
 _TAGS = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
 _NUMBER = re.compile("[1-9][0-9]{0,8}")

@@ -95,7 +95,7 @@ async function request(method, path, { query, body, signal, etag } = {}) {
   noteRole(typeof path === "string" ? path : path.join("/"), response);
   if (response.status === HTTP.UNAUTHORIZED && !isAboutPassword(method, path)) requireLogin();
   if (!response.ok) throw new ApiError(response.status, answer, response.headers.get("x-request-id"));
-  return { answer, etag: response.headers.get("etag") };
+  return { answer, etag: response.headers.get("etag")?.replace(/^W\//, "") ?? null }; // weak when it was compressed
 }
 
 /**
