@@ -135,10 +135,15 @@ async def test_the_way_back_and_a_reload_lead_to_where_a_list_was_left(browser: 
         await page.wait_for_function("window.scrollY === 0")
 
 
-async def test_the_latest_run_is_asked_for_once(browser: Browser, site: Site) -> None:
+async def test_the_latest_run_is_asked_for_once_and_followed_in_one_stream(browser: Browser, site: Site) -> None:
     async with visiting(browser, site.address, cookie=site.cookies["viewer"]) as visitor:
+        await visitor.page.add_init_script("delete window.SharedWorker")  # in which the browser names no requests
         page = await visitor.open("/dag-runs/good/latest")
         await expect(page.get_by_text("3,000 lines")).to_be_visible()
         run_id = page.url.rpartition("/")[2].partition("?")[0]
         asked = [sent.path for sent in visitor.asked() if sent.path.endswith((f"/good/{run_id}", "/good/latest"))]
         assert asked == ["/api/v2/dag-runs/good/latest"]
+        await expect(page.get_by_role("img", name="Live")).to_be_visible()
+        streams = [sent.path for sent in visitor.sent if "/api/v2/events" in sent.path]
+        assert len(streams) == 1
+        assert run_id in streams[0]

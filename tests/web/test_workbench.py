@@ -135,6 +135,10 @@ async def test_five_hundred_steps_are_few_elements_and_every_one_is_reached(
             await expect(page.get_by_role("button", name=f"s{number}", exact=True)).to_be_attached()
             await page.keyboard.press("ArrowDown")
         await expect(page.get_by_role("button", name="s55", exact=True)).to_be_focused()
+        await page.locator(".run-left .pane-scroll").evaluate("pane => (pane.scrollTop = pane.scrollHeight)")
+        await expect(page.get_by_role("button", name=f"s{STEPS - 1}", exact=True)).to_be_attached()
+        await page.keyboard.press("ArrowDown")  # the focus is where it was, not lost with the rows out of sight
+        await expect(page.get_by_role("button", name="s56", exact=True)).to_be_focused()
         assert await rows.count() <= MOST_ROWS
 
 

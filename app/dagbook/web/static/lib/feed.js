@@ -12,7 +12,7 @@ const HIDDEN = 30_000; // milliseconds: a page that is hidden for a moment goes 
 
 /** @type {Set<(change: Change) => void>} */
 const listeners = new Set();
-/** @type {string | null} */
+/** @type {string | null | undefined} */
 let focus = null;
 let hidden = false;
 let gone = false; // the browser keeps the page for its back button
@@ -39,8 +39,9 @@ export function listen(listener) {
 }
 
 /**
- * Receive the changes of one run only, also those of its output; with null all changes again.
- * @param {string | null} id
+ * Receive the changes of one run only, also those of its output; with null all changes again. Undefined is a run whose
+ * id is still to come, for which no stream is opened before.
+ * @param {string | null | undefined} id
  */
 export function focusOn(id) {
   focus = id;
@@ -56,6 +57,7 @@ function plan() {
   planned = true;
   queueMicrotask(() => {
     planned = false;
+    if (focus === undefined) return;
     if (listeners.size) hub ??= connect();
     hub?.(follows() ? { kind: "follow", run: focus, output: !hidden } : { kind: "leave" });
   });

@@ -1,6 +1,6 @@
 // Run page: status and reason, and panes of full height with the steps, the output of the chosen one, and its details.
 
-import { html, useEffect, useState } from "../vendor/core.js";
+import { html, useEffect, useLayoutEffect, useState } from "../vendor/core.js";
 import { HTTP, get } from "../lib/api.js";
 import { focusOn } from "../lib/feed.js";
 import { useSubRuns } from "../lib/sub-runs.js";
@@ -40,12 +40,14 @@ export default function RunPage({ params }) {
   const address = { name: params.name, runId: params.runId, subRunId: params.subRunId };
   const root = `${address.name}/${address.runId}`;
   const newest = address.runId === "latest";
-  useEffect(() => {
-    if (!newest) focusOn(root);
-    return () => focusOn(null);
-  }, [root]);
   const loaded = useApi(pathOf(address), {}, (change) => isOf(address, change));
   const run = loaded.data?.dagRunDetails;
+  const followed = !newest ? root : loaded.error ? null : undefined;
+  // An effect after the paint would follow all runs between this run and the one before.
+  useLayoutEffect(() => {
+    focusOn(followed);
+    return () => focusOn(null);
+  }, [followed]);
   useEffect(() => {
     // The latest run changes over time: the address names the displayed one.
     if (!newest || !run) return;

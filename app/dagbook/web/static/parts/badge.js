@@ -2,7 +2,6 @@
 
 import { html, signal, useEffect, useRef } from "../vendor/core.js";
 import { plural } from "../lib/format.js";
-import { page } from "../lib/router.js";
 import { useApi, useChanges } from "../lib/use-api.js";
 
 const PAUSE = 3000; // milliseconds between two counts: each change of a run may be a question
@@ -11,7 +10,7 @@ const PAUSE = 3000; // milliseconds between two counts: each change of a run may
 export const approvalCount = signal(/** @type {Api.ApprovalCount | null} */ (null));
 
 export function ApprovalBadge() {
-  const { data, reload } = useApi(page.value ? "approvals/count" : null); // without a page, a login may come first
+  const { data, reload } = useApi("approvals/count");
   useEffect(() => {
     if (data) approvalCount.value = data;
   }, [data]);

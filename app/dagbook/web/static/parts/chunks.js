@@ -35,7 +35,7 @@ function Chunk({ rows, start, draw, isWhole, isFirst, class: look, label }) {
     const observer = new IntersectionObserver((entries) => {
       const last = entries[entries.length - 1];
       if (!last.isIntersecting) height.current = last.boundingClientRect.height;
-      setNear(last.isIntersecting);
+      setNear(last.isIntersecting || last.target.contains(document.activeElement)); // the focus would be lost
     }, { root: box.current.closest(".pane-scroll"), rootMargin: NEAR });
     observer.observe(box.current);
     return () => observer.disconnect();

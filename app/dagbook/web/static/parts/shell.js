@@ -46,7 +46,7 @@ const LIVE = {
 function Place({ to, name, icon }) {
   const here = to === "/" ? path.value === "/" : path.value === to || path.value.startsWith(`${to}/`);
   return html`<a href=${href(to)} aria-current=${here ? "page" : null}><${Icon} name=${icon} />${name}
-    ${to === "/approvals" && html`<${ApprovalBadge} />`}</a>`;
+    ${to === "/approvals" && page.value && html`<${ApprovalBadge} />`}</a>`;
 }
 
 function Person() {
@@ -89,7 +89,7 @@ function SearchBox() {
 /** Message that the server has not responded for a while; short interruptions are not reported. */
 function Stale() {
   const [late, setLate] = useState(false);
-  const waiting = liveness.value === "connecting";
+  const waiting = page.value && liveness.value === "connecting";
   useEffect(() => {
     if (!waiting) return setLate(false);
     const timer = setTimeout(() => setLate(true), PATIENCE);
@@ -149,7 +149,9 @@ function useInSight(place) {
 /** @param {{ children?: Children }} props */
 export function Shell({ children }) {
   const strip = useInSight(path.value);
-  useEffect(() => listen(() => {}), []); // also on pages that reload nothing, so that they tell when the server is away
+  const shown = Boolean(children || opening.value?.error); // before, it is not known which changes the page follows
+  // Also on pages that reload nothing, so that they tell when the server is away.
+  useEffect(() => (shown ? listen(() => {}) : undefined), [shown]);
   const seen = PLACES.filter(([to]) => to !== "/sources" || !hasGrants.value); // who has grants sees no list of them
   const places = [...seen, ...(hasUsers && may("admin") ? ADMIN_PLACES : [])];
   return html`
