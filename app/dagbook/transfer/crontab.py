@@ -46,43 +46,8 @@ _NO_ACCOUNT = "has no account before the command; is it the crontab of a user?"
 
 _NO_NAME = "job"
 # Programs that start another one, parts of a line that prepare the work, and programs that read a script.
-_STARTERS = frozenset(
-    (
-        "env",
-        "nice",
-        "ionice",
-        "timeout",
-        "flock",
-        "sudo",
-        "chronic",
-        "nohup",
-        "exec",
-        "time",
-        "command",
-        "setsid",
-        "chrt",
-    )
-)
-_PREPARING = frozenset(
-    (
-        "cd",
-        "test",
-        "[",
-        "[[",
-        "export",
-        "set",
-        ".",
-        "source",
-        "umask",
-        "sleep",
-        "true",
-        ":",
-        "if",
-        "then",
-        "echo",
-        "date",
-    )
-)
+_STARTERS = re.compile("env|nice|ionice|timeout|flock|sudo|chronic|nohup|exec|time|command|setsid|chrt")
+_PREPARING = re.compile(r"cd|test|\[\[?|export|set|\.|source|umask|sleep|true|:|if|then|echo|date")
 _INTERPRETERS = frozenset(
     ("sh", "bash", "dash", "zsh", "ksh", "python", "perl", "ruby", "php", "node", "java", "Rscript", "pwsh")
 )
@@ -296,9 +261,8 @@ def _write_command(job: _Job) -> dict[str, str]:
 def name_of(command: str) -> str:
     """Return a name for the DAG of a command; ``job`` if no word of it is one."""
     parts = [found for part in _PARTS.split(command) if (found := _program_of(part))]
-    name = _OTHER.sub("-", _ENDING.sub("", parts[0] if parts else command.split(maxsplit=1)[0])).strip("-.")[
-        :LONGEST_NAME
-    ]
+    word = parts[0] if parts else command.split(maxsplit=1)[0]
+    name = _OTHER.sub("-", _ENDING.sub("", word)).strip("-.")[:LONGEST_NAME]
     return name.removesuffix(".yaml").removesuffix(".yml").strip("-.") or _NO_NAME
 
 
@@ -318,9 +282,9 @@ def _program_of(part: str) -> str:
             continue
         elif skips:
             skips = False
-        elif base in _PREPARING:
+        elif _PREPARING.fullmatch(base):
             return ""
-        elif base in _STARTERS:
+        elif _STARTERS.fullmatch(base):
             skips = base == "flock"
         elif base.rstrip("0123456789.") in _INTERPRETERS:
             interpreter = base

@@ -20,7 +20,7 @@ import msgspec
 
 from dagbook.executors.contract import ExecutionFiles
 from dagbook.executors.process import process
-from dagbook.unix.unix_accounts import AccountError, files_as
+from dagbook.unix.unix_accounts import remove_tree
 
 _KEY = re.compile(r"(\d+)_")
 _ATTEMPT = re.compile(r"\d+_(\d+)_")
@@ -105,11 +105,10 @@ def remove_linked_folder(link: Path) -> None:
 
     A step of the server's account can make links in the spool as well: nothing else that they lead to is removed.
     """
-    with suppress(OSError, KeyError, AccountError):
+    with suppress(OSError, KeyError):
         folder = link.readlink().parent
         if _FOLDER.fullmatch(folder.name) and folder.lstat().st_uid != os.geteuid():
-            with files_as(folder.owner()):
-                shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder, folder.owner())
 
 
 def spooled_runs(spool: Path) -> list[int]:

@@ -6,14 +6,13 @@ of its own, to which a link in the spool leads, for a server that adopts the run
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from dagbook.executors.capture import read_text
 from dagbook.runs.output.spool import name_folder, remove_linked_folder
 from dagbook.runs.secrets.masking import Masker
-from dagbook.unix.unix_accounts import AccountError, files_as, read_own_file
+from dagbook.unix.unix_accounts import AccountError, files_as, read_own_file, remove_tree
 
 VARIABLE = "DAG_SUMMARY"
 ENDING = ".summary"
@@ -95,4 +94,4 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except IsADirectoryError:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
