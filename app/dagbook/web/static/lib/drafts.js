@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "../vendor/core.js";
 import { user } from "./session.js";
+import { store, storedValue } from "./stored.js";
 
 const KEPT_AFTER = 500; // milliseconds without a key
 /** @typedef {{ text: string, etag: string | null, at: string }} Draft */
@@ -17,25 +18,8 @@ const keyOf = (name) => `dagbook.draft.${[user.peek()?.id, name].filter(Boolean)
  * @returns {Draft | null}
  */
 function read(name) {
-  try {
-    const draft = JSON.parse(window.localStorage.getItem(keyOf(name)) ?? "null");
-    return typeof draft?.text === "string" ? draft : null;
-  } catch {
-    return null; // none, no storage, or in the format of another version
-  }
-}
-
-/**
- * @param {string} name
- * @param {Draft | null} draft
- */
-function write(name, draft) {
-  try {
-    if (draft) window.localStorage.setItem(keyOf(name), JSON.stringify(draft));
-    else window.localStorage.removeItem(keyOf(name));
-  } catch {
-    // storage is disabled or full: the text is lost with the tab
-  }
+  const draft = storedValue(keyOf(name));
+  return typeof draft?.text === "string" ? draft : null;
 }
 
 /**
@@ -52,10 +36,11 @@ export function useDraft(name, { text, stored, etag }) {
   });
   useEffect(() => {
     if (offered) return undefined; // the draft is not overwritten before the user has decided
-    const timer = setTimeout(
-      () => write(name, text === stored ? null : { text, etag, at: new Date().toISOString() }),
-      KEPT_AFTER,
-    );
+    const write = () => {
+      const draft = { text, etag, at: new Date().toISOString() };
+      store(keyOf(name), text === stored ? null : JSON.stringify(draft));
+    };
+    const timer = setTimeout(write, KEPT_AFTER);
     return () => clearTimeout(timer);
   }, [offered, name, text, stored, etag]);
   const decide = () => {

@@ -1,6 +1,7 @@
 // Named views of a list, stored in this browser. A view is a query string.
 
 import { signal } from "../vendor/core.js";
+import { store, storedValue } from "./stored.js";
 
 /** @typedef {{ name: string, search: string }} SavedView */
 
@@ -12,20 +13,16 @@ const MOST = 50;
  */
 export function savedViews(key) {
   const list = signal(load(key));
-  const store = (/** @type {SavedView[]} */ views) => {
+  const set = (/** @type {SavedView[]} */ views) => {
     list.value = views.sort((one, other) => one.name.localeCompare(other.name)).slice(0, MOST);
-    try {
-      window.localStorage.setItem(key, JSON.stringify(list.value));
-    } catch {
-      // storage is disabled or full: the views are lost with the tab
-    }
+    store(key, JSON.stringify(list.value));
   };
   return {
     list,
     /** @param {string} name @param {string} search */
-    save: (name, search) => store([...list.value.filter((view) => view.name !== name), { name, search }]),
+    save: (name, search) => set([...list.value.filter((view) => view.name !== name), { name, search }]),
     /** @param {string} name */
-    remove: (name) => store(list.value.filter((view) => view.name !== name)),
+    remove: (name) => set(list.value.filter((view) => view.name !== name)),
   };
 }
 
@@ -34,11 +31,7 @@ export function savedViews(key) {
  * @returns {SavedView[]}
  */
 function load(key) {
-  try {
-    /** @type {SavedView[]} */
-    const kept = JSON.parse(window.localStorage.getItem(key) ?? "[]");
-    return kept.filter(({ name, search }) => typeof name === "string" && typeof search === "string").slice(0, MOST);
-  } catch {
-    return []; // nothing, or in the format of another version
-  }
+  const kept = storedValue(key);
+  if (!Array.isArray(kept)) return [];
+  return kept.filter((view) => typeof view?.name === "string" && typeof view.search === "string").slice(0, MOST);
 }

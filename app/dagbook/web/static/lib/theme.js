@@ -1,6 +1,7 @@
 // Colour theme: light, dark, or that of the system.
 
 import { signal } from "../vendor/core.js";
+import { store, stored } from "./stored.js";
 
 const KEY = "dagbook.theme";
 /** @typedef {"system" | "light" | "dark"} Theme */
@@ -11,12 +12,8 @@ export const theme = signal(load());
 
 /** @returns {Theme} */
 function load() {
-  try {
-    const kept = window.localStorage.getItem(KEY);
-    return THEMES.find((name) => name === kept) ?? "system";
-  } catch {
-    return "system";
-  }
+  const kept = stored(KEY);
+  return THEMES.find((name) => name === kept) ?? "system";
 }
 
 window.addEventListener("storage", ({ key }) => {
@@ -38,9 +35,5 @@ export function applyTheme() {
 export function choose(name) {
   theme.value = name;
   applyTheme();
-  try {
-    window.localStorage.setItem(KEY, name);
-  } catch {
-    // storage is disabled: the theme applies to this tab only
-  }
+  store(KEY, name);
 }

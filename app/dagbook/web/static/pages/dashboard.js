@@ -7,6 +7,7 @@ import { href } from "../lib/router.js";
 import { spanOf } from "../lib/durations.js";
 import { RUN, RUN_STATUSES, lookOfRow } from "../lib/status.js";
 import { hasGrants } from "../lib/session.js";
+import { store, stored } from "../lib/stored.js";
 import { useTitle } from "../lib/title.js";
 import { Attention } from "../parts/attention.js";
 import { approvalCount } from "../parts/badge.js";
@@ -17,7 +18,7 @@ import { NextTime } from "../parts/clock.js";
 import { Icon } from "../parts/icon.js";
 
 const DAY = 86400;
-const SEEN = "dagbook.seen";
+const SEEN = "dagbook.seen"; // when the newest failure that was marked as seen ended, in milliseconds
 const MOST = 500; // runs of the day
 const RUNNING = 200;
 
@@ -28,26 +29,13 @@ const onRun = (change) => change.kind === "run" && !change.root;
 /** @type {Concerns} */
 const onDag = (change) => change.kind === "dag";
 
-/** When the newest failure that was marked as seen ended, in milliseconds. */
-function seenAt() {
-  try {
-    return Number(window.localStorage.getItem(SEEN) ?? 0);
-  } catch {
-    return 0;
-  }
-}
-
 /**
  * Mark failures as seen, up to the newest: the server's clock counts, not that of the browser.
  * @param {RunSummary[]} failed
  */
 function markSeen(failed) {
   const newest = Math.max(...failed.map((run) => spanOf(run)?.to ?? 0));
-  try {
-    window.localStorage.setItem(SEEN, String(newest));
-  } catch {
-    // they are marked until the page is left
-  }
+  store(SEEN, String(newest));
   return newest;
 }
 
@@ -64,7 +52,7 @@ export default function Dashboard() {
   const sources = useApi(hasGrants.value ? null : "sources", {}, onDag); // with grants there is no list of them
   const isQuiet = runs.data?.dagRuns.length === 0 && queues.data?.queues.every((queue) => !queue.queued.length);
   const dags = useApi(isQuiet && !hasGrants.value ? "dags" : null, { perPage: 1 }, onDag);
-  const [seen, setSeen] = useState(seenAt());
+  const [seen, setSeen] = useState(() => Number(stored(SEEN)));
   if (isQuiet && dags.data?.pagination?.totalRecords === 0) return html`<${FirstSteps} />`;
   const failed = (failures.data?.dagRuns ?? []).filter((run) => (spanOf(run)?.to ?? 0) > seen);
   const starts = upcoming.data?.upcoming ?? [];

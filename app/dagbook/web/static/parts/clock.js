@@ -5,6 +5,7 @@ import { knownZone, ownZone, shownZone, zone } from "../lib/clock.js";
 import { config } from "../lib/config.js";
 import { cronText, zoneIn } from "../lib/cron-text.js";
 import { ago, dayAndTime, exact } from "../lib/format.js";
+import { store, stored } from "../lib/stored.js";
 import { useNow } from "../lib/use-now.js";
 
 const KEY = "dagbook.zone";
@@ -13,12 +14,8 @@ const OWN = ownZone();
 const SERVER = knownZone(config.zone);
 
 function load() {
-  try {
-    const kept = knownZone(window.localStorage.getItem(KEY));
-    zone.value = kept === OWN ? null : kept;
-  } catch {
-    zone.value = null; // storage is disabled
-  }
+  const kept = knownZone(stored(KEY));
+  zone.value = kept === OWN ? null : kept;
 }
 load();
 window.addEventListener("storage", ({ key }) => key === KEY && load()); // chosen in another tab
@@ -26,12 +23,7 @@ window.addEventListener("storage", ({ key }) => key === KEY && load()); // chose
 /** @param {string} name */
 function choose(name) {
   zone.value = name === OWN ? null : name;
-  try {
-    if (name === OWN) window.localStorage.removeItem(KEY);
-    else window.localStorage.setItem(KEY, name);
-  } catch {
-    // it applies to this tab only
-  }
+  store(KEY, zone.value);
 }
 
 /**

@@ -1,6 +1,7 @@
 // Panes side by side and the bars between them, which are dragged or moved by keys; widths are kept in this browser.
 
 import { html, signal } from "../vendor/core.js";
+import { store, storedValue } from "../lib/stored.js";
 
 const KEY = "dagbook.panes";
 const [LEAST, MOST, STEP, FAR] = [15, 75, 2, 10]; // percent of the width
@@ -15,24 +16,14 @@ const chosen = signal(/** @type {Record<string, number | boolean>} */ (load()));
 
 /** @returns {Record<string, number | boolean>} */
 function load() {
-  try {
-    const kept = JSON.parse(window.localStorage.getItem(KEY) ?? "{}");
-    return Object.fromEntries(
-      Object.entries(kept ?? {}).filter(([, value]) => typeof value === "boolean" || Number.isFinite(value)),
-    );
-  } catch {
-    return {}; // nothing, or in the format of another version
-  }
+  const kept = Object.entries(storedValue(KEY) ?? {});
+  return Object.fromEntries(kept.filter(([, value]) => typeof value === "boolean" || Number.isFinite(value)));
 }
 
 /** @param {Record<string, number | boolean>} changes */
 function keep(changes) {
   chosen.value = { ...chosen.value, ...changes };
-  try {
-    window.localStorage.setItem(KEY, JSON.stringify(chosen.value));
-  } catch {
-    // storage is disabled or full: the widths apply to this tab only
-  }
+  store(KEY, JSON.stringify(chosen.value));
 }
 
 /** @param {string} pane */
