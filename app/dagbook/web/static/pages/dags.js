@@ -10,7 +10,7 @@ import { secondsOf, durationText } from "../lib/durations.js";
 import { hasGrants, may } from "../lib/session.js";
 import { RUN, RUN_STATUSES, WAITING, lookOfRow, statusFilter, statusKey } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
-import { Truncated, Empty, whenLoaded, StatusIcon, Time } from "../parts/basic.js";
+import { Truncated, Empty, Pages, whenLoaded, StatusIcon, Time } from "../parts/basic.js";
 import { NextTime } from "../parts/clock.js";
 import { Icon } from "../parts/icon.js";
 import { Menu } from "../parts/menu.js";
@@ -205,14 +205,4 @@ function Recent({ runs }) {
       href=${href(pageOf({ name: run.name, runId: run.dagRunId }))} data-tip=${title} aria-label=${title}>
       <span style=${{ height: `${Math.max(20, ((secondsOf(run) ?? 0) / longest) * 100)}%` }}></span></a>`;
   })}</span>`;
-}
-
-/** @param {{ page: number, pagination?: Api.Pagination }} props */
-function Pages({ page, pagination }) {
-  if (!pagination || pagination.totalPages <= 1) return null;
-  return html`<p class="row">
-    <button type="button" disabled=${page <= 1} onClick=${() => setQuery({ page: page - 1 })}>Previous</button>
-    <span>Page ${page} of ${pagination.totalPages}</span>
-    <button type="button" disabled=${page >= pagination.totalPages} onClick=${() => setQuery({ page: page + 1 })}>
-      Next</button></p>`;
 }

@@ -6,7 +6,7 @@ import { plural } from "../lib/format.js";
 import { go, href, query, setQuery } from "../lib/router.js";
 import { useTitle } from "../lib/title.js";
 import { useApi } from "../lib/use-api.js";
-import { ActionButton, Empty, NotThere, Time, whenLoaded } from "../parts/basic.js";
+import { ActionButton, Empty, NotThere, Pages, Time, whenLoaded } from "../parts/basic.js";
 import { Confirm } from "../parts/form.js";
 import { attempt } from "../parts/notice.js";
 import { Commit, Place, Problems, SyncState, usePolling } from "../parts/origin.js";
@@ -34,11 +34,7 @@ export default function SourcePage({ params: { name } }) {
     ${source.sourcedFiles.length ? html`<${Files} files=${source.sourcedFiles} />`
       : html`<${Empty} title=${only ? "No problems" : "No definitions"}>
         ${!only && html`<p>Files that end in <code>.yaml</code> or <code>.yml</code> are DAGs.</p>`}<//>`}
-    ${source.pagination.totalPages > 1 && html`<p class="row">
-      <button type="button" disabled=${page <= 1} onClick=${() => setQuery({ page: page - 1 })}>Previous</button>
-      <span>Page ${page} of ${source.pagination.totalPages}</span>
-      <button type="button" disabled=${page >= source.pagination.totalPages}
-        onClick=${() => setQuery({ page: page + 1 })}>Next</button></p>`}`, missing);
+    <${Pages} page=${page} pagination=${source.pagination} />`, missing);
 }
 
 /** @param {{ source: Api.SourceDetails, reload: Reload }} props */

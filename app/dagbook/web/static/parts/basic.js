@@ -3,6 +3,7 @@
 import { html, useEffect, useId, useRef, useState } from "../vendor/core.js";
 import { HTTP } from "../lib/api.js";
 import { ago, exact, instant, short } from "../lib/format.js";
+import { setQuery } from "../lib/router.js";
 import { useNow } from "../lib/use-now.js";
 import { may } from "../lib/session.js";
 import { WAITING, nodeStatus, runStatus } from "../lib/status.js";
@@ -227,4 +228,17 @@ export function Tabs({ label, tabs, chosen, onChoose }) {
       aria-selected=${id === chosen} tabindex=${id === chosen ? 0 : -1} onClick=${() => onChoose(id)}>${title}
       </button>`)}
   </div>`;
+}
+
+/**
+ * The page of a list, which is in the address, and buttons for its neighbours; nothing where one page is all.
+ * @param {{ page: number, pagination?: Api.Pagination, names?: [before: string, after: string] }} props
+ */
+export function Pages({ page, pagination, names: [before, after] = ["Previous", "Next"] }) {
+  if (!pagination || pagination.totalPages <= 1) return null;
+  const turn = (/** @type {number} */ by) => setQuery({ page: page + by });
+  return html`<p class="row">
+    <button type="button" disabled=${page <= 1} onClick=${() => turn(-1)}>${before}</button>
+    <span>Page ${page} of ${pagination.totalPages}</span>
+    <button type="button" disabled=${page >= pagination.totalPages} onClick=${() => turn(1)}>${after}</button></p>`;
 }

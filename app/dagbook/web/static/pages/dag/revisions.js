@@ -5,7 +5,7 @@ import { post } from "../../lib/api.js";
 import { href, query, setQuery } from "../../lib/router.js";
 import { may } from "../../lib/session.js";
 import { useApi } from "../../lib/use-api.js";
-import { Dialog, whenLoaded, Time } from "../../parts/basic.js";
+import { Dialog, Pages, whenLoaded, Time } from "../../parts/basic.js";
 import { Diff } from "../../parts/diff.js";
 import { Confirm } from "../../parts/form.js";
 import { Commit } from "../../parts/origin.js";
@@ -37,11 +37,7 @@ export function RevisionsTab({ name, concerns, readOnly }) {
         ${revisions.map((revision) => html`<${Row} key=${revision.number} link=${link} revision=${revision}
           newest=${pagination.totalRecords} chosen=${revision.number === number} readOnly=${readOnly}
           onRestore=${() => setRestored(revision.number)} />`)}</tbody></table></div>
-    ${pagination.totalPages > 1 && html`<p class="row">
-      <button type="button" disabled=${page <= 1} onClick=${() => setQuery({ page: page - 1 })}>Newer</button>
-      <span>Page ${page} of ${pagination.totalPages}</span>
-      <button type="button" disabled=${page >= pagination.totalPages} onClick=${() => setQuery({ page: page + 1 })}>
-        Older</button></p>`}
+    <${Pages} page=${page} pagination=${pagination} names=${["Newer", "Older"]} />
     ${show && html`<${RevisionText} key=${show} name=${name} number=${show} onClose=${close} />`}
     ${from && to && html`<${RevisionDiff} key=${`${from} ${to}`} name=${name} from=${from} to=${to}
       onClose=${close} />`}
