@@ -7,7 +7,7 @@ import { href } from "../lib/router.js";
 import { hasUsers, may, user as me } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { ActionButton, Empty, whenLoaded, Time } from "../parts/basic.js";
-import { Confirm, FormDialog, NewPassword } from "../parts/form.js";
+import { Choices, Confirm, FormDialog, NewPassword } from "../parts/form.js";
 import { Menu } from "../parts/menu.js";
 import { attempt } from "../parts/notice.js";
 import { SessionList } from "../parts/sessionlist.js";
@@ -21,6 +21,8 @@ const ROLES = [
   ["manager", "also changes definitions"],
   ["admin", "also manages users"],
 ];
+/** @type {[name: Api.UserScope, what: string][]} */
+const SCOPES = [["all", "every DAG, with this role"], ["granted", "only DAGs that are granted on the page Access"]];
 
 export default function Users() {
   useTitle("Users");
@@ -71,15 +73,15 @@ export default function Users() {
       const of = { role: /** @type {Api.Role} */ (role), scope: /** @type {Api.UserScope} */ (scope) };
       await post("users", { username, ...of, password: newPassword });
       await list.reload();
-    }}><label>Name<input name="username" autocomplete="off" required maxlength="64" /></label><${RoleChoice} />
-    <${ScopeChoice} /><${NewPassword} label="Password" /><//>`}
+    }}><label>Name<input name="username" autocomplete="off" required maxlength="64" /></label><${RoleAndScope} />
+    <${NewPassword} label="Password" /><//>`}
     ${asked?.kind === "edit" && html`<${FormDialog} title=${`Edit ${asked.one.username}`} action="Save" onClose=${close}
       onSave=${async (/** @type {Fields} */ { username, role, scope }) => {
       const of = { role: /** @type {Api.Role} */ (role), scope: /** @type {Api.UserScope} */ (scope) };
       await patch(["users", asked.one.id], { username, ...of });
       await list.reload();
     }}><label>Name<input name="username" value=${asked.one.username} required maxlength="64" /></label>
-    <${RoleChoice} chosen=${asked.one.role} /><${ScopeChoice} chosen=${asked.one.scope} /><//>`}
+    <${RoleAndScope} of=${asked.one} /><//>`}
     ${asked?.kind === "reset" && html`<${FormDialog} title=${`Reset the password of ${asked.one.username}`}
       action="Reset" onClose=${close}
       onSave=${(/** @type {Fields} */ { newPassword }) =>
@@ -104,21 +106,8 @@ function grantsOf({ id }, grants) {
   return texts.length ? texts.join(", ") : "none, or those of groups";
 }
 
-/** @param {{ chosen?: Api.Role }} props */
-function RoleChoice({ chosen = "viewer" }) {
-  return html`<fieldset><legend>Role</legend>
-    ${ROLES.map(([name, what]) => html`<label class="inline" key=${name}>
-      <input type="radio" name="role" value=${name} checked=${name === chosen} />${name}<span class="faint">${what}
-      </span></label><br />`)}
-  </fieldset>`;
-}
-
-/** @param {{ chosen?: Api.UserScope }} props */
-function ScopeChoice({ chosen = "all" }) {
-  return html`<fieldset><legend>DAGs</legend>
-    <label class="inline"><input type="radio" name="scope" value="all" checked=${chosen === "all"} />all</label>
-    <br />
-    <label class="inline"><input type="radio" name="scope" value="granted" checked=${chosen === "granted"} />
-      granted only<span class="faint">choose them on the page Access</span></label>
-  </fieldset>`;
+/** @param {{ of?: Api.User }} props */
+function RoleAndScope({ of }) {
+  return html`<${Choices} legend="Role" name="role" options=${ROLES} chosen=${of?.role} />
+    <${Choices} legend="DAGs" name="scope" options=${SCOPES} chosen=${of?.scope} />`;
 }

@@ -87,3 +87,15 @@ export function NewPassword({ label = "New password" }) {
         onInput=${(/** @type {InputChange} */ event) => setFirst(event.target.value)} /></label>
     <label>${label}, again<input type="password" autocomplete="new-password" required onInput=${check} /></label>`;
 }
+
+/**
+ * One of a few values, each with what it means.
+ * @param {{ legend: string, name: string, options: [value: string, what: string][], chosen?: string }} props
+ */
+export function Choices({ legend, name, options, chosen = options[0][0] }) {
+  return html`<fieldset><legend>${legend}</legend>
+    ${options.map(([value, what]) => html`<label class="inline" key=${value}>
+      <input type="radio" name=${name} value=${value} checked=${value === chosen} />${value}<span class="faint">${what}
+      </span></label><br />`)}
+  </fieldset>`;
+}

@@ -5,7 +5,7 @@ import { post } from "../lib/api.js";
 import { plural } from "../lib/format.js";
 import { longestText, matches } from "../lib/patterns.js";
 import { useApi } from "../lib/use-api.js";
-import { FormDialog, NewPassword } from "./form.js";
+import { Choices, FormDialog, NewPassword } from "./form.js";
 
 /** @type {[name: Api.Role, what: string][]} */
 const ROLES = [
@@ -90,10 +90,5 @@ function Preview({ kind, text }) {
 }
 
 /** @param {{ chosen?: Api.Role }} props */
-export function RoleChoice({ chosen = "viewer" }) {
-  return html`<fieldset><legend>Role</legend>
-    ${ROLES.map(([name, what]) => html`<label class="inline" key=${name}>
-      <input type="radio" name="role" value=${name} checked=${name === chosen} />${name}<span class="faint">${what}
-      </span></label><br />`)}
-  </fieldset>`;
-}
+export const RoleChoice = ({ chosen }) => html`<${Choices} legend="Role" name="role" options=${ROLES}
+  chosen=${chosen} />`;
