@@ -6,7 +6,7 @@ import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { hasUsers, may } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, whenLoaded, Time } from "../parts/basic.js";
+import { Empty, NoUsers, whenLoaded, Time } from "../parts/basic.js";
 import { Confirm, FormDialog } from "../parts/form.js";
 import { GiveAccess, RoleChoice } from "../parts/giveaccess.js";
 import { attempt } from "../parts/notice.js";
@@ -20,10 +20,7 @@ export default function Access() {
   const users = useApi(allowed ? "users" : null);
   const groups = useApi(allowed ? "groups" : null);
   const grants = useApi(allowed ? "grants" : null);
-  if (!hasUsers) {
-    return html`<h1>Access</h1><${Empty} title="User accounts are off">
-      <p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
-  }
+  if (!hasUsers) return html`<${NoUsers} title="Access" />`;
   if (!allowed) return html`<h1>Access</h1><${Empty} title="Only admins can manage access" />`;
   const reload = () => Promise.all([groups.reload(), grants.reload()]);
   return html`<h1>Access</h1>

@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";
 import { hasUsers, user } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
-import { Empty } from "../parts/basic.js";
+import { NoUsers } from "../parts/basic.js";
 import { FormDialog, NewPassword } from "../parts/form.js";
 import { notify } from "../parts/notice.js";
 import { SessionList } from "../parts/sessionlist.js";
@@ -13,8 +13,7 @@ import { TokenList } from "../parts/tokenlist.js";
 export default function Account() {
   useTitle("Account");
   const [asked, setAsked] = useState(false);
-  if (!hasUsers) return html`<h1>Account</h1><${Empty} title="User accounts are off">
-    <p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
+  if (!hasUsers) return html`<${NoUsers} title="Account" />`;
   const change = async (/** @type {Fields} */ { currentPassword, newPassword }) => {
     await post("auth/change-password", { currentPassword, newPassword });
     notify("Password changed. All your other sessions and tokens have ended.");

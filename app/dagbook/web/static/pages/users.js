@@ -6,7 +6,7 @@ import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { hasUsers, may, user as me } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
-import { ActionButton, Empty, whenLoaded, Time } from "../parts/basic.js";
+import { ActionButton, Empty, NoUsers, whenLoaded, Time } from "../parts/basic.js";
 import { Choices, Confirm, FormDialog, NewPassword } from "../parts/form.js";
 import { Menu } from "../parts/menu.js";
 import { attempt } from "../parts/notice.js";
@@ -29,10 +29,7 @@ export default function Users() {
   const list = useApi(hasUsers && may("admin") ? "users" : null);
   const grants = useApi(hasUsers && may("admin") ? "grants" : null);
   const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
-  if (!hasUsers) {
-    return html`<h1>Users</h1><${Empty} title="User accounts are off">
-      <p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
-  }
+  if (!hasUsers) return html`<${NoUsers} title="Users" />`;
   if (!may("admin")) return html`<h1>Users</h1><${Empty} title="Only admins can see users">
     <p><a href=${href("/account")}>Open your account</a></p><//>`;
   const close = () => setAsked(null);

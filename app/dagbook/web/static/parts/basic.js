@@ -81,6 +81,12 @@ export function Empty({ title, children }) {
   return html`<div class="empty"><h2>${title}</h2><div>${children}</div></div>`;
 }
 
+/** Content of a page that needs users, on a server without. @param {{ title: string }} props */
+export function NoUsers({ title }) {
+  return html`<h1>${title}</h1><${Empty} title="User accounts are off">
+    <p>Set <code>auth_mode: builtin</code> in <code>dagbook.yaml</code> and restart the server.</p><//>`;
+}
+
 /** @type {Record<number, string>} */
 const WRONG = {
   [HTTP.UNREACHABLE]: "No answer",
