@@ -27,17 +27,13 @@ export function inOrder({ nodes, edges }, placed) {
     beside.get(to)?.[0].push(from);
     beside.get(from)?.[1].push(to);
   }
-  /** @type {Map<string, string[]>} */
-  const equals = new Map();
-  for (const { id } of nodes.filter((node) => places[node.id])) {
-    const key = JSON.stringify(beside.get(id)?.map((names) => names.sort()));
-    equals.set(key, [...(equals.get(key) ?? []), id]);
-  }
+  const ids = nodes.map(({ id }) => id).filter((id) => places[id]);
+  const equals = Map.groupBy(ids, (id) => JSON.stringify(beside.get(id)?.map((names) => names.sort())));
   const order = (/** @type {string} */ one, /** @type {string} */ other) =>
     places[one].y - places[other].y || places[one].x - places[other].x;
-  const names = new Map([...equals.values()].flatMap((ids) => {
-    const sorted = [...ids].sort(order);
-    return ids.map((id, at) => /** @type {const} */ ([sorted[at], id]));
+  const names = new Map([...equals.values()].flatMap((equal) => {
+    const sorted = [...equal].sort(order);
+    return equal.map((id, at) => /** @type {const} */ ([sorted[at], id]));
   }));
   const named = (/** @type {string} */ id) => names.get(id) ?? id;
   return {

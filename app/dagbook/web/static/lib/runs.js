@@ -142,11 +142,9 @@ const BY_URGENCY = ["bad", "wait", "busy", "mixed", "off", "idle", "good"];
  * @param {Look[]} looks
  */
 export function countLooks(looks) {
-  /** @type {Map<string, { look: Look, count: number }>} */
-  const counts = new Map();
-  for (const look of looks) counts.set(look.word, { look, count: (counts.get(look.word)?.count ?? 0) + 1 });
+  const groups = Map.groupBy(looks, ({ word }) => word).values();
   const rank = (/** @type {{ look: Look }} */ { look }) => BY_URGENCY.indexOf(look.tone);
-  return [...counts.values()].sort((one, other) => rank(one) - rank(other));
+  return [...groups].map((equal) => ({ look: equal[0], count: equal.length })).sort((a, b) => rank(a) - rank(b));
 }
 
 /** How many have each look, "2 failed, 38 succeeded". @param {Look[]} looks */

@@ -31,14 +31,9 @@ export function causeOf({ reason, queue, message = "", limit = 0, running = 0, h
  * @param {RunSummary[]} queued
  */
 export function sharedCause(queued) {
-  /** @type {Map<string, number>} */
-  const counts = new Map();
-  for (const { waitingFor } of queued) {
-    const cause = waitingFor ? causeOf(waitingFor) : "";
-    counts.set(cause, (counts.get(cause) ?? 0) + 1);
-  }
-  const [cause, count] = [...counts].sort(([, one], [, other]) => other - one)[0] ?? ["", 0];
-  return count > 1 || queued.length === 1 ? cause : "";
+  const groups = Map.groupBy(queued, ({ waitingFor }) => (waitingFor ? causeOf(waitingFor) : ""));
+  const [cause, runs] = [...groups].sort(([, one], [, other]) => other.length - one.length)[0] ?? ["", []];
+  return runs.length > 1 || queued.length === 1 ? cause : "";
 }
 
 /** @param {string | undefined} text */

@@ -61,9 +61,7 @@ function Part({ one }) {
  * @param {{ failed: RunSummary[], runs: RunSummary[] }} props
  */
 function Failures({ failed, runs }) {
-  /** @type {Map<string, RunSummary[]>} */
-  const byName = new Map();
-  for (const run of failed) byName.set(run.name, [...(byName.get(run.name) ?? []), run]);
+  const byName = Map.groupBy(failed, ({ name }) => name);
   const rows = [...byName].slice(0, FAILURES);
   return html`<table class="stack"><tbody>${rows.map(([name, list]) => html`<${FailedRow} key=${name}
       name=${name} list=${list} latest=${runs.find((run) => run.name === name)} />`)}</tbody></table>

@@ -28,9 +28,7 @@ export function DayStrip({ runs: newest, failed, since, more }) {
   const [opened] = useState(Date.now());
   const until = Math.max(opened, now);
   const axis = axisOf(runs, since, until);
-  /** @type {Map<string, RunSummary[]>} */
-  const byName = new Map();
-  for (const run of runs) byName.set(run.name, [...(byName.get(run.name) ?? []), run]);
+  const byName = Map.groupBy(runs, ({ name }) => name);
   const all = [...byName].sort(([, one], [, other]) => Number(hasFailed(other)) - Number(hasFailed(one)));
   const rows = all.slice(0, ROWS).sort(([one], [other]) => one.localeCompare(other));
   const ticks = ticksOf(axis);

@@ -7,8 +7,6 @@ import { href } from "../lib/router.js";
 import { Empty, whenLoaded } from "./basic.js";
 import { ClockNote, Expression, NextTime } from "./clock.js";
 
-/** @typedef {{ key: string, first: Api.Upcoming, times: Date[], expressions: Set<string> }} Starts */
-
 const THEN = 3; // times per line
 
 export function UpcomingTable() {
@@ -29,19 +27,17 @@ export function UpcomingTable() {
  * @param {Api.Upcoming[]} upcoming
  */
 function grouped(upcoming) {
-  /** @type {Map<string, Starts>} */
-  const groups = new Map();
-  for (const one of upcoming) {
-    const key = JSON.stringify([one.fileName, one.kind]);
-    const group = groups.get(key) ?? { key, first: one, times: [], expressions: new Set() };
-    groups.set(key, group);
-    group.expressions.add(one.expression);
-    if (group.times.length < THEN) group.times.push(new Date(one.at));
-  }
-  return [...groups.values()].sort((one, other) => Number(one.first.suspended) - Number(other.first.suspended));
+  const groups = Map.groupBy(upcoming, ({ fileName, kind }) => JSON.stringify([fileName, kind]));
+  const starts = [...groups].map(([key, group]) => ({
+    key,
+    first: group[0],
+    times: group.slice(0, THEN).map(({ at }) => new Date(at)),
+    expressions: new Set(group.map(({ expression }) => expression)),
+  }));
+  return starts.sort((one, other) => Number(one.first.suspended) - Number(other.first.suspended));
 }
 
-/** @param {{ group: Starts }} props */
+/** @param {{ group: ReturnType<typeof grouped>[number] }} props */
 function Group({ group }) {
   const { first, times, expressions } = group;
   return html`<tr class=${first.suspended ? "faint" : ""}>
