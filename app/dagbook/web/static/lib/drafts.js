@@ -25,7 +25,7 @@ function read(name) {
 /**
  * Store an editor's unsaved text, and offer the draft that was stored before it was opened.
  * `stored` is the server's text of the revision `etag`.
- * `offered` is set until the user takes or discards the draft.
+ * `offered` is set until the user takes or discards the draft: `decide` returns it.
  * @param {string} name
  * @param {{ text: string, stored: string, etag: string | null }} definition
  */
@@ -47,5 +47,5 @@ export function useDraft(name, { text, stored, etag }) {
     setOffered(null);
     return offered;
   };
-  return { offered, take: decide, drop: decide };
+  return { offered, decide };
 }

@@ -1,6 +1,8 @@
 // Parser of a run's own log, "time=… level=… msg=… name=value". Pure.
 
 import { instant, moment } from "./format.js";
+import { unquote } from "./params.js";
+import { firstAndLast } from "./runs.js";
 
 const FIELD = /([A-Za-z_][\w.-]*)=("(?:[^"\\]|\\.)*"|\S*)/g;
 const SAME = new Set(["dag", "dagRunId", "run-id"]); // equal in every line of one run
@@ -45,7 +47,7 @@ export function sentenceOf({ text, rest }) {
   const ended = status && (step || status !== "failed") ? said.replace(/finished$/, status.replaceAll("_", " ")) : said;
   const time = instant(until);
   const details = [
-    errorText(err) ?? (code && code !== "0" && `exit code ${code}`),
+    (err && firstAndLast(err.replace(/^not run: /, ""))) || (code && code !== "0" && `exit code ${code}`),
     retry && `retry ${retry}`,
     execution && `execution ${execution}`,
     time && `at ${moment(time)}`,
@@ -55,24 +57,4 @@ export function sentenceOf({ text, rest }) {
     ...Object.entries(others).map(([name, value]) => `${name} ${value}`),
   ];
   return { step, text: ended, details: details.filter(Boolean).join(", ") };
-}
-
-/**
- * The first and the last line of an error.
- * @param {string | undefined} err
- */
-function errorText(err) {
-  if (!err) return null;
-  const lines = err.replace(/^not run: /, "").trim().split("\n");
-  return lines.length > 1 ? `${lines[0]} – ${lines.at(-1)}` : lines[0];
-}
-
-/** @param {string} value */
-function unquote(value) {
-  if (!value.startsWith('"')) return value;
-  try {
-    return JSON.parse(value);
-  } catch {
-    return value.slice(1, -1);
-  }
 }

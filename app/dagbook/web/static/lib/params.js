@@ -33,8 +33,8 @@ function kindOf(value) {
   return value.includes("\n") || value.length > 60 ? "lines" : "text";
 }
 
-/** @param {string} text */
-function unquote(text) {
+/** The value of a text that may be in quotes. @param {string} text */
+export function unquote(text) {
   if (!/^".*"$/s.test(text)) return text;
   try {
     return JSON.parse(text);

@@ -98,10 +98,13 @@ export function reasonOf(run) {
   if (run.error && !step) return { step: null, text: run.error, tone: run.status === RUN.FAILED ? "bad" : "off" };
   const failed = step ?? nodesOf(run).find(isFailed);
   if (!failed) return null;
-  const lines = (failed.error || "failed").trim().split("\n");
-  const last = lines.at(-1);
-  const text = lines.length > 1 && last !== lines[0] ? `${lines[0]} – ${last}` : lines[0];
-  return { step: failed.step.name, text, tone: "bad" };
+  return { step: failed.step.name, text: firstAndLast(failed.error || "failed"), tone: "bad" };
+}
+
+/** The first and the last line of an error. @param {string} error */
+export function firstAndLast(error) {
+  const lines = error.trim().split("\n");
+  return [...new Set([lines[0], lines[lines.length - 1]])].join(" – ");
 }
 
 /** The first step that waits for an approval. @param {Run} run */

@@ -25,7 +25,6 @@ function wanted() {
   return { ...rest, from: timeOf(from, 0), to: timeOf(to, 1), limit: LIMIT };
 }
 
-
 /**
  * The start of a day, some days later, as a time of the API.
  * @param {string | undefined} day such as 2030-01-31

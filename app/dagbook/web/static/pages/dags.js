@@ -97,7 +97,7 @@ function Nothing({ narrowed, onNew }) {
     <p>Ask an admin to grant you DAGs, or to add you to a group.</p><//>`;
   if (!may("create")) return html`<${Empty} title="No DAGs yet"><p>Ask a manager to add one.</p><//>`;
   return html`<${Empty} title="No DAGs yet">
-    ${may("create") && html`<p><button type="button" class="primary" onClick=${onNew}>New DAG</button></p>`}
+    <p><button type="button" class="primary" onClick=${onNew}>New DAG</button></p>
     <p>Or start with the examples on the <a href=${href("/")}>dashboard</a>.</p><//>`;
 }
 

@@ -87,7 +87,7 @@ function Workbench({ name, stored, etag, readOnly, onSaved }) {
   const problems = useMemo(() => placesOf(checked.errors), [checked]);
   const shown = problems.length && good ? good : checked;
   const steps = useMemo(() => (shown.dag ? stepsOfDag(shown.dag) : []), [shown]);
-  const restore = () => restart(draft.take()?.text ?? text);
+  const restore = () => restart(draft.decide()?.text ?? text);
   const close = () => setAsked(null);
   return html`<div class="workbench">
     <section aria-label="Text of the definition">
@@ -97,7 +97,7 @@ function Workbench({ name, stored, etag, readOnly, onSaved }) {
           title=${readOnly || (problems.length ? "Fix the problems first" : "")}
           onClick=${() => setAsked("save")}>Save<//></div>
       ${draft.offered && may("write") && !readOnly && html`<${DraftOffer} draft=${draft.offered} etag=${etag}
-        onTake=${() => (changed ? setAsked("restore") : restore())} onDrop=${draft.drop} />`}
+        onTake=${() => (changed ? setAsked("restore") : restore())} onDrop=${draft.decide} />`}
       <${Editor} key=${begun.count} value=${begun.text} onChange=${setText} problems=${problems} place=${place}
         readOnly=${!may("write") || readOnly !== ""} label=${`Definition of ${name}`} />
     </section>
