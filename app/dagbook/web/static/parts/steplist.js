@@ -30,6 +30,11 @@ const walkSteps = arrowNavigation(".step-name");
 /** @typedef {(step: string | null, subRun?: string | null) => void} OnChoose */
 /** @typedef {Map<string, Api.SubDAGRunDetail>} Known the sub-runs of a run by id */
 /** @typedef {{ from: number, length: number }} Axis the root run on the axis of all steps, in milliseconds */
+/**
+ * What the rows of one run have in common; `inside` and `picked` are the run and the step that are shown.
+ * @typedef {{ address: RunAddress, depth: number, axis: Axis | null, now: number, known: Known, inside: string,
+ *   picked?: string | null, onChoose: OnChoose }} Shared
+ */
 
 const SHOWN = 20; // sub-runs of a step; all of them are beside the list
 const NAMED = 10; // steps from which there is a filter by name
@@ -86,13 +91,12 @@ function StepList({ address, run, nodes = nodesOf(run), chosen, inside, known: g
   const isHere = inside === run.dagRunId;
   const at = isHere ? nodes.findIndex(({ step }) => step.name === chosen) : 0;
   if (!known) return html`<${Loading} what="sub-runs" />`;
+  const shared = { address, depth, axis: axis ?? axisOf(run, now), now, known, inside, picked: chosen, onChoose };
   return html`<${Chunks} class="steps" rows=${nodes} at=${at}
-    draw=${(/** @type {Api.Node} */ node) => html`<${StepRow} key=${node.step.name} address=${address} node=${node}
-      over=${isOver(run.status)} depth=${depth} axis=${axis ?? axisOf(run, now)} now=${now} known=${known}
-      chosen=${isHere && node.step.name === chosen} inside=${inside} picked=${chosen}
+    draw=${(/** @type {Api.Node} */ node) => html`<${StepRow} key=${node.step.name} node=${node} shared=${shared}
+      over=${isOver(run.status)} chosen=${isHere && node.step.name === chosen}
       open=${turned.get(node.step.name) ?? opensFirst(node, inside)}
-      onTurn=${(/** @type {boolean} */ open) => setTurned(new Map(turned).set(node.step.name, open))}
-      onChoose=${onChoose} />`} />`;
+      onTurn=${(/** @type {boolean} */ open) => setTurned(new Map(turned).set(node.step.name, open))} />`} />`;
 }
 
 /**
@@ -117,11 +121,11 @@ function axisOf(run, now) {
 }
 
 /**
- * @param {{ address: RunAddress, node: Api.Node, over: boolean, depth: number, axis: Axis | null, now: number,
- *   known: Known, chosen: boolean, inside: string, picked?: string | null, open: boolean,
- *   onTurn: (open: boolean) => void, onChoose: OnChoose }} props
+ * @param {{ node: Api.Node, shared: Shared, over: boolean, chosen: boolean, open: boolean,
+ *   onTurn: (open: boolean) => void }} props
  */
-function StepRow({ address, node, over, depth, axis, now, known, chosen, inside, picked, open, onTurn, onChoose }) {
+function StepRow({ node, shared, over, chosen, open, onTurn }) {
+  const { depth, axis, now, onChoose } = shared;
   const row = useInSight(chosen);
   const look = lookOfNode(node, over);
   const seconds = secondsOf(node, now);
@@ -140,8 +144,7 @@ function StepRow({ address, node, over, depth, axis, now, known, chosen, inside,
         : html`<${Bar} of=${node} tone=${look.tone} axis=${axis} now=${now} />
           <span class="number">${duration(seconds)}</span>`}
     </div>
-    ${open && called.length > 0 && html`<${Called} address=${address} name=${name} called=${called} known=${known}
-      depth=${depth} axis=${axis} now=${now} inside=${inside} picked=${picked} onChoose=${onChoose} />`}
+    ${open && called.length > 0 && html`<${Called} name=${name} called=${called} shared=${shared} />`}
   </li>`;
 }
 
@@ -194,12 +197,9 @@ function Bar({ of, tone, axis, now }) {
     ${style && html`<span class=${tone} style=${style}></span>`}</span>`;
 }
 
-/**
- * @param {{ address: RunAddress, name: string, called: Api.SubDAGRun[], known: Known,
- *   depth: number, axis: Axis | null, now: number, inside: string, picked?: string | null,
- *   onChoose: OnChoose }} props
- */
-function Called({ address, name, called, known, depth, axis, now, inside, picked, onChoose }) {
+/** @param {{ name: string, called: Api.SubDAGRun[], shared: Shared }} props */
+function Called({ name, called, shared }) {
+  const { address, depth, known, inside, onChoose } = shared;
   const [turned, setTurned] = useState(/** @type {Map<string, boolean>} */ (new Map()));
   const first = firstFailed(called, known)?.dagRunId;
   const looks = called.flatMap(({ dagRunId }) => (known.has(dagRunId) ? [lookOfSubRun(known.get(dagRunId))] : []));
@@ -208,11 +208,12 @@ function Called({ address, name, called, known, depth, axis, now, inside, picked
       countsText(looks)}</li>`}
     ${listedFirst(called, known, inside, SHOWN).map((one) => {
       const { dagRunId: id } = one;
-      return html`<${SubRun} key=${id} address=${{ ...address, subRunId: id }} item=${itemOf(one)}
-        sub=${known.get(id)} depth=${depth + 1} axis=${axis} now=${now} inside=${inside} picked=${picked}
+      /** @type {OnChoose} */
+      const choose = (step, below = id) => onChoose(step, below ?? id);
+      return html`<${SubRun} key=${id} item=${itemOf(one)} sub=${known.get(id)}
+        shared=${{ ...shared, address: { ...address, subRunId: id }, depth: depth + 1, onChoose: choose }}
         open=${turned.get(id) ?? (id === inside || id === first)}
-        onTurn=${(/** @type {boolean} */ open) => setTurned(new Map(turned).set(id, open))}
-        onChoose=${(/** @type {string | null} */ step, below = id) => onChoose(step, below ?? id)} />`;
+        onTurn=${(/** @type {boolean} */ open) => setTurned(new Map(turned).set(id, open))} />`;
     })}
     ${called.length > SHOWN && html`<li><button type="button" class="quiet" onClick=${() => onChoose(name)}>
       Show all ${plural(called.length, "sub-run")}</button></li>`}
@@ -223,11 +224,11 @@ function Called({ address, name, called, known, depth, axis, now, inside, picked
 export const lookOfSubRun = (sub) => lookOfRow(sub ?? { status: RUN.NOT_STARTED });
 
 /**
- * @param {{ address: RunAddress, item: string, sub?: Api.SubDAGRunDetail, depth: number, axis: Axis | null,
- *   now: number, open: boolean, onTurn: (open: boolean) => void, inside: string, picked?: string | null,
- *   onChoose: OnChoose }} props
+ * @param {{ item: string, sub?: Api.SubDAGRunDetail, shared: Shared, open: boolean,
+ *   onTurn: (open: boolean) => void }} props
  */
-function SubRun({ address, item, sub, depth, axis, now, open, onTurn, inside, picked, onChoose }) {
+function SubRun({ item, sub, shared, open, onTurn }) {
+  const { address, depth, axis, now, inside, picked } = shared;
   const id = address.subRunId ?? "";
   const look = lookOfSubRun(sub);
   const chosen = id === inside && !picked;
@@ -239,17 +240,13 @@ function SubRun({ address, item, sub, depth, axis, now, open, onTurn, inside, pi
       <${Bar} of=${sub ?? {}} tone=${look.tone} axis=${axis} now=${now} />
       <span class="number">${sub && instant(sub.startedAt) && durationText(sub, now)}</span>
     </div>
-    ${open && html`<${SubRunSteps} address=${address} depth=${depth + 1} axis=${axis} picked=${picked} inside=${inside}
-      onChoose=${onChoose} />`}
+    ${open && html`<${SubRunSteps} shared=${shared} />`}
   </li>`;
 }
 
-/**
- * @param {{ address: RunAddress, depth: number, axis: Axis | null, picked?: string | null, inside: string,
- *   onChoose: OnChoose }} props
- */
-function SubRunSteps({ address, depth, axis, picked, inside, onChoose }) {
+/** @param {{ shared: Shared }} props */
+function SubRunSteps({ shared: { address, depth, axis, inside, picked, onChoose } }) {
   const loaded = useApi(pathOf(address), {}, (change) => isOf(address, change));
   return whenLoaded(loaded, "steps", ({ dagRunDetails }) => html`<${StepList} address=${address} run=${dagRunDetails}
-    chosen=${picked} inside=${inside} onChoose=${onChoose} depth=${depth} axis=${axis} />`);
+    chosen=${picked} inside=${inside} onChoose=${onChoose} depth=${depth + 1} axis=${axis} />`);
 }
