@@ -9,14 +9,22 @@ WIDTHS = {1440: 900, 1920: 1080, 390: 844}
 MOST_SIZES, MOST_BUTTONS, MOST_EDGES, MOST_SHIFT = 4, 1, 1, 0.01
 _OBSERVE = """
 window.__shift = 0;
+window.__moved = [];
+const nameOf = (node) => (node?.nodeName ?? "removed").toLowerCase() + (node?.className ? `.${node.className}` : "");
 new PerformanceObserver((list) => {
-  for (const one of list.getEntries()) if (!one.hadRecentInput) window.__shift += one.value;
+  for (const { value, startTime, hadRecentInput, sources } of list.getEntries()) {
+    if (hadRecentInput) continue;
+    window.__shift += value;
+    for (const { node, previousRect: from, currentRect: to } of sources)
+      window.__moved.push(`${Math.round(startTime)} ms: ${nameOf(node)} ${from.x},${from.y} to ${to.x},${to.y}`);
+  }
 }).observe({ type: "layout-shift", buffered: true });
 """
 # A right edge is that of a box, with a border or a background, to the right of which there is no other box. Drawings
 # are scaled, so their texts have any size; rows of a map or a grid have marks, not actions.
 _MEASURE = """() => {
-  const found = { sizes: {}, buttons: {}, edges: {}, overflow: 0, shift: window.__shift ?? 0 };
+  const found = { sizes: {}, buttons: {}, edges: {}, overflow: 0, shift: window.__shift ?? 0,
+    moved: window.__moved ?? [] };
   const seen = (one) => one.checkVisibility({ opacityProperty: true, visibilityProperty: true });
   const nameOf = (one) => one.tagName.toLowerCase() + [...one.classList].map((name) => `.${name}`).join("");
   const hasText = (one) =>
@@ -65,6 +73,7 @@ class Design(msgspec.Struct, frozen=True):
     edges: dict[str, str]
     overflow: int
     shift: float
+    moved: list[str]
 
     def problems(self) -> list[str]:
         """Return what is over the bars."""
@@ -78,7 +87,7 @@ class Design(msgspec.Struct, frozen=True):
         if self.overflow:
             found.append(f"{self.overflow} pixels too wide")
         if self.shift > MOST_SHIFT:
-            found.append(f"moves while it loads: {self.shift:.3f}")
+            found.append(f"moves while it loads: {self.shift:.3f} ({'; '.join(self.moved)})")
         return found
 
 

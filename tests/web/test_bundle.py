@@ -132,7 +132,7 @@ async def test_a_page_paints_at_once_over_a_slow_line(browser: Browser, bundled:
             await session.send("Network.emulateNetworkConditions", {**line, "uploadThroughput": -1})
             await visitor.page.add_init_script(_NOTE_CONTENT)
             page = await visitor.open(path)
-            await page.wait_for_function("window.content")
+            await page.wait_for_function("() => window.content")
             paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
             times.append((await page.evaluate(paint) / 1000, await page.evaluate("window.content") / 1000))
     first, content = median(each[0] for each in times), median(each[1] for each in times)

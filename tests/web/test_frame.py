@@ -15,6 +15,7 @@ from tests.web.site import Site
 # clock comes with the scripts, because only the browser knows its zone, and moves nothing.
 _PLACES = """() => [...document.querySelectorAll(".bar > :not(.clock), #app > nav > *")].map((one) =>
     [one.tagName, one.innerText, one.offsetLeft, one.offsetTop, one.offsetWidth, one.offsetHeight])"""
+_HAS_STYLES = "() => [...document.querySelectorAll('link[rel=stylesheet]')].every(({ sheet }) => sheet)"
 MOST_SHIFT = 0.01  # a tenth of what counts as good
 _SHIFTS = """new PerformanceObserver((list) => {
     const isOfFrame = ({ node }) => !document.querySelector("main")?.contains(node);
@@ -34,6 +35,7 @@ async def open_without_scripts(visitor: Visitor, path: str) -> asyncio.Event:
     await visitor.page.route("**/main.js", hold)
     await visitor.page.goto(visitor.address + path, wait_until="commit")
     await visitor.page.wait_for_selector("#app[data-frame] main", state="attached")
+    await visitor.page.wait_for_function(_HAS_STYLES)
     return released
 
 
@@ -132,7 +134,7 @@ async def test_the_way_back_and_a_reload_lead_to_where_a_list_was_left(browser: 
         await page.wait_for_function("top => Math.abs(window.scrollY - top) < 2", arg=top)
         await page.go_forward()
         await expect(page.get_by_role("heading", level=1, name="sleeper")).to_be_visible()
-        await page.wait_for_function("window.scrollY === 0")
+        await page.wait_for_function("() => window.scrollY === 0")
 
 
 async def test_the_latest_run_is_asked_for_once_and_followed_in_one_stream(browser: Browser, site: Site) -> None:

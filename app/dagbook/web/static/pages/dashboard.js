@@ -11,7 +11,7 @@ import { store, stored } from "../lib/stored.js";
 import { useTitle } from "../lib/title.js";
 import { Attention } from "../parts/attention.js";
 import { approvalCount } from "../parts/badge.js";
-import { Empty, whenLoaded } from "../parts/basic.js";
+import { Empty, Loading, whenLoaded } from "../parts/basic.js";
 import { DayStrip } from "../parts/daystrip.js";
 import { FirstSteps } from "../parts/firststeps.js";
 import { NextTime } from "../parts/clock.js";
@@ -58,8 +58,10 @@ export default function Dashboard() {
   const starts = upcoming.data?.upcoming ?? [];
   const unscheduled = schedulers.data && starts.length > 0
     && !schedulers.data.schedulers.some(({ status }) => status === "active");
+  const isPartial = [runs, running, queues, schedulers, sources].some(({ loading }) => loading); // in a box that grows
   return html`<h1>Dashboard</h1>
-    ${whenLoaded(failures, "failures", ({ nextCursor }) => html`<${Attention} failed=${failed}
+    ${isPartial ? html`<${Loading} what="failures" />`
+      : whenLoaded(failures, "failures", ({ nextCursor }) => html`<${Attention} failed=${failed}
       moreFailed=${Boolean(nextCursor)} seen=${seen} begin=${since * 1000} runs=${runs.data?.dagRuns ?? []}
       running=${running.data?.dagRuns ?? []} queues=${queues.data?.queues ?? []}
       approvals=${approvalCount.value?.open ?? 0} unscheduled=${Boolean(unscheduled)}
