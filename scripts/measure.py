@@ -37,8 +37,8 @@ LIMITS = {
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
     # causes in lists, DAGs by status, figures of the service; + 560: what waits in lists, approvals and decisions,
-    # rights of rows, durations; + 632: lines of both streams as one, output with sub-runs.
-    "lines": Limit(78_717, goal=67_000),
+    # rights of rows, durations; + 632: lines of both streams as one, output with sub-runs; + 17: their chunks by range.
+    "lines": Limit(78_734, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),
@@ -49,7 +49,7 @@ LIMITS = {
     "uses of Any": Limit(95, goal=95),
     "rows read by name": Limit(0, goal=0),
     "files that a start passes": Limit(69, goal=58),  # + what an execution ran, compressed responses, rights of rows
-    "files that the end of a step passes": Limit(35, goal=30),
+    "files that the end of a step passes": Limit(36, goal=30),  # + the removal of a run's folder as its account
     "files that a list of DAGs passes": Limit(23, goal=19),  # + compressed responses, rights of rows
 }
 SHORT_HELPER = 4

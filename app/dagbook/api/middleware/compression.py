@@ -82,10 +82,7 @@ async def _compress(head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent
         message["body"] = await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
     length = str(len(message["body"])).encode()
     own = {b"content-length": length, b"content-encoding": b"gzip"}
-    kept = [(name, _weak(value) if name.lower() == b"etag" else value) for name, value in head["headers"]]
-    head["headers"] = [*(pair for pair in kept if pair[0].lower() not in own), *own.items()]
-
-
-def _weak(tag: bytes) -> bytes:
-    """Return a tag for another coding of the same content: a strong one is of one sequence of bytes."""
-    return tag if tag.startswith(b"W/") else b"W/" + tag
+    for name, value in head["headers"]:
+        if name.lower() == b"etag":  # of another coding of the same content: a strong tag is of one sequence of bytes
+            own[b"etag"] = b"W/" + value.removeprefix(b"W/")
+    head["headers"] = [*(pair for pair in head["headers"] if pair[0].lower() not in own), *own.items()]

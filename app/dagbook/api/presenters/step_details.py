@@ -96,8 +96,9 @@ def _environment(found: FoundStep, step: Step | None, ran: Ran, *, is_manager: b
         **({"PWD": ran.directory} if ran.directory else {}),
     }
     values = {name: value for name, value in (run | params).items() if name not in of_step}
-    names = {*of_step, *of_dag, *dotenv, *secrets, *_outputs_seen(found), *_own_names(found, step)} - values.keys()
-    stronger = {*dotenv, *secrets, *params, *_outputs_seen(found)}
+    outputs = _outputs_seen(found)
+    names = {*of_step, *of_dag, *dotenv, *secrets, *outputs, *_own_names(found, step)} - values.keys()
+    stronger = {*dotenv, *secrets, *params, *outputs}
     managed = {name: value for name, value in of_dag.items() if name not in stronger}
     managed |= {pair.name: pair.value for pair in ran.env}
     return StepEnvironment(
@@ -156,21 +157,16 @@ def _tries(events: Sequence[EventRow], zone: tzinfo) -> list[StepTry]:
         changed = msgspec.convert(event.data, _Changed)
         if changed.edited_by is not None:
             continue
+        begun = changed.executed_at or event.at
         if changed.execution:
-            begun = changed.executed_at or event.at
             if tries and tries[-1].finished_at is UNSET:  # both are in one event, so the end is not told
                 tries[-1].finished_at, tries[-1].finished_at_millis = times.text(begun), _millis(begun)
-            tries.append(
-                StepTry(number=changed.execution, started_at=times.text(begun), started_at_millis=_millis(begun))
-            )
+            tries.append(StepTry(number=changed.execution, started_at="", started_at_millis=0))
         if not tries:
             continue
         current = tries[-1]
-        if changed.executed_at is not None:
-            current.started_at, current.started_at_millis = (
-                times.text(changed.executed_at),
-                _millis(changed.executed_at),
-            )
+        if changed.execution or changed.executed_at:
+            current.started_at, current.started_at_millis = times.text(begun), _millis(begun)
         has_ended = changed.finished_at or changed.due_at or changed.verdict is not None
         if has_ended and current.finished_at is UNSET:
             ended = changed.finished_at or event.at

@@ -13,7 +13,7 @@ from itertools import takewhile
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import BigInteger, ColumnElement, Integer, Select, SmallInteger, bindparam, func, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, SmallInteger, bindparam, func, select
 from sqlalchemy.orm import aliased
 
 from dagbook.db.compression import decompress
@@ -97,8 +97,11 @@ _of_node = (
     LogChunk.attempt == bindparam("attempt", type_=Integer),
     LogChunk.position == bindparam("position", type_=Integer),
 )
-_texts = select(LogChunk.stream, LogChunk.seq, LogChunk.text, LogChunk.packed).where(
-    *_of_node, tuple_(LogChunk.stream, LogChunk.seq).in_(bindparam("keys", expanding=True))
+# A range, for PostgreSQL compares each chunk with each member of a list of pairs.
+_texts = select(LogChunk.seq, LogChunk.text, LogChunk.packed).where(
+    *_of_node,
+    LogChunk.stream == bindparam("stream", type_=SmallInteger),
+    LogChunk.seq.between(bindparam("first", type_=Integer), bindparam("last", type_=Integer)),
 )
 
 
@@ -237,10 +240,14 @@ class MergedLog:
         return [row for ordinal, row in enumerate(rows[:limit], at.ordinal) if row.ordinal == ordinal]
 
     def with_texts(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        """Read the texts of chunks."""
+        """Read the texts of consecutive chunks."""
+        texts = dict[tuple[int, int], str]()
+        for stream in self._streams:
+            if seqs := [chunk.seq for chunk in chunks if chunk.stream == stream]:
+                wanted = {"stream": stream, "first": seqs[0], "last": seqs[-1]}
+                rows = self._connection.execute(_texts, {**self._node, **wanted})
+                texts |= {(stream, row.seq): decompress(row.text, row.packed) for row in rows}
         keys = [(chunk.stream, chunk.seq) for chunk in chunks]
-        rows = self._connection.execute(_texts, {**self._node, "keys": keys}) if keys else ()
-        texts = {(row.stream, row.seq): decompress(row.text, row.packed) for row in rows}
         return [replace(chunk, text=texts[key]) for chunk, key in zip(chunks, keys, strict=True) if key in texts]
 
     def block(self, at: ChunkCursor) -> list[Chunk]:
