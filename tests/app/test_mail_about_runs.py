@@ -234,6 +234,8 @@ async def test_a_retry_attaches_the_logs_of_the_steps_that_it_kept(
         (("port: ", "port: '1' #"), "cannot be reached: connection refused"),
         (("info@example.test", "'${NOBODY}'"), "to: "),
         (("host: 127.0.0.1", "host: '`exit 7`'"), "exit status 7"),
+        # A command that starts when an inline run without mails would have lost its directory.
+        (("host: 127.0.0.1", "host: '`sleep 0.3; echo ::1`', username: '`exit 7`'"), "exit status 7"),
         (("from: robot@example.test, ", ""), "from: is missing"),
     ],
 )

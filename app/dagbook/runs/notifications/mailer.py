@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 import msgspec
@@ -39,10 +39,9 @@ LOGS_BYTES = 5 * 1024 * 1024  # encoded they are a third larger, and many mail s
 _SUCCESSFUL = (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
 _CONCURRENT = 8
 _LAST_WAIT_SECONDS = smtp.LIMIT_SECONDS
-_LIMIT_SECONDS = 2 * smtp.LIMIT_SECONDS  # includes commands inside the settings, and reading logs
+_LIMIT_SECONDS = 2 * smtp.LIMIT_SECONDS  # includes reading logs
+_EVALUATION_SECONDS = smtp.LIMIT_SECONDS  # for commands inside the settings
 _log = logging.getLogger(__name__)
-
-Notify = Callable[[RunState, Sequence[EventRow]], None]
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +158,26 @@ class _Run(msgspec.Struct, frozen=True, kw_only=True):
     mask: Mask
 
 
+class RunMails:
+    """The mails about one run."""
+
+    def __init__(self, mailer: RunMailer, run: _Run) -> None:
+        self._mailer = mailer
+        self._run = run
+        self._evaluated: list[asyncio.Event] = []
+
+    def notify(self, state: RunState, events: Sequence[EventRow]) -> None:
+        """Send the mails that stored events cause."""
+        for notification in notifications_for(self._run.plan, state, events):
+            self._evaluated.append(evaluated := asyncio.Event())
+            self._mailer.start(self._run, notification, evaluated)
+
+    async def wait_until_evaluated(self) -> None:
+        """Return when no command in the settings of a mail needs the working directory of the run any more."""
+        for evaluated in self._evaluated:
+            await evaluated.wait()
+
+
 class RunMailer:
     """Sends the mails about runs of this process, at most 8 at a time."""
 
@@ -170,20 +189,20 @@ class RunMailer:
 
     def for_run(
         self, owned: ClaimedRun, plan: Plan, environment: RunEnvironment, mask: Mask = unmasked
-    ) -> Notify | None:
-        """Return a callback for the stored events of a run; None for a run that cannot cause a mail."""
+    ) -> RunMails | None:
+        """Return the mails about a run; None for one that cannot cause a mail."""
         if not may_notify(plan.dag):
             return None
-        run = _Run(owned=owned, plan=plan, environment=environment, mask=mask)
+        return RunMails(self, _Run(owned=owned, plan=plan, environment=environment, mask=mask))
 
-        def notify(state: RunState, events: Sequence[EventRow]) -> None:
-            for notification in notifications_for(plan, state, events):
-                name = f"mail about {owned.run_id}"
-                task = asyncio.create_task(self._send_or_log(run, notification), name=name)
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-
-        return notify
+    def start(self, run: _Run, notification: Notification, evaluated: asyncio.Event) -> None:
+        """Start to send a mail; the event tells that its settings were evaluated, or that this failed."""
+        task = asyncio.create_task(
+            self._send_or_log(run, notification, evaluated), name=f"mail about {run.owned.run_id}"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: evaluated.set())
 
     async def stop(self) -> None:
         """Wait for the active mails as long as one may take, then cancel them."""
@@ -194,11 +213,15 @@ class RunMailer:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def _send_or_log(self, run: _Run, notification: Notification) -> None:
+    async def _send_or_log(self, run: _Run, notification: Notification, evaluated: asyncio.Event) -> None:
         about = f"{run.owned.dag_name}/{run.owned.run_id}"
         try:
+            async with asyncio.timeout(_EVALUATION_SECONDS):
+                server = await run.environment.evaluate_struct(run.plan.dag.smtp or Smtp())
+                mail = await run.environment.evaluate_struct(notification.mail)
+            evaluated.set()
             async with self._turns, asyncio.timeout(_LIMIT_SECONDS):
-                await self._send(run, notification)
+                await self._send(run, server, msgspec.structs.replace(notification, mail=mail))
         except (MailError, ExpansionError, DatabaseUnavailable, TimeoutError) as error:
             _log.warning("the mail about run %s failed: %s", about, str(error) or "time limit exceeded")
         except asyncio.CancelledError:
@@ -207,9 +230,8 @@ class RunMailer:
         except Exception:  # noqa: BLE001 - an error in a mail must not affect the run
             _log.exception("the mail about run %s failed", about)
 
-    async def _send(self, run: _Run, notification: Notification) -> None:
-        server = await run.environment.evaluate_struct(run.plan.dag.smtp or Smtp())
-        mail = await run.environment.evaluate_struct(notification.mail)
+    async def _send(self, run: _Run, server: Smtp, notification: Notification) -> None:
+        mail = notification.mail
         found = await self._database.read(
             lambda connection: read_content(connection, run.owned, with_logs=mail.attach_logs)
         )

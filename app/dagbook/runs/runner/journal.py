@@ -182,8 +182,8 @@ class Journal:
             await self._recorder.record(transition)
             self.has_progressed = self.has_progressed or bool(transition.events)
             self._append_log(transition.events)
-            if self.deps.notify is not None:
-                self.deps.notify(self.state, transition.events)
+            if self.deps.mails is not None:
+                self.deps.mails.notify(self.state, transition.events)
 
     def _append_log(self, events: Sequence[EventRow]) -> None:
         if events and self.deps.log_file is not None:

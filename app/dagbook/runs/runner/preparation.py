@@ -13,7 +13,7 @@ from dagbook.runs.evaluation.environment import RunEnvironment, uses_run_log
 from dagbook.runs.evaluation.inputs import complete_inputs
 from dagbook.runs.evaluation.secret_values import resolve_secrets
 from dagbook.runs.model import ClaimedRun, RunLocation, SpoolMatch
-from dagbook.runs.notifications.mailer import Notify, RunMailer
+from dagbook.runs.notifications.mailer import RunMailer, RunMails
 from dagbook.runs.output.restored_logs import RestoredLogs
 from dagbook.runs.output.spool import RunSpool
 from dagbook.runs.runner.calls import CalledDags, StartSubRuns
@@ -30,7 +30,7 @@ class RunnerDeps(msgspec.Struct, frozen=True, kw_only=True):
     environment: RunEnvironment
     files: RunSpool
     log_file: RunLogFile | None  # None unless the definition refers to the log file
-    notify: Notify | None  # None unless the definition asks for mails
+    mails: RunMails | None  # None unless the definition asks for mails
     restored_logs: RestoredLogs | None  # None if no earlier attempt or other spool has output of its steps
     called_dags: CalledDags
     start_sub_runs: StartSubRuns
@@ -90,7 +90,7 @@ class RunPreparation:
             environment=environment,
             files=files,
             log_file=RunLogFile(files.log, run, dag, context.zone) if uses_run_log(dag) else None,
-            notify=None if dag.smtp is None else self._mailer.for_run(run, plan, environment, run.masker.mask),
+            mails=None if dag.smtp is None else self._mailer.for_run(run, plan, environment, run.masker.mask),
             restored_logs=RestoredLogs(self._database, files, plan, environment.encoding, lost=is_lost)
             if has_older_output
             else None,

@@ -460,6 +460,8 @@ class StepExecutor:
         if self._deps.plan.dag.container is not None:
             await self._resources.release()
         files, inputs = self._deps.files, self._run.inputs
+        if self._deps.mails is not None:
+            await self._deps.mails.wait_until_evaluated()
         if not inputs.keep_dir:
             await asyncio.to_thread(remove_tree, inputs.work_dir, self._environment.account)
         if self._run.token > 1 or self._run.attempt > 1:  # earlier attempts or owners have left files as well
