@@ -71,7 +71,7 @@ async def test_a_step_names_the_run_that_it_has_called(family: Family) -> None:
 async def test_the_list_shows_what_the_run_s_own_steps_have_called(family: Family) -> None:
     (listed,) = (await family.get("")).json()["subRuns"]
     details = await family.details(family.mid)
-    times = {name: details[name] for name in ("startedAt", "finishedAt")}
+    times = {name: details[name] for name in ("startedAt", "startedAtMillis", "finishedAt", "finishedAtMillis")}
     assert listed == {"dagRunId": family.mid, "params": 'P="1"', "status": 2, "statusLabel": "failed", **times}
 
 

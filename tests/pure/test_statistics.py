@@ -34,9 +34,9 @@ def test_no_fewer_values_than_the_part_are_below_a_percentile(values: list[int],
 
 def test_failures_count_and_do_not_shorten_what_is_usual() -> None:
     ended = [
-        FinishedRunRow("a", RunStatus.SUCCEEDED, 100, 10.0),
-        FinishedRunRow("b", RunStatus.FAILED, 90, 0.1),
-        FinishedRunRow("c", RunStatus.PARTIALLY_SUCCEEDED, 80, 20.0),
+        FinishedRunRow("a", RunStatus.SUCCEEDED, 100_000, 10.0),
+        FinishedRunRow("b", RunStatus.FAILED, 90_000, 0.1),
+        FinishedRunRow("c", RunStatus.PARTIALLY_SUCCEEDED, 80_000, 20.0),
         FinishedRunRow("d", RunStatus.ABORTED, None, None),
     ]
     found = statistics("etl", ended, UTC, more=True)

@@ -58,10 +58,11 @@ export default function Dashboard() {
   const starts = upcoming.data?.upcoming ?? [];
   const unscheduled = schedulers.data && starts.length > 0
     && !schedulers.data.schedulers.some(({ status }) => status === "active");
-  const isPartial = [runs, running, queues, schedulers, sources].some(({ loading }) => loading); // in a box that grows
+  // The first box grows with each answer: what stands below it would move.
+  if (!approvalCount.value || [runs, failures, running, queues, schedulers, sources].some(({ loading }) => loading))
+    return html`<h1>Dashboard</h1><${Loading} what="dashboard" />`;
   return html`<h1>Dashboard</h1>
-    ${isPartial ? html`<${Loading} what="failures" />`
-      : whenLoaded(failures, "failures", ({ nextCursor }) => html`<${Attention} failed=${failed}
+    ${whenLoaded(failures, "failures", ({ nextCursor }) => html`<${Attention} failed=${failed}
       moreFailed=${Boolean(nextCursor)} seen=${seen} begin=${since * 1000} runs=${runs.data?.dagRuns ?? []}
       running=${running.data?.dagRuns ?? []} queues=${queues.data?.queues ?? []}
       approvals=${approvalCount.value?.open ?? 0} unscheduled=${Boolean(unscheduled)}

@@ -6,14 +6,14 @@ import { useApi, useChanges } from "../lib/use-api.js";
 
 const PAUSE = 3000; // milliseconds between two counts: each change of a run may be a question
 
-/** How many approvals are waited for, which the dashboard says too. */
+/** How many approvals are waited for, which the dashboard says too; none when they could not be counted. */
 export const approvalCount = signal(/** @type {Api.ApprovalCount | null} */ (null));
 
 export function ApprovalBadge() {
-  const { data, reload } = useApi("approvals/count");
+  const { data, error, reload } = useApi("approvals/count");
   useEffect(() => {
-    if (data) approvalCount.value = data;
-  }, [data]);
+    if (data || error) approvalCount.value = data ?? { open: 0, mayDecide: 0 };
+  }, [data, error]);
   const last = useRef({ at: 0, timer: 0 });
   const count = () => {
     last.current = { at: Date.now(), timer: 0 };
