@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Locator, Route, expect
 
 from tests.web.browser import WIDTHS, Visitor, visiting
 from tests.web.site import Site
@@ -112,10 +112,11 @@ async def test_who_has_no_session_sees_no_frame_before_the_login(browser: Browse
         assert visitor.complaints == []
 
 
-async def _scroll_to_the_end(page: Page) -> int:
-    await page.evaluate("window.scrollTo(0, 1e6)")
-    top: Any = await page.evaluate("Math.round(window.scrollY)")
-    assert top > 100, "the list is not longer than the window"
+async def _scroll_to(link: Locator) -> int:
+    """Scroll a link into view, as a click on it does; returns how far the page is scrolled then."""
+    await link.evaluate("one => one.scrollIntoView({ block: 'center' })")
+    top: Any = await link.page.evaluate("Math.round(window.scrollY)")
+    assert top > 100, "the link is seen without scrolling"
     return int(top)
 
 
@@ -124,8 +125,9 @@ async def test_the_way_back_and_a_reload_lead_to_where_a_list_was_left(browser: 
         page = visitor.page
         await page.set_viewport_size({"width": 1440, "height": 300})
         await visitor.open("/dags")
-        top = await _scroll_to_the_end(page)
-        await page.get_by_role("link", name="sleeper", exact=True).click()
+        link = page.get_by_role("link", name="sleeper", exact=True)
+        top = await _scroll_to(link)
+        await link.click()
         await expect(page.get_by_role("heading", level=1, name="sleeper")).to_be_visible()
         assert await page.evaluate("window.scrollY") == 0
         await page.go_back()

@@ -37,11 +37,12 @@ export default function Dags() {
   const next = new Map();
   for (const one of upcoming.data?.upcoming ?? [])
     if (one.kind === "start" && !next.has(one.fileName)) next.set(one.fileName, one);
+  const isReady = upcoming.data || upcoming.error; // its texts make a column wide
   return html`<div class="row"><h1>DAGs</h1><span class="grow"></span>
     ${may("create") && html`<button type="button" class="primary" onClick=${() => setAsked(true)}>New DAG</button>`}
     </div>
     <${Filters} />
-    ${whenLoaded(list, "DAGs", ({ dags, errors, pagination }) => html`
+    ${whenLoaded({ ...list, data: isReady ? list.data : null }, "DAGs", ({ dags, errors, pagination }) => html`
       ${pagination && html`<p class="faint" role="status">${plural(pagination.totalRecords, "DAG")}
         ${name || tag || status ? " found" : ""}</p>`}
       ${errors.map((error) => html`<p class="bad wide-text" key=${error}>${error}</p>`)}
