@@ -86,7 +86,9 @@ async def server(database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
         yield opened
 
 
-@pytest.mark.parametrize("path", [*PATHS, "/dags/search?q=a", "/dags/search?q=a.*b"])
+@pytest.mark.parametrize(
+    "path", [*PATHS, "/dags/search?q=a", "/dags/search?q=a.*b", "/search?q=a", "/search/texts?q=ab"]
+)
 async def test_a_third_search_at_a_time_waits_and_is_then_refused(
     server: Server, monkeypatch: pytest.MonkeyPatch, path: str, name: str
 ) -> None:

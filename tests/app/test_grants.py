@@ -168,6 +168,21 @@ async def test_tags_search_schedules_and_queues_show_nothing_else(world: World) 
     assert code_of(hidden) == NOT_FOUND
 
 
+async def test_a_search_shows_nothing_else_and_no_users(world: World) -> None:
+    await world.grant("viewer", pattern="etl-*")
+    await world.run("etl-load"), await world.run("pay-slips")
+    for client, seen in ((world.user, ["etl-load"]), (world.admin, ["etl-load", "pay-slips"])):
+        found = (await client.get("/search", params={"q": world.key})).json()
+        assert {world.bare(dag["name"]) for dag in found["dags"]} >= set(seen)
+        assert ("pay-slips" in {world.bare(dag["name"]) for dag in found["dags"]}) is (client is world.admin)
+        runs = (await client.get("/dag-runs", params={"name": world.key})).json()["dagRuns"]
+        ids = [(await client.get("/search", params={"q": run["dagRunId"]})).json()["runs"] for run in runs]
+        assert sorted(world.bare(run["name"]) for (run,) in ids) == seen
+    assert (await world.user.get("/search", params={"q": world.person.name})).json()["users"] == []
+    (user,) = (await world.admin.get("/search", params={"q": world.person.name})).json()["users"]
+    assert user == {"id": world.person.id, "username": world.person.name, "role": user["role"]}
+
+
 async def test_what_is_about_all_dags_is_closed(world: World) -> None:
     await world.grant("manager", pattern="*")
     for path in ("/audit", "/users", "/doctor", "/grants", f"/users/{world.person.id}/access"):

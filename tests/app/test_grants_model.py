@@ -147,6 +147,8 @@ LISTS: dict[str, Shown] = {
     "/schedules/slots": lambda _model, _seen: set(),
     "/workers": lambda _model, _seen: set(),
     "/dags/search?q={key}": lambda model, seen: {file for file, (name, _) in model.dags.items() if name in seen},
+    "/search?q={key}": lambda _model, _seen: set(),  # at most eight
+    "/search/texts?q={key}": lambda _model, _seen: set(),
     "/dags/tags": lambda model, seen: {tag for name in seen for tag in model.tags(name)},
 }
 

@@ -71,6 +71,7 @@ async def client(large: tuple[People, str]) -> AsyncIterator[httpx.AsyncClient]:
         ("/dags?perPage=50&tag=all", 6),
         ("/dags/tags", 3),
         ("/dags/search?q=nothing-has-this", 3),
+        ("/search?q=dag-0", 10),
         ("/dags/dag-00015", 5),
         ("/dag-runs", 4),
         ("/dag-runs?limit=50", 5),  # first among the newest, which do not fill the page here

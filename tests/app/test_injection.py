@@ -36,7 +36,7 @@ _ODD = [
     "\uff07 OR 1=1",
 ]  # fmt: skip
 PAYLOADS = [*("".join(parts) for parts in list(product(_BEFORE, _QUOTES, _SQL, _AFTER))[::2]), *_ODD]
-LISTS = ["/dags", "/dags/search", "/dag-runs", "/dag-runs/{name}"]
+LISTS = ["/dags", "/dags/search", "/dag-runs", "/dag-runs/{name}", "/search", "/search/texts"]
 NARROWING = {("/dags", "name"), ("/dags", "tag"), ("/dag-runs", "name"), ("/dag-runs", "dagRunId")}
 
 

@@ -311,8 +311,8 @@ async def test_a_log_is_read_in_stretches_of_bounded_size(database: Database) ->
 
 def test_handlers_come_after_steps_and_sub_runs_after_the_run_and_what_wrote_nothing_is_left_out() -> None:
     def node(run: int, position: int, stdout: int | None, stderr: int | None = None) -> NodeOutput:
-        names = {"name": str(position), "dag_run_id": f"id of {run}"}
-        return NodeOutput(run_id=run, attempt=2, position=position, stdout=stdout, stderr=stderr, **names)
+        names: Any = {"name": str(position), "dag_run_id": f"id of {run}", "stdout_bytes": None, "stderr_bytes": None}
+        return NodeOutput(run_id=run, top=7, attempt=2, position=position, stdout=stdout, stderr=stderr, **names)
 
     nodes = [node(7, -2, 3), node(7, -1, 4), node(5, 0, 1), node(7, 0, 5, 0), node(7, 1, None)]
     found = [(stream.step, stream.key.stream, stream.last, stream.sub_run) for stream in log_streams(nodes, 7, [1, 2])]

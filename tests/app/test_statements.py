@@ -82,6 +82,7 @@ def recorded() -> Iterator[list[str]]:
         ("/dags/search?q={name}", 1),
         ("/dags/search?q={name}.", 1),
         ("/dags/tags", 1),
+        ("/search?q={name}", 9),
         ("/dags/{name}/revisions", 2),
         ("/dags/{name}/revisions/1", 2),
         ("/dags/{name}/revisions/diff?from=1&to=1", 2),

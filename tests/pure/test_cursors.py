@@ -24,7 +24,12 @@ def encoded(text: str) -> str:
 @pytest.mark.parametrize("since", [None, NOW])
 def test_a_cursor_is_read_as_it_was_written(place: RunCursor, since: datetime | None) -> None:
     cursor = read_cursor(write_cursor(place, since))
-    assert (cursor.position, cursor.since) == (place, since)
+    assert (cursor.position, cursor.since, cursor.within) == (place, since, None)
+
+
+def test_the_cursor_of_a_search_may_be_within_a_run() -> None:
+    cursor = read_cursor(write_cursor(RunCursor(NOW), NOW, (2**62, 0, 1, 10**9 - 1)))
+    assert (cursor.position, cursor.since, cursor.within) == (RunCursor(NOW), NOW, (2**62, 0, 1, 10**9 - 1))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +49,10 @@ def test_a_cursor_is_read_as_it_was_written(place: RunCursor, since: datetime | 
         encoded(f'[["2026-03-01T12:30:15Z","{"r" * 65}",1],null]'),
         encoded('[["2026-03-01T12:30:15Z","r",1],"2026-03-01T12:30:15"]'),
         encoded('[["\' OR 1=1 --","r",1],null]'),
+        encoded('[["2026-03-01T12:30:15Z",null,null],null,[1,2,3]]'),
+        encoded('[["2026-03-01T12:30:15Z",null,null],null,[1,0,1,-1]]'),
+        encoded(f'[["2026-03-01T12:30:15Z",null,null],null,[{2**63},0,1,1]]'),
+        encoded(f'[["2026-03-01T12:30:15Z",null,null],null,[1,0,1,{"9" * 40}]]'),
     ],
 )
 def test_what_is_no_cursor_is_refused_with_the_fix(text: str) -> None:

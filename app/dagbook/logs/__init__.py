@@ -1,3 +1,3 @@
-"""Search and paging of step output."""
+"""Search and paging of step output, and search in what recent runs wrote."""
 
-__all__ = ["search"]
+__all__ = ["recent", "search"]

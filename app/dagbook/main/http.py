@@ -30,7 +30,7 @@ from dagbook.api.auth.guards import (
 from dagbook.api.controllers.accounts import access, auth, credentials, users
 from dagbook.api.controllers.dags import dag_history, dag_list, dags, retention, revisions, schedules, schema, sources
 from dagbook.api.controllers.queues import queue_items, queues
-from dagbook.api.controllers.runs import approvals, run_details, run_logs, runs, step_details
+from dagbook.api.controllers.runs import approvals, run_details, run_logs, runs, search, step_details
 from dagbook.api.controllers.system import audit, doctor, events, hold, monitoring
 from dagbook.api.controllers.system.services import ServicesController
 from dagbook.api.dependencies import bind_services, make_providers
@@ -89,6 +89,7 @@ FORWARDED_HANDLERS: list[type[Controller]] = [
     *for_sub_runs_too(approvals.Decisions),
     *for_sub_runs_too(step_details.StepDetailsOperations),
     approvals.InboxController,
+    search.SearchController,
     queues.QueuesController,
     queue_items.QueueItemsController,
     schedules.SchedulesController,

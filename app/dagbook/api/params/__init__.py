@@ -1,3 +1,3 @@
 """Parameters, filters, cursors and paging of requests."""
 
-__all__ = ["audit_filter", "etags", "lists", "log_paging", "parameters", "run_filters"]
+__all__ = ["audit_filter", "cursors", "etags", "lists", "log_paging", "parameters", "run_filters"]

@@ -9,11 +9,13 @@ import msgspec
 from sqlalchemy import (
     ColumnElement,
     bindparam,
+    case,
     collate,
     delete,
     exists,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -157,6 +159,17 @@ def find_holding(connection: ReadConnection, text: str, visibility: Visibility =
     if text:
         statement = statement.where(position(func.lower(Definition.spec), text.lower()) > 0)
     return all_rows(connection, DagRow, statement)
+
+
+def find_named(connection: ReadConnection, text: str, visibility: Visibility, most: int) -> Sequence[DagRow]:
+    """Return visible DAGs with a text in a name, ignoring case; first those of which a name begins with it."""
+    position = func.strpos if connection.dialect.name == "postgresql" else func.instr
+    places = [position(func.lower(name), func.lower(text)) for name in (Dag.file_name, Dag.dag_name)]
+    order = (case((or_(*(place == 1 for place in places)), 0), else_=1), _bytes(connection, Dag.file_name))
+    holding = (or_(*(place > 0 for place in places)), *dag_access.narrow(Dag.dag_name, visibility))
+    names = connection.scalars(select(Dag.file_name).where(*holding).order_by(*order).limit(most)).all()
+    rows = {row.file_name: row for row in find_files(connection, names)}
+    return [rows[name] for name in names]
 
 
 def find_tags(connection: ReadConnection, visibility: Visibility = EVERYTHING) -> set[str]:

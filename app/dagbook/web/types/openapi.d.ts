@@ -1688,6 +1688,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Find DAGs by a part of a name, runs and params by how the id or value begins, and users; at most 8 of each
+         * @description A param is found by its value, or by `NAME=` and the value. Users are for callers who may list them.
+         */
+        get: operations["searchNames"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/search/texts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Find a text, ignoring case, in errors and output of runs, the newest first, of a part of them at a time
+         * @description These are root runs of the last seven days, or since `after`, with their sub-runs. A response takes about two
+         *     seconds at most; `nextCursor`, sent as `cursor`, continues the search.
+         */
+        get: operations["searchTexts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/services/coordinator": {
         parameters: {
             query?: never;
@@ -2268,6 +2309,14 @@ export interface components {
             dagRuns: components["schemas"]["DAGRunDetails"][];
             gridData: components["schemas"]["DAGGridItem"][];
         };
+        /** DAGMatch */
+        DAGMatch: {
+            fileName: string;
+            mayStart: boolean;
+            name: string;
+            scheduled: boolean;
+            suspended: boolean;
+        };
         /** DAGRetention */
         DAGRetention: {
             effective: components["schemas"]["RetentionLimits"];
@@ -2469,6 +2518,15 @@ export interface components {
             };
             message: string;
         };
+        /** ErrorMatch */
+        ErrorMatch: {
+            dagRunId: string;
+            error: string;
+            finishedAt: string;
+            name: string;
+            stepName?: string;
+            subDAGRunId?: string;
+        };
         /** ExecutorConfig */
         ExecutorConfig: {
             type: string;
@@ -2598,6 +2656,17 @@ export interface components {
         LastGoodRun: {
             run?: components["schemas"]["GoodRun"];
         };
+        /** LineMatch */
+        LineMatch: {
+            dagRunId: string;
+            line: number;
+            name: string;
+            stepName: string;
+            /** @enum {string} */
+            stream: "stdout" | "stderr";
+            subDAGRunId?: string;
+            text: string;
+        };
         /** LocalDag */
         LocalDag: {
             dag?: components["schemas"]["DAGDetails"];
@@ -2670,6 +2739,13 @@ export interface components {
         NamedValue: {
             name: string;
             value: string;
+        };
+        /** NameMatches */
+        NameMatches: {
+            dags: components["schemas"]["DAGMatch"][];
+            params: components["schemas"]["ParamMatch"][];
+            runs: components["schemas"]["RunMatch"][];
+            users: components["schemas"]["UserMatch"][];
         };
         /** NewDAG */
         NewDAG: {
@@ -2759,6 +2835,18 @@ export interface components {
         Parallel: {
             items: string[] | string;
             maxConcurrent?: number;
+        };
+        /** ParamMatch */
+        ParamMatch: {
+            dagRunId: string;
+            name: string;
+            param: string;
+            queuedAt?: string;
+            startedAt: string;
+            status: components["schemas"]["RunStatus"];
+            /** @enum {string} */
+            statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
+            waitingForApproval?: boolean;
         };
         /** Paused */
         Paused: {
@@ -2985,6 +3073,17 @@ export interface components {
         RunEvents: {
             events: components["schemas"]["RunEvent"][];
             next?: number;
+        };
+        /** RunMatch */
+        RunMatch: {
+            dagRunId: string;
+            name: string;
+            queuedAt?: string;
+            startedAt: string;
+            status: components["schemas"]["RunStatus"];
+            /** @enum {string} */
+            statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
+            waitingForApproval?: boolean;
         };
         /** RunningTask */
         RunningTask: {
@@ -3417,6 +3516,14 @@ export interface components {
             diff: string;
             revision: number;
         };
+        /** TextMatches */
+        TextMatches: {
+            errors: components["schemas"]["ErrorMatch"][];
+            lines: components["schemas"]["LineMatch"][];
+            nextCursor?: string;
+            runsSearched: number;
+            searchedFrom: string;
+        };
         /** TextToCompare */
         TextToCompare: {
             spec: string;
@@ -3488,6 +3595,12 @@ export interface components {
             dags: components["schemas"]["GrantedDAG"][];
             more: boolean;
             user: components["schemas"]["User"];
+        };
+        /** UserMatch */
+        UserMatch: {
+            id: string;
+            role: components["schemas"]["Role"];
+            username: string;
         };
         /** UserResponse */
         UserResponse: {
@@ -3598,6 +3711,7 @@ export type DAGFileDetails = components['schemas']['DAGFileDetails'];
 export type DAGFiles = components['schemas']['DAGFiles'];
 export type DAGGridItem = components['schemas']['DAGGridItem'];
 export type DAGHistory = components['schemas']['DAGHistory'];
+export type DAGMatch = components['schemas']['DAGMatch'];
 export type DAGRetention = components['schemas']['DAGRetention'];
 export type DAGRunAnswer = components['schemas']['DAGRunAnswer'];
 export type DAGRunDetails = components['schemas']['DAGRunDetails'];
@@ -3617,6 +3731,7 @@ export type EndedSessions = components['schemas']['EndedSessions'];
 export type EnqueueDAG = components['schemas']['EnqueueDAG'];
 export type EnqueueInline = components['schemas']['EnqueueInline'];
 export type Error = components['schemas']['Error'];
+export type ErrorMatch = components['schemas']['ErrorMatch'];
 export type ExecutorConfig = components['schemas']['ExecutorConfig'];
 export type Fetching = components['schemas']['Fetching'];
 export type GoingRuns = components['schemas']['GoingRuns'];
@@ -3633,6 +3748,7 @@ export type HandlerOn = components['schemas']['HandlerOn'];
 export type Health = components['schemas']['Health'];
 export type HeldDatabase = components['schemas']['HeldDatabase'];
 export type LastGoodRun = components['schemas']['LastGoodRun'];
+export type LineMatch = components['schemas']['LineMatch'];
 export type LocalDag = components['schemas']['LocalDag'];
 export type Log = components['schemas']['Log'];
 export type LogHit = components['schemas']['LogHit'];
@@ -3643,6 +3759,7 @@ export type LogPiece = components['schemas']['LogPiece'];
 export type LogPieces = components['schemas']['LogPieces'];
 export type MetricPoint = components['schemas']['MetricPoint'];
 export type NamedValue = components['schemas']['NamedValue'];
+export type NameMatches = components['schemas']['NameMatches'];
 export type NewDAG = components['schemas']['NewDAG'];
 export type NewFileName = components['schemas']['NewFileName'];
 export type NewSource = components['schemas']['NewSource'];
@@ -3653,6 +3770,7 @@ export type NodeStatus = components['schemas']['NodeStatus'];
 export type OutputsMetadata = components['schemas']['OutputsMetadata'];
 export type Pagination = components['schemas']['Pagination'];
 export type Parallel = components['schemas']['Parallel'];
+export type ParamMatch = components['schemas']['ParamMatch'];
 export type Paused = components['schemas']['Paused'];
 export type PlaceHolder = components['schemas']['PlaceHolder'];
 export type PruneAudit = components['schemas']['PruneAudit'];
@@ -3685,6 +3803,7 @@ export type Role = components['schemas']['Role'];
 export type RunConfig = components['schemas']['RunConfig'];
 export type RunEvent = components['schemas']['RunEvent'];
 export type RunEvents = components['schemas']['RunEvents'];
+export type RunMatch = components['schemas']['RunMatch'];
 export type RunningTask = components['schemas']['RunningTask'];
 export type RunOutputs = components['schemas']['RunOutputs'];
 export type RunStatus = components['schemas']['RunStatus'];
@@ -3740,6 +3859,7 @@ export type SyncProgress = components['schemas']['SyncProgress'];
 export type TableStorage = components['schemas']['TableStorage'];
 export type Tags = components['schemas']['Tags'];
 export type TextDiff = components['schemas']['TextDiff'];
+export type TextMatches = components['schemas']['TextMatches'];
 export type TextToCompare = components['schemas']['TextToCompare'];
 export type Token = components['schemas']['Token'];
 export type Tokens = components['schemas']['Tokens'];
@@ -3749,6 +3869,7 @@ export type UpdateGrantRequest = components['schemas']['UpdateGrantRequest'];
 export type UpdateUserRequest = components['schemas']['UpdateUserRequest'];
 export type User = components['schemas']['User'];
 export type UserAccess = components['schemas']['UserAccess'];
+export type UserMatch = components['schemas']['UserMatch'];
 export type UserResponse = components['schemas']['UserResponse'];
 export type UserScope = components['schemas']['UserScope'];
 export type UsersListResponse = components['schemas']['UsersListResponse'];
@@ -6503,6 +6624,54 @@ export interface operations {
                     "application/schema+json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+        };
+    };
+    searchNames: {
+        parameters: {
+            query: {
+                /** @description What is searched. */
+                q: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NameMatches"];
+                };
+            };
+        };
+    };
+    searchTexts: {
+        parameters: {
+            query: {
+                /** @description Runs created from this time on, in seconds since 1970. */
+                after?: number | null;
+                /** @description The nextCursor of the previous page. */
+                cursor?: string | null;
+                /** @description What is searched. */
+                q: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TextMatches"];
                 };
             };
         };

@@ -305,7 +305,7 @@ def _find_streams(connection: ReadConnection, services: RunServices, run: RunRow
     """Return the streams to search; raises NotFoundError for a step that has no log."""
     if query.step is not None and not query.sub_runs:
         find_step_log(connection, services.library, run, query.step, None)
-    nodes = interleaved_logs.find_nodes(connection, run.id, sub_runs=query.sub_runs)
+    nodes = interleaved_logs.find_nodes(connection, [run.id], sub_runs=query.sub_runs)
     return log_streams([node for node in nodes if query.step in (None, node.name)], run.id, query.streams)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import case, delete, func, insert, select, text, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.user import User
@@ -27,6 +27,14 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     scope: str = "all"
     created_at: datetime
     updated_at: datetime
+
+
+class NamedUser(msgspec.Struct, frozen=True, kw_only=True):
+    """A user as it is found by its name."""
+
+    id: str
+    username: str
+    role: str
 
 
 _statement = select(*columns(User, UserRow))
@@ -63,6 +71,14 @@ def find_usernames(connection: ReadConnection, names: Iterable[str]) -> set[str]
     """Return those of the names that users have."""
     wanted = [name for name in names if "\0" not in name]
     return set(connection.scalars(select(User.username).where(User.username.in_(wanted))))
+
+
+def find_named(connection: ReadConnection, part: str, most: int) -> Sequence[NamedUser]:
+    """Return users with a text in their names, ignoring case; first those whose names begin with it."""
+    position = func.strpos if connection.dialect.name == "postgresql" else func.instr
+    place = position(func.lower(User.username), func.lower(part))
+    statement = select(*columns(User, NamedUser)).where(place > 0).order_by(case((place == 1, 0), else_=1))
+    return all_rows(connection, NamedUser, statement.order_by(User.username).limit(most))
 
 
 def count(connection: ReadConnection, role: str | None = None) -> int:

@@ -25,7 +25,7 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from dagbook.db.compression import decompress
 from dagbook.db.database import ReadConnection
@@ -71,15 +71,26 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """A node of a run or of a run below, with the numbers of the last chunks of its streams."""
+    """A node of a run or of a run below, with the numbers of the last chunks of its streams, and their bytes.
+
+    ``top`` is the key of the run that was asked for.
+    """
 
     run_id: int
+    top: int
     attempt: int
     position: int
     name: str
     dag_run_id: str
     stdout: int | None
     stderr: int | None
+    stdout_bytes: int | None
+    stderr_bytes: int | None
+
+    @property
+    def bytes(self) -> int:
+        """The stored bytes of both streams."""
+        return (self.stdout_bytes or 0) + (self.stderr_bytes or 0)
 
 
 class OutputPage(msgspec.Struct, frozen=True):
@@ -121,38 +132,55 @@ def find_last(
     return OutputPage(found.rows[::-1], found.more)
 
 
-def find_nodes(connection: ReadConnection, run: int, *, sub_runs: bool = False) -> Sequence[NodeOutput]:
-    """Return the nodes of the newest attempt of a run, with ``sub_runs`` also those of the runs below."""
-    nodes = _nodes(run, sub_runs=sub_runs)
-    columns = (nodes.c[name] for name in ("run_id", "attempt", "position", "name", "dag_run_id"))
-    lasts = (_last_seq(nodes, literal(stream)).label(name) for stream, name in ((1, "stdout"), (2, "stderr")))
-    return all_rows(connection, NodeOutput, select(*columns, *lasts))
+def find_nodes(
+    connection: ReadConnection, runs: Sequence[int], *, sub_runs: bool = False, most: int | None = None
+) -> Sequence[NodeOutput]:
+    """Return the nodes of the newest attempts of runs, with ``sub_runs`` also those of the runs below."""
+    nodes = _nodes(runs, sub_runs=sub_runs)
+    columns = (nodes.c[name] for name in ("run_id", "top", "attempt", "position", "name", "dag_run_id"))
+    size = _before.byte_offset + _before.byte_count
+    lasts = (
+        _last(value, nodes, literal(stream)).label(name + suffix)
+        for stream, name in ((1, "stdout"), (2, "stderr"))
+        for value, suffix in ((_before.seq, ""), (size, "_bytes"))
+    )
+    return all_rows(connection, NodeOutput, select(*columns, *lasts).limit(most))
 
 
-def _nodes(run: int, *, sub_runs: bool) -> CTE:
+def _nodes(runs: Sequence[int], *, sub_runs: bool) -> CTE:
     """Select nodes with the attempts that have their output.
 
     Where sub-runs are included, their callers are not: what these write is the results of the sub-runs.
     """
     columns = (Run.id, Run.attempt, Run.dag_name, Run.run_id)
-    runs = select(*columns).where(Run.id == run).cte("tree", recursive=sub_runs)
+    tree = select(*columns, Run.id.label("top")).where(Run.id.in_(runs)).cte("tree", recursive=sub_runs)
     if sub_runs:
-        runs = runs.union_all(select(*columns).join(runs, Run.parent_id == runs.c.id))
+        tree = tree.union_all(select(*columns, tree.c.top).select_from(Run).join(tree, Run.parent_id == tree.c.id))
     # Sums keep SQLite from a scan of all nodes, or of all chunks below, with a look for the run or node of each.
     log_attempt = func.coalesce(Node.log_attempt, Node.attempt).label("attempt")
-    names = (Node.name, runs.c.dag_name, runs.c.run_id.label("dag_run_id"))
+    names = (Node.name, tree.c.dag_name, tree.c.run_id.label("dag_run_id"), tree.c.top)
     nodes = (
         select(Node.run_id, log_attempt, Node.position, *names)
-        .select_from(runs)
-        .join(Node, and_(Node.run_id == runs.c.id + 0, Node.attempt == runs.c.attempt + 0))
+        .select_from(tree)
+        .join(Node, and_(Node.run_id == tree.c.id + 0, Node.attempt == tree.c.attempt + 0))
     )
     return (nodes.where(Node.sub_runs.is_(None)) if sub_runs else nodes).cte("listed").prefix_with("MATERIALIZED")
 
 
 def _last_seq(nodes: CTE, stream: ColumnElement[int], *conditions: ColumnElement[bool]) -> ScalarSelect[int]:
     """Select the number of the last chunk of a node's stream for which conditions hold that hold for all before it."""
+    return _last(_before.seq, nodes, stream, *conditions)
+
+
+def _last(
+    value: ColumnElement[int] | InstrumentedAttribute[int],
+    nodes: CTE,
+    stream: ColumnElement[int],
+    *conditions: ColumnElement[bool],
+) -> ScalarSelect[int]:
+    """Select a value of that chunk."""
     return (
-        select(_before.seq)
+        select(value)
         .where(*_of_node(_before, nodes), _before.stream == stream, *conditions)
         .order_by(_before.seq.desc())
         .limit(1)
@@ -173,7 +201,7 @@ def _chunks(
     run: int, first: Callable[[CTE, ColumnElement[int]], ColumnElement[int]], limit: int, *, sub_runs: bool
 ) -> Subquery:
     """Select ``limit`` chunks of each stream of a run, and one more, from a number on, without their texts."""
-    nodes = _nodes(run, sub_runs=sub_runs)
+    nodes = _nodes([run], sub_runs=sub_runs)
     # Materialized, for PostgreSQL may otherwise look for the first number once for each chunk.
     streams = (
         union_all(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -20,6 +20,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    tuple_,
     union_all,
 )
 from sqlalchemy.orm import InstrumentedAttribute
@@ -70,6 +71,11 @@ class ChunkText(msgspec.Struct, frozen=True, kw_only=True):
     packed: bytes | None
     seq: int = 0
     line_count: int = 0
+
+    @property
+    def content(self) -> str:
+        """The text, decompressed."""
+        return decompress(self.text, self.packed)
 
     def starts_before(self, line: int) -> bool:
         """Whether a line does not start in an earlier chunk."""
@@ -245,6 +251,18 @@ def find_texts(connection: ReadConnection, key: StreamKey, seq: int) -> list[str
     return [decompress(*row) for row in rows]
 
 
+def find_all(connection: ReadConnection, nodes: Collection[tuple[int, int, int]]) -> dict[StreamKey, list[ChunkText]]:
+    """Return all chunks of nodes, each known by run, attempt and position, in the order of their streams."""
+    keys = (LogChunk.run_id, LogChunk.attempt, LogChunk.position, LogChunk.stream)
+    statement = select(*keys, LogChunk.text, LogChunk.first_line, LogChunk.packed)
+    ordered = statement.where(tuple_(*keys[:3]).in_(list(nodes))).order_by(*keys, LogChunk.seq)
+    found: dict[StreamKey, list[ChunkText]] = {}
+    for run, attempt, position, stream, text, first_line, packed in connection.execute(ordered) if nodes else ():
+        chunk = ChunkText(text=text, first_line=first_line, packed=packed)
+        found.setdefault(StreamKey(run, attempt, position, stream), []).append(chunk)
+    return found
+
+
 def find_first(connection: ReadConnection, key: StreamKey, line: int) -> int:
     """Return the number of the chunk to read from for the complete line (from 1) and all lines after it."""
     return max(connection.execute(_statements(key).first, {**asdict(key), "line": line}).scalar() or 0, 0)
@@ -263,7 +281,7 @@ def find_block(connection: ReadConnection, key: StreamKey, seq: int) -> Sequence
 
 
 def _decompressed(rows: Sequence[ChunkText]) -> list[ChunkText]:
-    return [replace(row, text=decompress(row.text, row.packed), packed=None) for row in rows]
+    return [replace(row, text=row.content, packed=None) for row in rows]
 
 
 def find_lines(

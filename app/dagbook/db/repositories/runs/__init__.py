@@ -6,6 +6,7 @@ __all__ = [
     "run_import",
     "run_list",
     "run_rows",
+    "run_search",
     "run_writes",
     "runs",
     "search_index",

@@ -47,12 +47,13 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     A run must have all ``tags`` and all ``params`` (name and value). ``error`` is a part of the errors of a finished
     run, ignoring case; the durations are those of finished runs in seconds, both bounds inclusive. ``waiting`` is
     whether a step of a running run waits for an approval. ``visibility`` is about the name of the run, or of the root
-    of a sub-run.
+    of a sub-run. ``run_id_prefix`` is for one part of the id, like ``run_id_part``: a filter has one of them.
     """
 
     name: str | None = None
     name_part: str | None = None
     run_id_part: str | None = None
+    run_id_prefix: str | None = None
     status: int | None = None
     since: datetime | None = None
     before: datetime | None = None
@@ -78,11 +79,15 @@ class RunCursor(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Requested part of a list; a bounded page may end early, with a cursor to continue from."""
+    """Requested part of a list; a bounded page may end early, with a cursor to continue from.
+
+    ``scans`` is after how many runs; without it after those that a list may read.
+    """
 
     limit: int = MAX_RUNS
     after: RunCursor | None = None
     bounded: bool = False
+    scans: int | None = None
 
 
 class AccessPath(msgspec.Struct, frozen=True):
@@ -215,6 +220,8 @@ def _without_index(dialect: str, run_filter: RunFilter) -> Iterator[_Condition]:
     for column, part in ((Run.dag_name, run_filter.name_part), (Run.run_id, run_filter.run_id_part)):
         if part:
             yield position(dialect, column, part) > 0
+    if run_filter.run_id_prefix:
+        yield begins(Run.run_id, run_filter.run_id_prefix)
     if run_filter.shortest_seconds is not None or run_filter.longest_seconds is not None:
         yield from _durations(dialect, run_filter, _duration(dialect) + _as_duration(dialect, 0))
     if run_filter.waiting is not None:
@@ -232,6 +239,11 @@ def position(dialect: str, column: _Text, part: str | ColumnElement[str]) -> Col
     """Return the position of a part in a text, case-sensitive, which SQLite's LIKE is not."""
     find: ColumnElement[int] = (func.strpos if dialect == "postgresql" else func.instr)(column, part)
     return find
+
+
+def begins(column: _Text, text: str) -> _Condition:
+    """Return the condition that a column begins with a text, whatever the collation of the database."""
+    return func.substr(column, 1, len(text)) == text
 
 
 def _duration(dialect: str) -> ColumnElement[object]:
@@ -258,7 +270,7 @@ def find_selective_ids(connection: ReadConnection, run_filter: RunFilter, *, bou
 
 def _find_by_id(connection: ReadConnection, run_filter: RunFilter) -> Sequence[int] | None:
     """Find the run with a complete id, and longer ids that contain it, which are rare and have an index."""
-    part = run_filter.run_id_part
+    part = run_filter.run_id_prefix or run_filter.run_id_part
     if part is None or len(part) < LONG_ID:
         return None
     equal = select(Run.id).join_from(NAMES, Run, and_(Run.dag_name == NAMES.c.name, Run.run_id == part)).where(IS_ROOT)

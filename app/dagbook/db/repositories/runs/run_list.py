@@ -225,7 +225,8 @@ def _scan_ends(
     near = _NEAR * max(page.limit, _FEW)
     counts = [near] if run_filter.visibility and not page.bounded else []
     if page.bounded:
-        counts = [near, MAX_SCANNED] if near <= MAX_SCANNED // _NEAR else [MAX_SCANNED]
+        most = page.scans or MAX_SCANNED
+        counts = [near, most] if near <= most // _NEAR else [most]
     scanned = select(path.at).where(*path.bounded(run_filter, page)).order_by(path.at.desc()).limit(1)
     for count in counts:
         end = connection.execute(scanned.offset(count)).scalar()

@@ -18,7 +18,7 @@ from dagbook.db.repositories.runs.run_rows import NewRunRow
 from dagbook.db.types import Base
 from dagbook.spec.model import Pair
 
-_LONGEST, _HEAD = 200, 100  # characters; PostgreSQL's indexes take about 2,700 bytes
+_LONGEST, HEAD = 200, 100  # characters; PostgreSQL's indexes take about 2,700 bytes
 _MAX_ERROR_CHARACTERS = 8_000
 
 
@@ -39,7 +39,7 @@ def index_key(text: str) -> str:
     """Return a text, or the start and the hash of a long one, so that equal texts have equal keys."""
     if len(text) <= _LONGEST:
         return text
-    return f"{text[:_HEAD]}…{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
+    return f"{text[:HEAD]}…{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def tag_keys(tags: Iterable[str]) -> list[str]:
