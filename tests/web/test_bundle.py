@@ -19,7 +19,6 @@ from tests.web.site import Site
 
 SCRIPTS = ["before-paint.js", "lib/main.js", "lib/feed-worker.js"]
 MOST_COLD_BYTES, MOST_WARM_BYTES = 350_000, 60_000
-EDITOR_BYTES = 140_000  # of one page: with it and the fonts it is above the limit, without it below
 PAGES = [
     "/",
     "/dags",
@@ -83,6 +82,9 @@ async def test_what_single_pages_need_comes_with_them(visitor: Visitor) -> None:
     page = await visitor.open("/dags/etl/spec")
     await expect(page.get_by_role("textbox", name="Definition of etl")).to_be_visible()
     assert _files(visitor, "vendor/editor.js") == ["vendor/editor.js"]
+    page = await visitor.open("/system")
+    await expect(page.locator(".plot canvas").first).to_be_visible()
+    assert _files(visitor, "vendor/chart.js") == ["vendor/chart.js"]
     page = await visitor.open("/dags/etl/graph")
     graph = page.get_by_role("group", name="Graph of the steps")
     await expect(graph.get_by_role("button", name="report")).to_be_visible()  # placed by the worker
@@ -117,7 +119,7 @@ async def test_a_page_is_light(visitor: Visitor, path: str, tell: Tell) -> None:
         path = visitor.page.url.removeprefix(visitor.address)  # of the latest run: its own address
     cold, warm = found
     tell(f"{path.partition('?')[0]}: {cold / 1000:.0f} kB cold, {warm / 1000:.1f} kB warm")
-    assert 20_000 < cold <= MOST_COLD_BYTES + EDITOR_BYTES * path.endswith("/spec")
+    assert 20_000 < cold <= MOST_COLD_BYTES
     assert 1000 < warm <= MOST_WARM_BYTES
 
 

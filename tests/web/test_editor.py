@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -93,6 +94,18 @@ async def test_a_mistake_keeps_the_last_good_graph_and_starts(visitor: Visitor) 
     assert visitor.complaints == []
     assert await visitor.find_barriers() == []
     visitor.complaints.clear()  # of the checker's own style
+
+
+async def test_keys_are_completed_and_explained_from_the_schema_which_comes_when_it_is_needed(visitor: Visitor) -> None:
+    page = await visitor.open("/dags/drafted/spec")
+    await expect(editor(page)).to_be_visible()
+    assert not [sent for sent in visitor.asked() if "schemas/dag" in sent.path]
+    await type_more(page, "descr")
+    await page.get_by_role("option", name="description").click()
+    await expect(editor(page)).to_contain_text("description: ")
+    await editor(page).get_by_text("steps", exact=True).hover()
+    await expect(page.get_by_text(re.compile("^steps: "))).to_be_visible()
+    assert len([sent for sent in visitor.asked() if "schemas/dag" in sent.path]) == 1
 
 
 async def test_a_save_shows_what_changes(visitor: Visitor) -> None:

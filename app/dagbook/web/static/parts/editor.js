@@ -6,6 +6,7 @@ import { pathAt, propertiesAt } from "../lib/schema.js";
 
 /** @typedef {typeof import("../vendor/editor.js")} Library */
 /** @typedef {import("../vendor/editor.js").EditorView} EditorView */
+/** @typedef {import("../vendor/editor.js").EditorState["doc"]} Text */
 /** @typedef {import("../lib/schema.js").Schema} Schema */
 /** @typedef {NonNullable<NonNullable<Parameters<Library["autocompletion"]>[0]>["override"]>[number]} Completer */
 /** @typedef {{ line: number, column?: number }} Place */
@@ -14,7 +15,8 @@ import { pathAt, propertiesAt } from "../lib/schema.js";
 
 /** @type {Promise<Schema | null> | null} */
 let schema = null;
-const loadSchema = () => (schema ??= get("schemas/dag").catch(() => null));
+/** The schema of definitions, for the first key that is completed or explained; null while it cannot be loaded. */
+const loadSchema = () => (schema ??= get("schemas/dag").catch(() => (schema = null)));
 
 /**
  * `value` is the initial text.
@@ -30,9 +32,9 @@ export function Editor({ value, onChange, problems, place = null, readOnly = fal
   latest.current = { onChange, problems, place };
   useEffect(() => {
     let closed = false;
-    Promise.all([import("../vendor/editor.js"), loadSchema()]).then(([library, known]) => {
+    import("../vendor/editor.js").then((library) => {
       if (closed || !host.current) return;
-      editor.current = { library, view: make(library, host.current, { value, readOnly, label, known, latest }) };
+      editor.current = { library, view: make(library, host.current, { value, readOnly, label, latest }) };
       mark(editor.current, latest.current.problems);
       goTo(editor.current, latest.current.place);
     });
@@ -53,10 +55,10 @@ export function Editor({ value, onChange, problems, place = null, readOnly = fal
 /**
  * @param {Library} library
  * @param {HTMLElement} host
- * @param {{ value: string, readOnly?: boolean, label: string, known: Schema | null,
+ * @param {{ value: string, readOnly?: boolean, label: string,
  *   latest: { current: { onChange: (text: string) => void } } }} options
  */
-function make(library, host, { value, readOnly, label, known, latest }) {
+function make(library, host, { value, readOnly, label, latest }) {
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const { EditorView, EditorState, keymap } = library;
   const extensions = [
@@ -72,8 +74,8 @@ function make(library, host, { value, readOnly, label, known, latest }) {
     library.indentUnit.of("  "),
     library.yaml(),
     library.syntaxHighlighting(colours(library)),
-    library.autocompletion({ override: known ? [completer(known)] : [] }),
-    known ? library.hoverTooltip(explainer(known)) : [],
+    library.autocompletion({ override: [complete] }),
+    library.hoverTooltip(explain),
     keymap.of([
       ...library.defaultKeymap,
       ...library.historyKeymap,
@@ -126,48 +128,53 @@ function colours({ HighlightStyle, tags }) {
 }
 
 /**
- * Completion of the keys allowed at the cursor.
- * @param {Schema} known
- * @returns {Completer}
+ * The keys that are allowed on a line of a text, below those that enclose it.
+ * @param {Text} text
+ * @param {number} line
+ * @param {number} indent
  */
-function completer(known) {
-  return (context) => {
-    const line = context.state.doc.lineAt(context.pos);
-    const before = line.text.slice(0, context.pos - line.from);
-    const match = /^(\s*(?:- +)*)([\w-]*)$/.exec(before);
-    if (!match || (!match[2] && !context.explicit)) return null;
-    const lines = context.state.doc.toString().split("\n");
-    const properties = propertiesAt(known, pathAt(lines, line.number - 1, match[1].length));
-    const options = Object.entries(properties).map(([name, one]) => ({
-      label: name,
-      type: "property",
-      info: one.description,
-      apply: `${name}: `,
-    }));
-    return { from: context.pos - match[2].length, options, validFor: /^[\w-]*$/ };
-  };
+async function keysAt(text, line, indent) {
+  const known = await loadSchema();
+  return known ? propertiesAt(known, pathAt(text.toString().split("\n"), line - 1, indent)) : {};
+}
+
+/**
+ * Completion of the keys allowed at the cursor.
+ * @param {Parameters<Completer>[0]} context
+ */
+async function complete(context) {
+  const line = context.state.doc.lineAt(context.pos);
+  const before = line.text.slice(0, context.pos - line.from);
+  const match = /^(\s*(?:- +)*)([\w-]*)$/.exec(before);
+  if (!match || (!match[2] && !context.explicit)) return null;
+  const keys = await keysAt(context.state.doc, line.number, match[1].length);
+  const options = Object.entries(keys).map(([name, one]) => ({
+    label: name,
+    type: "property",
+    info: one.description,
+    apply: `${name}: `,
+  }));
+  return { from: context.pos - match[2].length, options, validFor: /^[\w-]*$/ };
 }
 
 /**
  * Tooltip with the description of a key.
- * @param {Schema} known
+ * @param {EditorView} view
+ * @param {number} position
  */
-function explainer(known) {
-  return (/** @type {EditorView} */ view, /** @type {number} */ position) => {
-    const line = view.state.doc.lineAt(position);
-    const match = /^(\s*(?:- +)*)([\w-]+)\s*:/.exec(line.text);
-    if (!match || position > line.from + match[1].length + match[2].length) return null;
-    const lines = view.state.doc.toString().split("\n");
-    const about = propertiesAt(known, pathAt(lines, line.number - 1, match[1].length))[match[2]]?.description;
-    if (!about) return null;
-    return {
-      pos: line.from + match[1].length,
-      create: () => {
-        const dom = document.createElement("div");
-        dom.textContent = `${match[2]}: ${about}`;
-        return { dom };
-      },
-    };
+async function explain(view, position) {
+  const line = view.state.doc.lineAt(position);
+  const match = /^(\s*(?:- +)*)([\w-]+)\s*:/.exec(line.text);
+  if (!match || position > line.from + match[1].length + match[2].length) return null;
+  const about = (await keysAt(view.state.doc, line.number, match[1].length))[match[2]]?.description;
+  if (!about) return null;
+  return {
+    pos: line.from + match[1].length,
+    create: () => {
+      const dom = document.createElement("div");
+      dom.textContent = `${match[2]}: ${about}`;
+      return { dom };
+    },
   };
 }
 
@@ -201,7 +208,7 @@ function goTo({ library, view }, place) {
 
 /**
  * The offset of a line and column in a text; its end when there is no such line.
- * @param {import("../vendor/editor.js").EditorState["doc"]} doc
+ * @param {Text} doc
  * @param {{ line: number, column?: number }} place
  */
 function positionOf(doc, { line, column = 1 }) {
