@@ -14,6 +14,7 @@ from dagbook.definitions.timetable import NextStart
 from dagbook.spec.model import CommandLine, Condition, Dag, Handlers, Parallel, Repeat, Step
 from dagbook.spec.params import param_text
 from dagbook.spec.params.param_text import map_text
+from dagbook.spec.time.cron_words import describe
 
 
 def next_start(start: NextStart) -> dag_schemas.NextStart:
@@ -37,7 +38,7 @@ def dag_in_list(dag: Dag) -> dag_schemas.DAG:
         name=dag.name,
         group=or_unset(dag.group),
         description=or_unset(dag.description),
-        schedule=or_unset([dag_schemas.Schedule(expression=text) for text in dag.schedule.start]),
+        schedule=or_unset([dag_schemas.Schedule(expression=text, words=describe(text)) for text in dag.schedule.start]),
         params=or_unset(list(param_text.describe(dag.params))),
         default_params=or_unset(param_text.quote(dag.params, positions=True)),
         tags=or_unset(list(dag.tags)),

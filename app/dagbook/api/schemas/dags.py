@@ -18,9 +18,10 @@ DAGNameText = Annotated[str, Meta(pattern="^[a-zA-Z0-9_.-]+$")]
 
 
 class Schedule(Schema, kw_only=True):
-    """One cron expression, as written."""
+    """One cron expression, as written and in ``words``, such as "Monday to Friday at 07:00" in its own zone."""
 
     expression: str
+    words: str | UnsetType = UNSET
 
 
 class RunConfig(Schema, kw_only=True):
@@ -392,6 +393,7 @@ class Upcoming(Schema, kw_only=True):
     expression: str
     zone: str
     suspended: bool
+    words: str | UnsetType = UNSET
 
 
 class UpcomingList(Schema, kw_only=True):

@@ -1,3 +1,3 @@
 """Cron expressions, schedules and durations."""
 
-__all__ = ["cron", "duration", "schedule"]
+__all__ = ["cron", "cron_words", "duration", "schedule"]

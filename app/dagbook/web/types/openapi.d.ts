@@ -3116,6 +3116,7 @@ export interface components {
         /** Schedule */
         Schedule: {
             expression: string;
+            words?: string;
         };
         /** SchedulerInstance */
         SchedulerInstance: {
@@ -3560,6 +3561,7 @@ export interface components {
             /** @enum {string} */
             kind: "start" | "stop" | "restart";
             suspended: boolean;
+            words?: string;
             zone: string;
         };
         /** UpcomingList */

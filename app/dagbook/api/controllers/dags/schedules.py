@@ -38,6 +38,7 @@ from dagbook.definitions.queries import require_dag
 from dagbook.definitions.timetable import UpcomingFiring, UpcomingQuery
 from dagbook.errors import BadRequestError, NotFoundError
 from dagbook.identifiers import check_dag_name, shorten, strip_suffix
+from dagbook.spec.time import cron_words
 
 Services = NamedDependency[DagServices]
 
@@ -53,6 +54,7 @@ def _upcoming(firing: UpcomingFiring, zone: tzinfo) -> Upcoming:
         kind=firing.kind,
         at=time_text(firing.at, zone),
         expression=firing.expression,
+        words=cron_words.describe(firing.expression),
         zone=firing.zone,
         suspended=firing.dag.suspended,
     )

@@ -3,7 +3,6 @@
 import { html } from "../vendor/core.js";
 import { knownZone, ownZone, shownZone, zone } from "../lib/clock.js";
 import { config } from "../lib/config.js";
-import { cronText, zoneIn } from "../lib/cron-text.js";
 import { ago, dayAndTime, exact } from "../lib/format.js";
 import { store, stored } from "../lib/stored.js";
 import { useNow } from "../lib/use-now.js";
@@ -48,17 +47,17 @@ export function ClockNote({ zones = [config.zone] }) {
   return html`<p class="faint row">Times in <${ClockChoice} zones=${zones} /> schedules count in ${counted}.</p>`;
 }
 
-/** The zone in which an expression counts. @param {string} expression */
-export const zoneOf = (expression) => zoneIn(expression) || config.zone;
+/** The zone that an expression names, else that of the server. @param {string} expression */
+export const zoneOf = (expression) => /^(?:CRON_)?TZ=(\S+)\s/.exec(expression.trim())?.[1] ?? config.zone;
 
 /**
  * A cron expression in words, with its zone if that is not the one of the page.
- * @param {{ expression: string }} props
+ * @param {{ of: Api.Schedule }} props
  */
-export function Expression({ expression }) {
+export function Expression({ of: { expression, words } }) {
   const own = zoneOf(expression);
   const name = knownZone(own) ?? own;
-  return html`<div>${cronText(expression)}${name !== shownZone() && html` <span class="tag">${name}</span>`}
+  return html`<div>${words}${name !== shownZone() && html` <span class="tag">${name}</span>`}
     ${" "}<code class="faint">${expression}</code></div>`;
 }
 

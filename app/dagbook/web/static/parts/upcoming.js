@@ -32,7 +32,7 @@ function grouped(upcoming) {
     key,
     first: group[0],
     times: group.slice(0, THEN).map(({ at }) => new Date(at)),
-    expressions: new Set(group.map(({ expression }) => expression)),
+    expressions: [...new Map(group.map((one) => [one.expression, one])).values()],
   }));
   return starts.sort((one, other) => Number(one.first.suspended) - Number(other.first.suspended));
 }
@@ -45,8 +45,7 @@ function Group({ group }) {
       : html`<${NextTime} at=${first.at} zone=${first.zone} />`}</td>
     <td><a class="wide-text" href=${href(["dags", first.fileName])}>${first.dagName}</a>
       ${first.kind !== "start" && html` <span class="tag">${first.kind}</span>`}</td>
-    <td>
-      ${[...expressions].map((expression) => html`<${Expression} key=${expression} expression=${expression} />`)}</td>
+    <td>${expressions.map((one) => html`<${Expression} key=${one.expression} of=${one} />`)}</td>
     <td data-label="after that">${!first.suspended && html`<span class="number">
       ${times.slice(1).map((time, index) => html`${index ? ", " : ""}<time key=${index} datetime=${time.toISOString()}
         title=${exact(time, first.zone)}>${dayAndTime(time)}</time>`)}</span>`}</td>

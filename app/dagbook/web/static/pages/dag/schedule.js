@@ -34,8 +34,7 @@ export function ScheduleTab({ name, details, readOnly }) {
       ${may("write") && !readOnly && html`<a class="button" href=${href(["dags", name, "spec"], { key: "schedule" })}>
         ${schedule.length ? "Edit schedule" : "Add a schedule"}</a>`}</div>
     <ul class="plain">
-      ${schedule.map(({ expression }) => html`<li key=${expression}><${Expression} expression=${expression} /></li>`)}
-      </ul>
+      ${schedule.map((one) => html`<li key=${one.expression}><${Expression} of=${one} /></li>`)}</ul>
     <h2>Next starts</h2><${NextStarts} name=${name} dag=${dag} suspended=${suspended} count=${10}
       usual=${statistics.data?.p50Seconds} />
     <h2>Missed starts</h2>
