@@ -7,7 +7,6 @@ import { get, requireLogin } from "./lib/api.js";
 import { config } from "./lib/config.js";
 import { opening, page, path, show, start } from "./lib/router.js";
 import { mayHaveSession, needsLogin, onOtherTab, take } from "./lib/session.js";
-import { applyTheme } from "./lib/theme.js";
 
 /** @type {WeakMap<object, number>} */
 const numbers = new WeakMap();
@@ -65,7 +64,6 @@ async function identify() {
   }
 }
 
-applyTheme();
 start();
 onOtherTab(() => window.location.reload());
 await identify();

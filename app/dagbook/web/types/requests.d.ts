@@ -50,3 +50,20 @@ export type Body<Method extends string, P> = Operation<Method, P> extends {
 }
   ? Wanted
   : undefined;
+
+/** What lib/api.js sends. */
+export type Get = <const P extends Path>(
+  path: Known<"get", P>,
+  query?: Query<"get", P>,
+  options?: { signal?: AbortSignal },
+) => Promise<Answer<"get", P>>;
+export type GetWithEtag = <const P extends Path>(
+  path: Known<"get", P>,
+) => Promise<{ answer: Answer<"get", P>; etag: string | null }>;
+export type Post = <const P extends Path>(path: Known<"post", P>, body?: Body<"post", P>) => Promise<Answer<"post", P>>;
+export type Change<Method extends "put" | "patch"> = <const P extends Path>(
+  path: Known<Method, P>,
+  body: Body<Method, P>,
+  options?: { etag?: string | null },
+) => Promise<Answer<Method, P>>;
+export type Remove = <const P extends Path>(path: Known<"delete", P>) => Promise<Answer<"delete", P>>;

@@ -98,52 +98,22 @@ async function request(method, path, { query, body, signal, etag } = {}) {
   return { answer, etag: response.headers.get("etag")?.replace(/^W\//, "") ?? null }; // weak when it was compressed
 }
 
-/**
- * @template {string | readonly string[]} const P
- * @param {import("../../types/requests").Known<"get", P>} path
- * @param {import("../../types/requests").Query<"get", P>} [query]
- * @param {{ signal?: AbortSignal }} [options]
- * @returns {Promise<import("../../types/requests").Answer<"get", P>>}
- */
+/** @type {import("../../types/requests").Get} */
 export const get = async (path, query, options) => (await request("GET", path, { ...options, query })).answer;
 
-/**
- * @template {string | readonly string[]} const P
- * @param {import("../../types/requests").Known<"get", P>} path
- * @returns {Promise<{ answer: import("../../types/requests").Answer<"get", P>, etag: string | null }>}
- */
+/** @type {import("../../types/requests").GetWithEtag} */
 export const getWithEtag = (path) => request("GET", path);
 
-/**
- * @template {string | readonly string[]} const P
- * @param {import("../../types/requests").Known<"post", P>} path
- * @param {import("../../types/requests").Body<"post", P>} [body]
- * @returns {Promise<import("../../types/requests").Answer<"post", P>>}
- */
+/** @type {import("../../types/requests").Post} */
 export const post = async (path, body) => (await request("POST", path, { body: body ?? {} })).answer;
 
-/**
- * @template {string | readonly string[]} const P
- * @param {import("../../types/requests").Known<"put", P>} path
- * @param {import("../../types/requests").Body<"put", P>} body
- * @param {{ etag?: string | null }} [options]
- * @returns {Promise<import("../../types/requests").Answer<"put", P>>}
- */
+/** @type {import("../../types/requests").Change<"put">} */
 export const put = async (path, body, options) => (await request("PUT", path, { ...options, body })).answer;
 
-/**
- * @template {string | readonly string[]} const P
- * @param {import("../../types/requests").Known<"patch", P>} path
- * @param {import("../../types/requests").Body<"patch", P>} body
- * @returns {Promise<import("../../types/requests").Answer<"patch", P>>}
- */
+/** @type {import("../../types/requests").Change<"patch">} */
 export const patch = async (path, body) => (await request("PATCH", path, { body })).answer;
 
-/**
- * @template {string | readonly string[]} const P
- * @param {import("../../types/requests").Known<"delete", P>} path
- * @returns {Promise<import("../../types/requests").Answer<"delete", P>>}
- */
+/** @type {import("../../types/requests").Remove} */
 export const remove = async (path) => (await request("DELETE", path)).answer;
 
 /**

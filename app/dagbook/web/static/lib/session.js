@@ -3,6 +3,7 @@
 import { computed, signal } from "../vendor/core.js";
 import { config } from "./config.js";
 import { path } from "./router.js";
+import { store, storedKeys } from "./stored.js";
 
 const OTHER_TABS = "dagbook.session"; // a value that is new with every login
 const OF_USER = /^dagbook\.(draft\.|seen$)/; // what a logout deletes from this browser
@@ -97,26 +98,15 @@ export function lose() {
   user.value = null;
 }
 
-/** Tell other tabs of a login. */
-export const tellOfLogin = () => store((storage) => storage.setItem(OTHER_TABS, `${Date.now()} ${Math.random()}`));
+/** Tell other tabs of a login; without storage they notice with their next request. */
+export const tellOfLogin = () => store(OTHER_TABS, `${Date.now()} ${Math.random()}`);
 
 /** Delete what this browser has of the user, which other tabs notice. */
-export const forget = () =>
-  store((storage) => {
-    for (const key of Object.keys(storage)) if (OF_USER.test(key) || key === OTHER_TABS) storage.removeItem(key);
-  });
-
-/** @param {(storage: Storage) => void} work */
-function store(work) {
-  try {
-    work(window.localStorage);
-  } catch {
-    // storage is switched off: other tabs notice with their next request
-  }
+export function forget() {
+  for (const key of storedKeys()) if (OF_USER.test(key) || key === OTHER_TABS) store(key, null);
 }
 
-// Where versions before 0.2.0 kept the token.
-store((storage) => storage.removeItem("dagbook.token"));
+store("dagbook.token", null); // where versions before 0.2.0 kept the token
 
 /**
  * Call `react` after a login or logout in another tab, and when the browser shows a page of before a logout again.
@@ -148,43 +138,13 @@ function hasRank(least) {
   return role.value === null ? !hasUsers : RANKS.indexOf(role.value) >= RANKS.indexOf(least);
 }
 
-/** @type {Record<Right, { allowed: () => boolean, who: string, off: string, on: () => boolean }>} */
+/** @type {Record<Right, () => boolean>} */
 const RIGHTS = {
-  run: {
-    allowed: () => config.runs && hasRank("operator"),
-    who: "operators",
-    off: "permissions_run_dags is false",
-    on: () => config.runs,
-  },
-  write: {
-    allowed: () => config.writes && hasRank("manager"),
-    who: "managers",
-    off: "permissions_write_dags is false",
-    on: () => config.writes,
-  },
-  create: {
-    allowed: () => config.writes && (hasUsers ? creates.value : hasRank("manager")),
-    who: "managers",
-    off: "permissions_write_dags is false",
-    on: () => config.writes,
-  },
-  admin: { allowed: () => hasRank("admin"), who: "admins", off: "", on: () => true },
+  run: () => config.runs && hasRank("operator"),
+  write: () => config.writes && hasRank("manager"),
+  create: () => config.writes && (hasUsers ? creates.value : hasRank("manager")),
+  admin: () => hasRank("admin"),
 };
 
-/**
- * Whether the user has a permission.
- * @param {Right} right
- */
-export function may(right) {
-  return RIGHTS[right].allowed();
-}
-
-/**
- * Why the user lacks a permission, as a sentence for a tooltip.
- * @param {Right} right
- */
-export function whyNot(right) {
-  const { on, off, who } = RIGHTS[right];
-  if (on() && hasGrants.value && !dagIn(path.value)) return "Open a DAG: your rights depend on it.";
-  return on() ? `Only ${who} and above may do this.` : `This server does not allow it: ${off}.`;
-}
+/** Whether the user has a permission. @param {Right} right */
+export const may = (right) => RIGHTS[right]();

@@ -18,6 +18,15 @@ export function storedValue(key) {
   }
 }
 
+/** The keys of all that is stored. */
+export function storedKeys() {
+  try {
+    return Object.keys(window.localStorage);
+  } catch {
+    return [];
+  }
+}
+
 /**
  * Store a text; null deletes it.
  * @param {string} key

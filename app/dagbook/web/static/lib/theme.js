@@ -1,6 +1,6 @@
 // Colour theme: light, dark, or that of the system.
 
-import { signal } from "../vendor/core.js";
+import { effect, signal } from "../vendor/core.js";
 import { store, stored } from "./stored.js";
 
 const KEY = "dagbook.theme";
@@ -16,17 +16,11 @@ function load() {
   return THEMES.find((name) => name === kept) ?? "system";
 }
 
-window.addEventListener("storage", ({ key }) => {
-  if (key !== KEY) return; // chosen in another tab
-  theme.value = load();
-  applyTheme();
-});
-
-/** Apply the chosen theme to the document. */
-export function applyTheme() {
+effect(() => {
   if (theme.value === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme.value;
-}
+});
+window.addEventListener("storage", ({ key }) => key === KEY && (theme.value = load())); // chosen in another tab
 
 /**
  * Choose a theme and store it.
@@ -34,6 +28,5 @@ export function applyTheme() {
  */
 export function choose(name) {
   theme.value = name;
-  applyTheme();
   store(KEY, name);
 }

@@ -78,6 +78,29 @@ export function useApi(path, query, concerns = null) {
 }
 
 /**
+ * @template T
+ * @typedef {{ data: T | null, failure: Failed | null, busy: boolean }} Asked
+ */
+
+/**
+ * What is loaded when `ask` is called, and again when it is called again; the data are kept until then.
+ * @template T
+ * @param {() => Promise<T>} send
+ */
+export function useAnswer(send) {
+  const [state, setState] = useState(/** @type {Asked<T>} */ ({ data: null, failure: null, busy: false }));
+  const ask = async () => {
+    setState((before) => ({ ...before, failure: null, busy: true }));
+    try {
+      setState({ data: await send(), failure: null, busy: false });
+    } catch (error) {
+      setState({ data: null, failure: asError(error), busy: false });
+    }
+  };
+  return { ...state, ask };
+}
+
+/**
  * Call `react` after changes that concern the caller, not more often than is useful (lib/pace.js); it returns a promise
  * when it loads something.
  * @param {Concerns | null} concerns

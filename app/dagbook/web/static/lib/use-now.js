@@ -1,8 +1,23 @@
-// Shared clock for the relative times of a page; it ticks only while it is used.
+// Shared clocks for the times of a page; they tick only while they are used.
 
-import { useEffect, useState } from "../vendor/core.js";
+import { signal } from "../vendor/core.js";
 
-const clocks = new Map(); // seconds between ticks -> {timer, watchers}
+/** @type {Map<number, ReturnType<typeof clockOf>>} */
+const clocks = new Map(); // by the seconds between ticks
+
+/** @param {number} seconds between ticks */
+function clockOf(seconds) {
+  let timer = 0;
+  const now = signal(Date.now(), {
+    watched: () => {
+      tick();
+      timer = setInterval(tick, seconds * 1000);
+    },
+    unwatched: () => clearInterval(timer),
+  });
+  const tick = () => void (now.value = Date.now());
+  return now;
+}
 
 /**
  * The current time in milliseconds, updated every `everySeconds`; `active` false stops it.
@@ -10,34 +25,7 @@ const clocks = new Map(); // seconds between ticks -> {timer, watchers}
  * @param {boolean} [active]
  */
 export function useNow(everySeconds = 15, active = true) {
-  const [now, setNow] = useState(Date.now());
-  useEffect(() => {
-    if (!active) return undefined;
-    setNow(Date.now());
-    return watch(everySeconds, setNow);
-  }, [everySeconds, active]);
-  return now;
-}
-
-/**
- * @param {number} everySeconds
- * @param {(now: number) => void} watcher
- */
-function watch(everySeconds, watcher) {
-  if (!clocks.has(everySeconds)) {
-    const watchers = new Set();
-    const tick = () => {
-      const now = Date.now();
-      for (const notify of watchers) notify(now);
-    };
-    clocks.set(everySeconds, { watchers, timer: setInterval(tick, everySeconds * 1000) });
-  }
-  const { watchers, timer } = clocks.get(everySeconds);
-  watchers.add(watcher);
-  return () => {
-    watchers.delete(watcher);
-    if (watchers.size) return;
-    clearInterval(timer);
-    clocks.delete(everySeconds);
-  };
+  const clock = clocks.get(everySeconds) ?? clockOf(everySeconds);
+  clocks.set(everySeconds, clock);
+  return active ? clock.value : Date.now();
 }

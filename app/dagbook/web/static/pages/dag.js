@@ -52,6 +52,7 @@ export default function DagPage({ params }) {
     loaded.error?.status === HTTP.NOT_FOUND && "not found",
     tab === "overview" ? latest?.dagRunId && lookOfRow(latest).word : known?.title,
   );
+  const readOnly = whyReadOnly(loaded.data?.source);
   return whenLoaded(loaded, "DAG", (details) => html`
     <${Header} name=${name} details=${details} reload=${loaded.reload} />
     ${details.errors.map((error) => html`<p class="bad wide-text" key=${error}>${error}</p>`)}
@@ -60,11 +61,9 @@ export default function DagPage({ params }) {
       onChoose=${(/** @type {string} */ id) => go(href(id === "overview" ? path : [...path, id]))} />
     ${tab === "overview" && html`<${OverviewTab} name=${name} details=${details} concerns=${concerns} />`}
     ${tab === "graph" && html`<${GraphTab} details=${details} />`}
-    ${tab === "spec" && html`<${DefinitionTab} name=${name} readOnly=${whyReadOnly(details.source)} />`}
-    ${tab === "revisions" && html`<${RevisionsTab} name=${name} concerns=${concerns}
-      readOnly=${whyReadOnly(details.source)} />`}
-    ${tab === "schedule" && html`<${ScheduleTab} name=${name} details=${details}
-      readOnly=${whyReadOnly(details.source)} />`}
+    ${tab === "spec" && html`<${DefinitionTab} name=${name} readOnly=${readOnly} />`}
+    ${tab === "revisions" && html`<${RevisionsTab} name=${name} concerns=${concerns} readOnly=${readOnly} />`}
+    ${tab === "schedule" && html`<${ScheduleTab} name=${name} details=${details} readOnly=${readOnly} />`}
     ${tab === "access" && known && html`<${AccessTab} name=${name} />`}
     ${!known && html`<${Empty} title="There is no such view"><p><a href=${href(path)}>Overview of ${name}</a></p>
     <//>`}`, missing);

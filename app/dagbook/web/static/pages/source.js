@@ -6,7 +6,7 @@ import { plural } from "../lib/format.js";
 import { go, href, query, setQuery } from "../lib/router.js";
 import { useTitle } from "../lib/title.js";
 import { useApi } from "../lib/use-api.js";
-import { ActionButton, Empty, NotThere, Pages, Time, whenLoaded } from "../parts/basic.js";
+import { ActionButton, Empty, NotThere, Pages, Table, Time, whenLoaded } from "../parts/basic.js";
 import { Confirm } from "../parts/form.js";
 import { attempt } from "../parts/notice.js";
 import { Commit, Place, Problems, SyncState, usePolling } from "../parts/origin.js";
@@ -72,15 +72,13 @@ function Head({ source, reload }) {
 
 /** @param {{ files: Api.SourceFile[] }} props */
 function Files({ files }) {
-  return html`<div class="scroll">
-    <table class="stack">
-      <thead><tr><th>File</th><th>DAG</th><th>Changed</th><th>Problems</th></tr></thead>
-      <tbody>${files.map((file) => html`<tr key=${file.path}>
+  return html`<${Table} heads=${["File", "DAG", "Changed", "Problems"]}>
+      ${files.map((file) => html`<tr key=${file.path}>
         <td class="whole wide-text"><code>${file.path}</code></td>
         <td data-label="DAG">${file.fileName ? html`<a href=${href(["dags", file.fileName])}>${file.fileName}</a>`
           : html`<span class="faint">none</span>`}</td>
         <td data-label="changed"><${Time} at=${file.changedAt} />
           ${file.commit && html` <${Commit} id=${file.commit} />`}</td>
         <td class="wide-text">${file.removedAt && html`<span class="wait">removed: its DAG is suspended</span>`}
-          <${Problems} problems=${file.problems} /></td></tr>`)}</tbody></table></div>`;
+          <${Problems} problems=${file.problems} /></td></tr>`)}<//>`;
 }

@@ -6,7 +6,7 @@ import { plural } from "../lib/format.js";
 import { go, href } from "../lib/router.js";
 import { useTitle } from "../lib/title.js";
 import { useApi } from "../lib/use-api.js";
-import { ActionButton, Empty, whenLoaded } from "../parts/basic.js";
+import { ActionButton, Empty, Table, whenLoaded } from "../parts/basic.js";
 import { FormDialog } from "../parts/form.js";
 import { attempt } from "../parts/notice.js";
 import { Place, SyncState, usePolling } from "../parts/origin.js";
@@ -23,7 +23,7 @@ export default function Sources() {
       <${ActionButton} right="admin" class="primary" onClick=${() => setAsked(true)}>Add source<//></div>
     ${whenLoaded(loaded, "sources", ({ sources }) =>
       sources.length
-        ? html`<${Table} sources=${sources} reload=${loaded.reload} />`
+        ? html`<${List} sources=${sources} reload=${loaded.reload} />`
         : html`<${Empty} title="No sources">
           <p>A source reads DAGs from a directory or a Git repository. Add one here, or with
             ${" "}<code>dagbook source add NAME PLACE</code>.</p><//>`)}
@@ -31,12 +31,10 @@ export default function Sources() {
 }
 
 /** @param {{ sources: Api.Source[], reload: Reload }} props */
-function Table({ sources, reload }) {
-  return html`<div class="scroll">
-    <table class="stack">
-      <thead><tr><th>Name</th><th>Place</th><th class="number">Files</th><th>Problems</th><th>Synced</th>
-        <th><span class="visually-hidden">Actions</span></th></tr></thead>
-      <tbody>${sources.map((source) => html`<tr key=${source.name}>
+function List({ sources, reload }) {
+  const files = html`<th class="number">Files</th>`;
+  return html`<${Table} heads=${["Name", "Place", files, "Problems", "Synced", "Actions"]}>
+      ${sources.map((source) => html`<tr key=${source.name}>
         <td class="whole"><a href=${href(["sources", source.name])}>${source.name}</a></td>
         <td class="wide-text"><${Place} source=${source} /></td>
         <td class="number" data-label="files">${source.files}</td>
@@ -46,7 +44,7 @@ function Table({ sources, reload }) {
         <td data-label="synced"><${SyncState} source=${source} /></td>
         <td class="actions"><${ActionButton} right="write" aria-label=${`Sync ${source.name} now`}
           onClick=${() => attempt(() => post(["sources", source.name, "sync"]).then(reload))}>Sync now<//></td>
-      </tr>`)}</tbody></table></div>`;
+      </tr>`)}<//>`;
 }
 
 /** @param {{ onClose: () => void }} props */

@@ -3,7 +3,7 @@
 import { html, useState } from "../vendor/core.js";
 import { config } from "../lib/config.js";
 import { approve, reject } from "../lib/run-actions.js";
-import { hasGrants, may, whyNot } from "../lib/session.js";
+import { hasGrants, may } from "../lib/session.js";
 import { Time } from "./basic.js";
 import { FormDialog } from "./form.js";
 
@@ -24,8 +24,9 @@ export function ApprovalCard({ address, step, waiting, reload }) {
 /** Why the user cannot decide; null for one who can. @param {Api.WaitingForApproval} waiting */
 function reasonAgainst({ approvers, mayDecide }) {
   if (mayDecide ?? may("run")) return null;
-  if (approvers && config.runs) return `Only ${approverText(approvers)} can approve or reject.`;
-  return hasGrants.value && config.runs ? "Only operators of the DAG can approve or reject." : whyNot("run");
+  if (!config.runs) return "This server does not allow it: permissions_run_dags is false.";
+  if (approvers) return `Only ${approverText(approvers)} can approve or reject.`;
+  return hasGrants.value ? "Only operators of the DAG can approve or reject." : "Only operators and above may do this.";
 }
 
 /**
@@ -43,20 +44,16 @@ export function ApprovalButtons({ address, step, waiting, reload }) {
     <button type="button" class="primary" onClick=${() => setAsked("approve")}>Approve</button>
     <button type="button" class="danger" onClick=${() => setAsked("reject")}>Reject</button>
     ${asked === "approve" && html`<${FormDialog} title=${`Approve the step “${step}”?`} action="Approve"
-      onClose=${close} onSave=${async (/** @type {Fields} */ fields) => {
-      await approve(address, step, inputsOf(fields));
-      await reload();
-    }}>
+      onClose=${close}
+      onSave=${(/** @type {Fields} */ fields) => approve(address, step, inputsOf(fields)).then(reload)}>
       ${waiting.prompt && html`<p class="wide-text">${waiting.prompt}</p>`}
       ${waiting.input.map((name) => html`<label key=${name}>
         <span>${name}${!waiting.required.includes(name) && html` <span class="faint">(optional)</span>`}</span>
         <input name=${name} required=${waiting.required.includes(name)} autocomplete="off" /></label>`)}
       ${!waiting.input.length && html`<p class="faint">The run continues.</p>`}<//>`}
     ${asked === "reject" && html`<${FormDialog} title=${`Reject the step “${step}”?`} action="Reject"
-      onClose=${close} onSave=${async (/** @type {Fields} */ fields) => {
-      await reject(address, step, fields.reason ?? "");
-      await reload();
-    }}>
+      onClose=${close}
+      onSave=${(/** @type {Fields} */ { reason = "" }) => reject(address, step, reason).then(reload)}>
       <p>The step fails, and steps that depend on it do not run.</p>
       <label><span>Reason <span class="faint">(optional)</span></span>
         <input name="reason" autocomplete="off" /></label><//>`}

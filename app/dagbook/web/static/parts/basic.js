@@ -81,6 +81,18 @@ export function Empty({ title, children }) {
   return html`<div class="empty"><h2>${title}</h2><div>${children}</div></div>`;
 }
 
+/**
+ * A table, whose rows are the children; it scrolls where it is too wide. A head that is a text is that of a column;
+ * "Actions" is for screen readers only.
+ * @param {{ heads: Children[], class?: string, children?: Children }} props
+ */
+export function Table({ heads, class: look = "", children }) {
+  const drawn = heads.map((head) => (typeof head !== "string" ? head : html`<th key=${head}>
+    ${head === "Actions" ? html`<span class="visually-hidden">${head}</span>` : head}</th>`));
+  return html`<div class="scroll"><table class=${`stack ${look}`}><thead><tr>${drawn}</tr></thead>
+    <tbody>${children}</tbody></table></div>`;
+}
+
 /** Content of a page that needs users, on a server without. @param {{ title: string }} props */
 export function NoUsers({ title }) {
   return html`<h1>${title}</h1><${Empty} title="User accounts are off">

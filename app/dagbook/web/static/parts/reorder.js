@@ -87,8 +87,6 @@ function moveTo(queue, from, to, reload) {
     (run) => run?.waitingFor?.item,
   );
   if (moved === undefined || (to > 0 && after === undefined)) return Promise.resolve(false);
-  return attempt(async () => {
-    await patch(["queues", queue.name, "items", String(moved)], to === 0 ? { toFront: true } : { after });
-    await reload();
-  });
+  const body = to === 0 ? { toFront: true } : { after };
+  return attempt(() => patch(["queues", queue.name, "items", String(moved)], body).then(reload));
 }

@@ -4,7 +4,7 @@ import { html, useState } from "../../vendor/core.js";
 import { href } from "../../lib/router.js";
 import { may } from "../../lib/session.js";
 import { useApi } from "../../lib/use-api.js";
-import { Empty, whenLoaded } from "../../parts/basic.js";
+import { Empty, Table, whenLoaded } from "../../parts/basic.js";
 import { GiveAccess } from "../../parts/giveaccess.js";
 
 /** @param {{ name: string }} props */
@@ -16,13 +16,12 @@ export function AccessTab({ name }) {
       <a href=${href("/access")}>Manage access</a>
       ${may("admin") && html`<button type="button" class="primary" onClick=${() => setAsked(true)}>Add</button>`}</div>
     ${grants.length
-      ? html`<div class="scroll"><table class="stack">
-        <thead><tr><th>User or group</th><th>Role</th><th>Granted by</th></tr></thead>
-        <tbody>${grants.map((grant) => html`<tr key=${grant.id}>
+      ? html`<${Table} heads=${["User or group", "Role", "Granted by"]}>
+        ${grants.map((grant) => html`<tr key=${grant.id}>
           <td class="wide-text">${grant.username ?? html`<span class="tag">group</span> ${grant.groupName}`}</td>
           <td data-label="role">${grant.role}</td>
           <td data-label="by">${grant.pattern ? "name" : "tag"} <code>${grant.pattern ?? grant.tag}</code></td>
-        </tr>`)}</tbody></table></div>`
+        </tr>`)}<//>`
       : html`<${Empty} title="No grants for this DAG" />`}
     <p class="faint">Users with access to all DAGs: ${everywhere
       .filter((one) => !one.disabled)

@@ -5,7 +5,7 @@ import { post } from "../../lib/api.js";
 import { href, query, setQuery } from "../../lib/router.js";
 import { may } from "../../lib/session.js";
 import { useApi } from "../../lib/use-api.js";
-import { Dialog, Pages, whenLoaded, Time } from "../../parts/basic.js";
+import { Dialog, Pages, Table, whenLoaded, Time } from "../../parts/basic.js";
 import { Diff } from "../../parts/diff.js";
 import { Confirm } from "../../parts/form.js";
 import { Commit } from "../../parts/origin.js";
@@ -28,15 +28,10 @@ export function RevisionsTab({ name, concerns, readOnly }) {
     href(["dags", name, "revisions"], { page: page > 1 ? page : null, ...search });
   const close = () => setQuery({ show: null, changes: null, from: null, to: null });
   return whenLoaded(loaded, "revisions", ({ revisions, pagination }) => html`
-    <div class="scroll">
-      <table class="stack">
-        <thead>
-          <tr><th class="number">No.</th><th>Saved</th><th>By</th><th>Note</th><th>Difference</th>
-            <th><span class="visually-hidden">Actions</span></th></tr></thead>
-      <tbody>
-        ${revisions.map((revision) => html`<${Row} key=${revision.number} link=${link} revision=${revision}
-          newest=${pagination.totalRecords} chosen=${revision.number === number} readOnly=${readOnly}
-          onRestore=${() => setRestored(revision.number)} />`)}</tbody></table></div>
+    <${Table} heads=${[html`<th class="number">No.</th>`, "Saved", "By", "Note", "Difference", "Actions"]}>
+      ${revisions.map((revision) => html`<${Row} key=${revision.number} link=${link} revision=${revision}
+        newest=${pagination.totalRecords} chosen=${revision.number === number} readOnly=${readOnly}
+        onRestore=${() => setRestored(revision.number)} />`)}<//>
     <${Pages} page=${page} pagination=${pagination} names=${["Newer", "Older"]} />
     ${show && html`<${RevisionText} key=${show} name=${name} number=${show} onClose=${close} />`}
     ${from && to && html`<${RevisionDiff} key=${`${from} ${to}`} name=${name} from=${from} to=${to}
