@@ -10,27 +10,8 @@ from tests.web.browser import visiting
 from tests.web.site import Site
 from tests.web.test_pages import PAGES
 
-_SOME = ("dags", "runs", "queues", "users", "sources", "run-failed")
+_SOME = ("dags", "runs", "queues", "users", "sources", "system", "dag-spec", "run-failed")
 _QUICK, _ALL = [1440], list(design.WIDTHS)
-# Pages that are over a bar, by its words: they are to be repaired, and nothing is added here.
-_OVER = {
-    "moves while it loads": (
-        *(
-            "access",
-            "account",
-            "dag",
-            "dag-of-source",
-            "dag-schedule",
-            "dashboard",
-            "run-events",
-            "run-spec",
-            "search",
-            "system",
-        ),
-        "workers",
-    ),
-    "right edges": ("dag-spec",),  # the editor beside its preview
-}
 
 
 @pytest.mark.parametrize(
@@ -50,14 +31,8 @@ async def test_pages_keep_the_bars_of_the_design(
                 page = await visitor.open(PAGES[name])
                 found = await design.measure(page)
                 assert found.sizes, f"{name}: no text was found"
-                wrong += [
-                    f"{name} at {width} pixels: {problem}" for problem in found.problems() if not _known(name, problem)
-                ]
+                wrong += [f"{name} at {width} pixels: {problem}" for problem in found.problems()]
     assert wrong == []
-
-
-def _known(name: str, problem: str) -> bool:
-    return any(words in problem and name in names for words, names in _OVER.items())
 
 
 async def test_the_measures_see_what_is_over_the_bars(browser: Browser, site: Site) -> None:

@@ -101,6 +101,17 @@ export function useAnswer(send) {
 }
 
 /**
+ * Whether the first loads of a page have finished, so that it shows what belongs together at once: one part that is
+ * later than another would move it. What is loaded again later changes in its place.
+ * @param {...Loading<any>} loads
+ */
+export function useReady(...loads) {
+  const isReady = useRef(false);
+  isReady.current ||= loads.every(({ loading }) => !loading);
+  return isReady.current;
+}
+
+/**
  * Call `react` after changes that concern the caller, not more often than is useful (lib/pace.js); it returns a promise
  * when it loads something.
  * @param {Concerns | null} concerns

@@ -2,13 +2,14 @@
 
 import { html, useState } from "../vendor/core.js";
 import { patch, post, put, remove } from "../lib/api.js";
-import { useApi } from "../lib/use-api.js";
+import { useApi, useReady } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { hasUsers, may } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, NoUsers, whenLoaded, Time } from "../parts/basic.js";
+import { Empty, Loading, NoUsers, Table, whenLoaded, Time } from "../parts/basic.js";
 import { Confirm, FormDialog } from "../parts/form.js";
 import { GiveAccess, RoleChoice } from "../parts/giveaccess.js";
+import { Menu } from "../parts/menu.js";
 import { attempt } from "../parts/notice.js";
 
 /** @typedef {{ kind: "new" } | { kind: "edit" | "remove" | "members", group: Api.Group }} AskedOfGroup */
@@ -20,6 +21,7 @@ export default function Access() {
   const users = useApi(allowed ? "users" : null);
   const groups = useApi(allowed ? "groups" : null);
   const grants = useApi(allowed ? "grants" : null);
+  const isReady = useReady(users, groups, grants);
   if (!hasUsers) return html`<${NoUsers} title="Access" />`;
   if (!allowed) return html`<h1>Access</h1><${Empty} title="Only admins can manage access" />`;
   const reload = () => Promise.all([groups.reload(), grants.reload()]);
@@ -27,7 +29,7 @@ export default function Access() {
     <p class="faint">A user limited to granted DAGs sees those that are granted here, to the user or to a group.
       Grants do not isolate users who may run commands on this server, unless commands run under another account
       (<code>run_as</code>).</p>
-    ${whenLoaded(users, "users", (known) => html`
+    ${!isReady ? html`<${Loading} what="grants and groups" />` : whenLoaded(users, "users", (known) => html`
       ${whenLoaded(groups, "groups", (found) => html`
         <${Grants} grants=${grants} reload=${() => Promise.all([users.reload(), reload()])} />
         <${Groups} groups=${found.groups} users=${known.users} reload=${reload} />`)}
@@ -48,33 +50,26 @@ function Grants({ grants, reload }) {
     <button type="button" class="primary" onClick=${() => setAsked({ kind: "new" })}>Give access</button></div>
     ${whenLoaded(grants, "grants", (found) =>
       found.grants.length
-        ? html`<div class="scroll"><table class="stack">
-          <thead><tr><th>User or group</th><th>Role</th><th>DAGs</th><th>Since</th>
-            <th><span class="visually-hidden">Actions</span></th></tr></thead>
-          <tbody>${found.grants.map((grant) => html`<tr key=${grant.id}>
+        ? html`<${Table} heads=${["User or group", "Role", "DAGs", "Since", "Actions"]}>
+          ${found.grants.map((grant) => html`<tr key=${grant.id}>
             <td class="wide-text">${grant.username ?? html`<span class="tag">group</span> ${grant.groupName}`}</td>
             <td data-label="role">${grant.role}</td>
             <td class="wide-text" data-label="DAGs">${dagsOf(grant)}</td>
             <td data-label="since"><${Time} at=${grant.createdAt} /></td>
-            <td class="actions">
-              <button type="button" aria-label=${`Change the role of ${nameOf(grant)}`}
-                onClick=${() => setAsked({ kind: "role", grant })}>Change role</button>
-              <button type="button" class="danger" aria-label=${`Remove the grant of ${nameOf(grant)}`}
-                onClick=${() => setAsked({ kind: "remove", grant })}>Remove</button></td>
-          </tr>`)}</tbody></table></div>`
+            <td class="actions"><${Menu} label=${`Actions of the grant of ${nameOf(grant)}`} items=${[
+              { title: "Change the role…", onChoose: () => setAsked({ kind: "role", grant }) },
+              { title: "Remove…", onChoose: () => setAsked({ kind: "remove", grant }), danger: true },
+            ]} /></td></tr>`)}<//>`
         : html`<${Empty} title="No grants yet">
           <p>A grant gives a user or a group a role for DAGs by name or tag.</p><//>`)}
     ${asked?.kind === "new" && html`<${GiveAccess} onClose=${close} onDone=${reload} />`}
     ${asked?.kind === "role" && html`<${FormDialog} title=${`Change the role of ${nameOf(asked.grant)}`} action="Save"
-      onClose=${close} onSave=${async (/** @type {Fields} */ { role }) => {
-      await patch(["grants", asked.grant.id], { role: /** @type {Api.Role} */ (role) });
-      await grants.reload();
-    }}><${RoleChoice} chosen=${asked.grant.role} /><//>`}
+      onClose=${close} onSave=${(/** @type {Fields} */ { role }) =>
+        patch(["grants", asked.grant.id], { role: /** @type {Api.Role} */ (role) }).then(grants.reload)}>
+      <${RoleChoice} chosen=${asked.grant.role} /><//>`}
     ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove the grant of ${nameOf(asked.grant)}?`}
-      action="Remove" onClose=${close} onConfirm=${async () => {
-      await remove(["grants", asked.grant.id]);
-      await grants.reload();
-    }}><p>Access to ${dagsOf(asked.grant)} ends, unless another grant covers it.</p><//>`}`;
+      action="Remove" onClose=${close} onConfirm=${() => remove(["grants", asked.grant.id]).then(grants.reload)}>
+      <p>Access to ${dagsOf(asked.grant)} ends, unless another grant covers it.</p><//>`}`;
 }
 
 /** @param {{ groups: Api.Group[], users: Api.User[], reload: () => Promise<unknown> }} props */
@@ -84,44 +79,32 @@ function Groups({ groups, users, reload }) {
   return html`<div class="row"><h2>Groups</h2><span class="grow"></span>
     <button type="button" onClick=${() => setAsked({ kind: "new" })}>Add group</button></div>
     ${groups.length
-      ? html`<div class="scroll"><table class="stack">
-        <thead><tr><th>Name</th><th>Claim</th><th>Members</th><th><span class="visually-hidden">Actions</span></th></tr>
-        </thead>
-        <tbody>${groups.map((group) => html`<tr key=${group.id}>
+      ? html`<${Table} heads=${["Name", "Claim", "Members", "Actions"]}>
+        ${groups.map((group) => html`<tr key=${group.id}>
           <td class="wide-text">${group.name}</td>
           <td data-label="claim">${group.claim && html`<code>${group.claim}</code>`}</td>
           <td data-label="members">${group.members}</td>
-          <td class="actions">
-            <button type="button" aria-label=${`Members of ${group.name}`}
-              onClick=${() => setAsked({ kind: "members", group })}>Members</button>
-            <button type="button" aria-label=${`Edit ${group.name}`} onClick=${() => setAsked({ kind: "edit", group })}>
-              Edit</button>
-            <button type="button" class="danger" aria-label=${`Remove ${group.name}`}
-              onClick=${() => setAsked({ kind: "remove", group })}>Remove</button></td>
-        </tr>`)}</tbody></table></div>`
+          <td class="actions"><${Menu} label=${`Actions of ${group.name}`} items=${[
+            { title: "Members…", onChoose: () => setAsked({ kind: "members", group }) },
+            { title: "Edit…", onChoose: () => setAsked({ kind: "edit", group }) },
+            { title: "Remove…", onChoose: () => setAsked({ kind: "remove", group }), danger: true },
+          ]} /></td></tr>`)}<//>`
       : html`<${Empty} title="No groups yet"><p>A group gives its grants to all its members.</p><//>`}
     ${asked?.kind === "new" && html`<${GroupForm} title="Add a group" action="Add" onClose=${close}
-      onSave=${async (/** @type {Api.GroupRequest} */ body) => {
-      await post("groups", body);
-      await reload();
-    }} />`}
+      onSave=${(/** @type {Api.GroupRequest} */ body) => post("groups", body).then(reload)} />`}
     ${asked?.kind === "edit" && html`<${GroupForm} title=${`Edit ${asked.group.name}`} action="Save" onClose=${close}
-      group=${asked.group} onSave=${async (/** @type {Api.GroupRequest} */ body) => {
-      await put(["groups", asked.group.id], body);
-      await reload();
-    }} />`}
+      group=${asked.group}
+      onSave=${(/** @type {Api.GroupRequest} */ body) => put(["groups", asked.group.id], body).then(reload)} />`}
     ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove the group ${asked.group.name}?`} action="Remove"
-      onClose=${close} onConfirm=${async () => {
-      await remove(["groups", asked.group.id]);
-      await reload();
-    }}><p>This removes its grants too. Its members are kept.</p><//>`}
+      onClose=${close} onConfirm=${() => remove(["groups", asked.group.id]).then(reload)}>
+      <p>This removes its grants too. Its members are kept.</p><//>`}
     ${asked?.kind === "members" && html`<${Members} group=${asked.group} users=${users} onClose=${close}
       onChange=${reload} />`}`;
 }
 
 /**
  * @param {{ title: string, action: string, group?: Api.Group, onClose: () => void,
- *   onSave: (body: Api.GroupRequest) => Promise<void> }} props
+ *   onSave: (body: Api.GroupRequest) => unknown }} props
  */
 function GroupForm({ title, action, group, onClose, onSave }) {
   return html`<${FormDialog} title=${title} action=${action} onClose=${onClose}
@@ -139,14 +122,9 @@ function GroupForm({ title, action, group, onClose, onSave }) {
 function Members({ group, users, onClose, onChange }) {
   const loaded = useApi(["groups", group.id]);
   const change = (/** @type {() => Promise<unknown>} */ work) =>
-    attempt(async () => {
-      await work();
-      await Promise.all([loaded.reload(), onChange()]);
-    });
-  const add = async (/** @type {Fields} */ { user }) => {
-    await change(() => put(["groups", group.id, "members", user], {}));
-    return false;
-  };
+    attempt(() => work().then(() => Promise.all([loaded.reload(), onChange()])));
+  const add = (/** @type {Fields} */ { user }) =>
+    change(() => put(["groups", group.id, "members", user], {})).then(() => false);
   const others = users.filter(({ id }) => !loaded.data?.members.some((member) => member.userId === id));
   return html`<${FormDialog} title=${`Members of ${group.name}`} action="Add" onClose=${onClose} onSave=${add}>
     ${whenLoaded(loaded, "members", ({ members }) => html`<ul>${members.map((member) => html`<li key=${member.userId}>
@@ -176,10 +154,9 @@ function View({ id }) {
   return whenLoaded(loaded, "DAGs", ({ user, dags, more }) => {
     if (user.scope !== "granted") return html`<p>${user.username} sees all DAGs, as ${user.role}.</p>`;
     if (!dags.length && page === 1) return html`<p>${user.username} has access to no DAG.</p>`;
-    return html`<div class="scroll"><table class="stack"><thead><tr><th>DAG</th><th>Role</th></tr></thead>
-      <tbody>${dags.map((dag) => html`<tr key=${dag.name}>
+    return html`<${Table} heads=${["DAG", "Role"]}>${dags.map((dag) => html`<tr key=${dag.name}>
         <td class="wide-text"><a href=${href(["dags", dag.name])}>${dag.name}</a></td>
-        <td data-label="role">${dag.role}</td></tr>`)}</tbody></table></div>
+        <td data-label="role">${dag.role}</td></tr>`)}<//>
       ${(more || page > 1) && html`<p><button type="button" disabled=${page === 1} onClick=${() => setPage(page - 1)}>
         Previous</button> <button type="button" disabled=${!more} onClick=${() => setPage(page + 1)}>
         Next</button></p>`}`;

@@ -6,9 +6,9 @@ import { short } from "../lib/format.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
-import { useApi } from "../lib/use-api.js";
+import { useApi, useReady } from "../lib/use-api.js";
 import { ApprovalButtons, approverText } from "../parts/approval.js";
-import { Empty, StatusIcon, Time, whenLoaded } from "../parts/basic.js";
+import { Empty, Loading, StatusIcon, Table, Time, whenLoaded } from "../parts/basic.js";
 import { attempt } from "../parts/notice.js";
 
 const PAGE = 20; // decisions
@@ -27,6 +27,8 @@ const keyOf = ({ dagName, dagRunId, stepName, since }) => `${dagName}/${dagRunId
 export default function Approvals() {
   useTitle("Approvals");
   const inbox = useApi("approvals", {}, onRun);
+  const newest = useApi("approvals/decided", { perPage: PAGE }, onRun);
+  if (!useReady(inbox, newest)) return html`<h1>Approvals</h1><${Loading} what="approvals" />`;
   return html`<h1>Approvals</h1>
     ${whenLoaded(inbox, "approvals", ({ approvals, hasMore }) => approvals.length ? html`
       <div class="approvals">${approvals.map((one) => html`<${Card} key=${keyOf(one)} one=${one}
@@ -34,7 +36,7 @@ export default function Approvals() {
       ${hasMore && html`<p class="faint">Only the oldest approvals are shown.</p>`}`
       : html`<${Empty} title="Nothing to approve">
         <p>Steps of type <code>hitl</code> appear here and wait until a user approves or rejects them.</p><//>`)}
-    <${Decided} />`;
+    <${Decided} newest=${newest} />`;
 }
 
 /** @param {{ one: Api.ApprovalItem, reload: Reload }} props */
@@ -64,8 +66,8 @@ function Card({ one, reload }) {
     <${ApprovalButtons} address=${address} step=${one.stepName} waiting=${one} reload=${reload} /></article>`;
 }
 
-function Decided() {
-  const newest = useApi("approvals/decided", { perPage: PAGE }, onRun);
+/** @param {{ newest: import("../lib/use-api.js").Loading<Api.DecidedApprovals> }} props */
+function Decided({ newest }) {
   const [older, setOlder] = useState({ page: 1, found: /** @type {Api.DecidedApproval[]} */ ([]), more: true });
   const more = () => attempt(async () => {
     const next = await get("approvals/decided", { perPage: PAGE, page: older.page + 1 });
@@ -75,9 +77,9 @@ function Decided() {
     // A decision since the first page was loaded moves the others to the next page.
     const byKey = new Map([...approvals, ...older.found].map((one) => [keyOf(one), one]));
     if (!byKey.size) return null;
-    return html`<h2>Decided</h2><div class="scroll"><table class="stack">
-      <thead><tr><th>When</th><th>Decision</th><th>Step</th><th>Question</th><th>Values or reason</th></tr></thead>
-      <tbody>${[...byKey].map(([key, one]) => html`<tr key=${key}>
+    return html`<h2>Decided</h2>
+      <${Table} heads=${["When", "Decision", "Step", "Question", "Values or reason"]}>
+      ${[...byKey].map(([key, one]) => html`<tr key=${key}>
         <td><${Time} at=${one.decidedAt} /></td>
         <td class="wide-text"><span class=${one.approved ? "good" : "bad"}>
           ${one.approved ? "approved" : "rejected"}</span> by ${one.decidedBy}</td>
@@ -85,7 +87,7 @@ function Decided() {
           ${one.dagName}, ${one.stepName}</a></td>
         <td class="wide-text">${one.prompt}</td>
         <td class="wide-text">${one.reason ?? Object.entries(one.inputs ?? {})
-          .map(([name, value]) => `${name}=${value}`).join(", ")}</td></tr>`)}</tbody></table></div>
+          .map(([name, value]) => `${name}=${value}`).join(", ")}</td></tr>`)}<//>
       ${(older.page === 1 ? hasMore : older.more) && html`<p><button type="button" onClick=${more}>
         Show older decisions</button></p>`}`;
   });

@@ -2,11 +2,11 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { plural } from "../lib/format.js";
-import { useApi } from "../lib/use-api.js";
+import { useApi, useReady } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, Failure, whenLoaded, Status, Time } from "../parts/basic.js";
+import { Empty, Failure, Loading, whenLoaded, Status, Time } from "../parts/basic.js";
 
 export default function Search() {
   const text = query.value.get("q") ?? "";
@@ -37,6 +37,7 @@ function Found({ text }) {
   const names = useApi("dags", { name: text, perPage: 20 });
   const definitions = useApi("dags/search", { q: text });
   const errors = useApi("dag-runs", { error: text, limit: 20, fromDate: 0 }); // without a date it is only today
+  if (!useReady(names, definitions, errors)) return html`<${Loading} what="results" />`;
   const empty =
     names.data &&
     !names.data.dags.length &&

@@ -2,14 +2,14 @@
 
 import { html } from "../vendor/core.js";
 import { config } from "../lib/config.js";
-import { useApi } from "../lib/use-api.js";
+import { useApi, useReady } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { hasGrants, may } from "../lib/session.js";
 import { RUN } from "../lib/status.js";
 import { ago, bytes, duration, instant } from "../lib/format.js";
 import { useTitle } from "../lib/title.js";
 import { Chart } from "../parts/chart.js";
-import { Empty, whenLoaded } from "../parts/basic.js";
+import { Empty, Loading, whenLoaded } from "../parts/basic.js";
 import { Doctor } from "../parts/doctor.js";
 import { Retention } from "../parts/retention.js";
 
@@ -35,6 +35,7 @@ export default function System() {
   const health = useApi("health");
   const history = useApi("services/resources/history", { duration: span });
   const figures = useApi(hasGrants.value ? null : "services/figures");
+  if (!useReady(health, history, figures)) return html`<h1>System</h1><${Loading} what="state of the server" />`;
   return html`<h1>System</h1>
     ${whenLoaded(health, "health", (state) => html`<dl class="facts card">
       <div><dt>State</dt><dd class=${state.status === "healthy" ? "good" : "bad"}>${state.status}</dd></div>

@@ -2,11 +2,11 @@
 
 import { html, useState } from "../vendor/core.js";
 import { patch, post, remove } from "../lib/api.js";
-import { useApi } from "../lib/use-api.js";
+import { useApi, useReady } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { hasUsers, may, user as me } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
-import { ActionButton, Empty, NoUsers, whenLoaded, Time } from "../parts/basic.js";
+import { ActionButton, Empty, Loading, NoUsers, whenLoaded, Time } from "../parts/basic.js";
 import { Choices, Confirm, FormDialog, NewPassword } from "../parts/form.js";
 import { Menu } from "../parts/menu.js";
 import { attempt } from "../parts/notice.js";
@@ -28,6 +28,8 @@ export default function Users() {
   useTitle("Users");
   const list = useApi(hasUsers && may("admin") ? "users" : null);
   const grants = useApi(hasUsers && may("admin") ? "grants" : null);
+  const sessions = useApi(hasUsers && may("admin") ? "sessions" : null, { all: true });
+  const isReady = useReady(list, grants, sessions);
   const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
   if (!hasUsers) return html`<${NoUsers} title="Users" />`;
   if (!may("admin")) return html`<h1>Users</h1><${Empty} title="Only admins can see users">
@@ -41,7 +43,8 @@ export default function Users() {
     }, `${username} enabled.`);
   return html`<div class="row"><h1>Users</h1><span class="grow"></span>
     <${ActionButton} right="admin" class="primary" onClick=${() => setAsked({ kind: "new" })}>Add user<//></div>
-    ${whenLoaded(list, "users", ({ users }) => html`<div class="scroll"><table class="stack list">
+    ${!isReady ? html`<${Loading} what="users" />`
+      : whenLoaded(list, "users", ({ users }) => html`<div class="scroll"><table class="stack list">
       <thead><tr><th>Name</th><th>Role</th><th>DAGs</th><th>Added</th>
         <th><span class="visually-hidden">Actions</span></th></tr>
       </thead>
@@ -64,7 +67,7 @@ export default function Users() {
           ]} />
         </td>
       </tr>`)}</tbody></table></div>
-      <${SessionList} all />`)}
+      <${SessionList} list=${sessions} all />`)}
     ${asked?.kind === "new" && html`<${FormDialog} title="Add a user" action="Add" onClose=${close}
       onSave=${async (/** @type {Fields} */ { username, role, scope, newPassword }) => {
       const of = { role: /** @type {Api.Role} */ (role), scope: /** @type {Api.UserScope} */ (scope) };

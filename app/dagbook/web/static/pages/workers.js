@@ -1,11 +1,11 @@
 // Servers, schedulers, and workers on other machines with their active runs.
 
 import { html } from "../vendor/core.js";
-import { useApi } from "../lib/use-api.js";
+import { useApi, useReady } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, whenLoaded, Time } from "../parts/basic.js";
+import { Empty, Loading, Table, whenLoaded, Time } from "../parts/basic.js";
 import { Icon } from "../parts/icon.js";
 
 /** @type {Record<string, [icon: string, tone: string]>} */
@@ -31,6 +31,7 @@ export default function Workers() {
   const workers = useApi("workers", {}, onRun);
   const schedulers = useApi("services/scheduler");
   const servers = useApi("services/coordinator");
+  if (!useReady(workers, schedulers, servers)) return html`<h1>Workers</h1><${Loading} what="workers" />`;
   return html`<h1>Workers</h1>
     ${whenLoaded(workers, "workers", ({ workers: list, errors }) => html`
       ${errors.map((text) => html`<p class="bad" key=${text}>${text}</p>`)}
@@ -51,11 +52,9 @@ export default function Workers() {
 
 /** @param {{ list: Api.CoordinatorInstance[] }} props */
 function Instances({ list }) {
-  return html`<div class="scroll">
-    <table class="stack"><thead><tr><th>Host</th><th>State</th><th>Since</th><th>Id</th></tr></thead><tbody>
+  return html`<${Table} heads=${["Host", "State", "Since", "Id"]}>
     ${list.map((one) => html`<tr key=${one.instanceId}><td>${one.host}</td><td><${Health} of=${one.status} /></td>
-      <td data-label="since"><${Time} at=${one.startedAt} /></td><td><code>${one.instanceId}</code></td></tr>`)}</tbody>
-      </table></div>`;
+      <td data-label="since"><${Time} at=${one.startedAt} /></td><td><code>${one.instanceId}</code></td></tr>`)}<//>`;
 }
 
 /** @param {{ worker: Api.Worker }} props */

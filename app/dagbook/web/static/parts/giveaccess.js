@@ -74,7 +74,7 @@ function DagChoice() {
         tag</label></fieldset>
     <label>Name or tag<input name="dags" required maxlength="64" placeholder="etl-*" autocomplete="off"
       onInput=${type} /></label>
-    <p class="faint preview" role="status">${text && html`<${Preview} kind=${kind} text=${text} />`}</p>`;
+    <p class="faint matching" role="status">${text && html`<${Preview} kind=${kind} text=${text} />`}</p>`;
 }
 
 /** Which stored DAGs a pattern or tag matches now. @param {{ kind: string, text: string }} props */

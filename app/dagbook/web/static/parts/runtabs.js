@@ -35,10 +35,10 @@ export function RunEvents({ address }) {
     }
   };
   return whenLoaded(loaded, "events", (page) => html`
-    ${earlierLines(page) > 0 && !older.text && html`<button type="button" onClick=${() => more(page)}>
-      Show earlier events</button>`}
     ${older.failure && html`<${Failure} error=${older.failure} />`}
     <ol class="happened" tabindex="0" aria-label="Events">
+      ${earlierLines(page) > 0 && !older.text && html`<li><button type="button" onClick=${() => more(page)}>
+        Show earlier events</button></li>`}
       ${eventsOf(`${older.text && `${older.text}\n`}${page.content}`).map((event, index) => html`<${Happened}
         key=${index} event=${event} address=${address} />`)}</ol>`);
 }

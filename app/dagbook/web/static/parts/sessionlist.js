@@ -2,8 +2,7 @@
 
 import { html, useState } from "../vendor/core.js";
 import { remove } from "../lib/api.js";
-import { useApi } from "../lib/use-api.js";
-import { Empty, Time, whenLoaded } from "./basic.js";
+import { Empty, Table, Time, whenLoaded } from "./basic.js";
 import { Confirm } from "./form.js";
 import { notify } from "./notice.js";
 
@@ -24,10 +23,10 @@ export function agentName(agent) {
 }
 
 /**
- * @param {{ all?: boolean }} props `all`: those of all users, for admins
+ * `all`: those of all users, for admins.
+ * @param {{ list: import("../lib/use-api.js").Loading<Api.Sessions>, all?: boolean }} props
  */
-export function SessionList({ all = false }) {
-  const list = useApi("sessions", all ? { all: true } : {});
+export function SessionList({ list, all = false }) {
   const [asked, setAsked] = useState(/** @type {Api.Session | "others" | null} */ (null));
   const end = async () => {
     if (asked === "others") {
@@ -42,13 +41,9 @@ export function SessionList({ all = false }) {
         onClick=${() => setAsked("others")}>End all other sessions</button>`}</div>
     ${whenLoaded(list, "sessions", ({ sessions }) =>
       sessions.length
-        ? html`<div class="scroll">
-          <table class="stack">
-            <thead>
-              <tr><th>Program</th>${all && html`<th>User</th>`}<th>Address</th><th>Logged in</th><th>Last used</th>
-                <th>Expires</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
-            <tbody>${sessions.map((session) => html`<${Row} key=${session.id} session=${session} all=${all}
-              onEnd=${() => setAsked(session)} />`)}</tbody></table></div>`
+        ? html`<${Table} heads=${["Program", all && "User", "Address", "Logged in", "Last used", "Expires", "Actions"]}>
+          ${sessions.map((session) => html`<${Row} key=${session.id} session=${session} all=${all}
+            onEnd=${() => setAsked(session)} />`)}<//>`
         : html`<${Empty} title="No open sessions"><p>A session starts with a login.</p><//>`)}
     ${asked && html`<${Confirm} title=${asked === "others" ? "End all other sessions?" : "End this session?"}
       action="End" onClose=${() => setAsked(null)} onConfirm=${end}>

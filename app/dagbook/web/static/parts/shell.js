@@ -96,7 +96,7 @@ function Stale() {
     return () => clearTimeout(timer);
   }, [waiting]);
   return html`<div role="status">
-    ${late && html`<p class="stale"><${Icon} name="wait" />
+    ${late && html`<p class="stale late"><${Icon} name="wait" />
       The server does not answer. This page may be out of date; it reconnects by itself.</p>`}</div>`;
 }
 

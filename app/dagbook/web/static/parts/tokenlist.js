@@ -3,9 +3,8 @@
 import { html, useState } from "../vendor/core.js";
 import { post, remove } from "../lib/api.js";
 import { copyText } from "../lib/clipboard.js";
-import { useApi } from "../lib/use-api.js";
 import { hasGrants, user } from "../lib/session.js";
-import { Dialog, Empty, whenLoaded, Time } from "./basic.js";
+import { Dialog, Empty, Table, whenLoaded, Time } from "./basic.js";
 import { Confirm, FormDialog } from "./form.js";
 
 /** @type {Api.Role[]} */
@@ -24,8 +23,8 @@ const SCOPES = [
  *   | { kind: "revoke", token: Api.Token }} Asked
  */
 
-export function TokenList() {
-  const list = useApi("tokens");
+/** @param {{ list: import("../lib/use-api.js").Loading<Api.Tokens> }} props */
+export function TokenList({ list }) {
   const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
   const close = () => setAsked(null);
   const highest = hasGrants.value ? "manager" : (user.value?.role ?? "viewer"); // grants limit a token by themselves
@@ -48,15 +47,9 @@ export function TokenList() {
       <button type="button" class="primary" onClick=${() => setAsked({ kind: "new" })}>Create token</button></div>
     ${whenLoaded(list, "tokens", ({ tokens }) =>
       tokens.length
-        ? html`<div class="scroll">
-          <table class="stack">
-            <thead>
-              <tr><th>Name</th><th>User</th><th>Highest role</th><th>Created</th><th>Expires</th>
-                <th>Last used</th>
-                <th><span class="visually-hidden">Actions</span></th></tr></thead>
-            <tbody>
-              ${tokens.map((token) => html`<${Row} key=${token.id} token=${token}
-                onRevoke=${() => setAsked({ kind: "revoke", token })} />`)}</tbody></table></div>`
+        ? html`<${Table} heads=${["Name", "User", "Highest role", "Created", "Expires", "Last used", "Actions"]}>
+          ${tokens.map((token) => html`<${Row} key=${token.id} token=${token}
+            onRevoke=${() => setAsked({ kind: "revoke", token })} />`)}<//>`
         : html`<${Empty} title="No tokens yet">
           <p>With a token, a script uses the API as you, with your role or a lower one.</p><//>`)}
     ${asked?.kind === "new" && html`<${FormDialog} title="Create a token" action="Create" onClose=${close}
@@ -84,10 +77,8 @@ export function TokenList() {
       </footer>
     <//>`}
     ${asked?.kind === "revoke" && html`<${Confirm} title=${`Revoke token ${asked.token.name}?`} action="Revoke"
-      onClose=${close} onConfirm=${async () => {
-      await remove(["tokens", asked.token.id]);
-      await list.reload();
-    }}><p>Programs that use it are refused from now on.</p><//>`}`;
+      onClose=${close} onConfirm=${() => remove(["tokens", asked.token.id]).then(list.reload)}>
+      <p>Programs that use it are refused from now on.</p><//>`}`;
 }
 
 /** @param {{ text: string }} props */

@@ -7,6 +7,7 @@ import { plural } from "../../lib/format.js";
 import { stepsOfDag } from "../../lib/graph.js";
 import { guard, href, query } from "../../lib/router.js";
 import { may } from "../../lib/session.js";
+import { useAnswer } from "../../lib/use-api.js";
 import { ActionButton, Failure, Loading } from "../../parts/basic.js";
 import { Diff } from "../../parts/diff.js";
 import { DraftOffer, NextOfText } from "../../parts/draft.js";
@@ -15,7 +16,6 @@ import { Confirm, FormDialog } from "../../parts/form.js";
 import { DagGraph } from "../../parts/graph.js";
 import { notify } from "../../parts/notice.js";
 
-/** @typedef {{ text: string | null, etag: string | null, failure: Failed | null }} Loaded */
 /** @typedef {Pick<Api.Validation, "errors" | "dag" | "nextStarts">} Checked */
 /** @typedef {import("../../parts/editor.js").Place} Place */
 
@@ -23,22 +23,14 @@ const CHECK_AFTER = 400; // milliseconds without a key press
 
 /** @param {{ name: string, readOnly: string }} props */
 export function DefinitionTab({ name, readOnly }) {
-  const [state, setState] = useState(/** @type {Loaded} */ ({ text: null, etag: null, failure: null }));
-  const load = async () => {
-    try {
-      const { answer, etag } = await getWithEtag(["dags", name, "spec"]);
-      setState({ text: answer.spec, etag, failure: null });
-    } catch (failure) {
-      setState({ text: null, etag: null, failure: asError(failure) });
-    }
-  };
+  const { data: loaded, failure, ask } = useAnswer(() => getWithEtag(["dags", name, "spec"]));
   useEffect(() => {
-    load();
-  }, [name]);
-  if (state.failure) return html`<${Failure} error=${state.failure} retry=${load} />`;
-  if (state.text === null) return html`<${Loading} what="definition" />`;
-  return html`<${Workbench} key=${state.etag} name=${name} stored=${state.text} etag=${state.etag} readOnly=${readOnly}
-    onSaved=${load} />`;
+    ask();
+  }, []);
+  if (failure) return html`<${Failure} error=${failure} retry=${ask} />`;
+  if (!loaded) return html`<${Loading} what="definition" />`;
+  return html`<${Workbench} key=${loaded.etag} name=${name} stored=${loaded.answer.spec} etag=${loaded.etag}
+    readOnly=${readOnly} onSaved=${ask} />`;
 }
 
 /**
@@ -58,7 +50,7 @@ function placeOfAddress(text) {
  */
 function Workbench({ name, stored, etag, readOnly, onSaved }) {
   const [text, setText] = useState(stored);
-  const [checked, setChecked] = useState(/** @type {Checked} */ ({ errors: [] }));
+  const [checked, setChecked] = useState(/** @type {Checked | null} */ (null));
   const [good, setGood] = useState(/** @type {Checked | null} */ (null)); // of the last text without problems
   const [asked, setAsked] = useState(/** @type {"save" | "discard" | "restore" | null} */ (null));
   const [place, setPlace] = useState(() => placeOfAddress(stored));
@@ -77,16 +69,16 @@ function Workbench({ name, stored, etag, readOnly, onSaved }) {
       if (!found.errors.length) setGood(found);
     };
     const fail = (/** @type {unknown} */ error) => show({ errors: [asError(error).message] });
-    const timer = setTimeout(() => post("dags/validate", { spec: text, name }).then(show, fail), CHECK_AFTER);
+    const check = () => post("dags/validate", { spec: text, name }).then(show, fail);
+    const timer = setTimeout(check, checked ? CHECK_AFTER : 0);
     return () => {
       current = false;
       clearTimeout(timer);
     };
   }, [text]);
   useEffect(() => guard(() => changed), [changed]);
-  const problems = useMemo(() => placesOf(checked.errors), [checked]);
+  const problems = useMemo(() => placesOf(checked?.errors ?? []), [checked]);
   const shown = problems.length && good ? good : checked;
-  const steps = useMemo(() => (shown.dag ? stepsOfDag(shown.dag) : []), [shown]);
   const restore = () => restart(draft.decide()?.text ?? text);
   const close = () => setAsked(null);
   return html`<div class="workbench">
@@ -102,7 +94,7 @@ function Workbench({ name, stored, etag, readOnly, onSaved }) {
         readOnly=${!may("write") || readOnly !== ""} label=${`Definition of ${name}`} />
     </section>
     <section aria-label="Preview of the definition">
-      <h2>${problems.length ? plural(problems.length, "problem") : "No problems"}</h2>
+      <h2>${!checked ? "Preview" : problems.length ? plural(problems.length, "problem") : "No problems"}</h2>
       <ul class="plain problems">
         ${problems.map((problem, index) => html`<li key=${index}>
           <button type="button" class="quiet wide-text" title="Go to this line"
@@ -110,8 +102,7 @@ function Workbench({ name, stored, etag, readOnly, onSaved }) {
             <span><span class="number">line ${problem.line}</span>: ${problem.message}</span></button></li>`)}</ul>
       <div class=${shown === checked ? "preview" : "preview dimmed"}>
         ${shown !== checked && html`<p class="faint">This is what the text was before the problems.</p>`}
-        <${NextOfText} starts=${shown.nextStarts} />
-        ${steps.length > 0 && html`<${DagGraph} steps=${steps} />`}</div>
+        ${shown ? html`<${Preview} of=${shown} />` : html`<${Loading} what="preview" />`}</div>
     </section>
     ${asked === "save" && html`<${Save} name=${name} text=${text} etag=${etag} onClose=${close}
       onSaved=${onSaved} />`}
@@ -121,6 +112,14 @@ function Workbench({ name, stored, etag, readOnly, onSaved }) {
       onClose=${close} onConfirm=${restore}>
       <p>The draft replaces what you have typed since you opened this page.</p><//>`}
   </div>`;
+}
+
+/** @param {{ of: Checked }} props */
+function Preview({ of: { dag, nextStarts } }) {
+  const steps = useMemo(() => (dag ? stepsOfDag(dag) : []), [dag]);
+  return html`<${NextOfText} starts=${nextStarts} />
+    ${steps.length > 0 ? html`<${DagGraph} steps=${steps} />`
+      : html`<p class="faint">There are no steps to show.</p>`}`;
 }
 
 /** @param {{ name: string, text: string, etag: string | null, onClose: () => void, onSaved: () => void }} props */
@@ -155,12 +154,10 @@ function Save({ name, text, etag, onClose, onSaved }) {
  * @param {{ name: string, text: string }} props
  */
 function Changes({ name, text }) {
-  const [found, setFound] = useState(/** @type {{ diff?: Api.TextDiff, failure?: Failed }} */ ({}));
+  const { data: diff, failure, ask } = useAnswer(() => post(["dags", name, "revisions", "diff"], { spec: text }));
   useEffect(() => {
-    post(["dags", name, "revisions", "diff"], { spec: text })
-      .then((diff) => setFound({ diff }), (error) => setFound({ failure: asError(error) }));
+    ask();
   }, []);
-  const { diff, failure } = found;
   return html`<section class="changes" aria-label="Changes">
     <h3>Changes${diff && ` since revision ${diff.revision}`}</h3>
     ${failure && html`<${Failure} error=${failure} />`}${diff && html`<${Diff} text=${diff.diff} />`}</section>`;

@@ -7,11 +7,19 @@ import { whenLoaded } from "../../parts/basic.js";
 import { NextTime } from "../../parts/clock.js";
 
 /**
- * `usual` is the median duration of its runs in seconds.
- * @param {{ name: string, dag?: Api.DAGDetails, suspended: boolean, count: number, usual?: number }} props
+ * The next starts of a DAG; nothing to load without a schedule.
+ * @param {string} name
+ * @param {Api.DAGDetails | undefined} dag
+ * @param {number} count
  */
-export function NextStarts({ name, dag, suspended, count, usual = 0 }) {
-  const next = useApi(dag?.schedule?.length ? ["dags", name, "schedule", "next"] : null, { count });
+export const useNextStarts = (name, dag, count) =>
+  useApi(dag?.schedule?.length ? ["dags", name, "schedule", "next"] : null, { count });
+
+/**
+ * `usual` is the median duration of its runs in seconds.
+ * @param {{ dag?: Api.DAGDetails, next: ReturnType<typeof useNextStarts>, suspended: boolean, usual?: number }} props
+ */
+export function NextStarts({ dag, next, suspended, usual = 0 }) {
   if (!dag?.schedule?.length) return html`<p class="faint">
     No schedule. Start it by hand, or call it from another DAG.</p>`;
   return whenLoaded(next, "next starts", ({ starts }) => {

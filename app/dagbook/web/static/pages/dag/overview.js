@@ -7,12 +7,12 @@ import { daysShown } from "../../lib/heat.js";
 import { href } from "../../lib/router.js";
 import { pageOf } from "../../lib/runs.js";
 import { RUN } from "../../lib/status.js";
-import { useApi } from "../../lib/use-api.js";
-import { Empty, whenLoaded, Status, Time } from "../../parts/basic.js";
+import { useApi, useReady } from "../../lib/use-api.js";
+import { Empty, Loading, whenLoaded, Status, Time } from "../../parts/basic.js";
 import { HeatMap } from "../../parts/heatmap.js";
 import { RunGrid } from "../../parts/rungrid.js";
 import { Sparkline } from "../../parts/sparkline.js";
-import { NextStarts } from "./nextstarts.js";
+import { NextStarts, useNextStarts } from "./nextstarts.js";
 
 /** @param {{ name: string, details: Api.DAGFileDetails, concerns: Concerns }} props */
 export function OverviewTab({ name, details, concerns }) {
@@ -22,6 +22,8 @@ export function OverviewTab({ name, details, concerns }) {
   const statistics = useApi(["dags", name, "statistics"], {}, concerns);
   const days = useApi(["dags", name, "days"], weeks, concerns);
   const { latestDAGRun: latest, dag } = details;
+  const next = useNextStarts(name, dag, 1);
+  if (!useReady(history, statistics, days, next)) return html`<${Loading} what="overview" />`;
   const begun = latest?.dagRunId;
   const called = dag?.name ?? name;
   return html`
@@ -37,7 +39,7 @@ export function OverviewTab({ name, details, concerns }) {
         ${whenLoaded(statistics, "statistics", (numbers) => html`<${Durations} numbers=${numbers} name=${called} />`)}
         </section>
       <section class="card" aria-label="Next start"><h2>Next start</h2>
-        <${NextStarts} name=${name} dag=${dag} suspended=${details.suspended} count=${1} /></section>
+        <${NextStarts} dag=${dag} next=${next} suspended=${details.suspended} /></section>
     </div>
     ${begun && html`<section aria-label="The last weeks"><h2>The last weeks</h2>
       ${whenLoaded(days, "days", (found) => html`<${HeatMap} found=${found} />`)}</section>`}
