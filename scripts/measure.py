@@ -41,8 +41,8 @@ LIMITS = {
     # causes in lists, DAGs by status, figures of the service; + 560: what waits in lists, approvals and decisions,
     # rights of rows, durations; + 632: lines of both streams as one, output with sub-runs; + 17: their chunks by range;
     # + 23: an inline run keeps its folder until the commands of its mails have run; + 802: search by names, ids and
-    # values, and in what recent runs wrote; + 129: cron expressions in words.
-    "lines": Limit(79_688, goal=67_000),
+    # values, and in what recent runs wrote; + 129: cron expressions in words; + 6: how tries of steps ended.
+    "lines": Limit(79_694, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from dagbook.auth.roles import Role
 from dagbook.db.database import ReadConnection
+from dagbook.engine.status import NodeStatus
 from dagbook.main import Server
 from dagbook.runs.runner.ran import MOST_CHARACTERS
 from tests.app.dagbook import Dagbook, FinishedRun
@@ -266,6 +267,7 @@ steps:
     tries = (await _step(ended, "a"))["tries"]
     assert [(each["number"], each["exitCode"]) for each in tries] == [(1, 4), (2, 5), (3, 0)]
     assert [each.get("error", "").splitlines()[-1:] for each in tries] == [["try 1"], ["try 2"], []]
+    assert [each["status"] for each in tries] == [NodeStatus.FAILED, NodeStatus.FAILED, NodeStatus.SUCCEEDED]
     edges = [each[name] for each in tries for name in ("startedAtMillis", "finishedAtMillis")]
     assert edges == sorted(edges)
     assert tries[0]["startedAt"].endswith("Z")
@@ -276,17 +278,17 @@ async def test_a_running_step_has_a_try_without_an_end(dagbook: Dagbook) -> None
     await dagbook.running(run_id, "a", "up")
     running = FinishedRun(await dagbook.get(run_id), dagbook.client)
     (only,) = (await _step(running, "a"))["tries"]
-    assert (only["number"], "finishedAt" in only, "exitCode" in only) == (1, False, False)
+    assert (only["number"], {"finishedAt", "exitCode", "status"} & only.keys()) == (1, set())
     ended = await dagbook.stop(run_id)
     (only,) = (await _step(ended, "a"))["tries"]
-    assert (only["exitCode"], only["error"]) == (-1, "signal: SIGTERM")
+    assert (only["status"], only["exitCode"], only["error"]) == (NodeStatus.ABORTED, -1, "signal: SIGTERM")
 
 
 async def test_of_many_tries_the_newest_are_shown(dagbook: Dagbook) -> None:
     spec = "steps: [{name: a, command: 'true', repeatPolicy: {repeat: while, exitCode: [0], limit: 120}}]\n"
     found = await _step(await dagbook.run(spec), "a")
     assert (len(found["tries"]), found["triesLeftOut"]) == (100, 20)
-    assert found["tries"][-1]["number"] == 120
+    assert (found["tries"][-1]["number"], {each["status"] for each in found["tries"]}) == (120, {NodeStatus.SUCCEEDED})
 
 
 # -- outputs and approvals -------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -90,6 +91,45 @@ async def test_sub_runs_are_part_of_it_also_of_its_search(visitor: Visitor, site
     await expect(lines(visitor).locator(".hit")).to_contain_text("work on b")
     await lines(visitor).locator(".hit .log-number").click()
     await expect(page.get_by_role("region", name="Log lines").locator(".linked")).to_contain_text("work on b")
+
+
+async def test_groups_and_tries_of_each_step_fold_also_where_steps_alternate(
+    visitor: Visitor, site: Site, tmp_path: Path
+) -> None:
+    told = f"echo ::group::Build; echo x >> {tmp_path}/n; seq 2; sleep 0.3; test $(wc -l < {tmp_path}/n) -ge 2"
+    other = "for n in 1 2 3 4; do echo other $n; sleep 0.2; done"
+    site.save(
+        "folding",
+        "type: graph\nsteps:\n"
+        f"  - {{name: flaky, command: \"sh -c '{told}'\", retryPolicy: {{limit: 2, intervalSec: 0}}}}\n"
+        f"  - {{name: other, command: \"sh -c '{other}'\"}}\n"
+        "  - {name: each, call: part, depends: [flaky, other]}\n"
+        "---\nname: part\nsteps:\n"
+        "  - {name: work, command: \"sh -c 'echo ::group::Test; echo inside; echo ::endgroup::; echo end'\"}\n",
+    )
+    page = await visitor.open(f"/dag-runs/folding/{site.run('folding')}?output=all")
+    shown = lines(visitor).locator(".log-line")
+    await expect(shown).to_have_count(3 + 3 + 4 + 4)
+    tries = lines(visitor).locator(".log-head.try")
+    await expect(tries).to_have_text(
+        [re.compile("^Try 1 of 2 · failed with exit code 1 · "), re.compile("^Try 2 of 2 · succeeded · ")]
+    )
+    await page.get_by_role("button", name="Fold Try 1 of 2 of flaky").click()
+    await expect(shown).to_have_count(3 + 4 + 4)
+    await page.get_by_role("button", name="Fold Build of flaky").click()
+    await expect(shown).to_have_count(1 + 4 + 4)
+    await page.get_by_role("button", name="Fold Test of work").click()
+    await expect(shown).to_have_count(1 + 4 + 2)
+    await expect(shown.filter(has_text="other")).to_have_count(4)
+    await page.get_by_role("searchbox", name="Search this log").fill("inside")
+    await page.get_by_role("searchbox", name="Search this log").press("Enter")
+    await expect(lines(visitor).locator(".hit")).to_contain_text("inside")
+    await page.get_by_role("button", name="Unfold groups").click()
+    await expect(shown).to_have_count(3 + 4 + 4)
+    await page.get_by_role("button", name="Fold groups").click()
+    await page.get_by_role("button", name="Unfold Try 1 of 2 of flaky").click()
+    await expect(shown).to_have_count(1 + 1 + 4 + 2)
+    assert await visitor.find_barriers() == []
 
 
 async def test_a_hit_that_is_far_away_is_found(visitor: Visitor, path: str) -> None:

@@ -197,7 +197,14 @@ async def test_tries_of_a_step_are_told_apart_and_fold(visitor: Visitor, site: S
     )
     page = await visitor.open(f"/dag-runs/flaky/{site.run('flaky')}")
     heads = _lines(visitor).locator(".log-head")
-    await expect(heads).to_have_text(["Try 1 of 3", "Try 2 of 3", "Try 3 of 3"])
+    failed = r" · failed with exit code 1 · [\d.]+ m?s"
+    await expect(heads).to_have_text(
+        [
+            re.compile(f"^Try 1 of 3{failed}"),
+            re.compile(f"^Try 2 of 3{failed}"),
+            re.compile("^Try 3 of 3 · succeeded · "),
+        ]
+    )
     lines = _lines(visitor).locator(".log-line")
     await expect(lines).to_have_count(15)
     await page.get_by_role("button", name="Fold Try 1 of 3").click()
@@ -230,14 +237,41 @@ async def test_a_try_shows_alone_until_a_line_of_another_is_looked_for(
     await expect(_lines(visitor)).to_contain_text("begin 2")
     await expect(_lines(visitor)).to_contain_text("oops")
     await expect(page.locator(".log-foot")).to_contain_text("2 lines")
+    await expect(page).to_have_url(re.compile(r"[?&]try=2(&|$)"))
     await page.reload()
     await expect(lines).to_have_count(2)
+    await expect(_lines(visitor).locator(".log-head")).to_contain_text("Try 2 of 3 · failed with exit code 1")
     box = page.get_by_role("searchbox", name="Search this log")
     await box.fill("begin 3")
     await box.press("Enter")
     await expect(_lines(visitor).locator(".hit")).to_contain_text("begin 3")
     await expect(lines).to_have_count(6)
     await expect(second).to_have_attribute("aria-pressed", "false")
+
+
+async def test_the_address_has_a_try_and_leads_back_to_all(visitor: Visitor, site: Site) -> None:
+    site.save(
+        "thrice",
+        "steps:\n  - name: flaky\n    command: sh -c 'echo one; echo two; exit 4'\n"
+        "    retryPolicy: {limit: 2, intervalSec: 0}\n",
+    )
+    path = f"/dag-runs/thrice/{site.run('thrice')}"
+    page = await visitor.open(f"{path}?step=flaky&try=3")
+    numbers = _lines(visitor).locator(".log-number")
+    await expect(numbers).to_have_text(["5", "6"])
+    async with page.expect_download() as caught:
+        await page.get_by_role("button", name="Download this log").click()
+    assert (await (await caught.value).path()).read_text() == "one\ntwo\n"
+    await page.get_by_role("button", name="Show all tries").click()
+    await expect(numbers).to_have_count(6)
+    await expect(page).not_to_have_url(re.compile("try="))
+    await visitor.open(f"{path}?step=flaky&try=9")
+    await expect(page.get_by_text("No output of try 9")).to_be_visible()
+    await page.get_by_role("button", name="Show all tries").click()
+    await expect(numbers).to_have_count(6)
+    await visitor.open(f"{path}?step=flaky&stream=all&try=2#L4")
+    await expect(_lines(visitor).locator(".linked .log-number")).to_have_text("4")
+    await expect(numbers).to_have_text(["3", "4"])
 
 
 async def test_groups_fold_and_a_link_into_one_opens_it(visitor: Visitor, site: Site) -> None:

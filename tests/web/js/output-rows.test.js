@@ -2,10 +2,13 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import {
+  foldsIn,
   groupTitle,
   groupsOf,
   hiddenBy,
+  keyOf,
   lineAt,
+  nest,
   paint,
   rowOf,
   rowsOf,
@@ -75,6 +78,55 @@ test("a group has the lines up to its end, the next group, or the end of the out
     { line: 10, text: "::group::d" },
   ];
   assert.deepEqual([...groupsOf(marks, 12)], [[2, [3, 5]], [8, [9, 9]], [10, [11, 12]]]);
+  assert.deepEqual([...groupsOf(marks, 12, [4, 12])], [[2, [3, 3]], [8, [9, 9]], [10, [11, 11]]]);
+});
+
+const source = (step, runId = null) => ({ step, runId, dag: null });
+const of = (step, text, more = {}) => piece(1, text, { step, ...more });
+const folded = (rows, ...sections) => foldsIn(rows, new Set(sections.map(keyOf)));
+
+test("of all steps a group has the lines of its step alone, up to its end, the next group, or the next try", () => {
+  const rows = nest(
+    rowsOf(
+      [
+        of("a", "::group::one\nx\n"),
+        of("b", "between\n"),
+        of("a", "y\n::endgroup::\nafter\n", { line: 3 }),
+        of("a", "::group::left open\n", { line: 6 }),
+        of("a", "again\n", { line: 7, execution: 2 }),
+        of("a", "z\n", { line: 1, dagRunId: "r" }),
+      ],
+      false,
+    ),
+  );
+  const group = (number) => ({ kind: "group", number, source: source("a"), stream: "stdout" });
+  assert.deepEqual(folded(rows, group(1)), [[2, 2], [4, 5]]);
+  assert.deepEqual(folded(rows, group(6)), []);
+  assert.deepEqual(folded(rows, group(1), group(99)), [[2, 2], [4, 5]]);
+  assert.deepEqual(folded(rows), []);
+});
+
+test("of all steps a try has the lines of its step but the first, which its title stands for", () => {
+  const rows = nest(
+    rowsOf(
+      [
+        of("a", "1\n2\n"),
+        of("b", "between\n"),
+        of("a", "3\n", { line: 3 }),
+        of("a", "4\n5\n", { line: 4, execution: 2 }),
+      ],
+      false,
+    ),
+  );
+  const tried = (number) => ({ kind: "try", number, source: source("a") });
+  assert.deepEqual(folded(rows, tried(1)), [[2, 2], [4, 4]]);
+  assert.deepEqual(folded(rows, tried(2)), [[6, 6]]);
+  assert.deepEqual(rows.map(({ before }) => before?.text), [undefined, "1", undefined, "2", "3", "4"]);
+});
+
+test("a try that begins within a line has the lines behind it", () => {
+  const rows = nest(rowsOf([of("a", "half"), of("a", " whole\nx\ny\n", { execution: 2 })], false));
+  assert.deepEqual(folded(rows, { kind: "try", number: 2, source: source("a") }), [[2, 3]]);
 });
 
 test("folds are joined where they touch", () => {

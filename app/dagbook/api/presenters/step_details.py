@@ -25,6 +25,7 @@ from dagbook.api.schemas.step_details import (
 from dagbook.db.repositories.runs.runs import EventRow, NodeRow, RunRow
 from dagbook.db.repositories.runs.step_details import EnvironmentRow, Ran, Summaries
 from dagbook.engine.plan import find_step
+from dagbook.engine.status import NodeStatus
 from dagbook.executors.registry import COMMAND_TYPES
 from dagbook.runs.output import summaries
 from dagbook.runs.output.markdown import to_html
@@ -144,7 +145,8 @@ class _Changed(msgspec.Struct, frozen=True, kw_only=True):
     executed_at: datetime | None = None
     finished_at: datetime | None = None
     due_at: datetime | None = None
-    verdict: int | None = None
+    status: NodeStatus = NodeStatus.RUNNING
+    verdict: NodeStatus | None = None
     exit_code: int | None = None
     error: str = ""
     edited_by: str | None = None
@@ -171,6 +173,8 @@ def _tries(events: Sequence[EventRow], zone: tzinfo) -> list[StepTry]:
         if has_ended and current.finished_at is UNSET:
             ended = changed.finished_at or event.at
             current.finished_at, current.finished_at_millis = times.text(ended), _millis(ended)
+            # Before a repetition it has a verdict; before a retry it has failed.
+            current.status = changed.status if changed.status.is_final else changed.verdict or NodeStatus.FAILED
             current.exit_code = UNSET if changed.exit_code is None else changed.exit_code
             current.error = or_unset(changed.error)
     return tries

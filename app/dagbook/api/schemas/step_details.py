@@ -6,6 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from dagbook.api.schemas.common import Schema
 from dagbook.api.schemas.runs import DAGRunSummary
+from dagbook.engine.status import NodeStatus
 
 
 class NamedValue(Schema, kw_only=True):
@@ -61,13 +62,14 @@ class StepEnvironment(Schema, kw_only=True):
 
 
 class StepTry(Schema, kw_only=True):
-    """One execution of a step, counted from 1 in its attempt of the run."""
+    """One execution of a step, counted from 1 in its attempt of the run; ``status`` says how it ended, if known."""
 
     number: int
     started_at: str
     started_at_millis: int
     finished_at: str | UnsetType = UNSET
     finished_at_millis: int | UnsetType = UNSET
+    status: NodeStatus | UnsetType = UNSET
     exit_code: int | UnsetType = UNSET
     error: str | UnsetType = UNSET
 

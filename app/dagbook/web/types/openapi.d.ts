@@ -3460,6 +3460,7 @@ export interface components {
             number: number;
             startedAt: string;
             startedAtMillis: number;
+            status?: components["schemas"]["NodeStatus"];
         };
         /** StoppedAll */
         StoppedAll: {

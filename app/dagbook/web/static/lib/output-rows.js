@@ -12,20 +12,14 @@ import { styleAfter } from "./ansi.js";
  * @property {import("./ansi.js").Style} [style] at its start
  */
 /**
- * A line, which mostly is of one part. `source` is the step, and the sub-run that it is in, of the output of all steps.
- * @typedef {{ number: number, parts: Part[], source: Source | null }} OutputRow
+ * A line, which mostly is of one part. In the output of all steps it has its step, with the sub-run that this is in;
+ * what that step wrote `before` it, and the keys of the sections that it is `within`.
+ * @typedef {{ number: number, parts: Part[], source: Source | null, before?: Part, within?: string[] }} OutputRow
  */
 /** @typedef {{ step: string, runId: string | null, dag: string | null }} Source */
 /**
- * @typedef {object} OutputPiece
- * @property {number} line
- * @property {Stream} stream
- * @property {number} execution
- * @property {string} at
- * @property {string} text
- * @property {string} [step]
- * @property {string} [dagRunId]
- * @property {string} [dagName]
+ * A piece of the output of a step, or of all steps.
+ * @typedef {Omit<Api.LogPiece, "step" | "place"> & { step?: string }} OutputPiece
  */
 
 /**
@@ -67,13 +61,29 @@ export function paint(rows) {
   const styles = new Map();
   for (const { parts, source } of rows) {
     for (const part of parts) {
-      const key = `${part.stream} ${source?.runId} ${source?.step}`;
+      const key = `${part.stream} ${idOf(source)}`;
       part.style = styles.get(key);
       if (part.style || part.text.includes("\x1b")) styles.set(key, styleAfter(part.text, part.style));
     }
   }
   return rows;
 }
+
+/**
+ * What folds: a try, of which the title remains, or a group, of which the line with the title remains.
+ * @typedef {{ kind: "try" | "group", number: number, source: Source | null, stream?: Stream }} Section `number` is that
+ *   of the try, or of the line
+ */
+
+/** The key of a step and its sub-run. @param {Source | null} source */
+export const idOf = (source) => `${source?.runId} ${source?.step}`;
+
+/** @param {Section} section */
+export const keyOf = ({ kind, number, source, stream }) =>
+  JSON.stringify([kind, number, ...(source ? [source.step, source.runId, stream] : [])]);
+
+/** Whether a key is that of a group. @param {string} key */
+export const isGroup = (key) => key.startsWith('["group"');
 
 export const GROUP_LINES = "^::(group::|endgroup::)"; // as a regular expression of the search, which ignores case
 const BEGIN = /^::group::(.*)$/;
@@ -88,19 +98,22 @@ export const groupTitle = (text) => BEGIN.exec(text.replace(/\r$/, ""))?.[1].tri
 /** Lines that are not shown, from and to. @typedef {readonly [from: number, to: number]} Fold */
 
 /**
- * The lines behind the first one of each group, up to the end of the group, the next group, or the end of the output.
+ * The lines behind the first one of each group, up to the end of the group, the next group or try, or the end of the
+ * output.
  * @param {{ line: number, text: string }[]} marks lines that begin or end groups, in order
  * @param {number} total
+ * @param {number[]} [starts] the first lines of tries, in order
  * @returns {Map<number, Fold>} by the line that begins the group
  */
-export function groupsOf(marks, total) {
+export function groupsOf(marks, total, starts = []) {
   /** @type {Map<number, Fold>} */
   const groups = new Map();
   const exact = marks.filter(({ text }) => groupTitle(text) !== null || text.startsWith(END));
   exact.forEach(({ line, text }, index) => {
     if (groupTitle(text) === null) return;
     const next = exact[index + 1];
-    const end = !next ? total : groupTitle(next.text) === null ? next.line : next.line - 1;
+    const own = !next ? total : groupTitle(next.text) === null ? next.line : next.line - 1;
+    const end = Math.min(own, (starts.find((start) => start > line) ?? Infinity) - 1);
     if (end > line) groups.set(line, [line + 1, end]);
   });
   return groups;
@@ -121,6 +134,39 @@ export function tidy(folds) {
   }
   return found;
 }
+
+/**
+ * Note in rows of all steps what their step wrote before, and which sections they are in: lines of steps alternate. A
+ * group ends at the latest with its try.
+ * @param {OutputRow[]} rows
+ */
+export function nest(rows) {
+  /** @type {Map<string, { before?: Part, ofTry: string[], within: string[] }>} */
+  const steps = new Map();
+  for (const row of rows) {
+    const { source, number, parts: [{ text, stream }] } = row;
+    const id = idOf(source);
+    const step = steps.get(id) ?? { ofTry: [], within: [] };
+    steps.set(id, step);
+    const part = row.parts[row.parts.length - 1];
+    const begins = step.before?.execution !== part.execution;
+    if (begins) step.ofTry = [keyOf({ kind: "try", number: part.execution, source })];
+    const isTitle = groupTitle(text) !== null;
+    Object.assign(row, { before: step.before, within: begins ? [] : isTitle ? step.ofTry : step.within });
+    if (isTitle) step.within = [...step.ofTry, keyOf({ kind: "group", number, source, stream })];
+    else if (begins || text.startsWith(END)) step.within = step.ofTry;
+    step.before = part;
+  }
+  return rows;
+}
+
+/**
+ * The rows that are in one of some sections.
+ * @param {OutputRow[]} rows
+ * @param {Set<string>} keys
+ */
+export const foldsIn = (rows, keys) => tidy(keys.size === 0 ? [] : rows.flatMap(({ within = [] }, index) =>
+  within.some((key) => keys.has(key)) ? [/** @type {Fold} */ ([index + 1, index + 1])] : []));
 
 /** How many lines folds hide. @param {readonly Fold[]} folds */
 export const hiddenBy = (folds) => folds.reduce((sum, [from, to]) => sum + to - from + 1, 0);

@@ -1,11 +1,10 @@
 // Window on the output of all steps of a run and of its sub-runs, in the order of arrival; it can grow at both ends.
 
 import { asError, get, isAbort } from "./api.js";
-import { paint, rowsOf } from "./output-rows.js";
+import { foldsIn, groupTitle, hiddenBy, idOf, isGroup, keyOf, nest, paint, rowsOf } from "./output-rows.js";
 
 /** @typedef {import("./output-rows.js").OutputRow} OutputRow */
 /** @typedef {import("./output-rows.js").Fold} Fold */
-/** @typedef {readonly ["dag-runs", string, string, "log", "pieces"]} PiecesPath */
 /**
  * What a page begins after or ends before, or the line that it begins with.
  * @typedef {{ before?: string, after?: string, step?: string, stream?: string, line?: number, subRun?: string }} Place
@@ -21,13 +20,13 @@ export class RunLines {
   /**
    * `onChange` is called when rows or the error have changed, `onShift` when rows were added above the known ones, or
    * discarded there if the number is negative.
-   * @param {PiecesPath} path
+   * @param {import("./runs.js").RunPath} run
    * @param {Stream | null} stream null: both
    * @param {() => void} onChange
    * @param {(count: number) => void} onShift
    */
-  constructor(path, stream, onChange, onShift) {
-    this.path = path;
+  constructor(run, stream, onChange, onShift) {
+    this.run = run;
     this.stream = stream;
     this.onChange = onChange;
     this.onShift = onShift;
@@ -42,6 +41,13 @@ export class RunLines {
     this.busy = false;
     this.askedAt = -PAUSE;
     this.control = new AbortController();
+    /** @type {Set<string>} the keys of the sections that the user has folded */
+    this.folded = new Set();
+    /** @type {Fold[]} the rows that are not shown */
+    this.folds = [];
+    this.hasGroups = false;
+    /** @type {Set<string>} the sub-runs and steps of which there is a second try or repetition */
+    this.repeated = new Set();
   }
 
   close() {
@@ -57,8 +63,8 @@ export class RunLines {
     return this.pieces && this.rows.length;
   }
 
-  /** @type {Fold[]} */
-  folds = [];
+  /** @type {Fold[]} as of the lines of one try */
+  others = [];
 
   /** @type {number | null} */
   lastError = null;
@@ -66,6 +72,49 @@ export class RunLines {
   /** @param {number} number */
   row(number) {
     return this.rows[number - 1];
+  }
+
+  /** What the step of a row wrote before it. @param {number} number */
+  before(number) {
+    return this.row(number)?.before;
+  }
+
+  /** Fold or unfold a section. @param {import("./output-rows.js").Section} section */
+  async toggle(section) {
+    const key = keyOf(section);
+    if (!this.folded.delete(key)) this.folded.add(key);
+    this.fold();
+  }
+
+  /** Fold all groups that are here, or unfold them. */
+  async toggleGroups() {
+    const folded = [...this.folded].filter(isGroup);
+    for (const key of folded) this.folded.delete(key);
+    for (const { number, source, parts: [{ text, stream }] } of folded.length ? [] : this.rows) {
+      if (groupTitle(text) !== null) this.folded.add(keyOf({ kind: "group", number, source, stream }));
+    }
+    this.fold();
+  }
+
+  /** Unfold what a row is in. @param {number} number */
+  open(number) {
+    const row = this.rows.at(number - 1);
+    for (const key of row?.within ?? []) this.folded.delete(key);
+    // The title of a try stands for its first line, too.
+    for (const { execution } of row?.parts ?? []) {
+      this.folded.delete(keyOf({ kind: "try", number: execution, source: row?.source ?? null }));
+    }
+    this.fold();
+  }
+
+  fold() {
+    this.folds = foldsIn(this.rows, this.folded);
+    this.onChange();
+  }
+
+  /** The number of rows that are shown. */
+  get shown() {
+    return this.rows.length - hiddenBy(this.folds);
   }
 
   /**
@@ -110,12 +159,12 @@ export class RunLines {
   /** Load the previous page. */
   async earlier() {
     if (!this.hasEarlier || this.busy || !this.pieces) return;
-    const before = this.rows.length;
+    const before = this.shown;
     await this.request({ before: this.pieces[0].place }, (page) => {
       this.pieces = [...page.pieces, ...(this.pieces ?? [])];
       this.hasEarlier = page.hasEarlier;
     });
-    this.onShift(this.rows.length - before);
+    this.onShift(this.shown - before);
     this.trim(() => this.pieces?.pop(), "hasMore");
   }
 
@@ -128,9 +177,9 @@ export class RunLines {
       this.pieces = [...(this.pieces ?? []), ...page.pieces];
       this.hasMore = page.hasMore;
     });
-    const before = this.rows.length;
+    const before = this.shown;
     this.trim(() => this.pieces?.shift(), "hasEarlier");
-    if (this.rows.length !== before) this.onShift(this.rows.length - before);
+    if (this.shown !== before) this.onShift(this.shown - before);
   }
 
   /**
@@ -140,7 +189,8 @@ export class RunLines {
   async request(place, take) {
     this.busy = true;
     try {
-      take(await get(this.path, { ...place, limit: LIMIT, subRuns: true }, { signal: this.control.signal }));
+      const query = { ...place, limit: LIMIT, subRuns: true };
+      take(await get([...this.run, "log", "pieces"], query, { signal: this.control.signal }));
       this.error = null;
     } catch (error) {
       if (isAbort(error)) return;
@@ -153,8 +203,11 @@ export class RunLines {
 
   show() {
     const wanted = (this.pieces ?? []).filter(({ stream }) => this.stream === null || stream === this.stream);
-    this.rows = paint(rowsOf(wanted, false));
-    this.onChange();
+    this.rows = nest(paint(rowsOf(wanted, false)));
+    this.hasGroups = this.rows.some(({ parts }) => groupTitle(parts[0].text) !== null);
+    const again = this.rows.filter(({ parts }) => parts[0].execution > 1);
+    this.repeated = new Set(again.map(({ source }) => idOf(source)));
+    this.fold();
   }
 
   /**

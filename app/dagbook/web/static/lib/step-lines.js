@@ -1,25 +1,30 @@
-// Lines of a step, on one stream or both, fetched in blocks when they come into view; old blocks are evicted.
+// Lines of a step, on one stream or both, fetched in blocks when they come into view; old blocks are evicted. Where a
+// section that the user folds ends is asked for then: the lines may be elsewhere.
 
 import { HTTP, asError, get, isAbort } from "./api.js";
-import { groupTitle, paint, rowsOf } from "./output-rows.js";
+import { GROUP_LINES, groupTitle, groupsOf, isGroup, keyOf, paint, rowsOf, tidy } from "./output-rows.js";
 
 /** @typedef {import("./output-rows.js").OutputRow} OutputRow */
 /** @typedef {import("./output-rows.js").Fold} Fold */
-/** @typedef {readonly ["dag-runs", string, string, "steps", string, "log", "lines"]} LinesPath */
+/** @typedef {import("./output-rows.js").Section} Section */
 
 const BLOCK = 500;
 const KEPT = 60; // blocks: 30,000 lines
+const MARK_PAGES = 10; // of a thousand lines that begin or end groups
+const MOST_TRIES = 20; // that end the groups which the one before left open
 export const LAST = 2 ** 31 - 1; // the greatest number of a line or a try that the server takes
 
 /** Cache of a step's lines; `onChange` is called when lines were fetched or their number changed. */
 export class StepLines {
   /**
-   * @param {LinesPath} path
+   * @param {import("./runs.js").RunPath} run
+   * @param {string} step
    * @param {{ stream: Stream | null, execution: number | null }} selected null: both streams, all executions
    * @param {() => void} onChange
    */
-  constructor(path, { stream, execution }, onChange) {
-    this.path = path;
+  constructor(run, step, { stream, execution }, onChange) {
+    this.run = run;
+    this.step = step;
     this.stream = stream;
     this.execution = execution;
     this.onChange = onChange;
@@ -30,6 +35,10 @@ export class StepLines {
     /** @type {number | null} the last line of stderr, if it was asked for */
     this.lastError = null;
     this.hasGroups = false; // among the lines that were fetched
+    /** @type {{ total: number | null, found: Map<number, Fold> }} the groups of so many lines */
+    this.groups = { total: null, found: new Map() };
+    /** @type {Map<string, Fold>} what the user has folded, by the key of the section */
+    this.folded = new Map();
     /** @type {Failed | null} */
     this.error = null;
     /** @type {Map<number, OutputRow[]>} */
@@ -43,12 +52,17 @@ export class StepLines {
   isPartial = false;
 
   /** The lines that are not of the execution. */
-  get folds() {
+  get others() {
     const [first, last] = this.span;
     const total = this.total ?? 0;
     /** @type {Fold[]} */
     const folds = [[1, first - 1], [last + 1, total]];
     return folds.filter(([from, to]) => from <= to);
+  }
+
+  /** The lines that are not shown. */
+  get folds() {
+    return tidy([...this.others, ...this.folded.values()]);
   }
 
   /**
@@ -59,13 +73,18 @@ export class StepLines {
     return this.blocks.get(Math.floor((line - 1) / BLOCK))?.[(line - 1) % BLOCK];
   }
 
+  /** What the step wrote before a line. @param {number} line */
+  before(line) {
+    return this.row(line - 1)?.parts.at(-1);
+  }
+
   /**
    * Fetch how many lines there are, and the first ones, or where the last one of stderr is.
    * @param {boolean} atError
    */
   async begin(atError) {
     if (!atError && !this.execution) return this.want(1, 1);
-    await this.run(async () => {
+    await this.attempt(async () => {
       const query = atError ? { of: "stderr", offset: LAST } : {};
       const page = await this.ask({ ...query, execution: this.execution, limit: 1 });
       this.total = page.total;
@@ -100,24 +119,85 @@ export class StepLines {
   /** @param {number} block */
   fetch(block) {
     if (!this.pending.has(block)) {
-      this.pending.set(block, this.run(() => this.load(block)).finally(() => this.pending.delete(block)));
+      this.pending.set(block, this.attempt(() => this.load(block)).finally(() => this.pending.delete(block)));
     }
     return this.pending.get(block);
   }
 
-  /** The lines of an execution but the first. @param {number} execution @returns {Promise<Fold>} */
-  async rest(execution) {
-    const { first, last } = await this.ask({ execution, limit: 1 });
+  /** Fold or unfold a section. @param {Section} section */
+  async toggle(section) {
+    const key = keyOf(section);
+    if (!this.folded.delete(key)) {
+      const fold = await this.foldOf(section);
+      if (fold) this.folded.set(key, fold);
+    }
+    this.onChange();
+  }
+
+  /** @param {Section} section @returns {Promise<Fold | undefined>} */
+  async foldOf({ kind, number }) {
+    if (kind === "group") return (await this.findGroups()).get(number);
+    const { first, last } = await this.ask({ execution: number, limit: 1 });
     return [first + 1, last];
+  }
+
+  /** Fold all groups, or unfold them. */
+  async toggleGroups() {
+    const folded = [...this.folded.keys()].filter(isGroup);
+    for (const key of folded) this.folded.delete(key);
+    for (const [number, fold] of folded.length ? [] : await this.findGroups()) {
+      this.folded.set(keyOf({ kind: "group", number, source: null }), fold);
+    }
+    this.onChange();
+  }
+
+  /** Unfold what a line is in. @param {number} line */
+  open(line) {
+    for (const [key, [from, to]] of this.folded) {
+      const first = isGroup(key) ? from : from - 1; // the title of a try stands for its first line, too
+      if (line >= first && line <= to) this.folded.delete(key);
+    }
+    this.onChange();
+  }
+
+  /** The lines of each group behind the first one, by that. */
+  async findGroups() {
+    const { total } = this;
+    if (this.groups.total === total) return this.groups.found;
+    const starts = [];
+    const { pieces } = await this.ask({ offset: total ?? 1, limit: 1 });
+    const tries = Math.min(pieces.at(-1)?.execution ?? 1, MOST_TRIES);
+    for (let execution = 2; execution <= tries; execution += 1) {
+      starts.push((await this.ask({ execution, limit: 1 })).first);
+    }
+    this.groups = { total, found: groupsOf(await this.findMarks(), total ?? 0, starts) };
+    return this.groups.found;
+  }
+
+  /** The lines that begin or end a group. */
+  async findMarks() {
+    const { step, stream } = this;
+    const marks = [];
+    /** @type {string | undefined} */
+    let after;
+    for (let page = 0; page < MARK_PAGES; page += 1) {
+      const query = { q: GROUP_LINES, regex: true, step, stream, merged: stream === null || null, limit: 1000, after };
+      const found = await get([...this.run, "log", "search"], query);
+      marks.push(...found.hits);
+      after = found.next;
+      if (!after) break;
+    }
+    return marks;
   }
 
   /** @param {{ of?: string, offset?: number, limit: number, execution?: number | null }} query */
   ask(query) {
-    return get(this.path, { stream: this.stream, ...query }, { signal: this.control.signal });
+    return get([...this.run, "steps", this.step, "log", "lines"], { stream: this.stream, ...query },
+      { signal: this.control.signal });
   }
 
   /** @param {() => Promise<void>} work */
-  async run(work) {
+  async attempt(work) {
     try {
       await work();
       this.error = null;

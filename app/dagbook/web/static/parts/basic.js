@@ -47,6 +47,12 @@ export function Time({ at, zone, words = true }) {
   </time>`;
 }
 
+/** @param {{ name: string, on: boolean, onSet: (on: boolean) => void, title?: string }} props */
+export function Toggle({ name, on, onSet, title }) {
+  return html`<label class="inline" title=${title}><input type="checkbox" checked=${on}
+    onChange=${(/** @type {InputChange} */ event) => onSet(event.target.checked)} />${name}</label>`;
+}
+
 /**
  * A long text, truncated to the available width, complete on hover.
  * @param {{ text: string, class?: string }} props

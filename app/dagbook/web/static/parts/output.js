@@ -4,17 +4,18 @@ import { html, useEffect, useMemo, useRef, useState } from "../vendor/core.js";
 import { url } from "../lib/api.js";
 import { copyText } from "../lib/clipboard.js";
 import { instant, plural } from "../lib/format.js";
-import { hiddenBy, lineAt, rowOf } from "../lib/output-rows.js";
+import { hiddenBy, idOf, isGroup, lineAt, rowOf } from "../lib/output-rows.js";
 import { hash, query, setHash, setQuery } from "../lib/router.js";
 import { RunLines } from "../lib/run-lines.js";
 import { concernsRun, nodesOf, pathOf } from "../lib/runs.js";
 import { headers } from "../lib/session.js";
 import { NODE, RUN, isActive } from "../lib/status.js";
 import { LAST, StepLines } from "../lib/step-lines.js";
+import { outcomeOf, tryTitle } from "../lib/tries.js";
 import { useChanges, useEndOf } from "../lib/use-api.js";
-import { useFolding } from "../lib/use-folding.js";
+import { useTries } from "../lib/use-tries.js";
 import { firstAround } from "../lib/virtual-list.js";
-import { Empty, Failure } from "./basic.js";
+import { Empty, Failure, Toggle } from "./basic.js";
 import { Icon } from "./icon.js";
 import { SearchBar, useSearch } from "./logsearch.js";
 import { attempt as tryTo } from "./notice.js";
@@ -81,11 +82,11 @@ function Lines({ address, root, step, node, run, active, attempt, onBack, blank,
   const isAtEnd = useRef(false);
   const lines = useMemo(() => {
     const [path, onChange] = [pathOf(address), () => redraw((count) => count + 1)];
-    if (step === null) return new RunLines([...path, "log", "pieces"], stream, onChange, (n) => shift.current?.(n));
-    return new StepLines([...path, "steps", step, "log", "lines"], { stream, execution: attempt }, onChange);
+    if (step === null) return new RunLines(path, stream, onChange, (count) => shift.current?.(count));
+    return new StepLines(path, step, { stream, execution: attempt }, onChange);
   }, [JSON.stringify([address, step, stream, attempt])]);
-  const folding = useFolding(address, step, stream, lines);
-  const { folds } = folding;
+  const { folds } = lines;
+  const isGroupFolded = [...lines.folded.keys()].some(isGroup);
   const all = lines.total ?? 0;
   const total = all - hiddenBy(folds);
   const fromEnd = node ? node.status === NODE.FAILED : active || run.status === RUN.FAILED;
@@ -120,14 +121,14 @@ function Lines({ address, root, step, node, run, active, attempt, onBack, blank,
   }, [lines, from, to, total, version]);
 
   const show = (/** @type {number} */ line) => {
-    const left = folding.open(line);
+    lines.open(line);
     // The search may respond before the output is loaded: then it starts at the line of the address. Or the output was
     // loaded during the search, which knows only the number of lines before.
     if (lines.total === null) list.restart(false);
-    else list.show(rowOf(line, left), lines.total - hiddenBy(left));
+    else list.show(rowOf(line, lines.folds), lines.total - hiddenBy(lines.folds));
   };
   const go = (/** @type {number} */ line) => {
-    const isOfOther = lines.folds.some(([first, last]) => line >= first && line <= last);
+    const isOfOther = lines.others.some(([first, last]) => line >= first && line <= last);
     setQuery({ stream: stream ?? "all", try: isOfOther ? null : attempt });
     setHash(`L${line}`);
     show(line);
@@ -143,6 +144,7 @@ function Lines({ address, root, step, node, run, active, attempt, onBack, blank,
   const search = useSearch(pathOf(address), step === null ? { stream, subRuns: true }
     : { step, stream, merged: stream === null || null });
   const name = step ?? "all steps";
+  const tryOf = useTryHeads({ address, root, run, step, active, lines });
   /** @type {import("./outputline.js").View} */
   const view = {
     address,
@@ -151,9 +153,9 @@ function Lines({ address, root, step, node, run, active, attempt, onBack, blank,
     marks: stream === null,
     isHit: isHitOf(search.current),
     pattern: search.pattern,
-    titleOf: titlesOf(node),
-    isFolded: (key) => folding.folded.has(key),
-    onFold: (key, number) => tryTo(() => folding.toggle(key, number)),
+    tryOf,
+    isFolded: (key) => lines.folded.has(key),
+    onFold: (section) => tryTo(() => lines.toggle(section)),
     onLink: step === null ? null : go,
   };
   const line = (/** @type {number} */ row) => lineAt(row, folds);
@@ -174,16 +176,19 @@ function Lines({ address, root, step, node, run, active, attempt, onBack, blank,
     <${VirtualList} list=${list} class="log-scroll" rowsClass=${wrap ? "wrap" : ""}
       label=${step === null ? "Lines of all steps" : "Log lines"}
       row=${(/** @type {number} */ row) => html`<${OutputLine} key=${line(row)} number=${line(row)}
-        row=${lines.row(line(row))} above=${lines.row(line(row) - 1)} view=${view} />`}>
-      ${lines.total !== null && total === 0 && html`<${Nothing} active=${active} step=${step} stream=${stream} />`}
+        row=${lines.row(line(row))} above=${lines.row(line(row - 1))} before=${lines.before(line(row))}
+        view=${view} />`}>
+      ${lines.total !== null && total === 0 && html`<${Nothing} active=${active} step=${step} stream=${stream}
+        attempt=${attempt} />`}
     <//>
     <div class="log-foot">
-      <span class="number">${plural(all - hiddenBy(lines.folds), "line")}${lines.isPartial && " loaded"}</span>
+      <span class="number">${plural(all - hiddenBy(lines.others), "line")}${lines.isPartial && " loaded"}</span>
       ${total > list.rows && html`<span class="number">Showing ${line(from).toLocaleString("en")}–${line(
         list.printing ? to : Math.min(total, from + list.rows - 1)).toLocaleString("en")}</span>`}
       ${active && !list.follow && total > 0 && html`<span>Following is paused</span>`}
-      ${folding.hasGroups && html`<button type="button" class="quiet" onClick=${() => tryTo(folding.toggleGroups)}>
-        ${folding.isGroupFolded ? "Unfold groups" : "Fold groups"}</button>`}
+      ${(lines.hasGroups || isGroupFolded) && html`<button type="button" class="quiet"
+        onClick=${() => tryTo(() => lines.toggleGroups())}>${isGroupFolded ? "Unfold groups" : "Fold groups"}</button>`}
+      ${attempt !== null && total > 0 && html`<${AllTries} />`}
       <span class="grow"></span>
       ${lines.isPartial && html`
         <button type="button" class="quiet" onClick=${() => begin(false)}>Go to the start</button>
@@ -202,15 +207,22 @@ const isHitOf = (hit) => ({ number, parts, source }) => hit !== null && hit.line
   || (source.step === hit.step && parts[0].stream === hit.stream && source.runId === (hit.dagRunId ?? null)));
 
 /**
- * The titles of the tries of a step, null if there is one only.
- * @param {Api.Node | null} node
- * @returns {(execution: number) => string | null}
+ * A function that returns the heading of a try of a step, null if that has one only.
+ * @param {{ address: RunAddress, root: RunAddress, run: Run, step: string | null, active: boolean,
+ *   lines: StepLines | RunLines }} props
+ * @returns {import("./outputline.js").View["tryOf"]}
  */
-function titlesOf(node) {
-  const tries = (node?.retryCount ?? 0) + 1;
-  return (execution) => {
-    if (execution > tries) return `Execution ${execution}`; // of a step that repeats
-    return tries === 1 ? null : `Try ${execution} of ${tries}`;
+function useTryHeads({ address, root, run, step, active, lines }) {
+  const find = useTries(root, active, run.attempt);
+  return (execution, source) => {
+    const name = source?.step ?? step ?? "";
+    const isRepeated = lines instanceof RunLines && lines.repeated.has(idOf(source));
+    const count = source?.runId ? (isRepeated ? null : 1)
+      : (nodesOf(run).find((node) => node.step.name === name)?.retryCount ?? 0) + 1;
+    const title = tryTitle(execution, count) ?? (isRepeated ? `Execution ${execution}` : null);
+    if (title === null) return null;
+    const one = find({ ...address, subRunId: source?.runId ?? address.subRunId }, name, execution);
+    return { title, outcome: outcomeOf(one), error: one?.error };
   };
 }
 
@@ -247,14 +259,11 @@ function StreamChoice({ stream, hasTable }) {
     <option value="all">out + err</option><option>stdout</option><option>stderr</option></select>`;
 }
 
-/** @param {{ name: string, on: boolean, onSet: (on: boolean) => void, title: string }} props */
-function Toggle({ name, on, onSet, title }) {
-  return html`<label class="inline" title=${title}><input type="checkbox" checked=${on}
-    onChange=${(/** @type {InputChange} */ event) => onSet(event.target.checked)} />${name}</label>`;
-}
+const AllTries = () => html`<button type="button" onClick=${() => setQuery({ try: null })}>Show all tries</button>`;
 
-/** @param {{ active: boolean, step: string | null, stream: Stream | null }} props */
-function Nothing({ active, step, stream }) {
+/** @param {{ active: boolean, step: string | null, stream: Stream | null, attempt: number | null }} props */
+function Nothing({ active, step, stream, attempt }) {
+  if (attempt !== null) return html`<${Empty} title=${`No output of try ${attempt}`}><${AllTries} /><//>`;
   if (active) return html`<${Empty} title="No output yet">
     Lines appear here as the ${step === null ? "steps write" : "step writes"} them.<//>`;
   const wrote = `${step === null ? "No step of this run wrote anything" : "The step wrote nothing"}`;

@@ -1,9 +1,9 @@
 // One line of output, with what separates it from the line above: the step, the try, the title of a group.
 
 import { html, useState } from "../vendor/core.js";
-import { bare, pieces, settled } from "../lib/ansi.js";
+import { pieces, settled } from "../lib/ansi.js";
 import { exact, moment, plural } from "../lib/format.js";
-import { groupTitle } from "../lib/output-rows.js";
+import { groupTitle, keyOf } from "../lib/output-rows.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { Icon } from "./icon.js";
@@ -12,11 +12,12 @@ import { Icon } from "./icon.js";
 /** @typedef {import("../lib/output-rows.js").OutputRow} OutputRow */
 /** @typedef {import("../lib/output-rows.js").Part} Part */
 /** @typedef {import("../lib/output-rows.js").Source} Source */
+/** @typedef {import("../lib/output-rows.js").Section} Section */
 
 const LONGEST = 4000; // characters of a line, until the user expands it
 
 /**
- * What all lines of a view have in common. Keys are those of lib/use-folding.js.
+ * What all lines of a view have in common.
  * @typedef {object} View
  * @property {RunAddress} address
  * @property {boolean} times whether times show
@@ -24,21 +25,26 @@ const LONGEST = 4000; // characters of a line, until the user expands it
  * @property {number | null} linked number of the line of the address
  * @property {(row: OutputRow) => boolean} isHit
  * @property {RegExp | null} pattern
- * @property {(execution: number) => string | null} titleOf a try, null if there is one only
+ * @property {(execution: number, source: Source | null) => { title: string, outcome: string, error?: string } | null
+ *   } tryOf the heading of a try, null if there is one only
  * @property {(key: string) => boolean} isFolded
- * @property {(key: string, line: number) => void} onFold
+ * @property {(section: Section) => void} onFold
  * @property {((line: number) => void) | null} onLink null: lines link to the output of their steps
  */
 
-/** @param {{ number: number, row?: OutputRow, above?: OutputRow, view: View }} props */
-export function OutputLine({ number, row, above, view }) {
+/**
+ * A row below the one `above` it in the list; `before` is what its step wrote before it.
+ * @param {{ number: number, row?: OutputRow, above?: OutputRow, before?: Part, view: View }} props
+ */
+export function OutputLine({ number, row, above, before, view }) {
   if (!row) return html`<div class="log-line"><span class="log-number">${view.onLink && number}</span>
     <span class="log-text faint">…</span></div>`;
   const { source, parts } = row;
   const isOther = source && !isSame(source, above?.source);
+  const lastAt = isOther ? null : above?.parts.at(-1)?.at;
   return html`${isOther && html`<${StepName} source=${source} address=${view.address} />`}
     ${parts.map((part, index) => html`<${LinePart} key=${index} row=${row} part=${part} isFirst=${index === 0}
-      before=${parts[index - 1] ?? (isOther ? undefined : above?.parts.at(-1))} view=${view} />`)}`;
+      before=${parts[index - 1] ?? before} lastAt=${parts[index - 1]?.at ?? lastAt} view=${view} />`)}`;
 }
 
 /** @param {Source} one @param {Source | null | undefined} other */
@@ -58,43 +64,48 @@ function StepName({ source: { step, runId, dag }, address }) {
  */
 const stepPage = (address, step, runId, stream) => href(pageOf(address), { step, in: runId, stream });
 
-/** @param {{ row: OutputRow, part: Part, before?: Part, isFirst: boolean, view: View }} props */
-function LinePart({ row, part, before, isFirst, view }) {
+/**
+ * @param {{ row: OutputRow, part: Part, before?: Part, lastAt?: string | null, isFirst: boolean, view: View }} props
+ */
+function LinePart({ row, part, before, lastAt, isFirst, view }) {
   const { number, source } = row;
-  const begins = before ? before.execution !== part.execution : number === 1 && isFirst;
-  const title = begins && source === null ? view.titleOf(part.execution) : null;
-  const key = `try:${part.execution}`;
-  return html`${title && html`<${TryHead} title=${title} isFolded=${view.isFolded(key)}
-      onFold=${() => view.onFold(key, number)} />`}
-    ${!(title && view.isFolded(key)) && html`<${Line} row=${row} part=${part} before=${before} isFirst=${isFirst}
-      view=${view} />`}`;
+  const { execution } = part;
+  // Of a step the line before may not be loaded yet.
+  const begins = before ? before.execution !== execution : isFirst && (source !== null || number === 1);
+  const head = begins ? view.tryOf(execution, source) : null;
+  /** @type {Section} */
+  const section = { kind: "try", number: execution, source };
+  return html`${head && html`<div class="log-head try" title=${head.error ?? ""}>
+      <${FoldButton} section=${section} title=${head.title} view=${view} />${head.title}
+      ${head.outcome && html`<span> · ${head.outcome}</span>`}</div>`}
+    ${!(head && view.isFolded(keyOf(section))) && html`<${Line} row=${row} part=${part} lastAt=${lastAt}
+      isFirst=${isFirst} view=${view} />`}`;
 }
 
-/** @param {{ title: string, isFolded: boolean, onFold: () => void }} props */
-function TryHead({ title, isFolded, onFold }) {
-  return html`<div class="log-head try">
-    <${FoldButton} isFolded=${isFolded} title=${title} onFold=${onFold} />${title}</div>`;
+/** @param {{ section: Section, title: string, view: View }} props */
+function FoldButton({ section, title, view }) {
+  const isFolded = view.isFolded(keyOf(section));
+  const what = section.source ? `${title} of ${section.source.step}` : title;
+  return html`<button type="button" class="fold" aria-expanded=${!isFolded} onClick=${() => view.onFold(section)}
+    aria-label=${`${isFolded ? "Unfold" : "Fold"} ${what}`}><${Icon} name=${isFolded ? "open" : "shut"} /></button>`;
 }
 
-/** @param {{ isFolded: boolean, title: string, onFold: () => void }} props */
-function FoldButton({ isFolded, title, onFold }) {
-  return html`<button type="button" class="fold" aria-expanded=${!isFolded} onClick=${onFold}
-    aria-label=${`${isFolded ? "Unfold" : "Fold"} ${title}`}><${Icon} name=${isFolded ? "open" : "shut"} /></button>`;
-}
-
-/** @param {{ row: OutputRow, part: Part, before?: Part, isFirst: boolean, view: View }} props */
-function Line({ row, part, before, isFirst, view }) {
-  const { number } = row;
+/** @param {{ row: OutputRow, part: Part, lastAt?: string | null, isFirst: boolean, view: View }} props */
+function Line({ row, part, lastAt, isFirst, view }) {
+  const { number, source } = row;
   const isError = view.marks && part.stream === "stderr";
   const classes = ["log-line", number === view.linked && "linked", view.isHit(row) && "hit", isError && "err"];
   const time = new Date(part.at);
-  const title = isFirst && !row.source ? groupTitle(bare(part.text)) : null; // groups of all steps do not fold
+  const group = isFirst ? groupTitle(part.text) : null;
+  /** @type {Section} */
+  const section = { kind: "group", number, source, stream: part.stream };
   return html`<div class=${classes.filter(Boolean).join(" ")}>
     <${LineNumber} row=${row} part=${part} isError=${isError} view=${view} />
     ${view.times && html`<time class="log-time" datetime=${part.at}
-      title=${`The server received it ${exact(time)}`}>${before?.at === part.at ? "" : moment(time)}</time>`}
-    ${title === null ? html`<${Text} part=${part} pattern=${view.pattern} />`
-      : html`<${GroupHead} title=${title || "group"} number=${number} view=${view} />`}
+      title=${`The server received it ${exact(time)}`}>${lastAt === part.at ? "" : moment(time)}</time>`}
+    ${group === null ? html`<${Text} part=${part} pattern=${view.pattern} />`
+      : html`<span class="log-text group"><${FoldButton} section=${section} title=${group || "group"}
+        view=${view} />${group || "group"}${"\n"}</span>`}
   </div>`;
 }
 
@@ -109,13 +120,6 @@ function LineNumber({ row: { number, source }, part: { stream }, isError, view }
       event.preventDefault();
       onLink(number);
     })}>${number}</a>`;
-}
-
-/** @param {{ title: string, number: number, view: View }} props */
-function GroupHead({ title, number, view: { isFolded, onFold } }) {
-  const key = `group:${number}`;
-  return html`<span class="log-text group"><${FoldButton} isFolded=${isFolded(key)} title=${title}
-    onFold=${() => onFold(key, number)} />${title}${"\n"}</span>`;
 }
 
 /** @param {{ part: Part, pattern: RegExp | null }} props */
