@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.web.browser import WIDTHS, Visitor, visiting
 from tests.web.site import Site
@@ -93,6 +95,77 @@ async def test_a_run_shows_durations_counts_and_handlers(visitor: Visitor) -> No
     await expect(each.locator(".number")).to_be_visible()
     await expect(graph.get_by_role("button", name="onExit: succeeded, on exit")).to_be_visible()
     assert await _scale(page) == 1
+
+
+async def test_the_critical_path_is_shown_in_graph_and_timeline(visitor: Visitor, drawn: Site) -> None:
+    drawn.save(
+        "critical",
+        "type: graph\nsteps:\n  - {name: fetch, command: sleep 0.3}\n"
+        "  - {name: short, command: 'true', depends: fetch}\n"
+        "  - {name: long, command: sleep 0.6, depends: fetch}\n"
+        "  - {name: end, command: 'true', depends: [short, long]}\n",
+    )
+    page = await visitor.open(f"/dag-runs/critical/{drawn.run('critical')}?view=graph")
+    graph = page.get_by_role("group", name="Graph of the steps")
+    on_path = graph.get_by_role("button", name="on the critical path")
+    await expect(on_path).to_have_count(3)
+    await expect(graph.get_by_role("button", name="short: succeeded", exact=True)).to_be_visible()
+    drawn_heads = "group => group.querySelector('.head').getAttribute('d').split('M').length - 1"
+    assert await graph.locator("g.critical").evaluate(drawn_heads) == 2
+    said = page.get_by_role("group", name="Critical path")
+    await expect(said).to_contain_text(re.compile(r"3 steps, [\d.]+ m?s of [\d.]+ m?s"))
+    assert await visitor.find_barriers() == []
+    await said.get_by_role("button", name="long").click()
+    await expect(graph.get_by_role("button", name="long: succeeded")).to_have_attribute("aria-pressed", "true")
+    await page.get_by_role("tab", name="Timeline").click()
+    rows = page.locator(".timeline ol.steps > li")
+    await expect(rows).to_have_count(4)
+    await expect(rows.get_by_role("button", name="on the critical path")).to_have_count(3)
+    await page.get_by_label("Only these steps").check()
+    await expect(rows).to_have_count(3)
+    await expect(rows.filter(has_text="short")).to_have_count(0)
+    assert await visitor.find_barriers() == []
+
+
+async def test_the_path_of_five_hundred_steps_is_one_line_and_stays_in_sight(visitor: Visitor, drawn: Site) -> None:
+    run_id = drawn.run("handled")
+    await visitor.page.route(f"**/api/v2/dag-runs/handled/{run_id}", _lengthen)
+    page = await visitor.open(f"/dag-runs/handled/{run_id}?view=graph")
+    graph = page.get_by_role("group", name="Graph of the steps")
+    await expect(graph.get_by_role("button")).to_have_count(500)
+    await expect(graph.get_by_role("button", name="on the critical path")).to_have_count(125)
+    said = page.get_by_role("group", name="Critical path")
+    await expect(said).to_contain_text("125 steps, 2 m 06 s of 2 m 06 s")
+    await said.get_by_role("button", name="s300").click()
+    await expect(graph.get_by_role("button", name="s300: succeeded")).to_be_in_viewport()
+    assert await page.locator(".graph-map path.critical").get_attribute("d")
+    await page.get_by_role("tab", name="Timeline").click()
+    await page.locator(".run-left .pane-scroll").evaluate("pane => (pane.scrollTop = pane.scrollHeight)")
+    await expect(said).to_be_in_viewport()
+    await page.get_by_label("Only these steps").check()
+    await page.get_by_role("searchbox", name="Filter steps by name").fill("s30")
+    await expect(page.locator(".timeline ol.steps > li")).to_have_count(3)  # s300, s304 and s308
+    visitor.complaints[:] = [text for text in visitor.complaints if "404" not in text]  # the server has no such steps
+
+
+async def _lengthen(route: Route) -> None:
+    """Let the page see a run of four chains of 125 steps, of which the first takes longest, and in that s300."""
+    response = await route.fetch()
+    body = await response.json()
+    run = body["dagRunDetails"]
+    run |= {"startedAtMillis": 0, "finishedAtMillis": 126_000}
+    del run["onExit"]
+    node = {key: value for key, value in run["nodes"][0].items() if key != "subRuns"}
+    run["nodes"] = [
+        node
+        | {
+            "step": {"name": f"s{index}", "depends": [f"s{index - 4}"] if index >= 4 else []},
+            "startedAtMillis": (index // 4 + (index > 303)) * 1000,
+            "finishedAtMillis": (index // 4 + 1 + (index >= 300)) * 1000 - (500 if index % 4 else 0),
+        }
+        for index in range(500)
+    ]
+    await route.fulfill(response=response, body=json.dumps(body))
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -38,6 +38,22 @@ test("a group has the most urgent look of its steps, and counts those first", ()
   assert.deepEqual([group.look.tone, group.note], ["bad", "1 bad, 2 good"]);
 });
 
+test("edges and steps of the critical path are known, also through a folded group", () => {
+  const names = fan(12).map(({ name }) => name);
+  const nodes = [
+    { step: { name: "first", depends: [] }, status: 4 },
+    ...names.map((name) => ({ step: { name, depends: ["first"] }, status: 4 })),
+    { step: { name: "last", depends: [...names, "first"] }, status: 4 },
+  ];
+  const links = [[0, null], [3, "first"], [13, names[2]]].map(([at, after]) => ({ node: nodes[at], after }));
+  const steps = stepsOfRun({ nodes }, null, links);
+  assert.deepEqual(steps.filter(({ link }) => link).map(({ name }) => name), ["first", names[2], "last"]);
+  const edge = (from, to) => `${from}\n${to}`;
+  assert.deepEqual([...toGraph(steps).path], [edge("step:first", "group:fan-0"), edge("group:fan-0", "step:last")]);
+  const unfolded = toGraph(steps, new Set(["group:fan-0"]));
+  assert.deepEqual([...unfolded.path], [edge("step:first", "step:fan-2"), edge("step:fan-2", "step:last")]);
+});
+
 test("a fan-out is counted, and a handler is no step", () => {
   const subRuns = ["a", "b", "c"].map((dagRunId) => ({ dagRunId }));
   const run = {

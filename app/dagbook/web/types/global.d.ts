@@ -38,6 +38,8 @@ declare global {
     count?: string;
     /** When a handler runs: "on failure". */
     handler?: string;
+    /** Its part of the critical path. */
+    link?: import("../static/lib/critical-path").Link;
   }
 
   /** A change from the live feed. The kind "reset" means that some changes were lost. */

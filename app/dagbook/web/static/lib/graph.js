@@ -12,7 +12,8 @@ const FOLD_FROM = 12; // groups of at least so many similar steps are drawn as o
  *   } & Size} GraphNode
  */
 /** @typedef {{ from: string, to: string }} Edge */
-/** @typedef {{ nodes: GraphNode[], edges: Edge[] }} Graph */
+/** `path` has the keys of the edges on the critical path.
+ * @typedef {{ nodes: GraphNode[], edges: Edge[], path: Set<string> }} Graph */
 
 const [NARROWEST, WIDEST] = [120, 300]; // pixels
 const [LOW, HIGH] = [32, 48]; // pixels, without and with a second line
@@ -47,14 +48,21 @@ export function toGraph(steps, unfolded = new Set()) {
   }
   const size = sizeOf(found, steps.some(({ times }) => times));
   const edges = new Map();
+  /** @type {Set<string>} */
+  const path = new Set();
   for (const step of steps.filter(({ handler }) => !handler)) {
     for (const name of step.depends.filter((one) => names.has(one))) {
       const [from, to] = [ids.get(name), ids.get(step.name)];
-      if (from !== to) edges.set(`${from}\n${to}`, { from, to });
+      if (from === to) continue;
+      edges.set(keyOf({ from, to }), { from, to });
+      if (step.link?.after === name) path.add(keyOf({ from, to }));
     }
   }
-  return { nodes: found.map((node) => ({ ...node, ...size })), edges: [...edges.values()] };
+  return { nodes: found.map((node) => ({ ...node, ...size })), edges: [...edges.values()], path };
 }
+
+/** @param {Edge} edge */
+export const keyOf = ({ from, to }) => `${from}\n${to}`;
 
 /**
  * The size of all nodes: those of one size can exchange their places.
@@ -81,6 +89,7 @@ function alike(steps) {
 
 /** @typedef {{ step: Api.Step } & Partial<Api.Node>} AnyNode a step of a run, or of a definition */
 /** @typedef {Map<string, { status: number }>} Known the runs that steps called, by id */
+/** @typedef {import("./critical-path.js").Link} Link */
 
 /**
  * Steps with their dependencies.
@@ -95,11 +104,14 @@ export const stepsOf = (nodes, known = null) =>
  * Steps and handlers of a run.
  * @param {Run} run
  * @param {Known | null} [known]
+ * @param {Link[]} [links] its critical path
  */
-export function stepsOfRun(run, known = null) {
+export function stepsOfRun(run, known = null, links = []) {
   const handlers = /** @type {const} */ ({ "on wait": run.onWait, "on success": run.onSuccess,
     "on failure": run.onFailure, "on cancel": run.onCancel, "on exit": run.onExit });
-  return [...stepsOf(run.nodes, known), ...handlersOf(handlers)];
+  const all = [...stepsOf(run.nodes, known), ...handlersOf(handlers)];
+  const byNode = new Map(links.map((link) => [/** @type {unknown} */ (link.node), link]));
+  return all.map((step) => ({ ...step, link: byNode.get(step.times) }));
 }
 
 /** Steps and handlers of a definition. @param {Api.DAGDetails} dag */

@@ -1,10 +1,12 @@
 // Run page: status and reason, and panes of full height with the steps, the output of the chosen one, and its details.
 
-import { html, useEffect, useLayoutEffect, useState } from "../vendor/core.js";
+import { html, useEffect, useLayoutEffect, useMemo, useState } from "../vendor/core.js";
 import { HTTP, get } from "../lib/api.js";
+import { criticalPath } from "../lib/critical-path.js";
 import { focusOn } from "../lib/feed.js";
 import { useSubRuns } from "../lib/sub-runs.js";
 import { prime, useApi } from "../lib/use-api.js";
+import { useNow } from "../lib/use-now.js";
 import { go, hash, href, query, setHash, setQuery } from "../lib/router.js";
 import { bannerOf, failedBelow, findLeaf } from "../lib/leaf.js";
 import { calledBy, isOf, keyStep, lookOfRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
@@ -13,7 +15,7 @@ import { stepsOfRun } from "../lib/graph.js";
 import { clock, instant, short } from "../lib/format.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
 import { Empty, Loading, NotThere, Tabs, whenLoaded } from "../parts/basic.js";
-import { Gantt } from "../parts/gantt.js";
+import { CriticalPath } from "../parts/criticalpath.js";
 import { DagGraph } from "../parts/graph.js";
 import { Output } from "../parts/output.js";
 import { RunHeader } from "../parts/runheader.js";
@@ -132,14 +134,20 @@ function useShown(address, run, leaf) {
  *   known: import("../parts/steplist.js").Known | null }} props
  */
 function View({ view, address, run, shown, drawn, known }) {
-  if (view === "graph") return html`<${DagGraph} steps=${stepsOfRun(run, known)} chosen=${drawn}
-    onChoose=${choose} />`;
+  if (view === "graph") return html`<${RunGraph} run=${run} drawn=${drawn} known=${known} />`;
   if (view === "events") return html`<${RunEvents} address=${address} run=${run} />`;
   if (view === "spec") return html`<div class="pane-scroll"><${RunSpec} run=${run} /></div>`;
-  if (view === "gantt") return html`<div class="pane-scroll"><${Gantt} run=${run} nodes=${nodesOf(run)} chosen=${drawn}
-    onChoose=${choose} active=${isActive(run.status)} /></div>`;
   return html`<${StepsPane} address=${address} run=${run} chosen=${shown.step} inside=${shown.inside ?? run.dagRunId}
-    known=${known} onChoose=${choose} />`;
+    known=${known} onChoose=${choose} timeline=${view === "gantt"} />`;
+}
+
+/** @param {{ run: Run, drawn?: string | null, known: import("../parts/steplist.js").Known | null }} props */
+function RunGraph({ run, drawn, known }) {
+  const active = isActive(run.status);
+  const path = criticalPath(run, useNow(1, active));
+  const steps = useMemo(() => stepsOfRun(run, known, path?.links), [run, known]); // a second alone changes no step
+  return html`<${DagGraph} steps=${steps} chosen=${drawn} onChoose=${choose} legend=${html`<${CriticalPath} path=${path}
+    active=${active} onChoose=${choose} />`} />`;
 }
 
 /**

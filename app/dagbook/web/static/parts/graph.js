@@ -4,7 +4,7 @@ import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../
 import { pathOf } from "../lib/arrange.js";
 import { secondsOf } from "../lib/durations.js";
 import { duration } from "../lib/format.js";
-import { toGraph } from "../lib/graph.js";
+import { keyOf, toGraph } from "../lib/graph.js";
 import { place } from "../lib/layout.js";
 import { NODE } from "../lib/status.js";
 import { useNow } from "../lib/use-now.js";
@@ -22,9 +22,10 @@ const LARGE = 60; // nodes, from which on a map and a search help
 const MAP = { width: 176, height: 112 }; // pixels, at most
 
 /**
- * @param {{ steps: GraphStep[], chosen?: string | null, onChoose?: ((name: string) => void) }} props
+ * `legend` shows above the drawing.
+ * @param {{ steps: GraphStep[], chosen?: string | null, onChoose?: ((name: string) => void), legend?: Children }} props
  */
-export function DagGraph({ steps, chosen, onChoose }) {
+export function DagGraph({ steps, chosen, onChoose, legend }) {
   const [unfolded, setUnfolded] = useState(/** @type {Set<string>} */ (new Set()));
   const [turned, setTurned] = useState(false);
   const [whole, setWhole] = useState(false); // window
@@ -40,7 +41,7 @@ export function DagGraph({ steps, chosen, onChoose }) {
   }, [focus, placed, fits]);
   const act = (/** @type {GraphNode} */ { id, step }) =>
     step ? onChoose?.(step.name) : setUnfolded(new Set([...unfolded, id]));
-  const drawing = useMemo(() => placed && html`<${Lines} placed=${placed} />
+  const drawing = useMemo(() => placed && html`<${Lines} placed=${placed} path=${graph.path} />
     ${graph.nodes.filter(({ id }) => placed.places[id]).map((node) => html`<${Box} key=${node.id} node=${node}
       at=${placed.places[node.id]} chosen=${node.id === focus} found=${node.id === found} onAct=${act} />`)}`,
     [graph, placed, focus, found]);
@@ -68,6 +69,7 @@ export function DagGraph({ steps, chosen, onChoose }) {
       <button type="button" class="quiet" title=${whole ? "Back to the page (Escape)" : "In the whole window"}
         onClick=${() => setWhole(!whole)}>${whole ? "Close" : "Expand"}</button>
     </div>
+    ${legend}
     <div class="graph-pane">
       <div class="graph-frame" ref=${pane} onPointerDown=${drag}
         onWheel=${(/** @type {WheelEvent} */ event) => {
@@ -163,12 +165,16 @@ function drag(event) {
   pane.addEventListener("lostpointercapture", () => pane.removeEventListener("pointermove", move), { once: true });
 }
 
-/** @param {{ placed: Placed }} props */
-function Lines({ placed }) {
-  const paths = placed.lines.map((line) => pathOf(line, placed));
+/** @param {{ placed: Placed, path: Set<string> }} props */
+function Lines({ placed, path }) {
+  const draw = (/** @type {boolean} */ onPath) => {
+    const paths = placed.lines.filter((line) => path.has(keyOf(line)) === onPath).map((line) => pathOf(line, placed));
+    return html`<g class=${onPath ? "critical" : ""}>
+      <path class="edge" d=${paths.map(({ line }) => line).join("")} />
+      <path class="head" d=${paths.map(({ head }) => head).join("")} /></g>`;
+  };
   return html`<svg class="graph-lines" width=${placed.width} height=${placed.height} aria-hidden="true">
-    <path class="edge" d=${paths.map(({ line }) => line).join("")} />
-    <path class="head" d=${paths.map(({ head }) => head).join("")} /></svg>`;
+    ${draw(false)}${draw(true)}</svg>`;
 }
 
 /**
@@ -177,17 +183,23 @@ function Lines({ placed }) {
  */
 function Box({ node, at, chosen, found, onAct }) {
   const { step, group, look, text, note } = node;
-  const title = group ? `${group.length} steps like ${group[0].name}${note && `: ${note}`}; show them`
-    : [look ? `${text}: ${look.word}` : text, note].filter(Boolean).join(", ");
+  const critical = isCritical(node) && "on the critical path";
+  const title = group ? `${[`${group.length} steps like ${group[0].name}${note && `: ${note}`}`, critical]
+    .filter(Boolean).join(", ")}; show them`
+    : [look ? `${text}: ${look.word}` : text, note, critical].filter(Boolean).join(", ");
   const style = { left: `${at.x - at.width / 2}px`, top: `${at.y - at.height / 2}px`, width: `${at.width}px`,
     height: `${at.height}px` };
-  const kinds = ["box", look?.tone ?? "idle", group && "group", step?.handler && "handler", found && "found"];
+  const kinds = ["box", look?.tone ?? "idle", group && "group", step?.handler && "handler", found && "found",
+    critical && "critical"];
   return html`<button type="button" class=${kinds.filter(Boolean).join(" ")} style=${style} title=${title}
     aria-label=${title} aria-pressed=${group ? undefined : chosen} data-node=${node.id} onClick=${() => onAct(node)}>
     ${look && html`<${Icon} name=${look.icon} />`}<span class="box-name cut">${text}</span>
     ${step?.times && html`<${Elapsed} times=${step.times} active=${step.status === NODE.RUNNING} />`}
     ${note && html`<small class="cut">${note}</small>`}</button>`;
 }
+
+/** @param {GraphNode} node */
+const isCritical = ({ step, group = [] }) => [step, ...group].some((one) => one?.link);
 
 /** @param {{ times: Timed, active: boolean }} props */
 function Elapsed({ times, active }) {
@@ -216,10 +228,13 @@ function MiniMap({ graph, placed, pane, scale }) {
   });
   /** @type {Record<string, string>} */
   const paths = {}; // by tone
-  for (const { id, look } of graph.nodes) {
-    const box = placed.places[id];
-    const tone = look?.tone ?? "idle";
-    if (box) paths[tone] = `${paths[tone] ?? ""}M${box.x - box.width / 2} ${box.y}h${box.width}`;
+  let critical = "";
+  for (const node of graph.nodes) {
+    const box = placed.places[node.id];
+    const tone = node.look?.tone ?? "idle";
+    const line = box ? `M${box.x - box.width / 2} ${box.y}h${box.width}` : "";
+    paths[tone] = `${paths[tone] ?? ""}${line}`;
+    if (isCritical(node)) critical += line;
   }
   const go = (/** @type {Targeted<PointerEvent, HTMLElement>} */ { buttons, currentTarget, clientX, clientY }) => {
     const { left, top } = currentTarget.getBoundingClientRect();
@@ -232,7 +247,8 @@ function MiniMap({ graph, placed, pane, scale }) {
   return html`<div class="graph-map" aria-hidden="true" style=${{ width: `${width}px`, height: `${height}px` }}
     onPointerDown=${go} onPointerMove=${go}>
     <svg width=${width} height=${height} viewBox=${`0 0 ${placed.width} ${placed.height}`}>
-      ${Object.entries(paths).map(([tone, d]) => html`<path key=${tone} class=${tone} d=${d} />`)}</svg>
+      ${Object.entries(paths).map(([tone, d]) => html`<path key=${tone} class=${tone} d=${d} />`)}
+      <path class="critical" d=${critical} /></svg>
     <div class="graph-window" ref=${seen}></div></div>`;
 }
 

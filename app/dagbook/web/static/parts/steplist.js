@@ -1,39 +1,34 @@
-// List of a run's steps in order: status, duration bar and duration; sub-runs of a step expand in place.
+// List of a run's steps in order: status, duration bar and duration; sub-runs of a step expand in place. With an axis,
+// wide bars and the critical path it is the timeline of the run.
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
+import { criticalPath } from "../lib/critical-path.js";
 import { duration, instant, plural } from "../lib/format.js";
 import { useSubRuns } from "../lib/sub-runs.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { href } from "../lib/router.js";
 import {
-  calledBy,
-  countsText,
-  firstFailed,
-  isOf,
-  itemOf,
-  listedFirst,
-  lookOfNode,
-  nodesOf,
-  pageOf,
-  pathOf,
+  calledBy, countsText, firstFailed, isOf, itemOf, listedFirst, lookOfNode, nodesOf, pageOf, pathOf,
 } from "../lib/runs.js";
 import { durationText, secondsOf, spanOf } from "../lib/durations.js";
 import { NODE, RUN, isActive, isOver, lookOfRow } from "../lib/status.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
-import { Loading, StatusIcon, whenLoaded } from "./basic.js";
+import { Loading, StatusIcon, Toggle, whenLoaded } from "./basic.js";
 import { Chunks } from "./chunks.js";
 import { Counts } from "./counts.js";
+import { CriticalPath } from "./criticalpath.js";
 import { Icon } from "./icon.js";
 
 const walkSteps = arrowNavigation(".step-name");
 /** @typedef {(step: string | null, subRun?: string | null) => void} OnChoose */
 /** @typedef {Map<string, Api.SubDAGRunDetail>} Known the sub-runs of a run by id */
 /** @typedef {{ from: number, length: number }} Axis the root run on the axis of all steps, in milliseconds */
+/** @typedef {import("../lib/critical-path.js").Link} Link */
 /**
  * What the rows of one run have in common; `inside` and `picked` are the run and the step that are shown.
  * @typedef {{ address: RunAddress, depth: number, axis: Axis | null, now: number, known: Known, inside: string,
- *   picked?: string | null, onChoose: OnChoose }} Shared
+ *   picked?: string | null, links?: Map<Api.Node, Link>, onChoose: OnChoose }} Shared
  */
 
 const SHOWN = 20; // sub-runs of a step; all of them are beside the list
@@ -42,34 +37,41 @@ const NAMED = 10; // steps from which there is a filter by name
 /**
  * The steps of a run, and filters of them. `inside` is the id of the run that the chosen step is in.
  * @param {{ address: RunAddress, run: Run, chosen?: string | null, inside: string, known: Known | null,
- *   onChoose: OnChoose }} props
+ *   onChoose: OnChoose, timeline: boolean }} props
  */
-export function StepsPane({ address, run, chosen, inside, known, onChoose }) {
+export function StepsPane({ address, run, chosen, inside, known, onChoose, timeline }) {
   const [word, setWord] = useState(/** @type {string | null} */ (null));
   const [text, setText] = useState("");
   const [opening, setOpening] = useState(isOver(run.status)); // until the user acts
+  const [only, setOnly] = useState(false);
+  const active = isActive(run.status);
+  const now = useNow(1, timeline && active);
+  const path = timeline ? criticalPath(run, now) : null;
+  const links = new Map(path?.links.map((link) => [link.node, link]));
   const nodes = nodesOf(run);
   const looks = nodes.map((node) => lookOfNode(node, isOver(run.status)));
   const kept = looks.some((look) => look.word === word) ? word : null; // the last one of them may have changed
   const wanted = text.trim().toLowerCase();
-  const shown = nodes.filter(
-    ({ step }, index) => (!kept || looks[index].word === kept) && step.name.toLowerCase().includes(wanted),
-  );
+  const shown = nodes.filter((node, index) => (!kept || looks[index].word === kept)
+    && (!timeline || !only || links.has(node)) && node.step.name.toLowerCase().includes(wanted));
   const press = (/** @type {Targeted<KeyboardEvent, HTMLElement>} */ event) => {
     setOpening(false);
     walkSteps(event);
   };
   const isCalling = nodes.some(({ subRuns }) => subRuns?.length);
-  const look = `pane-scroll${opening ? " opening" : ""}${isCalling ? " calling" : ""}`;
+  const look = ["pane-scroll", opening && "opening", isCalling && "calling", timeline && "timeline"];
   return html`<div class="pane-bar">
       <${Counts} label="Show steps that are" looks=${looks} chosen=${kept} onChoose=${setWord} />
       ${nodes.length > NAMED && html`<input type="search" aria-label="Filter steps by name" placeholder="Filter by name"
         value=${text} onInput=${(/** @type {InputChange} */ event) => setText(event.target.value)} />`}
     </div>
-    <div class=${look} onPointerDown=${() => setOpening(false)}
-      onKeyDown=${press}>
+    ${timeline && html`<${CriticalPath} path=${path} active=${active} onChoose=${onChoose}>
+      <${Toggle} name="Only these steps" on=${only} onSet=${setOnly} /><//>`}
+    <div class=${look.filter(Boolean).join(" ")} onPointerDown=${() => setOpening(false)} onKeyDown=${press}>
+      ${path && html`<div class="step step-axis faint number"><div><span>0</span><span>
+        ${duration(path.total / 2000)}</span><span>${duration(path.total / 1000)}</span></div></div>`}
       ${shown.length ? html`<${StepList} address=${address} run=${run} nodes=${shown} chosen=${chosen} inside=${inside}
-          known=${known} onChoose=${onChoose} />`
+          known=${known} links=${links} onChoose=${onChoose} />`
         : html`<p class="faint">${nodes.length ? "No step matches the filter." : "This run has no steps."}</p>`}
     </div>`;
 }
@@ -80,9 +82,10 @@ const NONE = new Map();
 /**
  * `known` are the sub-runs of the run, null until they are loaded, and undefined to load them.
  * @param {{ address: RunAddress, run: Run, nodes?: Api.Node[], chosen?: string | null, inside: string,
- *   known?: Known | null, onChoose: OnChoose, depth?: number, axis?: Axis | null }} props
+ *   known?: Known | null, onChoose: OnChoose, depth?: number, axis?: Axis | null, links?: Shared["links"] }} props
  */
-function StepList({ address, run, nodes = nodesOf(run), chosen, inside, known: given, onChoose, depth = 0, axis }) {
+function StepList({ address, run, chosen, inside, onChoose, axis, links, ...props }) {
+  const { nodes = nodesOf(run), depth = 0, known: given } = props;
   const now = useNow(1, isActive(run.status));
   const [turned, setTurned] = useState(/** @type {Map<string, boolean>} */ (new Map())); // by hand
   const calls = run.nodes.some(({ subRuns }) => subRuns?.length);
@@ -91,7 +94,8 @@ function StepList({ address, run, nodes = nodesOf(run), chosen, inside, known: g
   const isHere = inside === run.dagRunId;
   const at = isHere ? nodes.findIndex(({ step }) => step.name === chosen) : 0;
   if (!known) return html`<${Loading} what="sub-runs" />`;
-  const shared = { address, depth, axis: axis ?? axisOf(run, now), now, known, inside, picked: chosen, onChoose };
+  const shared = { address, depth, axis: axis ?? axisOf(run, now), now, known, inside, picked: chosen, links,
+    onChoose };
   return html`<${Chunks} class="steps" rows=${nodes} at=${at}
     draw=${(/** @type {Api.Node} */ node) => html`<${StepRow} key=${node.step.name} node=${node} shared=${shared}
       over=${isOver(run.status)} chosen=${isHere && node.step.name === chosen}
@@ -125,7 +129,8 @@ function axisOf(run, now) {
  *   onTurn: (open: boolean) => void }} props
  */
 function StepRow({ node, shared, over, chosen, open, onTurn }) {
-  const { depth, axis, now, onChoose } = shared;
+  const { depth, axis, now, links, onChoose } = shared;
+  const link = links?.get(node);
   const row = useInSight(chosen);
   const look = lookOfNode(node, over);
   const seconds = secondsOf(node, now);
@@ -137,11 +142,12 @@ function StepRow({ node, shared, over, chosen, open, onTurn }) {
         : html`<span></span>`}
       <${StatusIcon} look=${look} />
       <div class="step-title"><button type="button" class="step-name quiet" aria-current=${chosen ? "true" : null}
-        onClick=${() => onChoose(name)}>${name}</button>
+        onClick=${() => onChoose(name)}>${name}${link && html`<span class="visually-hidden">, on the critical path${
+          link.wait > 0 && `, waited ${duration(link.wait / 1000)}`}</span>`}</button>
         ${noteOf(node) && html`<small class="faint">${noteOf(node)}</small>`}</div>
       ${seconds === null ? html`<span class="step-left-out cut" title=${whyLeftOut(node)}>${look.word}
           ${whyLeftOut(node) && `: ${whyLeftOut(node)}`}</span>`
-        : html`<${Bar} of=${node} tone=${look.tone} axis=${axis} now=${now} />
+        : html`<${Bar} of=${node} tone=${look.tone} axis=${axis} now=${now} link=${link} />
           <span class="number">${duration(seconds)}</span>`}
     </div>
     ${open && called.length > 0 && html`<${Called} name=${name} called=${called} shared=${shared} />`}
@@ -183,18 +189,17 @@ const whyLeftOut = ({ startedAt, error = "" }) =>
 
 /**
  * The bar of a step or sub-run within the run.
- * @param {{ of: Timed, tone: string, axis: Axis | null, now: number }} props
+ * @param {{ of: Timed, tone: string, axis: Axis | null, now: number, link?: Link }} props
  */
-function Bar({ of, tone, axis, now }) {
+function Bar({ of, tone, axis, now, link }) {
   const span = spanOf(of, now);
-  const style = span &&
-    axis &&
-    span.to > axis.from - 1000 && {
-      left: `${((span.from - axis.from) / axis.length) * 100}%`,
-      width: `${((span.to - span.from) / axis.length) * 100}%`,
-    };
+  if (!span || !axis || span.to <= axis.from - 1000) return html`<span class="step-bar"></span>`;
+  const place = (/** @type {number} */ from, /** @type {number} */ to) => ({
+    left: `${((from - axis.from) / axis.length) * 100}%`, width: `${((to - from) / axis.length) * 100}%` });
   return html`<span class="step-bar" aria-hidden="true">
-    ${style && html`<span class=${tone} style=${style}></span>`}</span>`;
+    ${link && link.wait > 0 && html`<span class="waited" title=${`waited ${duration(link.wait / 1000)}`}
+      style=${place(link.from - link.wait, link.from)}></span>`}
+    <span class=${link ? `${tone} critical` : tone} style=${place(span.from, span.to)}></span></span>`;
 }
 
 /** @param {{ name: string, called: Api.SubDAGRun[], shared: Shared }} props */
