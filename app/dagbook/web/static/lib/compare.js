@@ -11,17 +11,9 @@ import { NODE } from "./status.js";
 /** @typedef {{ path: LogPath, stream: Stream, from: number, lines: string[], total: number | null }} LogSide */
 /** @typedef {{ total: number, lines: { number: number, text: string }[] }} ComparedSide */
 /** @typedef {{ equal: number, over: "differ" | "end" | "", sides: ComparedSide[] }} ComparedLog */
-/**
- * @typedef {object} ComparedStep
- * @property {string} name
- * @property {Api.Node | undefined} left
- * @property {Api.Node | undefined} right
- * @property {[left: number | null, right: number | null]} seconds
- * @property {number | null} more seconds of the right one
- * @property {"" | "slower" | "faster"} pace
- * @property {boolean} otherEnd
- * @property {boolean} differs
- */
+/** A step in both runs; `more` are the seconds that it took longer in the right one. @typedef {{ name: string,
+ * left: Api.Node | undefined, right: Api.Node | undefined, seconds: [left: number | null, right: number | null],
+ * more: number | null, pace: "" | "slower" | "faster", otherEnd: boolean, differs: boolean }} ComparedStep */
 
 const PAGE = 2000; // lines per request
 const MOST = 100_000; // lines, before the user is asked whether to continue

@@ -11,7 +11,7 @@ import { secondsOf } from "../lib/durations.js";
 import { RUN, isActive, lookOfRow, nodeStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
-import { Empty, Failure, Id, whenLoaded, Status, Time } from "../parts/basic.js";
+import { Empty, Failure, Id, whenLoaded, Status, Time, Toggle } from "../parts/basic.js";
 import { Diff } from "../parts/diff.js";
 import { LogDifference } from "../parts/logdifference.js";
 
@@ -107,14 +107,8 @@ function Choice({ run, other }) {
 function describe(run) {
   const took = secondsOf(run) ?? 0;
   const begun = instant(run.startedAt);
-  return [
-    lookOfRow(run).word,
-    begun && clock(begun),
-    took >= 1 && duration(took),
-    run.dagRunId.slice(-8),
-  ]
-    .filter(Boolean)
-    .join(" · ");
+  return [lookOfRow(run).word, begun && clock(begun), took >= 1 && duration(took), run.dagRunId.slice(-8)]
+    .filter(Boolean).join(" · ");
 }
 
 /** @param {{ other: RunAddress, address: RunAddress, run: Run }} props */
@@ -207,14 +201,13 @@ function Definitions({ runs }) {
 
 /** @param {{ rows: ComparedStep[], chosen: string | null }} props */
 function Steps({ rows, chosen }) {
-  const [all, setAll] = useState(true);
+  const [only, setOnly] = useState(false);
   const same = rows.filter(({ differs }) => !differs).length;
-  const shown = all ? rows : rows.filter(({ differs }) => differs);
+  const shown = only ? rows.filter(({ differs }) => differs) : rows;
   const longest = Math.max(0.001, ...rows.flatMap(({ seconds }) => seconds.map((one) => one ?? 0)));
   return html`
-    ${same > 0 && same < rows.length && html`<label class="inline">
-      <input type="checkbox" checked=${!all} onChange=${() => setAll(!all)} />
-      Show only the ${plural(rows.length - same, "step")} that differ${rows.length - same === 1 ? "s" : ""}</label>`}
+    ${same > 0 && same < rows.length && html`<${Toggle} on=${only} onSet=${setOnly} name=${`Show only the ${
+      plural(rows.length - same, "step")} that differ${rows.length - same === 1 ? "s" : ""}`} />`}
     <div class="scroll">
       <table class="stack"><thead><tr><th>Step</th><th>Compared with</th><th>This run</th>
         <th>Difference</th></tr></thead>

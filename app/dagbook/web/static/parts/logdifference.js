@@ -7,7 +7,7 @@ import { ComparedLogs } from "../lib/compare.js";
 import { plural } from "../lib/format.js";
 import { href } from "../lib/router.js";
 import { pageOf, pathOf } from "../lib/runs.js";
-import { Failure, Loading } from "./basic.js";
+import { Failure, Loading, Toggle } from "./basic.js";
 
 /** @typedef {import("../lib/compare.js").ComparedSide} ComparedSide */
 /** @typedef {import("../lib/compare.js").ComparedLog} ComparedLog */
@@ -57,9 +57,8 @@ export function LogDifference({ addresses, row }) {
         ${STREAMS.map((name) => html`<button type="button" key=${name} aria-pressed=${stream === name}
           onClick=${() => setStream(name)}>${name}</button>`)}
       </div>
-      <label class="inline" title="Lines that differ only in times or counters count as equal">
-        <input type="checkbox" checked=${!digits} onChange=${() => setDigits(!digits)} />
-        Ignore numbers</label>
+      <${Toggle} name="Ignore numbers" title="Lines that differ only in times or counters count as equal"
+        on=${!digits} onSet=${(/** @type {boolean} */ on) => setDigits(!on)} />
     </div>
     ${failure && html`<${Failure} error=${failure} retry=${read} />`}
     ${!found && !failure && html`<${Loading} what="output of both runs" />`}

@@ -2,18 +2,14 @@
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { asError, get } from "../lib/api.js";
+import { Toggle } from "./basic.js";
 
 const [FIRST, MORE] = [200, 1000]; // hits per request
 /**
- * @typedef {object} Outcome
- * @property {Api.LogHit[]} hits
- * @property {number} total
- * @property {boolean} estimate whether there may be more
- * @property {string | null} next cursor of the next page
- * @property {number} at index of the current hit
- * @property {Failed | null} error
- * @property {boolean} busy
- * @property {boolean} done
+ * Of `total` hits, of which there may be more if it is an `estimate`, the current one is at the index `at`; `next` is
+ * the cursor of the next page.
+ * @typedef {{ hits: Api.LogHit[], total: number, estimate: boolean, next: string | null, at: number,
+ *   error: Failed | null, busy: boolean, done: boolean }} Outcome
  */
 /** @typedef {{ text: string, regex: boolean } & Outcome} State */
 /** @typedef {ReturnType<typeof useSearch>} Search */
@@ -35,32 +31,18 @@ export function useSearch(run, where) {
     if (!state.text) return null;
     setState((before) => ({ ...before, busy: true }));
     try {
-      const query = {
-        ...where,
-        q: state.text,
-        regex: state.regex || null,
-        limit: more ? MORE : FIRST,
-        after: more,
-      };
+      const { text, regex } = state;
+      const query = { ...where, q: text, regex: regex || null, limit: more ? MORE : FIRST, after: more };
       const found = await get([...run, "log", "search"], query);
-      const hits = more ? [...state.hits, ...found.hits] : found.hits;
-      const total = more
-        ? { total: Math.max(state.total, hits.length) }
-        : { total: found.total ?? hits.length, estimate: found.isEstimate ?? false };
-      const at = more ? state.hits.length : 0;
-      const answer = {
-        ...total,
-        hits,
-        next: found.next ?? null,
-        at: hits.length ? Math.min(at, hits.length - 1) : -1,
-        error: null,
-        busy: false,
-        done: true,
-      };
-      setState((now) =>
-        now.text === state.text && now.regex === state.regex ? { ...now, ...answer } : { ...now, busy: false },
-      ); // the text has changed since
-      return hits[at] ?? null;
+      const before = more ? state : NONE;
+      const hits = [...before.hits, ...found.hits];
+      const at = Math.min(before.hits.length, hits.length - 1);
+      const total = Math.max(before.total, found.total ?? hits.length);
+      const estimate = more ? state.estimate : (found.isEstimate ?? false);
+      const answer = { hits, total, estimate, at, next: found.next ?? null, error: null, busy: false, done: true };
+      // The text may have changed since.
+      setState((now) => ({ ...now, ...(now.text === text && now.regex === regex ? answer : { busy: false }) }));
+      return hits[before.hits.length] ?? null;
     } catch (error) {
       setState((before) => ({ ...before, ...NONE, error: asError(error) }));
       return null;
@@ -115,10 +97,8 @@ export function SearchBar({ search, onGo }) {
   return html`<form class="log-search" role="search" onSubmit=${submit}>
     <input type="search" aria-label="Search this log" placeholder="Search this log" onKeyDown=${back}
       value=${search.text} onInput=${(/** @type {InputChange} */ event) => change({ text: event.target.value })} />
-    <label class="inline" title="Take the text as a regular expression">
-      <input type="checkbox" checked=${search.regex}
-        onChange=${(/** @type {InputChange} */ event) => change({ regex: event.target.checked })} />
-      Regex</label>
+    <${Toggle} name="Regex" title="Take the text as a regular expression" on=${search.regex}
+      onSet=${(/** @type {boolean} */ regex) => change({ regex })} />
     <button type="button" class="quiet" aria-label="Previous hit" disabled=${!search.hits.length}
       onClick=${() => move(-1)}>↑</button>
     <button type="button" class="quiet" aria-label="Next hit" disabled=${!search.hits.length} onClick=${() => move(1)}>
@@ -127,10 +107,7 @@ export function SearchBar({ search, onGo }) {
   </form>`;
 }
 
-/**
- * @param {{ text: string, hits: Api.LogHit[], total: number, estimate: boolean, at: number, error: Failed | null,
- *   busy: boolean, done: boolean }} search
- */
+/** @param {State} search */
 function outcome({ text, hits, total, estimate, at, error, busy, done }) {
   if (busy) return "searching…";
   if (error) return error.message;

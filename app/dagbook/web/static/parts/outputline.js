@@ -144,30 +144,18 @@ function classesOf(style) {
   const { front, back } = seen(style);
   /** @param {string | null} color @param {string} kind */
   const named = (color, kind) => (color && !color.startsWith("rgb") ? `${kind}-${color}` : "");
-  return [
-    style.bold && "b",
-    style.faint && "f",
-    style.italic && "i",
-    style.underline && "u",
-    style.struck && "s",
-    style.inverse && "inv",
-    named(front, "fg"),
-    named(back, "bg"),
-  ]
-    .filter(Boolean)
-    .join(" ");
+  const { bold, faint, italic, underline, struck, inverse } = style;
+  return [bold && "b", faint && "f", italic && "i", underline && "u", struck && "s", inverse && "inv",
+    named(front, "fg"), named(back, "bg")].filter(Boolean).join(" ");
 }
 
 /** @param {Style | null} style */
 function styleOf(style) {
   if (!style) return {};
   const { front, back } = seen(style);
-  /** @type {{ color?: string, backgroundColor?: string }} */
-  const found = {};
-  if (front?.startsWith("rgb")) found.color = front;
-  if (back?.startsWith("rgb")) found.backgroundColor = back;
-  if (back?.startsWith("rgb") && !front) found.color = isLight(back) ? "#17191d" : "#ffffff";
-  return found;
+  const [color, backgroundColor] = [front, back].map((one) => (one?.startsWith("rgb") ? one : ""));
+  const readable = backgroundColor && !front ? (isLight(backgroundColor) ? "#17191d" : "#ffffff") : "";
+  return { color: color || readable, backgroundColor };
 }
 
 /**

@@ -16,23 +16,15 @@ const PAGE = 1000;
  * @param {{ address: RunAddress }} props
  */
 export function RunEvents({ address }) {
-  const loaded = useApi(
-    [...pathOf(address), "log"],
-    { tail: PAGE },
-    (change) => change.kind === "run" && concernsRun(address, change),
-  );
+  const path = /** @type {const} */ ([...pathOf(address), "log"]);
+  const loaded = useApi(path, { tail: PAGE }, (change) => change.kind === "run" && concernsRun(address, change));
   const [older, setOlder] = useState({ text: "", failure: /** @type {Failed | null} */ (null) });
-  const more = async (/** @type {Api.Log} */ page) => {
-    try {
-      const first = earlierLines(page);
-      const earlier = await get([...pathOf(address), "log"], {
-        offset: Math.max(1, first - PAGE + 1),
-        limit: Math.min(PAGE, first),
-      });
-      setOlder({ text: earlier.content, failure: null });
-    } catch (failure) {
-      setOlder({ text: "", failure: asError(failure) });
-    }
+  const more = (/** @type {Api.Log} */ page) => {
+    const last = earlierLines(page);
+    get(path, { offset: Math.max(1, last - PAGE + 1), limit: Math.min(PAGE, last) }).then(
+      ({ content }) => setOlder({ text: content, failure: null }),
+      (failure) => setOlder({ text: "", failure: asError(failure) }),
+    );
   };
   return whenLoaded(loaded, "events", (page) => html`
     ${older.failure && html`<${Failure} error=${older.failure} />`}
