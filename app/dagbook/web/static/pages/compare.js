@@ -1,17 +1,16 @@
 // Comparison of two runs: definitions, parameters, steps and output.
 
 import { html, useEffect, useState } from "../vendor/core.js";
-import { get } from "../lib/api.js";
 import { compareParams, compareSteps, keyStepOf } from "../lib/compare.js";
 import { clock, duration, instant, plural } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { concernsRun, pageOf, pathOf, reasonOf } from "../lib/runs.js";
 import { secondsOf } from "../lib/durations.js";
-import { RUN, isActive, lookOfRow, nodeStatus } from "../lib/status.js";
+import { isActive, lookOfRow, nodeStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
-import { Empty, Failure, Id, whenLoaded, Status, Time, Toggle } from "../parts/basic.js";
+import { Empty, Id, whenLoaded, Status, Time, Toggle } from "../parts/basic.js";
 import { Diff } from "../parts/diff.js";
 import { LogDifference } from "../parts/logdifference.js";
 
@@ -54,34 +53,21 @@ function OneRun({ address }) {
 }
 
 /**
- * Find the other run: the one in the address, else the last successful run before this one.
+ * Find the other run: the one in the address, else the last good run before this one.
  * @param {{ address: RunAddress, run: Run }} props
  */
 function Counterpart({ address, run }) {
   const other = addressOf(query.value.get("with"));
-  const [missing, setMissing] = useState({ failure: null, none: false });
+  const loaded = useApi(other ? null : /** @type {const} */ ([...pathOf(address), "last-good"]));
+  const good = loaded.data?.run;
   useEffect(() => {
-    if (other || address.subRunId) return;
-    findSuccess(run).then(
-      (found) => (found ? setQuery({ with: keyOf(found) }) : setMissing({ failure: null, none: true })),
-      (failure) => setMissing({ failure, none: false }),
-    );
-  }, [other === null]);
+    if (good) setQuery({ with: keyOf(good) });
+  }, [good]);
   return html`
     ${!address.subRunId && html`<${Choice} run=${run} other=${other} />`}
-    ${missing.failure && html`<${Failure} error=${missing.failure} />`}
-    ${other && html`<${Pair} key=${textOf(other)} other=${other} address=${address} run=${run} />`}
-    ${!other && (missing.none || address.subRunId) && html`<${Empty} title="Nothing to compare with yet">
-      <p>No run of this DAG succeeded before this one. Choose another run above.</p><//>`}
-    ${!other && !missing.none && !missing.failure && !address.subRunId && html`<div class="loading"></div>`}`;
-}
-
-/** @param {Run} run */
-async function findSuccess(run) {
-  const begun = instant(run.startedAt) ?? new Date();
-  const toDate = Math.floor(begun.getTime() / 1000) + 1;
-  const { dagRuns } = await get(["dag-runs", run.name], { status: RUN.SUCCEEDED, fromDate: 0, toDate, limit: 5 });
-  return dagRuns.find(({ dagRunId }) => dagRunId !== run.dagRunId) ?? null;
+    ${other ? html`<${Pair} key=${textOf(other)} other=${other} address=${address} run=${run} />`
+      : whenLoaded(loaded, "last good run", (data) => !data.run && html`<${Empty} title="Nothing to compare with yet">
+        <p>No run of this DAG succeeded before this one. Choose another run above.</p><//>`)}`;
 }
 
 /** @param {{ run: Run, other: RunAddress | null }} props */
