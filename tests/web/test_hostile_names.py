@@ -113,7 +113,7 @@ async def test_the_output_of_a_step_is_downloaded_and_its_status_set(
     async with visiting(browser, hostile_dags.address, cookie=hostile_dags.cookies["admin"]) as visitor:
         page = await visitor.open(f"/dag-runs/hostile/latest?{urlencode({'step': name})}")
         async with page.expect_download() as download:
-            await page.get_by_role("button", name="Download this log").click()
+            await page.get_by_role("link", name="Download this log").click()
         assert Path(await (await download.value).path()).read_text() == "hello\n"
         await page.get_by_role("button", name="Other ways to run again").click()
         await page.get_by_role("menuitem", name="Edit status").click()

@@ -260,7 +260,7 @@ async def test_the_address_has_a_try_and_leads_back_to_all(visitor: Visitor, sit
     numbers = _lines(visitor).locator(".log-number")
     await expect(numbers).to_have_text(["5", "6"])
     async with page.expect_download() as caught:
-        await page.get_by_role("button", name="Download this log").click()
+        await page.get_by_role("link", name="Download this log").click()
     assert (await (await caught.value).path()).read_text() == "one\ntwo\n"
     await page.get_by_role("button", name="Show all tries").click()
     await expect(numbers).to_have_count(6)
@@ -295,7 +295,7 @@ async def test_groups_fold_and_a_link_into_one_opens_it(visitor: Visitor, site: 
 async def test_a_log_is_downloaded_whole(visitor: Visitor, site: Site, painted: str) -> None:
     page = await visitor.open(f"/dag-runs/painted/{painted}")
     async with page.expect_download() as caught:
-        await page.get_by_role("button", name="Download this log").click()
+        await page.get_by_role("link", name="Download this log").click()
     got = (await (await caught.value).path()).read_bytes()
     assert got == site.client.get(f"/dag-runs/painted/{painted}/steps/paint/log/download?stream=all").content
     assert len(got) > LONG

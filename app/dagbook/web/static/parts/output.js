@@ -8,7 +8,6 @@ import { hiddenBy, idOf, isGroup, lineAt, rowOf } from "../lib/output-rows.js";
 import { hash, query, setHash, setQuery } from "../lib/router.js";
 import { RunLines } from "../lib/run-lines.js";
 import { concernsRun, nodesOf, pathOf } from "../lib/runs.js";
-import { headers } from "../lib/session.js";
 import { NODE, RUN, isActive } from "../lib/status.js";
 import { LAST, StepLines } from "../lib/step-lines.js";
 import { outcomeOf, tryTitle } from "../lib/tries.js";
@@ -288,8 +287,9 @@ function StepTools({ path, step, stream, attempt, line }) {
   return html`<button type="button" class="quiet" aria-label="Copy link to line" onBlur=${() => setCopied(false)}
       title=${copied ? "Copied" : `Copy a link to line ${line}`} onClick=${copy}>
       <${Icon} name=${copied ? "done" : "copy"} /></button>
-    <button type="button" class="quiet" title="Download the output" aria-label="Download this log"
-      onClick=${() => tryTo(() => download(path, step, stream, attempt))}><${Icon} name="down" /></button>`;
+    <a class="button quiet" download title="Download the output" aria-label="Download this log"
+      href=${url([...path, "log", "download"], { stream: stream ?? "all", execution: attempt })}>
+      <${Icon} name="down" /></a>`;
 }
 
 /** @param {{ total: number, onGo: (line: number) => void }} props */
@@ -302,23 +302,4 @@ function GoTo({ total, onGo }) {
   return html`<form onSubmit=${submit}>
     <label class="inline">Go to line <input class="goto" name="line" inputmode="numeric" pattern="[0-9]*" /></label>
     </form>`;
-}
-
-const ENDINGS = { stdout: "out", stderr: "err", all: "log" };
-
-/**
- * @param {readonly ["dag-runs", string, string, "steps", string]} path
- * @param {string} step
- * @param {Stream | null} stream
- * @param {number | null} execution
- */
-async function download(path, step, stream, execution) {
-  const from = url([...path, "log", "download"], { stream: stream ?? "all", execution });
-  const response = await fetch(from, { headers: headers() });
-  if (!response.ok) throw new Error((await response.json()).message);
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(await response.blob());
-  link.download = `${step}.${ENDINGS[stream ?? "all"]}`;
-  link.click();
-  URL.revokeObjectURL(link.href);
 }
