@@ -71,17 +71,19 @@ async def test_a_day_of_the_map_leads_to_its_runs_by_keys_alone(visitor: Visitor
     await page.wait_for_url(re.compile(r"/dag-runs\?name=charted&status=2&fromDate=[0-9]+&toDate=[0-9]+$"))
     await visitor.settle()
     await expect(page.get_by_role("row").filter(has_text=NAME)).to_have_count(2)
-    when = page.get_by_label("When")
-    await expect(when.locator("option:checked")).to_have_text(re.compile(r"^[0-9]{1,2} \w{3} [0-9]{4}$"))
-    await page.get_by_label("DAG", exact=True).fill("chart")
-    await page.keyboard.press("Enter")  # keeps the day
+    box = page.get_by_role("combobox", name="Filter runs")
+    await expect(box).to_have_value(re.compile(rf"^{NAME} status:failed after:[0-9-]+ before:[0-9-]+$"))
+    await box.press("Home")
+    await page.keyboard.press("Delete")  # another name, and the same day
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(re.compile(rf"/dag-runs\?q={NAME[1:]}\+status%3Afailed\+after"))
     await expect(page.get_by_role("row").filter(has_text=NAME)).to_have_count(2)
-    await when.select_option(label="any time")
+    await page.get_by_label("When").select_option(label="any time")
+    await expect(box).to_have_value(f"{NAME[1:]} status:failed")
     await expect(page.get_by_role("row").filter(has_text=NAME)).to_have_count(3)
-    assert "fromDate" not in page.url
-    await page.get_by_role("button", name="Clear", exact=True).click()
+    await page.get_by_role("button", name="Clear the filter").click()
     await page.wait_for_url(re.compile(r"/dag-runs$"))
-    await expect(page.get_by_role("button", name="Clear", exact=True)).to_have_count(0)
+    await expect(page.get_by_role("button", name="Clear the filter")).to_have_count(0)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

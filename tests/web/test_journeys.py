@@ -224,7 +224,7 @@ async def test_the_audit_tells_who_stopped_a_run(walk: Walk, site: Site) -> None
     bearer = {"Authorization": f"Bearer {site.tokens['operator']}"}
     site.client.post(f"/dag-runs/stoppable/{run_id}/stop", headers=bearer).raise_for_status()
     await walk.turn_to("Audit")
-    await walk.page.get_by_label("Kind").select_option("run.")
+    await walk.page.get_by_label("Kind").select_option("run")
     row = walk.page.get_by_role("row").filter(has_text=run_id).filter(has_text="operator requested stoppable")
     await walk.see(row)
 

@@ -41,7 +41,7 @@ async def test_a_question_mark_lists_the_shortcuts_those_of_the_page_first(visit
     dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
     await expect(dialog).to_be_visible()
     titles = await dialog.get_by_role("heading", level=3).all_inner_texts()
-    assert titles == ["Run this page", "Every page", "Compare", "DAG"]
+    assert titles == ["Run this page", "Every page", "Lists", "Compare", "DAG"]
     await expect(dialog.get_by_role("region", name="Run")).to_contain_text("go to the next hit")
     await page.keyboard.press("Escape")
     await expect(dialog).to_have_count(0)
@@ -51,7 +51,7 @@ async def test_a_question_mark_in_a_field_is_a_question_mark(visitor: Visitor) -
     page = await visitor.open("/queues")
     await page.keyboard.press("/")
     await page.keyboard.type("why?/")
-    await expect(page.get_by_role("searchbox", name="Search everything")).to_have_value("why?/")
+    await expect(page.get_by_role("combobox", name="Filter queues")).to_have_value("why?/")
     await expect(page.get_by_role("dialog")).to_have_count(0)
 
 

@@ -10,8 +10,8 @@ import {
   isOver,
   lookOfRow,
   nodeStatus,
+  readStatus,
   runStatus,
-  statusFilter,
   statusKey,
 } from "../../../app/dagbook/web/static/lib/status.js";
 
@@ -41,14 +41,19 @@ test("a run that waits for an approval is not called running", () => {
   assert.equal(lookOfRow({ status: RUN.RUNNING, waitingForApproval: true }).word, "waiting for approval");
 });
 
-test("statuses of addresses are words, and numbers in links of before", () => {
-  assert.deepEqual(statusFilter("queued"), { status: 5 });
-  assert.deepEqual(statusFilter("partially-succeeded"), { status: 6 });
-  assert.deepEqual(statusFilter("waiting"), { status: 1, waitingForApproval: true });
-  assert.deepEqual(statusFilter("running"), { status: 1, waitingForApproval: false });
-  assert.deepEqual(statusFilter("1"), { status: "1" }); // which waits or not
-  assert.deepEqual(statusFilter(""), { status: undefined });
+test("statuses are written as words, and as numbers in links of before", () => {
+  assert.deepEqual(readStatus("queued"), { status: 5 });
+  for (const text of ["partially-succeeded", "partially_succeeded", "Partly Succeeded"])
+    assert.deepEqual(readStatus(text), { status: 6 }, text);
+  assert.deepEqual(readStatus("waiting"), { status: 1, waitingForApproval: true });
+  assert.deepEqual(readStatus("running"), { status: 1, waitingForApproval: false });
+  assert.deepEqual(readStatus("1"), { status: 1 }); // which waits or not
   assert.deepEqual(["5", "1", "waiting", "nonsense"].map(statusKey), ["queued", "running", "waiting", "nonsense"]);
+});
+
+test("what is no status is refused with those that there are", () => {
+  for (const text of ["broken", "9", ""])
+    assert.throws(() => readStatus(text), /is none of not-started, running, failed/);
 });
 
 test("a step may still write until it has ended", () => {

@@ -4,7 +4,8 @@ import { useEffect, useRef } from "../vendor/core.js";
 
 /** @typedef {{ title: string, page: RegExp | null, keys: [keys: string[], does: string][] }} ShortcutGroup */
 
-const FIELDS = "input, textarea, select, [contenteditable], dialog";
+const FIELDS =
+  "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable], dialog, [role=menu]";
 const MOD = /Mac|iPhone|iPad/.test(globalThis.navigator?.platform ?? "") ? "⌘" : "Ctrl";
 
 /** All shortcuts by page; `page` matches the path of the pages that have them, null means every page. */
@@ -17,6 +18,16 @@ export const SHORTCUTS = /** @type {ShortcutGroup[]} */ ([
       [["?"], "Show the keyboard shortcuts"],
       [["Esc"], "Close the dialog"],
       [["←", "→"], "On tabs: show the previous or next tab"],
+    ],
+  },
+  {
+    title: "Lists",
+    page: /^\/(dags|dag-runs|queues|schedules|approvals|sources|users|access|tokens|audit)?$/,
+    keys: [
+      [["j", "k"], "Go to the next or previous row"],
+      [["o", "Enter"], "Open the row"],
+      [["r"], "Retry the run, or start the DAG"],
+      [["/"], "Filter the list"],
     ],
   },
   {

@@ -64,16 +64,26 @@ export const RUN_STATUSES = [
 ];
 
 /**
- * The filter of the API for a status in an address: a key, or a number as in links of earlier versions.
- * @param {string} text
+ * The filter of the API for a status as it is written: its key, its word, or its number as in earlier links.
+ * @param {string} value
  * @returns {{ status?: Api.RunStatus, waitingForApproval?: boolean }}
  */
-export const statusFilter = (text) =>
-  RUN_STATUSES.find(({ key }) => key === text)?.filter ?? { status: /** @type {any} */ (text || undefined) };
+export function readStatus(value) {
+  const plain = value.toLowerCase().replace(/[\s_]+/gu, "-");
+  const found = RUN_STATUSES.find(({ key, look }) => key === plain || look.word.replaceAll(" ", "-") === plain);
+  if (found) return found.filter;
+  if (statusKey(value) === value) throw new Error(
+    `"${value}" is none of ${RUN_STATUSES.map(({ key }) => key).join(", ")}`,
+  );
+  return { status: /** @type {Api.RunStatus} */ (Number(value)) }; // the number of running includes those that wait
+}
 
 /** The key of a status in an address. @param {string} text a key or a number */
 export const statusKey = (text) =>
   RUN_STATUSES.find(({ filter, look }) => text === String(filter.status) && look !== WAITING)?.key ?? text;
+
+/** All statuses for a filter: their keys and words. @type {[value: string, word: string][]} */
+export const STATUS_WORDS = RUN_STATUSES.map(({ key, look }) => [key, look.word]);
 
 const ACTIVE = new Set([RUN.NOT_STARTED, RUN.RUNNING, RUN.QUEUED]);
 

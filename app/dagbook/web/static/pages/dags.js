@@ -1,17 +1,19 @@
 // List of DAGs: recent runs, next start, and suspension.
 
-import { html, useEffect, useRef, useState } from "../vendor/core.js";
+import { html, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";
+import { textIn, withPart } from "../lib/filter-text.js";
 import { duration, exact, plural } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { go, href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { secondsOf, durationText } from "../lib/durations.js";
 import { hasGrants, may } from "../lib/session.js";
-import { RUN, RUN_STATUSES, WAITING, lookOfRow, statusFilter, statusKey } from "../lib/status.js";
+import { RUN, STATUS_WORDS, WAITING, lookOfRow, readStatus, statusKey } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { Truncated, Empty, Pages, whenLoaded, StatusIcon, Time } from "../parts/basic.js";
 import { NextTime } from "../parts/clock.js";
+import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
 import { Icon } from "../parts/icon.js";
 import { Menu } from "../parts/menu.js";
 import { NewDag } from "../parts/newdag.js";
@@ -20,19 +22,30 @@ import "../parts/tooltip.js";
 
 const PAGE = 100;
 const TAGS = 3; // shown of a DAG, the others on hover
-const FILTERS = ["name", "tag", "status"];
-const TYPING = 250; // milliseconds without a key press before the search
+/** @type {import("../lib/filter-text.js").FilterKeys} */
+const KEYS = {
+  "": { param: "name", hint: "part of a name" },
+  status: { param: "status", hint: "failed", values: STATUS_WORDS.filter(([, word]) => word !== WAITING.word),
+    read: readLatest, pick: "Latest run", any: "any latest run", old: { status: statusKey } },
+  tag: { param: "tag", hint: "nightly" },
+};
+
+/** The status of a latest run, of which the API does not know here whether it waits. @param {string} value */
+function readLatest(value) {
+  const { status, waitingForApproval } = readStatus(value);
+  if (waitingForApproval) throw new Error("waiting for an approval is part of running here");
+  return String(status);
+}
 
 export default function Dags() {
-  const [name, tag, status] = FILTERS.map((one) => query.value.get(one) ?? "");
+  const filter = useFilter(KEYS);
   const page = Number(query.value.get("page") ?? 1);
   const sort = query.value.get("sort") ?? "name";
   const [asked, setAsked] = useState(false);
-  useTitle("DAGs", tag || name);
+  useTitle("DAGs", filter.text);
   /** @type {Concerns} */
   const concerns = (change) => change.kind === "dag" || (change.kind === "run" && !change.root);
-  const list = useApi("dags", { name, tag, status: statusFilter(status).status, page, perPage: PAGE, sort,
-    recent: 10 }, concerns);
+  const list = useApi("dags", { ...filter.params, page, perPage: PAGE, sort, recent: 10 }, concerns);
   const upcoming = useApi("schedules/upcoming", { limit: 1000, perDag: 1 }, (change) => change.kind === "dag");
   const next = new Map();
   for (const one of upcoming.data?.upcoming ?? [])
@@ -41,59 +54,27 @@ export default function Dags() {
   return html`<div class="row"><h1>DAGs</h1><span class="grow"></span>
     ${may("create") && html`<button type="button" class="primary" onClick=${() => setAsked(true)}>New DAG</button>`}
     </div>
-    <${Filters} />
+    <${FilterBox} label="Filter DAGs" filter=${filter}><${Sort} by=${sort} /><//>
     ${whenLoaded({ ...list, data: isReady ? list.data : null }, "DAGs", ({ dags, errors, pagination }) => html`
       ${pagination && html`<p class="faint" role="status">${plural(pagination.totalRecords, "DAG")}
-        ${name || tag || status ? " found" : ""}</p>`}
+        ${filter.text ? " found" : ""}</p>`}
       ${errors.map((error) => html`<p class="bad wide-text" key=${error}>${error}</p>`)}
       ${dags.length ? html`<${Table} dags=${dags} next=${next} reload=${list.reload} />` : html`<${Nothing}
-        narrowed=${name || tag || status} onNew=${() => setAsked(true)} />`}
+        filter=${filter} onNew=${() => setAsked(true)} />`}
       <${Pages} page=${page} pagination=${pagination} />`)}
     ${asked && html`<${NewDag} onClose=${() => setAsked(false)} />`}`;
 }
 
-function Filters() {
-  const tags = useApi("dags/tags", {}, (change) => change.kind === "dag");
-  const timer = useRef(/** @type {number | undefined} */ (undefined));
-  useEffect(() => () => clearTimeout(timer.current), []);
-  const type = (/** @type {InputChange} */ event) => {
-    const name = event.target.value;
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => setQuery({ name, page: null }), TYPING);
-  };
-  const tag = query.value.get("tag") ?? "";
-  const known = new Set([...(tags.data?.tags ?? []), ...(tag ? [tag] : [])]);
-  return html`<div class="filters" role="search" aria-label="Filter DAGs">
-    <label>
-      Name<input type="search" value=${query.value.get("name") ?? ""} onInput=${type} placeholder="part of the name" />
-      </label>
-    <label>
-      Tag<select value=${tag}
-        onChange=${(/** @type {SelectChange} */ event) => setQuery({ tag: event.target.value, page: null })}>
-        <option value="">any</option>${[...known].map((one) => html`<option key=${one} value=${one}>${one}</option>`)}
-        </select></label>
-    <label>
-      Latest run<select value=${statusKey(query.value.get("status") ?? "")}
-        onChange=${(/** @type {SelectChange} */ event) => setQuery({ status: event.target.value, page: null })}>
-        <option value="">any</option>
-        ${RUN_STATUSES.filter(({ look }) => look !== WAITING).map(({ key, look }) => html`<option key=${key}
-          value=${key}>${look.word}</option>`)}
-        </select></label>
-    <label>
-      Sort by<select value=${query.value.get("sort") ?? "name"}
-        onChange=${(/** @type {SelectChange} */ event) => setQuery({ sort: event.target.value, page: null })}>
-        <option value="name">name</option>
-        <option value="nextRun">next start</option></select></label>
-  </div>`;
+/** @param {{ by: string }} props */
+function Sort({ by }) {
+  return html`<select aria-label="Sort by" value=${by}
+    onChange=${(/** @type {SelectChange} */ event) => setQuery({ sort: event.target.value, page: null })}>
+    <option value="name">by name</option><option value="nextRun">by next start</option></select>`;
 }
 
-/** @param {{ narrowed: string, onNew: () => void }} props */
-function Nothing({ narrowed, onNew }) {
-  if (narrowed) return html`<${Empty} title="No DAG matches">
-    <p><button type="button"
-      onClick=${() => setQuery(Object.fromEntries([...FILTERS, "page"].map((one) => [one, null])))}>
-      Clear filters</button></p>
-    <//>`;
+/** @param {{ filter: import("../parts/filterbox.js").Filter, onNew: () => void }} props */
+function Nothing({ filter, onNew }) {
+  if (filter.text) return html`<${NoMatch} filter=${filter} what="DAG" />`;
   if (hasGrants.value) return html`<${Empty} title="You have access to no DAG">
     <p>Ask an admin to grant you DAGs, or to add you to a group.</p><//>`;
   if (!may("create")) return html`<${Empty} title="No DAGs yet"><p>Ask a manager to add one.</p><//>`;
@@ -118,11 +99,12 @@ function Table({ dags, next, reload }) {
 /** @param {{ file: Api.DAGFile, next?: Api.Upcoming, reload: Reload }} props */
 function Row({ file, next, reload }) {
   const { fileName, dag, latestDAGRun: run, suspended, errors, source } = file;
-  return html`<tr>
+  const start = file.mayStart && !errors.length && (() => go(["dags", fileName], { search: { start: 1 } }));
+  return html`<tr onAgain=${start || null}>
     <td class="state">${run.dagRunId && html`<a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>
       <${StatusIcon} of=${run.status} waiting=${run.waitingForApproval} /></a>`}</td>
     <td class="whole">
-      <div class="named"><a href=${href(["dags", fileName])}>${dag.name}</a>
+      <div class="named"><a href=${href(["dags", fileName])} data-open>${dag.name}</a>
         ${errors.length > 0 && html`<span class="bad" title=${errors.join("\n")}>has problems</span>`}
         ${source?.problems && html`<span class="bad" title=${source.problems[0].message}>file has problems</span>`}
         ${source?.removedAt && html`<span class="wait" title=${`${source.path} of ${source.name}`}>file removed</span>`}
@@ -137,9 +119,8 @@ function Row({ file, next, reload }) {
         : ""}</td>
     <td class="tags"><${Tags} tags=${dag.tags ?? []} /></td>
     <td class="actions">
-      ${file.mayStart && !errors.length && html`<button type="button" class="quiet on-hover"
-        title="Start…" aria-label=${`Start ${dag.name}`}
-        onClick=${() => go(["dags", fileName], { search: { start: 1 } })}><${Icon} name="runs" /></button>`}
+      ${start && html`<button type="button" class="quiet on-hover" title="Start…" aria-label=${`Start ${dag.name}`}
+        onClick=${start}><${Icon} name="runs" /></button>`}
       <${Menu} label=${`Actions of ${dag.name}`} items=${itemsOf(file, reload)} /></td>
   </tr>`;
 }
@@ -170,7 +151,7 @@ function itemsOf({ fileName, dag, suspended, errors, mayStart, mayEdit }, reload
       title: suspended ? "Resume schedule" : "Suspend schedule",
       onChoose: toggle,
     },
-    { title: "Runs", href: href("/dag-runs", { name: dag.name }) },
+    { title: "Runs", href: href("/dag-runs", { q: dag.name }) },
     { title: mayEdit ? "Edit definition" : "Definition", href: href(["dags", fileName, "spec"]) },
   ];
 }
@@ -187,8 +168,10 @@ function latestDuration(run, newest) {
 /** @param {{ tags: string[] }} props */
 function Tags({ tags }) {
   const more = tags.slice(TAGS);
-  return html`${tags.slice(0, TAGS).map((tag) => html`<a class="tag" key=${tag} 
-    href=${href("/dags", { ...Object.fromEntries(query.value), tag, page: null })}>${tag}</a> `)}
+  const { value } = query;
+  const to = (/** @type {string} */ tag) =>
+    href("/dags", { sort: value.get("sort"), q: withPart(textIn(value, KEYS), "tag", tag) });
+  return html`${tags.slice(0, TAGS).map((tag) => html`<a class="tag" key=${tag} href=${to(tag)}>${tag}</a> `)}
     ${more.length > 0 && html`<span class="faint small" title=${more.join(", ")}>${more.length} more</span>`}`;
 }
 

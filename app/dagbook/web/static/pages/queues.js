@@ -2,6 +2,7 @@
 
 import { html, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";
+import { matching } from "../lib/filter-text.js";
 import { plural, short } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
@@ -12,6 +13,7 @@ import { RUN } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { causeOf, sharedCause } from "../lib/wait-text.js";
 import { ActionButton, Empty, StatusIcon, Truncated, whenLoaded, Time } from "../parts/basic.js";
+import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
 import { Confirm } from "../parts/form.js";
 import { Icon } from "../parts/icon.js";
 import { Menu, SplitButton } from "../parts/menu.js";
@@ -21,19 +23,30 @@ import { dragProps, moveItems, rowId } from "../parts/reorder.js";
 /** @type {Concerns} */
 const concerns = (change) => change.kind === "queue" || (change.kind === "run" && !change.root);
 
+/** @type {import("../lib/filter-text.js").FilterKeys} */
+const KEYS = { "": { param: "name", hint: "part of the name of a queue or of a DAG in it" } };
+
+/** @param {Api.Queue} queue */
+const textsOf = ({ name, running, queued }) => ({ name: [name, ...[...running, ...queued].map((run) => run.name)] });
+
 export default function Queues() {
   useTitle("Queues");
+  const filter = useFilter(KEYS);
   const loaded = useApi("queues", {}, concerns);
   return html`<div class="row"><h1>Queues</h1><span class="grow"></span>
     <${All} queues=${loaded.data?.queues ?? []} reload=${loaded.reload} /></div>
-    ${whenLoaded(loaded, "queues", ({ queues, summary }) => html`
-      <p class="faint">${plural(summary.totalRunning, "run")} active, ${summary.totalQueued} queued</p>
+    <${FilterBox} label="Filter queues" filter=${filter} />
+    ${whenLoaded(loaded, "queues", ({ queues: all, summary }) => {
+      const queues = matching(all, filter.params, textsOf);
+      return html`<p class="faint">${plural(summary.totalRunning, "run")} active, ${summary.totalQueued} queued</p>
       ${queues.filter((queue) => !isPlain(queue)).map((queue) => html`<${Queue} key=${queue.name} queue=${queue}
         reload=${loaded.reload} />`)}
       <${Plain} queues=${queues.filter(isPlain)} reload=${loaded.reload} />
-      ${!queues.length && html`<${Empty} title="No run is active or queued">
+      ${!queues.length && all.length > 0 && html`<${NoMatch} filter=${filter} what="queue" />`}
+      ${!all.length && html`<${Empty} title="No run is active or queued">
         <p>Active and queued runs appear here. Their number is limited by <code>queues</code> in <code>
-            dagbook.yaml</code> and by <code>maxActiveRuns</code> in a DAG.</p><//>`}`)}`;
+            dagbook.yaml</code> and by <code>maxActiveRuns</code> in a DAG.</p><//>`}`;
+    })}`;
 }
 
 /**

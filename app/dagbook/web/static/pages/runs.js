@@ -2,21 +2,22 @@
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { asError, get } from "../lib/api.js";
-import { aheadOfUtc, timeText } from "../lib/clock.js";
-import { clock, duration, plural } from "../lib/format.js";
+import { SPANS, like, readTime, writeTime } from "../lib/filter-text.js";
+import { duration, plural } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { copyText } from "../lib/clipboard.js";
-import { href, query, setQuery } from "../lib/router.js";
+import { href } from "../lib/router.js";
 import { dequeue, retry, stop } from "../lib/run-actions.js";
 import { pageOf } from "../lib/runs.js";
 import { secondsOf, durationText } from "../lib/durations.js";
 import { may } from "../lib/session.js";
-import { RUN, RUN_STATUSES, isActive, isOver, statusFilter, statusKey } from "../lib/status.js";
+import { RUN, STATUS_WORDS, isActive, isOver, readStatus, statusKey } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { waitText } from "../lib/wait-text.js";
 import { ActionButton, Truncated, Empty, Id, whenLoaded, StatusIcon, Time } from "../parts/basic.js";
-import { Confirm, valuesOf } from "../parts/form.js";
+import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
+import { Confirm } from "../parts/form.js";
 import { Icon } from "../parts/icon.js";
 import { Menu } from "../parts/menu.js";
 import { attempt, notify } from "../parts/notice.js";
@@ -25,72 +26,61 @@ import { ExtraCells, ExtraHeads, RunViews } from "../parts/runviews.js";
 /** @type {{ runs: RunSummary[], next: string | null | undefined }} */
 const NONE = { runs: [], next: undefined };
 const PAGE = 100;
-const TEXTS = [
-  ["name", "DAG", "etl"],
-  ["tag", "Tag", "nightly"],
-  ["actor", "Started by", "ada"],
-  ["param", "Parameter", "NAME=value"],
-  ["error", "Error", "KeyError"],
-  ["minDuration", "Duration at least", "90s, 5m"],
-];
-const HOUR = 3600000; // milliseconds
-const DAY = 24 * HOUR;
-const DATES = "dates"; // those of the address, of a link from another page
-const FILTERS = ["status", "within", "fromDate", "toDate", "trigger", ...TEXTS.map(([name]) => name)];
 const TRIGGERS = ["api", "reschedule", "schedule"];
-/** Key in addresses, words, and seconds: the key in links of earlier versions. @type {[string, string, number][]} */
-const SPANS = [
-  ["", "any time", 0],
-  ["1h", "last hour", 3600],
-  ["24h", "last 24 hours", 86400],
-  ["7d", "last 7 days", 604800],
-  ["30d", "last 30 days", 2592000],
-];
-const spanOf = (/** @type {string} */ text) =>
-  SPANS.find(([key, , seconds]) => text === key || text === String(seconds)) ?? [text, text, Number(text) || 0];
+/** @type {[value: string, word: string][]} */
+const SUB_RUNS = [["include", "also runs that steps called"], ["only", "only those"]];
+const DURATION = like(/^\d[\d.a-z]*$/u, "a duration such as 90s, 5m or 1h30m");
 
-/** The dates of the address bar in words: "28 Nov 2026", "28 Nov, 10:05 to 10:20"; empty without dates. */
-function datesText() {
-  const [from, to] = ["fromDate", "toDate"].map((name) => Number(query.value.get(name)) * 1000);
-  const [begin, end] = [new Date(from), new Date(to)];
-  if (from && to && (from + aheadOfUtc(from)) % DAY === 0 && Math.abs(to - from - DAY) <= HOUR)
-    return timeText(begin, { dateStyle: "medium" });
-  if (from) return to ? `${clock(begin)} to ${clock(end)}` : `since ${clock(begin)}`;
-  return to ? `before ${clock(end)}` : "";
+/** A span of time in links of earlier versions: as now, or in seconds. @param {string} value */
+function spanText(value) {
+  const hours = Number(value) / 3600;
+  if (!Number.isInteger(hours)) return value;
+  return hours > 24 && hours % 24 === 0 ? `${hours / 24}d` : `${hours}h`;
 }
 
-/** The filters of the address bar as the API takes them. */
-function wanted() {
-  const values = Object.fromEntries(query.value);
-  const { within, status, columns: _, ...rest } = values;
-  // Without a date the API returns only today's runs.
-  const fromDate = within ? Math.floor(Date.now() / 1000 / 60) * 60 - spanOf(within)[2] : (rest.fromDate ?? 0);
-  return { ...rest, ...statusFilter(status ?? ""), fromDate, limit: PAGE };
-}
+/** @type {import("../lib/filter-text.js").FilterKeys} */
+const KEYS = {
+  "": { param: "name", hint: "part of a name" },
+  status: { param: "status", hint: "failed", values: STATUS_WORDS, read: readStatus, pick: "Status", any: "any status",
+    // Its number was that of all running ones, also those that wait for an approval.
+    old: { status: (value) => (value === String(RUN.RUNNING) ? value : statusKey(value)) } },
+  tag: { param: "tag", hint: "nightly", many: true },
+  after: { param: "fromDate", hint: "yesterday", values: SPANS, read: readTime, pick: "When", any: "any time",
+    drops: "before", old: { fromDate: writeTime, within: spanText } },
+  before: { param: "toDate", hint: "2026-11-30", read: readTime, old: { toDate: writeTime } },
+  error: { param: "error", hint: "KeyError" },
+  param: { param: "param", hint: "NAME=value", many: true, read: like(/^[^=]+=/u, "NAME=value") },
+  trigger: { param: "trigger", hint: "schedule", values: TRIGGERS.map((name) => [name, name]), pick: "Trigger",
+    any: "any trigger" },
+  actor: { param: "actor", hint: "ada" },
+  longer: { param: "minDuration", hint: "5m", read: DURATION },
+  shorter: { param: "maxDuration", hint: "90s", read: DURATION },
+  id: { param: "dagRunId", hint: "019ad1" },
+  revision: { param: "revision", hint: "3", read: like(/^\d{1,9}$/u, "the number of a revision") },
+  subruns: { param: "subRuns", hint: "include", values: SUB_RUNS, read: like(/^(include|only)$/u, "include or only") },
+};
 
 export default function Runs() {
-  const filters = JSON.stringify(Object.fromEntries(query.value));
-  const [asked, setAsked] = useState(wanted());
-  useEffect(() => setAsked(wanted()), [filters]);
+  const filter = useFilter(KEYS);
+  // Without a date the API returns only today's runs.
+  const asked = { fromDate: 0, ...filter.params, limit: PAGE };
   const loaded = useApi("dag-runs", asked, (change) => change.kind === "run" && !change.root);
   const [more, setMore] = useState(NONE);
-  useEffect(() => setMore(NONE), [filters]);
-  const chosen = statusKey(query.value.get("status") ?? "");
-  const word = RUN_STATUSES.find(({ key }) => key === chosen)?.look.word;
-  useTitle("Runs", word, query.value.get("name"));
+  useEffect(() => setMore(NONE), [filter]);
+  useTitle("Runs", filter.text);
   const extend = (/** @type {string} */ cursor) =>
     attempt(async () => {
       const page = await get("dag-runs", { ...asked, cursor });
       setMore({ runs: [...more.runs, ...page.dagRuns], next: page.nextCursor ?? null });
     });
   return html`<h1>Runs</h1>
-    <${Filters} />
+    <${FilterBox} label="Filter runs" filter=${filter} />
     <${RunViews} />
     ${whenLoaded(loaded, "runs", (page) => {
       const first = new Set(page.dagRuns.map(keyOf));
       const runs = [...page.dagRuns, ...more.runs.filter((run) => !first.has(keyOf(run)))];
       const next = more.next === undefined ? page.nextCursor : more.next;
-      if (!runs.length && !next) return html`<${Nothing} />`;
+      if (!runs.length && !next) return html`<${Nothing} filter=${filter} />`;
       return html`${runs.length ? html`<${Table} runs=${runs} more=${Boolean(next)}
         reload=${loaded.reload} />` : html`<p class="faint">
         No match among the newest runs. Older runs are not searched yet.</p>`}
@@ -100,45 +90,11 @@ export default function Runs() {
 
 const keyOf = (/** @type {RunSummary} */ run) => `${run.name}/${run.dagRunId}`;
 
-function Nothing() {
-  if (query.value.size) {
-    return html`<${Empty} title="No run matches these filters">
-      <p><button type="button"
-          onClick=${() => setQuery(Object.fromEntries([...query.value.keys()].map((key) => [key, null])))}>
-          Clear filters</button></p><//>`;
-  }
+/** @param {{ filter: import("../parts/filterbox.js").Filter }} props */
+function Nothing({ filter }) {
+  if (filter.text) return html`<${NoMatch} filter=${filter} what="run" />`;
   return html`<${Empty} title="No runs yet">
     <p>Start a <a href=${href("/dags")}>DAG</a>, or run <code>dagbook run FILE</code> in a terminal.</p><//>`;
-}
-
-function Filters() {
-  const submit = (/** @type {FormSubmit} */ event) => {
-    event.preventDefault();
-    const { within, ...others } = valuesOf(event.currentTarget);
-    const kept = within === DATES;
-    setQuery({ ...others, ...(kept ? {} : { within, fromDate: null, toDate: null }) }, { replace: false });
-  };
-  const dates = query.value.get("within") ? "" : datesText();
-  const pick = (/** @type {InputChange | SelectChange} */ event) => event.currentTarget.form?.requestSubmit();
-  const value = (/** @type {string} */ name) => query.value.get(name) ?? "";
-  return html`<form class="filters" role="search" aria-label="Filter runs" onSubmit=${submit}>
-    <label>Status<select name="status" value=${statusKey(value("status"))} onChange=${pick}>
-      <option value="">any</option>
-      ${RUN_STATUSES.map(({ key, look }) => html`<option key=${key} value=${key}>${look.word}</option>`)}
-    </select></label>
-    <label>When<select name="within" value=${dates ? DATES : spanOf(value("within"))[0]} onChange=${pick}>
-      ${dates && html`<option value=${DATES}>${dates}</option>`}
-      ${SPANS.map(([key, word]) => html`<option key=${key} value=${key}>${word}</option>`)}
-    </select></label>
-    <label>Trigger<select name="trigger" value=${value("trigger")} onChange=${pick}>
-      <option value="">any</option>
-      ${TRIGGERS.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}
-    </select></label>
-    ${TEXTS.map(([name, label, hint]) => html`<label key=${name}>${label}
-      <input name=${name} value=${value(name)} placeholder=${hint} size="12" onChange=${pick} /></label>`)}
-    ${FILTERS.some((name) => query.value.get(name)) && html`<button type="button" class="quiet"
-      onClick=${() => setQuery(Object.fromEntries(FILTERS.map((name) => [name, null])))}>Clear</button>`}
-  </form>`;
 }
 
 /** @param {{ runs: RunSummary[], more: boolean, reload: Reload }} props */
@@ -200,9 +156,9 @@ function Row({ run, now, chosen, onToggle, onAsk }) {
       danger: true,
     },
     { title: "Copy the run id", onChoose: () => copyText(dagRunId) },
-    { title: "Runs of this DAG", href: href("/dag-runs", { name }) },
+    { title: "Runs of this DAG", href: href("/dag-runs", { q: name }) },
   ];
-  return html`<tr>
+  return html`<tr onAgain=${mayStart && isOver(status) ? () => onAsk("retry") : null}>
     <td><input type="checkbox" aria-label=${`Select run ${dagRunId}`} checked=${chosen}
         onChange=${() => onToggle(keyOf(run))} /></td>
     <td class="state"><${StatusIcon} of=${status} waiting=${run.waitingForApproval} /></td>

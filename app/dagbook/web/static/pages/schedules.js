@@ -5,6 +5,7 @@ import { useApi } from "../lib/use-api.js";
 import { query, setQuery } from "../lib/router.js";
 import { useTitle } from "../lib/title.js";
 import { Empty, whenLoaded, Tabs } from "../parts/basic.js";
+import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
 import { Slots } from "../parts/slots.js";
 import { UpcomingTable } from "../parts/upcoming.js";
 
@@ -22,9 +23,15 @@ export default function Schedules() {
     ${tab === "past" ? html`<${Past} />` : html`<${UpcomingTable} />`}`;
 }
 
+/** @type {import("../lib/filter-text.js").FilterKeys} */
+const KEYS = { "": { param: "dag", hint: "the whole name of a DAG" } };
+
 function Past() {
-  const loaded = useApi("schedules/slots", { perPage: 100 }, (change) => change.kind === "run");
-  return whenLoaded(loaded, "slots", ({ slots }) => slots.length ? html`<${Slots} slots=${slots} ofAll />`
+  const filter = useFilter(KEYS);
+  const loaded = useApi("schedules/slots", { ...filter.params, perPage: 100 }, (change) => change.kind === "run");
+  return html`<${FilterBox} label="Filter past starts" filter=${filter} />
+  ${whenLoaded(loaded, "slots", ({ slots }) => slots.length ? html`<${Slots} slots=${slots} ofAll />`
+    : filter.text ? html`<${NoMatch} filter=${filter} what="past start" />`
     : html`<${Empty} title="No schedule was due yet">
-      <p>Each time that a schedule was due appears here with its outcome.</p><//>`);
+      <p>Each time that a schedule was due appears here with its outcome.</p><//>`)}`;
 }

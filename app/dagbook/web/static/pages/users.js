@@ -2,11 +2,13 @@
 
 import { html, useState } from "../vendor/core.js";
 import { patch, post, remove } from "../lib/api.js";
+import { matching } from "../lib/filter-text.js";
 import { useApi, useReady } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { hasUsers, may, user as me } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { ActionButton, Empty, Loading, NoUsers, whenLoaded, Time } from "../parts/basic.js";
+import { FilterBox, useFilter } from "../parts/filterbox.js";
 import { Choices, Confirm, FormDialog, NewPassword } from "../parts/form.js";
 import { Menu } from "../parts/menu.js";
 import { attempt } from "../parts/notice.js";
@@ -24,8 +26,15 @@ const ROLES = [
 /** @type {[name: Api.UserScope, what: string][]} */
 const SCOPES = [["all", "every DAG, with this role"], ["granted", "only DAGs that are granted on the page Access"]];
 
+/** @type {import("../lib/filter-text.js").FilterKeys} */
+const KEYS = {
+  "": { param: "name", hint: "part of a name" },
+  role: { param: "role", hint: "viewer", values: ROLES.map(([role]) => [role, role]), pick: "Role", any: "any role" },
+};
+
 export default function Users() {
   useTitle("Users");
+  const filter = useFilter(KEYS);
   const list = useApi(hasUsers && may("admin") ? "users" : null);
   const grants = useApi(hasUsers && may("admin") ? "grants" : null);
   const sessions = useApi(hasUsers && may("admin") ? "sessions" : null, { all: true });
@@ -43,12 +52,13 @@ export default function Users() {
     }, `${username} enabled.`);
   return html`<div class="row"><h1>Users</h1><span class="grow"></span>
     <${ActionButton} right="admin" class="primary" onClick=${() => setAsked({ kind: "new" })}>Add user<//></div>
+    <${FilterBox} label="Filter users" filter=${filter} />
     ${!isReady ? html`<${Loading} what="users" />`
       : whenLoaded(list, "users", ({ users }) => html`<div class="scroll"><table class="stack list">
       <thead><tr><th>Name</th><th>Role</th><th>DAGs</th><th>Added</th>
         <th><span class="visually-hidden">Actions</span></th></tr>
       </thead>
-      <tbody>${users.map((one) => html`<tr key=${one.id}>
+      <tbody>${matching(users, filter.params, textsOf).map((one) => html`<tr key=${one.id}>
         <td class="wide-text">${one.username}${one.id === me.value?.id && html` <span class="tag">you</span>`}
           ${one.disabled && html` <span class="tag">disabled</span>`}
           ${one.issuer && html`<div class="faint">logs in at ${new URL(one.issuer).host}</div>`}</td>
@@ -98,6 +108,9 @@ export default function Users() {
       await list.reload();
     }}><p>They are logged out at once, and their tokens stop working. Their audit entries are kept.</p><//>`}`;
 }
+
+/** @param {Api.User} user */
+const textsOf = ({ username, role, scope }) => ({ name: username, role: scope === "granted" ? "" : role });
 
 /** What a user is granted, without what groups are. @param {Api.User} user @param {Api.Grant[]} grants */
 function grantsOf({ id }, grants) {

@@ -72,7 +72,7 @@ export function Id({ of, page }) {
     setCopied(true);
     setTimeout(() => setCopied(false), 1500);
   };
-  return html`<span class="id">${page ? html`<a href=${page}><code title=${of}>${short(of)}</code></a>`
+  return html`<span class="id">${page ? html`<a href=${page} data-open><code title=${of}>${short(of)}</code></a>`
     : html`<code title=${of}>${short(of)}</code>`}
     <button type="button" class="quiet" title="Copy the whole id" aria-label=${`Copy id ${of}`} onClick=${copy}>
       <${Icon} name=${copied ? "check" : "copy"} /></button>

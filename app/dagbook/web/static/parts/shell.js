@@ -6,6 +6,7 @@ import { HTTP, get, post } from "../lib/api.js";
 import { listen, liveness } from "../lib/feed.js";
 import { go, href, opening, page, path, reopen, stay } from "../lib/router.js";
 import { forget, hasGrants, hasUsers, may, needsLogin, user } from "../lib/session.js";
+import { useRowKeys } from "../lib/row-keys.js";
 import { useKey } from "../lib/shortcuts.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
 import { Again } from "./again.js";
@@ -74,7 +75,11 @@ function ThemeChoice() {
 
 function SearchBox() {
   const box = useRef(/** @type {HTMLInputElement | null} */ (null));
-  useKey("/", () => box.current?.focus());
+  useKey("/", () => {
+    /** @type {HTMLElement | null} */
+    const filter = document.querySelector(".filter input");
+    (filter ?? box.current)?.focus();
+  });
   const submit = (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
     const text = box.current?.value.trim();
@@ -149,6 +154,7 @@ function useInSight(place) {
 /** @param {{ children?: Children }} props */
 export function Shell({ children }) {
   const strip = useInSight(path.value);
+  useRowKeys();
   const shown = Boolean(children || opening.value?.error); // before, it is not known which changes the page follows
   // Also on pages that reload nothing, so that they tell when the server is away.
   useEffect(() => (shown ? listen(() => {}) : undefined), [shown]);

@@ -1,25 +1,38 @@
 // Upcoming firings, one line per DAG and kind, so that a DAG that starts every minute does not hide the others.
 
 import { html } from "../vendor/core.js";
+import { matching } from "../lib/filter-text.js";
 import { dayAndTime, exact } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { Empty, whenLoaded } from "./basic.js";
+import { FilterBox, NoMatch, useFilter } from "./filterbox.js";
 import { ClockNote, Expression, NextTime } from "./clock.js";
 
 const THEN = 3; // times per line
+/** @type {import("../lib/filter-text.js").FilterKeys} */
+const KEYS = {
+  "": { param: "name", hint: "part of a name" },
+  kind: { param: "kind", hint: "start", values: [["start", "start"], ["stop", "stop"], ["restart", "restart"]] },
+};
+
+/** @param {Api.Upcoming} one */
+const textsOf = ({ dagName, kind }) => ({ name: dagName, kind });
 
 export function UpcomingTable() {
+  const filter = useFilter(KEYS);
   const loaded = useApi("schedules/upcoming", { limit: 1000, perDag: THEN }, (change) => change.kind === "dag");
-  return whenLoaded(loaded, "schedules", ({ upcoming }) => {
-    const groups = grouped(upcoming);
+  return html`<${FilterBox} label="Filter schedules" filter=${filter} />
+  ${whenLoaded(loaded, "schedules", ({ upcoming }) => {
+    const groups = grouped(matching(upcoming, filter.params, textsOf));
+    if (!groups.length && upcoming.length) return html`<${NoMatch} filter=${filter} what="schedule" />`;
     if (!groups.length) return html`<${Empty} title="Nothing is scheduled">
       <p>Add a line such as <code>schedule: "0 3 * * *"</code> to a <a href=${href("/dags")}>DAG</a>.</p><//>`;
     return html`<${ClockNote} zones=${upcoming.map(({ zone }) => zone)} /><div class="scroll">
       <table class="stack">
         <thead><tr><th>Next</th><th>DAG</th><th>Schedule</th><th>After that</th></tr></thead>
       <tbody>${groups.map((group) => html`<${Group} key=${group.key} group=${group} />`)}</tbody></table></div>`;
-  });
+  })}`;
 }
 
 /**
