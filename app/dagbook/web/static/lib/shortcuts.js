@@ -6,7 +6,9 @@ import { useEffect, useRef } from "../vendor/core.js";
 
 const FIELDS =
   "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable], dialog, [role=menu]";
-const MOD = /Mac|iPhone|iPad/.test(globalThis.navigator?.platform ?? "") ? "⌘" : "Ctrl";
+const IS_MAC = /Mac|iPhone|iPad/.test(globalThis.navigator?.platform ?? "");
+/** The key that makes a letter a shortcut. */
+export const MOD = IS_MAC ? "⌘" : "Ctrl";
 
 /** All shortcuts by page; `page` matches the path of the pages that have them, null means every page. */
 export const SHORTCUTS = /** @type {ShortcutGroup[]} */ ([
@@ -14,7 +16,7 @@ export const SHORTCUTS = /** @type {ShortcutGroup[]} */ ([
     title: "Every page",
     page: null,
     keys: [
-      [["/"], "Search DAGs, definitions and errors"],
+      [[`${MOD}+K`, "/"], "Search everything, go to a page, start a DAG"],
       [["?"], "Show the keyboard shortcuts"],
       [["Esc"], "Close the dialog"],
       [["←", "→"], "On tabs: show the previous or next tab"],
@@ -79,18 +81,21 @@ const isTyping = (event) =>
   event.composedPath().some((target) => target instanceof Element && target.matches(FIELDS));
 
 /**
- * Call `action` when a key is pressed outside fields and dialogs.
+ * Call `action` when a key is pressed outside fields and dialogs; one with Ctrl (⌘ on a Mac) works in fields, too.
  * @param {string} key
  * @param {() => void} action
+ * @param {{ mod?: boolean }} [how]
  */
-export function useKey(key, action) {
+export function useKey(key, action, { mod = false } = {}) {
   const latest = useRef(action);
   latest.current = action;
   useEffect(() => {
     const press = (/** @type {KeyboardEvent} */ event) => {
-      if (event.key !== key || event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
+      const held = [event.ctrlKey, event.metaKey];
+      if (event.key !== key || event.altKey || held[Number(!IS_MAC)] || held[Number(IS_MAC)] !== mod) return;
+      if (!mod && isTyping(event)) return;
       event.preventDefault();
-      latest.current();
+      if (!mod || !document.querySelector("dialog[open]")) latest.current();
     };
     document.addEventListener("keydown", press);
     return () => document.removeEventListener("keydown", press);

@@ -1,15 +1,24 @@
-// Search in the lines of definitions and in the errors of runs.
+// Search in names and lines of definitions, and, from the newest run backwards, in errors and output of runs.
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
-import { plural } from "../lib/format.js";
+import { asError, get, isAbort } from "../lib/api.js";
+import { readTime, writePart } from "../lib/filter-text.js";
+import { clock, plural } from "../lib/format.js";
 import { useApi, useReady } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, Failure, Loading, whenLoaded, Status, Time } from "../parts/basic.js";
+import { Empty, Failure, Loading, whenLoaded } from "../parts/basic.js";
+
+const LEAST = 2; // characters of a search in errors and output
+const ROUNDS = 5; // requests until the user is asked whether to go on
+const ENOUGH = 50; // results, too
+/** @type {[value: string, word: string][]} */
+const SPANS = [["1d", "last day"], ["7d", "last 7 days"], ["30d", "last 30 days"], ["365d", "last year"]];
 
 export default function Search() {
   const text = query.value.get("q") ?? "";
+  const since = query.value.get("since") ?? "7d";
   const box = useRef(/** @type {HTMLInputElement | null} */ (null));
   const [typed, setTyped] = useState(text);
   useEffect(() => setTyped(text), [text]);
@@ -24,34 +33,24 @@ export default function Search() {
   return html`<h1>Search</h1>
     <form class="filters" role="search" onSubmit=${submit}>
       <label class="grow">
-        Text<input ref=${box} type="search" name="q" value=${typed}
+        Text<input ref=${box} type="search" name="q" value=${typed} maxlength="200"
           onInput=${(/** @type {InputChange} */ event) => setTyped(event.target.value)} /></label>
+      <label>Runs of the<select value=${since}
+        onChange=${(/** @type {SelectChange} */ event) => setQuery({ since: event.target.value })}>
+        ${SPANS.map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}</select></label>
       <button type="submit" class="primary">Search</button>
     </form>
-    ${text ? html`<${Found} text=${text} />` : html`<${Empty} title="Search DAGs, definitions and errors">
-      <p>Names of DAGs, lines of definitions (also by regular expression), and errors of runs.</p><//>`}`;
+    ${text ? html`<${Found} text=${text} /><${Runs} key=${`${since} ${text}`} text=${text} since=${since} />`
+      : html`<${Empty} title="Search DAGs, definitions, errors and output">
+        <p>Names of DAGs, lines of definitions (also by regular expression), errors of runs, and lines of output.</p>
+        <//>`}`;
 }
 
 /** @param {{ text: string }} props */
 function Found({ text }) {
   const names = useApi("dags", { name: text, perPage: 20 });
   const definitions = useApi("dags/search", { q: text });
-  const errors = useApi("dag-runs", { error: text, limit: 20, fromDate: 0 }); // without a date it is only today
-  if (!useReady(names, definitions, errors)) return html`<${Loading} what="results" />`;
-  const empty =
-    names.data &&
-    !names.data.dags.length &&
-    definitions.data &&
-    !definitions.data.results.length &&
-    !definitions.data.errors.length &&
-    errors.data &&
-    !errors.data.dagRuns.length &&
-    !errors.data.nextCursor;
-  if (empty) {
-    return html`<${Empty} title="No results">
-      <p>No DAG name, definition or error matches. Try fewer words.</p>
-      <p>To search the output of steps, open a <a href=${href("/dag-runs")}>run</a>.</p><//>`;
-  }
+  if (!useReady(names, definitions)) return html`<${Loading} what="results" />`;
   return html`
     <section aria-label="DAGs">
       <h2>DAGs ${names.data && html`<span class="faint">${names.data.pagination?.totalRecords ?? names.data.dags.length}
@@ -69,17 +68,82 @@ function Found({ text }) {
         ${problems.map((problem) => html`<${Failure} key=${problem} error=${{ message: problem }} />`)}
         ${results.length ? results.map((result) => html`<${Definition} key=${result.name} result=${result}
           text=${text} />`) : html`<p class="faint">No definition matches.</p>`}`)}
-    </section>
-    <section aria-label="Runs by error"><h2>Runs with this error</h2>
-      ${whenLoaded(errors, "runs", ({ dagRuns }) => (dagRuns.length
-        ? html`<table class="stack">
-          <tbody>
-            ${dagRuns.map((run) => html`<tr key=${run.dagRunId}>
-              <td><a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>${run.name}</a></td>
-              <td><${Status} of=${run.status} /></td><td><${Time} at=${run.startedAt} /></td></tr>`)}</tbody></table>
-            <p><a href=${href("/dag-runs", { error: text })}>All runs with this error</a></p>`
-        : html`<p class="faint">No error matches.</p>`))}
     </section>`;
+}
+
+/** @typedef {Partial<Api.LineMatch> & Pick<Api.ErrorMatch, "name" | "dagRunId"> & { text: string }} Hit */
+/** @typedef {{ hits: Hit[], runs: number, from: string, cursor: string | null }} Searched */
+
+/**
+ * Errors and lines of output, which are searched from the newest run backwards, so that more come at the end.
+ * @param {{ text: string, since: string }} props
+ */
+function Runs({ text, since }) {
+  const [searched, setSearched] = useState(/** @type {Searched} */ ({ hits: [], runs: 0, from: "", cursor: null }));
+  const [busy, setBusy] = useState(true);
+  const [failure, setFailure] = useState(/** @type {Failed | null} */ (null));
+  const control = useRef(new AbortController());
+  const search = async (/** @type {Searched} */ before) => {
+    let [state, rounds] = [before, 0];
+    setBusy(true);
+    setFailure(null);
+    try {
+      do {
+        const asked = state.cursor ? { cursor: state.cursor } : { after: readTime(since, new Date()) };
+        const answer = await get("search/texts", { q: text, ...asked }, { signal: control.current.signal });
+        state = extended(state, answer);
+        setSearched(state);
+        rounds += 1;
+      } while (state.cursor && rounds < ROUNDS && state.hits.length - before.hits.length < ENOUGH);
+    } catch (error) {
+      if (isAbort(error)) return;
+      setFailure(asError(error));
+    }
+    setBusy(false);
+  };
+  useEffect(() => {
+    if (text.length >= LEAST) search(searched);
+    return () => control.current.abort();
+  }, []);
+  const { hits, runs, from, cursor } = searched;
+  if (text.length < LEAST) return null;
+  const back = from && ` back to ${clock(new Date(from))}`;
+  const further = () => search(searched);
+  return html`<section aria-label="Errors and output"><h2>Errors and output</h2>
+    <div class="row bulk">
+      <span class="faint" role="status">
+        ${busy ? "Searching, so far" : "Searched"} ${plural(runs, "run")}${back}: ${plural(hits.length, "result")}
+      </span>
+      ${cursor && html`<button type="button" disabled=${busy} onClick=${further}>Search further</button>`}
+      <span class="grow"></span>
+      <a href=${href("/dag-runs", { q: writePart("error", text) })}>All runs with this error</a></div>
+    ${failure && html`<${Failure} error=${failure} retry=${further} />`}
+    ${hits.length > 0 && html`<div class="scroll"><table class="stack list">
+      <thead><tr><th>DAG and step</th><th>Where</th><th>Text</th></tr></thead>
+      <tbody>${hits.map((hit, index) => html`<${HitRow} key=${index} hit=${hit} text=${text} />`)}</tbody></table>
+      </div>`}
+    </section>`;
+}
+
+/** @param {Searched} before @param {Api.TextMatches} answer @returns {Searched} */
+function extended(before, { errors, lines, searchedFrom, runsSearched, nextCursor }) {
+  const found = [...errors.map((one) => ({ ...one, text: one.error })), ...lines];
+  return {
+    hits: [...before.hits, ...found],
+    runs: before.runs + runsSearched,
+    from: searchedFrom,
+    cursor: nextCursor ?? null,
+  };
+}
+
+/** @param {{ hit: Hit, text: string }} props */
+function HitRow({ hit: { name, dagRunId, subDAGRunId, stepName, stream, line, text: found }, text }) {
+  const page = href(pageOf({ name, runId: dagRunId, subRunId: subDAGRunId }), { step: stepName, stream });
+  return html`<tr>
+    <td class="whole"><a class="wide-text" href=${page + (line ? `#L${line}` : "")}>
+      ${name}${stepName && ` › ${stepName}`}</a></td>
+    <td class="faint nowrap">${stream ? `${stream} ${line}` : "error"}</td>
+    <td class="about"><div class="cut" title=${found}><${Marked} text=${found} of=${text} /></div></td></tr>`;
 }
 
 /** @param {{ result: Api.SearchResultItem, text: string }} props */

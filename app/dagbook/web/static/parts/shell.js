@@ -4,14 +4,14 @@ import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { config } from "../lib/config.js";
 import { HTTP, get, post } from "../lib/api.js";
 import { listen, liveness } from "../lib/feed.js";
-import { go, href, opening, page, path, reopen, stay } from "../lib/router.js";
+import { href, opening, page, path, reopen, stay } from "../lib/router.js";
 import { forget, hasGrants, hasUsers, may, needsLogin, user } from "../lib/session.js";
 import { useRowKeys } from "../lib/row-keys.js";
-import { useKey } from "../lib/shortcuts.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
 import { Again } from "./again.js";
 import { ApprovalBadge } from "./badge.js";
 import { Failure } from "./basic.js";
+import { Box } from "./box.js";
 import { ClockChoice } from "./clock.js";
 import { Icon } from "./icon.js";
 import { attempt, Notices } from "./notice.js";
@@ -71,24 +71,6 @@ function ThemeChoice() {
     title=${`Theme: ${theme.value}`}
     onClick=${() => choose(next)}><${Icon} name=${{ system: "half", light: "sun", dark: "moon" }[theme.value]} />
     </button>`;
-}
-
-function SearchBox() {
-  const box = useRef(/** @type {HTMLInputElement | null} */ (null));
-  useKey("/", () => {
-    /** @type {HTMLElement | null} */
-    const filter = document.querySelector(".filter input");
-    (filter ?? box.current)?.focus();
-  });
-  const submit = (/** @type {FormSubmit} */ event) => {
-    event.preventDefault();
-    const text = box.current?.value.trim();
-    if (text) go("/search", { search: { q: text } });
-  };
-  return html`<form role="search" onSubmit=${submit}>
-    <input ref=${box} type="search" aria-label="Search everything" aria-keyshortcuts="/"
-      placeholder="Search DAGs, definitions, errors" /><kbd aria-hidden="true">/</kbd>
-  </form>`;
 }
 
 /** Message that the server has not responded for a while; short interruptions are not reported. */
@@ -164,7 +146,7 @@ export function Shell({ children }) {
     <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
     <header class="bar">
       <a class="brand" href=${href("/")}><${Icon} name="mark" />Dagbook</a>
-      <${SearchBox} />
+      <${Box} places=${[...places, ...(hasUsers ? [["/account", "Account"], ["/tokens", "Tokens"]] : [])]} />
       <${ClockChoice} />
       <span class="dot ${liveness.value}" role="img" aria-label=${LIVE[liveness.value]} title=${LIVE[liveness.value]}>
       </span>

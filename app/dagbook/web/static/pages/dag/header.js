@@ -14,11 +14,14 @@ const OF_SOURCE = "It comes from a source: its file has its name";
 
 /** @param {{ name: string, details: Api.DAGFileDetails, reload: Reload }} props */
 export function Header({ name, details, reload }) {
-  const [asked, setAsked] = useState(query.peek().get("start") ? "start" : null);
+  const begins = query.value.has("start");
+  const [asked, setAsked] = useState(begins ? "start" : null);
   const close = () => setAsked(null);
   useEffect(() => {
-    if (query.peek().has("start")) setQuery({ start: null }); // not again on a reload or on the way back
-  }, []);
+    if (!begins) return;
+    setAsked("start");
+    setQuery({ start: null }); // not again on a reload or on the way back
+  }, [begins]);
   const { dag, suspended, source } = details;
   const path = /** @type {const} */ (["dags", name]);
   const toggle = () =>
