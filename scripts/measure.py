@@ -34,15 +34,17 @@ LIMITS = {
     # 1 for lines of both streams as one.
     # 4 for the search by names, ids and values, and in what recent runs wrote (repository, search, schema, controller).
     # 1 for cron expressions in words, which the scripts of the pages had.
-    "modules": Limit(492, goal=400),
+    # 4 for the overview (repository, schema, presenter, controller).
+    "modules": Limit(496, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
     # causes in lists, DAGs by status, figures of the service; + 560: what waits in lists, approvals and decisions,
     # rights of rows, durations; + 632: lines of both streams as one, output with sub-runs; + 17: their chunks by range;
     # + 23: an inline run keeps its folder until the commands of its mails have run; + 802: search by names, ids and
-    # values, and in what recent runs wrote; + 129: cron expressions in words; + 6: how tries of steps ended.
-    "lines": Limit(79_694, goal=67_000),
+    # values, and in what recent runs wrote; + 129: cron expressions in words; + 6: how tries of steps ended; + 799:
+    # the overview of all DAGs.
+    "lines": Limit(80_493, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

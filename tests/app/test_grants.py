@@ -126,6 +126,19 @@ async def test_runs_are_seen_by_the_name_of_their_root(world: World) -> None:
     assert code_of(await world.user.get(f"{hidden}/log")) == NOT_FOUND
 
 
+async def test_the_overview_counts_what_is_seen_alone(world: World) -> None:
+    for name in ("etl-load", "pay-slips"):
+        await world.run(name)
+    query = {"range": "24h"}
+    nothing = (await world.user.get("/overview", params=query)).json()
+    assert [bar for bar in nothing["bars"] if bar["counts"]] == nothing["queues"] == nothing["failures"] == []
+    await world.grant("viewer", pattern="etl-*")
+    found = (await world.user.get("/overview", params=query)).json()
+    assert [one["count"] for bar in found["bars"] for one in bar["counts"]] == [1]
+    assert [world.bare(queue["name"]) for queue in found["queues"]] == ["etl-load"]
+    assert not {"disk", "dags", "sources"} & found.keys()
+
+
 async def test_short_pages_have_the_runs_that_are_seen_in_order(world: World) -> None:
     await world.grant("viewer", pattern="etl-*")
     for name in ("etl-load", "pay-slips", "etl-clean", "pay-slips", "pay-slips", "etl-load"):

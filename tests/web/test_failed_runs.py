@@ -79,8 +79,8 @@ async def test_a_run_that_ended_before_its_first_step_says_why(
     await expect(page.get_by_role("row").filter(has_text=name)).to_contain_text(error)
     if spec is UNRESOLVED:
         await visitor.open("/")
-        needs = page.get_by_role("region", name="Needs attention")
-        await expect(needs.get_by_role("row").filter(has_text=name)).to_contain_text(error)
+        failures = page.get_by_role("region", name="Failures")
+        await expect(failures.get_by_role("row").filter(has_text=name)).to_contain_text(error)
 
 
 async def test_a_failed_call_opens_at_the_failing_step_two_levels_below(visitor: Visitor, nested: str) -> None:

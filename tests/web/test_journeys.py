@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ async def walk(browser: Browser, site: Site) -> AsyncIterator[Walk]:
 async def test_from_the_dashboard_to_the_line_that_tells_why_a_run_failed(walk: Walk, site: Site) -> None:
     site.save("nightly", "steps:\n  - {name: load, command: \"sh -c 'seq 5000; echo no space left >&2; exit 3'\"}\n")
     site.run("nightly")
-    await walk.follow("nightly", walk.region("Needs attention"))
+    await walk.follow("nightly", walk.region("Failures"))
     await walk.see_text("no space left", walk.region("Log lines"))
     assert walk.clicks <= 2
 
@@ -47,7 +48,7 @@ async def test_a_run_goes_on_from_its_failed_step(walk: Walk, site: Site, tmp_pa
     )
     run_id = site.run("mendable")
     mended.touch()
-    await walk.follow("mendable", walk.region("Needs attention"))
+    await walk.follow("mendable", walk.region("Failures"))
     await walk.press("Other ways to run again")
     await walk.click(walk.page.get_by_role("menuitem", name="Retry from send"))
     await walk.press("Retry from here", walk.dialog())
@@ -66,14 +67,15 @@ async def test_a_run_is_started_with_parameters(walk: Walk, site: Site) -> None:
 
 
 async def test_the_dashboard_tells_what_runs_next(walk: Walk, site: Site) -> None:
-    for name, schedule in {"busy": "*/1 * 29 2 *", "resting": "* * * * *"}.items():
+    later = (datetime.now(UTC) + timedelta(hours=12)).hour
+    for name, schedule in {"busy": f"*/5 {later} * * *", "resting": "* * * * *"}.items():
         site.save(name, f"schedule: '{schedule}'\nsteps:\n  - {{name: one, command: 'true'}}\n")
     site.send("POST", "/dags/resting/suspend", {"suspend": True})
     starts = walk.region("Next starts")
     await walk.see(starts.get_by_role("link", name="busy"))
     await expect(starts.get_by_role("link", name="busy")).to_have_count(1)
     await expect(starts.get_by_role("link", name="resting")).to_have_count(0)
-    await walk.see(starts.get_by_role("row").filter(has_text="etl").get_by_role("time"))
+    await walk.see(starts.get_by_role("listitem").filter(has_text="etl").get_by_role("time"))
     await walk.follow("All schedules", starts)
     await walk.see(walk.page.get_by_role("row").filter(has_text="resting").filter(has_text="suspended"))
     for name in ("busy", "resting"):

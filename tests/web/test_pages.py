@@ -110,7 +110,7 @@ async def test_the_last_day_fits_a_phone_at_any_hour(browser: Browser, site: Sit
     zone = f"Etc/GMT{-ahead:+d}"  # their signs are the other way round
     async with visiting(browser, site.address, cookie=site.cookies["viewer"], width=390, zone=zone) as visitor:
         page = await visitor.open(PAGES["dashboard"])
-        ticks = await page.locator(".strip-axis > span > :visible").all_inner_texts()
+        ticks = await page.locator(".bar-place > span:not(:empty)").all_inner_texts()
         assert [re.fullmatch(r"[0-9]{2}:[0-9]{2}", tick) for tick in ticks].count(None) == 0 < len(ticks)
         assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls sideways"
 

@@ -308,7 +308,7 @@ async def test_whoever_fills_a_log_with_failures_is_one_row_on_the_dashboard(vis
     for _ in range(3):
         site.run("stubborn")
     page = await visitor.open("/")
-    row = page.get_by_role("region", name="Needs attention").get_by_role("row").filter(has_text="stubborn")
+    row = page.get_by_role("region", name="Failures").get_by_role("row").filter(has_text="stubborn")
     await expect(row).to_have_count(1)
     await row.get_by_role("link", name="3 failures").click()
     await expect(page.get_by_role("row").filter(has_text="stubborn")).to_have_count(3)

@@ -64,7 +64,7 @@ async def _explain_ends(
     nodes = await services.database.read(lambda connection: run_history.find_failing_nodes(connection, positions))
     for run, summary in zip(runs, summaries, strict=True):
         if run.key in positions:
-            summary.cause = cause(summary, run.error, nodes.get(run.key))
+            summary.cause = cause(summary.error, run.error, nodes.get(run.key))
 
 
 async def add_rights(services: RunReadServices, runs: Sequence[DAGRunSummary], caller: Caller) -> None:

@@ -84,6 +84,13 @@ class QueueServices(RunServices, frozen=True, kw_only=True):
     queue_service: QueueService
 
 
+class OverviewServices(RunReadServices, frozen=True, kw_only=True):
+    """What the overview of all DAGs needs."""
+
+    resources: ResourceSampler
+    sources: Sources
+
+
 class SystemServices(AccountServices, frozen=True, kw_only=True):
     """What the controllers of the server and its database need."""
 
@@ -109,4 +116,5 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     runs: RunServices
     dags: DagServices
     queues: QueueServices
+    overview: OverviewServices
     system: SystemServices

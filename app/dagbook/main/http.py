@@ -32,6 +32,7 @@ from dagbook.api.controllers.dags import dag_history, dag_list, dags, retention,
 from dagbook.api.controllers.queues import queue_items, queues
 from dagbook.api.controllers.runs import approvals, run_details, run_logs, runs, search, step_details
 from dagbook.api.controllers.system import audit, doctor, events, hold, monitoring
+from dagbook.api.controllers.system.overview import OverviewController
 from dagbook.api.controllers.system.services import ServicesController
 from dagbook.api.dependencies import bind_services, make_providers
 from dagbook.api.middleware.compression import CompressionMiddleware, accepts_gzip
@@ -71,6 +72,7 @@ OWN_HANDLERS: list[type[Controller]] = [
 FORWARDED_HANDLERS: list[type[Controller]] = [
     monitoring.HealthController,
     monitoring.MonitoringController,
+    OverviewController,
     ServicesController,
     audit.AuditController,
     doctor.DoctorController,

@@ -11,7 +11,15 @@ from dagbook import __version__
 from dagbook.accounts.auth_setup import AuthServices
 from dagbook.api.limits import make_limits
 from dagbook.api.live.feed import Feed
-from dagbook.api.services import AccountServices, AppServices, DagServices, QueueServices, RunServices, SystemServices
+from dagbook.api.services import (
+    AccountServices,
+    AppServices,
+    DagServices,
+    OverviewServices,
+    QueueServices,
+    RunServices,
+    SystemServices,
+)
 from dagbook.clock import now
 from dagbook.db.database import Database
 from dagbook.db.sqlite.upgrade_copies import UpgradeCopy, remove_copies
@@ -68,6 +76,7 @@ def make_services(
     accounts = AccountServices(database=database, auth=access, zone=settings.tz, now=now)
     runs = _run_services(settings, run_parts, accounts)
     dags = _dag_services(settings, run_parts, runs)
+    system = _system_services(settings, run_parts, dags, metrics_page, snapshot)
     return AppServices(
         accounts=accounts,
         runs=runs,
@@ -77,7 +86,14 @@ def make_services(
             dequeue_service=DequeueService(database, run_parts.supervisor.active_runs.changed, runs.queues, now),
             queue_service=QueueService(database, run_parts.supervisor.active_runs.changed, now),
         ),
-        system=_system_services(settings, run_parts, dags, metrics_page, snapshot),
+        overview=OverviewServices(
+            **asdict(accounts),
+            library=dags.library,
+            queues=dags.queues,
+            resources=system.resources,
+            sources=dags.sources,
+        ),
+        system=system,
     )
 
 

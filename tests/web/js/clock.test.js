@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { aheadOfUtc, dayOf, knownZone, shownZone, zone } from "../../../app/dagbook/web/static/lib/clock.js";
-import { ticksOf } from "../../../app/dagbook/web/static/lib/day.js";
+import { ticksOf } from "../../../app/dagbook/web/static/lib/overview.js";
 import { clock, dayAndTime, exact, hour, moment } from "../../../app/dagbook/web/static/lib/format.js";
 
 process.env.TZ = "UTC";

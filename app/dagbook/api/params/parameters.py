@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
+from dagbook.api.schemas.overview import OverviewRange
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
 from dagbook.identifiers import shorten
@@ -97,6 +98,7 @@ Last = Annotated[int | None, _query("last", "Newest finished runs that count.", 
 Days = Annotated[int | None, _query("days", "Finished runs of as many days count.", minimum=1, maximum=3650)]
 HistoryDays = Annotated[int, _query("days", "Days up to today.", minimum=1, maximum=366)]
 Zone = Annotated[str | None, _query("zone", "Time zone that days begin in, such as Europe/Berlin.")]
+TimeRange = Annotated[OverviewRange, _query("range", "The last night (18:00 to 8:00), 24 hours, 7 days or 30 days.")]
 Count = Annotated[int, _query("count", "Starts that are listed.", minimum=1, maximum=100)]
 Sort = Annotated[str, _query("sort", "What DAGs are sorted by.", enum=["name", "nextRun"])]
 Order = Annotated[str, _query("order", "The direction of sorting.", enum=["asc", "desc"])]

@@ -7,6 +7,7 @@ __all__ = [
     "fields",
     "history",
     "outputs",
+    "overview",
     "people",
     "queues",
     "run_events",

@@ -87,10 +87,10 @@ def own_error(status: RunStatus, error: str | None, state: Mapping[str, Json] | 
     return or_unset(rules.own_error(status, error or "", end.error_key, end.conditions))
 
 
-def cause(summary: run_schemas.DAGRunSummary, error: str | None, node: str | None) -> str | UnsetType:
+def cause(own: str | UnsetType, error: str | None, node: str | None) -> str | UnsetType:
     """Return why a run failed or was aborted, in one line: its own error, or that of the node that is the reason."""
-    if summary.error or not (node and error):
-        return summary.error
+    if own or not (node and error):
+        return own
     lines = error.strip().split("\n")
     text = f"{node}: {lines[0]}" + (f" \N{EN DASH} {lines[-1]}" if lines[-1] != lines[0] else "")
     return text if len(text) <= _LONGEST_CAUSE else f"{text[: _LONGEST_CAUSE - 1]}…"

@@ -1,3 +1,15 @@
 """Request and response bodies with the contract's field names, one module for each of its tags."""
 
-__all__ = ["common", "dags", "maintenance", "people", "queues", "run_logs", "runs", "search", "sources", "step_details"]
+__all__ = [
+    "common",
+    "dags",
+    "maintenance",
+    "overview",
+    "people",
+    "queues",
+    "run_logs",
+    "runs",
+    "search",
+    "sources",
+    "step_details",
+]

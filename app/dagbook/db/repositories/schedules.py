@@ -122,6 +122,16 @@ class SlotRow(msgspec.Struct, frozen=True, kw_only=True):
     dag_name: str | None
 
 
+class MissedStarts(msgspec.Struct, frozen=True, kw_only=True):
+    """The scheduled starts of a DAG that did not happen: how many, and when the last one was due."""
+
+    file_name: str
+    dag_name: str | None
+    outcome: SlotResult
+    starts: int
+    last: datetime
+
+
 class SettingRow(msgspec.Struct, frozen=True, kw_only=True):
     """Schedule settings of a DAG."""
 
@@ -297,6 +307,29 @@ def count(connection: ReadConnection, dag: int | None, file_name: str | None, vi
     """Count the slots that ``find_page`` returns."""
     statement = select(func.count()).select_from(ScheduleSlot).where(*_of_dag(dag, file_name, visibility))
     return connection.execute(statement).scalar() or 0
+
+
+def find_missed(
+    connection: ReadConnection, since: datetime, before: datetime, visibility: Visibility, most: int
+) -> list[MissedStarts]:
+    """Return the visible starts of a time range that did not happen, by DAG and outcome, those first that are last due.
+
+    Only the newest ``most`` slots are read.
+    """
+    visible = dag_access.narrow(func.coalesce(Dag.dag_name, ScheduleSlot.file_name), visibility)
+    last, dag_name = func.max(ScheduleSlot.minute).label("last"), func.max(Dag.dag_name).label("dag_name")
+    counted = select(ScheduleSlot.file_name, dag_name, ScheduleSlot.outcome, func.count().label("starts"), last)
+    newest, missed = (
+        columns.outerjoin(Dag, Dag.id == ScheduleSlot.dag_id).where(ScheduleSlot.minute < before, *visible)
+        for columns in (select(ScheduleSlot.minute), counted)
+    )
+    oldest = newest.where(ScheduleSlot.minute >= since).order_by(ScheduleSlot.minute.desc()).offset(most).limit(1)
+    statement = missed.where(
+        ScheduleSlot.minute >= (connection.execute(oldest).scalar() or since),
+        ScheduleSlot.kind == START,
+        ScheduleSlot.outcome.in_((MISSED, FAILED)),
+    ).group_by(ScheduleSlot.file_name, ScheduleSlot.outcome)
+    return all_rows(connection, MissedStarts, statement.order_by(last.desc()))
 
 
 def _of_dag(dag: int | None, file_name: str | None, visibility: Visibility) -> list[ColumnElement[bool]]:

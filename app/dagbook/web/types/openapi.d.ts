@@ -1494,6 +1494,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v2/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Return what happened to the runs of all DAGs in a range, and what needs attention now
+         * @description These are the runs that were created in it, by hour, or in long ranges by day of a time zone, and by status; its
+         *     failures by DAG and reason; runs that take longer than is usual; waits in queues; starts that were missed.
+         */
+        get: operations["getOverview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/queues": {
         parameters: {
             query?: never;
@@ -2461,6 +2482,12 @@ export interface components {
             approvals: components["schemas"]["DecidedApproval"][];
             hasMore: boolean;
         };
+        /** DiskSpace */
+        DiskSpace: {
+            freeBytes: number;
+            fullInSeconds?: number;
+            usedPercent: number;
+        };
         /** DoctorFinding */
         DoctorFinding: {
             count: number;
@@ -2530,6 +2557,20 @@ export interface components {
         /** ExecutorConfig */
         ExecutorConfig: {
             type: string;
+        };
+        /** FailureGroup */
+        FailureGroup: {
+            count: number;
+            dagRunId: string;
+            firstAt: string;
+            fixed: boolean;
+            id: string;
+            lastAt: string;
+            lastGood?: components["schemas"]["LaterRun"];
+            latest?: components["schemas"]["LaterRun"];
+            mayRetry?: boolean;
+            name: string;
+            reason: string;
         };
         /** Fetching */
         Fetching: {
@@ -2656,6 +2697,14 @@ export interface components {
         LastGoodRun: {
             run?: components["schemas"]["GoodRun"];
         };
+        /** LaterRun */
+        LaterRun: {
+            at: string;
+            dagRunId: string;
+            status: components["schemas"]["RunStatus"];
+            /** @enum {string} */
+            statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
+        };
         /** LineMatch */
         LineMatch: {
             dagRunId: string;
@@ -2734,6 +2783,15 @@ export interface components {
         MetricPoint: {
             timestamp: number;
             value: number;
+        };
+        /** MissedStart */
+        MissedStart: {
+            dagName?: string;
+            fileName: string;
+            lastAt: string;
+            /** @enum {string} */
+            outcome: "missed" | "failed";
+            starts: number;
         };
         /** NamedValue */
         NamedValue: {
@@ -2823,6 +2881,41 @@ export interface components {
             /** @enum {string} */
             status: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
         };
+        /** Overview */
+        Overview: {
+            bars: components["schemas"]["OverviewBar"][];
+            countedFrom?: number;
+            dags?: number;
+            disk?: components["schemas"]["DiskSpace"];
+            failureGroups: number;
+            failures: components["schemas"]["FailureGroup"][];
+            failuresFrom?: number;
+            fromDate: number;
+            hasScheduler: boolean;
+            missed: components["schemas"]["MissedStart"][];
+            queues: components["schemas"]["QueueOverview"][];
+            /** @enum {string} */
+            range: "night" | "24h" | "7d" | "30d";
+            sources?: components["schemas"]["SourceTrouble"][];
+            toDate: number;
+            /** @enum {string} */
+            unit: "hour" | "day";
+            unusual: components["schemas"]["UnusualRun"][];
+        };
+        /** OverviewBar */
+        OverviewBar: {
+            counts: components["schemas"]["OverviewCount"][];
+            fromDate: number;
+            toDate: number;
+        };
+        /** OverviewCount */
+        OverviewCount: {
+            count: number;
+            status: components["schemas"]["RunStatus"];
+            /** @enum {string} */
+            statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
+            waitingForApproval?: boolean;
+        };
         /** Pagination */
         Pagination: {
             currentPage: number;
@@ -2897,6 +2990,17 @@ export interface components {
             after?: number | null;
             priority?: number | null;
             toFront?: boolean | null;
+        };
+        /** QueueOverview */
+        QueueOverview: {
+            longestWait?: number;
+            medianWait?: number;
+            name: string;
+            oldestAt?: string;
+            queued: number;
+            started: number;
+            stuck?: boolean;
+            waitingFor?: components["schemas"]["WaitingFor"];
         };
         /** QueuesResponse */
         QueuesResponse: {
@@ -3288,6 +3392,12 @@ export interface components {
         SourcesList: {
             sources: components["schemas"]["Source"][];
         };
+        /** SourceTrouble */
+        SourceTrouble: {
+            broken: number;
+            name: string;
+            problem?: string;
+        };
         /** Spec */
         Spec: {
             dag?: components["schemas"]["DAGDetails"];
@@ -3553,6 +3663,15 @@ export interface components {
         Tokens: {
             tokens: components["schemas"]["Token"][];
         };
+        /** UnusualRun */
+        UnusualRun: {
+            dagRunId: string;
+            /** @enum {string} */
+            kind: "late" | "long";
+            name: string;
+            since: string;
+            usualSeconds?: number;
+        };
         /** Upcoming */
         Upcoming: {
             at: string;
@@ -3727,6 +3846,7 @@ export type DAGStatistics = components['schemas']['DAGStatistics'];
 export type DatabaseStorage = components['schemas']['DatabaseStorage'];
 export type DecidedApproval = components['schemas']['DecidedApproval'];
 export type DecidedApprovals = components['schemas']['DecidedApprovals'];
+export type DiskSpace = components['schemas']['DiskSpace'];
 export type DoctorFinding = components['schemas']['DoctorFinding'];
 export type DoctorReport = components['schemas']['DoctorReport'];
 export type EndedRun = components['schemas']['EndedRun'];
@@ -3736,6 +3856,7 @@ export type EnqueueInline = components['schemas']['EnqueueInline'];
 export type Error = components['schemas']['Error'];
 export type ErrorMatch = components['schemas']['ErrorMatch'];
 export type ExecutorConfig = components['schemas']['ExecutorConfig'];
+export type FailureGroup = components['schemas']['FailureGroup'];
 export type Fetching = components['schemas']['Fetching'];
 export type GoingRuns = components['schemas']['GoingRuns'];
 export type GoodRun = components['schemas']['GoodRun'];
@@ -3751,6 +3872,7 @@ export type HandlerOn = components['schemas']['HandlerOn'];
 export type Health = components['schemas']['Health'];
 export type HeldDatabase = components['schemas']['HeldDatabase'];
 export type LastGoodRun = components['schemas']['LastGoodRun'];
+export type LaterRun = components['schemas']['LaterRun'];
 export type LineMatch = components['schemas']['LineMatch'];
 export type LocalDag = components['schemas']['LocalDag'];
 export type Log = components['schemas']['Log'];
@@ -3761,6 +3883,7 @@ export type LoginResponse = components['schemas']['LoginResponse'];
 export type LogPiece = components['schemas']['LogPiece'];
 export type LogPieces = components['schemas']['LogPieces'];
 export type MetricPoint = components['schemas']['MetricPoint'];
+export type MissedStart = components['schemas']['MissedStart'];
 export type NamedValue = components['schemas']['NamedValue'];
 export type NameMatches = components['schemas']['NameMatches'];
 export type NewDAG = components['schemas']['NewDAG'];
@@ -3771,6 +3894,9 @@ export type NextStarts = components['schemas']['NextStarts'];
 export type Node = components['schemas']['Node'];
 export type NodeStatus = components['schemas']['NodeStatus'];
 export type OutputsMetadata = components['schemas']['OutputsMetadata'];
+export type Overview = components['schemas']['Overview'];
+export type OverviewBar = components['schemas']['OverviewBar'];
+export type OverviewCount = components['schemas']['OverviewCount'];
 export type Pagination = components['schemas']['Pagination'];
 export type Parallel = components['schemas']['Parallel'];
 export type ParamMatch = components['schemas']['ParamMatch'];
@@ -3781,6 +3907,7 @@ export type PrunedAudit = components['schemas']['PrunedAudit'];
 export type Queue = components['schemas']['Queue'];
 export type QueueItems = components['schemas']['QueueItems'];
 export type QueueMove = components['schemas']['QueueMove'];
+export type QueueOverview = components['schemas']['QueueOverview'];
 export type QueuesResponse = components['schemas']['QueuesResponse'];
 export type QueuesSummary = components['schemas']['QueuesSummary'];
 export type QueueState = components['schemas']['QueueState'];
@@ -3831,6 +3958,7 @@ export type SourceDetails = components['schemas']['SourceDetails'];
 export type SourceFile = components['schemas']['SourceFile'];
 export type SourceProblem = components['schemas']['SourceProblem'];
 export type SourcesList = components['schemas']['SourcesList'];
+export type SourceTrouble = components['schemas']['SourceTrouble'];
 export type Spec = components['schemas']['Spec'];
 export type SpecErrors = components['schemas']['SpecErrors'];
 export type SpecToValidate = components['schemas']['SpecToValidate'];
@@ -3866,6 +3994,7 @@ export type TextMatches = components['schemas']['TextMatches'];
 export type TextToCompare = components['schemas']['TextToCompare'];
 export type Token = components['schemas']['Token'];
 export type Tokens = components['schemas']['Tokens'];
+export type UnusualRun = components['schemas']['UnusualRun'];
 export type Upcoming = components['schemas']['Upcoming'];
 export type UpcomingList = components['schemas']['UpcomingList'];
 export type UpdateGrantRequest = components['schemas']['UpdateGrantRequest'];
@@ -6373,6 +6502,30 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+        };
+    };
+    getOverview: {
+        parameters: {
+            query?: {
+                /** @description The last night (18:00 to 8:00), 24 hours, 7 days or 30 days. */
+                range?: "night" | "24h" | "7d" | "30d";
+                /** @description Time zone that days begin in, such as Europe/Berlin. */
+                zone?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Overview"];
                 };
             };
         };

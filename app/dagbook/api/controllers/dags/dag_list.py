@@ -89,7 +89,7 @@ def _dag_file(row: DagRow, page: DagPage, services: DagServices) -> DAGFile:
         run_summary(run, services.zone, page.waiting) if run is not None else placeholder_summary(dag, services.zone)
     )
     if run is not None:
-        summary.cause = cause(summary, run.error, page.failing.get(run.id))
+        summary.cause = cause(summary.error, run.error, page.failing.get(run.id))
     return DAGFile(
         file_name=row.file_name,
         dag=dag_in_list(dag),

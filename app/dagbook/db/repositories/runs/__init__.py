@@ -5,6 +5,7 @@ __all__ = [
     "run_history",
     "run_import",
     "run_list",
+    "run_overview",
     "run_rows",
     "run_search",
     "run_writes",

@@ -1,10 +1,9 @@
-// What needs attention on the dashboard. Pure.
+// What needs attention on the dashboard, as a sentence. Pure.
 
-import { clock, plural } from "./format.js";
-import { secondsOf } from "./durations.js";
+import { plural } from "./format.js";
 
-export const LONG = 6 * 3600; // seconds that a run may be active
-const STUCK = 3600; // seconds that the head of a queue may wait
+const FULL = 90; // percent of the disk
+const SOON = 7 * 86400; // seconds until it is full
 
 /**
  * A part of the sentence: text of the link, where it leads, and the rest.
@@ -14,34 +13,41 @@ const STUCK = 3600; // seconds that the head of a queue may wait
 
 /**
  * @typedef {object} Observed
- * @property {number} failed runs that failed
- * @property {boolean} [moreFailed] whether there are more of them
- * @property {string} since "yesterday", or the time of day from which failures count
- * @property {number} approvals
- * @property {string[]} queues names of those that do not move
- * @property {number} long runs that take long
+ * @property {Pick<Api.Overview, "fromDate" | "toDate" | "unusual" | "queues" | "missed" | "disk" | "sources">} found
+ * @property {number} failing DAGs that failed, and have not worked since
+ * @property {boolean} [more] whether there are more of them
+ * @property {number} [approvals]
  * @property {boolean} [unscheduled] whether no server starts what is due
- * @property {Pick<Api.Source, "name" | "broken" | "problem">[]} [sources]
  */
 
 /**
  * The parts of the sentence, the most urgent first; none when nothing needs attention.
  * @param {Observed} observed
- * @param {number} day seconds that a day of failures has
  * @returns {Concern[]}
  */
-export function concernsOf({ failed, moreFailed, since, approvals, queues, long, unscheduled, sources = [] }, day) {
+export function concernsOf({ found, failing, more = false, approvals = 0, unscheduled = false }) {
+  const { fromDate, toDate, disk, sources = [] } = found;
   const unread = sources.filter(({ problem }) => problem);
   const broken = sources.filter((source) => source.broken > 0);
   const files = broken.reduce((sum, source) => sum + source.broken, 0);
-  /** @type {(Concern | false)[]} */
+  const missed = found.missed.reduce((sum, { starts }) => sum + starts, 0);
+  const stuck = found.queues.filter((queue) => queue.stuck);
+  const [late, long] = ["late", "long"].map((kind) => found.unusual.filter((run) => run.kind === kind).length);
+  /** @type {(Concern | false | undefined)[]} */
   const all = [
-    unscheduled === true && { link: "no scheduler", to: "/workers", rest: " is active", tone: "bad" },
-    failed > 0 && {
-      link: `${failed.toLocaleString("en")}${moreFailed ? "+" : ""} failed`,
+    unscheduled && { link: "no scheduler", to: "/workers", rest: " is active", tone: "bad" },
+    failing > 0 && {
+      link: `${failing}${more ? "+" : ""} ${failing === 1 && !more ? "DAG" : "DAGs"}`,
       to: "/dag-runs",
-      search: { status: "failed", within: day },
-      rest: ` since ${since}`,
+      search: { status: "failed", fromDate, toDate },
+      rest: failing === 1 && !more ? " is failing" : " are failing",
+      tone: "bad",
+    },
+    missed > 0 && {
+      link: plural(missed, "start"),
+      to: "/schedules",
+      search: { tab: "past" },
+      rest: ` ${missed === 1 ? "was" : "were"} missed`,
       tone: "bad",
     },
     approvals > 0 && {
@@ -62,47 +68,26 @@ export function concernsOf({ failed, moreFailed, since, approvals, queues, long,
       rest: ` ${files === 1 ? "has" : "have"} problems`,
       tone: "wait",
     },
-    queues.length > 0 && {
-      link: queues.length === 1 ? `queue ${queues[0]}` : plural(queues.length, "queue"),
+    stuck.length > 0 && {
+      link: stuck.length === 1 ? `queue ${stuck[0].name}` : plural(stuck.length, "queue"),
       to: "/queues",
-      rest: queues.length === 1 ? " does not move" : " do not move",
+      rest: stuck.length === 1 ? " does not move" : " do not move",
       tone: "wait",
     },
+    late > 0 && { link: plural(late, "run"), to: "/queues", rest: ` ${late === 1 ? "is" : "are"} late`, tone: "wait" },
     long > 0 && {
       link: plural(long, "run"),
       to: "/dag-runs",
       search: { status: "running" },
-      rest: ` ${long === 1 ? "takes" : "take"} more than ${LONG / 3600} hours`,
+      rest: ` ${long === 1 ? "takes" : "take"} longer than usual`,
+      tone: "wait",
+    },
+    disk && (disk.usedPercent >= FULL || (disk.fullInSeconds ?? SOON) < SOON) && {
+      link: "the disk",
+      to: "/system",
+      rest: ` is ${Math.round(disk.usedPercent)} % full`,
       tone: "wait",
     },
   ];
-  return all.filter((one) => one !== false);
+  return all.filter((one) => one !== false && one !== undefined);
 }
-
-/**
- * Queues that do not move: paused, without a worker that fits, or with a head that waits for more than an hour.
- * @param {Api.Queue[]} queues
- * @param {number} now
- */
-export function stuckQueues(queues, now) {
-  return queues.filter(({ paused, queued: [head] }) => {
-    if (!head) return false;
-    const held = paused || ["noWorker", "queuesOff"].includes(head.waitingFor?.reason ?? "");
-    return held || (secondsOf({ startedAt: head.queuedAt }, now) ?? 0) > STUCK;
-  });
-}
-
-/**
- * Runs that take long; those that wait for an approval are counted as such.
- * @param {RunSummary[]} running
- * @param {number} now
- */
-export const longRuns = (running, now) =>
-  running.filter((run) => !run.waitingForApproval && (secondsOf(run, now) ?? 0) > LONG);
-
-/**
- * From when failures count, in words.
- * @param {number} seen when they were last marked as seen, in milliseconds
- * @param {number} begin of the day, in milliseconds
- */
-export const sinceText = (seen, begin) => (seen > begin ? clock(new Date(seen)) : "yesterday");

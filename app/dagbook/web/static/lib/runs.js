@@ -138,7 +138,7 @@ export function lookOfNode(node, over) {
 }
 
 /** @type {import("./status.js").Tone[]} */
-const BY_URGENCY = ["bad", "wait", "busy", "mixed", "off", "idle", "good"];
+export const BY_URGENCY = ["bad", "wait", "busy", "mixed", "off", "idle", "good"];
 
 /**
  * How many have each look, those that need attention first.
