@@ -6,9 +6,11 @@ import random
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import delete
 
 from dagbook.api.params.log_paging import slice_chunk
 from dagbook.db.database import Database, WriteConnection
+from dagbook.db.models.node import LogChunk
 from dagbook.db.repositories.logs import merged_logs
 from dagbook.db.repositories.logs.logs import BOTH, StreamKey
 from dagbook.db.repositories.logs.merged_logs import ChunkCursor, MergedLog
@@ -106,6 +108,21 @@ async def test_an_execution_has_the_lines_that_it_wrote(database: Database) -> N
         spans = [log.span(execution) for execution in range(1, 6)]
         # The second wrote nothing; the third ended within a line, which the fourth continues.
         assert spans == [(1, 3), (4, 3), (4, 5), (5, 6), (7, 6)]
+
+    await rehearse(database, work)
+
+
+async def test_output_that_is_deleted_while_it_is_read_has_no_lines(database: Database) -> None:
+    """On PostgreSQL another connection can delete the run between two statements."""
+    texts = [(1, 1, "a\n"), (2, 1, "b\n"), (1, 2, "c\nopen")]
+
+    def work(connection: WriteConnection) -> None:
+        log = MergedLog(connection, StreamKey(store(connection, texts), 1, 0, BOTH))
+        connection.execute(delete(LogChunk))
+        page = log.lines(1, 10)
+        assert (list(page.chunks), log.chunk_of(1), log.block(ChunkCursor())) == ([], None, [])
+        assert log.span(2)[1] < log.span(2)[0]
+        assert log.line_of(1, 2) <= log.total
 
     await rehearse(database, work)
 

@@ -1,7 +1,6 @@
 """What people come to the web UI for, each from the dashboard, with real clicks and keys, in five clicks or fewer.
 
-Eleven of the twelve journeys of issue 6. The twelfth, to approve, is left out: the product has no approvals. Editing,
-comparing and restoring a definition are one journey there and three here, for somebody does each on its own.
+What is done most often has a smaller number of clicks. By keys alone: test_by_keys.py.
 """
 
 from __future__ import annotations
@@ -30,13 +29,27 @@ async def walk(browser: Browser, site: Site) -> AsyncIterator[Walk]:
         assert visitor.complaints == []
 
 
+LOAD = "steps:\n  - {name: load, command: \"sh -c 'seq 5000; echo no space left >&2; exit 3'\"}\n"
+BELOW = f"""\
+steps: [{{name: month, call: month}}]
+---
+name: month
+steps: [{{name: day, call: day}}]
+---
+name: day
+{LOAD}"""
+
+
 @pytest.mark.always
-async def test_from_the_dashboard_to_the_line_that_tells_why_a_run_failed(walk: Walk, site: Site) -> None:
-    site.save("nightly", "steps:\n  - {name: load, command: \"sh -c 'seq 5000; echo no space left >&2; exit 3'\"}\n")
-    site.run("nightly")
-    await walk.follow("nightly", walk.region("Failures"))
+@pytest.mark.parametrize(("name", "spec"), [("nightly", LOAD), ("nightly-below", BELOW)])
+async def test_from_the_dashboard_to_the_line_that_tells_why_a_run_failed(
+    walk: Walk, site: Site, name: str, spec: str
+) -> None:
+    site.save(name, spec)
+    site.run(name)
+    await walk.follow(name, walk.region("Failures"))
     await walk.see_text("no space left", walk.region("Log lines"))
-    assert walk.clicks <= 2
+    assert walk.clicks == 1
 
 
 async def test_a_run_goes_on_from_its_failed_step(walk: Walk, site: Site, tmp_path: Path) -> None:
@@ -64,6 +77,16 @@ async def test_a_run_is_started_with_parameters(walk: Walk, site: Site) -> None:
     await walk.dialog().get_by_label("WHO").fill("Ada Lovelace")
     await walk.press("Start", walk.dialog())
     await walk.see_text("hello Ada Lovelace", walk.region("Log lines"))
+
+
+async def test_an_approval_is_given(walk: Walk, site: Site) -> None:
+    site.save("gated", "steps:\n  - {name: gate, type: hitl, config: {prompt: 'One sugar?'}}\n")
+    run_id = site.start("gated")
+    await walk.click(walk.page.get_by_role("main").get_by_role("link", name=re.compile("^[0-9]+ waits?$")))
+    await walk.press("Approve", walk.page.get_by_role("article", name="Approval of gate of gated"))
+    await walk.press("Approve", walk.dialog())
+    wait_for("the approval", lambda: site.status("gated", run_id) == "succeeded")
+    assert walk.clicks == 3
 
 
 async def test_the_dashboard_tells_what_runs_next(walk: Walk, site: Site) -> None:

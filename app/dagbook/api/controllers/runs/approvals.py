@@ -46,8 +46,10 @@ class InboxController(Controller):
             lambda connection: read_questions(connection, services.library, caller.visibility, _MOST + 1)
         )
         shown = found[:_MOST]
-        mine = await _find_decidable(services, caller, [each.approval for each in shown])
-        items = [approval_item(each, services.zone, may_decide=each.approval in mine) for each in shown]
+        decidable = await _may_decide(services, caller, [each.approval for each in shown])
+        items = [
+            approval_item(each, services.zone, may_decide=may) for each, may in zip(shown, decidable, strict=True)
+        ]
         return Approvals(approvals=items, has_more=len(found) > _MOST)
 
     @get("/count", "countApprovals", narrowed=True)
@@ -56,7 +58,7 @@ class InboxController(Controller):
         rows = await services.database.read(
             lambda connection: approvals.find_open(connection, caller.visibility, _MOST)
         )
-        return ApprovalCount(open=len(rows), may_decide=len(await _find_decidable(services, caller, rows)))
+        return ApprovalCount(open=len(rows), may_decide=sum(await _may_decide(services, caller, rows)))
 
     @get("/decided", "listDecidedApprovals", narrowed=True)
     async def list_decided(
@@ -72,17 +74,16 @@ class InboxController(Controller):
         )
 
 
-async def _find_decidable(services: RunServices, caller: Caller, rows: Sequence[OpenApproval]) -> list[OpenApproval]:
-    """Return those that the caller may decide."""
+async def _may_decide(services: RunServices, caller: Caller, rows: Sequence[OpenApproval]) -> list[bool]:
+    """Tell of each whether the caller may decide it."""
     names = [row.root_name or row.dag_name for row in rows]
     (permitted,) = await find_permitted(services.auth, caller, names, Requires.RUN)
     memberships: Sequence[str] = ()
     if any(row.request.approvers for row in rows):
         memberships = await services.database.read_inline(groups.find_names, caller.user_id or "")
     return [
-        row
+        name in permitted and row.request.allows(caller.name, memberships)
         for row, name in zip(rows, names, strict=True)
-        if name in permitted and row.request.allows(caller.name, memberships)
     ]
 
 

@@ -243,5 +243,5 @@ def _read(connection: ReadConnection, ordered: Select[*tuple[object, ...]], limi
     keys = [(row.run_id, row.attempt, row.position, row.stream, row.seq) for row in page]
     texts = select(*_KEY, LogChunk.text, LogChunk.packed).where(tuple_(*_KEY).in_(keys))
     text_of = {tuple(row[:5]): decompress(row.text, row.packed) for row in connection.execute(texts)} if keys else {}
-    rows = [msgspec.structs.replace(row, text=text_of[key]) for row, key in zip(page, keys, strict=True)]
-    return OutputPage(rows, len(page) < len(found))
+    kept = [(row, key) for row, key in zip(page, keys, strict=True) if key in text_of]  # the run may be deleted by now
+    return OutputPage([msgspec.structs.replace(row, text=text_of[key]) for row, key in kept], len(page) < len(found))

@@ -131,7 +131,10 @@ _of_both = _Statements(LogChunk.first_line + func.coalesce(_lines_of_other, 0))
 
 
 class MergedLog:
-    """The output of a node in an attempt, on the stream of the key or on both."""
+    """The output of a node in an attempt, on the stream of the key or on both.
+
+    On PostgreSQL the run can be deleted between two statements: what is read then has fewer lines, or none.
+    """
 
     def __init__(self, connection: ReadConnection, key: StreamKey) -> None:
         self._connection = connection
@@ -150,7 +153,7 @@ class MergedLog:
         return 0 if last is None else last.next_line - self._ends_line(last)
 
     def _ends_line(self, chunk: Chunk) -> bool:
-        return self.with_texts([chunk])[0].text[-1:] in ("\n", "")
+        return all(read.text[-1:] in ("\n", "") for read in self.with_texts([chunk]))
 
     def find(self, line: int) -> ChunkCursor:
         """Return the place of the chunk to read from for a complete line (from 1), which may be one chunk before."""
@@ -198,11 +201,9 @@ class MergedLog:
     def span(self, execution: int) -> tuple[int, int]:
         """Return the first and the last line of an execution; the last is before the first if it wrote nothing."""
         begin, after = self.start_of(execution), self.start_of(execution + 1)
-        if begin == after:
-            line = self._first_line(begin)
-            return line, line - 1
-        last = self.chunks(self._back(after), 1)[0]
-        return self._first_line(begin), last.next_line - self._ends_line(last)
+        first = self._first_line(begin)
+        last = self.chunks(self._back(after), 1) if begin != after else []
+        return first, last[0].next_line - self._ends_line(last[0]) if last else first - 1
 
     def _first_line(self, at: ChunkCursor) -> int:
         found = self.chunks(at, 1)
