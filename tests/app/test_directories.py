@@ -12,6 +12,7 @@ from dagbook.db.database import WriteConnection
 from dagbook.db.models import Run, RunInput
 from dagbook.main import Server
 from tests.app.dagbook import Dagbook, FinishedRun
+from tests.waiting import wait_until
 
 COUNT = "steps: [{{name: a, command: 'echo x >> {0}.runs; wc -l < {0}.runs'}}, {{name: b, command: pwd}}]\n"
 
@@ -29,6 +30,15 @@ async def _ask(dagbook: Dagbook, path: str, **body: Any) -> str:
 
 async def _started(dagbook: Dagbook, how: str = "start", **body: Any) -> FinishedRun:
     return await dagbook.finished(await _ask(dagbook, f"/dags/{dagbook.name}/{how}", **body))
+
+
+async def _removed(*folders: Path) -> None:
+    """A folder is removed after the commit of the end of its run."""
+
+    async def are_removed() -> bool:
+        return not any(folder.exists() for folder in folders)
+
+    assert await wait_until(are_removed)
 
 
 def _work_dir(server: Server) -> Path:
@@ -103,7 +113,7 @@ steps: [{{name: a, command: 'pwd; test -e {tmp_path}/go', output: WHERE}}]
     assert ended.status == "succeeded"
     where = (await ended.log("go")).partition('"WHERE": "')[2].partition('"')[0]
     assert where.endswith("_2_work")
-    assert not Path(where).exists()
+    await _removed(Path(where))
 
 
 async def test_an_inline_run_has_a_folder_of_its_own_until_its_end(server: Server, dagbook: Dagbook) -> None:
@@ -111,7 +121,7 @@ async def test_an_inline_run_has_a_folder_of_its_own_until_its_end(server: Serve
     assert [await run.log("a") for run in (first, second)] == ["1", "1"]
     folders = [Path(await run.log("b")) for run in (first, second)]
     assert len({*folders, _work_dir(server)}) == 3
-    assert [folder.exists() for folder in folders] == [False, False]
+    await _removed(*folders)
 
 
 async def test_a_relative_working_directory_of_a_stored_dag_lies_below_the_common_folder(

@@ -47,9 +47,7 @@ class InboxController(Controller):
         )
         shown = found[:_MOST]
         decidable = await _may_decide(services, caller, [each.approval for each in shown])
-        items = [
-            approval_item(each, services.zone, may_decide=may) for each, may in zip(shown, decidable, strict=True)
-        ]
+        items = [approval_item(each, services.zone, may_decide=may) for each, may in zip(shown, decidable, strict=True)]
         return Approvals(approvals=items, has_more=len(found) > _MOST)
 
     @get("/count", "countApprovals", narrowed=True)
@@ -75,7 +73,7 @@ class InboxController(Controller):
 
 
 async def _may_decide(services: RunServices, caller: Caller, rows: Sequence[OpenApproval]) -> list[bool]:
-    """Tell of each whether the caller may decide it."""
+    """Check for each whether the caller may decide it."""
     names = [row.root_name or row.dag_name for row in rows]
     (permitted,) = await find_permitted(services.auth, caller, names, Requires.RUN)
     memberships: Sequence[str] = ()

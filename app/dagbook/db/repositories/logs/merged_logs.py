@@ -201,13 +201,10 @@ class MergedLog:
     def span(self, execution: int) -> tuple[int, int]:
         """Return the first and the last line of an execution; the last is before the first if it wrote nothing."""
         begin, after = self.start_of(execution), self.start_of(execution + 1)
-        first = self._first_line(begin)
+        begun = self.chunks(begin, 1)
+        first = begun[0].line if begun else self.total + 1
         last = self.chunks(self._back(after), 1) if begin != after else []
         return first, last[0].next_line - self._ends_line(last[0]) if last else first - 1
-
-    def _first_line(self, at: ChunkCursor) -> int:
-        found = self.chunks(at, 1)
-        return found[0].line if found else self.total + 1
 
     def line_of(self, stream: int, line: int) -> int:
         """Return the number among the selected streams of a line of one stream; of the last one, if it has no such."""
