@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { durationText, secondsOf, spanOf } from "../../../app/dagbook/web/static/lib/durations.js";
+import { durationText, secondsOf, spanOf } from "../../../app/dagbook/web/static/lib/format.js";
 
 const NOW = Date.UTC(2026, 0, 1, 0, 1);
 const begun = { startedAt: "2026-01-01T00:00:00Z" };

@@ -3,7 +3,7 @@
 import { HTTP, asError, get } from "./api.js";
 import { pairsOf } from "./params.js";
 import { nodesOf } from "./runs.js";
-import { secondsOf } from "./durations.js";
+import { secondsOf } from "./format.js";
 import { NODE } from "./status.js";
 
 /** @typedef {readonly ["dag-runs", string, string, "steps", string, "log"]} LogPath */

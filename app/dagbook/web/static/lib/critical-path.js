@@ -1,6 +1,6 @@
 // The critical path of a run: the chain of steps that determined how long it took. Pure.
 
-import { spanOf } from "./durations.js";
+import { spanOf } from "./format.js";
 import { nodesOf } from "./runs.js";
 
 const SAME = 2; // milliseconds: a step starts in the moment in which the one ends that it waited for

@@ -1,6 +1,6 @@
 // Tries of a step: their titles, and how they ended. Pure.
 
-import { durationText } from "./durations.js";
+import { durationText } from "./format.js";
 import { nodeStatus } from "./status.js";
 
 /**

@@ -2,11 +2,10 @@
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { compareParams, compareSteps, keyStepOf } from "../lib/compare.js";
-import { clock, duration, instant, plural } from "../lib/format.js";
+import { clock, duration, instant, plural, secondsOf } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { concernsRun, pageOf, pathOf, reasonOf } from "../lib/runs.js";
-import { secondsOf } from "../lib/durations.js";
 import { isActive, lookOfRow, nodeStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";

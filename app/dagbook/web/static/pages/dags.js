@@ -3,11 +3,10 @@
 import { html, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";
 import { textIn, withPart } from "../lib/filter-text.js";
-import { duration, exact, plural } from "../lib/format.js";
+import { duration, durationText, exact, plural, secondsOf } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { go, href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
-import { secondsOf, durationText } from "../lib/durations.js";
 import { hasGrants, may } from "../lib/session.js";
 import { RUN, STATUS_WORDS, WAITING, lookOfRow, readStatus, statusKey } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";

@@ -3,14 +3,13 @@
 import { html, useEffect, useState } from "../vendor/core.js";
 import { asError, get } from "../lib/api.js";
 import { SPANS, like, readTime, writeTime } from "../lib/filter-text.js";
-import { duration, plural } from "../lib/format.js";
+import { duration, durationText, plural, secondsOf } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { copyText } from "../lib/clipboard.js";
 import { href } from "../lib/router.js";
 import { dequeue, retry, stop } from "../lib/run-actions.js";
 import { pageOf } from "../lib/runs.js";
-import { secondsOf, durationText } from "../lib/durations.js";
 import { may } from "../lib/session.js";
 import { RUN, STATUS_WORDS, isActive, isOver, readStatus, statusKey } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";

@@ -2,14 +2,13 @@
 
 import { html, useId, useMemo, useState } from "../vendor/core.js";
 import { cellAfter } from "../lib/arrow-nav.js";
-import { instant, plural } from "../lib/format.js";
+import { durationText, instant, plural } from "../lib/format.js";
 import { useSubRuns } from "../lib/sub-runs.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { go, href } from "../lib/router.js";
 import { retry } from "../lib/run-actions.js";
 import { calledBy, itemOf, pageOf, pathOf, reasonOf } from "../lib/runs.js";
-import { durationText } from "../lib/durations.js";
 import { may } from "../lib/session.js";
 import { RUN, isActive, isOver } from "../lib/status.js";
 import { Loading, StatusIcon } from "./basic.js";

@@ -2,8 +2,7 @@
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/core.js";
 import { pathOf } from "../lib/arrange.js";
-import { secondsOf } from "../lib/durations.js";
-import { duration } from "../lib/format.js";
+import { duration, secondsOf } from "../lib/format.js";
 import { keyOf, toGraph } from "../lib/graph.js";
 import { place } from "../lib/layout.js";
 import { NODE } from "../lib/status.js";

@@ -2,10 +2,9 @@
 
 import { html, useLayoutEffect, useRef } from "../vendor/core.js";
 import { dayOf, timeText } from "../lib/clock.js";
-import { duration, exact, instant } from "../lib/format.js";
+import { duration, exact, instant, secondsOf } from "../lib/format.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
-import { secondsOf } from "../lib/durations.js";
 import { nodeStatus, lookOfRow } from "../lib/status.js";
 import { Icon } from "./icon.js";
 

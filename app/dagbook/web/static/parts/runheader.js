@@ -1,8 +1,7 @@
 // Header of the run page in three lines: name, status, duration and actions; the reason; and what is known of the run.
 
 import { html, useState } from "../vendor/core.js";
-import { clock, duration, instant, plural, short } from "../lib/format.js";
-import { secondsOf } from "../lib/durations.js";
+import { clock, duration, instant, plural, secondsOf, short } from "../lib/format.js";
 import { pairsOf } from "../lib/params.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";

@@ -1,8 +1,7 @@
 // Details pane of a step: the command as it ran, its surroundings, outputs, tries, and who decided about it.
 
 import { html } from "../vendor/core.js";
-import { durationText, secondsOf } from "../lib/durations.js";
-import { clock, duration, exact, instant, plural } from "../lib/format.js";
+import { clock, duration, durationText, exact, instant, plural, secondsOf } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { setHash, setQuery } from "../lib/router.js";
 import { concernsRun, nodesOf, pathOf } from "../lib/runs.js";

@@ -3,7 +3,7 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { criticalPath } from "../lib/critical-path.js";
-import { duration, instant, plural } from "../lib/format.js";
+import { duration, durationText, instant, plural, secondsOf, spanOf } from "../lib/format.js";
 import { useSubRuns } from "../lib/sub-runs.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
@@ -11,7 +11,6 @@ import { href } from "../lib/router.js";
 import {
   calledBy, countsText, firstFailed, isOf, itemOf, listedFirst, lookOfNode, nodesOf, pageOf, pathOf,
 } from "../lib/runs.js";
-import { durationText, secondsOf, spanOf } from "../lib/durations.js";
 import { NODE, RUN, isActive, isOver, lookOfRow } from "../lib/status.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
 import { Loading, StatusIcon, Toggle, whenLoaded } from "./basic.js";
