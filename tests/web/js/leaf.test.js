@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { bannerOf, findLeaf } from "../../../app/dagbook/web/static/lib/leaf.js";
-import { reasonOf } from "../../../app/dagbook/web/static/lib/runs.js";
+import { bannerOf, findLeaf, reasonOf } from "../../../app/dagbook/web/static/lib/runs.js";
 import { NODE, RUN } from "../../../app/dagbook/web/static/lib/status.js";
 
 const address = { name: "top", runId: "r1" };

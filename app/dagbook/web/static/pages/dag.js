@@ -1,17 +1,18 @@
 // DAG page. Each view is a module in dag/.
 
-import { html, useEffect } from "../vendor/core.js";
+import { html, useEffect, useMemo, useState } from "../vendor/core.js";
 import { HTTP } from "../lib/api.js";
+import { stepsOfDag } from "../lib/graph.js";
 import { go, href } from "../lib/router.js";
 import { hasUsers, may } from "../lib/session.js";
 import { lookOfRow } from "../lib/status.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
 import { useApi } from "../lib/use-api.js";
-import { Empty, whenLoaded, NotThere, Tabs } from "../parts/basic.js";
+import { Dialog, Empty, NotThere, Tabs, whenLoaded } from "../parts/basic.js";
+import { DagGraph } from "../parts/graph.js";
 import { Origin, whyReadOnly } from "../parts/origin.js";
 import { AccessTab } from "./dag/access.js";
 import { DefinitionTab } from "./dag/definition.js";
-import { GraphTab } from "./dag/graph.js";
 import { Header } from "./dag/header.js";
 import { OverviewTab } from "./dag/overview.js";
 import { RevisionsTab } from "./dag/revisions.js";
@@ -67,4 +68,19 @@ export default function DagPage({ params }) {
     ${tab === "access" && known && html`<${AccessTab} name=${name} />`}
     ${!known && html`<${Empty} title="There is no such view"><p><a href=${href(path)}>Overview of ${name}</a></p>
     <//>`}`, missing);
+}
+
+/** @param {{ details: Api.DAGFileDetails }} props */
+function GraphTab({ details }) {
+  const { dag } = details;
+  const steps = useMemo(() => (dag ? stepsOfDag(dag) : []), [dag]);
+  const [chosen, setChosen] = useState(null);
+  const step = [...(dag?.steps ?? []), ...Object.values(dag?.handlerOn ?? {})].find(({ name }) => name === chosen);
+  if (!steps.length) return html`<${Empty} title="No steps"><p>The definition has no steps, or has problems.</p><//>`;
+  return html`<${DagGraph} steps=${steps} chosen=${chosen} onChoose=${setChosen} />
+    ${step && html`<${Dialog} title=${step.name} onClose=${() => setChosen(null)}>
+      <div class="body">${step.description && html`<p>${step.description}</p>`}
+      <pre class="events" tabindex="0">
+        ${[step.cmdWithArgs, step.script].filter(Boolean).join("\n") || "Calls another DAG"}</pre></div>
+        <//>`}`;
 }

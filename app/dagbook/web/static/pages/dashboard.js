@@ -4,15 +4,15 @@ import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { concernsOf } from "../lib/attention.js";
 import { shownZone } from "../lib/clock.js";
 import { PER_DAY, RANGES, isSeen, withSeen } from "../lib/overview.js";
-import { query, setQuery } from "../lib/router.js";
+import { href, query, setQuery } from "../lib/router.js";
 import { store, storedValue } from "../lib/stored.js";
 import { useTitle } from "../lib/title.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
-import { Attention } from "../parts/attention.js";
 import { approvalCount } from "../parts/badge.js";
 import { whenLoaded } from "../parts/basic.js";
 import { FirstSteps } from "../parts/firststeps.js";
+import { Icon } from "../parts/icon.js";
 import { Inbox } from "../parts/inbox.js";
 import { Disk, Missed, NextStarts, QueueWaits, Unusual } from "../parts/outlook.js";
 import { RunBars } from "../parts/runbars.js";
@@ -78,4 +78,14 @@ function Home({ found, words, upcoming, reload }) {
         <${Missed} missed=${found.missed} />
         <${Disk} disk=${found.disk} />
       </div></div>`;
+}
+
+/** @param {{ concerns: import("../lib/attention.js").Concern[] }} props */
+function Attention({ concerns }) {
+  const worst = concerns.some(({ tone }) => tone === "bad") ? "bad" : concerns.length ? "wait" : "good";
+  return html`<section class="attention card ${worst}" aria-label="Needs attention"><p role="status">
+    <${Icon} name=${{ bad: "cross", wait: "wait", good: "check" }[worst]} />
+    <span>${concerns.length ? concerns.map(({ link, to, search, rest, tone }, index) => html`${index > 0 && ", "}<a
+      key=${link + rest} class=${tone} href=${href(to, search)}>${link}</a>${rest}`)
+      : "Nothing needs attention"}.</span></p></section>`;
 }

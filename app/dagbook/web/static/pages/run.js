@@ -8,8 +8,9 @@ import { useSubRuns } from "../lib/sub-runs.js";
 import { prime, useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { go, hash, href, query, setHash, setQuery } from "../lib/router.js";
-import { bannerOf, failedBelow, findLeaf } from "../lib/leaf.js";
-import { calledBy, isOf, keyStep, lookOfRun, nodesOf, pageOf, pathOf } from "../lib/runs.js";
+import {
+  bannerOf, calledBy, failedBelow, findLeaf, isOf, keyStep, lookOfRun, nodesOf, pageOf, pathOf,
+} from "../lib/runs.js";
 import { isActive } from "../lib/status.js";
 import { stepsOfRun } from "../lib/graph.js";
 import { clock, instant, short } from "../lib/format.js";
@@ -27,7 +28,7 @@ import { RunEvents, RunSpec } from "../parts/runtabs.js";
 import { Summary } from "../parts/summary.js";
 
 /** @typedef {import("../parts/steplist.js").OnChoose} OnChoose */
-/** @typedef {import("../lib/leaf.js").Leaf} Leaf */
+/** @typedef {import("../lib/runs.js").Leaf} Leaf */
 
 const VIEWS = [
   { id: "steps", title: "Steps" },

@@ -1,17 +1,18 @@
 // State of the server and its machine.
 
-import { html } from "../vendor/core.js";
+import { html, useState } from "../vendor/core.js";
+import { get, post } from "../lib/api.js";
 import { config } from "../lib/config.js";
-import { useApi, useReady } from "../lib/use-api.js";
+import { useAnswer, useApi, useReady } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { hasGrants, may } from "../lib/session.js";
 import { RUN } from "../lib/status.js";
-import { ago, bytes, duration, instant } from "../lib/format.js";
+import { ago, bytes, duration, instant, plural } from "../lib/format.js";
 import { useTitle } from "../lib/title.js";
 import { Chart } from "../parts/chart.js";
-import { Empty, Loading, whenLoaded } from "../parts/basic.js";
-import { Doctor } from "../parts/doctor.js";
-import { Retention } from "../parts/retention.js";
+import { Empty, Failure, Loading, Table, whenLoaded } from "../parts/basic.js";
+import { Confirm } from "../parts/form.js";
+import { notify } from "../parts/notice.js";
 
 const SPANS = [
   ["1h", "last hour"],
@@ -28,6 +29,14 @@ const SERIES = [
   ["disk", "Disk", " %", 100],
   ["load", "Load of the last minute", "", undefined],
 ];
+/** Why a clean-up deletes runs. @type {Record<string, string>} */
+const REASONS = {
+  age: "older than the limit",
+  runs: "more runs than the DAG keeps",
+  logBytes: "logs of the DAG too large",
+  totalRuns: "more runs than the server keeps",
+  totalLogBytes: "all logs too large",
+};
 
 export default function System() {
   useTitle("System");
@@ -75,4 +84,73 @@ function Figures({ found }) {
     <div><dt>DAGs</dt><dd><a href=${href("/dags")}>${found.dags}</a></dd></div>
     <div><dt>Database</dt><dd>${DATABASES[found.database]}, ${bytes(found.databaseBytes)}, schema
       ${" "}${found.schemaRevision}</dd></div></dl>`;
+}
+
+/** The consistency check of the database. */
+function Doctor() {
+  const { data: report, failure, busy, ask } = useAnswer(() => get("doctor"));
+  return html`<section aria-label="Database">
+    <div class="row"><h2>Database</h2><span class="grow"></span>
+      <button type="button" disabled=${busy} onClick=${ask}>${busy ? "Checking…" : "Check database"}</button></div>
+    ${failure && html`<${Failure} error=${failure} />`}
+    ${report && html`<p class=${report.healthy ? "good" : "bad"}>
+      ${report.healthy ? `All ${plural(report.findings.length, "check")} passed.` : "Some checks failed."}</p>
+      <${Table} heads=${["Check", "Violations"]}>
+        ${report.findings.map((finding) => html`<tr key=${finding.name}><td class="wide-text">${finding.holds}</td>
+          <td class=${finding.count ? "bad" : "good"}>${finding.count ? plural(finding.count, "row") : "none"}</td>
+          </tr>`)}<//>
+      <h3>Storage ${bytes(report.storage.bytes)}</h3>
+      <${Table} heads=${["Table", "Rows", "Size"]}>
+        ${report.storage.tables.map((table) => html`<tr key=${table.name}><td>${table.name}</td>
+          <td class="number">${table.rows.toLocaleString("en")}</td><td class="number">${bytes(table.bytes)}</td>
+          </tr>`)}<//>`}
+  </section>`;
+}
+
+/** What the effective retention would free now, and the button that frees it. */
+function Retention() {
+  const { data: preview, failure, busy, ask } = useAnswer(() => get("retention/preview"));
+  const [asked, setAsked] = useState(false);
+  return html`<section aria-label="Space">
+    <div class="row"><h2>Space</h2><span class="grow"></span>
+      ${!hasGrants.value && html`<button type="button" disabled=${busy} onClick=${ask}>
+        ${busy ? "Checking…" : "Preview clean-up"}</button>`}</div>
+    <p class="faint">
+      Old runs are deleted automatically. To set their age, use <code>histRetentionDays</code> in a DAG,
+      or <code>retention_days</code> in <code>dagbook.yaml</code>.</p>
+    ${failure && html`<${Failure} error=${failure} />`}
+    ${preview && html`<${Going} preview=${preview} onClean=${() => setAsked(true)} />`}
+    ${asked && preview && html`<${Confirm} title="Delete these runs?" action="Delete runs" typed="clean up"
+      onClose=${() => setAsked(false)} onConfirm=${() => clean().then(ask)}>
+      <p>This deletes ${sum(preview)}. It cannot be undone.</p><//>`}
+  </section>`;
+}
+
+/** @param {{ preview: Api.RetentionPreview, onClean: () => void }} props */
+function Going({ preview, onClean }) {
+  if (!preview.runs) return html`<p class="good">Nothing to clean up: all runs are within their limits.</p>`;
+  return html`<div class="row"><strong>A clean-up deletes ${sum(preview)}.</strong><span class="grow"></span>
+    ${may("admin") && html`<button type="button" class="danger" onClick=${onClean}>Clean up</button>`}</div>
+    <${Table} heads=${["DAG", "Runs", "Logs", "Reason"]}>
+      ${preview.dags.map((one) => html`<tr key=${one.name}><td class="wide-text">${one.name}</td>
+        <td data-label="runs" class="number">${one.runs.toLocaleString("en")}</td>
+        <td data-label="logs" class="number">${bytes(one.logBytes)}</td>
+        <td>${Object.entries(one.reasons).map(([reason, count]) => `${REASONS[reason] ?? reason}: ${count}`).join(", ")}
+        </td></tr>`)}<//>`;
+}
+
+/** @param {{ runs: number, logBytes: number, more?: boolean }} counted */
+const sum = ({ runs, logBytes, more }) =>
+  `${more ? "more than " : ""}${plural(runs, "run")} with ${bytes(logBytes)} of logs`;
+
+/** Repeat the cleanup while there is more: the server works for some seconds per request. */
+async function clean() {
+  const gone = { runs: 0, logBytes: 0 };
+  for (let more = true; more; ) {
+    const answer = await post("retention/cleanup");
+    gone.runs += answer.runs;
+    gone.logBytes += answer.logBytes;
+    more = answer.more && answer.runs > 0;
+  }
+  notify(`${sum(gone)} deleted.`);
 }

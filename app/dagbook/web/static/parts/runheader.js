@@ -6,14 +6,13 @@ import { pairsOf } from "../lib/params.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { href } from "../lib/router.js";
-import { UNKNOWN } from "../lib/leaf.js";
-import { lookOfRun, pageOf, pathOf } from "../lib/runs.js";
+import { UNKNOWN, lookOfRun, pageOf, pathOf } from "../lib/runs.js";
 import { RUN, isActive, isOver, runStatus } from "../lib/status.js";
 import { Id, Status, Time } from "./basic.js";
 import { RunActions } from "./runactions.js";
 import { hasDetails, toggleDetails } from "./splitter.js";
 
-/** @typedef {import("../lib/leaf.js").Banner} Banner */
+/** @typedef {import("../lib/runs.js").Banner} Banner */
 
 const INLINE = 3; // params that share the line with the other facts
 const FEWEST = 3; // successful runs that have a median worth showing

@@ -1,15 +1,18 @@
 // Saved views and additional columns of the list of runs. Both are in the address, so that a link shows the same.
 
-import { html, useState } from "../vendor/core.js";
+import { html, signal, useState } from "../vendor/core.js";
 import { plural } from "../lib/format.js";
 import { written } from "../lib/params.js";
 import { href, query, setQuery } from "../lib/router.js";
-import { savedViews } from "../lib/saved-views.js";
+import { store, storedValue } from "../lib/stored.js";
 import { Time } from "./basic.js";
 import { FormDialog, valuesOf } from "./form.js";
 import { Icon } from "./icon.js";
 
-const views = savedViews("dagbook.views.runs");
+/** A named query string. @typedef {{ name: string, search: string }} SavedView */
+
+const KEY = "dagbook.views.runs";
+const MOST = 50; // views
 /** @type {Record<string, { title: string, cell: (run: RunSummary) => Children }>} */
 const COLUMNS = {
   queued: { title: "Queued", cell: (run) => html`<${Time} at=${run.queuedAt} />` },
@@ -18,6 +21,22 @@ const COLUMNS = {
     href=${href(["dags", run.name, "revisions"], { number: run.revision })}>${run.revision}</a>` },
 };
 const PARAM = "param:";
+/** The saved views of this browser by name. */
+const views = signal(load());
+
+/** @returns {SavedView[]} */
+function load() {
+  const kept = storedValue(KEY);
+  if (!Array.isArray(kept)) return [];
+  return kept.filter((view) => typeof view?.name === "string" && typeof view.search === "string").slice(0, MOST);
+}
+
+/** Replace the view of a name, or remove it without another. @param {string} name @param {SavedView[]} [others] */
+function replaceView(name, others = []) {
+  const all = [...views.value.filter((view) => view.name !== name), ...others];
+  views.value = all.sort((one, other) => one.name.localeCompare(other.name)).slice(0, MOST);
+  store(KEY, JSON.stringify(views.value));
+}
 
 /** The columns in the address: ids, and "param:NAME" for a parameter. */
 const chosen = () =>
@@ -48,10 +67,10 @@ function valueOf(run, name) {
 export function RunViews() {
   const [asked, setAsked] = useState(false);
   const here = query.value.toString();
-  const save = (/** @type {Fields} */ { name }) => views.save(name.trim(), here);
+  const save = (/** @type {Fields} */ { name }) => replaceView(name.trim(), [{ name: name.trim(), search: here }]);
   return html`<div class="row run-views">
-    ${views.list.value.length > 0 && html`<ul aria-label="Saved views">
-      ${views.list.value.map((view) => html`<${View} key=${view.name} view=${view} here=${here} />`)}</ul>`}
+    ${views.value.length > 0 && html`<ul aria-label="Saved views">
+      ${views.value.map((view) => html`<${View} key=${view.name} view=${view} here=${here} />`)}</ul>`}
     ${here && html`<button type="button" onClick=${() => setAsked(true)}>Save this view</button>`}
     <${Columns} />
     ${asked && html`<${FormDialog} title="Save this view" action="Save" onSave=${save} onClose=${() => setAsked(false)}>
@@ -60,12 +79,12 @@ export function RunViews() {
   </div>`;
 }
 
-/** @param {{ view: { name: string, search: string }, here: string }} props */
+/** @param {{ view: SavedView, here: string }} props */
 function View({ view, here }) {
   const to = href("/dag-runs") + (view.search && `?${view.search}`);
   return html`<li><a href=${to} aria-current=${view.search === here ? "true" : null}>${view.name}</a>
     <button type="button" class="quiet" aria-label=${`Forget view ${view.name}`}
-      onClick=${() => views.remove(view.name)}><${Icon} name="close" /></button></li>`;
+      onClick=${() => replaceView(view.name)}><${Icon} name="close" /></button></li>`;
 }
 
 function Columns() {

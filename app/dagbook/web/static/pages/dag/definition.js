@@ -2,7 +2,6 @@
 
 import { html, useEffect, useMemo, useState } from "../../vendor/core.js";
 import { HTTP, asError, getWithEtag, post, put } from "../../lib/api.js";
-import { useDraft } from "../../lib/drafts.js";
 import { plural } from "../../lib/format.js";
 import { stepsOfDag } from "../../lib/graph.js";
 import { guard, href, query } from "../../lib/router.js";
@@ -10,7 +9,7 @@ import { may } from "../../lib/session.js";
 import { useAnswer } from "../../lib/use-api.js";
 import { ActionButton, Failure, Loading } from "../../parts/basic.js";
 import { Diff } from "../../parts/diff.js";
-import { DraftOffer, NextOfText } from "../../parts/draft.js";
+import { DraftOffer, NextOfText, useDraft } from "../../parts/draft.js";
 import { Editor, placesOf } from "../../parts/editor.js";
 import { Confirm, FormDialog } from "../../parts/form.js";
 import { DagGraph } from "../../parts/graph.js";
