@@ -50,7 +50,7 @@ function Grants({ grants, reload }) {
     <button type="button" class="primary" onClick=${() => setAsked({ kind: "new" })}>Give access</button></div>
     ${whenLoaded(grants, "grants", (found) =>
       found.grants.length
-        ? html`<${Table} heads=${["User or group", "Role", "DAGs", "Since", "Actions"]}>
+        ? html`<${Table} heads=${["User or group", "Role", "DAGs", "Since", "-Actions"]}>
           ${found.grants.map((grant) => html`<tr key=${grant.id}>
             <td class="wide-text">${grant.username ?? html`<span class="tag">group</span> ${grant.groupName}`}</td>
             <td data-label="role">${grant.role}</td>
@@ -79,7 +79,7 @@ function Groups({ groups, users, reload }) {
   return html`<div class="row"><h2>Groups</h2><span class="grow"></span>
     <button type="button" onClick=${() => setAsked({ kind: "new" })}>Add group</button></div>
     ${groups.length
-      ? html`<${Table} heads=${["Name", "Claim", "Members", "Actions"]}>
+      ? html`<${Table} heads=${["Name", "Claim", "Members", "-Actions"]}>
         ${groups.map((group) => html`<tr key=${group.id}>
           <td class="wide-text">${group.name}</td>
           <td data-label="claim">${group.claim && html`<code>${group.claim}</code>`}</td>

@@ -9,7 +9,7 @@ import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { may } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, whenLoaded, Time } from "../parts/basic.js";
+import { Empty, Table, Time, whenLoaded } from "../parts/basic.js";
 import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
 import { attempt } from "../parts/notice.js";
 
@@ -61,10 +61,8 @@ export default function Audit() {
         : html`<${Empty} title="No entries"><p>Each change by a user appears here.</p><//>`;
       return html`<p class="faint">Sealed up to entry ${page.sealedUpTo}
         . <code>dagbook audit verify</code> checks that nothing before it was changed.</p>
-        <div class="scroll">
-          <table class="stack audit">
-            <thead><tr><th>When</th><th>What</th><th>Details</th><th class="number">No.</th></tr></thead>
-          <tbody>${entries.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} />`)}</tbody></table></div>
+        <${Table} class="audit" heads=${["When", "What", "Details", "#No."]}>
+          ${entries.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} />`)}<//>
         ${next && html`<p><button type="button" onClick=${() => more(next)}>Show older entries</button></p>`}`;
     })}`;
 }

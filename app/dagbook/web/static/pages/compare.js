@@ -9,7 +9,7 @@ import { concernsRun, pageOf, pathOf, reasonOf } from "../lib/runs.js";
 import { isActive, lookOfRow, nodeStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
-import { Empty, Id, whenLoaded, Status, Time, Toggle } from "../parts/basic.js";
+import { Empty, Id, Status, Table, Time, Toggle, whenLoaded } from "../parts/basic.js";
 import { Diff } from "../parts/diff.js";
 import { LogDifference } from "../parts/logdifference.js";
 
@@ -149,16 +149,11 @@ function Params({ runs }) {
   return html`<p class=${differing ? "mixed" : "faint"}>
     ${differing ? `${differing} of ${plural(rows.length, "parameter")} differ${differing === 1 ? "s" : ""}.`
       : "All parameters are the same."}</p>
-    <div class="scroll">
-      <table class="stack">
-        <thead>
-          <tr><th>Parameter</th><th>Compared with</th><th>This run</th>
-            <th><span class="visually-hidden">Difference</span></th></tr></thead><tbody>
+    <${Table} heads=${["Parameter", "Compared with", "This run", "-Difference"]}>
       ${rows.map(({ name, left, right, differs }) => html`<tr key=${name}><th scope="row">${name}</th>
         <td class="wide-text" data-label="compared with"><${Value} of=${left} /></td>
         <td class="wide-text" data-label="this run"><${Value} of=${right} /></td>
-        <td>${differs && html`<strong class="mixed">differs</strong>`}</td></tr>`)}
-    </tbody></table></div>`;
+        <td>${differs && html`<strong class="mixed">differs</strong>`}</td></tr>`)}<//>`;
 }
 
 /** @param {{ of?: string }} props */
@@ -193,12 +188,9 @@ function Steps({ rows, chosen }) {
   return html`
     ${same > 0 && same < rows.length && html`<${Toggle} on=${only} onSet=${setOnly} name=${`Show only the ${
       plural(rows.length - same, "step")} that differ${rows.length - same === 1 ? "s" : ""}`} />`}
-    <div class="scroll">
-      <table class="stack"><thead><tr><th>Step</th><th>Compared with</th><th>This run</th>
-        <th>Difference</th></tr></thead>
-      <tbody onKeyDown=${walkSteps}>
-        ${shown.map((row) => html`<${StepRow} key=${row.name} row=${row} chosen=${row.name === chosen}
-          longest=${longest} />`)}</tbody></table></div>`;
+    <${Table} heads=${["Step", "Compared with", "This run", "Difference"]} onKeyDown=${walkSteps}>
+      ${shown.map((row) => html`<${StepRow} key=${row.name} row=${row} chosen=${row.name === chosen}
+        longest=${longest} />`)}<//>`;
 }
 
 /** @param {{ row: ComparedStep, chosen: boolean, longest: number }} props */

@@ -10,7 +10,7 @@ import { pageOf } from "../lib/runs.js";
 import { hasGrants, may } from "../lib/session.js";
 import { RUN, STATUS_WORDS, WAITING, lookOfRow, readStatus, statusKey } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
-import { Truncated, Empty, Pages, whenLoaded, StatusIcon, Time } from "../parts/basic.js";
+import { Empty, Pages, StatusIcon, Table, Time, Truncated, whenLoaded } from "../parts/basic.js";
 import { NextTime } from "../parts/clock.js";
 import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
 import { Icon } from "../parts/icon.js";
@@ -58,7 +58,7 @@ export default function Dags() {
       ${pagination && html`<p class="faint" role="status">${plural(pagination.totalRecords, "DAG")}
         ${filter.text ? " found" : ""}</p>`}
       ${errors.map((error) => html`<p class="bad wide-text" key=${error}>${error}</p>`)}
-      ${dags.length ? html`<${Table} dags=${dags} next=${next} reload=${list.reload} />` : html`<${Nothing}
+      ${dags.length ? html`<${List} dags=${dags} next=${next} reload=${list.reload} />` : html`<${Nothing}
         filter=${filter} onNew=${() => setAsked(true)} />`}
       <${Pages} page=${page} pagination=${pagination} />`)}
     ${asked && html`<${NewDag} onClose=${() => setAsked(false)} />`}`;
@@ -83,16 +83,11 @@ function Nothing({ filter, onNew }) {
 }
 
 /** @param {{ dags: Api.DAGFile[], next: Map<string, Api.Upcoming>, reload: Reload }} props */
-function Table({ dags, next, reload }) {
-  return html`<div class="scroll">
-    <table class="stack list dags">
-      <thead>
-        <tr><th><span class="visually-hidden">Latest run</span></th><th>Name</th><th>Started</th><th>Last 10 runs</th>
-          <th class="number">Duration</th><th>Next start</th><th>Tags</th>
-          <th><span class="visually-hidden">Actions</span></th></tr></thead>
-    <tbody>
-      ${dags.map((file) => html`<${Row} key=${file.fileName} file=${file} next=${next.get(file.fileName)}
-        reload=${reload} />`)}</tbody></table></div>`;
+function List({ dags, next, reload }) {
+  return html`<${Table} class="list dags" heads=${["-Latest run", "Name", "Started", "Last 10 runs", "#Duration",
+    "Next start", "Tags", "-Actions"]}>
+    ${dags.map((file) => html`<${Row} key=${file.fileName} file=${file} next=${next.get(file.fileName)}
+      reload=${reload} />`)}<//>`;
 }
 
 /** @param {{ file: Api.DAGFile, next?: Api.Upcoming, reload: Reload }} props */

@@ -12,7 +12,7 @@ import { may } from "../lib/session.js";
 import { RUN } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { causeOf, sharedCause } from "../lib/wait-text.js";
-import { ActionButton, Empty, StatusIcon, Truncated, whenLoaded, Time } from "../parts/basic.js";
+import { ActionButton, Empty, StatusIcon, Table, Time, Truncated, whenLoaded } from "../parts/basic.js";
 import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
 import { Confirm } from "../parts/form.js";
 import { Icon } from "../parts/icon.js";
@@ -132,17 +132,16 @@ function Active({ run }) {
  */
 function Plain({ queues, reload }) {
   if (!queues.length) return null;
-  return html`<h2>DAGs of which no run is queued</h2><div class="scroll"><table class="stack list">
-    <thead><tr><th>DAG</th><th>Active</th><th>Started</th><th><span class="visually-hidden">Actions</span></th></tr>
-    </thead>
-    <tbody>${queues.map((queue) => html`<tr key=${queue.name}>
+  return html`<h2>DAGs of which no run is queued</h2>
+    <${Table} class="list" heads=${["DAG", "Active", "Started", "-Actions"]}>
+    ${queues.map((queue) => html`<tr key=${queue.name}>
       <td class="whole"><a class="wide-text" href=${href("/dag-runs", { name: queue.name, status: RUN.RUNNING })}>
         ${queue.name}</a></td>
       <td data-label="active">${queue.running.length}${queue.maxConcurrency ? ` of ${queue.maxConcurrency}` : ""}</td>
       <td data-label="started"><${Time} at=${queue.running[0]?.startedAt} /></td>
       <td class="actions">${may("run") && html`<${Menu} label=${`Actions of queue ${queue.name}`}
         items=${[{ title: "Pause", hint: "No run of it starts", onChoose: () => toggle(queue, reload) }]} />`}</td>
-      </tr>`)}</tbody></table></div>`;
+      </tr>`)}<//>`;
 }
 
 /**
@@ -151,12 +150,10 @@ function Plain({ queues, reload }) {
  */
 function Waiting({ queue, reason, reload }) {
   const prioritized = queue.queued.some((run) => run.waitingFor?.priority);
-  return html`<div class="scroll"><table class="stack list">
-      <thead><tr><th class="number">Position</th><th>DAG</th><th>Queued</th><th>Why</th>
-        ${prioritized && html`<th class="number">Priority</th>`}
-        <th><span class="visually-hidden">Actions</span></th></tr></thead>
-      <tbody>${queue.queued.map((run, index) => html`<${Queued} key=${run.dagRunId} run=${run} index=${index}
-        queue=${queue} reload=${reload} reason=${reason} prioritized=${prioritized} />`)}</tbody></table></div>`;
+  const heads = ["#Position", "DAG", "Queued", "Why", prioritized && "#Priority", "-Actions"];
+  return html`<${Table} class="list" heads=${heads}>
+    ${queue.queued.map((run, index) => html`<${Queued} key=${run.dagRunId} run=${run} index=${index}
+      queue=${queue} reload=${reload} reason=${reason} prioritized=${prioritized} />`)}<//>`;
 }
 
 /**

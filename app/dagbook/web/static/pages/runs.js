@@ -14,7 +14,7 @@ import { may } from "../lib/session.js";
 import { RUN, STATUS_WORDS, isActive, isOver, readStatus, statusKey } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { waitText } from "../lib/wait-text.js";
-import { ActionButton, Truncated, Empty, Id, whenLoaded, StatusIcon, Time } from "../parts/basic.js";
+import { ActionButton, Empty, Id, StatusIcon, Table, Time, Truncated, whenLoaded } from "../parts/basic.js";
 import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
 import { Confirm } from "../parts/form.js";
 import { Icon } from "../parts/icon.js";
@@ -80,7 +80,7 @@ export default function Runs() {
       const runs = [...page.dagRuns, ...more.runs.filter((run) => !first.has(keyOf(run)))];
       const next = more.next === undefined ? page.nextCursor : more.next;
       if (!runs.length && !next) return html`<${Nothing} filter=${filter} />`;
-      return html`${runs.length ? html`<${Table} runs=${runs} more=${Boolean(next)}
+      return html`${runs.length ? html`<${List} runs=${runs} more=${Boolean(next)}
         reload=${loaded.reload} />` : html`<p class="faint">
         No match among the newest runs. Older runs are not searched yet.</p>`}
         ${next && html`<p><button type="button" onClick=${() => extend(next)}>Show older runs</button></p>`}`;
@@ -97,7 +97,7 @@ function Nothing({ filter }) {
 }
 
 /** @param {{ runs: RunSummary[], more: boolean, reload: Reload }} props */
-function Table({ runs, more, reload }) {
+function List({ runs, more, reload }) {
   const [chosen, setChosen] = useState(/** @type {Set<string>} */ (new Set()));
   const [asked, setAsked] = useState(/** @type {{ name: BulkAction, runs: RunSummary[] } | null} */ (null));
   const now = useNow(1, runs.some((run) => isActive(run.status)));
@@ -121,18 +121,11 @@ function Table({ runs, more, reload }) {
         title=${picked.some(BULK[name].fits) ? "" : `All selected runs are ${BULK[name].without}`}
         onClick=${() => setAsked({ name, runs: picked })}>${BULK[name].title}<//>`)}
     </div>
-    <div class="scroll"><table class="stack list runs">
-      <thead><tr>
-        <th><input type="checkbox" aria-label="Select all runs shown" checked=${picked.length === runs.length}
-            onChange=${all} /></th>
-        <th><span class="visually-hidden">Status</span></th><th>DAG</th><th>Run</th><th>Started</th>
-        <th class="number">Duration</th><th>Why</th><th>Parameters</th><${ExtraHeads} />
-        <th><span class="visually-hidden">Actions</span></th>
-      </tr></thead>
-      <tbody>
-        ${runs.map((run) => html`<${Row} key=${keyOf(run)} run=${run} now=${now} chosen=${chosen.has(keyOf(run))}
-          onToggle=${toggle} onAsk=${(/** @type {BulkAction} */ name) => setAsked({ name, runs: [run] })} />`)}</tbody>
-    </table></div>
+    <${Table} class="list runs" heads=${[html`<th><input type="checkbox" aria-label="Select all runs shown"
+        checked=${picked.length === runs.length} onChange=${all} /></th>`, "-Status", "DAG", "Run", "Started",
+      "#Duration", "Why", "Parameters", html`<${ExtraHeads} />`, "-Actions"]}>
+      ${runs.map((run) => html`<${Row} key=${keyOf(run)} run=${run} now=${now} chosen=${chosen.has(keyOf(run))}
+        onToggle=${toggle} onAsk=${(/** @type {BulkAction} */ name) => setAsked({ name, runs: [run] })} />`)}<//>
     ${asked && html`<${Bulk} ...${asked} onClose=${() => setAsked(null)} onDone=${() => {
       setChosen(new Set());
       reload();

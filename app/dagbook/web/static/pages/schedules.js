@@ -6,7 +6,7 @@ import { dayAndTime, exact } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, whenLoaded, Tabs } from "../parts/basic.js";
+import { Empty, Table, Tabs, whenLoaded } from "../parts/basic.js";
 import { ClockNote, Expression, NextTime } from "../parts/clock.js";
 import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
 import { Slots } from "../parts/slots.js";
@@ -56,10 +56,9 @@ function UpcomingTable() {
     if (!groups.length && upcoming.length) return html`<${NoMatch} filter=${filter} what="schedule" />`;
     if (!groups.length) return html`<${Empty} title="Nothing is scheduled">
       <p>Add a line such as <code>schedule: "0 3 * * *"</code> to a <a href=${href("/dags")}>DAG</a>.</p><//>`;
-    return html`<${ClockNote} zones=${upcoming.map(({ zone }) => zone)} /><div class="scroll">
-      <table class="stack">
-        <thead><tr><th>Next</th><th>DAG</th><th>Schedule</th><th>After that</th></tr></thead>
-      <tbody>${groups.map((group) => html`<${Group} key=${group.key} group=${group} />`)}</tbody></table></div>`;
+    return html`<${ClockNote} zones=${upcoming.map(({ zone }) => zone)} />
+      <${Table} heads=${["Next", "DAG", "Schedule", "After that"]}>
+        ${groups.map((group) => html`<${Group} key=${group.key} group=${group} />`)}<//>`;
   })}`;
 }
 

@@ -8,7 +8,7 @@ import { useApi, useReady } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, Failure, Loading, whenLoaded } from "../parts/basic.js";
+import { Empty, Failure, Loading, Table, whenLoaded } from "../parts/basic.js";
 
 const LEAST = 2; // characters of a search in errors and output
 const ROUNDS = 5; // requests until the user is asked whether to go on
@@ -118,10 +118,8 @@ function Runs({ text, since }) {
       <span class="grow"></span>
       <a href=${href("/dag-runs", { q: writePart("error", text) })}>All runs with this error</a></div>
     ${failure && html`<${Failure} error=${failure} retry=${further} />`}
-    ${hits.length > 0 && html`<div class="scroll"><table class="stack list">
-      <thead><tr><th>DAG and step</th><th>Where</th><th>Text</th></tr></thead>
-      <tbody>${hits.map((hit, index) => html`<${HitRow} key=${index} hit=${hit} text=${text} />`)}</tbody></table>
-      </div>`}
+    ${hits.length > 0 && html`<${Table} class="list" heads=${["DAG and step", "Where", "Text"]}>
+      ${hits.map((hit, index) => html`<${HitRow} key=${index} hit=${hit} text=${text} />`)}<//>`}
     </section>`;
 }
 

@@ -32,8 +32,7 @@ export default function Sources() {
 
 /** @param {{ sources: Api.Source[], reload: Reload }} props */
 function List({ sources, reload }) {
-  const files = html`<th class="number">Files</th>`;
-  return html`<${Table} heads=${["Name", "Place", files, "Problems", "Synced", "Actions"]}>
+  return html`<${Table} heads=${["Name", "Place", "#Files", "Problems", "Synced", "-Actions"]}>
       ${sources.map((source) => html`<tr key=${source.name}>
         <td class="whole"><a href=${href(["sources", source.name])}>${source.name}</a></td>
         <td class="wide-text"><${Place} source=${source} /></td>

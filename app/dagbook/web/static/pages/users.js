@@ -7,7 +7,7 @@ import { useApi, useReady } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { hasUsers, may, user as me } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
-import { ActionButton, Empty, Loading, NoUsers, whenLoaded, Time } from "../parts/basic.js";
+import { ActionButton, Empty, Loading, NoUsers, Table, Time, whenLoaded } from "../parts/basic.js";
 import { FilterBox, useFilter } from "../parts/filterbox.js";
 import { Choices, Confirm, FormDialog, NewPassword } from "../parts/form.js";
 import { Menu } from "../parts/menu.js";
@@ -54,11 +54,9 @@ export default function Users() {
     <${ActionButton} right="admin" class="primary" onClick=${() => setAsked({ kind: "new" })}>Add user<//></div>
     <${FilterBox} label="Filter users" filter=${filter} />
     ${!isReady ? html`<${Loading} what="users" />`
-      : whenLoaded(list, "users", ({ users }) => html`<div class="scroll"><table class="stack list">
-      <thead><tr><th>Name</th><th>Role</th><th>DAGs</th><th>Added</th>
-        <th><span class="visually-hidden">Actions</span></th></tr>
-      </thead>
-      <tbody>${matching(users, filter.params, textsOf).map((one) => html`<tr key=${one.id}>
+      : whenLoaded(list, "users", ({ users }) => html`<${Table} class="list"
+        heads=${["Name", "Role", "DAGs", "Added", "-Actions"]}>
+      ${matching(users, filter.params, textsOf).map((one) => html`<tr key=${one.id}>
         <td class="wide-text">${one.username}${one.id === me.value?.id && html` <span class="tag">you</span>`}
           ${one.disabled && html` <span class="tag">disabled</span>`}
           ${one.issuer && html`<div class="faint">logs in at ${new URL(one.issuer).host}</div>`}</td>
@@ -76,7 +74,7 @@ export default function Users() {
             { title: "Remove…", onChoose: () => setAsked({ kind: "remove", one }), danger: true },
           ]} />
         </td>
-      </tr>`)}</tbody></table></div>
+      </tr>`)}<//>
       <${SessionList} list=${sessions} all />`)}
     ${asked?.kind === "new" && html`<${FormDialog} title="Add a user" action="Add" onClose=${close}
       onSave=${async (/** @type {Fields} */ { username, role, scope, newPassword }) => {

@@ -88,15 +88,19 @@ export function Empty({ title, children }) {
 }
 
 /**
- * A table, whose rows are the children; it scrolls where it is too wide. A head that is a text is that of a column;
- * "Actions" is for screen readers only.
- * @param {{ heads: Children[], class?: string, children?: Children }} props
+ * A table, whose rows are the children; it scrolls where it is too wide. A head that is a text is that of a column; one
+ * with "#" before it is that of numbers, one with "-" is for screen readers only. Other attributes are of the body.
+ * @param {{ heads: Children[], class?: string, children?: Children, [attribute: string]: unknown }} props
  */
-export function Table({ heads, class: look = "", children }) {
-  const drawn = heads.map((head) => (typeof head !== "string" ? head : html`<th key=${head}>
-    ${head === "Actions" ? html`<span class="visually-hidden">${head}</span>` : head}</th>`));
-  return html`<div class="scroll"><table class=${`stack ${look}`}><thead><tr>${drawn}</tr></thead>
-    <tbody>${children}</tbody></table></div>`;
+export function Table({ heads, class: look = "", children, ...rest }) {
+  const drawn = (/** @type {string} */ head) => {
+    const name = head.replace(/^[#-]/, "");
+    return html`<th key=${name} class=${head.startsWith("#") ? "number" : undefined}>
+      ${head.startsWith("-") ? html`<span class="visually-hidden">${name}</span>` : name}</th>`;
+  };
+  return html`<div class="scroll"><table class=${`stack ${look}`}><thead><tr>
+    ${heads.map((head) => (typeof head === "string" ? drawn(head) : head))}</tr></thead>
+    <tbody ...${rest}>${children}</tbody></table></div>`;
 }
 
 /** Content of a page that needs users, on a server without. @param {{ title: string }} props */

@@ -6,7 +6,7 @@ import { isSeen, lookOfFailure } from "../lib/overview.js";
 import { href } from "../lib/router.js";
 import { retry } from "../lib/run-actions.js";
 import { pageOf } from "../lib/runs.js";
-import { StatusIcon, Time, Truncated } from "./basic.js";
+import { StatusIcon, Table, Time, Truncated } from "./basic.js";
 import { Confirm } from "./form.js";
 import { Icon } from "./icon.js";
 import { Menu } from "./menu.js";
@@ -30,12 +30,10 @@ export function Inbox({ found, seen, reload, words, onSeen }) {
   return html`<section class="inbox" aria-label="Failures">
     <div class="row"><h2>Failures ${words}</h2><span class="grow"></span>
       ${fresh.length > 1 && html`<button type="button" onClick=${() => onSeen(fresh)}>Mark all as seen</button>`}</div>
-    ${rows.length > 0 ? html`<div class="scroll"><table class="stack list failures">
-      <thead><tr><th><span class="visually-hidden">State</span></th><th>DAG</th><th>Why</th><th>How often</th>
-        <th>Since</th><th>Last good</th><th><span class="visually-hidden">Actions</span></th></tr></thead>
-      <tbody>${rows.map((group) => html`<${Row} key=${group.id} group=${group} list=${listOf(group)}
-        old=${isOld(group)} onRetry=${() => setAsked(group)} onSeen=${() => onSeen([group])} />`)}</tbody>
-      </table></div>`
+    ${rows.length > 0 ? html`<${Table} class="list failures"
+      heads=${["-State", "DAG", "Why", "How often", "Since", "Last good", "-Actions"]}>
+      ${rows.map((group) => html`<${Row} key=${group.id} group=${group} list=${listOf(group)}
+        old=${isOld(group)} onRetry=${() => setAsked(group)} onSeen=${() => onSeen([group])} />`)}<//>`
       : html`<p class="faint">${order.length ? "All were seen, and none has come since." : "None."}</p>`}
     <p class="faint">
       ${hidden > 0 && html`<button type="button" class="quiet" onClick=${() => setAll(true)}>

@@ -41,7 +41,8 @@ export function SessionList({ list, all = false }) {
         onClick=${() => setAsked("others")}>End all other sessions</button>`}</div>
     ${whenLoaded(list, "sessions", ({ sessions }) =>
       sessions.length
-        ? html`<${Table} heads=${["Program", all && "User", "Address", "Logged in", "Last used", "Expires", "Actions"]}>
+        ? html`<${Table}
+          heads=${["Program", all && "User", "Address", "Logged in", "Last used", "Expires", "-Actions"]}>
           ${sessions.map((session) => html`<${Row} key=${session.id} session=${session} all=${all}
             onEnd=${() => setAsked(session)} />`)}<//>`
         : html`<${Empty} title="No open sessions"><p>A session starts with a login.</p><//>`)}

@@ -47,7 +47,7 @@ export function TokenList({ list }) {
       <button type="button" class="primary" onClick=${() => setAsked({ kind: "new" })}>Create token</button></div>
     ${whenLoaded(list, "tokens", ({ tokens }) =>
       tokens.length
-        ? html`<${Table} heads=${["Name", "User", "Highest role", "Created", "Expires", "Last used", "Actions"]}>
+        ? html`<${Table} heads=${["Name", "User", "Highest role", "Created", "Expires", "Last used", "-Actions"]}>
           ${tokens.map((token) => html`<${Row} key=${token.id} token=${token}
             onRevoke=${() => setAsked({ kind: "revoke", token })} />`)}<//>`
         : html`<${Empty} title="No tokens yet">

@@ -28,7 +28,7 @@ export function RevisionsTab({ name, concerns, readOnly }) {
     href(["dags", name, "revisions"], { page: page > 1 ? page : null, ...search });
   const close = () => setQuery({ show: null, changes: null, from: null, to: null });
   return whenLoaded(loaded, "revisions", ({ revisions, pagination }) => html`
-    <${Table} heads=${[html`<th class="number">No.</th>`, "Saved", "By", "Note", "Difference", "Actions"]}>
+    <${Table} heads=${["#No.", "Saved", "By", "Note", "Difference", "-Actions"]}>
       ${revisions.map((revision) => html`<${Row} key=${revision.number} link=${link} revision=${revision}
         newest=${pagination.totalRecords} chosen=${revision.number === number} readOnly=${readOnly}
         onRestore=${() => setRestored(revision.number)} />`)}<//>
