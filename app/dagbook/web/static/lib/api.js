@@ -40,7 +40,7 @@ export class ApiError extends Error {
  * @param {object} query
  */
 export function url(path, query = {}) {
-  const target = new URL(typeof path === "string" ? path : path.map(segment).join("/"), apiBase);
+  const target = new URL(typeof path === "string" ? path : path.map(escaped).join("/"), apiBase);
   for (const [name, value] of Object.entries(query)) {
     if (value === null || value === undefined || value === "") continue;
     for (const item of Array.isArray(value) ? value : [value]) target.searchParams.append(name, item);
@@ -48,13 +48,8 @@ export function url(path, query = {}) {
   return target;
 }
 
-/**
- * Browsers resolve a segment "..", escaped or not; a blank before it prevents that, and the API trims names.
- * @param {string} part
- */
-function segment(part) {
-  return encodeURIComponent(part === "." || part === ".." ? ` ${part}` : part);
-}
+// Browsers resolve a segment "..", escaped or not; a blank before it prevents that, and the API trims names.
+const escaped = (/** @type {string} */ part) => encodeURIComponent(/^\.\.?$/.test(part) ? ` ${part}` : part);
 
 /**
  * @typedef {object} Options

@@ -7,7 +7,6 @@ import { secondsOf } from "./format.js";
 import { NODE } from "./status.js";
 
 /** @typedef {readonly ["dag-runs", string, string, "steps", string, "log"]} LogPath */
-/** @typedef {(one: string, other: string) => boolean} Same whether two lines count as equal */
 /** @typedef {{ path: LogPath, stream: Stream, from: number, lines: string[], total: number | null }} LogSide */
 /** @typedef {{ total: number, lines: { number: number, text: string }[] }} ComparedSide */
 /** @typedef {{ equal: number, over: "differ" | "end" | "", sides: ComparedSide[] }} ComparedLog */
@@ -96,17 +95,17 @@ export function keyStepOf(rows) {
   return (slower[0] ?? rows[0])?.name ?? null;
 }
 
-/** Reader of two logs in parallel up to the first differing line; `same` decides whether two lines are equal. */
+/** Reader of two logs in parallel up to the first differing line; lines are equal if `form` makes the same of them. */
 export class ComparedLogs {
   /**
    * @param {[LogPath, LogPath]} paths
    * @param {Stream} stream
-   * @param {Same} same
+   * @param {(line: string) => string} form
    */
-  constructor(paths, stream, same) {
+  constructor(paths, stream, form) {
     /** @type {LogSide[]} */
     this.sides = paths.map((path) => ({ path, stream, from: 1, lines: [], total: null }));
-    this.same = same;
+    this.form = form;
     this.equal = 0; // lines
     this.control = new AbortController();
   }
@@ -140,7 +139,7 @@ export class ComparedLogs {
   /** @param {number} count */
   firstDifferent(count) {
     const [one, other] = this.sides.map((side) => side.lines.slice(this.offset(side), this.offset(side) + count));
-    const at = one.findIndex((text, index) => !this.same(text, other[index]));
+    const at = one.findIndex((text, index) => this.form(text) !== this.form(other[index]));
     return at < 0 ? count : at;
   }
 

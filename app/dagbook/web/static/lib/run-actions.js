@@ -8,20 +8,6 @@ import { NODE } from "./status.js";
 /** @param {RunAddress} address */
 export const stop = (address) => post([...pathOf(address), "stop"]);
 
-/**
- * @param {RunAddress} address
- * @param {string} step
- * @param {Record<string, string>} inputs the values that the step asks for
- */
-export const approve = (address, step, inputs) => post([...pathOf(address), "steps", step, "approve"], { inputs });
-
-/**
- * @param {RunAddress} address
- * @param {string} step
- * @param {string} reason
- */
-export const reject = (address, step, reason) => post([...pathOf(address), "steps", step, "reject"], { reason });
-
 /** GET in the contract, although it changes data. @param {RunAddress} address */
 export const dequeue = (address) => get([...pathOf(address), "dequeue"]);
 
@@ -31,9 +17,6 @@ export const dequeue = (address) => get([...pathOf(address), "dequeue"]);
  */
 export const retry = (address, stepName) =>
   post([...pathOf(address), "retry"], { dagRunId: address.runId, ...(stepName ? { stepName } : {}) });
-
-/** @param {RunAddress} address */
-export const reschedule = (address) => post([...pathOf(address), "reschedule"], {});
 
 /**
  * @param {RunAddress} address

@@ -1,23 +1,14 @@
 // Statuses of runs and steps: number in the API, word, icon (parts/icon.js) and tone; never indicated by colour alone.
 
-export const RUN = Object.freeze({
+const BOTH = Object.freeze({
   NOT_STARTED: 0,
   RUNNING: 1,
   FAILED: 2,
   ABORTED: 3,
   SUCCEEDED: 4,
-  QUEUED: 5,
-  PARTIALLY_SUCCEEDED: 6,
 });
-export const NODE = Object.freeze({
-  NOT_STARTED: 0,
-  RUNNING: 1,
-  FAILED: 2,
-  ABORTED: 3,
-  SUCCEEDED: 4,
-  SKIPPED: 5,
-  PARTIALLY_SUCCEEDED: 6,
-});
+export const RUN = Object.freeze({ ...BOTH, QUEUED: 5, PARTIALLY_SUCCEEDED: 6 });
+export const NODE = Object.freeze({ ...BOTH, SKIPPED: 5, PARTIALLY_SUCCEEDED: 6 });
 
 /** @typedef {"idle" | "busy" | "bad" | "off" | "good" | "wait" | "mixed"} Tone */
 /** @typedef {{ word: string, icon: string, tone: Tone }} Look */

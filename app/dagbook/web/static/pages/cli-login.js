@@ -5,7 +5,7 @@ import { post } from "../lib/api.js";
 import { query } from "../lib/router.js";
 import { hasUsers, user } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, Failure } from "../parts/basic.js";
+import { Empty, Failure, Toggle } from "../parts/basic.js";
 import { useSubmit } from "../parts/form.js";
 
 const DAY = 86400000; // milliseconds
@@ -73,10 +73,8 @@ export default function CliLogin() {
     <form onSubmit=${submit}>
       <p><code>dagbook login</code> on ${host} asks for a token with the rights of
         ${" "}<strong>${user.value?.username}</strong>. Allow it only if you have just started it.</p>
-      ${user.value?.role === "admin" && html`<label class="inline">
-        <input type="checkbox" checked=${asAdmin} onChange=${(/** @type {InputChange} */ event) =>
-          setAsAdmin(event.target.checked)} />also manage users, tokens and the audit log, for ${ADMIN_DAYS} days
-        at most</label>`}
+      ${user.value?.role === "admin" && html`<${Toggle} on=${asAdmin} onSet=${setAsAdmin}
+        name=${`also manage users, tokens and the audit log, for ${ADMIN_DAYS} days at most`} />`}
       <label>
         Token expires<select name="days" key=${asAdmin} value=${asAdmin ? "30" : "90"}>
           ${EXPIRIES.filter(([days]) => !asAdmin || (days && Number(days) <= ADMIN_DAYS)).map(([days, what]) => html`

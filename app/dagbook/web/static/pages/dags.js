@@ -93,6 +93,7 @@ function List({ dags, next, reload }) {
 /** @param {{ file: Api.DAGFile, next?: Api.Upcoming, reload: Reload }} props */
 function Row({ file, next, reload }) {
   const { fileName, dag, latestDAGRun: run, suspended, errors, source } = file;
+  const inMillis = file.recentRuns?.find(({ dagRunId }) => dagRunId === run.dagRunId);
   const start = file.mayStart && !errors.length && (() => go(["dags", fileName], { search: { start: 1 } }));
   return html`<tr onAgain=${start || null}>
     <td class="state">${run.dagRunId && html`<a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>
@@ -106,7 +107,7 @@ function Row({ file, next, reload }) {
     <td>${run.dagRunId ? html`<${Time} at=${run.startedAt || run.queuedAt} />`
       : html`<span class="faint">never ran</span>`}</td>
     <td><${Recent} runs=${file.recentRuns ?? []} /></td>
-    <td data-label="duration" class="number">${run.dagRunId ? latestDuration(run, file.recentRuns?.[0]) : ""}</td>
+    <td data-label="duration" class="number">${run.dagRunId ? durationText(inMillis ?? run) : ""}</td>
     <td data-label="next">
       ${suspended ? html`<span class="wait">suspended</span>` : next ? html`<${NextTime} at=${next.at}
         zone=${next.zone} />`
@@ -148,15 +149,6 @@ function itemsOf({ fileName, dag, suspended, errors, mayStart, mayEdit }, reload
     { title: "Runs", href: href("/dag-runs", { q: dag.name }) },
     { title: mayEdit ? "Edit definition" : "Definition", href: href(["dags", fileName, "spec"]) },
   ];
-}
-
-/**
- * The duration of the latest run; `recentRuns` has it in milliseconds.
- * @param {RunSummary} run
- * @param {Timed & { dagRunId: string }} [newest]
- */
-function latestDuration(run, newest) {
-  return durationText(newest?.dagRunId === run.dagRunId ? newest : run);
 }
 
 /** @param {{ tags: string[] }} props */

@@ -6,7 +6,7 @@ import { plural } from "../lib/format.js";
 import { go, href, query, setQuery } from "../lib/router.js";
 import { useTitle } from "../lib/title.js";
 import { useApi } from "../lib/use-api.js";
-import { ActionButton, Empty, NotThere, Pages, Table, Time, whenLoaded } from "../parts/basic.js";
+import { ActionButton, Empty, NotThere, Pages, Table, Time, Toggle, whenLoaded } from "../parts/basic.js";
 import { Confirm } from "../parts/form.js";
 import { attempt } from "../parts/notice.js";
 import { Commit, Place, Problems, SyncState, usePolling } from "../parts/origin.js";
@@ -22,15 +22,13 @@ export default function SourcePage({ params: { name } }) {
   const concerns = (change) => change.kind === "dag";
   const loaded = useApi(["sources", name], { page, perPage: SIZE, ...(only && { problems: true }) }, concerns);
   usePolling(Boolean(loaded.data?.syncing), loaded.reload);
-  const choose = (/** @type {InputChange} */ event) =>
-    setQuery({ problems: event.target.checked ? "true" : null, page: null });
   const missing = (/** @type {Failed} */ error) => html`<${NotThere} title="There is no such source" error=${error}>
     <a href=${href("/sources")}>All sources</a><//>`;
   return whenLoaded(loaded, "source", (source) => html`
     <${Head} source=${source} reload=${loaded.reload} />
     <div class="row"><h2>${only ? "Problems" : "Files"}</h2><span class="grow"></span>
-      <label class="inline"><input type="checkbox" checked=${only} onChange=${choose} />Only problems and removed files
-      </label></div>
+      <${Toggle} name="Only problems and removed files" on=${only}
+        onSet=${(/** @type {boolean} */ on) => setQuery({ problems: on ? "true" : null, page: null })} /></div>
     ${source.sourcedFiles.length ? html`<${Files} files=${source.sourcedFiles} />`
       : html`<${Empty} title=${only ? "No problems" : "No definitions"}>
         ${!only && html`<p>Files that end in <code>.yaml</code> or <code>.yml</code> are DAGs.</p>`}<//>`}
@@ -63,10 +61,8 @@ function Head({ source, reload }) {
       <div><dt>Added</dt><dd><${Time} at=${source.createdAt} />${source.configured ? " by the settings"
         : source.createdBy && ` by ${source.createdBy}`}</dd></div></dl>
     ${asked && html`<${Confirm} title=${`Remove the source ${name}?`} action="Remove" onClose=${() => setAsked(false)}
-      onConfirm=${async () => {
-      await remove(["sources", name]);
-      go("/sources");
-    }}><p>Its DAGs are kept and can then be edited here.</p><//>`}
+      onConfirm=${() => remove(["sources", name]).then(() => go("/sources"))}>
+      <p>Its DAGs are kept and can then be edited here.</p><//>`}
   </header>`;
 }
 

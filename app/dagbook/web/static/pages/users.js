@@ -46,10 +46,7 @@ export default function Users() {
   const close = () => setAsked(null);
   const own = (/** @type {Api.User} */ { id }) => id === me.value?.id && "It is your own account";
   const enable = (/** @type {Api.User} */ { id, username }) =>
-    attempt(async () => {
-      await patch(["users", id], { disabled: false });
-      await list.reload();
-    }, `${username} enabled.`);
+    attempt(() => patch(["users", id], { disabled: false }).then(list.reload), `${username} enabled.`);
   return html`<div class="row"><h1>Users</h1><span class="grow"></span>
     <${ActionButton} right="admin" class="primary" onClick=${() => setAsked({ kind: "new" })}>Add user<//></div>
     <${FilterBox} label="Filter users" filter=${filter} />
@@ -77,18 +74,14 @@ export default function Users() {
       </tr>`)}<//>
       <${SessionList} list=${sessions} all />`)}
     ${asked?.kind === "new" && html`<${FormDialog} title="Add a user" action="Add" onClose=${close}
-      onSave=${async (/** @type {Fields} */ { username, role, scope, newPassword }) => {
-      const of = { role: /** @type {Api.Role} */ (role), scope: /** @type {Api.UserScope} */ (scope) };
-      await post("users", { username, ...of, password: newPassword });
-      await list.reload();
-    }}><label>Name<input name="username" autocomplete="off" required maxlength="64" /></label><${RoleAndScope} />
+      onSave=${(/** @type {Fields} */ { username, newPassword, ...fields }) =>
+        post("users", { username, ...rightsIn(fields), password: newPassword }).then(list.reload)}>
+      <label>Name<input name="username" autocomplete="off" required maxlength="64" /></label><${RoleAndScope} />
     <${NewPassword} label="Password" /><//>`}
     ${asked?.kind === "edit" && html`<${FormDialog} title=${`Edit ${asked.one.username}`} action="Save" onClose=${close}
-      onSave=${async (/** @type {Fields} */ { username, role, scope }) => {
-      const of = { role: /** @type {Api.Role} */ (role), scope: /** @type {Api.UserScope} */ (scope) };
-      await patch(["users", asked.one.id], { username, ...of });
-      await list.reload();
-    }}><label>Name<input name="username" value=${asked.one.username} required maxlength="64" /></label>
+      onSave=${(/** @type {Fields} */ { username, ...fields }) =>
+        patch(["users", asked.one.id], { username, ...rightsIn(fields) }).then(list.reload)}>
+      <label>Name<input name="username" value=${asked.one.username} required maxlength="64" /></label>
     <${RoleAndScope} of=${asked.one} /><//>`}
     ${asked?.kind === "reset" && html`<${FormDialog} title=${`Reset the password of ${asked.one.username}`}
       action="Reset" onClose=${close}
@@ -96,16 +89,16 @@ export default function Users() {
         post(["users", asked.one.id, "reset-password"], { newPassword })}>
       <p>This ends all their sessions and tokens.</p><${NewPassword} /><//>`}
     ${asked?.kind === "disable" && html`<${Confirm} title=${`Disable ${asked.one.username}?`} action="Disable"
-      onClose=${close} onConfirm=${async () => {
-      await patch(["users", asked.one.id], { disabled: true });
-      await list.reload();
-    }}><p>They are logged out at once, and their tokens are refused until you enable them again.</p><//>`}
+      onClose=${close} onConfirm=${() => patch(["users", asked.one.id], { disabled: true }).then(list.reload)}>
+      <p>They are logged out at once, and their tokens are refused until you enable them again.</p><//>`}
     ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove ${asked.one.username}?`} action="Remove user"
-      onClose=${close} onConfirm=${async () => {
-      await remove(["users", asked.one.id]);
-      await list.reload();
-    }}><p>They are logged out at once, and their tokens stop working. Their audit entries are kept.</p><//>`}`;
+      onClose=${close} onConfirm=${() => remove(["users", asked.one.id]).then(list.reload)}>
+      <p>They are logged out at once, and their tokens stop working. Their audit entries are kept.</p><//>`}`;
 }
+
+/** @param {Fields} fields of a form */
+const rightsIn = ({ role, scope }) =>
+  ({ role: /** @type {Api.Role} */ (role), scope: /** @type {Api.UserScope} */ (scope) });
 
 /** @param {Api.User} user */
 const textsOf = ({ username, role, scope }) => ({ name: username, role: scope === "granted" ? "" : role });

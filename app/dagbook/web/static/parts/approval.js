@@ -1,8 +1,9 @@
 // What a step asks, who may decide, and the decision about it.
 
 import { html, useState } from "../vendor/core.js";
+import { post } from "../lib/api.js";
 import { config } from "../lib/config.js";
-import { approve, reject } from "../lib/run-actions.js";
+import { pathOf } from "../lib/runs.js";
 import { hasGrants, may } from "../lib/session.js";
 import { Time } from "./basic.js";
 import { FormDialog } from "./form.js";
@@ -36,6 +37,7 @@ function reasonAgainst({ approvers, mayDecide }) {
 export function ApprovalButtons({ address, step, waiting, reload }) {
   const [asked, setAsked] = useState(/** @type {"approve" | "reject" | null} */ (null));
   const close = () => setAsked(null);
+  const path = /** @type {const} */ ([...pathOf(address), "steps", step]);
   const inputsOf = (/** @type {Fields} */ fields) =>
     Object.fromEntries(waiting.input.map((name) => [name, fields[name] ?? ""]).filter(([, value]) => value));
   const against = reasonAgainst(waiting);
@@ -45,7 +47,8 @@ export function ApprovalButtons({ address, step, waiting, reload }) {
     <button type="button" class="danger" onClick=${() => setAsked("reject")}>Reject</button>
     ${asked === "approve" && html`<${FormDialog} title=${`Approve the step “${step}”?`} action="Approve"
       onClose=${close}
-      onSave=${(/** @type {Fields} */ fields) => approve(address, step, inputsOf(fields)).then(reload)}>
+      onSave=${(/** @type {Fields} */ fields) =>
+        post([...path, "approve"], { inputs: inputsOf(fields) }).then(reload)}>
       ${waiting.prompt && html`<p class="wide-text">${waiting.prompt}</p>`}
       ${waiting.input.map((name) => html`<label key=${name}>
         <span>${name}${!waiting.required.includes(name) && html` <span class="faint">(optional)</span>`}</span>
@@ -53,7 +56,7 @@ export function ApprovalButtons({ address, step, waiting, reload }) {
       ${!waiting.input.length && html`<p class="faint">The run continues.</p>`}<//>`}
     ${asked === "reject" && html`<${FormDialog} title=${`Reject the step “${step}”?`} action="Reject"
       onClose=${close}
-      onSave=${(/** @type {Fields} */ { reason = "" }) => reject(address, step, reason).then(reload)}>
+      onSave=${(/** @type {Fields} */ { reason = "" }) => post([...path, "reject"], { reason }).then(reload)}>
       <p>The step fails, and steps that depend on it do not run.</p>
       <label><span>Reason <span class="faint">(optional)</span></span>
         <input name="reason" autocomplete="off" /></label><//>`}

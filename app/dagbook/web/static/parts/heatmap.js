@@ -26,8 +26,7 @@ export function HeatMap({ found: { dagName, days, truncated } }) {
         <th scope="row"><span class=${look.tone}><${Icon} name=${look.icon} /></span> ${look.word}</th>
         ${cells.map(({ count, level }, index) => html`<td key=${days[index].date} class=${old[index]}>
           ${count > 0 && html`<${Square} day=${days[index]} count=${count} level=${level} look=${look}
-            tab=${index === last}
-            to=${href("/dag-runs", { name: dagName, status, ...datesOf(days[index]) })} />`}</td>`)}</tr>`;
+            tab=${index === last} search=${{ name: dagName, status }} />`}</td>`)}</tr>`;
     })}</tbody></table>
     <p class="faint small heat-legend">Runs of a day:
       ${[1, 2, 3, 4].map((level) => html`<span key=${level} class=${`heat-square level-${level}`}></span>`)}
@@ -35,15 +34,13 @@ export function HeatMap({ found: { dagName, days, truncated } }) {
       ${truncated && html`<span>Only the newest ${plural(total, "run")} are counted.</span>`}</p></div>`;
 }
 
-/** @param {Api.DAGDay} day */
-const datesOf = ({ fromDate, toDate }) => ({ fromDate, toDate });
-
 /**
  * @param {{ day: Api.DAGDay, count: number, level: number, look: import("../lib/status.js").Look, tab: boolean,
- *   to: string }} props
+ *   search: object }} props
  */
-function Square({ day, count, level, look, tab, to }) {
+function Square({ day, count, level, look, tab, search }) {
   const text = `${dayText(day, { weekday: "short", day: "numeric", month: "short" })}: ${count} ${look.word}`;
-  return html`<a href=${to} class=${`heat-square level-${level} ${look.tone}`} data-tip=${text} aria-label=${text}
-    tabindex=${tab ? 0 : -1}></a>`;
+  const { fromDate, toDate } = day;
+  return html`<a href=${href("/dag-runs", { ...search, fromDate, toDate })} data-tip=${text} aria-label=${text}
+    class=${`heat-square level-${level} ${look.tone}`} tabindex=${tab ? 0 : -1}></a>`;
 }

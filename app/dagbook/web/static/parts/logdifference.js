@@ -16,18 +16,8 @@ import { Failure, Loading, Toggle } from "./basic.js";
 
 /** @type {Stream[]} */
 const STREAMS = ["stdout", "stderr"];
-/** @type {import("../lib/compare.js").Same} */
-const exactly = (one, other) => one === other;
-/** @type {import("../lib/compare.js").Same} */
-const butDigits = (one, other) => blank(one) === blank(other);
-const blank = (/** @type {string} */ line) => bare(line).replace(/\d+/g, "0");
-
-/**
- * @param {RunAddress} address
- * @param {string} step
- * @returns {LogPath}
- */
-const logPathOf = (address, step) => [...pathOf(address), "steps", step, "log"];
+const exactly = (/** @type {string} */ line) => line;
+const butDigits = (/** @type {string} */ line) => bare(line).replace(/\d+/g, "0");
 
 /**
  * @param {{ addresses: [RunAddress, RunAddress], row: import("../lib/compare.js").ComparedStep }} props
@@ -38,7 +28,8 @@ export function LogDifference({ addresses, row }) {
   const [digits, setDigits] = useState(true);
   const [state, setState] = useState(/** @type {Found} */ ({ found: null, failure: null }));
   const logs = useMemo(() => {
-    const [one, other] = addresses.map((address) => logPathOf(address, row.name));
+    const [one, other] = addresses.map((address) =>
+      /** @type {LogPath} */ ([...pathOf(address), "steps", row.name, "log"]));
     return new ComparedLogs([one, other], stream, digits ? exactly : butDigits);
   }, [JSON.stringify(addresses), row.name, stream, digits]);
   const read = () =>

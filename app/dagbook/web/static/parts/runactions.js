@@ -1,11 +1,12 @@
 // Actions on a run and on its steps: one menu that explains each, and the dialogs that confirm them.
 
 import { html, useState } from "../vendor/core.js";
+import { post } from "../lib/api.js";
 import { useApi } from "../lib/use-api.js";
 import { go, href } from "../lib/router.js";
-import { dequeue, reschedule, retry, retryFrom, setStatus, stop } from "../lib/run-actions.js";
+import { dequeue, retry, retryFrom, setStatus, stop } from "../lib/run-actions.js";
 import { stepsOf } from "../lib/graph.js";
-import { changedSteps, pageOf } from "../lib/runs.js";
+import { changedSteps, pageOf, pathOf } from "../lib/runs.js";
 import { may } from "../lib/session.js";
 import { NODE, RUN, isOver, nodeStatus } from "../lib/status.js";
 import { ActionButton } from "./basic.js";
@@ -107,7 +108,7 @@ function Dialogs({ asked, address, run, current, node, reload, onClose }) {
       which the events of the run show.</p>${changed}<//>`;
   return html`<${Confirm} title="Run this again as it was?" action="Start a new run" danger=${false} onClose=${onClose}
     onConfirm=${async () => {
-      const { dagRunId } = await reschedule(address);
+      const { dagRunId } = await post([...pathOf(address), "reschedule"], {});
       go(pageOf({ name: run.name, runId: dagRunId }));
     }}><p>A new run starts from the first step, with the same parameters and the same definition.</p>${changed}<//>`;
 }

@@ -23,9 +23,7 @@ const CHECK_AFTER = 400; // milliseconds without a key press
 /** @param {{ name: string, readOnly: string }} props */
 export function DefinitionTab({ name, readOnly }) {
   const { data: loaded, failure, ask } = useAnswer(() => getWithEtag(["dags", name, "spec"]));
-  useEffect(() => {
-    ask();
-  }, []);
+  useEffect(() => void ask(), []);
   if (failure) return html`<${Failure} error=${failure} retry=${ask} />`;
   if (!loaded) return html`<${Loading} what="definition" />`;
   return html`<${Workbench} key=${loaded.etag} name=${name} stored=${loaded.answer.spec} etag=${loaded.etag}
@@ -154,9 +152,7 @@ function Save({ name, text, etag, onClose, onSaved }) {
  */
 function Changes({ name, text }) {
   const { data: diff, failure, ask } = useAnswer(() => post(["dags", name, "revisions", "diff"], { spec: text }));
-  useEffect(() => {
-    ask();
-  }, []);
+  useEffect(() => void ask(), []);
   return html`<section class="changes" aria-label="Changes">
     <h3>Changes${diff && ` since revision ${diff.revision}`}</h3>
     ${failure && html`<${Failure} error=${failure} />`}${diff && html`<${Diff} text=${diff.diff} />`}</section>`;

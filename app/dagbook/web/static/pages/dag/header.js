@@ -56,16 +56,13 @@ export function Header({ name, details, reload }) {
       await reload();
     }}><p>This stops all active runs of this DAG.</p><//>`}
     ${asked === "rename" && html`<${FormDialog} title=${`Rename ${name}`} action="Rename" onClose=${close}
-      onSave=${async (/** @type {Fields} */ { newFileName }) => {
-      await post([...path, "rename"], { newFileName });
-      go(href(["dags", newFileName]), { replace: true });
-    }}><p>Its revisions and runs are kept.</p>
+      onSave=${(/** @type {Fields} */ { newFileName }) =>
+        post([...path, "rename"], { newFileName }).then(() => go(["dags", newFileName], { replace: true }))}>
+      <p>Its revisions and runs are kept.</p>
     <label>New name<input name="newFileName" value=${name} required maxlength="40" pattern="[A-Za-z0-9_.\\-]+" />
     </label><//>`}
     ${asked === "delete" && html`<${Confirm} title=${`Delete ${name}?`} action="Delete DAG" typed=${name}
-      onClose=${close} onConfirm=${async () => {
-      await remove(path);
-      go("/dags");
-    }}><p>This deletes the definition with all its revisions. It cannot be undone. Runs are kept.</p><//>`}
+      onClose=${close} onConfirm=${() => remove(path).then(() => go("/dags"))}>
+      <p>This deletes the definition with all its revisions. It cannot be undone. Runs are kept.</p><//>`}
   </header>`;
 }
