@@ -3,32 +3,17 @@
 // eslint-disable-next-line no-control-regex -- control characters are what it matches
 const SEQUENCE = /\x1b\[([0-9;:]*)([A-Za-z])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\^_]/g;
 /**
- * @typedef {object} Style
- * @property {boolean} bold
- * @property {boolean} faint
- * @property {boolean} italic
- * @property {boolean} underline
- * @property {boolean} struck
- * @property {boolean} inverse
- * @property {string | null} front a name, or "rgb(…)"
- * @property {string | null} back
+ * What is switched on, and colours as names or "rgb(…)".
+ * @typedef {{ bold?: boolean, faint?: boolean, italic?: boolean, underline?: boolean, struck?: boolean,
+ *   inverse?: boolean, front: string | null, back: string | null }} Style
  */
 /** @typedef {{ text: string, style: Style | null }} Piece */
 
 const NAMES = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
 /** @type {Style} */
-const PLAIN = {
-  bold: false,
-  faint: false,
-  italic: false,
-  underline: false,
-  struck: false,
-  inverse: false,
-  front: null,
-  back: null,
-};
-/** @type {Record<number, Partial<Style>>} */
-const SWITCHES = {
+const PLAIN = { front: null, back: null };
+/** What a code changes. @type {Record<number, Partial<Style>>} */
+const CHANGES = {
   1: { bold: true },
   2: { faint: true },
   3: { italic: true },
@@ -41,7 +26,13 @@ const SWITCHES = {
   24: { underline: false },
   27: { inverse: false },
   29: { struck: false },
+  39: { front: null },
+  49: { back: null },
 };
+for (const [index, name] of NAMES.entries()) {
+  Object.assign(CHANGES, { [30 + index]: { front: name }, [90 + index]: { front: `bright-${name}` } });
+  Object.assign(CHANGES, { [40 + index]: { back: name }, [100 + index]: { back: `bright-${name}` } });
+}
 
 /**
  * Split a line into {text, style}; a line without colours is one piece with style null.
@@ -53,13 +44,14 @@ export function pieces(line, style = PLAIN) {
   if (!line.includes("\x1b")) return [{ text: line, style: style === PLAIN ? null : style }];
   /** @type {Piece[]} */
   const found = [];
+  const add = (/** @type {string} */ text) => text && found.push({ text, style: style === PLAIN ? null : style });
   let done = 0;
   for (const match of line.matchAll(SEQUENCE)) {
-    add(found, line.slice(done, match.index), style);
+    add(line.slice(done, match.index));
     done = match.index + match[0].length;
     if (match[2] === "m") style = change(style, match[1]);
   }
-  add(found, line.slice(done), style);
+  add(line.slice(done));
   return found;
 }
 
@@ -91,73 +83,41 @@ export function settled(line) {
 export const bare = (line) => line.replace(SEQUENCE, "");
 
 /**
- * @param {Piece[]} found
- * @param {string} text
- * @param {Style} style
- */
-function add(found, text, style) {
-  if (text) found.push({ text, style: style === PLAIN ? null : style });
-}
-
-/**
  * @param {Style} style
  * @param {string} parameters
  */
 function change(style, parameters) {
-  const groups = parameters.split(";");
+  const codes = parameters.split(";").flatMap(codesOf);
   let next = style;
-  for (let at = 0; at < groups.length; at += 1) {
-    const parts = groups[at].split(":").map(Number);
-    const [code] = parts;
+  for (let at = 0; at < codes.length; at += 1) {
+    const [code, kind] = [codes[at], codes[at + 1]];
     if (code === 0) next = PLAIN;
     else if (code === 38 || code === 48) {
-      // "38:2::R:G:B" is one parameter, "38;2;R;G;B" are five of them
-      const [color, length] = parts.length > 1 ? [whole(parts), 0] : extended(groups.map(Number), at + 1);
+      const color = kind === 5 ? indexed(codes[at + 2] ?? 0) : kind === 2 ? rgb(codes.slice(at + 2, at + 5)) : null;
       next = { ...next, [code === 38 ? "front" : "back"]: color };
-      at += length;
-    } else if (code === 4 && parts[1] === 0) next = { ...next, underline: false };
-    else next = SWITCHES[code] ? { ...next, ...SWITCHES[code] } : basic(next, code);
+      at += kind === 5 ? 2 : kind === 2 ? 4 : 0;
+    } else next = { ...next, ...CHANGES[code] };
   }
   return next;
 }
 
-/** @param {number[]} value */
-function whole([, kind, ...rest]) {
-  if (kind === 5) return indexed(rest[0] ?? 0);
-  return kind === 2 ? `rgb(${rest.slice(-3).map((part) => part || 0).join(" ")})` : null;
+/** The codes of a parameter: "38:2::R:G:B" is one, "38;2;R;G;B" are five of them. @param {string} parameter */
+function codesOf(parameter) {
+  const [code, kind, ...rest] = parameter.split(":").map(Number);
+  if (kind === undefined) return code;
+  if (code === 38 || code === 48) return [code, kind, ...(kind === 2 ? rest.slice(-3) : rest)];
+  return code === 4 && kind === 0 ? 24 : code;
 }
 
-/**
- * @param {Style} style
- * @param {number} code
- */
-function basic(style, code) {
-  if (code >= 30 && code <= 37) return { ...style, front: NAMES[code - 30] };
-  if (code >= 90 && code <= 97) return { ...style, front: `bright-${NAMES[code - 90]}` };
-  if (code >= 40 && code <= 47) return { ...style, back: NAMES[code - 40] };
-  if (code >= 100 && code <= 107) return { ...style, back: `bright-${NAMES[code - 100]}` };
-  if (code === 39) return { ...style, front: null };
-  if (code === 49) return { ...style, back: null };
-  return style;
-}
-
-/**
- * @param {number[]} codes
- * @param {number} at
- * @returns {[color: string | null, length: number]}
- */
-function extended(codes, at) {
-  if (codes[at] === 5) return [indexed(codes[at + 1] ?? 0), 2];
-  if (codes[at] === 2) return [`rgb(${codes.slice(at + 1, at + 4).map((part) => part || 0).join(" ")})`, 4];
-  return [null, 0];
-}
+/** @param {number[]} parts */
+const rgb = (parts) => `rgb(${parts.map((part) => part || 0).join(" ")})`;
 
 /** @param {number} number */
 function indexed(number) {
   if (number < 8) return NAMES[number];
   if (number < 16) return `bright-${NAMES[number - 8]}`;
-  if (number > 231) return `rgb(${Array(3).fill(8 + (number - 232) * 10).join(" ")})`;
+  if (number > 231) return rgb(Array(3).fill(8 + (number - 232) * 10));
   const part = (/** @type {number} */ value) => (value ? 55 + value * 40 : 0);
   const rest = number - 16;
-  return `rgb(${[Math.floor(rest / 36), Math.floor(rest / 6) % 6, rest % 6].map(part).join(" ")})`;
+  return rgb([Math.floor(rest / 36), Math.floor(rest / 6) % 6, rest % 6].map(part));
 }

@@ -131,39 +131,24 @@ function Text({ part, pattern }) {
   const hidden = text.length - shown.length;
   return html`<span class=${whole ? "log-text whole" : "log-text"}>
     ${pieces(shown, part.style).map(({ text: piece, style }, index) => html`<span key=${index}
-      class=${classesOf(style)} style=${styleOf(style)}>${marked(piece, pattern)}</span>`)}
+      ...${style && attributesOf(style)}>${marked(piece, pattern)}</span>`)}
     ${hidden > 0 && html` <button type="button"
       title=${state === text ? "" : "The program overwrote this line; show everything that it wrote"}
       onClick=${() => setWhole(true)}>
       Show ${plural(hidden, "more character", "more characters")}</button>`}${"\n"}</span>`;
 }
 
-/** @param {Style | null} style */
-function classesOf(style) {
-  if (!style) return "";
-  const { front, back } = seen(style);
+/** Attributes for a style, of which inverse swaps the colours: those by name are classes. @param {Style} style */
+function attributesOf({ bold, faint, italic, underline, struck, inverse, ...colours }) {
+  const front = inverse ? (colours.back ?? (colours.front ? "black" : null)) : colours.front;
+  const back = inverse ? colours.front : colours.back;
   /** @param {string | null} color @param {string} kind */
   const named = (color, kind) => (color && !color.startsWith("rgb") ? `${kind}-${color}` : "");
-  const { bold, faint, italic, underline, struck, inverse } = style;
-  return [bold && "b", faint && "f", italic && "i", underline && "u", struck && "s", inverse && "inv",
-    named(front, "fg"), named(back, "bg")].filter(Boolean).join(" ");
-}
-
-/** @param {Style | null} style */
-function styleOf(style) {
-  if (!style) return {};
-  const { front, back } = seen(style);
+  const classes = [bold && "b", faint && "f", italic && "i", underline && "u", struck && "s", inverse && "inv",
+    named(front, "fg"), named(back, "bg")];
   const [color, backgroundColor] = [front, back].map((one) => (one?.startsWith("rgb") ? one : ""));
   const readable = backgroundColor && !front ? (isLight(backgroundColor) ? "#17191d" : "#ffffff") : "";
-  return { color: color || readable, backgroundColor };
-}
-
-/**
- * Effective colours: inverse swaps them.
- * @param {{ front: string | null, back: string | null, inverse: boolean }} style
- */
-function seen({ front, back, inverse }) {
-  return inverse ? { front: back ?? (front ? "black" : null), back: front } : { front, back };
+  return { class: classes.filter(Boolean).join(" "), style: { color: color || readable, backgroundColor } };
 }
 
 /**
