@@ -6,7 +6,7 @@ import { useApi, useReady } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { hasUsers, may } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, Loading, NoUsers, Table, whenLoaded, Time } from "../parts/basic.js";
+import { Empty, Loading, NoUsers, Select, Table, whenLoaded, Time } from "../parts/basic.js";
 import { Confirm, FormDialog } from "../parts/form.js";
 import { GiveAccess, RoleChoice } from "../parts/giveaccess.js";
 import { Menu } from "../parts/menu.js";
@@ -140,10 +140,9 @@ function Members({ group, users, onClose, onChange }) {
 function TryAs({ users }) {
   const chosen = query.value.get("user") ?? "";
   return html`<h2>Check access</h2>
-    <label>What does this user see? <select aria-label="User" value=${chosen}
-      onChange=${(/** @type {InputChange} */ event) => setQuery({ user: event.target.value })}>
-      <option value="">Choose a user</option>
-      ${users.map((one) => html`<option key=${one.id} value=${one.id}>${one.username}</option>`)}</select></label>
+    <label>What does this user see? <${Select} aria-label="User" value=${chosen}
+      options=${[["", "Choose a user"], ...users.map((one) => [one.id, one.username])]}
+      onSet=${(/** @type {string} */ id) => setQuery({ user: id })} /></label>
     ${chosen && html`<${View} key=${chosen} id=${chosen} />`}`;
 }
 

@@ -9,7 +9,7 @@ import { concernsRun, pageOf, pathOf, reasonOf } from "../lib/runs.js";
 import { isActive, lookOfRow, nodeStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
-import { Empty, Id, Status, Table, Time, Toggle, whenLoaded } from "../parts/basic.js";
+import { Empty, Id, Select, Status, Table, Time, Toggle, whenLoaded } from "../parts/basic.js";
 import { Diff } from "../parts/diff.js";
 import { LogDifference } from "../parts/logdifference.js";
 
@@ -74,14 +74,12 @@ function Choice({ run, other }) {
   const { data } = useApi(["dag-runs", run.name], { fromDate: 0, limit: LATEST });
   const runs = (data?.dagRuns ?? []).filter(({ dagRunId }) => dagRunId !== run.dagRunId);
   const value = other ? textOf(other) : "";
-  const known = runs.some((one) => keyOf(one) === value);
+  const options = runs.map((one) => [keyOf(one), describe(one)]);
+  if (!options.some(([key]) => key === value)) options.unshift([value, other ? other.runId : "…"]);
   return html`<div class="filters">
     <label>
-      Compare with<select value=${value}
-        onChange=${(/** @type {SelectChange} */ event) => setQuery({ with: event.target.value }, { replace: false })}>
-      ${!known && html`<option value=${value}>${other ? other.runId : "…"}</option>`}
-      ${runs.map((one) => html`<option key=${one.dagRunId} value=${keyOf(one)}>${describe(one)}</option>`)}
-    </select></label>
+      Compare with<${Select} value=${value} options=${options}
+        onSet=${(/** @type {string} */ key) => setQuery({ with: key }, { replace: false })} /></label>
     <button type="button" onClick=${() => setQuery({ with: null }, { replace: false })}>Use the last success</button>
     ${other && html`<button type="button"
       onClick=${() => setQuery({ run: value, with: keyOf(run) }, { replace: false })}>Swap sides</button>`}

@@ -10,7 +10,7 @@ import { pageOf } from "../lib/runs.js";
 import { hasGrants, may } from "../lib/session.js";
 import { RUN, STATUS_WORDS, WAITING, lookOfRow, readStatus, statusKey } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, Pages, StatusIcon, Table, Time, Truncated, whenLoaded } from "../parts/basic.js";
+import { Empty, Pages, Select, StatusIcon, Table, Time, Truncated, whenLoaded } from "../parts/basic.js";
 import { NextTime } from "../parts/clock.js";
 import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
 import { Icon } from "../parts/icon.js";
@@ -20,6 +20,7 @@ import { attempt } from "../parts/notice.js";
 import "../parts/tooltip.js";
 
 const PAGE = 100;
+const SORTS = [["name", "by name"], ["nextRun", "by next start"]];
 const TAGS = 3; // shown of a DAG, the others on hover
 /** @type {import("../lib/filter-text.js").FilterKeys} */
 const KEYS = {
@@ -53,7 +54,9 @@ export default function Dags() {
   return html`<div class="row"><h1>DAGs</h1><span class="grow"></span>
     ${may("create") && html`<button type="button" class="primary" onClick=${() => setAsked(true)}>New DAG</button>`}
     </div>
-    <${FilterBox} label="Filter DAGs" filter=${filter}><${Sort} by=${sort} /><//>
+    <${FilterBox} label="Filter DAGs" filter=${filter}>
+      <${Select} aria-label="Sort by" value=${sort} options=${SORTS}
+        onSet=${(/** @type {string} */ by) => setQuery({ sort: by, page: null })} /><//>
     ${whenLoaded({ ...list, data: isReady ? list.data : null }, "DAGs", ({ dags, errors, pagination }) => html`
       ${pagination && html`<p class="faint" role="status">${plural(pagination.totalRecords, "DAG")}
         ${filter.text ? " found" : ""}</p>`}
@@ -62,13 +65,6 @@ export default function Dags() {
         filter=${filter} onNew=${() => setAsked(true)} />`}
       <${Pages} page=${page} pagination=${pagination} />`)}
     ${asked && html`<${NewDag} onClose=${() => setAsked(false)} />`}`;
-}
-
-/** @param {{ by: string }} props */
-function Sort({ by }) {
-  return html`<select aria-label="Sort by" value=${by}
-    onChange=${(/** @type {SelectChange} */ event) => setQuery({ sort: event.target.value, page: null })}>
-    <option value="name">by name</option><option value="nextRun">by next start</option></select>`;
 }
 
 /** @param {{ filter: import("../parts/filterbox.js").Filter, onNew: () => void }} props */

@@ -8,7 +8,7 @@ import { useApi, useReady } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, Failure, Loading, Table, whenLoaded } from "../parts/basic.js";
+import { Empty, Failure, Loading, Select, Table, whenLoaded } from "../parts/basic.js";
 
 const LEAST = 2; // characters of a search in errors and output
 const ROUNDS = 5; // requests until the user is asked whether to go on
@@ -35,9 +35,8 @@ export default function Search() {
       <label class="grow">
         Text<input ref=${box} type="search" name="q" value=${typed} maxlength="200"
           onInput=${(/** @type {InputChange} */ event) => setTyped(event.target.value)} /></label>
-      <label>Runs of the<select value=${since}
-        onChange=${(/** @type {SelectChange} */ event) => setQuery({ since: event.target.value })}>
-        ${SPANS.map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}</select></label>
+      <label>Runs of the<${Select} value=${since} options=${SPANS}
+        onSet=${(/** @type {string} */ value) => setQuery({ since: value })} /></label>
       <button type="submit" class="primary">Search</button>
     </form>
     ${text ? html`<${Found} text=${text} /><${Runs} key=${`${since} ${text}`} text=${text} since=${since} />`

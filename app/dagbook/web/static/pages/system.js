@@ -10,7 +10,7 @@ import { RUN } from "../lib/status.js";
 import { ago, bytes, duration, instant, plural } from "../lib/format.js";
 import { useTitle } from "../lib/title.js";
 import { Chart } from "../parts/chart.js";
-import { Empty, Failure, Loading, Table, whenLoaded } from "../parts/basic.js";
+import { Empty, Failure, Loading, Select, Table, whenLoaded } from "../parts/basic.js";
 import { Confirm } from "../parts/form.js";
 import { notify } from "../parts/notice.js";
 
@@ -55,10 +55,8 @@ export default function System() {
       ${whenLoaded(figures, "figures", (found) => html`<${Figures} found=${found} />`)}`}
     <div class="row"><h2>Machine</h2><span class="grow"></span>
       <label class="inline">
-        Time range<select value=${span}
-          onChange=${(/** @type {SelectChange} */ event) => setQuery({ span: event.target.value })}>
-          ${SPANS.map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}</select></label>
-          </div>
+        Time range<${Select} value=${span} options=${SPANS}
+          onSet=${(/** @type {string} */ value) => setQuery({ span: value })} /></label></div>
     ${whenLoaded(history, "load of the machine", (series) =>
       SERIES.some(([name]) => series[name]?.length)
         ? html`<div class="charts">

@@ -54,6 +54,16 @@ export function Toggle({ name, on, onSet, title }) {
 }
 
 /**
+ * A choice of one of some values, each with its word; other attributes are those of the element.
+ * @param {{ value: string, options: (readonly string[])[], onSet: (value: any) => void,
+ *   [attribute: string]: unknown }} props
+ */
+export function Select({ options, onSet, ...rest }) {
+  return html`<select ...${rest} onChange=${(/** @type {SelectChange} */ event) => onSet(event.target.value)}>
+    ${options.map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}</select>`;
+}
+
+/**
  * A long text, truncated to the available width, complete on hover.
  * @param {{ text: string, class?: string }} props
  */

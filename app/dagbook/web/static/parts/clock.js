@@ -6,6 +6,7 @@ import { config } from "../lib/config.js";
 import { ago, dayAndTime, exact } from "../lib/format.js";
 import { store, stored } from "../lib/stored.js";
 import { useNow } from "../lib/use-now.js";
+import { Select } from "./basic.js";
 
 const KEY = "dagbook.zone";
 const OWN = ownZone();
@@ -34,10 +35,9 @@ export function ClockChoice({ zones = [] }) {
   const all = [...new Set([OWN, SERVER, shown, ...zones.map(knownZone)])].filter((name) => name !== null);
   const title = `Times in ${shown}; schedules count in ${SERVER ?? config.zone}, unless they name another zone`;
   if (all.length === 1) return html`<span class="clock faint" title=${title}>${shown}</span>`;
-  return html`<select class="clock" aria-label="Time zone of all times" title=${title} value=${shown}
-    onChange=${(/** @type {SelectChange} */ event) => choose(event.target.value)}>
-    ${all.map((name) => html`<option key=${name} value=${name}>
-      ${name}${name === OWN ? " (yours)" : name === SERVER ? " (server)" : ""}</option>`)}</select>`;
+  const marked = all.map((name) => [name, `${name}${name === OWN ? " (yours)" : name === SERVER ? " (server)" : ""}`]);
+  return html`<${Select} class="clock" aria-label="Time zone of all times" title=${title} value=${shown}
+    options=${marked} onSet=${choose} />`;
 }
 
 /** The zone of the times of a page with schedules, and theirs. @param {{ zones?: string[] }} props */

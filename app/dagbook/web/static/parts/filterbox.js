@@ -4,7 +4,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../vendor/core.js";
 import { namesOf, partsOf, queryFor, readFilter, suggestionsAt, textIn, withPart } from "../lib/filter-text.js";
 import { query, setQuery } from "../lib/router.js";
 import { useApi } from "../lib/use-api.js";
-import { Empty } from "./basic.js";
+import { Empty, Select } from "./basic.js";
 import { Combobox } from "./combobox.js";
 import { Icon } from "./icon.js";
 
@@ -105,13 +105,12 @@ const placeholderOf = (keys) =>
   Object.entries(keys).slice(0, 4).map(([key, { hint }]) => (key ? `${key}:${hint}` : hint)).join("  ");
 
 /**
+ * A quick filter, which also shows a value that it does not offer.
  * @param {{ label: string, any: string, values: [value: string, word: string][], value?: string,
  *   onPick: (value: string) => void }} props
  */
 function Pick({ label, any, values, value = "", onPick }) {
-  const isOther = value && !values.some(([one]) => one === value);
-  return html`<select aria-label=${label} value=${value}
-    onChange=${(/** @type {SelectChange} */ event) => onPick(event.target.value)}>
-    <option value="">${any}</option>${isOther && html`<option value=${value}>${value}</option>`}
-    ${values.map(([one, word]) => html`<option key=${one} value=${one}>${word}</option>`)}</select>`;
+  const others = !value || values.some(([one]) => one === value) ? [] : [[value, value]];
+  return html`<${Select} aria-label=${label} value=${value} options=${[["", any], ...others, ...values]}
+    onSet=${onPick} />`;
 }

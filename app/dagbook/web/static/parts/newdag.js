@@ -4,7 +4,7 @@ import { html, useEffect, useState } from "../vendor/core.js";
 import { asError, post } from "../lib/api.js";
 import { examples, readExample } from "../lib/examples.js";
 import { go } from "../lib/router.js";
-import { Failure } from "./basic.js";
+import { Failure, Select } from "./basic.js";
 import { FormDialog } from "./form.js";
 
 const ONE_STEP = "steps:\n  - name: hello\n    command: echo hello\n";
@@ -31,10 +31,8 @@ export function NewDag({ onClose }) {
     <label>
       Name<input name="name" required maxlength="40" pattern="[A-Za-z0-9_.\\-]+" placeholder="letters, digits, _ . -"
         autocomplete="off" /></label>
-    <label>Begin with<select value=${example}
-      onChange=${(/** @type {SelectChange} */ event) => setExample(event.target.value)}>
-      <option value="">one step</option>
-      ${examples.map((one) => html`<option key=${one} value=${one}>example: ${one}</option>`)}</select></label>
+    <label>Begin with<${Select} value=${example} onSet=${setExample}
+      options=${[["", "one step"], ...examples.map((one) => [one, `example: ${one}`])]} /></label>
     ${failure && html`<${Failure} error=${failure} />`}
     <pre class="events spec-preview" tabindex="0" aria-label="Text of the new DAG">${spec}</pre>
     <p class="faint">Nothing starts yet: the editor opens next.</p>

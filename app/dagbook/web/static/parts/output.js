@@ -14,7 +14,7 @@ import { outcomeOf, tryTitle } from "../lib/tries.js";
 import { useChanges, useEndOf } from "../lib/use-api.js";
 import { useTries } from "../lib/use-tries.js";
 import { firstAround } from "../lib/virtual-list.js";
-import { Empty, Failure, Toggle } from "./basic.js";
+import { Empty, Failure, Select, Toggle } from "./basic.js";
 import { Icon } from "./icon.js";
 import { SearchBar, useSearch } from "./logsearch.js";
 import { attempt as tryTo } from "./notice.js";
@@ -23,6 +23,7 @@ import { VirtualList, useVirtualList } from "./virtuallist.js";
 
 /** @typedef {import("../lib/output-rows.js").OutputRow} OutputRow */
 
+const STREAMS = [["all", "out + err"], ["stdout", "stdout"], ["stderr", "stderr"]];
 const AHEAD = 125; // lines behind the visible ones that are fetched, too
 
 /**
@@ -248,14 +249,12 @@ function streamOf(asked, node, linked) {
 /** @param {{ stream: Stream | "all" | "runs", hasTable: boolean }} props */
 function StreamChoice({ stream, hasTable }) {
   const usual = hasTable ? "runs" : "all";
-  return html`<select aria-label="Stream" value=${stream}
+  return html`<${Select} aria-label="Stream" value=${stream}
     title="What is shown: both streams in the order of time, or one of them"
-    onChange=${(/** @type {SelectChange} */ event) => {
+    options=${hasTable ? [["runs", "sub-runs"], ...STREAMS] : STREAMS} onSet=${(/** @type {string} */ value) => {
       setHash(""); // the line of the address is another one in another stream
-      setQuery({ stream: event.target.value === usual ? null : event.target.value });
-    }}>
-    ${hasTable && html`<option value="runs">sub-runs</option>`}
-    <option value="all">out + err</option><option>stdout</option><option>stderr</option></select>`;
+      setQuery({ stream: value === usual ? null : value });
+    }} />`;
 }
 
 const AllTries = () => html`<button type="button" onClick=${() => setQuery({ try: null })}>Show all tries</button>`;

@@ -9,7 +9,7 @@ import { stepsOf } from "../lib/graph.js";
 import { changedSteps, pageOf, pathOf } from "../lib/runs.js";
 import { may } from "../lib/session.js";
 import { NODE, RUN, isOver, nodeStatus } from "../lib/status.js";
-import { ActionButton } from "./basic.js";
+import { ActionButton, Select } from "./basic.js";
 import { Confirm } from "./form.js";
 import { SplitButton } from "./menu.js";
 import { RunAgainDialog } from "./startdialog.js";
@@ -132,19 +132,11 @@ function Changed({ run, current }) {
 /** @param {{ address: RunAddress, node: Api.Node, onClose: () => void, reload: Reload }} props */
 function EditStatus({ address, node, onClose, reload }) {
   const [status, setChosen] = useState(node.status);
-  const choose = (/** @type {SelectChange} */ event) =>
-    setChosen(/** @type {Api.NodeStatus} */ (Number(event.target.value)));
-  const save = async () => {
-    await setStatus(address, node.step.name, status);
-    await reload();
-  };
   return html`<${Confirm} title=${`Edit the status of ${node.step.name}`} action="Save status" danger=${false}
-    onClose=${onClose} onConfirm=${save}>
+    onClose=${onClose} onConfirm=${() => setStatus(address, node.step.name, status).then(reload)}>
     <p>A retry runs the steps that did not succeed. The change is recorded with your name.</p>
     <label>
-      Status<select value=${status}
-        onChange=${choose}>
-      ${EDITABLE.map((number) => html`<option key=${number} value=${number}>${nodeStatus(number).word}</option>`)}
-    </select></label>
+      Status<${Select} value=${status} options=${EDITABLE.map((number) => [number, nodeStatus(number).word])}
+        onSet=${(/** @type {string} */ value) => setChosen(/** @type {Api.NodeStatus} */ (Number(value)))} /></label>
   <//>`;
 }

@@ -9,6 +9,7 @@ import { Confirm, FormDialog } from "./form.js";
 
 /** @type {Api.Role[]} */
 const ROLES = ["viewer", "operator", "manager", "admin"];
+const EXPIRIES = [["30", "in 30 days"], ["90", "in 90 days"], ["365", "in a year"], ["", "never"]];
 /** @type {[scope: Api.Scope, what: string][]} */
 const SCOPES = [
   ["read", "read"],
@@ -57,13 +58,11 @@ export function TokenList({ list }) {
       <label>Name<input name="name" required maxlength="64" placeholder="What uses it" /></label>
       <label>
         Highest role<select name="role" value=${highest}>
-          ${ROLES.slice(0, ROLES.indexOf(highest) + 1).map((role) => html`<option key=${role}
-            value=${role}>
-            ${role}</option>`)}</select></label>
+          ${ROLES.slice(0, ROLES.indexOf(highest) + 1).map((role) => html`<option key=${role}>${role}</option>`)}
+          </select></label>
       <label>
-        Expires<select name="days" value="90"><option value="30">in 30 days</option>
-          <option value="90">in 90 days</option>
-          <option value="365">in a year</option><option value="">never</option></select></label>
+        Expires<select name="days" value="90">
+          ${EXPIRIES.map(([days, when]) => html`<option key=${days} value=${days}>${when}</option>`)}</select></label>
       <fieldset><legend>Allow it to</legend>
         ${SCOPES.map(([scope, what]) => html`<label class="inline" key=${scope}>
           <input type="checkbox" name=${`scope ${scope}`} checked=${scope !== "admin"} />${what}</label>`)}</fieldset>
