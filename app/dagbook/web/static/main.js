@@ -14,7 +14,7 @@ let count = 0;
 
 /**
  * The key of a page: views of one thing are one page.
- * @param {import("./lib/router.js").Route} route
+ * @param {import("./lib/routes.js").Route} route
  */
 function keyOf({ load, params: { tab, ...thing } }) {
   const number = numbers.get(load) ?? (count += 1);

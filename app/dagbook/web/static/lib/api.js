@@ -4,6 +4,8 @@ import { apiBase } from "./config.js";
 import { go, path as currentPath } from "./router.js";
 import { headers, isLoggedIn, logInAgain, lose, needsLogin, noteRole } from "./session.js";
 
+/** @import { Change, Get, GetWithEtag, Path, Post, Remove } from "../../types/requests" */
+
 /** Statuses that are handled, not only shown. */
 export const HTTP = Object.freeze({
   UNREACHABLE: 0, // no response
@@ -16,8 +18,6 @@ export const HTTP = Object.freeze({
   TOO_MANY_REQUESTS: 429,
   SERVER_ERROR: 500,
 });
-
-/** @typedef {import("../../types/requests").Path} Path */
 
 export class ApiError extends Error {
   /**
@@ -93,22 +93,22 @@ async function request(method, path, { query, body, signal, etag } = {}) {
   return { answer, etag: response.headers.get("etag")?.replace(/^W\//, "") ?? null }; // weak when it was compressed
 }
 
-/** @type {import("../../types/requests").Get} */
+/** @type {Get} */
 export const get = async (path, query, options) => (await request("GET", path, { ...options, query })).answer;
 
-/** @type {import("../../types/requests").GetWithEtag} */
+/** @type {GetWithEtag} */
 export const getWithEtag = (path) => request("GET", path);
 
-/** @type {import("../../types/requests").Post} */
+/** @type {Post} */
 export const post = async (path, body) => (await request("POST", path, { body: body ?? {} })).answer;
 
-/** @type {import("../../types/requests").Change<"put">} */
+/** @type {Change<"put">} */
 export const put = async (path, body, options) => (await request("PUT", path, { ...options, body })).answer;
 
-/** @type {import("../../types/requests").Change<"patch">} */
+/** @type {Change<"patch">} */
 export const patch = async (path, body) => (await request("PATCH", path, { body })).answer;
 
-/** @type {import("../../types/requests").Remove} */
+/** @type {Remove} */
 export const remove = async (path) => (await request("DELETE", path)).answer;
 
 /**

@@ -1,7 +1,6 @@
 // Drawing of a graph whose layout is known: handlers, and lines between boxes. Pure.
 
-/** @typedef {import("./graph.js").Graph} Graph */
-/** @typedef {import("./graph.js").Size} Size */
+/** @import { Graph, Size } from "./graph.js" */
 /** @typedef {{ x: number, y: number }} Point */
 /** @typedef {Point & Size} Box its centre and size */
 /** @typedef {{ from: string, to: string, points: Point[] }} Line */

@@ -5,8 +5,7 @@ import { requireLogin, url } from "./api.js";
 import { Hub } from "./feed-hub.js";
 import { showsState } from "./title.js";
 
-/** @typedef {import("./feed-hub.js").Ask} Ask */
-/** @typedef {import("./feed-hub.js").Told} Told */
+/** @import { Ask, Told } from "./feed-hub.js" */
 
 const HIDDEN = 30_000; // milliseconds: a page that is hidden for a moment goes on
 

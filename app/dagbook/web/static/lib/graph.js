@@ -3,9 +3,11 @@
 import { countLooks, countsText, lookOfNode } from "./runs.js";
 import { runStatus } from "./status.js";
 
+/** @import { Link } from "./critical-path.js" */
+/** @import { Look } from "./status.js" */
+
 const FOLD_FROM = 12; // groups of at least so many similar steps are drawn as one node
 /** @typedef {{ width: number, height: number }} Size */
-/** @typedef {import("./status.js").Look} Look */
 /**
  * One step, or a group of them with the most urgent look.
  * @typedef {{ id: string, step?: GraphStep, group?: GraphStep[], look?: Look, text: string, note: string
@@ -89,7 +91,6 @@ function alike(steps) {
 
 /** @typedef {{ step: Api.Step } & Partial<Api.Node>} AnyNode a step of a run, or of a definition */
 /** @typedef {Map<string, { status: number }>} Known the runs that steps called, by id */
-/** @typedef {import("./critical-path.js").Link} Link */
 
 /**
  * Steps with their dependencies.

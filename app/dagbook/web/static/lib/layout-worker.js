@@ -3,7 +3,7 @@
 import { Graph, layout } from "../vendor/graph.js";
 import { BESIDE, BETWEEN, MARGIN } from "./arrange.js";
 
-/** @typedef {import("./layout.js").Question} Question */
+/** @import { Question } from "./layout.js" */
 /** @typedef {import("./arrange.js").Placed["direction"]} Direction */
 
 const SMALL = 100; // nodes, up to which both directions are computed, and the one that shows more is taken

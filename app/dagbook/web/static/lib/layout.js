@@ -2,9 +2,8 @@
 
 import { inOrder, withHandlers } from "./arrange.js";
 
-/** @typedef {import("./graph.js").Graph} Graph */
-/** @typedef {import("./graph.js").Size} Size */
-/** @typedef {import("./arrange.js").Placed} Placed */
+/** @import { Placed } from "./arrange.js" */
+/** @import { Graph, Size } from "./graph.js" */
 /** @typedef {{ nodes: ({ id: string } & Size)[], edges: Graph["edges"], pane: Size, turned: boolean }} Task */
 /** @typedef {Task & { id: number }} Question */
 

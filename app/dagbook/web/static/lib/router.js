@@ -5,8 +5,8 @@ import { base } from "./config.js";
 import { find } from "./routes.js";
 import { keepPlace, keptPlace, leave, returnTo, start as startPlaces } from "./scroll.js";
 
+/** @import { Component, Route } from "./routes.js" */
 /** @typedef {ReturnType<typeof read>} Address */
-/** @typedef {import("./routes.js").Route} Route */
 
 const prefix = base.pathname.replace(/\/$/, "");
 const address = signal(read());
@@ -16,7 +16,7 @@ export const query = computed(() => new URLSearchParams(address.value.search));
 export const hash = computed(() => address.value.hash);
 
 /** The page that is shown; null before the first. */
-export const page = signal(/** @type {{ route: Route, Page: import("./routes.js").Component } | null} */ (null));
+export const page = signal(/** @type {{ route: Route, Page: Component } | null} */ (null));
 
 /** The page that is being loaded, or could not be; the one before stays until it is there. */
 export const opening = signal(/** @type {{ url: URL, error: Error | null } | null} */ (null));
@@ -85,12 +85,12 @@ export async function show(url, commit = () => {}) {
   batch(() => {
     commit();
     address.value = read();
-    page.value = { route, Page: /** @type {import("./routes.js").Component} */ (loaded.get(route.load)) };
+    page.value = { route, Page: /** @type {Component} */ (loaded.get(route.load)) };
     opening.value = null;
   });
 }
 
-/** @type {Map<Route["load"], import("./routes.js").Component>} */
+/** @type {Map<Route["load"], Component>} */
 const loaded = new Map();
 
 /** Stay on the page that is shown. */

@@ -3,8 +3,8 @@
 import { asError, get, isAbort } from "./api.js";
 import { foldsIn, groupTitle, hiddenBy, idOf, isGroup, keyOf, nest, paint, rowsOf } from "./output-rows.js";
 
-/** @typedef {import("./output-rows.js").OutputRow} OutputRow */
-/** @typedef {import("./output-rows.js").Fold} Fold */
+/** @import { Fold, OutputRow, Section } from "./output-rows.js" */
+
 /**
  * What a page begins after or ends before, or the line that it begins with.
  * @typedef {{ before?: string, after?: string, step?: string, stream?: string, line?: number, subRun?: string }} Place
@@ -79,7 +79,7 @@ export class RunLines {
     return this.row(number)?.before;
   }
 
-  /** Fold or unfold a section. @param {import("./output-rows.js").Section} section */
+  /** Fold or unfold a section. @param {Section} section */
   async toggle(section) {
     const key = keyOf(section);
     if (!this.folded.delete(key)) this.folded.add(key);

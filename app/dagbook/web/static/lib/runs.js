@@ -5,6 +5,7 @@ import { instant, short } from "./format.js";
 import { NODE, RUN, WAITING, isOver, lookOf, runStatus } from "./status.js";
 import { waitText } from "./wait-text.js";
 
+/** @import { Look, Tone } from "./status.js" */
 /** @typedef {readonly ["dag-runs", string, string]} RunPath */
 
 /** @type {("onWait" | "onSuccess" | "onFailure" | "onCancel" | "onExit")[]} */
@@ -114,8 +115,6 @@ export function firstAndLast(error) {
 /** The first step that waits for an approval. @param {Run} run */
 const waitingNode = (run) => nodesOf(run).find((node) => node.waiting);
 
-/** @typedef {import("./status.js").Look} Look */
-
 /** @type {Look} */
 const NOT_RUN = { word: "not run", icon: "dash", tone: "idle" };
 /** @type {Look} */
@@ -141,7 +140,7 @@ export function lookOfNode(node, over) {
   return isLeftOut && !instant(node.startedAt) ? NOT_RUN : lookOf(node);
 }
 
-/** @type {import("./status.js").Tone[]} */
+/** @type {Tone[]} */
 export const BY_URGENCY = ["bad", "wait", "busy", "mixed", "off", "idle", "good"];
 
 /**

@@ -4,9 +4,7 @@
 import { HTTP, asError, get, isAbort } from "./api.js";
 import { GROUP_LINES, groupTitle, groupsOf, isGroup, keyOf, paint, rowsOf, tidy } from "./output-rows.js";
 
-/** @typedef {import("./output-rows.js").OutputRow} OutputRow */
-/** @typedef {import("./output-rows.js").Fold} Fold */
-/** @typedef {import("./output-rows.js").Section} Section */
+/** @import { Fold, OutputRow, Section } from "./output-rows.js" */
 
 const BLOCK = 500;
 const KEPT = 60; // blocks: 30,000 lines

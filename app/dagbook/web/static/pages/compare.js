@@ -13,8 +13,9 @@ import { Empty, Id, Select, Status, Table, Time, Toggle, whenLoaded } from "../p
 import { Diff } from "../parts/diff.js";
 import { LogDifference } from "../parts/logdifference.js";
 
+/** @import { ComparedStep } from "../lib/compare.js" */
+
 const walkSteps = arrowNavigation(".step-name");
-/** @typedef {import("../lib/compare.js").ComparedStep} ComparedStep */
 
 const LATEST = 50; // runs to choose from
 

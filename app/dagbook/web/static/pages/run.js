@@ -27,8 +27,8 @@ import { StepOutput } from "../parts/stepoutput.js";
 import { RunEvents, RunSpec } from "../parts/runtabs.js";
 import { Summary } from "../parts/summary.js";
 
-/** @typedef {import("../parts/steplist.js").OnChoose} OnChoose */
-/** @typedef {import("../lib/runs.js").Leaf} Leaf */
+/** @import { Leaf } from "../lib/runs.js" */
+/** @import { Known, OnChoose } from "../parts/steplist.js" */
 
 const VIEWS = [
   { id: "steps", title: "Steps" },
@@ -132,7 +132,7 @@ function useShown(address, run, leaf) {
 
 /**
  * @param {{ view: string, address: RunAddress, run: Run, shown: Shown, drawn?: string | null,
- *   known: import("../parts/steplist.js").Known | null }} props
+ *   known: Known | null }} props
  */
 function View({ view, address, run, shown, drawn, known }) {
   if (view === "graph") return html`<${RunGraph} run=${run} drawn=${drawn} known=${known} />`;
@@ -142,7 +142,7 @@ function View({ view, address, run, shown, drawn, known }) {
     known=${known} onChoose=${choose} timeline=${view === "gantt"} />`;
 }
 
-/** @param {{ run: Run, drawn?: string | null, known: import("../parts/steplist.js").Known | null }} props */
+/** @param {{ run: Run, drawn?: string | null, known: Known | null }} props */
 function RunGraph({ run, drawn, known }) {
   const active = isActive(run.status);
   const path = criticalPath(run, useNow(1, active));
@@ -152,7 +152,7 @@ function RunGraph({ run, drawn, known }) {
 }
 
 /**
- * @param {{ address: RunAddress, run: Run, shown: Shown, known: import("../parts/steplist.js").Known | null,
+ * @param {{ address: RunAddress, run: Run, shown: Shown, known: Known | null,
  *   reload: Reload }} props
  */
 function OutputPane({ address, run, shown, known, reload }) {

@@ -6,7 +6,7 @@ import { Icon } from "./icon.js";
 
 /**
  * `chosen` is the word of a status, or null for all.
- * @param {{ label: string, looks: import("../lib/runs.js").Look[], chosen: string | null,
+ * @param {{ label: string, looks: import("../lib/status.js").Look[], chosen: string | null,
  *   onChoose: (word: string | null) => void }} props
  */
 export function Counts({ label, looks, chosen, onChoose }) {

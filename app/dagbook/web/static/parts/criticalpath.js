@@ -3,7 +3,7 @@
 import { html } from "../vendor/core.js";
 import { duration, plural } from "../lib/format.js";
 
-/** @typedef {import("../lib/critical-path.js").Link} Link */
+/** @import { Link } from "../lib/critical-path.js" */
 
 const NAMED = 3;
 const NOTABLE = 1000; // milliseconds of waiting, and a twentieth of the run

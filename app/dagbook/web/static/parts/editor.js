@@ -4,10 +4,10 @@ import { html, useEffect, useRef } from "../vendor/core.js";
 import { get } from "../lib/api.js";
 import { pathAt, propertiesAt } from "../lib/schema.js";
 
+/** @import { Schema } from "../lib/schema.js" */
+/** @import { EditorState, EditorView } from "../vendor/editor.js" */
 /** @typedef {typeof import("../vendor/editor.js")} Library */
-/** @typedef {import("../vendor/editor.js").EditorView} EditorView */
-/** @typedef {import("../vendor/editor.js").EditorState["doc"]} Text */
-/** @typedef {import("../lib/schema.js").Schema} Schema */
+/** @typedef {EditorState["doc"]} Text */
 /** @typedef {NonNullable<NonNullable<Parameters<Library["autocompletion"]>[0]>["override"]>[number]} Completer */
 /** @typedef {{ line: number, column?: number }} Place */
 /** @typedef {Place & { message: string }} Problem */

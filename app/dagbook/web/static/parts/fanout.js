@@ -17,8 +17,8 @@ import { Counts } from "./counts.js";
 import { Confirm } from "./form.js";
 import { lookOfSubRun } from "./steplist.js";
 
-/** @typedef {import("./steplist.js").Known} Known */
-/** @typedef {{ id: string, item: string, sub?: Api.SubDAGRunDetail, look: import("../lib/runs.js").Look }} Row */
+/** @import { Known } from "./steplist.js" */
+/** @typedef {{ id: string, item: string, sub?: Api.SubDAGRunDetail, look: import("../lib/status.js").Look }} Row */
 
 const EXPLAINED = 20; // failed sub-runs whose last line is read for the list
 const [FEW, MANY] = [150, 800]; // cells, from which they are smaller

@@ -8,8 +8,8 @@ import { Empty, Select } from "./basic.js";
 import { Combobox } from "./combobox.js";
 import { Icon } from "./icon.js";
 
-/** @typedef {import("../lib/filter-text.js").FilterKeys} FilterKeys */
-/** @typedef {{ keys: FilterKeys, text: string } & import("../lib/filter-text.js").ReadFilter} Filter */
+/** @import { FilterKeys, ReadFilter } from "../lib/filter-text.js" */
+/** @typedef {{ keys: FilterKeys, text: string } & ReadFilter} Filter */
 
 const TYPING = 300; // milliseconds without a key press before the list is loaded
 const MOST = 2000; // characters

@@ -10,9 +10,8 @@ import { useNow } from "../lib/use-now.js";
 import { Loading } from "./basic.js";
 import { Icon } from "./icon.js";
 
-/** @typedef {import("../lib/graph.js").Graph} Graph */
-/** @typedef {import("../lib/graph.js").GraphNode} GraphNode */
-/** @typedef {import("../lib/arrange.js").Placed} Placed */
+/** @import { Placed } from "../lib/arrange.js" */
+/** @import { Graph, GraphNode } from "../lib/graph.js" */
 /** @typedef {{ current: HTMLDivElement | null }} Pane what scrolls */
 
 const ZOOM = 1.2;

@@ -9,9 +9,7 @@ import { href } from "../lib/router.js";
 import { pageOf, pathOf } from "../lib/runs.js";
 import { Failure, Loading, Toggle } from "./basic.js";
 
-/** @typedef {import("../lib/compare.js").ComparedSide} ComparedSide */
-/** @typedef {import("../lib/compare.js").ComparedLog} ComparedLog */
-/** @typedef {import("../lib/compare.js").LogPath} LogPath */
+/** @import { ComparedLog, ComparedSide, ComparedStep, LogPath } from "../lib/compare.js" */
 /** @typedef {{ found: ComparedLog | null, failure: Failed | null }} Found */
 
 /** @type {Stream[]} */
@@ -20,7 +18,7 @@ const exactly = (/** @type {string} */ line) => line;
 const butDigits = (/** @type {string} */ line) => bare(line).replace(/\d+/g, "0");
 
 /**
- * @param {{ addresses: [RunAddress, RunAddress], row: import("../lib/compare.js").ComparedStep }} props
+ * @param {{ addresses: [RunAddress, RunAddress], row: ComparedStep }} props
  */
 export function LogDifference({ addresses, row }) {
   const failed = row.left?.status !== row.right?.status && row.right?.error?.includes("stderr");

@@ -21,7 +21,7 @@ import { attempt as tryTo } from "./notice.js";
 import { OutputLine } from "./outputline.js";
 import { VirtualList, useVirtualList } from "./virtuallist.js";
 
-/** @typedef {import("../lib/output-rows.js").OutputRow} OutputRow */
+/** @import { OutputRow } from "../lib/output-rows.js" */
 
 const STREAMS = [["all", "out + err"], ["stdout", "stdout"], ["stderr", "stderr"]];
 const AHEAD = 125; // lines behind the visible ones that are fetched, too

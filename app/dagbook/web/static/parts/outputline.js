@@ -8,11 +8,8 @@ import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { Icon } from "./icon.js";
 
-/** @typedef {import("../lib/ansi.js").Style} Style */
-/** @typedef {import("../lib/output-rows.js").OutputRow} OutputRow */
-/** @typedef {import("../lib/output-rows.js").Part} Part */
-/** @typedef {import("../lib/output-rows.js").Source} Source */
-/** @typedef {import("../lib/output-rows.js").Section} Section */
+/** @import { Style } from "../lib/ansi.js" */
+/** @import { OutputRow, Part, Section, Source } from "../lib/output-rows.js" */
 
 const LONGEST = 4000; // characters of a line, until the user expands it
 

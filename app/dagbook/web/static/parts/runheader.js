@@ -12,7 +12,7 @@ import { Id, Status, Time } from "./basic.js";
 import { RunActions } from "./runactions.js";
 import { hasDetails, toggleDetails } from "./splitter.js";
 
-/** @typedef {import("../lib/runs.js").Banner} Banner */
+/** @import { Banner } from "../lib/runs.js" */
 
 const INLINE = 3; // params that share the line with the other facts
 const FEWEST = 3; // successful runs that have a median worth showing

@@ -19,11 +19,12 @@ import { Counts } from "./counts.js";
 import { CriticalPath } from "./criticalpath.js";
 import { Icon } from "./icon.js";
 
+/** @import { Link } from "../lib/critical-path.js" */
+
 const walkSteps = arrowNavigation(".step-name");
 /** @typedef {(step: string | null, subRun?: string | null) => void} OnChoose */
 /** @typedef {Map<string, Api.SubDAGRunDetail>} Known the sub-runs of a run by id */
 /** @typedef {{ from: number, length: number }} Axis the root run on the axis of all steps, in milliseconds */
-/** @typedef {import("../lib/critical-path.js").Link} Link */
 /**
  * What the rows of one run have in common; `inside` and `picked` are the run and the step that are shown.
  * @typedef {{ address: RunAddress, depth: number, axis: Axis | null, now: number, known: Known, inside: string,

@@ -15,8 +15,8 @@ import { Confirm, FormDialog } from "../../parts/form.js";
 import { DagGraph } from "../../parts/graph.js";
 import { notify } from "../../parts/notice.js";
 
+/** @import { Place } from "../../parts/editor.js" */
 /** @typedef {Pick<Api.Validation, "errors" | "dag" | "nextStarts">} Checked */
-/** @typedef {import("../../parts/editor.js").Place} Place */
 
 const CHECK_AFTER = 400; // milliseconds without a key press
 
