@@ -12,10 +12,7 @@ import { mayHaveSession, needsLogin, onOtherTab, take } from "./lib/session.js";
 const numbers = new WeakMap();
 let count = 0;
 
-/**
- * The key of a page: views of one thing are one page.
- * @param {import("./lib/routes.js").Route} route
- */
+/** The key of a page: views of one thing are one page. @param {import("./lib/routes.js").Route} route */
 function keyOf({ load, params: { tab, ...thing } }) {
   const number = numbers.get(load) ?? (count += 1);
   numbers.set(load, number);

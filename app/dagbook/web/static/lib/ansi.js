@@ -66,26 +66,17 @@ export function styleAfter(text, style = PLAIN) {
   return style;
 }
 
-/**
- * The last state of a line that a program overwrote, as progress bars do.
- * @param {string} line
- */
+/** The last state of a line that a program overwrote, as progress bars do. @param {string} line */
 export function settled(line) {
   if (!line.includes("\r")) return line;
   const states = line.split("\r").filter((state) => bare(state) !== "");
   return states.at(-1) ?? "";
 }
 
-/**
- * A line without its escape sequences, as it is searched and copied.
- * @param {string} line
- */
+/** A line without its escape sequences, as it is searched and copied. @param {string} line */
 export const bare = (line) => line.replace(SEQUENCE, "");
 
-/**
- * @param {Style} style
- * @param {string} parameters
- */
+/** @param {Style} style @param {string} parameters */
 function change(style, parameters) {
   const codes = parameters.split(";").flatMap(codesOf);
   let next = style;

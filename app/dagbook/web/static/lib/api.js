@@ -111,10 +111,7 @@ export const patch = async (path, body) => (await request("PATCH", path, { body 
 /** @type {Remove} */
 export const remove = async (path) => (await request("DELETE", path)).answer;
 
-/**
- * @param {URL} target
- * @param {RequestInit} options
- */
+/** @param {URL} target @param {RequestInit} options */
 async function send(target, options) {
   try {
     return await fetch(target, options);
@@ -125,10 +122,7 @@ async function send(target, options) {
   }
 }
 
-/**
- * Whether the request was refused because the login is too old for it (RFC 9470).
- * @param {Response} response
- */
+/** Whether the request was refused because the login is too old for it (RFC 9470). @param {Response} response */
 const needsFreshLogin = ({ status, headers: given }) =>
   status === HTTP.FORBIDDEN &&
   isLoggedIn() &&
@@ -137,11 +131,7 @@ const needsFreshLogin = ({ status, headers: given }) =>
 /** @param {unknown} error */
 export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
 
-/**
- * Convert a thrown value to an Error.
- * @param {unknown} error
- * @returns {Error & { status?: number }}
- */
+/** Convert a thrown value to an Error. @param {unknown} error @returns {Error & { status?: number }} */
 export const asError = (error) => (error instanceof Error ? error : new Error(String(error)));
 
 /** @param {Response} response */
@@ -155,11 +145,7 @@ async function decode(response) {
   }
 }
 
-/**
- * Whether a refusal may mean a wrong password, of which the form tells.
- * @param {string} method
- * @param {Path} path
- */
+/** Whether a refusal may mean a wrong password, of which the form tells. @param {string} method @param {Path} path */
 const isAboutPassword = (method, path) =>
   method === "POST" && (path === "auth/session" || path === "auth/change-password");
 

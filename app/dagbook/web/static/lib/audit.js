@@ -75,11 +75,7 @@ const UNSAID = new Set(["hash", "updatedAt", "updated_at"]); // of changes
 export const whoDid = ({ actor, tokenName, via }) =>
   `${actor ?? (via === "none" ? "unknown" : via)}${tokenName ? ` (token ${tokenName})` : ""}`;
 
-/**
- * The sentence of an entry in parts, of which some are links.
- * @param {Api.AuditEntry} entry
- * @returns {Part[]}
- */
+/** The sentence of an entry in parts, of which some are links. @param {Api.AuditEntry} entry @returns {Part[]} */
 export function sentenceOf(entry) {
   const template = SENTENCES[entry.action];
   const unsaid = /^[A-Z]/.test(template ?? "");
@@ -94,11 +90,7 @@ export function sentenceOf(entry) {
 /** @param {Api.AuditEntry} entry */
 const codeOf = ({ after }) => (after?.code ? ` (${after.code})` : "");
 
-/**
- * @param {string} part
- * @param {Api.AuditEntry} entry
- * @returns {Part | Part[]}
- */
+/** @param {string} part @param {Api.AuditEntry} entry @returns {Part | Part[]} */
 function filled(part, entry) {
   if (!part.startsWith("{")) return { text: part };
   const { before = {}, after = {}, object } = entry;

@@ -19,10 +19,7 @@ import { pageOf } from "./runs.js";
 const VERB = /^(?<verb>go to|open|start|suspend|resume|definition of|runs of)\s+(?<rest>\S.*)$/u;
 const MOST = 200; // characters of a search
 
-/**
- * What is asked for: a verb, and the text that names are searched by.
- * @param {string} typed
- */
+/** What is asked for: a verb, and the text that names are searched by. @param {string} typed */
 export function askedFor(typed) {
   const text = typed.trim().slice(0, MOST);
   const { verb = "", rest = text } = VERB.exec(text.toLowerCase())?.groups ?? {};

@@ -44,10 +44,7 @@ export const shownZone = () => zone.value ?? ownZone();
 export const dayOf = (time) =>
   timeText(time, { year: "numeric", month: "2-digit", day: "2-digit" }, { locale: "sv-SE" });
 
-/**
- * How far the clock of the page is ahead of UTC, in milliseconds.
- * @param {number} at in milliseconds
- */
+/** How far the clock of the page is ahead of UTC, in milliseconds. @param {number} at in milliseconds */
 export function aheadOfUtc(at) {
   /** @type {Intl.DateTimeFormatOptions} */
   const options = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit",

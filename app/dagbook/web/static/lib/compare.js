@@ -69,11 +69,7 @@ function compareNodes(name, left, right, now) {
   return { name, left, right, seconds: [one, other], more, pace, otherEnd, differs: otherEnd || pace !== "" };
 }
 
-/**
- * Whether the second took notably longer or shorter than the first.
- * @param {number} one
- * @param {number} other
- */
+/** Whether the second took notably longer or shorter than the first. @param {number} one @param {number} other */
 function paceOf(one, other) {
   if (Math.abs(other - one) < NOTABLE || Math.max(one, other) < Math.min(one, other) * FACTOR) return "";
   return other > one ? "slower" : "faster";
@@ -97,11 +93,7 @@ export function keyStepOf(rows) {
 
 /** Reader of two logs in parallel up to the first differing line; lines are equal if `form` makes the same of them. */
 export class ComparedLogs {
-  /**
-   * @param {[LogPath, LogPath]} paths
-   * @param {Stream} stream
-   * @param {(line: string) => string} form
-   */
+  /** @param {[LogPath, LogPath]} paths @param {Stream} stream @param {(line: string) => string} form */
   constructor(paths, stream, form) {
     /** @type {LogSide[]} */
     this.sides = paths.map((path) => ({ path, stream, from: 1, lines: [], total: null }));
@@ -165,10 +157,7 @@ export class ComparedLogs {
     }
   }
 
-  /**
-   * @param {"differ" | "end" | ""} over
-   * @returns {Promise<ComparedLog>}
-   */
+  /** @param {"differ" | "end" | ""} over @returns {Promise<ComparedLog>} */
   async result(over) {
     await Promise.all(this.sides.map((side) => this.fill(side, AFTER)));
     const first = Math.max(1, this.equal + 1 - BEFORE);

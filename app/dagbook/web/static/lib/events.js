@@ -15,18 +15,12 @@ const SAME = new Set(["dag", "dagRunId", "run-id"]); // equal in every line of o
  * @property {(readonly [name: string, value: string])[]} rest
  */
 
-/**
- * Rows {at, level, text, rest: [[name, value]]}; a line in another format is only text.
- * @param {string} text
- */
+/** Rows {at, level, text, rest: [[name, value]]}; a line in another format is only text. @param {string} text */
 export function eventsOf(text) {
   return text.split("\n").filter(Boolean).map(eventOf);
 }
 
-/**
- * @param {string} line
- * @returns {RunLogEvent}
- */
+/** @param {string} line @returns {RunLogEvent} */
 function eventOf(line) {
   const fields = [...line.matchAll(FIELD)].map(([, name, value]) => /** @type {const} */ ([name, unquote(value)]));
   const known = new Map(fields);

@@ -10,10 +10,7 @@ export async function readExample(name) {
   return response.text();
 }
 
-/**
- * Store examples as DAGs; one whose name is taken is left as it is. Throws ApiError.
- * @param {string[]} names
- */
+/** Store examples as DAGs; one whose name is taken is left as it is. Throws ApiError. @param {string[]} names */
 export async function addExamples(names) {
   for (const name of names) {
     const spec = await readExample(name);

@@ -61,10 +61,7 @@ export class Hub {
     };
   }
 
-  /**
-   * @param {Member} member
-   * @param {{ run: string | null, output: boolean }} wish
-   */
+  /** @param {Member} member @param {{ run: string | null, output: boolean }} wish */
   follow(member, { run, output }) {
     Object.assign(member, { run, output });
     if (!this.members.has(member)) this.admit(member);
@@ -149,10 +146,7 @@ export class Hub {
     return "connecting";
   }
 
-  /**
-   * @param {ReadableStream<Uint8Array<ArrayBuffer>>} body
-   * @param {AbortSignal} abort
-   */
+  /** @param {ReadableStream<Uint8Array<ArrayBuffer>>} body @param {AbortSignal} abort */
   async read(body, abort) {
     this.pause = FIRST_PAUSE;
     this.become("live");
@@ -168,10 +162,7 @@ export class Hub {
     }
   }
 
-  /**
-   * Handle one event; lines that start with a colon only keep the connection alive.
-   * @param {string} block
-   */
+  /** Handle one event; lines that start with a colon only keep the connection alive. @param {string} block */
   take(block) {
     const { id, event, data } = fieldsOf(block);
     if (id) this.last = id;
@@ -194,10 +185,7 @@ export class Hub {
   }
 }
 
-/**
- * Whether a refusal is from the server and not from a proxy whose server is away.
- * @param {Response} response
- */
+/** Whether a refusal is from the server and not from a proxy whose server is away. @param {Response} response */
 const isAnswer = ({ headers }) => (headers.get("content-type") ?? "").includes("json");
 
 /**

@@ -85,11 +85,7 @@ const unknown = (key, keys) =>
 /** @param {FilterKeys} keys */
 export const namesOf = (keys) => Object.keys(keys).filter(Boolean).join(", ");
 
-/**
- * One part as text, quoted if it has to be.
- * @param {string} key
- * @param {string} value
- */
+/** One part as text, quoted if it has to be. @param {string} key @param {string} value */
 export function writePart(key, value) {
   const plain = key ? /^[^\s"]+$/u : /^[^\s":]+$/u;
   const text = plain.test(value) ? value : `"${value.replace(/["\\]/gu, "\\$&")}"`;
@@ -131,11 +127,7 @@ export function textIn(query, keys) {
   return [query.get("q"), ...parts].filter(Boolean).join(" ");
 }
 
-/**
- * The changes of an address that make a text its filter.
- * @param {string} text
- * @param {FilterKeys} keys
- */
+/** The changes of an address that make a text its filter. @param {string} text @param {FilterKeys} keys */
 export function queryFor(text, keys) {
   const old = Object.values(keys).flatMap((known) => oldOf(known).map(([name]) => [name, null]));
   return { ...Object.fromEntries(old), page: null, q: text };

@@ -37,21 +37,14 @@ function pad(number) {
   return String(number).padStart(2, "0");
 }
 
-/**
- * Parse a time of the API; null for "-" and "", which mean no time.
- * @param {string | null | undefined} text
- */
+/** Parse a time of the API; null for "-" and "", which mean no time. @param {string | null | undefined} text */
 export function instant(text) {
   if (!text || text === "-") return null;
   const time = new Date(text);
   return Number.isNaN(time.getTime()) ? null : time;
 }
 
-/**
- * "3 minutes ago", "in 2 hours".
- * @param {Date} time
- * @param {number} [now]
- */
+/** "3 minutes ago", "in 2 hours". @param {Date} time @param {number} [now] */
 export function ago(time, now = Date.now()) {
   const seconds = (time.getTime() - now) / 1000;
   const [unit, size] = STEPS.find(([, least]) => Math.abs(seconds) >= least) ?? STEPS[STEPS.length - 1];
@@ -71,11 +64,7 @@ export function exact(time, other) {
   return known && known !== shownZone() ? `${text} (${timeText(time, options, { other: known })} in ${other})` : text;
 }
 
-/**
- * "14:32", with the date before it when that is not today.
- * @param {Date} time
- * @param {Date} [now]
- */
+/** "14:32", with the date before it when that is not today. @param {Date} time @param {Date} [now] */
 export function clock(time, now = new Date()) {
   return dayOf(time) === dayOf(now) ? hour(time) : timeText(time, { month: "short", day: "numeric", ...HOUR });
 }
@@ -94,26 +83,17 @@ export function dayAndTime(time, now = new Date()) {
   return timeText(time, { weekday: "short", day: "numeric", month: "short", ...year, ...HOUR });
 }
 
-/**
- * "14:32", without the date.
- * @param {Date} time
- */
+/** "14:32", without the date. @param {Date} time */
 export function hour(time) {
   return timeText(time, HOUR);
 }
 
-/**
- * "14:32:05.123".
- * @param {Date} time
- */
+/** "14:32:05.123". @param {Date} time */
 export function moment(time) {
   return timeText(time, { ...HOUR, second: "2-digit", fractionalSecondDigits: 3 }, { locale: "en-GB" });
 }
 
-/**
- * Bytes as "12 B", "3.4 kB", "1.2 GB".
- * @param {number} count
- */
+/** Bytes as "12 B", "3.4 kB", "1.2 GB". @param {number} count */
 export function bytes(count) {
   const names = ["B", "kB", "MB", "GB", "TB"];
   let [value, at] = [count, 0];
@@ -121,20 +101,12 @@ export function bytes(count) {
   return `${at && value < 10 ? value.toFixed(1) : Math.round(value)} ${names[at]}`;
 }
 
-/**
- * "1 run", "2 runs".
- * @param {number} count
- * @param {string} one
- * @param {string} [many]
- */
+/** "1 run", "2 runs". @param {number} count @param {string} one @param {string} [many] */
 export function plural(count, one, many = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
 
-/**
- * A short form of an id, with its start and end.
- * @param {string} id
- */
+/** A short form of an id, with its start and end. @param {string} id */
 export function short(id) {
   return id.length > 14 ? `${id.slice(0, 4)}…${id.slice(-8)}` : id;
 }
@@ -151,18 +123,10 @@ export function spanOf({ startedAt, finishedAt, startedAtMillis, finishedAtMilli
   return { from, to: Math.max(from, to) };
 }
 
-/**
- * The duration of a run or node.
- * @param {Timed} thing
- * @param {number} [now]
- */
+/** The duration of a run or node. @param {Timed} thing @param {number} [now] */
 export const durationText = (thing, now) => duration(secondsOf(thing, now));
 
-/**
- * Seconds of a span, or null.
- * @param {Timed} thing
- * @param {number} [now]
- */
+/** Seconds of a span, or null. @param {Timed} thing @param {number} [now] */
 export function secondsOf(thing, now) {
   const span = spanOf(thing, now);
   return span && (span.to - span.from) / 1000;

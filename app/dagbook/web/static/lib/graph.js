@@ -92,12 +92,7 @@ function alike(steps) {
 /** @typedef {{ step: Api.Step } & Partial<Api.Node>} AnyNode a step of a run, or of a definition */
 /** @typedef {Map<string, { status: number }>} Known the runs that steps called, by id */
 
-/**
- * Steps with their dependencies.
- * @param {AnyNode[]} nodes
- * @param {Known | null} [known]
- * @returns {GraphStep[]}
- */
+/** Steps with their dependencies. @param {AnyNode[]} nodes @param {Known | null} [known] @returns {GraphStep[]} */
 export const stepsOf = (nodes, known = null) =>
   nodes.map((node) => ({ ...shown(node, known), depends: node.step.depends ?? [] }));
 
@@ -121,17 +116,11 @@ export function stepsOfDag({ steps = [], handlerOn = {} }) {
   return [...stepsOf(steps.map((step) => ({ step }))), ...handlersOf(Object.fromEntries(handlers))];
 }
 
-/**
- * @param {Record<string, AnyNode | undefined>} handlers by event
- * @returns {GraphStep[]}
- */
+/** @param {Record<string, AnyNode | undefined>} handlers by event @returns {GraphStep[]} */
 const handlersOf = (handlers) => Object.entries(handlers).flatMap(([handler, node]) =>
   node ? [{ ...shown(node, null), depends: [], handler }] : []);
 
-/**
- * @param {AnyNode} node
- * @param {Known | null} known
- */
+/** @param {AnyNode} node @param {Known | null} known */
 function shown(node, known) {
   const { step, status, startedAt, waiting } = node;
   const look = status === undefined ? undefined : lookOfNode({ status, startedAt, waiting }, false);

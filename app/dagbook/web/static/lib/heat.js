@@ -40,11 +40,7 @@ export function rowsOf(days) {
   });
 }
 
-/**
- * 0 for none, else 1 to 4; the largest of a row is 4.
- * @param {number} count
- * @param {number} most
- */
+/** 0 for none, else 1 to 4; the largest of a row is 4. @param {number} count @param {number} most */
 export const levelOf = (count, most) =>
   count && Math.max(1, Math.ceil((LEVELS * Math.log1p(count)) / Math.log1p(most) - 1e-9));
 

@@ -19,10 +19,7 @@ self.onmessage = ({ data }) => {
   self.postMessage({ id, ...drawings[turned ? drawings.length - 1 : 0] });
 };
 
-/**
- * @param {Question} question
- * @param {Direction} direction
- */
+/** @param {Question} question @param {Direction} direction */
 function draw({ nodes, edges }, direction) {
   const graph = new Graph();
   graph.setGraph({ rankdir: direction, nodesep: BESIDE, ranksep: BETWEEN, marginx: MARGIN, marginy: MARGIN });

@@ -89,10 +89,7 @@ export const GROUP_LINES = "^::(group::|endgroup::)"; // as a regular expression
 const BEGIN = /^::group::(.*)$/;
 const END = "::endgroup::";
 
-/**
- * The title of the group that a line begins.
- * @param {string} text
- */
+/** The title of the group that a line begins. @param {string} text */
 export const groupTitle = (text) => BEGIN.exec(text.replace(/\r$/, ""))?.[1].trim() ?? null;
 
 /** Lines that are not shown, from and to. @typedef {readonly [from: number, to: number]} Fold */
@@ -119,10 +116,7 @@ export function groupsOf(marks, total, starts = []) {
   return groups;
 }
 
-/**
- * Disjoint folds in order, from folds in any order.
- * @param {Iterable<Fold>} folds
- */
+/** Disjoint folds in order, from folds in any order. @param {Iterable<Fold>} folds */
 export function tidy(folds) {
   /** @type {Fold[]} */
   const found = [];
@@ -160,11 +154,7 @@ export function nest(rows) {
   return rows;
 }
 
-/**
- * The rows that are in one of some sections.
- * @param {OutputRow[]} rows
- * @param {Set<string>} keys
- */
+/** The rows that are in one of some sections. @param {OutputRow[]} rows @param {Set<string>} keys */
 export const foldsIn = (rows, keys) => tidy(keys.size === 0 ? [] : rows.flatMap(({ within = [] }, index) =>
   within.some((key) => keys.has(key)) ? [/** @type {Fold} */ ([index + 1, index + 1])] : []));
 

@@ -13,10 +13,7 @@ const LONGEST = 20_000;
 export class Budget {
   paid = -Infinity; // until then the bytes of before are too many
 
-  /**
-   * @param {number} now
-   * @param {number} bytes
-   */
+  /** @param {number} now @param {number} bytes */
   spend(now, bytes) {
     this.paid = Math.max(this.paid, now - CREDIT) + (bytes * 60_000) / BYTES_A_MINUTE;
   }
@@ -32,11 +29,7 @@ export class Pace {
     this.budget = budget;
   }
 
-  /**
-   * When to load after a change.
-   * @param {number} now
-   * @param {{ kind: string, root?: unknown }} change
-   */
+  /** When to load after a change. @param {number} now @param {{ kind: string, root?: unknown }} change */
   due(now, { kind, root }) {
     const paid = root ? Math.min(this.budget.paid, now + LONGEST) : now;
     return Math.max(now + SETTLE, kind === "log" ? this.nextOutput : this.next, paid);

@@ -8,11 +8,7 @@
  * @property {"truth" | "number" | "date" | "lines" | "text"} kind
  */
 
-/**
- * The form fields of named ("NAME=value") and positional defaults.
- * @param {string[]} [params]
- * @returns {Field[]}
- */
+/** The form fields of named ("NAME=value") and positional defaults. @param {string[]} [params] @returns {Field[]} */
 export function fieldsOf(params = []) {
   return params.map((text, index) => {
     const equals = text.indexOf("=");

@@ -147,10 +147,7 @@ export function setQuery(changes, { replace = true } = {}) {
   address.value = read();
 }
 
-/**
- * Change the fragment without scrolling.
- * @param {string} fragment
- */
+/** Change the fragment without scrolling. @param {string} fragment */
 export function setHash(fragment) {
   const { pathname, search } = window.location;
   window.history.replaceState(window.history.state, "", pathname + search + (fragment && `#${fragment}`));

@@ -38,11 +38,7 @@ const compiled = ROUTES.map(([pattern, load]) => ({ parts: pattern.split("/").sl
 /** @type {Route} */
 const missing = { load: () => import("../pages/missing.js"), params: {} };
 
-/**
- * The route of a path: how to load its page, and the parameters in it.
- * @param {string} path
- * @returns {Route}
- */
+/** The route of a path: how to load its page, and the parameters in it. @param {string} path @returns {Route} */
 export function find(path) {
   const parts = path.split("/").slice(1);
   for (const { parts: pattern, load } of compiled) {
@@ -52,10 +48,7 @@ export function find(path) {
   return missing;
 }
 
-/**
- * @param {string[]} pattern
- * @param {string[]} parts
- */
+/** @param {string[]} pattern @param {string[]} parts */
 function match(pattern, parts) {
   if (pattern.length !== parts.length) return null;
   /** @type {Record<string, string>} */

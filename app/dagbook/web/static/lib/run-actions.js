@@ -11,18 +11,11 @@ export const stop = (address) => post([...pathOf(address), "stop"]);
 /** GET in the contract, although it changes data. @param {RunAddress} address */
 export const dequeue = (address) => get([...pathOf(address), "dequeue"]);
 
-/**
- * @param {RunAddress} address
- * @param {string} [stepName] the only step to retry
- */
+/** @param {RunAddress} address @param {string} [stepName] the only step to retry */
 export const retry = (address, stepName) =>
   post([...pathOf(address), "retry"], { dagRunId: address.runId, ...(stepName ? { stepName } : {}) });
 
-/**
- * @param {RunAddress} address
- * @param {string} step
- * @param {Api.NodeStatus} status
- */
+/** @param {RunAddress} address @param {string} step @param {Api.NodeStatus} status */
 export const setStatus = (address, step, status) => patch([...pathOf(address), "steps", step, "status"], { status });
 
 /**

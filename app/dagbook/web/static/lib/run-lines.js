@@ -137,11 +137,7 @@ export class RunLines {
     });
   }
 
-  /**
-   * Fetch more if these rows are near an end.
-   * @param {number} first
-   * @param {number} last
-   */
+  /** Fetch more if these rows are near an end. @param {number} first @param {number} last */
   want(first, last) {
     if (this.busy) return;
     if (first <= NEAR && this.hasEarlier) this.earlier();
@@ -182,10 +178,7 @@ export class RunLines {
     if (this.shown !== before) this.onShift(this.shown - before);
   }
 
-  /**
-   * @param {Place} place
-   * @param {(page: Api.LogPieces) => void} take
-   */
+  /** @param {Place} place @param {(page: Api.LogPieces) => void} take */
   async request(place, take) {
     this.busy = true;
     try {
@@ -231,10 +224,7 @@ export class RunLines {
 /** @type {WeakMap<Api.LogPiece, number>} */
 const sizes = new WeakMap();
 
-/**
- * The part of the limit that a piece uses.
- * @param {Api.LogPiece} piece
- */
+/** The part of the limit that a piece uses. @param {Api.LogPiece} piece */
 function sizeOf(piece) {
   const known = sizes.get(piece);
   if (known !== undefined) return known;

@@ -24,18 +24,12 @@ export function pathOf({ name, runId, subRunId }) {
   return subRunId ? /** @type {RunPath} */ (/** @type {unknown} */ ([...root, "sub-dag-runs", subRunId])) : root;
 }
 
-/**
- * The path of a run's page.
- * @param {{ name: string, runId: string, subRunId?: string | null }} address
- */
+/** The path of a run's page. @param {{ name: string, runId: string, subRunId?: string | null }} address */
 export function pageOf({ name, runId, subRunId }) {
   return ["dag-runs", name, runId, ...(subRunId ? [subRunId] : [])];
 }
 
-/**
- * Steps and handlers of a run, in order.
- * @param {Run} run
- */
+/** Steps and handlers of a run, in order. @param {Run} run */
 export function nodesOf(run) {
   return [...run.nodes, ...HANDLERS.flatMap((name) => run[name] ?? [])];
 }
@@ -143,10 +137,7 @@ export function lookOfNode(node, over) {
 /** @type {Tone[]} */
 export const BY_URGENCY = ["bad", "wait", "busy", "mixed", "off", "idle", "good"];
 
-/**
- * How many have each look, those that need attention first.
- * @param {Look[]} looks
- */
+/** How many have each look, those that need attention first. @param {Look[]} looks */
 export function countLooks(looks) {
   const groups = Map.groupBy(looks, ({ word }) => word).values();
   const rank = (/** @type {{ look: Look }} */ { look }) => BY_URGENCY.indexOf(look.tone);

@@ -36,11 +36,7 @@ export function pathAt(lines, number, indent) {
   return found;
 }
 
-/**
- * The properties allowed at a path: {name: schema}.
- * @param {Schema} schema
- * @param {string[]} path
- */
+/** The properties allowed at a path: {name: schema}. @param {Schema} schema @param {string[]} path */
 export function propertiesAt(schema, path) {
   let here = [resolve(schema, schema)];
   for (const key of path) {
@@ -53,31 +49,19 @@ export function propertiesAt(schema, path) {
   return Object.assign({}, ...here.flatMap((one) => branches(schema, one)).map((one) => one.properties ?? {}));
 }
 
-/**
- * @param {Schema} schema
- * @param {Schema} node
- * @returns {Schema[]}
- */
+/** @param {Schema} schema @param {Schema} node @returns {Schema[]} */
 function items(schema, node) {
   return branches(schema, node).flatMap((one) => (one.items ? [one, ...branches(schema, one.items)] : [one]));
 }
 
-/**
- * @param {Schema} schema
- * @param {Schema} node
- * @returns {Schema[]}
- */
+/** @param {Schema} schema @param {Schema} node @returns {Schema[]} */
 function branches(schema, node) {
   const one = resolve(schema, node);
   const inside = [...(one.anyOf ?? []), ...(one.oneOf ?? []), ...(one.allOf ?? [])];
   return [one, ...inside.flatMap((branch) => branches(schema, branch))];
 }
 
-/**
- * @param {Schema} schema
- * @param {Schema} node
- * @returns {Schema}
- */
+/** @param {Schema} schema @param {Schema} node @returns {Schema} */
 function resolve(schema, node) {
   if (!node.$ref) return node;
   const target = node.$ref.split("/").slice(1).reduce((at, part) => at?.[part], /** @type {any} */ (schema));

@@ -70,10 +70,7 @@ export const headers = () => ({
   ...(Date.now() - lastInput > QUIET && { "X-Dagbook-Idle": "true" }),
 });
 
-/**
- * Take over the session that the server has started or found.
- * @param {Api.BrowserSession} session
- */
+/** Take over the session that the server has started or found. @param {Api.BrowserSession} session */
 export function take(session) {
   proof = session.csrfToken;
   user.value = session.user ?? null;
@@ -120,10 +117,7 @@ export function onOtherTab(react) {
 /** Set while the user is asked for the password again; call it with whether that succeeded. */
 export const question = signal(/** @type {((answer: boolean) => void) | null} */ (null));
 
-/**
- * Ask the user to log in again.
- * @returns {Promise<boolean>} whether that succeeded
- */
+/** Ask the user to log in again. @returns {Promise<boolean>} whether that succeeded */
 export function logInAgain() {
   return new Promise((resolve) => {
     question.value = (answer) => {

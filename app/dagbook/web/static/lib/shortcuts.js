@@ -67,10 +67,7 @@ export const SHORTCUTS = /** @type {ShortcutGroup[]} */ ([
   },
 ]);
 
-/**
- * The groups of shortcuts, those of the page at `path` first.
- * @param {string} path
- */
+/** The groups of shortcuts, those of the page at `path` first. @param {string} path */
 export function shortcutsFor(path) {
   const here = SHORTCUTS.filter(({ page }) => page?.test(path));
   return [...here, ...SHORTCUTS.filter((group) => !here.includes(group))];

@@ -63,10 +63,7 @@ export class StepLines {
     return tidy([...this.others, ...this.folded.values()]);
   }
 
-  /**
-   * The row of a line (from 1), or undefined while it is not fetched.
-   * @param {number} line
-   */
+  /** The row of a line (from 1), or undefined while it is not fetched. @param {number} line */
   row(line) {
     return this.blocks.get(Math.floor((line - 1) / BLOCK))?.[(line - 1) % BLOCK];
   }
@@ -91,11 +88,7 @@ export class StepLines {
     });
   }
 
-  /**
-   * Fetch the missing blocks of a range of lines.
-   * @param {number} first
-   * @param {number} last
-   */
+  /** Fetch the missing blocks of a range of lines. @param {number} first @param {number} last */
   want(first, last) {
     for (let block = Math.floor((first - 1) / BLOCK); block <= Math.floor((last - 1) / BLOCK); block += 1) {
       if (block >= 0 && !this.blocks.has(block)) this.fetch(block);
@@ -222,11 +215,7 @@ export class StepLines {
     }
   }
 
-  /**
-   * @param {number} block
-   * @param {OutputRow[]} rows
-   * @param {number} total
-   */
+  /** @param {number} block @param {OutputRow[]} rows @param {number} total */
   take(block, rows, total) {
     this.total = Math.max(total, this.total ?? 0);
     this.hasGroups ||= rows.some(({ parts }) => groupTitle(parts[0].text) !== null);

@@ -27,11 +27,7 @@ export function storedKeys() {
   }
 }
 
-/**
- * Store a text; null deletes it.
- * @param {string} key
- * @param {string | null} text
- */
+/** Store a text; null deletes it. @param {string} key @param {string | null} text */
 export function store(key, text) {
   try {
     if (text === null) window.localStorage.removeItem(key);

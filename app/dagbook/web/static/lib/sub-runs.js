@@ -25,10 +25,7 @@ export function useSubRuns(address) {
   return data || error ? found : null;
 }
 
-/**
- * The newest change of each sub-run of a run.
- * @param {RunAddress | null} address
- */
+/** The newest change of each sub-run of a run. @param {RunAddress | null} address */
 function useNews(address) {
   const [news, setNews] = useState(NONE);
   useEffect(() => {

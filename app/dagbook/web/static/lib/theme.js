@@ -22,10 +22,7 @@ effect(() => {
 });
 window.addEventListener("storage", ({ key }) => key === KEY && (theme.value = load())); // chosen in another tab
 
-/**
- * Choose a theme and store it.
- * @param {Theme} name
- */
+/** Choose a theme and store it. @param {Theme} name */
 export function choose(name) {
   theme.value = name;
   store(KEY, name);

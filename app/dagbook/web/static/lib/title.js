@@ -2,10 +2,7 @@
 
 import { signal, useEffect } from "../vendor/core.js";
 
-/**
- * Set a title such as "etl · failed · 14:32 – Dagbook".
- * @param {...(string | null | undefined | false)} parts
- */
+/** Set a title such as "etl · failed · 14:32 – Dagbook". @param {...(string | null | undefined | false)} parts */
 export function useTitle(...parts) {
   const text = parts.filter(Boolean).join(" · ");
   useEffect(() => {

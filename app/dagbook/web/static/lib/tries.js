@@ -14,10 +14,7 @@ export function tryTitle(execution, count) {
   return count === 1 ? null : `Try ${execution} of ${count}`;
 }
 
-/**
- * "failed with exit code 1 · 12 s"; empty until it is known.
- * @param {Api.StepTry | undefined} one
- */
+/** "failed with exit code 1 · 12 s"; empty until it is known. @param {Api.StepTry | undefined} one */
 export function outcomeOf(one) {
   if (!one) return "";
   if (one.finishedAtMillis === undefined) return "running";

@@ -30,11 +30,7 @@ export function geometryOf(total, viewport) {
 
 const PRINTED = 500; // rows: as many as a log fetches at a time, so all of them are there
 
-/**
- * The rows that are printed when `first` is the first one in sight.
- * @param {number} first
- * @param {number} total
- */
+/** The rows that are printed when `first` is the first one in sight. @param {number} first @param {number} total */
 export function printedRows(first, total) {
   const from = Math.floor((first - 1) / PRINTED) * PRINTED + 1;
   return { from, to: Math.min(total, from + PRINTED - 1) };

@@ -26,10 +26,7 @@ export function causeOf({ reason, queue, message = "", limit = 0, running = 0, h
   return reason === "turn" ? "Starts next" : message.replace(/`([^`]*)`/g, "“$1”");
 }
 
-/**
- * The reason that most runs of a queue have in common, empty if each has its own.
- * @param {RunSummary[]} queued
- */
+/** The reason that most runs of a queue have in common, empty if each has its own. @param {RunSummary[]} queued */
 export function sharedCause(queued) {
   const groups = Map.groupBy(queued, ({ waitingFor }) => (waitingFor ? causeOf(waitingFor) : ""));
   const [cause, runs] = [...groups].sort(([, one], [, other]) => other.length - one.length)[0] ?? ["", []];

@@ -116,9 +116,7 @@ function GroupForm({ title, action, group, onClose, onSave }) {
   <//>`;
 }
 
-/**
- * @param {{ group: Api.Group, users: Api.User[], onClose: () => void, onChange: () => Promise<unknown> }} props
- */
+/** @param {{ group: Api.Group, users: Api.User[], onClose: () => void, onChange: () => Promise<unknown> }} props */
 function Members({ group, users, onClose, onChange }) {
   const loaded = useApi(["groups", group.id]);
   const change = (/** @type {() => Promise<unknown>} */ work) =>

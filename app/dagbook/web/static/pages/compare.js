@@ -19,10 +19,7 @@ const walkSteps = arrowNavigation(".step-name");
 
 const LATEST = 50; // runs to choose from
 
-/**
- * "etl/7", or "etl/7/SUB" for a sub-run.
- * @param {string | null} text
- */
+/** "etl/7", or "etl/7/SUB" for a sub-run. @param {string | null} text */
 function addressOf(text) {
   const [name, runId, subRunId] = (text ?? "").split("/");
   return runId ? { name, runId, subRunId } : null;

@@ -116,20 +116,13 @@ function Row({ file, next, reload }) {
   </tr>`;
 }
 
-/**
- * Why the latest run failed, else what the DAG does.
- * @param {{ file: Api.DAGFile }} props
- */
+/** Why the latest run failed, else what the DAG does. @param {{ file: Api.DAGFile }} props */
 function About({ file: { dag, latestDAGRun: run } }) {
   if (run.status === RUN.FAILED && run.cause) return html`<${Truncated} class="bad what" text=${run.cause} />`;
   return dag.description && html`<${Truncated} class="faint what" text=${dag.description} />`;
 }
 
-/**
- * @param {Api.DAGFile} file
- * @param {Reload} reload
- * @returns {import("../parts/menu.js").MaybeItem[]}
- */
+/** @param {Api.DAGFile} file @param {Reload} reload @returns {import("../parts/menu.js").MaybeItem[]} */
 function itemsOf({ fileName, dag, suspended, errors, mayStart, mayEdit }, reload) {
   const toggle = () => attempt(() => post(["dags", fileName, "suspend"], { suspend: !suspended }).then(reload));
   return [
@@ -157,10 +150,7 @@ function Tags({ tags }) {
     ${more.length > 0 && html`<span class="faint small" title=${more.join(", ")}>${more.length} more</span>`}`;
 }
 
-/**
- * The latest runs as small bars, the newest on the right.
- * @param {{ runs: Api.RecentRun[] }} props
- */
+/** The latest runs as small bars, the newest on the right. @param {{ runs: Api.RecentRun[] }} props */
 function Recent({ runs }) {
   const longest = Math.max(0.001, ...runs.map((run) => secondsOf(run) ?? 0));
   return html`<span class="recent">${[...runs].reverse().map((run) => {

@@ -71,11 +71,7 @@ function All({ queues, reload }) {
 /** Whether a queue is only the limit of a DAG, and no run waits in it. @param {Api.Queue} queue */
 const isPlain = ({ type, queued, paused }) => type !== "global" && !queued.length && !paused;
 
-/**
- * Pause or resume a queue.
- * @param {Api.Queue} queue
- * @param {Reload} reload
- */
+/** Pause or resume a queue. @param {Api.Queue} queue @param {Reload} reload */
 const toggle = ({ name, paused }, reload) =>
   attempt(
     () => (paused ? post(["queues", name, "resume"]) : post(["queues", name, "pause"])).then(reload),

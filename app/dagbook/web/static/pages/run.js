@@ -151,10 +151,7 @@ function RunGraph({ run, drawn, known }) {
     active=${active} onChoose=${choose} />`} />`;
 }
 
-/**
- * @param {{ address: RunAddress, run: Run, shown: Shown, known: Known | null,
- *   reload: Reload }} props
- */
+/** @param {{ address: RunAddress, run: Run, shown: Shown, known: Known | null, reload: Reload }} props */
 function OutputPane({ address, run, shown, known, reload }) {
   const active = isActive(run.status);
   if (query.value.get("output") === "all") return html`<${Output} address=${address} root=${address} step=${null}

@@ -156,10 +156,7 @@ function Definition({ result, text }) {
   </article>`;
 }
 
-/**
- * Merge matches whose context lines overlap.
- * @param {Api.SearchDAGsMatchItem[]} matches
- */
+/** Merge matches whose context lines overlap. @param {Api.SearchDAGsMatchItem[]} matches */
 function merged(matches) {
   /** @type {Api.SearchDAGsMatchItem[]} */
   const pieces = [];

@@ -11,9 +11,7 @@ import { FormDialog } from "./form.js";
 /** Users and groups who may decide; none is everyone who may run the DAG. @param {string[]} names */
 export const approverText = (names) => names.map((name) => name.replace(/^group:/, "group ")).join(", ");
 
-/**
- * @param {{ address: RunAddress, step: string, waiting: Api.WaitingForApproval, reload: Reload }} props
- */
+/** @param {{ address: RunAddress, step: string, waiting: Api.WaitingForApproval, reload: Reload }} props */
 export function ApprovalCard({ address, step, waiting, reload }) {
   return html`<section class="card" aria-label=${`Approval of ${step}`}>
     <p class="wait">Waits for approval since <${Time} at=${waiting.since} words=${false} /></p>

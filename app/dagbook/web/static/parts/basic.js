@@ -63,10 +63,7 @@ export function Select({ options, onSet, ...rest }) {
     ${options.map(([value, word]) => html`<option key=${value} value=${value}>${word}</option>`)}</select>`;
 }
 
-/**
- * A long text, truncated to the available width, complete on hover.
- * @param {{ text: string, class?: string }} props
- */
+/** A long text, truncated to the available width, complete on hover. @param {{ text: string, class?: string }} props */
 export function Truncated({ text, class: more = "" }) {
   return html`<div class=${`cut ${more}`} title=${text}>${text}</div>`;
 }
@@ -89,10 +86,7 @@ export function Id({ of, page }) {
   </span>`;
 }
 
-/**
- * Placeholder for an empty list, with what to do next.
- * @param {{ title: string, children?: Children }} props
- */
+/** Placeholder for an empty list, with what to do next. @param {{ title: string, children?: Children }} props */
 export function Empty({ title, children }) {
   return html`<div class="empty"><h2>${title}</h2><div>${children}</div></div>`;
 }

@@ -27,10 +27,7 @@ export class Boundary extends Component {
     console.error(error);
   }
 
-  /**
-   * @param {Props} props
-   * @param {State} state
-   */
+  /** @param {Props} props @param {State} state */
   render({ children }, { error }) {
     return error ? html`<${Fault} error=${error} />` : children;
   }

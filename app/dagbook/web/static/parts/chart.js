@@ -19,11 +19,7 @@ function colour(element, name) {
   return color;
 }
 
-/**
- * The label of an axis tick, as precise as the distance between ticks.
- * @param {number} tick
- * @param {number} step
- */
+/** The label of an axis tick, as precise as the distance between ticks. @param {number} tick @param {number} step */
 function tickText(tick, step) {
   /** @type {Intl.DateTimeFormatOptions} */
   const options = step < 60 ? { second: "2-digit" } : {};
@@ -38,11 +34,7 @@ function tickText(tick, step) {
 const topOf = (highest, most = Infinity) =>
   Math.min(most, Math.max(Number.isFinite(most) ? most / 10 : 1, highest * 1.2));
 
-/**
- * Show the value under the pointer.
- * @param {import("../vendor/chart.js").uPlot} plot
- * @param {string} unit
- */
+/** Show the value under the pointer. @param {import("../vendor/chart.js").uPlot} plot @param {string} unit */
 function showValue(plot, unit) {
   const { idx: index, left = -1 } = plot.cursor;
   const [times, values] = plot.data;

@@ -50,10 +50,7 @@ export function ClockNote({ zones = [config.zone] }) {
 /** The zone that an expression names, else that of the server. @param {string} expression */
 export const zoneOf = (expression) => /^(?:CRON_)?TZ=(\S+)\s/.exec(expression.trim())?.[1] ?? config.zone;
 
-/**
- * A cron expression in words, with its zone if that is not the one of the page.
- * @param {{ of: Api.Schedule }} props
- */
+/** A cron expression in words, with its zone if that is not the one of the page. @param {{ of: Api.Schedule }} props */
 export function Expression({ of: { expression, words } }) {
   const own = zoneOf(expression);
   const name = knownZone(own) ?? own;
@@ -61,10 +58,7 @@ export function Expression({ of: { expression, words } }) {
     ${" "}<code class="faint">${expression}</code></div>`;
 }
 
-/**
- * A time to come: day and time, and how far away it is.
- * @param {{ at: string, zone?: string, far?: boolean }} props
- */
+/** A time to come: day and time, and how far away it is. @param {{ at: string, zone?: string, far?: boolean }} props */
 export function NextTime({ at, zone: other, far = true }) {
   const now = useNow(15, far);
   const time = new Date(at);

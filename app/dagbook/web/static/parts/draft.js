@@ -9,10 +9,7 @@ import { NextTime } from "./clock.js";
 const KEPT_AFTER = 500; // milliseconds without a key
 /** @typedef {{ text: string, etag: string | null, at: string }} Draft */
 
-/**
- * A draft is offered to the user who has written it, also after an idle session.
- * @param {string} name
- */
+/** A draft is offered to the user who has written it, also after an idle session. @param {string} name */
 const keyOf = (name) => `dagbook.draft.${[user.peek()?.id, name].filter(Boolean).join(".")}`;
 
 /** @param {string} name @returns {Draft | null} */
@@ -62,10 +59,7 @@ export function DraftOffer({ draft, etag, onTake, onDrop }) {
   </div>`;
 }
 
-/**
- * The next starts that the text would cause.
- * @param {{ starts: Api.NextStart[] | undefined }} props
- */
+/** The next starts that the text would cause. @param {{ starts: Api.NextStart[] | undefined }} props */
 export function NextOfText({ starts }) {
   if (!starts?.length) return null;
   return html`<section aria-label="Next starts of this text"><h2>Next starts with this text</h2>

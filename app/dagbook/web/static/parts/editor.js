@@ -138,10 +138,7 @@ async function keysAt(text, line, indent) {
   return known ? propertiesAt(known, pathAt(text.toString().split("\n"), line - 1, indent)) : {};
 }
 
-/**
- * Completion of the keys allowed at the cursor.
- * @param {Parameters<Completer>[0]} context
- */
+/** Completion of the keys allowed at the cursor. @param {Parameters<Completer>[0]} context */
 async function complete(context) {
   const line = context.state.doc.lineAt(context.pos);
   const before = line.text.slice(0, context.pos - line.from);
@@ -157,11 +154,7 @@ async function complete(context) {
   return { from: context.pos - match[2].length, options, validFor: /^[\w-]*$/ };
 }
 
-/**
- * Tooltip with the description of a key.
- * @param {EditorView} view
- * @param {number} position
- */
+/** Tooltip with the description of a key. @param {EditorView} view @param {number} position */
 async function explain(view, position) {
   const line = view.state.doc.lineAt(position);
   const match = /^(\s*(?:- +)*)([\w-]+)\s*:/.exec(line.text);
@@ -178,10 +171,7 @@ async function explain(view, position) {
   };
 }
 
-/**
- * @param {{ library: Library, view: EditorView }} props
- * @param {Problem[]} problems
- */
+/** @param {{ library: Library, view: EditorView }} props @param {Problem[]} problems */
 function mark({ library, view }, problems) {
   const { doc } = view.state;
   const diagnostics = problems.map((problem) => ({
@@ -192,10 +182,7 @@ function mark({ library, view }, problems) {
   view.dispatch(library.setDiagnostics(view.state, diagnostics));
 }
 
-/**
- * @param {{ library: Library, view: EditorView }} props
- * @param {Place | null} place
- */
+/** @param {{ library: Library, view: EditorView }} props @param {Place | null} place */
 function goTo({ library, view }, place) {
   if (!place) return;
   const at = positionOf(view.state.doc, place);
@@ -216,10 +203,7 @@ function positionOf(doc, { line, column = 1 }) {
   return { from: Math.min(at.from + Math.max(column - 1, 0), at.to), to: at.to };
 }
 
-/**
- * Parse the server's problems, "[3:5] steps[0].name: …", with their positions.
- * @param {string[]} errors
- */
+/** Parse the server's problems, "[3:5] steps[0].name: …", with their positions. @param {string[]} errors */
 export function placesOf(errors) {
   return errors.map((text) => {
     const match = /^\[(\d+):(\d+)\] (.*)$/s.exec(text);

@@ -50,11 +50,7 @@ export function FanOut({ address, run, node, known: given, reload }) {
     </div>`;
 }
 
-/**
- * @param {Api.Node} node
- * @param {Known | null} known
- * @returns {Row[]}
- */
+/** @param {Api.Node} node @param {Known | null} known @returns {Row[]} */
 const rowsOf = (node, known) =>
   calledBy(node).map((called) => {
     const sub = known?.get(called.dagRunId);

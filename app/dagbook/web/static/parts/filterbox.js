@@ -24,10 +24,7 @@ export function useFilter(keys) {
   return useMemo(() => ({ keys, text, ...readFilter(text, keys) }), [text]);
 }
 
-/**
- * `children` are other controls of the list.
- * @param {{ label: string, filter: Filter, children?: Children }} props
- */
+/** `children` are other controls of the list. @param {{ label: string, filter: Filter, children?: Children }} props */
 export function FilterBox({ label, filter: { keys: declared, text, problems }, children }) {
   const [typed, setTyped] = useState(text);
   const [caret, setCaret] = useState(/** @type {number | null} */ (null));

@@ -4,10 +4,7 @@ import { html, useState } from "../vendor/core.js";
 import { asError } from "../lib/api.js";
 import { Dialog, Failure } from "./basic.js";
 
-/**
- * The values of a form's fields; file fields are not supported.
- * @param {HTMLFormElement} form
- */
+/** The values of a form's fields; file fields are not supported. @param {HTMLFormElement} form */
 export const valuesOf = (form) => /** @type {Fields} */ (Object.fromEntries(new FormData(form)));
 
 /**
@@ -73,10 +70,7 @@ export function Confirm({ title, children, action, onConfirm, onClose, typed, da
         autocomplete="off" /></label>`}<//>`;
 }
 
-/**
- * Fields for a new password, twice, so that a typing error is noticed.
- * @param {{ label?: string }} props
- */
+/** Fields for a new password, twice, so that a typing error is noticed. @param {{ label?: string }} props */
 export function NewPassword({ label = "New password" }) {
   const [first, setFirst] = useState("");
   const check = (/** @type {InputChange} */ event) =>

@@ -46,9 +46,7 @@ export function Inbox({ found, seen, reload, words, onSeen }) {
         definition.</p><//>`}</section>`;
 }
 
-/**
- * @param {{ group: Api.FailureGroup, list: string, old: boolean, onRetry: () => void, onSeen: () => void }} props
- */
+/** @param {{ group: Api.FailureGroup, list: string, old: boolean, onRetry: () => void, onSeen: () => void }} props */
 function Row({ group, list, old, onRetry, onSeen }) {
   const { name, reason, count, firstAt, dagRunId, lastGood, mayRetry, fixed } = group;
   const items = [

@@ -17,9 +17,7 @@ const STREAMS = ["stdout", "stderr"];
 const exactly = (/** @type {string} */ line) => line;
 const butDigits = (/** @type {string} */ line) => bare(line).replace(/\d+/g, "0");
 
-/**
- * @param {{ addresses: [RunAddress, RunAddress], row: ComparedStep }} props
- */
+/** @param {{ addresses: [RunAddress, RunAddress], row: ComparedStep }} props */
 export function LogDifference({ addresses, row }) {
   const failed = row.left?.status !== row.right?.status && row.right?.error?.includes("stderr");
   const [stream, setStream] = useState(/** @type {Stream} */ (failed ? "stderr" : "stdout"));
@@ -60,10 +58,7 @@ export function LogDifference({ addresses, row }) {
         label=${index ? "This run" : "Compared with"} />`)}</div>`}`;
 }
 
-/**
- * @param {ComparedLog} found
- * @param {Stream} stream
- */
+/** @param {ComparedLog} found @param {Stream} stream */
 function sentence({ equal, over, sides }, stream) {
   if (sides.every(({ total }) => total === 0)) return `Neither run wrote anything to ${stream}.`;
   const [one, other] = sides;

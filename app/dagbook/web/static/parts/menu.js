@@ -45,9 +45,7 @@ export function Menu({ label, items, icon = "more", title, class: look = title ?
       ${open && html`<${Items} items=${shown} button=${button} onClose=${close} />`}</div>`;
 }
 
-/**
- * @param {{ items: MenuItem[], button: { current: HTMLButtonElement | null }, onClose: () => void }} props
- */
+/** @param {{ items: MenuItem[], button: { current: HTMLButtonElement | null }, onClose: () => void }} props */
 function Items({ items, button, onClose }) {
   const content = useRef(/** @type {HTMLElement | null} */ (null));
   useLayoutEffect(() => {

@@ -8,11 +8,7 @@ const SHOWN = 6000;
 const notices = signal(/** @type {{ id: number, text: string, tone: string }[]} */ ([]));
 let count = 0;
 
-/**
- * Show a message for a while; an error stays until it is closed.
- * @param {string} text
- * @param {string} [tone]
- */
+/** Show a message for a while; an error stays until it is closed. @param {string} text @param {string} [tone] */
 export function notify(text, tone = "good") {
   const id = (count += 1);
   notices.value = [...notices.value, { id, text, tone }];

@@ -7,11 +7,7 @@ import { Time } from "./basic.js";
 const POLL = 1000; // milliseconds, while a source is read
 const REST = 15_000; // the live feed has DAGs, not problems of files without one
 
-/**
- * Load again and again, more often while something is read.
- * @param {boolean} active
- * @param {Reload} reload
- */
+/** Load again and again, more often while something is read. @param {boolean} active @param {Reload} reload */
 export function usePolling(active, reload) {
   useEffect(() => {
     const timer = setInterval(reload, active ? POLL : REST);
@@ -49,10 +45,7 @@ export function Problems({ problems }) {
       ${line > 0 && html`<span class="number">line ${line}</span>: `}${message}</li>`)}</ul>`;
 }
 
-/**
- * Why a DAG cannot be changed here; an empty text if it can.
- * @param {Api.DagSource | undefined} source
- */
+/** Why a DAG cannot be changed here; an empty text if it can. @param {Api.DagSource | undefined} source */
 export function whyReadOnly(source) {
   if (!source || (source.writable && !source.removedAt)) return "";
   return `It comes from the source ${source.name}: change ${source.path} there`;

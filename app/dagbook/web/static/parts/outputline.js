@@ -148,20 +148,13 @@ function attributesOf({ bold, faint, italic, underline, struck, inverse, ...colo
   return { class: classes.filter(Boolean).join(" "), style: { color: color || readable, backgroundColor } };
 }
 
-/**
- * Whether dark text is more readable on a colour than white text (relative luminance, WCAG).
- * @param {string} color
- */
+/** Whether dark text is more readable on a colour than white text (relative luminance, WCAG). @param {string} color */
 function isLight(color) {
   const [red, green, blue] = (color.match(/\d+/g) ?? []).map((part) => (Number(part) / 255) ** 2.2);
   return red * 0.2126 + green * 0.7152 + blue * 0.0722 > 0.179;
 }
 
-/**
- * The parts of a text, with the matches highlighted.
- * @param {string} text
- * @param {RegExp | null} pattern
- */
+/** The parts of a text, with the matches highlighted. @param {string} text @param {RegExp | null} pattern */
 function marked(text, pattern) {
   if (!pattern) return text;
   const found = [];

@@ -113,10 +113,7 @@ function Dialogs({ asked, address, run, current, node, reload, onClose }) {
     }}><p>A new run starts from the first step, with the same parameters and the same definition.</p>${changed}<//>`;
 }
 
-/**
- * What has changed in the definition since the run, of which a retry does not know.
- * @param {Revisions} props
- */
+/** What has changed in the definition since the run, of which a retry does not know. @param {Revisions} props */
 function Changed({ run, current }) {
   const differs = current !== null && current !== run.revision;
   const { data } = useApi(differs ? ["dags", run.name] : null);

@@ -48,10 +48,7 @@ function Happened({ event, address }) {
       <span class=${level === "ERROR" ? "bad" : ""}>${text}${details && ":"}</span> ${details}</span></li>`;
 }
 
-/**
- * The text of the run's revision.
- * @param {{ run: Run }} props
- */
+/** The text of the run's revision. @param {{ run: Run }} props */
 export function RunSpec({ run }) {
   const path = run.revision ? /** @type {const} */ (["dags", run.name, "revisions", String(run.revision)]) : null;
   const loaded = useApi(path);

@@ -52,10 +52,7 @@ export const ExtraHeads = () => chosen().map((id) => html`<th key=${id}>${titleO
 export const ExtraCells = ({ run }) => chosen().map((id) => html`<td key=${id} class="wide-text"
   data-label=${titleOf(id)}>${COLUMNS[id] ? COLUMNS[id].cell(run) : valueOf(run, titleOf(id))}</td>`);
 
-/**
- * @param {RunSummary} run
- * @param {string} name
- */
+/** @param {RunSummary} run @param {string} name */
 function valueOf(run, name) {
   const found = written(run.params);
   const place = Number(name);

@@ -11,10 +11,7 @@ const SYSTEMS = /(Windows|Android|iPhone|iPad|Mac OS X|CrOS|Linux)/;
 /** @type {Record<string, string>} */
 const NAMES = { Edg: "Edge", OPR: "Opera", "Mac OS X": "macOS" };
 
-/**
- * The program and system in a User-Agent header, as short as possible.
- * @param {string} agent
- */
+/** The program and system in a User-Agent header, as short as possible. @param {string} agent */
 export function agentName(agent) {
   const program = PROGRAMS.exec(agent)?.[1];
   const system = SYSTEMS.exec(agent)?.[1];

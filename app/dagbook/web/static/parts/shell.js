@@ -118,10 +118,7 @@ function Held() {
 const SNAPSHOT = config.snapshot && html`<p class="stale" role="status"><${Icon} name="wait" />
   This is the snapshot <code>${config.snapshot}</code>: nothing can be changed or started.</p>`;
 
-/**
- * On a phone the navigation is a scrollable strip: scroll the current page into view.
- * @param {string} place
- */
+/** On a phone the navigation is a scrollable strip: scroll the current page into view. @param {string} place */
 function useInSight(place) {
   const strip = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {

@@ -42,9 +42,7 @@ function placeOfAddress(text) {
   return { line: lines.findIndex((one) => one.startsWith(`${key}:`)) + 1 || lines.length };
 }
 
-/**
- * @param {{ name: string, stored: string, etag: string | null, readOnly: string, onSaved: () => void }} props
- */
+/** @param {{ name: string, stored: string, etag: string | null, readOnly: string, onSaved: () => void }} props */
 function Workbench({ name, stored, etag, readOnly, onSaved }) {
   const [text, setText] = useState(stored);
   const [checked, setChecked] = useState(/** @type {Checked | null} */ (null));
@@ -146,10 +144,7 @@ function Save({ name, text, etag, onClose, onSaved }) {
   <//>`;
 }
 
-/**
- * The difference between the newest revision and a text.
- * @param {{ name: string, text: string }} props
- */
+/** The difference between the newest revision and a text. @param {{ name: string, text: string }} props */
 function Changes({ name, text }) {
   const { data: diff, failure, ask } = useAnswer(() => post(["dags", name, "revisions", "diff"], { spec: text }));
   useEffect(() => void ask(), []);
