@@ -42,12 +42,7 @@ export function inOrder({ nodes, edges }, placed) {
   };
 }
 
-/**
- * The drawing with its handlers in a row below the steps.
- * @param {Graph} graph
- * @param {Placed} placed
- * @returns {Placed}
- */
+/** Add the handlers in a row below the steps. @param {Graph} graph @param {Placed} placed @returns {Placed} */
 export function withHandlers({ nodes }, placed) {
   const handlers = nodes.filter(({ step }) => step?.handler);
   if (!handlers.length) return placed;
@@ -64,7 +59,7 @@ export function withHandlers({ nodes }, placed) {
 }
 
 /**
- * The path of a line, which begins and ends in the middle of a side, and that of its arrowhead.
+ * The paths of a line, from middle to middle of two sides, and of its head.
  * @param {Line} line
  * @param {Placed} placed
  */

@@ -20,11 +20,7 @@ const SOON = 7 * 86400; // seconds until it is full
  * @property {boolean} [unscheduled] whether no server starts what is due
  */
 
-/**
- * The parts of the sentence, the most urgent first; none when nothing needs attention.
- * @param {Observed} observed
- * @returns {Concern[]}
- */
+/** The parts of the sentence, the most urgent first, or none. @param {Observed} observed @returns {Concern[]} */
 export function concernsOf({ found, failing, more = false, approvals = 0, unscheduled = false }) {
   const { fromDate, toDate, disk, sources = [] } = found;
   const unread = sources.filter(({ problem }) => problem);

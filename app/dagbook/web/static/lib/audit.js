@@ -120,11 +120,7 @@ function filled(part, entry) {
   }
 }
 
-/**
- * The object of an entry, with a link to its page, which may have been deleted since.
- * @param {Api.AuditEntry} entry
- * @returns {Part}
- */
+/** The object of an entry, with a link to its page, which may be gone. @param {Api.AuditEntry} entry @returns {Part} */
 function objectOf({ action, kind, object, outcome }) {
   const [first, second, ...below] = object.split("/");
   if (kind === "run" && second) {
@@ -136,7 +132,7 @@ function objectOf({ action, kind, object, outcome }) {
 }
 
 /**
- * What differs between before and after.
+ * What differs before and after.
  * @param {Api.AuditEntry} entry
  * @returns {[field: string, was: string, is: string][]}
  */

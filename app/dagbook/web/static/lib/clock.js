@@ -21,10 +21,7 @@ export function timeText(time, options, { locale, other = zone.value } = {}) {
   return format.format(time);
 }
 
-/**
- * The name of a zone, one for all names of UTC; null if the browser does not know it.
- * @param {string | null | undefined} name
- */
+/** The name of a zone, one for all of UTC; null if the browser knows none. @param {string | null | undefined} name */
 export function knownZone(name) {
   try {
     const known = name ? new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone : null;

@@ -135,11 +135,7 @@ export class ComparedLogs {
     return at < 0 ? count : at;
   }
 
-  /**
-   * Fetch the next lines of a side, if there are any, and a few before them as context.
-   * @param {LogSide} side
-   * @param {number} wanted
-   */
+  /** Fetch the next lines of a side and a few before them, as context. @param {LogSide} side @param {number} wanted */
   async fill(side, wanted = 1) {
     const rest = side.total === null ? wanted : side.total - this.equal;
     if (side.lines.length - this.offset(side) >= Math.min(wanted, rest)) return;

@@ -29,10 +29,7 @@ function eventOf(line) {
   return { at: known.get("time") ?? null, level: known.get("level") ?? "", text: known.get("msg") ?? "", rest };
 }
 
-/**
- * An event in words: the step it is about ("" for the run), what happened, and details such as an exit code.
- * @param {RunLogEvent} event
- */
+/** An event in words: its step ("" for the run), what happened, and details. @param {RunLogEvent} event */
 export function sentenceOf({ text, rest }) {
   const { step = "", status, err, "exit-code": code, retry, execution, until, by, actor, trigger, ...others } =
     /** @type {Record<string, string | undefined>} */ (Object.fromEntries(rest));

@@ -45,11 +45,7 @@ export class Hub {
     this.wake = () => {};
   }
 
-  /**
-   * Add a page; returns the function that takes what it asks.
-   * @param {(told: Told) => void} tell
-   * @returns {(ask: Ask) => void}
-   */
+  /** Add a page; returns what takes its requests. @param {(told: Told) => void} tell @returns {(ask: Ask) => void} */
   join(tell) {
     /** @type {Member} */
     const member = { tell, run: null, output: false, left: null };

@@ -29,11 +29,7 @@ const DAY = UNITS.d * SECOND;
 /** Times that quick filters offer. @type {[value: string, word: string][]} */
 export const SPANS = [["1h", "last hour"], ["24h", "last 24 hours"], ["7d", "last 7 days"], ["30d", "last 30 days"]];
 
-/**
- * Split a text into its parts; a quote that is not closed ends with the text.
- * @param {string} text
- * @returns {FilterPart[]}
- */
+/** The parts of a text; a quote that is not closed ends with it. @param {string} text @returns {FilterPart[]} */
 export function partsOf(text) {
   return [...text.matchAll(PART)].map((match) => {
     const { key = "", before = "", quoted, plain = "" } = match.groups ?? {};
@@ -93,7 +89,7 @@ export function writePart(key, value) {
 }
 
 /**
- * The text with the parts of a key replaced by one, or removed.
+ * The text with another part for a key, or none.
  * @param {string} text
  * @param {string} key
  * @param {string | null} value
@@ -117,7 +113,7 @@ export const matching = (rows, params, textsOf) => rows.filter((row) => Object.e
 const oldOf = ({ param, old = { [param]: (value) => value } }) => Object.entries(old);
 
 /**
- * The text of an address: its `q`, and the filters of links of earlier versions.
+ * The text of an address: `q`, and filters of earlier versions.
  * @param {URLSearchParams} query
  * @param {FilterKeys} keys
  */
@@ -188,7 +184,7 @@ export function writeTime(value) {
 }
 
 /**
- * Make the reader of a key whose values have a form.
+ * The reader of a key whose values have a form.
  * @param {RegExp} pattern
  * @param {string} form in words, with an article
  */

@@ -51,11 +51,7 @@ export function ago(time, now = Date.now()) {
   return relative.format(Math.round(seconds / size), unit);
 }
 
-/**
- * The exact time in the zone of the page, and in `other` if that is another one.
- * @param {Date} time
- * @param {string} [other]
- */
+/** The exact time in the zone of the page, and in `other` if it differs. @param {Date} time @param {string} [other] */
 export function exact(time, other) {
   /** @type {Intl.DateTimeFormatOptions} */
   const options = { dateStyle: "medium", timeStyle: "medium" };

@@ -67,7 +67,7 @@ export function toGraph(steps, unfolded = new Set()) {
 export const keyOf = ({ from, to }) => `${from}\n${to}`;
 
 /**
- * The size of all nodes: those of one size can exchange their places.
+ * The size of all nodes, so that they can exchange places.
  * @param {Omit<GraphNode, keyof Size>[]} nodes
  * @param {boolean} timed
  */
@@ -144,7 +144,7 @@ function callsText({ step, subRuns }, known) {
 }
 
 /**
- * The names of a step and of all steps that depend on it, directly or not.
+ * The names of a step and of all that depend on it, directly or not.
  * @param {GraphStep[]} steps
  * @param {string} name
  */

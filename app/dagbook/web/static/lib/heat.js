@@ -24,10 +24,7 @@ export const daysShown = (today) => (WEEKS - 1) * 7 + ((new Date(`${today}T12:00
 export const dayText = ({ fromDate }, options) =>
   timeText(new Date((fromDate + NOON) * 1000), options);
 
-/**
- * One row per status: its counts by day, and how large each of them is beside the largest of the row.
- * @param {Api.DAGDay[]} days
- */
+/** One row per status: its counts by day, and how large each is beside the largest. @param {Api.DAGDay[]} days */
 export function rowsOf(days) {
   const countOf = (/** @type {Api.DAGDay} */ day, /** @type {number} */ status) =>
     day.counts.find((one) => one.status === status)?.count ?? 0;
@@ -45,7 +42,7 @@ export const levelOf = (count, most) =>
   count && Math.max(1, Math.ceil((LEVELS * Math.log1p(count)) / Math.log1p(most) - 1e-9));
 
 /**
- * The weeks of the days, which begin on Mondays: {first, length, old}, `old` for the first half.
+ * The weeks of the days, from Mondays on: {first, length, old}, `old` for the first half.
  * @param {Api.DAGDay[]} days
  */
 export function weeksOf(days) {

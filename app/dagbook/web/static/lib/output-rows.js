@@ -52,10 +52,7 @@ export function rowsOf(pieces, merged) {
   return rows;
 }
 
-/**
- * Give each part the style at its start: a colour lasts until its stream resets it, also over several lines.
- * @param {OutputRow[]} rows
- */
+/** Give each part the style at its start: a colour lasts until its stream resets it. @param {OutputRow[]} rows */
 export function paint(rows) {
   /** @type {Map<string, import("./ansi.js").Style>} */
   const styles = new Map();
@@ -162,7 +159,7 @@ export const foldsIn = (rows, keys) => tidy(keys.size === 0 ? [] : rows.flatMap(
 export const hiddenBy = (folds) => folds.reduce((sum, [from, to]) => sum + to - from + 1, 0);
 
 /**
- * The number of the line in a row of the list; both count from 1.
+ * The line in a row of the list; both count from 1.
  * @param {number} row
  * @param {readonly Fold[]} folds disjoint, in order
  */
@@ -175,11 +172,7 @@ export function lineAt(row, folds) {
   return line;
 }
 
-/**
- * The row of the list that shows a line, or the one before the fold that it is in.
- * @param {number} line
- * @param {readonly Fold[]} folds
- */
+/** The row that shows a line, or the one before its fold. @param {number} line @param {readonly Fold[]} folds */
 export function rowOf(line, folds) {
   let row = line;
   for (const [from, to] of folds) {

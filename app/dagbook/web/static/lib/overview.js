@@ -22,11 +22,7 @@ const MOST_SEEN = 200;
 
 /** @typedef {{ key: string, look: import("./status.js").Look, count: number }} Count */
 
-/**
- * How many runs have each status, those that need attention first.
- * @param {Api.OverviewCount[]} counts
- * @returns {Count[]}
- */
+/** How many runs have each status, the most urgent first. @param {Api.OverviewCount[]} counts @returns {Count[]} */
 export function countsOf(counts) {
   const all = RUN_STATUSES.map(({ key, look }) => ({
     key,
@@ -37,17 +33,14 @@ export function countsOf(counts) {
   return all.filter(({ count }) => count).sort((one, other) => rank(one) - rank(other));
 }
 
-/**
- * The top of the axis of a chart: the next round number, so that half of it is a number of runs, too.
- * @param {number} most
- */
+/** The top of the axis: the next round number, of which half is a number of runs, too. @param {number} most */
 export function topOf(most) {
   const unit = 10 ** Math.floor(Math.log10(Math.max(most, 1)));
   return Math.max(2, ...[2, 4, 6, 8, 10].map((times) => times * unit).filter((top) => top >= most).slice(0, 1));
 }
 
 /**
- * When the runs of a bar were created: "14:00 to 15:00", "Mon, 30 Nov".
+ * When runs of a bar were created: "14:00 to 15:00", "Mon, 30 Nov".
  * @param {Api.OverviewBar} bar
  * @param {"hour" | "day"} unit
  */
@@ -69,10 +62,7 @@ export function labelOf({ fromDate }, index, { bars, unit }) {
   return unit === "hour" ? hour(from) : timeText(from, { day: "numeric", month: "short" });
 }
 
-/**
- * Round times of day on an axis, with their places in percent.
- * @param {{ from: number, to: number }} axis in milliseconds
- */
+/** Round times on an axis, with their places in percent. @param {{ from: number, to: number }} axis in milliseconds */
 export function ticksOf({ from, to }) {
   const step = STEPS.find((one) => (to - from) / one <= TICKS) ?? STEPS[STEPS.length - 1];
   const shift = -aheadOfUtc(to);
@@ -100,11 +90,7 @@ export function withSeen(seen, groups) {
   return Object.fromEntries(Object.entries(all).sort(([, one], [, other]) => other - one).slice(0, MOST_SEEN));
 }
 
-/**
- * Whether the DAG of a failure works again, or tries to.
- * @param {Api.FailureGroup} group
- * @returns {import("./status.js").Look}
- */
+/** Whether the DAG works again, or tries to. @param {Api.FailureGroup} group @returns {import("./status.js").Look} */
 export function lookOfFailure({ fixed, latest }) {
   if (fixed) return { word: "fixed", icon: "check", tone: "good" };
   if (latest && isActive(latest.status)) return runStatus(latest.status);

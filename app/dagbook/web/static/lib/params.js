@@ -80,7 +80,7 @@ export function written(text = "") {
 }
 
 /**
- * The field values of an earlier run's parameters, as far as its text can be parsed.
+ * The field values of an earlier run, as far as its text can be parsed.
  * @param {Field[]} fields
  * @param {string} text
  */

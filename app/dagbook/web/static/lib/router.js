@@ -29,7 +29,7 @@ function read({ pathname, search, hash: fragment } = window.location) {
 }
 
 /**
- * The href of a path of the UI; each part of a list is escaped.
+ * The href of a path; each part of a list is escaped.
  * @param {string | readonly string[]} to
  * @param {object} [search]
  */

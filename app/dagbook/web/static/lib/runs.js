@@ -83,11 +83,7 @@ export const itemOf = ({ dagRunId, params }) => params || short(dagRunId);
 
 /** @typedef {{ step: string | null, text: string, tone: "bad" | "off" | "wait" }} Reason */
 
-/**
- * Why a run is queued, waits, has failed or was aborted; null for other runs.
- * @param {Run} run
- * @returns {Reason | null}
- */
+/** Why a run is queued, waits, failed or was aborted; null for others. @param {Run} run @returns {Reason | null} */
 export function reasonOf(run) {
   if (run.waitingFor?.message) return { step: null, text: waitText(run.waitingFor), tone: "wait" };
   const asking = waitingNode(run);
@@ -114,10 +110,7 @@ const NOT_RUN = { word: "not run", icon: "dash", tone: "idle" };
 /** @type {Look} */
 const SKIPPED = { word: "skipped", icon: "skip", tone: "off" };
 
-/**
- * The look of a run's status: waiting for an approval, or skipped because a precondition was not met.
- * @param {Run} run
- */
+/** The look of a run: waiting for an approval, or skipped because a precondition was not met. @param {Run} run */
 export function lookOfRun(run) {
   if (waitingNode(run)) return WAITING;
   const unmet = run.status === RUN.ABORTED && run.preconditions.some(({ error }) => error);
@@ -148,11 +141,7 @@ export function countLooks(looks) {
 export const countsText = (looks) =>
   countLooks(looks).map(({ look, count }) => `${count.toLocaleString("en")} ${look.word}`).join(", ");
 
-/**
- * Whether a change of the feed concerns a run.
- * @param {{ name: string, runId: string }} address
- * @param {Change} change
- */
+/** Whether a change concerns a run. @param {{ name: string, runId: string }} address @param {Change} change */
 export function concernsRun({ name, runId }, change) {
   const root = change.root ?? change;
   return (change.kind === "run" || change.kind === "log") && root.name === name && root.dagRunId === runId;

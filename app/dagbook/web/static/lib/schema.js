@@ -14,7 +14,7 @@
  */
 
 /**
- * The keys that enclose a line, outermost first, by indentation.
+ * The keys that enclose a line by indentation.
  * @param {string[]} lines
  * @param {number} number
  * @param {number} indent

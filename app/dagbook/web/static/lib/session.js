@@ -61,10 +61,7 @@ for (const kind of ["keydown", "pointerdown", "pointermove", "wheel"]) {
   window.addEventListener(kind, () => (lastInput = Date.now()), { capture: true, passive: true });
 }
 
-/**
- * Headers of a request. A page without input for a while does not prolong its session.
- * @returns {Record<string, string>}
- */
+/** Headers of a request. A page without input does not prolong its session. @returns {Record<string, string>} */
 export const headers = () => ({
   ...(proof && { "X-CSRF-Token": proof }),
   ...(Date.now() - lastInput > QUIET && { "X-Dagbook-Idle": "true" }),

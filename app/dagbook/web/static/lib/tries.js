@@ -4,7 +4,7 @@ import { durationText } from "./format.js";
 import { nodeStatus } from "./status.js";
 
 /**
- * "Try 2 of 3", or null for the only one. `count` is null if it is not known.
+ * "Try 2 of 3", null for the only one; `count` may be unknown.
  * @param {number} execution
  * @param {number | null} count
  */

@@ -36,11 +36,7 @@ export function printedRows(first, total) {
   return { from, to: Math.min(total, from + PRINTED - 1) };
 }
 
-/**
- * The scroll offset in pixels at which a row is the first visible one.
- * @param {Geometry} geometry
- * @param {number} first
- */
+/** The scroll offset at which a row is the first visible one. @param {Geometry} geometry @param {number} first */
 export const offsetOf = ({ pitch }, first) => (first - 1) * pitch;
 
 /**

@@ -11,10 +11,7 @@ export function waitText(waitingFor) {
   return ahead > 0 ? `${plural(ahead, "run")} ahead. ${causeOf(waitingFor)}` : causeOf(waitingFor);
 }
 
-/**
- * The reason without the position of the run, which is the same for most runs of a queue.
- * @param {Partial<Api.WaitingFor>} waitingFor
- */
+/** The reason without the position, the same for most runs of a queue. @param {Partial<Api.WaitingFor>} waitingFor */
 export function causeOf({ reason, queue, message = "", limit = 0, running = 0, heldBy = [], since, by }) {
   if (reason === "limit") {
     const names = heldBy.map(({ name, startedAt }) => `${name}${sinceText(startedAt)}`).join(", ");

@@ -50,7 +50,7 @@ function OneRun({ address }) {
 }
 
 /**
- * Find the other run: the one in the address, else the last good run before this one.
+ * The other run: that of the address, else the last good one before.
  * @param {{ address: RunAddress, run: Run }} props
  */
 function Counterpart({ address, run }) {

@@ -49,10 +49,7 @@ export default function Queues() {
     })}`;
 }
 
-/**
- * Pause or resume all displayed queues at once, for maintenance.
- * @param {{ queues: Api.Queue[], reload: Reload }} props
- */
+/** Pause or resume all shown queues, for maintenance. @param {{ queues: Api.Queue[], reload: Reload }} props */
 function All({ queues, reload }) {
   if (queues.length < 2) return null;
   const going = queues.filter(({ paused }) => !paused);
@@ -122,10 +119,7 @@ function Active({ run }) {
     ${run.waitingForApproval && html` <span class="wait">waits for approval, and is active meanwhile</span>`}</li>`;
 }
 
-/**
- * The DAGs whose runs are active and do not wait for each other.
- * @param {{ queues: Api.Queue[], reload: Reload }} props
- */
+/** The DAGs whose active runs do not wait for each other. @param {{ queues: Api.Queue[], reload: Reload }} props */
 function Plain({ queues, reload }) {
   if (!queues.length) return null;
   return html`<h2>DAGs of which no run is queued</h2>
@@ -140,10 +134,7 @@ function Plain({ queues, reload }) {
       </tr>`)}<//>`;
 }
 
-/**
- * The queued runs; `reason` is said once, above them.
- * @param {{ queue: Api.Queue, reason: string, reload: Reload }} props
- */
+/** Queued runs; `reason` is said above them. @param {{ queue: Api.Queue, reason: string, reload: Reload }} props */
 function Waiting({ queue, reason, reload }) {
   const prioritized = queue.queued.some((run) => run.waitingFor?.priority);
   const heads = ["#Position", "DAG", "Queued", "Why", prioritized && "#Priority", "-Actions"];

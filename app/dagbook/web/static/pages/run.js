@@ -167,12 +167,7 @@ function OutputPane({ address, run, shown, known, reload }) {
       step=${step} run=${dagRunDetails} reload=${loaded.reload} />`)}`;
 }
 
-/**
- * The step of a run that called a sub-run, or a run above it.
- * @param {Run} run
- * @param {string} id
- * @param {Leaf | null} leaf
- */
+/** The step that called a sub-run, or a run above it. @param {Run} run @param {string} id @param {Leaf | null} leaf */
 function callerOf(run, id, leaf) {
   const direct = nodesOf(run).find((node) => calledBy(node).some(({ dagRunId }) => dagRunId === id));
   return (direct ?? (leaf?.subRunId === id ? keyStep(run) : null))?.step.name ?? null;
@@ -182,11 +177,7 @@ function callerOf(run, id, leaf) {
 const itemIn = (run, id) =>
   nodesOf(run).flatMap(calledBy).find(({ dagRunId }) => dagRunId === id)?.params || short(id ?? "");
 
-/**
- * The most relevant step; null until it is known, when it is in a sub-run.
- * @param {RunAddress} address
- * @param {Run} run
- */
+/** The most relevant step; null until it is known in a sub-run. @param {RunAddress} address @param {Run} run */
 function useLeaf(address, run) {
   const node = keyStep(run);
   /** @type {Leaf | null} */

@@ -62,10 +62,7 @@ function UpcomingTable() {
   })}`;
 }
 
-/**
- * One entry per DAG and kind, in the order of their first times, those that are suspended last.
- * @param {Api.Upcoming[]} upcoming
- */
+/** One entry per DAG and kind by their first times, suspended ones last. @param {Api.Upcoming[]} upcoming */
 function grouped(upcoming) {
   const groups = Map.groupBy(upcoming, ({ fileName, kind }) => JSON.stringify([fileName, kind]));
   const starts = [...groups].map(([key, group]) => ({

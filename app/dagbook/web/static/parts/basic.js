@@ -21,10 +21,7 @@ export function Status(props) {
   return html`<span class="status ${tone}"><${Icon} name=${icon} />${word}</span>`;
 }
 
-/**
- * A status in a list: the icon of `Status`, with the word on hover and for screen readers.
- * @param {StatusProps} props
- */
+/** A status in a list: the icon, with the word on hover and for screen readers. @param {StatusProps} props */
 export function StatusIcon(props) {
   const { word, icon, tone } = lookOf(props);
   return html`<span class="status-icon ${tone}" title=${word}><${Icon} name=${icon} />
@@ -69,7 +66,7 @@ export function Truncated({ text, class: more = "" }) {
 }
 
 /**
- * A short id, which copies the complete id and links to its page if there is one.
+ * A short id with a link, if it has a page; a button copies the whole id.
  * @param {{ of: string, page?: string }} props
  */
 export function Id({ of, page }) {
@@ -149,10 +146,7 @@ export function NotThere({ title, error, children }) {
     <p>${children}</p><//>`;
 }
 
-/**
- * Skeleton lines during a load, shown only when it takes long enough to be noticed.
- * @param {{ what?: string }} props
- */
+/** Skeleton lines of a load, shown only when it takes long enough to be noticed. @param {{ what?: string }} props */
 export function Loading({ what = "" }) {
   return html`<div class="loading" role="status"><span class="visually-hidden">Loading ${what}…</span></div>`;
 }

@@ -7,11 +7,7 @@ import { hideTip, showTip } from "./tooltip.js";
 const HEIGHT = 160; // pixels
 const SHORTEST = 60; // seconds, so that a single point has an axis around it
 
-/**
- * The value of a CSS variable for a canvas: a colour of the current theme.
- * @param {HTMLElement} element
- * @param {string} name
- */
+/** A colour of the theme for a canvas, from a CSS variable. @param {HTMLElement} element @param {string} name */
 function colour(element, name) {
   element.style.color = `var(${name})`;
   const { color } = getComputedStyle(element);

@@ -27,7 +27,7 @@ function choose(name) {
 }
 
 /**
- * The zone of all times, and a choice if there are several; `zones` are those of schedules.
+ * The zone of all times, or a choice of several; `zones` are those of schedules.
  * @param {{ zones?: string[] }} props
  */
 export function ClockChoice({ zones = [] }) {

@@ -85,7 +85,7 @@ export function DagGraph({ steps, chosen, onChoose, legend }) {
 }
 
 /**
- * The layout of a graph; the one before while another is computed.
+ * The layout of a graph; until it is there, the one before.
  * @param {Graph} graph
  * @param {boolean} turned
  * @param {Pane} pane

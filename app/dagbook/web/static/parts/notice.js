@@ -15,11 +15,7 @@ export function notify(text, tone = "good") {
   if (tone !== "bad") setTimeout(() => close(id), SHOWN);
 }
 
-/**
- * Run an action and show its result; returns whether it succeeded.
- * @param {() => unknown} work
- * @param {string} [done]
- */
+/** Run an action and show its result; returns whether it worked. @param {() => unknown} work @param {string} [done] */
 export async function attempt(work, done) {
   try {
     await work();

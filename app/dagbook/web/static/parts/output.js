@@ -198,11 +198,7 @@ function Lines({ address, root, step, node, run, active, attempt, onBack, blank,
   </section>`;
 }
 
-/**
- * Whether a row has the current hit of the search.
- * @param {Api.LogHit | null} hit
- * @returns {(row: OutputRow) => boolean}
- */
+/** Whether a row has the current hit. @param {Api.LogHit | null} hit @returns {(row: OutputRow) => boolean} */
 const isHitOf = (hit) => ({ number, parts, source }) => hit !== null && hit.line === number && (!source
   || (source.step === hit.step && parts[0].stream === hit.stream && source.runId === (hit.dagRunId ?? null)));
 

@@ -19,10 +19,7 @@ const EDITABLE = Object.values(NODE).filter((status) => status !== NODE.RUNNING)
 /** @typedef {"stop" | "dequeue" | "retry" | "one" | "from" | "again" | "same" | "status"} Asked */
 /** @typedef {{ run: Run, current: number | null }} Revisions `current` is the newest one, null if it is not known */
 
-/**
- * `step` is the chosen step of the run.
- * @param {{ address: RunAddress, run: Run, step?: string | null, reload: Reload }} props
- */
+/** `step` is the chosen one. @param {{ address: RunAddress, run: Run, step?: string | null, reload: Reload }} props */
 export function RunActions({ address, run, step, reload }) {
   const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
   const over = isOver(run.status);

@@ -8,10 +8,7 @@ import { pageOf } from "../lib/runs.js";
 import { nodeStatus, lookOfRow } from "../lib/status.js";
 import { Icon } from "./icon.js";
 
-/**
- * The newest run is the first of `runs`, and on the right of the grid, which shows it without scrolling.
- * @param {{ runs: Run[] }} props
- */
+/** The newest run is the first of `runs`, and the right column, which shows first. @param {{ runs: Run[] }} props */
 export function RunGrid({ runs }) {
   const columns = [...runs].reverse();
   const newest = runs[0]?.dagRunId;
@@ -36,10 +33,7 @@ export function RunGrid({ runs }) {
     <span><i class="edited"></i> first run of a revision</span></p>`;
 }
 
-/**
- * The days of the columns, one entry for neighbours of one day; a single column has room for the number alone.
- * @param {Run[]} columns
- */
+/** The days of the columns; a single column of a day has room for the number alone. @param {Run[]} columns */
 function daysOf(columns) {
   /** @type {{ day: string, text: string, length: number }[]} */
   const days = [];

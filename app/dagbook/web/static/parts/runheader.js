@@ -132,10 +132,7 @@ function Chips({ params, isLines }) {
     </span>`)}</span>`;
 }
 
-/**
- * The last run that succeeded before this one, and what is different now; its place is kept until it is known.
- * @param {{ run: Run }} props
- */
+/** The last good run before this one, and what differs; its place is kept until then. @param {{ run: Run }} props */
 function LastGood({ run }) {
   const { data } = useApi([...pathOf({ name: run.name, runId: run.dagRunId }), "last-good"]);
   const good = data?.run;

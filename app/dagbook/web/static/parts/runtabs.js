@@ -12,7 +12,7 @@ import { Empty, Failure, whenLoaded } from "./basic.js";
 const PAGE = 1000;
 
 /**
- * The run's own log: every change of the run and its steps, over all attempts.
+ * The run's own log: all changes of the run and its steps, over all attempts.
  * @param {{ address: RunAddress }} props
  */
 export function RunEvents({ address }) {

@@ -12,10 +12,7 @@ import { FormDialog } from "./form.js";
 
 const FULL = "max_run_reached"; // code of an error: a limit of active runs
 
-/**
- * Start the DAG of a run as it is now, with the parameters of that run.
- * @param {{ run: Run, onClose: () => void }} props
- */
+/** Start the DAG of a run as it is now, with parameters of the run. @param {{ run: Run, onClose: () => void }} props */
 export function RunAgainDialog({ run, onClose }) {
   const loaded = useApi(["dags", run.name]);
   if (loaded.data?.dag) return html`<${StartDialog} fileName=${run.name} dag=${loaded.data.dag}

@@ -103,11 +103,7 @@ function StepList({ address, run, chosen, inside, onChoose, axis, links, ...prop
       onTurn=${(/** @type {boolean} */ open) => setTurned(new Map(turned).set(node.step.name, open))} />`} />`;
 }
 
-/**
- * Whether the sub-runs of a step show without a click: one of them failed, or has the chosen step.
- * @param {Api.Node} node
- * @param {string} inside
- */
+/** Whether sub-runs show without a click: one failed, or is open. @param {Api.Node} node @param {string} inside */
 function opensFirst(node, inside) {
   const called = calledBy(node);
   return called.length > 0 && (node.status === NODE.FAILED || called.some(({ dagRunId }) => dagRunId === inside));
@@ -154,10 +150,7 @@ function StepRow({ node, shared, over, chosen, open, onTurn }) {
   </li>`;
 }
 
-/**
- * The row of a chosen step, which is scrolled into view within its pane when it is chosen elsewhere.
- * @param {boolean} chosen
- */
+/** The row of a step, which is scrolled into view in its pane when it is chosen. @param {boolean} chosen */
 function useInSight(chosen) {
   const row = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
@@ -187,10 +180,7 @@ function noteOf({ retryCount, approvedBy, rejectedBy }) {
 const whyLeftOut = ({ startedAt, error = "" }) =>
   instant(startedAt) ? "" : error.split("\n")[0].replace(/^not run: /, "");
 
-/**
- * The bar of a step or sub-run within the run.
- * @param {{ of: Timed, tone: string, axis: Axis | null, now: number, link?: Link }} props
- */
+/** The bar within the run. @param {{ of: Timed, tone: string, axis: Axis | null, now: number, link?: Link }} props */
 function Bar({ of, tone, axis, now, link }) {
   const span = spanOf(of, now);
   if (!span || !axis || span.to <= axis.from - 1000) return html`<span class="step-bar"></span>`;

@@ -30,11 +30,7 @@ export function DefinitionTab({ name, readOnly }) {
     readOnly=${readOnly} onSaved=${ask} />`;
 }
 
-/**
- * The place in the address to move to: a line, or a key of the definition, else its end.
- * @param {string} text
- * @returns {Place | null}
- */
+/** The place of the address to move to: a line, or a key, else the end. @param {string} text @returns {Place | null} */
 function placeOfAddress(text) {
   const [line, key] = [Number(query.peek().get("line")), query.peek().get("key")];
   if (!key) return line > 0 ? { line } : null;
