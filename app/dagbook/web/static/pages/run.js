@@ -1,35 +1,37 @@
 // Run page: status and reason, and panes of full height with the steps, the output of the chosen one, and its details.
 
 import { html, useEffect, useLayoutEffect, useMemo, useState } from "../vendor/core.js";
-import { HTTP, get } from "../lib/api.js";
+import { HTTP, asError, get } from "../lib/api.js";
 import { criticalPath } from "../lib/critical-path.js";
+import { eventsOf, sentenceOf } from "../lib/events.js";
 import { focusOn } from "../lib/feed.js";
 import { useSubRuns } from "../lib/sub-runs.js";
 import { prime, useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/use-now.js";
 import { go, hash, href, query, setHash, setQuery } from "../lib/router.js";
 import {
-  bannerOf, calledBy, failedBelow, findLeaf, isOf, keyStep, lookOfRun, nodesOf, pageOf, pathOf,
+  bannerOf, calledBy, concernsRun, failedBelow, findLeaf, isOf, keyStep, lookOfNode, lookOfRun, nodesOf, pageOf,
+  pathOf, reasonOf,
 } from "../lib/runs.js";
-import { isActive } from "../lib/status.js";
+import { NODE, isActive, isNodeActive } from "../lib/status.js";
 import { stepsOfRun } from "../lib/graph.js";
-import { clock, instant, short } from "../lib/format.js";
+import { clock, exact, instant, moment, plural, short } from "../lib/format.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
-import { Empty, Loading, NotThere, Tabs, whenLoaded } from "../parts/basic.js";
+import { ApprovalCard } from "../parts/approval.js";
+import { Empty, Failure, Loading, NotThere, StatusIcon, Tabs, whenLoaded } from "../parts/basic.js";
 import { CriticalPath } from "../parts/criticalpath.js";
+import { FanOut } from "../parts/fanout.js";
 import { DagGraph } from "../parts/graph.js";
 import { Output } from "../parts/output.js";
 import { RunHeader } from "../parts/runheader.js";
 import { Panes, hasDetails } from "../parts/splitter.js";
 import { StepDetails } from "../parts/stepdetails.js";
 import { StepsPane } from "../parts/steplist.js";
-import { StepOutput } from "../parts/stepoutput.js";
-import { RunEvents, RunSpec } from "../parts/runtabs.js";
-import { Summary } from "../parts/summary.js";
 
 /** @import { Leaf } from "../lib/runs.js" */
 /** @import { Known, OnChoose } from "../parts/steplist.js" */
 
+const PAGE = 1000; // events
 const VIEWS = [
   { id: "steps", title: "Steps" },
   { id: "graph", title: "Graph" },
@@ -195,4 +197,132 @@ function useLeaf(address, run) {
   }, [key]);
   if (!key) return here;
   return found?.key === key ? found.leaf : null;
+}
+
+/**
+ * Nothing, and no request, unless a step has written one. Its place has a fixed height, so that it moves nothing.
+ * @param {{ run: Run }} props
+ */
+function Summary({ run }) {
+  const key = nodesOf(run).filter((node) => node.hasSummary)
+    .map((node) => [node.step.name, node.finishedAtMillis, node.retryCount, node.doneCount].join()).join();
+  const subRunId = run.dagRunId === run.rootDAGRunId ? null : run.dagRunId;
+  const address = { name: run.rootDAGRunName, runId: run.rootDAGRunId, subRunId };
+  const loaded = useApi(key ? /** @type {const} */ ([...pathOf(address), "summary"]) : null);
+  const [whole, setWhole] = useState(false);
+  useEffect(() => {
+    if (loaded.data) loaded.reload();
+  }, [key]);
+  if (!key) return null;
+  return html`<section class=${whole ? "summary whole" : "summary"} aria-label="Summary">
+    <button type="button" class="quiet" aria-expanded=${whole} onClick=${() => setWhole(!whole)}>
+      ${whole ? "Show less" : "Show all"}</button>
+    <div class="summary-text" tabindex="0" role="group" aria-label="Text of the summary">
+      ${whenLoaded(loaded, "summary", ({ summaries, hasMore }) => html`
+        ${summaries.map(({ step, html: made }) => html`<article key=${step}>
+          ${summaries.length > 1 && html`<p class="faint">${step}</p>`}
+          ${/* The server makes it of Markdown, without any HTML of the author's (runs/output/markdown.py). */ ""}
+          <div dangerouslySetInnerHTML=${{ __html: made }}></div></article>`)}
+        ${hasMore && html`<p class="faint">There are more: each step shows its own.</p>`}`)}</div></section>`;
+}
+
+/**
+ * The run's own log: all changes of the run and its steps, over all attempts.
+ * @param {{ address: RunAddress }} props
+ */
+function RunEvents({ address }) {
+  const path = /** @type {const} */ ([...pathOf(address), "log"]);
+  const loaded = useApi(path, { tail: PAGE }, (change) => change.kind === "run" && concernsRun(address, change));
+  const [older, setOlder] = useState({ text: "", failure: /** @type {Failed | null} */ (null) });
+  const more = (/** @type {Api.Log} */ page) => {
+    const last = earlierLines(page);
+    get(path, { offset: Math.max(1, last - PAGE + 1), limit: Math.min(PAGE, last) }).then(
+      ({ content }) => setOlder({ text: content, failure: null }),
+      (failure) => setOlder({ text: "", failure: asError(failure) }),
+    );
+  };
+  return whenLoaded(loaded, "events", (page) => html`
+    ${older.failure && html`<${Failure} error=${older.failure} />`}
+    <ol class="happened" tabindex="0" aria-label="Events">
+      ${earlierLines(page) > 0 && !older.text && html`<li><button type="button" onClick=${() => more(page)}>
+        Show earlier events</button></li>`}
+      ${eventsOf(`${older.text && `${older.text}\n`}${page.content}`).map((event, index) => html`<${Happened}
+        key=${index} event=${event} address=${address} />`)}</ol>`);
+}
+
+/** The number of lines of a log before its last page. @param {Api.Log} page */
+const earlierLines = ({ totalLines = 0, lineCount = 0 }) => totalLines - lineCount;
+
+/** @param {{ event: import("../lib/events.js").RunLogEvent, address: RunAddress }} props */
+function Happened({ event, address }) {
+  const { at, level } = event;
+  const { step, text, details } = sentenceOf(event);
+  const time = instant(at);
+  return html`<li>${time ? html`<time datetime=${at} title=${exact(time)}>${moment(time)}</time>` : html`<span></span>`}
+    <span class="wide-text">${step && html`<a href=${href(pageOf(address), { view: "events", step })}>${step}</a> `}
+      <span class=${level === "ERROR" ? "bad" : ""}>${text}${details && ":"}</span> ${details}</span></li>`;
+}
+
+/** The text of the run's revision. @param {{ run: Run }} props */
+function RunSpec({ run }) {
+  const path = run.revision ? /** @type {const} */ (["dags", run.name, "revisions", String(run.revision)]) : null;
+  const loaded = useApi(path);
+  if (!path) return html`<${Empty} title="No revision">
+    This run was started from a text that is not saved as a DAG, or it is a sub-run.<//>`;
+  return html`<p>Revision ${run.revision}, as this run used it · <a href=${href(["dags", run.name, "spec"])}>
+    Edit the DAG</a></p>
+    ${whenLoaded(loaded, "definition", (revision) => html`<pre class="events" tabindex="0">
+      ${revision.spec ?? "This text was redacted."}</pre>`)}`;
+}
+
+/**
+ * The output of a step; `root` is the address of the page, which hears of changes.
+ * `known` are the runs that the run called, null until they are loaded, and undefined to load them.
+ * @param {{ address: RunAddress, root: RunAddress, step: string, run: Run, known?: Known | null,
+ *   reload: Reload }} props
+ */
+function StepOutput({ address, root, step, run, known, reload }) {
+  const node = nodesOf(run).find((one) => one.step.name === step);
+  if (!node) return html`<section class="run-right" aria-label="Step">
+    <${Empty} title="No such step">This run has no step <code>${step}</code>. Choose one from the list.<//></section>`;
+  const isCall = calledBy(node).length > 0;
+  return html`<section class="run-right" aria-label=${`Step ${step}`}>
+    <div class="row step-head">
+      <h2 class="wide-text">${step}</h2>
+      <${StatusIcon} look=${lookOfNode(node, !isActive(run.status))} />
+      ${node.retryCount > 0 && html`<span class="faint">${plural(node.retryCount, "retry", "retries")}</span>`}
+      <span class="grow"></span>
+      <button type="button" onClick=${() => setQuery({ output: "all" })}>Show all output</button>
+    </div>
+    ${node.step.description && html`<p class="faint step-about">${node.step.description}</p>`}
+    ${node.waiting && html`<${ApprovalCard} address=${address} step=${step} waiting=${node.waiting}
+      reload=${reload} />`}
+    ${node.error && !showsAlready(run, node) && html`<${StepError} text=${node.error}
+      tone=${node.status === NODE.FAILED ? "bad" : "off"} />`}
+    <${Output} address=${address} root=${root} step=${step} run=${run} active=${isNodeActive(node.status)}
+      blank=${isCall && html`<${FanOut} address=${address} run=${run} node=${node} known=${known}
+        reload=${reload} />`} />
+  </section>`;
+}
+
+/**
+ * Whether the error of a step shows already: its first line in the head of the page, the others in the log.
+ * @param {Run} run
+ * @param {Api.Node} node
+ */
+function showsAlready(run, node) {
+  const [first, ...rest] = (node.error ?? "").split("\n");
+  const { step, text } = reasonOf(run) ?? {};
+  return step === node.step.name && text?.startsWith(first) && (!rest.length || rest[0].startsWith("last of stderr"));
+}
+
+/**
+ * The first line of the error is shown; the others, mostly also in the log below, expand.
+ * @param {{ text: string, tone: string }} props
+ */
+function StepError({ text, tone }) {
+  const [first, ...rest] = text.trim().split("\n");
+  if (!rest.length && first.length < 160) return html`<p class=${`step-error wide-text ${tone}`}>${first}</p>`;
+  return html`<details class=${`step-error ${tone}`}><summary>${first.slice(0, 160)}</summary>
+    <pre>${rest.length ? rest.join("\n") : text}</pre></details>`;
 }

@@ -2,12 +2,11 @@
 
 import { html, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";
-import { addExamples, examples } from "../lib/examples.js";
 import { go, href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { may } from "../lib/session.js";
 import { ActionButton, Empty } from "./basic.js";
-import { NewDag } from "./newdag.js";
+import { NewDag, addExamples, examples } from "./newdag.js";
 import { attempt } from "./notice.js";
 
 const [FIRST] = examples;

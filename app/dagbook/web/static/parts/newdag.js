@@ -1,12 +1,14 @@
-// Dialog that makes a DAG, from one step or from an example, and opens its editor.
+// Dialog that makes a DAG, from one step or from an example, and opens its editor; examples as DAGs.
 
 import { html, useEffect, useState } from "../vendor/core.js";
-import { asError, post } from "../lib/api.js";
-import { examples, readExample } from "../lib/examples.js";
+import { HTTP, ApiError, asError, post } from "../lib/api.js";
+import { config } from "../lib/config.js";
 import { go } from "../lib/router.js";
 import { Failure, Select } from "./basic.js";
 import { FormDialog } from "./form.js";
 
+/** The names of all examples, that of the first one to run first. They are files beside the scripts. */
+export const { examples } = config;
 const ONE_STEP = "steps:\n  - name: hello\n    command: echo hello\n";
 
 /** @param {{ onClose: () => void }} props */
@@ -37,4 +39,23 @@ export function NewDag({ onClose }) {
     <pre class="events spec-preview" tabindex="0" aria-label="Text of the new DAG">${spec}</pre>
     <p class="faint">Nothing starts yet: the editor opens next.</p>
   <//>`;
+}
+
+/** The text of an example. @param {string} name */
+async function readExample(name) {
+  const response = await fetch(new URL(`../examples/${name}.yaml`, import.meta.url));
+  if (!response.ok) throw new ApiError(response.status, { message: `The example ${name} could not be loaded.` });
+  return response.text();
+}
+
+/** Store examples as DAGs; one whose name is taken is left as it is. Throws ApiError. @param {string[]} names */
+export async function addExamples(names) {
+  for (const name of names) {
+    const spec = await readExample(name);
+    try {
+      await post("dags", { name, spec });
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === HTTP.CONFLICT)) throw error;
+    }
+  }
 }
