@@ -1,6 +1,6 @@
 // Parser of a run's own log, "time=… level=… msg=… name=value". Pure.
 
-import { instant, moment } from "./format.js";
+import { moment } from "./format.js";
 import { unquote } from "./params.js";
 import { firstAndLast } from "./runs.js";
 
@@ -36,12 +36,11 @@ export function sentenceOf({ text, rest }) {
   const said = (step ? text.replace(/^(step|handler) /, "") : text).replace(/^is not run$/, "did not run");
   // The line of a failed run that says why follows.
   const ended = status && (step || status !== "failed") ? said.replace(/finished$/, status.replaceAll("_", " ")) : said;
-  const time = instant(until);
   const details = [
     (err && firstAndLast(err.replace(/^not run: /, ""))) || (code && code !== "0" && `exit code ${code}`),
     retry && `retry ${retry}`,
     execution && `execution ${execution}`,
-    time && `at ${moment(time)}`,
+    moment(until) && `at ${moment(until)}`,
     by && `by ${by}`,
     actor && `by ${actor}`,
     trigger && trigger !== "api" && `trigger ${trigger}`,

@@ -37,10 +37,12 @@ function pad(number) {
   return String(number).padStart(2, "0");
 }
 
-/** Parse a time of the API; null for "-" and "", which mean no time. @param {string | null | undefined} text */
-export function instant(text) {
-  if (!text || text === "-") return null;
-  const time = new Date(text);
+/** A time, or a text of the API that may mean none. @typedef {Date | string | null | undefined} Moment */
+
+/** The time of a text of the API; null for "-" and "", which mean no time. @param {Moment} at */
+export function instant(at) {
+  if (!at || at === "-") return null;
+  const time = new Date(at);
   return Number.isNaN(time.getTime()) ? null : time;
 }
 
@@ -51,8 +53,10 @@ export function ago(time, now = Date.now()) {
   return relative.format(Math.round(seconds / size), unit);
 }
 
-/** The exact time in the zone of the page, and in `other` if it differs. @param {Date} time @param {string} [other] */
-export function exact(time, other) {
+/** The exact time in the zone of the page, and in `other` if it differs. @param {Moment} at @param {string} [other] */
+export function exact(at, other) {
+  const time = instant(at);
+  if (!time) return "";
   /** @type {Intl.DateTimeFormatOptions} */
   const options = { dateStyle: "medium", timeStyle: "medium" };
   const text = timeText(time, options);
@@ -60,8 +64,10 @@ export function exact(time, other) {
   return known && known !== shownZone() ? `${text} (${timeText(time, options, { other: known })} in ${other})` : text;
 }
 
-/** "14:32", with the date before it when that is not today. @param {Date} time @param {Date} [now] */
-export function clock(time, now = new Date()) {
+/** "14:32", with the date before it when that is not today. @param {Moment} at @param {Date} [now] */
+export function clock(at, now = new Date()) {
+  const time = instant(at);
+  if (!time) return "";
   return dayOf(time) === dayOf(now) ? hour(time) : timeText(time, { month: "short", day: "numeric", ...HOUR });
 }
 
@@ -84,9 +90,10 @@ export function hour(time) {
   return timeText(time, HOUR);
 }
 
-/** "14:32:05.123". @param {Date} time */
-export function moment(time) {
-  return timeText(time, { ...HOUR, second: "2-digit", fractionalSecondDigits: 3 }, { locale: "en-GB" });
+/** "14:32:05.123". @param {Moment} at */
+export function moment(at) {
+  const time = instant(at);
+  return time && timeText(time, { ...HOUR, second: "2-digit", fractionalSecondDigits: 3 }, { locale: "en-GB" });
 }
 
 /** Bytes as "12 B", "3.4 kB", "1.2 GB". @param {number} count */

@@ -34,30 +34,19 @@ const ROUTES = [
   ["/cli-login", () => import("../pages/cli-login.js")],
 ];
 
-const compiled = ROUTES.map(([pattern, load]) => ({ parts: pattern.split("/").slice(1), load }));
+const compiled = ROUTES.map(([pattern, load]) =>
+  ({ form: new RegExp(`^${pattern.replace(/:(\w+)/g, "(?<$1>[^/]+)")}$`), load }));
 /** @type {Route} */
 const missing = { load: () => import("../pages/missing.js"), params: {} };
 
 /** The route of a path: how to load its page, and the parameters in it. @param {string} path @returns {Route} */
 export function find(path) {
-  const parts = path.split("/").slice(1);
-  for (const { parts: pattern, load } of compiled) {
-    const params = match(pattern, parts);
-    if (params) return { load, params };
+  for (const { form, load } of compiled) {
+    const found = form.exec(path);
+    const params = Object.entries(found?.groups ?? {}).map(([name, part]) => [name, decode(part)]);
+    if (found) return { load, params: Object.fromEntries(params) };
   }
   return missing;
-}
-
-/** @param {string[]} pattern @param {string[]} parts */
-function match(pattern, parts) {
-  if (pattern.length !== parts.length) return null;
-  /** @type {Record<string, string>} */
-  const params = {};
-  for (const [index, part] of pattern.entries()) {
-    if (part.startsWith(":") && parts[index]) params[part.slice(1)] = decode(parts[index]);
-    else if (part !== parts[index]) return null;
-  }
-  return params;
 }
 
 /** @param {string} part */

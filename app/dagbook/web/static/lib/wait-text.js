@@ -1,6 +1,6 @@
 // Wait reason of a queued run as shown to the user. Pure.
 
-import { clock, instant, plural } from "./format.js";
+import { clock, plural } from "./format.js";
 
 /**
  * The wait reason in a sentence, with times of the viewer's time zone. The server's own sentence names ids as well.
@@ -30,8 +30,5 @@ export function sharedCause(queued) {
   return runs.length > 1 || queued.length === 1 ? cause : "";
 }
 
-/** @param {string | undefined} text */
-function sinceText(text) {
-  const time = instant(text);
-  return time ? ` since ${clock(time)}` : "";
-}
+/** @param {string | undefined} at */
+const sinceText = (at) => (clock(at) ? ` since ${clock(at)}` : "");

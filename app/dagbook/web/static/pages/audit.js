@@ -4,7 +4,7 @@ import { html, useEffect, useState } from "../vendor/core.js";
 import { get } from "../lib/api.js";
 import { KINDS, changesOf, sentenceOf } from "../lib/audit.js";
 import { SPANS, readTime } from "../lib/filter-text.js";
-import { exact, instant } from "../lib/format.js";
+import { exact } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { may } from "../lib/session.js";
@@ -73,10 +73,9 @@ const partOf = ({ text, to, search, code }) =>
 
 /** @param {{ entry: Api.AuditEntry }} props */
 function Entry({ entry }) {
-  const time = instant(entry.at);
   const from = [entry.via, entry.address].filter(Boolean).join(", ");
   return html`<tr>
-    <td class="when">${time && exact(time)} <span class="faint"><${Time} at=${entry.at} /></span></td>
+    <td class="when">${exact(entry.at)} <span class="faint"><${Time} at=${entry.at} /></span></td>
     <td class="wide-text ${entry.outcome === "done" ? "" : "bad"}">${sentenceOf(entry).map(partOf)}</td>
     <td><details><summary data-open>Details</summary><dl class="facts">
       <dt>Action</dt><dd><code>${entry.action}</code>, ${entry.outcome}</dd>

@@ -4,7 +4,7 @@ import { html, useEffect, useMemo, useState } from "../vendor/core.js";
 import { bare } from "../lib/ansi.js";
 import { isAbort } from "../lib/api.js";
 import { ComparedLogs, compareParams, compareSteps, keyStepOf } from "../lib/compare.js";
-import { clock, duration, instant, plural, secondsOf } from "../lib/format.js";
+import { clock, duration, plural, secondsOf } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { concernsRun, pageOf, pathOf, reasonOf } from "../lib/runs.js";
@@ -92,8 +92,7 @@ function Choice({ run, other }) {
 /** @param {RunSummary} run */
 function describe(run) {
   const took = secondsOf(run) ?? 0;
-  const begun = instant(run.startedAt);
-  return [lookOfRow(run).word, begun && clock(begun), took >= 1 && duration(took), run.dagRunId.slice(-8)]
+  return [lookOfRow(run).word, clock(run.startedAt), took >= 1 && duration(took), run.dagRunId.slice(-8)]
     .filter(Boolean).join(" · ");
 }
 

@@ -154,9 +154,9 @@ function Tags({ tags }) {
 function Recent({ runs }) {
   const longest = Math.max(0.001, ...runs.map((run) => secondsOf(run) ?? 0));
   return html`<span class="recent">${[...runs].reverse().map((run) => {
-    const begun = run.startedAtMillis === undefined ? null : new Date(run.startedAtMillis);
     const { word, tone } = lookOfRow(run);
-    const title = `${word}, ${duration(secondsOf(run))}${begun ? `, ${exact(begun)}` : ""}`;
+    const begun = run.startedAtMillis === undefined ? "" : exact(new Date(run.startedAtMillis));
+    const title = [word, duration(secondsOf(run)), begun].filter(Boolean).join(", ");
     return html`<a key=${run.dagRunId} class=${`recent-run ${tone}`}
       href=${href(pageOf({ name: run.name, runId: run.dagRunId }))} data-tip=${title} aria-label=${title}>
       <span style=${{ height: `${Math.max(20, ((secondsOf(run) ?? 0) / longest) * 100)}%` }}></span></a>`;

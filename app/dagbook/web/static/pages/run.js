@@ -15,7 +15,7 @@ import {
 } from "../lib/runs.js";
 import { NODE, isActive, isNodeActive } from "../lib/status.js";
 import { stepsOfRun } from "../lib/graph.js";
-import { clock, exact, instant, moment, plural, short } from "../lib/format.js";
+import { clock, exact, moment, plural, short } from "../lib/format.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
 import { ApprovalCard } from "../parts/approval.js";
 import { Empty, Failure, Loading, NotThere, StatusIcon, Tabs, whenLoaded } from "../parts/basic.js";
@@ -62,12 +62,8 @@ export default function RunPage({ params }) {
     go(page + hash.peek(), { replace: true });
   }, [newest, run]);
   const look = run && lookOfRun(run);
-  const begun = instant(run?.startedAt);
-  useTitle(
-    run?.name ?? address.name,
-    look ? look.word : loaded.error?.status === HTTP.NOT_FOUND && "not found",
-    begun && clock(begun),
-  );
+  const word = look ? look.word : loaded.error?.status === HTTP.NOT_FOUND && "not found";
+  useTitle(run?.name ?? address.name, word, clock(run?.startedAt));
   useStateIcon(look?.tone);
   const missing = (/** @type {Failed} */ error) => html`<${NotThere} title="There is no such run" error=${error}>
     <a href=${href("/dag-runs", { name: address.name })}>Runs of ${address.name}
@@ -257,8 +253,7 @@ const earlierLines = ({ totalLines = 0, lineCount = 0 }) => totalLines - lineCou
 function Happened({ event, address }) {
   const { at, level } = event;
   const { step, text, details } = sentenceOf(event);
-  const time = instant(at);
-  return html`<li>${time ? html`<time datetime=${at} title=${exact(time)}>${moment(time)}</time>` : html`<span></span>`}
+  return html`<li>${at ? html`<time datetime=${at} title=${exact(at)}>${moment(at)}</time>` : html`<span></span>`}
     <span class="wide-text">${step && html`<a href=${href(pageOf(address), { view: "events", step })}>${step}</a> `}
       <span class=${level === "ERROR" ? "bad" : ""}>${text}${details && ":"}</span> ${details}</span></li>`;
 }

@@ -242,12 +242,9 @@ export function Tabs({ label, tabs, chosen, onChoose }) {
     const step = STEPS[event.key];
     if (!step) return;
     event.preventDefault();
-    const at = tabs.findIndex(({ id }) => id === chosen);
-    const next = tabs[(at + step + tabs.length) % tabs.length];
-    onChoose(next.id);
-    /** @type {HTMLElement | null} */
-    const tab = event.currentTarget.querySelector(`[data-tab="${next.id}"]`);
-    tab?.focus();
+    const at = (tabs.findIndex(({ id }) => id === chosen) + step + tabs.length) % tabs.length;
+    onChoose(tabs[at].id);
+    /** @type {HTMLElement} */ (event.currentTarget.children[at]).focus();
   };
   return html`<div class="tabs" role="tablist" aria-label=${label} onKeyDown=${move}>
     ${tabs.map(({ id, title }) => html`<button type="button" role="tab" data-tab=${id} key=${id}

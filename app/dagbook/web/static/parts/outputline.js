@@ -92,14 +92,13 @@ function Line({ row, part, lastAt, isFirst, view }) {
   const { number, source } = row;
   const isError = view.marks && part.stream === "stderr";
   const classes = ["log-line", number === view.linked && "linked", view.isHit(row) && "hit", isError && "err"];
-  const time = new Date(part.at);
   const group = isFirst ? groupTitle(part.text) : null;
   /** @type {Section} */
   const section = { kind: "group", number, source, stream: part.stream };
   return html`<div class=${classes.filter(Boolean).join(" ")}>
     <${LineNumber} row=${row} part=${part} isError=${isError} view=${view} />
     ${view.times && html`<time class="log-time" datetime=${part.at}
-      title=${`The server received it ${exact(time)}`}>${lastAt === part.at ? "" : moment(time)}</time>`}
+      title=${`The server received it ${exact(part.at)}`}>${lastAt === part.at ? "" : moment(part.at)}</time>`}
     ${group === null ? html`<${Text} part=${part} pattern=${view.pattern} />`
       : html`<span class="log-text group"><${FoldButton} section=${section} title=${group || "group"}
         view=${view} />${group || "group"}${"\n"}</span>`}

@@ -59,8 +59,7 @@ const isEdited = (run, before) => run.revision !== undefined && run.revision !==
 function Head({ run, longest, edited }) {
   const { word, tone } = lookOfRow(run);
   const seconds = secondsOf(run);
-  const begun = instant(run.startedAt);
-  const about = [word, duration(seconds), begun && exact(begun), edited && `first of revision ${run.revision}`];
+  const about = [word, duration(seconds), exact(run.startedAt), edited && `first of revision ${run.revision}`];
   const title = about.filter(Boolean).join(", ");
   return html`<th scope="col" class=${edited ? "edited" : ""}>
     <a class="grid-run ${tone}" href=${href(pageOf({ name: run.name, runId: run.dagRunId }))} title=${title}

@@ -91,9 +91,8 @@ function Neighbours({ run, last }) {
 
 /** @param {{ run: Api.EndedRun, name: string, label: string, children?: Children }} props */
 function Neighbour({ run, name, label, children }) {
-  const begun = instant(run.startedAt);
-  const { word } = runStatus(run.status);
-  const text = `${label}: ${word}${begun ? `, ${clock(begun)}` : ""}`;
+  const begun = clock(run.startedAt);
+  const text = `${label}: ${runStatus(run.status).word}${begun && `, ${begun}`}`;
   return html`<a href=${href(pageOf({ name, runId: run.dagRunId }))} aria-label=${text} title=${text}>${children}</a>`;
 }
 
@@ -136,9 +135,9 @@ function Chips({ params, isLines }) {
 function LastGood({ run }) {
   const { data } = useApi([...pathOf({ name: run.name, runId: run.dagRunId }), "last-good"]);
   const good = data?.run;
-  const time = instant(good?.startedAt);
   return html`<${Fact} name="Last good" class="last-good">${good ? html`<a
-      href=${href(pageOf({ name: run.name, runId: good.dagRunId }))}>${time ? clock(time) : short(good.dagRunId)}</a>
+      href=${href(pageOf({ name: run.name, runId: good.dagRunId }))}>
+      ${clock(good.startedAt) || short(good.dagRunId)}</a>
       ${good.revision && run.revision && ` · revision ${good.revision} → ${run.revision}`} · ${
         good.sameParams ? "same parameters" : "other parameters"}` : data ? "never" : ""}<//>`;
 }

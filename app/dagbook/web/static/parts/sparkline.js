@@ -3,7 +3,7 @@
 
 import { html } from "../vendor/core.js";
 import { arrowNavigation, SIDEWAYS } from "../lib/arrow-nav.js";
-import { clock, duration, exact, instant, plural } from "../lib/format.js";
+import { clock, duration, exact, plural } from "../lib/format.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { runStatus } from "../lib/status.js";
@@ -34,20 +34,13 @@ export function Sparkline({ statistics: { dagName, lastRuns, p50Seconds: median 
       tab=${index === runs.length - 1} />`)}</div>
     <div class="spark-times faint small" aria-hidden="true">
       ${(runs.length > 1 ? [runs[0], runs[runs.length - 1]] : runs).map(({ dagRunId, startedAt }) => html`<span
-        key=${dagRunId}>${clockOf(startedAt)}</span>`)}</div>`;
-}
-
-/** @param {string | undefined} text */
-function clockOf(text) {
-  const time = instant(text);
-  return time && clock(time);
+        key=${dagRunId}>${clock(startedAt)}</span>`)}</div>`;
 }
 
 /** @param {{ run: Api.EndedRun, name: string, style: object, tab: boolean }} props */
 function Point({ run, name, style, tab }) {
   const { word, tone, icon } = runStatus(run.status);
-  const begun = instant(run.startedAt);
-  const text = [word, duration(run.durationSeconds), begun && exact(begun)].filter(Boolean).join(", ");
+  const text = [word, duration(run.durationSeconds), exact(run.startedAt)].filter(Boolean).join(", ");
   return html`<a class=${`spark-point ${tone}`} style=${style} data-tip=${text} aria-label=${text}
     tabindex=${tab ? 0 : -1} href=${href(pageOf({ name, runId: run.dagRunId }))}>
     ${tone === "good" ? null : html`<${Icon} name=${icon} />`}</a>`;

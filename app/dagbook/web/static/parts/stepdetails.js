@@ -92,16 +92,11 @@ function Tries({ tries, leftOut, chosen }) {
       <button type="button" class="quiet" aria-pressed=${one.number === chosen} disabled=${tries.length < 2}
         title="Show the output of this try alone"
         onClick=${() => choose(one.number === chosen ? null : one.number)}>${one.number}</button>
-      <span>${clockOf(one.startedAt)}</span><span class="number">${duration(secondsOf(one))}</span>
+      <time datetime=${one.startedAt} title=${exact(one.startedAt)}>${clock(one.startedAt)}</time>
+      <span class="number">${duration(secondsOf(one))}</span>
       <span class=${one.exitCode ? "bad" : "faint"}>${one.exitCode === undefined ? "" : `exit ${one.exitCode}`}</span>
       ${one.error && html`<span class="cut faint" title=${one.error}>${one.error.split("\n").at(-1)}</span>`}</li>`)}
     </ol>`;
-}
-
-/** @param {string} at */
-function clockOf(at) {
-  const time = instant(at);
-  return time && html`<time datetime=${at} title=${exact(time)}>${clock(time)}</time>`;
 }
 
 /** @param {{ approval: Api.StepApproval }} props */
