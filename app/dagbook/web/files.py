@@ -25,7 +25,6 @@ _PRELOADED = (
     "parts/shell.js",
     "parts/basic.js",
     "parts/notice.js",
-    "parts/icon.js",
 )
 # The web UI offers these DAGs, and `dagbook serve --demo` has them.
 _EXAMPLES, _FIRST_EXAMPLE = "examples/", "hello"

@@ -1,4 +1,4 @@
-// Statuses of runs and steps: number in the API, word, icon (parts/icon.js) and tone; never indicated by colour alone.
+// Statuses of runs and steps: number in the API, word, icon (parts/basic.js) and tone; never indicated by colour alone.
 
 const BOTH = Object.freeze({
   NOT_STARTED: 0,

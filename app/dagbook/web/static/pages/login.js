@@ -5,9 +5,8 @@ import { restart } from "../lib/feed.js";
 import { go, href, query } from "../lib/router.js";
 import { hasUsers, lose, take, tellOfLogin } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
-import { Failure } from "../parts/basic.js";
+import { Failure, Icon } from "../parts/basic.js";
 import { useSubmit } from "../parts/form.js";
-import { Icon } from "../parts/icon.js";
 
 /** @param {Fields} fields */
 async function enter({ username, password, token }) {

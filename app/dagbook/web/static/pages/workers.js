@@ -5,8 +5,7 @@ import { useApi, useReady } from "../lib/use-api.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { useTitle } from "../lib/title.js";
-import { Empty, Loading, Table, whenLoaded, Time } from "../parts/basic.js";
-import { Icon } from "../parts/icon.js";
+import { Empty, Icon, Loading, Table, Time, whenLoaded } from "../parts/basic.js";
 
 /** @type {Record<string, [icon: string, tone: string]>} */
 const SIGNS = {

@@ -7,9 +7,8 @@ import { short } from "../lib/format.js";
 import { go } from "../lib/router.js";
 import { MOD, useKey } from "../lib/shortcuts.js";
 import { useApi } from "../lib/use-api.js";
-import { Dialog, StatusIcon, Time } from "./basic.js";
+import { Dialog, Icon, StatusIcon, Time } from "./basic.js";
 import { Combobox } from "./combobox.js";
-import { Icon } from "./icon.js";
 import { attempt } from "./notice.js";
 
 const TYPING = 120; // milliseconds without a key press before the server is asked

@@ -2,7 +2,7 @@
 
 import { html } from "../vendor/core.js";
 import { countLooks } from "../lib/runs.js";
-import { Icon } from "./icon.js";
+import { Icon } from "./basic.js";
 
 /**
  * `chosen` is the word of a status, or null for all.

@@ -4,9 +4,8 @@ import { html, useEffect, useMemo, useRef, useState } from "../vendor/core.js";
 import { namesOf, partsOf, queryFor, readFilter, suggestionsAt, textIn, withPart } from "../lib/filter-text.js";
 import { query, setQuery } from "../lib/router.js";
 import { useApi } from "../lib/use-api.js";
-import { Empty, Select } from "./basic.js";
+import { Empty, Icon, Select } from "./basic.js";
 import { Combobox } from "./combobox.js";
-import { Icon } from "./icon.js";
 
 /** @import { FilterKeys, ReadFilter } from "../lib/filter-text.js" */
 /** @typedef {{ keys: FilterKeys, text: string } & ReadFilter} Filter */

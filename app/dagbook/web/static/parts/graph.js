@@ -7,8 +7,7 @@ import { keyOf, toGraph } from "../lib/graph.js";
 import { place } from "../lib/layout.js";
 import { NODE } from "../lib/status.js";
 import { useNow } from "../lib/use-now.js";
-import { Loading } from "./basic.js";
-import { Icon } from "./icon.js";
+import { Icon, Loading } from "./basic.js";
 
 /** @import { Placed } from "../lib/arrange.js" */
 /** @import { Graph, GraphNode } from "../lib/graph.js" */

@@ -5,7 +5,7 @@ import { arrowNavigation, SIDEWAYS } from "../lib/arrow-nav.js";
 import { plural } from "../lib/format.js";
 import { dayText, rowsOf, weeksOf } from "../lib/heat.js";
 import { href } from "../lib/router.js";
-import { Icon } from "./icon.js";
+import { Icon } from "./basic.js";
 import "./tooltip.js";
 
 const moveAlong = arrowNavigation("a", SIDEWAYS);

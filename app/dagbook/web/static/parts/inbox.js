@@ -6,9 +6,8 @@ import { isSeen, lookOfFailure } from "../lib/overview.js";
 import { href } from "../lib/router.js";
 import { retry } from "../lib/run-actions.js";
 import { pageOf } from "../lib/runs.js";
-import { StatusIcon, Table, Time, Truncated } from "./basic.js";
+import { Icon, StatusIcon, Table, Time, Truncated } from "./basic.js";
 import { Confirm } from "./form.js";
-import { Icon } from "./icon.js";
 import { Menu } from "./menu.js";
 
 const MOST = 12; // rows, until all are asked for

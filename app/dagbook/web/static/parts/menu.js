@@ -2,7 +2,7 @@
 
 import { html, useId, useLayoutEffect, useRef, useState } from "../vendor/core.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
-import { Icon } from "./icon.js";
+import { Icon } from "./basic.js";
 
 /**
  * An action or a link; `disabled` is the reason why it cannot be done now. What the user may never do is left out.

@@ -2,7 +2,7 @@
 
 import { html, signal } from "../vendor/core.js";
 import { asError } from "../lib/api.js";
-import { Icon } from "./icon.js";
+import { Icon } from "./basic.js";
 
 const SHOWN = 6000;
 const notices = signal(/** @type {{ id: number, text: string, tone: string }[]} */ ([]));

@@ -6,7 +6,7 @@ import { exact, moment, plural } from "../lib/format.js";
 import { groupTitle, keyOf } from "../lib/output-rows.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
-import { Icon } from "./icon.js";
+import { Icon } from "./basic.js";
 
 /** @import { Style } from "../lib/ansi.js" */
 /** @import { OutputRow, Part, Section, Source } from "../lib/output-rows.js" */

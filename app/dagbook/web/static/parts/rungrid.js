@@ -6,7 +6,7 @@ import { duration, exact, instant, secondsOf } from "../lib/format.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { nodeStatus, lookOfRow } from "../lib/status.js";
-import { Icon } from "./icon.js";
+import { Icon } from "./basic.js";
 
 /** The newest run is the first of `runs`, and the right column, which shows first. @param {{ runs: Run[] }} props */
 export function RunGrid({ runs }) {

@@ -5,9 +5,8 @@ import { plural } from "../lib/format.js";
 import { written } from "../lib/params.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { store, storedValue } from "../lib/stored.js";
-import { Time } from "./basic.js";
+import { Icon, Time } from "./basic.js";
 import { FormDialog, valuesOf } from "./form.js";
-import { Icon } from "./icon.js";
 
 /** A named query string. @typedef {{ name: string, search: string }} SavedView */
 

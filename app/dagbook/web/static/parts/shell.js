@@ -10,10 +10,9 @@ import { useRowKeys } from "../lib/row-keys.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
 import { Again } from "./again.js";
 import { ApprovalBadge } from "./badge.js";
-import { Failure } from "./basic.js";
+import { Failure, Icon } from "./basic.js";
 import { Box } from "./box.js";
 import { ClockChoice } from "./clock.js";
-import { Icon } from "./icon.js";
 import { attempt, Notices } from "./notice.js";
 import { Shortcuts } from "./shortcuts.js";
 

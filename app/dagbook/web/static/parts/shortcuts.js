@@ -3,8 +3,7 @@
 import { html, useState } from "../vendor/core.js";
 import { path } from "../lib/router.js";
 import { shortcutsFor, useKey } from "../lib/shortcuts.js";
-import { Dialog } from "./basic.js";
-import { Icon } from "./icon.js";
+import { Dialog, Icon } from "./basic.js";
 
 export function Shortcuts() {
   const [open, setOpen] = useState(false);

@@ -7,7 +7,7 @@ import { clock, duration, exact, plural } from "../lib/format.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { runStatus } from "../lib/status.js";
-import { Icon } from "./icon.js";
+import { Icon } from "./basic.js";
 import "./tooltip.js";
 
 const ROOM = 1.12; // above the longest

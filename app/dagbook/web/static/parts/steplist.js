@@ -13,11 +13,10 @@ import {
 } from "../lib/runs.js";
 import { NODE, RUN, isActive, isOver, lookOfRow } from "../lib/status.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
-import { Loading, StatusIcon, Toggle, whenLoaded } from "./basic.js";
+import { Icon, Loading, StatusIcon, Toggle, whenLoaded } from "./basic.js";
 import { Chunks } from "./chunks.js";
 import { Counts } from "./counts.js";
 import { CriticalPath } from "./criticalpath.js";
-import { Icon } from "./icon.js";
 
 /** @import { Link } from "../lib/critical-path.js" */
 
