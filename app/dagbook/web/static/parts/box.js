@@ -5,7 +5,7 @@ import { post } from "../lib/api.js";
 import { askedFor, optionsFor } from "../lib/box.js";
 import { short } from "../lib/format.js";
 import { go } from "../lib/router.js";
-import { MOD, useKey } from "../lib/shortcuts.js";
+import { MOD, useKey } from "./shortcuts.js";
 import { useApi } from "../lib/use-api.js";
 import { Dialog, Icon, StatusIcon, Time } from "./basic.js";
 import { Combobox } from "./combobox.js";

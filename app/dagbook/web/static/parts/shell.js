@@ -6,7 +6,6 @@ import { HTTP, get, post } from "../lib/api.js";
 import { listen, liveness } from "../lib/feed.js";
 import { href, opening, page, path, reopen, stay } from "../lib/router.js";
 import { forget, hasGrants, hasUsers, may, needsLogin, user } from "../lib/session.js";
-import { useRowKeys } from "../lib/row-keys.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
 import { Again } from "./again.js";
 import { ApprovalBadge } from "./badge.js";
@@ -14,7 +13,7 @@ import { Failure, Icon } from "./basic.js";
 import { Box } from "./box.js";
 import { ClockChoice } from "./clock.js";
 import { attempt, Notices } from "./notice.js";
-import { Shortcuts } from "./shortcuts.js";
+import { Shortcuts, useRowKeys } from "./shortcuts.js";
 
 const PLACES = [
   ["/", "Dashboard", "dashboard"],
