@@ -1,4 +1,5 @@
-// The time zone in which pages show times: that of the browser, until the user chooses another one. Pure.
+// The time zone in which pages show times: that of the browser, until the user chooses another one; and their clocks,
+// which tick while they are used.
 
 import { signal } from "../vendor/core.js";
 
@@ -48,4 +49,32 @@ export function aheadOfUtc(at) {
     second: "2-digit" };
   const wall = timeText(new Date(at), options, { locale: "sv-SE" }); // "2026-11-30 14:32:05"
   return Date.parse(`${wall.replace(" ", "T")}Z`) - Math.floor(at / 1000) * 1000;
+}
+
+/** @type {Map<number, ReturnType<typeof clockOf>>} */
+const clocks = new Map(); // by the seconds between ticks
+
+/** @param {number} seconds between ticks */
+function clockOf(seconds) {
+  let timer = 0;
+  const now = signal(Date.now(), {
+    watched: () => {
+      tick();
+      timer = setInterval(tick, seconds * 1000);
+    },
+    unwatched: () => clearInterval(timer),
+  });
+  const tick = () => void (now.value = Date.now());
+  return now;
+}
+
+/**
+ * The current time in milliseconds, updated every `everySeconds`; `active` false stops it.
+ * @param {number} [everySeconds]
+ * @param {boolean} [active]
+ */
+export function useNow(everySeconds = 15, active = true) {
+  const clock = clocks.get(everySeconds) ?? clockOf(everySeconds);
+  clocks.set(everySeconds, clock);
+  return active ? clock.value : Date.now();
 }

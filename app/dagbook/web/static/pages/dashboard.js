@@ -2,13 +2,12 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { concernsOf } from "../lib/attention.js";
-import { shownZone } from "../lib/clock.js";
+import { shownZone, useNow } from "../lib/clock.js";
 import { PER_DAY, RANGES, isSeen, withSeen } from "../lib/overview.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { store, storedValue } from "../lib/stored.js";
 import { useTitle } from "../lib/title.js";
 import { useApi } from "../lib/use-api.js";
-import { useNow } from "../lib/use-now.js";
 import { approvalCount } from "../parts/badge.js";
 import { Icon, whenLoaded } from "../parts/basic.js";
 import { FirstSteps } from "../parts/firststeps.js";

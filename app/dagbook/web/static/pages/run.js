@@ -7,7 +7,7 @@ import { eventsOf, sentenceOf } from "../lib/events.js";
 import { focusOn } from "../lib/feed.js";
 import { useSubRuns } from "../lib/sub-runs.js";
 import { prime, useApi } from "../lib/use-api.js";
-import { useNow } from "../lib/use-now.js";
+import { useNow } from "../lib/clock.js";
 import { go, hash, href, query, setHash, setQuery } from "../lib/router.js";
 import {
   bannerOf, calledBy, concernsRun, failedBelow, findLeaf, isOf, keyStep, lookOfNode, lookOfRun, nodesOf, pageOf,

@@ -5,7 +5,7 @@ import { asError, get } from "../lib/api.js";
 import { SPANS, like, readTime, writeTime } from "../lib/filter-text.js";
 import { duration, durationText, plural, secondsOf } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
-import { useNow } from "../lib/use-now.js";
+import { useNow } from "../lib/clock.js";
 import { copyText } from "../lib/clipboard.js";
 import { href } from "../lib/router.js";
 import { dequeue, retry, stop } from "../lib/run-actions.js";

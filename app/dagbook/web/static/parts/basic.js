@@ -4,7 +4,7 @@ import { html, useEffect, useId, useRef, useState } from "../vendor/core.js";
 import { HTTP } from "../lib/api.js";
 import { ago, exact, instant, short } from "../lib/format.js";
 import { setQuery } from "../lib/router.js";
-import { useNow } from "../lib/use-now.js";
+import { useNow } from "../lib/clock.js";
 import { may } from "../lib/session.js";
 import { WAITING, nodeStatus, runStatus } from "../lib/status.js";
 import { copyText } from "../lib/clipboard.js";

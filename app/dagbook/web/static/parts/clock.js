@@ -1,11 +1,10 @@
 // Choice of the time zone of a page, and times of schedules in words.
 
 import { html } from "../vendor/core.js";
-import { knownZone, ownZone, shownZone, zone } from "../lib/clock.js";
+import { knownZone, ownZone, shownZone, useNow, zone } from "../lib/clock.js";
 import { config } from "../lib/config.js";
 import { ago, dayAndTime, exact } from "../lib/format.js";
 import { store, stored } from "../lib/stored.js";
-import { useNow } from "../lib/use-now.js";
 import { Select } from "./basic.js";
 
 const KEY = "dagbook.zone";

@@ -5,7 +5,7 @@ import { cellAfter } from "../lib/arrow-nav.js";
 import { durationText, instant, plural } from "../lib/format.js";
 import { useSubRuns } from "../lib/sub-runs.js";
 import { useApi } from "../lib/use-api.js";
-import { useNow } from "../lib/use-now.js";
+import { useNow } from "../lib/clock.js";
 import { go, href } from "../lib/router.js";
 import { retry } from "../lib/run-actions.js";
 import { calledBy, itemOf, pageOf, pathOf, reasonOf } from "../lib/runs.js";

@@ -6,7 +6,7 @@ import { duration, secondsOf } from "../lib/format.js";
 import { keyOf, toGraph } from "../lib/graph.js";
 import { place } from "../lib/layout.js";
 import { NODE } from "../lib/status.js";
-import { useNow } from "../lib/use-now.js";
+import { useNow } from "../lib/clock.js";
 import { Icon, Loading } from "./basic.js";
 
 /** @import { Placed } from "../lib/arrange.js" */

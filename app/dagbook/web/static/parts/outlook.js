@@ -5,7 +5,7 @@ import { bytes, dayAndTime, duration, plural } from "../lib/format.js";
 import { nextDay, ticksOf } from "../lib/overview.js";
 import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
-import { useNow } from "../lib/use-now.js";
+import { useNow } from "../lib/clock.js";
 import { causeOf } from "../lib/wait-text.js";
 import { Time } from "./basic.js";
 import { NextTime } from "./clock.js";

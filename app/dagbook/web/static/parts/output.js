@@ -1,7 +1,7 @@
 // Output of a step, or of all steps of a run and its sub-runs, as a virtual list with exact line numbers.
 
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/core.js";
-import { url } from "../lib/api.js";
+import { get, url } from "../lib/api.js";
 import { copyText } from "../lib/clipboard.js";
 import { instant, plural } from "../lib/format.js";
 import { hiddenBy, idOf, isGroup, lineAt, rowOf } from "../lib/output-rows.js";
@@ -12,7 +12,6 @@ import { NODE, RUN, isActive } from "../lib/status.js";
 import { LAST, StepLines } from "../lib/step-lines.js";
 import { outcomeOf, tryTitle } from "../lib/tries.js";
 import { useChanges, useEndOf } from "../lib/use-api.js";
-import { useTries } from "../lib/use-tries.js";
 import { firstAround } from "../lib/virtual-list.js";
 import { Empty, Failure, Icon, Select, Toggle } from "./basic.js";
 import { SearchBar, useSearch } from "./logsearch.js";
@@ -296,4 +295,32 @@ function GoTo({ total, onGo }) {
   return html`<form onSubmit=${submit}>
     <label class="inline">Go to line <input class="goto" name="line" inputmode="numeric" pattern="[0-9]*" /></label>
     </form>`;
+}
+
+/**
+ * A function that returns a try of a step, undefined until it is loaded. One that has ended is not asked for again.
+ * @param {RunAddress} root of the page, which hears of changes
+ * @param {boolean} active
+ * @param {number} [attempt] of the run, which has tries of its own
+ */
+function useTries(root, active, attempt) {
+  const [known, setKnown] = useState(/** @type {Map<string, Api.StepTry[]>} */ (new Map()));
+  const asked = useRef(/** @type {Set<string>} */ (new Set()));
+  const renew = () => {
+    asked.current.clear();
+    setKnown((before) => new Map(before));
+  };
+  useChanges(active ? (change) => change.kind === "run" && concernsRun(root, change) : null, renew);
+  useEndOf(active, renew);
+  return (/** @type {RunAddress} */ address, /** @type {string} */ step, /** @type {number} */ execution) => {
+    const path = /** @type {const} */ ([...pathOf(address), "steps", step]);
+    const key = JSON.stringify([path, attempt]);
+    const one = known.get(key)?.find(({ number }) => number === execution);
+    if (one?.finishedAtMillis === undefined && !asked.current.has(key)) {
+      asked.current.add(key);
+      // Without an answer the titles have no outcomes.
+      get(path).then(({ tries }) => setKnown((before) => new Map(before).set(key, tries)), () => {});
+    }
+    return one;
+  };
 }

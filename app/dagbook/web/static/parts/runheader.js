@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/core.js";
 import { clock, duration, instant, plural, secondsOf, short } from "../lib/format.js";
 import { pairsOf } from "../lib/params.js";
 import { useApi } from "../lib/use-api.js";
-import { useNow } from "../lib/use-now.js";
+import { useNow } from "../lib/clock.js";
 import { href } from "../lib/router.js";
 import { UNKNOWN, lookOfRun, pageOf, pathOf } from "../lib/runs.js";
 import { RUN, isActive, isOver, runStatus } from "../lib/status.js";

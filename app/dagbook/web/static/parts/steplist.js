@@ -6,7 +6,7 @@ import { criticalPath } from "../lib/critical-path.js";
 import { duration, durationText, instant, plural, secondsOf, spanOf } from "../lib/format.js";
 import { useSubRuns } from "../lib/sub-runs.js";
 import { useApi } from "../lib/use-api.js";
-import { useNow } from "../lib/use-now.js";
+import { useNow } from "../lib/clock.js";
 import { href } from "../lib/router.js";
 import {
   calledBy, countsText, firstFailed, isOf, itemOf, listedFirst, lookOfNode, nodesOf, pageOf, pathOf,
