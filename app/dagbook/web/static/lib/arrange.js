@@ -58,11 +58,7 @@ export function withHandlers({ nodes }, placed) {
   };
 }
 
-/**
- * The paths of a line, from middle to middle of two sides, and of its head.
- * @param {Line} line
- * @param {Placed} placed
- */
+/** The paths of a line, from middle to middle of sides, and of its head. @param {Line} line @param {Placed} placed */
 export function pathOf({ from, to, points }, { places, direction }) {
   const down = direction === "TB";
   const half = (/** @type {Box} */ box) => (down ? box.height : box.width) / 2;

@@ -131,11 +131,7 @@ function objectOf({ action, kind, object, outcome }) {
   return kind === "source" ? { text: object, to: ["sources", object] } : { text: object };
 }
 
-/**
- * What differs before and after.
- * @param {Api.AuditEntry} entry
- * @returns {[field: string, was: string, is: string][]}
- */
+/** What differs before and after. @param {Api.AuditEntry} entry @returns {[name: string, was: string, is: string][]} */
 export function changesOf({ before = {}, after = {} }) {
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter((name) => !UNSAID.has(name));
   return names

@@ -88,12 +88,7 @@ export function writePart(key, value) {
   return key ? `${key}:${text}` : text;
 }
 
-/**
- * The text with another part for a key, or none.
- * @param {string} text
- * @param {string} key
- * @param {string | null} value
- */
+/** The text with one part for a key, or none. @param {string} text @param {string} key @param {string | null} value */
 export function withPart(text, key, value) {
   const kept = partsOf(text).filter((part) => part.key !== key).map((part) => writePart(part.key, part.value));
   return [...kept, ...(value ? [writePart(key, value)] : [])].join(" ");
@@ -112,11 +107,7 @@ export const matching = (rows, params, textsOf) => rows.filter((row) => Object.e
 /** @param {FilterKey} key */
 const oldOf = ({ param, old = { [param]: (value) => value } }) => Object.entries(old);
 
-/**
- * The text of an address: `q`, and filters of earlier versions.
- * @param {URLSearchParams} query
- * @param {FilterKeys} keys
- */
+/** The text of an address: `q`, and earlier filters. @param {URLSearchParams} query @param {FilterKeys} keys */
 export function textIn(query, keys) {
   const parts = Object.entries(keys).flatMap(([key, known]) => oldOf(known).flatMap(([name, write]) =>
     query.getAll(name).filter(Boolean).map((value) => writePart(key, write(value)))));
@@ -183,11 +174,7 @@ export function writeTime(value) {
   return wall.replace(/:00$/u, "").replace(/T00:00$/u, "");
 }
 
-/**
- * The reader of a key whose values have a form.
- * @param {RegExp} pattern
- * @param {string} form in words, with an article
- */
+/** The reader of values that have a form. @param {RegExp} pattern @param {string} form in words, with an article */
 export const like = (pattern, form) => (/** @type {string} */ value) => {
   if (!pattern.test(value)) throw new Error(`"${value}" is not ${form}`);
   return value;

@@ -66,11 +66,7 @@ export function toGraph(steps, unfolded = new Set()) {
 /** @param {Edge} edge */
 export const keyOf = ({ from, to }) => `${from}\n${to}`;
 
-/**
- * The size of all nodes, so that they can exchange places.
- * @param {Omit<GraphNode, keyof Size>[]} nodes
- * @param {boolean} timed
- */
+/** One size, so that nodes can exchange places. @param {Omit<GraphNode, keyof Size>[]} nodes @param {boolean} timed */
 function sizeOf(nodes, timed) {
   const longest = (/** @type {"text" | "note"} */ line) => Math.max(0, ...nodes.map((node) => [...node[line]].length));
   const width = Math.max(longest("text") * LETTER + AROUND + (timed ? TIME : 0), longest("note") * SMALL + AROUND);
@@ -96,12 +92,7 @@ function alike(steps) {
 export const stepsOf = (nodes, known = null) =>
   nodes.map((node) => ({ ...shown(node, known), depends: node.step.depends ?? [] }));
 
-/**
- * Steps and handlers of a run.
- * @param {Run} run
- * @param {Known | null} [known]
- * @param {Link[]} [links] its critical path
- */
+/** Steps and handlers. @param {Run} run @param {Known | null} [known] @param {Link[]} [links] its critical path */
 export function stepsOfRun(run, known = null, links = []) {
   const handlers = /** @type {const} */ ({ "on wait": run.onWait, "on success": run.onSuccess,
     "on failure": run.onFailure, "on cancel": run.onCancel, "on exit": run.onExit });
@@ -143,11 +134,7 @@ function callsText({ step, subRuns }, known) {
   return [`${count} × ${step.call ?? "sub-run"}`, countsText(looks)].filter(Boolean).join(": ");
 }
 
-/**
- * The names of a step and of all that depend on it, directly or not.
- * @param {GraphStep[]} steps
- * @param {string} name
- */
+/** The names of a step and all that depend on it, directly or not. @param {GraphStep[]} steps @param {string} name */
 export function withDescendants(steps, name) {
   const found = new Set([name]);
   for (let grown = true; grown; ) {

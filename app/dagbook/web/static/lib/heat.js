@@ -41,10 +41,7 @@ export function rowsOf(days) {
 export const levelOf = (count, most) =>
   count && Math.max(1, Math.ceil((LEVELS * Math.log1p(count)) / Math.log1p(most) - 1e-9));
 
-/**
- * The weeks of the days, from Mondays on: {first, length, old}, `old` for the first half.
- * @param {Api.DAGDay[]} days
- */
+/** Weeks of days, from Mondays on: {first, length, old}, `old` for the first half. @param {Api.DAGDay[]} days */
 export function weeksOf(days) {
   /** @type {{ first: Api.DAGDay, length: number, old: boolean }[]} */
   const weeks = [];

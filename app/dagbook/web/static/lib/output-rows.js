@@ -158,11 +158,7 @@ export const foldsIn = (rows, keys) => tidy(keys.size === 0 ? [] : rows.flatMap(
 /** How many lines folds hide. @param {readonly Fold[]} folds */
 export const hiddenBy = (folds) => folds.reduce((sum, [from, to]) => sum + to - from + 1, 0);
 
-/**
- * The line in a row of the list; both count from 1.
- * @param {number} row
- * @param {readonly Fold[]} folds disjoint, in order
- */
+/** The line in a row; both count from 1. @param {number} row @param {readonly Fold[]} folds disjoint, in order */
 export function lineAt(row, folds) {
   let line = row;
   for (const [from, to] of folds) {

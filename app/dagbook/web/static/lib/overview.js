@@ -39,11 +39,7 @@ export function topOf(most) {
   return Math.max(2, ...[2, 4, 6, 8, 10].map((times) => times * unit).filter((top) => top >= most).slice(0, 1));
 }
 
-/**
- * When runs of a bar were created: "14:00 to 15:00", "Mon, 30 Nov".
- * @param {Api.OverviewBar} bar
- * @param {"hour" | "day"} unit
- */
+/** The time of a bar: "14:00 to 15:00", "Mon, 30 Nov". @param {Api.OverviewBar} bar @param {"hour" | "day"} unit */
 export function whenOf({ fromDate, toDate }, unit) {
   const [from, to] = [fromDate, toDate].map((seconds) => new Date(seconds * 1000));
   if (unit === "hour") return `${clock(from)} to ${hour(to)}`;

@@ -35,12 +35,7 @@ export class Pace {
     return Math.max(now + SETTLE, kind === "log" ? this.nextOutput : this.next, paid);
   }
 
-  /**
-   * Note a load. At most half of the time is spent loading.
-   * @param {number} begin
-   * @param {number} end
-   * @param {number} bytes
-   */
+  /** Note a load; at most half of the time is one. @param {number} begin @param {number} end @param {number} bytes */
   note(begin, end, bytes) {
     this.nextOutput = Math.max(begin + OUTPUT_PAUSE, end + end - begin);
     this.next = Math.max(Math.max(this.next, begin - AT_ONCE * PAUSE) + PAUSE, end + end - begin);

@@ -79,11 +79,7 @@ export function written(text = "") {
   return [...first.map((value) => ({ name: "", value: unquote(value) })), ...named];
 }
 
-/**
- * The field values of an earlier run, as far as its text can be parsed.
- * @param {Field[]} fields
- * @param {string} text
- */
+/** The values of an earlier run, as far as its text can be parsed. @param {Field[]} fields @param {string} text */
 export function valuesOf(fields, text) {
   /** @type {Record<string, string>} */
   const found = {};

@@ -28,11 +28,7 @@ function read({ pathname, search, hash: fragment } = window.location) {
   return { path: trimmed || "/", search, hash: fragment };
 }
 
-/**
- * The href of a path; each part of a list is escaped.
- * @param {string | readonly string[]} to
- * @param {object} [search]
- */
+/** The href of a path; parts of a list are escaped. @param {string | readonly string[]} to @param {object} [search] */
 export function href(to, search) {
   const inside = Array.isArray(to) ? `/${to.map(encodeURIComponent).join("/")}` : to;
   const text = search ? new URLSearchParams(clean(search)).toString() : "";
@@ -40,7 +36,7 @@ export function href(to, search) {
 }
 
 /**
- * Go to a path of the UI, or to an href.
+ * Go to a path or href.
  * @param {string | readonly string[]} to
  * @param {{ search?: object, replace?: boolean }} [options]
  */

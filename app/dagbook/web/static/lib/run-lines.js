@@ -117,20 +117,13 @@ export class RunLines {
     return this.rows.length - hiddenBy(this.folds);
   }
 
-  /**
-   * The number of the row of a hit of the search, or 0 if it is not among those that are here.
-   * @param {Api.LogHit} hit
-   */
+  /** The number of the row of a hit of the search, or 0 if it is not among those here. @param {Api.LogHit} hit */
   find({ step, stream, line, dagRunId }) {
     return 1 + this.rows.findIndex(({ number, parts, source }) => number === line && parts[0].stream === stream
       && source?.step === step && (source.runId ?? undefined) === dagRunId);
   }
 
-  /**
-   * Load the first or the last page, or that which begins with a line.
-   * @param {boolean} atEnd
-   * @param {Place} [place]
-   */
+  /** Load the first or last page, or that which begins with a line. @param {boolean} atEnd @param {Place} [place] */
   begin(atEnd, place = atEnd ? { before: "end" } : {}) {
     return this.request(place, (page) => {
       Object.assign(this, { pieces: page.pieces, hasEarlier: page.hasEarlier, hasMore: page.hasMore });

@@ -13,12 +13,7 @@
  * @property {Schema[]} [allOf]
  */
 
-/**
- * The keys that enclose a line by indentation.
- * @param {string[]} lines
- * @param {number} number
- * @param {number} indent
- */
+/** The keys that enclose a line by indent. @param {string[]} lines @param {number} number @param {number} indent */
 export function pathAt(lines, number, indent) {
   const found = [];
   let limit = indent;

@@ -73,10 +73,7 @@ export class StepLines {
     return this.row(line - 1)?.parts.at(-1);
   }
 
-  /**
-   * Fetch how many lines there are, and the first ones, or where the last one of stderr is.
-   * @param {boolean} atError
-   */
+  /** Fetch how many lines there are, and the first, or where the last one of stderr is. @param {boolean} atError */
   async begin(atError) {
     if (!atError && !this.execution) return this.want(1, 1);
     await this.attempt(async () => {

@@ -3,11 +3,7 @@
 import { durationText } from "./format.js";
 import { nodeStatus } from "./status.js";
 
-/**
- * "Try 2 of 3", null for the only one; `count` may be unknown.
- * @param {number} execution
- * @param {number | null} count
- */
+/** "Try 2 of 3"; null for the only one. @param {number} execution @param {number | null} count if known */
 export function tryTitle(execution, count) {
   if (count === null) return `Try ${execution}`;
   if (execution > count) return `Execution ${execution}`; // of a step that repeats

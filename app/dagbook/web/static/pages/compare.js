@@ -54,10 +54,7 @@ function OneRun({ address }) {
   return whenLoaded(loaded, "run", ({ dagRunDetails: run }) => html`<${Counterpart} address=${address} run=${run} />`);
 }
 
-/**
- * The other run: that of the address, else the last good one before.
- * @param {{ address: RunAddress, run: Run }} props
- */
+/** The other run: of the address, else the last good one before. @param {{ address: RunAddress, run: Run }} props */
 function Counterpart({ address, run }) {
   const other = addressOf(query.value.get("with"));
   const loaded = useApi(other ? null : /** @type {const} */ ([...pathOf(address), "last-good"]));

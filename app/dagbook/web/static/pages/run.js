@@ -222,10 +222,7 @@ function Summary({ run }) {
         ${hasMore && html`<p class="faint">There are more: each step shows its own.</p>`}`)}</div></section>`;
 }
 
-/**
- * The run's own log: all changes of the run and its steps, over all attempts.
- * @param {{ address: RunAddress }} props
- */
+/** The run's own log: all changes of run and steps, over all attempts. @param {{ address: RunAddress }} props */
 function RunEvents({ address }) {
   const path = /** @type {const} */ ([...pathOf(address), "log"]);
   const loaded = useApi(path, { tail: PAGE }, (change) => change.kind === "run" && concernsRun(address, change));

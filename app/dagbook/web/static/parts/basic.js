@@ -9,10 +9,7 @@ import { may } from "../lib/session.js";
 import { WAITING, nodeStatus, runStatus } from "../lib/status.js";
 import { copyText } from "../lib/clipboard.js";
 
-/**
- * Icons as SVG strokes in a box of 16: fonts of other machines may lack the characters.
- * @type {Record<string, string>}
- */
+/** Icons as SVG strokes in a box of 16: fonts of machines may lack the characters. @type {Record<string, string>} */
 const PATHS = {
   dashboard: "M2 9a6 6 0 0 1 12 0M8 9l3-3M2 12h12",
   runs: "M5 3l8 5-8 5z",
@@ -110,10 +107,7 @@ export function Truncated({ text, class: more = "" }) {
   return html`<div class=${`cut ${more}`} title=${text}>${text}</div>`;
 }
 
-/**
- * A short id with a link, if it has a page; a button copies the whole id.
- * @param {{ of: string, page?: string }} props
- */
+/** A short id, with a link if it has a page; a button copies the whole. @param {{ of: string, page?: string }} props */
 export function Id({ of, page }) {
   const [copied, setCopied] = useState(false);
   const copy = async () => {

@@ -25,10 +25,7 @@ function choose(name) {
   store(KEY, zone.value);
 }
 
-/**
- * The zone of all times, or a choice of several; `zones` are those of schedules.
- * @param {{ zones?: string[] }} props
- */
+/** The zone of all times, or a choice of some; `zones` are those of schedules. @param {{ zones?: string[] }} props */
 export function ClockChoice({ zones = [] }) {
   const shown = shownZone();
   const all = [...new Set([OWN, SERVER, shown, ...zones.map(knownZone)])].filter((name) => name !== null);

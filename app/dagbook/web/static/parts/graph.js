@@ -83,12 +83,7 @@ export function DagGraph({ steps, chosen, onChoose, legend }) {
   </div>`;
 }
 
-/**
- * The layout of a graph; until it is there, the one before.
- * @param {Graph} graph
- * @param {boolean} turned
- * @param {Pane} pane
- */
+/** The layout; until it is there, the one before. @param {Graph} graph @param {boolean} turned @param {Pane} pane */
 function useLayout(graph, turned, pane) {
   const [placed, setPlaced] = useState(/** @type {Placed | null} */ (null));
   const shape = JSON.stringify([graph.nodes.map(({ id, width, height }) => [id, width, height]), graph.edges]);

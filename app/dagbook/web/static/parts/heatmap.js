@@ -8,6 +8,8 @@ import { href } from "../lib/router.js";
 import { Icon } from "./basic.js";
 import "./tooltip.js";
 
+/** @import { Look } from "../lib/status.js" */
+
 const moveAlong = arrowNavigation("a", SIDEWAYS);
 
 /** @param {{ found: Api.DAGDays }} props */
@@ -34,10 +36,7 @@ export function HeatMap({ found: { dagName, days, truncated } }) {
       ${truncated && html`<span>Only the newest ${plural(total, "run")} are counted.</span>`}</p></div>`;
 }
 
-/**
- * @param {{ day: Api.DAGDay, count: number, level: number, look: import("../lib/status.js").Look, tab: boolean,
- *   search: object }} props
- */
+/** @param {{ day: Api.DAGDay, count: number, level: number, look: Look, tab: boolean, search: object }} props */
 function Square({ day, count, level, look, tab, search }) {
   const text = `${dayText(day, { weekday: "short", day: "numeric", month: "short" })}: ${count} ${look.word}`;
   const { fromDate, toDate } = day;

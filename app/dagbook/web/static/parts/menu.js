@@ -9,10 +9,7 @@ import { Icon } from "./basic.js";
  * @typedef {{ title: string, hint?: string, href?: string, onChoose?: () => unknown, disabled?: string | false | null,
  *   danger?: boolean }} MenuItem
  */
-/**
- * An item, or nothing: `condition && item` leaves one out.
- * @typedef {MenuItem | false | "" | null | undefined} MaybeItem
- */
+/** An item or none, as of `condition && item`. @typedef {MenuItem | false | "" | null | undefined} MaybeItem */
 
 const GAP = 4; // pixels, to the button and to the edges of the window
 const ITEM = '[role="menuitem"]';
@@ -86,7 +83,7 @@ function Item({ item: { title, hint, href, disabled, danger }, onChoose }) {
 }
 
 /**
- * Below the button and aligned with its right edge, or above it where there is more room.
+ * Below the button at its right edge, or above where there is more room.
  * @param {HTMLElement} menu
  * @param {DOMRect} at
  */
