@@ -90,9 +90,7 @@ export async function show(url, commit = () => {}) {
 const loaded = new Map();
 
 /** Stay on the page that is shown. */
-export function stay() {
-  opening.value = null;
-}
+export const stay = () => void (opening.value = null);
 
 /**
  * Open the page that could not be loaded, if the server answers. It is a new document: browsers keep the failure of a

@@ -3,7 +3,7 @@
 import { computed, signal } from "../vendor/core.js";
 import { config } from "./config.js";
 import { path } from "./router.js";
-import { store, storedKeys } from "./stored.js";
+import { inStorage, store } from "./stored.js";
 
 const OTHER_TABS = "dagbook.session"; // a value that is new with every login
 const OF_USER = /^dagbook\.(draft\.|seen$)/; // what a logout deletes from this browser
@@ -75,13 +75,7 @@ export function take(session) {
 }
 
 /** Whether the browser may have the cookie of a session: asking the server without one is an error in its console. */
-export function mayHaveSession() {
-  try {
-    return window.localStorage.getItem(OTHER_TABS) !== null;
-  } catch {
-    return true;
-  }
-}
+export const mayHaveSession = () => inStorage((storage) => storage.getItem(OTHER_TABS) !== null, true);
 
 /** Whether there is a session. */
 export const isLoggedIn = () => proof !== "";
@@ -97,7 +91,7 @@ export const tellOfLogin = () => store(OTHER_TABS, `${Date.now()} ${Math.random(
 
 /** Delete what this browser has of the user, which other tabs notice. */
 export function forget() {
-  for (const key of storedKeys()) if (OF_USER.test(key) || key === OTHER_TABS) store(key, null);
+  for (const key of inStorage(Object.keys, [])) if (OF_USER.test(key) || key === OTHER_TABS) store(key, null);
 }
 
 store("dagbook.token", null); // where versions before 0.2.0 kept the token

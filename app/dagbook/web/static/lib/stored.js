@@ -1,38 +1,25 @@
 // What this browser keeps for the user. Where storage is disabled or full, it is lost with the tab.
 
-/** The text of a key; null without one. @param {string} key */
-export function stored(key) {
+/**
+ * What `use` makes of the storage, or `otherwise`.
+ * @template T
+ * @param {(storage: Storage) => T} use
+ * @param {T} otherwise
+ */
+export function inStorage(use, otherwise) {
   try {
-    return window.localStorage.getItem(key);
+    return use(window.localStorage);
   } catch {
-    return null;
+    return otherwise; // it is disabled or full, or the value is in the format of another version
   }
 }
+
+/** The text of a key; null without one. @param {string} key */
+export const stored = (key) => inStorage((storage) => storage.getItem(key), null);
 
 /** The value of a key that was stored as JSON; null without one. @param {string} key */
-export function storedValue(key) {
-  try {
-    return JSON.parse(stored(key) ?? "null");
-  } catch {
-    return null; // in the format of another version
-  }
-}
-
-/** The keys of all that is stored. */
-export function storedKeys() {
-  try {
-    return Object.keys(window.localStorage);
-  } catch {
-    return [];
-  }
-}
+export const storedValue = (key) => inStorage((storage) => JSON.parse(storage.getItem(key) ?? "null"), null);
 
 /** Store a text; null deletes it. @param {string} key @param {string | null} text */
-export function store(key, text) {
-  try {
-    if (text === null) window.localStorage.removeItem(key);
-    else window.localStorage.setItem(key, text);
-  } catch {
-    // disabled or full
-  }
-}
+export const store = (key, text) =>
+  inStorage((storage) => (text === null ? storage.removeItem(key) : storage.setItem(key, text)), undefined);

@@ -90,11 +90,8 @@ function Groups({ groups, users, reload }) {
             { title: "Remove…", onChoose: () => setAsked({ kind: "remove", group }), danger: true },
           ]} /></td></tr>`)}<//>`
       : html`<${Empty} title="No groups yet"><p>A group gives its grants to all its members.</p><//>`}
-    ${asked?.kind === "new" && html`<${GroupForm} title="Add a group" action="Add" onClose=${close}
-      onSave=${(/** @type {Api.GroupRequest} */ body) => post("groups", body).then(reload)} />`}
-    ${asked?.kind === "edit" && html`<${GroupForm} title=${`Edit ${asked.group.name}`} action="Save" onClose=${close}
-      group=${asked.group}
-      onSave=${(/** @type {Api.GroupRequest} */ body) => put(["groups", asked.group.id], body).then(reload)} />`}
+    ${asked?.kind === "new" && html`<${GroupForm} onClose=${close} reload=${reload} />`}
+    ${asked?.kind === "edit" && html`<${GroupForm} group=${asked.group} onClose=${close} reload=${reload} />`}
     ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove the group ${asked.group.name}?`} action="Remove"
       onClose=${close} onConfirm=${() => remove(["groups", asked.group.id]).then(reload)}>
       <p>This removes its grants too. Its members are kept.</p><//>`}
@@ -102,13 +99,12 @@ function Groups({ groups, users, reload }) {
       onChange=${reload} />`}`;
 }
 
-/**
- * @param {{ title: string, action: string, group?: Api.Group, onClose: () => void,
- *   onSave: (body: Api.GroupRequest) => unknown }} props
- */
-function GroupForm({ title, action, group, onClose, onSave }) {
-  return html`<${FormDialog} title=${title} action=${action} onClose=${onClose}
-    onSave=${(/** @type {Fields} */ { name, claim }) => onSave({ name, claim })}>
+/** @param {{ group?: Api.Group, onClose: () => void, reload: () => Promise<unknown> }} props */
+function GroupForm({ group, onClose, reload }) {
+  const save = (/** @type {Fields} */ { name, claim }) =>
+    (group ? put(["groups", group.id], { name, claim }) : post("groups", { name, claim })).then(reload);
+  return html`<${FormDialog} title=${group ? `Edit ${group.name}` : "Add a group"} action=${group ? "Save" : "Add"}
+    onClose=${onClose} onSave=${save}>
     <label>Name<input name="name" value=${group?.name ?? ""} required maxlength="64" autocomplete="off" /></label>
     <label>Claim of the provider<input name="claim" value=${group?.claim ?? ""} placeholder="groups=ops"
       autocomplete="off" /></label>

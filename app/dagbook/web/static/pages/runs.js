@@ -170,14 +170,9 @@ function Row({ run, now, chosen, onToggle, onAsk }) {
 
 /** @typedef {"stop" | "retry"} BulkAction */
 /**
- * @typedef {object} Bulky
- * @property {string} title
- * @property {string} verb
- * @property {string} done
- * @property {string} without why the other selected runs are skipped
- * @property {boolean} danger
- * @property {(run: RunSummary) => boolean} fits
- * @property {(run: RunSummary, address: RunAddress) => Promise<unknown>} act
+ * `without` says why the other selected runs are skipped.
+ * @typedef {{ title: string, verb: string, done: string, without: string, danger: boolean,
+ *   fits: (run: RunSummary) => boolean, act: (run: RunSummary, address: RunAddress) => Promise<unknown> }} Bulky
  */
 
 /** @type {BulkAction[]} */
