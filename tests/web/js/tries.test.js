@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { outcomeOf, tryTitle } from "../../../app/dagbook/web/static/lib/tries.js";
+import { outcomeOf, tryTitle } from "../../../app/dagbook/web/static/lib/runs.js";
 import { NODE } from "../../../app/dagbook/web/static/lib/status.js";
 
 const ended = (status, exitCode, seconds = 12) => ({

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { clock } from "../../../app/dagbook/web/static/lib/format.js";
-import { sharedCause, waitText } from "../../../app/dagbook/web/static/lib/wait-text.js";
+import { sharedCause, waitText } from "../../../app/dagbook/web/static/lib/runs.js";
 
 const SINCE = "2026-01-02T04:04:05+01:00";
 const AT = clock(new Date(SINCE));

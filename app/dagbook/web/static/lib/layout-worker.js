@@ -3,7 +3,7 @@
 import { Graph, layout } from "../vendor/graph.js";
 import { BESIDE, BETWEEN, MARGIN } from "./arrange.js";
 
-/** @import { Question } from "./layout.js" */
+/** @import { Question } from "../parts/graph.js" */
 /** @typedef {import("./arrange.js").Placed["direction"]} Direction */
 
 const SMALL = 100; // nodes, up to which both directions are computed, and the one that shows more is taken

@@ -1,9 +1,8 @@
-// Reading of runs: their API paths and pages, their steps, and why they ended. Pure but for
+// Reading of runs: their API paths and pages, their steps and tries, and why they wait or ended. Pure but for
 // `findLeaf`, whose caller gives what sends requests.
 
-import { instant, short } from "./format.js";
-import { NODE, RUN, WAITING, isOver, lookOf, runStatus } from "./status.js";
-import { waitText } from "./wait-text.js";
+import { clock, durationText, instant, plural, short } from "./format.js";
+import { NODE, RUN, WAITING, isOver, lookOf, nodeStatus, runStatus } from "./status.js";
 
 /** @import { Look, Tone } from "./status.js" */
 /** @typedef {readonly ["dag-runs", string, string]} RunPath */
@@ -249,3 +248,49 @@ export function bannerOf(run, leaf) {
   const below = leaf.subRunId ? reasonOf(leaf.run) : null;
   return { names: [...names, ...(below?.step ? [below.step] : [])], text: (below ?? own).text, tone, target: leaf };
 }
+
+/** "Try 2 of 3"; null for the only one. @param {number} execution @param {number | null} count if known */
+export function tryTitle(execution, count) {
+  if (count === null) return `Try ${execution}`;
+  if (execution > count) return `Execution ${execution}`; // of a step that repeats
+  return count === 1 ? null : `Try ${execution} of ${count}`;
+}
+
+/** "failed with exit code 1 · 12 s"; empty until it is known. @param {Api.StepTry | undefined} one */
+export function outcomeOf(one) {
+  if (!one) return "";
+  if (one.finishedAtMillis === undefined) return "running";
+  const word = one.status === undefined ? "ended" : nodeStatus(one.status).word;
+  return `${word}${(one.exitCode ?? 0) > 0 ? ` with exit code ${one.exitCode}` : ""} · ${durationText(one)}`;
+}
+
+/**
+ * The wait reason in a sentence, with times of the viewer's time zone. The server's own sentence names ids as well.
+ * @param {Api.WaitingFor} waitingFor
+ */
+export function waitText(waitingFor) {
+  const ahead = waitingFor.position - 1;
+  return ahead > 0 ? `${plural(ahead, "run")} ahead. ${causeOf(waitingFor)}` : causeOf(waitingFor);
+}
+
+/** The reason without the position, the same for most runs of a queue. @param {Partial<Api.WaitingFor>} waitingFor */
+export function causeOf({ reason, queue, message = "", limit = 0, running = 0, heldBy = [], since, by }) {
+  if (reason === "limit") {
+    const names = heldBy.map(({ name, startedAt }) => `${name}${sinceText(startedAt)}`).join(", ");
+    const more = running - heldBy.length;
+    const others = more > 0 && heldBy.length ? ` and ${more} more` : "";
+    return `Queue ${queue} is full (${running} of ${limit} active)${names && `: ${names}${others}`}`;
+  }
+  if (reason === "paused") return `Queue ${queue} is paused${sinceText(since)}${by ? ` by ${by}` : ""}`;
+  return reason === "turn" ? "Starts next" : message.replace(/`([^`]*)`/g, "“$1”");
+}
+
+/** The reason that most runs of a queue have in common, empty if each has its own. @param {RunSummary[]} queued */
+export function sharedCause(queued) {
+  const groups = Map.groupBy(queued, ({ waitingFor }) => (waitingFor ? causeOf(waitingFor) : ""));
+  const [cause, runs] = [...groups].sort(([, one], [, other]) => other.length - one.length)[0] ?? ["", []];
+  return runs.length > 1 || queued.length === 1 ? cause : "";
+}
+
+/** @param {string | undefined} at */
+const sinceText = (at) => (clock(at) ? ` since ${clock(at)}` : "");

@@ -8,10 +8,10 @@ import { hasUsers, may } from "../lib/session.js";
 import { lookOfRow } from "../lib/status.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
 import { useApi } from "../lib/use-api.js";
-import { Dialog, Empty, NotThere, Tabs, whenLoaded } from "../parts/basic.js";
+import { Dialog, Empty, NotThere, Table, Tabs, whenLoaded } from "../parts/basic.js";
+import { GiveAccess } from "../parts/giveaccess.js";
 import { DagGraph } from "../parts/graph.js";
 import { Origin, whyReadOnly } from "../parts/origin.js";
-import { AccessTab } from "./dag/access.js";
 import { DefinitionTab } from "./dag/definition.js";
 import { Header } from "./dag/header.js";
 import { OverviewTab } from "./dag/overview.js";
@@ -83,4 +83,27 @@ function GraphTab({ details }) {
       <pre class="events" tabindex="0">
         ${[step.cmdWithArgs, step.script].filter(Boolean).join("\n") || "Calls another DAG"}</pre></div>
         <//>`}`;
+}
+
+/** @param {{ name: string }} props */
+function AccessTab({ name }) {
+  const loaded = useApi(["dags", name, "access"]);
+  const [asked, setAsked] = useState(false);
+  return whenLoaded(loaded, "grants", ({ everywhere, grants }) => html`
+    <div class="row"><h2>Access to this DAG</h2><span class="grow"></span>
+      <a href=${href("/access")}>Manage access</a>
+      ${may("admin") && html`<button type="button" class="primary" onClick=${() => setAsked(true)}>Add</button>`}</div>
+    ${grants.length
+      ? html`<${Table} heads=${["User or group", "Role", "Granted by"]}>
+        ${grants.map((grant) => html`<tr key=${grant.id}>
+          <td class="wide-text">${grant.username ?? html`<span class="tag">group</span> ${grant.groupName}`}</td>
+          <td data-label="role">${grant.role}</td>
+          <td data-label="by">${grant.pattern ? "name" : "tag"} <code>${grant.pattern ?? grant.tag}</code></td>
+        </tr>`)}<//>`
+      : html`<${Empty} title="No grants for this DAG" />`}
+    <p class="faint">Users with access to all DAGs: ${everywhere
+      .filter((one) => !one.disabled)
+      .map((one) => `${one.username} (${one.role})`)
+      .join(", ")}.</p>
+    ${asked && html`<${GiveAccess} dag=${name} onClose=${() => setAsked(false)} onDone=${loaded.reload} />`}`);
 }

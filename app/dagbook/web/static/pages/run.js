@@ -19,14 +19,13 @@ import { clock, exact, moment, plural, short } from "../lib/format.js";
 import { useStateIcon, useTitle } from "../lib/title.js";
 import { ApprovalCard } from "../parts/approval.js";
 import { Empty, Failure, Loading, NotThere, StatusIcon, Tabs, whenLoaded } from "../parts/basic.js";
-import { CriticalPath } from "../parts/criticalpath.js";
 import { FanOut } from "../parts/fanout.js";
 import { DagGraph } from "../parts/graph.js";
 import { Output } from "../parts/output.js";
 import { RunHeader } from "../parts/runheader.js";
 import { Panes, hasDetails } from "../parts/splitter.js";
 import { StepDetails } from "../parts/stepdetails.js";
-import { StepsPane } from "../parts/steplist.js";
+import { CriticalPath, StepsPane } from "../parts/steplist.js";
 
 /** @import { Leaf } from "../lib/runs.js" */
 /** @import { Known, OnChoose } from "../parts/steplist.js" */

@@ -13,9 +13,8 @@ import { may } from "../lib/session.js";
 import { RUN, isActive, isOver } from "../lib/status.js";
 import { Loading, StatusIcon } from "./basic.js";
 import { Chunks } from "./chunks.js";
-import { Counts } from "./counts.js";
 import { Confirm } from "./form.js";
-import { lookOfSubRun } from "./steplist.js";
+import { Counts, lookOfSubRun } from "./steplist.js";
 
 /** @import { Known } from "./steplist.js" */
 /** @typedef {{ id: string, item: string, sub?: Api.SubDAGRunDetail, look: import("../lib/status.js").Look }} Row */

@@ -1,22 +1,29 @@
-// Layered drawing of a DAG: similar steps are folded into one box, arrow keys move between steps.
+// Layered drawing of a DAG, of which a worker makes the layout: similar steps are folded into one box, arrow keys move
+// between steps.
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/core.js";
-import { pathOf } from "../lib/arrange.js";
+import { inOrder, pathOf, withHandlers } from "../lib/arrange.js";
 import { duration, secondsOf } from "../lib/format.js";
 import { keyOf, toGraph } from "../lib/graph.js";
-import { place } from "../lib/layout.js";
 import { NODE } from "../lib/status.js";
 import { useNow } from "../lib/clock.js";
 import { Icon, Loading } from "./basic.js";
 
 /** @import { Placed } from "../lib/arrange.js" */
-/** @import { Graph, GraphNode } from "../lib/graph.js" */
+/** @import { Graph, GraphNode, Size } from "../lib/graph.js" */
+/** @typedef {{ nodes: ({ id: string } & Size)[], edges: Graph["edges"], pane: Size, turned: boolean }} Task */
+/** @typedef {Task & { id: number }} Question what the layout is made for */
 /** @typedef {{ current: HTMLDivElement | null }} Pane what scrolls */
 
 const ZOOM = 1.2;
 const [LEAST, SMALLEST, LARGEST, MOST] = [0.05, 0.75, 1, 3]; // scales; a graph opens readable: between the inner two
 const LARGE = 60; // nodes, from which on a map and a search help
 const MAP = { width: 176, height: 112 }; // pixels, at most
+/** What computes layouts, so that the page stays responsive. @type {Worker | null} */
+let worker = null;
+let count = 0; // questions
+/** @type {Map<number, (placed: Placed) => void>} */
+const waiting = new Map();
 
 /**
  * `legend` shows above the drawing.
@@ -271,4 +278,32 @@ function walk(event, graph, placed) {
   /** @type {HTMLElement | null} */
   const box = event.currentTarget.querySelector(`[data-node=${CSS.escape(near.id)}]`);
   box?.focus();
+}
+
+function startWorker() {
+  const made = new Worker(new URL("../lib/layout-worker.js", import.meta.url), { type: "module" });
+  made.onmessage = ({ data }) => {
+    waiting.get(data.id)?.(data);
+    waiting.delete(data.id);
+  };
+  return made;
+}
+
+/**
+ * Compute the positions of nodes and edges, in the direction of which the pane shows more, or in the other one.
+ * @param {Graph} graph
+ * @param {Size} pane
+ * @param {boolean} turned
+ * @returns {Promise<Placed>}
+ */
+function place(graph, pane, turned) {
+  worker ??= startWorker();
+  const target = worker;
+  const id = (count += 1);
+  const steps = graph.nodes.filter(({ step }) => !step?.handler);
+  const nodes = steps.map(({ id: name, width, height }) => ({ id: name, width, height }));
+  return new Promise((resolve) => {
+    waiting.set(id, (placed) => resolve(withHandlers(graph, inOrder(graph, placed))));
+    target.postMessage({ id, nodes, edges: graph.edges, pane, turned });
+  });
 }

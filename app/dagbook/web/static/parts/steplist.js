@@ -9,16 +9,15 @@ import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/clock.js";
 import { href } from "../lib/router.js";
 import {
-  calledBy, countsText, firstFailed, isOf, itemOf, listedFirst, lookOfNode, nodesOf, pageOf, pathOf,
+  calledBy, countLooks, countsText, firstFailed, isOf, itemOf, listedFirst, lookOfNode, nodesOf, pageOf, pathOf,
 } from "../lib/runs.js";
 import { NODE, RUN, isActive, isOver, lookOfRow } from "../lib/status.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
 import { Icon, Loading, StatusIcon, Toggle, whenLoaded } from "./basic.js";
 import { Chunks } from "./chunks.js";
-import { Counts } from "./counts.js";
-import { CriticalPath } from "./criticalpath.js";
 
-/** @import { Link } from "../lib/critical-path.js" */
+/** @import { CriticalPath as Path, Link } from "../lib/critical-path.js" */
+/** @import { Look } from "../lib/status.js" */
 
 const walkSteps = arrowNavigation(".step-name");
 /** @typedef {(step: string | null, subRun?: string | null) => void} OnChoose */
@@ -31,7 +30,9 @@ const walkSteps = arrowNavigation(".step-name");
  */
 
 const SHOWN = 20; // sub-runs of a step; all of them are beside the list
-const NAMED = 10; // steps from which there is a filter by name
+const MANY = 10; // steps from which there is a filter by name
+const NAMED = 3; // steps of the critical path, the longest
+const NOTABLE = 1000; // milliseconds of waiting, and a twentieth of the run
 
 /**
  * The steps of a run, and filters of them. `inside` is the id of the run that the chosen step is in.
@@ -61,7 +62,7 @@ export function StepsPane({ address, run, chosen, inside, known, onChoose, timel
   const look = ["pane-scroll", opening && "opening", isCalling && "calling", timeline && "timeline"];
   return html`<div class="pane-bar">
       <${Counts} label="Show steps that are" looks=${looks} chosen=${kept} onChoose=${setWord} />
-      ${nodes.length > NAMED && html`<input type="search" aria-label="Filter steps by name" placeholder="Filter by name"
+      ${nodes.length > MANY && html`<input type="search" aria-label="Filter steps by name" placeholder="Filter by name"
         value=${text} onInput=${(/** @type {InputChange} */ event) => setText(event.target.value)} />`}
     </div>
     ${timeline && html`<${CriticalPath} path=${path} active=${active} onChoose=${onChoose}>
@@ -243,4 +244,43 @@ function SubRunSteps({ shared: { address, depth, axis, inside, picked, onChoose 
   const loaded = useApi(pathOf(address), {}, (change) => isOf(address, change));
   return whenLoaded(loaded, "steps", ({ dagRunDetails }) => html`<${StepList} address=${address} run=${dagRunDetails}
     chosen=${picked} inside=${inside} onChoose=${onChoose} depth=${depth + 1} axis=${axis} />`);
+}
+
+/** @param {Link} link */
+const lengthOf = ({ from, to }) => to - from;
+
+/**
+ * The critical path in a line: how much of the time its steps took, and the longest of them.
+ * @param {{ path: Path | null, active: boolean, onChoose: (name: string) => void, children?: Children }} props
+ */
+export function CriticalPath({ path, active, onChoose, children }) {
+  const { links, total, waited } = path ?? { links: [], total: 0, waited: 0 };
+  const longest = links.toSorted((one, other) => lengthOf(other) - lengthOf(one)).slice(0, NAMED);
+  const text = (/** @type {number} */ millis) => duration(millis / 1000);
+  return html`<div class="pane-bar critical-path" role="group" aria-label="Critical path">
+    <strong title="The chain of steps that determines how long the run takes: each began when the one before it ended">
+      Critical path</strong>
+    <span class="number">${links.length === 0 ? "no step has started"
+      : `${plural(links.length, "step")}, ${text(total - waited)} of ${text(total)}${active ? " so far" : ""}`}${
+      waited > Math.max(NOTABLE, total / 20) ? `, ${text(waited)} of waiting` : ""}</span>
+    ${links.length > NAMED && html`<span class="faint">longest:</span>`}
+    ${links.filter((link) => longest.includes(link)).map((link) => html`<button type="button" class="quiet"
+      key=${link.node.step.name} onClick=${() => onChoose(link.node.step.name)}>
+      <span class="cut">${link.node.step.name}</span>${" "}
+      <span class="number faint">${text(lengthOf(link))}</span></button>`)}
+    <span class="grow"></span>${children}</div>`;
+}
+
+/**
+ * How many have each status, as buttons that show only those; `chosen` is the word of a status, or null for all.
+ * @param {{ label: string, looks: Look[], chosen: string | null, onChoose: (word: string | null) => void }} props
+ */
+export function Counts({ label, looks, chosen, onChoose }) {
+  return html`<div class="counts-bar" role="group" aria-label=${label}>
+    <button type="button" class="quiet" aria-pressed=${chosen === null} onClick=${() => onChoose(null)}>
+      ${looks.length.toLocaleString("en")} in all</button>
+    ${countLooks(looks).map(({ look: { word, icon, tone }, count }) => html`<button type="button" key=${word}
+      class="quiet ${tone}" aria-pressed=${chosen === word} onClick=${() => onChoose(chosen === word ? null : word)}>
+      <${Icon} name=${icon} />${count.toLocaleString("en")} ${word}</button>`)}
+  </div>`;
 }

@@ -12,7 +12,7 @@ import { Empty, Loading, whenLoaded, Status, Time } from "../../parts/basic.js";
 import { HeatMap } from "../../parts/heatmap.js";
 import { RunGrid } from "../../parts/rungrid.js";
 import { Sparkline } from "../../parts/sparkline.js";
-import { NextStarts, useNextStarts } from "./nextstarts.js";
+import { NextStarts, useNextStarts } from "./schedule.js";
 
 /** @param {{ name: string, details: Api.DAGFileDetails, concerns: Concerns }} props */
 export function OverviewTab({ name, details, concerns }) {
