@@ -28,11 +28,7 @@ function App() {
   return html`<${Shell}>${body}<//>`;
 }
 
-/**
- * Move the focus to the start of a new page, instead of leaving it behind the link that led there.
- * @param {unknown} shown
- * @param {string} key
- */
+/** Move the focus to a new page, from the link that led there. @param {unknown} shown @param {string} key */
 function useFocus(shown, key) {
   const before = useRef(/** @type {unknown} */ (null));
   useEffect(() => {

@@ -69,9 +69,9 @@ function clockOf(seconds) {
 }
 
 /**
- * The current time in milliseconds, updated every `everySeconds`; `active` false stops it.
+ * The current time, updated every `everySeconds`.
  * @param {number} [everySeconds]
- * @param {boolean} [active]
+ * @param {boolean} [active] false stops it
  */
 export function useNow(everySeconds = 15, active = true) {
   const clock = clocks.get(everySeconds) ?? clockOf(everySeconds);

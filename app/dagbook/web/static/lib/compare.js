@@ -76,7 +76,7 @@ function paceOf(one, other) {
 }
 
 /**
- * The most relevant step: one with another status, preferably a failed one, else the one whose duration differs most.
+ * The key step: one with another status, preferably failed, else of the largest difference.
  * @param {ComparedStep[]} rows
  */
 export function keyStepOf(rows) {

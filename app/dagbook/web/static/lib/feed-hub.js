@@ -122,11 +122,7 @@ export class Hub {
     for (const { tell } of this.members) tell({ state });
   }
 
-  /**
-   * Receive changes until the stream ends; returns the state after that.
-   * @param {AbortSignal} signal
-   * @returns {Promise<StreamState>}
-   */
+  /** Receive changes to the end; returns the state then. @param {AbortSignal} signal @returns {Promise<StreamState>} */
   async connect(signal) {
     const target = new URL(this.address);
     if (this.last) target.searchParams.append("after", this.last);

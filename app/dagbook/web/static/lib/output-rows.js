@@ -18,7 +18,7 @@ import { styleAfter } from "./ansi.js";
  */
 /** @typedef {{ step: string, runId: string | null, dag: string | null }} Source */
 /**
- * A piece of the output of a step, or of all steps.
+ * A piece of output of a step, or of all.
  * @typedef {Omit<Api.LogPiece, "step" | "place"> & { step?: string }} OutputPiece
  */
 

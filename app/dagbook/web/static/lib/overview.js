@@ -75,12 +75,7 @@ export function ticksOf({ from, to }) {
 /** @param {Seen} seen @param {Api.FailureGroup} group */
 export const isSeen = (seen, { id, lastAt }) => (seen[id] ?? 0) >= Date.parse(lastAt);
 
-/**
- * Mark failures as seen, up to the newest of each group: a later one is new.
- * @param {Seen} seen
- * @param {Api.FailureGroup[]} groups
- * @returns {Seen}
- */
+/** Mark failures as seen up to the newest one. @param {Seen} seen @param {Api.FailureGroup[]} groups @returns {Seen} */
 export function withSeen(seen, groups) {
   const all = { ...seen, ...Object.fromEntries(groups.map(({ id, lastAt }) => [id, Date.parse(lastAt)])) };
   return Object.fromEntries(Object.entries(all).sort(([, one], [, other]) => other - one).slice(0, MOST_SEEN));

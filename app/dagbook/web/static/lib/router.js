@@ -107,7 +107,7 @@ export async function reopen() {
 const unsaved = new Set();
 
 /**
- * Ask for confirmation before the page is left while `isUnsaved` returns true; returns the function that ends it.
+ * Ask before the page is left while `isUnsaved` returns true; returns what ends it.
  * @param {() => boolean} isUnsaved
  */
 export function guard(isUnsaved) {

@@ -33,11 +33,7 @@ export function nodesOf(run) {
   return [...run.nodes, ...HANDLERS.flatMap((name) => run[name] ?? [])];
 }
 
-/**
- * The most relevant step of a run: the first failed one, else one that waits for an approval, a running one, or an
- * aborted one.
- * @param {Run} run
- */
+/** The key step: the first failed one, else one that waits for approval, runs, or was aborted. @param {Run} run */
 export function keyStep(run) {
   const nodes = nodesOf(run);
   return (
@@ -188,10 +184,7 @@ export function withNews(list, news) {
   return found;
 }
 
-/**
- * A step, the sub-run that it is in (null: the run itself), and that run.
- * @typedef {{ step: string, subRunId: string | null, run: Run }} Leaf
- */
+/** A step, its sub-run (null: none) and its run. @typedef {{ step: string, subRunId: string | null, run: Run }} Leaf */
 
 /** Whether the most relevant step of a run failed because of the runs that it called. @param {Run} run */
 export const failedBelow = (run) => {

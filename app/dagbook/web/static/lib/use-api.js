@@ -162,11 +162,7 @@ export function useChanges(concerns, react) {
   }, [wanted]);
 }
 
-/**
- * Call `react` when `active` becomes false: the last lines of output come with the end.
- * @param {boolean} active
- * @param {() => unknown} react
- */
+/** Call `react` when `active` ends: then the last output comes. @param {boolean} active @param {() => unknown} react */
 export function useEndOf(active, react) {
   const before = useRef(active);
   useEffect(() => {

@@ -307,10 +307,7 @@ function showsAlready(run, node) {
   return step === node.step.name && text?.startsWith(first) && (!rest.length || rest[0].startsWith("last of stderr"));
 }
 
-/**
- * The first line of the error is shown; the others, mostly also in the log below, expand.
- * @param {{ text: string, tone: string }} props
- */
+/** The first line shows; the others, mostly also in the log, expand. @param {{ text: string, tone: string }} props */
 function StepError({ text, tone }) {
   const [first, ...rest] = text.trim().split("\n");
   if (!rest.length && first.length < 160) return html`<p class=${`step-error wide-text ${tone}`}>${first}</p>`;

@@ -161,10 +161,7 @@ const WRONG = {
   [HTTP.TOO_MANY_REQUESTS]: "Too often",
 };
 
-/**
- * An error with the server's message, a button to retry, and others.
- * @param {{ error: Failed, retry?: Reload, children?: Children }} props
- */
+/** The message of an error, and buttons. @param {{ error: Failed, retry?: Reload, children?: Children }} props */
 export function Failure({ error, retry, children }) {
   return html`<div class="failure" role="alert">
     <strong>

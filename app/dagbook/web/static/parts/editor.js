@@ -127,12 +127,7 @@ function colours({ HighlightStyle, tags }) {
   ]);
 }
 
-/**
- * The keys that are allowed on a line of a text, below those that enclose it.
- * @param {Text} text
- * @param {number} line
- * @param {number} indent
- */
+/** The keys allowed on a line below those around it. @param {Text} text @param {number} line @param {number} indent */
 async function keysAt(text, line, indent) {
   const known = await loadSchema();
   return known ? propertiesAt(known, pathAt(text.toString().split("\n"), line - 1, indent)) : {};

@@ -7,12 +7,7 @@ import { attempt } from "./notice.js";
 
 const dragged = signal(/** @type {{ queue: string, from: number, over: number } | null} */ (null));
 
-/**
- * The drag and drop handlers of a row; none without the permission.
- * @param {Api.Queue} queue
- * @param {number} index
- * @param {Reload} reload
- */
+/** Handlers to drag a row, if permitted. @param {Api.Queue} queue @param {number} index @param {Reload} reload */
 export function dragProps(queue, index, reload) {
   if (!may("run") || queue.queued.length < 2 || !queue.queued[index].waitingFor) return {};
   /** The entry dragged within this queue. */

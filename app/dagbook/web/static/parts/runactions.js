@@ -41,10 +41,7 @@ export function RunActions({ address, run, step, reload }) {
   </span>`;
 }
 
-/**
- * The number of the newest revision of a run's DAG; null without a run, until it is known, and for a DAG that is gone.
- * @param {Run | null} run
- */
+/** The newest revision of a run's DAG; null without a run, until known, or if it is gone. @param {Run | null} run */
 function useCurrentRevision(run) {
   const path = run?.revision ? /** @type {const} */ (["dags", run.name, "revisions"]) : null;
   const { data } = useApi(path, { perPage: 1 });

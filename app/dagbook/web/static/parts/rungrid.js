@@ -48,11 +48,7 @@ function daysOf(columns) {
   return days;
 }
 
-/**
- * Whether a run is the first of its revision; runs that were imported or started with a text have none.
- * @param {Run} run
- * @param {Run} before
- */
+/** Whether a run is the first of its revision; imports and texts have none. @param {Run} run @param {Run} before */
 const isEdited = (run, before) => run.revision !== undefined && run.revision !== before.revision;
 
 /** @param {{ run: Run, longest: number, edited: boolean }} props */
