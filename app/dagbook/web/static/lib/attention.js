@@ -7,8 +7,7 @@ const SOON = 7 * 86400; // seconds until it is full
 
 /**
  * A part of the sentence: text of the link, where it leads, and the rest.
- * @typedef {{ link: string, to: string | string[], search?: Record<string, string | number>, rest: string,
- *   tone: "bad" | "wait" }} Concern
+ * @typedef {{ link: string, to: string | string[], search?: object, rest: string, tone: "bad" | "wait" }} Concern
  */
 
 /**
@@ -29,61 +28,30 @@ export function concernsOf({ found, failing, more = false, approvals = 0, unsche
   const missed = found.missed.reduce((sum, { starts }) => sum + starts, 0);
   const stuck = found.queues.filter((queue) => queue.stuck);
   const [late, long] = ["late", "long"].map((kind) => found.unusual.filter((run) => run.kind === kind).length);
-  /** @type {(Concern | false | undefined)[]} */
+  const isOne = failing === 1 && !more;
   const all = [
-    unscheduled && { link: "no scheduler", to: "/workers", rest: " is active", tone: "bad" },
-    failing > 0 && {
-      link: `${failing}${more ? "+" : ""} ${failing === 1 && !more ? "DAG" : "DAGs"}`,
-      to: "/dag-runs",
-      search: { status: "failed", fromDate, toDate },
-      rest: failing === 1 && !more ? " is failing" : " are failing",
-      tone: "bad",
-    },
-    missed > 0 && {
-      link: plural(missed, "start"),
-      to: "/schedules",
-      search: { tab: "past" },
-      rest: ` ${missed === 1 ? "was" : "were"} missed`,
-      tone: "bad",
-    },
-    approvals > 0 && {
-      link: `${approvals.toLocaleString("en")} ${approvals === 1 ? "waits" : "wait"}`,
-      to: "/approvals",
-      rest: " for approval",
-      tone: "wait",
-    },
-    unread.length > 0 && {
-      link: unread.length === 1 ? `source ${unread[0].name}` : plural(unread.length, "source"),
-      to: unread.length === 1 ? ["sources", unread[0].name] : "/sources",
-      rest: " cannot be synced",
-      tone: "bad",
-    },
-    files > 0 && {
-      link: plural(files, "file"),
-      to: broken.length === 1 ? ["sources", broken[0].name] : "/sources",
-      rest: ` ${files === 1 ? "has" : "have"} problems`,
-      tone: "wait",
-    },
-    stuck.length > 0 && {
-      link: stuck.length === 1 ? `queue ${stuck[0].name}` : plural(stuck.length, "queue"),
-      to: "/queues",
-      rest: stuck.length === 1 ? " does not move" : " do not move",
-      tone: "wait",
-    },
-    late > 0 && { link: plural(late, "run"), to: "/queues", rest: ` ${late === 1 ? "is" : "are"} late`, tone: "wait" },
-    long > 0 && {
-      link: plural(long, "run"),
-      to: "/dag-runs",
-      search: { status: "running" },
-      rest: ` ${long === 1 ? "takes" : "take"} longer than usual`,
-      tone: "wait",
-    },
-    disk && (disk.usedPercent >= FULL || (disk.fullInSeconds ?? SOON) < SOON) && {
-      link: "the disk",
-      to: "/system",
-      rest: ` is ${Math.round(disk.usedPercent)} % full`,
-      tone: "wait",
-    },
+    unscheduled && concern("bad", ["no scheduler", " is active"], "/workers"),
+    failing > 0 && concern("bad", [`${failing}${more ? "+" : ""} ${isOne ? "DAG" : "DAGs"}`,
+      isOne ? " is failing" : " are failing"], "/dag-runs", { status: "failed", fromDate, toDate }),
+    missed > 0 && concern("bad", [plural(missed, "start"), ` ${missed === 1 ? "was" : "were"} missed`], "/schedules",
+      { tab: "past" }),
+    approvals > 0 && concern("wait", [plural(approvals, "waits", "wait"), " for approval"], "/approvals"),
+    unread.length > 0 && concern("bad", [unread.length === 1 ? `source ${unread[0].name}`
+      : plural(unread.length, "source"), " cannot be synced"], pageOf(unread)),
+    files > 0 && concern("wait", [plural(files, "file"), ` ${files === 1 ? "has" : "have"} problems`], pageOf(broken)),
+    stuck.length === 1 && concern("wait", [`queue ${stuck[0].name}`, " does not move"], "/queues"),
+    stuck.length > 1 && concern("wait", [plural(stuck.length, "queue"), " do not move"], "/queues"),
+    late > 0 && concern("wait", [plural(late, "run"), ` ${late === 1 ? "is" : "are"} late`], "/queues"),
+    long > 0 && concern("wait", [plural(long, "run"), ` ${long === 1 ? "takes" : "take"} longer than usual`],
+      "/dag-runs", { status: "running" }),
+    disk && (disk.usedPercent >= FULL || (disk.fullInSeconds ?? SOON) < SOON)
+      && concern("wait", ["the disk", ` is ${Math.round(disk.usedPercent)} % full`], "/system"),
   ];
   return all.filter((one) => one !== false && one !== undefined);
 }
+
+/** @type {(tone: "bad" | "wait", text: [link: string, rest: string], to: Concern["to"], search?: object) => Concern} */
+const concern = (tone, [link, rest], to, search) => ({ link, to, search, rest, tone });
+
+/** The page of the only source, else that of all. @param {{ name: string }[]} sources */
+const pageOf = (sources) => (sources.length === 1 ? ["sources", sources[0].name] : "/sources");

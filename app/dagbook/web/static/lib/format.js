@@ -7,14 +7,7 @@ const HOUR = { hour: "2-digit", minute: "2-digit" };
 
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 /** @type {[unit: Intl.RelativeTimeFormatUnit, seconds: number][]} */
-const STEPS = [
-  ["year", 31536000],
-  ["month", 2592000],
-  ["day", 86400],
-  ["hour", 3600],
-  ["minute", 60],
-  ["second", 1],
-];
+const STEPS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
 /**
  * Seconds as "504 ms", "2.4 s", "12 s", "8 m 32 s", "1 h 04 m", "3 d 04 h"; `format_duration` of the command line

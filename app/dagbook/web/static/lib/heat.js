@@ -6,15 +6,8 @@ import { RUN, runStatus } from "./status.js";
 const WEEKS = 8;
 const LEVELS = 4;
 const NOON = 43200; // seconds
-const ORDER = [
-  RUN.FAILED,
-  RUN.PARTIALLY_SUCCEEDED,
-  RUN.ABORTED,
-  RUN.SUCCEEDED,
-  RUN.RUNNING,
-  RUN.QUEUED,
-  RUN.NOT_STARTED,
-];
+const ORDER = [RUN.FAILED, RUN.PARTIALLY_SUCCEEDED, RUN.ABORTED, RUN.SUCCEEDED, RUN.RUNNING, RUN.QUEUED,
+  RUN.NOT_STARTED];
 const ALWAYS = new Set([RUN.FAILED, RUN.SUCCEEDED]);
 
 /** How many days eight weeks have that begin on a Monday and end today. @param {string} today as "2026-11-30" */

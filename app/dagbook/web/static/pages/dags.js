@@ -125,15 +125,10 @@ function About({ file: { dag, latestDAGRun: run } }) {
 function itemsOf({ fileName, dag, suspended, errors, mayStart, mayEdit }, reload) {
   const toggle = () => attempt(() => post(["dags", fileName, "suspend"], { suspend: !suspended }).then(reload));
   return [
-    mayStart && {
-      title: "Start…",
-      href: href(["dags", fileName], { start: 1 }),
-      disabled: errors.length > 0 && "The definition has problems",
-    },
-    mayStart && (dag.schedule || suspended) && {
-      title: suspended ? "Resume schedule" : "Suspend schedule",
-      onChoose: toggle,
-    },
+    mayStart && { title: "Start…", href: href(["dags", fileName], { start: 1 }),
+      disabled: errors.length > 0 && "The definition has problems" },
+    mayStart && (dag.schedule || suspended)
+      && { title: suspended ? "Resume schedule" : "Suspend schedule", onChoose: toggle },
     { title: "Runs", href: href("/dag-runs", { q: dag.name }) },
     { title: mayEdit ? "Edit definition" : "Definition", href: href(["dags", fileName, "spec"]) },
   ];

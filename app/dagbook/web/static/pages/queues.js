@@ -79,13 +79,8 @@ function Queue({ queue, reload }) {
   const { name, paused, running, queued } = queue;
   const limit = queue.maxConcurrency ?? 0;
   const reason = paused ? causeOf({ reason: "paused", queue: name, ...paused }) : sharedCause(queued);
-  const clear = {
-    title: "Clear the queue…",
-    hint: "Remove all queued runs",
-    danger: true,
-    onChoose: () => setAsked(true),
-    disabled: !queued.length && "No run is queued",
-  };
+  const clear = { title: "Clear the queue…", hint: "Remove all queued runs", danger: true,
+    onChoose: () => setAsked(true), disabled: !queued.length && "No run is queued" };
   return html`<section class="card queue" aria-label=${`Queue ${name}`}>
     <div class="row">
       <h2 class="wide-text">${name}</h2>
@@ -151,11 +146,8 @@ function Queued({ run, index, queue, reload, reason, prioritized }) {
   const cause = waits ? causeOf(waits) : "";
   const items = [
     ...moveItems(queue, index, reload),
-    {
-      title: "Remove from the queue",
-      danger: true,
-      onChoose: () => attempt(() => dequeue(address).then(reload), "Removed from the queue."),
-    },
+    { title: "Remove from the queue", danger: true,
+      onChoose: () => attempt(() => dequeue(address).then(reload), "Removed from the queue.") },
   ];
   return html`<tr id=${waits && rowId(waits.item)} ...${dragProps(queue, index, reload)}>
     <td data-label="position" class="number">${waits?.position ?? index + 1}</td>

@@ -140,11 +140,8 @@ function Row({ run, now, chosen, onToggle, onAsk }) {
   const why = waitingFor ? waitText(waitingFor) : run.cause;
   const items = [
     mayStart && isOver(status) && { title: "Retry…", onChoose: () => onAsk("retry") },
-    mayStart && BULK.stop.fits(run) && {
-      title: status === RUN.QUEUED ? "Remove from the queue…" : "Stop…",
-      onChoose: () => onAsk("stop"),
-      danger: true,
-    },
+    mayStart && BULK.stop.fits(run) && { title: status === RUN.QUEUED ? "Remove from the queue…" : "Stop…",
+      onChoose: () => onAsk("stop"), danger: true },
     { title: "Copy the run id", onChoose: () => copyText(dagRunId) },
     { title: "Runs of this DAG", href: href("/dag-runs", { q: name }) },
   ];
@@ -178,24 +175,11 @@ function Row({ run, now, chosen, onToggle, onAsk }) {
 const ACTIONS = ["stop", "retry"];
 /** @type {Record<BulkAction, Bulky>} */
 const BULK = {
-  stop: {
-    title: "Stop",
-    verb: "stops",
-    done: "asked to stop",
-    without: "already finished",
-    danger: true,
+  stop: { title: "Stop", verb: "stops", done: "asked to stop", without: "already finished", danger: true,
     fits: (run) => run.status === RUN.RUNNING || run.status === RUN.QUEUED,
-    act: (run, address) => (run.status === RUN.QUEUED ? dequeue(address) : stop(address)),
-  },
-  retry: {
-    title: "Retry",
-    verb: "retries",
-    done: "retried",
-    without: "still active",
-    danger: false,
-    fits: (run) => isOver(run.status),
-    act: (_, address) => retry(address),
-  },
+    act: (run, address) => (run.status === RUN.QUEUED ? dequeue(address) : stop(address)) },
+  retry: { title: "Retry", verb: "retries", done: "retried", without: "still active", danger: false,
+    fits: (run) => isOver(run.status), act: (_, address) => retry(address) },
 };
 
 /** @param {{ name: BulkAction, runs: RunSummary[], onClose: () => void, onDone: () => void }} props */

@@ -11,10 +11,7 @@ import { ClockNote, Expression, NextTime } from "../parts/clock.js";
 import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
 import { Slots } from "../parts/slots.js";
 
-const TABS = [
-  { id: "next", title: "Upcoming" },
-  { id: "past", title: "Past" },
-];
+const TABS = [{ id: "next", title: "Upcoming" }, { id: "past", title: "Past" }];
 const THEN = 3; // times per line
 /** @type {import("../lib/filter-text.js").FilterKeys} */
 const PAST_KEYS = { "": { param: "dag", hint: "the whole name of a DAG" } };

@@ -14,11 +14,7 @@ import { Empty, Failure, Loading, Select, Table, whenLoaded } from "../parts/bas
 import { Confirm } from "../parts/form.js";
 import { notify } from "../parts/notice.js";
 
-const SPANS = [
-  ["1h", "last hour"],
-  ["6h", "last 6 hours"],
-  ["24h", "last day"],
-];
+const SPANS = [["1h", "last hour"], ["6h", "last 6 hours"], ["24h", "last day"]];
 /** @type {Record<string, string>} */
 const DATABASES = { sqlite: "SQLite", postgresql: "PostgreSQL" };
 const HOUR = 3600; // seconds

@@ -27,11 +27,7 @@ const PLACES = [
   ["/search", "Search", "search"],
   ["/system", "System", "system"],
 ];
-const ADMIN_PLACES = [
-  ["/users", "Users", "users"],
-  ["/access", "Access", "access"],
-  ["/audit", "Audit", "audit"],
-];
+const ADMIN_PLACES = [["/users", "Users", "users"], ["/access", "Access", "access"], ["/audit", "Audit", "audit"]];
 const PATIENCE = 4000; // milliseconds
 const HELD_POLL = 5000;
 /** @type {Record<string, string>} */
