@@ -28,12 +28,8 @@ const FACTOR = 1.2;
  */
 export function compareParams(left, right) {
   const [one, other] = [byName(left), byName(right)];
-  return [...new Set([...one.keys(), ...other.keys()])].map((name) => ({
-    name,
-    left: one.get(name),
-    right: other.get(name),
-    differs: one.get(name) !== other.get(name),
-  }));
+  return [...new Set([...one.keys(), ...other.keys()])].map((name) =>
+    ({ name, left: one.get(name), right: other.get(name), differs: one.get(name) !== other.get(name) }));
 }
 
 /** @param {string[]} [list] */
@@ -48,8 +44,7 @@ const byName = (list) => new Map(pairsOf(list).map(({ name, value }) => [name, v
 export function compareSteps(left, right, now) {
   const [ones, others] = [indexed(left), indexed(right)];
   return [...new Set([...others.keys(), ...ones.keys()])].map((name) =>
-    compareNodes(name, ones.get(name), others.get(name), now),
-  );
+    compareNodes(name, ones.get(name), others.get(name), now));
 }
 
 const indexed = (/** @type {Run} */ run) => new Map(nodesOf(run).map((node) => [node.step.name, node]));
@@ -80,13 +75,11 @@ function paceOf(one, other) {
  * @param {ComparedStep[]} rows
  */
 export function keyStepOf(rows) {
-  const failed = rows.find(
-    ({ otherEnd, right, left }) => otherEnd && (right?.status === NODE.FAILED || left?.status === NODE.FAILED),
-  );
+  const failed = rows.find(({ otherEnd, right, left }) =>
+    otherEnd && (right?.status === NODE.FAILED || left?.status === NODE.FAILED));
   const otherwise = failed ?? rows.find(({ otherEnd }) => otherEnd);
   if (otherwise) return otherwise.name;
-  const slower = [...rows]
-    .filter(({ more }) => more !== null)
+  const slower = rows.filter(({ more }) => more !== null)
     .sort((one, other) => Math.abs(other.more ?? 0) - Math.abs(one.more ?? 0));
   return (slower[0] ?? rows[0])?.name ?? null;
 }
@@ -141,11 +134,8 @@ export class ComparedLogs {
     if (side.lines.length - this.offset(side) >= Math.min(wanted, rest)) return;
     const from = Math.max(1, this.equal + 1 - BEFORE);
     try {
-      const page = await get(
-        side.path,
-        { stream: side.stream, offset: from, limit: PAGE },
-        { signal: this.control.signal },
-      );
+      const page = await get(side.path, { stream: side.stream, offset: from, limit: PAGE },
+        { signal: this.control.signal });
       Object.assign(side, { from, total: page.totalLines ?? 0, lines: page.lineCount ? page.content.split("\n") : [] });
     } catch (error) {
       if (asError(error).status !== HTTP.NOT_FOUND) throw error;

@@ -117,18 +117,14 @@ function hurry() {
   if (!document.hidden) hub?.({ kind: "hurry" });
 }
 
-function leave() {
+document.addEventListener("visibilitychange", notice);
+window.addEventListener("pagehide", () => {
   gone = true;
   hub?.({ kind: "leave" }); // now: there may be no later
-}
-
-function comeBack() {
+});
+window.addEventListener("pageshow", () => {
   gone = false;
   plan();
-}
-
-document.addEventListener("visibilitychange", notice);
-window.addEventListener("pagehide", leave);
-window.addEventListener("pageshow", comeBack);
+});
 for (const kind of ["online", "focus", "pointerdown"]) window.addEventListener(kind, hurry);
 notice();

@@ -24,11 +24,9 @@ const MOST_SEEN = 200;
 
 /** How many runs have each status, the most urgent first. @param {Api.OverviewCount[]} counts @returns {Count[]} */
 export function countsOf(counts) {
-  const all = RUN_STATUSES.map(({ key, look }) => ({
-    key,
-    look,
-    count: counts.reduce((sum, one) => sum + (lookOfRow(one) === look ? one.count : 0), 0),
-  }));
+  const numberOf = (/** @type {Count["look"]} */ look) =>
+    counts.reduce((sum, one) => sum + (lookOfRow(one) === look ? one.count : 0), 0);
+  const all = RUN_STATUSES.map(({ key, look }) => ({ key, look, count: numberOf(look) }));
   const rank = (/** @type {Count} */ { look }) => BY_URGENCY.indexOf(look.tone);
   return all.filter(({ count }) => count).sort((one, other) => rank(one) - rank(other));
 }
@@ -100,9 +98,6 @@ export function nextDay(upcoming, now) {
   return [...Map.groupBy(starts, ({ fileName }) => fileName).values()]
     .map((all) => all.filter((one) => placeOf(one) >= 0 && placeOf(one) <= 100))
     .filter((coming) => coming.length)
-    .map((coming) => ({
-      first: coming[0],
-      dense: coming.length >= PER_DAY,
-      marks: coming.map((one) => ({ at: one.at, left: placeOf(one) })),
-    }));
+    .map((coming) => ({ first: coming[0], dense: coming.length >= PER_DAY,
+      marks: coming.map((one) => ({ at: one.at, left: placeOf(one) })) }));
 }

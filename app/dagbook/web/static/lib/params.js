@@ -72,10 +72,8 @@ const fitsQuotes = (value) => !/^"|["\\]$|\\"/.test(value);
 export function written(text = "") {
   const names = [...text.matchAll(/(?:^|\s)([A-Za-z_][A-Za-z0-9_]*)=/g)];
   const first = text.slice(0, names[0]?.index).match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
-  const named = names.map((match, at) => ({
-    name: match[1],
-    value: unquote(text.slice(match.index + match[0].length, names[at + 1]?.index)),
-  }));
+  const named = names.map((match, at) =>
+    ({ name: match[1], value: unquote(text.slice(match.index + match[0].length, names[at + 1]?.index)) }));
   return [...first.map((value) => ({ name: "", value: unquote(value) })), ...named];
 }
 

@@ -121,10 +121,8 @@ export function guard(isUnsaved) {
 }
 
 function mayLeave() {
-  return (
-    ![...unsaved].some((isUnsaved) => isUnsaved()) ||
-    window.confirm("What you have changed here is not saved. Leave it?")
-  );
+  return ![...unsaved].some((isUnsaved) => isUnsaved())
+    || window.confirm("What you have changed here is not saved. Leave it?");
 }
 
 /**

@@ -36,13 +36,9 @@ export function nodesOf(run) {
 /** The key step: the first failed one, else one that waits for approval, runs, or was aborted. @param {Run} run */
 export function keyStep(run) {
   const nodes = nodesOf(run);
-  return (
-    nodes.find((node) => node.status === NODE.FAILED) ??
-    nodes.find((node) => node.waiting) ??
-    nodes.find((node) => node.status === NODE.RUNNING) ??
-    nodes.find((node) => node.status === NODE.ABORTED && node.startedAt !== "-") ??
-    nodes[0]
-  );
+  const withStatus = (/** @type {Api.NodeStatus} */ status) => nodes.find((node) => node.status === status);
+  return withStatus(NODE.FAILED) ?? nodes.find((node) => node.waiting) ?? withStatus(NODE.RUNNING)
+    ?? nodes.find((node) => node.status === NODE.ABORTED && node.startedAt !== "-") ?? nodes[0];
 }
 
 /** The runs that a step called, those of its last execution first. @param {Api.Node} node */

@@ -265,10 +265,9 @@ function sentence({ equal, over, sides }, stream) {
   if (!one.total || !other.total) return `Only ${one.total ? "the other run" : "this run"} wrote to ${stream}.`;
   if (over === "end") return `Both runs wrote the same ${plural(equal, "line")} to ${stream}.`;
   if (over === "") return `The first ${equal.toLocaleString("en")} lines are the same.`;
-  return equal
-    ? `The first ${plural(equal, "line is", "lines are")} the same; ` +
-        `then line ${(equal + 1).toLocaleString("en")} differs.`
-    : "The first line differs already.";
+  if (!equal) return "The first line differs already.";
+  return `The first ${plural(equal, "line is", "lines are")} the same; then line ${
+    (equal + 1).toLocaleString("en")} differs.`;
 }
 
 /**

@@ -48,11 +48,8 @@ export default function DagPage({ params }) {
   useStateIcon(latest?.dagRunId ? lookOfRow(latest).tone : null);
   const missing = (/** @type {Failed} */ error) => html`<${NotThere} title="There is no such DAG" error=${error}>
     <a href=${href("/dags")}>All DAGs</a> · <a href=${href("/dag-runs", { name })}>Runs of ${name}</a><//>`;
-  useTitle(
-    name,
-    loaded.error?.status === HTTP.NOT_FOUND && "not found",
-    tab === "overview" ? latest?.dagRunId && lookOfRow(latest).word : known?.title,
-  );
+  const view = tab === "overview" ? latest?.dagRunId && lookOfRow(latest).word : known?.title;
+  useTitle(name, loaded.error?.status === HTTP.NOT_FOUND && "not found", view);
   const readOnly = whyReadOnly(loaded.data?.source);
   return whenLoaded(loaded, "DAG", (details) => html`
     <${Header} name=${name} details=${details} reload=${loaded.reload} />
@@ -101,9 +98,7 @@ function AccessTab({ name }) {
           <td data-label="by">${grant.pattern ? "name" : "tag"} <code>${grant.pattern ?? grant.tag}</code></td>
         </tr>`)}<//>`
       : html`<${Empty} title="No grants for this DAG" />`}
-    <p class="faint">Users with access to all DAGs: ${everywhere
-      .filter((one) => !one.disabled)
-      .map((one) => `${one.username} (${one.role})`)
-      .join(", ")}.</p>
+    <p class="faint">Users with access to all DAGs: ${everywhere.filter((one) => !one.disabled)
+      .map((one) => `${one.username} (${one.role})`).join(", ")}.</p>
     ${asked && html`<${GiveAccess} dag=${name} onClose=${() => setAsked(false)} onDone=${loaded.reload} />`}`);
 }

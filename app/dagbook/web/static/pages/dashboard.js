@@ -58,13 +58,9 @@ function Home({ found, words, upcoming, reload }) {
     setSeen(all);
   };
   const failing = new Set(found.failures.filter((one) => !one.fixed && !isSeen(seen, one)).map(({ name }) => name));
-  const concerns = concernsOf({
-    found,
-    failing: failing.size,
-    more: failing.size > 0 && found.failureGroups > found.failures.length,
-    approvals: approvalCount.value?.open ?? 0,
-    unscheduled: !found.hasScheduler && upcoming.length > 0,
-  });
+  const more = failing.size > 0 && found.failureGroups > found.failures.length;
+  const concerns = concernsOf({ found, failing: failing.size, more, approvals: approvalCount.value?.open ?? 0,
+    unscheduled: !found.hasScheduler && upcoming.length > 0 });
   return html`<${Attention} concerns=${concerns} />
     <${RunBars} found=${found} />
     <div class="dashboard">

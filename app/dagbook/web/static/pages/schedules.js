@@ -62,12 +62,9 @@ function UpcomingTable() {
 /** One entry per DAG and kind by their first times, suspended ones last. @param {Api.Upcoming[]} upcoming */
 function grouped(upcoming) {
   const groups = Map.groupBy(upcoming, ({ fileName, kind }) => JSON.stringify([fileName, kind]));
-  const starts = [...groups].map(([key, group]) => ({
-    key,
-    first: group[0],
+  const starts = [...groups].map(([key, group]) => ({ key, first: group[0],
     times: group.slice(0, THEN).map(({ at }) => new Date(at)),
-    expressions: [...new Map(group.map((one) => [one.expression, one])).values()],
-  }));
+    expressions: [...new Map(group.map((one) => [one.expression, one])).values()] }));
   return starts.sort((one, other) => Number(one.first.suspended) - Number(other.first.suspended));
 }
 

@@ -125,12 +125,8 @@ function Runs({ text, since }) {
 /** @param {Searched} before @param {Api.TextMatches} answer @returns {Searched} */
 function extended(before, { errors, lines, searchedFrom, runsSearched, nextCursor }) {
   const found = [...errors.map((one) => ({ ...one, text: one.error })), ...lines];
-  return {
-    hits: [...before.hits, ...found],
-    runs: before.runs + runsSearched,
-    from: searchedFrom,
-    cursor: nextCursor ?? null,
-  };
+  const runs = before.runs + runsSearched;
+  return { hits: [...before.hits, ...found], runs, from: searchedFrom, cursor: nextCursor ?? null };
 }
 
 /** @param {{ hit: Hit, text: string }} props */

@@ -8,14 +8,8 @@ import { useTitle } from "../lib/title.js";
 import { Empty, Icon, Loading, Table, Time, whenLoaded } from "../parts/basic.js";
 
 /** @type {Record<string, [icon: string, tone: string]>} */
-const SIGNS = {
-  healthy: ["check", "good"],
-  warning: ["wait", "wait"],
-  unhealthy: ["cross", "bad"],
-  active: ["check", "good"],
-  inactive: ["square", "off"],
-  unknown: ["unknown", "off"],
-};
+const SIGNS = { healthy: ["check", "good"], warning: ["wait", "wait"], unhealthy: ["cross", "bad"],
+  active: ["check", "good"], inactive: ["square", "off"], unknown: ["unknown", "off"] };
 /** @type {Concerns} */
 const onRun = (change) => change.kind === "run";
 

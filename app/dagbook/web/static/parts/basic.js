@@ -81,8 +81,7 @@ export function Time({ at, zone, words = true }) {
   const now = useNow(15);
   const time = instant(at);
   if (!time) return html`<span class="faint">–</span>`;
-  return html`<time datetime=${time.toISOString()} title=${exact(time, zone)}>
-    ${words ? ago(time, now) : exact(time)}
+  return html`<time datetime=${time.toISOString()} title=${exact(time, zone)}>${words ? ago(time, now) : exact(time)}
   </time>`;
 }
 
@@ -164,10 +163,8 @@ const WRONG = {
 /** The message of an error, and buttons. @param {{ error: Failed, retry?: Reload, children?: Children }} props */
 export function Failure({ error, retry, children }) {
   return html`<div class="failure" role="alert">
-    <strong>
-      ${WRONG[error.status ?? NaN] ?? ((error.status ?? 0) >= HTTP.SERVER_ERROR ? "The server failed"
-        : "That did not work")}
-    </strong>
+    <strong>${WRONG[error.status ?? NaN] ?? ((error.status ?? 0) >= HTTP.SERVER_ERROR ? "The server failed"
+      : "That did not work")}</strong>
     <p>${error.message}</p>
     ${retry && html`<button type="button" onClick=${retry}>Try again</button>`} ${children}
   </div>`;
@@ -228,10 +225,9 @@ const GONE_AFTER = 700; // milliseconds
 function restoreFocus(before) {
   const main = document.querySelector("main");
   (before instanceof HTMLElement && before.isConnected && before !== document.body ? before : main)?.focus();
-  setTimeout(
-    () => document.activeElement === document.body && main?.isConnected && main.focus({ preventScroll: true }),
-    GONE_AFTER,
-  );
+  setTimeout(() => {
+    if (document.activeElement === document.body && main?.isConnected) main.focus({ preventScroll: true });
+  }, GONE_AFTER);
 }
 
 /**

@@ -106,12 +106,8 @@ function theme(EditorView) {
     "&.cm-focused .cm-selectionBackground, .cm-selectionBackground": {
       backgroundColor: "color-mix(in srgb, var(--accent) 30%, transparent) !important",
     },
-    ".cm-tooltip": {
-      backgroundColor: "var(--card)",
-      color: "var(--text)",
-      border: "1px solid var(--line)",
-      maxWidth: "32rem",
-    },
+    ".cm-tooltip": { backgroundColor: "var(--card)", color: "var(--text)", border: "1px solid var(--line)",
+      maxWidth: "32rem" },
     ".cm-panels": { backgroundColor: "var(--sunk)", color: "var(--text)" },
   });
 }
@@ -140,12 +136,8 @@ async function complete(context) {
   const match = /^(\s*(?:- +)*)([\w-]*)$/.exec(before);
   if (!match || (!match[2] && !context.explicit)) return null;
   const keys = await keysAt(context.state.doc, line.number, match[1].length);
-  const options = Object.entries(keys).map(([name, one]) => ({
-    label: name,
-    type: "property",
-    info: one.description,
-    apply: `${name}: `,
-  }));
+  const options = Object.entries(keys).map(([label, { description }]) =>
+    ({ label, type: "property", info: description, apply: `${label}: ` }));
   return { from: context.pos - match[2].length, options, validFor: /^[\w-]*$/ };
 }
 
@@ -156,35 +148,24 @@ async function explain(view, position) {
   if (!match || position > line.from + match[1].length + match[2].length) return null;
   const about = (await keysAt(view.state.doc, line.number, match[1].length))[match[2]]?.description;
   if (!about) return null;
-  return {
-    pos: line.from + match[1].length,
-    create: () => {
-      const dom = document.createElement("div");
-      dom.textContent = `${match[2]}: ${about}`;
-      return { dom };
-    },
-  };
+  const dom = document.createElement("div");
+  dom.textContent = `${match[2]}: ${about}`;
+  return { pos: line.from + match[1].length, create: () => ({ dom }) };
 }
 
 /** @param {{ library: Library, view: EditorView }} props @param {Problem[]} problems */
 function mark({ library, view }, problems) {
   const { doc } = view.state;
-  const diagnostics = problems.map((problem) => ({
-    ...positionOf(doc, problem),
-    severity: /** @type {const} */ ("error"),
-    message: problem.message,
-  }));
+  const severity = /** @type {const} */ ("error");
+  const diagnostics = problems.map((problem) => ({ ...positionOf(doc, problem), severity, message: problem.message }));
   view.dispatch(library.setDiagnostics(view.state, diagnostics));
 }
 
 /** @param {{ library: Library, view: EditorView }} props @param {Place | null} place */
 function goTo({ library, view }, place) {
   if (!place) return;
-  const at = positionOf(view.state.doc, place);
-  view.dispatch({
-    selection: { anchor: at.from },
-    effects: library.EditorView.scrollIntoView(at.from, { y: "center" }),
-  });
+  const { from } = positionOf(view.state.doc, place);
+  view.dispatch({ selection: { anchor: from }, effects: library.EditorView.scrollIntoView(from, { y: "center" }) });
   view.focus();
 }
 

@@ -55,14 +55,8 @@ export function useSearch(run, where) {
     setState({ ...state, at });
     return state.hits[at];
   };
-  return {
-    ...state,
-    setState,
-    find: () => search(null),
-    move,
-    current: state.hits[state.at] ?? null,
-    pattern: state.hits.length ? patternOf(state) : null,
-  };
+  const current = state.hits[state.at] ?? null;
+  return { ...state, setState, find: () => search(null), move, current, pattern: current && patternOf(state) };
 }
 
 /** @param {{ text: string, regex: boolean }} search */

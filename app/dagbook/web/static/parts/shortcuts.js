@@ -19,59 +19,39 @@ const MAIN = ["[data-open]", "a[href]", ":is(summary, button):not(:disabled)"];
 
 /** All shortcuts by page; `page` matches the path of the pages that have them, null means every page. */
 const SHORTCUTS = /** @type {ShortcutGroup[]} */ ([
-  {
-    title: "Every page",
-    page: null,
-    keys: [
-      [[`${MOD}+K`, "/"], "Search everything, go to a page, start a DAG"],
-      [["?"], "Show the keyboard shortcuts"],
-      [["Esc"], "Close the dialog"],
-      [["←", "→"], "On tabs: show the previous or next tab"],
-    ],
-  },
-  {
-    title: "Lists",
-    page: /^\/(dags|dag-runs|queues|schedules|approvals|sources|users|access|tokens|audit)?$/,
-    keys: [
-      [["j", "k"], "Go to the next or previous row"],
-      [["o", "Enter"], "Open the row"],
-      [["r"], "Retry the run, or start the DAG"],
-      [["/"], "Filter the list"],
-    ],
-  },
-  {
-    title: "Run",
-    page: /^\/dag-runs\/[^/]+\/./,
-    keys: [
-      [["↑", "↓"], "In the list of steps: go to the previous or next step"],
-      [["Enter"], "Show the output of the step"],
-      [["↑", "↓", "←", "→"], "In the graph: go to the step in that direction"],
-      [["Home"], "In the log: go to the first line"],
-      [["End"], "In the log: go to the last line"],
-      [["Enter"], "In the search of the log: go to the next hit"],
-      [["Shift+Enter"], "In the search of the log: go to the previous hit"],
-    ],
-  },
-  {
-    title: "Compare",
-    page: /^\/compare/,
-    keys: [
-      [["↑", "↓"], "In the list of steps: go to the previous or next step"],
-      [["Enter"], "Compare the output of the step"],
-    ],
-  },
-  {
-    title: "DAG",
-    page: /^\/dags\/./,
-    keys: [
-      [["↑", "↓", "←", "→"], "In the graph: go to the step in that direction"],
-      [[`${MOD}+Space`], "In the editor: suggest keys and values"],
-      [[`${MOD}+F`], "In the editor: find and replace"],
-      [["F8"], "In the editor: go to the next problem"],
-      [[`${MOD}+Z`], "In the editor: undo"],
-      [["Tab"], "Leave the editor"],
-    ],
-  },
+  { title: "Every page", page: null, keys: [
+    [[`${MOD}+K`, "/"], "Search everything, go to a page, start a DAG"],
+    [["?"], "Show the keyboard shortcuts"],
+    [["Esc"], "Close the dialog"],
+    [["←", "→"], "On tabs: show the previous or next tab"],
+  ] },
+  { title: "Lists", page: /^\/(dags|dag-runs|queues|schedules|approvals|sources|users|access|tokens|audit)?$/, keys: [
+    [["j", "k"], "Go to the next or previous row"],
+    [["o", "Enter"], "Open the row"],
+    [["r"], "Retry the run, or start the DAG"],
+    [["/"], "Filter the list"],
+  ] },
+  { title: "Run", page: /^\/dag-runs\/[^/]+\/./, keys: [
+    [["↑", "↓"], "In the list of steps: go to the previous or next step"],
+    [["Enter"], "Show the output of the step"],
+    [["↑", "↓", "←", "→"], "In the graph: go to the step in that direction"],
+    [["Home"], "In the log: go to the first line"],
+    [["End"], "In the log: go to the last line"],
+    [["Enter"], "In the search of the log: go to the next hit"],
+    [["Shift+Enter"], "In the search of the log: go to the previous hit"],
+  ] },
+  { title: "Compare", page: /^\/compare/, keys: [
+    [["↑", "↓"], "In the list of steps: go to the previous or next step"],
+    [["Enter"], "Compare the output of the step"],
+  ] },
+  { title: "DAG", page: /^\/dags\/./, keys: [
+    [["↑", "↓", "←", "→"], "In the graph: go to the step in that direction"],
+    [[`${MOD}+Space`], "In the editor: suggest keys and values"],
+    [[`${MOD}+F`], "In the editor: find and replace"],
+    [["F8"], "In the editor: go to the next problem"],
+    [[`${MOD}+Z`], "In the editor: undo"],
+    [["Tab"], "Leave the editor"],
+  ] },
 ]);
 
 export function Shortcuts() {

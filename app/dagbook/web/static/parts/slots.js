@@ -5,17 +5,8 @@ import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { Table, Time } from "./basic.js";
 
-const TONES = {
-  started: "good",
-  queued: "wait",
-  stopped: "good",
-  restarting: "busy",
-  restarted: "good",
-  skipped: "off",
-  suspended: "off",
-  missed: "mixed",
-  failed: "bad",
-};
+const TONES = { started: "good", queued: "wait", stopped: "good", restarting: "busy", restarted: "good", skipped: "off",
+  suspended: "off", missed: "mixed", failed: "bad" };
 
 /** `ofAll`: those of all DAGs, with their names. @param {{ slots: Api.Slot[], ofAll?: boolean }} props */
 export function Slots({ slots, ofAll = false }) {

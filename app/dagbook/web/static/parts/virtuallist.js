@@ -68,15 +68,7 @@ export function useVirtualList({ total, active, start }) {
     setFollow(active && isAtEnd(box.current));
   };
   return {
-    box,
-    total,
-    height,
-    rows,
-    ...range,
-    printing,
-    follow,
-    setFollow,
-    scrolled,
+    box, total, height, rows, printing, follow, setFollow, scrolled, ...range,
     /** Reset the list to its `start`. @param {boolean} following */
     restart: (following) => {
       scrolledAt.current = -PAUSE;
