@@ -124,9 +124,8 @@ async function send(target, options) {
 
 /** Whether the request was refused because the login is too old for it (RFC 9470). @param {Response} response */
 const needsFreshLogin = ({ status, headers: given }) =>
-  status === HTTP.FORBIDDEN &&
-  isLoggedIn() &&
-  (given.get("www-authenticate") ?? "").includes("insufficient_user_authentication");
+  status === HTTP.FORBIDDEN && isLoggedIn()
+  && (given.get("www-authenticate") ?? "").includes("insufficient_user_authentication");
 
 /** @param {unknown} error */
 export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";

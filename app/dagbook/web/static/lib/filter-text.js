@@ -136,10 +136,8 @@ export function suggestionsAt(text, caret, keys) {
   const all = typed.includes(":")
     ? (Object.hasOwn(keys, key) ? (keys[key].values ?? []) : []).map(([value, word]) => [value, word])
     : Object.entries(keys).filter(([name]) => name).map(([name, { hint }]) => [name, `such as ${name}:${hint}`]);
-  const found = all.filter(([value]) => fits(value)).map(([value, meaning]) => ({
-    text: key ? `${writePart(key, value)} ` : `${value}:`,
-    meaning: meaning === value ? "" : meaning,
-  }));
+  const found = all.filter(([value]) => fits(value)).map(([value, meaning]) =>
+    ({ text: key ? `${writePart(key, value)} ` : `${value}:`, meaning: meaning === value ? "" : meaning }));
   return { at, end, found: found.length === 1 && found[0].text.trim() === text.slice(at, end) ? [] : found };
 }
 

@@ -82,9 +82,7 @@ export function valuesOf(fields, text) {
   /** @type {Record<string, string>} */
   const found = {};
   for (const { name: given, value } of written(text)) {
-    const field = given
-      ? fields.find(({ name }) => name === given)
-      : fields.find(({ key, name }) => !name && !(key in found));
+    const field = fields.find(({ key, name }) => (given ? name === given : !name && !(key in found)));
     if (field) found[field.key] = value;
   }
   return found;

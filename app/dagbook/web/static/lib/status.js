@@ -63,9 +63,8 @@ export function readStatus(value) {
   const plain = value.toLowerCase().replace(/[\s_]+/gu, "-");
   const found = RUN_STATUSES.find(({ key, look }) => key === plain || look.word.replaceAll(" ", "-") === plain);
   if (found) return found.filter;
-  if (statusKey(value) === value) throw new Error(
-    `"${value}" is none of ${RUN_STATUSES.map(({ key }) => key).join(", ")}`,
-  );
+  if (statusKey(value) === value)
+    throw new Error(`"${value}" is none of ${RUN_STATUSES.map(({ key }) => key).join(", ")}`);
   return { status: /** @type {Api.RunStatus} */ (Number(value)) }; // the number of running includes those that wait
 }
 

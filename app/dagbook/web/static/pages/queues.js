@@ -68,10 +68,8 @@ const isPlain = ({ type, queued, paused }) => type !== "global" && !queued.lengt
 
 /** Pause or resume a queue. @param {Api.Queue} queue @param {Reload} reload */
 const toggle = ({ name, paused }, reload) =>
-  attempt(
-    () => (paused ? post(["queues", name, "resume"]) : post(["queues", name, "pause"])).then(reload),
-    `Queue ${name} is ${paused ? "resumed" : "paused"}.`,
-  );
+  attempt(() => (paused ? post(["queues", name, "resume"]) : post(["queues", name, "pause"])).then(reload),
+    `Queue ${name} is ${paused ? "resumed" : "paused"}.`);
 
 /** @param {{ queue: Api.Queue, reload: Reload }} props */
 function Queue({ queue, reload }) {

@@ -1,12 +1,12 @@
 // Run page: status and reason, and panes of full height with the steps, the output of the chosen one, and its details.
 
 import { html, useEffect, useLayoutEffect, useMemo, useState } from "../vendor/core.js";
-import { HTTP, asError, get } from "../lib/api.js";
+import { HTTP, get } from "../lib/api.js";
 import { criticalPath } from "../lib/critical-path.js";
 import { eventsOf, sentenceOf } from "../lib/events.js";
 import { focusOn } from "../lib/feed.js";
 import { useSubRuns } from "../lib/sub-runs.js";
-import { prime, useApi } from "../lib/use-api.js";
+import { prime, useAnswer, useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/clock.js";
 import { go, hash, href, query, setHash, setQuery } from "../lib/router.js";
 import {
@@ -225,25 +225,17 @@ function Summary({ run }) {
 function RunEvents({ address }) {
   const path = /** @type {const} */ ([...pathOf(address), "log"]);
   const loaded = useApi(path, { tail: PAGE }, (change) => change.kind === "run" && concernsRun(address, change));
-  const [older, setOlder] = useState({ text: "", failure: /** @type {Failed | null} */ (null) });
-  const more = (/** @type {Api.Log} */ page) => {
-    const last = earlierLines(page);
-    get(path, { offset: Math.max(1, last - PAGE + 1), limit: Math.min(PAGE, last) }).then(
-      ({ content }) => setOlder({ text: content, failure: null }),
-      (failure) => setOlder({ text: "", failure: asError(failure) }),
-    );
-  };
-  return whenLoaded(loaded, "events", (page) => html`
+  const { totalLines = 0, lineCount = 0 } = loaded.data ?? {};
+  const before = totalLines - lineCount; // the last page
+  const older = useAnswer(() => get(path, { offset: Math.max(1, before - PAGE + 1), limit: Math.min(PAGE, before) }));
+  return whenLoaded(loaded, "events", ({ content }) => html`
     ${older.failure && html`<${Failure} error=${older.failure} />`}
     <ol class="happened" tabindex="0" aria-label="Events">
-      ${earlierLines(page) > 0 && !older.text && html`<li><button type="button" onClick=${() => more(page)}>
+      ${before > 0 && !older.data && html`<li><button type="button" onClick=${older.ask}>
         Show earlier events</button></li>`}
-      ${eventsOf(`${older.text && `${older.text}\n`}${page.content}`).map((event, index) => html`<${Happened}
+      ${eventsOf(older.data ? `${older.data.content}\n${content}` : content).map((event, index) => html`<${Happened}
         key=${index} event=${event} address=${address} />`)}</ol>`);
 }
-
-/** The number of lines of a log before its last page. @param {Api.Log} page */
-const earlierLines = ({ totalLines = 0, lineCount = 0 }) => totalLines - lineCount;
 
 /** @param {{ event: import("../lib/events.js").RunLogEvent, address: RunAddress }} props */
 function Happened({ event, address }) {

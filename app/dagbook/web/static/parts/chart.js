@@ -58,9 +58,8 @@ export function Chart({ title, points, unit = "", most }) {
     import("../vendor/chart.js").then(({ uPlot }) => {
       const host = element.current;
       if (closed || !host) return; // the page was left during the load
-      const [ink, line, accent, soft] = ["--faint", "--line", "--accent", "--accent-soft"].map((name) =>
-        colour(host, name),
-      );
+      const names = ["--faint", "--line", "--accent", "--accent-soft"];
+      const [ink, line, accent, soft] = names.map((name) => colour(host, name));
       const font = `12px ${getComputedStyle(host).fontFamily}`;
       const axis = { stroke: ink, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
       chart.current = new uPlot(

@@ -76,14 +76,8 @@ function make(library, host, { value, readOnly, label, latest }) {
     library.syntaxHighlighting(colours(library)),
     library.autocompletion({ override: [complete] }),
     library.hoverTooltip(explain),
-    keymap.of([
-      ...library.defaultKeymap,
-      ...library.historyKeymap,
-      ...library.searchKeymap,
-      ...library.foldKeymap,
-      ...library.completionKeymap,
-      ...library.lintKeymap,
-    ]),
+    keymap.of([...library.defaultKeymap, ...library.historyKeymap, ...library.searchKeymap, ...library.foldKeymap,
+      ...library.completionKeymap, ...library.lintKeymap]),
     // The attribute tells checkers that its scrolling area can be reached by keys.
     EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
     EditorState.readOnly.of(readOnly ?? false),
@@ -182,9 +176,7 @@ function positionOf(doc, { line, column = 1 }) {
 /** Parse the server's problems, "[3:5] steps[0].name: …", with their positions. @param {string[]} errors */
 export function placesOf(errors) {
   return errors.map((text) => {
-    const match = /^\[(\d+):(\d+)\] (.*)$/s.exec(text);
-    return match
-      ? { line: Number(match[1]), column: Number(match[2]), message: match[3] }
-      : { line: 1, column: 1, message: text };
+    const [, line = 1, column = 1, message = text] = /^\[(\d+):(\d+)\] (.*)$/s.exec(text) ?? [];
+    return { line: Number(line), column: Number(column), message };
   });
 }

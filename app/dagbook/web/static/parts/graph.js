@@ -9,7 +9,7 @@ import { NODE } from "../lib/status.js";
 import { useNow } from "../lib/clock.js";
 import { Icon, Loading } from "./basic.js";
 
-/** @import { Placed } from "../lib/arrange.js" */
+/** @import { Placed, Point } from "../lib/arrange.js" */
 /** @import { Graph, GraphNode, Size } from "../lib/graph.js" */
 /** @typedef {{ nodes: ({ id: string } & Size)[], edges: Graph["edges"], pane: Size, turned: boolean }} Task */
 /** @typedef {Task & { id: number }} Question what the layout is made for */
@@ -265,13 +265,11 @@ function walk(event, graph, placed) {
   const here = placed.places[event.target.dataset.node ?? ""];
   if (!way || !here) return;
   event.preventDefault();
-  const near = graph.nodes
-    .map(({ id }) => ({ id, ...placed.places[id] }))
-    .map((box) => ({
-      id: box.id,
-      ahead: (box.x - here.x) * way[0] + (box.y - here.y) * way[1],
-      beside: Math.abs((box.x - here.x) * way[1] + (box.y - here.y) * way[0]),
-    }))
+  const across = way.toReversed();
+  const along = (/** @type {Point} */ { x, y }, /** @type {number[]} */ to) =>
+    (x - here.x) * to[0] + (y - here.y) * to[1];
+  const near = graph.nodes.filter(({ id }) => placed.places[id])
+    .map(({ id }) => ({ id, ahead: along(placed.places[id], way), beside: Math.abs(along(placed.places[id], across)) }))
     .filter(({ ahead }) => ahead > 1)
     .sort((one, other) => one.ahead + 2 * one.beside - (other.ahead + 2 * other.beside))[0];
   if (!near) return;

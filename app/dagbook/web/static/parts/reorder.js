@@ -78,9 +78,7 @@ export const rowId = (item) => `queue-item-${item}`;
  */
 function moveTo(queue, from, to, reload) {
   if (from === to) return Promise.resolve(true);
-  const [moved, after] = [queue.queued[from], queue.queued[from < to ? to : to - 1]].map(
-    (run) => run?.waitingFor?.item,
-  );
+  const [moved, after] = [from, from < to ? to : to - 1].map((place) => queue.queued[place]?.waitingFor?.item);
   if (moved === undefined || (to > 0 && after === undefined)) return Promise.resolve(false);
   const body = to === 0 ? { toFront: true } : { after };
   return attempt(() => patch(["queues", queue.name, "items", String(moved)], body).then(reload));

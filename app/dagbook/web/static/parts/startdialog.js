@@ -29,9 +29,8 @@ export function RunAgainDialog({ run, onClose }) {
 export function StartDialog({ fileName, dag, latest, again, onClose }) {
   const fields = fieldsOf(dag.params);
   const given = new Map(pairsOf(again?.paramsList).map(({ name, value }) => [name, value]));
-  const [values, setValues] = useState(
-    Object.fromEntries(fields.map(({ key, value }) => [key, given.get(key) ?? value])),
-  );
+  const filled = fields.map(({ key, value }) => [key, given.get(key) ?? value]);
+  const [values, setValues] = useState(Object.fromEntries(filled));
   const [free, setFree] = useState(again?.params ?? dag.defaultParams ?? "");
   const [way, setWay] = useState(/** @type {"start" | "enqueue"} */ ("start"));
   const params = fields.length ? textOf(fields, values) : free;
@@ -43,8 +42,7 @@ export function StartDialog({ fileName, dag, latest, again, onClose }) {
   };
   const begin = async (/** @type {"start" | "enqueue"} */ how, /** @type {string} */ dagRunId) => {
     const body = { ...(fixed ? {} : { params }), ...(dagRunId ? { dagRunId } : {}) };
-    const started = await (how === "start"
-      ? post(["dags", fileName, "start"], body)
+    const started = await (how === "start" ? post(["dags", fileName, "start"], body)
       : post(["dags", fileName, "enqueue"], body));
     go(pageOf({ name: dag.name, runId: started.dagRunId }));
   };

@@ -14,11 +14,8 @@ import { chosenTry } from "./output.js";
  */
 export function StepDetails({ address, root, run, step }) {
   const node = nodesOf(run).find((one) => one.step.name === step);
-  const loaded = useApi(
-    node ? [...pathOf(address), "steps", step] : null,
-    {},
-    (change) => change.kind === "run" && concernsRun(root, change),
-  );
+  const loaded = useApi(node ? [...pathOf(address), "steps", step] : null, {},
+    (change) => change.kind === "run" && concernsRun(root, change));
   if (!node) return html`<${Empty} title="No step"><p>Choose a step from the list.</p><//>`;
   return html`<div class="pane-scroll step-details" tabindex="0" role="region" aria-label=${`Details of ${step}`}>
     <${Section} title="Step"><${Facts} pairs=${[

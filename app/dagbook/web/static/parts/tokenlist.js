@@ -91,11 +91,8 @@ function Copy({ text }) {
 function Row({ token, onRevoke }) {
   const over = token.revokedAt || (token.expiresAt && new Date(token.expiresAt) < new Date());
   const { scopes, addresses, dags } = token;
-  const limits = [
-    scopes && `only ${scopes.join(" and ")}`,
-    addresses && `from ${addresses.join(", ")}`,
-    dags && `for ${dags.join(", ")}`,
-  ].filter(Boolean);
+  const limits = [scopes && `only ${scopes.join(" and ")}`, addresses && `from ${addresses.join(", ")}`,
+    dags && `for ${dags.join(", ")}`].filter(Boolean);
   return html`<tr>
     <td class="wide-text">${token.name}
       ${limits.length > 0 && html`<div class="faint">${limits.join(", ")}</div>`}</td>

@@ -24,11 +24,8 @@ export function Header({ name, details, reload }) {
   }, [begins]);
   const { dag, suspended, source } = details;
   const path = /** @type {const} */ (["dags", name]);
-  const toggle = () =>
-    attempt(
-      () => post([...path, "suspend"], { suspend: !suspended }).then(reload),
-      suspended ? `The schedule of ${name} is resumed.` : `The schedule of ${name} is suspended.`,
-    );
+  const toggle = () => attempt(() => post([...path, "suspend"], { suspend: !suspended }).then(reload),
+    `The schedule of ${name} is ${suspended ? "resumed" : "suspended"}.`);
   return html`<header>
     <div class="row"><h1 class="wide-text">${dag?.name ?? name}</h1>
       ${(dag?.tags ?? []).map((tag) => html`<a class="tag" key=${tag} href=${href("/dags", { tag })}>${tag}</a>`)}

@@ -23,10 +23,8 @@ export function ScheduleTab({ name, details, readOnly }) {
   const save = async (/** @type {FormSubmit} */ event) => {
     event.preventDefault();
     const { catchup, hours } = valuesOf(event.target);
-    const body = {
-      catchup: /** @type {Api.DagSettings["catchup"]} */ (catchup),
-      ...(hours && { catchupWindowSec: Math.round(Number(hours) * 3600) }),
-    };
+    const body = { catchup: /** @type {Api.DagSettings["catchup"]} */ (catchup),
+      ...(hours && { catchupWindowSec: Math.round(Number(hours) * 3600) }) };
     await attempt(() => put(["dags", name, "settings"], body).then(settings.reload), "Saved.");
   };
   if (!useReady(statistics, settings, past, next)) return html`<${Loading} what="schedule" />`;
