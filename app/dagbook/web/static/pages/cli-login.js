@@ -75,13 +75,11 @@ export default function CliLogin() {
         ${" "}<strong>${user.value?.username}</strong>. Allow it only if you have just started it.</p>
       ${user.value?.role === "admin" && html`<${Toggle} on=${asAdmin} onSet=${setAsAdmin}
         name=${`also manage users, tokens and the audit log, for ${ADMIN_DAYS} days at most`} />`}
-      <label>
-        Token expires<select name="days" key=${asAdmin} value=${asAdmin ? "30" : "90"}>
+      <label>Token expires<select name="days" key=${asAdmin} value=${asAdmin ? "30" : "90"}>
           ${EXPIRIES.filter(([days]) => !asAdmin || (days && Number(days) <= ADMIN_DAYS)).map(([days, what]) => html`
             <option key=${days} value=${days}>${what}</option>`)}</select></label>
       ${failure && html`<${Failure} error=${failure} />`}
-      <p class="row">
-        <button type="submit" class="primary" disabled=${busy}>Allow</button>
+      <p class="row"><button type="submit" class="primary" disabled=${busy}>Allow</button>
         ${port && html`<button type="button" disabled=${busy} onClick=${() => send(port, { state })}>
           Refuse</button>`}</p>
     </form>`;

@@ -77,8 +77,7 @@ function Choice({ run, other }) {
   const options = runs.map((one) => [keyOf(one), describe(one)]);
   if (!options.some(([key]) => key === value)) options.unshift([value, other ? other.runId : "…"]);
   return html`<div class="filters">
-    <label>
-      Compare with<${Select} value=${value} options=${options}
+    <label>Compare with<${Select} value=${value} options=${options}
         onSet=${(/** @type {string} */ key) => setQuery({ with: key }, { replace: false })} /></label>
     <button type="button" onClick=${() => setQuery({ with: null }, { replace: false })}>Use the last success</button>
     ${other && html`<button type="button"
@@ -131,8 +130,7 @@ function Card({ run, address, label }) {
     <div class="row"><${Status} of=${run.status} waiting=${run.waitingForApproval} />
       <span class="number">${duration(secondsOf(run))}${isActive(run.status) ? " so far" : ""}</span>
       <span class="faint">started <${Time} at=${run.startedAt || run.queuedAt} /></span></div>
-    <p class="faint">
-      ${about.filter(Boolean).join(" · ")}</p>
+    <p class="faint">${about.filter(Boolean).join(" · ")}</p>
     ${reason && html`<p class="wide-text ${tone}">${reason.step && html`<strong>${reason.step}</strong>: `}
       ${reason.text}</p>`}
   </section>`;

@@ -93,8 +93,7 @@ function Row({ file, next, reload }) {
   return html`<tr onAgain=${start || null}>
     <td class="state">${run.dagRunId && html`<a href=${href(pageOf({ name: run.name, runId: run.dagRunId }))}>
       <${StatusIcon} of=${run.status} waiting=${run.waitingForApproval} /></a>`}</td>
-    <td class="whole">
-      <div class="named"><a href=${href(["dags", fileName])} data-open>${dag.name}</a>
+    <td class="whole"><div class="named"><a href=${href(["dags", fileName])} data-open>${dag.name}</a>
         ${errors.length > 0 && html`<span class="bad" title=${errors.join("\n")}>has problems</span>`}
         ${source?.problems && html`<span class="bad" title=${source.problems[0].message}>file has problems</span>`}
         ${source?.removedAt && html`<span class="wait" title=${`${source.path} of ${source.name}`}>file removed</span>`}

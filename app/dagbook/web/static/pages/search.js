@@ -32,8 +32,7 @@ export default function Search() {
   };
   return html`<h1>Search</h1>
     <form class="filters" role="search" onSubmit=${submit}>
-      <label class="grow">
-        Text<input ref=${box} type="search" name="q" value=${typed} maxlength="200"
+      <label class="grow">Text<input ref=${box} type="search" name="q" value=${typed} maxlength="200"
           onInput=${(/** @type {InputChange} */ event) => setTyped(event.target.value)} /></label>
       <label>Runs of the<${Select} value=${since} options=${SPANS}
         onSet=${(/** @type {string} */ value) => setQuery({ since: value })} /></label>

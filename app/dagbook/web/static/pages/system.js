@@ -50,8 +50,7 @@ export default function System() {
     ${!hasGrants.value && html`<h2>Service</h2>
       ${whenLoaded(figures, "figures", (found) => html`<${Figures} found=${found} />`)}`}
     <div class="row"><h2>Machine</h2><span class="grow"></span>
-      <label class="inline">
-        Time range<${Select} value=${span} options=${SPANS}
+      <label class="inline">Time range<${Select} value=${span} options=${SPANS}
           onSet=${(/** @type {string} */ value) => setQuery({ span: value })} /></label></div>
     ${whenLoaded(history, "load of the machine", (series) =>
       SERIES.some(([name]) => series[name]?.length)
@@ -109,8 +108,7 @@ function Retention() {
     <div class="row"><h2>Space</h2><span class="grow"></span>
       ${!hasGrants.value && html`<button type="button" disabled=${busy} onClick=${ask}>
         ${busy ? "Checking…" : "Preview clean-up"}</button>`}</div>
-    <p class="faint">
-      Old runs are deleted automatically. To set their age, use <code>histRetentionDays</code> in a DAG,
+    <p class="faint">Old runs are deleted automatically. To set their age, use <code>histRetentionDays</code> in a DAG,
       or <code>retention_days</code> in <code>dagbook.yaml</code>.</p>
     ${failure && html`<${Failure} error=${failure} />`}
     ${preview && html`<${Going} preview=${preview} onClean=${() => setAsked(true)} />`}

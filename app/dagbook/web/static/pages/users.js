@@ -61,16 +61,14 @@ export default function Users() {
         <td class="wide-text" data-label="DAGs">${one.scope === "granted" ? html`<a
           href=${href("/access", { user: one.id })}>${grantsOf(one, grants.data?.grants ?? [])}</a>` : "all"}</td>
         <td data-label="added"><${Time} at=${one.createdAt} /></td>
-        <td class="actions">
-          <${Menu} label=${`Actions of ${one.username}`} items=${[
+        <td class="actions"><${Menu} label=${`Actions of ${one.username}`} items=${[
             { title: "Edit…", onChoose: () => setAsked({ kind: "edit", one }) },
             { title: "Reset password…", onChoose: () => setAsked({ kind: "reset", one }) },
             one.disabled
               ? { title: "Enable", onChoose: () => enable(one) }
               : { title: "Disable…", onChoose: () => setAsked({ kind: "disable", one }), disabled: own(one) },
             { title: "Remove…", onChoose: () => setAsked({ kind: "remove", one }), danger: true },
-          ]} />
-        </td>
+          ]} /></td>
       </tr>`)}<//>
       <${SessionList} list=${sessions} all />`)}
     ${asked?.kind === "new" && html`<${FormDialog} title="Add a user" action="Add" onClose=${close}

@@ -48,7 +48,6 @@ function Fault({ error }) {
     <p>The server and its runs are not affected. If reloading does not help, report the details.</p>
     <p class="row">
       <button type="button" class="primary" onClick=${() => window.location.reload()}>Reload the page</button>
-      <button type="button" onClick=${copy}>${copied ? "Copied" : "Copy the details"}</button>
-    </p>
+      <button type="button" onClick=${copy}>${copied ? "Copied" : "Copy the details"}</button></p>
     <details><summary>Details</summary><pre tabindex="0">${details}</pre></details>`;
 }

@@ -37,8 +37,7 @@ export function FirstSteps() {
         <${ActionButton} right="run" class="primary" disabled=${busy}
           onClick=${() => act(run)}>Run the first example<//></section>
       <section class="card"><h2>Look at examples</h2>
-        <p>
-          Adds ${examples.length} small DAGs: parameters, outputs, graphs, retries, handlers, loops, queues, approvals,
+        <p>Adds ${examples.length} small DAGs: parameters, outputs, graphs, retries, handlers, loops, queues, approvals,
           schedules. One of them starts every ten minutes until you suspend it.</p>
         <${ActionButton} right="create" disabled=${busy} onClick=${() => act(add)}>Add the examples<//></section>
       <section class="card"><h2>Write your own</h2>

@@ -34,8 +34,7 @@ export function Inbox({ found, seen, reload, words, onSeen }) {
       ${rows.map((group) => html`<${Row} key=${group.id} group=${group} list=${listOf(group)}
         old=${isOld(group)} onRetry=${() => setAsked(group)} onSeen=${() => onSeen([group])} />`)}<//>`
       : html`<p class="faint">${order.length ? "All were seen, and none has come since." : "None."}</p>`}
-    <p class="faint">
-      ${hidden > 0 && html`<button type="button" class="quiet" onClick=${() => setAll(true)}>
+    <p class="faint">${hidden > 0 && html`<button type="button" class="quiet" onClick=${() => setAll(true)}>
         Show ${hidden} more${fresh.length < order.length ? ", also those that were seen" : ""}</button>`}
       ${found.failureGroups > order.length && html` The newest ${order.length} of ${found.failureGroups} reasons.`}</p>
     ${asked && html`<${Confirm} title=${`Retry ${asked.name}?`} action="Retry" danger=${false}

@@ -126,8 +126,7 @@ function EditStatus({ address, node, onClose, reload }) {
   return html`<${Confirm} title=${`Edit the status of ${node.step.name}`} action="Save status" danger=${false}
     onClose=${onClose} onConfirm=${() => setStatus(address, node.step.name, status).then(reload)}>
     <p>A retry runs the steps that did not succeed. The change is recorded with your name.</p>
-    <label>
-      Status<${Select} value=${status} options=${EDITABLE.map((number) => [number, nodeStatus(number).word])}
+    <label>Status<${Select} value=${status} options=${EDITABLE.map((number) => [number, nodeStatus(number).word])}
         onSet=${(/** @type {string} */ value) => setChosen(/** @type {Api.NodeStatus} */ (Number(value)))} /></label>
   <//>`;
 }

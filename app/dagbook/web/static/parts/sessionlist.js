@@ -60,8 +60,7 @@ function Row({ session, all, onEnd }) {
     <td data-label="logged in"><${Time} at=${session.createdAt} /></td>
     <td data-label="last used"><${Time} at=${session.lastUsedAt} /></td>
     <td data-label="expires"><${Time} at=${session.expiresAt} /></td>
-    <td class="actions">
-      ${!session.current && html`<button type="button" class="danger"
+    <td class="actions">${!session.current && html`<button type="button" class="danger"
         aria-label=${`End ${name} of ${session.username}, ${session.address}`} onClick=${onEnd}>End</button>`}</td>
   </tr>`;
 }

@@ -56,12 +56,10 @@ export function TokenList({ list }) {
     ${asked?.kind === "new" && html`<${FormDialog} title="Create a token" action="Create" onClose=${close}
       onSave=${make}>
       <label>Name<input name="name" required maxlength="64" placeholder="What uses it" /></label>
-      <label>
-        Highest role<select name="role" value=${highest}>
+      <label>Highest role<select name="role" value=${highest}>
           ${ROLES.slice(0, ROLES.indexOf(highest) + 1).map((role) => html`<option key=${role}>${role}</option>`)}
           </select></label>
-      <label>
-        Expires<select name="days" value="90">
+      <label>Expires<select name="days" value="90">
           ${EXPIRIES.map(([days, when]) => html`<option key=${days} value=${days}>${when}</option>`)}</select></label>
       <fieldset><legend>Allow it to</legend>
         ${SCOPES.map(([scope, what]) => html`<label class="inline" key=${scope}>

@@ -29,8 +29,7 @@ export function OverviewTab({ name, details, concerns }) {
   return html`
     <div class="overview">
       <section class="card" aria-label="Latest run"><h2>Latest run</h2>
-        ${begun ? html`<p>
-          <a class="plain" href=${href(pageOf({ name: latest.name, runId: latest.dagRunId }))}>
+        ${begun ? html`<p><a class="plain" href=${href(pageOf({ name: latest.name, runId: latest.dagRunId }))}>
             <${Status} of=${latest.status} waiting=${latest.waitingForApproval} /></a> <span class="faint">
             <${Time} at=${latest.startedAt || latest.queuedAt} /></span></p>
           <p><a href=${href("/dag-runs", { name: called })}>All runs</a></p>`

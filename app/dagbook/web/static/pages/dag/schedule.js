@@ -40,11 +40,9 @@ export function ScheduleTab({ name, details, readOnly }) {
     <h2>Missed starts</h2>
     <p class="faint">What is due while no server runs is missed. Catch-up starts it later.</p>
     ${whenLoaded(settings, "settings", (set) => html`<form class="filters" key=${JSON.stringify(set)} onSubmit=${save}>
-      <label>
-        Catch up<select name="catchup" value=${set.catchup}><option value="none">none</option>
+      <label>Catch up<select name="catchup" value=${set.catchup}><option value="none">none</option>
           <option value="latest">the latest</option><option value="all">all</option></select></label>
-      <label>
-        Up to (hours late)<input name="hours" inputmode="decimal" size="6"
+      <label>Up to (hours late)<input name="hours" inputmode="decimal" size="6"
           value=${set.catchupWindowSec / 3600} /></label>
       <${ActionButton} right="write" type="submit">Save<//></form>`)}
     <h2>Past starts</h2>
