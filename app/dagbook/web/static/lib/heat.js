@@ -14,8 +14,7 @@ const ALWAYS = new Set([RUN.FAILED, RUN.SUCCEEDED]);
 export const daysShown = (today) => (WEEKS - 1) * 7 + ((new Date(`${today}T12:00:00Z`).getUTCDay() + 6) % 7) + 1;
 
 /** A day in words. @param {Api.DAGDay} day @param {Intl.DateTimeFormatOptions} options */
-export const dayText = ({ fromDate }, options) =>
-  timeText(new Date((fromDate + NOON) * 1000), options);
+export const dayText = ({ fromDate }, options) => timeText(new Date((fromDate + NOON) * 1000), options);
 
 /** One row per status: its counts by day, and how large each is beside the largest. @param {Api.DAGDay[]} days */
 export function rowsOf(days) {

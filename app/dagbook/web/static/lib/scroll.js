@@ -8,8 +8,7 @@ const BY_HAND = ["wheel", "touchstart", "pointerdown", "keydown"];
 let returning = null;
 
 /** Note the place in the history entry, where a reload finds it; that to which the page returns, if it still loads. */
-export const keepPlace = () =>
-  window.history.replaceState({ top: returning?.top ?? Math.round(window.scrollY) }, "");
+export const keepPlace = () => window.history.replaceState({ top: returning?.top ?? Math.round(window.scrollY) }, "");
 
 /** The place that the history entry has. */
 export const keptPlace = () => Number(window.history.state?.top ?? 0);

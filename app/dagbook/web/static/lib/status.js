@@ -1,12 +1,6 @@
 // Statuses of runs and steps: number in the API, word, icon (parts/basic.js) and tone; never indicated by colour alone.
 
-const BOTH = Object.freeze({
-  NOT_STARTED: 0,
-  RUNNING: 1,
-  FAILED: 2,
-  ABORTED: 3,
-  SUCCEEDED: 4,
-});
+const BOTH = Object.freeze({ NOT_STARTED: 0, RUNNING: 1, FAILED: 2, ABORTED: 3, SUCCEEDED: 4 });
 export const RUN = Object.freeze({ ...BOTH, QUEUED: 5, PARTIALLY_SUCCEEDED: 6 });
 export const NODE = Object.freeze({ ...BOTH, SKIPPED: 5, PARTIALLY_SUCCEEDED: 6 });
 

@@ -108,8 +108,7 @@ function GroupForm({ group, onClose, reload }) {
     <label>Name<input name="name" value=${group?.name ?? ""} required maxlength="64" autocomplete="off" /></label>
     <label>Claim of the provider<input name="claim" value=${group?.claim ?? ""} placeholder="groups=ops"
       autocomplete="off" /></label>
-    <p class="faint">Users whose last login at the provider had this claim are members.</p>
-  <//>`;
+    <p class="faint">Users whose last login at the provider had this claim are members.</p><//>`;
 }
 
 /** @param {{ group: Api.Group, users: Api.User[], onClose: () => void, onChange: () => Promise<unknown> }} props */

@@ -30,6 +30,5 @@ export default function Account() {
     ${asked && html`<${FormDialog} title="Change your password" action="Change password"
       onClose=${() => setAsked(false)} onSave=${change}>
       <label>Current password<input name="currentPassword" type="password" autocomplete="current-password" required />
-      </label><${NewPassword} />
-    <//>`}`;
+      </label><${NewPassword} /><//>`}`;
 }

@@ -84,6 +84,5 @@ function Entry({ entry }) {
       ${entry.requestId && html`<dt>Request</dt><dd><code>${entry.requestId}</code></dd>`}
       ${changesOf(entry).map(([name, was, is]) => html`<dt key=${name}>${name}</dt>
         <dd>${entry.before ? `${was} → ${is}` : is}</dd>`)}</dl></details></td>
-    <td class="number">${entry.id}</td>
-  </tr>`;
+    <td class="number">${entry.id}</td></tr>`;
 }

@@ -81,6 +81,5 @@ export default function CliLogin() {
       ${failure && html`<${Failure} error=${failure} />`}
       <p class="row"><button type="submit" class="primary" disabled=${busy}>Allow</button>
         ${port && html`<button type="button" disabled=${busy} onClick=${() => send(port, { state })}>
-          Refuse</button>`}</p>
-    </form>`;
+          Refuse</button>`}</p></form>`;
 }

@@ -202,8 +202,7 @@ function StepRow({ row, chosen, longest }) {
         ${otherEnd && html`<strong class=${right ? nodeStatus(right.status).tone : "mixed"}>ended differently</strong>`}
         </div>
       ${more !== null && html`<span class=${pace ? "number mixed" : "number faint"}>
-        ${pace ? "" : sign}${duration(Math.abs(more))} ${pace}</span>`}</td>
-  </tr>`;
+        ${pace ? "" : sign}${duration(Math.abs(more))} ${pace}</span>`}</td></tr>`;
 }
 
 /** @param {{ node: Api.Node | undefined, seconds: number | null, longest: number }} props */
@@ -282,6 +281,5 @@ function Lines({ side, differing, address, step, stream, label }) {
       <a href=${page(number)} aria-label=${`Line ${number} in the log`}>${number}</a><span>${bare(text)}${"\n"}</span>
       </div>`)}
       ${side.lines.every(({ number }) => number < differing) && html`<p class="faint">
-        ${side.total ? "The output ends here." : "No output"}</p>`}</div>
-  </section>`;
+        ${side.total ? "The output ends here." : "No output"}</p>`}</div></section>`;
 }

@@ -78,8 +78,7 @@ function GraphTab({ details }) {
     ${step && html`<${Dialog} title=${step.name} onClose=${() => setChosen(null)}>
       <div class="body">${step.description && html`<p>${step.description}</p>`}
       <pre class="events" tabindex="0">
-        ${[step.cmdWithArgs, step.script].filter(Boolean).join("\n") || "Calls another DAG"}</pre></div>
-        <//>`}`;
+        ${[step.cmdWithArgs, step.script].filter(Boolean).join("\n") || "Calls another DAG"}</pre></div><//>`}`;
 }
 
 /** @param {{ name: string }} props */

@@ -110,8 +110,7 @@ function Row({ file, next, reload }) {
     <td class="actions">
       ${start && html`<button type="button" class="quiet on-hover" title="Start…" aria-label=${`Start ${dag.name}`}
         onClick=${start}><${Icon} name="runs" /></button>`}
-      <${Menu} label=${`Actions of ${dag.name}`} items=${itemsOf(file, reload)} /></td>
-  </tr>`;
+      <${Menu} label=${`Actions of ${dag.name}`} items=${itemsOf(file, reload)} /></td></tr>`;
 }
 
 /** Why the latest run failed, else what the DAG does. @param {{ file: Api.DAGFile }} props */

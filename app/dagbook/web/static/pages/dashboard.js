@@ -70,8 +70,7 @@ function Home({ found, words, upcoming, reload }) {
         <${NextStarts} upcoming=${upcoming} />
         <${QueueWaits} queues=${found.queues} />
         <${Missed} missed=${found.missed} />
-        <${Disk} disk=${found.disk} />
-      </div></div>`;
+        <${Disk} disk=${found.disk} /></div></div>`;
 }
 
 /** @param {{ concerns: import("../lib/attention.js").Concern[] }} props */

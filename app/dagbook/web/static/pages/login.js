@@ -50,8 +50,7 @@ export default function Login() {
         : html`<label>Token<input name="token" type="password" autocomplete="off" required autofocus /></label>
             <p class="faint">The token of this server, as set by auth_token.</p>`}
       ${failure && html`<${Failure} error=${failure} />`}
-      <button type="submit" class="primary" disabled=${busy}>${busy ? "Logging in…" : "Log in"}</button>
-    </form>
+      <button type="submit" class="primary" disabled=${busy}>${busy ? "Logging in…" : "Log in"}</button></form>
     ${hasUsers && config.provider && html`<p class="row"><a class="button" target="_self"
       href=${href("/oidc-login", { originalURL: wanted() === "/" ? href("/") : wanted() })}>
       Log in with ${config.provider}</a></p>`}

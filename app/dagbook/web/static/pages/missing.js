@@ -9,6 +9,5 @@ export default function Missing() {
     <${Empty} title="There is no such page">
       <p>There is no page at <code>${path.value}</code>.</p>
       <p><a href=${href("/dags")}>All DAGs</a> · <a href=${href("/dag-runs")}>All runs</a> · <a href=${href("/search")}>
-          Search</a></p>
-    <//>`;
+          Search</a></p><//>`;
 }

@@ -156,6 +156,5 @@ function Queued({ run, index, queue, reload, reason, prioritized }) {
     ${prioritized && html`<td data-label="priority" class="number">${waits?.priority ?? 0}</td>`}
     <td class="actions">${(run.mayStart ?? may("run")) && html`<${Menu}
       label=${`Actions of ${run.name} at position ${index + 1}`}
-      items=${items} />`}</td>
-  </tr>`;
+      items=${items} />`}</td></tr>`;
 }

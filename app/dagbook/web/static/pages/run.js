@@ -275,8 +275,7 @@ function StepOutput({ address, root, step, run, known, reload }) {
       <${StatusIcon} look=${lookOfNode(node, !isActive(run.status))} />
       ${node.retryCount > 0 && html`<span class="faint">${plural(node.retryCount, "retry", "retries")}</span>`}
       <span class="grow"></span>
-      <button type="button" onClick=${() => setQuery({ output: "all" })}>Show all output</button>
-    </div>
+      <button type="button" onClick=${() => setQuery({ output: "all" })}>Show all output</button></div>
     ${node.step.description && html`<p class="faint step-about">${node.step.description}</p>`}
     ${node.waiting && html`<${ApprovalCard} address=${address} step=${step} waiting=${node.waiting}
       reload=${reload} />`}

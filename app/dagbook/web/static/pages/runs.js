@@ -160,8 +160,7 @@ function Row({ run, now, chosen, onToggle, onAsk }) {
     <td class="actions">
       ${mayStart && status === RUN.FAILED && html`<button type="button" class="quiet on-hover" title="Retry…"
         aria-label=${`Retry run ${dagRunId}`} onClick=${() => onAsk("retry")}><${Icon} name="retry" /></button>`}
-      <${Menu} label=${`Actions of run ${dagRunId}`} items=${items} /></td>
-  </tr>`;
+      <${Menu} label=${`Actions of run ${dagRunId}`} items=${items} /></td></tr>`;
 }
 
 /** @typedef {"stop" | "retry"} BulkAction */
@@ -203,6 +202,5 @@ function Bulk({ name, runs, onClose, onDone }) {
     action=${`${title} ${plural(fitting.length, "run")}`} danger=${danger}
     typed=${fitting.length > 10 ? String(fitting.length) : null} onConfirm=${work} onClose=${onClose}>
     <p>${fitting.length === runs.length ? `This ${verb} all selected runs.`
-        : `Skipped because ${without}: ${plural(runs.length - fitting.length, "run")}.`}</p>
-  <//>`;
+        : `Skipped because ${without}: ${plural(runs.length - fitting.length, "run")}.`}</p><//>`;
 }

@@ -79,6 +79,5 @@ function Group({ group }) {
     <td>${expressions.map((one) => html`<${Expression} key=${one.expression} of=${one} />`)}</td>
     <td data-label="after that">${!first.suspended && html`<span class="number">
       ${times.slice(1).map((time, index) => html`${index ? ", " : ""}<time key=${index} datetime=${time.toISOString()}
-        title=${exact(time, first.zone)}>${dayAndTime(time)}</time>`)}</span>`}</td>
-  </tr>`;
+        title=${exact(time, first.zone)}>${dayAndTime(time)}</time>`)}</span>`}</td></tr>`;
 }

@@ -36,8 +36,7 @@ export default function Search() {
           onInput=${(/** @type {InputChange} */ event) => setTyped(event.target.value)} /></label>
       <label>Runs of the<${Select} value=${since} options=${SPANS}
         onSet=${(/** @type {string} */ value) => setQuery({ since: value })} /></label>
-      <button type="submit" class="primary">Search</button>
-    </form>
+      <button type="submit" class="primary">Search</button></form>
     ${text ? html`<${Found} text=${text} /><${Runs} key=${`${since} ${text}`} text=${text} since=${since} />`
       : html`<${Empty} title="Search DAGs, definitions, errors and output">
         <p>Names of DAGs, lines of definitions (also by regular expression), errors of runs, and lines of output.</p>

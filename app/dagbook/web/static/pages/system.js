@@ -58,8 +58,7 @@ export default function System() {
           ${SERIES.map(([name, title, unit, most]) => (series[name] ?? []).length > 0 && html`<${Chart}
             key=${`${name} ${span}`} title=${title} points=${series[name]} unit=${unit} most=${most} />`)}</div>`
         : html`<${Empty} title="No samples yet">
-          <p>The first samples appear a few seconds after the server has started.</p>
-        <//>`)}
+          <p>The first samples appear a few seconds after the server has started.</p><//>`)}
     ${!hasGrants.value && html`<${Retention} />`}
     ${may("admin") && html`<${Doctor} />`}`;
 }

@@ -63,8 +63,7 @@ function Worker({ worker }) {
     <ul class="plain">
       ${worker.runningTasks.map((task) => html`<li key=${task.dagRunId}>
         <a href=${href(pageOf(taskAddress(task)))}>${task.dagName}
-        </a> <span class="faint">since <${Time} at=${task.startedAt} /></span></li>`)}</ul>
-  </article>`;
+        </a> <span class="faint">since <${Time} at=${task.startedAt} /></span></li>`)}</ul></article>`;
 }
 
 /** @param {Api.RunningTask} task */

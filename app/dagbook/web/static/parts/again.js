@@ -15,6 +15,5 @@ export function Again() {
   return html`<${FormDialog} title="Log in again" action="Log in" onClose=${() => answer(false)} onSave=${enter}>
     <p>This change needs a login that is not older than 15 minutes.</p>
     <label>Password of ${user.peek()?.username}
-      <input name="password" type="password" autocomplete="current-password" required autofocus /></label>
-  <//>`;
+      <input name="password" type="password" autocomplete="current-password" required autofocus /></label><//>`;
 }

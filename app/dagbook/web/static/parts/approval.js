@@ -16,8 +16,7 @@ export function ApprovalCard({ address, step, waiting, reload }) {
   return html`<section class="card" aria-label=${`Approval of ${step}`}>
     <p class="wait">Waits for approval since <${Time} at=${waiting.since} words=${false} /></p>
     ${waiting.prompt && html`<p class="wide-text">${waiting.prompt}</p>`}
-    <${ApprovalButtons} address=${address} step=${step} waiting=${waiting} reload=${reload} />
-  </section>`;
+    <${ApprovalButtons} address=${address} step=${step} waiting=${waiting} reload=${reload} /></section>`;
 }
 
 /** Why the user cannot decide; null for one who can. @param {Api.WaitingForApproval} waiting */
@@ -52,8 +51,7 @@ export function ApprovalButtons({ address, step, waiting, reload }) {
         <span>${name}${!waiting.required.includes(name) && html` <span class="faint">(optional)</span>`}</span>
         <input name=${name} required=${waiting.required.includes(name)} autocomplete="off" /></label>`)}
       ${!waiting.input.length && html`<p class="faint">The run continues.</p>`}<//>`}
-    ${asked === "reject" && html`<${FormDialog} title=${`Reject the step “${step}”?`} action="Reject"
-      onClose=${close}
+    ${asked === "reject" && html`<${FormDialog} title=${`Reject the step “${step}”?`} action="Reject" onClose=${close}
       onSave=${(/** @type {Fields} */ { reason = "" }) => post([...path, "reject"], { reason }).then(reload)}>
       <p>The step fails, and steps that depend on it do not run.</p>
       <label><span>Reason <span class="faint">(optional)</span></span>

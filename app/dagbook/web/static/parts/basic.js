@@ -117,8 +117,7 @@ export function Id({ of, page }) {
   return html`<span class="id">${page ? html`<a href=${page} data-open><code title=${of}>${short(of)}</code></a>`
     : html`<code title=${of}>${short(of)}</code>`}
     <button type="button" class="quiet" title="Copy the whole id" aria-label=${`Copy id ${of}`} onClick=${copy}>
-      <${Icon} name=${copied ? "check" : "copy"} /></button>
-  </span>`;
+      <${Icon} name=${copied ? "check" : "copy"} /></button></span>`;
 }
 
 /** Placeholder for an empty list, with what to do next. @param {{ title: string, children?: Children }} props */

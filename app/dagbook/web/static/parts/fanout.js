@@ -40,8 +40,7 @@ export function FanOut({ address, run, node, known: given, reload }) {
   return html`<div class="pane-bar">
       <${Counts} label="Show sub-runs that are" looks=${rows.map(({ look }) => look)} chosen=${kept}
         onChoose=${setWord} />
-      ${canRetry && html`<${RetryFailed} address=${address} failed=${failed} total=${rows.length}
-        reload=${reload} />`}
+      ${canRetry && html`<${RetryFailed} address=${address} failed=${failed} total=${rows.length} reload=${reload} />`}
     </div>
     <div class="pane-scroll">
       ${rows.length > 1 && html`<${Strip} address=${address} rows=${shown} />`}

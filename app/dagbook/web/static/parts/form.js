@@ -48,10 +48,7 @@ export function FormDialog({ title, action, onSave, onClose, children, wide, loo
       <footer>
         ${failure && html`<${Failure} error=${failure}>${ways?.(failure)}<//>`}
         <button type="button" onClick=${onClose}>Cancel</button>
-        <button type="submit" class=${look} disabled=${busy || disabled}>${action}</button>
-      </footer>
-    </form>
-  <//>`;
+        <button type="submit" class=${look} disabled=${busy || disabled}>${action}</button></footer></form><//>`;
 }
 
 /**

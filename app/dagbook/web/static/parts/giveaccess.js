@@ -49,8 +49,7 @@ export function GiveAccess({ dag, onClose, onDone }) {
       <optgroup label="Users">${users.data?.users.map(({ id, username, scope }) => html`<option key=${id}
         value=${`user:${id}`}>${username}${scope === "granted" ? "" : " (sees all DAGs)"}</option>`)}</optgroup>
       <optgroup label="Groups">${groups.data?.groups.map(({ id, name, members }) => html`<option key=${id}
-        value=${`group:${id}`}>group ${name} (${plural(members, "member")})</option>`)}</optgroup>
-    </select></label>
+        value=${`group:${id}`}>group ${name} (${plural(members, "member")})</option>`)}</optgroup></select></label>
     ${subject === NEW && html`<label>Name of the user
       <input name="username" autocomplete="off" required maxlength="64" /></label><${NewPassword} label="Password" />`}
     <${RoleChoice} />

@@ -71,12 +71,10 @@ export function DagGraph({ steps, chosen, onChoose, legend }) {
         <datalist id="graph-steps">${steps.map(({ name }) => html`<option key=${name} value=${name} />`)}</datalist>`}
       <span class="grow"></span>
       <button type="button" class="quiet" title=${whole ? "Back to the page (Escape)" : "In the whole window"}
-        onClick=${() => setWhole(!whole)}>${whole ? "Close" : "Expand"}</button>
-    </div>
+        onClick=${() => setWhole(!whole)}>${whole ? "Close" : "Expand"}</button></div>
     ${legend}
     <div class="graph-pane">
-      <div class="graph-frame" ref=${pane} onPointerDown=${drag}
-        onWheel=${(/** @type {WheelEvent} */ event) => {
+      <div class="graph-frame" ref=${pane} onPointerDown=${drag} onWheel=${(/** @type {WheelEvent} */ event) => {
           if (!event.ctrlKey && !event.metaKey) return;
           event.preventDefault();
           zoom(event.deltaY < 0 ? ZOOM : 1 / ZOOM, event);
@@ -86,8 +84,7 @@ export function DagGraph({ steps, chosen, onChoose, legend }) {
         ${!placed && html`<${Loading} what="graph" />`}
         <div class="graph-layer" role="group" aria-label="Graph of the steps" style=${size}>${drawing}</div></div>
       ${isLarge && placed && html`<${MiniMap} graph=${graph} placed=${placed} pane=${pane} scale=${scale} />`}
-    </div>
-  </div>`;
+    </div></div>`;
 }
 
 /** The layout; until it is there, the one before. @param {Graph} graph @param {boolean} turned @param {Pane} pane */

@@ -97,8 +97,7 @@ export function SearchBar({ search, onGo }) {
       onClick=${() => move(-1)}>↑</button>
     <button type="button" class="quiet" aria-label="Next hit" disabled=${!search.hits.length} onClick=${() => move(1)}>
       ↓</button>
-    <span class=${search.error ? "bad" : "faint number"} role="status">${outcome(search)}</span>
-  </form>`;
+    <span class=${search.error ? "bad" : "faint number"} role="status">${outcome(search)}</span></form>`;
 }
 
 /** @param {State} search */

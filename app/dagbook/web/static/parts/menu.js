@@ -105,6 +105,5 @@ export function SplitButton({ title, onChoose, items, disabled, primary = false,
   return html`<span class="split">
     <button type="button" class=${look} disabled=${Boolean(disabled)} title=${disabled || undefined}
       onClick=${onChoose}>${title}</button>
-    <${Menu} label=${label} icon="shut" class=${look} items=${items} />
-  </span>`;
+    <${Menu} label=${label} icon="shut" class=${look} items=${items} /></span>`;
 }

@@ -37,8 +37,7 @@ export function NewDag({ onClose }) {
       options=${[["", "one step"], ...examples.map((one) => [one, `example: ${one}`])]} /></label>
     ${failure && html`<${Failure} error=${failure} />`}
     <pre class="events spec-preview" tabindex="0" aria-label="Text of the new DAG">${spec}</pre>
-    <p class="faint">Nothing starts yet: the editor opens next.</p>
-  <//>`;
+    <p class="faint">Nothing starts yet: the editor opens next.</p><//>`;
 }
 
 /** The text of an example. @param {string} name */

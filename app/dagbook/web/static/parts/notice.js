@@ -37,7 +37,6 @@ export function Notices() {
     ${notices.value.map(({ id, text, tone }) => html`<div key=${id} class="notice ${tone}">
       <span>${text}</span>
       <button type="button" class="quiet" aria-label="Close message" onClick=${() => close(id)}><${Icon} name="close" />
-      </button>
-    </div>`)}
+      </button></div>`)}
   </div>`;
 }

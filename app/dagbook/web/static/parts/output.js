@@ -191,8 +191,7 @@ function Lines({ address, root, step, node, run, active, attempt, onBack, blank,
         <button type="button" class="quiet" onClick=${() => begin(false)}>Go to the start</button>
         <button type="button" class="quiet" onClick=${() => begin(true)}>Go to the end</button>`}
       ${step !== null && all > list.rows && html`<${GoTo} total=${all} onGo=${go} />`}
-    </div>
-  </section>`;
+    </div></section>`;
 }
 
 /** Whether a row has the current hit. @param {Api.LogHit | null} hit @returns {(row: OutputRow) => boolean} */

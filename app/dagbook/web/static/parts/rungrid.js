@@ -27,8 +27,7 @@ export function RunGrid({ runs }) {
           edited=${index > 0 && isEdited(run, columns[index - 1])} />`)}</tr></thead>
     <tbody>${names.map((name) => html`<tr key=${name}><th scope="row" class="cut" title=${name}>${name}</th>
       ${columns.map((run) => html`<${Cell} key=${run.dagRunId} run=${run}
-        node=${run.nodes.find((node) => node.step.name === name)} />`)}</tr>`)}</tbody>
-  </table></div>
+        node=${run.nodes.find((node) => node.step.name === name)} />`)}</tr>`)}</tbody></table></div>
   <p class="faint small grid-legend"><span><i class="grid-bar off"></i> duration, up to ${duration(longest)}</span>
     <span><i class="edited"></i> first run of a revision</span></p>`;
 }

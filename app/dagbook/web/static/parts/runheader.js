@@ -43,11 +43,9 @@ export function RunHeader({ address, run, reload, step, banner, isShown, onChoos
       <a class=${instant(run.startedAt) ? "button" : "button kept"} href=${href("/compare", { run: toRun })}>
         Compare${isBad && isRoot && html` <span class="if-wide">with last good</span>`}</a>
       <button type="button" aria-pressed=${hasDetails()} onClick=${toggleDetails}>Details</button>
-      <${RunActions} address=${address} run=${run} step=${step} reload=${reload} />
-    </div>
+      <${RunActions} address=${address} run=${run} step=${step} reload=${reload} /></div>
     ${banner && html`<${Why} banner=${banner} isShown=${isShown} onChoose=${onChoose} />`}
-    <${Facts} run=${run} hasLastGood=${isBad && isRoot} />
-  </header>`;
+    <${Facts} run=${run} hasLastGood=${isBad && isRoot} /></header>`;
 }
 
 /** @param {{ run: Run, usual: Api.DAGStatistics | null }} props */

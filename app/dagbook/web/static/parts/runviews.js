@@ -102,6 +102,5 @@ function Columns() {
       <form class="row" onSubmit=${add}>
         <label class="inline">
           Parameter<input name="name" size="10" required pattern="[^,\\s]+" title="one name, or a place such as 1" />
-          </label><button type="submit">Add</button></form>
-    </div></details>`;
+          </label><button type="submit">Add</button></form></div></details>`;
 }

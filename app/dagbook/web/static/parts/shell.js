@@ -55,8 +55,7 @@ function Person() {
     ${hasUsers && html`<a href=${href("/account")}>${user.value?.username ?? "Account"}</a>`}
     ${hasUsers && user.value && user.value.role !== user.value.username && html`<span class="tag">${user.value.role}
     </span>`}
-    <button type="button" class="quiet" onClick=${leave}>Log out</button>
-  </div>`;
+    <button type="button" class="quiet" onClick=${leave}>Log out</button></div>`;
 }
 
 function ThemeChoice() {
@@ -143,12 +142,10 @@ export function Shell({ children }) {
       </span>
       <${Shortcuts} />
       <${ThemeChoice} />
-      <${Person} />
-    </header>
+      <${Person} /></header>
     <nav aria-label="Pages" ref=${strip}>
       ${places.map(([to, name, icon]) => html`<${Place} key=${to} to=${to} name=${name} icon=${icon} />`)}
-      <span class="version faint">${config.version}</span>
-    </nav>
+      <span class="version faint">${config.version}</span></nav>
     <main id="main" tabindex="-1" aria-busy=${Boolean(opening.value && !opening.value.error)}>
       <${Stale} /><${Unopened} /><${Held} />${SNAPSHOT}
       ${children ?? (!opening.value?.error && html`<div class="shape"></div>`)}</main>

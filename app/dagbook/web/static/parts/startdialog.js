@@ -77,8 +77,7 @@ export function StartDialog({ fileName, dag, latest, again, onClose }) {
         <input type="radio" name="way" checked=${way === "start"} onChange=${() => setWay("start")} />now</label>
       <label class="inline">
         <input type="radio" name="way" checked=${way === "enqueue"} onChange=${() => setWay("enqueue")} />
-        when the queue has room</label>
-    </fieldset>
+        when the queue has room</label></fieldset>
     ${isBusy && html`<p class="wait">A run is active, and this DAG allows one at a time: choose “when the queue has
       room” to start it after that one.</p>`}
   <//>`;

@@ -233,8 +233,7 @@ function SubRun({ item, sub, shared, open, onTurn }) {
       <${StatusIcon} look=${look} />
       <a class="step-item" href=${href(pageOf(address))} title=${`${item} (sub-run ${id})`}>${item}</a>
       <${Bar} of=${sub ?? {}} tone=${look.tone} axis=${axis} now=${now} />
-      <span class="number">${sub && instant(sub.startedAt) && durationText(sub, now)}</span>
-    </div>
+      <span class="number">${sub && instant(sub.startedAt) && durationText(sub, now)}</span></div>
     ${open && html`<${SubRunSteps} shared=${shared} />`}
   </li>`;
 }

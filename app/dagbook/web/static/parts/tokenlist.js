@@ -65,14 +65,12 @@ export function TokenList({ list }) {
         ${SCOPES.map(([scope, what]) => html`<label class="inline" key=${scope}>
           <input type="checkbox" name=${`scope ${scope}`} checked=${scope !== "admin"} />${what}</label>`)}</fieldset>
       <label>Only from<input name="addresses" placeholder="any address, or 10.0.0.0/8, 192.0.2.7" /></label>
-      <label>Only for DAGs named<input name="dags" placeholder="any name, or etl-*, report" /></label>
-    <//>`}
+      <label>Only for DAGs named<input name="dags" placeholder="any name, or etl-*, report" /></label><//>`}
     ${asked?.kind === "made" && html`<${Dialog} title=${`Token ${asked.name}`} onClose=${close}><div class="body">
       <p>Copy it now: it is not shown again. Send it as <code>Authorization: Bearer …</code></p>
       <pre class="events" tabindex="0">${asked.token}</pre></div>
       <footer><${Copy} text=${asked.token} /><button type="button" class="primary" onClick=${close}>Done</button>
-      </footer>
-    <//>`}
+      </footer><//>`}
     ${asked?.kind === "revoke" && html`<${Confirm} title=${`Revoke token ${asked.token.name}?`} action="Revoke"
       onClose=${close} onConfirm=${() => remove(["tokens", asked.token.id]).then(list.reload)}>
       <p>Programs that use it are refused from now on.</p><//>`}`;
@@ -104,6 +102,5 @@ function Row({ token, onRevoke }) {
     <td data-label="last used"><${Time} at=${token.lastUsedAt} /></td>
     <td class="actions">
       ${!over && html`<button type="button" class="danger" aria-label=${`Revoke ${token.name}`} onClick=${onRevoke}>
-        Revoke</button>`}</td>
-  </tr>`;
+        Revoke</button>`}</td></tr>`;
 }

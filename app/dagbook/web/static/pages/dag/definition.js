@@ -96,10 +96,8 @@ function Workbench({ name, stored, etag, readOnly, onSaved }) {
             <span><span class="number">line ${problem.line}</span>: ${problem.message}</span></button></li>`)}</ul>
       <div class=${shown === checked ? "preview" : "preview dimmed"}>
         ${shown !== checked && html`<p class="faint">This is what the text was before the problems.</p>`}
-        ${shown ? html`<${Preview} of=${shown} />` : html`<${Loading} what="preview" />`}</div>
-    </section>
-    ${asked === "save" && html`<${Save} name=${name} text=${text} etag=${etag} onClose=${close}
-      onSaved=${onSaved} />`}
+        ${shown ? html`<${Preview} of=${shown} />` : html`<${Loading} what="preview" />`}</div></section>
+    ${asked === "save" && html`<${Save} name=${name} text=${text} etag=${etag} onClose=${close} onSaved=${onSaved} />`}
     ${asked === "discard" && html`<${Confirm} title="Discard your changes?" action="Discard changes" onClose=${close}
       onConfirm=${() => restart(stored)}><p>The text becomes that of the newest revision again.</p><//>`}
     ${asked === "restore" && html`<${Confirm} title="Replace what you have typed?" action="Restore the draft"
@@ -139,8 +137,7 @@ function Save({ name, text, etag, onClose, onSaved }) {
       Another revision was saved since you opened this page. <a href=${href(["dags", name, "revisions"])}
         target="_blank">Compare it</a> before you overwrite it.</p>`}
     <label>Note<input name="note" maxlength="1000" placeholder="What changed, and why" /></label>
-    <${Changes} key=${String(newer)} name=${name} text=${text} />
-  <//>`;
+    <${Changes} key=${String(newer)} name=${name} text=${text} /><//>`;
 }
 
 /** The difference between the newest revision and a text. @param {{ name: string, text: string }} props */
@@ -198,8 +195,7 @@ function DraftOffer({ draft, etag, onTake, onDrop }) {
     <p>You have unsaved changes from <${Time} at=${draft.at} />.
       ${draft.etag !== etag && html` <strong class="wait">Another revision was saved since then.</strong>`}</p>
     <div class="row"><button type="button" class="primary" onClick=${onTake}>Restore draft</button>
-      <button type="button" onClick=${onDrop}>Discard draft</button></div>
-  </div>`;
+      <button type="button" onClick=${onDrop}>Discard draft</button></div></div>`;
 }
 
 /** The next starts that the text would cause. @param {{ starts: Api.NextStart[] | undefined }} props */

@@ -38,8 +38,7 @@ export function OverviewTab({ name, details, concerns }) {
         ${whenLoaded(statistics, "statistics", (numbers) => html`<${Durations} numbers=${numbers} name=${called} />`)}
         </section>
       <section class="card" aria-label="Next start"><h2>Next start</h2>
-        <${NextStarts} dag=${dag} next=${next} suspended=${details.suspended} /></section>
-    </div>
+        <${NextStarts} dag=${dag} next=${next} suspended=${details.suspended} /></section></div>
     ${begun && html`<section aria-label="The last weeks"><h2>The last weeks</h2>
       ${whenLoaded(days, "days", (found) => html`<${HeatMap} found=${found} />`)}</section>`}
     <h2>Steps in the latest runs</h2>

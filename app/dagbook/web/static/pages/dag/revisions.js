@@ -74,14 +74,12 @@ function RevisionText({ name, number, onClose }) {
   return html`<${Dialog} title=${`Revision ${number} of ${name}`} wide onClose=${onClose}>
     <div class="body">
       ${whenLoaded(loaded, "text", ({ spec }) => html`<pre class="events" tabindex="0">
-        ${spec ?? "This text was redacted"}</pre>`)}</div>
-        <//>`;
+        ${spec ?? "This text was redacted"}</pre>`)}</div><//>`;
 }
 
 /** @param {{ name: string, from: number, to: number, onClose: () => void }} props */
 function RevisionDiff({ name, from, to, onClose }) {
   const loaded = useApi(["dags", name, "revisions", "diff"], { from, to });
   return html`<${Dialog} title=${`Revision ${from} → ${to} of ${name}`} wide onClose=${onClose}>
-    <div class="body">${whenLoaded(loaded, "changes", ({ diff }) => html`<${Diff} text=${diff} />`)}</div>
-    <//>`;
+    <div class="body">${whenLoaded(loaded, "changes", ({ diff }) => html`<${Diff} text=${diff} />`)}</div><//>`;
 }
