@@ -68,11 +68,7 @@ function clockOf(seconds) {
   return now;
 }
 
-/**
- * The current time, updated every `everySeconds`.
- * @param {number} [everySeconds]
- * @param {boolean} [active] false stops it
- */
+/** The time in milliseconds, updated every `everySeconds`. @param {number} [everySeconds] @param {boolean} [active] */
 export function useNow(everySeconds = 15, active = true) {
   const clock = clocks.get(everySeconds) ?? clockOf(everySeconds);
   clocks.set(everySeconds, clock);

@@ -70,10 +70,7 @@ function paceOf(one, other) {
   return other > one ? "slower" : "faster";
 }
 
-/**
- * The key step: one with another status, preferably failed, else of the largest difference.
- * @param {ComparedStep[]} rows
- */
+/** The key step: of another status, preferably failed, else of the largest difference. @param {ComparedStep[]} rows */
 export function keyStepOf(rows) {
   const failed = rows.find(({ otherEnd, right, left }) =>
     otherEnd && (right?.status === NODE.FAILED || left?.status === NODE.FAILED));

@@ -17,10 +17,7 @@ import { styleAfter } from "./ansi.js";
  * @typedef {{ number: number, parts: Part[], source: Source | null, before?: Part, within?: string[] }} OutputRow
  */
 /** @typedef {{ step: string, runId: string | null, dag: string | null }} Source */
-/**
- * A piece of output of a step, or of all.
- * @typedef {Omit<Api.LogPiece, "step" | "place"> & { step?: string }} OutputPiece
- */
+/** Output of one or all steps. @typedef {Omit<Api.LogPiece, "step" | "place"> & { step?: string }} OutputPiece */
 
 /**
  * Rows of consecutive pieces. What continues an incomplete line belongs to its row: in the output of a step with both

@@ -106,10 +106,7 @@ export async function reopen() {
 
 const unsaved = new Set();
 
-/**
- * Ask before the page is left while `isUnsaved` returns true; returns what ends it.
- * @param {() => boolean} isUnsaved
- */
+/** Ask before the page is left while `isUnsaved` is true; returns what ends it. @param {() => boolean} isUnsaved */
 export function guard(isUnsaved) {
   const warn = (/** @type {Event} */ event) => isUnsaved() && event.preventDefault();
   unsaved.add(isUnsaved);

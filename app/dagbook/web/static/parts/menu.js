@@ -82,11 +82,7 @@ function Item({ item: { title, hint, href, disabled, danger }, onChoose }) {
     aria-disabled=${disabled ? "true" : undefined} onClick=${onChoose}>${content}</button>`;
 }
 
-/**
- * Below the button at its right edge, or above where there is more room.
- * @param {HTMLElement} menu
- * @param {DOMRect} at
- */
+/** Below the button at its right edge, or above if there is more room. @param {HTMLElement} menu @param {DOMRect} at */
 function place(menu, at) {
   const { clientWidth: right, clientHeight: bottom } = document.documentElement;
   const { offsetWidth: width, offsetHeight: height } = menu;
