@@ -5,13 +5,13 @@ import { config } from "../lib/config.js";
 import { HTTP, get, post } from "../lib/api.js";
 import { listen, liveness } from "../lib/feed.js";
 import { href, opening, page, path, reopen, stay } from "../lib/router.js";
-import { forget, hasGrants, hasUsers, may, needsLogin, user } from "../lib/session.js";
+import { forget, hasGrants, hasUsers, may, needsLogin, question, take, user } from "../lib/session.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
-import { Again } from "./again.js";
 import { ApprovalBadge } from "./badge.js";
 import { Failure, Icon } from "./basic.js";
 import { Box } from "./box.js";
 import { ClockChoice } from "./clock.js";
+import { FormDialog } from "./form.js";
 import { attempt, Notices } from "./notice.js";
 import { Shortcuts, useRowKeys } from "./shortcuts.js";
 
@@ -157,4 +157,18 @@ export function Shell({ children }) {
 function skip(event) {
   event.preventDefault();
   document.getElementById("main")?.focus();
+}
+
+/** Question for the password before a change that needs a fresh login. */
+function Again() {
+  const answer = question.value;
+  if (!answer) return null;
+  const enter = async (/** @type {Fields} */ { password }) => {
+    take(await post("auth/session", { username: user.peek()?.username ?? "", password }));
+    answer(true);
+  };
+  return html`<${FormDialog} title="Log in again" action="Log in" onClose=${() => answer(false)} onSave=${enter}>
+    <p>This change needs a login that is not older than 15 minutes.</p>
+    <label>Password of ${user.peek()?.username}
+      <input name="password" type="password" autocomplete="current-password" required autofocus /></label><//>`;
 }
