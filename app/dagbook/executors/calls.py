@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from dagbook.executors.contract import Outcome, StepError, Streams
+from dagbook.identifiers import shorten
 from dagbook.spec.model import Pair
 
 _GOOD = ("succeeded", "partially_succeeded")
@@ -152,7 +153,9 @@ class SubRunExecution:
     def _failure(self, bad: Sequence[Result]) -> Outcome:
         texts: list[str] = []
         for result in bad:
-            text = f"run {result.run_id} of DAG {result.name!r} ended {result.status}"
+            # An item is known by its params; ids of 44 characters would leave no room for the cause in lists.
+            which = f"item {shorten(result.params)}" if self._call.each and result.params else "run"
+            text = f"{which} of DAG {result.name!r} ended {result.status}"
             # The end of its error: there a chain of calls names the cause.
             error = result.error if len(result.error) <= _ERROR_LENGTH else "…" + result.error[-_ERROR_LENGTH:]
             texts.append(f"{text}: {error}" if error else text)
