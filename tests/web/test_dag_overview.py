@@ -144,3 +144,10 @@ async def test_a_run_without_a_revision_is_not_the_first_of_one(visitor: Visitor
         for label in [await head.get_attribute("aria-label") for head in await heads.all()]
         if "of rev" in str(label)
     ] == []
+
+
+async def test_a_step_that_never_ran_is_not_called_aborted(visitor: Visitor) -> None:
+    page = await visitor.open("/dags/etl")
+    await expect(page.locator("table.grid").get_by_role("link", name="report: ").last).to_have_accessible_name(
+        "report: not run"
+    )

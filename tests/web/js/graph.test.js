@@ -57,6 +57,7 @@ test("edges and steps of the critical path are known, also through a folded grou
 test("a fan-out is counted, and a handler is no step", () => {
   const subRuns = ["a", "b", "c"].map((dagRunId) => ({ dagRunId }));
   const run = {
+    status: 1,
     nodes: [
       { step: { name: "each", call: "child", depends: [] }, status: 1, subRuns },
       { step: { name: "onExit", depends: ["each"] }, status: 4 },
@@ -74,6 +75,14 @@ test("a fan-out is counted, and a handler is no step", () => {
   ]);
   assert.deepEqual(edges, [{ from: "step:each", to: "step:onExit" }]);
   assert.equal(stepsOfRun(run)[0].count, "3 × child");
+  const waiting = new Map([["a", { status: 1, waitingForApproval: true }]]);
+  assert.equal(stepsOfRun(run, waiting)[0].count, "3 × child: 1 waiting for approval");
+});
+
+test("a step or handler that the end of its run left out was not run", () => {
+  const run = { status: 2, nodes: [{ step: { name: "one" }, status: 0 }], onExit: { step: { name: "e" }, status: 0 } };
+  assert.deepEqual(stepsOfRun(run).map(({ look }) => look.word), ["not run", "not run"]);
+  assert.equal(stepsOfRun({ ...run, status: 1 })[0].look.word, "not started");
 });
 
 test("the handlers of a definition are drawn, and its lists of items counted", () => {

@@ -31,6 +31,7 @@ test("a run whose precondition was not met is skipped", () => {
   assert.equal(lookOfRun(run).word, "skipped");
   assert.equal(lookOfRun({ ...run, preconditions: [{ condition: "5" }] }).word, "aborted");
   assert.equal(lookOfRun({ ...run, nodes: [node(NODE.ABORTED, BEGUN)] }).word, "aborted");
+  assert.equal(lookOfRun({ ...run, status: RUN.RUNNING, waitingForApproval: true }).word, "waiting for approval");
 });
 
 test("counts name what needs attention first", () => {

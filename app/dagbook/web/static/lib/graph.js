@@ -1,7 +1,7 @@
 // Graph of steps and their dependencies, to be drawn. Pure.
 
 import { countLooks, countsText, lookOfNode } from "./runs.js";
-import { runStatus } from "./status.js";
+import { isOver, lookOfRow } from "./status.js";
 
 /** @import { Link } from "./critical-path.js" */
 /** @import { Look } from "./status.js" */
@@ -86,17 +86,21 @@ function alike(steps) {
 }
 
 /** @typedef {{ step: Api.Step } & Partial<Api.Node>} AnyNode a step of a run, or of a definition */
-/** @typedef {Map<string, { status: number }>} Known the runs that steps called, by id */
+/** @typedef {Map<string, { status: number, waitingForApproval?: boolean }>} Known the runs that steps called, by id */
 
-/** Steps with their dependencies. @param {AnyNode[]} nodes @param {Known | null} [known] @returns {GraphStep[]} */
-export const stepsOf = (nodes, known = null) =>
-  nodes.map((node) => ({ ...shown(node, known), depends: node.step.depends ?? [] }));
+/**
+ * Steps with their dependencies; `over`: their run has finished.
+ * @param {AnyNode[]} nodes @param {Known | null} [known] @param {boolean} [over] @returns {GraphStep[]}
+ */
+export const stepsOf = (nodes, known = null, over = false) =>
+  nodes.map((node) => ({ ...shown(node, known, over), depends: node.step.depends ?? [] }));
 
 /** Steps and handlers. @param {Run} run @param {Known | null} [known] @param {Link[]} [links] its critical path */
 export function stepsOfRun(run, known = null, links = []) {
   const handlers = /** @type {const} */ ({ "on wait": run.onWait, "on success": run.onSuccess,
     "on failure": run.onFailure, "on cancel": run.onCancel, "on exit": run.onExit });
-  const all = [...stepsOf(run.nodes, known), ...handlersOf(handlers)];
+  const over = isOver(run.status);
+  const all = [...stepsOf(run.nodes, known, over), ...handlersOf(handlers, over)];
   const byNode = new Map(links.map((link) => [/** @type {unknown} */ (link.node), link]));
   return all.map((step) => ({ ...step, link: byNode.get(step.times) }));
 }
@@ -107,14 +111,14 @@ export function stepsOfDag({ steps = [], handlerOn = {} }) {
   return [...stepsOf(steps.map((step) => ({ step }))), ...handlersOf(Object.fromEntries(handlers))];
 }
 
-/** @param {Record<string, AnyNode | undefined>} handlers by event @returns {GraphStep[]} */
-const handlersOf = (handlers) => Object.entries(handlers).flatMap(([handler, node]) =>
-  node ? [{ ...shown(node, null), depends: [], handler }] : []);
+/** @param {Record<string, AnyNode | undefined>} handlers by event @param {boolean} [over] @returns {GraphStep[]} */
+const handlersOf = (handlers, over = false) => Object.entries(handlers).flatMap(([handler, node]) =>
+  node ? [{ ...shown(node, null, over), depends: [], handler }] : []);
 
-/** @param {AnyNode} node @param {Known | null} known */
-function shown(node, known) {
+/** @param {AnyNode} node @param {Known | null} known @param {boolean} over */
+function shown(node, known, over) {
   const { step, status, startedAt, waiting } = node;
-  const look = status === undefined ? undefined : lookOfNode({ status, startedAt, waiting }, false);
+  const look = status === undefined ? undefined : lookOfNode({ status, startedAt, waiting }, over);
   return { name: step.name, status, look, times: look && node, count: callsText(node, known) };
 }
 
@@ -129,7 +133,7 @@ function callsText({ step, subRuns }, known) {
   if (count < 2) return "";
   const looks = (subRuns ?? []).flatMap(({ dagRunId }) => {
     const sub = known?.get(dagRunId);
-    return sub ? runStatus(sub.status) : [];
+    return sub ? lookOfRow(sub) : [];
   });
   return [`${count} × ${step.call ?? "sub-run"}`, countsText(looks)].filter(Boolean).join(": ");
 }

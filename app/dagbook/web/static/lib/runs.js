@@ -103,7 +103,7 @@ const SKIPPED = { word: "skipped", icon: "skip", tone: "off" };
 
 /** The look of a run: waiting for an approval, or skipped because a precondition was not met. @param {Run} run */
 export function lookOfRun(run) {
-  if (waitingNode(run)) return WAITING;
+  if (run.waitingForApproval || waitingNode(run)) return WAITING;
   const unmet = run.status === RUN.ABORTED && run.preconditions.some(({ error }) => error);
   return unmet && !nodesOf(run).some(({ startedAt }) => instant(startedAt)) ? SKIPPED : runStatus(run.status);
 }

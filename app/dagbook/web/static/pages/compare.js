@@ -7,11 +7,12 @@ import { ComparedLogs, compareParams, compareSteps, keyStepOf } from "../lib/com
 import { clock, duration, plural, secondsOf } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { href, query, setQuery } from "../lib/router.js";
-import { concernsRun, pageOf, pathOf, reasonOf } from "../lib/runs.js";
-import { isActive, lookOfRow, nodeStatus } from "../lib/status.js";
+import { concernsRun, lookOfNode, lookOfRun, pageOf, pathOf, reasonOf } from "../lib/runs.js";
+import { isActive, isOver, lookOfRow, nodeStatus } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { arrowNavigation } from "../lib/arrow-nav.js";
-import { Empty, Failure, Id, Loading, Select, Status, Table, Time, Toggle, whenLoaded } from "../parts/basic.js";
+import { Empty, Failure, Id, Loading, Select, Status, StatusIcon, Table, Time, Toggle, whenLoaded }
+  from "../parts/basic.js";
 import { Diff } from "../parts/diff.js";
 
 /** @import { ComparedLog, ComparedSide, ComparedStep, LogPath } from "../lib/compare.js" */
@@ -77,7 +78,7 @@ function Choice({ run, other }) {
   const options = runs.map((one) => [keyOf(one), describe(one)]);
   if (!options.some(([key]) => key === value)) options.unshift([value, other ? other.runId : "…"]);
   return html`<div class="filters">
-    <label>Compare with<${Select} value=${value} options=${options}
+    <label>Compare with<${Select} class="other-run" value=${value} options=${options}
         onSet=${(/** @type {string} */ key) => setQuery({ with: key }, { replace: false })} /></label>
     <button type="button" onClick=${() => setQuery({ with: null }, { replace: false })}>Use the last success</button>
     ${other && html`<button type="button"
@@ -113,7 +114,8 @@ function Comparison({ addresses, runs }) {
         label=${side ? "This run" : "Compared with"} />`)}</div>
     <div class="compared"><section aria-label="Parameters"><h2>Parameters</h2><${Params} runs=${runs} /></section>
     <section aria-label="Definition"><h2>Definition</h2><${Definitions} runs=${runs} /></section>
-    <section aria-label="Steps"><h2>Steps</h2><${Steps} rows=${rows} chosen=${chosen} /></section>
+    <section aria-label="Steps"><h2>Steps</h2><${Steps} rows=${rows} chosen=${chosen}
+      over=${runs.map(({ status }) => isOver(status))} /></section>
     ${row && html`<section aria-label="Output"><h2 class="wide-text">Output of ${row.name}</h2>
       <${LogDifference} key=${row.name} addresses=${addresses} row=${row} /></section>`}</div>`;
 }
@@ -127,7 +129,7 @@ function Card({ run, address, label }) {
   return html`<section class="card" aria-label=${label}>
     <div class="row"><strong>${label}</strong><span class="grow"></span>
       <${Id} of=${run.dagRunId} page=${href(pageOf(address))} /></div>
-    <div class="row"><${Status} of=${run.status} waiting=${run.waitingForApproval} />
+    <div class="row"><${Status} look=${lookOfRun(run)} />
       <span class="number">${duration(secondsOf(run))}${isActive(run.status) ? " so far" : ""}</span>
       <span class="faint">started <${Time} at=${run.startedAt || run.queuedAt} /></span></div>
     <p class="faint">${about.filter(Boolean).join(" · ")}</p>
@@ -174,8 +176,8 @@ function Definitions({ runs }) {
     ${whenLoaded(loaded, "changes", ({ diff }) => html`<${Diff} text=${diff} />`)}`;
 }
 
-/** @param {{ rows: ComparedStep[], chosen: string | null }} props */
-function Steps({ rows, chosen }) {
+/** @param {{ rows: ComparedStep[], chosen: string | null, over: boolean[] }} props */
+function Steps({ rows, chosen, over }) {
   const [only, setOnly] = useState(false);
   const same = rows.filter(({ differs }) => !differs).length;
   const shown = only ? rows.filter(({ differs }) => differs) : rows;
@@ -185,19 +187,21 @@ function Steps({ rows, chosen }) {
       plural(rows.length - same, "step")} that differ${rows.length - same === 1 ? "s" : ""}`} />`}
     <${Table} heads=${["Step", "Compared with", "This run", "Difference"]} onKeyDown=${walkSteps}>
       ${shown.map((row) => html`<${StepRow} key=${row.name} row=${row} chosen=${row.name === chosen}
-        longest=${longest} />`)}<//>`;
+        longest=${longest} over=${over} />`)}<//>`;
 }
 
-/** @param {{ row: ComparedStep, chosen: boolean, longest: number }} props */
-function StepRow({ row, chosen, longest }) {
+/** @param {{ row: ComparedStep, chosen: boolean, longest: number, over: boolean[] }} props */
+function StepRow({ row, chosen, longest, over }) {
   const { name, left, right, seconds, more, pace, otherEnd } = row;
   const sign = more !== null && more > 0 ? "+" : "−";
   return html`<tr class=${chosen ? "chosen" : ""} aria-current=${chosen ? "true" : null}>
     <th scope="row">
       <button type="button" class="step-name quiet" aria-label=${`Output of ${name}`} title=${name}
         onClick=${() => setQuery({ step: name })}>${name}</button></th>
-    <td data-label="compared with"><${Side} node=${left} seconds=${seconds[0]} longest=${longest} /></td>
-    <td data-label="this run"><${Side} node=${right} seconds=${seconds[1]} longest=${longest} /></td>
+    <td data-label="compared with"><${Side} node=${left} seconds=${seconds[0]} longest=${longest}
+      over=${over[0]} /></td>
+    <td data-label="this run"><${Side} node=${right} seconds=${seconds[1]} longest=${longest}
+      over=${over[1]} /></td>
     <td><div>
         ${otherEnd && html`<strong class=${right ? nodeStatus(right.status).tone : "mixed"}>ended differently</strong>`}
         </div>
@@ -205,10 +209,10 @@ function StepRow({ row, chosen, longest }) {
         ${pace ? "" : sign}${duration(Math.abs(more))} ${pace}</span>`}</td></tr>`;
 }
 
-/** @param {{ node: Api.Node | undefined, seconds: number | null, longest: number }} props */
-function Side({ node, seconds, longest }) {
+/** @param {{ node: Api.Node | undefined, seconds: number | null, longest: number, over: boolean }} props */
+function Side({ node, seconds, longest, over }) {
   if (!node) return html`<span class="faint">not in this run</span>`;
-  return html`<span class="side"><${Status} of=${node.status} node />
+  return html`<span class="side"><${StatusIcon} look=${lookOfNode(node, over)} />
     <span class="number">${seconds === null ? "" : duration(seconds)}</span>
     <span class="side-bar" aria-hidden="true"><span style=${{ width: `${((seconds ?? 0) / longest) * 100}%` }}></span>
     </span></span>`;

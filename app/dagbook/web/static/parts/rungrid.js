@@ -4,8 +4,8 @@ import { html, useLayoutEffect, useRef } from "../vendor/core.js";
 import { dayOf, timeText } from "../lib/clock.js";
 import { duration, exact, instant, secondsOf } from "../lib/format.js";
 import { href } from "../lib/router.js";
-import { pageOf } from "../lib/runs.js";
-import { nodeStatus, lookOfRow } from "../lib/status.js";
+import { lookOfNode, lookOfRun, pageOf } from "../lib/runs.js";
+import { isOver } from "../lib/status.js";
 import { Icon } from "./basic.js";
 
 /** The newest run is the first of `runs`, and the right column, which shows first. @param {{ runs: Run[] }} props */
@@ -52,7 +52,7 @@ const isEdited = (run, before) => run.revision !== undefined && run.revision !==
 
 /** @param {{ run: Run, longest: number, edited: boolean }} props */
 function Head({ run, longest, edited }) {
-  const { word, tone } = lookOfRow(run);
+  const { word, tone } = lookOfRun(run);
   const seconds = secondsOf(run);
   const about = [word, duration(seconds), exact(run.startedAt), edited && `first of revision ${run.revision}`];
   const title = about.filter(Boolean).join(", ");
@@ -65,7 +65,7 @@ function Head({ run, longest, edited }) {
 /** @param {{ run: Run, node: Api.Node | undefined }} props */
 function Cell({ run, node }) {
   if (!node) return html`<td><span class="visually-hidden">not part of this run</span></td>`;
-  const { word, icon, tone } = nodeStatus(node.status);
+  const { word, icon, tone } = lookOfNode(node, isOver(run.status));
   const seconds = secondsOf(node);
   const about = [word, seconds !== null && duration(seconds), node.retryCount && `retried ${node.retryCount} times`];
   const title = `${node.step.name}: ${about.filter(Boolean).join(", ")}`;
