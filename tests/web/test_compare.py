@@ -68,6 +68,9 @@ async def test_steps_show_how_they_ended_and_how_long_they_took(visitor: Visitor
     rows = page.get_by_role("region", name="Steps").get_by_role("row")
     await expect(rows.filter(has_text="work/shop")).to_contain_text("slower")
     await expect(rows.filter(has_text="send")).to_contain_text("ended differently")
+    sides = rows.filter(has_text="send").locator(".side")
+    await expect(sides).to_have_text([re.compile("succeeded"), re.compile("failed")])
+    await expect(page.get_by_role("region", name="Steps").locator(".status")).to_have_count(0)
     # On a busy machine the first step may be slower, too.
     differing = await rows.filter(has_text=re.compile("slower|faster|ended differently")).count()
     await page.get_by_role("checkbox", name=f"Show only the {differing} steps that differ").check()
@@ -115,6 +118,14 @@ async def test_two_runs_that_were_chosen_in_the_list_are_compared(visitor: Visit
     await page.get_by_role("link", name="Compare", exact=True).click()
     await expect(page.get_by_role("region", name="This run")).to_contain_text("failed")
     await expect(page.get_by_role("region", name="Compared with")).to_contain_text("succeeded")
+
+
+async def test_the_only_run_of_a_dag_is_not_offered_to_be_compared(visitor: Visitor, site: Site) -> None:
+    site.save("single", "steps:\n  - {name: one, command: 'true'}\n")
+    for count in (0, 1):
+        site.run("single")
+        page = await visitor.open("/dag-runs/single/latest")
+        await expect(page.get_by_role("link", name="Compare", exact=True)).to_have_count(count)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

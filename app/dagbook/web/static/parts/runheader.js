@@ -28,6 +28,7 @@ export function RunHeader({ address, run, reload, step, banner, isShown, onChoos
   const { data: usual } = useApi(isRoot ? ["dags", run.name, "statistics"] : null, {});
   const toRun = pageOf(address).slice(1).join("/");
   const isBad = run.status === RUN.FAILED || run.status === RUN.ABORTED;
+  const isOnly = usual?.lastRuns.every(({ dagRunId }) => dagRunId === run.dagRunId); // nothing to compare with
   return html`<header class="run-header">
     <div class="run-title">
       ${!isRoot && html`<span class="cut"><a href=${href(["dags", run.rootDAGRunName])}>${run.rootDAGRunName}</a> ▸
@@ -40,7 +41,7 @@ export function RunHeader({ address, run, reload, step, banner, isShown, onChoos
       <${Took} run=${run} usual=${usual} />
       <span class="grow"></span>
       <${Neighbours} run=${run} last=${usual?.lastRuns ?? []} />
-      <a class=${instant(run.startedAt) ? "button" : "button kept"} href=${href("/compare", { run: toRun })}>
+      <a class=${instant(run.startedAt) && !isOnly ? "button" : "button kept"} href=${href("/compare", { run: toRun })}>
         Compare${isBad && isRoot && html` <span class="if-wide">with last good</span>`}</a>
       <button type="button" aria-pressed=${hasDetails()} onClick=${toggleDetails}>Details</button>
       <${RunActions} address=${address} run=${run} step=${step} reload=${reload} /></div>
