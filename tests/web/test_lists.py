@@ -125,6 +125,7 @@ async def test_lists_that_are_loaded_whole_are_filtered_too(
     await _box(page).fill("no-such-thing")
     await page.keyboard.press("Enter")
     await expect(main.locator("table").first.get_by_text(left, exact=True)).to_have_count(0)
+    await expect(main.get_by_role("heading", name="matches this filter")).to_be_visible()
 
 
 @pytest.mark.parametrize("path", LISTS)

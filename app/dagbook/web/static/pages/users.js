@@ -8,7 +8,7 @@ import { href } from "../lib/router.js";
 import { hasUsers, may, user as me } from "../lib/session.js";
 import { useTitle } from "../lib/title.js";
 import { ActionButton, Empty, Loading, NoUsers, Table, Time, whenLoaded } from "../parts/basic.js";
-import { FilterBox, useFilter } from "../parts/filterbox.js";
+import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
 import { Choices, Confirm, FormDialog, NewPassword } from "../parts/form.js";
 import { Menu } from "../parts/menu.js";
 import { attempt } from "../parts/notice.js";
@@ -70,6 +70,7 @@ export default function Users() {
             { title: "Remove…", onChoose: () => setAsked({ kind: "remove", one }), danger: true },
           ]} /></td>
       </tr>`)}<//>
+      ${!matching(users, filter.params, textsOf).length && html`<${NoMatch} filter=${filter} what="user" />`}
       <${SessionList} list=${sessions} all />`)}
     ${asked?.kind === "new" && html`<${FormDialog} title="Add a user" action="Add" onClose=${close}
       onSave=${(/** @type {Fields} */ { username, newPassword, ...fields }) =>
