@@ -128,9 +128,10 @@ def test_a_failure_is_fixed_by_a_newer_run_that_succeeded(
         4: _run(4, RunStatus.SUCCEEDED, 9),
     }
     row = _failure("exit status 3\nlast of stderr:\nno room", 1)
-    found = failure_group(row, LaterRuns(run=1, latest=latest, good=good), runs, "load", UTC)
+    found = failure_group(row, LaterRuns(run=1, latest=latest, good=good), runs, "load", UTC, waiting={3})
     assert (found.fixed, found.reason) == (fixed, "load: exit status 3 \N{EN DASH} no room")
     assert (found.latest.dag_run_id if found.latest else None) == shown
+    assert bool(found.latest and found.latest.waiting_for_approval) is (shown == "r3")
     assert (found.last_good.dag_run_id if found.last_good else None) == (f"r{good}" if good else None)
     assert found.dag_run_id == "r1"
 
@@ -138,7 +139,7 @@ def test_a_failure_is_fixed_by_a_newer_run_that_succeeded(
 def test_a_failure_without_a_step_has_the_reason_of_its_run() -> None:
     runs, later = {1: _run(1, RunStatus.FAILED, 3)}, LaterRuns(run=1, latest=1, good=None)
     reasons = [
-        failure_group(_failure(error, 1, position=position), later, runs, node, UTC).reason
+        failure_group(_failure(error, 1, position=position), later, runs, node, UTC, waiting=()).reason
         for error, position, node in (("no secret", None, None), ("a\nb", 4, None), (None, None, None))
     ]
     assert reasons == ["no secret", "a", "failed"]

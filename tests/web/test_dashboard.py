@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import Browser, Locator, Route, expect
 
 from tests.process.conftest import end
 from tests.process.program import Program
@@ -92,6 +92,9 @@ async def test_a_failure_is_retried_from_its_row_and_is_fixed_by_the_next_good_r
     row = _failures(visitor).filter(has_text="mendable")
     await expect(row).to_contain_text("load: exit status 1")
     await expect(row).to_contain_text("never")
+    await row.get_by_role("link", name="mendable").focus()
+    await page.keyboard.press("r")
+    await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     mended.touch()
     await row.hover()
     await row.get_by_role("button", name="Retry mendable").click()
@@ -147,3 +150,16 @@ async def test_a_failure_is_counted_however_many_runs_came_after_it(visitor: Vis
     await expect(_failures(visitor).filter(has_text="failed-first")).to_have_count(1)
     runs = page.get_by_role("region", name="Runs", exact=True)
     await expect(runs.get_by_role("link", name=re.compile("50[1-9] succeeded$")).first).to_be_visible()
+
+
+async def test_failures_of_which_some_were_not_read_say_since_when_they_count(visitor: Visitor, own: Site) -> None:
+    if not own.send("GET", "/dags")["dags"]:
+        own.save("some", QUICK)
+
+    async def answer(route: Route) -> None:
+        response = await route.fetch()
+        await route.fulfill(response=response, json={**await response.json(), "failuresFrom": 1_000_000_000})
+
+    await visitor.page.route("**/api/v2/overview*", answer)
+    page = await visitor.open("/")
+    await expect(page.get_by_role("region", name="Failures")).to_contain_text(re.compile("Counted since .*Sep"))

@@ -77,8 +77,15 @@ test("a failure is seen until a later one of its group", () => {
 });
 
 test("a failure is fixed, tried again, or neither", () => {
-  const words = [{ fixed: true }, { fixed: false, latest: { status: 1 } }, { fixed: false, latest: { status: 3 } }, {}];
-  assert.deepEqual(words.map((group) => lookOfFailure(group).word), ["fixed", "running", "failed", "failed"]);
+  const latest = [{ status: 1 }, { status: 1, waitingForApproval: true }, { status: 3 }];
+  const words = [{ fixed: true }, ...latest.map((one) => ({ fixed: false, latest: one })), {}];
+  assert.deepEqual(words.map((group) => lookOfFailure(group).word), [
+    "fixed",
+    "running",
+    "waiting for approval",
+    "failed",
+    "failed",
+  ]);
 });
 
 test("the next day has a line per DAG that starts in it", () => {

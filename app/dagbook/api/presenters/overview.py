@@ -119,9 +119,18 @@ def group_id(row: FailureRow) -> str:
 
 
 def failure_group(
-    row: FailureRow, later: LaterRuns, runs: Mapping[int, RunRow], node: str | None, zone: tzinfo
+    row: FailureRow,
+    later: LaterRuns,
+    runs: Mapping[int, RunRow],
+    node: str | None,
+    zone: tzinfo,
+    *,
+    waiting: Collection[int],
 ) -> FailureGroup:
-    """Convert a group; ``runs`` has the newest failed run and those of ``later``, ``node`` is the name of its node."""
+    """Convert a group; ``runs`` has the newest failed run and those of ``later``, ``node`` is the name of its node.
+
+    ``waiting`` has the keys of those that wait for an approval.
+    """
     failed, latest = runs[row.newest], runs[later.latest]
     good = None if later.good is None else runs[later.good]
     own = rules.own_error(RunStatus.FAILED, row.error or "", row.position, ())
@@ -135,13 +144,18 @@ def failure_group(
         dag_run_id=failed.run_id,
         fixed=good is not None and good.created_at > failed.created_at,
         last_good=UNSET if good is None else _later_run(good, zone),
-        latest=_later_run(latest, zone) if latest.created_at > failed.created_at else UNSET,
+        latest=_later_run(latest, zone, waiting) if latest.created_at > failed.created_at else UNSET,
     )
 
 
-def _later_run(run: RunRow, zone: tzinfo) -> LaterRun:
-    at = time_text(run.finished_at or run.created_at, zone)
-    return LaterRun(dag_run_id=run.run_id, status=run.status, status_label=run.status.label, at=at)
+def _later_run(run: RunRow, zone: tzinfo, waiting: Collection[int] = ()) -> LaterRun:
+    return LaterRun(
+        dag_run_id=run.run_id,
+        status=run.status,
+        status_label=run.status.label,
+        waiting_for_approval=or_unset(run.id in waiting),
+        at=time_text(run.finished_at or run.created_at, zone),
+    )
 
 
 def unusual_runs(

@@ -36,6 +36,7 @@ class LaterRun(Schema, kw_only=True):
     dag_run_id: str
     status: RunStatus
     status_label: RunLabel
+    waiting_for_approval: bool | UnsetType = UNSET
     at: str
 
 

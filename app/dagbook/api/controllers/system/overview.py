@@ -26,6 +26,7 @@ from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import Visibility
 from dagbook.db.repositories.runs import run_history, run_overview
 from dagbook.db.repositories.runs.run_overview import FailureRow, RunWindow
+from dagbook.engine.status import RunStatus
 from dagbook.queues.wait_reasons import head_reasons, queue_position, read_states
 
 Services = NamedDependency[OverviewServices]
@@ -108,8 +109,10 @@ def _read_groups(
     keys = {key for one in later.values() for key in (one.run, one.latest, one.good) if key is not None}
     runs = run_history.find_summaries(connection, keys)
     nodes = run_history.find_failing_nodes(connection, {row.newest: row.position for row in failures})
+    waiting = approvals.find_waiting(connection, [key for key, run in runs.items() if run.status is RunStatus.RUNNING])
     return [
-        overview.failure_group(row, later[row.newest], runs, nodes.get(row.newest), services.zone) for row in failures
+        overview.failure_group(row, later[row.newest], runs, nodes.get(row.newest), services.zone, waiting=waiting)
+        for row in failures
     ]
 
 

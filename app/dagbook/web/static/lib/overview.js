@@ -3,7 +3,7 @@
 import { aheadOfUtc, timeText } from "./clock.js";
 import { clock, hour } from "./format.js";
 import { BY_URGENCY } from "./runs.js";
-import { RUN_STATUSES, isActive, lookOfRow, runStatus } from "./status.js";
+import { RUN_STATUSES, isActive, lookOfRow } from "./status.js";
 
 /** The key of each range in addresses, its title, and its words in a sentence. @type {[string, string, string][]} */
 export const RANGES = [
@@ -82,7 +82,7 @@ export function withSeen(seen, groups) {
 /** Whether the DAG works again, or tries to. @param {Api.FailureGroup} group @returns {import("./status.js").Look} */
 export function lookOfFailure({ fixed, latest }) {
   if (fixed) return { word: "fixed", icon: "check", tone: "good" };
-  if (latest && isActive(latest.status)) return runStatus(latest.status);
+  if (latest && isActive(latest.status)) return lookOfRow(latest);
   return { word: "failed", icon: "cross", tone: "bad" };
 }
 

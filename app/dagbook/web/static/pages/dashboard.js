@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/core.js";
 import { concernsOf } from "../lib/attention.js";
 import { shownZone, useNow } from "../lib/clock.js";
-import { bytes, dayAndTime, duration, plural } from "../lib/format.js";
+import { bytes, clock, dayAndTime, duration, plural } from "../lib/format.js";
 import { PER_DAY, RANGES, isSeen, lookOfFailure, nextDay, ticksOf, withSeen } from "../lib/overview.js";
 import { href, query, setQuery } from "../lib/router.js";
 import { retry } from "../lib/run-actions.js";
@@ -118,7 +118,8 @@ function Inbox({ found, seen, reload, words, onSeen }) {
       : html`<p class="faint">${order.length ? "All were seen, and none has come since." : "None."}</p>`}
     <p class="faint">${hidden > 0 && html`<button type="button" class="quiet" onClick=${() => setAll(true)}>
         Show ${hidden} more${fresh.length < order.length ? ", also those that were seen" : ""}</button>`}
-      ${found.failureGroups > order.length && html` The newest ${order.length} of ${found.failureGroups} reasons.`}</p>
+      ${found.failureGroups > order.length && html` The newest ${order.length} of ${found.failureGroups} reasons.`}
+      ${found.failuresFrom && html` Counted since ${clock(new Date(found.failuresFrom * 1000))}.`}</p>
     ${asked && html`<${Confirm} title=${`Retry ${asked.name}?`} action="Retry" danger=${false}
       onClose=${() => setAsked(null)}
       onConfirm=${() => retry({ name: asked.name, runId: asked.dagRunId }).then(reload)}>
@@ -136,7 +137,7 @@ function Row({ group, list, old, onRetry, onSeen }) {
       href: href("/compare", { run: `${name}/${lastGood.dagRunId}`, with: `${name}/${dagRunId}` }) },
     { title: "Runs that failed", href: list },
   ];
-  return html`<tr class=${old ? "old" : ""}>
+  return html`<tr class=${old ? "old" : ""} onAgain=${mayRetry ? onRetry : null}>
     <td class="state"><${StatusIcon} look=${lookOfFailure(group)} /></td>
     <td><a class="wide-text" href=${href(pageOf({ name, runId: dagRunId }))}>${name}</a></td>
     <td class="about bad"><${Truncated} text=${reason} /></td>
