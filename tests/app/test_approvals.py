@@ -83,6 +83,9 @@ async def test_lists_tell_that_a_run_waits_and_can_be_asked_for_those(crew: Crew
     (dag,) = (await crew.get("viewer", "/dags", name=crew.name, recent=10))["dags"]
     assert dag["latestDAGRun"]["waitingForApproval"] is True
     assert [run["waitingForApproval"] for run in dag["recentRuns"]] == [True]
+    for value, count in (("true", 1), ("false", 0)):
+        assert len((await crew.get("viewer", "/dags", name=crew.name, waitingForApproval=value))["dags"]) == count
+    assert (await crew.get("viewer", "/dags", name=crew.name, status=4, waitingForApproval="true"))["dags"] == []
     queues = (await crew.get("viewer", "/queues"))["queues"]
     assert [
         run["waitingForApproval"] for queue in queues if queue["name"] == crew.name for run in queue["running"]

@@ -7,16 +7,24 @@ machine.
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, time
 
 import pytest
 from playwright.async_api import Browser, CDPSession, expect
 
+from tests.process.conftest import end
+from tests.process.program import ROOT
 from tests.web.browser import Visitor, visiting
 from tests.web.conftest import Tell
-from tests.web.site import Site
+from tests.web.site import Site, open_site
 
 MOST_SCRIPT_BYTES = 300_000
 MOST_IDLE_BYTES_A_MINUTE = 1000
@@ -27,6 +35,19 @@ STEPS, WIDTH = 500, 20
 LINES = 1_000_000
 MOST_LINES_IN_DOCUMENT = 300
 MOST_HEAP_BYTES = 150_000_000
+RUNS, DAGS = 100_000, 200
+SLOWEST_NAME_SECONDS, SLOWEST_RUN_SECONDS, ROOM = 0.05, 0.3, 2.0
+# How long it takes from a text in the box to an option that has one; the texts are typed after this.
+_TIME_OPTIONS = """(wanted) => {
+    const box = document.querySelector(".box");
+    let begin = 0;
+    box.querySelector("input").addEventListener("input", () => (begin ||= performance.now()), { capture: true });
+    window.found = new Promise((resolve) => {
+        const look = () => [...box.querySelectorAll("[role=option]")].some((one) => one.textContent.includes(wanted))
+            && requestAnimationFrame(() => resolve((performance.now() - begin) / 1000));
+        new MutationObserver(look).observe(box, { childList: true, subtree: true, characterData: true });
+    });
+}"""
 
 
 # The mean time of a frame, in milliseconds, while a graph is zoomed or moved.
@@ -172,3 +193,60 @@ async def _heap_bytes(visitor: Visitor) -> int:
     await session.send("Performance.enable")
     metrics = await session.send("Performance.getMetrics")
     return int(next(one["value"] for one in metrics["metrics"] if one["name"] == "JSHeapUsedSize"))
+
+
+def _seed(site: Site, folder: Path) -> None:
+    """Store many runs, the newest of a minute ago, each with a param."""
+    now = time()
+    with (folder / "history.jsonl").open("w") as lines:
+        for number in range(RUNS):
+            at = now - 60 - (RUNS - number) * 10
+            times = {"status": 4, "startedAt": at, "finishedAt": at + 3}
+            run = {"name": f"dag-{number % DAGS:03}", "dagRunId": f"{number:06}-of-many", **times}
+            lines.write(json.dumps(run | {"steps": [{"name": "one", "command": "true", **times}]}) + "\n")
+    program = [sys.executable, str(ROOT / "scripts" / "measuring" / "seed_history.py"), str(folder / "history.jsonl")]
+    settings = {"DAGBOOK_DATABASE_URL": site.program.database_url, "DAGBOOK_HOME": str(site.program.home)}
+    subprocess.run(program, env=settings, check=True, stdout=subprocess.DEVNULL)
+    with closing(sqlite3.connect(site.program.database_url.removeprefix("sqlite:///"))) as database, database:
+        database.execute(
+            "INSERT INTO run_params (run_id, position, name, value, created_at)"
+            " SELECT id, 0, 'DAY', 'day ' || run_id, created_at FROM runs"
+        )
+
+
+async def _time_option(visitor: Visitor, text: str, wanted: str) -> float:
+    await visitor.page.keyboard.press("Control+k")
+    await expect(visitor.page.get_by_role("combobox", name="Search or go to")).to_be_focused()
+    await visitor.page.evaluate(_TIME_OPTIONS, wanted)
+    await visitor.page.keyboard.insert_text(text)  # at once, as what is pasted
+    seconds = float(await visitor.page.evaluate("window.found"))
+    await visitor.page.keyboard.press("Escape")
+    return seconds
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+async def test_the_box_finds_names_and_runs_among_many_at_once(browser: Browser, tmp_path: Path, tell: Tell) -> None:
+    site = open_site(tmp_path / "home")
+    try:
+        site.add_people()
+        for number in range(DAGS):
+            site.save(f"dag-{number:03}", "steps: [{name: one, command: 'true'}]\n")
+        await asyncio.to_thread(_seed, site, tmp_path)
+        async with visiting(browser, site.address, cookie=site.cookies["admin"]) as visitor:
+            await visitor.open("/queues")
+            names = [await _time_option(visitor, f"ag-{at:03}", f"dag-{at:03}") for at in range(3, DAGS, 20)]
+            some = range(7, RUNS, RUNS // 10)
+            runs = [await _time_option(visitor, f"{at:06}-of-m", f"dag-{at % DAGS:03}") for at in some]
+            params = [await _time_option(visitor, f"day {at:06}-of-m", f"DAY=day {at:06}-of-many") for at in some]
+            assert visitor.complaints == []
+    finally:
+        site.client.close()
+        end(site.program)
+    for what, took, most in (
+        ("names", names, SLOWEST_NAME_SECONDS),
+        ("runs", runs, SLOWEST_RUN_SECONDS),
+        ("params", params, SLOWEST_RUN_SECONDS),
+    ):
+        tell(f"{what} show after {median(took) * 1000:.0f} ms, at most {max(took) * 1000:.0f} ms, of {RUNS:,} runs")
+        assert median(took) <= most * ROOM, what

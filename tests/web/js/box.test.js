@@ -69,6 +69,16 @@ test("options have different keys, and lead somewhere", () => {
   assert.deepEqual(leads["Runs of orders-load"], ["/dag-runs", { q: "orders-load" }, undefined]);
 });
 
+test("a text with the keys of a filter leads to the lists that have them", () => {
+  const [text, error] = ["status:failed tag:nightly", 'orders error:"KeyError" after:yesterday'];
+  assert.deepEqual(titles(text, NONE), [`Runs with ${text}`, `DAGs with ${text}`, SEARCH(text)]);
+  assert.deepEqual(titles(error, NONE), [`Runs with ${error}`, SEARCH(error)]);
+  const [runs] = optionsFor(error, { places: PLACES, found: null });
+  assert.deepEqual([runs.to, runs.search], ["/dag-runs", { q: error }]);
+  for (const none of ["https://example.org/x", "nginx:latest", "12:30", "KeyError: 'price'"])
+    assert.deepEqual(titles(none, NONE), [SEARCH(none)], none);
+});
+
 test("what was found for a shorter text is offered as far as it fits", () => {
   assert.deepEqual(titles("orders-o").slice(0, 1), ["orders-old"]);
 });

@@ -63,13 +63,17 @@ def provide_dag_filter(
     name: parameters.Text = None,
     tag: parameters.Tag = None,
     status: parameters.LatestStatus = None,
+    waiting_for_approval: parameters.LatestWaits = None,
 ) -> DagFilter:
     """Return the filter of a list of DAGs; raises BadRequestError for a status that does not exist."""
     if status is not None and status not in _STATUSES:
         raise BadRequestError(f"status: must be a number from 0 to {max(_STATUSES)}")
+    if waiting_for_approval is not None and status is None:
+        status = RunStatus.RUNNING  # only running runs wait
     return DagFilter(
         name_part=(name or "").casefold(),
         tag=(tag or "").strip().casefold(),
         status=status,
+        waiting=waiting_for_approval,
         visibility=caller.visibility,
     )

@@ -65,6 +65,9 @@ PerPage = Annotated[int, _query("perPage", "Entries of a page.", minimum=1, maxi
 LatestStatus = Annotated[
     int | None, _query("status", f"DAGs whose latest run has this status: {_NUMBERS}.", enum=[0, 1, 2, 3, 4, 5, 6])
 ]
+LatestWaits = Annotated[
+    bool | None, _query("waitingForApproval", "DAGs of whose latest run, a running one, a step waits for an approval.")
+]
 Status = Annotated[int | None, _query("status", _STATUSES, enum=[0, 1, 2, 3, 4, 5, 6])]
 FromDate = Annotated[int | None, _query("fromDate", "Runs created from this time on, in seconds since 1970.")]
 ToDate = Annotated[int | None, _query("toDate", "Runs created before this time, in seconds since 1970.")]

@@ -90,12 +90,13 @@ class DagAccount(msgspec.Struct, frozen=True, kw_only=True):
 class DagFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Filter of a list of DAGs: a part of the file name, ignoring case, a tag in lower case, and what is visible.
 
-    ``status`` is the number of the status of the latest run.
+    ``status`` is the number of the status of the latest run, and ``waiting`` whether that waits for an approval.
     """
 
     name_part: str = ""
     tag: str = ""
     status: int | None = None
+    waiting: bool | None = None
     visibility: Visibility = EVERYTHING
 
 
@@ -204,6 +205,8 @@ def _conditions(connection: ReadConnection, dag_filter: DagFilter) -> Iterator[C
         yield exists().select_from(tag).where(tag.c.value == dag_filter.tag)
     if dag_filter.status is not None:
         yield run_history.latest_status.in_([dag_filter.status])
+    if dag_filter.waiting is not None:
+        yield run_history.latest_waits if dag_filter.waiting else ~run_history.latest_waits
 
 
 def _bytes(connection: ReadConnection, column: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[str]:

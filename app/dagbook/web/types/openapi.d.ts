@@ -2704,6 +2704,7 @@ export interface components {
             status: components["schemas"]["RunStatus"];
             /** @enum {string} */
             statusLabel: "not_started" | "running" | "failed" | "aborted" | "succeeded" | "queued" | "partially_succeeded";
+            waitingForApproval?: boolean;
         };
         /** LineMatch */
         LineMatch: {
@@ -5406,6 +5407,8 @@ export interface operations {
                 status?: 0 | 1 | 2 | 3 | 4 | 5 | 6;
                 /** @description DAGs with this tag. */
                 tag?: string | null;
+                /** @description DAGs of whose latest run, a running one, a step waits for an approval. */
+                waitingForApproval?: boolean | null;
             };
             header?: never;
             path?: never;

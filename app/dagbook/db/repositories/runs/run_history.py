@@ -27,6 +27,7 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.models.definition import Dag, Definition
 from dagbook.db.models.node import Node
 from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt
+from dagbook.db.repositories import approvals
 from dagbook.db.repositories.runs.runs import STATE_OF_BAD_END, RunRow, RunWithState, summary
 from dagbook.db.statements import all_rows, columns, first_row, is_one_of, milliseconds
 from dagbook.engine.status import NodeStatus, RunStatus
@@ -118,6 +119,8 @@ _find_last_good = (
 )
 # The number of the status of the latest run of a stored DAG, for conditions on DAGs.
 latest_status = select(type_coerce(Run.status, Integer)).where(Run.id == _latest).correlate(Dag).scalar_subquery()
+# Whether that run waits for an approval.
+latest_waits = select(Run.id).where(Run.id == _latest, approvals.IS_WAITING).correlate(Dag).exists()
 
 _by_status = select(Run.status, func.count()).where(Run.root_id.is_(None)).group_by(Run.status)
 _active = select(Run.status, func.count()).where(IS_ACTIVE).group_by(Run.status)

@@ -1,6 +1,7 @@
 // What the box of all pages offers for a text: pages, what the server found for it, actions, and the search. Pure.
 
-import { writePart } from "./filter-text.js";
+import { partsOf, writePart } from "./filter-text.js";
+import { RUN_KEYS } from "./run-filter.js";
 import { pageOf } from "./runs.js";
 
 /**
@@ -18,6 +19,7 @@ import { pageOf } from "./runs.js";
 
 const VERB = /^(?<verb>go to|open|start|suspend|resume|definition of|runs of)\s+(?<rest>\S.*)$/u;
 const MOST = 200; // characters of a search
+const OF_DAGS = new Set(["", "status", "tag"]); // keys that the filter of the list of DAGs has, too
 
 /** What is asked for: a verb, and the text that names are searched by. @param {string} typed */
 export function askedFor(typed) {
@@ -40,7 +42,7 @@ export function optionsFor(typed, { places, found }) {
   const starts = (/** @type {string} */ value) => value.toLowerCase().startsWith(wanted);
   const isLook = !verb || verb === "go to" || verb === "open";
   const pages = places.filter(([, title]) => isLook && starts(title));
-  const first = pages.map(([to, title]) => option("Pages", title, { to }));
+  const first = [...pages.map(([to, title]) => option("Pages", title, { to })), ...listsFor(text)];
   if (!text) return first;
   const last = option("Search", `Search errors and output for “${text}”`, { to: "/search", search: { q: text } });
   if (!found) return [...first, last];
@@ -66,6 +68,15 @@ export function optionsFor(typed, { places, found }) {
 function option(group, title, { run, ...more }) {
   const to = run ? pageOf({ name: run.name, runId: run.dagRunId }) : more.to;
   return { key: `${group} ${run?.dagRunId ?? ""} ${title}`, group, title, run, ...more, to };
+}
+
+/** The lists that a text with keys filters, such as "status:failed tag:nightly". @param {string} text */
+function listsFor(text) {
+  const keys = partsOf(text).map(({ key }) => key).filter((key) => Object.hasOwn(RUN_KEYS, key));
+  if (!keys.some(Boolean)) return [];
+  const runs = option("Lists", `Runs with ${text}`, { to: "/dag-runs", search: { q: text } });
+  const dags = option("Lists", `DAGs with ${text}`, { to: "/dags", search: { q: text } });
+  return keys.every((key) => OF_DAGS.has(key)) ? [runs, dags] : [runs];
 }
 
 /** What the user may do with a DAG. @param {Api.DAGMatch} dag */

@@ -66,8 +66,17 @@ export function readStatus(value) {
 export const statusKey = (text) =>
   RUN_STATUSES.find(({ filter, look }) => text === String(filter.status) && look !== WAITING)?.key ?? text;
 
-/** All statuses for a filter: their keys and words. @type {[value: string, word: string][]} */
-export const STATUS_WORDS = RUN_STATUSES.map(({ key, look }) => [key, look.word]);
+/** The filter of a list by status. @type {import("./filter-text.js").FilterKey} */
+export const STATUS_FILTER = {
+  param: "status",
+  hint: "failed",
+  values: RUN_STATUSES.map(({ key, look }) => [key, look.word]),
+  read: readStatus,
+  pick: "Status",
+  any: "any status",
+  // In earlier links the number of running is that of all running ones, also of those that wait for an approval.
+  old: { status: (value) => (value === String(RUN.RUNNING) ? value : statusKey(value)) },
+};
 
 const ACTIVE = new Set([RUN.NOT_STARTED, RUN.RUNNING, RUN.QUEUED]);
 

@@ -8,7 +8,7 @@ import { useApi } from "../lib/use-api.js";
 import { go, href, query, setQuery } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { hasGrants, may } from "../lib/session.js";
-import { RUN, STATUS_WORDS, WAITING, lookOfRow, readStatus, statusKey } from "../lib/status.js";
+import { RUN, STATUS_FILTER, lookOfRow } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { Empty, Icon, Pages, Select, StatusIcon, Table, Time, Truncated, whenLoaded } from "../parts/basic.js";
 import { NextTime } from "../parts/clock.js";
@@ -24,17 +24,9 @@ const TAGS = 3; // shown of a DAG, the others on hover
 /** @type {import("../lib/filter-text.js").FilterKeys} */
 const KEYS = {
   "": { param: "name", hint: "part of a name" },
-  status: { param: "status", hint: "failed", values: STATUS_WORDS.filter(([, word]) => word !== WAITING.word),
-    read: readLatest, pick: "Latest run", any: "any latest run", old: { status: statusKey } },
+  status: { ...STATUS_FILTER, pick: "Latest run", any: "any latest run" },
   tag: { param: "tag", hint: "nightly" },
 };
-
-/** The status of a latest run, of which the API does not know here whether it waits. @param {string} value */
-function readLatest(value) {
-  const { status, waitingForApproval } = readStatus(value);
-  if (waitingForApproval) throw new Error("waiting for an approval is part of running here");
-  return String(status);
-}
 
 export default function Dags() {
   const filter = useFilter(KEYS);

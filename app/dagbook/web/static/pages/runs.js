@@ -2,16 +2,16 @@
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { asError, get } from "../lib/api.js";
-import { SPANS, like, readTime, writeTime } from "../lib/filter-text.js";
 import { duration, durationText, plural, secondsOf } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
 import { useNow } from "../lib/clock.js";
 import { copyText } from "../lib/clipboard.js";
 import { href } from "../lib/router.js";
 import { dequeue, retry, stop } from "../lib/run-actions.js";
+import { RUN_KEYS } from "../lib/run-filter.js";
 import { pageOf, waitText } from "../lib/runs.js";
 import { may } from "../lib/session.js";
-import { RUN, STATUS_WORDS, isActive, isOver, readStatus, statusKey } from "../lib/status.js";
+import { RUN, isActive, isOver } from "../lib/status.js";
 import { useTitle } from "../lib/title.js";
 import { ActionButton, Empty, Icon, Id, StatusIcon, Table, Time, Truncated, whenLoaded } from "../parts/basic.js";
 import { FilterBox, NoMatch, useFilter } from "../parts/filterbox.js";
@@ -23,42 +23,9 @@ import { ExtraCells, ExtraHeads, RunViews } from "../parts/runviews.js";
 /** @type {{ runs: RunSummary[], next: string | null | undefined }} */
 const NONE = { runs: [], next: undefined };
 const PAGE = 100;
-const TRIGGERS = ["api", "reschedule", "schedule"];
-/** @type {[value: string, word: string][]} */
-const SUB_RUNS = [["include", "also runs that steps called"], ["only", "only those"]];
-const DURATION = like(/^\d[\d.a-z]*$/u, "a duration such as 90s, 5m or 1h30m");
-
-/** A span of time in links of earlier versions: as now, or in seconds. @param {string} value */
-function spanText(value) {
-  const hours = Number(value) / 3600;
-  if (!Number.isInteger(hours)) return value;
-  return hours > 24 && hours % 24 === 0 ? `${hours / 24}d` : `${hours}h`;
-}
-
-/** @type {import("../lib/filter-text.js").FilterKeys} */
-const KEYS = {
-  "": { param: "name", hint: "part of a name" },
-  status: { param: "status", hint: "failed", values: STATUS_WORDS, read: readStatus, pick: "Status", any: "any status",
-    // Its number was that of all running ones, also those that wait for an approval.
-    old: { status: (value) => (value === String(RUN.RUNNING) ? value : statusKey(value)) } },
-  tag: { param: "tag", hint: "nightly", many: true },
-  after: { param: "fromDate", hint: "yesterday", values: SPANS, read: readTime, pick: "When", any: "any time",
-    drops: "before", old: { fromDate: writeTime, within: spanText } },
-  before: { param: "toDate", hint: "2026-11-30", read: readTime, old: { toDate: writeTime } },
-  error: { param: "error", hint: "KeyError" },
-  param: { param: "param", hint: "NAME=value", many: true, read: like(/^[^=]+=/u, "NAME=value") },
-  trigger: { param: "trigger", hint: "schedule", values: TRIGGERS.map((name) => [name, name]), pick: "Trigger",
-    any: "any trigger" },
-  actor: { param: "actor", hint: "ada" },
-  longer: { param: "minDuration", hint: "5m", read: DURATION },
-  shorter: { param: "maxDuration", hint: "90s", read: DURATION },
-  id: { param: "dagRunId", hint: "019ad1" },
-  revision: { param: "revision", hint: "3", read: like(/^\d{1,9}$/u, "the number of a revision") },
-  subruns: { param: "subRuns", hint: "include", values: SUB_RUNS, read: like(/^(include|only)$/u, "include or only") },
-};
 
 export default function Runs() {
-  const filter = useFilter(KEYS);
+  const filter = useFilter(RUN_KEYS);
   // Without a date the API returns only today's runs.
   const asked = { fromDate: 0, ...filter.params, limit: PAGE };
   const loaded = useApi("dag-runs", asked, (change) => change.kind === "run" && !change.root);
