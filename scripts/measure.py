@@ -43,8 +43,8 @@ LIMITS = {
     # rights of rows, durations; + 632: lines of both streams as one, output with sub-runs; + 17: their chunks by range;
     # + 23: an inline run keeps its folder until the commands of its mails have run; + 802: search by names, ids and
     # values, and in what recent runs wrote; + 129: cron expressions in words; + 6: how tries of steps ended; + 799:
-    # the overview of all DAGs; + 35: DAGs by a latest run that waits, and such runs in the overview.
-    "lines": Limit(80_528, goal=67_000),
+    # the overview of all DAGs; + 40: DAGs by a latest run that waits, such runs in the overview, names without runs.
+    "lines": Limit(80_533, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

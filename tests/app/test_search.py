@@ -67,6 +67,8 @@ async def test_dags_runs_and_params_are_found_while_they_are_typed(dagbook: Dagb
     times = {"startedAt": run.details["startedAt"]}
     assert [{**one, "queuedAt": ""} for one in found["runs"]] == [{**shown, **times, "queuedAt": ""}]
     assert found["params"] == [{**shown, **times, "param": f"ENV={name}-prod"}]
+    query = {"q": f"{name}-", "runs": "false"}
+    assert (await dagbook.client.get("/search", params=query)).json() == {**found, "runs": [], "params": []}
     assert [param["dagRunId"] for param in (await search(dagbook, f"env={name}"))["params"]] == [f"{name}-r1"]
 
 

@@ -243,10 +243,7 @@ async def test_the_box_finds_names_and_runs_among_many_at_once(browser: Browser,
     finally:
         site.client.close()
         end(site.program)
-    for what, took, most in (
-        ("names", names, SLOWEST_NAME_SECONDS),
-        ("runs", runs, SLOWEST_RUN_SECONDS),
-        ("params", params, SLOWEST_RUN_SECONDS),
-    ):
+    for what, took in {"names": names, "runs": runs, "params": params}.items():
         tell(f"{what} show after {median(took) * 1000:.0f} ms, at most {max(took) * 1000:.0f} ms, of {RUNS:,} runs")
-        assert median(took) <= most * ROOM, what
+    assert median(names) <= SLOWEST_NAME_SECONDS * ROOM
+    assert max(median(runs), median(params)) <= SLOWEST_RUN_SECONDS * ROOM

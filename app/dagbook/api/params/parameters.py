@@ -76,6 +76,7 @@ ParentSubRunId = Annotated[str | None, _query("parentSubDAGRunId", "Sub-runs of 
 Duration = Annotated[str, _query("duration", "Period up to now, such as 30m or 6h.")]
 Text = Annotated[str | None, _query("name", "Text that the name contains.")]
 Query = Annotated[str, _query("q", "What is searched.")]
+WithRuns = Annotated[bool, _query("runs", "Whether runs and params are searched, too.")]
 Since = Annotated[int | None, _query("after", "Runs created from this time on, in seconds since 1970.")]
 Tag = Annotated[str | None, _query("tag", "DAGs with this tag.")]
 Tags = Annotated[list[str] | None, _query("tag", "Runs with this tag; repeated, all of them.")]

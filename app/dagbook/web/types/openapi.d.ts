@@ -1718,7 +1718,8 @@ export interface paths {
         };
         /**
          * Find DAGs by a part of a name, runs and params by how the id or value begins, and users; at most 8 of each
-         * @description A param is found by its value, or by `NAME=` and the value. Users are for callers who may list them.
+         * @description A param is found by its value, or by `NAME=` and the value. Users are for callers who may list them. Without
+         *     `runs` there are DAGs and users alone, at once however many runs there are.
          */
         get: operations["searchNames"];
         put?: never;
@@ -6792,6 +6793,8 @@ export interface operations {
             query: {
                 /** @description What is searched. */
                 q: string;
+                /** @description Whether runs and params are searched, too. */
+                runs?: boolean;
             };
             header?: never;
             path?: never;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from datetime import timedelta, tzinfo
 
 import msgspec
@@ -72,17 +73,23 @@ class SearchController(Controller):
 
     @get("", "searchNames", narrowed=True)
     async def search_names(
-        self, request: ApiRequest, services: Services, caller: CurrentCaller, q: parameters.Query
+        self,
+        request: ApiRequest,
+        services: Services,
+        caller: CurrentCaller,
+        q: parameters.Query,
+        runs: parameters.WithRuns = True,
     ) -> NameMatches:
         """Find DAGs by a part of a name, runs and params by how the id or value begins, and users; at most 8 of each.
 
-        A param is found by its value, or by ``NAME=`` and the value. Users are for callers who may list them.
+        A param is found by its value, or by ``NAME=`` and the value. Users are for callers who may list them. Without
+        ``runs`` there are DAGs and users alone, at once however many runs there are.
         """
         _check(q, 1)
         refused = refusal_of(services.auth.switches, caller, Requires.ADMIN)
         with_users = services.auth.has_users and not caller.visibility and not refused
-        async with services.limits.search(request):
-            found = await services.database.read(_find, q, caller, with_users=with_users)
+        async with services.limits.search(request) if runs else nullcontext():
+            found = await services.database.read(_find, q, caller, with_runs=runs, with_users=with_users)
         return NameMatches(
             dags=await _present_dags(services, caller, found.dags),
             runs=[_present_run(row, found, services.zone) for row in found.runs],
@@ -126,9 +133,9 @@ def _check(text: str, least: int) -> None:
         raise BadRequestError("q: contains a line end or a NUL character; give text from within one line")
 
 
-def _find(connection: ReadConnection, text: str, caller: Caller, *, with_users: bool) -> _Rows:
-    runs = run_search.find_by_id(connection, text, caller.visibility, _MOST)
-    params = run_search.find_by_param(connection, text, caller.visibility, _MOST)
+def _find(connection: ReadConnection, text: str, caller: Caller, *, with_runs: bool, with_users: bool) -> _Rows:
+    runs = run_search.find_by_id(connection, text, caller.visibility, _MOST) if with_runs else []
+    params = run_search.find_by_param(connection, text, caller.visibility, _MOST) if with_runs else []
     statuses = {row.key: row.status for row in runs} | {row.key: row.status for row in params}
     running = [key for key, status in statuses.items() if status == RunStatus.RUNNING]
     return _Rows(

@@ -11,7 +11,7 @@ import { Dialog, Icon, StatusIcon, Time } from "./basic.js";
 import { Combobox } from "./combobox.js";
 import { attempt } from "./notice.js";
 
-const TYPING = 120; // milliseconds without a key press before the server is asked
+const TYPING = 120; // milliseconds without a key press before the server is asked for runs
 
 /** @typedef {readonly string[][]} Places address and name of each page that the user sees */
 
@@ -31,6 +31,17 @@ export function Box({ places }) {
     ${open && html`<${BoxDialog} places=${places} onClose=${() => setOpen(false)} />`}`;
 }
 
+/**
+ * What was found last, which is offered as far as it fits while the next is loaded.
+ * @param {Api.NameMatches | null} data
+ * @param {string} asked
+ */
+function useKept(data, asked) {
+  const kept = useRef(data);
+  if (data || !asked) kept.current = data;
+  return kept.current;
+}
+
 /** @param {{ places: Places, onClose: () => void }} props */
 function BoxDialog({ places, onClose }) {
   const [typed, setTyped] = useState("");
@@ -41,10 +52,11 @@ function BoxDialog({ places, onClose }) {
     return () => clearTimeout(timer);
   }, [name]);
   const loaded = useApi(asked ? "search" : null, { q: asked });
-  const kept = useRef(loaded.data); // offered as far as it fits, while the next is loaded
-  if (loaded.data || !asked) kept.current = loaded.data;
+  const all = useKept(loaded.data, asked);
+  const named = useKept(useApi(name ? "search" : null, { q: name, runs: false }).data, name); // with each key
+  const found = all && named ? { ...all, dags: named.dags, users: named.users } : all ?? named;
   const pending = name !== asked || loaded.loading;
-  const options = optionsFor(typed, { places, found: kept.current });
+  const options = optionsFor(typed, { places, found });
   const waits = useRef(false);
   const choose = (/** @type {string} */ key) => {
     const option = options.find((one) => one.key === key);
