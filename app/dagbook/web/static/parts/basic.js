@@ -1,6 +1,6 @@
 // Basic components that all pages use.
 
-import { html, useEffect, useId, useRef, useState } from "../vendor/core.js";
+import { html, useId, useLayoutEffect, useRef, useState } from "../vendor/core.js";
 import { HTTP } from "../lib/api.js";
 import { ago, exact, instant, short } from "../lib/format.js";
 import { setQuery } from "../lib/router.js";
@@ -236,15 +236,19 @@ function restoreFocus(before) {
 export function Dialog({ title, onClose, children, wide = false }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const name = useId();
-  useEffect(() => {
-    const before = document.activeElement;
-    element.current?.showModal();
+  // An effect after the paint would lose the keys that are pressed right after the one that opens it.
+  useLayoutEffect(() => {
+    const [before, dialog] = [document.activeElement, element.current];
+    dialog?.showModal();
     /** @type {HTMLElement | null | undefined} */
-    const field = element.current?.querySelector(".body :is(input, select, textarea):enabled");
+    const field = dialog?.querySelector(".body :is(input, select, textarea):enabled");
     /** @type {HTMLElement | null | undefined} */
-    const button = element.current?.querySelector("footer button");
+    const button = dialog?.querySelector("footer button");
     (field ?? button)?.focus();
-    return () => restoreFocus(before);
+    return () => {
+      dialog?.close(); // while it is open, nothing else can have the focus
+      restoreFocus(before);
+    };
   }, []);
   const pressed = useRef(/** @type {EventTarget | null} */ (null));
   // A press that started inside, as when text is selected, must not close the dialog.
