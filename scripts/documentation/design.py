@@ -1,6 +1,6 @@
 """Measure the design of all pages of the web UI, on the demo server of scripts/screenshots.
 
-    scripts/design               each page at 1440, 1920 and 390 pixels, light and dark
+    scripts/design               each page at 390, 1440, 1920 and 2560 pixels, light and dark
     scripts/design --only run    only the pages whose name has this text
 
 Prints a line per page and width: sizes of text, most buttons in a row of a table, right edges, pixels that the page is

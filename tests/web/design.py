@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from playwright.async_api import BrowserContext, Page
 
-WIDTHS = {1440: 900, 1920: 1080, 390: 844}
+WIDTHS = {1440: 900, 1920: 1080, 2560: 1440, 390: 844}
 MOST_SIZES, MOST_BUTTONS, MOST_EDGES, MOST_SHIFT = 4, 1, 1, 0.01
 _OBSERVE = """
 window.__shift = 0;

@@ -37,14 +37,14 @@ export default function Search() {
       <label>Runs of the<${Select} value=${since} options=${SPANS}
         onSet=${(/** @type {string} */ value) => setQuery({ since: value })} /></label>
       <button type="submit" class="primary">Search</button></form>
-    ${text ? html`<${Found} text=${text} /><${Runs} key=${`${since} ${text}`} text=${text} since=${since} />`
+    ${text ? html`<${Found} text=${text}><${Runs} key=${`${since} ${text}`} text=${text} since=${since} /><//>`
       : html`<${Empty} title="Search DAGs, definitions, errors and output">
         <p>Names of DAGs, lines of definitions (also by regular expression), errors of runs, and lines of output.</p>
         <//>`}`;
 }
 
-/** @param {{ text: string }} props */
-function Found({ text }) {
+/** `children` come below, once it is known where that is. @param {{ text: string, children?: Children }} props */
+function Found({ text, children }) {
   const names = useApi("dags", { name: text, perPage: 20 });
   const definitions = useApi("dags/search", { q: text });
   if (!useReady(names, definitions)) return html`<${Loading} what="results" />`;
@@ -65,7 +65,7 @@ function Found({ text }) {
         ${problems.map((problem) => html`<${Failure} key=${problem} error=${{ message: problem }} />`)}
         ${results.length ? results.map((result) => html`<${Definition} key=${result.name} result=${result}
           text=${text} />`) : html`<p class="faint">No definition matches.</p>`}`)}
-    </section>`;
+    </section>${children}`;
 }
 
 /** @typedef {Partial<Api.LineMatch> & Pick<Api.ErrorMatch, "name" | "dagRunId"> & { text: string }} Hit */
