@@ -16,7 +16,7 @@ export const PER_DAY = 24; // starts of a DAG that are asked for
 const DAY = 86400000; // milliseconds
 const HOUR = 3600000;
 const STEPS = [1, 2, 3, 4, 6].map((hours) => hours * HOUR);
-const TICKS = 6; // at most
+const TICKS = 4; // at most: a 12-hour clock has wide ones
 const LABELS = 6; // of bars, at most
 const MOST_SEEN = 200;
 
