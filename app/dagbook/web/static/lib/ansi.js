@@ -1,13 +1,9 @@
 // Parser of colours in terminal output (SGR sequences): pieces of text with their styles. Pure.
 
+/** @import { Piece, Style } from "../../types/ui" */
+
 // eslint-disable-next-line no-control-regex -- control characters are what it matches
 const SEQUENCE = /\x1b\[([0-9;:]*)([A-Za-z])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\^_]/g;
-/**
- * What is switched on, and colours as names or "rgb(…)".
- * @typedef {{ bold?: boolean, faint?: boolean, italic?: boolean, underline?: boolean, struck?: boolean,
- *   inverse?: boolean, front: string | null, back: string | null }} Style
- */
-/** @typedef {{ text: string, style: Style | null }} Piece */
 
 const NAMES = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
 /** @type {Style} */

@@ -1,13 +1,6 @@
 // Drawing of a graph whose layout is known: handlers, and lines between boxes. Pure.
 
-/** @import { Graph, Size } from "./graph.js" */
-/** @typedef {{ x: number, y: number }} Point */
-/** @typedef {Point & Size} Box its centre and size */
-/** @typedef {{ from: string, to: string, points: Point[] }} Line */
-/**
- * From top to bottom, or from left to right.
- * @typedef {{ places: Record<string, Box>, lines: Line[], direction: "TB" | "LR" } & Size} Placed
- */
+/** @import { Box, Graph, Line, Placed, Point, Size } from "../../types/ui" */
 
 /** Pixels between boxes of one layer, between layers, and around the drawing. */
 export const [BESIDE, BETWEEN, MARGIN] = [16, 44, 12];

@@ -2,22 +2,10 @@
 
 import { plural } from "./format.js";
 
+/** @import { Concern, Observed } from "../../types/ui" */
+
 const FULL = 90; // percent of the disk
 const SOON = 7 * 86400; // seconds until it is full
-
-/**
- * A part of the sentence: text of the link, where it leads, and the rest.
- * @typedef {{ link: string, to: string | string[], search?: object, rest: string, tone: "bad" | "wait" }} Concern
- */
-
-/**
- * @typedef {object} Observed
- * @property {Pick<Api.Overview, "fromDate" | "toDate" | "unusual" | "queues" | "missed" | "disk" | "sources">} found
- * @property {number} failing DAGs that failed, and have not worked since
- * @property {boolean} [more] whether there are more of them
- * @property {number} [approvals]
- * @property {boolean} [unscheduled] whether no server starts what is due
- */
 
 /** The parts of the sentence, the most urgent first, or none. @param {Observed} observed @returns {Concern[]} */
 export function concernsOf({ found, failing, more = false, approvals = 0, unscheduled = false }) {

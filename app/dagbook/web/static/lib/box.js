@@ -4,18 +4,7 @@ import { partsOf, writePart } from "./filter-text.js";
 import { RUN_KEYS } from "./run-filter.js";
 import { pageOf } from "./runs.js";
 
-/**
- * An option: its group, and where it leads or which schedule it suspends or resumes.
- * @typedef {object} Found
- * @property {string} key
- * @property {string} group
- * @property {string} title
- * @property {Api.RunMatch | Api.ParamMatch} [run]
- * @property {string} [hint]
- * @property {string | readonly string[]} [to]
- * @property {object} [search]
- * @property {{ fileName: string, suspend: boolean }} [schedule]
- */
+/** @import { Found } from "../../types/ui" */
 
 const VERB = /^(?<verb>go to|open|start|suspend|resume|definition of|runs of)\s+(?<rest>\S.*)$/u;
 const MOST = 200; // characters of a search

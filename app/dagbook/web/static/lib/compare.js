@@ -6,13 +6,7 @@ import { nodesOf } from "./runs.js";
 import { secondsOf } from "./format.js";
 import { NODE } from "./status.js";
 
-/** @typedef {readonly ["dag-runs", string, string, "steps", string, "log"]} LogPath */
-/** @typedef {{ path: LogPath, stream: Stream, from: number, lines: string[], total: number | null }} LogSide */
-/** @typedef {{ total: number, lines: { number: number, text: string }[] }} ComparedSide */
-/** @typedef {{ equal: number, over: "differ" | "end" | "", sides: ComparedSide[] }} ComparedLog */
-/** A step in both runs; `more` are the seconds that it took longer in the right one. @typedef {{ name: string,
- * left: Api.Node | undefined, right: Api.Node | undefined, seconds: [left: number | null, right: number | null],
- * more: number | null, pace: "" | "slower" | "faster", otherEnd: boolean, differs: boolean }} ComparedStep */
+/** @import { ComparedLog, ComparedStep, LogPath, LogSide } from "../../types/ui" */
 
 const PAGE = 2000; // lines per request
 const MOST = 100_000; // lines, before the user is asked whether to continue

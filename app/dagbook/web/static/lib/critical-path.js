@@ -3,15 +3,9 @@
 import { spanOf } from "./format.js";
 import { nodesOf } from "./runs.js";
 
-const SAME = 2; // milliseconds: a step starts in the moment in which the one ends that it waited for
+/** @import { CriticalPath, Link, Ran } from "../../types/ui" */
 
-/** A step or handler that ran in this attempt. @typedef {{ node: Api.Node, from: number, to: number }} Ran */
-/**
- * A step of the path, with its retries and the time that it waited for an approval. `wait` is the time before it, in
- * milliseconds, in which no step of the path ran; `after` the one before it on the path, if it depends on that.
- * @typedef {Ran & { wait: number, after: string | null }} Link
- */
-/** `total` and `waited` are milliseconds. @typedef {{ links: Link[], total: number, waited: number }} CriticalPath */
+const SAME = 2; // milliseconds: a step starts in the moment in which the one ends that it waited for
 
 /**
  * From the step that ended last, or has run for longest, back to the start. Each began when the last of its

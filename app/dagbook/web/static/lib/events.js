@@ -4,16 +4,10 @@ import { moment } from "./format.js";
 import { unquote } from "./params.js";
 import { firstAndLast } from "./runs.js";
 
+/** @import { RunLogEvent } from "../../types/ui" */
+
 const FIELD = /([A-Za-z_][\w.-]*)=("(?:[^"\\]|\\.)*"|\S*)/g;
 const SAME = new Set(["dag", "dagRunId", "run-id"]); // equal in every line of one run
-
-/**
- * @typedef {object} RunLogEvent
- * @property {string | null} at
- * @property {string} level
- * @property {string} text
- * @property {(readonly [name: string, value: string])[]} rest
- */
 
 /** Rows {at, level, text, rest: [[name, value]]}; a line in another format is only text. @param {string} text */
 export function eventsOf(text) {

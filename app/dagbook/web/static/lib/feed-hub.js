@@ -3,29 +3,13 @@
 // It runs in a shared worker (feed-worker.js), or in the page itself where the browser has none. A browser opens six
 // HTTP/1.1 connections to a server: with a stream for each page, six pages would leave none for requests.
 
+/** @import { Ask, Member, StreamState, Told } from "../../types/ui" */
+
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 10_000;
 const MOST_OUTPUTS = 32; // the limit of the server
 const UNAUTHORIZED = 401;
 const HEADERS = { Accept: "text/event-stream", "X-Dagbook-Idle": "true" }; // a stream does not prolong the session
-
-/**
- * What a page asks: to `follow` all changes, or those of one run (NAME/RUN_ID), with or without its output; to `leave`;
- * to `restart` after a login; to `hurry`, so that the stream connects now and not after a pause.
- * @typedef {{ kind: "follow", run: string | null, output: boolean } | { kind: "leave" | "restart" | "hurry" }} Ask
- */
-/**
- * State of the stream; "off": the server responds, but sends no changes, "out": it requires a login.
- * @typedef {"live" | "connecting" | "off" | "out"} StreamState
- */
-/** @typedef {{ state: StreamState } | { change: Change }} Told what a page is told */
-/**
- * @typedef {object} Member a page
- * @property {(told: Told) => void} tell
- * @property {string | null} run
- * @property {boolean} output
- * @property {string | null} left the last event before the page stopped to follow
- */
 
 export class Hub {
   /** @param {URL} address of the stream */

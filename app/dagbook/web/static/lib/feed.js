@@ -5,7 +5,7 @@ import { requireLogin, url } from "./api.js";
 import { Hub } from "./feed-hub.js";
 import { showsState } from "./title.js";
 
-/** @import { Ask, Told } from "./feed-hub.js" */
+/** @import { Ask, Told } from "../../types/ui" */
 
 const HIDDEN = 30_000; // milliseconds: a page that is hidden for a moment goes on
 

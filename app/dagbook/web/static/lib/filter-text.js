@@ -4,23 +4,7 @@
 
 import { aheadOfUtc } from "./clock.js";
 
-/**
- * @typedef {object} FilterKey
- * @property {string} param the parameter of the API
- * @property {string} hint an example of a value
- * @property {boolean} [many] whether it may be given several times
- * @property {[value: string, word: string][]} [values] all there are, or examples, with what they mean
- * @property {string} [pick] the name of its quick filter
- * @property {string} [any] what its quick filter shows without a value
- * @property {string} [drops] another key that a choice in its quick filter removes
- * @property {(value: string, now: Date) => string | object} [read] the value for the API, or several parameters; throws
- *   an Error that says what is wrong
- * @property {Record<string, (value: string) => string>} [old] parameters of addresses of earlier versions, with how
- *   their values are written now; by default `param`
- */
-/** @typedef {Record<string, FilterKey>} FilterKeys */
-/** @typedef {{ key: string, value: string, at: number, end: number }} FilterPart */
-/** @typedef {{ params: Record<string, any>, problems: string[] }} ReadFilter */
+/** @import { FilterKey, FilterKeys, FilterPart, ReadFilter } from "../../types/ui" */
 
 const PART = /(?:(?<key>[a-z]+):)?(?:(?<before>[^\s"]*)"(?<quoted>(?:[^"\\]|\\.)*)"?|(?<plain>\S+))/gu;
 const UNITS = /** @type {Record<string, number>} */ ({ m: 60, h: 3600, d: 86_400, w: 604_800 });

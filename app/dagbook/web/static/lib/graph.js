@@ -3,19 +3,9 @@
 import { countLooks, countsText, lookOfNode } from "./runs.js";
 import { isOver, lookOfRow } from "./status.js";
 
-/** @import { Link } from "./critical-path.js" */
-/** @import { Look } from "./status.js" */
+/** @import { Edge, Graph, GraphNode, Link, Look, Size } from "../../types/ui" */
 
 const FOLD_FROM = 12; // groups of at least so many similar steps are drawn as one node
-/** @typedef {{ width: number, height: number }} Size */
-/**
- * One step, or a group of them with the most urgent look.
- * @typedef {{ id: string, step?: GraphStep, group?: GraphStep[], look?: Look, text: string, note: string
- *   } & Size} GraphNode
- */
-/** @typedef {{ from: string, to: string }} Edge */
-/** `path` has the keys of the edges on the critical path.
- * @typedef {{ nodes: GraphNode[], edges: Edge[], path: Set<string> }} Graph */
 
 const [NARROWEST, WIDEST] = [120, 300]; // pixels
 const [LOW, HIGH] = [32, 48]; // pixels, without and with a second line

@@ -3,8 +3,9 @@
 import { Graph, layout } from "../vendor/graph.js";
 import { BESIDE, BETWEEN, MARGIN } from "./arrange.js";
 
-/** @import { Question } from "../parts/graph.js" */
-/** @typedef {import("./arrange.js").Placed["direction"]} Direction */
+/** @import { Question } from "../../types/ui" */
+
+/** @typedef {import("../../types/ui").Placed["direction"]} Direction */
 
 const SMALL = 100; // nodes, up to which both directions are computed, and the one that shows more is taken
 

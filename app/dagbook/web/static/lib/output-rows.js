@@ -2,22 +2,7 @@
 
 import { styleAfter } from "./ansi.js";
 
-/**
- * What one stream wrote into a line; `at` is when the server received it.
- * @typedef {object} Part
- * @property {Stream} stream
- * @property {number} execution of the step: a try, or a repetition
- * @property {string} at
- * @property {string} text
- * @property {import("./ansi.js").Style} [style] at its start
- */
-/**
- * A line, which mostly is of one part. In the output of all steps it has its step, with the sub-run that this is in;
- * what that step wrote `before` it, and the keys of the sections that it is `within`.
- * @typedef {{ number: number, parts: Part[], source: Source | null, before?: Part, within?: string[] }} OutputRow
- */
-/** @typedef {{ step: string, runId: string | null, dag: string | null }} Source */
-/** Output of one or all steps. @typedef {Omit<Api.LogPiece, "step" | "place"> & { step?: string }} OutputPiece */
+/** @import { Fold, OutputPiece, OutputRow, Part, Section, Source } from "../../types/ui" */
 
 /**
  * Rows of consecutive pieces. What continues an incomplete line belongs to its row: in the output of a step with both
@@ -51,7 +36,7 @@ export function rowsOf(pieces, merged) {
 
 /** Give each part the style at its start: a colour lasts until its stream resets it. @param {OutputRow[]} rows */
 export function paint(rows) {
-  /** @type {Map<string, import("./ansi.js").Style>} */
+  /** @type {Map<string, import("../../types/ui").Style>} */
   const styles = new Map();
   for (const { parts, source } of rows) {
     for (const part of parts) {
@@ -62,12 +47,6 @@ export function paint(rows) {
   }
   return rows;
 }
-
-/**
- * What folds: a try, of which the title remains, or a group, of which the line with the title remains.
- * @typedef {{ kind: "try" | "group", number: number, source: Source | null, stream?: Stream }} Section `number` is that
- *   of the try, or of the line
- */
 
 /** The key of a step and its sub-run. @param {Source | null} source */
 export const idOf = (source) => `${source?.runId} ${source?.step}`;
@@ -85,8 +64,6 @@ const END = "::endgroup::";
 
 /** The title of the group that a line begins. @param {string} text */
 export const groupTitle = (text) => BEGIN.exec(text.replace(/\r$/, ""))?.[1].trim() ?? null;
-
-/** Lines that are not shown, from and to. @typedef {readonly [from: number, to: number]} Fold */
 
 /**
  * The lines behind the first one of each group, up to the end of the group, the next group or try, or the end of the

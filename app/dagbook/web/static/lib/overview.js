@@ -20,7 +20,7 @@ const TICKS = 4; // at most: a 12-hour clock has wide ones
 const LABELS = 6; // of bars, at most
 const MOST_SEEN = 200;
 
-/** @typedef {{ key: string, look: import("./status.js").Look, count: number }} Count */
+/** @typedef {{ key: string, look: import("../../types/ui").Look, count: number }} Count */
 
 /** How many runs have each status, the most urgent first. @param {Api.OverviewCount[]} counts @returns {Count[]} */
 export function countsOf(counts) {
@@ -79,7 +79,7 @@ export function withSeen(seen, groups) {
   return Object.fromEntries(Object.entries(all).sort(([, one], [, other]) => other - one).slice(0, MOST_SEEN));
 }
 
-/** Whether the DAG works again, or tries to. @param {Api.FailureGroup} group @returns {import("./status.js").Look} */
+/** Whether the DAG works again or tries to. @param {Api.FailureGroup} group @returns {import("../../types/ui").Look} */
 export function lookOfFailure({ fixed, latest }) {
   if (fixed) return { word: "fixed", icon: "check", tone: "good" };
   if (latest && isActive(latest.status)) return lookOfRow(latest);

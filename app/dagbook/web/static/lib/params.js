@@ -1,12 +1,6 @@
 // Conversion between parameters of a DAG, form fields and the API's parameter text. Pure.
 
-/**
- * @typedef {object} Field
- * @property {string} key
- * @property {string} name empty for a positional one
- * @property {string} value the default
- * @property {"truth" | "number" | "date" | "lines" | "text"} kind
- */
+/** @import { Field } from "../../types/ui" */
 
 /** The form fields of named ("NAME=value") and positional defaults. @param {string[]} [params] @returns {Field[]} */
 export function fieldsOf(params = []) {

@@ -15,7 +15,7 @@ function spanText(value) {
   return hours > 24 && hours % 24 === 0 ? `${hours / 24}d` : `${hours}h`;
 }
 
-/** @type {import("./filter-text.js").FilterKeys} */
+/** @type {import("../../types/ui").FilterKeys} */
 export const RUN_KEYS = {
   "": { param: "name", hint: "part of a name" },
   status: STATUS_FILTER,

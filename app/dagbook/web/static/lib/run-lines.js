@@ -3,7 +3,7 @@
 import { asError, get, isAbort } from "./api.js";
 import { foldsIn, groupTitle, hiddenBy, idOf, isGroup, keyOf, nest, paint, rowsOf } from "./output-rows.js";
 
-/** @import { Fold, OutputRow, Section } from "./output-rows.js" */
+/** @import { Fold, OutputRow, Section } from "../../types/ui" */
 
 /**
  * What a page begins after or ends before, or the line that it begins with.
@@ -20,7 +20,7 @@ export class RunLines {
   /**
    * `onChange` is called when rows or the error have changed, `onShift` when rows were added above the known ones, or
    * discarded there if the number is negative.
-   * @param {import("./runs.js").RunPath} run
+   * @param {import("../../types/ui").RunPath} run
    * @param {Stream | null} stream null: both
    * @param {() => void} onChange
    * @param {(count: number) => void} onShift

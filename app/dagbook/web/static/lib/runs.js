@@ -4,8 +4,7 @@
 import { clock, durationText, instant, plural, short } from "./format.js";
 import { NODE, RUN, WAITING, isOver, lookOf, nodeStatus, runStatus } from "./status.js";
 
-/** @import { Look, Tone } from "./status.js" */
-/** @typedef {readonly ["dag-runs", string, string]} RunPath */
+/** @import { Banner, Leaf, Look, Reason, RunPath, Tone } from "../../types/ui" */
 
 /** @type {("onWait" | "onSuccess" | "onFailure" | "onCancel" | "onExit")[]} */
 const HANDLERS = ["onWait", "onSuccess", "onFailure", "onCancel", "onExit"];
@@ -71,8 +70,6 @@ export function listedFirst(called, known, inside, most) {
 
 /** What a step was called for: the item, or the id of the run where it has none. @param {Api.SubDAGRun} called */
 export const itemOf = ({ dagRunId, params }) => params || short(dagRunId);
-
-/** @typedef {{ step: string | null, text: string, tone: "bad" | "off" | "wait" }} Reason */
 
 /** Why a run is queued, waits, failed or was aborted; null for others. @param {Run} run @returns {Reason | null} */
 export function reasonOf(run) {
@@ -180,8 +177,6 @@ export function withNews(list, news) {
   return found;
 }
 
-/** A step, its sub-run (null: none) and its run. @typedef {{ step: string, subRunId: string | null, run: Run }} Leaf */
-
 /** Whether the most relevant step of a run failed because of the runs that it called. @param {Run} run */
 export const failedBelow = (run) => {
   const node = keyStep(run);
@@ -214,12 +209,6 @@ export async function findLeaf(address, run, read) {
   }
   return found;
 }
-
-/**
- * Reason of a run: names of the step and, below a call, of the step in the sub-run; `target` is the one to show.
- * @typedef {{ names: string[], text: string, tone: "bad" | "off" | "wait",
- *   target: { step: string, subRunId: string | null } | null }} Banner
- */
 
 /**
  * Why a run waits, failed or was aborted; of a call that failed the reason is that of its failed sub-run.

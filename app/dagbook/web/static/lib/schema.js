@@ -1,17 +1,6 @@
 // Lookup of keys and descriptions in the JSON Schema of definitions. Pure.
 
-/**
- * The used subset of JSON Schema.
- * @typedef {object} Schema
- * @property {string} [$ref]
- * @property {string} [description]
- * @property {Record<string, Schema>} [properties]
- * @property {boolean | Schema} [additionalProperties]
- * @property {Schema} [items]
- * @property {Schema[]} [anyOf]
- * @property {Schema[]} [oneOf]
- * @property {Schema[]} [allOf]
- */
+/** @import { Schema } from "../../types/ui" */
 
 /** The keys that enclose a line by indent. @param {string[]} lines @param {number} number @param {number} indent */
 export function pathAt(lines, number, indent) {

@@ -1,11 +1,10 @@
 // Statuses of runs and steps: number in the API, word, icon (parts/basic.js) and tone; never indicated by colour alone.
 
+/** @import { Look } from "../../types/ui" */
+
 const BOTH = Object.freeze({ NOT_STARTED: 0, RUNNING: 1, FAILED: 2, ABORTED: 3, SUCCEEDED: 4 });
 export const RUN = Object.freeze({ ...BOTH, QUEUED: 5, PARTIALLY_SUCCEEDED: 6 });
 export const NODE = Object.freeze({ ...BOTH, SKIPPED: 5, PARTIALLY_SUCCEEDED: 6 });
-
-/** @typedef {"idle" | "busy" | "bad" | "off" | "good" | "wait" | "mixed"} Tone */
-/** @typedef {{ word: string, icon: string, tone: Tone }} Look */
 
 /** @type {Record<number, Look>} */
 const COMMON = {
@@ -66,7 +65,7 @@ export function readStatus(value) {
 export const statusKey = (text) =>
   RUN_STATUSES.find(({ filter, look }) => text === String(filter.status) && look !== WAITING)?.key ?? text;
 
-/** The filter of a list by status. @type {import("./filter-text.js").FilterKey} */
+/** The filter of a list by status. @type {import("../../types/ui").FilterKey} */
 export const STATUS_FILTER = {
   param: "status",
   hint: "failed",

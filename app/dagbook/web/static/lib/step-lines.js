@@ -4,7 +4,7 @@
 import { HTTP, asError, get, isAbort } from "./api.js";
 import { GROUP_LINES, groupTitle, groupsOf, isGroup, keyOf, paint, rowsOf, tidy } from "./output-rows.js";
 
-/** @import { Fold, OutputRow, Section } from "./output-rows.js" */
+/** @import { Fold, OutputRow, Section } from "../../types/ui" */
 
 const BLOCK = 500;
 const KEPT = 60; // blocks: 30,000 lines
@@ -15,7 +15,7 @@ export const LAST = 2 ** 31 - 1; // the greatest number of a line or a try that 
 /** Cache of a step's lines; `onChange` is called when lines were fetched or their number changed. */
 export class StepLines {
   /**
-   * @param {import("./runs.js").RunPath} run
+   * @param {import("../../types/ui").RunPath} run
    * @param {string} step
    * @param {{ stream: Stream | null, execution: number | null }} selected null: both streams, all executions
    * @param {() => void} onChange

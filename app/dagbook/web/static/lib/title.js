@@ -29,7 +29,7 @@ export const showsState = signal(false);
 
 /**
  * Show a state as the tab's icon (colour and sign) while the page is open; null restores the default icon.
- * @param {import("./status.js").Tone | null | undefined} tone
+ * @param {import("../../types/ui").Tone | null | undefined} tone
  */
 export function useStateIcon(tone) {
   useEffect(() => {

@@ -1,17 +1,11 @@
 // Geometry of a virtual list, of which only the visible rows are in the document. Rows are counted from 1. Pure.
 
+/** @import { Geometry } from "../../types/ui" */
+
 export const ROW_HEIGHT = 20; // pixels, as in the style sheet
 const TALLEST = 15_000_000; // pixels: browsers do not draw taller elements
 const FEWEST = 5; // rows
 const JITTER = 1.5; // pixels
-
-/**
- * @typedef {object} Geometry
- * @property {number} rows that fit into the box
- * @property {number} lastFirst the first row in sight at the end of the list
- * @property {number} height pixels of the whole list, as the scroll bar sees it
- * @property {number} pitch pixels of the scroll bar for one row
- */
 
 /**
  * The geometry of `total` rows in a box of `viewport` pixels. The scroll bar of a very long list is compressed so that

@@ -26,7 +26,7 @@ function dayAfter(day) {
   return Number.isNaN(time) ? day : new Date(time).toISOString().slice(0, 10);
 }
 
-/** @type {import("../lib/filter-text.js").FilterKeys} */
+/** @type {import("../../types/ui").FilterKeys} */
 const KEYS = {
   "": { param: "object", hint: "the name of an object" },
   kind: { param: "action", hint: "run", values: KINDS.map((kind) => [shortKind(kind), shortKind(kind)]), pick: "Kind",

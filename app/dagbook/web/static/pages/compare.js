@@ -15,7 +15,8 @@ import { Empty, Failure, Id, Loading, Select, Status, StatusIcon, Table, Time, T
   from "../parts/basic.js";
 import { Diff } from "../parts/diff.js";
 
-/** @import { ComparedLog, ComparedSide, ComparedStep, LogPath } from "../lib/compare.js" */
+/** @import { ComparedLog, ComparedSide, ComparedStep, LogPath } from "../../types/ui" */
+
 /** @typedef {{ found: ComparedLog | null, failure: Failed | null }} Found */
 
 const walkSteps = arrowNavigation(".step-name");

@@ -21,7 +21,7 @@ import "../parts/tooltip.js";
 const PAGE = 100;
 const SORTS = [["name", "by name"], ["nextRun", "by next start"]];
 const TAGS = 3; // shown of a DAG, the others on hover
-/** @type {import("../lib/filter-text.js").FilterKeys} */
+/** @type {import("../../types/ui").FilterKeys} */
 const KEYS = {
   "": { param: "name", hint: "part of a name" },
   status: { ...STATUS_FILTER, pick: "Latest run", any: "any latest run" },
@@ -58,7 +58,7 @@ export default function Dags() {
     ${asked && html`<${NewDag} onClose=${() => setAsked(false)} />`}`;
 }
 
-/** @param {{ filter: import("../parts/filterbox.js").Filter, onNew: () => void }} props */
+/** @param {{ filter: import("../../types/ui").Filter, onNew: () => void }} props */
 function Nothing({ filter, onNew }) {
   if (filter.text) return html`<${NoMatch} filter=${filter} what="DAG" />`;
   if (hasGrants.value) return html`<${Empty} title="You have access to no DAG">
@@ -111,7 +111,7 @@ function About({ file: { dag, latestDAGRun: run } }) {
   return dag.description && html`<${Truncated} class="faint what" text=${dag.description} />`;
 }
 
-/** @param {Api.DAGFile} file @param {Reload} reload @returns {import("../parts/menu.js").MaybeItem[]} */
+/** @param {Api.DAGFile} file @param {Reload} reload @returns {import("../../types/ui").MaybeItem[]} */
 function itemsOf({ fileName, dag, suspended, errors, mayStart, mayEdit }, reload) {
   const toggle = () => attempt(() => post(["dags", fileName, "suspend"], { suspend: !suspended }).then(reload));
   return [

@@ -83,7 +83,7 @@ function Home({ found, words, upcoming, reload }) {
         <${Disk} disk=${found.disk} /></div></div>`;
 }
 
-/** @param {{ concerns: import("../lib/attention.js").Concern[] }} props */
+/** @param {{ concerns: import("../../types/ui").Concern[] }} props */
 function Attention({ concerns }) {
   const worst = concerns.some(({ tone }) => tone === "bad") ? "bad" : concerns.length ? "wait" : "good";
   return html`<section class="attention card ${worst}" aria-label="Needs attention"><p role="status">

@@ -21,7 +21,7 @@ import { dragProps, moveItems, rowId } from "../parts/reorder.js";
 /** @type {Concerns} */
 const concerns = (change) => change.kind === "queue" || (change.kind === "run" && !change.root);
 
-/** @type {import("../lib/filter-text.js").FilterKeys} */
+/** @type {import("../../types/ui").FilterKeys} */
 const KEYS = { "": { param: "name", hint: "part of the name of a queue or of a DAG in it" } };
 
 /** @param {Api.Queue} queue */

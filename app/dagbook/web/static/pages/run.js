@@ -27,8 +27,7 @@ import { Panes, hasDetails } from "../parts/splitter.js";
 import { StepDetails } from "../parts/stepdetails.js";
 import { CriticalPath, StepsPane } from "../parts/steplist.js";
 
-/** @import { Leaf } from "../lib/runs.js" */
-/** @import { Known, OnChoose } from "../parts/steplist.js" */
+/** @import { Known, Leaf, OnChoose } from "../../types/ui" */
 
 const PAGE = 1000; // events
 const VIEWS = [
@@ -237,7 +236,7 @@ function RunEvents({ address }) {
         key=${index} event=${event} address=${address} />`)}</ol>`);
 }
 
-/** @param {{ event: import("../lib/events.js").RunLogEvent, address: RunAddress }} props */
+/** @param {{ event: import("../../types/ui").RunLogEvent, address: RunAddress }} props */
 function Happened({ event, address }) {
   const { at, level } = event;
   const { step, text, details } = sentenceOf(event);

@@ -20,6 +20,8 @@ import { Menu } from "../parts/menu.js";
 import { attempt, notify } from "../parts/notice.js";
 import { ExtraCells, ExtraHeads, RunViews } from "../parts/runviews.js";
 
+/** @import { BulkAction, Bulky } from "../../types/ui" */
+
 /** @type {{ runs: RunSummary[], next: string | null | undefined }} */
 const NONE = { runs: [], next: undefined };
 const PAGE = 100;
@@ -54,7 +56,7 @@ export default function Runs() {
 
 const keyOf = (/** @type {RunSummary} */ run) => `${run.name}/${run.dagRunId}`;
 
-/** @param {{ filter: import("../parts/filterbox.js").Filter }} props */
+/** @param {{ filter: import("../../types/ui").Filter }} props */
 function Nothing({ filter }) {
   if (filter.text) return html`<${NoMatch} filter=${filter} what="run" />`;
   return html`<${Empty} title="No runs yet">
@@ -129,13 +131,6 @@ function Row({ run, now, chosen, onToggle, onAsk }) {
         aria-label=${`Retry run ${dagRunId}`} onClick=${() => onAsk("retry")}><${Icon} name="retry" /></button>`}
       <${Menu} label=${`Actions of run ${dagRunId}`} items=${items} /></td></tr>`;
 }
-
-/** @typedef {"stop" | "retry"} BulkAction */
-/**
- * `without` says why the other selected runs are skipped.
- * @typedef {{ title: string, verb: string, done: string, without: string, danger: boolean,
- *   fits: (run: RunSummary) => boolean, act: (run: RunSummary, address: RunAddress) => Promise<unknown> }} Bulky
- */
 
 /** @type {BulkAction[]} */
 const ACTIONS = ["stop", "retry"];

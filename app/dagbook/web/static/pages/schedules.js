@@ -13,9 +13,9 @@ import { Slots } from "../parts/slots.js";
 
 const TABS = [{ id: "next", title: "Upcoming" }, { id: "past", title: "Past" }];
 const THEN = 3; // times per line
-/** @type {import("../lib/filter-text.js").FilterKeys} */
+/** @type {import("../../types/ui").FilterKeys} */
 const PAST_KEYS = { "": { param: "dag", hint: "the whole name of a DAG" } };
-/** @type {import("../lib/filter-text.js").FilterKeys} */
+/** @type {import("../../types/ui").FilterKeys} */
 const KEYS = {
   "": { param: "name", hint: "part of a name" },
   kind: { param: "kind", hint: "start", values: [["start", "start"], ["stop", "stop"], ["restart", "restart"]] },

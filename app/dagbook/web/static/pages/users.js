@@ -26,7 +26,7 @@ const ROLES = [
 /** @type {[name: Api.UserScope, what: string][]} */
 const SCOPES = [["all", "every DAG, with this role"], ["granted", "only DAGs that are granted on the page Access"]];
 
-/** @type {import("../lib/filter-text.js").FilterKeys} */
+/** @type {import("../../types/ui").FilterKeys} */
 const KEYS = {
   "": { param: "name", hint: "part of a name" },
   role: { param: "role", hint: "viewer", values: ROLES.map(([role]) => [role, role]), pick: "Role", any: "any role" },

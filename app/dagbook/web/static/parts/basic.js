@@ -52,7 +52,7 @@ const PATHS = {
   retry: "M13 8a5 5 0 1 1-1.5-3.5M13 2v3h-3",
 };
 
-/** @typedef {{ of?: number, look?: import("../lib/status.js").Look, node?: boolean, waiting?: boolean }} StatusProps */
+/** @typedef {{ of?: number, look?: import("../../types/ui").Look, node?: boolean, waiting?: boolean }} StatusProps */
 
 /**
  * A status as icon and word; `waiting` for an approval is shown instead of running, and a `look` instead of both.

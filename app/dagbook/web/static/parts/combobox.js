@@ -2,18 +2,7 @@
 
 import { html, useEffect, useId, useRef, useState } from "../vendor/core.js";
 
-/** @typedef {{ key: string, title: Children, hint?: Children, group?: string }} Option */
-/**
- * @typedef {object} ComboboxProps
- * @property {string} label
- * @property {string} value
- * @property {Option[]} options
- * @property {(value: string, caret: number) => void} onInput also when the caret moves
- * @property {(key: string) => boolean | void} onChoose the list closes unless it returns true
- * @property {() => void} [onEnter] when no option is active
- * @property {() => void} [onLeave]
- * @property {boolean} [always] whether the list stays open, with its first option active
- */
+/** @import { ComboboxProps, Option } from "../../types/ui" */
 
 const STEPS = /** @type {Record<string, number>} */ ({ ArrowDown: 1, ArrowUp: -1 });
 

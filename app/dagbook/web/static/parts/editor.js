@@ -4,7 +4,7 @@ import { html, useEffect, useRef } from "../vendor/core.js";
 import { get } from "../lib/api.js";
 import { pathAt, propertiesAt } from "../lib/schema.js";
 
-/** @import { Schema } from "../lib/schema.js" */
+/** @import { Schema } from "../../types/ui" */
 /** @import { EditorState, EditorView } from "../vendor/editor.js" */
 /** @typedef {typeof import("../vendor/editor.js")} Library */
 /** @typedef {EditorState["doc"]} Text */

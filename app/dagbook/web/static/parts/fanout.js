@@ -16,8 +16,9 @@ import { Chunks } from "./chunks.js";
 import { Confirm } from "./form.js";
 import { Counts, lookOfSubRun } from "./steplist.js";
 
-/** @import { Known } from "./steplist.js" */
-/** @typedef {{ id: string, item: string, sub?: Api.SubDAGRunDetail, look: import("../lib/status.js").Look }} Row */
+/** @import { Known } from "../../types/ui" */
+
+/** @typedef {{ id: string, item: string, sub?: Api.SubDAGRunDetail, look: import("../../types/ui").Look }} Row */
 
 const EXPLAINED = 20; // failed sub-runs whose last line is read for the list
 const [FEW, MANY] = [150, 800]; // cells, from which they are smaller

@@ -7,8 +7,7 @@ import { useApi } from "../lib/use-api.js";
 import { Empty, Icon, Select } from "./basic.js";
 import { Combobox } from "./combobox.js";
 
-/** @import { FilterKeys, ReadFilter } from "../lib/filter-text.js" */
-/** @typedef {{ keys: FilterKeys, text: string } & ReadFilter} Filter */
+/** @import { Filter, FilterKeys, ReadFilter } from "../../types/ui" */
 
 const TYPING = 300; // milliseconds without a key press before the list is loaded
 const MOST = 2000; // characters

@@ -9,10 +9,8 @@ import { NODE } from "../lib/status.js";
 import { useNow } from "../lib/clock.js";
 import { Icon, Loading } from "./basic.js";
 
-/** @import { Placed, Point } from "../lib/arrange.js" */
-/** @import { Graph, GraphNode, Size } from "../lib/graph.js" */
-/** @typedef {{ nodes: ({ id: string } & Size)[], edges: Graph["edges"], pane: Size, turned: boolean }} Task */
-/** @typedef {Task & { id: number }} Question what the layout is made for */
+/** @import { Graph, GraphNode, Placed, Point, Size } from "../../types/ui" */
+
 /** @typedef {{ current: HTMLDivElement | null }} Pane what scrolls */
 
 const ZOOM = 1.2;
@@ -139,7 +137,7 @@ function useScale(pane, placed, whole) {
 /**
  * Scroll a box into the middle if it is not in sight.
  * @param {Pane} pane
- * @param {import("../lib/arrange.js").Box | undefined} box
+ * @param {import("../../types/ui").Box | undefined} box
  * @param {number} scale
  */
 function bring({ current: pane }, box, scale) {
@@ -174,7 +172,7 @@ function Lines({ placed, path }) {
 }
 
 /**
- * @param {{ node: GraphNode, at: import("../lib/arrange.js").Box, chosen: boolean, found: boolean,
+ * @param {{ node: GraphNode, at: import("../../types/ui").Box, chosen: boolean, found: boolean,
  *   onAct: (node: GraphNode) => void }} props
  */
 function Box({ node, at, chosen, found, onAct }) {

@@ -8,7 +8,7 @@ import { href } from "../lib/router.js";
 import { Icon } from "./basic.js";
 import "./tooltip.js";
 
-/** @import { Look } from "../lib/status.js" */
+/** @import { Look } from "../../types/ui" */
 
 const moveAlong = arrowNavigation("a", SIDEWAYS);
 

@@ -4,14 +4,9 @@ import { html, useEffect, useState } from "../vendor/core.js";
 import { asError, get } from "../lib/api.js";
 import { Toggle } from "./basic.js";
 
+/** @import { Outcome, State } from "../../types/ui" */
+
 const [FIRST, MORE] = [200, 1000]; // hits per request
-/**
- * Of `total` hits, of which there may be more if it is an `estimate`, the current one is at the index `at`; `next` is
- * the cursor of the next page.
- * @typedef {{ hits: Api.LogHit[], total: number, estimate: boolean, next: string | null, at: number,
- *   error: Failed | null, busy: boolean, done: boolean }} Outcome
- */
-/** @typedef {{ text: string, regex: boolean } & Outcome} State */
 /** @typedef {ReturnType<typeof useSearch>} Search */
 
 /** @type {Outcome} */
@@ -19,7 +14,7 @@ const NONE = { hits: [], total: 0, estimate: false, next: null, at: -1, error: n
 
 /**
  * State of the search in the output of a step or of all steps: text, hits and the current hit.
- * @param {import("../lib/runs.js").RunPath} run
+ * @param {import("../../types/ui").RunPath} run
  * @param {{ step?: string, stream: Stream | null, merged?: boolean | null, subRuns?: boolean }} where
  */
 export function useSearch(run, where) {

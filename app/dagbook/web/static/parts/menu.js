@@ -4,12 +4,7 @@ import { html, useId, useLayoutEffect, useRef, useState } from "../vendor/core.j
 import { arrowNavigation } from "../lib/arrow-nav.js";
 import { Icon } from "./basic.js";
 
-/**
- * An action or a link; `disabled` is the reason why it cannot be done now. What the user may never do is left out.
- * @typedef {{ title: string, hint?: string, href?: string, onChoose?: () => unknown, disabled?: string | false | null,
- *   danger?: boolean }} MenuItem
- */
-/** An item or none, as of `condition && item`. @typedef {MenuItem | false | "" | null | undefined} MaybeItem */
+/** @import { MaybeItem, MenuItem } from "../../types/ui" */
 
 const GAP = 4; // pixels, to the button and to the edges of the window
 const ITEM = '[role="menuitem"]';

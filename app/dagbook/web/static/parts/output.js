@@ -18,21 +18,10 @@ import { attempt as tryTo } from "./notice.js";
 import { OutputLine } from "./outputline.js";
 import { VirtualList, useVirtualList } from "./virtuallist.js";
 
-/** @import { OutputRow } from "../lib/output-rows.js" */
+/** @import { OutputProps, OutputRow } from "../../types/ui" */
 
 const STREAMS = [["all", "out + err"], ["stdout", "stdout"], ["stderr", "stderr"]];
 const AHEAD = 125; // lines behind the visible ones that are fetched, too
-
-/**
- * @typedef {object} OutputProps
- * @property {RunAddress} address of the run that has the step
- * @property {RunAddress} root of the page, which hears of changes
- * @property {string | null} step null: all steps of the run and of its sub-runs
- * @property {Run} run that of the address
- * @property {boolean} active whether there may be more output
- * @property {() => void} [onBack] leads from all steps to one
- * @property {Children} [blank] what shows in place of the output, which the user can still choose: the called sub-runs
- */
 
 /** @param {OutputProps} props */
 export function Output(props) {
@@ -142,7 +131,7 @@ function Lines({ address, root, step, node, run, active, attempt, onBack, blank,
     : { step, stream, merged: stream === null || null });
   const name = step ?? "all steps";
   const tryOf = useTryHeads({ address, root, run, step, active, lines });
-  /** @type {import("./outputline.js").View} */
+  /** @type {import("../../types/ui").View} */
   const view = {
     address,
     times,
@@ -202,7 +191,7 @@ const isHitOf = (hit) => ({ number, parts, source }) => hit !== null && hit.line
  * A function that returns the heading of a try of a step, null if that has one only.
  * @param {{ address: RunAddress, root: RunAddress, run: Run, step: string | null, active: boolean,
  *   lines: StepLines | RunLines }} props
- * @returns {import("./outputline.js").View["tryOf"]}
+ * @returns {import("../../types/ui").View["tryOf"]}
  */
 function useTryHeads({ address, root, run, step, active, lines }) {
   const find = useTries(root, active, run.attempt);

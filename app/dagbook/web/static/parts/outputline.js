@@ -8,26 +8,9 @@ import { href } from "../lib/router.js";
 import { pageOf } from "../lib/runs.js";
 import { Icon } from "./basic.js";
 
-/** @import { Style } from "../lib/ansi.js" */
-/** @import { OutputRow, Part, Section, Source } from "../lib/output-rows.js" */
+/** @import { OutputRow, Part, Section, Source, Style, View } from "../../types/ui" */
 
 const LONGEST = 4000; // characters of a line, until the user expands it
-
-/**
- * What all lines of a view have in common.
- * @typedef {object} View
- * @property {RunAddress} address
- * @property {boolean} times whether times show
- * @property {boolean} marks whether lines of stderr are marked
- * @property {number | null} linked number of the line of the address
- * @property {(row: OutputRow) => boolean} isHit
- * @property {RegExp | null} pattern
- * @property {(execution: number, source: Source | null) => { title: string, outcome: string, error?: string } | null
- *   } tryOf the heading of a try, null if there is one only
- * @property {(key: string) => boolean} isFolded
- * @property {(section: Section) => void} onFold
- * @property {((line: number) => void) | null} onLink null: lines link to the output of their steps
- */
 
 /**
  * A row below the one `above` it in the list; `before` is what its step wrote before it.

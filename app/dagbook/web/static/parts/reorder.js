@@ -48,7 +48,7 @@ export function dragProps(queue, index, reload) {
  * @param {Api.Queue} queue
  * @param {number} index
  * @param {Reload} reload
- * @returns {import("./menu.js").MaybeItem[]}
+ * @returns {import("../../types/ui").MaybeItem[]}
  */
 export function moveItems(queue, index, reload) {
   const item = queue.queued[index].waitingFor?.item;

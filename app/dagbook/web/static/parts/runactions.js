@@ -50,7 +50,7 @@ function useCurrentRevision(run) {
 
 /**
  * @param {{ run: Run, current: number | null, step?: string, ask: (what: Asked) => void }} props
- * @returns {import("./menu.js").MaybeItem[]}
+ * @returns {import("../../types/ui").MaybeItem[]}
  */
 function itemsOf({ run, current, step, ask }) {
   const own = run.revision ? `revision ${run.revision}` : "the same definition";

@@ -12,7 +12,7 @@ import { Id, Status, Time } from "./basic.js";
 import { RunActions } from "./runactions.js";
 import { hasDetails, toggleDetails } from "./splitter.js";
 
-/** @import { Banner } from "../lib/runs.js" */
+/** @import { Banner } from "../../types/ui" */
 
 const INLINE = 3; // params that share the line with the other facts
 const FEWEST = 3; // successful runs that have a median worth showing
@@ -21,7 +21,7 @@ const LONG = 120; // characters of a reason that may not fit its line
 /**
  * `step` is the chosen step of this run, `isShown` whether the step of the banner is.
  * @param {{ address: RunAddress, run: Run, reload: Reload, step?: string | null,
- *   banner: Banner | null, isShown: boolean, onChoose: import("./steplist.js").OnChoose }} props
+ *   banner: Banner | null, isShown: boolean, onChoose: import("../../types/ui").OnChoose }} props
  */
 export function RunHeader({ address, run, reload, step, banner, isShown, onChoose }) {
   const isRoot = run.rootDAGRunId === run.dagRunId && !address.subRunId;
@@ -62,7 +62,7 @@ function Took({ run, usual }) {
 
 /**
  * Why the run waits, failed or was aborted; the place of the button is kept, so that a choice moves nothing.
- * @param {{ banner: Banner, isShown: boolean, onChoose: import("./steplist.js").OnChoose }} props
+ * @param {{ banner: Banner, isShown: boolean, onChoose: import("../../types/ui").OnChoose }} props
  */
 function Why({ banner: { names, text, tone, target }, isShown, onChoose }) {
   const [whole, setWhole] = useState(false);

@@ -84,7 +84,7 @@ export function StartDialog({ fileName, dag, latest, again, onClose }) {
 }
 
 /**
- * @param {{ field: import("../lib/params.js").Field, value: string, onChange: (value: string) => void,
+ * @param {{ field: import("../../types/ui").Field, value: string, onChange: (value: string) => void,
  *   disabled?: boolean }} props
  */
 function Field({ field, value, onChange, disabled }) {

@@ -16,18 +16,10 @@ import { arrowNavigation } from "../lib/arrow-nav.js";
 import { Icon, Loading, StatusIcon, Toggle, whenLoaded } from "./basic.js";
 import { Chunks } from "./chunks.js";
 
-/** @import { CriticalPath as Path, Link } from "../lib/critical-path.js" */
-/** @import { Look } from "../lib/status.js" */
+/** @import { Axis, Known, Link, Look, OnChoose, Shared } from "../../types/ui" */
+/** @import { CriticalPath as Path } from "../../types/ui" */
 
 const walkSteps = arrowNavigation(".step-name");
-/** @typedef {(step: string | null, subRun?: string | null) => void} OnChoose */
-/** @typedef {Map<string, Api.SubDAGRunDetail>} Known the sub-runs of a run by id */
-/** @typedef {{ from: number, length: number }} Axis the root run on the axis of all steps, in milliseconds */
-/**
- * What the rows of one run have in common; `inside` and `picked` are the run and the step that are shown.
- * @typedef {{ address: RunAddress, depth: number, axis: Axis | null, now: number, known: Known, inside: string,
- *   picked?: string | null, links?: Map<Api.Node, Link>, onChoose: OnChoose }} Shared
- */
 
 const SHOWN = 20; // sub-runs of a step; all of them are beside the list
 const MANY = 10; // steps from which there is a filter by name
