@@ -23,6 +23,7 @@ from dagbook.json_values import Json
 from dagbook.main import API_PATH, Server
 from tests.app.dagbook import Dagbook, routes_of
 from tests.app.people import PASSWORD, People, Person
+from tests.executors.web import Web, plain
 from tests.waiting import wait_until
 
 QUICK = "steps: [{name: a, command: 'true'}]\n"
@@ -517,6 +518,104 @@ async def sync_source(scene: Scene) -> str:
 @case(("POST", "/sources/{sourceName}/fetch"))
 async def fetch_source(scene: Scene) -> str:
     await scene.do("POST", f"{await source_of(scene)}/fetch")
+    return scene.name
+
+
+async def channel_of(scene: Scene) -> str:
+    await scene.ok("POST", "/alert-channels", name=scene.name, type="webhook", url="http://127.0.0.1:9/hook")
+    return f"/alert-channels/{scene.name}"
+
+
+async def rule_of(scene: Scene) -> str:
+    await channel_of(scene)
+    await scene.ok("POST", "/alert-rules", name=scene.name, match=[scene.name], on=["failed"], to=[scene.name])
+    return f"/alert-rules/{scene.name}"
+
+
+@case(("POST", "/alert-channels"))
+async def add_channel(scene: Scene) -> str:
+    await scene.do("POST", "/alert-channels", name=scene.name, type="webhook", url="http://127.0.0.1:9/hook")
+    return scene.name
+
+
+@case(("PATCH", "/alert-channels/{channelName}"))
+async def change_channel(scene: Scene) -> str:
+    await scene.do("PATCH", await channel_of(scene), shared=True)
+    return scene.name
+
+
+@case(("DELETE", "/alert-channels/{channelName}"))
+async def remove_channel(scene: Scene) -> str:
+    await scene.do("DELETE", await channel_of(scene))
+    return scene.name
+
+
+@case(("POST", "/alert-channels/{channelName}/secret"))
+async def rotate_secret(scene: Scene) -> str:
+    await scene.do("POST", f"{await channel_of(scene)}/secret")
+    return scene.name
+
+
+@case(("POST", "/alert-channels/{channelName}/test"))
+async def try_channel(scene: Scene) -> str:
+    web = Web()
+    await web.start()
+    web.answers["/hook"] = plain(200)
+    await scene.ok("POST", "/alert-channels", name=scene.name, type="webhook", url=f"{web.url}/hook")
+    await scene.do("POST", f"/alert-channels/{scene.name}/test")
+    await web.stop()
+    return scene.name
+
+
+@case(("POST", "/alert-rules"))
+async def add_rule(scene: Scene) -> str:
+    await channel_of(scene)
+    await scene.do("POST", "/alert-rules", name=scene.name, match=[scene.name], on=["failed"], to=[scene.name])
+    return scene.name
+
+
+@case(("PUT", "/alert-rules/{ruleName}"))
+async def change_rule(scene: Scene) -> str:
+    await scene.do("PUT", await rule_of(scene), match=[scene.name], on=["aborted"], to=[scene.name])
+    return scene.name
+
+
+@case(("DELETE", "/alert-rules/{ruleName}"))
+async def remove_rule(scene: Scene) -> str:
+    await scene.do("DELETE", await rule_of(scene))
+    return scene.name
+
+
+@case(("POST", "/alert-rules/{ruleName}/test"))
+async def try_rule(scene: Scene) -> str:
+    await scene.do("POST", f"{await rule_of(scene)}/test", dag="other")  # which it does not cover: nothing is sent
+    return "other"
+
+
+async def alert_of(scene: Scene) -> dict[str, Any]:
+    """Let a run fail; returns its alert, whose message waits for an hour."""
+    await channel_of(scene)
+    await scene.ok("POST", "/alert-rules", name=scene.name, match=[scene.name], on=["failed"], to=[f"{scene.name} +1h"])
+    await scene.dagbook.run("steps: [{name: a, command: exit 1}]\n")
+
+    async def look() -> dict[str, Any] | None:
+        found = (await scene.ok("GET", f"/alerts?dag={scene.name}"))["alerts"]
+        return found[0] if found and found[0]["told"] else None
+
+    return await wait_until(look)
+
+
+@case(("POST", "/alerts/{alertId}/acknowledge"))
+async def acknowledge(scene: Scene) -> str:
+    await scene.do("POST", f"/alerts/{(await alert_of(scene))['id']}/acknowledge", note="on it")
+    return scene.name
+
+
+@case(("POST", "/alert-deliveries/{deliveryId}/resend"))
+async def resend(scene: Scene) -> str:
+    found = await alert_of(scene)
+    await scene.ok("POST", f"/alerts/{found['id']}/acknowledge")  # which drops the message
+    await scene.do("POST", f"/alert-deliveries/{found['told'][0]['id']}/resend")
     return scene.name
 
 

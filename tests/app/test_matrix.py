@@ -53,6 +53,26 @@ MATRIX: dict[tuple[str, str], tuple[str, str]] = {
     ("DELETE", "/sources/{sourceName}"): (ADMINS, "W"),
     ("POST", "/sources/{sourceName}/sync"): (MANAGERS, ""),
     ("POST", "/sources/{sourceName}/fetch"): (MANAGERS, ""),
+    ("GET", "/alert-channels"): (USERS, ""),
+    ("POST", "/alert-channels"): (ADMINS, ""),
+    ("GET", "/alert-channels/{channelName}"): (USERS, ""),
+    ("PATCH", "/alert-channels/{channelName}"): (ADMINS, ""),
+    ("DELETE", "/alert-channels/{channelName}"): (ADMINS, ""),
+    ("POST", "/alert-channels/{channelName}/secret"): (ADMINS, ""),
+    ("POST", "/alert-channels/{channelName}/test"): (ADMINS, ""),
+    ("GET", "/alert-rules"): (USERS, ""),
+    ("POST", "/alert-rules"): (MANAGERS, ""),
+    ("GET", "/alert-rules/{ruleName}"): (USERS, ""),
+    ("PUT", "/alert-rules/{ruleName}"): (MANAGERS, ""),
+    ("DELETE", "/alert-rules/{ruleName}"): (MANAGERS, ""),
+    ("POST", "/alert-rules/{ruleName}/test"): (MANAGERS, ""),
+    ("GET", "/alerts"): (USERS, ""),
+    ("GET", "/alerts/{alertId}"): (USERS, ""),
+    ("POST", "/alerts/{alertId}/acknowledge"): (OPERATORS, "R"),
+    ("GET", "/alert-deliveries"): (USERS, ""),
+    ("POST", "/alert-deliveries/{deliveryId}/resend"): (OPERATORS, "R"),
+    ("GET", "/dags/{fileName}/alerts"): (USERS, ""),
+    ("GET", "/dag-runs/{name}/{dagRunId}/alerts"): (USERS, ""),
     ("GET", "/dags/{fileName}/retention"): (USERS, ""),
     ("PUT", "/dags/{fileName}/retention"): (MANAGERS, "W"),
     ("GET", "/services/coordinator"): (USERS, ""),
@@ -457,6 +477,9 @@ NARROWED = {
     ("GET", "/approvals"),
     ("GET", "/approvals/count"),
     ("GET", "/approvals/decided"),
+    ("GET", "/alert-channels"),
+    ("GET", "/alert-channels/{channelName}"),
+    *((method, path) for method, path in MATRIX if path.startswith(("/alert-rules", "/alerts", "/alert-deliveries"))),
     ("GET", "/queues"),
     ("GET", "/queues/{name}/items"),
 }
@@ -464,6 +487,7 @@ CLOSED = {
     *((method, path) for method, path in MATRIX if path.startswith(("/users", "/groups", "/grants", "/audit"))),
     *((method, path) for method, path in MATRIX if path.startswith("/queues/") and method != "GET"),
     *((method, path) for method, path in MATRIX if path.startswith("/sources")),
+    *((method, path) for method, path in MATRIX if path.startswith("/alert-channels") and method != "GET"),
     ("GET", "/metrics"),
     ("GET", "/services/figures"),  # which counts the runs of all DAGs
     ("GET", "/doctor"),
@@ -508,8 +532,9 @@ def granted_status(who: str, route: tuple[str, str]) -> int | None:
     if route in OF_USER and who == "token of an admin for one DAG":
         return 403
     if route in NARROWED:
-        # Who may create some names is told which when the body has one; a token for viewers never may.
-        return 403 if route == ("POST", "/dags") and "viewer's token" in who else None
+        # Whether the DAG is one of the caller's is said when the request names it; a token for viewers never may.
+        checks = route == ("POST", "/dags") or (route[0] != "GET" and route[1].startswith("/alert"))
+        return 403 if checks and "viewer's token" in who else None
     if may is None:
         return 404
     return None if MATRIX[route][0] in may else 403

@@ -147,6 +147,7 @@ _READS = 2  # beside them: the DAG, and at the end the queue, in which another r
 def _kind(statement: str) -> str:
     if "pg_advisory_xact_lock" in statement:
         return "SELECT lock"
+    statement = re.sub(r"EXISTS \(SELECT.*?\)", "", statement, flags=re.DOTALL)  # of the rules of alerts
     verb = statement.split(maxsplit=1)[0]
     found = re.search(r"UPDATE (\w+)" if verb == "UPDATE" else r"\b(?:FROM|INTO) (\w+)", statement)
     return f"{verb} {found[1] if found else statement}"

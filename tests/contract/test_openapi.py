@@ -76,7 +76,7 @@ async def test_what_answers_without_a_body_documents_none(operations: list[tuple
         if any("content" not in answer for status, answer in operation["responses"].items() if status < "300")
     }
     removals = {"deleteDAG", "deleteUser", "revokeToken", "endSession", "deleteGroup"}
-    removals |= {"deleteSource"}
+    removals |= {"deleteSource", "deleteAlertChannel", "deleteAlertRule"}
     removals |= {"deleteGrant", "addGroupMember", "removeGroupMember"}
     runs = {"dequeueDAGRun", "retryDAGRun", "terminateDAGRun", "updateDAGRunStepStatus", "updateSubDAGRunStepStatus"}
     assert bodiless == removals | runs | {"renameDAG", "updateDAGSuspensionState", "moveQueueItem"}

@@ -158,6 +158,25 @@ def test_a_worker_lives_its_whole_life_with_that_role(
     assert len(actions) == 1 + 4  # the run, and the called ones with secrets, which the worker has started
 
 
+@pytest.mark.usefixtures("workers")
+def test_the_end_of_a_run_on_a_worker_is_routed_by_a_server_at_once(server: Program) -> None:
+    client = server.api.client
+    channel = {"name": "hook", "type": "webhook", "url": "http://127.0.0.1:9/"}
+    rule = {"name": "all", "match": ["*"], "on": ["failed", "succeeded"], "to": ["hook"]}
+    for path, body in (("/alert-channels", channel), ("/alert-rules", rule)):
+        client.post(path, json=body).raise_for_status()
+    for run_id, spec in (("bad", FAILING), ("good", FAILING.replace("'false'", "'true'"))):
+        server.api.start(spec, run_id=run_id, name=run_id)
+        server.api.ended(run_id, name=run_id)
+
+    def kinds() -> set[str]:
+        return {each["kind"] for each in client.get("/alerts").raise_for_status().json()["alerts"]}
+
+    wait_for("two alerts", lambda: kinds() == {"failed", "succeeded"})
+    late = "SELECT 1 FROM alert_events WHERE routed_at - at > interval '3 s'"  # a server looks every 5 s by itself
+    assert store.query(server.database_url, late) == []
+
+
 def wait_until_running(server: Program, name: str) -> None:
     wait_for("a running step", lambda: server.api.run(name, name=name)["statusLabel"] == "running")
 
@@ -187,6 +206,15 @@ _REFUSED = (
     "DELETE FROM runs",
     "DELETE FROM run_events",
     "UPDATE definitions SET spec = 'x'",
+    "SELECT sealed FROM alert_channels",
+    "SELECT settings FROM alert_channels",
+    "SELECT match FROM alert_rules",
+    "UPDATE alert_rules SET enabled = false",
+    "SELECT data FROM alert_events",
+    "UPDATE alert_events SET outcome = 'x'",
+    "DELETE FROM alert_events",
+    "SELECT 1 FROM alert_deliveries",
+    "UPDATE alerts SET closed_at = now()",
     "CREATE TABLE mine (a int)",
     "ALTER TABLE audit DISABLE TRIGGER ALL",
     "SELECT setval('audit_id_seq', 1)",

@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from dagbook.accounts.auth_setup import AuthServices
+from dagbook.alerts.channels import Channels
+from dagbook.alerts.rules import Rules
+from dagbook.alerts.service import AlertService
 from dagbook.api.limits import RequestLimits
 from dagbook.api.live.feed import Feed
 from dagbook.db.database import Database
@@ -91,6 +94,14 @@ class OverviewServices(RunReadServices, frozen=True, kw_only=True):
     sources: Sources
 
 
+class AlertServices(RunReadServices, frozen=True, kw_only=True):
+    """What the controllers of alerts need."""
+
+    channels: Channels
+    rules: Rules
+    alerts: AlertService
+
+
 class SystemServices(AccountServices, frozen=True, kw_only=True):
     """What the controllers of the server and its database need."""
 
@@ -117,4 +128,5 @@ class AppServices(msgspec.Struct, frozen=True, kw_only=True):
     dags: DagServices
     queues: QueueServices
     overview: OverviewServices
+    alerts: AlertServices
     system: SystemServices

@@ -39,6 +39,7 @@ COMMANDS = {
     "status": Entry("runs.show:status", "Show the status of a run and its steps.", _LOOK),
     "history": Entry("runs.overview:history", "Show how the newest runs of a DAG ended.", _LOOK),
     "why": Entry("runs.why:why", "Explain why a run waits, failed or does not start.", _LOOK),
+    "alerts": Entry("runs.alerts:alerts", "Show alerts and who was told; say what is told to whom.", _LOOK),
     "logs": Entry("runs.logs:logs", "Print the output of a run, and follow it.", _LOOK),
     "events": Entry("runs.events:events", "Print the events of a run, or all changes as they happen.", _LOOK),
     "search": Entry("runs.logs:search", "Search in definitions, or in the log of a run.", _LOOK),

@@ -18,10 +18,21 @@ from dagbook.db.single_flight import SingleFlight
 from dagbook.db.sqlite.sqlite import Sqlite
 from dagbook.db.url import PUBLIC, parse_url
 
-__all__ = ["AUDIT", "OUTPUT", "VISIBLE", "Database", "ReadConnection", "Write", "WriteConnection", "mark_changed"]
+__all__ = [
+    "ALERTS",
+    "AUDIT",
+    "OUTPUT",
+    "VISIBLE",
+    "Database",
+    "ReadConnection",
+    "Write",
+    "WriteConnection",
+    "mark_changed",
+]
 
-# What a transaction changed, for listeners in this process: rows of the live feed, output of steps, or the audit.
-VISIBLE, OUTPUT, AUDIT = "visible", "output", "audit"
+# What a transaction changed, for listeners in this process: rows of the live feed, output of steps, the audit, or what
+# is to be told by alerts.
+VISIBLE, OUTPUT, AUDIT, ALERTS = "visible", "output", "audit", "alerts"
 _CHANGED = "changed"  # key in ``Connection.info``
 
 P = ParamSpec("P")
@@ -193,5 +204,5 @@ class Database:
 
 
 def mark_changed(connection: WriteConnection, what: str) -> None:
-    """Record what this transaction changes, ``VISIBLE``, ``OUTPUT`` or ``AUDIT``, for ``Database.on_commit``."""
+    """Record what this transaction changes, one of the constants above, for ``Database.on_commit``."""
     connection.info.setdefault(_CHANGED, set()).add(what)

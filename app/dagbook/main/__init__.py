@@ -13,10 +13,11 @@ from prometheus_client import CollectorRegistry
 
 from dagbook import __version__
 from dagbook.accounts.auth_setup import check_strength, find_provider, requires_authentication
+from dagbook.alerts.delivery import NOTIFICATION
 from dagbook.api.middleware.host_check import is_loopback
 from dagbook.auth.audit_context import Actor
 from dagbook.clock import now
-from dagbook.db.database import Database
+from dagbook.db.database import ALERTS, Database
 from dagbook.db.repositories.services import SERVER, WORKER
 from dagbook.db.repositories.sources import NewSource
 from dagbook.engine.admission import Labels
@@ -160,6 +161,9 @@ async def open_server(
                 await server.supervisor.stop()
                 await server.queue_notifier.notify()
             finally:
+                await server.deliverer.stop(
+                    drains=kind != SERVER
+                )  # a command may be all that runs here for a long time
                 await server.services.system.feed.stop()
                 await server.change_pruner.stop()
                 await server.audit_sealer.stop()
@@ -192,6 +196,7 @@ async def drive(settings: Settings, server: Server, kind: str = SERVER, driving:
 async def _start_driving(settings: Settings, server: Server, kind: str) -> None:
     server.dispatcher.start()
     server.queue_notifier.start()
+    server.deliverer.start()
     if kind == SERVER:
         server.services.dags.retention.start()
         if settings.origins["sources"] != "default":
@@ -236,7 +241,10 @@ async def open_worker(settings: Settings, options: WorkerOptions) -> AsyncIterat
         await supervisor.run_once()
         worker_loop.start()
         if database.notifications is not None:
+            notify = database.notifications.notify
             database.notifications.listen(CHANNEL, lambda: active_runs.changed.notify(OFFERS))
+            # Servers route the events of alerts that this worker stores.
+            database.on_commit(lambda changed: notify(NOTIFICATION) if ALERTS in changed else None)
         try:
             yield supervisor
         finally:

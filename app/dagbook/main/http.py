@@ -28,6 +28,7 @@ from dagbook.api.auth.guards import (
     make_refusal_hook,
 )
 from dagbook.api.controllers.accounts import access, auth, credentials, users
+from dagbook.api.controllers.alerts import alerts, channels, rules
 from dagbook.api.controllers.dags import dag_history, dag_list, dags, retention, revisions, schedules, schema, sources
 from dagbook.api.controllers.queues import queue_items, queues
 from dagbook.api.controllers.runs import approvals, run_details, run_logs, runs, search, step_details
@@ -95,6 +96,10 @@ FORWARDED_HANDLERS: list[type[Controller]] = [
     queues.QueuesController,
     queue_items.QueueItemsController,
     schedules.SchedulesController,
+    alerts.AlertsController,
+    alerts.RunAlertsController,
+    channels.AlertChannelsController,
+    rules.AlertRulesController,
 ]
 
 

@@ -9,10 +9,14 @@ from msgspec.structs import asdict, replace
 
 from dagbook import __version__
 from dagbook.accounts.auth_setup import AuthServices
+from dagbook.alerts.channels import Channels
+from dagbook.alerts.rules import Rules
+from dagbook.alerts.service import AlertService
 from dagbook.api.limits import make_limits
 from dagbook.api.live.feed import Feed
 from dagbook.api.services import (
     AccountServices,
+    AlertServices,
     AppServices,
     DagServices,
     OverviewServices,
@@ -93,6 +97,7 @@ def make_services(
             resources=system.resources,
             sources=dags.sources,
         ),
+        alerts=_alert_services(run_parts, runs),
         system=system,
     )
 
@@ -133,6 +138,22 @@ def _dag_services(settings: Settings, run_parts: RunParts, runs: RunServices) ->
         dag_retention=DagRetentionService(database, now),
         sources=sources,
         saves_without_if_match=settings.bare_saves,
+    )
+
+
+def _alert_services(run_parts: RunParts, runs: RunServices) -> AlertServices:
+    database = runs.database
+    channels, rules = Channels(database, run_parts.context.encrypter, now), Rules(database, now)
+    return AlertServices(
+        database=database,
+        auth=runs.auth,
+        zone=runs.zone,
+        now=now,
+        library=runs.library,
+        queues=runs.queues,
+        channels=channels,
+        rules=rules,
+        alerts=AlertService(database, channels, rules, now),
     )
 
 

@@ -15,6 +15,8 @@ from prometheus_client import CollectorRegistry
 
 from dagbook.accounts.auth_setup import make_auth_services
 from dagbook.accounts.oidc import Oidc
+from dagbook.alerts.delivery import Deliverer
+from dagbook.alerts.senders import Sender, read_mail_server
 from dagbook.api.middleware.local_user import LocalUserMiddleware
 from dagbook.api.middleware.remote_nodes import RemoteNodes
 from dagbook.api.services import AppServices
@@ -70,6 +72,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     source_loops: SourceLoops
     queue_notifier: QueueNotifier
     recorder: Recorder
+    deliverer: Deliverer
     transport: WorkerTransport
     encrypter: Encrypter
 
@@ -146,6 +149,18 @@ def build(
         dispatcher=Dispatcher(database, active_runs, active_runs.changed, context.queues, transport),
         queue_notifier=run_parts.queue_notifier,
         recorder=run_parts.recorder,
+        deliverer=Deliverer(
+            database,
+            Sender(
+                services.alerts.channels,
+                context.machine.egress,
+                partial(read_mail_server, context.read_base_config, context.machine.environ),
+                context.zone,
+            ),
+            context.identity,
+            context.page_base,
+            now,
+        ),
         transport=transport,
         encrypter=context.encrypter,
         nodes=nodes,

@@ -137,6 +137,12 @@ class ServerContext(msgspec.Struct, frozen=True, kw_only=True):
         home = Path(machine.home or "/")
         return home if home.is_dir() else Path("/")
 
+    @property
+    def page_base(self) -> str:
+        """The address of this server's pages: the public one, else that it listens on, never one of a request."""
+        own = self.identity.address
+        return self.public_url or (own if own.startswith(("http://", "https://")) else "")
+
     def read_base_config(self) -> str:
         """Read the current base configuration; empty if there is no such file."""
         try:

@@ -39,6 +39,10 @@ SIGNATURE = "x-hub-signature-256"
 _KINDS = {
     "fileName": "dag",
     "sourceName": "source",
+    "channelName": "alert channel",
+    "ruleName": "alert rule",
+    "alertId": "alert",
+    "deliveryId": "alert",
     "groupId": "group",
     "grantId": "grant",
     "userId": "user",

@@ -55,6 +55,17 @@ Signature = Annotated[
     str | None, _header("X-Hub-Signature-256", "HMAC-SHA256 of the body with the source's secret, as sha256=HEX.")
 ]
 OnlyProblems = Annotated[bool, _query("problems", "Only files with problems, and removed ones.")]
+ChannelName = Annotated[str, _path("channelName", **_NAME)]
+RuleName = Annotated[str, _path("ruleName", **_NAME)]
+AlertId = Annotated[str, _path("alertId", pattern="^[1-9][0-9]*$")]
+DeliveryId = Annotated[str, _path("deliveryId")]
+OpenAlerts = Annotated[bool | None, _query("open", "Only alerts that are open, or only past ones.")]
+AlertKind = Annotated[str | None, _query("kind", "Alerts of this kind, such as failed.")]
+OfDag = Annotated[str | None, _query("dag", "Alerts about the DAG with this name.")]
+DeliveryStatus = Annotated[
+    Literal["pending", "sent", "failed", "dropped"] | None, _query("status", "Deliveries of this status.")
+]
+AlertCursor = Annotated[str | None, _query("cursor", "The nextCursor of the previous page.")]
 GroupId = Annotated[str, _path("groupId")]
 GrantId = Annotated[str, _path("grantId")]
 TokenId = Annotated[str, _path("tokenId")]

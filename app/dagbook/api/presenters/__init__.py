@@ -1,6 +1,7 @@
 """Converters from rows and definitions to response structs. Pure."""
 
 __all__ = [
+    "alerts",
     "approvals",
     "dags",
     "doctor",

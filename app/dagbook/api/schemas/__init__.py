@@ -1,6 +1,7 @@
 """Request and response bodies with the contract's field names, one module for each of its tags."""
 
 __all__ = [
+    "alerts",
     "common",
     "dags",
     "maintenance",

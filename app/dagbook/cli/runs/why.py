@@ -8,6 +8,7 @@ import click
 import httpx
 import msgspec
 
+from dagbook.api.schemas.alerts import DAGRunAlerts
 from dagbook.api.schemas.dags import DAGFileDetails, NextStarts, Slot, Slots
 from dagbook.api.schemas.maintenance import HeldDatabase
 from dagbook.api.schemas.run_logs import RunEvent
@@ -16,6 +17,7 @@ from dagbook.cli.api import Api, decode, path_of, segment, with_api
 from dagbook.cli.commands import GlobalOptions
 from dagbook.cli.complete import complete_runs, complete_what
 from dagbook.cli.output import count_of, echo, echo_output, first_line, notice, print_json, wants_json
+from dagbook.cli.runs.alerts import told_of
 from dagbook.cli.runs.lookup import (
     events_of_attempt,
     find_name,
@@ -34,11 +36,12 @@ _NOT_STARTED = ("skipped", "suspended", "missed", "failed")
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A run and its events, and the last lines of output by step."""
+    """A run and its events, the last lines of output by step, and its receipts."""
 
     run: DAGRunDetails
     events: list[RunEvent]
     tails: dict[str, list[str]]
+    alerts: DAGRunAlerts | None = None
 
 
 class ScheduleFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +67,7 @@ async def why(api: Api, *, what: str, run_id: str) -> None:
     if facts is None and schedule is None:
         raise click.ClickException(f"there is no DAG named {name!r}, and no run of it; `dagbook dag list` shows them")
     hold = await read_hold(api)
-    reasons = [] if facts is None else explain_run(facts)
+    reasons = [] if facts is None else [*explain_run(facts), *explain_alerts(facts)]
     planned = [] if schedule is None else explain_schedule(schedule, is_held=hold is not None)
     if wants_json():
         run, tails = (None, None) if facts is None else (facts.run, facts.tails)
@@ -107,7 +110,8 @@ async def _read_run(api: Api, dag_name: str, run_id: str) -> RunFacts | None:
             tails[node.step.name] = lines
     if run.status is RunStatus.FAILED and not tails:
         tails["the run"] = await _tail(api, f"{path}/log")
-    return RunFacts(run=run, events=events, tails=tails)
+    told = await api.find(f"{path}/alerts", DAGRunAlerts)  # which sub-runs do not have, and earlier versions
+    return RunFacts(run=run, events=events, tails=tails, alerts=told)
 
 
 async def _tail(api: Api, path: str) -> list[str]:
@@ -155,6 +159,16 @@ def explain_run(facts: RunFacts) -> list[str]:
             return [*own, *_explain_failures(run), *_explain_skipped(run)] or [
                 "no step failed; `dagbook logs` has the output"
             ]
+
+
+def explain_alerts(facts: RunFacts) -> list[str]:
+    """Return which channels were told, or that no rule and no mail reports a failed run."""
+    found = facts.alerts
+    if found is None:
+        return []
+    if found.receipts:
+        return [f"told: {told_of(found.receipts)}"]
+    return ["nobody is told of this"] if facts.run.status is RunStatus.FAILED and not found.covered else []
 
 
 def _explain_waiting(run: DAGRunDetails) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dagbook.db.models.alert import Alert, AlertChannel, AlertDelivery, AlertEvent, AlertRule, AlertTarget
 from dagbook.db.models.audit import AuditEntry, AuditSeal, Change
 from dagbook.db.models.definition import Dag, DagRetention, DagRevision, Definition, Removal
 from dagbook.db.models.node import Approval, LogChunk, Node, Summary
@@ -23,6 +24,12 @@ from dagbook.db.models.user import (
 )
 
 __all__ = [
+    "Alert",
+    "AlertChannel",
+    "AlertDelivery",
+    "AlertEvent",
+    "AlertRule",
+    "AlertTarget",
     "Approval",
     "AuditEntry",
     "AuditSeal",
@@ -62,6 +69,7 @@ __all__ = [
     "Summary",
     "Token",
     "User",
+    "alert",
     "audit",
     "definition",
     "hold",

@@ -16,6 +16,9 @@ Grants = Mapping[str, str]  # privileges by table or view, on all columns or on 
 # Not in it: users but for their scope, tokens, seals, settings and retention of DAGs, marks of schedules.
 WORKER: Grants = {
     "alembic_version": "SELECT",
+    "alert_events": "INSERT, SELECT (subject, routed_at)",
+    "alert_rules": "SELECT (enabled, tells_success)",
+    "alerts": "SELECT (subject_kind, subject, closed_at)",
     "approvals": "SELECT, INSERT",
     "audit": "INSERT",  # a trigger refuses all but secret.read, see migrations/triggers/0103
     "changes": "SELECT, INSERT",

@@ -2,6 +2,7 @@
 
 __all__ = [
     "accounts",
+    "alerts",
     "approvals",
     "audit",
     "changes",

@@ -58,8 +58,8 @@ def compose(email: Email, *, at: datetime, message_id: str) -> SmtpEnvelope:
         raise EmailError("from: is missing; write the address that the mail comes from")
     if not email.to:
         raise EmailError("to: is missing; write an address, or a list of them")
-    sender = _address("from", email.sender)
-    recipients = tuple(_address("to", text) for text in email.to)
+    sender = parse_address("from", email.sender)
+    recipients = tuple(parse_address("to", text) for text in email.to)
     specs = tuple(dict.fromkeys(address.addr_spec for address in recipients))
     utf8 = not all(spec.isascii() for spec in (sender.addr_spec, *specs))
     message = EmailMessage(policy=SMTPUTF8 if utf8 else SMTP)
@@ -88,7 +88,8 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text).strip()
 
 
-def _address(field: str, text: str) -> Address:
+def parse_address(field: str, text: str) -> Address:
+    """Read one address, which may have a name. Raises EmailError."""
     found = _ADDRESS.fullmatch(text.strip())
     if found is None:
         raise EmailError(

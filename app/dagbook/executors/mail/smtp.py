@@ -22,15 +22,27 @@ LIMIT_SECONDS = 30.0
 _QUIT_SECONDS = 2.0
 _DEFAULT_PORT, _TLS_PORT, _LAST_PORT = 25, 465, 65535
 _LONGEST_ANSWER = 300
+_PERMANENT = range(500, 600)
 _LOCAL_HOSTNAME = "localhost"  # a fully qualified name would need a DNS query, and servers ignore it
 
 
 class MailError(Exception):
-    """A mail was not accepted for all recipients; the message does not contain the password."""
+    """A mail was not accepted for all recipients; the message does not contain the password.
+
+    ``code`` is the server's answer, 0 without one; ``is_final`` says that it answers a repetition in the same way, and
+    ``is_partly_sent`` that other recipients were sent the mail.
+    """
+
+    def __init__(self, message: str, code: int = 0, *, is_final: bool = False, is_partly_sent: bool = False) -> None:
+        self.code, self.is_final, self.is_partly_sent = code, is_final, is_partly_sent
+        super().__init__(message)
 
 
-async def send(server: Smtp, email: Email, *, limit_seconds: float = LIMIT_SECONDS) -> None:
-    """Send an email. Raises MailError, also when only some of the recipients were refused."""
+async def send(server: Smtp, email: Email, *, limit_seconds: float = LIMIT_SECONDS, message_id: str = "") -> None:
+    """Send an email. Raises MailError, also when only some of the recipients were refused.
+
+    A mail that is sent again with the same ``message_id`` is the same mail for its readers.
+    """
     host, port = server.host.strip(), _port(server)
     if not host:
         raise MailError("smtp.host: is missing; write the name or address of the mail server")
@@ -47,12 +59,14 @@ async def send(server: Smtp, email: Email, *, limit_seconds: float = LIMIT_SECON
     try:
         # A large message takes a while to write.
         envelope = await asyncio.to_thread(
-            compose, email, at=datetime.now(UTC), message_id=make_msgid(domain="dagbook")
+            compose, email, at=datetime.now(UTC), message_id=message_id or make_msgid(domain="dagbook")
         )
         async with asyncio.timeout(limit_seconds):
             await _deliver(client, server, envelope)
     except (aiosmtplib.SMTPException, OSError, EmailError, ValueError) as error:
-        raise MailError(_explain(error, f"the mail server {host}:{port}", limit_seconds)) from error
+        message, code = _explain(error, f"the mail server {host}:{port}", limit_seconds), _code_of(error)
+        is_final = code in _PERMANENT and not isinstance(error, aiosmtplib.SMTPAuthenticationError)
+        raise MailError(message, code, is_final=is_final or isinstance(error, EmailError)) from error
     finally:
         client.close()
 
@@ -69,7 +83,8 @@ async def _deliver(client: aiosmtplib.SMTP, server: Smtp, envelope: SmtpEnvelope
             await client.quit()
     if refused:
         answers = (_recipient_error(address, code, text) for address, (code, text) in refused.items())
-        raise MailError(f"the mail server refused {', '.join(answers)}; the others were sent the mail")
+        message = f"the mail server refused {', '.join(answers)}; the others were sent the mail"
+        raise MailError(message, is_partly_sent=True)
 
 
 async def _log_in(client: aiosmtplib.SMTP, server: Smtp) -> None:
@@ -107,6 +122,15 @@ def _port(server: Smtp) -> int:
     if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= _LAST_PORT):
         raise MailError(f"smtp.port: expected a number from 1 to {_LAST_PORT}, found {text[:20]!r}")
     return int(text)
+
+
+def _code_of(error: Exception) -> int:
+    match error:
+        case aiosmtplib.SMTPResponseException():
+            return error.code
+        case aiosmtplib.SMTPRecipientsRefused():
+            return max((refused.code for refused in error.recipients), default=0)
+    return 0
 
 
 def _explain(error: Exception, server: str, limit_seconds: float) -> str:

@@ -39,6 +39,8 @@ _SECRETS = (
     "UPDATE nodes SET output_sealed = NULL, ran = json_remove(ran, '$.env')",
     "UPDATE definitions SET base = NULL",
     "UPDATE sources SET hook_secret = NULL, credentials = NULL",
+    "UPDATE alert_channels SET settings = '{}', sealed = NULL, sealed_before = NULL, sealed_before_until = NULL",
+    "UPDATE alert_deliveries SET attempts = '[]'",
 )
 _TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 

@@ -34,7 +34,6 @@ from dagbook.runs.server_context import ServerContext
 from dagbook.spec.expansion.expand import ExpansionError
 from dagbook.spec.model import Dag, Mail, MailOn, Smtp
 
-_HTTP = ("http://", "https://")
 LOGS_BYTES = 5 * 1024 * 1024  # encoded they are a third larger, and many mail servers accept at most 10 MB
 _SUCCESSFUL = (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
 _CONCURRENT = 8
@@ -235,9 +234,7 @@ class RunMailer:
         found = await self._database.read(
             lambda connection: read_content(connection, run.owned, with_logs=mail.attach_logs)
         )
-        # Without a public address, the one that this server listens on: never one that a request names.
-        own, public = self._context.identity.address, self._context.public_url
-        base = public or (own if own.startswith(_HTTP) else "")
+        base = self._context.page_base
         subject = mail_rendering.MailContext(
             dag=run.plan.dag,
             dag_name=run.owned.dag_name,
@@ -248,7 +245,7 @@ class RunMailer:
             commands=found.commands,
             host=self._context.identity.host,
             link=f"{base}{found.page}" if base else "",
-            is_local_link=not public,
+            is_local_link=not self._context.public_url,
             summaries=[(row.name, row.text) for row in found.summaries.rows],
             more_summaries=found.summaries.has_more,
         )

@@ -122,7 +122,8 @@ def end_hold(connection: WriteConnection, actor: Actor, at: datetime) -> HoldSta
         if run.is_queued:
             queue.remove_entries(connection, {run.run})
             changes.add_queue_changes(connection, [run.queue])
-        force_finish(connection, Fence(run.run, run.number, run.token), RunStatus.FAILED, _UNFINISHED, at)
+        fence = Fence(run.run, run.number, run.token)
+        force_finish(connection, fence, RunStatus.FAILED, _UNFINISHED, at, tells=False)  # the original did
     for slot in schedules.find_restarting(connection):
         key = SlotKey(slot.dag_id, slot.kind, slot.minute)
         given = schedules.Slot(key=key, file_name=slot.file_name, awaiting_restart=True)

@@ -203,7 +203,7 @@ class FailureTracker:
             return
 
         def fail(connection: WriteConnection) -> bool:
-            if fence not in run_writes.lock_fences(connection, self._context.identity.id, {fence}):
+            if fence not in run_writes.lock_fences(connection, self._context.identity.id, {fence}).held:
                 return False  # another server owns the run by now
             finish_rows(connection, fence, RunStatus.FAILED, reason, self._context)
             return True

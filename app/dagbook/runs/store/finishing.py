@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from dagbook.db.database import WriteConnection
-from dagbook.db.repositories.runs import runs, status_overrides
+from dagbook.db.repositories.runs import run_ends, runs, status_overrides
 from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.db.repositories.runs.status_overrides import ForcedEnd
 from dagbook.engine.history import Change
@@ -17,10 +17,18 @@ from dagbook.json_values import Json
 from dagbook.runs.store import row_mapping
 
 
-def force_finish(connection: WriteConnection, fence: Fence, status: RunStatus, reason: str, now: datetime) -> None:
+def force_finish(
+    connection: WriteConnection,
+    fence: Fence,
+    status: RunStatus,
+    reason: str,
+    now: datetime,
+    *,
+    tells: bool = True,
+) -> None:
     """Finish a run without a runner in ``status``, and its running nodes as failed, or aborted like the run.
 
-    The caller holds the row lock of the run, so that no runner writes to it.
+    The caller holds the row lock of the run, so that no runner writes to it. Without ``tells`` no alert follows.
     """
     open_run = status_overrides.read_open(connection, fence)
     end = max([now, *open_run.times])
@@ -37,6 +45,8 @@ def force_finish(connection: WriteConnection, fence: Fence, status: RunStatus, r
         state=_readable(open_run.state) | closed,
         events=row_mapping.event_rows(fence.run, fence.attempt, runs.last_seq(connection, fence.run), changes, end),
     )
+    if tells:
+        run_ends.add_forced(connection, fence, status, reason, end)
 
 
 def _readable(state: str | None) -> dict[str, Json]:

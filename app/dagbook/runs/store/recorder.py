@@ -18,7 +18,7 @@ import msgspec
 from dagbook.db.database import Database, WriteConnection
 from dagbook.db.errors import Conflict, DatabaseUnavailable
 from dagbook.db.repositories import audit, changes, queue, schedules
-from dagbook.db.repositories.runs import run_writes
+from dagbook.db.repositories.runs import run_ends, run_writes
 from dagbook.db.repositories.runs.run_writes import Activity, Claim, NewAttempt, NewRun, StartingRun, Transition
 from dagbook.db.types import SlotResult
 from dagbook.engine.admission import Admission, QueueConfig
@@ -210,10 +210,12 @@ class Recorder:
         entries = [entry for work in accepted for entry in (work.audit, work.secret_audit)]
         audit.add(connection, *(entry for entry in entries if entry is not None))
         claimed = self._apply_claims(connection, group, failed)
-        stored = self._lock_transitions(connection, group, failed)
+        stored, has_rules = self._lock_transitions(connection, group, failed)
         begun: list[StartingRun | Claim] = [*accepted, *claimed]
         first_steps = [work.first_steps for work in begun if work.first_steps is not None]
         run_writes.apply(connection, [*first_steps, *stored], [event for work in accepted for event in work.events])
+        # A start that fails has no fence yet, whose statement says whether there are rules: the few of them do without.
+        run_ends.add(connection, [*first_steps, *(stored if has_rules else ())])
         _publish_changes(connection, [item for item in group if id(item) not in failed])
         return failed
 
@@ -298,14 +300,17 @@ class Recorder:
         run_writes.claim(connection, claimed)
         return claimed
 
-    def _lock_transitions(self, connection: WriteConnection, group: _Group, failed: _Failed) -> list[Transition]:
+    def _lock_transitions(
+        self, connection: WriteConnection, group: _Group, failed: _Failed
+    ) -> tuple[list[Transition], bool]:
+        """Return the transitions to store, and whether there are rules of alerts."""
         transitions = [(item, item.work) for item in group if isinstance(item.work, Transition)]
         transitions = _without_duplicates(connection, transitions)
-        held = run_writes.lock_fences(connection, self._owner, {work.fence for _, work in transitions})
+        fences = run_writes.lock_fences(connection, self._owner, {work.fence for _, work in transitions})
         for item, work in transitions:
-            if work.fence not in held:
+            if work.fence not in fences.held:
                 failed[id(item)] = FenceLostError(f"run {work.fence.run} has another owner")
-        return [work for _, work in transitions if work.fence in held]
+        return [work for _, work in transitions if work.fence in fences.held], fences.has_rules
 
 
 def _without_duplicates(

@@ -4,6 +4,220 @@
  */
 
 export interface paths {
+    "/api/v2/alert-channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the channels that alerts are sent to; others than admins see the shared ones */
+        get: operations["listAlertChannels"];
+        put?: never;
+        /** Add a channel; the secret that signs a webhook is in this answer, and in no later one */
+        post: operations["addAlertChannel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/alert-channels/{channelName}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return a channel with its state */
+        get: operations["getAlertChannel"];
+        put?: never;
+        post?: never;
+        /** Delete a channel that no rule uses; its deliveries stay */
+        delete: operations["deleteAlertChannel"];
+        options?: never;
+        head?: never;
+        /** Change a channel; one that is disabled drops what waits for it */
+        patch: operations["changeAlertChannel"];
+        trace?: never;
+    };
+    "/api/v2/alert-channels/{channelName}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a new secret for a webhook; the old one signs beside it for 24 hours */
+        post: operations["rotateAlertChannelSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/alert-channels/{channelName}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a test to a channel, and wait for its receipt for 20 seconds */
+        post: operations["testAlertChannel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/alert-deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the messages to channels with their receipts, the newest first */
+        get: operations["listAlertDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/alert-deliveries/{deliveryId}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a message again that was sent, given up or dropped, under the same id */
+        post: operations["resendAlertDelivery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/alert-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the rules; callers with grants see those for single DAGs that they see */
+        get: operations["listAlertRules"];
+        put?: never;
+        /** Add a rule; managers add rules for one DAG, with shared channels */
+        post: operations["addAlertRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/alert-rules/{ruleName}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return a rule */
+        get: operations["getAlertRule"];
+        /** Replace what a rule says */
+        put: operations["setAlertRule"];
+        post?: never;
+        /** Delete a rule; open alerts stay until they end */
+        delete: operations["deleteAlertRule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/alert-rules/{ruleName}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell the channels of a rule of an event of a DAG that is marked as a test, and wait for the receipts
+         * @description The event takes the way of real ones: the rule, the deliveries, the server that sends them. After 20 seconds the
+         *     answer has the receipts that there are.
+         */
+        post: operations["testAlertRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List alerts with their receipts, the newest first */
+        get: operations["listAlerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/alerts/{alertId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return an alert with its deliveries */
+        get: operations["getAlert"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/alerts/{alertId}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Acknowledge an alert: no reminder and no escalation of it follows */
+        post: operations["acknowledgeAlert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v2/approvals": {
         parameters: {
             query?: never;
@@ -230,6 +444,23 @@ export interface paths {
         };
         /** Return a run with its nodes; `latest` is the newest one */
         get: operations["getDAGRunDetails"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/dag-runs/{name}/{dagRunId}/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the receipts of a run, and whether any rule or mail reports it */
+        get: operations["getDAGRunAlerts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -884,6 +1115,23 @@ export interface paths {
         };
         /** Return who may do what with a stored DAG */
         get: operations["getDAGAccess"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/dags/{fileName}/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return which rules cover a DAG and by which of their words, or why none does, and its newest alerts */
+        get: operations["getDAGAlerts"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2054,6 +2302,122 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** AcknowledgeAlert */
+        AcknowledgeAlert: {
+            note?: string | null;
+        };
+        /** Alert */
+        Alert: {
+            acknowledgedAt?: string;
+            acknowledgedBy?: string;
+            closedAt?: string;
+            closedBy?: string;
+            count: number;
+            id: number;
+            kind: string;
+            lastAt: string;
+            lastDagRunId?: string;
+            note?: string;
+            openedAt: string;
+            subject: string;
+            subjectKind: string;
+            told: components["schemas"]["AlertReceipt"][];
+        };
+        /** AlertAttempt */
+        AlertAttempt: {
+            at: string;
+            code?: number;
+            ms: number;
+            server?: string;
+            text?: string;
+        };
+        /** AlertChannel */
+        AlertChannel: {
+            configured: boolean;
+            enabled: boolean;
+            everySeconds?: number;
+            failingSince?: string;
+            from?: string;
+            host?: string;
+            intervalSeconds?: number;
+            lastSentAt?: string;
+            name: string;
+            nextTryAt?: string;
+            secret?: string;
+            shared: boolean;
+            smtp?: components["schemas"]["AlertMailServer"];
+            /** @enum {string} */
+            state: "ok" | "failing" | "unused";
+            to?: string[];
+            type: string;
+            url?: string;
+        };
+        /** AlertChannels */
+        AlertChannels: {
+            channels: components["schemas"]["AlertChannel"][];
+        };
+        /** AlertDeliveries */
+        AlertDeliveries: {
+            deliveries: components["schemas"]["AlertReceipt"][];
+            nextCursor?: string;
+        };
+        /** AlertMailServer */
+        AlertMailServer: {
+            host: string;
+            /** @default  */
+            port?: string;
+            /** @default  */
+            username?: string;
+        };
+        /** AlertReceipt */
+        AlertReceipt: {
+            attempts: components["schemas"]["AlertAttempt"][];
+            channel: string;
+            dag?: string;
+            dueAt: string;
+            id: string;
+            nextTryAt?: string;
+            purpose: string;
+            reason?: string;
+            sentAt?: string;
+            /** @enum {string} */
+            status: "pending" | "sent" | "failed" | "dropped";
+            tries: number;
+            type: string;
+        };
+        /** AlertRule */
+        AlertRule: {
+            after: number;
+            configured: boolean;
+            covers?: number;
+            dag?: string;
+            enabled: boolean;
+            match: string[];
+            name: string;
+            on: string[];
+            quiet?: string;
+            remindSeconds: number;
+            to: string[];
+        };
+        /** AlertRules */
+        AlertRules: {
+            rules: components["schemas"]["AlertRule"][];
+        };
+        /** Alerts */
+        Alerts: {
+            alerts: components["schemas"]["Alert"][];
+            nextCursor?: string;
+        };
+        /** AlertTest */
+        AlertTest: {
+            outcome: string;
+            receipts: components["schemas"]["AlertReceipt"][];
+            told: boolean;
+        };
+        /** AlertTestRequest */
+        AlertTestRequest: {
+            dag: string;
+        };
         /** ApprovalCount */
         ApprovalCount: {
             mayDecide: number;
@@ -2142,6 +2506,17 @@ export interface components {
             mayCreate?: boolean;
             user?: components["schemas"]["User"];
         };
+        /** ChangeAlertChannel */
+        ChangeAlertChannel: {
+            enabled?: boolean | null;
+            from?: string | null;
+            intervalSeconds?: number | null;
+            secret?: string | null;
+            shared?: boolean | null;
+            smtp?: components["schemas"]["AlertMailServer"] | null;
+            to?: string[] | null;
+            url?: string | null;
+        };
         /** ChangePasswordRequest */
         ChangePasswordRequest: {
             currentPassword: string;
@@ -2198,6 +2573,13 @@ export interface components {
             file: string;
             madeAt: string;
             revision: string;
+        };
+        /** CoveringRule */
+        CoveringRule: {
+            name: string;
+            on: string[];
+            to: string[];
+            word: string;
         };
         /** CreatedDAG */
         CreatedDAG: {
@@ -2258,6 +2640,13 @@ export interface components {
         /** DagAccount */
         DagAccount: {
             account: string;
+        };
+        /** DAGAlerts */
+        DAGAlerts: {
+            alerts: components["schemas"]["Alert"][];
+            dag: string;
+            reasons: string[];
+            rules: components["schemas"]["CoveringRule"][];
         };
         /** DAGDay */
         DAGDay: {
@@ -2346,6 +2735,12 @@ export interface components {
             set: components["schemas"]["SetRetention"];
             setAt?: string;
             setBy?: string;
+        };
+        /** DAGRunAlerts */
+        DAGRunAlerts: {
+            covered: boolean;
+            receipts: components["schemas"]["AlertReceipt"][];
+            rules: string[];
         };
         /** DAGRunAnswer */
         DAGRunAnswer: {
@@ -2806,6 +3201,34 @@ export interface components {
             params: components["schemas"]["ParamMatch"][];
             runs: components["schemas"]["RunMatch"][];
             users: components["schemas"]["UserMatch"][];
+        };
+        /** NewAlertChannel */
+        NewAlertChannel: {
+            enabled?: boolean | null;
+            from?: string | null;
+            intervalSeconds?: number | null;
+            name: string;
+            secret?: string | null;
+            shared?: boolean | null;
+            smtp?: components["schemas"]["AlertMailServer"] | null;
+            to?: string[] | null;
+            type: string;
+            url?: string | null;
+        };
+        /** NewAlertRule */
+        NewAlertRule: {
+            /** @default 1 */
+            after?: number;
+            dag?: string | null;
+            /** @default true */
+            enabled?: boolean;
+            match?: string[];
+            name: string;
+            on: string[];
+            quiet?: string | null;
+            /** @default 86400 */
+            remindSeconds?: number;
+            to: string[];
         };
         /** NewDAG */
         NewDAG: {
@@ -3290,6 +3713,20 @@ export interface components {
         /** Sessions */
         Sessions: {
             sessions: components["schemas"]["Session"][];
+        };
+        /** SetAlertRule */
+        SetAlertRule: {
+            /** @default 1 */
+            after?: number;
+            dag?: string | null;
+            /** @default true */
+            enabled?: boolean;
+            match?: string[];
+            on: string[];
+            quiet?: string | null;
+            /** @default 86400 */
+            remindSeconds?: number;
+            to: string[];
         };
         /** SetRetention */
         SetRetention: {
@@ -3801,6 +4238,19 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type AcknowledgeAlert = components['schemas']['AcknowledgeAlert'];
+export type Alert = components['schemas']['Alert'];
+export type AlertAttempt = components['schemas']['AlertAttempt'];
+export type AlertChannel = components['schemas']['AlertChannel'];
+export type AlertChannels = components['schemas']['AlertChannels'];
+export type AlertDeliveries = components['schemas']['AlertDeliveries'];
+export type AlertMailServer = components['schemas']['AlertMailServer'];
+export type AlertReceipt = components['schemas']['AlertReceipt'];
+export type AlertRule = components['schemas']['AlertRule'];
+export type AlertRules = components['schemas']['AlertRules'];
+export type Alerts = components['schemas']['Alerts'];
+export type AlertTest = components['schemas']['AlertTest'];
+export type AlertTestRequest = components['schemas']['AlertTestRequest'];
 export type ApprovalCount = components['schemas']['ApprovalCount'];
 export type ApprovalItem = components['schemas']['ApprovalItem'];
 export type Approvals = components['schemas']['Approvals'];
@@ -3810,6 +4260,7 @@ export type AuditEntries = components['schemas']['AuditEntries'];
 export type AuditEntry = components['schemas']['AuditEntry'];
 export type AuditSeal = components['schemas']['AuditSeal'];
 export type BrowserSession = components['schemas']['BrowserSession'];
+export type ChangeAlertChannel = components['schemas']['ChangeAlertChannel'];
 export type ChangePasswordRequest = components['schemas']['ChangePasswordRequest'];
 export type CleanedUp = components['schemas']['CleanedUp'];
 export type CleanUp = components['schemas']['CleanUp'];
@@ -3819,6 +4270,7 @@ export type Condition = components['schemas']['Condition'];
 export type CoordinatorInstance = components['schemas']['CoordinatorInstance'];
 export type CoordinatorStatusResponse = components['schemas']['CoordinatorStatusResponse'];
 export type CopyOfUpgrade = components['schemas']['CopyOfUpgrade'];
+export type CoveringRule = components['schemas']['CoveringRule'];
 export type CreatedDAG = components['schemas']['CreatedDAG'];
 export type CreatedToken = components['schemas']['CreatedToken'];
 export type CreateGrantRequest = components['schemas']['CreateGrantRequest'];
@@ -3827,6 +4279,7 @@ export type CreateUserRequest = components['schemas']['CreateUserRequest'];
 export type DAG = components['schemas']['DAG'];
 export type DAGAccess = components['schemas']['DAGAccess'];
 export type DagAccount = components['schemas']['DagAccount'];
+export type DAGAlerts = components['schemas']['DAGAlerts'];
 export type DAGDay = components['schemas']['DAGDay'];
 export type DAGDays = components['schemas']['DAGDays'];
 export type DAGDetails = components['schemas']['DAGDetails'];
@@ -3837,6 +4290,7 @@ export type DAGGridItem = components['schemas']['DAGGridItem'];
 export type DAGHistory = components['schemas']['DAGHistory'];
 export type DAGMatch = components['schemas']['DAGMatch'];
 export type DAGRetention = components['schemas']['DAGRetention'];
+export type DAGRunAlerts = components['schemas']['DAGRunAlerts'];
 export type DAGRunAnswer = components['schemas']['DAGRunAnswer'];
 export type DAGRunDetails = components['schemas']['DAGRunDetails'];
 export type DAGRunOfDAG = components['schemas']['DAGRunOfDAG'];
@@ -3888,6 +4342,8 @@ export type MetricPoint = components['schemas']['MetricPoint'];
 export type MissedStart = components['schemas']['MissedStart'];
 export type NamedValue = components['schemas']['NamedValue'];
 export type NameMatches = components['schemas']['NameMatches'];
+export type NewAlertChannel = components['schemas']['NewAlertChannel'];
+export type NewAlertRule = components['schemas']['NewAlertRule'];
 export type NewDAG = components['schemas']['NewDAG'];
 export type NewFileName = components['schemas']['NewFileName'];
 export type NewSource = components['schemas']['NewSource'];
@@ -3950,6 +4406,7 @@ export type SearchResults = components['schemas']['SearchResults'];
 export type ServiceFigures = components['schemas']['ServiceFigures'];
 export type Session = components['schemas']['Session'];
 export type Sessions = components['schemas']['Sessions'];
+export type SetAlertRule = components['schemas']['SetAlertRule'];
 export type SetRetention = components['schemas']['SetRetention'];
 export type ShownDagAccount = components['schemas']['ShownDagAccount'];
 export type ShownDagSettings = components['schemas']['ShownDagSettings'];
@@ -4014,6 +4471,406 @@ export type Worker = components['schemas']['Worker'];
 export type WorkersListResponse = components['schemas']['WorkersListResponse'];
 export type $defs = Record<string, never>;
 export interface operations {
+    listAlertChannels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertChannels"];
+                };
+            };
+        };
+    };
+    addAlertChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAlertChannel"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertChannel"];
+                };
+            };
+        };
+    };
+    getAlertChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channelName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertChannel"];
+                };
+            };
+        };
+    };
+    deleteAlertChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channelName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    changeAlertChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channelName: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeAlertChannel"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertChannel"];
+                };
+            };
+        };
+    };
+    rotateAlertChannelSecret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channelName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertChannel"];
+                };
+            };
+        };
+    };
+    testAlertChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channelName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertTest"];
+                };
+            };
+        };
+    };
+    listAlertDeliveries: {
+        parameters: {
+            query?: {
+                /** @description The nextCursor of the previous page. */
+                cursor?: string | null;
+                /** @description Deliveries of this status. */
+                status?: "pending" | "sent" | "failed" | "dropped" | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertDeliveries"];
+                };
+            };
+        };
+    };
+    resendAlertDelivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                deliveryId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertReceipt"];
+                };
+            };
+        };
+    };
+    listAlertRules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRules"];
+                };
+            };
+        };
+    };
+    addAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAlertRule"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRule"];
+                };
+            };
+        };
+    };
+    getAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ruleName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRule"];
+                };
+            };
+        };
+    };
+    setAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ruleName: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetAlertRule"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRule"];
+                };
+            };
+        };
+    };
+    deleteAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ruleName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    testAlertRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ruleName: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertTestRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertTest"];
+                };
+            };
+        };
+    };
+    listAlerts: {
+        parameters: {
+            query?: {
+                /** @description The nextCursor of the previous page. */
+                cursor?: string | null;
+                /** @description Alerts about the DAG with this name. */
+                dag?: string | null;
+                /** @description Alerts of this kind, such as failed. */
+                kind?: string | null;
+                /** @description Only alerts that are open, or only past ones. */
+                open?: boolean | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alerts"];
+                };
+            };
+        };
+    };
+    getAlert: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alertId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+        };
+    };
+    acknowledgeAlert: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alertId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AcknowledgeAlert"] | null;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert"];
+                };
+            };
+        };
+    };
     listApprovals: {
         parameters: {
             query?: never;
@@ -4410,6 +5267,28 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DAGRunAnswer"];
+                };
+            };
+        };
+    };
+    getDAGRunAlerts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dagRunId: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DAGRunAlerts"];
                 };
             };
         };
@@ -5507,6 +6386,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DAGAccess"];
+                };
+            };
+        };
+    };
+    getDAGAlerts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                fileName: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DAGAlerts"];
                 };
             };
         };

@@ -14,6 +14,7 @@ from sqlalchemy import Text, bindparam, func, insert, literal_column, select
 
 from dagbook.audit_entry import NewAuditEntry
 from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.alert import AlertRule
 from dagbook.db.models.definition import Removal
 from dagbook.db.models.node import Approval, LogChunk, Node, Summary
 from dagbook.db.models.queue import QueueEntry
@@ -63,8 +64,10 @@ _count_active = Prepared(
     .where(Run.dag_name == bindparam("name"), IS_ACTIVE)
     .group_by(Run.dag_name, Run.queue, Run.status)
 )
+# A worker may read this column of rules alone, so that this selects no row.
+_has_rules = select(literal_column("1")).where(AlertRule.enabled).exists()
 _lock_fences = Prepared(
-    select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token)
+    select(RunAttempt.run_id, RunAttempt.number, RunAttempt.token, _has_rules.label("has_rules"))
     .where(
         RunAttempt.run_id == bindparam("run"),
         RunAttempt.owner == bindparam("owner"),
@@ -112,6 +115,13 @@ class Fence(msgspec.Struct, frozen=True):
     run: int
     attempt: int
     token: int
+
+
+class LockedFences(msgspec.Struct, frozen=True):
+    """The fences that an owner still has, and whether any rule of alerts is enabled: no process remembers that."""
+
+    held: frozenset[Fence]
+    has_rules: bool
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
@@ -346,10 +356,12 @@ def add_events(connection: WriteConnection, events: Sequence[NewEvent]) -> None:
     _add_events.execute_many(connection, events)
 
 
-def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]) -> set[Fence]:
+def lock_fences(connection: WriteConnection, owner: str, fences: Iterable[Fence]) -> LockedFences:
     """Lock the open attempts that this owner still owns, in one order, and return their fences."""
     runs = [{"run": run, "owner": owner} for run in {fence.run for fence in fences}]
-    return {Fence(*row) for row in _lock_fences.execute_many(connection, runs)}
+    rows = _lock_fences.execute_many(connection, runs)
+    held = frozenset(Fence(run, attempt, token) for run, attempt, token, _ in rows)
+    return LockedFences(held, any(has_rules for *_, has_rules in rows))
 
 
 def last_sequences(connection: ReadConnection, runs: Iterable[int]) -> dict[int, int]:

@@ -1,0 +1,3 @@
+"""Alerts: what rules report becomes messages for channels, which are sent until the receiver has them."""
+
+__all__ = ["channels", "delivery", "queries", "requests", "rights", "routing", "rules", "senders", "service"]

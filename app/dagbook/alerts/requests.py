@@ -1,0 +1,63 @@
+"""What channels and rules are given, by a request or by the settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from dagbook.alerts.kinds import Kind
+
+_MOST_TARGETS, _MOST_WORDS = 20, 50
+LONGEST_SECONDS = 366 * 24 * 3600
+
+
+class AlertMailServer(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail server; its password is the secret of the channel."""
+
+    host: str
+    port: str = ""
+    username: str = ""
+
+
+class ChangeAlertChannel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is changed of a channel; ``secret`` is the address of a chat, or the password of a mail server."""
+
+    url: str | None = None
+    to: list[str] | None = None
+    sender: str | None = msgspec.field(default=None, name="from")
+    smtp: AlertMailServer | None = None
+    secret: str | None = None
+    interval_seconds: Annotated[int, Meta(ge=0, le=86_400)] | None = None
+    enabled: bool | None = None
+    shared: bool | None = None
+
+
+class NewAlertChannel(ChangeAlertChannel, frozen=True, kw_only=True, rename="camel"):
+    """A channel to add."""
+
+    name: str
+    type: str
+
+
+class SetAlertRule(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a rule says; ``on`` and ``to`` as in the settings file: ``to`` has channels, such as ``pager +15m``.
+
+    ``dag`` makes it one for that DAG alone.
+    """
+
+    match: Annotated[list[str], Meta(max_length=_MOST_WORDS)] = []
+    on: Annotated[list[str], Meta(min_length=1, max_length=len(Kind))]
+    to: Annotated[list[str], Meta(min_length=1, max_length=_MOST_TARGETS)]
+    after: Annotated[int, Meta(ge=1, le=1_000)] = 1
+    remind_seconds: Annotated[int, Meta(ge=0, le=LONGEST_SECONDS)] = 24 * 3600
+    quiet: str | None = None
+    enabled: bool = True
+    dag: str | None = None
+
+
+class NewAlertRule(SetAlertRule, frozen=True, kw_only=True, rename="camel"):
+    """A rule to add."""
+
+    name: str

@@ -1,0 +1,196 @@
+"""Use cases of rules: add, change and remove what is told to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from dagbook.alerts import routing
+from dagbook.alerts.channels import is_channel_name
+from dagbook.alerts.due import parse_quiet
+from dagbook.alerts.kinds import Kind, parse_kind
+from dagbook.alerts.requests import LONGEST_SECONDS, SetAlertRule
+from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
+from dagbook.clock import Clock
+from dagbook.db.database import Database, ReadConnection, WriteConnection
+from dagbook.db.repositories import audit
+from dagbook.db.repositories.alerts import channels, rules
+from dagbook.db.repositories.alerts.rules import DagTags, NewRule, NewTarget, RuleRow
+from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
+from dagbook.identifiers import is_name, shorten
+from dagbook.spec.time.duration import duration_seconds
+
+_MOST_RULES = 500
+T = TypeVar("T")
+
+
+class Rules:
+    """The rules of a database."""
+
+    def __init__(self, database: Database, now: Clock) -> None:
+        self._database = database
+        self._now = now
+
+    async def find(self) -> list[RuleRow]:
+        """Return all rules, by name."""
+        return await self._database.read_inline(rules.find)
+
+    async def require(self, name: str) -> RuleRow:
+        """Return a rule; raises NotFoundError."""
+        row = await self._database.read_inline(rules.get, name) if is_channel_name(name) else None
+        if row is None:
+            raise NotFoundError(f"there is no rule named {shorten(name)}")
+        return row
+
+    async def add(self, name: str, rule: SetAlertRule, actor: Actor, *, may_use_all: bool) -> RuleRow:
+        """Store a rule. Without ``may_use_all`` only shared channels exist. Raises AppError."""
+        if not is_channel_name(name):
+            raise BadRequestError(f"name: {shorten(name)} is no name; use 1 to 64 letters, digits, '-', '_' or '.'")
+        now = self._now()
+
+        def work(connection: WriteConnection) -> None:
+            if rules.count(connection) >= _MOST_RULES:
+                raise BadRequestError(f"name: there are {_MOST_RULES} rules, the most that are possible")
+            row, targets = _check(connection, name, rule, may_use_all=may_use_all)
+            if not rules.add(connection, row, targets, now):
+                raise AlreadyExistsError(f"a rule named {shorten(name)} exists already")
+            audit.add(connection, actor.entry(_action(Action.ALERT_RULE_CREATE, name, None, _shown(rule)), now))
+
+        await self._database.write(work)
+        return await self.require(name)
+
+    async def replace(self, name: str, rule: SetAlertRule, actor: Actor, *, may_use_all: bool) -> RuleRow:
+        """Change a rule; raises AppError."""
+        row = await self._require_own(name)
+        action = _action(Action.ALERT_RULE_UPDATE, name, _shown(as_written(row)), _shown(rule))
+        entry = actor.entry(action, self._now())
+
+        def work(connection: WriteConnection) -> None:
+            rules.replace(connection, row.id, *_check(connection, name, rule, may_use_all=may_use_all))
+            audit.add(connection, entry)
+
+        await self._database.write(work)
+        return await self.require(name)
+
+    async def remove(self, name: str, actor: Actor) -> None:
+        """Delete a rule; what it has caused stays. Raises AppError."""
+        row = await self._require_own(name)
+        entry = actor.entry(_action(Action.ALERT_RULE_DELETE, name, _shown(as_written(row))), self._now())
+
+        def work(connection: WriteConnection) -> None:
+            rules.remove(connection, row.id)
+            audit.add(connection, entry)
+
+        await self._database.write(work)
+
+    async def _require_own(self, name: str) -> RuleRow:
+        row = await self.require(name)
+        if row.configured:
+            raise ForbiddenError(f"the rule {shorten(name)} is in the setting alert_rules; change it there")
+        return row
+
+
+def single_dag(rule: SetAlertRule) -> str:
+    """Return the one DAG that a rule is for; empty for others."""
+    return rule.dag or routing.single_name([word.strip() for word in rule.match])
+
+
+def as_written(row: RuleRow) -> SetAlertRule:
+    """Return a stored rule as it is written."""
+    return SetAlertRule(
+        match=list(row.match),
+        on=list(row.kinds),
+        to=[format_target(target.channel, target.delay_seconds) for target in row.targets],
+        after=row.after,
+        remind_seconds=row.remind_seconds,
+        quiet=row.quiet,
+        enabled=row.enabled,
+        dag=row.dag_name,
+    )
+
+
+def format_target(channel: str, delay_seconds: int) -> str:
+    """Return a target as it is written: ``ops``, ``pager +1h30m``."""
+    hours, minutes, seconds = delay_seconds // 3600, delay_seconds // 60 % 60, delay_seconds % 60
+    parts = (f"{number}{unit}" for number, unit in ((hours, "h"), (minutes, "m"), (seconds, "s")) if number)
+    return f"{channel} +{''.join(parts)}" if delay_seconds else channel
+
+
+def parse_target(text: str) -> tuple[str, int]:
+    """Return the channel and the delay of a target; raises ValueError."""
+    name, plus, delay = (part.strip() for part in text.partition("+"))
+    seconds = duration_seconds(delay) if plus else 0
+    if seconds is None or not 0 <= seconds <= LONGEST_SECONDS:
+        raise ValueError("has no delay; write one as in `pager +15m`")
+    return name, int(seconds)
+
+
+def count_covered(row: RuleRow, dags: Sequence[DagTags]) -> int:
+    """Count the stored DAGs that a rule covers."""
+    return sum(routing.judge(row.match, dag.dag_name, dag.tags).covers for dag in dags)
+
+
+def _check(
+    connection: ReadConnection, name: str, rule: SetAlertRule, *, may_use_all: bool
+) -> tuple[NewRule, list[NewTarget]]:
+    """Return a rule and its targets as they are stored; raises BadRequestError and NotFoundError."""
+    kinds = [_parse("on", text, parse_kind) for text in rule.on]
+    if rule.quiet:
+        _parse("quiet", rule.quiet, parse_quiet)
+    match, targets = _check_match(rule), _find_targets(connection, rule, may_use_all=may_use_all)
+    dag_id = rules.find_dag_id(connection, rule.dag) if rule.dag else None
+    if rule.dag and dag_id is None:
+        raise NotFoundError(f"dag: there is no DAG named {shorten(rule.dag)}")
+    row = NewRule(
+        name=name,
+        match=match,
+        kinds=[str(kind) for kind in dict.fromkeys(kinds)],
+        after=rule.after,
+        remind_seconds=rule.remind_seconds,
+        quiet=(rule.quiet or "").strip() or None,
+        enabled=rule.enabled,
+        configured=False,
+        tells_success=Kind.SUCCEEDED in kinds,
+        dag_id=dag_id,
+    )
+    return row, targets
+
+
+def _check_match(rule: SetAlertRule) -> list[str]:
+    if rule.dag:
+        if not is_name(rule.dag) or rule.match not in ([], [rule.dag]):
+            raise BadRequestError("match: a rule with `dag` is for that DAG alone; leave match out")
+        return [rule.dag]
+    words = [_parse("match", text, routing.check_word) for text in rule.match]
+    if routing.excludes_only(words):
+        raise BadRequestError("match: covers nothing; write at least one word without '!', such as '*'")
+    return list(dict.fromkeys(words))
+
+
+def _find_targets(connection: ReadConnection, rule: SetAlertRule, *, may_use_all: bool) -> list[NewTarget]:
+    known = {row.name: row.id for row in channels.find(connection) if row.shared or may_use_all}
+    targets: dict[int, NewTarget] = {}
+    for text in rule.to:
+        channel, delay = _parse("to", text, parse_target)
+        if channel not in known:
+            raise NotFoundError(f"to: there is no channel named {shorten(channel)}")
+        if known[channel] in targets:
+            raise BadRequestError(f"to: names the channel {shorten(channel)} twice")
+        targets[known[channel]] = NewTarget(channel_id=known[channel], delay_seconds=delay)
+    return list(targets.values())
+
+
+def _parse(field: str, text: str, parse: Callable[[str], T]) -> T:
+    """Parse a value; raises BadRequestError with its field and its text."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise BadRequestError(f"{field}: {shorten(text)} {error}") from error
+
+
+def _shown(rule: SetAlertRule) -> Values:
+    return {name: getattr(rule, name) for name in SetAlertRule.__struct_fields__}
+
+
+def _action(action: Action, name: str, before: Values = None, after: Values = None) -> AuditAction:
+    return AuditAction(action=action, kind="alert rule", name=name, before=before, after=after)

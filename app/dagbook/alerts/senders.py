@@ -1,0 +1,135 @@
+"""Sending of one message to one channel, bounded in time and in what is read of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, tzinfo
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+from standardwebhooks import Webhook
+
+from dagbook import __version__
+from dagbook.alerts import due, texts
+from dagbook.alerts.channels import MAIL, SLACK, Channels, ChannelSettings, Secrets, read_settings
+from dagbook.alerts.due import Answer
+from dagbook.alerts.texts import Notice, clean
+from dagbook.db.repositories.alerts.channels import ChannelRow
+from dagbook.egress.client import EgressClient
+from dagbook.egress.rules import Egress
+from dagbook.errors import AppError
+from dagbook.executors.http.errors import explain_cause
+from dagbook.executors.mail import smtp
+from dagbook.executors.mail.message import Email
+from dagbook.executors.mail.smtp import MailError
+from dagbook.runs.secrets.masking import Masker
+from dagbook.spec.expansion.shell_expansion import expand_plain
+from dagbook.spec.model import Smtp
+from dagbook.spec.reading.load import load
+
+LIMIT_SECONDS = 15.0
+_LONGEST_ANSWER, _SHOWN = 4 * 1024, 200
+_SHORTEST_PART = 8  # characters
+_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": f"Dagbook/{__version__}"}
+_TLS_FIELD = "a certificate that is trusted"
+
+ReadMailServer = Callable[[], tuple[Smtp, str]]  # of the base configuration, with the sender of its mails
+
+
+class Sender:
+    """Sends messages; one for a process, since it keeps its connections."""
+
+    def __init__(self, channels: Channels, egress: Egress, read_mail_server: ReadMailServer, zone: tzinfo) -> None:
+        self._channels = channels
+        self._egress = egress
+        self._read_mail_server = read_mail_server
+        self._zone = zone
+        self._client: httpx.AsyncClient | None = None
+
+    async def close(self) -> None:
+        """Close the connections; harmless without any."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def send(self, channel: ChannelRow, notices: Sequence[Notice], now: datetime) -> Answer:
+        """Send one message about alerts; a channel of programs gets one notice at a time."""
+        settings = read_settings(channel)
+        try:
+            secrets = self._channels.open(channel)
+            before = self._channels.open_before(channel)
+        except AppError as error:  # the key of this server opens no secret of the channel
+            return Answer(text=clean(error.message, _SHOWN))
+        if channel.type == MAIL:
+            return await self._mail(settings, secrets, notices)
+        if channel.type == SLACK:
+            return await self._chat(secrets.url, notices)
+        body, delivery_id = texts.webhook(notices[0], now), notices[0].delivery_id
+        signers = [Webhook(each.signing) for each in (secrets, before) if each.signing]
+        headers = {
+            "webhook-id": delivery_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": " ".join(signer.sign(delivery_id, now, body.decode()) for signer in signers),
+        }
+        return await self._post(settings.url, body, headers, ())
+
+    async def _chat(self, url: str, notices: Sequence[Notice]) -> Answer:
+        """Post to a chat: its address is a secret, which an answer may repeat in parts."""
+        parts = urlsplit(url)
+        found = (url, parts.path, parts.query, *parts.path.split("/"), *parts.query.split("&"), parts.password or "")
+        hidden = [part for part in found if len(part) >= _SHORTEST_PART]
+        return await self._post(url, texts.slack(notices, self._zone), {}, hidden)
+
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str], hidden: Sequence[str]) -> Answer:
+        """Post a body; ``hidden`` is what an answer may repeat and a receipt must not have."""
+        if self._client is None:
+            jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # a receiver sets nothing
+            self._client = EgressClient(self._egress, follow_redirects=False, timeout=LIMIT_SECONDS, cookies=jar)
+        try:
+            async with (
+                asyncio.timeout(due.lasting(LIMIT_SECONDS).total_seconds()),
+                self._client.stream("POST", url, content=body, headers={**_HEADERS, **headers}) as response,
+            ):
+                text = clean(Masker(hidden).mask(await _read(response)), _SHOWN)
+        except TimeoutError:
+            return Answer(text=f"no complete answer within {LIMIT_SECONDS:.0f} s")
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            return Answer(text=clean(explain_cause(error, _TLS_FIELD), _SHOWN))
+        return due.of_http(response.status_code, text, response.headers)
+
+    async def _mail(self, settings: ChannelSettings, secrets: Secrets, notices: Sequence[Notice]) -> Answer:
+        server, sender = await asyncio.to_thread(self._read_mail_server)
+        if (own := settings.smtp) is not None:
+            server = Smtp(host=own.host, port=own.port, username=own.username, password=secrets.password)
+        text = texts.mail(notices, self._zone)
+        email = Email(
+            sender=settings.sender or sender, to=settings.to, subject=text.subject, html=text.html, text=text.text
+        )
+        message_id = f"<{notices[0].delivery_id}@dagbook>"
+        try:
+            await smtp.send(server, email, limit_seconds=LIMIT_SECONDS, message_id=message_id)
+        except MailError as error:
+            answer = Answer(code=error.code, text=clean(str(error), _SHOWN), is_refused=error.is_final)
+            return Answer(code=250, text=answer.text, is_sent=True) if error.is_partly_sent else answer
+        return Answer(code=250, is_sent=True)
+
+
+async def _read(response: httpx.Response) -> str:
+    """Return the start of an answer, and read no more of it."""
+    found = bytearray()
+    async for part in response.aiter_raw():
+        found += part
+        if len(found) >= _LONGEST_ANSWER:
+            break
+    return found[:_LONGEST_ANSWER].decode(errors="replace")
+
+
+def read_mail_server(read_base: Callable[[], str], environ: Mapping[str, str]) -> tuple[Smtp, str]:
+    """Return the mail server of the base configuration, and the sender of its mails about failures."""
+    dag = load("steps: []", name="alerts", base=read_base()).definition.dag
+    texts = {name: expand_plain(text, environ) for name, text in msgspec.structs.asdict(dag.smtp or Smtp()).items()}
+    server, sender = Smtp(**texts), dag.error_mail.sender if dag.error_mail else ""
+    return server, expand_plain(sender, environ) or server.username

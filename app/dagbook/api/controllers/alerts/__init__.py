@@ -1,0 +1,3 @@
+"""Alerts, their channels and rules."""
+
+__all__ = ["alerts", "channels", "rules"]

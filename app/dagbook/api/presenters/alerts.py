@@ -1,0 +1,98 @@
+"""Alerts, channels, rules and deliveries: rows to schemas. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import TypeVar
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from dagbook.alerts.channels import read_settings
+from dagbook.alerts.routing import judge
+from dagbook.alerts.rules import as_written, count_covered
+from dagbook.alerts.service import Tested
+from dagbook.api.presenters.fields import or_unset, precise_time, time_text
+from dagbook.api.schemas.alerts import (
+    Alert,
+    AlertAttempt,
+    AlertChannel,
+    AlertReceipt,
+    AlertRule,
+    AlertTest,
+    CoveringRule,
+)
+from dagbook.db.repositories.alerts.alerts import AlertRow
+from dagbook.db.repositories.alerts.channels import ChannelRow
+from dagbook.db.repositories.alerts.deliveries import PENDING, Attempt, DeliveryRow
+from dagbook.db.repositories.alerts.rules import DagTags, RuleRow
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def _present(kind: type[S], row: msgspec.Struct, zone: tzinfo, **others: object) -> S:
+    """Make a schema of the fields of a row with the same names: instants as text, and nothing for what is empty."""
+    values = {name: getattr(row, name) for name in kind.__struct_fields__ if name not in others and hasattr(row, name)}
+    shown = {name: time_text(value, zone) if isinstance(value, datetime) else value for name, value in values.items()}
+    return kind(**{name: value for name, value in shown.items() if value not in (None, "")}, **others)
+
+
+def present_channel(row: ChannelRow, zone: tzinfo, *, is_admin: bool, secret: str = "") -> AlertChannel:
+    """Return a channel as clients see it: others than admins get no address."""
+    state = "failing" if row.failing_since else "ok" if row.last_sent_at else "unused"
+    found = _present(AlertChannel, row, zone, state=state, secret=or_unset(secret))
+    if not is_admin:
+        return replace(found, interval_seconds=UNSET, every_seconds=UNSET, next_try_at=UNSET)
+    settings = read_settings(row)
+    names = ("url", "host", "to", "sender", "smtp")
+    return replace(found, **{name: or_unset(getattr(settings, name)) for name in names})
+
+
+def present_rule(row: RuleRow, dags: Sequence[DagTags]) -> AlertRule:
+    """Return a rule as it is written."""
+    covers = count_covered(row, dags)
+    return _present(AlertRule, as_written(row), UTC, name=row.name, configured=row.configured, covers=covers)
+
+
+def present_covering(row: RuleRow, dag: DagTags) -> CoveringRule:
+    """Return by which of its words a rule covers a DAG, and what it reports to whom."""
+    written = as_written(row)
+    word = judge(row.match, dag.dag_name, dag.tags).word
+    return CoveringRule(name=row.name, word=word, on=sorted(written.on), to=written.to)
+
+
+def present_receipt(row: DeliveryRow, zone: tzinfo, *, is_admin: bool) -> AlertReceipt:
+    """Return a delivery with its tries."""
+    next_try = time_text(max(row.due_at, row.next_try_at or row.due_at), zone)
+    return _present(
+        AlertReceipt,
+        row,
+        zone,
+        sent_at=UNSET if row.sent_at is None else precise_time(row.sent_at, zone),
+        next_try_at=next_try if row.status == PENDING else UNSET,
+        attempts=[_present_attempt(attempt, zone, is_admin=is_admin) for attempt in row.attempts],
+    )
+
+
+def _present_attempt(attempt: Attempt, zone: tzinfo, *, is_admin: bool) -> AlertAttempt:
+    return AlertAttempt(
+        at=precise_time(attempt.at, zone),
+        ms=attempt.ms,
+        code=or_unset(attempt.code),
+        text=or_unset(attempt.text) if is_admin else UNSET,
+        server=or_unset(attempt.server) if is_admin else UNSET,
+    )
+
+
+def present_test(tested: Tested, zone: tzinfo, *, is_admin: bool) -> AlertTest:
+    """Return what came of a test."""
+    receipts = [present_receipt(row, zone, is_admin=is_admin) for row in tested.rows]
+    return AlertTest(told=tested.is_told, outcome=tested.outcome, receipts=receipts)
+
+
+def present_alert(row: AlertRow, told: Sequence[DeliveryRow], zone: tzinfo, *, is_admin: bool) -> Alert:
+    """Return an alert with its deliveries."""
+    receipts = [present_receipt(each, zone, is_admin=is_admin) for each in told]
+    return _present(Alert, row, zone, last_dag_run_id=or_unset(row.run_id), told=receipts)

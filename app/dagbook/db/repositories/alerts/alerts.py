@@ -1,0 +1,187 @@
+"""Open and past alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, insert, or_, select, update
+from sqlalchemy.orm import aliased
+
+from dagbook.db.database import ReadConnection, WriteConnection
+from dagbook.db.models.alert import Alert
+from dagbook.db.models.definition import Dag
+from dagbook.db.models.node import Approval, Node
+from dagbook.db.models.run import Run
+from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
+from dagbook.db.statements import all_rows, columns, first_row
+from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.json_values import Json
+
+DAG, TOLD = "dag", "told once"
+
+
+class AlertSubject(msgspec.Struct, frozen=True, kw_only=True):
+    """What an alert is about."""
+
+    kind: str
+    subject_kind: str
+    subject: str
+
+
+class NewAlert(AlertSubject, frozen=True, kw_only=True):
+    """An alert to store; one with ``closed_at`` is told once and does not stay open."""
+
+    opened_at: datetime
+    last_at: datetime
+    data: Mapping[str, Json]
+    count: int = 1
+    last_run_id: int | None = None
+    closed_at: datetime | None = None
+    closed_by: str | None = None
+
+
+class AlertRow(NewAlert, frozen=True, kw_only=True):
+    """An alert; ``run_id`` is the name of its newest run."""
+
+    id: int
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    note: str | None
+    run_id: str | None
+
+
+class AlertRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The run of an alert as it is now, with the first of its steps that failed."""
+
+    dag_name: str
+    run_id: str
+    attempt: int
+    status: RunStatus
+    started_at: datetime | None
+    finished_at: datetime | None
+    failed_step: str | None
+
+
+class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which alerts are listed: open or past ones, of a kind, of a DAG, before a position, visible to a caller."""
+
+    is_open: bool | None = None
+    kind: str = ""
+    dag: str = ""
+    before: int | None = None
+    visibility: Visibility = EVERYTHING
+
+
+_is_open = Alert.closed_at.is_(None)
+_select = select(*columns(Alert, AlertRow), Run.run_id).outerjoin(Run, Run.id == Alert.last_run_id)
+# Without the key, of which the rows of deliveries that are added take a lock in another order.
+_lock = _select.with_for_update(of=Alert, key_share=True)
+_of_subject = and_(Alert.subject_kind == bindparam("subject_kind"), Alert.subject == bindparam("subject"))
+_failed_step = (
+    select(Node.name)
+    .where(Node.run_id == Run.id, Node.attempt == Run.attempt, Node.status == NodeStatus.FAILED, Node.position >= 0)
+    .order_by(Node.position)
+    .limit(1)
+    .correlate(Run)
+    .scalar_subquery()
+)
+_get_run = select(*columns(Run, AlertRun), _failed_step.label("failed_step")).where(Run.id == bindparam("run"))
+_family = aliased(Run)
+_is_waiting = exists().where(
+    or_(_family.id == Alert.last_run_id, _family.root_id == Alert.last_run_id),
+    _family.status == RunStatus.RUNNING,
+    Approval.run_id == _family.id,
+    Approval.attempt == _family.attempt,
+    Approval.decided_at.is_(None),
+    Node.run_id == Approval.run_id,
+    Node.attempt == Approval.attempt,
+    Node.position == Approval.position,
+    Node.status == NodeStatus.RUNNING,
+)
+# That of a run without a stored DAG stays until a run of its name succeeds, or the run is deleted.
+_lost_its_dag = and_(
+    ~exists().where(Dag.dag_name == Alert.subject), or_(Alert.last_run_id.is_(None), Run.file_name.is_not(None))
+)
+_is_over = case((Alert.kind == "waiting", ~_is_waiting), else_=_lost_its_dag)
+_over = (_is_open, Alert.subject_kind == DAG, _is_over)
+
+
+def find_open(connection: WriteConnection, subject_kind: str, subject: str, *kinds: str) -> Sequence[AlertRow]:
+    """Return and lock the open alerts of these kinds about a subject."""
+    statement = _lock.where(_of_subject, Alert.kind.in_(kinds), _is_open).order_by(Alert.id)
+    return all_rows(connection, AlertRow, statement, subject_kind=subject_kind, subject=subject)
+
+
+def get_latest(connection: WriteConnection, about: AlertSubject, since: datetime) -> AlertRow | None:
+    """Return and lock the last alert of a kind about a subject that has ended since a time."""
+    ended = (Alert.closed_at >= since, Alert.closed_by.is_distinct_from(TOLD), Alert.kind == about.kind)
+    statement = _lock.where(_of_subject, *ended).order_by(Alert.id.desc()).limit(1)
+    return first_row(connection, AlertRow, statement, subject_kind=about.subject_kind, subject=about.subject)
+
+
+def add(connection: WriteConnection, alert: NewAlert) -> int:
+    """Store an alert, and return its key."""
+    added = insert(Alert).values(msgspec.structs.asdict(alert)).returning(Alert.id)
+    return int(connection.execute(added).scalar_one())
+
+
+def change(connection: WriteConnection, alert_id: int, **values: object) -> None:
+    """Set columns of a locked alert."""
+    connection.execute(update(Alert).where(Alert.id == alert_id).values(values))
+
+
+def has_over(connection: ReadConnection) -> bool:
+    """Whether an alert has to end without an event: its DAG is gone, or its run waits for no approval any more."""
+    return connection.scalar(_select.where(*_over).with_only_columns(Alert.id).limit(1)) is not None
+
+
+def find_over(connection: WriteConnection) -> Sequence[AlertRow]:
+    """Return and lock these alerts."""
+    return all_rows(connection, AlertRow, _lock.where(*_over))
+
+
+def count_open(connection: ReadConnection) -> int:
+    """Count the open alerts."""
+    return connection.scalar(select(func.count()).select_from(Alert).where(_is_open)) or 0
+
+
+def lock(connection: WriteConnection, alert_id: int) -> AlertRow | None:
+    """Return and lock an alert."""
+    return first_row(connection, AlertRow, _lock.where(Alert.id == alert_id))
+
+
+def get(connection: ReadConnection, alert_id: int, visibility: Visibility = EVERYTHING) -> AlertRow | None:
+    """Return a visible alert."""
+    return first_row(connection, AlertRow, _select.where(Alert.id == alert_id, *_narrow(visibility)))
+
+
+def get_run(connection: ReadConnection, run: int) -> AlertRun | None:
+    """Return the run of an alert; None if it was deleted."""
+    return first_row(connection, AlertRun, _get_run, run=run)
+
+
+def find_tags(connection: ReadConnection, run: int) -> list[str]:
+    """Return the tags that the DAG of a run had."""
+    return list(connection.scalar(select(Run.tags).where(Run.id == run)) or ())
+
+
+def find_page(connection: ReadConnection, wanted: AlertFilter, most: int) -> Sequence[AlertRow]:
+    """Return a page of alerts, the newest first."""
+    conditions = _narrow(wanted.visibility)
+    if wanted.is_open is not None:
+        conditions.append(_is_open if wanted.is_open else Alert.closed_at.is_not(None))
+    if wanted.kind:
+        conditions.append(Alert.kind == wanted.kind)
+    if wanted.dag:
+        conditions += [Alert.subject_kind == DAG, Alert.subject == wanted.dag]
+    if wanted.before is not None:
+        conditions.append(Alert.id < wanted.before)
+    return all_rows(connection, AlertRow, _select.where(*conditions).order_by(Alert.id.desc()).limit(most))
+
+
+def _narrow(visibility: Visibility) -> list[ColumnElement[bool]]:
+    """Return the conditions that alerts are visible; what is not about a DAG is, to callers who see everything."""
+    return [Alert.subject_kind == DAG, *dag_access.narrow(Alert.subject, visibility)] if visibility else []
