@@ -69,6 +69,7 @@ PAGES = {
     "run-sub": "/dag-runs/for-each/latest?step=each%20city",
     "compare": "/compare?run=orders/orders-nightly",
     "approvals": "/approvals",
+    "alerts": "/alerts",
     "queues": "/queues",
     "schedules": "/schedules",
     "schedules-past": "/schedules?tab=past",

@@ -107,6 +107,7 @@ def fill(site: Site) -> None:
     )
     site.save("sleeper", "queue: small\nsteps:\n  - {name: sleep, command: sleep 7200}\n")
     _add_source(site)
+    _add_alerts(site)
     site.send("PUT", "/dags/good/spec", {"spec": "tags: [nightly]\nsteps:\n  - name: one\n    command: seq 3000\n"})
     for name in ("hostile", "etl", "good", "good", "caller"):
         site.run(name)
@@ -130,6 +131,13 @@ def _add_source(site: Site) -> None:
     (folder / "removed.yaml").unlink()
     (folder / "never.yaml").write_text("steps: [")
     site.send("POST", "/sources/team/sync", {})
+
+
+def _add_alerts(site: Site) -> None:
+    """Let the failure of a DAG open an alert, which stays as it is: nothing is sent to a disabled channel."""
+    channel = {"name": "ops", "type": "webhook", "url": "http://127.0.0.1:9/hook", "enabled": False}
+    site.send("POST", "/alert-channels", channel)
+    site.send("POST", "/alert-rules", {"name": "loads", "match": ["etl", "tag:none"], "on": ["failed"], "to": ["ops"]})
 
 
 def _reasons(site: Site) -> list[str]:

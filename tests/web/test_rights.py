@@ -10,9 +10,12 @@ from playwright.async_api import Browser, Page, expect
 from tests.web.browser import visiting
 from tests.web.site import Site
 
-RUN = r"Start|Stop|Retry|Run again|Edit status|Remove.* from the queue|Resume|Suspend|Pause|Move|Clear$|Mark run"
-WRITE = r"Save|Rename|Delete|New DAG|Restore"
-ADMIN = r"Add user|Clean up|Examine|Reset the password|Remove(?!.* from the queue)"
+RUN = (
+    r"Start|Stop|Retry|Run again|Edit status|Remove.* from the queue|Resume|Suspend|Pause|Move|Clear$|Mark run"
+    r"|Acknowledge|Resend"
+)
+WRITE = r"Save|Rename|Delete|New DAG|Restore|Add rule"
+ADMIN = r"Add user|Add channel|Clean up|Examine|Reset the password|Remove(?!.* from the queue)"
 FORBIDDEN = {"viewer": f"^({RUN}|{WRITE}|{ADMIN})", "operator": f"^({WRITE}|{ADMIN})", "manager": f"^({ADMIN})"}
 _MENUS = 3  # of a page: those of a list are alike
 PAGES = (
@@ -26,6 +29,7 @@ PAGES = (
     "/dag-runs/etl/latest",
     "/dag-runs/sleeper/latest",
     "/queues",
+    "/alerts",
     "/system",
     "/users",
     "/audit",
@@ -67,6 +71,7 @@ async def test_the_pattern_of_buttons_finds_those_of_an_admin(browser: Browser, 
         f"/dag-runs/sleeper/{waiting}": ["Remove from the queue"],
         f"/dag-runs/sleeper/{running}": ["Stop"],
         "/queues": ["Pause"],
+        "/alerts": ["Add rule", "Add channel"],
         "/users": ["Add user"],
     }
     async with visiting(browser, site.address, cookie=site.cookies["admin"]) as visitor:

@@ -14,6 +14,7 @@ PLACES = (
     ("/dag-runs", "Runs"),
     ("/dags", "DAGs"),
     ("/approvals", "Approvals"),
+    ("/alerts", "Alerts"),
     ("/queues", "Queues"),
     ("/schedules", "Schedules"),
     ("/workers", "Workers"),

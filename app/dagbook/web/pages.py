@@ -36,6 +36,7 @@ PATHS = (
     "/dag-runs/{name:str}/{run_id:str}/{sub_run_id:str}",
     "/compare",
     "/approvals",
+    "/alerts",
     "/queues",
     "/schedules",
     "/workers",

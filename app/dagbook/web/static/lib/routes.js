@@ -20,6 +20,7 @@ const ROUTES = [
   ["/dag-runs/:name/:runId/:subRunId", run],
   ["/compare", () => import("../pages/compare.js")],
   ["/approvals", () => import("../pages/approvals.js")],
+  ["/alerts", () => import("../pages/alerts.js")],
   ["/queues", () => import("../pages/queues.js")],
   ["/schedules", () => import("../pages/schedules.js")],
   ["/workers", () => import("../pages/workers.js")],

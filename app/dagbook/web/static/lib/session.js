@@ -12,7 +12,7 @@ const QUIET = 300000; // milliseconds without a key or a movement, after which t
 /** @type {Api.Role[]} */
 const RANKS = ["viewer", "operator", "manager", "admin"];
 
-/** @typedef {"run" | "create" | "write" | "admin"} Right */
+/** @typedef {"run" | "create" | "write" | "manage" | "admin"} Right */
 
 export const user = signal(/** @type {Api.User | null} */ (null));
 
@@ -36,10 +36,11 @@ const creates = signal(false);
 /** Without users: the role of the account at the provider, if accounts have roles. */
 const ofAccount = signal(/** @type {Api.Role | null} */ (null));
 
-const role = computed(() => {
+/** The role for a DAG, as far as a response has named it. @param {string} dag */
+function roleFor(dag) {
   if (!user.value) return ofAccount.value;
-  return hasGrants.value ? (granted.value[dagIn(path.value)] ?? "viewer") : user.value.role;
-});
+  return hasGrants.value ? (granted.value[dag] ?? "viewer") : user.value.role;
+}
 
 /**
  * Note the role that a response names, for the DAG that it is about, or for everything where there are no users.
@@ -118,18 +119,24 @@ export function logInAgain() {
   });
 }
 
-/** @param {Api.Role} least */
-function hasRank(least) {
-  return role.value === null ? !hasUsers : RANKS.indexOf(role.value) >= RANKS.indexOf(least);
+/** @param {Api.Role} least @param {string} dag */
+function hasRank(least, dag) {
+  const role = roleFor(dag);
+  return role === null ? !hasUsers : RANKS.indexOf(role) >= RANKS.indexOf(least);
 }
 
-/** @type {Record<Right, () => boolean>} */
+/** @type {Record<Right, (dag: string) => boolean>} */
 const RIGHTS = {
-  run: () => config.runs && hasRank("operator"),
-  write: () => config.writes && hasRank("manager"),
-  create: () => config.writes && (hasUsers ? creates.value : hasRank("manager")),
-  admin: () => hasRank("admin"),
+  run: (dag) => config.runs && hasRank("operator", dag),
+  write: (dag) => config.writes && hasRank("manager", dag),
+  create: (dag) => config.writes && (hasUsers ? creates.value : hasRank("manager", dag)),
+  manage: (dag) => hasRank("manager", dag), // what is no definition, also where these cannot be changed
+  admin: (dag) => hasRank("admin", dag),
 };
 
-/** Whether the user has a permission. @param {Right} right */
-export const may = (right) => RIGHTS[right]();
+/**
+ * Whether the user has a permission, for a DAG: by default that of the page.
+ * @param {Right} right
+ * @param {string} [dag]
+ */
+export const may = (right, dag = dagIn(path.value)) => RIGHTS[right](dag);

@@ -15,6 +15,7 @@ const PATHS = {
   runs: "M5 3l8 5-8 5z",
   dags: "M4 2v12M4 8h3l4-4M7 8l4 4M11 4h2M11 12h2",
   approvals: "M3 3h10v10H3zM5.5 8l2 2L11 6",
+  alerts: "M8 2a4 4 0 0 1 4 4v3l1.5 3h-11L4 9V6a4 4 0 0 1 4-4zM6.5 14h3",
   queues: "M3 4h10M3 8h7M3 12h4",
   schedules: "M8 2a6 6 0 1 1 0 12A6 6 0 0 1 8 2zM8 5v3l2 2",
   workers: "M3 3h10v6H3zM6 13h4M8 9v4",

@@ -81,12 +81,13 @@ export function NewPassword({ label = "New password" }) {
 
 /**
  * One of a few values, each with what it means.
- * @param {{ legend: string, name: string, options: [value: string, what: string][], chosen?: string }} props
+ * @param {{ legend: string, name: string, options: [value: string, what: string][], chosen?: string,
+ *   onChoose?: (value: string) => void }} props
  */
-export function Choices({ legend, name, options, chosen = options[0][0] }) {
+export function Choices({ legend, name, options, chosen = options[0][0], onChoose }) {
   return html`<fieldset><legend>${legend}</legend>
     ${options.map(([value, what]) => html`<label class="inline" key=${value}>
-      <input type="radio" name=${name} value=${value} checked=${value === chosen} />${value}<span class="faint">${what}
-      </span></label><br />`)}
+      <input type="radio" name=${name} value=${value} checked=${value === chosen} onChange=${() => onChoose?.(value)} />
+      ${value}<span class="faint">${what}</span></label><br />`)}
   </fieldset>`;
 }

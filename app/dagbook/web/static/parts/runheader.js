@@ -9,6 +9,7 @@ import { href } from "../lib/router.js";
 import { UNKNOWN, lookOfRun, pageOf, pathOf } from "../lib/runs.js";
 import { RUN, isActive, isOver, runStatus } from "../lib/status.js";
 import { Id, Status, Time } from "./basic.js";
+import { Told } from "./receipts.js";
 import { RunActions } from "./runactions.js";
 import { hasDetails, toggleDetails } from "./splitter.js";
 
@@ -29,6 +30,7 @@ export function RunHeader({ address, run, reload, step, banner, isShown, onChoos
   const toRun = pageOf(address).slice(1).join("/");
   const isBad = run.status === RUN.FAILED || run.status === RUN.ABORTED;
   const isOnly = usual?.lastRuns.every(({ dagRunId }) => dagRunId === run.dagRunId); // nothing to compare with
+  const isPartial = run.status === RUN.PARTIALLY_SUCCEEDED;
   return html`<header class="run-header">
     <div class="run-title">
       ${!isRoot && html`<span class="cut"><a href=${href(["dags", run.rootDAGRunName])}>${run.rootDAGRunName}</a> ▸
@@ -46,7 +48,7 @@ export function RunHeader({ address, run, reload, step, banner, isShown, onChoos
       <button type="button" aria-pressed=${hasDetails()} onClick=${toggleDetails}>Details</button>
       <${RunActions} address=${address} run=${run} step=${step} reload=${reload} /></div>
     ${banner && html`<${Why} banner=${banner} isShown=${isShown} onChoose=${onChoose} />`}
-    <${Facts} run=${run} hasLastGood=${isBad && isRoot} /></header>`;
+    <${Facts} run=${run} hasLastGood=${isBad && isRoot} hasTold=${isRoot && (isBad || isPartial)} /></header>`;
 }
 
 /** @param {{ run: Run, usual: Api.DAGStatistics | null }} props */
@@ -95,8 +97,8 @@ function Neighbour({ run, name, label, children }) {
   return html`<a href=${href(pageOf({ name, runId: run.dagRunId }))} aria-label=${text} title=${text}>${children}</a>`;
 }
 
-/** @param {{ run: Run, hasLastGood: boolean }} props */
-function Facts({ run, hasLastGood }) {
+/** @param {{ run: Run, hasLastGood: boolean, hasTold: boolean }} props */
+function Facts({ run, hasLastGood, hasTold }) {
   const params = pairsOf(run.paramsList);
   const [open, setOpen] = useState(false);
   const many = params.length > INLINE;
@@ -110,6 +112,7 @@ function Facts({ run, hasLastGood }) {
         <a href=${href(["dags", run.name, "revisions"], { number: run.revision })}>${run.revision}</a><//>`}
       ${run.parentDAGRunId && html`<${Fact} name="Called by"><a href=${href(parentPage(run))}>${run.parentDAGRunName}
         </a><//>`}
+      ${hasTold && html`<${Fact} name="Told" class="told"><${Told} run=${run} /><//>`}
       ${hasLastGood && html`<${LastGood} run=${run} />`}
       ${params.length > 0 && html`<${Fact} name="Parameters">${many ? html`<button type="button" class="tag"
         aria-expanded=${open} onClick=${() => setOpen(!open)}>${open ? "hide" : `show all ${params.length}`}</button>`

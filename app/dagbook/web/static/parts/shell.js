@@ -20,6 +20,7 @@ const PLACES = [
   ["/dag-runs", "Runs", "runs"],
   ["/dags", "DAGs", "dags"],
   ["/approvals", "Approvals", "approvals"],
+  ["/alerts", "Alerts", "alerts"],
   ["/queues", "Queues", "queues"],
   ["/schedules", "Schedules", "schedules"],
   ["/workers", "Workers", "workers"],

@@ -2,10 +2,10 @@
 
 import { html, useState } from "../vendor/core.js";
 import { post, remove } from "../lib/api.js";
-import { copyText } from "../lib/clipboard.js";
 import { hasGrants, user } from "../lib/session.js";
-import { Dialog, Empty, Table, whenLoaded, Time } from "./basic.js";
+import { Empty, Table, whenLoaded, Time } from "./basic.js";
 import { Confirm, FormDialog } from "./form.js";
+import { ShownOnce } from "./shownonce.js";
 
 /** @type {Api.Role[]} */
 const ROLES = ["viewer", "operator", "manager", "admin"];
@@ -66,21 +66,11 @@ export function TokenList({ list }) {
           <input type="checkbox" name=${`scope ${scope}`} checked=${scope !== "admin"} />${what}</label>`)}</fieldset>
       <label>Only from<input name="addresses" placeholder="any address, or 10.0.0.0/8, 192.0.2.7" /></label>
       <label>Only for DAGs named<input name="dags" placeholder="any name, or etl-*, report" /></label><//>`}
-    ${asked?.kind === "made" && html`<${Dialog} title=${`Token ${asked.name}`} onClose=${close}><div class="body">
-      <p>Copy it now: it is not shown again. Send it as <code>Authorization: Bearer …</code></p>
-      <pre class="events" tabindex="0">${asked.token}</pre></div>
-      <footer><${Copy} text=${asked.token} /><button type="button" class="primary" onClick=${close}>Done</button>
-      </footer><//>`}
+    ${asked?.kind === "made" && html`<${ShownOnce} title=${`Token ${asked.name}`} secret=${asked.token}
+      onClose=${close}>Send it as <code>Authorization: Bearer …</code><//>`}
     ${asked?.kind === "revoke" && html`<${Confirm} title=${`Revoke token ${asked.token.name}?`} action="Revoke"
       onClose=${close} onConfirm=${() => remove(["tokens", asked.token.id]).then(list.reload)}>
       <p>Programs that use it are refused from now on.</p><//>`}`;
-}
-
-/** @param {{ text: string }} props */
-function Copy({ text }) {
-  const [word, setWord] = useState("Copy");
-  return html`<button type="button"
-    onClick=${async () => setWord((await copyText(text)) ? "Copied" : "Select the text and copy it")}>${word}</button>`;
 }
 
 /** @param {{ token: Api.Token, onRevoke: () => void }} props */
