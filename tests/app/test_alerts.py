@@ -348,6 +348,17 @@ async def test_a_mail_is_sent_with_the_id_of_the_delivery(scene: AlertScene) -> 
     assert b"Subject: nightly failed" in mail.raw
 
 
+async def test_a_password_goes_to_no_other_mail_server(scene: AlertScene) -> None:
+    smtp = {"host": "mail.example.org", "username": "ops"}
+    body = {"to": ["ops@example.org"], "from": "dagbook@example.org", "smtp": smtp, "secret": "hunter2"}
+    await scene.ok("POST", "/alert-channels", name="ops", type="mail", **body)
+    elsewhere = {"smtp": {**smtp, "host": "mail.example.net"}}
+    answer = await scene.client.patch("/alert-channels/ops", json=elsewhere)
+    assert (answer.status_code, answer.json()["message"].partition(":")[0]) == (400, "secret")
+    await scene.ok("PATCH", "/alert-channels/ops", smtp=smtp, to=["dev@example.org"])
+    await scene.ok("PATCH", "/alert-channels/ops", **elsewhere, secret="new")  # noqa: S106 - of a test
+
+
 async def test_an_egress_rule_is_named_by_the_attempt(database_url: str, tmp_path: Path, web: Web) -> None:
     async with alert_scene(database_url, tmp_path / "home", web, egress_deny="127.0.0.0/8") as scene:
         await scene.channel("hook")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from dagbook.alerts import due
 from tests.app.program import CommandResult
+from tests.process.waiting import wait_for
 
 Command = Callable[..., CommandResult]
 BAD, GOOD = "steps: [{name: a, command: exit 3}]\n", "steps: [{name: a, command: 'true'}]\n"
@@ -100,9 +100,8 @@ def test_what_a_receiver_that_is_away_lacks_is_sent_by_the_next_process(
     assert receiver.bodies
     assert "ops due " in chat("alerts").out
     receiver.status = 200
-    time.sleep(0.3)  # the pause of the channel
-    assert chat("run", "play-1").status == 1
-    assert chat("alerts").out.rstrip().endswith("(200)")
+    # The channel rests for some time after a failure, which a process that ends before does not wait for.
+    wait_for("a process that sends it", lambda: chat("run", "play-1") and chat("alerts").out.rstrip().endswith("(200)"))
     assert len(set(receiver.bodies)) == 1
 
 

@@ -198,6 +198,9 @@ def _check(
         known = Secrets(url=_check_url(_chosen(change.secret, known.url), "secret"))
         settings = ChannelSettings(host=urlsplit(known.url).hostname or "")
     else:
+        is_elsewhere = change.smtp is not None and change.smtp != settings.smtp
+        if is_elsewhere and known.password and change.secret is None:
+            raise BadRequestError("secret: is the password of another mail server; give that of this one, or ''")
         known = Secrets(password=_chosen(change.secret, known.password))
         settings = _check_mail(change, settings, known)
     channel = NewChannel(
