@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from dagbook.alerts import due, outbox
+from dagbook import tries
+from dagbook.alerts import outbox
 from dagbook.clock import now
 from dagbook.db.models import AlertChannel, AlertDelivery
 from tests.app.alert_scene import BAD, GOOD, AlertScene, alert_scene
@@ -30,7 +31,7 @@ CHUNK = b"x" * 65_536
 async def scene(
     database_url: str, tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[AlertScene]:
-    monkeypatch.setattr(due, "SPEED", SPEED)
+    monkeypatch.setattr(tries, "SPEED", SPEED)
     async with alert_scene(database_url, tmp_path / "home", web) as found:
         yield found
 
@@ -258,7 +259,7 @@ async def test_a_test_that_nobody_answers_says_why_and_when_it_is_tried_again(
     scene: AlertScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dagbook.alerts.service._TEST_SECONDS", 3.0)
-    monkeypatch.setattr(due, "SPEED", 1)
+    monkeypatch.setattr(tries, "SPEED", 1)
     await scene.channel("hook", answer=plain(503, "closed"))
     await scene.rule()
     done = await scene.ok("POST", "/alert-rules/all/test", dag="nightly")
@@ -273,7 +274,7 @@ async def test_servers_that_died_hold_no_message(scene: AlertScene) -> None:
     await scene.rule(to="hook +1h")
     await scene.run("nightly")
     await scene.until_routed_only()
-    lease = {"lease_owner": "another", "lease_until": due.lasting(3600 * SPEED) + now(), "due_at": now()}
+    lease = {"lease_owner": "another", "lease_until": tries.lasting(3600 * SPEED) + now(), "due_at": now()}
     await scene.database.write(lambda connection: connection.execute(update(AlertDelivery).values(lease)))
     scene.server.deliverer.wake()
     await scene.until_told(1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dagbook.alerts import due
+from dagbook import tries
 from tests.app.program import CommandResult
 from tests.process.waiting import wait_for
 
@@ -94,7 +94,7 @@ def test_exec_tells_too_and_a_dag_without_a_rule_is_said_to_tell_nobody(chat: Co
 def test_what_a_receiver_that_is_away_lacks_is_sent_by_the_next_process(
     chat: Command, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(due, "SPEED", 30)  # the command waits a second
+    monkeypatch.setattr(tries, "SPEED", 30)  # the command waits a second
     receiver.status = 503
     assert chat("run", "nightly").status == 1
     assert receiver.bodies

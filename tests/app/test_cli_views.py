@@ -206,10 +206,15 @@ def test_nothing_is_followed_where_no_server_is(command: Command, tmp_path: Path
 def test_the_reasons_of_a_failure_are_told_with_the_end_of_the_output(ran: Command) -> None:
     failure = "the step second failed: exit status 3"
     lines = ran("why", "etl").out.splitlines()
-    assert lines[:3] == ["etl  r1  failed", f"- {failure}", "- it has no schedule that starts it"]
+    assert lines[:4] == [
+        "etl  r1  failed",
+        f"- {failure}",
+        "- nobody is told of this",
+        "- it has no schedule that starts it",
+    ]
     assert lines[-2:] == ["the end of the output of second:", "  disk is full"]
     found = json.loads(ran("why", "etl", "r1", "--json").out)
-    assert (found["reasons"], found["tails"]) == ([failure], {"second": ["disk is full"]})
+    assert (found["reasons"], found["tails"]) == ([failure, "nobody is told of this"], {"second": ["disk is full"]})
     assert found["run"]["dagRunId"] == "r1"
 
 

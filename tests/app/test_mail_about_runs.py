@@ -12,7 +12,7 @@ import pytest
 from dagbook.db.repositories.runs import runs
 from dagbook.main import Server
 from dagbook.runs.model import RetryOptions
-from dagbook.runs.notifications import mailer
+from dagbook.runs.notifications import mail_content, mailer
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.mailserver import HOST, PASSWORD, USER, MailServer, Silent, listening, mail_server
 from tests.waiting import wait_until
@@ -197,7 +197,7 @@ async def test_a_log_is_attached_whole(dagbook: Dagbook, sink: MailServer) -> No
 async def test_of_logs_that_are_too_long_the_ends_are_attached(
     dagbook: Dagbook, sink: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailer, "LOGS_BYTES", 1000)
+    monkeypatch.setattr(mail_content, "LOGS_BYTES", 1000)
     steps = "  - {name: a, command: seq 1000}\n  - {name: b, command: seq 10}\n"
     await dagbook.run(_spec(sink.port, steps, mail=", attachLogs: true"))
     (mail,) = await sink.received()

@@ -56,6 +56,10 @@ name: selected
 steps: [{{name: a, command: 'true'}}]
 """
 FAILING = f"{SELECTOR}steps: [{{name: a, command: 'false'}}]\n"
+# Nothing listens on this port, so that a worker stores that the mail could not be sent.
+MAILED = (
+    f"smtp: {{host: 127.0.0.1, port: 9}}\nmailOn: {{failure: true}}\nerrorMail: {{from: a@b.c, to: d@e.f}}\n{FAILING}"
+)
 LONG = f"{SELECTOR}steps: [{{name: a, command: 'while [ ! -e {{folder}}/go ]; do sleep 0.05; done'}}]\n"
 
 
@@ -135,8 +139,10 @@ def test_a_worker_lives_its_whole_life_with_that_role(
     assert labels == dict.fromkeys(labels, "succeeded") | {"fails": "failed", "skipped": "skipped"}
     summaries = server.api.client.get("/dag-runs/life/whole/summary").json()["summaries"]
     assert [each["text"] for each in summaries if each["step"] == "print"] == ["has *******\n"]
-    server.api.start(FAILING, run_id="again", name="failing")
+    server.api.start(MAILED, run_id="again", name="failing")
     server.api.ended("again", name="failing")
+    told = "/dag-runs/failing/again/alerts"
+    wait_for("a try", lambda: "attempts" in server.api.client.get(told).json()["receipts"][0])
     server.api.client.post("/dag-runs/failing/again/retry", json={"dagRunId": "again"}).raise_for_status()
     assert server.api.ended("again", name="failing")["statusLabel"] == "failed"
     for run_id in ("stopped", "adopted"):
@@ -213,7 +219,9 @@ _REFUSED = (
     "SELECT data FROM alert_events",
     "UPDATE alert_events SET outcome = 'x'",
     "DELETE FROM alert_events",
-    "SELECT 1 FROM alert_deliveries",
+    "SELECT attempts FROM alert_deliveries",
+    "DELETE FROM alert_deliveries",
+    "UPDATE alert_deliveries SET alert_id = NULL",
     "UPDATE alerts SET closed_at = now()",
     "CREATE TABLE mine (a int)",
     "ALTER TABLE audit DISABLE TRIGGER ALL",

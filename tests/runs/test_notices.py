@@ -14,7 +14,7 @@ from dagbook.engine.event import EXIT
 from dagbook.engine.plan import Plan
 from dagbook.engine.state import NodeState, Phase, RunState
 from dagbook.engine.status import NodeStatus, RunStatus
-from dagbook.runs.notifications import mailer
+from dagbook.runs.notifications import mail_content, notices
 from dagbook.spec.reading.load import load
 
 SMTP = "smtp: {host: h, port: 25}\n"
@@ -40,7 +40,7 @@ def _event(key: int | None, data: dict[str, Any]) -> EventRow:
 
 def _told(text: str, state: RunState, *events: tuple[int | None, dict[str, Any]]) -> list[str]:
     rows = [_event(key, data) for key, data in events]
-    return [notice.mail.to[0] for notice in mailer.notifications_for(_plan(text), state, rows)]
+    return [notice.mail.to[0] for notice in notices.notifications_for(_plan(text), state, rows)]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_run_that_is_not_over_calls_for_no_mail_of_its_own() -> None:
 def test_a_mail_tells_what_the_run_is_going_to_be(outcome: RunStatus | None, label: str) -> None:
     state = _state(RunStatus.RUNNING, outcome=outcome)
     rows = [_event(0, {"status": 2})]
-    (notice,) = mailer.notifications_for(_plan(SMTP + ERROR + STEPS), state, rows)
+    (notice,) = notices.notifications_for(_plan(SMTP + ERROR + STEPS), state, rows)
     assert notice.status.label == label
 
 
@@ -134,7 +134,7 @@ def test_a_mail_tells_what_the_run_is_going_to_be(outcome: RunStatus | None, lab
     [(SMTP + ERROR, True), (SMTP + INFO, True), (SMTP, False), (ERROR + INFO, False), ("", False)],
 )
 def test_a_dag_without_server_or_recipients_never_sends_mails(text: str, may: bool) -> None:
-    assert mailer.may_notify(_plan(text + STEPS).dag) == may
+    assert notices.may_notify(_plan(text + STEPS).dag) == may
 
 
 @pytest.mark.parametrize(
@@ -148,11 +148,11 @@ def test_a_dag_without_server_or_recipients_never_sends_mails(text: str, may: bo
     ],
 )
 def test_small_logs_are_whole_and_large_ones_share_what_is_left(sizes: dict[int, int], parts: dict[int, int]) -> None:
-    assert mailer.share_budget(sizes, 100) == parts
+    assert mail_content.share_budget(sizes, 100) == parts
 
 
 @given(st.dictionaries(st.integers(0, 50), st.integers(1, 1000)), st.integers(0, 5000))
 def test_logs_never_take_more_than_there_is_and_waste_nothing(sizes: dict[int, int], budget: int) -> None:
-    parts = mailer.share_budget(sizes, budget)
+    parts = mail_content.share_budget(sizes, budget)
     assert all(parts[key] <= size for key, size in sizes.items())
     assert min(sum(sizes.values()), budget) - len(sizes) <= sum(parts.values()) <= budget

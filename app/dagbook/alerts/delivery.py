@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
@@ -16,9 +15,9 @@ from typing import TypeVar
 
 import msgspec
 
-from dagbook.alerts import due, outbox
+from dagbook import tries
+from dagbook.alerts import outbox
 from dagbook.alerts.channels import WEBHOOK
-from dagbook.alerts.due import Answer, Fate, lasting
 from dagbook.alerts.queries import read_notice
 from dagbook.alerts.senders import LIMIT_SECONDS, Sender
 from dagbook.background import BackgroundLoop
@@ -29,6 +28,8 @@ from dagbook.db.repositories.alerts import alerts, channels, deliveries, events
 from dagbook.db.repositories.alerts.channels import ChannelRow, PendingChannel
 from dagbook.db.repositories.alerts.deliveries import Attempt, DeliveryRow, NewDelivery
 from dagbook.db.repositories.services import ServiceProcess
+from dagbook.runs.notifications.mailer import RunMailer
+from dagbook.tries import Answer, Fate, lasting
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -40,7 +41,6 @@ _PACE_SECONDS = 0.1  # between two requests to one receiver
 _LEASE = timedelta(seconds=4 * LIMIT_SECONDS)
 _LAST_SECONDS, _LAST_ANSWERS_SECONDS = 30.0, 1.0  # for what is due when a command ends, and for what is being sent then
 _SERVER_ERRORS, _POISONED = range(500, 600), 3
-_GIVEN_UP_SECONDS = 24 * 3600
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,10 +54,18 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 class Deliverer:
     """Routes and delivers alerts of a database."""
 
-    def __init__(self, database: Database, sender: Sender, identity: ServiceProcess, base: str, now: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sender: Sender,
+        mailer: RunMailer,
+        identity: ServiceProcess,
+        base: str,
+        now: Clock,
+    ) -> None:
         """Route and send for this process; ``base`` is the address of its pages, empty if it has none."""
         self._database = database
-        self._sender = sender
+        self._sender, self._mailer = sender, mailer
         self._owner, self._host, self._base, self._now = identity.id, identity.host, base, now
         self._active: dict[int, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(_CHANNELS_AT_A_TIME)
@@ -91,6 +99,7 @@ class Deliverer:
         if self._database.notifications is not None:
             await self._database.notifications.unlisten(NOTIFICATION)
         await self._loop.stop()
+        await self._mailer.stop()
         if sending := list(self._active.values()):
             await asyncio.wait(sending, timeout=_LAST_ANSWERS_SECONDS)
         for task in sending:
@@ -109,7 +118,9 @@ class Deliverer:
             times = [_ready_at(each) for each in ready if each.next_try_at is not None or _ready_at(each) <= now]
             return events.has_unrouted(connection) or any(at <= now + timedelta(seconds=seconds) for at in times)
 
-        return bool(self._active) or await self._database.read_inline(read)
+        # What is being sent is looked at last: a message that was leased before the reads is not among what waits.
+        has_more = await self._mailer.has_work(seconds) or await self._database.read_inline(read)
+        return has_more or bool(self._active)
 
     async def run_once(self) -> None:
         """Route what waits, and start sending to each channel that something is due for."""
@@ -129,6 +140,7 @@ class Deliverer:
         now, pending, lost = await self._database.read_inline(look)
         for owner in lost:  # processes that died while they sent
             await self._database.write(deliveries.end_leases, owner)
+        await self._mailer.send_due()
         pauses = [lasting(_POLL_SECONDS).total_seconds()]
         for channel in pending:
             wait = (_ready_at(channel) - now).total_seconds()
@@ -235,41 +247,26 @@ def _store(connection: WriteConnection, claimed: Claimed, answer: Answer, owner:
     channel, at = channels.lock(connection, claimed.channel.id, waits=True), attempt.at
     fates = set()
     for row in claimed.rows:
-        fate = due.decide(answer, 1 + sum(attempt.code == answer.code for attempt in row.attempts))
-        fates.add(fate)
-        again = at + due.own_pause(len(row.attempts) + 1)
-        if not deliveries.record(connection, row, owner, attempt, **_outcome(fate, at, again)):
+        fate = deliveries.settle(connection, row.id, row.attempts, owner, answer, attempt)
+        if fate is None:
             continue
+        fates.add(fate)
         if fate is Fate.SENT:
             _plan_reminder(connection, row, at)
         elif fate is Fate.RETRY and row.alert_id is not None:
+            again = at + tries.own_pause(len(row.attempts) + 1)
             deliveries.postpone(connection, row.alert_id, claimed.channel.id, again)
-    if channel is None:
+    if channel is None or not fates:
         return
     if Fate.CHANNEL in fates:
         since = channel.failing_since or at
-        factor = random.uniform(1 - due.JITTER, 1 + due.JITTER)  # noqa: S311 - no secret
-        pause = due.channel_pause(at - since, answer, at, factor)
+        pause = tries.channel_pause(at - since, answer, at, tries.jitter())
         channels.change(connection, channel.id, failing_since=since, next_try_at=at + pause)
-        old = at - lasting(_GIVEN_UP_SECONDS)
-        deliveries.expire(connection, channel.id, old, "the receiver has not answered for a day")
+        deliveries.expire(connection, channel.id, at - lasting(tries.GIVEN_UP_SECONDS))
     else:
         is_alert = any(row.purpose != deliveries.TEST for row in claimed.rows)
         sent = {"last_sent_at": at, **({"last_alert_at": at} if is_alert else {})} if Fate.SENT in fates else {}
         channels.change(connection, channel.id, failing_since=None, next_try_at=None, **sent)
-
-
-def _outcome(fate: Fate, at: datetime, again: datetime) -> dict[str, object]:
-    """Return the columns of a message that a try changes."""
-    match fate:
-        case Fate.SENT:
-            return {"status": deliveries.SENT, "sent_at": at}
-        case Fate.RETRY:
-            return {"due_at": again}
-        case Fate.GIVEN_UP:
-            return {"status": deliveries.FAILED, "reason": "the receiver refuses it"}
-        case Fate.CHANNEL:
-            return {}
 
 
 def _plan_reminder(connection: WriteConnection, row: DeliveryRow, at: datetime) -> None:

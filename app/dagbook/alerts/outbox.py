@@ -8,7 +8,6 @@ from datetime import datetime
 import msgspec
 
 from dagbook.alerts import routing
-from dagbook.alerts.due import lasting
 from dagbook.alerts.kinds import Kind
 from dagbook.alerts.routing import Message
 from dagbook.db.database import WriteConnection
@@ -18,6 +17,7 @@ from dagbook.db.repositories.alerts.alerts import AlertRow, AlertSubject, NewAle
 from dagbook.db.repositories.alerts.deliveries import DeliveryRow, NewDelivery
 from dagbook.db.repositories.alerts.events import EventRow
 from dagbook.db.repositories.alerts.rules import RuleRow, TargetRow
+from dagbook.tries import lasting
 
 MOST_EVENTS = 200  # of one transaction
 MOST_OPEN = 10_000  # then one more, which says so

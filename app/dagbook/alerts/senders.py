@@ -12,10 +12,9 @@ import httpx
 import msgspec
 from standardwebhooks import Webhook
 
-from dagbook import __version__
-from dagbook.alerts import due, texts
+from dagbook import __version__, tries
+from dagbook.alerts import texts
 from dagbook.alerts.channels import MAIL, SLACK, Channels, ChannelSettings, Secrets, read_settings
-from dagbook.alerts.due import Answer
 from dagbook.alerts.texts import Notice, clean
 from dagbook.db.repositories.alerts.channels import ChannelRow
 from dagbook.egress.client import EgressClient
@@ -24,11 +23,11 @@ from dagbook.errors import AppError
 from dagbook.executors.http.errors import explain_cause
 from dagbook.executors.mail import smtp
 from dagbook.executors.mail.message import Email
-from dagbook.executors.mail.smtp import MailError
 from dagbook.runs.secrets.masking import Masker
 from dagbook.spec.expansion.shell_expansion import expand_plain
 from dagbook.spec.model import Smtp
 from dagbook.spec.reading.load import load
+from dagbook.tries import Answer
 
 LIMIT_SECONDS = 15.0
 _LONGEST_ANSWER, _SHOWN = 4 * 1024, 200
@@ -90,7 +89,7 @@ class Sender:
             self._client = EgressClient(self._egress, follow_redirects=False, timeout=LIMIT_SECONDS, cookies=jar)
         try:
             async with (
-                asyncio.timeout(due.lasting(LIMIT_SECONDS).total_seconds()),
+                asyncio.timeout(tries.lasting(LIMIT_SECONDS).total_seconds()),
                 self._client.stream("POST", url, content=body, headers={**_HEADERS, **headers}) as response,
             ):
                 text = clean(Masker(hidden).mask(await _read(response)), _SHOWN)
@@ -98,7 +97,7 @@ class Sender:
             return Answer(text=f"no complete answer within {LIMIT_SECONDS:.0f} s")
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             return Answer(text=clean(explain_cause(error, _TLS_FIELD), _SHOWN))
-        return due.of_http(response.status_code, text, response.headers)
+        return tries.of_http(response.status_code, text, response.headers)
 
     async def _mail(self, settings: ChannelSettings, secrets: Secrets, notices: Sequence[Notice]) -> Answer:
         server, sender = await asyncio.to_thread(self._read_mail_server)
@@ -109,12 +108,8 @@ class Sender:
             sender=settings.sender or sender, to=settings.to, subject=text.subject, html=text.html, text=text.text
         )
         message_id = f"<{notices[0].delivery_id}@dagbook>"
-        try:
-            await smtp.send(server, email, limit_seconds=LIMIT_SECONDS, message_id=message_id)
-        except MailError as error:
-            answer = Answer(code=error.code, text=clean(str(error), _SHOWN), is_refused=error.is_final)
-            return Answer(code=250, text=answer.text, is_sent=True) if error.is_partly_sent else answer
-        return Answer(code=250, is_sent=True)
+        answer = await smtp.try_to_send(server, email, limit_seconds=LIMIT_SECONDS, message_id=message_id)
+        return msgspec.structs.replace(answer, text=clean(answer.text, _SHOWN))
 
 
 async def _read(response: httpx.Response) -> str:

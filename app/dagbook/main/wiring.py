@@ -157,6 +157,7 @@ def build(
                 partial(read_mail_server, context.read_base_config, context.machine.environ),
                 context.zone,
             ),
+            active_runs.mailer,
             context.identity,
             context.page_base,
             now,

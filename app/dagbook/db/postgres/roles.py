@@ -16,6 +16,9 @@ Grants = Mapping[str, str]  # privileges by table or view, on all columns or on 
 # Not in it: users but for their scope, tokens, seals, settings and retention of DAGs, marks of schedules.
 WORKER: Grants = {
     "alembic_version": "SELECT",
+    "alert_deliveries": "INSERT, "
+    "SELECT (id, channel_id, channel, purpose, status, due_at, tries, lease_owner), "
+    "UPDATE (status, reason, tries, lease_owner, lease_until, due_at, sent_at, attempts)",
     "alert_events": "INSERT, SELECT (subject, routed_at)",
     "alert_rules": "SELECT (enabled, tells_success)",
     "alerts": "SELECT (subject_kind, subject, closed_at)",

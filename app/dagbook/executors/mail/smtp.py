@@ -17,12 +17,13 @@ import aiosmtplib
 
 from dagbook.executors.mail.message import Email, EmailError, SmtpEnvelope, compose
 from dagbook.spec.model import Smtp
+from dagbook.tries import Answer
 
 LIMIT_SECONDS = 30.0
 _QUIT_SECONDS = 2.0
 _DEFAULT_PORT, _TLS_PORT, _LAST_PORT = 25, 465, 65535
 _LONGEST_ANSWER = 300
-_PERMANENT = range(500, 600)
+_ACCEPTED, _PERMANENT = 250, range(500, 600)
 _LOCAL_HOSTNAME = "localhost"  # a fully qualified name would need a DNS query, and servers ignore it
 
 
@@ -69,6 +70,19 @@ async def send(server: Smtp, email: Email, *, limit_seconds: float = LIMIT_SECON
         raise MailError(message, code, is_final=is_final or isinstance(error, EmailError)) from error
     finally:
         client.close()
+
+
+async def try_to_send(
+    server: Smtp, email: Email, *, limit_seconds: float = LIMIT_SECONDS, message_id: str = ""
+) -> Answer:
+    """Send an email, and return what came of it; one that only some recipients refuse is sent."""
+    try:
+        await send(server, email, limit_seconds=limit_seconds, message_id=message_id)
+    except MailError as error:
+        if error.is_partly_sent:
+            return Answer(code=_ACCEPTED, text=str(error), is_sent=True)
+        return Answer(code=error.code, text=str(error), is_refused=error.is_final)
+    return Answer(code=_ACCEPTED, is_sent=True)
 
 
 async def _deliver(client: aiosmtplib.SMTP, server: Smtp, envelope: SmtpEnvelope) -> None:

@@ -19,7 +19,8 @@ from dagbook.runs.evaluate import ShellContext, evaluate
 from dagbook.runs.evaluation.conditions import ConditionContext, Expand
 from dagbook.runs.evaluation.sub_run_plan import Evaluate
 from dagbook.runs.model import ClaimedRun
-from dagbook.runs.server_context import HostEnvironment
+from dagbook.runs.output.spool import RunSpool
+from dagbook.runs.server_context import HostEnvironment, ServerContext
 from dagbook.spec import paths
 from dagbook.spec.expansion import expand, shell_words
 from dagbook.spec.expansion.expand import ExpansionError, Mode, StepFacts, Variables
@@ -346,6 +347,12 @@ class RunEnvironment:
         if not shell_context.cwd.is_dir():  # for a mail about a finished run, whose private directory is removed
             shell_context = msgspec.structs.replace(shell_context, cwd=Path(self._home or "/"))
         return await evaluate(evaluation, shell_context)
+
+
+def make_environment(run: ClaimedRun, dag: Dag, context: ServerContext) -> RunEnvironment:
+    """Return the environment of a run in this process."""
+    machine = context.machine.for_run(run.inputs.base_environment, run.inputs.run_as)
+    return RunEnvironment(run, dag, machine, str(RunSpool(context.spool, run.key, run.attempt).log))
 
 
 def uses_run_log(dag: Dag) -> bool:

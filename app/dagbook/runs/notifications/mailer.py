@@ -1,175 +1,114 @@
-"""Mails about runs: which ones a change of a run requires, what they contain, and sending them (runtime 27).
+"""Sending of mails about runs (runtime 27).
 
-They are sent after the commit that causes them, without retries; failures are logged.
+A mail is stored in the commit that causes it. The process of the run has its lease, evaluates its settings while the
+working directory is there, and sends it once. A mail that was not accepted, or whose process died, is sent by a server,
+which loads the run from its rows.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import quote
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
-from dagbook.db.database import Database, ReadConnection
+from dagbook import tries
+from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
-from dagbook.db.repositories.logs import logs
-from dagbook.db.repositories.logs.logs import StreamKey
-from dagbook.db.repositories.runs import runs, step_details
-from dagbook.db.repositories.runs.runs import EventRow, NodeRow, ShownCommand
-from dagbook.db.repositories.runs.step_details import Summaries
+from dagbook.db.repositories.alerts import deliveries, events, run_mails
+from dagbook.db.repositories.alerts.deliveries import Attempt, DeliveryRow
+from dagbook.db.repositories.alerts.run_mails import NewRunMail, WaitingMails
+from dagbook.db.repositories.runs.runs import EventRow
 from dagbook.engine.plan import Plan
-from dagbook.engine.state import Phase, RunState
-from dagbook.engine.status import NodeStatus, RunStatus
+from dagbook.engine.state import RunState
+from dagbook.errors import AppError
 from dagbook.executors.mail import smtp
-from dagbook.executors.mail.message import Attachment, Email
 from dagbook.executors.mail.smtp import MailError
-from dagbook.runs.evaluation.environment import RunEnvironment
+from dagbook.identifiers import new_run_id
+from dagbook.runs.evaluation.environment import RunEnvironment, make_environment
 from dagbook.runs.model import ClaimedRun
-from dagbook.runs.notifications import mail_rendering
+from dagbook.runs.notifications.mail_content import MailedRun, compose
 from dagbook.runs.notifications.mail_rendering import Mask, unmasked
-from dagbook.runs.output.output_follower import STDOUT
+from dagbook.runs.notifications.notices import Notification, may_notify, named, notifications_for
+from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.server_context import ServerContext
+from dagbook.runs.store import run_loading
+from dagbook.runs.store.row_mapping import read_record
+from dagbook.runs.store.run_loading import DefinitionGoneError
 from dagbook.spec.expansion.expand import ExpansionError
-from dagbook.spec.model import Dag, Mail, MailOn, Smtp
+from dagbook.spec.model import Dag, Mail, Smtp
+from dagbook.spec.reading.definition_cache import DefinitionCache
+from dagbook.tries import Answer, Fate, lasting
 
-LOGS_BYTES = 5 * 1024 * 1024  # encoded they are a third larger, and many mail servers accept at most 10 MB
-_SUCCESSFUL = (RunStatus.SUCCEEDED, RunStatus.PARTIALLY_SUCCEEDED)
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _CONCURRENT = 8
 _LAST_WAIT_SECONDS = smtp.LIMIT_SECONDS
 _LIMIT_SECONDS = 2 * smtp.LIMIT_SECONDS  # includes reading logs
 _EVALUATION_SECONDS = smtp.LIMIT_SECONDS  # for commands inside the settings
-_log = logging.getLogger(__name__)
+_SHOWN, _LONGEST_CHANNEL, _PAUSE_SECONDS = 200, 200, 1.0
 
 
-class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    """Mail to send: its settings and the state of the run."""
+class _Settings(msgspec.Struct, frozen=True):
+    """The evaluated settings of a mail."""
 
+    server: Smtp
     mail: Mail
-    state: RunState
+
+
+class _Rest(msgspec.Struct, frozen=True):
+    """Since when a mail server fails, and when it is tried again."""
+
+    since: datetime
+    until: datetime
+
+
+class _Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail that is stored, with the run that it is about; ``channel`` is its mail server in the definition."""
+
+    id: str
+    channel: str
+    run: MailedRun
+    notification: Notification
+    before: Sequence[Attempt] = ()
 
     @property
-    def status(self) -> RunStatus:
-        """The status of the run; while handlers run, the one it will finish with."""
-        return self.state.outcome or self.state.status
-
-
-def may_notify(dag: Dag) -> bool:
-    """Whether a run of this DAG can cause a mail."""
-    return dag.smtp is not None and any((dag.error_mail, dag.info_mail, dag.wait_mail))
-
-
-def notifications_for(plan: Plan, state: RunState, events: Sequence[EventRow]) -> Iterator[Notification]:
-    """Yield the mails for stored events; ``state`` is the state after them."""
-    dag = plan.dag
-    for event in events:
-        key, changed = event.position, event.data
-        if key is None and changed.get("phase") == Phase.CLOSED:
-            mail = _about_end(dag, state)
-        elif key is not None and changed.get("status") == NodeStatus.FAILED and plan.step(key).mail_on_error:
-            mail = dag.error_mail
-        elif key is None and changed.get("rested_at") and dag.mail_on and dag.mail_on.wait:
-            mail = dag.wait_mail
-        else:
-            continue
-        if mail is not None:
-            yield Notification(mail=mail, state=state)
-
-
-def _about_end(dag: Dag, state: RunState) -> Mail | None:
-    on = dag.mail_on or MailOn()
-    # Tolerated errors count, and so do steps that were aborted with one.
-    nodes = (*state.steps, *state.handlers.values())
-    had_error = bool(state.error) or any(node.status is NodeStatus.ABORTED and node.error for node in nodes)
-    if state.status is RunStatus.FAILED or had_error:
-        return dag.error_mail if on.failure else None
-    return dag.info_mail if on.success and state.status in _SUCCESSFUL else None
-
-
-def share_budget(sizes: Mapping[int, int], budget: int) -> dict[int, int]:
-    """Share bytes equally among logs; what a small log leaves over goes to the others."""
-    parts: dict[int, int] = {}
-    for number, (key, size) in enumerate(sorted(sizes.items(), key=lambda item: item[1])):
-        parts[key] = min(size, budget // (len(sizes) - number))
-        budget -= parts[key]
-    return parts
-
-
-class MailContent(msgspec.Struct, frozen=True, kw_only=True):
-    """Evaluated commands by position, the path of the run's page, the summaries of its steps, and attached logs."""
-
-    commands: Mapping[int, str]
-    page: str
-    summaries: Summaries
-    logs: tuple[Attachment, ...] = ()
-
-
-def read_content(connection: ReadConnection, run: ClaimedRun, *, with_logs: bool) -> MailContent:
-    """Read the commands, the page, the summaries and the logs of a run; a sub-run has a page below that of its root."""
-    nodes = runs.get_nodes(connection, run.key, run.attempt)
-    above = runs.get_name(connection, run.lineage.root) if run.lineage else (run.dag_name,)
-    return MailContent(
-        commands={row.position: msgspec.convert(row.shown, ShownCommand).text for row in nodes if row.shown},
-        page="/".join(("/dag-runs", *(quote(part, safe="") for part in (*above, run.run_id)))),
-        summaries=step_details.find_summaries(connection, run.key, run.attempt),
-        logs=_read_logs(connection, nodes) if with_logs else (),
-    )
-
-
-def _read_logs(connection: ReadConnection, nodes: Sequence[NodeRow]) -> tuple[Attachment, ...]:
-    """Read the stdout of steps, without handlers; that of a step retained by a retry is in an earlier attempt."""
-    keys = {
-        row.position: StreamKey(row.run_id, row.log_attempt or row.attempt, row.position, STDOUT)
-        for row in nodes
-        if row.position >= 0
-    }
-    names = {row.position: row.name.replace("/", "_") for row in nodes}
-    attempts = {(key.run, key.attempt) for key in keys.values()}
-    counted = {(run, number): logs.count_bytes(connection, run, number, STDOUT) for run, number in attempts}
-    sizes = {position: counted[key.run, key.attempt].get(position, 0) for position, key in keys.items()}
-    sizes = {position: size for position, size in sizes.items() if size}
-    parts = share_budget(sizes, LOGS_BYTES)
-    found = []
-    for position in sorted(parts):
-        start = sizes[position] - parts[position]
-        data = logs.read_from(connection, keys[position], start)
-        found.append(Attachment(f"{names[position]}.out", trim_to_line(data, start), "text/plain"))
-    return tuple(found)
-
-
-def trim_to_line(data: bytes, start: int) -> bytes:
-    """Trim the tail of a log, from offset ``start``, to complete lines, and prepend a note on the omitted bytes."""
-    if not start:
-        return data
-    skipped, newline, rest = data.partition(b"\n")
-    if not newline:  # one line longer than the limit
-        return b"[the first %d bytes are left out]\n" % start + data
-    return b"[the first %d bytes are left out]\n" % (start + len(skipped) + 1) + rest
-
-
-class _Run(msgspec.Struct, frozen=True, kw_only=True):
-    """Run that mails are written about."""
-
-    owned: ClaimedRun
-    plan: Plan
-    environment: RunEnvironment
-    mask: Mask
+    def about(self) -> str:
+        return f"{self.run.owned.dag_name}/{self.run.owned.run_id}"
 
 
 class RunMails:
-    """The mails about one run."""
+    """The mails about one run, in the process that executes it."""
 
-    def __init__(self, mailer: RunMailer, run: _Run) -> None:
+    def __init__(self, mailer: RunMailer, run: MailedRun, owner: str) -> None:
         self._mailer = mailer
         self._run = run
+        self._owner = owner
+        self._planned: list[_Mail] = []
         self._evaluated: list[asyncio.Event] = []
 
-    def notify(self, state: RunState, events: Sequence[EventRow]) -> None:
-        """Send the mails that stored events cause."""
-        for notification in notifications_for(self._run.plan, state, events):
+    def plan(self, state: RunState, new: Sequence[EventRow], now: datetime) -> list[NewRunMail]:
+        """Return the mails that new events require, to be stored in one commit with them; ``start`` sends them."""
+        run, channel = self._run.owned, self._run.mask(_channel_of(self._run.plan.dag))
+        mails = [
+            _Mail(id=new_run_id(), channel=channel, run=self._run, notification=notification)
+            for notification in notifications_for(self._run.plan, state, new)
+        ]
+        self._planned += mails
+        key = (run.key, run.attempt)
+        return [run_mails.new(mail.id, key, mail.notification.name, channel, self._owner, now) for mail in mails]
+
+    def start(self) -> None:
+        """Start to send the mails that are stored now."""
+        for mail in self._planned:
             self._evaluated.append(evaluated := asyncio.Event())
-            self._mailer.start(self._run, notification, evaluated)
+            self._mailer.start(mail, evaluated)
+        self._planned = []
 
     async def wait_until_evaluated(self) -> None:
         """Return when no command in the settings of a mail needs the working directory of the run any more."""
@@ -178,13 +117,18 @@ class RunMails:
 
 
 class RunMailer:
-    """Sends the mails about runs of this process, at most 8 at a time."""
+    """Sends the mails about runs of this process, and in servers those that are left, at most 8 at a time."""
 
-    def __init__(self, database: Database, context: ServerContext) -> None:
+    def __init__(self, database: Database, library: DefinitionCache, context: ServerContext) -> None:
         self._database = database
+        self._library = library
         self._context = context
+        self._owner, self._now = context.identity.id, context.now
         self._turns = asyncio.Semaphore(_CONCURRENT)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._serving: set[str] = set()  # mail servers that something that was left is being sent to
+        self._resting: dict[str, _Rest] = {}
+        self._is_stopping = False
 
     def for_run(
         self, owned: ClaimedRun, plan: Plan, environment: RunEnvironment, mask: Mask = unmasked
@@ -192,70 +136,204 @@ class RunMailer:
         """Return the mails about a run; None for one that cannot cause a mail."""
         if not may_notify(plan.dag):
             return None
-        return RunMails(self, _Run(owned=owned, plan=plan, environment=environment, mask=mask))
+        return RunMails(self, MailedRun(owned=owned, plan=plan, environment=environment, mask=mask), self._owner)
 
-    def start(self, run: _Run, notification: Notification, evaluated: asyncio.Event) -> None:
+    def start(self, mail: _Mail, evaluated: asyncio.Event) -> None:
         """Start to send a mail; the event tells that its settings were evaluated, or that this failed."""
-        task = asyncio.create_task(
-            self._send_or_log(run, notification, evaluated), name=f"mail about {run.owned.run_id}"
-        )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = self._spawn(self._send_first(mail, evaluated), f"mail about {mail.about}")
         task.add_done_callback(lambda _: evaluated.set())
 
     async def stop(self) -> None:
-        """Wait for the active mails as long as one may take, then cancel them."""
+        """Wait for the active mails as long as one may take, then leave them to another process."""
         if not self._tasks:
             return
+        self._is_stopping = True
         _, late = await asyncio.wait(self._tasks, timeout=_LAST_WAIT_SECONDS)
+        self._is_stopping = False
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+        if late:
+            await self._database.write(run_mails.end_leases, self._owner)
 
-    async def _send_or_log(self, run: _Run, notification: Notification, evaluated: asyncio.Event) -> None:
-        about = f"{run.owned.dag_name}/{run.owned.run_id}"
+    # -- what was left ---------------------------------------------------------------------------------------
+
+    async def send_due(self) -> None:
+        """Start to send what is due and was left, one mail at a time for each mail server that does not rest."""
+
+        def look(connection: ReadConnection) -> tuple[datetime, Sequence[WaitingMails]]:
+            now = events.read_time(connection, self._now())
+            return now, run_mails.find_waiting(connection, now)
+
+        now, waiting = await self._database.read_inline(look)
+        known = {each.channel for each in waiting}
+        self._resting = {channel: rest for channel, rest in self._resting.items() if channel in known}
+        for each in waiting:
+            if max(each.due_at, self._rests_until(each.channel, now)) <= now and each.channel not in self._serving:
+                self._serving.add(each.channel)
+                self._spawn(self._serve(each.channel), f"mails of {each.channel}")
+
+    async def has_work(self, seconds: float) -> bool:
+        """Whether a mail is being sent, or is to be sent within some seconds."""
+        until = self._now() + timedelta(seconds=seconds)
+        waiting = await self._database.read_inline(run_mails.find_waiting, self._now())
+        times = (max(each.due_at, self._rests_until(each.channel, each.due_at)) for each in waiting)
+        return bool(self._tasks) or any(at <= until for at in times)
+
+    def _rests_until(self, channel: str, otherwise: datetime) -> datetime:
+        rest = self._resting.get(channel)
+        return otherwise if rest is None else rest.until
+
+    async def _serve(self, channel: str) -> None:
+        try:
+            async with self._turns:
+                while not self._is_stopping and channel not in self._resting_now():
+                    row = await self._database.write(run_mails.claim, channel, self._owner, self._now())
+                    if row is None:
+                        break
+                    await self._send_left(row)
+        except DatabaseUnavailable as error:
+            _log.warning("mails about runs could not be sent, trying again: %s", error)
+        finally:
+            self._serving.discard(channel)
+
+    def _resting_now(self) -> set[str]:
+        now = self._now()
+        return {channel for channel, rest in self._resting.items() if rest.until > now}
+
+    async def _send_left(self, row: DeliveryRow) -> None:
+        """Send a mail that this process has claimed, from the rows of its run."""
+        started = time.monotonic()
+        try:
+            mail = await self._database.read_inline(self._load, row)
+        except DatabaseUnavailable:
+            raise
+        except (MailError, DefinitionGoneError, AppError) as error:
+            problem = str(error)
+        except Exception:  # noqa: BLE001 - one mail must not hold up the others
+            _log.exception("the mail about run %s could not be made", row.run_id)
+            problem = "the rows of the run could not be read; the log of the server says why"
+        else:
+            await self._deliver(mail, await self._evaluate(mail))
+            return
+        await self._settle(row.id, row.channel, row.attempts, Answer(text=problem, is_refused=True), started)
+
+    def _load(self, connection: ReadConnection, row: DeliveryRow) -> _Mail:
+        """Load the run of a mail; raises MailError, DefinitionGoneError and AppError."""
+        if row.run_id is None:
+            raise MailError("the run was deleted")
+        context, encrypter = self._context, self._context.encrypter
+        found = run_loading.load(connection, self._library, encrypter, row.run_id, row.attempt)
+        dag, state = found.loaded.require().dag, found.state
+        notification = named(dag, row.mail or "", state)
+        if notification is None:
+            raise MailError("the definition has no settings for this mail any more")
+        masker = Masker(found.inputs.to_hide, context.machine.credentials)
+        masker.add_secrets(value for node in found.nodes for value in read_record(node, encrypter).hidden)
+        owned = found.claimed(token=found.attempt.token, masker=masker)
+        run = MailedRun(
+            owned=owned, plan=Plan.of(dag), environment=make_environment(owned, dag, context), mask=masker.mask
+        )
+        return _Mail(id=row.id, channel=row.channel, run=run, notification=notification, before=row.attempts)
+
+    # -- one mail --------------------------------------------------------------------------------------------
+
+    async def _send_first(self, mail: _Mail, evaluated: asyncio.Event) -> None:
+        try:
+            settings = await self._evaluate(mail)
+            evaluated.set()
+            async with self._turns:
+                if mail.channel in self._resting_now():
+                    await self._until_stored(lambda: self._database.write(run_mails.release, mail.id, self._owner))
+                elif await self._until_stored(
+                    lambda: self._database.write(run_mails.take, mail.id, self._owner, self._now())
+                ):
+                    await self._deliver(mail, settings)
+        except DatabaseUnavailable as error:
+            _log.warning("the mail about run %s failed: %s", mail.about, error)
+        except asyncio.CancelledError:
+            _log.warning("the mail about run %s failed: the server ended", mail.about)
+            raise
+
+    async def _until_stored(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a write until the database is available: a mail that nothing releases would wait for a day."""
+        while True:
+            try:
+                return await write()
+            except DatabaseUnavailable:
+                if self._is_stopping:
+                    raise
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _evaluate(self, mail: _Mail) -> _Settings | Answer:
+        """Return the settings of a mail, or why they cannot be evaluated."""
+        environment, dag = mail.run.environment, mail.run.plan.dag
         try:
             async with asyncio.timeout(_EVALUATION_SECONDS):
-                server = await run.environment.evaluate_struct(run.plan.dag.smtp or Smtp())
-                mail = await run.environment.evaluate_struct(notification.mail)
-            evaluated.set()
-            async with self._turns, asyncio.timeout(_LIMIT_SECONDS):
-                await self._send(run, server, msgspec.structs.replace(notification, mail=mail))
-        except (MailError, ExpansionError, DatabaseUnavailable, TimeoutError) as error:
-            _log.warning("the mail about run %s failed: %s", about, str(error) or "time limit exceeded")
-        except asyncio.CancelledError:
-            _log.warning("the mail about run %s failed: the server ended", about)
-            raise
+                server = await environment.evaluate_struct(dag.smtp or Smtp())
+                return _Settings(server, await environment.evaluate_struct(mail.notification.mail))
+        except ExpansionError as error:
+            return Answer(text=str(error), is_refused=True)
+        except TimeoutError:
+            return Answer(text=f"its settings took longer than {_EVALUATION_SECONDS:g} s", is_refused=True)
         except Exception:  # noqa: BLE001 - an error in a mail must not affect the run
-            _log.exception("the mail about run %s failed", about)
+            _log.exception("the settings of the mail about run %s could not be evaluated", mail.about)
+            return Answer(text="its settings could not be evaluated", is_refused=True)
 
-    async def _send(self, run: _Run, server: Smtp, notification: Notification) -> None:
-        mail = notification.mail
-        found = await self._database.read(
-            lambda connection: read_content(connection, run.owned, with_logs=mail.attach_logs)
-        )
-        base = self._context.page_base
-        subject = mail_rendering.MailContext(
-            dag=run.plan.dag,
-            dag_name=run.owned.dag_name,
-            run_id=run.owned.run_id,
-            params=run.owned.inputs.params,
-            state=notification.state,
-            status=notification.status,
-            commands=found.commands,
-            host=self._context.identity.host,
-            link=f"{base}{found.page}" if base else "",
-            is_local_link=not self._context.public_url,
-            summaries=[(row.name, row.text) for row in found.summaries.rows],
-            more_summaries=found.summaries.has_more,
-        )
-        rendered = (subject, self._context.zone, run.mask)
-        email = Email(
-            sender=mail.sender,
-            to=mail.to,
-            subject=mail_rendering.title(mail.prefix, subject, run.mask),
-            html=await asyncio.to_thread(mail_rendering.render, *rendered),
-            text=await asyncio.to_thread(mail_rendering.render_text, *rendered),
-            attachments=found.logs,
-        )
-        await smtp.send(server, email)
+    async def _deliver(self, mail: _Mail, settings: _Settings | Answer) -> None:
+        """Send a mail that this process has leased, and store what came of it."""
+        started = time.monotonic()
+        answer = settings if isinstance(settings, Answer) else await self._send(mail, settings)
+        masked = replace(answer, text=mail.run.mask(answer.text))
+        await self._settle(mail.id, mail.channel, mail.before, masked, started)
+        if not answer.is_sent or answer.text:
+            _log.warning("the mail about run %s failed: %s", mail.about, masked.text)
+
+    async def _send(self, mail: _Mail, settings: _Settings) -> Answer:
+        notification = replace(mail.notification, mail=settings.mail)
+        try:
+            async with asyncio.timeout(_LIMIT_SECONDS):
+                email = await compose(self._database, self._context, mail.run, notification)
+                return await smtp.try_to_send(settings.server, email, message_id=f"<{mail.id}@dagbook>")
+        except TimeoutError:
+            return Answer(text="time limit exceeded")
+        except DatabaseUnavailable as error:
+            return Answer(text=str(error))
+        except Exception:  # noqa: BLE001 - an error in a mail must not affect the run
+            _log.exception("the mail about run %s could not be made", mail.about)
+            return Answer(text="the mail could not be made; the log of the server says why", is_refused=True)
+
+    async def _settle(
+        self, mail_id: str, channel: str, before: Sequence[Attempt], answer: Answer, started: float
+    ) -> None:
+        """Store what came of a try; the mail server of a mail that it did not accept rests."""
+        ms = round((time.monotonic() - started) * 1000)
+
+        def store(connection: WriteConnection) -> tuple[Fate | None, datetime]:
+            at = events.read_time(connection, self._now())
+            attempt = Attempt(
+                at=at, ms=ms, code=answer.code, text=answer.text[:_SHOWN], server=self._context.identity.host
+            )
+            fate = deliveries.settle(connection, mail_id, before, self._owner, answer, attempt)
+            if fate is Fate.CHANNEL:
+                deliveries.expire(connection, channel, at - lasting(tries.GIVEN_UP_SECONDS))
+            return fate, at
+
+        fate, at = await self._until_stored(lambda: self._database.write(store))
+        if fate is Fate.CHANNEL:
+            since = self._resting[channel].since if channel in self._resting else at
+            self._resting[channel] = _Rest(since, at + tries.channel_pause(at - since, answer, at, tries.jitter()))
+        else:
+            self._resting.pop(channel, None)
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _channel_of(dag: Dag) -> str:
+    """Return the mail server of a definition as it is written there."""
+    server = dag.smtp or Smtp()
+    return f"{server.host}:{server.port}"[:_LONGEST_CHANNEL] if server.port else server.host[:_LONGEST_CHANNEL]

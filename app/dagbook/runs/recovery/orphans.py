@@ -131,20 +131,12 @@ class OrphanSweeper:
 
     def _load(self, connection: ReadConnection, attempt: OpenAttempt) -> AdoptedRun:
         found = run_loading.load(connection, self._library, self._encrypter, attempt.run, attempt.number)
-        run, definition, nodes = found.run, found.loaded.definition, found.nodes
-        owned = ClaimedRun(
-            key=attempt.run,
-            dag_name=run.dag_name,
-            run_id=run.run_id,
-            attempt=attempt.number,
+        definition, nodes = found.loaded.definition, found.nodes
+        owned = found.claimed(
             token=attempt.token + 1,
-            definition=definition,
             inputs=self._localize(found.inputs, attempt),
             masker=Masker(found.inputs.to_hide, self._credentials),
-            last_seq=found.last_seq,
-            queue=run.queue,
             origin=origin_of(attempt, self._identity),
-            lineage=found.lineage,
         )
         return AdoptedRun(
             run=owned,

@@ -140,6 +140,7 @@ class Journal:
     async def resume(self) -> None:
         """Store a state that is not stored yet, and write what the acceptance has stored into the log file."""
         self._append_log(self._unlogged)
+        self._start_mails()
         if self.state.phase is not Phase.NEW and self.state is not self._stored:
             await self.commit([])
 
@@ -182,8 +183,11 @@ class Journal:
             await self._recorder.record(transition)
             self.has_progressed = self.has_progressed or bool(transition.events)
             self._append_log(transition.events)
-            if self.deps.mails is not None:
-                self.deps.mails.notify(self.state, transition.events)
+            self._start_mails()
+
+    def _start_mails(self) -> None:
+        if self.deps.mails is not None:
+            self.deps.mails.start()
 
     def _append_log(self, events: Sequence[EventRow]) -> None:
         if events and self.deps.log_file is not None:
@@ -220,6 +224,7 @@ class Journal:
             evaluated=self._evaluated,
             approvals=self._asked,
             summaries=summaries,
+            mails=self.deps.mails.plan(self.state, events, now) if self.deps.mails is not None else (),
         )
         self._evaluated, self._asked = None, []
         self._stored, self._last_seq = self.state, self._last_seq + len(events)

@@ -9,7 +9,7 @@ import msgspec
 from dagbook.db.database import Database
 from dagbook.engine.plan import Plan
 from dagbook.errors import BadRequestError
-from dagbook.runs.evaluation.environment import RunEnvironment, uses_run_log
+from dagbook.runs.evaluation.environment import RunEnvironment, make_environment, uses_run_log
 from dagbook.runs.evaluation.inputs import complete_inputs
 from dagbook.runs.evaluation.secret_values import resolve_secrets
 from dagbook.runs.model import ClaimedRun, RunLocation, SpoolMatch
@@ -79,8 +79,7 @@ class RunPreparation:
         context, dag = self._context, run.definition.dag
         files = RunSpool(context.spool, run.key, run.attempt)
         plan = Plan.of(dag)
-        machine = context.machine.for_run(run.inputs.base_environment, run.inputs.run_as)
-        environment = RunEnvironment(run, dag, machine, str(files.log))
+        environment = make_environment(run, dag, context)
         is_lost = run.origin.spool is not SpoolMatch.OWN
         has_older_output = is_lost or run.attempt > 1
         return RunnerDeps(

@@ -18,13 +18,16 @@ from dagbook.db.repositories.runs.runs import AttemptRow, CompleteRun, EventRow,
 from dagbook.engine.history import Change, Line, describe, step_name
 from dagbook.engine.state import RunState
 from dagbook.engine.status import NodeStatus
-from dagbook.runs.model import RunInputs, RunLineage
+from dagbook.runs.model import AttemptOrigin, ClaimedRun, RunInputs, RunLineage
 from dagbook.runs.secrets.encryption import Encrypter
+from dagbook.runs.secrets.masking import Masker
 from dagbook.runs.store import row_mapping
 from dagbook.spec.model import Dag
 from dagbook.spec.reading.definition_cache import DefinitionCache
 from dagbook.spec.reading.load import Loaded
 from dagbook.unix.files import make_private_folder, open_privately
+
+_OWN = AttemptOrigin()
 
 
 class DefinitionGoneError(Exception):
@@ -49,6 +52,25 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     def state(self) -> RunState:
         """The engine state, as far as it is stored."""
         return row_mapping.run_state(self.run, self.attempt, self.nodes)
+
+    def claimed(
+        self, *, token: int, masker: Masker, inputs: RunInputs | None = None, origin: AttemptOrigin = _OWN
+    ) -> ClaimedRun:
+        """Return the attempt with the inputs that it has begun with, or with others."""
+        return ClaimedRun(
+            key=self.run.id,
+            dag_name=self.run.dag_name,
+            run_id=self.run.run_id,
+            attempt=self.attempt.number,
+            token=token,
+            definition=self.loaded.definition,
+            inputs=inputs or self.inputs,
+            masker=masker,
+            last_seq=self.last_seq,
+            queue=self.run.queue,
+            origin=origin,
+            lineage=self.lineage,
+        )
 
 
 def load(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy import ColumnElement, Executable, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import aliased
 
+from dagbook import tries
 from dagbook.db.database import ALERTS, ReadConnection, WriteConnection, mark_changed
 from dagbook.db.models.alert import Alert, AlertChannel, AlertDelivery, AlertEvent
 from dagbook.db.models.run import Run
@@ -17,10 +18,12 @@ from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.statements import columns, insert_into
 from dagbook.identifiers import new_run_id
+from dagbook.tries import Answer, Fate
 
 PENDING, SENT, FAILED, DROPPED = "pending", "sent", "failed", "dropped"
-OPENED, REMINDER, CLOSED, TEST = "opened", "reminder", "closed", "test"
+OPENED, REMINDER, CLOSED, TEST, RUN_MAIL = "opened", "reminder", "closed", "test", "run_mail"
 _KEPT = 10  # tries of a delivery
+_LAST_MESSAGES = timedelta(seconds=60)
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -52,10 +55,12 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
 class DeliveryRow(NewDelivery, frozen=True, kw_only=True):
     """A message with its tries, the newest last, and the DAG that it is about.
 
-    ``next_try_at`` is that of its channel.
+    ``next_try_at`` is that of its channel. ``attempt`` and ``mail`` are those of a mail of a definition.
     """
 
     id: str
+    attempt: int | None
+    mail: str | None
     status: str
     reason: str | None
     tries: int
@@ -155,14 +160,30 @@ def lease(connection: WriteConnection, ids: Collection[str], owner: str, until: 
     connection.execute(update(AlertDelivery).where(AlertDelivery.id.in_(sorted(ids))).values(taken))
 
 
-def record(connection: WriteConnection, row: DeliveryRow, owner: str, attempt: Attempt, **values: object) -> bool:
-    """Store the answer to a try, and what follows from it; False when the lease was lost meanwhile."""
+def settle(
+    connection: WriteConnection,
+    message_id: str,
+    before: Sequence[Attempt],
+    owner: str,
+    answer: Answer,
+    attempt: Attempt,
+) -> Fate | None:
+    """Store the answer to a try that follows others, and what it decides; None if the lease of the message is lost."""
+    fate = tries.decide(answer, 1 + sum(each.code == answer.code for each in before))
+    values: dict[str, object] = {}
+    match fate:
+        case Fate.SENT:
+            values = {"status": SENT, "sent_at": attempt.at}
+        case Fate.RETRY:
+            values = {"due_at": attempt.at + tries.own_pause(len(before) + 1)}
+        case Fate.GIVEN_UP:
+            values = {"status": FAILED, "reason": "the receiver refuses it"}
     statement = (
         update(AlertDelivery)
-        .where(AlertDelivery.id == row.id, AlertDelivery.status == PENDING, AlertDelivery.lease_owner == owner)
-        .values(lease_owner=None, lease_until=None, attempts=(*row.attempts, attempt)[-_KEPT:], **values)
+        .where(AlertDelivery.id == message_id, AlertDelivery.status == PENDING, AlertDelivery.lease_owner == owner)
+        .values(lease_owner=None, lease_until=None, attempts=(*before, attempt)[-_KEPT:], **values)
     )
-    return connection.execute(statement).rowcount == 1
+    return fate if connection.execute(statement).rowcount == 1 else None
 
 
 def postpone(connection: WriteConnection, alert_id: int, channel_id: int, until: datetime) -> None:
@@ -172,11 +193,15 @@ def postpone(connection: WriteConnection, alert_id: int, channel_id: int, until:
     connection.execute(update(AlertDelivery).where(*of_alert, *sooner).values(due_at=until))
 
 
-def expire(connection: WriteConnection, channel_id: int, before: datetime, reason: str) -> None:
-    """Give up what has been due since before a time, for a channel that fails."""
+def expire(connection: WriteConnection, channel: int | str, before: datetime) -> None:
+    """Give up what has been due since before a time, for a channel, or a mail server of definitions, that fails."""
+    if isinstance(channel, int):
+        of_channel = [AlertDelivery.channel_id == channel]
+    else:
+        of_channel = [AlertDelivery.channel_id.is_(None), AlertDelivery.channel == channel]
     old = (AlertDelivery.status == PENDING, AlertDelivery.due_at < before, AlertDelivery.lease_owner.is_(None))
-    statement = update(AlertDelivery).where(AlertDelivery.channel_id == channel_id, *old)
-    connection.execute(statement.values(status=FAILED, reason=reason))
+    given_up = {"status": FAILED, "reason": "the receiver has not answered for a day"}
+    connection.execute(update(AlertDelivery).where(*of_channel, *old).values(given_up))
 
 
 def find_lost_owners(connection: ReadConnection, owner: str, now: datetime) -> list[str]:
@@ -184,7 +209,9 @@ def find_lost_owners(connection: ReadConnection, owner: str, now: datetime) -> l
     of_others = (AlertDelivery.status == PENDING, AlertDelivery.lease_owner != owner)
     statement = select(AlertDelivery.lease_owner).where(*of_others).distinct()
     if connection.dialect.name == "postgresql":
-        alive = select(Service.id).where(Service.stopped_at.is_(None), Service.lease_until > now)
+        is_running = and_(Service.stopped_at.is_(None), Service.lease_until > now)
+        # One that was stopped may still send what was due.
+        alive = select(Service.id).where(or_(is_running, Service.stopped_at > now - _LAST_MESSAGES))
         statement = statement.where(AlertDelivery.lease_owner.not_in(alive))
     return [found for found in connection.scalars(statement) if found is not None]
 
@@ -220,13 +247,12 @@ def find_of_run(connection: ReadConnection, run: int) -> list[DeliveryRow]:
 
 def find_of_alerts(connection: ReadConnection, alert_ids: Collection[int]) -> list[DeliveryRow]:
     """Return the messages about alerts, the oldest first."""
-    about = AlertDelivery.alert_id.in_(sorted(alert_ids))
-    return _rows(connection, _select.where(about).order_by(*_oldest_first)) if alert_ids else []
+    return find_where(connection, AlertDelivery.alert_id.in_(sorted(alert_ids))) if alert_ids else []
 
 
 def find_of_event(connection: ReadConnection, event_id: int) -> list[DeliveryRow]:
     """Return the messages that an event has caused."""
-    return _rows(connection, _select.where(AlertDelivery.event_id == event_id).order_by(*_oldest_first))
+    return find_where(connection, AlertDelivery.event_id == event_id)
 
 
 def find_page(
@@ -239,6 +265,11 @@ def find_page(
     if before:
         conditions.append(AlertDelivery.id < before)
     return _rows(connection, _select.where(*conditions).order_by(AlertDelivery.id.desc()).limit(most))
+
+
+def find_where(connection: ReadConnection, condition: ColumnElement[bool]) -> list[DeliveryRow]:
+    """Return the messages for which a condition holds, the oldest first."""
+    return _rows(connection, _select.where(condition).order_by(*_oldest_first))
 
 
 def _rows(connection: ReadConnection, statement: Executable, **values: object) -> list[DeliveryRow]:

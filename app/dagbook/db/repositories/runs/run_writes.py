@@ -22,6 +22,8 @@ from dagbook.db.models.run import IS_ACTIVE, Run, RunAttempt, RunEvent, RunInput
 from dagbook.db.prepared import Prepared, update_by
 from dagbook.db.repositories import definitions
 from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.alerts import run_mails
+from dagbook.db.repositories.alerts.run_mails import NewRunMail
 from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.repositories.runs import search_index
 from dagbook.db.repositories.runs.run_rows import (
@@ -139,6 +141,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     evaluated: EvaluatedInputs | None = None  # once, when the attempt begins
     approvals: Sequence[NewApproval] = ()
     summaries: Sequence[NewSummary] = ()
+    mails: Sequence[NewRunMail] = ()  # that its events require
 
 
 class StartingRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -401,6 +404,7 @@ def apply(connection: WriteConnection, transitions: Sequence[Transition], events
     _add_events.execute_many(connection, [*events, *(event for t in transitions for event in t.events)])
     _add_approvals.execute_many(connection, [approval for t in transitions for approval in t.approvals])
     put_summaries(connection, [summary for t in transitions for summary in t.summaries])
+    run_mails.add(connection, [mail for t in transitions for mail in t.mails])
     _update_runs.execute_many(connection, [t.run for t in transitions if t.run is not None])
     _update_attempts.execute_many(connection, [t.attempt for t in transitions if t.attempt is not None])
     handled = [{"b_id": key, "handled_at": t.requests_handled_at} for t in transitions for key in t.requests]
