@@ -36,8 +36,8 @@ LIMITS = {
     # 1 for cron expressions in words, which the scripts of the pages had.
     # 4 for the overview (repository, schema, presenter, controller).
     # 26 for alerts: 13 of the package (4 of them pure), 7 of the database (models, 5 repositories, the events in the
-    # commit of an end), 3 controllers, schemas, presenter, commands.
-    "modules": Limit(522, goal=400),
+    # commit of an end), 3 controllers, schemas, presenter, commands. 1 for the formats of chats and services.
+    "modules": Limit(523, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -46,8 +46,9 @@ LIMITS = {
     # + 23: an inline run keeps its folder until the commands of its mails have run; + 802: search by names, ids and
     # values, and in what recent runs wrote; + 129: cron expressions in words; + 6: how tries of steps ended; + 799:
     # the overview of all DAGs; + 40: DAGs by a latest run that waits, such runs in the overview, names without runs;
-    # + 4,415: alerts (the package 1,927, models and repositories 1,161, API 684, commands 460, the ends of runs).
-    "lines": Limit(84_948, goal=67_000),
+    # + 4,415: alerts (the package 1,927, models and repositories 1,161, API 684, commands 460, the ends of runs);
+    # + 233: Discord, Teams, Telegram, ntfy and PagerDuty, and the types of channels as a table.
+    "lines": Limit(85_181, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

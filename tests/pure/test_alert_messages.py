@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator
 
-from dagbook.alerts import texts
+from dagbook.alerts import formats
 from dagbook.alerts.kinds import Kind
 from dagbook.engine.status import RunLabel
 from tests.pure.test_alert_texts import HOSTILE, notice
@@ -47,7 +47,7 @@ def _strict(schema: Any) -> Any:
     ],
 )
 def test_messages_are_as_the_schema_says(given: Any) -> None:
-    body = json.loads(texts.webhook(given, NOW))
+    body = json.loads(formats.webhook(given, NOW))
     assert list(Draft202012Validator(_strict(SCHEMA)).iter_errors(body)) == []
 
 
@@ -56,7 +56,7 @@ def test_the_example_has_what_is_sent() -> None:
         return {key: shape(inner) for key, inner in value.items()} if isinstance(value, dict) else None
 
     assert _problems(EXAMPLE) == []
-    assert shape(EXAMPLE) == shape(json.loads(texts.webhook(notice(), NOW)))
+    assert shape(EXAMPLE) == shape(json.loads(formats.webhook(notice(), NOW)))
 
 
 def test_the_schema_names_all_words_and_refuses_others() -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec.structs import asdict, replace
 
-from dagbook.alerts.requests import AlertMailServer, ChangeAlertChannel, NewAlertChannel
+from dagbook.alerts.requests import AlertMailServer, ChangeAlertChannel, ChannelType, NewAlertChannel
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
@@ -25,13 +25,32 @@ from dagbook.executors.mail.message import EmailError, parse_address
 from dagbook.identifiers import shorten
 from dagbook.runs.secrets.encryption import Encrypter
 
-WEBHOOK, SLACK, MAIL = "webhook", "slack", "mail"
-_FIELDS = {WEBHOOK: {"url"}, SLACK: {"secret"}, MAIL: {"to", "sender", "smtp", "secret"}}  # that the others do not have
-_INTERVALS = {WEBHOOK: 0, SLACK: 60, MAIL: 60}  # seconds between two messages
 _MOST_CHANNELS, _MOST_ADDRESSES, _LONGEST_URL = 100, 50, 2_000
 _ROTATION = timedelta(hours=24)
-_SECRET_BYTES = 32
+_SECRET_BYTES, _SIGNING_BYTES = 32, range(24, 65)
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_TOKEN = re.compile(r"[!-~]{1,500}")
+_CHAT = re.compile(r"-?[0-9]{1,20}|@[A-Za-z0-9_]{1,64}")
+WEBHOOK, MAIL = "webhook", "mail"
+_CHAT_BY_ADDRESS = ChannelType(needs=("secret",))
+TYPES = {
+    WEBHOOK: ChannelType(needs=("url",), may=("secret",), kept_as="signing", interval_seconds=0, one_by_one=True),
+    "slack": _CHAT_BY_ADDRESS,
+    "discord": _CHAT_BY_ADDRESS,
+    "teams": _CHAT_BY_ADDRESS,
+    "telegram": ChannelType(needs=("secret", "to"), may=("url",), kept_as="token", server="https://api.telegram.org"),
+    "ntfy": ChannelType(needs=("url",), may=("secret",), kept_as="token"),
+    "pagerduty": ChannelType(
+        needs=("secret",),
+        may=("url",),
+        kept_as="token",
+        server="https://events.pagerduty.com",
+        interval_seconds=0,
+        one_by_one=True,
+    ),
+    MAIL: ChannelType(needs=("to",), may=("sender", "smtp", "secret"), kept_as="password"),
+}
+_OWN_FIELDS = sorted({field for kind in TYPES.values() for field in (*kind.needs, *kind.may)})
 T = TypeVar("T")
 
 
@@ -46,11 +65,12 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is stored of a channel encrypted: the address of a chat, what signs webhooks, a password."""
+    """What is stored of a channel encrypted: the address of a chat, what signs webhooks, a password, a token."""
 
     url: str = ""
     signing: str = ""
     password: str = ""
+    token: str = ""
 
 
 def read_settings(row: NewChannel) -> ChannelSettings:
@@ -82,9 +102,9 @@ class Channels:
 
         Raises BadRequestError and AlreadyExistsError.
         """
-        made = new_secret() if new.type == WEBHOOK else ""
-        channel, known = _check(new.name, new.type, new, ChannelSettings(), Secrets(signing=made))
-        channel = replace(channel, sealed=self._seal(new.name, known))
+        made = new_secret() if new.type == WEBHOOK and new.secret is None else ""
+        channel, known = check_channel(new.name, new.type, new, ChannelSettings(), Secrets(signing=made))
+        channel = replace(channel, sealed=self.seal(new.name, known))
         entry = actor.entry(_action(Action.ALERT_CHANNEL_CREATE, new.name, after=_shown(channel)), self._now())
 
         def work(connection: WriteConnection) -> None:
@@ -100,8 +120,8 @@ class Channels:
     async def change(self, name: str, change: ChangeAlertChannel, actor: Actor) -> ChannelRow:
         """Change a channel; a disabled one drops what waits for it. Raises AppError."""
         row = await self._require_own(name)
-        channel, known = _check(name, row.type, change, read_settings(row), self.open(row), row)
-        values = {**asdict(channel), "sealed": self._seal(name, known)}
+        channel, known = check_channel(name, row.type, change, read_settings(row), self.open(row), row)
+        values = {**asdict(channel), "sealed": self.seal(name, known)}
         entry = actor.entry(_action(Action.ALERT_CHANNEL_UPDATE, name, _shown(row), _shown(channel)), self._now())
 
         def work(connection: WriteConnection) -> None:
@@ -119,7 +139,7 @@ class Channels:
         if row.type != WEBHOOK:
             raise BadRequestError(f"name: {shorten(name)} is no webhook; give a new secret by changing the channel")
         made, now = new_secret(), self._now()
-        values = {"sealed": self._seal(name, Secrets(signing=made)), "sealed_before": row.sealed}
+        values = {"sealed": self.seal(name, Secrets(signing=made)), "sealed_before": row.sealed}
         entry = actor.entry(_action(Action.ALERT_CHANNEL_UPDATE, name, after={"secret": "rotated"}), now)
 
         def work(connection: WriteConnection) -> None:
@@ -167,7 +187,8 @@ class Channels:
             return Secrets()
         return msgspec.json.decode(self._encrypter.decrypt(sealed, f"channel {name}"), type=Secrets)
 
-    def _seal(self, name: str, known: Secrets) -> bytes | None:
+    def seal(self, name: str, known: Secrets) -> bytes | None:
+        """Encrypt the secrets of a channel; None if it has none."""
         return None if known == Secrets() else self._encrypter.encrypt(msgspec.json.encode(known), f"channel {name}")
 
 
@@ -176,9 +197,9 @@ def new_secret() -> str:
     return f"whsec_{base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
 
 
-def _check(
+def check_channel(
     name: str,
-    kind: str,
+    type_name: str,
     change: ChangeAlertChannel,
     settings: ChannelSettings,
     known: Secrets,
@@ -187,43 +208,85 @@ def _check(
     """Return a channel as it is stored, and its secrets; raises BadRequestError."""
     if not is_channel_name(name):
         raise BadRequestError(f"name: {shorten(name)} is no name; use 1 to 64 letters, digits, '-', '_' or '.'")
-    if kind not in _FIELDS:
-        raise BadRequestError(f"type: {shorten(kind)} is no type of channel; write one of {', '.join(_FIELDS)}")
-    for field in sorted(set.union(*_FIELDS.values()) - _FIELDS[kind]):
-        if getattr(change, field) is not None:
-            raise BadRequestError(f"{field.replace('sender', 'from')}: a channel of type {kind} has none; leave it out")
-    if kind == WEBHOOK:
-        settings = ChannelSettings(url=_check_url(_chosen(change.url, settings.url), "url"))
-    elif kind == SLACK:
-        known = Secrets(url=_check_url(_chosen(change.secret, known.url), "secret"))
-        settings = ChannelSettings(host=urlsplit(known.url).hostname or "")
-    else:
-        is_elsewhere = change.smtp is not None and change.smtp != settings.smtp
-        if is_elsewhere and known.password and change.secret is None:
-            raise BadRequestError("secret: is the password of another mail server; give that of this one, or ''")
-        known = Secrets(password=_chosen(change.secret, known.password))
-        settings = _check_mail(change, settings, known)
+    if type_name not in TYPES:
+        raise BadRequestError(f"type: {shorten(type_name)} is no type of channel; write one of {', '.join(TYPES)}")
+    kind = TYPES[type_name]
+    for field in _OWN_FIELDS:
+        if getattr(change, field) is not None and field not in (*kind.needs, *kind.may):
+            shown = field.replace("sender", "from")
+            raise BadRequestError(f"{shown}: a channel of type {type_name} has none; leave it out")
+    secret = _check_secret(kind, _chosen(change.secret, getattr(known, kind.kept_as)))
+    given = ChannelSettings(
+        url=_chosen(change.url, settings.url).strip().rstrip("/" if kind.kept_as == "token" else ""),
+        to=_chosen(None if change.to is None else tuple(change.to), settings.to),
+        sender=_chosen(change.sender, settings.sender).strip(),
+        smtp=_chosen(change.smtp, settings.smtp),
+    )
+    stored = _check_settings(type_name, given, secret)
+    is_sent = kind.kept_as in ("token", "password") and getattr(known, kind.kept_as) != ""
+    if is_sent and change.secret is None and _server_of(given) != _server_of(settings):
+        raise BadRequestError("secret: is that of another server; give that of this one, too, or ''")
     channel = NewChannel(
         name=name,
-        type=kind,
-        settings=msgspec.to_builtins(settings),
-        interval_seconds=_chosen(change.interval_seconds, row.interval_seconds if row else _INTERVALS[kind]),
+        type=type_name,
+        settings=msgspec.to_builtins(stored),
+        interval_seconds=_chosen(change.interval_seconds, row.interval_seconds if row else kind.interval_seconds),
         enabled=_chosen(change.enabled, row is None or row.enabled),
         shared=_chosen(change.shared, row is not None and row.shared),
     )
-    return channel, known
+    return channel, Secrets(**{kind.kept_as: secret})
+
+
+def _server_of(settings: ChannelSettings) -> tuple[object, ...]:
+    return (*urlsplit(settings.url)[:2], settings.smtp)
+
+
+def _check_secret(kind: ChannelType, text: str) -> str:
+    """Return a secret of a type of channel; raises BadRequestError, whose message does not contain it."""
+    secret = text if kind.kept_as == "password" else text.strip()
+    if kind.kept_as == "url":
+        return _check_url(secret, "secret")
+    if not secret and "secret" in kind.needs:
+        raise BadRequestError("secret: is missing; give the token or the key that the service has made")
+    if secret and kind.kept_as == "token" and not _TOKEN.fullmatch(secret):
+        raise BadRequestError("secret: is no token; use 1 to 500 characters of ASCII without blanks")
+    if secret and kind.kept_as == "signing" and not _is_signing(secret):
+        raise BadRequestError(
+            "secret: does not sign webhooks; write whsec_ and 24 to 64 random bytes in base64, as of "
+            "`openssl rand -base64 32`, or leave it out"
+        )
+    return secret
+
+
+def _is_signing(secret: str) -> bool:
+    """Whether a text is a secret of Standard Webhooks."""
+    prefix, _, text = secret.partition("_")
+    try:
+        return prefix == "whsec" and len(base64.b64decode(text, validate=True)) in _SIGNING_BYTES
+    except ValueError:
+        return False
+
+
+def _check_settings(type_name: str, given: ChannelSettings, secret: str) -> ChannelSettings:
+    """Return what is stored in clear of a channel of a type; raises BadRequestError."""
+    if type_name == MAIL:
+        return _check_mail(given, has_password=bool(secret))
+    kind = TYPES[type_name]
+    if given.url or "url" in kind.needs:
+        _check_url(given.url, "url")
+    if type_name == "ntfy" and (parts := urlsplit(given.url)) and (not parts.path.strip("/") or parts.query):
+        raise BadRequestError("url: names no topic; write one such as https://ntfy.sh/TOPIC")
+    if type_name == "telegram" and (len(given.to) != 1 or not _CHAT.fullmatch(given.to[0])):
+        raise BadRequestError("to: is not one chat; write its number, as -1001234567890, or @NAME of a channel")
+    address = secret if kind.kept_as == "url" else "" if given.url else kind.server
+    return replace(given, host=urlsplit(address).hostname or "")
 
 
 def _chosen(given: T | None, before: T) -> T:
     return before if given is None else given
 
 
-def _check_mail(change: ChangeAlertChannel, before: ChannelSettings, known: Secrets) -> ChannelSettings:
-    settings = ChannelSettings(
-        to=_chosen(None if change.to is None else tuple(change.to), before.to),
-        sender=_chosen(change.sender, before.sender).strip(),
-        smtp=_chosen(change.smtp, before.smtp),
-    )
+def _check_mail(settings: ChannelSettings, *, has_password: bool) -> ChannelSettings:
     if not 1 <= len(settings.to) <= _MOST_ADDRESSES:
         raise BadRequestError(f"to: has {len(settings.to)} addresses; give 1 to {_MOST_ADDRESSES}")
     try:
@@ -235,7 +298,7 @@ def _check_mail(change: ChangeAlertChannel, before: ChannelSettings, known: Secr
         raise BadRequestError(str(error)) from error
     if settings.smtp is not None and not settings.smtp.host.strip():
         raise BadRequestError("smtp.host: is missing; write the name of the mail server, or leave smtp out")
-    if known.password and settings.smtp is None:
+    if has_password and settings.smtp is None:
         raise BadRequestError("secret: is the password of smtp; give that, too")
     return settings
 

@@ -17,7 +17,7 @@ import msgspec
 
 from dagbook import tries
 from dagbook.alerts import outbox
-from dagbook.alerts.channels import WEBHOOK
+from dagbook.alerts.channels import TYPES
 from dagbook.alerts.queries import read_notice
 from dagbook.alerts.senders import LIMIT_SECONDS, Sender
 from dagbook.background import BackgroundLoop
@@ -162,7 +162,7 @@ class Deliverer:
                         break
                     has_sent = True
                     await self._deliver(claimed)
-                    if claimed.channel.type == WEBHOOK:
+                    if TYPES[claimed.channel.type].one_by_one:
                         await asyncio.sleep(_PACE_SECONDS)
         except DatabaseUnavailable as error:
             _log.warning("alerts of a channel could not be sent, trying again: %s", error)
@@ -221,7 +221,7 @@ def _claim(connection: WriteConnection, channel_id: int, owner: str, now: dateti
     tests = [row for row in rows if row.purpose == deliveries.TEST and not row.tries]
     if not rows or ((_rests_until(channel) or now) > now and not tests):
         return None
-    chosen = choose(tests or rows, one_by_one=channel.type == WEBHOOK)
+    chosen = choose(tests or rows, one_by_one=TYPES[channel.type].one_by_one)
     deliveries.lease(connection, [row.id for row in chosen], owner, now + _LEASE)
     return Claimed(channel=channel, rows=chosen, at=now)
 

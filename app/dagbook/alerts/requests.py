@@ -1,8 +1,8 @@
-"""What channels and rules are given, by a request or by the settings."""
+"""What channels and rules are given, by a request or by the settings, and what types of channels have."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +11,22 @@ from dagbook.alerts.kinds import Kind
 
 _MOST_TARGETS, _MOST_WORDS = 20, 50
 LONGEST_SECONDS = 366 * 24 * 3600
+
+
+class ChannelType(msgspec.Struct, frozen=True, kw_only=True):
+    """What channels of a type have, and how they are sent to.
+
+    ``needs`` and ``may`` are the fields of a request that other types do not have; ``secret`` is kept in the field
+    ``kept_as`` of ``Secrets``. ``server`` is the address of a service without ``url``. What is due goes in one
+    message each ``interval_seconds``, or ``one_by_one``.
+    """
+
+    needs: tuple[str, ...]
+    may: tuple[str, ...] = ()
+    kept_as: Literal["url", "token", "password", "signing"] = "url"
+    server: str = ""
+    interval_seconds: int = 60
+    one_by_one: bool = False
 
 
 class AlertMailServer(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +38,12 @@ class AlertMailServer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangeAlertChannel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is changed of a channel; ``secret`` is the address of a chat, or the password of a mail server."""
+    """What is changed of a channel.
+
+    ``url`` is that of a webhook, of a topic of ntfy, or of another server of Telegram or PagerDuty. ``secret`` is the
+    address of Slack, Discord or Teams, the token of Telegram or ntfy, the routing key of PagerDuty, the password of a
+    mail server, or what signs a webhook.
+    """
 
     url: str | None = None
     to: list[str] | None = None

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from urllib.parse import urlsplit
+from types import MappingProxyType
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 import msgspec
 from standardwebhooks import Webhook
 
 from dagbook import __version__, tries
-from dagbook.alerts import texts
-from dagbook.alerts.channels import MAIL, SLACK, Channels, ChannelSettings, Secrets, read_settings
+from dagbook.alerts import formats
+from dagbook.alerts.channels import MAIL, TYPES, WEBHOOK, Channels, ChannelSettings, Secrets, read_settings
 from dagbook.alerts.texts import Notice, clean
 from dagbook.db.repositories.alerts.channels import ChannelRow
 from dagbook.egress.client import EgressClient
@@ -36,6 +39,14 @@ _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity", "
 _TLS_FIELD = "a certificate that is trusted"
 
 ReadMailServer = Callable[[], tuple[Smtp, str]]  # of the base configuration, with the sender of its mails
+
+
+class Request(NamedTuple):
+    """What is posted."""
+
+    url: str
+    body: bytes
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class Sender:
@@ -64,26 +75,15 @@ class Sender:
             return Answer(text=clean(error.message, _SHOWN))
         if channel.type == MAIL:
             return await self._mail(settings, secrets, notices)
-        if channel.type == SLACK:
-            return await self._chat(secrets.url, notices)
-        body, delivery_id = texts.webhook(notices[0], now), notices[0].delivery_id
-        signers = [Webhook(each.signing) for each in (secrets, before) if each.signing]
-        headers = {
-            "webhook-id": delivery_id,
-            "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": " ".join(signer.sign(delivery_id, now, body.decode()) for signer in signers),
-        }
-        return await self._post(settings.url, body, headers, ())
+        if channel.type == WEBHOOK:
+            request = _webhook(settings.url, notices[0], now, [each.signing for each in (secrets, before)])
+        else:
+            request = _message(channel.type, settings, secrets, notices, self._zone)
+        return await self._post(request, _hidden(secrets))
 
-    async def _chat(self, url: str, notices: Sequence[Notice]) -> Answer:
-        """Post to a chat: its address is a secret, which an answer may repeat in parts."""
-        parts = urlsplit(url)
-        found = (url, parts.path, parts.query, *parts.path.split("/"), *parts.query.split("&"), parts.password or "")
-        hidden = [part for part in found if len(part) >= _SHORTEST_PART]
-        return await self._post(url, texts.slack(notices, self._zone), {}, hidden)
-
-    async def _post(self, url: str, body: bytes, headers: Mapping[str, str], hidden: Sequence[str]) -> Answer:
-        """Post a body; ``hidden`` is what an answer may repeat and a receipt must not have."""
+    async def _post(self, request: Request, hidden: Sequence[str]) -> Answer:
+        """Send a request; ``hidden`` is what an answer may repeat and a receipt must not have."""
+        url, body, headers = request
         if self._client is None:
             jar = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # a receiver sets nothing
             self._client = EgressClient(self._egress, follow_redirects=False, timeout=LIMIT_SECONDS, cookies=jar)
@@ -103,13 +103,53 @@ class Sender:
         server, sender = await asyncio.to_thread(self._read_mail_server)
         if (own := settings.smtp) is not None:
             server = Smtp(host=own.host, port=own.port, username=own.username, password=secrets.password)
-        text = texts.mail(notices, self._zone)
+        text = formats.mail(notices, self._zone)
         email = Email(
             sender=settings.sender or sender, to=settings.to, subject=text.subject, html=text.html, text=text.text
         )
         message_id = f"<{notices[0].delivery_id}@dagbook>"
         answer = await smtp.try_to_send(server, email, limit_seconds=LIMIT_SECONDS, message_id=message_id)
         return msgspec.structs.replace(answer, text=clean(answer.text, _SHOWN))
+
+
+def _webhook(url: str, notice: Notice, now: datetime, signing: Iterable[str]) -> Request:
+    """Make a request in the form of Standard Webhooks, signed with each secret that there is."""
+    body = formats.webhook(notice, now)
+    headers = {"webhook-id": notice.delivery_id, "webhook-timestamp": str(int(now.timestamp()))}
+    if made := [Webhook(secret).sign(notice.delivery_id, now, body.decode()) for secret in signing if secret]:
+        headers["webhook-signature"] = " ".join(made)
+    return Request(url, body, headers)
+
+
+def _message(
+    kind: str, settings: ChannelSettings, secrets: Secrets, notices: Sequence[Notice], zone: tzinfo
+) -> Request:
+    """Make the request for a service."""
+    server = settings.url or TYPES[kind].server
+    match kind:
+        case "discord":
+            return Request(secrets.url, formats.discord(notices, zone))
+        case "teams":
+            return Request(secrets.url, formats.teams(notices, zone))
+        case "telegram":
+            token = quote(secrets.token, safe=":")
+            return Request(f"{server}/bot{token}/sendMessage", formats.telegram(notices, zone, settings.to[0]))
+        case "ntfy":
+            address, _, topic = server.rpartition("/")
+            headers = {"Authorization": f"Bearer {secrets.token}"} if secrets.token else {}
+            return Request(f"{address}/", formats.ntfy(notices, zone, topic), headers)
+        case "pagerduty":
+            return Request(f"{server}/v2/enqueue", formats.pagerduty(notices[0], zone, secrets.token))
+        case _:
+            return Request(secrets.url, formats.slack(notices, zone))
+
+
+def _hidden(secrets: Secrets) -> list[str]:
+    """Return the secrets that a receiver is sent, with parts of an address: an answer may repeat them."""
+    parts, token = urlsplit(secrets.url), secrets.token
+    pieces = re.split("[/?&=]", f"{parts.path}?{parts.query}")
+    found = (secrets.url, parts.path, parts.query, parts.password or "", *pieces, token, *token.split(":"))
+    return [part for each in found for part in {each, unquote(each)} if len(part) >= _SHORTEST_PART]
 
 
 async def _read(response: httpx.Response) -> str:

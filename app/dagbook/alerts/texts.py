@@ -1,21 +1,18 @@
-"""What is told, made when it is sent: one line for each alert for people, JSON for programs. Pure."""
+"""What people are told about an alert, made when it is sent: a line, and the facts that it is made of. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
-from html import escape
-from typing import Literal
+from datetime import datetime, tzinfo
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from dagbook.alerts.kinds import Kind
-from dagbook.json_values import JsonObject
 
 Purpose = Literal["opened", "reminder", "closed", "test"]
 _LONGEST = 300  # characters of a text of others
-_MOST_LINES = 100  # of one message
-_TYPES = {"reminder": "alert.reminded", "closed": "alert.closed", "test": "alert.test"}
+_LONGEST_LINE, _LONGEST_LINK = 600, 500  # characters, so that a line fits into a message of any service
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +50,11 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     run: RunFacts | None = None
 
 
-class MailText(msgspec.Struct, frozen=True):
-    """A mail for people: its subject, and the body as text and as HTML."""
+class Line(NamedTuple):
+    """What a person is told about an alert, and the page of its run; empty for none."""
 
-    subject: str
     text: str
-    html: str
+    url: str = ""
 
 
 def clean(text: str, longest: int = _LONGEST) -> str:
@@ -92,18 +88,19 @@ def describe(notice: Notice, zone: tzinfo) -> str:
     return f"{text}, and {ended} after {counted}" if ended else text
 
 
-def describe_all(notices: Sequence[Notice], zone: tzinfo) -> list[str]:
+def describe_all(notices: Sequence[Notice], zone: tzinfo) -> list[Line]:
     """Return the lines of one message for people: an alert that has ended meanwhile is told once."""
     opened = {notice.alert_id for notice in notices if notice.purpose != "closed"}
     shown = [notice for notice in notices if notice.purpose != "closed" or notice.alert_id not in opened]
-    links = [f" {notice.run.url}" if notice.run is not None and notice.run.url else "" for notice in shown]
-    lines = [f"{describe(notice, zone)}{link}" for notice, link in zip(shown[:_MOST_LINES], links, strict=False)]
-    more = len(shown) - len(lines)
-    return [*lines, f"and {more} more"] if more else lines
+    links = (notice.run.url if notice.run is not None else "" for notice in shown)
+    return [
+        Line(clean(describe(notice, zone), _LONGEST_LINE), link if len(link) <= _LONGEST_LINK else "")
+        for notice, link in zip(shown, links, strict=True)
+    ]
 
 
-def title(lines: Sequence[str], notices: Sequence[Notice]) -> str:
-    """Return the subject of a mail with these lines."""
+def title(lines: Sequence[Line], notices: Sequence[Notice]) -> str:
+    """Return the subject of a message with these lines."""
     if len(lines) != 1:
         return f"{len(notices)} alerts"
     first, words = notices[0], notices[0].kind
@@ -113,59 +110,3 @@ def title(lines: Sequence[str], notices: Sequence[Notice]) -> str:
 
 def _time(instant: datetime, zone: tzinfo) -> str:
     return instant.astimezone(zone).isoformat(" ", "seconds")
-
-
-# -- bodies, by type of channel ----------------------------------------------------------------------------------------
-
-
-def webhook(notice: Notice, now: datetime) -> bytes:
-    """Return the body of a webhook, which is at most 20 KB: all its texts are short."""
-    alert = {
-        "id": notice.alert_id,
-        "kind": str(notice.kind),
-        "subject": clean(notice.subject),
-        "count": notice.count,
-        "openedAt": _instant(notice.opened_at),
-        "closedAt": None if notice.is_told_once else _instant(notice.closed_at),
-    }
-    data = {
-        "alert": alert,
-        "dag": clean(notice.subject) if notice.subject_kind == "dag" else None,
-        "run": None if notice.run is None else _run(notice.run, notice.error),
-    }
-    return msgspec.json.encode({"type": type_of(notice), "timestamp": _instant(now), "data": data})
-
-
-def type_of(notice: Notice) -> str:
-    """Return the type of a message."""
-    return _TYPES.get(notice.purpose, "alert.told" if notice.is_told_once else "alert.opened")
-
-
-def slack(notices: Sequence[Notice], zone: tzinfo) -> bytes:
-    """Return the body for an incoming webhook of Slack; nothing in it is markup, a mention or a hidden link."""
-    lines = [escape(line, quote=False) for line in describe_all(notices, zone)]
-    return msgspec.json.encode({"text": "\n".join(lines), "mrkdwn": False, "unfurl_links": False})
-
-
-def mail(notices: Sequence[Notice], zone: tzinfo) -> MailText:
-    """Return a mail about alerts."""
-    lines = describe_all(notices, zone)
-    html = "".join(f"<p>{escape(line)}</p>\n" for line in lines)
-    return MailText(title(lines, notices), "\n\n".join((*lines, "")), html)
-
-
-def _run(run: RunFacts, error: str) -> JsonObject:
-    return {
-        "dagRunId": run.run_id,
-        "attempt": run.attempt,
-        "status": run.status,
-        "startedAt": _instant(run.started_at),
-        "finishedAt": _instant(run.finished_at),
-        "error": first_line(error) or None,
-        "failedStep": clean(run.failed_step) or None,
-        "url": run.url or None,
-    }
-
-
-def _instant(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -239,19 +239,20 @@ async def show_channel(api: Api, *, name: str) -> None:
 @channel.command("add", example="dagbook alerts channel add ops slack --secret-file url.txt")
 @_name
 @click.argument("type", metavar="TYPE")
-@click.option("--url", metavar="URL", help="Address of a webhook.")
-@click.option("--to", multiple=True, metavar="ADDRESS", help="Recipient of a mail; repeatable.")
+@click.option("--url", metavar="URL", help="A webhook, a topic of ntfy, or another server of telegram, pagerduty.")
+@click.option("--to", multiple=True, metavar="ADDRESS", help="Recipient of a mail, repeatable; the chat of telegram.")
 @click.option("--from", metavar="ADDRESS", help="Sender of a mail.")
-@click.option("--secret-file", metavar="FILE", help="File with the address of a chat, or a password; - reads stdin.")
+@click.option("--secret-file", metavar="FILE", help="File with a chat's address, a token or a password; - reads stdin.")
 @click.option("--interval", metavar="D", help="Least time between two messages of a chat or a mail, such as 60s.")
 @click.option("--shared", is_flag=True, help="Let managers of DAGs use the channel in their rules.")
 @with_api()
 def add_channel(
     api: Api, /, *, name: str, secret_file: str | None, interval: str | None, **options: object
 ) -> Awaitable[None]:
-    """Add the channel NAME of TYPE webhook, slack or mail.
+    """Add the channel NAME of TYPE webhook, slack, discord, teams, telegram, ntfy, pagerduty or mail.
 
-    The address of a chat is a secret, so it is read from a file. The secret that signs a webhook is printed once.
+    Secrets are read from a file: the address of slack, discord or teams, the token of telegram or ntfy, the routing
+    key of pagerduty. The secret that signs a webhook is printed once.
     """
     body = {"name": name, **options, "to": options["to"] or None, "intervalSeconds": _seconds("--interval", interval)}
     body["secret"] = None if secret_file is None else _read_secret(secret_file)
