@@ -37,7 +37,9 @@ LIMITS = {
     # 4 for the overview (repository, schema, presenter, controller).
     # 26 for alerts: 13 of the package (4 of them pure), 7 of the database (models, 5 repositories, the events in the
     # commit of an end), 3 controllers, schemas, presenter, commands. 1 for the formats of chats and services.
-    "modules": Limit(523, goal=400),
+    # 2 for the upkeep of alerts (rows after a restore and retention, checks of the doctor).
+    # 4 for durable mails (notices, content, rows, tries).
+    "modules": Limit(529, goal=400),
     "modules in a package": Limit(15, goal=15),
     # + 44: the difference of a text that is not saved; + 801: crontabs, dagbook mail-sink, events in words; + 1,100:
     # summaries and details of steps; + 281: the session and the frame in a document, compressed responses; + 151:
@@ -48,7 +50,9 @@ LIMITS = {
     # the overview of all DAGs; + 40: DAGs by a latest run that waits, such runs in the overview, names without runs;
     # + 4,415: alerts (the package 1,927, models and repositories 1,161, API 684, commands 460, the ends of runs);
     # + 233: Discord, Teams, Telegram, ntfy and PagerDuty, and the types of channels as a table.
-    "lines": Limit(85_181, goal=67_000),
+    # + 360: their restore, doctor, retention and monitoring, and the rights of a worker's role.
+    # + 290: mails of definitions that are stored and sent until they are accepted.
+    "lines": Limit(86_000, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from dagbook.db.models import AlertChannel, AlertDelivery
 from dagbook.db.repositories.alerts import events
 from dagbook.main import Server
+from dagbook.maintenance.doctor import Examination
 from tests.app.dagbook import Dagbook, client_of, serving
 from tests.executors.web import Asked, Web, plain
 from tests.waiting import wait_until
@@ -114,3 +115,5 @@ class AlertScene:
 async def alert_scene(database_url: str, home: Path, web: Web, **settings: str) -> AsyncIterator[AlertScene]:
     async with serving(database_url, home, **settings) as server, client_of(server) as client:
         yield AlertScene(server, client, web)
+        report = await server.services.system.doctor.examine(Examination(damage=False))
+        assert [sentence for finding in report.findings for sentence in finding.sentences] == []

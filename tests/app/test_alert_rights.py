@@ -95,6 +95,24 @@ async def test_alerts_follow_grants_and_answers_are_for_admins(staff: Staff) -> 
     assert code_of(await staff.granted.post(f"/alert-deliveries/{delivery}/resend")) == (404, "not_found")
 
 
+async def test_names_of_channels_that_are_not_shared_are_for_admins(staff: Staff) -> None:
+    body = {"match": ["*"], "on": ["aborted"], "to": ["shared +1h", "hook"]}
+    await post(staff.admin, "/alert-rules", 201, name="both", **body)
+    run = (await staff.admin.get("/dag-runs?name=mine")).json()["dagRuns"][0]["dagRunId"]
+    names = {"admin": ("hook", ["hook", "shared +1h"]), "viewer": ("webhook", ["webhook", "shared +1h"])}
+    for who, (name, targets) in names.items():
+        client: httpx.AsyncClient = getattr(staff, who)
+        of_run = (await client.get(f"/dag-runs/mine/{run}/alerts")).json()["receipts"]
+        alerts = (await client.get("/alerts")).json()["alerts"]
+        deliveries = (await client.get("/alert-deliveries")).json()["deliveries"]
+        receipts = [*of_run, *deliveries, *(each for alert in alerts for each in alert["told"])]
+        assert {each["channel"] for each in receipts} == {name}
+        (rule,) = [each for each in (await client.get("/alert-rules")).json()["rules"] if each["name"] == "both"]
+        assert (rule["to"], (await client.get("/alert-rules/both")).json()["to"]) == (targets, targets)
+        explained = (await client.get("/dags/mine/alerts")).json()["rules"]
+        assert [each["to"] for each in explained] == [[name], targets]
+
+
 async def test_operators_acknowledge_and_viewers_do_not(staff: Staff) -> None:
     for alert in (await staff.admin.get("/alerts?dag=mine")).json()["alerts"]:
         path = f"/alerts/{alert['id']}/acknowledge"

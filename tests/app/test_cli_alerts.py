@@ -105,6 +105,36 @@ def test_what_a_receiver_that_is_away_lacks_is_sent_by_the_next_process(
     assert len(set(receiver.bodies)) == 1
 
 
+def test_a_restored_home_sends_nothing_of_the_original_but_by_hand(
+    chat: Command, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.status = 503
+    with monkeypatch.context() as patch:
+        patch.setattr(due, "SPEED", 30)
+        assert chat("run", "nightly").status == 1
+    (other := tmp_path / "other").mkdir()
+    file, home = tmp_path / "backup.sqlite3", ("--home", other)
+    assert chat("backup", file, "--with-keys").status == 0
+    assert chat("restore", file, *home).status == 0
+    receiver.status = 200
+    receiver.bodies.clear()
+    for words in (("channel", "test", "ops"), ("test", "all", "--dag", "nightly")):
+        refused = chat("alerts", *words, *home)
+        assert (refused.status, "is held" in refused.err) == (1, True)
+    resumed = chat("resume", "--yes", *home)
+    assert resumed.out.splitlines()[1:] == [
+        "alerts: 1 message dropped (`dagbook alerts history --dropped`), 1 alert closed"
+    ]
+    assert chat("run", "play-1", *home).status == 1  # sends what is pending before it exits
+    assert receiver.bodies == []
+    head, row = chat("alerts", "history", "--dropped", "--dag", "nightly", *home).out.splitlines()
+    assert (head.split()[0], row.split()[1:4], row.split()[-1]) == ("ID", ["ops", "nightly", "opened"], "restored")
+    assert chat("alerts", "history", "--dropped", "--dag", "other", *home).out == "no message was dropped\n"
+    assert chat("alerts", "resend", row.split()[0], *home).status == 0
+    assert ["nightly failed at " in body for body in receiver.bodies] == [True]
+    assert "was restored from a backup at " in receiver.bodies[0]
+
+
 def test_explain_names_the_word(chat: Command) -> None:
     assert chat("alerts", "explain", "nightly").out == "the rule all covers nightly by '*': failed to ops\n"
     assert chat("alerts", "explain", "play-1").out == "no rule covers play-1: '!play-*' of the rule all excludes it\n"

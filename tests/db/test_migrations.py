@@ -29,12 +29,12 @@ from dagbook.db.migrations.upgrade import (
     revisions,
     upgrade,
 )
-from dagbook.db.models.run import RunAttempt
+from dagbook.db.models.run import Run, RunAttempt
 from dagbook.db.types import Base
 from dagbook.db.url import sqlite_path
 from tests.conftest import ROOT
 from tests.db.later_version import LATER, copy_migrations, install, install_later
-from tests.db.rows import FILLED, fill, run_sql
+from tests.db.rows import FILLED, NOW, add_definition, fill, run_sql, stored
 
 UPGRADE = "import asyncio, sys; from dagbook.db.migrations.upgrade import upgrade; asyncio.run(upgrade(sys.argv[1]))"
 
@@ -136,6 +136,31 @@ async def test_up_down_and_up_again_with_rows_inside(empty_url: str) -> None:
     await upgrade(empty_url)
     assert await check(empty_url) == []
     await run_in(empty_url, fill)
+
+
+_HUNDRED_THOUSAND = """
+WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100000)
+INSERT INTO runs (dag_name, run_id, definition_hash, queue, trigger, params, params_text, tags, status, attempt,
+  created_at, max_active_runs)
+SELECT 'etl', 'r' || n, :hash, 'etl', 'manual', '[]', '', '[]', 0, 1, :at, 1 FROM numbers
+"""
+
+
+@pytest.mark.full
+async def test_the_tables_of_alerts_come_and_go_with_a_hundred_thousand_runs_inside(empty_url: str) -> None:
+    await upgrade(empty_url, "0118")
+
+    def work(connection: WriteConnection) -> None:
+        run_sql(connection, _HUNDRED_THOUSAND, hash=add_definition(connection), at=stored(connection, NOW))
+
+    await run_in(empty_url, work)
+    count = select(func.count()).select_from(Run)
+    for way, revision in ((upgrade, "0119"), (downgrade, "0118"), (upgrade, head())):
+        await way(empty_url, revision)
+        database = await Database.open(empty_url)
+        assert await database.read(lambda connection: connection.scalar(count)) == 100_000
+        await database.close()
+    assert await check(empty_url) == []
 
 
 async def test_rows_outlive_the_way_to_a_later_revision_and_back(

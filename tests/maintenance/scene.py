@@ -10,7 +10,21 @@ from typing import Any
 from sqlalchemy import Connection, insert, text, update
 
 from dagbook.db.database import WriteConnection
-from dagbook.db.models import Node, QueueEntry, Run, RunAttempt, RunEvent, RunInput, RunRequest, Service
+from dagbook.db.models import (
+    Alert,
+    AlertChannel,
+    AlertDelivery,
+    AlertEvent,
+    AlertRule,
+    Node,
+    QueueEntry,
+    Run,
+    RunAttempt,
+    RunEvent,
+    RunInput,
+    RunRequest,
+    Service,
+)
 from tests.db.rows import (
     NOW,
     add,
@@ -25,6 +39,7 @@ from tests.db.rows import (
     stored,
     table_of,
 )
+from tests.db.test_alert_constraints import ALERT, CHANNEL, DELIVERY, EVENT, RULE
 
 MINUTE = timedelta(minutes=1)
 LATER = NOW + timedelta(hours=2)  # when the doctor looks
@@ -55,6 +70,7 @@ def furnish(connection: WriteConnection) -> None:
     add_chunk(connection, RETRIED, 0)
     end(connection, RETRIED, status=2)
     _retry(connection)
+    _tell_of_failure(connection)
 
 
 def add_server(connection: WriteConnection) -> None:
@@ -125,6 +141,18 @@ def _retry(connection: WriteConnection) -> None:
     tell(connection, RETRIED, 7, attempt=2, position=1, data={"status": 0, "edited_by": "ann"})
 
 
+def _tell_of_failure(connection: WriteConnection) -> None:
+    """Store a rule, and that the first attempt of the run that was retried was told."""
+    add(connection, AlertRule, **RULE)
+    at, channel = NOW + MINUTE, add(connection, AlertChannel, **CHANNEL)
+    routed = {"key": f"run/{RETRIED}/1", "at": at, "routed_at": at, "outcome": "opened"}
+    add(connection, AlertEvent, **(EVENT | routed), run_id=RETRIED, attempt=1)
+    times = {"opened_at": at, "last_at": at, "closed_at": at + MINUTE, "closed_by": "succeeded"}
+    alert = add(connection, Alert, **(ALERT | times), last_run_id=RETRIED)
+    sent = {"status": "sent", "sent_at": at, "tries": 1, "attempts": [{"at": str(at), "ms": 1, "code": 200}]}
+    add(connection, AlertDelivery, **(DELIVERY | sent), alert_id=alert, channel_id=channel, run_id=RETRIED)
+
+
 def request_stop(connection: WriteConnection, key: int, after: timedelta) -> None:
     """Ask a run to stop, so long after the beginning, and answer nothing."""
     add(connection, RunRequest, run_id=key, kind="stop", asked_at=NOW + after)
@@ -134,7 +162,8 @@ def request_stop(connection: WriteConnection, key: int, after: timedelta) -> Non
 def without_guards(connection: WriteConnection) -> Iterator[None]:
     """Let every statement through: no trigger, no reference, no check and no unique index of ours stands in the way."""
     plain: Connection = connection
-    plain.exec_driver_sql("DROP INDEX uq_run_attempts_open")
+    for index in ("uq_run_attempts_open", "uq_alerts_open"):
+        plain.exec_driver_sql(f"DROP INDEX {index}")
     if connection.dialect.name == "postgresql":
         plain.exec_driver_sql("SET LOCAL session_replication_role = replica")
         for table, name in plain.exec_driver_sql(

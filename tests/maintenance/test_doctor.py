@@ -22,8 +22,11 @@ from tests.maintenance.scene import (
     without_guards,
 )
 
-GRACE = timedelta(minutes=3)
+GRACE, DAY = timedelta(minutes=3), timedelta(days=1)
+DAYS_LATER = (LATER, LATER + 2 * DAY)
 
+_OPEN_ALERT = """INSERT INTO alerts (kind, subject_kind, subject, opened_at, last_at, count, data)
+VALUES ('failed', 'dag', 'other', :early, :early, 1, '{}')"""
 # What somebody does by hand, past all guards, and the check that has to name it.
 BREAKS: dict[str, Sequence[str]] = {
     "scheduled-run-has-its-slot": [
@@ -95,6 +98,11 @@ BREAKS: dict[str, Sequence[str]] = {
     "revisions-without-gaps": ["UPDATE dag_revisions SET number = 2", "UPDATE dags SET revision = 2"],
     "dag-is-readable": ["UPDATE definitions SET spec = NULL"],
     "an-admin-is-left": ["UPDATE users SET role = 'viewer'"],
+    "failure-has-its-event": ["DELETE FROM alert_events"],
+    "event-is-routed": ["UPDATE alert_events SET routed_at = NULL, outcome = NULL"],
+    "message-is-tried": ["UPDATE alert_deliveries SET status = 'pending', sent_at = NULL, tries = 0"],
+    "one-open-alert": [_OPEN_ALERT, _OPEN_ALERT],
+    "sent-message-has-its-answer": ["UPDATE alert_deliveries SET attempts = '[]'"],
     "references-lead-somewhere": ["UPDATE nodes SET run_id = 99 WHERE run_id = :waits"],
 }
 
@@ -169,6 +177,65 @@ async def test_a_dead_owner_is_valid_without_a_server_to_adopt_its_runs(shared_d
         assert _found(connection) == {}
 
     await rehearse(shared_database, work)
+
+
+async def test_a_failure_without_its_event_is_named_with_its_attempt(shared_database: Database) -> None:
+    def look(connection: WriteConnection) -> None:
+        furnish(connection)
+        run_lawlessly(connection, "DELETE FROM alert_events")
+        finding = _found(connection)["failure-has-its-event"]
+        assert finding.rows == [{"dag_name": "etl", "run_id": "retried", "attempt": 1}]
+
+    await rehearse(shared_database, look)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE alert_rules SET enabled = FALSE",
+        "UPDATE alert_rules SET created_at = :late",
+        "UPDATE run_attempts SET owner = NULL, token = token + 1 WHERE number = 1",  # as that of an imported run
+    ],
+)
+async def test_a_failure_that_no_rule_was_there_for_has_no_event(shared_database: Database, statement: str) -> None:
+    def work(connection: WriteConnection) -> None:
+        run_lawlessly(connection, "DELETE FROM alert_events")
+        run_lawlessly(connection, statement)
+
+    await rehearse(shared_database, _lawful(work))
+
+
+async def test_an_event_may_have_been_deleted_by_the_retention(shared_database: Database) -> None:
+    def look(connection: WriteConnection) -> None:
+        furnish(connection)
+        run_lawlessly(connection, "DELETE FROM alert_events")
+        names = [{each.name for each in find_broken(connection, now, GRACE, DAY) if each.count} for now in DAYS_LATER]
+        assert ["failure-has-its-event" in each for each in names] == [True, False]
+
+    await rehearse(shared_database, look)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE services SET lease_until = started_at, heartbeat_at = started_at",
+        "UPDATE alert_channels SET next_try_at = :late",
+        "UPDATE alert_channels SET interval_seconds = 7200",
+        """INSERT INTO alert_deliveries (id, channel_id, channel, type, purpose, number, created_at, due_at, status,
+        tries, attempts) SELECT 'd2', channel_id, channel, type, purpose, 1, created_at, due_at, status, 1, '[]'
+        FROM alert_deliveries""",
+    ],
+)
+async def test_a_message_waits_for_a_server_and_for_its_channel(shared_database: Database, statement: str) -> None:
+    def look(connection: WriteConnection) -> None:
+        furnish(connection)
+        with without_guards(connection):
+            run_lawlessly(connection, BREAKS["message-is-tried"][0])
+        assert "message-is-tried" in _found(connection)
+        run_lawlessly(connection, statement)
+        assert "message-is-tried" not in _found(connection)
+
+    await rehearse(shared_database, look)
 
 
 async def test_all_broken_rows_are_counted_and_the_first_are_shown(shared_database: Database) -> None:

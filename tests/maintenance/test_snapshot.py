@@ -17,7 +17,7 @@ from dagbook.clock import now
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.migrations.check import check
-from dagbook.db.models import Definition, LogChunk, Node, Run, RunInput, Token
+from dagbook.db.models import AlertChannel, AlertDelivery, Definition, LogChunk, Node, Run, RunInput, Token
 from dagbook.db.models.source import Source
 from dagbook.db.repositories import holds
 from dagbook.db.repositories.definitions import DefinitionRow
@@ -53,6 +53,10 @@ def hide_secrets(connection: WriteConnection) -> None:
         ("writable", "adopt", "configured"), False
     )
     add(connection, Source, **source, created_at=NOW, hook_secret=SECRET, credentials=f"/{text}")
+    channel = {"settings": {"url": f"http://host/{text}"}, "sealed": SECRET, "sealed_before": SECRET}
+    connection.execute(update(AlertChannel).values(**channel, sealed_before_until=NOW))
+    attempt = {"at": "2026-03-01T12:31:15Z", "ms": 1, "code": 200, "text": text}
+    connection.execute(update(AlertDelivery).values(attempts=[attempt]))
     add(
         connection,
         Definition,
@@ -102,6 +106,8 @@ async def test_all_that_happened_is_in_it_under_the_schema_of_a_database(picture
         expected = {name: 0 if name in ACCOUNTS else count for name, count in (await original.read(counts)).items()}
         assert await shown.read(counts) == expected
         assert await shown.read(content) == await original.read(content)
+        answers = await shown.read(lambda connection: list(connection.scalars(select(AlertDelivery.attempts))))
+        assert answers == [[{"at": "2026-03-01T12:31:15Z", "ms": 1, "code": 200}]]
     finally:
         await original.close()
         await shown.close()

@@ -220,8 +220,9 @@ _REFUSED = (
     "UPDATE alert_events SET outcome = 'x'",
     "DELETE FROM alert_events",
     "SELECT attempts FROM alert_deliveries",
+    "SELECT channel FROM alert_deliveries",
+    "UPDATE alert_deliveries SET channel_id = 1",
     "DELETE FROM alert_deliveries",
-    "UPDATE alert_deliveries SET alert_id = NULL",
     "UPDATE alerts SET closed_at = now()",
     "CREATE TABLE mine (a int)",
     "ALTER TABLE audit DISABLE TRIGGER ALL",
@@ -237,6 +238,46 @@ def test_that_role_cannot_touch_users_tokens_audit_and_what_it_does_not_execute(
     assert done == []
     entry = _ENTRY.format(more="", values="'none', '', '', 'secret.read', 'run', 'a/b', 'done'")
     assert refusal(worker_url, entry) == ""
+
+
+_MAIL = (
+    "INSERT INTO alert_deliveries (id, channel, type, run_id, attempt, mail, purpose, number, created_at, due_at, "
+    "status, lease_owner, lease_until, attempts) VALUES ('m', 'host', 'mail', NULL, 1, 'failure', 'run_mail', 0, "
+    "now(), now(), 'pending', 'w', now(), '[]') ON CONFLICT DO NOTHING"
+)
+
+
+def test_that_role_stores_and_sends_the_mails_of_definitions(worker_url: str) -> None:
+    receipt = (
+        "UPDATE alert_deliveries SET status = 'sent', sent_at = now(), tries = tries + 1, attempts = '[]', "
+        "due_at = now(), reason = NULL, lease_owner = NULL, lease_until = NULL "
+        "WHERE id = 'm' AND purpose = 'run_mail' AND status = 'pending' AND lease_owner = 'w'"
+    )
+    assert [refusal(worker_url, statement) for statement in (_MAIL, receipt)] == ["", ""]
+
+
+def test_a_worker_whose_role_lacks_a_right_does_not_start_and_names_the_command(
+    server: Program, worker_url: str
+) -> None:
+    for right in ("INSERT ON alert_events", "UPDATE (attempts) ON alert_deliveries", "SELECT ON runs"):
+        execute(server.database_url, f"REVOKE {right} FROM {ROLE}")
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "dagbook",
+        "worker",
+        "--home",
+        str(server.home),
+        "--database-url",
+        worker_url,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"Error: the role {ROLE} lacks rights on alert_deliveries, alert_events, runs; give it those of this version "
+        f"with the role that owns the tables: dagbook db worker-role {ROLE}"
+    )
 
 
 def test_that_role_finds_out_what_a_run_may_call(server: Program, worker_url: str) -> None:

@@ -119,16 +119,16 @@ class Channels:
 
     async def change(self, name: str, change: ChangeAlertChannel, actor: Actor) -> ChannelRow:
         """Change a channel; a disabled one drops what waits for it. Raises AppError."""
-        row = await self._require_own(name)
-        channel, known = check_channel(name, row.type, change, read_settings(row), self.open(row), row)
-        values = {**asdict(channel), "sealed": self.seal(name, known)}
-        entry = actor.entry(_action(Action.ALERT_CHANNEL_UPDATE, name, _shown(row), _shown(channel)), self._now())
+        key, now = (await self._require_own(name)).id, self._now()
 
         def work(connection: WriteConnection) -> None:
-            channels.change(connection, row.id, **values)
+            row = _lock(connection, key, name)
+            channel, known = check_channel(name, row.type, change, read_settings(row), self.open(row), row)
+            channels.change(connection, key, **{**asdict(channel), "sealed": self.seal(name, known)})
             if not channel.enabled:
-                deliveries.drop_of_channel(connection, row.id, "channel disabled")
-            audit.add(connection, entry)
+                deliveries.drop_of_channel(connection, key, "channel disabled")
+            action = _action(Action.ALERT_CHANNEL_UPDATE, name, _shown(row), _shown(channel))
+            audit.add(connection, actor.entry(action, now))
 
         await self._database.write(work)
         return await self.require(name)
@@ -138,12 +138,12 @@ class Channels:
         row = await self._require_own(name)
         if row.type != WEBHOOK:
             raise BadRequestError(f"name: {shorten(name)} is no webhook; give a new secret by changing the channel")
-        made, now = new_secret(), self._now()
-        values = {"sealed": self.seal(name, Secrets(signing=made)), "sealed_before": row.sealed}
+        key, made, now = row.id, new_secret(), self._now()
         entry = actor.entry(_action(Action.ALERT_CHANNEL_UPDATE, name, after={"secret": "rotated"}), now)
 
         def work(connection: WriteConnection) -> None:
-            channels.change(connection, row.id, **values, sealed_before_until=now + _ROTATION)
+            before = {"sealed_before": _lock(connection, key, name).sealed, "sealed_before_until": now + _ROTATION}
+            channels.change(connection, key, sealed=self.seal(name, Secrets(signing=made)), **before)
             audit.add(connection, entry)
 
         await self._database.write(work)
@@ -190,6 +190,14 @@ class Channels:
     def seal(self, name: str, known: Secrets) -> bytes | None:
         """Encrypt the secrets of a channel; None if it has none."""
         return None if known == Secrets() else self._encrypter.encrypt(msgspec.json.encode(known), f"channel {name}")
+
+
+def _lock(connection: WriteConnection, key: int, name: str) -> ChannelRow:
+    """Return a channel as no other transaction changes it meanwhile; raises NotFoundError."""
+    row = channels.lock(connection, key, waits=True)
+    if row is None:
+        raise NotFoundError(f"there is no channel named {shorten(name)}")
+    return row
 
 
 def new_secret() -> str:

@@ -29,6 +29,7 @@ from dagbook.db.repositories.alerts.channels import ChannelRow, PendingChannel
 from dagbook.db.repositories.alerts.deliveries import Attempt, DeliveryRow, NewDelivery
 from dagbook.db.repositories.services import ServiceProcess
 from dagbook.runs.notifications.mailer import RunMailer
+from dagbook.telemetry.metrics import AlertMetrics
 from dagbook.tries import Answer, Fate, lasting
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ _PACE_SECONDS = 0.1  # between two requests to one receiver
 _LEASE = timedelta(seconds=4 * LIMIT_SECONDS)
 _LAST_SECONDS, _LAST_ANSWERS_SECONDS = 30.0, 1.0  # for what is due when a command ends, and for what is being sent then
 _SERVER_ERRORS, _POISONED = range(500, 600), 3
+_OUTCOMES = {Fate.SENT: "sent", Fate.GIVEN_UP: "failed"}  # of metrics; after others a message is tried again
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,10 +64,11 @@ class Deliverer:
         identity: ServiceProcess,
         base: str,
         now: Clock,
+        metrics: AlertMetrics,
     ) -> None:
         """Route and send for this process; ``base`` is the address of its pages, empty if it has none."""
         self._database = database
-        self._sender, self._mailer = sender, mailer
+        self._sender, self._mailer, self._metrics = sender, mailer, metrics
         self._owner, self._host, self._base, self._now = identity.id, identity.host, base, now
         self._active: dict[int, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(_CHANNELS_AT_A_TIME)
@@ -185,12 +188,13 @@ class Deliverer:
             answer = Answer(text="the message could not be made; the log of the server says why", is_refused=True)
         ms = round((time.monotonic() - started) * 1000)
 
-        def store(connection: WriteConnection) -> None:
+        def store(connection: WriteConnection) -> list[Fate]:
             at = events.read_time(connection, self._now())
             attempt = Attempt(at=at, ms=ms, code=answer.code, text=answer.text, server=self._host)
-            _store(connection, claimed, answer, self._owner, attempt)
+            return _store(connection, claimed, answer, self._owner, attempt)
 
-        await self._database.write(store)
+        for fate in await self._database.write(store):
+            self._metrics.count(claimed.channel.type, _OUTCOMES.get(fate, "retried"))
         if not answer.is_sent:
             _log.warning("the channel %s did not accept an alert: %s", claimed.channel.name, answer.text or answer.code)
 
@@ -242,31 +246,33 @@ def choose(rows: Sequence[DeliveryRow], *, one_by_one: bool) -> Sequence[Deliver
     return [min(rows, key=lambda row: (failed[row.alert_id or row.id], row.due_at, row.id))]
 
 
-def _store(connection: WriteConnection, claimed: Claimed, answer: Answer, owner: str, attempt: Attempt) -> None:
-    """Store the receipts of one message, and what the answer says about its channel."""
+def _store(connection: WriteConnection, claimed: Claimed, answer: Answer, owner: str, attempt: Attempt) -> list[Fate]:
+    """Store the receipts of one message, and what the answer says about its channel; returns what became of each."""
     channel, at = channels.lock(connection, claimed.channel.id, waits=True), attempt.at
-    fates = set()
+    fates: list[Fate] = []
     for row in claimed.rows:
         fate = deliveries.settle(connection, row.id, row.attempts, owner, answer, attempt)
         if fate is None:
             continue
-        fates.add(fate)
+        fates.append(fate)
         if fate is Fate.SENT:
             _plan_reminder(connection, row, at)
         elif fate is Fate.RETRY and row.alert_id is not None:
             again = at + tries.own_pause(len(row.attempts) + 1)
             deliveries.postpone(connection, row.alert_id, claimed.channel.id, again)
     if channel is None or not fates:
-        return
+        return fates
     if Fate.CHANNEL in fates:
         since = channel.failing_since or at
         pause = tries.channel_pause(at - since, answer, at, tries.jitter())
         channels.change(connection, channel.id, failing_since=since, next_try_at=at + pause)
-        deliveries.expire(connection, channel.id, at - lasting(tries.GIVEN_UP_SECONDS))
+        expired = deliveries.expire(connection, channel.id, at - lasting(tries.GIVEN_UP_SECONDS))
+        fates += [Fate.GIVEN_UP] * expired
     else:
         is_alert = any(row.purpose != deliveries.TEST for row in claimed.rows)
         sent = {"last_sent_at": at, **({"last_alert_at": at} if is_alert else {})} if Fate.SENT in fates else {}
         channels.change(connection, channel.id, failing_since=None, next_try_at=None, **sent)
+    return fates
 
 
 def _plan_reminder(connection: WriteConnection, row: DeliveryRow, at: datetime) -> None:

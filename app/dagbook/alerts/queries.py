@@ -19,6 +19,8 @@ from dagbook.db.repositories.runs.run_ends import KINDS
 from dagbook.engine.status import RunStatus
 from dagbook.spec.model import Dag, MailOn
 
+_ENDED = {outbox.DELETED: "was deleted", alerts.RESTORED: "was restored from a backup"}  # by what has ended an alert
+
 
 class Coverage(msgspec.Struct, frozen=True):
     """The enabled rules that cover a DAG, and why others do not."""
@@ -55,7 +57,7 @@ def read_notice(connection: ReadConnection, row: DeliveryRow, base: str, now: da
         opened_at=alert.opened_at,
         last_at=alert.last_at,
         closed_at=alert.closed_at,
-        ended="was deleted" if alert.closed_by == outbox.DELETED else "",
+        ended=_ENDED.get(alert.closed_by or "", ""),
         is_told_once=alert.closed_by == alerts.TOLD,
         error=str(alert.data.get("error", "")),
         run=_read_run(connection, alert.last_run_id, base),

@@ -14,7 +14,7 @@ from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.repositories import audit
-from dagbook.db.repositories.alerts import channels, rules
+from dagbook.db.repositories.alerts import channels, events, rules
 from dagbook.db.repositories.alerts.rules import DagTags, NewRule, NewTarget, RuleRow
 from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
 from dagbook.identifiers import is_name, shorten
@@ -46,9 +46,9 @@ class Rules:
         """Store a rule. Without ``may_use_all`` only shared channels exist. Raises AppError."""
         if not is_channel_name(name):
             raise BadRequestError(f"name: {shorten(name)} is no name; use 1 to 64 letters, digits, '-', '_' or '.'")
-        now = self._now()
 
         def work(connection: WriteConnection) -> None:
+            now = events.read_time(connection, self._now())
             if rules.count(connection) >= _MOST_RULES:
                 raise BadRequestError(f"name: there are {_MOST_RULES} rules, the most that are possible")
             row, targets = _check(connection, name, rule, may_use_all=may_use_all)
@@ -63,11 +63,11 @@ class Rules:
         """Change a rule; raises AppError."""
         row = await self._require_own(name)
         action = _action(Action.ALERT_RULE_UPDATE, name, _shown(as_written(row)), _shown(rule))
-        entry = actor.entry(action, self._now())
 
         def work(connection: WriteConnection) -> None:
-            rules.replace(connection, row.id, *_check(connection, name, rule, may_use_all=may_use_all))
-            audit.add(connection, entry)
+            now, (new, targets) = self._now(), _check(connection, name, rule, may_use_all=may_use_all)
+            rules.replace(connection, row.id, new, targets, events.read_time(connection, now))
+            audit.add(connection, actor.entry(action, now))
 
         await self._database.write(work)
         return await self.require(name)
@@ -95,12 +95,13 @@ def single_dag(rule: SetAlertRule) -> str:
     return rule.dag or routing.single_name([word.strip() for word in rule.match])
 
 
-def as_written(row: RuleRow) -> SetAlertRule:
-    """Return a stored rule as it is written."""
+def as_written(row: RuleRow, *, names_all: bool = True) -> SetAlertRule:
+    """Return a stored rule as it is written; without ``names_all`` channels that are not shared are their types."""
+    names = {each.channel_id: each.channel if names_all or each.shared else each.type for each in row.targets}
     return SetAlertRule(
         match=list(row.match),
         on=list(row.kinds),
-        to=[format_target(target.channel, target.delay_seconds) for target in row.targets],
+        to=[format_target(names[target.channel_id], target.delay_seconds) for target in row.targets],
         after=row.after,
         remind_seconds=row.remind_seconds,
         quiet=row.quiet,

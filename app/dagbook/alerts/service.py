@@ -14,18 +14,19 @@ from dagbook.alerts.rules import Rules
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
 from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
-from dagbook.db.repositories import audit
+from dagbook.db.repositories import audit, holds
 from dagbook.db.repositories.alerts import alerts, deliveries, events
 from dagbook.db.repositories.alerts.alerts import AlertRow
 from dagbook.db.repositories.alerts.deliveries import DeliveryRow
 from dagbook.db.repositories.alerts.events import NewEvent
 from dagbook.db.repositories.alerts.rules import TargetRow
-from dagbook.errors import BadRequestError
+from dagbook.errors import BadRequestError, UnavailableError
 from dagbook.identifiers import check_dag_name, new_run_id, shorten
 from dagbook.json_values import Json
 
 _LONGEST_NOTE = 1_000
 _TEST_SECONDS, _POLL_SECONDS = 20.0, 0.1
+_HELD = "this database was restored from a backup and is held: no alert is sent until `dagbook resume`"
 
 
 class Tested(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +75,7 @@ class AlertService:
             raise BadRequestError(f"the channel {shorten(row.channel)} was removed; nothing can be sent to it")
 
         def work(connection: WriteConnection) -> None:
+            _refuse_held(connection)
             if not deliveries.resend(connection, row.id, events.read_time(connection, self._now())):
                 raise BadRequestError(f"the delivery {row.id} is pending; it is sent without this")
             audit.add(connection, entry)
@@ -109,6 +111,7 @@ class AlertService:
         entry = actor.entry(_action(Action.ALERT_TEST, subject, about), at)
 
         def work(connection: WriteConnection) -> int:
+            _refuse_held(connection)
             audit.add(connection, entry)
             return events.add(connection, event)
 
@@ -130,6 +133,12 @@ class AlertService:
             if over or time.monotonic() > until:
                 return found or Tested(outcome="no server has routed it yet; start one with `dagbook serve`")
             await asyncio.sleep(_POLL_SECONDS)
+
+
+def _refuse_held(connection: ReadConnection) -> None:
+    """Raise UnavailableError while nothing is sent."""
+    if holds.get(connection) is not None:
+        raise UnavailableError(_HELD)
 
 
 def _action(action: Action, name: str, after: Values) -> AuditAction:

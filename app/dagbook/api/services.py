@@ -16,6 +16,7 @@ from dagbook.alerts.service import AlertService
 from dagbook.api.limits import RequestLimits
 from dagbook.api.live.feed import Feed
 from dagbook.db.database import Database
+from dagbook.db.single_flight import SingleFlight
 from dagbook.definitions.revisions import Revisions
 from dagbook.definitions.search import Search
 from dagbook.definitions.service import Definitions
@@ -115,6 +116,7 @@ class SystemServices(AccountServices, frozen=True, kw_only=True):
     holding: Holding
     doctor: Doctor
     retention: Retention
+    channels_fail: SingleFlight[bool]
     snapshot: str  # name of the file that this server shows, which nothing changes; empty for a database
     version: str
     started: float = msgspec.field(default_factory=time.monotonic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 
 import msgspec
@@ -26,6 +27,8 @@ from dagbook.api.services import (
 )
 from dagbook.clock import now
 from dagbook.db.database import Database
+from dagbook.db.repositories.alerts import channels as channel_rows
+from dagbook.db.single_flight import SingleFlight
 from dagbook.db.sqlite.upgrade_copies import UpgradeCopy, remove_copies
 from dagbook.db.url import sqlite_path
 from dagbook.definitions.revisions import Revisions
@@ -179,7 +182,8 @@ def _system_services(
         ),
         feed=Feed(database, settings.event_streams, settings.queues),
         holding=Holding(database, now),
-        doctor=Doctor(database, settings.orphan_grace_seconds, now),
+        doctor=Doctor(database, settings.orphan_grace_seconds, now, settings.alert_keep_days),
+        channels_fail=SingleFlight(lambda: database.read_inline(channel_rows.has_failing)),
         snapshot=snapshot,
         version=__version__,
     )
@@ -197,4 +201,5 @@ def _retention(settings: Settings, database: Database, library: DefinitionCache,
     def remove_expired() -> list[UpgradeCopy]:
         return [] if path is None or days < 0 else remove_copies(path, days, now())
 
-    return Retention(database, policies, now, settings.retention_interval_seconds, remove_expired)
+    interval, alerts = settings.retention_interval_seconds, timedelta(days=settings.alert_keep_days)
+    return Retention(database, policies, now, interval, remove_expired, alerts)

@@ -47,7 +47,7 @@ from dagbook.settings import Settings
 from dagbook.sources.loop import SourceLoops
 from dagbook.spec.reading.definition_cache import DefinitionCache, InThread
 from dagbook.spec.reading.load import Loaded
-from dagbook.telemetry.metrics import MetricsPage, RequestMetrics, RunMetrics
+from dagbook.telemetry.metrics import AlertMetrics, MetricsPage, RequestMetrics, RunMetrics
 from dagbook.unix.files import make_private, make_private_folder
 
 if TYPE_CHECKING:
@@ -161,6 +161,7 @@ def build(
             context.identity,
             context.page_base,
             now,
+            AlertMetrics(registry),
         ),
         transport=transport,
         encrypter=context.encrypter,

@@ -38,9 +38,10 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
 class Doctor:
     """Examines a database, also one that servers use."""
 
-    def __init__(self, database: Database, orphan_grace_seconds: float, now: Clock) -> None:
+    def __init__(self, database: Database, orphan_grace_seconds: float, now: Clock, alert_keep_days: int = 0) -> None:
         self._database = database
         self._grace = timedelta(seconds=orphan_grace_seconds)
+        self._events_kept = timedelta(days=alert_keep_days)
         self._now = now
         self._lock = asyncio.Lock()
 
@@ -53,7 +54,7 @@ class Doctor:
         now = self._now()
         return Report(
             at=now,
-            findings=find_broken(connection, now, self._grace),
+            findings=find_broken(connection, now, self._grace, self._events_kept),
             damage=find_damage(connection, quick=options.quick) if options.damage else None,
             storage=measure(connection),
         )

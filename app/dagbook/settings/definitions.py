@@ -206,6 +206,8 @@ class Settings:  # noqa: PLW1641 - some values are no keys
     upgrade_copy_days = Setting(integer(-1, 36_500), "30",
         "Age in days at which copies of the SQLite database from before upgrades are removed; -1: never.",
         since="0.2.0")
+    alert_keep_days = Setting(integer(0, 36_500), "90",
+        "Age in days at which past alerts and their messages are deleted; 0: never.", since="0.2.0")
     audit_keep_days = Setting(integer(0, 36_500), "0",
         "Age in days below which no audit entry is pruned; 0: none.", since="0.2.0")
     audit_copy = Setting(FILE, "",

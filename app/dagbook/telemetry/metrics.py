@@ -44,6 +44,7 @@ class MetricValues(msgspec.Struct, frozen=True, kw_only=True):
     removed_runs: int = 0
     removed_log_bytes: int = 0
     audit_copy_works: bool | None = None
+    oldest_alert_due_seconds: float | None = None
 
 
 class MetricsPage:
@@ -79,6 +80,9 @@ class _Collector(Collector):
         if values.audit_copy_works is not None:
             meaning = "Whether the last entries of the audit are in its copy."
             yield GaugeMetricFamily("dagbook_audit_copy_up", meaning, int(values.audit_copy_works))
+        if (due := values.oldest_alert_due_seconds) is not None:
+            meaning = "Seconds since the oldest message of alerts became due that was not sent; 0 if none is due."
+            yield GaugeMetricFamily("dagbook_alert_oldest_due_seconds", meaning, due)
         if values.running is not None:
             yield GaugeMetricFamily("dagu_dag_runs_currently_running", "Active root runs.", values.running)
         if values.queued is not None:
@@ -128,6 +132,18 @@ class RunMetrics:
 
 def _histogram(registry: CollectorRegistry, name: str, meaning: str, bounds: tuple[float, ...]) -> Histogram:
     return Histogram(name, meaning, ("dag",), buckets=bounds, registry=registry)
+
+
+class AlertMetrics:
+    """Counts the tries of messages of alerts since the process started."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        meaning = "Messages of alerts that were sent, that are tried again, or that were given up as failed."
+        self._deliveries = Counter("dagbook_alert_deliveries", meaning, ("type", "outcome"), registry=registry)
+
+    def count(self, channel_type: str, outcome: str, number: int = 1) -> None:
+        """Count messages; ``outcome`` is sent, retried or failed."""
+        self._deliveries.labels(channel_type, outcome).inc(number)
 
 
 class RequestMetrics(Collector):

@@ -50,26 +50,27 @@ def present_channel(row: ChannelRow, zone: tzinfo, *, is_admin: bool, secret: st
     return replace(found, **{name: or_unset(getattr(settings, name)) for name in names})
 
 
-def present_rule(row: RuleRow, dags: Sequence[DagTags]) -> AlertRule:
-    """Return a rule as it is written."""
-    covers = count_covered(row, dags)
-    return _present(AlertRule, as_written(row), UTC, name=row.name, configured=row.configured, covers=covers)
+def present_rule(row: RuleRow, dags: Sequence[DagTags], *, is_admin: bool) -> AlertRule:
+    """Return a rule as it is written; others than admins get no names of channels that are not shared."""
+    covers, written = count_covered(row, dags), as_written(row, names_all=is_admin)
+    return _present(AlertRule, written, UTC, name=row.name, configured=row.configured, covers=covers)
 
 
-def present_covering(row: RuleRow, dag: DagTags) -> CoveringRule:
+def present_covering(row: RuleRow, dag: DagTags, *, is_admin: bool) -> CoveringRule:
     """Return by which of its words a rule covers a DAG, and what it reports to whom."""
-    written = as_written(row)
+    written = as_written(row, names_all=is_admin)
     word = judge(row.match, dag.dag_name, dag.tags).word
     return CoveringRule(name=row.name, word=word, on=sorted(written.on), to=written.to)
 
 
 def present_receipt(row: DeliveryRow, zone: tzinfo, *, is_admin: bool) -> AlertReceipt:
-    """Return a delivery with its tries."""
+    """Return a delivery with its tries; others than admins get no names of channels that are not shared."""
     next_try = time_text(max(row.due_at, row.next_try_at or row.due_at), zone)
     return _present(
         AlertReceipt,
         row,
         zone,
+        channel=row.channel if is_admin or row.shared else row.type,
         sent_at=UNSET if row.sent_at is None else precise_time(row.sent_at, zone),
         next_try_at=next_try if row.status == PENDING else UNSET,
         attempts=[_present_attempt(attempt, zone, is_admin=is_admin) for attempt in row.attempts],

@@ -42,4 +42,5 @@ class Health(Schema, kw_only=True):
     timestamp: str
     audit_copy: Literal["failing"] | UnsetType = UNSET
     runs: Literal["held"] | UnsetType = UNSET
+    alerts: Literal["failing"] | UnsetType = UNSET
     problem: str | UnsetType = UNSET

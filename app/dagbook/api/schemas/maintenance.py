@@ -74,10 +74,15 @@ class HeldDatabase(Schema, kw_only=True):
 
 
 class ResumedDatabase(Schema, kw_only=True):
-    """The runs that failed at the end of a hold, and those that start from their queues."""
+    """The runs that failed at the end of a hold, and those that start from their queues.
+
+    Messages of alerts that waited were dropped, and open alerts closed: the original reports them.
+    """
 
     failed_runs: int
     queued_runs: int
+    dropped_deliveries: int = 0
+    closed_alerts: int = 0
 
 
 class RetentionLimits(Schema, kw_only=True):

@@ -15,6 +15,7 @@ from dagbook.api.schemas.alerts import (
     Alert,
     AlertChannel,
     AlertChannels,
+    AlertDeliveries,
     AlertReceipt,
     AlertRule,
     AlertRules,
@@ -67,10 +68,20 @@ async def list_alerts(api: Api) -> None:
 
 @alerts.command(example="dagbook alerts history --dag nightly")
 @click.option("--dag", default="", metavar="DAG", help="Alerts about this DAG only.")
+@click.option("--dropped", is_flag=True, help="Messages that were dropped, with their ids for `alerts resend`.")
 @with_api()
-async def history(api: Api, *, dag: str) -> None:
-    """Print past alerts, the newest first, at most 100."""
-    await _print(api, {"open": "false", "dag": dag}, "there is no past alert")
+async def history(api: Api, *, dag: str, dropped: bool) -> None:
+    """Print past alerts, or the messages that were dropped, the newest first, at most 100."""
+    if not dropped:
+        await _print(api, {"open": "false", "dag": dag}, "there is no past alert")
+        return
+    found = await api.get(_DELIVERIES, AlertDeliveries, {"status": "dropped"})
+    found.deliveries = [each for each in found.deliveries if dag in ("", each.dag)]
+    rows = [
+        (each.id, each.channel, each.dag or "", each.purpose, each.due_at, each.reason or "")
+        for each in found.deliveries
+    ]
+    print_table(("ID", "CHANNEL", "DAG", "MESSAGE", "DUE", "REASON"), rows, found, "no message was dropped")
 
 
 async def _print(api: Api, query: dict[str, str], empty: str) -> None:

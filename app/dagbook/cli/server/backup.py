@@ -180,7 +180,7 @@ async def resume(api: Api, *, yes: bool) -> None:
 
     Runs that had not finished when the backup was taken fail, because what became of them is unknown here. Queued runs
     start: those that the original has started since the backup would run a second time, so clear its queues first if it
-    still works.
+    still works. Messages of alerts that waited are dropped, because the original sends them.
     """
     state = await api.get("/hold", HeldDatabase)
     if not state.held:
@@ -194,3 +194,6 @@ async def resume(api: Api, *, yes: bool) -> None:
     else:
         starts = "starts from its queue" if done.queued_runs == 1 else "start from their queues"
         echo(f"resumed: {count_of(done.failed_runs, 'run')} failed, {done.queued_runs:,} {starts}")
+        if done.dropped_deliveries or done.closed_alerts:
+            dropped, closed = count_of(done.dropped_deliveries, "message"), count_of(done.closed_alerts, "alert")
+            echo(f"alerts: {dropped} dropped (`dagbook alerts history --dropped`), {closed} closed")

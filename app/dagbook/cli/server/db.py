@@ -173,7 +173,7 @@ async def _examine(settings: Settings, examination: Examination) -> Report:
         settings.database_url, schema=settings.database_schema, application="dagbook doctor", pool_size=1
     )
     try:
-        return await Doctor(database, settings.orphan_grace_seconds, now).examine(examination)
+        return await Doctor(database, settings.orphan_grace_seconds, now, settings.alert_keep_days).examine(examination)
     finally:
         await database.close()
 

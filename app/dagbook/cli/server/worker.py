@@ -14,6 +14,7 @@ from dagbook.cli.output import echo
 from dagbook.cli.server.shutdown import StopSignals
 from dagbook.cli.settings import current_settings, warn_about_unused, warn_of_evaluation, with_settings
 from dagbook.db.database import Database
+from dagbook.db.postgres.roles import WORKER, find_lacking
 from dagbook.db.repositories import services
 from dagbook.db.url import hide_password, sqlite_path
 from dagbook.queues.worker.transport import is_installed
@@ -129,6 +130,20 @@ async def _check_health(settings: Settings, name: str) -> None:
         echo(f"worker {row.name} is healthy")
 
 
+async def _check_role(settings: Settings) -> None:
+    """Raise ClickException if the role lacks a right that a worker of this version needs."""
+    database = await Database.open(settings.database_url, schema=settings.database_schema, pool_size=1)
+    try:
+        lacking = await database.read(find_lacking, WORKER)
+    finally:
+        await database.close()
+    if lacking.tables:
+        raise click.ClickException(
+            f"the role {lacking.role} lacks rights on {', '.join(lacking.tables)}; give it those of this version with "
+            f"the role that owns the tables: dagbook db worker-role {lacking.role}"
+        )
+
+
 async def _work(settings: Settings, name: str, labels: dict[str, str], capacity: int) -> None:
     # These import the whole server, a second of CPU that a health check every few seconds must not cost.
     from dagbook.db.migrations.upgrade import require_head  # noqa: PLC0415
@@ -140,6 +155,7 @@ async def _work(settings: Settings, name: str, labels: dict[str, str], capacity:
     for warning in find_open_files(settings):
         echo(f"Warning: {warning}", err=True)
     await require_head(settings.database_url, schema=settings.database_schema)
+    await _check_role(settings)
     await wait_for_resume(settings)  # before the handlers of signals: SIGTERM ends the wait
     stop = asyncio.Event()
     signals = StopSignals(stop.set)

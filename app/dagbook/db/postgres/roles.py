@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from dagbook.db.backend import ReadConnection
 from dagbook.db.errors import translate_errors
 from dagbook.db.postgres.postgres import postgres_arguments
 from dagbook.db.url import parse_url
@@ -16,9 +18,9 @@ Grants = Mapping[str, str]  # privileges by table or view, on all columns or on 
 # Not in it: users but for their scope, tokens, seals, settings and retention of DAGs, marks of schedules.
 WORKER: Grants = {
     "alembic_version": "SELECT",
-    "alert_deliveries": "INSERT, "
-    "SELECT (id, channel_id, channel, purpose, status, due_at, tries, lease_owner), "
-    "UPDATE (status, reason, tries, lease_owner, lease_until, due_at, sent_at, attempts)",
+    # Of mails of definitions, which it stores and sends; neither channels nor what receivers have answered.
+    "alert_deliveries": "INSERT, SELECT (id, purpose, status, tries, lease_owner), "
+    "UPDATE (status, tries, reason, due_at, sent_at, lease_owner, lease_until, attempts)",
     "alert_events": "INSERT, SELECT (subject, routed_at)",
     "alert_rules": "SELECT (enabled, tells_success)",
     "alerts": "SELECT (subject_kind, subject, closed_at)",
@@ -70,8 +72,23 @@ _HELD = text(
     "  AND (has_table_privilege(:role, oid, privilege) "
     "    OR privilege IN ('SELECT', 'INSERT', 'UPDATE') AND has_any_column_privilege(:role, oid, privilege))"
 )
+_WHO = text("SELECT current_user")
+_HAS = text(
+    "SELECT CASE WHEN :columns = '' THEN has_table_privilege(c.oid, :privilege) ELSE "
+    "  (SELECT bool_and(has_column_privilege(c.oid, a, :privilege)) FROM unnest(string_to_array(:columns, ', ')) AS a) "
+    "  END "
+    "FROM pg_class c WHERE c.relname = :table AND c.relnamespace = current_schema()::regnamespace"
+)
 _COLUMNS = re.compile(r"\(.*?\)")
+_PRIVILEGE = re.compile(r"([A-Z]+)(?: \((.*?)\))?(?:, |$)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+
+class Lacking(NamedTuple):
+    """A role, and the tables on which it lacks a privilege."""
+
+    role: str
+    tables: list[str]
 
 
 class RoleError(Exception):
@@ -128,3 +145,15 @@ async def _grant(connection: AsyncConnection, schema: str, role: str, grants: Gr
             "take these first"
         )
     return done
+
+
+def find_lacking(connection: ReadConnection, grants: Grants) -> Lacking:
+    """Return the role of a connection, and on which tables it lacks one of these privileges."""
+    wanted = {table: _PRIVILEGE.findall(privileges) for table, privileges in grants.items()}
+    lacking = [
+        table
+        for table, privileges in wanted.items()
+        for privilege, columns in privileges
+        if connection.scalar(_HAS, {"table": table, "privilege": privilege, "columns": columns}) is False
+    ]
+    return Lacking(str(connection.scalar(_WHO)), list(dict.fromkeys(lacking)))

@@ -27,6 +27,7 @@ from dagbook.db.repositories import changes, definitions
 from dagbook.db.repositories.accounts import dag_access
 from dagbook.db.repositories.accounts.dag_access import EVERYTHING, Visibility
 from dagbook.db.repositories.accounts.principals import UNLIMITED, Principal
+from dagbook.db.repositories.alerts import upkeep
 from dagbook.db.repositories.changes import ChangeData
 from dagbook.db.repositories.definitions import DefinitionRow
 from dagbook.db.repositories.runs import run_history
@@ -262,7 +263,7 @@ def replace(connection: WriteConnection, save: Save) -> int | None:
     if row is None:
         return None
     _add_revision(connection, row.id, row.revision, save)
-    _refresh_access(connection, old_name, save.dag_name)
+    _follow_name(connection, old_name, save.dag_name)
     data = ChangeData(what="saved", file_name=save.file_name, revision=row.revision)
     changes.add_dag_change(connection, save.dag_name, data)
     return int(row.revision)
@@ -294,7 +295,7 @@ def rename(connection: WriteConnection, dag: DagRow, new_name: str, dag_name: st
     unchanged = (Dag.file_name == dag.file_name, Dag.definition_hash == dag.definition_hash)
     renamed = connection.execute(update(Dag).where(*unchanged).values(file_name=new_name, dag_name=dag_name))
     if renamed.rowcount:
-        _refresh_access(connection, dag.dag_name, dag_name)
+        _follow_name(connection, dag.dag_name, dag_name)
         data = ChangeData(what="renamed", file_name=dag.file_name, new_file_name=new_name, old_dag_name=dag.dag_name)
         changes.add_dag_change(connection, dag_name, data)
     return bool(renamed.rowcount)
@@ -329,9 +330,11 @@ def set_run_as(connection: WriteConnection, file_name: str, account: str | None)
     return before
 
 
-def _refresh_access(connection: WriteConnection, old_name: str | None, new_name: str) -> None:
+def _follow_name(connection: WriteConnection, old_name: str | None, new_name: str) -> None:
     for name in sorted({old_name or new_name, new_name}):
         dag_access.refresh_name(connection, name)
+    if old_name is not None and old_name != new_name:
+        upkeep.rename(connection, old_name, new_name)
 
 
 def _add_revision(connection: WriteConnection, dag_id: int, number: int, save: Save) -> None:

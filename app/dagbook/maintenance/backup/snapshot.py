@@ -32,6 +32,10 @@ _ACCOUNTS = (
     "sessions",
     "users",
 )
+_WITHOUT_ANSWERS = (  # of receivers, but for times and codes
+    "UPDATE alert_deliveries "
+    "SET attempts = (SELECT json_group_array(json_remove(value, '$.text')) FROM json_each(attempts))"
+)
 # Encrypted values, also those that a key would open, and environments and base configurations, in which a value may be
 # a secret that is not declared as one: no page and no answer of a server shows those of a base configuration.
 _SECRETS = (
@@ -40,7 +44,7 @@ _SECRETS = (
     "UPDATE definitions SET base = NULL",
     "UPDATE sources SET hook_secret = NULL, credentials = NULL",
     "UPDATE alert_channels SET settings = '{}', sealed = NULL, sealed_before = NULL, sealed_before_until = NULL",
-    "UPDATE alert_deliveries SET attempts = '[]'",
+    _WITHOUT_ANSWERS,
 )
 _TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 

@@ -22,6 +22,7 @@ from dagbook.db.database import Database
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit
 from dagbook.db.repositories.accounts import dag_access
+from dagbook.db.repositories.alerts import upkeep
 from dagbook.errors import UnavailableError
 from dagbook.maintenance.retention.deletion import DeletionResult, RunDeleter
 from dagbook.maintenance.retention.limits import Limits, TotalLimits
@@ -33,6 +34,7 @@ _PURPOSE = "dagbook retention"
 _SLICE_SECONDS = 5.0
 _MAX_PER_SLICE = 2_000
 _MAX_PREVIEW = 100_000
+_MAX_ALERTS = 200  # of a transaction
 _FIRST_SECONDS = 600.0  # a starting server has other work
 _MIN_AGE = timedelta(minutes=1)  # mails are still written, and users may look at the run
 
@@ -77,9 +79,11 @@ class Retention:
         now: Clock,
         interval_seconds: float,
         remove_copies: Callable[[], Sequence[object]] = tuple,
+        alerts_kept: timedelta = timedelta(),
     ) -> None:
         self._database = database
         self._remove_copies = remove_copies  # copies from before upgrades that have expired
+        self._alerts_kept = alerts_kept  # zero for ever
         self._now = now
         self._loop = BackgroundLoop(
             "retention",
@@ -116,6 +120,7 @@ class Retention:
             await self._database.write(partial(dag_access.remove_subject, subject=token))
         if await self._database.read(dag_access.has_unused):
             await self._database.write(dag_access.remove_unused)
+        await self._remove_alerts()
         if deleted != DeletionResult():
             _log.info(
                 "deleted %d runs with %d bytes of logs and %d unused definitions, and freed %d pages",
@@ -124,6 +129,12 @@ class Retention:
         if copies := await asyncio.to_thread(self._remove_copies):
             _log.info("removed %d copies of the database from before upgrades", len(copies))
         return deleted
+
+    async def _remove_alerts(self) -> None:
+        before, most = self._now() - self._alerts_kept, _MAX_ALERTS
+        while self._alerts_kept and not self._loop.is_stopping:
+            if not await self._database.write(upkeep.remove_past, before, most, durable=False):
+                break
 
     # -- on request ------------------------------------------------------------------------------------------
 

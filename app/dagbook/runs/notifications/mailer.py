@@ -315,7 +315,7 @@ class RunMailer:
                 at=at, ms=ms, code=answer.code, text=answer.text[:_SHOWN], server=self._context.identity.host
             )
             fate = deliveries.settle(connection, mail_id, before, self._owner, answer, attempt)
-            if fate is Fate.CHANNEL:
+            if fate is Fate.CHANNEL and before:  # by a server: a worker may not read whom others wait for
                 deliveries.expire(connection, channel, at - lasting(tries.GIVEN_UP_SECONDS))
             return fate, at
 

@@ -15,6 +15,7 @@ from dagbook.clock import Clock
 from dagbook.db.database import Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import audit, changes, holds, queue, schedules
+from dagbook.db.repositories.alerts import events, upkeep
 from dagbook.db.repositories.holds import HoldRow
 from dagbook.db.repositories.runs.run_writes import Fence
 from dagbook.db.repositories.schedules import SlotKey, SlotOutcome
@@ -35,11 +36,16 @@ _NOT_RESTARTED = "the database was restored from a backup meanwhile"
 
 
 class HoldState(msgspec.Struct, frozen=True, kw_only=True):
-    """The hold, the runs that its end fails, and the queued runs that start then."""
+    """The hold, the runs that its end fails, and the queued runs that start then.
+
+    Once it has ended also the messages of alerts that were dropped, and the alerts that were closed.
+    """
 
     hold: HoldRow
     unfinished: int
     queued: int
+    dropped: int = 0
+    closed: int = 0
 
 
 class Holding:
@@ -104,7 +110,8 @@ class Holding:
         """End the hold, in one transaction with all that follows from it, and return what it was.
 
         Runs that had not finished when the backup was taken fail, restarts of schedules too, and minutes that passed
-        since then are not made up for. Queued runs stay queued. Raises NotRunningError without a hold.
+        since then are not made up for. Queued runs stay queued. What waits to be told by alerts is dropped, because the
+        original tells it. Raises NotRunningError without a hold.
         """
         at = self._now()
         state = await self._database.write(lambda connection: end_hold(connection, actor, at))
@@ -123,13 +130,19 @@ def end_hold(connection: WriteConnection, actor: Actor, at: datetime) -> HoldSta
             queue.remove_entries(connection, {run.run})
             changes.add_queue_changes(connection, [run.queue])
         fence = Fence(run.run, run.number, run.token)
-        force_finish(connection, fence, RunStatus.FAILED, _UNFINISHED, at, tells=False)  # the original did
+        force_finish(connection, fence, RunStatus.FAILED, _UNFINISHED, at)
     for slot in schedules.find_restarting(connection):
         key = SlotKey(slot.dag_id, slot.kind, slot.minute)
         given = schedules.Slot(key=key, file_name=slot.file_name, awaiting_restart=True)
         schedules.finish(connection, SlotOutcome(given, schedules.FAILED, at, _NOT_RESTARTED))
     schedules.set_mark(connection, at.replace(second=0, microsecond=0))
-    after = {"failedRuns": unfinished, "queuedRuns": queued}
+    ended = upkeep.end_restored(connection, events.read_time(connection, at))
+    after = {
+        "failedRuns": unfinished,
+        "queuedRuns": queued,
+        "droppedDeliveries": ended.dropped,
+        "closedAlerts": ended.closed,
+    }
     done = AuditAction(action=Action.DATABASE_RESUME, kind="database", name=row.origin, after=after)
     audit.add(connection, actor.entry(done, at))
-    return HoldState(hold=row, unfinished=unfinished, queued=queued)
+    return HoldState(hold=row, unfinished=unfinished, queued=queued, dropped=ended.dropped, closed=ended.closed)

@@ -23,12 +23,10 @@ def force_finish(
     status: RunStatus,
     reason: str,
     now: datetime,
-    *,
-    tells: bool = True,
 ) -> None:
     """Finish a run without a runner in ``status``, and its running nodes as failed, or aborted like the run.
 
-    The caller holds the row lock of the run, so that no runner writes to it. Without ``tells`` no alert follows.
+    The caller holds the row lock of the run, so that no runner writes to it.
     """
     open_run = status_overrides.read_open(connection, fence)
     end = max([now, *open_run.times])
@@ -45,8 +43,7 @@ def force_finish(
         state=_readable(open_run.state) | closed,
         events=row_mapping.event_rows(fence.run, fence.attempt, runs.last_seq(connection, fence.run), changes, end),
     )
-    if tells:
-        run_ends.add_forced(connection, fence, status, reason, end)
+    run_ends.add_forced(connection, fence, status, reason, end)
 
 
 def _readable(state: str | None) -> dict[str, Json]:

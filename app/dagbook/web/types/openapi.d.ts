@@ -1674,7 +1674,8 @@ export interface paths {
          * Check whether the server can read its database and write: 503 and `unhealthy` when it cannot
          * @description `problem` says why: the disk is full, or the database is read-only. No request writes to find that out.
          *     `auditCopy` is `failing` while the audit cannot be copied, and `runs` is `held` while nothing starts,
-         *     because the database was restored from a backup (extensions).
+         *     because the database was restored from a backup. `alerts` is `failing` while a channel does not accept
+         *     messages (extensions).
          */
         get: operations["getHealthStatus"];
         put?: never;
@@ -1716,7 +1717,8 @@ export interface paths {
         put?: never;
         /**
          * End the hold: runs that had not finished in the backup fail, queued runs and schedules start from now on
-         * @description Without a hold it is refused with `not_running`.
+         * @description Messages of alerts that waited are dropped, and open alerts closed. Without a hold it is refused with
+         *     `not_running`.
          */
         post: operations["resumeDatabase"];
         delete?: never;
@@ -3071,6 +3073,7 @@ export interface components {
         };
         /** Health */
         Health: {
+            alerts?: "failing";
             auditCopy?: "failing";
             problem?: string;
             runs?: "held";
@@ -3506,6 +3509,10 @@ export interface components {
         };
         /** ResumedDatabase */
         ResumedDatabase: {
+            /** @default 0 */
+            closedAlerts?: number;
+            /** @default 0 */
+            droppedDeliveries?: number;
             failedRuns: number;
             queuedRuns: number;
         };

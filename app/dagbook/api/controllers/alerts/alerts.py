@@ -171,7 +171,7 @@ class AlertsController(Controller):
     @get("/dags/{fileName:str}/alerts", "getDAGAlerts", 404)
     async def of_dag(self, file_name: parameters.FileName, services: Services, caller: CurrentCaller) -> DAGAlerts:
         """Return which rules cover a DAG and by which of their words, or why none does, and its newest alerts."""
-        name = strip_suffix(file_name)
+        name, admin = strip_suffix(file_name), is_admin(services.auth, caller)
 
         def read(connection: ReadConnection) -> DAGAlerts:
             for dag in rules.find_dags(connection, name) if is_name(name) else ():
@@ -179,7 +179,7 @@ class AlertsController(Controller):
                 found = alerts.find_page(connection, AlertFilter(dag=dag.dag_name), _OF_DAG)
                 return DAGAlerts(
                     dag=dag.dag_name,
-                    rules=[present_covering(rule, dag) for rule in coverage.rules],
+                    rules=[present_covering(rule, dag, is_admin=admin) for rule in coverage.rules],
                     reasons=list(coverage.reasons),
                     alerts=_present(connection, services, caller, found),
                 )

@@ -49,8 +49,9 @@ async def _own(services: AlertServices, caller: Caller, name: str) -> None:
     await require_rule(services.auth, caller, row.dag_name or "")
 
 
-async def _present(services: AlertServices, row: RuleRow) -> AlertRule:
-    return present_rule(row, await services.database.read(rules.find_dags))
+async def _present(services: AlertServices, caller: Caller, row: RuleRow) -> AlertRule:
+    dags = await services.database.read(rules.find_dags)
+    return present_rule(row, dags, is_admin=is_admin(services.auth, caller))
 
 
 class AlertRulesController(Controller):
@@ -62,21 +63,21 @@ class AlertRulesController(Controller):
     async def list_rules(self, services: Services, caller: CurrentCaller) -> AlertRules:
         """List the rules; callers with grants see those for single DAGs that they see."""
         dags = await services.database.read(rules.find_dags)
-        rows = await services.rules.find()
-        return AlertRules(
-            rules=[present_rule(row, dags) for row in rows if await sees_dag(services.auth, caller, row.dag_name)]
-        )
+        rows, admin = await services.rules.find(), is_admin(services.auth, caller)
+        visible = [row for row in rows if await sees_dag(services.auth, caller, row.dag_name)]
+        return AlertRules(rules=[present_rule(row, dags, is_admin=admin) for row in visible])
 
     @post("", "addAlertRule", Requires.SYNC, Action.ALERT_RULE_CREATE, 404, 409, status_code=201, checks_grants=True)
     async def add(self, data: JSONBody[NewAlertRule], services: Services, caller: CurrentCaller) -> AlertRule:
         """Add a rule; managers add rules for one DAG, with shared channels."""
         rule, admin = await _permitted(services, caller, data), is_admin(services.auth, caller)
-        return await _present(services, await services.rules.add(data.name, rule, caller.actor, may_use_all=admin))
+        row = await services.rules.add(data.name, rule, caller.actor, may_use_all=admin)
+        return await _present(services, caller, row)
 
     @get("/{ruleName:str}", "getAlertRule", 404, narrowed=True)
     async def get_rule(self, rule_name: parameters.RuleName, services: Services, caller: CurrentCaller) -> AlertRule:
         """Return a rule."""
-        return await _present(services, await _visible(services, caller, rule_name))
+        return await _present(services, caller, await _visible(services, caller, rule_name))
 
     @put("/{ruleName:str}", "setAlertRule", Requires.SYNC, Action.ALERT_RULE_UPDATE, 404, checks_grants=True)
     async def set_rule(
@@ -89,7 +90,8 @@ class AlertRulesController(Controller):
         """Replace what a rule says."""
         await _own(services, caller, rule_name)
         rule, admin = await _permitted(services, caller, data), is_admin(services.auth, caller)
-        return await _present(services, await services.rules.replace(rule_name, rule, caller.actor, may_use_all=admin))
+        row = await services.rules.replace(rule_name, rule, caller.actor, may_use_all=admin)
+        return await _present(services, caller, row)
 
     @delete("/{ruleName:str}", "deleteAlertRule", Requires.SYNC, Action.ALERT_RULE_DELETE, 404, checks_grants=True)
     async def remove(self, rule_name: parameters.RuleName, services: Services, caller: CurrentCaller) -> None:

@@ -40,7 +40,13 @@ class HoldController(Controller):
     async def resume(self, services: Services, caller: CurrentCaller) -> ResumedDatabase:
         """End the hold: runs that had not finished in the backup fail, queued runs and schedules start from now on.
 
-        Without a hold it is refused with ``not_running``.
+        Messages of alerts that waited are dropped, and open alerts closed. Without a hold it is refused with
+        ``not_running``.
         """
         state = await services.holding.resume(caller.actor)
-        return ResumedDatabase(failed_runs=state.unfinished, queued_runs=state.queued)
+        return ResumedDatabase(
+            failed_runs=state.unfinished,
+            queued_runs=state.queued,
+            dropped_deliveries=state.dropped,
+            closed_alerts=state.closed,
+        )

@@ -25,6 +25,7 @@ from dagbook.auth.roles import Requires
 from dagbook.db.database import ReadConnection
 from dagbook.db.errors import DatabaseUnavailable
 from dagbook.db.repositories import services as service_rows
+from dagbook.db.repositories.alerts import deliveries, events
 from dagbook.db.repositories.runs import run_history
 from dagbook.db.storage import read_facts
 from dagbook.engine.status import RunStatus
@@ -54,9 +55,11 @@ class HealthController(Controller):
 
         ``problem`` says why: the disk is full, or the database is read-only. No request writes to find that out.
         ``auditCopy`` is ``failing`` while the audit cannot be copied, and ``runs`` is ``held`` while nothing starts,
-        because the database was restored from a backup (extensions).
+        because the database was restored from a backup. ``alerts`` is ``failing`` while a channel does not accept
+        messages (extensions).
         """
         answers = await services.database.answers_within(_HEALTH_SECONDS)
+        failing = answers and await _try(services.channels_fail.get(), _in(_HEALTH_SECONDS))
         problem = services.database.write_problem if answers else "the database does not answer"
         if not problem and services.resources.is_disk_full:
             problem = "the disk of the server's home is full"
@@ -67,6 +70,7 @@ class HealthController(Controller):
             timestamp=time_text(services.now(), services.zone),
             audit_copy="failing" if services.audit_copy and services.audit_copy.problem else UNSET,
             runs="held" if services.holding.row else UNSET,
+            alerts="failing" if failing else UNSET,
             problem=or_unset(problem),
         )
         return Response(body, status_code=503 if problem else 200)
@@ -122,7 +126,7 @@ async def _collect(services: SystemServices) -> MetricValues:
 
     The cost does not grow with the number of runs.
     """
-    deadline = asyncio.get_running_loop().time() + _METRICS_SECONDS
+    deadline = _in(_METRICS_SECONDS)
     active = await _try(services.database.read_inline(run_history.count_active), deadline)
     finished = await _try(services.run_totals.read(), deadline)
     runs: dict[str, int] | None = None
@@ -134,6 +138,10 @@ async def _collect(services: SystemServices) -> MetricValues:
         now = services.now()
         return sum(row.lease_until >= now for row in service_rows.find(connection, service_rows.SCHEDULER, now))
 
+    def read_oldest_due(connection: ReadConnection) -> float:
+        now = events.read_time(connection, services.now())
+        return (now - (deliveries.find_oldest_due(connection, now) or now)).total_seconds()
+
     return MetricValues(
         version=services.version,
         uptime_seconds=time.monotonic() - services.started,
@@ -144,8 +152,13 @@ async def _collect(services: SystemServices) -> MetricValues:
         removed_runs=services.retention.total.runs,
         removed_log_bytes=services.retention.total.log_bytes,
         audit_copy_works=None if services.audit_copy is None else not services.audit_copy.problem,
+        oldest_alert_due_seconds=await _try(services.database.read_inline(read_oldest_due), deadline),
         schedulers=await _try(services.database.read_inline(count_schedulers), deadline),
     )
+
+
+def _in(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
 
 
 async def _try(count: Awaitable[T], deadline: float) -> T | None:
@@ -153,7 +166,7 @@ async def _try(count: Awaitable[T], deadline: float) -> T | None:
         async with asyncio.timeout_at(deadline):
             return await count
     except (DatabaseUnavailable, TimeoutError) as error:
-        _log.warning("a metric is left out: %s", error or "reading it took too long")
+        _log.warning("a value is left out: %s", error or "reading it took too long")
         return None
 
 

@@ -20,7 +20,8 @@ from dagbook.db.statements import all_rows, columns, first_row
 from dagbook.engine.status import NodeStatus, RunStatus
 from dagbook.json_values import Json
 
-DAG, TOLD = "dag", "told once"
+DAG = "dag"
+TOLD, RESTORED = "told once", "restored"  # by what alerts are closed
 
 
 class AlertSubject(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,8 +117,8 @@ def find_open(connection: WriteConnection, subject_kind: str, subject: str, *kin
 
 
 def get_latest(connection: WriteConnection, about: AlertSubject, since: datetime) -> AlertRow | None:
-    """Return and lock the last alert of a kind about a subject that has ended since a time."""
-    ended = (Alert.closed_at >= since, Alert.closed_by.is_distinct_from(TOLD), Alert.kind == about.kind)
+    """Return and lock the last alert of a kind about a subject that has ended since a time, and may go on."""
+    ended = (Alert.closed_at >= since, Alert.closed_by.not_in((TOLD, RESTORED)), Alert.kind == about.kind)
     statement = _lock.where(_of_subject, *ended).order_by(Alert.id.desc()).limit(1)
     return first_row(connection, AlertRow, statement, subject_kind=about.subject_kind, subject=about.subject)
 

@@ -55,7 +55,8 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
 class DeliveryRow(NewDelivery, frozen=True, kw_only=True):
     """A message with its tries, the newest last, and the DAG that it is about.
 
-    ``next_try_at`` is that of its channel. ``attempt`` and ``mail`` are those of a mail of a definition.
+    ``next_try_at`` and ``shared`` are those of its channel, None if it was removed. ``attempt`` and ``mail`` are those of
+    a mail of a definition.
     """
 
     id: str
@@ -68,11 +69,12 @@ class DeliveryRow(NewDelivery, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...]
     dag: str | None
     next_try_at: datetime | None
+    shared: bool | None
 
 
 _dag = func.coalesce(Run.dag_name, case((Alert.subject_kind == "dag", Alert.subject)))
 _select = (
-    select(*columns(AlertDelivery, DeliveryRow), _dag.label("dag"), AlertChannel.next_try_at)
+    select(*columns(AlertDelivery, DeliveryRow), _dag.label("dag"), AlertChannel.next_try_at, AlertChannel.shared)
     .outerjoin(AlertChannel, AlertChannel.id == AlertDelivery.channel_id)
     .outerjoin(Alert, Alert.id == AlertDelivery.alert_id)
     .outerjoin(Run, Run.id == AlertDelivery.run_id)
@@ -193,15 +195,18 @@ def postpone(connection: WriteConnection, alert_id: int, channel_id: int, until:
     connection.execute(update(AlertDelivery).where(*of_alert, *sooner).values(due_at=until))
 
 
-def expire(connection: WriteConnection, channel: int | str, before: datetime) -> None:
-    """Give up what has been due since before a time, for a channel, or a mail server of definitions, that fails."""
+def expire(connection: WriteConnection, channel: int | str, before: datetime) -> int:
+    """Give up what has been due since before a time, for a channel, or a mail server of definitions, that fails.
+
+    Returns how many messages.
+    """
     if isinstance(channel, int):
         of_channel = [AlertDelivery.channel_id == channel]
     else:
         of_channel = [AlertDelivery.channel_id.is_(None), AlertDelivery.channel == channel]
     old = (AlertDelivery.status == PENDING, AlertDelivery.due_at < before, AlertDelivery.lease_owner.is_(None))
     given_up = {"status": FAILED, "reason": "the receiver has not answered for a day"}
-    connection.execute(update(AlertDelivery).where(*of_channel, *old).values(given_up))
+    return connection.execute(update(AlertDelivery).where(*of_channel, *old).values(given_up)).rowcount
 
 
 def find_lost_owners(connection: ReadConnection, owner: str, now: datetime) -> list[str]:
@@ -229,6 +234,13 @@ def resend(connection: WriteConnection, delivery_id: str, now: datetime) -> bool
     statement = update(AlertDelivery).where(*finished).values(**again, resends=AlertDelivery.resends + 1)
     mark_changed(connection, ALERTS)
     return connection.execute(statement).rowcount == 1
+
+
+def find_oldest_due(connection: ReadConnection, now: datetime) -> datetime | None:
+    """Return since when a message is due that was not sent."""
+    statement = select(func.min(AlertDelivery.due_at)).where(AlertDelivery.status == PENDING)
+    found: datetime | None = connection.scalar(statement)
+    return None if found is None or found > now else found
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import case, delete, func, insert, literal, select, update
 
 from dagbook.db.database import ReadConnection, WriteConnection
 from dagbook.db.models.alert import AlertChannel, AlertRule, AlertTarget
 from dagbook.db.models.definition import Dag
 from dagbook.db.statements import all_rows, columns, insert_into
+from dagbook.db.types import UtcDateTime
 
 
 class NewRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +43,7 @@ class TargetRow(NewTarget, frozen=True, kw_only=True):
     channel: str
     type: str
     enabled: bool
+    shared: bool = False
 
 
 class RuleRow(NewRule, frozen=True, kw_only=True):
@@ -71,6 +73,7 @@ _targets = (
         AlertChannel.name.label("channel"),
         AlertChannel.type,
         AlertChannel.enabled,
+        AlertChannel.shared,
     )
     .join(AlertChannel, AlertChannel.id == AlertTarget.channel_id)
     .order_by(AlertChannel.name)
@@ -108,9 +111,13 @@ def add(connection: WriteConnection, rule: NewRule, targets: Iterable[NewTarget]
     return key is not None
 
 
-def replace(connection: WriteConnection, rule_id: int, rule: NewRule, targets: Iterable[NewTarget]) -> None:
-    """Change a rule and its channels."""
-    connection.execute(update(AlertRule).where(AlertRule.id == rule_id).values(msgspec.structs.asdict(rule)))
+def replace(
+    connection: WriteConnection, rule_id: int, rule: NewRule, targets: Iterable[NewTarget], at: datetime
+) -> None:
+    """Change a rule and its channels; one that was disabled begins again when it is enabled."""
+    since = case((AlertRule.enabled, AlertRule.created_at), else_=literal(at, UtcDateTime))
+    values = {**msgspec.structs.asdict(rule), "created_at": since}
+    connection.execute(update(AlertRule).where(AlertRule.id == rule_id).values(values))
     connection.execute(delete(AlertTarget).where(AlertTarget.rule_id == rule_id))
     _add_targets(connection, rule_id, targets)
 

@@ -47,7 +47,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ago(name: str) -> ColumnElement[datetime]:
-    """Return the parameter for an instant: now, minute_ago, hour_ago, or grace_ago (the orphan grace)."""
+    """Return the parameter for an instant: now, minute_ago, ten_minutes_ago, hour_ago, grace_ago, events_since."""
     return bindparam(name, type_=UtcDateTime)
 
 

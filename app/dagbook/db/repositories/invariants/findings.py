@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from sqlalchemy import RowMapping
@@ -11,6 +11,8 @@ from sqlalchemy import RowMapping
 from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.invariants.check import Check
 
+_BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
+_MARGIN = timedelta(hours=1)  # of clocks: what the retention may just have deleted is not missed
 ShownRow = dict[str, str | int | float | bool]  # without nulls
 
 
@@ -28,13 +30,17 @@ class Finding(msgspec.Struct, frozen=True):
         return [f"{self.name}: {self.holds} But: {row}" for row in self.rows]
 
 
-def find_broken(connection: ReadConnection, now: datetime, grace: timedelta) -> list[Finding]:
-    """Run every check; the caller provides a snapshot."""
+def find_broken(
+    connection: ReadConnection, now: datetime, grace: timedelta, events_kept: timedelta | None = None
+) -> list[Finding]:
+    """Run every check; the caller provides a snapshot. Events of alerts are deleted after some time, or never."""
     moments = {
         "now": now,
         "grace_ago": now - grace,
         "minute_ago": now - timedelta(minutes=1),
+        "ten_minutes_ago": now - timedelta(minutes=10),
         "hour_ago": now - timedelta(hours=1),
+        "events_since": now - events_kept + _MARGIN if events_kept else _BEFORE_ALL,
     }
     findings = []
     for check in all_checks():
@@ -46,7 +52,7 @@ def find_broken(connection: ReadConnection, now: datetime, grace: timedelta) -> 
 
 def all_checks() -> tuple[Check, ...]:
     # Imported for the first examination: to build the queries takes 0.04 s of every start.
-    from dagbook.db.repositories.invariants import definitions, nodes, runs  # noqa: PLC0415
+    from dagbook.db.repositories.invariants import alerts, definitions, nodes, runs  # noqa: PLC0415
 
     return (
         *runs.CHECKS,
@@ -56,6 +62,7 @@ def all_checks() -> tuple[Check, ...]:
         *runs.QUEUE_CHECKS,
         *definitions.SCHEDULE_CHECKS,
         *definitions.CHECKS,
+        *alerts.CHECKS,
         *definitions.REFERENCE_CHECKS,
     )
 
