@@ -52,7 +52,8 @@ LIMITS = {
     # + 233: Discord, Teams, Telegram, ntfy and PagerDuty, and the types of channels as a table.
     # + 360: their restore, doctor, retention and monitoring, and the rights of a worker's role.
     # + 290: mails of definitions that are stored and sent until they are accepted.
-    "lines": Limit(86_000, goal=67_000),
+    # + 101: what a caller may do with alerts and rules, mails of a DAG, the event and the message of a failing channel.
+    "lines": Limit(86_200, goal=67_000),
     "lines of a function": Limit(60, goal=60),  # without its docstring
     "lines of a function, nine of ten": Limit(30, goal=30),
     "lines of a file": Limit(500, goal=500),

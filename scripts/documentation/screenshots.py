@@ -51,6 +51,7 @@ PAGES = {
     "dag-spec": "/dags/orders/spec",
     "dag-revisions": "/dags/orders/revisions",
     "dag-schedule": "/dags/orders/schedule",
+    "dag-alerts": "/dags/orders/alerts",
     "dag-access": "/dags/orders/access",
     "start": "/dags/orders?start=1",
     "shortcuts": RUN,

@@ -18,6 +18,8 @@ from dagbook import tries
 from dagbook.alerts import outbox
 from dagbook.clock import now
 from dagbook.db.models import AlertChannel, AlertDelivery
+from dagbook.db.repositories import changes
+from dagbook.db.repositories.changes import FeedCursor
 from tests.app.alert_scene import BAD, GOOD, AlertScene, alert_scene
 from tests.app.dagbook import Dagbook
 from tests.executors.web import Web, plain
@@ -50,6 +52,20 @@ async def test_a_receiver_that_is_down_gets_the_same_message_until_it_is_up(scen
     (receipt,) = await scene.receipts()
     codes = [each["code"] for each in receipt["attempts"]]
     assert (set(codes[:-1]), codes[-1], receipt["tries"]) == ({500}, 200, len(asked))
+
+
+@pytest.mark.both_engines
+async def test_the_feed_has_that_a_channel_begins_to_fail_and_that_it_fails_no_more(scene: AlertScene) -> None:
+    await scene.channel("hook", answer=plain(500))
+    await scene.rule()
+    await scene.run("nightly")
+    await scene.until_told(3)
+    scene.web.answers["/hook"] = plain(200)
+    await scene.until_state("ok")
+    await scene.run("other")
+    await scene.until_routed()
+    found = await scene.database.read(lambda connection: changes.find_after(connection, FeedCursor(), 500))
+    assert [change.kind for change in found.changes].count(changes.CHANNEL) == 2
 
 
 @pytest.mark.both_engines

@@ -151,3 +151,36 @@ async def test_channels_are_for_admins_and_others_see_the_shared_ones_without_ad
         new = {"name": "x", "type": "webhook", "url": "http://host/"}
         assert (await client.post("/alert-channels", json=new)).status_code == 403
         assert (await client.post("/alert-channels/shared/secret")).status_code == 403
+
+
+async def test_an_alert_says_whether_the_caller_may_acknowledge_it_and_a_rule_whether_to_change_it(
+    staff: Staff,
+) -> None:
+    await post(staff.admin, "/alert-rules", 201, name="one", dag="mine", on=["failed"], to=["shared"])
+    found = {}
+    for who in ("admin", "viewer", "operator", "manager", "granted"):
+        client = getattr(staff, who)
+        alerts = (await client.get("/alerts?dag=mine")).json()["alerts"]
+        of_dag = (await client.get("/dags/mine/alerts")).json()["alerts"]
+        assert [each["mayAcknowledge"] for each in of_dag] == [each["mayAcknowledge"] for each in alerts]
+        rules = (await client.get("/alert-rules")).json()["rules"]
+        may_change = {each["name"] for each in rules if each["mayChange"]}
+        found[who] = ({each["mayAcknowledge"] for each in alerts}, may_change)
+    assert found == {
+        "admin": ({True}, {"all", "one"}),
+        "viewer": ({False}, set()),
+        "operator": ({True}, set()),
+        "manager": ({True}, {"one"}),
+        "granted": ({True}, {"one"}),
+    }
+
+
+async def test_a_dag_says_whether_a_mail_reports_its_failure_also_by_the_base_configuration(
+    staff: Staff, tmp_path: Path
+) -> None:
+    assert not (await staff.viewer.get("/dags/mine/alerts")).json()["byMail"]
+    base = "smtp: {host: mail.example.org}\nerrorMail: {from: a@b.org, to: c@d.org}\n"
+    (tmp_path / "home" / "base.yaml").write_text(base)
+    assert not (await staff.viewer.get("/dags/mine/alerts")).json()["byMail"]
+    await post(staff.admin, "/dags", 201, name="mailed", spec=f"mailOn: {{failure: true}}\n{BAD}")
+    assert (await staff.viewer.get("/dags/mailed/alerts")).json()["byMail"]

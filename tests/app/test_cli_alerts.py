@@ -110,7 +110,7 @@ def test_a_restored_home_sends_nothing_of_the_original_but_by_hand(
 ) -> None:
     receiver.status = 503
     with monkeypatch.context() as patch:
-        patch.setattr(due, "SPEED", 30)
+        patch.setattr(tries, "SPEED", 30)
         assert chat("run", "nightly").status == 1
     (other := tmp_path / "other").mkdir()
     file, home = tmp_path / "backup.sqlite3", ("--home", other)

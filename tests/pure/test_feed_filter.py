@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from dagbook.api.live import sse
 from dagbook.api.live.subscription import FeedFilter, narrowed
-from dagbook.db.repositories.changes import DAG, ChangeData, ChangeRow, FeedCursor
+from dagbook.db.repositories.changes import CHANNEL, DAG, ChangeData, ChangeRow, FeedCursor
 from tests.db.rows import NOW
 
 NEW, OLD = "etl-pay", "payroll"
@@ -33,3 +34,11 @@ def test_the_dag_name_of_before_decides_and_not_that_of_the_file() -> None:
     change = renamed(file_name="a-file", old_dag_name=OLD)
     assert narrowed(change, {NEW, OLD}).data.file_name == "a-file"
     assert narrowed(change, {NEW, "a-file"}).data.file_name == ""
+
+
+def test_that_a_channel_fails_names_none_and_is_for_who_sees_all_dags() -> None:
+    change = replace(renamed(), kind=CHANNEL, dag_name=None, data=ChangeData())
+    assert b'event: channel\ndata: {"at":' in sse.change_frame(change)
+    assert FeedFilter().matches(change, None)
+    assert not FeedFilter().matches(change, {NEW})
+    assert not FeedFilter(dag=NEW).matches(change, None)

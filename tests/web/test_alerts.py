@@ -5,19 +5,24 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
+from dagbook.db.models.alert import CHANNEL_TYPES, KINDS
+from dagbook.identifiers import new_run_id
 from tests.process.conftest import end
 from tests.process.waiting import wait_for
 from tests.web import design
 from tests.web.browser import WIDTHS, Visitor, visiting
 from tests.web.site import PASSWORD, Site, open_site
+from tests.web.test_frame import open_without_scripts
 
 BAD = "steps: [{name: a, command: exit 3}]\n"
 _numbers = itertools.count(100)
@@ -197,8 +202,8 @@ async def test_a_failed_run_says_who_was_told_and_the_message_is_sent_again(
         wait_for("the message again", lambda: len(receiver.bodies["/ops"]) == before + 1)
         await expect(row.get_by_text("sent", exact=True)).to_be_visible()
         await dialog.get_by_role("link", name=f"Alerts of {dag}").click()
-        alert = page.get_by_role("row").filter(has_text=dag)
-        await expect(alert).to_contain_text("ops at")
+        await expect(page.get_by_role("tab", name="Alerts", selected=True)).to_be_visible()
+        await expect(page.get_by_role("row").filter(has_text="failed").last).to_contain_text("ops at")
         assert visitor.complaints == []
     async with _visit(browser, told, "viewer") as visitor:
         page = await visitor.open(path)
@@ -236,14 +241,18 @@ async def test_a_failed_run_says_that_nobody_is_told_and_leads_to_the_reason(
     async with _visit(browser, told, "admin", width=width) as visitor:
         page = await visitor.open(path)
         await page.get_by_role("link", name="nobody is told of this").click()
-        why = page.get_by_role("region", name="Who is told")
+        main = page.get_by_role("main")
         reason = "'!play-*' of the rule all excludes it"
-        await expect(why).to_contain_text(f"No rule reports a failure of {dag}: {reason}")
-        await why.get_by_role("button", name=f"Add a rule for {dag}").click()
+        await expect(main).to_contain_text(f"No rule reports a failure of {dag}: {reason}.")
+        test = main.get_by_role("button", name="Send test")
+        await expect(test).to_be_disabled()
+        await expect(test).to_have_attribute("title", "No rule covers it")
+        await main.get_by_role("button", name="Add rule").click()
         dialog = page.get_by_role("dialog", name="Add a rule")
         await expect(dialog.get_by_label("DAGs")).to_have_value(dag)
         await dialog.get_by_role("button", name="Add", exact=True).click()
-        await expect(why).to_contain_text(f"The rule {dag} reports it to ops")
+        await expect(page.get_by_role("region", name="Rules that cover it")).to_contain_text(dag)
+        await expect(main).not_to_contain_text("No rule reports")
         assert visitor.complaints == []
     assert told.send("GET", f"/alert-rules/{dag}")["match"] == [dag]
 
@@ -378,7 +387,9 @@ async def test_a_rule_is_changed_disabled_and_removed_and_then_its_channel(brows
         assert visitor.complaints == []
 
 
-async def test_a_manager_by_grant_adds_a_rule_for_the_dag(browser: Browser, told: Site) -> None:
+async def test_a_manager_by_grant_has_a_rule_for_the_dag_and_acknowledges_its_alert(
+    browser: Browser, told: Site
+) -> None:
     dag, path = _fail(told, "play")
     foreign, _ = _fail(told)
     body = {"username": "granted", "password": PASSWORD, "role": "viewer", "scope": "granted"}
@@ -390,14 +401,26 @@ async def test_a_manager_by_grant_adds_a_rule_for_the_dag(browser: Browser, told
         await expect(page.get_by_text("reported yet")).to_have_count(0)  # it does not see the rules of others
         page = await visitor.open(path)
         await page.get_by_role("link", name="nobody is told of this").click()
-        await page.get_by_role("button", name=f"Add a rule for {dag}").click()
+        await page.get_by_role("button", name="Add rule").click()
         dialog = page.get_by_role("dialog", name="Add a rule")
         await dialog.get_by_role("button", name="Add", exact=True).click()
-        await expect(page.get_by_role("region", name="Who is told")).to_contain_text(
-            f"The rule {dag} reports it to ops"
-        )
+        await expect(page.get_by_role("region", name="Rules that cover it")).to_contain_text(dag)
+        await page.get_by_role("button", name="Send test").click()
+        dialog = page.get_by_role("dialog", name=f"Test the rule {dag}")
+        await expect(dialog.get_by_label("DAG")).to_have_value(dag)
+        await dialog.get_by_role("button", name="Send a test").click()
+        await expect(dialog.get_by_text("Told.")).to_be_visible()
+        await dialog.get_by_role("button", name="Cancel").click()
+        told.run(dag)
+        wait_for("an alert", lambda: told.send("GET", f"/alerts?dag={dag}")["alerts"])
+        page = await visitor.open("/alerts")
+        await _choose(page, f"Actions of the alert about {dag}", "Acknowledge")
+        await page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
+        await expect(page.get_by_role("row").filter(has_text=dag).first).to_contain_text("by granted")
+        await _choose(page, f"Actions of the rule {dag}", "Remove")
+        await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        await expect(page.get_by_role("region", name="Rules")).to_have_count(0)
         assert visitor.complaints == []
-    assert told.send("GET", f"/alert-rules/{dag}")["dag"] == dag
 
 
 async def test_a_manager_has_rules_for_single_dags_with_shared_channels(browser: Browser, told: Site) -> None:
@@ -422,3 +445,172 @@ async def test_a_manager_has_rules_for_single_dags_with_shared_channels(browser:
         button = page.get_by_role("main").get_by_role("button", name="Add rule")
         await expect(button).to_be_disabled()
         await expect(button).to_have_attribute("title", "No channel is shared: ask an admin")
+
+
+async def test_the_tab_of_a_dag_says_by_which_word_a_rule_covers_it_and_tests_it(browser: Browser, told: Site) -> None:
+    dag, path = _fail(told)
+    _until(told, path, "sent")
+    more = {"name": "more", "match": [dag], "on": ["succeeded"], "to": ["ops"]}
+    told.send("POST", "/alert-rules", more)
+    async with _visit(browser, told, "admin") as visitor:
+        await _check_design(visitor, f"/dags/{dag}/alerts")
+        page = visitor.page
+        rules = page.get_by_role("region", name="Rules that cover it")
+        await expect(rules.get_by_role("row").filter(has_text="all")).to_contain_text("*")
+        await expect(rules.get_by_role("row").filter(has_text="more")).to_contain_text(dag)
+        await rules.get_by_role("button", name="Send test").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Rule").select_option("more")
+        await dialog.get_by_role("button", name="Send a test").click()
+        await expect(dialog.get_by_text("Told.")).to_be_visible()
+        await dialog.get_by_role("button", name="Cancel").click()
+        await _choose(page, "Actions of the rule more", "Remove")
+        await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        await expect(rules.get_by_role("row").filter(has_text="more")).to_have_count(0)
+        assert visitor.complaints == []
+    async with _visit(browser, told, "viewer") as visitor:
+        page = await visitor.open(f"/dags/{dag}/alerts")
+        await expect(page.get_by_role("region", name="Rules that cover it")).to_contain_text("all")
+        await expect(page.get_by_role("main").get_by_role("button", name=re.compile("Add|test|rule"))).to_have_count(0)
+
+
+async def test_the_tab_says_that_a_mail_of_the_definition_reports_a_failure(browser: Browser, alerting: Site) -> None:
+    mailed = "smtp: {host: mail.example.org}\nmailOn: {failure: true}\nerrorMail: {from: a@b.org, to: c@d.org}\n"
+    alerting.save("mailed", mailed + "steps: [{name: a, command: 'true'}]\n")
+    async with _visit(browser, alerting, "viewer") as visitor:
+        page = await visitor.open("/dags/mailed/alerts")
+        main = page.get_by_role("main")
+        await expect(main).to_contain_text("A mail of its definition reports a failure.")
+        assert await main.locator(".bad").count() == 0
+
+
+def _store_mail(site: Site, run_id: str, mail: str) -> None:
+    """Store the receipt of a mail of a definition beside the running server."""
+    with closing(sqlite3.connect(site.program.database_url.removeprefix("sqlite:///"))) as file, file:
+        file.execute(
+            "INSERT INTO alert_deliveries (id, channel, type, run_id, attempt, mail, purpose, number, created_at,"
+            " due_at, status, tries, resends, sent_at, attempts) SELECT ?, 'mail.example.org', 'mail', id, attempt, ?,"
+            " 'run_mail', 0, finished_at, finished_at, 'sent', 1, 0, finished_at, '[]' FROM runs WHERE run_id = ?",
+            (new_run_id(), mail, run_id),
+        )
+
+
+async def test_mails_of_the_definition_are_told_of_at_the_run_and_those_about_a_step_there(
+    browser: Browser, alerting: Site
+) -> None:
+    alerting.save("mails", "steps: [{name: load, command: exit 3, mailOnError: true}]\n")
+    run_id = alerting.run("mails")
+    path = f"/dag-runs/mails/{run_id}"
+    _store_mail(alerting, run_id, "step 0 0")
+    async with _visit(browser, alerting, "admin") as visitor:
+        page = await visitor.open(f"{path}?step=load")
+        await expect(page.get_by_role("link", name="nobody is told of this")).to_be_visible()
+        await page.get_by_role("button", name="Details", exact=True).click()
+        told = page.get_by_role("region", name="Told")
+        await expect(told.get_by_role("row").last).to_contain_text("mail of the definition: step load")
+        _store_mail(alerting, run_id, "failure")
+        page = await visitor.open(path)
+        await page.get_by_role("button", name=re.compile("^a mail at ")).click()
+        rows = page.get_by_role("dialog").get_by_role("row")
+        await expect(rows.filter(has_text="mail of the definition: its failure")).to_contain_text("mail.example.org")
+        await expect(rows.filter(has_text="mail of the definition: step load")).to_contain_text("sent")
+        assert await visitor.find_barriers() == []
+        assert visitor.complaints == []
+
+
+async def test_every_page_says_which_channel_fails_and_nothing_moves(
+    browser: Browser, told: Site, receiver: Receiver
+) -> None:
+    banner = "Alerts do not reach: ops. Channels"
+    async with _visit(browser, told, "viewer") as visitor:
+        await design.observe(visitor.context)
+        page = await visitor.open("/queues")
+        await expect(page.get_by_role("img", name="Live")).to_be_visible()
+        receiver.status = 500
+        _, path = _fail(told)
+        await expect(page.get_by_text(banner)).to_be_visible()
+        released = await open_without_scripts(visitor, "/queues")
+        placed = page.locator("#app[data-frame] .stale")
+        await expect(placed).to_have_text(banner)
+        before = await placed.bounding_box()
+        released.set()
+        await visitor.settle()
+        await expect(page.locator("#app:not([data-frame]) .stale")).to_have_text(banner)
+        assert await page.locator(".stale").bounding_box() == before
+        assert await visitor.find_barriers() == []
+        receiver.status = 200
+        _until(told, path, "sent")
+        await expect(page.get_by_text("All channels accept alerts again.")).to_be_visible()
+        assert await page.locator(".stale").bounding_box() == before
+        assert (await design.measure(page)).problems() == []
+        await page.get_by_role("link", name="Runs", exact=True).click()
+        await expect(page.locator(".stale")).to_have_count(0)
+        assert [text for text in visitor.complaints if "500" not in text] == []
+
+
+async def test_a_channel_that_is_not_shared_fails_without_others_reading_of_it(
+    browser: Browser, told: Site, receiver: Receiver
+) -> None:
+    told.send("PATCH", "/alert-channels/ops", {"shared": False})
+    receiver.status = 500
+    _, path = _fail(told)
+    wait_for("a try", lambda: _receipts(told, path) and _receipts(told, path)[0]["attempts"])
+    for role, count in (("admin", 1), ("manager", 0)):
+        async with _visit(browser, told, role) as visitor:
+            page = await visitor.open("/queues")
+            await expect(page.get_by_text("Alerts do not reach: ops.")).to_have_count(count)
+
+
+async def test_channels_of_all_types_have_their_fields(browser: Browser, alerting: Site) -> None:
+    async with _visit(browser, alerting, "admin") as visitor:
+        page = await visitor.open("/alerts")
+        await page.get_by_role("button", name="Add channel").click()
+        dialog = page.get_by_role("dialog", name="Add a channel")
+        types = dialog.get_by_role("radio")
+        assert {await one.get_attribute("value") for one in await types.all()} == set(CHANNEL_TYPES)
+        found = {}
+        for type_ in CHANNEL_TYPES:
+            await dialog.get_by_role("radio", name=type_).check()
+            inputs = dialog.locator("[name]:not([type=radio], [name=name], [name=shared])")
+            found[type_] = [await one.get_attribute("name") for one in await inputs.all()]
+            assert await visitor.find_barriers() == [], type_
+    assert found == {
+        **{key: ["secret", "interval"] for key in ("slack", "discord", "teams", "pagerduty")},
+        "webhook": ["url", "interval"],
+        "telegram": ["secret", "to", "interval"],
+        "ntfy": ["url", "secret", "interval"],
+        "ping": ["url", "secret", "every"],
+        "mail": ["to", "sender", "host", "port", "username", "secret", "interval"],
+    }
+
+
+async def test_a_rule_can_report_all_that_there_is(browser: Browser, told: Site) -> None:
+    async with _visit(browser, told, "admin") as visitor:
+        page = await visitor.open("/alerts")
+        await _choose(page, "Actions of the rule all", "Edit")
+        reports = page.get_by_role("dialog").get_by_role("group", name="Report")
+        names = [await one.get_attribute("name") or "" for one in await reports.locator("input").all()]
+        assert {name.split(" ")[1] for name in names} == set(KINDS) - {"trigger", "limit"}
+        assert [name for name in names if name.startswith("with ")] == ["with overdue", "with slow", "with queued"]
+
+
+async def test_messages_that_were_dropped_are_found_and_sent_by_hand(
+    browser: Browser, told: Site, receiver: Receiver
+) -> None:
+    receiver.status = 500
+    dag, path = _fail(told)
+    wait_for("a try", lambda: _receipts(told, path) and _receipts(told, path)[0]["attempts"])
+    told.send("PATCH", "/alert-channels/ops", {"enabled": False})
+    _until(told, path, "dropped")
+    receiver.status = 200
+    told.send("PATCH", "/alert-channels/ops", {"enabled": True})
+    async with _visit(browser, told, "operator") as visitor:
+        await _check_design(visitor, "/alerts?tab=messages")
+        page = visitor.page
+        await page.get_by_role("combobox", name="Status").select_option("dropped")
+        row = page.get_by_role("row").filter(has_text=dag)
+        await expect(row).to_contain_text("channel disabled")
+        await row.get_by_role("button", name="Resend to ops").click()
+        await expect(row).to_have_count(0)
+        _until(told, path, "sent")
+        assert visitor.complaints == []

@@ -10,7 +10,7 @@ from tests.web.browser import visiting
 from tests.web.site import Site
 from tests.web.test_pages import PAGES
 
-_SOME = ("dags", "runs", "queues", "users", "sources", "system", "dag-spec", "run-failed", "alerts")
+_SOME = ("dags", "runs", "queues", "users", "sources", "system", "dag-spec", "run-failed", "alerts", "dag-alerts")
 _QUICK, _ALL = [1440], list(design.WIDTHS)
 
 

@@ -24,7 +24,9 @@ PAGES = {
     "dag-revisions": "/dags/good/revisions",
     "dag-schedule": "/dags/etl/schedule",
     "approvals": "/approvals",
-    "alerts": "/alerts?explain=etl",
+    "dag-alerts": "/dags/etl/alerts",
+    "alerts": "/alerts",
+    "alerts-messages": "/alerts?tab=messages",
     "queues": "/queues",
     "schedules": "/schedules",
     "schedules-past": "/schedules?tab=past",
@@ -62,7 +64,10 @@ _EXPECTED = {"missing": r"error: Failed to load resource: the server responded w
 
 
 # Pages that show something else to somebody between those who may most and least.
-_BY_RIGHT = ("dags", "dag", "dag-spec", "dag-revisions", "run-failed", "run-running", "runs", "queues", "alerts")
+_BY_RIGHT = (
+    *("dags", "dag", "dag-spec", "dag-revisions", "dag-alerts"),
+    *("run-failed", "run-running", "runs", "queues", "alerts"),
+)
 _CONNECTED_MILLISECONDS = 10_000
 _SEEN = [(name, role) for name in PAGES for role in ("admin", "viewer")]
 _SEEN += [(name, role) for name in _BY_RIGHT for role in ("manager", "operator")]

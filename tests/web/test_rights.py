@@ -14,7 +14,7 @@ RUN = (
     r"Start|Stop|Retry|Run again|Edit status|Remove.* from the queue|Resume|Suspend|Pause|Move|Clear$|Mark run"
     r"|Acknowledge|Resend"
 )
-WRITE = r"Save|Rename|Delete|New DAG|Restore|Add rule"
+WRITE = r"Save|Rename|Delete|New DAG|Restore|Add rule|Send (a )?test"
 ADMIN = r"Add user|Add channel|Clean up|Examine|Reset the password|Remove(?!.* from the queue)"
 FORBIDDEN = {"viewer": f"^({RUN}|{WRITE}|{ADMIN})", "operator": f"^({WRITE}|{ADMIN})", "manager": f"^({ADMIN})"}
 _MENUS = 3  # of a page: those of a list are alike
@@ -25,6 +25,7 @@ PAGES = (
     "/dags/etl/spec",
     "/dags/good/revisions",
     "/dags/etl/schedule",
+    "/dags/etl/alerts",
     "/dag-runs",
     "/dag-runs/etl/latest",
     "/dag-runs/sleeper/latest",
@@ -72,6 +73,7 @@ async def test_the_pattern_of_buttons_finds_those_of_an_admin(browser: Browser, 
         f"/dag-runs/sleeper/{running}": ["Stop"],
         "/queues": ["Pause"],
         "/alerts": ["Add rule", "Add channel"],
+        "/dags/etl/alerts": ["Add rule", "Send test"],
         "/users": ["Add user"],
     }
     async with visiting(browser, site.address, cookie=site.cookies["admin"]) as visitor:

@@ -17,7 +17,7 @@ from dagbook.alerts.requests import AlertMailServer, ChangeAlertChannel, Channel
 from dagbook.auth.audit_context import Action, Actor, AuditAction, Values
 from dagbook.clock import Clock
 from dagbook.db.database import Database, WriteConnection
-from dagbook.db.repositories import audit
+from dagbook.db.repositories import audit, changes
 from dagbook.db.repositories.alerts import channels, deliveries
 from dagbook.db.repositories.alerts.channels import ChannelRow, NewChannel
 from dagbook.errors import AlreadyExistsError, BadRequestError, ForbiddenError, NotFoundError
@@ -90,6 +90,10 @@ class Channels:
         """Return all channels, by name."""
         return await self._database.read_inline(channels.find)
 
+    async def find_failing(self, *, shared_only: bool) -> Sequence[str]:
+        """Return the names of the channels that fail, of all or of the shared ones."""
+        return await self._database.read_inline(channels.find_failing, shared_only=shared_only)
+
     async def require(self, name: str) -> ChannelRow:
         """Return a channel; raises NotFoundError."""
         row = await self._database.read_inline(channels.get, name) if is_channel_name(name) else None
@@ -127,6 +131,7 @@ class Channels:
             channels.change(connection, key, **{**asdict(channel), "sealed": self.seal(name, known)})
             if not channel.enabled:
                 deliveries.drop_of_channel(connection, key, "channel disabled")
+            _publish(connection, row)
             action = _action(Action.ALERT_CHANNEL_UPDATE, name, _shown(row), _shown(channel))
             audit.add(connection, actor.entry(action, now))
 
@@ -161,6 +166,7 @@ class Channels:
                 )
             deliveries.drop_of_channel(connection, row.id, "channel removed")
             channels.remove(connection, row.id)
+            _publish(connection, row)
             audit.add(connection, entry)
 
         await self._database.write(work)
@@ -198,6 +204,12 @@ def _lock(connection: WriteConnection, key: int, name: str) -> ChannelRow:
     if row is None:
         raise NotFoundError(f"there is no channel named {shorten(name)}")
     return row
+
+
+def _publish(connection: WriteConnection, row: ChannelRow) -> None:
+    """Let pages look again whether a channel fails, when one that does has changed."""
+    if row.failing_since is not None:
+        changes.add_channel_change(connection)
 
 
 def new_secret() -> str:

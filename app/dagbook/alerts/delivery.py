@@ -24,6 +24,7 @@ from dagbook.background import BackgroundLoop
 from dagbook.clock import Clock
 from dagbook.db.database import ALERTS, Database, ReadConnection, WriteConnection
 from dagbook.db.errors import DatabaseUnavailable
+from dagbook.db.repositories import changes
 from dagbook.db.repositories.alerts import alerts, channels, deliveries, events
 from dagbook.db.repositories.alerts.channels import ChannelRow, PendingChannel
 from dagbook.db.repositories.alerts.deliveries import Attempt, DeliveryRow, NewDelivery
@@ -262,6 +263,8 @@ def _store(connection: WriteConnection, claimed: Claimed, answer: Answer, owner:
             deliveries.postpone(connection, row.alert_id, claimed.channel.id, again)
     if channel is None or not fates:
         return fates
+    if (channel.failing_since is None) == (Fate.CHANNEL in fates):
+        changes.add_channel_change(connection)
     if Fate.CHANNEL in fates:
         since = channel.failing_since or at
         pause = tries.channel_pause(at - since, answer, at, tries.jitter())

@@ -101,6 +101,7 @@ class AlertServices(RunReadServices, frozen=True, kw_only=True):
     channels: Channels
     rules: Rules
     alerts: AlertService
+    read_base: Callable[[], str]  # the base configuration, which may send mails for a DAG
 
 
 class SystemServices(AccountServices, frozen=True, kw_only=True):

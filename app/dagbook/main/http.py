@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -51,7 +51,8 @@ from dagbook.api.requests import ApiRequest, refuse_nodes, requiring_json
 from dagbook.api.routes import DOCUMENT, describe_operations, for_sub_runs_too, hide_extra_docs, make_options
 from dagbook.api.schemas.common import Error
 from dagbook.api.services import AppServices
-from dagbook.auth.roles import Requires, UserScope
+from dagbook.auth.roles import Requires, Role, UserScope
+from dagbook.db.errors import DatabaseUnavailable
 from dagbook.identifiers import API_PATH
 from dagbook.settings import Settings
 from dagbook.telemetry.metrics import RequestMetrics
@@ -158,7 +159,7 @@ def _litestar(settings: Settings, services: AppServices, nodes: RemoteNodes, pat
                     auth.OidcController,
                     *pages.make_handlers(
                         settings.base_path,
-                        partial(_ui_config, settings, services),
+                        partial(_page_config, settings, services),
                         partial(_find_session, services.accounts.auth, settings.base_path),
                         accepts_gzip,
                     ),
@@ -183,9 +184,22 @@ def _is_closed_to_proxies(settings: Settings) -> bool:
     return not requires_authentication(settings) and not settings.insecure
 
 
-def _ui_config(settings: Settings, services: AppServices) -> dict[str, object]:
+async def _page_config(settings: Settings, services: AppServices, session: Session | None) -> dict[str, object]:
+    """Return the configuration of a page, with the failing channels that its user may see."""
+    if session is None and requires_authentication(settings):
+        return _ui_config(settings, services)
+    is_admin = session is None or not session.username or (session.role == Role.ADMIN and not session.has_grants)
+    try:
+        failing = await services.alerts.channels.find_failing(shared_only=not is_admin)
+    except DatabaseUnavailable:
+        failing = []
+    return _ui_config(settings, services, failing)
+
+
+def _ui_config(settings: Settings, services: AppServices, failing: Sequence[str] = ()) -> dict[str, object]:
     """Return the configuration that the web UI's scripts need before their first request."""
     return {
+        "failing": failing,
         "version": __version__,
         "provider": urlsplit(settings.auth_oidc_issuer).hostname if asks_provider(settings) else "",
         "login": "builtin" if settings.auth_mode == "builtin" else "token" if settings.auth_token else "",

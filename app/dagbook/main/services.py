@@ -157,6 +157,7 @@ def _alert_services(run_parts: RunParts, runs: RunServices) -> AlertServices:
         channels=channels,
         rules=rules,
         alerts=AlertService(database, channels, rules, now),
+        read_base=run_parts.context.read_base_config,
     )
 
 

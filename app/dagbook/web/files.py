@@ -17,6 +17,12 @@ import msgspec
 STATIC = Path(__file__).parent / "static"
 BUNDLE = STATIC.with_name("bundle")
 MADE_OF = "made-of"  # in a bundle: the hash of the files that it is made of
+# In a bundle: what its scripts share, and those of the pages below these paths, which few users open often.
+SHARED_SCRIPT, SELDOM_SCRIPT = "lib/chunk.js", "lib/seldom.js"
+SELDOM = (
+    *("/account", "/compare", "/alerts", "/workers", "/sources", "/search", "/system"),
+    *("/users", "/access", "/tokens", "/audit", "/cli-login"),
+)
 _PRELOADED = (
     "main.js",
     "vendor/core.js",
@@ -96,8 +102,10 @@ def read(name: str) -> File:
 
 
 @cache
-def preloaded() -> tuple[str, ...]:
-    """Return the scripts that every page needs, so that a browser requests them in parallel; a bundle is one."""
+def preloaded(*, seldom: bool) -> tuple[str, ...]:
+    """Return the scripts that a page needs, so that a browser requests them in parallel."""
+    if SHARED_SCRIPT in known():
+        return (SHARED_SCRIPT, SELDOM_SCRIPT) if seldom else (SHARED_SCRIPT,)
     return tuple(sorted(name for name in known() if name.endswith(".js") and name.startswith(_PRELOADED)))
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import msgspec
@@ -45,6 +46,15 @@ def navigation(base_path: str, path: str, session: Session | None) -> str:
         is_open = path == to or (to != "/" and path.startswith(f"{to}/"))
         links += f'<a href="{escape(base_path + to)}"{" aria-current=page" * is_open}>{_ICON}{name}</a>'
     return links
+
+
+def banner(base_path: str, failing: Sequence[str]) -> str:
+    """Return the message about channels that fail; nothing while none does."""
+    if not failing:
+        return ""
+    names = escape(", ".join(failing))
+    link = f'<a href="{escape(base_path)}/alerts">Channels</a>'
+    return f'<p class="stale">{_ICON}<span>Alerts do not reach: {names}. {link}</span></p>'
 
 
 def person(base_path: str, session: Session | None) -> str:

@@ -68,11 +68,11 @@ FindSession = Callable[[AnyRequest], Awaitable[Session | None]]
 
 def make_handlers(
     base_path: str,
-    config: Callable[[], Mapping[str, object]],
+    config: Callable[[Session | None], Awaitable[Mapping[str, object]]],
     find_session: FindSession,
     accepts_gzip: Callable[[Scope], bool],
 ) -> list[HTTPRouteHandler]:
-    """Make the routes of the UI; ``config`` returns the configuration for its scripts."""
+    """Make the routes of the UI; ``config`` returns the configuration for the scripts of a page with this session."""
 
     @get(list(PATHS), requires=Requires.PAGE, include_in_schema=False)
     async def get_page(request: AnyRequest) -> Response[bytes]:
@@ -80,7 +80,7 @@ def make_handlers(
         path = request.url.path.removeprefix(base_path) or "/"
         policy = LOOPBACK_POLICY if path == "/cli-login" else POLICY
         session = None if path == _LOGIN else await find_session(request)
-        return document(base_path, config(), path=path, session=session, policy=policy)
+        return document(base_path, await config(session), path=path, session=session, policy=policy)
 
     @get("/assets/{version:str}/{path:path}", requires=Requires.PUBLIC, include_in_schema=False)
     async def get_asset(
@@ -138,10 +138,13 @@ def render(base_path: str, config: Mapping[str, object], path: str, session: Ses
         "config": msgspec.json.encode(known).decode(),
         "version": str(config["version"]),
     }
+    seldom = f"/{path.removeprefix('/').partition('/')[0]}" in files.SELDOM
+    preloads = (f'<link rel="modulepreload" href="{assets}/{name}">' for name in files.preloaded(seldom=seldom))
     parts = {name: escape(text, quote=True) for name, text in texts.items()} | {
         "places": frame.navigation(base_path, path, session),
         "person": frame.person(base_path, session),
-        "preloads": "\n    ".join(f'<link rel="modulepreload" href="{assets}/{name}">' for name in files.preloaded()),
+        "banner": frame.banner(base_path, msgspec.convert(config["failing"], list[str])),
+        "preloads": "\n    ".join(preloads),
     }
     text = files.read("index.html").content.decode()
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], text).encode()

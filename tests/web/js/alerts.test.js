@@ -3,9 +3,14 @@ import test from "node:test";
 
 import {
   KINDS,
+  TYPES,
+  aboutOf,
   answerOf,
   asRequest,
   channelOf,
+  isOfEnd,
+  isOfStep,
+  kindsFor,
   limitsOf,
   lookOfChannel,
   lookOfKind,
@@ -13,6 +18,7 @@ import {
   ruleOf,
   targetsText,
   toldText,
+  valuesFor,
   wordsOf,
 } from "../../../app/dagbook/web/static/lib/alerts.js";
 import { clock } from "../../../app/dagbook/web/static/lib/format.js";
@@ -59,6 +65,23 @@ test("of a channel the newest message counts; one that was dropped, or tells of 
   assert.match(told(receipt("ops", "pending", { purpose: "closed" })), /^ops pending/);
 });
 
+test("mails of the definition are told of beside channels, those about a step or an approval apart", () => {
+  const mail = (what, status = "sent") => receipt("mail.example.org", status, { purpose: "run_mail", mail: what });
+  assert.equal(told(receipt("ops", "sent"), mail("failure")), `ops and a mail at ${clock(NOW)}`);
+  assert.equal(told(mail("failure", "failed"), mail("success")), "a mail failed; 1 of 2 sent");
+  const all = ["failure", "success", "wait 0", "step 1 0"].map((what) => mail(what));
+  assert.deepEqual(all.filter(isOfEnd).map((one) => one.mail), ["failure", "success"]);
+  assert.ok(isOfEnd(receipt("ops", "sent")));
+  assert.deepEqual([1, 10, 0].map((at) => isOfStep(mail("step 1 0"), at)), [true, false, false]);
+  assert.ok(!isOfStep(receipt("ops", "sent"), 1));
+  assert.deepEqual(all.map((one) => aboutOf(one, ["load", "report"])), [
+    "mail of the definition: its failure", "mail of the definition: its success",
+    "mail of the definition: an approval", "mail of the definition: step report",
+  ]);
+  assert.equal(aboutOf(mail("step 7 0"), []), "mail of the definition: a step");
+  assert.equal(aboutOf(receipt("ops", "sent", { purpose: "closed" }), []), "its end");
+});
+
 test("an answer has its code, its time and its text, and the reason why nothing follows", () => {
   const answered = (attempt, reason) =>
     answerOf(receipt("ops", "failed", { attempts: [{ ms: 1, code: 500 }, attempt], reason }));
@@ -100,6 +123,18 @@ test("the fields of a form are a rule", () => {
   assert.deepEqual(ruleOf({ ...FIELDS, match: undefined, dag: " nightly " }), { ...single, dag: "nightly" });
 });
 
+test("a kind with a value is reported for each that its field has, and shown as it was written", () => {
+  const { on } = ruleOf({ ...FIELDS, "with overdue": "2h", "with slow": " x3 , 30m", "with queued": " " });
+  assert.deepEqual(on, ["failed", "overdue 2h", "slow x3", "slow 30m"]);
+  assert.deepEqual(["overdue", "slow", "queued"].map((kind) => valuesFor(on, kind)), ["2h", "x3, 30m", ""]);
+});
+
+test("a rule for one DAG reports nothing of queues, servers and channels", () => {
+  const others = KINDS.filter((one) => !kindsFor(true).includes(one)).map(({ kind }) => kind);
+  assert.deepEqual(others, ["queued", "server", "channel"]);
+  assert.deepEqual(kindsFor(false), KINDS);
+});
+
 test("a stored rule is sent back as it was written", () => {
   const rule = { name: "all", match: ["*"], on: ["failed"], to: ["ops"], after: 2, remindSeconds: 0, enabled: true,
     configured: false, covers: 3 };
@@ -119,14 +154,17 @@ test("rules are said in words", () => {
 
 test("a form leaves a secret as it is when its field is empty", () => {
   const fields = { secret: "", interval: "", shared: undefined };
-  assert.deepEqual(channelOf({ ...fields, url: " https://host/x " }, "webhook"),
-    { url: "https://host/x", shared: false });
-  assert.deepEqual(channelOf({ ...fields, secret: "https://chat/secret", shared: "on", interval: "5" }, "slack"),
+  assert.deepEqual(channelOf({ ...fields, url: " https://host/x " }), { url: "https://host/x", shared: false });
+  assert.deepEqual(channelOf({ ...fields, secret: "https://chat/secret", shared: "on", interval: "5" }),
     { secret: "https://chat/secret", intervalSeconds: 5, shared: true });
   const mail = { ...fields, to: "ann@example.org\n\n bob@example.org", sender: "", host: "", port: "", username: "" };
-  assert.deepEqual(channelOf(mail, "mail"), { to: ["ann@example.org", "bob@example.org"], from: "", shared: false });
-  assert.deepEqual(channelOf({ ...mail, host: "mail.example.org", port: "587", username: "bot" }, "mail").smtp,
+  assert.deepEqual(channelOf(mail), { to: ["ann@example.org", "bob@example.org"], from: "", shared: false });
+  assert.deepEqual(channelOf({ ...mail, host: "mail.example.org", port: "587", username: "bot" }).smtp,
     { host: "mail.example.org", port: "587", username: "bot" });
+  assert.deepEqual(channelOf({ ...fields, secret: "token", to: " -100123 " }),
+    { secret: "token", to: ["-100123"], shared: false });
+  assert.deepEqual(channelOf({ ...fields, url: "https://host/ping", every: "60" }),
+    { url: "https://host/ping", everySeconds: 60, shared: false });
 });
 
 test("states and kinds have a look, also those of later versions", () => {
@@ -135,6 +173,8 @@ test("states and kinds have a look, also those of later versions", () => {
     word({ enabled: false, state: "failing" }), word({ enabled: true, state: "failing" }),
     word({ enabled: true, state: "ok" }), word({ enabled: true, state: "unused" }),
   ], ["disabled", "failing", "ok", "unused"]);
-  for (const [kind] of KINDS) assert.notEqual(lookOfKind(kind).icon, "unknown");
-  assert.equal(lookOfKind("overdue").word, "overdue");
+  for (const { kind } of KINDS) assert.notEqual(lookOfKind(kind).icon, "unknown");
+  assert.equal(lookOfKind("trigger").word, "trigger");
+  for (const { url, secret, to } of Object.values(TYPES).filter(({ what }) => what !== TYPES.mail.what))
+    assert.ok(url || secret || to, "a type without a field leads nowhere");
 });

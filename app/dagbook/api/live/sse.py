@@ -9,8 +9,8 @@ import msgspec
 from msgspec import UNSET
 
 from dagbook.api.schemas.common import Schema
-from dagbook.api.schemas.runs import DAGChange, LogChange, Position, QueueChange, RunChange, RunName
-from dagbook.db.repositories.changes import DAG, QUEUE, RUN, ChangeRow, FeedCursor
+from dagbook.api.schemas.runs import ChannelChange, DAGChange, LogChange, Position, QueueChange, RunChange, RunName
+from dagbook.db.repositories.changes import CHANNEL, DAG, QUEUE, RUN, ChangeRow, FeedCursor
 from dagbook.db.repositories.logs.logs import GrowingStream
 from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError
@@ -53,6 +53,8 @@ def change_frame(change: ChangeRow) -> bytes:
             event.new_file_name, event.revision = data.new_file_name, data.revision
         case kind if kind == QUEUE:
             event = QueueChange(at=at, queue=data.queue)
+        case kind if kind == CHANNEL:
+            event = ChannelChange(at=at)
         case _:
             return b""
     return _frame(change.kind, event, change.cursor)

@@ -50,10 +50,10 @@ def present_channel(row: ChannelRow, zone: tzinfo, *, is_admin: bool, secret: st
     return replace(found, **{name: or_unset(getattr(settings, name)) for name in names})
 
 
-def present_rule(row: RuleRow, dags: Sequence[DagTags], *, is_admin: bool) -> AlertRule:
+def present_rule(row: RuleRow, dags: Sequence[DagTags], *, is_admin: bool, may_change: bool) -> AlertRule:
     """Return a rule as it is written; others than admins get no names of channels that are not shared."""
-    covers, written = count_covered(row, dags), as_written(row, names_all=is_admin)
-    return _present(AlertRule, written, UTC, name=row.name, configured=row.configured, covers=covers)
+    others = {"name": row.name, "configured": row.configured, "covers": count_covered(row, dags)}
+    return _present(AlertRule, as_written(row, names_all=is_admin), UTC, **others, may_change=may_change)
 
 
 def present_covering(row: RuleRow, dag: DagTags, *, is_admin: bool) -> CoveringRule:
@@ -93,7 +93,10 @@ def present_test(tested: Tested, zone: tzinfo, *, is_admin: bool) -> AlertTest:
     return AlertTest(told=tested.is_told, outcome=tested.outcome, receipts=receipts)
 
 
-def present_alert(row: AlertRow, told: Sequence[DeliveryRow], zone: tzinfo, *, is_admin: bool) -> Alert:
+def present_alert(
+    row: AlertRow, told: Sequence[DeliveryRow], zone: tzinfo, *, is_admin: bool, may_acknowledge: bool
+) -> Alert:
     """Return an alert with its deliveries."""
     receipts = [present_receipt(each, zone, is_admin=is_admin) for each in told]
-    return _present(Alert, row, zone, last_dag_run_id=or_unset(row.run_id), told=receipts)
+    others = {"last_dag_run_id": or_unset(row.run_id), "may_acknowledge": may_acknowledge}
+    return _present(Alert, row, zone, **others, told=receipts)

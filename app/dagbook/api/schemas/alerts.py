@@ -46,7 +46,7 @@ class AlertChannels(Schema, kw_only=True):
 
 
 class AlertRule(Schema, kw_only=True):
-    """A rule, and how many stored DAGs it covers."""
+    """A rule, and how many stored DAGs it covers. ``mayChange`` is about the caller; configured ones stay."""
 
     name: str
     match: list[str]
@@ -59,6 +59,7 @@ class AlertRule(Schema, kw_only=True):
     configured: bool
     dag: str | UnsetType = UNSET
     covers: int | UnsetType = UNSET
+    may_change: bool
 
 
 class AlertRules(Schema, kw_only=True):
@@ -84,12 +85,17 @@ class AlertAttempt(Schema, kw_only=True):
 
 
 class AlertReceipt(Schema, kw_only=True):
-    """A message for a channel, and what became of it."""
+    """A message for a channel, and what became of it.
+
+    One with ``mail`` is a mail of the definition of a run, which has no channel: ``failure``, ``success``, ``wait N``
+    or ``step POSITION N``; ``channel`` is the host of its mail server.
+    """
 
     id: str
     channel: str
     type: str
     purpose: str
+    mail: str | UnsetType = UNSET
     status: DeliveryStatus
     reason: str | UnsetType = UNSET
     dag: str | UnsetType = UNSET
@@ -116,7 +122,7 @@ class AlertTest(Schema, kw_only=True):
 
 
 class Alert(Schema, kw_only=True):
-    """An alert with its receipts."""
+    """An alert with its receipts. ``mayAcknowledge`` is about the caller."""
 
     id: int
     kind: str
@@ -131,6 +137,7 @@ class Alert(Schema, kw_only=True):
     acknowledged_by: str | UnsetType = UNSET
     note: str | UnsetType = UNSET
     last_dag_run_id: str | UnsetType = UNSET
+    may_acknowledge: bool
     told: list[AlertReceipt]
 
 
@@ -157,11 +164,15 @@ class CoveringRule(Schema, kw_only=True):
 
 
 class DAGAlerts(Schema, kw_only=True):
-    """What is told about a DAG: the rules that cover it, or why none does, and its newest alerts."""
+    """What is told about a DAG: the rules that cover it, or why none does, and its newest alerts.
+
+    ``byMail`` is whether a mail of its definition reports a failure.
+    """
 
     dag: str
     rules: list[CoveringRule]
     reasons: list[str]
+    by_mail: bool
     alerts: list[Alert]
 
 

@@ -450,6 +450,12 @@ class DAGChange(Schema, kw_only=True):
     revision: int | UnsetType = UNSET
 
 
+class ChannelChange(Schema, kw_only=True):
+    """A channel of alerts has begun to fail, or fails no more; without its name, which not all clients may see."""
+
+    at: str
+
+
 class QueueChange(Schema, kw_only=True):
     """A change of a queue's entries or of their wait reasons."""
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from dagbook.api.schemas.run_logs import RunEvent
-from dagbook.api.schemas.runs import DAGChange, DAGRunAnswer, LogChange, QueueChange, RunChange
+from dagbook.api.schemas.runs import ChannelChange, DAGChange, DAGRunAnswer, LogChange, QueueChange, RunChange
 from dagbook.cli.api import Api, check, decode, decode_json, use_api
 from dagbook.cli.commands import GlobalOptions
 from dagbook.cli.complete import complete_dags, complete_runs
@@ -174,6 +174,9 @@ def _print_event(kind: str, event_id: str, data: str, url: httpx.URL) -> None:
         case "queue":
             queue = decode_json(data, QueueChange, url)
             echo_styled(style(f"{queue.at}  queue  {queue.queue}"))
+        case "channel":
+            change = decode_json(data, ChannelChange, url)
+            echo_styled(style(f"{change.at}  channel of alerts"))
         case "log":
             log = decode_json(data, LogChange, url)
             stream = f"{log.step} {log.stream}"

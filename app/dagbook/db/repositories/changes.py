@@ -36,7 +36,7 @@ from dagbook.db.models.audit import Change
 from dagbook.db.models.run import Run, RunEvent
 from dagbook.db.prepared import Prepared, parameters
 
-RUN, DAG, QUEUE = "run", "dag", "queue"
+RUN, DAG, QUEUE, CHANNEL = "run", "dag", "queue", "channel"
 _START = "begin"  # first row of an empty feed: earlier changes are unknown
 
 # What was done to a run, and to a stored DAG.
@@ -186,6 +186,11 @@ def add_dag_change(connection: WriteConnection, dag_name: str, data: ChangeData)
 def add_queue_changes(connection: WriteConnection, names: Collection[str]) -> None:
     """Add changes of queues: other entries, another order, or other wait reasons."""
     _add(connection, [{"kind": QUEUE, "dag_name": None, "data": ChangeData(queue=name)} for name in sorted(names)])
+
+
+def add_channel_change(connection: WriteConnection) -> None:
+    """Add that a channel of alerts fails, or does not any more."""
+    _add(connection, [{"kind": CHANNEL, "dag_name": None, "data": None}])
 
 
 def add_output_change(connection: WriteConnection) -> None:

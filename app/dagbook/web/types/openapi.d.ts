@@ -2319,6 +2319,7 @@ export interface components {
             kind: string;
             lastAt: string;
             lastDagRunId?: string;
+            mayAcknowledge: boolean;
             note?: string;
             openedAt: string;
             subject: string;
@@ -2378,6 +2379,7 @@ export interface components {
             dag?: string;
             dueAt: string;
             id: string;
+            mail?: string;
             nextTryAt?: string;
             purpose: string;
             reason?: string;
@@ -2395,6 +2397,7 @@ export interface components {
             dag?: string;
             enabled: boolean;
             match: string[];
+            mayChange: boolean;
             name: string;
             on: string[];
             quiet?: string;
@@ -2646,6 +2649,7 @@ export interface components {
         /** DAGAlerts */
         DAGAlerts: {
             alerts: components["schemas"]["Alert"][];
+            byMail: boolean;
             dag: string;
             reasons: string[];
             rules: components["schemas"]["CoveringRule"][];

@@ -1,5 +1,12 @@
 // Types of the web UI that several functions or modules share, by the module that they belong to.
 
+// lib/alerts.js
+/** A kind that rules report: what it is, and a value if it has some. */
+export type Reportable = { kind: string, what: string, sample?: string };
+/** A type of channels: samples and names of its fields; `mayLack` is that none of them has to be given. */
+export type ChannelType = { what: string, url?: string, secret?: string, to?: string, mayLack?: boolean,
+  every?: number, interval?: number };
+
 // lib/ansi.js
 /** What is switched on, and colours as names or "rgb(…)". */
 export type Style = { bold?: boolean, faint?: boolean, italic?: boolean, underline?: boolean, struck?: boolean,
@@ -65,6 +72,8 @@ export interface Config {
   zone: string;
   /** Names of the example DAGs. */
   examples: string[];
+  /** Names of the channels of alerts that fail, as far as the user sees them. */
+  failing: string[];
   /** Whether the database was restored and nothing starts. */
   held: boolean;
   /** That of the browser, if the server knows it. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from litestar import Controller
@@ -9,7 +10,8 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from dagbook.alerts.queries import covers_by_mail, read_coverage, wants
+from dagbook.accounts.rights import find_permitted
+from dagbook.alerts.queries import Coverage, covers_by_mail, read_coverage, wants
 from dagbook.alerts.rights import is_admin, require_dag
 from dagbook.api.dependencies import CurrentCaller, RequestedRun, provide_caller_of_run, provide_run, provide_services
 from dagbook.api.params import parameters
@@ -31,42 +33,53 @@ from dagbook.db.database import ReadConnection
 from dagbook.db.repositories.alerts import alerts, deliveries, rules
 from dagbook.db.repositories.alerts.alerts import AlertFilter, AlertRow
 from dagbook.db.repositories.alerts.deliveries import DeliveryRow
+from dagbook.db.repositories.alerts.rules import DagTags
+from dagbook.definitions import queries as stored_dags
+from dagbook.engine.status import RunStatus
 from dagbook.errors import BadRequestError, NotFoundError
-from dagbook.identifiers import is_name, shorten, strip_suffix
+from dagbook.identifiers import shorten
 from dagbook.runs.queries import dag_of
 
 Services = NamedDependency[AlertServices]
 _MOST, _OF_DAG = 100, 20
 _MOST_DIGITS = 18
+_Found = Sequence[tuple[AlertRow, Sequence[DeliveryRow]]]
 
 
 def _read_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
-def _present(
-    connection: ReadConnection, services: AlertServices, caller: Caller, rows: Sequence[AlertRow]
-) -> list[Alert]:
+def _with_told(connection: ReadConnection, rows: Sequence[AlertRow]) -> _Found:
     """Return alerts with their deliveries, which are read in one statement."""
     told: dict[int | None, list[DeliveryRow]] = {}
     for each in deliveries.find_of_alerts(connection, [row.id for row in rows]):
         told.setdefault(each.alert_id, []).append(each)
+    return [(row, told.get(row.id, ())) for row in rows]
+
+
+async def _present(services: AlertServices, caller: Caller, found: _Found) -> list[Alert]:
+    """Return alerts as clients see them, with what the caller may do."""
+    (permitted,) = await find_permitted(services.auth, caller, [row.subject for row, _ in found], Requires.RUN)
     admin = is_admin(services.auth, caller)
-    return [present_alert(row, told.get(row.id, ()), services.zone, is_admin=admin) for row in rows]
+    return [
+        present_alert(row, told, services.zone, is_admin=admin, may_acknowledge=row.subject in permitted)
+        for row, told in found
+    ]
 
 
 async def _require(services: AlertServices, alert_id: str, caller: Caller) -> tuple[AlertRow, Alert]:
     """Return an alert that the caller sees, as a row and as clients see it; raises NotFoundError."""
     key = _read_number(alert_id)
 
-    def read(connection: ReadConnection) -> tuple[AlertRow, Alert] | None:
+    def read(connection: ReadConnection) -> _Found:
         row = None if key is None else alerts.get(connection, key, caller.visibility)
-        return None if row is None else (row, _present(connection, services, caller, [row])[0])
+        return _with_told(connection, [row] if row else [])
 
     found = await services.database.read_inline(read)
-    if found is None:
+    if not found:
         raise NotFoundError(f"there is no alert {shorten(alert_id)}")
-    return found
+    return found[0][0], (await _present(services, caller, found))[0]
 
 
 class AlertsController(Controller):
@@ -95,12 +108,11 @@ class AlertsController(Controller):
             visibility=caller.visibility,
         )
 
-        def read(connection: ReadConnection) -> list[Alert]:
-            return _present(connection, services, caller, alerts.find_page(connection, wanted, _MOST + 1))
-
-        found = await services.database.read(read)
-        next_cursor = str(found[_MOST - 1].id) if len(found) > _MOST else UNSET
-        return Alerts(alerts=found[:_MOST], next_cursor=next_cursor)
+        found = await services.database.read(
+            lambda connection: _with_told(connection, alerts.find_page(connection, wanted, _MOST + 1))
+        )
+        next_cursor = str(found[_MOST - 1][0].id) if len(found) > _MOST else UNSET
+        return Alerts(alerts=await _present(services, caller, found[:_MOST]), next_cursor=next_cursor)
 
     @get("/alerts/{alertId:str}", "getAlert", 404, narrowed=True)
     async def get_alert(self, alert_id: parameters.AlertId, services: Services, caller: CurrentCaller) -> Alert:
@@ -171,21 +183,24 @@ class AlertsController(Controller):
     @get("/dags/{fileName:str}/alerts", "getDAGAlerts", 404)
     async def of_dag(self, file_name: parameters.FileName, services: Services, caller: CurrentCaller) -> DAGAlerts:
         """Return which rules cover a DAG and by which of their words, or why none does, and its newest alerts."""
-        name, admin = strip_suffix(file_name), is_admin(services.auth, caller)
+        admin, row = is_admin(services.auth, caller), await stored_dags.require_dag(services.database, file_name)
+        base = await asyncio.to_thread(services.read_base)
+        loaded = await services.library.read_aside(row.spec or "", name=row.file_name, base=base)
 
-        def read(connection: ReadConnection) -> DAGAlerts:
-            for dag in rules.find_dags(connection, name) if is_name(name) else ():
-                coverage = read_coverage(connection, dag.dag_name, dag.tags)
+        def read(connection: ReadConnection) -> tuple[DagTags, Coverage, _Found]:
+            for dag in rules.find_dags(connection, row.file_name):
                 found = alerts.find_page(connection, AlertFilter(dag=dag.dag_name), _OF_DAG)
-                return DAGAlerts(
-                    dag=dag.dag_name,
-                    rules=[present_covering(rule, dag, is_admin=admin) for rule in coverage.rules],
-                    reasons=list(coverage.reasons),
-                    alerts=_present(connection, services, caller, found),
-                )
+                return dag, read_coverage(connection, dag.dag_name, dag.tags), _with_told(connection, found)
             raise NotFoundError(f"there is no DAG named {shorten(file_name)}")
 
-        return await services.database.read(read)
+        dag, coverage, found = await services.database.read(read)
+        return DAGAlerts(
+            dag=dag.dag_name,
+            rules=[present_covering(rule, dag, is_admin=admin) for rule in coverage.rules],
+            reasons=list(coverage.reasons),
+            by_mail=covers_by_mail(loaded.definition.dag, RunStatus.FAILED),
+            alerts=await _present(services, caller, found),
+        )
 
 
 class RunAlertsController(Controller):

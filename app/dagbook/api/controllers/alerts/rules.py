@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 from msgspec.structs import replace
 
 from dagbook.alerts.requests import NewAlertRule, SetAlertRule
-from dagbook.alerts.rights import is_admin, require_rule, sees_dag
+from dagbook.alerts.rights import find_changeable, is_admin, require_rule, sees_dag
 from dagbook.alerts.rules import single_dag
 from dagbook.api.dependencies import CurrentCaller, provide_services
 from dagbook.api.params import parameters
@@ -49,9 +49,10 @@ async def _own(services: AlertServices, caller: Caller, name: str) -> None:
     await require_rule(services.auth, caller, row.dag_name or "")
 
 
-async def _present(services: AlertServices, caller: Caller, row: RuleRow) -> AlertRule:
-    dags = await services.database.read(rules.find_dags)
-    return present_rule(row, dags, is_admin=is_admin(services.auth, caller))
+async def _present(services: AlertServices, caller: Caller, *rows: RuleRow) -> list[AlertRule]:
+    dags, admin = await services.database.read(rules.find_dags), is_admin(services.auth, caller)
+    changeable = await find_changeable(services.auth, caller, rows)
+    return [present_rule(row, dags, is_admin=admin, may_change=row.name in changeable) for row in rows]
 
 
 class AlertRulesController(Controller):
@@ -62,22 +63,20 @@ class AlertRulesController(Controller):
     @get("", "listAlertRules", narrowed=True)
     async def list_rules(self, services: Services, caller: CurrentCaller) -> AlertRules:
         """List the rules; callers with grants see those for single DAGs that they see."""
-        dags = await services.database.read(rules.find_dags)
-        rows, admin = await services.rules.find(), is_admin(services.auth, caller)
-        visible = [row for row in rows if await sees_dag(services.auth, caller, row.dag_name)]
-        return AlertRules(rules=[present_rule(row, dags, is_admin=admin) for row in visible])
+        rows = [row for row in await services.rules.find() if await sees_dag(services.auth, caller, row.dag_name)]
+        return AlertRules(rules=await _present(services, caller, *rows))
 
     @post("", "addAlertRule", Requires.SYNC, Action.ALERT_RULE_CREATE, 404, 409, status_code=201, checks_grants=True)
     async def add(self, data: JSONBody[NewAlertRule], services: Services, caller: CurrentCaller) -> AlertRule:
         """Add a rule; managers add rules for one DAG, with shared channels."""
         rule, admin = await _permitted(services, caller, data), is_admin(services.auth, caller)
         row = await services.rules.add(data.name, rule, caller.actor, may_use_all=admin)
-        return await _present(services, caller, row)
+        return (await _present(services, caller, row))[0]
 
     @get("/{ruleName:str}", "getAlertRule", 404, narrowed=True)
     async def get_rule(self, rule_name: parameters.RuleName, services: Services, caller: CurrentCaller) -> AlertRule:
         """Return a rule."""
-        return await _present(services, caller, await _visible(services, caller, rule_name))
+        return (await _present(services, caller, await _visible(services, caller, rule_name)))[0]
 
     @put("/{ruleName:str}", "setAlertRule", Requires.SYNC, Action.ALERT_RULE_UPDATE, 404, checks_grants=True)
     async def set_rule(
@@ -91,7 +90,7 @@ class AlertRulesController(Controller):
         await _own(services, caller, rule_name)
         rule, admin = await _permitted(services, caller, data), is_admin(services.auth, caller)
         row = await services.rules.replace(rule_name, rule, caller.actor, may_use_all=admin)
-        return await _present(services, caller, row)
+        return (await _present(services, caller, row))[0]
 
     @delete("/{ruleName:str}", "deleteAlertRule", Requires.SYNC, Action.ALERT_RULE_DELETE, 404, checks_grants=True)
     async def remove(self, rule_name: parameters.RuleName, services: Services, caller: CurrentCaller) -> None:

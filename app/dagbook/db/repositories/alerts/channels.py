@@ -77,6 +77,13 @@ def find(connection: ReadConnection) -> Sequence[ChannelRow]:
     return all_rows(connection, ChannelRow, _select.order_by(AlertChannel.name))
 
 
+def find_failing(connection: ReadConnection, *, shared_only: bool) -> list[str]:
+    """Return the names of the enabled channels whose receivers do not accept messages, or of the shared ones alone."""
+    statement = select(AlertChannel.name).where(AlertChannel.failing_since.is_not(None), AlertChannel.enabled)
+    statement = statement.where(AlertChannel.shared) if shared_only else statement
+    return list(connection.scalars(statement.order_by(AlertChannel.name)))
+
+
 def get(connection: ReadConnection, name: str) -> ChannelRow | None:
     """Return a channel by name."""
     return first_row(connection, ChannelRow, _get, name=name)

@@ -48,6 +48,8 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
     alert_id: int | None = None
     event_id: int | None = None
     run_id: int | None = None
+    attempt: int | None = None
+    mail: str | None = None
     delay_seconds: int = 0
     remind_seconds: int = 0
 

@@ -3,18 +3,48 @@
 import { clock, duration, instant, plural } from "./format.js";
 import { RUN, WAITING, runStatus } from "./status.js";
 
-/** @import { Look } from "../../types/ui" */
+/** @import { ChannelType, Look, Reportable } from "../../types/ui" */
 
 const [SOONEST, LATEST] = [2000, 3_600_000]; // milliseconds until messages are looked at again
 
-/** What a rule can report. @type {[kind: string, what: string][]} */
-export const KINDS = [
-  ["failed", "after all retries of its steps"],
-  ["partial", "a run partly succeeded"],
-  ["aborted", "a user stopped a run"],
-  ["succeeded", "each success"],
-  ["waiting", "a run waits for an approval"],
+/** What a rule can report of DAGs; `sample` is a value of one that has some. @type {Reportable[]} */
+const OF_DAGS = [
+  { kind: "failed", what: "after all retries of its steps" },
+  { kind: "partial", what: "a run partly succeeded" },
+  { kind: "aborted", what: "a user stopped a run" },
+  { kind: "succeeded", what: "each success" },
+  { kind: "waiting", what: "a run waits for an approval" },
+  { kind: "missed", what: "a start by schedule did not happen" },
+  { kind: "overdue", what: "no success so long after it was due", sample: "2h" },
+  { kind: "slow", what: "a run takes longer than this, or so many times the median", sample: "30m, x3" },
 ];
+/** All that a rule can report. */
+export const KINDS = [
+  ...OF_DAGS,
+  { kind: "queued", what: "the first run of a queue waits so long", sample: "10m" },
+  { kind: "server", what: "a server or worker is gone without an orderly stop" },
+  { kind: "channel", what: "alerts do not reach another channel for 15 minutes" },
+];
+/** What a rule can report. @param {boolean} isForOne whether it is for one DAG alone */
+export const kindsFor = (isForOne) => (isForOne ? OF_DAGS : KINDS);
+
+const INCOMING = "Address of the incoming webhook";
+/**
+ * What channels of each type are, and their fields: an address that is no secret, what is secret, and who gets it.
+ * @type {Record<string, ChannelType>}
+ */
+export const TYPES = {
+  slack: { what: "a message in a chat", secret: INCOMING },
+  discord: { what: "a message in a chat", secret: INCOMING },
+  teams: { what: "a card in a chat", secret: "Address of the workflow" },
+  telegram: { what: "a message of a bot", secret: "Token of the bot", to: "Chat" },
+  ntfy: { what: "a message to a phone", url: "https://ntfy.sh/topic", secret: "Token", mayLack: true },
+  mail: { what: "a mail" },
+  webhook: { what: "JSON for a program, signed", url: "https://example.org/hook", interval: 0 },
+  pagerduty: { what: "an incident, which ends with the alert", secret: "Integration key", interval: 0 },
+  ping: { what: "a request at an interval while all is well", url: "https://example.org/ping",
+    secret: "Address, if it is a secret", every: 60, mayLack: true },
+};
 /** Times between reminders. @type {[seconds: number, word: string][]} */
 export const REMINDERS = [
   [0, "never"],
@@ -30,6 +60,12 @@ const KIND_LOOKS = {
   aborted: runStatus(RUN.ABORTED),
   succeeded: runStatus(RUN.SUCCEEDED),
   waiting: WAITING,
+  missed: { word: "missed", icon: "skip", tone: "bad" },
+  overdue: { word: "overdue", icon: "wait", tone: "bad" },
+  slow: { word: "slow", icon: "arc", tone: "wait" },
+  queued: { word: "queued", icon: "wait", tone: "wait" },
+  server: { word: "gone", icon: "cross", tone: "bad" },
+  channel: { word: "failing", icon: "cross", tone: "bad" },
   limit: { word: "too many", icon: "cross", tone: "bad" },
 };
 /** @type {Record<Api.AlertReceipt["status"], Look>} */
@@ -72,12 +108,12 @@ export function toldText(receipts, now = new Date()) {
   const isLater = (/** @type {Api.AlertReceipt} */ { status, tries, dueAt }) =>
     status === "pending" && !tries && (instant(dueAt) ?? now) > now;
   const begun = receipts.filter(({ purpose }) => purpose !== "closed");
-  const channels = Map.groupBy(begun.length ? begun : receipts, ({ channel }) => channel);
+  const channels = Map.groupBy(begun.length ? begun : receipts, ({ channel, mail = "" }) => `${channel} ${mail}`);
   const newest = [...channels.values()].map((all) => all.findLast((one) => one.status !== "dropped" && !isLater(one))
     ?? all.findLast(isLater) ?? all[all.length - 1]);
   const wanted = newest.filter(({ status }) => status !== "dropped");
   const due = (wanted.length ? wanted : newest).filter((one) => !isLater(one));
-  const later = wanted.filter(isLater).map(({ channel, dueAt }) => `${channel} due ${clockOf(dueAt, now)}`);
+  const later = wanted.filter(isLater).map((one) => `${nameOf(one)} due ${clockOf(one.dueAt, now)}`);
   const { text, tone } = due.length ? dueText(due, now) : { text: "", tone: /** @type {const} */ ("off") };
   return { text: [text, ...later].filter(Boolean).join("; ") || "no message", tone };
 }
@@ -89,12 +125,38 @@ function dueText(due, now) {
   if (late) {
     const next = late.nextTryAt ? `, next try ${clockOf(late.nextTryAt, now)}` : "";
     const others = due.length > 1 ? `; ${sent.length} of ${due.length} sent` : "";
-    return { text: `${late.channel} ${late.status}${next}${others}`, tone: lookOfReceipt(late).tone };
+    return { text: `${nameOf(late)} ${late.status}${next}${others}`, tone: lookOfReceipt(late).tone };
   }
-  const names = sent.map(({ channel }) => channel);
+  const names = [...new Set(sent.map(nameOf))];
   const who = names.length > 2 ? `${names[0]} and ${plural(names.length - 1, "other")}` : names.join(" and ");
   return { text: `${who} at ${clockOf(sent[sent.length - 1].sentAt, now)}`, tone: RECEIPT_LOOKS.sent.tone };
 }
+
+/** Who gets a message. @param {Api.AlertReceipt} receipt */
+const nameOf = ({ channel, mail }) => (mail ? "a mail" : channel);
+
+/** @type {Record<string, string>} */
+const PURPOSES = { opened: "the alert", reminder: "reminder", closed: "its end", test: "test" };
+/** @type {Record<string, string>} */
+const MAILS = { failure: "its failure", success: "its success", wait: "an approval", step: "a step" };
+
+/**
+ * What a message is about; `steps` are the names of the steps of its run.
+ * @param {Api.AlertReceipt} receipt
+ * @param {string[]} steps
+ */
+export function aboutOf({ purpose, mail }, steps) {
+  if (!mail) return PURPOSES[purpose] ?? purpose;
+  const [kind, position] = mail.split(" ");
+  const step = kind === "step" && steps[Number(position)];
+  return `mail of the definition: ${step ? `step ${step}` : (MAILS[kind] ?? mail)}`;
+}
+
+/** Whether a message is about the end of a run, not of a part of it. @param {Api.AlertReceipt} receipt */
+export const isOfEnd = ({ mail }) => !mail || mail === "failure" || mail === "success";
+
+/** Whether a message is a mail about the step at a position. @param {Api.AlertReceipt} receipt @param {number} at */
+export const isOfStep = ({ mail }, at) => mail?.startsWith(`step ${at} `) ?? false;
 
 /** @param {string | undefined} at @param {Date} now */
 const clockOf = (at, now) => clock(instant(at) ?? now, now);
@@ -120,9 +182,16 @@ export function targetOf(text) {
 export const targetsText = (to) =>
   to.map(targetOf).map(({ channel, delay }) => (delay ? `${channel} after ${delay}` : channel)).join(", ");
 
+/** What is between commas. @param {string} text */
+const partsOf = (text) => text.split(",").map((part) => part.trim()).filter(Boolean);
+
 /** The match words of a text: between commas, and between blanks where there is no tag. @param {string} text */
-export const wordsOf = (text) => text.split(",").map((part) => part.trim()).filter(Boolean)
-  .flatMap((part) => (/^!?tag:/u.test(part) ? [part] : part.split(/\s+/u)));
+export const wordsOf = (text) =>
+  partsOf(text).flatMap((part) => (/^!?tag:/u.test(part) ? [part] : part.split(/\s+/u)));
+
+/** The values that a rule has for a kind, as its field shows them. @param {string[]} on @param {string} kind */
+export const valuesFor = (on, kind) =>
+  on.filter((word) => word.startsWith(`${kind} `)).map((word) => word.slice(kind.length + 1)).join(", ");
 
 /** How often a reminder comes. @param {number} seconds */
 export const reminderText = (seconds) =>
@@ -146,9 +215,10 @@ export function ruleOf(fields) {
   const chosen = (/** @type {string} */ group) =>
     Object.keys(fields).filter((name) => name.startsWith(group)).map((name) => name.slice(group.length));
   const delayOf = (/** @type {string} */ channel) => (fields[`delay ${channel}`] ?? "").trim().replace(/^\+\s*/u, "");
+  const valued = KINDS.flatMap(({ kind }) => partsOf(fields[`with ${kind}`] ?? "").map((value) => `${kind} ${value}`));
   return {
     ...(fields.dag ? { dag: fields.dag.trim() } : { match: wordsOf(fields.match ?? "") }),
-    on: chosen("on "),
+    on: [...chosen("on "), ...valued],
     to: chosen("to ").map((channel) => (delayOf(channel) ? `${channel} +${delayOf(channel)}` : channel)),
     after: Number(fields.after),
     remindSeconds: Number(fields.remind),
@@ -170,16 +240,17 @@ export const asRequest = ({ dag, match, on, to, after, remindSeconds, quiet, ena
 /**
  * The channel that the fields of its form say: what is empty is left out, so that a secret stays as it is.
  * @param {Fields} fields
- * @param {string} type
  */
-export function channelOf({ url, secret, to, sender, host, port, username, interval, shared }, type) {
+export function channelOf({ url, secret, to, sender, host, port, username, interval, every, shared }) {
   const server = host?.trim() && { host: host.trim(), port: port.trim(), username: username.trim() };
   return {
-    ...(type === "webhook" && { url: url.trim() }),
-    ...(type === "mail" && { to: to.split("\n").map((line) => line.trim()).filter(Boolean), from: sender.trim() }),
+    ...(url?.trim() && { url: url.trim() }),
+    ...(to && { to: to.split("\n").map((line) => line.trim()).filter(Boolean) }),
+    ...(sender !== undefined && { from: sender.trim() }),
     ...(server && { smtp: server }),
     ...(secret && { secret }),
     ...(interval && { intervalSeconds: Number(interval) }),
+    ...(every && { everySeconds: Number(every) }),
     shared: shared === "on",
   };
 }

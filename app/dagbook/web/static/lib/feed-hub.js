@@ -173,7 +173,7 @@ function concerns({ run, output }, change) {
   const { kind, name, dagRunId, root } = change;
   if (kind === "ready" || kind === "reset") return true;
   const isOwn = run === `${name}/${dagRunId}` || run === `${root?.name}/${root?.dagRunId}`;
-  return kind === "log" ? output && isOwn : run === null || isOwn;
+  return kind === "log" ? output && isOwn : kind === "channel" || run === null || isOwn;
 }
 
 /** @param {string} block */

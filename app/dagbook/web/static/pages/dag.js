@@ -12,6 +12,7 @@ import { Dialog, Empty, NotThere, Table, Tabs, whenLoaded } from "../parts/basic
 import { GiveAccess } from "../parts/giveaccess.js";
 import { DagGraph } from "../parts/graph.js";
 import { Origin, whyReadOnly } from "../parts/origin.js";
+import { AlertsTab } from "./dag/alerts.js";
 import { DefinitionTab } from "./dag/definition.js";
 import { Header } from "./dag/header.js";
 import { OverviewTab } from "./dag/overview.js";
@@ -24,6 +25,7 @@ const TABS = [
   { id: "spec", title: "Definition" },
   { id: "revisions", title: "Revisions" },
   { id: "schedule", title: "Schedule" },
+  { id: "alerts", title: "Alerts" },
 ];
 const ACCESS = { id: "access", title: "Access" };
 
@@ -62,6 +64,7 @@ export default function DagPage({ params }) {
     ${tab === "spec" && html`<${DefinitionTab} name=${name} readOnly=${readOnly} />`}
     ${tab === "revisions" && html`<${RevisionsTab} name=${name} concerns=${concerns} readOnly=${readOnly} />`}
     ${tab === "schedule" && html`<${ScheduleTab} name=${name} details=${details} readOnly=${readOnly} />`}
+    ${tab === "alerts" && html`<${AlertsTab} name=${name} concerns=${concerns} />`}
     ${tab === "access" && known && html`<${AccessTab} name=${name} />`}
     ${!known && html`<${Empty} title="There is no such view"><p><a href=${href(path)}>Overview of ${name}</a></p>
     <//>`}`, missing);

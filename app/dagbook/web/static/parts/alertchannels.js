@@ -1,76 +1,51 @@
 // Channels of alerts: where messages go, whether their receivers answer, and the forms to change them.
 
 import { html, useState } from "../vendor/core.js";
-import { patch, post, remove } from "../lib/api.js";
-import { channelOf, lookOfChannel, targetOf } from "../lib/alerts.js";
+import { patch, post } from "../lib/api.js";
+import { TYPES, channelOf, lookOfChannel, targetOf } from "../lib/alerts.js";
 import { may } from "../lib/session.js";
-import { ActionButton, Status, Table, Time } from "./basic.js";
+import { ItemList, NameField } from "./alertitems.js";
+import { ActionButton, Status, Time } from "./basic.js";
 import { Choices, Confirm, FormDialog } from "./form.js";
-import { Menu } from "./menu.js";
-import { attempt } from "./notice.js";
 import { AlertTest } from "./receipts.js";
 import { ShownOnce } from "./shownonce.js";
 
-/** @typedef {{ kind: "edit" | "test" | "secret" | "remove", channel: Api.AlertChannel }} Asked */
-
-/** @type {[type: string, what: string][]} */
-const TYPES = [["slack", "a message in a chat"], ["webhook", "JSON for a program, signed"], ["mail", "a mail"]];
-const CONFIGURED = "It is in the setting alert_channels: change it there";
+const SECRET = "New secret";
 
 /** @param {Api.AlertChannel} channel */
-const placeOf = ({ url, host, to }) => url ?? host ?? to?.join(", ") ?? "";
+const placeOf = ({ url, host, to }) => [url ?? host, to?.join(", ")].filter(Boolean).join(" ");
 
 /**
  * @param {{ channels: Api.AlertChannel[], rules: Api.AlertRule[], reload: () => Promise<unknown>, onAdd: () => void
  *   }} props
  */
 export function ChannelList({ channels, rules, reload, onAdd }) {
-  const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
-  const close = () => setAsked(null);
   const mayChange = may("admin");
-  const heads = ["Channel", "Type", ...(mayChange ? ["Leads to"] : []), "State", "Last message"];
-  return html`<section aria-label="Channels"><div class="row"><h2>Channels</h2><span class="grow"></span>
-      <${ActionButton} right="admin" onClick=${onAdd}>Add channel<//></div>
-    <${Table} heads=${[...heads, ...(mayChange ? ["Actions"] : [])]}>
-      ${channels.map((channel) => html`<tr key=${channel.name}>
-        <td class="wide-text">${channel.name}${channel.shared && html` <span class="tag">shared</span>`}</td>
-        <td>${channel.type}</td>
-        ${mayChange && html`<td class="wide-text faint">${placeOf(channel)}</td>`}
-        <td><${Status} look=${lookOfChannel(channel)} />
-          ${channel.failingSince && html` since <${Time} at=${channel.failingSince} />`}</td>
-        <td data-label="last message"><${Time} at=${channel.lastSentAt} /></td>
-        ${mayChange && html`<td class="actions"><${Menu} label=${`Actions of the channel ${channel.name}`}
-          items=${itemsOf(channel, rules, reload, setAsked)} /></td>`}</tr>`)}<//>
-    ${asked?.kind === "edit" && html`<${ChannelForm} channel=${asked.channel} onClose=${close} onDone=${reload} />`}
-    ${asked?.kind === "secret" && html`<${Rotation} name=${asked.channel.name} onClose=${close} />`}
-    ${asked?.kind === "test" && html`<${AlertTest} title=${`Test the channel ${asked.channel.name}`} onClose=${close}
-      send=${() => post(["alert-channels", asked.channel.name, "test"]).finally(reload)} />`}
-    ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove the channel ${asked.channel.name}?`} action="Remove"
-      onClose=${close} onConfirm=${() => remove(["alert-channels", asked.channel.name]).then(reload)}>
-      <p>What waits for it is not sent. The messages that it was sent stay in the history.</p><//>`}</section>`;
-}
-
-/**
- * @param {Api.AlertChannel} channel
- * @param {Api.AlertRule[]} rules
- * @param {() => Promise<unknown>} reload
- * @param {(asked: Asked) => void} ask
- * @returns {import("../../types/ui").MaybeItem[]}
- */
-function itemsOf(channel, rules, reload, ask) {
-  const { name, type, enabled, configured } = channel;
-  const fixed = configured && CONFIGURED;
-  const using = rules.filter(({ to }) => to.some((text) => targetOf(text).channel === name));
-  const turn = () => patch(["alert-channels", name], { enabled: !enabled }).then(reload);
-  return [
-    { title: "Send a test…", disabled: !enabled && "It is disabled", onChoose: () => ask({ kind: "test", channel }) },
-    { title: "Edit…", disabled: fixed, onChoose: () => ask({ kind: "edit", channel }) },
-    type === "webhook" && { title: "New secret…", disabled: fixed, onChoose: () => ask({ kind: "secret", channel }) },
-    { title: enabled ? "Disable" : "Enable", hint: enabled ? "What waits for it is dropped" : "", disabled: fixed,
-      onChoose: () => attempt(turn, `The channel ${name} is ${enabled ? "disabled" : "enabled"}.`) },
-    { title: "Remove…", danger: true, onChoose: () => ask({ kind: "remove", channel }),
-      disabled: fixed || (using.length > 0 && `Used by ${using.map((rule) => rule.name).join(", ")}`) },
-  ];
+  const kept = (/** @type {Api.AlertChannel} */ { name }) => {
+    const using = rules.filter(({ to }) => to.some((text) => targetOf(text).channel === name));
+    return using.length ? `Used by ${using.map((rule) => rule.name).join(", ")}` : "";
+  };
+  return html`<${ItemList} noun="channel" title="Channels" items=${channels} reload=${reload} kept=${kept}
+    mayUse=${() => mayChange} hint="What waits for it is dropped"
+    removed="What waits for it is not sent. The messages that it was sent stay in the history."
+    heads=${["Channel", "Type", ...(mayChange ? ["Leads to"] : []), "State", "Last message"]}
+    cells=${(/** @type {Api.AlertChannel} */ channel) => html`
+      <td class="wide-text">${channel.name}${channel.shared && html` <span class="tag">shared</span>`}
+        ${channel.configured && html` <span class="tag">from the settings</span>`}</td>
+      <td>${channel.type}</td>
+      ${mayChange && html`<td class="wide-text faint">${placeOf(channel)}</td>`}
+      <td><${Status} look=${lookOfChannel(channel)} />
+        ${channel.failingSince && html` since <${Time} at=${channel.failingSince} />`}</td>
+      <td data-label="last message"><${Time} at=${channel.lastSentAt} /></td>`}
+    turn=${(/** @type {Api.AlertChannel} */ { name, enabled }) =>
+      patch(["alert-channels", name], { enabled: !enabled })}
+    extra=${(/** @type {Api.AlertChannel} */ { type }) => (type === "webhook" ? [SECRET] : [])}
+    dialogs=${/** @type {Record<string, (channel: Api.AlertChannel, close: () => void) => Children>} */ ({
+      edit: (channel, close) => html`<${ChannelForm} channel=${channel} onClose=${close} onDone=${reload} />`,
+      test: ({ name }, close) => html`<${AlertTest} title=${`Test the channel ${name}`} onClose=${close}
+        send=${() => post(["alert-channels", name, "test"]).finally(reload)} />`,
+      [SECRET]: ({ name }, close) => html`<${Rotation} name=${name} onClose=${close} />`,
+    })}><${ActionButton} right="admin" onClick=${onAdd}>Add channel<//><//>`;
 }
 
 /** @param {{ name: string, onClose: () => void }} props */
@@ -92,8 +67,8 @@ const Secret = ({ name, secret, onClose }) => html`<${ShownOnce} title=${`Secret
 export function ChannelForm({ channel, onClose, onDone }) {
   const [type, setType] = useState(channel?.type ?? "slack");
   const [made, setMade] = useState(/** @type {Api.AlertChannel | null} */ (null));
-  const save = async (/** @type {Fields} */ { name, ...fields }) => {
-    const body = channelOf(fields, type);
+  const save = async (/** @type {Fields} */ { name, type: _, ...fields }) => {
+    const body = channelOf(fields);
     if (channel) return patch(["alert-channels", channel.name], body).then(onDone);
     const added = await post("alert-channels", { ...body, name: name.trim(), type });
     await onDone();
@@ -102,22 +77,33 @@ export function ChannelForm({ channel, onClose, onDone }) {
     return false;
   };
   if (made) return html`<${Secret} name=${made.name} secret=${made.secret} onClose=${onClose} />`;
+  const { every, interval = 60 } = TYPES[type] ?? {};
   return html`<${FormDialog} title=${channel ? `Edit the channel ${channel.name}` : "Add a channel"}
     action=${channel ? "Save" : "Add"} onClose=${onClose} onSave=${save}>
-    ${!channel && html`<${Choices} legend="Type" name="type" options=${TYPES} chosen=${type} onChoose=${setType} />
-      <label>Name<input name="name" required maxlength="64" pattern="[A-Za-z0-9_.\\-]+" placeholder="ops"
-        autocomplete="off" /></label>`}
-    ${type === "webhook" && html`<label>URL<input name="url" type="url" required placeholder="https://example.org/hook"
-      autocomplete="off" defaultValue=${channel?.url ?? ""} /></label>`}
-    ${type === "slack" && html`<label>Address of the incoming webhook<input name="secret" type="password"
-      required=${!channel} autocomplete="new-password" /><small>It is a secret, and is not shown again.
-      ${channel && ` Leave it empty to keep the one at ${channel.host}.`}</small></label>`}
-    ${type === "mail" && html`<${MailFields} channel=${channel} />`}
+    ${!channel && html`<${Choices} legend="Type" name="type" chosen=${type} onChoose=${setType}
+      options=${Object.entries(TYPES).map(([one, { what }]) => [one, what])} /><${NameField} sample="ops" />`}
+    ${type === "mail" ? html`<${MailFields} channel=${channel} />`
+      : html`<${TypeFields} key=${type} type=${type} channel=${channel} />`}
     <label class="inline"><input type="checkbox" name="shared" defaultChecked=${channel?.shared ?? false} />
       Managers of DAGs may use it in their rules</label>
-    <label>Seconds between two messages<input name="interval" type="number" min="0" max="86400"
-      placeholder=${type === "webhook" ? "0" : "60"} defaultValue=${channel?.intervalSeconds ?? ""} />
-      ${type !== "webhook" && html`<small>What comes meanwhile goes into one message</small>`}</label><//>`;
+    ${every ? html`<label>Seconds between two requests<input name="every" type="number" min="10" max="86400" required
+        defaultValue=${channel?.everySeconds ?? every} /></label>`
+      : html`<label>Seconds between two messages<input name="interval" type="number" min="0" max="86400"
+        placeholder=${interval} defaultValue=${channel?.intervalSeconds ?? ""} />
+        ${interval > 0 && html`<small>What comes meanwhile goes into one message</small>`}</label>`}<//>`;
+}
+
+/** @param {{ type: string, channel?: Api.AlertChannel }} props */
+function TypeFields({ type, channel }) {
+  const { url, secret, to, mayLack = false, every } = TYPES[type] ?? {};
+  return html`${url && html`<label>URL<input name="url" type="url" required=${!every} placeholder=${url}
+      autocomplete="off" defaultValue=${channel?.url ?? ""} /></label>`}
+    ${secret && html`<label>${secret}<input name="secret" type="password" required=${!channel && !mayLack}
+      autocomplete="new-password" /><small>It is a secret, and is not shown again.
+      ${channel && ` Leave it empty to keep ${channel.host ? `the one at ${channel.host}` : "it as it is"}.`}</small>
+      </label>`}
+    ${to && html`<label>${to}<input name="to" required maxlength="64" autocomplete="off"
+      defaultValue=${channel?.to?.join(", ") ?? ""} /></label>`}`;
 }
 
 /** @param {{ channel?: Api.AlertChannel }} props */

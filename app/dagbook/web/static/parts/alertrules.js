@@ -1,74 +1,69 @@
 // Rules of alerts: what they report of which DAGs to whom, and the form to change them.
 
 import { html, useState } from "../vendor/core.js";
-import { post, put, remove } from "../lib/api.js";
-import { KINDS, REMINDERS, asRequest, limitsOf, reminderText, ruleOf, targetOf, targetsText } from "../lib/alerts.js";
+import { post, put } from "../lib/api.js";
+import {
+  REMINDERS,
+  asRequest,
+  kindsFor,
+  limitsOf,
+  reminderText,
+  ruleOf,
+  targetOf,
+  targetsText,
+  valuesFor,
+} from "../lib/alerts.js";
 import { plural } from "../lib/format.js";
 import { may } from "../lib/session.js";
-import { ActionButton, Table } from "./basic.js";
+import { ItemList, NameField } from "./alertitems.js";
+import { ActionButton, Select } from "./basic.js";
 import { DagName } from "./dagname.js";
-import { Confirm, FormDialog } from "./form.js";
-import { Menu } from "./menu.js";
-import { attempt } from "./notice.js";
+import { FormDialog } from "./form.js";
 import { AlertTest } from "./receipts.js";
 
-/** @typedef {{ kind: "edit" | "test" | "remove", rule: Api.AlertRule }} Asked */
-
 const DAY = 86_400; // seconds
-const CONFIGURED = "It is in the setting alert_rules: change it there";
 
-/** Whether the user may change a rule: those for several DAGs are the admins'. @param {Api.AlertRule} rule */
-const mayChange = ({ dag }) => may("admin") || (may("manage") && Boolean(dag));
+/** Why no rule can be added now; empty if one can. @param {Api.AlertChannel[]} channels */
+export const whyNoRule = (channels) =>
+  (channels.length ? "" : may("admin") ? "Add a channel first" : "No channel is shared: ask an admin");
+
+/** Whether the user may test a rule, and unless it is in the settings change it. @param {Api.AlertRule} rule */
+export const mayTest = ({ mayChange, configured }) => mayChange || (configured && may("admin"));
 
 /**
- * `why` says why no rule can be added now.
- * @param {{ rules: Api.AlertRule[], channels: Api.AlertChannel[], why: string, reload: () => Promise<unknown>,
- *   onAdd: () => void }} props
+ * `words` are those by which they cover one DAG, by the names of the rules; `why` says why none can be added now.
+ * @param {{ title?: string, rules: Api.AlertRule[], channels: Api.AlertChannel[], words?: Map<string, string>,
+ *   why: string, reload: () => Promise<unknown>, onAdd: () => void, children?: Children }} props
  */
-export function RuleList({ rules, channels, why, reload, onAdd }) {
-  const [asked, setAsked] = useState(/** @type {Asked | null} */ (null));
-  const close = () => setAsked(null);
-  const hasActions = rules.some(mayChange);
-  const heads = ["Rule", "DAGs", "Reports", "Channels"];
-  return html`<section aria-label="Rules"><div class="row"><h2>Rules</h2><span class="grow"></span>
-      <${ActionButton} right="manage" disabled=${Boolean(why)} title=${why} onClick=${onAdd}>Add rule<//></div>
-    <${Table} heads=${[...heads, ...(hasActions ? ["Actions"] : [])]}>
-      ${rules.map((rule) => html`<tr key=${rule.name}>
-        <td class="wide-text">${rule.name}${!rule.enabled && html` <span class="tag">disabled</span>`}</td>
-        <td class="wide-text">${rule.match.map((word) => html`<code key=${word}>${word}</code> `)}
-          <div class="sub">covers ${plural(rule.covers ?? 0, "DAG")}</div></td>
-        <td class="wide-text">${rule.on.join(", ")}<div class="sub">${limitsOf(rule)}</div></td>
-        <td class="wide-text" data-label="to">${targetsText(rule.to)}</td>
-        ${hasActions && html`<td class="actions"><${Menu} label=${`Actions of the rule ${rule.name}`}
-          items=${mayChange(rule) ? itemsOf(rule, reload, setAsked) : []} /></td>`}</tr>`)}<//>
-    ${asked?.kind === "edit" && html`<${RuleForm} rule=${asked.rule} channels=${channels} onClose=${close}
-      onDone=${reload} />`}
-    ${asked?.kind === "test" && html`<${RuleTest} name=${asked.rule.name} dag=${asked.rule.dag} onClose=${close} />`}
-    ${asked?.kind === "remove" && html`<${Confirm} title=${`Remove the rule ${asked.rule.name}?`} action="Remove"
-      onClose=${close} onConfirm=${() => remove(["alert-rules", asked.rule.name]).then(reload)}>
-      <p>Alerts that are open stay open until they end.</p><//>`}</section>`;
+export function RuleList({ title = "Rules", rules, channels, words, why, reload, onAdd, children }) {
+  return html`<${ItemList} noun="rule" title=${title} items=${rules} reload=${reload} mayUse=${mayTest}
+    removed="Alerts that are open stay open until they end."
+    heads=${["Rule", words ? "By its word" : "DAGs", "Reports", "Channels"]}
+    cells=${(/** @type {Api.AlertRule} */ rule) => html`
+      <td class="wide-text">${rule.name}${!rule.enabled && html` <span class="tag">disabled</span>`}
+        ${rule.configured && html` <span class="tag">from the settings</span>`}</td>
+      ${words ? html`<td class="wide-text" data-label="by"><code>${words.get(rule.name)}</code></td>`
+        : html`<td class="wide-text">${rule.match.map((word) => html`<code key=${word}>${word}</code> `)}
+          <div class="sub">covers ${plural(rule.covers ?? 0, "DAG")}</div></td>`}
+      <td class="wide-text">${rule.on.join(", ")}${rule.covers !== undefined && html`<div class="sub">${limitsOf(rule)}
+        </div>`}</td>
+      <td class="wide-text" data-label="to">${targetsText(rule.to)}</td>`}
+    turn=${(/** @type {Api.AlertRule} */ rule) =>
+      put(["alert-rules", rule.name], { ...asRequest(rule), enabled: !rule.enabled })}
+    dialogs=${/** @type {Record<string, (rule: Api.AlertRule, close: () => void) => Children>} */ ({
+      edit: (rule, close) => html`<${RuleForm} rule=${rule} channels=${channels} onClose=${close} onDone=${reload} />`,
+      test: (rule, close) => html`<${RuleTest} names=${[rule.name]} dag=${rule.dag} onClose=${close} />`,
+    })}>${children}<${ActionButton} right="manage" disabled=${Boolean(why)} title=${why} onClick=${onAdd}>Add rule<//>
+    <//>`;
 }
 
-/** @param {{ name: string, dag?: string, onClose: () => void }} props */
-export const RuleTest = ({ name, dag = "", onClose }) => html`<${AlertTest} title=${`Test the rule ${name}`} dag=${dag}
-  onClose=${onClose} send=${(/** @type {string} */ about) => post(["alert-rules", name, "test"], { dag: about })} />`;
-
-/**
- * @param {Api.AlertRule} rule
- * @param {() => Promise<unknown>} reload
- * @param {(asked: Asked) => void} ask
- */
-function itemsOf(rule, reload, ask) {
-  const { name, enabled, configured } = rule;
-  const fixed = configured && CONFIGURED;
-  const turn = () => put(["alert-rules", name], { ...asRequest(rule), enabled: !enabled }).then(reload);
-  return [
-    { title: "Send a test…", disabled: !enabled && "It is disabled", onChoose: () => ask({ kind: "test", rule }) },
-    { title: "Edit…", disabled: fixed, onChoose: () => ask({ kind: "edit", rule }) },
-    { title: enabled ? "Disable" : "Enable", disabled: fixed,
-      onChoose: () => attempt(turn, `The rule ${name} is ${enabled ? "disabled" : "enabled"}.`) },
-    { title: "Remove…", danger: true, disabled: fixed, onChoose: () => ask({ kind: "remove", rule }) },
-  ];
+/** A test of one of some rules. @param {{ names: string[], dag?: string, onClose: () => void }} props */
+export function RuleTest({ names, dag = "", onClose }) {
+  const [name, setName] = useState(names[0]);
+  return html`<${AlertTest} title=${`Test the rule ${name}`} dag=${dag} onClose=${onClose}
+    send=${(/** @type {string} */ about) => post(["alert-rules", name, "test"], { dag: about })}>
+    ${names.length > 1 && html`<label>Rule<${Select} value=${name} options=${names.map((one) => [one, one])}
+      onSet=${setName} /></label>`}<//>`;
 }
 
 /**
@@ -86,16 +81,18 @@ export function RuleForm({ rule, name = "", dag = "", channels, onClose, onDone 
   const isForOne = rule ? Boolean(rule.dag) : !may("admin");
   return html`<${FormDialog} title=${rule ? `Edit the rule ${rule.name}` : "Add a rule"} action=${rule ? "Save" : "Add"}
     onClose=${onClose} onSave=${save}>
-    ${!rule && html`<label>Name<input name="name" required maxlength="64" pattern="[A-Za-z0-9_.\\-]+"
-      autocomplete="off" defaultValue=${name} /></label>`}
+    ${!rule && html`<${NameField} value=${name} />`}
     ${isForOne ? html`<label>DAG<${DagName} value=${rule?.dag ?? dag} /></label>`
       : html`<label>DAGs<input name="match" required autocomplete="off"
         defaultValue=${rule?.match.join(", ") ?? (dag || "*")} />
         <small>Names, with * for any text, and tag:NAME; ! before a word leaves out, as in <code>*, !play-*</code>
         </small></label>`}
-    <fieldset><legend>Report</legend>${KINDS.map(([kind, what]) => html`<label class="inline" key=${kind}>
-      <input type="checkbox" name=${`on ${kind}`} defaultChecked=${rule ? rule.on.includes(kind) : kind === "failed"} />
-      ${kind}<span class="faint">${what}</span></label><br />`)}</fieldset>
+    <fieldset><legend>Report</legend>${kindsFor(isForOne).map(({ kind, what, sample }) => html`<div key=${kind}>
+      <label class="inline">${!sample && html`<input type="checkbox" name=${`on ${kind}`}
+        defaultChecked=${rule ? rule.on.includes(kind) : kind === "failed"} />`}${kind}
+        ${sample && html`<input name=${`with ${kind}`} size="8" placeholder=${`as ${sample}`} autocomplete="off"
+          defaultValue=${valuesFor(rule?.on ?? [], kind)} />`}
+        <span class="faint">${what}</span></label></div>`)}</fieldset>
     <${Targets} channels=${channels} to=${(rule?.to ?? []).map(targetOf)} />
     <details open=${Boolean(rule && (rule.after > 1 || rule.quiet))}><summary>When</summary>
       <label>From how many in a row on<input name="after" type="number" min="1" max="1000" required

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from "../vendor/core.js";
 import { post } from "../lib/api.js";
-import { answerOf, lookOfReceipt, nextLook, toldText } from "../lib/alerts.js";
+import { aboutOf, answerOf, isOfEnd, lookOfReceipt, nextLook, toldText } from "../lib/alerts.js";
 import { instant } from "../lib/format.js";
 import { href } from "../lib/router.js";
 import { isOf, pathOf } from "../lib/runs.js";
@@ -16,8 +16,6 @@ import { attempt } from "./notice.js";
 
 const ROUTING = 15_000; // milliseconds after the end of a run in which its messages are made
 const SOON = 2000;
-/** @type {Record<string, string>} */
-const PURPOSES = { opened: "the alert", reminder: "reminder", closed: "its end", test: "test" };
 
 /**
  * Load again when a message that is pending may have been sent: pages hear of changes of runs, not of messages.
@@ -44,32 +42,39 @@ export function Told({ run }) {
   useLater(data, nextLook(receipts, now) ?? (isFresh && data?.rules.length && !receipts.length ? SOON : null), reload);
   if (!data) return error && html`<span class="faint">unknown</span>`;
   const isFailed = run.status === RUN.FAILED;
-  if (!data.covered && !receipts.length) return html`<a class=${isFailed ? "bad" : "faint"}
-    href=${href("/alerts", { explain: run.name })}>${isFailed ? "nobody is told of this" : "no channel"}</a>`;
-  const { text, tone } = toldText(receipts);
-  const isByMail = !receipts.length && !data.rules.length;
+  const ofEnd = receipts.filter(isOfEnd);
+  const why = href(["dags", run.name, "alerts"]);
+  if (!data.covered && !ofEnd.length) return html`<a class=${isFailed ? "bad" : "faint"}
+    href=${why}>${isFailed ? "nobody is told of this" : "no channel"}</a>`;
+  const { text, tone } = toldText(ofEnd);
+  const isByMail = !ofEnd.length && !data.rules.length;
   return html`<button type="button" class="tag" aria-haspopup="dialog" onClick=${() => setOpen(true)}>
       <span class=${tone}>${isByMail ? "by a mail of its definition" : text}</span></button>
     ${open && html`<${Dialog} title="Messages about this run" wide onClose=${() => setOpen(false)}>
-      <div class="body">${receipts.length ? html`<${Receipts} receipts=${receipts} reload=${reload} />`
+      <div class="body">${receipts.length
+        ? html`<${Receipts} receipts=${receipts} reload=${reload} steps=${run.nodes.map(({ step }) => step.name)} />`
         : html`<p>${data.rules.length ? `It is covered by ${data.rules.join(", ")}, but there is no message: a rule can
-          wait for several failures in a row.` : "Its definition sends a mail, which has no entry here."}</p>`}
-        <p><a href=${href("/alerts", { q: `dag:${run.name} state:any` })}>Alerts of ${run.name}</a> ·${" "}
-          <a href=${href("/alerts", { explain: run.name })}>Who is told when it fails</a></p></div><//>`}`;
+          wait for several failures in a row.` : "Its definition sends a mail, of which there is no message yet."}</p>`}
+        <p><a href=${why}>Alerts of ${run.name}</a></p></div><//>`}`;
 }
 
-/** @param {{ receipts: Api.AlertReceipt[], reload?: Reload }} props without `reload` none can be sent again */
-export function Receipts({ receipts, reload }) {
+/**
+ * Without `reload` none can be sent again; `steps` are the names of the steps of their run.
+ * @param {{ receipts: Api.AlertReceipt[], reload?: Reload, steps?: string[], ofAll?: boolean }} props
+ */
+export function Receipts({ receipts, reload, steps = [], ofAll }) {
   const resend = (/** @type {Api.AlertReceipt} */ { id, channel }) => attempt(async () => {
     await post(["alert-deliveries", id, "resend"]);
     await reload?.();
   }, `The message is sent to ${channel} again.`);
   const mayResend = reload && may("run");
-  const heads = ["Channel", "About", "State", "When", html`<th class="number">Tries</th>`, "Last answer"];
+  const heads = ["Channel", ...(ofAll ? ["DAG"] : []), "About", "State", "When", "#Tries", "Last answer"];
   return html`<${Table} heads=${[...heads, ...(mayResend ? ["Actions"] : [])]}>
     ${receipts.map((one) => html`<tr key=${one.id}>
       <td>${one.channel} <span class="faint">${one.type}</span></td>
-      <td>${PURPOSES[one.purpose] ?? one.purpose}</td>
+      ${ofAll && html`<td class="wide-text">${one.dag && html`<a href=${href(["dags", one.dag, "alerts"])}>${one.dag}
+        </a>`}</td>`}
+      <td class="wide-text">${aboutOf(one, steps)}</td>
       <td><${Status} look=${lookOfReceipt(one)} /></td>
       <td>${one.nextTryAt && (one.tries ? "next try " : "due ")}<${Time}
         at=${one.nextTryAt ?? one.sentAt ?? one.dueAt} /></td>
@@ -81,10 +86,11 @@ export function Receipts({ receipts, reload }) {
 }
 
 /**
- * A test by a real event: `send` gets the DAG that it is about, if there is to be one.
- * @param {{ title: string, dag?: string, send: (dag: string) => Promise<Api.AlertTest>, onClose: () => void }} props
+ * A test by a real event: `send` gets the DAG that it is about, if there is to be one; `children` are more fields.
+ * @param {{ title: string, dag?: string, send: (dag: string) => Promise<Api.AlertTest>, onClose: () => void,
+ *   children?: Children }} props
  */
-export function AlertTest({ title, dag, send, onClose }) {
+export function AlertTest({ title, dag, send, onClose, children }) {
   const [tested, setTested] = useState(/** @type {Api.AlertTest | "sending" | null} */ (null));
   const test = async (/** @type {Fields} */ fields) => {
     setTested("sending");
@@ -98,6 +104,7 @@ export function AlertTest({ title, dag, send, onClose }) {
   };
   return html`<${FormDialog} title=${title} action="Send a test" wide onClose=${onClose} onSave=${test}>
     <p>A real event that is marked as a test goes the way of all others, and opens no alert.</p>
+    ${children}
     ${dag !== undefined && html`<label>DAG<${DagName} value=${dag} /></label>`}
     <div role="status">${tested === "sending" ? "Waits for the answer, 20 seconds at most…" : tested && html`
       <p class=${tested.told ? "good" : "bad"}>${tested.told ? "Told." : tested.receipts.length

@@ -1,12 +1,13 @@
 // Frame of every page: navigation, user menu and state of the live feed.
 
-import { html, useEffect, useRef, useState } from "../vendor/core.js";
+import { html, signal, useEffect, useRef, useState } from "../vendor/core.js";
 import { config } from "../lib/config.js";
 import { HTTP, get, post } from "../lib/api.js";
 import { listen, liveness } from "../lib/feed.js";
 import { href, opening, page, path, reopen, stay } from "../lib/router.js";
 import { forget, hasGrants, hasUsers, may, needsLogin, question, take, user } from "../lib/session.js";
 import { THEMES, choose, theme } from "../lib/theme.js";
+import { useChanges } from "../lib/use-api.js";
 import { ApprovalBadge } from "./badge.js";
 import { Failure, Icon } from "./basic.js";
 import { Box } from "./box.js";
@@ -112,6 +113,26 @@ function Held() {
 const SNAPSHOT = config.snapshot && html`<p class="stale" role="status"><${Icon} name="wait" />
   This is the snapshot <code>${config.snapshot}</code>: nothing can be changed or started.</p>`;
 
+const failing = signal(config.failing ?? []);
+
+/**
+ * Message about channels that fail, of those that the user sees: in the document already (web/frame.py). One that comes
+ * while a page is used moves nothing.
+ */
+function Failing() {
+  const names = failing.value;
+  const [isPlaced] = useState(names.length > 0);
+  // Before there is a page it is not known which changes that follows.
+  useChanges(page.value && ((change) => change.kind === "channel"), async () => {
+    const { channels } = await get("alert-channels");
+    failing.value = channels.filter((one) => one.enabled && one.state === "failing").map(({ name }) => name);
+  });
+  if (!isPlaced && !names.length) return null;
+  return html`<p class=${isPlaced ? "stale" : "stale late"}><${Icon} name=${names.length ? "wait" : "check"} />
+    <span>${names.length ? html`Alerts do not reach: ${names.join(", ")}. <a href=${href("/alerts")}>Channels</a>`
+      : "All channels accept alerts again."}</span></p>`;
+}
+
 /** On a phone the navigation is a scrollable strip: scroll the current page into view. @param {string} place */
 function useInSight(place) {
   const strip = useRef(/** @type {HTMLElement | null} */ (null));
@@ -128,7 +149,7 @@ function useInSight(place) {
 export function Shell({ children }) {
   const strip = useInSight(path.value);
   useRowKeys();
-  const shown = Boolean(children || opening.value?.error); // before, it is not known which changes the page follows
+  const shown = Boolean(children || opening.value?.error);
   // Also on pages that reload nothing, so that they tell when the server is away.
   useEffect(() => (shown ? listen(() => {}) : undefined), [shown]);
   const seen = PLACES.filter(([to]) => to !== "/sources" || !hasGrants.value); // who has grants sees no list of them
@@ -148,7 +169,7 @@ export function Shell({ children }) {
       ${places.map(([to, name, icon]) => html`<${Place} key=${to} to=${to} name=${name} icon=${icon} />`)}
       <span class="version faint">${config.version}</span></nav>
     <main id="main" tabindex="-1" aria-busy=${Boolean(opening.value && !opening.value.error)}>
-      <${Stale} /><${Unopened} /><${Held} />${SNAPSHOT}
+      <${Stale} /><${Unopened} /><${Held} />${SNAPSHOT}<div role="status"><${Failing} key=${path.value} /></div>
       ${children ?? (!opening.value?.error && html`<div class="shape"></div>`)}</main>
     <${Notices} /><${Again} />
   `;

@@ -3,10 +3,12 @@
 import { html } from "../vendor/core.js";
 import { clock, duration, durationText, exact, instant, plural, secondsOf } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
+import { isOfStep } from "../lib/alerts.js";
 import { setHash, setQuery } from "../lib/router.js";
 import { concernsRun, nodesOf, pathOf } from "../lib/runs.js";
 import { Empty, Time, whenLoaded } from "./basic.js";
 import { chosenTry } from "./output.js";
+import { Receipts } from "./receipts.js";
 
 /**
  * `root` is the address of the page, which hears of changes.
@@ -14,8 +16,11 @@ import { chosenTry } from "./output.js";
  */
 export function StepDetails({ address, root, run, step }) {
   const node = nodesOf(run).find((one) => one.step.name === step);
-  const loaded = useApi(node ? [...pathOf(address), "steps", step] : null, {},
-    (change) => change.kind === "run" && concernsRun(root, change));
+  const onRun = (/** @type {Change} */ change) => change.kind === "run" && concernsRun(root, change);
+  const loaded = useApi(node ? [...pathOf(address), "steps", step] : null, {}, onRun);
+  const isMailed = node?.step.mailOnError && !address.subRunId;
+  const told = useApi(isMailed ? ["dag-runs", address.name, address.runId, "alerts"] : null, {}, onRun);
+  const mails = told.data?.receipts.filter((one) => node && isOfStep(one, run.nodes.indexOf(node))) ?? [];
   if (!node) return html`<${Empty} title="No step"><p>Choose a step from the list.</p><//>`;
   return html`<div class="pane-scroll step-details" tabindex="0" role="region" aria-label=${`Details of ${step}`}>
     <${Section} title="Step"><${Facts} pairs=${[
@@ -26,6 +31,8 @@ export function StepDetails({ address, root, run, step }) {
       ["Depends on", node.step.depends?.join(", ")],
       ["Description", node.step.description],
     ]} /><//>
+    ${mails.length > 0 && html`<${Section} title="Told"><${Receipts} receipts=${mails} reload=${told.reload}
+      steps=${run.nodes.map((one) => one.step.name)} /><//>`}
     ${whenLoaded(loaded, "details", (details) => html`<${Loaded} details=${details} />`)}
   </div>`;
 }
