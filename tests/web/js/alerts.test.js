@@ -129,9 +129,9 @@ test("a kind with a value is reported for each that its field has, and shown as 
   assert.deepEqual(["overdue", "slow", "queued"].map((kind) => valuesFor(on, kind)), ["2h", "x3, 30m", ""]);
 });
 
-test("a rule for one DAG reports nothing of queues, servers and channels", () => {
+test("a rule for one DAG reports nothing of servers and channels", () => {
   const others = KINDS.filter((one) => !kindsFor(true).includes(one)).map(({ kind }) => kind);
-  assert.deepEqual(others, ["queued", "server", "channel"]);
+  assert.deepEqual(others, ["server", "channel"]);
   assert.deepEqual(kindsFor(false), KINDS);
 });
 

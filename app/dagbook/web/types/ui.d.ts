@@ -1,8 +1,8 @@
 // Types of the web UI that several functions or modules share, by the module that they belong to.
 
 // lib/alerts.js
-/** A kind that rules report: what it is, and a value if it has some. */
-export type Reportable = { kind: string, what: string, sample?: string };
+/** A kind that rules report: what it is, a value if it has some, and whether it is about no DAG or queue. */
+export type Reportable = { kind: string, what: string, sample?: string, isGeneral?: boolean };
 /** A type of channels: samples and names of its fields; `mayLack` is that none of them has to be given. */
 export type ChannelType = { what: string, url?: string, secret?: string, to?: string, mayLack?: boolean,
   every?: number, interval?: number };

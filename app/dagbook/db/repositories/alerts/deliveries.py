@@ -57,8 +57,8 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
 class DeliveryRow(NewDelivery, frozen=True, kw_only=True):
     """A message with its tries, the newest last, and the DAG that it is about.
 
-    ``next_try_at`` and ``shared`` are those of its channel, None if it was removed. ``attempt`` and ``mail`` are those of
-    a mail of a definition.
+    ``next_try_at`` and ``shared`` are those of its channel, None if it was removed; ``attempt`` and ``mail`` those of a
+    mail of a definition.
     """
 
     id: str

@@ -7,8 +7,8 @@ import { RUN, WAITING, runStatus } from "./status.js";
 
 const [SOONEST, LATEST] = [2000, 3_600_000]; // milliseconds until messages are looked at again
 
-/** What a rule can report of DAGs; `sample` is a value of one that has some. @type {Reportable[]} */
-const OF_DAGS = [
+/** What a rule can report; `sample` is a value of one that has some. @type {Reportable[]} */
+export const KINDS = [
   { kind: "failed", what: "after all retries of its steps" },
   { kind: "partial", what: "a run partly succeeded" },
   { kind: "aborted", what: "a user stopped a run" },
@@ -16,17 +16,13 @@ const OF_DAGS = [
   { kind: "waiting", what: "a run waits for an approval" },
   { kind: "missed", what: "a start by schedule did not happen" },
   { kind: "overdue", what: "no success so long after it was due", sample: "2h" },
-  { kind: "slow", what: "a run takes longer than this, or so many times the median", sample: "30m, x3" },
-];
-/** All that a rule can report. */
-export const KINDS = [
-  ...OF_DAGS,
+  { kind: "slow", what: "longer than this, or so many times the median", sample: "30m, x3" },
   { kind: "queued", what: "the first run of a queue waits so long", sample: "10m" },
-  { kind: "server", what: "a server or worker is gone without an orderly stop" },
-  { kind: "channel", what: "alerts do not reach another channel for 15 minutes" },
+  { kind: "server", what: "a server or worker is gone without an orderly stop", isGeneral: true },
+  { kind: "channel", what: "alerts do not reach another channel for 15 minutes", isGeneral: true },
 ];
 /** What a rule can report. @param {boolean} isForOne whether it is for one DAG alone */
-export const kindsFor = (isForOne) => (isForOne ? OF_DAGS : KINDS);
+export const kindsFor = (isForOne) => KINDS.filter(({ isGeneral }) => !(isForOne && isGeneral));
 
 const INCOMING = "Address of the incoming webhook";
 /**
@@ -38,7 +34,8 @@ export const TYPES = {
   discord: { what: "a message in a chat", secret: INCOMING },
   teams: { what: "a card in a chat", secret: "Address of the workflow" },
   telegram: { what: "a message of a bot", secret: "Token of the bot", to: "Chat" },
-  ntfy: { what: "a message to a phone", url: "https://ntfy.sh/topic", secret: "Token", mayLack: true },
+  ntfy: { what: "a message to a phone", url: "https://ntfy.sh/topic", secret: "Token, if the topic needs one",
+    mayLack: true },
   mail: { what: "a mail" },
   webhook: { what: "JSON for a program, signed", url: "https://example.org/hook", interval: 0 },
   pagerduty: { what: "an incident, which ends with the alert", secret: "Integration key", interval: 0 },

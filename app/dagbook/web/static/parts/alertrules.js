@@ -87,12 +87,12 @@ export function RuleForm({ rule, name = "", dag = "", channels, onClose, onDone 
         defaultValue=${rule?.match.join(", ") ?? (dag || "*")} />
         <small>Names, with * for any text, and tag:NAME; ! before a word leaves out, as in <code>*, !play-*</code>
         </small></label>`}
-    <fieldset><legend>Report</legend>${kindsFor(isForOne).map(({ kind, what, sample }) => html`<div key=${kind}>
-      <label class="inline">${!sample && html`<input type="checkbox" name=${`on ${kind}`}
+    <fieldset><legend>Report</legend>${kindsFor(isForOne).map(({ kind, what, sample }) => html`<div class="row"
+      key=${kind}><label class="inline grow">${!sample && html`<input type="checkbox" name=${`on ${kind}`}
         defaultChecked=${rule ? rule.on.includes(kind) : kind === "failed"} />`}${kind}
-        ${sample && html`<input name=${`with ${kind}`} size="8" placeholder=${`as ${sample}`} autocomplete="off"
-          defaultValue=${valuesFor(rule?.on ?? [], kind)} />`}
-        <span class="faint">${what}</span></label></div>`)}</fieldset>
+        <span class="faint">${what}</span>${sample && html`<span class="grow"></span><input name=${`with ${kind}`}
+          size="8" placeholder=${`as ${sample}`} autocomplete="off" defaultValue=${valuesFor(rule?.on ?? [], kind)} />`}
+        </label></div>`)}</fieldset>
     <${Targets} channels=${channels} to=${(rule?.to ?? []).map(targetOf)} />
     <details open=${Boolean(rule && (rule.after > 1 || rule.quiet))}><summary>When</summary>
       <label>From how many in a row on<input name="after" type="number" min="1" max="1000" required

@@ -3,12 +3,11 @@
 import { html } from "../vendor/core.js";
 import { clock, duration, durationText, exact, instant, plural, secondsOf } from "../lib/format.js";
 import { useApi } from "../lib/use-api.js";
-import { isOfStep } from "../lib/alerts.js";
+import { answerOf, isOfStep, lookOfReceipt } from "../lib/alerts.js";
 import { setHash, setQuery } from "../lib/router.js";
 import { concernsRun, nodesOf, pathOf } from "../lib/runs.js";
-import { Empty, Time, whenLoaded } from "./basic.js";
+import { Empty, Status, Time, whenLoaded } from "./basic.js";
 import { chosenTry } from "./output.js";
-import { Receipts } from "./receipts.js";
 
 /**
  * `root` is the address of the page, which hears of changes.
@@ -31,8 +30,9 @@ export function StepDetails({ address, root, run, step }) {
       ["Depends on", node.step.depends?.join(", ")],
       ["Description", node.step.description],
     ]} /><//>
-    ${mails.length > 0 && html`<${Section} title="Told"><${Receipts} receipts=${mails} reload=${told.reload}
-      steps=${run.nodes.map((one) => one.step.name)} /><//>`}
+    ${mails.length > 0 && html`<${Section} title="Told"><ul class="plain">${mails.map((one) => html`<li key=${one.id}>
+      <${Status} look=${lookOfReceipt(one)} /> by a mail of the definition, <${Time}
+        at=${one.nextTryAt ?? one.sentAt ?? one.dueAt} /> <span class="faint">${answerOf(one)}</span></li>`)}</ul><//>`}
     ${whenLoaded(loaded, "details", (details) => html`<${Loaded} details=${details} />`)}
   </div>`;
 }
